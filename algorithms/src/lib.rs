@@ -1,0 +1,1 @@
+//! Measurements, searches, fits and tuning of microwave detectors, each written once.

@@ -1,0 +1,1 @@
+//! Physics of simulated detectors and their readout electronics, as pure functions.

@@ -1,0 +1,1 @@
+//! Simulated readout boards and farms, served over the real wire.

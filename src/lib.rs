@@ -1,0 +1,1 @@
+//! Control software for large arrays of FPGA readout boards on microwave telescopes.

@@ -1,0 +1,3 @@
+//! The `twotone` program.
+
+fn main() {}

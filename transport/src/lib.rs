@@ -1,0 +1,1 @@
+//! Clients of FPGA readout boards: the board trait over each wire protocol.

@@ -1,0 +1,1 @@
+//! Write an async function once; call it asynchronously or synchronously.

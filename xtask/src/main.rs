@@ -1,0 +1,3 @@
+//! Developer and deployment commands of twotone.
+
+fn main() {}
