@@ -1,1 +1,60 @@
-//! Hardware abstraction for FPGA readout boards: one batch method, typed operations and replies.
+//! Hardware abstraction for FPGA readout boards.
+//!
+//! A board is anything that implements [`Board`]: one async method that runs a [`Batch`], an
+//! ordered list of typed operations, and answers [`Replies`]. Everything else is built on it: a
+//! [`BoardHandle`] is a cheap clone that algorithms own, and its views ([`BoardHandle::tones`],
+//! [`BoardHandle::samples`], ...) are one-operation batches for interactive use.
+//!
+//! This crate names no runtime and no protocol, so that an algorithm written on it runs on any
+//! board, real or simulated, and under any executor.
+//!
+//! ```
+//! use twotone_hal::{Acquire, Batch, ChannelId, Hertz, ModuleId, Result, BoardHandle, ToneUpdate};
+//!
+//! /// One tone, switched on and measured, in one round trip.
+//! async fn transmission(board: &BoardHandle) -> Result<num_complex::Complex64> {
+//!     let module = ModuleId::new(1)?;
+//!     let channel = ChannelId::new(1)?;
+//!     let mut batch = Batch::new();
+//!     batch.set_tone(module, ToneUpdate::new(channel).offset(Hertz(1e6)).amplitude(0.001));
+//!     let ticket = batch.acquire_mean(module, Acquire::new(10).first_channels(1));
+//!     let replies = board.run(&batch).await?;
+//!     Ok(replies.get(ticket).mean[0])
+//! }
+//! ```
+
+mod batch;
+mod board;
+mod clock;
+mod describe;
+mod error;
+mod housekeeping;
+mod ids;
+#[cfg(feature = "mock")]
+mod mock;
+mod nco;
+mod replies;
+mod samples;
+mod tones;
+mod tree;
+mod units;
+
+pub use async_trait::async_trait;
+pub use batch::{Batch, Op, Operation, Safety, Ticket};
+pub use board::{Board, BoardHandle};
+pub use clock::{BoardTime, Clock, ReadClock};
+pub use describe::{Describe, Description, ModuleDescription, OperationKind};
+pub use error::{Certainty, Error, ErrorKind, Result};
+pub use housekeeping::{Housekeeping, ReadHousekeeping, Reading, ReadingUnit};
+pub use ids::{ChannelId, Epoch, ModuleId, PhaseEpoch};
+#[cfg(feature = "mock")]
+pub use mock::MockBoard;
+pub use nco::{Nco, NcoState, ReadNco, SetNco};
+pub use num_complex::Complex64;
+pub use replies::{Replies, RepliesBuilder};
+pub use samples::{
+    Acquire, AcquireMean, AcquireSamples, MeanSamples, MeanView, Samples, SamplesView, TimeStreams,
+};
+pub use tones::{ClearTones, ReadTones, SetTones, ToneFields, ToneState, ToneUpdate, Tones};
+pub use tree::ErrorTree;
+pub use units::{Amperes, Celsius, Dbm, Hertz, Radians, Seconds, Volts};

@@ -1,0 +1,245 @@
+//! Ordered lists of typed operations.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use crate::replies::Entry;
+use crate::tones::ToneUpdate;
+use crate::{Acquire, ChannelId, Hertz, ModuleId, OperationKind, Replies, ToneFields};
+
+/// One operation of a batch, as a board sees it. Built by the methods of [`Batch`].
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Op {
+    /// Say what the board is and has.
+    Describe,
+    /// Change tones: the updates lie in [`Batch::tone_updates`] at this range.
+    SetTones {
+        /// The module whose tones change.
+        module: ModuleId,
+        /// Where the updates lie.
+        updates: Range<usize>,
+    },
+    /// Read tones back.
+    ReadTones {
+        /// The module to read.
+        module: ModuleId,
+        /// The first channel.
+        first: ChannelId,
+        /// How many channels.
+        count: u16,
+        /// Which settings of each.
+        fields: ToneFields,
+    },
+    /// Switch off every tone of a module.
+    ClearTones {
+        /// The module to clear.
+        module: ModuleId,
+    },
+    /// Set the frequency to which the tones of a module are relative.
+    SetNco {
+        /// The module.
+        module: ModuleId,
+        /// The absolute frequency.
+        frequency: Hertz,
+    },
+    /// Read the NCO back.
+    ReadNco {
+        /// The module.
+        module: ModuleId,
+    },
+    /// Acquire samples and answer each channel's mean and scatter.
+    AcquireMean {
+        /// The module.
+        module: ModuleId,
+        /// How many samples of which channels.
+        acquire: Acquire,
+    },
+    /// Acquire samples and answer every one of them.
+    AcquireSamples {
+        /// The module.
+        module: ModuleId,
+        /// How many samples of which channels.
+        acquire: Acquire,
+    },
+    /// Read the board's time.
+    ReadClock,
+    /// Read every sensor and rail.
+    ReadHousekeeping,
+}
+
+/// Whether an operation may be sent again when its answer was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Safety {
+    /// It changes nothing: it may be repeated at any time.
+    Read,
+    /// It sets an absolute value: it may be repeated in its place in the order, never after a
+    /// later operation has gone out.
+    AbsoluteSet,
+}
+
+impl Op {
+    /// The module that the operation is about, if it is about one.
+    pub fn module(&self) -> Option<ModuleId> {
+        match *self {
+            Self::SetTones { module, .. }
+            | Self::ReadTones { module, .. }
+            | Self::ClearTones { module }
+            | Self::SetNco { module, .. }
+            | Self::ReadNco { module }
+            | Self::AcquireMean { module, .. }
+            | Self::AcquireSamples { module, .. } => Some(module),
+            Self::Describe | Self::ReadClock | Self::ReadHousekeeping => None,
+        }
+    }
+
+    /// The capability that it needs, as listed in a description.
+    pub fn kind(&self) -> OperationKind {
+        match self {
+            Self::Describe => OperationKind::Describe,
+            Self::SetTones { .. } | Self::ReadTones { .. } | Self::ClearTones { .. } => {
+                OperationKind::Tones
+            }
+            Self::SetNco { .. } | Self::ReadNco { .. } => OperationKind::Nco,
+            Self::AcquireMean { .. } | Self::AcquireSamples { .. } => OperationKind::Samples,
+            Self::ReadClock => OperationKind::Clock,
+            Self::ReadHousekeeping => OperationKind::Housekeeping,
+        }
+    }
+
+    /// Whether it may be sent again when its answer was lost.
+    pub fn safety(&self) -> Safety {
+        match self {
+            Self::SetTones { .. } | Self::ClearTones { .. } | Self::SetNco { .. } => {
+                Safety::AbsoluteSet
+            }
+            _ => Safety::Read,
+        }
+    }
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Describe => f.write_str("describe"),
+            Self::SetTones { module, updates } => {
+                write!(f, "set {} tones on module {module}", updates.len())
+            }
+            Self::ReadTones {
+                module,
+                first,
+                count,
+                ..
+            } => {
+                write!(
+                    f,
+                    "read {count} tones from channel {first} of module {module}"
+                )
+            }
+            Self::ClearTones { module } => write!(f, "clear the tones of module {module}"),
+            Self::SetNco { module, frequency } => {
+                write!(f, "set the NCO of module {module} to {frequency}")
+            }
+            Self::ReadNco { module } => write!(f, "read the NCO of module {module}"),
+            Self::AcquireMean { module, acquire } | Self::AcquireSamples { module, acquire } => {
+                write!(f, "acquire {} samples on module {module}", acquire.samples)
+            }
+            Self::ReadClock => f.write_str("read the clock"),
+            Self::ReadHousekeeping => f.write_str("read the housekeeping"),
+        }
+    }
+}
+
+/// A kind of operation with its kind of reply: what a [`Ticket`] is a ticket for.
+pub trait Operation {
+    /// What the operation answers, borrowed from the replies.
+    type Reply<'a>;
+
+    #[doc(hidden)]
+    fn reply<'a>(entry: &'a Entry, replies: &'a Replies) -> Option<Self::Reply<'a>>;
+}
+
+/// A claim on the reply of one operation of one batch.
+pub struct Ticket<O> {
+    pub(crate) index: usize,
+    operation: PhantomData<fn() -> O>,
+}
+
+impl<O> Ticket<O> {
+    /// The position of the operation in its batch, counted from 0.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+}
+
+impl<O> Clone for Ticket<O> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<O> Copy for Ticket<O> {}
+impl<O> fmt::Debug for Ticket<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Ticket({})", self.index)
+    }
+}
+
+/// An ordered list of operations that a board runs strictly in order, in as few round trips as
+/// its protocol allows. Operations are added by the methods of their capability
+/// ([`Batch::set_tones`], [`Batch::acquire_mean`], ...), each giving a ticket for its reply.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Batch {
+    ops: Vec<Op>,
+    tones: Vec<ToneUpdate>,
+}
+
+impl Batch {
+    /// An empty batch.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The operations, in order.
+    pub fn ops(&self) -> &[Op] {
+        &self.ops
+    }
+
+    /// The updates that the [`Op::SetTones`] of this batch point into.
+    pub fn tone_updates(&self) -> &[ToneUpdate] {
+        &self.tones
+    }
+
+    /// No operation at all.
+    pub fn is_empty(&self) -> bool {
+        self.ops.is_empty()
+    }
+
+    /// How many operations.
+    pub fn len(&self) -> usize {
+        self.ops.len()
+    }
+
+    /// Empties the batch and keeps its memory, for loops that send one batch a step.
+    pub fn clear(&mut self) {
+        self.ops.clear();
+        self.tones.clear();
+    }
+
+    pub(crate) fn push<O>(&mut self, op: Op) -> Ticket<O> {
+        self.ops.push(op);
+        Ticket {
+            index: self.ops.len() - 1,
+            operation: PhantomData,
+        }
+    }
+
+    pub(crate) fn push_tones(
+        &mut self,
+        updates: impl IntoIterator<Item = ToneUpdate>,
+    ) -> Range<usize> {
+        let start = self.tones.len();
+        self.tones.extend(updates);
+        start..self.tones.len()
+    }
+}

@@ -1,0 +1,110 @@
+//! The board trait and its handle.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{Batch, Clock, Description, Housekeeping, Nco, Replies, Result, Samples, Tones};
+
+/// An FPGA readout board.
+///
+/// # Contract
+/// * [`run`](Board::run) executes the operations of a batch **in order** and answers each of
+///   them, or fails with an [`Error`](crate::Error) that names the board and the operation, says
+///   by [`executed`](crate::Error::executed) how many operations before it were surely executed,
+///   and by its certainty whether the failed one was. Operations after a failed one are not
+///   executed.
+/// * Arguments out of the ranges of the board's description are refused before anything is sent.
+/// * Batches for one module are executed in the order in which `run` was first polled.
+/// * **On cancel** (the future is dropped before it is ready) a batch that was not sent yet is
+///   not sent; one that was sent is driven to its answer all the same, and later batches for its
+///   modules queue behind it.
+/// * `run` ends by the board's deadline, whatever the board does.
+///
+/// A wrapper (a deadline, a power limit, a journal) is a board around a board: one impl of this
+/// one method.
+#[async_trait]
+pub trait Board: Send + Sync {
+    /// The board's name in the hardware map, as errors and results have it.
+    fn name(&self) -> &str;
+
+    /// Runs a batch; see the contract above.
+    async fn run(&self, batch: &Batch) -> Result<Replies>;
+}
+
+/// A cheap clone of a board, so that contexts and tasks, which must not borrow, can own one.
+#[derive(Clone)]
+pub struct BoardHandle(Arc<dyn Board>);
+
+impl BoardHandle {
+    /// A handle on `board`.
+    pub fn new(board: impl Board + 'static) -> Self {
+        Self(Arc::new(board))
+    }
+
+    /// What the board is and has. One round trip at most: boards keep their description while
+    /// their epoch lasts.
+    ///
+    /// # Errors
+    /// As [`Board::run`].
+    pub async fn describe(&self) -> Result<Description> {
+        let mut batch = Batch::new();
+        let ticket = batch.describe();
+        Ok(self.run(&batch).await?.get(ticket).clone())
+    }
+
+    /// The tones: set, read back, clear.
+    pub fn tones(&self) -> Tones<'_> {
+        Tones::new(self)
+    }
+
+    /// The NCOs: set, read back.
+    pub fn nco(&self) -> Nco<'_> {
+        Nco::new(self)
+    }
+
+    /// Samples: means and time streams.
+    pub fn samples(&self) -> Samples<'_> {
+        Samples::new(self)
+    }
+
+    /// The board's time.
+    pub fn clock(&self) -> Clock<'_> {
+        Clock::new(self)
+    }
+
+    /// Temperatures, voltages, currents.
+    pub fn housekeeping(&self) -> Housekeeping<'_> {
+        Housekeeping::new(self)
+    }
+}
+
+impl Deref for BoardHandle {
+    type Target = dyn Board;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl From<Arc<dyn Board>> for BoardHandle {
+    fn from(board: Arc<dyn Board>) -> Self {
+        Self(board)
+    }
+}
+
+impl fmt::Debug for BoardHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BoardHandle({})", self.name())
+    }
+}
+
+// Object safe, and its handle free to move between threads: asserted here, once.
+const _: fn() = || {
+    fn handle<T: Clone + Send + Sync + 'static>() {}
+    handle::<BoardHandle>();
+    fn object(_: &dyn Board) {}
+    let _ = object;
+};

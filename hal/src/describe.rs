@@ -1,0 +1,138 @@
+//! What a board says of itself.
+
+use serde::{Deserialize, Serialize};
+
+use crate::batch::Operation;
+use crate::replies::Entry;
+use crate::{Batch, Dbm, Epoch, Error, ErrorKind, Hertz, ModuleId, Op, Replies, Ticket, Volts};
+
+/// Ask for the description.
+#[derive(Debug)]
+pub enum Describe {}
+
+impl Operation for Describe {
+    type Reply<'a> = &'a Description;
+
+    fn reply<'a>(entry: &'a Entry, replies: &'a Replies) -> Option<&'a Description> {
+        match entry {
+            Entry::Description(index) => replies.descriptions.get(*index),
+            _ => None,
+        }
+    }
+}
+
+impl Batch {
+    /// Adds: say what the board is and has.
+    pub fn describe(&mut self) -> Ticket<Describe> {
+        self.push(Op::Describe)
+    }
+}
+
+/// A capability of a board.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum OperationKind {
+    /// [`Batch::describe`].
+    Describe,
+    /// [`Batch::set_tones`], [`Batch::read_tones`], [`Batch::clear_tones`].
+    Tones,
+    /// [`Batch::set_nco`], [`Batch::read_nco`].
+    Nco,
+    /// [`Batch::acquire_mean`], [`Batch::acquire_samples`].
+    Samples,
+    /// [`Batch::read_clock`].
+    Clock,
+    /// [`Batch::read_housekeeping`].
+    Housekeeping,
+}
+
+/// What a board is and has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Description {
+    /// The board kind, as the hardware map names it (`crs`).
+    pub kind: String,
+    /// The serial number, as the board says it.
+    pub serial: String,
+    /// The firmware release, as the board says it.
+    pub firmware: String,
+    /// The life of the board's state that this description belongs to.
+    pub epoch: Epoch,
+    /// The operations that it has.
+    pub operations: Vec<OperationKind>,
+    /// The modules that can be used in its present configuration.
+    pub modules: Vec<ModuleDescription>,
+}
+
+/// What a module of a board is and can do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModuleDescription {
+    /// Its number, from 1.
+    pub module: ModuleId,
+    /// How many channels (tones) it has, numbered from 1.
+    pub channels: u16,
+    /// The lowest frequency that the NCO can be set to.
+    pub nco_min: Hertz,
+    /// The highest frequency that the NCO can be set to.
+    pub nco_max: Hertz,
+    /// How far from the NCO a tone may lie, on either side.
+    pub max_offset: Hertz,
+    /// The spacing of the frequencies that a tone can have.
+    pub frequency_step: Hertz,
+    /// The rate of the samples that the acquire operations answer.
+    pub sample_rate: Hertz,
+    /// Samples that still remember the settings before a change; they must be thrown away, and
+    /// are, unless [`crate::Acquire::unsettled`] asks for them.
+    pub settle_samples: u32,
+    /// Correlation of the noise of one sample with that of the samples after it (lags 1, 2, ...),
+    /// as the decimation filters make it. The error of a mean follows from it:
+    /// see [`ModuleDescription::mean_error_factor`].
+    pub noise_correlation: Vec<f64>,
+    /// The most samples that one acquisition may ask for.
+    pub max_samples: u32,
+    /// The power, at the board's connector, of a tone of amplitude 1.
+    pub full_scale: Dbm,
+    /// Volts (peak) at the board's input for one readout count.
+    pub volts_per_count: Volts,
+}
+
+impl Description {
+    /// The description of `module`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] where the board has no such module, naming those it has.
+    pub fn module(&self, module: ModuleId) -> Result<&ModuleDescription, Error> {
+        self.modules
+            .iter()
+            .find(|known| known.module == module)
+            .ok_or_else(|| {
+                let known: Vec<_> = self.modules.iter().map(|m| m.module.to_string()).collect();
+                Error::new(
+                    ErrorKind::InvalidArgument,
+                    format!(
+                        "there is no module {module}; the board has {}",
+                        known.join(", ")
+                    ),
+                )
+            })
+    }
+
+    /// Whether the board has an operation of this kind.
+    pub fn has(&self, operation: OperationKind) -> bool {
+        self.operations.contains(&operation)
+    }
+}
+
+impl ModuleDescription {
+    /// By how much the error of a mean of `samples` consecutive samples exceeds
+    /// `scatter / sqrt(samples)`, because the filters correlate them:
+    /// `sqrt(1 + 2 sum_k (1 - k/n) rho_k)`.
+    pub fn mean_error_factor(&self, samples: u32) -> f64 {
+        let n = f64::from(samples.max(1));
+        let correlated: f64 = (1u32..samples)
+            .zip(&self.noise_correlation)
+            .map(|(lag, rho)| (1.0 - f64::from(lag) / n) * rho)
+            .sum();
+        (1.0 + 2.0 * correlated).max(0.0).sqrt()
+    }
+}

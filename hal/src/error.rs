@@ -1,0 +1,239 @@
+//! What can go wrong on one board.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The result of talking to a board.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What kind of failure this is, to branch on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// An argument is out of its range; nothing was sent.
+    InvalidArgument,
+    /// A limit of the board or of the map forbids it; nothing was sent.
+    Limit,
+    /// The board does not have this operation.
+    Unsupported,
+    /// No connection could be made.
+    Unreachable,
+    /// A deadline passed before the answer was there.
+    Timeout,
+    /// The connection was lost while an answer was awaited.
+    ConnectionLost,
+    /// What answered does not speak the protocol, or broke it.
+    Protocol,
+    /// The board answered with an error of its own.
+    Rejected,
+    /// The board rebooted or lost its settings: everything measured before is void.
+    EpochChanged,
+    /// The run was ended from outside.
+    Cancelled,
+    /// The algorithm on this board panicked.
+    Panicked,
+    /// A result could not be stored or read back.
+    Storage,
+}
+
+impl ErrorKind {
+    /// The kind in words, as it stands in messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidArgument => "invalid argument",
+            Self::Limit => "limit exceeded",
+            Self::Unsupported => "not supported",
+            Self::Unreachable => "unreachable",
+            Self::Timeout => "timed out",
+            Self::ConnectionLost => "connection lost",
+            Self::Protocol => "protocol broken",
+            Self::Rejected => "rejected by the board",
+            Self::EpochChanged => "board state lost",
+            Self::Cancelled => "cancelled",
+            Self::Panicked => "panicked",
+            Self::Storage => "storage failed",
+        }
+    }
+}
+
+/// Whether the operation that failed took effect on the board.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Certainty {
+    /// The board never saw it, or refused it.
+    NotExecuted,
+    /// The board did it; only its answer is of no use.
+    Executed,
+    /// It may or may not have been done: the settings must be read back.
+    Unknown,
+}
+
+/// A failure on one board: which board, which operation, what kind, whether it was executed, and
+/// the cause beneath. One pointer wide.
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+struct Inner {
+    kind: ErrorKind,
+    certainty: Certainty,
+    board: Option<String>,
+    operation: Option<String>,
+    done: Option<usize>,
+    message: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of `kind`, told in `message`: the cause, and what to do where that is known.
+    /// Board and operation are added on the way up. The operation counts as not executed for
+    /// kinds that arise before anything is sent, as unknown for the others.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        use ErrorKind as K;
+        let certainty = match kind {
+            K::InvalidArgument | K::Limit | K::Unsupported | K::Unreachable | K::Rejected => {
+                Certainty::NotExecuted
+            }
+            _ => Certainty::Unknown,
+        };
+        let message = message.into();
+        Self(Box::new(Inner {
+            kind,
+            certainty,
+            board: None,
+            operation: None,
+            done: None,
+            message,
+            source: None,
+        }))
+    }
+
+    /// Names the board, unless one is named already.
+    #[must_use]
+    pub fn on(mut self, board: &str) -> Self {
+        self.0.board.get_or_insert_with(|| board.to_owned());
+        self
+    }
+
+    /// Names the operation, unless one is named already.
+    #[must_use]
+    pub fn during(mut self, operation: impl Into<String>) -> Self {
+        if self.0.operation.is_none() {
+            self.0.operation = Some(operation.into());
+        }
+        self
+    }
+
+    /// Says whether the operation took effect.
+    #[must_use]
+    pub fn certainty_is(mut self, certainty: Certainty) -> Self {
+        self.0.certainty = certainty;
+        self
+    }
+
+    /// Says how many operations of the batch were surely executed before the one that failed.
+    #[must_use]
+    pub fn after(mut self, operations: usize) -> Self {
+        self.0.done = Some(operations);
+        self
+    }
+
+    /// Attaches the cause beneath.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// The kind, to branch on.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Whether the failed operation took effect.
+    pub fn certainty(&self) -> Certainty {
+        self.0.certainty
+    }
+
+    /// The board's name, where one is concerned.
+    pub fn board(&self) -> Option<&str> {
+        self.0.board.as_deref()
+    }
+
+    /// The operation that failed, in words.
+    pub fn operation(&self) -> Option<&str> {
+        self.0.operation.as_deref()
+    }
+
+    /// How many operations of the batch were surely executed, in order, before the failure.
+    /// `None` where that is not known.
+    pub fn executed(&self) -> Option<usize> {
+        self.0.done
+    }
+
+    /// The cause in words, without board and operation.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(board) = &self.0.board {
+            write!(f, "board {board}: ")?;
+        }
+        if let Some(operation) = &self.0.operation {
+            write!(f, "{operation}: ")?;
+        }
+        write!(f, "{}: {}", self.0.kind.as_str(), self.0.message)?;
+        // Sources are told here, once, so that one line of a log holds the whole cause.
+        let mut cause = self
+            .0
+            .source
+            .as_deref()
+            .map(|source| source as &dyn StdError);
+        while let Some(source) = cause {
+            write!(f, ": {source}")?;
+            cause = source.source();
+        }
+        if self.0.certainty == Certainty::Unknown && self.0.operation.is_some() {
+            f.write_str(" (whether the board did it is unknown)")?;
+        }
+        Ok(())
+    }
+}
+
+// The source is part of the message above, so it is not offered a second time.
+impl StdError for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_board_operation_and_cause() {
+        let error = Error::new(ErrorKind::Timeout, "no answer within 2 s")
+            .during("acquire on module 1")
+            .on("b0007")
+            .on("another")
+            .caused_by(std::io::Error::other("socket gone"));
+        assert_eq!(
+            error.to_string(),
+            "board b0007: acquire on module 1: timed out: no answer within 2 s: socket gone \
+             (whether the board did it is unknown)"
+        );
+        assert_eq!(error.board(), Some("b0007"));
+        assert_eq!(error.certainty(), Certainty::Unknown);
+    }
+
+    #[test]
+    fn what_was_never_sent_was_not_executed() {
+        let error = Error::new(ErrorKind::Limit, "the comb exceeds full scale");
+        assert_eq!(error.certainty(), Certainty::NotExecuted);
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+    }
+}

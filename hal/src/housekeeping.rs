@@ -1,0 +1,73 @@
+//! Temperatures, voltages and currents of the board itself.
+
+use serde::{Deserialize, Serialize};
+
+use crate::batch::Operation;
+use crate::replies::Entry;
+use crate::{Batch, BoardHandle, Op, Replies, Result, Ticket};
+
+/// Read every sensor and rail.
+#[derive(Debug)]
+pub enum ReadHousekeeping {}
+
+/// The unit of a reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ReadingUnit {
+    /// Degrees Celsius.
+    Celsius,
+    /// Volts.
+    Volts,
+    /// Amperes.
+    Amperes,
+}
+
+/// One sensor or rail.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// The sensor or rail, in the board's words.
+    pub name: String,
+    /// The value, in `unit`.
+    pub value: f64,
+    /// The unit.
+    pub unit: ReadingUnit,
+}
+
+impl Operation for ReadHousekeeping {
+    type Reply<'a> = &'a [Reading];
+
+    fn reply<'a>(entry: &'a Entry, replies: &'a Replies) -> Option<&'a [Reading]> {
+        match entry {
+            Entry::Readings(range) => replies.readings.get(range.clone()),
+            _ => None,
+        }
+    }
+}
+
+impl Batch {
+    /// Adds: read every sensor and rail.
+    pub fn read_housekeeping(&mut self) -> Ticket<ReadHousekeeping> {
+        self.push(Op::ReadHousekeeping)
+    }
+}
+
+/// The housekeeping of a board, one operation a call.
+#[derive(Debug)]
+pub struct Housekeeping<'a>(&'a BoardHandle);
+
+impl<'a> Housekeeping<'a> {
+    pub(crate) fn new(board: &'a BoardHandle) -> Self {
+        Self(board)
+    }
+
+    /// Reads every sensor and rail.
+    ///
+    /// # Errors
+    /// As [`crate::Board::run`].
+    pub async fn read(&self) -> Result<Vec<Reading>> {
+        let mut batch = Batch::new();
+        let ticket = batch.read_housekeeping();
+        Ok(self.0.run(&batch).await?.get(ticket).to_vec())
+    }
+}

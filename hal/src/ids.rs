@@ -1,0 +1,140 @@
+//! Numbers of things on a board. Modules and channels count from 1, as on the front panel.
+
+use std::fmt;
+use std::num::{NonZeroU8, NonZeroU16};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, ErrorKind};
+
+/// A readout module of a board: one feedline, one NCO, one comb of tones. Counts from 1.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ModuleId(NonZeroU8);
+
+impl ModuleId {
+    /// Module number `number`, counted from 1.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] for 0. Whether the board has such a module is the board's
+    /// to say.
+    pub fn new(number: u8) -> Result<Self, Error> {
+        NonZeroU8::new(number)
+            .map(Self)
+            .ok_or_else(|| from_one("module"))
+    }
+
+    /// The number, counted from 1.
+    pub fn number(self) -> u8 {
+        self.0.get()
+    }
+
+    /// The position in an array, counted from 0.
+    pub fn index(self) -> usize {
+        usize::from(self.0.get() - 1)
+    }
+}
+
+/// One tone of a module. Counts from 1.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ChannelId(NonZeroU16);
+
+impl ChannelId {
+    /// Channel number `number`, counted from 1.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] for 0. Whether the module has such a channel is the board's
+    /// to say.
+    pub fn new(number: u16) -> Result<Self, Error> {
+        NonZeroU16::new(number)
+            .map(Self)
+            .ok_or_else(|| from_one("channel"))
+    }
+
+    /// The channel at `index` counted from 0, or `None` past 65534.
+    pub fn from_index(index: usize) -> Option<Self> {
+        u16::try_from(index.checked_add(1)?)
+            .ok()
+            .and_then(NonZeroU16::new)
+            .map(Self)
+    }
+
+    /// The number, counted from 1.
+    pub fn number(self) -> u16 {
+        self.0.get()
+    }
+
+    /// The position in an array, counted from 0.
+    pub fn index(self) -> usize {
+        usize::from(self.0.get() - 1)
+    }
+}
+
+fn from_one(what: &str) -> Error {
+    Error::new(
+        ErrorKind::InvalidArgument,
+        format!("{what} numbers count from 1, not from 0"),
+    )
+}
+
+/// Counts the lives of a board's state: it changes when the board reboots or loses its settings.
+/// What was measured in one epoch says nothing about the next.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Epoch(pub u64);
+
+/// Counts the phase references of a module: setting the NCO, a reboot or a changed cable length
+/// starts a new one. Rotations and calibrations belong to one phase epoch and are void in another.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct PhaseEpoch(pub u64);
+
+macro_rules! show_number {
+    ($($id:ty),*) => {$(
+        impl fmt::Debug for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({})", stringify!($id), self.0)
+            }
+        }
+        impl fmt::Display for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )*};
+}
+show_number!(ModuleId, ChannelId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_count_from_one() {
+        assert_eq!(
+            ModuleId::new(0).unwrap_err().kind(),
+            ErrorKind::InvalidArgument
+        );
+        assert_eq!(
+            ChannelId::new(0).unwrap_err().kind(),
+            ErrorKind::InvalidArgument
+        );
+        let channel = ChannelId::new(1024).unwrap();
+        assert_eq!((channel.number(), channel.index()), (1024, 1023));
+        assert_eq!(ChannelId::from_index(0).unwrap().number(), 1);
+        assert_eq!(ChannelId::from_index(65_534).unwrap().number(), 65_535);
+        assert_eq!(ChannelId::from_index(65_535), None);
+        assert_eq!(ModuleId::new(4).unwrap().to_string(), "4");
+    }
+
+    #[test]
+    fn ids_of_zero_are_refused_when_read() {
+        assert!(serde_json::from_str::<ModuleId>("0").is_err());
+        assert_eq!(serde_json::from_str::<ModuleId>("3").unwrap().number(), 3);
+    }
+}

@@ -1,0 +1,82 @@
+//! The NCO: the frequency to which a module's tones are relative.
+
+use serde::{Deserialize, Serialize};
+
+use crate::batch::Operation;
+use crate::replies::Entry;
+use crate::{Batch, BoardHandle, Hertz, ModuleId, Op, PhaseEpoch, Replies, Result, Ticket};
+
+/// Set an NCO. Starts a new phase epoch.
+#[derive(Debug)]
+pub enum SetNco {}
+/// Read an NCO.
+#[derive(Debug)]
+pub enum ReadNco {}
+
+/// Where an NCO is, and which phase reference that means.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct NcoState {
+    /// The absolute frequency.
+    pub frequency: Hertz,
+    /// Phases measured now belong to this epoch.
+    pub phase_epoch: PhaseEpoch,
+}
+
+macro_rules! answers_nco {
+    ($($op:ty),*) => {$(
+        impl Operation for $op {
+            type Reply<'a> = NcoState;
+
+            fn reply<'a>(entry: &'a Entry, _: &'a Replies) -> Option<NcoState> {
+                match entry {
+                    Entry::Nco(state) => Some(*state),
+                    _ => None,
+                }
+            }
+        }
+    )*};
+}
+answers_nco!(SetNco, ReadNco);
+
+impl Batch {
+    /// Adds: set the NCO of `module` to the absolute `frequency`. The module's phase reference
+    /// changes with it.
+    pub fn set_nco(&mut self, module: ModuleId, frequency: Hertz) -> Ticket<SetNco> {
+        self.push(Op::SetNco { module, frequency })
+    }
+
+    /// Adds: read the NCO of `module`.
+    pub fn read_nco(&mut self, module: ModuleId) -> Ticket<ReadNco> {
+        self.push(Op::ReadNco { module })
+    }
+}
+
+/// The NCOs of a board, one operation a call.
+#[derive(Debug)]
+pub struct Nco<'a>(&'a BoardHandle);
+
+impl<'a> Nco<'a> {
+    pub(crate) fn new(board: &'a BoardHandle) -> Self {
+        Self(board)
+    }
+
+    /// Sets the NCO of `module`.
+    ///
+    /// # Errors
+    /// As [`crate::Board::run`].
+    pub async fn set(&self, module: ModuleId, frequency: Hertz) -> Result<NcoState> {
+        let mut batch = Batch::new();
+        let ticket = batch.set_nco(module, frequency);
+        Ok(self.0.run(&batch).await?.get(ticket))
+    }
+
+    /// Reads the NCO of `module`.
+    ///
+    /// # Errors
+    /// As [`crate::Board::run`].
+    pub async fn read(&self, module: ModuleId) -> Result<NcoState> {
+        let mut batch = Batch::new();
+        let ticket = batch.read_nco(module);
+        Ok(self.0.run(&batch).await?.get(ticket))
+    }
+}

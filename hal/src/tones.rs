@@ -1,0 +1,256 @@
+//! Tones: the comb that a module drives through its feedline.
+
+use serde::{Deserialize, Serialize};
+
+use crate::batch::Operation;
+use crate::replies::Entry;
+use crate::{Batch, BoardHandle, ChannelId, Hertz, ModuleId, Op, Radians, Replies, Result, Ticket};
+
+/// Change tones.
+#[derive(Debug)]
+pub enum SetTones {}
+/// Switch all tones of a module off.
+#[derive(Debug)]
+pub enum ClearTones {}
+/// Read tones back.
+#[derive(Debug)]
+pub enum ReadTones {}
+
+/// What to change of one tone. Fields left `None` keep their value, and are not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ToneUpdate {
+    /// The channel.
+    pub channel: ChannelId,
+    /// Frequency relative to the module's NCO.
+    pub offset: Option<Hertz>,
+    /// Amplitude as a fraction of full scale, -1 to 1.
+    pub amplitude: Option<f64>,
+    /// Phase of the carrier as it is driven. Samples turn by plus this.
+    pub phase: Option<Radians>,
+    /// Phase of the demodulation. Samples turn by **minus** this.
+    pub rotation: Option<Radians>,
+}
+
+impl ToneUpdate {
+    /// Changes nothing of `channel` yet.
+    pub fn new(channel: ChannelId) -> Self {
+        Self {
+            channel,
+            offset: None,
+            amplitude: None,
+            phase: None,
+            rotation: None,
+        }
+    }
+
+    /// Sets the frequency relative to the NCO.
+    #[must_use]
+    pub fn offset(self, offset: Hertz) -> Self {
+        Self {
+            offset: Some(offset),
+            ..self
+        }
+    }
+
+    /// Sets the amplitude as a fraction of full scale.
+    #[must_use]
+    pub fn amplitude(self, amplitude: f64) -> Self {
+        Self {
+            amplitude: Some(amplitude),
+            ..self
+        }
+    }
+
+    /// Sets the phase of the carrier.
+    #[must_use]
+    pub fn phase(self, phase: Radians) -> Self {
+        Self {
+            phase: Some(phase),
+            ..self
+        }
+    }
+
+    /// Sets the phase of the demodulation.
+    #[must_use]
+    pub fn rotation(self, rotation: Radians) -> Self {
+        Self {
+            rotation: Some(rotation),
+            ..self
+        }
+    }
+}
+
+/// Which settings of a tone to read back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToneFields {
+    /// [`ToneState::offset`].
+    pub offset: bool,
+    /// [`ToneState::amplitude`].
+    pub amplitude: bool,
+    /// [`ToneState::phase`].
+    pub phase: bool,
+    /// [`ToneState::rotation`].
+    pub rotation: bool,
+}
+
+impl ToneFields {
+    /// Every setting.
+    pub const ALL: Self = Self {
+        offset: true,
+        amplitude: true,
+        phase: true,
+        rotation: true,
+    };
+    /// The amplitude alone: whether a tone is on.
+    pub const AMPLITUDE: Self = Self {
+        offset: false,
+        amplitude: true,
+        phase: false,
+        rotation: false,
+    };
+}
+
+/// A tone as read back. Fields not asked for, or never set on the board, are `None`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ToneState {
+    /// The channel.
+    pub channel: ChannelId,
+    /// Frequency relative to the module's NCO.
+    pub offset: Option<Hertz>,
+    /// Amplitude as a fraction of full scale. A tone that was never set is off.
+    pub amplitude: Option<f64>,
+    /// Phase of the carrier.
+    pub phase: Option<Radians>,
+    /// Phase of the demodulation.
+    pub rotation: Option<Radians>,
+}
+
+impl ToneState {
+    /// Whether the tone drives anything. Needs the amplitude to have been read.
+    pub fn is_on(&self) -> bool {
+        self.amplitude.is_some_and(|amplitude| amplitude != 0.0)
+    }
+
+    /// The update that brings the tone back to this state.
+    pub fn as_update(&self) -> ToneUpdate {
+        ToneUpdate {
+            channel: self.channel,
+            offset: self.offset,
+            amplitude: Some(self.amplitude.unwrap_or(0.0)),
+            phase: self.phase,
+            rotation: self.rotation,
+        }
+    }
+}
+
+macro_rules! answers_nothing {
+    ($($op:ty),*) => {$(
+        impl Operation for $op {
+            type Reply<'a> = ();
+
+            fn reply<'a>(entry: &'a Entry, _: &'a Replies) -> Option<()> {
+                matches!(entry, Entry::Done).then_some(())
+            }
+        }
+    )*};
+}
+answers_nothing!(SetTones, ClearTones);
+
+impl Operation for ReadTones {
+    type Reply<'a> = &'a [ToneState];
+
+    fn reply<'a>(entry: &'a Entry, replies: &'a Replies) -> Option<&'a [ToneState]> {
+        match entry {
+            Entry::Tones(range) => replies.tones.get(range.clone()),
+            _ => None,
+        }
+    }
+}
+
+impl Batch {
+    /// Adds: change tones of `module`, in the order given. Nothing is sent for fields that are
+    /// `None`, nor for an empty list.
+    pub fn set_tones(
+        &mut self,
+        module: ModuleId,
+        updates: impl IntoIterator<Item = ToneUpdate>,
+    ) -> Ticket<SetTones> {
+        let updates = self.push_tones(updates);
+        self.push(Op::SetTones { module, updates })
+    }
+
+    /// Adds: change one tone of `module`.
+    pub fn set_tone(&mut self, module: ModuleId, update: ToneUpdate) -> Ticket<SetTones> {
+        self.set_tones(module, [update])
+    }
+
+    /// Adds: switch every tone of `module` off.
+    pub fn clear_tones(&mut self, module: ModuleId) -> Ticket<ClearTones> {
+        self.push(Op::ClearTones { module })
+    }
+
+    /// Adds: read back `count` channels of `module` from `first` on.
+    pub fn read_tones(
+        &mut self,
+        module: ModuleId,
+        first: ChannelId,
+        count: u16,
+        fields: ToneFields,
+    ) -> Ticket<ReadTones> {
+        self.push(Op::ReadTones {
+            module,
+            first,
+            count,
+            fields,
+        })
+    }
+}
+
+/// The tones of a board, one operation a call.
+#[derive(Debug)]
+pub struct Tones<'a>(&'a BoardHandle);
+
+impl<'a> Tones<'a> {
+    pub(crate) fn new(board: &'a BoardHandle) -> Self {
+        Self(board)
+    }
+
+    /// Changes tones of `module`.
+    ///
+    /// # Errors
+    /// As [`crate::Board::run`].
+    pub async fn set(
+        &self,
+        module: ModuleId,
+        updates: impl IntoIterator<Item = ToneUpdate>,
+    ) -> Result<()> {
+        let mut batch = Batch::new();
+        batch.set_tones(module, updates);
+        self.0.run(&batch).await.map(drop)
+    }
+
+    /// Switches every tone of `module` off.
+    ///
+    /// # Errors
+    /// As [`crate::Board::run`].
+    pub async fn clear(&self, module: ModuleId) -> Result<()> {
+        let mut batch = Batch::new();
+        batch.clear_tones(module);
+        self.0.run(&batch).await.map(drop)
+    }
+
+    /// Reads back `count` channels of `module` from `first` on.
+    ///
+    /// # Errors
+    /// As [`crate::Board::run`].
+    pub async fn read(
+        &self,
+        module: ModuleId,
+        first: ChannelId,
+        count: u16,
+    ) -> Result<Vec<ToneState>> {
+        let mut batch = Batch::new();
+        let ticket = batch.read_tones(module, first, count, ToneFields::ALL);
+        Ok(self.0.run(&batch).await?.get(ticket).to_vec())
+    }
+}
