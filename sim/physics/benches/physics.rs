@@ -1,0 +1,2 @@
+//! Time of one acquisition.
+fn main() {}

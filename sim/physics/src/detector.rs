@@ -1,0 +1,165 @@
+//! One detector: a notch in the transmission of the feedline.
+
+use num_complex::Complex64;
+use serde::{Deserialize, Serialize};
+
+/// What was drawn of a detector, under nominal conditions and at low power.
+///
+/// Transmission past it, relative to the line: `1 - (Qr/Qc) (1 + i tan phi) / (1 + 2 i Qr x)` with
+/// `x = (f - fr)/fr` and `1/Qr = 1/Qc + 1/Qi`, the diameter correction (Khalil et al. 2012: Qc is
+/// the real part of the coupling, so that 1/Qi stays positive whatever the asymmetry).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Detector {
+    /// Number by design, from 0 along the schedule of frequencies. Neighbours by frequency need not
+    /// be neighbours by number.
+    pub id: u32,
+    /// Resonance frequency, Hz.
+    pub fr_hz: f64,
+    /// Coupling quality factor.
+    pub qc: f64,
+    /// Internal quality factor.
+    pub qi: f64,
+    /// Asymmetry, rad.
+    #[serde(default)]
+    pub phi_rad: f64,
+    /// Nonlinearity `a` per mW on the feedline at the detectors, for the Qr as drawn.
+    #[serde(default)]
+    pub a_per_mw: f64,
+    /// Level of two-level-system noise at 1 Hz at a pull of 0.1 linewidth, 1/Hz.
+    #[serde(default)]
+    pub tls: f64,
+    /// Amplitude of the line (pulse tube) in fr/fr.
+    #[serde(default)]
+    pub line_amplitude: f64,
+    /// Response to load and bath, relative to the profile's.
+    #[serde(default = "one")]
+    pub responsivity: f64,
+    /// It does not resonate.
+    #[serde(default)]
+    pub dead: bool,
+    /// Id of the detector that it is coupled to.
+    #[serde(default)]
+    pub partner: Option<u32>,
+    /// How much of the partner's frequency shifts it takes over, 0 to 0.5 (and gives up of its
+    /// own): sin^2 of the mixing angle.
+    #[serde(default)]
+    pub mixing: f64,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+impl Detector {
+    /// A plain detector: symmetric, linear, quiet.
+    pub fn new(id: u32, fr_hz: f64, qc: f64, qi: f64) -> Self {
+        Detector {
+            id,
+            fr_hz,
+            qc,
+            qi,
+            phi_rad: 0.0,
+            a_per_mw: 0.0,
+            tls: 0.0,
+            line_amplitude: 0.0,
+            responsivity: 1.0,
+            dead: false,
+            partner: None,
+            mixing: 0.0,
+        }
+    }
+
+    /// Total quality factor.
+    pub fn qr(&self) -> f64 {
+        1.0 / (1.0 / self.qc + 1.0 / self.qi)
+    }
+
+    /// Linewidth fr/Qr, Hz.
+    pub fn linewidth_hz(&self) -> f64 {
+        self.fr_hz / self.qr()
+    }
+
+    /// `(1 + i tan phi)/Qc`, the strength of the notch.
+    pub fn coupling(&self) -> Complex64 {
+        Complex64::new(1.0, self.phi_rad.tan()) / self.qc
+    }
+
+    /// How far the smallest |S21| lies below the line, dB; 0 for a dead one.
+    pub fn depth_db(&self) -> f64 {
+        if self.dead {
+            return 0.0;
+        }
+        // The loop is a circle through 1 with its diameter along A.
+        let a = self.coupling() * self.qr();
+        let least = ((1.0 - a / 2.0).norm() - a.norm() / 2.0).abs();
+        -20.0 * least.max(1e-12).log10()
+    }
+
+    /// Time constant of its ring-down (of the field): Qr/(pi fr), s.
+    pub fn ringdown_s(&self) -> f64 {
+        self.qr() / (std::f64::consts::PI * self.fr_hz)
+    }
+
+    /// Transmission past it at `frequency_hz` in the limit of low power, relative to the line.
+    pub fn transmission(&self, frequency_hz: f64) -> Complex64 {
+        if self.dead {
+            return Complex64::new(1.0, 0.0);
+        }
+        let x = (frequency_hz - self.fr_hz) / self.fr_hz;
+        1.0 - self.coupling() / Complex64::new(1.0 / self.qr(), 2.0 * x)
+    }
+
+    /// True if every number is one that a detector can have.
+    pub fn is_physical(&self) -> bool {
+        let positive = [self.fr_hz, self.qc, self.qi];
+        let finite = [
+            self.a_per_mw,
+            self.tls,
+            self.line_amplitude,
+            self.responsivity,
+        ];
+        positive.iter().all(|v| v.is_finite() && *v > 0.0)
+            && finite.iter().all(|v| v.is_finite())
+            && self.a_per_mw >= 0.0
+            && self.tls >= 0.0
+            && self.phi_rad.abs() < 1.5
+            && (0.0..=0.5).contains(&self.mixing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depth_is_qr_over_qc() {
+        let d = Detector::new(0, 1e9, 2e4, 1e5);
+        // Symmetric: |S21| = 1 - Qr/Qc = Qr/Qi on resonance.
+        let expected = d.qr() / d.qi;
+        assert!((d.transmission(1e9).norm() - expected).abs() < 1e-12);
+        assert!((d.depth_db() + 20.0 * expected.log10()).abs() < 1e-9);
+        assert!((d.transmission(1.5e9).norm() - 1.0).abs() < 1e-4);
+        // Half a linewidth away the notch has turned by 45 degrees.
+        let half = 1.0 - d.transmission(1e9 + d.linewidth_hz() / 2.0);
+        assert!((half.arg() + std::f64::consts::FRAC_PI_4).abs() < 1e-9);
+    }
+
+    #[test]
+    fn depth_of_a_skewed_notch_is_the_least_of_a_scan() {
+        for phi in [-0.5, -0.2, 0.3, 0.5] {
+            let d = Detector {
+                phi_rad: phi,
+                ..Detector::new(0, 1e9, 2e4, 1e5)
+            };
+            let lw = d.linewidth_hz();
+            let least = (-40_000..=40_000)
+                .map(|k| d.transmission(1e9 + f64::from(k) * lw / 1e4).norm())
+                .fold(f64::INFINITY, f64::min);
+            assert!(
+                (d.depth_db() + 20.0 * least.log10()).abs() < 1e-3,
+                "phi {phi}"
+            );
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Noise that is slow: octaves of interpolated random values.

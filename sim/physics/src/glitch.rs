@@ -1,0 +1,1 @@
+//! Noise that is sudden: hits that break pairs.

@@ -1,0 +1,1 @@
+//! The nonlinear resonator and the memory of its branch.

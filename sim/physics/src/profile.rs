@@ -1,0 +1,284 @@
+//! Every number of the simulation, for three kinds of array.
+
+use serde::{Deserialize, Serialize};
+
+/// How hard the simulated world is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// An ideal array: every detector alive and apart, a flat line, little noise. The asymmetry,
+    /// the cable and the Kerr pull are there.
+    #[default]
+    Clean,
+    /// A good array in a good cryostat.
+    Lab,
+    /// All that goes wrong, and more of it.
+    Harsh,
+}
+
+impl Profile {
+    /// The numbers of this profile.
+    pub fn params(self) -> ProfileParams {
+        match self {
+            Profile::Clean => ProfileParams::clean(),
+            Profile::Lab => ProfileParams::lab(),
+            Profile::Harsh => ProfileParams::harsh(),
+        }
+    }
+}
+
+impl std::str::FromStr for Profile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "clean" => Ok(Profile::Clean),
+            "lab" => Ok(Profile::Lab),
+            "harsh" => Ok(Profile::Harsh),
+            other => Err(format!("unknown profile `{other}`: clean, lab or harsh")),
+        }
+    }
+}
+
+impl std::fmt::Display for Profile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Profile::Clean => "clean",
+            Profile::Lab => "lab",
+            Profile::Harsh => "harsh",
+        })
+    }
+}
+
+/// Every number from which a module is drawn. Missing keys take the values of `clean`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProfileParams {
+    /// Scatter of the frequencies around their even schedule, sigma(f)/f.
+    pub scatter: f64,
+    /// Scatter is cut at this fraction of the spacing; above 0.5 detectors can collide.
+    pub scatter_cut: f64,
+    /// Median of the coupling quality factor (diameter-corrected).
+    pub qc_median: f64,
+    /// Its spread, sigma of the natural logarithm.
+    pub qc_spread: f64,
+    /// Median of the internal quality factor under nominal load at low power.
+    pub qi_median: f64,
+    /// Its spread, sigma of the natural logarithm.
+    pub qi_spread: f64,
+    /// The asymmetry angle is uniform within plus or minus this, rad.
+    pub phi_max_rad: f64,
+    /// Fraction of detectors that do not resonate.
+    pub dead_fraction: f64,
+    /// Fraction of detectors that are coupled to a neighbour close to them.
+    pub coupled_fraction: f64,
+
+    /// Median nonlinearity `a` of a tone of [`kerr_reference_dbm`](Self::kerr_reference_dbm).
+    pub kerr_a: f64,
+    /// Power on the feedline at the detectors for which `kerr_a` holds, dBm.
+    pub kerr_reference_dbm: f64,
+    /// Scatter of the nonlinearity, dB.
+    pub kerr_spread_db: f64,
+    /// Part of 1/Qi that saturates with power (0 none, 1 all).
+    pub qi_power_fraction: f64,
+    /// Pull in linewidths at which that part is down by 1/sqrt 2.
+    pub qi_power_knee: f64,
+    /// 1/Qi gained by heating, per linewidth of pull, as a fraction of 1/Qr.
+    pub heating: f64,
+
+    /// Fall of fr/fr per unit of optical load (nominal load is 0).
+    pub load_response: f64,
+    /// Fall of fr/fr per kelvin of the bath.
+    pub bath_response_per_k: f64,
+    /// Ratio of 2 dfr/fr to d(1/Qi) for broken pairs.
+    pub pair_beta: f64,
+
+    /// Two-level-system noise at 1 Hz at a pull of 0.1 linewidth, 1/Hz, lower end of its spread.
+    pub tls_min: f64,
+    /// Upper end of its spread (log-uniform); 0 for none.
+    pub tls_max: f64,
+    /// It falls as f to minus this power.
+    pub tls_exponent: f64,
+    /// Drift of the bath, K/sqrt(Hz) at 1 Hz, falling as 1/f in power.
+    pub bath_noise_k: f64,
+    /// Amplitude of a line (pulse tube) in fr/fr, scattered by a factor up to 2 and in sign.
+    pub line_amplitude: f64,
+    /// Its frequency, Hz.
+    pub line_hz: f64,
+    /// Glitches (particle hits) per detector and second.
+    pub glitch_rate_hz: f64,
+    /// Their mean height in linewidths.
+    pub glitch_height_lw: f64,
+    /// Their decay time, s.
+    pub glitch_decay_s: f64,
+
+    /// Attenuation from the board to the detectors, dB.
+    pub cold_attenuation_db: f64,
+    /// Gain from the detectors to the board, dB.
+    pub amplifier_gain_db: f64,
+    /// Spread of that gain over modules, sigma in dB.
+    pub gain_spread_db: f64,
+    /// Noise temperature at the amplifier's input, K.
+    pub noise_temperature_k: f64,
+    /// Total tone power at the amplifier's input that lowers its gain by 3 dB, dBm.
+    pub saturation_dbm: f64,
+    /// Total power at which the noise temperature has doubled, dBm.
+    pub noise_rise_dbm: f64,
+    /// Shortest total delay, s.
+    pub delay_min_s: f64,
+    /// Longest total delay, s.
+    pub delay_max_s: f64,
+    /// Slope of the gain, dB per 100 MHz, in either direction.
+    pub slope_db: f64,
+    /// Number of standing waves.
+    pub standing_waves: u32,
+    /// Their smallest height, dB from trough to crest.
+    pub standing_min_db: f64,
+    /// Their greatest height, dB.
+    pub standing_max_db: f64,
+    /// Their shortest period, Hz.
+    pub standing_min_hz: f64,
+    /// Their longest period, Hz.
+    pub standing_max_hz: f64,
+    /// Number of box modes in a band of 500 MHz.
+    pub box_modes: u32,
+    /// Greatest depth of a box mode, as the diameter of its circle.
+    pub box_depth: f64,
+    /// Common gain noise, fraction/sqrt(Hz) at 1 Hz, falling as 1/f in power.
+    pub gain_noise: f64,
+    /// Common phase noise, rad/sqrt(Hz) at 1 Hz, falling as 1/f in power.
+    pub phase_noise_rad: f64,
+    /// Bits of the converter.
+    pub adc_bits: u32,
+    /// Full scale of the converter in readout counts.
+    pub adc_full_scale: f64,
+}
+
+impl Default for ProfileParams {
+    fn default() -> Self {
+        Self::clean()
+    }
+}
+
+impl ProfileParams {
+    /// See [`Profile::Clean`].
+    pub fn clean() -> Self {
+        ProfileParams {
+            scatter: 4e-4,
+            scatter_cut: 0.25,
+            qc_median: 2e4,
+            qc_spread: 0.1,
+            qi_median: 1e5,
+            qi_spread: 0.1,
+            phi_max_rad: 0.5,
+            dead_fraction: 0.0,
+            coupled_fraction: 0.0,
+            kerr_a: 0.12,
+            kerr_reference_dbm: -94.5,
+            kerr_spread_db: 2.0,
+            qi_power_fraction: 0.0,
+            qi_power_knee: 0.05,
+            heating: 0.0,
+            load_response: 2e-5,
+            bath_response_per_k: 1e-3,
+            pair_beta: 8.0,
+            tls_min: 0.0,
+            tls_max: 0.0,
+            tls_exponent: 1.0,
+            bath_noise_k: 0.0,
+            line_amplitude: 0.0,
+            line_hz: 1.4,
+            glitch_rate_hz: 0.0,
+            glitch_height_lw: 0.3,
+            glitch_decay_s: 1.5e-3,
+            cold_attenuation_db: 40.0,
+            amplifier_gain_db: 40.0,
+            gain_spread_db: 0.0,
+            noise_temperature_k: 4.0,
+            saturation_dbm: 0.0,
+            noise_rise_dbm: 0.0,
+            delay_min_s: 40e-9,
+            delay_max_s: 80e-9,
+            slope_db: 0.0,
+            standing_waves: 0,
+            standing_min_db: 0.3,
+            standing_max_db: 0.6,
+            standing_min_hz: 20e6,
+            standing_max_hz: 60e6,
+            box_modes: 0,
+            box_depth: 0.0,
+            gain_noise: 0.0,
+            phase_noise_rad: 0.0,
+            adc_bits: 14,
+            adc_full_scale: 7.9e6,
+        }
+    }
+
+    /// See [`Profile::Lab`].
+    pub fn lab() -> Self {
+        ProfileParams {
+            scatter: 6e-4,
+            scatter_cut: 100.0,
+            qc_spread: 0.3,
+            qi_spread: 0.3,
+            dead_fraction: 0.03,
+            coupled_fraction: 0.02,
+            qi_power_fraction: 0.1,
+            heating: 0.02,
+            tls_min: 1e-18,
+            tls_max: 1e-17,
+            bath_noise_k: 2e-6,
+            line_amplitude: 1e-8,
+            glitch_rate_hz: 0.003,
+            gain_spread_db: 0.7,
+            noise_temperature_k: 5.0,
+            saturation_dbm: -40.0,
+            noise_rise_dbm: -45.0,
+            delay_min_s: 0.3e-6,
+            delay_max_s: 3e-6,
+            slope_db: 0.5,
+            standing_waves: 2,
+            box_modes: 2,
+            box_depth: 0.15,
+            gain_noise: 2e-5,
+            phase_noise_rad: 5e-5,
+            ..Self::clean()
+        }
+    }
+
+    /// See [`Profile::Harsh`].
+    pub fn harsh() -> Self {
+        ProfileParams {
+            scatter: 1.5e-3,
+            qc_spread: 0.5,
+            qi_spread: 0.5,
+            dead_fraction: 0.08,
+            coupled_fraction: 0.06,
+            kerr_spread_db: 3.0,
+            qi_power_fraction: 0.25,
+            heating: 0.08,
+            tls_min: 1e-17,
+            tls_max: 1e-16,
+            tls_exponent: 0.8,
+            bath_noise_k: 1e-5,
+            line_amplitude: 1e-7,
+            glitch_rate_hz: 0.03,
+            glitch_height_lw: 1.0,
+            gain_spread_db: 1.5,
+            noise_temperature_k: 10.0,
+            saturation_dbm: -52.0,
+            noise_rise_dbm: -55.0,
+            delay_min_s: 2e-6,
+            delay_max_s: 10e-6,
+            slope_db: 1.0,
+            standing_waves: 3,
+            standing_max_db: 1.0,
+            standing_min_hz: 10e6,
+            box_modes: 5,
+            box_depth: 0.35,
+            gain_noise: 2e-4,
+            phase_noise_rad: 5e-4,
+            ..Self::lab()
+        }
+    }
+}

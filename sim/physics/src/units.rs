@@ -1,0 +1,96 @@
+//! Rates, quanta and conversions of the CRS board.
+
+/// Rate of the polyphase filter bank's output, and so of the first decimation filter's input, Hz.
+pub const PFB_RATE_HZ: f64 = 625e6 / 256.0;
+
+/// Rate after the first decimation filter, Hz. One period of it is a *tick*, the model's unit of
+/// time: sample `m` at stage `s` is taken at tick `m << s`.
+pub const TICK_RATE_HZ: f64 = PFB_RATE_HZ / 64.0;
+
+/// Highest decimation stage.
+pub const MAX_STAGE: u8 = 6;
+
+/// Smallest step of a tone's frequency, Hz.
+pub const FREQUENCY_QUANTUM_HZ: f64 = 625e6 / 256.0 / 4_294_967_296.0;
+
+/// Peak volts of one readout count.
+pub const VOLTS_PER_COUNT: f64 = 1.3745425908e-7;
+
+/// A tone at full amplitude is this much below the DAC scale, dB.
+pub const DAC_BACKOFF_DB: f64 = 1.5;
+
+/// DAC scale of a module that has not been told otherwise, dBm.
+pub const DEFAULT_DAC_SCALE_DBM: f64 = 1.0;
+
+/// Impedance of every line, ohm.
+pub const IMPEDANCE_OHM: f64 = 50.0;
+
+/// Sample rate at a decimation stage, Hz: 596.05 at stage 6. Stages above 6 count as 6.
+pub fn sample_rate_hz(stage: u8) -> f64 {
+    TICK_RATE_HZ / f64::from(1u32 << stage.min(MAX_STAGE))
+}
+
+/// Frequency that the board really makes of a request, Hz. What is not finite becomes 0.
+pub fn quantise_hz(frequency_hz: f64) -> f64 {
+    if frequency_hz.is_finite() {
+        (frequency_hz / FREQUENCY_QUANTUM_HZ).round() * FREQUENCY_QUANTUM_HZ
+    } else {
+        0.0
+    }
+}
+
+/// Power of a tone at the DAC, dBm, for its amplitude as a fraction of full scale.
+pub fn tone_dbm(dac_scale_dbm: f64, amplitude: f64) -> f64 {
+    dac_scale_dbm - DAC_BACKOFF_DB + 20.0 * amplitude.abs().log10()
+}
+
+/// Peak volts over 50 ohm of a power in mW.
+pub fn peak_volts(power_mw: f64) -> f64 {
+    (2.0 * IMPEDANCE_OHM * 1e-3 * power_mw.max(0.0)).sqrt()
+}
+
+/// Readout counts of a tone of a power in mW at the ADC.
+pub fn counts(power_mw: f64) -> f64 {
+    peak_volts(power_mw) / VOLTS_PER_COUNT
+}
+
+/// Power in dBm at the ADC of a tone that reads as so many counts.
+pub fn counts_to_dbm(counts: f64) -> f64 {
+    let volts = counts * VOLTS_PER_COUNT;
+    mw_to_dbm(volts * volts / (2.0 * IMPEDANCE_OHM) * 1e3)
+}
+
+/// mW to dBm.
+pub fn mw_to_dbm(power_mw: f64) -> f64 {
+    10.0 * power_mw.log10()
+}
+
+/// dBm to mW.
+pub fn dbm_to_mw(power_dbm: f64) -> f64 {
+    10f64.powf(power_dbm / 10.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_and_dbm_agree() {
+        for dbm in [-90.0, -54.5, 0.0, 7.0] {
+            let back = counts_to_dbm(counts(dbm_to_mw(dbm)));
+            assert!((back - dbm).abs() < 1e-9, "{dbm} dBm came back as {back}");
+        }
+        // 0 dBm over 50 ohm is 0.31623 V peak.
+        assert!((peak_volts(1.0) - 0.316_227_766).abs() < 1e-8);
+        assert!((counts(1.0) * 1.3745425908e-7 - 0.316_227_766).abs() < 1e-8);
+        assert!((tone_dbm(1.0, 0.01) - (-40.5)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn rates_and_quantum() {
+        assert!((sample_rate_hz(6) - 596.046_447_753_906).abs() < 1e-9);
+        assert!((FREQUENCY_QUANTUM_HZ - 0.568e-3).abs() < 1e-6);
+        assert_eq!(quantise_hz(f64::NAN), 0.0);
+        assert!((quantise_hz(1e8) - 1e8).abs() <= FREQUENCY_QUANTUM_HZ / 2.0);
+    }
+}
