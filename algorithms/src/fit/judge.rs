@@ -1,0 +1,159 @@
+//! From the end of a search to a fit with its status.
+
+use num_complex::Complex64;
+
+use super::levenberg::{Model, Solution, inverse};
+use super::model::{EACH, LINE, Notches, X, errors, resonator};
+use super::outcome::{Fit, FitErrors, FitParams, FitStatus};
+use super::prepare::Prepared;
+use crate::resonator::{BIFURCATION, Resonator, pulled_detuning};
+
+/// Smallest coupling `|A|` that counts as a resonator: 0.03 dB.
+const LEAST_COUPLING: f64 = 0.003;
+/// Errors of the coupling that a resonator must stand above.
+const LEAST_SIGNIFICANCE: f64 = 6.0;
+/// Largest asymmetry angle of a resonator, in radians.
+const LARGEST_ANGLE: f64 = 1.3;
+/// Points that must lie within one linewidth of the dip.
+const LEAST_POINTS_ON_LINE: usize = 4;
+
+/// The fit of the resonator at `index` of a solution.
+pub(super) fn judge(
+    model: &Notches<'_>,
+    solution: &Solution,
+    index: usize,
+    params: &FitParams,
+) -> Fit {
+    let data = model.data;
+    let n = data.len() as f64;
+    let r = resonator(&solution.p, index, data);
+    let free = (0..model.parameters())
+        .filter(|&i| model.is_free(i))
+        .count() as f64;
+    let freedom = (n - 0.5 * free).max(0.5);
+    let scattered = solution.cost / freedom;
+    let known = data.noise.map(|s| s * s);
+    // Never trust a stated noise below the scatter about the model.
+    let variance = known.map_or(scattered, |k| k.max(scattered));
+    let covariance = inverse(&solution.normal, model.parameters());
+    let sigmas = covariance.map(|mut matrix| {
+        for row in &mut matrix {
+            for value in row {
+                *value *= 0.5 * variance;
+            }
+        }
+        for i in (0..model.parameters()).filter(|&i| !model.is_free(i)) {
+            matrix[i][i] = 0.0;
+        }
+        let base = LINE + EACH * index;
+        let coupling = (matrix[base + 2][base + 2] + matrix[base + 3][base + 3])
+            .max(0.0)
+            .sqrt();
+        (errors(&matrix, &solution.p, index, data), coupling)
+    });
+    let residual_rms = (solution.cost / n).sqrt();
+    let diameter = r.coupling.norm() * r.gain.norm() / data.scale;
+    let mut fit = Fit {
+        status: FitStatus::Success,
+        fr_hz: r.fr_hz,
+        qr: r.qr,
+        qc: r.qc(),
+        qi: r.qi(),
+        phi_rad: r.phi_rad(),
+        a: r.a,
+        model: r,
+        direction: data.direction,
+        errors: sigmas.map_or(FitErrors::default(), |(e, _)| e),
+        residual_rms: residual_rms * data.scale,
+        residual_over_diameter: if diameter > 0.0 {
+            residual_rms / diameter
+        } else {
+            0.0
+        },
+        reduced_chi2: known.filter(|k| *k > 0.0).map(|k| scattered / k),
+        bifurcated: r.a > BIFURCATION,
+        iterations: solution.iterations,
+    };
+    fit.status = status(model, solution, index, params, &fit, sigmas);
+    fit
+}
+
+fn status(
+    model: &Notches<'_>,
+    solution: &Solution,
+    index: usize,
+    params: &FitParams,
+    fit: &Fit,
+    sigmas: Option<(FitErrors, f64)>,
+) -> FitStatus {
+    let r = &fit.model;
+    let coupling = r.coupling.norm();
+    if !r.is_finite() || !solution.cost.is_finite() {
+        return FitStatus::NonFinite;
+    }
+    let Some((errors, coupling_error)) = sigmas else {
+        return FitStatus::NoResonance;
+    };
+    let significant = coupling > LEAST_COUPLING && coupling > LEAST_SIGNIFICANCE * coupling_error;
+    let line = r.gain.norm() / model.data.scale;
+    if !significant || line < 1e-6 || r.phi_rad().abs() > LARGEST_ANGLE {
+        return FitStatus::NoResonance;
+    }
+    if !solution.converged {
+        return FitStatus::NoConvergence;
+    }
+    if solution.p[LINE + EACH * index + X].abs() > 1.0 {
+        return FitStatus::OutsideSweep;
+    }
+    let lw = r.linewidth_hz();
+    if lw > 2.0 * model.data.width_hz {
+        return FitStatus::TooWide;
+    }
+    if points_on_line(model.data, r) < LEAST_POINTS_ON_LINE {
+        return FitStatus::Undersampled;
+    }
+    if !below(fit.residual_over_diameter, params.max_residual) {
+        return FitStatus::ResidualTooLarge;
+    }
+    if r.coupling.re >= 1.0 {
+        return FitStatus::NegativeQi;
+    }
+    if !below(errors.fr_hz, params.max_fr_error_lw * lw) {
+        return FitStatus::FrUncertain;
+    }
+    if model.fit_pull && !below(errors.a, params.max_a_error) {
+        return FitStatus::AUncertain;
+    }
+    FitStatus::Success
+}
+
+/// False for NaN too.
+fn below(value: f64, limit: f64) -> bool {
+    value < limit
+}
+
+/// Points of the sweep within one linewidth of the dip.
+pub(super) fn points_on_line(data: &Prepared, r: &Resonator) -> usize {
+    let near = |t: &&f64| {
+        let y0 = r.y0(data.f_ref_hz + **t * data.width_hz);
+        y0.abs() < 1.0 || pulled_detuning(y0, r.a, data.direction).abs() < 1.0
+    };
+    data.t.iter().filter(near).count()
+}
+
+/// A jump between branches: one step in complex S much larger than the steps on either side of it
+/// and a good part of the loop. On a line of too few points both steps about the dip are large,
+/// so that is none.
+pub(super) fn has_jump(z: &[Complex64], diameter: f64) -> bool {
+    if z.len() < 6 {
+        return false;
+    }
+    let steps: Vec<f64> = z.windows(2).map(|w| (w[1] - w[0]).norm()).collect();
+    (2..steps.len().saturating_sub(2)).any(|i| {
+        let around = [i - 2, i - 1, i + 1, i + 2]
+            .map(|j| steps[j])
+            .into_iter()
+            .fold(0.0, f64::max);
+        steps[i] > 0.25 * diameter && steps[i] > 2.5 * around
+    })
+}

@@ -1,0 +1,53 @@
+//! Fit of a linear resonator.
+
+use super::judge::judge;
+use super::levenberg::{Solution, Workspace, minimise};
+use super::model::Notches;
+use super::outcome::{Fit, FitParams, FitStatus};
+use super::prepare::{Prepared, SweepData};
+use super::start::{linear_starts, wing_delay};
+
+/// Points below which no fit is tried.
+pub(super) const LEAST_POINTS: usize = 9;
+
+/// Fits one linear resonator to a complex sweep: a start from a grid of notches and from a Taubin
+/// circle with the phase along it, then least squares on the complex residuals.
+///
+/// The model is that of [`crate::resonator`] with `a = 0` (Khalil et al., J. Appl. Phys. 111,
+/// 054510, 2012; Probst et al., Rev. Sci. Instrum. 86, 024706, 2015). Never panics; what is wrong
+/// with the data or the fit is its status.
+#[must_use]
+pub fn fit_linear(data: &SweepData<'_>, params: &FitParams) -> Fit {
+    match search(data, params) {
+        Ok((_, _, fit)) => fit,
+        Err(status) => Fit::failed(status, data.direction),
+    }
+}
+
+/// The prepared data, where the search ended on it, and the fit.
+pub(super) fn search(
+    data: &SweepData<'_>,
+    params: &FitParams,
+) -> Result<(Prepared, Solution, Fit), FitStatus> {
+    let mut prepared = Prepared::new(data, LEAST_POINTS)?;
+    let tau_s = wing_delay(data, &prepared);
+    if tau_s != data.tau_s {
+        prepared = Prepared::new(&data.delay(tau_s), LEAST_POINTS)?;
+    }
+    let model = Notches::new(&prepared, 1, params, false);
+    let mut work = Workspace::default();
+    let mut best: Option<(Solution, Fit)> = None;
+    for start in linear_starts(&prepared) {
+        let solution = minimise(&model, &start, params.max_iterations, &mut work);
+        let fit = judge(&model, &solution, 0, params);
+        let done = fit.status.is_success();
+        if best.as_ref().is_none_or(|(b, _)| solution.cost < b.cost) {
+            best = Some((solution, fit));
+        }
+        if done {
+            break;
+        }
+    }
+    let (solution, fit) = best.ok_or(FitStatus::NoResonance)?;
+    Ok((prepared, solution, fit))
+}

@@ -1,0 +1,21 @@
+//! Fits of resonators to complex sweeps, and the bound that no fit can beat.
+
+mod bound;
+mod circle;
+mod joint;
+mod judge;
+mod levenberg;
+mod linear;
+mod model;
+mod nonlinear;
+mod outcome;
+mod prepare;
+mod start;
+
+pub use bound::{BoundParameters, cramer_rao};
+pub use circle::{Circle, fit_circle};
+pub use joint::fit_joint;
+pub use linear::fit_linear;
+pub use nonlinear::fit_nonlinear;
+pub use outcome::{Fit, FitErrors, FitParams, FitStatus};
+pub use prepare::SweepData;

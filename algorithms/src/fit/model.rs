@@ -1,0 +1,275 @@
+//! The resonator model with its derivatives, in scaled parameters: one or more lines in a row.
+
+use num_complex::Complex64;
+
+use super::levenberg::{MAX_PARAMETERS, Matrix, Model, Parameters};
+use super::outcome::{FitErrors, FitParams};
+use super::prepare::Prepared;
+use crate::resonator::{Direction, Resonator, detuning_slope, pulled_detuning};
+
+/// Positions of the parameters of the line, common to all resonators.
+pub(super) const GAIN_RE: usize = 0;
+pub(super) const GAIN_IM: usize = 1;
+pub(super) const SLOPE: usize = 2;
+pub(super) const TURN: usize = 3;
+/// Number of parameters of the line, and of each resonator.
+pub(super) const LINE: usize = 4;
+pub(super) const EACH: usize = 5;
+/// Positions of a resonator's parameters after its first.
+pub(super) const X: usize = 0;
+pub(super) const LOG_Q: usize = 1;
+pub(super) const A_RE: usize = 2;
+pub(super) const A_IM: usize = 3;
+pub(super) const PULL: usize = 4;
+/// The most resonators of one fit.
+pub(super) const MAX_RESONATORS: usize = (MAX_PARAMETERS - LINE) / EACH;
+
+/// `S(t) = G (1 + B t) e^(-i T t) prod_k [1 - A_k / (1 + 2 i y_k)]` with
+/// `y0_k = e^(q_k) (t - x_k)`, over the scaled frequency `t` of [`Prepared`].
+///
+/// A product of notches and a sum of poles are the same function with other couplings; the
+/// product's are each resonator's own.
+pub(super) struct Notches<'a> {
+    pub data: &'a Prepared,
+    pub resonators: usize,
+    pub fit_slope: bool,
+    pub fit_turn: bool,
+    pub fit_pull: bool,
+    pub a_range: (f64, f64),
+    /// Resonators stay within `-reach..reach` of the scaled frequency.
+    pub reach: f64,
+}
+
+impl<'a> Notches<'a> {
+    pub(super) fn new(
+        data: &'a Prepared,
+        resonators: usize,
+        params: &FitParams,
+        nonlinear: bool,
+    ) -> Self {
+        Self {
+            data,
+            resonators,
+            fit_slope: params.fit_slope,
+            fit_turn: params.fit_delay,
+            fit_pull: nonlinear,
+            a_range: (params.min_a, params.max_a),
+            reach: 1.5,
+        }
+    }
+}
+
+impl Model for Notches<'_> {
+    fn parameters(&self) -> usize {
+        LINE + EACH * self.resonators
+    }
+
+    fn points(&self) -> usize {
+        self.data.len()
+    }
+
+    fn is_free(&self, index: usize) -> bool {
+        match index {
+            SLOPE => self.fit_slope,
+            TURN => self.fit_turn,
+            GAIN_RE | GAIN_IM => true,
+            _ => (index - LINE) % EACH != PULL || self.fit_pull,
+        }
+    }
+
+    fn restrain(&self, p: &mut Parameters) {
+        p[SLOPE] = p[SLOPE].clamp(-0.9, 0.9);
+        p[TURN] = p[TURN].clamp(-10.0, 10.0);
+        for resonator in p[LINE..LINE + EACH * self.resonators].chunks_exact_mut(EACH) {
+            resonator[X] = resonator[X].clamp(-self.reach, self.reach);
+            // Linewidths from twice the half span down to a fraction of the point spacing.
+            resonator[LOG_Q] = resonator[LOG_Q].clamp(-1.5, (4.0 * self.data.len() as f64).ln());
+            resonator[PULL] = resonator[PULL].clamp(self.a_range.0, self.a_range.1);
+        }
+    }
+
+    fn residuals(
+        &self,
+        p: &Parameters,
+        r: &mut [Complex64],
+        mut jacobian: Option<&mut [Complex64]>,
+    ) {
+        let m = self.parameters();
+        let gain = Complex64::new(p[GAIN_RE], p[GAIN_IM]);
+        let i = Complex64::i();
+        let mut shapes = [Shape::default(); MAX_RESONATORS];
+        let mut poles = [Pole::default(); MAX_RESONATORS];
+        for (shape, values) in shapes.iter_mut().zip(p[LINE..m].chunks_exact(EACH)) {
+            *shape = Shape::of(values);
+        }
+        let (shapes, poles) = (&shapes[..self.resonators], &mut poles[..self.resonators]);
+        for (k, (&t, &z)) in self.data.t.iter().zip(&self.data.z).enumerate() {
+            let turn = if p[TURN] == 0.0 {
+                Complex64::new(1.0, 0.0)
+            } else {
+                Complex64::cis(-p[TURN] * t)
+            };
+            let sloped = 1.0 + p[SLOPE] * t;
+            let line = gain * sloped * turn;
+            let mut notches = Complex64::new(1.0, 0.0);
+            for (pole, shape) in poles.iter_mut().zip(shapes) {
+                *pole = Pole::at(shape, t, self.data.direction);
+                notches *= pole.notch;
+            }
+            r[k] = line * notches - z;
+            let Some(jacobian) = jacobian.as_deref_mut() else {
+                continue;
+            };
+            let row = &mut jacobian[k * m..(k + 1) * m];
+            row[GAIN_RE] = turn * sloped * notches;
+            row[GAIN_IM] = i * row[GAIN_RE];
+            row[SLOPE] = gain * turn * t * notches;
+            row[TURN] = -i * t * line * notches;
+            for (index, (pole, shape)) in poles.iter().zip(shapes).enumerate() {
+                let mut others = line;
+                for (other, neighbour) in poles.iter().enumerate() {
+                    if other != index {
+                        others *= neighbour.notch;
+                    }
+                }
+                let response = others * pole.response;
+                let by_y = shape.coupling * 2.0 * i * pole.response * response;
+                let by_y0 = by_y / pole.slope;
+                let at = &mut row[LINE + EACH * index..LINE + EACH * (index + 1)];
+                at[X] = -by_y0 * shape.sharpness;
+                at[LOG_Q] = by_y0 * pole.y0;
+                at[A_RE] = -response;
+                at[A_IM] = -i * response;
+                at[PULL] = by_y0 * pole.weight;
+            }
+        }
+    }
+}
+
+/// One resonator's parameters, unpacked.
+#[derive(Clone, Copy, Default)]
+struct Shape {
+    coupling: Complex64,
+    sharpness: f64,
+    x: f64,
+    a: f64,
+}
+
+impl Shape {
+    fn of(values: &[f64]) -> Self {
+        Self {
+            coupling: Complex64::new(values[A_RE], values[A_IM]),
+            sharpness: values[LOG_Q].exp(),
+            x: values[X],
+            a: values[PULL],
+        }
+    }
+}
+
+/// One resonator at one frequency.
+#[derive(Clone, Copy, Default)]
+struct Pole {
+    y0: f64,
+    /// `1 / (1 + 4 y^2)`.
+    weight: f64,
+    /// `d y0 / d y`, kept off zero.
+    slope: f64,
+    /// `1 / (1 + 2 i y)`.
+    response: Complex64,
+    notch: Complex64,
+}
+
+impl Pole {
+    #[inline]
+    fn at(shape: &Shape, t: f64, direction: Direction) -> Self {
+        let y0 = shape.sharpness * (t - shape.x);
+        let y = pulled_detuning(y0, shape.a, direction);
+        let weight = 1.0 / (1.0 + 4.0 * y * y);
+        let response = Complex64::new(weight, -2.0 * y * weight);
+        let slope = if shape.a == 0.0 {
+            1.0
+        } else {
+            detuning_slope(y, shape.a).max(0.02)
+        };
+        Self {
+            y0,
+            weight,
+            slope,
+            response,
+            notch: 1.0 - shape.coupling * response,
+        }
+    }
+}
+
+/// The physical resonator that scaled parameters stand for.
+pub(super) fn resonator(p: &Parameters, index: usize, data: &Prepared) -> Resonator {
+    let values = &p[LINE + EACH * index..LINE + EACH * (index + 1)];
+    let fr_hz = data.f_ref_hz + data.width_hz * values[X];
+    Resonator {
+        f_ref_hz: data.f_ref_hz,
+        gain: Complex64::new(p[GAIN_RE], p[GAIN_IM]) * data.scale,
+        slope_per_hz: p[SLOPE] / data.width_hz,
+        tau_s: data.tau_s + p[TURN] / (std::f64::consts::TAU * data.width_hz),
+        fr_hz,
+        qr: fr_hz * values[LOG_Q].exp() / data.width_hz,
+        coupling: Complex64::new(values[A_RE], values[A_IM]),
+        a: values[PULL],
+    }
+}
+
+/// The scaled parameters of a physical resonator.
+pub(super) fn parameters(r: &Resonator, data: &Prepared) -> Parameters {
+    let mut p = [0.0; MAX_PARAMETERS];
+    let line = r.line(data.f_ref_hz) / data.scale;
+    p[GAIN_RE] = line.re;
+    p[GAIN_IM] = line.im;
+    p[SLOPE] = r.slope_per_hz * data.width_hz;
+    p[TURN] = (r.tau_s - data.tau_s) * std::f64::consts::TAU * data.width_hz;
+    p[LINE + X] = (r.fr_hz - data.f_ref_hz) / data.width_hz;
+    p[LINE + LOG_Q] = (r.qr * data.width_hz / r.fr_hz).max(1e-300).ln();
+    p[LINE + A_RE] = r.coupling.re;
+    p[LINE + A_IM] = r.coupling.im;
+    p[LINE + PULL] = r.a;
+    p
+}
+
+/// Errors of the physical parameters from the covariance of the scaled ones, to first order.
+pub(super) fn errors(
+    covariance: &Matrix,
+    p: &Parameters,
+    index: usize,
+    data: &Prepared,
+) -> FitErrors {
+    let r = resonator(p, index, data);
+    let base = LINE + EACH * index;
+    let by_a = |g: [f64; EACH]| {
+        let mut variance = 0.0;
+        for (i, gi) in g.iter().enumerate() {
+            for (j, gj) in g.iter().enumerate() {
+                variance += gi * gj * covariance[base + i][base + j];
+            }
+        }
+        variance.max(0.0).sqrt()
+    };
+    let w = data.width_hz;
+    // d Qr / d x = Qr w / fr, d Qr / d q = Qr; Qc = Qr / Re A, Qi = Qr / (1 - Re A).
+    let (qr_x, qr_q) = (r.qr * w / r.fr_hz, r.qr);
+    let (re, im) = (r.coupling.re, r.coupling.im);
+    let norm = r.coupling.norm_sqr().max(1e-300);
+    let lossless = 1.0 - re;
+    FitErrors {
+        fr_hz: by_a([w, 0.0, 0.0, 0.0, 0.0]),
+        qr: by_a([qr_x, qr_q, 0.0, 0.0, 0.0]),
+        qc: by_a([qr_x / re, qr_q / re, -r.qr / (re * re), 0.0, 0.0]),
+        qi: by_a([
+            qr_x / lossless,
+            qr_q / lossless,
+            r.qr / (lossless * lossless),
+            0.0,
+            0.0,
+        ]),
+        phi_rad: by_a([0.0, 0.0, -im / norm, re / norm, 0.0]),
+        a: by_a([0.0, 0.0, 0.0, 0.0, 1.0]),
+        tau_s: covariance[TURN][TURN].max(0.0).sqrt() / (std::f64::consts::TAU * w),
+    }
+}

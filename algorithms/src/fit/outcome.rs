@@ -1,0 +1,240 @@
+//! What a fit is asked and what it answers.
+
+use num_complex::Complex64;
+use serde::{Deserialize, Serialize};
+
+use crate::resonator::{Direction, Resonator};
+
+/// How to fit, and when a fit counts as a success.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FitParams {
+    /// Fit the line's delay within the sweep, beside the one that was removed before.
+    pub fit_delay: bool,
+    /// Fit the slope of the line's gain within the sweep.
+    pub fit_slope: bool,
+    /// Success needs a residual rms, noise and all, below this fraction of the loop's diameter.
+    pub max_residual: f64,
+    /// Success needs an error of the resonance frequency below this many linewidths.
+    pub max_fr_error_lw: f64,
+    /// Success of a nonlinear fit needs an error of the nonlinearity below this.
+    pub max_a_error: f64,
+    /// Lowest nonlinearity allowed; slightly negative stands for heating.
+    pub min_a: f64,
+    /// Highest nonlinearity allowed.
+    pub max_a: f64,
+    /// Most steps of the least-squares search.
+    pub max_iterations: usize,
+}
+
+impl Default for FitParams {
+    fn default() -> Self {
+        Self {
+            fit_delay: true,
+            fit_slope: true,
+            max_residual: 0.03,
+            max_fr_error_lw: 0.02,
+            max_a_error: 0.1,
+            min_a: -0.2,
+            max_a: 4.0,
+            max_iterations: 60,
+        }
+    }
+}
+
+impl FitParams {
+    /// Why these parameters cannot be used, or `None` where they can.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        let positive = [
+            ("max_residual", self.max_residual),
+            ("max_fr_error_lw", self.max_fr_error_lw),
+            ("max_a_error", self.max_a_error),
+        ];
+        for (name, value) in positive {
+            if !(value.is_finite() && value > 0.0) {
+                return Some(format!("{name} is {value}; it must be above 0"));
+            }
+        }
+        if !(-0.7..=0.0).contains(&self.min_a) {
+            return Some(format!(
+                "min_a is {}; it must lie from -0.7 to 0",
+                self.min_a
+            ));
+        }
+        if !(self.max_a > 0.0 && self.max_a <= 100.0) {
+            return Some(format!("max_a is {}; it must lie in 0 to 100", self.max_a));
+        }
+        if self.max_iterations == 0 {
+            return Some("max_iterations is 0; it must be at least 1".to_owned());
+        }
+        None
+    }
+}
+
+/// How a fit ended: success, or the first thing that is wrong with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FitStatus {
+    /// The fit can be used.
+    Success,
+    /// Fewer points than the fit needs, or frequencies that do not differ.
+    TooFewPoints,
+    /// A frequency or a sample is not a finite number.
+    NonFinite,
+    /// The samples are zero, or no better than noise about zero.
+    NoSignal,
+    /// No loop stands out of the noise.
+    NoResonance,
+    /// The search did not settle.
+    NoConvergence,
+    /// The points lie too far from the model.
+    ResidualTooLarge,
+    /// The resonance lies outside the sweep.
+    OutsideSweep,
+    /// The loop is larger than a resonator's can be: the internal quality factor is negative.
+    NegativeQi,
+    /// Too few points lie on the line to know its shape.
+    Undersampled,
+    /// The line is as wide as the sweep, or wider.
+    TooWide,
+    /// The resonance frequency is not well enough known.
+    FrUncertain,
+    /// The nonlinearity is not well enough known.
+    AUncertain,
+    /// The sweep jumps between branches, and the fit cannot follow.
+    Bifurcated,
+}
+
+impl FitStatus {
+    /// True for success alone.
+    #[must_use]
+    pub fn is_success(self) -> bool {
+        self == Self::Success
+    }
+
+    /// The stable name, as it stands in files and tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::TooFewPoints => "too_few_points",
+            Self::NonFinite => "non_finite",
+            Self::NoSignal => "no_signal",
+            Self::NoResonance => "no_resonance",
+            Self::NoConvergence => "no_convergence",
+            Self::ResidualTooLarge => "residual_too_large",
+            Self::OutsideSweep => "outside_sweep",
+            Self::NegativeQi => "negative_qi",
+            Self::Undersampled => "undersampled",
+            Self::TooWide => "too_wide",
+            Self::FrUncertain => "fr_uncertain",
+            Self::AUncertain => "a_uncertain",
+            Self::Bifurcated => "bifurcated",
+        }
+    }
+}
+
+impl std::fmt::Display for FitStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One-sigma errors from the covariance of the fit. Zero for what was held fixed.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct FitErrors {
+    /// Of the resonance frequency, in hertz.
+    pub fr_hz: f64,
+    /// Of the total quality factor.
+    pub qr: f64,
+    /// Of the coupling quality factor.
+    pub qc: f64,
+    /// Of the internal quality factor.
+    pub qi: f64,
+    /// Of the asymmetry angle, in radians.
+    pub phi_rad: f64,
+    /// Of the nonlinearity.
+    pub a: f64,
+    /// Of the delay, in seconds.
+    pub tau_s: f64,
+}
+
+/// The result of fitting one resonator. Numbers are meaningful only with `status` beside them: a
+/// failed fit may hold its last guess, or zeros.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Fit {
+    /// Success, or why not.
+    pub status: FitStatus,
+    /// Resonance frequency at vanishing power, in hertz.
+    pub fr_hz: f64,
+    /// Total quality factor.
+    pub qr: f64,
+    /// Coupling quality factor, diameter corrected.
+    pub qc: f64,
+    /// Internal quality factor.
+    pub qi: f64,
+    /// Asymmetry angle, in radians.
+    pub phi_rad: f64,
+    /// Nonlinearity; zero for a linear fit, slightly negative where heating outweighs the pull.
+    pub a: f64,
+    /// The resonator and the line around it, as fitted.
+    pub model: Resonator,
+    /// Which branch the sweep was on.
+    pub direction: Direction,
+    /// One-sigma errors.
+    pub errors: FitErrors,
+    /// Root mean square distance of the points from the model, in the samples' unit.
+    pub residual_rms: f64,
+    /// `residual_rms` over the loop's diameter.
+    pub residual_over_diameter: f64,
+    /// Chi-squared per degree of freedom, where the noise was given.
+    pub reduced_chi2: Option<f64>,
+    /// The resonator has more than one state within the sweep, by its nonlinearity or by a jump.
+    pub bifurcated: bool,
+    /// Steps that the search took.
+    pub iterations: usize,
+}
+
+impl Fit {
+    /// A fit that never began.
+    pub(crate) fn failed(status: FitStatus, direction: Direction) -> Self {
+        Self {
+            status,
+            fr_hz: 0.0,
+            qr: 0.0,
+            qc: 0.0,
+            qi: 0.0,
+            phi_rad: 0.0,
+            a: 0.0,
+            model: Resonator {
+                f_ref_hz: 0.0,
+                gain: Complex64::new(0.0, 0.0),
+                slope_per_hz: 0.0,
+                tau_s: 0.0,
+                fr_hz: 0.0,
+                qr: 0.0,
+                coupling: Complex64::new(0.0, 0.0),
+                a: 0.0,
+            },
+            direction,
+            errors: FitErrors::default(),
+            residual_rms: 0.0,
+            residual_over_diameter: 0.0,
+            reduced_chi2: None,
+            bifurcated: false,
+            iterations: 0,
+        }
+    }
+
+    /// Full linewidth, in hertz; zero for a fit that never began.
+    #[must_use]
+    pub fn linewidth_hz(&self) -> f64 {
+        if self.qr > 0.0 {
+            self.fr_hz / self.qr
+        } else {
+            0.0
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Where the least-squares search begins.
+
+use num_complex::Complex64;
+
+use super::circle::fit_circle;
+use super::levenberg::{MAX_PARAMETERS, Parameters};
+use super::model::{A_IM, A_RE, GAIN_IM, GAIN_RE, LINE, LOG_Q, PULL, SLOPE, TURN, X};
+use super::prepare::{Prepared, SweepData};
+use crate::projection::{Projection, project};
+use crate::resonator::pulled_detuning;
+
+/// Delay that the outer sixths of a sweep show beyond the delay given with it, in seconds.
+/// The resonator itself turns the phase there by less than the threshold of half a radian.
+pub(super) fn wing_delay(data: &SweepData<'_>, prepared: &Prepared) -> f64 {
+    let n = prepared.len();
+    let wing = (n / 6).max(2).min(n - 1);
+    let mut turned = Complex64::new(0.0, 0.0);
+    let mut width = 0.0;
+    for i in (0..wing).chain(n - 1 - wing..n - 1) {
+        turned += prepared.z[i + 1] * prepared.z[i].conj();
+        width += prepared.t[i + 1] - prepared.t[i];
+    }
+    let turn = -turned.arg() * 2.0 * wing as f64 / width;
+    let tau = if turn.is_finite() && turn.abs() > 0.5 {
+        turn / (std::f64::consts::TAU * prepared.width_hz)
+    } else {
+        0.0
+    };
+    data.tau_s + tau
+}
+
+/// Starts of a linear fit, best first: by projection onto notches of a grid of frequencies and
+/// widths, and from a circle with the phase along it.
+pub(super) fn linear_starts(data: &Prepared) -> Vec<Parameters> {
+    let mut starts = Vec::with_capacity(2);
+    starts.extend(from_grid(data));
+    starts.extend(from_circle(data));
+    starts
+}
+
+/// Widths in units of half the span, from a twenty-fourth of it on.
+const WIDTHS: [f64; 6] = [0.08, 0.15, 0.25, 0.4, 0.65, 1.0];
+
+fn from_grid(data: &Prepared) -> Option<Parameters> {
+    let spacing = 2.0 / data.len() as f64;
+    let mut best: Option<(Projection, f64, f64)> = None;
+    for width in WIDTHS.map(|w| w.max(1.5 * spacing)) {
+        let step = (0.4 * width).max(spacing);
+        let mut x = -0.95;
+        while x <= 0.95 {
+            if let Some(found) = project_at(data, x, width, 0.0)
+                && best.is_none_or(|(b, ..)| found.gain > b.gain)
+            {
+                best = Some((found, x, width));
+            }
+            x += step;
+        }
+    }
+    let (found, x, width) = best?;
+    Some(start(&found, x, width, 0.0))
+}
+
+fn project_at(data: &Prepared, x: f64, width: f64, a: f64) -> Option<Projection> {
+    let sharpness = 1.0 / width;
+    project(data.t.iter().zip(&data.z).map(|(&t, &z)| {
+        let y0 = (t - x) * sharpness;
+        (t - x, pulled_detuning(y0, a, data.direction), z)
+    }))
+}
+
+fn start(found: &Projection, x: f64, width: f64, a: f64) -> Parameters {
+    let mut p = [0.0; MAX_PARAMETERS];
+    let gain = found.line - found.slope * x;
+    let relative = found.slope / gain;
+    p[GAIN_RE] = gain.re;
+    p[GAIN_IM] = gain.im;
+    if relative.is_finite() {
+        p[SLOPE] = relative.re.clamp(-0.3, 0.3);
+        p[TURN] = (-relative.im).clamp(-0.5, 0.5);
+    }
+    // A coupling beyond what a resonator can have is a bad place to start from.
+    let coupling = found.coupling * (0.98 / found.coupling.norm().max(0.98));
+    p[LINE + X] = x;
+    p[LINE + LOG_Q] = -width.ln();
+    p[LINE + A_RE] = coupling.re.max(0.01);
+    p[LINE + A_IM] = coupling.im;
+    p[LINE + PULL] = a;
+    p
+}
+
+/// Taubin circle, then frequency and width from the phase about its centre.
+fn from_circle(data: &Prepared) -> Option<Parameters> {
+    let circle = fit_circle(&data.z)?;
+    let n = data.len();
+    let mut angle = 0.0;
+    let mut angles = Vec::with_capacity(n);
+    angles.push(0.0);
+    for pair in data.z.windows(2) {
+        let turned = (pair[1] - circle.centre) * (pair[0] - circle.centre).conj();
+        angle += turned.arg();
+        angles.push(angle);
+    }
+    // The resonance is where the phase runs fastest.
+    let speed = |i: usize| {
+        (angles[i + 2] - angles[i]).abs() / (data.t[i + 2] - data.t[i]).max(f64::MIN_POSITIVE)
+    };
+    let fastest = (0..n.saturating_sub(2)).max_by(|&i, &j| speed(i).total_cmp(&speed(j)))? + 1;
+    let x = data.t[fastest];
+    let quarter = std::f64::consts::FRAC_PI_2;
+    let beyond = |i: &usize| (angles[*i] - angles[fastest]).abs() >= quarter;
+    let below = (0..fastest).rev().find(beyond).map(|i| x - data.t[i]);
+    let above = (fastest + 1..n).find(beyond).map(|i| data.t[i] - x);
+    let width = match (below, above) {
+        (Some(b), Some(a)) => a + b,
+        (Some(half), None) | (None, Some(half)) => 2.0 * half,
+        (None, None) => 0.35,
+    };
+    let towards = data.z[fastest] - circle.centre;
+    let direction = towards / towards.norm();
+    let gain = circle.centre - direction * circle.radius;
+    let coupling = -direction * (2.0 * circle.radius) / gain;
+    let usable = gain.is_finite() && coupling.is_finite() && width > 0.0;
+    let found = Projection {
+        gain: 0.0,
+        residual: 0.0,
+        line: gain,
+        slope: Complex64::new(0.0, 0.0),
+        coupling,
+    };
+    usable.then(|| start(&found, x, width.clamp(1e-3, 2.0), 0.0))
+}
+
+/// Starts of a nonlinear fit for each of `pulls`, best first, around a linear fit that ended at
+/// `linear`: the dip stays where it is, so a stronger pull means a higher resonance frequency.
+pub(super) fn nonlinear_starts(
+    data: &Prepared,
+    linear: &Parameters,
+    pulls: &[f64],
+    stretches: &[f64],
+) -> Vec<Parameters> {
+    let width = (-linear[LINE + LOG_Q]).exp();
+    let dip = linear[LINE + X];
+    let mut starts = Vec::with_capacity(pulls.len() * stretches.len());
+    for &a in pulls {
+        for &stretch in stretches {
+            let width = width * stretch;
+            // A linear fit of a pulled line settles between the dip and the bare resonance.
+            let x = dip + 0.75 * a * width;
+            if let Some(found) = project_at(data, x, width, a) {
+                starts.push((found.residual, start(&found, x, width, a)));
+            }
+        }
+    }
+    starts.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    starts.into_iter().map(|(_, p)| p).collect()
+}

@@ -1,0 +1,117 @@
+//! How much of a piece of sweep one notch explains, beyond a sloped line.
+//!
+//! For a resonator of given frequency and width the model `c0 + c1 t + d / (1 + 2 i y)` is linear
+//! in its three complex numbers, so the best coupling, whatever its angle, follows in closed form.
+//! The reduction in squared residual is the statistic of the matched filter and the way by which
+//! fits find where to start.
+
+use num_complex::Complex64;
+
+/// The best notch of one frequency and width over a piece of sweep.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Projection {
+    /// Squared residual that the notch takes away from the sloped line's, `sum |.|^2`.
+    pub gain: f64,
+    /// Squared residual that is left.
+    pub residual: f64,
+    /// Transmission of the line at the resonance.
+    pub line: Complex64,
+    /// Slope of the line over `t`.
+    pub slope: Complex64,
+    /// `A = -d / line`.
+    pub coupling: Complex64,
+}
+
+/// Projects samples onto a notch centred at `t = 0`. `points` yields `(t, y, z)`: the frequency
+/// from the centre in any unit, the detuning in linewidths with the pull in it, and the sample.
+/// `None` where fewer than five points or all of them in the wings leave nothing to decide.
+pub(crate) fn project(points: impl Iterator<Item = (f64, f64, Complex64)>) -> Option<Projection> {
+    let zero = Complex64::new(0.0, 0.0);
+    let (mut n, mut t1, mut t2) = (0.0, 0.0, 0.0);
+    let (mut w0, mut w1, mut v0, mut v1) = (0.0, 0.0, 0.0, 0.0);
+    let (mut z0, mut z1, mut zw, mut zv) = (zero, zero, zero, zero);
+    let mut zz = 0.0;
+    for (t, y, z) in points {
+        // r = 1 / (1 + 2 i y) = w - i v
+        let w = 1.0 / (1.0 + 4.0 * y * y);
+        let v = 2.0 * y * w;
+        n += 1.0;
+        t1 += t;
+        t2 += t * t;
+        w0 += w;
+        w1 += t * w;
+        v0 += v;
+        v1 += t * v;
+        z0 += z;
+        z1 += z * t;
+        zw += z * w;
+        zv += z * v;
+        zz += z.norm_sqr();
+    }
+    if n < 5.0 {
+        return None;
+    }
+    // Over {1, t - mean}, which are orthogonal.
+    let mean = t1 / n;
+    let spread = t2 - t1 * mean;
+    if spread <= 0.0 {
+        return None;
+    }
+    let r0 = Complex64::new(w0, -v0) / n;
+    let r1 = (Complex64::new(w1, -v1) - Complex64::new(w0, -v0) * mean) / spread;
+    let s0 = z0 / n;
+    let s1 = (z1 - z0 * mean) / spread;
+    // |r|^2 = w, so the norm of r is w0; <r, z> = sum (w + i v) z.
+    let norm = w0 - n * r0.norm_sqr() - spread * r1.norm_sqr();
+    if norm <= 1e-6 * w0.max(1e-3) {
+        return None;
+    }
+    let overlap = zw + Complex64::i() * zv - n * r0.conj() * s0 - spread * r1.conj() * s1;
+    let d = overlap / norm;
+    let gain = overlap.norm_sqr() / norm;
+    let about_line = zz - n * s0.norm_sqr() - spread * s1.norm_sqr();
+    let slope = s1 - d * r1;
+    let line = s0 - d * r0 - slope * mean;
+    let coupling = -d / line;
+    let usable = gain.is_finite() && coupling.is_finite();
+    usable.then_some(Projection {
+        gain,
+        residual: (about_line - gain).max(0.0),
+        line,
+        slope,
+        coupling,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recovers_a_notch_on_a_sloped_line() {
+        let coupling = Complex64::new(0.6, 0.2);
+        let (line, slope) = (Complex64::new(2.0, 1.0), Complex64::new(0.1, -0.3));
+        let points = (-20..=20).map(|i| {
+            let t = f64::from(i) * 0.15;
+            let y = 1.3 * t;
+            let r = 1.0 / Complex64::new(1.0, 2.0 * y);
+            (t, y, line + slope * t - coupling * line * r)
+        });
+        let found = project(points).unwrap();
+        assert!((found.coupling - coupling).norm() < 1e-9);
+        assert!((found.line - line).norm() < 1e-9);
+        assert!((found.slope - slope).norm() < 1e-9);
+        assert!(found.residual < 1e-9 * found.gain);
+    }
+
+    #[test]
+    fn nothing_to_decide_is_none() {
+        let z = Complex64::new(1.0, 0.0);
+        assert_eq!(
+            project((0..4).map(|i| (f64::from(i), f64::from(i), z))),
+            None
+        );
+        assert_eq!(project((0..9).map(|_| (1.0, 1.0, z))), None);
+        assert_eq!(project((0..9).map(|i| (f64::from(i), f64::NAN, z))), None);
+    }
+}

@@ -1,0 +1,252 @@
+//! The resonator model that the fits use: a notch in a line, pulled down by its own power.
+//!
+//! `S(f) = G (1 + b (f - f_ref)) exp(-2 pi i (f - f_ref) tau) [1 - A / (1 + 2 i y)]`, with
+//! `A = (Qr/Qc) e^(i phi) / cos phi` (the diameter correction of Khalil et al., J. Appl. Phys. 111,
+//! 054510, 2012) and `y` the solution of `y = y0 + a / (1 + 4 y^2)`, `y0 = Qr (f - fr) / fr`
+//! (Swenson et al., J. Appl. Phys. 113, 104501, 2013).
+
+use num_complex::Complex64;
+use serde::{Deserialize, Serialize};
+
+/// The nonlinearity above which three solutions exist for some frequencies: `4 sqrt(3) / 9`.
+pub const BIFURCATION: f64 = 0.769_800_358_919_501;
+
+/// Which way a sweep stepped its tone, and so which branch a bifurcated resonator is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// From low to high frequency: the smallest root, until it vanishes.
+    #[default]
+    Up,
+    /// From high to low frequency: the largest root, until it vanishes.
+    Down,
+}
+
+/// Solves `y = y0 + a / (1 + 4 y^2)` for the branch that a sweep in `direction` is on.
+///
+/// Total: for arguments that are not finite the answer is not finite either.
+#[must_use]
+pub fn pulled_detuning(y0: f64, a: f64, direction: Direction) -> f64 {
+    if a == 0.0 || !y0.is_finite() || !a.is_finite() {
+        return y0 + a;
+    }
+    // With y = u + h the cubic 4 y^3 - 4 y0 y^2 + y - (y0 + a) becomes u^3 + p u + q.
+    let h = y0 / 3.0;
+    let p = 0.25 - 3.0 * h * h;
+    let q = -2.0 * h * h * h - 0.5 * h - 0.25 * a;
+    let third = p / 3.0;
+    let discriminant = 0.25 * q * q + third * third * third;
+    let root = if discriminant > 0.0 {
+        let s = discriminant.sqrt();
+        let u = if q > 0.0 { -(0.5 * q + s) } else { s - 0.5 * q };
+        let c = u.cbrt();
+        if c == 0.0 { h } else { c - third / c + h }
+    } else {
+        let m = (-third).max(0.0).sqrt();
+        if m == 0.0 {
+            h
+        } else {
+            let angle = (-q / (2.0 * m * m * m)).clamp(-1.0, 1.0).acos() / 3.0;
+            let turn = match direction {
+                Direction::Down => 0.0,
+                Direction::Up => 2.0 * std::f64::consts::FRAC_PI_3,
+            };
+            2.0 * m * (angle + turn).cos() + h
+        }
+    };
+    polish(root, y0, a)
+}
+
+/// One or two Newton steps, which take the cancellation out of the closed form. Near a double root,
+/// where the slope vanishes, the closed form is kept.
+fn polish(mut y: f64, y0: f64, a: f64) -> f64 {
+    for _ in 0..2 {
+        let w = 1.0 / (1.0 + 4.0 * y * y);
+        let slope = 1.0 + 8.0 * a * y * w * w;
+        if slope < 0.05 {
+            return y;
+        }
+        let step = (y - y0 - a * w) / slope;
+        if step.abs() > 0.05 {
+            return y;
+        }
+        y -= step;
+        if step.abs() < 1e-13 {
+            break;
+        }
+    }
+    y
+}
+
+/// `d y0 / d y` at `y`: one for a linear resonator, zero where a branch ends.
+#[must_use]
+pub fn detuning_slope(y: f64, a: f64) -> f64 {
+    let w = 1.0 / (1.0 + 4.0 * y * y);
+    1.0 + 8.0 * a * y * w * w
+}
+
+/// One resonator and the piece of line around it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Resonator {
+    /// Frequency that gain, slope and delay refer to, in hertz.
+    pub f_ref_hz: f64,
+    /// Complex gain of the line at `f_ref_hz`, in the samples' unit.
+    pub gain: Complex64,
+    /// Relative slope of the line's gain, per hertz.
+    pub slope_per_hz: f64,
+    /// Delay of the line, in seconds. Phase falls with frequency for a positive delay.
+    pub tau_s: f64,
+    /// Resonance frequency at vanishing power, in hertz.
+    pub fr_hz: f64,
+    /// Total (loaded) quality factor.
+    pub qr: f64,
+    /// `A = (Qr/Qc) e^(i phi) / cos phi`: diameter of the loop over the gain.
+    pub coupling: Complex64,
+    /// Nonlinearity; bifurcated above [`BIFURCATION`].
+    pub a: f64,
+}
+
+impl Resonator {
+    /// Full linewidth `fr / Qr`, in hertz.
+    #[must_use]
+    pub fn linewidth_hz(&self) -> f64 {
+        self.fr_hz / self.qr
+    }
+
+    /// Coupling quality factor, diameter corrected.
+    #[must_use]
+    pub fn qc(&self) -> f64 {
+        self.qr / self.coupling.re
+    }
+
+    /// Internal quality factor: `1/Qi = 1/Qr - 1/Qc`.
+    #[must_use]
+    pub fn qi(&self) -> f64 {
+        self.qr / (1.0 - self.coupling.re)
+    }
+
+    /// Asymmetry angle, in radians.
+    #[must_use]
+    pub fn phi_rad(&self) -> f64 {
+        self.coupling.arg()
+    }
+
+    /// Depth of the notch at its deepest, in decibels of the line's gain.
+    #[must_use]
+    pub fn depth_db(&self) -> f64 {
+        depth_db(self.coupling)
+    }
+
+    /// Transmission of the line alone at `f_hz`, in the samples' unit.
+    #[must_use]
+    pub fn line(&self, f_hz: f64) -> Complex64 {
+        let df = f_hz - self.f_ref_hz;
+        let phase = -std::f64::consts::TAU * df * self.tau_s;
+        self.gain * (1.0 + self.slope_per_hz * df) * Complex64::cis(phase)
+    }
+
+    /// Detuning of `f_hz` from `fr_hz` in linewidths: `y0 = Qr (f - fr) / fr`.
+    #[must_use]
+    pub fn y0(&self, f_hz: f64) -> f64 {
+        self.qr * (f_hz - self.fr_hz) / self.fr_hz
+    }
+
+    /// Frequency at which the detuning with the pull is `y`, in hertz.
+    #[must_use]
+    pub fn frequency_at(&self, y: f64) -> f64 {
+        let y0 = y - self.a / (1.0 + 4.0 * y * y);
+        self.fr_hz * (1.0 + y0 / self.qr)
+    }
+
+    /// The bracket `1 - A / (1 + 2 i y)`.
+    #[must_use]
+    pub fn notch(&self, y: f64) -> Complex64 {
+        1.0 - self.coupling / Complex64::new(1.0, 2.0 * y)
+    }
+
+    /// Transmission at `f_hz` of a tone that came there in `direction`.
+    #[must_use]
+    pub fn transmission(&self, f_hz: f64, direction: Direction) -> Complex64 {
+        self.line(f_hz) * self.notch(pulled_detuning(self.y0(f_hz), self.a, direction))
+    }
+
+    /// True if every number is finite and the quality factor positive.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        [
+            self.f_ref_hz,
+            self.slope_per_hz,
+            self.tau_s,
+            self.fr_hz,
+            self.qr,
+            self.a,
+        ]
+        .iter()
+        .all(|v| v.is_finite())
+            && self.gain.is_finite()
+            && self.coupling.is_finite()
+            && self.qr > 0.0
+            && self.fr_hz > 0.0
+    }
+}
+
+/// Depth of a notch with coupling `A`, in decibels: the loop's point nearest to the origin.
+#[must_use]
+pub fn depth_db(coupling: Complex64) -> f64 {
+    let nearest = ((1.0 - 0.5 * coupling).norm() - 0.5 * coupling.norm()).abs();
+    -20.0 * nearest.max(1e-9).log10()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roots_solve_the_equation_and_lie_on_their_branch() {
+        for a in [-0.3, 0.0, 1e-6, 0.1, 0.5, 0.769, 0.7699, 0.8, 1.5, 4.0] {
+            for i in -4000..4000 {
+                let y0 = f64::from(i) * 0.002;
+                let up = pulled_detuning(y0, a, Direction::Up);
+                let down = pulled_detuning(y0, a, Direction::Down);
+                for y in [up, down] {
+                    let back = y - a / (1.0 + 4.0 * y * y);
+                    let slope = detuning_slope(y, a).max(0.0);
+                    // Where the slope vanishes y is known to the root of the rounding only.
+                    assert!((back - y0).abs() < 1e-9, "a {a} y0 {y0} y {y}");
+                    assert!(slope >= -1e-6);
+                }
+                assert!(up <= down + 1e-7, "a {a} y0 {y0}: {up} {down}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_branches_part_only_above_bifurcation() {
+        let widest = |a: f64| {
+            (-3000..3000)
+                .map(|i| f64::from(i) * 0.001)
+                .map(|y0| {
+                    pulled_detuning(y0, a, Direction::Down) - pulled_detuning(y0, a, Direction::Up)
+                })
+                .fold(0.0, f64::max)
+        };
+        assert!(widest(BIFURCATION - 0.01) < 1e-6);
+        assert!(widest(BIFURCATION + 0.05) > 0.05);
+    }
+
+    #[test]
+    fn power_pulls_the_dip_down() {
+        let r = Resonator {
+            f_ref_hz: 1e9,
+            gain: Complex64::new(1.0, 0.0),
+            slope_per_hz: 0.0,
+            tau_s: 0.0,
+            fr_hz: 1e9,
+            qr: 2e4,
+            coupling: Complex64::new(0.8, 0.0),
+            a: 0.5,
+        };
+        assert!((r.frequency_at(0.0) - (1e9 - 0.5 * 5e4)).abs() < 1e-3);
+        assert!(r.depth_db() > 13.9 && r.depth_db() < 14.0);
+    }
+}

@@ -1,0 +1,103 @@
+//! Order statistics that a few outliers cannot move.
+//!
+//! Resonances are the outliers of every line measurement, so means are of no use there.
+
+use num_complex::Complex64;
+
+/// Ratio of a normal distribution's standard deviation to its median absolute deviation.
+pub const SIGMA_PER_MAD: f64 = 1.482_602_218_505_602;
+
+/// Median of the finite values, or `None` where there is none.
+#[must_use]
+pub fn median(values: &[f64]) -> Option<f64> {
+    let mut finite: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
+    median_of_finite(&mut finite)
+}
+
+/// Median of finite values, which are reordered.
+pub(crate) fn median_of_finite(finite: &mut [f64]) -> Option<f64> {
+    let n = finite.len();
+    if n == 0 {
+        return None;
+    }
+    let (below, middle, _) = finite.select_nth_unstable_by(n / 2, f64::total_cmp);
+    let upper = *middle;
+    if n % 2 == 1 {
+        return Some(upper);
+    }
+    let lower = below
+        .iter()
+        .copied()
+        .max_by(f64::total_cmp)
+        .unwrap_or(upper);
+    Some(0.5 * (lower + upper))
+}
+
+/// Median absolute deviation from `centre`, scaled to the standard deviation of a normal
+/// distribution.
+#[must_use]
+pub fn spread(values: &[f64], centre: f64) -> Option<f64> {
+    let mut deviations: Vec<f64> = values
+        .iter()
+        .map(|v| (v - centre).abs())
+        .filter(|v| v.is_finite())
+        .collect();
+    median_of_finite(&mut deviations).map(|mad| mad * SIGMA_PER_MAD)
+}
+
+/// Median of real and imaginary parts apart.
+#[must_use]
+pub fn complex_median(values: &[Complex64]) -> Option<Complex64> {
+    let mut re: Vec<f64> = values
+        .iter()
+        .map(|z| z.re)
+        .filter(|v| v.is_finite())
+        .collect();
+    let mut im: Vec<f64> = values
+        .iter()
+        .map(|z| z.im)
+        .filter(|v| v.is_finite())
+        .collect();
+    Some(Complex64::new(
+        median_of_finite(&mut re)?,
+        median_of_finite(&mut im)?,
+    ))
+}
+
+/// White noise of a sweep from its second differences: the root of `<|n|^2>` per point.
+///
+/// What is smooth over three points cancels, and the median keeps sharp lines out as long as they
+/// cover less than about a third of the points. `None` for fewer than five finite points.
+#[must_use]
+pub fn sweep_noise(z: &[Complex64]) -> Option<f64> {
+    let mut powers: Vec<f64> = z
+        .windows(3)
+        .map(|w| (w[0] - 2.0 * w[1] + w[2]).norm_sqr())
+        .filter(|v| v.is_finite())
+        .collect();
+    if powers.len() < 3 {
+        return None;
+    }
+    // |second difference|^2 is exponential with mean 6 sigma^2; its median is ln 2 of that.
+    median_of_finite(&mut powers).map(|m| (m / (6.0 * std::f64::consts::LN_2)).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn median_of_even_odd_and_nothing() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
+        assert_eq!(median(&[f64::NAN, 7.0]), Some(7.0));
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[f64::NAN]), None);
+    }
+
+    #[test]
+    fn spread_ignores_an_outlier() {
+        let values = [-1.0, 1.0, -1.0, 1.0, 1.0e9];
+        assert_eq!(spread(&values, 0.0), Some(SIGMA_PER_MAD));
+    }
+}
