@@ -1,3 +1,61 @@
-//! Developer and deployment commands of twotone.
+//! Developer and deployment commands of twotone: `cargo xtask VERB`.
+//!
+//! One file a verb. Nothing here links a package of the workspace, so that the commands build
+//! first and fast on any machine, and still run when the product does not compile.
 
-fn main() {}
+#![allow(
+    clippy::disallowed_methods,
+    reason = "it runs programs and says how long they took"
+)]
+
+mod bench;
+mod child;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+/// Developer and deployment commands of twotone.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run every check: what a person runs before a commit, and what CI runs.
+    Test(test::Args),
+    /// Check the layers and the other invariants of the workspace.
+    Tidy(tidy::Args),
+    /// Run a benchmark by its name; without a name, list them.
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    let verb = Cli::parse().verb;
+    let outcome = child::watch_signals()
+        .and_then(|()| Workspace::here())
+        .and_then(|workspace| match verb {
+            Verb::Test(args) => test::run(&workspace, &args),
+            Verb::Tidy(args) => tidy::run(&workspace, &args),
+            Verb::Bench(args) => bench::run(&workspace, &args),
+        });
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What went wrong, in one sentence for a person.
+type Result<T> = std::result::Result<T, String>;

@@ -1,0 +1,213 @@
+//! `cargo xtask bench NAME`: the benchmarks, by name.
+//!
+//! Each is a bench target of the crate that it measures, cross-crate ones of the root package. A
+//! new one is a row of [`BENCHES`].
+
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::workspace::{Workspace, cargo};
+use crate::{Result, child, test};
+
+/// How long a benchmark may take, its build included.
+const LIMIT: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// A benchmark.
+pub(crate) struct Bench {
+    /// What people call it.
+    name: &'static str,
+    pub(crate) package: &'static str,
+    /// The bench target in that package.
+    pub(crate) target: &'static str,
+    /// Features beyond the default ones.
+    features: &'static [&'static str],
+    /// Whether it measures against something in Python.
+    python: bool,
+    about: &'static str,
+}
+
+/// The benchmarks.
+pub(crate) const BENCHES: [Bench; 6] = [
+    Bench {
+        name: "array",
+        package: "twotone",
+        target: "array",
+        features: &[],
+        python: false,
+        about: "time, CPU and memory of a tune of 1 to 256 boards",
+    },
+    Bench {
+        name: "codec",
+        package: "twotone-wire",
+        target: "codec",
+        features: &[],
+        python: false,
+        about: "time per tone to encode and decode a board's requests and answers",
+    },
+    Bench {
+        name: "physics",
+        package: "twotone-physics",
+        target: "physics",
+        features: &[],
+        python: false,
+        about: "time per channel and sample of the simulated detectors",
+    },
+    Bench {
+        name: "rfmux",
+        package: "twotone",
+        target: "rfmux",
+        features: &[],
+        python: true,
+        about: "the same tune by this program and by the Python client, and the calls of both",
+    },
+    Bench {
+        name: "stream",
+        package: "twotone",
+        target: "stream",
+        features: &[],
+        python: true,
+        about: "packets a second received and decoded without loss",
+    },
+    Bench {
+        name: "tworoutine",
+        package: "tworoutine",
+        target: "tworoutine",
+        features: &[],
+        python: true,
+        about: "the cost of calling one function in two ways, beside other ways to do so",
+    },
+];
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Which benchmark; without it, they are listed.
+    name: Option<String>,
+    /// Print one JSON object and nothing else.
+    #[arg(long)]
+    json: bool,
+    /// Passed on to the benchmark.
+    #[arg(last = true)]
+    rest: Vec<String>,
+}
+
+/// Runs a benchmark; false when it failed. A row that misses its limit is not a failure.
+pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
+    let Some(name) = &args.name else {
+        print!("{}", list(workspace));
+        return Ok(true);
+    };
+    let bench = BENCHES
+        .iter()
+        .find(|bench| bench.name == name)
+        .ok_or_else(|| format!("no benchmark `{name}`; there are\n{}", list(workspace)))?;
+    if !exists(workspace, bench) {
+        return Err(format!(
+            "{} has no bench target `{}` yet",
+            bench.package, bench.target
+        ));
+    }
+    let mut command = command(workspace, bench, args)?;
+    if !args.json {
+        return Ok(child::run(&mut command, LIMIT)?.success());
+    }
+    let output = child::output(&mut command)?;
+    if !output.status.success() {
+        return Err(format!(
+            "{name} ended with {}",
+            child::ending(output.status)
+        ));
+    }
+    println!("{}", report(&output.stdout)?);
+    Ok(true)
+}
+
+fn command(workspace: &Workspace, bench: &Bench, args: &Args) -> Result<Command> {
+    let mut command = cargo();
+    command
+        .current_dir(&workspace.root)
+        .args(["bench", "--quiet", "--locked"]);
+    command.args(["--package", bench.package, "--bench", bench.target]);
+    if !bench.features.is_empty() {
+        command.arg("--features").arg(bench.features.join(","));
+    }
+    command.arg("--");
+    if args.json {
+        command.arg("--json");
+    }
+    command.args(&args.rest);
+    if bench.python {
+        let python = test::python::prepare(workspace)?
+            .ok_or_else(|| format!("{} needs Python 3.11 or later", bench.name))?;
+        command.env(test::python::VARIABLE, python);
+    }
+    Ok(command)
+}
+
+/// What a benchmark printed, if it is one report.
+fn report(stdout: &[u8]) -> Result<String> {
+    let text = String::from_utf8_lossy(stdout);
+    let report: Value = serde_json::from_str(text.trim())
+        .map_err(|error| format!("it did not print one JSON object: {error}"))?;
+    let shaped = report["bench"].is_string()
+        && report["conditions"].is_object()
+        && report["rows"].is_array();
+    if shaped {
+        Ok(text.trim().to_owned())
+    } else {
+        Err("its JSON object is no report".to_owned())
+    }
+}
+
+fn exists(workspace: &Workspace, bench: &Bench) -> bool {
+    let mut packages = workspace.packages.iter();
+    packages
+        .find(|package| package.name == bench.package)
+        .is_some_and(|package| {
+            package.targets.iter().any(|target| {
+                target.name == bench.target && target.kind.iter().any(|kind| kind == "bench")
+            })
+        })
+}
+
+fn list(workspace: &Workspace) -> String {
+    BENCHES
+        .iter()
+        .map(|bench| {
+            let missing = if exists(workspace, bench) {
+                ""
+            } else {
+                " (not there yet)"
+            };
+            format!("  {:<12}{}{missing}\n", bench.name, bench.about)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_one_object_of_the_right_shape() {
+        let good = br#"{"bench":"x","conditions":{},"rows":[]}"#;
+        assert_eq!(
+            report(good).as_deref(),
+            Ok(r#"{"bench":"x","conditions":{},"rows":[]}"#)
+        );
+        for bad in [
+            "",
+            "done\n{}",
+            "{}",
+            r#"{"bench":"x","conditions":{},"rows":[]} {}"#,
+        ] {
+            assert!(report(bad.as_bytes()).is_err(), "{bad:?} is no report");
+        }
+    }
+
+    #[test]
+    fn names_are_sorted_and_single() {
+        assert!(BENCHES.windows(2).all(|pair| pair[0].name < pair[1].name));
+    }
+}

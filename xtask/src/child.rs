@@ -1,0 +1,140 @@
+//! Programs that this one runs. None outlives it: each gets a process group of its own, and a
+//! signal that ends this program ends those groups first.
+
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::Result;
+
+/// How long a group has between being asked to end and being killed.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How often a child with a time limit is looked at.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// The groups that run now.
+static GROUPS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+fn groups() -> MutexGuard<'static, Vec<Pid>> {
+    GROUPS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends the children, then this program, on an interrupt, a hang-up or a request to end.
+pub(crate) fn watch_signals() -> Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
+        .map_err(|error| format!("cannot watch for signals: {error}"))?;
+    thread::spawn(move || {
+        if let Some(signal) = signals.forever().next() {
+            // Held to the end, so that no further child starts.
+            let groups = groups();
+            eprintln!("xtask: interrupted; ending what it started");
+            end(&groups);
+            std::process::exit(128 + signal);
+        }
+    });
+    Ok(())
+}
+
+/// Runs a program to its end with this program's output streams. At the limit its whole group is
+/// killed, which is an error.
+pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<ExitStatus> {
+    let mut started = Started::new(command)?;
+    let deadline = Instant::now() + limit;
+    loop {
+        match started.child.try_wait() {
+            Ok(Some(status)) => return Ok(status),
+            Ok(None) if Instant::now() < deadline => thread::sleep(GLANCE),
+            Ok(None) => {
+                end(&[started.group]);
+                let _ = started.child.wait();
+                return Err(format!("{} took over {} s", name(command), limit.as_secs()));
+            }
+            Err(error) => return Err(format!("cannot wait for {}: {error}", name(command))),
+        }
+    }
+}
+
+/// Runs a program to its end and collects its standard output; standard error passes through.
+pub(crate) fn output(command: &mut Command) -> Result<Output> {
+    let started = Started::new(command.stdout(Stdio::piped()))?;
+    started
+        .output()
+        .map_err(|error| format!("cannot read from {}: {error}", name(command)))
+}
+
+/// How a program ended, in words.
+pub(crate) fn ending(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => status.to_string(),
+    }
+}
+
+fn name(command: &Command) -> String {
+    command.get_program().to_string_lossy().into_owned()
+}
+
+/// A child that is on the list of groups for as long as it runs.
+struct Started {
+    child: Child,
+    group: Pid,
+}
+
+impl Started {
+    fn new(command: &mut Command) -> Result<Self> {
+        let mut groups = groups();
+        let child = command
+            .stdin(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .map_err(|error| format!("cannot run {}: {error}", name(command)))?;
+        let group = Pid::from_child(&child);
+        groups.push(group);
+        Ok(Self { child, group })
+    }
+
+    fn output(mut self) -> std::io::Result<Output> {
+        let mut stdout = Vec::new();
+        if let Some(mut pipe) = self.child.stdout.take() {
+            std::io::Read::read_to_end(&mut pipe, &mut stdout)?;
+        }
+        Ok(Output {
+            status: self.child.wait()?,
+            stdout,
+            stderr: Vec::new(),
+        })
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        groups().retain(|group| *group != self.group);
+    }
+}
+
+/// Asks groups to end, and kills those that have not after the grace.
+fn end(groups: &[Pid]) {
+    // A group that is gone already is as it should be.
+    for group in groups {
+        let _ = kill_process_group(*group, Signal::TERM);
+    }
+    let deadline = Instant::now() + GRACE;
+    while Instant::now() < deadline
+        && groups
+            .iter()
+            .any(|group| test_kill_process_group(*group).is_ok())
+    {
+        thread::sleep(GLANCE);
+    }
+    for group in groups {
+        let _ = kill_process_group(*group, Signal::KILL);
+    }
+}

@@ -1,0 +1,191 @@
+//! `cargo xtask test`: every check, in order, as a person and CI run it.
+//!
+//! A new check is a line of [`STEPS`]. All steps share one profile and one target folder; the
+//! Python environment is made in the background while the first steps compile.
+
+pub(crate) mod python;
+mod steps;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::Result;
+use crate::workspace::Workspace;
+
+/// A check.
+struct Step {
+    name: &'static str,
+    about: &'static str,
+    run: fn(&Run<'_>) -> Outcome,
+}
+
+/// The checks: the quick ones first, then those that need no code made, then those that run it.
+const STEPS: [Step; 9] = [
+    Step {
+        name: "format",
+        about: "the sources are formatted",
+        run: steps::format,
+    },
+    Step {
+        name: "tidy",
+        about: "the invariants of the workspace hold",
+        run: steps::tidy,
+    },
+    Step {
+        name: "clippy",
+        about: "all targets, warnings are errors",
+        run: steps::clippy,
+    },
+    Step {
+        name: "features",
+        about: "packages compile with fewer features",
+        run: steps::features,
+    },
+    Step {
+        name: "docs",
+        about: "the documentation builds without warnings",
+        run: steps::docs,
+    },
+    Step {
+        name: "tests",
+        about: "unit, property and end-to-end tests",
+        run: steps::tests,
+    },
+    Step {
+        name: "doctests",
+        about: "the examples in the documentation run",
+        run: steps::doctests,
+    },
+    Step {
+        name: "python",
+        about: "an environment for the tests that need one",
+        run: steps::python,
+    },
+    Step {
+        name: "interoperability",
+        about: "tests that need Python",
+        run: steps::interoperability,
+    },
+];
+
+/// How a step ended.
+enum Outcome {
+    Passed,
+    Failed(String),
+    Skipped(String),
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Passed => f.write_str("passed"),
+            Self::Failed(why) => write!(f, "FAILED   {why}"),
+            Self::Skipped(why) => write!(f, "skipped  {why}"),
+        }
+    }
+}
+
+/// What the steps share.
+struct Run<'a> {
+    workspace: &'a Workspace,
+    /// Whether a missing Python is an error.
+    ci: bool,
+    /// The interpreter of the Python environment, or None on a machine without Python, or why
+    /// there is none.
+    python: &'a dyn Fn() -> Result<Option<PathBuf>>,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Run the steps after a failed one too.
+    #[arg(long)]
+    keep_going: bool,
+    /// Run these steps alone.
+    #[arg(value_parser = STEPS.map(|step| step.name))]
+    steps: Vec<String>,
+}
+
+/// Runs the steps; false when one failed.
+pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
+    let chosen =
+        |step: &&Step| args.steps.is_empty() || args.steps.iter().any(|it| it == step.name);
+    let chosen: Vec<&Step> = STEPS.iter().filter(chosen).collect();
+    let wants_python = chosen
+        .iter()
+        .any(|step| ["python", "interoperability"].contains(&step.name))
+        && !python::tests(workspace).is_empty();
+
+    let results = thread::scope(|scope| {
+        let making = wants_python.then(|| scope.spawn(|| python::prepare(workspace)));
+        let made = std::cell::OnceCell::new();
+        let making = std::cell::Cell::new(making);
+        let python = || {
+            let join = || match making.take().map(thread::ScopedJoinHandle::join) {
+                Some(Ok(prepared)) => prepared,
+                Some(Err(_)) => Err("making the Python environment panicked".to_owned()),
+                None => Ok(None),
+            };
+            made.get_or_init(join).clone()
+        };
+        let ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+        in_turn(
+            &chosen,
+            args.keep_going,
+            &Run {
+                workspace,
+                ci,
+                python: &python,
+            },
+        )
+    });
+    Ok(summary(&results))
+}
+
+/// A step with its outcome and the time that it took.
+type Finished<'a> = (&'a Step, Outcome, Duration);
+
+fn in_turn<'a>(chosen: &[&'a Step], keep_going: bool, run: &Run<'_>) -> Vec<Finished<'a>> {
+    let mut results: Vec<Finished<'a>> = Vec::new();
+    let mut stop = None;
+    for (index, step) in chosen.iter().enumerate() {
+        if let Some(failed) = stop {
+            let why = format!("not reached: {failed} failed");
+            results.push((step, Outcome::Skipped(why), Duration::ZERO));
+            continue;
+        }
+        println!(
+            "\n==> {}/{} {}: {}",
+            index + 1,
+            chosen.len(),
+            step.name,
+            step.about
+        );
+        let start = Instant::now();
+        let outcome = (step.run)(run);
+        let took = start.elapsed();
+        println!("<== {}: {outcome} ({:.1} s)", step.name, took.as_secs_f64());
+        if matches!(outcome, Outcome::Failed(_)) && !keep_going {
+            stop = Some(step.name);
+        }
+        results.push((step, outcome, took));
+    }
+    results
+}
+
+/// Prints the table and the closing line; true when no step failed.
+fn summary(results: &[Finished<'_>]) -> bool {
+    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+    println!("\n{:<18}{:>8}  result", "step", "time");
+    for (step, outcome, took) in results {
+        println!("{:<18}{:>6.1} s  {outcome}", step.name, took.as_secs_f64());
+        match outcome {
+            Outcome::Passed => passed += 1,
+            Outcome::Failed(_) => failed += 1,
+            Outcome::Skipped(_) => skipped += 1,
+        }
+    }
+    println!("\n{passed} passed, {failed} failed, {skipped} skipped");
+    failed == 0
+}

@@ -1,0 +1,162 @@
+//! The Python environment of the tests and benchmarks that run Python programs: made under the
+//! target folder, and made anew when what it should hold changes.
+
+use std::env;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::workspace::{Target, Workspace};
+use crate::{Result, child};
+
+/// Tells a test or benchmark the interpreter. A test file that has this word needs Python.
+pub(crate) const VARIABLE: &str = "TWOTONE_PYTHON";
+
+/// Said where there is none.
+pub(super) const MISSING: &str = "no Python 3.11 or later with venv and ensurepip on the PATH";
+
+/// What the environment holds, from the root.
+const REQUIREMENTS: &str = "xtask/python-requirements.txt";
+
+/// Ends well under an interpreter that can make the environment.
+const PROBE: &str = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))";
+
+/// How long a probe may take.
+const PROBE_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long making the environment, and one attempt to fill it, may take.
+const INSTALL_LIMIT: Duration = Duration::from_secs(15 * 60);
+
+/// How often the installation is tried: networks fail.
+const ATTEMPTS: u32 = 2;
+
+/// The names of the test targets that need Python, sorted.
+pub(crate) fn tests(workspace: &Workspace) -> Vec<String> {
+    let needs = |target: &&Target| {
+        let path = target
+            .src_path
+            .strip_prefix(&workspace.root)
+            .unwrap_or(&target.src_path);
+        // A target that is a folder of files needs what any of them needs.
+        let is_folder = path.file_name().is_some_and(|name| name == "main.rs");
+        let folder = path.parent().filter(|_| is_folder).unwrap_or(path);
+        let mut files = workspace
+            .files
+            .iter()
+            .filter(|file| file.starts_with(folder));
+        files.any(|file| {
+            workspace
+                .text(file)
+                .is_some_and(|text| text.contains(VARIABLE))
+        })
+    };
+    let mut names: Vec<_> = workspace
+        .tests()
+        .filter(needs)
+        .map(|it| it.name.clone())
+        .collect();
+    names.sort();
+    names
+}
+
+/// The interpreter of the environment, which is made if need be. None without a Python to make it.
+pub(crate) fn prepare(workspace: &Workspace) -> Result<Option<PathBuf>> {
+    let Some(base) = base_interpreter() else {
+        return Ok(None);
+    };
+    let requirements = workspace
+        .text(REQUIREMENTS.as_ref())
+        .ok_or_else(|| format!("cannot read {REQUIREMENTS}"))?;
+    let folder = workspace.target.join("python");
+    fs::create_dir_all(&workspace.target)
+        .map_err(|error| format!("cannot make {}: {error}", workspace.target.display()))?;
+    // Held until this returns: two runs at once make one environment.
+    let _lock = lock(&workspace.target.join("python.lock"))?;
+
+    // Written last, so that an environment that is half made has none.
+    let stamp = folder.join("made-from.txt");
+    let made_from = format!("# {}\n{requirements}", base.display());
+    let interpreter = folder.join("bin/python");
+    let made = fs::read_to_string(&stamp).is_ok_and(|text| text == made_from);
+    if !(made && runs(&interpreter)) {
+        let log = workspace.target.join("python.log");
+        make(&base, &folder, &workspace.root.join(REQUIREMENTS), &log)?;
+        fs::write(&stamp, made_from)
+            .map_err(|error| format!("cannot write {}: {error}", stamp.display()))?;
+    }
+    Ok(Some(interpreter))
+}
+
+/// The first Python on the path that can make an environment; some lack the parts for it.
+fn base_interpreter() -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path)
+        .map(|folder| folder.join("python3"))
+        .find(|python| python.is_file() && runs(python))
+}
+
+fn runs(python: &Path) -> bool {
+    let mut command = Command::new(python);
+    command
+        .args(["-c", PROBE])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    child::run(&mut command, PROBE_LIMIT).is_ok_and(|status| status.success())
+}
+
+fn lock(path: &Path) -> Result<File> {
+    let file = File::create(path);
+    file.and_then(|file| file.lock().map(|()| file))
+        .map_err(|error| format!("cannot lock {}: {error}", path.display()))
+}
+
+fn make(base: &Path, folder: &Path, requirements: &Path, log: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder)
+            .map_err(|error| format!("cannot remove {}: {error}", folder.display()))?;
+    }
+    let mut venv = Command::new(base);
+    venv.args(["-m", "venv"]).arg(folder);
+    logged(&mut venv, log, "making the Python environment")?;
+
+    let mut attempt = 1;
+    loop {
+        let mut install = Command::new(folder.join("bin/python"));
+        install
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--no-input",
+                "--disable-pip-version-check",
+            ])
+            .args(["--timeout=60", "--retries=3", "--requirement"])
+            .arg(requirements);
+        match logged(&mut install, log, "installing Python packages") {
+            Err(_) if attempt < ATTEMPTS => attempt += 1,
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Runs a command with its output in a log, whose end is the error's text.
+fn logged(command: &mut Command, log: &Path, doing: &str) -> Result<()> {
+    let unwritable = |error| format!("cannot write {}: {error}", log.display());
+    let file = File::create(log).map_err(unwritable)?;
+    command
+        .stderr(file.try_clone().map_err(unwritable)?)
+        .stdout(file);
+    let ending = match child::run(command, INSTALL_LIMIT) {
+        Ok(status) if status.success() => return Ok(()),
+        Ok(status) => child::ending(status),
+        Err(error) => error,
+    };
+    let said = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = said.lines().collect();
+    let tail = lines[lines.len().saturating_sub(10)..].join("\n");
+    Err(format!(
+        "{doing}: {ending}; the end of {}:\n{tail}",
+        log.display()
+    ))
+}

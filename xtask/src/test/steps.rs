@@ -1,0 +1,169 @@
+//! The steps of `cargo xtask test`, most of them a cargo command each.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::{Outcome, Run, python};
+use crate::workspace::cargo;
+use crate::{child, tidy};
+
+/// How long one command may take: far above what it does, so that a hung one ends at last.
+const LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// What must also compile: package and arguments.
+const FEATURE_SETS: [(&str, &[&str]); 3] = [
+    ("twotone", &["--lib", "--no-default-features"]),
+    (
+        "twotone",
+        &["--lib", "--no-default-features", "--features", "sim"],
+    ),
+    (
+        "twotone",
+        &["--lib", "--no-default-features", "--features", "arrow"],
+    ),
+];
+
+pub(super) fn format(run: &Run<'_>) -> Outcome {
+    in_order(run, [cargo_with(&["fmt", "--all", "--check"])])
+}
+
+pub(super) fn tidy(run: &Run<'_>) -> Outcome {
+    match tidy::run(run.workspace, &tidy::Args::default()) {
+        Ok(true) => Outcome::Passed,
+        Ok(false) => Outcome::Failed("see `cargo xtask tidy`".to_owned()),
+        Err(error) => Outcome::Failed(error),
+    }
+}
+
+pub(super) fn clippy(run: &Run<'_>) -> Outcome {
+    let all = [
+        "clippy",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    in_order(run, [cargo_with(&all)])
+}
+
+pub(super) fn features(run: &Run<'_>) -> Outcome {
+    let commands = FEATURE_SETS.map(|(package, features)| {
+        let mut command = cargo_with(&["clippy", "--locked", "--package", package]);
+        command.args(features).args(["--", "-D", "warnings"]);
+        command
+    });
+    in_order(run, commands)
+}
+
+pub(super) fn docs(run: &Run<'_>) -> Outcome {
+    let mut command = cargo_with(&["doc", "--locked", "--workspace", "--no-deps"]);
+    command.env("RUSTDOCFLAGS", "-D warnings");
+    in_order(run, [command])
+}
+
+pub(super) fn tests(run: &Run<'_>) -> Outcome {
+    let mut command = runner();
+    command.args(["--lib", "--bins", "--examples"]);
+    let need_python = python::tests(run.workspace);
+    for target in run
+        .workspace
+        .tests()
+        .filter(|target| !need_python.contains(&target.name))
+    {
+        command.args(["--test", &target.name]);
+    }
+    in_order(run, [command])
+}
+
+pub(super) fn doctests(run: &Run<'_>) -> Outcome {
+    in_order(
+        run,
+        [cargo_with(&["test", "--locked", "--workspace", "--doc"])],
+    )
+}
+
+pub(super) fn python(run: &Run<'_>) -> Outcome {
+    let tests = python::tests(run.workspace);
+    if tests.is_empty() {
+        return Outcome::Skipped("no test needs Python".to_owned());
+    }
+    match (run.python)() {
+        Ok(Some(interpreter)) => {
+            println!("{}", interpreter.display());
+            Outcome::Passed
+        }
+        Ok(None) if run.ci => Outcome::Failed(format!("{}, and CI=true", python::MISSING)),
+        Ok(None) => Outcome::Skipped(python::MISSING.to_owned()),
+        Err(error) => Outcome::Failed(error),
+    }
+}
+
+pub(super) fn interoperability(run: &Run<'_>) -> Outcome {
+    let tests = python::tests(run.workspace);
+    if tests.is_empty() {
+        return Outcome::Skipped("no test needs Python".to_owned());
+    }
+    let left_out = format!("left out: {}", tests.join(", "));
+    let interpreter = match (run.python)() {
+        Ok(Some(interpreter)) => interpreter,
+        Ok(None) if run.ci => return Outcome::Failed(left_out),
+        Ok(None) => return Outcome::Skipped(left_out),
+        Err(_) => return Outcome::Failed(format!("no Python environment; {left_out}")),
+    };
+    let mut command = runner();
+    for test in &tests {
+        command.args(["--test", test]);
+    }
+    // A test that needs Python may be marked as ignored, so that plain `cargo test` says so.
+    if has_nextest() {
+        command.args(["--run-ignored", "all"]);
+    } else {
+        command.args(["--", "--include-ignored"]);
+    }
+    command.env(python::VARIABLE, interpreter);
+    in_order(run, [command])
+}
+
+/// The command that runs tests, short of which: nextest where it is installed, else cargo's own.
+fn runner() -> Command {
+    if has_nextest() {
+        cargo_with(&[
+            "nextest",
+            "run",
+            "--locked",
+            "--workspace",
+            "--no-fail-fast",
+        ])
+    } else {
+        cargo_with(&["test", "--locked", "--workspace", "--no-fail-fast"])
+    }
+}
+
+fn has_nextest() -> bool {
+    let mut version = cargo_with(&["nextest", "--version"]);
+    let quiet = version.stdout(Stdio::null()).stderr(Stdio::null());
+    child::run(quiet, LIMIT).is_ok_and(|status| status.success())
+}
+
+fn cargo_with(args: &[&str]) -> Command {
+    let mut command = cargo();
+    command.args(args);
+    command
+}
+
+/// Runs commands up to the first that fails.
+fn in_order(run: &Run<'_>, commands: impl IntoIterator<Item = Command>) -> Outcome {
+    for mut command in commands {
+        let words = command.get_args().map(|word| word.to_string_lossy());
+        let line = words.collect::<Vec<_>>().join(" ");
+        println!("cargo {line}");
+        match child::run(command.current_dir(&run.workspace.root), LIMIT) {
+            Ok(status) if status.success() => {}
+            Ok(status) => return Outcome::Failed(child::ending(status)),
+            Err(error) => return Outcome::Failed(error),
+        }
+    }
+    Outcome::Passed
+}

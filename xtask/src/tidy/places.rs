@@ -1,0 +1,88 @@
+//! Where the clock is read, a thread sleeps or a task is spawned bare, and why. Data only.
+
+/// An item that ignores virtual time or leaves a task without an owner.
+pub(super) struct Item {
+    /// Its full path.
+    pub(super) path: &'static str,
+    /// Whether `clippy.toml` must list it; others are the concern of a few packages alone.
+    pub(super) in_clippy: bool,
+}
+
+/// The items.
+pub(super) const ITEMS: [Item; 7] = [
+    Item {
+        path: "std::time::Instant::now",
+        in_clippy: true,
+    },
+    Item {
+        path: "std::time::SystemTime::now",
+        in_clippy: true,
+    },
+    Item {
+        path: "std::thread::sleep",
+        in_clippy: true,
+    },
+    Item {
+        path: "tokio::spawn",
+        in_clippy: true,
+    },
+    Item {
+        path: "tokio::task::spawn",
+        in_clippy: false,
+    },
+    Item {
+        path: "jiff::Timestamp::now",
+        in_clippy: false,
+    },
+    Item {
+        path: "jiff::Zoned::now",
+        in_clippy: false,
+    },
+];
+
+/// Folders where all of it is allowed.
+pub(super) const FOLDERS: [(&str, &str); 2] = [
+    (
+        "tworoutine/",
+        "it is the runtime: it owns the clock and the tasks",
+    ),
+    ("xtask/", "it runs programs and says how long they took"),
+];
+
+/// A place outside those folders.
+pub(super) struct Place {
+    /// A file from the root, or a folder of benchmarks with a slash at its end.
+    pub(super) path: &'static str,
+    /// The item, or `*` for all of them.
+    pub(super) item: &'static str,
+    pub(super) reason: &'static str,
+}
+
+/// The places.
+pub(super) const PLACES: [Place; 3] = [
+    Place {
+        path: "sim/physics/benches/",
+        item: "*",
+        reason: "a benchmark measures the time of the wall",
+    },
+    Place {
+        path: "tests/bench/",
+        item: "*",
+        reason: "a benchmark measures the time of the wall",
+    },
+    Place {
+        path: "transport/wire/benches/",
+        item: "*",
+        reason: "a benchmark measures the time of the wall",
+    },
+];
+
+/// Folders and places: where, which item, why.
+pub(super) fn all() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    let folders = FOLDERS.iter().map(|(path, reason)| (*path, "*", *reason));
+    folders.chain(
+        PLACES
+            .iter()
+            .map(|place| (place.path, place.item, place.reason)),
+    )
+}

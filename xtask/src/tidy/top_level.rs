@@ -1,0 +1,71 @@
+//! What stands at the top of the tree.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path};
+
+use super::{Breach, Tree};
+
+/// Folders, besides those that begin with a dot.
+const FOLDERS: [&str; 12] = [
+    "algorithms",
+    "docs",
+    "examples",
+    "fuzz",
+    "hal",
+    "python",
+    "sim",
+    "src",
+    "tests",
+    "transport",
+    "tworoutine",
+    "xtask",
+];
+
+/// Files, besides those that begin with a dot.
+const FILES: [&str; 11] = [
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "README.md",
+    "clippy.toml",
+    "deny.toml",
+    "rust-toolchain.toml",
+    "rustfmt.toml",
+];
+
+const LOCK: &str = "Cargo.lock";
+
+/// Entries that do not belong.
+pub(super) fn entries(tree: &Tree) -> Vec<Breach> {
+    let mut top: BTreeMap<&str, bool> = BTreeMap::new();
+    for path in &tree.workspace.files {
+        let mut parts = path.components();
+        if let Some(Component::Normal(first)) = parts.next() {
+            top.insert(first.to_str().unwrap_or("?"), parts.next().is_some());
+        }
+    }
+    top.into_iter()
+        .filter(|(name, is_folder)| {
+            let listed = if *is_folder {
+                FOLDERS.contains(name)
+            } else {
+                FILES.contains(name)
+            };
+            !listed && !name.starts_with('.')
+        })
+        .map(|(name, _)| Breach::new(name, "does not belong at the top level"))
+        .collect()
+}
+
+/// A lock file that is missing or that git does not track.
+pub(super) fn lock(tree: &Tree) -> Vec<Breach> {
+    let lock = Path::new(LOCK);
+    let exists = tree.workspace.files.iter().any(|path| path == lock);
+    if exists && tree.workspace.is_tracked(lock) != Some(false) {
+        return Vec::new();
+    }
+    vec![Breach::new(LOCK, "is not committed")]
+}

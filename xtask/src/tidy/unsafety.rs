@@ -1,0 +1,116 @@
+//! Unsafe code is in `tworoutine` alone, and each piece of it says why it is sound.
+
+use super::source::{Kind, Source, Token};
+use super::{Breach, Tree};
+
+/// The folder whose packages may have unsafe code.
+const FOLDER: &str = "tworoutine";
+
+/// Unsafe code elsewhere, and a workspace that does not forbid it.
+pub(super) fn elsewhere(tree: &Tree) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    let manifest = tree.toml("Cargo.toml");
+    let level = ["workspace", "lints", "rust", "unsafe_code"]
+        .iter()
+        .try_fold(&toml::Value::Table(manifest), |value, key| value.get(key))
+        .and_then(toml::Value::as_str)
+        .map(str::to_owned);
+    if level.as_deref() != Some("forbid") {
+        let what = "the workspace's lints must have `unsafe_code = \"forbid\"`";
+        breaches.push(Breach::new("Cargo.toml", what));
+    }
+    for source in tree
+        .sources
+        .iter()
+        .filter(|source| !source.path.starts_with(FOLDER))
+    {
+        for (_, line) in source.idents().filter(|(ident, _)| *ident == "unsafe") {
+            breaches.push(Breach::at(
+                &source.path,
+                line,
+                "unsafe code outside `tworoutine/`",
+            ));
+        }
+    }
+    breaches
+}
+
+/// Unsafe code that does not say why it is sound, or what its caller must hold.
+pub(super) fn unexplained(tree: &Tree) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    for source in tree
+        .sources
+        .iter()
+        .filter(|source| source.path.starts_with(FOLDER))
+    {
+        for (at, token) in source.tokens.iter().enumerate() {
+            if token.kind != Kind::Ident || token.text != "unsafe" {
+                continue;
+            }
+            let what = match piece(&source.tokens[at + 1..]) {
+                Piece::Type => continue,
+                Piece::Promise if commented(source, token.line, &["SAFETY:"]) => continue,
+                Piece::Promise => "unsafe code without a `SAFETY:` comment",
+                Piece::Demand if commented(source, token.line, &["# Safety", "SAFETY:"]) => {
+                    continue;
+                }
+                Piece::Demand => "an unsafe function or trait without a `# Safety` section",
+            };
+            breaches.push(Breach::at(&source.path, token.line, what));
+        }
+    }
+    breaches
+}
+
+/// What an `unsafe` begins.
+enum Piece {
+    /// A block, an `impl`, an attribute: the code promises something.
+    Promise,
+    /// A function or a trait: the caller or implementor has to.
+    Demand,
+    /// A type of functions, which does neither.
+    Type,
+}
+
+fn piece(after: &[Token]) -> Piece {
+    let mut words = after.iter().filter(|token| token.kind != Kind::Literal);
+    let Some(mut word) = words.next() else {
+        return Piece::Promise;
+    };
+    if word.is("extern") {
+        word = words.next().unwrap_or(word);
+    }
+    match word.text.as_str() {
+        "fn" if words.next().is_some_and(|next| next.is("(")) => Piece::Type,
+        "fn" | "trait" => Piece::Demand,
+        _ => Piece::Promise,
+    }
+}
+
+/// Whether the line, or the comment above the statement or item that it is in, has one of the
+/// words.
+fn commented(source: &Source, line: usize, words: &[&str]) -> bool {
+    let says = |line: &str| words.iter().any(|word| comment(line).contains(word));
+    let mut above = source.lines[..line].iter().rev().map(|line| line.trim());
+    if above.next().is_some_and(says) {
+        return true;
+    }
+    let mut in_comment = false;
+    for line in above {
+        let is_comment = line.starts_with("//");
+        if is_comment && says(line) {
+            return true;
+        }
+        // Up through the attributes and earlier lines of the statement, then its comment.
+        let ends_before = line.is_empty() || line.ends_with([';', '{', '}', ',']);
+        if !is_comment && (in_comment || (ends_before && !line.starts_with("#["))) {
+            return false;
+        }
+        in_comment |= is_comment;
+    }
+    false
+}
+
+fn comment(line: &str) -> &str {
+    line.find("//").map_or("", |at| &line[at..])
+}

@@ -1,0 +1,193 @@
+//! The workspace as data: its packages, from `cargo metadata`, and its files.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::Deserialize;
+
+use crate::Result;
+
+/// Folders that a build or a run leaves behind, for trees that git does not know.
+const LEFT_BEHIND: [&str; 4] = ["target", "runs", "__pycache__", ".git"];
+
+/// A workspace on disk.
+pub(crate) struct Workspace {
+    /// Its top folder, absolute.
+    pub(crate) root: PathBuf,
+    /// Where builds go, absolute.
+    pub(crate) target: PathBuf,
+    /// The member packages.
+    pub(crate) packages: Vec<Package>,
+    /// Every file that belongs to the tree, relative to the root, sorted. Ignored files are out.
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// A member package.
+#[derive(Deserialize)]
+pub(crate) struct Package {
+    pub(crate) name: String,
+    /// Absolute path of its `Cargo.toml`.
+    pub(crate) manifest_path: PathBuf,
+    pub(crate) dependencies: Vec<Dependency>,
+    pub(crate) targets: Vec<Target>,
+}
+
+/// A dependency of a member package, of any kind and for any platform.
+#[derive(Deserialize)]
+pub(crate) struct Dependency {
+    /// The package's real name, whatever it is renamed to.
+    pub(crate) name: String,
+    /// Null for a normal dependency, else `dev` or `build`.
+    pub(crate) kind: Option<String>,
+    /// Where it is, for a dependency by path.
+    pub(crate) path: Option<PathBuf>,
+}
+
+/// A library, program, test, example or benchmark of a package.
+#[derive(Deserialize)]
+pub(crate) struct Target {
+    pub(crate) name: String,
+    pub(crate) kind: Vec<String>,
+    pub(crate) src_path: PathBuf,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+    workspace_root: PathBuf,
+    target_directory: PathBuf,
+}
+
+impl Workspace {
+    /// The workspace that this program was built from.
+    pub(crate) fn here() -> Result<Self> {
+        let manifest = env::var_os("CARGO_MANIFEST_DIR")
+            .ok_or("run me as `cargo xtask`, so that I know where the workspace is")?;
+        Self::read(Path::new(&manifest))
+    }
+
+    /// The workspace around a folder.
+    pub(crate) fn read(folder: &Path) -> Result<Self> {
+        // --no-deps touches neither the network nor Cargo.lock.
+        let output = cargo()
+            .args(["metadata", "--no-deps", "--format-version=1"])
+            .current_dir(folder)
+            .output()
+            .map_err(|error| format!("cannot run cargo metadata: {error}"))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("cargo metadata failed: {}", said.trim()));
+        }
+        let metadata: Metadata = serde_json::from_slice(&output.stdout)
+            .map_err(|error| format!("cannot read what cargo metadata said: {error}"))?;
+        let files = files(&metadata.workspace_root)?;
+        Ok(Self {
+            root: metadata.workspace_root,
+            target: metadata.target_directory,
+            packages: metadata.packages,
+            files,
+        })
+    }
+
+    /// The text of a file, by its path from the root. None when it is missing or is not UTF-8.
+    pub(crate) fn text(&self, path: &Path) -> Option<String> {
+        fs::read_to_string(self.root.join(path)).ok()
+    }
+
+    /// The package that a file belongs to: the one with the longest folder around it.
+    pub(crate) fn package_of(&self, path: &Path) -> Option<&Package> {
+        self.packages
+            .iter()
+            .filter(|package| path.starts_with(self.folder(package)))
+            .max_by_key(|package| self.folder(package).components().count())
+    }
+
+    /// The folder of a package, relative to the root.
+    pub(crate) fn folder<'a>(&self, package: &'a Package) -> &'a Path {
+        let folder = package
+            .manifest_path
+            .parent()
+            .unwrap_or(&package.manifest_path);
+        folder.strip_prefix(&self.root).unwrap_or(folder)
+    }
+
+    /// Whether git tracks a file. None where git cannot say.
+    pub(crate) fn is_tracked(&self, path: &Path) -> Option<bool> {
+        let tracked = listed_by_git(&self.root, &["--cached"])?;
+        Some(tracked.iter().any(|each| each == path))
+    }
+
+    /// The integration tests of all packages.
+    pub(crate) fn tests(&self) -> impl Iterator<Item = &Target> {
+        let targets = self.packages.iter().flat_map(|package| &package.targets);
+        targets.filter(|target| target.kind.iter().any(|kind| kind == "test"))
+    }
+
+    /// The Rust sources.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &Path> {
+        self.files
+            .iter()
+            .map(PathBuf::as_path)
+            .filter(|path| path.extension().is_some_and(|end| end == "rs"))
+    }
+}
+
+/// The cargo that started this program, else the one on the path.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // What `cargo run` tells this program about itself must not reach the builds that it starts.
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
+/// The files of a tree: what git tracks or would track, else what a walk finds.
+fn files(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = BTreeSet::new();
+    match listed_by_git(root, &["--cached", "--others", "--exclude-standard"]) {
+        Some(listed) => found.extend(listed.into_iter().filter(|path| root.join(path).is_file())),
+        None => walk(root, root, &mut found)?,
+    }
+    Ok(found.into_iter().collect())
+}
+
+/// What git lists, if the tree is the top of a repository.
+fn listed_by_git(root: &Path, which: &[&str]) -> Option<Vec<PathBuf>> {
+    if !root.join(".git").exists() {
+        return None;
+    }
+    let output = Command::new("git")
+        .args(["ls-files", "-z"])
+        .args(which)
+        .current_dir(root)
+        .output()
+        .ok()?;
+    let listing = String::from_utf8(output.stdout).ok()?;
+    output
+        .status
+        .success()
+        .then(|| listing.split_terminator('\0').map(PathBuf::from).collect())
+}
+
+fn walk(root: &Path, folder: &Path, found: &mut BTreeSet<PathBuf>) -> Result<()> {
+    let unreadable = |error| format!("cannot list {}: {error}", folder.display());
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let path = entry.path();
+        if entry.file_type().map_err(unreadable)?.is_dir() {
+            if !LEFT_BEHIND.iter().any(|name| entry.file_name() == *name) {
+                walk(root, &path, found)?;
+            }
+        } else if let Ok(path) = path.strip_prefix(root) {
+            found.insert(path.to_path_buf());
+        }
+    }
+    Ok(())
+}
