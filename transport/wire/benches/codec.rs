@@ -1,0 +1,3 @@
+//! Time and allocations of the Tuber codecs.
+
+fn main() {}

@@ -1,0 +1,222 @@
+//! The client's reading of answers: element by element, in the order of the calls.
+
+use super::cursor::{Cursor, Items, Kind};
+use super::error::{DecodeError, DecodeErrorKind, Limits};
+use super::format::Format;
+use super::value::Value;
+use std::borrow::Cow;
+
+/// The answer to a batch.
+///
+/// ```
+/// use twotone_wire::tuber::{Answer, Limits};
+///
+/// let body = br#"[{"result": 1.5}, {"error": {"message": "ValueError: no"}}]"#;
+/// let mut answer = Answer::new(Some("application/json"), body, &Limits::ANSWER)?;
+/// let mut elements = answer.elements(2)?;
+/// let first = elements.next()?.unwrap();
+/// assert_eq!(first.outcome.unwrap().f64()?, 1.5);
+/// let second = elements.next()?.unwrap();
+/// assert_eq!(second.outcome.unwrap_err(), "ValueError: no");
+/// assert!(elements.next()?.is_none());
+/// # Ok::<(), twotone_wire::tuber::DecodeError>(())
+/// ```
+#[derive(Debug)]
+pub struct Answer<'a> {
+    start: Cursor<'a>,
+    cursor: Cursor<'a>,
+}
+
+/// One element of an answer.
+#[derive(Debug, Clone)]
+pub struct Element<'a> {
+    /// Where the call ran, a cursor at its result. Where it failed, or was not run after an earlier
+    /// failure, the server's text, which is to be shown and not to be parsed.
+    pub outcome: Result<Cursor<'a>, Cow<'a, str>>,
+    /// What the server warned about while it ran.
+    pub warnings: Warnings<'a>,
+}
+
+/// The text of the error that answers the calls that were not run after a failure.
+pub const NOT_RUN: &str = "Something went wrong in a preceding call";
+
+impl<'a> Answer<'a> {
+    /// An answer by its content type, which is read leniently, and its body.
+    pub fn new(
+        content_type: Option<&str>,
+        body: &'a [u8],
+        limits: &Limits,
+    ) -> Result<Answer<'a>, DecodeError> {
+        let Some(format) = Format::of_answer(content_type) else {
+            let text: String = content_type.unwrap_or_default().chars().take(80).collect();
+            return Err(DecodeError::new(0, DecodeErrorKind::ContentType(text)));
+        };
+        let cursor = Cursor::new(format, body, limits)?;
+        Ok(Answer {
+            start: cursor,
+            cursor,
+        })
+    }
+
+    /// The elements that answer a batch of `calls` calls.
+    ///
+    /// A request that failed as a whole is answered by one error for all of it: [`Elements::refusal`]
+    /// gives it, and there are no elements. An answer of another length is an error, found where it
+    /// shows: a surplus element instead of the end, or the end instead of an element.
+    pub fn elements(&mut self, calls: usize) -> Result<Elements<'_, 'a>, DecodeError> {
+        self.cursor = self.start;
+        match self.cursor.kind()? {
+            Kind::Map => {
+                let element = Element::read(&mut self.cursor)?;
+                self.cursor.end()?;
+                match element.outcome {
+                    Err(text) => Ok(Elements {
+                        items: None,
+                        refusal: Some(text),
+                        calls,
+                        read: 0,
+                    }),
+                    Ok(_) => Err(self
+                        .start
+                        .wrong_type("a list of answers", "a single result")),
+                }
+            }
+            _ => {
+                let items = Some(self.cursor.items()?);
+                Ok(Elements {
+                    items,
+                    refusal: None,
+                    calls,
+                    read: 0,
+                })
+            }
+        }
+    }
+
+    /// The one element that answers a request that was not a batch.
+    pub fn single(&mut self) -> Result<Element<'a>, DecodeError> {
+        self.cursor = self.start;
+        let element = Element::read(&mut self.cursor)?;
+        self.cursor.end()?;
+        Ok(element)
+    }
+}
+
+/// The elements of the answer to a batch.
+#[derive(Debug)]
+pub struct Elements<'c, 'a> {
+    items: Option<Items<'c, 'a>>,
+    refusal: Option<Cow<'a, str>>,
+    calls: usize,
+    read: usize,
+}
+
+impl<'a> Elements<'_, 'a> {
+    /// The error that answers the batch as a whole, if that is what was answered.
+    pub fn refusal(&self) -> Option<&str> {
+        self.refusal.as_deref()
+    }
+
+    /// The next element, or none after the last.
+    ///
+    /// An element that has neither a result nor an error is [`DecodeErrorKind::NoOutcome`], after which
+    /// one can read on; after any other error one cannot.
+    #[expect(clippy::should_implement_trait, reason = "it can fail")]
+    pub fn next(&mut self) -> Result<Option<Element<'a>>, DecodeError> {
+        let Some(items) = &mut self.items else {
+            return Ok(None);
+        };
+        let (expected, found) = (self.calls, self.read);
+        match items.next()? {
+            Some(cursor) if found == expected => Err(cursor.fail(DecodeErrorKind::Count {
+                expected,
+                found: found + 1,
+            })),
+            Some(cursor) => {
+                self.read += 1;
+                Element::read(cursor).map(Some)
+            }
+            None if found < expected => {
+                let kind = DecodeErrorKind::Count { expected, found };
+                Err(items.cursor().fail(kind))
+            }
+            None => items.cursor().end().map(|()| None),
+        }
+    }
+}
+
+impl<'a> Element<'a> {
+    /// Reads one element. What is a failure is decided by Python's truth of `error`, for some servers
+    /// send null beside a result, and keys may come in any order.
+    fn read(cursor: &mut Cursor<'a>) -> Result<Element<'a>, DecodeError> {
+        let start = *cursor;
+        let (mut result, mut error, mut warnings) = (None, None, None);
+        let mut entries = cursor.entries()?;
+        while let Some((key, value)) = entries.next()? {
+            match &*key {
+                "result" => result = Some(*value),
+                "error" => error = Some(*value),
+                "warnings" => warnings = Some(*value),
+                _ => {}
+            }
+            value.skip()?;
+        }
+        let error = match error {
+            Some(value) => error_text(value)?,
+            None => None,
+        };
+        let outcome = match (error, result) {
+            (Some(text), _) => Err(text),
+            (None, Some(value)) => Ok(value),
+            (None, None) => return Err(start.fail(DecodeErrorKind::NoOutcome)),
+        };
+        Ok(Element {
+            outcome,
+            warnings: Warnings(warnings),
+        })
+    }
+}
+
+/// The text of an error, or none where it is nothing, as Python sees it.
+fn error_text<'a>(mut cursor: Cursor<'a>) -> Result<Option<Cow<'a, str>>, DecodeError> {
+    let mut inner = cursor;
+    match cursor.kind()? {
+        Kind::Null => return Ok(None),
+        Kind::Str => return Ok(Some(cursor.str()?).filter(|text| !text.is_empty())),
+        Kind::Map => {
+            let mut entries = inner.entries()?;
+            while let Some((key, value)) = entries.next()? {
+                if key == "message" && value.kind()? == Kind::Str {
+                    return value.str().map(Some);
+                }
+            }
+        }
+        _ => {}
+    }
+    let value = Value::read(&mut cursor)?;
+    Ok(value.truthy().then(|| Cow::Owned(format!("{value:?}"))))
+}
+
+/// The warnings of an element, in the order in which they were given.
+#[derive(Debug, Clone, Copy)]
+pub struct Warnings<'a>(Option<Cursor<'a>>);
+
+impl<'a> Warnings<'a> {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Calls `each` with every warning. What is not a list of texts is passed over.
+    pub fn for_each(&self, mut each: impl FnMut(Cow<'a, str>)) {
+        let Some(mut cursor) = self.0 else { return };
+        let Ok(mut items) = cursor.items() else {
+            return;
+        };
+        while let Ok(Some(item)) = items.next() {
+            if let Ok(text) = item.str() {
+                each(text);
+            }
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! The client's requests: calls written one after another into a buffer that is used again and again.
+
+use super::emit::{ARRAY, Encode, MAP, Slot, put_null, put_str, set_head};
+use super::format::Format;
+use bytes::{Bytes, BytesMut};
+
+/// Which object a request is for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Object<'a> {
+    /// An object of the server's registry, by name.
+    Name(&'a str),
+    /// An object inside another: each step an attribute, or an item of a container that is an attribute.
+    Path(&'a [Step<'a>]),
+}
+
+impl<'a> From<&'a str> for Object<'a> {
+    fn from(name: &'a str) -> Self {
+        Object::Name(name)
+    }
+}
+
+impl<'a> From<&'a [Step<'a>]> for Object<'a> {
+    fn from(path: &'a [Step<'a>]) -> Self {
+        Object::Path(path)
+    }
+}
+
+/// One step of a path to an object.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Step<'a> {
+    /// An attribute.
+    Attribute(&'a str),
+    /// The item at a position of the container that is this attribute, counted from 0.
+    Item(&'a str, u64),
+    /// The item under a key of the container that is this attribute.
+    Key(&'a str, &'a str),
+}
+
+/// Writes a batch of requests.
+///
+/// Calls go straight into one buffer: no call allocates once the buffer has grown to the size of a
+/// batch, and the buffer of a batch that has been sent and dropped is used again.
+///
+/// ```
+/// use twotone_wire::tuber::{BatchWriter, Format};
+///
+/// let mut batch = BatchWriter::new(Format::Json);
+/// batch.call("Dfmux", "set_frequency").arg(1e6).kwarg("channel", 1).kwarg("module", 1);
+/// batch.property("Dfmux", "UNITS");
+/// assert_eq!(batch.calls(), 2);
+/// let body = batch.finish();
+/// assert!(body.starts_with(br#"[{"object":"Dfmux","method":"set_frequency","args":[1000000.0]"#));
+/// ```
+#[derive(Debug)]
+pub struct BatchWriter {
+    format: Format,
+    buffer: BytesMut,
+    calls: usize,
+    /// The head of the request that is being written and of its list of arguments.
+    request: Option<(usize, u64)>,
+    list: Option<List>,
+}
+
+#[derive(Debug)]
+struct List {
+    head: usize,
+    count: u64,
+    major: u8,
+}
+
+impl BatchWriter {
+    /// An empty batch.
+    pub fn new(format: Format) -> BatchWriter {
+        BatchWriter {
+            format,
+            buffer: BytesMut::new(),
+            calls: 0,
+            request: None,
+            list: None,
+        }
+    }
+
+    /// Drops what has been written since the last [`BatchWriter::finish`] and starts an empty batch.
+    pub fn begin(&mut self, format: Format) {
+        self.format = format;
+        self.buffer.clear();
+        self.calls = 0;
+        self.request = None;
+        self.list = None;
+    }
+
+    /// The format that is written.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Requests written so far: the answer has as many elements.
+    pub fn calls(&self) -> usize {
+        self.calls
+    }
+
+    /// Length of what has been written so far, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Adds a call of a method. Arguments are added to what is returned: positional ones first, then
+    /// named ones.
+    pub fn call<'a>(&mut self, object: impl Into<Object<'a>>, method: &str) -> Call<'_> {
+        self.open_request();
+        self.object(object.into());
+        self.key("method");
+        put_str(self.format, &mut self.buffer, method);
+        Call(self)
+    }
+
+    /// Asks for the value of a property; for the name of a method, its description.
+    pub fn property<'a>(&mut self, object: impl Into<Object<'a>>, property: &str) {
+        self.open_request();
+        self.object(object.into());
+        self.key("property");
+        put_str(self.format, &mut self.buffer, property);
+    }
+
+    /// Asks an object to describe itself whole.
+    pub fn resolve<'a>(&mut self, object: impl Into<Object<'a>>) {
+        self.open_request();
+        self.object(object.into());
+        self.key("resolve");
+        Slot::new(self.format, &mut self.buffer).bool(true);
+    }
+
+    /// Asks for the names of the server's objects.
+    pub fn list_objects(&mut self) {
+        self.open_request();
+    }
+
+    /// Ends the batch, gives its body, and starts an empty one in the same format.
+    ///
+    /// The memory of the body comes back to this writer when the body has been dropped.
+    pub fn finish(&mut self) -> Bytes {
+        self.close_request();
+        self.open_batch();
+        match self.format {
+            Format::Json => self.buffer.extend_from_slice(b"]"),
+            Format::Cbor => {
+                let count = u32::try_from(self.calls).unwrap_or(u32::MAX);
+                self.buffer[1..5].copy_from_slice(&count.to_be_bytes());
+            }
+        }
+        let body = self.buffer.split().freeze();
+        self.begin(self.format);
+        body
+    }
+
+    /// Writes the head of the batch. This waits for the first request, for writing takes the memory
+    /// back from the last body, which is then more likely to have been dropped.
+    fn open_batch(&mut self) {
+        if self.buffer.is_empty() {
+            // In CBOR a length that is set at the end, in a field wide enough for any.
+            self.buffer.extend_from_slice(match self.format {
+                Format::Json => b"[",
+                Format::Cbor => &[ARRAY | 26, 0, 0, 0, 0],
+            });
+        }
+    }
+
+    fn open_request(&mut self) {
+        self.close_request();
+        self.open_batch();
+        if self.format == Format::Json && self.calls > 0 {
+            self.buffer.extend_from_slice(b",");
+        }
+        self.calls += 1;
+        self.request = Some((self.buffer.len(), 0));
+        self.buffer.extend_from_slice(match self.format {
+            Format::Json => b"{",
+            Format::Cbor => &[MAP],
+        });
+    }
+
+    fn close_request(&mut self) {
+        self.close_list();
+        let Some((head, keys)) = self.request.take() else {
+            return;
+        };
+        match self.format {
+            Format::Json => self.buffer.extend_from_slice(b"}"),
+            Format::Cbor => set_head(&mut self.buffer, head, MAP, keys),
+        }
+    }
+
+    /// Writes a key of the request.
+    fn key(&mut self, key: &str) {
+        if let Some((_, keys)) = &mut self.request {
+            *keys += 1;
+            put_key(self.format, &mut self.buffer, key, *keys == 1);
+        }
+    }
+
+    fn object(&mut self, object: Object<'_>) {
+        self.key("object");
+        let slot = Slot::new(self.format, &mut self.buffer);
+        match object {
+            Object::Name(name) => slot.str(name),
+            Object::Path(path) => {
+                let mut steps = slot.seq();
+                for step in path {
+                    match step {
+                        Step::Attribute(name) => steps.item().str(name),
+                        Step::Item(name, index) => {
+                            let mut pair = steps.item().seq();
+                            pair.item().str(name);
+                            pair.item().u64(*index);
+                        }
+                        Step::Key(name, key) => {
+                            let mut pair = steps.item().seq();
+                            pair.item().str(name);
+                            pair.item().str(key);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Opens the list of arguments of a major type unless it is open, and counts one more.
+    fn count_argument(&mut self, major: u8) -> bool {
+        if let Some(list) = &mut self.list
+            && list.major == major
+        {
+            list.count += 1;
+            return false;
+        }
+        self.close_list();
+        self.key(if major == MAP { "kwargs" } else { "args" });
+        self.list = Some(List {
+            head: self.buffer.len(),
+            count: 1,
+            major,
+        });
+        self.buffer.extend_from_slice(match (self.format, major) {
+            (Format::Json, MAP) => b"{",
+            (Format::Json, _) => b"[",
+            (Format::Cbor, MAP) => &[MAP],
+            (Format::Cbor, _) => &[ARRAY],
+        });
+        true
+    }
+
+    fn close_list(&mut self) {
+        let Some(list) = self.list.take() else { return };
+        match self.format {
+            Format::Json if list.major == MAP => self.buffer.extend_from_slice(b"}"),
+            Format::Json => self.buffer.extend_from_slice(b"]"),
+            Format::Cbor => set_head(&mut self.buffer, list.head, list.major, list.count),
+        }
+    }
+
+    fn value(&mut self, value: impl Encode) {
+        let before = self.buffer.len();
+        value.encode(Slot::new(self.format, &mut self.buffer));
+        if self.buffer.len() == before {
+            put_null(self.format, &mut self.buffer);
+        }
+    }
+}
+
+/// A call to which arguments can be added. It is complete as it stands.
+#[derive(Debug)]
+pub struct Call<'w>(&'w mut BatchWriter);
+
+impl<'w> Call<'w> {
+    /// Adds a positional argument.
+    pub fn arg(self, value: impl Encode) -> Call<'w> {
+        if !self.0.count_argument(ARRAY) && self.0.format == Format::Json {
+            self.0.buffer.extend_from_slice(b",");
+        }
+        self.0.value(value);
+        self
+    }
+
+    /// Adds a named argument, after which there are only named ones.
+    pub fn kwarg(self, name: &str, value: impl Encode) -> Kwargs<'w> {
+        Kwargs(self.0).kwarg(name, value)
+    }
+}
+
+/// A call to which only named arguments can be added any more.
+#[derive(Debug)]
+pub struct Kwargs<'w>(&'w mut BatchWriter);
+
+impl Kwargs<'_> {
+    /// Adds a named argument. Names are not checked for repetition.
+    pub fn kwarg(self, name: &str, value: impl Encode) -> Self {
+        let first = self.0.count_argument(MAP);
+        put_key(self.0.format, &mut self.0.buffer, name, first);
+        self.0.value(value);
+        self
+    }
+}
+
+fn put_key(format: Format, buffer: &mut BytesMut, key: &str, first: bool) {
+    if format == Format::Json && !first {
+        buffer.extend_from_slice(b",");
+    }
+    put_str(format, buffer, key);
+    if format == Format::Json {
+        buffer.extend_from_slice(b":");
+    }
+}

@@ -1,0 +1,423 @@
+//! Reading values, in either format, straight from a body.
+
+use super::array::{self, Shape};
+use super::error::{DecodeError, DecodeErrorKind, Limits};
+use super::format::Format;
+use super::value::Value;
+use super::{cbor, json};
+use std::borrow::Cow;
+
+/// A place in a body where a value begins. Each reading method moves it past what it read.
+///
+/// A cursor is cheap to copy, and a copy reads on from the same place. After an error the place is
+/// undefined: go back to a copy, or give the body up. Texts are borrowed from the body, save those that
+/// hold escapes.
+///
+/// ```
+/// use twotone_wire::tuber::{Cursor, Format, Limits};
+///
+/// let mut cursor = Cursor::new(Format::Json, br#"{"i": [1.5, NaN], "n": 2}"#, &Limits::ANSWER)?;
+/// let (mut i, mut n) = (Vec::new(), 0);
+/// let mut entries = cursor.entries()?;
+/// while let Some((key, value)) = entries.next()? {
+///     match &*key {
+///         "i" => value.f64_into(&mut i)?,
+///         "n" => n = value.i64()?,
+///         _ => value.skip()?,
+///     }
+/// }
+/// assert_eq!((i[0], i[1].is_nan(), n), (1.5, true, 2));
+/// # Ok::<(), twotone_wire::tuber::DecodeError>(())
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Cursor<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) at: usize,
+    pub(crate) format: Format,
+    pub(crate) depth: u8,
+    pub(crate) max_depth: u8,
+}
+
+/// What a value is, before it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Null, or CBOR's undefined.
+    Null,
+    /// A truth value.
+    Bool,
+    /// An integer or a float.
+    Number,
+    /// A text.
+    Str,
+    /// Bytes (CBOR only: in JSON they look like a map).
+    Bytes,
+    /// A list.
+    Array,
+    /// A map.
+    Map,
+    /// A typed or multi-dimensional array (CBOR only).
+    TypedArray,
+}
+
+impl Kind {
+    /// The name of a kind as errors give it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Null => "null",
+            Kind::Bool => "a truth value",
+            Kind::Number => "a number",
+            Kind::Str => "a text",
+            Kind::Bytes => "bytes",
+            Kind::Array => "a list",
+            Kind::Map => "a map",
+            Kind::TypedArray => "a typed array",
+        }
+    }
+
+    /// The name that Python has for the type.
+    pub const fn python_name(self) -> &'static str {
+        match self {
+            Kind::Null => "NoneType",
+            Kind::Bool => "bool",
+            Kind::Number => "float",
+            Kind::Str => "str",
+            Kind::Bytes => "bytes",
+            Kind::Array => "list",
+            Kind::Map => "dict",
+            Kind::TypedArray => "ndarray",
+        }
+    }
+}
+
+/// An integer or a float, as it was written.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Number {
+    /// An integer that 64 bits hold.
+    Int(i64),
+    /// A float, or an integer beyond 64 bits.
+    Float(f64),
+}
+
+impl Number {
+    /// The number as a float.
+    pub fn as_f64(self) -> f64 {
+        match self {
+            Number::Int(value) => value as f64,
+            Number::Float(value) => value,
+        }
+    }
+}
+
+impl<'a> Cursor<'a> {
+    /// A cursor at the start of a body.
+    pub fn new(format: Format, body: &'a [u8], limits: &Limits) -> Result<Cursor<'a>, DecodeError> {
+        if body.len() > limits.body_bytes {
+            let kind = DecodeErrorKind::TooLarge {
+                bytes: body.len(),
+                limit: limits.body_bytes,
+            };
+            return Err(DecodeError::new(0, kind));
+        }
+        let max_depth = limits.depth.min(Limits::MAX_DEPTH) as u8;
+        Ok(Cursor {
+            bytes: body,
+            at: 0,
+            format,
+            depth: 0,
+            max_depth,
+        })
+    }
+
+    /// The format that is read.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Where the cursor stands, in bytes from the start of the body.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
+    /// What kind of value comes next, without moving.
+    pub fn kind(&self) -> Result<Kind, DecodeError> {
+        match self.format {
+            Format::Json => json::kind(self),
+            Format::Cbor => cbor::kind(self),
+        }
+    }
+
+    /// Moves past a null and says true; stays and says false where there is another value.
+    pub fn take_null(&mut self) -> Result<bool, DecodeError> {
+        if self.kind()? != Kind::Null {
+            return Ok(false);
+        }
+        self.skip()?;
+        Ok(true)
+    }
+
+    /// A truth value.
+    pub fn bool(&mut self) -> Result<bool, DecodeError> {
+        match self.format {
+            Format::Json => json::bool(self),
+            Format::Cbor => cbor::bool(self),
+        }
+    }
+
+    /// An integer or a float.
+    pub fn number(&mut self) -> Result<Number, DecodeError> {
+        match self.format {
+            Format::Json => json::number(self),
+            Format::Cbor => cbor::number(self),
+        }
+    }
+
+    /// A number as a float; integers are converted. In JSON also the bare words `NaN`, `Infinity` and
+    /// `-Infinity`.
+    pub fn f64(&mut self) -> Result<f64, DecodeError> {
+        Ok(self.number()?.as_f64())
+    }
+
+    /// A number, or none where there is null.
+    pub fn opt_f64(&mut self) -> Result<Option<f64>, DecodeError> {
+        if self.take_null()? {
+            Ok(None)
+        } else {
+            self.f64().map(Some)
+        }
+    }
+
+    /// An integer. A float is the wrong type, even a whole one.
+    pub fn i64(&mut self) -> Result<i64, DecodeError> {
+        let start = *self;
+        match self.number()? {
+            Number::Int(value) => Ok(value),
+            Number::Float(_) => Err(start.wrong_type("an integer", "a float")),
+        }
+    }
+
+    /// An integer, or none where there is null.
+    pub fn opt_i64(&mut self) -> Result<Option<i64>, DecodeError> {
+        if self.take_null()? {
+            Ok(None)
+        } else {
+            self.i64().map(Some)
+        }
+    }
+
+    /// A text.
+    pub fn str(&mut self) -> Result<Cow<'a, str>, DecodeError> {
+        match self.format {
+            Format::Json => json::str(self),
+            Format::Cbor => cbor::str(self),
+        }
+    }
+
+    /// Bytes; in JSON a map `{"bytes": [..]}`.
+    pub fn bytes(&mut self) -> Result<Cow<'a, [u8]>, DecodeError> {
+        match self.format {
+            Format::Json => json::bytes(self),
+            Format::Cbor => cbor::bytes(self),
+        }
+    }
+
+    /// The items of a list.
+    pub fn items(&mut self) -> Result<Items<'_, 'a>, DecodeError> {
+        let remaining = match self.format {
+            Format::Json => json::open(self, Kind::Array)?,
+            Format::Cbor => cbor::open(self, Kind::Array)?,
+        };
+        self.descend()?;
+        Ok(Items(Level::new(self, remaining)))
+    }
+
+    /// The keys and values of a map, in their order. Keys that CBOR holds as integers are given as
+    /// texts.
+    pub fn entries(&mut self) -> Result<Entries<'_, 'a>, DecodeError> {
+        let remaining = match self.format {
+            Format::Json => json::open(self, Kind::Map)?,
+            Format::Cbor => cbor::open(self, Kind::Map)?,
+        };
+        self.descend()?;
+        Ok(Entries(Level::new(self, remaining)))
+    }
+
+    /// Moves past one value of any kind, checking that it is well formed.
+    pub fn skip(&mut self) -> Result<(), DecodeError> {
+        match self.format {
+            Format::Json => json::skip(self),
+            Format::Cbor => cbor::skip(self),
+        }
+    }
+
+    /// Appends the numbers of an array of any shape to `out`, row-major. A null among them is NaN.
+    pub fn f64_into(&mut self, out: &mut Vec<f64>) -> Result<(), DecodeError> {
+        self.array_into(out).map(|_| ())
+    }
+
+    /// Appends the numbers of an array of any shape to `out`, row-major, and gives the shape.
+    ///
+    /// Reads nested lists in either format and, in CBOR, typed arrays of integers and floats of up to
+    /// 64 bits in either byte order, by themselves (one axis) or as a multi-dimensional array stored by
+    /// rows or by columns. A null among the numbers of a list is NaN: some servers write it so.
+    pub fn array_into(&mut self, out: &mut Vec<f64>) -> Result<Shape, DecodeError> {
+        array::read(self, out)
+    }
+
+    /// A value of any kind.
+    pub fn value(&mut self) -> Result<Value, DecodeError> {
+        Value::read(self)
+    }
+
+    /// Checks that nothing follows.
+    pub fn end(&self) -> Result<(), DecodeError> {
+        let rest = self.rest();
+        let blank = match self.format {
+            Format::Json => rest
+                .iter()
+                .all(|c| matches!(c, b' ' | b'\t' | b'\r' | b'\n')),
+            Format::Cbor => rest.is_empty(),
+        };
+        if blank {
+            Ok(())
+        } else {
+            Err(self.fail(DecodeErrorKind::Trailing))
+        }
+    }
+
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+
+    pub(crate) fn fail(&self, kind: DecodeErrorKind) -> DecodeError {
+        DecodeError::new(self.at, kind)
+    }
+
+    pub(crate) fn wrong_type(&self, expected: &'static str, found: &'static str) -> DecodeError {
+        self.fail(DecodeErrorKind::WrongType { expected, found })
+    }
+
+    /// The error for a value of another kind than expected.
+    pub(crate) fn unexpected(&self, expected: &'static str) -> DecodeError {
+        match self.kind() {
+            Ok(kind) => self.wrong_type(expected, kind.name()),
+            Err(error) => error,
+        }
+    }
+
+    pub(crate) fn descend(&mut self) -> Result<(), DecodeError> {
+        if self.depth >= self.max_depth {
+            return Err(self.fail(DecodeErrorKind::TooDeep(usize::from(self.max_depth))));
+        }
+        self.depth += 1;
+        Ok(())
+    }
+}
+
+/// The items of a list that is being read.
+#[derive(Debug)]
+pub struct Items<'c, 'a>(Level<'c, 'a>);
+
+impl<'a> Items<'_, 'a> {
+    /// The next item, or none at the end of the list, past which the cursor then stands.
+    ///
+    /// An item that is not touched is skipped by the next call; one that is left half read is an error
+    /// of it.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it lends the cursor, and it can fail"
+    )]
+    pub fn next(&mut self) -> Result<Option<&mut Cursor<'a>>, DecodeError> {
+        if self.0.step()? {
+            self.0.untouched = self.0.cursor.at;
+            Ok(Some(self.0.cursor))
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// The cursor: at the end of the list, past it.
+    pub(crate) fn cursor(&self) -> &Cursor<'a> {
+        self.0.cursor
+    }
+}
+
+/// The entries of a map that is being read.
+#[derive(Debug)]
+pub struct Entries<'c, 'a>(Level<'c, 'a>);
+
+impl<'a> Entries<'_, 'a> {
+    /// The next key, with the cursor at its value, or none at the end of the map, past which the cursor
+    /// then stands.
+    ///
+    /// A value that is not touched is skipped by the next call; one that is left half read is an error
+    /// of it.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it lends the cursor, and it can fail"
+    )]
+    pub fn next(&mut self) -> Result<Option<(Cow<'a, str>, &mut Cursor<'a>)>, DecodeError> {
+        if !self.0.step()? {
+            return Ok(None);
+        }
+        let key = match self.0.cursor.format {
+            Format::Json => json::key(self.0.cursor)?,
+            Format::Cbor => cbor::key(self.0.cursor)?,
+        };
+        self.0.untouched = self.0.cursor.at;
+        Ok(Some((key, self.0.cursor)))
+    }
+}
+
+/// How many items or entries a list or map still has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Remaining {
+    /// Known from its head.
+    Exactly(u64),
+    /// Until a closing mark; whether one item was read already.
+    UntilMark { first: bool, kind: Kind },
+    /// None: the cursor stands past the end.
+    Done,
+}
+
+#[derive(Debug)]
+struct Level<'c, 'a> {
+    cursor: &'c mut Cursor<'a>,
+    remaining: Remaining,
+    depth: u8,
+    /// Where the value begins that was handed out last.
+    untouched: usize,
+}
+
+impl<'c, 'a> Level<'c, 'a> {
+    fn new(cursor: &'c mut Cursor<'a>, remaining: Remaining) -> Level<'c, 'a> {
+        let depth = cursor.depth;
+        Level {
+            cursor,
+            remaining,
+            depth,
+            untouched: usize::MAX,
+        }
+    }
+
+    /// Moves to the next item and says whether there is one.
+    fn step(&mut self) -> Result<bool, DecodeError> {
+        if self.remaining == Remaining::Done {
+            return Ok(false);
+        }
+        if self.cursor.depth != self.depth {
+            return Err(self.cursor.fail(DecodeErrorKind::HalfRead));
+        }
+        if self.cursor.at == self.untouched {
+            self.cursor.skip()?;
+        }
+        let more = match self.cursor.format {
+            Format::Json => json::step(self.cursor, &mut self.remaining)?,
+            Format::Cbor => cbor::step(self.cursor, &mut self.remaining)?,
+        };
+        if !more {
+            self.remaining = Remaining::Done;
+            self.cursor.depth -= 1;
+        }
+        Ok(more)
+    }
+}

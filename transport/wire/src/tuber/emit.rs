@@ -1,0 +1,454 @@
+//! Writing values, in either format, straight into a buffer.
+
+use super::format::Format;
+use bytes::BytesMut;
+
+/// The place where exactly one value is to be written.
+///
+/// Each writing method consumes the slot, so one slot never holds two values. A slot that is dropped
+/// unwritten holds null, so whatever is written is always well formed.
+#[derive(Debug)]
+pub struct Slot<'w> {
+    format: Format,
+    buffer: &'w mut BytesMut,
+}
+
+/// A value that knows how to write itself into a [`Slot`].
+pub trait Encode {
+    /// Writes the value.
+    fn encode(&self, slot: Slot<'_>);
+}
+
+impl<'w> Slot<'w> {
+    pub(crate) fn new(format: Format, buffer: &'w mut BytesMut) -> Slot<'w> {
+        Slot { format, buffer }
+    }
+
+    /// The format that is written.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Writes any value that can encode itself.
+    pub fn write(self, value: &(impl Encode + ?Sized)) {
+        value.encode(self);
+    }
+
+    /// Writes null.
+    pub fn null(self) {
+        put_null(self.format, self.buffer);
+    }
+
+    /// Writes a truth value.
+    pub fn bool(self, value: bool) {
+        match self.format {
+            Format::Json => self
+                .buffer
+                .extend_from_slice(if value { b"true" } else { b"false" }),
+            Format::Cbor => self.buffer.extend_from_slice(&[0xf4 | u8::from(value)]),
+        }
+    }
+
+    /// Writes an integer.
+    pub fn i64(self, value: i64) {
+        match self.format {
+            Format::Json => put_text(self.buffer, itoa::Buffer::new().format(value)),
+            Format::Cbor if value < 0 => put_head(self.buffer, NEGATIVE, !value as u64),
+            Format::Cbor => put_head(self.buffer, UNSIGNED, value as u64),
+        }
+    }
+
+    /// Writes an unsigned integer.
+    pub fn u64(self, value: u64) {
+        match self.format {
+            Format::Json => put_text(self.buffer, itoa::Buffer::new().format(value)),
+            Format::Cbor => put_head(self.buffer, UNSIGNED, value),
+        }
+    }
+
+    /// Writes a float, which stays a float even where it is a whole number.
+    ///
+    /// JSON has no spelling for a value that is not finite: null is written for it. CBOR keeps it.
+    pub fn f64(self, value: f64) {
+        put_f64(self.format, self.buffer, value);
+    }
+
+    /// Writes a text.
+    pub fn str(self, value: &str) {
+        put_str(self.format, self.buffer, value);
+    }
+
+    /// Writes bytes: a byte string in CBOR, `{"bytes": [..]}` in JSON, as Python clients expect it.
+    pub fn bytes(self, value: &[u8]) {
+        match self.format {
+            Format::Json => {
+                let mut map = self.map();
+                let mut numbers = map.key("bytes").seq();
+                for byte in value {
+                    numbers.item().u64(u64::from(*byte));
+                }
+            }
+            Format::Cbor => {
+                put_head(self.buffer, BYTES, value.len() as u64);
+                self.buffer.extend_from_slice(value);
+            }
+        }
+    }
+
+    /// Writes an array of floats of any shape, row-major: nested lists in JSON, a little-endian typed
+    /// array of 64-bit floats in CBOR.
+    ///
+    /// A shape whose product is not the number of values, or that has more than 1024 empty rows, is
+    /// replaced by one axis. Values that are not
+    /// finite are null in JSON.
+    pub fn f64_array(self, values: &[f64], shape: &[usize]) {
+        self.typed_array(values, shape);
+    }
+
+    /// Writes an array of numbers of one type, as [`Slot::f64_array`] does for floats.
+    pub fn typed_array<T: Numeric>(self, values: &[T], shape: &[usize]) {
+        let one_axis = [values.len()];
+        let product = shape
+            .iter()
+            .try_fold(1_usize, |n, extent| n.checked_mul(*extent));
+        // Without values the rows cost bytes nonetheless, so that their number must be bounded.
+        let rows = if values.is_empty() {
+            shape
+                .iter()
+                .fold(0_usize, |n, extent| n.saturating_add(*extent))
+        } else {
+            0
+        };
+        let fits = product == Some(values.len()) && rows <= MAX_EMPTY_ROWS;
+        let shape = if fits { shape } else { &one_axis };
+        match self.format {
+            Format::Json => put_json_rows(self.buffer, values, shape),
+            Format::Cbor => {
+                put_array_heads(self.buffer, shape, T::TAG, size_of_val(values));
+                self.buffer.reserve(size_of_val(values));
+                for value in values {
+                    value.put_little_endian(self.buffer);
+                }
+            }
+        }
+    }
+
+    /// Starts an array; each item is written through [`Seq::item`]. It ends where the value returned
+    /// is dropped.
+    pub fn seq(self) -> Seq<'w> {
+        Seq(Open::new(self.format, self.buffer, b'[', ARRAY))
+    }
+
+    /// Starts a map; each value is written through [`Map::key`]. It ends where the value returned is
+    /// dropped.
+    pub fn map(self) -> Map<'w> {
+        Map(Open::new(self.format, self.buffer, b'{', MAP))
+    }
+}
+
+/// An array that is being written. Dropping it ends the array.
+#[derive(Debug)]
+pub struct Seq<'w>(Open<'w>);
+
+impl Seq<'_> {
+    /// The place of the next item.
+    pub fn item(&mut self) -> Slot<'_> {
+        self.0.next();
+        self.0.mark = self.0.buffer.len();
+        Slot {
+            format: self.0.format,
+            buffer: self.0.buffer,
+        }
+    }
+}
+
+/// A map that is being written. Dropping it ends the map.
+#[derive(Debug)]
+pub struct Map<'w>(Open<'w>);
+
+impl Map<'_> {
+    /// Writes a key and gives the place of its value. Keys are not checked for repetition.
+    pub fn key(&mut self, key: &str) -> Slot<'_> {
+        self.0.next();
+        put_str(self.0.format, self.0.buffer, key);
+        if self.0.format == Format::Json {
+            self.0.buffer.extend_from_slice(b":");
+        }
+        self.0.mark = self.0.buffer.len();
+        Slot {
+            format: self.0.format,
+            buffer: self.0.buffer,
+        }
+    }
+
+    /// Writes a key and its value.
+    pub fn entry(&mut self, key: &str, value: &(impl Encode + ?Sized)) -> &mut Self {
+        value.encode(self.key(key));
+        self
+    }
+}
+
+/// An array or map whose end has not been written.
+#[derive(Debug)]
+pub(crate) struct Open<'w> {
+    format: Format,
+    buffer: &'w mut BytesMut,
+    /// Where the one byte lies that becomes the head in CBOR.
+    head: usize,
+    major: u8,
+    count: u64,
+    /// Length of the buffer where the last slot was given out: a slot is unwritten if it still has it.
+    mark: usize,
+}
+
+impl<'w> Open<'w> {
+    fn new(format: Format, buffer: &'w mut BytesMut, bracket: u8, major: u8) -> Open<'w> {
+        let head = buffer.len();
+        buffer.extend_from_slice(&[if format == Format::Json {
+            bracket
+        } else {
+            major
+        }]);
+        Open {
+            format,
+            buffer,
+            head,
+            major,
+            count: 0,
+            mark: usize::MAX,
+        }
+    }
+
+    fn next(&mut self) {
+        self.fill();
+        if self.format == Format::Json && self.count > 0 {
+            self.buffer.extend_from_slice(b",");
+        }
+        self.count += 1;
+    }
+
+    fn fill(&mut self) {
+        if self.buffer.len() == self.mark {
+            put_null(self.format, self.buffer);
+        }
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.fill();
+        match self.format {
+            Format::Json => {
+                let end = if self.major == MAP { b"}" } else { b"]" };
+                self.buffer.extend_from_slice(end);
+            }
+            Format::Cbor => set_head(self.buffer, self.head, self.major, self.count),
+        }
+    }
+}
+
+const MAX_EMPTY_ROWS: usize = 1024;
+
+pub(crate) const UNSIGNED: u8 = 0x00;
+pub(crate) const NEGATIVE: u8 = 0x20;
+pub(crate) const BYTES: u8 = 0x40;
+pub(crate) const TEXT: u8 = 0x60;
+pub(crate) const ARRAY: u8 = 0x80;
+pub(crate) const MAP: u8 = 0xa0;
+pub(crate) const TAG: u8 = 0xc0;
+
+pub(crate) fn put_null(format: Format, buffer: &mut BytesMut) {
+    match format {
+        Format::Json => buffer.extend_from_slice(b"null"),
+        Format::Cbor => buffer.extend_from_slice(&[0xf6]),
+    }
+}
+
+fn put_text(buffer: &mut BytesMut, text: &str) {
+    buffer.extend_from_slice(text.as_bytes());
+}
+
+fn put_f64(format: Format, buffer: &mut BytesMut, value: f64) {
+    match format {
+        Format::Json if value.is_finite() => {
+            put_text(buffer, zmij::Buffer::new().format_finite(value));
+        }
+        Format::Json => buffer.extend_from_slice(b"null"),
+        Format::Cbor => {
+            let mut bytes = [0xfb; 9];
+            bytes[1..].copy_from_slice(&value.to_be_bytes());
+            buffer.extend_from_slice(&bytes);
+        }
+    }
+}
+
+pub(crate) fn put_str(format: Format, buffer: &mut BytesMut, text: &str) {
+    match format {
+        Format::Json => put_json_str(buffer, text),
+        Format::Cbor => {
+            put_head(buffer, TEXT, text.len() as u64);
+            put_text(buffer, text);
+        }
+    }
+}
+
+/// Writes a text between quotes. Runs without a character to escape are copied whole.
+fn put_json_str(buffer: &mut BytesMut, text: &str) {
+    buffer.extend_from_slice(b"\"");
+    let mut rest = text.as_bytes();
+    while let Some(i) = rest
+        .iter()
+        .position(|c| *c < 0x20 || *c == b'"' || *c == b'\\')
+    {
+        buffer.extend_from_slice(&rest[..i]);
+        match rest[i] {
+            b'"' => buffer.extend_from_slice(b"\\\""),
+            b'\\' => buffer.extend_from_slice(b"\\\\"),
+            b'\n' => buffer.extend_from_slice(b"\\n"),
+            b'\r' => buffer.extend_from_slice(b"\\r"),
+            b'\t' => buffer.extend_from_slice(b"\\t"),
+            other => {
+                const HEX: &[u8; 16] = b"0123456789abcdef";
+                let (high, low) = (HEX[usize::from(other >> 4)], HEX[usize::from(other & 15)]);
+                buffer.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
+            }
+        }
+        rest = &rest[i + 1..];
+    }
+    buffer.extend_from_slice(rest);
+    buffer.extend_from_slice(b"\"");
+}
+
+/// Nested lists. The caller has checked that the shape's product is the number of values.
+fn put_json_rows<T: Numeric>(buffer: &mut BytesMut, values: &[T], shape: &[usize]) {
+    let [extent, inner @ ..] = shape else {
+        return values
+            .iter()
+            .for_each(|value| value.encode(Slot::new(Format::Json, buffer)));
+    };
+    buffer.extend_from_slice(b"[");
+    let stride = values.len().checked_div(*extent).unwrap_or(0);
+    for row in 0..*extent {
+        if row > 0 {
+            buffer.extend_from_slice(b",");
+        }
+        put_json_rows(buffer, &values[row * stride..(row + 1) * stride], inner);
+    }
+    buffer.extend_from_slice(b"]");
+}
+
+/// The bytes of a CBOR head: the major type and its argument in the fewest bytes.
+fn head_bytes(major: u8, argument: u64) -> ([u8; 9], usize) {
+    let mut bytes = [0; 9];
+    let (info, width) = match argument {
+        0..24 => (argument as u8, 0),
+        24..=0xff => (24, 1),
+        0x100..=0xffff => (25, 2),
+        0x1_0000..=0xffff_ffff => (26, 4),
+        _ => (27, 8),
+    };
+    bytes[0] = major | info;
+    bytes[1..=width].copy_from_slice(&argument.to_be_bytes()[8 - width..]);
+    (bytes, 1 + width)
+}
+
+pub(crate) fn put_head(buffer: &mut BytesMut, major: u8, argument: u64) {
+    let (bytes, length) = head_bytes(major, argument);
+    buffer.extend_from_slice(&bytes[..length]);
+}
+
+/// Replaces the one byte at `at` by a head, moving what follows where the head is longer.
+pub(crate) fn set_head(buffer: &mut BytesMut, at: usize, major: u8, count: u64) {
+    let (bytes, length) = head_bytes(major, count);
+    let end = buffer.len();
+    if length > 1 {
+        buffer.extend_from_slice(&bytes[1..length]);
+        buffer.copy_within(at + 1..end, at + length);
+    }
+    buffer[at..at + length].copy_from_slice(&bytes[..length]);
+}
+
+/// All of a row-major array but its data: the array's tag, its shape, the tag of its element type and
+/// the head of its byte string.
+pub(crate) fn put_array_heads(buffer: &mut BytesMut, shape: &[usize], tag: u64, bytes: usize) {
+    put_head(buffer, TAG, 40);
+    put_head(buffer, ARRAY, 2);
+    put_head(buffer, ARRAY, shape.len() as u64);
+    for extent in shape {
+        put_head(buffer, UNSIGNED, *extent as u64);
+    }
+    put_head(buffer, TAG, tag);
+    put_head(buffer, BYTES, bytes as u64);
+}
+
+/// A type of number that CBOR has typed arrays of.
+pub trait Numeric: Encode + Copy {
+    /// The tag of its little-endian typed array.
+    const TAG: u64;
+
+    /// Appends the number's bytes, lowest first.
+    fn put_little_endian(self, buffer: &mut BytesMut);
+}
+
+macro_rules! elements {
+    ($($type:ty => $tag:literal),*) => {
+        $(impl Numeric for $type {
+            const TAG: u64 = $tag;
+
+            #[inline]
+            fn put_little_endian(self, buffer: &mut BytesMut) {
+                buffer.extend_from_slice(&self.to_le_bytes());
+            }
+        })*
+    };
+}
+
+elements!(u8 => 64, u16 => 69, u32 => 70, u64 => 71, i8 => 72, i16 => 77, i32 => 78, i64 => 79);
+elements!(f32 => 85, f64 => 86);
+
+macro_rules! encode_by {
+    ($($type:ty => |$value:ident, $slot:ident| $body:expr;)*) => {
+        $(impl Encode for $type {
+            fn encode(&self, $slot: Slot<'_>) {
+                let $value = self;
+                $body
+            }
+        })*
+    };
+}
+
+encode_by! {
+    () => |_v, slot| slot.null();
+    bool => |v, slot| slot.bool(*v);
+    f64 => |v, slot| slot.f64(*v);
+    f32 => |v, slot| slot.f64(f64::from(*v));
+    i64 => |v, slot| slot.i64(*v);
+    i8 => |v, slot| slot.i64(i64::from(*v));
+    i16 => |v, slot| slot.i64(i64::from(*v));
+    i32 => |v, slot| slot.i64(i64::from(*v));
+    u64 => |v, slot| slot.u64(*v);
+    u32 => |v, slot| slot.u64(u64::from(*v));
+    u16 => |v, slot| slot.u64(u64::from(*v));
+    u8 => |v, slot| slot.u64(u64::from(*v));
+    usize => |v, slot| slot.u64(*v as u64);
+    str => |v, slot| slot.str(v);
+    String => |v, slot| slot.str(v);
+    [f64] => |v, slot| slot.f64_array(v, &[v.len()]);
+    Vec<f64> => |v, slot| slot.f64_array(v, &[v.len()]);
+}
+
+impl<T: Encode + ?Sized> Encode for &T {
+    fn encode(&self, slot: Slot<'_>) {
+        (**self).encode(slot);
+    }
+}
+
+/// Null where there is no value.
+impl<T: Encode> Encode for Option<T> {
+    fn encode(&self, slot: Slot<'_>) {
+        match self {
+            Some(value) => value.encode(slot),
+            None => slot.null(),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What can be wrong with bytes that are read, and how much of them is taken.
+
+use std::borrow::Cow;
+
+/// How much is accepted from the other side.
+///
+/// Whatever is decoded takes memory in proportion to the bytes that were read, whatever lengths those
+/// bytes claim, so the size of a body bounds everything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest body, in bytes.
+    pub body_bytes: usize,
+    /// Deepest nesting of arrays and maps; at most [`Limits::MAX_DEPTH`] is used.
+    pub depth: usize,
+}
+
+impl Limits {
+    /// Deepest nesting that any setting allows, so that recursion fits every stack.
+    pub const MAX_DEPTH: usize = 128;
+
+    /// For a client: 256 MiB, about two thousand samples of 1024 channels in JSON.
+    pub const ANSWER: Limits = Limits {
+        body_bytes: 256 << 20,
+        depth: 32,
+    };
+
+    /// For a server: 16 MiB, about a hundred thousand calls.
+    pub const REQUEST: Limits = Limits {
+        body_bytes: 16 << 20,
+        depth: 32,
+    };
+}
+
+/// Bytes that could not be read as what was asked for.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{kind} (at byte {at})")]
+pub struct DecodeError {
+    /// Where in the body, in bytes from its start.
+    pub at: usize,
+    /// What is wrong there.
+    pub kind: DecodeErrorKind,
+}
+
+/// The ways in which bytes can be wrong.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeErrorKind {
+    /// The body ends in the middle of a value.
+    #[error("the body ends in the middle of a value")]
+    Truncated,
+    /// Not well-formed JSON or CBOR.
+    #[error("malformed: {0}")]
+    Malformed(Cow<'static, str>),
+    /// Well formed, and another type than was asked for.
+    #[error("expected {expected}, found {found}")]
+    WrongType {
+        /// What was asked for.
+        expected: &'static str,
+        /// What is there.
+        found: &'static str,
+    },
+    /// A number that the wanted type cannot hold.
+    #[error("number out of range")]
+    OutOfRange,
+    /// An array of numbers whose rows differ in length or depth, or whose shape and data disagree.
+    #[error("array of numbers with no proper shape: {0}")]
+    Shape(&'static str),
+    /// A type that is not read: typed arrays of clamped bytes or of 128-bit floats, for example.
+    #[error("unsupported: {0}")]
+    Unsupported(&'static str),
+    /// Nested deeper than [`Limits::depth`].
+    #[error("nested deeper than {0} levels")]
+    TooDeep(usize),
+    /// Longer than [`Limits::body_bytes`].
+    #[error("body of {bytes} bytes, limit {limit}")]
+    TooLarge {
+        /// Length of the body.
+        bytes: usize,
+        /// The limit that it exceeds.
+        limit: usize,
+    },
+    /// An answer whose content type is neither JSON nor CBOR.
+    #[error("content type {0:?} is neither JSON nor CBOR")]
+    ContentType(String),
+    /// A batch answered with another number of elements than it had calls.
+    #[error("{expected} calls were answered by {found} elements")]
+    Count {
+        /// Calls in the batch.
+        expected: usize,
+        /// Elements in the answer, counted up to the first surplus one.
+        found: usize,
+    },
+    /// An answer element that has neither a result nor an error.
+    #[error("an answer has neither a result nor an error")]
+    NoOutcome,
+    /// Bytes after the end of the body's value.
+    #[error("bytes after the end of the value")]
+    Trailing,
+    /// A nested array or map was left before its end.
+    #[error("a nested value was left half read")]
+    HalfRead,
+}
+
+impl DecodeError {
+    pub(crate) fn new(at: usize, kind: DecodeErrorKind) -> DecodeError {
+        DecodeError { at, kind }
+    }
+
+    pub(crate) fn malformed(at: usize, what: impl Into<Cow<'static, str>>) -> DecodeError {
+        DecodeError::new(at, DecodeErrorKind::Malformed(what.into()))
+    }
+}

@@ -1,0 +1,233 @@
+//! The two encodings of a body, the headers that choose between them, and the options header.
+
+/// Path that every request is posted to.
+pub const PATH: &str = "/tuber";
+
+/// Name of the header that carries [`Options`].
+pub const OPTIONS_HEADER: &str = "x-tuber-options";
+
+/// Encoding of a request or answer body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Format {
+    /// `application/json`: every server reads it. Arrays of numbers are nested lists.
+    #[default]
+    Json,
+    /// `application/cbor`: arrays of numbers travel as typed arrays, eight bytes a value.
+    Cbor,
+}
+
+impl Format {
+    /// Both formats.
+    pub const ALL: [Format; 2] = [Format::Json, Format::Cbor];
+
+    /// The media type, as it stands in `Content-Type` and `Accept`.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Format::Json => "application/json",
+            Format::Cbor => "application/cbor",
+        }
+    }
+
+    /// The format of a request by its media type. The match is exact, as on a real board: a parameter
+    /// such as `; charset=utf-8` makes it unknown.
+    pub fn of_request(content_type: &str) -> Option<Format> {
+        Format::ALL
+            .into_iter()
+            .find(|format| format.content_type() == content_type)
+    }
+
+    /// The format of an answer by its `Content-Type`, read leniently: case and parameters do not
+    /// matter, and an absent header means JSON.
+    pub fn of_answer(content_type: Option<&str>) -> Option<Format> {
+        let Some(text) = content_type else {
+            return Some(Format::Json);
+        };
+        let media_type = text.split(';').next().unwrap_or_default().trim();
+        Format::ALL
+            .into_iter()
+            .find(|format| format.content_type().eq_ignore_ascii_case(media_type))
+    }
+
+    /// The value of `Accept` for a client that reads both formats and prefers this one.
+    pub const fn accept_preferring(self) -> &'static str {
+        match self {
+            Format::Json => "application/json, application/cbor",
+            Format::Cbor => "application/cbor, application/json",
+        }
+    }
+}
+
+/// The formats that one exchange uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Negotiated {
+    /// How the request body is to be read.
+    pub request: Format,
+    /// How the answer is to be written.
+    pub answer: Format,
+}
+
+/// Headers that no format satisfies. The message is to be answered in `answer`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotNegotiable {
+    /// How the refusal is to be written.
+    pub answer: Format,
+    /// What is wrong, as a real server words it.
+    pub message: String,
+}
+
+/// Chooses the formats of an exchange from its headers.
+///
+/// An absent or empty `Content-Type` means JSON; any other must match exactly. `Accept` is split at
+/// commas and the first known type wins, save that `*/*` or `application/*` anywhere in it, or no
+/// header at all, means the request's own format.
+pub fn negotiate(
+    content_type: Option<&str>,
+    accept: Option<&str>,
+) -> Result<Negotiated, NotNegotiable> {
+    let request = match content_type {
+        None | Some("") => Format::Json,
+        Some(text) => Format::of_request(text).ok_or_else(|| NotNegotiable {
+            answer: Format::Json,
+            message: format!("ValueError: Not able to decode media type {text}"),
+        })?,
+    };
+    let accept = accept.unwrap_or_default();
+    let mut wanted = accept.split(',').map(str::trim);
+    if accept.is_empty() || wanted.clone().any(|t| t == "*/*" || t == "application/*") {
+        return Ok(Negotiated {
+            request,
+            answer: request,
+        });
+    }
+    match wanted.find_map(Format::of_request) {
+        Some(answer) => Ok(Negotiated { request, answer }),
+        None => Err(NotNegotiable {
+            answer: request,
+            message: format!("ValueError: Not able to encode any media type matching {accept}"),
+        }),
+    }
+}
+
+/// What the options header asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Options {
+    /// Run the rest of a batch after a call in it has failed.
+    pub continue_on_error: bool,
+}
+
+impl Options {
+    /// Reads the header: names split at commas, unknown ones ignored.
+    pub fn parse(header: Option<&str>) -> Options {
+        let mut names = header.unwrap_or_default().split(',').map(str::trim);
+        Options {
+            continue_on_error: names.any(|name| name == "continue-on-error"),
+        }
+    }
+
+    /// The header's value, or none where no option is set and the header is to be left out.
+    pub const fn header(self) -> Option<&'static str> {
+        if self.continue_on_error {
+            Some("continue-on-error")
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(
+        content_type: Option<&str>,
+        accept: Option<&str>,
+        expected: Result<(Format, Format), &str>,
+    ) {
+        let got = negotiate(content_type, accept);
+        let got = got
+            .as_ref()
+            .map(|n| (n.request, n.answer))
+            .map_err(|e| e.message.as_str());
+        assert_eq!(got, expected, "{content_type:?} {accept:?}");
+    }
+
+    #[test]
+    fn headers_choose_the_formats() {
+        use Format::{Cbor, Json};
+        const JSON: &str = "application/json";
+        const CBOR: &str = "application/cbor";
+        check(None, None, Ok((Json, Json)));
+        check(Some(""), Some(""), Ok((Json, Json)));
+        check(Some(CBOR), None, Ok((Cbor, Cbor)));
+        check(Some(CBOR), Some("*/*"), Ok((Cbor, Cbor)));
+        check(
+            Some(CBOR),
+            Some("application/json, application/*"),
+            Ok((Cbor, Cbor)),
+        );
+        check(
+            Some(JSON),
+            Some("text/html,application/cbor , application/json"),
+            Ok((Json, Cbor)),
+        );
+        check(Some(CBOR), Some(JSON), Ok((Cbor, Json)));
+        check(
+            Some("application/json; charset=utf-8"),
+            None,
+            Err("ValueError: Not able to decode media type application/json; charset=utf-8"),
+        );
+        check(
+            Some(JSON),
+            Some("image/png"),
+            Err("ValueError: Not able to encode any media type matching image/png"),
+        );
+        // A weight is no part of the protocol: the entry does not match.
+        check(
+            Some(JSON),
+            Some("application/cbor;q=0.5"),
+            Err("ValueError: Not able to encode any media type matching application/cbor;q=0.5"),
+        );
+    }
+
+    #[test]
+    fn a_refused_accept_is_answered_in_the_request_format() {
+        assert_eq!(
+            negotiate(Some("application/cbor"), Some("x"))
+                .unwrap_err()
+                .answer,
+            Format::Cbor
+        );
+        assert_eq!(
+            negotiate(Some("x"), Some("application/cbor"))
+                .unwrap_err()
+                .answer,
+            Format::Json
+        );
+    }
+
+    #[test]
+    fn an_answer_is_recognised_leniently() {
+        assert_eq!(Format::of_answer(None), Some(Format::Json));
+        assert_eq!(
+            Format::of_answer(Some("Application/JSON; charset=utf-8")),
+            Some(Format::Json)
+        );
+        assert_eq!(
+            Format::of_answer(Some("application/cbor")),
+            Some(Format::Cbor)
+        );
+        assert_eq!(Format::of_answer(Some("text/html")), None);
+    }
+
+    #[test]
+    fn options_are_a_list_of_names() {
+        assert!(Options::parse(Some("x, continue-on-error")).continue_on_error);
+        assert!(!Options::parse(Some("continue")).continue_on_error);
+        assert!(!Options::parse(None).continue_on_error);
+        let asked = Options {
+            continue_on_error: true,
+        };
+        assert_eq!(Options::parse(asked.header()), asked);
+        assert_eq!(Options::default().header(), None);
+    }
+}

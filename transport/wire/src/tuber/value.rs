@@ -1,0 +1,271 @@
+//! Values of any kind, for answers whose shape is not known beforehand.
+
+use super::array::{Element, Shape, Typed};
+use super::cursor::{Cursor, Kind, Number};
+use super::emit::{Encode, Slot};
+use super::error::DecodeError;
+
+/// A value of any kind.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// Nothing.
+    Null,
+    /// A truth value.
+    Bool(bool),
+    /// An integer.
+    Int(i64),
+    /// A float, or an integer beyond 64 bits.
+    Float(f64),
+    /// A text.
+    Str(String),
+    /// Bytes; in JSON the map `{"bytes": [..]}`.
+    Bytes(Vec<u8>),
+    /// A list.
+    Array(Vec<Value>),
+    /// A map, in the order in which it was written.
+    Map(Vec<(String, Value)>),
+    /// An array of numbers of one type, of any shape. JSON has none: there it is nested lists.
+    NdArray(NdArray),
+}
+
+/// An array of numbers of one type, of any shape, row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NdArray {
+    /// The extents, outermost first. Their product is the number of values.
+    pub shape: Shape,
+    /// The values, row-major.
+    pub data: NdData,
+}
+
+/// The values of an [`NdArray`].
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "each is named by its element type")]
+pub enum NdData {
+    U8(Vec<u8>),
+    U16(Vec<u16>),
+    U32(Vec<u32>),
+    U64(Vec<u64>),
+    I8(Vec<i8>),
+    I16(Vec<i16>),
+    I32(Vec<i32>),
+    I64(Vec<i64>),
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+}
+
+impl Value {
+    /// The value under a key of a map.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.as_map()?
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value)
+    }
+
+    /// The entries of a map.
+    pub fn as_map(&self) -> Option<&[(String, Value)]> {
+        if let Value::Map(entries) = self {
+            Some(entries)
+        } else {
+            None
+        }
+    }
+
+    /// The items of a list.
+    pub fn as_array(&self) -> Option<&[Value]> {
+        if let Value::Array(items) = self {
+            Some(items)
+        } else {
+            None
+        }
+    }
+
+    /// A text.
+    pub fn as_str(&self) -> Option<&str> {
+        if let Value::Str(text) = self {
+            Some(text)
+        } else {
+            None
+        }
+    }
+
+    /// An integer or a float, as a float.
+    pub fn as_f64(&self) -> Option<f64> {
+        match self {
+            Value::Int(value) => Some(*value as f64),
+            Value::Float(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// An integer.
+    pub fn as_i64(&self) -> Option<i64> {
+        if let Value::Int(value) = self {
+            Some(*value)
+        } else {
+            None
+        }
+    }
+
+    /// A truth value.
+    pub fn as_bool(&self) -> Option<bool> {
+        if let Value::Bool(value) = self {
+            Some(*value)
+        } else {
+            None
+        }
+    }
+
+    /// Whether Python takes the value for true: null, false, zero and all that is empty are not.
+    pub fn truthy(&self) -> bool {
+        match self {
+            Value::Null => false,
+            Value::Bool(value) => *value,
+            Value::Int(value) => *value != 0,
+            Value::Float(value) => *value != 0.0,
+            Value::Str(text) => !text.is_empty(),
+            Value::Bytes(bytes) => !bytes.is_empty(),
+            Value::Array(items) => !items.is_empty(),
+            Value::Map(entries) => !entries.is_empty(),
+            Value::NdArray(array) => array.shape.values() != Some(0),
+        }
+    }
+
+    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Value, DecodeError> {
+        Ok(match cursor.kind()? {
+            Kind::Null => {
+                cursor.skip()?;
+                Value::Null
+            }
+            Kind::Bool => Value::Bool(cursor.bool()?),
+            Kind::Number => match cursor.number()? {
+                Number::Int(value) => Value::Int(value),
+                Number::Float(value) => Value::Float(value),
+            },
+            Kind::Str => Value::Str(cursor.str()?.into_owned()),
+            Kind::Bytes => Value::Bytes(cursor.bytes()?.into_owned()),
+            Kind::Array => {
+                let mut values = Vec::new();
+                let mut items = cursor.items()?;
+                while let Some(item) = items.next()? {
+                    values.push(Value::read(item)?);
+                }
+                Value::Array(values)
+            }
+            Kind::Map => {
+                let mut values = Vec::new();
+                let mut entries = cursor.entries()?;
+                while let Some((key, value)) = entries.next()? {
+                    values.push((key.into_owned(), Value::read(value)?));
+                }
+                bytes_of_map(&values).map_or(Value::Map(values), Value::Bytes)
+            }
+            Kind::TypedArray => Value::NdArray(NdArray::of(&Typed::read(cursor)?)),
+        })
+    }
+}
+
+/// The bytes that a map stands for, if it has the form that Tuber gives bytes in JSON.
+fn bytes_of_map(entries: &[(String, Value)]) -> Option<Vec<u8>> {
+    let fits = match entries {
+        [(key, _)] => key == "bytes",
+        [(a, _), (b, _)] => (a == "bytes" && b == "subtype") || (a == "subtype" && b == "bytes"),
+        _ => false,
+    };
+    let (_, value) = entries.iter().find(|(key, _)| fits && key == "bytes")?;
+    value
+        .as_array()?
+        .iter()
+        .map(|item| u8::try_from(item.as_i64()?).ok())
+        .collect()
+}
+
+impl NdArray {
+    fn of(typed: &Typed<'_>) -> NdArray {
+        /// Collects the elements of one type.
+        fn all<T, const N: usize>(typed: &Typed<'_>, make: impl Fn([u8; N]) -> T) -> Vec<T> {
+            let mut values = Vec::new();
+            typed.extend(&mut values, make);
+            values
+        }
+        let data = match typed.element {
+            Element::U8 => NdData::U8(all(typed, u8::from_le_bytes)),
+            Element::U16 => NdData::U16(all(typed, u16::from_le_bytes)),
+            Element::U32 => NdData::U32(all(typed, u32::from_le_bytes)),
+            Element::U64 => NdData::U64(all(typed, u64::from_le_bytes)),
+            Element::I8 => NdData::I8(all(typed, i8::from_le_bytes)),
+            Element::I16 => NdData::I16(all(typed, i16::from_le_bytes)),
+            Element::I32 => NdData::I32(all(typed, i32::from_le_bytes)),
+            Element::I64 => NdData::I64(all(typed, i64::from_le_bytes)),
+            // Widened without loss: there is no type for it in the language.
+            Element::F16 => NdData::F32(all(typed, |b| half::f16::from_le_bytes(b).to_f32())),
+            Element::F32 => NdData::F32(all(typed, f32::from_le_bytes)),
+            Element::F64 => NdData::F64(all(typed, f64::from_le_bytes)),
+        };
+        NdArray {
+            shape: typed.shape,
+            data,
+        }
+    }
+
+    /// The values as floats, row-major.
+    pub fn to_f64(&self) -> Vec<f64> {
+        match &self.data {
+            NdData::U8(v) => v.iter().map(|x| f64::from(*x)).collect(),
+            NdData::U16(v) => v.iter().map(|x| f64::from(*x)).collect(),
+            NdData::U32(v) => v.iter().map(|x| f64::from(*x)).collect(),
+            NdData::U64(v) => v.iter().map(|x| *x as f64).collect(),
+            NdData::I8(v) => v.iter().map(|x| f64::from(*x)).collect(),
+            NdData::I16(v) => v.iter().map(|x| f64::from(*x)).collect(),
+            NdData::I32(v) => v.iter().map(|x| f64::from(*x)).collect(),
+            NdData::I64(v) => v.iter().map(|x| *x as f64).collect(),
+            NdData::F32(v) => v.iter().map(|x| f64::from(*x)).collect(),
+            NdData::F64(v) => v.clone(),
+        }
+    }
+}
+
+impl Encode for Value {
+    /// Writes the value. Arrays of numbers keep their element type in CBOR; in JSON they are nested
+    /// lists of floats.
+    fn encode(&self, slot: Slot<'_>) {
+        match self {
+            Value::Null => slot.null(),
+            Value::Bool(value) => slot.bool(*value),
+            Value::Int(value) => slot.i64(*value),
+            Value::Float(value) => slot.f64(*value),
+            Value::Str(text) => slot.str(text),
+            Value::Bytes(bytes) => slot.bytes(bytes),
+            Value::Array(items) => {
+                let mut seq = slot.seq();
+                for item in items {
+                    seq.item().write(item);
+                }
+            }
+            Value::Map(entries) => {
+                let mut map = slot.map();
+                for (key, value) in entries {
+                    map.entry(key, value);
+                }
+            }
+            Value::NdArray(array) => array.encode(slot),
+        }
+    }
+}
+
+impl Encode for NdArray {
+    fn encode(&self, slot: Slot<'_>) {
+        match &self.data {
+            NdData::U8(v) => slot.typed_array(v, &self.shape),
+            NdData::U16(v) => slot.typed_array(v, &self.shape),
+            NdData::U32(v) => slot.typed_array(v, &self.shape),
+            NdData::U64(v) => slot.typed_array(v, &self.shape),
+            NdData::I8(v) => slot.typed_array(v, &self.shape),
+            NdData::I16(v) => slot.typed_array(v, &self.shape),
+            NdData::I32(v) => slot.typed_array(v, &self.shape),
+            NdData::I64(v) => slot.typed_array(v, &self.shape),
+            NdData::F32(v) => slot.typed_array(v, &self.shape),
+            NdData::F64(v) => slot.typed_array(v, &self.shape),
+        }
+    }
+}
