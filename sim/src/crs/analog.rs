@@ -1,0 +1,176 @@
+//! The analog side: banks, gains, zones, cables, converters.
+
+use twotone_wire::tuber::Slot;
+
+use super::args::{Outcome, value_error};
+use super::call::Call;
+use super::names;
+
+/// Range of the DAC's full-scale power, dBm.
+const DAC_SCALE_DBM: std::ops::RangeInclusive<f64> = -20.0..=10.0;
+
+/// Range of the attenuator before the ADC, dB.
+const ATTENUATION_DB: std::ops::RangeInclusive<i64> = 0..=27;
+
+/// Longest cable that the firmware corrects for, m.
+const MAX_CABLE_M: f64 = 2000.0;
+
+pub(crate) fn set_analog_bank(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    let high = call.args.bool("high")?;
+    let mut settings = call.board.settings();
+    if settings.high_bank != high {
+        settings.high_bank = high;
+        // The streamed modules are those of the bank.
+        for module in &mut settings.streamed {
+            *module = if high { *module + 4 } else { *module - 4 };
+        }
+    }
+    out.null();
+    Ok(())
+}
+
+pub(crate) fn get_analog_bank(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    out.bool(call.board.settings().high_bank);
+    Ok(())
+}
+
+pub(crate) fn set_dac_scale(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    call.args.without_units();
+    call.units("units", &["dbm"])?;
+    let dbm = call.args.float("amplitude")?;
+    if !DAC_SCALE_DBM.contains(&dbm) {
+        return Err(value_error(
+            "The DAC scale must be between -20 dBm and +10 dBm.",
+        ));
+    }
+    let number = call.module_number()?;
+    call.module(number)?.set_dac_scale(dbm);
+    out.null();
+    Ok(())
+}
+
+pub(crate) fn get_dac_scale(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    call.args.without_units();
+    call.units("units", &["dbm"])?;
+    let number = call.module_number()?;
+    out.f64(call.module(number)?.analog().dac_scale_dbm);
+    Ok(())
+}
+
+pub(crate) fn set_adc_attenuator(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    call.args.without_units();
+    call.units("units", &["db"])?;
+    let attenuation = call.args.int("attenuation")?;
+    if !ATTENUATION_DB.contains(&attenuation) {
+        return Err(value_error(
+            "The attenuation must be between 0 dB and 27 dB.",
+        ));
+    }
+    let number = call.module_number()?;
+    call.module(number)?.set_adc_attenuator(attenuation as f64);
+    out.null();
+    Ok(())
+}
+
+pub(crate) fn get_adc_attenuator(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    call.args.without_units();
+    call.units("units", &["db"])?;
+    let number = call.module_number()?;
+    out.f64(call.module(number)?.analog().adc_attenuation_db);
+    Ok(())
+}
+
+pub(crate) fn set_nyquist_zone(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    let zone = call.args.int("zone")?;
+    if !(1..=3).contains(&zone) {
+        return Err(value_error("The Nyquist zone must be 1, 2 or 3."));
+    }
+    let target = call.member_or_none("target", "target", names::TARGET)?;
+    let number = call.module_number()?;
+    let mut module = call.module(number)?;
+    let analog = module.analog_mut();
+    // Without a target both ends move.
+    if target != Some("adc") {
+        analog.dac_nyquist_zone = zone as u8;
+    }
+    if target != Some("dac") {
+        analog.adc_nyquist_zone = zone as u8;
+    }
+    out.null();
+    Ok(())
+}
+
+pub(crate) fn get_nyquist_zone(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    let target = call.member_or_none("target", "target", names::TARGET)?;
+    let number = call.module_number()?;
+    let module = call.module(number)?;
+    let analog = module.analog();
+    let zone = if target == Some("adc") {
+        analog.adc_nyquist_zone
+    } else {
+        analog.dac_nyquist_zone
+    };
+    out.u64(u64::from(zone));
+    Ok(())
+}
+
+pub(crate) fn set_cable_length(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    let length = call.args.float("length")?;
+    if !(0.0..=MAX_CABLE_M).contains(&length) {
+        return Err(value_error(
+            "The cable length must be between 0 m and 2000 m.",
+        ));
+    }
+    let number = call.module_number()?;
+    call.module(number)?.set_cable_length(length);
+    out.null();
+    Ok(())
+}
+
+pub(crate) fn get_cable_length(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    let number = call.module_number()?;
+    out.f64(call.module(number)?.analog().cable_length_m);
+    Ok(())
+}
+
+pub(crate) fn set_extended_module_bandwidth(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    let extended = call.args.bool("extended")?;
+    let number = call.module_number()?;
+    call.board.settings().extended_bandwidth[number - 1] = extended;
+    out.null();
+    Ok(())
+}
+
+pub(crate) fn get_extended_module_bandwidth(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    let number = call.module_number()?;
+    out.bool(call.board.settings().extended_bandwidth[number - 1]);
+    Ok(())
+}
+
+pub(crate) fn set_adc_autocal(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    let on = call.args.bool("autocal")?;
+    let number = call.module_number()?;
+    call.module(number)?.analog_mut().adc_autocal = on;
+    out.null();
+    Ok(())
+}
+
+pub(crate) fn get_adc_autocal(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    let number = call.module_number()?;
+    out.bool(call.module(number)?.analog().adc_autocal);
+    Ok(())
+}
+
+pub(crate) fn set_adc_calibration_mode(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    let mode = call.member("mode", "ADC calibration mode", names::ADC_CALIBRATION_MODE)?;
+    let number = call.module_number()?;
+    call.module(number)?.analog_mut().adc_calibration_mode = mode;
+    out.null();
+    Ok(())
+}
+
+pub(crate) fn get_adc_calibration_mode(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    let number = call.module_number()?;
+    out.str(call.module(number)?.analog().adc_calibration_mode);
+    Ok(())
+}

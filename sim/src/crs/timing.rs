@@ -1,0 +1,177 @@
+//! Clocks, time stamps, decimation and streams.
+
+use twotone_wire::tuber::Slot;
+
+use super::args::{Arg, Outcome, value_error};
+use super::call::Call;
+use super::clock::Stamp;
+use super::names;
+use crate::settings::{MAX_STAGE, MIN_LONG_STAGE};
+
+pub(crate) fn set_timestamp_port(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    let port = call.member("port", "timestamp port", names::TIMESTAMP_PORT)?;
+    call.board.settings().timestamp_port = port;
+    out.null();
+    Ok(())
+}
+
+pub(crate) fn get_timestamp_port(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    out.str(call.board.settings().timestamp_port);
+    Ok(())
+}
+
+/// The stamp of the moment up to which the board has acquired. A simulated
+/// board has a time code on each of its ports, so that stamps are always
+/// recent.
+pub(crate) fn get_timestamp(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    let stamp = Stamp::after(call.board.now_s());
+    let source = call.board.settings().timestamp_port;
+    let mut map = out.map();
+    let fields = [
+        ("y", stamp.year),
+        ("d", stamp.day),
+        ("h", stamp.hour),
+        ("m", stamp.minute),
+        ("s", stamp.second),
+        ("ss", stamp.sub_second),
+        ("c", 0),
+        ("sbs", stamp.second_of_day),
+    ];
+    for (name, value) in fields {
+        map.key(name).u64(u64::from(value));
+    }
+    map.key("source").str(source);
+    map.key("recent").bool(true);
+    Ok(())
+}
+
+pub(crate) fn set_clock_source(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    let source = call.member_or_none("clock_source", "clock source", names::CLOCKSOURCE)?;
+    call.board.settings().clock_source = source.unwrap_or("VCXO");
+    out.null();
+    Ok(())
+}
+
+pub(crate) fn get_clock_source(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    out.str(call.board.settings().clock_source);
+    Ok(())
+}
+
+pub(crate) fn set_clock_priority(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    let wrong = || value_error("Invalid clock source");
+    let priority = match call.args.get("clock_priority") {
+        Arg::Null => Vec::new(),
+        Arg::List(items) => items
+            .iter()
+            .map(|item| match item {
+                Arg::Str(text) => names::member(names::CLOCKSOURCE, text).ok_or_else(wrong),
+                _ => Err(wrong()),
+            })
+            .collect::<Outcome<_>>()?,
+        _ => return Err(wrong()),
+    };
+    call.board.settings().clock_priority = priority;
+    out.null();
+    Ok(())
+}
+
+pub(crate) fn get_clock_priority(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    let settings = call.board.settings();
+    let mut seq = out.seq();
+    for source in &settings.clock_priority {
+        seq.item().str(source);
+    }
+    Ok(())
+}
+
+pub(crate) fn set_decimation(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    let stage = call.args.int("stage")?;
+    let short = call.args.bool("short")?;
+    call.args.float("_bandwidth_derating")?;
+    let modules = call.args.ints_or_none("module")?;
+    let stage = u8::try_from(stage)
+        .ok()
+        .filter(|stage| *stage <= MAX_STAGE)
+        .ok_or_else(|| value_error("Decimation stage must be between 0 and 6."))?;
+    if stage < MIN_LONG_STAGE && !short {
+        return Err(value_error(format!(
+            "Decimation stage {stage} requires short=True (128 channels). Long packets (1024 \
+             channels) are only supported for decimation stages >= {MIN_LONG_STAGE}."
+        )));
+    }
+    let mut settings = call.board.settings();
+    let streamed = match modules {
+        None => (1..=crate::board::MODULES)
+            .filter(|m| settings.reaches(*m))
+            .collect(),
+        Some(modules) => modules
+            .iter()
+            .map(|module| {
+                usize::try_from(*module)
+                    .ok()
+                    .filter(|m| settings.reaches(*m))
+            })
+            .collect::<Option<Vec<usize>>>()
+            .ok_or_else(|| value_error("Invalid 'module' argument to set_decimation!"))?,
+    };
+    settings.stage = stage;
+    settings.short = short;
+    settings.streamed = streamed.iter().map(|module| *module as u8).collect();
+    drop(settings);
+    for index in 0..crate::board::MODULES {
+        if let Some(mut module) = call.board.module(index) {
+            module.set_stage(stage);
+        }
+    }
+    out.null();
+    Ok(())
+}
+
+pub(crate) fn get_decimation(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    let settings = call.board.settings();
+    if settings.streamed.is_empty() {
+        out.null();
+    } else {
+        out.u64(u64::from(settings.stage));
+    }
+    Ok(())
+}
+
+pub(crate) fn set_pfb_streamer(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    let number = call.module_number()?;
+    let channels = call.args.ints_or_none("channel")?.unwrap_or_default();
+    if !matches!(channels.len(), 0 | 1 | 2 | 4) {
+        return Err(value_error(format!(
+            "The PFB streamer takes 1, 2 or 4 channels, not {}.",
+            channels.len()
+        )));
+    }
+    let mut settings = call.board.settings();
+    let last = settings.channels();
+    settings.pfb_channels[number - 1] = channels
+        .iter()
+        .map(|channel| {
+            u16::try_from(*channel)
+                .ok()
+                .filter(|channel| (1..=last).contains(&usize::from(*channel)))
+                .ok_or_else(|| value_error(format!("Channel must be between 1 and {last}.")))
+        })
+        .collect::<Outcome<_>>()?;
+    out.null();
+    Ok(())
+}
+
+pub(crate) fn get_pfb_streamer(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    let number = call.module_number()?;
+    let settings = call.board.settings();
+    let channels = &settings.pfb_channels[number - 1];
+    if channels.is_empty() {
+        out.null();
+        return Ok(());
+    }
+    let mut seq = out.seq();
+    for channel in channels {
+        seq.item().u64(u64::from(*channel));
+    }
+    Ok(())
+}

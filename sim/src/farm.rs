@@ -1,0 +1,434 @@
+//! A farm of simulated boards.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use tokio::runtime::{Handle, Runtime};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use twotone_physics::{Band, Profile, ProfileParams};
+
+use crate::board::{Board, MODULES, Parts};
+use crate::counters::Counters;
+use crate::error::StartError;
+use crate::fault::Scheduled;
+use crate::module::{Module, Origin};
+use crate::service::{self, Port};
+use crate::settings::LONG_CHANNELS;
+use crate::time::TimeMode;
+use crate::truth::{BoardTruth, ModuleTruth, Truth};
+use crate::{address, limits, map};
+
+/// Modules that can be given detectors: those of the low analog bank.
+const POPULATED: usize = 4;
+
+/// Detectors on one module before the next is used, unless told otherwise.
+const SPREAD_ABOVE: usize = 256;
+
+/// Boards of a farm: each has its serial number, of 16 bits.
+const MAX_BOARDS: usize = u16::MAX as usize;
+
+/// What a farm is made of. See [`Farm::builder`].
+#[derive(Debug, Clone)]
+pub struct FarmBuilder {
+    boards: usize,
+    detectors: usize,
+    modules: Option<usize>,
+    seed: u64,
+    params: ProfileParams,
+    band: Band,
+    port: u16,
+    time: TimeMode,
+    faults: Vec<(usize, Scheduled)>,
+}
+
+impl Default for FarmBuilder {
+    fn default() -> Self {
+        Self {
+            boards: 1,
+            detectors: 256,
+            modules: None,
+            seed: 1,
+            params: Profile::Clean.params(),
+            band: Band::new(1.0e9, 1.5e9),
+            port: 0,
+            time: TimeMode::Accelerated,
+            faults: Vec::new(),
+        }
+    }
+}
+
+impl FarmBuilder {
+    /// How many boards; 1 unless told.
+    #[must_use]
+    pub fn boards(mut self, boards: usize) -> Self {
+        self.boards = boards;
+        self
+    }
+
+    /// How many detectors each board has, dead ones among them; 256 unless
+    /// told.
+    ///
+    /// Unless [`FarmBuilder::modules`] says otherwise they are spread evenly
+    /// over one module for each 256 of them, at most four. A module holds at
+    /// most 1024.
+    #[must_use]
+    pub fn detectors(mut self, detectors: usize) -> Self {
+        self.detectors = detectors;
+        self
+    }
+
+    /// Over how many modules of each board the detectors are spread, 1 to 4.
+    #[must_use]
+    pub fn modules(mut self, modules: usize) -> Self {
+        self.modules = Some(modules);
+        self
+    }
+
+    /// What every random number comes from. Two farms of the same seed and
+    /// size are the same, samples included.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// How hard the simulated world is; [`Profile::Clean`] unless told.
+    #[must_use]
+    pub fn profile(self, profile: Profile) -> Self {
+        self.profile_params(profile.params())
+    }
+
+    /// The numbers of the simulated world, one by one.
+    #[must_use]
+    pub fn profile_params(mut self, params: ProfileParams) -> Self {
+        self.params = params;
+        self
+    }
+
+    /// The band of each module's feedline, Hz; 1.0 to 1.5 GHz unless told.
+    /// Its detectors are spread over all of it but a little at the ends, so
+    /// that scatter does not move them out of it.
+    #[must_use]
+    pub fn band(mut self, f_min_hz: f64, f_max_hz: f64) -> Self {
+        self.band = Band::new(f_min_hz, f_max_hz);
+        self
+    }
+
+    /// The TCP port of every board; 0, for one that the system chooses,
+    /// unless told. Each board has an address of its own.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// How the boards' time advances; [`TimeMode::Accelerated`] unless told.
+    #[must_use]
+    pub fn time(mut self, time: TimeMode) -> Self {
+        self.time = time;
+        self
+    }
+
+    /// Gives a board, counted from 0, a fault. May be called again.
+    #[must_use]
+    pub fn fault(mut self, board: usize, fault: impl Into<Scheduled>) -> Self {
+        self.faults.push((board, fault.into()));
+        self
+    }
+
+    /// Starts the boards on the runtime that this is called on. All ports
+    /// are open when it returns.
+    ///
+    /// # Errors
+    /// [`StartError`] says what is wrong; then nothing is left running.
+    pub async fn start(self) -> Result<Farm, StartError> {
+        self.start_on(&Handle::current(), None)
+    }
+
+    /// Starts the boards on threads of their own, as many as there are
+    /// processors, for programs and tests with no runtime.
+    ///
+    /// # Errors
+    /// As [`FarmBuilder::start`]; and where no thread can be started.
+    pub fn start_blocking(self) -> Result<Farm, StartError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .thread_name("twotone-sim")
+            .enable_all()
+            .build()
+            .map_err(StartError::Runtime)?;
+        let handle = runtime.handle().clone();
+        self.start_on(&handle, Some(runtime))
+    }
+
+    fn start_on(self, handle: &Handle, runtime: Option<Runtime>) -> Result<Farm, StartError> {
+        let runtime = OwnRuntime(runtime);
+        let modules = self.populated()?;
+        if self.boards > MAX_BOARDS {
+            return Err(StartError::TooManyBoards(self.boards));
+        }
+        let last = self.boards.saturating_sub(1);
+        if let Some((index, _)) = self.faults.iter().find(|(index, _)| *index >= self.boards) {
+            return Err(StartError::NoSuchBoard {
+                index: *index,
+                last,
+            });
+        }
+        limits::raise_for(self.boards)?;
+        let _entered = handle.enter();
+        let stop = CancellationToken::new();
+        // Ends what has been started where a later board fails.
+        let guard = stop.clone().drop_guard();
+        let tasks = TaskTracker::new();
+        let params = Arc::new(self.params.clone());
+        let mut boards = Vec::with_capacity(self.boards);
+        for index in 0..self.boards {
+            let (board, port) = self.board(index, modules, &params, &stop, &tasks)?;
+            tasks.spawn(service::listen(Arc::clone(&board), port));
+            boards.push(SimBoard { board });
+        }
+        guard.disarm();
+        Ok(Farm {
+            seed: self.seed,
+            band: self.band,
+            params,
+            boards,
+            stop,
+            tasks,
+            runtime,
+        })
+    }
+
+    /// How many modules have detectors.
+    fn populated(&self) -> Result<usize, StartError> {
+        let modules = match self.modules {
+            Some(modules) => modules,
+            None => self.detectors.div_ceil(SPREAD_ABOVE).clamp(1, POPULATED),
+        };
+        if !(1..=POPULATED).contains(&modules) {
+            return Err(StartError::Modules(modules));
+        }
+        if self.detectors > modules * LONG_CHANNELS {
+            return Err(StartError::TooManyDetectors {
+                detectors: self.detectors,
+                modules,
+                capacity: LONG_CHANNELS,
+            });
+        }
+        Ok(modules)
+    }
+
+    fn board(
+        &self,
+        index: usize,
+        populated: usize,
+        params: &Arc<ProfileParams>,
+        stop: &CancellationToken,
+        tasks: &TaskTracker,
+    ) -> Result<(Arc<Board>, Port), StartError> {
+        let serial = index as u16 + 1;
+        let name = format!("crs{serial:04}");
+        let wanted = SocketAddr::from((address::next(), self.port));
+        let (port, bound) = Port::bind(wanted).map_err(|source| StartError::Listen {
+            board: name.clone(),
+            address: wanted,
+            source,
+        })?;
+        let modules = (0..MODULES)
+            .map(|module| {
+                let detectors = if module < populated {
+                    self.detectors / populated + usize::from(module < self.detectors % populated)
+                } else {
+                    0
+                };
+                Module::new(Origin {
+                    seed: self.seed,
+                    board: index as u32,
+                    module: module as u32 + 1,
+                    detectors,
+                    band: inner(self.band),
+                    params: Arc::clone(params),
+                })
+            })
+            .collect();
+        let faults = self.faults.iter().filter(|(board, _)| *board == index);
+        let board = Board::new(Parts {
+            name: name.clone(),
+            serial,
+            address: bound,
+            time: self.time,
+            modules,
+            faults: faults.map(|(_, fault)| fault.clone()).collect(),
+            shut_down: stop.clone(),
+            tasks: tasks.clone(),
+        });
+        // Opened here and not in the task, so that a client that connects
+        // as soon as the farm has started finds the port open.
+        let port = service::first(&board, port).map_err(|source| StartError::Listen {
+            board: name,
+            address: bound,
+            source,
+        })?;
+        Ok((Arc::new(board), port))
+    }
+}
+
+/// The part of a band that detectors are designed into.
+fn inner(band: Band) -> Band {
+    let margin = (0.02 * band.span_hz()).min(3e6);
+    Band::new(band.f_min_hz + margin, band.f_max_hz - margin)
+}
+
+/// Boards that are running. They end when this is dropped.
+#[derive(Debug)]
+pub struct Farm {
+    seed: u64,
+    band: Band,
+    params: Arc<ProfileParams>,
+    boards: Vec<SimBoard>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    runtime: OwnRuntime,
+}
+
+impl Farm {
+    /// A farm to be described and started.
+    #[must_use]
+    pub fn builder() -> FarmBuilder {
+        FarmBuilder::default()
+    }
+
+    /// The boards, in the order of the hardware map.
+    #[must_use]
+    pub fn boards(&self) -> &[SimBoard] {
+        &self.boards
+    }
+
+    /// The seed that the farm was built from.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// What the detectors really are.
+    #[must_use]
+    pub fn truth(&self) -> Truth {
+        Truth {
+            seed: self.seed,
+            boards: self.boards.iter().map(SimBoard::truth).collect(),
+        }
+    }
+
+    /// A hardware map of the farm, as text: the modules that have detectors,
+    /// with limits that suit them.
+    #[must_use]
+    pub fn map_toml(&self) -> String {
+        map::write(&self.boards, self.band, &self.params)
+    }
+
+    /// Closes all ports and connections, and waits until nothing of the farm
+    /// runs any more.
+    pub async fn shut_down(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+impl Drop for Farm {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.tasks.close();
+    }
+}
+
+/// A runtime that belongs to a farm. It is never waited for: a farm may be
+/// dropped where waiting is not allowed.
+#[derive(Debug)]
+struct OwnRuntime(Option<Runtime>);
+
+impl Drop for OwnRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A running board, seen from outside. Its settings and samples are reached
+/// over its protocol alone.
+#[derive(Debug, Clone)]
+pub struct SimBoard {
+    board: Arc<Board>,
+}
+
+impl SimBoard {
+    /// Its name in the hardware map.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.board.name()
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.board.address()
+    }
+
+    /// Its own loopback address, which its packets come from.
+    #[must_use]
+    pub fn ip(&self) -> Ipv4Addr {
+        match self.board.address() {
+            SocketAddr::V4(address) => *address.ip(),
+            SocketAddr::V6(_) => Ipv4Addr::LOCALHOST,
+        }
+    }
+
+    /// Its serial number, as it stands on the board: four digits.
+    #[must_use]
+    pub fn serial(&self) -> String {
+        format!("{:04}", self.board.serial())
+    }
+
+    /// What it has counted of its traffic. The same is answered to a client
+    /// that calls the method `counters` of its object `Sim`.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.board.counters()
+    }
+
+    /// Gives it a fault from now on. Calls count from the board's start.
+    pub fn inject(&self, fault: impl Into<Scheduled>) {
+        self.board.inject(fault.into());
+    }
+
+    /// Takes all faults away. What they have done stays done.
+    pub fn clear_faults(&self) {
+        self.board.clear_faults();
+    }
+
+    /// What its detectors really are.
+    #[must_use]
+    pub fn truth(&self) -> BoardTruth {
+        let modules = self.populated().map(|module| ModuleTruth {
+            module: module.number(),
+            detectors: module.truth(),
+        });
+        BoardTruth {
+            name: self.name().to_owned(),
+            modules: modules.collect(),
+        }
+    }
+
+    /// The numbers of its modules that have detectors.
+    pub(crate) fn module_numbers(&self) -> Vec<u8> {
+        self.populated().map(|module| module.number()).collect()
+    }
+
+    /// The modules that have detectors, or the first where none has.
+    fn populated(&self) -> impl Iterator<Item = std::sync::MutexGuard<'_, Module>> {
+        (0..MODULES)
+            .filter_map(|index| self.board.module(index))
+            .filter(|module| module.detectors() > 0 || module.number() == 1)
+    }
+}

@@ -1,0 +1,322 @@
+//! Faults that a simulated board can be given.
+//!
+//! A fault is a small type that answers, at the few points where a board
+//! meets its client, what shall happen there. A new one is a type with a
+//! [`Rule`] in one of the files beside this one, and one line in [`Fault`].
+//!
+//! When a fault acts is counted in calls that the board has been sent, not in
+//! seconds, so that a test hits the same operation on every machine.
+
+mod board;
+mod link;
+mod reply;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+pub use board::{ErrorOnCall, Hang, Reboot};
+pub use link::{BlackHole, CloseMidAnswer, Refuse, Slow};
+pub use reply::{HugeAnswer, NotTuber, ServerError, WrongType};
+
+/// Every fault there is. In a script: `{ kind = "slow", delay_ms = 200 }`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The port is closed.
+    Refuse(Refuse),
+    /// Connections are taken and never answered.
+    BlackHole(BlackHole),
+    /// The connection ends in the middle of an answer.
+    CloseMidAnswer(CloseMidAnswer),
+    /// Every request waits before it is run.
+    Slow(Slow),
+    /// A web server of some other kind answers.
+    NotTuber(NotTuber),
+    /// Every request is answered with status 500.
+    ServerError(ServerError),
+    /// A method's result is of the wrong type.
+    WrongType(WrongType),
+    /// The answer is larger than any client should accept.
+    HugeAnswer(HugeAnswer),
+    /// A method never returns.
+    Hang(Hang),
+    /// A method fails.
+    ErrorOnCall(ErrorOnCall),
+    /// The board starts anew, with its settings lost.
+    Reboot(Reboot),
+}
+
+impl Fault {
+    fn rule(&self) -> &dyn Rule {
+        match self {
+            Self::Refuse(rule) => rule,
+            Self::BlackHole(rule) => rule,
+            Self::CloseMidAnswer(rule) => rule,
+            Self::Slow(rule) => rule,
+            Self::NotTuber(rule) => rule,
+            Self::ServerError(rule) => rule,
+            Self::WrongType(rule) => rule,
+            Self::HugeAnswer(rule) => rule,
+            Self::Hang(rule) => rule,
+            Self::ErrorOnCall(rule) => rule,
+            Self::Reboot(rule) => rule,
+        }
+    }
+
+    /// This fault, acting from the board's `first` call on (counted from 0),
+    /// for `count` calls.
+    #[must_use]
+    pub fn during(self, first: u64, count: u64) -> Scheduled {
+        Scheduled {
+            fault: self,
+            first,
+            count: Some(count),
+        }
+    }
+
+    /// This fault, acting from the board's `first` call on (counted from 0).
+    #[must_use]
+    pub fn from_call(self, first: u64) -> Scheduled {
+        Scheduled {
+            fault: self,
+            first,
+            count: None,
+        }
+    }
+}
+
+macro_rules! into_fault {
+    ($($name:ident),*) => {$(
+        impl From<$name> for Fault {
+            fn from(rule: $name) -> Self { Self::$name(rule) }
+        }
+        impl From<$name> for Scheduled {
+            fn from(rule: $name) -> Self { Fault::$name(rule).into() }
+        }
+    )*};
+}
+
+into_fault!(
+    Refuse,
+    BlackHole,
+    CloseMidAnswer,
+    Slow,
+    NotTuber,
+    ServerError,
+    WrongType,
+    HugeAnswer,
+    Hang,
+    ErrorOnCall,
+    Reboot
+);
+
+/// A fault and the calls during which it acts.
+///
+/// Calls are those of any method of the board but the simulator's own object,
+/// counted from 0 since the board started; a fault at the connection or on a
+/// whole request acts when the next call to come lies inside the range.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scheduled {
+    /// What goes wrong.
+    pub fault: Fault,
+    /// The first call that it acts on.
+    #[serde(default)]
+    pub first: u64,
+    /// For how many calls, or without end.
+    #[serde(default)]
+    pub count: Option<u64>,
+}
+
+impl From<Fault> for Scheduled {
+    fn from(fault: Fault) -> Self {
+        Self {
+            fault,
+            first: 0,
+            count: None,
+        }
+    }
+}
+
+impl Scheduled {
+    fn acts_on(&self, call: u64) -> bool {
+        call >= self.first && self.count.is_none_or(|count| call - self.first < count)
+    }
+}
+
+/// What a listener does with a new connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnConnect {
+    /// Serves it.
+    Serve,
+    /// Is not there: the kernel refuses the connection.
+    Refuse,
+    /// Takes it and never reads from it nor answers.
+    Ignore,
+}
+
+/// What becomes of a request whose body has been read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OnRequest {
+    /// It is run.
+    Run,
+    /// It is run after a delay, even when its client has gone by then.
+    RunAfter(Duration),
+    /// It is neither run nor answered.
+    Never,
+    /// It is not run; this is the answer.
+    Answer {
+        /// HTTP status.
+        status: u16,
+        /// The `Content-Type` header.
+        content_type: &'static str,
+        /// The body.
+        body: &'static str,
+    },
+}
+
+/// What becomes of one call of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OnCall {
+    /// It is run.
+    Run,
+    /// It is not run and fails with this message.
+    Fail(String),
+    /// It is run, and its result is replaced by this text.
+    ReplaceResult(&'static str),
+    /// It does not return, nor does the batch.
+    Hang,
+    /// The board loses its settings and its connections before the call is
+    /// run, and takes new connections after this time.
+    Reboot(Duration),
+}
+
+/// How a finished answer is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnAnswer {
+    /// As it is.
+    Send,
+    /// The headers promise all of it; the connection ends after so many bytes.
+    CutAfter(u64),
+    /// So many bytes of white space go before it.
+    PadWith(u64),
+}
+
+/// The points at which a fault can act. The defaults do nothing.
+pub trait Rule: std::fmt::Debug + Send + Sync {
+    /// A client connects.
+    fn on_connect(&self) -> OnConnect {
+        OnConnect::Serve
+    }
+    /// A request has been read whole.
+    fn on_request(&self) -> OnRequest {
+        OnRequest::Run
+    }
+    /// A method is about to be run; `nth` counts the calls since the fault
+    /// began to act, from 0.
+    fn on_call(&self, _method: &str, _nth: u64) -> OnCall {
+        OnCall::Run
+    }
+    /// An answer is about to be sent.
+    fn on_answer(&self, _answer: &Bytes) -> OnAnswer {
+        OnAnswer::Send
+    }
+}
+
+/// The faults of one board. The first that does anything at a point decides.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct FaultSet {
+    scheduled: Vec<Scheduled>,
+}
+
+impl FaultSet {
+    pub(crate) fn new(scheduled: Vec<Scheduled>) -> Self {
+        Self { scheduled }
+    }
+
+    pub(crate) fn push(&mut self, scheduled: Scheduled) {
+        self.scheduled.push(scheduled);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.scheduled.clear();
+    }
+
+    fn acting(&self, call: u64) -> impl Iterator<Item = (&dyn Rule, u64)> {
+        self.scheduled
+            .iter()
+            .filter(move |scheduled| scheduled.acts_on(call))
+            .map(move |scheduled| (scheduled.fault.rule(), call - scheduled.first))
+    }
+
+    pub(crate) fn on_connect(&self, call: u64) -> OnConnect {
+        self.acting(call)
+            .map(|(rule, _)| rule.on_connect())
+            .find(|verdict| *verdict != OnConnect::Serve)
+            .unwrap_or(OnConnect::Serve)
+    }
+
+    pub(crate) fn on_request(&self, call: u64) -> OnRequest {
+        self.acting(call)
+            .map(|(rule, _)| rule.on_request())
+            .find(|verdict| *verdict != OnRequest::Run)
+            .unwrap_or(OnRequest::Run)
+    }
+
+    pub(crate) fn on_call(&self, method: &str, call: u64) -> OnCall {
+        self.acting(call)
+            .map(|(rule, nth)| rule.on_call(method, nth))
+            .find(|verdict| *verdict != OnCall::Run)
+            .unwrap_or(OnCall::Run)
+    }
+
+    pub(crate) fn on_answer(&self, call: u64, answer: &Bytes) -> OnAnswer {
+        self.acting(call)
+            .map(|(rule, _)| rule.on_answer(answer))
+            .find(|verdict| *verdict != OnAnswer::Send)
+            .unwrap_or(OnAnswer::Send)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_acts_on_its_calls_alone() {
+        let fault = Fault::from(ErrorOnCall::any("no good")).during(3, 2);
+        let set = FaultSet::new(vec![fault]);
+        let acted: Vec<bool> = (0..7)
+            .map(|call| set.on_call("set_frequency", call) != OnCall::Run)
+            .collect();
+        assert_eq!(acted, [false, false, false, true, true, false, false]);
+    }
+
+    #[test]
+    fn the_first_fault_that_acts_decides() {
+        let set = FaultSet::new(vec![
+            Slow { delay_ms: 5 }.into(),
+            ServerError {}.into(),
+            Hang {
+                method: "get_samples".into(),
+            }
+            .into(),
+        ]);
+        assert_eq!(
+            set.on_request(0),
+            OnRequest::RunAfter(Duration::from_millis(5))
+        );
+        assert_eq!(set.on_call("get_samples", 0), OnCall::Hang);
+        assert_eq!(set.on_call("set_phase", 0), OnCall::Run);
+    }
+
+    #[test]
+    fn a_fault_is_written_as_data() {
+        let scheduled = Fault::from(Slow { delay_ms: 20 }).from_call(7);
+        let text = toml::to_string(&scheduled).unwrap();
+        assert_eq!(toml::from_str::<Scheduled>(&text).unwrap(), scheduled);
+        assert!(toml::from_str::<Scheduled>("fault = { kind = \"slow\", delay = 1 }").is_err());
+    }
+}

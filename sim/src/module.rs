@@ -1,0 +1,279 @@
+//! One readout module: what its channels are set to, and the model that
+//! answers for its detectors.
+
+use std::fmt;
+
+use twotone_physics::Complex64;
+use twotone_physics::units::{self, DEFAULT_DAC_SCALE_DBM, MAX_STAGE};
+use twotone_physics::{Band, ModuleModel, ProfileParams, SampleFlags, SettingError, TruthDetector};
+
+use crate::settings::LONG_CHANNELS;
+
+/// What a channel has been set to; none where it has not been.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Channel {
+    /// Relative to the NCO, Hz, as the board rounds it.
+    pub(crate) frequency_hz: Option<f64>,
+    pub(crate) amplitude: Option<f64>,
+    pub(crate) adc_phase_deg: Option<f64>,
+    pub(crate) dac_phase_deg: Option<f64>,
+}
+
+/// Settings of the module's analog path.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Analog {
+    pub(crate) dac_scale_dbm: f64,
+    pub(crate) adc_attenuation_db: f64,
+    pub(crate) cable_length_m: f64,
+    pub(crate) dac_nyquist_zone: u8,
+    pub(crate) adc_nyquist_zone: u8,
+    pub(crate) adc_autocal: bool,
+    pub(crate) adc_calibration_mode: &'static str,
+}
+
+impl Default for Analog {
+    fn default() -> Self {
+        Self {
+            dac_scale_dbm: DEFAULT_DAC_SCALE_DBM,
+            adc_attenuation_db: 0.0,
+            cable_length_m: 0.0,
+            dac_nyquist_zone: 1,
+            adc_nyquist_zone: 1,
+            adc_autocal: true,
+            adc_calibration_mode: "AUTO",
+        }
+    }
+}
+
+/// What a module's detectors and line are drawn from.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    pub(crate) seed: u64,
+    pub(crate) board: u32,
+    pub(crate) module: u32,
+    pub(crate) detectors: usize,
+    pub(crate) band: Band,
+    pub(crate) params: std::sync::Arc<ProfileParams>,
+}
+
+impl Origin {
+    fn draw(&self) -> ModuleModel {
+        let mut model = ModuleModel::draw(
+            self.seed,
+            self.board,
+            self.module,
+            self.detectors,
+            self.band,
+            LONG_CHANNELS,
+            &self.params,
+        );
+        settle(model.set_nco(0.0));
+        model
+    }
+}
+
+/// A module of a board.
+pub(crate) struct Module {
+    origin: Origin,
+    channels: Vec<Channel>,
+    analog: Analog,
+    stage: u8,
+    /// Made when the module is first used: most modules of a farm never are.
+    model: Option<ModuleModel>,
+    /// The first moment that has not been acquired yet, in the model's ticks.
+    tick: u64,
+}
+
+impl fmt::Debug for Module {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Module")
+            .field("module", &self.origin.module)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Module {
+    pub(crate) fn new(origin: Origin) -> Self {
+        Self {
+            origin,
+            channels: Vec::new(),
+            analog: Analog::default(),
+            stage: MAX_STAGE,
+            model: None,
+            tick: 0,
+        }
+    }
+
+    fn model(&mut self) -> &mut ModuleModel {
+        self.model.get_or_insert_with(|| {
+            let mut model = self.origin.draw();
+            settle(model.set_stage(self.stage));
+            model
+        })
+    }
+
+    /// The truth about the module's detectors.
+    pub(crate) fn truth(&self) -> Vec<TruthDetector> {
+        match &self.model {
+            Some(model) => model.truth(),
+            None => self.origin.draw().truth(),
+        }
+    }
+
+    pub(crate) fn number(&self) -> u8 {
+        self.origin.module as u8
+    }
+
+    pub(crate) fn detectors(&self) -> usize {
+        self.origin.detectors
+    }
+
+    /// Back to the settings after power-up, with new phase references. The
+    /// time goes on.
+    pub(crate) fn reboot(&mut self) {
+        self.channels.clear();
+        self.analog = Analog::default();
+        self.stage = MAX_STAGE;
+        if let Some(model) = &mut self.model {
+            let analog = Analog::default();
+            model.clear();
+            settle(model.set_stage(MAX_STAGE));
+            settle(model.set_dac_scale_dbm(analog.dac_scale_dbm));
+            settle(model.set_adc_attenuator_db(analog.adc_attenuation_db));
+            settle(model.set_cable_length_m(analog.cable_length_m));
+            settle(model.set_nco(0.0));
+        }
+    }
+}
+
+/// Tones. Channels are indices from 0, and below 1024.
+impl Module {
+    /// What a channel is set to.
+    pub(crate) fn channel(&self, index: usize) -> Channel {
+        self.channels.get(index).copied().unwrap_or_default()
+    }
+
+    fn channel_mut(&mut self, index: usize) -> &mut Channel {
+        if index >= self.channels.len() {
+            self.channels.resize(index + 1, Channel::default());
+        }
+        &mut self.channels[index]
+    }
+
+    pub(crate) fn set_frequency(&mut self, channel: usize, hz: f64) {
+        self.channel_mut(channel).frequency_hz = Some(hz);
+        settle(self.model().set_frequency(channel, hz));
+    }
+
+    pub(crate) fn set_amplitude(&mut self, channel: usize, amplitude: f64) {
+        self.channel_mut(channel).amplitude = Some(amplitude);
+        settle(self.model().set_amplitude(channel, amplitude));
+    }
+
+    pub(crate) fn set_adc_phase(&mut self, channel: usize, degrees: f64) {
+        self.channel_mut(channel).adc_phase_deg = Some(degrees);
+        settle(self.model().set_adc_phase(channel, degrees.to_radians()));
+    }
+
+    pub(crate) fn set_dac_phase(&mut self, channel: usize, degrees: f64) {
+        self.channel_mut(channel).dac_phase_deg = Some(degrees);
+        settle(self.model().set_dac_phase(channel, degrees.to_radians()));
+    }
+
+    pub(crate) fn clear_channels(&mut self) {
+        self.channels.clear();
+        if let Some(model) = &mut self.model {
+            model.clear();
+        }
+    }
+
+    pub(crate) fn nco_hz(&self) -> f64 {
+        self.model.as_ref().map_or(0.0, ModuleModel::nco_hz)
+    }
+
+    pub(crate) fn set_nco(&mut self, hz: f64) {
+        settle(self.model().set_nco(hz));
+    }
+}
+
+/// The analog path.
+impl Module {
+    pub(crate) fn analog(&self) -> &Analog {
+        &self.analog
+    }
+
+    /// For settings that the model knows nothing of.
+    pub(crate) fn analog_mut(&mut self) -> &mut Analog {
+        &mut self.analog
+    }
+
+    pub(crate) fn set_dac_scale(&mut self, dbm: f64) {
+        self.analog.dac_scale_dbm = dbm;
+        settle(self.model().set_dac_scale_dbm(dbm));
+    }
+
+    pub(crate) fn set_adc_attenuator(&mut self, db: f64) {
+        self.analog.adc_attenuation_db = db;
+        settle(self.model().set_adc_attenuator_db(db));
+    }
+
+    pub(crate) fn set_cable_length(&mut self, metres: f64) {
+        self.analog.cable_length_m = metres;
+        settle(self.model().set_cable_length_m(metres));
+    }
+}
+
+/// Samples.
+impl Module {
+    pub(crate) fn set_stage(&mut self, stage: u8) {
+        if stage == self.stage {
+            return;
+        }
+        self.stage = stage;
+        if let Some(model) = &mut self.model {
+            settle(model.set_stage(stage));
+        }
+    }
+
+    /// Time of the first moment not acquired yet, s.
+    pub(crate) fn now_s(&self) -> f64 {
+        self.tick as f64 / units::TICK_RATE_HZ
+    }
+
+    /// Takes the next `n` samples of some channels into `out`, channel by
+    /// channel, in counts. Gives the time of the first, s, and the flags.
+    pub(crate) fn acquire(
+        &mut self,
+        n: usize,
+        channels: std::ops::Range<usize>,
+        out: &mut Vec<Complex64>,
+    ) -> (f64, SampleFlags) {
+        let stage = self.stage;
+        let first = self.tick.div_ceil(1 << stage);
+        let flags = self.model().acquire(first, n, channels, out);
+        self.tick = ((first + n as u64) << stage) - (1 << stage) + 1;
+        ((first << stage) as f64 / units::TICK_RATE_HZ, flags)
+    }
+
+    /// Takes `n` samples of one channel at the rate of the filter bank.
+    pub(crate) fn acquire_pfb(
+        &mut self,
+        n: usize,
+        channel: usize,
+        out: &mut Vec<Complex64>,
+    ) -> SampleFlags {
+        let tick = self.tick;
+        let flags = self.model().acquire_pfb(tick, n, channel, out);
+        self.tick += (n as u64).div_ceil(64);
+        flags
+    }
+}
+
+/// The ranges have been checked where the call came in, so that a refusal by
+/// the model is a mistake of this crate. The setting is then left as it was.
+fn settle(set: Result<(), SettingError>) {
+    if let Err(error) = set {
+        debug_assert!(false, "the model refused a setting: {error}");
+        tracing::error!(%error, "the model refused a setting");
+    }
+}

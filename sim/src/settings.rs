@@ -1,0 +1,67 @@
+//! What a whole board is set to.
+
+use crate::board::MODULES;
+
+/// Channels of a module in long packets.
+pub(crate) const LONG_CHANNELS: usize = 1024;
+
+/// Channels of a module in short packets.
+pub(crate) const SHORT_CHANNELS: usize = 128;
+
+/// The decimation stages there are: the sample rate halves with each.
+pub(crate) const MAX_STAGE: u8 = 6;
+
+/// Long packets need at least this stage, or the network is too slow.
+pub(crate) const MIN_LONG_STAGE: u8 = 3;
+
+/// Settings that do not belong to one module, as after power-up.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Settings {
+    /// Whether modules 5-8 are connected and not 1-4.
+    pub(crate) high_bank: bool,
+    /// Decimation stage, 0-6.
+    pub(crate) stage: u8,
+    /// Whether 128 channels of each module are kept, and not 1024.
+    pub(crate) short: bool,
+    /// Which modules stream, counted from 1.
+    pub(crate) streamed: Vec<u8>,
+    pub(crate) timestamp_port: &'static str,
+    pub(crate) clock_source: &'static str,
+    pub(crate) clock_priority: Vec<&'static str>,
+    /// Whether tones may lie beyond 250 MHz of the NCO, by module.
+    pub(crate) extended_bandwidth: [bool; MODULES],
+    /// Channels of the fast stream, by module, counted from 1.
+    pub(crate) pfb_channels: [Vec<u16>; MODULES],
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            high_bank: false,
+            stage: MAX_STAGE,
+            short: false,
+            streamed: vec![1, 2, 3, 4],
+            timestamp_port: "TEST",
+            clock_source: "VCXO",
+            clock_priority: Vec::new(),
+            extended_bandwidth: [false; MODULES],
+            pfb_channels: Default::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// Channels of each module.
+    pub(crate) fn channels(&self) -> usize {
+        if self.short {
+            SHORT_CHANNELS
+        } else {
+            LONG_CHANNELS
+        }
+    }
+
+    /// Whether the module (from 1) is connected to the analog bank in use.
+    pub(crate) fn reaches(&self, module: usize) -> bool {
+        (1..=MODULES).contains(&module) && (module > 4) == self.high_bank
+    }
+}
