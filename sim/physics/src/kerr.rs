@@ -1,1 +1,303 @@
 //! The nonlinear resonator and the memory of its branch.
+//!
+//! The kinetic inductance grows with the current, so that stored energy pulls the resonance down
+//! (Swenson et al. 2013). In linewidths of the resonator as drawn, with `u` the detuning of each
+//! tone from the low-power resonance and `s` the pull: `s = sum_j a_j / (w^2 + 4 (u_j + s)^2)`,
+//! where `w` is the width relative to the one drawn. For one tone and `w = 1` this is
+//! `y = y0 + a / (1 + 4 y^2)` with `y = y0 + s`.
+//!
+//! Where more than one `s` solves it, the resonator keeps the one that it is led to: after a
+//! change, energy builds up while the drive exceeds what the present pull needs, and decays while
+//! it falls short, to the first solution in that direction. A tone that is swept upward so stays
+//! on the smallest root until it vanishes, one that is swept downward on the largest.
+
+/// One tone near a resonator.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Drive {
+    /// Detuning from the resonance at low power, in linewidths as drawn.
+    pub u: f64,
+    /// Nonlinearity `a` of its power at the width as drawn.
+    pub a: f64,
+}
+
+/// Width of the resonance, relative to the one drawn, and how it depends on the pull.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Width {
+    /// Part from the coupling: Qr/Qc.
+    pub coupling: f64,
+    /// Part from internal loss at low power: Qr/Qi.
+    pub internal: f64,
+    /// Share of the internal loss that saturates with power.
+    pub saturating: f64,
+    /// Pull at which that share is down by 1/sqrt 2.
+    pub knee: f64,
+    /// Growth by heating, per linewidth of pull.
+    pub heating: f64,
+}
+
+impl Width {
+    /// A width that does not depend on power.
+    pub fn constant(width: f64) -> Self {
+        Width {
+            coupling: width,
+            internal: 0.0,
+            saturating: 0.0,
+            knee: 1.0,
+            heating: 0.0,
+        }
+    }
+
+    /// Width at a pull.
+    #[inline]
+    pub fn at(&self, s: f64) -> f64 {
+        self.coupling + self.internal_at(s)
+    }
+
+    /// Its internal part at a pull.
+    #[inline]
+    pub fn internal_at(&self, s: f64) -> f64 {
+        if self.saturating == 0.0 {
+            return self.internal + self.heating * s;
+        }
+        let saturated = 1.0 - self.saturating + self.saturating / (1.0 + s / self.knee).sqrt();
+        self.internal * saturated + self.heating * s
+    }
+
+    fn slope(&self, s: f64) -> f64 {
+        if self.saturating == 0.0 {
+            return self.heating;
+        }
+        let root = (1.0 + s / self.knee).sqrt();
+        self.heating - self.internal * self.saturating / (2.0 * self.knee * root * root * root)
+    }
+
+    fn least(&self) -> f64 {
+        self.coupling + self.internal * (1.0 - self.saturating)
+    }
+}
+
+/// Pull that the drives make at a pull, and its derivative.
+#[inline]
+fn pull(drives: &[Drive], width: &Width, s: f64) -> (f64, f64) {
+    let w = width.at(s);
+    let slope = width.slope(s);
+    let (mut sum, mut derivative) = (0.0, 0.0);
+    for drive in drives {
+        let y = drive.u + s;
+        let inverse = 1.0 / (w * w + 4.0 * y * y);
+        let part = drive.a * inverse;
+        sum += part;
+        derivative -= part * inverse * (8.0 * y + 2.0 * w * slope);
+    }
+    (sum, derivative)
+}
+
+/// Step of the search for the first solution, linewidths: two solutions closer than this may be
+/// passed over, which moves a jump by about the square of it.
+const STEP: f64 = 0.03;
+
+/// Where the pull settles from `s` under these drives, linewidths. Never negative; 0 without
+/// drives, or where a number is not finite.
+pub fn settle(drives: &[Drive], width: &Width, s: f64) -> f64 {
+    let least = width.least();
+    let total: f64 = drives.iter().map(|d| d.a).sum();
+    let most = total / (least * least);
+    if !(most > 0.0 && most.is_finite() && least > 0.0) {
+        return 0.0;
+    }
+    let s = if s.is_finite() {
+        s.clamp(0.0, most)
+    } else {
+        0.0
+    };
+    // Only one solution below 0.7698; the rest of the margin is for the width's dependence.
+    if total / (least * least * least) < 0.5 {
+        return polish(drives, width, s, 0.0, most);
+    }
+    let rising = pull(drives, width, s).0 > s;
+    let step = STEP.max(most / 500.0);
+    let mut at = s;
+    loop {
+        let next = if rising {
+            (at + step).min(most)
+        } else {
+            (at - step).max(0.0)
+        };
+        let at_end = if rising { next >= most } else { next <= 0.0 };
+        if at_end || (pull(drives, width, next).0 > next) != rising {
+            let (low, high) = if rising { (at, next) } else { (next, at) };
+            return polish(drives, width, 0.5 * (low + high), low, high);
+        }
+        at = next;
+    }
+}
+
+/// Newton's method inside a bracket, then rounded so that the result does not remember where the
+/// search began.
+fn polish(drives: &[Drive], width: &Width, start: f64, mut low: f64, mut high: f64) -> f64 {
+    const GRID: f64 = 68_719_476_736.0; // 2^36
+    let mut s = start;
+    for _ in 0..60 {
+        let (value, derivative) = pull(drives, width, s);
+        let excess = value - s;
+        if excess > 0.0 {
+            low = s;
+        } else {
+            high = s;
+        }
+        let newton = s + excess / (1.0 - derivative);
+        let next = if newton > low && newton < high {
+            newton
+        } else {
+            0.5 * (low + high)
+        };
+        let moved = (next - s).abs();
+        s = next;
+        if moved < 1e-13 * (1.0 + s) {
+            break;
+        }
+    }
+    (s * GRID).round() / GRID
+}
+
+/// The real roots of `4y^3 - 4 y0 y^2 + y - (y0 + a) = 0`, rising: the detunings of one tone from
+/// the pulled resonance, in linewidths. One or three; two where two of them meet.
+pub fn roots(y0: f64, a: f64) -> Vec<f64> {
+    // y = z + y0/3 removes the square: z^3 + p z + q = 0.
+    let p = 0.25 - y0 * y0 / 3.0;
+    let q = -2.0 * y0.powi(3) / 27.0 - y0 / 6.0 - a / 4.0;
+    let discriminant = (q / 2.0).powi(2) + (p / 3.0).powi(3);
+    let mut found = if discriminant > 0.0 {
+        let root = discriminant.sqrt();
+        // The sum of the two cube roots, the larger first, so that nothing cancels.
+        let larger = if q > 0.0 {
+            (-q / 2.0 - root).cbrt()
+        } else {
+            (-q / 2.0 + root).cbrt()
+        };
+        let other = if larger == 0.0 {
+            0.0
+        } else {
+            -p / (3.0 * larger)
+        };
+        vec![larger + other + y0 / 3.0]
+    } else {
+        let radius = 2.0 * (-p / 3.0).max(0.0).sqrt();
+        let angle = if radius == 0.0 {
+            0.0
+        } else {
+            (3.0 * q / (p * radius)).clamp(-1.0, 1.0).acos() / 3.0
+        };
+        (0..3)
+            .map(|k| radius * (angle - f64::from(k) * std::f64::consts::TAU / 3.0).cos() + y0 / 3.0)
+            .collect()
+    };
+    found.sort_by(f64::total_cmp);
+    found.dedup_by(|a, b| (*a - *b).abs() < 1e-12);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn residual(y: f64, y0: f64, a: f64) -> f64 {
+        4.0 * y.powi(3) - 4.0 * y0 * y * y + y - (y0 + a)
+    }
+
+    #[test]
+    fn roots_solve_the_cubic() {
+        for a in [0.0, 0.1, 0.5, 0.77, 1.0, 3.0, 20.0] {
+            for k in -400..=200 {
+                let y0 = f64::from(k) * 0.05;
+                let found = roots(y0, a);
+                assert!(!found.is_empty() && found.len() <= 3);
+                for y in &found {
+                    let scale = 1.0 + y0.abs().powi(3) + a;
+                    assert!(
+                        residual(*y, y0, a).abs() < 1e-9 * scale,
+                        "a {a} y0 {y0} y {y}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn three_roots_begin_at_the_known_nonlinearity() {
+        let critical = 4.0 * 3f64.sqrt() / 9.0;
+        let most = |a: f64| {
+            (-4000..0)
+                .map(|k| roots(f64::from(k) * 1e-3, a).len())
+                .max()
+        };
+        assert_eq!(most(critical * 0.98), Some(1));
+        assert_eq!(most(critical * 1.02), Some(3));
+    }
+
+    #[test]
+    fn sweeps_keep_to_their_branch() {
+        for a in [0.3, 0.77, 1.0, 2.0, 6.0] {
+            for up in [true, false] {
+                let mut s = 0.0;
+                for k in 0..2000 {
+                    let step = f64::from(k) * 0.006;
+                    let y0 = if up { -9.0 + step } else { 3.0 - step };
+                    s = settle(&[Drive { u: y0, a }], &Width::constant(1.0), s);
+                    let found = roots(y0, a);
+                    let expected = if up { found[0] } else { found[found.len() - 1] };
+                    // A jump may come one search step early.
+                    let alternative = if up { found[found.len() - 1] } else { found[0] };
+                    let spread = found[found.len() - 1] - found[0];
+                    let near_fold = found.len() == 3
+                        && found
+                            .windows(2)
+                            .any(|w| w[1] - w[0] < 2.0 * STEP.max(a / 500.0));
+                    let y = y0 + s;
+                    assert!(
+                        (y - expected).abs() < 1e-7 || near_fold && (y - alternative).abs() < 1e-7,
+                        "a {a} up {up} y0 {y0}: {y}, expected {expected}, spread {spread}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sum_of_two_equal_tones_is_one_of_twice_the_power() {
+        let one = settle(&[Drive { u: -0.3, a: 0.4 }], &Width::constant(1.1), 0.0);
+        let half = Drive { u: -0.3, a: 0.2 };
+        let two = settle(&[half, half], &Width::constant(1.1), 0.0);
+        assert!((one - two).abs() < 1e-10);
+    }
+
+    #[test]
+    fn bad_numbers_settle_at_nothing() {
+        let width = Width::constant(1.0);
+        assert_eq!(settle(&[], &width, 3.0), 0.0);
+        assert_eq!(
+            settle(
+                &[Drive {
+                    u: 0.0,
+                    a: f64::NAN
+                }],
+                &width,
+                0.0
+            ),
+            0.0
+        );
+        assert_eq!(
+            settle(&[Drive { u: 0.0, a: 1.0 }], &Width::constant(0.0), 0.0),
+            0.0
+        );
+        let far = settle(
+            &[Drive {
+                u: f64::NAN,
+                a: 1.0,
+            }],
+            &width,
+            f64::NAN,
+        );
+        assert!(far.is_finite());
+    }
+}

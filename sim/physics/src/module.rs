@@ -303,7 +303,7 @@ impl ModuleModel {
 
     /// What a truth file says of each detector, by rising frequency.
     pub fn truth(&self) -> Vec<TruthDetector> {
-        self.population.truth()
+        crate::truth::of(self.population.detectors(), 0.0, self.line.delay_s)
     }
 
     /// What is true of a channel's tone at a sample number, noise and drift of the line left out;

@@ -164,8 +164,8 @@ impl ProfileParams {
     /// See [`Profile::Clean`].
     pub fn clean() -> Self {
         ProfileParams {
-            scatter: 4e-4,
-            scatter_cut: 0.25,
+            scatter: 2e-4,
+            scatter_cut: 0.15,
             qc_median: 2e4,
             qc_spread: 0.1,
             qi_median: 1e5,

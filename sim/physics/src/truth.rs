@@ -4,6 +4,7 @@ use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
 
 use crate::detector::Detector;
+use crate::units;
 
 /// Neighbours nearer than this many linewidths make a detector collided.
 pub const COLLIDED_LW: f64 = 1.0;
@@ -84,8 +85,99 @@ pub struct OperatingPoint {
     pub d_per_inv_qi: Complex64,
 }
 
-/// The truth of each of some detectors, sorted by frequency.
-pub(crate) fn of(detectors: &[Detector]) -> Vec<TruthDetector> {
-    let _ = detectors;
-    Vec::new()
+/// The truth of each of some detectors, which must be sorted by frequency, on a line of a given
+/// attenuation before them and a given total delay.
+pub fn of(detectors: &[Detector], cold_attenuation_db: f64, tau_s: f64) -> Vec<TruthDetector> {
+    let alive: Vec<&Detector> = detectors.iter().filter(|d| !d.dead).collect();
+    let full_scale_mw =
+        units::dbm_to_mw(units::tone_dbm(units::DEFAULT_DAC_SCALE_DBM, 1.0) - cold_attenuation_db);
+    detectors
+        .iter()
+        .map(|d| {
+            let neighbour = if d.dead { None } else { nearest(&alive, d) };
+            let apart = |limit: f64| neighbour.is_none_or(|lw| lw >= limit);
+            TruthDetector {
+                id: d.id,
+                fr_hz: d.fr_hz,
+                qr: d.qr(),
+                qc: d.qc,
+                qi: d.qi,
+                phi_rad: d.phi_rad,
+                linewidth_hz: d.linewidth_hz(),
+                depth_db: d.depth_db(),
+                a_per_mw: d.a_per_mw,
+                a_per_amplitude2: d.a_per_mw * full_scale_mw,
+                dead: d.dead,
+                isolated: !d.dead && apart(ISOLATED_LW),
+                crowded: !apart(CROWDED_LW),
+                collided: !apart(COLLIDED_LW),
+                neighbour_lw: neighbour,
+                partner: d.partner,
+                mixing: d.mixing,
+                tls: d.tls,
+                ringdown_s: d.ringdown_s(),
+                tau_s,
+            }
+        })
+        .collect()
+}
+
+/// Distance to the nearest of the live detectors, in linewidths of the wider of the two.
+fn nearest(alive: &[&Detector], of: &Detector) -> Option<f64> {
+    // A wide neighbour further away can be nearer in linewidths: look at a few on each side.
+    const REACH: usize = 4;
+    let here = alive.partition_point(|d| d.fr_hz < of.fr_hz);
+    let around = here.saturating_sub(REACH)..(here + REACH + 1).min(alive.len());
+    alive[around]
+        .iter()
+        .filter(|d| !std::ptr::eq(**d, of))
+        .map(|d| (d.fr_hz - of.fr_hz).abs() / d.linewidth_hz().max(of.linewidth_hz()))
+        .min_by(f64::total_cmp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_make_the_flags() {
+        let lw = Detector::new(0, 1e9, 2e4, 1e5).linewidth_hz();
+        let at = |id, offset_lw: f64| Detector::new(id, 1e9 + offset_lw * lw, 2e4, 1e5);
+        let mut detectors = vec![
+            at(0, 0.0),
+            at(1, 0.5),
+            at(2, 3.7),
+            at(3, 15.0),
+            at(4, 60.0),
+            at(5, 61.0),
+        ];
+        detectors[5].dead = true;
+        let flags: Vec<_> = of(&detectors, 40.0, 0.0)
+            .iter()
+            .map(|t| (t.collided, t.crowded, t.isolated))
+            .collect();
+        assert_eq!(
+            flags,
+            [
+                (true, true, false),
+                (true, true, false),
+                (false, true, false),
+                (false, false, false),
+                (false, false, true),
+                (false, false, false),
+            ]
+        );
+    }
+
+    #[test]
+    fn nonlinearity_goes_with_the_power_of_the_tone() {
+        let d = Detector {
+            a_per_mw: 2e8,
+            ..Detector::new(0, 1e9, 2e4, 1e5)
+        };
+        let truth = of(&[d], 40.0, 0.0);
+        // Amplitude 0.002 at 1 dBm is -54.48 dBm, and 40 dB less at the detector.
+        let expected = 2e8 * 10f64.powf((1.0 - 1.5 - 40.0) / 10.0) * 0.002 * 0.002;
+        assert!((truth[0].a_per_amplitude2 * 4e-6 / expected - 1.0).abs() < 1e-12);
+    }
 }
