@@ -222,11 +222,7 @@ impl<'a> Cursor<'a> {
 
     /// The items of a list.
     pub fn items(&mut self) -> Result<Items<'_, 'a>, DecodeError> {
-        let remaining = match self.format {
-            Format::Json => json::open(self, Kind::Array)?,
-            Format::Cbor => cbor::open(self, Kind::Array)?,
-        };
-        self.descend()?;
+        let remaining = self.open_list()?;
         Ok(Items(Level::new(self, remaining)))
     }
 
@@ -281,6 +277,24 @@ impl<'a> Cursor<'a> {
             Ok(())
         } else {
             Err(self.fail(DecodeErrorKind::Trailing))
+        }
+    }
+
+    /// Enters a list whose items are then reached by [`Cursor::step`], where [`Items`] cannot be kept.
+    pub(crate) fn open_list(&mut self) -> Result<Remaining, DecodeError> {
+        let remaining = match self.format {
+            Format::Json => json::open(self, Kind::Array)?,
+            Format::Cbor => cbor::open(self, Kind::Array)?,
+        };
+        self.descend()?;
+        Ok(remaining)
+    }
+
+    /// Moves to the next item of a list or entry of a map and says whether there is one.
+    pub(crate) fn step(&mut self, remaining: &mut Remaining) -> Result<bool, DecodeError> {
+        match self.format {
+            Format::Json => json::step(self, remaining),
+            Format::Cbor => cbor::step(self, remaining),
         }
     }
 
@@ -410,10 +424,7 @@ impl<'c, 'a> Level<'c, 'a> {
         if self.cursor.at == self.untouched {
             self.cursor.skip()?;
         }
-        let more = match self.cursor.format {
-            Format::Json => json::step(self.cursor, &mut self.remaining)?,
-            Format::Cbor => cbor::step(self.cursor, &mut self.remaining)?,
-        };
+        let more = self.cursor.step(&mut self.remaining)?;
         if !more {
             self.remaining = Remaining::Done;
             self.cursor.depth -= 1;

@@ -1,0 +1,282 @@
+//! The client's reading of descriptions, in either form.
+
+use super::cursor::{Cursor, Kind};
+use super::error::DecodeError;
+use super::interface::ParamKind;
+use super::value::Value;
+
+/// What an object says that it has.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Description {
+    /// What it is.
+    pub doc: Option<String>,
+    /// Its methods.
+    pub methods: Vec<MethodInfo>,
+    /// Its properties and, unless only names were given, their values.
+    pub properties: Vec<(String, Option<Value>)>,
+    /// The objects inside it.
+    pub objects: Vec<(String, Description)>,
+    /// The keys of a container's items, or their number.
+    pub keys: Option<Value>,
+    /// The descriptions of a container's items: one each, or one for all alike.
+    pub values: Vec<Description>,
+    /// Whether methods or properties were given as names alone. Each is then to be asked for by itself,
+    /// as a property.
+    pub names_only: bool,
+}
+
+/// What is known of a method.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct MethodInfo {
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    pub doc: Option<String>,
+    /// Its parameters, without `self`, where a signature is known.
+    pub params: Option<Vec<ParamInfo>>,
+}
+
+/// What is known of a parameter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ParamInfo {
+    /// Its name.
+    pub name: String,
+    /// How an argument reaches it.
+    pub kind: ParamKind,
+    /// Its default: a value, or the text of it where the signature is a text. None if it must be given.
+    pub default: Option<Value>,
+}
+
+impl Description {
+    /// Reads the answer to a request for a description. Unknown keys are passed over.
+    pub fn read(cursor: &mut Cursor<'_>) -> Result<Description, DecodeError> {
+        let mut description = Description::default();
+        let mut entries = cursor.entries()?;
+        while let Some((key, value)) = entries.next()? {
+            if value.kind()? == Kind::Null {
+                continue;
+            }
+            match &*key {
+                "__doc__" => description.doc = text(value)?,
+                "methods" => description.read_methods(value)?,
+                "properties" => description.read_properties(value)?,
+                "objects" => {
+                    let mut objects = value.entries()?;
+                    while let Some((name, object)) = objects.next()? {
+                        let object = Description::read(object)?;
+                        description.objects.push((name.into_owned(), object));
+                    }
+                }
+                "keys" => description.keys = Some(value.value()?),
+                "values" if value.kind()? == Kind::Map => {
+                    description.values.push(Description::read(value)?);
+                }
+                "values" => {
+                    let mut values = value.items()?;
+                    while let Some(value) = values.next()? {
+                        description.values.push(Description::read(value)?);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(description)
+    }
+
+    fn read_methods(&mut self, cursor: &mut Cursor<'_>) -> Result<(), DecodeError> {
+        if cursor.kind()? == Kind::Map {
+            let mut methods = cursor.entries()?;
+            while let Some((name, method)) = methods.next()? {
+                self.methods.push(MethodInfo::read(&name, method)?);
+            }
+            return Ok(());
+        }
+        self.names_only = true;
+        let mut names = cursor.items()?;
+        while let Some(name) = names.next()? {
+            let name = name.str()?.into_owned();
+            self.methods.push(MethodInfo {
+                name,
+                ..MethodInfo::default()
+            });
+        }
+        Ok(())
+    }
+
+    fn read_properties(&mut self, cursor: &mut Cursor<'_>) -> Result<(), DecodeError> {
+        if cursor.kind()? == Kind::Map {
+            let mut properties = cursor.entries()?;
+            while let Some((name, value)) = properties.next()? {
+                self.properties
+                    .push((name.into_owned(), Some(value.value()?)));
+            }
+            return Ok(());
+        }
+        self.names_only = true;
+        let mut names = cursor.items()?;
+        while let Some(name) = names.next()? {
+            self.properties.push((name.str()?.into_owned(), None));
+        }
+        Ok(())
+    }
+
+    /// The method of a name.
+    pub fn method(&self, name: &str) -> Option<&MethodInfo> {
+        self.methods.iter().find(|method| method.name == name)
+    }
+
+    /// The value of a property, if it is known.
+    pub fn property(&self, name: &str) -> Option<&Value> {
+        self.properties
+            .iter()
+            .find(|(own, _)| own == name)?
+            .1
+            .as_ref()
+    }
+
+    /// Whether there is a method or property of a name.
+    pub fn has(&self, name: &str) -> bool {
+        self.method(name).is_some() || self.properties.iter().any(|(own, _)| own == name)
+    }
+}
+
+impl MethodInfo {
+    /// Reads the description of a method, whose signature may be a map or a text.
+    pub fn read(name: &str, cursor: &mut Cursor<'_>) -> Result<MethodInfo, DecodeError> {
+        let mut method = MethodInfo {
+            name: name.to_owned(),
+            ..MethodInfo::default()
+        };
+        if cursor.kind()? != Kind::Map {
+            cursor.skip()?;
+            return Ok(method);
+        }
+        let mut entries = cursor.entries()?;
+        while let Some((key, value)) = entries.next()? {
+            match (&*key, value.kind()?) {
+                ("__doc__", Kind::Str) => method.doc = text(value)?,
+                ("__signature__", Kind::Str) => method.params = Some(read_signature(&value.str()?)),
+                ("__signature__", Kind::Map) => {
+                    let mut entries = value.entries()?;
+                    while let Some((key, value)) = entries.next()? {
+                        if key == "parameters" {
+                            method.params = Some(read_params(value)?);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(method)
+    }
+}
+
+fn text(cursor: &mut Cursor<'_>) -> Result<Option<String>, DecodeError> {
+    Ok(Some(cursor.str()?.into_owned()))
+}
+
+fn read_params(cursor: &mut Cursor<'_>) -> Result<Vec<ParamInfo>, DecodeError> {
+    let mut params = Vec::new();
+    let mut items = cursor.items()?;
+    while let Some(item) = items.next()? {
+        let mut param = ParamInfo {
+            name: String::new(),
+            kind: ParamKind::Either,
+            default: None,
+        };
+        let mut entries = item.entries()?;
+        while let Some((key, value)) = entries.next()? {
+            match &*key {
+                "name" => param.name = value.str()?.into_owned(),
+                "kind" => param.kind = kind(value.i64()?),
+                "default" => param.default = Some(value.value()?),
+                _ => {}
+            }
+        }
+        // The first parameter is the object itself.
+        let is_self = params.is_empty() && param.name == "self";
+        if !is_self {
+            params.push(param);
+        }
+    }
+    Ok(params)
+}
+
+fn kind(number: i64) -> ParamKind {
+    match number {
+        0 => ParamKind::Positional,
+        2 => ParamKind::MorePositional,
+        3 => ParamKind::Keyword,
+        4 => ParamKind::MoreKeyword,
+        _ => ParamKind::Either,
+    }
+}
+
+/// Reads a signature as Python writes it: `(a, b: int = None, *args, c=1) -> float`.
+fn read_signature(text: &str) -> Vec<ParamInfo> {
+    let mut params: Vec<ParamInfo> = Vec::new();
+    let mut named_only = false;
+    for part in top_level_parts(text) {
+        let (stars, kind) = match part.as_bytes() {
+            [b'*', b'*', ..] => (2, ParamKind::MoreKeyword),
+            [b'*', ..] => (1, ParamKind::MorePositional),
+            _ => (
+                0,
+                if named_only {
+                    ParamKind::Keyword
+                } else {
+                    ParamKind::Either
+                },
+            ),
+        };
+        named_only |= stars == 1;
+        if part == "/" {
+            params
+                .iter_mut()
+                .for_each(|param| param.kind = ParamKind::Positional);
+            continue;
+        }
+        let (declared, default) = match part[stars..].split_once('=') {
+            Some((declared, default)) => (declared, Some(Value::Str(default.trim().to_owned()))),
+            None => (&part[stars..], None),
+        };
+        let name = declared.split(':').next().unwrap_or_default().trim();
+        if !name.is_empty() && !(params.is_empty() && name == "self") {
+            params.push(ParamInfo {
+                name: name.to_owned(),
+                kind,
+                default,
+            });
+        }
+    }
+    params
+}
+
+/// The parts between the outermost brackets, split at the commas that lie in no others.
+fn top_level_parts(text: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let (mut depth, mut start, mut quote) = (0_usize, 0, None);
+    for (i, c) in text.char_indices() {
+        match c {
+            _ if quote.is_some() => quote = quote.filter(|open| *open != c),
+            '\'' | '"' => quote = Some(c),
+            '(' | '[' | '{' => {
+                depth += 1;
+                if depth == 1 {
+                    start = i + 1;
+                }
+            }
+            ',' | ')' | ']' | '}' if depth == 1 => {
+                parts.push(text[start..i].trim());
+                start = i + 1;
+                if c != ',' {
+                    break;
+                }
+            }
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    parts.retain(|part| !part.is_empty());
+    parts
+}

@@ -1,0 +1,319 @@
+//! The methods and properties of a served object as data, and the descriptions that come from it.
+
+use super::emit::{Encode, Map, Slot};
+
+/// What an object offers.
+///
+/// ```
+/// use twotone_wire::tuber::{Interface, Method, Param, Property};
+///
+/// static BOARD: Interface = Interface {
+///     name: "Dfmux",
+///     doc: "A readout board.",
+///     methods: &[Method {
+///         name: "set_frequency",
+///         doc: "Sets a tone's frequency relative to the NCO, in Hz.",
+///         params: &[Param::required("frequency"), Param::required("channel"), Param::null("module")],
+///     }],
+///     properties: &[Property::members("UNITS", &[("HZ", "hz"), ("DBM", "dbm")])],
+/// };
+/// assert_eq!(BOARD.method("set_frequency").unwrap().signature(), "(frequency, channel, module=None)");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Interface {
+    /// The name under which the object is found.
+    pub name: &'static str,
+    /// What it is. Empty for no text.
+    pub doc: &'static str,
+    /// Its methods, in the order in which they are described.
+    pub methods: &'static [Method],
+    /// Its properties, in the order in which they are described.
+    pub properties: &'static [Property],
+}
+
+/// One method.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Method {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does. Empty for no text.
+    pub doc: &'static str,
+    /// Its parameters, without `self`: at most [`Method::MAX_PARAMS`], the rest is never bound.
+    pub params: &'static [Param],
+}
+
+/// One parameter of a method.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Param {
+    /// Its name.
+    pub name: &'static str,
+    /// How an argument reaches it.
+    pub kind: ParamKind,
+    /// What it is where no argument is given, if it may be left out.
+    pub default: Option<Constant>,
+}
+
+/// How an argument reaches a parameter. The numbers are those of a description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParamKind {
+    /// By its place alone.
+    Positional = 0,
+    /// By its place or by its name.
+    Either = 1,
+    /// All further positional arguments (`*args`).
+    MorePositional = 2,
+    /// By its name alone.
+    Keyword = 3,
+    /// All further named arguments (`**kwargs`).
+    MoreKeyword = 4,
+}
+
+/// The default of a parameter.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Constant {
+    /// Nothing.
+    Null,
+    /// A truth value.
+    Bool(bool),
+    /// An integer.
+    Int(i64),
+    /// A float.
+    Float(f64),
+    /// A text.
+    Str(&'static str),
+}
+
+/// One property.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Property {
+    /// Its name.
+    pub name: &'static str,
+    /// Its value.
+    pub value: PropertyValue,
+}
+
+/// The value of a property.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum PropertyValue {
+    /// A constant.
+    Constant(Constant),
+    /// An enumeration: names and the texts that stand for them in calls.
+    Members(&'static [(&'static str, &'static str)]),
+    /// Whatever the object answers when it is asked.
+    Asked,
+}
+
+/// The form of a description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DescribeForm {
+    /// Methods with their parameters and properties with their values, all at once.
+    #[default]
+    Full,
+    /// Names alone, as servers up to 0.15 answer: a client then asks for each by itself, and a method
+    /// gives its signature as a text.
+    Names,
+}
+
+impl Param {
+    /// A parameter that must be given.
+    pub const fn required(name: &'static str) -> Param {
+        Param {
+            name,
+            kind: ParamKind::Either,
+            default: None,
+        }
+    }
+
+    /// A parameter that may be left out.
+    pub const fn optional(name: &'static str, default: Constant) -> Param {
+        Param {
+            name,
+            kind: ParamKind::Either,
+            default: Some(default),
+        }
+    }
+
+    /// A parameter that is null where it is left out.
+    pub const fn null(name: &'static str) -> Param {
+        Param::optional(name, Constant::Null)
+    }
+
+    /// The same parameter, to be given by its name alone.
+    pub const fn keyword(self) -> Param {
+        Param {
+            kind: ParamKind::Keyword,
+            ..self
+        }
+    }
+}
+
+impl Property {
+    /// An enumeration.
+    pub const fn members(
+        name: &'static str,
+        members: &'static [(&'static str, &'static str)],
+    ) -> Property {
+        Property {
+            name,
+            value: PropertyValue::Members(members),
+        }
+    }
+
+    /// A property whose value the object is asked for.
+    pub const fn asked(name: &'static str) -> Property {
+        Property {
+            name,
+            value: PropertyValue::Asked,
+        }
+    }
+}
+
+impl Interface {
+    /// The method of a name.
+    pub fn method(&self, name: &str) -> Option<&'static Method> {
+        self.methods.iter().find(|method| method.name == name)
+    }
+
+    /// The property of a name.
+    pub fn property(&self, name: &str) -> Option<&'static Property> {
+        self.properties
+            .iter()
+            .find(|property| property.name == name)
+    }
+
+    /// Writes the names of methods and properties.
+    pub(super) fn describe_names(&self, slot: Slot<'_>) {
+        let mut map = slot.map();
+        map.entry("__doc__", &doc(self.doc));
+        let mut names = map.key("methods").seq();
+        self.methods
+            .iter()
+            .for_each(|method| names.item().str(method.name));
+        drop(names);
+        let mut names = map.key("properties").seq();
+        self.properties
+            .iter()
+            .for_each(|property| names.item().str(property.name));
+    }
+
+    /// Writes all but the properties and the end of a full description.
+    pub(super) fn describe_methods(&self, map: &mut Map<'_>) {
+        map.entry("__doc__", &doc(self.doc));
+        let mut methods = map.key("methods").map();
+        for method in self.methods {
+            method.describe(methods.key(method.name), DescribeForm::Full);
+        }
+    }
+}
+
+/// An empty text stands for none.
+fn doc(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+impl Method {
+    /// The most parameters that are bound.
+    pub const MAX_PARAMS: usize = 16;
+
+    /// The signature as Python writes it, without `self`.
+    pub fn signature(&self) -> String {
+        let mut text = String::from("(");
+        let mut keywords = false;
+        for (i, param) in self.params.iter().enumerate() {
+            if i > 0 {
+                text.push_str(", ");
+            }
+            let star = match param.kind {
+                ParamKind::MorePositional => "*",
+                ParamKind::MoreKeyword => "**",
+                ParamKind::Keyword if !keywords => "*, ",
+                _ => "",
+            };
+            keywords |= matches!(param.kind, ParamKind::Keyword | ParamKind::MorePositional);
+            text.push_str(star);
+            text.push_str(param.name);
+            if let Some(default) = param.default {
+                text.push('=');
+                text.push_str(&default.python());
+            }
+            let last_positional = param.kind == ParamKind::Positional
+                && self
+                    .params
+                    .get(i + 1)
+                    .is_none_or(|next| next.kind != ParamKind::Positional);
+            if last_positional {
+                text.push_str(", /");
+            }
+        }
+        text.push(')');
+        text
+    }
+
+    /// Writes a description of the method.
+    pub(super) fn describe(&self, slot: Slot<'_>, form: DescribeForm) {
+        let mut map = slot.map();
+        if form == DescribeForm::Names {
+            map.entry("__name__", self.name)
+                .entry("__doc__", &doc(self.doc));
+            map.entry("__signature__", &self.signature());
+            return;
+        }
+        map.entry("__doc__", &doc(self.doc));
+        let mut signature = map.key("__signature__").map();
+        let mut params = signature.key("parameters").seq();
+        params
+            .item()
+            .map()
+            .entry("name", "self")
+            .entry("kind", &1_u64);
+        for param in self.params {
+            let mut map = params.item().map();
+            map.entry("name", param.name)
+                .entry("kind", &(param.kind as u64));
+            if let Some(default) = param.default {
+                map.entry("default", &default);
+            }
+        }
+    }
+}
+
+impl Constant {
+    fn python(&self) -> String {
+        match self {
+            Constant::Null => String::from("None"),
+            Constant::Bool(true) => String::from("True"),
+            Constant::Bool(false) => String::from("False"),
+            Constant::Int(value) => value.to_string(),
+            Constant::Float(value) => zmij::Buffer::new().format(*value).to_owned(),
+            Constant::Str(text) => format!("'{}'", text.escape_default()),
+        }
+    }
+}
+
+impl Encode for Constant {
+    fn encode(&self, slot: Slot<'_>) {
+        match self {
+            Constant::Null => slot.null(),
+            Constant::Bool(value) => slot.bool(*value),
+            Constant::Int(value) => slot.i64(*value),
+            Constant::Float(value) => slot.f64(*value),
+            Constant::Str(text) => slot.str(text),
+        }
+    }
+}
+
+impl Encode for PropertyValue {
+    /// Writes the value; null where it is to be asked for.
+    fn encode(&self, slot: Slot<'_>) {
+        match self {
+            PropertyValue::Constant(value) => value.encode(slot),
+            PropertyValue::Members(members) => {
+                let mut map = slot.map();
+                for (name, text) in *members {
+                    map.entry(name, *text);
+                }
+            }
+            PropertyValue::Asked => slot.null(),
+        }
+    }
+}

@@ -1,0 +1,626 @@
+//! The server's half: a request's headers and body in, an answer's body out.
+
+use super::answer::NOT_RUN;
+use super::args::Args;
+use super::cursor::{Cursor, Kind, Remaining};
+use super::emit::{ARRAY, Encode, MAP, Slot, put_head, put_null, put_str};
+use super::error::{DecodeError, DecodeErrorKind, Limits};
+use super::fault::Fault;
+use super::format::{Format, Negotiated, Options, negotiate};
+use super::interface::{DescribeForm, Interface, Method, PropertyValue};
+use bytes::BytesMut;
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// Objects that can be served. [`Service`] is the usual way to have this: whatever implements that
+/// serves one object.
+///
+/// Objects are named as their request names them. A path to an object inside another is given as one
+/// text, `Board.mods[0]` or `Board.named["a"]`.
+pub trait Dispatch {
+    /// The names of the objects, in the order in which they are listed.
+    fn objects(&self) -> Vec<String>;
+
+    /// Describes an object: with all it has if `resolve` is set, by names alone otherwise.
+    fn describe(&mut self, object: &str, resolve: bool, slot: Slot<'_>) -> Result<(), Fault>;
+
+    /// Gives the value of a property, or the description of a method or of an object inside this one.
+    fn property(&mut self, object: &str, property: &str, slot: Slot<'_>) -> Result<(), Fault>;
+
+    /// Calls a method.
+    fn call(&mut self, call: &Invocation<'_>, reply: Reply<'_>) -> Result<(), Fault>;
+}
+
+/// One served object whose methods and properties are declared as data.
+///
+/// Names, arguments and descriptions are dealt with before any of this is called.
+pub trait Service {
+    /// What the object offers.
+    fn interface(&self) -> &'static Interface;
+
+    /// In which form the object describes itself.
+    fn describe_form(&self) -> DescribeForm {
+        DescribeForm::Full
+    }
+
+    /// Calls a method. What is written before a fault is returned is dropped.
+    fn call(
+        &mut self,
+        method: &'static Method,
+        args: &Args<'_>,
+        reply: Reply<'_>,
+    ) -> Result<(), Fault>;
+
+    /// Gives the value of a property that is declared as [`PropertyValue::Asked`].
+    fn property(&mut self, name: &str, _slot: Slot<'_>) -> Result<(), Fault> {
+        Err(Fault::no_attribute(self.interface().name, name))
+    }
+}
+
+/// A call of a method, as it came.
+#[derive(Debug, Clone, Copy)]
+pub struct Invocation<'a> {
+    /// The object.
+    pub object: &'a str,
+    /// The method.
+    pub method: &'a str,
+    /// The list of positional arguments, if there is one.
+    pub args: Option<Cursor<'a>>,
+    /// The map of named arguments, if there is one.
+    pub kwargs: Option<Cursor<'a>>,
+}
+
+/// Where a call's result goes: exactly one value, null if none is written.
+#[derive(Debug)]
+pub struct Reply<'w> {
+    slot: Slot<'w>,
+    warnings: &'w mut Vec<String>,
+}
+
+impl<'w> Reply<'w> {
+    /// Adds a warning, which goes with the result or the fault.
+    pub fn warn(&mut self, text: impl Into<String>) {
+        self.warnings.push(text.into());
+    }
+
+    /// Answers a value.
+    pub fn send(self, value: &(impl Encode + ?Sized)) {
+        self.slot.write(value);
+    }
+
+    /// The place where a value is to be built.
+    pub fn slot(self) -> Slot<'w> {
+        self.slot
+    }
+}
+
+/// The headers of a request, as far as they matter. An absent one is none.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Head<'a> {
+    /// `Content-Type`.
+    pub content_type: Option<&'a str>,
+    /// `Accept`.
+    pub accept: Option<&'a str>,
+    /// `X-Tuber-Options`.
+    pub options: Option<&'a str>,
+}
+
+/// Answers requests. It keeps nothing between requests but memory, so that a batch takes none.
+#[derive(Debug)]
+pub struct Server {
+    limits: Limits,
+    /// The object of the current request, in its one-text form.
+    object: String,
+    warnings: Vec<String>,
+}
+
+impl Default for Server {
+    fn default() -> Server {
+        Server::new(Limits::REQUEST)
+    }
+}
+
+impl Server {
+    /// A server that accepts requests within limits.
+    pub fn new(limits: Limits) -> Server {
+        Server {
+            limits,
+            object: String::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Answers a request whole: appends the answer's body to `out` and gives its format.
+    ///
+    /// There is always an answer, and its HTTP status is always 200: a request that cannot be read is
+    /// answered by an error.
+    pub fn serve(
+        &mut self,
+        head: &Head<'_>,
+        body: &[u8],
+        target: &mut impl Dispatch,
+        out: &mut BytesMut,
+    ) -> Format {
+        let mut exchange = self.open(head, body, out);
+        while exchange.step(target, out) {}
+        exchange.close(out)
+    }
+
+    /// Begins to answer a request that is to be run step by step: [`Exchange::step`] until it says
+    /// false, then [`Exchange::close`]. Nothing is run before the whole body has been read as well
+    /// formed.
+    pub fn open<'s, 'b>(
+        &'s mut self,
+        head: &Head<'_>,
+        body: &'b [u8],
+        out: &mut BytesMut,
+    ) -> Exchange<'s, 'b> {
+        let refused = Exchange {
+            server: self,
+            format: Format::Json,
+            cursor: Cursor {
+                bytes: &[],
+                at: 0,
+                format: Format::Json,
+                depth: 0,
+                max_depth: 0,
+            },
+            left: Left::Nothing,
+            continue_on_error: Options::parse(head.options).continue_on_error,
+            failed: false,
+            answered: 0,
+            batch: false,
+            start: out.len(),
+        };
+        let formats = match negotiate(head.content_type, head.accept) {
+            Ok(formats) => formats,
+            Err(refusal) => {
+                put_error(refusal.answer, out, &refusal.message);
+                return Exchange {
+                    format: refusal.answer,
+                    ..refused
+                };
+            }
+        };
+        match open_body(formats, body, &refused.server.limits) {
+            Ok((cursor, left)) => {
+                let batch = left != Left::Single;
+                if batch {
+                    match formats.answer {
+                        Format::Json => out.extend_from_slice(b"["),
+                        Format::Cbor => out.extend_from_slice(&[ARRAY | 26, 0, 0, 0, 0]),
+                    }
+                }
+                Exchange {
+                    format: formats.answer,
+                    cursor,
+                    left,
+                    ..refused
+                }
+            }
+            Err(message) => {
+                put_error(formats.answer, out, &message);
+                Exchange {
+                    format: formats.answer,
+                    ..refused
+                }
+            }
+        }
+    }
+}
+
+/// Checks that a body is well formed throughout and finds the requests in it.
+fn open_body<'b>(
+    formats: Negotiated,
+    body: &'b [u8],
+    limits: &Limits,
+) -> Result<(Cursor<'b>, Left), String> {
+    let read = || {
+        let start = Cursor::new(formats.request, body, limits)?;
+        let mut end = start;
+        end.skip()?;
+        end.end()?;
+        if formats.request == Format::Json && std::str::from_utf8(body).is_err() {
+            return Err(start.fail(DecodeErrorKind::Malformed("not UTF-8".into())));
+        }
+        let kind = start.kind()?;
+        Ok((start, kind))
+    };
+    let (mut cursor, kind) = read().map_err(|error| body_error(formats.request, body, &error))?;
+    match kind {
+        Kind::Map => Ok((cursor, Left::Single)),
+        Kind::Array => {
+            let remaining = cursor
+                .open_list()
+                .map_err(|error| format!("ValueError: {error}"))?;
+            Ok((cursor, Left::Batch(remaining)))
+        }
+        _ => Err(String::from("TypeError: Unexpected type in request")),
+    }
+}
+
+fn body_error(format: Format, body: &[u8], error: &DecodeError) -> String {
+    match format {
+        Format::Json => {
+            let before = &body[..error.at.min(body.len())];
+            let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+            let column = before
+                .iter()
+                .rev()
+                .take_while(|byte| **byte != b'\n')
+                .count()
+                + 1;
+            let what = &error.kind;
+            format!(
+                "JSONDecodeError: {what}: line {line} column {column} (char {})",
+                error.at
+            )
+        }
+        Format::Cbor => format!("CBORDecodeError: {error}"),
+    }
+}
+
+/// A request that is being answered.
+#[derive(Debug)]
+pub struct Exchange<'s, 'b> {
+    server: &'s mut Server,
+    format: Format,
+    cursor: Cursor<'b>,
+    left: Left,
+    continue_on_error: bool,
+    failed: bool,
+    answered: u32,
+    batch: bool,
+    /// Where the answer begins in its buffer.
+    start: usize,
+}
+
+/// What of a request has not been run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Left {
+    Nothing,
+    Single,
+    Batch(Remaining),
+}
+
+impl Exchange<'_, '_> {
+    /// The format of the answer.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Whether a request of it has failed so far.
+    pub fn failed(&self) -> bool {
+        self.failed
+    }
+
+    /// Runs the next request of the batch and appends its answer; says false, and does nothing, where
+    /// there is none left. `out` must hold what the steps before have appended.
+    ///
+    /// After a failure the rest is not run but answered by [`NOT_RUN`], each in a step of its own, unless
+    /// the request's options ask to go on.
+    pub fn step(&mut self, target: &mut impl Dispatch, out: &mut BytesMut) -> bool {
+        match &mut self.left {
+            Left::Nothing => return false,
+            Left::Single => {}
+            Left::Batch(remaining) => {
+                // The body has been read once, so that there is nothing to fail here.
+                if !self.cursor.step(remaining).unwrap_or(false) {
+                    self.left = Left::Nothing;
+                    return false;
+                }
+                if self.answered > 0 && self.format == Format::Json {
+                    out.extend_from_slice(b",");
+                }
+            }
+        }
+        self.answered += 1;
+        let start = self.cursor;
+        if self.cursor.skip().is_err() {
+            self.left = Left::Nothing;
+        }
+        if self.failed && !self.continue_on_error {
+            put_error(self.format, out, NOT_RUN);
+        } else {
+            self.failed |= self.server.answer(self.format, start, target, out).is_err();
+        }
+        if self.left == Left::Single {
+            self.left = Left::Nothing;
+        }
+        true
+    }
+
+    /// Ends the answer and gives its format.
+    pub fn close(self, out: &mut BytesMut) -> Format {
+        match self.format {
+            Format::Json if self.batch => out.extend_from_slice(b"]"),
+            Format::Cbor if self.batch => {
+                if let Some(count) = out.get_mut(self.start + 1..self.start + 5) {
+                    count.copy_from_slice(&self.answered.to_be_bytes());
+                }
+            }
+            _ => {}
+        }
+        self.format
+    }
+}
+
+/// A request that failed and whose error has been written.
+struct Failed;
+
+/// The parts of one request.
+#[derive(Default)]
+struct Parts<'a> {
+    object: Option<Cursor<'a>>,
+    method: Option<Cow<'a, str>>,
+    property: Option<Cow<'a, str>>,
+    args: Option<Cursor<'a>>,
+    kwargs: Option<Cursor<'a>>,
+    resolve: bool,
+}
+
+impl<'a> Parts<'a> {
+    fn read(mut cursor: Cursor<'a>) -> Result<Parts<'a>, Fault> {
+        let kind = cursor.kind()?;
+        if kind != Kind::Map {
+            let what = format_args!("a request must be a dict, not {}", kind.python_name());
+            return Err(Fault::type_error(what));
+        }
+        let mut parts = Parts::default();
+        let mut entries = cursor.entries()?;
+        while let Some((key, value)) = entries.next()? {
+            let is_null = value.kind()? == Kind::Null;
+            match &*key {
+                "args" => parts.args = Some(*value),
+                "kwargs" => parts.kwargs = Some(*value),
+                _ if is_null => {}
+                "object" => parts.object = Some(*value),
+                "method" => parts.method = Some(name(value, "method")?),
+                "property" => parts.property = Some(name(value, "property")?),
+                "resolve" => parts.resolve = value.bool()?,
+                _ => {}
+            }
+        }
+        // An empty name counts as none.
+        parts.property = parts.property.filter(|name| !name.is_empty());
+        Ok(parts)
+    }
+
+    /// The call that these parts make of a method.
+    fn call<'m>(&self, object: &'m str, method: &'m str) -> Result<Invocation<'m>, Fault>
+    where
+        'a: 'm,
+    {
+        let check = |cursor: Option<Cursor<'a>>, kind, what, python| match cursor {
+            Some(cursor) if cursor.kind()? != kind => Err(Fault::type_error(format_args!(
+                "Argument '{what}' for method {object}.{method} must be a {python}."
+            ))),
+            _ => Ok(()),
+        };
+        check(self.args, Kind::Array, "args", "list")?;
+        check(self.kwargs, Kind::Map, "kwargs", "dict")?;
+        Ok(Invocation {
+            object,
+            method,
+            args: self.args,
+            kwargs: self.kwargs,
+        })
+    }
+}
+
+fn name<'a>(value: &mut Cursor<'a>, what: &str) -> Result<Cow<'a, str>, Fault> {
+    match value.kind()? {
+        Kind::Str => Ok(value.str()?),
+        other => Err(Fault::type_error(format_args!(
+            "a {what}'s name must be str, not {}",
+            other.python_name()
+        ))),
+    }
+}
+
+impl Server {
+    /// Answers one request.
+    fn answer(
+        &mut self,
+        format: Format,
+        request: Cursor<'_>,
+        target: &mut impl Dispatch,
+        out: &mut BytesMut,
+    ) -> Result<(), Failed> {
+        let element = out.len();
+        self.warnings.clear();
+        match format {
+            Format::Json => out.extend_from_slice(b"{\"result\":"),
+            Format::Cbor => {
+                out.extend_from_slice(&[MAP | 1]);
+                put_str(format, out, "result");
+            }
+        }
+        let value = out.len();
+        let outcome = self.run(format, request, target, out);
+        if let Err(fault) = &outcome {
+            out.truncate(element);
+            put_open_error(format, out, fault.message());
+        } else if out.len() == value {
+            put_null(format, out);
+        }
+        if !self.warnings.is_empty() {
+            match format {
+                Format::Json => out.extend_from_slice(b",\"warnings\":"),
+                Format::Cbor => {
+                    out[element] = MAP | 2;
+                    put_str(format, out, "warnings");
+                }
+            }
+            let mut texts = Slot::new(format, out).seq();
+            for text in &self.warnings {
+                texts.item().str(text);
+            }
+        }
+        if format == Format::Json {
+            out.extend_from_slice(b"}");
+        }
+        outcome.map_err(|_| Failed)
+    }
+
+    fn run(
+        &mut self,
+        format: Format,
+        request: Cursor<'_>,
+        target: &mut impl Dispatch,
+        out: &mut BytesMut,
+    ) -> Result<(), Fault> {
+        let parts = Parts::read(request)?;
+        let slot = Slot::new(format, out);
+        match parts.object {
+            Some(object) => write_object(&mut self.object, object)?,
+            None if parts.method.is_some() || parts.property.is_some() => {
+                return Err(Fault::value(
+                    "a method or property was asked for without an object",
+                ));
+            }
+            None => return list_objects(target, parts.resolve, slot),
+        }
+        match (&parts.method, &parts.property) {
+            (Some(method), _) => {
+                let call = parts.call(&self.object, method)?;
+                target.call(
+                    &call,
+                    Reply {
+                        slot,
+                        warnings: &mut self.warnings,
+                    },
+                )
+            }
+            (None, Some(property)) => target.property(&self.object, property, slot),
+            (None, None) => target.describe(&self.object, parts.resolve, slot),
+        }
+    }
+}
+
+fn list_objects(target: &mut impl Dispatch, resolve: bool, slot: Slot<'_>) -> Result<(), Fault> {
+    let names = target.objects();
+    let mut map = slot.map();
+    if resolve {
+        let mut objects = map.key("objects").map();
+        for name in &names {
+            target.describe(name, true, objects.key(name))?;
+        }
+    } else {
+        let mut objects = map.key("objects").seq();
+        names.iter().for_each(|name| objects.item().str(name));
+    }
+    Ok(())
+}
+
+/// Puts an object's name or path into its one-text form.
+fn write_object(text: &mut String, mut object: Cursor<'_>) -> Result<(), Fault> {
+    text.clear();
+    if object.kind()? != Kind::Array {
+        text.push_str(&name(&mut object, "object")?);
+        return Ok(());
+    }
+    let mut steps = object.items()?;
+    while let Some(step) = steps.next()? {
+        if !text.is_empty() {
+            text.push('.');
+        }
+        if step.kind()? != Kind::Array {
+            text.push_str(&name(step, "object")?);
+            continue;
+        }
+        let mut parts = step.items()?;
+        if let Some(attribute) = parts.next()? {
+            text.push_str(&name(attribute, "object")?);
+        }
+        while let Some(index) = parts.next()? {
+            // Writing to a text does not fail.
+            let _ = match index.kind()? {
+                Kind::Number => write!(text, "[{}]", index.i64()?),
+                _ => write!(text, "[{:?}]", name(index, "item")?),
+            };
+        }
+    }
+    Ok(())
+}
+
+/// Writes `{"error":{"message":"..."}}`.
+fn put_error(format: Format, out: &mut BytesMut, message: &str) {
+    put_open_error(format, out, message);
+    if format == Format::Json {
+        out.extend_from_slice(b"}");
+    }
+}
+
+/// Writes the same without the end of the outer map, where there is one to write.
+fn put_open_error(format: Format, out: &mut BytesMut, message: &str) {
+    match format {
+        Format::Json => out.extend_from_slice(b"{\"error\":"),
+        Format::Cbor => {
+            put_head(out, MAP, 1);
+            put_str(format, out, "error");
+        }
+    }
+    Slot::new(format, out).map().entry("message", message);
+}
+
+impl<T: Service> Dispatch for T {
+    fn objects(&self) -> Vec<String> {
+        vec![self.interface().name.to_owned()]
+    }
+
+    fn describe(&mut self, object: &str, resolve: bool, slot: Slot<'_>) -> Result<(), Fault> {
+        let interface = named(self.interface(), object)?;
+        if !resolve || self.describe_form() == DescribeForm::Names {
+            interface.describe_names(slot);
+            return Ok(());
+        }
+        let mut map = slot.map();
+        interface.describe_methods(&mut map);
+        let mut properties = map.key("properties").map();
+        for property in interface.properties {
+            let slot = properties.key(property.name);
+            match &property.value {
+                PropertyValue::Asked => Service::property(self, property.name, slot)?,
+                value => slot.write(value),
+            }
+        }
+        drop(properties);
+        map.key("objects").map();
+        Ok(())
+    }
+
+    fn property(&mut self, object: &str, property: &str, slot: Slot<'_>) -> Result<(), Fault> {
+        let interface = named(self.interface(), object)?;
+        if let Some(method) = interface.method(property) {
+            method.describe(slot, self.describe_form());
+            return Ok(());
+        }
+        match interface.property(property).map(|property| &property.value) {
+            Some(PropertyValue::Asked) => Service::property(self, property, slot),
+            Some(value) => {
+                slot.write(value);
+                Ok(())
+            }
+            None => Err(Fault::no_attribute(object, property)),
+        }
+    }
+
+    fn call(&mut self, call: &Invocation<'_>, reply: Reply<'_>) -> Result<(), Fault> {
+        let interface = named(self.interface(), call.object)?;
+        let Some(method) = interface.method(call.method) else {
+            return Err(Fault::no_attribute(call.object, call.method));
+        };
+        let args = Args::bind(method, call)?;
+        Service::call(self, method, &args, reply)
+    }
+}
+
+/// The interface, if that is its name.
+fn named(interface: &'static Interface, object: &str) -> Result<&'static Interface, Fault> {
+    if interface.name == object {
+        Ok(interface)
+    } else {
+        Err(Fault::no_object(object))
+    }
+}
