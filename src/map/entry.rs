@@ -1,0 +1,218 @@
+//! What a map says of a board, a module and a detector.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use twotone_hal::{Dbm, Description, Error, Hertz, ModuleDescription, ModuleId};
+
+use super::{Address, BoardKind};
+
+/// The most power of a tone, at the board's output connector, where the map says nothing:
+/// enough to find detectors behind little attenuation, and too little to harm an amplifier.
+pub const CONSERVATIVE_MAX_TONE: Dbm = Dbm(-55.0);
+/// The most power of a module's tones together, at the board's output connector, where the map
+/// says nothing: 1024 tones of [`CONSERVATIVE_MAX_TONE`], and 0.9 dB.
+pub const CONSERVATIVE_MAX_TOTAL: Dbm = Dbm(-24.0);
+/// The power of a tone to begin with, at the board's output connector, where the map says
+/// nothing.
+pub const CONSERVATIVE_START_POWER: Dbm = Dbm(-65.0);
+/// The attenuation between the board's output connector and the detectors, in dB, where the map
+/// says nothing: none, so that the power at a detector is never taken for less than it is.
+pub const CONSERVATIVE_COLD_ATTENUATION_DB: f64 = 0.0;
+
+/// One board of the array.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BoardEntry {
+    /// Its name in results, errors and file names: 1 to 64 letters, digits, `-`, `_` and `.`, a
+    /// letter or a digit first. Unique in the map, also when case is ignored.
+    pub name: String,
+    /// Its kind.
+    pub kind: BoardKind,
+    /// Where it answers, if the map says so; [`BoardEntry::address`] has the answer always.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<Address>,
+    /// Its serial number, with leading zeros as printed on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// The serial number of its crate.
+    #[serde(rename = "crate", skip_serializing_if = "Option::is_none")]
+    pub crate_serial: Option<String>,
+    /// Its slot in the crate, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slot: Option<u8>,
+    /// The modules to use. Empty: all that the board describes, with conservative limits.
+    #[serde(rename = "module", skip_serializing_if = "Vec::is_empty")]
+    pub modules: Vec<ModuleEntry>,
+}
+
+impl BoardEntry {
+    /// A board at `address`, all its modules at conservative limits.
+    pub fn new(name: impl Into<String>, kind: BoardKind, address: Address) -> Self {
+        Self {
+            name: name.into(),
+            kind,
+            address: Some(address),
+            serial: None,
+            crate_serial: None,
+            slot: None,
+            modules: Vec::new(),
+        }
+    }
+
+    /// Where the board answers: as the map says, or the name that its kind derives from crate
+    /// and slot, or from the serial number.
+    pub fn address(&self) -> Address {
+        self.address.clone().unwrap_or_else(|| {
+            // A map with none of the three is refused, so the name stands in only for entries
+            // that a program has made and not yet put into a map.
+            let host = self.kind.host(self).unwrap_or_else(|| self.name.clone());
+            Address::of(host, self.kind.default_port())
+        })
+    }
+
+    /// What the map says of `module`: conservative limits where it lists no modules of this
+    /// board, `None` where it lists others only.
+    pub fn module(&self, module: ModuleId) -> Option<ModuleEntry> {
+        if self.modules.is_empty() {
+            return Some(ModuleEntry::conservative(module));
+        }
+        self.modules
+            .iter()
+            .find(|entry| entry.module == module)
+            .cloned()
+    }
+
+    /// The modules to use of a board that describes itself so: those that the map lists, or all
+    /// of them at conservative limits.
+    ///
+    /// # Errors
+    /// [`twotone_hal::ErrorKind::InvalidArgument`] where the map lists a module that the board
+    /// does not have.
+    pub fn modules_of(&self, description: &Description) -> Result<Vec<ModuleEntry>, Error> {
+        if self.modules.is_empty() {
+            let all = description.modules.iter();
+            return Ok(all
+                .map(|found| ModuleEntry::conservative(found.module))
+                .collect());
+        }
+        for entry in &self.modules {
+            description
+                .module(entry.module)
+                .map_err(|error| error.during("compare with the map").on(&self.name))?;
+        }
+        Ok(self.modules.clone())
+    }
+}
+
+/// One module of a board: what hangs on it, and what it may put out. **All powers are at the
+/// board's output connector.**
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ModuleEntry {
+    /// Its number, from 1.
+    #[serde(rename = "number")]
+    pub module: ModuleId,
+    /// The feedline on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub feedline: Option<String>,
+    /// The wafer on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wafer: Option<String>,
+    /// The lowest frequency of a tone. `None`: as low as the board goes.
+    #[serde(rename = "f_min_hz", skip_serializing_if = "Option::is_none")]
+    pub f_min: Option<Hertz>,
+    /// The highest frequency of a tone. `None`: as high as the board goes.
+    #[serde(rename = "f_max_hz", skip_serializing_if = "Option::is_none")]
+    pub f_max: Option<Hertz>,
+    /// Attenuation between the board's output connector and the detectors, in dB, 0 to 200.
+    pub cold_attenuation_db: f64,
+    /// The most power that one tone may have.
+    #[serde(rename = "max_tone_dbm")]
+    pub max_tone: Dbm,
+    /// The most power that all tones together may have.
+    #[serde(rename = "max_total_dbm")]
+    pub max_total: Dbm,
+    /// The power of a tone to begin with.
+    #[serde(rename = "start_power_dbm")]
+    pub start_power: Dbm,
+    /// What a run leaves behind on this module when it ends early.
+    pub safe_state: SafeState,
+}
+
+impl ModuleEntry {
+    /// A module of which nothing is known: little power, no attenuation to count on, off when
+    /// a run ends early.
+    pub fn conservative(module: ModuleId) -> Self {
+        Self {
+            module,
+            feedline: None,
+            wafer: None,
+            f_min: None,
+            f_max: None,
+            cold_attenuation_db: CONSERVATIVE_COLD_ATTENUATION_DB,
+            max_tone: CONSERVATIVE_MAX_TONE,
+            max_total: CONSERVATIVE_MAX_TOTAL,
+            start_power: CONSERVATIVE_START_POWER,
+            safe_state: SafeState::Off,
+        }
+    }
+
+    /// The lowest and the highest frequency that a tone may have on a module that describes
+    /// itself so: the map's range, as far as the board reaches. The second is below the first
+    /// where map and board have nothing in common.
+    pub fn band(&self, described: &ModuleDescription) -> (Hertz, Hertz) {
+        let lowest = (described.nco_min - described.max_offset).0.max(0.0);
+        let highest = (described.nco_max + described.max_offset).0;
+        (
+            Hertz(self.f_min.map_or(lowest, |f| f.0.max(lowest))),
+            Hertz(self.f_max.map_or(highest, |f| f.0.min(highest))),
+        )
+    }
+
+    /// The power at the detectors of a tone of `power` at the board's output connector.
+    pub fn at_detectors(&self, power: Dbm) -> Dbm {
+        Dbm(power.0 - self.cold_attenuation_db)
+    }
+}
+
+/// What a run that ends early leaves behind on a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SafeState {
+    /// Every tone off.
+    #[default]
+    Off,
+    /// The tones as they were before the run.
+    Previous,
+    /// The tones as they are at that moment.
+    Hold,
+}
+
+impl SafeState {
+    /// Every state, with its name in the map.
+    pub const ALL: [(&'static str, Self); 3] = [
+        ("off", Self::Off),
+        ("previous", Self::Previous),
+        ("hold", Self::Hold),
+    ];
+}
+
+impl fmt::Display for SafeState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = Self::ALL.iter().find(|(_, state)| state == self);
+        f.write_str(named.map_or("", |(name, _)| name))
+    }
+}
+
+/// A detector with an id that outlives cooldowns and tunes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DetectorEntry {
+    /// Its id, unique in the map.
+    pub id: String,
+    /// The board that reads it.
+    pub board: String,
+    /// The module that reads it.
+    pub module: ModuleId,
+    /// Where its resonance is expected.
+    #[serde(rename = "f_hz")]
+    pub expected: Hertz,
+}

@@ -1,0 +1,94 @@
+//! What is wrong with a file that a person wrote.
+
+use std::fmt;
+use std::io;
+
+use super::Place;
+
+/// Everything that is wrong with a file. Shown one problem a line, as
+/// `` farm.toml:12:3: unknown key `adress` in [[board]]; did you mean `address`? ``
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MapError {
+    file: String,
+    problems: Vec<Problem>,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where, unless it is the file as a whole.
+    pub place: Option<Place>,
+    /// What is wrong.
+    pub message: String,
+    /// The key or value that was probably meant.
+    pub suggestion: Option<String>,
+}
+
+impl MapError {
+    pub(super) fn new(file: &str, mut problems: Vec<Problem>) -> Self {
+        problems.sort_by_key(|problem| problem.place);
+        Self {
+            file: file.to_owned(),
+            problems,
+        }
+    }
+
+    pub(super) fn whole(file: &str, message: impl Into<String>) -> Self {
+        Self::new(
+            file,
+            vec![Problem {
+                place: None,
+                message: message.into(),
+                suggestion: None,
+            }],
+        )
+    }
+
+    pub(super) fn unreadable(file: &str, error: &io::Error) -> Self {
+        Self::whole(file, format!("cannot be read: {error}"))
+    }
+
+    /// The file, as it was named.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Everything that is wrong, in the order of the file. Never empty.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.suggestion {
+            Some(suggestion) => write!(f, "; did you mean `{suggestion}`?"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for MapError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{}:", self.file)?;
+            if let Some(place) = problem.place {
+                write!(f, "{}:{}:", place.line, place.column)?;
+            }
+            write!(f, " {problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for MapError {}
+
+impl From<MapError> for twotone_hal::Error {
+    fn from(error: MapError) -> Self {
+        Self::new(twotone_hal::ErrorKind::InvalidArgument, error.to_string())
+    }
+}

@@ -1,0 +1,166 @@
+//! The hardware map: which boards there are, where they answer, what hangs on their modules and
+//! how much power each may put out. A TOML file, described in `docs/hardware-map.md`.
+//!
+//! **All powers are at the board's output connector**, before the cold attenuation.
+//!
+//! ```
+//! use twotone::map::HardwareMap;
+//! let text = r#"
+//! [[board]]
+//! name = "b0042"
+//! kind = "crs"
+//! serial = "0042"
+//!
+//! [[board.module]]
+//! number = 1
+//! feedline = "w3-f1"
+//! f_min_hz = 4.0e9
+//! f_max_hz = 4.5e9
+//! "#;
+//! let map = HardwareMap::parse(text, "lab.toml").unwrap();
+//! assert_eq!(map.boards()[0].address().to_string(), "rfmux0042.local:80");
+//!
+//! let error = HardwareMap::parse(&text.replace("serial", "serail"), "lab.toml").unwrap_err();
+//! assert!(error.to_string().starts_with(
+//!     "lab.toml:5:1: unknown key `serail` in [[board]]; did you mean `serial`?"
+//! ));
+//! ```
+
+mod address;
+mod check;
+mod entry;
+mod error;
+mod kind;
+mod params;
+mod place;
+mod read;
+mod section;
+mod suggest;
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::path::Path;
+
+use serde::Serialize;
+use twotone_hal::ModuleId;
+
+pub use address::Address;
+pub use entry::{
+    BoardEntry, CONSERVATIVE_COLD_ATTENUATION_DB, CONSERVATIVE_MAX_TONE, CONSERVATIVE_MAX_TOTAL,
+    CONSERVATIVE_START_POWER, DetectorEntry, ModuleEntry, SafeState,
+};
+pub use error::{MapError, Problem};
+pub use kind::BoardKind;
+pub use params::{load_params, parse_params};
+pub use place::Place;
+
+/// Every board of an array, checked: names, addresses and serial numbers are unique, powers and
+/// frequencies are in range, and every detector is on a module that is there.
+#[derive(Debug, Clone)]
+pub struct HardwareMap {
+    boards: Vec<BoardEntry>,
+    detectors: Vec<DetectorEntry>,
+    file: String,
+    text: String,
+}
+
+impl HardwareMap {
+    /// Reads the map in the file at `path`. No board is touched.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or as [`HardwareMap::parse`].
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, MapError> {
+        let path = path.as_ref();
+        let file = path.display().to_string();
+        let text = fs::read_to_string(path).map_err(|error| MapError::unreadable(&file, &error))?;
+        Self::parse(&text, &file)
+    }
+
+    /// Reads the map in `text`; errors call it `file_name`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the map, each with its line and column.
+    pub fn parse(text: &str, file_name: &str) -> Result<Self, MapError> {
+        let (boards, detectors) = read::map(text, file_name)?;
+        Ok(Self {
+            boards,
+            detectors,
+            file: file_name.to_owned(),
+            text: text.to_owned(),
+        })
+    }
+
+    /// The map of these boards and detectors, for programs that write maps.
+    ///
+    /// # Errors
+    /// As [`HardwareMap::parse`], with places in the text that [`HardwareMap::to_toml`] gives.
+    pub fn new(boards: Vec<BoardEntry>, detectors: Vec<DetectorEntry>) -> Result<Self, MapError> {
+        Self::parse(&write(&boards, &detectors)?, "new map")
+    }
+
+    /// The boards, in the order of the map.
+    pub fn boards(&self) -> &[BoardEntry] {
+        &self.boards
+    }
+
+    /// The board of this name.
+    pub fn board(&self, name: &str) -> Option<&BoardEntry> {
+        self.boards.iter().find(|board| board.name == name)
+    }
+
+    /// The detectors with a stable id, in the order of the map. May be empty.
+    pub fn detectors(&self) -> &[DetectorEntry] {
+        &self.detectors
+    }
+
+    /// The detectors of one module, in the order of the map.
+    pub fn detectors_on<'a>(
+        &'a self,
+        board: &'a str,
+        module: ModuleId,
+    ) -> impl Iterator<Item = &'a DetectorEntry> {
+        self.detectors
+            .iter()
+            .filter(move |detector| detector.board == board && detector.module == module)
+    }
+
+    /// The file that the map came from, as it was named.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// The text that the map was read from, to the byte, comments and all.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The map as TOML, every default written out. Reading it gives an equal map.
+    pub fn to_toml(&self) -> String {
+        // A map that could not be written could not have been read: only a board without a
+        // TOML form fails, and each came from TOML.
+        write(&self.boards, &self.detectors).unwrap_or_else(|_| self.text.clone())
+    }
+}
+
+/// Equal boards and detectors, wherever and however they were written.
+impl PartialEq for HardwareMap {
+    fn eq(&self, other: &Self) -> bool {
+        self.boards == other.boards && self.detectors == other.detectors
+    }
+}
+
+fn write(boards: &[BoardEntry], detectors: &[DetectorEntry]) -> Result<String, MapError> {
+    #[derive(Serialize)]
+    struct Written<'a> {
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        board: &'a [BoardEntry],
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        detector: &'a [DetectorEntry],
+    }
+    toml::to_string(&Written {
+        board: boards,
+        detector: detectors,
+    })
+    .map_err(|error| MapError::whole("new map", error.to_string()))
+}

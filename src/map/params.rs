@@ -1,0 +1,134 @@
+//! Parameter files: TOML for any serde type, with places and suggestions in the errors.
+
+use std::fs;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, Deserializer};
+
+use super::MapError;
+use super::section::Findings;
+
+/// Reads parameters from the TOML file at `path`, as [`parse_params`] does.
+///
+/// # Errors
+/// Where the file cannot be read, or as [`parse_params`].
+pub fn load_params<T: DeserializeOwned>(path: impl AsRef<Path>) -> Result<T, MapError> {
+    let path = path.as_ref();
+    let file = path.display().to_string();
+    let text = fs::read_to_string(path).map_err(|error| MapError::unreadable(&file, &error))?;
+    parse_params(&text, &file)
+}
+
+/// Reads parameters from TOML; errors call the text `file`. Give `T` serde's
+/// `deny_unknown_fields`, or misspelt keys go unnoticed.
+///
+/// ```
+/// #[derive(Debug, Default, serde::Deserialize)]
+/// #[serde(default, deny_unknown_fields)]
+/// struct Params {
+///     span_hz: f64,
+///     points: u32,
+/// }
+/// let error = twotone::map::parse_params::<Params>("pionts = 3\nspan_hz = true", "p.toml");
+/// assert_eq!(
+///     error.unwrap_err().to_string(),
+///     "p.toml:1:1: unknown key `pionts`; did you mean `points`?\n\
+///      p.toml:2:11: invalid type: boolean `true`, expected f64"
+/// );
+/// ```
+///
+/// # Errors
+/// Every unknown key and every value of the wrong type, each with its line and column. Keys that
+/// are missing are told where nothing else is wrong.
+pub fn parse_params<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, MapError> {
+    let mut findings = Findings::new(text, file);
+    let mut root = findings.toml()?;
+    // Serde stops at the first error. What it stopped at is told and taken out, and the rest is
+    // tried again, until nothing is left to take out.
+    loop {
+        let error = match T::deserialize(Deserializer::from(root.clone())) {
+            Ok(params) => return findings.done().map(|()| params),
+            Err(error) => error,
+        };
+        // Then the table in which something is missing, or the document as a whole.
+        let span = error.span().unwrap_or_default();
+        let removed = remove(root.get_mut(), span.start);
+        let told = Told::of(error.message());
+        // A key may be missing only because it was taken out.
+        if !(told.is_missing && findings.any()) {
+            told.tell(&mut findings, span.start);
+        }
+        if !removed || told.is_missing {
+            break;
+        }
+    }
+    findings.done()?;
+    Err(MapError::whole(file, "cannot be read as parameters"))
+}
+
+/// Takes out the entry whose key or value begins at byte `at`.
+fn remove(table: &mut DeTable<'_>, at: usize) -> bool {
+    let begins_there = |(key, value): &(&Spanned<_>, &Spanned<_>)| {
+        [key.span().start, value.span().start].contains(&at)
+    };
+    let found = table.iter().find(begins_there).map(|(key, _)| key.clone());
+    match found {
+        Some(key) => table.remove(&key).is_some(),
+        None => table
+            .iter_mut()
+            .any(|(_, value)| remove_within(value.get_mut(), at)),
+    }
+}
+
+fn remove_within(value: &mut DeValue<'_>, at: usize) -> bool {
+    match value {
+        DeValue::Table(table) => remove(table, at),
+        DeValue::Array(array) => array
+            .iter_mut()
+            .any(|item| remove_within(item.get_mut(), at)),
+        _ => false,
+    }
+}
+
+/// Serde's message, taken apart. It names what it found and then what it knows, each in
+/// backticks.
+struct Told<'m> {
+    message: &'m str,
+    is_missing: bool,
+    unknown: Option<(&'static str, &'m str, Vec<&'m str>)>,
+}
+
+impl<'m> Told<'m> {
+    fn of(message: &'m str) -> Self {
+        let unknown = [
+            ("unknown field `", "unknown key"),
+            ("unknown variant `", "unknown value"),
+        ]
+        .iter()
+        .find_map(|(start, what)| {
+            let (found, rest) = message.strip_prefix(start)?.split_once("`, ")?;
+            Some((*what, found, rest.split('`').skip(1).step_by(2).collect()))
+        });
+        Self {
+            message,
+            is_missing: message.starts_with("missing field"),
+            unknown,
+        }
+    }
+
+    fn tell(&self, findings: &mut Findings<'_>, at: usize) {
+        match &self.unknown {
+            Some((what, found, known)) if !known.is_empty() => {
+                let what = format!("{what} `{found}`");
+                findings.unknown(at, &what, known.iter().copied(), found);
+            }
+            Some((what, found, _)) => findings.say(at, format!("{what} `{found}`")),
+            None if self.is_missing => {
+                findings.say(at, self.message.replacen("missing field", "missing key", 1));
+            }
+            None => findings.say(at, self.message),
+        }
+    }
+}

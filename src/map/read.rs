@@ -1,0 +1,329 @@
+//! From the text of a map to its entries.
+
+use twotone_hal::{Dbm, Hertz, ModuleId};
+
+use super::check::Uniques;
+use super::section::{Findings, Found, Section};
+use super::{Address, BoardEntry, BoardKind, DetectorEntry, MapError, ModuleEntry, SafeState};
+
+const ROOT_KEYS: &[&str] = &["board", "detector"];
+const BOARD_KEYS: &[&str] = &[
+    "name", "kind", "address", "serial", "crate", "slot", "module",
+];
+const MODULE_KEYS: &[&str] = &[
+    "number",
+    "feedline",
+    "wafer",
+    "f_min_hz",
+    "f_max_hz",
+    "cold_attenuation_db",
+    "max_tone_dbm",
+    "max_total_dbm",
+    "start_power_dbm",
+    "safe_state",
+];
+const DETECTOR_KEYS: &[&str] = &["id", "board", "module", "f_hz"];
+
+/// Frequencies from just above nothing up to what any readout could reach.
+const FREQUENCIES_HZ: std::ops::RangeInclusive<f64> = 1.0..=1e12;
+/// Powers that a map could mean. What a module may put out is the map's to say.
+const POWERS_DBM: std::ops::RangeInclusive<f64> = -200.0..=30.0;
+const ATTENUATIONS_DB: std::ops::RangeInclusive<f64> = 0.0..=200.0;
+
+/// The boards and detectors of the map in `text`, or everything that is wrong with it.
+pub(super) fn map(
+    text: &str,
+    file: &str,
+) -> Result<(Vec<BoardEntry>, Vec<DetectorEntry>), MapError> {
+    let mut findings = Findings::new(text, file);
+    let root = findings.toml()?;
+    let root = Section {
+        title: "the map",
+        table: root.get_ref(),
+        at: 0,
+    };
+    root.only(&mut findings, ROOT_KEYS, home);
+
+    let mut uniques = Uniques::default();
+    let mut boards = Vec::new();
+    let sections = root.list(&mut findings, "board", "[[board]]");
+    // A map where a board is spoilt must not make its detectors look homeless as well.
+    let mut every_board_read = true;
+    if sections.is_empty() && !findings.any() {
+        findings.say(0, "the map has no board: write at least one [[board]]");
+    }
+    for section in sections {
+        match board(&section, &mut findings, &mut uniques) {
+            Some(entry) => boards.push(entry),
+            None => every_board_read = false,
+        }
+    }
+    let mut detectors = Vec::new();
+    for section in root.list(&mut findings, "detector", "[[detector]]") {
+        let boards = every_board_read.then_some(&boards[..]);
+        detectors.extend(detector(&section, &mut findings, &mut uniques, boards));
+    }
+    findings.done()?;
+    Ok((boards, detectors))
+}
+
+/// Where a key belongs that stands in the wrong section.
+fn home(key: &str) -> Option<&'static str> {
+    match key {
+        "module" => Some("a board: write [[board.module]]"),
+        _ if BOARD_KEYS.contains(&key) => Some("[[board]]"),
+        _ if MODULE_KEYS.contains(&key) => Some("[[board.module]]"),
+        _ if DETECTOR_KEYS.contains(&key) => Some("[[detector]]"),
+        _ => None,
+    }
+}
+
+fn board(
+    section: &Section<'_, '_>,
+    findings: &mut Findings<'_>,
+    uniques: &mut Uniques,
+) -> Option<BoardEntry> {
+    section.only(findings, BOARD_KEYS, |key| {
+        MODULE_KEYS.contains(&key).then_some("[[board.module]]")
+    });
+    section.needs(findings, "name");
+    section.needs(findings, "kind");
+    let name = section
+        .string(findings, "name")
+        .filter(|name| well_named(findings, name));
+    let kind = kind(section, findings);
+    let serial = section
+        .string(findings, "serial")
+        .filter(|serial| labelled(findings, "serial", serial));
+    let crate_serial = section
+        .string(findings, "crate")
+        .filter(|serial| labelled(findings, "crate", serial));
+    let slot = section.count(findings, "slot", 1..=255);
+    let address = section.string(findings, "address");
+
+    let has = |key| section.table.contains_key(key);
+    if has("crate") != has("slot") {
+        findings.say(section.at, "`crate` and `slot` go together: one is missing");
+    } else if !has("address") && !has("serial") && !has("crate") {
+        let ways = "`address`, `serial`, or `crate` and `slot`";
+        findings.say(section.at, format!("[[board]] needs {ways}"));
+    }
+
+    let mut modules = Vec::new();
+    let mut numbers = Uniques::default();
+    let highest = kind.map_or(u8::MAX, BoardKind::highest_module);
+    for module_section in section.list(findings, "module", "[[board.module]]") {
+        modules.extend(module(&module_section, findings, &mut numbers, highest));
+    }
+
+    if let Some(name) = &name {
+        uniques.once(findings, "board name", &name.value.to_lowercase(), name.at);
+    }
+    if let Some(serial) = &serial {
+        uniques.once(findings, "serial number", &serial.value, serial.at);
+    }
+    if let (Some(crate_serial), Some(slot)) = (&crate_serial, &slot) {
+        let place = format!("{} of crate {}", slot.value, crate_serial.value);
+        uniques.once(findings, "slot", &place, slot.at);
+    }
+    let kind = kind?;
+    let place = match address {
+        None => None,
+        Some(text) => match Address::parse(&text.value, kind.default_port()) {
+            Ok(address) => Some(Found {
+                value: address,
+                at: text.at,
+            }),
+            Err(wrong) => {
+                findings.say(text.at, wrong);
+                return None;
+            }
+        },
+    };
+    let named_at = place.as_ref().map_or(section.at, |found| found.at);
+    let entry = BoardEntry {
+        name: name?.value,
+        kind,
+        address: place.map(|found| found.value),
+        serial: serial.map(|found| found.value),
+        crate_serial: crate_serial.map(|found| found.value),
+        slot: slot.map(|found| found.value),
+        modules,
+    };
+    // Derived addresses collide only where serial numbers or slots do, which was said above.
+    if entry.address.is_some() {
+        let address = entry.address().to_string().to_lowercase();
+        uniques.once(findings, "address", &address, named_at);
+    }
+    Some(entry)
+}
+
+fn kind(section: &Section<'_, '_>, findings: &mut Findings<'_>) -> Option<BoardKind> {
+    let name = section.string(findings, "kind")?;
+    let kind = BoardKind::named(&name.value);
+    if kind.is_none() {
+        let known = BoardKind::ALL.iter().map(|kind| kind.name());
+        let what = format!("unknown board kind `{}`", name.value);
+        findings.unknown(name.at, &what, known, &name.value);
+    }
+    kind
+}
+
+fn module(
+    section: &Section<'_, '_>,
+    findings: &mut Findings<'_>,
+    numbers: &mut Uniques,
+    highest: u8,
+) -> Option<ModuleEntry> {
+    section.only(findings, MODULE_KEYS, |key| {
+        BOARD_KEYS.contains(&key).then_some("[[board]]")
+    });
+    section.needs(findings, "number");
+    let number = section.count(findings, "number", 1..=highest);
+    let f_min = section.number(findings, "f_min_hz", FREQUENCIES_HZ, "Hz");
+    let f_max = section.number(findings, "f_max_hz", FREQUENCIES_HZ, "Hz");
+    if let (Some(f_min), Some(f_max)) = (f_min, f_max)
+        && f_min.value >= f_max.value
+    {
+        findings.say(
+            f_max.at,
+            format!(
+                "`f_max_hz` = {} is not above `f_min_hz` = {}",
+                f_max.value, f_min.value
+            ),
+        );
+    }
+    let attenuation = section.number(findings, "cold_attenuation_db", ATTENUATIONS_DB, "dB");
+    let powers = powers(section, findings);
+    let safe_state = safe_state(section, findings);
+    let feedline = section.string(findings, "feedline");
+    let wafer = section.string(findings, "wafer");
+
+    let number = number?;
+    numbers.once(findings, "module", &number.value.to_string(), number.at);
+    let mut entry = ModuleEntry::conservative(ModuleId::new(number.value).ok()?);
+    entry.feedline = feedline.map(|found| found.value);
+    entry.wafer = wafer.map(|found| found.value);
+    entry.f_min = f_min.map(|found| Hertz(found.value));
+    entry.f_max = f_max.map(|found| Hertz(found.value));
+    if let Some(attenuation) = attenuation {
+        entry.cold_attenuation_db = attenuation.value;
+    }
+    [entry.start_power, entry.max_tone, entry.max_total] = powers;
+    entry.safe_state = safe_state.unwrap_or_default();
+    Some(entry)
+}
+
+/// Start power, most power of a tone and of all tones, which must not fall in this order.
+fn powers(section: &Section<'_, '_>, findings: &mut Findings<'_>) -> [Dbm; 3] {
+    const KEYS: [&str; 3] = ["start_power_dbm", "max_tone_dbm", "max_total_dbm"];
+    let defaults = [
+        super::CONSERVATIVE_START_POWER,
+        super::CONSERVATIVE_MAX_TONE,
+        super::CONSERVATIVE_MAX_TOTAL,
+    ];
+    let given = KEYS.map(|key| section.number(findings, key, POWERS_DBM, "dBm"));
+    let mut powers = defaults;
+    for (power, given) in powers.iter_mut().zip(given) {
+        if let Some(given) = given {
+            *power = Dbm(given.value);
+        }
+    }
+    for lower in 0..KEYS.len() - 1 {
+        let upper = lower + 1;
+        // A value out of its range was told already; its default stands in for it here.
+        let unread =
+            |index: usize| given[index].is_none() && section.table.contains_key(KEYS[index]);
+        if powers[lower] <= powers[upper] || unread(lower) || unread(upper) {
+            continue;
+        }
+        let show = |index: usize| {
+            let (key, dbm) = (KEYS[index], powers[index].0);
+            let note = if given[index].is_none() {
+                ", the default"
+            } else {
+                ""
+            };
+            format!("`{key}` ({dbm}{note})")
+        };
+        let at = given[lower]
+            .or(given[upper])
+            .map_or(section.at, |found| found.at);
+        findings.say(at, format!("{} is above {}", show(lower), show(upper)));
+    }
+    powers
+}
+
+fn safe_state(section: &Section<'_, '_>, findings: &mut Findings<'_>) -> Option<SafeState> {
+    let name = section.string(findings, "safe_state")?;
+    let known = SafeState::ALL
+        .iter()
+        .find(|(known, _)| *known == name.value);
+    if known.is_none() {
+        let names = SafeState::ALL.iter().map(|(known, _)| *known);
+        let what = format!("unknown safe state `{}`", name.value);
+        findings.unknown(name.at, &what, names, &name.value);
+    }
+    known.map(|(_, state)| *state)
+}
+
+/// `boards` is `None` where not every board could be read.
+fn detector(
+    section: &Section<'_, '_>,
+    findings: &mut Findings<'_>,
+    uniques: &mut Uniques,
+    boards: Option<&[BoardEntry]>,
+) -> Option<DetectorEntry> {
+    section.only(findings, DETECTOR_KEYS, |_| None);
+    for key in DETECTOR_KEYS {
+        section.needs(findings, key);
+    }
+    let id = section.string(findings, "id");
+    if let Some(id) = &id {
+        uniques.once(findings, "detector id", &id.value, id.at);
+    }
+    let board = section.string(findings, "board");
+    let number = section.count(findings, "module", 1..=u8::MAX);
+    let f_hz = section.number(findings, "f_hz", FREQUENCIES_HZ, "Hz");
+    let entry = DetectorEntry {
+        id: id?.value,
+        board: board.as_ref()?.value.clone(),
+        module: ModuleId::new(number?.value).ok()?,
+        expected: Hertz(f_hz?.value),
+    };
+    if let (Some(boards), Some(board), Some(number), Some(f_hz)) = (boards, board, number, f_hz) {
+        super::check::detector_is_at_home(findings, boards, &board, number, f_hz);
+    }
+    Some(entry)
+}
+
+/// Board names are file names in run directories.
+fn well_named(findings: &mut Findings<'_>, name: &Found<String>) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    let good = name.value.len() <= 64
+        && name.value.bytes().all(allowed)
+        && name.value.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if !good {
+        findings.say(
+            name.at,
+            "a board name has 1 to 64 letters, digits, `-`, `_` and `.`, a letter or digit first",
+        );
+    }
+    good
+}
+
+/// Serial numbers are labels of host names.
+fn labelled(findings: &mut Findings<'_>, key: &str, serial: &Found<String>) -> bool {
+    let good = serial.value.len() <= 32
+        && serial
+            .value
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if !good {
+        findings.say(
+            serial.at,
+            format!("`{key}` has 1 to 32 letters, digits and `-`"),
+        );
+    }
+    good
+}

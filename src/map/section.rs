@@ -1,0 +1,276 @@
+//! Reading a table of a TOML file key by key, so that all that is wrong comes to light at once.
+
+use std::ops::RangeInclusive;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::suggest::{list, nearest};
+use super::{MapError, Place, Problem};
+
+/// What was found to be wrong so far.
+pub(super) struct Findings<'t> {
+    text: &'t str,
+    file: &'t str,
+    problems: Vec<Problem>,
+}
+
+/// A value with the byte at which it stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found<T> {
+    pub(super) value: T,
+    pub(super) at: usize,
+}
+
+impl<'t> Findings<'t> {
+    pub(super) fn new(text: &'t str, file: &'t str) -> Self {
+        Self {
+            text,
+            file,
+            problems: Vec::new(),
+        }
+    }
+
+    /// The text as TOML, or everything that keeps it from being that.
+    pub(super) fn toml(&mut self) -> Result<Spanned<DeTable<'t>>, MapError> {
+        let (root, errors) = DeTable::parse_recoverable(self.text);
+        let mut last_line = 0;
+        for error in errors {
+            let at = error.span().map_or(self.text.len(), |span| span.start);
+            // What comes after a slip on the same line mostly follows from it.
+            let line = self.place(at).line;
+            if line != last_line {
+                self.say(at, error.message().to_owned());
+            }
+            last_line = line;
+        }
+        self.done().map(|()| root)
+    }
+
+    pub(super) fn place(&self, at: usize) -> Place {
+        Place::of(self.text, at)
+    }
+
+    pub(super) fn say(&mut self, at: usize, message: impl Into<String>) {
+        self.suggest(at, message, None);
+    }
+
+    pub(super) fn suggest(
+        &mut self,
+        at: usize,
+        message: impl Into<String>,
+        suggestion: Option<&str>,
+    ) {
+        self.problems.push(Problem {
+            place: Some(self.place(at)),
+            message: message.into(),
+            suggestion: suggestion.map(str::to_owned),
+        });
+    }
+
+    /// A name that is none of `known`: the likely one, or else all of them.
+    pub(super) fn unknown<'k>(
+        &mut self,
+        at: usize,
+        what: &str,
+        known: impl IntoIterator<Item = &'k str> + Clone,
+        found: &str,
+    ) {
+        match nearest(found, known.clone()) {
+            Some(near) => self.suggest(at, what, Some(near)),
+            None => self.say(at, format!("{what}; known: {}", list(known))),
+        }
+    }
+
+    pub(super) fn any(&self) -> bool {
+        !self.problems.is_empty()
+    }
+
+    /// An error, where anything was found.
+    pub(super) fn done(&mut self) -> Result<(), MapError> {
+        if self.problems.is_empty() {
+            return Ok(());
+        }
+        Err(MapError::new(self.file, std::mem::take(&mut self.problems)))
+    }
+}
+
+/// A table with its title, such as `[[board]]`.
+#[derive(Clone, Copy)]
+pub(super) struct Section<'a, 'i> {
+    pub(super) title: &'static str,
+    pub(super) table: &'a DeTable<'i>,
+    /// The byte at which it begins.
+    pub(super) at: usize,
+}
+
+impl<'a> Section<'a, '_> {
+    /// Finds keys that are not among `known`. `elsewhere` names the section that a key belongs
+    /// into, where it is known in another.
+    pub(super) fn only(
+        &self,
+        findings: &mut Findings<'_>,
+        known: &[&'static str],
+        elsewhere: impl Fn(&str) -> Option<&'static str>,
+    ) {
+        for key in self.table.keys() {
+            let name = key.get_ref().as_ref();
+            if known.contains(&name) {
+                continue;
+            }
+            let what = format!("unknown key `{name}` in {}", self.title);
+            match elsewhere(name) {
+                Some(home) => {
+                    findings.say(key.span().start, format!("{what}; it belongs in {home}"))
+                }
+                None => findings.unknown(key.span().start, &what, known.iter().copied(), name),
+            }
+        }
+    }
+
+    /// A string, if the key is there.
+    pub(super) fn string(&self, findings: &mut Findings<'_>, key: &str) -> Option<Found<String>> {
+        let value = self.table.get(key)?;
+        let at = value.span().start;
+        match value.get_ref() {
+            DeValue::String(text) if text.trim().is_empty() => {
+                findings.say(at, format!("`{key}` is empty"));
+                None
+            }
+            DeValue::String(text) => Some(Found {
+                value: text.clone().into_owned(),
+                at,
+            }),
+            DeValue::Integer(number) => {
+                let wrong = format!("`{key}` is a string: write \"{number}\"");
+                findings.say(at, wrong);
+                None
+            }
+            other => {
+                findings.say(at, format!("`{key}` must be a string, not {}", kind(other)));
+                None
+            }
+        }
+    }
+
+    /// A number within `range`, in `unit`, if the key is there.
+    pub(super) fn number(
+        &self,
+        findings: &mut Findings<'_>,
+        key: &str,
+        range: RangeInclusive<f64>,
+        unit: &str,
+    ) -> Option<Found<f64>> {
+        let value = self.table.get(key)?;
+        let at = value.span().start;
+        let number = match value.get_ref() {
+            DeValue::Float(number) => number.as_str().parse().ok(),
+            DeValue::Integer(number) => integer(number).map(|number| number as f64),
+            other => {
+                findings.say(at, format!("`{key}` must be a number, not {}", kind(other)));
+                return None;
+            }
+        };
+        // Refuses infinities and NaN too: they are in no range.
+        match number.filter(|number| range.contains(number)) {
+            Some(value) => Some(Found { value, at }),
+            None => {
+                findings.say(
+                    at,
+                    format!(
+                        "`{key}` must be from {} to {} {unit}",
+                        range.start(),
+                        range.end()
+                    ),
+                );
+                None
+            }
+        }
+    }
+
+    /// A whole number within `range`, if the key is there.
+    pub(super) fn count(
+        &self,
+        findings: &mut Findings<'_>,
+        key: &str,
+        range: RangeInclusive<u8>,
+    ) -> Option<Found<u8>> {
+        let value = self.table.get(key)?;
+        let at = value.span().start;
+        let number = match value.get_ref() {
+            DeValue::Integer(number) => integer(number).and_then(|n| u8::try_from(n).ok()),
+            _ => None,
+        };
+        match number.filter(|number| range.contains(number)) {
+            Some(value) => Some(Found { value, at }),
+            None => {
+                findings.say(
+                    at,
+                    format!(
+                        "`{key}` must be a whole number from {} to {}",
+                        range.start(),
+                        range.end()
+                    ),
+                );
+                None
+            }
+        }
+    }
+
+    /// The tables of the list under `key`; none where the key is absent. `title` is theirs.
+    pub(super) fn list<'s>(
+        &'s self,
+        findings: &mut Findings<'_>,
+        key: &str,
+        title: &'static str,
+    ) -> Vec<Section<'a, 's>> {
+        let Some(value) = self.table.get(key) else {
+            return Vec::new();
+        };
+        let DeValue::Array(array) = value.get_ref() else {
+            findings.say(
+                value.span().start,
+                format!("`{key}` is a list of tables: write {title}"),
+            );
+            return Vec::new();
+        };
+        let mut sections = Vec::with_capacity(array.len());
+        for item in array.iter() {
+            let at = item.span().start;
+            match item.get_ref() {
+                DeValue::Table(table) => sections.push(Section { title, table, at }),
+                other => findings.say(
+                    at,
+                    format!(
+                        "`{key}` must hold tables, not {}: write {title}",
+                        kind(other)
+                    ),
+                ),
+            }
+        }
+        sections
+    }
+
+    /// Says that a key is missing, where it is.
+    pub(super) fn needs(&self, findings: &mut Findings<'_>, key: &str) {
+        if !self.table.contains_key(key) {
+            findings.say(self.at, format!("{} has no `{key}`", self.title));
+        }
+    }
+}
+
+fn integer(number: &toml::de::DeInteger<'_>) -> Option<i64> {
+    i64::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+fn kind(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}

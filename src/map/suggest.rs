@@ -1,0 +1,25 @@
+//! What was probably meant.
+
+/// How alike two names must be (Jaro-Winkler, 0 to 1) for one to be offered for the other.
+const ALIKE: f64 = 0.8;
+
+/// The one of `known` that is most like `found`, if any is like it at all.
+pub(super) fn nearest<'a>(
+    found: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let found = found.to_lowercase();
+    known
+        .into_iter()
+        .map(|name| (strsim::jaro_winkler(&found, &name.to_lowercase()), name))
+        .filter(|(alike, _)| *alike >= ALIKE)
+        // The first of equals wins, so that the answer does not depend on anything else.
+        .reduce(|best, next| if next.0 > best.0 { next } else { best })
+        .map(|(_, name)| name)
+}
+
+/// `known` as a list for a message: `` `a`, `b` ``.
+pub(super) fn list<'a>(known: impl IntoIterator<Item = &'a str>) -> String {
+    let quoted: Vec<_> = known.into_iter().map(|name| format!("`{name}`")).collect();
+    quoted.join(", ")
+}

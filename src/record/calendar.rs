@@ -1,0 +1,48 @@
+//! The calendar. Measurements never ask it: a run record alone says on what date it was made.
+
+use std::fmt;
+
+use jiff::{Timestamp, Unit};
+use serde::{Deserialize, Serialize};
+
+/// A moment in UTC, to the millisecond, as RFC 3339 has it: `2026-11-22T12:37:27.123Z`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UtcTime(Timestamp);
+
+impl UtcTime {
+    /// Now, by the calendar of this computer. The one place where twotone reads it.
+    pub fn now() -> Self {
+        let now = Timestamp::now();
+        // Rounding fails only at the end of the calendar, where the moment itself will do.
+        Self(now.round(Unit::Millisecond).unwrap_or(now))
+    }
+
+    /// Seconds from `earlier` to this moment; negative where the calendar was set back between.
+    pub fn seconds_since(self, earlier: Self) -> f64 {
+        self.0.duration_since(earlier.0).as_secs_f64()
+    }
+}
+
+impl fmt::Display for UtcTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_written_as_rfc_3339() {
+        let text = "\"2026-11-22T12:37:27.123Z\"";
+        let moment: UtcTime = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&moment).unwrap(), text);
+        let later: UtcTime = serde_json::from_str("\"2026-11-22T13:37:28.623+01:00\"").unwrap();
+        assert_eq!(later.seconds_since(moment), 1.5);
+        assert_eq!(later.to_string(), "2026-11-22T12:37:28.623Z");
+        let now = serde_json::to_string(&UtcTime::now()).unwrap();
+        assert!(now.ends_with("Z\"") && now.len() <= text.len(), "{now}");
+    }
+}

@@ -1,0 +1,187 @@
+//! A directory that appears all at once.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Component, Path, PathBuf};
+
+use serde::Serialize;
+use tempfile::TempDir;
+
+use super::publish::{Published, publish, sync_folders};
+use super::{Manifest, RecordError};
+
+/// The manifest's file in a run directory.
+pub const MANIFEST_FILE: &str = "manifest.json";
+/// The folder of a run directory that holds the sweeps, one Arrow file a board.
+pub const SWEEPS_FOLDER: &str = "sweeps";
+
+/// A run directory in the making: a hidden folder beside the place where it will be. It appears
+/// there whole on [`RunDirectory::commit`]. Dropped before, it is removed; a program that is
+/// killed outright leaves the hidden folder (`.NAME.xxxxxx.partial`), which may be deleted.
+#[derive(Debug)]
+pub struct RunDirectory {
+    path: PathBuf,
+    hidden: TempDir,
+}
+
+impl RunDirectory {
+    /// Makes sure that a run can be written to `path`, before anything is measured for it.
+    ///
+    /// # Errors
+    /// [`RecordError::Exists`] where anything has that name already, be it an empty folder;
+    /// [`RecordError::Name`] where it is no name; [`RecordError::Io`] where the folder it is to
+    /// lie in does not exist or cannot be written to. Nothing was created then.
+    pub fn prepare(path: impl Into<PathBuf>) -> Result<Self, RecordError> {
+        let path = path.into();
+        let Some(name) = path.file_name() else {
+            let reason = "it names no directory to create";
+            return Err(RecordError::Name { path, reason });
+        };
+        // A dangling symbolic link is something, too.
+        if path.symlink_metadata().is_ok() {
+            return Err(RecordError::Exists { path });
+        }
+        let mut prefix = std::ffi::OsString::from(".");
+        prefix.push(name);
+        prefix.push(".");
+        let parent = parent_of(&path);
+        let hidden = tempfile::Builder::new()
+            .prefix(&prefix)
+            .suffix(".partial")
+            .tempdir_in(parent)
+            .map_err(RecordError::io("create a run directory in", parent))?;
+        Ok(Self { path, hidden })
+    }
+
+    /// Where the run will be.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the run lies until it is committed.
+    pub fn hidden_path(&self) -> &Path {
+        self.hidden.path()
+    }
+
+    /// Writes `value` as JSON into `file`, indented. Numbers that JSON has not (NaN, infinities)
+    /// become null.
+    ///
+    /// # Errors
+    /// Those of [`RunDirectory::write`], and [`RecordError::Format`] where `value` has no JSON.
+    pub fn write_json(&self, file: &str, value: &impl Serialize) -> Result<(), RecordError> {
+        self.write(file, |writer| {
+            serde_json::to_writer_pretty(&mut *writer, value)
+                .map_err(RecordError::format("write", file))?;
+            writeln!(writer).map_err(RecordError::format("write", file))
+        })
+    }
+
+    /// Writes `value` as TOML into `file`.
+    ///
+    /// # Errors
+    /// Those of [`RunDirectory::write`], and [`RecordError::Format`] where `value` has no TOML.
+    pub fn write_toml(&self, file: &str, value: &impl Serialize) -> Result<(), RecordError> {
+        let text = toml::to_string(value).map_err(RecordError::format("write", file))?;
+        self.write_text(file, &text)
+    }
+
+    /// Writes `text` into `file`.
+    ///
+    /// # Errors
+    /// Those of [`RunDirectory::write`].
+    pub fn write_text(&self, file: &str, text: &str) -> Result<(), RecordError> {
+        self.write(file, |writer| {
+            writer
+                .write_all(text.as_bytes())
+                .map_err(RecordError::format("write", file))
+        })
+    }
+
+    /// Writes the manifest.
+    ///
+    /// # Errors
+    /// Those of [`RunDirectory::write_json`].
+    pub fn write_manifest(&self, manifest: &Manifest) -> Result<(), RecordError> {
+        self.write_json(MANIFEST_FILE, manifest)
+    }
+
+    /// Writes the sweeps of one board as an Arrow IPC file, `sweeps/BOARD.arrow`.
+    ///
+    /// # Errors
+    /// Those of [`RunDirectory::write`].
+    #[cfg(feature = "arrow")]
+    pub fn write_sweeps(&self, board: &str, sweeps: &super::SweepTable) -> Result<(), RecordError> {
+        let file = format!("{SWEEPS_FOLDER}/{board}.arrow");
+        self.write(&file, |writer| sweeps.write_arrow(writer))
+    }
+
+    /// Writes `file`, a relative path of plain names, with what `fill` writes. On disk when this
+    /// returns.
+    ///
+    /// # Errors
+    /// [`RecordError::Name`] where `file` leads out of the run directory or was written before,
+    /// [`RecordError::Io`] where the file system refuses, or the error of `fill`.
+    pub fn write(
+        &self,
+        file: &str,
+        fill: impl FnOnce(&mut BufWriter<File>) -> Result<(), RecordError>,
+    ) -> Result<(), RecordError> {
+        let plain = |part: Component<'_>| matches!(part, Component::Normal(_));
+        let name = |reason| RecordError::Name {
+            path: file.into(),
+            reason,
+        };
+        if file.is_empty() || !Path::new(file).components().all(plain) {
+            return Err(name("a file of a run lies within its directory"));
+        }
+        let path = self.hidden.path().join(file);
+        let folder = parent_of(&path);
+        fs::create_dir_all(folder).map_err(RecordError::io("create", folder))?;
+        let created = File::options().write(true).create_new(true).open(&path);
+        let mut writer = BufWriter::new(match created {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                return Err(name("this run has that file already"));
+            }
+            other => other.map_err(RecordError::io("create", &path))?,
+        });
+        fill(&mut writer)?;
+        writer
+            .into_inner()
+            .map_err(std::io::IntoInnerError::into_error)
+            .and_then(|file| file.sync_all())
+            .map_err(RecordError::io("write", &path))
+    }
+
+    /// Puts the run in its place, at once and on disk, and says where that is.
+    ///
+    /// # Errors
+    /// [`RecordError::Taken`] where something else has taken the name in the meantime: it is not
+    /// touched, and the run is kept whole in its hidden folder. [`RecordError::Io`] where the
+    /// file system refuses: then the run is gone.
+    pub fn commit(self) -> Result<PathBuf, RecordError> {
+        let Self { path, hidden } = self;
+        sync_folders(hidden.path()).map_err(RecordError::io("write", hidden.path()))?;
+        match publish(hidden.path(), &path).map_err(RecordError::io("create", &path))? {
+            Published::Done => {
+                // It has moved: there is nothing left to remove under its old name.
+                let _ = hidden.keep();
+                let parent = parent_of(&path);
+                File::open(parent)
+                    .and_then(|folder| folder.sync_all())
+                    .map_err(RecordError::io("write", parent))?;
+                Ok(path)
+            }
+            Published::Taken => Err(RecordError::Taken {
+                path,
+                kept: hidden.keep(),
+            }),
+        }
+    }
+}
+
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}

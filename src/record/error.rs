@@ -1,0 +1,94 @@
+//! Why a record could not be written or read.
+
+use std::error::Error as StdError;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use twotone_hal::{Error, ErrorKind};
+
+/// Why a record could not be written or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// Something has the name of the run already, whatever it is.
+    #[error("`{}` exists already, and runs are never overwritten: choose another name", path.display())]
+    Exists {
+        /// The name.
+        path: PathBuf,
+    },
+    /// Something took the name while the run was being made. The run is whole, and kept.
+    #[error(
+        "`{}` was taken by something else in the meantime; this run lies whole in `{}`",
+        path.display(),
+        kept.display()
+    )]
+    Taken {
+        /// The name.
+        path: PathBuf,
+        /// Where the run lies instead.
+        kept: PathBuf,
+    },
+    /// A path that cannot name a run directory or a file in one.
+    #[error("`{}` cannot be used: {reason}", path.display())]
+    Name {
+        /// The path.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The file system refused.
+    #[error("cannot {action} `{}`: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A value has no form in the format of the file, or a file is not of that format.
+    #[error("cannot {action} `{file}`: {source}")]
+    Format {
+        /// What was tried.
+        action: &'static str,
+        /// The file, within its run directory.
+        file: String,
+        /// Why not.
+        source: Box<dyn StdError + Send + Sync>,
+    },
+}
+
+impl RecordError {
+    pub(super) fn io<'a>(
+        action: &'static str,
+        path: &'a Path,
+    ) -> impl FnOnce(io::Error) -> Self + use<'a> {
+        move |source| Self::Io {
+            action,
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    pub(super) fn format<'a, E: Into<Box<dyn StdError + Send + Sync>>>(
+        action: &'static str,
+        file: &'a str,
+    ) -> impl FnOnce(E) -> Self + use<'a, E> {
+        move |source| Self::Format {
+            action,
+            file: file.to_owned(),
+            source: source.into(),
+        }
+    }
+}
+
+/// A name that is taken or of no use is an invalid argument, all else failed storage.
+impl From<RecordError> for Error {
+    fn from(error: RecordError) -> Self {
+        let kind = match error {
+            RecordError::Exists { .. } | RecordError::Name { .. } => ErrorKind::InvalidArgument,
+            _ => ErrorKind::Storage,
+        };
+        Self::new(kind, error.to_string())
+    }
+}

@@ -1,0 +1,167 @@
+//! What a run was: versions, map, parameters, times, and how each board fared.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{MANIFEST_FILE, RecordError, UtcTime};
+use crate::map::HardwareMap;
+
+/// The version of the run directory's format. It changes when a reader of the old one would
+/// misunderstand the new.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The manifest of a run, `manifest.json` in its directory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`FORMAT_VERSION`] of the program that wrote it.
+    pub format_version: u32,
+    /// The version of twotone.
+    pub twotone_version: String,
+    /// The command line, the program first.
+    pub command: Vec<String>,
+    /// The computer that ran it.
+    pub host: String,
+    /// The operator's note.
+    pub note: Option<String>,
+    /// The seed of whatever was drawn at random.
+    pub seed: Option<u64>,
+    /// When the run began.
+    pub started: UtcTime,
+    /// When the run ended.
+    pub ended: UtcTime,
+    /// The hardware map.
+    pub map: MapRecord,
+    /// The parameters, every default written out.
+    pub parameters: serde_json::Value,
+    /// Every board of the map, in its order.
+    pub boards: Vec<BoardRecord>,
+}
+
+/// The hardware map of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MapRecord {
+    /// The file, as it was named.
+    pub file: String,
+    /// SHA-256 of `text`, in hexadecimal.
+    pub sha256: String,
+    /// The text, to the byte.
+    pub text: String,
+}
+
+/// How a board fared.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct BoardRecord {
+    /// Its name in the map.
+    pub name: String,
+    /// Its serial number, as it says itself. `None` where it was not reached.
+    pub serial: Option<String>,
+    /// Its firmware release, as it says itself. `None` where it was not reached.
+    pub firmware: Option<String>,
+    /// Its status, in the words of the run's result.
+    pub status: String,
+    /// What went wrong, if anything.
+    pub error: Option<String>,
+    /// How many channels ended with each status.
+    pub channels: BTreeMap<String, usize>,
+}
+
+impl MapRecord {
+    /// The record of `map`.
+    pub fn of(map: &HardwareMap) -> Self {
+        let digest = Sha256::digest(map.text());
+        Self {
+            file: map.file().to_owned(),
+            sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            text: map.text().to_owned(),
+        }
+    }
+}
+
+impl Manifest {
+    /// The manifest of a run that began at `started` and ends now, on this computer, by this
+    /// version. Note, seed and boards are the caller's to fill in.
+    ///
+    /// # Errors
+    /// [`RecordError::Format`] where the parameters have no JSON.
+    pub fn new(
+        command: impl IntoIterator<Item = String>,
+        map: &HardwareMap,
+        parameters: &impl Serialize,
+        started: UtcTime,
+    ) -> Result<Self, RecordError> {
+        let parameters = serde_json::to_value(parameters)
+            .map_err(RecordError::format("write", MANIFEST_FILE))?;
+        Ok(Self {
+            format_version: FORMAT_VERSION,
+            twotone_version: env!("CARGO_PKG_VERSION").to_owned(),
+            command: command.into_iter().collect(),
+            host: rustix::system::uname()
+                .nodename()
+                .to_string_lossy()
+                .into_owned(),
+            note: None,
+            seed: None,
+            started,
+            ended: UtcTime::now(),
+            map: MapRecord::of(map),
+            parameters,
+            boards: Vec::new(),
+        })
+    }
+
+    /// Reads the manifest of the run directory `run`.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`] where there is none, [`RecordError::Format`] where it is no manifest
+    /// or one of a later format.
+    pub fn read(run: impl AsRef<Path>) -> Result<Self, RecordError> {
+        let path = run.as_ref().join(MANIFEST_FILE);
+        let text = fs::read(&path).map_err(RecordError::io("read", &path))?;
+        let shown = path.display().to_string();
+        // The version comes first: a later format may have other fields.
+        #[derive(Deserialize)]
+        struct Version {
+            format_version: u32,
+        }
+        let version: Version =
+            serde_json::from_slice(&text).map_err(RecordError::format("read", &shown))?;
+        if version.format_version > FORMAT_VERSION {
+            let later = format!(
+                "it is of format {}, and this twotone knows up to {FORMAT_VERSION}: update twotone",
+                version.format_version
+            );
+            return Err(RecordError::format("read", &shown)(later));
+        }
+        serde_json::from_slice(&text).map_err(RecordError::format("read", &shown))
+    }
+
+    /// What the data files of `board` say of their origin, as names and values.
+    pub fn provenance(&self, board: &str) -> BTreeMap<String, String> {
+        let record = self.boards.iter().find(|record| record.name == board);
+        let entries = [
+            ("format_version", Some(self.format_version.to_string())),
+            ("twotone_version", Some(self.twotone_version.clone())),
+            ("command", Some(self.command.join(" "))),
+            ("host", Some(self.host.clone())),
+            ("note", self.note.clone()),
+            ("seed", self.seed.map(|seed| seed.to_string())),
+            ("started", Some(self.started.to_string())),
+            ("ended", Some(self.ended.to_string())),
+            ("map_sha256", Some(self.map.sha256.clone())),
+            ("board", Some(board.to_owned())),
+            ("serial", record.and_then(|record| record.serial.clone())),
+            (
+                "firmware",
+                record.and_then(|record| record.firmware.clone()),
+            ),
+        ];
+        entries
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+            .collect()
+    }
+}

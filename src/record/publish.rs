@@ -1,0 +1,151 @@
+//! Giving a folder its name without taking it from another.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
+/// Whether a folder got the name that was meant for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Published {
+    Done,
+    /// Something has the name already; it was not touched.
+    Taken,
+}
+
+/// Renames the folder `from` to `to`, in one step, unless something is there.
+pub(super) fn publish(from: &Path, to: &Path) -> io::Result<Published> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(Published::Done),
+        Err(Errno::EXIST | Errno::NOTEMPTY) => Ok(Published::Taken),
+        // Network file systems and old kernels do not know the flag.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => publish_by_reserving(from, to),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The same by two steps that each exclude others: an empty folder takes the name, and a rename
+/// replaces empty folders only. A crash between the two leaves the empty folder.
+fn publish_by_reserving(from: &Path, to: &Path) -> io::Result<Published> {
+    match fs::create_dir(to) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(Published::Taken),
+        Err(error) => return Err(error),
+    }
+    match fs::rename(from, to) {
+        Ok(()) => Ok(Published::Done),
+        // Someone put a file into it: theirs now.
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(Published::Taken),
+        Err(error) => {
+            // The name was ours and is given back; what failed is told, not the giving back.
+            let _ = fs::remove_dir(to);
+            Err(error)
+        }
+    }
+}
+
+/// Brings the entries of `folder` and of the folders in it to disk. Files are there already.
+pub(super) fn sync_folders(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_folders(&entry.path())?;
+        }
+    }
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+
+    use super::*;
+
+    type Publish = fn(&Path, &Path) -> io::Result<Published>;
+    const WAYS: [(&str, Publish); 2] = [("flag", publish), ("reserving", publish_by_reserving)];
+
+    fn folder_with(parent: &Path, name: &str, content: &str) -> std::path::PathBuf {
+        let folder = parent.join(name);
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("content"), content).unwrap();
+        folder
+    }
+
+    #[test]
+    fn nothing_that_is_there_is_replaced() {
+        for (way, publish) in WAYS {
+            let parent = tempfile::tempdir().unwrap();
+            let from = folder_with(parent.path(), "from", "new");
+            let full = folder_with(parent.path(), "full", "old");
+            let empty = parent.path().join("empty");
+            fs::create_dir(&empty).unwrap();
+            let file = parent.path().join("file");
+            fs::write(&file, "old").unwrap();
+            let link = parent.path().join("link");
+            std::os::unix::fs::symlink("nowhere", &link).unwrap();
+            for to in [&full, &empty, &file, &link] {
+                assert_eq!(
+                    publish(&from, to).unwrap(),
+                    Published::Taken,
+                    "{way} {to:?}"
+                );
+            }
+            assert_eq!(fs::read_to_string(full.join("content")).unwrap(), "old");
+            assert_eq!(fs::read_dir(&empty).unwrap().count(), 0);
+            assert_eq!(fs::read_to_string(file).unwrap(), "old");
+            assert!(from.join("content").exists(), "{way}");
+        }
+    }
+
+    #[test]
+    fn of_many_that_want_a_name_one_gets_it() {
+        const RACERS: usize = 8;
+        for (way, publish) in WAYS {
+            for round in 0..50 {
+                let parent = tempfile::tempdir().unwrap();
+                let to = parent.path().join("run");
+                let start = Barrier::new(RACERS);
+                let results: Vec<_> = thread::scope(|scope| {
+                    let racers: Vec<_> = (0..RACERS)
+                        .map(|racer| {
+                            let name = format!("racer{racer}");
+                            let from = folder_with(parent.path(), &name, &name);
+                            let (to, start) = (&to, &start);
+                            scope.spawn(move || {
+                                start.wait();
+                                (name, publish(&from, to).unwrap())
+                            })
+                        })
+                        .collect();
+                    racers
+                        .into_iter()
+                        .map(|racer| racer.join().unwrap())
+                        .collect()
+                });
+                let winners: Vec<_> = results
+                    .iter()
+                    .filter(|(_, result)| *result == Published::Done)
+                    .map(|(name, _)| name.clone())
+                    .collect();
+                let content = fs::read_to_string(to.join("content")).unwrap();
+                assert_eq!(winners, [content], "{way}, round {round}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_gives_the_name_back() {
+        let parent = tempfile::tempdir().unwrap();
+        let to = parent.path().join("run");
+        for (way, publish) in WAYS {
+            assert!(
+                publish(&parent.path().join("missing"), &to).is_err(),
+                "{way}"
+            );
+            assert!(!to.exists(), "{way}");
+        }
+    }
+}

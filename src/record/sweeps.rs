@@ -1,0 +1,125 @@
+//! The sweeps of one board, point by point.
+
+use std::collections::BTreeMap;
+
+use twotone_hal::{ChannelId, Complex64, Hertz, ModuleId};
+
+use super::RecordError;
+
+/// Which of the sweeps of a run a point belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SweepKind {
+    /// The network analysis, over a module's whole range.
+    NetworkAnalysis,
+    /// The fine sweep over one detector, upward in frequency.
+    FineUp,
+    /// The fine sweep over one detector, downward in frequency.
+    FineDown,
+}
+
+impl SweepKind {
+    /// Every kind, in the order of their codes in files.
+    pub const ALL: [Self; 3] = [Self::NetworkAnalysis, Self::FineUp, Self::FineDown];
+
+    /// The name in files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NetworkAnalysis => "network_analysis",
+            Self::FineUp => "fine_up",
+            Self::FineDown => "fine_down",
+        }
+    }
+}
+
+/// What the points of one sweep have in common.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SweepHead {
+    /// The module.
+    pub module: ModuleId,
+    /// The channel whose tone was swept; `None` for a network analysis, whose points any channel
+    /// may have measured.
+    pub channel: Option<ChannelId>,
+    /// The detector or candidate, as numbered from 0 in the module's tune; `None` for a network
+    /// analysis.
+    pub detector: Option<u32>,
+    /// Which sweep.
+    pub kind: SweepKind,
+    /// Frequency of the NCO during the sweep.
+    pub nco: Hertz,
+}
+
+/// One point of a sweep.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SweepPoint {
+    /// Which sweep of what.
+    pub head: SweepHead,
+    /// Absolute frequency of the tone, as it was really set.
+    pub frequency: Hertz,
+    /// Mean sample, in readout counts.
+    pub mean: Complex64,
+    /// Standard deviation of the single samples, as in [`twotone_hal::MeanView::scatter`], in
+    /// readout counts; `None` where it is not known.
+    pub scatter: Option<f64>,
+}
+
+/// The sweeps of one board, a point a row, in the order in which they were added.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SweepTable {
+    /// Where the sweeps come from, as names and values; see
+    /// [`Manifest::provenance`](super::Manifest::provenance).
+    pub provenance: BTreeMap<String, String>,
+    points: Vec<SweepPoint>,
+}
+
+impl SweepTable {
+    /// An empty table with this provenance.
+    pub fn new(provenance: BTreeMap<String, String>) -> Self {
+        Self {
+            provenance,
+            points: Vec::new(),
+        }
+    }
+
+    /// Adds one point.
+    pub fn push(&mut self, point: SweepPoint) {
+        self.points.push(point);
+    }
+
+    /// Adds the points of a sweep: absolute frequencies in hertz, mean samples and scatters in
+    /// counts, of one length. A scatter that is not finite counts as not known.
+    ///
+    /// # Errors
+    /// [`RecordError::Format`] where the lengths differ; nothing is added then.
+    pub fn push_sweep(
+        &mut self,
+        head: SweepHead,
+        frequency_hz: &[f64],
+        mean: &[Complex64],
+        scatter: &[f64],
+    ) -> Result<(), RecordError> {
+        let points = frequency_hz.len();
+        if mean.len() != points || scatter.len() != points {
+            let file = format!("the sweep of module {}", head.module);
+            let what = format!(
+                "{points} frequencies, {} samples and {} scatters do not match",
+                mean.len(),
+                scatter.len()
+            );
+            return Err(RecordError::format("record", &file)(what));
+        }
+        let rows = frequency_hz.iter().zip(mean).zip(scatter);
+        self.points
+            .extend(rows.map(|((&f_hz, &mean), &scatter)| SweepPoint {
+                head,
+                frequency: Hertz(f_hz),
+                mean,
+                scatter: Some(scatter).filter(|scatter| scatter.is_finite()),
+            }));
+        Ok(())
+    }
+
+    /// The points, in order.
+    pub fn points(&self) -> &[SweepPoint] {
+        &self.points
+    }
+}
