@@ -1,0 +1,296 @@
+//! What a CRS board says of itself when it is connected.
+
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+use twotone_hal::{
+    Acquire, Certainty, Dbm, Description, Epoch, Error, ErrorKind, Hertz, ModuleDescription,
+    ModuleId, OperationKind, Result, Volts,
+};
+use twotone_wire::tuber::{Answer, BatchWriter, Cursor, DecodeError, Format, Limits};
+
+use super::filters;
+use crate::http::Post;
+use crate::link::{Link, Repeat, Unwatched};
+use crate::{ConnectOptions, Connector};
+
+/// The one object of a CRS board.
+pub(super) const OBJECT: &str = "Dfmux";
+
+/// Modules of one analog bank.
+const BANK: u8 = 4;
+/// Volts (peak) for one readout count. Empirical; whether it depends on the attenuator is untested.
+const VOLTS_PER_COUNT: f64 = 1.374_542_590_8e-7;
+/// Loss between the DAC's scale and the connector.
+const DAC_LOSS_DB: f64 = 1.5;
+/// Width of one Nyquist zone.
+const NYQUIST_HZ: f64 = 2.5e9;
+/// How far from the NCO a tone may lie without the extended module bandwidth.
+const MAX_OFFSET_HZ: f64 = 250e6;
+/// Frequencies are multiples of the channelizer's slot over 2^32.
+const FREQUENCY_STEP_HZ: f64 = 625e6 / 256.0 / 4_294_967_296.0;
+/// Bytes of an answer for one sample of one channel, at the most.
+const BYTES_A_SAMPLE: usize = 64;
+
+/// What was found out at connecting, and what follows from it.
+#[derive(Debug, Clone)]
+pub(super) struct Survey {
+    pub(super) format: Format,
+    pub(super) units_degrees: String,
+    pub(super) target_dac: String,
+    pub(super) target_adc: String,
+    pub(super) sensors: Vec<String>,
+    pub(super) rails: Vec<String>,
+    pub(super) settle_samples: u32,
+    firmware: String,
+    stage: u32,
+    channels: u16,
+    max_samples: u32,
+    high_bank: bool,
+    banks: Vec<Module>,
+}
+
+/// What was found out about a module.
+#[derive(Debug, Clone, Copy, Default)]
+struct Module {
+    dac_scale: Option<f64>,
+    zone: Option<f64>,
+}
+
+/// Bytes that are no answer to what was asked. The batch was answered, so it was executed.
+pub(super) fn broken(error: DecodeError) -> Error {
+    Error::new(ErrorKind::Protocol, "the answer cannot be read")
+        .certainty_is(Certainty::Executed)
+        .caused_by(error)
+}
+
+/// Asks a server whether it is a CRS board, and what it has: two round trips.
+pub(super) async fn survey(
+    connector: &Connector,
+    options: &ConnectOptions,
+    runtime: &Handle,
+) -> Result<Survey> {
+    let link = Link::new(
+        connector.clone(),
+        options.clone(),
+        Unwatched,
+        runtime.clone(),
+    );
+    let deadline = Instant::now() + options.request_timeout;
+    let mut writer = BatchWriter::new(Format::Json);
+    writer.resolve(OBJECT);
+    for property in ["UNITS", "TARGET", "TEMPERATURE_SENSOR", "RAIL"] {
+        writer.property(OBJECT, property);
+    }
+    for method in ["get_decimation", "get_analog_bank", "get_firmware_release"] {
+        writer.call(OBJECT, method);
+    }
+    for module in 1..=2 * BANK {
+        writer.call(OBJECT, "get_dac_scale").kwarg("module", module);
+        writer
+            .call(OBJECT, "get_nyquist_zone")
+            .kwarg("module", module);
+    }
+    let calls = writer.calls();
+    let post = Post::new(writer.finish(), Format::Json).continue_on_error();
+    let answer = link.exchange(post, Repeat::Freely, deadline).await?;
+
+    let content_type = answer.content_type.as_deref();
+    let format = Format::of_answer(content_type).unwrap_or(Format::Json);
+    let mut read = Answer::new(content_type, &answer.body, &Limits::ANSWER).map_err(broken)?;
+    let mut elements = read.elements(calls).map_err(broken)?;
+    if let Some(refusal) = elements.refusal() {
+        return Err(Error::new(ErrorKind::Rejected, refusal));
+    }
+    let mut next = || -> Result<Option<Cursor<'_>>> {
+        Ok(elements
+            .next()
+            .map_err(broken)?
+            .and_then(|element| element.outcome.ok()))
+    };
+    if next()?.is_none() {
+        return Err(Error::new(
+            ErrorKind::Protocol,
+            format!("the server has no object {OBJECT}: it is no CRS board"),
+        ));
+    }
+    let units = names(next()?);
+    let target = names(next()?);
+    let sensors = names(next()?).into_iter().map(|(_, value)| value).collect();
+    let rails = names(next()?).into_iter().map(|(_, value)| value).collect();
+    let stage = number(next()?).unwrap_or(6.0).clamp(0.0, 6.0) as u32;
+    let high_bank = next()?
+        .and_then(|mut value| value.bool().ok())
+        .unwrap_or(false);
+    let firmware = next()?.map(firmware).unwrap_or_default();
+    let mut banks = Vec::new();
+    for _ in 1..=2 * BANK {
+        banks.push(Module {
+            dac_scale: number(next()?),
+            zone: number(next()?),
+        });
+    }
+
+    let first = if high_bank { BANK + 1 } else { 1 };
+    let channels = count_channels(&link, format, first, deadline).await?;
+    let most = options.answer_limit / BYTES_A_SAMPLE / usize::from(channels.max(1));
+    Ok(Survey {
+        format,
+        units_degrees: named(&units, "DEGREES"),
+        target_dac: named(&target, "DAC"),
+        target_adc: named(&target, "ADC"),
+        sensors,
+        rails,
+        settle_samples: filters::settle_samples(stage),
+        firmware,
+        stage,
+        channels,
+        max_samples: u32::try_from(most).unwrap_or(u32::MAX).max(1),
+        high_bank,
+        banks,
+    })
+}
+
+/// How many channels the samples of a module have: short packets leave 128 of 1024, and no method
+/// says so.
+async fn count_channels(link: &Link, format: Format, module: u8, deadline: Instant) -> Result<u16> {
+    let mut writer = BatchWriter::new(format);
+    writer
+        .call(OBJECT, "get_samples")
+        .arg(1u32)
+        .kwarg("module", module);
+    let post = Post::new(writer.finish(), format);
+    let answer = link.exchange(post, Repeat::Freely, deadline).await?;
+    let content_type = answer.content_type.as_deref();
+    let mut read = Answer::new(content_type, &answer.body, &Limits::ANSWER).map_err(broken)?;
+    let mut elements = read.elements(1).map_err(broken)?;
+    let Some(element) = elements.next().map_err(broken)? else {
+        let refusal = elements.refusal().unwrap_or("no answer").to_owned();
+        return Err(Error::new(ErrorKind::Rejected, refusal).during("count the channels"));
+    };
+    let mut samples = element
+        .outcome
+        .map_err(|message| Error::new(ErrorKind::Rejected, message).during("count the channels"))?;
+    let mut values = Vec::new();
+    let mut entries = samples.entries().map_err(broken)?;
+    while let Some((key, value)) = entries.next().map_err(broken)? {
+        if key == "i" {
+            value.f64_into(&mut values).map_err(broken)?;
+        }
+    }
+    u16::try_from(values.len())
+        .ok()
+        .filter(|channels| *channels > 0)
+        .ok_or_else(|| {
+            let message = format!("a sample has {} channels", values.len());
+            Error::new(ErrorKind::Protocol, message).during("count the channels")
+        })
+}
+
+/// The names and values of an enumeration.
+fn names(cursor: Option<Cursor<'_>>) -> Vec<(String, String)> {
+    let Some(mut cursor) = cursor else {
+        return Vec::new();
+    };
+    let Ok(mut entries) = cursor.entries() else {
+        return Vec::new();
+    };
+    let mut names = Vec::new();
+    while let Ok(Some((key, value))) = entries.next() {
+        if let Ok(value) = value.str() {
+            names.push((key.into_owned(), value.into_owned()));
+        }
+    }
+    names
+}
+
+fn named(names: &[(String, String)], name: &str) -> String {
+    let found = names.iter().find(|(known, _)| known == name);
+    found.map_or(name, |(_, value)| value).to_owned()
+}
+
+fn number(cursor: Option<Cursor<'_>>) -> Option<f64> {
+    cursor.and_then(|mut value| value.opt_f64().ok().flatten())
+}
+
+/// A release is a text, or a map with a version in it.
+fn firmware(mut cursor: Cursor<'_>) -> String {
+    match cursor.value() {
+        Ok(value) => {
+            let version = value
+                .get("version")
+                .or_else(|| value.get("tag"))
+                .unwrap_or(&value);
+            version
+                .as_str()
+                .map_or_else(|| format!("{version:?}"), str::to_owned)
+        }
+        Err(_) => String::new(),
+    }
+}
+
+impl Survey {
+    /// How long the samples of an acquisition take on a board in real time.
+    pub(super) fn acquisition_time(&self, acquire: &Acquire) -> Duration {
+        let settling = if acquire.settle {
+            self.settle_samples
+        } else {
+            0
+        };
+        let samples = f64::from(acquire.samples) + f64::from(settling);
+        Duration::from_secs_f64(samples / filters::sample_rate_hz(self.stage))
+    }
+
+    pub(super) fn modules(&self) -> Vec<ModuleDescription> {
+        let first = if self.high_bank { BANK } else { 0 };
+        (first..first + BANK)
+            .filter_map(|index| self.describe_module(index))
+            .collect()
+    }
+
+    pub(super) fn description(&self, epoch: Epoch) -> Description {
+        use OperationKind as K;
+        Description {
+            kind: "crs".to_owned(),
+            serial: String::new(),
+            firmware: self.firmware.clone(),
+            epoch,
+            operations: vec![
+                K::Describe,
+                K::Tones,
+                K::Nco,
+                K::Samples,
+                K::Clock,
+                K::Housekeeping,
+            ],
+            modules: self.modules(),
+        }
+    }
+
+    fn describe_module(&self, index: u8) -> Option<ModuleDescription> {
+        let found = self
+            .banks
+            .get(usize::from(index))
+            .copied()
+            .unwrap_or_default();
+        let (low, high) = match found.zone {
+            Some(zone) => ((zone - 1.0) * NYQUIST_HZ, zone * NYQUIST_HZ),
+            None => (0.0, 3.0 * NYQUIST_HZ),
+        };
+        Some(ModuleDescription {
+            module: ModuleId::new(index + 1).ok()?,
+            channels: self.channels,
+            nco_min: Hertz(low),
+            nco_max: Hertz(high),
+            max_offset: Hertz(MAX_OFFSET_HZ),
+            frequency_step: Hertz(FREQUENCY_STEP_HZ),
+            sample_rate: Hertz(filters::sample_rate_hz(self.stage)),
+            settle_samples: self.settle_samples,
+            noise_correlation: filters::noise_correlation(self.stage),
+            max_samples: self.max_samples,
+            full_scale: Dbm(found.dac_scale.unwrap_or(0.0) - DAC_LOSS_DB),
+            volts_per_count: Volts(VOLTS_PER_COUNT),
+        })
+    }
+}

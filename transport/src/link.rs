@@ -1,0 +1,295 @@
+//! A queue of exchanges with one board, each driven to its answer.
+//!
+//! A sent request belongs to its connection, not to whoever asked: it is driven to its answer even
+//! when the asker has gone, and what comes after it waits. A real server was seen to finish a batch
+//! whose client had left, so that a setting landed after the clean-up that should have undone it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until, timeout_at};
+use twotone_hal::{Certainty, Error, ErrorKind, Result};
+
+use crate::ConnectOptions;
+use crate::http::{Answer, Connection, Failure, Post};
+use crate::stream::Connector;
+
+/// What an exchange changes on the board, and so when it may be sent a second time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    /// It only reads: at any time.
+    Freely,
+    /// It sets absolute values: once the board is seen to be at rest, before anything later.
+    InPlace,
+    /// It may do something twice.
+    Never,
+}
+
+/// Watches over a link: is it still the same board, is it at rest?
+#[async_trait]
+pub(crate) trait Keeper: Send + Sync + 'static {
+    /// A new connection is up, and nothing else has gone out on it. An error keeps the exchange
+    /// at hand from being sent; the next exchange asks again.
+    async fn opened(&mut self, connection: &mut Connection, deadline: Instant) -> Result<()>;
+
+    /// An exchange was answered within `took`.
+    fn answered(&mut self, post: &Post, took: Duration);
+
+    /// The answer of an exchange was lost after `took`; the board may still be at it.
+    fn lost(&mut self, post: &Post, repeat: Repeat, took: Duration);
+}
+
+/// Watches nothing: for servers that are no boards.
+pub(crate) struct Unwatched;
+
+#[async_trait]
+impl Keeper for Unwatched {
+    async fn opened(&mut self, _: &mut Connection, _: Instant) -> Result<()> {
+        Ok(())
+    }
+    fn answered(&mut self, _: &Post, _: Duration) {}
+    fn lost(&mut self, _: &Post, _: Repeat, _: Duration) {}
+}
+
+/// The sending end of the queue. Dropping the last clone ends the link once the queue is empty.
+#[derive(Debug, Clone)]
+pub(crate) struct Link {
+    jobs: mpsc::UnboundedSender<Job>,
+    runtime: Handle,
+}
+
+#[derive(Debug)]
+struct Job {
+    post: Post,
+    repeat: Repeat,
+    deadline: Instant,
+    sent: Arc<AtomicBool>,
+    answer: oneshot::Sender<Result<Answer>>,
+}
+
+impl Link {
+    /// A link that opens its connection with its first exchange, driven by `runtime`.
+    pub(crate) fn new(
+        connector: Connector,
+        options: ConnectOptions,
+        keeper: impl Keeper,
+        runtime: Handle,
+    ) -> Self {
+        let (jobs, queue) = mpsc::unbounded_channel();
+        let driver = Driver {
+            connector,
+            options,
+            keeper,
+            connection: None,
+            verified: false,
+            runtime: runtime.clone(),
+        };
+        runtime.spawn(driver.run(queue));
+        Self { jobs, runtime }
+    }
+
+    /// Queues `post` and awaits its answer, until `deadline` at the latest.
+    ///
+    /// Dropped before it was sent, it is not sent. Dropped later, it is driven to its answer, and
+    /// the exchanges behind it wait for that.
+    pub(crate) async fn exchange(
+        &self,
+        post: Post,
+        repeat: Repeat,
+        deadline: Instant,
+    ) -> Result<Answer> {
+        let (answer, awaited) = oneshot::channel();
+        let sent = Arc::new(AtomicBool::new(false));
+        let job = Job {
+            post,
+            repeat,
+            deadline,
+            sent: Arc::clone(&sent),
+            answer,
+        };
+        let gone = || {
+            Error::new(
+                ErrorKind::ConnectionLost,
+                "the runtime of the link has ended",
+            )
+        };
+        self.jobs
+            .send(job)
+            .map_err(|_| gone().certainty_is(Certainty::NotExecuted))?;
+        // The driver keeps the deadline of what it has sent; this one is for what still waits.
+        let expired = {
+            let _runtime = self.runtime.enter();
+            sleep_until(deadline + QUEUE_GRACE)
+        };
+        tokio::select! {
+            biased;
+            answer = awaited => answer.unwrap_or_else(|_| Err(gone())),
+            () = expired => Err(late(sent.load(Ordering::Acquire))),
+        }
+    }
+}
+
+/// By how much a waiting exchange outlives its deadline, so that the driver's own word comes first.
+const QUEUE_GRACE: Duration = Duration::from_millis(20);
+
+fn late(sent: bool) -> Error {
+    if sent {
+        Error::new(ErrorKind::Timeout, "no answer came before the deadline")
+    } else {
+        Error::new(
+            ErrorKind::Timeout,
+            "the deadline passed while it waited its turn",
+        )
+        .certainty_is(Certainty::NotExecuted)
+    }
+}
+
+struct Driver<K> {
+    connector: Connector,
+    options: ConnectOptions,
+    keeper: K,
+    connection: Option<Connection>,
+    verified: bool,
+    runtime: Handle,
+}
+
+impl<K: Keeper> Driver<K> {
+    async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Job>) {
+        while let Some(job) = self.next(&mut queue).await {
+            if job.answer.is_closed() {
+                continue;
+            }
+            let outcome = if job.deadline <= Instant::now() {
+                Err(late(false))
+            } else {
+                self.serve(&job).await
+            };
+            // An asker who has gone is no failure: the exchange is complete.
+            drop(job.answer.send(outcome));
+        }
+    }
+
+    /// The next job. A connection that stays idle is closed before the server does it, so that no
+    /// request is ever written into a connection that is being closed at the other end.
+    async fn next(&mut self, queue: &mut mpsc::UnboundedReceiver<Job>) -> Option<Job> {
+        if self.connection.is_some() {
+            let idle_until = Instant::now() + self.options.idle_timeout;
+            match timeout_at(idle_until, queue.recv()).await {
+                Ok(job) => return job,
+                Err(_) => self.connection = None,
+            }
+        }
+        queue.recv().await
+    }
+
+    async fn serve(&mut self, job: &Job) -> Result<Answer> {
+        let mut first = None;
+        loop {
+            let connection = match self.ready(job.deadline).await {
+                Ok(connection) => connection,
+                Err(error) => return Err(first.unwrap_or(error)),
+            };
+            job.sent.store(true, Ordering::Release);
+            let began = Instant::now();
+            let failure = match connection.exchange(&job.post, job.deadline).await {
+                Ok(answer) => {
+                    self.keeper.answered(&job.post, began.elapsed());
+                    return Ok(answer);
+                }
+                Err(failure) => failure,
+            };
+            self.connection = None;
+            if failure.may_have_run() {
+                self.keeper.lost(&job.post, job.repeat, began.elapsed());
+            }
+            let again = match failure {
+                Failure::NotSent(_) => true,
+                Failure::Lost(_) => job.repeat != Repeat::Never,
+                Failure::Late | Failure::Status(_) | Failure::TooLarge(_) => false,
+            };
+            let error = self.tell(failure);
+            if first.is_some() || !again {
+                return Err(error);
+            }
+            tracing::debug!(host = self.connector.authority(), %error, "sending it once more");
+            first = Some(error);
+        }
+    }
+
+    /// The connection, opened and verified.
+    async fn ready(&mut self, deadline: Instant) -> Result<&mut Connection> {
+        if self.connection.as_ref().is_none_or(Connection::is_closed) {
+            self.connection = None;
+            self.verified = false;
+            let connection = self.open(deadline).await?;
+            self.connection = Some(connection);
+        }
+        let Some(connection) = self.connection.as_mut() else {
+            return Err(Error::new(ErrorKind::ConnectionLost, "no connection"));
+        };
+        if !self.verified {
+            if let Err(error) = self.keeper.opened(connection, deadline).await {
+                if error.kind() != ErrorKind::EpochChanged {
+                    self.connection = None;
+                }
+                return Err(error);
+            }
+            self.verified = true;
+        }
+        self.connection
+            .as_mut()
+            .ok_or_else(|| Error::new(ErrorKind::ConnectionLost, "no connection"))
+    }
+
+    async fn open(&self, deadline: Instant) -> Result<Connection> {
+        let authority = self.connector.authority();
+        let unreachable = |why: String| Error::new(ErrorKind::Unreachable, why);
+        let patience = deadline.min(Instant::now() + self.options.connect_timeout);
+        let began = Instant::now();
+        let opening = async {
+            let stream = self.connector.open().await.map_err(|error| {
+                unreachable(format!("no connection to {authority}")).caused_by(error)
+            })?;
+            let (accept, limit) = (self.options.accept(), self.options.answer_limit);
+            Connection::over(stream, &self.runtime, authority, accept, limit)
+                .await
+                .map_err(|error| unreachable(format!("no HTTP with {authority}")).caused_by(error))
+        };
+        timeout_at(patience, opening).await.unwrap_or_else(|_| {
+            let waited = began.elapsed().as_secs_f64();
+            Err(unreachable(format!(
+                "no connection to {authority} within {waited:.1} s"
+            )))
+        })
+    }
+
+    fn tell(&self, failure: Failure) -> Error {
+        let authority = self.connector.authority();
+        match failure {
+            Failure::NotSent(error) => Error::new(
+                ErrorKind::ConnectionLost,
+                format!("{authority} closed the connection"),
+            )
+            .certainty_is(Certainty::NotExecuted)
+            .caused_by(error),
+            Failure::Lost(error) => Error::new(
+                ErrorKind::ConnectionLost,
+                format!("{authority} closed the connection before its answer was whole"),
+            )
+            .caused_by(error),
+            Failure::Late => late(true),
+            Failure::Status(status) => Error::new(
+                ErrorKind::Protocol,
+                format!("{authority} answered HTTP {status}: is it a Tuber server?"),
+            ),
+            Failure::TooLarge(limit) => Error::new(
+                ErrorKind::Protocol,
+                format!("the answer of {authority} is larger than {limit} bytes"),
+            ),
+        }
+    }
+}

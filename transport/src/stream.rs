@@ -1,0 +1,75 @@
+//! Byte streams to boards: TCP, or whatever a caller brings.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+use crate::Host;
+
+/// A byte stream in both directions.
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
+
+type Opening = Pin<Box<dyn Future<Output = io::Result<Box<dyn ByteStream>>> + Send>>;
+
+/// Opens byte streams to one board: called for each connection anew.
+#[derive(Clone)]
+pub struct Connector {
+    authority: Arc<str>,
+    open: Arc<dyn Fn() -> Opening + Send + Sync>,
+}
+
+impl Connector {
+    /// TCP to `host`, each name looked up anew for each connection.
+    pub fn tcp(host: Host) -> Self {
+        let authority = host.to_string();
+        Self::new(authority, move || {
+            let (name, port) = (host.name().to_owned(), host.port());
+            async move {
+                let stream = TcpStream::connect((name.as_str(), port)).await?;
+                // A request is one write and its answer is waited for: nothing is to be gathered.
+                stream.set_nodelay(true)?;
+                Ok(stream)
+            }
+        })
+    }
+
+    /// Streams from `open`, for tests in memory and for tunnels. `authority` is what stands in
+    /// the `Host` header and in errors.
+    pub fn new<F, S>(
+        authority: impl Into<String>,
+        open: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = io::Result<S>> + Send + 'static,
+        S: ByteStream + 'static,
+    {
+        Self {
+            authority: authority.into().into(),
+            open: Arc::new(move || {
+                let opening = open();
+                Box::pin(async move { Ok(Box::new(opening.await?) as Box<dyn ByteStream>) })
+            }),
+        }
+    }
+
+    /// Whom the streams lead to.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    pub(crate) fn open(&self) -> Opening {
+        (self.open)()
+    }
+}
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Connector({})", self.authority)
+    }
+}
