@@ -35,7 +35,7 @@ pub(crate) fn watch_signals() -> Result<()> {
             // Held to the end, so that no further child starts.
             let groups = groups();
             eprintln!("xtask: interrupted; ending what it started");
-            end(&groups);
+            end(&groups, || {});
             std::process::exit(128 + signal);
         }
     });
@@ -52,8 +52,10 @@ pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<ExitStatus> 
             Ok(Some(status)) => return Ok(status),
             Ok(None) if Instant::now() < deadline => thread::sleep(GLANCE),
             Ok(None) => {
-                end(&[started.group]);
-                let _ = started.child.wait();
+                // A child that has ended still counts as living until it is waited for.
+                let child = &mut started.child;
+                end(&[started.group], || drop(child.try_wait()));
+                let _ = child.wait();
                 return Err(format!("{} took over {} s", name(command), limit.as_secs()));
             }
             Err(error) => return Err(format!("cannot wait for {}: {error}", name(command))),
@@ -120,8 +122,8 @@ impl Drop for Started {
     }
 }
 
-/// Asks groups to end, and kills those that have not after the grace.
-fn end(groups: &[Pid]) {
+/// Asks groups to end, and kills those that have not after the grace. `reap` is called meanwhile.
+fn end(groups: &[Pid], mut reap: impl FnMut()) {
     // A group that is gone already is as it should be.
     for group in groups {
         let _ = kill_process_group(*group, Signal::TERM);
@@ -133,8 +135,52 @@ fn end(groups: &[Pid]) {
             .any(|group| test_kill_process_group(*group).is_ok())
     {
         thread::sleep(GLANCE);
+        reap();
     }
     for group in groups {
         let _ = kill_process_group(*group, Signal::KILL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a process is there and has not ended.
+    fn lives(pid: &str) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit(") ")
+            .next()
+            .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+    }
+
+    #[test]
+    fn at_its_limit_a_program_ends_with_what_it_started() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", "sleep 600 & echo $! > pid; wait"])
+            .current_dir(folder.path());
+        let error = run(&mut shell, Duration::from_millis(500))
+            .err()
+            .unwrap_or_default();
+        assert!(error.starts_with("sh took over"), "{error}");
+        let pid = std::fs::read_to_string(folder.path().join("pid")).expect("the shell wrote it");
+        assert!(
+            !pid.trim().is_empty() && !lives(pid.trim()),
+            "{pid} outlived its parent"
+        );
+    }
+
+    #[test]
+    fn output_and_endings_are_told() {
+        let told = output(Command::new("sh").args(["-c", "echo it; exit 3"])).expect("sh runs");
+        assert_eq!(
+            (told.stdout.as_slice(), ending(told.status)),
+            (&b"it\n"[..], "exit code 3".into())
+        );
+        let killed = output(Command::new("sh").args(["-c", "kill -9 $$"])).expect("sh runs");
+        assert_eq!(ending(killed.status), "signal 9");
+        assert!(run(&mut Command::new("/no/such/program"), Duration::MAX).is_err());
     }
 }

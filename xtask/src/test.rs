@@ -176,16 +176,65 @@ fn in_turn<'a>(chosen: &[&'a Step], keep_going: bool, run: &Run<'_>) -> Vec<Fini
 
 /// Prints the table and the closing line; true when no step failed.
 fn summary(results: &[Finished<'_>]) -> bool {
-    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
     println!("\n{:<18}{:>8}  result", "step", "time");
     for (step, outcome, took) in results {
         println!("{:<18}{:>6.1} s  {outcome}", step.name, took.as_secs_f64());
-        match outcome {
-            Outcome::Passed => passed += 1,
-            Outcome::Failed(_) => failed += 1,
-            Outcome::Skipped(_) => skipped += 1,
-        }
     }
+    let (passed, failed, skipped) = count(results);
     println!("\n{passed} passed, {failed} failed, {skipped} skipped");
     failed == 0
+}
+
+/// How many steps passed, failed and were skipped.
+fn count(results: &[Finished<'_>]) -> (usize, usize, usize) {
+    results.iter().fold(
+        (0, 0, 0),
+        |(passed, failed, skipped), (_, outcome, _)| match outcome {
+            Outcome::Passed => (passed + 1, failed, skipped),
+            Outcome::Failed(_) => (passed, failed + 1, skipped),
+            Outcome::Skipped(_) => (passed, failed, skipped + 1),
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: Step = Step {
+        name: "good",
+        about: "",
+        run: |_| Outcome::Passed,
+    };
+    const BAD: Step = Step {
+        name: "bad",
+        about: "",
+        run: |_| Outcome::Failed("so".to_owned()),
+    };
+    const IDLE: Step = Step {
+        name: "idle",
+        about: "",
+        run: |_| Outcome::Skipped("so".to_owned()),
+    };
+
+    #[track_caller]
+    fn check(steps: &[Step], keep_going: bool, expected: (usize, usize, usize)) {
+        let workspace = Workspace::here().expect("tests run in the workspace");
+        let python = || Ok(None);
+        let run = Run {
+            workspace: &workspace,
+            ci: false,
+            python: &python,
+        };
+        let results = in_turn(&steps.iter().collect::<Vec<_>>(), keep_going, &run);
+        assert_eq!(count(&results), expected);
+    }
+
+    #[test]
+    fn a_failed_step_ends_the_run_unless_told_otherwise() {
+        check(&[GOOD, IDLE, GOOD], false, (2, 0, 1));
+        check(&[GOOD, BAD, GOOD, BAD], false, (1, 1, 2));
+        check(&[GOOD, BAD, GOOD, BAD], true, (2, 2, 0));
+        check(&[], false, (0, 0, 0));
+    }
 }

@@ -192,12 +192,11 @@ impl Tree {
         })
     }
 
-    /// A TOML file as a table; what is missing or broken is empty.
+    /// A TOML file as a table; what is missing or broken is empty, and so a breach of whatever
+    /// looks for something in it.
     fn toml(&self, path: impl AsRef<Path>) -> toml::Table {
-        self.workspace
-            .text(path.as_ref())
-            .and_then(|text| text.parse().ok())
-            .unwrap_or_default()
+        let text = self.workspace.text(path.as_ref());
+        text.and_then(|text| text.parse().ok()).unwrap_or_default()
     }
 }
 

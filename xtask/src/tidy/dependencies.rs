@@ -1,5 +1,5 @@
 //! Every dependency on others' work has its reason in `docs/dependencies.md`, and the other way
-//! round.
+//! round; and a package uses it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,6 +31,15 @@ pub(super) fn find(tree: &Tree) -> Vec<Breach> {
             breaches.push(Breach::at(PAGE, *line, what));
         } else if reason.split_whitespace().count() < 3 {
             breaches.push(Breach::at(PAGE, *line, format!("`{name}` has no reason")));
+        }
+    }
+    for name in &table {
+        let mut packages = tree.workspace.packages.iter();
+        if !packages.any(|package| package.dependencies.iter().any(|it| it.name == *name)) {
+            breaches.push(Breach::new(
+                "Cargo.toml",
+                format!("no package uses `{name}`"),
+            ));
         }
     }
     breaches

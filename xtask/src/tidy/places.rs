@@ -59,7 +59,12 @@ pub(super) struct Place {
 }
 
 /// The places.
-pub(super) const PLACES: [Place; 3] = [
+pub(super) const PLACES: [Place; 4] = [
+    Place {
+        path: "src/record/calendar.rs",
+        item: "jiff::Timestamp::now",
+        reason: "a run record says on what date it was made",
+    },
     Place {
         path: "sim/physics/benches/",
         item: "*",

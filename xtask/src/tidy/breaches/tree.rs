@@ -1,0 +1,148 @@
+//! Breaches of what manifests, pages and the tree hold.
+
+use std::process::Command;
+
+use super::{Planted, planted};
+
+pub(super) const PLANTED: &[Planted] = &[
+    // manifests-inherit
+    planted(
+        "manifests-inherit",
+        "hal/Cargo.toml: `version` is not inherited",
+        |tree| {
+            tree.replace(
+                "hal/Cargo.toml",
+                "version.workspace = true",
+                "version = \"0.1.0\"",
+            );
+        },
+    ),
+    planted(
+        "manifests-inherit",
+        "sim/Cargo.toml: `license` is not inherited",
+        |tree| {
+            tree.replace("sim/Cargo.toml", "license.workspace = true", "");
+        },
+    ),
+    planted(
+        "manifests-inherit",
+        "sim/Cargo.toml: lints are not the workspace's",
+        |tree| {
+            tree.replace(
+                "sim/Cargo.toml",
+                "[lints]\nworkspace = true",
+                "[lints.rust]\nmissing_docs = \"warn\"",
+            );
+        },
+    ),
+    planted(
+        "manifests-inherit",
+        "tworoutine/Cargo.toml: lints are not the workspace's",
+        |tree| {
+            let own = "[lints.rust]\nunsafe_code = \"allow\"\nmissing_docs = \"allow\"";
+            tree.replace("tworoutine/Cargo.toml", "[lints]\nworkspace = true", own);
+        },
+    ),
+    // versions-are-shared
+    planted(
+        "versions-are-shared",
+        "transport/Cargo.toml: `bytes` is not from",
+        |tree| {
+            tree.append("transport/Cargo.toml", "bytes = \"1\"\n");
+        },
+    ),
+    planted(
+        "versions-are-shared",
+        "sim/Cargo.toml: `rustix` is not from",
+        |tree| {
+            tree.append(
+                "sim/Cargo.toml",
+                "[target.'cfg(unix)'.dev-dependencies.rustix]\nversion = \"1\"\n",
+            );
+        },
+    ),
+    // dependencies-have-reasons
+    planted(
+        "dependencies-have-reasons",
+        "Cargo.toml: `serde` has no line",
+        |tree| {
+            tree.replace(
+                "Cargo.toml",
+                "tokio = \"1\"",
+                "tokio = \"1\"\nserde = \"1\"",
+            );
+        },
+    ),
+    planted(
+        "dependencies-have-reasons",
+        "docs/dependencies.md:6: `left` is not a dependency",
+        |tree| {
+            tree.append("docs/dependencies.md", "| `left` | it was here before |\n");
+        },
+    ),
+    planted(
+        "dependencies-have-reasons",
+        "docs/dependencies.md:5: `tokio` has no reason",
+        |tree| {
+            tree.replace("docs/dependencies.md", "sockets, timers and runtimes", "");
+        },
+    ),
+    planted(
+        "dependencies-have-reasons",
+        "docs/dependencies.md: is missing",
+        |tree| {
+            tree.remove("docs/dependencies.md");
+        },
+    ),
+    planted(
+        "dependencies-have-reasons",
+        "Cargo.toml: no package uses `futures`",
+        |tree| {
+            tree.replace("hal/Cargo.toml", "futures.workspace = true", "");
+        },
+    ),
+    // bench-table
+    planted(
+        "bench-table",
+        "sim/benches/forgotten.rs: bench `forgotten` of twotone-sim",
+        |tree| {
+            tree.write("sim/benches/forgotten.rs", "fn main() {}\n");
+        },
+    ),
+    // top-level
+    planted("top-level", "scripts: does not belong", |tree| {
+        tree.write("scripts/x.sh", "")
+    }),
+    planted("top-level", "notes.txt: does not belong", |tree| {
+        tree.write("notes.txt", "")
+    }),
+    planted("top-level", "utils: does not belong", |tree| {
+        tree.write("utils/Cargo.toml", "")
+    }),
+    // lock-committed
+    planted("lock-committed", "Cargo.lock: is not committed", |tree| {
+        tree.remove("Cargo.lock")
+    }),
+    planted("lock-committed", "Cargo.lock: is not committed", |tree| {
+        let git = Command::new("git")
+            .args(["init", "-q"])
+            .current_dir(tree.root())
+            .status();
+        assert!(git.expect("git runs").success(), "git makes a repository");
+    }),
+    // stands-alone
+    planted("stands-alone", "docs/how.md:2: refers to", |tree| {
+        tree.write("docs/how.md", concat!("See\n[it](../", "shared/x.md).\n"));
+    }),
+    planted(
+        "stands-alone",
+        "xtask/Cargo.toml: `outside` is outside the tree",
+        |tree| {
+            let manifest = "[package]\nname = \"outside\"\n[lib]\npath = \"x.rs\"\n";
+            let text = "outside = { path = \"../../outside\" }\n";
+            std::fs::create_dir(tree.around().join("outside")).expect("made");
+            tree.write("../outside/Cargo.toml", manifest);
+            tree.append("xtask/Cargo.toml", text);
+        },
+    ),
+];
