@@ -1,1 +1,61 @@
 //! Write an async function once; call it asynchronously or synchronously.
+//!
+//! ```
+//! use tworoutine::tworoutine;
+//!
+//! #[tworoutine]
+//! async fn double_slowly(x: f64) -> f64 {
+//!     tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+//!     2.0 * x
+//! }
+//!
+//! assert_eq!(double_slowly(1.0).wait(), 2.0); // block this execution context, and only it
+//! # tworoutine::block_on(async {
+//! assert_eq!(double_slowly(1.0).await, 2.0); // or await it, at no cost over the bare async fn
+//! # });
+//! ```
+
+mod all;
+mod blocked;
+mod config;
+mod context;
+mod cpu;
+#[cfg(fibers)]
+mod exiting;
+#[cfg(fibers)]
+mod fiber;
+mod join;
+mod local;
+mod place;
+mod pool;
+mod routine;
+mod runtime;
+mod spawn;
+#[cfg(fibers)]
+mod stack;
+mod waiting;
+
+pub use all::wait_all;
+pub use config::{AlreadyRunning, Config, set_max_blocked_waits};
+pub use context::{Context, context};
+pub use cpu::offload;
+pub use join::{JoinError, JoinHandle};
+pub use local::block_on;
+pub use routine::{BoxTworoutine, LocalBoxTworoutine, Tworoutine};
+pub use runtime::runtime;
+pub use spawn::{spawn, spawn_local};
+pub use tworoutine_macros::{main, test, tworoutine};
+pub use waiting::{Elapsed, Wait, WaitError, no_suspend, try_wait, wait, wait_timeout};
+
+/// What a program that waits needs in scope: the attribute `#[tworoutine]` and the trait [`Wait`],
+/// which gives `.wait()` to every future.
+pub mod prelude {
+    pub use crate::{Wait, tworoutine};
+}
+
+/// What the macros expand to. No part of the interface.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::local::block_on_paused;
+    pub use crate::routine::{BoxedForm, boxed};
+}

@@ -1,0 +1,141 @@
+//! Settings of the whole process.
+
+use std::fmt;
+use std::sync::{OnceLock, PoisonError};
+
+use tokio::runtime::Handle;
+
+use crate::blocked;
+
+/// Settings of the whole process, to be applied before anything of the crate is used.
+///
+/// ```
+/// tworoutine::Config::new().stack_size(4 << 20).apply()?;
+/// # Ok::<(), tworoutine::AlreadyRunning>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Config {
+    stack_size: usize,
+    idle_stacks: usize,
+    max_blocked_waits: usize,
+    spawn_threads: usize,
+    offload_threads: usize,
+}
+
+impl Config {
+    /// The defaults, each named at its setter.
+    pub fn new() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Config {
+            stack_size: 1 << 20,
+            idle_stacks: 16 * 1024,
+            max_blocked_waits: 480,
+            spawn_threads: cores,
+            offload_threads: cores,
+        }
+    }
+
+    /// Bytes of address space for the stack of a context; 1 MiB unless set, at least 64 KiB.
+    ///
+    /// Every poll of a context runs on such a stack, so code with large arrays or deep recursion
+    /// needs more, above all in a debug build. Only pages that are touched take memory. Beyond its
+    /// end lies a guard page: an overflow ends the process, and never writes elsewhere.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = bytes.max(64 * 1024);
+        self
+    }
+
+    /// How many unused stacks the process keeps for the next contexts; 16,384 unless set.
+    pub fn idle_stacks(mut self, stacks: usize) -> Self {
+        self.idle_stacks = stacks;
+        self
+    }
+
+    /// How many waits outside contexts may block threads of the same multi-thread runtime at once;
+    /// 480 unless set, a little under tokio's default of 512 extra threads, beyond which a runtime
+    /// deadlocks. [`set_max_blocked_waits`] sets it for one runtime.
+    pub fn max_blocked_waits(mut self, waits: usize) -> Self {
+        self.max_blocked_waits = waits;
+        self
+    }
+
+    /// Threads that serve [`spawn`](crate::spawn); one for each core unless set, at least one.
+    pub fn spawn_threads(mut self, threads: usize) -> Self {
+        self.spawn_threads = threads.max(1);
+        self
+    }
+
+    /// Threads that serve [`offload`](crate::offload); one for each core unless set, at least one.
+    pub fn offload_threads(mut self, threads: usize) -> Self {
+        self.offload_threads = threads.max(1);
+        self
+    }
+
+    /// Makes these the settings of the process.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyRunning`] when settings were applied before, or the crate was used and so took the
+    /// defaults.
+    pub fn apply(self) -> Result<(), AlreadyRunning> {
+        CONFIG.set(self).map_err(|_| AlreadyRunning)
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config::new()
+    }
+}
+
+/// The settings of the process are fixed already: apply them before the first use of the crate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AlreadyRunning;
+
+impl fmt::Display for AlreadyRunning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the settings of tworoutine were applied, or taken by first use, before")
+    }
+}
+
+impl std::error::Error for AlreadyRunning {}
+
+/// Says how many waits outside contexts may block threads of this runtime at once. Keep it under
+/// the runtime's `max_blocking_threads`, by as many threads as its other blocking work takes: a
+/// runtime whose threads all wait, with none left to replace them, deadlocks for ever.
+pub fn set_max_blocked_waits(runtime: &Handle, waits: usize) {
+    blocked::count_of(runtime).set_limit(waits);
+}
+
+static CONFIG: OnceLock<Config> = OnceLock::new();
+
+fn config() -> &'static Config {
+    CONFIG.get_or_init(Config::new)
+}
+
+#[cfg(fibers)]
+pub(crate) fn stack_size() -> usize {
+    config().stack_size
+}
+
+#[cfg(fibers)]
+pub(crate) fn idle_stacks() -> usize {
+    config().idle_stacks
+}
+
+pub(crate) fn max_blocked_waits() -> usize {
+    config().max_blocked_waits
+}
+
+pub(crate) fn spawn_threads() -> usize {
+    config().spawn_threads
+}
+
+pub(crate) fn offload_threads() -> usize {
+    config().offload_threads
+}
+
+/// Locks a mutex of the crate, none of which is ever left half-changed by a panic.
+pub(crate) fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,216 @@
+//! Contexts: futures in which a wait suspends nothing but themselves.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{self, Poll};
+
+use tokio::runtime::Handle;
+
+use crate::runtime;
+
+/// Makes a future a context: a wait inside suspends only it, and every other task of the thread
+/// goes on.
+///
+/// A context is itself a future, for any executor. Outside tokio, the process-wide runtime drives
+/// the sockets and timers that it makes.
+///
+/// A deadline, a cancel or a `select!` goes *around* a context. Dropping a context that waits
+/// unwinds it from there, so that everything it holds is dropped; with `panic = "abort"`, and while
+/// the thread is exiting, it is leaked instead.
+///
+/// A context never changes thread, so it is not `Send`; [`spawn`](crate::spawn) takes a future
+/// that is and makes it a context where it stays. It must own what it uses: a context that borrows
+/// could be forgotten in the middle of a wait, and with it the guards that protect what it borrows.
+/// [`block_on`](crate::block_on), [`wait_all`](crate::wait_all) and
+/// [`wait_timeout`](crate::wait_timeout) consume their futures on the spot and let them borrow.
+pub fn context<F: Future + 'static>(future: F) -> Context<F> {
+    // SAFETY: the future owns all it uses.
+    unsafe { Context::unbound(future) }
+}
+
+/// A future that runs as a context of its own. See [`context`].
+#[must_use = "a context does nothing unless it is polled"]
+pub struct Context<F: Future> {
+    inner: imp::Inner<F>,
+}
+
+impl<F: Future> Context<F> {
+    /// A context that may borrow.
+    ///
+    /// # Safety
+    ///
+    /// It must not be forgotten before it has ended: what it borrows must outlive its drop. (When a
+    /// future owns all that it uses this holds of itself.)
+    pub(crate) unsafe fn unbound(future: F) -> Self {
+        Context {
+            inner: imp::Inner::new(future),
+        }
+    }
+}
+
+impl<F: Future> Future for Context<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
+        let current = Handle::try_current();
+        let home = current.as_ref().unwrap_or_else(|_| runtime::process());
+        let _entered = current.is_err().then(|| home.enter());
+        self.inner.poll(cx, home.id())
+    }
+}
+
+impl<F: Future> std::fmt::Debug for Context<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").finish_non_exhaustive()
+    }
+}
+
+/// Contexts on fibers.
+#[cfg(fibers)]
+mod imp {
+    use std::cell::{Cell, UnsafeCell};
+    use std::future::Future;
+    use std::marker::PhantomData;
+    use std::panic::resume_unwind;
+    use std::pin::Pin;
+    use std::ptr::NonNull;
+    use std::task::{self, Poll};
+
+    use tokio::runtime::Id;
+
+    use crate::exiting;
+    use crate::fiber::Fiber;
+
+    /// Owns a [`Shared`] through a raw pointer, since code on the fiber holds pointers into it
+    /// while the context is polled, which a `Box` in the way would forbid.
+    pub(super) struct Inner<F: Future> {
+        shared: NonNull<Shared<F>>,
+        /// Neither `Send` nor `Sync`: the fiber has stack frames of any kind.
+        _owns: PhantomData<(Box<F>, *mut ())>,
+    }
+
+    struct Shared<F: Future> {
+        fiber: Fiber,
+        /// Pinned: never moved out of, dropped where it is.
+        future: UnsafeCell<F>,
+        output: Cell<Option<F::Output>>,
+        ended: Cell<bool>,
+    }
+
+    impl<F: Future> Inner<F> {
+        pub(super) fn new(future: F) -> Self {
+            exiting::watch();
+            let shared = Box::new(Shared {
+                fiber: Fiber::new(),
+                future: UnsafeCell::new(future),
+                output: Cell::new(None),
+                ended: Cell::new(false),
+            });
+            Inner {
+                shared: NonNull::from(Box::leak(shared)),
+                _owns: PhantomData,
+            }
+        }
+
+        pub(super) fn poll(&mut self, cx: &mut task::Context<'_>, home: Id) -> Poll<F::Output> {
+            // SAFETY: the allocation lives until `drop`, and is only ever reached through shared
+            // references.
+            let shared = unsafe { self.shared.as_ref() };
+            assert!(
+                !shared.ended.get(),
+                "a context was polled after it had ended"
+            );
+            // SAFETY: `step::<F>` takes this pointer, which is valid until `drop`; and `drop` ends
+            // the fiber first, or leaks the allocation.
+            let polled = unsafe {
+                shared
+                    .fiber
+                    .poll(cx.waker(), home, step::<F>, self.shared.cast())
+            };
+            match polled {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(end) => {
+                    shared.ended.set(true);
+                    match (end, shared.output.take()) {
+                        (Ok(()), Some(output)) => Poll::Ready(output),
+                        (Ok(()), None) => unreachable!("a context that ends has an output"),
+                        (Err(payload), _) => resume_unwind(payload),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Polls the future of a context, on its fiber.
+    ///
+    /// # Safety
+    ///
+    /// `shared` is a live `Shared<F>`, and no other call of this function for it is under way.
+    unsafe fn step<F: Future>(shared: NonNull<()>, cx: &mut task::Context<'_>) -> Poll<()> {
+        // SAFETY: the caller's promise.
+        let shared = unsafe { shared.cast::<Shared<F>>().as_ref() };
+        // SAFETY: the future is reached only here and in `drop`, which does not happen during a
+        // step; it is not moved until it is dropped.
+        let future = unsafe { Pin::new_unchecked(&mut *shared.future.get()) };
+        future
+            .poll(cx)
+            .map(|output| shared.output.set(Some(output)))
+    }
+
+    impl<F: Future> Drop for Inner<F> {
+        fn drop(&mut self) {
+            // SAFETY: as in `poll`.
+            let shared = unsafe { self.shared.as_ref() };
+            if shared.fiber.is_suspended() && (cfg!(panic = "abort") || exiting::now()) {
+                // It cannot be unwound: its stack and its future stay as they are, for ever.
+                return;
+            }
+            let _free = Free(self.shared);
+            if let Some(payload) = shared.fiber.cancel()
+                && !std::thread::panicking()
+            {
+                resume_unwind(payload);
+            }
+        }
+    }
+
+    /// Frees a [`Shared`] when dropped, also when a cancel ends in a panic.
+    struct Free<F: Future>(NonNull<Shared<F>>);
+
+    impl<F: Future> Drop for Free<F> {
+        fn drop(&mut self) {
+            // SAFETY: the pointer came from `Box::leak`, the owner is being dropped, and the fiber
+            // has ended, so that nothing else points here.
+            drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+        }
+    }
+}
+
+/// Contexts without fibers: futures and no more. A wait inside acts as outside any context.
+#[cfg(not(fibers))]
+mod imp {
+    use std::future::Future;
+    use std::marker::PhantomData;
+    use std::pin::Pin;
+    use std::task::{self, Poll};
+
+    use tokio::runtime::Id;
+
+    pub(super) struct Inner<F> {
+        future: Pin<Box<F>>,
+        _not_send: PhantomData<*mut ()>,
+    }
+
+    impl<F: Future> Inner<F> {
+        pub(super) fn new(future: F) -> Self {
+            Inner {
+                future: Box::pin(future),
+                _not_send: PhantomData,
+            }
+        }
+
+        pub(super) fn poll(&mut self, cx: &mut task::Context<'_>, _: Id) -> Poll<F::Output> {
+            self.future.as_mut().poll(cx)
+        }
+    }
+}

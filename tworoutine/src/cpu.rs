@@ -1,0 +1,153 @@
+//! The CPU pool: threads for heavy numerics, so that no event loop computes.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Condvar, Mutex};
+
+use tokio::sync::oneshot;
+
+use crate::config::{self, lock};
+use crate::{Tworoutine, runtime};
+
+/// Runs a computation on the CPU pool, to be awaited or waited for.
+///
+/// The pool has one thread for each core. The computation is queued at the first poll. Dropping
+/// the future before the computation has begun cancels it; one that has begun runs to its end,
+/// unwatched. A panic of the computation passes to the caller.
+///
+/// The computation may itself wait (other threads take over meanwhile) and offload (what it
+/// offloads runs in its own thread).
+///
+/// In a test under virtual time it runs on the runtime's own blocking threads, which hold its clock.
+pub fn offload<T, F>(computation: F) -> Tworoutine<impl Future<Output = T> + Send>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    Tworoutine::new(async move {
+        if ON_POOL.get() {
+            return computation();
+        }
+        let outcome = if runtime::is_virtual() {
+            match tokio::task::spawn_blocking(computation).await {
+                Ok(value) => Ok(value),
+                Err(error) => Err(error.into_panic()),
+            }
+        } else {
+            let (sender, receiver) = oneshot::channel();
+            POOL.push(Box::new(move || {
+                if !sender.is_closed() {
+                    // An error means that the caller has gone.
+                    let _ = sender.send(catch_unwind(AssertUnwindSafe(computation)));
+                }
+            }));
+            // The pool never drops a job, and a job that is dropped by its own check has no caller.
+            receiver.await.expect("the CPU pool runs what it is given")
+        };
+        outcome.unwrap_or_else(|payload| resume_unwind(payload))
+    })
+}
+
+/// Runs code that blocks this thread. When it is one of the pool's, another may work meanwhile.
+pub(crate) fn while_blocked<R>(code: impl FnOnce() -> R) -> R {
+    if !ON_POOL.get() {
+        return code();
+    }
+    let _spare = Spare::lend();
+    code()
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+thread_local! {
+    /// Whether this thread is one of the pool's.
+    static ON_POOL: Cell<bool> = const { Cell::new(false) };
+}
+
+struct Pool {
+    state: Mutex<State>,
+    work: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    /// Threads, working or not, that are not blocked in a wait.
+    able: usize,
+    /// Threads that wait for a job.
+    idle: usize,
+}
+
+static POOL: Pool = Pool {
+    state: Mutex::new(State {
+        jobs: VecDeque::new(),
+        able: 0,
+        idle: 0,
+    }),
+    work: Condvar::new(),
+};
+
+impl Pool {
+    fn push(&'static self, job: Job) {
+        let mut state = lock(&self.state);
+        state.jobs.push_back(job);
+        self.staff(&mut state);
+    }
+
+    /// Wakes or starts a thread when there is more work than threads at it.
+    fn staff(&'static self, state: &mut State) {
+        if state.idle > 0 {
+            self.work.notify_one();
+        }
+        if state.jobs.len() > state.idle && state.able < config::offload_threads() {
+            state.able += 1;
+            std::thread::Builder::new()
+                .name("tworoutine-cpu".into())
+                .spawn(|| self.work())
+                .expect("tworoutine cannot start a thread of its CPU pool");
+        }
+    }
+
+    fn work(&'static self) {
+        ON_POOL.set(true);
+        let mut state = lock(&self.state);
+        // A surplus thread, from a wait that has ended, goes home.
+        while state.able <= config::offload_threads() {
+            if let Some(job) = state.jobs.pop_front() {
+                drop(state);
+                job();
+                state = lock(&self.state);
+            } else {
+                state.idle += 1;
+                state = self
+                    .work
+                    .wait(state)
+                    .unwrap_or_else(|poison| poison.into_inner());
+                state.idle -= 1;
+            }
+        }
+        state.able -= 1;
+        // The wake-up that sent it home may have been for a job.
+        self.work.notify_one();
+    }
+}
+
+/// A thread of the pool that is blocked, its place lent to another.
+struct Spare(());
+
+impl Spare {
+    fn lend() -> Self {
+        let mut state = lock(&POOL.state);
+        state.able -= 1;
+        POOL.staff(&mut state);
+        Spare(())
+    }
+}
+
+impl Drop for Spare {
+    fn drop(&mut self) {
+        lock(&POOL.state).able += 1;
+    }
+}

@@ -1,0 +1,302 @@
+//! Fibers: where a context runs, and how a wait leaves it and comes back.
+//!
+//! A fiber takes a stack at the start of each poll and gives it back at its end, so that only a
+//! context that is suspended in a wait holds one. It never changes thread.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::ptr::{self, NonNull};
+use std::rc::Rc;
+use std::task::{self, Poll, Waker};
+
+use corosensei::{Coroutine, CoroutineResult, Yielder};
+use tokio::runtime::{Handle, Id};
+
+use crate::stack::{self, Stack};
+use crate::waiting::WaitError;
+
+type Payload = Box<dyn Any + Send>;
+type Running = Coroutine<Resume, (), Result<Poll<()>, Payload>, Stack>;
+
+/// What a suspended fiber is told when it is resumed.
+#[derive(Clone, Copy, PartialEq)]
+enum Resume {
+    /// The context is polled: look again.
+    Poll,
+    /// The context is dropped: unwind.
+    Cancel,
+}
+
+/// The payload that unwinds a cancelled fiber.
+struct Cancelled;
+
+/// The function that polls a context's future.
+pub(crate) type Step = unsafe fn(NonNull<()>, &mut task::Context<'_>) -> Poll<()>;
+
+/// The state that a context and the code on its stack share.
+pub(crate) struct Fiber {
+    /// The coroutine, while the fiber is suspended in a wait.
+    suspended: Cell<Option<Running>>,
+    /// The way out, while code runs on the fiber's stack.
+    yielder: Cell<*const Yielder<Resume, ()>>,
+    /// The waker of the latest poll. Each poll frame on the fiber keeps the one that it began with
+    /// alive and unchanged, since it outlives the executor's own.
+    waker: RefCell<Option<Rc<Waker>>>,
+    /// How often the fiber was suspended. Wakes that came meanwhile resumed only the innermost
+    /// wait, so a poll during which this number grew must be done again before it counts.
+    suspensions: Cell<u64>,
+    cancelled: Cell<bool>,
+    no_suspend: Cell<usize>,
+    /// Where the latest poll came from: waits of other tasks and runtimes are not this fiber's.
+    task: Cell<Option<tokio::task::Id>>,
+    runtime: Cell<Option<Id>>,
+    /// Whether the thread was already unwinding when the fiber was entered.
+    panicking: Cell<bool>,
+}
+
+thread_local! {
+    /// The fiber whose code the thread runs, or null.
+    static CURRENT: Cell<*const Fiber> = const { Cell::new(ptr::null()) };
+}
+
+/// The fiber that the calling code runs on.
+#[inline]
+pub(crate) fn current() -> Option<Current> {
+    let current = CURRENT.get();
+    (!current.is_null()).then_some(Current(current))
+}
+
+/// Makes the thread a plain one, outside any fiber, until the guard is dropped.
+pub(crate) fn outside() -> Entered {
+    Entered {
+        before: CURRENT.replace(ptr::null()),
+    }
+}
+
+/// Restores what the thread ran before.
+pub(crate) struct Entered {
+    before: *const Fiber,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        CURRENT.set(self.before);
+    }
+}
+
+impl Fiber {
+    pub(crate) fn new() -> Self {
+        Fiber {
+            suspended: Cell::new(None),
+            yielder: Cell::new(ptr::null()),
+            waker: RefCell::new(None),
+            suspensions: Cell::new(0),
+            cancelled: Cell::new(false),
+            no_suspend: Cell::new(0),
+            task: Cell::new(None),
+            runtime: Cell::new(None),
+            panicking: Cell::new(false),
+        }
+    }
+
+    /// Whether the fiber is in the middle of a wait.
+    pub(crate) fn is_suspended(&self) -> bool {
+        let suspended = self.suspended.take();
+        let is = suspended.is_some();
+        self.suspended.set(suspended);
+        is
+    }
+
+    /// Runs the fiber until its step is done or a wait suspends it. `Ready` means that it has ended,
+    /// with the payload of a panic if there was one.
+    ///
+    /// # Safety
+    ///
+    /// `step` must be sound to call with `data` for as long as the fiber is not ended, cancelled or
+    /// leaked; both are the same in each call. The fiber must not move while it is suspended.
+    pub(crate) unsafe fn poll(
+        &self,
+        waker: &Waker,
+        home: Id,
+        step: Step,
+        data: NonNull<()>,
+    ) -> Poll<Result<(), Payload>> {
+        self.renew_waker(waker);
+        self.task.set(tokio::task::try_id());
+        self.runtime.set(Some(home));
+        let running = match self.suspended.take() {
+            Some(running) => running,
+            None => {
+                let this = NonNull::from(self);
+                Coroutine::with_stack(stack::take(), move |yielder, _| {
+                    // SAFETY: the caller keeps the fiber where it is while its code runs.
+                    let this = unsafe { this.as_ref() };
+                    this.yielder.set(yielder);
+                    // SAFETY: the caller's promise.
+                    catch_unwind(AssertUnwindSafe(|| unsafe { this.run(step, data) }))
+                })
+            }
+        };
+        match self.resume(running, Resume::Poll) {
+            None => Poll::Pending,
+            Some(Ok(Poll::Pending)) => Poll::Pending,
+            Some(Ok(Poll::Ready(()))) => Poll::Ready(Ok(())),
+            Some(Err(payload)) => Poll::Ready(Err(payload)),
+        }
+    }
+
+    /// Ends a suspended fiber by unwinding it. Returns a panic that code on it made of its own.
+    pub(crate) fn cancel(&self) -> Option<Payload> {
+        let running = self.suspended.take()?;
+        self.cancelled.set(true);
+        // Once it is cancelled no wait suspends it any more, so this runs to the end.
+        match self.resume(running, Resume::Cancel)? {
+            Err(payload) if !payload.is::<Cancelled>() => Some(payload),
+            _ => None,
+        }
+    }
+
+    /// Switches to the fiber. `None` means that it is suspended.
+    fn resume(&self, mut running: Running, how: Resume) -> Option<Result<Poll<()>, Payload>> {
+        self.panicking.set(std::thread::panicking());
+        let entered = Entered {
+            before: CURRENT.replace(self),
+        };
+        let result = running.resume(how);
+        drop(entered);
+        match result {
+            CoroutineResult::Yield(()) => {
+                self.suspended.set(Some(running));
+                None
+            }
+            CoroutineResult::Return(end) => {
+                stack::give_back(running.into_stack());
+                Some(end)
+            }
+        }
+    }
+
+    /// One poll of the context's future, on the fiber.
+    ///
+    /// # Safety
+    ///
+    /// As of [`poll`](Self::poll).
+    unsafe fn run(&self, step: Step, data: NonNull<()>) -> Poll<()> {
+        loop {
+            let waker = self.waker();
+            let before = self.suspensions.get();
+            // SAFETY: the caller's promise.
+            let polled = unsafe { step(data, &mut task::Context::from_waker(&waker)) };
+            if polled.is_ready() || self.suspensions.get() == before || self.cancelled.get() {
+                return polled;
+            }
+        }
+    }
+
+    fn renew_waker(&self, waker: &Waker) {
+        let mut latest = self.waker.borrow_mut();
+        if !latest
+            .as_ref()
+            .is_some_and(|latest| latest.will_wake(waker))
+        {
+            *latest = Some(Rc::new(waker.clone()));
+        }
+    }
+
+    #[inline]
+    fn waker(&self) -> Rc<Waker> {
+        match &*self.waker.borrow() {
+            Some(waker) => Rc::clone(waker),
+            None => unreachable!("code runs on a fiber only while the fiber is polled"),
+        }
+    }
+}
+
+/// Why a wait was not had on the fiber.
+pub(crate) enum Refusal {
+    /// The code belongs to another executor that runs inside the context.
+    Elsewhere,
+    /// It cannot be had at all.
+    No(WaitError),
+}
+
+/// The fiber that the calling code runs on.
+#[derive(Clone, Copy)]
+pub(crate) struct Current(*const Fiber);
+
+impl Current {
+    /// Polls the future until it is ready, suspending the fiber in between.
+    #[inline]
+    pub(crate) fn wait<F: Future>(self, mut future: Pin<&mut F>) -> Result<F::Output, Refusal> {
+        let fiber = self.fiber();
+        if fiber.cancelled.get() && !std::thread::panicking() {
+            // The code caught the unwinding and went on: once more.
+            resume_unwind(Box::new(Cancelled));
+        }
+        loop {
+            let before = fiber.suspensions.get();
+            {
+                let waker = fiber.waker();
+                let mut cx = task::Context::from_waker(&waker);
+                if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                    return Ok(output);
+                }
+            }
+            if fiber.suspensions.get() == before {
+                fiber.suspend()?;
+            }
+        }
+    }
+
+    /// Forbids suspension until the guard is dropped.
+    pub(crate) fn no_suspend(self) -> NoSuspend {
+        let count = &self.fiber().no_suspend;
+        count.set(count.get() + 1);
+        NoSuspend(self)
+    }
+
+    fn fiber(&self) -> &Fiber {
+        // SAFETY: `CURRENT` points to the fiber on whose stack the calling code runs, which its
+        // owner keeps in place until that code has returned. A `Current` is made from `CURRENT`
+        // and kept only in frames of that code.
+        unsafe { &*self.0 }
+    }
+}
+
+/// While it lives, the fiber must not be suspended.
+pub(crate) struct NoSuspend(Current);
+
+impl Drop for NoSuspend {
+    fn drop(&mut self) {
+        let count = &self.0.fiber().no_suspend;
+        count.set(count.get() - 1);
+    }
+}
+
+impl Fiber {
+    /// Leaves the fiber until it is polled again.
+    #[inline(never)]
+    fn suspend(&self) -> Result<(), Refusal> {
+        let runtime = Handle::try_current().ok().map(|handle| handle.id());
+        if tokio::task::try_id() != self.task.get() || runtime != self.runtime.get() {
+            return Err(Refusal::Elsewhere);
+        }
+        if self.cancelled.get() || std::thread::panicking() != self.panicking.get() {
+            // Leaving now would let others run on a thread that counts as panicking.
+            return Err(Refusal::No(WaitError::Dropping));
+        }
+        if self.no_suspend.get() > 0 {
+            return Err(Refusal::No(WaitError::NoSuspend));
+        }
+        self.suspensions.set(self.suspensions.get() + 1);
+        // SAFETY: the yielder lives on the stack that this code runs on, for as long as it runs.
+        let yielder = unsafe { &*self.yielder.get() };
+        match yielder.suspend(()) {
+            Resume::Poll => Ok(()),
+            Resume::Cancel => resume_unwind(Box::new(Cancelled)),
+        }
+    }
+}

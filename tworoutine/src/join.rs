@@ -1,0 +1,178 @@
+//! The handle of a spawned context.
+
+use std::any::Any;
+use std::fmt;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::future::{AbortHandle, Abortable, CatchUnwind, FutureExt};
+use tokio::sync::oneshot;
+
+/// The handle of a context that was given to [`spawn`](crate::spawn) or
+/// [`spawn_local`](crate::spawn_local): a future of its result.
+///
+/// Dropping the handle lets the context go on unwatched. The handle is `Send` when the result is,
+/// and can be awaited or waited for on any thread and any runtime.
+pub struct JoinHandle<T> {
+    result: oneshot::Receiver<Result<T, JoinError>>,
+    abort: AbortHandle,
+    finished: bool,
+}
+
+impl<T> JoinHandle<T> {
+    /// Cancels the context where it stands, at its next turn: a wait in it unwinds, everything it
+    /// holds is dropped, and the handle resolves to an error of which
+    /// [`is_cancelled`](JoinError::is_cancelled) holds. A context that has ended already keeps its
+    /// result.
+    pub fn abort(&self) {
+        self.abort.abort();
+    }
+
+    /// Whether the context has ended, in whatever way.
+    pub fn is_finished(&self) -> bool {
+        self.finished || self.result.is_terminated() || !self.result.is_empty()
+    }
+}
+
+impl<T> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let polled = Pin::new(&mut self.result).poll(cx);
+        polled.map(|received| {
+            self.finished = true;
+            // The sender is dropped unused when the runtime that ran the context is shut down.
+            received.unwrap_or(Err(JoinError::CANCELLED))
+        })
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle").finish_non_exhaustive()
+    }
+}
+
+/// Why a spawned context has no result: it panicked, or it was cancelled.
+pub struct JoinError {
+    /// The payload of the panic, if there was one.
+    panic: Option<Box<dyn Any + Send>>,
+}
+
+impl JoinError {
+    const CANCELLED: JoinError = JoinError { panic: None };
+
+    /// Whether the context panicked.
+    pub fn is_panic(&self) -> bool {
+        self.panic.is_some()
+    }
+
+    /// Whether the context was aborted, or its runtime shut down.
+    pub fn is_cancelled(&self) -> bool {
+        self.panic.is_none()
+    }
+
+    /// The payload of the panic, for `std::panic::resume_unwind`.
+    ///
+    /// # Errors
+    ///
+    /// The error itself, when it is no panic.
+    pub fn try_into_panic(self) -> Result<Box<dyn Any + Send>, JoinError> {
+        self.panic.ok_or(JoinError::CANCELLED)
+    }
+
+    /// The message of the panic, when its payload is a string, as that of `panic!` is.
+    pub fn message(&self) -> Option<&str> {
+        let payload = self.panic.as_deref()?;
+        payload
+            .downcast_ref::<&'static str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+    }
+}
+
+impl fmt::Debug for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.panic, self.message()) {
+            (None, _) => f.write_str("JoinError::Cancelled"),
+            (Some(_), Some(message)) => write!(f, "JoinError::Panic({message:?})"),
+            (Some(_), None) => f.write_str("JoinError::Panic(..)"),
+        }
+    }
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.panic, self.message()) {
+            (None, _) => f.write_str("the context was cancelled"),
+            (Some(_), Some(message)) => write!(f, "the context panicked: {message}"),
+            (Some(_), None) => f.write_str("the context panicked"),
+        }
+    }
+}
+
+impl std::error::Error for JoinError {}
+
+// SAFETY: the payload is never reached through a shared reference but as `&str` (`message`), and
+// strings are `Sync`; any other access takes the error by value.
+unsafe impl Sync for JoinError {}
+
+/// A handle, and a function that makes the task that serves it. The function is what crosses to
+/// the thread of the context, so that the context is made, polled and dropped there.
+pub(crate) fn pair<T, F>() -> (JoinHandle<T>, impl FnOnce(F) -> Served<F, T>)
+where
+    F: Future<Output = T> + Unpin,
+{
+    let (sender, result) = oneshot::channel();
+    let (abort, registration) = AbortHandle::new_pair();
+    let handle = JoinHandle {
+        result,
+        abort,
+        finished: false,
+    };
+    let serve = move |future: F| Served {
+        running: Some(Abortable::new(
+            AssertUnwindSafe(future).catch_unwind(),
+            registration,
+        )),
+        sender: Some(sender),
+    };
+    (handle, serve)
+}
+
+/// A task that runs a future and hands its end to a [`JoinHandle`].
+pub(crate) struct Served<F: Future, T> {
+    running: Option<Abortable<CatchUnwind<AssertUnwindSafe<F>>>>,
+    sender: Option<oneshot::Sender<Result<T, JoinError>>>,
+}
+
+impl<F: Future<Output = T> + Unpin, T> Future for Served<F, T> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(running) = &mut self.running else {
+            return Poll::Ready(());
+        };
+        let Poll::Ready(end) = Pin::new(running).poll(cx) else {
+            return Poll::Pending;
+        };
+        // First let go of everything that the context holds, then tell of its end.
+        self.running = None;
+        let end = match end {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(payload)) => Err(JoinError {
+                panic: Some(payload),
+            }),
+            Err(_) => Err(JoinError::CANCELLED),
+        };
+        if let Some(sender) = self.sender.take() {
+            // An error means that the handle was dropped: no one listens.
+            let _ = sender.send(end);
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<F: Future, T> Unpin for Served<F, T> {}

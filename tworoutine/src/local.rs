@@ -1,0 +1,62 @@
+//! Local runtimes: one thread, contexts, and the tasks they spawn.
+
+use std::future::Future;
+use std::pin::pin;
+
+use tokio::runtime::{Builder, LocalRuntime};
+
+use crate::context::Context;
+use crate::runtime::Virtual;
+
+/// Runs a future as a context of a fresh local runtime on this thread, and returns its output.
+///
+/// A wait inside suspends this future alone: what it gave to [`spawn_local`](crate::spawn_local)
+/// goes on. When the future ends, contexts and tasks that are left on the runtime are cancelled.
+/// The future may borrow from the caller, since it is consumed on the spot.
+///
+/// # Panics
+///
+/// When called inside a runtime or a context, where [`wait`](crate::wait) is the way. A panic of
+/// the future passes through.
+#[track_caller]
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    let runtime = build(Builder::new_current_thread().enable_all());
+    drive(&runtime, future)
+}
+
+/// As [`block_on`], under a paused clock: what `#[tworoutine::test(start_paused = true)]` calls.
+#[doc(hidden)]
+#[cfg(feature = "test-util")]
+#[track_caller]
+pub fn block_on_paused<F: Future>(future: F) -> F::Output {
+    let runtime = build(
+        Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true),
+    );
+    let _virtual = Virtual::mark(runtime.handle());
+    drive(&runtime, future)
+}
+
+/// A paused clock is missing: the feature `test-util` of `tworoutine` is off.
+#[doc(hidden)]
+#[cfg(not(feature = "test-util"))]
+pub fn block_on_paused<F: Future>(_: F) -> F::Output {
+    panic!("`start_paused` needs the feature `test-util` of tworoutine")
+}
+
+#[track_caller]
+pub(crate) fn build(builder: &mut Builder) -> LocalRuntime {
+    match builder.build_local(Default::default()) {
+        Ok(runtime) => runtime,
+        Err(error) => panic!("tworoutine cannot start a runtime on this thread: {error}"),
+    }
+}
+
+#[track_caller]
+fn drive<F: Future>(runtime: &LocalRuntime, future: F) -> F::Output {
+    // SAFETY: the context does not leave this frame, so it is dropped before anything that it
+    // borrows, whether `block_on` returns or unwinds.
+    let context = unsafe { Context::unbound(future) };
+    runtime.block_on(pin!(context))
+}

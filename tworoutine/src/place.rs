@@ -1,0 +1,104 @@
+//! Waits outside contexts: what blocking means depends on whose thread this is.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use tokio::runtime::{Handle, RuntimeFlavor};
+
+use crate::waiting::WaitError;
+use crate::{blocked, cpu, runtime};
+
+/// Blocks this thread until the future is ready.
+pub(crate) fn block<F: Future>(future: Pin<&mut F>) -> Result<F::Output, WaitError> {
+    let Ok(handle) = Handle::try_current() else {
+        return block_plain(future);
+    };
+    if std::thread::panicking() {
+        return poll_once(future).ok_or(WaitError::Dropping);
+    }
+    match handle.runtime_flavor() {
+        RuntimeFlavor::CurrentThread => block_in_place(&handle, future),
+        _ => block_on_pool(&handle, future),
+    }
+}
+
+/// As [`block`], but says no without a word where it cannot.
+pub(crate) fn try_block<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, WaitError> {
+    match Handle::try_current() {
+        Ok(handle) if handle.runtime_flavor() == RuntimeFlavor::CurrentThread => {
+            poll_once(future.as_mut()).ok_or(if std::thread::panicking() {
+                WaitError::Dropping
+            } else {
+                WaitError::SingleThreaded
+            })
+        }
+        _ => block(future),
+    }
+}
+
+/// A thread that belongs to no runtime.
+fn block_plain<F: Future>(future: Pin<&mut F>) -> Result<F::Output, WaitError> {
+    let process = runtime::process();
+    if std::thread::panicking() {
+        let _entered = process.enter();
+        return poll_once(future).ok_or(WaitError::Dropping);
+    }
+    Ok(cpu::while_blocked(|| {
+        outside_contexts(|| process.block_on(future))
+    }))
+}
+
+/// A thread of a multi-thread runtime: a worker, a blocking thread, or one inside `block_on`.
+fn block_on_pool<F: Future>(
+    handle: &Handle,
+    mut future: Pin<&mut F>,
+) -> Result<F::Output, WaitError> {
+    if let Some(output) = outside_contexts(|| poll_once(future.as_mut())) {
+        return Ok(output);
+    }
+    // Tasks have ids, and run on threads of the pool; the root of a `block_on` has none, and its
+    // thread is the caller's own.
+    let _blocked = match tokio::task::try_id() {
+        Some(_) => match blocked::count_of(handle).enter() {
+            Ok(blocked) => Some(blocked),
+            Err(limit) => return Err(WaitError::TooManyBlocked { limit }),
+        },
+        None => None,
+    };
+    block_in_place(handle, future)
+}
+
+/// Tokio's `block_in_place` knows all places where blocking is in order and makes it so. Where it
+/// is not, on the thread of a single-threaded runtime or of a `LocalSet`, it panics before it calls
+/// the closure, and there is no other way to ask.
+fn block_in_place<F: Future>(handle: &Handle, future: Pin<&mut F>) -> Result<F::Output, WaitError> {
+    let in_order = Cell::new(false);
+    let attempt = catch_unwind(AssertUnwindSafe(|| {
+        tokio::task::block_in_place(|| {
+            in_order.set(true);
+            outside_contexts(|| handle.block_on(future))
+        })
+    }));
+    match attempt {
+        Ok(output) => Ok(output),
+        Err(_) if !in_order.get() => Err(WaitError::SingleThreaded),
+        Err(payload) => resume_unwind(payload),
+    }
+}
+
+/// Runs code that blocks the thread as what it is: outside any context that the thread may be in.
+fn outside_contexts<R>(code: impl FnOnce() -> R) -> R {
+    #[cfg(fibers)]
+    let _guard = crate::fiber::outside();
+    code()
+}
+
+fn poll_once<F: Future>(future: Pin<&mut F>) -> Option<F::Output> {
+    match future.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}

@@ -1,0 +1,106 @@
+//! The value that a tworoutine returns: a future that can also be waited for.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::waiting::{self, Elapsed};
+
+/// A call that has not begun: `.await` it, or `.wait()` for it.
+///
+/// A function under [`#[tworoutine]`](macro@crate::tworoutine) returns one. It is a [`Future`] of
+/// the same size as the one inside, so whatever takes futures takes it: `join!`, `select!`,
+/// `spawn`, a bound of `AsyncFn`. It is `Send` when the future inside is.
+///
+/// Dropped unused it does nothing at all, which the compiler warns of.
+#[must_use = "a tworoutine does nothing unless you `.await` it or `.wait()` for it"]
+#[derive(Clone, Debug)]
+#[repr(transparent)]
+pub struct Tworoutine<F> {
+    future: F,
+}
+
+impl<F: Future> Tworoutine<F> {
+    /// Wraps a future. The macro does this; a function that builds its future by hand can too.
+    #[inline]
+    pub const fn new(future: F) -> Self {
+        Tworoutine { future }
+    }
+
+    /// Runs the call and blocks this execution context, and nothing else, until it is done.
+    ///
+    /// Inside a context only that context is suspended; on a plain thread the thread blocks. The
+    /// crate's front page lists every calling place.
+    ///
+    /// # Panics
+    ///
+    /// Where a wait cannot be had, with a message that says why and what to do instead: on a
+    /// single-threaded runtime outside a context, in a `Drop` while unwinding, inside
+    /// [`no_suspend`](crate::no_suspend), or when too many waits block the same runtime's threads.
+    /// [`WaitError`](crate::WaitError) lists them. A panic of the call itself passes through.
+    #[inline]
+    #[track_caller]
+    pub fn wait(self) -> F::Output {
+        waiting::wait(self.future)
+    }
+
+    /// As [`wait`](Self::wait), for at most `limit`; then the call is cancelled where it stands.
+    ///
+    /// # Errors
+    ///
+    /// [`Elapsed`] when the limit came first. See [`wait_timeout`](crate::wait_timeout).
+    #[track_caller]
+    pub fn wait_timeout(self, limit: Duration) -> Result<F::Output, Elapsed> {
+        waiting::wait_timeout(limit, self.future)
+    }
+
+    /// The future inside.
+    #[inline]
+    pub fn into_inner(self) -> F {
+        self.future
+    }
+}
+
+impl<F: Future> Future for Tworoutine<F> {
+    type Output = F::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        // SAFETY: `future` is structurally pinned: it is never moved out of a pinned `Tworoutine`
+        // (`into_inner` takes `self` by value), the type has no `Drop`, and it is `Unpin` only
+        // when `F` is, by the automatic implementation.
+        unsafe { self.map_unchecked_mut(|this| &mut this.future) }.poll(cx)
+    }
+}
+
+/// A boxed tworoutine that can be sent to another thread: what `#[tworoutine(dyn, Send)]` returns.
+pub type BoxTworoutine<'a, T> = Tworoutine<Pin<Box<dyn Future<Output = T> + Send + 'a>>>;
+
+/// A boxed tworoutine that stays on its thread: what `#[tworoutine(dyn)]` returns.
+pub type LocalBoxTworoutine<'a, T> = Tworoutine<Pin<Box<dyn Future<Output = T> + 'a>>>;
+
+/// Boxes for whichever of the two aliases the signature names.
+#[doc(hidden)]
+pub fn boxed<F: Future, B: BoxedForm<F>>(future: F) -> B {
+    B::boxed(future)
+}
+
+/// The two boxed forms.
+#[doc(hidden)]
+pub trait BoxedForm<F> {
+    /// Boxes `future`.
+    fn boxed(future: F) -> Self;
+}
+
+impl<'a, F: Future + Send + 'a> BoxedForm<F> for BoxTworoutine<'a, F::Output> {
+    fn boxed(future: F) -> Self {
+        Tworoutine::new(Box::pin(future))
+    }
+}
+
+impl<'a, F: Future + 'a> BoxedForm<F> for LocalBoxTworoutine<'a, F::Output> {
+    fn boxed(future: F) -> Self {
+        Tworoutine::new(Box::pin(future))
+    }
+}

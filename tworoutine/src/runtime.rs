@@ -1,0 +1,88 @@
+//! The process-wide runtime, and the knowledge which runtimes have a virtual clock.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
+
+use tokio::runtime::{Builder, Handle, Id, Runtime};
+
+use crate::config;
+
+/// The process-wide multi-thread runtime, started on first use and never stopped.
+///
+/// It drives every wait on a plain thread, and whatever is registered with it: a socket or timer
+/// made inside `runtime().enter()`, in a task of `runtime().spawn(..)`, or by a future that is
+/// waited for on a plain thread. Such things work from any thread and any other runtime, because
+/// this runtime always runs. It has one worker for each core.
+///
+/// # Panics
+///
+/// In a test under virtual time (`#[tworoutine::test(start_paused = true)]`): this runtime lives by
+/// the real clock, so that the test's clock would jump to its next deadline while work here is
+/// under way. Also when the runtime's threads cannot be started.
+#[track_caller]
+pub fn runtime() -> &'static Handle {
+    assert!(
+        !is_virtual(),
+        "tworoutine::runtime() under a paused clock: the process-wide runtime lives by the real \
+         clock, and the paused one would jump to its next deadline while work there is under way. \
+         Virtual time means one runtime: use the test's own (tokio::runtime::Handle::current())"
+    );
+    process()
+}
+
+/// The process-wide runtime, for waits that no virtual clock can see.
+pub(crate) fn process() -> &'static Handle {
+    static PROCESS: OnceLock<Runtime> = OnceLock::new();
+    PROCESS
+        .get_or_init(|| {
+            Builder::new_multi_thread()
+                .thread_name("tworoutine")
+                // Room for as many blocked waits as are let in, and for other blocking work.
+                .max_blocking_threads(config::max_blocked_waits() + 128)
+                .enable_all()
+                .build()
+                .expect("tworoutine cannot start the threads of its process-wide runtime")
+        })
+        .handle()
+}
+
+/// The paused runtimes. Counted apart, so that a program without any pays one load.
+static VIRTUAL: LazyLock<Mutex<HashSet<Id>>> = LazyLock::new(Default::default);
+static VIRTUAL_COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether the code runs under a paused clock: in a paused runtime or one of its blocking threads.
+pub(crate) fn is_virtual() -> bool {
+    VIRTUAL_COUNT.load(Ordering::Relaxed) != 0
+        && Handle::try_current().is_ok_and(|handle| {
+            VIRTUAL
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .contains(&handle.id())
+        })
+}
+
+/// Marks a runtime as virtual while it lives. Must be dropped before the runtime, whose id may then
+/// be given to another.
+pub(crate) struct Virtual(Id);
+
+impl Virtual {
+    pub(crate) fn mark(handle: &Handle) -> Self {
+        VIRTUAL
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(handle.id());
+        VIRTUAL_COUNT.fetch_add(1, Ordering::Relaxed);
+        Virtual(handle.id())
+    }
+}
+
+impl Drop for Virtual {
+    fn drop(&mut self) {
+        VIRTUAL
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.0);
+        VIRTUAL_COUNT.fetch_sub(1, Ordering::Relaxed);
+    }
+}

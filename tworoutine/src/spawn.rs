@@ -1,0 +1,50 @@
+//! Spawning contexts.
+
+use std::future::Future;
+
+use crate::context::context;
+use crate::join::{self, JoinHandle};
+use crate::{pool, runtime};
+
+/// Starts a context on the runtime of this thread.
+///
+/// It runs beside the caller from its next await or wait on. It need not be `Send`, and never
+/// leaves the thread. Its panic is caught and is the error of the handle.
+///
+/// # Panics
+///
+/// Outside a local runtime: call it inside [`block_on`](crate::block_on), `#[tworoutine::main]`,
+/// `#[tworoutine::test]`, a context of [`spawn`], or tokio's `LocalSet` or `LocalRuntime`.
+#[track_caller]
+pub fn spawn_local<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    let (handle, serve) = join::pair();
+    tokio::task::spawn_local(serve(context(future)));
+    handle
+}
+
+/// Starts a context on a pool of pinned threads, each a single-threaded runtime of its own, one
+/// for each core.
+///
+/// The context goes to the thread with the fewest, and stays there. Any number of contexts can wait
+/// at once. It can be called from anywhere, with or without a runtime. Sockets and timers that the
+/// context makes belong to the runtime of its thread, which lives as long as the process. Its panic
+/// is caught and is the error of the handle.
+///
+/// In a test under virtual time the context is a local one, as of [`spawn_local`].
+#[track_caller]
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    if runtime::is_virtual() {
+        return spawn_local(future);
+    }
+    let (handle, serve) = join::pair();
+    pool::run(move || serve(context(future)));
+    handle
+}

@@ -1,0 +1,110 @@
+//! Stacks of fibers: kept for reuse, and counted.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{LazyLock, Mutex};
+
+use corosensei::stack::DefaultStack;
+
+use crate::config::{self, lock};
+
+/// One mapping for the stack and one for the guard page below it.
+pub(crate) type Stack = DefaultStack;
+
+/// Stacks that a thread keeps at hand.
+const AT_HAND: usize = 64;
+
+thread_local! {
+    static LOCAL: RefCell<Local> = const { RefCell::new(Local(Vec::new())) };
+}
+
+/// The stacks of a thread; at its end they go to the depot.
+struct Local(Vec<Stack>);
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        store(&mut self.0, 0);
+    }
+}
+
+/// Idle stacks of all threads.
+static DEPOT: Mutex<Vec<Stack>> = Mutex::new(Vec::new());
+
+/// Stacks that exist, in use or idle.
+static EXISTING: AtomicUsize = AtomicUsize::new(0);
+
+/// As many stacks as the kernel has mappings for, with a sixteenth left for everything else.
+static LIMIT: LazyLock<Option<usize>> = LazyLock::new(|| {
+    let setting = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok()?;
+    let mappings: usize = setting.trim().parse().ok()?;
+    Some((mappings - mappings / 16) / 2)
+});
+
+/// A stack for a poll.
+///
+/// # Panics
+///
+/// When the kernel has no more mappings for one.
+pub(crate) fn take() -> Stack {
+    let at_hand = LOCAL.try_with(|local| {
+        let stacks = &mut local.borrow_mut().0;
+        if stacks.is_empty() {
+            let mut depot = lock(&DEPOT);
+            let rest = depot.len().saturating_sub(AT_HAND / 2);
+            stacks.extend(depot.drain(rest..));
+        }
+        stacks.pop()
+    });
+    match at_hand {
+        Ok(Some(stack)) => stack,
+        _ => make(),
+    }
+}
+
+/// Takes back a stack on which nothing runs any more.
+pub(crate) fn give_back(stack: Stack) {
+    let mut stack = Some(stack);
+    let _ = LOCAL.try_with(|local| {
+        let stacks = &mut local.borrow_mut().0;
+        stacks.extend(stack.take());
+        if stacks.len() > AT_HAND {
+            store(stacks, AT_HAND / 2);
+        }
+    });
+    if let Some(stack) = stack {
+        // The thread is exiting, its own store gone.
+        store(&mut vec![stack], 0);
+    }
+}
+
+/// Moves all but some stacks to the depot, or frees them when that is full.
+fn store(stacks: &mut Vec<Stack>, keep: usize) {
+    let mut depot = lock(&DEPOT);
+    let room = config::idle_stacks().saturating_sub(depot.len());
+    let moved = stacks.len().saturating_sub(keep).min(room);
+    let rest = stacks.len() - moved;
+    depot.extend(stacks.drain(rest..));
+    drop(depot);
+    let surplus = stacks.len().saturating_sub(keep);
+    stacks.truncate(keep);
+    EXISTING.fetch_sub(surplus, Ordering::Relaxed);
+}
+
+#[cold]
+fn make() -> Stack {
+    let existing = EXISTING.fetch_add(1, Ordering::Relaxed);
+    let made = if LIMIT.is_some_and(|limit| existing >= limit) {
+        Err(None)
+    } else {
+        Stack::new(config::stack_size()).map_err(Some)
+    };
+    made.unwrap_or_else(|error| {
+        EXISTING.fetch_sub(1, Ordering::Relaxed);
+        let reason = error.map(|error| format!(" ({error})")).unwrap_or_default();
+        panic!(
+            "no stack for another context: {existing} exist, each takes two of the memory mappings \
+             that the kernel allows a process{reason}. Raise the limit with \
+             `sysctl vm.max_map_count=...`, or let fewer contexts wait at once"
+        )
+    })
+}

@@ -1,0 +1,204 @@
+//! Waiting: the one operation, in its several spellings.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::{Pin, pin};
+use std::time::Duration;
+
+#[cfg(not(panic = "abort"))]
+use crate::context::Context;
+use crate::place;
+
+/// `.wait()` for every future: boxed ones, join handles, whatever can be awaited.
+pub trait Wait: IntoFuture + Sized {
+    /// Blocks this execution context until the future is ready. See [`wait`].
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`].
+    #[inline]
+    #[track_caller]
+    fn wait(self) -> Self::Output {
+        wait(self)
+    }
+
+    /// As [`wait`](Self::wait), for at most `limit`. See [`wait_timeout`].
+    ///
+    /// # Errors
+    ///
+    /// [`Elapsed`] when the limit came first.
+    #[track_caller]
+    fn wait_timeout(self, limit: Duration) -> Result<Self::Output, Elapsed> {
+        wait_timeout(limit, self)
+    }
+}
+
+impl<F: IntoFuture> Wait for F {}
+
+/// Runs a future and blocks this execution context, and nothing else, until it is ready.
+///
+/// Inside a context only that context is suspended. On a plain thread the process-wide runtime
+/// drives the future while the thread blocks. On a thread of a multi-thread runtime, the runtime
+/// moves its other tasks away and the thread blocks.
+///
+/// Arguments are evaluated before the wait begins: on a plain thread, where no runtime is entered
+/// yet, write `wait(async { sleep(d).await })`, since `wait(sleep(d))` makes its timer too early.
+///
+/// # Panics
+///
+/// Where a wait cannot be had: [`WaitError`] has the list. [`try_wait`] returns it instead.
+#[inline]
+#[track_caller]
+pub fn wait<F: IntoFuture>(future: F) -> F::Output {
+    match run(pin!(future.into_future())) {
+        Ok(output) => output,
+        Err(refusal) => refuse(refusal),
+    }
+}
+
+/// As [`wait`], but where a wait cannot be had, polls the future once and returns why not.
+///
+/// This is the wait for a `Drop`, which may run while the thread unwinds.
+///
+/// On a single-threaded runtime outside a context it refuses whatever is not ready at once, on the
+/// runtime's own blocking threads too, where [`wait`] would do.
+///
+/// # Errors
+///
+/// [`WaitError`]; the future has been dropped then.
+pub fn try_wait<F: IntoFuture>(future: F) -> Result<F::Output, WaitError> {
+    let mut future = pin!(future.into_future());
+    #[cfg(fibers)]
+    if let Some(fiber) = crate::fiber::current() {
+        match fiber.wait(future.as_mut()) {
+            Ok(output) => return Ok(output),
+            Err(crate::fiber::Refusal::Elsewhere) => {}
+            Err(crate::fiber::Refusal::No(refusal)) => return Err(refusal),
+        }
+    }
+    place::try_block(future)
+}
+
+/// As [`wait`], for at most `limit`; then the future is cancelled where it stands and dropped.
+///
+/// The limit reaches into waits that the future makes itself: the future runs in a context of its
+/// own. (A `timeout` *inside* a context cannot do that: while the code in it waits, the whole
+/// context is suspended, the timer with it.) Built with `panic = "abort"`, where a waiting context
+/// cannot be unwound, the limit takes effect when such an inner wait has ended.
+///
+/// # Errors
+///
+/// [`Elapsed`] when the limit came first.
+///
+/// # Panics
+///
+/// As [`wait`].
+#[track_caller]
+pub fn wait_timeout<F: IntoFuture>(limit: Duration, future: F) -> Result<F::Output, Elapsed> {
+    let future = future.into_future();
+    // SAFETY: the context is pinned in the frame of `wait`, below: it is dropped before anything
+    // that it borrows, whether `wait` returns or unwinds.
+    #[cfg(not(panic = "abort"))]
+    let future = unsafe { Context::unbound(future) };
+    wait(async move {
+        tokio::time::timeout(limit, future)
+            .await
+            .map_err(|_| Elapsed(()))
+    })
+}
+
+/// Runs a piece of code in which a context must not be suspended.
+///
+/// For code that a scoped thread-local, an entered tracing span or a std mutex guard is held
+/// across. A wait inside that is not ready at once panics, where it would let other code run in the
+/// middle of the scope. Outside contexts, where a wait blocks the thread and the scope with it, this
+/// does nothing.
+pub fn no_suspend<R>(code: impl FnOnce() -> R) -> R {
+    #[cfg(fibers)]
+    let _guard = crate::fiber::current().map(crate::fiber::Current::no_suspend);
+    code()
+}
+
+#[inline]
+fn run<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, WaitError> {
+    #[cfg(fibers)]
+    if let Some(fiber) = crate::fiber::current() {
+        match fiber.wait(future.as_mut()) {
+            Ok(output) => return Ok(output),
+            Err(crate::fiber::Refusal::Elsewhere) => {}
+            Err(crate::fiber::Refusal::No(refusal)) => return Err(refusal),
+        }
+    }
+    place::block(future.as_mut())
+}
+
+#[cold]
+#[track_caller]
+fn refuse(refusal: WaitError) -> ! {
+    panic!("{refusal}")
+}
+
+/// The time limit of [`wait_timeout`] came before the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elapsed(());
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the time limit of the wait elapsed")
+    }
+}
+
+impl std::error::Error for Elapsed {}
+
+/// Why a wait cannot be had here. [`wait`] panics with its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WaitError {
+    /// On a single-threaded runtime, outside a context: blocking the thread would block the very
+    /// runtime that the future needs.
+    SingleThreaded,
+    /// In a `Drop` that runs while the thread unwinds, from a panic or because a context is being
+    /// cancelled, and the future is not ready at once.
+    Dropping,
+    /// Inside [`no_suspend`], and the future is not ready at once.
+    NoSuspend,
+    /// As many waits block threads of this runtime as it can bear.
+    TooManyBlocked {
+        /// The limit that was reached; see [`set_max_blocked_waits`](crate::set_max_blocked_waits).
+        limit: usize,
+    },
+}
+
+impl fmt::Display for WaitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WaitError::SingleThreaded => f.write_str(
+                "cannot wait here: this thread runs a single-threaded runtime, and a wait outside \
+                 a context would block the runtime that the future needs. Ways out: `.await` it; \
+                 run the caller inside `tworoutine::context(..)`; or use `#[tworoutine::test]`, \
+                 `#[tworoutine::main]` or `tworoutine::block_on`, whose body is a context",
+            )?,
+            WaitError::Dropping => f.write_str(
+                "do not wait in a Drop: the thread is unwinding, and the future is not ready. \
+                 `tworoutine::try_wait` returns an error here instead",
+            )?,
+            WaitError::NoSuspend => f.write_str(
+                "cannot wait here: the code is inside `tworoutine::no_suspend`, and the future is \
+                 not ready",
+            )?,
+            WaitError::TooManyBlocked { limit } => write!(
+                f,
+                "cannot wait here: {limit} waits already block threads of this runtime, and when \
+                 its pool is used up it deadlocks. Ways out: `.await`; `tworoutine::spawn`, whose \
+                 contexts need no thread each; or raise `max_blocking_threads` of the runtime and \
+                 with it `tworoutine::set_max_blocked_waits`"
+            )?,
+        }
+        if cfg!(not(fibers)) {
+            f.write_str(" (this build has no fibers: no context can be suspended)")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for WaitError {}
