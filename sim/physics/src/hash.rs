@@ -62,6 +62,16 @@ impl Key {
         )
     }
 
+    /// Fills two rows with the pairs of consecutive counters from `first` on (it wraps).
+    pub(crate) fn fill_pairs(self, first: u64, re: &mut [f32], im: &mut [f32]) {
+        let table = normal_table();
+        for (k, (re, im)) in re.iter_mut().zip(im).enumerate() {
+            let bits = self.bits(first.wrapping_add(k as u64));
+            *re = from_table(table, bits as u32);
+            *im = from_table(table, (bits >> 32) as u32);
+        }
+    }
+
     /// Nearly normal, variance 1, bounded by 3.5: for the nodes of interpolated noise.
     #[inline]
     pub(crate) fn node(self, counter: u64) -> f32 {

@@ -14,7 +14,7 @@
 /// One tone near a resonator.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Drive {
-    /// Detuning from the resonance at low power, in linewidths as drawn.
+    /// Detuning from the resonance at low power and without its shift, in linewidths as drawn.
     pub u: f64,
     /// Nonlinearity `a` of its power at the width as drawn.
     pub a: f64,
@@ -78,12 +78,12 @@ impl Width {
 
 /// Pull that the drives make at a pull, and its derivative.
 #[inline]
-fn pull(drives: &[Drive], width: &Width, s: f64) -> (f64, f64) {
+fn pull(drives: &[Drive], width: &Width, shift: f64, s: f64) -> (f64, f64) {
     let w = width.at(s);
     let slope = width.slope(s);
     let (mut sum, mut derivative) = (0.0, 0.0);
     for drive in drives {
-        let y = drive.u + s;
+        let y = drive.u - shift + s;
         let inverse = 1.0 / (w * w + 4.0 * y * y);
         let part = drive.a * inverse;
         sum += part;
@@ -96,9 +96,10 @@ fn pull(drives: &[Drive], width: &Width, s: f64) -> (f64, f64) {
 /// passed over, which moves a jump by about the square of it.
 const STEP: f64 = 0.03;
 
-/// Where the pull settles from `s` under these drives, linewidths. Never negative; 0 without
-/// drives, or where a number is not finite.
-pub fn settle(drives: &[Drive], width: &Width, s: f64) -> f64 {
+/// Where the pull settles from `s` under these drives, linewidths, with the low-power resonance
+/// moved up by `shift` linewidths. Never negative; 0 without drives, or where a number is not
+/// finite.
+pub fn settle(drives: &[Drive], width: &Width, shift: f64, s: f64) -> f64 {
     let least = width.least();
     let total: f64 = drives.iter().map(|d| d.a).sum();
     let most = total / (least * least);
@@ -112,9 +113,9 @@ pub fn settle(drives: &[Drive], width: &Width, s: f64) -> f64 {
     };
     // Only one solution below 0.7698; the rest of the margin is for the width's dependence.
     if total / (least * least * least) < 0.5 {
-        return polish(drives, width, s, 0.0, most);
+        return polish(drives, width, shift, s, 0.0, most);
     }
-    let rising = pull(drives, width, s).0 > s;
+    let rising = pull(drives, width, shift, s).0 > s;
     let step = STEP.max(most / 500.0);
     let mut at = s;
     loop {
@@ -124,9 +125,9 @@ pub fn settle(drives: &[Drive], width: &Width, s: f64) -> f64 {
             (at - step).max(0.0)
         };
         let at_end = if rising { next >= most } else { next <= 0.0 };
-        if at_end || (pull(drives, width, next).0 > next) != rising {
+        if at_end || (pull(drives, width, shift, next).0 > next) != rising {
             let (low, high) = if rising { (at, next) } else { (next, at) };
-            return polish(drives, width, 0.5 * (low + high), low, high);
+            return polish(drives, width, shift, 0.5 * (low + high), low, high);
         }
         at = next;
     }
@@ -134,11 +135,18 @@ pub fn settle(drives: &[Drive], width: &Width, s: f64) -> f64 {
 
 /// Newton's method inside a bracket, then rounded so that the result does not remember where the
 /// search began.
-fn polish(drives: &[Drive], width: &Width, start: f64, mut low: f64, mut high: f64) -> f64 {
+fn polish(
+    drives: &[Drive],
+    width: &Width,
+    shift: f64,
+    start: f64,
+    mut low: f64,
+    mut high: f64,
+) -> f64 {
     const GRID: f64 = 68_719_476_736.0; // 2^36
     let mut s = start;
     for _ in 0..60 {
-        let (value, derivative) = pull(drives, width, s);
+        let (value, derivative) = pull(drives, width, shift, s);
         let excess = value - s;
         if excess > 0.0 {
             low = s;
@@ -243,7 +251,7 @@ mod tests {
                 for k in 0..2000 {
                     let step = f64::from(k) * 0.006;
                     let y0 = if up { -9.0 + step } else { 3.0 - step };
-                    s = settle(&[Drive { u: y0, a }], &Width::constant(1.0), s);
+                    s = settle(&[Drive { u: y0, a }], &Width::constant(1.0), 0.0, s);
                     let found = roots(y0, a);
                     let expected = if up { found[0] } else { found[found.len() - 1] };
                     // A jump may come one search step early.
@@ -265,39 +273,24 @@ mod tests {
 
     #[test]
     fn sum_of_two_equal_tones_is_one_of_twice_the_power() {
-        let one = settle(&[Drive { u: -0.3, a: 0.4 }], &Width::constant(1.1), 0.0);
+        let one = settle(
+            &[Drive { u: -0.3, a: 0.4 }],
+            &Width::constant(1.1),
+            0.0,
+            0.0,
+        );
         let half = Drive { u: -0.3, a: 0.2 };
-        let two = settle(&[half, half], &Width::constant(1.1), 0.0);
+        let two = settle(&[half, half], &Width::constant(1.1), 0.0, 0.0);
         assert!((one - two).abs() < 1e-10);
     }
 
     #[test]
     fn bad_numbers_settle_at_nothing() {
         let width = Width::constant(1.0);
-        assert_eq!(settle(&[], &width, 3.0), 0.0);
-        assert_eq!(
-            settle(
-                &[Drive {
-                    u: 0.0,
-                    a: f64::NAN
-                }],
-                &width,
-                0.0
-            ),
-            0.0
-        );
-        assert_eq!(
-            settle(&[Drive { u: 0.0, a: 1.0 }], &Width::constant(0.0), 0.0),
-            0.0
-        );
-        let far = settle(
-            &[Drive {
-                u: f64::NAN,
-                a: 1.0,
-            }],
-            &width,
-            f64::NAN,
-        );
-        assert!(far.is_finite());
+        let settle_one = |u, a, width: &Width, s| settle(&[Drive { u, a }], width, 0.0, s);
+        assert_eq!(settle(&[], &width, 0.0, 3.0), 0.0);
+        assert_eq!(settle_one(0.0, f64::NAN, &width, 0.0), 0.0);
+        assert_eq!(settle_one(0.0, 1.0, &Width::constant(0.0), 0.0), 0.0);
+        assert!(settle_one(f64::NAN, 1.0, &width, f64::NAN).is_finite());
     }
 }

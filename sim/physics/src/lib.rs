@@ -18,6 +18,8 @@
 //! - [`conditions`]: what the caller may change: load, bath, modulation, faults
 //! - [`module`]: all of it put together
 
+mod array;
+mod chain;
 pub mod cic;
 pub mod conditions;
 pub mod detector;

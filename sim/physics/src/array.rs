@@ -1,0 +1,356 @@
+//! The detectors on a line as the tones see them: positions, widths and pulls of now.
+
+use num_complex::Complex64;
+
+use crate::detector::Detector;
+use crate::kerr::{Drive, Width};
+
+/// One live detector, in linewidths as drawn.
+#[derive(Debug, Clone)]
+pub(crate) struct Resonator {
+    /// Index in the population.
+    pub(crate) detector: u32,
+    /// Resonance frequency as drawn, Hz.
+    pub(crate) f0_hz: f64,
+    /// Total quality factor as drawn.
+    pub(crate) q: f64,
+    /// `Qr/Qc (1 + i tan phi)` as drawn; 0 if a fault has killed it.
+    pub(crate) notch: Complex64,
+    /// Width and its dependence on the pull.
+    pub(crate) width: Width,
+    /// Shift by the conditions of now that do not change by themselves.
+    pub(crate) steady_shift: f64,
+    /// Index of its partner among the resonators and the partner's linewidth over its own.
+    pub(crate) partner: Option<(u32, f64)>,
+    /// It moves by itself.
+    pub(crate) live: bool,
+    /// Pull: the memory of its branch.
+    pub(crate) pull: f64,
+    /// Pull when the settings last changed: sets its two-level-system noise.
+    pub(crate) energy: f64,
+    /// Width when last looked at.
+    pub(crate) seen_width: f64,
+    /// Pull less shift when last looked at.
+    pub(crate) seen_offset: f64,
+    /// `seen_offset` when the tones' constant factors were last worked out.
+    pub(crate) used_offset: f64,
+}
+
+impl Resonator {
+    /// Linewidth as drawn, Hz.
+    pub(crate) fn linewidth_hz(&self) -> f64 {
+        self.f0_hz / self.q
+    }
+
+    /// Detuning from the resonance as drawn.
+    #[inline]
+    pub(crate) fn detuning(&self, frequency_hz: f64) -> f64 {
+        (frequency_hz - self.f0_hz) / self.f0_hz * self.q
+    }
+
+    /// Its factor in the transmission.
+    #[inline]
+    pub(crate) fn factor(&self, detuning: f64, width: f64, offset: f64) -> Complex64 {
+        let (re, im) = (width, 2.0 * (detuning + offset));
+        let inverse = 1.0 / (re * re + im * im);
+        Complex64::new(
+            1.0 - (self.notch.re * re + self.notch.im * im) * inverse,
+            -(self.notch.im * re - self.notch.re * im) * inverse,
+        )
+    }
+
+    /// Its factor as last looked at.
+    #[inline]
+    pub(crate) fn seen_factor(&self, frequency_hz: f64) -> Complex64 {
+        self.factor(
+            self.detuning(frequency_hz),
+            self.seen_width,
+            self.seen_offset,
+        )
+    }
+}
+
+/// All live detectors of a module, sorted by frequency, with their far tails summed up.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Array {
+    pub(crate) resonators: Vec<Resonator>,
+    far: FarField,
+}
+
+/// Tones further away than this many linewidths do not drive a detector.
+const DRIVE_LW: f64 = 30.0;
+
+/// At most so many tones drive one detector: the nearest.
+pub(crate) const MAX_DRIVES: usize = 12;
+
+/// Numbers of the width's dependence on power that all detectors share.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PowerDependence {
+    pub(crate) saturating: f64,
+    pub(crate) knee: f64,
+    pub(crate) heating: f64,
+}
+
+impl Array {
+    pub(crate) fn new(detectors: &[Detector], power: PowerDependence) -> Self {
+        let mut resonators: Vec<Resonator> = detectors
+            .iter()
+            .enumerate()
+            .filter(|(_, d)| !d.dead)
+            .map(|(index, d)| {
+                let q = d.qr();
+                Resonator {
+                    detector: index as u32,
+                    f0_hz: d.fr_hz,
+                    q,
+                    notch: d.coupling() * q,
+                    width: Width {
+                        coupling: q / d.qc,
+                        internal: q / d.qi,
+                        saturating: power.saturating.clamp(0.0, 0.95),
+                        knee: power.knee.max(1e-6),
+                        heating: power.heating.max(0.0),
+                    },
+                    steady_shift: 0.0,
+                    partner: None,
+                    live: false,
+                    pull: 0.0,
+                    energy: 0.0,
+                    seen_width: 1.0,
+                    seen_offset: 0.0,
+                    used_offset: 0.0,
+                }
+            })
+            .collect();
+        for k in 0..resonators.len() {
+            let partner = detectors[resonators[k].detector as usize].partner;
+            let found = partner.and_then(|id| {
+                resonators
+                    .iter()
+                    .position(|r| detectors[r.detector as usize].id == id)
+            });
+            resonators[k].partner = found.map(|p| {
+                (
+                    p as u32,
+                    resonators[p].linewidth_hz() / resonators[k].linewidth_hz(),
+                )
+            });
+        }
+        let far = FarField::layout(&resonators);
+        Array { resonators, far }
+    }
+
+    /// Works out the far tails anew, after shifts, widths or notches have changed.
+    pub(crate) fn sum_tails(&mut self) {
+        self.far.sum(&self.resonators);
+    }
+
+    /// Resonators that a tone sees one by one, and the product of all others at its frequency.
+    pub(crate) fn near(&self, frequency_hz: f64) -> (std::ops::Range<usize>, Complex64) {
+        self.far.at(frequency_hz, self.resonators.len())
+    }
+
+    /// The tones that drive a resonator, of tones sorted by frequency with their powers in mW.
+    pub(crate) fn drives<'a>(
+        &self,
+        resonator: &Resonator,
+        a_per_mw: f64,
+        tones: &[(f64, f64)],
+        out: &'a mut [Drive; MAX_DRIVES],
+    ) -> &'a [Drive] {
+        if a_per_mw <= 0.0 {
+            return &[];
+        }
+        let centre = resonator.f0_hz + resonator.steady_shift * resonator.linewidth_hz();
+        let reach = DRIVE_LW * resonator.linewidth_hz();
+        let mut low = tones.partition_point(|t| t.0 < centre - reach);
+        let mut high = low + tones[low..].partition_point(|t| t.0 <= centre + reach);
+        if high - low > MAX_DRIVES {
+            let middle = low + tones[low..high].partition_point(|t| t.0 < centre);
+            low = middle
+                .saturating_sub(MAX_DRIVES / 2)
+                .max(low)
+                .min(high - MAX_DRIVES);
+            high = low + MAX_DRIVES;
+        }
+        for (drive, tone) in out.iter_mut().zip(&tones[low..high]) {
+            *drive = Drive {
+                u: resonator.detuning(tone.0),
+                a: a_per_mw * tone.1,
+            };
+        }
+        &out[..high - low]
+    }
+
+    /// The resonator nearest to a frequency, in linewidths, with its steady shift counted in.
+    pub(crate) fn nearest(&self, frequency_hz: f64) -> Option<usize> {
+        let here = self.resonators.partition_point(|r| r.f0_hz < frequency_hz);
+        // Shifts and unequal widths can change the order among neighbours.
+        let around = here.saturating_sub(6)..(here + 6).min(self.resonators.len());
+        around.min_by(|a, b| {
+            let distance = |k: &usize| {
+                let r = &self.resonators[*k];
+                (r.detuning(frequency_hz) - r.steady_shift).abs()
+            };
+            distance(a).total_cmp(&distance(b))
+        })
+    }
+}
+
+const ORDER: usize = 6;
+
+/// Cells on either side of a tone's own whose detectors it sees one by one.
+const NEAR_CELLS: usize = 2;
+
+/// Sum of the logarithms of distant notches, as a polynomial in each of many cells of the band.
+///
+/// A notch is a pole in frequency: `ln(1 - r/(f - p)) = -r/(f - p) - r^2/(2 (f - p)^2) - ...`, and
+/// each power of it is smooth where the pole is cells away.
+#[derive(Debug, Clone, Default)]
+struct FarField {
+    origin_hz: f64,
+    cell_hz: f64,
+    /// First resonator of each cell, and their number at the end.
+    starts: Vec<u32>,
+    polynomials: Vec<[Complex64; ORDER]>,
+}
+
+impl FarField {
+    fn layout(resonators: &[Resonator]) -> Self {
+        let (Some(first), Some(last)) = (resonators.first(), resonators.last()) else {
+            return FarField::default();
+        };
+        let widest = resonators
+            .iter()
+            .map(Resonator::linewidth_hz)
+            .fold(1.0, f64::max);
+        let inner = resonators.len().clamp(8, 512);
+        // Far means many linewidths away, however dense the array.
+        let cell_hz = ((last.f0_hz - first.f0_hz) / inner as f64).max(8.0 * widest);
+        let margin = 3.0;
+        let origin_hz = first.f0_hz - margin * cell_hz;
+        let cells = ((last.f0_hz - origin_hz) / cell_hz + margin).ceil() as usize + 1;
+        let starts = (0..=cells)
+            .map(|cell| {
+                let edge = origin_hz + cell as f64 * cell_hz;
+                resonators.partition_point(|r| r.f0_hz < edge) as u32
+            })
+            .collect();
+        FarField {
+            origin_hz,
+            cell_hz,
+            starts,
+            polynomials: Vec::new(),
+        }
+    }
+
+    fn cells(&self) -> usize {
+        self.starts.len().saturating_sub(1)
+    }
+
+    fn near_of(&self, cell: usize) -> std::ops::Range<usize> {
+        let low = cell.saturating_sub(NEAR_CELLS);
+        let high = (cell + NEAR_CELLS + 1).min(self.cells());
+        self.starts[low] as usize..self.starts[high] as usize
+    }
+
+    fn sum(&mut self, resonators: &[Resonator]) {
+        let poles: Vec<(Complex64, Complex64)> = resonators
+            .iter()
+            .map(|r| {
+                let lw = r.linewidth_hz();
+                let pole =
+                    Complex64::new(r.f0_hz + r.steady_shift * lw, 0.5 * r.width.at(0.0) * lw);
+                (pole, r.notch * lw / Complex64::new(0.0, 2.0))
+            })
+            .collect();
+        self.polynomials = (0..self.cells())
+            .map(|cell| {
+                let centre = self.origin_hz + (cell as f64 + 0.5) * self.cell_hz;
+                let near = self.near_of(cell);
+                let mut sum = [Complex64::default(); ORDER];
+                for (pole, residue) in poles[..near.start].iter().chain(&poles[near.end..]) {
+                    // In units of the cell: 1/(d + t) = 1/d sum (-t/d)^j.
+                    let inverse = self.cell_hz / (centre - pole);
+                    let g = residue * inverse / self.cell_hz;
+                    let (first, second, third) = (-g, -0.5 * g * g, -g * g * g / 6.0);
+                    let mut power = Complex64::new(1.0, 0.0);
+                    for (j, term) in sum.iter_mut().enumerate() {
+                        let j = j as f64 + 1.0;
+                        *term += (first + second * j + third * j * (j + 1.0)) * power;
+                        power *= -inverse;
+                    }
+                }
+                sum
+            })
+            .collect();
+    }
+
+    /// Near resonators and the far product. Outside the cells all are near.
+    fn at(&self, frequency_hz: f64, resonators: usize) -> (std::ops::Range<usize>, Complex64) {
+        let position = (frequency_hz - self.origin_hz) / self.cell_hz;
+        let one = Complex64::new(1.0, 0.0);
+        if !(position >= 0.0 && position < self.cells() as f64) || self.polynomials.is_empty() {
+            return (0..resonators, one);
+        }
+        let cell = position as usize;
+        let t = position - cell as f64 - 0.5;
+        let log = self.polynomials[cell]
+            .iter()
+            .rev()
+            .fold(Complex64::default(), |sum, c| sum * t + c);
+        (self.near_of(cell), log.exp())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::population::{Band, Population};
+    use crate::profile::ProfileParams;
+
+    const POWER: PowerDependence = PowerDependence {
+        saturating: 0.0,
+        knee: 1.0,
+        heating: 0.0,
+    };
+
+    #[test]
+    fn product_is_that_of_all_detectors() {
+        let band = Band::new(750e6, 1250e6);
+        for (n, profile) in [
+            (20, ProfileParams::clean()),
+            (256, ProfileParams::lab()),
+            (1024, ProfileParams::harsh()),
+        ] {
+            let population = Population::draw(1, 0, 1, n, band, &profile);
+            let mut array = Array::new(population.detectors(), POWER);
+            array.sum_tails();
+            let mut worst: f64 = 0.0;
+            for k in 0..3000 {
+                let f = 745e6 + 510e6 * f64::from(k) / 3000.0;
+                let exact: Complex64 = population
+                    .detectors()
+                    .iter()
+                    .map(|d| d.transmission(f))
+                    .product();
+                let (near, far) = array.near(f);
+                let quick = array.resonators[near]
+                    .iter()
+                    .map(|r| r.seen_factor(f))
+                    .product::<Complex64>()
+                    * far;
+                worst = worst.max((quick - exact).norm());
+            }
+            assert!(worst < 1e-5, "{n} detectors: {worst}");
+        }
+    }
+
+    #[test]
+    fn nothing_at_all_is_one() {
+        let mut array = Array::new(&[], POWER);
+        array.sum_tails();
+        assert_eq!(array.near(1e9), (0..0, Complex64::new(1.0, 0.0)));
+        assert_eq!(array.nearest(1e9), None);
+    }
+}
