@@ -116,8 +116,16 @@ impl Workspace {
 
     /// Whether git tracks a file. None where git cannot say.
     pub(crate) fn is_tracked(&self, path: &Path) -> Option<bool> {
-        let tracked = listed_by_git(&self.root, &["--cached"])?;
+        let tracked = told_by_git(&self.root, &["ls-files", "-z", "--cached"])?;
         Some(tracked.iter().any(|each| each == path))
+    }
+
+    /// The tracked files that differ from the last commit. None where git cannot say.
+    pub(crate) fn changed(&self) -> Option<Vec<PathBuf>> {
+        told_by_git(
+            &self.root,
+            &["diff", "--name-only", "--no-relative", "-z", "HEAD"],
+        )
     }
 
     /// The integration tests of all packages.
@@ -151,21 +159,29 @@ pub(crate) fn cargo() -> Command {
 /// The files of a tree: what git tracks or would track, else what a walk finds.
 fn files(root: &Path) -> Result<Vec<PathBuf>> {
     let mut found = BTreeSet::new();
-    match listed_by_git(root, &["--cached", "--others", "--exclude-standard"]) {
+    match told_by_git(
+        root,
+        &[
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ],
+    ) {
         Some(listed) => found.extend(listed.into_iter().filter(|path| root.join(path).is_file())),
         None => walk(root, root, &mut found)?,
     }
     Ok(found.into_iter().collect())
 }
 
-/// What git lists, if the tree is the top of a repository.
-fn listed_by_git(root: &Path, which: &[&str]) -> Option<Vec<PathBuf>> {
+/// The paths that git tells, if the tree is the top of a repository.
+fn told_by_git(root: &Path, args: &[&str]) -> Option<Vec<PathBuf>> {
     if !root.join(".git").exists() {
         return None;
     }
     let output = Command::new("git")
-        .args(["ls-files", "-z"])
-        .args(which)
+        .args(args)
         .current_dir(root)
         .output()
         .ok()?;

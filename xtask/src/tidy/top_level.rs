@@ -1,7 +1,7 @@
 //! What stands at the top of the tree.
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use super::{Breach, Tree};
 
@@ -60,12 +60,21 @@ pub(super) fn entries(tree: &Tree) -> Vec<Breach> {
         .collect()
 }
 
-/// A lock file that is missing or that git does not track.
+/// A lock file that is missing, that git does not track, or whose committed state is stale.
 pub(super) fn lock(tree: &Tree) -> Vec<Breach> {
     let lock = Path::new(LOCK);
     let exists = tree.workspace.files.iter().any(|path| path == lock);
-    if exists && tree.workspace.is_tracked(lock) != Some(false) {
-        return Vec::new();
+    if !exists || tree.workspace.is_tracked(lock) == Some(false) {
+        return vec![Breach::new(LOCK, "is not committed")];
     }
-    vec![Breach::new(LOCK, "is not committed")]
+    let changed = tree.workspace.changed().unwrap_or_default();
+    let manifest = |path: &PathBuf| path.ends_with("Cargo.toml");
+    if changed.iter().any(|path| path == lock) && !changed.iter().any(manifest) {
+        // Cargo wrote it anew to run this program.
+        return vec![Breach::new(
+            LOCK,
+            "is not what was committed, though no manifest changed",
+        )];
+    }
+    Vec::new()
 }

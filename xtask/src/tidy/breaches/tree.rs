@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use super::super::fixture::Fixture;
+use super::super::top_level;
 use super::{Planted, planted};
 
 pub(super) const PLANTED: &[Planted] = &[
@@ -121,15 +123,16 @@ pub(super) const PLANTED: &[Planted] = &[
     }),
     // lock-committed
     planted("lock-committed", "Cargo.lock: is not committed", |tree| {
-        tree.remove("Cargo.lock")
+        git(tree, &["init", "--quiet"]);
     }),
-    planted("lock-committed", "Cargo.lock: is not committed", |tree| {
-        let git = Command::new("git")
-            .args(["init", "-q"])
-            .current_dir(tree.root())
-            .status();
-        assert!(git.expect("git runs").success(), "git makes a repository");
-    }),
+    planted(
+        "lock-committed",
+        "Cargo.lock: is not what was committed",
+        |tree| {
+            commit(tree);
+            tree.append("Cargo.lock", "# anew\n");
+        },
+    ),
     // stands-alone
     planted("stands-alone", "docs/how.md:2: refers to", |tree| {
         tree.write("docs/how.md", concat!("See\n[it](../", "shared/x.md).\n"));
@@ -146,3 +149,38 @@ pub(super) const PLANTED: &[Planted] = &[
         },
     ),
 ];
+
+/// Makes the fixture a repository with one commit.
+fn commit(tree: &Fixture) {
+    git(tree, &["init", "--quiet"]);
+    git(tree, &["add", "."]);
+    git(
+        tree,
+        &[
+            "-c",
+            "user.name=x",
+            "-c",
+            "user.email=x@x",
+            "commit",
+            "--quiet",
+            "--message=x",
+        ],
+    );
+}
+
+fn git(tree: &Fixture, args: &[&str]) {
+    let status = Command::new("git")
+        .args(args)
+        .current_dir(tree.root())
+        .status();
+    assert!(status.expect("git runs").success(), "git {args:?}");
+}
+
+#[test]
+fn a_lock_that_changes_with_a_manifest_is_sound() {
+    let fixture = Fixture::sound();
+    commit(&fixture);
+    fixture.append("Cargo.lock", "# anew\n");
+    fixture.append("hal/Cargo.toml", "# anew\n");
+    assert!(top_level::lock(&fixture.tree()).is_empty());
+}
