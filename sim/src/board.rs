@@ -13,12 +13,12 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use twotone_wire::tuber::Head;
 
 use crate::counters::{Counters, Tally};
 use crate::crs;
 use crate::fault::{FaultSet, OnAnswer, OnCall, OnConnect, OnRequest, Scheduled};
 use crate::module::Module;
-use crate::service::Headers;
 use crate::settings::Settings;
 use crate::time::TimeMode;
 
@@ -56,18 +56,9 @@ struct Power {
     down_until: Option<Instant>,
 }
 
-/// What came of a request.
-#[derive(Debug)]
-pub(crate) struct Ran {
-    /// The answer, or none where the board hangs.
-    pub(crate) reply: Option<Reply>,
-    /// When the board has finished, where that takes time.
-    pub(crate) busy_until: Option<Instant>,
-}
-
 /// An encoded answer.
 #[derive(Debug)]
-pub(crate) struct Reply {
+pub(crate) struct Answer {
     pub(crate) content_type: &'static str,
     pub(crate) body: Bytes,
 }
@@ -96,7 +87,7 @@ impl Board {
             settings: Mutex::new(Settings::default()),
             modules: parts.modules.into_iter().map(Mutex::new).collect(),
             now_bits: AtomicU64::new(0),
-            tally: Tally::new(crs::METHODS.len()),
+            tally: Tally::new(crs::methods().len()),
             calls: AtomicU64::new(0),
             faulty: AtomicBool::new(!parts.faults.is_empty()),
             faults: Mutex::new(FaultSet::new(parts.faults)),
@@ -144,18 +135,17 @@ impl Board {
     }
 
     pub(crate) fn counters(&self) -> Counters {
-        self.tally
-            .read(crs::METHODS.iter().map(|method| method.name))
+        self.tally.read(crs::methods())
     }
 
-    /// Runs one request whole. See [`Ran`].
-    pub(crate) fn run(&self, headers: &Headers, body: &[u8]) -> Ran {
-        let ran = crs::run(self, headers, body);
+    /// Runs one request. Gives the answer, or none where the board hangs.
+    pub(crate) async fn run(&self, head: Head<'_>, body: &[u8]) -> Option<Answer> {
+        let answer = crs::run(self, head, body).await;
         if self.faulty.load(Ordering::Relaxed) {
-            // A fault of the port may begin or end with the call just made.
+            // A fault of the port may begin or end with the calls just made.
             self.changed.notify_one();
         }
-        ran
+        answer
     }
 
     /// Notes that a module has acquired up to `seconds`.

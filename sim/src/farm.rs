@@ -195,7 +195,7 @@ impl FarmBuilder {
             boards,
             stop,
             tasks,
-            runtime,
+            _runtime: runtime,
         })
     }
 
@@ -288,7 +288,7 @@ pub struct Farm {
     boards: Vec<SimBoard>,
     stop: CancellationToken,
     tasks: TaskTracker,
-    runtime: OwnRuntime,
+    _runtime: OwnRuntime,
 }
 
 impl Farm {

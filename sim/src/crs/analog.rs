@@ -2,8 +2,7 @@
 
 use twotone_wire::tuber::Slot;
 
-use super::args::{Outcome, value_error};
-use super::call::Call;
+use super::call::{Call, Outcome, value_error};
 use super::names;
 
 /// Range of the DAC's full-scale power, dBm.
@@ -16,7 +15,7 @@ const ATTENUATION_DB: std::ops::RangeInclusive<i64> = 0..=27;
 const MAX_CABLE_M: f64 = 2000.0;
 
 pub(crate) fn set_analog_bank(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
-    let high = call.args.bool("high")?;
+    let high = call.bool("high")?;
     let mut settings = call.board.settings();
     if settings.high_bank != high {
         settings.high_bank = high;
@@ -35,9 +34,8 @@ pub(crate) fn get_analog_bank(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome
 }
 
 pub(crate) fn set_dac_scale(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
-    call.args.without_units();
-    call.units("units", &["dbm"])?;
-    let dbm = call.args.float("amplitude")?;
+    call.units(&["dbm"])?;
+    let dbm = call.float("amplitude")?;
     if !DAC_SCALE_DBM.contains(&dbm) {
         return Err(value_error(
             "The DAC scale must be between -20 dBm and +10 dBm.",
@@ -50,17 +48,15 @@ pub(crate) fn set_dac_scale(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<(
 }
 
 pub(crate) fn get_dac_scale(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
-    call.args.without_units();
-    call.units("units", &["dbm"])?;
+    call.units(&["dbm"])?;
     let number = call.module_number()?;
     out.f64(call.module(number)?.analog().dac_scale_dbm);
     Ok(())
 }
 
 pub(crate) fn set_adc_attenuator(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
-    call.args.without_units();
-    call.units("units", &["db"])?;
-    let attenuation = call.args.int("attenuation")?;
+    call.units(&["db"])?;
+    let attenuation = call.int("attenuation")?;
     if !ATTENUATION_DB.contains(&attenuation) {
         return Err(value_error(
             "The attenuation must be between 0 dB and 27 dB.",
@@ -73,15 +69,14 @@ pub(crate) fn set_adc_attenuator(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outc
 }
 
 pub(crate) fn get_adc_attenuator(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
-    call.args.without_units();
-    call.units("units", &["db"])?;
+    call.units(&["db"])?;
     let number = call.module_number()?;
     out.f64(call.module(number)?.analog().adc_attenuation_db);
     Ok(())
 }
 
 pub(crate) fn set_nyquist_zone(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
-    let zone = call.args.int("zone")?;
+    let zone = call.int("zone")?;
     if !(1..=3).contains(&zone) {
         return Err(value_error("The Nyquist zone must be 1, 2 or 3."));
     }
@@ -115,7 +110,7 @@ pub(crate) fn get_nyquist_zone(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcom
 }
 
 pub(crate) fn set_cable_length(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
-    let length = call.args.float("length")?;
+    let length = call.float("length")?;
     if !(0.0..=MAX_CABLE_M).contains(&length) {
         return Err(value_error(
             "The cable length must be between 0 m and 2000 m.",
@@ -134,7 +129,7 @@ pub(crate) fn get_cable_length(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcom
 }
 
 pub(crate) fn set_extended_module_bandwidth(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
-    let extended = call.args.bool("extended")?;
+    let extended = call.bool("extended")?;
     let number = call.module_number()?;
     call.board.settings().extended_bandwidth[number - 1] = extended;
     out.null();
@@ -148,7 +143,7 @@ pub(crate) fn get_extended_module_bandwidth(call: &mut Call<'_, '_>, out: Slot<'
 }
 
 pub(crate) fn set_adc_autocal(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
-    let on = call.args.bool("autocal")?;
+    let on = call.bool("autocal")?;
     let number = call.module_number()?;
     call.module(number)?.analog_mut().adc_autocal = on;
     out.null();

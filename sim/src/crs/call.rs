@@ -1,40 +1,133 @@
 //! One call of a method: the board it is made on, its arguments, and how
 //! those name modules, channels and members of enumerations.
 
+use std::borrow::Cow;
+use std::fmt::Display;
 use std::sync::MutexGuard;
 
+use twotone_wire::tuber::{Args, Fault, Kind, Value};
+
+use super::names::{self, Members};
 use crate::board::{Board, MODULES};
 use crate::module::Module;
 
-use super::args::{Arg, Bound, Outcome, type_error, value_error};
-use super::names::{self, Members};
+/// What a method gives: nothing, since it writes its result, or the text of
+/// an exception.
+pub(crate) type Outcome<T> = Result<T, Fault>;
+
+/// An argument has the right type and a value that is refused.
+pub(crate) fn value_error(what: impl Display) -> Fault {
+    Fault::value(what)
+}
 
 /// A call with its arguments bound.
 #[derive(Debug)]
 pub(crate) struct Call<'b, 'a> {
     pub(crate) board: &'b Board,
-    pub(crate) args: Bound<'a>,
+    args: Args<'a>,
+    /// Whether the client left out `units`; see [`Call::new`].
+    early: bool,
     /// Seconds that the call has acquired for.
     pub(crate) acquired_s: f64,
 }
 
-impl<'b> Call<'b, '_> {
+impl<'b, 'a> Call<'b, 'a> {
+    /// Older clients leave out the parameter `units`, which newer firmware
+    /// has before `channel` and `module`. Their positional arguments are one
+    /// place early, which shows in a number where units should be.
+    pub(crate) fn new(board: &'b Board, args: Args<'a>) -> Self {
+        let units = args.cursor("units").map(|cursor| cursor.kind());
+        Self {
+            board,
+            args,
+            early: matches!(units, Some(Ok(Kind::Number))),
+            acquired_s: 0.0,
+        }
+    }
+
+    /// The parameter whose place holds the argument that `name` asks for.
+    fn place<'n>(&self, name: &'n str) -> &'n str {
+        if !self.early {
+            return name;
+        }
+        let has_channel = self
+            .args
+            .method()
+            .params
+            .iter()
+            .any(|param| param.name == "channel");
+        match name {
+            "module" if self.args.is_given("module") => name,
+            "module" if has_channel => "channel",
+            "module" | "channel" => "units",
+            other => other,
+        }
+    }
+
+    /// A finite number.
+    pub(crate) fn float(&self, name: &str) -> Outcome<f64> {
+        let value = self.args.f64(self.place(name))?;
+        if value.is_finite() {
+            Ok(value)
+        } else {
+            Err(value_error(format_args!(
+                "{name} must be finite, not {value}"
+            )))
+        }
+    }
+
+    /// A whole number.
+    pub(crate) fn int(&self, name: &str) -> Outcome<i64> {
+        self.args.i64(self.place(name))
+    }
+
+    /// A whole number or nothing.
+    pub(crate) fn int_or_none(&self, name: &str) -> Outcome<Option<i64>> {
+        self.args.opt_i64(self.place(name))
+    }
+
+    /// A truth value.
+    pub(crate) fn bool(&self, name: &str) -> Outcome<bool> {
+        self.args.bool(name)
+    }
+
+    /// A text.
+    pub(crate) fn text(&self, name: &str) -> Outcome<Cow<'a, str>> {
+        self.args.str(name)
+    }
+
+    /// Any value.
+    pub(crate) fn value(&self, name: &str) -> Outcome<Value> {
+        self.args.value(name)
+    }
+
+    /// A whole number, a list of them, or nothing.
+    pub(crate) fn ints_or_none(&self, name: &str) -> Outcome<Option<Vec<i64>>> {
+        let wrong = || value_error(format_args!("Invalid '{name}' argument"));
+        match self.args.value(name)? {
+            Value::Null => Ok(None),
+            Value::Int(value) => Ok(Some(vec![value])),
+            Value::Array(items) => {
+                let items = items.iter().map(|item| item.as_i64().ok_or_else(wrong));
+                items.collect::<Outcome<_>>().map(Some)
+            }
+            _ => Err(wrong()),
+        }
+    }
+
     /// The argument `module`, from 1, connected to the analog bank in use.
     pub(crate) fn module_number(&self) -> Outcome<usize> {
-        let number = match self.args.get("module") {
-            Arg::Null => return Err(type_error("Module must be an integer")),
-            _ => self.args.int("module")?,
-        };
+        let number = self.int("module")?;
         let settings = self.board.settings();
         match usize::try_from(number) {
             Ok(number) if settings.reaches(number) => Ok(number),
-            Ok(number @ 1..=MODULES) => Err(value_error(format!(
+            Ok(number @ 1..=MODULES) => Err(value_error(format_args!(
                 "Can't access module {number} with the current analog banking (the {} bank, \
                  modules {}, is selected; see set_analog_bank).",
                 if settings.high_bank { "high" } else { "low" },
                 if settings.high_bank { "5-8" } else { "1-4" },
             ))),
-            _ => Err(value_error(format!(
+            _ => Err(value_error(format_args!(
                 "Module must be between 1 and {MODULES}."
             ))),
         }
@@ -44,26 +137,28 @@ impl<'b> Call<'b, '_> {
     pub(crate) fn module(&self, number: usize) -> Outcome<MutexGuard<'b, Module>> {
         self.board
             .module(number.wrapping_sub(1))
-            .ok_or_else(|| value_error(format!("Module must be between 1 and {MODULES}.")))
+            .ok_or_else(|| value_error(format_args!("Module must be between 1 and {MODULES}.")))
     }
 
     /// The argument `channel` as an index from 0.
     pub(crate) fn channel(&self) -> Outcome<usize> {
-        match self.channel_or_none()? {
-            Some(channel) => Ok(channel),
-            None => Err(type_error("Channel must be an integer")),
-        }
+        let channel = self.int("channel")?;
+        self.channel_index(channel)
     }
 
     /// The argument `channel` as an index from 0, or none for all of them.
     pub(crate) fn channel_or_none(&self) -> Outcome<Option<usize>> {
-        let Some(channel) = self.args.int_or_none("channel")? else {
-            return Ok(None);
-        };
+        let channel = self.int_or_none("channel")?;
+        channel
+            .map(|channel| self.channel_index(channel))
+            .transpose()
+    }
+
+    fn channel_index(&self, channel: i64) -> Outcome<usize> {
         let last = self.board.settings().channels();
         match usize::try_from(channel) {
-            Ok(channel) if (1..=last).contains(&channel) => Ok(Some(channel - 1)),
-            _ => Err(value_error(format!(
+            Ok(channel) if (1..=last).contains(&channel) => Ok(channel - 1),
+            _ => Err(value_error(format_args!(
                 "Channel must be between 1 and {last} for the current packet length."
             ))),
         }
@@ -71,13 +166,8 @@ impl<'b> Call<'b, '_> {
 
     /// The argument `name` as a member of an enumeration.
     pub(crate) fn member(&self, name: &str, what: &str, members: Members) -> Outcome<&'static str> {
-        let text = self.args.text(name)?;
-        names::member(members, &text).ok_or_else(|| {
-            let values: Vec<&str> = members.iter().map(|(_, value)| *value).collect();
-            value_error(format!(
-                "Invalid {what} '{text}'. Must be one of {values:?}"
-            ))
-        })
+        self.member_or_none(name, what, members)?
+            .ok_or_else(|| Fault::type_error(format_args!("{name} must not be None")))
     }
 
     /// The same, where the argument may be left out.
@@ -87,25 +177,32 @@ impl<'b> Call<'b, '_> {
         what: &str,
         members: Members,
     ) -> Outcome<Option<&'static str>> {
-        if self.args.get(name) == Arg::Null {
+        let Some(text) = self.args.opt_str(name)? else {
             return Ok(None);
+        };
+        match names::member(members, &text) {
+            Some(member) => Ok(Some(member)),
+            None => {
+                let values: Vec<&str> = members.iter().map(|(_, value)| *value).collect();
+                Err(value_error(format_args!(
+                    "Invalid {what} '{text}'. Must be one of {values:?}"
+                )))
+            }
         }
-        self.member(name, what, members).map(Some)
     }
 
-    /// The argument `name` as one of the units that the method takes.
-    pub(crate) fn units(
-        &self,
-        name: &str,
-        allowed: &[&'static str],
-    ) -> Outcome<Option<&'static str>> {
-        let Some(units) = self.member_or_none(name, "units", names::UNITS)? else {
+    /// The argument `units` as one of those that the method takes.
+    pub(crate) fn units(&self, allowed: &[&'static str]) -> Outcome<Option<&'static str>> {
+        if self.early {
+            return Ok(None);
+        }
+        let Some(units) = self.member_or_none("units", "units", names::UNITS)? else {
             return Ok(None);
         };
         if allowed.contains(&units) {
             return Ok(Some(units));
         }
-        Err(value_error(format!(
+        Err(value_error(format_args!(
             "Invalid units '{units}'. Must be one of {allowed:?}"
         )))
     }

@@ -2,8 +2,7 @@
 
 use twotone_wire::tuber::Slot;
 
-use super::args::{Outcome, value_error};
-use super::call::Call;
+use super::call::{Call, Outcome, value_error};
 use super::names::{self, Sensor};
 
 /// The release that a simulated board says it runs. Its behaviour is that of
@@ -19,7 +18,7 @@ fn sensor(
     parameter: &str,
     lists: &[&'static [Sensor]],
 ) -> Outcome<(usize, Sensor)> {
-    let name = call.args.text(parameter)?;
+    let name = call.text(parameter)?;
     let found = lists
         .iter()
         .enumerate()
@@ -100,11 +99,12 @@ pub(crate) fn get_firmware_release(_call: &mut Call<'_, '_>, out: Slot<'_>) -> O
 
 /// The front panel of a simulated board is its log.
 pub(crate) fn display(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
-    let message = match call.args.get("message") {
-        super::args::Arg::Null => String::new(),
-        _ => call.args.text("message")?,
-    };
-    tracing::info!(board = call.board.name(), message, "display");
+    let message = call.value("message")?;
+    tracing::info!(
+        board = call.board.name(),
+        message = message.as_str(),
+        "display"
+    );
     out.null();
     Ok(())
 }

@@ -1,26 +1,160 @@
 //! The board's methods and properties, as its clients see them.
 
 mod analog;
-mod args;
 mod call;
 mod clock;
 mod housekeeping;
 mod names;
 mod samples;
+mod simulator;
 mod table;
 mod timing;
 mod tones;
 
-use crate::board::{Board, Ran};
-use crate::service::Headers;
+use std::time::Duration;
 
-pub(crate) use table::METHODS;
+use bytes::BytesMut;
+use twotone_wire::tuber::{
+    Args, Dispatch, Fault, Head, Interface, Invocation, Limits, Method, Reply, Server, Service,
+    Slot,
+};
 
-/// Runs a request.
-pub(crate) fn run(board: &Board, headers: &Headers, body: &[u8]) -> Ran {
-    let _ = (board, headers, body);
-    Ran {
-        reply: None,
-        busy_until: None,
+use self::call::Call;
+use self::simulator::Simulator;
+use crate::board::{Answer, Board};
+use crate::fault::OnCall;
+
+/// The name of the object that is the simulator and not the board.
+pub(crate) const SIMULATOR_NAME: &str = "Sim";
+
+/// The names of the board's methods, in the order in which they are counted.
+pub(crate) fn methods() -> impl ExactSizeIterator<Item = &'static str> {
+    table::BOARD.methods.iter().map(|method| method.name)
+}
+
+/// Runs a request, call by call, each taking its time. Gives the answer, or
+/// none where the board hangs in it.
+pub(crate) async fn run(board: &Board, head: Head<'_>, body: &[u8]) -> Option<Answer> {
+    let mut server = Server::new(Limits::REQUEST);
+    let mut out = BytesMut::new();
+    let mut objects = Objects {
+        board,
+        cost: Duration::ZERO,
+        stuck: false,
+        counted: false,
+    };
+    let mut exchange = server.open(&head, body, &mut out);
+    while exchange.step(&mut objects, &mut out) {
+        if objects.stuck {
+            return None;
+        }
+        let cost = std::mem::take(&mut objects.cost);
+        if cost > Duration::ZERO {
+            tokio::time::sleep(cost).await;
+        }
+    }
+    let format = exchange.close(&mut out);
+    if objects.counted {
+        board.tally().request(body.len(), out.len());
+    }
+    Some(Answer {
+        content_type: format.content_type(),
+        body: out.freeze(),
+    })
+}
+
+/// The objects of a board, for the length of one request.
+struct Objects<'b> {
+    board: &'b Board,
+    /// How long the last call takes.
+    cost: Duration,
+    /// Whether the board has stopped in the middle of the request.
+    stuck: bool,
+    /// Whether anything but the simulator's own object was asked.
+    counted: bool,
+}
+
+impl Objects<'_> {
+    fn simulator(&self, object: &str) -> Option<Simulator<'_>> {
+        (object == SIMULATOR_NAME).then_some(Simulator(self.board))
+    }
+}
+
+impl Dispatch for Objects<'_> {
+    fn objects(&self) -> Vec<String> {
+        vec![table::BOARD.name.to_owned(), SIMULATOR_NAME.to_owned()]
+    }
+
+    fn describe(&mut self, object: &str, resolve: bool, slot: Slot<'_>) -> Result<(), Fault> {
+        match self.simulator(object) {
+            Some(mut simulator) => simulator.describe(object, resolve, slot),
+            None => {
+                self.counted = true;
+                Crs(self).describe(object, resolve, slot)
+            }
+        }
+    }
+
+    fn property(&mut self, object: &str, property: &str, slot: Slot<'_>) -> Result<(), Fault> {
+        match self.simulator(object) {
+            Some(mut simulator) => Dispatch::property(&mut simulator, object, property, slot),
+            None => {
+                self.counted = true;
+                Dispatch::property(&mut Crs(self), object, property, slot)
+            }
+        }
+    }
+
+    fn call(&mut self, call: &Invocation<'_>, reply: Reply<'_>) -> Result<(), Fault> {
+        match self.simulator(call.object) {
+            Some(mut simulator) => Dispatch::call(&mut simulator, call, reply),
+            None => {
+                self.counted = true;
+                Dispatch::call(&mut Crs(self), call, reply)
+            }
+        }
+    }
+}
+
+/// The board itself.
+struct Crs<'o, 'b>(&'o mut Objects<'b>);
+
+impl Service for Crs<'_, '_> {
+    fn interface(&self) -> &'static Interface {
+        &table::BOARD
+    }
+
+    fn call(
+        &mut self,
+        method: &'static Method,
+        args: &Args<'_>,
+        reply: Reply<'_>,
+    ) -> Result<(), Fault> {
+        let objects = &mut *self.0;
+        let board = objects.board;
+        let Some(index) = table::find(method.name) else {
+            return Err(Fault::no_attribute(table::BOARD.name, method.name));
+        };
+        board.tally().call(index);
+        let mut call = Call::new(board, *args);
+        let outcome = match board.on_call(method.name) {
+            OnCall::Run => (table::RUN[index])(&mut call, reply.slot()),
+            OnCall::Fail(message) => Err(Fault::new(message)),
+            OnCall::Answer(text) => {
+                reply.slot().str(text);
+                Ok(())
+            }
+            OnCall::Hang => {
+                objects.stuck = true;
+                Ok(())
+            }
+            OnCall::Reboot(down) => {
+                board.reboot(down);
+                objects.stuck = true;
+                Ok(())
+            }
+        };
+        objects.cost += board.time().cost(call.acquired_s);
+        outcome
     }
 }

@@ -6,8 +6,7 @@ use twotone_physics::Complex64;
 use twotone_physics::units;
 use twotone_wire::tuber::{Map, Slot};
 
-use super::args::{Outcome, value_error};
-use super::call::Call;
+use super::call::{Call, Outcome, value_error};
 
 /// Most samples of one channel in a call.
 const MAX_SAMPLES: usize = 100_000;
@@ -55,7 +54,7 @@ fn with_buffers<T>(work: impl FnOnce(&mut Buffers) -> T) -> T {
 }
 
 fn count(call: &Call<'_, '_>, most: usize) -> Outcome<usize> {
-    let n = call.args.int("num_samples")?;
+    let n = call.int("num_samples")?;
     usize::try_from(n)
         .ok()
         .filter(|n| (1..=most).contains(n))
@@ -66,7 +65,7 @@ fn count(call: &Call<'_, '_>, most: usize) -> Outcome<usize> {
 /// before, and the filters may still remember what was before that.
 pub(crate) fn get_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
     let number = call.module_number()?;
-    let average = call.args.bool("average")?;
+    let average = call.bool("average")?;
     let (stage, all) = {
         let settings = call.board.settings();
         (settings.stage, settings.channels())
@@ -180,7 +179,7 @@ const ADC_BITS_PFB: i32 = 23;
 
 /// The factor from readout counts to the units asked for.
 fn scale(call: &Call<'_, '_>, bits: i32) -> Outcome<f64> {
-    let units = call.units("units", &["raw", "normalized"])?;
+    let units = call.units(&["raw", "normalized"])?;
     Ok(if units == Some("normalized") {
         0.5_f64.powi(bits)
     } else {

@@ -1,45 +1,69 @@
-//! The methods of a board, with their parameters as firmware 1.6 has them.
+//! What a board offers: its methods, with their parameters as firmware 1.6
+//! has them, and its properties.
 
-use twotone_wire::tuber::Slot;
+use twotone_wire::tuber::Constant::{Bool, Float, Int, Str};
+use twotone_wire::tuber::{Interface, Method, Param, Property, Slot};
 
-use super::args::Default::{Bool, Float, Int, None, Str};
-use super::args::{Kind, Outcome, Param, optional, required};
-use super::call::Call;
-use super::{analog, housekeeping, samples, timing, tones};
+use super::call::{Call, Outcome};
+use super::{analog, housekeeping, names, samples, timing, tones};
 
-/// One method.
-pub(crate) struct Method {
-    pub(crate) name: &'static str,
-    pub(crate) doc: &'static str,
-    pub(crate) params: &'static [Param],
-    pub(crate) run: fn(&mut Call<'_, '_>, Slot<'_>) -> Outcome<()>,
-}
-
-const CHANNEL: Param = optional("channel", None);
-const MODULE: Param = optional("module", None);
+const CHANNEL: Param = Param::null("channel");
+const MODULE: Param = Param::null("module");
 const FIRST_MODULE: Param = optional("module", Int(1));
-const TARGET: Param = optional("target", None);
+const TARGET: Param = Param::null("target");
 const DEGREES: Param = optional("units", Str("DEGREES"));
 const NORMALIZED: Param = optional("units", Str("normalized"));
 const DBM: Param = optional("units", Str("DBM"));
 const DB: Param = optional("units", Str("DB"));
 
+const fn required(name: &'static str) -> Param {
+    Param::required(name)
+}
+
+const fn optional(name: &'static str, default: twotone_wire::tuber::Constant) -> Param {
+    Param::optional(name, default)
+}
+
+/// The function behind a method.
+pub(crate) type Run = fn(&mut Call<'_, '_>, Slot<'_>) -> Outcome<()>;
+
 macro_rules! methods {
     ($($file:ident::$name:ident($($param:expr),*) $doc:literal;)*) => {
-        /// Every method, in order of name.
-        pub(crate) const METHODS: &[Method] = &[$(Method {
+        const METHODS: &[Method] = &[$(Method {
             name: stringify!($name),
             doc: $doc,
             params: &[$($param),*],
-            run: $file::$name,
         }),*];
+
+        /// The functions behind the methods of [`BOARD`], in the same order.
+        pub(crate) const RUN: &[Run] = &[$($file::$name),*];
     };
 }
+
+/// The one object that a board has.
+pub(crate) static BOARD: Interface = Interface {
+    name: "Dfmux",
+    doc: "A readout board.",
+    methods: METHODS,
+    properties: PROPERTIES,
+};
+
+const PROPERTIES: &[Property] = &[
+    Property::members("ADC_CALIBRATION_MODE", names::ADC_CALIBRATION_MODE),
+    Property::members("CLOCKSOURCE", names::CLOCKSOURCE),
+    Property::members("CURRENT_SENSOR", names::CURRENT_SENSOR_MEMBERS),
+    Property::members("RAIL", names::RAIL_MEMBERS),
+    Property::members("TARGET", names::TARGET),
+    Property::members("TEMPERATURE_SENSOR", names::TEMPERATURE_SENSOR_MEMBERS),
+    Property::members("TIMESTAMP_PORT", names::TIMESTAMP_PORT),
+    Property::members("UNITS", names::UNITS),
+    Property::members("VOLTAGE_SENSOR", names::VOLTAGE_SENSOR_MEMBERS),
+];
 
 methods! {
     tones::clear_channels(MODULE)
         "Turn the channels of a module, or of all, off and unset them.";
-    housekeeping::display(optional("message", None))
+    housekeeping::display(Param::null("message"))
         "Show a message on the front panel.";
     housekeeping::dump_housekeeping()
         "Every sensor's reading: C, V and A.";
@@ -109,15 +133,15 @@ methods! {
         "Connect modules 5-8 and not 1-4.";
     analog::set_cable_length(required("length"), required("module"))
         "Set the length of cable that is corrected for, m.";
-    timing::set_clock_priority(optional("clock_priority", None))
+    timing::set_clock_priority(Param::null("clock_priority"))
         "Set the order in which clock sources are tried.";
-    timing::set_clock_source(optional("clock_source", None))
+    timing::set_clock_source(Param::null("clock_source"))
         "Set the clock source.";
     analog::set_dac_scale(required("amplitude"), DBM, MODULE)
         "Set the DAC's full-scale power, dBm.";
     timing::set_decimation(
         optional("stage", Int(6)), optional("short", Bool(false)), MODULE,
-        Param { name: "_bandwidth_derating", kind: Kind::Keyword, default: Float(0.8) }
+        optional("_bandwidth_derating", Float(0.8)).keyword()
     )
         "Set the decimation stage, 0 to 6, the packet length and the modules that stream.";
     analog::set_extended_module_bandwidth(required("extended"), MODULE)
@@ -146,15 +170,14 @@ pub(crate) fn find(name: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crs::args::MAX_PARAMS;
 
     #[test]
     fn the_table_is_in_order_and_fits() {
         assert!(METHODS.is_sorted_by_key(|method| method.name));
         for (index, method) in METHODS.iter().enumerate() {
             assert_eq!(find(method.name), Some(index));
-            assert!(method.params.len() <= MAX_PARAMS, "{}", method.name);
+            assert!(method.params.len() <= Method::MAX_PARAMS, "{}", method.name);
         }
-        assert_eq!(find("no_such_method"), Option::None);
+        assert_eq!(find("no_such_method"), None);
     }
 }

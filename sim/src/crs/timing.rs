@@ -1,9 +1,8 @@
 //! Clocks, time stamps, decimation and streams.
 
-use twotone_wire::tuber::Slot;
+use twotone_wire::tuber::{Slot, Value};
 
-use super::args::{Arg, Outcome, value_error};
-use super::call::Call;
+use super::call::{Call, Outcome, value_error};
 use super::clock::Stamp;
 use super::names;
 use crate::settings::{MAX_STAGE, MIN_LONG_STAGE};
@@ -59,14 +58,12 @@ pub(crate) fn get_clock_source(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcom
 
 pub(crate) fn set_clock_priority(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
     let wrong = || value_error("Invalid clock source");
-    let priority = match call.args.get("clock_priority") {
-        Arg::Null => Vec::new(),
-        Arg::List(items) => items
+    let source = |text: &str| names::member(names::CLOCKSOURCE, text);
+    let priority = match call.value("clock_priority")? {
+        Value::Null => Vec::new(),
+        Value::Array(items) => items
             .iter()
-            .map(|item| match item {
-                Arg::Str(text) => names::member(names::CLOCKSOURCE, text).ok_or_else(wrong),
-                _ => Err(wrong()),
-            })
+            .map(|item| item.as_str().and_then(source).ok_or_else(wrong))
             .collect::<Outcome<_>>()?,
         _ => return Err(wrong()),
     };
@@ -85,10 +82,10 @@ pub(crate) fn get_clock_priority(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outc
 }
 
 pub(crate) fn set_decimation(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
-    let stage = call.args.int("stage")?;
-    let short = call.args.bool("short")?;
-    call.args.float("_bandwidth_derating")?;
-    let modules = call.args.ints_or_none("module")?;
+    let stage = call.int("stage")?;
+    let short = call.bool("short")?;
+    call.float("_bandwidth_derating")?;
+    let modules = call.ints_or_none("module")?;
     let stage = u8::try_from(stage)
         .ok()
         .filter(|stage| *stage <= MAX_STAGE)
@@ -139,7 +136,7 @@ pub(crate) fn get_decimation(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<
 
 pub(crate) fn set_pfb_streamer(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
     let number = call.module_number()?;
-    let channels = call.args.ints_or_none("channel")?.unwrap_or_default();
+    let channels = call.ints_or_none("channel")?.unwrap_or_default();
     if !matches!(channels.len(), 0 | 1 | 2 | 4) {
         return Err(value_error(format!(
             "The PFB streamer takes 1, 2 or 4 channels, not {}.",

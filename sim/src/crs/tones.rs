@@ -2,8 +2,7 @@
 
 use twotone_wire::tuber::Slot;
 
-use super::args::{Outcome, value_error};
-use super::call::Call;
+use super::call::{Call, Outcome, value_error};
 use super::names;
 
 /// Widest offset of a tone from the NCO, Hz.
@@ -20,7 +19,7 @@ pub(crate) const FREQUENCY_QUANTUM_HZ: f64 = 625e6 / 256.0 / 4_294_967_296.0;
 const MAX_NCO_HZ: f64 = 5e9;
 
 pub(crate) fn set_frequency(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
-    let frequency = call.args.float("frequency")?;
+    let frequency = call.float("frequency")?;
     let frequency = (frequency / FREQUENCY_QUANTUM_HZ).round() * FREQUENCY_QUANTUM_HZ;
     let number = call.module_number()?;
     let extended = call.board.settings().extended_bandwidth[number - 1];
@@ -49,9 +48,8 @@ pub(crate) fn get_frequency(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<(
 }
 
 pub(crate) fn set_amplitude(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
-    call.args.without_units();
-    call.units("units", &["normalized"])?;
-    let amplitude = call.args.float("amplitude")?;
+    call.units(&["normalized"])?;
+    let amplitude = call.float("amplitude")?;
     if !(-1.0..=1.0).contains(&amplitude) {
         return Err(value_error("Amplitude must be between -1.0 and +1.0."));
     }
@@ -63,8 +61,7 @@ pub(crate) fn set_amplitude(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<(
 }
 
 pub(crate) fn get_amplitude(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
-    call.args.without_units();
-    call.units("units", &["normalized"])?;
+    call.units(&["normalized"])?;
     let number = call.module_number()?;
     let channel = call.channel()?;
     float_or_null(out, call.module(number)?.channel(channel).amplitude);
@@ -72,7 +69,7 @@ pub(crate) fn get_amplitude(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<(
 }
 
 pub(crate) fn set_phase(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
-    let phase = call.args.float("phase")?;
+    let phase = call.float("phase")?;
     let degrees = if is_radians(call)? {
         phase.to_degrees()
     } else {
@@ -114,11 +111,11 @@ pub(crate) fn get_phase(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
 }
 
 fn is_radians(call: &Call<'_, '_>) -> Outcome<bool> {
-    Ok(call.units("units", &["degrees", "radians"])? == Some("radians"))
+    Ok(call.units(&["degrees", "radians"])? == Some("radians"))
 }
 
 pub(crate) fn set_nco_frequency(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
-    let frequency = call.args.float("frequency")?;
+    let frequency = call.float("frequency")?;
     if !(0.0..=MAX_NCO_HZ).contains(&frequency) {
         return Err(value_error(
             "The NCO frequency must be between 0 and 5000 MHz.",
@@ -138,7 +135,7 @@ pub(crate) fn get_nco_frequency(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outco
 }
 
 pub(crate) fn clear_channels(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
-    match call.args.int_or_none("module")? {
+    match call.int_or_none("module")? {
         Some(_) => {
             let number = call.module_number()?;
             call.module(number)?.clear_channels();

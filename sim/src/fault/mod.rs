@@ -184,8 +184,8 @@ pub enum OnCall {
     Run,
     /// It is not run and fails with this message.
     Fail(String),
-    /// It is run, and its result is replaced by this text.
-    ReplaceResult(&'static str),
+    /// It is not run, and its result is this text.
+    Answer(&'static str),
     /// It does not return, nor does the batch.
     Hang,
     /// The board loses its settings and its connections before the call is

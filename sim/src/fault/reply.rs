@@ -35,7 +35,7 @@ impl Rule for ServerError {
     }
 }
 
-/// A method is run, and its result is a text, whatever it should be.
+/// A method's result is a text, whatever it should be. It is not run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrongType {
@@ -46,7 +46,7 @@ pub struct WrongType {
 impl Rule for WrongType {
     fn on_call(&self, method: &str, _nth: u64) -> OnCall {
         if method == self.method {
-            OnCall::ReplaceResult("banana")
+            OnCall::Answer("banana")
         } else {
             OnCall::Run
         }

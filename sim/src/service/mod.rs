@@ -20,20 +20,23 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
+use twotone_wire::tuber;
 
 pub(crate) use body::AnswerBody;
 pub(crate) use listen::{Port, first, listen};
 
-use crate::board::{Board, Ran};
+use crate::board::{self, Board};
 use crate::fault::OnRequest;
+use crate::time::TimeMode;
 
 /// After this long without a request a connection is closed.
 const IDLE: Duration = Duration::from_secs(5);
 
 /// A request body larger than this is refused with status 413.
-const MAX_REQUEST: usize = 64 << 20;
+const MAX_REQUEST: usize = tuber::Limits::REQUEST.body_bytes;
 
-const PATH: &str = "/tuber";
+/// What the board says about [`IDLE`], for as many requests as there are.
+const KEEP_ALIVE: &str = "timeout=5, max=18446744073709551615";
 
 type Answer = Response<AnswerBody>;
 
@@ -62,7 +65,7 @@ async fn serve(board: Arc<Board>, stream: TcpStream) {
 }
 
 async fn respond(board: &Arc<Board>, request: Request<Incoming>) -> Answer {
-    if request.uri().path() != PATH {
+    if request.uri().path() != tuber::PATH {
         return refusal(StatusCode::NOT_FOUND);
     }
     if request.method() != Method::POST {
@@ -74,22 +77,12 @@ async fn respond(board: &Arc<Board>, request: Request<Incoming>) -> Answer {
         Err(_) => return refusal(StatusCode::PAYLOAD_TOO_LARGE),
     };
     let headers = Headers::read(&head.headers);
-    match board.on_request() {
-        OnRequest::Run => finish(board, board.run(&headers, &body)).await,
-        OnRequest::RunAfter(delay) => {
-            let late = Arc::clone(board);
-            // Owned by the board and not by this connection: the batch is
-            // run even when the client gives up during the delay.
-            let batch = board.tasks().spawn(async move {
-                tokio::time::sleep(delay).await;
-                late.run(&headers, &body)
-            });
-            match batch.await {
-                Ok(ran) => finish(board, ran).await,
-                Err(_) => refusal(StatusCode::SERVICE_UNAVAILABLE),
-            }
-        }
-        OnRequest::Never => std::future::pending().await,
+    let (delay, detached) = match board.on_request() {
+        // Nothing of it waits: it cannot be given up half done.
+        OnRequest::Run if board.time() == TimeMode::Accelerated => (Duration::ZERO, false),
+        OnRequest::Run => (Duration::ZERO, true),
+        OnRequest::RunAfter(delay) => (delay, true),
+        OnRequest::Never => return std::future::pending().await,
         OnRequest::Answer {
             status,
             content_type,
@@ -100,31 +93,37 @@ async fn respond(board: &Arc<Board>, request: Request<Incoming>) -> Answer {
             answer
                 .headers_mut()
                 .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-            answer
+            return answer;
         }
+    };
+    let ran = if detached {
+        let late = Arc::clone(board);
+        // Owned by the board and not by this connection: the batch is run to
+        // its end even when the client gives up.
+        let batch = board.tasks().spawn(async move {
+            tokio::time::sleep(delay).await;
+            late.run(headers.head(), &body).await
+        });
+        batch.await.ok().flatten()
+    } else {
+        board.run(headers.head(), &body).await
+    };
+    match ran {
+        Some(reply) => send(board, reply),
+        None => std::future::pending().await,
     }
 }
 
-/// Turns what a batch came to into an answer, after the time that it takes.
-async fn finish(board: &Board, ran: Ran) -> Answer {
-    if let Some(until) = ran.busy_until {
-        tokio::time::sleep_until(until).await;
-    }
-    let Some(reply) = ran.reply else {
-        return std::future::pending().await;
-    };
+fn send(board: &Board, reply: board::Answer) -> Answer {
     let fate = board.on_answer(&reply.body);
     let mut answer = Response::new(AnswerBody::new(reply.body, fate));
+    let length = answer_length(&answer);
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
     // Given here and not left to the encoder, so that it comes before the
     // next header as it does on the board.
-    let length = answer_length(&answer);
-    answer.headers_mut().insert(CONTENT_LENGTH, length);
-    answer.headers_mut().insert(
-        "keep-alive",
-        HeaderValue::from_static("timeout=5, max=18446744073709551615"),
-    );
+    headers.insert(CONTENT_LENGTH, length);
+    headers.insert("keep-alive", HeaderValue::from_static(KEEP_ALIVE));
     answer
 }
 
@@ -146,10 +145,10 @@ fn refusal(status: StatusCode) -> Answer {
 
 /// The headers of a request that Tuber looks at, where they are text.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Headers {
-    pub(crate) content_type: Option<String>,
-    pub(crate) accept: Option<String>,
-    pub(crate) options: Option<String>,
+struct Headers {
+    content_type: Option<String>,
+    accept: Option<String>,
+    options: Option<String>,
 }
 
 impl Headers {
@@ -158,7 +157,15 @@ impl Headers {
         Self {
             content_type: text(headers.get(CONTENT_TYPE)),
             accept: text(headers.get(ACCEPT)),
-            options: text(headers.get("x-tuber-options")),
+            options: text(headers.get(tuber::OPTIONS_HEADER)),
+        }
+    }
+
+    fn head(&self) -> tuber::Head<'_> {
+        tuber::Head {
+            content_type: self.content_type.as_deref(),
+            accept: self.accept.as_deref(),
+            options: self.options.as_deref(),
         }
     }
 }
