@@ -241,7 +241,8 @@ fn read_signature(text: &str) -> Vec<ParamInfo> {
             None => (&part[stars..], None),
         };
         let name = declared.split(':').next().unwrap_or_default().trim();
-        if !name.is_empty() && !(params.is_empty() && name == "self") {
+        let is_self = params.is_empty() && name == "self";
+        if !name.is_empty() && !is_self {
             params.push(ParamInfo {
                 name: name.to_owned(),
                 kind,

@@ -195,6 +195,7 @@ impl Server {
                     format: formats.answer,
                     cursor,
                     left,
+                    batch,
                     ..refused
                 }
             }
