@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -72,6 +72,10 @@ async fn respond(board: &Arc<Board>, request: Request<Incoming>) -> Answer {
         return refusal(StatusCode::METHOD_NOT_ALLOWED);
     }
     let (head, body) = request.into_parts();
+    // One that says its length is not read first.
+    if body.size_hint().lower() > MAX_REQUEST as u64 {
+        return refusal(StatusCode::PAYLOAD_TOO_LARGE);
+    }
     let body = match Limited::new(body, MAX_REQUEST).collect().await {
         Ok(body) => body.to_bytes(),
         Err(_) => return refusal(StatusCode::PAYLOAD_TOO_LARGE),
@@ -128,7 +132,7 @@ fn send(board: &Board, reply: board::Answer) -> Answer {
 }
 
 fn answer_length(answer: &Answer) -> HeaderValue {
-    let length = hyper::body::Body::size_hint(answer.body())
+    let length = answer.body().size_hint()
         .exact()
         .unwrap_or(0);
     HeaderValue::from(length)
