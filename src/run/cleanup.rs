@@ -1,0 +1,351 @@
+//! Bringing a module to its declared state, and saying how far that came.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use twotone_hal::{
+    Batch, Board, ChannelId, Error, ErrorKind, Hertz, Result, ToneFields, ToneState, ToneUpdate,
+};
+
+use super::journal::{Journal, Record};
+use super::shadow::ShadowTone;
+use super::{Channels, HardwareState, SafeState};
+
+/// How often a board that says no, or says yes and does otherwise, is asked.
+const ASKED: u32 = 3;
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(50);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// No attempt is given up sooner than this while there is time.
+const SHORTEST_ATTEMPT: Duration = Duration::from_secs(1);
+
+/// The clean-up of one module.
+pub(super) struct Cleanup<'a> {
+    pub(super) journal: &'a Journal,
+    /// What is to be reached. `Hold`: nothing is changed, and what is in doubt is read back.
+    pub(super) safe_state: SafeState,
+    /// By when it ends.
+    pub(super) by: Instant,
+    /// How long after a lost link a board may still execute what was sent before.
+    pub(super) longest_batch: Duration,
+    /// Whether a failure of the link is followed by another attempt.
+    pub(super) persistent: bool,
+    /// Gives it up.
+    pub(super) abandon: &'a CancellationToken,
+}
+
+impl Cleanup<'_> {
+    /// Brings the module to its state and reads it back, again and again until it is there or
+    /// the time is over. One batch an attempt, that the board executes in order.
+    ///
+    /// # Errors
+    /// Why it is not there; [`Journal::left`] says what is not.
+    pub(super) async fn reach(&self) -> Result<()> {
+        if self.journal.stray(self.safe_state).is_none() {
+            return Ok(());
+        }
+        let mut last = None;
+        let reached = tokio::select! {
+            biased;
+            () = self.abandon.cancelled() => {
+                return Err(Error::new(ErrorKind::Cancelled, "the clean-up was given up"));
+            }
+            reached = timeout_at(self.by, self.persist(&mut last)) => reached,
+        };
+        match (reached, last) {
+            (Ok(true), _) => Ok(()),
+            (_, Some(error)) => Err(error),
+            (_, None) => {
+                let message = "the time for the clean-up was over";
+                Err(Error::new(ErrorKind::Timeout, message))
+            }
+        }
+    }
+
+    /// Whether the state was reached. Ends without it where asking again is of no use.
+    async fn persist(&self, last: &mut Option<Error>) -> bool {
+        let mut pause = FIRST_PAUSE;
+        let mut refused = 0;
+        loop {
+            match self.attempt(self.restoration()).await {
+                Ok(()) if self.journal.is_settled(self.safe_state) => {
+                    if self.confirm(last).await {
+                        return true;
+                    }
+                }
+                Ok(()) => {
+                    *last = Some(broken("the board reads back otherwise than it was set"));
+                    refused += 1;
+                }
+                Err(error) => {
+                    refused += u32::from(!is_passing(&error));
+                    *last = Some(error);
+                }
+            }
+            if refused == ASKED || !self.persistent {
+                // What is left on is worth knowing, if the board says no more than that.
+                let _ = self.attempt(Batch::new()).await;
+                return false;
+            }
+            sleep(pause).await;
+            pause = (2 * pause).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// After a lost link, reads back once more when whatever was sent before must be over.
+    async fn confirm(&self, last: &mut Option<Error>) -> bool {
+        if !self.journal.locked().suspect {
+            return true;
+        }
+        *last = Some(Error::new(
+            ErrorKind::Timeout,
+            "the link was lost, and there was no time to read back twice",
+        ));
+        sleep(self.longest_batch.max(self.journal.longest_batch())).await;
+        match self.attempt(Batch::new()).await {
+            Ok(()) if self.journal.is_settled(self.safe_state) => {
+                self.journal.locked().suspect = false;
+                return true;
+            }
+            Ok(()) => *last = Some(broken("settings changed after they were read back")),
+            Err(error) => *last = Some(error),
+        }
+        false
+    }
+
+    /// Sends the batch with a read-back at its end, and takes note of what that says.
+    async fn attempt(&self, mut batch: Batch) -> Result<()> {
+        let module = self.journal.module();
+        let fields = match self.safe_state {
+            SafeState::Off => ToneFields::AMPLITUDE,
+            SafeState::Previous | SafeState::Hold => ToneFields::ALL,
+        };
+        let first = ChannelId::new(1)?;
+        let tones = batch.read_tones(module, first, self.journal.described().channels, fields);
+        let nco = batch.read_nco(module);
+        let left = self.by.saturating_duration_since(Instant::now());
+        // Half of what is left, so that a board that hangs once is asked again.
+        let limit = (left / 2).max(SHORTEST_ATTEMPT.min(left));
+        let replies = timeout(limit, self.journal.run(&batch))
+            .await
+            .unwrap_or_else(|_| {
+                self.journal.locked().suspect = true;
+                let message = format!("no answer within {limit:?}");
+                let what = format!("clean up module {module}");
+                Err(Error::new(ErrorKind::Timeout, message)
+                    .during(what)
+                    .on(self.journal.name()))
+            })?;
+        self.journal
+            .learn(replies.get(tones), fields, replies.get(nco).frequency)
+    }
+
+    /// What must be sent to reach the state.
+    fn restoration(&self) -> Batch {
+        let mut batch = Batch::new();
+        let module = self.journal.module();
+        let record = self.journal.locked();
+        match (self.safe_state, &record.start) {
+            (SafeState::Off, _) => {
+                batch.clear_tones(module);
+            }
+            (SafeState::Previous, Some(start)) => {
+                let moved = record.nco_moved();
+                let (lowered, raised) = record.restored(moved);
+                let add = |batch: &mut Batch, updates: Vec<ToneUpdate>| {
+                    if !updates.is_empty() {
+                        batch.set_tones(module, updates);
+                    }
+                };
+                add(&mut batch, lowered);
+                if moved {
+                    batch.set_nco(module, start.nco);
+                }
+                add(&mut batch, raised);
+            }
+            (SafeState::Previous, None) | (SafeState::Hold, _) => {}
+        }
+        batch
+    }
+}
+
+impl Record {
+    fn nco_moved(&self) -> bool {
+        let Some(start) = &self.start else {
+            return false;
+        };
+        self.now.nco_touched && (self.now.nco_in_doubt || self.now.nco.low != start.nco.0)
+    }
+
+    /// The updates that bring every touched tone back: those that lower a tone, then those that
+    /// raise one, so that the power is never above both ends. With the NCO to be moved in
+    /// between, all tones are off before it.
+    fn restored(&self, nco_moved: bool) -> (Vec<ToneUpdate>, Vec<ToneUpdate>) {
+        let (mut lowered, mut raised) = (Vec::new(), Vec::new());
+        let start = self.start.as_ref().map_or(&[][..], |start| &start.tones);
+        for (tone, before) in self.now.tones.iter().zip(start) {
+            let target = before.as_update();
+            if nco_moved && !tone.is_surely_off() {
+                lowered.push(ToneUpdate::new(before.channel).amplitude(0.0));
+                raised.push(target);
+            } else if !tone.touched {
+                continue;
+            } else if target.amplitude.unwrap_or(0.0).abs() < tone.amplitude.high {
+                lowered.push(target);
+            } else {
+                raised.push(target);
+            }
+        }
+        (lowered, raised)
+    }
+}
+
+impl Journal {
+    /// What is not as `safe_state` has it, and why.
+    pub(super) fn left(&self, safe_state: SafeState, reason: &str) -> HardwareState {
+        let stray = self.stray(safe_state).unwrap_or_default();
+        HardwareState::Left {
+            left_on: stray.left_on,
+            unknown: stray.unknown,
+            not_restored: stray.not_restored,
+            reason: reason.to_owned(),
+        }
+    }
+
+    /// Whether anything was written, be it perhaps.
+    pub(super) fn has_written(&self) -> bool {
+        self.locked().written
+    }
+
+    /// Whether all is as `safe_state` has it by what was last read or set, the loss of the link
+    /// apart.
+    fn is_settled(&self, safe_state: SafeState) -> bool {
+        let record = self.locked();
+        record
+            .stray(safe_state, self.described().frequency_step, false)
+            .is_none()
+    }
+
+    fn stray(&self, safe_state: SafeState) -> Option<Stray> {
+        let record = self.locked();
+        record.stray(safe_state, self.described().frequency_step, record.suspect)
+    }
+}
+
+/// Channels that are not as declared.
+#[derive(Debug, Default)]
+struct Stray {
+    left_on: Channels,
+    unknown: Channels,
+    not_restored: Channels,
+}
+
+enum Is {
+    AsDeclared,
+    LeftOn,
+    Unknown,
+    NotRestored,
+}
+
+impl Record {
+    fn stray(&self, safe_state: SafeState, step: Hertz, suspect: bool) -> Option<Stray> {
+        let start = self.start.as_ref();
+        let nco_away = start.is_some_and(|start| (self.now.nco.low - start.nco.0).abs() > step.0);
+        let (mut left_on, mut unknown, mut not_restored) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, tone) in self.now.tones.iter().enumerate() {
+            let before = start.and_then(|start| start.tones.get(index));
+            let mut is = match (safe_state, before) {
+                (SafeState::Off, _) => off(tone),
+                (SafeState::Previous, Some(before)) => {
+                    let is = previous(tone, before, step);
+                    match is {
+                        Is::AsDeclared if !tone.is_surely_off() && self.now.nco_touched => {
+                            if self.now.nco_in_doubt {
+                                Is::Unknown
+                            } else if nco_away {
+                                Is::LeftOn
+                            } else {
+                                is
+                            }
+                        }
+                        _ => is,
+                    }
+                }
+                (SafeState::Previous, None) | (SafeState::Hold, _) if tone.is_in_doubt() => {
+                    Is::Unknown
+                }
+                _ => Is::AsDeclared,
+            };
+            if suspect && tone.touched && !matches!(is, Is::LeftOn) {
+                is = Is::Unknown;
+            }
+            match is {
+                Is::AsDeclared => {}
+                Is::LeftOn => left_on.push(tone.last.channel),
+                Is::Unknown => unknown.push(tone.last.channel),
+                Is::NotRestored => not_restored.push(tone.last.channel),
+            }
+        }
+        let all_well = left_on.is_empty() && unknown.is_empty() && not_restored.is_empty();
+        (!all_well).then_some(Stray {
+            left_on: Channels::These(left_on),
+            unknown: Channels::These(unknown),
+            not_restored: Channels::These(not_restored),
+        })
+    }
+}
+
+fn off(tone: &ShadowTone) -> Is {
+    if tone.is_surely_off() {
+        Is::AsDeclared
+    } else if tone.is_surely_on() {
+        Is::LeftOn
+    } else {
+        Is::Unknown
+    }
+}
+
+fn previous(tone: &ShadowTone, before: &ToneState, step: Hertz) -> Is {
+    if !tone.touched {
+        return Is::AsDeclared;
+    }
+    if !before.is_on() {
+        return off(tone);
+    }
+    if tone.is_surely_off() {
+        return Is::NotRestored;
+    }
+    if tone.is_in_doubt() {
+        return Is::Unknown;
+    }
+    // What was read back and is set again may be rounded once more.
+    let near = |one: Option<f64>, other: Option<f64>, within: f64| {
+        (one.unwrap_or(0.0) - other.unwrap_or(0.0)).abs() <= within
+    };
+    let now = &tone.last;
+    let same = near(now.amplitude, before.amplitude, 1e-6)
+        && near(now.offset.map(|f| f.0), before.offset.map(|f| f.0), step.0)
+        && near(now.phase.map(|p| p.0), before.phase.map(|p| p.0), 1e-6)
+        && near(
+            now.rotation.map(|p| p.0),
+            before.rotation.map(|p| p.0),
+            1e-6,
+        );
+    if same { Is::AsDeclared } else { Is::LeftOn }
+}
+
+fn broken(message: &str) -> Error {
+    Error::new(ErrorKind::Protocol, message)
+}
+
+/// Whether a failure may be gone at the next attempt.
+pub(super) fn is_passing(error: &Error) -> bool {
+    !matches!(
+        error.kind(),
+        ErrorKind::InvalidArgument
+            | ErrorKind::Limit
+            | ErrorKind::Unsupported
+            | ErrorKind::Rejected
+            | ErrorKind::Protocol
+    )
+}

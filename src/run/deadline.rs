@@ -1,0 +1,49 @@
+//! A time by which a batch ends.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use twotone_hal::{Batch, Board, BoardHandle, Error, ErrorKind, Replies, Result, async_trait};
+
+/// Ends a batch that takes longer than it may: [`ErrorKind::Timeout`], and whether the batch was
+/// executed is unknown.
+#[derive(Debug)]
+pub struct Deadline {
+    board: BoardHandle,
+    limit: Duration,
+}
+
+impl Deadline {
+    /// Gives each batch on `board` at most `limit`.
+    pub fn new(board: BoardHandle, limit: Duration) -> Self {
+        Self { board, limit }
+    }
+}
+
+#[async_trait]
+impl Board for Deadline {
+    fn name(&self) -> &str {
+        self.board.name()
+    }
+
+    async fn run(&self, batch: &Batch) -> Result<Replies> {
+        match timeout(self.limit, self.board.run(batch)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Error::new(
+                ErrorKind::Timeout,
+                format!("no answer within {:?}", self.limit),
+            )
+            .during(in_words(batch))
+            .on(self.name())),
+        }
+    }
+}
+
+/// A batch in few words.
+pub(super) fn in_words(batch: &Batch) -> String {
+    match batch.ops() {
+        [] => "nothing".to_owned(),
+        [op] => op.to_string(),
+        [first, rest @ ..] => format!("{first} and {} more operations", rest.len()),
+    }
+}

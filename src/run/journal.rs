@@ -1,0 +1,347 @@
+//! What each channel of a module is set to, or may be.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+use twotone_hal::{
+    Batch, Board, BoardHandle, Certainty, ChannelId, Error, ErrorKind, Hertz, ModuleDescription,
+    ModuleId, Op, Replies, Result, Safety, ToneFields, ToneState, async_trait,
+};
+
+use super::shadow::{Applied, Shadow};
+
+/// Records what every channel of one module was last set to, and of which channels that is not
+/// certain: after an error that leaves it open whether a write was executed, and after a batch
+/// whose caller went away.
+///
+/// Batches about the module run one at a time, in the order in which they were first polled, so
+/// that the record is in the board's order. Batches about anything else pass through unseen.
+/// The memory is fixed by the number of the module's channels.
+#[derive(Debug)]
+pub struct Journal {
+    board: BoardHandle,
+    module: ModuleId,
+    described: ModuleDescription,
+    order: tokio::sync::Mutex<()>,
+    record: Mutex<Record>,
+}
+
+/// What a [`Journal`] knows, to be stored or shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The NCO, if it is certain.
+    pub nco: Option<Hertz>,
+    /// Every channel that is on or may be, with what it was last asked to be.
+    pub tones: Vec<ToneState>,
+    /// Of these, the channels of which it is not certain that they are so.
+    pub unknown: Vec<ChannelId>,
+}
+
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) now: Shadow,
+    /// As read at the start, if it was.
+    pub(super) start: Option<Start>,
+    /// A write was sent.
+    pub(super) written: bool,
+    /// The link or the board's state was lost: an earlier batch may yet be executed late.
+    pub(super) suspect: bool,
+    longest: Duration,
+}
+
+/// A module as it was before the run.
+#[derive(Debug, Clone)]
+pub(super) struct Start {
+    pub(super) tones: Vec<ToneState>,
+    pub(super) nco: Hertz,
+}
+
+impl Journal {
+    /// A journal of `module`, of which nothing is known yet: every tone may be on.
+    ///
+    /// # Errors
+    /// As [`Board::run`], and where the board has no such module.
+    pub async fn blank(board: BoardHandle, module: ModuleId) -> Result<Arc<Self>> {
+        let description = board.describe().await?;
+        let described = description
+            .module(module)
+            .map_err(|error| error.on(board.name()))?
+            .clone();
+        let now = Shadow::unread(described.channels);
+        Ok(Arc::new(Self {
+            board,
+            module,
+            described,
+            order: tokio::sync::Mutex::new(()),
+            record: Mutex::new(Record {
+                now,
+                start: None,
+                written: false,
+                suspect: false,
+                longest: Duration::ZERO,
+            }),
+        }))
+    }
+
+    /// A journal of `module` that begins with what the module is set to, read back from the
+    /// board: the NCO and `fields` of every channel, and all settings of those that are on.
+    ///
+    /// # Errors
+    /// As [`Board::run`], and where the board has no such module.
+    pub async fn start(
+        board: BoardHandle,
+        module: ModuleId,
+        fields: ToneFields,
+    ) -> Result<Arc<Self>> {
+        let journal = Self::blank(board, module).await?;
+        let fields = ToneFields {
+            amplitude: true,
+            ..fields
+        };
+        let channels = journal.described.channels;
+        let first = ChannelId::new(1)?;
+        let (mut tones, nco) = journal.read_back(first, channels, fields).await?;
+        let on = tones.iter().filter(|tone| tone.is_on());
+        if fields != ToneFields::ALL
+            && let Some((low, high)) = extent(on.map(|tone| tone.channel))
+        {
+            let count = high.number() - low.number() + 1;
+            let (whole, _) = journal.read_back(low, count, ToneFields::ALL).await?;
+            tones[low.index()..=high.index()].copy_from_slice(&whole);
+        }
+        journal.locked().start = Some(Start { tones, nco });
+        Ok(journal)
+    }
+
+    /// The module that is recorded.
+    pub fn module(&self) -> ModuleId {
+        self.module
+    }
+
+    /// What the board says of the module.
+    pub fn described(&self) -> &ModuleDescription {
+        &self.described
+    }
+
+    /// What is known now.
+    pub fn snapshot(&self) -> Snapshot {
+        let record = self.locked();
+        let now = &record.now;
+        let on = || now.tones.iter().filter(|tone| !tone.is_surely_off());
+        Snapshot {
+            nco: (!now.nco_in_doubt).then_some(Hertz(now.nco.low)),
+            tones: on().map(|tone| tone.last).collect(),
+            unknown: on()
+                .filter(|tone| tone.is_in_doubt())
+                .map(|tone| tone.last.channel)
+                .collect(),
+        }
+    }
+
+    /// Reads `count` channels and the NCO back, and takes note of them.
+    ///
+    /// # Errors
+    /// As [`Board::run`].
+    pub(super) async fn read_back(
+        &self,
+        first: ChannelId,
+        count: u16,
+        fields: ToneFields,
+    ) -> Result<(Vec<ToneState>, Hertz)> {
+        let mut batch = Batch::new();
+        let tones = batch.read_tones(self.module, first, count, fields);
+        let nco = batch.read_nco(self.module);
+        let replies = self.run(&batch).await?;
+        let (tones, nco) = (replies.get(tones), replies.get(nco).frequency);
+        self.learn(tones, fields, nco)?;
+        Ok((tones.to_vec(), nco))
+    }
+
+    /// Takes note of what was read back.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Protocol`] where a number that was read back is no number.
+    pub(super) fn learn(&self, tones: &[ToneState], fields: ToneFields, nco: Hertz) -> Result<()> {
+        let sound = |tone: &ToneState| {
+            tone.amplitude.is_none_or(f64::is_finite) && tone.offset.is_none_or(Hertz::is_finite)
+        };
+        if let Some(wrong) = tones.iter().find(|tone| !sound(tone)) {
+            let message = format!("channel {} reads back as {wrong:?}", wrong.channel);
+            return Err(self.broken(message));
+        }
+        if !nco.is_finite() {
+            return Err(self.broken(format!("the NCO reads back as {nco}")));
+        }
+        let mut record = self.locked();
+        record.now.learn(tones, fields);
+        record.now.learn_nco(nco.0);
+        Ok(())
+    }
+
+    /// As [`Board::run`], after `check` has let the batch pass: it sees the module as it will be,
+    /// or may be, when the batch begins.
+    pub(super) async fn run_if(
+        &self,
+        batch: &Batch,
+        check: impl FnOnce(&Shadow) -> Result<()> + Send,
+    ) -> Result<Replies> {
+        if !batch.ops().iter().any(|op| self.concerns(op)) {
+            return self.board.run(batch).await;
+        }
+        self.refuse_unknown_channels(batch)?;
+        let _turn = self.order.lock().await;
+        check(&self.locked().now)?;
+        let mut entry = Entry::open(self, batch);
+        let answer = self.board.run(batch).await;
+        entry.close(answer.as_ref().err());
+        answer
+    }
+
+    pub(super) fn locked(&self) -> MutexGuard<'_, Record> {
+        // A panic while the lock was held leaves a record that errs on the side of doubt.
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The longest that a batch on this module has taken to succeed.
+    pub(super) fn longest_batch(&self) -> Duration {
+        self.locked().longest
+    }
+
+    fn concerns(&self, op: &Op) -> bool {
+        op.module() == Some(self.module)
+    }
+
+    fn writes<'a>(&'a self, batch: &'a Batch) -> impl Iterator<Item = (usize, &'a Op)> {
+        let of_module = move |op: &Op| self.concerns(op) && op.safety() == Safety::AbsoluteSet;
+        batch
+            .ops()
+            .iter()
+            .enumerate()
+            .filter(move |(_, op)| of_module(op))
+    }
+
+    /// A channel that the module does not have could not be recorded.
+    fn refuse_unknown_channels(&self, batch: &Batch) -> Result<()> {
+        for (_, op) in self.writes(batch) {
+            let Op::SetTones { updates, .. } = op else {
+                continue;
+            };
+            let has = self.described.channels;
+            let updates = &batch.tone_updates()[updates.clone()];
+            if let Some(update) = updates.iter().find(|one| one.channel.number() > has) {
+                let message = format!("there is no channel {}; the last is {has}", update.channel);
+                return Err(Error::new(ErrorKind::InvalidArgument, message)
+                    .during(op.to_string())
+                    .on(self.name())
+                    .after(0));
+            }
+        }
+        Ok(())
+    }
+
+    fn broken(&self, message: String) -> Error {
+        Error::new(ErrorKind::Protocol, message)
+            .during(format!("read back module {}", self.module))
+            .on(self.name())
+    }
+}
+
+#[async_trait]
+impl Board for Journal {
+    fn name(&self) -> &str {
+        self.board.name()
+    }
+
+    async fn run(&self, batch: &Batch) -> Result<Replies> {
+        self.run_if(batch, |_| Ok(())).await
+    }
+}
+
+/// A batch on its way. Dropped while it is open, its caller has gone and each of its writes may
+/// have been executed.
+struct Entry<'a> {
+    journal: &'a Journal,
+    batch: &'a Batch,
+    began: Instant,
+    open: bool,
+}
+
+impl<'a> Entry<'a> {
+    fn open(journal: &'a Journal, batch: &'a Batch) -> Self {
+        if journal.writes(batch).next().is_some() {
+            journal.locked().written = true;
+        }
+        Self {
+            journal,
+            batch,
+            began: Instant::now(),
+            open: true,
+        }
+    }
+
+    fn close(&mut self, error: Option<&Error>) {
+        self.open = false;
+        let mut record = self.journal.locked();
+        if error.is_none() {
+            record.longest = record.longest.max(self.began.elapsed());
+        }
+        // Operations below the first are done, those from the second on are not, and those in
+        // between may be.
+        let (done, untouched) = match error {
+            None => (self.batch.len(), self.batch.len()),
+            Some(error) => extent_of(error, self.batch.len()),
+        };
+        for (index, op) in self.journal.writes(self.batch) {
+            if index < done {
+                record.now.apply(self.batch, op, Applied::Surely);
+            } else if index < untouched {
+                record.now.apply(self.batch, op, Applied::Perhaps);
+            }
+        }
+        match error.map(Error::kind) {
+            Some(ErrorKind::EpochChanged) => {
+                record.suspect = true;
+                record.now.lose();
+            }
+            Some(ErrorKind::ConnectionLost | ErrorKind::Timeout) => record.suspect = true,
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        if self.open {
+            let mut record = self.journal.locked();
+            for (_, op) in self.journal.writes(self.batch) {
+                record.now.apply(self.batch, op, Applied::Perhaps);
+            }
+        }
+    }
+}
+
+/// How many operations of a failed batch were surely executed, and from which on none was.
+fn extent_of(error: &Error, len: usize) -> (usize, usize) {
+    use ErrorKind as K;
+    match (error.executed(), error.certainty()) {
+        // Where the answer was lost, those after the failed one may have been done as well.
+        (done, Certainty::Unknown) => (done.unwrap_or(0), len),
+        (Some(done), Certainty::NotExecuted) => (done, done),
+        (Some(done), Certainty::Executed) => (done + 1, done + 1),
+        (None, Certainty::NotExecuted) => match error.kind() {
+            // These arise before anything is sent.
+            K::InvalidArgument | K::Limit | K::Unsupported | K::Unreachable => (0, 0),
+            _ => (0, len),
+        },
+        (None, Certainty::Executed) => (0, len),
+    }
+}
+
+fn extent(channels: impl Iterator<Item = ChannelId>) -> Option<(ChannelId, ChannelId)> {
+    channels.fold(None, |extent, channel| match extent {
+        None => Some((channel, channel)),
+        Some((low, high)) => Some((low.min(channel), high.max(channel))),
+    })
+}

@@ -1,0 +1,137 @@
+//! A module belongs to one run at a time.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use twotone_hal::{
+    Batch, Board, BoardHandle, Certainty, Error, ErrorKind, ModuleId, Replies, Result, Safety,
+    async_trait,
+};
+
+/// Modules that are leased, process-wide: the address of the board and the module's number.
+static LEASED: Mutex<BTreeSet<(usize, u8)>> = Mutex::new(BTreeSet::new());
+
+/// The right to run on a module, until it is dropped. Clones of a handle are the same board;
+/// two handles that were connected apart are not.
+#[derive(Debug)]
+pub(super) struct Lease {
+    key: (usize, u8),
+    /// Keeps the board, so that no other can come to lie at its address.
+    _board: BoardHandle,
+}
+
+impl Lease {
+    /// Takes the lease of `module` of `board`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] where another run has it.
+    pub(super) fn take(board: &BoardHandle, module: ModuleId) -> Result<Self> {
+        let address = (&raw const **board).cast::<()>() as usize;
+        let key = (address, module.number());
+        if !leased().insert(key) {
+            let message = "another run has this module; wait for its end";
+            return Err(Error::new(ErrorKind::InvalidArgument, message)
+                .during(format!("lease module {module}"))
+                .on(board.name()));
+        }
+        Ok(Self {
+            key,
+            _board: board.clone(),
+        })
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        leased().remove(&self.key);
+    }
+}
+
+fn leased() -> std::sync::MutexGuard<'static, BTreeSet<(usize, u8)>> {
+    LEASED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What an algorithm gets to hold: a board that it can use while its run lasts, and of which it
+/// can change its own module only.
+///
+/// When the run ends, batches on their way are given up and later ones refused, both with
+/// [`ErrorKind::Cancelled`], whoever has kept a clone of the handle. So nothing that an algorithm
+/// began can reach the board after its clean-up.
+#[derive(Debug)]
+pub struct Leased {
+    board: BoardHandle,
+    module: ModuleId,
+    ended: CancellationToken,
+    on_their_way: TaskTracker,
+}
+
+/// Ends what a [`Leased`] board lets through.
+#[derive(Debug, Clone)]
+pub(super) struct End {
+    ended: CancellationToken,
+    on_their_way: TaskTracker,
+}
+
+impl Leased {
+    pub(super) fn new(board: BoardHandle, module: ModuleId) -> (Self, End) {
+        let (ended, on_their_way) = (CancellationToken::new(), TaskTracker::new());
+        let end = End {
+            ended: ended.clone(),
+            on_their_way: on_their_way.clone(),
+        };
+        let leased = Self {
+            board,
+            module,
+            ended,
+            on_their_way,
+        };
+        (leased, end)
+    }
+
+    fn cancelled(&self) -> Error {
+        Error::new(ErrorKind::Cancelled, "the run has ended").on(self.name())
+    }
+}
+
+impl End {
+    /// Refuses every batch from now on, and waits until none is on its way.
+    pub(super) async fn come(&self) {
+        self.ended.cancel();
+        self.on_their_way.close();
+        self.on_their_way.wait().await;
+    }
+}
+
+#[async_trait]
+impl Board for Leased {
+    fn name(&self) -> &str {
+        self.board.name()
+    }
+
+    async fn run(&self, batch: &Batch) -> Result<Replies> {
+        let foreign = batch.ops().iter().find(|op| {
+            op.safety() == Safety::AbsoluteSet && op.module().is_some_and(|m| m != self.module)
+        });
+        if let Some(op) = foreign {
+            let message = format!("this run has module {} only", self.module);
+            return Err(Error::new(ErrorKind::InvalidArgument, message)
+                .during(op.to_string())
+                .on(self.name())
+                .after(0));
+        }
+        let _on_its_way = self.on_their_way.token();
+        if self.ended.is_cancelled() {
+            return Err(self
+                .cancelled()
+                .certainty_is(Certainty::NotExecuted)
+                .after(0));
+        }
+        tokio::select! {
+            biased;
+            () = self.ended.cancelled() => Err(self.cancelled()),
+            answer = self.board.run(batch) => answer,
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! What a module may put out, checked before every write.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use twotone_hal::{
+    Batch, Board, ChannelId, Dbm, Error, ErrorKind, Hertz, Op, Replies, Result, ToneUpdate,
+    async_trait,
+};
+
+use super::Journal;
+use super::shadow::{Shadow, Span};
+use crate::map::ModuleEntry;
+
+/// By how much a power may exceed its limit, in dB: the rounding of a conversion to amplitude
+/// and back, and no more.
+const ROUNDING_DB: f64 = 1e-6;
+
+/// What a module may put out. Powers are at the board's output connector.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModuleLimits {
+    /// The lowest absolute frequency of a tone.
+    pub f_min: Option<Hertz>,
+    /// The highest absolute frequency of a tone.
+    pub f_max: Option<Hertz>,
+    /// The most power of one tone.
+    pub max_tone: Option<Dbm>,
+    /// The most power of all tones together.
+    pub max_total: Option<Dbm>,
+    /// How far the comb's peak is above its effective value: the peak must stay below full scale.
+    /// A comb of random phases peaks near 5.5 of it over its repeat time. A comb whose amplitudes
+    /// add up to no more than 1 never clips and is always let through.
+    pub crest: f64,
+}
+
+impl Default for ModuleLimits {
+    /// No limit but the headroom of a comb of random phases.
+    fn default() -> Self {
+        Self {
+            f_min: None,
+            f_max: None,
+            max_tone: None,
+            max_total: None,
+            crest: 5.5,
+        }
+    }
+}
+
+impl From<&ModuleEntry> for ModuleLimits {
+    /// As the hardware map has them.
+    fn from(entry: &ModuleEntry) -> Self {
+        Self {
+            f_min: entry.f_min,
+            f_max: entry.f_max,
+            max_tone: Some(entry.max_tone),
+            max_total: Some(entry.max_total),
+            ..Self::default()
+        }
+    }
+}
+
+/// Refuses every batch that would break a limit of its module at any point of its order, before
+/// anything of it is sent: [`ErrorKind::Limit`] with the channel, what was asked and what is
+/// allowed. A number that is none, or an amplitude beyond full scale, is
+/// [`ErrorKind::InvalidArgument`].
+///
+/// What the module is set to comes from the journal beneath; a channel that may have one of two
+/// settings counts with the worse one. A write that lowers an amplitude is never refused.
+///
+/// Powers hold at every point. Frequencies hold wherever the comb comes to rest, that is at each
+/// acquisition and at the end of a batch: between the change of an NCO and that of the offsets,
+/// tones stand for a moment where nobody means to leave them.
+#[derive(Debug)]
+pub struct Limits {
+    journal: Arc<Journal>,
+    limits: ModuleLimits,
+}
+
+impl Limits {
+    /// Holds the module of `journal` to `limits`.
+    pub fn new(journal: Arc<Journal>, limits: ModuleLimits) -> Self {
+        Self { journal, limits }
+    }
+
+    fn check(&self, shadow: &Shadow, batch: &Batch) -> Result<()> {
+        let mut comb = Comb::new(shadow, &self.limits, self.journal.described().full_scale);
+        let named = |error: Error, op: &Op| error.during(op.to_string()).on(self.name()).after(0);
+        let mut last = None;
+        for op in batch.ops() {
+            if op.module() != Some(self.journal.module()) {
+                continue;
+            }
+            comb.step(batch, op).map_err(|error| named(error, op))?;
+            last = Some(op);
+        }
+        match last {
+            Some(op) => comb.at_rest().map_err(|error| named(error, op)),
+            None => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Board for Limits {
+    fn name(&self) -> &str {
+        self.journal.name()
+    }
+
+    async fn run(&self, batch: &Batch) -> Result<Replies> {
+        self.journal
+            .run_if(batch, |shadow| self.check(shadow, batch))
+            .await
+    }
+}
+
+/// The comb of a module while a batch is walked through.
+struct Comb<'a> {
+    limits: &'a ModuleLimits,
+    full_scale: Dbm,
+    amplitude: Vec<Span>,
+    offset: Vec<Span>,
+    nco: Span,
+    /// Channels whose frequency or amplitude changed since the comb last came to rest.
+    moved: Vec<ChannelId>,
+    nco_moved: bool,
+    squares: f64,
+    sum: f64,
+}
+
+impl<'a> Comb<'a> {
+    fn new(shadow: &Shadow, limits: &'a ModuleLimits, full_scale: Dbm) -> Self {
+        let amplitude: Vec<Span> = shadow.tones.iter().map(|tone| tone.amplitude).collect();
+        Self {
+            limits,
+            full_scale,
+            squares: amplitude.iter().map(|a| a.high * a.high).sum(),
+            sum: amplitude.iter().map(|a| a.high).sum(),
+            amplitude,
+            offset: shadow.tones.iter().map(|tone| tone.offset).collect(),
+            nco: shadow.nco,
+            moved: Vec::new(),
+            nco_moved: false,
+        }
+    }
+
+    fn step(&mut self, batch: &Batch, op: &Op) -> Result<()> {
+        match op {
+            Op::SetTones { updates, .. } => {
+                for update in &batch.tone_updates()[updates.clone()] {
+                    self.set(update)?;
+                }
+            }
+            Op::ClearTones { .. } => {
+                self.amplitude.fill(Span::at(0.0));
+                (self.squares, self.sum) = (0.0, 0.0);
+            }
+            Op::SetNco { frequency, .. } => {
+                finite("the NCO", frequency.0)?;
+                self.nco = Span::at(frequency.0);
+                self.nco_moved = true;
+            }
+            Op::AcquireMean { .. } | Op::AcquireSamples { .. } => self.at_rest()?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, update: &ToneUpdate) -> Result<()> {
+        let channel = update.channel;
+        let index = channel.index();
+        for angle in [update.phase, update.rotation].into_iter().flatten() {
+            finite(&format!("channel {channel}: the phase"), angle.0)?;
+        }
+        if let Some(offset) = update.offset {
+            finite(&format!("channel {channel}: the offset"), offset.0)?;
+            self.offset[index] = Span::at(offset.0);
+        }
+        if let Some(amplitude) = update.amplitude {
+            finite(&format!("channel {channel}: the amplitude"), amplitude)?;
+            self.drive(channel, amplitude.abs())?;
+        }
+        self.moved.push(channel);
+        Ok(())
+    }
+
+    /// Sets the amplitude of a tone and judges the powers.
+    fn drive(&mut self, channel: ChannelId, amplitude: f64) -> Result<()> {
+        if amplitude > 1.0 {
+            let message = format!("channel {channel}: amplitude {amplitude} is beyond full scale");
+            return Err(Error::new(ErrorKind::InvalidArgument, message));
+        }
+        let now = Span::at(amplitude);
+        let before = std::mem::replace(&mut self.amplitude[channel.index()], now);
+        self.squares = (self.squares + amplitude * amplitude - before.high * before.high).max(0.0);
+        self.sum = (self.sum + amplitude - before.high).max(0.0);
+        if amplitude <= before.low {
+            return Ok(());
+        }
+        let refuse = |asked: Dbm, allowed: Dbm, of: &str| {
+            let message = format!(
+                "channel {channel}: {:.2} dBm asked, {:.2} dBm allowed for {of}",
+                asked.0, allowed.0
+            );
+            Err(Error::new(ErrorKind::Limit, message))
+        };
+        let exceeds = |asked: Dbm, allowed: Dbm| {
+            // A limit that is no number allows nothing.
+            asked
+                .0
+                .partial_cmp(&(allowed.0 + ROUNDING_DB))
+                .is_none_or(|order| order.is_gt())
+        };
+        let tone = self.full_scale.at_amplitude(amplitude);
+        if let Some(allowed) = self.limits.max_tone
+            && exceeds(tone, allowed)
+        {
+            return refuse(tone, allowed, "one tone");
+        }
+        let total = self.full_scale.at_amplitude(self.squares.sqrt());
+        if let Some(allowed) = self.limits.max_total
+            && exceeds(total, allowed)
+        {
+            return refuse(total, allowed, "all tones together");
+        }
+        let peak = self.limits.crest * (self.squares / 2.0).sqrt();
+        if peak.min(self.sum) > 1.0 + 1e-9 {
+            let message = format!(
+                "channel {channel}: the comb would peak at {:.3} of full scale; scale all \
+                 amplitudes by {:.3} or less",
+                peak.min(self.sum),
+                1.0 / peak.min(self.sum)
+            );
+            return Err(Error::new(ErrorKind::Limit, message));
+        }
+        Ok(())
+    }
+
+    /// Judges the frequencies of what has changed.
+    fn at_rest(&mut self) -> Result<()> {
+        let moved = std::mem::take(&mut self.moved);
+        if std::mem::take(&mut self.nco_moved) {
+            (0..self.amplitude.len())
+                .filter_map(ChannelId::from_index)
+                .try_for_each(|channel| self.judge_frequency(channel))
+        } else {
+            moved
+                .into_iter()
+                .try_for_each(|channel| self.judge_frequency(channel))
+        }
+    }
+
+    fn judge_frequency(&self, channel: ChannelId) -> Result<()> {
+        if self.amplitude[channel.index()].high == 0.0 {
+            return Ok(());
+        }
+        let offset = self.offset[channel.index()];
+        let low = Hertz(self.nco.low + offset.low);
+        let high = Hertz(self.nco.high + offset.high);
+        let refuse = |asked: Hertz, side: &str, allowed: Hertz| {
+            let message = format!("channel {channel}: {asked} asked, {side} {allowed} allowed");
+            Err(Error::new(ErrorKind::Limit, message))
+        };
+        // A limit that is no number allows nothing.
+        let within = |one: Hertz, other: Hertz| one.partial_cmp(&other).is_some_and(|o| o.is_le());
+        match *self.limits {
+            ModuleLimits {
+                f_min: Some(lowest),
+                ..
+            } if !within(lowest, low) => refuse(low, "no lower than", lowest),
+            ModuleLimits {
+                f_max: Some(highest),
+                ..
+            } if !within(high, highest) => refuse(high, "no higher than", highest),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn finite(what: &str, value: f64) -> Result<()> {
+    if value.is_finite() {
+        return Ok(());
+    }
+    let message = format!("{what} is no number: {value}");
+    Err(Error::new(ErrorKind::InvalidArgument, message))
+}

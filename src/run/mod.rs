@@ -1,0 +1,68 @@
+//! Running algorithms over boards: the runner, and the wrappers that it puts around a board.
+//!
+//! A [`Target`] is a module of a board, with its limits and the state that it is to be left in.
+//! The [`Runner`] gives each target its own context, takes every failure as a value, and brings
+//! the hardware back to the declared state when an algorithm fails, panics, is cancelled or runs
+//! out of time. [`Runner::off`] switches tones off and reads back before it says so.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use twotone::run::{Runner, Target};
+//! use twotone_hal::{BoardHandle, ModuleId};
+//!
+//! # fn boards() -> Vec<BoardHandle> { Vec::new() }
+//! let module = ModuleId::new(1).unwrap();
+//! let targets = boards().into_iter().map(|board| Target::new(board, module)).collect();
+//! let outcomes = Runner::new()
+//!     .deadline(Duration::from_secs(60))
+//!     .run(targets, |board, module| async move { board.nco().read(module).await })
+//!     .wait();
+//! for outcome in outcomes {
+//!     println!("{} module {}: {:?}", outcome.board, outcome.module, outcome.result);
+//! }
+//! ```
+//!
+//! # Wrappers
+//! Each is a [`Board`](twotone_hal::Board) around a board, one implementation of one method, and
+//! they compose by nesting. The runner's own stack is, from the algorithm down: [`Leased`],
+//! [`Limits`], [`Journal`], [`Deadline`], [`Trace`]. The others are there to put around a board
+//! before it becomes a target.
+//!
+//! | wrapper | what it adds |
+//! |---|---|
+//! | [`Leased`] | lets batches through while the run lasts, and writes to its own module only |
+//! | [`Limits`] | refuses a write that would break a limit at any point of its batch |
+//! | [`Journal`] | knows what each channel is set to, or may be |
+//! | [`Deadline`] | ends a batch that takes too long |
+//! | [`Trace`] | a tracing span for each batch |
+//! | [`Retry`] | sends again what is safe to repeat |
+//! | [`Throttle`] | bounds how many batches run at once, and how often |
+//! | [`DryRun`] | writes nothing |
+
+mod cleanup;
+mod deadline;
+mod dry_run;
+mod journal;
+mod lease;
+mod limits;
+mod off;
+mod outcome;
+mod retry;
+mod runner;
+mod shadow;
+mod supervise;
+mod target;
+mod throttle;
+mod trace;
+
+pub use deadline::Deadline;
+pub use dry_run::DryRun;
+pub use journal::{Journal, Snapshot};
+pub use lease::Leased;
+pub use limits::{Limits, ModuleLimits};
+pub use outcome::{Channels, HardwareState, Outcome};
+pub use retry::Retry;
+pub use runner::Runner;
+pub use target::{SafeState, Target};
+pub use throttle::Throttle;
+pub use trace::Trace;

@@ -1,0 +1,44 @@
+//! All tones off.
+
+use std::future::Future;
+
+use tworoutine::Tworoutine;
+
+use super::supervise::Supervised;
+use super::{HardwareState, Outcome, Runner, Target};
+
+impl Runner {
+    /// Switches every tone of each target off, and reads back before it says so. Limits and safe
+    /// states of the targets do not matter here.
+    ///
+    /// A target succeeds where every tone reads back as off. Otherwise its outcome lists what is
+    /// left on or unknown, and its error says why. Asks again until the deadline where the link
+    /// fails in between, so it can be called before a board is back. The outcomes come in the
+    /// order of the targets.
+    ///
+    /// **On cancel** by the token, a target that has not begun is left untouched, and others end
+    /// with what is known; the same when the future is dropped.
+    pub fn off(
+        &self,
+        targets: Vec<Target>,
+    ) -> Tworoutine<impl Future<Output = Vec<Outcome<()>>> + Send + use<>> {
+        // A cancel is all that there is to end: there is no clean-up after it.
+        let settings = self.clone().abandon(self.cancel.clone());
+        settings.over(targets, off)
+    }
+}
+
+async fn off(supervised: Supervised) -> Outcome<()> {
+    let turn = match supervised.turn().await {
+        Ok(turn) => turn,
+        Err(error) => return supervised.outcome(None, Err(error), HardwareState::Untouched),
+    };
+    let by = turn.began + supervised.settings.deadline;
+    let (result, hardware) = supervised.switch_off(&supervised.board(), by, true).await;
+    let what = format!("switch module {} off", supervised.target.module);
+    supervised.outcome(
+        Some(&turn),
+        result.map_err(|error| error.during(what)),
+        hardware,
+    )
+}

@@ -1,0 +1,62 @@
+//! Sending again what is safe to repeat.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+use twotone_hal::{
+    Batch, Board, BoardHandle, Certainty, Error, ErrorKind, Replies, Result, Safety, async_trait,
+};
+
+/// Sends a batch again when its failure is of the link and repeating it is safe, after a pause
+/// that doubles each time.
+///
+/// A batch that only reads is repeated whenever the link failed. One that writes is repeated only
+/// where nothing of it was executed for certain: a board may finish a batch whose answer was
+/// lost, and would then undo what was sent after it.
+#[derive(Debug)]
+pub struct Retry {
+    board: BoardHandle,
+    times: u32,
+    pause: Duration,
+}
+
+impl Retry {
+    /// Repeats a batch on `board` up to `times` times, first after `pause`.
+    pub fn new(board: BoardHandle, times: u32, pause: Duration) -> Self {
+        Self {
+            board,
+            times,
+            pause,
+        }
+    }
+}
+
+#[async_trait]
+impl Board for Retry {
+    fn name(&self) -> &str {
+        self.board.name()
+    }
+
+    async fn run(&self, batch: &Batch) -> Result<Replies> {
+        let mut pause = self.pause;
+        for _ in 0..self.times {
+            match self.board.run(batch).await {
+                Err(error) if may_repeat(batch, &error) => sleep(pause).await,
+                answer => return answer,
+            }
+            pause = pause.saturating_mul(2);
+        }
+        self.board.run(batch).await
+    }
+}
+
+fn may_repeat(batch: &Batch, error: &Error) -> bool {
+    let of_the_link = matches!(
+        error.kind(),
+        ErrorKind::ConnectionLost | ErrorKind::Unreachable
+    );
+    let reads = batch.ops().iter().all(|op| op.safety() == Safety::Read);
+    let not_begun =
+        error.certainty() == Certainty::NotExecuted && error.executed().unwrap_or(0) == 0;
+    of_the_link && (reads || not_begun)
+}

@@ -1,0 +1,226 @@
+//! What a module may be set to, as far as its writes tell.
+
+use twotone_hal::{Batch, ChannelId, Op, ToneFields, ToneState, ToneUpdate};
+
+/// The values that a setting may have: one where it is known, a range where it is not.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Span {
+    pub(super) low: f64,
+    pub(super) high: f64,
+}
+
+impl Span {
+    pub(super) fn at(value: f64) -> Self {
+        Self {
+            low: value,
+            high: value,
+        }
+    }
+
+    /// Adds a value that the setting may have too.
+    pub(super) fn or(&mut self, value: f64) {
+        self.low = self.low.min(value);
+        self.high = self.high.max(value);
+    }
+
+    fn take(&mut self, value: f64, how: Applied) {
+        match how {
+            Applied::Surely => *self = Self::at(value),
+            Applied::Perhaps => self.or(value),
+        }
+    }
+}
+
+/// Whether an operation took effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Applied {
+    Surely,
+    Perhaps,
+}
+
+/// Settings in doubt: a bit each.
+const OFFSET: u8 = 1;
+const AMPLITUDE: u8 = 2;
+const PHASE: u8 = 4;
+const ROTATION: u8 = 8;
+
+/// One channel.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ShadowTone {
+    /// What was last asked for, or read.
+    pub(super) last: ToneState,
+    /// Amplitudes that it may have, without sign.
+    pub(super) amplitude: Span,
+    /// Offsets from the NCO that it may have, in Hz.
+    pub(super) offset: Span,
+    doubt: u8,
+    /// A write of this run may have changed it.
+    pub(super) touched: bool,
+}
+
+impl ShadowTone {
+    /// Nothing is known: it may be off, or on at full scale.
+    fn unread(channel: ChannelId) -> Self {
+        Self {
+            last: ToneState {
+                channel,
+                offset: None,
+                amplitude: None,
+                phase: None,
+                rotation: None,
+            },
+            amplitude: Span {
+                low: 0.0,
+                high: 1.0,
+            },
+            offset: Span::at(0.0),
+            doubt: OFFSET | AMPLITUDE | PHASE | ROTATION,
+            touched: false,
+        }
+    }
+
+    pub(super) fn is_surely_off(&self) -> bool {
+        self.amplitude.high == 0.0
+    }
+
+    pub(super) fn is_surely_on(&self) -> bool {
+        self.amplitude.low > 0.0
+    }
+
+    /// Whether any setting of it is not known. Of a tone that is surely off no other matters.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.doubt != 0 && !self.is_surely_off()
+    }
+
+    fn set(&mut self, update: &ToneUpdate, how: Applied) {
+        let mut doubt = 0;
+        if let Some(offset) = update.offset {
+            self.last.offset = Some(offset);
+            self.offset.take(offset.0, how);
+            doubt |= OFFSET;
+        }
+        if let Some(amplitude) = update.amplitude {
+            self.last.amplitude = Some(amplitude);
+            self.amplitude.take(amplitude.abs(), how);
+            doubt |= AMPLITUDE;
+        }
+        if let Some(phase) = update.phase {
+            self.last.phase = Some(phase);
+            doubt |= PHASE;
+        }
+        if let Some(rotation) = update.rotation {
+            self.last.rotation = Some(rotation);
+            doubt |= ROTATION;
+        }
+        self.touched |= doubt != 0;
+        match how {
+            Applied::Surely => self.doubt &= !doubt,
+            Applied::Perhaps => self.doubt |= doubt,
+        }
+    }
+
+    fn clear(&mut self, how: Applied) {
+        self.touched |= !self.is_surely_off();
+        self.last.amplitude = Some(0.0);
+        self.amplitude.take(0.0, how);
+        match how {
+            Applied::Surely => self.doubt &= !AMPLITUDE,
+            Applied::Perhaps => self.doubt |= AMPLITUDE,
+        }
+    }
+}
+
+/// One module: its tones and its NCO.
+#[derive(Debug, Clone)]
+pub(super) struct Shadow {
+    pub(super) tones: Vec<ShadowTone>,
+    /// Frequencies that the NCO may be at, in Hz.
+    pub(super) nco: Span,
+    pub(super) nco_in_doubt: bool,
+    pub(super) nco_touched: bool,
+}
+
+impl Shadow {
+    /// A module of which nothing is known but how many channels it has.
+    pub(super) fn unread(channels: u16) -> Self {
+        Self {
+            tones: (0..usize::from(channels))
+                .filter_map(ChannelId::from_index)
+                .map(ShadowTone::unread)
+                .collect(),
+            nco: Span {
+                low: f64::NEG_INFINITY,
+                high: f64::INFINITY,
+            },
+            nco_in_doubt: true,
+            nco_touched: false,
+        }
+    }
+
+    /// Takes note that an operation on this module took effect.
+    pub(super) fn apply(&mut self, batch: &Batch, op: &Op, how: Applied) {
+        match op {
+            Op::SetTones { updates, .. } => {
+                for update in &batch.tone_updates()[updates.clone()] {
+                    if let Some(tone) = self.tones.get_mut(update.channel.index()) {
+                        tone.set(update, how);
+                    }
+                }
+            }
+            Op::ClearTones { .. } => self.tones.iter_mut().for_each(|tone| tone.clear(how)),
+            Op::SetNco { frequency, .. } => {
+                self.nco_touched = true;
+                self.nco.take(frequency.0, how);
+                self.nco_in_doubt = how == Applied::Perhaps;
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes note of what was read back when `fields` were asked for. A setting that was never
+    /// made on the board comes as `None`: an amplitude of that kind is off, an offset 0.
+    pub(super) fn learn(&mut self, states: &[ToneState], fields: ToneFields) {
+        for state in states {
+            let Some(tone) = self.tones.get_mut(state.channel.index()) else {
+                continue;
+            };
+            if fields.amplitude {
+                tone.last.amplitude = state.amplitude;
+                tone.amplitude = Span::at(state.amplitude.unwrap_or(0.0).abs());
+                tone.doubt &= !AMPLITUDE;
+            }
+            if fields.offset {
+                tone.last.offset = state.offset;
+                tone.offset = Span::at(state.offset.map_or(0.0, |offset| offset.0));
+                tone.doubt &= !OFFSET;
+            }
+            if fields.phase {
+                tone.last.phase = state.phase;
+                tone.doubt &= !PHASE;
+            }
+            if fields.rotation {
+                tone.last.rotation = state.rotation;
+                tone.doubt &= !ROTATION;
+            }
+        }
+    }
+
+    /// Takes note of the NCO as it was read back.
+    pub(super) fn learn_nco(&mut self, frequency: f64) {
+        self.nco = Span::at(frequency);
+        self.nco_in_doubt = false;
+    }
+
+    /// Takes note that the board lost its settings: every tone may be off, or not yet.
+    pub(super) fn lose(&mut self) {
+        for tone in &mut self.tones {
+            if !tone.is_surely_off() {
+                tone.amplitude.or(0.0);
+                tone.touched = true;
+            }
+            tone.doubt = OFFSET | AMPLITUDE | PHASE | ROTATION;
+        }
+        self.nco_in_doubt = true;
+        self.nco_touched = true;
+    }
+}

@@ -1,0 +1,301 @@
+//! One target from its start to its end.
+
+use std::future::Future;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tworoutine::{JoinError, JoinHandle};
+use twotone_hal::{BoardHandle, Certainty, Error, ErrorKind, ModuleId, Result, ToneFields};
+
+use super::cleanup::{self, Cleanup};
+use super::lease::{End, Lease};
+use super::{
+    Deadline, HardwareState, Journal, Leased, Limits, Outcome, Runner, SafeState, Target, Trace,
+};
+
+/// A target, the settings of its run, and its turn among the others.
+pub(super) struct Supervised {
+    pub(super) target: Target,
+    pub(super) settings: Runner,
+    turns: Arc<Semaphore>,
+    /// What was written, for those who must tell when this context cannot.
+    pub(super) journal: Arc<OnceLock<Arc<Journal>>>,
+}
+
+/// The right to run: a place among those that run at once, and the lease of the module.
+pub(super) struct Turn<'a> {
+    pub(super) began: Instant,
+    _place: SemaphorePermit<'a>,
+    _lease: Lease,
+}
+
+/// Runs `algorithm` on a target and cleans up after it.
+pub(super) async fn run<T, E, F>(
+    supervised: Supervised,
+    algorithm: impl FnOnce(BoardHandle, ModuleId) -> F + Send + 'static,
+) -> Outcome<T>
+where
+    T: Send + 'static,
+    E: Into<Error> + Send + 'static,
+    F: Future<Output = Result<T, E>> + Send + 'static,
+{
+    let turn = match supervised.turn().await {
+        Ok(turn) => turn,
+        Err(error) => return supervised.outcome(None, Err(error), HardwareState::Untouched),
+    };
+    let settings = &supervised.settings;
+    let reserved = settings.deadline.mul_f64(settings.cleanup_share);
+    let by = turn.began + settings.deadline.saturating_sub(reserved);
+    let board = supervised.board();
+    let (result, hardware) = match supervised.begin(&board, by).await {
+        Ok(journal) => {
+            let result = supervised
+                .attend(&journal, by, reserved / 4, algorithm)
+                .await;
+            let hardware = supervised.finish(&journal, result.is_ok(), reserved).await;
+            (result, hardware)
+        }
+        Err(error) => {
+            let hardware = supervised.give_up(&board, &error, reserved).await;
+            (Err(error), hardware)
+        }
+    };
+    supervised.outcome(Some(&turn), result, hardware)
+}
+
+/// Why a context has no result.
+pub(super) fn failed(ended: &JoinError) -> Error {
+    if ended.is_cancelled() {
+        return Error::new(ErrorKind::Cancelled, "its context was shut down");
+    }
+    let message = ended.message().unwrap_or("no message");
+    Error::new(ErrorKind::Panicked, message)
+}
+
+impl Supervised {
+    pub(super) fn new(target: Target, settings: Runner, turns: &Arc<Semaphore>) -> Self {
+        Self {
+            target,
+            settings,
+            turns: Arc::clone(turns),
+            journal: Arc::default(),
+        }
+    }
+
+    /// Waits for its turn.
+    ///
+    /// # Errors
+    /// Where the run is cancelled before that, or another run has the module.
+    pub(super) async fn turn(&self) -> Result<Turn<'_>> {
+        let turn = tokio::select! {
+            biased;
+            () = self.settings.cancel.cancelled() => None,
+            turn = self.turns.acquire() => turn.ok(),
+        };
+        let Some(place) = turn else {
+            return Err(self.cancelled().certainty_is(Certainty::NotExecuted));
+        };
+        Ok(Turn {
+            began: Instant::now(),
+            _place: place,
+            _lease: Lease::take(&self.target.board, self.target.module)?,
+        })
+    }
+
+    /// The target's board as the runner itself uses it.
+    pub(super) fn board(&self) -> BoardHandle {
+        let board = BoardHandle::new(Trace::new(self.target.board.clone()));
+        BoardHandle::new(Deadline::new(board, self.settings.batch_deadline))
+    }
+
+    pub(super) fn outcome<T>(
+        &self,
+        turn: Option<&Turn<'_>>,
+        result: Result<T>,
+        hardware: HardwareState,
+    ) -> Outcome<T> {
+        Outcome {
+            board: self.target.board.name().to_owned(),
+            module: self.target.module,
+            result: result.map_err(|error| error.on(self.target.board.name())),
+            hardware,
+            elapsed: turn.map_or(Duration::ZERO, |turn| turn.began.elapsed()),
+        }
+    }
+
+    /// Reads what the module is set to before anything changes it.
+    async fn begin(&self, board: &BoardHandle, by: Instant) -> Result<Arc<Journal>> {
+        let fields = match self.target.safe_state {
+            SafeState::Previous => ToneFields::ALL,
+            SafeState::Off | SafeState::Hold => ToneFields::AMPLITUDE,
+        };
+        let start = Journal::start(board.clone(), self.target.module, fields);
+        let journal = tokio::select! {
+            biased;
+            () = self.settings.cancel.cancelled() => return Err(self.cancelled()),
+            journal = start => journal?,
+            () = sleep_until(by) => return Err(self.out_of_time()),
+        };
+        Ok(Arc::clone(self.journal.get_or_init(|| journal)))
+    }
+
+    /// Runs the algorithm until it ends, or ends it.
+    async fn attend<T, E, F>(
+        &self,
+        journal: &Arc<Journal>,
+        by: Instant,
+        patience: Duration,
+        algorithm: impl FnOnce(BoardHandle, ModuleId) -> F + Send + 'static,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        E: Into<Error> + Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        let module = self.target.module;
+        let limits = Limits::new(Arc::clone(journal), self.target.limits);
+        let (leased, end) = Leased::new(BoardHandle::new(limits), module);
+        let board = BoardHandle::new(leased);
+        let mut context = tworoutine::spawn(async move { algorithm(board, module).await });
+        let result = tokio::select! {
+            biased;
+            ended = &mut context => match ended {
+                Ok(result) => result.map_err(Into::into),
+                Err(ended) => Err(failed(&ended)),
+            },
+            () = self.settings.cancel.cancelled() => Err(self.cancelled()),
+            () = sleep_until(by) => Err(self.out_of_time()),
+        };
+        // One that computes without waiting cannot be ended; what it sends is refused all the
+        // same, so the clean-up need not wait for it for ever.
+        let _ = timeout_at(Instant::now() + patience, put_an_end(context, end)).await;
+        result.map_err(|error| error.during(format!("run on module {module}")))
+    }
+
+    /// Brings the module to where the result of the algorithm says it belongs.
+    async fn finish(&self, journal: &Journal, well: bool, within: Duration) -> HardwareState {
+        let keep = well && self.settings.keep;
+        let untouched = !journal.has_written();
+        if untouched && (keep || self.target.safe_state != SafeState::Off) {
+            return HardwareState::Untouched;
+        }
+        let safe_state = if keep {
+            SafeState::Hold
+        } else {
+            self.target.safe_state
+        };
+        match self.cleanup(journal, safe_state, within).reach().await {
+            Ok(()) if keep => HardwareState::Kept,
+            Ok(()) => HardwareState::AsDeclared,
+            Err(error) => journal.left(safe_state, &error.to_string()),
+        }
+    }
+
+    /// What becomes of a module whose settings could not even be read: it is not changed, unless
+    /// it is to be off.
+    async fn give_up(&self, board: &BoardHandle, error: &Error, within: Duration) -> HardwareState {
+        let refused = matches!(
+            error.kind(),
+            ErrorKind::InvalidArgument | ErrorKind::Unsupported
+        );
+        if refused || self.target.safe_state != SafeState::Off {
+            return HardwareState::Untouched;
+        }
+        self.switch_off(board, Instant::now() + within, false)
+            .await
+            .1
+    }
+
+    /// Switches every tone off without knowing what is on.
+    pub(super) async fn switch_off(
+        &self,
+        board: &BoardHandle,
+        by: Instant,
+        persistent: bool,
+    ) -> (Result<()>, HardwareState) {
+        let mut last = None;
+        let journal = tokio::select! {
+            biased;
+            () = self.settings.abandon.cancelled() => Err(self.cancelled()),
+            journal = timeout_at(by, self.blank(board, persistent, &mut last)) => {
+                journal.unwrap_or_else(|_| Err(last.unwrap_or_else(|| self.out_of_time())))
+            }
+        };
+        let journal = match journal {
+            Ok(journal) => self.journal.get_or_init(|| journal),
+            // The board does not even say how many channels it has.
+            Err(error) => {
+                let hardware = HardwareState::unreached(&error);
+                return (Err(error), hardware);
+            }
+        };
+        let within = by.saturating_duration_since(Instant::now());
+        let cleanup = Cleanup {
+            persistent,
+            ..self.cleanup(journal, SafeState::Off, within)
+        };
+        match cleanup.reach().await {
+            Ok(()) => (Ok(()), HardwareState::AsDeclared),
+            Err(error) => {
+                let hardware = journal.left(SafeState::Off, &error.to_string());
+                (Err(error), hardware)
+            }
+        }
+    }
+
+    /// A journal of a module that has not been reached, asked for until it is there.
+    async fn blank(
+        &self,
+        board: &BoardHandle,
+        persistent: bool,
+        last: &mut Option<Error>,
+    ) -> Result<Arc<Journal>> {
+        let mut pause = cleanup::FIRST_PAUSE;
+        loop {
+            match Journal::blank(board.clone(), self.target.module).await {
+                Err(error) if persistent && cleanup::is_passing(&error) => *last = Some(error),
+                answer => return answer,
+            }
+            sleep(pause).await;
+            pause = (2 * pause).min(cleanup::LONGEST_PAUSE);
+        }
+    }
+
+    fn cleanup<'a>(
+        &'a self,
+        journal: &'a Journal,
+        safe_state: SafeState,
+        within: Duration,
+    ) -> Cleanup<'a> {
+        Cleanup {
+            journal,
+            safe_state,
+            by: Instant::now() + within,
+            longest_batch: self.settings.longest_batch,
+            persistent: true,
+            abandon: &self.settings.abandon,
+        }
+    }
+
+    fn cancelled(&self) -> Error {
+        Error::new(ErrorKind::Cancelled, "the run was ended from outside")
+    }
+
+    fn out_of_time(&self) -> Error {
+        let all = self.settings.deadline;
+        let message = format!("not done in its share of the {all:?} that the run may take");
+        Error::new(ErrorKind::Timeout, message)
+    }
+}
+
+/// Ends an algorithm, and waits until nothing of it is left: neither its context nor a batch.
+async fn put_an_end<T>(context: JoinHandle<T>, end: End) {
+    context.abort();
+    end.come().await;
+    if !context.is_finished() {
+        // How it ended no longer matters.
+        let _ = context.await;
+    }
+}

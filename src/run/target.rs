@@ -1,0 +1,56 @@
+//! What a run is about: a module of a board.
+
+use twotone_hal::{BoardHandle, ModuleId};
+
+pub use crate::map::SafeState;
+
+use super::ModuleLimits;
+use crate::map::ModuleEntry;
+
+/// One module of one board, what it may put out, and what a run is to leave behind on it.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The board.
+    pub board: BoardHandle,
+    /// The module: a run has it to itself.
+    pub module: ModuleId,
+    /// What every write is checked against.
+    pub limits: ModuleLimits,
+    /// What is left behind when the algorithm does not succeed.
+    pub safe_state: SafeState,
+}
+
+impl Target {
+    /// `module` of `board`, with no limit but the headroom of the comb, to be left with all tones
+    /// off.
+    pub fn new(board: BoardHandle, module: ModuleId) -> Self {
+        Self {
+            board,
+            module,
+            limits: ModuleLimits::default(),
+            safe_state: SafeState::default(),
+        }
+    }
+
+    /// A module as the hardware map has it: with its limits and its safe state.
+    pub fn mapped(board: BoardHandle, entry: &ModuleEntry) -> Self {
+        Self {
+            board,
+            module: entry.module,
+            limits: ModuleLimits::from(entry),
+            safe_state: entry.safe_state,
+        }
+    }
+
+    /// With other limits.
+    #[must_use]
+    pub fn limits(self, limits: ModuleLimits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// With another state to be left behind.
+    #[must_use]
+    pub fn safe_state(self, safe_state: SafeState) -> Self {
+        Self { safe_state, ..self }
+    }
+}
