@@ -19,6 +19,8 @@ pub enum ErrorKind {
     Limit,
     /// The board does not have this operation.
     Unsupported,
+    /// Another run has the module; nothing was sent.
+    Busy,
     /// No connection could be made.
     Unreachable,
     /// A deadline passed before the answer was there.
@@ -46,6 +48,7 @@ impl ErrorKind {
             Self::InvalidArgument => "invalid argument",
             Self::Limit => "limit exceeded",
             Self::Unsupported => "not supported",
+            Self::Busy => "in use",
             Self::Unreachable => "unreachable",
             Self::Timeout => "timed out",
             Self::ConnectionLost => "connection lost",
@@ -95,9 +98,12 @@ impl Error {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         use ErrorKind as K;
         let certainty = match kind {
-            K::InvalidArgument | K::Limit | K::Unsupported | K::Unreachable | K::Rejected => {
-                Certainty::NotExecuted
-            }
+            K::InvalidArgument
+            | K::Limit
+            | K::Unsupported
+            | K::Busy
+            | K::Unreachable
+            | K::Rejected => Certainty::NotExecuted,
             _ => Certainty::Unknown,
         };
         let message = message.into();

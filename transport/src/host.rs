@@ -17,6 +17,14 @@ impl Host {
     /// The port of boards that are not told another.
     pub const DEFAULT_PORT: u16 = 80;
 
+    /// The host of this name or address, without brackets, at `port`.
+    pub fn new(name: impl Into<String>, port: u16) -> Self {
+        Self {
+            name: name.into(),
+            port,
+        }
+    }
+
     /// The board with this serial number, by its own multicast DNS name.
     pub fn of_serial(serial: &str) -> Self {
         Self {

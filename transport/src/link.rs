@@ -191,6 +191,8 @@ impl<K: Keeper> Driver<K> {
         loop {
             let connection = match self.ready(job.deadline).await {
                 Ok(connection) => connection,
+                // That the board has lost its state says more than how its answer was lost.
+                Err(error) if error.kind() == ErrorKind::EpochChanged => return Err(error),
                 Err(error) => return Err(first.unwrap_or(error)),
             };
             job.sent.store(true, Ordering::Release);

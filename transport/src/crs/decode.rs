@@ -140,7 +140,8 @@ impl CrsBoard {
         module: twotone_hal::ModuleId,
         reader: &mut Reader<'_, '_, '_>,
     ) -> Result<NcoState> {
-        let frequency = Hertz(reader.result()?.f64().map_err(broken)?);
+        // An NCO that was never set is at zero.
+        let frequency = Hertz(reader.result()?.opt_f64().map_err(broken)?.unwrap_or(0.0));
         Ok(NcoState {
             frequency,
             phase_epoch: self.module(module)?.memory.phase_epoch(),
@@ -291,7 +292,7 @@ impl<'a> Reader<'_, '_, 'a> {
         };
         let whole = field("h")? * 3600.0 + field("m")? * 60.0 + field("s")?;
         Ok(BoardTime {
-            year: field("y")? as u8,
+            year: field("y")?.rem_euclid(100.0) as u8,
             day: field("d")? as u16,
             second_of_day: whole + field("ss")? / SUBSECONDS,
             source: value

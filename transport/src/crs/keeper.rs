@@ -204,7 +204,7 @@ impl ModuleKeeper {
 }
 
 /// The least time between two readings that are to agree.
-const SHORTEST_REST: Duration = Duration::from_millis(20);
+const SHORTEST_REST: Duration = Duration::from_millis(250);
 
 /// How far a marker may be from what was set: boards round frequencies to their quantum.
 const MARKER_TOLERANCE_HZ: f64 = 1.0;

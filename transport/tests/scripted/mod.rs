@@ -1,0 +1,250 @@
+//! A board in memory that misbehaves as told, on byte streams under virtual time.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::runtime::Handle;
+use tokio::time::sleep;
+use twotone_transport::Connector;
+use twotone_wire::tuber::{Dispatch, Fault, Head, Invocation, Limits, Reply, Server, Slot};
+
+/// What the board does with the next request.
+#[derive(Debug, Clone)]
+pub(crate) enum Next {
+    /// Takes this long, then answers.
+    Slow(Duration),
+    /// Executes it and closes in the middle of the answer.
+    CloseInAnswer,
+    /// Closes at once and executes it only after this long.
+    LandLate(Duration),
+    /// Never answers.
+    Hang,
+    /// Loses its settings and all connections, then closes.
+    Reboot,
+    /// Answers this instead, with this status.
+    Say(u16, &'static str, String),
+}
+
+/// How many channels a module of the board has.
+pub(crate) const CHANNELS: usize = 8;
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) next: VecDeque<Next>,
+    /// Refuse new connections.
+    pub(crate) gone: bool,
+    pub(crate) connections: usize,
+    /// Every call that was executed, in order: method, module, channel, first argument.
+    pub(crate) calls: Vec<(String, u64, u64, f64)>,
+    pub(crate) requests: usize,
+    settings: BTreeMap<(&'static str, u64, u64), f64>,
+}
+
+/// A board that is connected to through [`Scripted::connector`].
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Scripted(pub(crate) Arc<Mutex<State>>);
+
+impl Scripted {
+    pub(crate) fn connector(&self) -> Connector {
+        let board = self.clone();
+        Connector::new("scripted:80", move || {
+            let board = board.clone();
+            async move {
+                // A connection is not free, even in memory.
+                sleep(Duration::from_millis(1)).await;
+                let mut state = board.0.lock().unwrap();
+                if state.gone {
+                    return Err(io::Error::from(io::ErrorKind::ConnectionRefused));
+                }
+                state.connections += 1;
+                let (ours, theirs) = duplex(1 << 16);
+                Handle::current().spawn(board.clone().serve(theirs));
+                Ok(ours)
+            }
+        })
+    }
+
+    pub(crate) fn script(&self, next: impl IntoIterator<Item = Next>) {
+        self.0.lock().unwrap().next = next.into_iter().collect();
+    }
+
+    pub(crate) fn requests(&self) -> usize {
+        self.0.lock().unwrap().requests
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.0.lock().unwrap().connections
+    }
+
+    /// The first arguments of every executed call of `method`, in order.
+    pub(crate) fn executed(&self, method: &str) -> Vec<f64> {
+        let state = self.0.lock().unwrap();
+        state
+            .calls
+            .iter()
+            .filter(|call| call.0 == method)
+            .map(|call| call.3)
+            .collect()
+    }
+
+    async fn serve(self, mut stream: DuplexStream) {
+        let mut inbox = Vec::new();
+        while let Some(body) = read_request(&mut stream, &mut inbox).await {
+            let next = {
+                let mut state = self.0.lock().unwrap();
+                state.requests += 1;
+                state.next.pop_front()
+            };
+            let execute = || {
+                let mut out = BytesMut::new();
+                let head = Head {
+                    content_type: Some("application/json"),
+                    accept: Some("application/json"),
+                    options: Some("continue-on-error"),
+                };
+                let mut state = self.0.lock().unwrap();
+                Server::new(Limits::REQUEST).serve(&head, &body, &mut *state, &mut out);
+                out.to_vec()
+            };
+            let answer = match next {
+                None => http(200, "application/json", &execute()),
+                Some(Next::Slow(time)) => {
+                    sleep(time).await;
+                    http(200, "application/json", &execute())
+                }
+                Some(Next::CloseInAnswer) => {
+                    let answer = http(200, "application/json", &execute());
+                    drop(stream.write_all(&answer[..answer.len() / 2]).await);
+                    return;
+                }
+                Some(Next::LandLate(time)) => {
+                    drop(stream);
+                    sleep(time).await;
+                    execute();
+                    return;
+                }
+                Some(Next::Hang) => {
+                    sleep(Duration::from_secs(3600)).await;
+                    return;
+                }
+                Some(Next::Reboot) => {
+                    self.0.lock().unwrap().settings.clear();
+                    return;
+                }
+                Some(Next::Say(status, kind, text)) => http(status, kind, text.as_bytes()),
+            };
+            if stream.write_all(&answer).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn http(status: u16, kind: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head =
+        format!("HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n");
+    [head.as_bytes(), body].concat()
+}
+
+/// The body of the next request, or none when the client has closed.
+async fn read_request(stream: &mut DuplexStream, inbox: &mut Vec<u8>) -> Option<Vec<u8>> {
+    loop {
+        if let Some(end) = inbox.windows(4).position(|window| window == b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&inbox[..end]).to_lowercase();
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "));
+            let total = end + 4 + length?.trim().parse::<usize>().ok()?;
+            if inbox.len() >= total {
+                let rest = inbox.split_off(total);
+                let request = std::mem::replace(inbox, rest);
+                return Some(request[end + 4..].to_vec());
+            }
+        }
+        let mut chunk = [0; 4096];
+        match stream.read(&mut chunk).await {
+            Ok(0) | Err(_) => return None,
+            Ok(length) => inbox.extend_from_slice(&chunk[..length]),
+        }
+    }
+}
+
+fn named(call: &Invocation<'_>, name: &str) -> Option<f64> {
+    let mut entries = call.kwargs?;
+    let mut entries = entries.entries().ok()?;
+    while let Some((key, value)) = entries.next().ok()? {
+        if key == name {
+            return value.f64().ok();
+        }
+    }
+    None
+}
+
+fn first(call: &Invocation<'_>) -> f64 {
+    let value = call.args.and_then(|mut args| {
+        let mut items = args.items().ok()?;
+        items.next().ok()??.f64().ok()
+    });
+    value.unwrap_or(0.0)
+}
+
+impl Dispatch for State {
+    fn objects(&self) -> Vec<String> {
+        vec!["Dfmux".to_owned()]
+    }
+
+    fn describe(&mut self, _: &str, _: bool, slot: Slot<'_>) -> Result<(), Fault> {
+        slot.map();
+        Ok(())
+    }
+
+    fn property(&mut self, object: &str, property: &str, _: Slot<'_>) -> Result<(), Fault> {
+        Err(Fault::no_attribute(object, property))
+    }
+
+    fn call(&mut self, call: &Invocation<'_>, reply: Reply<'_>) -> Result<(), Fault> {
+        let module = named(call, "module").unwrap_or(0.0) as u64;
+        let channel = named(call, "channel").unwrap_or(0.0) as u64;
+        self.calls
+            .push((call.method.to_owned(), module, channel, first(call)));
+        let (kind, setting) = match call.method.split_once('_') {
+            Some((kind @ ("get" | "set"), setting)) => (kind, setting),
+            _ => (call.method, ""),
+        };
+        let key = match setting {
+            "frequency" => ("frequency", module, channel),
+            "amplitude" => ("amplitude", module, channel),
+            "phase" => ("phase", module, channel),
+            "nco_frequency" => ("nco", module, 0),
+            "samples" => {
+                let samples = first(call) as usize;
+                let rows = if channel == 0 { CHANNELS } else { 1 };
+                let mut map = reply.slot().map();
+                for key in ["i", "q"] {
+                    let values: Vec<f64> = (0..rows * samples)
+                        .map(|at| (at / samples.max(1)) as f64)
+                        .collect();
+                    map.key(key).f64_array(&values, &[rows, samples]);
+                }
+                return Ok(());
+            }
+            _ if kind == "clear_channels" => {
+                self.settings
+                    .retain(|(what, of, _), _| *what == "nco" || *of != module);
+                return Ok(());
+            }
+            other => return Err(Fault::no_attribute("Dfmux", other)),
+        };
+        if kind == "set" {
+            self.settings.insert(key, first(call));
+        } else {
+            reply.send(&self.settings.get(&key).copied());
+        }
+        Ok(())
+    }
+}
