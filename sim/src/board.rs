@@ -32,6 +32,8 @@ pub(crate) struct Board {
     serial: u16,
     address: SocketAddr,
     time: TimeMode,
+    /// When time began, which only real time asks.
+    started: Instant,
     settings: Mutex<Settings>,
     modules: Vec<Mutex<Module>>,
     /// The board's time, s, as the bits of a float.
@@ -84,6 +86,7 @@ impl Board {
             serial: parts.serial,
             address: parts.address,
             time: parts.time,
+            started: Instant::now(),
             settings: Mutex::new(Settings::default()),
             modules: parts.modules.into_iter().map(Mutex::new).collect(),
             now_bits: AtomicU64::new(0),
@@ -127,7 +130,19 @@ impl Board {
 
     /// The module at `index`, from 0.
     pub(crate) fn module(&self, index: usize) -> Option<MutexGuard<'_, Module>> {
-        self.modules.get(index).map(lock)
+        let mut module = self.modules.get(index).map(lock)?;
+        if let Some(seconds) = self.real_seconds() {
+            module.wait_until(seconds);
+        }
+        Some(module)
+    }
+
+    /// Seconds since the start, where time is real.
+    fn real_seconds(&self) -> Option<f64> {
+        match self.time {
+            TimeMode::Accelerated => None,
+            TimeMode::RealTime { .. } => Some(self.started.elapsed().as_secs_f64()),
+        }
     }
 
     pub(crate) fn tally(&self) -> &Tally {
@@ -155,9 +170,11 @@ impl Board {
             .fetch_max(seconds.to_bits(), Ordering::Relaxed);
     }
 
-    /// The latest moment that any module has acquired, s since the start.
+    /// The board's time, s since the start: up to where any module has
+    /// acquired, or the real time.
     pub(crate) fn now_s(&self) -> f64 {
-        f64::from_bits(self.now_bits.load(Ordering::Relaxed))
+        let reached = f64::from_bits(self.now_bits.load(Ordering::Relaxed));
+        self.real_seconds().unwrap_or(reached)
     }
 
     pub(crate) fn time(&self) -> TimeMode {

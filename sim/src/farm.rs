@@ -246,7 +246,7 @@ impl FarmBuilder {
                     board: index as u32,
                     module: module as u32 + 1,
                     detectors,
-                    band: inner(self.band),
+                    band: inner(self.band, params),
                     params: Arc::clone(params),
                 })
             })
@@ -273,9 +273,10 @@ impl FarmBuilder {
     }
 }
 
-/// The part of a band that detectors are designed into.
-fn inner(band: Band) -> Band {
-    let margin = (0.02 * band.span_hz()).min(3e6);
+/// The part of a band that detectors are designed into: scatter moves one in
+/// ten thousand of them beyond the rest.
+fn inner(band: Band, params: &ProfileParams) -> Band {
+    let margin = (4.0 * params.scatter * band.f_max_hz).min(0.05 * band.span_hz());
     Band::new(band.f_min_hz + margin, band.f_max_hz - margin)
 }
 

@@ -120,6 +120,11 @@ impl Module {
         }
     }
 
+    /// The converter's full scale, counts.
+    pub(crate) fn adc_full_scale(&self) -> f64 {
+        self.origin.params.adc_full_scale
+    }
+
     pub(crate) fn number(&self) -> u8 {
         self.origin.module as u8
     }
@@ -232,6 +237,18 @@ impl Module {
         self.stage = stage;
         if let Some(model) = &mut self.model {
             settle(model.set_stage(stage));
+        }
+    }
+
+    /// Lets time pass up to a moment, s, unless it has been acquired already.
+    /// Settings made next take effect then.
+    pub(crate) fn wait_until(&mut self, seconds: f64) {
+        let tick = (seconds * units::TICK_RATE_HZ).max(0.0) as u64;
+        if tick > self.tick {
+            self.tick = tick;
+            if let Some(model) = &mut self.model {
+                model.set_time(tick as f64);
+            }
         }
     }
 

@@ -14,6 +14,15 @@ const MAX_SAMPLES: usize = 100_000;
 /// Most samples of a whole module in a call: at 1024 channels 134 MB.
 const MAX_MODULE_SAMPLES: usize = 8192;
 
+/// Samples of the filter bank at full scale have so many bits and a sign.
+const PFB_BITS: i32 = 23;
+
+/// Samples of the converter have so many bits and a sign.
+const ADC_BITS: i32 = 15;
+
+/// Rate of the converter's samples after its down-conversion, Hz.
+const ADC_RATE_HZ: f64 = 625e6;
+
 thread_local! {
     /// Buffers that every acquisition on a thread uses again.
     static BUFFERS: RefCell<Buffers> = RefCell::default();
@@ -154,7 +163,7 @@ fn deviation(values: &[f64], means: &[f64], n: usize) -> Vec<f64> {
 pub(crate) fn get_pfb_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
     let number = call.module_number()?;
     let n = count(call, MAX_SAMPLES)?;
-    let scale = scale(call, ADC_BITS_PFB)?;
+    let scale = scale(call, PFB_BITS)?;
     let channel = call.channel()?;
     with_buffers(|buffers| {
         let mut module = call.module(number)?;
@@ -174,9 +183,6 @@ pub(crate) fn get_pfb_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome
     })
 }
 
-/// Readout counts at full scale of the fast path, as a power of two.
-const ADC_BITS_PFB: i32 = 23;
-
 /// The factor from readout counts to the units asked for.
 fn scale(call: &Call<'_, '_>, bits: i32) -> Outcome<f64> {
     let units = call.units(&["raw", "normalized"])?;
@@ -187,6 +193,58 @@ fn scale(call: &Call<'_, '_>, bits: i32) -> Outcome<f64> {
     })
 }
 
-pub(crate) fn get_fast_samples(_call: &mut Call<'_, '_>, _out: Slot<'_>) -> Outcome<()> {
-    Err(value_error("get_fast_samples is not simulated."))
+/// Samples of the converter before any filter, at 625 MS/s around the NCO:
+/// every tone as the line returns it.
+pub(crate) fn get_fast_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    let number = call.module_number()?;
+    let n = count(call, MAX_FAST_SAMPLES)?;
+    let normalized = call.units(&["raw", "normalized"])? != Some("raw");
+    let last = call.board.settings().channels();
+    with_buffers(|buffers| {
+        let mut module = call.module(number)?;
+        // One settled slow sample of each channel says how large its tone
+        // comes back, and with which phase.
+        module.acquire(SETTLING_SAMPLES, 0..last, &mut buffers.samples);
+        let full_scale = module.adc_full_scale();
+        let tones: Vec<(f64, Complex64)> = (0..last)
+            .filter(|channel| module.channel(*channel).amplitude.is_some_and(|a| a != 0.0))
+            .filter_map(|channel| {
+                let settled = (channel + 1) * SETTLING_SAMPLES - 1;
+                let phasor = *buffers.samples.get(settled)? / full_scale;
+                Some((module.channel(channel).frequency_hz.unwrap_or(0.0), phasor))
+            })
+            .collect();
+        let now = module.now_s();
+        drop(module);
+        call.board.reached(now);
+        call.acquired_s += n as f64 / ADC_RATE_HZ;
+        buffers.samples.clear();
+        buffers.samples.resize(n, Complex64::default());
+        for (frequency, phasor) in tones {
+            let turn = Complex64::from_polar(1.0, std::f64::consts::TAU * frequency / ADC_RATE_HZ);
+            let mut value = phasor;
+            for sample in &mut buffers.samples {
+                *sample += value;
+                value *= turn;
+            }
+        }
+        // The converter rounds and clips.
+        let steps = f64::from(1_u32 << ADC_BITS);
+        let scale = if normalized { 1.0 / steps } else { 1.0 };
+        let convert = |part: f64| (part * steps).round().clamp(-steps, steps - 1.0) * scale;
+        for sample in &mut buffers.samples {
+            *sample = Complex64::new(convert(sample.re), convert(sample.im));
+        }
+        buffers.split();
+        let mut map = out.map();
+        map.key("i").f64_array(&buffers.i, &[n]);
+        map.key("q").f64_array(&buffers.q, &[n]);
+        Ok(())
+    })
 }
+
+/// Most samples of the converter in a call.
+const MAX_FAST_SAMPLES: usize = 16_384;
+
+/// Slow samples after which the filters have forgotten what was before.
+const SETTLING_SAMPLES: usize = 8;

@@ -132,9 +132,7 @@ fn send(board: &Board, reply: board::Answer) -> Answer {
 }
 
 fn answer_length(answer: &Answer) -> HeaderValue {
-    let length = answer.body().size_hint()
-        .exact()
-        .unwrap_or(0);
+    let length = answer.body().size_hint().exact().unwrap_or(0);
     HeaderValue::from(length)
 }
 

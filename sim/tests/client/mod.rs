@@ -13,55 +13,55 @@ use serde_json::{Value, json};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A connection to a board.
-pub struct Client {
+pub(crate) struct Client {
     stream: TcpStream,
     address: SocketAddr,
 }
 
 /// An answer as it came.
 #[derive(Debug)]
-pub struct Http {
+pub(crate) struct Http {
     /// Status line and headers, with their line ends.
-    pub head: String,
-    pub body: Vec<u8>,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Http {
-    pub fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         self.head[9..12].parse().unwrap()
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
             let (key, value) = line.split_once(": ")?;
             key.eq_ignore_ascii_case(name).then_some(value)
         })
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
     }
 }
 
 impl Client {
-    pub fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Self { stream, address }
     }
 
     /// Waits at most so long for anything.
-    pub fn patience(&mut self, patience: Duration) {
+    pub(crate) fn patience(&mut self, patience: Duration) {
         self.stream.set_read_timeout(Some(patience)).unwrap();
     }
 
-    pub fn send(&mut self, request: &[u8]) {
+    pub(crate) fn send(&mut self, request: &[u8]) {
         self.stream.write_all(request).unwrap();
     }
 
     /// One answer, or an error where the connection ends before it is whole.
-    pub fn read(&mut self) -> std::io::Result<Http> {
+    pub(crate) fn read(&mut self) -> std::io::Result<Http> {
         let mut head = Vec::new();
         let mut byte = [0];
         while !head.ends_with(b"\r\n\r\n") {
@@ -83,12 +83,12 @@ impl Client {
     }
 
     /// Whether the other side has closed the connection.
-    pub fn closed(&mut self) -> bool {
+    pub(crate) fn closed(&mut self) -> bool {
         let mut byte = [0];
         matches!(self.stream.read(&mut byte), Ok(0))
     }
 
-    pub fn request(&mut self, headers: &str, body: &[u8]) {
+    pub(crate) fn request(&mut self, headers: &str, body: &[u8]) {
         let head = format!(
             "POST /tuber HTTP/1.1\r\nHost: {}\r\n{headers}Content-Length: {}\r\n\r\n",
             self.address,
@@ -98,13 +98,13 @@ impl Client {
         self.send(body);
     }
 
-    pub fn post(&mut self, headers: &str, body: &[u8]) -> Http {
+    pub(crate) fn post(&mut self, headers: &str, body: &[u8]) -> Http {
         self.request(headers, body);
         self.read().unwrap()
     }
 
     /// A batch, or any other body, in JSON.
-    pub fn json(&mut self, body: &Value) -> Value {
+    pub(crate) fn json(&mut self, body: &Value) -> Value {
         let http = self.post(
             "Content-Type: application/json\r\n",
             body.to_string().as_bytes(),
@@ -114,19 +114,24 @@ impl Client {
     }
 
     /// One call: its result, or the text of its error.
-    pub fn call(&mut self, method: &str, args: Value, kwargs: Value) -> Result<Value, String> {
+    pub(crate) fn call(
+        &mut self,
+        method: &str,
+        args: Value,
+        kwargs: Value,
+    ) -> Result<Value, String> {
         let answer = self.json(&json!([call(method, args, kwargs)]));
         outcome(&answer[0])
     }
 
     /// One call that must succeed.
-    pub fn ok(&mut self, method: &str, args: Value, kwargs: Value) -> Value {
+    pub(crate) fn ok(&mut self, method: &str, args: Value, kwargs: Value) -> Value {
         self.call(method, args, kwargs)
             .unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
     /// One call that must fail: its text.
-    pub fn refused(&mut self, method: &str, args: Value, kwargs: Value) -> String {
+    pub(crate) fn refused(&mut self, method: &str, args: Value, kwargs: Value) -> String {
         match self.call(method, args, kwargs) {
             Ok(value) => panic!("{method} gave {value}"),
             Err(text) => text,
@@ -135,11 +140,11 @@ impl Client {
 }
 
 /// A call as it stands in a batch.
-pub fn call(method: &str, args: Value, kwargs: Value) -> Value {
+pub(crate) fn call(method: &str, args: Value, kwargs: Value) -> Value {
     json!({ "object": "Dfmux", "method": method, "args": args, "kwargs": kwargs })
 }
 
-pub fn outcome(element: &Value) -> Result<Value, String> {
+pub(crate) fn outcome(element: &Value) -> Result<Value, String> {
     match element.get("error") {
         None | Some(Value::Null) => Ok(element["result"].clone()),
         Some(error) => Err(error["message"].as_str().unwrap().to_owned()),
@@ -147,6 +152,6 @@ pub fn outcome(element: &Value) -> Result<Value, String> {
 }
 
 /// Whether two frequencies are the same but for the board's rounding, Hz.
-pub fn near(left: f64, right: f64) -> bool {
+pub(crate) fn near(left: f64, right: f64) -> bool {
     (left - right).abs() <= 0.3e-3
 }
