@@ -460,10 +460,10 @@ fn what_is_written_before_a_fault_is_dropped() {
 #[test]
 fn an_array_value_keeps_its_type() {
     let data = NdData::U16(vec![1, 2, 3, 4, 5, 6]);
-    let array = Value::NdArray(NdArray {
+    let array = Value::NdArray(Box::new(NdArray {
         shape: Shape::new(&[3, 2]).unwrap(),
         data,
-    });
+    }));
     let mut out = BytesMut::new();
     struct Sends(Value);
     impl Service for Sends {

@@ -12,22 +12,29 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Deepest nesting of arrays and maps; at most [`Limits::MAX_DEPTH`] is used.
     pub depth: usize,
+    /// For a server: the most requests in a batch, each of which costs an answer.
+    pub requests: usize,
+    /// For a server: a call is not run, but answered by an error, once the answer to its batch is longer
+    /// than this many bytes.
+    pub answer_bytes: usize,
 }
 
 impl Limits {
     /// Deepest nesting that any setting allows, so that recursion fits every stack.
     pub const MAX_DEPTH: usize = 128;
 
-    /// For a client: 256 MiB, about two thousand samples of 1024 channels in JSON.
+    /// For a client: 256 MiB, about three thousand samples of 1024 channels in JSON.
     pub const ANSWER: Limits = Limits {
         body_bytes: 256 << 20,
         depth: 32,
+        requests: 1 << 16,
+        answer_bytes: 256 << 20,
     };
 
-    /// For a server: 16 MiB, about a hundred thousand calls.
+    /// For a server: 16 MiB and 65,536 requests, whose answers may take as much as a client accepts.
     pub const REQUEST: Limits = Limits {
         body_bytes: 16 << 20,
-        depth: 32,
+        ..Limits::ANSWER
     };
 }
 
@@ -79,6 +86,9 @@ pub enum DecodeErrorKind {
         /// The limit that it exceeds.
         limit: usize,
     },
+    /// A batch of more requests than [`Limits::requests`].
+    #[error("a batch of more than {0} requests")]
+    TooMany(usize),
     /// An answer whose content type is neither JSON nor CBOR.
     #[error("content type {0:?} is neither JSON nor CBOR")]
     ContentType(String),

@@ -218,13 +218,24 @@ fn open_body<'b>(
 ) -> Result<(Cursor<'b>, Left), String> {
     let read = || {
         let start = Cursor::new(formats.request, body, limits)?;
+        let kind = start.kind()?;
         let mut end = start;
-        end.skip()?;
+        if kind == Kind::Array {
+            let mut items = end.items()?;
+            let mut count = 0;
+            while let Some(item) = items.next()? {
+                count += 1;
+                if count > limits.requests {
+                    return Err(item.fail(DecodeErrorKind::TooMany(limits.requests)));
+                }
+            }
+        } else {
+            end.skip()?;
+        }
         end.end()?;
         if formats.request == Format::Json && std::str::from_utf8(body).is_err() {
             return Err(start.fail(DecodeErrorKind::Malformed("not UTF-8".into())));
         }
-        let kind = start.kind()?;
         Ok((start, kind))
     };
     let (mut cursor, kind) = read().map_err(|error| body_error(formats.request, body, &error))?;
@@ -322,6 +333,13 @@ impl Exchange<'_, '_> {
         }
         if self.failed && !self.continue_on_error {
             put_error(self.format, out, NOT_RUN);
+        } else if out.len().saturating_sub(self.start) > self.server.limits.answer_bytes {
+            put_error(
+                self.format,
+                out,
+                "MemoryError: the answer has grown too long",
+            );
+            self.failed = true;
         } else {
             self.failed |= self.server.answer(self.format, start, target, out).is_err();
         }

@@ -25,7 +25,7 @@ pub enum Value {
     /// A map, in the order in which it was written.
     Map(Vec<(String, Value)>),
     /// An array of numbers of one type, of any shape. JSON has none: there it is nested lists.
-    NdArray(NdArray),
+    NdArray(Box<NdArray>),
 }
 
 /// An array of numbers of one type, of any shape, row-major.
@@ -160,7 +160,7 @@ impl Value {
                 }
                 bytes_of_map(&values).map_or(Value::Map(values), Value::Bytes)
             }
-            Kind::TypedArray => Value::NdArray(NdArray::of(&Typed::read(cursor)?)),
+            Kind::TypedArray => Value::NdArray(Box::new(NdArray::of(&Typed::read(cursor)?))),
         })
     }
 }
