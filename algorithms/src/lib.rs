@@ -1,6 +1,34 @@
 //! Measurements, searches, fits and tuning of microwave detectors, each written once.
+//!
+//! What talks to a board is an async function over a [`twotone_hal::BoardHandle`] that can be
+//! called in either idiom; what only computes is a plain function that never panics and answers
+//! a status for whatever it is given. [`tune`] chains them all.
 
+pub mod band;
+pub mod cable_delay;
+pub mod calibration;
+pub mod chunks;
+pub mod delay;
+pub mod finding;
+pub mod fine_sweep;
 pub mod fit;
+pub mod network_analysis;
+mod params;
+pub mod placement;
+pub mod progress;
 mod projection;
 pub mod resonator;
 pub mod robust;
+mod session;
+mod tune;
+
+pub use band::Band;
+pub use cable_delay::{CableDelayOutcome, CableDelayParams, cable_delay};
+pub use finding::{FindOutcome, FindParams, find_resonances};
+pub use fine_sweep::{FineSweepOutcome, FineSweepParams, Sweep, SweepTarget, fine_sweep};
+pub use network_analysis::{NetworkAnalysisOutcome, NetworkAnalysisParams, network_analysis};
+pub use progress::{Progress, Stage, Step};
+pub use tune::{
+    ChannelOutcome, ChannelStatus, NotToned, NotTonedReason, Reason, ReferenceTone, TuneOutcome,
+    TuneParams, tune,
+};

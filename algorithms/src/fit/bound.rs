@@ -33,7 +33,7 @@ pub fn cramer_rao(
     direction: Direction,
     free: BoundParameters,
 ) -> Result<FitErrors, FitStatus> {
-    if !truth.is_finite() || !(noise.is_finite() && noise >= 0.0) {
+    if !(truth.is_finite() && noise.is_finite() && noise >= 0.0) {
         return Err(FitStatus::NonFinite);
     }
     let z: Vec<Complex64> = frequency_hz

@@ -1,0 +1,149 @@
+//! Measuring the delay of a module's line.
+
+use serde::{Deserialize, Serialize};
+use twotone_hal::{BoardHandle, ErrorKind, Hertz, ModuleId, Result};
+
+use crate::band::Band;
+use crate::delay::{Delay, estimate_delay};
+use crate::progress::{Progress, Stage};
+use crate::session::{Session, Tone, carrier_phase};
+
+const WHAT: &str = "cable delay";
+
+/// How to measure a delay.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CableDelayParams {
+    /// Tones of each comb.
+    pub tones: usize,
+    /// Amplitude of each tone, as a fraction of full scale.
+    pub amplitude: f64,
+    /// Samples averaged for each point.
+    pub samples: u32,
+    /// Largest delay looked for, in seconds, in either direction.
+    pub max_delay_s: f64,
+}
+
+impl Default for CableDelayParams {
+    fn default() -> Self {
+        Self {
+            tones: 256,
+            amplitude: 0.001,
+            samples: 4,
+            max_delay_s: 20e-6,
+        }
+    }
+}
+
+impl CableDelayParams {
+    /// Why these parameters cannot be used, or `None` where they can.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        crate::params::out_of_range(&[
+            ("tones", self.tones as f64, 16.0, 65_535.0),
+            ("amplitude", self.amplitude, 1e-9, 1.0),
+            ("samples", f64::from(self.samples), 1.0, 1e6),
+            ("max_delay_s", self.max_delay_s, 1e-9, 1e-3),
+        ])
+    }
+}
+
+/// A measured delay.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CableDelayOutcome {
+    /// The module.
+    pub module: ModuleId,
+    /// NCO that it was measured with.
+    pub nco: Hertz,
+    /// The delay, with its status.
+    pub delay: Delay,
+    /// The delay as a length of cable (velocity 0.66 c), in metres: what a board that corrects
+    /// for its cable is to be told more than it was told before.
+    pub cable_length_m: f64,
+    /// A converter was over its range.
+    pub overrange: bool,
+}
+
+/// Measures the delay of a module's line over as much of `band` as lies around one NCO setting.
+///
+/// A comb is measured in four places, a small, a larger and a large step apart, so that delays up
+/// to the largest asked for cannot be mistaken for others. Clears the module's tones first, and
+/// leaves its own on.
+///
+/// # Errors
+/// Parameters out of range are refused before anything is sent; otherwise those of the board.
+#[tworoutine::tworoutine(Send)]
+pub async fn cable_delay(
+    board: &BoardHandle,
+    module: ModuleId,
+    band: Band,
+    params: &CableDelayParams,
+    progress: &dyn Progress,
+) -> Result<CableDelayOutcome> {
+    let mut session = Session::open(board, module, progress).await?;
+    if let Some(why) = band.problem() {
+        return Err(session.refuse(ErrorKind::InvalidArgument, WHAT, why));
+    }
+    let nco_hz = session.settable(band.centre_hz());
+    measure(&mut session, band, nco_hz, params).await
+}
+
+pub(crate) async fn measure(
+    session: &mut Session<'_>,
+    band: Band,
+    nco_hz: f64,
+    params: &CableDelayParams,
+) -> Result<CableDelayOutcome> {
+    if let Some(why) = band.problem().or_else(|| params.problem()) {
+        return Err(session.refuse(ErrorKind::InvalidArgument, WHAT, why));
+    }
+    let reach = session.description.max_offset.0;
+    let span = band.span_hz().min(1.98 * reach);
+    let tones = params.tones.min(session.channels());
+    let spacing = span / tones as f64;
+    // Steps of the comb: the least keeps the largest delay below half a turn.
+    let least = (0.4 / params.max_delay_s).min(0.1 * spacing);
+    let middle = (least * 0.25 * spacing).sqrt();
+    let shifts = [0.0, least, middle.max(2.0 * least), 0.3 * spacing];
+    let combs: Vec<Vec<Tone>> = shifts
+        .iter()
+        .map(|shift| {
+            (0..tones)
+                .map(|k| Tone {
+                    offset_hz: session.settable(spacing * (k as f64 + 0.3) - 0.5 * span + shift),
+                    amplitude: params.amplitude,
+                    phase_rad: carrier_phase(k),
+                    rotation_rad: 0.0,
+                })
+                .collect()
+        })
+        .collect();
+    for comb in &combs {
+        session.check(WHAT, comb)?;
+    }
+    session.check_nco(WHAT, nco_hz)?;
+    session.set_nco(nco_hz).await?;
+    let nco_hz = session.nco.frequency.0;
+    let (mut f, mut z) = (Vec::new(), Vec::new());
+    let mut overrange = false;
+    for (done, comb) in combs.iter().enumerate() {
+        let means = session
+            .run(std::slice::from_ref(comb), params.samples)
+            .await?;
+        for step in means {
+            overrange |= step.overrange;
+            f.extend(comb.iter().map(|tone| nco_hz + tone.offset_hz));
+            z.extend(step.z);
+        }
+        session.report(Stage::CableDelay, done + 1, combs.len());
+    }
+    let max_delay_s = params.max_delay_s;
+    let delay = tworoutine::offload(move || estimate_delay(&f, &z, max_delay_s)).await;
+    Ok(CableDelayOutcome {
+        module: session.module,
+        nco: session.nco.frequency,
+        delay,
+        cable_length_m: delay.cable_length_m(),
+        overrange,
+    })
+}

@@ -1,0 +1,202 @@
+//! From samples to detuning: the derivative at the tone, its inverse, the rotation.
+
+use num_complex::Complex64;
+use serde::{Deserialize, Serialize};
+
+use crate::resonator::{Direction, Resonator, detuning_slope, pulled_detuning};
+
+/// What the samples of one tone mean. Belongs to one phase epoch and one tone power.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// Frequency of the tone, in hertz.
+    pub tone_hz: f64,
+    /// Resonance frequency that the calibration holds for, in hertz.
+    pub fr_hz: f64,
+    /// `D = -dS/dfr` of the resonator's factor alone, the line held at the tone, in samples' units
+    /// a hertz, as rotated by `rotation_rad`.
+    pub d: Complex64,
+    /// Sample without any shift, as rotated by `rotation_rad`.
+    pub z0: Complex64,
+    /// Transmission of the line at the tone, as rotated by `rotation_rad`.
+    pub line: Complex64,
+    /// `A` of the resonator.
+    pub coupling: Complex64,
+    /// Total quality factor.
+    pub qr: f64,
+    /// Nonlinearity at the tone's power.
+    pub a: f64,
+    /// Phase by which the board turns the samples back: they rotate by minus this.
+    pub rotation_rad: f64,
+}
+
+impl Calibration {
+    /// The calibration of a tone at `tone_hz` on a fitted resonator, on the upper branch, without
+    /// rotation. `None` where the derivative is not a finite number or the tone sits where the
+    /// branch ends.
+    #[must_use]
+    pub fn at(resonator: &Resonator, tone_hz: f64) -> Option<Self> {
+        let line = resonator.line(tone_hz);
+        let y = pulled_detuning(resonator.y0(tone_hz), resonator.a, Direction::Down);
+        let slope = detuning_slope(y, resonator.a);
+        let response = 1.0 / Complex64::new(1.0, 2.0 * y);
+        // d y0 / d fr = -Qr f / fr^2, and S falls by A d(1/(1 + 2 i y)).
+        let by_fr = resonator.qr * tone_hz / (resonator.fr_hz * resonator.fr_hz);
+        let d = line
+            * resonator.coupling
+            * Complex64::new(0.0, 2.0)
+            * response
+            * response
+            * (by_fr / slope);
+        let z0 = line * resonator.notch(y);
+        let usable = slope > 1e-3 && d.is_finite() && d.norm() > 0.0 && z0.is_finite();
+        usable.then_some(Self {
+            tone_hz,
+            fr_hz: resonator.fr_hz,
+            d,
+            z0,
+            line,
+            coupling: resonator.coupling,
+            qr: resonator.qr,
+            a: resonator.a,
+            rotation_rad: 0.0,
+        })
+    }
+
+    /// The same calibration for samples that the board turns by minus `rotation_rad` more.
+    #[must_use]
+    pub fn rotated(self, rotation_rad: f64) -> Self {
+        let turn = Complex64::cis(-rotation_rad);
+        Self {
+            d: self.d * turn,
+            z0: self.z0 * turn,
+            line: self.line * turn,
+            rotation_rad: self.rotation_rad + rotation_rad,
+            ..self
+        }
+    }
+
+    /// With `D` turned onto the positive real axis: a shift of the resonance then moves the real
+    /// part only. The rotation is the phase to set on the board.
+    #[must_use]
+    pub fn aligned(self) -> Self {
+        self.rotated(self.d.arg())
+    }
+
+    /// Small shift of the resonance for a sample, in hertz: `-Re((z - z0)/D)`. Good to a few
+    /// per cent up to 0.02 linewidths.
+    #[must_use]
+    pub fn small_shift_hz(&self, z: Complex64) -> f64 {
+        -((z - self.z0) / self.d).re
+    }
+
+    /// Small change of `1/Qi` for a sample: `-2 Im((z - z0)/D) / fr`.
+    #[must_use]
+    pub fn small_loss(&self, z: Complex64) -> f64 {
+        -2.0 * ((z - self.z0) / self.d).im / self.fr_hz
+    }
+
+    /// Any shift of the resonance for a sample, in hertz, by inverting the loop; good over the
+    /// whole line. `None` where the sample cannot come from this resonator.
+    #[must_use]
+    pub fn shift_hz(&self, z: Complex64) -> Option<f64> {
+        let y = self.detuning(z)?;
+        let pulled = y.re - self.a / Complex64::new(1.0 - 2.0 * y.im, 2.0 * y.re).norm_sqr();
+        let fr = self.tone_hz / (1.0 + pulled / self.qr);
+        let shift = fr - self.fr_hz;
+        shift.is_finite().then_some(shift)
+    }
+
+    /// Detuning of the tone for a sample, in linewidths, with the pull in it:
+    /// `y = (A / (1 - z/G) - 1) / (2 i)`. Its imaginary part is the change of the loss.
+    #[must_use]
+    pub fn detuning(&self, z: Complex64) -> Option<Complex64> {
+        let y = (self.coupling / (1.0 - z / self.line) - 1.0) / Complex64::new(0.0, 2.0);
+        y.is_finite().then_some(y)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resonator(a: f64) -> Resonator {
+        Resonator {
+            f_ref_hz: 1.2e9,
+            gain: Complex64::from_polar(3e4, 0.7),
+            slope_per_hz: 2e-8,
+            tau_s: 4e-6,
+            fr_hz: 1.2e9 + 3e4,
+            qr: 1.7e4,
+            coupling: Complex64::from_polar(0.7, 0.3),
+            a,
+        }
+    }
+
+    /// The sample of a tone at rest when the resonance moves by `shift`.
+    fn moved(r: &Resonator, tone_hz: f64, shift: f64) -> Complex64 {
+        Resonator {
+            fr_hz: r.fr_hz + shift,
+            ..*r
+        }
+        .transmission(tone_hz, Direction::Down)
+    }
+
+    #[test]
+    fn derivative_is_that_of_the_model() {
+        for (a, y) in [(0.0, 0.0), (0.1, 0.3), (0.5, 0.2), (0.7, 0.2)] {
+            let r = resonator(a);
+            let tone = r.frequency_at(y);
+            let c = Calibration::at(&r, tone).unwrap();
+            let numeric = -(moved(&r, tone, 5.0) - moved(&r, tone, -5.0)) / 10.0;
+            assert!((c.d - numeric).norm() < 1e-4 * numeric.norm(), "{a} {y}");
+            assert!((c.z0 - moved(&r, tone, 0.0)).norm() < 1e-9 * c.z0.norm());
+        }
+    }
+
+    #[test]
+    fn linear_form_within_two_per_cent_and_inversion_within_its_range() {
+        for (a, y) in [(0.0, 0.0), (0.09, 0.0), (0.5, 0.2), (0.7, 0.2)] {
+            let r = resonator(a);
+            let tone = r.frequency_at(y);
+            let c = Calibration::at(&r, tone).unwrap().aligned();
+            let lw = r.linewidth_hz();
+            let turn = Complex64::cis(-c.rotation_rad);
+            if a < 0.1 {
+                let shift = 0.02 * lw;
+                let z = moved(&r, tone, shift) * turn;
+                assert!((c.small_shift_hz(z) - shift).abs() < 0.02 * shift);
+                let leak = c.small_loss(z) * c.fr_hz / 2.0;
+                assert!(leak.abs() < 0.05 * shift, "{leak}");
+            }
+            for shift in [-0.3 * lw, 0.3 * lw] {
+                // The upper branch is all there is below bifurcation.
+                let z = moved(&r, tone, shift) * turn;
+                let found = c.shift_hz(z).unwrap();
+                assert!((found - shift).abs() < 1e-3 * lw, "a {a}: {found} {shift}");
+            }
+        }
+    }
+
+    #[test]
+    fn rotation_puts_the_derivative_on_the_real_axis() {
+        let r = resonator(0.3);
+        let c = Calibration::at(&r, r.fr_hz).unwrap();
+        let aligned = c.aligned();
+        assert!((aligned.rotation_rad - c.d.arg()).abs() < 1e-12);
+        assert!(aligned.d.im.abs() < 1e-9 * aligned.d.re && aligned.d.re > 0.0);
+    }
+
+    #[test]
+    fn nonsense_has_no_calibration() {
+        let r = Resonator {
+            qr: f64::NAN,
+            ..resonator(0.0)
+        };
+        assert_eq!(Calibration::at(&r, 1.2e9), None);
+        let r = Resonator {
+            gain: 0.0.into(),
+            ..resonator(0.0)
+        };
+        assert_eq!(Calibration::at(&r, 1.2e9), None);
+    }
+}

@@ -1,0 +1,224 @@
+//! Joining pieces of a sweep that were taken with different phase references.
+//!
+//! Each NCO setting has its own phase, and a little gain. Neighbouring chunks overlap by several
+//! points; the robust complex ratio over the overlap, with the delay removed, brings them on one
+//! scale. A single shared point would fail where it falls on a resonance.
+
+use num_complex::Complex64;
+use serde::{Deserialize, Serialize};
+
+use crate::robust::complex_median;
+
+/// One piece of a sweep: frequencies ascending, in hertz, a sample for each.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Chunk {
+    /// NCO that it was taken with, in hertz.
+    pub nco_hz: f64,
+    /// Frequencies in hertz, ascending.
+    pub frequency_hz: Vec<f64>,
+    /// Samples.
+    pub z: Vec<Complex64>,
+}
+
+/// Whether chunks could be joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum JoinStatus {
+    /// The chunks are on one scale.
+    Success,
+    /// Two neighbouring chunks share fewer than four usable points.
+    TooLittleOverlap,
+    /// Two neighbouring chunks do not agree over their overlap.
+    Inconsistent,
+}
+
+/// Chunks on the scale of the first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Joined {
+    /// Whether all of them could be joined; the data is there in any case.
+    pub status: JoinStatus,
+    /// Frequencies in hertz, ascending; of two points at one frequency the earlier chunk's stays.
+    pub frequency_hz: Vec<f64>,
+    /// Samples on the scale of the first chunk.
+    pub z: Vec<Complex64>,
+    /// What each chunk was multiplied with.
+    pub factors: Vec<Complex64>,
+    /// Where chunks were joined, in hertz.
+    pub seams_hz: Vec<f64>,
+}
+
+/// Joins chunks in order of frequency. Points that are not finite are left out.
+#[must_use]
+pub fn join_chunks(chunks: &[Chunk], tau_s: f64) -> Joined {
+    let mut joined = Joined {
+        status: JoinStatus::Success,
+        frequency_hz: Vec::new(),
+        z: Vec::new(),
+        factors: Vec::new(),
+        seams_hz: Vec::new(),
+    };
+    for chunk in chunks {
+        let points: Vec<(f64, Complex64)> = chunk
+            .frequency_hz
+            .iter()
+            .zip(&chunk.z)
+            .filter(|(f, z)| f.is_finite() && z.is_finite())
+            .map(|(f, z)| (*f, *z))
+            .collect();
+        let Some(&(first, _)) = points.first() else {
+            joined.factors.push(Complex64::new(1.0, 0.0));
+            continue;
+        };
+        let factor = match joined.frequency_hz.last() {
+            None => Complex64::new(1.0, 0.0),
+            Some(&last) => {
+                let (factor, status) = ratio(&joined, &points, tau_s);
+                if joined.status == JoinStatus::Success {
+                    joined.status = status;
+                }
+                joined.seams_hz.push(0.5 * (first + last));
+                factor
+            }
+        };
+        joined.factors.push(factor);
+        // Each chunk serves up to the middle of the overlap: its ends are its worst part.
+        let seam = joined
+            .seams_hz
+            .last()
+            .copied()
+            .filter(|_| joined.factors.len() > 1);
+        if let Some(seam) = seam {
+            let keep = joined.frequency_hz.partition_point(|f| *f <= seam);
+            joined.frequency_hz.truncate(keep);
+            joined.z.truncate(keep);
+        }
+        for (f, z) in points {
+            if seam.is_none_or(|seam| f > seam)
+                && joined.frequency_hz.last().is_none_or(|last| f > *last)
+            {
+                joined.frequency_hz.push(f);
+                joined.z.push(z * factor);
+            }
+        }
+    }
+    joined
+}
+
+/// The factor that brings `points` onto the scale of what is joined so far.
+fn ratio(joined: &Joined, points: &[(f64, Complex64)], tau_s: f64) -> (Complex64, JoinStatus) {
+    let one = Complex64::new(1.0, 0.0);
+    let mut ratios = Vec::new();
+    for (f, z) in points {
+        let Some(before) = interpolate(joined, *f, tau_s) else {
+            continue;
+        };
+        let ratio = before / z;
+        if ratio.is_finite() && ratio.norm() > 0.0 {
+            ratios.push(ratio);
+        }
+    }
+    if ratios.len() < 4 {
+        return (one, JoinStatus::TooLittleOverlap);
+    }
+    // About the direction of the sum, where the median of real and imaginary parts is sound.
+    let sum: Complex64 = ratios.iter().map(|r| r / r.norm()).sum();
+    let direction = if sum.norm() > 0.0 {
+        sum / sum.norm()
+    } else {
+        one
+    };
+    let turned: Vec<Complex64> = ratios.iter().map(|r| r * direction.conj()).collect();
+    let Some(middle) = complex_median(&turned) else {
+        return (one, JoinStatus::TooLittleOverlap);
+    };
+    let near = turned
+        .iter()
+        .filter(|r| (*r - middle).norm() < 0.2 * middle.norm())
+        .count();
+    let status = if 2 * near >= turned.len() {
+        JoinStatus::Success
+    } else {
+        JoinStatus::Inconsistent
+    };
+    (middle * direction, status)
+}
+
+/// Sample of the joined data at `f_hz`, between its neighbours with the delay removed. `None`
+/// outside of the data.
+fn interpolate(joined: &Joined, f_hz: f64, tau_s: f64) -> Option<Complex64> {
+    let f = &joined.frequency_hz;
+    let above = f.partition_point(|g| *g < f_hz);
+    let slack = match f.len() {
+        0 | 1 => 0.0,
+        n => 0.5 * (f[n - 1] - f[n - 2]),
+    };
+    let turn = |from: f64| Complex64::cis(-std::f64::consts::TAU * (f_hz - from) * tau_s);
+    if above == f.len() {
+        let last = *f.last()?;
+        return (f_hz - last <= slack).then(|| joined.z[above - 1] * turn(last));
+    }
+    if above == 0 {
+        return (f[0] - f_hz <= slack).then(|| joined.z[0] * turn(f[0]));
+    }
+    let (low, high) = (f[above - 1], f[above]);
+    let weight = (f_hz - low) / (high - low);
+    Some(joined.z[above - 1] * turn(low) * (1.0 - weight) + joined.z[above] * turn(high) * weight)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A line with a delay of 3 us and a resonator right in the overlap.
+    fn line(f: f64) -> Complex64 {
+        let y = (f - 1.000_040e9) / 50e3;
+        let notch = 1.0 - Complex64::new(0.8, 0.1) / Complex64::new(1.0, 2.0 * y);
+        Complex64::from_polar(2.0, -std::f64::consts::TAU * (f - 1e9) * 3e-6) * notch
+    }
+
+    fn chunk(low: i32, high: i32, factor: Complex64) -> Chunk {
+        let frequency_hz: Vec<f64> = (low..=high).map(|i| 1e9 + f64::from(i) * 10e3).collect();
+        let z = frequency_hz.iter().map(|f| line(*f) * factor).collect();
+        Chunk {
+            nco_hz: 1e9,
+            frequency_hz,
+            z,
+        }
+    }
+
+    #[test]
+    fn chunks_join_even_on_a_resonance() {
+        let factors = [
+            Complex64::new(1.0, 0.0),
+            Complex64::from_polar(1.1, 2.0),
+            Complex64::new(-0.9, 0.2),
+        ];
+        let chunks = [
+            chunk(-100, 8, factors[0]),
+            chunk(0, 108, factors[1]),
+            chunk(100, 200, factors[2]),
+        ];
+        let joined = join_chunks(&chunks, 3e-6);
+        assert_eq!(joined.status, JoinStatus::Success);
+        assert_eq!(joined.frequency_hz.len(), 301);
+        for (f, z) in joined.frequency_hz.iter().zip(&joined.z) {
+            assert!((z - line(*f)).norm() < 1e-9, "{f}");
+        }
+    }
+
+    #[test]
+    fn one_bad_point_does_not_matter_but_no_overlap_is_said() {
+        let mut second = chunk(0, 100, Complex64::from_polar(1.0, 1.0));
+        second.z[3] *= 50.0;
+        let joined = join_chunks(&[chunk(-100, 8, 1.0.into()), second], 3e-6);
+        assert_eq!(joined.status, JoinStatus::Success);
+        assert!((joined.factors[1] - Complex64::from_polar(1.0, -1.0)).norm() < 1e-9);
+        let apart = [chunk(-100, 0, 1.0.into()), chunk(5, 100, 1.0.into())];
+        assert_eq!(
+            join_chunks(&apart, 3e-6).status,
+            JoinStatus::TooLittleOverlap
+        );
+        assert!(join_chunks(&[], 0.0).z.is_empty());
+    }
+}

@@ -1,0 +1,324 @@
+//! The delay of a line from its phase over frequency.
+//!
+//! The phase is `phi0 - 2 pi f tau`. Unwrapping fails where neighbouring points turn by more than
+//! half a circle, so the delay is the place where `|sum z exp(2 pi i f tau)|` is greatest, found
+//! from coarse to fine: first with short stretches of the sweep, each coherent in itself, whose
+//! peak is wide; then with longer and longer ones. A robust line through what is left of the
+//! phase ends it, with resonances as the outliers.
+
+use num_complex::Complex64;
+use serde::{Deserialize, Serialize};
+
+use crate::robust::{median, spread};
+
+/// Speed of light, in metres a second.
+const LIGHT: f64 = 299_792_458.0;
+/// Residual phase, in multiples of its robust spread, beyond which a point is an outlier.
+const REJECT: f64 = 3.5;
+/// The least residual phase that makes an outlier, in radians.
+const LEAST_REJECT: f64 = 0.05;
+/// Share of outliers above which the line is not believed.
+const MOST_REJECTED: f64 = 0.2;
+/// Coherence below which there is no line at all.
+const LEAST_COHERENCE: f64 = 0.3;
+
+/// Whether a delay could be found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DelayStatus {
+    /// The delay can be used.
+    Success,
+    /// Fewer than 16 points, or no span.
+    TooFewPoints,
+    /// A frequency or a sample is not a finite number.
+    NonFinite,
+    /// The samples are zero, or their phases do not follow any delay.
+    NoSignal,
+    /// More than a fifth of the points are outliers.
+    TooManyRejected,
+    /// The phase left over one span is known to no better than 0.1 rad.
+    Uncertain,
+    /// The points are so far apart that other delays would fit as well.
+    Ambiguous,
+}
+
+impl DelayStatus {
+    /// True for success alone.
+    #[must_use]
+    pub fn is_success(self) -> bool {
+        self == Self::Success
+    }
+}
+
+/// A delay and how well it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Delay {
+    /// Success, or why not.
+    pub status: DelayStatus,
+    /// The delay, in seconds. Phase falls with frequency for a positive one.
+    pub tau_s: f64,
+    /// Its error, `s sqrt(12/M) / (2 pi B)` for uniform points, in seconds.
+    pub sigma_s: f64,
+    /// Phase at the middle of the sweep after the delay is removed, in radians.
+    pub phase_rad: f64,
+    /// Robust scatter of the phase about the line, in radians.
+    pub residual_rad: f64,
+    /// Slope that the later half of the points has left, over the whole span, in radians.
+    pub residual_slope_rad: f64,
+    /// Share of points rejected as outliers.
+    pub rejected: f64,
+}
+
+impl Delay {
+    fn failed(status: DelayStatus) -> Self {
+        Self {
+            status,
+            tau_s: 0.0,
+            sigma_s: 0.0,
+            phase_rad: 0.0,
+            residual_rad: 0.0,
+            residual_slope_rad: 0.0,
+            rejected: 0.0,
+        }
+    }
+
+    /// Length of coaxial cable (velocity 0.66 c) that the delay stands for, in metres: what a
+    /// board that corrects for its cable is to be told more than it was told before.
+    #[must_use]
+    pub fn cable_length_m(&self) -> f64 {
+        self.tau_s * 0.66 * LIGHT
+    }
+}
+
+/// Estimates the delay of a sweep over any frequencies, in any order, searching from minus to plus
+/// `max_tau_s`. Total: what is wrong is the status.
+#[must_use]
+pub fn estimate_delay(frequency_hz: &[f64], z: &[Complex64], max_tau_s: f64) -> Delay {
+    let n = frequency_hz.len();
+    if n < 16 || z.len() != n {
+        return Delay::failed(DelayStatus::TooFewPoints);
+    }
+    let finite = frequency_hz.iter().all(|f| f.is_finite()) && z.iter().all(|z| z.is_finite());
+    if !(finite && max_tau_s.is_finite() && max_tau_s > 0.0) {
+        return Delay::failed(DelayStatus::NonFinite);
+    }
+    let mut order: Vec<usize> = (0..n).collect();
+    order.sort_by(|&i, &j| frequency_hz[i].total_cmp(&frequency_hz[j]));
+    let centre = 0.5 * (frequency_hz[order[0]] + frequency_hz[order[n - 1]]);
+    let span = frequency_hz[order[n - 1]] - frequency_hz[order[0]];
+    if span <= 0.0 {
+        return Delay::failed(DelayStatus::TooFewPoints);
+    }
+    let f: Vec<f64> = order.iter().map(|&i| frequency_hz[i] - centre).collect();
+    // Phases alone: a resonance must not count less by being deep, nor a strong point more.
+    let phasors: Vec<Complex64> = order
+        .iter()
+        .map(|&i| {
+            if z[i].norm() > 0.0 {
+                z[i] / z[i].norm()
+            } else {
+                0.0.into()
+            }
+        })
+        .collect();
+    if phasors.iter().filter(|p| p.norm() > 0.0).count() < 16 {
+        return Delay::failed(DelayStatus::NoSignal);
+    }
+    let Some(coarse) = search(&f, &phasors, span, max_tau_s) else {
+        return Delay::failed(DelayStatus::Ambiguous);
+    };
+    let coherence = coherent(&f, &phasors, coarse, span, n);
+    if coherence < LEAST_COHERENCE {
+        return Delay {
+            tau_s: coarse,
+            ..Delay::failed(DelayStatus::NoSignal)
+        };
+    }
+    fit_line(&f, &phasors, coarse, span)
+}
+
+/// From coarse to fine. `None` where even the nearest points are too far apart for `max_tau_s`.
+fn search(f: &[f64], phasors: &[Complex64], span: f64, max_tau_s: f64) -> Option<f64> {
+    // The first stretches turn by at most a quarter over the largest delay.
+    let nearest = f
+        .windows(2)
+        .map(|w| w[1] - w[0])
+        .filter(|d| *d > 0.0)
+        .fold(span, f64::min);
+    if nearest * max_tau_s > 0.5 {
+        return None;
+    }
+    let mut stretch = (0.5 / max_tau_s).max(1.5 * nearest).min(span);
+    let (mut low, mut high) = (-max_tau_s, max_tau_s);
+    let mut best = 0.0;
+    loop {
+        let step = 0.2 / stretch;
+        let count = (((high - low) / step).ceil() as usize).clamp(1, 4096);
+        let mut greatest = f64::NEG_INFINITY;
+        for k in 0..=count {
+            let tau = low + (high - low) * k as f64 / count as f64;
+            let power = coherent(f, phasors, tau, stretch, 8192);
+            if power > greatest {
+                greatest = power;
+                best = tau;
+            }
+        }
+        if stretch >= span {
+            return Some(best);
+        }
+        let uncertainty = 0.6 / stretch;
+        (low, high) = (best - uncertainty, best + uncertainty);
+        stretch = (stretch * 6.0).min(span);
+    }
+}
+
+/// Mean magnitude of the sums over stretches of the sweep, each of which counts by its points; 1
+/// where all phases agree. Looks at no more than about `most` points.
+fn coherent(f: &[f64], phasors: &[Complex64], tau: f64, stretch: f64, most: usize) -> f64 {
+    let mut total = 0.0;
+    let mut counted = 0.0;
+    // Whole stretches are skipped, not points in them.
+    let skip = f.len().div_ceil(most.max(1));
+    let mut i = 0;
+    let mut number = 0_usize;
+    while i < f.len() {
+        let end = f.partition_point(|g| *g < f[i] + stretch).max(i + 1);
+        let members = end - i;
+        if members > 1 && (skip == 1 || number.is_multiple_of(skip))
+            || stretch >= f[f.len() - 1] - f[0]
+        {
+            let stride = if members > most {
+                members.div_ceil(most)
+            } else {
+                1
+            };
+            let mut sum = Complex64::new(0.0, 0.0);
+            let mut count = 0.0;
+            for k in (i..end).step_by(stride) {
+                sum += phasors[k] * Complex64::cis(std::f64::consts::TAU * (f[k] - f[i]) * tau);
+                count += 1.0;
+            }
+            // Power above what points without any order have.
+            total += (sum.norm_sqr() - count) / count;
+            counted += count - 1.0;
+        }
+        number += 1;
+        i = end;
+    }
+    if counted > 0.0 {
+        (total / counted).max(0.0).sqrt()
+    } else {
+        0.0
+    }
+}
+
+/// Robust line through the phase that is left at `coarse`.
+fn fit_line(f: &[f64], phasors: &[Complex64], coarse: f64, span: f64) -> Delay {
+    let turned: Vec<Complex64> = f
+        .iter()
+        .zip(phasors)
+        .map(|(f, p)| p * Complex64::cis(std::f64::consts::TAU * f * coarse))
+        .collect();
+    let mean = turned.iter().sum::<Complex64>();
+    let middle = mean / mean.norm().max(f64::MIN_POSITIVE);
+    let phases: Vec<f64> = turned.iter().map(|p| (p * middle.conj()).arg()).collect();
+    // Frequencies in units of the span.
+    let x: Vec<f64> = f.iter().map(|f| f / span).collect();
+    let mut keep = vec![true; x.len()];
+    let (mut offset, mut slope) = (0.0, 0.0);
+    let mut scatter = 0.0;
+    for _ in 0..12 {
+        let Some(line) = least_squares(&x, &phases, &keep) else {
+            break;
+        };
+        (offset, slope) = line;
+        let left: Vec<f64> = x
+            .iter()
+            .zip(&phases)
+            .map(|(x, p)| wrap(p - offset - slope * x))
+            .collect();
+        let centre = median(&left).unwrap_or(0.0);
+        scatter = spread(&left, centre).unwrap_or(0.0);
+        let limit = (REJECT * scatter).max(LEAST_REJECT);
+        let next: Vec<bool> = left.iter().map(|r| (r - centre).abs() <= limit).collect();
+        if next == keep {
+            break;
+        }
+        keep = next;
+    }
+    let kept = keep.iter().filter(|k| **k).count();
+    let rejected = 1.0 - kept as f64 / x.len() as f64;
+    let count = kept.max(1) as f64;
+    let mean_x = x
+        .iter()
+        .zip(&keep)
+        .filter(|(_, k)| **k)
+        .map(|(x, _)| x)
+        .sum::<f64>()
+        / count;
+    let lever = x
+        .iter()
+        .zip(&keep)
+        .filter(|(_, k)| **k)
+        .map(|(x, _)| (x - mean_x).powi(2))
+        .sum::<f64>();
+    let sigma_slope = if lever > 0.0 {
+        scatter / lever.sqrt()
+    } else {
+        f64::INFINITY
+    };
+    let halves = later_slope(&x, &phases, &keep).map_or(0.0, |s| s - slope);
+    let status = if rejected > MOST_REJECTED {
+        DelayStatus::TooManyRejected
+    } else if sigma_slope >= 0.1 || sigma_slope.is_nan() {
+        DelayStatus::Uncertain
+    } else {
+        DelayStatus::Success
+    };
+    Delay {
+        status,
+        tau_s: coarse - slope / (std::f64::consts::TAU * span),
+        sigma_s: if sigma_slope.is_finite() {
+            sigma_slope / (std::f64::consts::TAU * span)
+        } else {
+            0.0
+        },
+        phase_rad: wrap(middle.arg() + offset),
+        residual_rad: scatter,
+        residual_slope_rad: halves,
+        rejected,
+    }
+}
+
+/// Slope of every second point alone, as a check that does not share all of the noise.
+fn later_slope(x: &[f64], phases: &[f64], keep: &[bool]) -> Option<f64> {
+    let every_second: Vec<bool> = keep
+        .iter()
+        .enumerate()
+        .map(|(i, k)| *k && i % 2 == 1)
+        .collect();
+    least_squares(x, phases, &every_second).map(|(_, slope)| slope)
+}
+
+fn least_squares(x: &[f64], y: &[f64], keep: &[bool]) -> Option<(f64, f64)> {
+    let (mut n, mut sx, mut sy, mut sxx, mut sxy) = (0.0, 0.0, 0.0, 0.0, 0.0);
+    for ((x, y), _) in x.iter().zip(y).zip(keep).filter(|(_, k)| **k) {
+        n += 1.0;
+        sx += x;
+        sy += y;
+        sxx += x * x;
+        sxy += x * y;
+    }
+    let determinant = n * sxx - sx * sx;
+    if n < 3.0 || determinant <= 0.0 {
+        return None;
+    }
+    let slope = (n * sxy - sx * sy) / determinant;
+    Some(((sy - slope * sx) / n, slope))
+}
+
+fn wrap(phase: f64) -> f64 {
+    let turns = (phase / std::f64::consts::TAU).round();
+    phase - turns * std::f64::consts::TAU
+}

@@ -1,0 +1,258 @@
+//! From places to resonances: each is fitted, and divided out of the sweep before weaker ones
+//! near it are looked at again, so that the wings of a strong line are not found as lines.
+
+use num_complex::Complex64;
+
+use super::candidate::Candidate;
+use super::matched::look_again;
+use super::{FindParams, Flattened, Place};
+use crate::fit::{Fit, FitParams, FitStatus, SweepData, fit_joint, fit_linear, fit_nonlinear};
+use crate::resonator::{Direction, Resonator, depth_db, pulled_detuning};
+
+/// How far a found line is divided out, in linewidths.
+const DIVIDE_LW: f64 = 60.0;
+/// Half width of the piece fitted, in linewidths.
+const FIT_LW: f64 = 4.0;
+/// Residual over diameter above which something besides one linear line is there.
+const CLEAN: f64 = 0.05;
+
+/// A confirmed line.
+struct Line {
+    model: Resonator,
+    statistic: f64,
+    /// What the fit left, over the diameter.
+    residual: f64,
+}
+
+impl Line {
+    fn dip_hz(&self) -> f64 {
+        self.model.frequency_at(0.0)
+    }
+}
+
+/// Confirms places, best first, and answers the resonances in order of frequency.
+pub(super) fn confirm(flat: &Flattened, places: Vec<Place>, params: &FindParams) -> Vec<Candidate> {
+    let fits = FitParams {
+        max_residual: 10.0,
+        max_fr_error_lw: 1.0,
+        max_a_error: 1.0,
+        ..FitParams::default()
+    };
+    let mut clean = Flattened {
+        f: flat.f.clone(),
+        z: flat.z.clone(),
+        ..*flat
+    };
+    let mut lines: Vec<Line> = Vec::new();
+    for place in places {
+        let Some((place, projection)) = look_again(&clean, params, &place) else {
+            continue;
+        };
+        if depth_db(projection.coupling) < 0.5 * params.min_depth_db {
+            continue;
+        }
+        let near = (0..lines.len()).min_by(|&i, &j| {
+            let apart = |k: usize| (lines[k].dip_hz() - place.f_hz).abs();
+            apart(i).total_cmp(&apart(j))
+        });
+        if let Some(k) = near {
+            let lw = lines[k].model.linewidth_hz().max(place.linewidth_hz);
+            if (lines[k].dip_hz() - place.f_hz).abs() < 2.5 * lw {
+                confirm_beside(
+                    flat,
+                    &mut clean,
+                    &mut lines,
+                    k,
+                    &place,
+                    &projection,
+                    params,
+                    &fits,
+                );
+                continue;
+            }
+        }
+        let from_template = resonator(&place, &projection);
+        let fit = fit_piece(&clean, place.f_hz, place.linewidth_hz, false, &fits);
+        let line = line_of(&fit, &place, from_template, params);
+        if let Some(line) = line {
+            divide(&mut clean, &line.model);
+            lines.push(line);
+        }
+    }
+    let mut candidates: Vec<Candidate> = lines
+        .iter()
+        .filter(|line| depth_db(line.model.coupling) >= params.min_depth_db)
+        .map(|line| Candidate {
+            fr_hz: line.dip_hz(),
+            q: line.model.qr,
+            depth_db: depth_db(line.model.coupling),
+            coupling: line.model.coupling,
+            statistic: line.statistic,
+            flags: Vec::new(),
+            keep: true,
+        })
+        .collect();
+    candidates.sort_by(|a, b| a.fr_hz.total_cmp(&b.fr_hz));
+    candidates
+}
+
+/// The line that a fit of a place stands for: the fit where it is sound, the template where the
+/// fit only lacks precision, nothing where the fit says that there is no such resonator.
+fn line_of(fit: &Fit, place: &Place, template: Resonator, params: &FindParams) -> Option<Line> {
+    let shift = (fit.model.frequency_at(0.0) - place.f_hz).abs();
+    let lw = fit.linewidth_hz();
+    let agrees = fit.model.is_finite()
+        && shift < 1.5 * place.linewidth_hz.max(lw)
+        && lw < 3.0 * place.linewidth_hz
+        && lw > 0.25 * place.linewidth_hz;
+    let model = match fit.status {
+        FitStatus::Success | FitStatus::NegativeQi if agrees => fit.model,
+        FitStatus::TooWide | FitStatus::OutsideSweep => return None,
+        _ => template,
+    };
+    let too_wide = model.linewidth_hz() > 1.5 * params.max_linewidth_hz;
+    let residual = if agrees {
+        fit.residual_over_diameter
+    } else {
+        1.0
+    };
+    (!too_wide).then_some(Line {
+        model,
+        statistic: place.statistic,
+        residual,
+    })
+}
+
+/// A place within a few linewidths of a line already found: real only if one nonlinear line
+/// cannot explain the sweep there and two lines can.
+#[allow(clippy::too_many_arguments)]
+fn confirm_beside(
+    flat: &Flattened,
+    clean: &mut Flattened,
+    lines: &mut Vec<Line>,
+    k: usize,
+    place: &Place,
+    projection: &crate::projection::Projection,
+    params: &FindParams,
+    fits: &FitParams,
+) {
+    let noise = flat.noise / lines[k].model.coupling.norm().max(1e-3);
+    let enough = CLEAN.max(2.0 * noise);
+    if lines[k].residual < enough {
+        return;
+    }
+    // Put the line back, and try one nonlinear line.
+    multiply(clean, &lines[k].model);
+    let lw = lines[k].model.linewidth_hz();
+    let centre = lines[k].dip_hz();
+    let pulled = fit_piece(clean, centre, lw, true, fits);
+    let usable = pulled.status.is_success() && pulled.linewidth_hz() < 3.0 * lw;
+    if usable && pulled.residual_over_diameter < lines[k].residual {
+        lines[k].model = pulled.model;
+        lines[k].residual = pulled.residual_over_diameter;
+    }
+    if lines[k].residual >= enough {
+        let both = two_lines(clean, &lines[k].model, &resonator(place, projection), fits);
+        if let Some([first, second]) = both {
+            let width = |f: &Fit| f.linewidth_hz();
+            let sound = |f: &Fit| {
+                f.model.is_finite()
+                    && width(f) < params.max_linewidth_hz
+                    && width(f) > 0.3 * lw
+                    && f.phi_rad.abs() < params.max_phi_rad + 0.3
+                    && depth_db(f.model.coupling) > params.min_depth_db
+                    && f.model.coupling.norm() > 0.1 * first.model.coupling.norm()
+            };
+            let left =
+                first.residual_rms * 2.0 < lines[k].residual * lines[k].model.coupling.norm();
+            if sound(&first) && sound(&second) && left {
+                lines[k].model = first.model;
+                lines[k].residual = first.residual_over_diameter;
+                divide(clean, &second.model);
+                lines.push(Line {
+                    model: second.model,
+                    statistic: place.statistic,
+                    residual: second.residual_over_diameter,
+                });
+            }
+        }
+    }
+    let model = lines[k].model;
+    divide(clean, &model);
+}
+
+fn two_lines(
+    clean: &Flattened,
+    first: &Resonator,
+    second: &Resonator,
+    fits: &FitParams,
+) -> Option<[Fit; 2]> {
+    let reach = FIT_LW * first.linewidth_hz().max(second.linewidth_hz());
+    let low = first.fr_hz.min(second.fr_hz) - reach;
+    let high = first.fr_hz.max(second.fr_hz) + reach;
+    let (f, z) = piece(clean, low, high);
+    let both = fit_joint(&SweepData::new(f, z), &[*first, *second], false, fits);
+    let found = both.iter().all(|fit| fit.status.is_success());
+    found.then(|| [both[0], both[1]])
+}
+
+fn piece(flat: &Flattened, low: f64, high: f64) -> (&[f64], &[Complex64]) {
+    let first = flat.f.partition_point(|f| *f < low);
+    let end = flat.f.partition_point(|f| *f <= high).max(first);
+    (&flat.f[first..end], &flat.z[first..end])
+}
+
+fn fit_piece(flat: &Flattened, f_hz: f64, lw: f64, nonlinear: bool, fits: &FitParams) -> Fit {
+    let reach = (FIT_LW * lw).max(8.0 * flat.spacing_hz);
+    let (f, z) = piece(flat, f_hz - reach, f_hz + reach);
+    let data = SweepData::new(f, z);
+    if nonlinear {
+        fit_nonlinear(&data, fits)
+    } else {
+        fit_linear(&data, fits)
+    }
+}
+
+/// The resonator that a template stands for.
+fn resonator(place: &Place, projection: &crate::projection::Projection) -> Resonator {
+    Resonator {
+        f_ref_hz: place.f_hz,
+        gain: projection.line,
+        slope_per_hz: 0.0,
+        tau_s: 0.0,
+        fr_hz: place.f_hz,
+        qr: place.f_hz / place.linewidth_hz,
+        coupling: projection.coupling,
+        a: 0.0,
+    }
+}
+
+fn divide(flat: &mut Flattened, line: &Resonator) {
+    scale_by(flat, line, |z, notch| z / notch);
+}
+
+fn multiply(flat: &mut Flattened, line: &Resonator) {
+    scale_by(flat, line, |z, notch| z * notch);
+}
+
+fn scale_by(
+    flat: &mut Flattened,
+    line: &Resonator,
+    by: impl Fn(Complex64, Complex64) -> Complex64,
+) {
+    let reach = DIVIDE_LW * line.linewidth_hz();
+    let first = flat.f.partition_point(|f| *f < line.fr_hz - reach);
+    let end = flat.f.partition_point(|f| *f <= line.fr_hz + reach);
+    for i in first..end {
+        let y = pulled_detuning(line.y0(flat.f[i]), line.a, Direction::Up);
+        let notch = line.notch(y);
+        // A dip to zero cannot be divided out.
+        let floor = notch.norm().max(0.02);
+        let notch = if notch.norm() > 0.0 {
+            notch * (floor / notch.norm())
+        } else {
+            floor.into()
+        };
+        flat.z[i] = by(flat.z[i], notch);
+    }
+}

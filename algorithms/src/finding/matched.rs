@@ -1,0 +1,158 @@
+//! Places to look by a matched filter.
+//!
+//! At each place and for each of a grid of widths, the sweep around is compared with a sloped line
+//! with and without a resonator. The coupling that fits best follows in closed form, its angle
+//! with it; angles beyond the allowed ones count only by the part that lies within. The statistic
+//! is the gain in chi-squared, so on white noise the false alarm rate is a parameter.
+
+use super::{FindParams, Flattened, Place};
+use crate::projection::{Projection, project};
+
+/// Relative error of the model of a line without resonances: what ripple leaves within a few
+/// linewidths. Keeps high signal-to-noise from making a find of every ripple.
+const MODEL_ERROR: f64 = 0.003;
+/// Part of the misfit that counts as noise, so that the width that fits wins.
+const MISFIT_WEIGHT: f64 = 0.1;
+/// Half width of the piece of sweep compared, in linewidths.
+const REACH_LW: f64 = 4.0;
+/// Ratio of neighbouring widths of the grid.
+const WIDTH_RATIO: f64 = 1.6;
+
+/// All places whose statistic is above the threshold and a maximum along frequency, best first.
+pub(super) fn places(flat: &Flattened, params: &FindParams) -> Vec<Place> {
+    let mut found = Vec::new();
+    let least = params.min_linewidth_hz.max(1.5 * flat.spacing_hz);
+    let mut lw = least;
+    loop {
+        scan(flat, params, lw, &mut found);
+        if lw >= params.max_linewidth_hz {
+            break;
+        }
+        lw = (lw * WIDTH_RATIO).min(params.max_linewidth_hz);
+    }
+    found.sort_by(|a, b| {
+        b.statistic
+            .total_cmp(&a.statistic)
+            .then(a.f_hz.total_cmp(&b.f_hz))
+    });
+    found
+}
+
+fn scan(flat: &Flattened, params: &FindParams, lw: f64, found: &mut Vec<Place>) {
+    let (low, high) = (flat.f[0], flat.f[flat.f.len() - 1]);
+    let step = (lw / 3.0).max(0.5 * flat.spacing_hz);
+    let count = ((high - low) / step) as usize;
+    let mut window = Window::default();
+    let (mut before, mut last) = (0.0, 0.0);
+    for k in 0..=count + 1 {
+        let f_hz = low + step * k as f64;
+        let statistic = if k <= count {
+            window.move_to(flat, f_hz, lw);
+            window
+                .statistic(flat, params, f_hz, lw)
+                .map_or(0.0, |(s, _)| s)
+        } else {
+            0.0
+        };
+        if last > flat.threshold && last >= before && last > statistic {
+            found.push(Place {
+                f_hz: f_hz - step,
+                linewidth_hz: lw,
+                statistic: last,
+            });
+        }
+        before = last;
+        last = statistic;
+    }
+}
+
+/// The piece of sweep around a place.
+#[derive(Default)]
+struct Window {
+    first: usize,
+    end: usize,
+}
+
+impl Window {
+    /// Places must ascend.
+    fn move_to(&mut self, flat: &Flattened, f_hz: f64, lw: f64) {
+        let reach = (REACH_LW * lw).max(5.0 * flat.spacing_hz);
+        while self.first < flat.f.len() && flat.f[self.first] < f_hz - reach {
+            self.first += 1;
+        }
+        while self.end < flat.f.len() && flat.f[self.end] <= f_hz + reach {
+            self.end += 1;
+        }
+    }
+
+    fn statistic(
+        &self,
+        flat: &Flattened,
+        params: &FindParams,
+        f_hz: f64,
+        lw: f64,
+    ) -> Option<(f64, Projection)> {
+        let range = self.first..self.end;
+        let n = range.len();
+        let sharpness = 1.0 / lw;
+        let points = flat.f[range.clone()]
+            .iter()
+            .zip(&flat.z[range])
+            .map(|(&f, &z)| {
+                let y = (f - f_hz) * sharpness;
+                (y, y, z)
+            });
+        let found = project(points)?;
+        Some((weigh(&found, n, flat, params), found))
+    }
+}
+
+/// Best statistic near a place, over a few frequencies and widths about it, with what it stands
+/// for. `None` below the threshold.
+pub(super) fn look_again(
+    flat: &Flattened,
+    params: &FindParams,
+    place: &Place,
+) -> Option<(Place, Projection)> {
+    let mut best: Option<(Place, Projection)> = None;
+    for stretch in [0.8, 1.0, 1.25] {
+        let lw = place.linewidth_hz * stretch;
+        let reach = (REACH_LW * lw).max(5.0 * flat.spacing_hz);
+        for shift in [-0.3, -0.15, 0.0, 0.15, 0.3] {
+            let f_hz = place.f_hz + shift * place.linewidth_hz;
+            let window = Window {
+                first: flat.f.partition_point(|f| *f < f_hz - reach),
+                end: flat.f.partition_point(|f| *f <= f_hz + reach),
+            };
+            let Some((statistic, found)) = window.statistic(flat, params, f_hz, lw) else {
+                continue;
+            };
+            if statistic > flat.threshold
+                && best.as_ref().is_none_or(|(b, _)| statistic > b.statistic)
+            {
+                best = Some((
+                    Place {
+                        f_hz,
+                        linewidth_hz: lw,
+                        statistic,
+                    },
+                    found,
+                ));
+            }
+        }
+    }
+    best
+}
+
+fn weigh(found: &Projection, n: usize, flat: &Flattened, params: &FindParams) -> f64 {
+    let model = MODEL_ERROR * found.line.norm();
+    let misfit = found.residual / (n as f64 - 3.0).max(1.0);
+    let variance = flat.noise * flat.noise + model * model + MISFIT_WEIGHT * misfit;
+    let beyond = (found.coupling.arg().abs() - params.max_phi_rad).max(0.0);
+    let allowed = beyond.cos().max(0.0);
+    if variance > 0.0 {
+        2.0 * found.gain * allowed * allowed / variance
+    } else {
+        0.0
+    }
+}

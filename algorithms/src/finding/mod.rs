@@ -1,0 +1,253 @@
+//! Finding resonances in a wide sweep.
+//!
+//! Three methods, by name: the matched filter (the default), the prominence of dips in |S21|, and
+//! the speed along the loop in the IQ plane. Each gives places to look; every place is then fitted
+//! for a first frequency, width and depth, and flagged by its surroundings.
+
+mod candidate;
+mod cleaning;
+mod iq_speed;
+mod matched;
+mod prominence;
+
+pub use candidate::{Candidate, Flag};
+
+use num_complex::Complex64;
+use serde::{Deserialize, Serialize};
+
+use crate::robust::{median, sweep_noise};
+
+/// How to look for resonances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindMethod {
+    /// Correlation with resonators of many widths and any allowed angle: the best use of the data.
+    #[default]
+    MatchedFilter,
+    /// Prominence of dips in |S21| in decibels.
+    Prominence,
+    /// Speed along the loop in the IQ plane, which ripple in the line hardly touches.
+    IqSpeed,
+}
+
+/// How to look for resonances, and which to keep.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FindParams {
+    /// The method.
+    pub method: FindMethod,
+    /// Shallower dips are not resonances, in decibels.
+    pub min_depth_db: f64,
+    /// False finds that white noise alone may make in the whole sweep, on average.
+    pub false_alarms: f64,
+    /// Narrowest line looked for, in hertz.
+    pub min_linewidth_hz: f64,
+    /// Widest line looked for, in hertz. What is wider is a box mode or the line's own ripple.
+    pub max_linewidth_hz: f64,
+    /// Largest asymmetry angle of a resonator, in radians.
+    pub max_phi_rad: f64,
+    /// Lines closer than this many linewidths are `crowded`.
+    pub crowded_lw: f64,
+    /// Lines closer than this many linewidths are `collided`: only the best of them is kept.
+    pub collided_lw: f64,
+    /// Lines closer than this to an NCO are flagged `near_nco`, in hertz.
+    pub near_nco_hz: f64,
+    /// Lines closer than this many linewidths to an end of the sweep are flagged `edge`.
+    pub edge_lw: f64,
+}
+
+impl Default for FindParams {
+    fn default() -> Self {
+        Self {
+            method: FindMethod::MatchedFilter,
+            min_depth_db: 0.5,
+            false_alarms: 0.01,
+            min_linewidth_hz: 15e3,
+            max_linewidth_hz: 500e3,
+            max_phi_rad: 1.0,
+            crowded_lw: 5.0,
+            collided_lw: 1.0,
+            near_nco_hz: 30e3,
+            edge_lw: 3.0,
+        }
+    }
+}
+
+impl FindParams {
+    /// Why these parameters cannot be used, or `None` where they can.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        let ranges = [
+            ("min_depth_db", self.min_depth_db, 0.01, 40.0),
+            ("false_alarms", self.false_alarms, 1e-12, 1e3),
+            ("min_linewidth_hz", self.min_linewidth_hz, 1.0, 1e9),
+            (
+                "max_linewidth_hz",
+                self.max_linewidth_hz,
+                self.min_linewidth_hz,
+                1e9,
+            ),
+            ("max_phi_rad", self.max_phi_rad, 0.0, 1.5),
+            ("crowded_lw", self.crowded_lw, self.collided_lw, 1e3),
+            ("collided_lw", self.collided_lw, 0.0, 1e3),
+            ("near_nco_hz", self.near_nco_hz, 0.0, 1e9),
+            ("edge_lw", self.edge_lw, 0.0, 1e3),
+        ];
+        crate::params::out_of_range(&ranges)
+    }
+}
+
+/// A wide sweep to search, and what is known of it.
+#[derive(Debug, Clone, Copy)]
+pub struct WideSweep<'a> {
+    /// Frequencies in hertz, ascending; the spacing may vary.
+    pub frequency_hz: &'a [f64],
+    /// One sample for each frequency.
+    pub z: &'a [Complex64],
+    /// Delay of the line, in seconds.
+    pub tau_s: f64,
+    /// Noise of each point, `sqrt(<|n|^2>)`; estimated from the sweep where not known.
+    pub noise: Option<f64>,
+    /// NCO frequencies that the sweep was taken with.
+    pub nco_hz: &'a [f64],
+}
+
+/// Whether a search could be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FindStatus {
+    /// The sweep was searched; it may hold no resonance.
+    Success,
+    /// Fewer than 32 points.
+    TooFewPoints,
+    /// A frequency or a sample is not a finite number.
+    NonFinite,
+    /// Frequencies do not ascend.
+    NotAscending,
+    /// The samples are zero or do not vary.
+    NoSignal,
+    /// The points lie too far apart for the widest line looked for.
+    TooCoarse,
+    /// The parameters cannot be used.
+    InvalidParameters,
+}
+
+/// What a search found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FindOutcome {
+    /// Whether the sweep could be searched.
+    pub status: FindStatus,
+    /// Resonances in order of frequency.
+    pub candidates: Vec<Candidate>,
+    /// Noise of each point over the line's gain.
+    pub relative_noise: f64,
+    /// Statistic above which a place counts.
+    pub threshold: f64,
+    /// Median spacing of the points, in hertz.
+    pub spacing_hz: f64,
+    /// Highest quality factor that the spacing samples with two points a linewidth.
+    pub highest_q: f64,
+}
+
+/// A place where a resonance may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub f_hz: f64,
+    pub linewidth_hz: f64,
+    pub statistic: f64,
+}
+
+/// The sweep with the delay removed, over its median magnitude.
+pub(crate) struct Flattened {
+    pub f: Vec<f64>,
+    pub z: Vec<Complex64>,
+    /// Noise per point.
+    pub noise: f64,
+    pub spacing_hz: f64,
+    /// Statistic above which a place counts.
+    pub threshold: f64,
+}
+
+/// Searches a wide sweep for resonances. Plain and total; may take tens of milliseconds for
+/// 50,000 points, so call it through `tworoutine::offload` where a loop must go on.
+#[must_use]
+pub fn find_resonances(sweep: &WideSweep<'_>, params: &FindParams) -> FindOutcome {
+    let failed = |status| FindOutcome {
+        status,
+        candidates: Vec::new(),
+        relative_noise: 0.0,
+        threshold: 0.0,
+        spacing_hz: 0.0,
+        highest_q: 0.0,
+    };
+    if params.problem().is_some() {
+        return failed(FindStatus::InvalidParameters);
+    }
+    let flat = match flatten(sweep, params) {
+        Ok(flat) => flat,
+        Err(status) => return failed(status),
+    };
+    let places = match params.method {
+        FindMethod::MatchedFilter => matched::places(&flat, params),
+        FindMethod::Prominence => prominence::places(&flat, params),
+        FindMethod::IqSpeed => iq_speed::places(&flat, params),
+    };
+    let mut candidates = cleaning::confirm(&flat, places, params);
+    candidate::flag(&mut candidates, sweep, params);
+    FindOutcome {
+        status: FindStatus::Success,
+        candidates,
+        relative_noise: flat.noise,
+        threshold: flat.threshold,
+        spacing_hz: flat.spacing_hz,
+        highest_q: flat.f.last().map_or(0.0, |f| f / (2.0 * flat.spacing_hz)),
+    }
+}
+
+fn flatten(sweep: &WideSweep<'_>, params: &FindParams) -> Result<Flattened, FindStatus> {
+    let n = sweep.frequency_hz.len();
+    if n < 32 || sweep.z.len() != n {
+        return Err(FindStatus::TooFewPoints);
+    }
+    let finite = sweep.frequency_hz.iter().all(|f| f.is_finite())
+        && sweep.z.iter().all(|z| z.is_finite())
+        && sweep.tau_s.is_finite()
+        && sweep.noise.is_none_or(f64::is_finite);
+    if !finite {
+        return Err(FindStatus::NonFinite);
+    }
+    let spacings: Vec<f64> = sweep.frequency_hz.windows(2).map(|w| w[1] - w[0]).collect();
+    if spacings.iter().any(|d| *d <= 0.0) || sweep.frequency_hz[0] <= 0.0 {
+        return Err(FindStatus::NotAscending);
+    }
+    let spacing_hz = median(&spacings).unwrap_or(0.0);
+    if 2.0 * spacing_hz > params.max_linewidth_hz {
+        return Err(FindStatus::TooCoarse);
+    }
+    let magnitudes: Vec<f64> = sweep.z.iter().map(|z| z.norm()).collect();
+    let scale = median(&magnitudes).unwrap_or(0.0);
+    if !(scale > 0.0 && (1.0 / scale).is_finite()) {
+        return Err(FindStatus::NoSignal);
+    }
+    let f0 = sweep.frequency_hz[n / 2];
+    let z: Vec<Complex64> = sweep
+        .frequency_hz
+        .iter()
+        .zip(sweep.z)
+        .map(|(&f, z)| z / scale * Complex64::cis(std::f64::consts::TAU * (f - f0) * sweep.tau_s))
+        .collect();
+    let estimated = sweep_noise(&z).unwrap_or(0.0);
+    let noise = sweep.noise.map_or(estimated, |s| s / scale);
+    // Twice the gain over the noise is chi-squared with two degrees of freedom, and each point is
+    // tried with a few widths.
+    let trials = 4.0 * n as f64;
+    let threshold = 2.0 * (trials / params.false_alarms).ln().max(1.0);
+    Ok(Flattened {
+        f: sweep.frequency_hz.to_vec(),
+        z,
+        noise,
+        spacing_hz,
+        threshold,
+    })
+}

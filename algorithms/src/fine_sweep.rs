@@ -1,0 +1,256 @@
+//! Sweeping over every resonance of a module at once.
+
+use num_complex::Complex64;
+use serde::{Deserialize, Serialize};
+use twotone_hal::{BoardHandle, ChannelId, ErrorKind, ModuleId, PhaseEpoch, Result};
+
+use crate::fit::SweepData;
+use crate::progress::{Progress, Stage};
+use crate::resonator::Direction;
+use crate::session::{Session, Tone, carrier_phase};
+
+const WHAT: &str = "fine sweep";
+
+/// How to sweep over resonances.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FineSweepParams {
+    /// Points of each sweep.
+    pub points: usize,
+    /// Span of each sweep, in linewidths of its resonance.
+    pub span_lw: f64,
+    /// Samples averaged for each point.
+    pub samples: u32,
+    /// Directions to sweep in, one after the other.
+    pub directions: Vec<Direction>,
+    /// Steps sent in one batch.
+    pub steps_per_batch: usize,
+}
+
+impl Default for FineSweepParams {
+    fn default() -> Self {
+        Self {
+            points: 41,
+            span_lw: 6.0,
+            samples: 10,
+            directions: vec![Direction::Up],
+            steps_per_batch: 1,
+        }
+    }
+}
+
+impl FineSweepParams {
+    /// Why these parameters cannot be used, or `None` where they can.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        if self.directions.is_empty() {
+            return Some("directions is empty; sweep up, down or both".to_owned());
+        }
+        let ranges = [
+            ("points", self.points as f64, 9.0, 1e5),
+            ("span_lw", self.span_lw, 1.0, 100.0),
+            ("samples", f64::from(self.samples), 1.0, 1e6),
+            ("steps_per_batch", self.steps_per_batch as f64, 1.0, 1e4),
+        ];
+        crate::params::out_of_range(&ranges).or_else(|| {
+            let step = self.span_lw / (self.points as f64 - 1.0);
+            (step > 0.2 + 1e-9).then(|| {
+                let needed = (5.0 * self.span_lw).ceil() + 1.0;
+                format!(
+                    "steps of {step:.3} linewidths are too coarse: at most a fifth of one, {needed} \
+                     points"
+                )
+            })
+        })
+    }
+}
+
+/// One resonance to sweep over. The tone at index `i` of a list is on channel `i + 1`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SweepTarget {
+    /// Middle of the sweep, an absolute frequency in hertz.
+    pub centre_hz: f64,
+    /// Linewidth of the resonance, in hertz.
+    pub linewidth_hz: f64,
+    /// Amplitude of the tone, as a fraction of full scale.
+    pub amplitude: f64,
+}
+
+/// A sweep of one tone over one resonance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sweep {
+    /// The tone's channel.
+    pub channel: ChannelId,
+    /// Which way it was stepped.
+    pub direction: Direction,
+    /// Absolute frequencies as really set, in hertz, in the order of the steps.
+    pub frequency_hz: Vec<f64>,
+    /// Samples in readout counts, the phase of the carrier taken out.
+    pub z: Vec<Complex64>,
+    /// Amplitude of the tone.
+    pub amplitude: f64,
+    /// Error of each point, `sqrt(<|n|^2>)` in readout counts; `None` where single samples leave
+    /// it unknown.
+    pub noise: Option<f64>,
+}
+
+impl Sweep {
+    /// The sweep as the fits take it, with a delay known beforehand.
+    #[must_use]
+    pub fn data(&self, tau_s: f64) -> SweepData<'_> {
+        SweepData {
+            frequency_hz: &self.frequency_hz,
+            z: &self.z,
+            noise: self.noise,
+            tau_s,
+            direction: self.direction,
+        }
+    }
+}
+
+/// Sweeps over the resonances of a module.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FineSweepOutcome {
+    /// The module.
+    pub module: ModuleId,
+    /// NCO that it was taken with, in hertz.
+    pub nco_hz: f64,
+    /// Phase reference of the samples.
+    pub phase_epoch: PhaseEpoch,
+    /// One sweep for each target and direction: all targets upward, then all downward, or as
+    /// asked.
+    pub sweeps: Vec<Sweep>,
+    /// A converter was over its range.
+    pub overrange: bool,
+}
+
+/// Steps all tones at once, each over the span of its own resonance.
+///
+/// All targets must lie within reach of one NCO: `nco_hz` where given, the present one otherwise.
+/// For targets further apart, call once for each region. Clears the module's tones first, and
+/// leaves its own on at the last step.
+///
+/// # Errors
+/// Refused before anything is sent: no target, more targets than channels, steps above a fifth of
+/// a linewidth, tones beyond the NCO's reach, a comb above full scale. Otherwise the errors of the
+/// board.
+#[tworoutine::tworoutine(Send)]
+pub async fn fine_sweep(
+    board: &BoardHandle,
+    module: ModuleId,
+    targets: &[SweepTarget],
+    nco_hz: Option<f64>,
+    params: &FineSweepParams,
+    progress: &dyn Progress,
+) -> Result<FineSweepOutcome> {
+    let mut session = Session::open(board, module, progress).await?;
+    sweep(&mut session, targets, nco_hz, params).await
+}
+
+pub(crate) async fn sweep(
+    session: &mut Session<'_>,
+    targets: &[SweepTarget],
+    nco_hz: Option<f64>,
+    params: &FineSweepParams,
+) -> Result<FineSweepOutcome> {
+    let invalid = |why: String| session.refuse(ErrorKind::InvalidArgument, WHAT, why);
+    if let Some(why) = params.problem() {
+        return Err(invalid(why));
+    }
+    if targets.is_empty() {
+        return Err(invalid("there is nothing to sweep over".to_owned()));
+    }
+    for target in targets {
+        let sound = target.centre_hz.is_finite()
+            && target.linewidth_hz.is_finite()
+            && target.linewidth_hz > 0.0
+            && target.amplitude.is_finite();
+        if !sound {
+            return Err(invalid(format!("{target:?} is not a resonance")));
+        }
+    }
+    let wanted_nco = nco_hz.unwrap_or(session.nco.frequency.0);
+    // The first and the last step reach furthest.
+    for point in [0, params.points - 1] {
+        let comb = comb(session, targets, point, wanted_nco, params);
+        session.check(WHAT, &comb)?;
+    }
+    session.check_nco(WHAT, wanted_nco)?;
+    session.set_nco(wanted_nco).await?;
+    let nco_hz = session.nco.frequency.0;
+    let total = params.points * params.directions.len();
+    let mut sweeps = Vec::with_capacity(targets.len() * params.directions.len());
+    let mut overrange = false;
+    for (pass, &direction) in params.directions.iter().enumerate() {
+        let order: Vec<usize> = match direction {
+            Direction::Up => (0..params.points).collect(),
+            Direction::Down => (0..params.points).rev().collect(),
+        };
+        let first = sweeps.len();
+        sweeps.extend(targets.iter().enumerate().filter_map(|(index, target)| {
+            Some(Sweep {
+                channel: ChannelId::from_index(index)?,
+                direction,
+                frequency_hz: Vec::with_capacity(params.points),
+                z: Vec::with_capacity(params.points),
+                amplitude: target.amplitude,
+                noise: None,
+            })
+        }));
+        let mut variance = vec![0.0; targets.len()];
+        for (number, part) in order.chunks(params.steps_per_batch).enumerate() {
+            let combs: Vec<Vec<Tone>> = part
+                .iter()
+                .map(|&point| comb(session, targets, point, nco_hz, params))
+                .collect();
+            let means = session.run(&combs, params.samples).await?;
+            for (comb, mean) in combs.iter().zip(means) {
+                for (sum, one) in variance.iter_mut().zip(&mean.variance) {
+                    *sum += one;
+                }
+                overrange |= mean.overrange;
+                for ((sweep, tone), z) in sweeps[first..].iter_mut().zip(comb).zip(mean.z) {
+                    sweep.frequency_hz.push(nco_hz + tone.offset_hz);
+                    sweep.z.push(z);
+                }
+            }
+            let done = pass * params.points + number * params.steps_per_batch + part.len();
+            session.report(Stage::FineSweep, done, total);
+        }
+        for (sweep, variance) in sweeps[first..].iter_mut().zip(&variance) {
+            let noise = (variance / params.points as f64).sqrt();
+            sweep.noise = (noise > 0.0).then_some(noise);
+        }
+    }
+    Ok(FineSweepOutcome {
+        module: session.module,
+        nco_hz,
+        phase_epoch: session.nco.phase_epoch,
+        sweeps,
+        overrange,
+    })
+}
+
+fn comb(
+    session: &Session<'_>,
+    targets: &[SweepTarget],
+    point: usize,
+    nco_hz: f64,
+    params: &FineSweepParams,
+) -> Vec<Tone> {
+    let along = point as f64 / (params.points as f64 - 1.0) - 0.5;
+    targets
+        .iter()
+        .enumerate()
+        .map(|(k, target)| {
+            let f_hz = target.centre_hz + along * params.span_lw * target.linewidth_hz;
+            Tone {
+                offset_hz: session.settable(f_hz - nco_hz),
+                amplitude: target.amplitude,
+                phase_rad: carrier_phase(k),
+                rotation_rad: 0.0,
+            }
+        })
+        .collect()
+}

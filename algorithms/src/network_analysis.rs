@@ -1,0 +1,326 @@
+//! Sweeping a whole band with a comb.
+
+use num_complex::Complex64;
+use serde::{Deserialize, Serialize};
+use twotone_hal::{BoardHandle, ErrorKind, ModuleId, Result};
+
+use crate::band::Band;
+use crate::chunks::{Chunk, JoinStatus, join_chunks};
+use crate::progress::{Progress, Stage};
+use crate::robust::median;
+use crate::session::{Session, Tone, carrier_phase, drawn};
+
+const WHAT: &str = "network analysis";
+
+/// How to sweep a band.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NetworkAnalysisParams {
+    /// Points over the band.
+    pub points: usize,
+    /// Most tones of a comb; all of the module's channels where null.
+    pub max_tones: Option<usize>,
+    /// Amplitude of each tone, as a fraction of full scale.
+    pub amplitude: f64,
+    /// Samples averaged for each point.
+    pub samples: u32,
+    /// Highest quality factor to be seen: points must lie at most `f / (2 qr_max)` apart.
+    pub qr_max: f64,
+    /// Tones are moved at random by up to this from even spacing, against intermodulation, in
+    /// hertz.
+    pub dither_hz: f64,
+    /// Points that neighbouring NCO settings share.
+    pub overlap: usize,
+    /// Seed of the dither.
+    pub seed: u64,
+}
+
+impl Default for NetworkAnalysisParams {
+    fn default() -> Self {
+        Self {
+            points: 50_000,
+            max_tones: None,
+            amplitude: 0.001,
+            samples: 4,
+            qr_max: 5e4,
+            dither_hz: 50.0,
+            overlap: 16,
+            seed: 1,
+        }
+    }
+}
+
+impl NetworkAnalysisParams {
+    /// Why these parameters cannot be used, or `None` where they can.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        crate::params::out_of_range(&[
+            ("points", self.points as f64, 32.0, 1e8),
+            (
+                "max_tones",
+                self.max_tones.map_or(1.0, |n| n as f64),
+                1.0,
+                65_535.0,
+            ),
+            ("amplitude", self.amplitude, 1e-9, 1.0),
+            ("samples", f64::from(self.samples), 1.0, 1e6),
+            ("qr_max", self.qr_max, 10.0, 1e8),
+            ("dither_hz", self.dither_hz, 0.0, 1e4),
+            ("overlap", self.overlap as f64, 8.0, 1e4),
+        ])
+    }
+}
+
+/// A sweep of a whole band.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NetworkAnalysisOutcome {
+    /// The module.
+    pub module: ModuleId,
+    /// Whether the NCO settings could be brought on one scale.
+    pub join: JoinStatus,
+    /// Absolute frequencies as really set, in hertz, ascending.
+    pub frequency_hz: Vec<f64>,
+    /// Samples in readout counts, the phase of each carrier taken out.
+    pub z: Vec<Complex64>,
+    /// Error of each point, `sqrt(<|n|^2>)` in readout counts; `None` where single samples leave
+    /// it unknown.
+    pub noise: Option<f64>,
+    /// NCO settings used, in hertz.
+    pub nco_hz: Vec<f64>,
+    /// Where neighbouring settings were joined, in hertz.
+    pub seams_hz: Vec<f64>,
+    /// Amplitude of each tone.
+    pub amplitude: f64,
+    /// A converter was over its range.
+    pub overrange: bool,
+}
+
+/// Sweeps `band` with interleaved combs: every comb covers the whole of what one NCO setting
+/// reaches, and each tone steps upward through its share. Bands wider than that take several
+/// settings, joined over their overlap with the delay `tau_s` removed.
+///
+/// Tones keep off each other's mirror images about the NCO by half a spacing or more. One batch
+/// sets a comb, settles and acquires; only frequencies change from batch to batch. Clears the
+/// module's tones first, and leaves its own on.
+///
+/// # Errors
+/// Refused before anything is sent: an empty span, parameters out of range, points further apart
+/// than the lines allow, a comb above full scale. Otherwise the errors of the board.
+#[tworoutine::tworoutine(Send)]
+pub async fn network_analysis(
+    board: &BoardHandle,
+    module: ModuleId,
+    band: Band,
+    tau_s: f64,
+    params: &NetworkAnalysisParams,
+    progress: &dyn Progress,
+) -> Result<NetworkAnalysisOutcome> {
+    let mut session = Session::open(board, module, progress).await?;
+    sweep(&mut session, band, tau_s, params).await
+}
+
+pub(crate) async fn sweep(
+    session: &mut Session<'_>,
+    band: Band,
+    tau_s: f64,
+    params: &NetworkAnalysisParams,
+) -> Result<NetworkAnalysisOutcome> {
+    let plans = plan(session, band, params)?;
+    let total: usize = plans.iter().map(|p| p.steps).sum();
+    let mut done = 0;
+    let mut chunks = Vec::with_capacity(plans.len());
+    let (mut variance, mut batches) = (0.0, 0.0);
+    let mut overrange = false;
+    for plan in &plans {
+        session.set_nco(plan.nco_hz).await?;
+        let nco_hz = session.nco.frequency.0;
+        let mut points: Vec<(f64, Complex64)> = Vec::with_capacity(plan.points);
+        for step in 0..plan.steps {
+            let comb = plan.comb(session, step, params, nco_hz);
+            let means = session
+                .run(std::slice::from_ref(&comb), params.samples)
+                .await?;
+            for mean in means {
+                variance += median(&mean.variance).unwrap_or(0.0);
+                batches += 1.0;
+                overrange |= mean.overrange;
+                points.extend(comb.iter().map(|t| nco_hz + t.offset_hz).zip(mean.z));
+            }
+            done += 1;
+            session.report(Stage::NetworkAnalysis, done, total);
+        }
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let (frequency_hz, z) = points.into_iter().unzip();
+        chunks.push(Chunk {
+            nco_hz,
+            frequency_hz,
+            z,
+        });
+    }
+    let nco_hz = chunks.iter().map(|c| c.nco_hz).collect();
+    let joined = tworoutine::offload(move || join_chunks(&chunks, tau_s)).await;
+    let noise = (variance / f64::max(batches, 1.0)).sqrt();
+    Ok(NetworkAnalysisOutcome {
+        module: session.module,
+        join: joined.status,
+        frequency_hz: joined.frequency_hz,
+        z: joined.z,
+        noise: (noise > 0.0).then_some(noise),
+        nco_hz,
+        seams_hz: joined.seams_hz,
+        amplitude: params.amplitude,
+        overrange,
+    })
+}
+
+/// The NCO settings that a sweep of `band` will take, in hertz, or why it is refused.
+pub(crate) fn nco_settings(
+    session: &Session<'_>,
+    band: Band,
+    params: &NetworkAnalysisParams,
+) -> Result<Vec<f64>> {
+    Ok(plan(session, band, params)?
+        .iter()
+        .map(|p| p.nco_hz)
+        .collect())
+}
+
+/// One NCO setting's share of the points.
+#[derive(Debug, Clone, PartialEq)]
+struct Plan {
+    nco_hz: f64,
+    /// Frequency of its first point.
+    first_hz: f64,
+    spacing_hz: f64,
+    points: usize,
+    /// Points of one tone, and so batches.
+    steps: usize,
+    /// Number of its first point over the whole band.
+    first: usize,
+}
+
+impl Plan {
+    /// Tone `k` takes points `k steps + step`.
+    fn comb(
+        &self,
+        session: &Session<'_>,
+        step: usize,
+        params: &NetworkAnalysisParams,
+        nco_hz: f64,
+    ) -> Vec<Tone> {
+        (step..self.points)
+            .step_by(self.steps)
+            .enumerate()
+            .map(|(k, point)| {
+                // Less than half a spacing, so that points stay in order, and none at the ends.
+                let interior = point > 0 && point + 1 < self.points;
+                let most = params.dither_hz.min(0.2 * self.spacing_hz);
+                let dither = if interior {
+                    most * (2.0 * drawn(params.seed, 2, (self.first + point) as u64) - 1.0)
+                } else {
+                    0.0
+                };
+                let f_hz = self.first_hz + self.spacing_hz * point as f64 + dither;
+                Tone {
+                    offset_hz: session.settable(f_hz - nco_hz),
+                    amplitude: params.amplitude,
+                    phase_rad: carrier_phase(k),
+                    rotation_rad: 0.0,
+                }
+            })
+            .collect()
+    }
+}
+
+/// Shares the points out, or says why not.
+fn plan(session: &Session<'_>, band: Band, params: &NetworkAnalysisParams) -> Result<Vec<Plan>> {
+    let invalid = |why: String| session.refuse(ErrorKind::InvalidArgument, WHAT, why);
+    if let Some(why) = band.problem().or_else(|| params.problem()) {
+        return Err(invalid(why));
+    }
+    let spacing_hz = band.span_hz() / params.points as f64;
+    let widest = band.f_min_hz / (2.0 * params.qr_max);
+    if spacing_hz > widest * (1.0 + 1e-9) {
+        let needed = (band.span_hz() / widest).ceil();
+        return Err(invalid(format!(
+            "points {spacing_hz:.0} Hz apart are too coarse for lines of quality factor {}: at \
+             most {widest:.0} Hz, {needed} points",
+            params.qr_max
+        )));
+    }
+    let most_tones = params
+        .max_tones
+        .map_or(session.channels(), |n| n.min(session.channels()));
+    let tones = most_tones.min(params.points);
+    crate::session::check_headroom(std::iter::repeat_n(params.amplitude, tones))
+        .map_err(|why| session.refuse(ErrorKind::Limit, WHAT, why))?;
+    let reach = session.description.max_offset.0;
+    // Points lie in the middle of their share of the band, so a band of exactly the board's span
+    // fits one setting.
+    let settings = shares(params.points, spacing_hz, reach, params.overlap)
+        .ok_or_else(|| invalid("the overlap takes all of the board's span".to_owned()))?;
+    let mut plans = Vec::with_capacity(settings.len());
+    for (first, end) in settings {
+        let points = end - first;
+        let first_hz = band.f_min_hz + spacing_hz * (first as f64 + 0.5);
+        // A quarter off the grid: the mirror of each point falls half way between two points.
+        let nco_hz = session.settable(first_hz + spacing_hz * ((points / 2) as f64 - 0.25));
+        session.check_nco(WHAT, nco_hz)?;
+        let steps = points.div_ceil(tones);
+        plans.push(Plan {
+            nco_hz,
+            first_hz,
+            spacing_hz,
+            points,
+            steps,
+            first,
+        });
+    }
+    Ok(plans)
+}
+
+/// Ranges of points, each at most `2 reach` wide, neighbours sharing `overlap` points.
+fn shares(
+    points: usize,
+    spacing_hz: f64,
+    reach: f64,
+    overlap: usize,
+) -> Option<Vec<(usize, usize)>> {
+    let most = (2.0 * reach / spacing_hz + 1e-6).floor() as usize;
+    if points <= most {
+        return Some(vec![(0, points)]);
+    }
+    if most <= 2 * overlap {
+        return None;
+    }
+    let settings = (points - overlap).div_ceil(most - overlap);
+    let half = overlap / 2;
+    let edge = |k: usize| k * points / settings;
+    let range = |k: usize| {
+        let first = if k == 0 { 0 } else { edge(k) - half };
+        let end = if k + 1 == settings {
+            points
+        } else {
+            edge(k + 1) + overlap - half
+        };
+        (first, end)
+    };
+    Some((0..settings).map(range).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_cover_the_band_and_overlap() {
+        assert_eq!(shares(50_000, 1e4, 250e6, 16), Some(vec![(0, 50_000)]));
+        let parts = shares(200_000, 1e4, 250e6, 16).unwrap();
+        assert_eq!((parts[0].0, parts[parts.len() - 1].1), (0, 200_000));
+        for pair in parts.windows(2) {
+            assert_eq!(pair[0].1 - pair[1].0, 16);
+        }
+        assert!(parts.iter().all(|(a, b)| (b - a) as f64 * 1e4 <= 500e6));
+        assert_eq!(shares(100, 1e8, 250e6, 16), None);
+    }
+}

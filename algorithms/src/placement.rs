@@ -1,0 +1,200 @@
+//! Where on its resonance a tone goes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::resonator::{Direction, Resonator, pulled_detuning};
+
+/// Grid of the CRS boards' bias policy, in hertz: intermodulation of tones on multiples of it
+/// falls outside the detectors' band.
+pub const INTERMODULATION_GRID_HZ: f64 = 625e6 / 2_097_152.0;
+
+/// Which point of the resonance the tone is put on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlacementRule {
+    /// On resonance at low power, a little above it, on the stable side, at higher power.
+    #[default]
+    Stable,
+    /// The minimum of |S21|.
+    LeastTransmission,
+    /// The greatest speed along the loop. On the unstable side at high power, so of use at small
+    /// nonlinearity only: above 0.1 the stable rule is taken instead.
+    GreatestSpeed,
+}
+
+/// How tones are placed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PlacementParams {
+    /// The rule.
+    pub rule: PlacementRule,
+    /// Nonlinearity from which the stable rule leaves the resonance.
+    pub high_power_a: f64,
+    /// Detuning, with the pull in it, of tones on more nonlinear resonators, in linewidths.
+    pub high_power_y: f64,
+    /// Where tones come from before they are set on such resonators, in linewidths above.
+    pub approach_lw: f64,
+    /// Absolute frequencies of tones are rounded to multiples of this, in hertz; none where null.
+    pub grid_hz: Option<f64>,
+}
+
+impl Default for PlacementParams {
+    fn default() -> Self {
+        Self {
+            rule: PlacementRule::Stable,
+            high_power_a: 0.3,
+            high_power_y: 0.2,
+            approach_lw: 2.0,
+            grid_hz: None,
+        }
+    }
+}
+
+impl PlacementParams {
+    /// Why these parameters cannot be used, or `None` where they can.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        crate::params::out_of_range(&[
+            ("high_power_a", self.high_power_a, 0.0, 10.0),
+            ("high_power_y", self.high_power_y, 0.0, 2.0),
+            ("approach_lw", self.approach_lw, 0.0, 20.0),
+            ("grid_hz", self.grid_hz.unwrap_or(1.0), 1e-3, 1e5),
+        ])
+    }
+}
+
+/// Where a tone goes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Placement {
+    /// Frequency of the tone, in hertz.
+    pub tone_hz: f64,
+    /// What rounding to the grid moved it by, in hertz.
+    pub rounding_hz: f64,
+    /// Frequency to come from, where the tone must be approached from above.
+    pub approach_hz: Option<f64>,
+}
+
+/// Places a tone on a fitted resonator. `None` where the resonator's numbers are not finite.
+#[must_use]
+pub fn place(resonator: &Resonator, params: &PlacementParams) -> Option<Placement> {
+    if !resonator.is_finite() {
+        return None;
+    }
+    let strong = resonator.a >= params.high_power_a;
+    let stable = if strong { params.high_power_y } else { 0.0 };
+    let y = match params.rule {
+        PlacementRule::Stable => stable,
+        PlacementRule::LeastTransmission => least_transmission(resonator),
+        PlacementRule::GreatestSpeed if resonator.a <= 0.1 => greatest_speed(resonator),
+        PlacementRule::GreatestSpeed => stable,
+    };
+    let wanted = resonator.frequency_at(y);
+    let tone_hz = match params.grid_hz {
+        Some(grid) if grid > 0.0 => (wanted / grid).round() * grid,
+        _ => wanted,
+    };
+    let approach_hz = strong.then(|| tone_hz + params.approach_lw * resonator.linewidth_hz());
+    tone_hz.is_finite().then_some(Placement {
+        tone_hz,
+        rounding_hz: tone_hz - wanted,
+        approach_hz,
+    })
+}
+
+/// Detunings with the pull in them, from -2 to 2 linewidths.
+fn detunings() -> impl Iterator<Item = f64> {
+    (-2000..=2000).map(|i| f64::from(i) * 1e-3)
+}
+
+/// The reachable detuning of the least |S21|: only those that the upper branch takes.
+fn least_transmission(r: &Resonator) -> f64 {
+    let depth = |y: f64| (r.line(r.frequency_at(y)) * r.notch(y)).norm();
+    detunings()
+        .filter(|&y| on_upper_branch(r, y))
+        .min_by(|a, b| depth(*a).total_cmp(&depth(*b)))
+        .unwrap_or(0.0)
+}
+
+/// The speed along the loop is `1 / ((1 + 4 y^2) dy0/dy)`.
+fn greatest_speed(r: &Resonator) -> f64 {
+    let speed = |y: f64| 1.0 / ((1.0 + 4.0 * y * y) * crate::resonator::detuning_slope(y, r.a));
+    detunings()
+        .filter(|&y| on_upper_branch(r, y))
+        .max_by(|a, b| speed(*a).total_cmp(&speed(*b)))
+        .unwrap_or(0.0)
+}
+
+fn on_upper_branch(r: &Resonator, y: f64) -> bool {
+    let y0 = y - r.a / (1.0 + 4.0 * y * y);
+    (pulled_detuning(y0, r.a, Direction::Down) - y).abs() < 1e-6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use num_complex::Complex64;
+
+    fn resonator(a: f64, phi: f64) -> Resonator {
+        Resonator {
+            f_ref_hz: 1.2e9,
+            gain: Complex64::new(1.0, 0.0),
+            slope_per_hz: 0.0,
+            tau_s: 0.0,
+            fr_hz: 1.2e9,
+            qr: 2e4,
+            coupling: Complex64::from_polar(0.8, phi),
+            a,
+        }
+    }
+
+    #[test]
+    fn stable_rule_changes_sides_with_power() {
+        let weak = place(&resonator(0.1, 0.2), &PlacementParams::default()).unwrap();
+        // At y = 0 the resonance is pulled down by a linewidths.
+        assert!((weak.tone_hz - (1.2e9 - 0.1 * 6e4)).abs() < 1.0);
+        assert_eq!(weak.approach_hz, None);
+        let r = resonator(0.6, 0.2);
+        let strong = place(&r, &PlacementParams::default()).unwrap();
+        let y = pulled_detuning(r.y0(strong.tone_hz), r.a, Direction::Down);
+        assert!((y - 0.2).abs() < 1e-6);
+        assert!(strong.approach_hz.unwrap() > strong.tone_hz);
+    }
+
+    #[test]
+    fn grid_rounding_is_recorded() {
+        let params = PlacementParams {
+            grid_hz: Some(INTERMODULATION_GRID_HZ),
+            ..Default::default()
+        };
+        let placed = place(&resonator(0.0, 0.0), &params).unwrap();
+        let steps = placed.tone_hz / INTERMODULATION_GRID_HZ;
+        assert!((steps - steps.round()).abs() < 1e-6);
+        assert!((1.2e9 + placed.rounding_hz - placed.tone_hz).abs() < 1e-6);
+        assert!(placed.rounding_hz.abs() <= 0.5 * INTERMODULATION_GRID_HZ);
+    }
+
+    #[test]
+    fn least_transmission_is_the_bottom_of_the_dip() {
+        let r = resonator(0.4, 0.4);
+        let params = PlacementParams {
+            rule: PlacementRule::LeastTransmission,
+            ..Default::default()
+        };
+        let placed = place(&r, &params).unwrap();
+        let at = |f: f64| r.transmission(f, Direction::Down).norm();
+        let lowest = (-3000..3000)
+            .map(|i| r.fr_hz + f64::from(i) * 30.0)
+            .min_by(|a, b| at(*a).total_cmp(&at(*b)))
+            .unwrap();
+        assert!((placed.tone_hz - lowest).abs() < 0.01 * r.linewidth_hz());
+    }
+
+    #[test]
+    fn nothing_is_placed_on_nonsense() {
+        let r = Resonator {
+            fr_hz: f64::NAN,
+            ..resonator(0.0, 0.0)
+        };
+        assert_eq!(place(&r, &PlacementParams::default()), None);
+    }
+}

@@ -1,0 +1,73 @@
+//! Where a long algorithm has got to.
+
+use serde::{Deserialize, Serialize};
+use twotone_hal::ModuleId;
+
+/// What an algorithm is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Stage {
+    /// Measuring the delay of the line.
+    CableDelay,
+    /// Sweeping the whole band.
+    NetworkAnalysis,
+    /// Searching the sweep for resonances.
+    Finding,
+    /// Sweeping over each resonance.
+    FineSweep,
+    /// Fitting the resonances.
+    Fitting,
+    /// Setting the tones on their resonances.
+    Placing,
+    /// Measuring at the tones.
+    Calibrating,
+}
+
+impl Stage {
+    /// The stable name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CableDelay => "cable_delay",
+            Self::NetworkAnalysis => "network_analysis",
+            Self::Finding => "finding",
+            Self::FineSweep => "fine_sweep",
+            Self::Fitting => "fitting",
+            Self::Placing => "placing",
+            Self::Calibrating => "calibrating",
+        }
+    }
+}
+
+/// One report: `done` of `total` parts of `stage` on `module`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// The module.
+    pub module: ModuleId,
+    /// What is being done.
+    pub stage: Stage,
+    /// Parts of it that are done.
+    pub done: usize,
+    /// Parts of it in all, at least 1.
+    pub total: usize,
+}
+
+/// Takes reports of an algorithm's progress: a closure `Fn(&Step)`, or `()` for nobody.
+///
+/// Called between operations of the board, from whichever thread runs the algorithm; it must not
+/// block. It has no say in what the algorithm does.
+pub trait Progress: Send + Sync {
+    /// Takes one report.
+    fn report(&self, step: &Step);
+}
+
+impl Progress for () {
+    fn report(&self, _: &Step) {}
+}
+
+impl<F: Fn(&Step) + Send + Sync> Progress for F {
+    fn report(&self, step: &Step) {
+        self(step);
+    }
+}

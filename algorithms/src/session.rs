@@ -1,0 +1,272 @@
+//! One algorithm's hold on one module: what was set, so that only changes are sent.
+
+use num_complex::Complex64;
+use twotone_hal::{
+    Acquire, Batch, BoardHandle, ChannelId, Epoch, Error, ErrorKind, Hertz, ModuleDescription,
+    ModuleId, NcoState, Radians, Result, ToneUpdate,
+};
+
+use crate::progress::{Progress, Stage, Step};
+
+/// Multiple of the rms at which a comb of random phases peaks over its true repeat time.
+const CREST: f64 = 5.5;
+
+/// One tone as an algorithm wants it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Tone {
+    pub offset_hz: f64,
+    pub amplitude: f64,
+    pub phase_rad: f64,
+    pub rotation_rad: f64,
+}
+
+/// Means of one step.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Means {
+    /// One mean a tone, the tone's own phase and rotation taken out.
+    pub z: Vec<Complex64>,
+    /// Squared error of each of these means; zeros where single samples leave it unknown.
+    pub variance: Vec<f64>,
+    pub overrange: bool,
+}
+
+pub(crate) struct Session<'a> {
+    pub board: &'a BoardHandle,
+    pub module: ModuleId,
+    pub description: ModuleDescription,
+    pub epoch: Epoch,
+    pub nco: NcoState,
+    progress: &'a dyn Progress,
+    /// What was sent, by channel from 0; `None` until the module was cleared.
+    sent: Vec<Tone>,
+    cleared: bool,
+}
+
+const OFF: Tone = Tone {
+    offset_hz: 0.0,
+    amplitude: 0.0,
+    phase_rad: 0.0,
+    rotation_rad: 0.0,
+};
+
+impl<'a> Session<'a> {
+    /// Asks what the module is and where its NCO stands. Changes nothing yet; the first step
+    /// clears the module's tones once.
+    pub(crate) async fn open(
+        board: &'a BoardHandle,
+        module: ModuleId,
+        progress: &'a dyn Progress,
+    ) -> Result<Self> {
+        let mut batch = Batch::new();
+        let described = batch.describe();
+        let nco = batch.read_nco(module);
+        let replies = board.run(&batch).await?;
+        let description = replies.get(described);
+        let of_module = description
+            .module(module)
+            .map_err(|e| e.on(board.name()))?
+            .clone();
+        Ok(Self {
+            board,
+            module,
+            sent: vec![OFF; usize::from(of_module.channels)],
+            description: of_module,
+            epoch: description.epoch,
+            nco: replies.get(nco),
+            progress,
+            cleared: false,
+        })
+    }
+
+    pub(crate) fn channels(&self) -> usize {
+        self.sent.len()
+    }
+
+    pub(crate) fn report(&self, stage: Stage, done: usize, total: usize) {
+        self.progress.report(&Step {
+            module: self.module,
+            stage,
+            done,
+            total: total.max(1),
+        });
+    }
+
+    /// An error about arguments, before anything is sent.
+    pub(crate) fn refuse(&self, kind: ErrorKind, what: &str, why: impl Into<String>) -> Error {
+        Error::new(kind, why)
+            .during(format!("{what} on module {}", self.module))
+            .on(self.board.name())
+    }
+
+    /// Refuses NCO frequencies that the board does not have.
+    pub(crate) fn check_nco(&self, what: &str, nco_hz: f64) -> Result<()> {
+        let (low, high) = (self.description.nco_min.0, self.description.nco_max.0);
+        if nco_hz >= low && nco_hz <= high {
+            return Ok(());
+        }
+        let why = format!("the NCO would stand at {nco_hz} Hz, outside {low} Hz to {high} Hz");
+        Err(self.refuse(ErrorKind::InvalidArgument, what, why))
+    }
+
+    /// Brings the NCO to a frequency; sends nothing where it is there already.
+    pub(crate) async fn set_nco(&mut self, frequency_hz: f64) -> Result<()> {
+        let step = self.description.frequency_step.0;
+        if (self.nco.frequency.0 - frequency_hz).abs() <= 0.5 * step.max(1e-9) {
+            return Ok(());
+        }
+        let mut batch = Batch::new();
+        let ticket = batch.set_nco(self.module, Hertz(frequency_hz));
+        self.nco = self.board.run(&batch).await?.get(ticket);
+        Ok(())
+    }
+
+    /// The offset that the board can really set nearest to `offset_hz`.
+    pub(crate) fn settable(&self, offset_hz: f64) -> f64 {
+        let step = self.description.frequency_step.0;
+        if step > 0.0 {
+            (offset_hz / step).round() * step
+        } else {
+            offset_hz
+        }
+    }
+
+    /// Refuses a comb that could exceed full scale, has too many tones, or reaches too far.
+    pub(crate) fn check(&self, what: &str, tones: &[Tone]) -> Result<()> {
+        let invalid = |why: String| Err(self.refuse(ErrorKind::InvalidArgument, what, why));
+        if tones.len() > self.channels() {
+            return invalid(format!(
+                "{} tones are more than the module's {} channels",
+                tones.len(),
+                self.channels()
+            ));
+        }
+        let reach = self.description.max_offset.0;
+        for tone in tones {
+            if tone.offset_hz.abs() > reach || tone.offset_hz.is_nan() {
+                return invalid(format!(
+                    "a tone at {} Hz from the NCO lies beyond the board's {reach} Hz",
+                    tone.offset_hz
+                ));
+            }
+            if tone.amplitude.abs() > 1.0 || tone.amplitude.is_nan() {
+                return invalid(format!("amplitude {} is above full scale", tone.amplitude));
+            }
+        }
+        check_headroom(tones.iter().map(|t| t.amplitude))
+            .map_err(|why| self.refuse(ErrorKind::Limit, what, why))
+    }
+
+    /// Adds to `batch` what brings the module's tones to `tones`, on channels from the first on;
+    /// all other tones go off.
+    pub(crate) fn change(&mut self, batch: &mut Batch, tones: &[Tone]) {
+        if !self.cleared {
+            batch.clear_tones(self.module);
+            self.cleared = true;
+        }
+        let mut updates = Vec::new();
+        for index in 0..self.sent.len() {
+            let before = self.sent[index];
+            let after = tones.get(index).copied().unwrap_or(Tone {
+                amplitude: 0.0,
+                ..before
+            });
+            if after == before {
+                continue;
+            }
+            let Some(channel) = ChannelId::from_index(index) else {
+                continue;
+            };
+            let mut update = ToneUpdate::new(channel);
+            if after.offset_hz != before.offset_hz {
+                update = update.offset(Hertz(after.offset_hz));
+            }
+            if after.phase_rad != before.phase_rad {
+                update = update.phase(Radians(after.phase_rad));
+            }
+            if after.rotation_rad != before.rotation_rad {
+                update = update.rotation(Radians(after.rotation_rad));
+            }
+            // Last, so that a tone comes on where it belongs.
+            if after.amplitude != before.amplitude {
+                update = update.amplitude(after.amplitude);
+            }
+            updates.push(update);
+            self.sent[index] = after;
+        }
+        if !updates.is_empty() {
+            batch.set_tones(self.module, updates);
+        }
+    }
+
+    /// Runs several steps in one batch: each sets its comb, settles and acquires.
+    pub(crate) async fn run(&mut self, steps: &[Vec<Tone>], samples: u32) -> Result<Vec<Means>> {
+        let mut batch = Batch::new();
+        let mut tickets = Vec::with_capacity(steps.len());
+        for tones in steps {
+            self.change(&mut batch, tones);
+            let count = u16::try_from(tones.len()).unwrap_or(u16::MAX);
+            let acquire = Acquire::new(samples).first_channels(count);
+            tickets.push(batch.acquire_mean(self.module, acquire));
+        }
+        let replies = self.board.run(&batch).await?;
+        let correlated = self.description.mean_error_factor(samples);
+        let per_mean = correlated * correlated / f64::from(samples.max(1));
+        let means = tickets.iter().zip(steps).map(|(ticket, tones)| {
+            let view = replies.get(*ticket);
+            let z = view
+                .mean
+                .iter()
+                .zip(tones)
+                .map(|(z, tone)| z * Complex64::cis(tone.rotation_rad - tone.phase_rad))
+                .collect();
+            let variance = view.scatter.iter().map(|s| s * s * per_mean).collect();
+            Means {
+                z,
+                variance,
+                overrange: view.overrange,
+            }
+        });
+        Ok(means.collect())
+    }
+
+    /// Sets tones and acquires nothing.
+    pub(crate) async fn set(&mut self, tones: &[Tone]) -> Result<()> {
+        let mut batch = Batch::new();
+        self.change(&mut batch, tones);
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.board.run(&batch).await.map(drop)
+    }
+}
+
+/// Refuses amplitudes whose comb, of random phases, peaks above full scale.
+pub(crate) fn check_headroom(amplitudes: impl Iterator<Item = f64>) -> Result<(), String> {
+    let power: f64 = amplitudes.map(|a| 0.5 * a * a).sum();
+    let peak = CREST * power.sqrt();
+    if peak <= 1.0 {
+        return Ok(());
+    }
+    Err(format!(
+        "the comb peaks near {peak:.2} of full scale; lower the amplitudes or use fewer tones"
+    ))
+}
+
+/// A number from 0 to 1 that depends on nothing but its arguments.
+pub(crate) fn drawn(seed: u64, stream: u64, index: u64) -> f64 {
+    let mut x = seed
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        .wrapping_add(stream.wrapping_mul(0xd1b5_4a32_d192_ed03))
+        .wrapping_add(index.wrapping_mul(0x8cb9_2ba7_2f3d_8dd7));
+    // The finaliser of splitmix64.
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^= x >> 31;
+    (x >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// The phase of a channel's carrier: random, since equal phases make the highest crest, and the
+/// same in every measurement, so that it is sent once.
+pub(crate) fn carrier_phase(channel: usize) -> f64 {
+    (drawn(0, 1, channel as u64) - 0.5) * std::f64::consts::TAU
+}

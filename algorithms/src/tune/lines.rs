@@ -1,0 +1,296 @@
+//! From resonances that were found to resonators that are fitted.
+
+use num_complex::Complex64;
+
+use super::outcome::{NotToned, NotTonedReason};
+use super::params::TuneParams;
+use crate::finding::{Candidate, Flag};
+use crate::fine_sweep::{FineSweepOutcome, Sweep, SweepTarget};
+use crate::fit::{Fit, FitParams, FitStatus, SweepData, fit_joint, fit_linear, fit_nonlinear};
+use crate::resonator::{Direction, Resonator};
+use crate::session::Session;
+
+/// The most lines of one joint fit.
+const MOST_JOINT: usize = 4;
+
+/// The NCO within whose reach most candidates lie, in hertz.
+pub(super) fn best_nco(
+    candidates: &[Candidate],
+    session: &Session<'_>,
+    params: &TuneParams,
+) -> f64 {
+    let span = 1.98 * session.description.max_offset.0;
+    let kept: Vec<f64> = candidates
+        .iter()
+        .filter(|c| c.keep)
+        .map(|c| c.fr_hz)
+        .collect();
+    let within = |first: usize| {
+        kept[first..]
+            .iter()
+            .take_while(|f| *f - kept[first] <= span)
+            .count()
+    };
+    let best = (0..kept.len()).max_by(|&i, &j| within(i).cmp(&within(j)).then(j.cmp(&i)));
+    let centre = best.map_or(params.band.centre_hz(), |first| {
+        0.5 * (kept[first] + kept[first + within(first) - 1])
+    });
+    centre.clamp(session.description.nco_min.0, session.description.nco_max.0)
+}
+
+/// Which candidates get a channel, in order of frequency, and which do not.
+pub(super) fn choose(
+    candidates: &[Candidate],
+    session: &Session<'_>,
+    nco_hz: f64,
+    params: &TuneParams,
+) -> (Vec<usize>, Vec<NotToned>) {
+    let reach = session.description.max_offset.0;
+    let room = session.channels().saturating_sub(params.reference_tones);
+    let mut not_toned = Vec::new();
+    let mut chosen = Vec::new();
+    let mut leave = |i: usize, reason| {
+        not_toned.push(NotToned {
+            fr_hz: candidates[i].fr_hz,
+            reason,
+        });
+    };
+    for (i, candidate) in candidates.iter().enumerate() {
+        let half = 0.5 * params.fine_sweep.span_lw * candidate.linewidth_hz();
+        if !candidate.keep {
+            leave(i, NotTonedReason::Collided);
+        } else if (candidate.fr_hz - nco_hz).abs() + half > reach {
+            leave(i, NotTonedReason::OutsideNcoSpan);
+        } else {
+            chosen.push(i);
+        }
+    }
+    if chosen.len() > room {
+        // The best ones stay.
+        chosen.sort_by(|&i, &j| candidates[j].statistic.total_cmp(&candidates[i].statistic));
+        for i in chosen.split_off(room) {
+            leave(i, NotTonedReason::NoChannel);
+        }
+        chosen.sort_unstable();
+    }
+    (chosen, not_toned)
+}
+
+/// Candidates that crowd one another, each group in order of frequency.
+fn groups(candidates: &[Candidate]) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for i in 0..candidates.len() {
+        let close = i > 0 && {
+            let (a, b) = (&candidates[i - 1], &candidates[i]);
+            let both = |flag| a.has(flag) && b.has(flag);
+            let lw = a.linewidth_hz().max(b.linewidth_hz());
+            let near = b.fr_hz - a.fr_hz < 6.0 * lw;
+            near && (both(Flag::Crowded)
+                || both(Flag::Collided)
+                || (a.has(Flag::Collided) && b.has(Flag::Crowded))
+                || (a.has(Flag::Crowded) && b.has(Flag::Collided)))
+        };
+        match groups.last_mut() {
+            Some(group) if close && group.len() < MOST_JOINT => group.push(i),
+            _ => groups.push(vec![i]),
+        }
+    }
+    groups
+}
+
+/// What to sweep over. Members of a group move in step, so that their tones never meet.
+pub(super) fn targets(
+    candidates: &[Candidate],
+    chosen: &[usize],
+    params: &TuneParams,
+) -> Vec<SweepTarget> {
+    let mut linewidth: Vec<f64> = candidates.iter().map(Candidate::linewidth_hz).collect();
+    for group in groups(candidates) {
+        let widest = group.iter().map(|&i| linewidth[i]).fold(0.0, f64::max);
+        let narrowest = group
+            .iter()
+            .map(|&i| linewidth[i])
+            .fold(f64::INFINITY, f64::min);
+        for &i in &group {
+            // A step must still suit the narrowest of them.
+            linewidth[i] = widest.min(1.6 * narrowest);
+        }
+    }
+    chosen
+        .iter()
+        .map(|&i| SweepTarget {
+            centre_hz: candidates[i].fr_hz,
+            linewidth_hz: linewidth[i],
+            amplitude: params.tone_amplitude,
+        })
+        .collect()
+}
+
+/// Moves targets onto the dips that were fitted.
+pub(super) fn recentre(targets: &mut [SweepTarget], fits: &[Fit]) {
+    for (target, fit) in targets.iter_mut().zip(fits) {
+        if fit.status.is_success() {
+            target.centre_hz = fit.model.frequency_at(0.0);
+            target.linewidth_hz = fit.linewidth_hz();
+        }
+    }
+}
+
+/// One fit for each target.
+pub(super) fn fit_all(
+    fine: &FineSweepOutcome,
+    candidates: &[Candidate],
+    chosen: &[usize],
+    targets: &[SweepTarget],
+    tau_s: f64,
+    params: &FitParams,
+) -> Vec<Fit> {
+    let none = Fit::failed(FitStatus::TooFewPoints, Direction::Up);
+    let mut fits = vec![none; targets.len()];
+    for group in groups(candidates) {
+        let members: Vec<usize> = group
+            .iter()
+            .filter_map(|i| chosen.iter().position(|c| c == i))
+            .collect();
+        if group.len() > 1 {
+            fit_group(
+                fine, candidates, chosen, &group, &members, tau_s, params, &mut fits,
+            );
+        }
+        for &member in &members {
+            if !fits[member].status.is_success() {
+                let alone = fit_one(&sweeps_of(fine, member), tau_s, params);
+                // A group's fit that failed says more than one line's that did too.
+                if alone.status.is_success() || group.len() == 1 {
+                    fits[member] = alone;
+                }
+            }
+        }
+    }
+    fits
+}
+
+fn sweeps_of(fine: &FineSweepOutcome, target: usize) -> Vec<&Sweep> {
+    fine.sweeps
+        .iter()
+        .filter(|s| s.channel.index() == target)
+        .collect()
+}
+
+/// Nonlinear fit of one line, or the linear one where it alone succeeds. A second direction shows
+/// hysteresis.
+fn fit_one(sweeps: &[&Sweep], tau_s: f64, params: &FitParams) -> Fit {
+    let Some(first) = sweeps.first() else {
+        return Fit::failed(FitStatus::TooFewPoints, Direction::Up);
+    };
+    let data = first.data(tau_s);
+    let mut fit = fit_nonlinear(&data, params);
+    if !fit.status.is_success() && fit.status != FitStatus::Bifurcated {
+        let linear = fit_linear(&data, params);
+        if linear.status.is_success() {
+            fit = linear;
+        }
+    }
+    let diameter = fit.model.coupling.norm() * fit.model.gain.norm();
+    for second in &sweeps[1..] {
+        if second.direction != first.direction && hysteresis(first, second, diameter) {
+            fit.bifurcated = true;
+        }
+    }
+    fit
+}
+
+/// Whether two sweeps in opposite directions differ by a good part of the loop.
+fn hysteresis(first: &Sweep, second: &Sweep, diameter: f64) -> bool {
+    let mut order: Vec<usize> = (0..second.z.len()).collect();
+    order.sort_by(|&i, &j| second.frequency_hz[i].total_cmp(&second.frequency_hz[j]));
+    let mut forward: Vec<usize> = (0..first.z.len()).collect();
+    forward.sort_by(|&i, &j| first.frequency_hz[i].total_cmp(&first.frequency_hz[j]));
+    let noise = first.noise.unwrap_or(0.0).max(second.noise.unwrap_or(0.0));
+    let limit = (0.25 * diameter).max(8.0 * noise);
+    diameter > 0.0
+        && forward
+            .iter()
+            .zip(&order)
+            .any(|(&i, &j)| (first.z[i] - second.z[j]).norm() > limit)
+}
+
+/// Joint fit of a group over all of its members' sweeps.
+#[allow(clippy::too_many_arguments)]
+fn fit_group(
+    fine: &FineSweepOutcome,
+    candidates: &[Candidate],
+    chosen: &[usize],
+    group: &[usize],
+    members: &[usize],
+    tau_s: f64,
+    params: &FitParams,
+    fits: &mut [Fit],
+) {
+    let (mut f, mut z) = (Vec::new(), Vec::new());
+    let mut noise: f64 = 0.0;
+    for &member in members {
+        for sweep in sweeps_of(fine, member).into_iter().take(1) {
+            f.extend_from_slice(&sweep.frequency_hz);
+            z.extend_from_slice(&sweep.z);
+            noise = noise.max(sweep.noise.unwrap_or(0.0));
+        }
+    }
+    let Some(guesses) = guesses(candidates, group, &f, &z, tau_s) else {
+        return;
+    };
+    let mut data = SweepData::new(&f, &z).delay(tau_s);
+    if noise > 0.0 {
+        data = data.noise(noise);
+    }
+    let mut joint = fit_joint(&data, &guesses, true, params);
+    if !joint.iter().any(|fit| fit.status.is_success()) {
+        joint = fit_joint(&data, &guesses, false, params);
+    }
+    for (fit, &i) in joint.iter().zip(group) {
+        if let Some(member) = chosen.iter().position(|&c| c == i) {
+            fits[member] = *fit;
+        }
+    }
+}
+
+/// Where a group's fit begins: the candidates, on the line as the point furthest from them shows
+/// it.
+fn guesses(
+    candidates: &[Candidate],
+    group: &[usize],
+    f: &[f64],
+    z: &[Complex64],
+    tau_s: f64,
+) -> Option<Vec<Resonator>> {
+    let mut guesses: Vec<Resonator> = group
+        .iter()
+        .map(|&i| Resonator {
+            f_ref_hz: candidates[i].fr_hz,
+            gain: Complex64::new(1.0, 0.0),
+            slope_per_hz: 0.0,
+            tau_s,
+            fr_hz: candidates[i].fr_hz,
+            qr: candidates[i].q,
+            coupling: candidates[i].coupling,
+            a: 0.0,
+        })
+        .collect();
+    let nearest = |f: f64| {
+        guesses
+            .iter()
+            .map(|g| g.y0(f).abs())
+            .fold(f64::INFINITY, f64::min)
+    };
+    let far = (0..f.len()).max_by(|&i, &j| nearest(f[i]).total_cmp(&nearest(f[j])))?;
+    let notches: Complex64 = guesses.iter().map(|g| g.notch(g.y0(f[far]))).product();
+    let line = z[far] / notches;
+    if !(line.is_finite() && line.norm() > 0.0) {
+        return None;
+    }
+    for guess in &mut guesses {
+        guess.f_ref_hz = f[far];
+        guess.gain = line;
+    }
+    Some(guesses)
+}

@@ -1,0 +1,52 @@
+//! Tones off resonance.
+
+use super::params::TuneParams;
+use crate::finding::Candidate;
+use crate::session::Session;
+
+/// Distance from the NCO that a reference tone keeps, in hertz.
+const NEAR_NCO_HZ: f64 = 200e3;
+
+/// Absolute frequencies for reference tones: one in each equal part of what the NCO reaches of the
+/// band, as far as possible from the resonances in linewidths.
+pub(super) fn choose(
+    candidates: &[Candidate],
+    session: &Session<'_>,
+    nco_hz: f64,
+    taken: usize,
+    params: &TuneParams,
+) -> Vec<f64> {
+    let reach = 0.999 * session.description.max_offset.0;
+    let low = params.band.f_min_hz.max(nco_hz - reach);
+    let high = params.band.f_max_hz.min(nco_hz + reach);
+    let count = params
+        .reference_tones
+        .min(session.channels().saturating_sub(taken));
+    if count == 0 || high <= low {
+        return Vec::new();
+    }
+    let part = (high - low) / count as f64;
+    (0..count)
+        .filter_map(|k| {
+            let from = low + part * k as f64;
+            (1..200)
+                .map(|i| from + part * f64::from(i) / 200.0)
+                .filter(|f| (f - nco_hz).abs() > NEAR_NCO_HZ.min(0.1 * part))
+                .map(|f| (clearance(candidates, f), f))
+                // The first of equals, so that the choice does not hang on rounding.
+                .fold(None, |best: Option<(f64, f64)>, one| match best {
+                    Some(b) if b.0 >= one.0 => Some(b),
+                    _ => Some(one),
+                })
+                .map(|(_, f)| f)
+        })
+        .collect()
+}
+
+/// Distance from the nearest resonance in its linewidths.
+fn clearance(candidates: &[Candidate], f_hz: f64) -> f64 {
+    candidates
+        .iter()
+        .map(|c| (f_hz - c.fr_hz).abs() / c.linewidth_hz())
+        .fold(f64::INFINITY, f64::min)
+}
