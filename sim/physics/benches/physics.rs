@@ -1,2 +1,106 @@
-//! Time of one acquisition.
-fn main() {}
+//! Time of one module's work: `cargo bench -p twotone-physics`.
+//!
+//! Each line is the least and the median of many rounds, since the machine does other things too.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use twotone_physics::{Band, Complex64, ModuleModel, Profile, Tone};
+
+#[allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+fn now() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
+fn time(name: &str, mut work: impl FnMut(u64)) {
+    let mut all: Vec<Duration> = (0..60)
+        .map(|round| {
+            let begin = now();
+            work(round);
+            begin.elapsed()
+        })
+        .collect();
+    all.sort();
+    println!("{name:<58} {:>10.3?} {:>10.3?}", all[0], all[all.len() / 2]);
+}
+
+fn module(profile: Profile, detectors: usize) -> ModuleModel {
+    let band = Band::new(750e6, 1250e6);
+    ModuleModel::draw(1, 0, 1, detectors, band, 1024, &profile.params())
+}
+
+/// `tones` tones over the band, moved by a little each round.
+fn comb(model: &mut ModuleModel, tones: usize, round: u64) {
+    for channel in 0..tones {
+        let step = 498e6 / tones as f64;
+        let frequency_hz = -249e6 + (channel as f64 + 0.3) * step + round as f64 * 4e3;
+        let dac_phase_rad = (channel * channel) as f64;
+        let tone = Tone {
+            frequency_hz,
+            amplitude: 0.002,
+            dac_phase_rad,
+            adc_phase_rad: 0.0,
+        };
+        model.set_tone(channel, tone).expect("a tone within range");
+    }
+}
+
+fn main() {
+    println!("{:<58} {:>10} {:>10}", "", "least", "median");
+    for profile in [Profile::Clean, Profile::Lab, Profile::Harsh] {
+        for detectors in [256, 1024] {
+            let mut out: Vec<Complex64> = Vec::new();
+            let mut next = 0;
+            let mut model = module(profile, detectors);
+            comb(&mut model, 1024, 0);
+            time(
+                &format!("{profile} {detectors}: 1024 tones, same settings, 10 samples"),
+                |_| {
+                    black_box(model.acquire(next, 10, 0..1024, &mut out));
+                    next += 10;
+                },
+            );
+            time(
+                &format!("{profile} {detectors}: 1024 tones, new settings, 10 samples"),
+                |round| {
+                    comb(&mut model, 1024, round + 1);
+                    black_box(model.acquire(next, 10, 0..1024, &mut out));
+                    next += 10;
+                },
+            );
+            time(
+                &format!("{profile} {detectors}: 1024 tones, same settings, 1 sample"),
+                |_| {
+                    black_box(model.acquire(next, 1, 0..1024, &mut out));
+                    next += 1;
+                },
+            );
+            time(
+                &format!("{profile} {detectors}: one tone moved, 1 channel, 10 samples"),
+                |round| {
+                    model
+                        .set_frequency(5, round as f64 * 1e3 + 10.0)
+                        .expect("within range");
+                    black_box(model.acquire(next, 10, 5..6, &mut out));
+                    next += 10;
+                },
+            );
+        }
+    }
+    time("lab 256: a module drawn", |_| {
+        black_box(module(Profile::Lab, 256));
+    });
+    let mut model = module(Profile::Lab, 1024);
+    let mut out = Vec::new();
+    time(
+        "lab 1024: conditions changed, no tones, 1 channel",
+        |round| {
+            let conditions = twotone_physics::Conditions {
+                common_shift_lw: round as f64 * 0.1,
+                ..Default::default()
+            };
+            model.set_conditions(conditions);
+            black_box(model.acquire(round, 1, 0..1, &mut out));
+        },
+    );
+}

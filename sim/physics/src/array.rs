@@ -3,7 +3,7 @@
 use num_complex::Complex64;
 
 use crate::detector::Detector;
-use crate::kerr::{Drive, Width};
+use crate::kerr::{Drive, Drives, Width};
 
 /// One live detector, in linewidths as drawn.
 #[derive(Debug, Clone)]
@@ -80,8 +80,11 @@ pub(crate) struct Array {
 /// Tones further away than this many linewidths do not drive a detector.
 const DRIVE_LW: f64 = 30.0;
 
-/// At most so many tones drive one detector: the nearest.
-pub(crate) const MAX_DRIVES: usize = 12;
+/// Tones nearer than this feel where the detector is; the pull by others is constant.
+const NEAR_LW: f64 = 8.0;
+
+/// At most so many tones do; a crowd beyond that pulls as if it were constant.
+pub(crate) const MAX_DRIVES: usize = 16;
 
 /// Numbers of the width's dependence on power that all detectors share.
 #[derive(Debug, Clone, Copy)]
@@ -156,30 +159,36 @@ impl Array {
         resonator: &Resonator,
         a_per_mw: f64,
         tones: &[(f64, f64)],
-        out: &'a mut [Drive; MAX_DRIVES],
-    ) -> &'a [Drive] {
+        room: &'a mut [Drive; MAX_DRIVES],
+    ) -> Drives<'a> {
         if a_per_mw <= 0.0 {
-            return &[];
+            return Drives::default();
         }
-        let centre = resonator.f0_hz + resonator.steady_shift * resonator.linewidth_hz();
-        let reach = DRIVE_LW * resonator.linewidth_hz();
-        let mut low = tones.partition_point(|t| t.0 < centre - reach);
-        let mut high = low + tones[low..].partition_point(|t| t.0 <= centre + reach);
-        if high - low > MAX_DRIVES {
-            let middle = low + tones[low..high].partition_point(|t| t.0 < centre);
-            low = middle
-                .saturating_sub(MAX_DRIVES / 2)
-                .max(low)
-                .min(high - MAX_DRIVES);
-            high = low + MAX_DRIVES;
+        let lw = resonator.linewidth_hz();
+        let centre = resonator.f0_hz + resonator.steady_shift * lw;
+        let low = tones.partition_point(|t| t.0 < centre - DRIVE_LW * lw);
+        let (mut near, mut ambient) = (0, 0.0);
+        for tone in &tones[low..] {
+            let detuning = (tone.0 - centre) / lw;
+            if detuning > DRIVE_LW {
+                break;
+            }
+            let a = a_per_mw * tone.1;
+            if detuning.abs() < NEAR_LW && near < MAX_DRIVES {
+                room[near] = Drive {
+                    u: resonator.detuning(tone.0),
+                    a,
+                };
+                near += 1;
+            } else {
+                let width = resonator.width.at(0.0);
+                ambient += a / (width * width + 4.0 * detuning * detuning);
+            }
         }
-        for (drive, tone) in out.iter_mut().zip(&tones[low..high]) {
-            *drive = Drive {
-                u: resonator.detuning(tone.0),
-                a: a_per_mw * tone.1,
-            };
+        Drives {
+            near: &room[..near],
+            ambient,
         }
-        &out[..high - low]
     }
 
     /// The resonator nearest to a frequency, in linewidths, with its steady shift counted in.
@@ -273,12 +282,28 @@ impl FarField {
                     // In units of the cell: 1/(d + t) = 1/d sum (-t/d)^j.
                     let inverse = self.cell_hz / (centre - pole);
                     let g = residue * inverse / self.cell_hz;
-                    let (first, second, third) = (-g, -0.5 * g * g, -g * g * g / 6.0);
+                    // What is left out goes as the distance to the minus (terms + 1).
+                    let distance = 1.0 / inverse.norm_sqr();
+                    let terms = match distance {
+                        d if d < 80.0 => ORDER,
+                        d if d < 400.0 => 4,
+                        d if d < 1600.0 => 3,
+                        _ => 2,
+                    };
                     let mut power = Complex64::new(1.0, 0.0);
-                    for (j, term) in sum.iter_mut().enumerate() {
-                        let j = j as f64 + 1.0;
-                        *term += (first + second * j + third * j * (j + 1.0)) * power;
-                        power *= -inverse;
+                    if distance < 80.0 {
+                        let (first, second, third) = (-g, -0.5 * g * g, -g * g * g / 6.0);
+                        for (j, term) in sum[..terms].iter_mut().enumerate() {
+                            let j = j as f64 + 1.0;
+                            *term += (first + second * j + third * j * (j + 1.0)) * power;
+                            power *= -inverse;
+                        }
+                    } else {
+                        let second = -0.5 * g * g;
+                        for (j, term) in sum[..terms].iter_mut().enumerate() {
+                            *term += (second * (j + 1) as f64 - g) * power;
+                            power *= -inverse;
+                        }
                     }
                 }
                 sum

@@ -49,6 +49,31 @@ impl Default for Conditions {
     }
 }
 
+impl Conditions {
+    /// The same with every number that is not finite taken as no change.
+    pub(crate) fn finite(mut self) -> Self {
+        for value in [
+            &mut self.optical_load,
+            &mut self.bath_k,
+            &mut self.common_shift_lw,
+            &mut self.random_shift_lw,
+            &mut self.qi_spread,
+            &mut self.gain_db,
+            &mut self.phase_rad,
+        ] {
+            if !value.is_finite() {
+                *value = 0.0;
+            }
+        }
+        self.modulation = self.modulation.filter(|m| {
+            [m.amplitude_lw, m.frequency_hz, m.phase_rad]
+                .iter()
+                .all(|value| value.is_finite())
+        });
+        self
+    }
+}
+
 /// `fr += amplitude_lw * linewidth * sin(2 pi frequency_hz t + phase_rad)` with t the board's time
 /// (sample number over sample rate, before the delay of the filters).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -93,7 +93,7 @@ impl Times {
     /// Moment of sample `k` of the run, s. The same for a sample whatever run it is in.
     #[inline]
     pub(crate) fn at(&self, k: usize) -> f64 {
-        (self.first + k as u64) as f64 * self.period_s - self.delay_s
+        self.first.wrapping_add(k as u64) as f64 * self.period_s - self.delay_s
     }
 }
 

@@ -20,6 +20,15 @@ pub struct Drive {
     pub a: f64,
 }
 
+/// All tones that drive a resonator.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Drives<'a> {
+    /// The tones near it.
+    pub near: &'a [Drive],
+    /// Pull by tones so far away that it does not depend on where the resonator is.
+    pub ambient: f64,
+}
+
 /// Width of the resonance, relative to the one drawn, and how it depends on the pull.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Width {
@@ -44,6 +53,16 @@ impl Width {
             saturating: 0.0,
             knee: 1.0,
             heating: 0.0,
+        }
+    }
+
+    /// The same with more internal loss (or less, down to a twentieth).
+    #[inline]
+    #[must_use]
+    pub fn with_loss(&self, loss: f64) -> Self {
+        Width {
+            internal: (self.internal + loss).max(0.05 * self.internal),
+            ..*self
         }
     }
 
@@ -78,11 +97,11 @@ impl Width {
 
 /// Pull that the drives make at a pull, and its derivative.
 #[inline]
-fn pull(drives: &[Drive], width: &Width, shift: f64, s: f64) -> (f64, f64) {
+fn pull(drives: &Drives<'_>, width: &Width, shift: f64, s: f64) -> (f64, f64) {
     let w = width.at(s);
     let slope = width.slope(s);
-    let (mut sum, mut derivative) = (0.0, 0.0);
-    for drive in drives {
+    let (mut sum, mut derivative) = (drives.ambient, 0.0);
+    for drive in drives.near {
         let y = drive.u - shift + s;
         let inverse = 1.0 / (w * w + 4.0 * y * y);
         let part = drive.a * inverse;
@@ -99,10 +118,10 @@ const STEP: f64 = 0.03;
 /// Where the pull settles from `s` under these drives, linewidths, with the low-power resonance
 /// moved up by `shift` linewidths. Never negative; 0 without drives, or where a number is not
 /// finite.
-pub fn settle(drives: &[Drive], width: &Width, shift: f64, s: f64) -> f64 {
+pub fn settle(drives: &Drives<'_>, width: &Width, shift: f64, s: f64) -> f64 {
     let least = width.least();
-    let total: f64 = drives.iter().map(|d| d.a).sum();
-    let most = total / (least * least);
+    let total: f64 = drives.near.iter().map(|d| d.a).sum();
+    let most = drives.ambient + total / (least * least);
     if !(most > 0.0 && most.is_finite() && least > 0.0) {
         return 0.0;
     }
@@ -127,7 +146,7 @@ pub fn settle(drives: &[Drive], width: &Width, shift: f64, s: f64) -> f64 {
         let at_end = if rising { next >= most } else { next <= 0.0 };
         if at_end || (pull(drives, width, shift, next).0 > next) != rising {
             let (low, high) = if rising { (at, next) } else { (next, at) };
-            return polish(drives, width, shift, 0.5 * (low + high), low, high);
+            return polish(drives, width, shift, at, low, high);
         }
         at = next;
     }
@@ -136,7 +155,7 @@ pub fn settle(drives: &[Drive], width: &Width, shift: f64, s: f64) -> f64 {
 /// Newton's method inside a bracket, then rounded so that the result does not remember where the
 /// search began.
 fn polish(
-    drives: &[Drive],
+    drives: &Drives<'_>,
     width: &Width,
     shift: f64,
     start: f64,
@@ -209,6 +228,18 @@ pub fn roots(y0: f64, a: f64) -> Vec<f64> {
 mod tests {
     use super::*;
 
+    fn settle_one(u: f64, a: f64, width: &Width, s: f64) -> f64 {
+        settle(
+            &Drives {
+                near: &[Drive { u, a }],
+                ambient: 0.0,
+            },
+            width,
+            0.0,
+            s,
+        )
+    }
+
     fn residual(y: f64, y0: f64, a: f64) -> f64 {
         4.0 * y.powi(3) - 4.0 * y0 * y * y + y - (y0 + a)
     }
@@ -251,7 +282,7 @@ mod tests {
                 for k in 0..2000 {
                     let step = f64::from(k) * 0.006;
                     let y0 = if up { -9.0 + step } else { 3.0 - step };
-                    s = settle(&[Drive { u: y0, a }], &Width::constant(1.0), 0.0, s);
+                    s = settle_one(y0, a, &Width::constant(1.0), s);
                     let found = roots(y0, a);
                     let expected = if up { found[0] } else { found[found.len() - 1] };
                     // A jump may come one search step early.
@@ -273,22 +304,25 @@ mod tests {
 
     #[test]
     fn sum_of_two_equal_tones_is_one_of_twice_the_power() {
-        let one = settle(
-            &[Drive { u: -0.3, a: 0.4 }],
-            &Width::constant(1.1),
+        let width = Width::constant(1.1);
+        let one = settle_one(-0.3, 0.4, &width, 0.0);
+        let half = Drive { u: -0.3, a: 0.2 };
+        let two = settle(
+            &Drives {
+                near: &[half, half],
+                ambient: 0.0,
+            },
+            &width,
             0.0,
             0.0,
         );
-        let half = Drive { u: -0.3, a: 0.2 };
-        let two = settle(&[half, half], &Width::constant(1.1), 0.0, 0.0);
         assert!((one - two).abs() < 1e-10);
     }
 
     #[test]
     fn bad_numbers_settle_at_nothing() {
         let width = Width::constant(1.0);
-        let settle_one = |u, a, width: &Width, s| settle(&[Drive { u, a }], width, 0.0, s);
-        assert_eq!(settle(&[], &width, 0.0, 3.0), 0.0);
+        assert_eq!(settle(&Drives::default(), &width, 0.0, 3.0), 0.0);
         assert_eq!(settle_one(0.0, f64::NAN, &width, 0.0), 0.0);
         assert_eq!(settle_one(0.0, 1.0, &Width::constant(0.0), 0.0), 0.0);
         assert!(settle_one(f64::NAN, 1.0, &width, f64::NAN).is_finite());

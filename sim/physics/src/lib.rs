@@ -33,6 +33,7 @@ pub mod population;
 pub mod profile;
 pub mod truth;
 pub mod units;
+mod world;
 
 pub use num_complex::Complex64;
 

@@ -87,6 +87,12 @@ impl Population {
         Population { detectors }
     }
 
+    /// The first `most` of them by frequency.
+    pub(crate) fn truncated(mut self, most: usize) -> Self {
+        self.detectors.truncate(most);
+        self
+    }
+
     /// The detectors, by rising frequency, dead ones among them.
     pub fn detectors(&self) -> &[Detector] {
         &self.detectors

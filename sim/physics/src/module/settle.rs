@@ -1,0 +1,268 @@
+//! After a change of settings: levels, detectors, what each tone sees.
+
+use std::f64::consts::TAU;
+
+use num_complex::Complex64;
+
+use super::{Beat, ModuleModel, NO_DETECTOR};
+use crate::array::MAX_DRIVES;
+use crate::chain::{Chain, ChainSettings, Comb};
+use crate::cic;
+use crate::drift::Times;
+use crate::kerr::{self, Drive};
+use crate::units;
+use crate::world::{Common, Motion, Source};
+
+/// Tones see a live detector move sample by sample within so many linewidths.
+const LIVE_LW: f64 = 8.0;
+
+/// At most so many tones on either side beat with a tone.
+const MAX_BEATS: usize = 16;
+
+/// Speed of light in the cable that the board corrects for, m/s.
+const CABLE_M_PER_S: f64 = 0.66 * 299_792_458.0;
+
+impl ModuleModel {
+    /// Brings everything that is derived from the settings up to date.
+    pub(super) fn refresh(&mut self) {
+        if self.stale.world {
+            self.apply_conditions();
+        }
+        if self.stale.tones {
+            self.follow();
+            self.place_tones();
+            self.stale.tones = false;
+        } else if self.stale.rest {
+            self.place_tones();
+        }
+        self.stale.rest = false;
+    }
+
+    fn apply_conditions(&mut self) {
+        let detectors = self.population.detectors();
+        for r in &mut self.array.resonators {
+            self.world
+                .apply(r, &detectors[r.detector as usize], &self.conditions);
+        }
+        let shifts: Vec<f64> = self
+            .array
+            .resonators
+            .iter()
+            .map(|r| r.steady_shift)
+            .collect();
+        let lives: Vec<bool> = self.array.resonators.iter().map(|r| r.live).collect();
+        for r in &mut self.array.resonators {
+            let mixing = detectors[r.detector as usize].mixing;
+            if let Some((partner, scale)) = r.partner.filter(|_| mixing > 0.0) {
+                let partner = partner as usize;
+                r.steady_shift = (1.0 - mixing) * r.steady_shift + mixing * scale * shifts[partner];
+                r.live |= lives[partner];
+            }
+        }
+        self.array.sum_tails();
+        for slot in &mut self.slots {
+            slot.base_known = false;
+        }
+        self.stale.world = false;
+        self.stale.tones = true;
+    }
+
+    /// Lets levels and detectors follow the tones of now.
+    pub(super) fn follow(&mut self) {
+        if self.stale.world {
+            self.apply_conditions();
+        }
+        self.generation = self.generation.wrapping_add(1);
+        self.order_tones();
+        let mut comb = Comb::default();
+        for &channel in &self.order {
+            let tone = &self.slots[usize::from(channel)].tone;
+            comb.add(tone.amplitude, tone.dac_phase_rad);
+        }
+        let settings = ChainSettings {
+            dac_scale_dbm: self.dac_scale_dbm,
+            attenuator_db: self.attenuator_db,
+            line_gain_db: self.line.gain_db + self.conditions.gain_db,
+        };
+        self.chain = Chain::new(&self.params, settings, &comb);
+        self.sorted.clear();
+        for &channel in &self.order {
+            let slot = &self.slots[usize::from(channel)];
+            let power = self.chain.full_scale_mw * slot.tone.amplitude * slot.tone.amplitude;
+            self.sorted
+                .push((self.absolute_hz(slot.tone.frequency_hz), power));
+        }
+        self.follow_detectors();
+    }
+
+    fn order_tones(&mut self) {
+        self.order.clear();
+        let on = |(channel, slot): (usize, &super::Slot)| {
+            (slot.tone.amplitude != 0.0).then_some(channel as u16)
+        };
+        self.order
+            .extend(self.slots.iter().enumerate().filter_map(on));
+        let slots = &self.slots;
+        self.order.sort_by(|a, b| {
+            let hz = |channel: &u16| slots[usize::from(*channel)].tone.frequency_hz;
+            hz(a).total_cmp(&hz(b)).then(a.cmp(b))
+        });
+    }
+
+    fn follow_detectors(&mut self) {
+        let period_s = 1.0 / units::sample_rate_hz(self.stage);
+        let sample = self.now.unwrap_or(0.0) / f64::from(1u32 << self.stage);
+        let times = Times {
+            first: sample.max(0.0) as u64,
+            period_s,
+            delay_s: 0.0,
+        };
+        let mut common = Common::default();
+        self.world
+            .common(&self.conditions, self.stage, times, 1, &mut common);
+        let mut motion = Motion::default();
+        let mut row = [Drive { u: 0.0, a: 0.0 }; MAX_DRIVES];
+        for k in 0..self.array.resonators.len() {
+            let source = Source {
+                array: &self.array,
+                detectors: self.population.detectors(),
+                conditions: &self.conditions,
+                times,
+                len: 1,
+            };
+            self.world.motion(k, &source, &common, &mut motion);
+            let r = &self.array.resonators[k];
+            let a_per_mw = source.detectors[r.detector as usize].a_per_mw;
+            let drives = self.array.drives(r, a_per_mw, &self.sorted, &mut row);
+            let still = kerr::settle(&drives, &r.width, r.steady_shift, r.pull);
+            let shift = r.steady_shift + motion.shift[0];
+            let width = r.width.with_loss(motion.loss[0]);
+            let pull = if r.live {
+                kerr::settle(&drives, &width, shift, r.pull)
+            } else {
+                still
+            };
+            let r = &mut self.array.resonators[k];
+            r.energy = still;
+            r.pull = pull;
+            r.seen_width = width.at(pull);
+            r.seen_offset = pull - shift;
+        }
+    }
+
+    /// Works out what of each tone's sample stays while the settings do.
+    fn place_tones(&mut self) {
+        for r in &mut self.array.resonators {
+            r.used_offset = r.seen_offset;
+        }
+        for index in 0..self.order.len() {
+            let channel = usize::from(self.order[index]);
+            let frequency_hz = self.sorted[index].0;
+            let (near, far) = self.array.near(frequency_hz);
+            if !self.slots[channel].base_known {
+                let base = self.line_transmission(frequency_hz) * far;
+                self.slots[channel].base = base;
+                self.slots[channel].base_known = true;
+            }
+            let mut product = Complex64::new(1.0, 0.0);
+            let mut live = [(NO_DETECTOR, LIVE_LW); 2];
+            let mut nearest = (10.0, 0.0);
+            for k in near {
+                let r = &self.array.resonators[k];
+                let detuning = r.detuning(frequency_hz);
+                let distance = (detuning + r.seen_offset).abs();
+                if distance < nearest.0 {
+                    nearest = (distance, r.q / (std::f64::consts::PI * r.f0_hz));
+                }
+                if !r.live || distance >= live[1].1 {
+                    product *= r.factor(detuning, r.seen_width, r.seen_offset);
+                    continue;
+                }
+                // It takes the place of the further of the two.
+                let out = std::mem::replace(&mut live[1], (k as u16, distance)).0;
+                if live[1].1 < live[0].1 {
+                    live.swap(0, 1);
+                }
+                if out != NO_DETECTOR {
+                    product *= self.array.resonators[usize::from(out)].seen_factor(frequency_hz);
+                }
+            }
+            let slot = &mut self.slots[channel];
+            let phase = slot.tone.dac_phase_rad - slot.tone.adc_phase_rad;
+            let scale = self.chain.counts_per_amplitude * slot.tone.amplitude;
+            slot.rest = slot.base * product * Complex64::from_polar(scale, phase);
+            slot.live = [live[0].0, live[1].0];
+            slot.ringdown_ticks = nearest.1 * units::TICK_RATE_HZ;
+        }
+        let at = self.set_at.or(self.now).unwrap_or(0.0);
+        if self.stale.tones {
+            for slot in &mut self.slots {
+                slot.changed_at = at;
+            }
+            self.set_at = None;
+        }
+        self.find_beats();
+    }
+
+    /// Transmission of the line as the board shows it: its correction for the cable, the phase of
+    /// the epoch and the conditions are in.
+    pub(super) fn line_transmission(&self, frequency_hz: f64) -> Complex64 {
+        let corrected = TAU * (frequency_hz * self.cable_m / CABLE_M_PER_S).fract();
+        let phase = corrected + self.epoch_phase_rad + self.conditions.phase_rad;
+        let gain = units::dbm_to_mw(self.conditions.gain_db).sqrt();
+        // The gain at the band's centre is already in the chain's noise, not in its signal.
+        self.line.transmission(frequency_hz) * Complex64::from_polar(gain, phase)
+    }
+
+    /// Finds the tones that lie in one another's filters.
+    fn find_beats(&mut self) {
+        self.beats.clear();
+        let rate = units::sample_rate_hz(self.stage);
+        let window = if self.stage == 0 { 600e3 } else { 6.0 * rate };
+        for (channel, slot) in self.slots.iter().enumerate() {
+            let on = slot.tone.amplitude != 0.0;
+            // A channel that has never been placed listens to nothing.
+            if !on && slot.tone.frequency_hz == 0.0 {
+                continue;
+            }
+            let own = self.absolute_hz(slot.tone.frequency_hz);
+            let middle = self.sorted.partition_point(|t| t.0 < own);
+            let low = self.sorted[..middle].partition_point(|t| t.0 < own - window);
+            let high = middle + self.sorted[middle..].partition_point(|t| t.0 <= own + window);
+            let reach = middle.saturating_sub(MAX_BEATS).max(low)
+                ..high.min(middle.saturating_add(MAX_BEATS));
+            for index in reach {
+                let other = usize::from(self.order[index]);
+                let offset_hz = self.sorted[index].0 - own;
+                let droop = cic::droop(self.stage, offset_hz);
+                if other == channel || droop.abs() < 1e-9 {
+                    continue;
+                }
+                let there = &self.slots[other];
+                let turn = there.tone.adc_phase_rad - slot.tone.adc_phase_rad;
+                let value = self.settled(other) * Complex64::from_polar(droop, turn);
+                self.beats.push(Beat {
+                    channel: channel as u16,
+                    offset_hz,
+                    value,
+                });
+            }
+        }
+    }
+
+    /// Settled sample of a tone with all detectors as last looked at.
+    pub(super) fn settled(&self, channel: usize) -> Complex64 {
+        let slot = &self.slots[channel];
+        let frequency_hz = self.absolute_hz(slot.tone.frequency_hz);
+        let live = slot.live.iter().filter(|k| **k != NO_DETECTOR);
+        let moving: Complex64 = live
+            .map(|k| self.array.resonators[usize::from(*k)].seen_factor(frequency_hz))
+            .product();
+        slot.rest * moving
+    }
+
+    /// Frequency of a tone on the line, Hz.
+    pub(super) fn absolute_hz(&self, frequency_hz: f64) -> f64 {
+        self.nco_hz + units::quantise_hz(frequency_hz)
+    }
+}

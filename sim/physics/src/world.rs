@@ -1,0 +1,289 @@
+//! How detectors and line move by themselves, and how conditions move them.
+
+use std::f64::consts::TAU;
+
+use crate::array::{Array, Resonator};
+use crate::cic;
+use crate::conditions::{Conditions, DetectorFault};
+use crate::detector::Detector;
+use crate::drift::{Octaves, Times};
+use crate::glitch::Hits;
+use crate::hash::Key;
+use crate::profile::ProfileParams;
+
+/// Samples that are worked out together.
+pub(crate) const BLOCK: usize = 32;
+
+/// Branches of the module's key.
+const BATH: u64 = 1;
+const GAIN: u64 = 2;
+const PHASE: u64 = 3;
+const TLS: u64 = 4;
+const HITS: u64 = 5;
+const RANDOM: u64 = 6;
+
+/// Octaves of the common drifts (an hour) and of each detector's own noise (a minute).
+const LONG: u32 = 20;
+const SHORT: u32 = 14;
+
+/// Sources of motion of one module.
+#[derive(Debug, Clone)]
+pub(crate) struct World {
+    key: Key,
+    common: Octaves,
+    two_level: Octaves,
+    bath_noise_k: f64,
+    bath_response_per_k: f64,
+    load_response: f64,
+    pair_beta: f64,
+    gain_noise: f64,
+    phase_noise_rad: f64,
+    line_hz: f64,
+    hits: Hits,
+}
+
+/// Motion of one detector over a block: shift in linewidths, growth of the width.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Motion {
+    pub(crate) shift: [f64; BLOCK],
+    pub(crate) loss: [f64; BLOCK],
+    broken: [f64; BLOCK],
+    partner: [f64; BLOCK],
+}
+
+/// What a block of samples has in common.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Common {
+    bath_k: [f64; BLOCK],
+    /// The pulse tube's line at unit amplitude, and the modulation in linewidths.
+    line: [f64; BLOCK],
+    modulation: [f64; BLOCK],
+    pub(crate) gain: [f64; BLOCK],
+    pub(crate) phase: [f64; BLOCK],
+}
+
+/// Of what a detector's motion is made.
+pub(crate) struct Source<'a> {
+    pub(crate) array: &'a Array,
+    pub(crate) detectors: &'a [Detector],
+    pub(crate) conditions: &'a Conditions,
+    pub(crate) times: Times,
+    pub(crate) len: usize,
+}
+
+impl World {
+    pub(crate) fn new(key: Key, params: &ProfileParams) -> Self {
+        World {
+            key,
+            common: Octaves::new(1.0, LONG),
+            two_level: Octaves::new(
+                params.tls_exponent,
+                if params.tls_exponent < 0.9 {
+                    SHORT + 3
+                } else {
+                    SHORT
+                },
+            ),
+            bath_noise_k: params.bath_noise_k,
+            bath_response_per_k: params.bath_response_per_k,
+            load_response: params.load_response,
+            pair_beta: params.pair_beta.max(0.1),
+            gain_noise: params.gain_noise,
+            phase_noise_rad: params.phase_noise_rad,
+            line_hz: params.line_hz,
+            hits: Hits {
+                rate_hz: params.glitch_rate_hz,
+                height: params.glitch_height_lw,
+                decay_s: params.glitch_decay_s,
+                rise_s: 0.0,
+            },
+        }
+    }
+
+    /// The line moves by itself.
+    pub(crate) fn line_drifts(&self) -> bool {
+        self.gain_noise > 0.0 || self.phase_noise_rad > 0.0
+    }
+
+    /// What the whole module shares over a block.
+    pub(crate) fn common(
+        &self,
+        conditions: &Conditions,
+        stage: u8,
+        times: Times,
+        len: usize,
+        out: &mut Common,
+    ) {
+        for (key, scale, row) in [
+            (BATH, self.bath_noise_k, &mut out.bath_k),
+            (GAIN, self.gain_noise, &mut out.gain),
+            (PHASE, self.phase_noise_rad, &mut out.phase),
+        ] {
+            let row = &mut row[..len];
+            row.fill(0.0);
+            if scale > 0.0 {
+                self.common.add(self.key.child(key), scale, times, row);
+            }
+        }
+        for (m, value) in out.line[..len].iter_mut().enumerate() {
+            *value = (TAU * (self.line_hz * times.at(m)).fract()).sin();
+        }
+        out.modulation[..len].fill(0.0);
+        if let Some(modulation) = conditions.modulation {
+            let amplitude = modulation.amplitude_lw * cic::droop(stage, modulation.frequency_hz);
+            for (m, value) in out.modulation[..len].iter_mut().enumerate() {
+                let turns = (modulation.frequency_hz * times.at(m)).fract();
+                *value = amplitude * (TAU * turns + modulation.phase_rad).sin();
+            }
+        }
+    }
+
+    /// Brings a resonator to the conditions: its steady shift, its internal loss, whether it lives
+    /// on by itself. The partner's part is not yet in.
+    pub(crate) fn apply(&self, r: &mut Resonator, d: &Detector, conditions: &Conditions) {
+        let key = self
+            .key
+            .child(RANDOM)
+            .child(conditions.random_draw)
+            .child(u64::from(d.id));
+        let broken = self.broken_by(r, d, conditions);
+        let random = conditions.random_shift_lw * key.normal(0);
+        let spread = conditions.qi_spread.clamp(-0.9, 0.9) * (2.0 * key.uniform(1) - 1.0);
+        let shift = conditions.common_shift_lw + random - broken;
+        r.steady_shift = if shift.is_finite() { shift } else { 0.0 };
+        let internal = r.q / d.qi / (1.0 + spread) + 2.0 * broken / self.pair_beta;
+        let least = 0.05 * r.q / d.qi;
+        r.width.internal = if internal.is_finite() {
+            internal.max(least)
+        } else {
+            r.q / d.qi
+        };
+        let faults = faults_of(conditions, d.id);
+        let (mut dead, mut moved, mut hit) = (false, false, self.hits.rate_hz > 0.0);
+        for fault in faults {
+            match fault {
+                DetectorFault::Dead => dead = true,
+                DetectorFault::Jump { .. } | DetectorFault::Drift { .. } => moved = true,
+                DetectorFault::Glitches { .. } => hit = true,
+            }
+        }
+        r.notch = if dead {
+            Default::default()
+        } else {
+            d.coupling() * r.q
+        };
+        r.live = conditions.modulation.is_some()
+            || d.tls > 0.0
+            || d.line_amplitude != 0.0
+            || self.bath_noise_k > 0.0
+            || moved
+            || hit;
+    }
+
+    /// Pairs broken by load and bath, as a fall of the resonance in linewidths.
+    fn broken_by(&self, r: &Resonator, d: &Detector, conditions: &Conditions) -> f64 {
+        let fractional = self.load_response * conditions.optical_load
+            + self.bath_response_per_k * conditions.bath_k;
+        fractional * d.responsivity * r.q
+    }
+
+    /// Motion of resonator `k` over a block, beyond its steady shift.
+    pub(crate) fn motion(&self, k: usize, source: &Source<'_>, common: &Common, out: &mut Motion) {
+        let r = &source.array.resonators[k];
+        let len = source.len;
+        out.shift[..len].fill(0.0);
+        out.loss[..len].fill(0.0);
+        if !r.live {
+            return;
+        }
+        self.own(r, source, common, out);
+        let d = &source.detectors[r.detector as usize];
+        let Some((partner, scale)) = r.partner.filter(|_| d.mixing > 0.0) else {
+            return;
+        };
+        let (shift, loss) = (out.shift, out.loss);
+        out.shift[..len].fill(0.0);
+        out.loss[..len].fill(0.0);
+        self.own(
+            &source.array.resonators[partner as usize],
+            source,
+            common,
+            out,
+        );
+        out.partner = out.shift;
+        for m in 0..len {
+            out.shift[m] = (1.0 - d.mixing) * shift[m] + d.mixing * scale * out.partner[m];
+        }
+        out.loss = loss;
+    }
+
+    /// What moves a resonator without its partner.
+    fn own(&self, r: &Resonator, source: &Source<'_>, common: &Common, out: &mut Motion) {
+        let d = &source.detectors[r.detector as usize];
+        let (times, len) = (source.times, source.len);
+        let key = |branch| self.key.child(branch).child(u64::from(d.id));
+        let shift = &mut out.shift[..len];
+        if d.tls > 0.0 {
+            // The density falls as the root of the stored energy, so the amplitude as its fourth.
+            let energy = (r.energy.max(1e-3) / 0.1).powf(-0.25);
+            self.two_level
+                .add(key(TLS), r.q * d.tls.sqrt() * energy, times, shift);
+        }
+        let line = d.line_amplitude * r.q;
+        for (m, value) in shift.iter_mut().enumerate() {
+            *value += line * common.line[m] + common.modulation[m];
+        }
+        let broken = &mut out.broken[..len];
+        for (value, bath) in broken.iter_mut().zip(&common.bath_k) {
+            *value = self.bath_response_per_k * d.responsivity * r.q * bath;
+        }
+        let mut hits = Hits {
+            rise_s: 0.4 * times.period_s,
+            ..self.hits
+        };
+        for fault in faults_of(source.conditions, d.id) {
+            match fault {
+                DetectorFault::Dead => {}
+                DetectorFault::Glitches { rate_hz } => hits.rate_hz = *rate_hz,
+                moving => {
+                    for (m, value) in shift.iter_mut().enumerate() {
+                        *value += moved_by(moving, times.at(m));
+                    }
+                }
+            }
+        }
+        hits.add(key(HITS), times, broken);
+        for m in 0..len {
+            out.shift[m] -= broken[m];
+            out.loss[m] = 2.0 * broken[m] / self.pair_beta;
+        }
+    }
+}
+
+/// Faults of a detector.
+fn faults_of(conditions: &Conditions, id: u32) -> impl Iterator<Item = &DetectorFault> {
+    conditions
+        .detector_faults
+        .iter()
+        .filter(move |(of, _)| *of == id)
+        .map(|(_, fault)| fault)
+}
+
+/// Where jumps and drifts have brought a detector by a time, linewidths.
+pub(crate) fn moved_by_faults(conditions: &Conditions, id: u32, time_s: f64) -> f64 {
+    faults_of(conditions, id)
+        .map(|fault| moved_by(fault, time_s))
+        .sum()
+}
+
+fn moved_by(fault: &DetectorFault, time_s: f64) -> f64 {
+    let moved = match *fault {
+        DetectorFault::Jump { at_s, linewidths } if time_s >= at_s => linewidths,
+        DetectorFault::Drift {
+            from_s,
+            linewidths_per_s,
+        } if time_s > from_s => (time_s - from_s) * linewidths_per_s,
+        _ => 0.0,
+    };
+    if moved.is_finite() { moved } else { 0.0 }
+}
