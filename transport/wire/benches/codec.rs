@@ -14,6 +14,7 @@ use twotone_wire::tuber::{
 
 const TONES: usize = 1024;
 const SAMPLES: usize = 10;
+const ROUNDS: usize = 201;
 const LENGTHS: [usize; 6] = [64, 128, 256, 512, 1024, 2048];
 
 const fn method(name: &'static str, params: &'static [Param]) -> Method {
@@ -200,7 +201,8 @@ fn decode_samples(format: Format, body: &[u8], out: &mut Samples) {
     }
 }
 
-/// The median time of one run, in nanoseconds: of 31 rounds, each long enough to be timed.
+/// The median time of one run, in nanoseconds: of many short rounds, most of which nothing interrupts even
+/// where the machine has other work.
 fn median_ns(mut run: impl FnMut()) -> f64 {
     #[allow(
         clippy::disallowed_methods,
@@ -209,12 +211,12 @@ fn median_ns(mut run: impl FnMut()) -> f64 {
     let now = std::time::Instant::now;
     let started = now();
     let mut runs = 0;
-    while started.elapsed() < Duration::from_millis(50) {
+    while started.elapsed() < Duration::from_millis(20) {
         run();
         runs += 1;
     }
-    let per_round = (runs / 5).max(1);
-    let mut rounds: Vec<f64> = (0..31)
+    let per_round = (runs / 100).max(1);
+    let mut rounds: Vec<f64> = (0..ROUNDS)
         .map(|_| {
             let started = now();
             (0..per_round).for_each(|_| run());
@@ -372,7 +374,7 @@ fn main() {
             })
             .collect();
         let conditions = serde_json::json!({
-            "tones": TONES, "samples": SAMPLES, "statistic": "median of 31 rounds",
+            "tones": TONES, "samples": SAMPLES, "statistic": format!("median of {ROUNDS} rounds"),
             "set batch": "set_frequency and set_amplitude of each tone", "build": build(),
         });
         println!(
@@ -382,7 +384,7 @@ fn main() {
         return;
     }
     println!(
-        "{TONES} tones, {SAMPLES} samples, medians of 31 rounds, {}",
+        "{TONES} tones, {SAMPLES} samples, medians of {ROUNDS} rounds, {}",
         build()
     );
     for row in rows {

@@ -295,7 +295,7 @@ impl<'a> Typed<'a> {
     /// Reads the heads and checks that shape and data agree.
     pub(super) fn read(cursor: &mut Cursor<'a>) -> Result<Typed<'a>, DecodeError> {
         let start = *cursor;
-        let tag = cbor::run(cursor, |decoder| decoder.tag())?.as_u64();
+        let tag = cbor::tag(cursor)?;
         if tag != ROW_MAJOR && tag != COLUMN_MAJOR {
             return Typed::one_axis(cursor, tag, start);
         }
@@ -312,7 +312,7 @@ impl<'a> Typed<'a> {
         if part.kind()? != Kind::TypedArray {
             return Err(part.unexpected("a typed array"));
         }
-        let element_tag = cbor::run(part, |decoder| decoder.tag())?.as_u64();
+        let element_tag = cbor::tag(part)?;
         let typed = Typed::one_axis(part, element_tag, at)?;
         if parts.next()?.is_some() {
             return Err(start.fail(not_a_pair));

@@ -1,169 +1,259 @@
-//! The CBOR half of [`Cursor`]: one head at a time, by way of minicbor's decoder.
+//! The CBOR half of [`Cursor`]: one head at a time, as RFC 8949 lays them out.
 //!
 //! Tags that say nothing about how to read their content (dates, sets, ...) are passed over.
 
 use super::cursor::{Cursor, Kind, Number, Remaining};
 use super::error::{DecodeError, DecodeErrorKind};
-use minicbor::data::Type;
-use minicbor::decode::{Decoder, Error};
+use half::f16;
 use std::borrow::Cow;
 
 /// Tags of multi-dimensional arrays, stored by rows and by columns.
 pub(super) const ROW_MAJOR: u64 = 40;
 pub(super) const COLUMN_MAJOR: u64 = 1040;
 /// Tags of typed arrays, supported or not.
-pub(super) const TYPED: std::ops::RangeInclusive<u64> = 64..=87;
+const TYPED: std::ops::RangeInclusive<u64> = 64..=87;
 const POSITIVE_BIGNUM: u64 = 2;
 const NEGATIVE_BIGNUM: u64 = 3;
 
-/// Runs a reading step of the decoder and moves the cursor as far as it got.
-pub(super) fn run<'a, T>(
-    cursor: &mut Cursor<'a>,
-    step: impl FnOnce(&mut Decoder<'a>) -> Result<T, Error>,
-) -> Result<T, DecodeError> {
-    let mut decoder = Decoder::new(cursor.bytes);
-    decoder.set_position(cursor.at);
-    let value = step(&mut decoder).map_err(|error| convert(cursor.at, &error))?;
-    cursor.at = decoder.position();
-    Ok(value)
+/// The byte that ends what has no length, a head of major type 7.
+const BREAK: u8 = 0xff;
+/// The additional information of a head without an argument: no length.
+const INDEFINITE: u8 = 31;
+
+/// The major types, in the order of their numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Major {
+    Unsigned,
+    Negative,
+    Bytes,
+    Text,
+    Array,
+    Map,
+    Tag,
+    Simple,
 }
 
-fn convert(at: usize, error: &Error) -> DecodeError {
-    let at = error.position().unwrap_or(at);
-    if error.is_end_of_input() {
-        DecodeError::new(at, DecodeErrorKind::Truncated)
-    } else {
-        DecodeError::malformed(at, error.to_string())
+/// The head of a data item.
+#[derive(Debug, Clone, Copy)]
+struct Head {
+    major: Major,
+    /// The additional information, which says how the argument is stored.
+    info: u8,
+    /// The argument: a value, a length, a tag or the bits of a float. Nothing if indefinite.
+    argument: u64,
+    /// Where the head ends.
+    end: usize,
+}
+
+impl Head {
+    /// The argument as a length, or none where there is no length.
+    fn length(&self) -> Option<u64> {
+        (self.info != INDEFINITE).then_some(self.argument)
     }
 }
 
-fn datatype(cursor: &Cursor<'_>) -> Result<Type, DecodeError> {
-    run(&mut cursor.clone(), |decoder| decoder.datatype())
+/// Reads the head where the cursor stands, without moving.
+#[inline]
+fn head(cursor: &Cursor<'_>) -> Result<Head, DecodeError> {
+    use Major::*;
+    let Some((&first, rest)) = cursor.rest().split_first() else {
+        return Err(cursor.fail(DecodeErrorKind::Truncated));
+    };
+    let major = [Unsigned, Negative, Bytes, Text, Array, Map, Tag, Simple][usize::from(first >> 5)];
+    let info = first & 0x1f;
+    let width = match info {
+        0..24 => {
+            return Ok(Head {
+                major,
+                info,
+                argument: u64::from(info),
+                end: cursor.at + 1,
+            });
+        }
+        24..28 => 1 << (info - 24),
+        INDEFINITE if matches!(major, Bytes | Text | Array | Map) => {
+            return Ok(Head {
+                major,
+                info,
+                argument: 0,
+                end: cursor.at + 1,
+            });
+        }
+        _ if first == BREAK => return Err(DecodeError::malformed(cursor.at, "a break by itself")),
+        _ => return Err(DecodeError::malformed(cursor.at, "a reserved head")),
+    };
+    let Some(bytes) = rest.get(..width) else {
+        return Err(cursor.fail(DecodeErrorKind::Truncated));
+    };
+    let argument = bytes
+        .iter()
+        .fold(0, |argument, byte| argument << 8 | u64::from(*byte));
+    Ok(Head {
+        major,
+        info,
+        argument,
+        end: cursor.at + 1 + width,
+    })
 }
 
-/// Moves past tags without a meaning here and gives the type that comes next, with its tag where that
-/// has one.
-fn untagged(cursor: &mut Cursor<'_>) -> Result<(Type, Option<u64>), DecodeError> {
+/// Moves past tags without a meaning here and gives the head that comes next.
+#[inline]
+fn untagged(cursor: &mut Cursor<'_>) -> Result<Head, DecodeError> {
     loop {
-        let datatype = datatype(cursor)?;
-        if datatype != Type::Tag {
-            return Ok((datatype, None));
+        let head = head(cursor)?;
+        let is_meant = match head.argument {
+            POSITIVE_BIGNUM | NEGATIVE_BIGNUM | ROW_MAJOR | COLUMN_MAJOR => true,
+            tag => TYPED.contains(&tag),
+        };
+        if head.major != Major::Tag || is_meant {
+            return Ok(head);
         }
-        let before = cursor.at;
-        let tag = run(cursor, |decoder| decoder.tag())?.as_u64();
-        let meant = matches!(
-            tag,
-            POSITIVE_BIGNUM | NEGATIVE_BIGNUM | ROW_MAJOR | COLUMN_MAJOR
-        );
-        if meant || TYPED.contains(&tag) {
-            cursor.at = before;
-            return Ok((Type::Tag, Some(tag)));
-        }
+        cursor.at = head.end;
     }
+}
+
+/// Moves past a tag, which the caller knows to be there.
+pub(super) fn tag(cursor: &mut Cursor<'_>) -> Result<u64, DecodeError> {
+    let head = untagged(cursor)?;
+    cursor.at = head.end;
+    Ok(head.argument)
 }
 
 pub(super) fn kind(cursor: &Cursor<'_>) -> Result<Kind, DecodeError> {
     let mut cursor = *cursor;
-    Ok(match untagged(&mut cursor)? {
-        (Type::Null | Type::Undefined, _) => Kind::Null,
-        (Type::Bool, _) => Kind::Bool,
-        (Type::U8 | Type::U16 | Type::U32 | Type::U64, _) => Kind::Number,
-        (Type::I8 | Type::I16 | Type::I32 | Type::I64 | Type::Int, _) => Kind::Number,
-        (Type::F16 | Type::F32 | Type::F64, _) => Kind::Number,
-        (Type::String | Type::StringIndef, _) => Kind::Str,
-        (Type::Bytes | Type::BytesIndef, _) => Kind::Bytes,
-        (Type::Array | Type::ArrayIndef, _) => Kind::Array,
-        (Type::Map | Type::MapIndef, _) => Kind::Map,
-        (Type::Tag, Some(POSITIVE_BIGNUM | NEGATIVE_BIGNUM)) => Kind::Number,
-        (Type::Tag, _) => Kind::TypedArray,
-        (Type::Simple, _) => return Err(cursor.fail(DecodeErrorKind::Unsupported("simple value"))),
-        (Type::Break, _) => return Err(DecodeError::malformed(cursor.at, "a break by itself")),
-        (Type::Unknown(_), _) => return Err(DecodeError::malformed(cursor.at, "a reserved head")),
+    let head = untagged(&mut cursor)?;
+    Ok(match (head.major, head.argument) {
+        (Major::Unsigned | Major::Negative, _) => Kind::Number,
+        (Major::Bytes, _) => Kind::Bytes,
+        (Major::Text, _) => Kind::Str,
+        (Major::Array, _) => Kind::Array,
+        (Major::Map, _) => Kind::Map,
+        (Major::Tag, POSITIVE_BIGNUM | NEGATIVE_BIGNUM) => Kind::Number,
+        (Major::Tag, _) => Kind::TypedArray,
+        (Major::Simple, _) => match head.info {
+            20 | 21 => Kind::Bool,
+            22 | 23 => Kind::Null,
+            25..=27 => Kind::Number,
+            _ => return Err(cursor.fail(DecodeErrorKind::Unsupported("a simple value"))),
+        },
     })
 }
 
 pub(super) fn bool(cursor: &mut Cursor<'_>) -> Result<bool, DecodeError> {
-    match untagged(cursor)? {
-        (Type::Bool, _) => run(cursor, |decoder| decoder.bool()),
+    let head = untagged(cursor)?;
+    match (head.major, head.info) {
+        (Major::Simple, info @ (20 | 21)) => {
+            cursor.at = head.end;
+            Ok(info == 21)
+        }
         _ => Err(cursor.unexpected("a truth value")),
     }
 }
 
 pub(super) fn number(cursor: &mut Cursor<'_>) -> Result<Number, DecodeError> {
-    match untagged(cursor)? {
-        (Type::F16, _) => run(cursor, |decoder| decoder.f16()).map(|v| Number::Float(v.into())),
-        (Type::F32, _) => run(cursor, |decoder| decoder.f32()).map(|v| Number::Float(v.into())),
-        (Type::F64, _) => run(cursor, |decoder| decoder.f64()).map(Number::Float),
-        (Type::Tag, Some(tag @ (POSITIVE_BIGNUM | NEGATIVE_BIGNUM))) => {
-            run(cursor, |decoder| decoder.tag())?;
+    let head = untagged(cursor)?;
+    let int = i64::try_from(head.argument);
+    let number = match (head.major, head.info) {
+        (Major::Unsigned, _) => int.map_or(Number::Float(head.argument as f64), Number::Int),
+        (Major::Negative, _) => int.map_or(Number::Float(-1.0 - head.argument as f64), |value| {
+            Number::Int(!value)
+        }),
+        (Major::Simple, 25) => Number::Float(f16::from_bits(head.argument as u16).to_f64()),
+        (Major::Simple, 26) => Number::Float(f32::from_bits(head.argument as u32).into()),
+        (Major::Simple, 27) => Number::Float(f64::from_bits(head.argument)),
+        (Major::Tag, _) if matches!(head.argument, POSITIVE_BIGNUM | NEGATIVE_BIGNUM) => {
+            cursor.at = head.end;
             let magnitude = bytes(cursor)?
                 .iter()
                 .fold(0.0, |n, b| n * 256.0 + f64::from(*b));
-            Ok(Number::Float(if tag == NEGATIVE_BIGNUM {
+            let is_negative = head.argument == NEGATIVE_BIGNUM;
+            return Ok(Number::Float(if is_negative {
                 -1.0 - magnitude
             } else {
                 magnitude
-            }))
+            }));
         }
-        (
-            Type::U8
-            | Type::U16
-            | Type::U32
-            | Type::U64
-            | Type::I8
-            | Type::I16
-            | Type::I32
-            | Type::I64
-            | Type::Int,
-            _,
-        ) => {
-            let wide = i128::from(run(cursor, |decoder| decoder.int())?);
-            Ok(i64::try_from(wide).map_or(Number::Float(wide as f64), Number::Int))
-        }
-        _ => Err(cursor.unexpected("a number")),
-    }
+        _ => return Err(cursor.unexpected("a number")),
+    };
+    cursor.at = head.end;
+    Ok(number)
 }
 
 pub(super) fn str<'a>(cursor: &mut Cursor<'a>) -> Result<Cow<'a, str>, DecodeError> {
-    match untagged(cursor)? {
-        (Type::String, _) => run(cursor, |decoder| decoder.str()).map(Cow::Borrowed),
-        (Type::StringIndef, _) => run(cursor, |decoder| {
-            let parts: Result<String, Error> = decoder.str_iter()?.collect();
-            parts.map(Cow::Owned)
-        }),
-        _ => Err(cursor.unexpected("a text")),
+    let head = untagged(cursor)?;
+    let at = cursor.at;
+    let not_utf8 = || DecodeError::malformed(at, "a text that is not UTF-8");
+    match string(cursor, head, Major::Text, "a text")? {
+        Cow::Borrowed(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(Cow::Borrowed(text)),
+            Err(_) => Err(not_utf8()),
+        },
+        Cow::Owned(bytes) => String::from_utf8(bytes)
+            .map(Cow::Owned)
+            .map_err(|_| not_utf8()),
     }
 }
 
 pub(super) fn bytes<'a>(cursor: &mut Cursor<'a>) -> Result<Cow<'a, [u8]>, DecodeError> {
-    match untagged(cursor)? {
-        (Type::Bytes, _) => run(cursor, |decoder| decoder.bytes()).map(Cow::Borrowed),
-        (Type::BytesIndef, _) => run(cursor, |decoder| {
-            let mut all = Vec::new();
-            for part in decoder.bytes_iter()? {
-                all.extend_from_slice(part?);
-            }
-            Ok(Cow::Owned(all))
-        }),
-        _ => Err(cursor.unexpected("bytes")),
+    let head = untagged(cursor)?;
+    string(cursor, head, Major::Bytes, "bytes")
+}
+
+/// The content of a string of either type. Without a length it comes in chunks, which are joined.
+fn string<'a>(
+    cursor: &mut Cursor<'a>,
+    head: Head,
+    wanted: Major,
+    name: &'static str,
+) -> Result<Cow<'a, [u8]>, DecodeError> {
+    if head.major != wanted {
+        return Err(cursor.unexpected(name));
     }
+    if head.length().is_some() {
+        return chunk(cursor, head).map(Cow::Borrowed);
+    }
+    cursor.at = head.end;
+    let mut joined = Vec::new();
+    while cursor.rest().first() != Some(&BREAK) {
+        let part = self::head(cursor)?;
+        if part.major != wanted || part.length().is_none() {
+            return Err(DecodeError::malformed(cursor.at, "a chunk of another type"));
+        }
+        joined.extend_from_slice(chunk(cursor, part)?);
+    }
+    cursor.at += 1;
+    Ok(Cow::Owned(joined))
+}
+
+fn chunk<'a>(cursor: &mut Cursor<'a>, head: Head) -> Result<&'a [u8], DecodeError> {
+    let length = usize::try_from(head.argument).unwrap_or(usize::MAX);
+    let bytes = head
+        .end
+        .checked_add(length)
+        .and_then(|end| cursor.bytes.get(head.end..end));
+    let Some(bytes) = bytes else {
+        return Err(cursor.fail(DecodeErrorKind::Truncated));
+    };
+    cursor.at = head.end + length;
+    Ok(bytes)
 }
 
 pub(super) fn open(cursor: &mut Cursor<'_>, wanted: Kind) -> Result<Remaining, DecodeError> {
-    let count = match (untagged(cursor)?, wanted) {
-        ((Type::Array | Type::ArrayIndef, _), Kind::Array) => {
-            run(cursor, |decoder| decoder.array())?
-        }
-        ((Type::Map | Type::MapIndef, _), Kind::Map) => run(cursor, |decoder| decoder.map())?,
-        _ => return Err(cursor.unexpected(wanted.name())),
+    let head = untagged(cursor)?;
+    let fits = match wanted {
+        Kind::Map => head.major == Major::Map,
+        // The pair that a multi-dimensional array consists of, too, once its tag has been read.
+        _ => head.major == Major::Array,
     };
-    Ok(count.map_or(
-        Remaining::UntilMark {
-            first: true,
-            kind: wanted,
-        },
-        Remaining::Exactly,
-    ))
+    if !fits {
+        return Err(cursor.unexpected(wanted.name()));
+    }
+    cursor.at = head.end;
+    let no_length = Remaining::UntilMark {
+        first: true,
+        kind: wanted,
+    };
+    Ok(head.length().map_or(no_length, Remaining::Exactly))
 }
 
 pub(super) fn step(cursor: &mut Cursor<'_>, left: &mut Remaining) -> Result<bool, DecodeError> {
@@ -174,7 +264,7 @@ pub(super) fn step(cursor: &mut Cursor<'_>, left: &mut Remaining) -> Result<bool
             Ok(true)
         }
         Remaining::UntilMark { .. } => match cursor.rest().first() {
-            Some(0xff) => {
+            Some(&BREAK) => {
                 cursor.at += 1;
                 Ok(false)
             }
@@ -194,45 +284,36 @@ pub(super) fn key<'a>(cursor: &mut Cursor<'a>) -> Result<Cow<'a, str>, DecodeErr
     }
 }
 
-/// Moves past one value. Nested ones are entered up to the cursor's depth, whatever their heads claim.
+/// Moves past one value. Nested ones are entered up to the cursor's depth, whatever their heads claim; a
+/// tag is a level too, so that no row of them overflows the stack.
 pub(super) fn skip(cursor: &mut Cursor<'_>) -> Result<(), DecodeError> {
-    match datatype(cursor)? {
-        Type::Array | Type::ArrayIndef => {
-            let mut items = cursor.items()?;
-            while items.next()?.is_some() {}
-            Ok(())
-        }
-        Type::Map | Type::MapIndef => {
-            let count = run(cursor, |decoder| decoder.map())?;
-            let mut left = count.map_or(
-                Remaining::UntilMark {
-                    first: true,
-                    kind: Kind::Map,
-                },
-                Remaining::Exactly,
-            );
+    let head = head(cursor)?;
+    match head.major {
+        Major::Unsigned | Major::Negative | Major::Simple => cursor.at = head.end,
+        Major::Bytes => drop(string(cursor, head, Major::Bytes, "bytes")?),
+        Major::Text => drop(str(cursor)?),
+        Major::Tag => {
             cursor.descend()?;
-            while step(cursor, &mut left)? {
-                skip(cursor)?;
-                skip(cursor)?;
-            }
-            cursor.depth -= 1;
-            Ok(())
-        }
-        Type::Tag => {
-            run(cursor, |decoder| decoder.tag())?;
-            // A tag is one more level, so that a long row of tags cannot overflow the stack.
-            cursor.descend()?;
+            cursor.at = head.end;
             skip(cursor)?;
             cursor.depth -= 1;
-            Ok(())
         }
-        Type::String | Type::StringIndef => str(cursor).map(drop),
-        Type::Bytes | Type::BytesIndef => bytes(cursor).map(drop),
-        Type::Bool => run(cursor, |decoder| decoder.bool()).map(drop),
-        Type::Null => run(cursor, |decoder| decoder.null()),
-        Type::Undefined => run(cursor, |decoder| decoder.undefined()),
-        Type::Simple => run(cursor, |decoder| decoder.simple()).map(drop),
-        _ => number(cursor).map(drop),
+        Major::Array | Major::Map => {
+            cursor.descend()?;
+            cursor.at = head.end;
+            let no_length = Remaining::UntilMark {
+                first: true,
+                kind: Kind::Array,
+            };
+            let mut left = head.length().map_or(no_length, Remaining::Exactly);
+            while step(cursor, &mut left)? {
+                skip(cursor)?;
+                if head.major == Major::Map {
+                    skip(cursor)?;
+                }
+            }
+            cursor.depth -= 1;
+        }
     }
+    Ok(())
 }

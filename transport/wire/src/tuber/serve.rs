@@ -328,21 +328,21 @@ impl Exchange<'_, '_> {
         }
         self.answered += 1;
         let start = self.cursor;
-        if self.cursor.skip().is_err() {
-            self.left = Left::Nothing;
-        }
-        if self.failed && !self.continue_on_error {
-            put_error(self.format, out, NOT_RUN);
-        } else if out.len().saturating_sub(self.start) > self.server.limits.answer_bytes {
-            put_error(
-                self.format,
-                out,
-                "MemoryError: the answer has grown too long",
-            );
-            self.failed = true;
+        let too_long = out.len().saturating_sub(self.start) > self.server.limits.answer_bytes;
+        let parts = if self.failed && !self.continue_on_error {
+            Err(Fault::new(NOT_RUN))
+        } else if too_long {
+            Err(Fault::new("MemoryError: the answer has grown too long"))
         } else {
-            self.failed |= self.server.answer(self.format, start, target, out).is_err();
+            Parts::read(&mut self.cursor)
+        };
+        if parts.is_err() {
+            self.cursor = start;
+            if self.cursor.skip().is_err() {
+                self.left = Left::Nothing;
+            }
         }
+        self.failed |= self.server.answer(self.format, parts, target, out).is_err();
         if self.left == Left::Single {
             self.left = Left::Nothing;
         }
@@ -379,7 +379,8 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    fn read(mut cursor: Cursor<'a>) -> Result<Parts<'a>, Fault> {
+    /// Reads a request and moves past it.
+    fn read(cursor: &mut Cursor<'a>) -> Result<Parts<'a>, Fault> {
         let kind = cursor.kind()?;
         if kind != Kind::Map {
             let what = format_args!("a request must be a dict, not {}", kind.python_name());
@@ -438,11 +439,11 @@ fn name<'a>(value: &mut Cursor<'a>, what: &str) -> Result<Cow<'a, str>, Fault> {
 }
 
 impl Server {
-    /// Answers one request.
+    /// Answers one request, or one that could not be read or is not to be run.
     fn answer(
         &mut self,
         format: Format,
-        request: Cursor<'_>,
+        request: Result<Parts<'_>, Fault>,
         target: &mut impl Dispatch,
         out: &mut BytesMut,
     ) -> Result<(), Failed> {
@@ -456,7 +457,7 @@ impl Server {
             }
         }
         let value = out.len();
-        let outcome = self.run(format, request, target, out);
+        let outcome = request.and_then(|parts| self.run(format, &parts, target, out));
         if let Err(fault) = &outcome {
             out.truncate(element);
             put_open_error(format, out, fault.message());
@@ -485,11 +486,10 @@ impl Server {
     fn run(
         &mut self,
         format: Format,
-        request: Cursor<'_>,
+        parts: &Parts<'_>,
         target: &mut impl Dispatch,
         out: &mut BytesMut,
     ) -> Result<(), Fault> {
-        let parts = Parts::read(request)?;
         let slot = Slot::new(format, out);
         match parts.object {
             Some(object) => write_object(&mut self.object, object)?,
