@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn headroom_of_combs() {
-        let random = |k| 6.28 * Key::new(1).uniform(k);
+        let random = |k| std::f64::consts::TAU * Key::new(1).uniform(k);
         for (name, comb, clips) in [
             ("one at full scale", comb(1, 1.0, |_| 0.0), false),
             ("1024 within headroom", comb(1024, 0.0080, random), false),
@@ -224,7 +224,7 @@ mod tests {
     fn amplifier_compresses_and_grows_noisy() {
         let params = ProfileParams::harsh();
         let quiet = Chain::new(&params, SETTINGS, &comb(1, 1e-4, |_| 0.0));
-        let random = |k| 6.28 * Key::new(1).uniform(k);
+        let random = |k| std::f64::consts::TAU * Key::new(1).uniform(k);
         let loud = Chain::new(&params, SETTINGS, &comb(1024, 0.0055, random));
         // -40.5 + 10 log10(1024 * 0.0055^2) = -55.6 dBm against -52.
         let ratio = 20.0 * (loud.counts_per_amplitude / quiet.counts_per_amplitude).log10();

@@ -12,7 +12,7 @@
 //! - [`detector`], [`population`], [`truth`]: what one detector is, how an array of them is drawn,
 //!   and what a truth file says of it
 //! - [`kerr`]: the nonlinear resonator and the memory of its branch
-//! - [`line`]: cable, standing waves, box modes
+//! - [`mod@line`]: cable, standing waves, box modes
 //! - [`cic`]: the decimation filters: step response, droop, correlation of noise
 //! - [`drift`], [`glitch`]: noise that is slow, noise that is sudden
 //! - [`conditions`]: what the caller may change: load, bath, modulation, faults

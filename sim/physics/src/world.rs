@@ -211,8 +211,8 @@ impl World {
             out,
         );
         out.partner = out.shift;
-        for m in 0..len {
-            out.shift[m] = (1.0 - d.mixing) * shift[m] + d.mixing * scale * out.partner[m];
+        for ((value, own), theirs) in out.shift[..len].iter_mut().zip(&shift).zip(&out.partner) {
+            *value = (1.0 - d.mixing) * own + d.mixing * scale * theirs;
         }
         out.loss = loss;
     }
@@ -253,9 +253,10 @@ impl World {
             }
         }
         hits.add(key(HITS), times, broken);
-        for m in 0..len {
-            out.shift[m] -= broken[m];
-            out.loss[m] = 2.0 * broken[m] / self.pair_beta;
+        let rows = out.shift[..len].iter_mut().zip(&mut out.loss);
+        for ((shift, loss), broken) in rows.zip(&out.broken) {
+            *shift -= broken;
+            *loss = 2.0 * broken / self.pair_beta;
         }
     }
 }

@@ -523,14 +523,11 @@ fn conditions_move_detectors_and_line() {
         0,
     );
     assert!((shifted.fr_hz - 1e9 + 0.7 * lw).abs() < 1.0);
-    let spread = |draw| {
-        let random = Conditions {
-            random_shift_lw: 0.3,
-            qi_spread: 0.2,
-            random_draw: draw,
-            ..Conditions::default()
-        };
-        random
+    let spread = |draw| Conditions {
+        random_shift_lw: 0.3,
+        qi_spread: 0.2,
+        random_draw: draw,
+        ..Conditions::default()
     };
     let (one, two) = (at(spread(1), 0), at(spread(2), 0));
     assert!(one.fr_hz != two.fr_hz && (0.8e5..=1.2e5).contains(&one.qi));
