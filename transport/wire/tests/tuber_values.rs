@@ -1,0 +1,568 @@
+//! Values by their bytes: the examples of the standards, and what servers are known to send beside them.
+
+use twotone_wire::tuber::{Answer, Cursor, DecodeError, DecodeErrorKind, Format, Limits, Value};
+
+fn cursor(format: Format, bytes: &[u8]) -> Cursor<'_> {
+    Cursor::new(format, bytes, &Limits::ANSWER).unwrap()
+}
+
+fn hex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text
+        .bytes()
+        .filter(|byte| !byte.is_ascii_whitespace())
+        .collect();
+    digits
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
+}
+
+fn text(text: &str) -> Value {
+    Value::Str(text.to_owned())
+}
+
+fn list(values: impl IntoIterator<Item = Value>) -> Value {
+    Value::Array(values.into_iter().collect())
+}
+
+fn ints(values: impl IntoIterator<Item = i64>) -> Value {
+    list(values.into_iter().map(Value::Int))
+}
+
+fn map(entries: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
+    Value::Map(
+        entries
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect(),
+    )
+}
+
+/// Reads a value, and moves past it too.
+fn check(format: Format, bytes: &[u8], expected: &Value) {
+    let mut read = cursor(format, bytes);
+    let got = read.value().unwrap();
+    let same_nan = |a: &Value, b: &Value| matches!((a, b), (Value::Float(a), Value::Float(b)) if a.is_nan() && b.is_nan());
+    assert!(
+        got == *expected || same_nan(&got, expected),
+        "{bytes:02x?}: {got:?}, {expected:?}"
+    );
+    assert_eq!(read.end(), Ok(()));
+    let mut skipped = cursor(format, bytes);
+    skipped.skip().unwrap();
+    assert_eq!(skipped.position(), bytes.len());
+}
+
+#[test]
+fn examples_of_rfc_8949() {
+    let float = Value::Float;
+    let table = [
+        ("00", Value::Int(0)),
+        ("17", Value::Int(23)),
+        ("1818", Value::Int(24)),
+        ("1903e8", Value::Int(1000)),
+        ("1a000f4240", Value::Int(1_000_000)),
+        ("1b000000e8d4a51000", Value::Int(1_000_000_000_000)),
+        ("1bffffffffffffffff", float(18_446_744_073_709_551_615.0)),
+        (
+            "c249010000000000000000",
+            float(18_446_744_073_709_551_616.0),
+        ),
+        ("3bffffffffffffffff", float(-18_446_744_073_709_551_616.0)),
+        (
+            "c349010000000000000000",
+            float(-18_446_744_073_709_551_617.0),
+        ),
+        ("20", Value::Int(-1)),
+        ("3903e7", Value::Int(-1000)),
+        ("3b7fffffffffffffff", Value::Int(i64::MIN)),
+        ("f93c00", float(1.0)),
+        ("f97bff", float(65_504.0)),
+        ("f90001", float(5.960_464_477_539_063e-8)),
+        ("fa47c35000", float(100_000.0)),
+        ("fa7f7fffff", float(3.402_823_466_385_288_6e38)),
+        ("fb3ff199999999999a", float(1.1)),
+        ("fb7e37e43c8800759c", float(1.0e300)),
+        ("f97c00", float(f64::INFINITY)),
+        ("f97e00", float(f64::NAN)),
+        ("fbfff0000000000000", float(f64::NEG_INFINITY)),
+        ("f4", Value::Bool(false)),
+        ("f5", Value::Bool(true)),
+        ("f6", Value::Null),
+        ("f7", Value::Null),
+        (
+            "c074323031332d30332d32315432303a30343a30305a",
+            text("2013-03-21T20:04:00Z"),
+        ),
+        ("c11a514b67b0", Value::Int(1_363_896_240)),
+        ("40", Value::Bytes(vec![])),
+        ("4401020304", Value::Bytes(vec![1, 2, 3, 4])),
+        ("60", text("")),
+        ("6449455446", text("IETF")),
+        ("62225c", text("\"\\")),
+        ("64f0908591", text("\u{10151}")),
+        ("80", ints([])),
+        (
+            "8301820203820405",
+            list([Value::Int(1), ints([2, 3]), ints([4, 5])]),
+        ),
+        (
+            "98190102030405060708090a0b0c0d0e0f101112131415161718181819",
+            ints(1..=25),
+        ),
+        ("a0", map([])),
+        (
+            "a201020304",
+            map([("1", Value::Int(2)), ("3", Value::Int(4))]),
+        ),
+        (
+            "a26161016162820203",
+            map([("a", Value::Int(1)), ("b", ints([2, 3]))]),
+        ),
+        ("5f42010243030405ff", Value::Bytes(vec![1, 2, 3, 4, 5])),
+        ("7f657374726561646d696e67ff", text("streaming")),
+        ("9fff", ints([])),
+        (
+            "9f018202039f0405ffff",
+            list([Value::Int(1), ints([2, 3]), ints([4, 5])]),
+        ),
+        (
+            "bf61610161629f0203ffff",
+            map([("a", Value::Int(1)), ("b", ints([2, 3]))]),
+        ),
+    ];
+    for (bytes, expected) in table {
+        check(Format::Cbor, &hex(bytes), &expected);
+    }
+}
+
+#[test]
+fn malformed_cbor_is_refused() {
+    for bytes in [
+        "",
+        "18",
+        "19ff",
+        "1bffffff",
+        "1c",
+        "3f",
+        "fc",
+        "ff",
+        "81",
+        "8200",
+        "a1",
+        "a100",
+        "41",
+        "62ff",
+        "61ff",
+        "5f4101",
+        "5f6101ff",
+        "5f5f4101ffff",
+        "7f4101ff",
+        "9f00",
+        "bf00ff",
+        "bf01",
+        "82ff00",
+        "a1ff00",
+        "c1",
+        "c1ff",
+        "d828",
+        "d85641",
+        "f8",
+    ] {
+        let bytes = hex(bytes);
+        assert!(
+            cursor(Format::Cbor, &bytes).value().is_err(),
+            "value {bytes:02x?}"
+        );
+        // A reserved tag or part of an element is well formed, if not understood.
+        assert!(
+            cursor(Format::Cbor, &bytes).skip().is_err(),
+            "skip {bytes:02x?}"
+        );
+    }
+}
+
+#[test]
+fn json_with_the_words_of_python() {
+    let float = Value::Float;
+    let table = [
+        ("NaN", float(f64::NAN)),
+        ("Infinity", float(f64::INFINITY)),
+        ("-Infinity", float(f64::NEG_INFINITY)),
+        (
+            "[1e5,-0.5, 12, 1E-7]",
+            list([float(1e5), float(-0.5), Value::Int(12), float(1e-7)]),
+        ),
+        ("9223372036854775807", Value::Int(i64::MAX)),
+        ("9223372036854775808", float(9_223_372_036_854_775_808.0)),
+        ("-9223372036854775809", float(-9_223_372_036_854_775_808.0)),
+        ("1e400", float(f64::INFINITY)),
+        (r#""a\n\u00e9\ud83d\ude00é""#, text("a\né😀é")),
+        (
+            "{\"a\" : [ ] ,\n\t\"b\":{}}",
+            map([("a", ints([])), ("b", map([]))]),
+        ),
+        (r#"{"bytes": [97, 255]}"#, Value::Bytes(vec![97, 255])),
+        (r#"{"subtype": 1, "bytes": []}"#, Value::Bytes(vec![])),
+        (r#"{"bytes": [256]}"#, map([("bytes", ints([256]))])),
+        (
+            r#"{"bytes": [1], "x": 2}"#,
+            map([("bytes", ints([1])), ("x", Value::Int(2))]),
+        ),
+    ];
+    for (json, expected) in table {
+        check(Format::Json, json.as_bytes(), &expected);
+    }
+}
+
+#[test]
+fn malformed_json_is_refused() {
+    for json in [
+        "",
+        " ",
+        "nul",
+        "nan",
+        "tru",
+        "+1",
+        "01",
+        "1.",
+        ".5",
+        "-",
+        "1e",
+        "\"",
+        "\"\\x\"",
+        "\"\\ud800\"",
+        "[",
+        "[1",
+        "[1,",
+        "[1,]",
+        "[,1]",
+        "[1 2]",
+        "{",
+        "{\"a\"",
+        "{\"a\":",
+        "{\"a\":1",
+        "{\"a\":1,}",
+        "{a:1}",
+        "{1:1}",
+        "{\"a\" 1}",
+        "\"\n\"",
+        "'a'",
+        "Inf",
+        "--1",
+    ] {
+        let read = cursor(Format::Json, json.as_bytes()).value();
+        assert!(read.is_err(), "{json:?}: {read:?}");
+        let mut skipped = cursor(Format::Json, json.as_bytes());
+        let whole = skipped.skip().and_then(|()| skipped.end());
+        assert!(whole.is_err(), "{json:?}");
+    }
+}
+
+/// Reads an array of numbers: its shape and values, or what is wrong.
+fn array(format: Format, bytes: &[u8]) -> Result<(Vec<usize>, Vec<f64>), DecodeErrorKind> {
+    let mut values = Vec::new();
+    let mut read = cursor(format, bytes);
+    let shape = read.array_into(&mut values).map_err(|error| error.kind)?;
+    assert_eq!(read.end(), Ok(()));
+    Ok((shape.to_vec(), values))
+}
+
+#[test]
+fn typed_arrays_of_every_tag() {
+    // The tag, the bytes of 1 in its element type, and how many of them.
+    let table = [
+        (64, "01"),
+        (65, "0001"),
+        (66, "00000001"),
+        (67, "0000000000000001"),
+        (69, "0100"),
+        (70, "01000000"),
+        (71, "0100000000000000"),
+        (72, "01"),
+        (73, "0001"),
+        (74, "00000001"),
+        (75, "0000000000000001"),
+        (77, "0100"),
+        (78, "01000000"),
+        (79, "0100000000000000"),
+        (80, "3c00"),
+        (81, "3f800000"),
+        (82, "3ff0000000000000"),
+        (84, "003c"),
+        (85, "0000803f"),
+        (86, "000000000000f03f"),
+    ];
+    for (tag, one) in table {
+        let one = hex(one);
+        let mut bytes = vec![0xd8, tag, 0x40 | (2 * one.len()) as u8];
+        bytes.extend([&one[..], &vec![0; one.len()]].concat());
+        assert_eq!(
+            array(Format::Cbor, &bytes),
+            Ok((vec![2], vec![1.0, 0.0])),
+            "tag {tag}"
+        );
+        if one.len() > 1 {
+            let cut = [&[0xd8, tag, 0x41][..], &one[..1]].concat();
+            let part = Err(DecodeErrorKind::Shape("a part of an element"));
+            assert_eq!(array(Format::Cbor, &cut), part, "tag {tag}");
+        }
+    }
+    // All bits set is minus one where there is a sign.
+    for (tag, width, value) in [
+        (64, 1, 255.0),
+        (65, 2, 65_535.0),
+        (70, 4, 4_294_967_295.0),
+        (71, 8, 18_446_744_073_709_551_615.0),
+        (72, 1, -1.0),
+        (73, 2, -1.0),
+        (78, 4, -1.0),
+        (79, 8, -1.0),
+    ] {
+        let bytes = [
+            vec![0xd8, tag, 0x40 | width],
+            vec![0xff; usize::from(width)],
+        ]
+        .concat();
+        assert_eq!(
+            array(Format::Cbor, &bytes),
+            Ok((vec![1], vec![value])),
+            "tag {tag}"
+        );
+    }
+    for tag in [68, 76, 83, 87] {
+        let bytes = [vec![0xd8, tag, 0x50], vec![0; 16]].concat();
+        let refused = array(Format::Cbor, &bytes);
+        assert!(
+            matches!(refused, Err(DecodeErrorKind::Unsupported(_))),
+            "tag {tag}"
+        );
+        let value = cursor(Format::Cbor, &bytes).value();
+        assert!(matches!(
+            value.unwrap_err().kind,
+            DecodeErrorKind::Unsupported(_)
+        ));
+        assert_eq!(cursor(Format::Cbor, &bytes).skip(), Ok(()));
+    }
+}
+
+#[test]
+fn nested_lists_and_their_shapes() {
+    let nan_at = |values: &[f64]| values.iter().position(|value| value.is_nan());
+    for (json, shape, values) in [
+        ("[]", vec![0], vec![]),
+        ("[1]", vec![1], vec![1.0]),
+        (
+            " [ [1, 2.5] , [-3e2, 4] ,[5,6]] ",
+            vec![3, 2],
+            vec![1.0, 2.5, -300.0, 4.0, 5.0, 6.0],
+        ),
+        ("[[],[]]", vec![2, 0], vec![]),
+        ("[[[1]],[[2]]]", vec![2, 1, 1], vec![1.0, 2.0]),
+        (
+            "[Infinity,-Infinity]",
+            vec![2],
+            vec![f64::INFINITY, f64::NEG_INFINITY],
+        ),
+        (
+            "[9223372036854775808]",
+            vec![1],
+            vec![9_223_372_036_854_775_808.0],
+        ),
+    ] {
+        assert_eq!(
+            array(Format::Json, json.as_bytes()),
+            Ok((shape, values)),
+            "{json}"
+        );
+    }
+    let (_, values) = array(Format::Json, b"[1, NaN, 3]").unwrap();
+    assert_eq!(nan_at(&values), Some(1));
+    let (_, values) = array(Format::Json, b"[1, 2, null]").unwrap();
+    assert_eq!(nan_at(&values), Some(2));
+    for json in [
+        "[1,[2]]",
+        "[[1],2]",
+        "[[1],[2,3]]",
+        "[[],[1]]",
+        "[[1],[]]",
+        "[[[1]],[[2],[3]]]",
+    ] {
+        let ragged = array(Format::Json, json.as_bytes());
+        assert!(
+            matches!(ragged, Err(DecodeErrorKind::Shape(_))),
+            "{json}: {ragged:?}"
+        );
+    }
+    for json in ["1", "null", "{}", "\"1\"", "[true]", "[\"1\"]", "[{}]"] {
+        let other = array(Format::Json, json.as_bytes());
+        assert!(
+            matches!(other, Err(DecodeErrorKind::WrongType { .. })),
+            "{json}: {other:?}"
+        );
+    }
+    for (cbor, shape, values) in [
+        ("80", vec![0], vec![]),
+        (
+            "8301f93c00fbc000000000000000",
+            vec![3],
+            vec![1.0, 1.0, -2.0],
+        ),
+        ("9f8201029f0304ffff", vec![2, 2], vec![1.0, 2.0, 3.0, 4.0]),
+        (
+            "82d840420102d840420304",
+            vec![2, 2],
+            vec![1.0, 2.0, 3.0, 4.0],
+        ),
+        (
+            "82d8288281 01d84041 01 d8288281 01d84041 02",
+            vec![2, 1],
+            vec![1.0, 2.0],
+        ),
+        ("d8288280d8404107", vec![], vec![7.0]),
+    ] {
+        assert_eq!(
+            array(Format::Cbor, &hex(cbor)),
+            Ok((shape, values)),
+            "{cbor}"
+        );
+    }
+    for cbor in [
+        "82d840420102d84041 03",
+        "8201d8404103",
+        "d82882820203d840420102",
+        "d82882d84041018101",
+    ] {
+        assert!(array(Format::Cbor, &hex(cbor)).is_err(), "{cbor}");
+    }
+}
+
+#[test]
+fn a_failed_array_leaves_nothing_behind() {
+    let mut values = vec![7.0];
+    for (format, bytes) in [
+        (Format::Json, &b"[[1,2],[3]]"[..]),
+        (Format::Cbor, b"\x82\x01\x60"),
+    ] {
+        assert!(cursor(format, bytes).f64_into(&mut values).is_err());
+        assert_eq!(values, [7.0]);
+    }
+}
+
+#[test]
+fn types_are_not_confused() {
+    for (format, bytes) in [
+        (Format::Json, &b"[1.0]"[..]),
+        (Format::Cbor, b"\x81\xf9\x3c\x00"),
+    ] {
+        let first = |read: &mut dyn FnMut(&mut Cursor<'_>) -> bool| {
+            let mut list = cursor(format, bytes);
+            read(list.items().unwrap().next().unwrap().unwrap())
+        };
+        assert!(first(&mut |c| c.f64() == Ok(1.0)));
+        assert!(first(&mut |c| c.opt_f64() == Ok(Some(1.0))));
+        assert!(first(&mut |c| c.i64().is_err()));
+        assert!(first(&mut |c| c.bool().is_err()));
+        assert!(first(&mut |c| c.str().is_err()));
+        assert!(first(&mut |c| c.items().is_err()));
+        assert!(first(&mut |c| c.entries().is_err()));
+    }
+}
+
+#[test]
+fn a_value_left_half_read_is_an_error_and_an_untouched_one_is_skipped() {
+    for (format, bytes) in [
+        (Format::Json, &b"[[1,2],{\"a\":[3]},4]"[..]),
+        (Format::Cbor, b"\x83\x82\x01\x02\xa1\x61a\x81\x03\x04"),
+    ] {
+        let mut list = cursor(format, bytes);
+        let mut items = list.items().unwrap();
+        for _ in 0..3 {
+            assert!(items.next().unwrap().is_some());
+        }
+        assert!(items.next().unwrap().is_none());
+        assert!(items.next().unwrap().is_none());
+        assert_eq!(list.position(), bytes.len());
+
+        let mut list = cursor(format, bytes);
+        let mut items = list.items().unwrap();
+        let mut inner = items.next().unwrap().unwrap().items().unwrap();
+        assert_eq!(inner.next().unwrap().unwrap().i64(), Ok(1));
+        assert_eq!(items.next().unwrap_err().kind, DecodeErrorKind::HalfRead);
+    }
+}
+
+#[test]
+fn an_error_is_one_by_its_truth() {
+    fn outcome(json: &str) -> Result<Result<Value, String>, DecodeError> {
+        let element = Answer::new(None, json.as_bytes(), &Limits::ANSWER)?.single()?;
+        Ok(element
+            .outcome
+            .map(|mut cursor| cursor.value().unwrap())
+            .map_err(String::from))
+    }
+    for json in [
+        r#"{"result":1}"#,
+        r#"{"result":1,"error":null}"#,
+        r#"{"error":false,"result":1}"#,
+        r#"{"error":{},"result":1,"warnings":[]}"#,
+        r#"{"error":"","result":1}"#,
+        r#"{"error":0,"other":[{}],"result":1}"#,
+    ] {
+        assert_eq!(outcome(json), Ok(Ok(Value::Int(1))), "{json}");
+    }
+    for (json, message) in [
+        (r#"{"error":{"message":"no"}}"#, "no"),
+        (r#"{"result":1,"error":{"code":3,"message":"no"}}"#, "no"),
+        (r#"{"error":"no","result":null}"#, "no"),
+        (r#"{"error":{"message":"a\nb"}}"#, "a\nb"),
+    ] {
+        assert_eq!(outcome(json).unwrap().unwrap_err(), message, "{json}");
+    }
+    // No text to show: the value itself.
+    assert!(
+        outcome(r#"{"error":{"code":3}}"#)
+            .unwrap()
+            .unwrap_err()
+            .contains("code")
+    );
+    assert_eq!(outcome("{}").unwrap_err().kind, DecodeErrorKind::NoOutcome);
+    assert_eq!(
+        outcome(r#"{"error":null}"#).unwrap_err().kind,
+        DecodeErrorKind::NoOutcome
+    );
+}
+
+#[test]
+fn one_element_without_an_outcome_does_not_hide_the_others() {
+    let mut answer =
+        Answer::new(None, br#"[{"result":1},{},{"result":2}]"#, &Limits::ANSWER).unwrap();
+    let mut elements = answer.elements(3).unwrap();
+    assert!(elements.next().is_ok());
+    assert_eq!(
+        elements.next().unwrap_err().kind,
+        DecodeErrorKind::NoOutcome
+    );
+    let last = elements.next().unwrap().unwrap().outcome.unwrap().i64();
+    assert_eq!(last, Ok(2));
+    assert!(elements.next().unwrap().is_none());
+}
+
+#[test]
+fn what_follows_the_answer_is_an_error() {
+    for json in [
+        r#"[{"result":1}] x"#,
+        r#"[{"result":1}]]"#,
+        r#"{"error":{"message":"m"}}{}"#,
+    ] {
+        let mut answer = Answer::new(None, json.as_bytes(), &Limits::ANSWER).unwrap();
+        let error = match answer.elements(1) {
+            Err(error) => error,
+            Ok(mut elements) => {
+                elements.next().unwrap();
+                elements.next().unwrap_err()
+            }
+        };
+        assert_eq!(error.kind, DecodeErrorKind::Trailing, "{json}");
+    }
+}
