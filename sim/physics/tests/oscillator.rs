@@ -90,3 +90,47 @@ fn energy_pulls_the_resonance_down() {
         best.1
     );
 }
+
+/// Lets a field settle under a tone that does not move.
+fn relax(mut z: Complex64, y0: f64, a: f64) -> Complex64 {
+    let step = 0.05;
+    for _ in 0..8000 {
+        let k1 = slope(z, y0, a);
+        let k2 = slope(z + 0.5 * step * k1, y0, a);
+        let k3 = slope(z + 0.5 * step * k2, y0, a);
+        let k4 = slope(z + step * k3, y0, a);
+        z += step / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4);
+    }
+    z
+}
+
+#[test]
+fn a_sweep_in_steps_jumps_where_the_oscillator_does() {
+    for a in [0.9, 1.5, 3.0] {
+        for step in [0.05, -0.05, 0.1, -0.1, 0.2, -0.2] {
+            let (mut z, mut pull) = (Complex64::default(), 0.0);
+            let from = if step > 0.0 { -5.0 } else { 2.0 };
+            let mut differing = Vec::new();
+            for k in 0..(7.0 / f64::abs(step)) as usize {
+                let y0 = from + step * k as f64;
+                z = relax(z, y0, a);
+                let drives = [Drive { u: y0, a }];
+                let drives = Drives {
+                    near: &drives,
+                    ambient: 0.0,
+                };
+                pull = settle(&drives, &Width::constant(1.0), 0.0, pull);
+                let difference = (detuning(z, y0, a) - y0 - pull).abs();
+                if difference > 1e-3 {
+                    differing.push((y0, difference));
+                }
+            }
+            // A long step near a fold may go either way.
+            let allowed = usize::from(step.abs() > 0.15);
+            assert!(
+                differing.len() <= allowed,
+                "a {a} step {step}: {differing:?}"
+            );
+        }
+    }
+}
