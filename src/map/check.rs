@@ -11,19 +11,20 @@ use super::suggest::nearest;
 pub(super) struct Uniques(HashMap<(&'static str, String), usize>);
 
 impl Uniques {
-    /// Finds that `value` was seen before as a `what`, and says where.
+    /// Whether `value` is seen for the first time as a `what`. If not, that is a finding.
     pub(super) fn once(
         &mut self,
         findings: &mut Findings<'_>,
         what: &'static str,
         value: &str,
         at: usize,
-    ) {
+    ) -> bool {
         let first = *self.0.entry((what, value.to_owned())).or_insert(at);
         if first != at {
             let place = findings.place(first);
             findings.say(at, format!("{what} `{value}` is taken already at {place}"));
         }
+        first == at
     }
 }
 

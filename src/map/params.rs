@@ -132,3 +132,114 @@ impl<'m> Told<'m> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::parse_params;
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Tune {
+        points: u32,
+        span: twotone_hal::Hertz,
+        search: Search,
+        steps: Vec<Step>,
+    }
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Search {
+        method: Method,
+        threshold: f64,
+    }
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Method {
+        #[default]
+        MatchedFilter,
+        Prominence,
+    }
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Step {
+        power_dbm: f64,
+    }
+
+    fn check(text: &str, errors: &[&str]) {
+        let error = parse_params::<Tune>(text, "tune.toml")
+            .expect_err(text)
+            .to_string();
+        assert_eq!(error.lines().collect::<Vec<_>>(), errors, "{text}");
+    }
+
+    #[test]
+    fn good_parameters_are_read() {
+        let text =
+            "points = 5\nspan = 3\n[search]\nmethod = \"prominence\"\n[[steps]]\npower_dbm = -3";
+        let expected = Tune {
+            points: 5,
+            span: twotone_hal::Hertz(3.0),
+            search: Search {
+                method: Method::Prominence,
+                threshold: 0.0,
+            },
+            steps: vec![Step { power_dbm: -3.0 }],
+        };
+        assert_eq!(parse_params::<Tune>(text, "tune.toml").unwrap(), expected);
+        assert_eq!(
+            parse_params::<Tune>("", "tune.toml").unwrap(),
+            Tune::default()
+        );
+    }
+
+    #[test]
+    fn every_wrong_key_and_value_is_told() {
+        check(
+            "pointz = 5",
+            &["tune.toml:1:1: unknown key `pointz`; did you mean `points`?"],
+        );
+        check(
+            "x = 5",
+            &["tune.toml:1:1: unknown key `x`; known: `points`, `span`, `search`, `steps`"],
+        );
+        check(
+            "points = -1\n[search]\n  treshold = 2\n  method = \"matched_filtr\"\n[[steps]]\npower_dbm = true\n[sarch]\n",
+            &[
+                "tune.toml:1:10: invalid value: integer `-1`, expected u32",
+                "tune.toml:3:3: unknown key `treshold`; did you mean `threshold`?",
+                "tune.toml:4:12: unknown value `matched_filtr`; did you mean `matched_filter`?",
+                "tune.toml:6:13: invalid type: boolean `true`, expected f64",
+                "tune.toml:7:2: unknown key `sarch`; did you mean `search`?",
+            ],
+        );
+        check(
+            "search.method = \"speed\"",
+            &["tune.toml:1:17: unknown value `speed`; known: `matched_filter`, `prominence`"],
+        );
+        check(
+            "search = { treshold = 1 }",
+            &["tune.toml:1:12: unknown key `treshold`; did you mean `threshold`?"],
+        );
+        check(
+            "[[steps]]\n\n[[steps]]\npower_dbm = 1",
+            &["tune.toml:1:1: missing key `power_dbm`"],
+        );
+        // Missing because misspelt: told once.
+        check(
+            "[[steps]]\npower_db = 1",
+            &["tune.toml:2:1: unknown key `power_db`; did you mean `power_dbm`?"],
+        );
+        check(
+            "points = 1e",
+            &["tune.toml:1:12: invalid exponent, expected digits"],
+        );
+        check(
+            "points = 99999999999999999999999999999999999999999999",
+            &["tune.toml:1:10: integer number overflowed"],
+        );
+    }
+}

@@ -45,22 +45,18 @@ pub(super) fn map(
     root.only(&mut findings, ROOT_KEYS, home);
 
     let mut uniques = Uniques::default();
-    let mut boards = Vec::new();
+    let (mut boards, mut detectors) = (Vec::new(), Vec::new());
     let sections = root.list(&mut findings, "board", "[[board]]");
-    // A map where a board is spoilt must not make its detectors look homeless as well.
-    let mut every_board_read = true;
     if sections.is_empty() && !findings.any() {
         findings.say(0, "the map has no board: write at least one [[board]]");
     }
     for section in sections {
-        match board(&section, &mut findings, &mut uniques) {
-            Some(entry) => boards.push(entry),
-            None => every_board_read = false,
-        }
+        boards.extend(board(&section, &mut findings, &mut uniques));
     }
-    let mut detectors = Vec::new();
+    // Where a board is spoilt, its detectors must not look homeless as well.
+    let sound = !findings.any();
     for section in root.list(&mut findings, "detector", "[[detector]]") {
-        let boards = every_board_read.then_some(&boards[..]);
+        let boards = sound.then_some(&boards[..]);
         detectors.extend(detector(&section, &mut findings, &mut uniques, boards));
     }
     findings.done()?;
@@ -119,12 +115,13 @@ fn board(
     if let Some(name) = &name {
         uniques.once(findings, "board name", &name.value.to_lowercase(), name.at);
     }
+    let mut placed_once = true;
     if let Some(serial) = &serial {
-        uniques.once(findings, "serial number", &serial.value, serial.at);
+        placed_once &= uniques.once(findings, "serial number", &serial.value, serial.at);
     }
     if let (Some(crate_serial), Some(slot)) = (&crate_serial, &slot) {
         let place = format!("{} of crate {}", slot.value, crate_serial.value);
-        uniques.once(findings, "slot", &place, slot.at);
+        placed_once &= uniques.once(findings, "slot", &place, slot.at);
     }
     let kind = kind?;
     let place = match address {
@@ -150,8 +147,8 @@ fn board(
         slot: slot.map(|found| found.value),
         modules,
     };
-    // Derived addresses collide only where serial numbers or slots do, which was said above.
-    if entry.address.is_some() {
+    // Of two boards with one serial number or slot, the derived addresses need no mention.
+    if entry.address.is_some() || placed_once {
         let address = entry.address().to_string().to_lowercase();
         uniques.once(findings, "address", &address, named_at);
     }
@@ -267,7 +264,7 @@ fn safe_state(section: &Section<'_, '_>, findings: &mut Findings<'_>) -> Option<
     known.map(|(_, state)| *state)
 }
 
-/// `boards` is `None` where not every board could be read.
+/// `boards` is `None` where something is wrong with them.
 fn detector(
     section: &Section<'_, '_>,
     findings: &mut Findings<'_>,

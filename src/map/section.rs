@@ -40,7 +40,12 @@ impl<'t> Findings<'t> {
             // What comes after a slip on the same line mostly follows from it.
             let line = self.place(at).line;
             if line != last_line {
-                self.say(at, error.message().to_owned());
+                let message = error.message().trim_end_matches(", expected nothing");
+                let hint = match message {
+                    "unexpected leading zero" => "; in quotes it would be a string",
+                    _ => "",
+                };
+                self.say(at, format!("{message}{hint}"));
             }
             last_line = line;
         }

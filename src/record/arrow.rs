@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{Read, Seek, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow_array::builder::{Float64Builder, UInt16Builder, UInt32Builder};
@@ -34,9 +35,12 @@ impl SweepTable {
     /// Reads a table that [`SweepTable::write_arrow`] has written. `file` names it in errors.
     ///
     /// # Errors
-    /// [`RecordError::Format`] where it is no Arrow file, or has other columns.
+    /// [`RecordError::Format`] where it is no Arrow file, is damaged, or has other columns.
     pub fn read_arrow(reader: impl Read + Seek, file: &str) -> Result<Self, RecordError> {
-        from_arrow(reader).map_err(RecordError::format("read", file))
+        // The Arrow reader checks much, but not all: it panics on some damaged files.
+        catch_unwind(AssertUnwindSafe(|| from_arrow(reader)))
+            .unwrap_or_else(|_| Err(ArrowError::IpcError("the file is damaged".to_owned())))
+            .map_err(RecordError::format("read", file))
     }
 
     fn to_arrow(&self, writer: impl Write) -> Result<(), ArrowError> {

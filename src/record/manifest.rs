@@ -150,7 +150,6 @@ impl Manifest {
             ("note", self.note.clone()),
             ("seed", self.seed.map(|seed| seed.to_string())),
             ("started", Some(self.started.to_string())),
-            ("ended", Some(self.ended.to_string())),
             ("map_sha256", Some(self.map.sha256.clone())),
             ("board", Some(board.to_owned())),
             ("serial", record.and_then(|record| record.serial.clone())),

@@ -21,6 +21,8 @@ mod error;
 mod manifest;
 mod publish;
 mod sweeps;
+#[cfg(test)]
+mod tests;
 
 pub use calendar::UtcTime;
 pub use directory::{MANIFEST_FILE, RunDirectory, SWEEPS_FOLDER};

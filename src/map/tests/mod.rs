@@ -1,0 +1,152 @@
+//! Maps good and bad.
+
+mod refused;
+mod round_trip;
+
+use twotone_hal::{Dbm, Description, Epoch, Hertz, ModuleDescription, ModuleId};
+
+use super::*;
+
+const GOOD: &str = r#"
+[[board]]
+name = "b1"
+kind = "crs"
+address = "127.0.0.2:18082"
+
+[[board.module]]
+number = 1
+feedline = "w3-f1"
+f_min_hz = 4e9
+f_max_hz = 4_500_000_000
+cold_attenuation_db = 40
+max_tone_dbm = -40.0
+max_total_dbm = -12.0
+start_power_dbm = -50.0
+safe_state = "previous"
+
+[[board.module]]
+number = 2
+
+[[board]]
+name = "b2"
+kind = "crs"
+serial = "0042"
+
+[[detector]]
+id = "w3-d0001"
+board = "b1"
+module = 1
+f_hz = 4.1e9
+"#;
+
+#[test]
+fn a_good_map_is_read_as_it_stands() {
+    let map = HardwareMap::parse(GOOD, "farm.toml").unwrap();
+    assert_eq!((map.file(), map.text()), ("farm.toml", GOOD));
+    let [b1, b2] = map.boards() else {
+        panic!("{:?}", map.boards())
+    };
+    assert_eq!(b1.address().to_string(), "127.0.0.2:18082");
+    assert_eq!(b2.address().to_string(), "rfmux0042.local:80");
+    let one = ModuleId::new(1).unwrap();
+    let two = ModuleId::new(2).unwrap();
+    let expected = ModuleEntry {
+        feedline: Some("w3-f1".into()),
+        f_min: Some(Hertz(4e9)),
+        f_max: Some(Hertz(4.5e9)),
+        cold_attenuation_db: 40.0,
+        max_tone: Dbm(-40.0),
+        max_total: Dbm(-12.0),
+        start_power: Dbm(-50.0),
+        safe_state: SafeState::Previous,
+        ..ModuleEntry::conservative(one)
+    };
+    assert_eq!(b1.module(one), Some(expected));
+    assert_eq!(b1.module(two), Some(ModuleEntry::conservative(two)));
+    assert_eq!(b1.module(ModuleId::new(3).unwrap()), None);
+    assert_eq!(b2.module(two), Some(ModuleEntry::conservative(two)));
+    assert_eq!(map.detectors_on("b1", one).count(), 1);
+    assert_eq!(map.detectors_on("b1", two).count(), 0);
+    assert_eq!(map.board("b2"), Some(b2));
+}
+
+#[test]
+fn addresses_follow_from_crate_and_slot_or_serial() {
+    let mut board = BoardEntry::new("x", BoardKind::CRS, Address::parse("h:81", 80).unwrap());
+    assert_eq!(board.address().to_string(), "h:81");
+    board.address = None;
+    board.serial = Some("0042".into());
+    assert_eq!(board.address().to_string(), "rfmux0042.local:80");
+    (board.crate_serial, board.slot) = (Some("c7".into()), Some(3));
+    assert_eq!(board.address().to_string(), "slot3.cratec7.local:80");
+}
+
+#[test]
+fn a_bands_ends_are_the_maps_as_far_as_the_board_reaches() {
+    let one = ModuleId::new(1).unwrap();
+    let described = ModuleDescription {
+        module: one,
+        channels: 1024,
+        nco_min: Hertz(1e8),
+        nco_max: Hertz(5e9),
+        max_offset: Hertz(3e8),
+        frequency_step: Hertz(1e-3),
+        sample_rate: Hertz(600.0),
+        settle_samples: 7,
+        noise_correlation: vec![],
+        max_samples: 1000,
+        full_scale: Dbm(0.0),
+        volts_per_count: twotone_hal::Volts(1e-7),
+    };
+    let mut entry = ModuleEntry::conservative(one);
+    assert_eq!(entry.band(&described), (Hertz(0.0), Hertz(5.3e9)));
+    (entry.f_min, entry.f_max) = (Some(Hertz(4e9)), Some(Hertz(6e9)));
+    assert_eq!(entry.band(&described), (Hertz(4e9), Hertz(5.3e9)));
+    assert_eq!(entry.at_detectors(Dbm(-50.0)), Dbm(-50.0));
+
+    let description = Description {
+        kind: "crs".into(),
+        serial: "1".into(),
+        firmware: "1".into(),
+        epoch: Epoch(0),
+        operations: vec![],
+        modules: vec![described],
+    };
+    let mut board = BoardEntry::new("x", BoardKind::CRS, Address::parse("h", 80).unwrap());
+    assert_eq!(
+        board.modules_of(&description).unwrap(),
+        [ModuleEntry::conservative(one)]
+    );
+    board.modules = vec![entry.clone()];
+    assert_eq!(board.modules_of(&description).unwrap(), [entry]);
+    board.modules = vec![ModuleEntry::conservative(ModuleId::new(4).unwrap())];
+    assert_eq!(
+        board.modules_of(&description).unwrap_err().to_string(),
+        "board x: compare with the map: invalid argument: there is no module 4; the board has 1"
+    );
+}
+
+#[test]
+fn a_map_made_by_a_program_is_checked_as_one_that_was_read() {
+    let board = BoardEntry::new("b1", BoardKind::CRS, Address::parse("h", 80).unwrap());
+    let error = HardwareMap::new(vec![board.clone(), board.clone()], vec![]).unwrap_err();
+    assert_eq!(error.problems().len(), 2, "{error}");
+    let mut module = ModuleEntry::conservative(ModuleId::new(1).unwrap());
+    module.max_tone = Dbm(f64::NAN);
+    let spoilt = BoardEntry {
+        modules: vec![module],
+        ..board.clone()
+    };
+    let error = HardwareMap::new(vec![spoilt], vec![]).unwrap_err();
+    assert!(
+        error.to_string().contains("`max_tone_dbm` must be from"),
+        "{error}"
+    );
+    assert!(HardwareMap::new(vec![], vec![]).is_err());
+    assert_eq!(
+        HardwareMap::new(vec![board.clone()], vec![])
+            .unwrap()
+            .boards(),
+        [board]
+    );
+}

@@ -1,0 +1,119 @@
+//! Maps that are written and read back, and texts that are no maps.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn option<T: std::fmt::Debug + Clone>(
+    value: impl Strategy<Value = T>,
+) -> impl Strategy<Value = Option<T>> {
+    proptest::option::of(value)
+}
+
+/// Names, range, powers and safe state of a module, as they are drawn.
+type Drawn = (
+    (Option<String>, Option<String>),
+    (Option<f64>, Option<f64>),
+    (f64, f64, f64, f64),
+    (&'static str, SafeState),
+);
+
+fn modules() -> impl Strategy<Value = Vec<ModuleEntry>> {
+    let text = "[ -~µ]{0,10}[a-z\"\\\\]";
+    let module = (
+        (option(text), option(text)),
+        (option(1.0..4e9f64), option(4e9..1e12f64)),
+        (0.0..=200.0f64, -200.0..0.0f64, 0.0..15.0f64, 0.0..15.0f64),
+        prop::sample::select(SafeState::ALL.to_vec()),
+    );
+    prop::collection::vec(module, 0..=4).prop_map(|modules| {
+        let entry = |(index, module): (usize, Drawn)| {
+            let ((feedline, wafer), (f_min, f_max), powers, (_, safe_state)) = module;
+            let (cold_attenuation_db, start, tone, total) = powers;
+            let number = u8::try_from(index).unwrap() + 1;
+            ModuleEntry {
+                module: ModuleId::new(number).unwrap(),
+                feedline,
+                wafer,
+                f_min: f_min.map(Hertz),
+                f_max: f_max.map(Hertz),
+                cold_attenuation_db,
+                start_power: Dbm(start),
+                max_tone: Dbm(start + tone),
+                max_total: Dbm(start + tone + total),
+                safe_state,
+            }
+        };
+        modules.into_iter().enumerate().map(entry).collect()
+    })
+}
+
+fn boards() -> impl Strategy<Value = Vec<BoardEntry>> {
+    let board = (
+        modules(),
+        option(1..=65535u16),
+        any::<bool>(),
+        option(1..=255u8),
+    );
+    prop::collection::vec(board, 1..6).prop_map(|boards| {
+        let entry = |(index, (modules, port, serial, slot)): (
+            usize,
+            (_, Option<u16>, bool, Option<u8>),
+        )| {
+            let address = port.map(|port| Address::of(format!("127.0.0.{index}"), port));
+            let serial = serial || (address.is_none() && slot.is_none());
+            BoardEntry {
+                name: format!("b{index:04}"),
+                kind: BoardKind::CRS,
+                address,
+                serial: serial.then(|| format!("{index:04}")),
+                crate_serial: slot.map(|_| format!("c{index}")),
+                slot,
+                modules,
+            }
+        };
+        boards.into_iter().enumerate().map(entry).collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_map_reads_back_as_it_was_written(boards in boards(), f_hz in 4e9..4.0001e9f64) {
+        let home = boards.iter().find(|board| {
+            board.modules.first().is_some_and(|m| m.f_max.is_none_or(|f| f.0 > f_hz))
+        });
+        let detectors: Vec<_> = home
+            .map(|board| DetectorEntry {
+                id: "d \"1\" µ".into(),
+                board: board.name.clone(),
+                module: board.modules[0].module,
+                expected: Hertz(f_hz),
+            })
+            .into_iter()
+            .collect();
+        let map = HardwareMap::new(boards.clone(), detectors.clone())
+            .map_err(|error| TestCaseError::fail(error.to_string()))?;
+        prop_assert_eq!(map.boards(), &boards[..]);
+        prop_assert_eq!(map.detectors(), &detectors[..]);
+        let again = HardwareMap::parse(&map.to_toml(), "again.toml").unwrap();
+        prop_assert_eq!(&again, &map);
+        prop_assert_eq!(again.to_toml(), map.to_toml());
+    }
+
+    #[test]
+    fn no_text_makes_reading_panic(
+        noise in "[\\[\\]{}=\"#.\n a-z0-9_µ-]{0,40}",
+        at in 0..GOOD.len(),
+        cut in 0..20usize,
+    ) {
+        let (before, after) = GOOD.split_at(at);
+        let text = format!("{before}{noise}{}", after.get(cut..).unwrap_or_default());
+        if let Err(error) = HardwareMap::parse(&text, "noise.toml") {
+            prop_assert!(!error.problems().is_empty());
+            for problem in error.problems() {
+                let place = problem.place.unwrap();
+                prop_assert!(place.line <= text.matches('\n').count() + 1);
+            }
+        }
+    }
+}
