@@ -24,8 +24,17 @@ pub(crate) struct Bench {
     /// Features beyond the default ones.
     features: &'static [&'static str],
     /// Whether it measures against something in Python.
-    python: bool,
+    python: Python,
     about: &'static str,
+}
+
+/// What a benchmark does with Python.
+enum Python {
+    No,
+    /// Leaves rows empty without it. The interpreter is in that variable.
+    Uses(&'static str),
+    /// Measures nothing without it.
+    Needs(&'static str),
 }
 
 /// The benchmarks.
@@ -35,7 +44,7 @@ pub(crate) const BENCHES: [Bench; 6] = [
         package: "twotone",
         target: "array",
         features: &[],
-        python: false,
+        python: Python::No,
         about: "time, CPU and memory of a tune of 1 to 256 boards",
     },
     Bench {
@@ -43,7 +52,7 @@ pub(crate) const BENCHES: [Bench; 6] = [
         package: "twotone-wire",
         target: "codec",
         features: &[],
-        python: false,
+        python: Python::No,
         about: "time per tone to encode and decode a board's requests and answers",
     },
     Bench {
@@ -51,7 +60,7 @@ pub(crate) const BENCHES: [Bench; 6] = [
         package: "twotone-physics",
         target: "physics",
         features: &[],
-        python: false,
+        python: Python::No,
         about: "time per channel and sample of the simulated detectors",
     },
     Bench {
@@ -59,7 +68,7 @@ pub(crate) const BENCHES: [Bench; 6] = [
         package: "twotone",
         target: "rfmux",
         features: &[],
-        python: true,
+        python: Python::Needs(test::python::VARIABLE),
         about: "the same tune by this program and by the Python client, and the calls of both",
     },
     Bench {
@@ -67,15 +76,16 @@ pub(crate) const BENCHES: [Bench; 6] = [
         package: "twotone",
         target: "stream",
         features: &[],
-        python: true,
+        python: Python::Uses(test::python::VARIABLE),
         about: "packets a second received and decoded without loss",
     },
     Bench {
         name: "tworoutine",
         package: "tworoutine",
-        target: "tworoutine",
+        target: "compare",
         features: &[],
-        python: true,
+        // A package that knows nothing of telescopes has its own word for it.
+        python: Python::Uses("TWOROUTINE_PYTHON"),
         about: "the cost of calling one function in two ways, beside other ways to do so",
     },
 ];
@@ -137,10 +147,14 @@ fn command(workspace: &Workspace, bench: &Bench, args: &Args) -> Result<Command>
         command.arg("--json");
     }
     command.args(&args.rest);
-    if bench.python {
-        let python = test::python::prepare(workspace)?
-            .ok_or_else(|| format!("{} needs Python 3.11 or later", bench.name))?;
-        command.env(test::python::VARIABLE, python);
+    let variable = match bench.python {
+        Python::No => return Ok(command),
+        Python::Uses(variable) | Python::Needs(variable) => variable,
+    };
+    match (test::python::prepare(workspace)?, &bench.python) {
+        (Some(interpreter), _) => drop(command.env(variable, interpreter)),
+        (None, Python::Needs(_)) => return Err(test::python::MISSING.to_owned()),
+        (None, _) => eprintln!("{}: its rows stay empty", test::python::MISSING),
     }
     Ok(command)
 }

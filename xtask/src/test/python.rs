@@ -14,7 +14,7 @@ use crate::{Result, child};
 pub(crate) const VARIABLE: &str = "TWOTONE_PYTHON";
 
 /// Said where there is none.
-pub(super) const MISSING: &str = "no Python 3.11 or later with venv and ensurepip on the PATH";
+pub(crate) const MISSING: &str = "no Python 3.11 or later with venv and ensurepip on the PATH";
 
 /// What the environment holds, from the root.
 const REQUIREMENTS: &str = "xtask/python-requirements.txt";

@@ -97,6 +97,12 @@ pub unsafe fn demand(f: unsafe fn(u8), g: unsafe extern "C" fn()) {
 // SAFETY: it has no fields.
 unsafe impl Send for X {}
 
+// SAFETY: it only passes on.
+unsafe impl Alloc for X {
+    const SIZE: [u8; 2] = [1; 2];
+    unsafe fn alloc(&self) {}
+}
+
 #[doc = "SAFETY"]
 struct X;
 "#;

@@ -43,23 +43,47 @@ pub(super) fn unexplained(tree: &Tree) -> Vec<Breach> {
         .iter()
         .filter(|source| source.path.starts_with(FOLDER))
     {
+        let mut around = Vec::new();
+        let mut header = 0;
         for (at, token) in source.tokens.iter().enumerate() {
-            if token.kind != Kind::Ident || token.text != "unsafe" {
-                continue;
-            }
-            let what = match piece(&source.tokens[at + 1..]) {
-                Piece::Type => continue,
-                Piece::Promise if commented(source, token.line, &["SAFETY:"]) => continue,
-                Piece::Promise => "unsafe code without a `SAFETY:` comment",
-                Piece::Demand if commented(source, token.line, &["# Safety", "SAFETY:"]) => {
+            match token.text.as_str() {
+                "{" => around.push(implements_trait(&source.tokens[header..at])),
+                "}" => drop(around.pop()),
+                ";" => {}
+                "unsafe" if token.kind == Kind::Ident => {
+                    let piece = piece(&source.tokens[at + 1..]);
+                    let of_trait = around.last() == Some(&true);
+                    breaches.extend(unexplained_piece(source, token.line, piece, of_trait));
                     continue;
                 }
-                Piece::Demand => "an unsafe function or trait without a `# Safety` section",
-            };
-            breaches.push(Breach::at(&source.path, token.line, what));
+                _ => continue,
+            }
+            header = at + 1;
         }
     }
     breaches
+}
+
+fn unexplained_piece(source: &Source, line: usize, piece: Piece, of_trait: bool) -> Option<Breach> {
+    let what = match piece {
+        // What a method of a trait demands is the trait's to say.
+        Piece::Type => return None,
+        Piece::Demand if of_trait => return None,
+        Piece::Demand if commented(source, line, &["# Safety", "SAFETY:"]) => return None,
+        Piece::Demand => "an unsafe function or trait without a `# Safety` section",
+        Piece::Promise if commented(source, line, &["SAFETY:"]) => return None,
+        Piece::Promise => "unsafe code without a `SAFETY:` comment",
+    };
+    Some(Breach::at(&source.path, line, what))
+}
+
+/// Whether what stands before a brace is `impl Trait for Type`.
+fn implements_trait(header: &[Token]) -> bool {
+    let is_impl = header.iter().any(|token| token.is("impl"));
+    is_impl
+        && header
+            .windows(2)
+            .any(|pair| pair[0].is("for") && !pair[1].is("<"))
 }
 
 /// What an `unsafe` begins.

@@ -308,6 +308,14 @@ pub(super) const PLANTED: &[Planted] = &[
     // unsafe-says-why
     planted(
         "unsafe-says-why",
+        "tworoutine/src/stack.rs:2: an unsafe function",
+        |tree| {
+            let text = "impl<F: for<'a> Fn(&'a u8)> X<F> {\nunsafe fn f() {}\n}\n";
+            tree.write("tworoutine/src/stack.rs", text);
+        },
+    ),
+    planted(
+        "unsafe-says-why",
         "tworoutine/src/stack.rs:2: unsafe code without",
         |tree| {
             tree.write(
