@@ -1,4 +1,4 @@
-//! Time of one module's work: `cargo bench -p twotone-physics`.
+//! Time and memory of one module's work: `cargo bench -p twotone-physics`.
 //!
 //! Each line is the least and the median of many rounds, since the machine does other things too.
 
@@ -45,7 +45,42 @@ fn comb(model: &mut ModuleModel, tones: usize, round: u64) {
     }
 }
 
+/// Resident memory of this process, kB; 0 where the system does not say.
+fn resident_kb() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap_or_default();
+    line.split_whitespace()
+        .nth(1)
+        .and_then(|kb| kb.parse().ok())
+        .unwrap_or(0.0)
+}
+
+/// Memory of a module with 1024 tones that has just been swept.
+fn memory(profile: Profile, detectors: usize) {
+    let before = resident_kb();
+    let mut modules: Vec<ModuleModel> = (0..64).map(|_| module(profile, detectors)).collect();
+    let mut out = Vec::new();
+    for model in &mut modules {
+        for round in 0..10 {
+            comb(model, 1024, round);
+            model.acquire(round, 1, 0..1024, &mut out);
+        }
+    }
+    let each = (resident_kb() - before) / modules.len() as f64;
+    println!(
+        "{:<58} {each:>10.0} kB",
+        format!("{profile} {detectors}: memory of a module with 1024 tones")
+    );
+    black_box(&modules);
+}
+
 fn main() {
+    // The smaller first: what is freed is not given back.
+    memory(Profile::Lab, 256);
+    memory(Profile::Lab, 1024);
     println!("{:<58} {:>10} {:>10}", "", "least", "median");
     for profile in [Profile::Clean, Profile::Lab, Profile::Harsh] {
         for detectors in [256, 1024] {

@@ -148,6 +148,8 @@ pub struct ProfileParams {
     pub gain_noise: f64,
     /// Common phase noise, rad/sqrt(Hz) at 1 Hz, falling as 1/f in power.
     pub phase_noise_rad: f64,
+    /// Mirror image of each tone about the NCO, dB.
+    pub image_db: f64,
     /// Bits of the converter.
     pub adc_bits: u32,
     /// Full scale of the converter in readout counts.
@@ -209,6 +211,7 @@ impl ProfileParams {
             box_depth: 0.0,
             gain_noise: 0.0,
             phase_noise_rad: 0.0,
+            image_db: -200.0,
             adc_bits: 14,
             adc_full_scale: 7.9e6,
         }
@@ -242,6 +245,7 @@ impl ProfileParams {
             box_depth: 0.15,
             gain_noise: 2e-5,
             phase_noise_rad: 5e-5,
+            image_db: -65.0,
             ..Self::clean()
         }
     }
@@ -278,6 +282,7 @@ impl ProfileParams {
             box_depth: 0.35,
             gain_noise: 2e-4,
             phase_noise_rad: 5e-4,
+            image_db: -50.0,
             ..Self::lab()
         }
     }

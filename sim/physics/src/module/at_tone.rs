@@ -25,7 +25,7 @@ impl ModuleModel {
         let r = &self.array.resonators[k];
         let detector = &self.population.detectors()[r.detector as usize];
         let time_s = sample as f64 / units::sample_rate_hz(self.stage);
-        let shift = r.steady_shift + world::moved_by_faults(&self.conditions, detector.id, time_s);
+        let shift = r.steady_shift + self.moved_by_faults(k, time_s);
 
         let mut row = [Drive { u: 0.0, a: 0.0 }; MAX_DRIVES];
         let drives = self
@@ -71,5 +71,19 @@ impl ModuleModel {
             d_per_hz: outside * d_shift / r.linewidth_hz(),
             d_per_inv_qi: outside * d_width * r.q,
         })
+    }
+
+    /// Where jumps and drifts have brought resonator `k` and its partner, as its shift.
+    fn moved_by_faults(&self, k: usize, time_s: f64) -> f64 {
+        let detector =
+            |k: usize| &self.population.detectors()[self.array.resonators[k].detector as usize];
+        let moved = |k: usize| world::moved_by_faults(&self.conditions, detector(k).id, time_s);
+        let mixing = detector(k).mixing;
+        match self.array.resonators[k].partner.filter(|_| mixing > 0.0) {
+            None => moved(k),
+            Some((partner, scale)) => {
+                (1.0 - mixing) * moved(k) + mixing * scale * moved(partner as usize)
+            }
+        }
     }
 }

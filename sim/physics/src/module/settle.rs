@@ -214,40 +214,65 @@ impl ModuleModel {
         self.line.transmission(frequency_hz) * Complex64::from_polar(gain, phase)
     }
 
-    /// Finds the tones that lie in one another's filters.
+    /// Finds the tones, and mirror images of tones, that lie in the filters of others.
     fn find_beats(&mut self) {
-        self.beats.clear();
-        let rate = units::sample_rate_hz(self.stage);
-        let window = if self.stage == 0 { 600e3 } else { 6.0 * rate };
+        let mut beats = std::mem::take(&mut self.beats);
+        beats.clear();
+        let image = units::dbm_to_mw(self.params.image_db).sqrt();
         for (channel, slot) in self.slots.iter().enumerate() {
-            let on = slot.tone.amplitude != 0.0;
             // A channel that has never been placed listens to nothing.
-            if !on && slot.tone.frequency_hz == 0.0 {
+            if slot.tone.amplitude == 0.0 && slot.tone.frequency_hz == 0.0 {
                 continue;
             }
             let own = self.absolute_hz(slot.tone.frequency_hz);
-            let middle = self.sorted.partition_point(|t| t.0 < own);
-            let low = self.sorted[..middle].partition_point(|t| t.0 < own - window);
-            let high = middle + self.sorted[middle..].partition_point(|t| t.0 <= own + window);
-            let reach = middle.saturating_sub(MAX_BEATS).max(low)
-                ..high.min(middle.saturating_add(MAX_BEATS));
-            for index in reach {
+            for index in self.within_filter(own) {
                 let other = usize::from(self.order[index]);
-                let offset_hz = self.sorted[index].0 - own;
-                let droop = cic::droop(self.stage, offset_hz);
-                if other == channel || droop.abs() < 1e-9 {
-                    continue;
+                if other != channel {
+                    let offset_hz = self.sorted[index].0 - own;
+                    let value = self.before_demodulator(other);
+                    beats.extend(self.beat(channel, offset_hz, value));
                 }
-                let there = &self.slots[other];
-                let turn = there.tone.adc_phase_rad - slot.tone.adc_phase_rad;
-                let value = self.settled(other) * Complex64::from_polar(droop, turn);
-                self.beats.push(Beat {
-                    channel: channel as u16,
-                    offset_hz,
-                    value,
-                });
+            }
+            if image > 1e-6 {
+                let mirror = 2.0 * self.nco_hz - own;
+                for index in self.within_filter(mirror) {
+                    let offset_hz = mirror - self.sorted[index].0;
+                    let value = image * self.before_demodulator(self.order[index].into()).conj();
+                    beats.extend(self.beat(channel, offset_hz, value));
+                }
             }
         }
+        self.beats = beats;
+    }
+
+    /// Places in the order of the tones within a filter around a frequency.
+    fn within_filter(&self, frequency_hz: f64) -> std::ops::Range<usize> {
+        let window = match self.stage {
+            0 => 600e3,
+            stage => 6.0 * units::sample_rate_hz(stage),
+        };
+        let middle = self.sorted.partition_point(|t| t.0 < frequency_hz);
+        let (below, above) = self.sorted.split_at(middle);
+        let low = below.partition_point(|t| t.0 < frequency_hz - window);
+        let high = middle + above.partition_point(|t| t.0 <= frequency_hz + window);
+        middle.saturating_sub(MAX_BEATS).max(low)..high.min(middle + MAX_BEATS)
+    }
+
+    fn beat(&self, channel: usize, offset_hz: f64, value: Complex64) -> Option<Beat> {
+        let droop = cic::droop(self.stage, offset_hz);
+        let turn = Complex64::from_polar(droop, -self.slots[channel].tone.adc_phase_rad);
+        let value = value * turn;
+        (value.norm() > 1e-4).then_some(Beat {
+            channel: channel as u16,
+            offset_hz,
+            value,
+        })
+    }
+
+    /// Settled amplitude of a tone as it comes in, before its own demodulator's phase.
+    fn before_demodulator(&self, channel: usize) -> Complex64 {
+        let phase = self.slots[channel].tone.adc_phase_rad;
+        self.settled(channel) * Complex64::from_polar(1.0, phase)
     }
 
     /// Settled sample of a tone with all detectors as last looked at.
