@@ -16,6 +16,8 @@ const MODULE_KEYS: &[&str] = &[
     "wafer",
     "f_min_hz",
     "f_max_hz",
+    "f_min",
+    "f_max",
     "cold_attenuation_db",
     "max_tone_dbm",
     "max_total_dbm",
@@ -177,8 +179,8 @@ fn module(
     });
     section.needs(findings, "number");
     let number = section.count(findings, "number", 1..=highest);
-    let f_min = section.number(findings, "f_min_hz", FREQUENCIES_HZ, "Hz");
-    let f_max = section.number(findings, "f_max_hz", FREQUENCIES_HZ, "Hz");
+    let f_min = end_of_band(section, findings, ["f_min_hz", "f_min"]);
+    let f_max = end_of_band(section, findings, ["f_max_hz", "f_max"]);
     if let (Some(f_min), Some(f_max)) = (f_min, f_max)
         && f_min.value >= f_max.value
     {
@@ -209,6 +211,23 @@ fn module(
     [entry.start_power, entry.max_tone, entry.max_total] = powers;
     entry.safe_state = safe_state.unwrap_or_default();
     Some(entry)
+}
+
+/// A frequency under its key or under the short form of it, in hertz both.
+fn end_of_band(
+    section: &Section<'_, '_>,
+    findings: &mut Findings<'_>,
+    keys: [&str; 2],
+) -> Option<Found<f64>> {
+    let [long, short] = keys.map(|key| section.number(findings, key, FREQUENCIES_HZ, "Hz"));
+    if let (Some(_), Some(short)) = (long, short) {
+        let [key, alias] = keys;
+        findings.say(
+            short.at,
+            format!("`{alias}` is short for `{key}`, which is there too"),
+        );
+    }
+    long.or(short)
 }
 
 /// Start power, most power of a tone and of all tones, which must not fall in this order.

@@ -68,6 +68,10 @@ fn a_good_map_is_read_as_it_stands() {
     assert_eq!(map.detectors_on("b1", one).count(), 1);
     assert_eq!(map.detectors_on("b1", two).count(), 0);
     assert_eq!(map.board("b2"), Some(b2));
+    let short = GOOD
+        .replace("f_min_hz", "f_min")
+        .replace("f_max_hz", "f_max");
+    assert_eq!(HardwareMap::parse(&short, "farm.toml").unwrap(), map);
 }
 
 #[test]

@@ -25,12 +25,12 @@ fn misspelt_keys_and_values_are_told_with_what_was_meant() {
     );
     check(
         &[
-            ("f_min_hz", "f_min"),
+            ("f_min_hz", "f_mim_hz"),
             ("\"previous\"", "\"previos\""),
             ("[[detector]]", "[[detectors]]"),
         ],
         &[
-            "farm.toml:10:1: unknown key `f_min` in [[board.module]]; did you mean `f_min_hz`?",
+            "farm.toml:10:1: unknown key `f_mim_hz` in [[board.module]]; did you mean `f_min_hz`?",
             "farm.toml:16:14: unknown safe state `previos`; did you mean `previous`?",
             "farm.toml:26:3: unknown key `detectors` in the map; did you mean `detector`?",
         ],
@@ -129,6 +129,10 @@ fn values_out_of_their_ranges_are_refused() {
     check(
         &[("4_500_000_000", "3.5e9"), ("f_hz = 4.1e9", "f_hz = 4.1")],
         &["farm.toml:11:12: `f_max_hz` = 3500000000 is not above `f_min_hz` = 4000000000"],
+    );
+    check(
+        &[("4_500_000_000", "4.5e9\nf_max = 4.5e9")],
+        &["farm.toml:12:9: `f_max` is short for `f_max_hz`, which is there too"],
     );
     check(
         &[("-40.0", "-11.0")],
