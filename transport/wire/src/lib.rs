@@ -4,5 +4,7 @@
 //! the bytes that are written and read here, so both halves of every protocol live side by side.
 //!
 //! - [`tuber`]: the remote procedure calls of CRS boards, JSON or CBOR over HTTP.
+//! - [`crs`]: the UDP sample streams of CRS boards.
 
+pub mod crs;
 pub mod tuber;

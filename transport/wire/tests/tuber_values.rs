@@ -1,6 +1,8 @@
 //! Values by their bytes: the examples of the standards, and what servers are known to send beside them.
 
-use twotone_wire::tuber::{Answer, Cursor, DecodeError, DecodeErrorKind, Format, Limits, Value};
+use twotone_wire::tuber::{
+    Answer, BatchWriter, Cursor, DecodeError, DecodeErrorKind, Encode, Format, Limits, Slot, Value,
+};
 
 fn cursor(format: Format, bytes: &[u8]) -> Cursor<'_> {
     Cursor::new(format, bytes, &Limits::ANSWER).unwrap()
@@ -546,6 +548,40 @@ fn one_element_without_an_outcome_does_not_hide_the_others() {
     let last = elements.next().unwrap().unwrap().outcome.unwrap().i64();
     assert_eq!(last, Ok(2));
     assert!(elements.next().unwrap().is_none());
+}
+
+#[test]
+fn a_slot_left_unwritten_is_null() {
+    struct Nothing;
+    impl Encode for Nothing {
+        fn encode(&self, _: Slot<'_>) {}
+    }
+    struct Holes;
+    impl Encode for Holes {
+        fn encode(&self, slot: Slot<'_>) {
+            let mut map = slot.map();
+            map.key("a");
+            map.entry("b", &Nothing);
+            let mut seq = map.key("c").seq();
+            seq.item();
+            seq.item().write(&1);
+            seq.item();
+        }
+    }
+    let one = || list([Value::Null, Value::Int(1), Value::Null]);
+    for format in Format::ALL {
+        let mut batch = BatchWriter::new(format);
+        batch
+            .call("o", "m")
+            .arg(Nothing)
+            .arg(Holes)
+            .kwarg("k", Nothing);
+        let body = batch.finish();
+        let call = cursor(format, &body).value().unwrap().as_array().unwrap()[0].clone();
+        let holes = map([("a", Value::Null), ("b", Value::Null), ("c", one())]);
+        assert_eq!(call.get("args"), Some(&list([Value::Null, holes])));
+        assert_eq!(call.get("kwargs"), Some(&map([("k", Value::Null)])));
+    }
 }
 
 #[test]

@@ -281,3 +281,88 @@ fn top_level_parts(text: &str) -> Vec<&str> {
     parts.retain(|part| !part.is_empty());
     parts
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signatures_are_read_as_python_writes_them() {
+        use ParamKind::*;
+        let check = |text: &str, expected: &[(&str, ParamKind, Option<&str>)]| {
+            let params = read_signature(text);
+            let got: Vec<_> = params
+                .iter()
+                .map(|param| {
+                    let default = param.default.as_ref().and_then(Value::as_str);
+                    (param.name.as_str(), param.kind, default)
+                })
+                .collect();
+            assert_eq!(got, expected, "{text}");
+        };
+        check("()", &[]);
+        check("(self)", &[]);
+        check(
+            "(self, a, self)",
+            &[("a", Either, None), ("self", Either, None)],
+        );
+        check(
+            "(amplitude, channel=None, module=None)",
+            &[
+                ("amplitude", Either, None),
+                ("channel", Either, Some("None")),
+                ("module", Either, Some("None")),
+            ],
+        );
+        check(
+            "(a: int, b: dict[str, int] = {'x': (1, 2), 'y': [3]}, /, c='),', *, d, **rest) -> tuple[int, int]",
+            &[
+                ("a", Positional, None),
+                ("b", Positional, Some("{'x': (1, 2), 'y': [3]}")),
+                ("c", Either, Some("'),'")),
+                ("d", Keyword, None),
+                ("rest", MoreKeyword, None),
+            ],
+        );
+        check(
+            "(*args, k=1)",
+            &[("args", MorePositional, None), ("k", Keyword, Some("1"))],
+        );
+        for text in [
+            "", "(", ")", "(a", "((((", "(a,,b)", "('", "(...)", "(=)", "(é=ü)",
+        ] {
+            read_signature(text);
+        }
+    }
+
+    #[test]
+    fn a_declared_method_is_read_back_from_its_signature() {
+        use super::super::interface::{Constant, Method, Param};
+        static METHOD: Method = Method {
+            name: "f",
+            doc: "",
+            params: &[
+                Param {
+                    name: "a",
+                    kind: ParamKind::Positional,
+                    default: None,
+                },
+                Param::required("b"),
+                Param::optional("c", Constant::Str("x, y")),
+                Param::null("d").keyword(),
+                Param {
+                    name: "rest",
+                    kind: ParamKind::MoreKeyword,
+                    default: None,
+                },
+            ],
+        };
+        assert_eq!(METHOD.signature(), "(a, /, b, c='x, y', *, d=None, **rest)");
+        let read = read_signature(&METHOD.signature());
+        let kinds = |params: &[ParamInfo]| params.iter().map(|p| p.kind).collect::<Vec<_>>();
+        assert_eq!(
+            kinds(&read),
+            METHOD.params.iter().map(|p| p.kind).collect::<Vec<_>>()
+        );
+    }
+}

@@ -162,13 +162,12 @@ pub(super) fn step(cursor: &mut Cursor<'_>, left: &mut Remaining) -> Result<bool
         cursor.at += 1;
         return Ok(false);
     }
+    // A comma before the mark shows where an item is then looked for and the mark is found.
     if *first {
         *first = false;
     } else {
         expect(cursor, b',', "expected a comma or the end")?;
-        if peek(cursor)? == mark {
-            return Err(DecodeError::malformed(cursor.at, "a comma before the end"));
-        }
+        peek(cursor)?;
     }
     Ok(true)
 }
