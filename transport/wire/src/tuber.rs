@@ -66,14 +66,19 @@ mod fault;
 mod format;
 mod interface;
 mod json;
+mod nested;
+mod put;
+mod request;
 mod serve;
+mod service;
+mod typed;
 mod value;
 
 pub use answer::{Answer, Element, Elements, NOT_RUN, Warnings};
 pub use args::Args;
 pub use array::Shape;
 pub use batch::{BatchWriter, Call, Kwargs, Object, Step};
-pub use cursor::{Cursor, Entries, Items, Kind, Number};
+pub use cursor::{Cursor, Kind, Number};
 pub use describe::{Description, MethodInfo, ParamInfo};
 pub use emit::{Encode, Map, Numeric, Seq, Slot};
 pub use error::{DecodeError, DecodeErrorKind, Limits};
@@ -82,5 +87,7 @@ pub use format::{Format, Negotiated, NotNegotiable, OPTIONS_HEADER, Options, PAT
 pub use interface::{
     Constant, DescribeForm, Interface, Method, Param, ParamKind, Property, PropertyValue,
 };
-pub use serve::{Dispatch, Exchange, Head, Invocation, Reply, Server, Service};
+pub use nested::{Entries, Items};
+pub use serve::{Exchange, Head, Server};
+pub use service::{Dispatch, Invocation, Reply, Service};
 pub use value::{NdArray, NdData, Value};

@@ -1,8 +1,9 @@
 //! The client's reading of answers: element by element, in the order of the calls.
 
-use super::cursor::{Cursor, Items, Kind};
+use super::cursor::{Cursor, Kind};
 use super::error::{DecodeError, DecodeErrorKind, Limits};
 use super::format::Format;
+use super::nested::Items;
 use super::value::Value;
 use std::borrow::Cow;
 

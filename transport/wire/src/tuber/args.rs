@@ -4,7 +4,7 @@
 use super::cursor::{Cursor, Kind, Number};
 use super::fault::Fault;
 use super::interface::{Constant, Method, ParamKind};
-use super::serve::Invocation;
+use super::service::Invocation;
 use super::value::Value;
 use std::borrow::Cow;
 

@@ -1,7 +1,8 @@
 //! The client's requests: calls written one after another into a buffer that is used again and again.
 
-use super::emit::{ARRAY, Encode, MAP, Slot, put_null, put_str, set_head};
+use super::emit::{Encode, Slot};
 use super::format::Format;
+use super::put::{ARRAY, MAP, put_null, put_str, set_head};
 use bytes::{Bytes, BytesMut};
 
 /// Which object a request is for.

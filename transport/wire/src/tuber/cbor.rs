@@ -2,8 +2,9 @@
 //!
 //! Tags that say nothing about how to read their content (dates, sets, ...) are passed over.
 
-use super::cursor::{Cursor, Kind, Number, Remaining};
+use super::cursor::{Cursor, Kind, Number};
 use super::error::{DecodeError, DecodeErrorKind};
+use super::nested::Remaining;
 use half::f16;
 use std::borrow::Cow;
 

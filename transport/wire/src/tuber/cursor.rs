@@ -3,6 +3,7 @@
 use super::array::{self, Shape};
 use super::error::{DecodeError, DecodeErrorKind, Limits};
 use super::format::Format;
+use super::nested::{Entries, Items, Level, Remaining};
 use super::value::Value;
 use super::{cbor, json};
 use std::borrow::Cow;
@@ -31,11 +32,11 @@ use std::borrow::Cow;
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Cursor<'a> {
-    pub(crate) bytes: &'a [u8],
-    pub(crate) at: usize,
-    pub(crate) format: Format,
-    pub(crate) depth: u8,
-    pub(crate) max_depth: u8,
+    pub(super) bytes: &'a [u8],
+    pub(super) at: usize,
+    pub(super) format: Format,
+    pub(super) depth: u8,
+    pub(super) max_depth: u8,
 }
 
 /// What a value is, before it is read.
@@ -281,7 +282,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Enters a list whose items are then reached by [`Cursor::step`], where [`Items`] cannot be kept.
-    pub(crate) fn open_list(&mut self) -> Result<Remaining, DecodeError> {
+    pub(super) fn open_list(&mut self) -> Result<Remaining, DecodeError> {
         let remaining = match self.format {
             Format::Json => json::open(self, Kind::Array)?,
             Format::Cbor => cbor::open(self, Kind::Array)?,
@@ -291,144 +292,38 @@ impl<'a> Cursor<'a> {
     }
 
     /// Moves to the next item of a list or entry of a map and says whether there is one.
-    pub(crate) fn step(&mut self, remaining: &mut Remaining) -> Result<bool, DecodeError> {
+    pub(super) fn step(&mut self, remaining: &mut Remaining) -> Result<bool, DecodeError> {
         match self.format {
             Format::Json => json::step(self, remaining),
             Format::Cbor => cbor::step(self, remaining),
         }
     }
 
-    pub(crate) fn rest(&self) -> &'a [u8] {
+    pub(super) fn rest(&self) -> &'a [u8] {
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
-    pub(crate) fn fail(&self, kind: DecodeErrorKind) -> DecodeError {
+    pub(super) fn fail(&self, kind: DecodeErrorKind) -> DecodeError {
         DecodeError::new(self.at, kind)
     }
 
-    pub(crate) fn wrong_type(&self, expected: &'static str, found: &'static str) -> DecodeError {
+    pub(super) fn wrong_type(&self, expected: &'static str, found: &'static str) -> DecodeError {
         self.fail(DecodeErrorKind::WrongType { expected, found })
     }
 
     /// The error for a value of another kind than expected.
-    pub(crate) fn unexpected(&self, expected: &'static str) -> DecodeError {
+    pub(super) fn unexpected(&self, expected: &'static str) -> DecodeError {
         match self.kind() {
             Ok(kind) => self.wrong_type(expected, kind.name()),
             Err(error) => error,
         }
     }
 
-    pub(crate) fn descend(&mut self) -> Result<(), DecodeError> {
+    pub(super) fn descend(&mut self) -> Result<(), DecodeError> {
         if self.depth >= self.max_depth {
             return Err(self.fail(DecodeErrorKind::TooDeep(usize::from(self.max_depth))));
         }
         self.depth += 1;
         Ok(())
-    }
-}
-
-/// The items of a list that is being read.
-#[derive(Debug)]
-pub struct Items<'c, 'a>(Level<'c, 'a>);
-
-impl<'a> Items<'_, 'a> {
-    /// The next item, or none at the end of the list, past which the cursor then stands.
-    ///
-    /// An item that is not touched is skipped by the next call; one that is left half read is an error
-    /// of it.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "it lends the cursor, and it can fail"
-    )]
-    pub fn next(&mut self) -> Result<Option<&mut Cursor<'a>>, DecodeError> {
-        if self.0.step()? {
-            self.0.untouched = self.0.cursor.at;
-            Ok(Some(self.0.cursor))
-        } else {
-            Ok(None)
-        }
-    }
-
-    /// The cursor: at the end of the list, past it.
-    pub(crate) fn cursor(&self) -> &Cursor<'a> {
-        self.0.cursor
-    }
-}
-
-/// The entries of a map that is being read.
-#[derive(Debug)]
-pub struct Entries<'c, 'a>(Level<'c, 'a>);
-
-impl<'a> Entries<'_, 'a> {
-    /// The next key, with the cursor at its value, or none at the end of the map, past which the cursor
-    /// then stands.
-    ///
-    /// A value that is not touched is skipped by the next call; one that is left half read is an error
-    /// of it.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "it lends the cursor, and it can fail"
-    )]
-    pub fn next(&mut self) -> Result<Option<(Cow<'a, str>, &mut Cursor<'a>)>, DecodeError> {
-        if !self.0.step()? {
-            return Ok(None);
-        }
-        let key = match self.0.cursor.format {
-            Format::Json => json::key(self.0.cursor)?,
-            Format::Cbor => cbor::key(self.0.cursor)?,
-        };
-        self.0.untouched = self.0.cursor.at;
-        Ok(Some((key, self.0.cursor)))
-    }
-}
-
-/// How many items or entries a list or map still has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Remaining {
-    /// Known from its head.
-    Exactly(u64),
-    /// Until a closing mark; whether one item was read already.
-    UntilMark { first: bool, kind: Kind },
-    /// None: the cursor stands past the end.
-    Done,
-}
-
-#[derive(Debug)]
-struct Level<'c, 'a> {
-    cursor: &'c mut Cursor<'a>,
-    remaining: Remaining,
-    depth: u8,
-    /// Where the value begins that was handed out last.
-    untouched: usize,
-}
-
-impl<'c, 'a> Level<'c, 'a> {
-    fn new(cursor: &'c mut Cursor<'a>, remaining: Remaining) -> Level<'c, 'a> {
-        let depth = cursor.depth;
-        Level {
-            cursor,
-            remaining,
-            depth,
-            untouched: usize::MAX,
-        }
-    }
-
-    /// Moves to the next item and says whether there is one.
-    fn step(&mut self) -> Result<bool, DecodeError> {
-        if self.remaining == Remaining::Done {
-            return Ok(false);
-        }
-        if self.cursor.depth != self.depth {
-            return Err(self.cursor.fail(DecodeErrorKind::HalfRead));
-        }
-        if self.cursor.at == self.untouched {
-            self.cursor.skip()?;
-        }
-        let more = self.cursor.step(&mut self.remaining)?;
-        if !more {
-            self.remaining = Remaining::Done;
-            self.cursor.depth -= 1;
-        }
-        Ok(more)
     }
 }

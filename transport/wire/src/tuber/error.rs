@@ -112,11 +112,11 @@ pub enum DecodeErrorKind {
 }
 
 impl DecodeError {
-    pub(crate) fn new(at: usize, kind: DecodeErrorKind) -> DecodeError {
+    pub(super) fn new(at: usize, kind: DecodeErrorKind) -> DecodeError {
         DecodeError { at, kind }
     }
 
-    pub(crate) fn malformed(at: usize, what: impl Into<Cow<'static, str>>) -> DecodeError {
+    pub(super) fn malformed(at: usize, what: impl Into<Cow<'static, str>>) -> DecodeError {
         DecodeError::new(at, DecodeErrorKind::Malformed(what.into()))
     }
 }

@@ -1,7 +1,8 @@
 //! The JSON half of [`Cursor`]: one leaf at a time, by way of jiter's pull parser.
 
-use super::cursor::{Cursor, Kind, Number, Remaining};
+use super::cursor::{Cursor, Kind, Number};
 use super::error::{DecodeError, DecodeErrorKind};
+use super::nested::Remaining;
 use jiter::{Jiter, JiterError, JiterErrorType, JsonErrorType, NumberAny, NumberInt};
 use std::borrow::Cow;
 

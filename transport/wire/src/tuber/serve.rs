@@ -1,98 +1,16 @@
 //! The server's half: a request's headers and body in, an answer's body out.
 
 use super::answer::NOT_RUN;
-use super::args::Args;
-use super::cursor::{Cursor, Kind, Remaining};
-use super::emit::{ARRAY, Encode, MAP, Slot, put_head, put_null, put_str};
+use super::cursor::{Cursor, Kind};
+use super::emit::Slot;
 use super::error::{DecodeError, DecodeErrorKind, Limits};
 use super::fault::Fault;
 use super::format::{Format, Negotiated, Options, negotiate};
-use super::interface::{DescribeForm, Interface, Method, PropertyValue};
+use super::nested::Remaining;
+use super::put::{ARRAY, MAP, put_head, put_null, put_str};
+use super::request::{Parts, write_object};
+use super::service::{Dispatch, Reply};
 use bytes::BytesMut;
-use std::borrow::Cow;
-use std::fmt::Write as _;
-
-/// Objects that can be served. [`Service`] is the usual way to have this: whatever implements that
-/// serves one object.
-///
-/// Objects are named as their request names them. A path to an object inside another is given as one
-/// text, `Board.mods[0]` or `Board.named["a"]`.
-pub trait Dispatch {
-    /// The names of the objects, in the order in which they are listed.
-    fn objects(&self) -> Vec<String>;
-
-    /// Describes an object: with all it has if `resolve` is set, by names alone otherwise.
-    fn describe(&mut self, object: &str, resolve: bool, slot: Slot<'_>) -> Result<(), Fault>;
-
-    /// Gives the value of a property, or the description of a method or of an object inside this one.
-    fn property(&mut self, object: &str, property: &str, slot: Slot<'_>) -> Result<(), Fault>;
-
-    /// Calls a method.
-    fn call(&mut self, call: &Invocation<'_>, reply: Reply<'_>) -> Result<(), Fault>;
-}
-
-/// One served object whose methods and properties are declared as data.
-///
-/// Names, arguments and descriptions are dealt with before any of this is called.
-pub trait Service {
-    /// What the object offers.
-    fn interface(&self) -> &'static Interface;
-
-    /// In which form the object describes itself.
-    fn describe_form(&self) -> DescribeForm {
-        DescribeForm::Full
-    }
-
-    /// Calls a method. What is written before a fault is returned is dropped.
-    fn call(
-        &mut self,
-        method: &'static Method,
-        args: &Args<'_>,
-        reply: Reply<'_>,
-    ) -> Result<(), Fault>;
-
-    /// Gives the value of a property that is declared as [`PropertyValue::Asked`].
-    fn property(&mut self, name: &str, _slot: Slot<'_>) -> Result<(), Fault> {
-        Err(Fault::no_attribute(self.interface().name, name))
-    }
-}
-
-/// A call of a method, as it came.
-#[derive(Debug, Clone, Copy)]
-pub struct Invocation<'a> {
-    /// The object.
-    pub object: &'a str,
-    /// The method.
-    pub method: &'a str,
-    /// The list of positional arguments, if there is one.
-    pub args: Option<Cursor<'a>>,
-    /// The map of named arguments, if there is one.
-    pub kwargs: Option<Cursor<'a>>,
-}
-
-/// Where a call's result goes: exactly one value, null if none is written.
-#[derive(Debug)]
-pub struct Reply<'w> {
-    slot: Slot<'w>,
-    warnings: &'w mut Vec<String>,
-}
-
-impl<'w> Reply<'w> {
-    /// Adds a warning, which goes with the result or the fault.
-    pub fn warn(&mut self, text: impl Into<String>) {
-        self.warnings.push(text.into());
-    }
-
-    /// Answers a value.
-    pub fn send(self, value: &(impl Encode + ?Sized)) {
-        self.slot.write(value);
-    }
-
-    /// The place where a value is to be built.
-    pub fn slot(self) -> Slot<'w> {
-        self.slot
-    }
-}
 
 /// The headers of a request, as far as they matter. An absent one is none.
 #[derive(Debug, Clone, Copy, Default)]
@@ -367,77 +285,6 @@ impl Exchange<'_, '_> {
 /// A request that failed and whose error has been written.
 struct Failed;
 
-/// The parts of one request.
-#[derive(Default)]
-struct Parts<'a> {
-    object: Option<Cursor<'a>>,
-    method: Option<Cow<'a, str>>,
-    property: Option<Cow<'a, str>>,
-    args: Option<Cursor<'a>>,
-    kwargs: Option<Cursor<'a>>,
-    resolve: bool,
-}
-
-impl<'a> Parts<'a> {
-    /// Reads a request and moves past it.
-    fn read(cursor: &mut Cursor<'a>) -> Result<Parts<'a>, Fault> {
-        let kind = cursor.kind()?;
-        if kind != Kind::Map {
-            let what = format_args!("a request must be a dict, not {}", kind.python_name());
-            return Err(Fault::type_error(what));
-        }
-        let mut parts = Parts::default();
-        let mut entries = cursor.entries()?;
-        while let Some((key, value)) = entries.next()? {
-            let is_null = value.kind()? == Kind::Null;
-            match &*key {
-                "args" => parts.args = Some(*value),
-                "kwargs" => parts.kwargs = Some(*value),
-                _ if is_null => {}
-                "object" => parts.object = Some(*value),
-                "method" => parts.method = Some(name(value, "method")?),
-                "property" => parts.property = Some(name(value, "property")?),
-                "resolve" => parts.resolve = value.bool()?,
-                _ => {}
-            }
-        }
-        // An empty name counts as none.
-        parts.property = parts.property.filter(|name| !name.is_empty());
-        Ok(parts)
-    }
-
-    /// The call that these parts make of a method.
-    fn call<'m>(&self, object: &'m str, method: &'m str) -> Result<Invocation<'m>, Fault>
-    where
-        'a: 'm,
-    {
-        let check = |cursor: Option<Cursor<'a>>, kind, what, python| match cursor {
-            Some(cursor) if cursor.kind()? != kind => Err(Fault::type_error(format_args!(
-                "Argument '{what}' for method {object}.{method} must be a {python}."
-            ))),
-            _ => Ok(()),
-        };
-        check(self.args, Kind::Array, "args", "list")?;
-        check(self.kwargs, Kind::Map, "kwargs", "dict")?;
-        Ok(Invocation {
-            object,
-            method,
-            args: self.args,
-            kwargs: self.kwargs,
-        })
-    }
-}
-
-fn name<'a>(value: &mut Cursor<'a>, what: &str) -> Result<Cow<'a, str>, Fault> {
-    match value.kind()? {
-        Kind::Str => Ok(value.str()?),
-        other => Err(Fault::type_error(format_args!(
-            "a {what}'s name must be str, not {}",
-            other.python_name()
-        ))),
-    }
-}
-
 impl Server {
     /// Answers one request, or one that could not be read or is not to be run.
     fn answer(
@@ -503,13 +350,7 @@ impl Server {
         match (&parts.method, &parts.property) {
             (Some(method), _) => {
                 let call = parts.call(&self.object, method)?;
-                target.call(
-                    &call,
-                    Reply {
-                        slot,
-                        warnings: &mut self.warnings,
-                    },
-                )
+                target.call(&call, Reply::new(slot, &mut self.warnings))
             }
             (None, Some(property)) => target.property(&self.object, property, slot),
             (None, None) => target.describe(&self.object, parts.resolve, slot),
@@ -532,37 +373,6 @@ fn list_objects(target: &mut impl Dispatch, resolve: bool, slot: Slot<'_>) -> Re
     Ok(())
 }
 
-/// Puts an object's name or path into its one-text form.
-fn write_object(text: &mut String, mut object: Cursor<'_>) -> Result<(), Fault> {
-    text.clear();
-    if object.kind()? != Kind::Array {
-        text.push_str(&name(&mut object, "object")?);
-        return Ok(());
-    }
-    let mut steps = object.items()?;
-    while let Some(step) = steps.next()? {
-        if !text.is_empty() {
-            text.push('.');
-        }
-        if step.kind()? != Kind::Array {
-            text.push_str(&name(step, "object")?);
-            continue;
-        }
-        let mut parts = step.items()?;
-        if let Some(attribute) = parts.next()? {
-            text.push_str(&name(attribute, "object")?);
-        }
-        while let Some(index) = parts.next()? {
-            // Writing to a text does not fail.
-            let _ = match index.kind()? {
-                Kind::Number => write!(text, "[{}]", index.i64()?),
-                _ => write!(text, "[{:?}]", name(index, "item")?),
-            };
-        }
-    }
-    Ok(())
-}
-
 /// Writes `{"error":{"message":"..."}}`.
 fn put_error(format: Format, out: &mut BytesMut, message: &str) {
     put_open_error(format, out, message);
@@ -581,65 +391,4 @@ fn put_open_error(format: Format, out: &mut BytesMut, message: &str) {
         }
     }
     Slot::new(format, out).map().entry("message", message);
-}
-
-impl<T: Service> Dispatch for T {
-    fn objects(&self) -> Vec<String> {
-        vec![self.interface().name.to_owned()]
-    }
-
-    fn describe(&mut self, object: &str, resolve: bool, slot: Slot<'_>) -> Result<(), Fault> {
-        let interface = named(self.interface(), object)?;
-        if !resolve || self.describe_form() == DescribeForm::Names {
-            interface.describe_names(slot);
-            return Ok(());
-        }
-        let mut map = slot.map();
-        interface.describe_methods(&mut map);
-        let mut properties = map.key("properties").map();
-        for property in interface.properties {
-            let slot = properties.key(property.name);
-            match &property.value {
-                PropertyValue::Asked => Service::property(self, property.name, slot)?,
-                value => slot.write(value),
-            }
-        }
-        drop(properties);
-        map.key("objects").map();
-        Ok(())
-    }
-
-    fn property(&mut self, object: &str, property: &str, slot: Slot<'_>) -> Result<(), Fault> {
-        let interface = named(self.interface(), object)?;
-        if let Some(method) = interface.method(property) {
-            method.describe(slot, self.describe_form());
-            return Ok(());
-        }
-        match interface.property(property).map(|property| &property.value) {
-            Some(PropertyValue::Asked) => Service::property(self, property, slot),
-            Some(value) => {
-                slot.write(value);
-                Ok(())
-            }
-            None => Err(Fault::no_attribute(object, property)),
-        }
-    }
-
-    fn call(&mut self, call: &Invocation<'_>, reply: Reply<'_>) -> Result<(), Fault> {
-        let interface = named(self.interface(), call.object)?;
-        let Some(method) = interface.method(call.method) else {
-            return Err(Fault::no_attribute(call.object, call.method));
-        };
-        let args = Args::bind(method, call)?;
-        Service::call(self, method, &args, reply)
-    }
-}
-
-/// The interface, if that is its name.
-fn named(interface: &'static Interface, object: &str) -> Result<&'static Interface, Fault> {
-    if interface.name == object {
-        Ok(interface)
-    } else {
-        Err(Fault::no_object(object))
-    }
 }

@@ -1,9 +1,10 @@
 //! Values of any kind, for answers whose shape is not known beforehand.
 
-use super::array::{Element, Shape, Typed};
+use super::array::Shape;
 use super::cursor::{Cursor, Kind, Number};
 use super::emit::{Encode, Slot};
 use super::error::DecodeError;
+use super::typed::{Element, Typed};
 
 /// A value of any kind.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,0 +1,109 @@
+//! One request of a body: its parts, before any of them is acted upon.
+
+use super::cursor::{Cursor, Kind};
+use super::fault::Fault;
+use super::service::Invocation;
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// The parts of one request.
+#[derive(Default)]
+pub(super) struct Parts<'a> {
+    pub(super) object: Option<Cursor<'a>>,
+    pub(super) method: Option<Cow<'a, str>>,
+    pub(super) property: Option<Cow<'a, str>>,
+    pub(super) args: Option<Cursor<'a>>,
+    pub(super) kwargs: Option<Cursor<'a>>,
+    pub(super) resolve: bool,
+}
+
+impl<'a> Parts<'a> {
+    /// Reads a request and moves past it.
+    pub(super) fn read(cursor: &mut Cursor<'a>) -> Result<Parts<'a>, Fault> {
+        let kind = cursor.kind()?;
+        if kind != Kind::Map {
+            let what = format_args!("a request must be a dict, not {}", kind.python_name());
+            return Err(Fault::type_error(what));
+        }
+        let mut parts = Parts::default();
+        let mut entries = cursor.entries()?;
+        while let Some((key, value)) = entries.next()? {
+            let is_null = value.kind()? == Kind::Null;
+            match &*key {
+                "args" => parts.args = Some(*value),
+                "kwargs" => parts.kwargs = Some(*value),
+                _ if is_null => {}
+                "object" => parts.object = Some(*value),
+                "method" => parts.method = Some(name(value, "method")?),
+                "property" => parts.property = Some(name(value, "property")?),
+                "resolve" => parts.resolve = value.bool()?,
+                _ => {}
+            }
+        }
+        // An empty name counts as none.
+        parts.property = parts.property.filter(|name| !name.is_empty());
+        Ok(parts)
+    }
+
+    /// The call that these parts make of a method.
+    pub(super) fn call<'m>(&self, object: &'m str, method: &'m str) -> Result<Invocation<'m>, Fault>
+    where
+        'a: 'm,
+    {
+        let check = |cursor: Option<Cursor<'a>>, kind, what, python| match cursor {
+            Some(cursor) if cursor.kind()? != kind => Err(Fault::type_error(format_args!(
+                "Argument '{what}' for method {object}.{method} must be a {python}."
+            ))),
+            _ => Ok(()),
+        };
+        check(self.args, Kind::Array, "args", "list")?;
+        check(self.kwargs, Kind::Map, "kwargs", "dict")?;
+        Ok(Invocation {
+            object,
+            method,
+            args: self.args,
+            kwargs: self.kwargs,
+        })
+    }
+}
+
+fn name<'a>(value: &mut Cursor<'a>, what: &str) -> Result<Cow<'a, str>, Fault> {
+    match value.kind()? {
+        Kind::Str => Ok(value.str()?),
+        other => Err(Fault::type_error(format_args!(
+            "a {what}'s name must be str, not {}",
+            other.python_name()
+        ))),
+    }
+}
+
+/// Puts an object's name or path into its one-text form.
+pub(super) fn write_object(text: &mut String, mut object: Cursor<'_>) -> Result<(), Fault> {
+    text.clear();
+    if object.kind()? != Kind::Array {
+        text.push_str(&name(&mut object, "object")?);
+        return Ok(());
+    }
+    let mut steps = object.items()?;
+    while let Some(step) = steps.next()? {
+        if !text.is_empty() {
+            text.push('.');
+        }
+        if step.kind()? != Kind::Array {
+            text.push_str(&name(step, "object")?);
+            continue;
+        }
+        let mut parts = step.items()?;
+        if let Some(attribute) = parts.next()? {
+            text.push_str(&name(attribute, "object")?);
+        }
+        while let Some(index) = parts.next()? {
+            // Writing to a text does not fail.
+            let _ = match index.kind()? {
+                Kind::Number => write!(text, "[{}]", index.i64()?),
+                _ => write!(text, "[{:?}]", name(index, "item")?),
+            };
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! What is served: objects that are called back with requests that have been read.
+
+use super::args::Args;
+use super::cursor::Cursor;
+use super::emit::{Encode, Slot};
+use super::fault::Fault;
+use super::interface::{DescribeForm, Interface, Method, PropertyValue};
+
+/// Objects that can be served. [`Service`] is the usual way to have this: whatever implements that
+/// serves one object.
+///
+/// Objects are named as their request names them. A path to an object inside another is given as one
+/// text, `Board.mods[0]` or `Board.named["a"]`.
+pub trait Dispatch {
+    /// The names of the objects, in the order in which they are listed.
+    fn objects(&self) -> Vec<String>;
+
+    /// Describes an object: with all it has if `resolve` is set, by names alone otherwise.
+    fn describe(&mut self, object: &str, resolve: bool, slot: Slot<'_>) -> Result<(), Fault>;
+
+    /// Gives the value of a property, or the description of a method or of an object inside this one.
+    fn property(&mut self, object: &str, property: &str, slot: Slot<'_>) -> Result<(), Fault>;
+
+    /// Calls a method.
+    fn call(&mut self, call: &Invocation<'_>, reply: Reply<'_>) -> Result<(), Fault>;
+}
+
+/// One served object whose methods and properties are declared as data.
+///
+/// Names, arguments and descriptions are dealt with before any of this is called.
+pub trait Service {
+    /// What the object offers.
+    fn interface(&self) -> &'static Interface;
+
+    /// In which form the object describes itself.
+    fn describe_form(&self) -> DescribeForm {
+        DescribeForm::Full
+    }
+
+    /// Calls a method. What is written before a fault is returned is dropped.
+    fn call(
+        &mut self,
+        method: &'static Method,
+        args: &Args<'_>,
+        reply: Reply<'_>,
+    ) -> Result<(), Fault>;
+
+    /// Gives the value of a property that is declared as [`PropertyValue::Asked`].
+    fn property(&mut self, name: &str, _slot: Slot<'_>) -> Result<(), Fault> {
+        Err(Fault::no_attribute(self.interface().name, name))
+    }
+}
+
+/// A call of a method, as it came.
+#[derive(Debug, Clone, Copy)]
+pub struct Invocation<'a> {
+    /// The object.
+    pub object: &'a str,
+    /// The method.
+    pub method: &'a str,
+    /// The list of positional arguments, if there is one.
+    pub args: Option<Cursor<'a>>,
+    /// The map of named arguments, if there is one.
+    pub kwargs: Option<Cursor<'a>>,
+}
+
+/// Where a call's result goes: exactly one value, null if none is written.
+#[derive(Debug)]
+pub struct Reply<'w> {
+    slot: Slot<'w>,
+    warnings: &'w mut Vec<String>,
+}
+
+impl<'w> Reply<'w> {
+    pub(super) fn new(slot: Slot<'w>, warnings: &'w mut Vec<String>) -> Reply<'w> {
+        Reply { slot, warnings }
+    }
+
+    /// Adds a warning, which goes with the result or the fault.
+    pub fn warn(&mut self, text: impl Into<String>) {
+        self.warnings.push(text.into());
+    }
+
+    /// Answers a value.
+    pub fn send(self, value: &(impl Encode + ?Sized)) {
+        self.slot.write(value);
+    }
+
+    /// The place where a value is to be built.
+    pub fn slot(self) -> Slot<'w> {
+        self.slot
+    }
+}
+
+impl<T: Service> Dispatch for T {
+    fn objects(&self) -> Vec<String> {
+        vec![self.interface().name.to_owned()]
+    }
+
+    fn describe(&mut self, object: &str, resolve: bool, slot: Slot<'_>) -> Result<(), Fault> {
+        let interface = named(self.interface(), object)?;
+        if !resolve || self.describe_form() == DescribeForm::Names {
+            interface.describe_names(slot);
+            return Ok(());
+        }
+        let mut map = slot.map();
+        interface.describe_methods(&mut map);
+        let mut properties = map.key("properties").map();
+        for property in interface.properties {
+            let slot = properties.key(property.name);
+            match &property.value {
+                PropertyValue::Asked => Service::property(self, property.name, slot)?,
+                value => slot.write(value),
+            }
+        }
+        drop(properties);
+        map.key("objects").map();
+        Ok(())
+    }
+
+    fn property(&mut self, object: &str, property: &str, slot: Slot<'_>) -> Result<(), Fault> {
+        let interface = named(self.interface(), object)?;
+        if let Some(method) = interface.method(property) {
+            method.describe(slot, self.describe_form());
+            return Ok(());
+        }
+        match interface.property(property).map(|property| &property.value) {
+            Some(PropertyValue::Asked) => Service::property(self, property, slot),
+            Some(value) => {
+                slot.write(value);
+                Ok(())
+            }
+            None => Err(Fault::no_attribute(object, property)),
+        }
+    }
+
+    fn call(&mut self, call: &Invocation<'_>, reply: Reply<'_>) -> Result<(), Fault> {
+        let interface = named(self.interface(), call.object)?;
+        let Some(method) = interface.method(call.method) else {
+            return Err(Fault::no_attribute(call.object, call.method));
+        };
+        let args = Args::bind(method, call)?;
+        Service::call(self, method, &args, reply)
+    }
+}
+
+/// The interface, if that is its name.
+fn named(interface: &'static Interface, object: &str) -> Result<&'static Interface, Fault> {
+    if interface.name == object {
+        Ok(interface)
+    } else {
+        Err(Fault::no_object(object))
+    }
+}
