@@ -38,7 +38,7 @@ enum Python {
 }
 
 /// The benchmarks.
-pub(crate) const BENCHES: [Bench; 6] = [
+pub(crate) const BENCHES: [Bench; 7] = [
     Bench {
         name: "array",
         package: "twotone",
@@ -54,6 +54,14 @@ pub(crate) const BENCHES: [Bench; 6] = [
         features: &[],
         python: Python::No,
         about: "time per tone to encode and decode a board's requests and answers",
+    },
+    Bench {
+        name: "numerics",
+        package: "twotone-algorithms",
+        target: "numerics",
+        features: &[],
+        python: Python::No,
+        about: "time of the fits of an array and of the searches of a wide sweep",
     },
     Bench {
         name: "physics",

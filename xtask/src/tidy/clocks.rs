@@ -38,8 +38,7 @@ pub(super) fn places(tree: &Tree) -> Vec<Breach> {
             .sources
             .iter()
             .any(|source| covers(place.path, &source.path));
-        // A folder may hold nothing yet; a file that is named must still need it.
-        if exists && !used && !place.path.ends_with('/') {
+        if exists && !used {
             let what = format!("named for `{}` but does not use it", place.item);
             breaches.push(Breach::new(place.path, what));
         }

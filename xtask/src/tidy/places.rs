@@ -71,12 +71,12 @@ pub(super) const PLACES: [Place; 4] = [
         reason: "a benchmark measures the time of the wall",
     },
     Place {
-        path: "tests/bench/",
+        path: "transport/wire/benches/",
         item: "*",
         reason: "a benchmark measures the time of the wall",
     },
     Place {
-        path: "transport/wire/benches/",
+        path: "tests/bench/",
         item: "*",
         reason: "a benchmark measures the time of the wall",
     },

@@ -258,6 +258,23 @@ pub(super) const PLANTED: &[Planted] = &[
             );
         },
     ),
+    planted(
+        "clocks-and-bare-tasks",
+        "src/record/calendar.rs: named for `jiff",
+        |tree| {
+            tree.write("src/record/calendar.rs", "fn now() {}\n");
+        },
+    ),
+    planted(
+        "clocks-and-bare-tasks",
+        "src/record/calendar.rs:1: `std::time::Instant::now`",
+        |tree| {
+            tree.write(
+                "src/record/calendar.rs",
+                "fn f() { std::time::Instant::now(); }\n",
+            );
+        },
+    ),
     // clock-lint
     planted(
         "clock-lint",
