@@ -81,11 +81,11 @@ fn board(
     findings: &mut Findings<'_>,
     uniques: &mut Uniques,
 ) -> Option<BoardEntry> {
-    section.only(findings, BOARD_KEYS, |key| {
+    let meant = section.only(findings, BOARD_KEYS, |key| {
         MODULE_KEYS.contains(&key).then_some("[[board.module]]")
     });
-    section.needs(findings, "name");
-    section.needs(findings, "kind");
+    section.needs(findings, "name", &meant);
+    section.needs(findings, "kind", &meant);
     let name = section
         .string(findings, "name")
         .filter(|name| well_named(findings, name));
@@ -99,7 +99,7 @@ fn board(
     let slot = section.count(findings, "slot", 1..=255);
     let address = section.string(findings, "address");
 
-    let has = |key| section.table.contains_key(key);
+    let has = |key| section.table.contains_key(key) || meant.contains(&key);
     if has("crate") != has("slot") {
         findings.say(section.at, "`crate` and `slot` go together: one is missing");
     } else if !has("address") && !has("serial") && !has("crate") {
@@ -174,10 +174,10 @@ fn module(
     numbers: &mut Uniques,
     highest: u8,
 ) -> Option<ModuleEntry> {
-    section.only(findings, MODULE_KEYS, |key| {
+    let meant = section.only(findings, MODULE_KEYS, |key| {
         BOARD_KEYS.contains(&key).then_some("[[board]]")
     });
-    section.needs(findings, "number");
+    section.needs(findings, "number", &meant);
     let number = section.count(findings, "number", 1..=highest);
     let f_min = end_of_band(section, findings, ["f_min_hz", "f_min"]);
     let f_max = end_of_band(section, findings, ["f_max_hz", "f_max"]);
@@ -290,9 +290,9 @@ fn detector(
     uniques: &mut Uniques,
     boards: Option<&[BoardEntry]>,
 ) -> Option<DetectorEntry> {
-    section.only(findings, DETECTOR_KEYS, |_| None);
+    let meant = section.only(findings, DETECTOR_KEYS, |_| None);
     for key in DETECTOR_KEYS {
-        section.needs(findings, key);
+        section.needs(findings, key, &meant);
     }
     let id = section.string(findings, "id");
     if let Some(id) = &id {

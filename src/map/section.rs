@@ -73,18 +73,20 @@ impl<'t> Findings<'t> {
         });
     }
 
-    /// A name that is none of `known`: the likely one, or else all of them.
+    /// A name that is none of `known`: tells the likely one, which it gives back, or else all.
     pub(super) fn unknown<'k>(
         &mut self,
         at: usize,
         what: &str,
         known: impl IntoIterator<Item = &'k str> + Clone,
         found: &str,
-    ) {
-        match nearest(found, known.clone()) {
-            Some(near) => self.suggest(at, what, Some(near)),
+    ) -> Option<&'k str> {
+        let near = nearest(found, known.clone());
+        match near {
+            Some(_) => self.suggest(at, what, near),
             None => self.say(at, format!("{what}; known: {}", list(known))),
         }
+        near
     }
 
     pub(super) fn any(&self) -> bool {
@@ -110,27 +112,28 @@ pub(super) struct Section<'a, 'i> {
 }
 
 impl<'a> Section<'a, '_> {
-    /// Finds keys that are not among `known`. `elsewhere` names the section that a key belongs
-    /// into, where it is known in another.
+    /// Finds keys that are not among `known`, and gives back those that were probably meant.
+    /// `elsewhere` names the section that a key belongs into, where it is known in another.
     pub(super) fn only(
         &self,
         findings: &mut Findings<'_>,
         known: &[&'static str],
         elsewhere: impl Fn(&str) -> Option<&'static str>,
-    ) {
+    ) -> Vec<&'static str> {
+        let mut meant = Vec::new();
         for key in self.table.keys() {
             let name = key.get_ref().as_ref();
             if known.contains(&name) {
                 continue;
             }
             let what = format!("unknown key `{name}` in {}", self.title);
+            let at = key.span().start;
             match elsewhere(name) {
-                Some(home) => {
-                    findings.say(key.span().start, format!("{what}; it belongs in {home}"))
-                }
-                None => findings.unknown(key.span().start, &what, known.iter().copied(), name),
+                Some(home) => findings.say(at, format!("{what}; it belongs in {home}")),
+                None => meant.extend(findings.unknown(at, &what, known.iter().copied(), name)),
             }
         }
+        meant
     }
 
     /// A string, if the key is there.
@@ -256,9 +259,9 @@ impl<'a> Section<'a, '_> {
         sections
     }
 
-    /// Says that a key is missing, where it is.
-    pub(super) fn needs(&self, findings: &mut Findings<'_>, key: &str) {
-        if !self.table.contains_key(key) {
+    /// Says that a key is missing, where it is, and not merely misspelt.
+    pub(super) fn needs(&self, findings: &mut Findings<'_>, key: &str, meant: &[&str]) {
+        if !self.table.contains_key(key) && !meant.contains(&key) {
             findings.say(self.at, format!("{} has no `{key}`", self.title));
         }
     }
