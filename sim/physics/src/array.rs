@@ -32,8 +32,10 @@ pub(crate) struct Resonator {
     pub(crate) seen_width: f64,
     /// Pull less shift when last looked at.
     pub(crate) seen_offset: f64,
-    /// `seen_offset` when the tones' constant factors were last worked out.
-    pub(crate) used_offset: f64,
+    /// Width and offset when the settings last changed, without what moves by itself: how tones
+    /// see it that do not follow it sample by sample.
+    pub(crate) fixed_width: f64,
+    pub(crate) fixed_offset: f64,
 }
 
 impl Resonator {
@@ -59,6 +61,16 @@ impl Resonator {
         )
     }
 
+    /// Its factor for tones that do not follow it.
+    #[inline]
+    pub(crate) fn fixed_factor(&self, frequency_hz: f64) -> Complex64 {
+        self.factor(
+            self.detuning(frequency_hz),
+            self.fixed_width,
+            self.fixed_offset,
+        )
+    }
+
     /// Its factor as last looked at.
     #[inline]
     pub(crate) fn seen_factor(&self, frequency_hz: f64) -> Complex64 {
@@ -74,6 +86,7 @@ impl Resonator {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Array {
     pub(crate) resonators: Vec<Resonator>,
+    widest_hz: f64,
     far: FarField,
 }
 
@@ -121,7 +134,8 @@ impl Array {
                     energy: 0.0,
                     seen_width: 1.0,
                     seen_offset: 0.0,
-                    used_offset: 0.0,
+                    fixed_width: 1.0,
+                    fixed_offset: 0.0,
                 }
             })
             .collect();
@@ -139,8 +153,16 @@ impl Array {
                 )
             });
         }
-        let far = FarField::layout(&resonators);
-        Array { resonators, far }
+        let widest_hz = resonators
+            .iter()
+            .map(Resonator::linewidth_hz)
+            .fold(0.0, f64::max);
+        let far = FarField::layout(&resonators, widest_hz);
+        Array {
+            resonators,
+            widest_hz,
+            far,
+        }
     }
 
     /// Works out the far tails anew, after shifts, widths or notches have changed.
@@ -191,6 +213,18 @@ impl Array {
         }
     }
 
+    /// Resonators that a tone at a frequency may drive, and some more.
+    pub(crate) fn driven_from(&self, frequency_hz: f64) -> std::ops::Range<usize> {
+        let reach = 2.0 * DRIVE_LW * self.widest_hz;
+        let low = self
+            .resonators
+            .partition_point(|r| r.f0_hz < frequency_hz - reach);
+        let high = self
+            .resonators
+            .partition_point(|r| r.f0_hz <= frequency_hz + reach);
+        low..high
+    }
+
     /// The resonator nearest to a frequency, in linewidths, with its steady shift counted in.
     pub(crate) fn nearest(&self, frequency_hz: f64) -> Option<usize> {
         let here = self.resonators.partition_point(|r| r.f0_hz < frequency_hz);
@@ -225,17 +259,13 @@ struct FarField {
 }
 
 impl FarField {
-    fn layout(resonators: &[Resonator]) -> Self {
+    fn layout(resonators: &[Resonator], widest_hz: f64) -> Self {
         let (Some(first), Some(last)) = (resonators.first(), resonators.last()) else {
             return FarField::default();
         };
-        let widest = resonators
-            .iter()
-            .map(Resonator::linewidth_hz)
-            .fold(1.0, f64::max);
         let inner = resonators.len().clamp(8, 512);
         // Far means many linewidths away, however dense the array.
-        let cell_hz = ((last.f0_hz - first.f0_hz) / inner as f64).max(8.0 * widest);
+        let cell_hz = ((last.f0_hz - first.f0_hz) / inner as f64).max(8.0 * widest_hz);
         let margin = 3.0;
         let origin_hz = first.f0_hz - margin * cell_hz;
         let cells = ((last.f0_hz - origin_hz) / cell_hz + margin).ceil() as usize + 1;

@@ -10,12 +10,7 @@ use crate::units;
 use crate::world;
 
 impl ModuleModel {
-    pub(super) fn operating_point(
-        &mut self,
-        channel: usize,
-        sample: u64,
-    ) -> Option<OperatingPoint> {
-        self.refresh();
+    pub(super) fn operating_point(&self, channel: usize, sample: u64) -> Option<OperatingPoint> {
         let slot = self
             .slots
             .get(channel)
@@ -45,7 +40,7 @@ impl ModuleModel {
         let (near, far) = self.array.near(frequency_hz);
         let others: Complex64 = near
             .filter(|other| *other != k)
-            .map(|other| self.array.resonators[other].seen_factor(frequency_hz))
+            .map(|other| self.array.resonators[other].fixed_factor(frequency_hz))
             .product();
         let amplitude = self.chain.counts_per_amplitude * slot.tone.amplitude;
         let phase = slot.tone.dac_phase_rad - slot.tone.adc_phase_rad;
@@ -74,7 +69,7 @@ impl ModuleModel {
     }
 
     /// Where jumps and drifts have brought resonator `k` and its partner, as its shift.
-    fn moved_by_faults(&self, k: usize, time_s: f64) -> f64 {
+    pub(super) fn moved_by_faults(&self, k: usize, time_s: f64) -> f64 {
         let detector =
             |k: usize| &self.population.detectors()[self.array.resonators[k].detector as usize];
         let moved = |k: usize| world::moved_by_faults(&self.conditions, detector(k).id, time_s);

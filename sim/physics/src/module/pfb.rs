@@ -22,10 +22,15 @@ impl ModuleModel {
         out: &mut Vec<Complex64>,
     ) -> SampleFlags {
         out.clear();
+        if self.now.is_none_or(|now| now > start_tick as f64) {
+            self.begin(start_tick as f64, 1.0);
+        }
         self.refresh();
         let flags = SampleFlags {
             overrange: self.chain.overrange,
         };
+        let end = start_tick as f64 + n as f64 / 64.0;
+        self.now = self.now.map(|now| now.max(end));
         let Some(slot) = self.slots.get(channel) else {
             return flags;
         };

@@ -66,9 +66,7 @@ impl ModuleModel {
         out.clear();
         out.resize(channels.len() * n, Complex64::default());
         let ticks = f64::from(1u32 << self.stage);
-        if self.now.is_none() {
-            self.now = Some((start as f64 - 1.0) * ticks);
-        }
+        self.begin(start as f64 * ticks, ticks);
         self.refresh();
         if n == 0 {
             return SampleFlags {
@@ -95,6 +93,22 @@ impl ModuleModel {
         let saturated = self.apply_faults(n, channels, out);
         SampleFlags {
             overrange: self.chain.overrange || saturated,
+        }
+    }
+
+    /// Prepares for a run that begins at a tick. Where that is no later than what was last asked
+    /// for, or nothing was, the settings of now count as made just before it.
+    pub(super) fn begin(&mut self, tick: f64, period: f64) {
+        if self.now.is_some_and(|now| now < tick) {
+            return;
+        }
+        let before = tick - period;
+        self.now = Some(before);
+        self.transients.clear();
+        for slot in &mut self.slots {
+            if slot.changed_at.is_finite() {
+                slot.changed_at = before;
+            }
         }
     }
 
@@ -252,8 +266,6 @@ impl ModuleModel {
         r.pull = pull;
         r.seen_width = series.width[block.len - 1];
         r.seen_offset = series.offset[block.len - 1];
-        // Tones that take this detector as fixed must hear of it when it has moved.
-        self.stale.rest |= (r.seen_offset - r.used_offset).abs() > 0.02;
     }
 
     /// Notes what a change of settings has done to a channel, at the first sample after it.

@@ -29,13 +29,33 @@ impl ModuleModel {
             self.apply_conditions();
         }
         if self.stale.tones {
-            self.follow();
+            self.set_levels();
+            self.order_tones();
+            self.follow_detectors(0..self.array.resonators.len());
             self.place_tones();
             self.stale.tones = false;
-        } else if self.stale.rest {
-            self.place_tones();
         }
-        self.stale.rest = false;
+    }
+
+    /// Lets detectors follow the settings so far, while more are under way, because a channel is
+    /// about to take a second step.
+    pub(super) fn follow(&mut self, channel: usize) {
+        // Beyond so many channels under way it is cheaper to let all detectors follow at once.
+        const MANY: usize = 64;
+        if self.stale.world {
+            self.apply_conditions();
+        }
+        self.order_tones();
+        if self.slots.iter().filter(|slot| slot.written != 0).count() > MANY {
+            self.follow_detectors(0..self.array.resonators.len());
+            for slot in &mut self.slots {
+                slot.written = 0;
+            }
+        } else {
+            let frequency_hz = self.absolute_hz(self.slots[channel].tone.frequency_hz);
+            self.follow_detectors(self.array.driven_from(frequency_hz));
+            self.slots[channel].written = 0;
+        }
     }
 
     fn apply_conditions(&mut self) {
@@ -67,17 +87,11 @@ impl ModuleModel {
         self.stale.tones = true;
     }
 
-    /// Lets levels and detectors follow the tones of now.
-    pub(super) fn follow(&mut self) {
-        if self.stale.world {
-            self.apply_conditions();
-        }
-        self.generation = self.generation.wrapping_add(1);
-        self.order_tones();
+    /// Works out what the tones of now make of the chain.
+    fn set_levels(&mut self) {
         let mut comb = Comb::default();
-        for &channel in &self.order {
-            let tone = &self.slots[usize::from(channel)].tone;
-            comb.add(tone.amplitude, tone.dac_phase_rad);
+        for slot in self.slots.iter().filter(|slot| slot.tone.amplitude != 0.0) {
+            comb.add(slot.tone.amplitude, slot.tone.dac_phase_rad);
         }
         let settings = ChainSettings {
             dac_scale_dbm: self.dac_scale_dbm,
@@ -85,16 +99,9 @@ impl ModuleModel {
             line_gain_db: self.line.gain_db + self.conditions.gain_db,
         };
         self.chain = Chain::new(&self.params, settings, &comb);
-        self.sorted.clear();
-        for &channel in &self.order {
-            let slot = &self.slots[usize::from(channel)];
-            let power = self.chain.full_scale_mw * slot.tone.amplitude * slot.tone.amplitude;
-            self.sorted
-                .push((self.absolute_hz(slot.tone.frequency_hz), power));
-        }
-        self.follow_detectors();
     }
 
+    /// Puts the tones that are on in order of frequency, with their powers at the detectors.
     fn order_tones(&mut self) {
         self.order.clear();
         let on = |(channel, slot): (usize, &super::Slot)| {
@@ -107,9 +114,16 @@ impl ModuleModel {
             let hz = |channel: &u16| slots[usize::from(*channel)].tone.frequency_hz;
             hz(a).total_cmp(&hz(b)).then(a.cmp(b))
         });
+        self.sorted.clear();
+        for &channel in &self.order {
+            let slot = &self.slots[usize::from(channel)];
+            let power = self.chain.full_scale_mw * slot.tone.amplitude * slot.tone.amplitude;
+            self.sorted
+                .push((self.absolute_hz(slot.tone.frequency_hz), power));
+        }
     }
 
-    fn follow_detectors(&mut self) {
+    fn follow_detectors(&mut self, which: std::ops::Range<usize>) {
         let period_s = 1.0 / units::sample_rate_hz(self.stage);
         let sample = self.now.unwrap_or(0.0) / f64::from(1u32 << self.stage);
         let times = Times {
@@ -122,7 +136,7 @@ impl ModuleModel {
             .common(&self.conditions, self.stage, times, 1, &mut common);
         let mut motion = Motion::default();
         let mut row = [Drive { u: 0.0, a: 0.0 }; MAX_DRIVES];
-        for k in 0..self.array.resonators.len() {
+        for k in which {
             let source = Source {
                 array: &self.array,
                 detectors: self.population.detectors(),
@@ -134,7 +148,8 @@ impl ModuleModel {
             let r = &self.array.resonators[k];
             let a_per_mw = source.detectors[r.detector as usize].a_per_mw;
             let drives = self.array.drives(r, a_per_mw, &self.sorted, &mut row);
-            let still = kerr::settle(&drives, &r.width, r.steady_shift, r.pull);
+            let steady = r.steady_shift + self.moved_by_faults(k, times.at(0));
+            let still = kerr::settle(&drives, &r.width, steady, r.pull);
             let shift = r.steady_shift + motion.shift[0];
             let width = r.width.with_loss(motion.loss[0]);
             let pull = if r.live {
@@ -147,14 +162,13 @@ impl ModuleModel {
             r.pull = pull;
             r.seen_width = width.at(pull);
             r.seen_offset = pull - shift;
+            r.fixed_width = r.width.at(still);
+            r.fixed_offset = still - steady;
         }
     }
 
     /// Works out what of each tone's sample stays while the settings do.
     fn place_tones(&mut self) {
-        for r in &mut self.array.resonators {
-            r.used_offset = r.seen_offset;
-        }
         for index in 0..self.order.len() {
             let channel = usize::from(self.order[index]);
             let frequency_hz = self.sorted[index].0;
@@ -170,12 +184,12 @@ impl ModuleModel {
             for k in near {
                 let r = &self.array.resonators[k];
                 let detuning = r.detuning(frequency_hz);
-                let distance = (detuning + r.seen_offset).abs();
+                let distance = (detuning + r.fixed_offset).abs();
                 if distance < nearest.0 {
                     nearest = (distance, r.q / (std::f64::consts::PI * r.f0_hz));
                 }
                 if !r.live || distance >= live[1].1 {
-                    product *= r.factor(detuning, r.seen_width, r.seen_offset);
+                    product *= r.factor(detuning, r.fixed_width, r.fixed_offset);
                     continue;
                 }
                 // It takes the place of the further of the two.
@@ -184,7 +198,7 @@ impl ModuleModel {
                     live.swap(0, 1);
                 }
                 if out != NO_DETECTOR {
-                    product *= self.array.resonators[usize::from(out)].seen_factor(frequency_hz);
+                    product *= self.array.resonators[usize::from(out)].fixed_factor(frequency_hz);
                 }
             }
             let slot = &mut self.slots[channel];
@@ -194,12 +208,10 @@ impl ModuleModel {
             slot.live = [live[0].0, live[1].0];
             slot.ringdown_ticks = nearest.1 * units::TICK_RATE_HZ;
         }
-        let at = self.set_at.or(self.now).unwrap_or(0.0);
-        if self.stale.tones {
-            for slot in &mut self.slots {
-                slot.changed_at = at;
-            }
-            self.set_at = None;
+        let at = self.set_at.take().or(self.now).unwrap_or(0.0);
+        for slot in &mut self.slots {
+            slot.changed_at = at;
+            slot.written = 0;
         }
         self.find_beats();
     }
