@@ -45,31 +45,28 @@ pub(super) fn confirm(flat: &Flattened, places: Vec<Place>, params: &FindParams)
     };
     let mut lines: Vec<Line> = Vec::new();
     for place in places {
+        let near = nearest(&lines, &place);
+        if near.is_some_and(|k| lines[k].residual < enough(flat, &lines[k])) {
+            continue;
+        }
         let Some((place, projection)) = look_again(&clean, params, &place) else {
             continue;
         };
         if depth_db(projection.coupling) < 0.5 * params.min_depth_db {
             continue;
         }
-        let near = (0..lines.len()).min_by(|&i, &j| {
-            let apart = |k: usize| (lines[k].dip_hz() - place.f_hz).abs();
-            apart(i).total_cmp(&apart(j))
-        });
         if let Some(k) = near {
-            let lw = lines[k].model.linewidth_hz().max(place.linewidth_hz);
-            if (lines[k].dip_hz() - place.f_hz).abs() < 2.5 * lw {
-                confirm_beside(
-                    flat,
-                    &mut clean,
-                    &mut lines,
-                    k,
-                    &place,
-                    &projection,
-                    params,
-                    &fits,
-                );
-                continue;
-            }
+            confirm_beside(
+                flat,
+                &mut clean,
+                &mut lines,
+                k,
+                &place,
+                &projection,
+                params,
+                &fits,
+            );
+            continue;
         }
         let from_template = resonator(&place, &projection);
         let fit = fit_piece(&clean, place.f_hz, place.linewidth_hz, false, &fits);
@@ -94,6 +91,19 @@ pub(super) fn confirm(flat: &Flattened, places: Vec<Place>, params: &FindParams)
         .collect();
     candidates.sort_by(|a, b| a.fr_hz.total_cmp(&b.fr_hz));
     candidates
+}
+
+/// The line within whose reach a place lies.
+fn nearest(lines: &[Line], place: &Place) -> Option<usize> {
+    let apart = |k: usize| (lines[k].dip_hz() - place.f_hz).abs();
+    let k = (0..lines.len()).min_by(|&i, &j| apart(i).total_cmp(&apart(j)))?;
+    let lw = lines[k].model.linewidth_hz().max(place.linewidth_hz);
+    (apart(k) < 2.5 * lw).then_some(k)
+}
+
+/// Residual over diameter below which a line needs no company.
+fn enough(flat: &Flattened, line: &Line) -> f64 {
+    CLEAN.max(2.0 * flat.noise / line.model.coupling.norm().max(1e-3))
 }
 
 /// The line that a fit of a place stands for: the fit where it is sound, the template where the
@@ -136,11 +146,7 @@ fn confirm_beside(
     params: &FindParams,
     fits: &FitParams,
 ) {
-    let noise = flat.noise / lines[k].model.coupling.norm().max(1e-3);
-    let enough = CLEAN.max(2.0 * noise);
-    if lines[k].residual < enough {
-        return;
-    }
+    let enough = enough(flat, &lines[k]);
     // Put the line back, and try one nonlinear line.
     multiply(clean, &lines[k].model);
     let lw = lines[k].model.linewidth_hz();

@@ -1,0 +1,138 @@
+//! Time of the numerics: fits of an array of detectors, and searches of a wide sweep.
+
+use std::hint::black_box;
+
+use num_complex::Complex64;
+use twotone_algorithms::delay::estimate_delay;
+use twotone_algorithms::finding::{FindMethod, FindParams, WideSweep, find_resonances};
+use twotone_algorithms::fit::{FitParams, SweepData, fit_linear, fit_nonlinear};
+use twotone_algorithms::resonator::{Direction, Resonator};
+
+/// A number from 0 to 1 that depends on its arguments alone.
+fn drawn(index: u64) -> f64 {
+    let mut x = index.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^= x >> 31;
+    ((x >> 11) as f64 + 0.5) / (1u64 << 53) as f64
+}
+
+fn noise(index: u64, sigma: f64) -> Complex64 {
+    let r = sigma * (-drawn(2 * index).ln()).sqrt();
+    Complex64::from_polar(r, std::f64::consts::TAU * drawn(2 * index + 1))
+}
+
+fn detector(k: u64, count: u64) -> Resonator {
+    let fr_hz = 1.0e9 + 5e8 * (k as f64 + 0.3 + 0.4 * drawn(7 * k)) / count as f64;
+    Resonator {
+        f_ref_hz: fr_hz,
+        gain: Complex64::new(1e4, 3e3),
+        slope_per_hz: 1e-8,
+        tau_s: 0.0,
+        fr_hz,
+        qr: 1.3e4 + 8e3 * drawn(7 * k + 1),
+        coupling: Complex64::from_polar(0.8, drawn(7 * k + 2) - 0.5),
+        a: 0.3 * drawn(7 * k + 3),
+    }
+}
+
+/// Time that this thread has spent on a processor, in seconds; other load does not count. Zero
+/// where the kernel does not say.
+fn on_processor() -> f64 {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    told.split_whitespace()
+        .next()
+        .and_then(|ns| ns.parse::<f64>().ok())
+        .unwrap_or(0.0)
+        * 1e-9
+}
+
+fn timed<T>(name: &str, times: u32, run: impl Fn() -> T) {
+    let start = on_processor();
+    for _ in 0..times {
+        black_box(run());
+    }
+    println!(
+        "{name:44} {:10.3} ms",
+        (on_processor() - start) * 1e3 / f64::from(times)
+    );
+}
+
+fn main() {
+    let sweeps: Vec<(Vec<f64>, Vec<Complex64>)> = (0..4096)
+        .map(|k| {
+            let r = detector(k, 4096);
+            let lw = r.linewidth_hz();
+            let f: Vec<f64> = (0..41)
+                .map(|i| r.frequency_at(0.0) + (f64::from(i) / 40.0 - 0.5) * 6.0 * lw)
+                .collect();
+            let z = f
+                .iter()
+                .enumerate()
+                .map(|(i, &f)| r.transmission(f, Direction::Up) + noise(k * 41 + i as u64, 2.0));
+            let z = z.collect();
+            (f, z)
+        })
+        .collect();
+    let params = FitParams::default();
+    timed("4096 linear fits of 41 points", 1, || {
+        sweeps
+            .iter()
+            .filter(|(f, z)| {
+                fit_linear(&SweepData::new(f, z), &params)
+                    .status
+                    .is_success()
+            })
+            .count()
+    });
+    timed("4096 nonlinear fits of 41 points", 1, || {
+        sweeps
+            .iter()
+            .filter(|(f, z)| {
+                fit_nonlinear(&SweepData::new(f, z), &params)
+                    .status
+                    .is_success()
+            })
+            .count()
+    });
+
+    for count in [256, 1024] {
+        let detectors: Vec<Resonator> = (0..count).map(|k| detector(k, count)).collect();
+        let f: Vec<f64> = (0..50_000).map(|i| 1e9 + 1e4 * f64::from(i)).collect();
+        let z: Vec<Complex64> = f
+            .iter()
+            .enumerate()
+            .map(|(i, &f)| {
+                let line = Complex64::from_polar(1e4, -std::f64::consts::TAU * (f - 1e9) * 3e-6);
+                let near = detectors.iter().filter(|r| (r.fr_hz - f).abs() < 20e6);
+                near.map(|r| r.notch(r.y0(f))).product::<Complex64>() * line + noise(i as u64, 4.0)
+            })
+            .collect();
+        for method in [
+            FindMethod::MatchedFilter,
+            FindMethod::Prominence,
+            FindMethod::IqSpeed,
+        ] {
+            let params = FindParams {
+                method,
+                ..FindParams::default()
+            };
+            let sweep = WideSweep {
+                frequency_hz: &f,
+                z: &z,
+                tau_s: 3e-6,
+                noise: Some(4.0),
+                nco_hz: &[],
+            };
+            let found = find_resonances(&sweep, &params).candidates.len();
+            timed(
+                &format!("{method:?} of 50,000 points, {found} of {count}"),
+                3,
+                || find_resonances(&sweep, &params),
+            );
+        }
+        timed("delay from 50,000 points", 3, || {
+            estimate_delay(&f, &z, 20e-6)
+        });
+    }
+}

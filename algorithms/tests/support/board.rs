@@ -1,0 +1,305 @@
+//! A board for tests of whole algorithms: detectors made of the golden oscillator's equation, a
+//! line with a delay, random phases at each NCO setting, noise, and a count of what was sent.
+
+#![allow(dead_code)] // Each test file uses its part.
+
+use std::sync::{Arc, Mutex};
+
+use num_complex::Complex64;
+use twotone_hal::{
+    Acquire, Batch, Board, BoardHandle, Dbm, Description, Epoch, Hertz, ModuleDescription,
+    ModuleId, NcoState, Op, OperationKind, PhaseEpoch, Replies, RepliesBuilder, Result, Volts,
+    async_trait,
+};
+
+use super::Noise;
+
+pub(crate) const CHANNELS: usize = 1024;
+
+/// A detector as drawn.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Detector {
+    pub fr_hz: f64,
+    pub qr: f64,
+    pub coupling: Complex64,
+    /// Nonlinearity at an amplitude of 0.002.
+    pub a: f64,
+}
+
+/// What the board was asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub batches: usize,
+    pub clears: usize,
+    pub ncos: usize,
+    pub offsets: usize,
+    pub amplitudes: usize,
+    pub phases: usize,
+    pub rotations: usize,
+    /// Settings that had that value already.
+    pub repeated: usize,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Channel {
+    offset: Option<f64>,
+    amplitude: Option<f64>,
+    phase: Option<f64>,
+    rotation: Option<f64>,
+    /// Energy that the detector under the tone remembers, over its full one.
+    energy: f64,
+}
+
+pub(crate) struct State {
+    channels: Vec<Channel>,
+    nco: f64,
+    epoch: u64,
+    turn: f64,
+    noise: Noise,
+    pub counts: Counts,
+}
+
+/// The board. Keep a clone of `state` to look into it.
+pub(crate) struct FakeBoard {
+    pub detectors: Vec<Detector>,
+    pub tau_s: f64,
+    pub sigma: f64,
+    pub gain: f64,
+    /// Height of a standing wave, as a fraction.
+    pub ripple: f64,
+    pub max_offset_hz: f64,
+    pub state: Arc<Mutex<State>>,
+}
+
+impl FakeBoard {
+    pub(crate) fn new(detectors: Vec<Detector>, seed: u64) -> Self {
+        Self {
+            detectors,
+            tau_s: 3.1e-6,
+            sigma: 1.0,
+            gain: 2e6,
+            ripple: 0.05,
+            max_offset_hz: 250e6,
+            state: Arc::new(Mutex::new(State {
+                channels: vec![Channel::default(); CHANNELS],
+                nco: 1e9,
+                epoch: 0,
+                turn: 0.3,
+                noise: Noise::new(seed),
+                counts: Counts::default(),
+            })),
+        }
+    }
+
+    pub(crate) fn handle(self) -> (BoardHandle, Arc<Mutex<State>>) {
+        let state = self.state.clone();
+        (BoardHandle::new(self), state)
+    }
+
+    fn description(&self) -> Description {
+        Description {
+            kind: "fake".into(),
+            serial: "1".into(),
+            firmware: "0".into(),
+            epoch: Epoch(7),
+            operations: vec![
+                OperationKind::Tones,
+                OperationKind::Nco,
+                OperationKind::Samples,
+            ],
+            modules: vec![ModuleDescription {
+                module: ModuleId::new(1).unwrap(),
+                channels: CHANNELS as u16,
+                nco_min: Hertz(0.0),
+                nco_max: Hertz(5e9),
+                max_offset: Hertz(self.max_offset_hz),
+                frequency_step: Hertz(625e6 / 256.0 / 4_294_967_296.0),
+                sample_rate: Hertz(596.0),
+                settle_samples: 7,
+                noise_correlation: Vec::new(),
+                max_samples: 100_000,
+                full_scale: Dbm(0.0),
+                volts_per_count: Volts(1e-7),
+            }],
+        }
+    }
+
+    fn line(&self, f: f64) -> Complex64 {
+        let ripple = 1.0 + self.ripple * Complex64::cis(std::f64::consts::TAU * f / 20e6);
+        Complex64::from_polar(self.gain, -std::f64::consts::TAU * (f - 1e9) * self.tau_s) * ripple
+    }
+
+    /// Field of a driven resonator by relaxation of its energy from where it was: the branch
+    /// follows from memory.
+    fn response(detector: &Detector, f: f64, a: f64, energy: &mut f64) -> Complex64 {
+        let y0 = detector.qr * (f - detector.fr_hz) / detector.fr_hz;
+        for _ in 0..400 {
+            let y = y0 + a * *energy;
+            let target = 1.0 / (1.0 + 4.0 * y * y);
+            let step = 0.25 * (target - *energy);
+            *energy += step;
+            if step.abs() < 1e-13 {
+                break;
+            }
+        }
+        let y = y0 + a * *energy;
+        1.0 - detector.coupling / Complex64::new(1.0, 2.0 * y)
+    }
+
+    fn sample(&self, state: &mut State, index: usize, samples: u32) -> (Complex64, f64) {
+        let n = f64::from(samples);
+        let noise = state.noise.complex(self.sigma / n.sqrt());
+        let channel = &mut state.channels[index];
+        let amplitude = channel.amplitude.unwrap_or(0.0);
+        let f = state.nco + channel.offset.unwrap_or(0.0);
+        let mut z = Complex64::new(0.0, 0.0);
+        if amplitude != 0.0 {
+            let mut notches = Complex64::new(1.0, 0.0);
+            for detector in &self.detectors {
+                let away = (f - detector.fr_hz).abs() * detector.qr / detector.fr_hz;
+                if away > 300.0 {
+                    continue;
+                }
+                let a = detector.a * (amplitude / 0.002).powi(2);
+                let mut none = 0.0;
+                let energy = if away < 8.0 {
+                    &mut channel.energy
+                } else {
+                    &mut none
+                };
+                notches *= Self::response(detector, f, a, energy);
+            }
+            let turn = channel.phase.unwrap_or(0.0) - channel.rotation.unwrap_or(0.0) + state.turn;
+            z = amplitude * self.line(f) * notches * Complex64::cis(turn);
+        }
+        (z + noise, if samples > 1 { self.sigma } else { 0.0 })
+    }
+
+    fn acquire(&self, state: &mut State, acquire: &Acquire) -> (Vec<Complex64>, Vec<f64>) {
+        let first = acquire.first.index();
+        let count = acquire.count.map_or(CHANNELS - first, usize::from);
+        (first..first + count)
+            .map(|k| self.sample(state, k, acquire.samples))
+            .unzip()
+    }
+}
+
+fn set(slot: &mut Option<f64>, value: Option<f64>, count: &mut usize, repeated: &mut usize) {
+    if let Some(value) = value {
+        *count += 1;
+        *repeated += usize::from(*slot == Some(value));
+        *slot = Some(value);
+    }
+}
+
+#[async_trait]
+impl Board for FakeBoard {
+    fn name(&self) -> &str {
+        "fake"
+    }
+
+    async fn run(&self, batch: &Batch) -> Result<Replies> {
+        let mut state = self.state.lock().unwrap();
+        let state = &mut *state;
+        let mut replies = RepliesBuilder::new(batch);
+        state.counts.batches += 1;
+        for op in batch.ops() {
+            match op {
+                Op::Describe => replies.description(self.description())?,
+                Op::ClearTones { .. } => {
+                    state.counts.clears += 1;
+                    state.channels = vec![Channel::default(); CHANNELS];
+                    replies.done()?;
+                }
+                Op::SetNco { frequency, .. } => {
+                    state.counts.ncos += 1;
+                    state.nco = frequency.0;
+                    state.epoch += 1;
+                    state.turn = std::f64::consts::TAU * state.noise.uniform();
+                    let phase_epoch = PhaseEpoch(state.epoch);
+                    replies.nco(NcoState {
+                        frequency: *frequency,
+                        phase_epoch,
+                    })?;
+                }
+                Op::ReadNco { .. } => replies.nco(NcoState {
+                    frequency: Hertz(state.nco),
+                    phase_epoch: PhaseEpoch(state.epoch),
+                })?,
+                Op::SetTones { updates, .. } => {
+                    for update in &batch.tone_updates()[updates.clone()] {
+                        let channel = &mut state.channels[update.channel.index()];
+                        let counts = &mut state.counts;
+                        let again = &mut counts.repeated;
+                        let offset = update.offset.map(|v| v.0);
+                        set(&mut channel.offset, offset, &mut counts.offsets, again);
+                        set(
+                            &mut channel.amplitude,
+                            update.amplitude,
+                            &mut counts.amplitudes,
+                            again,
+                        );
+                        let phase = update.phase.map(|v| v.0);
+                        set(&mut channel.phase, phase, &mut counts.phases, again);
+                        let rotation = update.rotation.map(|v| v.0);
+                        set(
+                            &mut channel.rotation,
+                            rotation,
+                            &mut counts.rotations,
+                            again,
+                        );
+                    }
+                    replies.done()?;
+                }
+                Op::AcquireMean { acquire, .. } => {
+                    let (mean, scatter) = self.acquire(state, acquire);
+                    replies.mean(mean, scatter, false, false)?;
+                }
+                other => panic!("the fake board has no {other}"),
+            }
+        }
+        replies.finish()
+    }
+}
+
+impl State {
+    pub(crate) fn nco_hz(&self) -> f64 {
+        self.nco
+    }
+
+    /// Absolute frequencies and amplitudes of the tones that are on, by channel from 0.
+    pub(crate) fn tones(&self) -> Vec<(usize, f64, f64)> {
+        self.channels
+            .iter()
+            .enumerate()
+            .filter(|(_, c)| c.amplitude.unwrap_or(0.0) != 0.0)
+            .map(|(k, c)| {
+                (
+                    k,
+                    self.nco + c.offset.unwrap_or(0.0),
+                    c.amplitude.unwrap_or(0.0),
+                )
+            })
+            .collect()
+    }
+}
+
+/// An array of detectors, evenly spread with some scatter.
+pub(crate) fn array(count: usize, low_hz: f64, high_hz: f64, seed: u64) -> Vec<Detector> {
+    let mut noise = Noise::new(seed);
+    let spacing = (high_hz - low_hz) / count as f64;
+    (0..count)
+        .map(|k| {
+            let qc = 2e4 * (0.2 * (noise.uniform() - 0.5)).exp();
+            let qi = 1e5;
+            let qr = 1.0 / (1.0 / qc + 1.0 / qi);
+            let phi = noise.uniform() - 0.5;
+            Detector {
+                fr_hz: low_hz + spacing * (k as f64 + 0.35 + 0.3 * noise.uniform()),
+                qr,
+                coupling: qr / qc * Complex64::cis(phi) / phi.cos(),
+                a: 0.12 * 10f64.powf(0.4 * (noise.uniform() - 0.5)),
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,601 @@
+//! Whole algorithms on a board of the tests' own, whose detectors remember their branch.
+
+mod support;
+
+use std::sync::Mutex;
+
+use support::board::{Counts, Detector, FakeBoard, State, array};
+use twotone_algorithms::finding::Flag;
+use twotone_algorithms::resonator::Direction;
+use twotone_algorithms::{
+    Band, CableDelayParams, ChannelOutcome, ChannelStatus, FineSweepParams, NetworkAnalysisParams,
+    NotTonedReason, Reason, Stage, Step, SweepTarget, TuneOutcome, TuneParams, cable_delay,
+    fine_sweep, network_analysis, tune,
+};
+use twotone_hal::{BoardHandle, Complex64, ErrorKind, ModuleId};
+
+fn module() -> ModuleId {
+    ModuleId::new(1).unwrap()
+}
+
+const LOW: f64 = 1.10e9;
+const HIGH: f64 = 1.16e9;
+
+/// Over 60 MHz, with points as dense as over 500 MHz.
+fn params() -> TuneParams {
+    TuneParams {
+        band: Band::new(LOW, HIGH),
+        network_analysis: NetworkAnalysisParams {
+            points: 6000,
+            ..Default::default()
+        },
+        ..TuneParams::default()
+    }
+}
+
+fn run(board: &BoardHandle, params: &TuneParams) -> TuneOutcome {
+    tune(board, module(), params, &()).wait().unwrap()
+}
+
+fn channel_of<'a>(outcome: &'a TuneOutcome, detector: &Detector) -> &'a ChannelOutcome {
+    let apart = |c: &ChannelOutcome| (c.tone_hz - detector.fr_hz).abs();
+    outcome
+        .channels
+        .iter()
+        .min_by(|a, b| apart(a).total_cmp(&apart(b)))
+        .unwrap()
+}
+
+/// The tone sits where it was declared to, and `D` is that of the detector.
+fn is_tuned(channel: &ChannelOutcome, detector: &Detector) -> Result<(), String> {
+    if (channel.status, channel.reason) != (ChannelStatus::Tuned, Reason::Ok) {
+        return Err(format!("{channel:?}"));
+    }
+    let y0 = detector.qr * (channel.tone_hz - detector.fr_hz) / detector.fr_hz;
+    // Energy of the driven detector, on the upper branch.
+    let mut energy = 0.0;
+    for _ in 0..2000 {
+        let y = y0 + detector.a * energy;
+        energy += 0.2 * (1.0 / (1.0 + 4.0 * y * y) - energy);
+    }
+    let y = y0 + detector.a * energy;
+    let off = y - channel.y.unwrap();
+    if off.abs() > 0.1 {
+        return Err(format!("{off} linewidths from its point: {channel:?}"));
+    }
+    Ok(())
+}
+
+#[test]
+fn tune_puts_a_calibrated_tone_on_every_detector() {
+    let detectors = array(40, LOW, HIGH, 3);
+    let fake = FakeBoard::new(detectors.clone(), 4);
+    let (board, state) = fake.handle();
+    let outcome = run(&board, &params());
+    assert_eq!(outcome.channels.len(), 40, "{:?}", outcome.warnings);
+    assert!(outcome.warnings.is_empty() && outcome.not_toned.is_empty());
+    for (k, (channel, detector)) in outcome.channels.iter().zip(&detectors).enumerate() {
+        assert_eq!(channel.channel.index(), k);
+        is_tuned(channel, detector).unwrap();
+        let lw = detector.fr_hz / detector.qr;
+        assert!((channel.fr_hz.unwrap() - detector.fr_hz).abs() < 0.02 * lw);
+        assert!((channel.qr.unwrap() / detector.qr - 1.0).abs() < 0.02);
+        assert!((channel.a.unwrap() - detector.a).abs() < 0.02);
+        assert!((channel.phi_rad.unwrap() - detector.coupling.arg()).abs() < 0.02);
+        assert!(channel.offset_lw.unwrap().abs() < 0.02);
+        assert_eq!(channel.nco_hz, outcome.nco_hz);
+    }
+    assert_eq!(outcome.references.len(), 8);
+    for reference in &outcome.references {
+        let clear = detectors
+            .iter()
+            .map(|d| (reference.tone_hz - d.fr_hz).abs() * d.qr / d.fr_hz);
+        assert!(clear.fold(f64::INFINITY, f64::min) > 5.0);
+        assert!(reference.z0.norm() > 0.0);
+    }
+    // What is on is what the outcome says, and nothing else.
+    let on = state.lock().unwrap().tones();
+    assert_eq!(on.len(), 48);
+    for (index, f_hz, amplitude) in on {
+        let told = outcome
+            .channels
+            .iter()
+            .map(|c| (c.channel, c.tone_hz, c.amplitude))
+            .chain(
+                outcome
+                    .references
+                    .iter()
+                    .map(|r| (r.channel, r.tone_hz, r.amplitude)),
+            )
+            .find(|(channel, ..)| channel.index() == index)
+            .unwrap();
+        assert!((told.1 - f_hz).abs() < 1e-3 && told.2 == amplitude);
+    }
+}
+
+/// Samples of the board after a tune, with every detector moved by `shift_lw` linewidths.
+fn samples_after(detectors: &[Detector], shift_lw: f64) -> (TuneOutcome, Vec<Complex64>) {
+    let fake = FakeBoard::new(detectors.to_vec(), 6);
+    let state = fake.state.clone();
+    let moved = FakeBoard {
+        detectors: detectors
+            .iter()
+            .map(|d| Detector {
+                fr_hz: d.fr_hz * (1.0 + shift_lw / d.qr),
+                ..*d
+            })
+            .collect(),
+        state,
+        ..FakeBoard::new(Vec::new(), 6)
+    };
+    let (board, _) = fake.handle();
+    let outcome = run(&board, &params());
+    let (moved, _) = moved.handle();
+    let acquire = twotone_hal::Acquire::new(50).first_channels(detectors.len() as u16);
+    let means = tworoutine::block_on(moved.samples().mean(module(), acquire)).unwrap();
+    (outcome, means.mean)
+}
+
+#[test]
+fn calibrated_samples_tell_a_shift_with_its_sign() {
+    let mut detectors = array(30, LOW, HIGH, 5);
+    detectors[7].a = 0.5;
+    detectors[8].a = 0.4;
+    for shift_lw in [0.01, -0.01, 0.25, -0.25] {
+        let (outcome, z) = samples_after(&detectors, shift_lw);
+        for ((channel, detector), z) in outcome.channels.iter().zip(&detectors).zip(z) {
+            let calibration = channel.calibration.unwrap();
+            assert!(
+                calibration.d.im.abs() < 1e-6 * calibration.d.re,
+                "{:?}",
+                calibration.d
+            );
+            let lw = detector.fr_hz / detector.qr;
+            let found = calibration.shift_hz(z).unwrap() / lw;
+            assert!(
+                (found - shift_lw).abs() < 0.03 * shift_lw.abs().max(0.02),
+                "{found}"
+            );
+            if shift_lw.abs() < 0.02 {
+                let small = calibration.small_shift_hz(z) / lw;
+                assert!(
+                    (small - shift_lw).abs() < 0.05 * shift_lw.abs(),
+                    "{small} {channel:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_sent_twice_and_unused_channels_are_cleared() {
+    let (board, state) = FakeBoard::new(array(40, LOW, HIGH, 3), 4).handle();
+    run(&board, &params());
+    let counts = state.lock().unwrap().counts;
+    assert_eq!(counts.repeated, 0);
+    // Once at the start, and once when the wide comb gives way to the tones.
+    assert_eq!(counts.clears, 2);
+    assert_eq!(counts.ncos, 1);
+    // Describe and NCO; 1 NCO; 4 combs of delay; 6 of the sweep; 41 steps; place; rotate.
+    assert!(counts.batches <= 2 + 4 + 6 + 41 + 2, "{counts:?}");
+    // A thousand tones of the wide comb, 48 after it.
+    assert_eq!((counts.amplitudes, counts.phases), (1048, 1048));
+    assert_eq!(counts.rotations, 40);
+}
+
+#[test]
+fn strong_tones_are_approached_from_above_and_bifurcated_ones_lowered() {
+    let mut detectors = array(20, LOW, HIGH, 8);
+    for (detector, a) in detectors
+        .iter_mut()
+        .zip([0.05, 0.4, 0.6, 0.7, 0.9, 1.3, 2.0])
+    {
+        detector.a = a;
+    }
+    let (board, _) = FakeBoard::new(detectors.clone(), 9).handle();
+    let outcome = run(&board, &params());
+    assert_eq!(outcome.channels.len(), 20);
+    for (detector, channel) in detectors.iter().zip(&outcome.channels) {
+        if detector.a > 0.8 {
+            assert_eq!(
+                (channel.status, channel.reason),
+                (ChannelStatus::Failed, Reason::Bifurcated)
+            );
+            let after = detector.a * (channel.amplitude / 0.002).powi(2);
+            assert!(after < 0.77, "left at a = {after}");
+        } else {
+            is_tuned(channel, detector).unwrap();
+            assert!((channel.a.unwrap() - detector.a).abs() < 0.02);
+            let expected = if detector.a > 0.3 { 0.2 } else { 0.0 };
+            assert!((channel.y.unwrap() - expected).abs() < 0.01);
+        }
+    }
+}
+
+#[test]
+fn sweeps_both_ways_show_hysteresis() {
+    let mut detectors = array(8, LOW, HIGH, 8);
+    detectors[2].a = 1.1;
+    let (board, _) = FakeBoard::new(detectors.clone(), 9).handle();
+    let directions = vec![Direction::Up, Direction::Down];
+    let sweeps = FineSweepParams {
+        directions,
+        ..FineSweepParams::default()
+    };
+    let outcome = run(
+        &board,
+        &TuneParams {
+            fine_sweep: sweeps,
+            ..params()
+        },
+    );
+    for (k, channel) in outcome.channels.iter().enumerate() {
+        assert_eq!(channel.reason == Reason::Bifurcated, k == 2, "{channel:?}");
+    }
+    assert_eq!(outcome.fine_sweep.unwrap().sweeps.len(), 16);
+}
+
+#[test]
+fn neighbours_are_told_apart_or_flagged() {
+    let mut detectors = array(20, LOW, HIGH, 10);
+    let lw = detectors[5].fr_hz / detectors[5].qr;
+    detectors[6].fr_hz = detectors[5].fr_hz + 3.0 * lw;
+    detectors[12].fr_hz = detectors[11].fr_hz + 0.5 * lw;
+    let (board, _) = FakeBoard::new(detectors.clone(), 11).handle();
+    let outcome = run(&board, &params());
+    for k in [5, 6] {
+        let channel = channel_of(&outcome, &detectors[k]);
+        assert!(channel.flags.contains(&Flag::Crowded), "{channel:?}");
+        is_tuned(channel, &detectors[k]).unwrap();
+    }
+    // Of the two that collide, one may have a tone; if it says tuned, it is.
+    for k in [11, 12] {
+        let channel = channel_of(&outcome, &detectors[k]);
+        if channel.status == ChannelStatus::Tuned {
+            assert!(channel.flags.contains(&Flag::Collided), "{channel:?}");
+        }
+    }
+    for (k, detector) in detectors.iter().enumerate() {
+        if ![5, 6, 11, 12].contains(&k) {
+            is_tuned(channel_of(&outcome, detector), detector).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_board_with_nothing_on_it_is_no_error() {
+    let (board, state) = FakeBoard::new(Vec::new(), 12).handle();
+    let outcome = run(&board, &params());
+    assert!(outcome.channels.is_empty() && outcome.fine_sweep.is_none());
+    assert_eq!(outcome.warnings, ["no resonance was found"]);
+    assert!(state.lock().unwrap().tones().is_empty());
+}
+
+#[test]
+fn a_band_wider_than_the_nco_reaches_is_joined_and_what_is_out_of_reach_is_said() {
+    let detectors = array(40, LOW, HIGH, 3);
+    let mut fake = FakeBoard::new(detectors.clone(), 4);
+    fake.max_offset_hz = 20e6;
+    let (board, state) = fake.handle();
+    let outcome = run(&board, &params());
+    assert_eq!(outcome.network_analysis.nco_hz.len(), 2);
+    assert_eq!(outcome.find.candidates.len(), 40);
+    assert!(outcome.channels.len() >= 24, "{}", outcome.channels.len());
+    assert_eq!(outcome.channels.len() + outcome.not_toned.len(), 40);
+    assert!(
+        outcome
+            .not_toned
+            .iter()
+            .all(|n| n.reason == NotTonedReason::OutsideNcoSpan)
+    );
+    assert!(
+        outcome
+            .channels
+            .iter()
+            .all(|c| c.status == ChannelStatus::Tuned)
+    );
+    assert_eq!(state.lock().unwrap().counts.repeated, 0);
+}
+
+#[test]
+fn progress_is_reported_in_order() {
+    let (board, _) = FakeBoard::new(array(10, LOW, HIGH, 3), 4).handle();
+    let seen = Mutex::new(Vec::new());
+    let note = |step: &Step| seen.lock().unwrap().push(*step);
+    tune(&board, module(), &params(), &note).wait().unwrap();
+    let seen = seen.into_inner().unwrap();
+    let mut stages: Vec<Stage> = seen.iter().map(|s| s.stage).collect();
+    stages.dedup();
+    assert_eq!(
+        stages,
+        [
+            Stage::CableDelay,
+            Stage::NetworkAnalysis,
+            Stage::Finding,
+            Stage::FineSweep,
+            Stage::Fitting,
+            Stage::Placing,
+            Stage::Calibrating
+        ]
+    );
+    for stage in stages {
+        let last = seen.iter().rfind(|s| s.stage == stage).unwrap();
+        assert_eq!(last.done, last.total, "{last:?}");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes() {
+    let outcome = || {
+        let (board, _) = FakeBoard::new(array(12, LOW, HIGH, 3), 4).handle();
+        serde_json::to_string(&run(&board, &params())).unwrap()
+    };
+    assert_eq!(outcome(), outcome());
+}
+
+#[test]
+fn outcomes_and_parameters_survive_being_written() {
+    let (board, _) = FakeBoard::new(array(5, LOW, HIGH, 3), 4).handle();
+    let outcome = run(&board, &params());
+    let text = serde_json::to_string(&outcome).unwrap();
+    let back: TuneOutcome = serde_json::from_str(&text).unwrap();
+    assert_eq!(back.channels.len(), outcome.channels.len());
+    let channel = serde_json::to_value(&outcome.channels[0]).unwrap();
+    assert_eq!(
+        (&channel["status"], &channel["reason"]),
+        (&"tuned".into(), &"ok".into())
+    );
+    let read: TuneParams = serde_json::from_str(r#"{"tone_amplitude": 0.003}"#).unwrap();
+    assert_eq!(
+        read,
+        TuneParams {
+            tone_amplitude: 0.003,
+            ..TuneParams::default()
+        }
+    );
+    let misspelt = serde_json::from_str::<TuneParams>(r#"{"fine_sweep": {"pionts": 3}}"#);
+    assert!(misspelt.unwrap_err().to_string().contains("pionts"));
+}
+
+/// A tune that is refused, with nothing but questions sent.
+fn refused(params: &TuneParams, kind: ErrorKind, says: &str) {
+    let (board, state) = FakeBoard::new(array(5, LOW, HIGH, 3), 4).handle();
+    let error = tune(&board, module(), params, &()).wait().unwrap_err();
+    assert_eq!(error.kind(), kind, "{error}");
+    assert_eq!(error.board(), Some("fake"));
+    assert!(error.to_string().contains(says), "{error}");
+    assert_eq!(
+        state.lock().unwrap().counts,
+        Counts {
+            batches: 1,
+            ..Counts::default()
+        }
+    );
+}
+
+#[test]
+fn bad_parameters_are_refused_before_anything_is_sent() {
+    let wide = |change: fn(&mut NetworkAnalysisParams)| {
+        let mut one = params();
+        change(&mut one.network_analysis);
+        one
+    };
+    let argument = ErrorKind::InvalidArgument;
+    refused(
+        &TuneParams {
+            band: Band::new(HIGH, LOW),
+            ..params()
+        },
+        argument,
+        "empty",
+    );
+    refused(
+        &TuneParams {
+            band: Band::new(LOW, LOW),
+            ..params()
+        },
+        argument,
+        "empty",
+    );
+    refused(
+        &TuneParams {
+            band: Band::new(f64::NAN, HIGH),
+            ..params()
+        },
+        argument,
+        "not a range",
+    );
+    refused(&wide(|n| n.points = 0), argument, "points");
+    refused(&wide(|n| n.points = 600), argument, "too coarse");
+    refused(
+        &wide(|n| n.amplitude = 0.02),
+        ErrorKind::Limit,
+        "full scale",
+    );
+    refused(&wide(|n| n.amplitude = f64::NAN), argument, "amplitude");
+    refused(&wide(|n| n.overlap = 2), argument, "overlap");
+    refused(
+        &TuneParams {
+            tone_amplitude: 2.0,
+            ..params()
+        },
+        argument,
+        "tone_amplitude",
+    );
+    let coarse = FineSweepParams {
+        points: 21,
+        ..FineSweepParams::default()
+    };
+    refused(
+        &TuneParams {
+            fine_sweep: coarse,
+            ..params()
+        },
+        argument,
+        "too coarse",
+    );
+    let nowhere = FineSweepParams {
+        directions: Vec::new(),
+        ..FineSweepParams::default()
+    };
+    refused(
+        &TuneParams {
+            fine_sweep: nowhere,
+            ..params()
+        },
+        argument,
+        "directions",
+    );
+    // Outside of what the NCO can be set to.
+    refused(
+        &TuneParams {
+            band: Band::new(6e9, 6.01e9),
+            ..params()
+        },
+        argument,
+        "NCO",
+    );
+}
+
+#[test]
+fn the_limit_of_a_comb_is_as_stated() {
+    // 5.5 sqrt(1024 a^2 / 2) is one at a = 0.00804.
+    let (board, _) = FakeBoard::new(Vec::new(), 4).handle();
+    let band = Band::new(LOW, HIGH);
+    let at = |amplitude| {
+        let params = NetworkAnalysisParams {
+            points: 6000,
+            amplitude,
+            ..Default::default()
+        };
+        network_analysis(&board, module(), band, 0.0, &params, &())
+            .wait()
+            .map(drop)
+    };
+    assert!(at(0.0080).is_ok());
+    assert_eq!(at(0.0081).unwrap_err().kind(), ErrorKind::Limit);
+}
+
+#[test]
+fn fine_sweeps_refuse_what_they_cannot_do() {
+    let (board, state) = FakeBoard::new(Vec::new(), 4).handle();
+    let target = SweepTarget {
+        centre_hz: 1.1e9,
+        linewidth_hz: 6e4,
+        amplitude: 0.001,
+    };
+    let try_it = |targets: &[SweepTarget]| {
+        let params = FineSweepParams::default();
+        fine_sweep(&board, module(), targets, Some(1.1e9), &params, &())
+            .wait()
+            .unwrap_err()
+    };
+    assert!(try_it(&[]).to_string().contains("nothing to sweep"));
+    assert!(
+        try_it(&vec![target; 1025])
+            .to_string()
+            .contains("more than the module's 1024")
+    );
+    let far = SweepTarget {
+        centre_hz: 1.4e9,
+        ..target
+    };
+    assert!(try_it(&[far]).to_string().contains("beyond"));
+    let loud = SweepTarget {
+        amplitude: 0.5,
+        ..target
+    };
+    assert_eq!(try_it(&[loud]).kind(), ErrorKind::Limit);
+    let nonsense = SweepTarget {
+        linewidth_hz: -1.0,
+        ..target
+    };
+    assert!(try_it(&[nonsense]).to_string().contains("not a resonance"));
+    assert_eq!(state.lock().unwrap().counts.clears, 0);
+    let unknown = ModuleId::new(9).unwrap();
+    let error = cable_delay(
+        &board,
+        unknown,
+        Band::new(LOW, HIGH),
+        &CableDelayParams::default(),
+        &(),
+    )
+    .wait()
+    .unwrap_err();
+    assert!(error.to_string().contains("no module 9"), "{error}");
+}
+
+#[test]
+fn delays_up_to_ten_microseconds_are_measured_with_few_combs() {
+    for tau_s in [0.0, 40e-9, 1.03e-6, 9.7e-6] {
+        let mut fake = FakeBoard::new(array(40, LOW, HIGH, 3), 4);
+        fake.tau_s = tau_s;
+        let (board, state) = fake.handle();
+        let found = cable_delay(
+            &board,
+            module(),
+            Band::new(LOW, HIGH),
+            &CableDelayParams::default(),
+            &(),
+        )
+        .wait()
+        .unwrap();
+        assert!(found.delay.status.is_success(), "{tau_s}: {found:?}");
+        // 0.1 rad over the span of 60 MHz.
+        let left = (found.delay.tau_s - tau_s) * std::f64::consts::TAU * 60e6;
+        assert!(left.abs() < 0.1, "{tau_s}: {left} rad left");
+        assert!(state.lock().unwrap().counts.batches <= 6);
+    }
+}
+
+#[test]
+fn mirror_images_of_tones_fall_between_tones() {
+    // Any two tones of one comb, one of them mirrored about the NCO, are kept apart.
+    struct Spy(FakeBoard);
+    #[twotone_hal::async_trait]
+    impl twotone_hal::Board for Spy {
+        fn name(&self) -> &str {
+            "spy"
+        }
+        async fn run(
+            &self,
+            batch: &twotone_hal::Batch,
+        ) -> twotone_hal::Result<twotone_hal::Replies> {
+            let replies = self.0.run(batch).await;
+            let state: &Mutex<State> = &self.0.state;
+            let tones = state.lock().unwrap();
+            let nco = tones.nco_hz();
+            let mut offsets: Vec<f64> = tones.tones().iter().map(|t| t.1 - nco).collect();
+            offsets.sort_by(f64::total_cmp);
+            for offset in &offsets {
+                let at = offsets.partition_point(|o| *o < -offset);
+                for near in offsets[at.saturating_sub(1)..].iter().take(2) {
+                    assert!(
+                        (near + offset).abs() > 4.5e3,
+                        "{offset} mirrors onto {near}"
+                    );
+                }
+            }
+            replies
+        }
+    }
+    let board = BoardHandle::new(Spy(FakeBoard::new(Vec::new(), 4)));
+    for points in [6000, 6001, 7168, 6143] {
+        let params = NetworkAnalysisParams {
+            points,
+            amplitude: 0.001,
+            ..Default::default()
+        };
+        let band = Band::new(LOW, LOW + 1e4 * points as f64);
+        let found = network_analysis(&board, module(), band, 0.0, &params, &())
+            .wait()
+            .unwrap();
+        assert_eq!(found.frequency_hz.len(), points);
+        assert!(found.frequency_hz.windows(2).all(|w| w[1] > w[0]));
+        // Dithered, and told as set.
+        let step = |i: usize| found.frequency_hz[i + 1] - found.frequency_hz[i] - 1e4;
+        assert!(
+            (10..50).any(|i| step(i).abs() > 1.0) && (0..points - 1).all(|i| step(i).abs() < 101.0)
+        );
+    }
+}
