@@ -4,12 +4,11 @@
 //! context that is suspended in a wait holds one. It never changes thread.
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
-use std::rc::Rc;
 use std::task::{self, Poll, Waker};
 
 use corosensei::{Coroutine, CoroutineResult, Yielder};
@@ -17,6 +16,7 @@ use tokio::runtime::{Handle, Id};
 
 use crate::stack::{self, Stack};
 use crate::waiting::WaitError;
+use crate::wakers::Wakers;
 
 type Payload = Box<dyn Any + Send>;
 type Running = Coroutine<Resume, (), Result<Poll<()>, Payload>, Stack>;
@@ -42,9 +42,7 @@ pub(crate) struct Fiber {
     suspended: Cell<Option<Running>>,
     /// The way out, while code runs on the fiber's stack.
     yielder: Cell<*const Yielder<Resume, ()>>,
-    /// The waker of the latest poll. Each poll frame on the fiber keeps the one that it began with
-    /// alive and unchanged, since it outlives the executor's own.
-    waker: RefCell<Option<Rc<Waker>>>,
+    wakers: Wakers,
     /// How often the fiber was suspended. Wakes that came meanwhile resumed only the innermost
     /// wait, so a poll during which this number grew must be done again before it counts.
     suspensions: Cell<u64>,
@@ -92,7 +90,7 @@ impl Fiber {
         Fiber {
             suspended: Cell::new(None),
             yielder: Cell::new(ptr::null()),
-            waker: RefCell::new(None),
+            wakers: Wakers::new(),
             suspensions: Cell::new(0),
             cancelled: Cell::new(false),
             no_suspend: Cell::new(0),
@@ -124,12 +122,16 @@ impl Fiber {
         step: Step,
         data: NonNull<()>,
     ) -> Poll<Result<(), Payload>> {
-        self.renew_waker(waker);
         self.task.set(tokio::task::try_id());
         self.runtime.set(Some(home));
         let running = match self.suspended.take() {
-            Some(running) => running,
+            Some(running) => {
+                self.wakers.renew(waker);
+                running
+            }
             None => {
+                // SAFETY: no code is on the fiber, so that no frame there uses a waker.
+                unsafe { self.wakers.restart(waker) };
                 let this = NonNull::from(self);
                 Coroutine::with_stack(stack::take(), move |yielder, _| {
                     // SAFETY: the caller keeps the fiber where it is while its code runs.
@@ -186,31 +188,14 @@ impl Fiber {
     /// As of [`poll`](Self::poll).
     unsafe fn run(&self, step: Step, data: NonNull<()>) -> Poll<()> {
         loop {
-            let waker = self.waker();
             let before = self.suspensions.get();
+            let latest = self.wakers.latest();
             // SAFETY: the caller's promise.
-            let polled = unsafe { step(data, &mut task::Context::from_waker(&waker)) };
+            let polled = unsafe { step(data, &mut task::Context::from_waker(latest.get())) };
+            drop(latest);
             if polled.is_ready() || self.suspensions.get() == before || self.cancelled.get() {
                 return polled;
             }
-        }
-    }
-
-    fn renew_waker(&self, waker: &Waker) {
-        let mut latest = self.waker.borrow_mut();
-        if !latest
-            .as_ref()
-            .is_some_and(|latest| latest.will_wake(waker))
-        {
-            *latest = Some(Rc::new(waker.clone()));
-        }
-    }
-
-    #[inline]
-    fn waker(&self) -> Rc<Waker> {
-        match &*self.waker.borrow() {
-            Some(waker) => Rc::clone(waker),
-            None => unreachable!("code runs on a fiber only while the fiber is polled"),
         }
     }
 }
@@ -239,8 +224,8 @@ impl Current {
         loop {
             let before = fiber.suspensions.get();
             {
-                let waker = fiber.waker();
-                let mut cx = task::Context::from_waker(&waker);
+                let latest = fiber.wakers.latest();
+                let mut cx = task::Context::from_waker(latest.get());
                 if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
                     return Ok(output);
                 }

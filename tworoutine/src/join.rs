@@ -9,16 +9,24 @@ use std::task::{Context, Poll};
 
 use futures_util::future::{AbortHandle, Abortable, CatchUnwind, FutureExt};
 use tokio::sync::oneshot;
+use tokio::task;
 
 /// The handle of a context that was given to [`spawn`](crate::spawn) or
 /// [`spawn_local`](crate::spawn_local): a future of its result.
 ///
 /// Dropping the handle lets the context go on unwatched. The handle is `Send` when the result is,
 /// and can be awaited or waited for on any thread and any runtime.
-pub struct JoinHandle<T> {
-    result: oneshot::Receiver<Result<T, JoinError>>,
-    abort: AbortHandle,
-    finished: bool,
+pub struct JoinHandle<T>(Kind<T>);
+
+enum Kind<T> {
+    /// A task of this thread's runtime.
+    Local(task::JoinHandle<T>),
+    /// A task that was started on another thread.
+    Remote {
+        result: oneshot::Receiver<Result<T, JoinError>>,
+        abort: AbortHandle,
+        received: bool,
+    },
 }
 
 impl<T> JoinHandle<T> {
@@ -27,12 +35,20 @@ impl<T> JoinHandle<T> {
     /// [`is_cancelled`](JoinError::is_cancelled) holds. A context that has ended already keeps its
     /// result.
     pub fn abort(&self) {
-        self.abort.abort();
+        match &self.0 {
+            Kind::Local(task) => task.abort(),
+            Kind::Remote { abort, .. } => abort.abort(),
+        }
     }
 
     /// Whether the context has ended, in whatever way.
     pub fn is_finished(&self) -> bool {
-        self.finished || self.result.is_terminated() || !self.result.is_empty()
+        match &self.0 {
+            Kind::Local(task) => task.is_finished(),
+            Kind::Remote {
+                result, received, ..
+            } => *received || result.is_terminated() || !result.is_empty(),
+        }
     }
 }
 
@@ -40,12 +56,18 @@ impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let polled = Pin::new(&mut self.result).poll(cx);
-        polled.map(|received| {
-            self.finished = true;
-            // The sender is dropped unused when the runtime that ran the context is shut down.
-            received.unwrap_or(Err(JoinError::CANCELLED))
-        })
+        match &mut self.0 {
+            Kind::Local(task) => Pin::new(task).poll(cx).map_err(|error| JoinError {
+                panic: error.try_into_panic().ok(),
+            }),
+            Kind::Remote {
+                result, received, ..
+            } => Pin::new(result).poll(cx).map(|end| {
+                *received = true;
+                // The sender is dropped unused when the runtime of the context is shut down.
+                end.unwrap_or(Err(JoinError::CANCELLED))
+            }),
+        }
     }
 }
 
@@ -119,6 +141,11 @@ impl std::error::Error for JoinError {}
 // strings are `Sync`; any other access takes the error by value.
 unsafe impl Sync for JoinError {}
 
+/// The handle of a task on this thread's runtime.
+pub(crate) fn local<T>(task: task::JoinHandle<T>) -> JoinHandle<T> {
+    JoinHandle(Kind::Local(task))
+}
+
 /// A handle, and a function that makes the task that serves it. The function is what crosses to
 /// the thread of the context, so that the context is made, polled and dropped there.
 pub(crate) fn pair<T, F>() -> (JoinHandle<T>, impl FnOnce(F) -> Served<F, T>)
@@ -127,11 +154,11 @@ where
 {
     let (sender, result) = oneshot::channel();
     let (abort, registration) = AbortHandle::new_pair();
-    let handle = JoinHandle {
+    let handle = JoinHandle(Kind::Remote {
         result,
         abort,
-        finished: false,
-    };
+        received: false,
+    });
     let serve = move |future: F| Served {
         running: Some(Abortable::new(
             AssertUnwindSafe(future).catch_unwind(),

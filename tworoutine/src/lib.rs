@@ -34,6 +34,8 @@ mod spawn;
 #[cfg(fibers)]
 mod stack;
 mod waiting;
+#[cfg(fibers)]
+mod wakers;
 
 pub use all::wait_all;
 pub use config::{AlreadyRunning, Config, set_max_blocked_waits};

@@ -79,13 +79,32 @@ fn block_in_place<F: Future>(handle: &Handle, future: Pin<&mut F>) -> Result<F::
     let attempt = catch_unwind(AssertUnwindSafe(|| {
         tokio::task::block_in_place(|| {
             in_order.set(true);
-            outside_contexts(|| handle.block_on(future))
+            outside_contexts(|| handle.block_on(NestedBlockOn(future)))
         })
     }));
     match attempt {
         Ok(output) => Ok(output),
         Err(_) if !in_order.get() => Err(WaitError::SingleThreaded),
         Err(payload) => resume_unwind(payload),
+    }
+}
+
+/// A future for a `block_on` that may be inside another one of the same thread.
+///
+/// Tokio parks the thread of every `block_on` with the same token, so that the inner one swallows
+/// wakes of the outer. When the inner one is done it sets the token once more, and the outer one
+/// looks again.
+struct NestedBlockOn<'a, F>(Pin<&'a mut F>);
+
+impl<F: Future> Future for NestedBlockOn<'_, F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let polled = self.0.as_mut().poll(cx);
+        if polled.is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        polled
     }
 }
 

@@ -21,9 +21,7 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let (handle, serve) = join::pair();
-    tokio::task::spawn_local(serve(context(future)));
-    handle
+    join::local(tokio::task::spawn_local(context(future)))
 }
 
 /// Starts a context on a pool of pinned threads, each a single-threaded runtime of its own, one

@@ -1,0 +1,92 @@
+//! Measurements in processes of their own: those that may deadlock, and the Python peer.
+
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The number that this program prints as `--child which`, or nothing when it is not done in time.
+pub(crate) fn number(which: &str, seconds: u64) -> Option<f64> {
+    let mut command = Command::new(std::env::current_exe().ok()?);
+    command.args(["--child", which]).stderr(Stdio::null());
+    output(command, None, seconds)?.trim().parse().ok()
+}
+
+/// A Python that has `nest_asyncio`: `$TWOROUTINE_PYTHON`, or else `python3`.
+pub(crate) fn python() -> Option<String> {
+    let python = std::env::var("TWOROUTINE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let mut check = Command::new(&python);
+    check
+        .args(["-c", "import nest_asyncio; print('yes')"])
+        .stderr(Stdio::null());
+    output(check, None, 20)
+        .is_some_and(|said| said.trim() == "yes")
+        .then_some(python)
+}
+
+/// One number from the Python peer.
+pub(crate) fn python_number(python: &str, which: &str) -> Option<f64> {
+    let mut command = Command::new(python);
+    command.args(["-", which]).stderr(Stdio::null());
+    output(command, Some(include_str!("peer.py")), 60)?
+        .trim()
+        .parse()
+        .ok()
+}
+
+fn output(mut command: Command, input: Option<&str>, seconds: u64) -> Option<String> {
+    command.stdout(Stdio::piped()).stdin(Stdio::piped());
+    let mut child = command.spawn().ok()?;
+    let mut stdin = child.stdin.take()?;
+    // A child that does not read ends the pipe, and prints nothing that parses.
+    let _ = stdin.write_all(input.unwrap_or_default().as_bytes());
+    drop(stdin);
+    if !ends_in_time(&mut child, Duration::from_secs(seconds)) {
+        let _ = child.kill();
+        let _ = child.wait();
+        return None;
+    }
+    let mut text = String::new();
+    child.stdout.take()?.read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+fn ends_in_time(child: &mut Child, limit: Duration) -> bool {
+    let start = Instant::now();
+    while start.elapsed() < limit {
+        match child.try_wait() {
+            Ok(Some(status)) => return status.success(),
+            Ok(None) => std::thread::sleep(Duration::from_millis(5)),
+            Err(_) => return false,
+        }
+    }
+    false
+}
+
+/// Processes that keep the cores awake, at a priority that yields to everything else.
+pub(crate) struct Spinners(Vec<Child>);
+
+impl Spinners {
+    pub(crate) fn start(cores: usize) -> Self {
+        let spinner = || {
+            let mut command = Command::new("chrt");
+            command
+                .args(["--idle", "0"])
+                .arg(std::env::current_exe().ok()?);
+            command
+                .args(["--child", "spin"])
+                .stdout(Stdio::null())
+                .spawn()
+                .ok()
+        };
+        Spinners((0..cores).filter_map(|_| spinner()).collect())
+    }
+}
+
+impl Drop for Spinners {
+    fn drop(&mut self) {
+        for spinner in &mut self.0 {
+            let _ = spinner.kill();
+            let _ = spinner.wait();
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! A round trip over a loopback socket, and whether background tasks go on.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tworoutine::prelude::*;
+
+use crate::table::{Row, median, timed};
+
+pub(crate) fn rows(rows: &mut Vec<Row>) {
+    let address = echo_server();
+    let us = |seconds: f64| Some(seconds * 1e6);
+    rows.push(
+        Row::new(
+            "loopback round trip, plain thread",
+            "us",
+            us(waited(address)),
+        )
+        .peer("blocking std sockets", us(blocking(address))),
+    );
+
+    let ticks = Arc::new(AtomicU64::new(0));
+    let counter = ticks.clone();
+    let ticking = tworoutine::runtime().spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    std::thread::sleep(Duration::from_millis(100));
+    ticking.abort();
+    let stopped = ticks.load(Ordering::Relaxed) == 0;
+    rows.push(
+        Row::new(
+            "background tasks that stop while nobody waits",
+            "",
+            Some(f64::from(stopped)),
+        )
+        .limit(0.0),
+    );
+}
+
+/// Sends back what it gets.
+fn echo_server() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            stream.set_nodelay(true).expect("an option");
+            std::thread::spawn(move || {
+                let mut bytes = [0; 64];
+                while let Ok(()) = stream.read_exact(&mut bytes) {
+                    if stream.write_all(&bytes).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+const TRIPS: u32 = 2000;
+
+fn waited(address: SocketAddr) -> f64 {
+    let mut stream = async { tokio::net::TcpStream::connect(address).await }
+        .wait()
+        .expect("a connection");
+    stream.set_nodelay(true).expect("an option");
+    let mut trips = || {
+        for _ in 0..TRIPS {
+            let trip = async {
+                let mut bytes = [1; 64];
+                stream.write_all(&bytes).await?;
+                stream.read_exact(&mut bytes).await
+            };
+            trip.wait().expect("an echo");
+        }
+    };
+    median(7, || timed(&mut trips)) / f64::from(TRIPS)
+}
+
+fn blocking(address: SocketAddr) -> f64 {
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    stream.set_nodelay(true).expect("an option");
+    let mut trips = || {
+        for _ in 0..TRIPS {
+            let mut bytes = [1; 64];
+            stream.write_all(&bytes).expect("a write");
+            stream.read_exact(&mut bytes).expect("an echo");
+        }
+    };
+    median(7, || timed(&mut trips)) / f64::from(TRIPS)
+}

@@ -1,0 +1,134 @@
+//! Rows, and the two ways to print them.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// One measurement beside its peer's.
+#[derive(Default)]
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) value: Option<f64>,
+    pub(crate) unit: &'static str,
+    pub(crate) peer: Option<&'static str>,
+    pub(crate) peer_value: Option<f64>,
+    /// What the limit is on: the ratio to the peer, or without a peer the value itself.
+    pub(crate) limit: Option<f64>,
+}
+
+impl Row {
+    pub(crate) fn new(name: impl Into<String>, unit: &'static str, value: Option<f64>) -> Self {
+        Row {
+            name: name.into(),
+            unit,
+            value,
+            ..Row::default()
+        }
+    }
+
+    pub(crate) fn peer(mut self, peer: &'static str, value: Option<f64>) -> Self {
+        self.peer = Some(peer);
+        self.peer_value = value;
+        self
+    }
+
+    pub(crate) fn limit(mut self, limit: f64) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    fn ratio(&self) -> Option<f64> {
+        match (self.value?, self.peer_value?) {
+            (value, peer) if peer != 0.0 => Some(value / peer),
+            (value, _) => (value == 0.0).then_some(1.0),
+        }
+    }
+
+    fn pass(&self) -> Option<bool> {
+        let limit = self.limit?;
+        let measured = if self.peer.is_some() {
+            self.ratio()
+        } else {
+            self.value
+        };
+        // What could not be measured did not pass.
+        Some(measured.is_some_and(|measured| measured <= limit))
+    }
+}
+
+pub(crate) fn print_json(conditions: &Value, rows: &[Row]) {
+    let rows: Vec<Value> = rows
+        .iter()
+        .map(|row| {
+            json!({
+                "name": row.name,
+                "value": row.value,
+                "unit": row.unit,
+                "peer": row.peer,
+                "peer_value": row.peer_value,
+                "ratio": row.ratio(),
+                "limit": row.limit,
+                "pass": row.pass(),
+            })
+        })
+        .collect();
+    println!(
+        "{}",
+        json!({ "bench": "tworoutine", "conditions": conditions, "rows": rows })
+    );
+}
+
+pub(crate) fn print_table(conditions: &Value, rows: &[Row]) {
+    if let Some(conditions) = conditions.as_object() {
+        for (name, value) in conditions {
+            println!("{name}: {value}");
+        }
+    }
+    println!(
+        "\n{:<52} {:>10} {:<6} {:<24} {:>10} {:>8} {:>7}",
+        "what", "here", "unit", "peer", "there", "ratio", "limit"
+    );
+    let number = |value: Option<f64>| match value {
+        None => "-".to_owned(),
+        Some(value) if value.abs() >= 100.0 || value == 0.0 => format!("{value:.0}"),
+        Some(value) => format!("{value:.3}"),
+    };
+    for row in rows {
+        let verdict = match row.pass() {
+            None => "",
+            Some(true) => "pass",
+            Some(false) => "MISS",
+        };
+        println!(
+            "{:<52} {:>10} {:<6} {:<24} {:>10} {:>8} {:>7} {verdict}",
+            row.name,
+            number(row.value),
+            row.unit,
+            row.peer.unwrap_or_default(),
+            number(row.peer_value),
+            number(row.ratio()),
+            number(row.limit),
+        );
+    }
+}
+
+/// The median of several runs, in seconds.
+pub(crate) fn median(runs: usize, mut run: impl FnMut() -> Duration) -> f64 {
+    let mut times: Vec<f64> = (0..runs).map(|_| run().as_secs_f64()).collect();
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+/// How long some code takes.
+pub(crate) fn timed<R>(code: impl FnOnce() -> R) -> Duration {
+    let start = Instant::now();
+    std::hint::black_box(code());
+    start.elapsed()
+}
+
+/// Nanoseconds of one pass of a loop body: the median of some runs of the loop.
+pub(crate) fn nanoseconds(mut body: impl FnMut(u32)) -> f64 {
+    const PASSES: u32 = 100_000;
+    body(PASSES);
+    median(9, || timed(|| body(PASSES))) / f64::from(PASSES) * 1e9
+}
