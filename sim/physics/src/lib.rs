@@ -5,6 +5,24 @@
 //! sample number that the caller asks for, and every random number is a hash of a seed and of what
 //! the number is for, so that the same request gives the same samples in any order.
 //!
+//! ```
+//! use twotone_physics::{Band, ModuleModel, Profile, Tone};
+//!
+//! let band = Band::new(750e6, 1250e6);
+//! let mut module = ModuleModel::draw(1, 0, 1, 256, band, 1024, &Profile::Lab.params());
+//! let resonance = module.truth()[0].fr_hz;
+//! let tone = Tone {
+//!     frequency_hz: resonance - module.nco_hz(),
+//!     amplitude: 0.002,
+//!     ..Tone::default()
+//! };
+//! module.set_tone(0, tone)?;
+//! let mut samples = Vec::new();
+//! let flags = module.acquire(0, 17, 0..1, &mut samples); // the first 7 still settle
+//! assert!(!flags.overrange && samples[16].norm() > 0.0);
+//! # Ok::<(), twotone_physics::SettingError>(())
+//! ```
+//!
 //! Story by file:
 //! - [`units`]: rates, quanta and conversions of the board
 //! - [`hash`]: random numbers as pure functions
@@ -13,8 +31,10 @@
 //!   and what a truth file says of it
 //! - [`kerr`]: the nonlinear resonator and the memory of its branch
 //! - [`mod@line`]: cable, standing waves, box modes
+//! - `array`: all detectors of a line, the near ones exactly, the far ones summed up
+//! - `chain`: levels, clipping, compression, noise of the electronics
 //! - [`cic`]: the decimation filters: step response, droop, correlation of noise
-//! - [`drift`], [`glitch`]: noise that is slow, noise that is sudden
+//! - [`drift`], [`glitch`]: noise that is slow, noise that is sudden; `world`: who moves by what
 //! - [`conditions`]: what the caller may change: load, bath, modulation, faults
 //! - [`module`]: all of it put together
 

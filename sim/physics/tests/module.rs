@@ -1,12 +1,13 @@
-//! A module as its user sees it: settings in, samples out.
+//! A module as its user sees it: settings and conditions in, levels and detectors out.
+
+mod rig;
 
 use std::f64::consts::TAU;
 
-use twotone_physics::cic::{self, Filter};
-use twotone_physics::units;
+use rig::{one_detector, settled, silent, tone};
 use twotone_physics::{
-    Band, ChannelFault, Complex64, Conditions, Detector, DetectorFault, Line, Modulation,
-    ModuleModel, Population, Profile, ProfileParams, SettingError, Tone,
+    Band, Complex64, Conditions, Detector, DetectorFault, Modulation, ModuleModel, ProfileParams,
+    SettingError, Tone, cic, units,
 };
 
 const BAND: Band = Band {
@@ -14,41 +15,34 @@ const BAND: Band = Band {
     f_max_hz: 1250e6,
 };
 
-/// No noise worth speaking of.
-fn silent() -> ProfileParams {
-    ProfileParams {
-        noise_temperature_k: 0.0,
-        adc_bits: 31,
-        ..ProfileParams::clean()
+/// A detector whose tone of amplitude 0.002 has the nonlinearity `a`.
+fn nonlinear(a: f64) -> Detector {
+    let power = units::dbm_to_mw(units::tone_dbm(1.0, 0.002) - 40.0);
+    Detector {
+        a_per_mw: a / power,
+        ..Detector::new(0, 1e9, 2e4, 1e5)
     }
 }
 
-fn one_detector(detector: Detector, params: &ProfileParams) -> ModuleModel {
-    let line = Line {
-        gain_db: -2.0,
-        delay_s: 60e-9,
-        ..Line::flat()
-    };
-    let population = Population::from_detectors([detector]);
-    let mut model = ModuleModel::new(1, 0, 1, population, line, 16, params);
-    model.set_nco(1e9 - 10e6).expect("finite");
-    model
-}
-
-fn tone(model: &ModuleModel, absolute_hz: f64, amplitude: f64) -> Tone {
-    Tone {
-        frequency_hz: absolute_hz - model.nco_hz(),
-        amplitude,
-        ..Tone::default()
+/// Sweeps a tone over a detector in steps of linewidths and gives the place of the largest step
+/// between neighbouring samples, the cable taken out.
+fn largest_step(detector: &Detector, from: f64, to: f64) -> f64 {
+    let mut model = one_detector(detector.clone(), &silent());
+    let (mut last, mut greatest, mut start) = (None, (0.0, 0.0), 0);
+    for k in 0..=400 {
+        let y0 = from + (to - from) * f64::from(k) / 400.0;
+        let f = detector.fr_hz + y0 * detector.linewidth_hz();
+        model.set_tone(0, tone(&model, f, 0.002)).expect("valid");
+        let z = settled(&mut model, 0, &mut start) * Complex64::from_polar(1.0, TAU * f * 60e-9);
+        if let Some(last) = last {
+            let step: f64 = (z - last as Complex64).norm();
+            if step > greatest.0 {
+                greatest = (step, y0);
+            }
+        }
+        last = Some(z);
     }
-}
-
-/// Settled mean of a channel.
-fn settled(model: &mut ModuleModel, channel: usize, start: &mut u64) -> Complex64 {
-    let mut out = Vec::new();
-    model.acquire(*start, 12, channel..channel + 1, &mut out);
-    *start += 12;
-    out[8..].iter().sum::<Complex64>() / 4.0
+    greatest.1
 }
 
 #[test]
@@ -90,175 +84,6 @@ fn on_resonance_the_dip_is_as_deep_as_the_truth_says() {
         "{depth} {}",
         truth.depth_db
     );
-}
-
-#[test]
-fn a_change_shows_as_the_filters_step_and_only_for_their_length() {
-    let mut model = one_detector(Detector::new(0, 1.2e9, 2e4, 1e5), &silent());
-    let mut out = Vec::new();
-    for stage in [6u8, 4] {
-        model.set_stage(stage).expect("valid");
-        model
-            .set_tone(0, tone(&model, 1.0e9, 0.002))
-            .expect("valid");
-        model.acquire(1000, 20, 0..1, &mut out);
-        let (old, n) = (out[19], 20);
-        model.set_amplitude(0, 0.003).expect("valid");
-        model.acquire(1000 + n, 20, 0..1, &mut out);
-        let new = out[19];
-        assert!((new / old - 1.5).norm() < 1e-6);
-        let filter = Filter::at_stage(stage);
-        for (k, z) in out.iter().enumerate() {
-            let shown = filter.step((k as f64 + 1.0) * f64::from(1u32 << stage));
-            assert!(
-                (z - old - (new - old) * shown).norm() < 0.05,
-                "stage {stage} sample {k}"
-            );
-        }
-        assert!(
-            (out[2] - new).norm() > 0.1 * (new - old).norm(),
-            "stage {stage}: no memory"
-        );
-        assert!((out[6] - new).norm() < 1e-3, "stage {stage}: not settled");
-        // Read one by one, or another channel first: the same.
-        model.set_amplitude(0, 0.002).expect("valid");
-        let mut other = Vec::new();
-        model.acquire(2000, 2, 5..6, &mut other);
-        assert_eq!(other.len(), 2);
-    }
-}
-
-#[test]
-fn samples_do_not_depend_on_how_they_are_asked_for() {
-    for profile in [Profile::Clean, Profile::Lab, Profile::Harsh] {
-        let mut model = ModuleModel::draw(7, 3, 2, 64, BAND, 128, &profile.params());
-        for channel in 0..128 {
-            let frequency_hz = -240e6 + 3.7e6 * channel as f64;
-            let tone = Tone {
-                frequency_hz,
-                amplitude: 0.001,
-                ..Tone::default()
-            };
-            model.set_tone(channel, tone).expect("valid");
-        }
-        let (mut first, mut out) = (Vec::new(), Vec::new());
-        model.acquire(0, 10, 0..128, &mut first);
-        let mut fresh = model.clone();
-        model.acquire(10, 90, 0..128, &mut out);
-        let whole: Vec<Complex64> = out.clone();
-        // In pieces, in another order of channels, with others between.
-        let mut model = fresh.clone();
-        for piece in 0..9 {
-            for channel in (0..128).rev() {
-                fresh.acquire(10 + piece * 10, 10, channel..channel + 1, &mut out);
-                for (k, z) in out.iter().enumerate() {
-                    let expected = whole[channel * 90 + piece as usize * 10 + k];
-                    assert!(
-                        (z - expected).norm() < 1e-6 * expected.norm().max(1.0),
-                        "{profile} channel {channel} sample {k} of piece {piece}: {z} {expected}"
-                    );
-                }
-            }
-        }
-        // The same request, bit for bit.
-        model.acquire(10, 90, 0..128, &mut out);
-        assert_eq!(out, whole, "{profile}");
-    }
-}
-
-#[test]
-fn boards_modules_and_seeds_have_their_own_noise() {
-    let noise = |seed, board, module, channel: usize| {
-        let params = Profile::Clean.params();
-        let mut model = ModuleModel::draw(seed, board, module, 4, BAND, 8, &params);
-        let mut out = Vec::new();
-        model.acquire(50, 4000, channel..channel + 1, &mut out);
-        out
-    };
-    let one = noise(1, 2, 3, 4);
-    assert_eq!(one, noise(1, 2, 3, 4));
-    let power: f64 = one.iter().map(Complex64::norm_sqr).sum();
-    for other in [
-        noise(2, 2, 3, 4),
-        noise(1, 3, 3, 4),
-        noise(1, 2, 4, 4),
-        noise(1, 2, 3, 5),
-    ] {
-        let cross: Complex64 = one.iter().zip(&other).map(|(a, b)| a * b.conj()).sum();
-        assert!(cross.norm() / power < 0.08, "{}", cross.norm() / power);
-    }
-}
-
-#[test]
-fn noise_of_samples_has_the_filters_correlation_and_the_temperature() {
-    let params = ProfileParams {
-        noise_temperature_k: 5.0,
-        ..ProfileParams::clean()
-    };
-    let mut model = one_detector(Detector::new(0, 1.2e9, 2e4, 1e5), &params);
-    model
-        .set_tone(0, tone(&model, 1.0e9, 0.002))
-        .expect("valid");
-    for (stage, rho) in [(6u8, [0.62, 0.14]), (0, [0.394, 0.015])] {
-        model.set_stage(stage).expect("valid");
-        let mut out = Vec::new();
-        let n = 100_000;
-        settled(&mut model, 0, &mut 0);
-        model.acquire(12, n, 0..1, &mut out);
-        let mean = out.iter().sum::<Complex64>() / n as f64;
-        let product = |lag: usize| {
-            let pairs = out.iter().zip(&out[lag..]);
-            pairs
-                .map(|(a, b)| ((a - mean) * (b - mean).conj()).re)
-                .sum::<f64>()
-        };
-        for (lag, expected) in rho.into_iter().enumerate() {
-            let measured = product(lag + 1) / product(0);
-            assert!(
-                (measured - expected).abs() < 0.015,
-                "stage {stage} lag {lag}: {measured}"
-            );
-        }
-        // k T against the tone's power at the amplifier, in the bandwidth of the filters.
-        let snr = mean.norm() / (product(0) / n as f64).sqrt();
-        let tone_w = 1e-3 * 10f64.powf((1.0 - 1.5 - 40.0) / 10.0) * 0.002 * 0.002;
-        let noise_w = 1.380649e-23 * 5.0 * Filter::at_stage(stage).noise_bandwidth_hz();
-        let expected = (tone_w / noise_w).sqrt();
-        assert!(
-            (snr / expected - 1.0).abs() < 0.02,
-            "stage {stage}: {snr} {expected}"
-        );
-    }
-}
-
-/// A detector whose tone of amplitude 0.002 has the nonlinearity `a`.
-fn nonlinear(a: f64) -> Detector {
-    let power = units::dbm_to_mw(units::tone_dbm(1.0, 0.002) - 40.0);
-    Detector {
-        a_per_mw: a / power,
-        ..Detector::new(0, 1e9, 2e4, 1e5)
-    }
-}
-
-/// Sweeps a tone over a detector in steps of linewidths and gives the place of the largest step
-/// between neighbouring samples, the cable taken out.
-fn largest_step(detector: &Detector, from: f64, to: f64) -> f64 {
-    let mut model = one_detector(detector.clone(), &silent());
-    let (mut last, mut greatest, mut start) = (None, (0.0, 0.0), 0);
-    for k in 0..=400 {
-        let y0 = from + (to - from) * f64::from(k) / 400.0;
-        let f = detector.fr_hz + y0 * detector.linewidth_hz();
-        model.set_tone(0, tone(&model, f, 0.002)).expect("valid");
-        let z = settled(&mut model, 0, &mut start) * Complex64::from_polar(1.0, TAU * f * 60e-9);
-        if let Some(last) = last {
-            let step: f64 = (z - last as Complex64).norm();
-            if step > greatest.0 {
-                greatest = (step, y0);
-            }
-        }
-        last = Some(z);
-    }
-    greatest.1
 }
 
 #[test]
@@ -457,39 +282,6 @@ fn epochs_phases_and_the_cable() {
 }
 
 #[test]
-fn close_tones_beat_in_the_filter() {
-    let mut model = one_detector(Detector::new(0, 1.2e9, 2e4, 1e5), &silent());
-    model.set_tone(0, tone(&model, 1e9, 0.002)).expect("valid");
-    let mut start = 0;
-    let alone = settled(&mut model, 0, &mut start).norm();
-    for offset in [50.0, 298.0, 700.0] {
-        model
-            .set_tone(1, tone(&model, 1e9 + offset, 0.001))
-            .expect("valid");
-        let mut out = Vec::new();
-        model.acquire(start, 600, 0..2, &mut out);
-        start += 600;
-        let sizes = out[20..600].iter().map(|z| z.norm());
-        let (low, high) = sizes.fold((f64::MAX, f64::MIN), |(l, h), z| (l.min(z), h.max(z)));
-        let expected = 0.5 * cic::droop(6, offset).abs();
-        let measured = (high - low) / 2.0 / alone;
-        assert!(
-            (measured - expected).abs() < 0.05 * expected + 1e-5,
-            "{offset}: {measured} {expected}"
-        );
-        // The other channel sees the first tone twice as strong as its own.
-        let sizes = out[620..].iter().map(|z| z.norm());
-        let (low, high) = sizes.fold((f64::MAX, f64::MIN), |(l, h), z| (l.min(z), h.max(z)));
-        assert!(
-            ((high - low) / 2.0 / alone - expected.min(0.25) * 2.0).abs() < 0.1 || offset < 100.0
-        );
-    }
-    // Two channels on the same frequency read the sum.
-    model.set_tone(1, tone(&model, 1e9, 0.002)).expect("valid");
-    assert!((settled(&mut model, 0, &mut start).norm() / alone - 2.0).abs() < 1e-6);
-}
-
-#[test]
 fn conditions_move_detectors_and_line() {
     let detector = Detector {
         responsivity: 1.0,
@@ -589,46 +381,6 @@ fn a_jump_shows_in_the_samples() {
 }
 
 #[test]
-fn broken_channels_read_what_they_are() {
-    let params = ProfileParams::clean();
-    let mut model = one_detector(Detector::new(0, 1.2e9, 2e4, 1e5), &params);
-    for channel in 0..5 {
-        let f = 1e9 + 1e6 * channel as f64;
-        model
-            .set_tone(channel, tone(&model, f, 0.002))
-            .expect("valid");
-    }
-    let channel_faults = vec![
-        (1, ChannelFault::Dead),
-        (2, ChannelFault::Flat),
-        (3, ChannelFault::Saturated),
-        (4, ChannelFault::Noisy),
-        (99, ChannelFault::Dead),
-    ];
-    let mut out = Vec::new();
-    assert!(!model.acquire(0, 50, 0..5, &mut out).overrange);
-    model.set_conditions(Conditions {
-        channel_faults,
-        ..Conditions::default()
-    });
-    assert!(model.acquire(50, 50, 0..5, &mut out).overrange);
-    assert!(!model.acquire(100, 50, 0..3, &mut Vec::new()).overrange);
-    let spread = |row: &[Complex64]| {
-        let mean = row.iter().sum::<Complex64>() / row.len() as f64;
-        (row.iter().map(|z| (z - mean).norm_sqr()).sum::<f64>() / row.len() as f64).sqrt()
-    };
-    assert!(spread(&out[10..50]) > 0.1);
-    assert!(out[50..100].iter().all(|z| z.norm() == 0.0));
-    assert!(out[100..150].iter().all(|z| *z == out[100]) && out[100].norm() > 100.0);
-    assert!(
-        out[150..200]
-            .iter()
-            .all(|z| z.re.abs() == params.adc_full_scale)
-    );
-    assert!(spread(&out[210..250]) > 20.0 * spread(&out[10..50]));
-}
-
-#[test]
 fn too_large_a_comb_raises_the_flag() {
     let mut model = ModuleModel::draw(1, 0, 1, 4, BAND, 1024, &ProfileParams::clean());
     let mut out = Vec::new();
@@ -675,40 +427,4 @@ fn bad_settings_are_refused_and_change_nothing() {
     assert!(out.iter().all(|z| z.re.is_finite() && z.im.is_finite()));
     model.acquire(0, 0, 0..8, &mut out);
     assert!(out.is_empty() && model.truth_at(0, 0).is_none() && model.truth_at(99, 0).is_none());
-}
-
-#[test]
-fn the_filter_bank_shows_the_white_noise_and_the_ring_down() {
-    let detector = Detector::new(0, 1e9, 2e4, 1e5);
-    let tau = detector.ringdown_s();
-    let mut model = one_detector(detector, &silent());
-    model.set_tone(0, tone(&model, 1e9, 0.002)).expect("valid");
-    let mut start = 0;
-    let low = settled(&mut model, 0, &mut start);
-    model.set_tone(0, tone(&model, 1e9, 0.004)).expect("valid");
-    let mut out = Vec::new();
-    let change = (start - 1) * 64;
-    model.acquire_pfb(change, 200, 0, &mut out);
-    assert!((out[0] - low).norm() < 1.0, "{} {low}", out[0]);
-    let k = (tau * units::PFB_RATE_HZ).round() as usize;
-    let left = (out[k] - low * 2.0).norm() / low.norm();
-    assert!((left - (-1f64).exp()).abs() < 0.03, "{left}");
-
-    let mut model = one_detector(Detector::new(0, 1.2e9, 2e4, 1e5), &ProfileParams::clean());
-    model.acquire_pfb(0, 20_000, 3, &mut out);
-    let power = |lag: usize| {
-        out.iter()
-            .zip(&out[lag..])
-            .map(|(a, b)| (a * b.conj()).re)
-            .sum::<f64>()
-            / 2e4
-    };
-    assert!(power(1).abs() < 0.03 * power(0));
-    let mut slow = Vec::new();
-    model.acquire(0, 20_000, 3..4, &mut slow);
-    let slow_power = slow.iter().map(Complex64::norm_sqr).sum::<f64>() / 2e4;
-    let expected = units::PFB_RATE_HZ / Filter::at_stage(6).noise_bandwidth_hz();
-    assert!((power(0) / slow_power / expected - 1.0).abs() < 0.06);
-    model.acquire_pfb(0, 10, 999, &mut out);
-    assert!(out.is_empty());
 }

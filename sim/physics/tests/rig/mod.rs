@@ -1,0 +1,42 @@
+//! A module with one detector, as the tests use it.
+
+use twotone_physics::{Complex64, Detector, Line, ModuleModel, Population, ProfileParams, Tone};
+
+/// No noise worth speaking of.
+pub(crate) fn silent() -> ProfileParams {
+    ProfileParams {
+        noise_temperature_k: 0.0,
+        adc_bits: 31,
+        ..ProfileParams::clean()
+    }
+}
+
+/// A detector on a line of -2 dB and 60 ns, with 16 channels and the NCO at 990 MHz.
+pub(crate) fn one_detector(detector: Detector, params: &ProfileParams) -> ModuleModel {
+    let line = Line {
+        gain_db: -2.0,
+        delay_s: 60e-9,
+        ..Line::flat()
+    };
+    let population = Population::from_detectors([detector]);
+    let mut model = ModuleModel::new(1, 0, 1, population, line, 16, params);
+    model.set_nco(1e9 - 10e6).expect("finite");
+    model
+}
+
+/// A tone at an absolute frequency.
+pub(crate) fn tone(model: &ModuleModel, absolute_hz: f64, amplitude: f64) -> Tone {
+    Tone {
+        frequency_hz: absolute_hz - model.nco_hz(),
+        amplitude,
+        ..Tone::default()
+    }
+}
+
+/// Settled mean of a channel.
+pub(crate) fn settled(model: &mut ModuleModel, channel: usize, start: &mut u64) -> Complex64 {
+    let mut out = Vec::new();
+    model.acquire(*start, 12, channel..channel + 1, &mut out);
+    *start += 12;
+    out[8..].iter().sum::<Complex64>() / 4.0
+}
