@@ -291,6 +291,41 @@ fn a_batch_goes_on_where_it_is_asked_to() {
 }
 
 #[test]
+fn a_request_that_cannot_be_understood_fails_by_itself() {
+    let body = br#"[{"object":{"a":[1,2]},"method":"none","args":[[],{}]},7,[[1]],
+        {"object":"Board","method":{"a":1},"kwargs":{}},{"method":"none"},{"object":["Board",["mods"]]},
+        {"object":"Board","property":"","method":null},{"object":null,"resolve":false},
+        {"object":"Board","method":"warn"}]"#;
+    let head = Head {
+        options: Some("continue-on-error"),
+        ..JSON
+    };
+    let (_, answer) = serve(&head, body);
+    let answer = tree(&answer);
+    let message = |n: usize| answer[n]["error"]["message"].as_str().unwrap();
+    assert_eq!(
+        message(0),
+        "TypeError: an object's name must be str, not dict"
+    );
+    assert_eq!(message(1), "TypeError: a request must be a dict, not int");
+    assert_eq!(message(2), "TypeError: a request must be a dict, not list");
+    assert_eq!(
+        message(3),
+        "TypeError: a method's name must be str, not dict"
+    );
+    assert_eq!(
+        message(4),
+        "ValueError: a method or property was asked for without an object"
+    );
+    assert!(message(5).starts_with("AttributeError: "));
+    // An empty name is none, and null is as good as absent.
+    assert_eq!(answer[6], tree(golden!("describe.answer.json")));
+    assert_eq!(answer[7], tree(golden!("root.answer.json")));
+    assert_eq!(answer[8]["result"], 7);
+    assert_eq!(answer.as_array().unwrap().len(), 9);
+}
+
+#[test]
 fn a_malformed_body_runs_nothing_and_says_where_it_breaks() {
     struct Never;
     impl Service for Never {
@@ -425,7 +460,7 @@ fn every_wrong_argument_has_the_text_that_python_gives_it() {
     );
     check(
         r#""method":7"#,
-        "TypeError: a method's name must be str, not float",
+        "TypeError: a method's name must be str, not int",
     );
 }
 

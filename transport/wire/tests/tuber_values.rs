@@ -585,6 +585,33 @@ fn a_slot_left_unwritten_is_null() {
 }
 
 #[test]
+fn a_shape_that_does_not_fit_is_replaced_by_one_axis() {
+    struct Shaped(&'static [f64], &'static [usize]);
+    impl Encode for Shaped {
+        fn encode(&self, slot: Slot<'_>) {
+            slot.f64_array(self.0, self.1);
+        }
+    }
+    let check = |values, shape, expected: &str| {
+        let mut batch = BatchWriter::new(Format::Json);
+        batch.call("o", "m").arg(Shaped(values, shape));
+        let body = batch.finish();
+        let text = std::str::from_utf8(&body).unwrap();
+        let args = text.split_once("\"args\":").unwrap().1;
+        assert_eq!(args, format!("[{expected}]}}]"));
+    };
+    check(&[1.0, 2.0], &[2], "[1.0,2.0]");
+    check(&[1.0, 2.0], &[2, 1], "[[1.0],[2.0]]");
+    check(&[1.0, 2.0], &[3], "[1.0,2.0]");
+    check(&[1.0, 2.0], &[usize::MAX, 2], "[1.0,2.0]");
+    check(&[1.0], &[], "1.0");
+    check(&[], &[3, 0], "[[],[],[]]");
+    // Rows without values cost bytes all the same.
+    check(&[], &[1 << 40, 0], "[]");
+    check(&[f64::NAN, f64::INFINITY], &[2], "[null,null]");
+}
+
+#[test]
 fn what_follows_the_answer_is_an_error() {
     for json in [
         r#"[{"result":1}] x"#,

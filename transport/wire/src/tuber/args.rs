@@ -1,7 +1,7 @@
 //! The arguments of a served call: bound to the method's parameters as Python binds them, then read one
 //! by one as the type that the method wants.
 
-use super::cursor::{Cursor, Kind, Number};
+use super::cursor::Cursor;
 use super::fault::Fault;
 use super::interface::{Constant, Method, ParamKind};
 use super::service::Invocation;
@@ -231,7 +231,7 @@ impl<'c> Args<'c> {
         match self.bound(name)? {
             Bound::Given(cursor) => match from(cursor) {
                 Some(value) => Ok(Some(value)),
-                None => match python_type(&cursor) {
+                None => match cursor.python_type() {
                     "NoneType" => Ok(None),
                     found => Err(self.wrong(name, wanted, found)),
                 },
@@ -364,17 +364,4 @@ impl<'c> Args<'c> {
 
 fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
-}
-
-/// The name that Python has for the type of what lies there.
-fn python_type(cursor: &Cursor<'_>) -> &'static str {
-    let mut cursor = *cursor;
-    match cursor.kind() {
-        Ok(Kind::Number) => match cursor.number() {
-            Ok(Number::Int(_)) => "int",
-            _ => "float",
-        },
-        Ok(kind) => kind.python_name(),
-        Err(_) => "unreadable",
-    }
 }

@@ -147,6 +147,18 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// The name that Python has for the type of the value that comes next, for texts of errors.
+    pub fn python_type(&self) -> &'static str {
+        match self.kind() {
+            Ok(Kind::Number) => match { *self }.number() {
+                Ok(Number::Int(_)) => "int",
+                _ => "float",
+            },
+            Ok(kind) => kind.python_name(),
+            Err(_) => "unreadable",
+        }
+    }
+
     /// Moves past a null and says true; stays and says false where there is another value.
     pub fn take_null(&mut self) -> Result<bool, DecodeError> {
         if self.kind()? != Kind::Null {

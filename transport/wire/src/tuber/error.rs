@@ -23,7 +23,7 @@ impl Limits {
     /// Deepest nesting that any setting allows, so that recursion fits every stack.
     pub const MAX_DEPTH: usize = 128;
 
-    /// For a client: 256 MiB, about three thousand samples of 1024 channels in JSON.
+    /// For a client: 256 MiB, about six thousand samples of 1024 channels in JSON.
     pub const ANSWER: Limits = Limits {
         body_bytes: 256 << 20,
         depth: 32,

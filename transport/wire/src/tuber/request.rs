@@ -22,7 +22,7 @@ impl<'a> Parts<'a> {
     pub(super) fn read(cursor: &mut Cursor<'a>) -> Result<Parts<'a>, Fault> {
         let kind = cursor.kind()?;
         if kind != Kind::Map {
-            let what = format_args!("a request must be a dict, not {}", kind.python_name());
+            let what = format_args!("a request must be a dict, not {}", cursor.python_type());
             return Err(Fault::type_error(what));
         }
         let mut parts = Parts::default();
@@ -34,8 +34,8 @@ impl<'a> Parts<'a> {
                 "kwargs" => parts.kwargs = Some(*value),
                 _ if is_null => {}
                 "object" => parts.object = Some(*value),
-                "method" => parts.method = Some(name(value, "method")?),
-                "property" => parts.property = Some(name(value, "property")?),
+                "method" => parts.method = Some(name(value, "a method")?),
+                "property" => parts.property = Some(name(value, "a property")?),
                 "resolve" => parts.resolve = value.bool()?,
                 _ => {}
             }
@@ -70,9 +70,9 @@ impl<'a> Parts<'a> {
 fn name<'a>(value: &mut Cursor<'a>, what: &str) -> Result<Cow<'a, str>, Fault> {
     match value.kind()? {
         Kind::Str => Ok(value.str()?),
-        other => Err(Fault::type_error(format_args!(
-            "a {what}'s name must be str, not {}",
-            other.python_name()
+        _ => Err(Fault::type_error(format_args!(
+            "{what}'s name must be str, not {}",
+            value.python_type()
         ))),
     }
 }
@@ -81,7 +81,7 @@ fn name<'a>(value: &mut Cursor<'a>, what: &str) -> Result<Cow<'a, str>, Fault> {
 pub(super) fn write_object(text: &mut String, mut object: Cursor<'_>) -> Result<(), Fault> {
     text.clear();
     if object.kind()? != Kind::Array {
-        text.push_str(&name(&mut object, "object")?);
+        text.push_str(&name(&mut object, "an object")?);
         return Ok(());
     }
     let mut steps = object.items()?;
@@ -90,18 +90,18 @@ pub(super) fn write_object(text: &mut String, mut object: Cursor<'_>) -> Result<
             text.push('.');
         }
         if step.kind()? != Kind::Array {
-            text.push_str(&name(step, "object")?);
+            text.push_str(&name(step, "an object")?);
             continue;
         }
         let mut parts = step.items()?;
         if let Some(attribute) = parts.next()? {
-            text.push_str(&name(attribute, "object")?);
+            text.push_str(&name(attribute, "an object")?);
         }
         while let Some(index) = parts.next()? {
             // Writing to a text does not fail.
             let _ = match index.kind()? {
                 Kind::Number => write!(text, "[{}]", index.i64()?),
-                _ => write!(text, "[{:?}]", name(index, "item")?),
+                _ => write!(text, "[{:?}]", name(index, "an item")?),
             };
         }
     }
