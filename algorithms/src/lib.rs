@@ -14,6 +14,7 @@ pub mod fine_sweep;
 pub mod fit;
 pub mod network_analysis;
 mod params;
+pub mod place_tones;
 pub mod placement;
 pub mod progress;
 mod projection;
@@ -27,6 +28,7 @@ pub use cable_delay::{CableDelayOutcome, CableDelayParams, cable_delay};
 pub use finding::{FindOutcome, FindParams, find_resonances};
 pub use fine_sweep::{FineSweepOutcome, FineSweepParams, Sweep, SweepTarget, fine_sweep};
 pub use network_analysis::{NetworkAnalysisOutcome, NetworkAnalysisParams, network_analysis};
+pub use place_tones::{PlaceOutcome, PlacedTone, ToneTarget, place_tones};
 pub use progress::{Progress, Stage, Step};
 pub use tune::{
     ChannelOutcome, ChannelStatus, NotToned, NotTonedReason, Reason, ReferenceTone, TuneOutcome,

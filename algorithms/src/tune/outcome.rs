@@ -102,7 +102,7 @@ pub struct ChannelOutcome {
     pub tone_hz: f64,
     /// NCO, in hertz.
     pub nco_hz: f64,
-    /// Amplitude of the tone, as a fraction of full scale; 0 where it was switched off.
+    /// Amplitude of the tone, as a fraction of full scale.
     pub amplitude: f64,
     /// Resonance frequency at vanishing power, in hertz; as all that follow, of a successful fit.
     pub fr_hz: Option<f64>,

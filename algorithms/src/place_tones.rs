@@ -1,0 +1,182 @@
+//! Setting tones on fitted resonances, and what their samples mean there.
+
+use num_complex::Complex64;
+use serde::{Deserialize, Serialize};
+use twotone_hal::{BoardHandle, ChannelId, Epoch, ErrorKind, ModuleId, PhaseEpoch, Result};
+
+use crate::calibration::Calibration;
+use crate::placement::{Placement, PlacementParams, place};
+use crate::progress::{Progress, Stage};
+use crate::resonator::{Direction, Resonator, pulled_detuning};
+use crate::session::{Session, Tone, carrier_phase};
+
+const WHAT: &str = "placing tones";
+
+/// A tone to set. The one at index `i` of a list goes on channel `i + 1`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToneTarget {
+    /// The resonator to put it on, as fitted from this module's samples in the present phase
+    /// epoch at this amplitude; `None` for a tone that goes to `otherwise_hz`.
+    pub resonator: Option<Resonator>,
+    /// Absolute frequency of a tone without a resonator, in hertz.
+    pub otherwise_hz: f64,
+    /// Amplitude, as a fraction of full scale.
+    pub amplitude: f64,
+}
+
+/// A tone that was set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlacedTone {
+    /// Its channel.
+    pub channel: ChannelId,
+    /// Absolute frequency as really set, in hertz.
+    pub tone_hz: f64,
+    /// Amplitude, as a fraction of full scale.
+    pub amplitude: f64,
+    /// Where on the resonator it was put; `None` without a resonator, or where that has no such
+    /// place.
+    pub placement: Option<Placement>,
+    /// Detuning with the pull in it, in linewidths, that it was put at.
+    pub y: Option<f64>,
+    /// Distance at which it was found from there, in linewidths: what the resonance has moved
+    /// since it was fitted, or what the fit was wrong by.
+    pub offset_lw: Option<f64>,
+    /// What its samples mean, in readout counts, turned as the board turns them now.
+    pub calibration: Option<Calibration>,
+    /// Its mean sample, in readout counts, turned as the board turns it now.
+    pub z0: Complex64,
+}
+
+/// Tones that were set and calibrated, for one phase epoch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlaceOutcome {
+    /// The module.
+    pub module: ModuleId,
+    /// Life of the board's state that this belongs to.
+    pub epoch: Epoch,
+    /// Phase reference that the calibrations belong to.
+    pub phase_epoch: PhaseEpoch,
+    /// NCO, in hertz.
+    pub nco_hz: f64,
+    /// One entry for each target.
+    pub tones: Vec<PlacedTone>,
+    /// A converter was over its range.
+    pub overrange: bool,
+}
+
+/// Sets tones on their resonators with the NCO as it stands, from above where the resonator is
+/// strongly driven, measures `samples` samples at them, and turns the samples of each so that a
+/// shift of its resonance moves the real part.
+///
+/// All other tones of the module go off. The tones stay on.
+///
+/// # Errors
+/// Refused before anything is sent: parameters out of range, more targets than channels, tones
+/// beyond the NCO's reach, a comb above full scale. Otherwise the errors of the board.
+#[tworoutine::tworoutine(Send)]
+pub async fn place_tones(
+    board: &BoardHandle,
+    module: ModuleId,
+    targets: &[ToneTarget],
+    samples: u32,
+    params: &PlacementParams,
+    progress: &dyn Progress,
+) -> Result<PlaceOutcome> {
+    let mut session = Session::open(board, module, progress).await?;
+    place_in(&mut session, targets, samples, params).await
+}
+
+pub(crate) async fn place_in(
+    session: &mut Session<'_>,
+    targets: &[ToneTarget],
+    samples: u32,
+    params: &PlacementParams,
+) -> Result<PlaceOutcome> {
+    if let Some(why) = params.problem() {
+        return Err(session.refuse(ErrorKind::InvalidArgument, WHAT, why));
+    }
+    if samples == 0 {
+        let why = "samples is 0; at least 1 is needed";
+        return Err(session.refuse(ErrorKind::InvalidArgument, WHAT, why));
+    }
+    let nco_hz = session.nco.frequency.0;
+    let placements: Vec<Option<Placement>> = targets
+        .iter()
+        .map(|t| t.resonator.as_ref().and_then(|r| place(r, params)))
+        .collect();
+    let tone = |k: usize, f_hz: f64| Tone {
+        offset_hz: session.settable(f_hz - nco_hz),
+        amplitude: targets[k].amplitude,
+        phase_rad: carrier_phase(k),
+        rotation_rad: 0.0,
+    };
+    let place_of = |k: usize| placements[k].map_or(targets[k].otherwise_hz, |p| p.tone_hz);
+    let mut tones: Vec<Tone> = (0..targets.len()).map(|k| tone(k, place_of(k))).collect();
+    let above: Vec<Tone> = (0..targets.len())
+        .map(|k| {
+            tone(
+                k,
+                placements[k]
+                    .and_then(|p| p.approach_hz)
+                    .unwrap_or(place_of(k)),
+            )
+        })
+        .collect();
+    session.check(WHAT, &tones)?;
+    session.report(Stage::Placing, 0, 1);
+    // A tone at the very edge of the NCO's reach cannot be come to from above.
+    if above != tones && session.check(WHAT, &above).is_ok() {
+        session.run(std::slice::from_ref(&above), 1).await?;
+    }
+    session.report(Stage::Placing, 1, 1);
+
+    let means = session.run(std::slice::from_ref(&tones), samples).await?;
+    session.report(Stage::Calibrating, 1, 2);
+    let mean = means.into_iter().next().unwrap_or_default();
+    let mut placed = Vec::with_capacity(targets.len());
+    for (k, target) in targets.iter().enumerate() {
+        let (Some(channel), Some(&z)) = (ChannelId::from_index(k), mean.z.get(k)) else {
+            break;
+        };
+        let tone_hz = nco_hz + tones[k].offset_hz;
+        let resonator = target.resonator.filter(|_| placements[k].is_some());
+        let at = resonator.and_then(|r| Calibration::at(&r, tone_hz));
+        let shift_hz = at.and_then(|c| c.shift_hz(z));
+        let aligned = at.map(|c| Calibration { z0: z, ..c }.aligned());
+        // Samples come turned by the carrier's phase, which the rotation takes out as well.
+        let carrier = tones[k].phase_rad;
+        if let Some(c) = &aligned {
+            tones[k].rotation_rad = wrap(c.rotation_rad + carrier);
+        }
+        placed.push(PlacedTone {
+            channel,
+            tone_hz,
+            amplitude: target.amplitude,
+            placement: placements[k],
+            y: resonator.map(|r| pulled_detuning(r.y0(tone_hz), r.a, Direction::Down)),
+            offset_lw: shift_hz
+                .zip(resonator)
+                .map(|(shift, r)| shift / r.linewidth_hz()),
+            calibration: aligned.map(|c| Calibration {
+                rotation_rad: tones[k].rotation_rad,
+                ..c
+            }),
+            z0: z * Complex64::cis(carrier - tones[k].rotation_rad),
+        });
+    }
+    session.set(&tones).await?;
+    session.report(Stage::Calibrating, 2, 2);
+    Ok(PlaceOutcome {
+        module: session.module,
+        epoch: session.epoch,
+        phase_epoch: session.nco.phase_epoch,
+        nco_hz,
+        tones: placed,
+        overrange: mean.overrange,
+    })
+}
+
+fn wrap(phase: f64) -> f64 {
+    phase - (phase / std::f64::consts::TAU).round() * std::f64::consts::TAU
+}
