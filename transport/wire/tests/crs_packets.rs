@@ -1,6 +1,7 @@
 //! The sample streams against packets that another implementation made, and round trips.
 
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
 use twotone_wire::crs::{
     PacketError, PacketLength, PfbHeader, PfbMode, PfbPacket, ReadoutHeader, ReadoutPacket, Stamp,
     StampSource, group_delay_s, sample_rate_hz,
@@ -261,6 +262,12 @@ fn pfb_headers() -> impl Strategy<Value = PfbHeader> {
 }
 
 proptest! {
+    // A failing case prints its input and its seed, which is kept beside this file and run first.
+    #![proptest_config(ProptestConfig {
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        ..ProptestConfig::default()
+    })]
+
     #[test]
     fn readout_packets_go_round(
         header in readout_headers(),

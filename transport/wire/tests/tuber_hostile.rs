@@ -3,6 +3,7 @@
 use allocation_counter::measure;
 use bytes::BytesMut;
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
 use twotone_wire::tuber::{
     Answer, Args, Cursor, DecodeErrorKind, Description, Fault, Format, Head, Interface, Limits,
     Method, MethodInfo, Param, Reply, Server, Service,
@@ -315,7 +316,12 @@ fn memory_is_in_proportion_to_bytes() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    // A failing case prints its input and its seed, which is kept beside this file and run first.
+    #![proptest_config(ProptestConfig {
+        cases: 2000,
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {

@@ -1,9 +1,8 @@
 //! What one half writes, the other reads: values and whole batches, in both formats.
-//!
-//! A failing case prints its input and is kept under `proptest-regressions`.
 
 use bytes::BytesMut;
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
 use std::collections::BTreeMap;
 use twotone_wire::tuber::{
     Answer, BatchWriter, Cursor, Dispatch, Encode, Fault, Format, Head, Invocation, Limits,
@@ -135,6 +134,12 @@ fn nest(flat: &[Value], shape: &[usize]) -> Value {
 }
 
 proptest! {
+    // A failing case prints its input and its seed, which is kept beside this file and run first.
+    #![proptest_config(ProptestConfig {
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        ..ProptestConfig::default()
+    })]
+
     #[test]
     fn values_survive_cbor(value in values()) {
         let body = round_trip(Format::Cbor, &value);
