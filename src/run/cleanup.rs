@@ -13,11 +13,16 @@ use super::shadow::ShadowTone;
 use super::{Channels, HardwareState, SafeState};
 
 /// How often a board that says no, or says yes and does otherwise, is asked.
-const ASKED: u32 = 3;
+pub(super) const ASKED: u32 = 3;
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(50);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// No attempt is given up sooner than this while there is time.
 const SHORTEST_ATTEMPT: Duration = Duration::from_secs(1);
+
+/// What was read back and is set again may be rounded once more, by no more than this.
+const AMPLITUDE_STEP: f64 = 1e-6;
+const ANGLE_STEP: f64 = 1e-6;
+const OTHERWISE: &str = "the board reads back otherwise than it was set";
 
 /// The clean-up of one module.
 pub(super) struct Cleanup<'a> {
@@ -44,6 +49,38 @@ impl Cleanup<'_> {
         if self.journal.stray(self.safe_state).is_none() {
             return Ok(());
         }
+        self.insist().await
+    }
+
+    /// Reads back what an algorithm has left on purpose, and compares it with what it set.
+    pub(super) async fn keep(&self) -> HardwareState {
+        let set = self.journal.amplitudes();
+        if let Err(error) = self.insist().await {
+            return self.journal.left(self.safe_state, &error.to_string());
+        }
+        let (mut left_on, mut not_restored) = (Vec::new(), Vec::new());
+        for (index, (set, found)) in set.iter().zip(self.journal.amplitudes()).enumerate() {
+            let (Some(set), Some(channel)) = (set, ChannelId::from_index(index)) else {
+                continue;
+            };
+            match found {
+                Some(found) if near(Some(*set), Some(found), AMPLITUDE_STEP) => {}
+                Some(0.0) => not_restored.push(channel),
+                _ => left_on.push(channel),
+            }
+        }
+        if left_on.is_empty() && not_restored.is_empty() {
+            return HardwareState::Kept;
+        }
+        HardwareState::Left {
+            left_on: Channels::These(left_on),
+            unknown: Channels::default(),
+            not_restored: Channels::These(not_restored),
+            reason: OTHERWISE.to_owned(),
+        }
+    }
+
+    async fn insist(&self) -> Result<()> {
         let mut last = None;
         let reached = tokio::select! {
             biased;
@@ -74,7 +111,7 @@ impl Cleanup<'_> {
                     }
                 }
                 Ok(()) => {
-                    *last = Some(broken("the board reads back otherwise than it was set"));
+                    *last = Some(broken(OTHERWISE));
                     refused += 1;
                 }
                 Err(error) => {
@@ -118,6 +155,7 @@ impl Cleanup<'_> {
         let module = self.journal.module();
         let fields = match self.safe_state {
             SafeState::Off => ToneFields::AMPLITUDE,
+            SafeState::Hold if !self.journal.is_in_doubt() => ToneFields::AMPLITUDE,
             SafeState::Previous | SafeState::Hold => ToneFields::ALL,
         };
         let first = ChannelId::new(1)?;
@@ -212,6 +250,20 @@ impl Journal {
         }
     }
 
+    /// The amplitude of each channel that is certain.
+    fn amplitudes(&self) -> Vec<Option<f64>> {
+        let record = self.locked();
+        let tones = record.now.tones.iter();
+        tones
+            .map(|tone| (!tone.is_in_doubt()).then(|| tone.last.amplitude.unwrap_or(0.0)))
+            .collect()
+    }
+
+    fn is_in_doubt(&self) -> bool {
+        let record = self.locked();
+        record.now.tones.iter().any(ShadowTone::is_in_doubt)
+    }
+
     /// Whether anything was written, be it perhaps.
     pub(super) fn has_written(&self) -> bool {
         self.locked().written
@@ -295,6 +347,11 @@ impl Record {
     }
 }
 
+/// Whether two settings are the same; one that was never made is 0.
+fn near(one: Option<f64>, other: Option<f64>, within: f64) -> bool {
+    (one.unwrap_or(0.0) - other.unwrap_or(0.0)).abs() <= within
+}
+
 fn off(tone: &ShadowTone) -> Is {
     if tone.is_surely_off() {
         Is::AsDeclared
@@ -318,18 +375,18 @@ fn previous(tone: &ShadowTone, before: &ToneState, step: Hertz) -> Is {
     if tone.is_in_doubt() {
         return Is::Unknown;
     }
-    // What was read back and is set again may be rounded once more.
-    let near = |one: Option<f64>, other: Option<f64>, within: f64| {
-        (one.unwrap_or(0.0) - other.unwrap_or(0.0)).abs() <= within
-    };
     let now = &tone.last;
-    let same = near(now.amplitude, before.amplitude, 1e-6)
+    let same = near(now.amplitude, before.amplitude, AMPLITUDE_STEP)
         && near(now.offset.map(|f| f.0), before.offset.map(|f| f.0), step.0)
-        && near(now.phase.map(|p| p.0), before.phase.map(|p| p.0), 1e-6)
+        && near(
+            now.phase.map(|p| p.0),
+            before.phase.map(|p| p.0),
+            ANGLE_STEP,
+        )
         && near(
             now.rotation.map(|p| p.0),
             before.rotation.map(|p| p.0),
-            1e-6,
+            ANGLE_STEP,
         );
     if same { Is::AsDeclared } else { Is::LeftOn }
 }

@@ -68,9 +68,10 @@ impl From<&ModuleEntry> for ModuleLimits {
 /// What the module is set to comes from the journal beneath; a channel that may have one of two
 /// settings counts with the worse one. A write that lowers an amplitude is never refused.
 ///
-/// Powers hold at every point. Frequencies hold wherever the comb comes to rest, that is at each
-/// acquisition and at the end of a batch: between the change of an NCO and that of the offsets,
-/// tones stand for a moment where nobody means to leave them.
+/// Powers hold at every point. The frequency of a tone that a batch sets holds at each acquisition
+/// and at the end of the batch, and where the run has moved the NCO, that of every tone at each
+/// acquisition: between the move of an NCO and that of the offsets, tones stand for a moment where
+/// nobody means to leave them.
 #[derive(Debug)]
 pub struct Limits {
     journal: Arc<Journal>,
@@ -95,7 +96,7 @@ impl Limits {
             last = Some(op);
         }
         match last {
-            Some(op) => comb.at_rest().map_err(|error| named(error, op)),
+            Some(op) => comb.judge_set().map_err(|error| named(error, op)),
             None => Ok(()),
         }
     }
@@ -121,8 +122,8 @@ struct Comb<'a> {
     amplitude: Vec<Span>,
     offset: Vec<Span>,
     nco: Span,
-    /// Channels whose frequency or amplitude changed since the comb last came to rest.
-    moved: Vec<ChannelId>,
+    /// Channels that were set since the comb last came to rest.
+    set: Vec<ChannelId>,
     nco_moved: bool,
     squares: f64,
     sum: f64,
@@ -139,8 +140,8 @@ impl<'a> Comb<'a> {
             amplitude,
             offset: shadow.tones.iter().map(|tone| tone.offset).collect(),
             nco: shadow.nco,
-            moved: Vec::new(),
-            nco_moved: false,
+            set: Vec::new(),
+            nco_moved: shadow.nco_touched,
         }
     }
 
@@ -160,7 +161,14 @@ impl<'a> Comb<'a> {
                 self.nco = Span::at(frequency.0);
                 self.nco_moved = true;
             }
-            Op::AcquireMean { .. } | Op::AcquireSamples { .. } => self.at_rest()?,
+            Op::AcquireMean { .. } | Op::AcquireSamples { .. } => {
+                self.judge_set()?;
+                if std::mem::take(&mut self.nco_moved) {
+                    (0..self.amplitude.len())
+                        .filter_map(ChannelId::from_index)
+                        .try_for_each(|channel| self.judge_frequency(channel))?;
+                }
+            }
             _ => {}
         }
         Ok(())
@@ -180,7 +188,7 @@ impl<'a> Comb<'a> {
             finite(&format!("channel {channel}: the amplitude"), amplitude)?;
             self.drive(channel, amplitude.abs())?;
         }
-        self.moved.push(channel);
+        self.set.push(channel);
         Ok(())
     }
 
@@ -236,18 +244,11 @@ impl<'a> Comb<'a> {
         Ok(())
     }
 
-    /// Judges the frequencies of what has changed.
-    fn at_rest(&mut self) -> Result<()> {
-        let moved = std::mem::take(&mut self.moved);
-        if std::mem::take(&mut self.nco_moved) {
-            (0..self.amplitude.len())
-                .filter_map(ChannelId::from_index)
-                .try_for_each(|channel| self.judge_frequency(channel))
-        } else {
-            moved
-                .into_iter()
-                .try_for_each(|channel| self.judge_frequency(channel))
-        }
+    /// Judges the frequencies of the tones that were set.
+    fn judge_set(&mut self) -> Result<()> {
+        std::mem::take(&mut self.set)
+            .into_iter()
+            .try_for_each(|channel| self.judge_frequency(channel))
     }
 
     fn judge_frequency(&self, channel: ChannelId) -> Result<()> {
@@ -255,6 +256,12 @@ impl<'a> Comb<'a> {
             return Ok(());
         }
         let offset = self.offset[channel.index()];
+        let known = |span: Span| span.low.is_finite() && span.high.is_finite();
+        let bounded = self.limits.f_min.is_some() || self.limits.f_max.is_some();
+        if bounded && !(known(offset) && known(self.nco)) {
+            let message = format!("channel {channel}: it is not known where; set its offset too");
+            return Err(Error::new(ErrorKind::Limit, message));
+        }
         let low = Hertz(self.nco.low + offset.low);
         let high = Hertz(self.nco.high + offset.high);
         let refuse = |asked: Hertz, side: &str, allowed: Hertz| {

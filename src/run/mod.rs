@@ -25,8 +25,8 @@
 //! # Wrappers
 //! Each is a [`Board`](twotone_hal::Board) around a board, one implementation of one method, and
 //! they compose by nesting. The runner's own stack is, from the algorithm down: [`Leased`],
-//! [`Limits`], [`Journal`], [`Deadline`], [`Trace`]. The others are there to put around a board
-//! before it becomes a target.
+//! [`Limits`], [`Journal`], [`Deadline`], [`Trace`], [`CatchPanic`]. The others are there to put
+//! around a board before it becomes a target.
 //!
 //! | wrapper | what it adds |
 //! |---|---|
@@ -35,6 +35,7 @@
 //! | [`Journal`] | knows what each channel is set to, or may be |
 //! | [`Deadline`] | ends a batch that takes too long |
 //! | [`Trace`] | a tracing span for each batch |
+//! | [`CatchPanic`] | makes a panic in the board's code an error |
 //! | [`Retry`] | sends again what is safe to repeat |
 //! | [`Throttle`] | bounds how many batches run at once, and how often |
 //! | [`DryRun`] | writes nothing |
@@ -47,11 +48,14 @@ mod lease;
 mod limits;
 mod off;
 mod outcome;
+mod panics;
 mod retry;
 mod runner;
 mod shadow;
 mod supervise;
 mod target;
+#[cfg(test)]
+mod tests;
 mod throttle;
 mod trace;
 
@@ -61,6 +65,7 @@ pub use journal::{Journal, Snapshot};
 pub use lease::Leased;
 pub use limits::{Limits, ModuleLimits};
 pub use outcome::{Channels, HardwareState, Outcome};
+pub use panics::CatchPanic;
 pub use retry::Retry;
 pub use runner::Runner;
 pub use target::{SafeState, Target};

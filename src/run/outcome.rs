@@ -50,7 +50,7 @@ impl<T> Outcome<T> {
 pub enum HardwareState {
     /// The declared safe state, reached and read back.
     AsDeclared,
-    /// What the algorithm set: it succeeded, and was to keep its settings.
+    /// What the algorithm set, read back: it succeeded, and was to keep its settings.
     Kept,
     /// What it was before: the run has sent nothing that changes anything.
     Untouched,
@@ -87,6 +87,14 @@ impl HardwareState {
     pub fn left_on(&self) -> Channels {
         match self {
             Self::Left { left_on, .. } => left_on.clone(),
+            _ => Channels::default(),
+        }
+    }
+
+    /// The channels that are off and should be on.
+    pub fn not_restored(&self) -> Channels {
+        match self {
+            Self::Left { not_restored, .. } => not_restored.clone(),
             _ => Channels::default(),
         }
     }

@@ -1,5 +1,6 @@
 //! One algorithm over any number of boards.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -169,10 +170,14 @@ impl Runner {
             let _cancel_on_drop = cancel.clone().drop_guard();
             let settings = Self { cancel, ..settings };
             let turns = Arc::new(Semaphore::new(settings.concurrency));
+            let mut listed = BTreeSet::new();
             let under_way: Vec<_> = targets
                 .into_iter()
                 .map(|target| {
-                    let supervised = Supervised::new(target.clone(), settings.clone(), &turns);
+                    let key = (target.board.name().to_owned(), target.module);
+                    let twice = !listed.insert(key);
+                    let mut supervised = Supervised::new(target.clone(), settings.clone(), &turns);
+                    supervised.twice = twice;
                     let journal = supervised.journal.clone();
                     (target, journal, tworoutine::spawn(supervise(supervised)))
                 })

@@ -10,6 +10,12 @@ pub(super) struct Span {
 }
 
 impl Span {
+    /// Never read.
+    const ANYWHERE: Self = Self {
+        low: f64::NEG_INFINITY,
+        high: f64::INFINITY,
+    };
+
     pub(super) fn at(value: f64) -> Self {
         Self {
             low: value,
@@ -73,8 +79,8 @@ impl ShadowTone {
                 low: 0.0,
                 high: 1.0,
             },
-            offset: Span::at(0.0),
-            doubt: OFFSET | AMPLITUDE | PHASE | ROTATION,
+            offset: Span::ANYWHERE,
+            doubt: AMPLITUDE,
             touched: false,
         }
     }
@@ -148,10 +154,7 @@ impl Shadow {
                 .filter_map(ChannelId::from_index)
                 .map(ShadowTone::unread)
                 .collect(),
-            nco: Span {
-                low: f64::NEG_INFINITY,
-                high: f64::INFINITY,
-            },
+            nco: Span::ANYWHERE,
             nco_in_doubt: true,
             nco_touched: false,
         }

@@ -12,7 +12,8 @@ use twotone_hal::{BoardHandle, Certainty, Error, ErrorKind, ModuleId, Result, To
 use super::cleanup::{self, Cleanup};
 use super::lease::{End, Lease};
 use super::{
-    Deadline, HardwareState, Journal, Leased, Limits, Outcome, Runner, SafeState, Target, Trace,
+    CatchPanic, Deadline, HardwareState, Journal, Leased, Limits, Outcome, Runner, SafeState,
+    Target, Trace,
 };
 
 /// A target, the settings of its run, and its turn among the others.
@@ -20,6 +21,8 @@ pub(super) struct Supervised {
     pub(super) target: Target,
     pub(super) settings: Runner,
     turns: Arc<Semaphore>,
+    /// Another target of the run is the same module.
+    pub(super) twice: bool,
     /// What was written, for those who must tell when this context cannot.
     pub(super) journal: Arc<OnceLock<Arc<Journal>>>,
 }
@@ -80,6 +83,7 @@ impl Supervised {
             target,
             settings,
             turns: Arc::clone(turns),
+            twice: false,
             journal: Arc::default(),
         }
     }
@@ -89,6 +93,10 @@ impl Supervised {
     /// # Errors
     /// Where the run is cancelled before that, or another run has the module.
     pub(super) async fn turn(&self) -> Result<Turn<'_>> {
+        if self.twice {
+            let message = format!("module {} is listed twice", self.target.module);
+            return Err(Error::new(ErrorKind::InvalidArgument, message));
+        }
         let turn = tokio::select! {
             biased;
             () = self.settings.cancel.cancelled() => None,
@@ -106,7 +114,8 @@ impl Supervised {
 
     /// The target's board as the runner itself uses it.
     pub(super) fn board(&self) -> BoardHandle {
-        let board = BoardHandle::new(Trace::new(self.target.board.clone()));
+        let board = BoardHandle::new(CatchPanic::new(self.target.board.clone()));
+        let board = BoardHandle::new(Trace::new(board));
         BoardHandle::new(Deadline::new(board, self.settings.batch_deadline))
     }
 
@@ -177,17 +186,14 @@ impl Supervised {
     /// Brings the module to where the result of the algorithm says it belongs.
     async fn finish(&self, journal: &Journal, well: bool, within: Duration) -> HardwareState {
         let keep = well && self.settings.keep;
-        let untouched = !journal.has_written();
-        if untouched && (keep || self.target.safe_state != SafeState::Off) {
+        if !journal.has_written() && (keep || self.target.safe_state != SafeState::Off) {
             return HardwareState::Untouched;
         }
-        let safe_state = if keep {
-            SafeState::Hold
-        } else {
-            self.target.safe_state
-        };
+        if keep {
+            return self.cleanup(journal, SafeState::Hold, within).keep().await;
+        }
+        let safe_state = self.target.safe_state;
         match self.cleanup(journal, safe_state, within).reach().await {
-            Ok(()) if keep => HardwareState::Kept,
             Ok(()) => HardwareState::AsDeclared,
             Err(error) => journal.left(safe_state, &error.to_string()),
         }
@@ -200,12 +206,17 @@ impl Supervised {
             error.kind(),
             ErrorKind::InvalidArgument | ErrorKind::Unsupported
         );
+        if error.kind() == ErrorKind::EpochChanged && self.target.safe_state != SafeState::Off {
+            // What it was set to is lost, and nobody has read it.
+            return HardwareState::unreached(error);
+        }
         if refused || self.target.safe_state != SafeState::Off {
             return HardwareState::Untouched;
         }
-        self.switch_off(board, Instant::now() + within, false)
-            .await
-            .1
+        // One that cannot be connected to was never reached by this run: it is asked once more.
+        let persistent = error.kind() != ErrorKind::Unreachable;
+        let by = Instant::now() + within;
+        self.switch_off(board, by, persistent).await.1
     }
 
     /// Switches every tone off without knowing what is on.
@@ -253,11 +264,18 @@ impl Supervised {
         last: &mut Option<Error>,
     ) -> Result<Arc<Journal>> {
         let mut pause = cleanup::FIRST_PAUSE;
+        let mut refused = 0;
         loop {
-            match Journal::blank(board.clone(), self.target.module).await {
-                Err(error) if persistent && cleanup::is_passing(&error) => *last = Some(error),
-                answer => return answer,
+            let error = match Journal::blank(board.clone(), self.target.module).await {
+                Ok(journal) => return Ok(journal),
+                Err(error) => error,
+            };
+            refused += u32::from(!cleanup::is_passing(&error));
+            let hopeless = error.kind() == ErrorKind::InvalidArgument || refused == cleanup::ASKED;
+            if hopeless || !persistent {
+                return Err(error);
             }
+            *last = Some(error);
             sleep(pause).await;
             pause = (2 * pause).min(cleanup::LONGEST_PAUSE);
         }

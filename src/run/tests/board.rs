@@ -1,0 +1,399 @@
+//! A board that keeps the contract of its trait, remembers what really happened to it, and fails
+//! as it is told.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use twotone_hal::{
+    Batch, Board, BoardHandle, Certainty, ChannelId, Complex64, Dbm, Description, Epoch, Error,
+    ErrorKind, Hertz, ModuleDescription, ModuleId, NcoState, Op, OperationKind, PhaseEpoch,
+    Replies, RepliesBuilder, Result, ToneFields, ToneState, ToneUpdate, Volts, async_trait,
+};
+
+pub(super) const CHANNELS: u16 = 8;
+/// What the board takes for an operation.
+pub(super) const OPERATION: Duration = Duration::from_millis(10);
+/// After this, whoever waits for an answer is told that none came.
+pub(super) const BOARD_DEADLINE: Duration = Duration::from_secs(5);
+
+/// What goes wrong at one operation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Fault {
+    /// The board says no, and does neither this operation nor those after it.
+    Refuse,
+    /// The same, without saying which operation it was.
+    RefuseInSilence,
+    /// The whole batch is done and its answer lost.
+    LoseAnswer,
+    /// The link breaks before this operation: it and those after it are not done.
+    Break,
+    /// The answer is lost, and the rest of the batch done only after this time, unordered with
+    /// what is sent on the next link.
+    Late(Duration),
+    /// Nothing is answered or done for this long.
+    Dead(Duration),
+    /// The board restarts with all settings lost.
+    Reboot,
+    /// The board says done and does nothing.
+    Lie,
+    /// A number that is read back is none.
+    Nan,
+    /// The code that talks to the board panics.
+    Panic,
+}
+
+#[derive(Clone)]
+pub(super) struct Fake(Arc<Inner>);
+
+struct Inner {
+    name: String,
+    /// One batch at a time.
+    line: tokio::sync::Mutex<()>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    tones: BTreeMap<u16, ToneUpdate>,
+    nco: f64,
+    phase_epoch: u64,
+    /// Operations begun, and the fault at one of them (or none).
+    operations: usize,
+    fault: Option<(usize, Fault)>,
+    /// A fault at every operation that begins with these words.
+    always: Option<(Fault, &'static str)>,
+    dead_until: Option<Instant>,
+    log: Vec<String>,
+    /// The largest sum of squares that ever was.
+    most_power: f64,
+}
+
+pub(super) fn module() -> ModuleId {
+    ModuleId::new(1).unwrap()
+}
+
+pub(super) fn channel(number: u16) -> ChannelId {
+    ChannelId::new(number).unwrap()
+}
+
+/// A tone of `channel` at `offset` MHz.
+pub(super) fn tone(number: u16, offset_mhz: f64, amplitude: f64) -> ToneUpdate {
+    ToneUpdate::new(channel(number))
+        .offset(Hertz(offset_mhz * 1e6))
+        .amplitude(amplitude)
+}
+
+impl Fake {
+    pub(super) fn new(name: &str) -> Self {
+        Self(Arc::new(Inner {
+            name: name.to_owned(),
+            line: tokio::sync::Mutex::default(),
+            state: Mutex::new(State {
+                nco: 1e9,
+                ..State::default()
+            }),
+        }))
+    }
+
+    /// With `fault` at the operation number `at` from now on, counted from 0.
+    pub(super) fn with(self, at: usize, fault: Fault) -> Self {
+        let mut state = self.state();
+        let at = state.operations + at;
+        state.fault = Some((at, fault));
+        drop(state);
+        self
+    }
+
+    /// With `fault` at every operation whose words begin with `what`.
+    pub(super) fn always(self, fault: Fault, what: &'static str) -> Self {
+        self.state().always = Some((fault, what));
+        self
+    }
+
+    pub(super) fn handle(&self) -> BoardHandle {
+        BoardHandle::new(self.clone())
+    }
+
+    /// The amplitudes as they really are.
+    pub(super) fn amplitudes(&self) -> Vec<f64> {
+        let state = self.state();
+        (1..=CHANNELS)
+            .map(|number| {
+                let tone = state.tones.get(&number);
+                tone.and_then(|tone| tone.amplitude).unwrap_or(0.0)
+            })
+            .collect()
+    }
+
+    pub(super) fn on(&self) -> Vec<u16> {
+        (1..=CHANNELS)
+            .zip(self.amplitudes())
+            .filter_map(|(number, amplitude)| (amplitude != 0.0).then_some(number))
+            .collect()
+    }
+
+    /// Every setting, as it really is.
+    pub(super) fn settings(&self) -> (f64, Vec<ToneUpdate>) {
+        let state = self.state();
+        (state.nco, state.tones.values().copied().collect())
+    }
+
+    /// What was begun, an operation a line.
+    pub(super) fn log(&self) -> Vec<String> {
+        self.state().log.clone()
+    }
+
+    pub(super) fn operations(&self) -> usize {
+        self.state().operations
+    }
+
+    /// The largest effective amplitude of the comb that there ever was.
+    pub(super) fn most(&self) -> f64 {
+        self.state().most_power.sqrt()
+    }
+
+    /// Ends a fault that lasts.
+    pub(super) fn revive(&self) {
+        let mut state = self.state();
+        (state.dead_until, state.fault) = (None, None);
+    }
+
+    /// Sets a tone behind everybody's back.
+    pub(super) fn set(&self, update: ToneUpdate) {
+        self.state().tones.insert(update.channel.number(), update);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap()
+    }
+
+    fn error(&self, kind: ErrorKind, op: &Op, done: usize) -> Error {
+        Error::new(kind, "as it was told")
+            .on(&self.0.name)
+            .during(op.to_string())
+            .after(done)
+    }
+
+    async fn execute(self, batch: Batch) -> Result<Replies> {
+        let mut line = Some(self.0.line.lock().await);
+        let dead_until = self.state().dead_until;
+        if let Some(until) = dead_until {
+            drop(line.take());
+            sleep_until(until).await;
+            return Err(Error::new(ErrorKind::ConnectionLost, "nothing came"));
+        }
+        let mut replies = RepliesBuilder::new(&batch);
+        let mut lost = false;
+        while let Some(op) = replies.next_op() {
+            sleep(OPERATION).await;
+            let fault = {
+                let mut state = self.state();
+                let number = state.operations;
+                state.operations += 1;
+                state.log.push(op.to_string());
+                let always = state
+                    .always
+                    .filter(|(_, what)| op.to_string().starts_with(what));
+                let once = state.fault.filter(|(at, _)| *at == number);
+                once.map(|(_, fault)| fault)
+                    .or(always.map(|(fault, _)| fault))
+            };
+            let done = replies.answered();
+            match fault {
+                Some(Fault::Refuse) => return Err(self.error(ErrorKind::Rejected, op, done)),
+                Some(Fault::RefuseInSilence) => {
+                    return Err(Error::new(ErrorKind::Rejected, "something went wrong"));
+                }
+                Some(Fault::LoseAnswer) => lost = true,
+                Some(Fault::Break) => return Err(self.error(ErrorKind::ConnectionLost, op, done)),
+                Some(Fault::Late(time)) => {
+                    lost = true;
+                    drop(line.take());
+                    sleep(time).await;
+                }
+                Some(Fault::Dead(time)) => {
+                    self.state().dead_until = Some(Instant::now() + time);
+                    drop(line.take());
+                    sleep(time).await;
+                    self.state().dead_until = None;
+                    return Err(self.error(ErrorKind::ConnectionLost, op, done));
+                }
+                Some(Fault::Reboot) => {
+                    self.state().tones.clear();
+                    self.state().nco = 0.0;
+                    return Err(self.error(ErrorKind::EpochChanged, op, done));
+                }
+                Some(Fault::Panic) => panic!("as it was told"),
+                Some(Fault::Lie | Fault::Nan) | None => {}
+            }
+            self.answer(op, &batch, &mut replies, fault)?;
+        }
+        if lost {
+            return Err(Error::new(ErrorKind::ConnectionLost, "the answer was lost"));
+        }
+        replies.finish()
+    }
+
+    fn answer(
+        &self,
+        op: &Op,
+        batch: &Batch,
+        replies: &mut RepliesBuilder<'_>,
+        fault: Option<Fault>,
+    ) -> Result<()> {
+        let mut state = self.state();
+        let does = fault != Some(Fault::Lie);
+        match op {
+            Op::Describe => replies.description(description()),
+            Op::SetTones { updates, .. } => {
+                for update in &batch.tone_updates()[updates.clone()] {
+                    if does {
+                        state.set(update);
+                    }
+                }
+                replies.done()
+            }
+            Op::ClearTones { .. } => {
+                if does {
+                    state
+                        .tones
+                        .values_mut()
+                        .for_each(|tone| tone.amplitude = Some(0.0));
+                }
+                replies.done()
+            }
+            Op::SetNco { frequency, .. } => {
+                if does {
+                    state.nco = frequency.0;
+                    state.phase_epoch += 1;
+                }
+                replies.nco(state.nco_state())
+            }
+            Op::ReadNco { .. } => {
+                let mut nco = state.nco_state();
+                if fault == Some(Fault::Nan) {
+                    nco.frequency = Hertz(f64::NAN);
+                }
+                replies.nco(nco)
+            }
+            Op::ReadTones {
+                first,
+                count,
+                fields,
+                ..
+            } => {
+                let channels = first.number()..first.number() + count;
+                let mut states: Vec<_> =
+                    channels.map(|number| state.tone(number, *fields)).collect();
+                if fault == Some(Fault::Nan) {
+                    states[0].amplitude = Some(f64::NAN);
+                }
+                replies.tones(states)
+            }
+            Op::AcquireMean { acquire, .. } => {
+                let count = acquire.count.unwrap_or(CHANNELS);
+                let numbers = acquire.first.number()..acquire.first.number() + count;
+                let mean: Vec<_> = numbers
+                    .map(|number| {
+                        let tone = state.tone(number, ToneFields::ALL);
+                        let f = state.nco + tone.offset.map_or(0.0, |offset| offset.0);
+                        let a = tone.amplitude.unwrap_or(0.0);
+                        // A tone that is off answers the same zero, whatever was set before.
+                        let z = Complex64::from_polar(a, f * 1e-7 + self.0.name.len() as f64);
+                        if a == 0.0 { Complex64::ZERO } else { z }
+                    })
+                    .collect();
+                let scatter = vec![0.0; mean.len()];
+                replies.mean(mean, scatter, false, false)
+            }
+            other => Err(self.error(ErrorKind::Unsupported, other, replies.answered())),
+        }
+    }
+}
+
+impl State {
+    fn set(&mut self, update: &ToneUpdate) {
+        let number = update.channel.number();
+        let tone = self
+            .tones
+            .entry(number)
+            .or_insert_with(|| ToneUpdate::new(update.channel));
+        tone.offset = update.offset.or(tone.offset);
+        tone.amplitude = update.amplitude.or(tone.amplitude);
+        tone.phase = update.phase.or(tone.phase);
+        tone.rotation = update.rotation.or(tone.rotation);
+        let amplitudes = self.tones.values().filter_map(|tone| tone.amplitude);
+        let power = amplitudes.map(|a| a * a).sum();
+        self.most_power = self.most_power.max(power);
+    }
+
+    fn tone(&self, number: u16, fields: ToneFields) -> ToneState {
+        let tone = self.tones.get(&number);
+        ToneState {
+            channel: channel(number),
+            offset: tone.and_then(|t| t.offset).filter(|_| fields.offset),
+            amplitude: tone.and_then(|t| t.amplitude).filter(|_| fields.amplitude),
+            phase: tone.and_then(|t| t.phase).filter(|_| fields.phase),
+            rotation: tone.and_then(|t| t.rotation).filter(|_| fields.rotation),
+        }
+    }
+
+    fn nco_state(&self) -> NcoState {
+        NcoState {
+            frequency: Hertz(self.nco),
+            phase_epoch: PhaseEpoch(self.phase_epoch),
+        }
+    }
+}
+
+#[async_trait]
+impl Board for Fake {
+    fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    async fn run(&self, batch: &Batch) -> Result<Replies> {
+        // What was sent is done whether or not somebody waits for it.
+        let sent = tworoutine::spawn(self.clone().execute(batch.clone()));
+        match timeout(BOARD_DEADLINE, sent).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(ended)) => match ended.try_into_panic() {
+                Ok(payload) => std::panic::resume_unwind(payload),
+                Err(_) => Err(Error::new(ErrorKind::ConnectionLost, "the board is gone")),
+            },
+            Err(_) => Err(Error::new(ErrorKind::Timeout, "no answer")
+                .certainty_is(Certainty::Unknown)
+                .on(&self.0.name)),
+        }
+    }
+}
+
+fn description() -> Description {
+    Description {
+        kind: "fake".to_owned(),
+        serial: "1".to_owned(),
+        firmware: "1".to_owned(),
+        epoch: Epoch(1),
+        operations: vec![
+            OperationKind::Tones,
+            OperationKind::Nco,
+            OperationKind::Samples,
+        ],
+        modules: vec![ModuleDescription {
+            module: module(),
+            channels: CHANNELS,
+            nco_min: Hertz(0.0),
+            nco_max: Hertz(3e9),
+            max_offset: Hertz(250e6),
+            frequency_step: Hertz(0.001),
+            sample_rate: Hertz(600.0),
+            settle_samples: 7,
+            noise_correlation: Vec::new(),
+            max_samples: 1000,
+            full_scale: Dbm(0.0),
+            volts_per_count: Volts(1e-7),
+        }],
+    }
+}

@@ -1,0 +1,230 @@
+//! Limits on every write.
+
+use std::slice;
+
+use twotone_hal::{Acquire, Batch, BoardHandle, Dbm, ErrorKind, Hertz, ToneFields, ToneUpdate};
+
+use super::board::{Fake, channel, module, tone};
+use crate::run::{Journal, Limits, ModuleLimits};
+
+const LIMITS: ModuleLimits = ModuleLimits {
+    f_min: Some(Hertz(0.9e9)),
+    f_max: Some(Hertz(1.1e9)),
+    // Amplitudes 0.1 and 0.15: the fake's full scale is 0 dBm.
+    max_tone: Some(Dbm(-20.0)),
+    max_total: Some(Dbm(-16.478_174_818_886_377)),
+    crest: 5.5,
+};
+
+async fn limited(fake: &Fake, limits: ModuleLimits) -> BoardHandle {
+    let journal = Journal::start(fake.handle(), module(), ToneFields::AMPLITUDE);
+    BoardHandle::new(Limits::new(journal.await.unwrap(), limits))
+}
+
+/// Runs batches in turn; those before the last must pass. Answers what the last one says, and
+/// checks that a refused one sent nothing.
+async fn check(limits: ModuleLimits, batches: &[Batch]) -> Result<(), (ErrorKind, String)> {
+    let fake = Fake::new("b");
+    let board = limited(&fake, limits).await;
+    let (last, before) = batches.split_last().unwrap();
+    for batch in before {
+        board.run(batch).await.unwrap();
+    }
+    let sent = fake.operations();
+    board.run(last).await.map(drop).map_err(|error| {
+        assert_eq!(fake.operations(), sent, "a refused batch was sent: {error}");
+        assert_eq!(error.board(), Some("b"), "{error}");
+        assert_eq!(error.executed(), Some(0), "{error}");
+        (error.kind(), error.message().to_owned())
+    })
+}
+
+fn batch(add: impl FnOnce(&mut Batch)) -> Batch {
+    let mut batch = Batch::new();
+    add(&mut batch);
+    batch
+}
+
+fn tones(updates: &[ToneUpdate]) -> Batch {
+    batch(|batch| {
+        batch.set_tones(module(), updates.iter().copied());
+    })
+}
+
+fn refused(message: &str) -> Result<(), (ErrorKind, String)> {
+    Err((ErrorKind::Limit, message.to_owned()))
+}
+
+#[tworoutine::test(start_paused = true)]
+async fn one_tone_has_its_limit() {
+    let at = |amplitude| [tones(&[tone(3, 1.0, amplitude)])];
+    assert_eq!(check(LIMITS, &at(0.1)).await, Ok(()));
+    assert_eq!(check(LIMITS, &at(-0.1)).await, Ok(()));
+    let message = "channel 3: -19.91 dBm asked, -20.00 dBm allowed for one tone";
+    assert_eq!(check(LIMITS, &at(0.101)).await, refused(message));
+    assert_eq!(check(LIMITS, &at(-0.101)).await, refused(message));
+    let unlimited = ModuleLimits::default();
+    assert_eq!(check(unlimited, &at(1.0)).await, Ok(()));
+    for wrong in [1.1, f64::NAN, f64::INFINITY] {
+        let error = check(unlimited, &at(wrong)).await.unwrap_err();
+        assert_eq!(error.0, ErrorKind::InvalidArgument, "{wrong}");
+    }
+    let nowhere = [tones(&[tone(3, f64::NAN, 0.1)])];
+    let error = check(unlimited, &nowhere).await.unwrap_err();
+    assert_eq!(error.0, ErrorKind::InvalidArgument);
+    let beyond = [tones(&[tone(9, 1.0, 0.1)])];
+    let error = check(unlimited, &beyond).await.unwrap_err();
+    assert_eq!(
+        error,
+        (
+            ErrorKind::InvalidArgument,
+            "there is no channel 9; the last is 8".into()
+        )
+    );
+}
+
+#[tworoutine::test(start_paused = true)]
+async fn all_tones_together_have_theirs_at_every_point_of_a_batch() {
+    let two = tones(&[tone(1, 1.0, 0.1), tone(2, 2.0, 0.1)]);
+    assert_eq!(check(LIMITS, slice::from_ref(&two)).await, Ok(()));
+    let message = "channel 3: -15.23 dBm asked, -16.48 dBm allowed for all tones together";
+    let third = tones(&[tone(3, 3.0, 0.1)]);
+    assert_eq!(check(LIMITS, &[two.clone(), third]).await, refused(message));
+
+    // Lowering one before raising another is well, the other order is not.
+    let lower = ToneUpdate::new(channel(1)).amplitude(0.0);
+    let raise = tone(3, 3.0, 0.1);
+    assert_eq!(
+        check(LIMITS, &[two.clone(), tones(&[lower, raise])]).await,
+        Ok(())
+    );
+    let wrong = check(LIMITS, &[two.clone(), tones(&[raise, lower])]).await;
+    assert_eq!(wrong, refused(message));
+    // Nor is too much for a moment between two operations.
+    let moment = batch(|batch| {
+        batch.set_tone(module(), raise);
+        batch.clear_tones(module());
+    });
+    assert_eq!(
+        check(LIMITS, &[two.clone(), moment]).await,
+        refused(message)
+    );
+    let cleared = batch(|batch| {
+        batch.clear_tones(module());
+        batch.set_tones(module(), [raise, tone(4, 4.0, 0.1)]);
+    });
+    assert_eq!(check(LIMITS, &[two, cleared]).await, Ok(()));
+}
+
+#[tworoutine::test(start_paused = true)]
+async fn a_tone_that_was_on_before_the_run_counts() {
+    let fake = Fake::new("b");
+    fake.set(tone(7, 5.0, 0.14));
+    let board = limited(&fake, LIMITS).await;
+    let error = board.run(&tones(&[tone(1, 1.0, 0.09)])).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Limit);
+    // It is above the limit of one tone, and may be lowered all the same.
+    board.run(&tones(&[tone(7, 5.0, 0.12)])).await.unwrap();
+    board.run(&tones(&[tone(1, 1.0, 0.09)])).await.unwrap();
+    assert_eq!(fake.on(), [1, 7]);
+}
+
+#[tworoutine::test(start_paused = true)]
+async fn a_tone_that_may_be_on_counts() {
+    let fake = Fake::new("b");
+    let board = limited(&fake, LIMITS).await;
+    let fake = fake.with(0, super::board::Fault::LoseAnswer);
+    let louder = [tone(1, 1.0, 0.1), tone(2, 1.0, 0.1)];
+    board.run(&tones(&louder)).await.unwrap_err();
+    let error = board.run(&tones(&[tone(3, 1.0, 0.1)])).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Limit);
+    let mut clear = Batch::new();
+    clear.clear_tones(module());
+    board.run(&clear).await.unwrap();
+    board.run(&tones(&[tone(3, 1.0, 0.1)])).await.unwrap();
+    assert_eq!(fake.on(), [3]);
+}
+
+#[tworoutine::test(start_paused = true)]
+async fn a_comb_has_headroom() {
+    let free = ModuleLimits::default();
+    let comb = |amplitude| {
+        let all = [1, 2, 3, 4, 5, 6, 7, 8].map(|n| tone(n, f64::from(n), amplitude));
+        [tones(&all)]
+    };
+    // 5.5 sqrt(8 a^2 / 2) against the sum of all, 8 a: the smaller of the two counts.
+    assert_eq!(check(free, &comb(0.125)).await, Ok(()));
+    let message = "channel 8: the comb would peak at 1.008 of full scale; scale all amplitudes by \
+                   0.992 or less";
+    assert_eq!(check(free, &comb(0.126)).await, refused(message));
+    let tight = ModuleLimits { crest: 4.0, ..free };
+    assert_eq!(check(tight, &comb(0.126)).await, refused(message));
+    let tighter = ModuleLimits { crest: 3.0, ..free };
+    assert_eq!(check(tighter, &comb(0.126)).await, Ok(()));
+}
+
+#[tworoutine::test(start_paused = true)]
+async fn tones_stay_in_their_range_wherever_the_comb_rests() {
+    let at = |mhz| tones(&[tone(1, mhz, 0.05)]);
+    assert_eq!(check(LIMITS, &[at(100.0)]).await, Ok(()));
+    assert_eq!(check(LIMITS, &[at(-100.0)]).await, Ok(()));
+    let high = refused("channel 1: 1101000000 Hz asked, no higher than 1100000000 Hz allowed");
+    let low = refused("channel 1: 899000000 Hz asked, no lower than 900000000 Hz allowed");
+    assert_eq!(check(LIMITS, &[at(101.0)]).await, high);
+    assert_eq!(check(LIMITS, &[at(-101.0)]).await, low);
+    // A tone that is off is nowhere, until it is switched on there.
+    let off = tones(&[tone(1, 101.0, 0.0)]);
+    let on = tones(&[ToneUpdate::new(channel(1)).amplitude(0.05)]);
+    assert_eq!(check(LIMITS, &[off, on]).await, high);
+
+    // Where a tone is that this run has not set, only a reading of all settings would tell.
+    let alone = tones(&[ToneUpdate::new(channel(2)).amplitude(0.05)]);
+    let nowhere = refused("channel 2: it is not known where; set its offset too");
+    assert_eq!(check(LIMITS, slice::from_ref(&alone)).await, nowhere);
+    assert_eq!(check(ModuleLimits::default(), &[alone]).await, Ok(()));
+
+    // The NCO moves first and the offsets after it, in one batch or in two; measured in between,
+    // the comb would be out of range.
+    let nco = batch(|batch| {
+        batch.set_nco(module(), Hertz(1.05e9));
+    });
+    let measure = batch(|batch| {
+        batch.acquire_mean(module(), Acquire::new(10));
+    });
+    let both = batch(|batch| {
+        batch.set_nco(module(), Hertz(1.05e9));
+        batch.set_tone(module(), tone(1, 50.0, 0.05));
+        batch.acquire_mean(module(), Acquire::new(10));
+    });
+    assert_eq!(check(LIMITS, &[at(90.0), both]).await, Ok(()));
+    assert_eq!(
+        check(LIMITS, &[at(90.0), nco.clone(), at(50.0), measure.clone()]).await,
+        Ok(())
+    );
+    let beyond = refused("channel 1: 1140000000 Hz asked, no higher than 1100000000 Hz allowed");
+    assert_eq!(
+        check(LIMITS, &[at(90.0), nco.clone(), measure]).await,
+        beyond
+    );
+    assert_eq!(check(LIMITS, &[nco, at(90.0)]).await, beyond);
+}
+
+#[tworoutine::test(start_paused = true)]
+async fn two_batches_at_once_do_not_slip_through_together() {
+    let fake = Fake::new("b");
+    let board = limited(&fake, LIMITS).await;
+    let set = |number| {
+        let board = board.clone();
+        async move { board.run(&tones(&[tone(number, 1.0, 0.1)])).await.is_ok() }
+    };
+    let well = tokio::join!(set(1), set(2), set(3));
+    assert_eq!(well, (true, true, false));
+    assert_eq!(fake.on(), [1, 2]);
+}
+
+#[test]
+fn limits_are_read_and_misspelt_ones_refused() {
+    let read: ModuleLimits = serde_json::from_str(r#"{"max_tone": -40.0}"#).unwrap();
+    assert_eq!((read.max_tone, read.crest), (Some(Dbm(-40.0)), 5.5));
+    assert!(serde_json::from_str::<ModuleLimits>(r#"{"max_tones": -40.0}"#).is_err());
+}

@@ -1,0 +1,9 @@
+//! The runner and its wrappers against boards that fail as told, under virtual time.
+
+mod board;
+mod journal;
+mod limits;
+mod off;
+mod property;
+mod runner;
+mod wrappers;

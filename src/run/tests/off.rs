@@ -1,0 +1,131 @@
+//! Switching off.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use twotone_hal::ErrorKind;
+
+use super::board::{CHANNELS, Fake, Fault, channel, module, tone};
+use crate::run::{Channels, HardwareState, Runner, Target};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn lit(name: &str) -> Fake {
+    let fake = Fake::new(name);
+    fake.set(tone(2, 1.0, 0.1));
+    fake.set(tone(6, 2.0, 0.2));
+    fake
+}
+
+fn target(fake: &Fake) -> Target {
+    Target::new(fake.handle(), module())
+}
+
+#[tworoutine::test(start_paused = true)]
+async fn all_tones_go_off_and_are_read_back() {
+    let fakes = [lit("a"), lit("b")];
+    let outcomes = Runner::new().off(fakes.iter().map(target).collect()).await;
+    for (outcome, fake) in outcomes.iter().zip(&fakes) {
+        assert!(outcome.is_well(), "{outcome:?}");
+        assert_eq!(outcome.hardware, HardwareState::AsDeclared);
+        assert_eq!(fake.on(), [0u16; 0]);
+        let log = fake.log();
+        assert!(
+            log.iter().any(|op| op.starts_with("read 8 tones")),
+            "{log:?}"
+        );
+    }
+}
+
+#[tworoutine::test(start_paused = true)]
+async fn a_board_that_says_off_and_is_not_is_asked_again() {
+    let fake = lit("b").with(1, Fault::Lie);
+    let outcome = &Runner::new().off(vec![target(&fake)]).await[0];
+    assert!(outcome.is_well(), "{outcome:?}");
+    assert_eq!(fake.on(), [0u16; 0]);
+}
+
+#[tworoutine::test(start_paused = true)]
+async fn a_board_that_comes_back_in_time_is_switched_off() {
+    for at in [0, 1, 2] {
+        let fake = lit("b").with(at, Fault::Dead(20 * SECOND));
+        let outcome = &Runner::new()
+            .deadline(60 * SECOND)
+            .off(vec![target(&fake)])
+            .await[0];
+        assert!(outcome.is_well(), "dead at {at}: {outcome:?}");
+        assert_eq!(fake.on(), [0u16; 0]);
+    }
+}
+
+#[tworoutine::test(start_paused = true)]
+async fn one_that_does_not_is_not_said_to_be_off() {
+    // Before it has described itself, and after.
+    let every: Channels = (1..=CHANNELS).map(channel).collect();
+    for (at, unknown) in [(0, Channels::All), (1, every)] {
+        let dead = lit("dead").with(at, Fault::Dead(1000 * SECOND));
+        let well = lit("well");
+        let targets = vec![target(&dead), target(&well)];
+        let outcomes = Runner::new().deadline(60 * SECOND).off(targets).await;
+        assert!(outcomes[1].is_well());
+        let outcome = &outcomes[0];
+        assert_eq!(
+            outcome.result.as_ref().unwrap_err().kind(),
+            ErrorKind::Timeout,
+            "at {at}"
+        );
+        assert_eq!(
+            outcome.hardware.unknown(),
+            unknown,
+            "{:?}",
+            outcome.hardware
+        );
+        assert!(outcome.elapsed <= 60 * SECOND, "{:?}", outcome.elapsed);
+        assert_eq!(dead.on(), [2, 6]);
+    }
+}
+
+#[tworoutine::test(start_paused = true)]
+async fn a_board_that_refuses_tells_what_is_on() {
+    let fake = lit("b").always(Fault::Refuse, "clear");
+    let outcome = &Runner::new().off(vec![target(&fake)]).await[0];
+    assert_eq!(
+        outcome.result.as_ref().unwrap_err().kind(),
+        ErrorKind::Rejected
+    );
+    let on: Channels = [2, 6].map(channel).into_iter().collect();
+    assert_eq!(outcome.hardware.left_on(), on, "{:?}", outcome.hardware);
+    assert!(outcome.hardware.unknown().is_empty());
+    assert!(
+        outcome.elapsed < 10 * SECOND,
+        "it said no, so asking for long is of no use"
+    );
+
+    let fake = lit("b").always(Fault::Lie, "clear");
+    let outcome = &Runner::new().off(vec![target(&fake)]).await[0];
+    let error = outcome.result.as_ref().unwrap_err();
+    assert!(error.message().contains("reads back otherwise"), "{error}");
+    assert_eq!(outcome.hardware.left_on(), on_list());
+}
+
+fn on_list() -> Channels {
+    [2, 6].map(channel).into_iter().collect()
+}
+
+#[tworoutine::test(start_paused = true)]
+async fn a_cancel_ends_it_at_once() {
+    let token = CancellationToken::new();
+    let fake = lit("b").with(1, Fault::Dead(1000 * SECOND));
+    let off = Runner::new().cancel(token.clone()).off(vec![target(&fake)]);
+    let began = tokio::time::Instant::now();
+    let (outcomes, ()) = tokio::join!(off, async {
+        tokio::time::sleep(SECOND).await;
+        token.cancel();
+    });
+    assert_eq!(began.elapsed(), SECOND);
+    assert_eq!(
+        outcomes[0].result.as_ref().unwrap_err().kind(),
+        ErrorKind::Cancelled
+    );
+    assert!(!outcomes[0].is_well());
+}

@@ -1,0 +1,183 @@
+//! The wrappers that stand alone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use twotone_hal::{Acquire, Batch, BoardHandle, Certainty, ErrorKind, Hertz, ModuleId, ToneFields};
+
+use super::board::{Fake, Fault, OPERATION, channel, module, tone};
+use crate::run::lease::Leased;
+use crate::run::{Deadline, DryRun, Retry, Throttle, Trace};
+
+fn read() -> Batch {
+    let mut batch = Batch::new();
+    batch.read_nco(module());
+    batch
+}
+
+fn write() -> Batch {
+    let mut batch = Batch::new();
+    batch.set_tone(module(), tone(1, 1.0, 0.1));
+    batch.read_nco(module());
+    batch
+}
+
+#[tworoutine::test(start_paused = true)]
+async fn a_deadline_ends_a_batch_and_says_what_is_not_known() {
+    let fake = Fake::new("b");
+    let board = BoardHandle::new(Deadline::new(fake.handle(), 3 * OPERATION));
+    board.run(&write()).await.unwrap();
+    let fake = fake.with(0, Fault::Dead(Duration::from_secs(1)));
+    let began = Instant::now();
+    let error = board.run(&write()).await.unwrap_err();
+    assert_eq!(began.elapsed(), 3 * OPERATION);
+    assert_eq!(
+        (error.kind(), error.certainty()),
+        (ErrorKind::Timeout, Certainty::Unknown)
+    );
+    assert_eq!(
+        error.to_string(),
+        "board b: set 1 tones on module 1 and 1 more operations: timed out: no answer within \
+         30ms (whether the board did it is unknown)"
+    );
+    drop(fake);
+}
+
+#[tworoutine::test(start_paused = true)]
+async fn only_what_is_safe_is_sent_again() {
+    let pause = Duration::from_secs(10);
+    // What, the fault at its first operation, and how often its operations were begun.
+    let cases = [
+        (read(), Fault::LoseAnswer, true, 2),
+        (read(), Fault::Break, true, 2),
+        (read(), Fault::Refuse, false, 1),
+        (write(), Fault::LoseAnswer, false, 2),
+        (write(), Fault::Break, false, 1),
+        (write(), Fault::Refuse, false, 1),
+    ];
+    for (batch, fault, succeeds, operations) in cases {
+        let fake = Fake::new("b").with(0, fault);
+        let board = BoardHandle::new(Retry::new(fake.handle(), 2, pause));
+        let result = board.run(&batch).await;
+        assert_eq!(result.is_ok(), succeeds, "{fault:?} {result:?}");
+        assert_eq!(fake.operations(), operations, "{fault:?} {:?}", fake.log());
+    }
+}
+
+#[tworoutine::test(start_paused = true)]
+async fn a_retry_gives_up_and_waits_longer_each_time() {
+    let board = Fake::new("b").with(0, Fault::Dead(Duration::from_secs(3600)));
+    let board = BoardHandle::new(Retry::new(board.handle(), 2, Duration::from_secs(10)));
+    let began = Instant::now();
+    // The fake's own deadline makes the first a timeout, which is not repeated.
+    let error = board.run(&read()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert_eq!(began.elapsed(), super::board::BOARD_DEADLINE);
+    let broken = Fake::new("b");
+    for at in 0..3 {
+        let board = BoardHandle::new(Retry::new(broken.handle(), at, Duration::from_secs(10)));
+        let broken = broken.clone().with(0, Fault::Break);
+        assert_eq!(board.run(&read()).await.is_ok(), at > 0);
+        drop(broken);
+    }
+}
+
+#[tworoutine::test(start_paused = true)]
+async fn a_throttle_bounds_how_many_and_how_often() {
+    let permits = Arc::new(Semaphore::new(1));
+    let pause = Duration::from_secs(1);
+    let (one, two) = (Fake::new("one"), Fake::new("two"));
+    let throttled =
+        |fake: &Fake| BoardHandle::new(Throttle::new(fake.handle(), permits.clone(), pause));
+    let (one, two) = (throttled(&one), throttled(&two));
+    let began = Instant::now();
+    let run = async |board: &BoardHandle| {
+        board.run(&read()).await.unwrap();
+        began.elapsed()
+    };
+    let (first, second) = tokio::join!(run(&one), run(&two));
+    assert_eq!((first, second), (OPERATION, 2 * OPERATION), "one at a time");
+    assert_eq!(run(&one).await, pause + OPERATION, "and not too often");
+}
+
+#[tworoutine::test(start_paused = true)]
+async fn a_dry_run_writes_nothing_and_reads_back_what_it_was_told() {
+    let fake = Fake::new("b");
+    fake.set(tone(5, 1.0, 0.5));
+    let before = fake.settings();
+    let board = BoardHandle::new(DryRun::new(fake.handle()));
+    let mut batch = Batch::new();
+    batch.set_tone(module(), tone(2, 3.0, 0.1));
+    batch.set_nco(module(), Hertz(1.2e9));
+    let tones = batch.read_tones(module(), channel(1), 8, ToneFields::ALL);
+    let nco = batch.read_nco(module());
+    let replies = board.run(&batch).await.unwrap();
+    let on: Vec<_> = replies
+        .get(tones)
+        .iter()
+        .filter(|tone| tone.is_on())
+        .collect();
+    assert_eq!(on.len(), 1);
+    assert_eq!(
+        (on[0].channel, on[0].offset),
+        (channel(2), Some(Hertz(3e6)))
+    );
+    assert_eq!(replies.get(nco).frequency, Hertz(1.2e9));
+
+    let error = board
+        .samples()
+        .mean(module(), Acquire::new(1))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    let error = board
+        .nco()
+        .read(ModuleId::new(2).unwrap())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    assert_eq!(fake.settings(), before);
+}
+
+#[tworoutine::test(start_paused = true)]
+async fn a_lease_covers_its_module_until_it_ends() {
+    let fake = Fake::new("b");
+    let (leased, end) = Leased::new(fake.handle(), module());
+    let board = BoardHandle::new(leased);
+    board.run(&write()).await.unwrap();
+    let mut foreign = Batch::new();
+    foreign.clear_tones(ModuleId::new(2).unwrap());
+    let error = board.run(&foreign).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+
+    let under_way = tworoutine::spawn({
+        let board = board.clone();
+        async move { board.run(&write()).await.map(drop) }
+    });
+    tokio::time::sleep(OPERATION / 2).await;
+    end.come().await;
+    let error = under_way.await.unwrap().unwrap_err();
+    assert_eq!(
+        (error.kind(), error.certainty()),
+        (ErrorKind::Cancelled, Certainty::Unknown)
+    );
+    let sent = fake.operations();
+    let error = board.run(&write()).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.certainty()),
+        (ErrorKind::Cancelled, Certainty::NotExecuted)
+    );
+    assert!(fake.operations() <= sent + 1, "the refused batch was sent");
+}
+
+#[tworoutine::test(start_paused = true)]
+async fn a_trace_changes_nothing() {
+    let fake = Fake::new("b").with(2, Fault::Refuse);
+    let board = BoardHandle::new(Trace::new(fake.handle()));
+    board.run(&write()).await.unwrap();
+    let error = board.run(&write()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Rejected);
+    assert_eq!(board.name(), "b");
+}
