@@ -123,6 +123,23 @@ fn main() {
         }
     }
     let mut model = module(Profile::Lab, 256);
+    for (channel, truth) in model.truth().into_iter().enumerate() {
+        let frequency_hz = truth.fr_hz - model.nco_hz();
+        let tone = Tone {
+            frequency_hz,
+            amplitude: 0.004,
+            ..Tone::default()
+        };
+        model.set_tone(channel, tone).expect("a tone within range");
+    }
+    let (mut out, mut next) = (Vec::new(), 0);
+    time(
+        "lab 256: 256 tones at work on resonance, 10 samples",
+        |_| {
+            black_box(model.acquire(next, 10, 0..256, &mut out));
+            next += 10;
+        },
+    );
     time("lab 256: 1024 tones set twice without reading", |round| {
         comb(&mut model, 1024, 2 * round);
         comb(&mut model, 1024, 2 * round + 1);

@@ -58,21 +58,21 @@ impl Octaves {
             let node = |cell: i64| {
                 weight * f64::from(key.node((cell as u64).wrapping_mul(32) + octave as u64))
             };
-            let mut cell = i64::MIN;
+            let mut cell = f64::NAN;
             let (mut low, mut high) = (0.0, 0.0);
             for (k, value) in out.iter_mut().enumerate() {
                 let position = times.at(k) * per_cell;
-                let floor = position.floor() as i64;
-                if floor != cell {
-                    low = if floor == cell.wrapping_add(1) {
+                if !(0.0..1.0).contains(&(position - cell)) {
+                    let floor = position.floor();
+                    low = if floor == cell + 1.0 {
                         high
                     } else {
-                        node(floor)
+                        node(floor as i64)
                     };
-                    high = node(floor + 1);
+                    high = node((floor as i64).wrapping_add(1));
                     cell = floor;
                 }
-                *value += low + (high - low) * (position - cell as f64);
+                *value += low + (high - low) * (position - cell);
             }
         }
     }

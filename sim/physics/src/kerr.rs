@@ -173,18 +173,23 @@ fn polish(
             high = s;
         }
         let newton = s + excess / (1.0 - derivative);
-        let next = if newton > low && newton < high {
+        // After a small step of Newton's what is left is about the square of it. This comes before
+        // the bracket, whose end may be the solution itself.
+        if (newton - s).abs() < 1e-7 {
+            s = newton;
+            break;
+        }
+        if high - low < 1e-13 {
+            break;
+        }
+        s = if newton > low && newton < high {
             newton
         } else {
             0.5 * (low + high)
         };
-        let moved = (next - s).abs();
-        s = next;
-        if moved < 1e-13 * (1.0 + s) {
-            break;
-        }
     }
-    (s * GRID).round() / GRID
+    // Never negative; a cast is cheaper than rounding.
+    (s * GRID + 0.5) as i64 as f64 / GRID
 }
 
 /// The real roots of `4y^3 - 4 y0 y^2 + y - (y0 + a) = 0`, rising: the detunings of one tone from
