@@ -1,5 +1,56 @@
 //! Control software for large arrays of FPGA readout boards on microwave telescopes.
+//!
+//! A tuning algorithm is written once, as an async function over a [`hal`]; the same function is
+//! called with `.wait()` on one board, as at a prompt, and with `.await` over an array.
+//!
+//! ```
+//! use twotone::prelude::*;
+//!
+//! /// The loudest channel of a module.
+//! #[tworoutine]
+//! async fn loudest(board: &BoardHandle, module: ModuleId) -> Result<f64> {
+//!     let means = board.samples().mean(module, Acquire::new(10)).await?;
+//!     Ok(means.mean.iter().map(|z| z.norm()).fold(0.0, f64::max))
+//! }
+//!
+//! # #[cfg(feature = "sim")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let farm = Farm::builder().boards(2).detectors(8).start_blocking()?;
+//! let array = Array::connect(&HardwareMap::parse(&farm.map_toml(), "farm.toml")?).wait();
+//!
+//! let alone = loudest(&array.board("crs0001").wait()?, ModuleId::new(1)?).wait()?;
+//! let everywhere = Runner::new()
+//!     .run(array.targets(), |board, module| async move { loudest(&board, module).await })
+//!     .wait();
+//! assert_eq!(everywhere.len(), 2);
+//! # assert!(alone.is_finite());
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "sim"))]
+//! # fn main() {}
+//! ```
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`map`] | the hardware map: which boards there are, what they may put out |
+//! | [`Array`] | the boards of a map, connected |
+//! | [`run`] | one algorithm over many boards, and the wrappers around a board |
+//! | [`record`] | run directories: written whole or not at all |
+//! | [`hal`], [`algorithms`], [`transport`], [`tworoutine`] | the crates beneath |
+//! | `sim`, `score` | simulated farms, and how well a tune met their truth (feature `sim`) |
 
+mod array;
 pub mod map;
+pub mod prelude;
 pub mod record;
 pub mod run;
+#[cfg(feature = "sim")]
+pub mod score;
+
+pub use array::{Array, ArrayBoard};
+pub use tworoutine;
+pub use twotone_algorithms as algorithms;
+pub use twotone_hal as hal;
+#[cfg(feature = "sim")]
+pub use twotone_sim as sim;
+pub use twotone_transport as transport;

@@ -1,3 +1,7 @@
-//! The `twotone` program.
+//! The `twotone` program: see `twotone --help`.
 
-fn main() {}
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,0 +1,163 @@
+//! The boards of a hardware map, connected.
+
+use futures::StreamExt;
+use futures::stream;
+use tworoutine::tworoutine;
+use twotone_hal::{BoardHandle, Description, Error, ErrorKind, ErrorTree, Result, ToneFields};
+use twotone_transport::{ConnectOptions, CrsBoard, Host};
+
+use crate::map::{BoardEntry, BoardKind, HardwareMap};
+use crate::run::{Journal, Limits, Target};
+
+/// The boards of a hardware map: those that answered, and why the others did not.
+///
+/// ```
+/// use twotone::prelude::*;
+///
+/// # fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+/// let farm = Farm::builder().boards(2).detectors(8).start_blocking()?;
+/// let map = HardwareMap::parse(&farm.map_toml(), "farm.toml")?;
+/// let array = Array::connect(&map).wait();
+/// assert!(array.failed().is_empty());
+/// assert_eq!(array.targets().len(), 2);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Array {
+    boards: Vec<ArrayBoard>,
+    failed: ErrorTree,
+}
+
+/// A board of an array.
+#[derive(Debug, Clone)]
+pub struct ArrayBoard {
+    handle: BoardHandle,
+    description: Description,
+    targets: Vec<Target>,
+}
+
+/// How many boards connect at the same time unless told otherwise.
+const CONNECT_AT_ONCE: usize = 64;
+
+impl Array {
+    /// Connects to every board of `map`, with the default deadlines. A board that is not there
+    /// costs its own deadline and becomes a branch of [`Array::failed`]; the others are there.
+    #[tworoutine(Send)]
+    pub async fn connect(map: &HardwareMap) -> Self {
+        Self::connect_with(map, &ConnectOptions::default(), CONNECT_AT_ONCE).await
+    }
+
+    /// As [`Array::connect`], with other deadlines and at most `at_once` boards at a time.
+    #[tworoutine(Send)]
+    pub async fn connect_with(map: &HardwareMap, options: &ConnectOptions, at_once: usize) -> Self {
+        let connecting: Vec<_> = map
+            .boards()
+            .iter()
+            .map(|entry| connect_board(entry, options))
+            .collect();
+        let outcomes: Vec<_> = stream::iter(connecting)
+            .buffered(at_once.max(1))
+            .collect()
+            .await;
+        let mut failed = ErrorTree::new(format!("connect {} boards", outcomes.len()));
+        let mut boards = Vec::with_capacity(outcomes.len());
+        for outcome in outcomes {
+            match outcome {
+                Ok(board) => boards.push(board),
+                Err(error) => failed.push(error),
+            }
+        }
+        Self { boards, failed }
+    }
+
+    /// The boards that answered, in the order of the map.
+    pub fn boards(&self) -> &[ArrayBoard] {
+        &self.boards
+    }
+
+    /// Why the others did not.
+    pub fn failed(&self) -> &ErrorTree {
+        &self.failed
+    }
+
+    /// The board that the map calls `name`, for direct use: every write to a module of the map is
+    /// held to its limits. Reads back what the modules are set to, so that tones which are on
+    /// already count.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] where no such board answered, and as
+    /// [`twotone_hal::Board::run`].
+    #[tworoutine(Send)]
+    pub async fn board(&self, name: &str) -> Result<BoardHandle> {
+        let board = self
+            .boards
+            .iter()
+            .find(|board| board.name() == name)
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorKind::InvalidArgument,
+                    format!("no board {name:?} has answered"),
+                )
+            })?;
+        let mut handle = board.handle.clone();
+        for target in &board.targets {
+            let journal = Journal::start(handle, target.module, ToneFields::AMPLITUDE).await?;
+            handle = BoardHandle::new(Limits::new(journal, target.limits));
+        }
+        Ok(handle)
+    }
+
+    /// Every module of every board that answered, with its limits and its safe state: what a
+    /// [`crate::run::Runner`] runs over.
+    pub fn targets(&self) -> Vec<Target> {
+        self.boards
+            .iter()
+            .flat_map(|board| board.targets.clone())
+            .collect()
+    }
+}
+
+impl ArrayBoard {
+    /// Its name in the map.
+    pub fn name(&self) -> &str {
+        self.handle.name()
+    }
+
+    /// What it is and has.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// Its modules, as the map has them.
+    pub fn targets(&self) -> &[Target] {
+        &self.targets
+    }
+}
+
+/// Connects one board, and compares its modules with the map's.
+async fn connect_board(entry: &BoardEntry, options: &ConnectOptions) -> Result<ArrayBoard> {
+    let address = entry.address();
+    let host = Host::new(address.host(), address.port());
+    // A new board kind is one arm here.
+    let handle = match entry.kind {
+        kind if kind == BoardKind::CRS => CrsBoard::connect(&entry.name, host, options.clone())
+            .await?
+            .handle(),
+        kind => {
+            let message = format!("no client for boards of kind {kind}");
+            return Err(Error::new(ErrorKind::Unsupported, message).on(&entry.name));
+        }
+    };
+    let description = handle.describe().await?;
+    let modules = entry.modules_of(&description)?;
+    let targets = modules
+        .iter()
+        .map(|module| Target::mapped(handle.clone(), module))
+        .collect();
+    Ok(ArrayBoard {
+        handle,
+        description,
+        targets,
+    })
+}

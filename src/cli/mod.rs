@@ -1,0 +1,78 @@
+//! The command line: one file a command, and what they share.
+
+mod campaign;
+mod check;
+mod demo;
+mod exit;
+mod interrupt;
+mod off;
+mod output;
+mod parent;
+mod progress;
+mod report;
+mod sim;
+mod tune;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+pub(crate) use exit::Exit;
+
+/// Control software for large arrays of FPGA readout boards.
+#[derive(Debug, Parser)]
+#[command(name = "twotone", version, propagate_version = true)]
+#[command(after_help = "\
+Exit status: 0 all well; 2 usage, or a file that is wrong; 3 some boards or channels failed; \
+4 nothing reachable; 130 interrupted, and the hardware restored or what is left on named.
+
+Logs go to standard error; TWOTONE_LOG sets how much (error, warn, info, debug).")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Print one JSON object on standard output instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Log more: once for info, twice for debug.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a farm of simulated boards, tune every detector, and score it against the truth.
+    Demo(demo::Demo),
+    /// Run a farm of simulated boards until interrupted.
+    Sim(sim::Sim),
+    /// Tune every module of a hardware map, and leave the tones on.
+    Tune(tune::Tune),
+    /// Verify a hardware map, and a parameter file, without touching a board.
+    Check(check::Check),
+    /// Switch all tones off, and read back that they are.
+    Off(off::Off),
+}
+
+/// Runs the program on the arguments of the process.
+pub(crate) fn main() -> ExitCode {
+    // Wrong usage ends here, with status 2; help and version with 0.
+    let cli = Cli::parse();
+    let level = match cli.verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_env("TWOTONE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let exit = match cli.command {
+        Command::Demo(demo) => demo.run(cli.json),
+        Command::Sim(sim) => sim.run(cli.json),
+        Command::Tune(tune) => tune.run(cli.json),
+        Command::Check(check) => check.run(cli.json),
+        Command::Off(off) => off.run(cli.json),
+    };
+    exit.into()
+}

@@ -1,0 +1,24 @@
+//! What goes to standard output and standard error.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+/// Writes to standard output. A reader who has gone ends the output, not the program.
+pub(crate) fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    drop(writeln!(out, "{text}").and_then(|()| out.flush()));
+}
+
+/// Writes one JSON object to standard output.
+pub(crate) fn say_json(value: &impl Serialize) {
+    match serde_json::to_string(value) {
+        Ok(text) => say(&text),
+        Err(error) => complain(&format!("the result cannot be written as JSON: {error}")),
+    }
+}
+
+/// Writes to standard error what the operator must see whatever the log level is.
+pub(crate) fn complain(text: &str) {
+    drop(writeln!(io::stderr().lock(), "{text}"));
+}

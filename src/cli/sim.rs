@@ -1,0 +1,170 @@
+//! `twotone sim`: a farm of simulated boards in the foreground.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+use tworoutine::Wait;
+use twotone::sim::{Farm, FarmBuilder, Profile};
+
+use super::Exit;
+use super::interrupt::Interrupt;
+use super::output::{complain, say, say_json};
+use super::parent::end_with_parent;
+
+/// What a farm is made of.
+#[derive(Debug, Args)]
+pub(crate) struct FarmArgs {
+    /// How many boards.
+    #[arg(long, default_value_t = 16)]
+    pub(crate) boards: usize,
+    /// How many detectors on each board.
+    #[arg(long, default_value_t = 256)]
+    pub(crate) detectors: usize,
+    /// Everything drawn at random follows from this number.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How hard the detectors are to tune: clean, lab or harsh.
+    #[arg(long, default_value = "clean", value_parser = parse_profile)]
+    pub(crate) profile: Profile,
+}
+
+impl FarmArgs {
+    /// The farm, not started yet.
+    pub(crate) fn builder(&self) -> FarmBuilder {
+        Farm::builder()
+            .boards(self.boards)
+            .detectors(self.detectors)
+            .seed(self.seed)
+            .profile(self.profile)
+    }
+}
+
+fn parse_profile(text: &str) -> Result<Profile, String> {
+    match text {
+        "clean" => Ok(Profile::Clean),
+        "lab" => Ok(Profile::Lab),
+        "harsh" => Ok(Profile::Harsh),
+        _ => Err("the profiles are clean, lab and harsh".to_owned()),
+    }
+}
+
+/// The arguments of `twotone sim`.
+#[derive(Debug, Args)]
+pub(crate) struct Sim {
+    #[command(flatten)]
+    farm: FarmArgs,
+    /// Write the hardware map of the farm to this file.
+    #[arg(long, value_name = "FILE")]
+    write_map: Option<PathBuf>,
+    /// Write what the detectors really are to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    truth: Option<PathBuf>,
+    /// End when the parent process ends.
+    #[arg(long)]
+    with_parent: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Ready {
+    ready: bool,
+    boards: Vec<ReadyBoard>,
+    map: Option<PathBuf>,
+    truth: Option<PathBuf>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReadyBoard {
+    name: String,
+    address: String,
+    serial: String,
+}
+
+impl Sim {
+    pub(crate) fn run(self, json: bool) -> Exit {
+        if self.with_parent {
+            match end_with_parent() {
+                Ok(true) => {}
+                Ok(false) => return Exit::Interrupted,
+                Err(error) => {
+                    complain(&format!(
+                        "the end of the parent cannot be watched for: {error}"
+                    ));
+                    return Exit::Usage;
+                }
+            }
+        }
+        let interrupt = Interrupt::watch("");
+        let farm = match self.farm.builder().start_blocking() {
+            Ok(farm) => farm,
+            Err(error) => {
+                complain(&format!("the farm cannot be started: {error}"));
+                return Exit::Usage;
+            }
+        };
+        if let Some(path) = &self.write_map
+            && let Err(exit) = write_file(path, &farm.map_toml())
+        {
+            return exit;
+        }
+        if let Some(path) = &self.truth {
+            let text = match serde_json::to_string(&farm.truth()) {
+                Ok(text) => text,
+                Err(error) => {
+                    complain(&format!("the truth cannot be written as JSON: {error}"));
+                    return Exit::Usage;
+                }
+            };
+            if let Err(exit) = write_file(path, &text) {
+                return exit;
+            }
+        }
+        self.tell_ready(&farm, json);
+        interrupt.first.cancelled().wait();
+        farm.shut_down().wait();
+        Exit::Well
+    }
+
+    fn tell_ready(&self, farm: &Farm, json: bool) {
+        if json {
+            let boards = farm.boards().iter().map(|board| ReadyBoard {
+                name: board.name().to_owned(),
+                address: board.address().to_string(),
+                serial: board.serial(),
+            });
+            say_json(&Ready {
+                ready: true,
+                boards: boards.collect(),
+                map: self.write_map.clone(),
+                truth: self.truth.clone(),
+            });
+        } else {
+            let first = farm
+                .boards()
+                .first()
+                .map(|board| board.address().to_string());
+            say(&format!(
+                "ready: {} boards of {} detectors, the first at {}",
+                self.farm.boards,
+                self.farm.detectors,
+                first.as_deref().unwrap_or("nowhere"),
+            ));
+        }
+    }
+}
+
+/// Writes a file whole or not at all: who waits for it never reads half of it.
+pub(crate) fn write_file(path: &Path, text: &str) -> Result<(), Exit> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let written = tempfile::NamedTempFile::new_in(folder).and_then(|file| {
+        std::fs::write(file.path(), text)?;
+        file.persist(path).map(drop).map_err(|error| error.error)
+    });
+    written.map_err(|error| {
+        complain(&format!("{} cannot be written: {error}", path.display()));
+        Exit::Usage
+    })
+}

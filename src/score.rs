@@ -1,0 +1,178 @@
+//! How well a tune met the truth of a simulated farm.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+use twotone_algorithms::{ChannelOutcome, ChannelStatus, TuneOutcome};
+use twotone_hal::Complex64;
+use twotone_sim::{Truth, TruthDetector};
+
+/// A score against the truth.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Score {
+    /// Detectors that resonate.
+    pub detectors: usize,
+    /// Of these, those with no neighbour within 20 linewidths and at least 1 dB deep: what a
+    /// search can be asked to find.
+    pub isolated: usize,
+    /// Isolated detectors with a candidate within half a linewidth.
+    pub found: usize,
+    /// Candidates with no detector within a linewidth.
+    #[serde(rename = "false")]
+    pub false_found: usize,
+    /// Detectors whose channel reports `tuned` and is: the tone within 0.1 linewidths of the
+    /// place that the channel declares, and its derivative, relative to the transmission of the
+    /// line at the tone, within 5 % and 3 degrees of the truth.
+    pub tuned: usize,
+    /// Channels that report `tuned` and are not.
+    pub wrong: usize,
+}
+
+/// How far a tone may be from where it is said to be, in linewidths.
+const MAX_OFFSET_LW: f64 = 0.1;
+/// How far the size of a derivative may be off.
+const MAX_SLOPE_ERROR: f64 = 0.05;
+/// How far the phase of a derivative may be off.
+const MAX_ANGLE_DEGREES: f64 = 3.0;
+/// How near a candidate must be to count as finding a detector, in linewidths.
+const FOUND_LW: f64 = 0.5;
+/// From how far on a candidate is of no detector, in linewidths.
+const FALSE_LW: f64 = 1.0;
+
+/// Scores the tunes of named boards against `truth`. Modules that were not tuned count with their
+/// detectors and nothing found.
+pub fn score<'a>(
+    truth: &Truth,
+    tunes: impl IntoIterator<Item = (&'a str, &'a TuneOutcome)>,
+) -> Score {
+    let tunes: Vec<_> = tunes.into_iter().collect();
+    let mut score = Score::default();
+    for board in &truth.boards {
+        for module in &board.modules {
+            let alive: Vec<&TruthDetector> = module
+                .detectors
+                .iter()
+                .filter(|detector| !detector.dead)
+                .collect();
+            score.detectors += alive.len();
+            score.isolated += alive.iter().filter(|detector| is_fair(detector)).count();
+            let tune = tunes
+                .iter()
+                .find(|(name, tune)| *name == board.name && tune.module.number() == module.module);
+            if let Some((_, tune)) = tune {
+                score_module(&alive, tune, &mut score);
+            }
+        }
+    }
+    score
+}
+
+fn is_fair(detector: &TruthDetector) -> bool {
+    detector.isolated && detector.depth_db >= 1.0
+}
+
+fn score_module(alive: &[&TruthDetector], tune: &TuneOutcome, score: &mut Score) {
+    let mut found = HashSet::new();
+    for candidate in &tune.find.candidates {
+        match nearest(alive, candidate.fr_hz) {
+            Some((detector, lw)) if lw <= FOUND_LW => {
+                if is_fair(detector) && found.insert(detector.id) {
+                    score.found += 1;
+                }
+            }
+            Some((_, lw)) if lw <= FALSE_LW => {}
+            _ => score.false_found += 1,
+        }
+    }
+    let mut tuned = HashSet::new();
+    let reported = tune
+        .channels
+        .iter()
+        .filter(|channel| channel.status == ChannelStatus::Tuned);
+    for channel in reported {
+        let near = channel.fr_hz.and_then(|fr_hz| nearest(alive, fr_hz));
+        match near {
+            Some((detector, _)) if is_tuned(detector, channel) && tuned.insert(detector.id) => {
+                score.tuned += 1;
+            }
+            _ => score.wrong += 1,
+        }
+    }
+}
+
+/// The detector nearest to a frequency, and how far it is in its linewidths.
+fn nearest<'a>(alive: &[&'a TruthDetector], hz: f64) -> Option<(&'a TruthDetector, f64)> {
+    let distance = |detector: &TruthDetector| (detector.fr_hz - hz).abs() / detector.linewidth_hz;
+    let nearest = alive
+        .iter()
+        .min_by(|a, b| distance(a).total_cmp(&distance(b)))?;
+    Some((nearest, distance(nearest)))
+}
+
+/// Whether a tone is where its channel says, and its samples mean what its channel says.
+fn is_tuned(detector: &TruthDetector, channel: &ChannelOutcome) -> bool {
+    let (Some(declared), Some(calibration)) = (channel.y, channel.calibration.as_ref()) else {
+        return false;
+    };
+    let a = detector.a_per_amplitude2 * channel.amplitude * channel.amplitude;
+    let y0 = detector.qr * (channel.tone_hz - detector.fr_hz) / detector.fr_hz;
+    let y = upper_branch(y0, a);
+    if (y - declared).abs() > MAX_OFFSET_LW {
+        return false;
+    }
+    // The notch is 1 - A/(1 + 2iy), and y follows fr through y0 and the pull.
+    let coupling =
+        Complex64::from_polar(detector.qr / detector.qc, detector.phi_rad) / detector.phi_rad.cos();
+    let pull = 1.0 + 8.0 * a * y / (1.0 + 4.0 * y * y).powi(2);
+    let by_fr = -detector.qr * channel.tone_hz / (detector.fr_hz * detector.fr_hz) / pull;
+    let slope = Complex64::new(0.0, 2.0) * coupling / Complex64::new(1.0, 2.0 * y).powi(2) * by_fr;
+    let ratio = calibration.d / calibration.line / -slope;
+    (ratio.norm() - 1.0).abs() <= MAX_SLOPE_ERROR
+        && ratio.arg().abs() <= MAX_ANGLE_DEGREES.to_radians()
+}
+
+/// The largest solution of `y = y0 + a / (1 + 4 y^2)`: where a tone that came from above is. By
+/// bisection, from where the right side is surely above to the first crossing from there.
+fn upper_branch(y0: f64, a: f64) -> f64 {
+    let excess = |y: f64| y - y0 - a / (1.0 + 4.0 * y * y);
+    // At y0 + a the excess is never negative; downward from there the first sign change is it.
+    let (mut high, step) = (y0 + a.max(0.0), (a.abs() / 256.0).max(1e-9));
+    let mut low = high;
+    while low > y0 - 1.0 && excess(low) >= 0.0 {
+        high = low;
+        low -= step;
+    }
+    for _ in 0..60 {
+        let middle = 0.5 * (low + high);
+        if excess(middle) >= 0.0 {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    0.5 * (low + high)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_upper_branch_solves_the_cubic() {
+        for a in [0.0, 0.3, 0.76, 2.0] {
+            for y0 in [-3.0, -1.0, -0.2, 0.0, 0.5, 2.0] {
+                let y = upper_branch(y0, a);
+                assert!(
+                    (y - y0 - a / (1.0 + 4.0 * y * y)).abs() < 1e-6,
+                    "a {a} y0 {y0} y {y}"
+                );
+                // Nothing above it solves it too.
+                let above = (1..2000).map(|n| y + 1e-5 + f64::from(n) * 1e-3);
+                let crossed = above
+                    .into_iter()
+                    .any(|y| y - y0 - a / (1.0 + 4.0 * y * y) < 0.0);
+                assert!(!crossed, "a {a} y0 {y0} y {y}");
+            }
+        }
+    }
+}
