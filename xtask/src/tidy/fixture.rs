@@ -160,6 +160,7 @@ impl Fixture {
         );
         fixture.append("tworoutine/src/lib.rs", UNSAFE);
         fixture.append("tworoutine/src/lib.rs", "fn f() { tokio::spawn(x); }\n");
+        fixture.write("tworoutine/tests/ui/refused.rs", "unsafe fn f() {}\n");
         fixture.write(
             "tests/bench/speed.rs",
             "#![allow(clippy::disallowed_methods)]\nfn main() { std::time::Instant::now(); }\n",
