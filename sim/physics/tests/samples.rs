@@ -6,7 +6,8 @@ use rig::{one_detector, settled, silent, tone};
 use twotone_physics::cic::{self, Filter};
 use twotone_physics::units;
 use twotone_physics::{
-    Band, ChannelFault, Complex64, Conditions, Detector, ModuleModel, Profile, ProfileParams, Tone,
+    Band, ChannelFault, Complex64, Conditions, Detector, Modulation, ModuleModel, Profile,
+    ProfileParams, Tone,
 };
 
 const BAND: Band = Band {
@@ -261,6 +262,34 @@ fn the_filter_bank_shows_the_white_noise_and_the_ring_down() {
     let slow_power = slow.iter().map(Complex64::norm_sqr).sum::<f64>() / 2e4;
     let expected = units::PFB_RATE_HZ / Filter::at_stage(6).noise_bandwidth_hz();
     assert!((power(0) / slow_power / expected - 1.0).abs() < 0.06);
+    // A modulation too fast for the slow samples.
+    let detector = Detector::new(0, 1e9, 2e4, 1e5);
+    let lw = detector.linewidth_hz();
+    let mut model = one_detector(detector, &silent());
+    model.set_tone(0, tone(&model, 1e9, 0.002)).expect("valid");
+    settled(&mut model, 0, &mut 0);
+    let point = model.truth_at(0, 0).expect("a tone is on");
+    let modulation = Modulation {
+        amplitude_lw: 0.01,
+        frequency_hz: 600.0,
+        phase_rad: 0.0,
+    };
+    model.set_conditions(Conditions {
+        modulation: Some(modulation),
+        ..Conditions::default()
+    });
+    let n = (units::PFB_RATE_HZ / 100.0) as usize;
+    model.acquire_pfb(3000, n, 0, &mut out);
+    let sin: f64 = out
+        .iter()
+        .enumerate()
+        .map(|(k, z)| {
+            let t = 3000.0 / units::TICK_RATE_HZ + k as f64 / units::PFB_RATE_HZ;
+            let shift = ((z - point.sample) / point.d_per_hz).re / lw;
+            shift * (std::f64::consts::TAU * 600.0 * t).sin() * 2.0 / n as f64
+        })
+        .sum();
+    assert!((sin / 0.01 - 1.0).abs() < 0.02, "{sin}");
     model.acquire_pfb(0, 10, 999, &mut out);
     assert!(out.is_empty());
 }

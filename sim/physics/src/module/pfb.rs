@@ -4,8 +4,14 @@ use std::f64::consts::TAU;
 
 use num_complex::Complex64;
 
+use super::sample::{Block, Scratch};
 use super::{ModuleModel, SampleFlags};
+use crate::drift::Times;
 use crate::units;
+use crate::world::BLOCK;
+
+/// Samples of the filter bank in a tick.
+const PER_TICK: usize = 64;
 
 /// Half of a bin, Hz: tones further away are not seen.
 const HALF_BIN_HZ: f64 = 0.5 * units::PFB_RATE_HZ;
@@ -22,54 +28,79 @@ impl ModuleModel {
         out: &mut Vec<Complex64>,
     ) -> SampleFlags {
         out.clear();
+        if n == 0 || channel >= self.slots.len() {
+            return SampleFlags::default();
+        }
         if self.now.is_none_or(|now| now > start_tick as f64) {
             self.begin(start_tick as f64, 1.0);
         }
         self.refresh();
-        let flags = SampleFlags {
-            overrange: self.chain.overrange,
-        };
-        let end = start_tick as f64 + n as f64 / 64.0;
-        self.now = self.now.map(|now| now.max(end));
-        let Some(slot) = self.slots.get(channel) else {
-            return flags;
-        };
-        let first = start_tick.wrapping_mul(64);
+        let first = start_tick.wrapping_mul(PER_TICK as u64);
         let key = self.noise_key(PFB).child(channel as u64);
         let sigma = (self.chain.noise_density * units::PFB_RATE_HZ / 2.0).sqrt();
         out.extend((0..n).map(|k| {
             let (re, im) = key.normal_pair(first.wrapping_add(k as u64));
             Complex64::new(f64::from(re), f64::from(im)) * sigma
         }));
+        let mut scratch = std::mem::take(&mut self.scratch);
+        for (block, row) in out.chunks_mut(BLOCK * PER_TICK).enumerate() {
+            let tick = start_tick.wrapping_add((block * BLOCK) as u64);
+            self.add_pfb_block(tick, channel, &mut scratch, row);
+        }
+        self.scratch = scratch;
+        let end = start_tick as f64 + n as f64 / PER_TICK as f64;
+        self.now = self.now.map(|now| now.max(end));
+        SampleFlags {
+            overrange: self.chain.overrange,
+        }
+    }
 
-        let own = self.absolute_hz(slot.tone.frequency_hz);
+    /// Adds the tones in a channel's bin. Detectors and line move from tick to tick.
+    fn add_pfb_block(
+        &mut self,
+        tick: u64,
+        channel: usize,
+        scratch: &mut Scratch,
+        row: &mut [Complex64],
+    ) {
+        let times = Times {
+            first: tick,
+            period_s: 1.0 / units::TICK_RATE_HZ,
+            delay_s: 0.0,
+        };
+        let block = Block {
+            times,
+            len: row.len().div_ceil(PER_TICK),
+        };
+        // Nothing slow is lost in the bin: as at stage 0.
+        self.begin_block(block, 0, scratch);
+        let mut steps = [Complex64::default(); BLOCK];
+        let steps = &mut steps[..block.len];
+        let own = self.absolute_hz(self.slots[channel].tone.frequency_hz);
         let low = self.sorted.partition_point(|t| t.0 < own - HALF_BIN_HZ);
         let high = self.sorted.partition_point(|t| t.0 <= own + HALF_BIN_HZ);
         for index in low..high {
+            self.tone_over(index, block, scratch, steps);
             let other = usize::from(self.order[index]);
-            let there = &self.slots[other];
+            let (there, here) = (&self.slots[other], &self.slots[channel]);
             let offset_hz = self.sorted[index].0 - own;
-            let turn = there.tone.adc_phase_rad - slot.tone.adc_phase_rad;
-            let value = self.settled(other) * Complex64::from_polar(1.0, turn);
+            let turn = there.tone.adc_phase_rad - here.tone.adc_phase_rad;
+            let turn = Complex64::from_polar(1.0, turn);
             // The channel's own tone may still ring from its last change.
-            let rings = other == channel && there.ringdown_ticks > 0.0 && there.last.re.is_finite();
-            let before = if rings && there.changed_at.is_finite() {
-                there.last
-            } else {
-                value
-            };
-            let changed = there.changed_at * 64.0;
-            let decay = 1.0 / (64.0 * there.ringdown_ticks.max(1e-9));
-            for (k, z) in out.iter_mut().enumerate() {
-                let number = first as f64 + k as f64;
-                let turns = (offset_hz * number / units::PFB_RATE_HZ).fract();
-                let mut now = value;
-                if before != value {
-                    now += (before - value) * (-(number - changed).max(0.0) * decay).exp();
+            let rings = other == channel
+                && here.ringdown_ticks > 0.0
+                && here.changed_at.is_finite()
+                && here.last.re.is_finite();
+            for (k, z) in row.iter_mut().enumerate() {
+                let ticks = tick as f64 + k as f64 / PER_TICK as f64;
+                let mut now = steps[k / PER_TICK];
+                if rings {
+                    let since = (ticks - here.changed_at).max(0.0);
+                    now += (here.last - now) * (-since / here.ringdown_ticks).exp();
                 }
-                *z += now * Complex64::from_polar(1.0, TAU * turns);
+                let turns = (offset_hz * ticks / units::TICK_RATE_HZ).fract();
+                *z += now * turn * Complex64::from_polar(1.0, TAU * turns);
             }
         }
-        flags
     }
 }

@@ -27,6 +27,7 @@ pub(super) struct Scratch {
     common: Common,
     motion: Motion,
     kept: [Series; KEPT],
+    drift: [Complex64; BLOCK],
 }
 
 /// Width and offset of one detector over a block.
@@ -47,11 +48,11 @@ impl Default for Series {
     }
 }
 
-/// A block of samples of a run.
+/// A block of samples of a run, at most [`BLOCK`].
 #[derive(Clone, Copy)]
-struct Block {
-    times: Times,
-    len: usize,
+pub(super) struct Block {
+    pub(super) times: Times,
+    pub(super) len: usize,
 }
 
 impl ModuleModel {
@@ -65,14 +66,12 @@ impl ModuleModel {
         let channels = channels.start.min(self.slots.len())..channels.end.min(self.slots.len());
         out.clear();
         out.resize(channels.len() * n, Complex64::default());
+        if n == 0 {
+            return SampleFlags::default();
+        }
         let ticks = f64::from(1u32 << self.stage);
         self.begin(start as f64 * ticks, ticks);
         self.refresh();
-        if n == 0 {
-            return SampleFlags {
-                overrange: self.chain.overrange,
-            };
-        }
         self.add_noise(start, n, channels.clone(), out);
         let mut scratch = std::mem::take(&mut self.scratch);
         for from in (0..n).step_by(BLOCK) {
@@ -157,20 +156,7 @@ impl ModuleModel {
         scratch: &mut Scratch,
         out: &mut [Complex64],
     ) {
-        let common = &mut scratch.common;
-        self.world
-            .common(&self.conditions, self.stage, block.times, block.len, common);
-        for series in &mut scratch.kept {
-            series.owner = usize::MAX;
-        }
-        let mut drift = [Complex64::new(1.0, 0.0); BLOCK];
-        let drifts = self.world.line_drifts();
-        if drifts {
-            for (m, value) in drift[..block.len].iter_mut().enumerate() {
-                let common = &scratch.common;
-                *value = Complex64::from_polar(1.0 + common.gain[m], common.phase[m]);
-            }
-        }
+        self.begin_block(block, self.stage, scratch);
         let mut z = [Complex64::default(); BLOCK];
         let z = &mut z[..block.len];
         for index in 0..self.order.len() {
@@ -178,17 +164,7 @@ impl ModuleModel {
             if !channels.contains(&channel) {
                 continue;
             }
-            z.fill(self.slots[channel].rest);
-            for k in self.slots[channel].live {
-                if k != NO_DETECTOR {
-                    self.multiply_by(usize::from(k), self.sorted[index].0, block, scratch, z);
-                }
-            }
-            if drifts {
-                for (value, drift) in z.iter_mut().zip(&drift) {
-                    *value *= drift;
-                }
-            }
+            self.tone_over(index, block, scratch, z);
             let first = (channel - channels.start) * n + from;
             for (out, value) in out[first..first + block.len].iter_mut().zip(&*z) {
                 *out += value;
@@ -212,6 +188,41 @@ impl ModuleModel {
                     let turns = (beat.offset_hz * block.times.at(m)).fract();
                     *value += beat.value * Complex64::from_polar(1.0, TAU * turns);
                 }
+            }
+        }
+    }
+
+    /// Works out what all tones of a block have in common.
+    pub(super) fn begin_block(&self, block: Block, stage: u8, scratch: &mut Scratch) {
+        let common = &mut scratch.common;
+        self.world
+            .common(&self.conditions, stage, block.times, block.len, common);
+        for series in &mut scratch.kept {
+            series.owner = usize::MAX;
+        }
+        for (m, value) in scratch.drift[..block.len].iter_mut().enumerate() {
+            *value = Complex64::from_polar(1.0 + common.gain[m], common.phase[m]);
+        }
+    }
+
+    /// A tone over a block, by its place in the order of frequencies: all but noise and beats.
+    pub(super) fn tone_over(
+        &mut self,
+        index: usize,
+        block: Block,
+        scratch: &mut Scratch,
+        z: &mut [Complex64],
+    ) {
+        let channel = usize::from(self.order[index]);
+        z.fill(self.slots[channel].rest);
+        for k in self.slots[channel].live {
+            if k != NO_DETECTOR {
+                self.multiply_by(usize::from(k), self.sorted[index].0, block, scratch, z);
+            }
+        }
+        if self.world.line_drifts() {
+            for (value, drift) in z.iter_mut().zip(&scratch.drift) {
+                *value *= drift;
             }
         }
     }
