@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
-use twotone_hal::{
-    Batch, Board, ChannelId, Error, ErrorKind, Hertz, Result, ToneFields, ToneState, ToneUpdate,
-};
+use twotone_hal::{Batch, Board, ChannelId, Error, ErrorKind, Result, ToneFields, ToneUpdate};
 
 use super::journal::{Journal, Record};
-use super::shadow::ShadowTone;
+use super::stray::{AMPLITUDE_STEP, near};
 use super::{Channels, HardwareState, SafeState};
 
 /// How often a board that says no, or says yes and does otherwise, is asked.
@@ -19,9 +17,6 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// No attempt is given up sooner than this while there is time.
 const SHORTEST_ATTEMPT: Duration = Duration::from_secs(1);
 
-/// What was read back and is set again may be rounded once more, by no more than this.
-const AMPLITUDE_STEP: f64 = 1e-6;
-const ANGLE_STEP: f64 = 1e-6;
 const OTHERWISE: &str = "the board reads back otherwise than it was set";
 
 /// The clean-up of one module.
@@ -236,159 +231,6 @@ impl Record {
         }
         (lowered, raised)
     }
-}
-
-impl Journal {
-    /// What is not as `safe_state` has it, and why.
-    pub(super) fn left(&self, safe_state: SafeState, reason: &str) -> HardwareState {
-        let stray = self.stray(safe_state).unwrap_or_default();
-        HardwareState::Left {
-            left_on: stray.left_on,
-            unknown: stray.unknown,
-            not_restored: stray.not_restored,
-            reason: reason.to_owned(),
-        }
-    }
-
-    /// The amplitude of each channel that is certain.
-    fn amplitudes(&self) -> Vec<Option<f64>> {
-        let record = self.locked();
-        let tones = record.now.tones.iter();
-        tones
-            .map(|tone| (!tone.is_in_doubt()).then(|| tone.last.amplitude.unwrap_or(0.0)))
-            .collect()
-    }
-
-    fn is_in_doubt(&self) -> bool {
-        let record = self.locked();
-        record.now.tones.iter().any(ShadowTone::is_in_doubt)
-    }
-
-    /// Whether anything was written, be it perhaps.
-    pub(super) fn has_written(&self) -> bool {
-        self.locked().written
-    }
-
-    /// Whether all is as `safe_state` has it by what was last read or set, the loss of the link
-    /// apart.
-    fn is_settled(&self, safe_state: SafeState) -> bool {
-        let record = self.locked();
-        record
-            .stray(safe_state, self.described().frequency_step, false)
-            .is_none()
-    }
-
-    fn stray(&self, safe_state: SafeState) -> Option<Stray> {
-        let record = self.locked();
-        record.stray(safe_state, self.described().frequency_step, record.suspect)
-    }
-}
-
-/// Channels that are not as declared.
-#[derive(Debug, Default)]
-struct Stray {
-    left_on: Channels,
-    unknown: Channels,
-    not_restored: Channels,
-}
-
-enum Is {
-    AsDeclared,
-    LeftOn,
-    Unknown,
-    NotRestored,
-}
-
-impl Record {
-    fn stray(&self, safe_state: SafeState, step: Hertz, suspect: bool) -> Option<Stray> {
-        let start = self.start.as_ref();
-        let nco_away = start.is_some_and(|start| (self.now.nco.low - start.nco.0).abs() > step.0);
-        let (mut left_on, mut unknown, mut not_restored) = (Vec::new(), Vec::new(), Vec::new());
-        for (index, tone) in self.now.tones.iter().enumerate() {
-            let before = start.and_then(|start| start.tones.get(index));
-            let mut is = match (safe_state, before) {
-                (SafeState::Off, _) => off(tone),
-                (SafeState::Previous, Some(before)) => {
-                    let is = previous(tone, before, step);
-                    match is {
-                        Is::AsDeclared if !tone.is_surely_off() && self.now.nco_touched => {
-                            if self.now.nco_in_doubt {
-                                Is::Unknown
-                            } else if nco_away {
-                                Is::LeftOn
-                            } else {
-                                is
-                            }
-                        }
-                        _ => is,
-                    }
-                }
-                (SafeState::Previous, None) | (SafeState::Hold, _) if tone.is_in_doubt() => {
-                    Is::Unknown
-                }
-                _ => Is::AsDeclared,
-            };
-            if suspect && tone.touched && !matches!(is, Is::LeftOn) {
-                is = Is::Unknown;
-            }
-            match is {
-                Is::AsDeclared => {}
-                Is::LeftOn => left_on.push(tone.last.channel),
-                Is::Unknown => unknown.push(tone.last.channel),
-                Is::NotRestored => not_restored.push(tone.last.channel),
-            }
-        }
-        let all_well = left_on.is_empty() && unknown.is_empty() && not_restored.is_empty();
-        (!all_well).then_some(Stray {
-            left_on: Channels::These(left_on),
-            unknown: Channels::These(unknown),
-            not_restored: Channels::These(not_restored),
-        })
-    }
-}
-
-/// Whether two settings are the same; one that was never made is 0.
-fn near(one: Option<f64>, other: Option<f64>, within: f64) -> bool {
-    (one.unwrap_or(0.0) - other.unwrap_or(0.0)).abs() <= within
-}
-
-fn off(tone: &ShadowTone) -> Is {
-    if tone.is_surely_off() {
-        Is::AsDeclared
-    } else if tone.is_surely_on() {
-        Is::LeftOn
-    } else {
-        Is::Unknown
-    }
-}
-
-fn previous(tone: &ShadowTone, before: &ToneState, step: Hertz) -> Is {
-    if !tone.touched {
-        return Is::AsDeclared;
-    }
-    if !before.is_on() {
-        return off(tone);
-    }
-    if tone.is_surely_off() {
-        return Is::NotRestored;
-    }
-    if tone.is_in_doubt() {
-        return Is::Unknown;
-    }
-    let now = &tone.last;
-    let same = near(now.amplitude, before.amplitude, AMPLITUDE_STEP)
-        && near(now.offset.map(|f| f.0), before.offset.map(|f| f.0), step.0)
-        && near(
-            now.phase.map(|p| p.0),
-            before.phase.map(|p| p.0),
-            ANGLE_STEP,
-        )
-        && near(
-            now.rotation.map(|p| p.0),
-            before.rotation.map(|p| p.0),
-            ANGLE_STEP,
-        );
-    if same { Is::AsDeclared } else { Is::LeftOn }
 }
 
 fn broken(message: &str) -> Error {

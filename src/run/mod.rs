@@ -52,6 +52,7 @@ mod panics;
 mod retry;
 mod runner;
 mod shadow;
+mod stray;
 mod supervise;
 mod target;
 #[cfg(test)]

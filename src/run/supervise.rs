@@ -50,18 +50,22 @@ where
     };
     let settings = &supervised.settings;
     let reserved = settings.deadline.mul_f64(settings.cleanup_share);
+    let end = turn.began + settings.deadline;
     let by = turn.began + settings.deadline.saturating_sub(reserved);
+    // However long the algorithm took to end, the clean-up is over when the run must be.
+    let clean_by = || end.min(Instant::now() + reserved);
     let board = supervised.board();
     let (result, hardware) = match supervised.begin(&board, by).await {
         Ok(journal) => {
-            let result = supervised
-                .attend(&journal, by, reserved / 4, algorithm)
+            let patience = reserved / 4;
+            let result = supervised.attend(&journal, by, patience, algorithm).await;
+            let hardware = supervised
+                .finish(&journal, result.is_ok(), clean_by())
                 .await;
-            let hardware = supervised.finish(&journal, result.is_ok(), reserved).await;
             (result, hardware)
         }
         Err(error) => {
-            let hardware = supervised.give_up(&board, &error, reserved).await;
+            let hardware = supervised.give_up(&board, &error, clean_by()).await;
             (Err(error), hardware)
         }
     };
@@ -184,16 +188,16 @@ impl Supervised {
     }
 
     /// Brings the module to where the result of the algorithm says it belongs.
-    async fn finish(&self, journal: &Journal, well: bool, within: Duration) -> HardwareState {
+    async fn finish(&self, journal: &Journal, well: bool, by: Instant) -> HardwareState {
         let keep = well && self.settings.keep;
         if !journal.has_written() && (keep || self.target.safe_state != SafeState::Off) {
             return HardwareState::Untouched;
         }
         if keep {
-            return self.cleanup(journal, SafeState::Hold, within).keep().await;
+            return self.cleanup(journal, SafeState::Hold, by).keep().await;
         }
         let safe_state = self.target.safe_state;
-        match self.cleanup(journal, safe_state, within).reach().await {
+        match self.cleanup(journal, safe_state, by).reach().await {
             Ok(()) => HardwareState::AsDeclared,
             Err(error) => journal.left(safe_state, &error.to_string()),
         }
@@ -201,7 +205,7 @@ impl Supervised {
 
     /// What becomes of a module whose settings could not even be read: it is not changed, unless
     /// it is to be off.
-    async fn give_up(&self, board: &BoardHandle, error: &Error, within: Duration) -> HardwareState {
+    async fn give_up(&self, board: &BoardHandle, error: &Error, by: Instant) -> HardwareState {
         let refused = matches!(
             error.kind(),
             ErrorKind::InvalidArgument | ErrorKind::Unsupported
@@ -215,7 +219,6 @@ impl Supervised {
         }
         // One that cannot be connected to was never reached by this run: it is asked once more.
         let persistent = error.kind() != ErrorKind::Unreachable;
-        let by = Instant::now() + within;
         self.switch_off(board, by, persistent).await.1
     }
 
@@ -242,10 +245,9 @@ impl Supervised {
                 return (Err(error), hardware);
             }
         };
-        let within = by.saturating_duration_since(Instant::now());
         let cleanup = Cleanup {
             persistent,
-            ..self.cleanup(journal, SafeState::Off, within)
+            ..self.cleanup(journal, SafeState::Off, by)
         };
         match cleanup.reach().await {
             Ok(()) => (Ok(()), HardwareState::AsDeclared),
@@ -285,12 +287,12 @@ impl Supervised {
         &'a self,
         journal: &'a Journal,
         safe_state: SafeState,
-        within: Duration,
+        by: Instant,
     ) -> Cleanup<'a> {
         Cleanup {
             journal,
             safe_state,
-            by: Instant::now() + within,
+            by,
             longest_batch: self.settings.longest_batch,
             persistent: true,
             abandon: &self.settings.abandon,

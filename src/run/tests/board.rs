@@ -99,11 +99,14 @@ impl Fake {
 
     /// With `fault` at the operation number `at` from now on, counted from 0.
     pub(super) fn with(self, at: usize, fault: Fault) -> Self {
-        let mut state = self.state();
-        let at = state.operations + at;
-        state.fault = Some((at, fault));
-        drop(state);
+        self.fail(at, fault);
         self
+    }
+
+    /// Fails by `fault` at the operation number `at` from now on, counted from 0.
+    pub(super) fn fail(&self, at: usize, fault: Fault) {
+        let mut state = self.state();
+        state.fault = Some((state.operations + at, fault));
     }
 
     /// With `fault` at every operation whose words begin with `what`.

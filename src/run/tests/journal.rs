@@ -105,7 +105,7 @@ async fn is_never_certain_of_what_is_not_so() {
         for at in 0..6 {
             let fake = Fake::new("b");
             let (journal, board) = start(&fake).await;
-            let fake = fake.with(at, fault);
+            fake.fail(at, fault);
             board.run(&batch()).await.unwrap_err();
             let when = format!("{fault:?} at {at}");
             // What was sent late may land now or later: both must be covered.
@@ -120,7 +120,7 @@ async fn is_never_certain_of_what_is_not_so() {
 async fn is_exact_where_the_board_is() {
     let fake = Fake::new("b");
     let (journal, board) = start(&fake).await;
-    let fake = fake.with(2, Fault::Refuse);
+    fake.fail(2, Fault::Refuse);
     board.run(&batch()).await.unwrap_err();
     let known = journal.snapshot();
     assert_eq!(fake.on(), [1, 2]);

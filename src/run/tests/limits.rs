@@ -133,7 +133,7 @@ async fn a_tone_that_was_on_before_the_run_counts() {
 async fn a_tone_that_may_be_on_counts() {
     let fake = Fake::new("b");
     let board = limited(&fake, LIMITS).await;
-    let fake = fake.with(0, super::board::Fault::LoseAnswer);
+    fake.fail(0, super::board::Fault::LoseAnswer);
     let louder = [tone(1, 1.0, 0.1), tone(2, 1.0, 0.1)];
     board.run(&tones(&louder)).await.unwrap_err();
     let error = board.run(&tones(&[tone(3, 1.0, 0.1)])).await.unwrap_err();

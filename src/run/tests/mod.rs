@@ -1,6 +1,7 @@
 //! The runner and its wrappers against boards that fail as told, under virtual time.
 
 mod board;
+mod cleanup;
 mod journal;
 mod limits;
 mod off;

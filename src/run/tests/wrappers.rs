@@ -29,7 +29,7 @@ async fn a_deadline_ends_a_batch_and_says_what_is_not_known() {
     let fake = Fake::new("b");
     let board = BoardHandle::new(Deadline::new(fake.handle(), 3 * OPERATION));
     board.run(&write()).await.unwrap();
-    let fake = fake.with(0, Fault::Dead(Duration::from_secs(1)));
+    fake.fail(0, Fault::Dead(Duration::from_secs(1)));
     let began = Instant::now();
     let error = board.run(&write()).await.unwrap_err();
     assert_eq!(began.elapsed(), 3 * OPERATION);
@@ -42,7 +42,6 @@ async fn a_deadline_ends_a_batch_and_says_what_is_not_known() {
         "board b: set 1 tones on module 1 and 1 more operations: timed out: no answer within \
          30ms (whether the board did it is unknown)"
     );
-    drop(fake);
 }
 
 #[tworoutine::test(start_paused = true)]
@@ -68,19 +67,16 @@ async fn only_what_is_safe_is_sent_again() {
 
 #[tworoutine::test(start_paused = true)]
 async fn a_retry_gives_up_and_waits_longer_each_time() {
-    let board = Fake::new("b").with(0, Fault::Dead(Duration::from_secs(3600)));
-    let board = BoardHandle::new(Retry::new(board.handle(), 2, Duration::from_secs(10)));
-    let began = Instant::now();
-    // The fake's own deadline makes the first a timeout, which is not repeated.
-    let error = board.run(&read()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Timeout);
-    assert_eq!(began.elapsed(), super::board::BOARD_DEADLINE);
-    let broken = Fake::new("b");
-    for at in 0..3 {
-        let board = BoardHandle::new(Retry::new(broken.handle(), at, Duration::from_secs(10)));
-        let broken = broken.clone().with(0, Fault::Break);
-        assert_eq!(board.run(&read()).await.is_ok(), at > 0);
-        drop(broken);
+    let pause = Duration::from_secs(10);
+    for (times, waited) in [(0, 0), (1, 10), (2, 30), (3, 70)] {
+        let fake = Fake::new("b").always(Fault::Break, "read");
+        let board = BoardHandle::new(Retry::new(fake.handle(), times, pause));
+        let began = Instant::now();
+        let error = board.run(&read()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionLost);
+        assert_eq!(fake.operations(), times as usize + 1);
+        let all = Duration::from_secs(waited) + (times + 1) * OPERATION;
+        assert_eq!(began.elapsed(), all, "{times} times");
     }
 }
 
