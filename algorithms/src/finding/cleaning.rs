@@ -120,7 +120,9 @@ fn line_of(fit: &Fit, place: &Place, template: Resonator, params: &FindParams) -
         FitStatus::TooWide | FitStatus::OutsideSweep => return None,
         _ => template,
     };
-    let too_wide = model.linewidth_hz() > 1.5 * params.max_linewidth_hz;
+    // A fit that succeeds on something wide tells a box mode from a narrow template on its flank.
+    let too_wide = model.linewidth_hz() > params.max_linewidth_hz
+        || (fit.status.is_success() && lw > params.max_linewidth_hz);
     let residual = if agrees {
         fit.residual_over_diameter
     } else {

@@ -6,11 +6,12 @@ use super::linear::LEAST_POINTS;
 use super::model::{EACH, LINE, MAX_RESONATORS, Notches, parameters};
 use super::outcome::{Fit, FitParams, FitStatus};
 use super::prepare::{Prepared, SweepData};
-use crate::resonator::Resonator;
+use crate::resonator::{Direction, Resonator, pulled_detuning};
 
 /// Fits up to four neighbours at once to a sweep over all of them, starting from `guesses`.
 ///
-/// The line's gain is taken from the first guess. Answers one fit for each guess, in their order;
+/// The line's gain is taken from the first guess. The line of each fit's model holds the notches
+/// of its neighbours, to first order about its own dip. Answers one fit for each guess, in their order;
 /// with no guess, or more than four, or data that no fit can be tried on, all of them fail with
 /// the reason. Never panics.
 #[must_use]
@@ -47,7 +48,40 @@ pub fn fit_joint(
     model.reach = 2.0;
     let mut work = Workspace::default();
     let solution = minimise(&model, &start, 2 * params.max_iterations, &mut work);
-    (0..guesses.len())
+    let mut fits: Vec<Fit> = (0..guesses.len())
         .map(|k| judge(&model, &solution, k, params))
-        .collect()
+        .collect();
+    let resonators: Vec<Resonator> = fits.iter().map(|fit| fit.model).collect();
+    for (k, fit) in fits.iter_mut().enumerate() {
+        if fit.status.is_success() {
+            fit.model = among(&resonators, k, data.direction);
+        }
+    }
+    fits
+}
+
+/// A resonator whose line holds its neighbours' notches, to first order about its dip: the model
+/// that a calibration at its tone needs.
+fn among(resonators: &[Resonator], own: usize, direction: Direction) -> Resonator {
+    let one = resonators[own];
+    let dip_hz = one.frequency_at(0.0);
+    let step_hz = 0.02 * one.linewidth_hz();
+    let line = |f_hz: f64| {
+        let neighbours = resonators.iter().enumerate().filter(|(k, _)| *k != own);
+        neighbours.fold(one.line(f_hz), |line, (_, other)| {
+            line * other.notch(pulled_detuning(other.y0(f_hz), other.a, direction))
+        })
+    };
+    let gain = line(dip_hz);
+    let relative = (line(dip_hz + step_hz) - line(dip_hz - step_hz)) / (2.0 * step_hz * gain);
+    if !(relative.is_finite() && gain.norm() > 0.0) {
+        return one;
+    }
+    Resonator {
+        f_ref_hz: dip_hz,
+        gain,
+        slope_per_hz: relative.re,
+        tau_s: -relative.im / std::f64::consts::TAU,
+        ..one
+    }
 }

@@ -4,7 +4,7 @@ use twotone_hal::Result;
 
 use super::outcome::{ChannelOutcome, ChannelStatus, Reason, ReferenceTone, TuneOutcome};
 use super::params::TuneParams;
-use crate::finding::Candidate;
+use crate::finding::{Candidate, Flag};
 use crate::fit::Fit;
 use crate::place_tones::{PlaceOutcome, PlacedTone, ToneTarget, place_in};
 use crate::session::Session;
@@ -82,7 +82,10 @@ fn channel(
     fit: &Fit,
     params: &TuneParams,
 ) -> ChannelOutcome {
-    let reason = reason(placed, tone, fit, params);
+    let reason = match reason(placed, tone, fit, params) {
+        Reason::Ok if candidate.has(Flag::Collided) => Reason::Collided,
+        reason => reason,
+    };
     let fitted = |value: f64| fit.status.is_success().then_some(value);
     ChannelOutcome {
         module: placed.module,

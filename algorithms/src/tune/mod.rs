@@ -16,6 +16,7 @@ use twotone_hal::{BoardHandle, ErrorKind, ModuleId, Result};
 use crate::cable_delay;
 use crate::finding::{Candidate, FindOutcome, WideSweep, find_resonances};
 use crate::fine_sweep::{self, FineSweepOutcome, SweepTarget};
+use crate::fit::FitStatus;
 use crate::network_analysis::{self, NetworkAnalysisOutcome};
 use crate::progress::{Progress, Stage};
 use crate::session::Session;
@@ -161,9 +162,15 @@ async fn fit(
     params: &TuneParams,
 ) -> (FineSweepOutcome, Vec<crate::fit::Fit>) {
     let (candidates, chosen, targets) = (candidates.to_vec(), chosen.to_vec(), targets.to_vec());
-    let fit = params.fit.clone();
+    let (fit, widest_hz) = (params.fit.clone(), params.find.max_linewidth_hz);
     tworoutine::offload(move || {
-        let fits = lines::fit_all(&fine, &candidates, &chosen, &targets, tau_s, &fit);
+        let mut fits = lines::fit_all(&fine, &candidates, &chosen, &targets, tau_s, &fit);
+        // What is wider than any detector is a box mode, however well it fits.
+        for fit in &mut fits {
+            if fit.status.is_success() && fit.linewidth_hz() > widest_hz {
+                fit.status = FitStatus::TooWide;
+            }
+        }
         (fine, fits)
     })
     .await

@@ -58,6 +58,8 @@ pub enum Reason {
     Bifurcated,
     /// The tone was found away from where it was put.
     OffCentre,
+    /// One tone has to do for two detectors less than a linewidth apart.
+    Collided,
     /// The tone cannot be placed, or its derivative is not finite.
     NotPlaced,
     /// A converter was over its range while the channel was calibrated.
