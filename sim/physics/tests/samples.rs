@@ -309,6 +309,13 @@ fn a_change_between_samples_is_seen_from_its_own_time_on() {
         let shown = Filter::at_stage(6).step((k as f64 + 0.5) * 64.0);
         assert!((z / old - 1.0 - shown).norm() < 1e-4, "sample {k}");
     }
+    // A time that was told holds only until samples are asked for.
+    let mut later = model.clone();
+    later.set_time(35.0 * 64.0);
+    later.acquire(40, 5, 0..1, &mut out);
+    later.set_amplitude(0, 0.002).expect("valid");
+    later.acquire(45, 1, 0..1, &mut out);
+    assert!((out[0] / old - 2.0).norm() < 0.01, "{}", out[0] / old);
     // Asked for again, they are as if the settings had always been so.
     model.acquire(20, 1, 0..1, &mut out);
     assert!((out[0] / old - 2.0).norm() < 1e-4);

@@ -50,6 +50,7 @@ impl ModuleModel {
         self.scratch = scratch;
         let end = start_tick as f64 + n as f64 / PER_TICK as f64;
         self.now = self.now.map(|now| now.max(end));
+        self.set_at = None;
         SampleFlags {
             overrange: self.chain.overrange,
         }

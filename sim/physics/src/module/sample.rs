@@ -89,6 +89,7 @@ impl ModuleModel {
         self.scratch = scratch;
         self.add_transients(start, n, channels.clone(), out);
         self.now = Some((start as f64 + (n - 1) as f64) * ticks);
+        self.set_at = None;
         let saturated = self.apply_faults(n, channels, out);
         SampleFlags {
             overrange: self.chain.overrange || saturated,

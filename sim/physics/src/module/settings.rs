@@ -252,7 +252,8 @@ impl ModuleModel {
     }
 
     /// Says when the settings that follow take effect, in ticks ([`crate::units::TICK_RATE_HZ`]).
-    /// Without it, they do just after the last sample that was asked for. For real time only.
+    /// It holds until the next samples are asked for; without it, settings take effect just after
+    /// the last sample that was asked for.
     pub fn set_time(&mut self, tick: f64) {
         self.set_at = tick.is_finite().then_some(tick);
     }
