@@ -39,6 +39,7 @@ pub(crate) struct Board {
     /// The board's time, s, as the bits of a float.
     now_bits: AtomicU64,
     tally: Tally,
+    requests: AtomicU64,
     /// Calls since the start, by which faults are scheduled.
     calls: AtomicU64,
     faults: Mutex<FaultSet>,
@@ -91,6 +92,7 @@ impl Board {
             modules: parts.modules.into_iter().map(Mutex::new).collect(),
             now_bits: AtomicU64::new(0),
             tally: Tally::new(crs::methods().len()),
+            requests: AtomicU64::new(0),
             calls: AtomicU64::new(0),
             faulty: AtomicBool::new(!parts.faults.is_empty()),
             faults: Mutex::new(FaultSet::new(parts.faults)),
@@ -161,6 +163,11 @@ impl Board {
             self.changed.notify_one();
         }
         answer
+    }
+
+    /// A number for a request, from 1.
+    pub(crate) fn next_request(&self) -> u64 {
+        self.requests.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Notes that a module has acquired up to `seconds`.

@@ -82,7 +82,18 @@ pub(crate) struct Module {
     model: Option<ModuleModel>,
     /// The first moment that has not been acquired yet, in the model's ticks.
     tick: u64,
+    /// The request that came last, by its number.
+    request: u64,
+    /// Whether the model has been told settings since it was last asked for
+    /// samples.
+    unsettled: bool,
 }
+
+/// The time from one request to the next where time is accelerated, s. On a
+/// board and its network it is this long or longer, so that the filters have
+/// settled by the next request (they take 10 ms at stage 6), and clients that
+/// set tones in one request and acquire in the next rely on that.
+const ROUND_TRIP_S: f64 = 0.02;
 
 impl fmt::Debug for Module {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -101,6 +112,8 @@ impl Module {
             stage: MAX_STAGE,
             model: None,
             tick: 0,
+            request: 0,
+            unsettled: false,
         }
     }
 
@@ -110,6 +123,17 @@ impl Module {
             settle(model.set_stage(self.stage));
             model
         })
+    }
+
+    /// The model, to be told a setting that takes effect now.
+    fn change(&mut self) -> &mut ModuleModel {
+        let (tick, first) = (self.tick, !self.unsettled);
+        self.unsettled = true;
+        let model = self.model();
+        if first {
+            model.set_time(tick as f64);
+        }
+        model
     }
 
     /// The truth about the module's detectors.
@@ -139,8 +163,9 @@ impl Module {
         self.channels.clear();
         self.analog = Analog::default();
         self.stage = MAX_STAGE;
-        if let Some(model) = &mut self.model {
+        if self.model.is_some() {
             let analog = Analog::default();
+            let model = self.change();
             model.clear();
             settle(model.set_stage(MAX_STAGE));
             settle(model.set_dac_scale_dbm(analog.dac_scale_dbm));
@@ -167,28 +192,28 @@ impl Module {
 
     pub(crate) fn set_frequency(&mut self, channel: usize, hz: f64) {
         self.channel_mut(channel).frequency_hz = Some(hz);
-        settle(self.model().set_frequency(channel, hz));
+        settle(self.change().set_frequency(channel, hz));
     }
 
     pub(crate) fn set_amplitude(&mut self, channel: usize, amplitude: f64) {
         self.channel_mut(channel).amplitude = Some(amplitude);
-        settle(self.model().set_amplitude(channel, amplitude));
+        settle(self.change().set_amplitude(channel, amplitude));
     }
 
     pub(crate) fn set_adc_phase(&mut self, channel: usize, degrees: f64) {
         self.channel_mut(channel).adc_phase_deg = Some(degrees);
-        settle(self.model().set_adc_phase(channel, degrees.to_radians()));
+        settle(self.change().set_adc_phase(channel, degrees.to_radians()));
     }
 
     pub(crate) fn set_dac_phase(&mut self, channel: usize, degrees: f64) {
         self.channel_mut(channel).dac_phase_deg = Some(degrees);
-        settle(self.model().set_dac_phase(channel, degrees.to_radians()));
+        settle(self.change().set_dac_phase(channel, degrees.to_radians()));
     }
 
     pub(crate) fn clear_channels(&mut self) {
         self.channels.clear();
-        if let Some(model) = &mut self.model {
-            model.clear();
+        if self.model.is_some() {
+            self.change().clear();
         }
     }
 
@@ -197,7 +222,7 @@ impl Module {
     }
 
     pub(crate) fn set_nco(&mut self, hz: f64) {
-        settle(self.model().set_nco(hz));
+        settle(self.change().set_nco(hz));
     }
 }
 
@@ -214,17 +239,17 @@ impl Module {
 
     pub(crate) fn set_dac_scale(&mut self, dbm: f64) {
         self.analog.dac_scale_dbm = dbm;
-        settle(self.model().set_dac_scale_dbm(dbm));
+        settle(self.change().set_dac_scale_dbm(dbm));
     }
 
     pub(crate) fn set_adc_attenuator(&mut self, db: f64) {
         self.analog.adc_attenuation_db = db;
-        settle(self.model().set_adc_attenuator_db(db));
+        settle(self.change().set_adc_attenuator_db(db));
     }
 
     pub(crate) fn set_cable_length(&mut self, metres: f64) {
         self.analog.cable_length_m = metres;
-        settle(self.model().set_cable_length_m(metres));
+        settle(self.change().set_cable_length_m(metres));
     }
 }
 
@@ -240,16 +265,28 @@ impl Module {
         }
     }
 
+    /// Lets a round trip's time pass, once for each request that does
+    /// anything with the module.
+    pub(crate) fn reached_by(&mut self, request: u64) {
+        if self.request != request {
+            self.request = request;
+            self.wait_until(self.now_s() + ROUND_TRIP_S);
+        }
+    }
+
     /// Lets time pass up to a moment, s, unless it has been acquired already.
     /// Settings made next take effect then.
     pub(crate) fn wait_until(&mut self, seconds: f64) {
         let tick = (seconds * units::TICK_RATE_HZ).max(0.0) as u64;
-        if tick > self.tick {
-            self.tick = tick;
-            if let Some(model) = &mut self.model {
-                model.set_time(tick as f64);
-            }
+        if tick <= self.tick {
+            return;
         }
+        if self.unsettled {
+            // No samples of no channel: the model takes the settings so far
+            // as made when the first of them was.
+            self.acquire(0, 0..0, &mut Vec::new());
+        }
+        self.tick = tick;
     }
 
     /// Time of the first moment not acquired yet, s.
@@ -268,7 +305,10 @@ impl Module {
         let stage = self.stage;
         let first = self.tick.div_ceil(1 << stage);
         let flags = self.model().acquire(first, n, channels, out);
-        self.tick = ((first + n as u64) << stage) - (1 << stage) + 1;
+        self.unsettled = false;
+        if n > 0 {
+            self.tick = ((first + n as u64 - 1) << stage) + 1;
+        }
         ((first << stage) as f64 / units::TICK_RATE_HZ, flags)
     }
 
@@ -281,6 +321,7 @@ impl Module {
     ) -> SampleFlags {
         let tick = self.tick;
         let flags = self.model().acquire_pfb(tick, n, channel, out);
+        self.unsettled = false;
         self.tick += (n as u64).div_ceil(64);
         flags
     }

@@ -9,8 +9,13 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TimeMode {
-    /// A module's own time advances by its acquisitions alone, and none of
-    /// them takes longer than it takes to compute.
+    /// A module's own time advances by its acquisitions, and by 20 ms from
+    /// one request to the next, as long as a round trip takes. None of this
+    /// takes longer than it takes to compute.
+    ///
+    /// Within a request no time passes but that of its acquisitions: samples
+    /// taken right after a setting still hold the filters' memory of what was
+    /// before, as on a board.
     #[default]
     Accelerated,
     /// An acquisition of n samples takes n sample periods, and each call some

@@ -363,27 +363,39 @@ fn time_advances_by_acquisitions_alone() {
     assert_eq!(first["source"], json!("TEST"));
     let again = board.ok("get_timestamp", json!([]), json!({}));
     assert_eq!(first, again);
+    board.ok("set_frequency", json!([1e6]), at(1));
+    assert_eq!(first, board.ok("get_timestamp", json!([]), json!({})));
     // 596.046 samples a second at stage 6, twice that at stage 5.
-    let samples = board.ok("get_samples", json!([5961]), at(1));
-    let later = board.ok("get_timestamp", json!([]), json!({}));
+    let answers = board.json(&json!([
+        call("get_samples", json!([5961]), at(1)),
+        call("get_timestamp", json!([]), json!({})),
+        call("get_samples", json!([1]), at(1)),
+    ]));
+    let [samples, later, next] = [0, 1, 2].map(|k| outcome(&answers[k]).unwrap());
+    let start = samples["ts"][0].as_f64().unwrap();
+    assert!(start < 0.1, "{start}");
     assert_eq!(
         (later["s"].as_i64(), later["sbs"].as_i64()),
         (Some(10), Some(10))
     );
-    assert_eq!(samples["ts"][0], json!(0.0));
-    let next = board.ok("get_samples", json!([1]), at(1));
     let step = samples["ts"][5960].as_f64().unwrap() - samples["ts"][5959].as_f64().unwrap();
     let gap = next["ts"][0].as_f64().unwrap() - samples["ts"][5960].as_f64().unwrap();
     assert!((step - 64.0 * 64.0 * 256.0 / 625e6).abs() < 1e-9);
     assert!(
         (gap - step).abs() < 1e-9,
-        "samples are contiguous over calls"
+        "samples are contiguous over the calls of a request"
+    );
+    let apart = board.ok("get_samples", json!([1]), at(1));
+    let gap = apart["ts"][0].as_f64().unwrap() - next["ts"][0].as_f64().unwrap();
+    assert!(
+        (0.02..0.023).contains(&gap),
+        "{gap}: a round trip lies between requests"
     );
     board.ok("set_decimation", json!([5]), json!({}));
     let half = board.ok("get_samples", json!([2]), at(1));
     let halved = half["ts"][1].as_f64().unwrap() - half["ts"][0].as_f64().unwrap();
     assert!((halved - step / 2.0).abs() < 1e-9);
-    assert!(half["ts"][0].as_f64() > next["ts"][0].as_f64());
+    assert!(half["ts"][0].as_f64() > apart["ts"][0].as_f64());
     board.ok("set_timestamp_port", json!(["BACKPLANE"]), json!({}));
     assert_eq!(
         board.ok("get_timestamp_port", json!([]), json!({})),

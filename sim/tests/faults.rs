@@ -44,8 +44,7 @@ fn refuse() {
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
     check_neighbour(&farm);
     board.clear_faults();
-    wait_until(|| TcpStream::connect(board.address()).is_ok());
-    assert_eq!(connect(&farm).post("", b"{}").status(), 200);
+    wait_until(|| Client::answers(board.address()));
     board.inject(Refuse {});
     wait_until(|| TcpStream::connect(board.address()).is_err());
 }
@@ -208,7 +207,7 @@ fn reboot() {
             .as_bytes(),
     );
     assert!(board.closed(), "the connection is lost with no answer");
-    wait_until(|| TcpStream::connect(farm.boards()[0].address()).is_ok());
+    wait_until(|| Client::answers(farm.boards()[0].address()));
     let mut board = connect(&farm);
     assert_eq!(board.ok("get_amplitude", json!([]), at(1)), Value::Null);
     assert_eq!(board.ok("get_amplitude", json!([]), at(2)), Value::Null);

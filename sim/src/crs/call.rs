@@ -10,6 +10,7 @@ use twotone_wire::tuber::{Args, Fault, Kind, Value};
 use super::names::{self, Members};
 use crate::board::{Board, MODULES};
 use crate::module::Module;
+use crate::time::TimeMode;
 
 /// What a method gives: nothing, since it writes its result, or the text of
 /// an exception.
@@ -25,6 +26,8 @@ pub(crate) fn value_error(what: impl Display) -> Fault {
 pub(crate) struct Call<'b, 'a> {
     pub(crate) board: &'b Board,
     args: Args<'a>,
+    /// The number of the request that the call came in.
+    request: u64,
     /// Whether the client left out `units`; see [`Call::new`].
     early: bool,
     /// Seconds that the call has acquired for.
@@ -35,11 +38,12 @@ impl<'b, 'a> Call<'b, 'a> {
     /// Older clients leave out the parameter `units`, which newer firmware
     /// has before `channel` and `module`. Their positional arguments are one
     /// place early, which shows in a number where units should be.
-    pub(crate) fn new(board: &'b Board, args: Args<'a>) -> Self {
+    pub(crate) fn new(board: &'b Board, args: Args<'a>, request: u64) -> Self {
         let units = args.cursor("units").map(|cursor| cursor.kind());
         Self {
             board,
             args,
+            request,
             early: matches!(units, Some(Ok(Kind::Number))),
             acquired_s: 0.0,
         }
@@ -135,9 +139,13 @@ impl<'b, 'a> Call<'b, 'a> {
 
     /// A module by its number, which [`Call::module_number`] gave.
     pub(crate) fn module(&self, number: usize) -> Outcome<MutexGuard<'b, Module>> {
-        self.board
-            .module(number.wrapping_sub(1))
-            .ok_or_else(|| value_error(format_args!("Module must be between 1 and {MODULES}.")))
+        let module = self.board.module(number.wrapping_sub(1));
+        let mut module = module
+            .ok_or_else(|| value_error(format_args!("Module must be between 1 and {MODULES}.")))?;
+        if self.board.time() == TimeMode::Accelerated {
+            module.reached_by(self.request);
+        }
+        Ok(module)
     }
 
     /// The argument `channel` as an index from 0.

@@ -39,6 +39,7 @@ pub(crate) async fn run(board: &Board, head: Head<'_>, body: &[u8]) -> Option<An
     let mut out = BytesMut::new();
     let mut objects = Objects {
         board,
+        request: board.next_request(),
         cost: Duration::ZERO,
         stuck: false,
         counted: false,
@@ -66,6 +67,8 @@ pub(crate) async fn run(board: &Board, head: Head<'_>, body: &[u8]) -> Option<An
 /// The objects of a board, for the length of one request.
 struct Objects<'b> {
     board: &'b Board,
+    /// The request's number.
+    request: u64,
     /// How long the last call takes.
     cost: Duration,
     /// Whether the board has stopped in the middle of the request.
@@ -136,7 +139,7 @@ impl Service for Crs<'_, '_> {
             return Err(Fault::no_attribute(table::BOARD.name, method.name));
         };
         board.tally().call(index);
-        let mut call = Call::new(board, *args);
+        let mut call = Call::new(board, *args, objects.request);
         let outcome = match board.on_call(method.name) {
             OnCall::Run => (table::RUN[index])(&mut call, reply.slot()),
             OnCall::Fail(message) => Err(Fault::new(message)),

@@ -32,6 +32,9 @@ use crate::time::TimeMode;
 /// After this long without a request a connection is closed.
 const IDLE: Duration = Duration::from_secs(5);
 
+/// A board that hangs lets go of the connection after this long.
+const HUNG: Duration = Duration::from_secs(1800);
+
 /// A request body larger than this is refused with status 413.
 const MAX_REQUEST: usize = tuber::Limits::REQUEST.body_bytes;
 
@@ -52,6 +55,8 @@ async fn serve(board: Arc<Board>, stream: TcpStream) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE)
+        // A request that has arrived is run, whether its client has gone or not.
+        .half_close(true)
         .auto_date_header(false)
         .serve_connection(TokioIo::new(stream), service);
     tokio::select! {
@@ -86,7 +91,7 @@ async fn respond(board: &Arc<Board>, request: Request<Incoming>) -> Answer {
         OnRequest::Run if board.time() == TimeMode::Accelerated => (Duration::ZERO, false),
         OnRequest::Run => (Duration::ZERO, true),
         OnRequest::RunAfter(delay) => (delay, true),
-        OnRequest::Never => return std::future::pending().await,
+        OnRequest::Never => return hang().await,
         OnRequest::Answer {
             status,
             content_type,
@@ -114,8 +119,15 @@ async fn respond(board: &Arc<Board>, request: Request<Incoming>) -> Answer {
     };
     match ran {
         Some(reply) => send(board, reply),
-        None => std::future::pending().await,
+        None => hang().await,
     }
+}
+
+/// No answer, for longer than any client waits. It ends at last, so that the
+/// connections of clients that have gone do not pile up.
+async fn hang() -> Answer {
+    tokio::time::sleep(HUNG).await;
+    refusal(StatusCode::SERVICE_UNAVAILABLE)
 }
 
 fn send(board: &Board, reply: board::Answer) -> Answer {

@@ -98,6 +98,17 @@ impl Client {
         self.send(body);
     }
 
+    /// Whether the board at an address answers now.
+    pub(crate) fn answers(address: SocketAddr) -> bool {
+        let Ok(mut stream) = TcpStream::connect(address) else {
+            return false;
+        };
+        let request = b"POST /tuber HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}";
+        let mut byte = [0];
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(request).is_ok() && stream.read_exact(&mut byte).is_ok()
+    }
+
     pub(crate) fn post(&mut self, headers: &str, body: &[u8]) -> Http {
         self.request(headers, body);
         self.read().unwrap()
