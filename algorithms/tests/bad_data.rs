@@ -10,6 +10,7 @@ use twotone_algorithms::delay::{DelayStatus, estimate_delay};
 use twotone_algorithms::finding::{FindMethod, FindParams, WideSweep, find_resonances};
 use twotone_algorithms::fit::{
     Fit, FitParams, FitStatus, SweepData, fit_circle, fit_joint, fit_linear, fit_nonlinear,
+    fit_pair,
 };
 use twotone_algorithms::resonator::Direction;
 
@@ -239,6 +240,7 @@ proptest! {
             }
         }
         let _ = fit_joint(&data, &[fits[0].model, fits[1].model], true, &params);
+        let _ = fit_pair(&data, true, &params);
         let _ = fit_circle(&z);
         let _ = estimate_delay(&f, &z, tau);
         let chunk = Chunk { nco_hz: tau, frequency_hz: f.clone(), z: z.clone() };

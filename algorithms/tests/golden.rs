@@ -5,7 +5,7 @@ mod support;
 use support::{Case, Noise, Truth, case, cases};
 use twotone_algorithms::fit::{
     BoundParameters, Fit, FitErrors, FitParams, FitStatus, cramer_rao, fit_joint, fit_linear,
-    fit_nonlinear,
+    fit_nonlinear, fit_pair,
 };
 use twotone_algorithms::resonator::{BIFURCATION, Direction};
 
@@ -137,6 +137,27 @@ fn neighbours_are_fitted_jointly() {
             assert!(errors(fit, truth).1 < 0.05, "{fit:?}");
         }
     }
+}
+
+#[test]
+fn a_pair_is_found_in_a_sweep_without_a_guess() {
+    let pair = case("pair");
+    let second = pair.second.unwrap();
+    for snr in [3000.0, 200.0] {
+        let noise_of_point = pair.scale() / snr;
+        let z = Noise::new(31).add(&pair.z(), noise_of_point);
+        let found = fit_pair(&pair.data(&z), false, &FitParams::default()).expect("two lines");
+        for truth in [&pair.truth, &second] {
+            let off = found
+                .iter()
+                .map(|fit| errors(fit, truth).0)
+                .fold(f64::INFINITY, f64::min);
+            assert!(off < 0.03, "{snr}: {off}");
+        }
+    }
+    // Noise and a single line hold no pair.
+    let z: Vec<_> = Noise::new(32).add(&vec![(1.0).into(); 161], 0.01);
+    assert!(fit_pair(&pair.data(&z), false, &FitParams::default()).is_none());
 }
 
 /// Ratio of the root mean square errors of many noisy fits to the Cramer-Rao bound, for fr, Qr, Qi

@@ -6,7 +6,9 @@ use num_complex::Complex64;
 use super::candidate::Candidate;
 use super::matched::look_again;
 use super::{FindParams, Flattened, Place};
-use crate::fit::{Fit, FitParams, FitStatus, SweepData, fit_joint, fit_linear, fit_nonlinear};
+use crate::fit::{
+    Fit, FitParams, FitStatus, SweepData, fit_joint, fit_linear, fit_nonlinear, fit_pair,
+};
 use crate::resonator::{Direction, Resonator, depth_db, pulled_detuning};
 
 /// How far a found line is divided out, in linewidths.
@@ -76,6 +78,7 @@ pub(super) fn confirm(flat: &Flattened, places: Vec<Place>, params: &FindParams)
             lines.push(line);
         }
     }
+    split(flat, &mut clean, &mut lines, params, &fits);
     let mut candidates: Vec<Candidate> = lines
         .iter()
         .filter(|line| depth_db(line.model.coupling) >= params.min_depth_db)
@@ -91,6 +94,52 @@ pub(super) fn confirm(flat: &Flattened, places: Vec<Place>, params: &FindParams)
         .collect();
     candidates.sort_by(|a, b| a.fr_hz.total_cmp(&b.fr_hz));
     candidates
+}
+
+/// Looks for two lines where one does not explain the sweep.
+fn split(
+    flat: &Flattened,
+    clean: &mut Flattened,
+    lines: &mut Vec<Line>,
+    params: &FindParams,
+    fits: &FitParams,
+) {
+    for k in 0..lines.len() {
+        if lines[k].residual < enough(flat, &lines[k]) {
+            continue;
+        }
+        multiply(clean, &lines[k].model);
+        let reach = (FIT_LW * lines[k].model.linewidth_hz()).max(10.0 * flat.spacing_hz);
+        let (f, z) = piece(clean, lines[k].dip_hz() - reach, lines[k].dip_hz() + reach);
+        let pair = fit_pair(&SweepData::new(f, z), false, fits);
+        if let Some([first, second]) = pair
+            && [&first, &second].iter().all(|fit| is_sound(fit, params))
+            && first
+                .residual_over_diameter
+                .max(second.residual_over_diameter)
+                < 2.0 * CLEAN
+        {
+            lines[k].model = first.model;
+            lines[k].residual = first.residual_over_diameter;
+            divide(clean, &second.model);
+            lines.push(Line {
+                model: second.model,
+                statistic: lines[k].statistic,
+                residual: second.residual_over_diameter,
+            });
+        }
+        let model = lines[k].model;
+        divide(clean, &model);
+    }
+}
+
+/// Whether a fit is of a line that could be a detector's.
+fn is_sound(fit: &Fit, params: &FindParams) -> bool {
+    fit.model.is_finite()
+        && fit.linewidth_hz() < params.max_linewidth_hz
+        && fit.linewidth_hz() > 0.5 * params.min_linewidth_hz
+        && fit.phi_rad.abs() < params.max_phi_rad + 0.3
+        && depth_db(fit.model.coupling) > params.min_depth_db
 }
 
 /// The line within whose reach a place lies.
@@ -162,14 +211,10 @@ fn confirm_beside(
     if lines[k].residual >= enough {
         let both = two_lines(clean, &lines[k].model, &resonator(place, projection), fits);
         if let Some([first, second]) = both {
-            let width = |f: &Fit| f.linewidth_hz();
-            let sound = |f: &Fit| {
-                f.model.is_finite()
-                    && width(f) < params.max_linewidth_hz
-                    && width(f) > 0.3 * lw
-                    && f.phi_rad.abs() < params.max_phi_rad + 0.3
-                    && depth_db(f.model.coupling) > params.min_depth_db
-                    && f.model.coupling.norm() > 0.1 * first.model.coupling.norm()
+            let sound = |fit: &Fit| {
+                is_sound(fit, params)
+                    && fit.linewidth_hz() > 0.3 * lw
+                    && fit.model.coupling.norm() > 0.1 * first.model.coupling.norm()
             };
             let left =
                 first.residual_rms * 2.0 < lines[k].residual * lines[k].model.coupling.norm();

@@ -9,6 +9,7 @@ mod linear;
 mod model;
 mod nonlinear;
 mod outcome;
+mod pair;
 mod prepare;
 mod start;
 
@@ -18,4 +19,5 @@ pub use joint::fit_joint;
 pub use linear::fit_linear;
 pub use nonlinear::fit_nonlinear;
 pub use outcome::{Fit, FitErrors, FitParams, FitStatus};
+pub use pair::fit_pair;
 pub use prepare::SweepData;
