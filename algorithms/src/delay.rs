@@ -49,6 +49,20 @@ impl DelayStatus {
     pub fn is_success(self) -> bool {
         self == Self::Success
     }
+
+    /// The stable name, as it stands in files and tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::TooFewPoints => "too_few_points",
+            Self::NonFinite => "non_finite",
+            Self::NoSignal => "no_signal",
+            Self::TooManyRejected => "too_many_rejected",
+            Self::Uncertain => "uncertain",
+            Self::Ambiguous => "ambiguous",
+        }
+    }
 }
 
 /// A delay and how well it is known.

@@ -56,7 +56,7 @@ pub async fn tune(
     let delay =
         cable_delay::measure(&mut session, params.band, first_nco, &params.cable_delay).await?;
     if !delay.delay.status.is_success() {
-        warnings.push(format!("cable delay: {:?}", delay.delay.status));
+        warnings.push(format!("cable delay: {}", delay.delay.status.as_str()));
     }
     let tau_s = delay.delay.tau_s;
 

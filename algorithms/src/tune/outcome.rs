@@ -66,6 +66,56 @@ pub enum Reason {
     Overrange,
 }
 
+impl Reason {
+    /// The stable name, as it stands in files and tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::TooFewPoints => "too_few_points",
+            Self::NonFinite => "non_finite",
+            Self::NoSignal => "no_signal",
+            Self::NoResonance => "no_resonance",
+            Self::NoConvergence => "no_convergence",
+            Self::ResidualTooLarge => "residual_too_large",
+            Self::OutsideSweep => "outside_sweep",
+            Self::NegativeQi => "negative_qi",
+            Self::Undersampled => "undersampled",
+            Self::TooWide => "too_wide",
+            Self::FrUncertain => "fr_uncertain",
+            Self::AUncertain => "a_uncertain",
+            Self::Bifurcated => "bifurcated",
+            Self::OffCentre => "off_centre",
+            Self::Collided => "collided",
+            Self::NotPlaced => "not_placed",
+            Self::Overrange => "overrange",
+        }
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl ChannelStatus {
+    /// The stable name, as it stands in files and tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tuned => "tuned",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl std::fmt::Display for ChannelStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 impl From<FitStatus> for Reason {
     fn from(status: FitStatus) -> Self {
         match status {
@@ -228,5 +278,37 @@ impl TuneOutcome {
             .iter()
             .filter(|c| c.status == ChannelStatus::Tuned)
             .count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_files_and_in_tables_are_the_same() {
+        for reason in [
+            Reason::Ok,
+            Reason::TooFewPoints,
+            Reason::NonFinite,
+            Reason::NoSignal,
+            Reason::NoResonance,
+            Reason::NoConvergence,
+            Reason::ResidualTooLarge,
+            Reason::OutsideSweep,
+            Reason::NegativeQi,
+            Reason::Undersampled,
+            Reason::TooWide,
+            Reason::FrUncertain,
+            Reason::AUncertain,
+            Reason::Bifurcated,
+            Reason::OffCentre,
+            Reason::Collided,
+            Reason::NotPlaced,
+            Reason::Overrange,
+        ] {
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
+        }
+        assert_eq!(serde_json::to_value(ChannelStatus::Tuned).unwrap(), "tuned");
     }
 }
