@@ -321,6 +321,7 @@ mod tests {
             &[2],
         );
         check("use std::time::*;\nfn f() { Instant::now(); }", now, &[2]);
+        check("use tokio::*;\nfn f() { spawn(x); }", "tokio::spawn", &[2]);
         check("use super::*;\nfn f() { g(Instant::now); }", now, &[2]);
         check(
             "mod m { use std::time as t; fn f() { m!(t::Instant::now()) } }",
