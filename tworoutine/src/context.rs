@@ -6,7 +6,7 @@ use std::task::{self, Poll};
 
 use tokio::runtime::Handle;
 
-use crate::runtime;
+use crate::{runtime, stats};
 
 /// Makes a future a context: a wait inside suspends only it, and every other task of the thread
 /// goes on.
@@ -42,6 +42,7 @@ impl<F: Future> Context<F> {
     /// It must not be forgotten before it has ended: what it borrows must outlive its drop. (When a
     /// future owns all that it uses this holds of itself.)
     pub(crate) unsafe fn unbound(future: F) -> Self {
+        stats::count_contexts(1);
         Context {
             inner: imp::Inner::new(future),
         }
@@ -56,6 +57,12 @@ impl<F: Future> Future for Context<F> {
         let home = current.as_ref().unwrap_or_else(|_| runtime::process());
         let _entered = current.is_err().then(|| home.enter());
         self.inner.poll(cx, home.id())
+    }
+}
+
+impl<F: Future> Drop for Context<F> {
+    fn drop(&mut self) {
+        stats::count_contexts(-1);
     }
 }
 

@@ -1,16 +1,20 @@
 //! Whether the thread is destroying its thread-locals.
 //!
-//! Code on a fiber that is unwound then could meet thread-locals that are gone already.
+//! Code on a fiber that is unwound then could meet thread-locals that are gone already. They are
+//! destroyed in the reverse order of their making, so a sentinel tells of it in time for every
+//! context that is kept in an older one. New sentinels are posted as contexts are made.
 
 use std::cell::Cell;
 
 thread_local! {
     static EXITING: Cell<bool> = const { Cell::new(false) };
-    static SENTINEL: Sentinel = const { Sentinel(Cell::new(false)) };
+    /// Contexts made on this thread.
+    static MADE: Cell<u32> = const { Cell::new(0) };
+    static SENTINEL: Sentinel = const { Sentinel };
 }
 
 /// Tells of the end of the thread by being dropped.
-struct Sentinel(Cell<bool>);
+struct Sentinel;
 
 impl Drop for Sentinel {
     fn drop(&mut self) {
@@ -23,21 +27,28 @@ pub(crate) fn now() -> bool {
     EXITING.get()
 }
 
-/// Sees to it that [`now`] will be known on this thread.
+/// Takes note of one more context, for [`now`] to be known in time.
 #[inline]
 pub(crate) fn watch() {
-    let watched = SENTINEL.try_with(|sentinel| sentinel.0.replace(true));
-    match watched {
-        Ok(true) => {}
-        Ok(false) => first_of_all::arrange(),
-        Err(_) => EXITING.set(true),
+    let made = MADE.get().wrapping_add(1);
+    MADE.set(made);
+    // A post takes some bytes for as long as the thread lives.
+    if made.is_power_of_two() || made.is_multiple_of(4096) {
+        post();
     }
 }
 
-/// Where the C library runs the latest callback first, one that is registered after Rust's own
-/// comes before the destructor of any Rust thread-local, whenever that was made.
+#[cold]
+fn post() {
+    if SENTINEL.try_with(|_| ()).is_err() {
+        EXITING.set(true);
+    }
+    further::post();
+}
+
+/// Where Rust hands its destructors to the C library, more of them can be given to it.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-mod first_of_all {
+mod further {
     use std::ffi::c_void;
     use std::ptr;
 
@@ -54,9 +65,7 @@ mod first_of_all {
         super::EXITING.set(true);
     }
 
-    /// Call it when a thread-local with a destructor exists on this thread, so that Rust has
-    /// registered its own callback.
-    pub(super) fn arrange() {
+    pub(super) fn post() {
         // SAFETY: the function is in every glibc that Rust supports. The callback touches nothing
         // but a thread-local without destructor, and the handle keeps the code loaded until then.
         unsafe {
@@ -66,9 +75,8 @@ mod first_of_all {
     }
 }
 
-/// Elsewhere the sentinel alone must do: it is dropped before any thread-local that was made before
-/// the thread's first context.
+/// Elsewhere the first sentinel must do.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-mod first_of_all {
-    pub(super) fn arrange() {}
+mod further {
+    pub(super) fn post() {}
 }

@@ -15,6 +15,7 @@ use corosensei::{Coroutine, CoroutineResult, Yielder};
 use tokio::runtime::{Handle, Id};
 
 use crate::stack::{self, Stack};
+use crate::stats;
 use crate::waiting::WaitError;
 use crate::wakers::Wakers;
 
@@ -164,6 +165,9 @@ impl Fiber {
     /// Switches to the fiber. `None` means that it is suspended.
     fn resume(&self, mut running: Running, how: Resume) -> Option<Result<Poll<()>, Payload>> {
         self.panicking.set(std::thread::panicking());
+        if running.started() {
+            stats::count_suspended(-1);
+        }
         let entered = Entered {
             before: CURRENT.replace(self),
         };
@@ -171,6 +175,7 @@ impl Fiber {
         drop(entered);
         match result {
             CoroutineResult::Yield(()) => {
+                stats::count_suspended(1);
                 self.suspended.set(Some(running));
                 None
             }
@@ -193,7 +198,7 @@ impl Fiber {
             // SAFETY: the caller's promise.
             let polled = unsafe { step(data, &mut task::Context::from_waker(latest.get())) };
             drop(latest);
-            if polled.is_ready() || self.suspensions.get() == before || self.cancelled.get() {
+            if polled.is_ready() || self.suspensions.get() == before {
                 return polled;
             }
         }
@@ -276,6 +281,7 @@ impl Fiber {
         if self.no_suspend.get() > 0 {
             return Err(Refusal::No(WaitError::NoSuspend));
         }
+        stack::reserve().map_err(Refusal::No)?;
         self.suspensions.set(self.suspensions.get() + 1);
         // SAFETY: the yielder lives on the stack that this code runs on, for as long as it runs.
         let yielder = unsafe { &*self.yielder.get() };

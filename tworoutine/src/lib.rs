@@ -33,6 +33,7 @@ mod runtime;
 mod spawn;
 #[cfg(fibers)]
 mod stack;
+mod stats;
 mod waiting;
 #[cfg(fibers)]
 mod wakers;
@@ -46,6 +47,7 @@ pub use local::block_on;
 pub use routine::{BoxTworoutine, LocalBoxTworoutine, Tworoutine};
 pub use runtime::runtime;
 pub use spawn::{spawn, spawn_local};
+pub use stats::{Stats, stats};
 pub use tworoutine_macros::{main, test, tworoutine};
 pub use waiting::{Elapsed, Wait, WaitError, no_suspend, try_wait, wait, wait_timeout};
 

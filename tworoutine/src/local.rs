@@ -6,6 +6,7 @@ use std::pin::pin;
 use tokio::runtime::{Builder, LocalRuntime};
 
 use crate::context::Context;
+#[cfg(feature = "test-util")]
 use crate::runtime::Virtual;
 
 /// Runs a future as a context of a fresh local runtime on this thread, and returns its output.

@@ -64,8 +64,10 @@ pub(crate) fn is_virtual() -> bool {
 
 /// Marks a runtime as virtual while it lives. Must be dropped before the runtime, whose id may then
 /// be given to another.
+#[cfg(feature = "test-util")]
 pub(crate) struct Virtual(Id);
 
+#[cfg(feature = "test-util")]
 impl Virtual {
     pub(crate) fn mark(handle: &Handle) -> Self {
         VIRTUAL
@@ -77,6 +79,7 @@ impl Virtual {
     }
 }
 
+#[cfg(feature = "test-util")]
 impl Drop for Virtual {
     fn drop(&mut self) {
         VIRTUAL

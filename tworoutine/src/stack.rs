@@ -7,6 +7,7 @@ use std::sync::{LazyLock, Mutex};
 use corosensei::stack::{DefaultStack, StackPointer};
 
 use crate::config::{self, lock};
+use crate::waiting::WaitError;
 
 /// A stack with a guard page below it: two mappings.
 ///
@@ -86,6 +87,10 @@ static DEPOT: Mutex<Vec<Stack>> = Mutex::new(Vec::new());
 /// Stacks that exist, in use or idle.
 static EXISTING: AtomicUsize = AtomicUsize::new(0);
 
+pub(crate) fn existing() -> usize {
+    EXISTING.load(Ordering::Relaxed)
+}
+
 /// As many stacks as the kernel has mappings for, with a sixteenth left for everything else.
 static LIMIT: LazyLock<Option<usize>> = LazyLock::new(|| {
     let setting = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok()?;
@@ -97,20 +102,42 @@ static LIMIT: LazyLock<Option<usize>> = LazyLock::new(|| {
 ///
 /// # Panics
 ///
-/// When the kernel has no more mappings for one.
+/// When the kernel has no more mappings for one. [`reserve`] sees to it that this does not happen
+/// to a thread that lets no more contexts hold a stack than it has stacks for.
 pub(crate) fn take() -> Stack {
-    let at_hand = LOCAL.try_with(|local| {
-        let stacks = &mut local.borrow_mut().0;
+    match LOCAL.try_with(|local| local.borrow_mut().restock().pop()) {
+        Ok(Some(stack)) => stack,
+        _ => make().unwrap_or_else(|refused| panic!("{refused}")),
+    }
+}
+
+/// Has a stack at hand for the thread's next poll, so that the running one may be held on to.
+///
+/// # Errors
+///
+/// When the kernel has no more mappings for one.
+pub(crate) fn reserve() -> Result<(), WaitError> {
+    let reserved = LOCAL.try_with(|local| {
+        let mut local = local.borrow_mut();
+        let stacks = local.restock();
         if stacks.is_empty() {
+            stacks.push(make()?);
+        }
+        Ok(())
+    });
+    // The thread is exiting, its own store gone: each poll makes its own.
+    reserved.unwrap_or(Ok(()))
+}
+
+impl Local {
+    /// The stacks at hand, some fetched from the depot if there were none.
+    fn restock(&mut self) -> &mut Vec<Stack> {
+        if self.0.is_empty() {
             let mut depot = lock(&DEPOT);
             let rest = depot.len().saturating_sub(AT_HAND / 2);
-            stacks.extend(depot.drain(rest..));
+            self.0.extend(depot.drain(rest..));
         }
-        stacks.pop()
-    });
-    match at_hand {
-        Ok(Some(stack)) => stack,
-        _ => make(),
+        &mut self.0
     }
 }
 
@@ -144,20 +171,14 @@ fn store(stacks: &mut Vec<Stack>, keep: usize) {
 }
 
 #[cold]
-fn make() -> Stack {
+fn make() -> Result<Stack, WaitError> {
     let existing = EXISTING.fetch_add(1, Ordering::Relaxed);
-    let made = if LIMIT.is_some_and(|limit| existing >= limit) {
-        Err(None)
-    } else {
-        Stack::new(config::stack_size(), existing).map_err(Some)
-    };
-    made.unwrap_or_else(|error| {
+    let within = LIMIT.is_none_or(|limit| existing < limit);
+    let made = within
+        .then(|| Stack::new(config::stack_size(), existing).ok())
+        .flatten();
+    made.ok_or_else(|| {
         EXISTING.fetch_sub(1, Ordering::Relaxed);
-        let reason = error.map(|error| format!(" ({error})")).unwrap_or_default();
-        panic!(
-            "no stack for another context: {existing} exist, each takes two of the memory mappings \
-             that the kernel allows a process{reason}. Raise the limit with \
-             `sysctl vm.max_map_count=...`, or let fewer contexts wait at once"
-        )
+        WaitError::TooManySuspended { stacks: existing }
     })
 }

@@ -50,7 +50,7 @@ impl<F: IntoFuture> Wait for F {}
 #[inline]
 #[track_caller]
 pub fn wait<F: IntoFuture>(future: F) -> F::Output {
-    match run(pin!(future.into_future())) {
+    match run(pin!(future.into_future()), place::block) {
         Ok(output) => output,
         Err(refusal) => refuse(refusal),
     }
@@ -67,16 +67,7 @@ pub fn wait<F: IntoFuture>(future: F) -> F::Output {
 ///
 /// [`WaitError`]; the future has been dropped then.
 pub fn try_wait<F: IntoFuture>(future: F) -> Result<F::Output, WaitError> {
-    let mut future = pin!(future.into_future());
-    #[cfg(fibers)]
-    if let Some(fiber) = crate::fiber::current() {
-        match fiber.wait(future.as_mut()) {
-            Ok(output) => return Ok(output),
-            Err(crate::fiber::Refusal::Elsewhere) => {}
-            Err(crate::fiber::Refusal::No(refusal)) => return Err(refusal),
-        }
-    }
-    place::try_block(future)
+    run(pin!(future.into_future()), place::try_block)
 }
 
 /// As [`wait`], for at most `limit`; then the future is cancelled where it stands and dropped.
@@ -119,8 +110,13 @@ pub fn no_suspend<R>(code: impl FnOnce() -> R) -> R {
     code()
 }
 
+/// Waits on the fiber of this context, or blocks the thread in the given way where there is none.
 #[inline]
-fn run<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, WaitError> {
+#[cfg_attr(not(fibers), allow(unused_mut))]
+fn run<F: Future>(
+    mut future: Pin<&mut F>,
+    block: fn(Pin<&mut F>) -> Result<F::Output, WaitError>,
+) -> Result<F::Output, WaitError> {
     #[cfg(fibers)]
     if let Some(fiber) = crate::fiber::current() {
         match fiber.wait(future.as_mut()) {
@@ -129,7 +125,7 @@ fn run<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, WaitError> {
             Err(crate::fiber::Refusal::No(refusal)) => return Err(refusal),
         }
     }
-    place::block(future.as_mut())
+    block(future)
 }
 
 #[cold]
@@ -162,6 +158,12 @@ pub enum WaitError {
     Dropping,
     /// Inside [`no_suspend`], and the future is not ready at once.
     NoSuspend,
+    /// In a context, when so many are suspended that the kernel has no memory mappings for the stack
+    /// of another.
+    TooManySuspended {
+        /// Stacks that exist.
+        stacks: usize,
+    },
     /// As many waits block threads of this runtime as it can bear.
     TooManyBlocked {
         /// The limit that was reached; see [`set_max_blocked_waits`](crate::set_max_blocked_waits).
@@ -185,6 +187,12 @@ impl fmt::Display for WaitError {
             WaitError::NoSuspend => f.write_str(
                 "cannot wait here: the code is inside `tworoutine::no_suspend`, and the future is \
                  not ready",
+            )?,
+            WaitError::TooManySuspended { stacks } => write!(
+                f,
+                "cannot wait here: {stacks} stacks of contexts exist, and each takes two of the \
+                 memory mappings that the kernel allows a process. Raise the limit with `sysctl \
+                 vm.max_map_count=...`, or let fewer contexts wait at once"
             )?,
             WaitError::TooManyBlocked { limit } => write!(
                 f,

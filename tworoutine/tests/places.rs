@@ -111,15 +111,13 @@ fn on_a_plain_thread() {
 fn on_a_plain_thread_background_tasks_go_on_between_waits() {
     let turns = Arc::new(AtomicUsize::new(0));
     let counter = turns.clone();
-    let beside = async move {
-        tokio::spawn(async move {
-            loop {
-                sleep(Duration::from_millis(1)).await;
-                counter.fetch_add(1, Ordering::Relaxed);
-            }
-        })
-    };
-    let beside = beside.wait();
+    let beside = tworoutine::runtime().spawn(async move {
+        loop {
+            sleep(Duration::from_millis(1)).await;
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    slow(1).wait();
     let before = turns.load(Ordering::Relaxed);
     while turns.load(Ordering::Relaxed) < before + 3 {
         std::thread::yield_now();

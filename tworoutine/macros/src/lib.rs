@@ -39,10 +39,20 @@ pub fn tworoutine(options: TokenStream, item: TokenStream) -> TokenStream {
 /// and what it gave to `spawn_local` goes on meanwhile.
 #[proc_macro_attribute]
 pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
-    let parsed = parse_macro_input!(options as options::Main);
     let item = parse_macro_input!(item as syn::ItemFn);
-    entry::main(parsed, item)
-        .unwrap_or_else(syn::Error::into_compile_error)
+    let called_main = item.sig.ident == "main";
+    syn::parse::<options::Main>(options)
+        .and_then(|options| entry::main(options, item))
+        .unwrap_or_else(|error| {
+            let error = error.into_compile_error();
+            // An empty one in its place, lest the compiler also miss the function.
+            let main = called_main.then(|| {
+                quote::quote!(
+                    fn main() {}
+                )
+            });
+            quote::quote!(#error #main)
+        })
         .into()
 }
 

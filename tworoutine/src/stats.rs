@@ -1,0 +1,73 @@
+//! How much of everything there is.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
+
+/// How much of everything the process has at a moment. See [`stats`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Contexts that were made and are not dropped yet.
+    pub contexts: usize,
+    /// Contexts that are suspended in a wait. Each holds a stack.
+    pub suspended: usize,
+    /// Stacks that exist: held, or idle and kept for the next contexts.
+    pub stacks: usize,
+}
+
+/// Counts the contexts and stacks of the process, to watch a program or to find a leak in it.
+///
+/// The numbers are not of one instant while other threads are at work.
+pub fn stats() -> Stats {
+    let sum = |count: fn(&Shard) -> &AtomicIsize| {
+        let total: isize = SHARDS
+            .iter()
+            .map(|shard| count(shard).load(Ordering::Relaxed))
+            .sum();
+        usize::try_from(total).unwrap_or(0)
+    };
+    Stats {
+        contexts: sum(|shard| &shard.contexts),
+        suspended: sum(|shard| &shard.suspended),
+        #[cfg(fibers)]
+        stacks: crate::stack::existing(),
+        #[cfg(not(fibers))]
+        stacks: 0,
+    }
+}
+
+/// The counts of some of the threads, apart from the others' so that cores do not compete for them.
+#[repr(align(128))]
+struct Shard {
+    contexts: AtomicIsize,
+    suspended: AtomicIsize,
+}
+
+static SHARDS: [Shard; 16] = [const {
+    Shard {
+        contexts: AtomicIsize::new(0),
+        suspended: AtomicIsize::new(0),
+    }
+}; 16];
+
+thread_local! {
+    static SHARD: Cell<Option<&'static Shard>> = const { Cell::new(None) };
+}
+
+fn shard() -> &'static Shard {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    SHARD.get().unwrap_or_else(|| {
+        let shard = &SHARDS[NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS.len()];
+        SHARD.set(Some(shard));
+        shard
+    })
+}
+
+pub(crate) fn count_contexts(change: isize) {
+    shard().contexts.fetch_add(change, Ordering::Relaxed);
+}
+
+#[cfg(fibers)]
+pub(crate) fn count_suspended(change: isize) {
+    shard().suspended.fetch_add(change, Ordering::Relaxed);
+}

@@ -1,0 +1,96 @@
+//! Contexts and stacks are counted, and none is lost. One test, since the counts are the process's.
+#![cfg(feature = "fibers")]
+
+use std::future::pending;
+use std::rc::Rc;
+
+use tokio::sync::Notify;
+use tworoutine::prelude::*;
+use tworoutine::{block_on, spawn_local, stats};
+
+async fn until(condition: impl Fn() -> bool) {
+    while !condition() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[test]
+fn contexts_and_stacks() {
+    let config = tworoutine::Config::new()
+        .stack_size(256 << 10)
+        .idle_stacks(100);
+    config.clone().apply().unwrap();
+    assert_eq!(config.apply(), Err(tworoutine::AlreadyRunning));
+
+    // Contexts that await share a stack; only one that waits has its own.
+    block_on(async {
+        let gate = Rc::new(Notify::new());
+        let start = |waits: bool| {
+            let gate = gate.clone();
+            spawn_local(async move {
+                let opened = gate.notified();
+                if waits { opened.wait() } else { opened.await }
+            })
+        };
+        let before = stats();
+        let mut tasks: Vec<_> = (0..1000).map(|_| start(false)).collect();
+        until(|| stats().contexts == before.contexts + 1000).await;
+        tokio::task::yield_now().await;
+        assert_eq!(stats().suspended, before.suspended);
+        assert!(stats().stacks <= before.stacks + 2, "{:?}", stats());
+
+        tasks.extend((0..1000).map(|_| start(true)));
+        until(|| stats().suspended == before.suspended + 1000).await;
+        assert!(
+            stats().stacks >= 1000 && stats().stacks <= before.stacks + 1002,
+            "{:?}",
+            stats()
+        );
+
+        gate.notify_waiters();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(stats().suspended, before.suspended);
+        assert_eq!(stats().contexts, before.contexts);
+        // Of those that are idle now, the process keeps as many as it was told, and some at hand.
+        assert!(stats().stacks <= 100 + 66, "{:?}", stats());
+    });
+    assert_eq!((stats().contexts, stats().suspended), (0, 0));
+
+    // Cancelled ones give theirs back too, and so do threads that end.
+    for _ in 0..20 {
+        let thread = std::thread::spawn(|| {
+            block_on(async {
+                for _ in 0..50 {
+                    drop(spawn_local(async { pending::<()>().wait() }));
+                }
+                tokio::task::yield_now().await;
+            });
+        });
+        thread.join().unwrap();
+        assert_eq!((stats().contexts, stats().suspended), (0, 0));
+        assert!(stats().stacks <= 100 + 66, "{:?}", stats());
+    }
+
+    // A configured size holds: this would overflow the default of threads' 2 MiB were it theirs.
+    let size = || {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let here = &maps as *const _ as usize;
+        let range = |line: &str| {
+            let (from, to) = line.split_whitespace().next()?.split_once('-')?;
+            let parse = |text| usize::from_str_radix(text, 16).ok();
+            Some(parse(from)?..parse(to)?)
+        };
+        maps.lines()
+            .filter_map(range)
+            .find(|range| range.contains(&here))
+            .unwrap()
+            .len()
+    };
+    let on_context = block_on(async { size() });
+    assert!(
+        (256 << 10..=(256 << 10) + 8192).contains(&on_context),
+        "{on_context}"
+    );
+}

@@ -1,0 +1,272 @@
+//! Ends of processes and threads: what can only be seen from outside. Each test runs itself again
+//! as a child process, with the part to play in the environment.
+#![cfg(feature = "fibers")]
+
+use std::cell::RefCell;
+use std::future::{Future, pending};
+use std::os::unix::process::ExitStatusExt;
+use std::pin::Pin;
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Waker};
+
+use tworoutine::prelude::*;
+use tworoutine::{block_on, context, spawn_local};
+
+const PART: &str = "TWOROUTINE_TEST_PART";
+
+/// In the child: plays the part. In the parent: starts the child, and returns how it ended.
+fn ending_of(test: &str, part: impl FnOnce()) -> Option<(Output, String)> {
+    if std::env::var(PART).is_ok_and(|playing| playing == test) {
+        part();
+        return None;
+    }
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(PART, test)
+        .env(
+            "RUST_BACKTRACE",
+            if test.contains("backtrace") {
+                "full"
+            } else {
+                "0"
+            },
+        )
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    Some((output, text))
+}
+
+struct WaitsInDrop;
+
+impl Drop for WaitsInDrop {
+    fn drop(&mut self) {
+        pending::<()>().wait();
+    }
+}
+
+#[test]
+fn a_wait_in_drop_while_unwinding_says_so() {
+    let test = "a_wait_in_drop_while_unwinding_says_so";
+    let part = || {
+        block_on(async {
+            let _waits = WaitsInDrop;
+            panic!("on purpose");
+        })
+    };
+    if let Some((output, text)) = ending_of(test, part) {
+        assert!(!output.status.success());
+        assert!(
+            text.contains("do not wait in a Drop") && text.contains("try_wait"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_wait_in_drop_while_unwinding_on_a_plain_thread_says_so() {
+    let test = "a_wait_in_drop_while_unwinding_on_a_plain_thread_says_so";
+    let part = || {
+        let _waits = WaitsInDrop;
+        panic!("on purpose");
+    };
+    if let Some((output, text)) = ending_of(test, part) {
+        assert!(!output.status.success());
+        assert!(text.contains("do not wait in a Drop"), "{text}");
+    }
+}
+
+#[test]
+fn a_wait_in_drop_while_cancelled_says_so() {
+    let test = "a_wait_in_drop_while_cancelled_says_so";
+    let part = || {
+        block_on(async {
+            let waiting = spawn_local(async {
+                let _waits = WaitsInDrop;
+                pending::<()>().wait();
+            });
+            tokio::task::yield_now().await;
+            waiting.abort();
+            let _ = waiting.await;
+        })
+    };
+    if let Some((output, text)) = ending_of(test, part) {
+        assert!(!output.status.success());
+        assert!(text.contains("do not wait in a Drop"), "{text}");
+    }
+}
+
+/// Runs `code` at the bottom of some stack.
+#[inline(never)]
+fn deep(levels: u32, code: &dyn Fn()) -> u32 {
+    let frame = std::hint::black_box([levels; 64]);
+    if levels == 0 {
+        code();
+        return 0;
+    }
+    deep(levels - 1, code) + std::hint::black_box(frame)[1]
+}
+
+#[test]
+fn the_stack_has_room_for_a_panic_with_its_backtrace() {
+    let test = "the_stack_has_room_for_a_panic_with_its_backtrace";
+    let part = || {
+        block_on(context(async {
+            // Half of it used already, as by a deep parser in a debug build.
+            deep(1500, &|| panic!("deep down"));
+        }))
+    };
+    if let Some((output, text)) = ending_of(test, part) {
+        assert_eq!(output.status.code(), Some(101), "{text}");
+        assert!(
+            text.contains("deep down") && text.contains("stack backtrace"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn an_overflow_hits_the_guard_page() {
+    let test = "an_overflow_hits_the_guard_page";
+    let part = || {
+        block_on(async {
+            // Below this stack lie those of others.
+            for _ in 0..64 {
+                drop(spawn_local(async { pending::<()>().wait() }));
+            }
+            tokio::task::yield_now().await;
+            spawn_local(async { deep(u32::MAX, &|| ()) })
+                .await
+                .map(drop)
+                .unwrap();
+        })
+    };
+    if let Some((output, text)) = ending_of(test, part) {
+        const SIGSEGV: i32 = 11;
+        const SIGABRT: i32 = 6;
+        let signal = output.status.signal();
+        assert!(
+            matches!(signal, Some(SIGSEGV | SIGABRT)),
+            "{:?} {text}",
+            output.status
+        );
+    }
+}
+
+#[test]
+fn more_contexts_than_the_kernel_has_mappings_for_are_refused() {
+    let test = "more_contexts_than_the_kernel_has_mappings_for_are_refused";
+    let setting = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap();
+    let mappings: usize = setting.trim().parse().unwrap();
+    if mappings > 100_000 {
+        eprintln!("not tried: vm.max_map_count is {mappings}, which would take too much memory");
+        return;
+    }
+    let part = || {
+        block_on(async {
+            let count = mappings / 2 + 200;
+            let tasks: Vec<_> = (0..count)
+                .map(|_| spawn_local(async { pending::<()>().wait() }))
+                .collect();
+            let mut refused = 0;
+            while tworoutine::stats().suspended + refused < count {
+                tokio::task::yield_now().await;
+                refused = tasks.iter().filter(|task| task.is_finished()).count();
+            }
+            // Enough is left for everything else, and what waits is none the worse.
+            std::thread::spawn(|| vec![0_u8; 1 << 22].len())
+                .join()
+                .unwrap();
+            let suspended = tworoutine::stats().suspended;
+            assert!(suspended > mappings * 9 / 20, "only {suspended} could wait");
+            let mut messages = 0;
+            for task in tasks {
+                if task.is_finished() {
+                    let error = task.await.unwrap_err();
+                    assert!(
+                        error.message().unwrap().contains("vm.max_map_count"),
+                        "{error}"
+                    );
+                    messages += 1;
+                } else {
+                    task.abort();
+                    assert!(task.await.unwrap_err().is_cancelled());
+                }
+            }
+            assert_eq!(messages, refused);
+            println!("refused {refused}");
+        })
+    };
+    if let Some((output, text)) = ending_of(test, part) {
+        let end: String = text
+            .chars()
+            .rev()
+            .take(2000)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+            .collect();
+        assert!(output.status.success(), "{:?} {end}", output.status);
+        assert!(String::from_utf8_lossy(&output.stdout).contains("refused "));
+    }
+}
+
+// Threads that end with a suspended context in a thread-local.
+
+type Kept = RefCell<Option<Pin<Box<dyn Future<Output = ()>>>>>;
+
+thread_local! {
+    static KEPT: Kept = const { RefCell::new(None) };
+    static USED_IN_DROP: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
+}
+
+static DROPS: AtomicUsize = AtomicUsize::new(0);
+
+struct UsesThreadLocal;
+
+impl Drop for UsesThreadLocal {
+    fn drop(&mut self) {
+        DROPS.fetch_add(1, Ordering::SeqCst);
+        USED_IN_DROP.with_borrow_mut(|used| used.push(1));
+    }
+}
+
+/// Leaves a context in the thread-local, suspended in a frame whose drop uses another one.
+fn keep_suspended(others_first: bool) {
+    if others_first {
+        // The thread has contexts, and so knows of its end, before the slot exists.
+        futures::executor::block_on(context(async {}));
+    }
+    KEPT.with_borrow_mut(|kept| {
+        let mut waiting: Pin<Box<dyn Future<Output = ()>>> = Box::pin(context(async {
+            let _uses = UsesThreadLocal;
+            // Made after the slot, and so destroyed before it.
+            USED_IN_DROP.with_borrow_mut(|used| used.push(0));
+            pending::<()>().wait();
+        }));
+        assert!(
+            waiting
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()))
+                .is_pending()
+        );
+        *kept = Some(waiting);
+    });
+}
+
+#[test]
+fn a_context_dropped_while_its_thread_ends_is_leaked() {
+    let test = "a_context_dropped_while_its_thread_ends_is_leaked";
+    let part = || {
+        for others_first in [false, true] {
+            std::thread::spawn(move || keep_suspended(others_first))
+                .join()
+                .unwrap();
+        }
+        assert_eq!(DROPS.load(Ordering::SeqCst), 0, "it was unwound");
+    };
+    if let Some((output, text)) = ending_of(test, part) {
+        assert!(output.status.success(), "{:?} {text}", output.status);
+    }
+}

@@ -1,0 +1,243 @@
+//! Every order of wake-ups of small programs, on an executor that polls only what was woken.
+#![cfg(feature = "fibers")]
+
+mod programs;
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use programs::{Op, Run, Value, World};
+use tworoutine::context;
+
+/// Gates that the executor opens one by one. Each remembers who waits at it, and no one else.
+#[derive(Clone, Default)]
+struct Gates(Rc<RefCell<Vec<(bool, Option<Waker>)>>>);
+
+impl Gates {
+    fn new(count: usize) -> Self {
+        Gates(Rc::new(RefCell::new(vec![(false, None); count])))
+    }
+
+    fn pass(&self, number: usize) -> Pin<Box<dyn Future<Output = ()>>> {
+        let gates = self.clone();
+        Box::pin(poll_fn(move |cx| {
+            let (open, waiting) = &mut gates.0.borrow_mut()[number];
+            if *open {
+                return Poll::Ready(());
+            }
+            *waiting = Some(cx.waker().clone());
+            Poll::Pending
+        }))
+    }
+
+    fn open(&self, number: usize) {
+        let waiting = {
+            let (open, waiting) = &mut self.0.borrow_mut()[number];
+            *open = true;
+            waiting.take()
+        };
+        if let Some(waiting) = waiting {
+            waiting.wake();
+        }
+    }
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// What the executor does next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Step {
+    Open(usize),
+    Poll,
+}
+
+/// Plays a program along a schedule: the value when it ended, and whether it is woken.
+struct Play {
+    program: Option<Run>,
+    gates: Gates,
+    woken: Arc<Woken>,
+    fresh_wakers: bool,
+    value: Option<Value>,
+    held: Arc<AtomicIsize>,
+}
+
+impl Play {
+    fn new(op: &Op, count: usize, waits: bool, fresh_wakers: bool) -> Self {
+        let (gates, held) = (Gates::new(count), Arc::default());
+        let pass = gates.clone();
+        let event = Rc::new(move |number| pass.pass(number));
+        let world = World {
+            event,
+            waits,
+            held: Arc::clone(&held),
+        };
+        let program: Run = if waits {
+            Box::pin(context(world.run(op)))
+        } else {
+            world.run(op)
+        };
+        let woken = Arc::new(Woken(AtomicBool::new(true)));
+        Play {
+            program: Some(program),
+            gates,
+            woken,
+            fresh_wakers,
+            value: None,
+            held,
+        }
+    }
+
+    fn is_woken(&self) -> bool {
+        self.program.is_some() && self.woken.0.load(Ordering::SeqCst)
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Open(number) => self.gates.open(number),
+            Step::Poll => {
+                let Some(program) = &mut self.program else {
+                    return;
+                };
+                if self.fresh_wakers {
+                    // An executor may come with another waker each time, and need listen to the
+                    // latest alone.
+                    self.woken = Arc::default();
+                }
+                self.woken.0.store(false, Ordering::SeqCst);
+                let waker = Waker::from(self.woken.clone());
+                if let Poll::Ready(value) = program.as_mut().poll(&mut Context::from_waker(&waker))
+                {
+                    self.value = Some(value);
+                    self.program = None;
+                }
+            }
+        }
+    }
+}
+
+/// Tries every schedule that begins with the given one.
+fn every_order(op: &Op, count: usize, expected: Value, done: &mut Vec<Step>, tried: &mut u64) {
+    for fresh_wakers in [false, true] {
+        let mut play = Play::new(op, count, true, fresh_wakers);
+        done.iter().for_each(|step| play.step(*step));
+        let opened = done.iter().filter(|step| **step != Step::Poll).count();
+        if opened == count {
+            *tried += 1;
+            while play.is_woken() {
+                play.step(Step::Poll);
+            }
+            assert_eq!(
+                play.value,
+                Some(expected),
+                "{op:?} after {done:?}: a wake was lost"
+            );
+        } else if done.len() % 2 == 1 {
+            // Cancelled where it stands.
+            play.program = None;
+        } else {
+            continue;
+        }
+        assert_eq!(
+            play.held.load(Ordering::SeqCst),
+            0,
+            "{op:?} after {done:?}: a leak"
+        );
+        assert_eq!(
+            tworoutine::stats().contexts,
+            0,
+            "{op:?} after {done:?}: a leak"
+        );
+    }
+    let is_woken = {
+        let mut play = Play::new(op, count, true, false);
+        done.iter().for_each(|step| play.step(*step));
+        play.is_woken()
+    };
+    let opens = (0..count)
+        .map(Step::Open)
+        .filter(|open| !done.contains(open));
+    let poll = is_woken.then_some(Step::Poll);
+    let steps: Vec<Step> = if opens.clone().next().is_none() {
+        Vec::new()
+    } else {
+        opens.chain(poll).collect()
+    };
+    for step in steps {
+        done.push(step);
+        every_order(op, count, expected, done, tried);
+        done.pop();
+    }
+}
+
+/// All programs over the events from `first` on, `count` of them, of at most some depth.
+fn programs(first: usize, count: usize, depth: usize) -> Vec<Op> {
+    let mut all = Vec::new();
+    if count == 1 {
+        all.extend([Op::Await(first), Op::Wait(first)]);
+    }
+    if depth == 0 {
+        return all;
+    }
+    for left in 1..count {
+        let (firsts, seconds) = (
+            programs(first, left, depth - 1),
+            programs(first + left, count - left, depth - 1),
+        );
+        for a in &firsts {
+            for b in &seconds {
+                let (a, b) = (a.clone(), b.clone());
+                all.push(Op::Join(vec![a.clone(), b.clone()]));
+                // The same branches, polled the other way round.
+                all.push(Op::Join(vec![b.clone(), a.clone()]));
+                all.push(Op::Seq(vec![a.clone(), b.clone()]));
+                all.push(Op::All(vec![a.clone(), b.clone()]));
+                all.push(Op::Cancel(Box::new(a), Box::new(b)));
+            }
+        }
+    }
+    if count > 1 {
+        for op in programs(first, count, depth - 1) {
+            if !matches!(op, Op::Nest(_)) {
+                all.push(Op::Nest(Box::new(op.clone())));
+            }
+            all.push(Op::Context(Box::new(op.clone())));
+            all.push(Op::Panic(Box::new(op)));
+        }
+    }
+    all
+}
+
+#[test]
+fn every_order_of_wake_ups_of_small_programs() {
+    let (mut tried, mut number) = (0, 0);
+    for (count, depth, every) in [(1, 1, 1), (2, 2, 1), (3, 2, 1), (3, 3, 31), (4, 3, 2999)] {
+        for op in programs(0, count, depth).into_iter().step_by(every) {
+            let mut reference = Play::new(&op, count, false, false);
+            (0..count).for_each(|gate| reference.step(Step::Open(gate)));
+            while reference.is_woken() {
+                reference.step(Step::Poll);
+            }
+            let expected = reference.value.expect("the reference ends");
+            drop(reference);
+            every_order(&op, count, expected, &mut Vec::new(), &mut tried);
+            number += 1;
+        }
+    }
+    println!("{number} programs, {tried} orders");
+    assert!(
+        number > 500 && tried > 50_000,
+        "{number} programs, {tried} orders"
+    );
+}

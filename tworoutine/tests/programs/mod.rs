@@ -1,0 +1,142 @@
+//! Programs of nested waits, joins, selects, cancels and panics, as data, and how to run them.
+
+use std::future::{Future, pending};
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicIsize, Ordering};
+
+use futures::FutureExt;
+use futures::future::{Either, join_all, select};
+use tworoutine::prelude::*;
+use tworoutine::{context, wait_all};
+
+/// A program. Its value depends on nothing but the program, whatever the order of events.
+#[derive(Clone, Debug)]
+pub(crate) enum Op {
+    /// Await event number n.
+    Await(usize),
+    /// Wait for event number n.
+    Wait(usize),
+    /// One after the other.
+    Seq(Vec<Op>),
+    /// Branches of one context.
+    Join(Vec<Op>),
+    /// Wait for an async program.
+    Nest(Box<Op>),
+    /// The program as a context of its own, awaited.
+    Context(Box<Op>),
+    /// Contexts side by side, waited for.
+    All(Vec<Op>),
+    /// A context that never ends after its program, cancelled when the other program ends.
+    Cancel(Box<Op>, Box<Op>),
+    /// A context that panics after its program, caught around it.
+    Panic(Box<Op>),
+}
+
+pub(crate) type Value = u64;
+pub(crate) type Run = Pin<Box<dyn Future<Output = Value>>>;
+
+/// Where a program runs: its events, and whether waits are waits.
+#[derive(Clone)]
+pub(crate) struct World {
+    pub(crate) event: Rc<dyn Fn(usize) -> Pin<Box<dyn Future<Output = ()>>>>,
+    /// With waits; or, as the reference, with nothing but awaits.
+    pub(crate) waits: bool,
+    /// Values on stacks and in futures, all of which must be gone in the end.
+    pub(crate) held: Arc<AtomicIsize>,
+}
+
+struct Held(Arc<AtomicIsize>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn mix(values: impl IntoIterator<Item = Value>) -> Value {
+    values.into_iter().fold(17, |sum, value| {
+        sum.wrapping_mul(31).wrapping_add(value + 1)
+    })
+}
+
+impl World {
+    fn hold(&self) -> Held {
+        self.held.fetch_add(1, Ordering::SeqCst);
+        Held(self.held.clone())
+    }
+
+    /// Waits for it, or awaits it in the reference.
+    async fn wait(&self, run: Run) -> Value {
+        let _held = self.hold();
+        if self.waits { run.wait() } else { run.await }
+    }
+
+    /// As a context, or as it is in the reference.
+    fn context(&self, run: Run) -> Run {
+        if self.waits {
+            Box::pin(context(run))
+        } else {
+            run
+        }
+    }
+
+    fn event(&self, number: usize) -> Run {
+        let event = (self.event)(number);
+        Box::pin(async move {
+            event.await;
+            number as Value
+        })
+    }
+
+    pub(crate) fn run(&self, op: &Op) -> Run {
+        let (world, op) = (self.clone(), op.clone());
+        Box::pin(async move {
+            let _held = world.hold();
+            let runs = |ops: &[Op]| ops.iter().map(|op| world.run(op)).collect::<Vec<_>>();
+            match &op {
+                Op::Await(number) => world.event(*number).await,
+                Op::Wait(number) => world.wait(world.event(*number)).await,
+                Op::Seq(ops) => {
+                    let mut values = Vec::new();
+                    for op in ops {
+                        values.push(world.run(op).await);
+                    }
+                    mix(values)
+                }
+                Op::Join(ops) => mix(join_all(runs(ops)).await),
+                Op::Nest(op) => world.wait(world.run(op)).await,
+                Op::Context(op) => world.context(world.run(op)).await,
+                Op::All(ops) if world.waits => mix(wait_all(runs(ops))),
+                Op::All(ops) => mix(join_all(runs(ops)).await),
+                Op::Cancel(lost, op) => {
+                    let (lost, inner) = (world.run(lost), world.clone());
+                    let lost = world.context(Box::pin(async move {
+                        let _held = inner.hold();
+                        lost.await;
+                        inner.wait(Box::pin(pending())).await
+                    }));
+                    match select(lost, world.context(world.run(op))).await {
+                        Either::Left(_) => unreachable!("it never ends"),
+                        Either::Right((value, _lost)) => value + 1,
+                    }
+                }
+                Op::Panic(op) => {
+                    let op = world.run(op);
+                    let panics = world.context(Box::pin(async move {
+                        op.await;
+                        std::panic::resume_unwind(Box::new("on purpose"))
+                    }));
+                    let caught = AssertUnwindSafe(panics).catch_unwind().await;
+                    assert_eq!(
+                        *caught.unwrap_err().downcast::<&str>().unwrap(),
+                        "on purpose"
+                    );
+                    99
+                }
+            }
+        })
+    }
+}

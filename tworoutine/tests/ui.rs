@@ -1,0 +1,7 @@
+//! What must not compile, and what the compiler says.
+
+#[test]
+fn diagnostics() {
+    let cases = trybuild::TestCases::new();
+    cases.compile_fail("tests/ui/*.rs");
+}

@@ -1,0 +1,5 @@
+fn spawn<T: Send>(_: T) {}
+
+fn main() {
+    spawn(tworoutine::context(async {}));
+}

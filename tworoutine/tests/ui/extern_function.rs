@@ -1,0 +1,6 @@
+use tworoutine::tworoutine;
+
+#[tworoutine]
+async extern "C" fn f() {}
+
+fn main() {}

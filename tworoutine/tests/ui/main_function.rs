@@ -1,0 +1,4 @@
+#[tworoutine::main]
+async fn start() {}
+
+fn main() {}

@@ -1,0 +1,2 @@
+#[tworoutine::main]
+fn main() {}

@@ -1,0 +1,2 @@
+#[tworoutine::main(threads = 2)]
+async fn main() {}

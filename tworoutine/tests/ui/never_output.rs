@@ -1,0 +1,8 @@
+use tworoutine::tworoutine;
+
+#[tworoutine]
+async fn f() -> ! {
+    loop {}
+}
+
+fn main() {}

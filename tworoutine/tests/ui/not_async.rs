@@ -1,0 +1,8 @@
+use tworoutine::tworoutine;
+
+#[tworoutine]
+fn plain(x: u32) -> u32 {
+    x
+}
+
+fn main() {}

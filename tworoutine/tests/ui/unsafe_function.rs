@@ -1,0 +1,6 @@
+use tworoutine::tworoutine;
+
+#[tworoutine]
+async unsafe fn f() {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use tworoutine::tworoutine;
+
+#[tworoutine]
+struct Board;
+
+fn main() {}
