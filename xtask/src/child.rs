@@ -161,7 +161,7 @@ mod tests {
         shell
             .args(["-c", "sleep 600 & echo $! > pid; wait"])
             .current_dir(folder.path());
-        let error = run(&mut shell, Duration::from_millis(500))
+        let error = run(&mut shell, Duration::from_secs(2))
             .err()
             .unwrap_or_default();
         assert!(error.starts_with("sh took over"), "{error}");
