@@ -127,6 +127,11 @@ async fn a_tone_that_was_on_before_the_run_counts() {
     board.run(&tones(&[tone(7, 5.0, 0.12)])).await.unwrap();
     board.run(&tones(&[tone(1, 1.0, 0.09)])).await.unwrap();
     assert_eq!(fake.on(), [1, 7]);
+    // Where it may be off by now, the same would be raising it.
+    fake.fail(0, super::board::Fault::LoseAnswer);
+    board.run(&tones(&[tone(7, 5.0, 0.0)])).await.unwrap_err();
+    let error = board.run(&tones(&[tone(7, 5.0, 0.11)])).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Limit);
 }
 
 #[tworoutine::test(start_paused = true)]
@@ -172,6 +177,13 @@ async fn tones_stay_in_their_range_wherever_the_comb_rests() {
     let low = refused("channel 1: 899000000 Hz asked, no lower than 900000000 Hz allowed");
     assert_eq!(check(LIMITS, &[at(101.0)]).await, high);
     assert_eq!(check(LIMITS, &[at(-101.0)]).await, low);
+    // Nor may it be measured out of range and be back before the batch ends.
+    let back = batch(|batch| {
+        batch.set_tone(module(), tone(1, 101.0, 0.05));
+        batch.acquire_mean(module(), Acquire::new(10));
+        batch.set_tone(module(), tone(1, 100.0, 0.05));
+    });
+    assert_eq!(check(LIMITS, &[back]).await, high);
     // A tone that is off is nowhere, until it is switched on there.
     let off = tones(&[tone(1, 101.0, 0.0)]);
     let on = tones(&[ToneUpdate::new(channel(1)).amplitude(0.05)]);
