@@ -3,15 +3,16 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use tokio::io::DuplexStream;
 use tokio::runtime::{Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use twotone_physics::{Band, Profile, ProfileParams};
+use twotone_physics::{Band, Conditions, Profile, ProfileParams};
 
 use crate::board::{Board, MODULES, Parts};
 use crate::counters::Counters;
 use crate::error::StartError;
-use crate::fault::Scheduled;
+use crate::fault::{OnConnect, Scheduled};
 use crate::module::{Module, Origin};
 use crate::service::{self, Port};
 use crate::settings::LONG_CHANNELS;
@@ -185,7 +186,10 @@ impl FarmBuilder {
         for index in 0..self.boards {
             let (board, port) = self.board(index, modules, &params, &stop, &tasks)?;
             tasks.spawn(service::listen(Arc::clone(&board), port));
-            boards.push(SimBoard { board });
+            boards.push(SimBoard {
+                board,
+                handle: handle.clone(),
+            });
         }
         guard.disarm();
         Ok(Farm {
@@ -361,6 +365,7 @@ impl Drop for OwnRuntime {
 #[derive(Debug, Clone)]
 pub struct SimBoard {
     board: Arc<Board>,
+    handle: Handle,
 }
 
 impl SimBoard {
@@ -396,6 +401,41 @@ impl SimBoard {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.board.counters()
+    }
+
+    /// A connection to it that is no socket, for tests under virtual time. It
+    /// is served on the farm's runtime, through a pipe of `capacity` bytes
+    /// each way. Where a fault refuses connections, it is closed already.
+    #[must_use]
+    pub fn open_stream(&self, capacity: usize) -> DuplexStream {
+        let (ours, theirs) = tokio::io::duplex(capacity);
+        let board = Arc::clone(&self.board);
+        match board.on_connect() {
+            OnConnect::Serve => {
+                let connection = service::serve(Arc::clone(&board), ours);
+                board.tasks().spawn_on(connection, &self.handle);
+            }
+            OnConnect::Refuse => drop(ours),
+            OnConnect::Ignore => {
+                let life = board.life();
+                let ignored = async move {
+                    life.cancelled().await;
+                    drop(ours);
+                };
+                board.tasks().spawn_on(ignored, &self.handle);
+            }
+        }
+        theirs
+    }
+
+    /// Changes the state of the world around the detectors of a module, from
+    /// 1: optical load, bath, shifts, modulation, faults of single detectors.
+    /// It holds from the next sample on. A module that the board does not
+    /// have is left alone.
+    pub fn set_conditions(&self, module: u8, conditions: Conditions) {
+        if let Some(mut module) = self.board.module(usize::from(module).wrapping_sub(1)) {
+            module.set_conditions(conditions);
+        }
     }
 
     /// Gives it a fault from now on. Calls count from the board's start.

@@ -52,4 +52,6 @@ pub use farm::{Farm, FarmBuilder, SimBoard};
 pub use fault::Fault;
 pub use time::TimeMode;
 pub use truth::{BoardTruth, ModuleTruth, Truth};
-pub use twotone_physics::{Profile, ProfileParams, TruthDetector};
+pub use twotone_physics::{
+    ChannelFault, Conditions, DetectorFault, Modulation, Profile, ProfileParams, TruthDetector,
+};

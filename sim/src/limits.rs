@@ -19,30 +19,58 @@ const RESERVE: u64 = 64;
 /// one connection a board.
 pub(crate) fn raise_for(boards: usize) -> Result<(), StartError> {
     let limit = getrlimit(Resource::Nofile);
-    let wanted = RESERVE + PER_BOARD * boards as u64;
-    let needed = RESERVE + 2 * boards as u64;
-    let has = limit.current.unwrap_or(u64::MAX);
-    if has >= wanted {
+    let Some(grant) = grant(limit.current, limit.maximum, boards)? else {
         return Ok(());
-    }
-    let grant = limit.maximum.map_or(wanted, |hard| hard.min(wanted));
+    };
     let raised = Rlimit {
         current: Some(grant),
         maximum: limit.maximum,
     };
-    let has = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => grant,
-        Err(_) => has,
-    };
-    if has < needed {
-        return Err(StartError::Descriptors { needed, limit: has });
-    }
-    if has < wanted {
-        tracing::warn!(
-            limit = has,
-            wanted,
-            "the limit of open files leaves little room (ulimit -n)"
-        );
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, grant, "the limit of open files is not raised");
     }
     Ok(())
+}
+
+/// The soft limit to ask for, or none where there is enough. No limit is none.
+fn grant(soft: Option<u64>, hard: Option<u64>, boards: usize) -> Result<Option<u64>, StartError> {
+    let wanted = RESERVE + PER_BOARD * boards as u64;
+    let needed = RESERVE + 2 * boards as u64;
+    if soft.is_none_or(|soft| soft >= wanted) {
+        return Ok(None);
+    }
+    let grant = hard.map_or(wanted, |hard| hard.min(wanted));
+    if grant < needed {
+        return Err(StartError::Descriptors {
+            needed,
+            limit: grant,
+        });
+    }
+    Ok(Some(grant))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_is_raised_as_far_as_it_is_allowed() {
+        assert_eq!(grant(Some(1024), Some(524_288), 10).unwrap(), None);
+        assert_eq!(grant(None, None, 60_000).unwrap(), None);
+        assert_eq!(
+            grant(Some(1024), Some(524_288), 256).unwrap(),
+            Some(64 + 12 * 256)
+        );
+        assert_eq!(grant(Some(1024), None, 256).unwrap(), Some(64 + 12 * 256));
+        assert_eq!(grant(Some(1024), Some(2000), 256).unwrap(), Some(2000));
+    }
+
+    #[test]
+    fn a_farm_that_cannot_be_held_is_refused_with_the_remedy() {
+        let error = grant(Some(256), Some(512), 256).unwrap_err();
+        assert!(
+            error.to_string().ends_with("raise it with `ulimit -n 576`"),
+            "{error}"
+        );
+    }
 }

@@ -5,7 +5,9 @@ use std::fmt;
 
 use twotone_physics::Complex64;
 use twotone_physics::units::{self, DEFAULT_DAC_SCALE_DBM, MAX_STAGE};
-use twotone_physics::{Band, ModuleModel, ProfileParams, SampleFlags, SettingError, TruthDetector};
+use twotone_physics::{
+    Band, Conditions, ModuleModel, ProfileParams, SampleFlags, SettingError, TruthDetector,
+};
 
 use crate::settings::LONG_CHANNELS;
 
@@ -142,6 +144,11 @@ impl Module {
             Some(model) => model.truth(),
             None => self.origin.draw().truth(),
         }
+    }
+
+    /// Changes the state of the world around the detectors.
+    pub(crate) fn set_conditions(&mut self, conditions: Conditions) {
+        self.change().set_conditions(conditions);
     }
 
     /// The converter's full scale, counts.

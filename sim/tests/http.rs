@@ -203,3 +203,19 @@ fn a_port_in_use_is_named() {
             .starts_with(&format!("crs0001: cannot listen on {taken}"))
     );
 }
+
+#[tokio::test]
+async fn a_connection_can_do_without_a_socket() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let farm = Farm::builder().detectors(0).start().await.unwrap();
+    let mut stream = farm.boards()[0].open_stream(4096);
+    let request = b"POST /tuber HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}";
+    stream.write_all(request).await.unwrap();
+    let mut head = [0; 15];
+    stream.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200 OK");
+    farm.boards()[0].inject(twotone_sim::fault::Refuse {});
+    let mut refused = farm.boards()[0].open_stream(4096);
+    assert_eq!(refused.read(&mut head).await.unwrap(), 0);
+}

@@ -242,3 +242,23 @@ fn fast_channel_samples_show_the_tone() {
     );
     assert!(turn(slow, fast).abs() < 3.0, "{fast:?} {slow:?}");
 }
+
+#[test]
+fn detectors_follow_the_conditions_around_them() {
+    let (farm, mut board) = start(3);
+    board.ok("set_nco_frequency", json!([1.25e9]), json!({"module": 1}));
+    let truth = farm.truth();
+    let detector = &truth.boards[0].modules[0].detectors[4];
+    run(&mut board, tone(1, detector.fr_hz - 1.25e9, 0.0002));
+    let on = size(mean(&mut board));
+    let moved = twotone_sim::Conditions {
+        common_shift_lw: 3.0,
+        ..Default::default()
+    };
+    farm.boards()[0].set_conditions(1, moved);
+    let off = size(mean(&mut board));
+    assert!(off > 1.5 * on, "{off} {on}");
+    farm.boards()[0].set_conditions(1, twotone_sim::Conditions::default());
+    let back = size(mean(&mut board));
+    assert!((back / on - 1.0).abs() < 0.02, "{back} {on}");
+}

@@ -109,6 +109,8 @@ async fn accept(board: &Arc<Board>, port: &Port) {
     };
     match listener.accept().await {
         Ok((stream, _)) if board.on_connect() == OnConnect::Serve => {
+            // Nagle's delay would hold back the last segment of every answer.
+            let _ = stream.set_nodelay(true);
             board.tasks().spawn(super::serve(Arc::clone(board), stream));
         }
         Ok((stream, _)) => {

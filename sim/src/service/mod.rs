@@ -19,7 +19,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use twotone_wire::tuber;
 
 pub(crate) use body::AnswerBody;
@@ -44,9 +44,10 @@ const KEEP_ALIVE: &str = "timeout=5, max=18446744073709551615";
 type Answer = Response<AnswerBody>;
 
 /// Serves one connection until either side ends it or the board reboots.
-async fn serve(board: Arc<Board>, stream: TcpStream) {
-    // Nagle's delay would hold back the last segment of every answer.
-    let _ = stream.set_nodelay(true);
+pub(crate) async fn serve<S>(board: Arc<Board>, stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let life = board.life();
     let service = service_fn(|request| {
         let board = Arc::clone(&board);
