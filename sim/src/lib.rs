@@ -29,7 +29,7 @@
 //! | `service` | its HTTP service: sockets, no protocol |
 //! | `fault` | what can go wrong with it |
 //! | `map`, `truth`, `counters` | what is written down about it |
-//! | `address`, `limits`, `time` | loopback addresses, descriptors, time |
+//! | `address`, `limits`, `time` | loopback addresses, descriptors, how time passes |
 
 mod address;
 mod board;

@@ -111,8 +111,11 @@ async fn respond(board: &Arc<Board>, request: Request<Incoming>) -> Answer {
         // Owned by the board and not by this connection: the batch is run to
         // its end even when the client gives up.
         let batch = board.tasks().spawn(async move {
-            tokio::time::sleep(delay).await;
-            late.run(headers.head(), &body).await
+            let run = async {
+                tokio::time::sleep(delay).await;
+                late.run(headers.head(), &body).await
+            };
+            late.shut_down().run_until_cancelled(run).await.flatten()
         });
         batch.await.ok().flatten()
     } else {

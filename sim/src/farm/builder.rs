@@ -1,24 +1,22 @@
-//! A farm of simulated boards.
+//! How a farm is described and started.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::io::DuplexStream;
 use tokio::runtime::{Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use twotone_physics::{Band, Conditions, Profile, ProfileParams};
+use twotone_physics::{Band, Profile, ProfileParams};
 
+use super::{Farm, OwnRuntime, SimBoard};
 use crate::board::{Board, MODULES, Parts};
-use crate::counters::Counters;
 use crate::error::StartError;
-use crate::fault::{OnConnect, Scheduled};
+use crate::fault::Scheduled;
 use crate::module::{Module, Origin};
 use crate::service::{self, Port};
 use crate::settings::LONG_CHANNELS;
 use crate::time::TimeMode;
-use crate::truth::{BoardTruth, ModuleTruth, Truth};
-use crate::{address, limits, map};
+use crate::{address, limits};
 
 /// Modules that can be given detectors: those of the low analog bank.
 const POPULATED: usize = 4;
@@ -186,10 +184,7 @@ impl FarmBuilder {
         for index in 0..self.boards {
             let (board, port) = self.board(index, modules, &params, &stop, &tasks)?;
             tasks.spawn(service::listen(Arc::clone(&board), port));
-            boards.push(SimBoard {
-                board,
-                handle: handle.clone(),
-            });
+            boards.push(SimBoard::new(board, handle.clone()));
         }
         guard.disarm();
         Ok(Farm {
@@ -282,194 +277,4 @@ impl FarmBuilder {
 fn inner(band: Band, params: &ProfileParams) -> Band {
     let margin = (4.0 * params.scatter * band.f_max_hz).min(0.05 * band.span_hz());
     Band::new(band.f_min_hz + margin, band.f_max_hz - margin)
-}
-
-/// Boards that are running. They end when this is dropped.
-#[derive(Debug)]
-pub struct Farm {
-    seed: u64,
-    band: Band,
-    params: Arc<ProfileParams>,
-    boards: Vec<SimBoard>,
-    stop: CancellationToken,
-    tasks: TaskTracker,
-    _runtime: OwnRuntime,
-}
-
-impl Farm {
-    /// A farm to be described and started.
-    #[must_use]
-    pub fn builder() -> FarmBuilder {
-        FarmBuilder::default()
-    }
-
-    /// The boards, in the order of the hardware map.
-    #[must_use]
-    pub fn boards(&self) -> &[SimBoard] {
-        &self.boards
-    }
-
-    /// The seed that the farm was built from.
-    #[must_use]
-    pub fn seed(&self) -> u64 {
-        self.seed
-    }
-
-    /// What the detectors really are.
-    #[must_use]
-    pub fn truth(&self) -> Truth {
-        Truth {
-            seed: self.seed,
-            boards: self.boards.iter().map(SimBoard::truth).collect(),
-        }
-    }
-
-    /// A hardware map of the farm, as text: the modules that have detectors,
-    /// with limits that suit them.
-    #[must_use]
-    pub fn map_toml(&self) -> String {
-        map::write(&self.boards, self.band, &self.params)
-    }
-
-    /// Closes all ports and connections, and waits until nothing of the farm
-    /// runs any more.
-    pub async fn shut_down(self) {
-        self.stop.cancel();
-        self.tasks.close();
-        self.tasks.wait().await;
-    }
-}
-
-impl Drop for Farm {
-    fn drop(&mut self) {
-        self.stop.cancel();
-        self.tasks.close();
-    }
-}
-
-/// A runtime that belongs to a farm. It is never waited for: a farm may be
-/// dropped where waiting is not allowed.
-#[derive(Debug)]
-struct OwnRuntime(Option<Runtime>);
-
-impl Drop for OwnRuntime {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
-/// A running board, seen from outside. Its settings and samples are reached
-/// over its protocol alone.
-#[derive(Debug, Clone)]
-pub struct SimBoard {
-    board: Arc<Board>,
-    handle: Handle,
-}
-
-impl SimBoard {
-    /// Its name in the hardware map.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        self.board.name()
-    }
-
-    /// Where it listens.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.board.address()
-    }
-
-    /// Its own loopback address, which its packets come from.
-    #[must_use]
-    pub fn ip(&self) -> Ipv4Addr {
-        match self.board.address() {
-            SocketAddr::V4(address) => *address.ip(),
-            SocketAddr::V6(_) => Ipv4Addr::LOCALHOST,
-        }
-    }
-
-    /// Its serial number, as it stands on the board: four digits.
-    #[must_use]
-    pub fn serial(&self) -> String {
-        format!("{:04}", self.board.serial())
-    }
-
-    /// What it has counted of its traffic. The same is answered to a client
-    /// that calls the method `counters` of its object `Sim`.
-    #[must_use]
-    pub fn counters(&self) -> Counters {
-        self.board.counters()
-    }
-
-    /// A connection to it that is no socket, for tests under virtual time. It
-    /// is served on the farm's runtime, through a pipe of `capacity` bytes
-    /// each way. Where a fault refuses connections, it is closed already.
-    #[must_use]
-    pub fn open_stream(&self, capacity: usize) -> DuplexStream {
-        let (ours, theirs) = tokio::io::duplex(capacity);
-        let board = Arc::clone(&self.board);
-        match board.on_connect() {
-            OnConnect::Serve => {
-                let connection = service::serve(Arc::clone(&board), ours);
-                board.tasks().spawn_on(connection, &self.handle);
-            }
-            OnConnect::Refuse => drop(ours),
-            OnConnect::Ignore => {
-                let life = board.life();
-                let ignored = async move {
-                    life.cancelled().await;
-                    drop(ours);
-                };
-                board.tasks().spawn_on(ignored, &self.handle);
-            }
-        }
-        theirs
-    }
-
-    /// Changes the state of the world around the detectors of a module, from
-    /// 1: optical load, bath, shifts, modulation, faults of single detectors.
-    /// It holds from the next sample on. A module that the board does not
-    /// have is left alone.
-    pub fn set_conditions(&self, module: u8, conditions: Conditions) {
-        if let Some(mut module) = self.board.module(usize::from(module).wrapping_sub(1)) {
-            module.set_conditions(conditions);
-        }
-    }
-
-    /// Gives it a fault from now on. Calls count from the board's start.
-    pub fn inject(&self, fault: impl Into<Scheduled>) {
-        self.board.inject(fault.into());
-    }
-
-    /// Takes all faults away. What they have done stays done.
-    pub fn clear_faults(&self) {
-        self.board.clear_faults();
-    }
-
-    /// What its detectors really are.
-    #[must_use]
-    pub fn truth(&self) -> BoardTruth {
-        let modules = self.populated().map(|module| ModuleTruth {
-            module: module.number(),
-            detectors: module.truth(),
-        });
-        BoardTruth {
-            name: self.name().to_owned(),
-            modules: modules.collect(),
-        }
-    }
-
-    /// The numbers of its modules that have detectors.
-    pub(crate) fn module_numbers(&self) -> Vec<u8> {
-        self.populated().map(|module| module.number()).collect()
-    }
-
-    /// The modules that have detectors, or the first where none has.
-    fn populated(&self) -> impl Iterator<Item = std::sync::MutexGuard<'_, Module>> {
-        (0..MODULES)
-            .filter_map(|index| self.board.module(index))
-            .filter(|module| module.detectors() > 0 || module.number() == 1)
-    }
 }

@@ -1,0 +1,93 @@
+//! A farm of simulated boards.
+
+mod builder;
+mod seen;
+
+use std::sync::Arc;
+
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use twotone_physics::{Band, ProfileParams};
+
+pub use builder::FarmBuilder;
+pub use seen::SimBoard;
+
+use crate::map;
+use crate::truth::Truth;
+
+/// Boards that are running. They end when this is dropped.
+#[derive(Debug)]
+pub struct Farm {
+    seed: u64,
+    band: Band,
+    params: Arc<ProfileParams>,
+    boards: Vec<SimBoard>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    _runtime: OwnRuntime,
+}
+
+impl Farm {
+    /// A farm to be described and started.
+    #[must_use]
+    pub fn builder() -> FarmBuilder {
+        FarmBuilder::default()
+    }
+
+    /// The boards, in the order of the hardware map.
+    #[must_use]
+    pub fn boards(&self) -> &[SimBoard] {
+        &self.boards
+    }
+
+    /// The seed that the farm was built from.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// What the detectors really are.
+    #[must_use]
+    pub fn truth(&self) -> Truth {
+        Truth {
+            seed: self.seed,
+            boards: self.boards.iter().map(SimBoard::truth).collect(),
+        }
+    }
+
+    /// A hardware map of the farm, as text: the modules that have detectors,
+    /// with limits that suit them.
+    #[must_use]
+    pub fn map_toml(&self) -> String {
+        map::write(&self.boards, self.band, &self.params)
+    }
+
+    /// Closes all ports and connections, and waits until nothing of the farm
+    /// runs any more.
+    pub async fn shut_down(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+impl Drop for Farm {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.tasks.close();
+    }
+}
+
+/// A runtime that belongs to a farm. It is never waited for: a farm may be
+/// dropped where waiting is not allowed.
+#[derive(Debug)]
+struct OwnRuntime(Option<Runtime>);
+
+impl Drop for OwnRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}

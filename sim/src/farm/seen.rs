@@ -1,0 +1,133 @@
+//! A board as it is seen from outside.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, MutexGuard};
+
+use tokio::io::DuplexStream;
+use tokio::runtime::Handle;
+use twotone_physics::Conditions;
+
+use crate::board::{Board, MODULES};
+use crate::counters::Counters;
+use crate::fault::{OnConnect, Scheduled};
+use crate::module::Module;
+use crate::service;
+use crate::truth::{BoardTruth, ModuleTruth};
+
+/// A running board, seen from outside. Its settings and samples are reached
+/// over its protocol alone.
+#[derive(Debug, Clone)]
+pub struct SimBoard {
+    board: Arc<Board>,
+    handle: Handle,
+}
+
+impl SimBoard {
+    pub(super) fn new(board: Arc<Board>, handle: Handle) -> Self {
+        Self { board, handle }
+    }
+
+    /// Its name in the hardware map.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.board.name()
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.board.address()
+    }
+
+    /// Its own loopback address, which its packets come from.
+    #[must_use]
+    pub fn ip(&self) -> Ipv4Addr {
+        match self.board.address() {
+            SocketAddr::V4(address) => *address.ip(),
+            SocketAddr::V6(_) => Ipv4Addr::LOCALHOST,
+        }
+    }
+
+    /// Its serial number, as it stands on the board: four digits.
+    #[must_use]
+    pub fn serial(&self) -> String {
+        format!("{:04}", self.board.serial())
+    }
+
+    /// What it has counted of its traffic. The same is answered to a client
+    /// that calls the method `counters` of its object `Sim`.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.board.counters()
+    }
+
+    /// A connection to it that is no socket, for tests under virtual time. It
+    /// is served on the farm's runtime, through a pipe of `capacity` bytes
+    /// each way. Where a fault refuses connections, it is closed already.
+    #[must_use]
+    pub fn open_stream(&self, capacity: usize) -> DuplexStream {
+        let (ours, theirs) = tokio::io::duplex(capacity);
+        let board = Arc::clone(&self.board);
+        match board.on_connect() {
+            OnConnect::Serve => {
+                let connection = service::serve(Arc::clone(&board), ours);
+                board.tasks().spawn_on(connection, &self.handle);
+            }
+            OnConnect::Refuse => drop(ours),
+            OnConnect::Ignore => {
+                let life = board.life();
+                let ignored = async move {
+                    life.cancelled().await;
+                    drop(ours);
+                };
+                board.tasks().spawn_on(ignored, &self.handle);
+            }
+        }
+        theirs
+    }
+
+    /// Changes the state of the world around the detectors of a module, from
+    /// 1: optical load, bath, shifts, modulation, faults of single detectors.
+    /// It holds from the next sample on. A module that the board does not
+    /// have is left alone.
+    pub fn set_conditions(&self, module: u8, conditions: Conditions) {
+        if let Some(mut module) = self.board.module(usize::from(module).wrapping_sub(1)) {
+            module.set_conditions(conditions);
+        }
+    }
+
+    /// Gives it a fault from now on. Calls count from the board's start.
+    pub fn inject(&self, fault: impl Into<Scheduled>) {
+        self.board.inject(fault.into());
+    }
+
+    /// Takes all faults away. What they have done stays done.
+    pub fn clear_faults(&self) {
+        self.board.clear_faults();
+    }
+
+    /// What its detectors really are.
+    #[must_use]
+    pub fn truth(&self) -> BoardTruth {
+        let modules = self.populated().map(|module| ModuleTruth {
+            module: module.number(),
+            detectors: module.truth(),
+        });
+        BoardTruth {
+            name: self.name().to_owned(),
+            modules: modules.collect(),
+        }
+    }
+
+    /// The numbers of its modules that have detectors.
+    pub(crate) fn module_numbers(&self) -> Vec<u8> {
+        self.populated().map(|module| module.number()).collect()
+    }
+
+    /// The modules that have detectors, or the first where none has.
+    fn populated(&self) -> impl Iterator<Item = MutexGuard<'_, Module>> {
+        (0..MODULES)
+            .filter_map(|index| self.board.module(index))
+            .filter(|module| module.detectors() > 0 || module.number() == 1)
+    }
+}
