@@ -1,19 +1,4 @@
-//! Write an async function once; call it asynchronously or synchronously.
-//!
-//! ```
-//! use tworoutine::tworoutine;
-//!
-//! #[tworoutine]
-//! async fn double_slowly(x: f64) -> f64 {
-//!     tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-//!     2.0 * x
-//! }
-//!
-//! assert_eq!(double_slowly(1.0).wait(), 2.0); // block this execution context, and only it
-//! # tworoutine::block_on(async {
-//! assert_eq!(double_slowly(1.0).await, 2.0); // or await it, at no cost over the bare async fn
-//! # });
-//! ```
+#![doc = include_str!("../README.md")]
 
 mod all;
 mod blocked;

@@ -1,9 +1,12 @@
 //! The crate in one look: each way to call, from each way to run.
+#![cfg_attr(not(feature = "fibers"), allow(unused))]
 
 use std::time::Duration;
 
+use tworoutine::offload;
 use tworoutine::prelude::*;
-use tworoutine::{offload, spawn, spawn_local};
+#[cfg(feature = "fibers")]
+use tworoutine::{spawn, spawn_local};
 
 #[tworoutine]
 async fn slowly<T: Clone>(x: &T, times: usize) -> Result<Vec<T>, std::num::ParseIntError> {
@@ -21,6 +24,7 @@ fn plain_thread() {
     assert_eq!(slowly(&1, 3).wait().unwrap(), [1, 1, 1]);
 }
 
+#[cfg(feature = "fibers")]
 #[tworoutine::test]
 async fn context() {
     assert_eq!(slowly(&1, 2).wait().unwrap(), slowly(&1, 2).await.unwrap());
@@ -39,6 +43,7 @@ async fn worker() {
     assert_eq!(offload(|| 6 * 7).await, 42);
 }
 
+#[cfg(feature = "fibers")]
 #[tworoutine::test(start_paused = true)]
 async fn virtual_time() {
     let start = tokio::time::Instant::now();

@@ -228,10 +228,7 @@ fn trait_methods() {
     assert_eq!(instruments[0].longest("long", "x").wait(), "long");
     assert_eq!(assert_send(instruments[0].first()).wait(), 2.0);
     let local: &dyn Local = &Board { gain: 0.0 };
-    assert_eq!(
-        tworoutine::block_on(async { local.shared(&Cell::new(4)).wait() }),
-        4
-    );
+    assert_eq!(local.shared(&Cell::new(4)).wait(), 4);
 }
 
 #[tworoutine(dyn, Send)]

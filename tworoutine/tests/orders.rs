@@ -16,7 +16,10 @@ use tworoutine::context;
 
 /// Gates that the executor opens one by one. Each remembers who waits at it, and no one else.
 #[derive(Clone, Default)]
-struct Gates(Rc<RefCell<Vec<(bool, Option<Waker>)>>>);
+struct Gates(Rc<RefCell<Vec<Gate>>>);
+
+/// Whether it is open, and who waits.
+type Gate = (bool, Option<Waker>);
 
 impl Gates {
     fn new(count: usize) -> Self {

@@ -1,4 +1,5 @@
 //! Every calling place, and what a wait does there.
+#![cfg_attr(not(feature = "fibers"), allow(unused))]
 
 use std::cell::Cell;
 use std::future::{Future, pending, ready};
@@ -12,7 +13,9 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::LocalSet;
 use tokio::time::sleep;
 use tworoutine::prelude::*;
-use tworoutine::{WaitError, context, spawn_local, try_wait};
+use tworoutine::{WaitError, try_wait};
+#[cfg(feature = "fibers")]
+use tworoutine::{context, spawn_local};
 
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -270,11 +273,8 @@ fn a_context_in_a_local_set() {
 #[tworoutine::test]
 async fn another_task_inside_a_context_is_outside_it() {
     let set = LocalSet::new();
-    let inner = set.run_until(async {
-        tokio::task::spawn_local(async { panic_of(|| slow(1).wait()) })
-            .await
-            .unwrap()
-    });
+    let inner = set.spawn_local(async { panic_of(|| slow(1).wait()) });
+    let inner = async { set.run_until(inner).await.unwrap() };
     assert_single_threaded(&inner.await);
 }
 
@@ -284,21 +284,17 @@ fn another_runtime_inside_a_context_is_outside_it() {
     let (outer, inner) = (multi_thread(), multi_thread());
     let others = Arc::new(AtomicBool::new(false));
     let seen = others.clone();
-    outer.block_on(context(async move {
-        let beside = async {
-            tokio::task::yield_now().await;
-            seen.store(true, Ordering::SeqCst);
-        };
-        let nested = async {
+    outer.block_on(async move {
+        let nested = context(async move {
             let value = tokio::task::block_in_place(|| inner.block_on(async { slow(1).wait() }));
-            // Had the wait suspended the context, its other branch would have run.
             (value, others.load(Ordering::SeqCst), inner)
-        };
-        let ((), (value, others_ran, inner)) = futures::join!(beside, nested);
-        assert_eq!(value, 2);
-        assert!(!others_ran);
+        });
+        // Had the wait suspended the context, this would have run meanwhile.
+        let beside = async { seen.store(true, Ordering::SeqCst) };
+        let ((value, others_ran, inner), ()) = futures::join!(nested, beside);
+        assert_eq!((value, others_ran), (2, false));
         inner.shutdown_background();
-    }));
+    });
 }
 
 // While unwinding: the other half of this row ends the process, and is in tests/endings.rs.
@@ -341,6 +337,14 @@ fn while_unwinding() {
         .block_on(handle.spawn(async move { check() }))
         .unwrap();
     tworoutine::block_on(async { check() });
+}
+
+#[cfg(not(feature = "fibers"))]
+#[tworoutine::test]
+async fn without_fibers_a_context_cannot_be_suspended_and_says_so() {
+    let message = panic_of(|| slow(1).wait());
+    assert_single_threaded(&message);
+    assert!(message.contains("no fibers"), "{message}");
 }
 
 #[cfg(feature = "fibers")]

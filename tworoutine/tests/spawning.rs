@@ -1,4 +1,5 @@
 //! Contexts on other threads, and computations on the CPU pool.
+#![cfg_attr(not(feature = "fibers"), allow(unused))]
 
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};

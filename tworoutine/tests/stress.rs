@@ -66,7 +66,7 @@ fn event(number: usize) -> Pin<Box<dyn Future<Output = ()>>> {
         _ => Box::pin(async move {
             let (sender, receiver) = tokio::sync::oneshot::channel();
             // The program may be cancelled before it receives.
-            let task = spawn(async move { drop(sender.send(())) });
+            let task = spawn(async move { sender.send(()).unwrap_or(()) });
             receiver.wait().unwrap();
             task.await.unwrap();
         }),

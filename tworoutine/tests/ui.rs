@@ -1,4 +1,5 @@
 //! What must not compile, and what the compiler says.
+#![cfg(feature = "fibers")]
 
 #[test]
 fn diagnostics() {

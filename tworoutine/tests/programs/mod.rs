@@ -36,12 +36,13 @@ pub(crate) enum Op {
 }
 
 pub(crate) type Value = u64;
+pub(crate) type Event = Pin<Box<dyn Future<Output = ()>>>;
 pub(crate) type Run = Pin<Box<dyn Future<Output = Value>>>;
 
 /// Where a program runs: its events, and whether waits are waits.
 #[derive(Clone)]
 pub(crate) struct World {
-    pub(crate) event: Rc<dyn Fn(usize) -> Pin<Box<dyn Future<Output = ()>>>>,
+    pub(crate) event: Rc<dyn Fn(usize) -> Event>,
     /// With waits; or, as the reference, with nothing but awaits.
     pub(crate) waits: bool,
     /// Values on stacks and in futures, all of which must be gone in the end.
