@@ -248,9 +248,13 @@ fn plan(session: &Session<'_>, band: Band, params: &NetworkAnalysisParams) -> Re
             params.qr_max
         )));
     }
-    let most_tones = params
-        .max_tones
-        .map_or(session.channels(), |n| n.min(session.channels()));
+    let most_tones = params.max_tones.unwrap_or(session.channels());
+    if most_tones > session.channels() {
+        return Err(invalid(format!(
+            "{most_tones} tones are more than the module's {} channels",
+            session.channels()
+        )));
+    }
     let tones = most_tones.min(params.points);
     crate::session::check_headroom(std::iter::repeat_n(params.amplitude, tones))
         .map_err(|why| session.refuse(ErrorKind::Limit, WHAT, why))?;

@@ -47,14 +47,18 @@ pub fn fit_joint(
     let mut model = Notches::new(&prepared, guesses.len(), params, nonlinear);
     model.reach = 2.0;
     let mut work = Workspace::default();
-    let solution = minimise(&model, &start, 2 * params.max_iterations, &mut work);
+    let solution = minimise(&model, &start, params.max_iterations, &mut work);
     let mut fits: Vec<Fit> = (0..guesses.len())
         .map(|k| judge(&model, &solution, k, params))
         .collect();
     let resonators: Vec<Resonator> = fits.iter().map(|fit| fit.model).collect();
     for (k, fit) in fits.iter_mut().enumerate() {
         if fit.status.is_success() {
-            fit.model = among(&resonators, k, data.direction);
+            let others = resonators
+                .iter()
+                .enumerate()
+                .filter(|(other, _)| *other != k);
+            fit.model = among(&fit.model, others.map(|(_, r)| r), data.direction);
         }
     }
     fits
@@ -62,26 +66,28 @@ pub fn fit_joint(
 
 /// A resonator whose line holds its neighbours' notches, to first order about its dip: the model
 /// that a calibration at its tone needs.
-fn among(resonators: &[Resonator], own: usize, direction: Direction) -> Resonator {
-    let one = resonators[own];
+pub(crate) fn among<'a>(
+    one: &Resonator,
+    neighbours: impl Iterator<Item = &'a Resonator> + Clone,
+    direction: Direction,
+) -> Resonator {
     let dip_hz = one.frequency_at(0.0);
     let step_hz = 0.02 * one.linewidth_hz();
     let line = |f_hz: f64| {
-        let neighbours = resonators.iter().enumerate().filter(|(k, _)| *k != own);
-        neighbours.fold(one.line(f_hz), |line, (_, other)| {
+        neighbours.clone().fold(one.line(f_hz), |line, other| {
             line * other.notch(pulled_detuning(other.y0(f_hz), other.a, direction))
         })
     };
     let gain = line(dip_hz);
     let relative = (line(dip_hz + step_hz) - line(dip_hz - step_hz)) / (2.0 * step_hz * gain);
     if !(relative.is_finite() && gain.norm() > 0.0) {
-        return one;
+        return *one;
     }
     Resonator {
         f_ref_hz: dip_hz,
         gain,
         slope_per_hz: relative.re,
         tau_s: -relative.im / std::f64::consts::TAU,
-        ..one
+        ..*one
     }
 }

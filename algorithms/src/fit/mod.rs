@@ -15,6 +15,7 @@ mod start;
 
 pub use bound::{BoundParameters, cramer_rao};
 pub use circle::{Circle, fit_circle};
+pub(crate) use joint::among;
 pub use joint::fit_joint;
 pub use linear::fit_linear;
 pub use nonlinear::fit_nonlinear;

@@ -6,12 +6,18 @@ use super::outcome::{NotToned, NotTonedReason};
 use super::params::TuneParams;
 use crate::finding::{Candidate, Flag};
 use crate::fine_sweep::{FineSweepOutcome, Sweep, SweepTarget};
-use crate::fit::{Fit, FitParams, FitStatus, SweepData, fit_joint, fit_linear, fit_nonlinear};
+use crate::fit::{
+    Fit, FitParams, FitStatus, SweepData, among, fit_joint, fit_linear, fit_nonlinear,
+};
 use crate::resonator::{Direction, Resonator};
 use crate::session::Session;
 
 /// The most lines of one joint fit.
 const MOST_JOINT: usize = 4;
+/// Neighbours within so many linewidths are taken out before a line is fitted.
+const NEIGHBOUR_LW: f64 = 30.0;
+/// How often, each time with the neighbours as fitted before.
+const NEIGHBOUR_ROUNDS: usize = 2;
 
 /// The NCO within whose reach most candidates lie, in hertz.
 pub(super) fn best_nco(
@@ -137,37 +143,98 @@ pub(super) fn recentre(targets: &mut [SweepTarget], fits: &[Fit]) {
 }
 
 /// One fit for each target.
+///
+/// Each line is fitted alone, then again with its neighbours as they were found divided out, so
+/// that their wings do not pull it. What then still fails and is crowded is fitted jointly.
 pub(super) fn fit_all(
     fine: &FineSweepOutcome,
     candidates: &[Candidate],
     chosen: &[usize],
-    targets: &[SweepTarget],
     tau_s: f64,
     params: &FitParams,
 ) -> Vec<Fit> {
-    let none = Fit::failed(FitStatus::TooFewPoints, Direction::Up);
-    let mut fits = vec![none; targets.len()];
-    for group in groups(candidates) {
+    let mut fits: Vec<Fit> = (0..chosen.len())
+        .map(|k| fit_one(&sweeps_of(fine, k), tau_s, params))
+        .collect();
+    for _ in 0..NEIGHBOUR_ROUNDS {
+        let lines = lines(candidates, chosen, &fits);
+        for (k, &own) in chosen.iter().enumerate() {
+            let near = neighbours(&lines, own);
+            if near.is_empty() {
+                continue;
+            }
+            let without: Vec<Sweep> = sweeps_of(fine, k)
+                .into_iter()
+                .map(|s| divided(s, &near))
+                .collect();
+            let mut fit = fit_one(&without.iter().collect::<Vec<_>>(), tau_s, params);
+            if fit.status.is_success() {
+                fit.model = among(&fit.model, near.iter(), Direction::Up);
+                fits[k] = fit;
+            }
+        }
+    }
+    for group in groups(candidates).iter().filter(|group| group.len() > 1) {
         let members: Vec<usize> = group
             .iter()
             .filter_map(|i| chosen.iter().position(|c| c == i))
             .collect();
-        if group.len() > 1 {
+        if members.iter().any(|&m| !fits[m].status.is_success()) {
             fit_group(
-                fine, candidates, chosen, &group, &members, tau_s, params, &mut fits,
+                fine, candidates, chosen, group, &members, tau_s, params, &mut fits,
             );
-        }
-        for &member in &members {
-            if !fits[member].status.is_success() {
-                let alone = fit_one(&sweeps_of(fine, member), tau_s, params);
-                // A group's fit that failed says more than one line's that did too.
-                if alone.status.is_success() || group.len() == 1 {
-                    fits[member] = alone;
-                }
-            }
         }
     }
     fits
+}
+
+/// The resonators of all candidates: as fitted, or as found where no fit succeeded.
+fn lines(candidates: &[Candidate], chosen: &[usize], fits: &[Fit]) -> Vec<Resonator> {
+    let mut lines: Vec<Resonator> = candidates.iter().map(as_found).collect();
+    for (&i, fit) in chosen.iter().zip(fits) {
+        if fit.status.is_success() {
+            lines[i] = fit.model;
+        }
+    }
+    lines
+}
+
+fn as_found(candidate: &Candidate) -> Resonator {
+    Resonator {
+        f_ref_hz: candidate.fr_hz,
+        gain: Complex64::new(1.0, 0.0),
+        slope_per_hz: 0.0,
+        tau_s: 0.0,
+        fr_hz: candidate.fr_hz,
+        qr: candidate.q,
+        coupling: candidate.coupling,
+        a: 0.0,
+    }
+}
+
+/// The lines near enough to `own` for their wings to matter.
+fn neighbours(lines: &[Resonator], own: usize) -> Vec<Resonator> {
+    let reach =
+        |other: &Resonator| NEIGHBOUR_LW * other.linewidth_hz().max(lines[own].linewidth_hz());
+    let near = |other: &Resonator| (other.fr_hz - lines[own].fr_hz).abs() < reach(other);
+    let others = lines
+        .iter()
+        .enumerate()
+        .filter(|(i, other)| *i != own && near(other));
+    others.map(|(_, other)| *other).collect()
+}
+
+/// A sweep with lines taken out of it, their pull by the sweep's tone to first order: it is far
+/// from them, or they are fitted jointly.
+fn divided(sweep: &Sweep, lines: &[Resonator]) -> Sweep {
+    let mut without = sweep.clone();
+    for (z, f) in without.z.iter_mut().zip(&sweep.frequency_hz) {
+        for line in lines {
+            let notch = line.notch(line.y0(*f) + line.a / (1.0 + 4.0 * line.y0(*f).powi(2)));
+            *z /= notch * (notch.norm().max(0.02) / notch.norm().max(f64::MIN_POSITIVE));
+        }
+    }
+    without
 }
 
 fn sweeps_of(fine: &FineSweepOutcome, target: usize) -> Vec<&Sweep> {
@@ -243,12 +310,10 @@ fn fit_group(
     if noise > 0.0 {
         data = data.noise(noise);
     }
-    let mut joint = fit_joint(&data, &guesses, true, params);
-    if !joint.iter().any(|fit| fit.status.is_success()) {
-        joint = fit_joint(&data, &guesses, false, params);
-    }
-    for (fit, &i) in joint.iter().zip(group) {
-        if let Some(member) = chosen.iter().position(|&c| c == i) {
+    for (fit, &i) in fit_joint(&data, &guesses, true, params).iter().zip(group) {
+        if let Some(member) = chosen.iter().position(|&c| c == i)
+            && (fit.status.is_success() || !fits[member].status.is_success())
+        {
             fits[member] = *fit;
         }
     }
@@ -263,19 +328,7 @@ fn guesses(
     z: &[Complex64],
     tau_s: f64,
 ) -> Option<Vec<Resonator>> {
-    let mut guesses: Vec<Resonator> = group
-        .iter()
-        .map(|&i| Resonator {
-            f_ref_hz: candidates[i].fr_hz,
-            gain: Complex64::new(1.0, 0.0),
-            slope_per_hz: 0.0,
-            tau_s,
-            fr_hz: candidates[i].fr_hz,
-            qr: candidates[i].q,
-            coupling: candidates[i].coupling,
-            a: 0.0,
-        })
-        .collect();
+    let mut guesses: Vec<Resonator> = group.iter().map(|&i| as_found(&candidates[i])).collect();
     let nearest = |f: f64| {
         guesses
             .iter()
@@ -291,6 +344,7 @@ fn guesses(
     for guess in &mut guesses {
         guess.f_ref_hz = f[far];
         guess.gain = line;
+        guess.tau_s = tau_s;
     }
     Some(guesses)
 }

@@ -15,7 +15,7 @@ use twotone_hal::{BoardHandle, ErrorKind, ModuleId, Result};
 
 use crate::cable_delay;
 use crate::finding::{Candidate, FindOutcome, WideSweep, find_resonances};
-use crate::fine_sweep::{self, FineSweepOutcome, SweepTarget};
+use crate::fine_sweep::{self, FineSweepOutcome};
 use crate::fit::FitStatus;
 use crate::network_analysis::{self, NetworkAnalysisOutcome};
 use crate::progress::{Progress, Stage};
@@ -93,15 +93,7 @@ pub async fn tune(
         let fine =
             fine_sweep::sweep(&mut session, &targets, Some(nco_hz), &params.fine_sweep).await?;
         session.report(Stage::Fitting, 0, targets.len());
-        let (fine, fits) = fit(
-            fine,
-            &outcome.find.candidates,
-            &chosen,
-            &targets,
-            tau_s,
-            params,
-        )
-        .await;
+        let (fine, fits) = fit(fine, &outcome.find.candidates, &chosen, tau_s, params).await;
         session.report(Stage::Fitting, targets.len(), targets.len());
         sweeps = Some(fine);
         fitted = fits;
@@ -157,14 +149,13 @@ async fn fit(
     fine: FineSweepOutcome,
     candidates: &[Candidate],
     chosen: &[usize],
-    targets: &[SweepTarget],
     tau_s: f64,
     params: &TuneParams,
 ) -> (FineSweepOutcome, Vec<crate::fit::Fit>) {
-    let (candidates, chosen, targets) = (candidates.to_vec(), chosen.to_vec(), targets.to_vec());
+    let (candidates, chosen) = (candidates.to_vec(), chosen.to_vec());
     let (fit, widest_hz) = (params.fit.clone(), params.find.max_linewidth_hz);
     tworoutine::offload(move || {
-        let mut fits = lines::fit_all(&fine, &candidates, &chosen, &targets, tau_s, &fit);
+        let mut fits = lines::fit_all(&fine, &candidates, &chosen, tau_s, &fit);
         // What is wider than any detector is a box mode, however well it fits.
         for fit in &mut fits {
             if fit.status.is_success() && fit.linewidth_hz() > widest_hz {
