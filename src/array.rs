@@ -108,6 +108,12 @@ impl Array {
         Ok(handle)
     }
 
+    /// The modules of the board that the map calls `name`; none where it has not answered.
+    pub fn board_targets(&self, name: &str) -> Vec<Target> {
+        let board = self.boards.iter().find(|board| board.name() == name);
+        board.map(|board| board.targets.clone()).unwrap_or_default()
+    }
+
     /// Every module of every board that answered, with its limits and its safe state: what a
     /// [`crate::run::Runner`] runs over.
     pub fn targets(&self) -> Vec<Target> {

@@ -41,30 +41,38 @@ pub(crate) struct Campaign {
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Tuning {
     pub(crate) params: TuneParams,
-    /// The band was given: it holds for every module. Otherwise it is the map's.
-    pub(crate) band_given: bool,
-    /// The amplitude was given. Otherwise it follows from the map's start power.
-    pub(crate) amplitude_given: bool,
+    /// The parameters that were given. Band and amplitudes that were not follow from the map.
+    pub(crate) given: toml::Table,
 }
 
 impl Tuning {
+    fn is_given(&self, part: &str, key: Option<&str>) -> bool {
+        match (self.given.get(part), key) {
+            (Some(found), Some(key)) => found.get(key).is_some(),
+            (found, _) => found.is_some(),
+        }
+    }
+
     /// The parameters for one module.
     fn of(&self, entry: &ModuleEntry, description: &Description) -> Result<TuneParams> {
         let mut params = self.params.clone();
         let module = description.module(entry.module)?;
-        if !self.band_given {
+        if !self.is_given("band", None) {
             let (low, high) = entry.band(module);
             params.band = Band::new(low.0, high.0);
         }
-        if !self.amplitude_given {
+        if !self.is_given("tone_amplitude", None) {
             params.tone_amplitude = module.full_scale.amplitude_of(entry.start_power);
-            // A full comb of network analysis tones stays within the total, as single ones do.
-            let tones = f64::from(module.channels);
-            let each = Dbm(entry.max_total.0 - 10.0 * tones.log10());
-            let total = module.full_scale.amplitude_of(each);
-            let half = 0.5 * params.tone_amplitude;
-            params.network_analysis.amplitude = half.min(total);
-            params.cable_delay.amplitude = params.network_analysis.amplitude;
+        }
+        // Half the amplitude of a tone, as long as a full comb of them stays within the total.
+        let tones = f64::from(module.channels);
+        let each = Dbm(entry.max_total.0 - 10.0 * tones.log10());
+        let comb = (0.5 * params.tone_amplitude).min(module.full_scale.amplitude_of(each));
+        if !self.is_given("network_analysis", Some("amplitude")) {
+            params.network_analysis.amplitude = comb;
+        }
+        if !self.is_given("cable_delay", Some("amplitude")) {
+            params.cable_delay.amplitude = comb;
         }
         Ok(params)
     }

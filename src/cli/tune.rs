@@ -89,14 +89,10 @@ pub(crate) fn load_tuning(path: &Path) -> Result<Tuning, String> {
         return Err(format!("{}: {problem}", path.display()));
     }
     let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    let table: toml::Table = text
+    let given = text
         .parse()
         .map_err(|e| format!("{}: {e}", path.display()))?;
-    Ok(Tuning {
-        params,
-        band_given: table.contains_key("band"),
-        amplitude_given: table.contains_key("tone_amplitude"),
-    })
+    Ok(Tuning { params, given })
 }
 
 fn load_truth(path: &Path) -> Result<Truth, String> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use twotone_hal::{Certainty, Error, ErrorKind, Result};
 
 use crate::ConnectOptions;
@@ -136,6 +136,9 @@ impl Link {
 /// By how much a waiting exchange outlives its deadline, so that the driver's own word comes first.
 const QUEUE_GRACE: Duration = Duration::from_millis(20);
 
+/// Between two tries to reach a board that has just gone.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
+
 fn late(sent: bool) -> Error {
     if sent {
         Error::new(ErrorKind::Timeout, "no answer came before the deadline")
@@ -188,9 +191,19 @@ impl<K: Keeper> Driver<K> {
 
     async fn serve(&mut self, job: &Job) -> Result<Answer> {
         let mut first = None;
+        let mut back_by = job.deadline;
         loop {
             let connection = match self.ready(job.deadline).await {
                 Ok(connection) => connection,
+                // A board that was there a moment ago may be starting anew.
+                Err(error)
+                    if first.is_some()
+                        && error.kind() == ErrorKind::Unreachable
+                        && Instant::now() < back_by =>
+                {
+                    sleep(RECONNECT_PAUSE).await;
+                    continue;
+                }
                 // That the board has lost its state says more than how its answer was lost.
                 Err(error) if error.kind() == ErrorKind::EpochChanged => return Err(error),
                 Err(error) => return Err(first.unwrap_or(error)),
@@ -219,6 +232,9 @@ impl<K: Keeper> Driver<K> {
             }
             tracing::debug!(host = self.connector.authority(), %error, "sending it once more");
             first = Some(error);
+            back_by = job
+                .deadline
+                .min(Instant::now() + self.options.connect_timeout);
         }
     }
 

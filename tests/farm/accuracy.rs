@@ -1,0 +1,141 @@
+//! How well a tune meets the truth of what it was tuned on.
+
+use twotone::algorithms::{ChannelOutcome, ChannelStatus, TuneParams};
+use twotone::score::score;
+use twotone::sim::{Farm, Profile, Truth, TruthDetector};
+
+use super::{connect, tune_all};
+
+/// The live detector that a channel's resonance is nearest to.
+fn nearest<'a>(truth: &'a Truth, board: usize, channel: &ChannelOutcome) -> &'a TruthDetector {
+    let fr_hz = channel.fr_hz.expect("a tuned channel has a resonance");
+    let detectors = &truth.boards[board].modules[0].detectors;
+    let distance = |detector: &&TruthDetector| (detector.fr_hz - fr_hz).abs();
+    let alive = detectors.iter().filter(|detector| !detector.dead);
+    alive
+        .min_by(|a, b| distance(a).total_cmp(&distance(b)))
+        .expect("a detector")
+}
+
+#[test]
+fn clean_boards_are_tuned_whole() {
+    let farm = Farm::builder()
+        .boards(2)
+        .detectors(256)
+        .seed(21)
+        .start_blocking()
+        .unwrap();
+    let outcomes = tune_all(&connect(&farm), &TuneParams::default());
+    let tunes = outcomes.iter().map(|outcome| {
+        (
+            outcome.board.as_str(),
+            outcome.result.as_ref().expect("a clean board"),
+        )
+    });
+    let truth = farm.truth();
+    let score = score(&truth, tunes.clone());
+    assert_eq!(
+        (score.detectors, score.false_found, score.wrong),
+        (512, 0, 0),
+        "{score:?}"
+    );
+    assert_eq!(score.found, score.isolated, "{score:?}");
+    assert!(score.tuned >= 509, "{score:?}");
+}
+
+#[test]
+fn errors_are_those_of_the_noise_where_nothing_is_near() {
+    // Hundreds of linewidths apart: nearer ones show, at this signal to noise, beyond the noise.
+    let farm = Farm::builder()
+        .boards(8)
+        .detectors(24)
+        .seed(23)
+        .start_blocking()
+        .unwrap();
+    let outcomes = tune_all(&connect(&farm), &TuneParams::default());
+    let truth = farm.truth();
+    let mut squares = [0.0; 3];
+    let mut count = 0.0;
+    for (board, outcome) in outcomes.iter().enumerate() {
+        let tune = outcome.result.as_ref().expect("a clean board");
+        let tuned = tune
+            .channels
+            .iter()
+            .filter(|c| c.status == ChannelStatus::Tuned);
+        for channel in tuned {
+            let detector = nearest(&truth, board, channel);
+            let a = detector.a_per_amplitude2 * channel.amplitude * channel.amplitude;
+            if detector.neighbour_lw.is_some_and(|lw| lw < 50.0) || !(0.1..=0.7).contains(&a) {
+                continue;
+            }
+            let errors = &channel.fit.errors;
+            let off = [
+                (channel.fr_hz.unwrap() - detector.fr_hz) / errors.fr_hz,
+                (channel.qr.unwrap() - detector.qr) / errors.qr,
+                (channel.a.unwrap() - a) / errors.a,
+            ];
+            squares
+                .iter_mut()
+                .zip(off)
+                .for_each(|(sum, off)| *sum += off * off);
+            count += 1.0;
+        }
+    }
+    assert!(count > 50.0, "{count} detectors to judge by");
+    let rms = squares.map(|sum: f64| (sum / count).sqrt());
+    println!(
+        "rms error over its estimate: fr {:.2}, qr {:.2}, a {:.2}",
+        rms[0], rms[1], rms[2]
+    );
+    assert!(rms.iter().all(|rms| (0.5..=1.5).contains(rms)), "{rms:?}");
+}
+
+#[test]
+fn nothing_in_the_lab_is_called_tuned_and_far_off() {
+    let farm = Farm::builder()
+        .boards(2)
+        .detectors(256)
+        .seed(22)
+        .profile(Profile::Lab);
+    let farm = farm.start_blocking().unwrap();
+    let outcomes = tune_all(&connect(&farm), &TuneParams::default());
+    let tunes: Vec<_> = outcomes
+        .iter()
+        .map(|outcome| {
+            (
+                outcome.board.as_str(),
+                outcome.result.as_ref().expect("it answers"),
+            )
+        })
+        .collect();
+    let truth = farm.truth();
+    let score = score(&truth, tunes.clone());
+    println!("{score:?}");
+    assert!(
+        score.found as f64 >= 0.99 * score.isolated as f64,
+        "{score:?}"
+    );
+    assert!(
+        score.false_found as f64 <= 0.002 * score.detectors as f64 + 1.0,
+        "{score:?}"
+    );
+    assert!(
+        score.tuned as f64 >= 0.9 * score.detectors as f64,
+        "{score:?}"
+    );
+    for (board, (name, tune)) in tunes.iter().enumerate() {
+        for channel in tune
+            .channels
+            .iter()
+            .filter(|c| c.status == ChannelStatus::Tuned)
+        {
+            let detector = nearest(&truth, board, channel);
+            let off = (channel.fr_hz.unwrap() - detector.fr_hz) / detector.linewidth_hz;
+            assert!(
+                off.abs() < 0.3,
+                "{name} channel {}: {off} linewidths off",
+                channel.channel
+            );
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Algorithms over simulated farms, through the wire and back.
+
+mod accuracy;
+mod faults;
+mod frugality;
+
+use std::time::Duration;
+
+use twotone::Array;
+use twotone::algorithms::{NetworkAnalysisParams, TuneOutcome, TuneParams, tune};
+use twotone::map::HardwareMap;
+use twotone::run::{Outcome, Runner};
+use twotone::sim::Farm;
+use twotone::transport::ConnectOptions;
+
+/// A band that a small farm fills, so that a test's network analysis is short.
+pub(crate) const BAND_HZ: (f64, f64) = (1.0e9, 1.1e9);
+
+/// Parameters for that band; points as dense as the default ones.
+pub(crate) fn params() -> TuneParams {
+    let network_analysis = NetworkAnalysisParams {
+        points: 10_000,
+        ..Default::default()
+    };
+    let band = twotone::algorithms::Band::new(BAND_HZ.0, BAND_HZ.1);
+    TuneParams {
+        band,
+        network_analysis,
+        ..Default::default()
+    }
+}
+
+/// Connects with short deadlines.
+pub(crate) fn connect(farm: &Farm) -> Array {
+    let map = HardwareMap::parse(&farm.map_toml(), "farm.toml").expect("a farm's own map");
+    let options = ConnectOptions::new()
+        .request_timeout(Duration::from_millis(1500))
+        .answer_limit(8 << 20);
+    Array::connect_with(&map, &options, 16).wait()
+}
+
+/// Tunes everything that is connected, and keeps the tones on.
+pub(crate) fn tune_all(array: &Array, params: &TuneParams) -> Vec<Outcome<TuneOutcome>> {
+    let params = params.clone();
+    Runner::new()
+        .deadline(Duration::from_secs(60))
+        .longest_batch(Duration::from_millis(500))
+        .keep_on_success()
+        .run(array.targets(), move |board, module| {
+            let params = params.clone();
+            async move { tune(&board, module, &params, &()).await }
+        })
+        .wait()
+}

@@ -1,0 +1,94 @@
+//! Usage, maps and parameter files, with no board touched.
+
+use super::process::{SimProcess, run, run_json, write};
+
+#[test]
+fn wrong_usage_is_status_2_and_help_is_0() {
+    assert_eq!(run(&["--nonsense"]).0, 2);
+    assert_eq!(run(&["tune"]).0, 2);
+    assert_eq!(run(&["demo", "--profile", "easy"]).0, 2);
+    let (status, out, _) = run(&["--help"]);
+    assert_eq!(status, 0);
+    for command in ["demo", "sim", "tune", "check", "off"] {
+        assert!(out.contains(command), "{out}");
+    }
+}
+
+#[test]
+fn a_wrong_map_is_told_by_line_and_nothing_else_happens() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "[[board]]\nname = \"b1\"\nkind = \"crs\"\nadress = \"127.0.0.1:1\"\n";
+    let map = write(folder.path(), "bad.toml", text);
+    let out = folder.path().join("run").display().to_string();
+    for args in [
+        vec!["check", &map],
+        vec!["tune", &map, "--out", &out],
+        vec!["off", &map],
+    ] {
+        let (status, _, err) = run(&args);
+        assert_eq!(status, 2, "{args:?}: {err}");
+        assert!(
+            err.contains("bad.toml:4:1: unknown key `adress`"),
+            "{args:?}: {err}"
+        );
+        assert!(err.contains("did you mean `address`?"), "{args:?}: {err}");
+    }
+    assert!(!folder.path().join("run").exists());
+    let (status, report) = run_json(&["check", &map]);
+    assert_eq!((status, report["ok"].as_bool()), (2, Some(false)));
+    assert_eq!((report["problems"][0]["line"].as_u64()), Some(4));
+}
+
+#[test]
+fn a_good_map_and_parameter_file_are_well() {
+    let sim = SimProcess::start(&["--boards", "3", "--detectors", "2"]);
+    let params = write(sim.folder.path(), "params.toml", "reference_tones = 4\n");
+    let (status, report) = run_json(&["check", &sim.map(), "--params", &params]);
+    assert_eq!(
+        (status, report["ok"].as_bool()),
+        (0, Some(true)),
+        "{report}"
+    );
+    assert_eq!(report["boards"].as_u64(), Some(3));
+
+    for (text, words) in [
+        ("referense_tones = 4\n", "did you mean `reference_tones`?"),
+        ("[network_analysis]\npoints = 0\n", "points"),
+        ("[band]\nf_min_hz = 2e9\nf_max_hz = 1e9\n", "empty"),
+    ] {
+        let params = write(sim.folder.path(), "params.toml", text);
+        let (status, _, err) = run(&["check", &sim.map(), "--params", &params]);
+        assert_eq!(status, 2, "{text}");
+        assert!(
+            err.contains("params.toml") && err.contains(words),
+            "{text}: {err}"
+        );
+    }
+}
+
+#[test]
+fn a_farm_ends_with_an_interrupt_and_with_its_parent() {
+    let mut sim = SimProcess::start(&["--boards", "1", "--detectors", "1"]);
+    sim.signal(rustix::process::Signal::INT);
+    assert_eq!(sim.wait(), 0);
+
+    // A shell that starts a farm and ends at once takes it along.
+    let program = env!("CARGO_BIN_EXE_twotone");
+    let script = format!(
+        "{program} sim --boards 1 --detectors 1 --with-parent >/dev/null & echo $!; sleep 1"
+    );
+    let output = std::process::Command::new("sh")
+        .args(["-c", &script])
+        .output()
+        .unwrap();
+    let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let gone = || !std::path::Path::new(&format!("/proc/{id}/cmdline")).exists();
+    let ended = (0..100).any(|_| {
+        let ended = gone();
+        if !ended {
+            drop(std::process::Command::new("sleep").arg("0.1").status());
+        }
+        ended
+    });
+    assert!(ended, "process {id} outlived its parent");
+}

@@ -1,0 +1,115 @@
+//! The program as a child process, and a farm that another process runs.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// The program with arguments, ready to be started.
+pub(crate) fn twotone(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_twotone"));
+    command.args(args).stdin(Stdio::null());
+    command
+}
+
+/// Runs the program to its end: its exit status, and what it said.
+pub(crate) fn run(args: &[&str]) -> (i32, String, String) {
+    let output: Output = twotone(args).output().expect("the program starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let status = output.status.code().unwrap_or(-1);
+    (status, text(&output.stdout), text(&output.stderr))
+}
+
+/// Runs the program with `--json`: its exit status and the one object that it printed.
+pub(crate) fn run_json(args: &[&str]) -> (i32, Value) {
+    let (status, out, err) = run(&[args, &["--json"]].concat());
+    assert_eq!(out.lines().count(), 1, "stdout: {out}\nstderr: {err}");
+    (status, serde_json::from_str(&out).expect("one JSON object"))
+}
+
+/// `twotone sim` in a process of its own, with its map and truth in a folder.
+pub(crate) struct SimProcess {
+    child: Child,
+    _out: BufReader<ChildStdout>,
+    pub(crate) folder: tempfile::TempDir,
+}
+
+impl SimProcess {
+    pub(crate) fn start(args: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (map, truth) = (
+            folder.path().join("map.toml"),
+            folder.path().join("truth.json"),
+        );
+        let mut child = twotone(&["sim", "--with-parent"])
+            .args(args)
+            .arg("--write-map")
+            .arg(&map)
+            .arg("--truth")
+            .arg(&truth)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the simulator starts");
+        let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut line = String::new();
+        out.read_line(&mut line).expect("a line");
+        assert!(line.starts_with("ready"), "{line:?}");
+        Self {
+            child,
+            _out: out,
+            folder,
+        }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn map(&self) -> String {
+        self.text_path("map.toml")
+    }
+
+    pub(crate) fn text_path(&self, name: &str) -> String {
+        self.path(name).display().to_string()
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        signal_to(&self.child, signal);
+    }
+
+    pub(crate) fn wait(&mut self) -> i32 {
+        self.child.wait().expect("it ends").code().unwrap_or(-1)
+    }
+}
+
+impl Drop for SimProcess {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+pub(crate) fn signal_to(child: &Child, signal: rustix::process::Signal) {
+    let id = i32::try_from(child.id())
+        .ok()
+        .and_then(rustix::process::Pid::from_raw);
+    rustix::process::kill_process(id.expect("a process id"), signal).expect("it is running");
+}
+
+/// Everything that a child has still to say.
+pub(crate) fn rest(stream: Option<impl Read>) -> String {
+    let mut text = String::new();
+    stream
+        .expect("a pipe")
+        .read_to_string(&mut text)
+        .expect("text");
+    text
+}
+
+/// Writes a file into a folder.
+pub(crate) fn write(folder: &Path, name: &str, text: &str) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, text).expect("a writable folder");
+    path.display().to_string()
+}

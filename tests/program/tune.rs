@@ -1,0 +1,167 @@
+//! Tuning with the program: results, records, boards that fail.
+
+use std::net::TcpListener;
+
+use super::process::{SimProcess, run, run_json, write};
+
+#[test]
+fn a_farm_is_tuned_scored_recorded_and_switched_off() {
+    let sim = SimProcess::start(&["--boards", "2", "--detectors", "20", "--seed", "5"]);
+    let (map, truth) = (sim.map(), sim.text_path("truth.json"));
+    let out = sim.text_path("run");
+    let args = [
+        "tune",
+        &map,
+        "--out",
+        &out,
+        "--truth",
+        &truth,
+        "--note",
+        "first light",
+    ];
+    let (status, report) = run_json(&args);
+    assert_eq!(status, 0, "{report}");
+    assert_eq!(report["score"]["detectors"], 40);
+    assert_eq!(report["score"]["tuned"], 40);
+    assert_eq!(report["score"]["found"], report["score"]["isolated"]);
+    assert_eq!(report["score"]["false"], 0);
+    let boards = report["boards"].as_array().unwrap();
+    assert_eq!(boards.len(), 2);
+    for board in boards {
+        assert_eq!(board["status"], "ok");
+        let channels = board["channels"].as_array().unwrap();
+        assert_eq!(channels.len(), 20);
+        for key in [
+            "module",
+            "channel",
+            "tone_hz",
+            "nco_hz",
+            "amplitude",
+            "fr_hz",
+            "qr",
+            "qi",
+            "a",
+        ] {
+            assert!(channels[0][key].is_number(), "{key}: {}", channels[0]);
+        }
+        assert_eq!(
+            (&channels[0]["status"], &channels[0]["reason"]),
+            (&"tuned".into(), &"ok".into())
+        );
+    }
+
+    // The record is whole.
+    let manifest = std::fs::read_to_string(sim.path("run").join("manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    assert_eq!(manifest["note"], "first light");
+    assert_eq!(manifest["boards"][0]["channels"]["tuned"], 20);
+    assert!(
+        !manifest["boards"][0]["firmware"]
+            .as_str()
+            .unwrap()
+            .is_empty()
+    );
+    let tune = std::fs::read_to_string(sim.path("run").join("tune.toml")).unwrap();
+    let tune: toml::Table = tune.parse().unwrap();
+    assert_eq!(tune["tune"].as_array().unwrap().len(), 2);
+    assert!(sim.path("run").join("sweeps/crs0001.arrow").exists());
+
+    // It is not written over, and the boards are not touched for it.
+    let (status, _, err) = run(&args);
+    assert_eq!(status, 2, "{err}");
+    assert!(err.contains("run"), "{err}");
+
+    // The tones are on until they are switched off, which is read back.
+    let (status, report) = run_json(&["off", &map]);
+    assert_eq!(
+        (status, report["ok"].as_bool()),
+        (0, Some(true)),
+        "{report}"
+    );
+    assert_eq!(
+        report["boards"][1]["modules"][0]["hardware"]["state"],
+        "as_declared"
+    );
+}
+
+#[test]
+fn boards_that_are_not_there_do_not_keep_the_others() {
+    let sim = SimProcess::start(&["--boards", "1", "--detectors", "4"]);
+    // A port that is taken by something that never answers, and one that is closed.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let silent_at = silent.local_addr().unwrap();
+    let map = std::fs::read_to_string(sim.path("map.toml")).unwrap();
+    let board = |name, at: std::net::SocketAddr| {
+        format!("\n[[board]]\nname = \"{name}\"\nkind = \"crs\"\naddress = \"{at}\"\n")
+    };
+    let more = format!(
+        "{map}{}{}",
+        board("silent", silent_at),
+        board("closed", closed)
+    );
+    let map = write(sim.folder.path(), "more.toml", &more);
+    let out = sim.text_path("run");
+    let (status, report) = run_json(&["tune", &map, "--out", &out]);
+    assert_eq!(status, 3, "{report}");
+    let status_of = |index: usize| {
+        report["boards"][index]["status"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(
+        [status_of(0), status_of(1), status_of(2)],
+        ["ok", "unreachable", "unreachable"]
+    );
+    for (index, words) in [
+        (1, "board silent: connect: timed out"),
+        (2, "board closed: connect"),
+    ] {
+        let error = report["boards"][index]["error"].as_str().unwrap();
+        assert!(error.contains(words), "{error}");
+    }
+    // What went wrong stands in the record.
+    let manifest = std::fs::read_to_string(sim.path("run").join("manifest.json")).unwrap();
+    assert!(
+        manifest.contains("board silent: connect: timed out"),
+        "{manifest}"
+    );
+
+    let only = write(sim.folder.path(), "only.toml", &board("closed", closed));
+    let (status, report) = run_json(&["tune", &only, "--out", &sim.text_path("none")]);
+    assert_eq!(status, 4, "{report}");
+    assert!(
+        !sim.path("none").exists(),
+        "a run that reached nothing left a record"
+    );
+    assert_eq!(run(&["off", &only]).0, 4);
+}
+
+#[test]
+fn what_is_out_of_range_is_refused_before_anything_is_sent() {
+    let sim = SimProcess::start(&["--boards", "1", "--detectors", "4"]);
+    for (text, words) in [
+        ("[fine_sweep]\npoints = 0\n", "points"),
+        ("tone_amplitude = 2.0\n", "tone_amplitude"),
+        ("[network_analysis]\npoints = 100\n", "points"),
+        ("[network_analysis]\namplitude = 0.5\n", "full scale"),
+        ("[network_analysis]\nmax_tones = 5000\n", "channels"),
+        ("tone_amplitude = 0.5\n", "dBm"),
+    ] {
+        let params = write(sim.folder.path(), "params.toml", text);
+        let out = sim.text_path("run");
+        let args = ["tune", &sim.map(), "--out", &out, "--params", &params];
+        let (status, stdout, err) = run(&args);
+        assert!(
+            status == 2 || status == 3,
+            "{text}: {status}\n{stdout}\n{err}"
+        );
+        let told = format!("{stdout}{err}");
+        assert!(told.contains(words), "{text}: {told}");
+        drop(std::fs::remove_dir_all(sim.path("run")));
+    }
+}
