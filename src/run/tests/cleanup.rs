@@ -155,7 +155,7 @@ async fn previous_settings_come_back() {
         fake.log()
     );
     assert!(
-        fake.most() < 0.31,
+        fake.most() < 0.283,
         "power beyond both ends: {}",
         fake.most()
     );
@@ -241,5 +241,17 @@ async fn dropping_the_run_still_cleans_up() {
     assert!(dropped.is_err());
     assert_eq!(fakes[0].on(), [1, 3]);
     sleep(SECOND).await;
+    assert_eq!(fakes[0].on(), [0u16; 0]);
+}
+
+#[tworoutine::test(start_paused = true)]
+async fn a_clean_up_that_hangs_once_is_tried_again_in_time() {
+    let fakes = [Fake::new("b").with(4, Fault::Late(1000 * SECOND))];
+    // Three seconds for the clean-up: less than the board gives a batch.
+    let runner = runner().deadline(12 * SECOND).longest_batch(SECOND / 10);
+    let outcome = only(runner.run(targets(&fakes), fail).await);
+    assert_eq!(fakes[0].log()[4], "clear the tones of module 1");
+    assert_eq!(outcome.hardware, HardwareState::AsDeclared);
+    assert!(outcome.elapsed < 12 * SECOND);
     assert_eq!(fakes[0].on(), [0u16; 0]);
 }
