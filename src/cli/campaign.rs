@@ -74,6 +74,25 @@ impl Tuning {
         if !self.is_given("cable_delay", Some("amplitude")) {
             params.cable_delay.amplitude = comb;
         }
+        // Known before anything is sent, so refused before: the limits around the board would
+        // refuse it in the middle of the work.
+        let within = |what: &str, asked: Dbm, allowed: Dbm| {
+            if asked.0 <= allowed.0 + 1e-6 {
+                return Ok(());
+            }
+            let message = format!("{what}: {asked:.2} asked, the map allows {allowed:.2}");
+            Err(Error::new(hal::ErrorKind::Limit, message))
+        };
+        let tone = module.full_scale.at_amplitude(params.tone_amplitude);
+        within("tone_amplitude", tone, entry.max_tone)?;
+        let combs = [
+            ("network_analysis", params.network_analysis.amplitude),
+            ("cable_delay", params.cable_delay.amplitude),
+        ];
+        for (what, amplitude) in combs {
+            let tone = module.full_scale.at_amplitude(amplitude);
+            within(&format!("{what}.amplitude"), tone, entry.max_tone)?;
+        }
         Ok(params)
     }
 }
@@ -178,7 +197,7 @@ impl Campaign {
                     .ok_or_else(|| format!("module {} is not in the map", target.module))
                     .and_then(|module| {
                         let of = self.tuning.of(&module, board.description());
-                        of.map_err(|error| error.to_string())
+                        of.map_err(|error| error.message().to_owned())
                     });
                 parameters.push((board.name().to_owned(), target.module.number(), params));
             }

@@ -101,7 +101,7 @@ fn cases() -> Vec<Case> {
         midway(
             Reboot { down_ms: 300 }.into(),
             (5000, Some(1)),
-            Some(K::ConnectionLost),
+            Some(K::EpochChanged),
         ),
     ]
 }

@@ -148,9 +148,13 @@ fn what_is_out_of_range_is_refused_before_anything_is_sent() {
         ("[fine_sweep]\npoints = 0\n", "points"),
         ("tone_amplitude = 2.0\n", "tone_amplitude"),
         ("[network_analysis]\npoints = 100\n", "points"),
-        ("[network_analysis]\namplitude = 0.5\n", "full scale"),
+        ("[network_analysis]\namplitude = 0.5\n", "dBm"),
+        ("[network_analysis]\namplitude = 0.015\n", "full scale"),
         ("[network_analysis]\nmax_tones = 5000\n", "channels"),
-        ("tone_amplitude = 0.5\n", "dBm"),
+        (
+            "tone_amplitude = 0.05\n[network_analysis]\namplitude = 0.001\n",
+            "dBm",
+        ),
     ] {
         let params = write(sim.folder.path(), "params.toml", text);
         let out = sim.text_path("run");
@@ -159,6 +163,10 @@ fn what_is_out_of_range_is_refused_before_anything_is_sent() {
         assert!(
             status == 2 || status == 3,
             "{text}: {status}\n{stdout}\n{err}"
+        );
+        assert!(
+            stdout.contains("untouched") || !stdout.contains("hardware"),
+            "{text}: {stdout}"
         );
         let told = format!("{stdout}{err}");
         assert!(told.contains(words), "{text}: {told}");
