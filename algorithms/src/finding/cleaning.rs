@@ -15,6 +15,8 @@ use crate::resonator::{Direction, Resonator, depth_db, pulled_detuning};
 const DIVIDE_LW: f64 = 60.0;
 /// Half width of the piece fitted, in linewidths.
 const FIT_LW: f64 = 4.0;
+/// Places beside one line that are looked at; what is left then is for a search of pairs.
+const MOST_LOOKS: usize = 3;
 /// Residual over diameter above which something besides one linear line is there.
 const CLEAN: f64 = 0.05;
 
@@ -24,6 +26,8 @@ struct Line {
     statistic: f64,
     /// What the fit left, over the diameter.
     residual: f64,
+    /// Places beside it that were looked at.
+    looked: usize,
 }
 
 impl Line {
@@ -48,7 +52,9 @@ pub(super) fn confirm(flat: &Flattened, places: Vec<Place>, params: &FindParams)
     let mut lines: Vec<Line> = Vec::new();
     for place in places {
         let near = nearest(&lines, &place);
-        if near.is_some_and(|k| lines[k].residual < enough(flat, &lines[k])) {
+        if near.is_some_and(|k| {
+            lines[k].residual < enough(flat, &lines[k]) || lines[k].looked >= MOST_LOOKS
+        }) {
             continue;
         }
         let Some((place, projection)) = look_again(&clean, params, &place) else {
@@ -126,6 +132,7 @@ fn split(
                 model: second.model,
                 statistic: lines[k].statistic,
                 residual: second.residual_over_diameter,
+                looked: 0,
             });
         }
         let model = lines[k].model;
@@ -181,6 +188,7 @@ fn line_of(fit: &Fit, place: &Place, template: Resonator, params: &FindParams) -
         model,
         statistic: place.statistic,
         residual,
+        looked: 0,
     })
 }
 
@@ -198,13 +206,18 @@ fn confirm_beside(
     fits: &FitParams,
 ) {
     let enough = enough(flat, &lines[k]);
+    lines[k].looked += 1;
     // Put the line back, and try one nonlinear line.
     multiply(clean, &lines[k].model);
     let lw = lines[k].model.linewidth_hz();
     let centre = lines[k].dip_hz();
-    let pulled = fit_piece(clean, centre, lw, true, fits);
-    let usable = pulled.status.is_success() && pulled.linewidth_hz() < 3.0 * lw;
-    if usable && pulled.residual_over_diameter < lines[k].residual {
+    // Once is enough: the sweep does not change.
+    let pulled = (lines[k].looked == 1).then(|| fit_piece(clean, centre, lw, true, fits));
+    if let Some(pulled) = pulled
+        && pulled.status.is_success()
+        && pulled.linewidth_hz() < 3.0 * lw
+        && pulled.residual_over_diameter < lines[k].residual
+    {
         lines[k].model = pulled.model;
         lines[k].residual = pulled.residual_over_diameter;
     }
@@ -226,6 +239,7 @@ fn confirm_beside(
                     model: second.model,
                     statistic: place.statistic,
                     residual: second.residual_over_diameter,
+                    looked: 0,
                 });
             }
         }

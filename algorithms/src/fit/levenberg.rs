@@ -11,6 +11,10 @@ pub(super) const MAX_PARAMETERS: usize = 24;
 pub(super) type Parameters = [f64; MAX_PARAMETERS];
 pub(super) type Matrix = [[f64; MAX_PARAMETERS]; MAX_PARAMETERS];
 
+/// Part of the cost that a step must gain to be worth another: of a fit with a hundred residuals,
+/// parameters are then within a hundredth of their errors.
+const SETTLED: f64 = 1e-7;
+
 /// A complex model of `points` samples with `parameters` real parameters.
 pub(super) trait Model {
     fn parameters(&self) -> usize;
@@ -90,14 +94,14 @@ pub(super) fn minimise<M: Model>(
             model.residuals(&p, &mut work.r, Some(&mut work.jacobian));
             cost = sum_of_squares(&work.r);
             (normal, gradient) = normal_equations(model, &work.r, &work.jacobian);
-            let small = 1e-9 * cost + 1e-28;
+            let small = SETTLED * cost + 1e-28;
             if gained <= small && promised <= 10.0 * small {
                 converged = true;
                 break;
             }
             damping = (damping * 0.2).max(1e-12);
         } else {
-            if promised <= 1e-9 * cost + 1e-28 {
+            if promised <= SETTLED * cost + 1e-28 {
                 converged = true;
                 break;
             }

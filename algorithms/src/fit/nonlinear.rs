@@ -12,6 +12,9 @@ use super::start::nonlinear_starts;
 const PULLS: [f64; 5] = [0.0, 0.1, 0.3, 0.5, 0.7];
 const MORE_PULLS: [f64; 6] = [-0.1, 0.2, 0.6, 0.85, 1.1, 1.6];
 
+/// Steps of each search while none has succeeded; the best goes on to the end.
+const SHORT: usize = 25;
+
 /// Fits one resonator with its nonlinearity `a` to a complex sweep, on the branch that belongs to
 /// the sweep's direction (Swenson et al., J. Appl. Phys. 113, 104501, 2013).
 ///
@@ -35,7 +38,7 @@ fn search_nonlinear(
     let mut work = Workspace::default();
     let mut best: Option<(Solution, Fit)> = None;
     let mut attempt = |start, best: &mut Option<(Solution, Fit)>| {
-        let solution = minimise(&model, start, params.max_iterations, &mut work);
+        let solution = minimise(&model, start, params.max_iterations.min(SHORT), &mut work);
         let fit = judge(&model, &solution, 0, params);
         let done = fit.status.is_success();
         if best.as_ref().is_none_or(|(b, _)| solution.cost < b.cost) {
@@ -51,14 +54,23 @@ fn search_nonlinear(
     }
     if !done {
         let far = nonlinear_starts(&prepared, &linear.p, &MORE_PULLS, &[0.6, 1.0]);
-        let others = near.iter().skip(1).take(3).chain(far.iter().take(4));
+        let others = near.iter().skip(1).take(2).chain(far.iter().take(3));
         for start in others {
             if attempt(start, &mut best) {
                 break;
             }
         }
     }
-    let (solution, mut fit) = best.ok_or(FitStatus::NoResonance)?;
+    let (mut solution, mut fit) = best.ok_or(FitStatus::NoResonance)?;
+    if !solution.converged && params.max_iterations > SHORT {
+        solution = minimise(
+            &model,
+            &solution.p,
+            params.max_iterations - SHORT,
+            &mut work,
+        );
+        fit = judge(&model, &solution, 0, params);
+    }
     let diameter = fit.model.coupling.norm() * fit.model.gain.norm() / prepared.scale;
     let sampled = points_on_line(&prepared, &fit.model) >= 4;
     let jumps = sampled && diameter.is_finite() && has_jump(&prepared.z, diameter);
