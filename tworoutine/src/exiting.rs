@@ -52,6 +52,7 @@ mod further {
     use std::ffi::c_void;
     use std::ptr;
 
+    // SAFETY: both are declared as the C library and the linker define them.
     unsafe extern "C" {
         static __dso_handle: u8;
         fn __cxa_thread_atexit_impl(
@@ -61,6 +62,7 @@ mod further {
         ) -> i32;
     }
 
+    // SAFETY: it can be called at any time and with anything; the C library's type asks for the word.
     unsafe extern "C" fn callback(_: *mut c_void) {
         super::EXITING.set(true);
     }
