@@ -270,3 +270,44 @@ fn a_context_dropped_while_its_thread_ends_is_leaked() {
         assert!(output.status.success(), "{:?} {text}", output.status);
     }
 }
+
+// Programs that cannot unwind.
+
+#[test]
+#[ignore = "builds the crate and all that it needs once more; run it with --ignored"]
+fn with_panic_abort_a_dropped_context_is_leaked() {
+    let output_of = |panic: &str| {
+        let output = Command::new(env!("CARGO"))
+            .args(["run", "--offline", "--quiet", "--package", "tworoutine"])
+            .args([
+                "--example",
+                "cancel",
+                "--config",
+                &format!("profile.dev.panic={panic:?}"),
+            ])
+            .env(
+                "CARGO_TARGET_DIR",
+                concat!(env!("CARGO_TARGET_TMPDIR"), "/abort"),
+            )
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (unwinds, aborts) = (output_of("unwind"), output_of("abort"));
+    assert!(unwinds.contains("cancelled: true") && aborts.contains("cancelled: true"));
+    assert!(unwinds.contains("unwound: true"), "{unwinds}");
+    assert!(aborts.contains("unwound: false"), "{aborts}");
+    assert!(
+        unwinds.contains("in time: false, limit reached into the wait: true"),
+        "{unwinds}"
+    );
+    assert!(
+        aborts.contains("limit reached into the wait: false"),
+        "{aborts}"
+    );
+}

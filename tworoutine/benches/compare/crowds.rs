@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use tworoutine::prelude::*;
 
 use crate::children;
-use crate::table::{Row, median};
+use crate::table::{Row, median, middle};
 
 const BARE: &str = "bare await";
 const IN_PLACE: &str = "block_in_place";
@@ -95,12 +95,17 @@ pub(crate) fn rows(rows: &mut Vec<Row>, python: &dyn Fn(&str) -> Option<f64>) {
     let ms = |seconds: f64| Some(seconds * 1e3);
     let pause = Duration::from_millis(1);
     let local = local();
-    for (count, runs, limit) in [(1000, 21, 1.2), (10_000, 7, 2.5)] {
+    for (count, runs, limit) in [(1000, 101, 1.2), (10_000, 31, 2.5)] {
         let name = format!("{count} nested waits of 1 ms, warm");
         contexts(&local, count, pause);
         awaits(&local, count, pause);
-        let here = ms(median(runs, || contexts(&local, count, pause)));
-        let bare = ms(median(runs, || awaits(&local, count, pause)));
+        // In turns, so that both meet the same weather.
+        let (mut here, mut bare) = (Vec::new(), Vec::new());
+        for _ in 0..runs {
+            here.push(contexts(&local, count, pause));
+            bare.push(awaits(&local, count, pause));
+        }
+        let (here, bare) = (ms(middle(here)), ms(middle(bare)));
         rows.push(Row::new(&name, "ms", here).peer(BARE, bare).limit(limit));
         // Each peer has a process, so that no one's threads or mappings are in another's way.
         let there = children::number(&format!("in_place_{count}"), 60);
@@ -213,24 +218,6 @@ pub(crate) fn child(which: &str) -> Option<f64> {
                 median(3, || in_place(&wide, count, pause))
             };
             Some(seconds * 1e3)
-        }
-        "contexts_1000" | "contexts_10000" => {
-            let count = which.rsplit_once('_')?.1.parse().ok()?;
-            let (local, pause) = (local(), Duration::from_millis(1));
-            contexts(&local, count, pause);
-            awaits(&local, count, pause);
-            let (mut here, mut bare) = (Vec::new(), Vec::new());
-            for _ in 0..21 {
-                here.push(contexts(&local, count, pause).as_secs_f64() * 1e3);
-                bare.push(awaits(&local, count, pause).as_secs_f64() * 1e3);
-            }
-            here.sort_by(f64::total_cmp);
-            bare.sort_by(f64::total_cmp);
-            eprintln!(
-                "here {:.2} {:.2} bare {:.2} {:.2}",
-                here[0], here[10], bare[0], bare[10]
-            );
-            Some(here[10] / bare[10])
         }
         "stackful_pool" => {
             Some(stackfuls(&local(), 2000, Duration::from_millis(10)).as_secs_f64() * 1e3)

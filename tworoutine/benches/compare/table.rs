@@ -114,9 +114,13 @@ pub(crate) fn print_table(conditions: &Value, rows: &[Row]) {
 
 /// The median of several runs, in seconds.
 pub(crate) fn median(runs: usize, mut run: impl FnMut() -> Duration) -> f64 {
-    let mut times: Vec<f64> = (0..runs).map(|_| run().as_secs_f64()).collect();
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
+    middle((0..runs).map(|_| run()).collect())
+}
+
+/// The median of some times, in seconds.
+pub(crate) fn middle(mut times: Vec<Duration>) -> f64 {
+    times.sort();
+    times[times.len() / 2].as_secs_f64()
 }
 
 /// How long some code takes.

@@ -1,0 +1,40 @@
+//! What becomes of a context that is dropped while it waits: it is unwound from there. In a program
+//! built with `panic = "abort"`, where nothing can be unwound, it is leaked.
+
+use std::cell::Cell;
+use std::future::pending;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tworoutine::prelude::*;
+use tworoutine::{block_on, spawn_local};
+
+/// Notes that it was dropped.
+struct Held(Rc<Cell<bool>>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.set(true);
+    }
+}
+
+fn main() {
+    let dropped = Rc::new(Cell::new(false));
+    let held = Held(dropped.clone());
+    block_on(async {
+        let waiting = spawn_local(async move {
+            let _held = held;
+            pending::<()>().wait();
+        });
+        tokio::task::yield_now().await;
+        waiting.abort();
+        println!("cancelled: {}", waiting.await.is_err());
+        println!("unwound: {}", dropped.get());
+
+        let start = Instant::now();
+        let inner = async { async { tokio::time::sleep(Duration::from_millis(200)).await }.wait() };
+        let in_time = inner.wait_timeout(Duration::from_millis(20)).is_ok();
+        let early = start.elapsed() < Duration::from_millis(150);
+        println!("in time: {in_time}, limit reached into the wait: {early}");
+    });
+}
