@@ -26,13 +26,13 @@ impl Lease {
     /// Takes the lease of `module` of `board`.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] where another run has it.
+    /// [`ErrorKind::Busy`] where another run has it.
     pub(super) fn take(board: &BoardHandle, module: ModuleId) -> Result<Self> {
         let address = (&raw const **board).cast::<()>() as usize;
         let key = (address, module.number());
         if !leased().insert(key) {
             let message = "another run has this module; wait for its end";
-            return Err(Error::new(ErrorKind::InvalidArgument, message)
+            return Err(Error::new(ErrorKind::Busy, message)
                 .during(format!("lease module {module}"))
                 .on(board.name()));
         }

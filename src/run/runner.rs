@@ -129,7 +129,7 @@ impl Runner {
     ///
     /// `algorithm` gets a handle that is held to the target's limits and that works until the run
     /// ends, and the module. A target whose module another run has, or that is listed twice,
-    /// fails with [`InvalidArgument`](twotone_hal::ErrorKind::InvalidArgument); what it would
+    /// fails with [`Busy`](twotone_hal::ErrorKind::Busy); what it would
     /// have run on is left to the other.
     ///
     /// **On cancel** (the future is dropped before it is ready) the algorithms are ended and the
