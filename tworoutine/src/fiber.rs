@@ -47,6 +47,8 @@ pub(crate) struct Fiber {
     /// How often the fiber was suspended. Wakes that came meanwhile resumed only the innermost
     /// wait, so a poll during which this number grew must be done again before it counts.
     suspensions: Cell<u64>,
+    /// About where the stack is in use while the fiber is suspended; else null.
+    left_at: Cell<*const u8>,
     cancelled: Cell<bool>,
     no_suspend: Cell<usize>,
     /// Where the latest poll came from: waits of other tasks and runtimes are not this fiber's.
@@ -93,6 +95,7 @@ impl Fiber {
             yielder: Cell::new(ptr::null()),
             wakers: Wakers::new(),
             suspensions: Cell::new(0),
+            left_at: Cell::new(ptr::null()),
             cancelled: Cell::new(false),
             no_suspend: Cell::new(0),
             task: Cell::new(None),
@@ -107,6 +110,12 @@ impl Fiber {
         let is = suspended.is_some();
         self.suspended.set(suspended);
         is
+    }
+
+    /// About where the stack of the suspended fiber is in use, or null.
+    #[inline]
+    pub(crate) fn left_at(&self) -> *const u8 {
+        self.left_at.get()
     }
 
     /// Runs the fiber until its step is done or a wait suspends it. `Ready` means that it has ended,
@@ -283,9 +292,13 @@ impl Fiber {
         }
         stack::reserve().map_err(Refusal::No)?;
         self.suspensions.set(self.suspensions.get() + 1);
+        let here = 0_u8;
+        self.left_at.set(&raw const here);
         // SAFETY: the yielder lives on the stack that this code runs on, for as long as it runs.
         let yielder = unsafe { &*self.yielder.get() };
-        match yielder.suspend(()) {
+        let how = yielder.suspend(());
+        self.left_at.set(ptr::null());
+        match how {
             Resume::Poll => Ok(()),
             Resume::Cancel => resume_unwind(Box::new(Cancelled)),
         }
