@@ -47,18 +47,48 @@ fn on_processor() -> f64 {
         * 1e-9
 }
 
-fn timed<T>(name: &str, times: u32, run: impl Fn() -> T) {
-    let start = on_processor();
-    for _ in 0..times {
-        black_box(run());
+/// The rows of the report: name and milliseconds.
+#[derive(Default)]
+struct Report(Vec<(String, f64)>);
+
+impl Report {
+    fn timed<T>(&mut self, name: &str, times: u32, run: impl Fn() -> T) {
+        let start = on_processor();
+        for _ in 0..times {
+            black_box(run());
+        }
+        let each_ms = (on_processor() - start) * 1e3 / f64::from(times);
+        self.0.push((name.to_owned(), each_ms));
     }
-    println!(
-        "{name:44} {:10.3} ms",
-        (on_processor() - start) * 1e3 / f64::from(times)
-    );
+
+    fn print(self) {
+        if !std::env::args().any(|argument| argument == "--json") {
+            for (name, ms) in self.0 {
+                println!("{name:48} {ms:10.3} ms");
+            }
+            return;
+        }
+        let rows: Vec<_> = self
+            .0
+            .iter()
+            .map(|(name, ms)| {
+                serde_json::json!({
+                    "name": name, "value": ms, "unit": "ms", "peer": null, "peer_value": null,
+                    "ratio": null, "limit": null, "pass": null,
+                })
+            })
+            .collect();
+        let conditions =
+            serde_json::json!({ "time": "of the thread on a processor", "threads": 1 });
+        println!(
+            "{}",
+            serde_json::json!({ "bench": "numerics", "conditions": conditions, "rows": rows })
+        );
+    }
 }
 
 fn main() {
+    let mut report = Report::default();
     let sweeps: Vec<(Vec<f64>, Vec<Complex64>)> = (0..4096)
         .map(|k| {
             let r = detector(k, 4096);
@@ -75,7 +105,7 @@ fn main() {
         })
         .collect();
     let params = FitParams::default();
-    timed("4096 linear fits of 41 points", 1, || {
+    report.timed("4096 linear fits of 41 points", 1, || {
         sweeps
             .iter()
             .filter(|(f, z)| {
@@ -85,7 +115,7 @@ fn main() {
             })
             .count()
     });
-    timed("4096 nonlinear fits of 41 points", 1, || {
+    report.timed("4096 nonlinear fits of 41 points", 1, || {
         sweeps
             .iter()
             .filter(|(f, z)| {
@@ -125,14 +155,15 @@ fn main() {
                 nco_hz: &[],
             };
             let found = find_resonances(&sweep, &params).candidates.len();
-            timed(
+            report.timed(
                 &format!("{method:?} of 50,000 points, {found} of {count}"),
                 3,
                 || find_resonances(&sweep, &params),
             );
         }
-        timed("delay from 50,000 points", 3, || {
+        report.timed("delay from 50,000 points", 3, || {
             estimate_delay(&f, &z, 20e-6)
         });
     }
+    report.print();
 }

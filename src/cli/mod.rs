@@ -3,6 +3,7 @@
 mod campaign;
 mod check;
 mod demo;
+mod descriptors;
 mod exit;
 mod interrupt;
 mod off;
@@ -67,6 +68,7 @@ pub(crate) fn main() -> ExitCode {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
+    descriptors::raise_limit();
     let exit = match cli.command {
         Command::Demo(demo) => demo.run(cli.json),
         Command::Sim(sim) => sim.run(cli.json),

@@ -8,7 +8,10 @@ use twotone::Array;
 use twotone::hal::{ChannelId, ModuleId};
 use twotone::map::HardwareMap;
 
-use super::process::{SimProcess, rest, signal_to, twotone};
+use twotone::sim::Farm;
+use twotone::sim::fault::{BlackHole, Fault};
+
+use super::process::{SimProcess, rest, signal_to, twotone, write};
 
 /// Whether any of the first channels of the first board's first module drives a tone.
 fn any_tone_on(map: &HardwareMap) -> bool {
@@ -47,4 +50,74 @@ fn an_interrupt_restores_the_hardware_and_says_so() {
     let report: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(report["interrupted"], true);
     assert!(!any_tone_on(&map), "tones are left on");
+}
+
+#[test]
+fn a_second_interrupt_leaves_at_once_and_names_what_is_left_on() {
+    let farm = Farm::builder()
+        .boards(2)
+        .detectors(200)
+        .start_blocking()
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let map_file = write(folder.path(), "map.toml", &farm.map_toml());
+    let map = HardwareMap::load(&map_file).unwrap();
+    let out = folder.path().join("run").display().to_string();
+    let mut tune = twotone(&["tune", &map_file, "--out", &out, "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    while !any_tone_on(&map) {
+        assert!(
+            tune.try_wait().unwrap().is_none(),
+            "it ended before it drove a tone"
+        );
+    }
+    // From now on the first board takes what it is sent and never answers: no clean-up reaches it.
+    farm.boards()[0].inject(Fault::from(BlackHole {}));
+    signal_to(&tune, Signal::INT);
+    std::process::Command::new("sleep")
+        .arg("0.5")
+        .status()
+        .unwrap();
+    assert!(
+        tune.try_wait().unwrap().is_none(),
+        "it gave the clean-up up by itself"
+    );
+    signal_to(&tune, Signal::INT);
+    let status = tune.wait().unwrap().code();
+    let (out, err) = (rest(tune.stdout.take()), rest(tune.stderr.take()));
+    assert_eq!(status, Some(130), "{out}\n{err}");
+    let named = err
+        .lines()
+        .find(|line| line.starts_with("board crs0001 module 1:"));
+    let named = named.unwrap_or_else(|| panic!("nothing is named: {err}"));
+    assert!(
+        named.contains("left on") || named.contains("unknown"),
+        "{named}"
+    );
+    let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        report["boards"][0]["modules"][0]["hardware"]["state"],
+        "left"
+    );
+
+    // Once the board is back, `off` finishes the job.
+    assert!(
+        any_tone_on_after_return(&farm, &map),
+        "nothing was left on: the test shows nothing"
+    );
+    let off = twotone(&["off", &map_file]).output().unwrap();
+    assert!(
+        off.status.success(),
+        "{}",
+        String::from_utf8_lossy(&off.stdout)
+    );
+    assert!(!any_tone_on(&map));
+}
+
+fn any_tone_on_after_return(farm: &Farm, map: &HardwareMap) -> bool {
+    farm.boards()[0].clear_faults();
+    any_tone_on(map)
 }

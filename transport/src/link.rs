@@ -136,6 +136,9 @@ impl Link {
 /// By how much a waiting exchange outlives its deadline, so that the driver's own word comes first.
 const QUEUE_GRACE: Duration = Duration::from_millis(20);
 
+/// The operating system's number for it, `EMFILE`, the same on all that have it.
+const TOO_MANY_OPEN_FILES: i32 = 24;
+
 /// Between two tries to reach a board that has just gone.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -270,7 +273,14 @@ impl<K: Keeper> Driver<K> {
         let began = Instant::now();
         let opening = async {
             let stream = self.connector.open().await.map_err(|error| {
-                unreachable(format!("no connection to {authority}")).caused_by(error)
+                let why = match error.raw_os_error() {
+                    Some(TOO_MANY_OPEN_FILES) => format!(
+                        "no connection to {authority}: the process may open no more files \
+                         (raise RLIMIT_NOFILE with `ulimit -n`)"
+                    ),
+                    _ => format!("no connection to {authority}"),
+                };
+                unreachable(why).caused_by(error)
             })?;
             let (accept, limit) = (self.options.accept(), self.options.answer_limit);
             Connection::over(stream, &self.runtime, authority, accept, limit)

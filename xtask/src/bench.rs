@@ -38,15 +38,7 @@ enum Python {
 }
 
 /// The benchmarks.
-pub(crate) const BENCHES: [Bench; 7] = [
-    Bench {
-        name: "array",
-        package: "twotone",
-        target: "array",
-        features: &[],
-        python: Python::No,
-        about: "time, CPU and memory of a tune of 1 to 256 boards",
-    },
+pub(crate) const BENCHES: [Bench; 5] = [
     Bench {
         name: "codec",
         package: "twotone-wire",
@@ -80,14 +72,6 @@ pub(crate) const BENCHES: [Bench; 7] = [
         about: "the same tune by this program and by the Python client, and the calls of both",
     },
     Bench {
-        name: "stream",
-        package: "twotone",
-        target: "stream",
-        features: &[],
-        python: Python::Uses(test::python::VARIABLE),
-        about: "packets a second received and decoded without loss",
-    },
-    Bench {
         name: "tworoutine",
         package: "tworoutine",
         target: "compare",
@@ -113,19 +97,13 @@ pub(crate) struct Args {
 /// Runs a benchmark; false when it failed. A row that misses its limit is not a failure.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     let Some(name) = &args.name else {
-        print!("{}", list(workspace));
+        print!("{}", list());
         return Ok(true);
     };
     let bench = BENCHES
         .iter()
         .find(|bench| bench.name == name)
-        .ok_or_else(|| format!("no benchmark `{name}`; there are\n{}", list(workspace)))?;
-    if !exists(workspace, bench) {
-        return Err(format!(
-            "{} has no bench target `{}` yet",
-            bench.package, bench.target
-        ));
-    }
+        .ok_or_else(|| format!("no benchmark `{name}`; there are\n{}", list()))?;
     let mut command = command(workspace, bench, args)?;
     if !args.json {
         return Ok(child::run(&mut command, LIMIT)?.success());
@@ -182,28 +160,10 @@ fn report(stdout: &[u8]) -> Result<String> {
     }
 }
 
-fn exists(workspace: &Workspace, bench: &Bench) -> bool {
-    let mut packages = workspace.packages.iter();
-    packages
-        .find(|package| package.name == bench.package)
-        .is_some_and(|package| {
-            package.targets.iter().any(|target| {
-                target.name == bench.target && target.kind.iter().any(|kind| kind == "bench")
-            })
-        })
-}
-
-fn list(workspace: &Workspace) -> String {
+fn list() -> String {
     BENCHES
         .iter()
-        .map(|bench| {
-            let missing = if exists(workspace, bench) {
-                ""
-            } else {
-                " (not there yet)"
-            };
-            format!("  {:<12}{}{missing}\n", bench.name, bench.about)
-        })
+        .map(|bench| format!("  {:<12}{}\n", bench.name, bench.about))
         .collect()
 }
 

@@ -1,8 +1,10 @@
 //! Time and memory of one module's work: `cargo bench -p twotone-physics`.
 //!
-//! Each line is the least and the median of many rounds, since the machine does other things too.
+//! Each line is the median of many rounds, since the machine does other things too; `-- --json` prints
+//! one object.
 
 use std::hint::black_box;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use twotone_physics::{Band, Complex64, ModuleModel, Profile, Tone};
@@ -21,7 +23,39 @@ fn time(name: &str, mut work: impl FnMut(u64)) {
         })
         .collect();
     all.sort();
-    println!("{name:<58} {:>10.3?} {:>10.3?}", all[0], all[all.len() / 2]);
+    row(name, all[all.len() / 2].as_secs_f64() * 1e6, "us");
+}
+
+/// The rows of the report: name, value, unit.
+static ROWS: Mutex<Vec<(String, f64, &str)>> = Mutex::new(Vec::new());
+
+fn row(name: &str, value: f64, unit: &'static str) {
+    let mut rows = ROWS.lock().expect("one thread");
+    rows.push((name.to_owned(), value, unit));
+}
+
+fn print() {
+    let rows = ROWS.lock().expect("one thread");
+    if !std::env::args().any(|argument| argument == "--json") {
+        for (name, value, unit) in rows.iter() {
+            println!("{name:<58} {value:>12.1} {unit}");
+        }
+        return;
+    }
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|(name, value, unit)| {
+            serde_json::json!({
+                "name": name, "value": value, "unit": unit, "peer": null, "peer_value": null,
+                "ratio": null, "limit": null, "pass": null,
+            })
+        })
+        .collect();
+    let conditions = serde_json::json!({ "statistic": "median of 60 rounds", "threads": 1 });
+    println!(
+        "{}",
+        serde_json::json!({ "bench": "physics", "conditions": conditions, "rows": rows })
+    );
 }
 
 fn module(profile: Profile, detectors: usize) -> ModuleModel {
@@ -70,10 +104,8 @@ fn memory(profile: Profile, detectors: usize) -> Vec<ModuleModel> {
         }
     }
     let each = (resident_kb() - before) / modules.len() as f64;
-    println!(
-        "{:<58} {each:>10.0} kB",
-        format!("{profile} {detectors}: memory of a module with 1024 tones")
-    );
+    let name = format!("{profile} {detectors}: memory of a module with 1024 tones");
+    row(&name, each, "kB");
     modules
 }
 
@@ -81,7 +113,6 @@ fn main() {
     // Kept until both are measured: what is freed is used again.
     let kept = [memory(Profile::Lab, 256), memory(Profile::Lab, 1024)];
     drop(kept);
-    println!("{:<58} {:>10} {:>10}", "", "least", "median");
     for profile in [Profile::Clean, Profile::Lab, Profile::Harsh] {
         for detectors in [256, 1024] {
             let mut out: Vec<Complex64> = Vec::new();
@@ -160,4 +191,5 @@ fn main() {
             black_box(model.acquire(round, 1, 0..1, &mut out));
         },
     );
+    print();
 }
