@@ -94,7 +94,7 @@ mod imp {
     pub(super) struct Inner<F: Future> {
         shared: NonNull<Shared<F>>,
         /// Where the stack of the suspended fiber is in use; a hint.
-        left_at: *const u8,
+        left_at: usize,
         /// Neither `Send` nor `Sync`: the fiber has stack frames of any kind.
         _owns: PhantomData<(Box<F>, *mut ())>,
     }
@@ -118,7 +118,7 @@ mod imp {
             });
             Inner {
                 shared: NonNull::from(Box::leak(shared)),
-                left_at: std::ptr::null(),
+                left_at: 0,
                 _owns: PhantomData,
             }
         }
@@ -128,7 +128,7 @@ mod imp {
         pub(super) fn prefetch(&self) {
             let shared = self.shared.as_ptr().cast::<u8>();
             stack::prefetch(shared, size_of::<Shared<F>>().min(stack::TYPICAL));
-            stack::prefetch(self.left_at, stack::TYPICAL);
+            stack::prefetch(std::ptr::without_provenance(self.left_at), stack::TYPICAL);
         }
 
         pub(super) fn poll(&mut self, cx: &mut task::Context<'_>, home: Id) -> Poll<F::Output> {

@@ -47,8 +47,8 @@ pub(crate) struct Fiber {
     /// How often the fiber was suspended. Wakes that came meanwhile resumed only the innermost
     /// wait, so a poll during which this number grew must be done again before it counts.
     suspensions: Cell<u64>,
-    /// About where the stack is in use while the fiber is suspended; else null.
-    left_at: Cell<*const u8>,
+    /// About where the stack is in use while the fiber is suspended; else 0.
+    left_at: Cell<usize>,
     cancelled: Cell<bool>,
     no_suspend: Cell<usize>,
     /// Where the latest poll came from: waits of other tasks and runtimes are not this fiber's.
@@ -95,7 +95,7 @@ impl Fiber {
             yielder: Cell::new(ptr::null()),
             wakers: Wakers::new(),
             suspensions: Cell::new(0),
-            left_at: Cell::new(ptr::null()),
+            left_at: Cell::new(0),
             cancelled: Cell::new(false),
             no_suspend: Cell::new(0),
             task: Cell::new(None),
@@ -112,9 +112,9 @@ impl Fiber {
         is
     }
 
-    /// About where the stack of the suspended fiber is in use, or null.
+    /// About where the stack of the suspended fiber is in use, or 0.
     #[inline]
-    pub(crate) fn left_at(&self) -> *const u8 {
+    pub(crate) fn left_at(&self) -> usize {
         self.left_at.get()
     }
 
@@ -293,11 +293,11 @@ impl Fiber {
         stack::reserve().map_err(Refusal::No)?;
         self.suspensions.set(self.suspensions.get() + 1);
         let here = 0_u8;
-        self.left_at.set(&raw const here);
+        self.left_at.set((&raw const here).addr());
         // SAFETY: the yielder lives on the stack that this code runs on, for as long as it runs.
         let yielder = unsafe { &*self.yielder.get() };
         let how = yielder.suspend(());
-        self.left_at.set(ptr::null());
+        self.left_at.set(0);
         match how {
             Resume::Poll => Ok(()),
             Resume::Cancel => resume_unwind(Box::new(Cancelled)),

@@ -5,24 +5,35 @@ use std::future::Future;
 use std::hint::black_box;
 use std::pin::pin;
 use std::process::Command;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use tworoutine::prelude::*;
 
 use crate::table::{Row, nanoseconds};
 
-/// Counts allocations.
+/// Counts allocations, when asked to.
 pub(crate) struct Counting;
 
+static COUNTS: AtomicBool = AtomicBool::new(false);
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
 // SAFETY: everything is the system allocator's.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        if COUNTS.load(Ordering::Relaxed) {
+            ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        }
         // SAFETY: the caller's promise.
         unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if COUNTS.load(Ordering::Relaxed) {
+            ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        }
+        // SAFETY: the caller's promise.
+        unsafe { System.realloc(at, layout, size) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
@@ -92,7 +103,9 @@ fn run_wait(passes: u32) {
 
 fn allocations(run: impl Fn(u32)) -> f64 {
     let before = ALLOCATIONS.load(Ordering::Relaxed);
+    COUNTS.store(true, Ordering::Relaxed);
     run(1000);
+    COUNTS.store(false, Ordering::Relaxed);
     (ALLOCATIONS.load(Ordering::Relaxed) - before) as f64 / 1000.0
 }
 

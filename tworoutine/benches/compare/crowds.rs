@@ -139,7 +139,9 @@ pub(crate) fn rows(rows: &mut Vec<Row>, python: &dyn Fn(&str) -> Option<f64>) {
     );
 
     let name = "convoy: a 10 ms wait beside a 1 s wait is back after";
-    let here = Some(convoy());
+    let mut tries = [convoy(), convoy(), convoy()];
+    tries.sort_by(f64::total_cmp);
+    let here = Some(tries[1]);
     rows.push(Row::new(name, "ms", here).limit(15.0));
     rows.push(Row::new(name, "ms", here).peer(PYTHON, python("convoy")));
     rows.push(Row::new(name, "ms", here).peer(IN_PLACE, Some(convoy_in_place())));
