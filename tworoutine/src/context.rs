@@ -24,8 +24,7 @@ use crate::{runtime, stats};
 /// [`block_on`](crate::block_on), [`wait_all`](crate::wait_all) and
 /// [`wait_timeout`](crate::wait_timeout) consume their futures on the spot and let them borrow.
 pub fn context<F: Future + 'static>(future: F) -> Context<F> {
-    // SAFETY: the future owns all it uses.
-    unsafe { Context::unbound(future) }
+    Context::new(future, imp::Borrows::Nothing)
 }
 
 /// A future that runs as a context of its own. See [`context`].
@@ -42,9 +41,13 @@ impl<F: Future> Context<F> {
     /// It must not be forgotten before it has ended: what it borrows must outlive its drop. (When a
     /// future owns all that it uses this holds of itself.)
     pub(crate) unsafe fn unbound(future: F) -> Self {
+        Context::new(future, imp::Borrows::Something)
+    }
+
+    fn new(future: F, borrows: imp::Borrows) -> Self {
         stats::count_contexts(1);
         Context {
-            inner: imp::Inner::new(future),
+            inner: imp::Inner::new(future, borrows),
         }
     }
 }
@@ -89,6 +92,13 @@ mod imp {
     use crate::fiber::Fiber;
     use crate::{exiting, stack};
 
+    /// Whether a future may borrow, so that it must not be leaked.
+    #[derive(Clone, Copy, PartialEq)]
+    pub(super) enum Borrows {
+        Nothing,
+        Something,
+    }
+
     /// Owns a [`Shared`] through a raw pointer, since code on the fiber holds pointers into it
     /// while the context is polled, which a `Box` in the way would forbid.
     pub(super) struct Inner<F: Future> {
@@ -105,16 +115,18 @@ mod imp {
         future: UnsafeCell<F>,
         output: Cell<Option<F::Output>>,
         ended: Cell<bool>,
+        borrows: Borrows,
     }
 
     impl<F: Future> Inner<F> {
-        pub(super) fn new(future: F) -> Self {
+        pub(super) fn new(future: F, borrows: Borrows) -> Self {
             exiting::watch();
             let shared = Box::new(Shared {
                 fiber: Fiber::new(),
                 future: UnsafeCell::new(future),
                 output: Cell::new(None),
                 ended: Cell::new(false),
+                borrows,
             });
             Inner {
                 shared: NonNull::from(Box::leak(shared)),
@@ -184,8 +196,14 @@ mod imp {
             // SAFETY: as in `poll`.
             let shared = unsafe { self.shared.as_ref() };
             if shared.fiber.is_suspended() && (cfg!(panic = "abort") || exiting::now()) {
-                // It cannot be unwound: its stack and its future stay as they are, for ever.
-                return;
+                match shared.borrows {
+                    // Its stack and its future stay as they are, for ever.
+                    Borrows::Nothing => return,
+                    // What it borrows ends with the caller: it must be unwound. Those who make such
+                    // contexts drop none that is suspended where that is impossible.
+                    Borrows::Something if cfg!(panic = "abort") => std::process::abort(),
+                    Borrows::Something => {}
+                }
             }
             let _free = Free(self.shared);
             if let Some(payload) = shared.fiber.cancel()
@@ -218,13 +236,18 @@ mod imp {
 
     use tokio::runtime::Id;
 
+    pub(super) enum Borrows {
+        Nothing,
+        Something,
+    }
+
     pub(super) struct Inner<F> {
         future: Pin<Box<F>>,
         _not_send: PhantomData<*mut ()>,
     }
 
     impl<F: Future> Inner<F> {
-        pub(super) fn new(future: F) -> Self {
+        pub(super) fn new(future: F, _: Borrows) -> Self {
             Inner {
                 future: Box::pin(future),
                 _not_send: PhantomData,

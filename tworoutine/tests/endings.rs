@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use tworoutine::prelude::*;
 use tworoutine::{block_on, context, spawn_local};
@@ -265,6 +266,52 @@ fn a_context_dropped_while_its_thread_ends_is_leaked() {
                 .unwrap();
         }
         assert_eq!(DROPS.load(Ordering::SeqCst), 0, "it was unwound");
+    };
+    if let Some((output, text)) = ending_of(test, part) {
+        assert!(output.status.success(), "{:?} {text}", output.status);
+    }
+}
+
+/// Waits when its thread ends, and cancels what it waits for.
+struct WaitsAtTheEnd;
+
+impl Drop for WaitsAtTheEnd {
+    fn drop(&mut self) {
+        let borrowed = AtomicUsize::new(0);
+        let waits = async {
+            let _counts = Counts(&borrowed);
+            pending::<()>().wait();
+        };
+        assert!(waits.wait_timeout(Duration::from_millis(5)).is_err());
+        // What borrows must be gone when the borrow ends: here no leak is in order.
+        DROPS.fetch_add(borrowed.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+}
+
+struct Counts<'a>(&'a AtomicUsize);
+
+impl Drop for Counts<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+thread_local! {
+    static AT_THE_END: WaitsAtTheEnd = const { WaitsAtTheEnd };
+}
+
+#[test]
+fn a_borrowing_context_is_unwound_even_while_its_thread_ends() {
+    let test = "a_borrowing_context_is_unwound_even_while_its_thread_ends";
+    let part = || {
+        let thread = std::thread::spawn(|| {
+            // Tokio's thread-locals are older, the latest sentinel is younger.
+            block_on(async {});
+            AT_THE_END.with(|_| ());
+            block_on(async {});
+        });
+        thread.join().unwrap();
+        assert_eq!(DROPS.load(Ordering::SeqCst), 1, "it was leaked");
     };
     if let Some((output, text)) = ending_of(test, part) {
         assert!(output.status.success(), "{:?} {text}", output.status);
