@@ -1,10 +1,8 @@
 //! The boards of a hardware map, connected.
 
-use futures::StreamExt;
-use futures::stream;
 use tworoutine::tworoutine;
 use twotone_hal::{BoardHandle, Description, Error, ErrorKind, ErrorTree, Result, ToneFields};
-use twotone_transport::{ConnectOptions, CrsBoard, Host};
+use twotone_transport::{ConnectOptions, Connected, CrsBoard, Host, connect_all};
 
 use crate::map::{BoardEntry, BoardKind, HardwareMap};
 use crate::run::{Journal, Limits, Target};
@@ -56,14 +54,13 @@ impl Array {
             .iter()
             .map(|entry| connect_board(entry, options))
             .collect();
-        let outcomes: Vec<_> = stream::iter(connecting)
-            .buffered(at_once.max(1))
-            .collect()
-            .await;
-        let mut failed = ErrorTree::new(format!("connect {} boards", outcomes.len()));
-        let mut boards = Vec::with_capacity(outcomes.len());
-        for outcome in outcomes {
-            match outcome {
+        let Connected {
+            boards: handles,
+            mut failed,
+        } = connect_all(connecting, at_once).await;
+        let mut boards = Vec::with_capacity(handles.len());
+        for handle in handles {
+            match ArrayBoard::of(handle, map).await {
                 Ok(board) => boards.push(board),
                 Err(error) => failed.push(error),
             }
@@ -125,6 +122,23 @@ impl Array {
 }
 
 impl ArrayBoard {
+    /// The board with its modules as the map has them.
+    async fn of(handle: BoardHandle, map: &HardwareMap) -> Result<Self> {
+        let description = handle.describe().await?;
+        let entry = map.board(handle.name()).ok_or_else(|| {
+            Error::new(ErrorKind::InvalidArgument, "it is not in the map").on(handle.name())
+        })?;
+        let modules = entry.modules_of(&description)?;
+        let targets = modules
+            .iter()
+            .map(|module| Target::mapped(handle.clone(), module));
+        Ok(Self {
+            targets: targets.collect(),
+            handle,
+            description,
+        })
+    }
+
     /// Its name in the map.
     pub fn name(&self) -> &str {
         self.handle.name()
@@ -141,29 +155,18 @@ impl ArrayBoard {
     }
 }
 
-/// Connects one board, and compares its modules with the map's.
-async fn connect_board(entry: &BoardEntry, options: &ConnectOptions) -> Result<ArrayBoard> {
+/// Connects one board.
+async fn connect_board(entry: &BoardEntry, options: &ConnectOptions) -> Result<BoardHandle> {
     let address = entry.address();
     let host = Host::new(address.host(), address.port());
     // A new board kind is one arm here.
-    let handle = match entry.kind {
-        kind if kind == BoardKind::CRS => CrsBoard::connect(&entry.name, host, options.clone())
+    match entry.kind {
+        kind if kind == BoardKind::CRS => Ok(CrsBoard::connect(&entry.name, host, options.clone())
             .await?
-            .handle(),
+            .handle()),
         kind => {
             let message = format!("no client for boards of kind {kind}");
-            return Err(Error::new(ErrorKind::Unsupported, message).on(&entry.name));
+            Err(Error::new(ErrorKind::Unsupported, message).on(&entry.name))
         }
-    };
-    let description = handle.describe().await?;
-    let modules = entry.modules_of(&description)?;
-    let targets = modules
-        .iter()
-        .map(|module| Target::mapped(handle.clone(), module))
-        .collect();
-    Ok(ArrayBoard {
-        handle,
-        description,
-        targets,
-    })
+    }
 }

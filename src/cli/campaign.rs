@@ -24,6 +24,10 @@ use super::output::{complain, say, say_json};
 use super::progress::Bars;
 use super::report::Report;
 
+/// The longest that the clean-up of a module may take, in seconds: who has lost a board wants to
+/// know what may be left on soon.
+const LONGEST_CLEANUP_S: f64 = 30.0;
+
 /// Everything that a tune of an array needs.
 pub(crate) struct Campaign {
     pub(crate) map: HardwareMap,
@@ -93,6 +97,17 @@ impl Tuning {
             let tone = module.full_scale.at_amplitude(amplitude);
             within(&format!("{what}.amplitude"), tone, entry.max_tone)?;
         }
+        let most = params
+            .network_analysis
+            .max_tones
+            .map_or(tones, |most| most as f64);
+        let comb = params.network_analysis.amplitude * most.min(tones).sqrt();
+        let total = module.full_scale.at_amplitude(comb);
+        within(
+            "the tones of network_analysis together",
+            total,
+            entry.max_total,
+        )?;
         Ok(params)
     }
 }
@@ -112,13 +127,27 @@ impl Campaign {
             "interrupted: ending the run and restoring the hardware; interrupt again to leave at once",
         );
         let (started, began) = (UtcTime::now(), Instant::now());
-        let array = Array::connect(&self.map).wait();
+        let Some(array) = interrupt.unless(Array::connect(&self.map)) else {
+            complain("nothing has been sent");
+            return Exit::Interrupted;
+        };
         for error in array.failed().errors() {
             tracing::error!(%error, "not connected");
         }
+        tracing::info!(
+            connected = array.boards().len(),
+            failed = array.failed().errors().count(),
+            "tuning"
+        );
         let outcomes = self.tune(&array, &interrupt);
+        for outcome in &outcomes {
+            let error = outcome.result.as_ref().err().map(tracing::field::display);
+            let (board, module) = (&outcome.board, outcome.module);
+            tracing::info!(%board, %module, hardware = %outcome.hardware, error, "module done");
+        }
         let mut report = Report::of(&self.map, &array, &outcomes, began.elapsed().as_secs_f64());
-        report.interrupted = interrupt.happened();
+        report.interrupted =
+            interrupt.happened() && outcomes.iter().any(|outcome| outcome.result.is_err());
         if let Some(truth) = &self.truth {
             let tunes = outcomes.iter().filter_map(|outcome| {
                 Some((outcome.board.as_str(), outcome.result.as_ref().ok()?))
@@ -147,6 +176,8 @@ impl Campaign {
         }
         if report.interrupted {
             tell_hardware(&outcomes);
+        } else if interrupt.happened() {
+            complain("the run had ended before the interrupt: its tones are on");
         }
         exit
     }
@@ -158,6 +189,7 @@ impl Campaign {
         let running = Arc::clone(&bars);
         let outcomes = Runner::new()
             .deadline(self.deadline)
+            .cleanup_share((LONGEST_CLEANUP_S / self.deadline.as_secs_f64()).min(0.25))
             .concurrency(self.at_once)
             .keep_on_success()
             .cancel(interrupt.first.clone())

@@ -13,7 +13,7 @@ pub(crate) enum Exit {
     SomeFailed,
     /// No board could be reached.
     NothingReachable,
-    /// Interrupted; the hardware is in its declared state, or what is not has been named.
+    /// Interrupted, and the hardware is in its declared state.
     Interrupted,
 }
 

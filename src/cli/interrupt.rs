@@ -1,11 +1,13 @@
 //! Ctrl-C: the first one ends what runs and cleans up, the second one exits at once.
 
+use std::future::Future;
+
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::output::complain;
 
-/// Watches for interrupts (Ctrl-C and termination).
+/// Watches for interrupts: Ctrl-C, termination, and a terminal that is gone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Interrupt {
     /// Cancelled by the first.
@@ -19,18 +21,23 @@ impl Interrupt {
     pub(crate) fn watch(message: &'static str) -> Self {
         let interrupt = Self::default();
         let watched = interrupt.clone();
+        // Before anything else goes on: an interrupt from now on is not one too early.
+        let _runtime = tworoutine::runtime().enter();
+        let kinds = [
+            SignalKind::interrupt(),
+            SignalKind::terminate(),
+            SignalKind::hangup(),
+        ];
+        let [Ok(mut interrupted), Ok(mut terminated), Ok(mut hung_up)] = kinds.map(signal) else {
+            complain("interrupts cannot be watched for; Ctrl-C will end the program at once");
+            return interrupt;
+        };
         tworoutine::runtime().spawn(async move {
-            let (Ok(mut interrupted), Ok(mut terminated)) = (
-                signal(SignalKind::interrupt()),
-                signal(SignalKind::terminate()),
-            ) else {
-                complain("interrupts cannot be watched for; Ctrl-C will end the program at once");
-                return;
-            };
             for token in [&watched.first, &watched.second] {
                 tokio::select! {
                     _ = interrupted.recv() => {}
                     _ = terminated.recv() => {}
+                    _ = hung_up.recv() => {}
                 }
                 if !watched.first.is_cancelled() && !message.is_empty() {
                     complain(message);
@@ -39,6 +46,18 @@ impl Interrupt {
             }
         });
         interrupt
+    }
+
+    /// Waits for `future`, unless there is an interrupt before.
+    pub(crate) fn unless<T>(&self, future: impl Future<Output = T> + Send) -> Option<T> {
+        let first = self.first.clone();
+        tworoutine::wait(async move {
+            tokio::select! {
+                biased;
+                () = first.cancelled() => None,
+                done = future => Some(done),
+            }
+        })
     }
 
     /// Whether there has been one.

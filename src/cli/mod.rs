@@ -14,6 +14,7 @@ mod report;
 mod sim;
 mod tune;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -26,7 +27,7 @@ pub(crate) use exit::Exit;
 #[command(name = "twotone", version, propagate_version = true)]
 #[command(after_help = "\
 Exit status: 0 all well; 2 usage, or a file that is wrong; 3 some boards or channels failed; \
-4 nothing reachable; 130 interrupted, and the hardware restored or what is left on named.
+4 nothing reachable; 130 interrupted and the hardware restored.
 
 Logs go to standard error; TWOTONE_LOG sets how much (error, warn, info, debug).")]
 struct Cli {
@@ -67,6 +68,7 @@ pub(crate) fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     descriptors::raise_limit();
     let exit = match cli.command {

@@ -56,7 +56,9 @@ impl Off {
             }
         };
         let interrupt = Interrupt::watch("interrupted: leaving with what is known");
-        let array = Array::connect(&map).wait();
+        let Some(array) = interrupt.unless(Array::connect(&map)) else {
+            return Exit::SomeFailed;
+        };
         let outcomes = Runner::new()
             .deadline(Duration::from_secs_f64(self.deadline))
             .cancel(interrupt.first.clone())
@@ -85,9 +87,7 @@ impl Off {
         } else {
             report.boards.iter().for_each(BoardReport::tell);
         }
-        if interrupt.happened() {
-            Exit::Interrupted
-        } else if report.ok {
+        if report.ok {
             Exit::Well
         } else if array.boards().is_empty() {
             Exit::NothingReachable

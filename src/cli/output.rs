@@ -7,7 +7,12 @@ use serde::Serialize;
 /// Writes to standard output. A reader who has gone ends the output, not the program.
 pub(crate) fn say(text: &str) {
     let mut out = io::stdout().lock();
-    drop(writeln!(out, "{text}").and_then(|()| out.flush()));
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            complain(&format!("standard output cannot be written: {error}"));
+        }
+        _ => {}
+    }
 }
 
 /// Writes one JSON object to standard output.

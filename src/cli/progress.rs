@@ -98,6 +98,9 @@ fn extent(stage: Stage) -> (u64, u64, &'static str) {
 impl Progress for Bar {
     fn report(&self, step: &Step) {
         let (from, to, name) = extent(step.stage);
+        if step.done == 0 {
+            tracing::info!(board = self.board, module = self.module, "{name}");
+        }
         let share = step.done.min(step.total) as u64 * (to - from) / step.total.max(1) as u64;
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         let now = (from + share).max(*counted);

@@ -123,7 +123,8 @@ impl Report {
 
     /// How a program ends that has this to say.
     pub(crate) fn exit(&self) -> Exit {
-        if self.interrupted {
+        let modules = || self.boards.iter().flat_map(|board| &board.modules);
+        if self.interrupted && modules().all(|module| module.hardware.is_settled()) {
             Exit::Interrupted
         } else if self
             .boards
@@ -225,6 +226,15 @@ impl Report {
                 score.wrong
             ));
         }
+        let kept = |module: &&ModuleReport| module.hardware == HardwareState::Kept;
+        if self
+            .boards
+            .iter()
+            .flat_map(|board| &board.modules)
+            .any(|module| kept(&module))
+        {
+            text.push_str("tones are left on where tuned; `twotone off MAP` switches them off\n");
+        }
         if let Some(directory) = &self.run_directory {
             text.push_str(&format!("run directory: {directory}\n"));
         }
@@ -259,7 +269,10 @@ impl BoardReport {
                     .map(ChannelReport::from),
             );
         }
-        let well = |module: &ModuleReport| module.error.is_none() && module.hardware.is_settled();
+        // A line on which nothing is found is not well, though nothing has failed.
+        let well = |module: &ModuleReport| {
+            module.error.is_none() && module.hardware.is_settled() && module.candidates > 0
+        };
         let status = if outcomes.is_empty() {
             BoardStatus::Unreachable
         } else if modules.iter().all(|module| module.error.is_some()) {

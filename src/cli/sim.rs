@@ -1,5 +1,7 @@
 //! `twotone sim`: a farm of simulated boards in the foreground.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -16,7 +18,7 @@ use super::parent::end_with_parent;
 #[derive(Debug, Args)]
 pub(crate) struct FarmArgs {
     /// How many boards.
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = 16, value_parser = parse_boards)]
     pub(crate) boards: usize,
     /// How many detectors on each board.
     #[arg(long, default_value_t = 256)]
@@ -38,6 +40,14 @@ impl FarmArgs {
             .seed(self.seed)
             .profile(self.profile)
     }
+}
+
+fn parse_boards(text: &str) -> Result<usize, String> {
+    let boards = text
+        .parse()
+        .ok()
+        .filter(|boards| (1..=4096).contains(boards));
+    boards.ok_or_else(|| "a number of boards from 1 to 4096".to_owned())
 }
 
 fn parse_profile(text: &str) -> Result<Profile, String> {
@@ -159,10 +169,15 @@ pub(crate) fn write_file(path: &Path, text: &str) -> Result<(), Exit> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let written = tempfile::NamedTempFile::new_in(folder).and_then(|file| {
-        std::fs::write(file.path(), text)?;
-        file.persist(path).map(drop).map_err(|error| error.error)
-    });
+    // Readable by all whom the umask lets, unlike other temporary files.
+    let readable = Permissions::from_mode(0o666);
+    let written = tempfile::Builder::new()
+        .permissions(readable)
+        .tempfile_in(folder)
+        .and_then(|file| {
+            std::fs::write(file.path(), text)?;
+            file.persist(path).map(drop).map_err(|error| error.error)
+        });
     written.map_err(|error| {
         complain(&format!("{} cannot be written: {error}", path.display()));
         Exit::Usage

@@ -96,6 +96,6 @@ pub(crate) fn load_tuning(path: &Path) -> Result<Tuning, String> {
 }
 
 fn load_truth(path: &Path) -> Result<Truth, String> {
-    let text = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    serde_json::from_slice(&text).map_err(|e| format!("{}: {e}", path.display()))
+    let text = std::fs::read(path).map_err(|e| format!("truth {}: {e}", path.display()))?;
+    serde_json::from_slice(&text).map_err(|e| format!("truth {}: {e}", path.display()))
 }

@@ -128,9 +128,10 @@ impl Runner {
     /// Runs `algorithm` on each target and answers every outcome, in the order of the targets.
     ///
     /// `algorithm` gets a handle that is held to the target's limits and that works until the run
-    /// ends, and the module. A target whose module another run has, or that is listed twice,
-    /// fails with [`Busy`](twotone_hal::ErrorKind::Busy); what it would
-    /// have run on is left to the other.
+    /// ends, and the module. A target whose module another run has
+    /// fails with [`Busy`](twotone_hal::ErrorKind::Busy), one that is listed twice with
+    /// [`InvalidArgument`](twotone_hal::ErrorKind::InvalidArgument); what it would have run on is
+    /// left to the other.
     ///
     /// **On cancel** (the future is dropped before it is ready) the algorithms are ended and the
     /// hardware cleaned up all the same, with nobody to tell.

@@ -60,7 +60,7 @@ where
             let patience = reserved / 4;
             let result = supervised.attend(&journal, by, patience, algorithm).await;
             let hardware = supervised
-                .finish(&journal, result.is_ok(), clean_by())
+                .finish(&journal, result.as_ref().err(), clean_by())
                 .await;
             (result, hardware)
         }
@@ -188,9 +188,23 @@ impl Supervised {
     }
 
     /// Brings the module to where the result of the algorithm says it belongs.
-    async fn finish(&self, journal: &Journal, well: bool, by: Instant) -> HardwareState {
-        let keep = well && self.settings.keep;
-        if !journal.has_written() && (keep || self.target.safe_state != SafeState::Off) {
+    async fn finish(
+        &self,
+        journal: &Journal,
+        failed: Option<&Error>,
+        by: Instant,
+    ) -> HardwareState {
+        let keep = failed.is_none() && self.settings.keep;
+        // A wrong parameter must not switch off what is observing.
+        let refused = failed.is_some_and(|error| {
+            use ErrorKind as K;
+            matches!(
+                error.kind(),
+                K::InvalidArgument | K::Limit | K::Unsupported | K::Busy
+            )
+        });
+        let leave = keep || refused || self.target.safe_state != SafeState::Off;
+        if !journal.has_written() && leave {
             return HardwareState::Untouched;
         }
         if keep {

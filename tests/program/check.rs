@@ -74,13 +74,17 @@ fn a_farm_ends_with_an_interrupt_and_with_its_parent() {
 
     // A shell that starts a farm and ends at once takes it along.
     let program = env!("CARGO_BIN_EXE_twotone");
+    let folder = tempfile::tempdir().unwrap();
+    let map = folder.path().join("map.toml").display().to_string();
     let script = format!(
-        "{program} sim --boards 1 --detectors 1 --with-parent >/dev/null & echo $!; sleep 1"
+        "{program} sim --boards 1 --detectors 1 --with-parent --write-map {map} >/dev/null & \
+         echo $!; until [ -s {map} ]; do sleep 0.05; done; kill -0 $!"
     );
     let output = std::process::Command::new("sh")
         .args(["-c", &script])
         .output()
         .unwrap();
+    assert!(output.status.success(), "it never ran");
     let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     let gone = || !std::path::Path::new(&format!("/proc/{id}/cmdline")).exists();
     let ended = (0..100).any(|_| {

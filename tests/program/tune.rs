@@ -2,6 +2,9 @@
 
 use std::net::TcpListener;
 
+use twotone::map::HardwareMap;
+
+use super::interrupt::any_tone_on;
 use super::process::{SimProcess, run, run_json, write};
 
 #[test]
@@ -144,32 +147,57 @@ fn boards_that_are_not_there_do_not_keep_the_others() {
 #[test]
 fn what_is_out_of_range_is_refused_before_anything_is_sent() {
     let sim = SimProcess::start(&["--boards", "1", "--detectors", "4"]);
+    // Tones are on, as on an array that observes.
+    let (status, _) = run_json(&["tune", &sim.map(), "--out", &sim.text_path("before")]);
+    assert_eq!(status, 0);
+    let tune = |text: &str| {
+        let params = write(sim.folder.path(), "params.toml", text);
+        let out = sim.text_path("run");
+        run(&[
+            "tune",
+            &sim.map(),
+            "--out",
+            &out,
+            "--params",
+            &params,
+            "--json",
+        ])
+    };
+    // What is wrong whatever the board is: usage.
     for (text, words) in [
         ("[fine_sweep]\npoints = 0\n", "points"),
         ("tone_amplitude = 2.0\n", "tone_amplitude"),
-        ("[network_analysis]\npoints = 100\n", "points"),
+        ("[band]\nf_min_hz = 1e9\nf_max_hz = 1e9\n", "empty"),
+    ] {
+        let (status, stdout, err) = tune(text);
+        assert_eq!((status, stdout.as_str()), (2, ""), "{text}: {err}");
+        assert!(err.contains(words), "{text}: {err}");
+        assert!(!sim.path("run").exists(), "{text}");
+    }
+    // What is wrong for this board: it failed, and nothing was sent to it.
+    for (text, words) in [
+        ("[network_analysis]\npoints = 100\n", "too coarse"),
         ("[network_analysis]\namplitude = 0.5\n", "dBm"),
         ("[network_analysis]\namplitude = 0.015\n", "full scale"),
-        ("[network_analysis]\nmax_tones = 5000\n", "channels"),
+        ("[network_analysis]\nmax_tones = 5000\n", "1024 channels"),
         (
             "tone_amplitude = 0.05\n[network_analysis]\namplitude = 0.001\n",
             "dBm",
         ),
     ] {
-        let params = write(sim.folder.path(), "params.toml", text);
-        let out = sim.text_path("run");
-        let args = ["tune", &sim.map(), "--out", &out, "--params", &params];
-        let (status, stdout, err) = run(&args);
+        let (status, stdout, err) = tune(text);
+        assert_eq!(status, 3, "{text}: {err}");
+        let report: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+        let module = &report["boards"][0]["modules"][0];
         assert!(
-            status == 2 || status == 3,
-            "{text}: {status}\n{stdout}\n{err}"
+            module["error"].as_str().unwrap().contains(words),
+            "{text}: {module}"
         );
-        assert!(
-            stdout.contains("untouched") || !stdout.contains("hardware"),
-            "{text}: {stdout}"
-        );
-        let told = format!("{stdout}{err}");
-        assert!(told.contains(words), "{text}: {told}");
-        drop(std::fs::remove_dir_all(sim.path("run")));
+        assert_eq!(module["hardware"]["state"], "untouched", "{text}: {module}");
+        std::fs::remove_dir_all(sim.path("run")).unwrap();
     }
+    assert!(
+        any_tone_on(&HardwareMap::load(sim.map()).unwrap()),
+        "the tones are off"
+    );
 }

@@ -1,10 +1,10 @@
 //! Many boards at once.
 
+use std::future::Future;
+
 use futures::StreamExt;
 use futures::stream;
-use twotone_hal::{BoardHandle, ErrorTree};
-
-use crate::{ConnectOptions, CrsBoard, Host};
+use twotone_hal::{BoardHandle, ErrorTree, Result};
 
 /// What connected, in the order asked for, and what did not.
 #[derive(Debug)]
@@ -15,26 +15,31 @@ pub struct Connected {
     pub failed: ErrorTree,
 }
 
-/// Connects to many CRS boards, named as in the hardware map, at most `at_once` at a time. A board
+/// Connects many boards of whatever kinds, at most `at_once` at a time (0 counts as 1). A board
 /// that is not there costs its own deadline, not the others' boards.
-pub async fn connect_all(
-    boards: impl IntoIterator<Item = (String, Host)>,
-    options: &ConnectOptions,
-    at_once: usize,
-) -> Connected {
-    let connecting = boards.into_iter().map(|(name, host)| {
-        let options = options.clone();
-        async move { CrsBoard::connect(&name, host, options).await }
-    });
-    let outcomes: Vec<_> = stream::iter(connecting)
-        .buffered(at_once.max(1))
-        .collect()
-        .await;
-    let mut failed = ErrorTree::new(format!("connect {} boards", outcomes.len()));
-    let mut boards = Vec::with_capacity(outcomes.len());
-    for outcome in outcomes {
+///
+/// ```no_run
+/// use twotone_transport::{ConnectOptions, CrsBoard, Host, connect_all};
+/// # async fn connect() {
+/// let connecting = ["0042", "0043"].map(|serial| async move {
+///     let host = Host::of_serial(serial);
+///     Ok(CrsBoard::connect(serial, host, ConnectOptions::new()).await?.handle())
+/// });
+/// let connected = connect_all(connecting, 64).await;
+/// println!("{} connected\n{}", connected.boards.len(), connected.failed);
+/// # }
+/// ```
+pub async fn connect_all<F>(connecting: impl IntoIterator<Item = F>, at_once: usize) -> Connected
+where
+    F: Future<Output = Result<BoardHandle>>,
+{
+    let connecting: Vec<F> = connecting.into_iter().collect();
+    let mut failed = ErrorTree::new(format!("connect {} boards", connecting.len()));
+    let mut boards = Vec::with_capacity(connecting.len());
+    let mut outcomes = stream::iter(connecting).buffered(at_once.max(1));
+    while let Some(outcome) = outcomes.next().await {
         match outcome {
-            Ok(board) => boards.push(board.handle()),
+            Ok(board) => boards.push(board),
             Err(error) => failed.push(error),
         }
     }

@@ -39,8 +39,8 @@ pub(crate) trait Keeper: Send + Sync + 'static {
     /// An exchange was answered within `took`.
     fn answered(&mut self, post: &Post, took: Duration);
 
-    /// The answer of an exchange was lost after `took`; the board may still be at it.
-    fn lost(&mut self, post: &Post, repeat: Repeat, took: Duration);
+    /// The answer of an exchange was lost; the board may still be at it.
+    fn lost(&mut self, post: &Post, repeat: Repeat);
 }
 
 /// Watches nothing: for servers that are no boards.
@@ -52,7 +52,7 @@ impl Keeper for Unwatched {
         Ok(())
     }
     fn answered(&mut self, _: &Post, _: Duration) {}
-    fn lost(&mut self, _: &Post, _: Repeat, _: Duration) {}
+    fn lost(&mut self, _: &Post, _: Repeat) {}
 }
 
 /// The sending end of the queue. Dropping the last clone ends the link once the queue is empty.
@@ -136,6 +136,10 @@ impl Link {
 /// By how much a waiting exchange outlives its deadline, so that the driver's own word comes first.
 const QUEUE_GRACE: Duration = Duration::from_millis(20);
 
+fn is_unsure(error: &Error) -> bool {
+    error.certainty() == Certainty::Unknown
+}
+
 /// The operating system's number for it, `EMFILE`, the same on all that have it.
 const TOO_MANY_OPEN_FILES: i32 = 24;
 
@@ -201,7 +205,10 @@ impl<K: Keeper> Driver<K> {
                 // A board that was there a moment ago may be starting anew.
                 Err(error)
                     if first.is_some()
-                        && error.kind() == ErrorKind::Unreachable
+                        && matches!(
+                            error.kind(),
+                            ErrorKind::Unreachable | ErrorKind::ConnectionLost
+                        )
                         && Instant::now() < back_by =>
                 {
                     sleep(RECONNECT_PAUSE).await;
@@ -211,6 +218,10 @@ impl<K: Keeper> Driver<K> {
                 Err(error) if error.kind() == ErrorKind::EpochChanged => return Err(error),
                 Err(error) => return Err(first.unwrap_or(error)),
             };
+            // The asker may have gone while the connection was made, or the time be over.
+            if first.is_none() && (job.answer.is_closed() || job.deadline <= Instant::now()) {
+                return Err(late(false));
+            }
             job.sent.store(true, Ordering::Release);
             let began = Instant::now();
             let failure = match connection.exchange(&job.post, job.deadline).await {
@@ -222,21 +233,25 @@ impl<K: Keeper> Driver<K> {
             };
             self.connection = None;
             if failure.may_have_run() {
-                self.keeper.lost(&job.post, job.repeat, began.elapsed());
+                self.keeper.lost(&job.post, job.repeat);
             }
             let again = match failure {
                 Failure::NotSent(_) => true,
                 Failure::Lost(_) => job.repeat != Repeat::Never,
                 Failure::Late | Failure::Status(_) | Failure::TooLarge(_) => false,
             };
-            let error = self.tell(failure);
+            let unsure = failure.may_have_run() || first.as_ref().is_some_and(is_unsure);
+            let mut error = self.tell(failure);
+            if unsure {
+                error = error.certainty_is(Certainty::Unknown);
+            }
             if first.is_some() || !again {
                 return Err(error);
             }
             tracing::debug!(host = self.connector.authority(), %error, "sending it once more");
             first = Some(error);
-            back_by = job
-                .deadline
+            // Early enough to tell, before the deadline, how the first try ended.
+            back_by = (job.deadline - 2 * RECONNECT_PAUSE)
                 .min(Instant::now() + self.options.connect_timeout);
         }
     }

@@ -127,6 +127,6 @@ impl TuberClient {
 
 fn broken(error: DecodeError) -> Error {
     Error::new(ErrorKind::Protocol, "the answer cannot be read")
-        .certainty_is(Certainty::Executed)
+        .certainty_is(Certainty::Unknown)
         .caused_by(error)
 }

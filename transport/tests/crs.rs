@@ -223,6 +223,60 @@ async fn lost_settings_are_repeated_in_their_place_once_the_board_is_at_rest() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_module_can_be_switched_off_after_a_setting_that_hung() {
+    let scripted = Scripted::default();
+    let board = connect(&scripted).await;
+    board.run(&set(1, 0.1)).await.unwrap();
+    scripted.script([Next::Hang]);
+    let error = board.run(&set(1, 0.2)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    board.run(&set(1, 0.0)).await.unwrap();
+    assert_eq!(scripted.executed("set_amplitude"), [0.1, 0.0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_board_that_never_finishes_an_answer_is_a_lost_connection() {
+    for timeout in [1, 10] {
+        let scripted = Scripted::default();
+        let options = ConnectOptions::new().request_timeout(Duration::from_secs(timeout));
+        let board = connect_with(&scripted, options).await.unwrap();
+        board.run(&set(1, 0.1)).await.unwrap();
+        scripted.script((0..10_000).map(|_| Next::CloseInAnswer));
+        let error = board.run(&set(1, 0.2)).await.unwrap_err();
+        let told = (error.kind(), error.certainty());
+        assert_eq!(
+            told,
+            (ErrorKind::ConnectionLost, Certainty::Unknown),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_batch_is_no_reboot() {
+    let scripted = Scripted::default();
+    let board = connect(&scripted).await;
+    let last = ChannelId::new(u16::try_from(CHANNELS).unwrap()).unwrap();
+    board.run(&set(1, 0.1)).await.unwrap();
+    // It would move the last channel, whose frequency is the marker, and is not run.
+    let mut batch = Batch::new();
+    batch.set_tone(
+        module(1),
+        ToneUpdate::new(last).offset(Hertz(3e6)).amplitude(0.1),
+    );
+    let refusal = "{\"error\":{\"message\":\"MemoryError\"}}".to_owned();
+    scripted.script([Next::Say(200, "application/json", refusal)]);
+    let error = board.run(&batch).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Rejected);
+    sleep(Duration::from_secs(5)).await;
+    board.run(&set(1, 0.0)).await.unwrap();
+    // Moved for good, it is the new marker.
+    board.run(&batch).await.unwrap();
+    sleep(Duration::from_secs(5)).await;
+    board.run(&set(1, 0.0)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reboot_is_a_new_epoch_and_an_error_on_every_module() {
     let scripted = Scripted::default();
     let board = connect(&scripted).await;

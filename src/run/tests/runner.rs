@@ -216,7 +216,7 @@ async fn limits_hold_for_the_algorithm() {
          dBm allowed for one tone"
     );
     assert_eq!(fake.most(), 0.0);
-    assert_eq!(outcome.hardware, HardwareState::AsDeclared);
+    assert_eq!(outcome.hardware, HardwareState::Untouched);
 }
 
 #[tworoutine::test(start_paused = true)]

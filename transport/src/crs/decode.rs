@@ -43,7 +43,7 @@ impl CrsBoard {
         match elements.next().map_err(broken)? {
             None => Ok(()),
             Some(_) => Err(Error::new(ErrorKind::Protocol, "one answer too many")
-                .certainty_is(Certainty::Executed)),
+                .certainty_is(Certainty::Unknown)),
         }
     }
 
@@ -241,7 +241,7 @@ impl<'a> Reader<'_, '_, 'a> {
         }
         let length = length as usize;
         let wrong =
-            |what: String| Error::new(ErrorKind::Protocol, what).certainty_is(Certainty::Executed);
+            |what: String| Error::new(ErrorKind::Protocol, what).certainty_is(Certainty::Unknown);
         if i.len() != q.len() || i.is_empty() || i.len() % length != 0 {
             return Err(wrong(format!(
                 "{length} samples a channel were asked for, {} I and {} Q came",
@@ -287,7 +287,7 @@ impl<'a> Reader<'_, '_, 'a> {
                         ErrorKind::Protocol,
                         format!("the time stamp has no number {name:?}"),
                     )
-                    .certainty_is(Certainty::Executed)
+                    .certainty_is(Certainty::Unknown)
                 })
         };
         let whole = field("h")? * 3600.0 + field("m")? * 60.0 + field("s")?;

@@ -58,10 +58,11 @@ struct Module {
     zone: Option<f64>,
 }
 
-/// Bytes that are no answer to what was asked. The batch was answered, so it was executed.
+/// Bytes that are no answer to what was asked. The batch was answered, but how far it
+/// came is not known.
 pub(super) fn broken(error: DecodeError) -> Error {
     Error::new(ErrorKind::Protocol, "the answer cannot be read")
-        .certainty_is(Certainty::Executed)
+        .certainty_is(Certainty::Unknown)
         .caused_by(error)
 }
 

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 use twotone_hal::{
     Certainty, ChannelId, Epoch, Error, ErrorKind, ModuleDescription, ModuleId, PhaseEpoch, Result,
 };
-use twotone_wire::tuber::{Answer, BatchWriter, Format, Limits};
+use twotone_wire::tuber::{Answer, BatchWriter, DecodeError, Format, Limits};
 
 use super::describe::{OBJECT, broken};
 use crate::http::{Connection, Post};
@@ -91,11 +91,19 @@ pub(super) struct ModuleKeeper {
     epoch: Arc<BoardEpoch>,
     format: Format,
     seen: Epoch,
-    /// What the marker may be: one value, or two after a batch that moved it was lost.
+    /// What the marker may be: what was found or set, and what batches since may have made of it.
     marker: Vec<f64>,
     /// A lost batch of settings may still be landing.
-    restless: bool,
+    unrest: Option<Unrest>,
+    /// The longest batch that was answered.
     longest: Duration,
+}
+
+/// What is known of a module while a lost batch may still be landing on it.
+#[derive(Debug, Default)]
+struct Unrest {
+    /// The last reading of all settings, and when it was taken.
+    reading: Option<(Instant, Vec<Option<f64>>)>,
 }
 
 impl ModuleKeeper {
@@ -112,7 +120,7 @@ impl ModuleKeeper {
             epoch,
             format,
             marker: Vec::new(),
-            restless: false,
+            unrest: None,
             longest: Duration::ZERO,
         }
     }
@@ -120,7 +128,7 @@ impl ModuleKeeper {
     fn new_life(&mut self, epoch: Epoch) -> Error {
         self.seen = epoch;
         self.marker.clear();
-        self.restless = false;
+        self.unrest = None;
         self.memory.end_phase_epoch();
         Error::new(
             ErrorKind::EpochChanged,
@@ -169,38 +177,68 @@ impl ModuleKeeper {
             })?;
         let mut values = Vec::with_capacity(calls);
         let content_type = answer.content_type.as_deref();
-        let mut read = Answer::new(content_type, &answer.body, &Limits::ANSWER).map_err(broken)?;
-        let mut elements = read.elements(calls).map_err(broken)?;
-        while let Some(element) = elements.next().map_err(broken)? {
+        let mut read =
+            Answer::new(content_type, &answer.body, &Limits::ANSWER).map_err(unreadable)?;
+        let mut elements = read.elements(calls).map_err(unreadable)?;
+        if let Some(refusal) = elements.refusal() {
+            return Err(Error::new(ErrorKind::Rejected, refusal));
+        }
+        while let Some(element) = elements.next().map_err(unreadable)? {
             match element.outcome {
-                Ok(mut value) => values.push(value.opt_f64().unwrap_or(None)),
+                Ok(mut value) => values.push(value.opt_f64().map_err(unreadable)?),
                 Err(message) => return Err(Error::new(ErrorKind::Rejected, message)),
             }
         }
         Ok(values)
     }
 
-    /// Reads everything back until two readings agree that lie at least the longest batch apart.
-    async fn await_rest(&self, connection: &mut Connection, deadline: Instant) -> Result<()> {
+    /// Reads everything back until two readings agree that lie at least the longest batch apart,
+    /// and gives what they agree on. What has been read is kept where the time is over before.
+    async fn await_rest(
+        &mut self,
+        connection: &mut Connection,
+        deadline: Instant,
+    ) -> Result<Vec<Option<f64>>> {
         let channels = self.memory.channels;
-        let mut before = self.settings(connection, deadline, 1..=channels).await?;
+        let pause = self.longest.max(SHORTEST_REST);
         loop {
-            let pause = self.longest.max(SHORTEST_REST);
-            if Instant::now() + pause >= deadline {
-                return Err(Error::new(
-                    ErrorKind::Timeout,
-                    "a lost batch of settings may still be landing",
-                )
-                .certainty_is(Certainty::NotExecuted));
+            let before = self
+                .unrest
+                .as_mut()
+                .and_then(|unrest| unrest.reading.take());
+            if let Some((taken, reading)) = before {
+                let next = taken + pause;
+                if next >= deadline {
+                    self.unrest = Some(Unrest {
+                        reading: Some((taken, reading)),
+                    });
+                    return Err(Error::new(
+                        ErrorKind::Timeout,
+                        "a lost batch of settings may still be landing",
+                    )
+                    .certainty_is(Certainty::NotExecuted));
+                }
+                sleep_until(next).await;
+                let after = self.settings(connection, deadline, 1..=channels).await?;
+                if after == reading {
+                    return Ok(after);
+                }
+                self.unrest = Some(Unrest {
+                    reading: Some((Instant::now(), after)),
+                });
+            } else {
+                let reading = self.settings(connection, deadline, 1..=channels).await?;
+                self.unrest = Some(Unrest {
+                    reading: Some((Instant::now(), reading)),
+                });
             }
-            sleep(pause).await;
-            let after = self.settings(connection, deadline, 1..=channels).await?;
-            if after == before {
-                return Ok(());
-            }
-            before = after;
         }
     }
+}
+
+/// An answer to what only reads: nothing of the exchange at hand has been sent yet.
+fn unreadable(error: DecodeError) -> Error {
+    broken(error).certainty_is(Certainty::NotExecuted)
 }
 
 /// The least time between two readings that are to agree.
@@ -216,9 +254,14 @@ impl Keeper for ModuleKeeper {
             return Err(self.new_life(self.epoch.now()));
         }
         let last = self.memory.marker_channel().number();
-        let found = self.settings(connection, deadline, last..=last).await?;
+        // At rest first: a batch that is still landing may be about to move the marker.
+        let found = if self.unrest.is_some() {
+            self.await_rest(connection, deadline).await?
+        } else {
+            self.settings(connection, deadline, last..=last).await?
+        };
         let (offset, amplitude) = match found[..] {
-            [offset, amplitude] => (offset, amplitude.unwrap_or(0.0)),
+            [.., offset, amplitude] => (offset, amplitude.unwrap_or(0.0)),
             _ => (None, 0.0),
         };
         if self.marker.is_empty() {
@@ -231,36 +274,55 @@ impl Keeper for ModuleKeeper {
             }
             self.marker.push(marker.unwrap_or(self.memory.home));
         } else {
-            let is = offset.unwrap_or(0.0);
-            if self
+            let near =
+                |marker: &f64| offset.is_some_and(|is| (is - marker).abs() <= MARKER_TOLERANCE_HZ);
+            match self
                 .marker
                 .iter()
-                .all(|marker| (marker - is).abs() > MARKER_TOLERANCE_HZ)
+                .rev()
+                .copied()
+                .find(|marker| near(marker))
             {
-                let epoch = self.epoch.end(self.seen);
-                return Err(self.new_life(epoch));
+                Some(marker) => self.marker = vec![marker],
+                None => {
+                    let epoch = self.epoch.end(self.seen);
+                    return Err(self.new_life(epoch));
+                }
             }
         }
-        if self.restless {
-            self.await_rest(connection, deadline).await?;
-            self.restless = false;
-        }
+        self.unrest = None;
         Ok(())
     }
 
     fn answered(&mut self, post: &Post, took: Duration) {
         self.longest = self.longest.max(took);
-        if let Some(marker) = post.leaves_marker {
-            self.marker = vec![marker];
-        }
+        self.may_have_moved(post);
     }
 
-    fn lost(&mut self, post: &Post, repeat: Repeat, took: Duration) {
-        self.longest = self.longest.max(took);
-        self.restless |= repeat != Repeat::Freely;
-        self.marker.extend(post.leaves_marker);
+    fn lost(&mut self, post: &Post, repeat: Repeat) {
+        if repeat != Repeat::Freely {
+            self.unrest = Some(Unrest::default());
+        }
+        self.may_have_moved(post);
     }
 }
+
+impl ModuleKeeper {
+    /// A batch may have moved the marker: an answered one too may have been stopped by an error
+    /// before it came to that.
+    fn may_have_moved(&mut self, post: &Post) {
+        if let Some(marker) = post.leaves_marker {
+            self.marker.retain(|known| *known != marker);
+            self.marker.push(marker);
+            if self.marker.len() > MOST_MARKERS {
+                self.marker.remove(0);
+            }
+        }
+    }
+}
+
+/// How many values of the marker are kept between two connections.
+const MOST_MARKERS: usize = 1024;
 
 #[cfg(test)]
 mod tests {

@@ -107,7 +107,12 @@ impl CrsBoard {
         let epoch = Arc::new(keeper::BoardEpoch::default());
         let survey = describe::survey(&connector, &options, &runtime)
             .await
-            .map_err(|error| error.during("connect").on(name))?;
+            .map_err(|error| {
+                error
+                    .certainty_is(Certainty::NotExecuted)
+                    .during("connect")
+                    .on(name)
+            })?;
         let modules = survey
             .modules()
             .into_iter()
