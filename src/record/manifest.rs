@@ -57,7 +57,7 @@ pub struct MapRecord {
 pub struct BoardRecord {
     /// Its name in the map.
     pub name: String,
-    /// Its serial number, as it says itself. `None` where it was not reached.
+    /// Its serial number, as it says itself or, where it does not, as the map has it.
     pub serial: Option<String>,
     /// Its firmware release, as it says itself. `None` where it was not reached.
     pub firmware: Option<String>,

@@ -3,6 +3,7 @@
 mod accuracy;
 mod faults;
 mod frugality;
+mod limits;
 
 use std::time::Duration;
 

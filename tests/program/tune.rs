@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 
 use twotone::map::HardwareMap;
+use twotone::record::SweepTable;
 
 use super::interrupt::any_tone_on;
 use super::process::{SimProcess, run, run_json, write};
@@ -67,7 +68,11 @@ fn a_farm_is_tuned_scored_recorded_and_switched_off() {
     let tune = std::fs::read_to_string(sim.path("run").join("tune.toml")).unwrap();
     let tune: toml::Table = tune.parse().unwrap();
     assert_eq!(tune["tune"].as_array().unwrap().len(), 2);
-    assert!(sim.path("run").join("sweeps/crs0001.arrow").exists());
+    let sweeps = std::fs::File::open(sim.path("run").join("sweeps/crs0001.arrow")).unwrap();
+    let sweeps = SweepTable::read_arrow(sweeps, "crs0001.arrow").unwrap();
+    // The network analysis, and a fine sweep of each detector.
+    assert_eq!(sweeps.points().len(), 50_000 + 20 * 41);
+    assert_eq!(sweeps.provenance["note"], "first light");
 
     // It is not written over, and the boards are not touched for it.
     let (status, _, err) = run(&args);
@@ -85,6 +90,40 @@ fn a_farm_is_tuned_scored_recorded_and_switched_off() {
         report["boards"][1]["modules"][0]["hardware"]["state"],
         "as_declared"
     );
+}
+
+#[test]
+fn the_demo_tunes_scores_and_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("demo").display().to_string();
+    let args = ["demo", "--boards", "2", "--detectors", "16", "--out", &out];
+    let (status, report) = run_json(&args);
+    assert_eq!(status, 0, "{report}");
+    assert_eq!(
+        (&report["score"]["detectors"], &report["score"]["tuned"]),
+        (&32.into(), &32.into())
+    );
+    assert_eq!(report["run_directory"].as_str(), Some(out.as_str()));
+
+    let other = folder.path().join("other").display().to_string();
+    let (status, text, _) = run(&[
+        "demo",
+        "--boards",
+        "2",
+        "--detectors",
+        "16",
+        "--out",
+        &other,
+    ]);
+    assert_eq!(status, 0);
+    for words in [
+        "crs0002  ok",
+        "32 of 32 detectors tuned",
+        "0 false",
+        "run directory: ",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 use twotone_hal::{
     Acquire, Batch, Board, Certainty, ChannelId, Error, ErrorKind, Hertz, ModuleId, ToneUpdate,
 };
-use twotone_transport::{ConnectOptions, CrsBoard};
+use twotone_transport::{ConnectOptions, Connector, CrsBoard};
 
 async fn connect(board: &Scripted) -> CrsBoard {
     connect_with(board, ConnectOptions::new()).await.unwrap()
@@ -405,6 +405,28 @@ async fn what_is_no_board_is_told_by_name_operation_and_cause() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_never_made_ends_at_its_own_deadline() {
+    let never = Connector::new("never:80", || async {
+        std::future::pending::<std::io::Result<tokio::io::DuplexStream>>().await
+    });
+    let began = Instant::now();
+    let error = CrsBoard::connect_over("b1", never, ConnectOptions::new())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.board()),
+        (ErrorKind::Unreachable, Some("b1")),
+        "{error}"
+    );
+    assert_eq!(error.certainty(), Certainty::NotExecuted);
+    assert!(
+        began.elapsed() < Duration::from_millis(2100),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 #[tokio::test(start_paused = true)]
