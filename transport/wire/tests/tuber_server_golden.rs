@@ -530,3 +530,75 @@ fn an_array_value_keeps_its_type() {
         [0xd8, 69, 0x4c, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0]
     );
 }
+
+#[test]
+fn a_step_taken_back_is_run_again() {
+    /// Answers the second time that it is asked.
+    #[derive(Default)]
+    struct Slow {
+        asked: usize,
+    }
+    impl Service for Slow {
+        fn interface(&self) -> &'static Interface {
+            &BOARD
+        }
+        fn call(
+            &mut self,
+            _: &'static Method,
+            _: &Args<'_>,
+            reply: Reply<'_>,
+        ) -> Result<(), Fault> {
+            self.asked += 1;
+            if self.asked % 2 == 1 {
+                return Err(Fault::new("not yet"));
+            }
+            reply.send(&(self.asked as u64));
+            Ok(())
+        }
+    }
+    let single = r#"{"object":"Board","method":"none"}"#;
+    let batch = format!("[{single},{single},{single}]");
+    for (body, expected) in [(single, "2"), (&batch, "[2, 4, 6]")] {
+        for accept in ["application/json", "application/cbor"] {
+            let head = Head {
+                accept: Some(accept),
+                ..JSON
+            };
+            let mut server = Server::default();
+            let (mut slow, mut out) = (Slow::default(), BytesMut::new());
+            let mut exchange = server.open(&head, body.as_bytes(), &mut out);
+            while exchange.step(&mut slow, &mut out) {
+                if slow.asked % 2 == 1 {
+                    assert!(exchange.failed());
+                    exchange.take_back(&mut out);
+                    let kept = out.clone();
+                    exchange.take_back(&mut out);
+                    assert_eq!(out, kept, "there is nothing more to take back");
+                    assert!(!exchange.failed());
+                }
+            }
+            assert!(!exchange.failed());
+            exchange.close(&mut out);
+            // The same as from a target that answers at once.
+            struct Quick(u64);
+            impl Service for Quick {
+                fn interface(&self) -> &'static Interface {
+                    &BOARD
+                }
+                fn call(
+                    &mut self,
+                    _: &'static Method,
+                    _: &Args<'_>,
+                    reply: Reply<'_>,
+                ) -> Result<(), Fault> {
+                    self.0 += 2;
+                    reply.send(&self.0);
+                    Ok(())
+                }
+            }
+            let mut whole = BytesMut::new();
+            Server::default().serve(&head, body.as_bytes(), &mut Quick(0), &mut whole);
+            assert_eq!(out, whole, "{expected} in {accept}");
+        }
+    }
+}

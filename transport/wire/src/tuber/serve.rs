@@ -89,6 +89,7 @@ impl Server {
             answered: 0,
             batch: false,
             start: out.len(),
+            before: None,
         };
         let formats = match negotiate(head.content_type, head.accept) {
             Ok(formats) => formats,
@@ -203,6 +204,18 @@ pub struct Exchange<'s, 'b> {
     batch: bool,
     /// Where the answer begins in its buffer.
     start: usize,
+    /// How things were before the last step.
+    before: Option<Before<'b>>,
+}
+
+/// What a step changes, for it to be taken back.
+#[derive(Debug, Clone, Copy)]
+struct Before<'b> {
+    cursor: Cursor<'b>,
+    left: Left,
+    failed: bool,
+    answered: u32,
+    written: usize,
 }
 
 /// What of a request has not been run.
@@ -230,6 +243,13 @@ impl Exchange<'_, '_> {
     /// After a failure the rest is not run but answered by [`NOT_RUN`], each in a step of its own, unless
     /// the request's options ask to go on.
     pub fn step(&mut self, target: &mut impl Dispatch, out: &mut BytesMut) -> bool {
+        self.before = Some(Before {
+            cursor: self.cursor,
+            left: self.left,
+            failed: self.failed,
+            answered: self.answered,
+            written: out.len(),
+        });
         match &mut self.left {
             Left::Nothing => return false,
             Left::Single => {}
@@ -265,6 +285,19 @@ impl Exchange<'_, '_> {
             self.left = Left::Nothing;
         }
         true
+    }
+
+    /// Takes the last step back, with what it has appended, so that the next step runs the same request
+    /// again: for a target that has found that it must wait before it can answer. What the target did of
+    /// the request is for itself to remember. Without a step, or a second time, nothing happens.
+    pub fn take_back(&mut self, out: &mut BytesMut) {
+        if let Some(before) = self.before.take() {
+            self.cursor = before.cursor;
+            self.left = before.left;
+            self.failed = before.failed;
+            self.answered = before.answered;
+            out.truncate(before.written);
+        }
     }
 
     /// Ends the answer and gives its format.
