@@ -56,7 +56,6 @@ impl<F: Future> Future for Context<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
-        self.inner.prefetch();
         let current = Handle::try_current();
         let home = current.as_ref().unwrap_or_else(|_| runtime::process());
         let _entered = current.is_err().then(|| home.enter());
@@ -89,8 +88,8 @@ mod imp {
 
     use tokio::runtime::Id;
 
+    use crate::exiting;
     use crate::fiber::Fiber;
-    use crate::{exiting, stack};
 
     /// Whether a future may borrow, so that it must not be leaked.
     #[derive(Clone, Copy, PartialEq)]
@@ -103,8 +102,6 @@ mod imp {
     /// while the context is polled, which a `Box` in the way would forbid.
     pub(super) struct Inner<F: Future> {
         shared: NonNull<Shared<F>>,
-        /// Where the stack of the suspended fiber is in use; a hint.
-        left_at: usize,
         /// Neither `Send` nor `Sync`: the fiber has stack frames of any kind.
         _owns: PhantomData<(Box<F>, *mut ())>,
     }
@@ -130,17 +127,8 @@ mod imp {
             });
             Inner {
                 shared: NonNull::from(Box::leak(shared)),
-                left_at: 0,
                 _owns: PhantomData,
             }
-        }
-
-        /// Begins to fetch what the next poll needs, which in a crowd of contexts is in no cache.
-        #[inline]
-        pub(super) fn prefetch(&self) {
-            let shared = self.shared.as_ptr().cast::<u8>();
-            stack::prefetch(shared, size_of::<Shared<F>>().min(stack::TYPICAL));
-            stack::prefetch(std::ptr::without_provenance(self.left_at), stack::TYPICAL);
         }
 
         pub(super) fn poll(&mut self, cx: &mut task::Context<'_>, home: Id) -> Poll<F::Output> {
@@ -159,10 +147,7 @@ mod imp {
                     .poll(cx.waker(), home, step::<F>, self.shared.cast())
             };
             match polled {
-                Poll::Pending => {
-                    self.left_at = shared.fiber.left_at();
-                    Poll::Pending
-                }
+                Poll::Pending => Poll::Pending,
                 Poll::Ready(end) => {
                     shared.ended.set(true);
                     match (end, shared.output.take()) {
@@ -253,8 +238,6 @@ mod imp {
                 _not_send: PhantomData,
             }
         }
-
-        pub(super) fn prefetch(&self) {}
 
         pub(super) fn poll(&mut self, cx: &mut task::Context<'_>, _: Id) -> Poll<F::Output> {
             self.future.as_mut().poll(cx)

@@ -14,6 +14,7 @@ use std::task::{self, Poll, Waker};
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use tokio::runtime::{Handle, Id};
 
+use crate::ahead::{self, Follower};
 use crate::stack::{self, Stack};
 use crate::stats;
 use crate::waiting::WaitError;
@@ -47,8 +48,6 @@ pub(crate) struct Fiber {
     /// How often the fiber was suspended. Wakes that came meanwhile resumed only the innermost
     /// wait, so a poll during which this number grew must be done again before it counts.
     suspensions: Cell<u64>,
-    /// About where the stack is in use while the fiber is suspended; else 0.
-    left_at: Cell<usize>,
     cancelled: Cell<bool>,
     no_suspend: Cell<usize>,
     /// Where the latest poll came from: waits of other tasks and runtimes are not this fiber's.
@@ -56,6 +55,7 @@ pub(crate) struct Fiber {
     runtime: Cell<Option<Id>>,
     /// Whether the thread was already unwinding when the fiber was entered.
     panicking: Cell<bool>,
+    follower: Follower,
 }
 
 thread_local! {
@@ -95,12 +95,12 @@ impl Fiber {
             yielder: Cell::new(ptr::null()),
             wakers: Wakers::new(),
             suspensions: Cell::new(0),
-            left_at: Cell::new(0),
             cancelled: Cell::new(false),
             no_suspend: Cell::new(0),
             task: Cell::new(None),
             runtime: Cell::new(None),
             panicking: Cell::new(false),
+            follower: Follower::unknown(),
         }
     }
 
@@ -112,10 +112,9 @@ impl Fiber {
         is
     }
 
-    /// About where the stack of the suspended fiber is in use, or 0.
     #[inline]
-    pub(crate) fn left_at(&self) -> usize {
-        self.left_at.get()
+    pub(crate) fn follower(&self) -> &Follower {
+        &self.follower
     }
 
     /// Runs the fiber until its step is done or a wait suspends it. `Ready` means that it has ended,
@@ -124,7 +123,7 @@ impl Fiber {
     /// # Safety
     ///
     /// `step` must be sound to call with `data` for as long as the fiber is not ended, cancelled or
-    /// leaked; both are the same in each call. The fiber must not move while it is suspended.
+    /// leaked; both are the same in each call. The fiber must not move from the first call on.
     pub(crate) unsafe fn poll(
         &self,
         waker: &Waker,
@@ -136,6 +135,7 @@ impl Fiber {
         self.runtime.set(Some(home));
         let running = match self.suspended.take() {
             Some(running) => {
+                self.follower.fetch();
                 self.wakers.renew(waker);
                 running
             }
@@ -275,6 +275,12 @@ impl Drop for NoSuspend {
     }
 }
 
+impl Drop for Fiber {
+    fn drop(&mut self) {
+        ahead::forget(self);
+    }
+}
+
 impl Fiber {
     /// Leaves the fiber until it is polled again.
     #[inline(never)]
@@ -293,11 +299,10 @@ impl Fiber {
         stack::reserve().map_err(Refusal::No)?;
         self.suspensions.set(self.suspensions.get() + 1);
         let here = 0_u8;
-        self.left_at.set((&raw const here).addr());
+        ahead::suspending(self, (&raw const here).addr());
         // SAFETY: the yielder lives on the stack that this code runs on, for as long as it runs.
         let yielder = unsafe { &*self.yielder.get() };
         let how = yielder.suspend(());
-        self.left_at.set(0);
         match how {
             Resume::Poll => Ok(()),
             Resume::Cancel => resume_unwind(Box::new(Cancelled)),

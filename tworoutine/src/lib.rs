@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(fibers)]
+mod ahead;
 mod all;
 mod blocked;
 mod config;

@@ -1,12 +1,12 @@
 //! Stacks of fibers: kept for reuse, and counted.
 
 use std::cell::RefCell;
-use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex};
 
 use corosensei::stack::{DefaultStack, StackPointer};
 
+use crate::ahead;
 use crate::config::{self, lock};
 use crate::waiting::WaitError;
 
@@ -111,7 +111,7 @@ pub(crate) fn take() -> Stack {
         let stacks = local.restock();
         let taken = stacks.pop();
         if let Some(next) = stacks.last() {
-            prefetch(ptr::without_provenance(next.base.get() - TYPICAL), TYPICAL);
+            ahead::fetch_beginning(next.base.get());
         }
         taken
     });
@@ -137,24 +137,6 @@ pub(crate) fn reserve() -> Result<(), WaitError> {
     });
     // The thread is exiting, its own store gone: each poll makes its own.
     reserved.unwrap_or(Ok(()))
-}
-
-/// Bytes of its stack that a context typically uses when it waits.
-pub(crate) const TYPICAL: usize = 512;
-
-/// Has the processor fetch some bytes of memory, unless they begin at null. No more than a hint.
-#[inline]
-pub(crate) fn prefetch(from: *const u8, bytes: usize) {
-    #[cfg(target_arch = "x86_64")]
-    if !from.is_null() {
-        for line in (0..bytes).step_by(64) {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: no address makes a prefetch fault, and nothing observes it.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(line).cast()) };
-        }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (from, bytes);
 }
 
 impl Local {
