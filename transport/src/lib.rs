@@ -14,6 +14,7 @@ mod host;
 mod http;
 mod link;
 mod options;
+pub mod readout;
 mod stream;
 mod tuber;
 

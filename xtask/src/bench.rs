@@ -38,7 +38,7 @@ enum Python {
 }
 
 /// The benchmarks.
-pub(crate) const BENCHES: [Bench; 5] = [
+pub(crate) const BENCHES: [Bench; 6] = [
     Bench {
         name: "codec",
         package: "twotone-wire",
@@ -70,6 +70,14 @@ pub(crate) const BENCHES: [Bench; 5] = [
         features: &[],
         python: Python::Needs(test::python::VARIABLE),
         about: "the same tune by this program and by the Python client, and the calls of both",
+    },
+    Bench {
+        name: "stream",
+        package: "twotone-transport",
+        target: "stream",
+        features: &[],
+        python: Python::No,
+        about: "packets of sample streams received, beside a bare loop around the kernel's call",
     },
     Bench {
         name: "tworoutine",

@@ -59,7 +59,7 @@ pub(super) struct Place {
 }
 
 /// The places.
-pub(super) const PLACES: [Place; 4] = [
+pub(super) const PLACES: [Place; 5] = [
     Place {
         path: "src/record/calendar.rs",
         item: "jiff::Timestamp::now",
@@ -67,6 +67,11 @@ pub(super) const PLACES: [Place; 4] = [
     },
     Place {
         path: "sim/physics/benches/",
+        item: "*",
+        reason: "a benchmark measures the time of the wall",
+    },
+    Place {
+        path: "transport/benches/",
         item: "*",
         reason: "a benchmark measures the time of the wall",
     },

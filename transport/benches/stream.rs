@@ -1,0 +1,2 @@
+//! Placeholder until the receiver stands.
+fn main() {}

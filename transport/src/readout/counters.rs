@@ -1,0 +1,91 @@
+//! What a receiver has counted. Exact, so that a loss can be told from an outage and from a fault of
+//! the network.
+
+use twotone_hal::ModuleId;
+
+use super::Source;
+
+/// What came of one module's packets, since the receiver was opened.
+///
+/// The positions of a stream are its sequence numbers, counted on where the 32 bits wrap. A position
+/// is *expected* once it has been settled: its packet was received in its turn, or it was given up
+/// because the window passed it. So it always holds that
+///
+/// * `received + lost == expected`, and
+/// * all well-formed packets of the module are `received + late + duplicate + stale + held`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ModuleCounters {
+    /// Positions from the first that was received to the last that was settled.
+    pub expected: u64,
+    /// Positions whose packet was handed over, in order.
+    pub received: u64,
+    /// Positions that were given up. What comes later does not change this.
+    pub lost: u64,
+    /// Runs of consecutive lost positions.
+    pub gaps: u64,
+    /// Packets whose position had been given up: `lost - late` packets never came.
+    pub late: u64,
+    /// Packets whose position had been received, or came late, or is held already.
+    pub duplicate: u64,
+    /// Packets from before the first position, from more than [`ModuleCounters::MEMORY`] positions
+    /// back, or from more than [`ModuleCounters::LONGEST_GAP`] ahead.
+    pub stale: u64,
+    /// How often the stream began anew, because so many as [`ModuleCounters::PROBATION`] stale
+    /// packets followed on each other: a board that restarted. The positions between are not
+    /// expected.
+    pub restarts: u64,
+    /// Packets that wait for one before them.
+    pub held: u32,
+}
+
+impl ModuleCounters {
+    /// How many positions back a packet is known to be late or a duplicate.
+    pub const MEMORY: u32 = 1024;
+    /// The longest gap that is counted as lost, in packets; a longer one is a restart.
+    pub const LONGEST_GAP: u32 = 1 << 24;
+    /// How many packets in a row, all of them stale, show that the stream began anew.
+    pub const PROBATION: u32 = 4;
+}
+
+/// What came from one board, since the receiver was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BoardCounters {
+    /// The board.
+    pub source: Source,
+    /// Its modules that have sent anything, in order.
+    pub modules: Vec<(ModuleId, ModuleCounters)>,
+    /// Packets from the board's address with a serial number that no board there has. Boards that
+    /// share an address share this count.
+    pub foreign: u64,
+    /// Datagrams from the board's address that are no packets of this stream. Boards that share an
+    /// address share this count.
+    pub malformed: u64,
+}
+
+impl BoardCounters {
+    /// The counters of one module; zeros where nothing has come from it.
+    pub fn module(&self, module: ModuleId) -> ModuleCounters {
+        let mut modules = self.modules.iter();
+        let found = modules.find(|(id, _)| *id == module);
+        found.map_or_else(ModuleCounters::default, |(_, counters)| *counters)
+    }
+}
+
+/// What a receiver has counted since it was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counters {
+    /// Each board, in the order in which they were given.
+    pub boards: Vec<BoardCounters>,
+    /// Packets from addresses that no board has. The kernel keeps them away, as a rule.
+    pub strangers: u64,
+    /// Datagrams that the kernel dropped because nobody took them from its buffer in time, as far
+    /// as the last packet tells. They are among the lost, where they were packets of a board.
+    pub kernel_drops: u64,
+}
+
+impl Counters {
+    /// The counters of one board, if the receiver has it.
+    pub fn board(&self, source: Source) -> Option<&BoardCounters> {
+        self.boards.iter().find(|board| board.source == source)
+    }
+}

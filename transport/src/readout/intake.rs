@@ -1,0 +1,239 @@
+//! From sockets to packets in order, by a deadline. What all receivers have in common.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep_until};
+use twotone_hal::{Certainty, Error, ErrorKind, ModuleId, Result};
+
+use super::assembly::{Assembler, Head, Ready};
+use super::sequence::Place;
+use super::socket::{self, Datagrams, GroupSocket};
+use super::{Counters, KernelBuffers, Source, StreamOptions};
+
+/// Receives the packets of some boards.
+#[derive(Debug)]
+pub(super) struct Intake {
+    sources: Vec<Source>,
+    buffers: KernelBuffers,
+    sockets: Vec<GroupSocket>,
+    /// The socket that is asked first, so that none starves.
+    first: usize,
+    datagrams: Datagrams,
+    assembler: Assembler,
+    runtime: Handle,
+    opened: Instant,
+}
+
+/// A packet in its turn.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Packet<'a> {
+    pub(super) source: Source,
+    pub(super) module: ModuleId,
+    pub(super) lost_before: u64,
+    pub(super) bytes: &'a [u8],
+}
+
+/// Packets in order, in the receiver's own memory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Packets<'a> {
+    intake: &'a Intake,
+    ready: &'a [Ready],
+}
+
+impl<'a> Packets<'a> {
+    pub(super) fn len(&self) -> usize {
+        self.ready.len()
+    }
+
+    pub(super) fn get(&self, at: usize) -> Option<Packet<'a>> {
+        self.ready.get(at).map(|ready| self.intake.packet(ready))
+    }
+}
+
+impl Intake {
+    pub(super) fn open(
+        sources: &[Source],
+        port: u16,
+        read_head: fn(&[u8]) -> Option<Head>,
+        options: &StreamOptions,
+        runtime: Handle,
+    ) -> Result<Self> {
+        check(sources, options)?;
+        let port = options.port.unwrap_or(port);
+        let (sockets, buffers) = socket::open(sources, port, options)?;
+        if let Some(shortfall) = buffers.shortfall() {
+            tracing::warn!(port, sockets = buffers.sockets, "{shortfall}");
+        }
+        let sockets = {
+            let _runtime = runtime.enter();
+            let watched: io::Result<_> = sockets.into_iter().map(GroupSocket::new).collect();
+            watched.map_err(|error| broken("a socket could not be watched", error))?
+        };
+        Ok(Self {
+            sources: sources.to_vec(),
+            buffers,
+            sockets,
+            first: 0,
+            datagrams: Datagrams::new(),
+            assembler: Assembler::new(read_head, options.order(), sources),
+            runtime,
+            opened: Instant::now(),
+        })
+    }
+
+    pub(super) fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+
+    pub(super) fn buffers(&self) -> KernelBuffers {
+        self.buffers
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        self.assembler.counters(self.datagrams.dropped)
+    }
+
+    /// Waits until packets are ready or the deadline has passed; what has come is looked at first.
+    ///
+    /// Dropped, it has taken nothing.
+    pub(super) async fn fill(&mut self, deadline: Instant) -> Result<()> {
+        loop {
+            if !self.assembler.ready().is_empty() {
+                return Ok(());
+            }
+            self.assembler.recycle();
+            self.datagrams.clear();
+            let due = self.assembler.due().map(|due| self.opened + due);
+            let until = due.map_or(deadline, |due| due.min(deadline));
+            let passed = {
+                let _runtime = self.runtime.enter();
+                sleep_until(until)
+            };
+            let read = tokio::select! {
+                biased;
+                read = poll_fn(|context| self.poll_read(context)) => read,
+                // The runtime may not have looked at the sockets yet.
+                () = passed => self.read_now(),
+            };
+            read.map_err(|error| broken("a socket failed", error))?;
+            let now = Instant::now();
+            self.assemble(now.saturating_duration_since(self.opened));
+            if now >= deadline {
+                return Ok(());
+            }
+        }
+    }
+
+    /// How many packets are ready.
+    pub(super) fn ready(&self) -> usize {
+        self.assembler.ready().len()
+    }
+
+    /// The first packet that is ready.
+    pub(super) fn peek(&self) -> Option<Packet<'_>> {
+        self.assembler
+            .ready()
+            .first()
+            .map(|ready| self.packet(ready))
+    }
+
+    /// Done with the first packet.
+    pub(super) fn skip(&mut self) {
+        self.assembler.hand_over(1);
+    }
+
+    /// All that is ready, and done with it.
+    pub(super) fn hand_over(&mut self) -> Packets<'_> {
+        let count = self.ready();
+        self.assembler.hand_over(count);
+        let ready = self.assembler.handed_over(count);
+        Packets {
+            intake: self,
+            ready,
+        }
+    }
+
+    fn packet(&self, ready: &Ready) -> Packet<'_> {
+        let bytes = match ready.place {
+            Place::Given(at) => self.datagrams.get(at),
+            Place::Kept(kept) => self.assembler.copy(kept),
+        };
+        Packet {
+            source: ready.source,
+            module: ready.module,
+            lost_before: ready.lost_before,
+            bytes,
+        }
+    }
+
+    fn assemble(&mut self, now: Duration) {
+        for (at, (from, bytes)) in self.datagrams.iter().enumerate() {
+            self.assembler.datagram(from, bytes, at as u32, now);
+        }
+        self.assembler.expire(now);
+    }
+
+    /// Reads what there is, whatever the runtime knows of it.
+    fn read_now(&mut self) -> io::Result<()> {
+        for socket in &mut self.sockets {
+            self.datagrams.fill_now(socket)?;
+        }
+        Ok(())
+    }
+
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let sockets = self.sockets.len();
+        for turn in 0..sockets {
+            let at = (self.first + turn) % sockets;
+            let socket = &mut self.sockets[at];
+            match self.datagrams.poll_fill(socket, context) {
+                // What the others brought comes first.
+                Poll::Ready(Err(error)) if self.datagrams.is_empty() => {
+                    return Poll::Ready(Err(error));
+                }
+                _ => {}
+            }
+            if self.datagrams.is_full() {
+                // The others are asked first next time.
+                self.first = (at + 1) % sockets;
+                break;
+            }
+        }
+        if self.datagrams.is_empty() {
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn check(sources: &[Source], options: &StreamOptions) -> Result<()> {
+    let wrong = |why: String| Err(Error::new(ErrorKind::InvalidArgument, why));
+    if sources.is_empty() {
+        return wrong("no board to receive from was given".to_owned());
+    }
+    let mut sorted = sources.to_vec();
+    sorted.sort_unstable();
+    if let Some([twice, _]) = sorted.array_windows().find(|[one, other]| one == other) {
+        return wrong(format!("{twice} was given twice"));
+    }
+    if !options.group.is_multicast() {
+        return wrong(format!("{} is no multicast group", options.group));
+    }
+    Ok(())
+}
+
+fn broken(message: &str, error: io::Error) -> Error {
+    Error::new(ErrorKind::ConnectionLost, message)
+        .certainty_is(Certainty::NotExecuted)
+        .caused_by(error)
+}
+
+/// So long from now; practically never where that cannot be told.
+pub(super) fn after(within: Duration) -> Instant {
+    const NEVER: Duration = Duration::from_secs(30 * 365 * 86_400);
+    Instant::now() + within.min(NEVER)
+}

@@ -1,0 +1,45 @@
+//! Receivers of the sample streams of CRS boards: UDP multicast in, samples in order out.
+//!
+//! * [`Receiver`]: the readout stream, a decimated sample of every channel of a module in each packet.
+//!   [`Receiver::recv`] gives what has come, [`Receiver::take`] so many consecutive samples of some
+//!   modules, also such as were taken after a setting changed.
+//! * [`PfbReceiver`]: the PFB stream, a few channels before the decimation.
+//! * [`Counters`]: what was received, lost, late, or another's; exact, per board and module.
+//!
+//! Joins are source-specific: only packets from the boards' own addresses are asked for, and what comes
+//! from such an address with another serial number is counted and never used. Packets that come out of
+//! order are put in order; one is given up for lost when its window has passed (see [`StreamOptions`]).
+//!
+//! ```no_run
+//! use std::{net::Ipv4Addr, time::Duration};
+//! use twotone_hal::ModuleId;
+//! use twotone_transport::readout::{Receiver, Source, StreamOptions, Take};
+//!
+//! # async fn f() -> twotone_hal::Result<()> {
+//! let board = Source::new(Ipv4Addr::new(192, 168, 2, 42), 42);
+//! let mut receiver = Receiver::open(&[board], &StreamOptions::new())?;
+//! let take = Take::new(100).of(board, ModuleId::new(1)?);
+//! let block = receiver.take(&take, Duration::from_secs(1)).await?.remove(0);
+//! println!("{} at {:?}", block.means()[0], block.times[0]);
+//! # Ok(())
+//! # }
+//! ```
+
+mod assembly;
+mod counters;
+mod frame;
+mod intake;
+mod options;
+mod receiver;
+mod sequence;
+mod socket;
+mod take;
+mod time;
+
+pub use counters::{BoardCounters, Counters, ModuleCounters};
+pub use frame::{Frame, Frames, PfbFrame, PfbFrames};
+pub use options::{Source, StreamOptions};
+pub use receiver::{PfbReceiver, Receiver};
+pub use socket::KernelBuffers;
+pub use take::{Block, Take};
+pub use time::{NoTime, SampleTime};

@@ -1,0 +1,153 @@
+//! Receivers of the two streams.
+
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use twotone_hal::Result;
+use twotone_wire::crs::{PFB_PORT, PfbPacket, READOUT_PORT, ReadoutPacket};
+
+use super::assembly::Head;
+use super::intake::{self, Intake};
+use super::take::Collection;
+use super::{Block, Counters, Frames, KernelBuffers, PfbFrames, Source, StreamOptions, Take};
+
+/// Receives the readout streams of any number of boards: a sample of every channel of a module in
+/// each packet.
+///
+/// Whoever awaits [`Receiver::recv`] or [`Receiver::take`] drives it; meanwhile the kernel buffers
+/// what comes, and drops the newest when its buffer is full, which is counted as lost.
+#[derive(Debug)]
+pub struct Receiver {
+    intake: Intake,
+}
+
+/// Receives the PFB streams of any number of boards: a few channels, before the decimation.
+///
+/// As [`Receiver`] in all else; the stamps are those of the first sample of each packet and need no
+/// correction.
+#[derive(Debug)]
+pub struct PfbReceiver {
+    intake: Intake,
+}
+
+macro_rules! receiver {
+    ($receiver:ident, $port:expr, $head:expr, $frames:ident) => {
+        impl $receiver {
+            /// Listens to these boards. The sockets are driven by the process-wide runtime, so that
+            /// the receiver works from any thread and runtime.
+            ///
+            /// A kernel that grants smaller buffers than asked for is warned of in the log, and told
+            /// in [`Self::buffers`].
+            ///
+            /// # Errors
+            /// Where no board or one twice is given, or a source cannot be joined.
+            pub fn open(sources: &[Source], options: &StreamOptions) -> Result<Self> {
+                Self::on(sources, options, tworoutine::runtime().clone())
+            }
+
+            /// As [`Self::open`], on the tokio runtime of the caller: the receiver works while that
+            /// runtime runs.
+            ///
+            /// # Errors
+            /// As [`Self::open`].
+            ///
+            /// # Panics
+            /// Outside a tokio runtime.
+            pub fn open_here(sources: &[Source], options: &StreamOptions) -> Result<Self> {
+                Self::on(sources, options, Handle::current())
+            }
+
+            fn on(sources: &[Source], options: &StreamOptions, runtime: Handle) -> Result<Self> {
+                let intake = Intake::open(sources, $port, $head, options, runtime)
+                    .map_err(|error| error.during("open a receiver"))?;
+                Ok(Self { intake })
+            }
+
+            /// Packets in order, as soon as there are any, or none once `within` has passed. What
+            /// has come before is looked at first, so that no time at all is enough for it.
+            ///
+            /// Each packet is given once. Dropped while it waits, this has taken nothing.
+            ///
+            /// # Errors
+            /// Where a socket fails.
+            pub async fn recv(&mut self, within: Duration) -> Result<$frames<'_>> {
+                self.intake.fill(intake::after(within)).await?;
+                Ok($frames::new(self.intake.hand_over()))
+            }
+
+            /// What has been received, lost and refused since the receiver was opened.
+            pub fn counters(&self) -> Counters {
+                self.intake.counters()
+            }
+
+            /// The boards, in the order in which they were given.
+            pub fn sources(&self) -> &[Source] {
+                self.intake.sources()
+            }
+
+            /// The kernel's buffers, and whether they are as large as was asked for.
+            pub fn buffers(&self) -> KernelBuffers {
+                self.intake.buffers()
+            }
+        }
+    };
+}
+
+receiver!(Receiver, READOUT_PORT, readout_head, Frames);
+receiver!(PfbReceiver, PFB_PORT, pfb_head, PfbFrames);
+
+impl Receiver {
+    /// Consecutive samples of some modules, one block each in the order asked for. They need not be
+    /// of the same times: ask for samples after a time for that.
+    ///
+    /// Where a packet is lost, or the decimation changes, a block is begun anew. Samples of other
+    /// modules that come meanwhile are counted and thrown away; those that have come after the last
+    /// one taken are there for the next call, so that blocks of one module follow on each other.
+    ///
+    /// Dropped while it waits, the samples taken so far are gone; the receiver can be used on.
+    ///
+    /// # Errors
+    /// * [`Timeout`](twotone_hal::ErrorKind::Timeout): not all was there `within` that time. The error
+    ///   says of which module, how many samples, and how many were lost.
+    /// * [`InvalidArgument`](twotone_hal::ErrorKind::InvalidArgument): no samples or channels were
+    ///   asked for, or of a board that the receiver does not have.
+    /// * [`Unsupported`](twotone_hal::ErrorKind::Unsupported): the module's packets are short and lack
+    ///   the channels, or samples after a time were asked for and its stamps have no meaning.
+    /// * [`ConnectionLost`](twotone_hal::ErrorKind::ConnectionLost): a socket failed.
+    pub async fn take(&mut self, take: &Take, within: Duration) -> Result<Vec<Block>> {
+        let failed = |error: twotone_hal::Error| error.during(take.to_string());
+        let mut collection = Collection::begin(take, self.sources()).map_err(failed)?;
+        let deadline = intake::after(within);
+        loop {
+            while let Some(packet) = self.intake.peek() {
+                collection.offer(&packet).map_err(failed)?;
+                self.intake.skip();
+                if collection.is_complete() {
+                    return Ok(collection.finish());
+                }
+            }
+            self.intake.fill(deadline).await.map_err(failed)?;
+            if self.intake.ready() == 0 {
+                return Err(failed(collection.late(within, &self.counters())));
+            }
+        }
+    }
+}
+
+fn readout_head(bytes: &[u8]) -> Option<Head> {
+    let packet = ReadoutPacket::new(bytes).ok()?;
+    Some(Head {
+        serial: packet.serial(),
+        module: packet.module(),
+        sequence: packet.sequence(),
+    })
+}
+
+fn pfb_head(bytes: &[u8]) -> Option<Head> {
+    let packet = PfbPacket::new(bytes).ok()?;
+    Some(Head {
+        serial: packet.serial(),
+        module: packet.module(),
+        sequence: packet.sequence(),
+    })
+}

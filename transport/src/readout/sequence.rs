@@ -1,0 +1,259 @@
+//! One stream of numbered packets put in order: what is received, held, given up, late.
+
+use std::time::Duration;
+
+use super::ModuleCounters;
+
+const MEMORY: i64 = ModuleCounters::MEMORY as i64;
+const WORDS: usize = ModuleCounters::MEMORY as usize / 64;
+
+/// How long a packet that is missing is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Patience {
+    /// A position is given up when a packet so many positions after it has come. At least 1.
+    pub(super) window: u32,
+    /// A position is given up when a later packet has waited for it so long.
+    pub(super) hold: Duration,
+}
+
+/// Where the bytes of a packet lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Where they were received: the number that was given with them.
+    Given(u32),
+    /// In a copy: the number that was answered when they were kept.
+    Kept(u32),
+}
+
+/// What takes packets out of a [`Sequencer`] and keeps them for it.
+pub(super) trait Sink {
+    /// Copies the packet at hand, which must wait for others; answers the number of the copy.
+    fn keep(&mut self) -> u32;
+    /// Takes the next packet in order, before which so many positions were lost.
+    fn deliver(&mut self, place: Place, lost_before: u64);
+}
+
+/// Puts the packets of one stream in order.
+///
+/// Positions are sequence numbers that count on where the 32 bits wrap: the low 32 bits of a
+/// position are its sequence number.
+#[derive(Debug)]
+pub(super) struct Sequencer {
+    patience: Patience,
+    /// The first position of the present run, once there is one.
+    first: Option<i64>,
+    /// The first position that is not settled.
+    next: i64,
+    /// Expected positions of the runs before this one.
+    before: u64,
+    /// Lost positions just before `next`.
+    lost_run: u64,
+    /// Of each of the last positions, whether it was lost and has not come late.
+    missing: [u64; WORDS],
+    /// Packets from `next + 1` to `next + window - 1`, each at its position modulo the window.
+    held: Vec<Option<Held>>,
+    /// The sequence number that would follow on the stale packets of late, and how many they are.
+    suspect: Option<(u32, u32)>,
+    counters: ModuleCounters,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    kept: u32,
+    since: Duration,
+}
+
+impl Sequencer {
+    pub(super) fn new(patience: Patience) -> Self {
+        Self {
+            patience,
+            first: None,
+            next: 0,
+            before: 0,
+            lost_run: 0,
+            missing: [0; WORDS],
+            held: vec![None; patience.window.max(1) as usize],
+            suspect: None,
+            counters: ModuleCounters::default(),
+        }
+    }
+
+    pub(super) fn counters(&self) -> ModuleCounters {
+        let run = self.first.map_or(0, |first| (self.next - first) as u64);
+        ModuleCounters {
+            expected: self.before + run,
+            ..self.counters
+        }
+    }
+
+    /// Takes the packet of this number, whose bytes lie at `given`, at the time `now`.
+    pub(super) fn offer(&mut self, sequence: u32, given: u32, now: Duration, sink: &mut impl Sink) {
+        if self.first.is_none() {
+            self.begin(sequence);
+        }
+        let ahead = i64::from(sequence.wrapping_sub(self.next as u32).cast_signed());
+        let position = self.next + ahead;
+        if ahead < 0 || ahead > i64::from(ModuleCounters::LONGEST_GAP) {
+            return self.out_of_turn(sequence, position, given, sink);
+        }
+        self.suspect = None;
+        let window = self.window();
+        if ahead >= window {
+            self.settle_until(position - window + 1, sink);
+            self.drain(sink);
+        }
+        if position == self.next {
+            self.deliver(Place::Given(given), sink);
+            self.drain(sink);
+            return;
+        }
+        let slot = self.slot(position);
+        if self.held[slot].is_some() {
+            self.counters.duplicate += 1;
+            return;
+        }
+        let kept = sink.keep();
+        self.held[slot] = Some(Held { kept, since: now });
+        self.counters.held += 1;
+    }
+
+    /// When the next held packet will have waited long enough.
+    pub(super) fn due(&self) -> Option<Duration> {
+        if self.counters.held == 0 {
+            return None;
+        }
+        let since = self.held.iter().flatten().map(|held| held.since).min();
+        since.map(|since| since + self.patience.hold)
+    }
+
+    /// Gives up what was waited for longer than the patience.
+    pub(super) fn expire(&mut self, now: Duration, sink: &mut impl Sink) {
+        let hold = self.patience.hold;
+        self.flush(|held| now >= held.since + hold, sink);
+    }
+
+    /// Settles all up to the last held packet that is `done` waiting, and what follows on it.
+    fn flush(&mut self, done: impl Fn(&Held) -> bool, sink: &mut impl Sink) {
+        if self.counters.held == 0 {
+            return;
+        }
+        let mut window = self.next..self.next + self.window();
+        let is_done = |position: &i64| self.held[self.slot(*position)].as_ref().is_some_and(&done);
+        if let Some(position) = window.rfind(is_done) {
+            self.settle_until(position, sink);
+            self.drain(sink);
+        }
+    }
+
+    fn window(&self) -> i64 {
+        self.held.len() as i64
+    }
+
+    fn slot(&self, position: i64) -> usize {
+        position.rem_euclid(self.window()) as usize
+    }
+
+    fn begin(&mut self, sequence: u32) {
+        self.next = i64::from(sequence);
+        self.first = Some(self.next);
+        self.lost_run = 0;
+        self.missing = [0; WORDS];
+        self.suspect = None;
+    }
+
+    /// A packet whose turn is over, or so far from all others that something else has happened.
+    fn out_of_turn(&mut self, sequence: u32, position: i64, given: u32, sink: &mut impl Sink) {
+        let is_near = (self.next - MEMORY..self.next).contains(&position);
+        if is_near && self.first.is_some_and(|first| position >= first) {
+            if self.forget_missing(position) {
+                self.counters.late += 1;
+            } else {
+                self.counters.duplicate += 1;
+            }
+            return;
+        }
+        let row = match self.suspect {
+            Some((expected, row)) if expected == sequence => row + 1,
+            _ => 1,
+        };
+        self.suspect = (!is_near).then_some((sequence.wrapping_add(1), row));
+        if is_near || row < ModuleCounters::PROBATION {
+            self.counters.stale += 1;
+            return;
+        }
+        self.flush(|_| true, sink);
+        let run = self.first.map_or(0, |first| (self.next - first) as u64);
+        self.before += run;
+        self.counters.restarts += 1;
+        self.begin(sequence);
+        self.deliver(Place::Given(given), sink);
+    }
+
+    /// Settles the positions before `end`: each is delivered if it is held, else lost.
+    fn settle_until(&mut self, end: i64, sink: &mut impl Sink) {
+        let near = end.min(self.next + self.window());
+        while self.next < near && self.counters.held > 0 {
+            match self.take_held() {
+                Some(kept) => self.deliver(Place::Kept(kept), sink),
+                None => self.lose(self.next + 1),
+            }
+        }
+        if self.next < end {
+            self.lose(end);
+        }
+    }
+
+    /// Delivers what is held from the next position on, without a gap.
+    fn drain(&mut self, sink: &mut impl Sink) {
+        while self.counters.held > 0 {
+            let Some(kept) = self.take_held() else {
+                return;
+            };
+            self.deliver(Place::Kept(kept), sink);
+        }
+    }
+
+    fn take_held(&mut self) -> Option<u32> {
+        let slot = self.slot(self.next);
+        let held = self.held[slot].take()?;
+        self.counters.held -= 1;
+        Some(held.kept)
+    }
+
+    fn deliver(&mut self, place: Place, sink: &mut impl Sink) {
+        sink.deliver(place, self.lost_run);
+        self.lost_run = 0;
+        self.counters.received += 1;
+        let (word, bit) = memory_of(self.next);
+        self.missing[word] &= !bit;
+        self.next += 1;
+    }
+
+    fn lose(&mut self, end: i64) {
+        let lost = (end - self.next) as u64;
+        self.counters.lost += lost;
+        self.counters.gaps += u64::from(self.lost_run == 0);
+        self.lost_run += lost;
+        for position in self.next.max(end - MEMORY)..end {
+            let (word, bit) = memory_of(position);
+            self.missing[word] |= bit;
+        }
+        self.next = end;
+    }
+
+    /// Whether a position was lost and has not come since; now it has.
+    fn forget_missing(&mut self, position: i64) -> bool {
+        let (word, bit) = memory_of(position);
+        let was = self.missing[word] & bit != 0;
+        self.missing[word] &= !bit;
+        was
+    }
+}
+
+fn memory_of(position: i64) -> (usize, u64) {
+    let at = position.rem_euclid(MEMORY) as usize;
+    (at / 64, 1 << (at % 64))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,271 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Keeps the numbers of the packets themselves: copies are numbered by what they copy.
+#[derive(Default)]
+struct Numbers {
+    at_hand: u32,
+    delivered: Vec<(u32, u64)>,
+}
+
+impl Sink for Numbers {
+    fn keep(&mut self) -> u32 {
+        self.at_hand
+    }
+
+    fn deliver(&mut self, place: Place, lost_before: u64) {
+        let (Place::Given(packet) | Place::Kept(packet)) = place;
+        self.delivered.push((packet, lost_before));
+    }
+}
+
+fn patience(window: u32) -> Patience {
+    let hold = Duration::from_millis(50);
+    Patience { window, hold }
+}
+
+/// Offers packets, each at its millisecond and with its sequence number as its bytes.
+fn run(window: u32, packets: &[(u64, u32)], until: u64) -> (Vec<(u32, u64)>, ModuleCounters) {
+    let mut sequencer = Sequencer::new(patience(window));
+    let mut sink = Numbers::default();
+    for &(at, sequence) in packets {
+        let now = Duration::from_millis(at);
+        sequencer.expire(now, &mut sink);
+        sink.at_hand = sequence;
+        sequencer.offer(sequence, sequence, now, &mut sink);
+        consistent(&sequencer);
+    }
+    sequencer.expire(Duration::from_millis(until), &mut sink);
+    (sink.delivered, consistent(&sequencer))
+}
+
+fn consistent(sequencer: &Sequencer) -> ModuleCounters {
+    let counters = sequencer.counters();
+    assert_eq!(
+        counters.received + counters.lost,
+        counters.expected,
+        "{counters:?}"
+    );
+    assert!(
+        counters.late <= counters.lost && counters.gaps <= counters.lost,
+        "{counters:?}"
+    );
+    assert_eq!(sequencer.due().is_some(), counters.held > 0);
+    counters
+}
+
+/// Received, lost, gaps, late, duplicate, stale, restarts, held.
+type Counts = (u64, u64, u64, u64, u64, u64, u64, u32);
+
+fn counts(c: ModuleCounters) -> Counts {
+    (
+        c.received,
+        c.lost,
+        c.gaps,
+        c.late,
+        c.duplicate,
+        c.stale,
+        c.restarts,
+        c.held,
+    )
+}
+
+#[track_caller]
+fn check(arrivals: &[u32], delivered: &[(u32, u64)], expected: Counts) {
+    let packets: Vec<_> = arrivals.iter().map(|sequence| (0, *sequence)).collect();
+    let (found, counters) = run(4, &packets, 0);
+    assert_eq!(
+        (&found[..], counts(counters)),
+        (delivered, expected),
+        "{arrivals:?}"
+    );
+}
+
+#[test]
+fn packets_come_out_in_order() {
+    let max = u32::MAX;
+    check(&[], &[], (0, 0, 0, 0, 0, 0, 0, 0));
+    check(
+        &[7, 8, 9],
+        &[(7, 0), (8, 0), (9, 0)],
+        (3, 0, 0, 0, 0, 0, 0, 0),
+    );
+    // Swapped, within the window of 4.
+    check(
+        &[7, 9, 10, 8],
+        &[(7, 0), (8, 0), (9, 0), (10, 0)],
+        (4, 0, 0, 0, 0, 0, 0, 0),
+    );
+    // Waiting is not losing.
+    check(&[7, 9, 10, 11], &[(7, 0)], (1, 0, 0, 0, 0, 0, 0, 3));
+    // The fourth after the missing one gives it up; then it is late, and then a duplicate.
+    let in_order = [(7, 0), (9, 1), (10, 0), (11, 0), (12, 0)];
+    check(&[7, 9, 10, 11, 12], &in_order, (5, 1, 1, 0, 0, 0, 0, 0));
+    check(
+        &[7, 9, 10, 11, 12, 8, 8],
+        &in_order,
+        (5, 1, 1, 1, 1, 0, 0, 0),
+    );
+    // Duplicates of what was received and of what is held.
+    check(&[7, 7, 9, 9], &[(7, 0)], (1, 0, 0, 0, 2, 0, 0, 1));
+    // Two gaps, and one that is given up in two steps.
+    check(
+        &[0, 2, 4, 7, 8],
+        &[(0, 0), (2, 1), (4, 1)],
+        (3, 2, 2, 0, 0, 0, 0, 2),
+    );
+    check(&[0, 5, 6], &[(0, 0)], (1, 2, 1, 0, 0, 0, 0, 2));
+    check(
+        &[0, 5, 6, 8],
+        &[(0, 0), (5, 4), (6, 0)],
+        (3, 4, 1, 0, 0, 0, 0, 1),
+    );
+    // A long gap, and what was in it.
+    check(&[0, 1_000_000], &[(0, 0)], (1, 999_996, 1, 0, 0, 0, 0, 1));
+    check(
+        &[0, 1_000_000, 999_990],
+        &[(0, 0)],
+        (1, 999_996, 1, 1, 0, 0, 0, 1),
+    );
+    check(
+        &[0, 1_000_000, 5],
+        &[(0, 0)],
+        (1, 999_996, 1, 0, 0, 1, 0, 1),
+    );
+    // Over the end of the numbers.
+    check(
+        &[max - 1, 0, max, 1],
+        &[(max - 1, 0), (max, 0), (0, 0), (1, 0)],
+        (4, 0, 0, 0, 0, 0, 0, 0),
+    );
+    // From before the first.
+    check(
+        &[7, 6, 5, 4, 3, 8],
+        &[(7, 0), (8, 0)],
+        (2, 0, 0, 0, 0, 4, 0, 0),
+    );
+}
+
+#[test]
+fn a_board_that_restarts_is_followed() {
+    let far = 5_000_000;
+    // Backwards, and forwards by more than any outage; what was held comes out first.
+    for begin in [0, far + (1 << 24) + 10] {
+        let arrivals = [
+            far,
+            far + 2,
+            begin,
+            begin + 1,
+            begin + 2,
+            begin + 3,
+            begin + 4,
+        ];
+        let delivered = [(far, 0), (far + 2, 1), (begin + 3, 0), (begin + 4, 0)];
+        check(&arrivals, &delivered, (4, 1, 1, 0, 0, 3, 1, 0));
+    }
+    // Strays do not make a restart, whatever their number.
+    let arrivals: Vec<_> = (0..20).flat_map(|n| [far + n, n]).collect();
+    let delivered: Vec<_> = (0..20).map(|n| (far + n, 0)).collect();
+    check(&arrivals, &delivered, (20, 0, 0, 0, 0, 20, 0, 0));
+}
+
+#[test]
+fn nothing_is_held_longer_than_the_patience() {
+    let (delivered, counters) = run(8, &[(0, 1), (10, 3), (20, 4), (30, 6)], 59);
+    assert_eq!(delivered, [(1, 0)]);
+    assert_eq!(counters.held, 3);
+    let (delivered, _) = run(8, &[(0, 1), (10, 3), (20, 4), (30, 6)], 60);
+    assert_eq!(delivered, [(1, 0), (3, 1), (4, 0)]);
+    let (delivered, counters) = run(8, &[(0, 1), (10, 3), (20, 4), (30, 6), (81, 5)], 90);
+    assert_eq!(delivered, [(1, 0), (3, 1), (4, 0), (6, 1)]);
+    assert_eq!(counts(counters), (4, 2, 2, 1, 0, 0, 0, 0));
+}
+
+/// The same in the plainest way: every position of the stream is looked at.
+fn reference(window: i64, arrivals: &[i64]) -> (Vec<(u32, u64)>, Counts) {
+    let mut fate: BTreeMap<i64, bool> = BTreeMap::new();
+    let mut came: BTreeSet<i64> = BTreeSet::new();
+    let mut delivered = Vec::new();
+    let (mut late, mut duplicate, mut stale) = (0, 0, 0);
+    let Some(&first) = arrivals.first() else {
+        return (delivered, (0, 0, 0, 0, 0, 0, 0, 0));
+    };
+    let mut newest = first;
+    for &position in arrivals {
+        if position < first {
+            stale += 1;
+            continue;
+        }
+        if !came.insert(position) {
+            duplicate += 1;
+            continue;
+        }
+        if fate.contains_key(&position) {
+            late += 1;
+            continue;
+        }
+        newest = newest.max(position);
+        for next in first..=newest {
+            if fate.contains_key(&next) {
+                continue;
+            }
+            let is_here = came.contains(&next);
+            if !is_here && newest - next < window {
+                break;
+            }
+            fate.insert(next, is_here);
+        }
+    }
+    let (mut lost_before, mut lost, mut gaps) = (0, 0, 0);
+    for (position, is_here) in &fate {
+        if *is_here {
+            delivered.push((*position as u32, lost_before));
+            lost_before = 0;
+        } else {
+            gaps += u64::from(lost_before == 0);
+            lost_before += 1;
+            lost += 1;
+        }
+    }
+    let received = delivered.len() as u64;
+    let held = came.iter().filter(|position| !fate.contains_key(position));
+    let held = held.count() as u32;
+    (
+        delivered,
+        (received, lost, gaps, late, duplicate, stale, 0, held),
+    )
+}
+
+/// What a network does to packet after packet: how often each comes, and how much later.
+fn network() -> impl Strategy<Value = Vec<(u8, u16)>> {
+    let copies = prop_oneof![10 => Just(1_u8), 2 => Just(0), 1 => Just(2)];
+    let delay = prop_oneof![6 => Just(0_u16), 3 => 1..8_u16, 1 => 8..80_u16];
+    proptest::collection::vec((copies, delay), 0..400)
+}
+
+proptest! {
+    #[test]
+    fn as_a_plain_reference_does(
+        start in prop_oneof![any::<u32>(), u32::MAX - 200..=u32::MAX],
+        window in 1..40_u32,
+        network in network(),
+    ) {
+        let mut arrivals = Vec::new();
+        for (n, (copies, delay)) in network.iter().enumerate() {
+            for copy in 0..usize::from(*copies) {
+                arrivals.push((n + usize::from(*delay) * (copy + 1), n));
+            }
+        }
+        arrivals.sort();
+        let start = i64::from(start);
+        let positions: Vec<_> = arrivals.iter().map(|(_, n)| start + *n as i64).collect();
+        let packets: Vec<_> = positions.iter().map(|position| (0, *position as u32)).collect();
+        let (delivered, counters) = run(window, &packets, 0);
+        let (expected, counted) = reference(i64::from(window), &positions);
+        prop_assert_eq!(delivered, expected);
+        prop_assert_eq!(counts(counters), counted);
+    }
+}

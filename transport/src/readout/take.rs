@@ -1,0 +1,342 @@
+//! Consecutive samples of some modules, taken from the stream.
+
+use std::fmt;
+use std::time::Duration;
+
+use twotone_hal::{Certainty, ChannelId, Complex64, Error, ErrorKind, ModuleId, Result};
+use twotone_wire::crs::{PacketLength, STEPS_PER_COUNT};
+
+use super::intake::Packet;
+use super::{Counters, Frame, NoTime, SampleTime, Source};
+
+/// Which samples to take.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Take {
+    samples: usize,
+    modules: Vec<(Source, ModuleId)>,
+    first: ChannelId,
+    count: Option<u16>,
+    after: Option<(SampleTime, u32)>,
+}
+
+impl Take {
+    /// So many consecutive samples (at least 1) of every channel, of modules still to be named.
+    pub fn new(samples: usize) -> Self {
+        Self {
+            samples,
+            modules: Vec::new(),
+            first: ChannelId::from_index(0).expect("the first channel has a number"),
+            count: None,
+            after: None,
+        }
+    }
+
+    /// Of this module too.
+    #[must_use]
+    pub fn of(mut self, source: Source, module: ModuleId) -> Self {
+        self.modules.push((source, module));
+        self
+    }
+
+    /// Of `count` channels from `first` on, or all from there on.
+    #[must_use]
+    pub fn channels(self, first: ChannelId, count: Option<u16>) -> Self {
+        Self {
+            first,
+            count,
+            ..self
+        }
+    }
+
+    /// Only samples that were taken after `time`, by the board's clock, and of those not the first
+    /// `settle_samples`.
+    ///
+    /// For samples that belong to new settings: let the board tell its time after them in the same
+    /// batch, and take what comes after that. It makes no difference how long the batch or the
+    /// packets are under way. A module whose stamps have no meaning cannot do it, which is an error.
+    #[must_use]
+    pub fn after(self, time: SampleTime, settle_samples: u32) -> Self {
+        let after = Some((time, settle_samples));
+        Self { after, ..self }
+    }
+}
+
+impl fmt::Display for Take {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "take {} samples of the stream", self.samples)
+    }
+}
+
+/// Consecutive samples of a module.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Block {
+    /// The board.
+    pub source: Source,
+    /// The module.
+    pub module: ModuleId,
+    /// The first channel.
+    pub first: ChannelId,
+    /// Decimation stage of all samples, from 0.
+    pub stage: u8,
+    /// Sequence number of the first sample's packet.
+    pub sequence: u32,
+    /// When each sample was taken, the delay of the filters taken off.
+    pub times: Vec<Result<SampleTime, NoTime>>,
+    /// A converter was over its range in some of the samples.
+    pub overrange: bool,
+    /// An input was over its voltage in some of the samples.
+    pub overvoltage: bool,
+    /// How often the block was begun anew, because packets were lost or the decimation changed.
+    pub interruptions: u32,
+    channels: usize,
+    /// I and Q as they are sent: sample after sample, each channel after channel.
+    steps: Vec<[i32; 2]>,
+}
+
+impl Block {
+    /// How many samples.
+    pub fn samples(&self) -> usize {
+        self.times.len()
+    }
+
+    /// How many channels.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// I and Q of every channel in one sample (from 0), as they were sent: 256 steps a readout
+    /// count. Nothing where there is no such sample.
+    pub fn steps(&self, sample: usize) -> &[[i32; 2]] {
+        let from = sample.saturating_mul(self.channels);
+        let to = from.saturating_add(self.channels);
+        self.steps.get(from..to).unwrap_or(&[])
+    }
+
+    /// The samples of one channel (from 0 among those taken), in readout counts. Nothing where
+    /// there is no such channel.
+    pub fn channel(&self, index: usize) -> impl Iterator<Item = Complex64> + '_ {
+        let of_samples = self.steps.chunks_exact(self.channels.max(1));
+        of_samples.filter_map(move |sample| sample.get(index).map(counts))
+    }
+
+    /// The samples of all channels in readout counts: `[channel][sample]`, flat.
+    pub fn streams(&self) -> Vec<Complex64> {
+        /// Channels at a time, so that both sides stay in the cache.
+        const TILE: usize = 32;
+        let samples = self.samples();
+        let mut streams = vec![Complex64::ZERO; self.steps.len()];
+        if samples == 0 {
+            return streams;
+        }
+        for (tile, streams) in streams.chunks_mut(TILE * samples).enumerate() {
+            for (at, sample) in self.steps.chunks_exact(self.channels).enumerate() {
+                let sample = sample[tile * TILE..].iter();
+                for (stream, steps) in streams.chunks_exact_mut(samples).zip(sample) {
+                    stream[at] = counts(steps);
+                }
+            }
+        }
+        streams
+    }
+
+    /// The mean of each channel, in readout counts.
+    pub fn means(&self) -> Vec<Complex64> {
+        let mut sums = vec![[0_i64; 2]; self.channels];
+        for sample in self.steps.chunks_exact(self.channels.max(1)) {
+            for (sum, [i, q]) in sums.iter_mut().zip(sample) {
+                sum[0] += i64::from(*i);
+                sum[1] += i64::from(*q);
+            }
+        }
+        let scale = STEPS_PER_COUNT * self.samples().max(1) as f64;
+        let mean = |[i, q]: [i64; 2]| Complex64::new(i as f64 / scale, q as f64 / scale);
+        sums.into_iter().map(mean).collect()
+    }
+}
+
+fn counts([i, q]: &[i32; 2]) -> Complex64 {
+    Complex64::new(
+        f64::from(*i) / STEPS_PER_COUNT,
+        f64::from(*q) / STEPS_PER_COUNT,
+    )
+}
+
+/// Blocks that are being filled.
+#[derive(Debug)]
+pub(super) struct Collection<'a> {
+    take: &'a Take,
+    blocks: Vec<Growing>,
+    /// Blocks that are not full yet.
+    missing: usize,
+}
+
+#[derive(Debug)]
+struct Growing {
+    block: Block,
+    length: PacketLength,
+    /// Samples that were not taken, because they were too early.
+    early: u64,
+}
+
+impl<'a> Collection<'a> {
+    pub(super) fn begin(take: &'a Take, sources: &[Source]) -> Result<Self> {
+        let wrong = |why: String| Err(Error::new(ErrorKind::InvalidArgument, why));
+        let all = PacketLength::Long.channels();
+        let count = take.count.map_or(1, usize::from);
+        if take.samples == 0 || take.modules.is_empty() || count == 0 {
+            return wrong("no samples, modules or channels were asked for".to_owned());
+        }
+        if take.first.index() + count > all {
+            return wrong(format!("there are {all} channels, from 1"));
+        }
+        for (at, (source, module)) in take.modules.iter().enumerate() {
+            if !sources.contains(source) {
+                return wrong(format!("the receiver does not listen to {source}"));
+            }
+            if take.modules[..at].contains(&(*source, *module)) {
+                return wrong(format!("module {module} of {source} was named twice"));
+            }
+        }
+        let growing = |&(source, module): &(Source, ModuleId)| Growing {
+            block: Block {
+                source,
+                module,
+                first: take.first,
+                stage: 0,
+                sequence: 0,
+                times: Vec::new(),
+                overrange: false,
+                overvoltage: false,
+                interruptions: 0,
+                channels: 0,
+                steps: Vec::new(),
+            },
+            length: PacketLength::Long,
+            early: 0,
+        };
+        Ok(Self {
+            take,
+            blocks: take.modules.iter().map(growing).collect(),
+            missing: take.modules.len(),
+        })
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.missing == 0
+    }
+
+    pub(super) fn finish(self) -> Vec<Block> {
+        self.blocks
+            .into_iter()
+            .map(|growing| growing.block)
+            .collect()
+    }
+
+    /// Takes a packet of any module.
+    pub(super) fn offer(&mut self, packet: &Packet<'_>) -> Result<()> {
+        let is_its = |growing: &&mut Growing| {
+            let block = &growing.block;
+            (block.source, block.module) == (packet.source, packet.module)
+        };
+        let growing = self.blocks.iter_mut().find(is_its);
+        let (Some(growing), Some(frame)) = (growing, Frame::of(packet)) else {
+            return Ok(());
+        };
+        if growing.block.samples() == self.take.samples {
+            return Ok(());
+        }
+        growing.offer(&frame, self.take)?;
+        self.missing -= usize::from(growing.block.samples() == self.take.samples);
+        Ok(())
+    }
+
+    /// The error where time has run out.
+    pub(super) fn late(&self, within: Duration, counters: &Counters) -> Error {
+        let wanted = self.take.samples;
+        let mut unfinished = self.blocks.iter();
+        let unfinished = unfinished.find(|growing| growing.block.samples() < wanted);
+        let why = unfinished.map_or_else(String::new, |growing| {
+            let Block { source, module, .. } = &growing.block;
+            let board = counters.board(*source);
+            let of_module = board.map(|board| board.module(*module)).unwrap_or_default();
+            let mut why = format!(
+                "{} of {wanted} consecutive samples of module {module} of {source} came within {within:?}",
+                growing.block.samples(),
+            );
+            if growing.early > 0 {
+                why += &format!("; {} were taken too early", growing.early);
+            }
+            if of_module.expected == 0 {
+                let foreign = board.map_or(0, |board| board.foreign);
+                why += "; nothing ever came from it: does it stream, and to this interface?";
+                if foreign > 0 {
+                    why += &format!(" {foreign} packets from that address bear another serial number");
+                }
+            } else if of_module.lost > 0 {
+                why += &format!("; {} packets were lost since the receiver was opened", of_module.lost);
+            }
+            why
+        });
+        Error::new(ErrorKind::Timeout, why).certainty_is(Certainty::NotExecuted)
+    }
+}
+
+impl Growing {
+    fn offer(&mut self, frame: &Frame<'_>, take: &Take) -> Result<()> {
+        let packet = &frame.packet;
+        let time = frame.time();
+        if let Some((after, settle)) = take.after {
+            let time = time.map_err(|why| {
+                let Frame { source, module, .. } = frame;
+                Error::new(
+                    ErrorKind::Unsupported,
+                    format!(
+                        "samples of module {module} of {source} cannot be told to be after a time"
+                    ),
+                )
+                .caused_by(why)
+            })?;
+            if time <= after.plus_samples(settle, packet.stage()) {
+                self.early += 1;
+                return Ok(());
+            }
+        }
+        let taken = self.block.samples();
+        let follows = self.block.sequence.wrapping_add(taken as u32) == packet.sequence();
+        let is_alike = (self.block.stage, self.length) == (packet.stage(), packet.length());
+        if taken == 0 || !follows || !is_alike {
+            self.begin(frame, take)?;
+        }
+        let block = &mut self.block;
+        let samples = packet.samples().skip(take.first.index());
+        block
+            .steps
+            .extend(samples.take(block.channels).map(|(i, q)| [i, q]));
+        block.times.push(time);
+        block.overrange |= packet.overrange();
+        block.overvoltage |= packet.overvoltage();
+        Ok(())
+    }
+
+    /// Begins the block with a packet.
+    fn begin(&mut self, frame: &Frame<'_>, take: &Take) -> Result<()> {
+        let packet = &frame.packet;
+        let there = packet.length().channels();
+        let behind = there.saturating_sub(take.first.index());
+        let channels = take.count.map_or(behind, usize::from);
+        if channels > behind || channels == 0 {
+            let Frame { source, module, .. } = frame;
+            let why = format!("the packets of module {module} of {source} hold {there} channels");
+            return Err(Error::new(ErrorKind::Unsupported, why));
+        }
+        let block = &mut self.block;
+        block.interruptions += u32::from(block.samples() > 0);
+        block.steps.clear();
+        block.times.clear();
+        (block.overrange, block.overvoltage) = (false, false);
+        (block.stage, block.sequence) = (packet.stage(), packet.sequence());
+        block.channels = channels;
+        self.length = packet.length();
+        Ok(())
+    }
+}

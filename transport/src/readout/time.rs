@@ -1,0 +1,264 @@
+//! When a sample was taken, by the board's clock.
+
+use std::time::Duration;
+
+use twotone_hal::BoardTime;
+use twotone_wire::crs::Stamp;
+
+/// Parts of a second: the count that boards put on their packets, of 6.4 ns each. The delays and
+/// periods of the decimation filters are whole numbers of them.
+const PARTS: i64 = Stamp::PARTS_PER_SECOND as i64;
+const SECONDS_PER_DAY: i64 = 86_400;
+
+/// When a sample was taken, by the board's clock: a count of 6.4 ns since the start of the year
+/// 2000, of days of 86,400 s.
+///
+/// Times of boards that share a time code can be compared. A leap second and the second after it
+/// have the same times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SampleTime(i64);
+
+/// Why a packet tells no time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoTime {
+    /// The board's time code had not arrived lately, so that the stamp has no meaning.
+    #[error("the board's time code is not recent")]
+    NotRecent,
+    /// A field of the stamp, or of a board's time, holds what no clock shows.
+    #[error("the {field} of the stamp is {value}")]
+    Field {
+        /// Its name.
+        field: &'static str,
+        /// What it holds; parts of a second are cut off.
+        value: i64,
+    },
+}
+
+impl SampleTime {
+    /// The time on a stamp as it is, without a correction: right for PFB packets.
+    ///
+    /// The day, hour, minute and second count; the seconds of the day that some time codes send as
+    /// well do not. A sub-second that has run on past its second, because the next pulse is late,
+    /// counts on into the next second, minute, day and year.
+    ///
+    /// # Errors
+    /// Where the stamp is not recent, or a field of it is out of its range.
+    pub fn of_stamp(stamp: &Stamp) -> Result<Self, NoTime> {
+        if !stamp.is_recent() {
+            return Err(NoTime::NotRecent);
+        }
+        let second = 3600 * in_range("hour", stamp.hour, 0, 23)?
+            + 60 * in_range("minute", stamp.minute, 0, 59)?
+            + in_range("second", stamp.second, 0, 60)?;
+        let part = in_range("sub-second", stamp.part, 0, 2 * Stamp::PARTS_PER_SECOND - 1)?;
+        Ok(Self(
+            day_start(stamp.year, stamp.day)? + second * PARTS + part,
+        ))
+    }
+
+    /// The time of a sample of the readout stream at a decimation stage (0 to 7): that on its
+    /// stamp, less the delay of the decimation filters
+    /// ([`group_delay_s`](twotone_wire::crs::group_delay_s)), which is a whole number of parts.
+    ///
+    /// # Errors
+    /// As [`SampleTime::of_stamp`].
+    pub fn of_readout(stamp: &Stamp, stage: u8) -> Result<Self, NoTime> {
+        Ok(Self(Self::of_stamp(stamp)?.0 - group_delay_parts(stage)))
+    }
+
+    /// The time that a board answers when it is asked for it.
+    ///
+    /// # Errors
+    /// Where it is not recent, or out of range.
+    pub fn of_board(time: &BoardTime) -> Result<Self, NoTime> {
+        if !time.recent {
+            return Err(NoTime::NotRecent);
+        }
+        let second = time.second_of_day;
+        // A leap second belongs to its day, and a late pulse to its second.
+        if !(0.0..(SECONDS_PER_DAY + 2) as f64).contains(&second) {
+            return Err(NoTime::Field {
+                field: "second of the day",
+                value: second as i64,
+            });
+        }
+        let parts = (second * PARTS as f64).round() as i64;
+        Ok(Self(
+            day_start(u32::from(time.year), u32::from(time.day))? + parts,
+        ))
+    }
+
+    /// Seconds since the start of the year 2000, to about 0.1 us.
+    pub fn seconds(self) -> f64 {
+        self.0 as f64 / PARTS as f64
+    }
+
+    /// Whole seconds since the start of the year 2000, and nanoseconds from there.
+    pub fn split(self) -> (i64, u32) {
+        let (second, part) = (self.0.div_euclid(PARTS), self.0.rem_euclid(PARTS));
+        (second, (part * 32 / 5) as u32)
+    }
+
+    /// How much later this is than `earlier`; nothing where it is not later.
+    pub fn since(self, earlier: Self) -> Duration {
+        let parts = u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0);
+        let (seconds, part) = (parts / PARTS as u64, parts % PARTS as u64);
+        Duration::new(seconds, (part * 32 / 5) as u32)
+    }
+
+    /// So many sampling periods later, at a decimation stage (0 to 7).
+    pub(super) fn plus_samples(self, samples: u32, stage: u8) -> Self {
+        Self(
+            self.0
+                .saturating_add(i64::from(samples) * period_parts(stage)),
+        )
+    }
+}
+
+/// A sampling period at a decimation stage.
+fn period_parts(stage: u8) -> i64 {
+    // 256 * 64 / 625e6 s at stage 0, of 156.25e6 parts a second.
+    4096 << (stage & 7)
+}
+
+fn group_delay_parts(stage: u8) -> i64 {
+    // 1.5 * 63 * 256 / 625e6 s, and three boxes of a period less one of stage 0 each.
+    6048 + 3 * (period_parts(stage) - period_parts(0))
+}
+
+fn in_range(field: &'static str, value: u32, low: u32, high: u32) -> Result<i64, NoTime> {
+    let found = i64::from(value);
+    if (low..=high).contains(&value) {
+        Ok(found)
+    } else {
+        Err(NoTime::Field {
+            field,
+            value: found,
+        })
+    }
+}
+
+/// The start of a day (from 1) of a year of the century.
+fn day_start(year: u32, day: u32) -> Result<i64, NoTime> {
+    let year = in_range("year", year, 0, 99)?;
+    let day = in_range("day", day, 1, 366)?;
+    // Every fourth year from 2000 to 2096 is a leap year.
+    let leap_days = (year + 3) / 4;
+    Ok((365 * year + leap_days + day - 1) * SECONDS_PER_DAY * PARTS)
+}
+
+#[cfg(test)]
+mod tests {
+    use twotone_wire::crs::{StampSource, group_delay_s, sample_rate_hz};
+
+    use super::*;
+
+    fn stamp(year: u32, day: u32, (hour, minute, second): (u32, u32, u32), part: u32) -> Stamp {
+        let stamp = Stamp {
+            year,
+            day,
+            hour,
+            minute,
+            second,
+            part,
+            ..Stamp::default()
+        };
+        stamp.with_source(StampSource::Sma, true)
+    }
+
+    #[test]
+    fn stamps_are_counted_over_midnight_and_new_year() {
+        let last = Stamp::PARTS_PER_SECOND - 1;
+        // Each pair is one part apart.
+        let midnight = (23, 59, 59);
+        for (before, after) in [
+            (stamp(26, 100, midnight, last), stamp(26, 101, (0, 0, 0), 0)),
+            (stamp(26, 365, midnight, last), stamp(27, 1, (0, 0, 0), 0)),
+            (stamp(24, 366, midnight, last), stamp(25, 1, (0, 0, 0), 0)),
+            (stamp(0, 366, midnight, last), stamp(1, 1, (0, 0, 0), 0)),
+            (stamp(24, 365, midnight, last), stamp(24, 366, (0, 0, 0), 0)),
+            (stamp(26, 9, (5, 59, 59), last), stamp(26, 9, (6, 0, 0), 0)),
+            // A leap second, and a pulse that is late at the end of a year.
+            (
+                stamp(26, 181, (23, 59, 60), last),
+                stamp(26, 182, (0, 0, 1), 0),
+            ),
+            (
+                stamp(26, 365, midnight, last + 5),
+                stamp(27, 1, (0, 0, 0), 5),
+            ),
+        ] {
+            let [before, after] = [before, after].map(|s| SampleTime::of_stamp(&s).unwrap());
+            assert_eq!(after.0 - before.0, 1, "{before:?} {after:?}");
+        }
+        let start = SampleTime::of_stamp(&stamp(0, 1, (0, 0, 0), 0)).unwrap();
+        assert_eq!(start.split(), (0, 0));
+        // 2026-11-22 00:00:00 UTC is 1795305600 s after 1970, and 2000 began at 946684800 s.
+        let day = SampleTime::of_stamp(&stamp(26, 326, (0, 0, 0), 78_125_000)).unwrap();
+        assert_eq!(day.split(), (1_795_305_600 - 946_684_800, 500_000_000));
+        assert_eq!(day.since(start).as_secs_f64(), day.seconds());
+        assert_eq!(start.since(day), Duration::ZERO);
+    }
+
+    #[test]
+    fn stamps_without_meaning_have_no_time() {
+        let good = stamp(26, 100, (1, 2, 3), 4);
+        let control = good.control;
+        for (bad, field) in [
+            (Stamp { year: 100, ..good }, "year"),
+            (Stamp { day: 0, ..good }, "day"),
+            (Stamp { day: 367, ..good }, "day"),
+            (Stamp { hour: 24, ..good }, "hour"),
+            (Stamp { minute: 60, ..good }, "minute"),
+            (Stamp { second: 61, ..good }, "second"),
+            (
+                Stamp {
+                    part: u32::MAX,
+                    ..good
+                },
+                "sub-second",
+            ),
+        ] {
+            let error = SampleTime::of_readout(&bad, 6).unwrap_err();
+            assert!(matches!(error, NoTime::Field { field: found, .. } if found == field));
+        }
+        let stale = good.with_source(StampSource::Sma, false);
+        assert_ne!(stale.control, control);
+        assert_eq!(SampleTime::of_readout(&stale, 6), Err(NoTime::NotRecent));
+    }
+
+    #[test]
+    fn delays_and_periods_are_whole_numbers_of_parts() {
+        let stamp = stamp(26, 1, (0, 0, 0), 0);
+        let raw = SampleTime::of_stamp(&stamp).unwrap();
+        for stage in 0..=7 {
+            let corrected = SampleTime::of_readout(&stamp, stage).unwrap();
+            let delay = (raw.0 - corrected.0) as f64 / PARTS as f64;
+            assert!((delay - group_delay_s(stage)).abs() < 1e-12, "{delay}");
+            let next = raw.plus_samples(1, stage);
+            let period = (next.0 - raw.0) as f64 / PARTS as f64;
+            assert!((period * sample_rate_hz(stage) - 1.0).abs() < 1e-12);
+        }
+        // Stamped in the new year, taken in the old one.
+        let taken = SampleTime::of_readout(&stamp, 6).unwrap();
+        assert_eq!(raw.since(taken), Duration::from_nanos(4_993_228));
+    }
+
+    #[test]
+    fn a_boards_answer_and_its_packets_have_the_same_time() {
+        let mut time = BoardTime {
+            year: 26,
+            day: 326,
+            second_of_day: 15.0 * 3600.0 + 61.0 + 0.25,
+            source: "SMA".to_owned(),
+            recent: true,
+        };
+        let packet = stamp(26, 326, (15, 1, 1), Stamp::PARTS_PER_SECOND / 4);
+        assert_eq!(SampleTime::of_board(&time), SampleTime::of_stamp(&packet));
+        time.second_of_day = f64::NAN;
+        assert!(SampleTime::of_board(&time).is_err());
+        time.recent = false;
+        assert_eq!(SampleTime::of_board(&time), Err(NoTime::NotRecent));
+    }
+}

@@ -1,0 +1,137 @@
+//! A board's sending half: packets from its own address to a group on loopback.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use socket2::{Domain, Socket, Type};
+use twotone_hal::ModuleId;
+use twotone_transport::readout::{SampleTime, Source, StreamOptions};
+use twotone_wire::crs::{
+    PacketLength, PfbHeader, PfbMode, ReadoutHeader, Stamp, StampSource, group_delay_s,
+};
+
+pub(crate) fn source(address: u8, serial: u16) -> Source {
+    Source::new(Ipv4Addr::new(127, 0, 0, address), serial)
+}
+
+pub(crate) fn module(number: u8) -> ModuleId {
+    ModuleId::new(number).unwrap()
+}
+
+/// What a board sends on a channel (from 0): another number for every board, module, sample and
+/// channel.
+pub(crate) fn steps(source: Source, module: ModuleId, sequence: u32, channel: usize) -> [i32; 2] {
+    let of_module = 8 * i32::from(source.serial) + i32::from(module.number());
+    let of_sample = (sequence % 1000) as i32 * 1024 + channel as i32;
+    [of_module * 1000 - of_sample, -of_module - 7 * of_sample]
+}
+
+/// A stamp that counts on by a period of stage 6 each packet, over the end of a year.
+fn stamp(sequence: u32) -> Stamp {
+    const PERIOD: u64 = 4096 << 6;
+    let parts = u64::from(Stamp::PARTS_PER_SECOND) - 20 * PERIOD + PERIOD * u64::from(sequence);
+    let part = (parts % u64::from(Stamp::PARTS_PER_SECOND)) as u32;
+    let stamp = if parts < u64::from(Stamp::PARTS_PER_SECOND) {
+        Stamp {
+            year: 26,
+            day: 365,
+            hour: 23,
+            minute: 59,
+            second: 59,
+            part,
+            ..Stamp::default()
+        }
+    } else {
+        Stamp {
+            year: 27,
+            day: 1,
+            part,
+            ..Stamp::default()
+        }
+    };
+    stamp.with_source(StampSource::Test, true)
+}
+
+pub(crate) fn stamped_at(sequence: u32) -> SampleTime {
+    SampleTime::of_stamp(&stamp(sequence)).unwrap()
+}
+
+pub(crate) fn taken_at(sequence: u32) -> SampleTime {
+    let taken = SampleTime::of_readout(&stamp(sequence), 6).unwrap();
+    let delay = stamped_at(sequence).since(taken).as_secs_f64();
+    assert!((delay - group_delay_s(6)).abs() < 1e-8);
+    taken
+}
+
+pub(crate) struct Sender {
+    socket: Socket,
+    group: SocketAddrV4,
+    source: Source,
+    pub(crate) serial: u16,
+    pub(crate) length: PacketLength,
+    pub(crate) stage: u8,
+    pub(crate) overrange: bool,
+    pub(crate) overvoltage: bool,
+    pub(crate) recent: bool,
+}
+
+impl Sender {
+    pub(crate) fn new(source: Source, options: &StreamOptions) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+        socket.set_multicast_if_v4(&Ipv4Addr::LOCALHOST).unwrap();
+        socket.set_multicast_ttl_v4(0).unwrap();
+        let own = SocketAddrV4::new(source.address, 0);
+        socket.bind(&own.into()).unwrap();
+        Self {
+            socket,
+            group: SocketAddrV4::new(options.group, options.port.unwrap()),
+            source,
+            serial: source.serial,
+            length: PacketLength::Short,
+            stage: 6,
+            overrange: false,
+            overvoltage: false,
+            recent: true,
+        }
+    }
+
+    /// A packet of a module, counted from 0.
+    pub(crate) fn readout(&mut self, index: u8, sequence: u32) {
+        let header = ReadoutHeader {
+            length: self.length,
+            serial: self.serial,
+            modules: 4,
+            overrange: self.overrange,
+            overvoltage: self.overvoltage,
+            stage: self.stage,
+            module: index,
+            sequence,
+            stamp: stamp(sequence % 1000).with_source(StampSource::Test, self.recent),
+        };
+        let steps = |channel| steps(self.source, module(index + 1), sequence, channel);
+        let channels = 0..self.length.channels();
+        let samples: Vec<_> = channels.map(|channel| steps(channel).into()).collect();
+        let mut packet = vec![0; header.buffer_len()];
+        header.emit(&samples, &mut packet).unwrap();
+        self.raw(&packet);
+    }
+
+    pub(crate) fn pfb(&mut self, mode: PfbMode, sequence: u32) {
+        let header = PfbHeader {
+            mode,
+            serial: self.serial,
+            slots: [3, 4, 5, 6],
+            module: 0,
+            sequence,
+            stamp: stamp(sequence),
+        };
+        let samples: Vec<_> = (0..500).map(|n| (n, -n)).collect();
+        let mut packet = vec![0; header.buffer_len(samples.len())];
+        header.emit(&samples, &mut packet).unwrap();
+        self.raw(&packet);
+    }
+
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
+        let sent = self.socket.send_to(bytes, &self.group.into()).unwrap();
+        assert_eq!(sent, bytes.len());
+    }
+}
