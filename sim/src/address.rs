@@ -1,10 +1,11 @@
 //! Loopback addresses: each board has one of its own.
 //!
 //! Clients tell the multicast packets of two boards apart by their source
-//! address alone, so boards must not share one, however many farms a process
-//! starts. All of 127.0.0.0/8 is the loopback interface on Linux.
+//! address alone, so boards must not share one, however many farms run on
+//! the machine. All of 127.0.0.0/8 is the loopback interface on Linux.
 
-use std::net::Ipv4Addr;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The first address handed out. 127.0.0.1 is left to everybody else.
@@ -17,12 +18,27 @@ const HOSTS_IN_BLOCK: u32 = 254;
 /// Blocks (the third byte of the address) before the numbering starts again.
 const BLOCKS: u32 = 256;
 
+/// The UDP port at which an address is held, and from which its board's
+/// packets come. One board can hold it, in whatever process; the system lets
+/// go of it when the process ends. It is below the ports that systems hand
+/// out, and not one that receivers of a stream listen on.
+const CLAIM_PORT: u16 = 9874;
+
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
-/// The next address that no board of this process has had, until all
-/// 65,000 have been used; then they are used again in the same order.
-pub(crate) fn next() -> Ipv4Addr {
-    nth(NEXT.fetch_add(1, Ordering::Relaxed))
+/// The next address that no board of this machine has, and the socket that
+/// holds it.
+pub(crate) fn claim() -> io::Result<(Ipv4Addr, UdpSocket)> {
+    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+    for _ in 0..HOSTS_IN_BLOCK * BLOCKS {
+        let address = nth(NEXT.fetch_add(1, Ordering::Relaxed));
+        match UdpSocket::bind(SocketAddr::from((address, CLAIM_PORT))) {
+            Ok(socket) => return Ok((address, socket)),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last)
 }
 
 fn nth(index: u32) -> Ipv4Addr {
@@ -44,7 +60,12 @@ mod tests {
     }
 
     #[test]
-    fn two_calls_give_two_addresses() {
-        assert_ne!(next(), next());
+    fn an_address_that_is_held_is_not_handed_out() {
+        let (first, _held) = claim().unwrap();
+        // As another process would, starting over from the first address.
+        let next = NEXT.swap(0, Ordering::Relaxed);
+        let (second, _also) = claim().unwrap();
+        NEXT.fetch_max(next, Ordering::Relaxed);
+        assert_ne!(first, second);
     }
 }

@@ -15,11 +15,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use twotone_wire::tuber::Head;
 
+use crate::clock::Clock;
 use crate::counters::{Counters, Tally};
 use crate::crs;
-use crate::fault::{FaultSet, OnAnswer, OnCall, OnConnect, OnRequest, Scheduled};
+use crate::fault::{FaultSet, OnAnswer, OnCall, OnConnect, OnPacket, OnRequest, Packet, Scheduled};
 use crate::module::Module;
 use crate::settings::Settings;
+use crate::stream::{StreamCounters, StreamTally};
 use crate::time::TimeMode;
 
 /// Modules of a board: 1-4 on the low analog bank, 5-8 on the high one.
@@ -32,13 +34,11 @@ pub(crate) struct Board {
     serial: u16,
     address: SocketAddr,
     time: TimeMode,
-    /// When time began, which only real time asks.
-    started: Instant,
+    clock: Clock,
     settings: Mutex<Settings>,
     modules: Vec<Mutex<Module>>,
-    /// The board's time, s, as the bits of a float.
-    now_bits: AtomicU64,
     tally: Tally,
+    streamed: StreamTally,
     requests: AtomicU64,
     /// Calls since the start, by which faults are scheduled.
     calls: AtomicU64,
@@ -87,11 +87,11 @@ impl Board {
             serial: parts.serial,
             address: parts.address,
             time: parts.time,
-            started: Instant::now(),
+            clock: Clock::new(parts.time != TimeMode::Accelerated),
             settings: Mutex::new(Settings::default()),
             modules: parts.modules.into_iter().map(Mutex::new).collect(),
-            now_bits: AtomicU64::new(0),
             tally: Tally::new(crs::methods().len()),
+            streamed: StreamTally::new(MODULES),
             requests: AtomicU64::new(0),
             calls: AtomicU64::new(0),
             faulty: AtomicBool::new(!parts.faults.is_empty()),
@@ -133,18 +133,16 @@ impl Board {
     /// The module at `index`, from 0.
     pub(crate) fn module(&self, index: usize) -> Option<MutexGuard<'_, Module>> {
         let mut module = self.modules.get(index).map(lock)?;
-        if let Some(seconds) = self.real_seconds() {
-            module.wait_until(seconds);
+        if let Some(seconds) = self.clock.running_s() {
+            module.advance_to(seconds);
         }
         Some(module)
     }
 
-    /// Seconds since the start, where time is real.
-    fn real_seconds(&self) -> Option<f64> {
-        match self.time {
-            TimeMode::Accelerated => None,
-            TimeMode::RealTime { .. } => Some(self.started.elapsed().as_secs_f64()),
-        }
+    /// The board's time: up to where any module has acquired, or one that
+    /// runs.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     pub(crate) fn tally(&self) -> &Tally {
@@ -170,22 +168,43 @@ impl Board {
         self.requests.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Notes that a module has acquired up to `seconds`.
-    pub(crate) fn reached(&self, seconds: f64) {
-        // The bits of floats that are not negative are in their order.
-        self.now_bits
-            .fetch_max(seconds.to_bits(), Ordering::Relaxed);
-    }
-
-    /// The board's time, s since the start: up to where any module has
-    /// acquired, or the real time.
-    pub(crate) fn now_s(&self) -> f64 {
-        let reached = f64::from_bits(self.now_bits.load(Ordering::Relaxed));
-        self.real_seconds().unwrap_or(reached)
-    }
-
     pub(crate) fn time(&self) -> TimeMode {
         self.time
+    }
+}
+
+/// Streams.
+impl Board {
+    /// Lets time run while somebody listens.
+    pub(crate) fn begin_streaming(&self) {
+        self.clock.start();
+    }
+
+    /// Nobody listens any more: no samples are kept, and time is as the farm
+    /// was told.
+    pub(crate) fn end_streaming(&self) {
+        for module in &self.modules {
+            lock(module).end_stream();
+        }
+        if self.time == TimeMode::Accelerated {
+            self.clock.stop();
+        }
+    }
+
+    pub(crate) fn streamed(&self) -> &StreamTally {
+        &self.streamed
+    }
+
+    pub(crate) fn stream_counters(&self) -> Vec<StreamCounters> {
+        self.streamed.read()
+    }
+
+    /// What becomes of a packet, which is counted by the caller.
+    pub(crate) fn on_packet(&self, packet: &Packet) -> OnPacket {
+        if !self.faulty.load(Ordering::Relaxed) {
+            return OnPacket::Send;
+        }
+        lock(&self.faults).on_packet(packet)
     }
 }
 

@@ -27,12 +27,15 @@
 //! | `board`, `module`, `settings` | what a board is set to |
 //! | `crs` | its methods and properties |
 //! | `service` | its HTTP service: sockets, no protocol |
+//! | `stream` | its sample streams: UDP multicast |
 //! | `fault` | what can go wrong with it |
 //! | `map`, `truth`, `counters` | what is written down about it |
-//! | `address`, `limits`, `time` | loopback addresses, descriptors, how time passes |
+//! | `address`, `limits` | loopback addresses, descriptors |
+//! | `time`, `clock` | how time passes |
 
 mod address;
 mod board;
+mod clock;
 mod counters;
 mod crs;
 mod error;
@@ -43,6 +46,7 @@ mod map;
 mod module;
 mod service;
 mod settings;
+mod stream;
 mod time;
 mod truth;
 
@@ -50,6 +54,7 @@ pub use counters::Counters;
 pub use error::StartError;
 pub use farm::{Farm, FarmBuilder, SimBoard};
 pub use fault::Fault;
+pub use stream::{PacketCounters, StreamCounters, Streaming};
 pub use time::TimeMode;
 pub use truth::{BoardTruth, ModuleTruth, Truth};
 pub use twotone_physics::{

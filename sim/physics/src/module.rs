@@ -276,6 +276,10 @@ impl ModuleModel {
     /// before the decimation filters: white noise, every tone in the bin, a detector that rings
     /// down. Sample `k` is number `64 * start_tick + k`. `out` is cleared; it stays empty where
     /// there is no such channel.
+    ///
+    /// This stream runs beside that of [`acquire`](Self::acquire), a little before or behind it,
+    /// and does not disturb what that remembers. Settings made after it alone need
+    /// [`set_time`](Self::set_time) to take effect later.
     pub fn acquire_pfb(
         &mut self,
         start_tick: u64,

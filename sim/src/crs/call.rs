@@ -3,14 +3,15 @@
 
 use std::borrow::Cow;
 use std::fmt::Display;
+use std::ops::Range;
 use std::sync::MutexGuard;
 
+use twotone_physics::{Complex64, SampleFlags};
 use twotone_wire::tuber::{Args, Fault, Kind, Value};
 
 use super::names::{self, Members};
 use crate::board::{Board, MODULES};
-use crate::module::Module;
-use crate::time::TimeMode;
+use crate::module::{Acquired, Module};
 
 /// What a method gives: nothing, since it writes its result, or the text of
 /// an exception.
@@ -30,8 +31,35 @@ pub(crate) struct Call<'b, 'a> {
     request: u64,
     /// Whether the client left out `units`; see [`Call::new`].
     early: bool,
-    /// Seconds that the call has acquired for.
+    /// Seconds that the call has acquired for, and that it is to take.
     pub(crate) acquired_s: f64,
+    /// The samples that the call waits for, or has waited for.
+    pub(crate) waiting: Option<Waiting<'b>>,
+}
+
+/// Samples that a call waits for. They are given up where it is dropped.
+#[derive(Debug)]
+pub(crate) struct Waiting<'b> {
+    board: &'b Board,
+    /// The module's index, from 0.
+    module: usize,
+    tap: u64,
+    /// When they will have been taken, s.
+    pub(crate) until_s: f64,
+}
+
+impl Waiting<'_> {
+    fn take(&self) -> Option<Acquired> {
+        self.board.module(self.module)?.untap(self.tap)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(mut module) = self.board.module(self.module) {
+            module.drop_tap(self.tap);
+        }
+    }
 }
 
 impl<'b, 'a> Call<'b, 'a> {
@@ -46,7 +74,41 @@ impl<'b, 'a> Call<'b, 'a> {
             request,
             early: matches!(units, Some(Ok(Kind::Number))),
             acquired_s: 0.0,
+            waiting: None,
         }
+    }
+
+    /// The next samples of some channels of a module. None while they are
+    /// still to be waited for; then the call is made again when it has been.
+    pub(crate) fn acquire(
+        &mut self,
+        number: usize,
+        n: usize,
+        channels: Range<usize>,
+        out: &mut Vec<Complex64>,
+    ) -> Outcome<Option<(f64, SampleFlags)>> {
+        if let Some(waiting) = self.waiting.take() {
+            let gone = || Fault::new("RuntimeError: the samples are lost");
+            let acquired = waiting.take().ok_or_else(gone)?;
+            *out = acquired.samples;
+            return Ok(Some((acquired.start_s, acquired.flags)));
+        }
+        let mut module = self.module(number)?;
+        if self.board.clock().is_running() {
+            let (tap, until_s) = module.tap(n, channels);
+            self.waiting = Some(Waiting {
+                board: self.board,
+                module: number - 1,
+                tap,
+                until_s,
+            });
+            return Ok(None);
+        }
+        let (start_s, flags) = module.acquire(n, channels, out);
+        let end_s = module.now_s();
+        drop(module);
+        self.board.clock().reach(end_s);
+        Ok(Some((start_s, flags)))
     }
 
     /// The parameter whose place holds the argument that `name` asks for.
@@ -142,7 +204,7 @@ impl<'b, 'a> Call<'b, 'a> {
         let module = self.board.module(number.wrapping_sub(1));
         let mut module = module
             .ok_or_else(|| value_error(format_args!("Module must be between 1 and {MODULES}.")))?;
-        if self.board.time() == TimeMode::Accelerated {
+        if !self.board.clock().is_running() {
             module.reached_by(self.request);
         }
         Ok(module)

@@ -3,8 +3,17 @@
 //! Stamps count from the first midnight of a fixed year, so that two runs of
 //! a farm stamp their samples alike.
 
-/// Ticks of a stamp's sub-second field in one second.
-pub(crate) const TICKS_PER_SECOND: f64 = 156_250_000.0;
+use twotone_wire::crs;
+
+/// Parts of a second that a stamp counts.
+const PARTS_PER_SECOND: u64 = crs::Stamp::PARTS_PER_SECOND as u64;
+
+/// Parts in a tick of the decimation filters, exactly: a tick is 16384 samples
+/// at 625 MS/s, of which there are 4 in a part.
+const PARTS_PER_TICK: u64 = 4096;
+
+/// Samples of the filter bank in a tick.
+const PFB_PER_TICK: u64 = 64;
 
 /// The year in which every simulated board starts, on its first day.
 const FIRST_YEAR: u64 = 2026;
@@ -36,12 +45,21 @@ impl Stamp {
         } else {
             0.0
         };
-        let mut whole = seconds.floor() as u64;
-        let mut sub_second = ((seconds - whole as f64) * TICKS_PER_SECOND).round() as u64;
-        if sub_second >= TICKS_PER_SECOND as u64 {
-            sub_second = 0;
-            whole += 1;
-        }
+        Self::after_parts((seconds * PARTS_PER_SECOND as f64).round() as u64)
+    }
+
+    /// The stamp of a tick of the decimation filters.
+    pub(crate) fn at_tick(tick: u64) -> Self {
+        Self::after_parts(tick.wrapping_mul(PARTS_PER_TICK))
+    }
+
+    /// The stamp of a sample of the filter bank.
+    pub(crate) fn at_pfb_sample(sample: u64) -> Self {
+        Self::after_parts(sample.wrapping_mul(PARTS_PER_TICK / PFB_PER_TICK))
+    }
+
+    fn after_parts(parts: u64) -> Self {
+        let (whole, sub_second) = (parts / PARTS_PER_SECOND, parts % PARTS_PER_SECOND);
         let mut days = whole / SECONDS_PER_DAY;
         let mut year = FIRST_YEAR;
         while days >= days_in(year) {
@@ -58,6 +76,21 @@ impl Stamp {
             sub_second: sub_second as u32,
             second_of_day: second_of_day as u32,
         }
+    }
+
+    /// The stamp as packets carry it.
+    pub(crate) fn on_the_wire(self, source: crs::StampSource, is_recent: bool) -> crs::Stamp {
+        let stamp = crs::Stamp {
+            year: self.year,
+            day: self.day,
+            hour: self.hour,
+            minute: self.minute,
+            second: self.second,
+            part: self.sub_second,
+            control: 0,
+            second_of_day: self.second_of_day,
+        };
+        stamp.with_source(source, is_recent)
     }
 }
 
@@ -93,5 +126,16 @@ mod tests {
         // 2028 is a leap year.
         check(86_400.0 * (365.0 * 2.0 + 365.0), (28, 366, 0, 0, 0, 0));
         check(f64::NAN, (26, 1, 0, 0, 0, 0));
+    }
+
+    #[test]
+    fn stamps_of_samples_are_exact() {
+        for (tick, seconds) in [(0, 0.0), (64, 64.0 * 16384.0 / 625e6), (39_062_500, 1024.0)] {
+            let stamp = Stamp::at_tick(tick);
+            assert_eq!(stamp, Stamp::at_pfb_sample(tick * 64));
+            assert_eq!(stamp, Stamp::after(seconds), "tick {tick}");
+        }
+        assert_eq!(Stamp::at_tick(39_062_500).sub_second, 0);
+        assert_eq!(Stamp::at_pfb_sample(1).sub_second, 64);
     }
 }

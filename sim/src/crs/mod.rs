@@ -19,7 +19,8 @@ use twotone_wire::tuber::{
     Slot,
 };
 
-use self::call::Call;
+use self::call::{Call, Waiting};
+pub(crate) use self::clock::Stamp;
 use self::simulator::Simulator;
 use crate::board::{Answer, Board};
 use crate::fault::OnCall;
@@ -43,11 +44,18 @@ pub(crate) async fn run(board: &Board, head: Head<'_>, body: &[u8]) -> Option<An
         cost: Duration::ZERO,
         stuck: false,
         counted: false,
+        waiting: None,
     };
     let mut exchange = server.open(&head, body, &mut out);
     while exchange.step(&mut objects, &mut out) {
         if objects.stuck {
             return None;
+        }
+        if let Some(waiting) = &objects.waiting {
+            let left = waiting.until_s - board.clock().now_s();
+            tokio::time::sleep(Duration::try_from_secs_f64(left).unwrap_or_default()).await;
+            exchange.take_back(&mut out);
+            continue;
         }
         let cost = std::mem::take(&mut objects.cost);
         if cost > Duration::ZERO {
@@ -75,6 +83,8 @@ struct Objects<'b> {
     stuck: bool,
     /// Whether anything but the simulator's own object was asked.
     counted: bool,
+    /// The samples that the last call waits for, to be made again with them.
+    waiting: Option<Waiting<'b>>,
 }
 
 impl Objects<'_> {
@@ -138,9 +148,16 @@ impl Service for Crs<'_, '_> {
         let Some(index) = table::find(method.name) else {
             return Err(Fault::no_attribute(table::BOARD.name, method.name));
         };
-        board.tally().call(index);
         let mut call = Call::new(board, *args, objects.request);
-        let outcome = match board.on_call(method.name) {
+        call.waiting = objects.waiting.take();
+        let fate = if call.waiting.is_some() {
+            // It has been counted, and its fate decided.
+            OnCall::Run
+        } else {
+            board.tally().call(index);
+            board.on_call(method.name)
+        };
+        let outcome = match fate {
             OnCall::Run => (table::RUN[index])(&mut call, reply.slot()),
             OnCall::Fail(message) => Err(Fault::new(message)),
             OnCall::Answer(text) => {
@@ -157,7 +174,16 @@ impl Service for Crs<'_, '_> {
                 Ok(())
             }
         };
-        objects.cost += board.time().cost(call.acquired_s);
+        if call.waiting.is_some() {
+            objects.waiting = call.waiting;
+            return Ok(());
+        }
+        let acquired_s = if board.clock().is_running() {
+            call.acquired_s
+        } else {
+            0.0
+        };
+        objects.cost += board.time().cost(acquired_s);
         outcome
     }
 }

@@ -91,11 +91,10 @@ pub(crate) fn get_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()>
     let channels = one.map_or(0..all, |channel| channel..channel + 1);
     let rate = units::sample_rate_hz(stage);
     with_buffers(|buffers| {
-        let (start, flags) =
-            call.module(number)?
-                .acquire(n, channels.clone(), &mut buffers.samples);
-        call.board.reached(start + n as f64 / rate);
-        call.acquired_s += n as f64 / rate;
+        let acquired = call.acquire(number, n, channels.clone(), &mut buffers.samples)?;
+        let Some((start, flags)) = acquired else {
+            return Ok(());
+        };
         buffers.split();
         let shape = [channels.len(), n];
         let shape = if one.is_some() {
@@ -167,10 +166,13 @@ pub(crate) fn get_pfb_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome
     let channel = call.channel()?;
     with_buffers(|buffers| {
         let mut module = call.module(number)?;
-        module.acquire_pfb(n, channel, &mut buffers.samples);
-        let now = module.now_s();
+        let tick = module.tick();
+        module.acquire_pfb(tick, n, channel, &mut buffers.samples);
+        if !call.board.clock().is_running() {
+            module.pass_pfb(n);
+            call.board.clock().reach(module.now_s());
+        }
         drop(module);
-        call.board.reached(now);
         call.acquired_s += n as f64 / units::PFB_RATE_HZ;
         for sample in &mut buffers.samples {
             *sample *= scale;
@@ -216,7 +218,7 @@ pub(crate) fn get_fast_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcom
             .collect();
         let now = module.now_s();
         drop(module);
-        call.board.reached(now);
+        call.board.clock().reach(now);
         call.acquired_s += n as f64 / ADC_RATE_HZ;
         buffers.samples.clear();
         buffers.samples.resize(n, Complex64::default());

@@ -23,7 +23,7 @@ pub(crate) fn get_timestamp_port(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outc
 /// board has a time code on each of its ports, so that stamps are always
 /// recent.
 pub(crate) fn get_timestamp(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
-    let stamp = Stamp::after(call.board.now_s());
+    let stamp = Stamp::after(call.board.clock().now_s());
     let source = call.board.settings().timestamp_port;
     let mut map = out.map();
     let fields = [

@@ -1,9 +1,10 @@
 //! How a farm is described and started.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::runtime::{Handle, Runtime};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use twotone_physics::{Band, Profile, ProfileParams};
@@ -15,6 +16,7 @@ use crate::fault::Scheduled;
 use crate::module::{Module, Origin};
 use crate::service::{self, Port};
 use crate::settings::LONG_CHANNELS;
+use crate::stream::{self, Destination, Outbox, Streaming};
 use crate::time::TimeMode;
 use crate::{address, limits};
 
@@ -38,6 +40,9 @@ pub struct FarmBuilder {
     band: Band,
     port: u16,
     time: TimeMode,
+    streaming: Streaming,
+    destination: Destination,
+    first_sequence: u32,
     faults: Vec<(usize, Scheduled)>,
 }
 
@@ -52,6 +57,9 @@ impl Default for FarmBuilder {
             band: Band::new(1.0e9, 1.5e9),
             port: 0,
             time: TimeMode::Accelerated,
+            streaming: Streaming::WhenJoined,
+            destination: Destination::default(),
+            first_sequence: 0,
             faults: Vec::new(),
         }
     }
@@ -129,6 +137,51 @@ impl FarmBuilder {
         self
     }
 
+    /// When the boards send their sample streams;
+    /// [`Streaming::WhenJoined`] unless told.
+    ///
+    /// Each board sends from its own address ([`SimBoard::ip`]) to one
+    /// multicast group on the loopback interface, as far as this machine and
+    /// no further: a receiver joins the group on 127.0.0.1 for that source,
+    /// and so gets the packets of this board alone. No other board on the
+    /// machine has the address, in any process.
+    #[must_use]
+    pub fn streaming(mut self, streaming: Streaming) -> Self {
+        self.streaming = streaming;
+        self
+    }
+
+    /// The multicast group of the streams; 239.192.0.2 unless told, which is
+    /// that of real boards. Receivers that join for any source, and get what
+    /// every farm on the machine sends, should have a group of their own.
+    #[must_use]
+    pub fn stream_group(mut self, group: Ipv4Addr) -> Self {
+        self.destination.group = group;
+        self
+    }
+
+    /// The UDP port of the readout stream; 9876 unless told.
+    #[must_use]
+    pub fn stream_port(mut self, port: u16) -> Self {
+        self.destination.readout_port = port;
+        self
+    }
+
+    /// The UDP port of the stream before the decimation; 9877 unless told.
+    #[must_use]
+    pub fn pfb_port(mut self, port: u16) -> Self {
+        self.destination.pfb_port = port;
+        self
+    }
+
+    /// The sequence number of the first sample of each module's readout
+    /// stream, and of the first after a reboot; 0 unless told.
+    #[must_use]
+    pub fn first_sequence(mut self, number: u32) -> Self {
+        self.first_sequence = number;
+        self
+    }
+
     /// Gives a board, counted from 0, a fault. May be called again.
     #[must_use]
     pub fn fault(mut self, board: usize, fault: impl Into<Scheduled>) -> Self {
@@ -181,11 +234,24 @@ impl FarmBuilder {
         let tasks = TaskTracker::new();
         let params = Arc::new(self.params.clone());
         let mut boards = Vec::with_capacity(self.boards);
+        let mut listeners = Vec::new();
         for index in 0..self.boards {
-            let (board, port) = self.board(index, modules, &params, &stop, &tasks)?;
+            let (board, port, outbox) = self.board(index, modules, &params, &stop, &tasks)?;
             tasks.spawn(service::listen(Arc::clone(&board), port));
-            boards.push(SimBoard::new(board, handle.clone()));
+            let (wanted, when_wanted) = watch::channel(self.streaming == Streaming::Always);
+            tasks.spawn(stream::send(
+                Arc::clone(&board),
+                outbox,
+                self.destination,
+                when_wanted,
+            ));
+            let board = SimBoard::new(board, handle.clone());
+            listeners.push((board.ip(), wanted));
+            boards.push(board);
         }
+        let joins = stream::watch(self.streaming, self.destination.group, listeners);
+        let stopped = stop.clone();
+        tasks.spawn(async move { stopped.run_until_cancelled(joins).await });
         guard.disarm();
         Ok(Farm {
             seed: self.seed,
@@ -224,15 +290,19 @@ impl FarmBuilder {
         params: &Arc<ProfileParams>,
         stop: &CancellationToken,
         tasks: &TaskTracker,
-    ) -> Result<(Arc<Board>, Port), StartError> {
+    ) -> Result<(Arc<Board>, Port, Outbox), StartError> {
         let serial = index as u16 + 1;
         let name = format!("crs{serial:04}");
-        let wanted = SocketAddr::from((address::next(), self.port));
-        let (port, bound) = Port::bind(wanted).map_err(|source| StartError::Listen {
+        let failed = |address, source| StartError::Listen {
             board: name.clone(),
-            address: wanted,
+            address,
             source,
-        })?;
+        };
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let claimed = address::claim().and_then(|(ip, socket)| Ok((ip, Outbox::new(socket)?)));
+        let (ip, outbox) = claimed.map_err(|source| failed(any, source))?;
+        let wanted = SocketAddr::from((ip, self.port));
+        let (port, bound) = Port::bind(wanted).map_err(|source| failed(wanted, source))?;
         let modules = (0..MODULES)
             .map(|module| {
                 let detectors = if module < populated {
@@ -247,6 +317,7 @@ impl FarmBuilder {
                     detectors,
                     band: inner(self.band, params),
                     params: Arc::clone(params),
+                    first_sequence: self.first_sequence,
                 })
             })
             .collect();
@@ -263,12 +334,8 @@ impl FarmBuilder {
         });
         // Opened here and not in the task, so that a client that connects
         // as soon as the farm has started finds the port open.
-        let port = service::first(&board, port).map_err(|source| StartError::Listen {
-            board: name,
-            address: bound,
-            source,
-        })?;
-        Ok((Arc::new(board), port))
+        let port = service::first(&board, port).map_err(|source| failed(bound, source))?;
+        Ok((Arc::new(board), port, outbox))
     }
 }
 

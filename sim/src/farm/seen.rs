@@ -12,6 +12,7 @@ use crate::counters::Counters;
 use crate::fault::{OnConnect, Scheduled};
 use crate::module::Module;
 use crate::service;
+use crate::stream::StreamCounters;
 use crate::truth::{BoardTruth, ModuleTruth};
 
 /// A running board, seen from outside. Its settings and samples are reached
@@ -59,6 +60,12 @@ impl SimBoard {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.board.counters()
+    }
+
+    /// What it has sent of its sample streams, module by module.
+    #[must_use]
+    pub fn stream_counters(&self) -> Vec<StreamCounters> {
+        self.board.stream_counters()
     }
 
     /// A connection to it that is no socket, for tests under virtual time. It

@@ -5,10 +5,12 @@
 //! [`Rule`] in one of the files beside this one, and one line in [`Fault`].
 //!
 //! When a fault acts is counted in calls that the board has been sent, not in
-//! seconds, so that a test hits the same operation on every machine.
+//! seconds, so that a test hits the same operation on every machine. Faults
+//! of the sample streams count the packets of a module instead.
 
 mod board;
 mod link;
+mod packet;
 mod reply;
 
 use std::time::Duration;
@@ -18,6 +20,9 @@ use serde::{Deserialize, Serialize};
 
 pub use board::{ErrorOnCall, Hang, Reboot};
 pub use link::{BlackHole, CloseMidAnswer, Refuse, Slow};
+pub use packet::{
+    PacketCorrupt, PacketDuplicate, PacketLoss, PacketReorder, StaleStamps, WrongSerial,
+};
 pub use reply::{HugeAnswer, NotTuber, ServerError, WrongType};
 
 /// Every fault there is. In a script: `{ kind = "slow", delay_ms = 200 }`.
@@ -47,6 +52,18 @@ pub enum Fault {
     ErrorOnCall(ErrorOnCall),
     /// The board starts anew, with its settings lost.
     Reboot(Reboot),
+    /// Packets of the streams are lost.
+    PacketLoss(PacketLoss),
+    /// Packets of the streams arrive twice.
+    PacketDuplicate(PacketDuplicate),
+    /// Packets of the streams arrive late.
+    PacketReorder(PacketReorder),
+    /// Packets of the streams arrive spoilt.
+    PacketCorrupt(PacketCorrupt),
+    /// Stamps of the streams are not recent.
+    StaleStamps(StaleStamps),
+    /// Packets of the streams carry another board's serial number.
+    WrongSerial(WrongSerial),
 }
 
 impl Fault {
@@ -63,6 +80,12 @@ impl Fault {
             Self::Hang(rule) => rule,
             Self::ErrorOnCall(rule) => rule,
             Self::Reboot(rule) => rule,
+            Self::PacketLoss(rule) => rule,
+            Self::PacketDuplicate(rule) => rule,
+            Self::PacketReorder(rule) => rule,
+            Self::PacketCorrupt(rule) => rule,
+            Self::StaleStamps(rule) => rule,
+            Self::WrongSerial(rule) => rule,
         }
     }
 
@@ -110,14 +133,22 @@ into_fault!(
     HugeAnswer,
     Hang,
     ErrorOnCall,
-    Reboot
+    Reboot,
+    PacketLoss,
+    PacketDuplicate,
+    PacketReorder,
+    PacketCorrupt,
+    StaleStamps,
+    WrongSerial
 );
 
 /// A fault and the calls during which it acts.
 ///
 /// Calls are those of any method of the board but the simulator's own object,
 /// counted from 0 since the board started; a fault at the connection or on a
-/// whole request acts when the next call to come lies inside the range.
+/// whole request acts when the next call to come lies inside the range. For a
+/// fault of the streams read packets for calls: those of each module, counted
+/// from 0 since the board started to send them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scheduled {
     /// What goes wrong.
@@ -204,6 +235,38 @@ pub enum OnAnswer {
     PadWith(u64),
 }
 
+/// A packet of a stream that is about to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packet {
+    /// The board's serial number.
+    pub serial: u16,
+    /// The module, from 1.
+    pub module: u8,
+    /// How many of the module's packets came before it.
+    pub nth: u64,
+}
+
+/// What becomes of a packet of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnPacket {
+    /// It is sent.
+    Send,
+    /// It is not sent.
+    Lose,
+    /// It is sent twice.
+    Twice,
+    /// It is sent after so many of the module's packets that come behind it.
+    Late(u32),
+    /// It is sent with the bits of one byte turned over.
+    Flip(u64),
+    /// Only so many bytes of it are sent.
+    Cut(u64),
+    /// Its stamp says that it is not recent.
+    NotRecent,
+    /// It carries this serial number.
+    Serial(u16),
+}
+
 /// The points at which a fault can act. The defaults do nothing.
 pub trait Rule: std::fmt::Debug + Send + Sync {
     /// A client connects.
@@ -222,6 +285,10 @@ pub trait Rule: std::fmt::Debug + Send + Sync {
     /// An answer is about to be sent.
     fn on_answer(&self, _answer: &Bytes) -> OnAnswer {
         OnAnswer::Send
+    }
+    /// A packet of a stream is about to be sent.
+    fn on_packet(&self, _packet: &Packet) -> OnPacket {
+        OnPacket::Send
     }
 }
 
@@ -277,6 +344,13 @@ impl FaultSet {
             .map(|(rule, _)| rule.on_answer(answer))
             .find(|verdict| *verdict != OnAnswer::Send)
             .unwrap_or(OnAnswer::Send)
+    }
+
+    pub(crate) fn on_packet(&self, packet: &Packet) -> OnPacket {
+        self.acting(packet.nth)
+            .map(|(rule, _)| rule.on_packet(packet))
+            .find(|verdict| *verdict != OnPacket::Send)
+            .unwrap_or(OnPacket::Send)
     }
 }
 

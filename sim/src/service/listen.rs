@@ -108,6 +108,8 @@ async fn accept(board: &Arc<Board>, port: &Port) {
         return std::future::pending().await;
     };
     match listener.accept().await {
+        // It came before the port could be closed.
+        Ok((stream, _)) if board.down_until().is_some() => drop(stream),
         Ok((stream, _)) if board.on_connect() == OnConnect::Serve => {
             // Nagle's delay would hold back the last segment of every answer.
             let _ = stream.set_nodelay(true);

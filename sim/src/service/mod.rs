@@ -27,7 +27,6 @@ pub(crate) use listen::{Port, first, listen};
 
 use crate::board::{self, Board};
 use crate::fault::OnRequest;
-use crate::time::TimeMode;
 
 /// After this long without a request a connection is closed.
 const IDLE: Duration = Duration::from_secs(5);
@@ -89,7 +88,7 @@ async fn respond(board: &Arc<Board>, request: Request<Incoming>) -> Answer {
     let headers = Headers::read(&head.headers);
     let (delay, detached) = match board.on_request() {
         // Nothing of it waits: it cannot be given up half done.
-        OnRequest::Run if board.time() == TimeMode::Accelerated => (Duration::ZERO, false),
+        OnRequest::Run if !board.clock().is_running() => (Duration::ZERO, false),
         OnRequest::Run => (Duration::ZERO, true),
         OnRequest::RunAfter(delay) => (delay, true),
         OnRequest::Never => return hang().await,

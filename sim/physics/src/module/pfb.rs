@@ -31,7 +31,7 @@ impl ModuleModel {
         if n == 0 || channel >= self.slots.len() {
             return SampleFlags::default();
         }
-        if self.now.is_none_or(|now| now > start_tick as f64) {
+        if self.now.is_none() {
             self.begin(start_tick as f64, 1.0);
         }
         self.refresh();
@@ -48,8 +48,6 @@ impl ModuleModel {
             self.add_pfb_block(tick, channel, &mut scratch, row);
         }
         self.scratch = scratch;
-        let end = start_tick as f64 + n as f64 / PER_TICK as f64;
-        self.now = self.now.map(|now| now.max(end));
         self.set_at = None;
         SampleFlags {
             overrange: self.chain.overrange,

@@ -1,13 +1,15 @@
 //! One readout module: what its channels are set to, and the model that
 //! answers for its detectors.
 
+mod pipeline;
+
 use std::fmt;
 
-use twotone_physics::Complex64;
-use twotone_physics::units::{self, DEFAULT_DAC_SCALE_DBM, MAX_STAGE};
-use twotone_physics::{
-    Band, Conditions, ModuleModel, ProfileParams, SampleFlags, SettingError, TruthDetector,
-};
+use twotone_physics::units::{DEFAULT_DAC_SCALE_DBM, MAX_STAGE};
+use twotone_physics::{Band, Conditions, ModuleModel, ProfileParams, SettingError, TruthDetector};
+
+pub(crate) use self::pipeline::{Acquired, Rows, on_the_wire};
+use self::pipeline::{Outlet, Sequence, Tap};
 
 use crate::settings::LONG_CHANNELS;
 
@@ -56,6 +58,8 @@ pub(crate) struct Origin {
     pub(crate) detectors: usize,
     pub(crate) band: Band,
     pub(crate) params: std::sync::Arc<ProfileParams>,
+    /// The number of the first packet of the module's stream.
+    pub(crate) first_sequence: u32,
 }
 
 impl Origin {
@@ -86,16 +90,13 @@ pub(crate) struct Module {
     tick: u64,
     /// The request that came last, by its number.
     request: u64,
-    /// Whether the model has been told settings since it was last asked for
-    /// samples.
-    unsettled: bool,
+    /// When the model was last told settings that no sample shows yet.
+    set_at: Option<u64>,
+    sequence: Sequence,
+    taps: Vec<Tap>,
+    next_tap: u64,
+    outlet: Option<Outlet>,
 }
-
-/// The time from one request to the next where time is accelerated, s. On a
-/// board and its network it is this long or longer, so that the filters have
-/// settled by the next request (they take 10 ms at stage 6), and clients that
-/// set tones in one request and acquire in the next rely on that.
-const ROUND_TRIP_S: f64 = 0.02;
 
 impl fmt::Debug for Module {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -108,6 +109,7 @@ impl fmt::Debug for Module {
 impl Module {
     pub(crate) fn new(origin: Origin) -> Self {
         Self {
+            sequence: Sequence::new(origin.first_sequence, 0),
             origin,
             channels: Vec::new(),
             analog: Analog::default(),
@@ -115,7 +117,10 @@ impl Module {
             model: None,
             tick: 0,
             request: 0,
-            unsettled: false,
+            set_at: None,
+            taps: Vec::new(),
+            next_tap: 0,
+            outlet: None,
         }
     }
 
@@ -129,12 +134,10 @@ impl Module {
 
     /// The model, to be told a setting that takes effect now.
     fn change(&mut self) -> &mut ModuleModel {
-        let (tick, first) = (self.tick, !self.unsettled);
-        self.unsettled = true;
+        let tick = self.tick;
+        self.set_at = Some(tick);
         let model = self.model();
-        if first {
-            model.set_time(tick as f64);
-        }
+        model.set_time(tick as f64);
         model
     }
 
@@ -170,6 +173,7 @@ impl Module {
         self.channels.clear();
         self.analog = Analog::default();
         self.stage = MAX_STAGE;
+        self.sequence = Sequence::new(self.origin.first_sequence, self.next_sample());
         if self.model.is_some() {
             let analog = Analog::default();
             let model = self.change();
@@ -257,80 +261,6 @@ impl Module {
     pub(crate) fn set_cable_length(&mut self, metres: f64) {
         self.analog.cable_length_m = metres;
         settle(self.change().set_cable_length_m(metres));
-    }
-}
-
-/// Samples.
-impl Module {
-    pub(crate) fn set_stage(&mut self, stage: u8) {
-        if stage == self.stage {
-            return;
-        }
-        self.stage = stage;
-        if let Some(model) = &mut self.model {
-            settle(model.set_stage(stage));
-        }
-    }
-
-    /// Lets a round trip's time pass, once for each request that does
-    /// anything with the module.
-    pub(crate) fn reached_by(&mut self, request: u64) {
-        if self.request != request {
-            self.request = request;
-            self.wait_until(self.now_s() + ROUND_TRIP_S);
-        }
-    }
-
-    /// Lets time pass up to a moment, s, unless it has been acquired already.
-    /// Settings made next take effect then.
-    pub(crate) fn wait_until(&mut self, seconds: f64) {
-        let tick = (seconds * units::TICK_RATE_HZ).max(0.0) as u64;
-        if tick <= self.tick {
-            return;
-        }
-        if self.unsettled {
-            // No samples of no channel: the model takes the settings so far
-            // as made when the first of them was.
-            self.acquire(0, 0..0, &mut Vec::new());
-        }
-        self.tick = tick;
-    }
-
-    /// Time of the first moment not acquired yet, s.
-    pub(crate) fn now_s(&self) -> f64 {
-        self.tick as f64 / units::TICK_RATE_HZ
-    }
-
-    /// Takes the next `n` samples of some channels into `out`, channel by
-    /// channel, in counts. Gives the time of the first, s, and the flags.
-    pub(crate) fn acquire(
-        &mut self,
-        n: usize,
-        channels: std::ops::Range<usize>,
-        out: &mut Vec<Complex64>,
-    ) -> (f64, SampleFlags) {
-        let stage = self.stage;
-        let first = self.tick.div_ceil(1 << stage);
-        let flags = self.model().acquire(first, n, channels, out);
-        self.unsettled = false;
-        if n > 0 {
-            self.tick = ((first + n as u64 - 1) << stage) + 1;
-        }
-        ((first << stage) as f64 / units::TICK_RATE_HZ, flags)
-    }
-
-    /// Takes `n` samples of one channel at the rate of the filter bank.
-    pub(crate) fn acquire_pfb(
-        &mut self,
-        n: usize,
-        channel: usize,
-        out: &mut Vec<Complex64>,
-    ) -> SampleFlags {
-        let tick = self.tick;
-        let flags = self.model().acquire_pfb(tick, n, channel, out);
-        self.unsettled = false;
-        self.tick += (n as u64).div_ceil(64);
-        flags
     }
 }
 

@@ -1,0 +1,110 @@
+//! A board's time: stepped by its acquisitions, or running as real time does.
+
+use std::sync::{Mutex, PoisonError};
+
+use tokio::time::Instant;
+
+/// The time of one board, s since it started.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    hand: Mutex<Hand>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Hand {
+    /// Stands where the last acquisition ended.
+    At(f64),
+    /// Has run since a moment, from a time on.
+    From(f64, Instant),
+}
+
+impl Clock {
+    /// A clock at 0 that runs, or that stands until something moves it.
+    pub(crate) fn new(running: bool) -> Self {
+        let hand = if running {
+            Hand::From(0.0, Instant::now())
+        } else {
+            Hand::At(0.0)
+        };
+        Self {
+            hand: Mutex::new(hand),
+        }
+    }
+
+    fn hand<T>(&self, with: impl FnOnce(&mut Hand) -> T) -> T {
+        with(&mut self.hand.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether it runs by itself.
+    pub(crate) fn is_running(&self) -> bool {
+        self.hand(|hand| matches!(hand, Hand::From(..)))
+    }
+
+    /// What it shows, s.
+    pub(crate) fn now_s(&self) -> f64 {
+        self.hand(|hand| hand.shows())
+    }
+
+    /// What it shows, s, if it runs.
+    pub(crate) fn running_s(&self) -> Option<f64> {
+        self.hand(|hand| match hand {
+            Hand::At(_) => None,
+            running @ Hand::From(..) => Some(running.shows()),
+        })
+    }
+
+    /// Moves a standing hand on to a time, s, unless it is there already. A
+    /// running one moves by itself.
+    pub(crate) fn reach(&self, seconds: f64) {
+        self.hand(|hand| {
+            if let Hand::At(at) = hand {
+                *at = at.max(seconds);
+            }
+        });
+    }
+
+    /// Lets it run from where it stands.
+    pub(crate) fn start(&self) {
+        self.hand(|hand| *hand = Hand::From(hand.shows(), Instant::now()));
+    }
+
+    /// Lets it stand where it is.
+    pub(crate) fn stop(&self) {
+        self.hand(|hand| *hand = Hand::At(hand.shows()));
+    }
+}
+
+impl Hand {
+    fn shows(&self) -> f64 {
+        match *self {
+            Self::At(seconds) => seconds,
+            Self::From(seconds, since) => seconds + since.elapsed().as_secs_f64(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_goes_on_from_where_it_was() {
+        let clock = Clock::new(false);
+        clock.reach(3.0);
+        clock.reach(2.0);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!((clock.now_s(), clock.running_s()), (3.0, None));
+        clock.start();
+        tokio::time::advance(Duration::from_secs(5)).await;
+        clock.reach(100.0);
+        assert_eq!((clock.now_s(), clock.running_s()), (8.0, Some(8.0)));
+        clock.start();
+        assert_eq!(clock.now_s(), 8.0);
+        clock.stop();
+        tokio::time::advance(Duration::from_secs(5)).await;
+        clock.reach(9.5);
+        assert_eq!((clock.now_s(), clock.is_running()), (9.5, false));
+    }
+}

@@ -1,0 +1,190 @@
+//! Faults of the sample streams.
+//!
+//! Each decides from the packet's place in the stream of its module and from
+//! a seed, so that the same packets meet it in every run.
+
+use serde::{Deserialize, Serialize};
+use twotone_physics::hash::Key;
+
+use super::{OnPacket, Packet, Rule};
+
+/// Whether the packet is among the share `rate` of all that a fault hits.
+fn hit(seed: u64, fault: u64, rate: f64, packet: &Packet) -> bool {
+    series(seed, fault, packet).uniform(packet.nth) < rate
+}
+
+fn series(seed: u64, fault: u64, packet: &Packet) -> Key {
+    Key::new(seed)
+        .child(fault)
+        .child(u64::from(packet.serial))
+        .child(u64::from(packet.module))
+}
+
+/// Packets are lost on the way.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PacketLoss {
+    /// The share of packets that is lost, 0 to 1.
+    pub rate: f64,
+    /// Which ones.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+impl Rule for PacketLoss {
+    fn on_packet(&self, packet: &Packet) -> OnPacket {
+        if hit(self.seed, 1, self.rate, packet) {
+            OnPacket::Lose
+        } else {
+            OnPacket::Send
+        }
+    }
+}
+
+/// Packets arrive twice, one right after the other.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PacketDuplicate {
+    /// The share of packets that is sent twice, 0 to 1.
+    pub rate: f64,
+    /// Which ones.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+impl Rule for PacketDuplicate {
+    fn on_packet(&self, packet: &Packet) -> OnPacket {
+        if hit(self.seed, 2, self.rate, packet) {
+            OnPacket::Twice
+        } else {
+            OnPacket::Send
+        }
+    }
+}
+
+/// Packets arrive late: after some that were sent behind them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PacketReorder {
+    /// The share of packets that is late, 0 to 1.
+    pub rate: f64,
+    /// How many later packets of the same module overtake a late one, at most;
+    /// how many it is, 1 or more, differs from packet to packet.
+    #[serde(default = "one")]
+    pub depth: u32,
+    /// Which ones.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+fn one() -> u32 {
+    1
+}
+
+impl Rule for PacketReorder {
+    fn on_packet(&self, packet: &Packet) -> OnPacket {
+        if !hit(self.seed, 3, self.rate, packet) {
+            return OnPacket::Send;
+        }
+        let draw = series(self.seed, 4, packet).bits(packet.nth);
+        OnPacket::Late(1 + (draw % u64::from(self.depth.max(1))) as u32)
+    }
+}
+
+/// Packets arrive spoilt, so that their headers tell: cut short, or with
+/// another magic number or version.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PacketCorrupt {
+    /// The share of packets that is spoilt, 0 to 1.
+    pub rate: f64,
+    /// Which ones.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+impl Rule for PacketCorrupt {
+    fn on_packet(&self, packet: &Packet) -> OnPacket {
+        if !hit(self.seed, 5, self.rate, packet) {
+            return OnPacket::Send;
+        }
+        let draw = series(self.seed, 6, packet).bits(packet.nth);
+        match draw % 3 {
+            // The magic number and the version are the first six bytes.
+            0 => OnPacket::Flip(draw / 3 % 6),
+            1 => OnPacket::Cut(draw / 3 % 16),
+            _ => OnPacket::Cut(16 + draw / 3 % 1000),
+        }
+    }
+}
+
+/// The time code is gone: stamps say that they are not recent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StaleStamps {}
+
+impl Rule for StaleStamps {
+    fn on_packet(&self, _packet: &Packet) -> OnPacket {
+        OnPacket::NotRecent
+    }
+}
+
+/// Packets carry the serial number of another board.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrongSerial {
+    /// The serial number that they carry.
+    pub serial: u16,
+}
+
+impl Rule for WrongSerial {
+    fn on_packet(&self, _packet: &Packet) -> OnPacket {
+        OnPacket::Serial(self.serial)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(nth: u64) -> Packet {
+        Packet {
+            serial: 7,
+            module: 2,
+            nth,
+        }
+    }
+
+    #[test]
+    fn a_rate_is_the_share_that_is_hit_and_a_seed_says_which() {
+        let lost = |rate, seed| {
+            let fault = PacketLoss { rate, seed };
+            let hits = (0..100_000).filter(|nth| fault.on_packet(&packet(*nth)) == OnPacket::Lose);
+            hits.collect::<Vec<u64>>()
+        };
+        assert!(lost(0.0, 1).is_empty());
+        assert_eq!(lost(1.0, 1).len(), 100_000);
+        let some = lost(0.02, 1);
+        assert!((1800..2200).contains(&some.len()), "{}", some.len());
+        assert_eq!(some, lost(0.02, 1));
+        assert_ne!(some, lost(0.02, 2));
+    }
+
+    #[test]
+    fn late_packets_are_late_by_one_to_the_depth() {
+        let fault = PacketReorder {
+            rate: 0.5,
+            depth: 3,
+            seed: 1,
+        };
+        let mut seen = [0; 4];
+        for nth in 0..1000 {
+            match fault.on_packet(&packet(nth)) {
+                OnPacket::Late(by) => seen[by as usize] += 1,
+                OnPacket::Send => seen[0] += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(seen.iter().all(|count| *count > 100), "{seen:?}");
+    }
+}

@@ -1,0 +1,412 @@
+//! Samples of a module, in the order of time, and who takes them.
+//!
+//! Samples are made once and go to everybody who wants them: to the stream,
+//! if the module has one, and to calls that wait for theirs.
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use twotone_physics::units::{self, MAX_STAGE};
+use twotone_physics::{Complex64, SampleFlags};
+use twotone_wire::crs::STEPS_PER_COUNT;
+
+use super::{Module, settle};
+
+/// The time from one request to the next where time is accelerated, s. On a
+/// board and its network it is this long or longer, so that the filters have
+/// settled by the next request (they take 10 ms at stage 6), and clients that
+/// set tones in one request and acquire in the next rely on that.
+const ROUND_TRIP_S: f64 = 0.02;
+
+/// Ticks after which a setting no longer shows in the filters at a stage.
+fn settled_after(stage: u8) -> u64 {
+    (6 << stage) + 3
+}
+
+/// Samples of all channels that are made at a time.
+const CHUNK: usize = 32;
+
+/// Samples of few channels that are made at a time.
+const LONG_CHUNK: usize = 4096;
+
+/// A stream that nobody sends is this far behind at most, s.
+const MAX_BEHIND_S: f64 = 1.0;
+
+thread_local! {
+    /// What every module on a thread makes its samples in.
+    static WORK: RefCell<Vec<Complex64>> = RefCell::default();
+}
+
+/// Which sequence number a sample's packet has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sequence {
+    number: u32,
+    of_sample: u64,
+}
+
+impl Sequence {
+    pub(super) fn new(number: u32, of_sample: u64) -> Self {
+        Self { number, of_sample }
+    }
+
+    fn at(self, sample: u64) -> u32 {
+        self.number
+            .wrapping_add(sample.wrapping_sub(self.of_sample) as u32)
+    }
+}
+
+/// Samples for a call that waits for them.
+#[derive(Debug)]
+pub(super) struct Tap {
+    id: u64,
+    n: usize,
+    done: usize,
+    channels: Range<usize>,
+    first_tick: Option<u64>,
+    flags: SampleFlags,
+    samples: Vec<Complex64>,
+}
+
+impl Tap {
+    fn left(&self) -> usize {
+        self.n - self.done
+    }
+
+    /// Takes the first of `n` samples of the channels `made`.
+    fn take(&mut self, tick: u64, n: usize, made: &Made<'_>) {
+        let taken = n.min(self.left());
+        if taken == 0 {
+            return;
+        }
+        self.first_tick.get_or_insert(tick);
+        self.flags.overrange |= made.flags.overrange;
+        for (index, channel) in self.channels.clone().enumerate() {
+            let Some(row) = made.row(channel, n) else {
+                continue;
+            };
+            let at = index * self.n + self.done;
+            self.samples[at..at + taken].copy_from_slice(&row[..taken]);
+        }
+        self.done += taken;
+    }
+}
+
+/// Samples just made, channel by channel.
+struct Made<'a> {
+    channels: Range<usize>,
+    samples: &'a [Complex64],
+    flags: SampleFlags,
+}
+
+impl<'a> Made<'a> {
+    fn row(&self, channel: usize, n: usize) -> Option<&'a [Complex64]> {
+        let index = channel.checked_sub(self.channels.start)?;
+        self.samples.get(index * n..(index + 1) * n)
+    }
+}
+
+/// What was acquired.
+#[derive(Debug)]
+pub(crate) struct Acquired {
+    /// Time of the first sample, s.
+    pub(crate) start_s: f64,
+    pub(crate) flags: SampleFlags,
+    /// Channel by channel, counts.
+    pub(crate) samples: Vec<Complex64>,
+}
+
+/// Samples on their way out of a module, one row a packet.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    pub(crate) heads: Vec<Head>,
+    /// The rows of all heads, one after the other, in steps of the wire.
+    pub(crate) samples: Vec<(i32, i32)>,
+}
+
+impl Rows {
+    pub(crate) fn clear(&mut self) {
+        self.heads.clear();
+        self.samples.clear();
+    }
+}
+
+/// What a packet says of its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) sequence: u32,
+    pub(crate) tick: u64,
+    pub(crate) stage: u8,
+    pub(crate) channels: usize,
+    pub(crate) overrange: bool,
+}
+
+/// The module's end of its stream.
+#[derive(Debug, Default)]
+pub(super) struct Outlet {
+    channels: usize,
+    rows: Rows,
+    skipped: u64,
+}
+
+impl Outlet {
+    fn push(&mut self, first: u64, n: usize, stage: u8, sequence: Sequence, made: &Made<'_>) {
+        let base = self.rows.samples.len();
+        self.rows
+            .samples
+            .resize(base + n * self.channels, Default::default());
+        for channel in 0..self.channels {
+            let row = made.row(channel, n).unwrap_or_default();
+            for (k, sample) in row.iter().enumerate() {
+                self.rows.samples[base + k * self.channels + channel] = on_the_wire(*sample);
+            }
+        }
+        self.rows.heads.extend((0..n as u64).map(|k| Head {
+            sequence: sequence.at(first + k),
+            tick: (first + k) << stage,
+            stage,
+            channels: self.channels,
+            overrange: made.flags.overrange,
+        }));
+    }
+}
+
+/// A sample as packets have it.
+pub(crate) fn on_the_wire(sample: Complex64) -> (i32, i32) {
+    // Rounds, and holds what is too large at the ends of the range.
+    let steps = |counts: f64| {
+        let steps = counts * STEPS_PER_COUNT;
+        (steps + 0.5_f64.copysign(steps)) as i32
+    };
+    (steps(sample.re), steps(sample.im))
+}
+
+/// Time.
+impl Module {
+    /// Lets a round trip's time pass, once for each request that does
+    /// anything with the module.
+    pub(crate) fn reached_by(&mut self, request: u64) {
+        if self.request != request {
+            self.request = request;
+            self.advance_to(self.now_s() + ROUND_TRIP_S);
+        }
+    }
+
+    /// Lets time pass up to a moment, s, unless it has passed already. What
+    /// was to be sampled meanwhile is, and settings made next take effect
+    /// then.
+    pub(crate) fn advance_to(&mut self, seconds: f64) {
+        let tick = (seconds * units::TICK_RATE_HZ).max(0.0) as u64;
+        if tick <= self.tick {
+            return;
+        }
+        if self.outlet.is_some() || self.taps.iter().any(|tap| tap.left() > 0) {
+            self.keep_up(tick);
+            let (first, end) = (self.next_sample(), tick.div_ceil(1 << self.stage));
+            self.make(end.saturating_sub(first) as usize);
+        } else if let Some(set) = self
+            .set_at
+            .filter(|set| tick - set > settled_after(self.stage))
+        {
+            // Nobody looks, but the filters forget: a sample notes in the
+            // model what the settings changed, and when.
+            let first = set.div_ceil(1 << self.stage);
+            let channels = 0..self.channels.len();
+            WORK.with_borrow_mut(|work| self.model().acquire(first, 1, channels, work));
+            self.set_at = None;
+        }
+        self.tick = self.tick.max(tick);
+    }
+
+    /// Leaves out what a stream cannot send any more, because it is too far
+    /// behind.
+    fn keep_up(&mut self, tick: u64) {
+        let most = (MAX_BEHIND_S * units::sample_rate_hz(self.stage)) as u64;
+        let (first, end) = (self.next_sample(), tick.div_ceil(1 << self.stage));
+        if self.taps.is_empty()
+            && end.saturating_sub(first) > most
+            && let Some(outlet) = &mut self.outlet
+        {
+            let skipped = end - first - most;
+            outlet.skipped += skipped;
+            self.tick = (first + skipped) << self.stage;
+        }
+    }
+
+    /// Time of the first moment not acquired yet, s.
+    pub(crate) fn now_s(&self) -> f64 {
+        self.tick as f64 / units::TICK_RATE_HZ
+    }
+
+    /// The same in the model's ticks.
+    pub(crate) fn tick(&self) -> u64 {
+        self.tick
+    }
+
+    /// The number of the next sample at this stage.
+    pub(super) fn next_sample(&self) -> u64 {
+        self.tick.div_ceil(1 << self.stage)
+    }
+
+    pub(crate) fn set_stage(&mut self, stage: u8) {
+        if stage == self.stage || stage > MAX_STAGE {
+            return;
+        }
+        let number = self.sequence.at(self.next_sample());
+        self.stage = stage;
+        self.sequence = Sequence::new(number, self.next_sample());
+        if let Some(model) = &mut self.model {
+            settle(model.set_stage(stage));
+        }
+    }
+}
+
+/// Samples.
+impl Module {
+    /// Makes the next `n` samples for whoever wants them.
+    fn make(&mut self, n: usize) {
+        let streamed = self.outlet.as_ref().map(|outlet| 0..outlet.channels);
+        let tapped = self.taps.iter().filter(|tap| tap.left() > 0);
+        let wanted = tapped.map(|tap| tap.channels.clone()).chain(streamed);
+        let Some(channels) = wanted.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)) else {
+            return;
+        };
+        let chunk = (CHUNK * 1024 / channels.len().max(1)).clamp(CHUNK, LONG_CHUNK);
+        WORK.with_borrow_mut(|work| {
+            let mut left = n;
+            while left > 0 {
+                let (first, some) = (self.next_sample(), left.min(chunk));
+                let flags = self.model().acquire(first, some, channels.clone(), work);
+                self.set_at = None;
+                let made = Made {
+                    channels: channels.clone(),
+                    samples: work,
+                    flags,
+                };
+                for tap in &mut self.taps {
+                    tap.take(first << self.stage, some, &made);
+                }
+                let (stage, sequence) = (self.stage, self.sequence);
+                let most = (MAX_BEHIND_S * units::sample_rate_hz(stage)) as usize;
+                if let Some(outlet) = &mut self.outlet {
+                    if outlet.rows.heads.len() <= most {
+                        outlet.push(first, some, stage, sequence, &made);
+                    } else {
+                        outlet.skipped += some as u64;
+                    }
+                }
+                self.tick = ((first + some as u64 - 1) << self.stage) + 1;
+                left -= some;
+            }
+        });
+    }
+
+    /// Begins to take the next `n` samples of some channels. Gives a number
+    /// for [`Module::untap`], and when they will have been taken, s.
+    pub(crate) fn tap(&mut self, n: usize, channels: Range<usize>) -> (u64, f64) {
+        self.next_tap += 1;
+        self.taps.push(Tap {
+            id: self.next_tap,
+            n,
+            done: 0,
+            samples: vec![Complex64::default(); channels.len() * n],
+            channels,
+            first_tick: None,
+            flags: SampleFlags::default(),
+        });
+        let last = (self.next_sample() + n as u64).saturating_sub(1) << self.stage;
+        let ready = (last + 1) as f64 / units::TICK_RATE_HZ;
+        (self.next_tap, ready)
+    }
+
+    /// Takes the samples of a tap. What time has not brought of them yet is
+    /// made at once. None where there is no such tap.
+    pub(crate) fn untap(&mut self, id: u64) -> Option<Acquired> {
+        let index = self.taps.iter().position(|tap| tap.id == id)?;
+        self.make(self.taps[index].left());
+        let tap = self.taps.swap_remove(index);
+        Some(Acquired {
+            start_s: tap.first_tick.unwrap_or(self.tick) as f64 / units::TICK_RATE_HZ,
+            flags: tap.flags,
+            samples: tap.samples,
+        })
+    }
+
+    /// Gives up a tap.
+    pub(crate) fn drop_tap(&mut self, id: u64) {
+        self.taps.retain(|tap| tap.id != id);
+    }
+
+    /// Takes the next `n` samples of some channels at once, whatever time it
+    /// is, into `out`, channel by channel, in counts. Gives the time of the
+    /// first, s, and the flags.
+    pub(crate) fn acquire(
+        &mut self,
+        n: usize,
+        channels: Range<usize>,
+        out: &mut Vec<Complex64>,
+    ) -> (f64, SampleFlags) {
+        let first = self.next_sample();
+        let start_s = (first << self.stage) as f64 / units::TICK_RATE_HZ;
+        if self.outlet.is_none() && self.taps.is_empty() {
+            let flags = self.model().acquire(first, n, channels, out);
+            self.set_at = None;
+            if n > 0 {
+                self.tick = ((first + n as u64 - 1) << self.stage) + 1;
+            }
+            return (start_s, flags);
+        }
+        // Others want them too.
+        let (id, _) = self.tap(n, channels);
+        match self.untap(id) {
+            Some(acquired) => {
+                *out = acquired.samples;
+                (acquired.start_s, acquired.flags)
+            }
+            None => (start_s, SampleFlags::default()),
+        }
+    }
+
+    /// Takes `n` samples of one channel at the rate of the filter bank, from
+    /// a tick on.
+    pub(crate) fn acquire_pfb(
+        &mut self,
+        tick: u64,
+        n: usize,
+        channel: usize,
+        out: &mut Vec<Complex64>,
+    ) -> SampleFlags {
+        self.model().acquire_pfb(tick, n, channel, out)
+    }
+
+    /// Lets the ticks of `n` samples of the filter bank pass, where time
+    /// waits for that.
+    pub(crate) fn pass_pfb(&mut self, n: usize) {
+        let tick = self.tick + (n as u64).div_ceil(64);
+        self.advance_to(tick as f64 / units::TICK_RATE_HZ);
+    }
+}
+
+/// The stream.
+impl Module {
+    /// Keeps all samples of the first `channels` channels from now on, for
+    /// the stream.
+    pub(crate) fn stream(&mut self, channels: usize) {
+        self.outlet.get_or_insert_default().channels = channels;
+    }
+
+    /// Keeps no more samples.
+    pub(crate) fn end_stream(&mut self) {
+        self.outlet = None;
+    }
+
+    /// Gives the rows made since the last time in place of `rows`, and how
+    /// many were left out.
+    pub(crate) fn take_rows(&mut self, rows: &mut Rows) -> u64 {
+        rows.clear();
+        let Some(outlet) = &mut self.outlet else {
+            return 0;
+        };
+        std::mem::swap(&mut outlet.rows, rows);
+        std::mem::take(&mut outlet.skipped)
+    }
+}

@@ -1,0 +1,123 @@
+//! One stream of a module on its way to the outbox, and what faults make of
+//! its packets.
+
+use crate::board::Board;
+use crate::fault::{OnPacket, Packet};
+
+use super::outbox::{LaneId, Outbox};
+use super::tally::Count;
+
+/// What a packet says of the board, which a fault may change.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Labels {
+    pub(super) serial: u16,
+    pub(super) is_recent: bool,
+}
+
+/// One stream of a module.
+#[derive(Debug)]
+pub(super) struct Lane {
+    id: LaneId,
+    held: Vec<Held>,
+}
+
+/// A packet that is to be late.
+#[derive(Debug)]
+struct Held {
+    /// The packet after which it is sent.
+    after: u64,
+    bytes: Vec<u8>,
+}
+
+impl Lane {
+    pub(super) fn new(id: LaneId) -> Self {
+        Self {
+            id,
+            held: Vec::new(),
+        }
+    }
+
+    pub(super) fn module(&self) -> usize {
+        self.id.module
+    }
+
+    /// Puts a packet of `length` bytes, which `write` fills, into the outbox,
+    /// as faults will have it.
+    pub(super) fn put(
+        &mut self,
+        board: &Board,
+        outbox: &mut Outbox,
+        length: usize,
+        write: impl FnOnce(&mut [u8], Labels),
+    ) {
+        let tally = board.streamed().of(self.id.module, self.id.kind);
+        let nth = tally.get(Count::Made);
+        tally.add(Count::Made, 1);
+        let packet = Packet {
+            serial: board.serial(),
+            module: self.id.module as u8 + 1,
+            nth,
+        };
+        let fate = board.on_packet(&packet);
+        let mut labels = Labels {
+            serial: packet.serial,
+            is_recent: true,
+        };
+        let count = match fate {
+            OnPacket::Send => None,
+            OnPacket::Lose => Some(Count::Lost),
+            OnPacket::Twice => Some(Count::Doubled),
+            OnPacket::Late(_) => Some(Count::Late),
+            OnPacket::Flip(_) | OnPacket::Cut(_) => Some(Count::Spoilt),
+            OnPacket::NotRecent => {
+                labels.is_recent = false;
+                Some(Count::Stale)
+            }
+            OnPacket::Serial(serial) => {
+                labels.serial = serial;
+                Some(Count::Foreign)
+            }
+        };
+        if let Some(count) = count {
+            tally.add(count, 1);
+        }
+        if fate != OnPacket::Lose {
+            outbox.add(self.id, length, |bytes| write(bytes, labels));
+        }
+        match fate {
+            OnPacket::Twice => outbox.double_last(),
+            OnPacket::Late(by) => self.held.push(Held {
+                after: nth + u64::from(by),
+                bytes: outbox.take_last(),
+            }),
+            OnPacket::Flip(at) => {
+                if let Some(byte) = outbox.last().get_mut(at as usize) {
+                    *byte ^= 0xff;
+                }
+            }
+            OnPacket::Cut(to) => outbox.cut_last((to as usize).min(length.saturating_sub(1))),
+            _ => {}
+        }
+        if !self.held.is_empty() {
+            self.release(outbox, nth);
+        }
+    }
+
+    /// Sends what is still held back.
+    pub(super) fn end(&mut self, outbox: &mut Outbox) {
+        self.release(outbox, u64::MAX);
+    }
+
+    fn release(&mut self, outbox: &mut Outbox, nth: u64) {
+        let id = self.id;
+        self.held.retain(|held| {
+            let due = held.after <= nth;
+            if due {
+                outbox.add(id, held.bytes.len(), |bytes| {
+                    bytes.copy_from_slice(&held.bytes)
+                });
+            }
+            !due
+        });
+    }
+}

@@ -1,0 +1,181 @@
+//! Who on this machine listens, as the kernel says.
+//!
+//! Linux lists the sources that sockets have joined in `/proc/net/mcfilter`
+//! and the groups with their members in `/proc/net/igmp`. Neither names ports.
+
+use std::collections::HashSet;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+use super::Streaming;
+
+/// How often the kernel is asked.
+const PERIOD: Duration = Duration::from_millis(250);
+
+/// The interface of the streams.
+const LOOPBACK: &str = "lo";
+
+/// A board's address, and where it is told whether to send.
+pub(crate) type Told = (Ipv4Addr, watch::Sender<bool>);
+
+/// Says to each board whether somebody listens to it, if that is what its
+/// sending depends on. There is one such task for all boards of a farm.
+pub(crate) async fn watch(streaming: Streaming, group: Ipv4Addr, boards: Vec<Told>) {
+    if streaming == Streaming::WhenJoined {
+        follow(group, &boards).await;
+    }
+    // The boards' tasks live as long as they can be told something.
+    std::future::pending().await
+}
+
+async fn follow(group: Ipv4Addr, boards: &[Told]) {
+    let mut period = tokio::time::interval(PERIOD);
+    period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        period.tick().await;
+        // These files are made by the kernel while they are read: no disk.
+        let listeners = match Listeners::read(group) {
+            Ok(listeners) => listeners,
+            Err(error) => {
+                tracing::warn!(%error, "joins cannot be seen: no board sends unless told to");
+                return;
+            }
+        };
+        for (address, wanted) in boards {
+            let listening = listeners.to(*address);
+            wanted.send_if_modified(|wanted| std::mem::replace(wanted, listening) != listening);
+        }
+    }
+}
+
+/// The listeners of a group on the loopback interface.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Listeners {
+    /// Somebody listens whatever the source.
+    to_any: bool,
+    sources: HashSet<Ipv4Addr>,
+}
+
+impl Listeners {
+    fn read(group: Ipv4Addr) -> std::io::Result<Self> {
+        let groups = std::fs::read_to_string("/proc/net/igmp")?;
+        let filters = std::fs::read_to_string("/proc/net/mcfilter")?;
+        Ok(Self::parse(group, &groups, &filters))
+    }
+
+    fn to(&self, source: Ipv4Addr) -> bool {
+        self.to_any || self.sources.contains(&source)
+    }
+
+    fn parse(group: Ipv4Addr, groups: &str, filters: &str) -> Self {
+        let mut listeners = Self::default();
+        let mut joins = 0;
+        for line in filters.lines().skip(1) {
+            let mut fields = line.split_whitespace().skip(1);
+            if fields.next() != Some(LOOPBACK) || fields.next().and_then(host_order) != Some(group)
+            {
+                continue;
+            }
+            let (source, including) = (fields.next().and_then(host_order), fields.next());
+            let including = including.and_then(|count| count.parse().ok()).unwrap_or(0);
+            if let Some(source) = source.filter(|_| including > 0) {
+                joins += including;
+                listeners.sources.insert(source);
+            }
+        }
+        // A member for any source has no line among the filters.
+        listeners.to_any = members(group, groups) > joins;
+        listeners
+    }
+}
+
+/// Members of a group on the loopback interface. Its lines follow that of
+/// their interface, which alone begins at the margin.
+fn members(group: Ipv4Addr, groups: &str) -> u64 {
+    let mut on_loopback = false;
+    let mut members = 0;
+    for line in groups.lines().skip(1) {
+        let mut fields = line.split_whitespace();
+        if line.starts_with(|c: char| !c.is_whitespace()) {
+            on_loopback = fields.nth(1) == Some(LOOPBACK);
+        } else if on_loopback && fields.next().and_then(network_order) == Some(group) {
+            let count = fields.next().and_then(|count| count.parse().ok());
+            members += count.unwrap_or(0);
+        }
+    }
+    members
+}
+
+/// `0xefc00002`.
+fn host_order(text: &str) -> Option<Ipv4Addr> {
+    let digits = text.strip_prefix("0x")?;
+    u32::from_str_radix(digits, 16).ok().map(Ipv4Addr::from)
+}
+
+/// `0200C0EF`: the bytes of the address as one number of this machine.
+fn network_order(text: &str) -> Option<Ipv4Addr> {
+    let number = u32::from_str_radix(text, 16).ok()?;
+    Some(Ipv4Addr::from(number.to_ne_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GROUP: Ipv4Addr = Ipv4Addr::new(239, 192, 0, 2);
+
+    const FILTERS: &str = "\
+Idx Device        MCA        SRC    INC    EXC
+  1     lo 0xefc00002 0x7f000002      1      0
+  1     lo 0xefc00002 0x7f000304      2      0
+  1     lo 0xefc00002 0x7f000009      0      1
+  1     lo 0xefc00003 0x7f000005      1      0
+  4   eth0 0xefc00002 0x7f000006      1      0
+";
+
+    fn groups(members: u64) -> String {
+        // As on a machine whose lowest byte comes first, or as on this one.
+        let group = u32::from_ne_bytes(GROUP.octets());
+        format!(
+            "Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n\
+             1\tlo        :     2      V3\n\
+             \t\t\t\t{group:08X}     {members} 0:00000000\t\t0\n\
+             \t\t\t\t010000E0     1 0:00000000\t\t0\n\
+             4\teth0      :     1      V3\n\
+             \t\t\t\t{group:08X}     9 0:00000000\t\t0\n"
+        )
+    }
+
+    #[test]
+    fn sources_are_those_joined_on_loopback_for_the_group() {
+        let check = |filters: &str, members: u64, address: [u8; 4], want: bool| {
+            let listeners = Listeners::parse(GROUP, &groups(members), filters);
+            assert_eq!(listeners.to(address.into()), want, "{address:?} {members}");
+        };
+        check(FILTERS, 3, [127, 0, 0, 2], true);
+        check(FILTERS, 3, [127, 0, 3, 4], true);
+        check(FILTERS, 3, [127, 0, 0, 9], false);
+        check(FILTERS, 3, [127, 0, 0, 5], false);
+        check(FILTERS, 3, [127, 0, 0, 6], false);
+        // One member more than joined sources.
+        check(FILTERS, 4, [127, 0, 0, 6], true);
+        check("", 1, [127, 0, 0, 6], true);
+        check("", 0, [127, 0, 0, 6], false);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_nobody() {
+        for text in [
+            "",
+            "\n\n",
+            "Idx\n1\n",
+            "Idx\n 1 lo 0x 0x\n",
+            "Idx\n1 lo\n\tzz 1\n",
+        ] {
+            assert_eq!(Listeners::parse(GROUP, text, text), Listeners::default());
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! A board's socket: many packets a system call.
+
+use std::io::IoSlice;
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+
+use rustix::io::Errno;
+use rustix::net::sockopt::{
+    set_ip_multicast_if, set_ip_multicast_loop, set_ip_multicast_ttl, set_socket_send_buffer_size,
+};
+use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg};
+
+use super::tally::{Count, Kind, StreamTally};
+
+/// Packets that are sent together at most.
+const TOGETHER: usize = 64;
+
+/// The socket's buffer, bytes: what is sent together fits.
+const SEND_BUFFER: usize = 1 << 20;
+
+/// Packets on their way out of a board.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    socket: UdpSocket,
+    bytes: Vec<u8>,
+    packets: Vec<Ready>,
+}
+
+/// A packet in the outbox.
+#[derive(Debug, Clone, Copy)]
+struct Ready {
+    start: usize,
+    end: usize,
+    lane: LaneId,
+}
+
+/// Whose packets they are, and where they go.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LaneId {
+    /// The module's index, from 0.
+    pub(crate) module: usize,
+    pub(crate) kind: Kind,
+    pub(crate) to: SocketAddrV4,
+}
+
+impl Outbox {
+    /// Prepares a board's socket: what it sends to a group stays on this
+    /// machine.
+    pub(crate) fn new(socket: UdpSocket) -> std::io::Result<Self> {
+        set_ip_multicast_if(&socket, &Ipv4Addr::LOCALHOST)?;
+        set_ip_multicast_ttl(&socket, 0)?;
+        set_ip_multicast_loop(&socket, true)?;
+        socket.set_nonblocking(true)?;
+        // A wish: the system may grant less.
+        let _ = set_socket_send_buffer_size(&socket, SEND_BUFFER);
+        Ok(Self {
+            socket,
+            bytes: Vec::new(),
+            packets: Vec::new(),
+        })
+    }
+
+    /// Adds a packet of `length` bytes, which `write` fills.
+    pub(crate) fn add(&mut self, lane: LaneId, length: usize, write: impl FnOnce(&mut [u8])) {
+        let start = self.bytes.len();
+        self.bytes.resize(start + length, 0);
+        write(&mut self.bytes[start..]);
+        let end = self.bytes.len();
+        self.packets.push(Ready { start, end, lane });
+    }
+
+    /// The bytes of the packet added last; none where there is none.
+    pub(crate) fn last(&mut self) -> &mut [u8] {
+        let range = self
+            .packets
+            .last()
+            .map_or(0..0, |last| last.start..last.end);
+        &mut self.bytes[range]
+    }
+
+    /// Sends the packet added last twice.
+    pub(crate) fn double_last(&mut self) {
+        self.packets.extend(self.packets.last().copied());
+    }
+
+    /// Shortens the packet added last to so many bytes.
+    pub(crate) fn cut_last(&mut self, length: usize) {
+        if let Some(last) = self.packets.last_mut() {
+            last.end = last.end.min(last.start + length);
+        }
+    }
+
+    /// Takes the packet added last out again.
+    pub(crate) fn take_last(&mut self) -> Vec<u8> {
+        let Some(last) = self.packets.pop() else {
+            return Vec::new();
+        };
+        let bytes = self.bytes[last.start..last.end].to_vec();
+        self.bytes.truncate(last.start);
+        bytes
+    }
+
+    /// Sends all, and counts those that the system did not take. They are not
+    /// kept: a network does not keep them either.
+    pub(crate) fn flush(&mut self, tally: &StreamTally) {
+        for together in self.packets.chunks(TOGETHER) {
+            let sent = send(&self.socket, &self.bytes, together);
+            for packet in together.get(sent..).unwrap_or_default() {
+                let lane = packet.lane;
+                tally.of(lane.module, lane.kind).add(Count::Unsent, 1);
+            }
+        }
+        self.bytes.clear();
+        self.packets.clear();
+    }
+}
+
+/// Sends packets in one call, mostly. Gives how many the system took.
+fn send(socket: &UdpSocket, bytes: &[u8], packets: &[Ready]) -> usize {
+    let slices: Vec<[IoSlice<'_>; 1]> = packets
+        .iter()
+        .map(|packet| [IoSlice::new(&bytes[packet.start..packet.end])])
+        .collect();
+    let addresses: Vec<SocketAddrAny> = packets
+        .iter()
+        .map(|packet| SocketAddrAny::from(packet.lane.to))
+        .collect();
+    let mut controls: Vec<SendAncillaryBuffer<'_, '_, '_>> = packets
+        .iter()
+        .map(|_| SendAncillaryBuffer::default())
+        .collect();
+    let mut messages: Vec<MMsgHdr<'_>> = slices
+        .iter()
+        .zip(&addresses)
+        .zip(&mut controls)
+        .map(|((slice, address), control)| MMsgHdr::new_with_addr(address, slice, control))
+        .collect();
+    let mut sent = 0;
+    while let Some(left) = messages.get_mut(sent..).filter(|left| !left.is_empty()) {
+        match sendmmsg(socket, left, SendFlags::empty()) {
+            Ok(0) => break,
+            Ok(some) => sent += some,
+            Err(Errno::INTR) => {}
+            Err(error) => {
+                tracing::debug!(%error, packets = left.len(), "the system does not take packets");
+                break;
+            }
+        }
+    }
+    sent
+}

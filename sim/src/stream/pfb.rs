@@ -1,0 +1,135 @@
+//! The stream before the decimation: few channels, many samples.
+
+use twotone_physics::Complex64;
+use twotone_physics::units::TICK_RATE_HZ;
+use twotone_wire::crs::{PfbHeader, PfbMode, PfbPacket};
+
+use super::fate::Lane;
+use super::outbox::Outbox;
+use super::readout::{BANK, source};
+use super::tally::{Count, Kind};
+use crate::board::Board;
+use crate::crs::Stamp;
+use crate::module::on_the_wire;
+use crate::settings::Settings;
+
+/// Samples of the filter bank in a tick.
+const PER_TICK: u64 = 64;
+
+/// The stream is this many ticks behind at most: 0.1 s. One channel is as much
+/// as a module's whole readout stream.
+const MAX_BEHIND: u64 = (TICK_RATE_HZ / 10.0) as u64;
+
+/// The stream of one module.
+#[derive(Debug, Default)]
+pub(super) struct PfbStream {
+    /// Channels as they are set, from 1.
+    channels: Vec<u16>,
+    /// The first tick that has not been sampled yet.
+    tick: u64,
+    sequence: u32,
+    /// Samples that do not fill a packet yet, the channels in turn, and the
+    /// number of the first.
+    pairs: Vec<(i32, i32)>,
+    first: u64,
+}
+
+impl PfbStream {
+    /// Makes the packets of the samples up to now.
+    pub(super) fn send_due(
+        &mut self,
+        board: &Board,
+        settings: &Settings,
+        lane: &mut Lane,
+        work: &mut Vec<Complex64>,
+        outbox: &mut Outbox,
+    ) {
+        let index = lane.module();
+        let channels = &settings.pfb_channels[index];
+        if channels.is_empty() {
+            self.channels.clear();
+            return;
+        }
+        let now = (board.clock().now_s() * TICK_RATE_HZ) as u64;
+        if self.channels != *channels {
+            self.channels.clone_from(channels);
+            self.begin(now);
+        }
+        let slots = channels.len();
+        let in_packet = PfbPacket::MAX_PAIRS / slots;
+        let behind = now.saturating_sub(self.tick);
+        if behind > MAX_BEHIND {
+            let packets = behind * PER_TICK / in_packet as u64;
+            let tally = board.streamed().of(index, Kind::Pfb);
+            tally.add(Count::Skipped, packets);
+            self.sequence = self.sequence.wrapping_add(packets as u32);
+            self.begin(now);
+        }
+        self.sample(board, index, now, work);
+        let header = PfbHeader {
+            mode: match slots {
+                1 => PfbMode::One,
+                2 => PfbMode::Two,
+                _ => PfbMode::Four,
+            },
+            slots: std::array::from_fn(|slot| channels.get(slot).map_or(0, |channel| channel - 1)),
+            module: (index % BANK) as u8,
+            ..PfbHeader::default()
+        };
+        let source = source(settings);
+        let mut sent = 0;
+        for pairs in self.pairs.chunks_exact(in_packet * slots) {
+            let stamp = Stamp::at_pfb_sample(self.first);
+            let sequence = self.sequence;
+            lane.put(
+                board,
+                outbox,
+                header.buffer_len(pairs.len()),
+                |bytes, labels| {
+                    let header = PfbHeader {
+                        serial: labels.serial,
+                        sequence,
+                        stamp: stamp.on_the_wire(source, labels.is_recent),
+                        ..header
+                    };
+                    // The buffer is of the length that the header says.
+                    let _ = header.emit(pairs, bytes);
+                },
+            );
+            self.sequence = self.sequence.wrapping_add(1);
+            self.first += in_packet as u64;
+            sent += pairs.len();
+        }
+        self.pairs.drain(..sent);
+    }
+
+    /// Nobody listens any more.
+    pub(super) fn end(&mut self) {
+        self.channels.clear();
+    }
+
+    /// Begins anew at a tick.
+    fn begin(&mut self, tick: u64) {
+        self.tick = tick;
+        self.first = tick * PER_TICK;
+        self.pairs.clear();
+    }
+
+    /// Samples all channels up to a tick.
+    fn sample(&mut self, board: &Board, index: usize, now: u64, work: &mut Vec<Complex64>) {
+        let n = (now.saturating_sub(self.tick) * PER_TICK) as usize;
+        let (base, slots) = (self.pairs.len(), self.channels.len());
+        self.pairs.resize(base + n * slots, Default::default());
+        for (slot, channel) in self.channels.iter().enumerate() {
+            let channel = usize::from(*channel).saturating_sub(1);
+            if let Some(mut module) = board.module(index) {
+                module.acquire_pfb(self.tick, n, channel, work);
+            }
+            let to = self.pairs[base..].iter_mut().skip(slot).step_by(slots);
+            for (to, sample) in to.zip(work.iter()) {
+                *to = on_the_wire(*sample);
+            }
+        }
+        self.tick = self.tick.max(now);
+    }
+}

@@ -1,0 +1,127 @@
+//! A board's task: packets as time brings their samples.
+
+use std::net::SocketAddrV4;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+use twotone_physics::Complex64;
+
+use super::fate::Lane;
+use super::outbox::{LaneId, Outbox};
+use super::pfb::PfbStream;
+use super::tally::Kind;
+use super::{Destination, readout};
+use crate::board::{Board, MODULES};
+use crate::module::Rows;
+use crate::settings::Settings;
+
+/// Packets are sent in bursts this far apart: at stage 6 three samples of each
+/// module. A board sends each as it comes; here many boards share a processor.
+const BURST: Duration = Duration::from_millis(5);
+
+/// A board's streams.
+struct Sender {
+    board: Arc<Board>,
+    outbox: Outbox,
+    lanes: Vec<Lanes>,
+    rows: Rows,
+    work: Vec<Complex64>,
+}
+
+/// The streams of a module.
+struct Lanes {
+    readout: Lane,
+    pfb: Lane,
+    pfb_stream: PfbStream,
+}
+
+/// Sends a board's streams whenever it is wanted, until the farm is shut down.
+pub(crate) async fn send(
+    board: Arc<Board>,
+    outbox: Outbox,
+    to: Destination,
+    mut wanted: watch::Receiver<bool>,
+) {
+    let stop = board.shut_down().clone();
+    let mut sender = Sender::new(Arc::clone(&board), outbox, to);
+    let work = async {
+        // The other end goes with the farm.
+        while wanted.wait_for(|wanted| *wanted).await.is_ok() {
+            board.begin_streaming();
+            let mut bursts = tokio::time::interval(BURST);
+            bursts.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            while *wanted.borrow_and_update() {
+                bursts.tick().await;
+                let settings = board.settings().clone();
+                for module in 0..MODULES {
+                    sender.send_due(module, &settings);
+                    tokio::task::yield_now().await;
+                }
+                sender.outbox.flush(board.streamed());
+            }
+            sender.end();
+            board.end_streaming();
+        }
+    };
+    stop.run_until_cancelled(work).await;
+}
+
+impl Sender {
+    fn new(board: Arc<Board>, outbox: Outbox, to: Destination) -> Self {
+        let lane = |module, kind, port| {
+            let to = SocketAddrV4::new(to.group, port);
+            Lane::new(LaneId { module, kind, to })
+        };
+        let lanes = (0..MODULES).map(|module| Lanes {
+            readout: lane(module, Kind::Readout, to.readout_port),
+            pfb: lane(module, Kind::Pfb, to.pfb_port),
+            pfb_stream: PfbStream::default(),
+        });
+        Self {
+            lanes: lanes.collect(),
+            board,
+            outbox,
+            rows: Rows::default(),
+            work: Vec::new(),
+        }
+    }
+
+    /// Prepares what a module has to send by now.
+    fn send_due(&mut self, module: usize, settings: &Settings) {
+        let lanes = &mut self.lanes[module];
+        let number = module as u8 + 1;
+        let up = settings.reaches(module + 1) && self.board.down_until().is_none();
+        if up && settings.streamed.contains(&number) {
+            readout::send_due(
+                &self.board,
+                settings,
+                &mut lanes.readout,
+                &mut self.rows,
+                &mut self.outbox,
+            );
+        } else if let Some(mut module) = self.board.module(module) {
+            module.end_stream();
+        }
+        if up {
+            lanes.pfb_stream.send_due(
+                &self.board,
+                settings,
+                &mut lanes.pfb,
+                &mut self.work,
+                &mut self.outbox,
+            );
+        }
+    }
+
+    /// Sends what faults hold back.
+    fn end(&mut self) {
+        for lanes in &mut self.lanes {
+            lanes.readout.end(&mut self.outbox);
+            lanes.pfb.end(&mut self.outbox);
+            lanes.pfb_stream.end();
+        }
+        self.outbox.flush(self.board.streamed());
+    }
+}

@@ -1,0 +1,486 @@
+//! The readout stream of boards, as a receiver on the machine gets it.
+
+mod client;
+mod listener;
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use client::Client;
+use listener::Listener;
+use serde_json::json;
+use twotone_sim::fault::{
+    PacketCorrupt, PacketDuplicate, PacketLoss, PacketReorder, StaleStamps, WrongSerial,
+};
+use twotone_sim::{Farm, FarmBuilder, Streaming, TimeMode};
+use twotone_wire::crs::{GROUP, PacketLength, ReadoutHeader, ReadoutPacket, StampSource};
+
+/// A group of the test's own, for joins that would wake other farms.
+fn own_group() -> Ipv4Addr {
+    let pid = std::process::id();
+    Ipv4Addr::new(239, 192, 1 + (pid >> 8 & 0x3f) as u8, pid as u8)
+}
+
+fn start(builder: FarmBuilder, listener: &Listener) -> Farm {
+    builder
+        .stream_port(listener.port())
+        .start_blocking()
+        .unwrap()
+}
+
+fn headers(listener: &mut Listener, n: usize) -> Vec<ReadoutHeader> {
+    let header = |_| {
+        let (_, bytes) = listener.receive();
+        ReadoutHeader::parse(&ReadoutPacket::new(&bytes).unwrap())
+    };
+    (0..n).map(header).collect()
+}
+
+/// Sequence numbers by module.
+fn numbers(headers: &[ReadoutHeader]) -> BTreeMap<u8, Vec<u32>> {
+    let mut numbers: BTreeMap<u8, Vec<u32>> = BTreeMap::new();
+    for header in headers {
+        let of_module = numbers.entry(header.module).or_default();
+        of_module.push(header.sequence);
+    }
+    numbers
+}
+
+/// Parts of a stamp's second, from the first day of its year.
+fn parts(header: &ReadoutHeader) -> u64 {
+    let stamp = header.stamp;
+    assert_eq!(
+        stamp.second_of_day,
+        stamp.hour * 3600 + stamp.minute * 60 + stamp.second
+    );
+    let day = u64::from(stamp.day - 1) * 86_400;
+    (day + u64::from(stamp.second_of_day)) * 156_250_000 + u64::from(stamp.part)
+}
+
+#[test]
+fn a_board_sends_a_packet_for_each_module_and_sample() {
+    let mut listener = Listener::new(GROUP);
+    let farm = start(Farm::builder().detectors(0), &listener);
+    let board = &farm.boards()[0];
+    listener.join(board.ip());
+    let packets = headers(&mut listener, 400);
+    for header in &packets {
+        assert_eq!(
+            header.serial.to_string(),
+            board.serial().trim_start_matches('0')
+        );
+        assert_eq!((header.modules, header.stage), (4, 6));
+        assert_eq!(header.length, PacketLength::Long);
+        assert!(header.stamp.is_recent());
+        assert_eq!(header.stamp.source(), StampSource::Test);
+        assert!(!header.overrange && !header.overvoltage);
+        // A sample each 64 ticks of 4096 parts, and its number is the sample's.
+        assert_eq!(parts(header), u64::from(header.sequence) * 64 * 4096);
+    }
+    let numbers = numbers(&packets);
+    assert_eq!(numbers.keys().copied().collect::<Vec<_>>(), [0, 1, 2, 3]);
+    for (module, numbers) in numbers {
+        let wanted: Vec<u32> = (numbers[0]..).take(numbers.len()).collect();
+        assert_eq!(numbers, wanted, "module {module}");
+        assert!(numbers.len() >= 90, "module {module}: {}", numbers.len());
+    }
+}
+
+#[test]
+fn boards_send_to_their_own_listeners_alone() {
+    let mut first = Listener::new(GROUP);
+    let farm = start(Farm::builder().boards(3).detectors(0), &first);
+    first.join(farm.boards()[1].ip());
+    for _ in 0..200 {
+        let (source, bytes) = first.receive();
+        assert_eq!(source, farm.boards()[1].ip());
+        assert_eq!(ReadoutPacket::new(&bytes).unwrap().serial(), 2);
+    }
+    // Nobody listens to the others, and they do not send.
+    for silent in [0, 2] {
+        let counters = farm.boards()[silent].stream_counters();
+        assert!(counters.iter().all(|module| module.readout.made == 0));
+    }
+}
+
+#[test]
+fn sending_begins_with_a_join_and_ends_with_the_leave() {
+    let mut listener = Listener::new(GROUP);
+    let farm = start(Farm::builder().detectors(0), &listener);
+    let board = &farm.boards()[0];
+    let made = || {
+        let counters = board.stream_counters();
+        counters
+            .iter()
+            .map(|module| module.readout.made)
+            .sum::<u64>()
+    };
+    assert_eq!(made(), 0);
+    let mut last = 0;
+    for _ in 0..2 {
+        listener.join(board.ip());
+        let round = headers(&mut listener, 20);
+        let mut numbers = round.iter().map(|header| header.sequence);
+        // Time has gone on, and with it the numbers.
+        assert!(numbers.clone().all(|number| number >= last), "{last}");
+        last = numbers.by_ref().max().unwrap();
+        listener.leave(board.ip());
+        // It stops: nothing is made while one looks twice.
+        let pause = Duration::from_millis(300);
+        let mut before = made();
+        let stopped = (0..200).any(|_| {
+            let _ = listener.receive_within(pause);
+            let now = made();
+            std::mem::replace(&mut before, now) == now
+        });
+        assert!(stopped, "it still sends");
+        while listener.receive_within(Duration::from_millis(1)).is_some() {}
+    }
+}
+
+#[test]
+fn a_listener_to_any_source_hears_all() {
+    let group = own_group();
+    let mut listener = Listener::new(group);
+    let farm = start(
+        Farm::builder().boards(2).detectors(0).stream_group(group),
+        &listener,
+    );
+    listener.join_any();
+    let mut heard: BTreeMap<Ipv4Addr, u64> = BTreeMap::new();
+    let all = |heard: &BTreeMap<Ipv4Addr, u64>| {
+        heard.len() == 2 && heard.values().all(|count| *count > 20)
+    };
+    while !all(&heard) {
+        *heard.entry(listener.receive().0).or_default() += 1;
+    }
+    for board in farm.boards() {
+        assert!(heard.contains_key(&board.ip()));
+    }
+}
+
+#[test]
+fn a_board_is_told_to_send_always_or_never() {
+    for streaming in [Streaming::Always, Streaming::Never] {
+        let mut listener = Listener::new(GROUP);
+        let farm = start(Farm::builder().detectors(0).streaming(streaming), &listener);
+        let board = &farm.boards()[0];
+        let mut client = Client::connect(board.address());
+        if streaming == Streaming::Always {
+            while board.stream_counters()[0].readout.made == 0 {
+                client.ok("get_timestamp", json!([]), json!({}));
+            }
+            listener.join(board.ip());
+            headers(&mut listener, 10);
+        } else {
+            listener.join(board.ip());
+            // Three times as long as a join goes unseen.
+            assert!(
+                listener
+                    .receive_within(Duration::from_millis(750))
+                    .is_none()
+            );
+        }
+    }
+}
+
+#[test]
+fn the_stream_follows_decimation_length_and_modules() {
+    let mut listener = Listener::new(GROUP);
+    let farm = start(Farm::builder().detectors(0), &listener);
+    let board = &farm.boards()[0];
+    let mut client = Client::connect(board.address());
+    listener.join(board.ip());
+    let mut last: BTreeMap<u8, ReadoutHeader> = BTreeMap::new();
+    let modes = [
+        (6, false, vec![1, 2, 3, 4]),
+        (4, false, vec![2]),
+        (2, true, vec![1, 3]),
+    ];
+    for (stage, short, modules) in modes {
+        let kwargs = json!({"stage": stage, "short": short, "module": modules});
+        client.ok("set_decimation", json!([]), kwargs);
+        let like = |header: &ReadoutHeader| {
+            header.stage == stage && (header.length == PacketLength::Short) == short
+        };
+        let mut seen = 0;
+        while seen < 100 {
+            let header = headers(&mut listener, 1)[0];
+            if let Some(before) = last.insert(header.module, header) {
+                let step = header.sequence.wrapping_sub(before.sequence);
+                if before.stage == header.stage {
+                    // A module that does not stream still counts its samples.
+                    let ticks = (parts(&header) - parts(&before)) / 4096;
+                    assert_eq!(ticks, u64::from(step) << header.stage);
+                } else {
+                    assert!(step > 0);
+                }
+            }
+            if !like(&header) {
+                assert_eq!(seen, 0, "the old mode after the new one: {header:?}");
+                continue;
+            }
+            seen += 1;
+            assert_eq!(usize::from(header.modules), modules.len());
+            assert!(modules.contains(&(header.module + 1)), "{header:?}");
+        }
+    }
+}
+
+#[test]
+fn modules_of_the_high_bank_count_from_0_too() {
+    let mut listener = Listener::new(GROUP);
+    let farm = start(Farm::builder().detectors(0), &listener);
+    let board = &farm.boards()[0];
+    let mut client = Client::connect(board.address());
+    client.ok("set_analog_bank", json!([true]), json!({}));
+    client.ok("set_decimation", json!([]), json!({"module": [5, 7]}));
+    client.ok("set_timestamp_port", json!(["SMA"]), json!({}));
+    listener.join(board.ip());
+    for header in headers(&mut listener, 50) {
+        assert!([0, 2].contains(&header.module), "{header:?}");
+        assert_eq!(header.stamp.source(), StampSource::Sma);
+    }
+}
+
+#[test]
+fn sequence_numbers_wrap() {
+    let mut listener = Listener::new(GROUP);
+    let farm = start(
+        Farm::builder()
+            .detectors(0)
+            .first_sequence(u32::MAX - 200)
+            .streaming(Streaming::Always),
+        &listener,
+    );
+    listener.join(farm.boards()[0].ip());
+    let mut last = None;
+    loop {
+        let header = headers(&mut listener, 1)[0];
+        if header.module != 1 {
+            continue;
+        }
+        if let Some(last) = last.replace(header.sequence) {
+            assert_eq!(header.sequence, u32::wrapping_add(last, 1));
+            if header.sequence == 30 {
+                return;
+            }
+        }
+    }
+}
+
+#[test]
+fn the_stream_and_the_control_protocol_show_the_same_samples() {
+    let mut listener = Listener::new(GROUP);
+    let farm = start(Farm::builder().detectors(20).seed(3), &listener);
+    let board = &farm.boards()[0];
+    let mut client = Client::connect(board.address());
+    client.ok("set_nco_frequency", json!([1.25e9]), json!({"module": 1}));
+    for channel in 1..=5 {
+        let at = json!({"channel": channel, "module": 1});
+        client.ok(
+            "set_frequency",
+            json!([f64::from(channel) * 1e6]),
+            at.clone(),
+        );
+        client.ok("set_amplitude", json!([0.001]), at);
+    }
+    listener.join(board.ip());
+    headers(&mut listener, 20);
+    // A change of settings among them: both show how it settles.
+    let at = json!({"channel": 3, "module": 1});
+    let answers = client.json(&json!([
+        client::call("set_amplitude", json!([0.002]), at.clone()),
+        client::call("get_samples", json!([20]), at.clone()),
+        client::call("get_samples", json!([4]), json!({"module": 1})),
+    ]));
+    let (one, all) = (&answers[1]["result"], &answers[2]["result"]);
+    let numbers = |samples: &serde_json::Value| -> Vec<f64> {
+        let values = samples.as_array().unwrap().iter();
+        values.map(|value| value.as_f64().unwrap()).collect()
+    };
+    let (i, q, ts) = (numbers(&one["i"]), numbers(&one["q"]), numbers(&one["ts"]));
+    let rate = 625e6 / 256.0 / 64.0 / 64.0;
+    let number = |seconds: f64| (seconds * rate).round() as u32;
+    let size = |k: usize| i[k].hypot(q[k]);
+    assert!(
+        (size(19) / size(0) - 2.0).abs() < 0.1,
+        "{} {}",
+        size(0),
+        size(19)
+    );
+    let later = numbers(&all["ts"]);
+    assert_eq!(
+        number(later[0]),
+        number(ts[0]) + 20,
+        "one follows the other"
+    );
+    let mut compared = 0;
+    while compared < 24 {
+        let (_, bytes) = listener.receive();
+        let packet = ReadoutPacket::new(&bytes).unwrap();
+        if packet.module() != 0 || packet.sequence() < number(ts[0]) {
+            continue;
+        }
+        let streamed: Vec<(i32, i32)> = packet.samples().collect();
+        let check = |channel: usize, i: f64, q: f64| {
+            let (si, sq) = streamed[channel];
+            let off = (f64::from(si) / 256.0 - i).hypot(f64::from(sq) / 256.0 - q);
+            assert!(off <= 1.0 / 256.0, "channel {channel}: {off} counts");
+        };
+        let k = (packet.sequence() - number(ts[0])) as usize;
+        if k < 20 {
+            check(2, i[k], q[k]);
+        } else {
+            for channel in [0, 1, 2, 700, 1023] {
+                let part = |axis: &str| all[axis][channel][k - 20].as_f64().unwrap();
+                check(channel, part("i"), part("q"));
+            }
+        }
+        compared += 1;
+    }
+}
+
+#[test]
+fn stamps_are_those_of_the_boards_clock() {
+    for time in [TimeMode::Accelerated, TimeMode::RealTime { call_us: 50 }] {
+        let mut listener = Listener::new(GROUP);
+        let farm = start(Farm::builder().detectors(0).time(time), &listener);
+        let board = &farm.boards()[0];
+        let mut client = Client::connect(board.address());
+        let mut now = || {
+            let stamp = client.ok("get_timestamp", json!([]), json!({}));
+            let part = |name: &str| stamp[name].as_u64().unwrap();
+            assert_eq!((part("y"), part("d")), (26, 1));
+            part("sbs") * 156_250_000 + part("ss")
+        };
+        listener.join(board.ip());
+        let sample = 64 * 4096;
+        let before = now();
+        let earliest = parts(&headers(&mut listener, 1)[0]);
+        assert!(earliest + sample >= before, "{earliest} {before}");
+        for _ in 0..20 {
+            let latest = headers(&mut listener, 5).iter().map(parts).max().unwrap();
+            let now = now();
+            assert!(latest <= now, "a sample of {latest} at {now}");
+        }
+    }
+}
+
+#[test]
+fn what_faults_do_to_packets_is_counted() {
+    let check = |fault: twotone_sim::fault::Scheduled| {
+        let mut listener = Listener::new(GROUP);
+        let farm = start(Farm::builder().detectors(0).fault(0, fault), &listener);
+        let board = &farm.boards()[0];
+        listener.join(board.ip());
+        let mut packets: Vec<Vec<u8>> = (0..1200).map(|_| listener.receive().1).collect();
+        listener.leave(board.ip());
+        // The socket may hold more; what it did not hold would show below.
+        let mut before = u64::MAX;
+        loop {
+            while let Some((_, bytes)) = listener.receive_within(Duration::from_millis(300)) {
+                packets.push(bytes);
+            }
+            let made = board.stream_counters()[0].readout.made;
+            if std::mem::replace(&mut before, made) == made {
+                break;
+            }
+        }
+        (board.stream_counters()[0].readout, packets)
+    };
+    let of_first_module = |packets: &[Vec<u8>]| -> Vec<ReadoutHeader> {
+        let headers = packets
+            .iter()
+            .filter_map(|bytes| ReadoutPacket::new(bytes).ok());
+        let headers = headers.map(|packet| ReadoutHeader::parse(&packet));
+        headers.filter(|header| header.module == 0).collect()
+    };
+    let steps = |headers: &[ReadoutHeader]| -> Vec<i64> {
+        let pairs = headers.windows(2);
+        pairs
+            .map(|pair| i64::from(pair[1].sequence) - i64::from(pair[0].sequence))
+            .collect()
+    };
+
+    let (counted, packets) = check(
+        PacketLoss {
+            rate: 0.05,
+            seed: 1,
+        }
+        .into(),
+    );
+    let headers = of_first_module(&packets);
+    assert!(counted.lost > 0 && counted.unsent == 0 && counted.skipped == 0);
+    let missing = |headers: &[ReadoutHeader]| steps(headers).iter().map(|step| step - 1).sum();
+    let lost: i64 = missing(&headers);
+    // Losses before the first and after the last one received do not show.
+    assert!(headers.len() as u64 + counted.lost <= counted.made);
+    assert!(
+        lost as u64 <= counted.lost && lost > 0,
+        "{lost} {counted:?}"
+    );
+
+    let (counted, packets) = check(
+        PacketDuplicate {
+            rate: 0.05,
+            seed: 1,
+        }
+        .into(),
+    );
+    let doubled = steps(&of_first_module(&packets))
+        .iter()
+        .filter(|step| **step == 0)
+        .count();
+    assert!(
+        (1..=counted.doubled).contains(&(doubled as u64)),
+        "{doubled} {counted:?}"
+    );
+
+    let fault = PacketReorder {
+        rate: 0.05,
+        depth: 3,
+        seed: 1,
+    };
+    let (counted, packets) = check(fault.into());
+    let mut headers = of_first_module(&packets);
+    let late = steps(&headers).iter().filter(|step| **step < 0).count() as u64;
+    // Two late ones that come together make one step back.
+    assert!(late > 0 && late <= counted.late, "{late} {counted:?}");
+    headers.sort_by_key(|header| header.sequence);
+    assert!(
+        steps(&headers).iter().all(|step| *step == 1),
+        "none is lost"
+    );
+
+    let (counted, packets) = check(
+        PacketCorrupt {
+            rate: 0.05,
+            seed: 1,
+        }
+        .into(),
+    );
+    let spoilt = packets
+        .iter()
+        .filter(|bytes| ReadoutPacket::new(bytes).is_err())
+        .count();
+    assert!(spoilt > 0 && counted.spoilt > 0 && counted.lost == 0);
+
+    // From the tenth packet of each module on, for five.
+    let fault = twotone_sim::fault::Fault::from(StaleStamps {}).during(10, 5);
+    let (counted, packets) = check(fault);
+    assert_eq!(counted.stale, 5);
+    let headers = of_first_module(&packets);
+    let stale = headers.iter().filter(|header| !header.stamp.is_recent());
+    let stale: Vec<u32> = stale.map(|header| header.sequence).collect();
+    assert_eq!(stale, (stale[0]..stale[0] + 5).collect::<Vec<_>>());
+
+    let (counted, packets) = check(WrongSerial { serial: 77 }.into());
+    assert_eq!(counted.foreign, counted.made);
+    assert!(
+        of_first_module(&packets)
+            .iter()
+            .all(|header| header.serial == 77)
+    );
+}
