@@ -204,6 +204,29 @@ impl Instrument for Board {
     }
 }
 
+/// A method may have a form of its own.
+#[tworoutine]
+trait Mixed {
+    async fn plain(&self) -> u32 {
+        1
+    }
+
+    #[tworoutine(Send)]
+    async fn sendable(&self) -> u32;
+}
+
+#[tworoutine]
+impl Mixed for Board {
+    #[tworoutine(Send)]
+    async fn sendable(&self) -> u32 {
+        2
+    }
+}
+
+fn sendable<T: Mixed>(of: &T) -> impl Future<Output = u32> + Send {
+    assert_send(of.sendable())
+}
+
 trait Local {
     #[tworoutine(dyn)]
     async fn shared(&self, cell: &Cell<u32>) -> u32;
@@ -223,6 +246,7 @@ fn trait_methods() {
     assert_eq!(board.greeting("you").wait(), "board 1.5 greets you");
     assert_eq!(board.not_async(), 1);
     assert_eq!(spawnable(&board).wait(), 2);
+    assert_eq!(board.plain().wait() + sendable(&board).wait(), 3);
     let instruments: Vec<Box<dyn Instrument>> = vec![Box::new(board)];
     assert_eq!(instruments[0].read(&["a", "b"], 1.0).wait(), [2.5, 2.5]);
     assert_eq!(instruments[0].longest("long", "x").wait(), "long");

@@ -7,4 +7,7 @@ async fn g() {}
 #[tworoutine::test(start_paused = true, more)]
 async fn h() {}
 
+#[tworoutine::test("paused")]
+async fn i() {}
+
 fn main() {}

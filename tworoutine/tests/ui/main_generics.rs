@@ -1,0 +1,2 @@
+#[tworoutine::main]
+async fn main<T>() {}
