@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Sleep, sleep};
+use tokio::time::sleep;
 use tworoutine::prelude::*;
 use tworoutine::{no_suspend, spawn, spawn_local, wait_all};
 
@@ -62,8 +62,10 @@ async fn what_must_outlive_a_runtime_is_made_in_the_process_wide_one() {
 
 #[test]
 fn what_belongs_to_a_runtime_that_ended_fails() {
-    let timer: Pin<Box<Sleep>> = tworoutine::block_on(async { Box::pin(sleep(PAUSE)) });
-    assert!(catch_unwind(AssertUnwindSafe(|| timer.wait())).is_err());
+    let mut timer = None;
+    tworoutine::block_on(async { timer = Some(Box::pin(sleep(PAUSE))) });
+    let late = catch_unwind(AssertUnwindSafe(|| timer.unwrap().wait()));
+    assert!(late.is_err());
     let mut stream = tworoutine::block_on(async { echo().await.unwrap() });
     assert!(round_trip(&mut stream, b"dead").wait().is_err());
 }
