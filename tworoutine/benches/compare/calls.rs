@@ -95,6 +95,18 @@ fn run_wrapped(passes: u32) {
     }
 }
 
+fn run_single(passes: u32) {
+    for _ in 0..passes {
+        black_box(now(ready(black_box(2.0))));
+    }
+}
+
+fn run_stackful(passes: u32) {
+    for _ in 0..passes {
+        black_box(stackful::wait(ready(black_box(2.0))));
+    }
+}
+
 fn run_wait(passes: u32) {
     for _ in 0..passes {
         black_box(ready(black_box(2.0)).wait());
@@ -116,6 +128,14 @@ pub(crate) fn rows(rows: &mut Vec<Row>, python: &dyn Fn(&str) -> Option<f64>) {
     let wrapped_time = nanoseconds(run_wrapped);
     rows.push(
         Row::new("await, 5 calls deep: time", "ns", Some(wrapped_time)).peer(BARE, Some(bare_time)),
+    );
+    rows.push(
+        Row::new(
+            "await, a single call: time",
+            "ns",
+            Some(nanoseconds(run_single)),
+        )
+        .peer(PYTHON, python("await")),
     );
     rows.push(
         Row::new(
@@ -146,6 +166,15 @@ pub(crate) fn rows(rows: &mut Vec<Row>, python: &dyn Fn(&str) -> Option<f64>) {
     rows.push(
         Row::new("ready wait in a context", "ns", Some(in_context))
             .peer(PYTHON, python("ready_nested")),
+    );
+    let there = futures::executor::block_on(stackful::stackful(|| nanoseconds(run_stackful)));
+    rows.push(
+        Row::new("ready wait in a context", "ns", Some(in_context))
+            .peer("stackful 0.1.5", Some(there)),
+    );
+    rows.push(
+        Row::new("ready wait in a context", "ns", Some(in_context))
+            .peer(BARE, Some(nanoseconds(run_single))),
     );
     let plain = nanoseconds(run_wait);
     rows.push(

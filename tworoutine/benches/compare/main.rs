@@ -6,6 +6,7 @@
 //! one can take longer than what is measured. `TWOROUTINE_PYTHON` names a Python with
 //! `nest_asyncio`; without one those rows are empty. Instructions are counted where valgrind is.
 
+mod blocked;
 mod calls;
 mod children;
 mod crowds;
@@ -27,7 +28,7 @@ fn main() {
                 std::hint::spin_loop();
             },
             None => {
-                if let Some(number) = crowds::child(which) {
+                if let Some(number) = crowds::child(which).or_else(|| blocked::child(which)) {
                     println!("{number}");
                 }
             }
@@ -47,7 +48,8 @@ fn main() {
     let mut rows = Vec::new();
     calls::rows(&mut rows, &from_python);
     crowds::rows(&mut rows, &from_python);
-    network::rows(&mut rows);
+    blocked::rows(&mut rows, &from_python);
+    network::rows(&mut rows, &from_python);
 
     let conditions = json!({
         "cores": cores,

@@ -11,7 +11,7 @@ use tworoutine::prelude::*;
 
 use crate::table::{Row, median, timed};
 
-pub(crate) fn rows(rows: &mut Vec<Row>) {
+pub(crate) fn rows(rows: &mut Vec<Row>, python: &dyn Fn(&str) -> Option<f64>) {
     let address = echo_server();
     let us = |seconds: f64| Some(seconds * 1e6);
     rows.push(
@@ -41,6 +41,14 @@ pub(crate) fn rows(rows: &mut Vec<Row>) {
             Some(f64::from(stopped)),
         )
         .limit(0.0),
+    );
+    rows.push(
+        Row::new(
+            "background tasks that stop while nobody waits",
+            "",
+            Some(f64::from(stopped)),
+        )
+        .peer("python, nest_asyncio", python("background")),
     );
 }
 

@@ -44,6 +44,34 @@ async def ready_nested():
     return nanoseconds(2000)
 
 
+async def awaited():
+    best = float("inf")
+    for _ in range(7):
+        start = time.perf_counter()
+        for _ in range(2000):
+            await (~ready)(2.0)
+        best = min(best, time.perf_counter() - start)
+    return best / 2000 * 1e9
+
+
+def background(loop):
+    ticks = 0
+
+    async def tick():
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0.001)
+            ticks += 1
+
+    task = loop.create_task(tick())
+    ready(2.0)
+    before = ticks
+    time.sleep(0.1)
+    stopped = ticks == before
+    task.cancel()
+    return float(stopped)
+
+
 async def nested(count):
     async def one():
         pause(0.001)
@@ -78,9 +106,13 @@ asyncio.set_event_loop(loop)
 which = sys.argv[1]
 if which == "ready_plain":
     print(nanoseconds(2000))
+elif which == "background":
+    nest_asyncio.apply(loop)
+    print(background(loop))
 else:
     nest_asyncio.apply(loop)
     jobs = {
+        "await": lambda: awaited(),
         "ready_nested": lambda: ready_nested(),
         "nested_1000": lambda: nested(1000),
         "convoy": lambda: convoy(),
