@@ -90,7 +90,8 @@ pub struct ModuleDescription {
     pub noise_correlation: Vec<f64>,
     /// The most samples that one acquisition may ask for.
     pub max_samples: u32,
-    /// The power, at the board's connector, of a tone of amplitude 1.
+    /// The power, at the board's connector, of a tone of amplitude 1; no number (NaN) where the
+    /// board does not say it. [`ModuleDescription::power_scale`] refuses that.
     pub full_scale: Dbm,
     /// Volts (peak) at the board's input for one readout count.
     pub volts_per_count: Volts,
@@ -124,6 +125,26 @@ impl Description {
 }
 
 impl ModuleDescription {
+    /// [`ModuleDescription::full_scale`], for those who set a tone by its power or hold one to a
+    /// limit.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] where the board does not say it: then no amplitude stands for
+    /// any power.
+    pub fn power_scale(&self) -> Result<Dbm, Error> {
+        if self.full_scale.0.is_finite() {
+            return Ok(self.full_scale);
+        }
+        let module = self.module;
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            format!(
+                "module {module} does not say the scale of its DAC, so no power in dBm can be set \
+                 or held; set the scale, or set amplitudes as fractions of it"
+            ),
+        ))
+    }
+
     /// By how much the error of a mean of `samples` consecutive samples exceeds
     /// `scatter / sqrt(samples)`, because the filters correlate them:
     /// `sqrt(1 + 2 sum_k (1 - k/n) rho_k)`.

@@ -1,6 +1,7 @@
 //! One HTTP/1.1 connection over a byte stream.
 
 use std::error::Error as StdError;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -13,6 +14,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 use twotone_wire::tuber::Format;
 
+use crate::crs::Leaves;
 use crate::stream::ByteStream;
 
 /// A request body with what its headers say.
@@ -21,8 +23,8 @@ pub(crate) struct Post {
     pub(crate) body: Bytes,
     pub(crate) format: Format,
     pub(crate) continue_on_error: bool,
-    /// The frequency that the marker of a module will have when this has run, where it changes.
-    pub(crate) leaves_marker: Option<f64>,
+    /// What it sets, for the keeper of its module.
+    pub(crate) leaves: Option<Arc<Leaves>>,
 }
 
 impl Post {
@@ -31,7 +33,7 @@ impl Post {
             body,
             format,
             continue_on_error: false,
-            leaves_marker: None,
+            leaves: None,
         }
     }
 

@@ -4,11 +4,12 @@
 //! when the asker has gone, and what comes after it waits. A real server was seen to finish a batch
 //! whose client had left, so that a setting landed after the clean-up that should have undone it.
 
+mod keeper;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
@@ -17,43 +18,7 @@ use twotone_hal::{Certainty, Error, ErrorKind, Result};
 use crate::ConnectOptions;
 use crate::http::{Answer, Connection, Failure, Post};
 use crate::stream::Connector;
-
-/// What an exchange changes on the board, and so when it may be sent a second time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Repeat {
-    /// It only reads: at any time.
-    Freely,
-    /// It sets absolute values: once the board is seen to be at rest, before anything later.
-    InPlace,
-    /// It may do something twice.
-    Never,
-}
-
-/// Watches over a link: is it still the same board, is it at rest?
-#[async_trait]
-pub(crate) trait Keeper: Send + Sync + 'static {
-    /// A new connection is up, and nothing else has gone out on it. An error keeps the exchange
-    /// at hand from being sent; the next exchange asks again.
-    async fn opened(&mut self, connection: &mut Connection, deadline: Instant) -> Result<()>;
-
-    /// An exchange was answered within `took`.
-    fn answered(&mut self, post: &Post, took: Duration);
-
-    /// The answer of an exchange was lost; the board may still be at it.
-    fn lost(&mut self, post: &Post, repeat: Repeat);
-}
-
-/// Watches nothing: for servers that are no boards.
-pub(crate) struct Unwatched;
-
-#[async_trait]
-impl Keeper for Unwatched {
-    async fn opened(&mut self, _: &mut Connection, _: Instant) -> Result<()> {
-        Ok(())
-    }
-    fn answered(&mut self, _: &Post, _: Duration) {}
-    fn lost(&mut self, _: &Post, _: Repeat) {}
-}
+pub(crate) use keeper::{Before, Keeper, Repeat, Unwatched};
 
 /// The sending end of the queue. Dropping the last clone ends the link once the queue is empty.
 #[derive(Debug, Clone)]
@@ -85,6 +50,7 @@ impl Link {
             options,
             keeper,
             connection: None,
+            before: Before::Lost,
             verified: false,
             runtime: runtime.clone(),
         };
@@ -102,6 +68,11 @@ impl Link {
         repeat: Repeat,
         deadline: Instant,
     ) -> Result<Answer> {
+        self.queue(post, repeat, deadline)?.answer().await
+    }
+
+    /// Queues `post` at once, for those whose order must be that in which they call.
+    pub(crate) fn queue(&self, post: Post, repeat: Repeat, deadline: Instant) -> Result<Queued> {
         let (answer, awaited) = oneshot::channel();
         let sent = Arc::new(AtomicBool::new(false));
         let job = Job {
@@ -111,26 +82,47 @@ impl Link {
             sent: Arc::clone(&sent),
             answer,
         };
-        let gone = || {
-            Error::new(
-                ErrorKind::ConnectionLost,
-                "the runtime of the link has ended",
-            )
-        };
         self.jobs
             .send(job)
             .map_err(|_| gone().certainty_is(Certainty::NotExecuted))?;
+        Ok(Queued {
+            awaited,
+            sent,
+            deadline,
+            runtime: self.runtime.clone(),
+        })
+    }
+}
+
+/// An exchange in the queue, or under way. Dropped before it was sent, it is not sent.
+pub(crate) struct Queued {
+    awaited: oneshot::Receiver<Result<Answer>>,
+    sent: Arc<AtomicBool>,
+    deadline: Instant,
+    runtime: Handle,
+}
+
+impl Queued {
+    /// Awaits the answer, until the deadline at the latest.
+    pub(crate) async fn answer(self) -> Result<Answer> {
         // The driver keeps the deadline of what it has sent; this one is for what still waits.
         let expired = {
             let _runtime = self.runtime.enter();
-            sleep_until(deadline + QUEUE_GRACE)
+            sleep_until(self.deadline + QUEUE_GRACE)
         };
         tokio::select! {
             biased;
-            answer = awaited => answer.unwrap_or_else(|_| Err(gone())),
-            () = expired => Err(late(sent.load(Ordering::Acquire))),
+            answer = self.awaited => answer.unwrap_or_else(|_| Err(gone())),
+            () = expired => Err(late(self.sent.load(Ordering::Acquire))),
         }
     }
+}
+
+fn gone() -> Error {
+    Error::new(
+        ErrorKind::ConnectionLost,
+        "the runtime of the link has ended",
+    )
 }
 
 /// By how much a waiting exchange outlives its deadline, so that the driver's own word comes first.
@@ -163,6 +155,8 @@ struct Driver<K> {
     options: ConnectOptions,
     keeper: K,
     connection: Option<Connection>,
+    /// How the connection before the one at hand ended, until the one at hand is verified.
+    before: Before,
     verified: bool,
     runtime: Handle,
 }
@@ -190,17 +184,25 @@ impl<K: Keeper> Driver<K> {
             let idle_until = Instant::now() + self.options.idle_timeout;
             match timeout_at(idle_until, queue.recv()).await {
                 Ok(job) => return job,
-                Err(_) => self.connection = None,
+                Err(_) => self.part_idle(),
             }
         }
         queue.recv().await
+    }
+
+    /// Closes an idle connection, unless the other end has.
+    fn part_idle(&mut self) {
+        let open = self.connection.take().is_some_and(|one| !one.is_closed());
+        if open && self.verified {
+            self.before = Before::Idle;
+        }
     }
 
     async fn serve(&mut self, job: &Job) -> Result<Answer> {
         let mut first = None;
         let mut back_by = job.deadline;
         loop {
-            let connection = match self.ready(job.deadline).await {
+            let connection = match self.ready(&job.post, job.deadline).await {
                 Ok(connection) => connection,
                 // A board that was there a moment ago may be starting anew.
                 Err(error)
@@ -215,7 +217,14 @@ impl<K: Keeper> Driver<K> {
                     continue;
                 }
                 // That the board has lost its state says more than how its answer was lost.
-                Err(error) if error.kind() == ErrorKind::EpochChanged => return Err(error),
+                Err(error) if error.kind() == ErrorKind::EpochChanged => {
+                    let unsure = first.as_ref().is_some_and(is_unsure);
+                    return Err(if unsure {
+                        error.certainty_is(Certainty::Unknown)
+                    } else {
+                        error
+                    });
+                }
                 Err(error) => return Err(first.unwrap_or(error)),
             };
             // The asker may have gone while the connection was made, or the time be over.
@@ -256,29 +265,34 @@ impl<K: Keeper> Driver<K> {
         }
     }
 
-    /// The connection, opened and verified.
-    async fn ready(&mut self, deadline: Instant) -> Result<&mut Connection> {
+    /// The connection, opened and verified, where `post` may go out on it.
+    async fn ready(&mut self, post: &Post, deadline: Instant) -> Result<&mut Connection> {
+        self.keeper.admit(post)?;
         if self.connection.as_ref().is_none_or(Connection::is_closed) {
-            self.connection = None;
+            if self.connection.take().is_some() {
+                self.before = Before::Lost;
+            }
             self.verified = false;
             let connection = self.open(deadline).await?;
             self.connection = Some(connection);
         }
-        let Some(connection) = self.connection.as_mut() else {
-            return Err(Error::new(ErrorKind::ConnectionLost, "no connection"));
-        };
-        if !self.verified {
-            if let Err(error) = self.keeper.opened(connection, deadline).await {
+        let lost = || Error::new(ErrorKind::ConnectionLost, "no connection");
+        let connection = self.connection.as_mut().ok_or_else(lost)?;
+        if !self.verified || self.keeper.is_in_doubt() {
+            self.verified = false;
+            let verified = self.keeper.verify(connection, self.before, deadline).await;
+            if let Err(error) = verified {
                 if error.kind() != ErrorKind::EpochChanged {
                     self.connection = None;
                 }
                 return Err(error);
             }
             self.verified = true;
+            self.before = Before::Lost;
+            // The rest of the board may have had its say meanwhile.
+            self.keeper.admit(post)?;
         }
-        self.connection
-            .as_mut()
-            .ok_or_else(|| Error::new(ErrorKind::ConnectionLost, "no connection"))
+        self.connection.as_mut().ok_or_else(lost)
     }
 
     async fn open(&self, deadline: Instant) -> Result<Connection> {

@@ -5,12 +5,13 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 use twotone_hal::{
-    Acquire, Certainty, Dbm, Description, Epoch, Error, ErrorKind, Hertz, ModuleDescription,
-    ModuleId, OperationKind, Result, Volts,
+    Acquire, Certainty, ChannelId, Dbm, Description, Epoch, Error, ErrorKind, Hertz,
+    ModuleDescription, ModuleId, OperationKind, Result, Volts,
 };
 use twotone_wire::tuber::{Answer, BatchWriter, Cursor, DecodeError, Format, Limits};
 
 use super::filters;
+use super::leaves::{Key, Setting};
 use crate::http::Post;
 use crate::link::{Link, Repeat, Unwatched};
 use crate::{ConnectOptions, Connector};
@@ -20,6 +21,8 @@ pub(super) const OBJECT: &str = "Dfmux";
 
 /// Modules of one analog bank.
 const BANK: u8 = 4;
+/// Modules of both analog banks.
+pub(super) const MODULES: u8 = 2 * BANK;
 /// Volts (peak) for one readout count. Empirical; whether it depends on the attenuator is untested.
 const VOLTS_PER_COUNT: f64 = 1.374_542_590_8e-7;
 /// Loss between the DAC's scale and the connector.
@@ -33,9 +36,10 @@ const FREQUENCY_STEP_HZ: f64 = 625e6 / 256.0 / 4_294_967_296.0;
 /// Bytes of an answer for one sample of one channel, at the most.
 const BYTES_A_SAMPLE: usize = 64;
 
-/// What was found out at connecting, and what follows from it.
+/// What was found out in one life of a board, and what follows from it.
 #[derive(Debug, Clone)]
 pub(super) struct Survey {
+    pub(super) epoch: Epoch,
     pub(super) format: Format,
     pub(super) units_degrees: String,
     pub(super) target_dac: String,
@@ -45,10 +49,7 @@ pub(super) struct Survey {
     pub(super) settle_samples: u32,
     firmware: String,
     stage: u32,
-    channels: u16,
-    max_samples: u32,
-    high_bank: bool,
-    banks: Vec<Module>,
+    modules: Vec<ModuleDescription>,
 }
 
 /// What was found out about a module.
@@ -66,11 +67,13 @@ pub(super) fn broken(error: DecodeError) -> Error {
         .caused_by(error)
 }
 
-/// Asks a server whether it is a CRS board, and what it has: two round trips.
+/// Asks a server whether it is a CRS board, and what it has in the life `epoch` of its state: two
+/// round trips, on a connection of their own.
 pub(super) async fn survey(
     connector: &Connector,
     options: &ConnectOptions,
     runtime: &Handle,
+    epoch: Epoch,
 ) -> Result<Survey> {
     let link = Link::new(
         connector.clone(),
@@ -87,7 +90,7 @@ pub(super) async fn survey(
     for method in ["get_decimation", "get_analog_bank", "get_firmware_release"] {
         writer.call(OBJECT, method);
     }
-    for module in 1..=2 * BANK {
+    for module in 1..=MODULES {
         writer.call(OBJECT, "get_dac_scale").kwarg("module", module);
         writer
             .call(OBJECT, "get_nyquist_zone")
@@ -126,7 +129,7 @@ pub(super) async fn survey(
         .unwrap_or(false);
     let firmware = next()?.map(firmware).unwrap_or_default();
     let mut banks = Vec::new();
-    for _ in 1..=2 * BANK {
+    for _ in 1..=MODULES {
         banks.push(Module {
             dac_scale: number(next()?),
             zone: number(next()?),
@@ -136,7 +139,14 @@ pub(super) async fn survey(
     let first = if high_bank { BANK + 1 } else { 1 };
     let channels = count_channels(&link, format, first, deadline).await?;
     let most = options.answer_limit / BYTES_A_SAMPLE / usize::from(channels.max(1));
+    let shared = Shared {
+        channels,
+        stage,
+        max_samples: u32::try_from(most).unwrap_or(u32::MAX).max(1),
+    };
+    let bank = (1u8..).zip(banks).skip(usize::from(first) - 1);
     Ok(Survey {
+        epoch,
         format,
         units_degrees: named(&units, "DEGREES"),
         target_dac: named(&target, "DAC"),
@@ -146,10 +156,10 @@ pub(super) async fn survey(
         settle_samples: filters::settle_samples(stage),
         firmware,
         stage,
-        channels,
-        max_samples: u32::try_from(most).unwrap_or(u32::MAX).max(1),
-        high_bank,
-        banks,
+        modules: bank
+            .take(usize::from(BANK))
+            .filter_map(|(number, found)| describe_module(number, found, shared))
+            .collect(),
     })
 }
 
@@ -243,20 +253,35 @@ impl Survey {
         Duration::from_secs_f64(samples / filters::sample_rate_hz(self.stage))
     }
 
-    pub(super) fn modules(&self) -> Vec<ModuleDescription> {
-        let first = if self.high_bank { BANK } else { 0 };
-        (first..first + BANK)
-            .filter_map(|index| self.describe_module(index))
-            .collect()
+    /// The modules of the analog bank in use.
+    pub(super) fn modules(&self) -> &[ModuleDescription] {
+        &self.modules
     }
 
-    pub(super) fn description(&self, epoch: Epoch) -> Description {
+    /// What module `id` is.
+    pub(super) fn module(&self, id: ModuleId) -> Result<&ModuleDescription> {
+        let known = self.modules.iter().find(|module| module.module == id);
+        known.ok_or_else(|| {
+            // The description names those it has.
+            let refusal = self.description().module(id).err();
+            refusal.unwrap_or_else(|| Error::new(ErrorKind::InvalidArgument, "no such module"))
+        })
+    }
+
+    /// The last channel of every module.
+    pub(super) fn last_channel(&self) -> ChannelId {
+        let channels = self.modules.first().map_or(1, |module| module.channels);
+        ChannelId::from_index(usize::from(channels.max(1)) - 1)
+            .expect("a channel count is not above 65535")
+    }
+
+    pub(super) fn description(&self) -> Description {
         use OperationKind as K;
         Description {
             kind: "crs".to_owned(),
             serial: String::new(),
             firmware: self.firmware.clone(),
-            epoch,
+            epoch: self.epoch,
             operations: vec![
                 K::Describe,
                 K::Tones,
@@ -265,33 +290,61 @@ impl Survey {
                 K::Clock,
                 K::Housekeeping,
             ],
-            modules: self.modules(),
+            modules: self.modules.clone(),
         }
     }
 
-    fn describe_module(&self, index: u8) -> Option<ModuleDescription> {
-        let found = self
-            .banks
-            .get(usize::from(index))
-            .copied()
-            .unwrap_or_default();
-        let (low, high) = match found.zone {
-            Some(zone) => ((zone - 1.0) * NYQUIST_HZ, zone * NYQUIST_HZ),
-            None => (0.0, 3.0 * NYQUIST_HZ),
+    /// Writes the call that reads one setting back.
+    pub(super) fn write_get(&self, out: &mut BatchWriter, module: ModuleId, key: Key) {
+        let method = match key.setting {
+            Setting::Nco => "get_nco_frequency",
+            Setting::Offset => "get_frequency",
+            Setting::Amplitude => "get_amplitude",
+            Setting::Phase | Setting::Rotation => "get_phase",
         };
-        Some(ModuleDescription {
-            module: ModuleId::new(index + 1).ok()?,
-            channels: self.channels,
-            nco_min: Hertz(low),
-            nco_max: Hertz(high),
-            max_offset: Hertz(MAX_OFFSET_HZ),
-            frequency_step: Hertz(FREQUENCY_STEP_HZ),
-            sample_rate: Hertz(filters::sample_rate_hz(self.stage)),
-            settle_samples: self.settle_samples,
-            noise_correlation: filters::noise_correlation(self.stage),
-            max_samples: self.max_samples,
-            full_scale: Dbm(found.dac_scale.unwrap_or(0.0) - DAC_LOSS_DB),
-            volts_per_count: Volts(VOLTS_PER_COUNT),
-        })
+        let target = match key.setting {
+            Setting::Phase => Some(&self.target_dac),
+            Setting::Rotation => Some(&self.target_adc),
+            _ => None,
+        };
+        let mut call = out.call(OBJECT, method).kwarg("module", module.number());
+        if key.setting != Setting::Nco {
+            call = call.kwarg("channel", key.channel);
+        }
+        if let Some(target) = target {
+            call.kwarg("units", self.units_degrees.as_str())
+                .kwarg("target", target.as_str());
+        }
     }
+}
+
+/// What all modules have in common.
+#[derive(Debug, Clone, Copy)]
+struct Shared {
+    channels: u16,
+    stage: u32,
+    max_samples: u32,
+}
+
+fn describe_module(number: u8, found: Module, shared: Shared) -> Option<ModuleDescription> {
+    let (low, high) = match found.zone {
+        Some(zone) => ((zone - 1.0) * NYQUIST_HZ, zone * NYQUIST_HZ),
+        None => (0.0, 3.0 * NYQUIST_HZ),
+    };
+    // Powers follow from the scale of the DAC: without it there are none, rather than wrong ones.
+    let dac_scale = found.dac_scale.filter(|scale| scale.is_finite());
+    Some(ModuleDescription {
+        module: ModuleId::new(number).ok()?,
+        channels: shared.channels,
+        nco_min: Hertz(low),
+        nco_max: Hertz(high),
+        max_offset: Hertz(MAX_OFFSET_HZ),
+        frequency_step: Hertz(FREQUENCY_STEP_HZ),
+        sample_rate: Hertz(filters::sample_rate_hz(shared.stage)),
+        settle_samples: filters::settle_samples(shared.stage),
+        noise_correlation: filters::noise_correlation(shared.stage),
+        max_samples: shared.max_samples,
+        full_scale: Dbm(dac_scale.map_or(f64::NAN, |scale| scale - DAC_LOSS_DB)),
+        volts_per_count: Volts(VOLTS_PER_COUNT),
+    })
 }

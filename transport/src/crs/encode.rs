@@ -6,40 +6,32 @@ use twotone_hal::{
 };
 use twotone_wire::tuber::BatchWriter;
 
-use super::CrsBoard;
-use super::describe::OBJECT;
+use super::describe::{OBJECT, Survey};
+use super::leaves::{Change, Key, Setting};
+use super::life::{Course, ModuleMemory};
 
-impl CrsBoard {
-    /// Refuses arguments that the board would refuse, before anything is sent.
-    pub(super) fn check(&self, batch: &Batch, op: &Op) -> Result<()> {
-        let Some(module) = op.module() else {
-            return Ok(());
-        };
-        let module = &self.module(module)?.description;
-        match op {
-            Op::SetTones { updates, .. } => batch.tone_updates()[updates.clone()]
-                .iter()
-                .try_for_each(|u| check_tone(module, u)),
-            Op::ReadTones { first, count, .. } => check_channels(module, *first, Some(*count)),
-            Op::SetNco { frequency, .. } => {
-                within("NCO", *frequency, module.nco_min, module.nco_max)
-            }
-            Op::AcquireMean { acquire, .. } | Op::AcquireSamples { acquire, .. } => {
-                check_acquire(module, acquire)
-            }
-            _ => Ok(()),
-        }
-    }
+/// Writes the calls of operations on one module, or on none.
+pub(super) struct Encoder<'a> {
+    pub(super) out: &'a mut BatchWriter,
+    pub(super) survey: &'a Survey,
+    /// The module, where there is one.
+    pub(super) memory: Option<&'a ModuleMemory>,
+    /// Where the module is in what has been written.
+    pub(super) course: Option<Course>,
+    /// What has been written changes this.
+    pub(super) changes: Vec<Change>,
+}
 
-    /// Writes the calls of one operation; [`CrsBoard::decode`] reads as many answers. Gives what
-    /// the marker of the module will be, where the operation changes it.
-    pub(super) fn encode(&self, out: &mut BatchWriter, batch: &Batch, op: &Op) -> Option<f64> {
-        let mut marker = None;
+impl Encoder<'_> {
+    /// Writes the calls of one operation; [`super::decode::Decoder`] reads as many answers.
+    pub(super) fn encode(&mut self, batch: &Batch, op: &Op) {
         match op {
             Op::Describe => {}
             Op::SetTones { module, updates } => {
-                for update in &batch.tone_updates()[updates.clone()] {
-                    marker = self.encode_tone(out, *module, update).or(marker);
+                let updates = &batch.tone_updates()[updates.clone()];
+                self.changes.reserve(2 * updates.len());
+                for update in updates {
+                    self.set_tone(*module, update);
                 }
             }
             Op::ReadTones {
@@ -47,124 +39,116 @@ impl CrsBoard {
                 first,
                 count,
                 fields,
-            } => {
-                self.encode_read(out, *module, *first, *count, *fields);
-            }
+            } => self.read_tones(*module, *first, *count, *fields),
             Op::ClearTones { module } => {
-                out.call(OBJECT, "clear_channels")
+                self.out
+                    .call(OBJECT, "clear_channels")
                     .kwarg("module", module.number());
-                if let Ok(module) = self.module(*module) {
-                    marker = Some(module.memory.encode_marker(out, module.id));
+                self.changes.push(Change::Clear);
+                if let (Some(course), Some(memory)) = (&mut self.course, self.memory) {
+                    course.clear();
+                    let channel = course.marker_channel();
+                    self.set_offset(*module, channel, memory.home());
                 }
             }
             Op::SetNco { module, frequency } => {
-                if let Ok(module) = self.module(*module) {
-                    module.memory.end_phase_epoch();
-                }
-                out.call(OBJECT, "set_nco_frequency")
+                self.out
+                    .call(OBJECT, "set_nco_frequency")
                     .arg(frequency.0)
                     .kwarg("module", module.number());
-                out.call(OBJECT, "get_nco_frequency")
-                    .kwarg("module", module.number());
+                self.survey.write_get(self.out, *module, Key::NCO);
+                self.changes.push(Change::Set(Key::NCO, frequency.0));
+                if let Some(course) = &mut self.course {
+                    course.set_nco();
+                }
             }
-            Op::ReadNco { module } => {
-                out.call(OBJECT, "get_nco_frequency")
-                    .kwarg("module", module.number());
-            }
+            Op::ReadNco { module } => self.survey.write_get(self.out, *module, Key::NCO),
             Op::AcquireMean { module, acquire } | Op::AcquireSamples { module, acquire } => {
-                self.encode_acquire(out, *module, acquire);
+                self.acquire(*module, acquire);
             }
             Op::ReadClock => {
-                out.call(OBJECT, "get_timestamp");
+                self.out.call(OBJECT, "get_timestamp");
             }
             Op::ReadHousekeeping => {
                 for sensor in &self.survey.sensors {
-                    out.call(OBJECT, "get_motherboard_temperature")
+                    self.out
+                        .call(OBJECT, "get_motherboard_temperature")
                         .arg(sensor.as_str());
                 }
                 for rail in &self.survey.rails {
-                    out.call(OBJECT, "get_motherboard_voltage")
+                    self.out
+                        .call(OBJECT, "get_motherboard_voltage")
                         .arg(rail.as_str());
-                    out.call(OBJECT, "get_motherboard_current")
+                    self.out
+                        .call(OBJECT, "get_motherboard_current")
                         .arg(rail.as_str());
                 }
             }
             // An operation that this client does not know yet is refused before this.
             _ => {}
         }
-        marker
     }
 
-    fn encode_tone(
-        &self,
-        out: &mut BatchWriter,
-        module: ModuleId,
-        update: &ToneUpdate,
-    ) -> Option<f64> {
-        let mut marker = None;
+    fn set_tone(&mut self, module: ModuleId, update: &ToneUpdate) {
+        if self
+            .course
+            .as_mut()
+            .is_some_and(|course| course.update(update))
+        {
+            self.set_offset(module, update.channel, 0.0);
+        }
         let (channel, number) = (update.channel.number(), module.number());
         if let Some(offset) = update.offset {
-            out.call(OBJECT, "set_frequency")
-                .arg(offset.0)
-                .kwarg("channel", channel)
-                .kwarg("module", number);
-            let memory = self.module(module).ok().map(|module| &module.memory);
-            if memory.is_some_and(|memory| memory.marker_channel() == update.channel) {
-                marker = Some(offset.0);
-            }
+            self.set_offset(module, update.channel, offset.0);
         }
         if let Some(amplitude) = update.amplitude {
-            out.call(OBJECT, "set_amplitude")
+            self.out
+                .call(OBJECT, "set_amplitude")
                 .arg(amplitude)
                 .kwarg("channel", channel)
                 .kwarg("module", number);
+            let key = Key::tone(channel, Setting::Amplitude);
+            self.changes.push(Change::Set(key, amplitude));
         }
-        for (phase, target) in [
-            (update.phase, &self.survey.target_dac),
-            (update.rotation, &self.survey.target_adc),
+        for (phase, target, setting) in [
+            (update.phase, &self.survey.target_dac, Setting::Phase),
+            (update.rotation, &self.survey.target_adc, Setting::Rotation),
         ] {
             if let Some(phase) = phase {
-                out.call(OBJECT, "set_phase")
+                self.out
+                    .call(OBJECT, "set_phase")
                     .arg(phase.degrees())
                     .kwarg("units", self.survey.units_degrees.as_str())
                     .kwarg("target", target.as_str())
                     .kwarg("channel", channel)
                     .kwarg("module", number);
+                let key = Key::tone(channel, setting);
+                self.changes.push(Change::Set(key, phase.degrees()));
             }
         }
-        marker
     }
 
-    fn encode_read(
-        &self,
-        out: &mut BatchWriter,
-        module: ModuleId,
-        first: ChannelId,
-        count: u16,
-        fields: ToneFields,
-    ) {
-        let module = module.number();
+    fn set_offset(&mut self, module: ModuleId, channel: ChannelId, hz: f64) {
+        self.out
+            .call(OBJECT, "set_frequency")
+            .arg(hz)
+            .kwarg("channel", channel.number())
+            .kwarg("module", module.number());
+        let key = Key::tone(channel.number(), Setting::Offset);
+        self.changes.push(Change::Set(key, hz));
+    }
+
+    fn read_tones(&mut self, module: ModuleId, first: ChannelId, count: u16, fields: ToneFields) {
         for channel in first.number()..first.number().saturating_add(count) {
-            for (wanted, method) in [
-                (fields.offset, "get_frequency"),
-                (fields.amplitude, "get_amplitude"),
+            for (wanted, setting) in [
+                (fields.offset, Setting::Offset),
+                (fields.amplitude, Setting::Amplitude),
+                (fields.phase, Setting::Phase),
+                (fields.rotation, Setting::Rotation),
             ] {
                 if wanted {
-                    out.call(OBJECT, method)
-                        .kwarg("channel", channel)
-                        .kwarg("module", module);
-                }
-            }
-            for (wanted, target) in [
-                (fields.phase, &self.survey.target_dac),
-                (fields.rotation, &self.survey.target_adc),
-            ] {
-                if wanted {
-                    out.call(OBJECT, "get_phase")
-                        .kwarg("units", self.survey.units_degrees.as_str())
-                        .kwarg("target", target.as_str())
-                        .kwarg("channel", channel)
-                        .kwarg("module", module);
+                    let key = Key::tone(channel, setting);
+                    self.survey.write_get(self.out, module, key);
                 }
             }
         }
@@ -172,21 +156,41 @@ impl CrsBoard {
 
     /// The samples to throw away are asked for on one channel: time passes for all of them, and
     /// the answer is small.
-    fn encode_acquire(&self, out: &mut BatchWriter, module: ModuleId, acquire: &Acquire) {
+    fn acquire(&mut self, module: ModuleId, acquire: &Acquire) {
         let number = module.number();
         if acquire.settle && self.survey.settle_samples > 0 {
-            out.call(OBJECT, "get_samples")
+            self.out
+                .call(OBJECT, "get_samples")
                 .arg(self.survey.settle_samples)
                 .kwarg("channel", acquire.first.number())
                 .kwarg("module", number);
         }
-        let call = out.call(OBJECT, "get_samples").arg(acquire.samples);
+        let call = self.out.call(OBJECT, "get_samples").arg(acquire.samples);
         if acquire.count == Some(1) {
             call.kwarg("channel", acquire.first.number())
                 .kwarg("module", number);
         } else {
             call.kwarg("module", number);
         }
+    }
+}
+
+/// Refuses arguments that the board would refuse, before anything is sent.
+pub(super) fn check(survey: &Survey, batch: &Batch, op: &Op) -> Result<()> {
+    let Some(module) = op.module() else {
+        return Ok(());
+    };
+    let module = survey.module(module)?;
+    match op {
+        Op::SetTones { updates, .. } => batch.tone_updates()[updates.clone()]
+            .iter()
+            .try_for_each(|u| check_tone(module, u)),
+        Op::ReadTones { first, count, .. } => check_channels(module, *first, Some(*count)),
+        Op::SetNco { frequency, .. } => within("NCO", *frequency, module.nco_min, module.nco_max),
+        Op::AcquireMean { acquire, .. } | Op::AcquireSamples { acquire, .. } => {
+            check_acquire(module, acquire)
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,28 +1,62 @@
 //! CRS boards: the board trait over Tuber.
+//!
+//! # Is it still the same board?
+//!
+//! Each module has a connection of its own, and its keeper a journal of what this client last set
+//! there: the NCO, and the offset, amplitude, phase and rotation of every channel it has set. A
+//! batch that was answered whole says what settings are now; one that failed midway, or whose
+//! answer was lost, only what they may be, so that either is taken for right. After each new
+//! connection, and before anything else goes out on it, settings are read back and compared:
+//!
+//! | the connection before | what is read back |
+//! |---|---|
+//! | closed from here, idle for [`ConnectOptions::idle_timeout`] | the marker, the NCO, and the settings of at most 16 channels, other ones each time, those that are on first: at most 67 values, in one round trip |
+//! | lost, or closed by the board | the marker and everything that this client has set, in one round trip |
+//! | lost with a batch of settings on it | the NCO and the offsets and amplitudes of all channels, with the phases set: again and again until two readings agree that lie at least the longest batch apart |
+//!
+//! Connections that are closed from here are the rule wherever a client computes for some seconds,
+//! so their price is bounded; a board that restarts loses its marker and its NCO with everything
+//! else, and what another program does to single channels is found in turn.
+//!
+//! What differs ends the board's epoch: see [`CrsBoard`].
 
 mod decode;
 mod describe;
+mod difference;
 mod encode;
 mod filters;
 mod keeper;
+mod leaves;
+mod ledger;
+mod life;
+mod part;
+mod reader;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 use twotone_hal::{
-    Batch, Board, BoardHandle, Certainty, Description, Error, ErrorKind, ModuleDescription,
-    ModuleId, Op, Replies, RepliesBuilder, Result,
+    Batch, Board, BoardHandle, Certainty, Description, Epoch, Error, ErrorKind, ModuleId, Replies,
+    RepliesBuilder, Result,
 };
-use twotone_wire::tuber::{BatchWriter, Format};
+use twotone_wire::tuber::{BatchWriter, Format, Limits};
 
 use crate::http::{Answer, Post};
-use crate::link::{Link, Repeat};
+use crate::link::{Link, Queued, Repeat};
 use crate::{ConnectOptions, Connector, Host};
+use decode::Decoder;
 use describe::Survey;
-use keeper::{ModuleKeeper, ModuleMemory};
+use encode::Encoder;
+use keeper::ModuleKeeper;
+use leaves::Judge;
+pub(crate) use leaves::Leaves;
+use life::{BoardLife, Course, ModuleMemory};
+use part::Part;
+
+/// How often what only reads is written anew, because an epoch ended before it went out.
+const MOST_EPOCHS: u32 = 3;
 
 /// A CRS board: 4 or 8 modules of up to 1024 tones, controlled through Tuber.
 ///
@@ -31,18 +65,24 @@ use keeper::{ModuleKeeper, ModuleMemory};
 /// lost with its connection is sent once more when the board has been seen at rest: all operations
 /// read, or set absolute values.
 ///
-/// The board's epoch changes when a new connection finds that the board has forgotten a marker: the
-/// frequency of the last channel of each module, which stays set, with no amplitude, while nobody
-/// uses that channel. The first operation on each module after that fails with
-/// [`ErrorKind::EpochChanged`].
+/// # Epochs
+/// After each new connection, part or all of what this client has set on the module is read back,
+/// with a marker: the frequency of the last channel, which is set, with no amplitude, while nobody
+/// uses that channel, and reads back as never set. Where that is not as it was left, the board has
+/// restarted, or another program has set it, and its epoch ends. Then
+///
+/// * the board is asked anew what it is and has, before anything else is sent;
+/// * on each module that has been used, the first batch that sets or acquires fails with
+///   [`ErrorKind::EpochChanged`], which says what differs. It is delivered to a caller who is
+///   there to take it, and goes by nobody who only reads: what is read back is true in any epoch.
 #[derive(Debug)]
 pub struct CrsBoard {
     name: String,
     options: ConnectOptions,
     connector: Connector,
     runtime: Handle,
-    survey: Survey,
-    epoch: Arc<keeper::BoardEpoch>,
+    life: Arc<BoardLife>,
+    /// Of both analog banks, by number from 1.
     modules: Vec<Module>,
     writer: Mutex<BatchWriter>,
 }
@@ -50,9 +90,16 @@ pub struct CrsBoard {
 #[derive(Debug)]
 struct Module {
     id: ModuleId,
-    description: ModuleDescription,
     memory: Arc<ModuleMemory>,
     link: Mutex<Option<Link>>,
+}
+
+/// A part of a batch that was queued, with what it takes to read its answer.
+struct Written {
+    queued: Option<Queued>,
+    calls: usize,
+    course: Option<Course>,
+    judge: Judge,
 }
 
 impl CrsBoard {
@@ -104,8 +151,7 @@ impl CrsBoard {
         options: ConnectOptions,
         runtime: Handle,
     ) -> Result<Self> {
-        let epoch = Arc::new(keeper::BoardEpoch::default());
-        let survey = describe::survey(&connector, &options, &runtime)
+        let survey = describe::survey(&connector, &options, &runtime, Epoch::default())
             .await
             .map_err(|error| {
                 error
@@ -113,27 +159,22 @@ impl CrsBoard {
                     .during("connect")
                     .on(name)
             })?;
-        let modules = survey
-            .modules()
-            .into_iter()
-            .map(|description| Module {
-                id: description.module,
-                memory: Arc::new(ModuleMemory::new(&description)),
-                description,
+        let modules = (1..=describe::MODULES)
+            .filter_map(|number| ModuleId::new(number).ok())
+            .map(|id| Module {
+                id,
+                memory: Arc::new(ModuleMemory::new(id, &survey)),
                 link: Mutex::new(None),
             })
             .collect();
-        let writer = Mutex::new(BatchWriter::new(survey.format));
-        let name = name.to_owned();
         Ok(Self {
-            name,
+            name: name.to_owned(),
             options,
             connector,
             runtime,
-            survey,
-            epoch,
+            writer: Mutex::new(BatchWriter::new(survey.format)),
+            life: Arc::new(BoardLife::new(survey)),
             modules,
-            writer,
         })
     }
 
@@ -142,130 +183,170 @@ impl CrsBoard {
         BoardHandle::new(self)
     }
 
-    /// What the board is and has, as it said when it was connected.
+    /// What the board is and has, as it last said: when it was connected, and again with the
+    /// first operation of each epoch.
     pub fn description(&self) -> Description {
-        self.survey.description(self.epoch.now())
+        self.life.survey().description()
     }
 
     /// The format in which the board and this client speak.
     pub fn speaks_cbor(&self) -> bool {
-        self.survey.format == Format::Cbor
+        self.life.survey().format == Format::Cbor
     }
 
-    fn module(&self, id: ModuleId) -> Result<&Module> {
-        self.modules
-            .iter()
-            .find(|module| module.id == id)
-            .ok_or_else(|| {
-                // The description names those it has.
-                self.description().module(id).err().unwrap_or_else(|| {
-                    Error::new(
-                        ErrorKind::InvalidArgument,
-                        format!("there is no module {id}"),
-                    )
-                })
-            })
+    /// What the board is and has in this epoch.
+    async fn survey(&self) -> Result<Arc<Survey>> {
+        let survey = self
+            .life
+            .survey_now(&self.connector, &self.options, &self.runtime)
+            .await;
+        survey.map_err(|error| {
+            let during = error.during("describe");
+            during.certainty_is(Certainty::NotExecuted)
+        })
+    }
+
+    fn memory(&self, module: Option<ModuleId>) -> Option<&ModuleMemory> {
+        let module = self.modules.get(module?.index())?;
+        Some(&module.memory)
     }
 
     /// The link for operations on `module`, or for those on none.
-    fn link(&self, module: Option<ModuleId>) -> Result<Link> {
-        let Some(module) = module else {
-            // Board-wide reads ride on the connection of the first module: one connection fewer,
-            // and they come in order with what is set there.
-            let first = self
-                .modules
-                .first()
-                .ok_or_else(|| Error::new(ErrorKind::Unsupported, "the board has no modules"))?;
-            return self.link(Some(first.id));
-        };
-        let module = self.module(module)?;
+    fn link(&self, survey: &Survey, module: Option<ModuleId>) -> Result<Link> {
+        // Board-wide reads ride on the connection of the first module: one connection fewer, and
+        // they come in order with what is set there.
+        let first = || survey.modules().first().map(|module| module.module);
+        let module = module
+            .or_else(first)
+            .and_then(|id| self.modules.get(id.index()))
+            .ok_or_else(|| Error::new(ErrorKind::Unsupported, "the board has no modules"))?;
         let mut link = module.link.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(link
             .get_or_insert_with(|| {
-                let memory = Arc::clone(&module.memory);
-                let epoch = Arc::clone(&self.epoch);
-                let keeper = ModuleKeeper::new(module.id, memory, epoch, self.survey.format);
+                let (memory, life) = (Arc::clone(&module.memory), Arc::clone(&self.life));
+                let keeper = ModuleKeeper::new(module.id, memory, life);
                 let (connector, options) = (self.connector.clone(), self.options.clone());
                 Link::new(connector, options, keeper, self.runtime.clone())
             })
             .clone())
     }
 
-    /// Sends the operations `from..to` of a batch, all on one module, and gathers their replies.
+    /// Writes the operations of `part` and queues them, in one go: batches are queued in the order
+    /// in which they were written.
+    fn write(&self, batch: &Batch, part: Part, survey: &Survey, began: Instant) -> Result<Written> {
+        let link = self.link(survey, part.module)?;
+        let memory = self.memory(part.module);
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.begin(survey.format);
+        let course = memory.map(|memory| memory.course(survey));
+        let mut encoder = Encoder {
+            out: &mut writer,
+            survey,
+            memory,
+            course,
+            changes: Vec::new(),
+        };
+        for op in part.ops(batch) {
+            encoder.encode(batch, op);
+        }
+        let Encoder {
+            changes,
+            course: after,
+            ..
+        } = encoder;
+        if let (Some(memory), Some(after)) = (memory, after) {
+            memory.will_be(survey.epoch, after);
+        }
+        let leaves = Arc::new(Leaves::new(survey.epoch, changes));
+        let mut written = Written {
+            queued: None,
+            calls: writer.calls(),
+            course,
+            judge: Judge::new(&leaves),
+        };
+        if written.calls > 0 {
+            let post = Post {
+                leaves: Some(leaves),
+                ..Post::new(writer.finish(), survey.format)
+            };
+            let repeat = if part.sets {
+                Repeat::InPlace
+            } else {
+                Repeat::Freely
+            };
+            let deadline = began + self.options.request_timeout + part.acquiring;
+            written.queued = Some(link.queue(post, repeat, deadline)?);
+        }
+        Ok(written)
+    }
+
+    /// Sends the operations from `from` on that are on one module, and gathers their replies.
     async fn run_part(
         &self,
         batch: &Batch,
-        part: Part,
+        from: usize,
+        checked: &Arc<Survey>,
         replies: &mut RepliesBuilder<'_>,
     ) -> Result<()> {
-        let link = self.link(part.module)?;
-        let (post, calls) = {
-            let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-            writer.begin(self.survey.format);
-            let mut marker = None;
-            for op in &batch.ops()[part.from..part.to] {
-                marker = self.encode(&mut writer, batch, op).or(marker);
+        let began = Instant::now();
+        let mut epochs = 0;
+        loop {
+            let survey = self.survey().await?;
+            let part = Part::of(batch, from, &survey);
+            if !Arc::ptr_eq(&survey, checked) {
+                for op in part.ops(batch) {
+                    encode::check(&survey, batch, op)?;
+                }
             }
-            let calls = writer.calls();
-            let post = Post::new(writer.finish(), self.survey.format);
-            (
-                Post {
-                    leaves_marker: marker,
-                    ..post
-                },
+            let memory = self.memory(part.module);
+            if let Some(memory) = memory {
+                memory.uses(survey.epoch);
+                if part.needs_its_epoch() && memory.owes_word(survey.epoch) {
+                    memory.told(survey.epoch);
+                    return Err(self.life.changed());
+                }
+            }
+            let Written {
+                queued,
                 calls,
-            )
-        };
-        if calls == 0 {
-            return self.decode(batch, part, 0, &Answer::empty(), replies);
+                course,
+                judge,
+            } = self.write(batch, part, &survey, began)?;
+            let answer = match queued {
+                None => Ok(Answer::empty()),
+                Some(queued) => queued.answer().await,
+            };
+            let answer = match answer {
+                Err(error) if error.kind() == ErrorKind::EpochChanged => {
+                    if part.needs_its_epoch() {
+                        memory.inspect(|memory| memory.told(self.life.now()));
+                        return Err(error);
+                    }
+                    epochs += 1;
+                    if epochs < MOST_EPOCHS {
+                        continue;
+                    }
+                    return Err(error);
+                }
+                answer => answer?,
+            };
+            let limits = Limits {
+                body_bytes: self.options.answer_limit,
+                ..Limits::ANSWER
+            };
+            let decoder = Decoder {
+                batch,
+                part,
+                survey: &survey,
+                memory,
+                course,
+                judge: &judge,
+            };
+            decoder.decode(calls, &answer, &limits, replies)?;
+            judge.ran_through();
+            return Ok(());
         }
-        let patience = self.options.request_timeout + part.acquiring;
-        let repeat = if part.sets {
-            Repeat::InPlace
-        } else {
-            Repeat::Freely
-        };
-        let answer = link
-            .exchange(post, repeat, Instant::now() + patience)
-            .await?;
-        self.decode(batch, part, calls, &answer, replies)
     }
-
-    /// Cuts a batch into runs of operations on the same module. Operations on no module go with
-    /// those before them.
-    fn part(&self, batch: &Batch, from: usize) -> Part {
-        let ops = batch.ops();
-        let mut part = Part {
-            from,
-            to: from,
-            module: None,
-            sets: false,
-            acquiring: Duration::ZERO,
-        };
-        for op in &ops[from..] {
-            match (part.module, op.module()) {
-                (Some(one), Some(other)) if one != other => break,
-                (None, other) => part.module = other,
-                _ => {}
-            }
-            part.sets |= op.safety() == twotone_hal::Safety::AbsoluteSet;
-            if let Op::AcquireMean { acquire, .. } | Op::AcquireSamples { acquire, .. } = op {
-                part.acquiring += self.survey.acquisition_time(acquire);
-            }
-            part.to += 1;
-        }
-        part
-    }
-}
-
-/// A run of operations of a batch that travel in one request.
-#[derive(Debug, Clone, Copy)]
-struct Part {
-    from: usize,
-    to: usize,
-    module: Option<ModuleId>,
-    sets: bool,
-    acquiring: Duration,
 }
 
 #[async_trait]
@@ -276,14 +357,16 @@ impl Board for CrsBoard {
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {
         let mut replies = RepliesBuilder::new(batch);
+        let survey = self.survey().await;
+        let survey = survey.map_err(|error| error.on(&self.name).after(0))?;
         for op in batch.ops() {
-            self.check(batch, op)
+            encode::check(&survey, batch, op)
                 .map_err(|error| error.during(op.to_string()).on(&self.name).after(0))?;
         }
         while replies.answered() < batch.len() {
             let from = replies.answered();
-            let part = self.part(batch, from);
-            if let Err(mut error) = self.run_part(batch, part, &mut replies).await {
+            let ran = self.run_part(batch, from, &survey, &mut replies).await;
+            if let Err(mut error) = ran {
                 let failed = &batch.ops()[replies.answered().min(batch.len() - 1)];
                 if error.executed().is_none() && error.certainty() == Certainty::NotExecuted {
                     error = error.after(from);

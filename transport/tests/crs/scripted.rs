@@ -23,17 +23,23 @@ pub(crate) enum Next {
     LandLate(Duration),
     /// Never answers.
     Hang,
+    /// Closes at once and does nothing.
+    Close,
     /// Loses its settings and all connections, then closes.
     Reboot,
     /// Answers this instead, with this status.
     Say(u16, &'static str, String),
 }
 
-/// How many channels a module of the board has.
+/// How many channels a module of the board has, unless told otherwise.
 pub(crate) const CHANNELS: usize = 8;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct State {
+    pub(crate) channels: usize,
+    pub(crate) stage: u32,
+    /// In dBm; none where the board does not say.
+    pub(crate) dac_scale: Option<f64>,
     pub(crate) next: VecDeque<Next>,
     /// Refuse new connections.
     pub(crate) gone: bool,
@@ -42,6 +48,22 @@ pub(crate) struct State {
     pub(crate) calls: Vec<(String, u64, u64, f64)>,
     pub(crate) requests: usize,
     settings: BTreeMap<(&'static str, u64, u64), f64>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            channels: CHANNELS,
+            stage: 6,
+            dac_scale: None,
+            next: VecDeque::new(),
+            gone: false,
+            connections: 0,
+            calls: Vec::new(),
+            requests: 0,
+            settings: BTreeMap::new(),
+        }
+    }
 }
 
 /// A board that is connected to through [`Scripted::connector`].
@@ -78,6 +100,36 @@ impl Scripted {
 
     pub(crate) fn connections(&self) -> usize {
         self.0.lock().unwrap().connections
+    }
+
+    /// Changes a setting as another program would, or the board itself.
+    pub(crate) fn change(&self, what: &'static str, module: u64, channel: u64, to: Option<f64>) {
+        let settings = &mut self.0.lock().unwrap().settings;
+        match to {
+            Some(value) => settings.insert((what, module, channel), value),
+            None => settings.remove(&(what, module, channel)),
+        };
+    }
+
+    /// What a setting is.
+    pub(crate) fn setting(&self, what: &'static str, module: u64, channel: u64) -> Option<f64> {
+        let state = self.0.lock().unwrap();
+        state.settings.get(&(what, module, channel)).copied()
+    }
+
+    /// The channels of every executed call of `method` from the call at `from` on, in order.
+    pub(crate) fn channels_of(&self, method: &str, from: usize) -> Vec<u64> {
+        let state = self.0.lock().unwrap();
+        let calls = state.calls[from..].iter();
+        calls
+            .filter(|call| call.0 == method)
+            .map(|call| call.2)
+            .collect()
+    }
+
+    /// How many calls were executed.
+    pub(crate) fn calls(&self) -> usize {
+        self.0.lock().unwrap().calls.len()
     }
 
     /// The first arguments of every executed call of `method`, in order.
@@ -131,6 +183,7 @@ impl Scripted {
                     sleep(Duration::from_secs(3600)).await;
                     return;
                 }
+                Some(Next::Close) => return,
                 Some(Next::Reboot) => {
                     self.0.lock().unwrap().settings.clear();
                     return;
@@ -185,6 +238,20 @@ fn named(call: &Invocation<'_>, name: &str) -> Option<f64> {
     None
 }
 
+fn targets_dac(call: &Invocation<'_>) -> bool {
+    let value = || -> Option<bool> {
+        let mut entries = call.kwargs?;
+        let mut entries = entries.entries().ok()?;
+        while let Some((key, value)) = entries.next().ok()? {
+            if key == "target" {
+                return Some(value.str().ok()? == "DAC");
+            }
+        }
+        None
+    };
+    value().unwrap_or(false)
+}
+
 fn first(call: &Invocation<'_>) -> f64 {
     let value = call.args.and_then(|mut args| {
         let mut items = args.items().ok()?;
@@ -219,11 +286,27 @@ impl Dispatch for State {
         let key = match setting {
             "frequency" => ("frequency", module, channel),
             "amplitude" => ("amplitude", module, channel),
-            "phase" => ("phase", module, channel),
+            "phase" if targets_dac(call) => ("phase", module, channel),
+            "phase" => ("rotation", module, channel),
+            "decimation" => {
+                reply.send(&self.stage);
+                return Ok(());
+            }
+            "dac_scale" => {
+                reply.send(&self.dac_scale);
+                return Ok(());
+            }
+            "timestamp" => {
+                let mut map = reply.slot().map();
+                for key in ["y", "d", "h", "m", "s", "ss"] {
+                    map.key(key).f64(1.0);
+                }
+                return Ok(());
+            }
             "nco_frequency" => ("nco", module, 0),
             "samples" => {
                 let samples = first(call) as usize;
-                let rows = if channel == 0 { CHANNELS } else { 1 };
+                let rows = if channel == 0 { self.channels } else { 1 };
                 let mut map = reply.slot().map();
                 for key in ["i", "q"] {
                     let values: Vec<f64> = (0..rows * samples)

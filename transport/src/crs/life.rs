@@ -1,0 +1,242 @@
+//! The lives of a board's state, and what is remembered of each module in them.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::runtime::Handle;
+use twotone_hal::{
+    Certainty, ChannelId, Epoch, Error, ErrorKind, ModuleId, PhaseEpoch, Result, ToneUpdate,
+};
+
+use super::describe::{self, Survey};
+use crate::{ConnectOptions, Connector};
+
+/// Counts the lives of a board's state, with what the board said of itself in the latest that was
+/// asked. Every module's keeper shares it.
+#[derive(Debug)]
+pub(super) struct BoardLife {
+    epoch: AtomicU64,
+    latest: Mutex<Latest>,
+    renewing: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Latest {
+    survey: Arc<Survey>,
+    /// Why the epoch before this one ended.
+    why: String,
+}
+
+impl BoardLife {
+    pub(super) fn new(survey: Survey) -> Self {
+        Self {
+            epoch: AtomicU64::new(survey.epoch.0),
+            latest: Mutex::new(Latest {
+                survey: Arc::new(survey),
+                why: String::new(),
+            }),
+            renewing: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    pub(super) fn now(&self) -> Epoch {
+        Epoch(self.epoch.load(Ordering::Acquire))
+    }
+
+    /// What the board last said of itself, be it in this epoch or in an earlier one.
+    pub(super) fn survey(&self) -> Arc<Survey> {
+        Arc::clone(&self.latest().survey)
+    }
+
+    /// What the board says of itself in this epoch. It is asked, by one at a time, if nobody has
+    /// asked since the last one ended.
+    pub(super) async fn survey_now(
+        &self,
+        connector: &Connector,
+        options: &ConnectOptions,
+        runtime: &Handle,
+    ) -> Result<Arc<Survey>> {
+        let is_new = |survey: &Arc<Survey>| survey.epoch == self.now();
+        if let Some(survey) = Some(self.survey()).filter(is_new) {
+            return Ok(survey);
+        }
+        let _turn = self.renewing.lock().await;
+        if let Some(survey) = Some(self.survey()).filter(is_new) {
+            return Ok(survey);
+        }
+        let survey = describe::survey(connector, options, runtime, self.now()).await?;
+        let survey = Arc::new(survey);
+        self.latest().survey = Arc::clone(&survey);
+        Ok(survey)
+    }
+
+    /// Ends the epoch `seen`, unless another module has found that out before.
+    pub(super) fn end(&self, seen: Epoch, why: String) {
+        let mut latest = self.latest();
+        if self.now() == seen {
+            tracing::warn!(%why, "the state of the board is not what it was");
+            latest.why = why;
+            self.epoch.store(seen.0 + 1, Ordering::Release);
+        }
+    }
+
+    /// That the last epoch has ended, and why.
+    pub(super) fn changed(&self) -> Error {
+        let why = &self.latest().why;
+        let message = format!("{why}; what was measured before is void");
+        Error::new(ErrorKind::EpochChanged, message).certainty_is(Certainty::NotExecuted)
+    }
+
+    fn latest(&self) -> MutexGuard<'_, Latest> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is remembered of a module, shared by those who write batches for it and its keeper.
+#[derive(Debug)]
+pub(super) struct ModuleMemory {
+    /// The marker: where the last channel stands, with no amplitude, while nobody uses it.
+    home: f64,
+    /// One more than the epoch of which those who use the module know, 0 while nobody does.
+    told: AtomicU64,
+    written: Mutex<Written>,
+}
+
+/// How a module will be after all that has been written for it, sent or not.
+#[derive(Debug)]
+struct Written {
+    epoch: Epoch,
+    course: Course,
+}
+
+impl ModuleMemory {
+    pub(super) fn new(module: ModuleId, survey: &Survey) -> Self {
+        // Any number that a board which has lost its settings would not hold by chance.
+        let draw = RandomState::new().hash_one(module.number());
+        Self {
+            home: 1e6 * (1.0 + (draw % 100_000_000) as f64 / 1e6),
+            told: AtomicU64::new(0),
+            written: Mutex::new(Written {
+                epoch: survey.epoch,
+                course: Course::new(survey, PhaseEpoch(0)),
+            }),
+        }
+    }
+
+    pub(super) fn home(&self) -> f64 {
+        self.home
+    }
+
+    /// How the module will be when a batch begins that is written now, for what the board was in
+    /// `survey`.
+    pub(super) fn course(&self, survey: &Survey) -> Course {
+        let mut written = self.written();
+        if written.epoch < survey.epoch {
+            let phase_epoch = PhaseEpoch(written.course.phase_epoch.0 + 1);
+            *written = Written {
+                epoch: survey.epoch,
+                course: Course::new(survey, phase_epoch),
+            };
+        }
+        written.course
+    }
+
+    /// A batch was written, after which the module will be like this.
+    pub(super) fn will_be(&self, epoch: Epoch, course: Course) {
+        let mut written = self.written();
+        // Written for an epoch that is over, it is never sent.
+        if written.epoch == epoch {
+            written.course = course;
+        }
+    }
+
+    /// Whether the last channel is free for the marker: no caller has written anything for it.
+    /// Then the marker is there from now on.
+    pub(super) fn take_marker(&self, epoch: Epoch) -> bool {
+        let mut written = self.written();
+        let free = written.epoch == epoch && written.course.marker != Marker::Callers;
+        if free {
+            written.course.marker = Marker::Ours;
+        }
+        free
+    }
+
+    /// Somebody uses the module, who has met it in this epoch unless others have before.
+    pub(super) fn uses(&self, epoch: Epoch) {
+        let _ = self
+            .told
+            .compare_exchange(0, epoch.0 + 1, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Whether those who use the module have yet to be told that an epoch has ended.
+    pub(super) fn owes_word(&self, epoch: Epoch) -> bool {
+        let told = self.told.load(Ordering::Acquire);
+        told != 0 && told <= epoch.0
+    }
+
+    /// They have been told.
+    pub(super) fn told(&self, epoch: Epoch) {
+        self.told.fetch_max(epoch.0 + 1, Ordering::AcqRel);
+    }
+
+    fn written(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a module goes through while a batch is executed, as far as replies and later calls depend
+/// on it. Who writes the batch and who reads its answer go through the same.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Course {
+    last: ChannelId,
+    marker: Marker,
+    pub(super) phase_epoch: PhaseEpoch,
+}
+
+/// Whose frequency the last channel has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Marker {
+    /// Not that of this client, as far as its batches go.
+    Unset,
+    /// The marker.
+    Ours,
+    /// What a caller has set, or 0 where the caller has set none.
+    Callers,
+}
+
+impl Course {
+    fn new(survey: &Survey, phase_epoch: PhaseEpoch) -> Self {
+        Self {
+            last: survey.last_channel(),
+            marker: Marker::Unset,
+            phase_epoch,
+        }
+    }
+
+    /// The channel whose frequency is the marker.
+    pub(super) fn marker_channel(&self) -> ChannelId {
+        self.last
+    }
+
+    /// A tone is updated. Whether its offset must be set to 0 before: it is switched on where the
+    /// marker is, which its caller knows nothing of.
+    pub(super) fn update(&mut self, update: &ToneUpdate) -> bool {
+        let turned_on = update.amplitude.is_some_and(|amplitude| amplitude != 0.0);
+        if update.channel != self.last || !(turned_on || update.offset.is_some()) {
+            return false;
+        }
+        let was = std::mem::replace(&mut self.marker, Marker::Callers);
+        was == Marker::Ours && update.offset.is_none()
+    }
+
+    /// The tones are cleared, and the marker is written again.
+    pub(super) fn clear(&mut self) {
+        self.marker = Marker::Ours;
+    }
+
+    /// The NCO is set.
+    pub(super) fn set_nco(&mut self) {
+        self.phase_epoch.0 += 1;
+    }
+}

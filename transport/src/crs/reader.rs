@@ -1,0 +1,266 @@
+//! The elements of an answer as numbers.
+
+use twotone_hal::{
+    BoardTime, Certainty, ChannelId, Complex64, Error, ErrorKind, Hertz, Radians, Reading,
+    ReadingUnit, Result, ToneFields, ToneState,
+};
+use twotone_wire::tuber::{Cursor, Elements};
+
+use super::describe::broken;
+
+/// Takes the elements of an answer one by one.
+pub(super) struct Reader<'r, 'c, 'a> {
+    elements: &'r mut Elements<'c, 'a>,
+    /// Calls of the operation at hand that have been answered.
+    taken: usize,
+}
+
+/// The samples of an acquisition, row by row, a row a channel.
+pub(super) struct Samples {
+    pub(super) i: Vec<f64>,
+    pub(super) q: Vec<f64>,
+    pub(super) length: usize,
+    pub(super) overrange: bool,
+    pub(super) overvoltage: bool,
+}
+
+impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
+    pub(super) fn new(elements: &'r mut Elements<'c, 'a>) -> Self {
+        Self { elements, taken: 0 }
+    }
+
+    /// The elements from here on are those of another operation.
+    pub(super) fn begin(&mut self) {
+        self.taken = 0;
+    }
+
+    /// The result of the next call. The first error of an answer is the one that counts: what
+    /// comes after it was not run.
+    pub(super) fn result(&mut self) -> Result<Cursor<'a>> {
+        let Some(element) = self.elements.next().map_err(broken)? else {
+            return Err(Error::new(ErrorKind::Protocol, "no answer came for it"));
+        };
+        element
+            .warnings
+            .for_each(|warning| tracing::warn!(%warning, "the board warns"));
+        match element.outcome {
+            Ok(cursor) => {
+                self.taken += 1;
+                Ok(cursor)
+            }
+            Err(message) => {
+                // Calls of the same operation before this one have taken effect.
+                let certainty = if self.taken == 0 {
+                    Certainty::NotExecuted
+                } else {
+                    Certainty::Unknown
+                };
+                Err(Error::new(ErrorKind::Rejected, last_line(&message)).certainty_is(certainty))
+            }
+        }
+    }
+
+    pub(super) fn done(&mut self) -> Result<()> {
+        self.result().map(drop)
+    }
+
+    pub(super) fn tone(&mut self, channel: ChannelId, fields: ToneFields) -> Result<ToneState> {
+        let mut read = |wanted: bool| -> Result<Option<f64>> {
+            if wanted {
+                self.result()?.opt_f64().map_err(broken)
+            } else {
+                Ok(None)
+            }
+        };
+        let offset = read(fields.offset)?.map(Hertz);
+        let amplitude = read(fields.amplitude)?;
+        let phase = read(fields.phase)?.map(Radians::from_degrees);
+        let rotation = read(fields.rotation)?.map(Radians::from_degrees);
+        Ok(ToneState {
+            channel,
+            offset,
+            amplitude,
+            phase,
+            rotation,
+        })
+    }
+
+    pub(super) fn samples(
+        &mut self,
+        first: ChannelId,
+        count: Option<u16>,
+        length: u32,
+    ) -> Result<Samples> {
+        let mut result = self.result()?;
+        let (mut i, mut q) = (Vec::new(), Vec::new());
+        let (mut overrange, mut overvoltage) = (false, false);
+        let mut entries = result.entries().map_err(broken)?;
+        while let Some((key, value)) = entries.next().map_err(broken)? {
+            match &*key {
+                "i" => value.f64_into(&mut i).map_err(broken)?,
+                "q" => value.f64_into(&mut q).map_err(broken)?,
+                "flags" => {
+                    let mut flags = value.entries().map_err(broken)?;
+                    while let Some((flag, value)) = flags.next().map_err(broken)? {
+                        match &*flag {
+                            "overrange" => overrange = value.bool().map_err(broken)?,
+                            "overvoltage" => overvoltage = value.bool().map_err(broken)?,
+                            _ => value.skip().map_err(broken)?,
+                        }
+                    }
+                }
+                _ => value.skip().map_err(broken)?,
+            }
+        }
+        let length = length as usize;
+        let wrong =
+            |what: String| Error::new(ErrorKind::Protocol, what).certainty_is(Certainty::Unknown);
+        if i.len() != q.len() || i.is_empty() || i.len() % length != 0 {
+            return Err(wrong(format!(
+                "{length} samples a channel were asked for, {} I and {} Q came",
+                i.len(),
+                q.len()
+            )));
+        }
+        if i.iter().chain(&q).any(|value| !value.is_finite()) {
+            return Err(wrong("a sample is not a finite number".to_owned()));
+        }
+        // One channel is asked for alone; several are cut out of all.
+        if count != Some(1) {
+            let rows = i.len() / length;
+            let from = first.index();
+            let to = count.map_or(rows, |count| from + usize::from(count));
+            if from >= rows || to > rows {
+                return Err(wrong(format!(
+                    "{rows} channels came, {from} to {to} were asked for"
+                )));
+            }
+            for values in [&mut i, &mut q] {
+                values.truncate(to * length);
+                values.drain(..from * length);
+            }
+        }
+        Ok(Samples {
+            i,
+            q,
+            length,
+            overrange,
+            overvoltage,
+        })
+    }
+
+    pub(super) fn clock(&mut self) -> Result<BoardTime> {
+        let value = self.result()?.value().map_err(broken)?;
+        let field = |name: &str| -> Result<f64> {
+            value
+                .get(name)
+                .and_then(|value| value.as_f64())
+                .ok_or_else(|| {
+                    Error::new(
+                        ErrorKind::Protocol,
+                        format!("the time stamp has no number {name:?}"),
+                    )
+                    .certainty_is(Certainty::Unknown)
+                })
+        };
+        let whole = field("h")? * 3600.0 + field("m")? * 60.0 + field("s")?;
+        Ok(BoardTime {
+            year: field("y")?.rem_euclid(100.0) as u8,
+            day: field("d")? as u16,
+            second_of_day: whole + field("ss")? / SUBSECONDS,
+            source: value
+                .get("source")
+                .and_then(|v| v.as_str())
+                .unwrap_or_default()
+                .to_owned(),
+            recent: value.get("recent").is_some_and(|recent| recent.truthy()),
+        })
+    }
+
+    pub(super) fn reading(
+        &mut self,
+        name: &str,
+        unit: ReadingUnit,
+        readings: &mut Vec<Reading>,
+    ) -> Result<()> {
+        // A sensor that is not fitted reads as nothing.
+        if let Some(value) = self.result()?.opt_f64().map_err(broken)? {
+            readings.push(Reading {
+                name: name.to_owned(),
+                value,
+                unit,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Units of the sub-second field of a time stamp in a second.
+const SUBSECONDS: f64 = 156.25e6;
+
+impl Samples {
+    /// Mean and standard deviation of each channel's samples.
+    pub(super) fn means(&self) -> (Vec<Complex64>, Vec<f64>) {
+        let n = self.length as f64;
+        let rows = self
+            .i
+            .chunks_exact(self.length)
+            .zip(self.q.chunks_exact(self.length));
+        rows.map(|(i, q)| {
+            let mean = Complex64::new(i.iter().sum::<f64>() / n, q.iter().sum::<f64>() / n);
+            let squares: f64 = i
+                .iter()
+                .zip(q)
+                .map(|(i, q)| (i - mean.re).powi(2) + (q - mean.im).powi(2))
+                .sum();
+            (
+                mean,
+                if self.length > 1 {
+                    (squares / (n - 1.0)).sqrt()
+                } else {
+                    0.0
+                },
+            )
+        })
+        .unzip()
+    }
+}
+
+/// What a Python traceback comes down to.
+fn last_line(message: &str) -> &str {
+    message
+        .trim_end()
+        .lines()
+        .next_back()
+        .unwrap_or("the board gave no reason")
+        .trim()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    pub(super) fn means_and_scatter_are_those_of_complex_samples() {
+        let samples = Samples {
+            i: vec![1.0, 3.0, 5.0, 5.0],
+            q: vec![0.0, 0.0, 1.0, -1.0],
+            length: 2,
+            overrange: false,
+            overvoltage: false,
+        };
+        let (mean, scatter) = samples.means();
+        assert_eq!(mean, [Complex64::new(2.0, 0.0), Complex64::new(5.0, 0.0)]);
+        assert!((scatter[0] - 2f64.sqrt()).abs() < 1e-12);
+        assert!((scatter[1] - 2f64.sqrt()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_traceback_comes_down_to_its_last_line() {
+        assert_eq!(
+            last_line("Traceback:\n  File x\nValueError: no good\n"),
+            "ValueError: no good"
+        );
+        assert_eq!(last_line(""), "the board gave no reason");
+    }
+}

@@ -1,0 +1,73 @@
+//! Who watches over a link.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+use twotone_hal::Result;
+
+use crate::http::{Connection, Post};
+
+/// What an exchange changes on the board, and so when it may be sent a second time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    /// It only reads: at any time.
+    Freely,
+    /// It sets absolute values: once the board is seen to be at rest, before anything later.
+    InPlace,
+    /// It may do something twice.
+    Never,
+}
+
+/// How the connection before a new one ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Before {
+    /// It was closed from here, idle, with nothing under way.
+    Idle,
+    /// It was lost, or closed from there; or there was none.
+    Lost,
+}
+
+/// Watches over a link: is it still the same board, is it at rest?
+#[async_trait]
+pub(crate) trait Keeper: Send + Sync + 'static {
+    /// Whether `post` still means what it did when it was written. Asked before anything is done
+    /// for it, and again right before it goes out; an error is its answer.
+    fn admit(&mut self, post: &Post) -> Result<()>;
+
+    /// Whether the connection must be verified anew, though it is still up.
+    fn is_in_doubt(&self) -> bool;
+
+    /// A new connection is up, and nothing else has gone out on it, or the keeper is in doubt. An
+    /// error keeps the exchange at hand from being sent; the next exchange asks again.
+    async fn verify(
+        &mut self,
+        connection: &mut Connection,
+        before: Before,
+        deadline: Instant,
+    ) -> Result<()>;
+
+    /// An exchange was answered within `took`.
+    fn answered(&mut self, post: &Post, took: Duration);
+
+    /// The answer of an exchange was lost; the board may still be at it.
+    fn lost(&mut self, post: &Post, repeat: Repeat);
+}
+
+/// Watches nothing: for servers that are no boards.
+pub(crate) struct Unwatched;
+
+#[async_trait]
+impl Keeper for Unwatched {
+    fn admit(&mut self, _: &Post) -> Result<()> {
+        Ok(())
+    }
+    fn is_in_doubt(&self) -> bool {
+        false
+    }
+    async fn verify(&mut self, _: &mut Connection, _: Before, _: Instant) -> Result<()> {
+        Ok(())
+    }
+    fn answered(&mut self, _: &Post, _: Duration) {}
+    fn lost(&mut self, _: &Post, _: Repeat) {}
+}

@@ -1,0 +1,118 @@
+//! What is no answer, and what errors say.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_board_is_told_by_name_operation_and_cause() {
+    let html = || "<html>It works!</html>".to_owned();
+    let json = "application/json";
+    for (next, kind, words) in [
+        (
+            Next::Say(200, "text/html", html()),
+            ErrorKind::Protocol,
+            "neither JSON nor CBOR",
+        ),
+        (
+            Next::Say(404, "text/html", html()),
+            ErrorKind::Protocol,
+            "HTTP 404",
+        ),
+        (
+            Next::Say(500, "text/plain", html()),
+            ErrorKind::Protocol,
+            "HTTP 500",
+        ),
+        (
+            Next::Say(200, json, "[42".to_owned()),
+            ErrorKind::Protocol,
+            "cannot be read",
+        ),
+        (
+            Next::Say(200, json, "{\"result\": 1}".to_owned()),
+            ErrorKind::Protocol,
+            "cannot be read",
+        ),
+        (
+            Next::Say(200, json, " ".repeat(9000)),
+            ErrorKind::Protocol,
+            "larger than 8000 bytes",
+        ),
+        (Next::Hang, ErrorKind::Timeout, "deadline"),
+    ] {
+        let scripted = Scripted::default();
+        let told = format!("{next:?}");
+        scripted.script([next]);
+        let options = ConnectOptions::new().answer_limit(8000);
+        let began = Instant::now();
+        let error = connect_with(&scripted, options).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.board()),
+            (kind, Some("b1")),
+            "{told}: {error}"
+        );
+        let text = error.to_string();
+        assert!(
+            text.contains("connect") && text.contains(words),
+            "{told}: {text}"
+        );
+        assert!(began.elapsed() < Duration::from_secs(11), "{told}");
+    }
+    let gone = Scripted::default();
+    gone.0.lock().unwrap().gone = true;
+    let error = connect_with(&gone, ConnectOptions::new())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_of_the_wrong_shape_is_an_error_and_not_data() {
+    let element = |text: &str| format!("[{{\"result\":null}},{{\"result\":{text}}}]");
+    for text in [
+        "{\"i\":[[1.0,2.0]],\"q\":[[1.0]]}",
+        "{\"i\":[],\"q\":[]}",
+        "{\"i\":[[NaN,1.0]],\"q\":[[1.0,1.0]]}",
+        "{\"i\":\"a\",\"q\":[[1.0,1.0]]}",
+        "42",
+        "{}",
+    ] {
+        let scripted = Scripted::default();
+        let board = connect(&scripted).await;
+        board.run(&set(1, 0.1)).await.unwrap();
+        scripted.script([Next::Say(200, "application/json", element(text))]);
+        let mut batch = Batch::new();
+        batch.acquire_mean(module(1), Acquire::new(2));
+        let error = board.run(&batch).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{text}: {error}");
+        assert_eq!(
+            error.operation(),
+            Some("acquire 2 samples on module 1"),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_in_mid_batch_says_how_far_it_came() {
+    let scripted = Scripted::default();
+    let board = connect(&scripted).await;
+    board.run(&set(1, 0.1)).await.unwrap();
+    let mut batch = set(1, 0.2);
+    let channel = ChannelId::new(2).unwrap();
+    batch.set_tone(
+        module(1),
+        ToneUpdate::new(channel).offset(Hertz(1.0)).amplitude(0.1),
+    );
+    let answer = "[{\"result\":null},{\"result\":null},{\"error\":{\"message\":\"Traceback\\n  x\\n\
+                  ValueError: no good\\n\"}}]";
+    scripted.script([Next::Say(200, "application/json", answer.to_owned())]);
+    let error = board.run(&batch).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.executed()),
+        (ErrorKind::Rejected, Some(1))
+    );
+    // Its first call took effect, its second did not.
+    assert_eq!(error.certainty(), Certainty::Unknown);
+    assert!(error.to_string().contains("ValueError: no good"), "{error}");
+    assert!(!error.to_string().contains("Traceback"), "{error}");
+}

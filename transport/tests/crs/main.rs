@@ -1,0 +1,56 @@
+//! A CRS board over byte streams in memory, under virtual time: order, cancel, loss, reboot.
+
+mod answers;
+mod description;
+mod epoch;
+mod journal;
+mod loss;
+mod order;
+mod scripted;
+
+use std::time::Duration;
+
+use scripted::{CHANNELS, Next, Scripted};
+use tokio::time::{Instant, sleep, timeout};
+use twotone_hal::{
+    Acquire, Batch, Board, Certainty, ChannelId, Error, ErrorKind, Hertz, ModuleId, Radians,
+    ToneUpdate,
+};
+use twotone_transport::{ConnectOptions, Connector, CrsBoard};
+
+async fn connect(board: &Scripted) -> CrsBoard {
+    connect_with(board, ConnectOptions::new()).await.unwrap()
+}
+
+async fn connect_with(board: &Scripted, options: ConnectOptions) -> Result<CrsBoard, Error> {
+    CrsBoard::connect_over("b1", board.connector(), options).await
+}
+
+fn module(number: u8) -> ModuleId {
+    ModuleId::new(number).unwrap()
+}
+
+fn tone(channel: u16) -> ToneUpdate {
+    ToneUpdate::new(ChannelId::new(channel).unwrap())
+}
+
+fn batch(number: u8, updates: impl IntoIterator<Item = ToneUpdate>) -> Batch {
+    let mut batch = Batch::new();
+    batch.set_tones(module(number), updates);
+    batch
+}
+
+fn set(number: u8, amplitude: f64) -> Batch {
+    batch(number, [tone(1).amplitude(amplitude)])
+}
+
+fn read(number: u8) -> Batch {
+    let mut batch = Batch::new();
+    batch.read_nco(module(number));
+    batch
+}
+
+/// Long enough for an idle connection to be closed.
+async fn idle() {
+    sleep(Duration::from_secs(5)).await;
+}
