@@ -2,6 +2,7 @@
 //!
 //! * [`CrsBoard`]: CRS boards, controlled through Tuber over HTTP.
 //! * [`TuberClient`]: any Tuber server, for what one board family alone has.
+//! * [`readout`]: receivers of the sample streams that CRS boards multicast.
 //! * [`connect_all`]: many boards at once; what did not connect is told, the rest is there.
 //!
 //! A client's sockets are driven by the process-wide runtime, so that its handles work from any

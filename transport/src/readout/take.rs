@@ -161,6 +161,9 @@ fn counts([i, q]: &[i32; 2]) -> Complex64 {
     )
 }
 
+/// The most elements for which room is made before they come.
+const MOST_RESERVED: usize = 1 << 22;
+
 /// Blocks that are being filled.
 #[derive(Debug)]
 pub(super) struct Collection<'a> {
@@ -337,6 +340,12 @@ impl Growing {
         (block.stage, block.sequence) = (packet.stage(), packet.sequence());
         block.channels = channels;
         self.length = packet.length();
+        // Room for all, where that is not more than anyone can mean.
+        let samples = take.samples.min(MOST_RESERVED);
+        block.times.reserve(samples);
+        block
+            .steps
+            .reserve(samples.saturating_mul(channels).min(MOST_RESERVED));
         Ok(())
     }
 }

@@ -1,2 +1,0 @@
-//! Placeholder until the receiver stands.
-fn main() {}

@@ -1,0 +1,377 @@
+//! Packets a second that a receiver of sample streams takes, beside a bare loop around `recvmmsg` that
+//! only counts them. Both in turn, many times over, from one and the same sending process.
+//!
+//! * `backlog`: the sender fills the kernel's buffer, then the clock runs until it is empty. The
+//!   sender costs nothing here: this is what the receiving side alone can do.
+//! * `window`: the sender sends as fast as the receiver takes, never more than a window ahead, so that
+//!   nothing is lost. Two processes on two cores; the slower one sets the pace.
+
+mod bare;
+mod sender;
+
+use std::future::Future;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use nix::time::{ClockId, clock_gettime};
+use sender::Child;
+use serde_json::json;
+use tokio::runtime::Runtime;
+use twotone_hal::{Complex64, ModuleId};
+use twotone_transport::readout::{Receiver, Source, StreamOptions, Take};
+use twotone_wire::crs::{PacketLength, STEPS_PER_COUNT};
+
+const BOARDS: u8 = 4;
+const MODULES: u8 = 4;
+const PORT: u16 = 29_790;
+const ROUNDS: usize = 15;
+const BURSTS: usize = 20;
+/// Packets of a round with a window, and the window.
+const STREAMED: usize = 40_000;
+const WINDOW: usize = 256;
+/// The least part of the bare loop's rate that is asked for.
+const LEAST_RATIO: f64 = 0.8;
+const PATIENT: Duration = Duration::from_secs(10);
+
+fn sources() -> Vec<Source> {
+    let board = |n| Source::new(Ipv4Addr::new(127, 0, 77, n), 7700 + u16::from(n));
+    (1..=BOARDS).map(board).collect()
+}
+
+fn options() -> StreamOptions {
+    StreamOptions::new().port(PORT)
+}
+
+/// What takes packets.
+trait Taker {
+    /// Takes what has come; how many packets.
+    async fn take(&mut self) -> usize;
+}
+
+/// What is done with each packet that the receiver gives.
+#[derive(Clone, Copy, PartialEq)]
+enum Use {
+    /// It is counted.
+    Count,
+    /// All its samples are turned into counts, and summed up.
+    Sum,
+}
+
+struct Ours {
+    receiver: Receiver,
+    of: Use,
+    sums: Vec<Complex64>,
+}
+
+impl Ours {
+    fn open(of: Use) -> Self {
+        let receiver = Receiver::open_here(&sources(), &options()).expect("a receiver");
+        let sums = vec![Complex64::ZERO; PacketLength::Long.channels()];
+        Self { receiver, of, sums }
+    }
+}
+
+impl Taker for Ours {
+    async fn take(&mut self) -> usize {
+        let frames = self.receiver.recv(PATIENT).await.expect("packets");
+        let count = frames.len();
+        if self.of == Use::Sum {
+            for frame in frames {
+                for (sum, (i, q)) in self.sums.iter_mut().zip(frame.packet.samples()) {
+                    sum.re += f64::from(i) / STEPS_PER_COUNT;
+                    sum.im += f64::from(q) / STEPS_PER_COUNT;
+                }
+            }
+        }
+        assert!(
+            count > 0,
+            "packets were lost: {:?}",
+            self.receiver.counters()
+        );
+        count
+    }
+}
+
+impl Drop for Ours {
+    fn drop(&mut self) {
+        let counters = self.receiver.counters();
+        let modules = counters.boards.iter().flat_map(|board| &board.modules);
+        let lost: u64 = modules.map(|(_, module)| module.lost).sum();
+        assert_eq!((lost, counters.kernel_drops), (0, 0), "nothing may be lost");
+        assert!(self.sums.iter().all(|sum| sum.is_finite()));
+    }
+}
+
+impl Taker for bare::Loop {
+    async fn take(&mut self) -> usize {
+        self.receive()
+    }
+}
+
+/// How long so many packets took, by the clock and of this thread's own time.
+#[derive(Clone, Copy)]
+struct Cost {
+    packets: usize,
+    wall: Duration,
+    cpu: Duration,
+}
+
+impl Cost {
+    fn per_second(self) -> f64 {
+        self.packets as f64 / self.wall.as_secs_f64()
+    }
+
+    fn cpu_ns(self) -> f64 {
+        self.cpu.as_secs_f64() * 1e9 / self.packets as f64
+    }
+}
+
+fn cpu() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a benchmark measures the time that passes"
+)]
+async fn timed(run: impl Future<Output = usize>) -> Cost {
+    let (began, cpu_began) = (Instant::now(), cpu());
+    let packets = run.await;
+    Cost {
+        packets,
+        wall: began.elapsed(),
+        cpu: cpu() - cpu_began,
+    }
+}
+
+/// Empties the kernel's buffer, again and again.
+async fn backlog(child: &mut Child, packets: usize, taker: &mut impl Taker, costs: &mut Vec<Cost>) {
+    for _ in 0..BURSTS {
+        child.burst(packets);
+        let cost = timed(async {
+            let mut taken = 0;
+            while taken < packets {
+                taken += taker.take().await;
+            }
+            taken
+        });
+        costs.push(cost.await);
+    }
+}
+
+/// Receives while the sender sends.
+async fn window(child: &mut Child, taker: &mut impl Taker) -> Cost {
+    child.stream(STREAMED, WINDOW);
+    let cost = timed(async {
+        let mut taken = 0;
+        while taken < STREAMED {
+            taken += taker.take().await;
+            child.acknowledge(taken);
+        }
+        taken
+    })
+    .await;
+    child.done();
+    cost
+}
+
+/// As `backlog`, in blocks of consecutive samples of every module.
+async fn blocks(child: &mut Child, packets: usize, costs: &mut Vec<Cost>) {
+    const SAMPLES: usize = 16;
+    let mut receiver = Receiver::open_here(&sources(), &options()).expect("a receiver");
+    let module = |n| ModuleId::new(n).expect("modules count from 1");
+    let mut take = Take::new(SAMPLES);
+    for source in sources() {
+        for n in 1..=MODULES {
+            take = take.of(source, module(n));
+        }
+    }
+    let of_block = SAMPLES * usize::from(BOARDS) * usize::from(MODULES);
+    let takes = (packets / of_block).max(1);
+    for _ in 0..BURSTS {
+        child.burst(takes * of_block);
+        let cost = timed(async {
+            for _ in 0..takes {
+                let blocks = receiver.take(&take, PATIENT).await.expect("blocks");
+                for block in blocks {
+                    std::hint::black_box(block.streams());
+                }
+            }
+            takes * of_block
+        });
+        costs.push(cost.await);
+    }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+struct Row {
+    name: String,
+    unit: &'static str,
+    value: f64,
+    peer: Option<f64>,
+    limit: Option<f64>,
+}
+
+impl Row {
+    fn ratio(&self) -> Option<f64> {
+        self.peer.map(|peer| self.value / peer)
+    }
+
+    fn pass(&self) -> Option<bool> {
+        self.limit
+            .map(|limit| self.ratio().is_some_and(|ratio| ratio >= limit))
+    }
+}
+
+fn compared(rows: &mut Vec<Row>, name: &str, ours: &[Cost], bare: &[Cost]) {
+    let rate = |costs: &[Cost]| median(costs.iter().map(|cost| cost.per_second()));
+    let cpu = |costs: &[Cost]| median(costs.iter().map(|cost| cost.cpu_ns()));
+    let (value, peer) = (rate(ours), rate(bare));
+    let bytes = PacketLength::Long.bytes() as f64;
+    let mut row = |what: &str, unit, value, peer, limit| {
+        rows.push(Row {
+            name: format!("{name}: {what}"),
+            unit,
+            value,
+            peer: Some(peer),
+            limit,
+        });
+    };
+    row(
+        "packets received",
+        "packets/s",
+        value,
+        peer,
+        Some(LEAST_RATIO),
+    );
+    row(
+        "bytes received",
+        "bytes/s",
+        value * bytes,
+        peer * bytes,
+        None,
+    );
+    row(
+        "processor time of the receiving thread",
+        "ns/packet",
+        cpu(ours),
+        cpu(bare),
+        None,
+    );
+}
+
+fn measure(runtime: &Runtime) -> (Vec<Row>, serde_json::Value) {
+    let mut child = Child::start();
+    let buffers = runtime.block_on(async { Ours::open(Use::Count).receiver.buffers() });
+    // The kernel takes about twice a packet's length for it, and grants twice what it says.
+    let burst = (buffers.granted / PacketLength::Long.bytes() / 2).clamp(16, 1024);
+    let mut costs: [Vec<Cost>; 6] = Default::default();
+    let [ours, bare, summed, ours_window, bare_window, taken] = &mut costs;
+    for round in 0..=ROUNDS {
+        // Who comes first changes; the first round warms up.
+        for turn in 0..2 {
+            runtime.block_on(async {
+                if (round + turn) % 2 == 0 {
+                    let mut taker = Ours::open(Use::Count);
+                    backlog(&mut child, burst, &mut taker, ours).await;
+                    ours_window.push(window(&mut child, &mut taker).await);
+                } else {
+                    let mut taker = bare::Loop::open();
+                    backlog(&mut child, burst, &mut taker, bare).await;
+                    bare_window.push(window(&mut child, &mut taker).await);
+                }
+            });
+        }
+        runtime.block_on(async {
+            let mut taker = Ours::open(Use::Sum);
+            backlog(&mut child, burst, &mut taker, summed).await;
+            drop(taker);
+            blocks(&mut child, burst, taken).await;
+        });
+        if round == 0 {
+            for costs in [&mut *ours, bare, summed, ours_window, bare_window, taken] {
+                costs.clear();
+            }
+        }
+    }
+    let mut rows = Vec::new();
+    compared(&mut rows, "backlog", ours, bare);
+    compared(&mut rows, "window", ours_window, bare_window);
+    for (what, costs) in [
+        ("backlog: all samples to counts and summed up", &*summed),
+        (
+            "backlog: in blocks, all samples to counts by channel",
+            taken,
+        ),
+    ] {
+        rows.push(Row {
+            name: what.to_owned(),
+            unit: "packets/s",
+            value: median(costs.iter().map(|cost| cost.per_second())),
+            peer: None,
+            limit: None,
+        });
+    }
+    let conditions = json!({
+        "boards": BOARDS, "modules": MODULES, "bytes_per_packet": PacketLength::Long.bytes(),
+        "rounds": ROUNDS, "bursts_per_round": BURSTS,
+        "statistic": "median of all bursts or windows, in turn with the bare loop",
+        "backlog_packets": burst, "window_packets": WINDOW, "packets_lost": 0,
+        "receive_buffer_bytes": buffers.granted, "sender": "another process, over loopback",
+        "cores": std::thread::available_parallelism().map_or(0, usize::from),
+        "cores_kept_awake": false, "ratio": "ours over the bare loop's",
+        "build": if cfg!(debug_assertions) { "debug" } else { "release" },
+    });
+    (rows, conditions)
+}
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.any(|argument| argument == sender::ARGUMENT) {
+        return sender::run();
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let (rows, conditions) = measure(&runtime.expect("a runtime"));
+    if std::env::args().any(|argument| argument == "--json") {
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|row| {
+                json!({
+                    "name": row.name, "value": row.value, "unit": row.unit,
+                    "peer": row.peer.map(|_| "bare recvmmsg loop"), "peer_value": row.peer,
+                    "ratio": row.ratio(), "limit": row.limit, "pass": row.pass(),
+                })
+            })
+            .collect();
+        println!(
+            "{}",
+            json!({"bench": "stream", "conditions": conditions, "rows": rows})
+        );
+        return;
+    }
+    println!("{conditions}");
+    println!("{:>14} {:>14} {:>6}", "ours", "bare loop", "ratio");
+    for row in rows {
+        let or_nothing = |value: Option<f64>, digits| {
+            value.map_or_else(String::new, |value| format!("{value:.digits$}"))
+        };
+        let verdict = row
+            .pass()
+            .map_or("", |pass| if pass { "pass" } else { "FAIL" });
+        println!(
+            "{:>14.0} {:>14} {:>6}  {:<10} {} {verdict}",
+            row.value,
+            or_nothing(row.peer, 0),
+            or_nothing(row.ratio(), 3),
+            row.unit,
+            row.name
+        );
+    }
+}
