@@ -1,5 +1,10 @@
 //! What a whole board is set to.
 
+use std::collections::BTreeMap;
+
+use twotone_physics::units;
+use twotone_wire::crs::{PacketLength, PfbHeader, PfbPacket};
+
 use crate::board::MODULES;
 
 /// Channels of a module in long packets.
@@ -32,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) extended_bandwidth: [bool; MODULES],
     /// Channels of the fast stream, by module, counted from 1.
     pub(crate) pfb_channels: [Vec<u16>; MODULES],
+    /// Registers of the clock distributor that were written.
+    pub(crate) registers: BTreeMap<u16, u8>,
 }
 
 impl Default for Settings {
@@ -46,6 +53,7 @@ impl Default for Settings {
             clock_priority: Vec::new(),
             extended_bandwidth: [false; MODULES],
             pfb_channels: Default::default(),
+            registers: BTreeMap::new(),
         }
     }
 }
@@ -63,5 +71,28 @@ impl Settings {
     /// Whether the module (from 1) is connected to the analog bank in use.
     pub(crate) fn reaches(&self, module: usize) -> bool {
         (1..=MODULES).contains(&module) && (module > 4) == self.high_bank
+    }
+
+    /// What the streams need of the network, bit/s, headers of the network
+    /// left out.
+    pub(crate) fn stream_bps(&self) -> f64 {
+        let length = if self.short {
+            PacketLength::Short
+        } else {
+            PacketLength::Long
+        };
+        let readout =
+            self.streamed.len() as f64 * units::sample_rate_hz(self.stage) * length.bytes() as f64;
+        let pfb_channels = self
+            .pfb_channels
+            .iter()
+            .zip(1..)
+            .filter(|(_, module)| self.reaches(*module))
+            .map(|(channels, _)| channels.len())
+            .sum::<usize>();
+        let pairs = PfbPacket::MAX_PAIRS;
+        let pfb_packets = pfb_channels as f64 * units::PFB_RATE_HZ / pairs as f64;
+        let pfb = pfb_packets * PfbHeader::default().buffer_len(pairs) as f64;
+        8.0 * (readout + pfb)
     }
 }

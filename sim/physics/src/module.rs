@@ -1,6 +1,7 @@
 //! One readout module with its feedline and detectors: settings in, samples out.
 
 mod at_tone;
+mod fast;
 mod pfb;
 mod sample;
 mod settings;
@@ -288,6 +289,21 @@ impl ModuleModel {
         out: &mut Vec<Complex64>,
     ) -> SampleFlags {
         self.sample_pfb(start_tick, n, channel, out)
+    }
+
+    /// Samples of the converter at [`crate::units::FAST_RATE_HZ`], around the NCO and before any
+    /// filter: every tone as the line returns it, with no demodulator's phase, and white noise.
+    /// Counts; the converter's own steps and limits are the caller's. `out` is cleared.
+    ///
+    /// The detectors stand as they were last looked at: in all of the samples of a call a tone
+    /// turns less than they move. It does not disturb what [`acquire`](Self::acquire) remembers.
+    pub fn acquire_fast(
+        &mut self,
+        start_tick: u64,
+        n: usize,
+        out: &mut Vec<Complex64>,
+    ) -> SampleFlags {
+        self.sample_fast(start_tick, n, out)
     }
 
     /// What a truth file says of each detector, by rising frequency.

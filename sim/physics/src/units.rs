@@ -1,7 +1,10 @@
 //! Rates, quanta and conversions of the CRS board.
 
+/// Rate of the converter's samples after its down-conversion by the NCO, Hz.
+pub const FAST_RATE_HZ: f64 = 625e6;
+
 /// Rate of the polyphase filter bank's output, and so of the first decimation filter's input, Hz.
-pub const PFB_RATE_HZ: f64 = 625e6 / 256.0;
+pub const PFB_RATE_HZ: f64 = FAST_RATE_HZ / 256.0;
 
 /// Rate after the first decimation filter, Hz. One period of it is a *tick*, the model's unit of
 /// time: sample `m` at stage `s` is taken at tick `m << s`.

@@ -1,6 +1,6 @@
 //! The analog side: banks, gains, zones, cables, converters.
 
-use twotone_wire::tuber::Slot;
+use twotone_wire::tuber::{Slot, Value};
 
 use super::call::{Call, Outcome, value_error};
 use super::names;
@@ -167,5 +167,76 @@ pub(crate) fn set_adc_calibration_mode(call: &mut Call<'_, '_>, out: Slot<'_>) -
 pub(crate) fn get_adc_calibration_mode(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
     let number = call.module_number()?;
     out.str(call.module(number)?.analog().adc_calibration_mode);
+    Ok(())
+}
+
+/// Most coefficients of a block: one for each of the converter's slices.
+const MAX_COEFFICIENTS: usize = 8;
+
+fn calibration_block(call: &Call<'_, '_>) -> Outcome<&'static str> {
+    call.member(
+        "block",
+        "ADC calibration block",
+        names::ADC_CALIBRATION_BLOCK,
+    )
+}
+
+/// Kept for whoever asks; simulated converters need no calibration.
+pub(crate) fn set_adc_calibration_coefficients(
+    call: &mut Call<'_, '_>,
+    out: Slot<'_>,
+) -> Outcome<()> {
+    let wrong = || {
+        value_error(format!(
+            "The coefficients must be a list of at most {MAX_COEFFICIENTS} numbers."
+        ))
+    };
+    let Value::Array(items) = call.value("coefficients")? else {
+        return Err(wrong());
+    };
+    let coefficients: Option<Vec<f64>> = items.iter().map(Value::as_f64).collect();
+    let coefficients = coefficients
+        .filter(|coefficients| coefficients.len() <= MAX_COEFFICIENTS)
+        .ok_or_else(wrong)?;
+    let block = calibration_block(call)?;
+    let number = call.module_number()?;
+    let mut module = call.module(number)?;
+    let calibration = &mut module.analog_mut().adc_calibration;
+    calibration.insert(block, coefficients);
+    out.null();
+    Ok(())
+}
+
+pub(crate) fn get_adc_calibration_coefficients(
+    call: &mut Call<'_, '_>,
+    out: Slot<'_>,
+) -> Outcome<()> {
+    let block = calibration_block(call)?;
+    let number = call.module_number()?;
+    let module = call.module(number)?;
+    let mut seq = out.seq();
+    for coefficient in module
+        .analog()
+        .adc_calibration
+        .get(block)
+        .into_iter()
+        .flatten()
+    {
+        seq.item().f64(*coefficient);
+    }
+    Ok(())
+}
+
+pub(crate) fn clear_adc_calibration_coefficients(
+    call: &mut Call<'_, '_>,
+    out: Slot<'_>,
+) -> Outcome<()> {
+    let block = calibration_block(call)?;
+    let number = call.module_number()?;
+    call.module(number)?
+        .analog_mut()
+        .adc_calibration
+        .remove(block);
+    out.null();
     Ok(())
 }

@@ -43,6 +43,14 @@ pub(crate) const CLOCKSOURCE: Members =
 pub(crate) const ADC_CALIBRATION_MODE: Members =
     &[("AUTO", "AUTO"), ("MODE1", "MODE1"), ("MODE2", "MODE2")];
 
+/// Blocks of the converters' calibration.
+pub(crate) const ADC_CALIBRATION_BLOCK: Members = &[
+    ("OCB1", "OCB1"),
+    ("OCB2", "OCB2"),
+    ("GCB", "GCB"),
+    ("TSCB", "TSCB"),
+];
+
 /// Something that the board measures of itself.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sensor {

@@ -20,9 +20,6 @@ const PFB_BITS: i32 = 23;
 /// Samples of the converter have so many bits and a sign.
 const ADC_BITS: i32 = 15;
 
-/// Rate of the converter's samples after its down-conversion, Hz.
-const ADC_RATE_HZ: f64 = 625e6;
-
 thread_local! {
     /// Buffers that every acquisition on a thread uses again.
     static BUFFERS: RefCell<Buffers> = RefCell::default();
@@ -201,39 +198,26 @@ pub(crate) fn get_fast_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcom
     let number = call.module_number()?;
     let n = count(call, MAX_FAST_SAMPLES)?;
     let normalized = call.units(&["raw", "normalized"])? != Some("raw");
-    let last = call.board.settings().channels();
     with_buffers(|buffers| {
         let mut module = call.module(number)?;
-        // One settled slow sample of each channel says how large its tone
-        // comes back, and with which phase.
-        module.acquire(SETTLING_SAMPLES, 0..last, &mut buffers.samples);
+        module.acquire_fast(n, &mut buffers.samples);
         let full_scale = module.adc_full_scale();
-        let tones: Vec<(f64, Complex64)> = (0..last)
-            .filter(|channel| module.channel(*channel).amplitude.is_some_and(|a| a != 0.0))
-            .filter_map(|channel| {
-                let settled = (channel + 1) * SETTLING_SAMPLES - 1;
-                let phasor = *buffers.samples.get(settled)? / full_scale;
-                Some((module.channel(channel).frequency_hz.unwrap_or(0.0), phasor))
-            })
-            .collect();
-        let now = module.now_s();
-        drop(module);
-        call.board.clock().reach(now);
-        call.acquired_s += n as f64 / ADC_RATE_HZ;
-        buffers.samples.clear();
-        buffers.samples.resize(n, Complex64::default());
-        for (frequency, phasor) in tones {
-            let turn = Complex64::from_polar(1.0, std::f64::consts::TAU * frequency / ADC_RATE_HZ);
-            let mut value = phasor;
-            for sample in &mut buffers.samples {
-                *sample += value;
-                value *= turn;
-            }
+        if !call.board.clock().is_running() {
+            // A tick is longer than all samples that a call may take.
+            module.pass_pfb(1);
+            call.board.clock().reach(module.now_s());
         }
+        drop(module);
+        call.acquired_s += n as f64 / units::FAST_RATE_HZ;
         // The converter rounds and clips.
         let steps = f64::from(1_u32 << ADC_BITS);
         let scale = if normalized { 1.0 / steps } else { 1.0 };
-        let convert = |part: f64| (part * steps).round().clamp(-steps, steps - 1.0) * scale;
+        let convert = |part: f64| {
+            (part / full_scale * steps)
+                .round()
+                .clamp(-steps, steps - 1.0)
+                * scale
+        };
         for sample in &mut buffers.samples {
             *sample = Complex64::new(convert(sample.re), convert(sample.im));
         }
@@ -247,6 +231,3 @@ pub(crate) fn get_fast_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcom
 
 /// Most samples of the converter in a call.
 const MAX_FAST_SAMPLES: usize = 16_384;
-
-/// Slow samples after which the filters have forgotten what was before.
-const SETTLING_SAMPLES: usize = 8;

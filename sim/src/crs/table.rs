@@ -49,6 +49,7 @@ pub(crate) static BOARD: Interface = Interface {
 };
 
 const PROPERTIES: &[Property] = &[
+    Property::members("ADC_CALIBRATION_BLOCK", names::ADC_CALIBRATION_BLOCK),
     Property::members("ADC_CALIBRATION_MODE", names::ADC_CALIBRATION_MODE),
     Property::members("CLOCKSOURCE", names::CLOCKSOURCE),
     Property::members("CURRENT_SENSOR", names::CURRENT_SENSOR_MEMBERS),
@@ -61,6 +62,8 @@ const PROPERTIES: &[Property] = &[
 ];
 
 methods! {
+    analog::clear_adc_calibration_coefficients(required("block"), MODULE)
+        "Let the converters find a calibration of their own again.";
     tones::clear_channels(MODULE)
         "Turn the channels of a module, or of all, off and unset them.";
     housekeeping::display(Param::null("message"))
@@ -71,6 +74,8 @@ methods! {
         "The attenuation before the ADC, dB.";
     analog::get_adc_autocal(MODULE)
         "Whether the ADC calibrates itself in the background.";
+    analog::get_adc_calibration_coefficients(required("block"), MODULE)
+        "The coefficients that a block of the calibration was given.";
     analog::get_adc_calibration_mode(MODULE)
         "The mode of the ADC's background calibration.";
     tones::get_amplitude(NORMALIZED, CHANNEL, MODULE)
@@ -121,10 +126,18 @@ methods! {
         "The time.";
     timing::get_timestamp_port()
         "Where the time code comes from.";
+    timing::hmc7044_peek(required("address"))
+        "A register of the clock distributor.";
+    timing::hmc7044_poke(required("address"), required("value"))
+        "Write a register of the clock distributor.";
     analog::set_adc_attenuator(required("attenuation"), DB, MODULE)
         "Set the attenuation before the ADC, 0 to 27 dB.";
     analog::set_adc_autocal(required("autocal"), MODULE)
         "Let the ADC calibrate itself in the background.";
+    analog::set_adc_calibration_coefficients(
+        required("coefficients"), required("block"), MODULE
+    )
+        "Fix the coefficients of a block of the calibration.";
     analog::set_adc_calibration_mode(required("mode"), MODULE)
         "Set the mode of the ADC's background calibration.";
     tones::set_amplitude(required("amplitude"), NORMALIZED, CHANNEL, MODULE)

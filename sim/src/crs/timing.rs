@@ -5,7 +5,7 @@ use twotone_wire::tuber::{Slot, Value};
 use super::call::{Call, Outcome, value_error};
 use super::clock::Stamp;
 use super::names;
-use crate::settings::{MAX_STAGE, MIN_LONG_STAGE};
+use crate::settings::{MAX_STAGE, MIN_LONG_STAGE, Settings};
 
 pub(crate) fn set_timestamp_port(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
     let port = call.member("port", "timestamp port", names::TIMESTAMP_PORT)?;
@@ -81,10 +81,35 @@ pub(crate) fn get_clock_priority(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outc
     Ok(())
 }
 
+/// Addresses and values of the clock distributor's registers.
+fn register(call: &Call<'_, '_>, name: &str, last: i64) -> Outcome<u16> {
+    let value = call.int(name)?;
+    u16::try_from(value)
+        .ok()
+        .filter(|value| i64::from(*value) <= last)
+        .ok_or_else(|| value_error(format!("{name} must be between 0 and {last}.")))
+}
+
+/// Registers hold what was written to them and do nothing.
+pub(crate) fn hmc7044_peek(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    let address = register(call, "address", 0x1fff)?;
+    let value = call.board.settings().registers.get(&address).copied();
+    out.u64(u64::from(value.unwrap_or(0)));
+    Ok(())
+}
+
+pub(crate) fn hmc7044_poke(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    let address = register(call, "address", 0x1fff)?;
+    let value = register(call, "value", 0xff)?;
+    call.board.settings().registers.insert(address, value as u8);
+    out.null();
+    Ok(())
+}
+
 pub(crate) fn set_decimation(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
     let stage = call.int("stage")?;
     let short = call.bool("short")?;
-    call.float("_bandwidth_derating")?;
+    let derating = call.float("_bandwidth_derating")?;
     let modules = call.ints_or_none("module")?;
     let stage = u8::try_from(stage)
         .ok()
@@ -97,7 +122,7 @@ pub(crate) fn set_decimation(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<
         )));
     }
     let mut settings = call.board.settings();
-    let streamed = match modules {
+    let mut streamed: Vec<usize> = match modules {
         None => (1..=crate::board::MODULES)
             .filter(|m| settings.reaches(*m))
             .collect(),
@@ -111,9 +136,16 @@ pub(crate) fn set_decimation(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<
             .collect::<Option<Vec<usize>>>()
             .ok_or_else(|| value_error("Invalid 'module' argument to set_decimation!"))?,
     };
-    settings.stage = stage;
-    settings.short = short;
-    settings.streamed = streamed.iter().map(|module| *module as u8).collect();
+    streamed.sort_unstable();
+    streamed.dedup();
+    let wanted = Settings {
+        stage,
+        short,
+        streamed: streamed.iter().map(|module| *module as u8).collect(),
+        ..settings.clone()
+    };
+    fits_the_link(&wanted, derating)?;
+    *settings = wanted;
     drop(settings);
     for index in 0..crate::board::MODULES {
         if let Some(mut module) = call.board.module(index) {
@@ -122,6 +154,26 @@ pub(crate) fn set_decimation(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<
     }
     out.null();
     Ok(())
+}
+
+/// What the board's network link carries, bit/s.
+const LINK_BPS: f64 = 1e9;
+
+/// The share of the link that streams may fill, unless told.
+const DERATING: f64 = 0.8;
+
+/// Refuses streams that would overrun the link.
+fn fits_the_link(settings: &Settings, derating: f64) -> Outcome<()> {
+    let (needed, allowed) = (settings.stream_bps(), LINK_BPS * derating);
+    if needed <= allowed {
+        return Ok(());
+    }
+    Err(value_error(format!(
+        "Bandwidth limit exceeded: the streams would need {:.0} Mbit/s and may have {:.0}. Use a \
+         higher decimation stage, short packets, fewer modules or fewer PFB channels.",
+        needed / 1e6,
+        allowed / 1e6,
+    )))
 }
 
 pub(crate) fn get_decimation(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
@@ -145,15 +197,16 @@ pub(crate) fn set_pfb_streamer(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcom
     }
     let mut settings = call.board.settings();
     let last = settings.channels();
-    settings.pfb_channels[number - 1] = channels
-        .iter()
-        .map(|channel| {
-            u16::try_from(*channel)
-                .ok()
-                .filter(|channel| (1..=last).contains(&usize::from(*channel)))
-                .ok_or_else(|| value_error(format!("Channel must be between 1 and {last}.")))
-        })
-        .collect::<Outcome<_>>()?;
+    let channels = channels.iter().map(|channel| {
+        u16::try_from(*channel)
+            .ok()
+            .filter(|channel| (1..=last).contains(&usize::from(*channel)))
+            .ok_or_else(|| value_error(format!("Channel must be between 1 and {last}.")))
+    });
+    let mut wanted = settings.clone();
+    wanted.pfb_channels[number - 1] = channels.collect::<Outcome<_>>()?;
+    fits_the_link(&wanted, DERATING)?;
+    *settings = wanted;
     out.null();
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 mod pipeline;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use twotone_physics::units::{DEFAULT_DAC_SCALE_DBM, MAX_STAGE};
@@ -33,6 +34,8 @@ pub(crate) struct Analog {
     pub(crate) adc_nyquist_zone: u8,
     pub(crate) adc_autocal: bool,
     pub(crate) adc_calibration_mode: &'static str,
+    /// Coefficients that a client has fixed, by block.
+    pub(crate) adc_calibration: BTreeMap<&'static str, Vec<f64>>,
 }
 
 impl Default for Analog {
@@ -45,6 +48,7 @@ impl Default for Analog {
             adc_nyquist_zone: 1,
             adc_autocal: true,
             adc_calibration_mode: "AUTO",
+            adc_calibration: BTreeMap::new(),
         }
     }
 }

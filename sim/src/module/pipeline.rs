@@ -378,6 +378,12 @@ impl Module {
         self.model().acquire_pfb(tick, n, channel, out)
     }
 
+    /// Takes the next `n` samples of the converter.
+    pub(crate) fn acquire_fast(&mut self, n: usize, out: &mut Vec<Complex64>) -> SampleFlags {
+        let tick = self.tick;
+        self.model().acquire_fast(tick, n, out)
+    }
+
     /// Lets the ticks of `n` samples of the filter bank pass, where time
     /// waits for that.
     pub(crate) fn pass_pfb(&mut self, n: usize) {

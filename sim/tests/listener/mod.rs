@@ -1,5 +1,7 @@
 //! A plain receiver of multicast packets on the loopback interface.
 
+#![allow(dead_code, reason = "each test file uses its part")]
+
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::Duration;

@@ -282,7 +282,7 @@ impl ModuleModel {
     }
 
     /// Settled amplitude of a tone as it comes in, before its own demodulator's phase.
-    fn before_demodulator(&self, channel: usize) -> Complex64 {
+    pub(super) fn before_demodulator(&self, channel: usize) -> Complex64 {
         let phase = self.slots[channel].tone.adc_phase_rad;
         self.settled(channel) * Complex64::from_polar(1.0, phase)
     }

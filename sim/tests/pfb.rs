@@ -1,0 +1,206 @@
+//! Samples before the decimation filters: by call and as a stream, and those
+//! of the converter.
+
+mod client;
+mod listener;
+
+use std::collections::BTreeMap;
+use std::f64::consts::TAU;
+
+use client::{Client, call};
+use listener::Listener;
+use serde_json::{Value, json};
+use twotone_sim::Farm;
+use twotone_wire::crs::{GROUP, PFB_SAMPLE_RATE_HZ, PfbMode, PfbPacket};
+
+type Iq = (f64, f64);
+
+fn at(channel: u32) -> Value {
+    json!({"channel": channel, "module": 1})
+}
+
+fn tone(board: &mut Client, channel: u32, offset_hz: f64, amplitude: f64) {
+    let calls = [
+        call("set_frequency", json!([offset_hz]), at(channel)),
+        call("set_amplitude", json!([amplitude]), at(channel)),
+    ];
+    let answers = board.json(&json!(calls));
+    assert!(answers.to_string().find("error").is_none(), "{answers}");
+}
+
+fn samples(answer: &Value) -> Vec<Iq> {
+    let part = |axis: &str| -> Vec<f64> {
+        let values = answer[axis].as_array().unwrap().iter();
+        values.map(|value| value.as_f64().unwrap()).collect()
+    };
+    part("i").into_iter().zip(part("q")).collect()
+}
+
+/// Amplitude of a row of samples at a frequency, cycles a sample.
+fn at_frequency(samples: &[Iq], frequency: f64) -> Iq {
+    let (mut re, mut im) = (0.0, 0.0);
+    for (k, (i, q)) in samples.iter().enumerate() {
+        let (sin, cos) = (-TAU * frequency * k as f64).sin_cos();
+        re += i * cos - q * sin;
+        im += i * sin + q * cos;
+    }
+    let n = samples.len() as f64;
+    (re / n, im / n)
+}
+
+fn size((i, q): Iq) -> f64 {
+    i.hypot(q)
+}
+
+fn start() -> (Farm, Client, Listener) {
+    let listener = Listener::new(GROUP);
+    let farm = Farm::builder()
+        .detectors(0)
+        .seed(5)
+        .pfb_port(listener.port())
+        .start_blocking()
+        .unwrap();
+    let mut client = Client::connect(farm.boards()[0].address());
+    client.ok("set_nco_frequency", json!([1.25e9]), json!({"module": 1}));
+    (farm, client, listener)
+}
+
+#[test]
+fn every_tone_in_the_bin_shows_at_its_distance() {
+    let (_farm, mut board, _) = start();
+    let n = 2000;
+    // A whole number of cycles in the samples.
+    let step = PFB_SAMPLE_RATE_HZ / n as f64;
+    let own = 1e6;
+    tone(&mut board, 1, own, 0.001);
+    tone(&mut board, 2, own + 100.0 * step, 0.002);
+    tone(&mut board, 3, own - 2.0 * PFB_SAMPLE_RATE_HZ, 0.004);
+    let row = samples(&board.ok("get_pfb_samples", json!([n]), at(1)));
+    let carrier = size(at_frequency(&row, 0.0));
+    let beat = size(at_frequency(&row, 100.0 / n as f64));
+    assert!((beat / carrier - 2.0).abs() < 0.02, "{beat} {carrier}");
+    // What is left is white: as much in one half of the band as in the other,
+    // and the third tone is not in it.
+    let bins = |from: usize| {
+        let bins = (from..from + 80).map(|bin| at_frequency(&row, bin as f64 / n as f64));
+        bins.map(|bin| size(bin).powi(2)).sum::<f64>() / 80.0
+    };
+    let (low, high) = (bins(200), bins(1000));
+    assert!((0.5..2.0).contains(&(low / high)), "{low} {high}");
+    assert!(low.sqrt() < 1e-3 * carrier, "{} {carrier}", low.sqrt());
+}
+
+#[test]
+fn noise_is_as_dense_before_the_decimation_as_behind_it() {
+    let (_farm, mut board, _) = start();
+    tone(&mut board, 1, 1e6, 0.001);
+    let variance = |row: &[Iq]| {
+        let mean = at_frequency(row, 0.0);
+        let squares = row
+            .iter()
+            .map(|(i, q)| (i - mean.0).powi(2) + (q - mean.1).powi(2));
+        squares.sum::<f64>() / row.len() as f64
+    };
+    let fast = variance(&samples(&board.ok(
+        "get_pfb_samples",
+        json!([20_000]),
+        at(1),
+    )));
+    let slow = variance(&samples(&board.ok("get_samples", json!([20_000]), at(1))));
+    // The integral of sinc^12: six moving averages, each as long as a slow
+    // sample. The three of the first cascade hardly matter.
+    let passed = slow / fast * 64.0 * 64.0;
+    assert!((passed - 0.3939).abs() < 0.02, "{passed}");
+}
+
+#[test]
+fn the_converter_sees_all_tones_and_its_own_noise() {
+    let (_farm, mut board, _) = start();
+    let rate = 625e6;
+    let n = 640;
+    for (channel, cycles) in [(1, 10.0), (2, -25.0)] {
+        tone(
+            &mut board,
+            channel,
+            rate * cycles / f64::from(n),
+            0.05 * f64::from(channel),
+        );
+    }
+    let raw = json!({"module": 1, "units": "raw"});
+    let first = samples(&board.ok("get_fast_samples", json!([n]), raw.clone()));
+    let one = size(at_frequency(&first, 10.0 / f64::from(n)));
+    let two = size(at_frequency(&first, -25.0 / f64::from(n)));
+    assert!((two / one - 2.0).abs() < 0.05, "{two} {one}");
+    assert!(
+        first
+            .iter()
+            .all(|(i, q)| i.fract() == 0.0 && q.fract() == 0.0)
+    );
+    let noise = size(at_frequency(&first, 100.0 / f64::from(n)));
+    assert!(noise < 0.02 * one && noise > 0.0, "{noise} {one}");
+    // A demodulator's phase is behind the converter.
+    let normalized = json!({"module": 1});
+    let before = samples(&board.ok("get_fast_samples", json!([n]), normalized.clone()));
+    assert!((size(at_frequency(&before, 10.0 / f64::from(n))) * 32768.0 / one - 1.0).abs() < 0.05);
+    board.ok("set_phase", json!([90, "degrees", "adc"]), at(1));
+    let after = samples(&board.ok("get_fast_samples", json!([n]), normalized));
+    let ratio = size(at_frequency(&after, 10.0 / f64::from(n)))
+        / size(at_frequency(&before, 10.0 / f64::from(n)));
+    assert!((ratio - 1.0).abs() < 0.05, "{ratio}");
+}
+
+#[test]
+fn a_stream_of_channels_is_whole_and_shows_their_tones() {
+    for channels in [vec![2], vec![2, 1], vec![2, 1, 700, 3]] {
+        let (farm, mut board, mut listener) = start();
+        for (channel, amplitude) in [(1, 0.001), (2, 0.002), (3, 0.003)] {
+            tone(&mut board, channel, f64::from(channel) * 10e6, amplitude);
+        }
+        let mut expected = BTreeMap::new();
+        for channel in 1..=3 {
+            let row = samples(&board.ok("get_samples", json!([20]), at(channel)));
+            expected.insert(channel, size(row[19]));
+        }
+        board.ok("set_pfb_streamer", json!([channels]), json!({"module": 1}));
+        listener.join(farm.boards()[0].ip());
+        let slots = channels.len();
+        let mut last = None;
+        for _ in 0..200 {
+            let (_, bytes) = listener.receive();
+            let packet = PfbPacket::new(&bytes).unwrap();
+            assert_eq!((packet.serial(), packet.module()), (1, 0));
+            let mode = [PfbMode::One, PfbMode::Two, PfbMode::Four];
+            assert_eq!(packet.mode(), mode[slots.ilog2() as usize]);
+            let named = packet.slots().map(|slot| u32::from(slot) + 1);
+            assert_eq!(named[..slots], channels);
+            assert_eq!(packet.samples().len(), 1000);
+            let stamp = packet.stamp();
+            assert!(stamp.is_recent());
+            // 64 parts of a second a sample.
+            let sample =
+                (u64::from(stamp.second_of_day) * 156_250_000 + u64::from(stamp.part)) / 64;
+            if let Some((number, before)) = last.replace((packet.sequence(), sample)) {
+                let step = u64::from(packet.sequence().wrapping_sub(number));
+                assert_eq!(
+                    sample - before,
+                    step * (1000 / slots as u64),
+                    "{channels:?}"
+                );
+            }
+            for (slot, channel) in channels.iter().enumerate() {
+                let row: Vec<Iq> = packet
+                    .slot_samples(slot)
+                    .map(|(i, q)| (f64::from(i) / 256.0, f64::from(q) / 256.0))
+                    .collect();
+                let mean = size(at_frequency(&row, 0.0));
+                match expected.get(channel) {
+                    Some(tone) => assert!((mean / tone - 1.0).abs() < 0.02, "{mean} {tone}"),
+                    None => assert!(mean < 0.01 * expected[&1], "{mean}"),
+                }
+            }
+        }
+        board.ok("set_pfb_streamer", json!([null]), json!({"module": 1}));
+        let counters = farm.boards()[0].stream_counters()[0].pfb;
+        assert!(counters.made >= 200 && counters.lost == 0, "{counters:?}");
+    }
+}
