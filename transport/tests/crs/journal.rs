@@ -238,13 +238,37 @@ async fn after_an_idle_connection_a_bounded_share_is_read_back_in_turn() {
         let all: Vec<u64> = (1..=50).chain([64]).collect();
         assert_eq!(seen, all, "{on}");
     }
-    // After a loss, everything.
-    let before = scripted.calls();
-    scripted.script([Next::Close]);
-    board.run(&read(1)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_connection_that_the_board_ended_everything_is_read_back() {
     let all: Vec<u64> = (1..=50).chain([64]).collect();
-    assert_eq!(scripted.channels_of("get_amplitude", before), all);
-    assert_eq!(scripted.channels_of("get_frequency", before), all);
+    for (next, pause) in [
+        (Next::Close, 0),
+        (Next::AnswerAndClose, 0),
+        (Next::AnswerAndClose, 5),
+    ] {
+        let told = format!("{next:?} {pause}");
+        let scripted = Scripted::default();
+        scripted.0.lock().unwrap().channels = 64;
+        let board = connect(&scripted).await;
+        let tones = (1..=50).map(|channel| tone(channel).offset(Hertz(1e6)).amplitude(0.01));
+        board.run(&batch(1, tones)).await.unwrap();
+        let before = scripted.calls();
+        scripted.script([next]);
+        board.run(&read(1)).await.unwrap();
+        sleep(Duration::from_secs(pause)).await;
+        board.run(&read(1)).await.unwrap();
+        let read = |method| scripted.channels_of(method, before);
+        assert_eq!(read("get_amplitude"), all, "{told}");
+        assert_eq!(read("get_frequency"), all, "{told}");
+        // Once is enough: the next idle connection is one of our own.
+        idle().await;
+        let before = scripted.calls();
+        board.run(&crate::read(1)).await.unwrap();
+        let read = scripted.channels_of("get_amplitude", before);
+        assert!(read.len() <= 17, "{told}: {read:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

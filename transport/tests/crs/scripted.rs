@@ -25,6 +25,8 @@ pub(crate) enum Next {
     Hang,
     /// Closes at once and does nothing.
     Close,
+    /// Answers, then closes.
+    AnswerAndClose,
     /// Loses its settings and all connections, then closes.
     Reboot,
     /// Answers this instead, with this status.
@@ -184,6 +186,11 @@ impl Scripted {
                     return;
                 }
                 Some(Next::Close) => return,
+                Some(Next::AnswerAndClose) => {
+                    let answer = http(200, "application/json", &execute());
+                    drop(stream.write_all(&answer).await);
+                    return;
+                }
                 Some(Next::Reboot) => {
                     self.0.lock().unwrap().settings.clear();
                     return;
