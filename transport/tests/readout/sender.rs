@@ -72,6 +72,8 @@ pub(crate) struct Sender {
     pub(crate) overrange: bool,
     pub(crate) overvoltage: bool,
     pub(crate) recent: bool,
+    /// Bytes that follow on a packet though they should not.
+    pub(crate) tail: usize,
 }
 
 impl Sender {
@@ -91,6 +93,7 @@ impl Sender {
             overrange: false,
             overvoltage: false,
             recent: true,
+            tail: 0,
         }
     }
 
@@ -110,7 +113,7 @@ impl Sender {
         let steps = |channel| steps(self.source, module(index + 1), sequence, channel);
         let channels = 0..self.length.channels();
         let samples: Vec<_> = channels.map(|channel| steps(channel).into()).collect();
-        let mut packet = vec![0; header.buffer_len()];
+        let mut packet = vec![0; header.buffer_len() + self.tail];
         header.emit(&samples, &mut packet).unwrap();
         self.raw(&packet);
     }
