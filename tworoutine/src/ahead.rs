@@ -1,73 +1,114 @@
-//! Fetching ahead: in a crowd of contexts, what the next one needs is in no cache of the processor,
-//! so it is asked for while the one before it still runs. Nothing here changes what a program does.
+//! Fetching ahead: in a crowd of contexts, what the next ones need is in no cache of the processor,
+//! so it is asked for while those before still run. Nothing here changes what a program does.
+//!
+//! The first touch of a stack is the slowest, since its address must be translated. The processor
+//! translates several at a time when it is asked for them together, so that is done in batches.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::ptr;
-
-use crate::fiber::Fiber;
 
 /// Bytes at the beginning of a stack that a context typically touches until its first wait.
 const BEGINNING: usize = 896;
 /// Bytes that it touches when it goes on, above and below where it was suspended.
 const ABOVE: usize = 640;
 const BELOW: usize = 256;
+/// Bytes of a fiber and of the future after it.
+const STATE: usize = 256;
+
+/// Addresses that are translated together.
+const BATCH: usize = 16;
+/// How many fibers a thread remembers, the latest.
+const REMEMBERED: usize = 16 * 1024;
 
 thread_local! {
-    /// The fiber that was suspended last, if it lives, or null.
-    static LAST: Cell<*const Fiber> = const { Cell::new(ptr::null()) };
+    static ORDER: RefCell<Order> = const { RefCell::new(Order::new()) };
 }
 
-/// The fiber that was suspended next after this one. Timers, queues and barriers wake in the order
-/// of arrival, so it is likely to be resumed next, too. Hints, which may be out of date.
-pub(crate) struct Follower {
-    fiber: Cell<*const Fiber>,
-    /// Where its stack was in use.
-    left_at: Cell<usize>,
+/// The order in which the fibers of a thread were suspended. Timers, queues and barriers wake in the
+/// order of arrival, so they are likely to be resumed in the same.
+struct Order {
+    fibers: Vec<Suspended>,
+    /// The place of the next one.
+    next: usize,
+    suspended: usize,
 }
 
-impl Follower {
-    pub(crate) const fn unknown() -> Self {
-        Follower {
-            fiber: Cell::new(ptr::null()),
-            left_at: Cell::new(0),
+/// Addresses of a fiber, as they were when it was suspended.
+#[derive(Clone, Copy)]
+struct Suspended {
+    state: usize,
+    left_at: usize,
+}
+
+impl Order {
+    const fn new() -> Self {
+        Order {
+            fibers: Vec::new(),
+            next: 0,
+            suspended: 0,
         }
     }
 
-    /// Begins to fetch what it needs to go on.
-    #[inline]
-    pub(crate) fn fetch(&self) {
-        if !self.fiber.get().is_null() {
-            fetch(self.fiber.get().addr(), size_of::<Fiber>() + 64);
-            fetch(self.left_at.get() - BELOW, BELOW + ABOVE);
+    fn enter(&mut self, fiber: Suspended) -> usize {
+        if self.suspended == 0 {
+            // Few waits at a time take few bytes.
+            self.next = 0;
+        }
+        self.suspended += 1;
+        let place = self.next;
+        self.next += 1;
+        match self.fibers.get_mut(place % REMEMBERED) {
+            Some(slot) => *slot = fiber,
+            None => self.fibers.push(fiber),
+        }
+        place
+    }
+
+    fn at(&self, place: usize) -> Option<&Suspended> {
+        let known = place < self.next && self.next - place <= REMEMBERED;
+        known.then(|| &self.fibers[place % REMEMBERED])
+    }
+
+    fn leave(&mut self, place: usize) {
+        self.suspended = self.suspended.saturating_sub(1);
+        if place.is_multiple_of(BATCH) {
+            let batch = place + BATCH..place + 2 * BATCH;
+            for fiber in batch.map_while(|place| self.at(place)) {
+                fetch(fiber.left_at, 1);
+            }
+        }
+        if let Some(next) = self.at(place + 1) {
+            fetch(next.state, STATE);
+            fetch(next.left_at - BELOW, BELOW + ABOVE);
         }
     }
 }
 
-/// Takes note of a fiber that is about to be suspended, with its stack in use from `here` up.
+/// Takes note of a fiber that is about to be suspended, with its stack in use from `left_at` up.
+/// Returns its place in the order.
 #[inline]
-pub(crate) fn suspending(fiber: &Fiber, here: usize) {
-    let last = LAST.replace(fiber);
-    if !last.is_null() {
-        // SAFETY: it lives: a fiber never leaves its thread, nor moves once it was suspended, and
-        // `forget` takes note of its end.
-        let follower = unsafe { (*last).follower() };
-        follower.fiber.set(fiber);
-        follower.left_at.set(here);
-    }
+pub(crate) fn suspending<T>(fiber: &T, left_at: usize) -> usize {
+    let state = ptr::from_ref(fiber).addr();
+    ORDER
+        .try_with(|order| order.borrow_mut().enter(Suspended { state, left_at }))
+        .unwrap_or(0)
 }
 
-/// Takes note of the end of a fiber.
+/// Begins to fetch what the fibers after this one need to go on.
 #[inline]
-pub(crate) fn forget(fiber: &Fiber) {
-    if ptr::eq(LAST.get(), fiber) {
-        LAST.set(ptr::null());
-    }
+pub(crate) fn resuming(place: usize) {
+    let _ = ORDER.try_with(|order| order.borrow_mut().leave(place));
 }
 
-/// Begins to fetch the beginning of a stack that is going to be taken.
+/// Begins to fetch the beginning of a stack that is going to be taken next.
 #[inline]
 pub(crate) fn fetch_beginning(base: usize) {
     fetch(base - BEGINNING, BEGINNING);
+}
+
+/// Has the addresses of some stacks translated that are going to be taken.
+pub(crate) fn translate(bases: impl Iterator<Item = usize>) {
+    bases.for_each(|base| fetch(base - 64, 1));
 }
 
 #[inline]

@@ -14,11 +14,10 @@ use std::task::{self, Poll, Waker};
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use tokio::runtime::{Handle, Id};
 
-use crate::ahead::{self, Follower};
 use crate::stack::{self, Stack};
-use crate::stats;
 use crate::waiting::WaitError;
 use crate::wakers::Wakers;
+use crate::{ahead, stats};
 
 type Payload = Box<dyn Any + Send>;
 type Running = Coroutine<Resume, (), Result<Poll<()>, Payload>, Stack>;
@@ -55,7 +54,8 @@ pub(crate) struct Fiber {
     runtime: Cell<Option<Id>>,
     /// Whether the thread was already unwinding when the fiber was entered.
     panicking: Cell<bool>,
-    follower: Follower,
+    /// Its place in the order of suspensions.
+    place: Cell<usize>,
 }
 
 thread_local! {
@@ -100,7 +100,7 @@ impl Fiber {
             task: Cell::new(None),
             runtime: Cell::new(None),
             panicking: Cell::new(false),
-            follower: Follower::unknown(),
+            place: Cell::new(0),
         }
     }
 
@@ -112,18 +112,13 @@ impl Fiber {
         is
     }
 
-    #[inline]
-    pub(crate) fn follower(&self) -> &Follower {
-        &self.follower
-    }
-
     /// Runs the fiber until its step is done or a wait suspends it. `Ready` means that it has ended,
     /// with the payload of a panic if there was one.
     ///
     /// # Safety
     ///
     /// `step` must be sound to call with `data` for as long as the fiber is not ended, cancelled or
-    /// leaked; both are the same in each call. The fiber must not move from the first call on.
+    /// leaked; both are the same in each call. The fiber must not move while it is suspended.
     pub(crate) unsafe fn poll(
         &self,
         waker: &Waker,
@@ -135,7 +130,6 @@ impl Fiber {
         self.runtime.set(Some(home));
         let running = match self.suspended.take() {
             Some(running) => {
-                self.follower.fetch();
                 self.wakers.renew(waker);
                 running
             }
@@ -176,6 +170,7 @@ impl Fiber {
         self.panicking.set(std::thread::panicking());
         if running.started() {
             stats::count_suspended(-1);
+            ahead::resuming(self.place.get());
         }
         let entered = Entered {
             before: CURRENT.replace(self),
@@ -275,12 +270,6 @@ impl Drop for NoSuspend {
     }
 }
 
-impl Drop for Fiber {
-    fn drop(&mut self) {
-        ahead::forget(self);
-    }
-}
-
 impl Fiber {
     /// Leaves the fiber until it is polled again.
     #[inline(never)]
@@ -299,7 +288,8 @@ impl Fiber {
         stack::reserve().map_err(Refusal::No)?;
         self.suspensions.set(self.suspensions.get() + 1);
         let here = 0_u8;
-        ahead::suspending(self, (&raw const here).addr());
+        let left_at = (&raw const here).addr();
+        self.place.set(ahead::suspending(self, left_at));
         // SAFETY: the yielder lives on the stack that this code runs on, for as long as it runs.
         let yielder = unsafe { &*self.yielder.get() };
         let how = yielder.suspend(());

@@ -146,6 +146,8 @@ impl Local {
             let mut depot = lock(&DEPOT);
             let rest = depot.len().saturating_sub(AT_HAND / 2);
             self.0.extend(depot.drain(rest..));
+            drop(depot);
+            ahead::translate(self.0.iter().map(|stack| stack.base.get()));
         }
         &mut self.0
     }
