@@ -286,9 +286,9 @@ impl CrsBoard {
         batch: &Batch,
         from: usize,
         checked: &Arc<Survey>,
+        began: Instant,
         replies: &mut RepliesBuilder<'_>,
     ) -> Result<()> {
-        let began = Instant::now();
         let mut epochs = 0;
         loop {
             let survey = self.survey().await?;
@@ -357,6 +357,7 @@ impl Board for CrsBoard {
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {
         let mut replies = RepliesBuilder::new(batch);
+        let mut began = Instant::now();
         let survey = self.survey().await;
         let survey = survey.map_err(|error| error.on(&self.name).after(0))?;
         for op in batch.ops() {
@@ -365,14 +366,15 @@ impl Board for CrsBoard {
         }
         while replies.answered() < batch.len() {
             let from = replies.answered();
-            let ran = self.run_part(batch, from, &survey, &mut replies).await;
-            if let Err(mut error) = ran {
+            let ran = self.run_part(batch, from, &survey, began, &mut replies);
+            if let Err(mut error) = ran.await {
                 let failed = &batch.ops()[replies.answered().min(batch.len() - 1)];
                 if error.executed().is_none() && error.certainty() == Certainty::NotExecuted {
                     error = error.after(from);
                 }
                 return Err(error.during(failed.to_string()).on(&self.name));
             }
+            began = Instant::now();
         }
         replies.finish().map_err(|error| error.on(&self.name))
     }

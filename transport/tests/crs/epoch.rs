@@ -119,6 +119,28 @@ async fn what_was_queued_in_an_epoch_is_not_sent_in_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_still_landing_is_waited_for_in_the_next_epoch_too() {
+    let scripted = Scripted::default();
+    let board = connect(&scripted).await;
+    board.run(&set(1, 0.1)).await.unwrap();
+    board.run(&read(2)).await.unwrap();
+    scripted.script([Next::Slow(Duration::from_secs(3))]);
+    board.run(&set(2, 0.1)).await.unwrap();
+    // Given up after 10 s, and executed after 12.
+    scripted.script([Next::Slow(Duration::from_secs(12))]);
+    let error = board.run(&set(2, 0.2)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    // Meanwhile another program is at work on module 1.
+    scripted.change("amplitude", 1, 1, Some(0.0));
+    board.run(&read(1)).await.unwrap();
+    let error = board.run(&set(2, 0.0)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::EpochChanged, "{error}");
+    board.run(&set(2, 0.0)).await.unwrap();
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(scripted.executed("set_amplitude"), [0.1, 0.1, 0.2, 0.0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn phases_belong_to_the_epoch_in_which_they_are_in_the_queue() {
     let scripted = Scripted::default();
     let board = connect(&scripted).await;
