@@ -1,13 +1,17 @@
 //! A board's time: stepped by its acquisitions, or running as real time does.
 
+use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// The time of one board, s since it started.
 #[derive(Debug)]
 pub(crate) struct Clock {
     hand: Mutex<Hand>,
+    stopped: Notify,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +32,7 @@ impl Clock {
         };
         Self {
             hand: Mutex::new(hand),
+            stopped: Notify::new(),
         }
     }
 
@@ -71,6 +76,23 @@ impl Clock {
     /// Lets it stand where it is.
     pub(crate) fn stop(&self) {
         self.hand(|hand| *hand = Hand::At(hand.shows()));
+        self.stopped.notify_waiters();
+    }
+
+    /// Waits until it shows a time, s, or stands: then there is nothing to
+    /// wait for.
+    pub(crate) async fn wait_until(&self, seconds: f64) {
+        let mut stopped = pin!(self.stopped.notified());
+        // From here on a stop is not missed.
+        stopped.as_mut().enable();
+        let Some(now) = self.running_s() else {
+            return;
+        };
+        let left = Duration::try_from_secs_f64(seconds - now).unwrap_or_default();
+        tokio::select! {
+            () = tokio::time::sleep(left) => {}
+            () = stopped => {}
+        }
     }
 }
 
@@ -106,5 +128,20 @@ mod tests {
         tokio::time::advance(Duration::from_secs(5)).await;
         clock.reach(9.5);
         assert_eq!((clock.now_s(), clock.is_running()), (9.5, false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_ends_when_the_clock_stops() {
+        let clock = Clock::new(true);
+        let begun = Instant::now();
+        clock.wait_until(2.0).await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(2));
+        let stop = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            clock.stop();
+        };
+        tokio::join!(clock.wait_until(100.0), stop);
+        clock.wait_until(100.0).await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(3));
     }
 }

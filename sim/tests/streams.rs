@@ -144,7 +144,11 @@ fn a_listener_to_any_source_hears_all() {
     let group = own_group();
     let mut listener = Listener::new(group);
     let farm = start(
-        Farm::builder().boards(2).detectors(0).stream_group(group),
+        Farm::builder()
+            .boards(2)
+            .detectors(0)
+            .stream_group(group)
+            .streaming(Streaming::WhenAnyJoined),
         &listener,
     );
     listener.join_any();
@@ -158,6 +162,21 @@ fn a_listener_to_any_source_hears_all() {
     for board in farm.boards() {
         assert!(heard.contains_key(&board.ip()));
     }
+}
+
+#[test]
+fn a_listener_to_any_source_does_not_wake_boards_that_heed_sources() {
+    let group = own_group();
+    let mut listener = Listener::new(group);
+    let farm = start(Farm::builder().detectors(0).stream_group(group), &listener);
+    listener.join_any();
+    // Three times as long as a join goes unseen.
+    assert!(
+        listener
+            .receive_within(Duration::from_millis(750))
+            .is_none()
+    );
+    assert_eq!(farm.boards()[0].stream_counters()[0].readout.made, 0);
 }
 
 #[test]

@@ -33,12 +33,14 @@
 //! - [`mod@line`]: cable, standing waves, box modes
 //! - `array`: all detectors of a line, the near ones exactly, the far ones summed up
 //! - `chain`: levels, clipping, compression, noise of the electronics
+//! - [`bank`]: the filter bank's bins, which tones and noise pass before the decimation
 //! - [`cic`]: the decimation filters: step response, droop, correlation of noise
 //! - [`drift`], [`glitch`]: noise that is slow, noise that is sudden; `world`: who moves by what
 //! - [`conditions`]: what the caller may change: load, bath, modulation, faults
 //! - [`module`]: all of it put together
 
 mod array;
+pub mod bank;
 mod chain;
 pub mod cic;
 pub mod conditions;

@@ -274,8 +274,9 @@ impl ModuleModel {
     }
 
     /// Samples of one channel at the rate of the filter bank ([`crate::units::PFB_RATE_HZ`]),
-    /// before the decimation filters: white noise, every tone in the bin, a detector that rings
-    /// down. Sample `k` is number `64 * start_tick + k`. `out` is cleared; it stays empty where
+    /// before the decimation filters: every tone in the bin and white noise, as the bin lets them
+    /// through ([`crate::bank`]), and a detector that rings down. A channel's own tone is as large
+    /// as in the decimated samples, wherever in the bin it lies. Sample `k` is number `64 * start_tick + k`. `out` is cleared; it stays empty where
     /// there is no such channel.
     ///
     /// This stream runs beside that of [`acquire`](Self::acquire), a little before or behind it,

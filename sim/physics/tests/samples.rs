@@ -256,11 +256,16 @@ fn the_filter_bank_shows_the_white_noise_and_the_ring_down() {
             .sum::<f64>()
             / 2e4
     };
-    assert!(power(1).abs() < 0.03 * power(0));
+    // White noise as the bin lets it through: a quarter of it, its neighbours alike. The numbers are
+    // from the transform of the window by another program.
+    for (lag, expected) in [(1, 0.8308), (2, 0.4725), (3, 0.179)] {
+        let got = power(lag) / power(0);
+        assert!((got - expected).abs() < 0.02, "{lag}: {got}");
+    }
     let mut slow = Vec::new();
     model.acquire(0, 20_000, 3..4, &mut slow);
     let slow_power = slow.iter().map(Complex64::norm_sqr).sum::<f64>() / 2e4;
-    let expected = units::PFB_RATE_HZ / Filter::at_stage(6).noise_bandwidth_hz();
+    let expected = 0.246_131 * units::PFB_RATE_HZ / Filter::at_stage(6).noise_bandwidth_hz();
     assert!((power(0) / slow_power / expected - 1.0).abs() < 0.06);
     // A modulation too fast for the slow samples.
     let detector = Detector::new(0, 1e9, 2e4, 1e5);

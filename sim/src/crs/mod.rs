@@ -52,8 +52,7 @@ pub(crate) async fn run(board: &Board, head: Head<'_>, body: &[u8]) -> Option<An
             return None;
         }
         if let Some(waiting) = &objects.waiting {
-            let left = waiting.until_s - board.clock().now_s();
-            tokio::time::sleep(Duration::try_from_secs_f64(left).unwrap_or_default()).await;
+            board.clock().wait_until(waiting.until_s).await;
             exchange.take_back(&mut out);
             continue;
         }

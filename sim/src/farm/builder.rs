@@ -152,8 +152,8 @@ impl FarmBuilder {
     }
 
     /// The multicast group of the streams; 239.192.0.2 unless told, which is
-    /// that of real boards. Receivers that join for any source, and get what
-    /// every farm on the machine sends, should have a group of their own.
+    /// that of real boards. Receivers that join for any source get what every
+    /// farm on the machine sends to the group, so they should have their own.
     #[must_use]
     pub fn stream_group(mut self, group: Ipv4Addr) -> Self {
         self.destination.group = group;

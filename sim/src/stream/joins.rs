@@ -3,7 +3,7 @@
 //! Linux lists the sources that sockets have joined in `/proc/net/mcfilter`
 //! and the groups with their members in `/proc/net/igmp`. Neither names ports.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -24,16 +24,19 @@ pub(crate) type Told = (Ipv4Addr, watch::Sender<bool>);
 /// Says to each board whether somebody listens to it, if that is what its
 /// sending depends on. There is one such task for all boards of a farm.
 pub(crate) async fn watch(streaming: Streaming, group: Ipv4Addr, boards: Vec<Told>) {
-    if streaming == Streaming::WhenJoined {
-        follow(group, &boards).await;
+    match streaming {
+        Streaming::WhenJoined => follow(group, &boards, false).await,
+        Streaming::WhenAnyJoined => follow(group, &boards, true).await,
+        Streaming::Always | Streaming::Never => {}
     }
     // The boards' tasks live as long as they can be told something.
     std::future::pending().await
 }
 
-async fn follow(group: Ipv4Addr, boards: &[Told]) {
+async fn follow(group: Ipv4Addr, boards: &[Told], heed_any: bool) {
     let mut period = tokio::time::interval(PERIOD);
     period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut to_any = false;
     loop {
         period.tick().await;
         // These files are made by the kernel while they are read: no disk.
@@ -44,8 +47,11 @@ async fn follow(group: Ipv4Addr, boards: &[Told]) {
                 return;
             }
         };
+        // It wakes all boards, so it must be seen twice: the two files are not
+        // of one moment.
+        let to_all = std::mem::replace(&mut to_any, heed_any && listeners.to_any) && to_any;
         for (address, wanted) in boards {
-            let listening = listeners.to(*address);
+            let listening = to_all || listeners.sources.contains_key(address);
             wanted.send_if_modified(|wanted| std::mem::replace(wanted, listening) != listening);
         }
     }
@@ -56,40 +62,41 @@ async fn follow(group: Ipv4Addr, boards: &[Told]) {
 struct Listeners {
     /// Somebody listens whatever the source.
     to_any: bool,
-    sources: HashSet<Ipv4Addr>,
+    /// How many listen to a source.
+    sources: HashMap<Ipv4Addr, u64>,
 }
 
 impl Listeners {
     fn read(group: Ipv4Addr) -> std::io::Result<Self> {
+        const SOURCES: &str = "/proc/net/mcfilter";
+        let before = std::fs::read_to_string(SOURCES)?;
         let groups = std::fs::read_to_string("/proc/net/igmp")?;
-        let filters = std::fs::read_to_string("/proc/net/mcfilter")?;
-        Ok(Self::parse(group, &groups, &filters))
+        let after = std::fs::read_to_string(SOURCES)?;
+        Ok(Self::parse(group, &groups, [&before, &after]))
     }
 
-    fn to(&self, source: Ipv4Addr) -> bool {
-        self.to_any || self.sources.contains(&source)
-    }
-
-    fn parse(group: Ipv4Addr, groups: &str, filters: &str) -> Self {
+    /// Whoever joins or leaves meanwhile is in one of the lists of sources.
+    fn parse(group: Ipv4Addr, groups: &str, sources: [&str; 2]) -> Self {
         let mut listeners = Self::default();
-        let mut joins = 0;
-        for line in filters.lines().skip(1) {
-            let mut fields = line.split_whitespace().skip(1);
-            if fields.next() != Some(LOOPBACK) || fields.next().and_then(host_order) != Some(group)
-            {
-                continue;
-            }
-            let (source, including) = (fields.next().and_then(host_order), fields.next());
-            let including = including.and_then(|count| count.parse().ok()).unwrap_or(0);
-            if let Some(source) = source.filter(|_| including > 0) {
-                joins += including;
-                listeners.sources.insert(source);
+        for text in sources {
+            for (source, count) in text.lines().skip(1).filter_map(|line| joined(group, line)) {
+                let most = listeners.sources.entry(source).or_default();
+                *most = count.max(*most);
             }
         }
-        // A member for any source has no line among the filters.
-        listeners.to_any = members(group, groups) > joins;
+        // A member for any source has no line among them.
+        listeners.to_any = members(group, groups) > listeners.sources.values().sum();
         listeners
     }
+}
+
+/// The source that a line says is joined in a group, and by how many.
+fn joined(group: Ipv4Addr, line: &str) -> Option<(Ipv4Addr, u64)> {
+    let mut fields = line.split_whitespace().skip(1);
+    let on_loopback = fields.next()? == LOOPBACK;
+    let in_group = host_order(fields.next()?)? == group;
+    let (source, including) = (host_order(fields.next()?)?, fields.next()?.parse().ok()?);
+    (on_loopback && in_group && including > 0).then_some((source, including))
 }
 
 /// Members of a group on the loopback interface. Its lines follow that of
@@ -152,8 +159,13 @@ Idx Device        MCA        SRC    INC    EXC
     #[test]
     fn sources_are_those_joined_on_loopback_for_the_group() {
         let check = |filters: &str, members: u64, address: [u8; 4], want: bool| {
-            let listeners = Listeners::parse(GROUP, &groups(members), filters);
-            assert_eq!(listeners.to(address.into()), want, "{address:?} {members}");
+            let listeners = Listeners::parse(GROUP, &groups(members), [filters, ""]);
+            assert_eq!(
+                listeners,
+                Listeners::parse(GROUP, &groups(members), ["", filters])
+            );
+            let listening = listeners.to_any || listeners.sources.contains_key(&address.into());
+            assert_eq!(listening, want, "{address:?} {members}");
         };
         check(FILTERS, 3, [127, 0, 0, 2], true);
         check(FILTERS, 3, [127, 0, 3, 4], true);
@@ -175,7 +187,10 @@ Idx Device        MCA        SRC    INC    EXC
             "Idx\n 1 lo 0x 0x\n",
             "Idx\n1 lo\n\tzz 1\n",
         ] {
-            assert_eq!(Listeners::parse(GROUP, text, text), Listeners::default());
+            assert_eq!(
+                Listeners::parse(GROUP, text, [text, text]),
+                Listeners::default()
+            );
         }
     }
 }

@@ -37,12 +37,18 @@ pub use tally::{PacketCounters, StreamCounters};
 #[serde(rename_all = "kebab-case")]
 pub enum Streaming {
     /// While somebody on this machine has joined the group for the board's
-    /// address, or for any: a join is seen, and a leave, within a quarter of
-    /// a second. Joins for any address are told from the others by there
-    /// being more members of the group than addresses joined; where a member
-    /// has joined several addresses, one for any may be overlooked.
+    /// address. A join is seen, and a leave, within a quarter of a second.
     #[default]
     WhenJoined,
+    /// The same, and while somebody has joined the group for any source: that
+    /// is seen within half a second. Such joins are told from the others by
+    /// there being more members of the group than joined sources; where a
+    /// member has joined several sources, one for any may be overlooked.
+    ///
+    /// One such listener wakes every farm on the machine that sends so, and
+    /// slows it to real time: use a group of your own
+    /// ([`FarmBuilder::stream_group`](crate::FarmBuilder::stream_group)).
+    WhenAnyJoined,
     /// From the start to the end.
     Always,
     /// Never.

@@ -6,6 +6,7 @@ use num_complex::Complex64;
 
 use super::sample::{Block, Scratch};
 use super::{ModuleModel, SampleFlags};
+use crate::bank;
 use crate::drift::Times;
 use crate::units;
 use crate::world::BLOCK;
@@ -13,8 +14,8 @@ use crate::world::BLOCK;
 /// Samples of the filter bank in a tick.
 const PER_TICK: usize = 64;
 
-/// Half of a bin, Hz: tones further away are not seen.
-const HALF_BIN_HZ: f64 = 0.5 * units::PFB_RATE_HZ;
+/// Width of a bin to either side, Hz: tones further away are not seen.
+const BIN_HZ: f64 = 0.5 * units::PFB_RATE_HZ;
 
 /// Branch of the noise, beside those of the stages.
 const PFB: u64 = 100;
@@ -35,13 +36,7 @@ impl ModuleModel {
             self.begin(start_tick as f64, 1.0);
         }
         self.refresh();
-        let first = start_tick.wrapping_mul(PER_TICK as u64);
-        let key = self.noise_key(PFB).child(channel as u64);
-        let sigma = (self.chain.noise_density * units::PFB_RATE_HZ / 2.0).sqrt();
-        out.extend((0..n).map(|k| {
-            let (re, im) = key.normal_pair(first.wrapping_add(k as u64));
-            Complex64::new(f64::from(re), f64::from(im)) * sigma
-        }));
+        self.add_bank_noise(start_tick, n, channel, out);
         let mut scratch = std::mem::take(&mut self.scratch);
         for (block, row) in out.chunks_mut(BLOCK * PER_TICK).enumerate() {
             let tick = start_tick.wrapping_add((block * BLOCK) as u64);
@@ -52,6 +47,32 @@ impl ModuleModel {
         SampleFlags {
             overrange: self.chain.overrange,
         }
+    }
+
+    /// White noise as a channel's bin lets it through.
+    fn add_bank_noise(&self, tick: u64, n: usize, channel: usize, out: &mut Vec<Complex64>) {
+        let key = self.noise_key(PFB).child(channel as u64);
+        let sigma = (self.chain.noise_density * units::PFB_RATE_HZ / 2.0).sqrt();
+        let offset = bank::offset_in_bin_hz(self.slots[channel].tone.frequency_hz);
+        let taps = bank::colouring(offset).map(|tap| tap * sigma);
+        let before = (bank::TAPS - 1) as u64;
+        let first = tick.wrapping_mul(PER_TICK as u64).wrapping_sub(before);
+        // The last few random numbers, the newest first.
+        let mut white = [Complex64::default(); bank::TAPS];
+        let mut next = |k: u64| {
+            white.copy_within(..bank::TAPS - 1, 1);
+            let (re, im) = key.normal_pair(first.wrapping_add(k));
+            white[0] = Complex64::new(re.into(), im.into());
+            white
+                .iter()
+                .zip(&taps)
+                .map(|(white, tap)| white * tap)
+                .sum()
+        };
+        for k in 0..before {
+            let _: Complex64 = next(k);
+        }
+        out.extend((0..n as u64).map(|k| next(before + k)));
     }
 
     /// Adds the tones in a channel's bin. Detectors and line move from tick to tick.
@@ -76,15 +97,19 @@ impl ModuleModel {
         let mut steps = [Complex64::default(); BLOCK];
         let steps = &mut steps[..block.len];
         let own = self.absolute_hz(self.slots[channel].tone.frequency_hz);
-        let low = self.sorted.partition_point(|t| t.0 < own - HALF_BIN_HZ);
-        let high = self.sorted.partition_point(|t| t.0 <= own + HALF_BIN_HZ);
+        let in_bin = bank::offset_in_bin_hz(own - self.nco_hz);
+        let middle = own - in_bin;
+        let own_gain = bank::gain(in_bin);
+        let low = self.sorted.partition_point(|t| t.0 < middle - BIN_HZ);
+        let high = self.sorted.partition_point(|t| t.0 <= middle + BIN_HZ);
         for index in low..high {
             self.tone_over(index, block, scratch, steps);
             let other = usize::from(self.order[index]);
             let (there, here) = (&self.slots[other], &self.slots[channel]);
             let offset_hz = self.sorted[index].0 - own;
             let turn = there.tone.adc_phase_rad - here.tone.adc_phase_rad;
-            let turn = Complex64::from_polar(1.0, turn);
+            let gain = bank::gain(in_bin + offset_hz) / own_gain;
+            let turn = Complex64::from_polar(gain, turn);
             // The channel's own tone may still ring from its last change.
             let rings = other == channel
                 && here.ringdown_ticks > 0.0
