@@ -35,6 +35,9 @@ fn main() {
         }
         return;
     }
+    let load = std::fs::read_to_string("/proc/loadavg")
+        .ok()
+        .and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok());
     let asked = |flag: &str| arguments.iter().any(|argument| argument == flag);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let _spinners = asked("--awake").then(|| children::Spinners::start(cores));
@@ -57,6 +60,7 @@ fn main() {
         "idle_cores_kept_awake": asked("--awake"),
         "optimised": !cfg!(debug_assertions),
         "python": python,
+        "load_average_before": load,
         "max_map_count": std::fs::read_to_string("/proc/sys/vm/max_map_count").ok()
             .and_then(|text| text.trim().parse::<u64>().ok()),
     });
