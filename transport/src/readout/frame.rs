@@ -11,7 +11,7 @@ use super::{NoTime, SampleTime, Source};
 pub struct Frame<'a> {
     /// The board.
     pub source: Source,
-    /// The module.
+    /// The module, as packets count them: from 1 within the analog bank in use.
     pub module: ModuleId,
     /// How many packets of the module were lost just before this one. Where the stream began anew,
     /// 0, and the sequence number does not follow on the one before.
@@ -35,7 +35,7 @@ impl Frame<'_> {
 pub struct PfbFrame<'a> {
     /// The board.
     pub source: Source,
-    /// The module.
+    /// The module, as packets count them: from 1 within the analog bank in use.
     pub module: ModuleId,
     /// How many packets of the module were lost just before this one. Where the stream began anew,
     /// 0, and the sequence number does not follow on the one before.

@@ -10,6 +10,8 @@
 //! from such an address with another serial number is counted and never used. Packets that come out of
 //! order are put in order; one is given up for lost when its window has passed (see [`StreamOptions`]).
 //!
+//! Modules are numbered as packets number them: from 1 within the analog bank in use.
+//!
 //! ```no_run
 //! use std::{net::Ipv4Addr, time::Duration};
 //! use twotone_hal::ModuleId;

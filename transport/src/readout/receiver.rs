@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 use twotone_hal::Result;
 use twotone_wire::crs::{PFB_PORT, PfbPacket, READOUT_PORT, ReadoutPacket};
 
@@ -118,18 +119,23 @@ impl Receiver {
         let failed = |error: twotone_hal::Error| error.during(take.to_string());
         let mut collection = Collection::begin(take, self.sources()).map_err(failed)?;
         let deadline = intake::after(within);
+        let mut has_looked = false;
         loop {
             while let Some(packet) = self.intake.peek() {
-                collection.offer(&packet).map_err(failed)?;
+                let offered = collection.offer(&packet);
+                // Also where it is refused: the next call shall not meet it again.
                 self.intake.skip();
+                offered.map_err(failed)?;
                 if collection.is_complete() {
                     return Ok(collection.finish());
                 }
             }
-            self.intake.fill(deadline).await.map_err(failed)?;
-            if self.intake.ready() == 0 {
+            // Packets of others may come without end.
+            if has_looked && Instant::now() >= deadline {
                 return Err(failed(collection.late(within, &self.counters())));
             }
+            self.intake.fill(deadline).await.map_err(failed)?;
+            has_looked = true;
         }
     }
 }

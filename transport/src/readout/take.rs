@@ -31,7 +31,7 @@ impl Take {
         }
     }
 
-    /// Of this module too.
+    /// Of this module too, as packets count them: from 1 within the analog bank in use.
     #[must_use]
     pub fn of(mut self, source: Source, module: ModuleId) -> Self {
         self.modules.push((source, module));

@@ -3,6 +3,9 @@
 mod sender;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use sender::{Sender, module, source};
@@ -320,6 +323,37 @@ async fn samples_after_a_setting_are_told_by_their_stamps() {
     let error = receiver.take(&take, PATIENT).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.to_string().contains("not recent"), "{error}");
+    // That packet does not stand in the way for ever.
+    sender.recent = true;
+    for sequence in 31..35 {
+        sender.readout(0, sequence);
+    }
+    let block = receiver.take(&take, PATIENT).await.unwrap().remove(0);
+    assert_eq!(block.sequence, 31);
+}
+
+#[tokio::test]
+async fn a_take_ends_at_its_deadline_whatever_else_comes() {
+    let options = options(10);
+    let board = source(2, 42);
+    let mut receiver = Receiver::open_here(&[board], &options).unwrap();
+    let mut sender = Sender::new(board, &options);
+    let enough = Arc::new(AtomicBool::new(false));
+    let until = Arc::clone(&enough);
+    let others = thread::spawn(move || {
+        let mut sequence = 0;
+        while !until.load(Ordering::Relaxed) {
+            sender.readout(1, sequence);
+            sequence += 1;
+        }
+    });
+    let take = Take::new(1).of(board, module(1));
+    let taken = timeout(PATIENT, receiver.take(&take, Duration::from_millis(50))).await;
+    enough.store(true, Ordering::Relaxed);
+    others.join().unwrap();
+    let error = taken.expect("it ends by itself").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(receiver.counters().boards[0].module(module(2)).received > 0);
 }
 
 #[tokio::test]
