@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The first address handed out. 127.0.0.1 is left to everybody else.
@@ -24,14 +25,34 @@ const BLOCKS: u32 = 256;
 /// out, and not one that receivers of a stream listen on.
 const CLAIM_PORT: u16 = 9874;
 
-static NEXT: AtomicU32 = AtomicU32::new(0);
+/// Which addresses a board may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// The first free ones: the same in every run, where nobody else has them.
+    First,
+    /// Free ones that most likely nobody has had before, so that listeners
+    /// left over from another farm do not take this board for theirs.
+    Fresh,
+}
+
+/// The places in the numbering at which the search goes on.
+static NEXT_FIRST: AtomicU32 = AtomicU32::new(0);
+static NEXT_FRESH: LazyLock<AtomicU32> = LazyLock::new(|| {
+    // Another block for each process. The lowest is left to people.
+    let block = 1 + std::process::id() % (BLOCKS - 2);
+    AtomicU32::new(block * HOSTS_IN_BLOCK)
+});
 
 /// The next address that no board of this machine has, and the socket that
 /// holds it.
-pub(crate) fn claim() -> io::Result<(Ipv4Addr, UdpSocket)> {
+pub(crate) fn claim(choice: Choice) -> io::Result<(Ipv4Addr, UdpSocket)> {
+    let next = match choice {
+        Choice::First => &NEXT_FIRST,
+        Choice::Fresh => &*NEXT_FRESH,
+    };
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
     for _ in 0..HOSTS_IN_BLOCK * BLOCKS {
-        let address = nth(NEXT.fetch_add(1, Ordering::Relaxed));
+        let address = nth(next.fetch_add(1, Ordering::Relaxed));
         match UdpSocket::bind(SocketAddr::from((address, CLAIM_PORT))) {
             Ok(socket) => return Ok((address, socket)),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = error,
@@ -61,11 +82,12 @@ mod tests {
 
     #[test]
     fn an_address_that_is_held_is_not_handed_out() {
-        let (first, _held) = claim().unwrap();
+        let (first, _held) = claim(Choice::First).unwrap();
         // As another process would, starting over from the first address.
-        let next = NEXT.swap(0, Ordering::Relaxed);
-        let (second, _also) = claim().unwrap();
-        NEXT.fetch_max(next, Ordering::Relaxed);
+        NEXT_FIRST.store(0, Ordering::Relaxed);
+        let (second, _also) = claim(Choice::First).unwrap();
         assert_ne!(first, second);
+        let (fresh, _too) = claim(Choice::Fresh).unwrap();
+        assert_ne!(fresh.octets()[2], 0, "{fresh}");
     }
 }

@@ -216,6 +216,23 @@ impl Board {
         self.changed.notify_one();
     }
 
+    /// Gives it a fault until [`Board::close_window`]; its calls count from
+    /// now.
+    pub(crate) fn open_window(&self, window: u64, mut fault: Scheduled) {
+        let calls = self.calls.load(Ordering::Relaxed);
+        if !fault.fault.counts_packets() {
+            fault.first = fault.first.saturating_add(calls);
+        }
+        lock(&self.faults).open(window, fault);
+        self.faulty.store(true, Ordering::Relaxed);
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn close_window(&self, window: u64) {
+        lock(&self.faults).close(window);
+        self.changed.notify_one();
+    }
+
     pub(crate) fn clear_faults(&self) {
         lock(&self.faults).clear();
         self.faulty.store(false, Ordering::Relaxed);

@@ -42,6 +42,16 @@ pub enum StartError {
         /// Highest index there is.
         last: usize,
     },
+    /// A fault script names a board that the farm does not have.
+    #[error("a fault script names the board {name}, and the farm has {first} to {last}")]
+    UnknownBoard {
+        /// The name.
+        name: String,
+        /// The farm's first board.
+        first: String,
+        /// The farm's last board.
+        last: String,
+    },
     /// A board's port could not be opened.
     #[error("{board}: cannot listen on {address}: {source}")]
     Listen {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::Instant;
-use twotone_sim::{Farm, SimBoard, TimeMode};
+use twotone_sim::fault::FaultScript;
+use twotone_sim::{Farm, SimBoard, StartError, TimeMode};
 
 /// Samples a second at stage 6.
 const RATE_HZ: f64 = 625e6 / 256.0 / 64.0 / 64.0;
@@ -204,7 +205,7 @@ async fn a_batch_goes_on_when_its_client_has_gone() {
     drop(client);
     let mut other = Client::connect(&farm.boards()[0]);
     let get = call("get_amplitude", json!([]), at_1());
-    assert_eq!(other.run(&[get.clone()]).await, [Value::Null]);
+    assert_eq!(other.run(std::slice::from_ref(&get)).await, [Value::Null]);
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(other.run(&[get]).await, [json!(0.25)]);
 }
@@ -232,4 +233,62 @@ async fn acquisitions_of_one_module_run_side_by_side() {
         assert!(later <= 1, "{later}");
         assert_eq!(all[k][0]["i"][10], all[0][0]["i"][10 + later]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_script_acts_on_its_boards_in_its_time() {
+    let script = r#"
+        [[fault]]
+        kind = "slow"
+        boards = ["crs0002"]
+        delay_ms = 100
+        from_s = 1
+        for_s = 1
+
+        [[fault]]
+        kind = "error-on-call"
+        message = "no good"
+        from_s = 3
+        first = 1
+        count = 1
+    "#;
+    let builder = || Farm::builder().boards(2).detectors(0);
+    let script = FaultScript::parse(script).unwrap();
+    let farm = builder().script(script).start().await.unwrap();
+    let mut clients = [0, 1].map(|index| Client::connect(&farm.boards()[index]));
+    let begun = Instant::now();
+    let get = call("get_decimation", json!([]), json!({}));
+    for (at_s, slow) in [(0.5, false), (1.5, true), (2.5, false)] {
+        tokio::time::sleep_until(begun + Duration::from_secs_f64(at_s)).await;
+        for (index, client) in clients.iter_mut().enumerate() {
+            let asked = Instant::now();
+            client.run(std::slice::from_ref(&get)).await;
+            let waited = asked.elapsed() >= Duration::from_millis(100);
+            assert_eq!(waited, slow && index == 1, "board {index} at {at_s} s");
+        }
+    }
+    // The second call after three seconds fails, on both boards.
+    tokio::time::sleep_until(begun + Duration::from_millis(3500)).await;
+    for client in &mut clients {
+        client.send(&[get.clone(), get.clone(), get.clone()]).await;
+        let mut answer = vec![0; 4096];
+        let length = client.0.read(&mut answer).await.unwrap();
+        let text = String::from_utf8_lossy(&answer[..length]).into_owned();
+        let body = text.split("\r\n\r\n").nth(1).unwrap().to_owned();
+        let answers: Vec<Value> = serde_json::from_str(&body).unwrap();
+        assert_eq!(answers[0]["result"], json!(6));
+        assert_eq!(
+            answers[1]["error"]["message"],
+            json!("RuntimeError: no good")
+        );
+    }
+    let unknown = "[[fault]]\nkind = \"refuse\"\nboards = [\"crs0003\"]";
+    let error = builder()
+        .script(FaultScript::parse(unknown).unwrap())
+        .start()
+        .await;
+    assert!(
+        matches!(error, Err(StartError::UnknownBoard { .. })),
+        "{error:?}"
+    );
 }

@@ -9,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use twotone_physics::{Band, Profile, ProfileParams};
 
-use super::{Farm, OwnRuntime, SimBoard};
+use super::{Farm, OwnRuntime, SimBoard, script};
 use crate::board::{Board, MODULES, Parts};
 use crate::error::StartError;
-use crate::fault::Scheduled;
+use crate::fault::{FaultScript, Scheduled};
 use crate::module::{Module, Origin};
 use crate::service::{self, Port};
 use crate::settings::LONG_CHANNELS;
@@ -44,6 +44,7 @@ pub struct FarmBuilder {
     destination: Destination,
     first_sequence: u32,
     faults: Vec<(usize, Scheduled)>,
+    script: FaultScript,
 }
 
 impl Default for FarmBuilder {
@@ -61,6 +62,7 @@ impl Default for FarmBuilder {
             destination: Destination::default(),
             first_sequence: 0,
             faults: Vec::new(),
+            script: FaultScript::default(),
         }
     }
 }
@@ -123,7 +125,9 @@ impl FarmBuilder {
     }
 
     /// The TCP port of every board; 0, for one that the system chooses,
-    /// unless told. Each board has an address of its own.
+    /// unless told. Each board has an address of its own: with a port given,
+    /// 127.0.0.2 and those that follow, as far as they are free, so that a
+    /// hardware map stays good; without, some of 127.0.0.0/8.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
@@ -186,6 +190,13 @@ impl FarmBuilder {
     #[must_use]
     pub fn fault(mut self, board: usize, fault: impl Into<Scheduled>) -> Self {
         self.faults.push((board, fault.into()));
+        self
+    }
+
+    /// Gives the boards the faults of a script, beside others.
+    #[must_use]
+    pub fn script(mut self, script: FaultScript) -> Self {
+        self.script = script;
         self
     }
 
@@ -252,6 +263,7 @@ impl FarmBuilder {
         let joins = stream::watch(self.streaming, self.destination.group, listeners);
         let stopped = stop.clone();
         tasks.spawn(async move { stopped.run_until_cancelled(joins).await });
+        script::run(&self.script, &boards, &stop, &tasks)?;
         guard.disarm();
         Ok(Farm {
             seed: self.seed,
@@ -299,7 +311,13 @@ impl FarmBuilder {
             source,
         };
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
-        let claimed = address::claim().and_then(|(ip, socket)| Ok((ip, Outbox::new(socket)?)));
+        let choice = if self.port == 0 {
+            address::Choice::Fresh
+        } else {
+            address::Choice::First
+        };
+        let claimed =
+            address::claim(choice).and_then(|(ip, socket)| Ok((ip, Outbox::new(socket)?)));
         let (ip, outbox) = claimed.map_err(|source| failed(any, source))?;
         let wanted = SocketAddr::from((ip, self.port));
         let (port, bound) = Port::bind(wanted).map_err(|source| failed(wanted, source))?;

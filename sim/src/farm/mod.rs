@@ -1,6 +1,7 @@
 //! A farm of simulated boards.
 
 mod builder;
+mod script;
 mod seen;
 
 use std::sync::Arc;

@@ -126,6 +126,10 @@ impl SimBoard {
         }
     }
 
+    pub(super) fn board(&self) -> &Arc<Board> {
+        &self.board
+    }
+
     /// The numbers of its modules that have detectors.
     pub(crate) fn module_numbers(&self) -> Vec<u8> {
         self.populated().map(|module| module.number()).collect()

@@ -12,11 +12,12 @@ mod board;
 mod link;
 mod packet;
 mod reply;
+mod script;
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use board::{ErrorOnCall, Hang, Reboot};
 pub use link::{BlackHole, CloseMidAnswer, Refuse, Slow};
@@ -24,10 +25,13 @@ pub use packet::{
     PacketCorrupt, PacketDuplicate, PacketLoss, PacketReorder, StaleStamps, WrongSerial,
 };
 pub use reply::{HugeAnswer, NotTuber, ServerError, WrongType};
+pub(crate) use script::Window;
+pub use script::{FaultScript, ScriptError};
 
-/// Every fault there is. In a script: `{ kind = "slow", delay_ms = 200 }`.
+/// Every fault there is. In a [`FaultScript`] it goes by the name of its type,
+/// `kind = "close-mid-answer"`, with its fields beside it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Fault {
     /// The port is closed.
@@ -111,35 +115,53 @@ impl Fault {
     }
 }
 
-macro_rules! into_fault {
-    ($($name:ident),*) => {$(
-        impl From<$name> for Fault {
-            fn from(rule: $name) -> Self { Self::$name(rule) }
+macro_rules! kinds {
+    ($($name:ident $kind:literal),* $(,)?) => {
+        impl Fault {
+            /// What each fault is called in a script.
+            pub const KINDS: &[&str] = &[$($kind),*];
+
+            /// Reads the fields of a fault of a kind; none where there is no
+            /// such kind.
+            fn read<'de, D: Deserializer<'de>>(
+                kind: &str,
+                fields: D,
+            ) -> Option<Result<Self, D::Error>> {
+                match kind {
+                    $($kind => Some($name::deserialize(fields).map(Self::$name)),)*
+                    _ => None,
+                }
+            }
         }
-        impl From<$name> for Scheduled {
-            fn from(rule: $name) -> Self { Fault::$name(rule).into() }
-        }
-    )*};
+        $(
+            impl From<$name> for Fault {
+                fn from(rule: $name) -> Self { Self::$name(rule) }
+            }
+            impl From<$name> for Scheduled {
+                fn from(rule: $name) -> Self { Fault::$name(rule).into() }
+            }
+        )*
+    };
 }
 
-into_fault!(
-    Refuse,
-    BlackHole,
-    CloseMidAnswer,
-    Slow,
-    NotTuber,
-    ServerError,
-    WrongType,
-    HugeAnswer,
-    Hang,
-    ErrorOnCall,
-    Reboot,
-    PacketLoss,
-    PacketDuplicate,
-    PacketReorder,
-    PacketCorrupt,
-    StaleStamps,
-    WrongSerial
+kinds!(
+    Refuse "refuse",
+    BlackHole "black-hole",
+    CloseMidAnswer "close-mid-answer",
+    Slow "slow",
+    NotTuber "not-tuber",
+    ServerError "server-error",
+    WrongType "wrong-type",
+    HugeAnswer "huge-answer",
+    Hang "hang",
+    ErrorOnCall "error-on-call",
+    Reboot "reboot",
+    PacketLoss "packet-loss",
+    PacketDuplicate "packet-duplicate",
+    PacketReorder "packet-reorder",
+    PacketCorrupt "packet-corrupt",
+    StaleStamps "stale-stamps",
+    WrongSerial "wrong-serial",
 );
 
 /// A fault and the calls during which it acts.
@@ -296,24 +318,40 @@ pub trait Rule: std::fmt::Debug + Send + Sync {
 #[derive(Debug, Default, Clone)]
 pub(crate) struct FaultSet {
     scheduled: Vec<Scheduled>,
+    /// Those that a script's window has opened, by their numbers.
+    windowed: Vec<(u64, Scheduled)>,
 }
 
 impl FaultSet {
     pub(crate) fn new(scheduled: Vec<Scheduled>) -> Self {
-        Self { scheduled }
+        Self {
+            scheduled,
+            windowed: Vec::new(),
+        }
     }
 
     pub(crate) fn push(&mut self, scheduled: Scheduled) {
         self.scheduled.push(scheduled);
     }
 
+    /// Adds a fault that [`FaultSet::close`] takes away.
+    pub(crate) fn open(&mut self, window: u64, scheduled: Scheduled) {
+        self.windowed.push((window, scheduled));
+    }
+
+    pub(crate) fn close(&mut self, window: u64) {
+        self.windowed.retain(|(other, _)| *other != window);
+    }
+
     pub(crate) fn clear(&mut self) {
         self.scheduled.clear();
+        self.windowed.clear();
     }
 
     fn acting(&self, call: u64) -> impl Iterator<Item = (&dyn Rule, u64)> {
         self.scheduled
             .iter()
+            .chain(self.windowed.iter().map(|(_, scheduled)| scheduled))
             .filter(move |scheduled| scheduled.acts_on(call))
             .map(move |scheduled| (scheduled.fault.rule(), call - scheduled.first))
     }

@@ -1,0 +1,383 @@
+//! Faults written down: which, on which boards, and when.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{Fault, Scheduled};
+
+/// Faults of a farm, as a file in TOML says them.
+///
+/// ```
+/// use twotone_sim::fault::FaultScript;
+///
+/// let script = FaultScript::parse(
+///     r#"
+///     seed = 7
+///
+///     [[fault]]
+///     kind = "packet-loss" # on all boards, from the start to the end
+///     rate = 0.01
+///
+///     [[fault]]
+///     kind = "slow"
+///     boards = ["crs0003"]
+///     delay_ms = 200
+///     from_s = 10.0 # since the farm started
+///     for_s = 5.0
+///
+///     [[fault]]
+///     kind = "error-on-call"
+///     message = "no good"
+///     first = 100 # the board's hundred and first call, and nine more
+///     count = 10
+///     "#,
+/// )?;
+/// assert_eq!(script.len(), 3);
+/// # Ok::<(), twotone_sim::fault::ScriptError>(())
+/// ```
+///
+/// `kind` is one of [`Fault::KINDS`], and the fields of that fault stand
+/// beside it. `first` and `count` are those of a [`Scheduled`]; within a
+/// window of time they count from when it opens. Time is that of the machine,
+/// also where the farm's is accelerated. Faults of the streams, which count
+/// packets, take a window or a count, not both. `seed` is that of all faults
+/// that draw and have none of their own.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FaultScript {
+    pub(crate) entries: Vec<Entry>,
+}
+
+/// One fault of a script.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Entry {
+    /// The boards' names; none for all.
+    pub(crate) boards: Option<Vec<String>>,
+    pub(crate) scheduled: Scheduled,
+    pub(crate) window: Option<Window>,
+}
+
+/// A stretch of time since the farm started.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Window {
+    pub(crate) from: Duration,
+    /// For how long, or without end.
+    pub(crate) lasting: Option<Duration>,
+}
+
+/// What is wrong with a script, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}, column {column}: {message}")]
+pub struct ScriptError {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1, in characters.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// What every fault of a script may have.
+#[derive(Deserialize)]
+struct Common {
+    kind: Spanned<String>,
+    boards: Option<Vec<String>>,
+    #[serde(default)]
+    first: u64,
+    count: Option<u64>,
+    from_s: Option<Spanned<f64>>,
+    for_s: Option<Spanned<f64>>,
+}
+
+const COMMON: [&str; 6] = ["kind", "boards", "first", "count", "from_s", "for_s"];
+
+/// What is wrong, and where in the text.
+struct Wrong(Range<usize>, String);
+
+impl From<toml::de::Error> for Wrong {
+    fn from(error: toml::de::Error) -> Self {
+        Self(error.span().unwrap_or(0..0), error.message().to_owned())
+    }
+}
+
+impl FaultScript {
+    /// Reads a script.
+    ///
+    /// # Errors
+    /// [`ScriptError`] says where it is no TOML, where a key or a kind is
+    /// unknown, and where a value is wrong.
+    pub fn parse(text: &str) -> Result<Self, ScriptError> {
+        read(text).map_err(|Wrong(at, message)| {
+            let before = text.get(..at.start).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            let in_line = before.rsplit('\n').next().unwrap_or_default();
+            ScriptError {
+                line,
+                column: in_line.chars().count() + 1,
+                message,
+            }
+        })
+    }
+
+    /// How many faults it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+fn read(text: &str) -> Result<FaultScript, Wrong> {
+    let mut seed = 1;
+    let mut faults = Vec::new();
+    for (key, value) in DeTable::parse(text)?.into_inner() {
+        match key.get_ref().as_ref() {
+            "seed" => seed = u64::deserialize(value.into_deserializer())?,
+            "fault" => faults = entries(value)?,
+            other => {
+                let message = format!("unknown key `{other}`, expected `seed` or `fault`");
+                return Err(Wrong(key.span(), message));
+            }
+        }
+    }
+    let entries = faults.into_iter().map(|fault| entry(fault, seed));
+    Ok(FaultScript {
+        entries: entries.collect::<Result<_, _>>()?,
+    })
+}
+
+type Table<'t> = (Range<usize>, DeTable<'t>);
+
+fn entries(value: Spanned<DeValue<'_>>) -> Result<Vec<Table<'_>>, Wrong> {
+    let span = value.span();
+    let wrong = |span| Wrong(span, String::from("expected `[[fault]]` and its fields"));
+    let DeValue::Array(array) = value.into_inner() else {
+        return Err(wrong(span));
+    };
+    let tables = array.into_iter().map(|value| {
+        let span = value.span();
+        match value.into_inner() {
+            DeValue::Table(table) => Ok((span, table)),
+            _ => Err(wrong(span)),
+        }
+    });
+    tables.collect()
+}
+
+fn entry((span, table): Table<'_>, seed: u64) -> Result<Entry, Wrong> {
+    let (mut common, mut fields) = (DeTable::new(), DeTable::new());
+    let mut has_seed = false;
+    for (key, value) in table {
+        has_seed |= key.get_ref() == "seed";
+        let part = if COMMON.contains(&key.get_ref().as_ref()) {
+            &mut common
+        } else {
+            &mut fields
+        };
+        part.insert(key, value);
+    }
+    let common = Common::deserialize(Spanned::new(span.clone(), common).into_deserializer())?;
+    let kind = common.kind.get_ref();
+    let fields = Spanned::new(span, fields).into_deserializer();
+    let mut fault = Fault::read(kind, fields).ok_or_else(|| {
+        let known = Fault::KINDS.join(", ");
+        let message = format!("unknown kind of fault `{kind}`, expected one of {known}");
+        Wrong(common.kind.span(), message)
+    })??;
+    if !has_seed {
+        fault.set_seed(seed);
+    }
+    let window = window(common.from_s.as_ref(), common.for_s.as_ref())?;
+    if window.is_some() && fault.counts_packets() && (common.first > 0 || common.count.is_some()) {
+        let message = "packets are counted or timed, not both: leave out `first` and `count`, or \
+                       `from_s` and `for_s`";
+        return Err(Wrong(common.kind.span(), message.to_owned()));
+    }
+    Ok(Entry {
+        boards: common.boards,
+        scheduled: Scheduled {
+            fault,
+            first: common.first,
+            count: common.count,
+        },
+        window,
+    })
+}
+
+fn window(
+    from: Option<&Spanned<f64>>,
+    lasting: Option<&Spanned<f64>>,
+) -> Result<Option<Window>, Wrong> {
+    let time = |seconds: &Spanned<f64>| {
+        Duration::try_from_secs_f64(*seconds.get_ref())
+            .map_err(|_| Wrong(seconds.span(), String::from("expected seconds, 0 or more")))
+    };
+    if from.is_none() && lasting.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Window {
+        from: from.map(time).transpose()?.unwrap_or_default(),
+        lasting: lasting.map(time).transpose()?,
+    }))
+}
+
+impl Fault {
+    fn set_seed(&mut self, value: u64) {
+        match self {
+            Self::PacketLoss(fault) => fault.seed = value,
+            Self::PacketDuplicate(fault) => fault.seed = value,
+            Self::PacketReorder(fault) => fault.seed = value,
+            Self::PacketCorrupt(fault) => fault.seed = value,
+            _ => {}
+        }
+    }
+
+    /// Whether it is one of the streams.
+    pub(crate) fn counts_packets(&self) -> bool {
+        matches!(
+            self,
+            Self::PacketLoss(_)
+                | Self::PacketDuplicate(_)
+                | Self::PacketReorder(_)
+                | Self::PacketCorrupt(_)
+                | Self::StaleStamps(_)
+                | Self::WrongSerial(_)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{PacketLoss, Slow};
+    use super::*;
+
+    #[test]
+    fn a_script_says_what_where_and_when() {
+        let text = r#"
+            seed = 9
+            [[fault]]
+            kind = "slow"
+            boards = ["crs0002", "crs0003"]
+            delay_ms = 5
+            from_s = 2
+            [[fault]]
+            kind = "packet-loss"
+            rate = 0.5
+            first = 3
+            count = 4
+            [[fault]]
+            kind = "packet-loss"
+            rate = 0.5
+            seed = 1
+            for_s = 0.25
+        "#;
+        let loss = |seed| Fault::from(PacketLoss { rate: 0.5, seed });
+        let expected = [
+            Entry {
+                boards: Some(vec!["crs0002".into(), "crs0003".into()]),
+                scheduled: Slow { delay_ms: 5 }.into(),
+                window: Some(Window {
+                    from: Duration::from_secs(2),
+                    lasting: None,
+                }),
+            },
+            Entry {
+                boards: None,
+                scheduled: loss(9).during(3, 4),
+                window: None,
+            },
+            Entry {
+                boards: None,
+                scheduled: loss(1).into(),
+                window: Some(Window {
+                    from: Duration::ZERO,
+                    lasting: Some(Duration::from_millis(250)),
+                }),
+            },
+        ];
+        assert_eq!(FaultScript::parse(text).unwrap().entries, expected);
+        assert!(FaultScript::parse("").unwrap().is_empty());
+    }
+
+    #[test]
+    fn every_kind_is_known_by_the_name_that_it_is_written_with() {
+        for kind in Fault::KINDS {
+            let fields = DeTable::parse("").unwrap().into_deserializer();
+            assert!(Fault::read(kind, fields).is_some(), "{kind}");
+        }
+        for fault in [
+            Fault::from(Slow { delay_ms: 1 }),
+            PacketLoss::default().into(),
+            super::super::CloseMidAnswer::default().into(),
+        ] {
+            let written = toml::Table::try_from(&fault).unwrap();
+            let kind = written["kind"].as_str().unwrap();
+            assert!(Fault::KINDS.contains(&kind), "{kind}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place() {
+        let check = |text: &str, line: usize, column: usize, what: &str| {
+            let error = FaultScript::parse(text).unwrap_err();
+            assert_eq!(
+                (error.line, error.column),
+                (line, column),
+                "{text}: {error}"
+            );
+            assert!(error.message.contains(what), "{text}: {error}");
+        };
+        check("seed = \"a\"", 1, 8, "invalid type");
+        check("sed = 1", 1, 1, "unknown key `sed`");
+        check("[[fault]\n", 1, 9, "");
+        check("fault = 3", 1, 9, "expected `[[fault]]`");
+        check("fault = [3]", 1, 10, "expected `[[fault]]`");
+        check("\n[[fault]]\nrate = 1", 2, 1, "missing field `kind`");
+        check(
+            "[[fault]]\nkind = \"slw\"",
+            2,
+            8,
+            "unknown kind of fault `slw`",
+        );
+        check(
+            "[[fault]]\nkind = \"slow\"",
+            1,
+            1,
+            "missing field `delay_ms`",
+        );
+        check(
+            "[[fault]]\nkind = \"slow\"\ndelay = 1\ndelay_ms = 1",
+            3,
+            1,
+            "unknown field `delay`",
+        );
+        check("[[fault]]\nkind = \"slow\"\ndelay_ms = -1", 3, 12, "");
+        check(
+            "[[fault]]\nkind = \"refuse\"\nfor_s = -1",
+            3,
+            9,
+            "0 or more",
+        );
+        check(
+            "[[fault]]\nkind = \"refuse\"\nboards = \"a\"",
+            3,
+            10,
+            "invalid type",
+        );
+        check(
+            "# é\n[[fault]]\nkind = \"packet-loss\"\nrate = 1\nfrom_s = 1\nfirst = 2",
+            3,
+            8,
+            "counted or timed",
+        );
+    }
+}
