@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, setsockopt, sockopt};
 use socket2::{Domain, Socket, Type};
-use twotone_wire::crs::{GROUP, PacketLength};
+use twotone_wire::crs::PacketLength;
 
 const PACKETS: usize = 64;
 
@@ -20,16 +20,17 @@ impl Loop {
     pub(crate) fn open() -> Self {
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).expect("a socket");
         socket.set_reuse_address(true).expect("an option");
-        let buffer = super::options().buffer_bytes;
+        let options = super::options();
+        let buffer = options.buffer_bytes;
         socket.set_recv_buffer_size(buffer).expect("an option");
         let _not_root = setsockopt(&socket, sockopt::RcvBufForce, &buffer);
         socket
             .set_read_timeout(Some(super::PATIENT))
             .expect("an option");
-        let group = SocketAddrV4::new(GROUP, super::PORT);
+        let group = SocketAddrV4::new(options.group, super::PORT);
         socket.bind(&group.into()).expect("an address");
         for source in super::sources() {
-            let joined = socket.join_ssm_v4(&source.address, &GROUP, &Ipv4Addr::LOCALHOST);
+            let joined = socket.join_ssm_v4(&source.address, group.ip(), &Ipv4Addr::LOCALHOST);
             joined.expect("a source");
         }
         Self {

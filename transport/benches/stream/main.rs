@@ -11,6 +11,7 @@ mod sender;
 
 use std::future::Future;
 use std::net::Ipv4Addr;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
@@ -38,8 +39,18 @@ fn sources() -> Vec<Source> {
     (1..=BOARDS).map(board).collect()
 }
 
+/// The group, which no other run of this benchmark has at the same time.
+static GROUP: OnceLock<Ipv4Addr> = OnceLock::new();
+
+/// The group that belongs to a process, the parent of both sides.
+fn group_of(process: u32) -> Ipv4Addr {
+    let [_, high, middle, low] = process.to_be_bytes();
+    Ipv4Addr::new(239, 200 + high % 50, middle, low)
+}
+
 fn options() -> StreamOptions {
-    StreamOptions::new().port(PORT)
+    let group = GROUP.get_or_init(|| group_of(std::process::id()));
+    StreamOptions::new().group(*group).port(PORT)
 }
 
 /// What takes packets.
@@ -333,6 +344,7 @@ fn measure(runtime: &Runtime) -> (Vec<Row>, serde_json::Value) {
 fn main() {
     let mut arguments = std::env::args().skip(1);
     if arguments.any(|argument| argument == sender::ARGUMENT) {
+        GROUP.get_or_init(|| group_of(std::os::unix::process::parent_id()));
         return sender::run();
     }
     let runtime = tokio::runtime::Builder::new_current_thread()

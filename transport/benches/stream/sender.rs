@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
 use socket2::{Domain, Socket, Type};
-use twotone_wire::crs::{GROUP, PacketLength, ReadoutHeader, Stamp, StampSource};
+use twotone_wire::crs::{PacketLength, ReadoutHeader, Stamp, StampSource};
 
 /// What makes a process the sender.
 pub(crate) const ARGUMENT: &str = "--send";
@@ -133,7 +133,7 @@ fn modules() -> Vec<Module> {
         socket.set_multicast_ttl_v4(0).expect("an option");
         let own = SocketAddrV4::new(source.address, 0);
         socket.bind(&own.into()).expect("an address");
-        let group = SocketAddrV4::new(GROUP, super::PORT);
+        let group = SocketAddrV4::new(super::options().group, super::PORT);
         socket.connect(&group.into()).expect("a group");
         let socket = std::rc::Rc::new(socket);
         for module in 0..super::MODULES {

@@ -17,9 +17,11 @@ use twotone_wire::crs::{PacketLength, PfbMode};
 /// Long enough for anything on a busy machine.
 const PATIENT: Duration = Duration::from_secs(20);
 
-/// A port of each test's own, for tests run at once.
+/// A port of each test's own and a group of each process's, for tests run at once.
 fn options(test: u16) -> StreamOptions {
-    StreamOptions::new().port(29_800 + test)
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    let group = [239, 200 + high % 50, middle, low];
+    StreamOptions::new().group(group.into()).port(29_800 + test)
 }
 
 /// Receives until so many packets have come, or nothing comes any more. Of each: whose, which module,
