@@ -14,8 +14,7 @@ use crate::run::{Journal, Limits, Target};
 ///
 /// # fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
 /// let farm = Farm::builder().boards(2).detectors(8).start_blocking()?;
-/// let map = HardwareMap::parse(&farm.map_toml(), "farm.toml")?;
-/// let array = Array::connect(&map).wait();
+/// let array = Array::connect(&HardwareMap::try_from(&farm)?).wait();
 /// assert!(array.failed().is_empty());
 /// assert_eq!(array.targets().len(), 2);
 /// # Ok(())

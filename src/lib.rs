@@ -16,9 +16,9 @@
 //! # #[cfg(feature = "sim")]
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let farm = Farm::builder().boards(2).detectors(8).start_blocking()?;
-//! let array = Array::connect(&HardwareMap::parse(&farm.map_toml(), "farm.toml")?).wait();
+//! let array = Array::connect(&HardwareMap::try_from(&farm)?).wait();
 //!
-//! let alone = loudest(&array.board("crs0001").wait()?, ModuleId::new(1)?).wait()?;
+//! let alone = loudest(&array.board("crs0001").wait()?, ModuleId::FIRST).wait()?;
 //! let everywhere = Runner::new()
 //!     .run(array.targets(), |board, module| async move { loudest(&board, module).await })
 //!     .wait();

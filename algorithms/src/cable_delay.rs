@@ -5,7 +5,7 @@ use twotone_hal::{BoardHandle, ErrorKind, Hertz, ModuleId, Result};
 
 use crate::band::Band;
 use crate::delay::{Delay, estimate_delay};
-use crate::progress::{Progress, Stage};
+use crate::progress::Stage;
 use crate::session::{Session, Tone, carrier_phase};
 
 const WHAT: &str = "cable delay";
@@ -78,9 +78,8 @@ pub async fn cable_delay(
     module: ModuleId,
     band: Band,
     params: &CableDelayParams,
-    progress: &dyn Progress,
 ) -> Result<CableDelayOutcome> {
-    let mut session = Session::open(board, module, progress).await?;
+    let mut session = Session::open(board, module, &()).await?;
     if let Some(why) = band.problem() {
         return Err(session.refuse(ErrorKind::InvalidArgument, WHAT, why));
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use twotone_hal::{BoardHandle, ChannelId, ErrorKind, ModuleId, PhaseEpoch, Result};
 
 use crate::fit::SweepData;
-use crate::progress::{Progress, Stage};
+use crate::progress::Stage;
 use crate::resonator::Direction;
 use crate::session::{Session, Tone, carrier_phase};
 
@@ -142,9 +142,8 @@ pub async fn fine_sweep(
     targets: &[SweepTarget],
     nco_hz: Option<f64>,
     params: &FineSweepParams,
-    progress: &dyn Progress,
 ) -> Result<FineSweepOutcome> {
-    let mut session = Session::open(board, module, progress).await?;
+    let mut session = Session::open(board, module, &()).await?;
     sweep(&mut session, targets, nco_hz, params).await
 }
 

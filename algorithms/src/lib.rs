@@ -12,7 +12,7 @@
 //! /// Tunes a module and says which of its channels can be used.
 //! async fn usable(board: &BoardHandle, module: ModuleId) -> Result<Vec<u16>> {
 //!     let params = TuneParams { band: Band::new(1.0e9, 1.5e9), ..TuneParams::default() };
-//!     let outcome = tune(board, module, &params, &()).await?;
+//!     let outcome = tune(board, module, &params).await?;
 //!     let tuned = outcome.channels.iter().filter(|c| c.status == ChannelStatus::Tuned);
 //!     Ok(tuned.map(|c| c.channel.number()).collect())
 //! }
@@ -67,10 +67,12 @@ pub use band::Band;
 pub use cable_delay::{CableDelayOutcome, CableDelayParams, cable_delay};
 pub use finding::{FindOutcome, FindParams, find_resonances};
 pub use fine_sweep::{FineSweepOutcome, FineSweepParams, Sweep, SweepTarget, fine_sweep};
-pub use network_analysis::{NetworkAnalysisOutcome, NetworkAnalysisParams, network_analysis};
+pub use network_analysis::{
+    NetworkAnalysisOutcome, NetworkAnalysisParams, network_analysis, network_analysis_with_progress,
+};
 pub use place_tones::{PlaceOutcome, PlacedTone, ToneTarget, place_tones};
 pub use progress::{Progress, Stage, Step};
 pub use tune::{
     ChannelOutcome, ChannelStatus, NotToned, NotTonedReason, Reason, ReferenceTone, TuneOutcome,
-    TuneParams, tune,
+    TuneParams, tune, tune_with_progress,
 };

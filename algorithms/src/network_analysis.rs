@@ -113,6 +113,18 @@ pub async fn network_analysis(
     band: Band,
     tau_s: f64,
     params: &NetworkAnalysisParams,
+) -> Result<NetworkAnalysisOutcome> {
+    network_analysis_with_progress(board, module, band, tau_s, params, &()).await
+}
+
+/// As [`network_analysis()`], telling `progress` of every step.
+#[tworoutine::tworoutine(Send)]
+pub async fn network_analysis_with_progress(
+    board: &BoardHandle,
+    module: ModuleId,
+    band: Band,
+    tau_s: f64,
+    params: &NetworkAnalysisParams,
     progress: &dyn Progress,
 ) -> Result<NetworkAnalysisOutcome> {
     let mut session = Session::open(board, module, progress).await?;
@@ -256,8 +268,8 @@ fn plan(session: &Session<'_>, band: Band, params: &NetworkAnalysisParams) -> Re
         )));
     }
     let tones = most_tones.min(params.points);
-    crate::session::check_headroom(std::iter::repeat_n(params.amplitude, tones))
-        .map_err(|why| session.refuse(ErrorKind::Limit, WHAT, why))?;
+    session.check_band(WHAT, band)?;
+    session.check_powers(WHAT, std::iter::repeat_n(params.amplitude, tones))?;
     let reach = session.description.max_offset.0;
     // Points lie in the middle of their share of the band, so a band of exactly the board's span
     // fits one setting.

@@ -6,7 +6,7 @@ use twotone_hal::{BoardHandle, ChannelId, Epoch, ErrorKind, ModuleId, PhaseEpoch
 
 use crate::calibration::Calibration;
 use crate::placement::{Placement, PlacementParams, place};
-use crate::progress::{Progress, Stage};
+use crate::progress::Stage;
 use crate::resonator::{Direction, Resonator, pulled_detuning};
 use crate::session::{Session, Tone, carrier_phase};
 
@@ -81,9 +81,8 @@ pub async fn place_tones(
     targets: &[ToneTarget],
     samples: u32,
     params: &PlacementParams,
-    progress: &dyn Progress,
 ) -> Result<PlaceOutcome> {
-    let mut session = Session::open(board, module, progress).await?;
+    let mut session = Session::open(board, module, &()).await?;
     place_in(&mut session, targets, samples, params).await
 }
 

@@ -6,10 +6,8 @@ use twotone_hal::{
     ModuleId, NcoState, Radians, Result, ToneUpdate,
 };
 
+use crate::band::Band;
 use crate::progress::{Progress, Stage, Step};
-
-/// Multiple of the rms at which a comb of random phases peaks over its true repeat time.
-const CREST: f64 = 5.5;
 
 /// One tone as an algorithm wants it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -108,6 +106,23 @@ impl<'a> Session<'a> {
         Err(self.refuse(ErrorKind::InvalidArgument, what, why))
     }
 
+    /// Refuses a band where the module may not drive tones.
+    pub(crate) fn check_band(&self, what: &str, band: Band) -> Result<()> {
+        let limits = &self.description.limits;
+        let low = limits.f_min.filter(|low| band.f_min_hz < low.0);
+        let high = limits.f_max.filter(|high| band.f_max_hz > high.0);
+        let (side, limit) = match (low, high) {
+            (Some(low), _) => ("no lower than", low),
+            (None, Some(high)) => ("no higher than", high),
+            (None, None) => return Ok(()),
+        };
+        let why = format!(
+            "{} Hz to {} Hz asked, {side} {limit} allowed",
+            band.f_min_hz, band.f_max_hz
+        );
+        Err(self.refuse(ErrorKind::Limit, what, why))
+    }
+
     /// Brings the NCO to a frequency; sends nothing where it is there already.
     pub(crate) async fn set_nco(&mut self, frequency_hz: f64) -> Result<()> {
         let step = self.description.frequency_step.0;
@@ -152,8 +167,20 @@ impl<'a> Session<'a> {
                 return invalid(format!("amplitude {} is above full scale", tone.amplitude));
             }
         }
-        check_headroom(tones.iter().map(|t| t.amplitude))
-            .map_err(|why| self.refuse(ErrorKind::Limit, what, why))
+        self.check_powers(what, tones.iter().map(|t| t.amplitude))
+    }
+
+    /// Refuses a comb whose powers are beyond the module's limits, or whose peak is beyond full
+    /// scale.
+    pub(crate) fn check_powers(
+        &self,
+        what: &str,
+        amplitudes: impl Iterator<Item = f64>,
+    ) -> Result<()> {
+        match self.description.comb_problem(amplitudes) {
+            Some(why) => Err(self.refuse(ErrorKind::Limit, what, why)),
+            None => Ok(()),
+        }
     }
 
     /// Adds to `batch` what brings the module's tones to `tones`, on channels from the first on;
@@ -279,18 +306,6 @@ fn settings(update: &ToneUpdate) -> usize {
         + usize::from(update.amplitude.is_some())
         + usize::from(update.phase.is_some())
         + usize::from(update.rotation.is_some())
-}
-
-/// Refuses amplitudes whose comb, of random phases, peaks above full scale.
-pub(crate) fn check_headroom(amplitudes: impl Iterator<Item = f64>) -> Result<(), String> {
-    let power: f64 = amplitudes.map(|a| 0.5 * a * a).sum();
-    let peak = CREST * power.sqrt();
-    if peak <= 1.0 {
-        return Ok(());
-    }
-    Err(format!(
-        "the comb peaks near {peak:.2} of full scale; lower the amplitudes or use fewer tones"
-    ))
 }
 
 /// A number from 0 to 1 that depends on nothing but its arguments.

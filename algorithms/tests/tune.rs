@@ -10,7 +10,7 @@ use twotone_algorithms::resonator::Direction;
 use twotone_algorithms::{
     Band, CableDelayParams, ChannelOutcome, ChannelStatus, FineSweepParams, NetworkAnalysisParams,
     NotTonedReason, Reason, Stage, Step, SweepTarget, TuneOutcome, TuneParams, cable_delay,
-    fine_sweep, network_analysis, tune,
+    fine_sweep, network_analysis, tune, tune_with_progress,
 };
 use twotone_hal::{BoardHandle, Complex64, ErrorKind, ModuleId};
 
@@ -34,7 +34,7 @@ fn params() -> TuneParams {
 }
 
 fn run(board: &BoardHandle, params: &TuneParams) -> TuneOutcome {
-    tune(board, module(), params, &()).wait().unwrap()
+    tune(board, module(), params).wait().unwrap()
 }
 
 fn channel_of<'a>(outcome: &'a TuneOutcome, detector: &Detector) -> &'a ChannelOutcome {
@@ -307,7 +307,9 @@ fn progress_is_reported_in_order() {
     let (board, _) = FakeBoard::new(array(10, LOW, HIGH, 3), 4).handle();
     let seen = Mutex::new(Vec::new());
     let note = |step: &Step| seen.lock().unwrap().push(*step);
-    tune(&board, module(), &params(), &note).wait().unwrap();
+    tune_with_progress(&board, module(), &params(), &note)
+        .wait()
+        .unwrap();
     let seen = seen.into_inner().unwrap();
     let mut stages: Vec<Stage> = seen.iter().map(|s| s.stage).collect();
     stages.dedup();
@@ -365,7 +367,7 @@ fn outcomes_and_parameters_survive_being_written() {
 /// A tune that is refused, with nothing but questions sent.
 fn refused(params: &TuneParams, kind: ErrorKind, says: &str) {
     let (board, state) = FakeBoard::new(array(5, LOW, HIGH, 3), 4).handle();
-    let error = tune(&board, module(), params, &()).wait().unwrap_err();
+    let error = tune(&board, module(), params).wait().unwrap_err();
     assert_eq!(error.kind(), kind, "{error}");
     assert_eq!(error.board(), Some("fake"));
     assert!(error.to_string().contains(says), "{error}");
@@ -473,7 +475,7 @@ fn the_limit_of_a_comb_is_as_stated() {
             amplitude,
             ..Default::default()
         };
-        network_analysis(&board, module(), band, 0.0, &params, &())
+        network_analysis(&board, module(), band, 0.0, &params)
             .wait()
             .map(drop)
     };
@@ -491,7 +493,7 @@ fn fine_sweeps_refuse_what_they_cannot_do() {
     };
     let try_it = |targets: &[SweepTarget]| {
         let params = FineSweepParams::default();
-        fine_sweep(&board, module(), targets, Some(1.1e9), &params, &())
+        fine_sweep(&board, module(), targets, Some(1.1e9), &params)
             .wait()
             .unwrap_err()
     };
@@ -510,7 +512,7 @@ fn fine_sweeps_refuse_what_they_cannot_do() {
         amplitude: 0.5,
         ..target
     };
-    assert_eq!(try_it(&[loud]).kind(), ErrorKind::Limit);
+    assert_eq!(try_it(&[loud; 3]).kind(), ErrorKind::Limit);
     let nonsense = SweepTarget {
         linewidth_hz: -1.0,
         ..target
@@ -523,7 +525,6 @@ fn fine_sweeps_refuse_what_they_cannot_do() {
         unknown,
         Band::new(LOW, HIGH),
         &CableDelayParams::default(),
-        &(),
     )
     .wait()
     .unwrap_err();
@@ -541,7 +542,6 @@ fn delays_up_to_ten_microseconds_are_measured_with_few_combs() {
             module(),
             Band::new(LOW, HIGH),
             &CableDelayParams::default(),
-            &(),
         )
         .wait()
         .unwrap();
@@ -592,7 +592,7 @@ fn mirror_images_of_tones_fall_between_tones() {
             ..Default::default()
         };
         let band = Band::new(LOW, LOW + 1e4 * points as f64);
-        let found = network_analysis(&board, module(), band, 0.0, &params, &())
+        let found = network_analysis(&board, module(), band, 0.0, &params)
             .wait()
             .unwrap();
         assert_eq!(found.frequency_hz.len(), points);

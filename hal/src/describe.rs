@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::batch::Operation;
 use crate::replies::Entry;
-use crate::{Batch, Dbm, Epoch, Error, ErrorKind, Hertz, ModuleId, Op, Replies, Ticket, Volts};
+use crate::{
+    Batch, Dbm, Epoch, Error, ErrorKind, Hertz, ModuleId, ModuleLimits, Op, Replies, Ticket, Volts,
+};
 
 /// Ask for the description.
 #[derive(Debug)]
@@ -95,6 +97,10 @@ pub struct ModuleDescription {
     pub full_scale: Dbm,
     /// Volts (peak) at the board's input for one readout count.
     pub volts_per_count: Volts,
+    /// What it may put out: what the board itself can, or less where a hardware map holds the
+    /// module to less.
+    #[serde(default)]
+    pub limits: ModuleLimits,
 }
 
 impl Description {

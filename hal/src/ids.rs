@@ -13,6 +13,9 @@ use crate::{Error, ErrorKind};
 pub struct ModuleId(NonZeroU8);
 
 impl ModuleId {
+    /// The first module: number 1.
+    pub const FIRST: Self = Self(NonZeroU8::MIN);
+
     /// Module number `number`, counted from 1.
     ///
     /// # Errors
@@ -41,6 +44,9 @@ impl ModuleId {
 pub struct ChannelId(NonZeroU16);
 
 impl ChannelId {
+    /// The first channel: number 1.
+    pub const FIRST: Self = Self(NonZeroU16::MIN);
+
     /// Channel number `number`, counted from 1.
     ///
     /// # Errors

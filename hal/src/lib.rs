@@ -30,6 +30,7 @@ mod describe;
 mod error;
 mod housekeeping;
 mod ids;
+mod limits;
 #[cfg(feature = "mock")]
 mod mock;
 mod nco;
@@ -47,6 +48,7 @@ pub use describe::{Describe, Description, ModuleDescription, OperationKind};
 pub use error::{Certainty, Error, ErrorKind, Result};
 pub use housekeeping::{Housekeeping, ReadHousekeeping, Reading, ReadingUnit};
 pub use ids::{ChannelId, Epoch, ModuleId, PhaseEpoch};
+pub use limits::ModuleLimits;
 #[cfg(feature = "mock")]
 pub use mock::MockBoard;
 pub use nco::{Nco, NcoState, ReadNco, SetNco};

@@ -49,6 +49,12 @@ impl Replies {
             .unwrap_or_else(|| panic!("{ticket:?} belongs to another batch"))
     }
 
+    /// Every description among the replies, for a wrapper that holds a module to less than its
+    /// board does.
+    pub fn descriptions_mut(&mut self) -> &mut [Description] {
+        &mut self.descriptions
+    }
+
     /// How many operations were answered.
     pub fn len(&self) -> usize {
         self.entries.len()

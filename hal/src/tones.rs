@@ -43,6 +43,12 @@ impl ToneUpdate {
         }
     }
 
+    /// A tone on `channel`: its frequency relative to the NCO and its amplitude as a fraction of
+    /// full scale. Phases stay as they are.
+    pub fn tone(channel: ChannelId, offset: Hertz, amplitude: f64) -> Self {
+        Self::new(channel).offset(offset).amplitude(amplitude)
+    }
+
     /// Sets the frequency relative to the NCO.
     #[must_use]
     pub fn offset(self, offset: Hertz) -> Self {

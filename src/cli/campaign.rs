@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 use twotone::algorithms::resonator::Direction;
-use twotone::algorithms::{Band, TuneOutcome, TuneParams, tune};
+use twotone::algorithms::{Band, TuneOutcome, TuneParams, tune, tune_with_progress};
 use twotone::hal::{Dbm, Description, Error, Result};
 use twotone::map::{HardwareMap, ModuleEntry};
 use twotone::record::{
@@ -61,53 +61,24 @@ impl Tuning {
     fn of(&self, entry: &ModuleEntry, description: &Description) -> Result<TuneParams> {
         let mut params = self.params.clone();
         let module = description.module(entry.module)?;
+        let full_scale = module.power_scale()?;
         if !self.is_given("band", None) {
             let (low, high) = entry.band(module);
             params.band = Band::new(low.0, high.0);
         }
         if !self.is_given("tone_amplitude", None) {
-            params.tone_amplitude = module.full_scale.amplitude_of(entry.start_power);
+            params.tone_amplitude = full_scale.amplitude_of(entry.start_power);
         }
         // Half the amplitude of a tone, as long as a full comb of them stays within the total.
         let tones = f64::from(module.channels);
         let each = Dbm(entry.max_total.0 - 10.0 * tones.log10());
-        let comb = (0.5 * params.tone_amplitude).min(module.full_scale.amplitude_of(each));
+        let comb = (0.5 * params.tone_amplitude).min(full_scale.amplitude_of(each));
         if !self.is_given("network_analysis", Some("amplitude")) {
             params.network_analysis.amplitude = comb;
         }
         if !self.is_given("cable_delay", Some("amplitude")) {
             params.cable_delay.amplitude = comb;
         }
-        // Known before anything is sent, so refused before: the limits around the board would
-        // refuse it in the middle of the work.
-        let within = |what: &str, asked: Dbm, allowed: Dbm| {
-            if asked.0 <= allowed.0 + 1e-6 {
-                return Ok(());
-            }
-            let message = format!("{what}: {asked:.2} asked, the map allows {allowed:.2}");
-            Err(Error::new(hal::ErrorKind::Limit, message))
-        };
-        let tone = module.full_scale.at_amplitude(params.tone_amplitude);
-        within("tone_amplitude", tone, entry.max_tone)?;
-        let combs = [
-            ("network_analysis", params.network_analysis.amplitude),
-            ("cable_delay", params.cable_delay.amplitude),
-        ];
-        for (what, amplitude) in combs {
-            let tone = module.full_scale.at_amplitude(amplitude);
-            within(&format!("{what}.amplitude"), tone, entry.max_tone)?;
-        }
-        let most = params
-            .network_analysis
-            .max_tones
-            .map_or(tones, |most| most as f64);
-        let comb = params.network_analysis.amplitude * most.min(tones).sqrt();
-        let total = module.full_scale.at_amplitude(comb);
-        within(
-            "the tones of network_analysis together",
-            total,
-            entry.max_total,
-        )?;
         Ok(params)
     }
 }
@@ -206,8 +177,8 @@ impl Campaign {
                         Error::new(hal::ErrorKind::InvalidArgument, why).on(board.name())
                     })?;
                     match bar {
-                        Some(bar) => tune(&board, module, &params, &*bar).await,
-                        None => tune(&board, module, &params, &()).await,
+                        Some(bar) => tune_with_progress(&board, module, &params, &*bar).await,
+                        None => tune(&board, module, &params).await,
                     }
                 }
             })

@@ -33,7 +33,7 @@ impl Demo {
                 return Exit::Usage;
             }
         };
-        let map = match HardwareMap::parse(&farm.map_toml(), "demo.toml") {
+        let map = match HardwareMap::try_from(&farm) {
             Ok(map) => map,
             Err(error) => {
                 complain(&error.to_string());

@@ -12,6 +12,7 @@ mod parent;
 mod progress;
 mod report;
 mod sim;
+mod table;
 mod tune;
 
 use std::io::IsTerminal;

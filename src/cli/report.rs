@@ -1,7 +1,6 @@
 //! What a tune comes to: the JSON object and the table.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use serde::Serialize;
 use twotone::algorithms::{ChannelOutcome, ChannelStatus, Reason, TuneOutcome};
@@ -12,6 +11,7 @@ use twotone::score::Score;
 use twotone::{Array, hal};
 
 use super::Exit;
+use super::table::Table;
 
 /// The result of a tune, as printed with `--json`.
 #[derive(Debug, Serialize)]
@@ -143,77 +143,53 @@ impl Report {
         }
     }
 
-    /// A line a board, what is wrong under it, and the totals.
+    /// A table per board: a line a module, what is wrong under it; then the totals.
     pub(crate) fn table(&self) -> String {
-        let mut text = String::new();
-        let width = self
-            .boards
-            .iter()
-            .map(|board| board.name.len())
-            .max()
-            .unwrap_or(0)
-            .max(5);
-        let line = |text: &mut String, columns: [&str; 7]| {
-            let [name, status, found, toned, tuned, failed, seconds] = columns;
-            let written = writeln!(
-                text,
-                "{name:width$}  {status:11}  {found:>10}  {toned:>5}  {tuned:>5}  {failed:>6}  \
-                 {seconds:>7}"
-            );
-            debug_assert!(written.is_ok());
-        };
-        line(
-            &mut text,
-            [
-                "board",
-                "status",
-                "candidates",
-                "toned",
-                "tuned",
-                "failed",
-                "time/s",
-            ],
-        );
+        let mut table = Table::new([
+            "board",
+            "module",
+            "status",
+            "candidates",
+            "toned",
+            "tuned",
+            "failed",
+            "delay/ns",
+            "median Qr",
+            "median Qi",
+            "time/s",
+        ]);
         let mut totals = [0; 4];
         for board in &self.boards {
-            let candidates = board.modules.iter().map(|module| module.candidates).sum();
-            let (toned, tuned) = (board.channels.len(), board.tuned());
-            let counts = [candidates, toned, tuned, toned - tuned];
-            totals
-                .iter_mut()
-                .zip(counts)
-                .for_each(|(total, count)| *total += count);
-            let seconds = board
-                .modules
-                .iter()
-                .map(|m| m.elapsed_s)
-                .fold(0.0, f64::max);
-            let shown = counts.map(|count| count.to_string());
-            let [candidates, toned, tuned, failed] = shown.each_ref().map(String::as_str);
-            let (status, seconds) = (board.status.as_str(), format!("{seconds:.1}"));
-            line(
-                &mut text,
-                [
-                    &board.name,
-                    status,
-                    candidates,
-                    toned,
-                    tuned,
-                    failed,
-                    &seconds,
-                ],
-            );
-            for told in board.told() {
-                text.push_str(&format!("{:width$}    {told}\n", ""));
+            if board.modules.is_empty() {
+                table.row([&board.name, "", board.status.as_str()]);
             }
+            for (index, module) in board.modules.iter().enumerate() {
+                let name = if index == 0 { &board.name } else { "" };
+                let channels = || board.channels.iter().filter(|c| c.module == module.module);
+                let tuned = || channels().filter(|c| c.status == ChannelStatus::Tuned);
+                let (toned, good) = (channels().count(), tuned().count());
+                let counts = [module.candidates, toned, good, toned - good];
+                totals
+                    .iter_mut()
+                    .zip(counts)
+                    .for_each(|(total, count)| *total += count);
+                let mut cells = vec![name.to_owned(), module.module.to_string()];
+                cells.push(module.status(toned == good).as_str().to_owned());
+                cells.extend(counts.map(|count| count.to_string()));
+                cells.push(shown(module.tau_s.map(|tau_s| tau_s * 1e9), 1));
+                cells.push(shown(median(tuned().filter_map(|c| c.qr)), 0));
+                cells.push(shown(median(tuned().filter_map(|c| c.qi)), 0));
+                cells.push(shown(Some(module.elapsed_s), 1));
+                table.row(cells);
+            }
+            board.told().into_iter().for_each(|told| table.note(told));
         }
-        let shown = totals.map(|total| total.to_string());
-        let [candidates, toned, tuned, failed] = shown.each_ref().map(String::as_str);
-        let elapsed = format!("{:.1}", self.elapsed_s);
-        line(
-            &mut text,
-            ["all", "", candidates, toned, tuned, failed, &elapsed],
-        );
+        let mut cells = vec!["all".to_owned(), String::new(), String::new()];
+        cells.extend(totals.map(|count| count.to_string()));
+        cells.extend([String::new(), String::new(), String::new()]);
+        cells.push(shown(Some(self.elapsed_s), 1));
+        table.row(cells);
+        let mut text = table.to_string();
         if let Some(score) = &self.score {
             text.push_str(&format!(
                 "\nscore against the truth: {} of {} detectors tuned; {} of {} isolated ones found, \
@@ -269,15 +245,11 @@ impl BoardReport {
                     .map(ChannelReport::from),
             );
         }
-        // A line on which nothing is found is not well, though nothing has failed.
-        let well = |module: &ModuleReport| {
-            module.error.is_none() && module.hardware.is_settled() && module.candidates > 0
-        };
         let status = if outcomes.is_empty() {
             BoardStatus::Unreachable
         } else if modules.iter().all(|module| module.error.is_some()) {
             BoardStatus::Failed
-        } else if modules.iter().all(well)
+        } else if modules.iter().all(ModuleReport::is_well)
             && channels
                 .iter()
                 .all(|channel| channel.status == ChannelStatus::Tuned)
@@ -349,6 +321,36 @@ impl BoardReport {
             .map(|(status, count)| (status.to_owned(), count))
             .collect()
     }
+}
+
+impl ModuleReport {
+    /// A line on which nothing is found is not well, though nothing has failed.
+    fn is_well(&self) -> bool {
+        self.error.is_none() && self.hardware.is_settled() && self.candidates > 0
+    }
+
+    /// How the module fared, where every channel is tuned or not.
+    fn status(&self, all_tuned: bool) -> BoardStatus {
+        if self.error.is_some() {
+            BoardStatus::Failed
+        } else if all_tuned && self.is_well() {
+            BoardStatus::Ok
+        } else {
+            BoardStatus::SomeFailed
+        }
+    }
+}
+
+/// The middle one of `values`.
+fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+/// A number with its decimals, or nothing.
+fn shown(value: Option<f64>, decimals: usize) -> String {
+    value.map_or_else(String::new, |value| format!("{value:.decimals$}"))
 }
 
 impl BoardStatus {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use twotone_hal::{Dbm, Description, Error, Hertz, ModuleDescription, ModuleId};
+use twotone_hal::{Dbm, Description, Error, Hertz, ModuleDescription, ModuleId, ModuleLimits};
 
 use super::{Address, BoardKind};
 
@@ -139,6 +139,17 @@ pub struct ModuleEntry {
 }
 
 impl ModuleEntry {
+    /// What the module may put out.
+    pub fn limits(&self) -> ModuleLimits {
+        ModuleLimits {
+            f_min: self.f_min,
+            f_max: self.f_max,
+            max_tone: Some(self.max_tone),
+            max_total: Some(self.max_total),
+            ..ModuleLimits::default()
+        }
+    }
+
     /// A module of which nothing is known: little power, no attenuation to count on, off when
     /// a run ends early.
     pub fn conservative(module: ModuleId) -> Self {

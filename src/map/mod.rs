@@ -30,6 +30,8 @@ mod address;
 mod check;
 mod entry;
 mod error;
+#[cfg(feature = "sim")]
+mod farm;
 mod kind;
 mod params;
 mod place;

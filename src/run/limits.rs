@@ -2,68 +2,21 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use twotone_hal::{
-    Batch, Board, ChannelId, Dbm, Error, ErrorKind, Hertz, Op, Replies, Result, ToneUpdate,
-    async_trait,
+    Batch, Board, ChannelId, Dbm, Error, ErrorKind, Hertz, ModuleLimits, Op, Replies, Result,
+    ToneUpdate, async_trait,
 };
 
 use super::Journal;
 use super::shadow::{Shadow, Span};
-use crate::map::ModuleEntry;
-
-/// By how much a power may exceed its limit, in dB: the rounding of a conversion to amplitude
-/// and back, and no more.
-const ROUNDING_DB: f64 = 1e-6;
-
-/// What a module may put out. Powers are at the board's output connector.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ModuleLimits {
-    /// The lowest absolute frequency of a tone.
-    pub f_min: Option<Hertz>,
-    /// The highest absolute frequency of a tone.
-    pub f_max: Option<Hertz>,
-    /// The most power of one tone.
-    pub max_tone: Option<Dbm>,
-    /// The most power of all tones together.
-    pub max_total: Option<Dbm>,
-    /// How far the comb's peak is above its effective value: the peak must stay below full scale.
-    /// A comb of random phases peaks near 5.5 of it over its repeat time. A comb whose amplitudes
-    /// add up to no more than 1 never clips and is always let through.
-    pub crest: f64,
-}
-
-impl Default for ModuleLimits {
-    /// No limit but the headroom of a comb of random phases.
-    fn default() -> Self {
-        Self {
-            f_min: None,
-            f_max: None,
-            max_tone: None,
-            max_total: None,
-            crest: 5.5,
-        }
-    }
-}
-
-impl From<&ModuleEntry> for ModuleLimits {
-    /// As the hardware map has them.
-    fn from(entry: &ModuleEntry) -> Self {
-        Self {
-            f_min: entry.f_min,
-            f_max: entry.f_max,
-            max_tone: Some(entry.max_tone),
-            max_total: Some(entry.max_total),
-            ..Self::default()
-        }
-    }
-}
 
 /// Refuses every batch that would break a limit of its module at any point of its order, before
 /// anything of it is sent: [`ErrorKind::Limit`] with the channel, what was asked and what is
 /// allowed. A number that is none, or an amplitude beyond full scale, is
 /// [`ErrorKind::InvalidArgument`].
+///
+/// The description that it answers has these limits, so that an algorithm can keep to them before
+/// it has sent anything.
 ///
 /// What the module is set to comes from the journal beneath; a channel that may have one of two
 /// settings counts with the worse one. A write that lowers an amplitude is never refused.
@@ -109,9 +62,15 @@ impl Board for Limits {
     }
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {
-        self.journal
-            .run_if(batch, |shadow| self.check(shadow, batch))
-            .await
+        let check = |shadow: &Shadow| self.check(shadow, batch);
+        let mut replies = self.journal.run_if(batch, check).await?;
+        let described = replies.descriptions_mut().iter_mut();
+        for module in described.flat_map(|description| &mut description.modules) {
+            if module.module == self.journal.module() {
+                module.limits = self.limits;
+            }
+        }
+        Ok(replies)
     }
 }
 
@@ -205,43 +164,16 @@ impl<'a> Comb<'a> {
         if amplitude <= before.low {
             return Ok(());
         }
-        let refuse = |asked: Dbm, allowed: Dbm, of: &str| {
-            let message = format!(
-                "channel {channel}: {:.2} dBm asked, {:.2} dBm allowed for {of}",
-                asked.0, allowed.0
-            );
-            Err(Error::new(ErrorKind::Limit, message))
-        };
-        let exceeds = |asked: Dbm, allowed: Dbm| {
-            // A limit that is no number allows nothing.
-            asked
-                .0
-                .partial_cmp(&(allowed.0 + ROUNDING_DB))
-                .is_none_or(|order| order.is_gt())
-        };
-        let tone = self.full_scale.at_amplitude(amplitude);
-        if let Some(allowed) = self.limits.max_tone
-            && exceeds(tone, allowed)
+        match self
+            .limits
+            .problem(self.full_scale, amplitude, self.squares, self.sum)
         {
-            return refuse(tone, allowed, "one tone");
+            Some(why) => Err(Error::new(
+                ErrorKind::Limit,
+                format!("channel {channel}: {why}"),
+            )),
+            None => Ok(()),
         }
-        let total = self.full_scale.at_amplitude(self.squares.sqrt());
-        if let Some(allowed) = self.limits.max_total
-            && exceeds(total, allowed)
-        {
-            return refuse(total, allowed, "all tones together");
-        }
-        let peak = self.limits.crest * (self.squares / 2.0).sqrt();
-        if peak.min(self.sum) > 1.0 + 1e-9 {
-            let message = format!(
-                "channel {channel}: the comb would peak at {:.3} of full scale; scale all \
-                 amplitudes by {:.3} or less",
-                peak.min(self.sum),
-                1.0 / peak.min(self.sum)
-            );
-            return Err(Error::new(ErrorKind::Limit, message));
-        }
-        Ok(())
     }
 
     /// Judges the frequencies of the tones that were set.

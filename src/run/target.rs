@@ -37,7 +37,7 @@ impl Target {
         Self {
             board,
             module: entry.module,
-            limits: ModuleLimits::from(entry),
+            limits: entry.limits(),
             safe_state: entry.safe_state,
         }
     }

@@ -52,8 +52,7 @@ fn main() -> Outcome<()> {
         .iter()
         .map(|d| d.fr_hz)
         .collect();
-    let map = HardwareMap::parse(&farm.map_toml(), "farm.toml")?;
-    let array = Array::connect(&map).wait();
+    let array = Array::connect(&HardwareMap::try_from(&farm)?).wait();
     let board = array.board("crs0001").wait()?;
     let mut peer = Peer::start(&python, &farm, &centres)?;
 
@@ -105,7 +104,7 @@ fn work(board: &BoardHandle, centres: &[f64]) -> Outcome<usize> {
         samples: 10,
         ..Default::default()
     };
-    let wide = network_analysis(board, module, Band::new(1.0e9, 1.5e9), 0.0, &wide, &()).wait()?;
+    let wide = network_analysis(board, module, Band::new(1.0e9, 1.5e9), 0.0, &wide).wait()?;
     assert_eq!(wide.frequency_hz.len(), 50_000);
     let fine = FineSweepParams {
         points: 101,
@@ -124,7 +123,7 @@ fn work(board: &BoardHandle, centres: &[f64]) -> Outcome<usize> {
         .collect();
     let mut fitted = 0;
     for _ in 0..3 {
-        let swept = fine_sweep(board, module, &targets, None, &fine, &()).wait()?;
+        let swept = fine_sweep(board, module, &targets, None, &fine).wait()?;
         fitted += swept
             .sweeps
             .iter()

@@ -1,11 +1,12 @@
 //! A board of an array is held to the limits of the map on every write, whoever writes.
 
 use tworoutine::Wait;
+use twotone::algorithms::{Band, TuneParams};
 use twotone::hal::{Acquire, ChannelId, ErrorKind, Hertz, ModuleId, ToneUpdate};
 use twotone::sim::Farm;
 use twotone::transport::{ConnectOptions, CrsBoard};
 
-use super::{BAND_HZ, connect};
+use super::{BAND_HZ, connect, params, tune_all};
 
 #[test]
 fn direct_use_of_a_board_keeps_to_the_map() {
@@ -40,6 +41,56 @@ fn direct_use_of_a_board_keeps_to_the_map() {
         .set(module, [tone.amplitude(0.01)])
         .wait()
         .unwrap();
+}
+
+#[test]
+fn parameters_out_of_range_are_refused_before_anything_is_set() {
+    let farm = Farm::builder()
+        .boards(1)
+        .detectors(2)
+        .band(BAND_HZ.0, BAND_HZ.1);
+    let farm = farm.start_blocking().unwrap();
+    let array = connect(&farm);
+    // Opens the connection of the module, which leaves a marker on a board that has none.
+    array.board("crs0001").wait().unwrap();
+    type Change = fn(&mut TuneParams);
+    let wrong: [(&str, ErrorKind, Change); 7] = [
+        ("empty span", ErrorKind::InvalidArgument, |params| {
+            params.band = Band::new(1.1e9, 1.1e9);
+        }),
+        ("zero points", ErrorKind::InvalidArgument, |params| {
+            params.network_analysis.points = 0;
+        }),
+        ("too coarse", ErrorKind::InvalidArgument, |params| {
+            params.network_analysis.points = 100;
+        }),
+        ("too many tones", ErrorKind::InvalidArgument, |params| {
+            params.network_analysis.max_tones = Some(1025);
+        }),
+        ("above full scale", ErrorKind::Limit, |params| {
+            params.network_analysis.amplitude = 0.1;
+        }),
+        ("beyond the map's band", ErrorKind::Limit, |params| {
+            params.band = Band::new(0.99e9, 1.05e9);
+        }),
+        ("above the map's power", ErrorKind::Limit, |params| {
+            params.tone_amplitude = 0.05;
+        }),
+    ];
+    for (what, kind, change) in wrong {
+        let mut wrong = params();
+        change(&mut wrong);
+        let before = farm.boards()[0].counters().by_method;
+        let outcomes = tune_all(&array, &wrong);
+        let error = outcomes[0].result.as_ref().expect_err(what);
+        assert_eq!(error.kind(), kind, "{what}: {error}");
+        let after = farm.boards()[0].counters().by_method;
+        for (method, calls) in &after {
+            let new = calls - before.get(method).copied().unwrap_or(0);
+            let only_asks = method.starts_with("get_");
+            assert!(only_asks || new == 0, "{what}: {new} calls of {method}");
+        }
+    }
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! Algorithms over simulated farms, through the wire and back.
 
 mod accuracy;
+mod composed;
 mod faults;
 mod frugality;
+mod handles;
 mod limits;
 
 use std::time::Duration;
 
+use tworoutine::tworoutine;
 use twotone::Array;
 use twotone::algorithms::{NetworkAnalysisParams, TuneOutcome, TuneParams, tune};
 use twotone::map::HardwareMap;
@@ -31,25 +34,34 @@ pub(crate) fn params() -> TuneParams {
     }
 }
 
+/// What a run may take, clean-up included.
+pub(crate) const RUN_DEADLINE: Duration = Duration::from_secs(60);
+
 /// Connects with short deadlines.
 pub(crate) fn connect(farm: &Farm) -> Array {
-    let map = HardwareMap::parse(&farm.map_toml(), "farm.toml").expect("a farm's own map");
+    connecting(farm).wait()
+}
+
+/// As [`connect`], not yet waited for.
+#[tworoutine]
+pub(crate) async fn connecting(farm: &Farm) -> Array {
+    let map = HardwareMap::try_from(farm).expect("a farm's own map");
     let options = ConnectOptions::new()
         .request_timeout(Duration::from_millis(1500))
         .answer_limit(8 << 20);
-    Array::connect_with(&map, &options, 16).wait()
+    Array::connect_with(&map, &options, 16).await
 }
 
 /// Tunes everything that is connected, and keeps the tones on.
 pub(crate) fn tune_all(array: &Array, params: &TuneParams) -> Vec<Outcome<TuneOutcome>> {
     let params = params.clone();
     Runner::new()
-        .deadline(Duration::from_secs(60))
+        .deadline(RUN_DEADLINE)
         .longest_batch(Duration::from_millis(500))
         .keep_on_success()
         .run(array.targets(), move |board, module| {
             let params = params.clone();
-            async move { tune(&board, module, &params, &()).await }
+            async move { tune(&board, module, &params).await }
         })
         .wait()
 }

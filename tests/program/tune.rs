@@ -117,7 +117,7 @@ fn the_demo_tunes_scores_and_records() {
     ]);
     assert_eq!(status, 0);
     for words in [
-        "crs0002  ok",
+        "crs0002       1  ok",
         "32 of 32 detectors tuned",
         "0 false",
         "run directory: ",

@@ -39,12 +39,25 @@ pub async fn tune(
     board: &BoardHandle,
     module: ModuleId,
     params: &TuneParams,
+) -> Result<TuneOutcome> {
+    tune_with_progress(board, module, params, &()).await
+}
+
+/// As [`tune()`], telling `progress` of every step.
+#[tworoutine::tworoutine(Send)]
+pub async fn tune_with_progress(
+    board: &BoardHandle,
+    module: ModuleId,
+    params: &TuneParams,
     progress: &dyn Progress,
 ) -> Result<TuneOutcome> {
     let mut session = Session::open(board, module, progress).await?;
     if let Some(why) = params.problem() {
         return Err(session.refuse(ErrorKind::InvalidArgument, WHAT, why));
     }
+    // One tone on a detector and those beside it: how many there will be, nobody knows yet.
+    let tones = std::iter::repeat_n(params.tone_amplitude, 1 + params.reference_tones);
+    session.check_powers(WHAT, tones)?;
     let settings = network_analysis::nco_settings(&session, params.band, &params.network_analysis)?;
     let mut warnings = Vec::new();
 

@@ -1,5 +1,7 @@
 //! What tuning a module answers.
 
+use std::fmt;
+
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
 use twotone_hal::{ChannelId, Epoch, ModuleId, PhaseEpoch};
@@ -278,6 +280,18 @@ impl TuneOutcome {
             .iter()
             .filter(|c| c.status == ChannelStatus::Tuned)
             .count()
+    }
+}
+
+/// How many of the channels that carry a tone can be used.
+impl fmt::Display for TuneOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} of {} channels tuned",
+            self.tuned(),
+            self.channels.len()
+        )
     }
 }
 

@@ -120,6 +120,7 @@ impl FakeBoard {
                 max_samples: 100_000,
                 full_scale: Dbm(0.0),
                 volts_per_count: Volts(1e-7),
+                limits: twotone_hal::ModuleLimits::default(),
             }],
         }
     }

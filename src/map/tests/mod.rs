@@ -101,6 +101,7 @@ fn a_bands_ends_are_the_maps_as_far_as_the_board_reaches() {
         max_samples: 1000,
         full_scale: Dbm(0.0),
         volts_per_count: twotone_hal::Volts(1e-7),
+        limits: twotone_hal::ModuleLimits::default(),
     };
     let mut entry = ModuleEntry::conservative(one);
     assert_eq!(entry.band(&described), (Hertz(0.0), Hertz(5.3e9)));

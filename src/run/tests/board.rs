@@ -397,6 +397,7 @@ fn description() -> Description {
             max_samples: 1000,
             full_scale: Dbm(0.0),
             volts_per_count: Volts(1e-7),
+            limits: twotone_hal::ModuleLimits::default(),
         }],
     }
 }

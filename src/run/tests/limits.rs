@@ -160,7 +160,7 @@ async fn a_comb_has_headroom() {
     // 5.5 sqrt(8 a^2 / 2) against the sum of all, 8 a: the smaller of the two counts.
     assert_eq!(check(free, &comb(0.125)).await, Ok(()));
     let message = "channel 8: the comb would peak at 1.008 of full scale; scale all amplitudes by \
-                   0.992 or less";
+                   0.992 or less, or use fewer tones";
     assert_eq!(check(free, &comb(0.126)).await, refused(message));
     let tight = ModuleLimits { crest: 4.0, ..free };
     assert_eq!(check(tight, &comb(0.126)).await, refused(message));

@@ -6,7 +6,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 use twotone_hal::{
     Acquire, Certainty, ChannelId, Dbm, Description, Epoch, Error, ErrorKind, Hertz,
-    ModuleDescription, ModuleId, OperationKind, Result, Volts,
+    ModuleDescription, ModuleId, ModuleLimits, OperationKind, Result, Volts,
 };
 use twotone_wire::tuber::{Answer, BatchWriter, Cursor, DecodeError, Format, Limits};
 
@@ -346,5 +346,6 @@ fn describe_module(number: u8, found: Module, shared: Shared) -> Option<ModuleDe
         max_samples: shared.max_samples,
         full_scale: Dbm(dac_scale.map_or(f64::NAN, |scale| scale - DAC_LOSS_DB)),
         volts_per_count: Volts(VOLTS_PER_COUNT),
+        limits: ModuleLimits::default(),
     })
 }

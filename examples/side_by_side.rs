@@ -1,0 +1,54 @@
+//! A prototype at a prompt and a run over a whole farm, side by side: they call the same function.
+
+use twotone::prelude::*;
+
+/// How deep the line of a detector is, in dB: the transmission beside it over that on it.
+#[tworoutine]
+async fn depth(board: &BoardHandle, module: ModuleId, fr: Hertz) -> Result<f64> {
+    let tone = |offset| ToneUpdate::tone(ChannelId::FIRST, offset, 0.0005);
+    let mut batch = Batch::new();
+    batch.set_nco(module, fr - Hertz(5e6));
+    let steps = [Hertz(5e6), Hertz(6e6)].map(|offset| {
+        batch.set_tone(module, tone(offset));
+        batch.acquire_mean(module, Acquire::new(10).first_channels(1))
+    });
+    let replies = board.run(&batch).await?;
+    let [on, beside] = steps.map(|step| replies.get(step).mean[0].norm());
+    Ok(20.0 * (beside / on).log10())
+}
+
+/// No runtime and no `async` in sight: this is a script.
+fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let farm = Farm::builder().boards(100).detectors(1).start_blocking()?;
+    let fr: Vec<Hertz> = farm
+        .truth()
+        .boards
+        .iter()
+        .map(|board| Hertz(board.modules[0].detectors[0].fr_hz))
+        .collect();
+    let array = Array::connect(&HardwareMap::try_from(&farm)?).wait();
+
+    // The prototype: one board, one line after the other.
+    let board = array.board("crs0001").wait()?;
+    for detuning in [-100e3, 0.0, 100e3] {
+        let depth = depth(&board, ModuleId::FIRST, fr[0] + Hertz(detuning)).wait()?;
+        println!("crs0001, {:+} kHz: {depth:.1} dB", detuning / 1e3);
+    }
+    drop(board);
+
+    // The array: the same function on every board at once.
+    let outcomes = Runner::new()
+        .run(array.targets(), move |board, module| {
+            let serial: usize = board.name().trim_start_matches("crs").parse().unwrap_or(1);
+            let fr = fr[serial - 1];
+            async move { depth(&board, module, fr).await }
+        })
+        .wait();
+    let depths: Vec<f64> = outcomes
+        .into_iter()
+        .map(|outcome| outcome.result)
+        .collect::<Result<_>>()?;
+    let mean = depths.iter().sum::<f64>() / depths.len() as f64;
+    println!("{} boards: {mean:.1} dB on average", depths.len());
+    Ok(())
+}

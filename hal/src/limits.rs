@@ -1,0 +1,167 @@
+//! What a module may put out.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Dbm, Hertz, ModuleDescription};
+
+/// By how much a power may exceed its limit, in dB: the rounding of a conversion to amplitude
+/// and back, and no more.
+const ROUNDING_DB: f64 = 1e-6;
+
+/// What a module may put out. Powers are at the board's output connector.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModuleLimits {
+    /// The lowest absolute frequency of a tone.
+    pub f_min: Option<Hertz>,
+    /// The highest absolute frequency of a tone.
+    pub f_max: Option<Hertz>,
+    /// The most power of one tone.
+    pub max_tone: Option<Dbm>,
+    /// The most power of all tones together.
+    pub max_total: Option<Dbm>,
+    /// How far the comb's peak is above its effective value: the peak must stay below full scale.
+    /// A comb of random phases peaks near 5.5 of it over its repeat time. A comb whose amplitudes
+    /// add up to no more than 1 never clips and is always let through.
+    pub crest: f64,
+}
+
+impl Default for ModuleLimits {
+    /// No limit but the headroom of a comb of random phases.
+    fn default() -> Self {
+        Self {
+            f_min: None,
+            f_max: None,
+            max_tone: None,
+            max_total: None,
+            crest: 5.5,
+        }
+    }
+}
+
+impl ModuleLimits {
+    /// Why a tone of `amplitude` may not be driven as one of a comb, or `None` where it may.
+    ///
+    /// The comb, this tone included, has amplitudes whose squares add up to `squares` and whose
+    /// sizes add up to `sum`. A tone of full scale has the power `full_scale`; where that is no
+    /// number, a limit of power allows nothing.
+    pub fn problem(
+        &self,
+        full_scale: Dbm,
+        amplitude: f64,
+        squares: f64,
+        sum: f64,
+    ) -> Option<String> {
+        // A power that is no number exceeds every limit.
+        let exceeds = |asked: Dbm, allowed: Dbm| {
+            let order = asked.0.partial_cmp(&(allowed.0 + ROUNDING_DB));
+            order.is_none_or(|order| order.is_gt())
+        };
+        let powers = [
+            (amplitude, self.max_tone, "one tone"),
+            (squares.sqrt(), self.max_total, "all tones together"),
+        ];
+        for (amplitude, allowed, of) in powers {
+            let asked = full_scale.at_amplitude(amplitude);
+            if let Some(allowed) = allowed
+                && exceeds(asked, allowed)
+            {
+                return Some(if asked.0.is_nan() {
+                    format!(
+                        "the scale of the DAC is not known, and {:.2} dBm is all that is allowed for {of}",
+                        allowed.0
+                    )
+                } else {
+                    format!(
+                        "{:.2} dBm asked, {:.2} dBm allowed for {of}",
+                        asked.0, allowed.0
+                    )
+                });
+            }
+        }
+        let peak = (self.crest * (squares / 2.0).sqrt()).min(sum);
+        (peak > 1.0 + 1e-9).then(|| {
+            format!(
+                "the comb would peak at {peak:.3} of full scale; scale all amplitudes by {:.3} or \
+                 less, or use fewer tones",
+                1.0 / peak
+            )
+        })
+    }
+}
+
+impl ModuleDescription {
+    /// Why a comb of `amplitudes` may not be driven, or `None` where it may.
+    pub fn comb_problem(&self, amplitudes: impl IntoIterator<Item = f64>) -> Option<String> {
+        let (mut highest, mut squares, mut sum) = (0.0f64, 0.0, 0.0);
+        for amplitude in amplitudes {
+            let amplitude = amplitude.abs();
+            if amplitude.is_nan() || amplitude > 1.0 {
+                return Some(format!("amplitude {amplitude} is beyond full scale"));
+            }
+            highest = highest.max(amplitude);
+            squares += amplitude * amplitude;
+            sum += amplitude;
+        }
+        if highest == 0.0 {
+            return None;
+        }
+        self.limits.problem(self.full_scale, highest, squares, sum)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: ModuleLimits = ModuleLimits {
+        f_min: None,
+        f_max: None,
+        max_tone: Some(Dbm(-40.0)),
+        max_total: Some(Dbm(-35.0)),
+        crest: 5.5,
+    };
+
+    /// What is said of `tones` equal tones.
+    fn of(limits: ModuleLimits, full_scale: f64, tones: u32, amplitude: f64) -> Option<String> {
+        let n = f64::from(tones);
+        limits.problem(
+            Dbm(full_scale),
+            amplitude,
+            n * amplitude * amplitude,
+            n * amplitude,
+        )
+    }
+
+    #[test]
+    fn each_limit_is_held_and_named() {
+        // 0.01 of a full scale of 0 dBm is -40 dBm; three of them are -35.2.
+        assert_eq!(of(LIMITS, 0.0, 3, 0.01), None);
+        let loud = of(LIMITS, 0.0, 1, 0.0101).unwrap();
+        assert_eq!(loud, "-39.91 dBm asked, -40.00 dBm allowed for one tone");
+        let many = of(LIMITS, 0.0, 4, 0.01).unwrap();
+        assert_eq!(
+            many,
+            "-33.98 dBm asked, -35.00 dBm allowed for all tones together"
+        );
+        let unknown = of(LIMITS, f64::NAN, 1, 0.001).unwrap();
+        assert!(
+            unknown.contains("the scale of the DAC is not known"),
+            "{unknown}"
+        );
+    }
+
+    #[test]
+    fn a_comb_keeps_its_headroom() {
+        let free = ModuleLimits::default();
+        // 1024 equal tones of random phases: 5.5 sqrt(1024 a^2 / 2) below 1.
+        assert_eq!(of(free, 0.0, 1024, 0.0080), None);
+        assert!(
+            of(free, 0.0, 1024, 0.0081)
+                .unwrap()
+                .contains("peak at 1.008")
+        );
+        // One tone never exceeds its own amplitude, whatever the scale.
+        assert_eq!(of(free, f64::NAN, 1, 1.0), None);
+    }
+}

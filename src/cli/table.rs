@@ -1,0 +1,91 @@
+//! A table for a terminal: columns as wide as what is in them.
+
+use std::fmt;
+
+/// Rows of cells under a heading, with notes between them.
+#[derive(Debug)]
+pub(crate) struct Table {
+    lines: Vec<Line>,
+}
+
+#[derive(Debug)]
+enum Line {
+    Cells(Vec<String>),
+    Note(String),
+}
+
+impl Table {
+    pub(crate) fn new<T: Into<String>>(heading: impl IntoIterator<Item = T>) -> Self {
+        let mut table = Self { lines: Vec::new() };
+        table.row(heading);
+        table
+    }
+
+    /// Adds a row; cells that are not given are empty.
+    pub(crate) fn row<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
+        let cells = cells.into_iter().map(Into::into).collect();
+        self.lines.push(Line::Cells(cells));
+    }
+
+    /// Adds a line of text that belongs to the row before it.
+    pub(crate) fn note(&mut self, text: impl Into<String>) {
+        self.lines.push(Line::Note(text.into()));
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut widths: Vec<usize> = Vec::new();
+        let mut numbers: Vec<bool> = Vec::new();
+        for (row, line) in self.lines.iter().enumerate() {
+            let Line::Cells(cells) = line else { continue };
+            for (column, cell) in cells.iter().enumerate() {
+                if column == widths.len() {
+                    widths.push(0);
+                    numbers.push(true);
+                }
+                widths[column] = widths[column].max(cell.chars().count());
+                let number = cell.is_empty() || cell.parse::<f64>().is_ok();
+                numbers[column] &= row == 0 || number;
+            }
+        }
+        for line in &self.lines {
+            let mut text = String::new();
+            match line {
+                Line::Note(note) => text.extend([&" ".repeat(widths[0] + 2), "  ", note]),
+                Line::Cells(cells) => {
+                    for (column, cell) in cells.iter().enumerate() {
+                        let width = widths[column];
+                        // Numbers stand under one another.
+                        text.push_str(&match numbers[column] {
+                            true => format!("{cell:>width$}  "),
+                            false => format!("{cell:width$}  "),
+                        });
+                    }
+                }
+            }
+            writeln!(f, "{}", text.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_what_is_in_them() {
+        let mut table = Table::new(["board", "tuned", "status"]);
+        table.row(["crs0001", "256", "ok"]);
+        table.note("all is well");
+        table.row(["b2", "9"]);
+        assert_eq!(
+            table.to_string(),
+            "board    tuned  status\n\
+             crs0001    256  ok\n           \
+             all is well\n\
+             b2           9\n"
+        );
+    }
+}

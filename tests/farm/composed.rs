@@ -1,0 +1,124 @@
+//! Algorithms made of algorithms: the inner ones are called in either idiom, from a plain function,
+//! from an async one and over a whole farm, and it is the same work each time.
+
+use tworoutine::tworoutine;
+use twotone::algorithms::finding::{WideSweep, find_resonances};
+use twotone::algorithms::{CableDelayParams, cable_delay, network_analysis};
+use twotone::hal::{BoardHandle, ModuleId, Result};
+use twotone::run::Runner;
+use twotone::sim::Farm;
+
+use super::{BAND_HZ, connect, params};
+
+/// The resonances of a module, as a physicist first writes it: one step after the other.
+fn lines_at_the_prompt(board: &BoardHandle, module: ModuleId) -> Result<Vec<f64>> {
+    let params = params();
+    let delay = cable_delay(board, module, params.band, &CableDelayParams::default()).wait()?;
+    let tau_s = delay.delay.tau_s;
+    let wide =
+        network_analysis(board, module, params.band, tau_s, &params.network_analysis).wait()?;
+    let sweep = WideSweep {
+        frequency_hz: &wide.frequency_hz,
+        z: &wide.z,
+        tau_s,
+        noise: wide.noise,
+        nco_hz: &wide.nco_hz,
+    };
+    let found = find_resonances(&sweep, &params.find);
+    Ok(found.candidates.iter().map(|line| line.fr_hz).collect())
+}
+
+/// The same for an event loop, with waits left in it from the prompt.
+#[tworoutine(Send)]
+async fn lines(board: &BoardHandle, module: ModuleId) -> Result<Vec<f64>> {
+    let params = params();
+    let delay = cable_delay(board, module, params.band, &CableDelayParams::default()).await?;
+    let tau_s = delay.delay.tau_s;
+    let wide =
+        network_analysis(board, module, params.band, tau_s, &params.network_analysis).wait()?;
+    let found = tworoutine::offload(move || {
+        let sweep = WideSweep {
+            frequency_hz: &wide.frequency_hz,
+            z: &wide.z,
+            tau_s,
+            noise: wide.noise,
+            nco_hz: &wide.nco_hz,
+        };
+        find_resonances(&sweep, &params.find)
+    });
+    Ok(found
+        .await
+        .candidates
+        .iter()
+        .map(|line| line.fr_hz)
+        .collect())
+}
+
+/// Both boards' lines, each farm made anew from the same seed.
+fn by<T>(measure: impl FnOnce(&twotone::Array) -> T) -> T {
+    let farm = Farm::builder()
+        .boards(2)
+        .detectors(8)
+        .seed(31)
+        .band(BAND_HZ.0, BAND_HZ.1);
+    let farm = farm.start_blocking().unwrap();
+    measure(&connect(&farm))
+}
+
+#[test]
+fn what_is_composed_in_one_idiom_is_the_same_in_the_other() {
+    let targets = |array: &twotone::Array| {
+        let targets = array.targets();
+        let each = targets
+            .iter()
+            .map(|target| (target.board.clone(), target.module));
+        each.collect::<Vec<_>>()
+    };
+    let at_the_prompt = by(|array| {
+        let each = targets(array).into_iter();
+        each.map(|(board, module)| lines_at_the_prompt(&board, module).unwrap())
+            .collect::<Vec<_>>()
+    });
+    assert!(at_the_prompt.iter().all(|lines| lines.len() == 8));
+
+    // The waits inside are on a plain thread here, and in a context there.
+    let waited = by(|array| {
+        let each = targets(array).into_iter();
+        each.map(|(board, module)| lines(&board, module).wait().unwrap())
+            .collect::<Vec<_>>()
+    });
+    assert_eq!(waited, at_the_prompt);
+    let in_contexts = by(|array| {
+        tworoutine::block_on(async {
+            let contexts = targets(array).into_iter().map(|(board, module)| {
+                tworoutine::spawn_local(async move { lines(&board, module).await })
+            });
+            let mut all = Vec::new();
+            for context in contexts.collect::<Vec<_>>() {
+                all.push(context.await.unwrap().unwrap());
+            }
+            all
+        })
+    });
+    assert_eq!(in_contexts, at_the_prompt);
+    let over_the_farm = by(|array| {
+        let run = Runner::new().run(array.targets(), |board, module| async move {
+            lines(&board, module).await
+        });
+        let outcomes = run.wait().into_iter();
+        outcomes
+            .map(|outcome| outcome.result.unwrap())
+            .collect::<Vec<_>>()
+    });
+    // The runner's own questions take time on the boards, so the noise is another: a few tens of
+    // hertz on lines that are 50 kHz wide.
+    let pairs = over_the_farm
+        .iter()
+        .flatten()
+        .zip(at_the_prompt.iter().flatten());
+    let furthest = pairs
+        .map(|(one, other)| (one - other).abs())
+        .fold(0.0, f64::max);
+    assert_eq!(over_the_farm.iter().flatten().count(), 16);
+    assert!(furthest < 200.0, "{furthest} Hz apart");
+}

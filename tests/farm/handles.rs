@@ -1,0 +1,113 @@
+//! A board's handle works from any thread, under any runtime, and in a context.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use tworoutine::Wait;
+use twotone::hal::{Acquire, BoardHandle, ModuleId, Result};
+use twotone::sim::Farm;
+
+use super::connect;
+
+/// A measurement to be asked for from anywhere.
+async fn level(board: BoardHandle) -> Result<f64> {
+    let acquire = Acquire::new(4).first_channels(1);
+    let mean = board.samples().mean(ModuleId::FIRST, acquire).await?;
+    Ok(mean.mean[0].norm())
+}
+
+fn handles(farm: &Farm) -> Vec<BoardHandle> {
+    let targets = connect(farm).targets();
+    targets.into_iter().map(|target| target.board).collect()
+}
+
+#[test]
+fn one_handle_serves_every_thread_and_every_runtime() {
+    let farm = Farm::builder().detectors(2).start_blocking().unwrap();
+    let board = handles(&farm).remove(0);
+    let fine = |what: &str, level: Result<f64>| {
+        assert!(level.is_ok_and(f64::is_finite), "{what}");
+    };
+
+    fine("a plain thread", level(board.clone()).wait());
+    let other = board.clone();
+    let thread = std::thread::spawn(move || level(other).wait());
+    fine("another thread", thread.join().unwrap());
+
+    let many = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .build()
+        .unwrap();
+    fine(
+        "a runtime of many threads",
+        many.block_on(level(board.clone())),
+    );
+    let other = board.clone();
+    let worker = many.spawn(async move { level(other).wait() });
+    fine(
+        "a wait on one of its workers",
+        many.block_on(worker).unwrap(),
+    );
+    drop(many);
+
+    // With neither timers nor sockets of its own.
+    let single = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    fine(
+        "a runtime of one thread",
+        single.block_on(level(board.clone())),
+    );
+    drop(single);
+
+    fine(
+        "a context",
+        tworoutine::block_on(async { level(board.clone()).wait() }),
+    );
+    fine("after all these runtimes are gone", level(board).wait());
+}
+
+/// Boards beside the one that is waited for.
+const OTHERS: usize = 200;
+
+#[test]
+fn a_wait_for_one_board_leaves_hundreds_of_others_going() {
+    let farm = Farm::builder()
+        .boards(1 + OTHERS)
+        .detectors(1)
+        .start_blocking()
+        .unwrap();
+    let mut boards = handles(&farm);
+    assert_eq!(boards.len(), 1 + OTHERS);
+    let waiting = boards.remove(0);
+    // One thread for all of them: had a wait blocked it, nobody else would come to an end.
+    tworoutine::block_on(async {
+        let done = Rc::new(Cell::new(0));
+        let others: Vec<_> = boards
+            .into_iter()
+            .map(|board| {
+                let done = Rc::clone(&done);
+                tworoutine::spawn_local(async move {
+                    for _ in 0..3 {
+                        level(board.clone()).wait().unwrap();
+                    }
+                    done.set(done.get() + 1);
+                })
+            })
+            .collect();
+        let mut waits = 0;
+        while done.get() < OTHERS {
+            level(waiting.clone()).wait().unwrap();
+            waits += 1;
+            assert!(
+                waits < 100_000,
+                "{} of {OTHERS} came to their end",
+                done.get()
+            );
+        }
+        assert!(waits >= 3, "{waits}");
+        for other in others {
+            other.await.unwrap();
+        }
+    });
+}
