@@ -1,6 +1,7 @@
 //! A board's time: stepped by its acquisitions, or running as real time does.
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(crate) struct Clock {
     hand: Mutex<Hand>,
+    /// Whether the hand runs, for the many calls that ask nothing else.
+    running: AtomicBool,
     stopped: Notify,
 }
 
@@ -32,6 +35,7 @@ impl Clock {
         };
         Self {
             hand: Mutex::new(hand),
+            running: AtomicBool::new(running),
             stopped: Notify::new(),
         }
     }
@@ -42,7 +46,7 @@ impl Clock {
 
     /// Whether it runs by itself.
     pub(crate) fn is_running(&self) -> bool {
-        self.hand(|hand| matches!(hand, Hand::From(..)))
+        self.running.load(Ordering::Acquire)
     }
 
     /// What it shows, s.
@@ -52,6 +56,9 @@ impl Clock {
 
     /// What it shows, s, if it runs.
     pub(crate) fn running_s(&self) -> Option<f64> {
+        if !self.is_running() {
+            return None;
+        }
         self.hand(|hand| match hand {
             Hand::At(_) => None,
             running @ Hand::From(..) => Some(running.shows()),
@@ -71,10 +78,12 @@ impl Clock {
     /// Lets it run from where it stands.
     pub(crate) fn start(&self) {
         self.hand(|hand| *hand = Hand::From(hand.shows(), Instant::now()));
+        self.running.store(true, Ordering::Release);
     }
 
     /// Lets it stand where it is.
     pub(crate) fn stop(&self) {
+        self.running.store(false, Ordering::Release);
         self.hand(|hand| *hand = Hand::At(hand.shows()));
         self.stopped.notify_waiters();
     }
