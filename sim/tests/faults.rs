@@ -136,7 +136,7 @@ fn huge_answer() {
 
 #[test]
 fn slow_requests_are_run_though_their_client_has_gone() {
-    let farm = farm(Slow { delay_ms: 200 });
+    let farm = farm(Slow { delay_ms: 1500 });
     let mut board = connect(&farm);
     board.request(
         "",
@@ -144,6 +144,9 @@ fn slow_requests_are_run_though_their_client_has_gone() {
             .to_string()
             .as_bytes(),
     );
+    // The client gives up when the board has had time to take the request.
+    board.patience(Duration::from_millis(300));
+    assert!(board.read().is_err());
     drop(board);
     check_neighbour(&farm);
     farm.boards()[0].clear_faults();
