@@ -125,9 +125,10 @@ async fn acquisitions_and_calls_take_their_time() {
         let begun = Instant::now();
         client.run(&calls).await;
         let took = begun.elapsed().as_secs_f64();
-        // The first sample begins with the next period; timers are good to 1 ms.
+        // The first sample begins with the next period; timers are good to
+        // 1 ms, which adds up over acquisitions alone.
         let late = took - expected_s;
-        let most = 1.0 / RATE_HZ + 1.1e-3 * calls.len() as f64;
+        let most = 1.0 / RATE_HZ + 2.2e-3 * calls.len().min(2) as f64;
         assert!(
             (-1e-3..most).contains(&late),
             "{took} s, not {expected_s} s: {}",

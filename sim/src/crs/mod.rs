@@ -14,6 +14,7 @@ mod tones;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use tokio::time::Instant;
 use twotone_wire::tuber::{
     Args, Dispatch, Fault, Head, Interface, Invocation, Limits, Method, Reply, Server, Service,
     Slot,
@@ -47,18 +48,24 @@ pub(crate) async fn run(board: &Board, head: Head<'_>, body: &[u8]) -> Option<An
         waiting: None,
     };
     let mut exchange = server.open(&head, body, &mut out);
+    // Timers are coarser than calls: what one oversleeps the next ones make up.
+    let mut due = Instant::now();
     while exchange.step(&mut objects, &mut out) {
         if objects.stuck {
             return None;
         }
         if let Some(waiting) = &objects.waiting {
             board.clock().wait_until(waiting.until_s).await;
+            due = due.max(Instant::now());
             exchange.take_back(&mut out);
             continue;
         }
         let cost = std::mem::take(&mut objects.cost);
         if cost > Duration::ZERO {
-            tokio::time::sleep(cost).await;
+            due += cost;
+            if due > Instant::now() {
+                tokio::time::sleep_until(due).await;
+            }
         }
     }
     let format = exchange.close(&mut out);
