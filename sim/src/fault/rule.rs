@@ -1,0 +1,120 @@
+//! Where a board meets its clients, and what a fault can say there.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+/// What a listener does with a new connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnConnect {
+    /// Serves it.
+    Serve,
+    /// Is not there: the kernel refuses the connection.
+    Refuse,
+    /// Takes it and never reads from it nor answers.
+    Ignore,
+}
+
+/// What becomes of a request whose body has been read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OnRequest {
+    /// It is run.
+    Run,
+    /// It is run after a delay, even when its client has gone by then.
+    RunAfter(Duration),
+    /// It is neither run nor answered.
+    Never,
+    /// It is not run; this is the answer.
+    Answer {
+        /// HTTP status.
+        status: u16,
+        /// The `Content-Type` header.
+        content_type: &'static str,
+        /// The body.
+        body: &'static str,
+    },
+}
+
+/// What becomes of one call of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OnCall {
+    /// It is run.
+    Run,
+    /// It is not run and fails with this message.
+    Fail(String),
+    /// It is not run, and its result is this text.
+    Answer(&'static str),
+    /// It does not return, nor does the batch.
+    Hang,
+    /// The board loses its settings and its connections before the call is
+    /// run, and takes new connections after this time.
+    Reboot(Duration),
+}
+
+/// How a finished answer is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnAnswer {
+    /// As it is.
+    Send,
+    /// The headers promise all of it; the connection ends after so many bytes.
+    CutAfter(u64),
+    /// So many bytes of white space go before it.
+    PadWith(u64),
+}
+
+/// A packet of a stream that is about to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packet {
+    /// The board's serial number.
+    pub serial: u16,
+    /// The module, from 1.
+    pub module: u8,
+    /// How many of the module's packets came before it.
+    pub nth: u64,
+}
+
+/// What becomes of a packet of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnPacket {
+    /// It is sent.
+    Send,
+    /// It is not sent.
+    Lose,
+    /// It is sent twice.
+    Twice,
+    /// It is sent after so many of the module's packets that come behind it.
+    Late(u32),
+    /// It is sent with the bits of one byte turned over.
+    Flip(u64),
+    /// Only so many bytes of it are sent.
+    Cut(u64),
+    /// Its stamp says that it is not recent.
+    NotRecent,
+    /// It carries this serial number.
+    Serial(u16),
+}
+
+/// The points at which a fault can act. The defaults do nothing.
+pub trait Rule: std::fmt::Debug + Send + Sync {
+    /// A client connects.
+    fn on_connect(&self) -> OnConnect {
+        OnConnect::Serve
+    }
+    /// A request has been read whole.
+    fn on_request(&self) -> OnRequest {
+        OnRequest::Run
+    }
+    /// A method is about to be run; `nth` counts the calls since the fault
+    /// began to act, from 0.
+    fn on_call(&self, _method: &str, _nth: u64) -> OnCall {
+        OnCall::Run
+    }
+    /// An answer is about to be sent.
+    fn on_answer(&self, _answer: &Bytes) -> OnAnswer {
+        OnAnswer::Send
+    }
+    /// A packet of a stream is about to be sent.
+    fn on_packet(&self, _packet: &Packet) -> OnPacket {
+        OnPacket::Send
+    }
+}

@@ -1,0 +1,139 @@
+//! What faults do to the packets of a stream, beside what the board counts.
+//!
+//! Each acts on some packets near the beginning, all of which the listener
+//! gets: a board sends only from its join on.
+
+mod listener;
+
+use std::collections::BTreeSet;
+
+use listener::Listener;
+use twotone_sim::fault::{
+    Fault, PacketCorrupt, PacketDuplicate, PacketLoss, PacketReorder, StaleStamps, WrongSerial,
+};
+use twotone_sim::{Farm, PacketCounters};
+use twotone_wire::crs::{GROUP, ReadoutHeader, ReadoutPacket};
+
+/// The packets of a module on which a fault acts: the first and how many.
+const FIRST: u64 = 5;
+const COUNT: u64 = 200;
+
+/// Packets of four modules that are received: more than those, whatever is
+/// lost.
+const RECEIVED: usize = 1200;
+
+/// What the board counted of its first module, the headers of that module's
+/// packets, and how many of all packets were none.
+fn received(fault: impl Into<Fault>) -> (PacketCounters, Vec<ReadoutHeader>, u64) {
+    let mut listener = Listener::new(GROUP);
+    let builder = Farm::builder().detectors(0).stream_port(listener.port());
+    let fault = fault.into().during(FIRST, COUNT);
+    let farm = builder.fault(0, fault).start_blocking().unwrap();
+    let board = &farm.boards()[0];
+    listener.join(board.ip());
+    let mut headers = Vec::new();
+    let mut spoilt = 0;
+    for _ in 0..RECEIVED {
+        let (_, bytes) = listener.receive();
+        match ReadoutPacket::new(&bytes) {
+            Ok(packet) => headers.push(ReadoutHeader::parse(&packet)),
+            Err(_) => spoilt += 1,
+        }
+    }
+    headers.retain(|header| header.module == 0);
+    let counters = board.stream_counters();
+    let counted = counters[0].readout;
+    assert!(counted.made > FIRST + COUNT + 10, "{counted:?}");
+    assert_eq!((counted.unsent, counted.skipped), (0, 0));
+    let all = counters.iter().map(|module| module.readout.spoilt);
+    assert_eq!(spoilt, all.sum::<u64>());
+    (counted, headers, spoilt)
+}
+
+/// The distances of sequence numbers from one packet to the next.
+fn steps(headers: &[ReadoutHeader]) -> Vec<i64> {
+    let pairs = headers.windows(2);
+    pairs
+        .map(|pair| i64::from(pair[1].sequence) - i64::from(pair[0].sequence))
+        .collect()
+}
+
+#[test]
+fn lost_packets_are_missing() {
+    let (counted, headers, _) = received(PacketLoss { rate: 0.1, seed: 1 });
+    let missing: i64 = steps(&headers).iter().map(|step| step - 1).sum();
+    assert!(counted.lost > 5, "{counted:?}");
+    assert_eq!(missing as u64, counted.lost);
+    // All of them.
+    let (counted, headers, _) = received(PacketLoss { rate: 1.0, seed: 1 });
+    assert_eq!(counted.lost, COUNT);
+    let gap = steps(&headers).into_iter().max().unwrap();
+    assert_eq!(gap as u64, COUNT + 1);
+}
+
+#[test]
+fn doubled_packets_come_twice() {
+    let (counted, headers, _) = received(PacketDuplicate { rate: 0.1, seed: 1 });
+    let again = steps(&headers).iter().filter(|step| **step == 0).count();
+    assert!(counted.doubled > 5, "{counted:?}");
+    assert_eq!(again as u64, counted.doubled);
+    assert!(steps(&headers).iter().all(|step| (0..=1).contains(step)));
+}
+
+#[test]
+fn late_packets_come_after_later_ones_and_none_is_lost() {
+    let fault = PacketReorder {
+        rate: 0.1,
+        depth: 3,
+        seed: 1,
+    };
+    let (counted, mut headers, _) = received(fault);
+    let mut highest = 0;
+    let overtaken = headers.iter().filter(|header| {
+        highest = highest.max(header.sequence);
+        header.sequence < highest
+    });
+    let overtaken = overtaken.count() as u64;
+    // One late packet behind another may be in order with it.
+    assert!(counted.late > 5, "{counted:?}");
+    assert!(
+        (counted.late / 2..=counted.late).contains(&overtaken),
+        "{overtaken} {counted:?}"
+    );
+    let least = steps(&headers).into_iter().min().unwrap();
+    assert!((-3..0).contains(&least), "{least}");
+    headers.sort_by_key(|header| header.sequence);
+    assert!(steps(&headers).iter().all(|step| *step == 1));
+}
+
+#[test]
+fn spoilt_packets_are_none() {
+    let (counted, headers, spoilt) = received(PacketCorrupt { rate: 0.1, seed: 1 });
+    assert!(counted.spoilt > 5 && spoilt > counted.spoilt, "{counted:?}");
+    let missing: i64 = steps(&headers).iter().map(|step| step - 1).sum();
+    assert_eq!(missing as u64, counted.spoilt);
+}
+
+#[test]
+fn stale_stamps_and_foreign_serial_numbers_are_on_their_packets_alone() {
+    let (counted, headers, _) = received(StaleStamps {});
+    assert_eq!(counted.stale, COUNT);
+    let first = headers[0].sequence;
+    let acted: BTreeSet<u32> = (first + FIRST as u32..).take(COUNT as usize).collect();
+    for header in &headers {
+        let stale = acted.contains(&header.sequence);
+        assert_eq!(header.stamp.is_recent(), !stale, "{header:?}");
+    }
+    let (counted, headers, _) = received(WrongSerial { serial: 77 });
+    assert_eq!(counted.foreign, COUNT);
+    let first = headers[0].sequence;
+    let acted: BTreeSet<u32> = (first + FIRST as u32..).take(COUNT as usize).collect();
+    for header in &headers {
+        let serial = if acted.contains(&header.sequence) {
+            77
+        } else {
+            1
+        };
+        assert_eq!(header.serial, serial, "{header:?}");
+    }
+}
