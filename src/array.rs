@@ -143,6 +143,11 @@ impl ArrayBoard {
         self.handle.name()
     }
 
+    /// The board itself, held to no limit.
+    pub fn handle(&self) -> &BoardHandle {
+        &self.handle
+    }
+
     /// What it is and has.
     pub fn description(&self) -> &Description {
         &self.description

@@ -10,9 +10,10 @@ use twotone::map::HardwareMap;
 use twotone::record::UtcTime;
 
 use super::Exit;
-use super::campaign::{Campaign, Tuning};
+use super::campaign::Campaign;
 use super::output::complain;
 use super::sim::FarmArgs;
+use super::tuning::Tuning;
 
 /// The arguments of `twotone demo`.
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ use std::future::Future;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use twotone::run::Outcome;
 
 use super::output::complain;
 
@@ -64,4 +65,23 @@ impl Interrupt {
     pub(crate) fn happened(&self) -> bool {
         self.first.is_cancelled()
     }
+}
+
+/// Says what an interrupted run has left behind.
+pub(crate) fn tell_hardware<T>(outcomes: &[Outcome<T>]) {
+    let mut restored = 0;
+    for outcome in outcomes {
+        if outcome.hardware.is_settled() {
+            restored += 1;
+        } else {
+            complain(&format!(
+                "board {} module {}: {}",
+                outcome.board, outcome.module, outcome.hardware
+            ));
+        }
+    }
+    complain(&format!(
+        "{restored} of {} modules are in their declared state",
+        outcomes.len()
+    ));
 }

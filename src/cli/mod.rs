@@ -2,9 +2,12 @@
 
 mod campaign;
 mod check;
+mod completions;
 mod demo;
 mod descriptors;
 mod exit;
+mod import;
+mod info;
 mod interrupt;
 mod off;
 mod output;
@@ -12,8 +15,11 @@ mod parent;
 mod progress;
 mod report;
 mod sim;
+mod stored;
+mod sweep;
 mod table;
 mod tune;
+mod tuning;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -50,10 +56,18 @@ enum Command {
     Sim(sim::Sim),
     /// Tune every module of a hardware map, and leave the tones on.
     Tune(tune::Tune),
+    /// Ask every board of a hardware map what it is and how it is: versions, clock, housekeeping.
+    Info(info::Info),
+    /// Sweep every module of a hardware map over its band, and switch its tones off again.
+    Sweep(sweep::Sweep),
     /// Verify a hardware map, and a parameter file, without touching a board.
     Check(check::Check),
     /// Switch all tones off, and read back that they are.
     Off(off::Off),
+    /// Print the hardware map that a Python map of CRS boards (YAML) comes to.
+    Import(import::Import),
+    /// Print the completions of a shell.
+    Completions(completions::Completions),
 }
 
 /// Runs the program on the arguments of the process.
@@ -78,6 +92,10 @@ pub(crate) fn main() -> ExitCode {
         Command::Tune(tune) => tune.run(cli.json),
         Command::Check(check) => check.run(cli.json),
         Command::Off(off) => off.run(cli.json),
+        Command::Info(info) => info.run(cli.json),
+        Command::Sweep(sweep) => sweep.run(cli.json),
+        Command::Import(import) => import.run(),
+        Command::Completions(completions) => completions.run(),
     };
     exit.into()
 }

@@ -4,10 +4,11 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 use tworoutine::Wait;
-use twotone::sim::{Farm, FarmBuilder, Profile};
+use twotone::sim::fault::FaultScript;
+use twotone::sim::{Farm, FarmBuilder, Profile, Streaming, TimeMode};
 
 use super::Exit;
 use super::interrupt::Interrupt;
@@ -29,6 +30,13 @@ pub(crate) struct FarmArgs {
     /// How hard the detectors are to tune: clean, lab or harsh.
     #[arg(long, default_value = "clean", value_parser = parse_profile)]
     pub(crate) profile: Profile,
+    /// Let the boards' time be real: an acquisition takes as long as its samples, and filters
+    /// settle as on a board.
+    #[arg(long)]
+    pub(crate) real_time: bool,
+    /// In real time, how long each call takes the board, in microseconds.
+    #[arg(long, value_name = "US", default_value_t = 0, requires = "real_time")]
+    pub(crate) call_us: u64,
 }
 
 impl FarmArgs {
@@ -39,6 +47,12 @@ impl FarmArgs {
             .detectors(self.detectors)
             .seed(self.seed)
             .profile(self.profile)
+            .time(match self.real_time {
+                true => TimeMode::RealTime {
+                    call_us: self.call_us,
+                },
+                false => TimeMode::Accelerated,
+            })
     }
 }
 
@@ -70,9 +84,39 @@ pub(crate) struct Sim {
     /// Write what the detectors really are to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     truth: Option<PathBuf>,
+    /// When the boards send their sample streams.
+    #[arg(long, value_enum, default_value_t = Stream::WhenJoined)]
+    stream: Stream,
+    /// What goes wrong, where and when: a file of faults, in TOML.
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
     /// End when the parent process ends.
     #[arg(long)]
     with_parent: bool,
+}
+
+/// When boards send their sample streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Stream {
+    /// While somebody on this machine has joined the board's own source.
+    WhenJoined,
+    /// The same, and while somebody has joined the group for any source.
+    WhenAnyJoined,
+    /// From start to end.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl From<Stream> for Streaming {
+    fn from(stream: Stream) -> Self {
+        match stream {
+            Stream::WhenJoined => Self::WhenJoined,
+            Stream::WhenAnyJoined => Self::WhenAnyJoined,
+            Stream::Always => Self::Always,
+            Stream::Never => Self::Never,
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -105,7 +149,20 @@ impl Sim {
             }
         }
         let interrupt = Interrupt::watch("");
-        let farm = match self.farm.builder().start_blocking() {
+        let mut builder = self.farm.builder().streaming(self.stream.into());
+        if let Some(path) = &self.faults {
+            let script = std::fs::read_to_string(path)
+                .map_err(|error| error.to_string())
+                .and_then(|text| FaultScript::parse(&text).map_err(|error| error.to_string()));
+            builder = match script {
+                Ok(script) => builder.script(script),
+                Err(error) => {
+                    complain(&format!("{}: {error}", path.display()));
+                    return Exit::Usage;
+                }
+            };
+        }
+        let farm = match builder.start_blocking() {
             Ok(farm) => farm,
             Err(error) => {
                 complain(&format!("the farm cannot be started: {error}"));

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use twotone::map::{HardwareMap, load_params};
+use twotone::map::HardwareMap;
 use twotone::sim::Truth;
 
 use super::Exit;
-use super::campaign::{Campaign, Tuning};
+use super::campaign::Campaign;
 use super::output::complain;
+use super::tuning::load_tuning;
 
 /// The arguments of `twotone tune`.
 #[derive(Debug, Args)]
@@ -80,19 +81,6 @@ impl Tune {
             json,
         })
     }
-}
-
-/// Reads a parameter file, and which of the parameters that a map also has are in it.
-pub(crate) fn load_tuning(path: &Path) -> Result<Tuning, String> {
-    let params = load_params::<twotone::algorithms::TuneParams>(path).map_err(|e| e.to_string())?;
-    if let Some(problem) = params.problem() {
-        return Err(format!("{}: {problem}", path.display()));
-    }
-    let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    let given = text
-        .parse()
-        .map_err(|e| format!("{}: {e}", path.display()))?;
-    Ok(Tuning { params, given })
 }
 
 fn load_truth(path: &Path) -> Result<Truth, String> {

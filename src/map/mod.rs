@@ -36,6 +36,8 @@ mod kind;
 mod params;
 mod place;
 mod read;
+#[cfg(feature = "cli")]
+mod rfmux;
 mod section;
 mod suggest;
 #[cfg(test)]
@@ -56,6 +58,8 @@ pub use error::{MapError, Problem};
 pub use kind::BoardKind;
 pub use params::{load_params, parse_params};
 pub use place::Place;
+#[cfg(feature = "cli")]
+pub use rfmux::{Imported, import_rfmux};
 
 /// Every board of an array, checked: names, addresses and serial numbers are unique, powers and
 /// frequencies are in range, and every detector is on a module that is there.

@@ -115,6 +115,22 @@ impl RunDirectory {
         self.write(&file, |writer| sweeps.write_arrow(writer))
     }
 
+    /// Writes the sweeps of one board as comma-separated values, `sweeps/BOARD.csv`.
+    ///
+    /// # Errors
+    /// Those of [`RunDirectory::write`].
+    pub fn write_sweeps_csv(
+        &self,
+        board: &str,
+        sweeps: &super::SweepTable,
+    ) -> Result<(), RecordError> {
+        let file = format!("{SWEEPS_FOLDER}/{board}.csv");
+        self.write(&file, |writer| {
+            let written = sweeps.write_csv(writer);
+            written.map_err(RecordError::format("write", &file))
+        })
+    }
+
     /// Writes `file`, a relative path of plain names, with what `fill` writes. On disk when this
     /// returns.
     ///

@@ -16,6 +16,7 @@
 #[cfg(feature = "arrow")]
 mod arrow;
 mod calendar;
+mod csv;
 mod directory;
 mod error;
 mod manifest;

@@ -1,5 +1,6 @@
 //! The installed program, run as an operator runs it: commands, exit status, files, interrupts.
 
+mod ask;
 mod check;
 mod interrupt;
 mod process;

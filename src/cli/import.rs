@@ -1,0 +1,38 @@
+//! `twotone import`: a Python hardware map as one of ours.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use twotone::map::import_rfmux;
+
+use super::Exit;
+use super::output::{complain, say};
+
+/// The arguments of `twotone import`.
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// The Python map: YAML, with `!CRS` and `!Crate`.
+    yaml: PathBuf,
+}
+
+impl Import {
+    pub(crate) fn run(self) -> Exit {
+        let shown = self.yaml.display().to_string();
+        let imported = std::fs::read_to_string(&self.yaml)
+            .map_err(|error| format!("{shown}: {error}"))
+            .and_then(|text| import_rfmux(&text, &shown).map_err(|error| error.to_string()));
+        match imported {
+            Ok(imported) => {
+                for left_out in &imported.left_out {
+                    complain(&format!("{shown}: {left_out} is not imported"));
+                }
+                say(imported.toml.trim_end());
+                Exit::Well
+            }
+            Err(error) => {
+                complain(&error);
+                Exit::Usage
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What a tune leaves in its run directory.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+use twotone::algorithms::resonator::Direction;
+use twotone::algorithms::{NetworkAnalysisOutcome, TuneOutcome};
+use twotone::hal::Hertz;
+use twotone::record::{Manifest, RecordError, RunDirectory, SweepHead, SweepKind, SweepTable};
+use twotone::run::Outcome;
+
+/// The tune of one module, as stored: its sweeps go into files of their own.
+#[derive(Serialize)]
+struct StoredTune<'a> {
+    board: &'a str,
+    module: u8,
+    epoch: u64,
+    phase_epoch: u64,
+    nco_hz: f64,
+    tau_s: f64,
+    warnings: &'a [String],
+    channel: &'a [twotone::algorithms::ChannelOutcome],
+    reference: &'a [twotone::algorithms::ReferenceTone],
+}
+
+#[derive(Serialize)]
+struct Stored<'a> {
+    tune: Vec<StoredTune<'a>>,
+}
+
+/// Writes the manifest, the tunes and their sweeps, and puts the directory in its place.
+pub(super) fn write(
+    record: RunDirectory,
+    manifest: &Manifest,
+    outcomes: &[Outcome<TuneOutcome>],
+) -> Result<PathBuf, RecordError> {
+    record.write_manifest(manifest)?;
+    let tuned = || {
+        outcomes
+            .iter()
+            .filter_map(|outcome| Some((outcome, outcome.result.as_ref().ok()?)))
+    };
+    let tune = tuned().map(|(outcome, tune)| StoredTune {
+        board: &outcome.board,
+        module: tune.module.number(),
+        epoch: tune.epoch.0,
+        phase_epoch: tune.phase_epoch.0,
+        nco_hz: tune.nco_hz,
+        tau_s: tune.cable_delay.delay.tau_s,
+        warnings: &tune.warnings,
+        channel: &tune.channels,
+        reference: &tune.references,
+    });
+    record.write_toml(
+        "tune.toml",
+        &Stored {
+            tune: tune.collect(),
+        },
+    )?;
+    for board in &manifest.boards {
+        let mut table = SweepTable::new(manifest.provenance(&board.name));
+        for (_, tune) in tuned().filter(|(outcome, _)| outcome.board == board.name) {
+            add_sweeps(&mut table, tune)?;
+        }
+        if !table.points().is_empty() {
+            record.write_sweeps(&board.name, &table)?;
+        }
+    }
+    record.commit()
+}
+
+/// Adds the points of a network analysis.
+pub(super) fn add_wide_sweep(
+    table: &mut SweepTable,
+    wide: &NetworkAnalysisOutcome,
+) -> Result<(), RecordError> {
+    for point in 0..wide.frequency_hz.len() {
+        let head = SweepHead {
+            module: wide.module,
+            channel: None,
+            detector: None,
+            kind: SweepKind::NetworkAnalysis,
+            nco: Hertz(wide.nco_hz.get(point).copied().unwrap_or(f64::NAN)),
+        };
+        let (frequency, z) = (&wide.frequency_hz[point..=point], &wide.z[point..=point]);
+        table.push_sweep(head, frequency, z, &[f64::NAN])?;
+    }
+    Ok(())
+}
+
+fn add_sweeps(table: &mut SweepTable, tune: &TuneOutcome) -> Result<(), RecordError> {
+    add_wide_sweep(table, &tune.network_analysis)?;
+    for sweep in tune.fine_sweep.iter().flat_map(|fine| &fine.sweeps) {
+        let kind = match sweep.direction {
+            Direction::Up => SweepKind::FineUp,
+            Direction::Down => SweepKind::FineDown,
+        };
+        let head = SweepHead {
+            module: tune.module,
+            channel: Some(sweep.channel),
+            detector: Some(u32::from(sweep.channel.number()) - 1),
+            kind,
+            nco: Hertz(tune.nco_hz),
+        };
+        let unknown = vec![f64::NAN; sweep.z.len()];
+        table.push_sweep(head, &sweep.frequency_hz, &sweep.z, &unknown)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,375 @@
+//! `twotone sweep`: a network analysis of every module, to files.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use tokio::time::Instant;
+use twotone::Array;
+use twotone::algorithms::{
+    Band, NetworkAnalysisOutcome, TuneParams, cable_delay, network_analysis_with_progress,
+};
+use twotone::hal::ModuleId;
+use twotone::map::HardwareMap;
+use twotone::record::{BoardRecord, Manifest, RecordError, RunDirectory, SweepTable, UtcTime};
+use twotone::run::{HardwareState, Outcome, Runner, Target};
+
+use super::Exit;
+use super::campaign::LONGEST_CLEANUP_S;
+use super::interrupt::{self, Interrupt};
+use super::output::{complain, say, say_json};
+use super::progress::Bars;
+use super::stored;
+use super::table::Table;
+use super::tune::parse_seconds;
+use super::tuning::{ForModule, Tuning, load_tuning};
+
+/// The arguments of `twotone sweep`.
+#[derive(Debug, Args)]
+pub(crate) struct Sweep {
+    /// The hardware map.
+    map: PathBuf,
+    /// Where the run directory is to be; refused where something is there already.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// How the sweeps are written.
+    #[arg(long, value_enum, default_value_t = Form::Arrow)]
+    format: Form,
+    /// Only this board; may be given again.
+    #[arg(long, value_name = "NAME")]
+    board: Vec<String>,
+    /// Only this module; may be given again.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    module: Vec<u8>,
+    /// The lowest frequency, in hertz, in the place of the map's.
+    #[arg(long, value_name = "HZ", requires = "f_max")]
+    f_min: Option<f64>,
+    /// The highest frequency, in hertz.
+    #[arg(long, value_name = "HZ", requires = "f_min")]
+    f_max: Option<f64>,
+    /// How many points over the band.
+    #[arg(long, value_name = "N")]
+    points: Option<usize>,
+    /// A file of tuning parameters, of which those of the network analysis and the delay count.
+    #[arg(long, value_name = "FILE")]
+    params: Option<PathBuf>,
+    /// A note that is kept with the run.
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+    /// How long each module may take, clean-up included, in seconds.
+    #[arg(long, value_name = "S", default_value_t = 600.0, value_parser = parse_seconds)]
+    deadline: f64,
+}
+
+/// A form of the files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// Arrow IPC, which pandas and polars open: `sweeps/BOARD.arrow`.
+    Arrow,
+    /// Text with a line a point: `sweeps/BOARD.csv`.
+    Csv,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    elapsed_s: f64,
+    interrupted: bool,
+    run_directory: Option<String>,
+    boards: Vec<BoardReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct BoardReport {
+    name: String,
+    error: Option<String>,
+    modules: Vec<ModuleReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct ModuleReport {
+    module: ModuleId,
+    error: Option<String>,
+    points: usize,
+    f_min_hz: Option<f64>,
+    f_max_hz: Option<f64>,
+    overrange: bool,
+    hardware: HardwareState,
+}
+
+impl Sweep {
+    pub(crate) fn run(self, json: bool) -> Exit {
+        let prepared = HardwareMap::load(&self.map)
+            .map_err(|error| error.to_string())
+            .and_then(|map| Ok((map, self.tuning()?)))
+            .and_then(|(map, tuning)| match self.stranger(&map) {
+                Some(name) => Err(format!("the map has no board {name:?}")),
+                None => Ok((map, tuning)),
+            })
+            .and_then(|(map, tuning)| {
+                let record = RunDirectory::prepare(&self.out).map_err(|e| e.to_string())?;
+                Ok((map, tuning, record))
+            });
+        match prepared {
+            Ok((map, tuning, record)) => self.sweep(&map, &tuning, record, json),
+            Err(message) => {
+                complain(&message);
+                Exit::Usage
+            }
+        }
+    }
+
+    fn tuning(&self) -> Result<Tuning, String> {
+        let file = self.params.as_deref().map(load_tuning).transpose()?;
+        let mut tuning = file.unwrap_or_default();
+        if let Some(points) = self.points {
+            tuning.params.network_analysis.points = points;
+        }
+        Ok(tuning)
+    }
+
+    /// A board that was asked for and is not in the map.
+    fn stranger(&self, map: &HardwareMap) -> Option<&String> {
+        self.board.iter().find(|name| map.board(name).is_none())
+    }
+
+    fn is_asked_for(&self, board: &str, module: ModuleId) -> bool {
+        (self.board.is_empty() || self.board.iter().any(|name| name == board))
+            && (self.module.is_empty() || self.module.contains(&module.number()))
+    }
+
+    fn sweep(self, map: &HardwareMap, tuning: &Tuning, record: RunDirectory, json: bool) -> Exit {
+        let interrupt = Interrupt::watch(
+            "interrupted: ending the run and restoring the hardware; interrupt again to leave at once",
+        );
+        let (started, began) = (UtcTime::now(), Instant::now());
+        let Some(array) = interrupt.unless(Array::connect(map)) else {
+            complain("nothing has been sent");
+            return Exit::Interrupted;
+        };
+        let outcomes = self.outcomes(map, tuning, &array, &interrupt, json);
+        let mut report = self.report(map, &array, &outcomes);
+        report.elapsed_s = began.elapsed().as_secs_f64();
+        report.interrupted = interrupt.happened() && outcomes.iter().any(|o| o.result.is_err());
+        let mut exit = report.exit();
+        if outcomes.iter().any(|outcome| outcome.result.is_ok()) {
+            let command = std::env::args().collect::<Vec<_>>();
+            let manifest = Manifest::new(command, map, tuning, started);
+            let written = manifest.and_then(|mut manifest| {
+                manifest.note = self.note.clone();
+                manifest.boards = report.records(&array, map);
+                self.write(record, &manifest, &outcomes)
+            });
+            match written {
+                Ok(path) => report.run_directory = Some(path.display().to_string()),
+                Err(error) => {
+                    complain(&format!("the run could not be recorded: {error}"));
+                    exit = Exit::SomeFailed;
+                }
+            }
+        }
+        if json {
+            say_json(&report);
+        } else {
+            say(report.table().trim_end());
+        }
+        if report.interrupted {
+            interrupt::tell_hardware(&outcomes);
+        }
+        exit
+    }
+
+    fn outcomes(
+        &self,
+        map: &HardwareMap,
+        tuning: &Tuning,
+        array: &Array,
+        interrupt: &Interrupt,
+        json: bool,
+    ) -> Vec<Outcome<NetworkAnalysisOutcome>> {
+        let mut targets = array.targets();
+        targets.retain(|Target { board, module, .. }| self.is_asked_for(board.name(), *module));
+        let bars = Arc::new(Bars::new(&targets, json));
+        let (running, parameters) = (Arc::clone(&bars), tuning.for_array(map, array));
+        let band = self.f_min.zip(self.f_max);
+        let deadline = Duration::from_secs_f64(self.deadline);
+        let outcomes = Runner::new()
+            .deadline(deadline)
+            .cleanup_share((LONGEST_CLEANUP_S / self.deadline).min(0.25))
+            .cancel(interrupt.first.clone())
+            .abandon(interrupt.second.clone())
+            .run(targets, move |board, module| {
+                let bar = running.of(board.name(), module.number());
+                let params = ForModule::find(&parameters, board.name(), module);
+                async move {
+                    let TuneParams {
+                        band: mapped,
+                        cable_delay: delay,
+                        network_analysis: wide,
+                        ..
+                    } = params?;
+                    let band = band.map_or(mapped, |(low, high)| Band::new(low, high));
+                    let delay = cable_delay(&board, module, band, &delay).await?;
+                    let tau_s = delay.delay.tau_s;
+                    let progress: &dyn twotone::algorithms::Progress = match &bar {
+                        Some(bar) => &**bar,
+                        None => &(),
+                    };
+                    network_analysis_with_progress(&board, module, band, tau_s, &wide, progress)
+                        .await
+                }
+            })
+            .wait();
+        bars.clear();
+        outcomes
+    }
+
+    fn report(
+        &self,
+        map: &HardwareMap,
+        array: &Array,
+        outcomes: &[Outcome<NetworkAnalysisOutcome>],
+    ) -> Report {
+        let asked = map
+            .boards()
+            .iter()
+            .filter(|entry| self.board.is_empty() || self.board.contains(&entry.name));
+        let boards = asked.map(|entry| {
+            let failed = array.failed().errors();
+            let mut mine = failed.filter(|error| error.board() == Some(&entry.name));
+            let modules = outcomes
+                .iter()
+                .filter(|outcome| outcome.board == entry.name);
+            BoardReport {
+                name: entry.name.clone(),
+                error: mine.next().map(ToString::to_string),
+                modules: modules.map(ModuleReport::of).collect(),
+            }
+        });
+        Report {
+            elapsed_s: 0.0,
+            interrupted: false,
+            run_directory: None,
+            boards: boards.collect(),
+        }
+    }
+
+    fn write(
+        &self,
+        record: RunDirectory,
+        manifest: &Manifest,
+        outcomes: &[Outcome<NetworkAnalysisOutcome>],
+    ) -> Result<PathBuf, RecordError> {
+        record.write_manifest(manifest)?;
+        for board in &manifest.boards {
+            let mut table = SweepTable::new(manifest.provenance(&board.name));
+            let mine = outcomes
+                .iter()
+                .filter(|outcome| outcome.board == board.name);
+            for wide in mine.filter_map(|outcome| outcome.result.as_ref().ok()) {
+                stored::add_wide_sweep(&mut table, wide)?;
+            }
+            match self.format {
+                _ if table.points().is_empty() => {}
+                Form::Arrow => record.write_sweeps(&board.name, &table)?,
+                Form::Csv => record.write_sweeps_csv(&board.name, &table)?,
+            }
+        }
+        record.commit()
+    }
+}
+
+impl ModuleReport {
+    fn of(outcome: &Outcome<NetworkAnalysisOutcome>) -> Self {
+        let wide = outcome.result.as_ref().ok();
+        let points = wide
+            .map(|wide| wide.frequency_hz.as_slice())
+            .unwrap_or_default();
+        Self {
+            module: outcome.module,
+            error: outcome.result.as_ref().err().map(ToString::to_string),
+            points: points.len(),
+            f_min_hz: points.first().copied(),
+            f_max_hz: points.last().copied(),
+            overrange: wide.is_some_and(|wide| wide.overrange),
+            hardware: outcome.hardware.clone(),
+        }
+    }
+
+    fn is_well(&self) -> bool {
+        self.error.is_none() && self.hardware.is_settled()
+    }
+}
+
+impl Report {
+    fn exit(&self) -> Exit {
+        let modules = || self.boards.iter().flat_map(|board| &board.modules);
+        if self.interrupted && modules().all(|module| module.hardware.is_settled()) {
+            Exit::Interrupted
+        } else if self.boards.iter().all(|board| board.error.is_some()) {
+            Exit::NothingReachable
+        } else if modules().all(ModuleReport::is_well)
+            && modules().next().is_some()
+            && self.boards.iter().all(|board| board.error.is_none())
+        {
+            Exit::Well
+        } else {
+            Exit::SomeFailed
+        }
+    }
+
+    fn records(&self, array: &Array, map: &HardwareMap) -> Vec<BoardRecord> {
+        let records = self.boards.iter().map(|board| {
+            let known = array
+                .boards()
+                .iter()
+                .find(|known| known.name() == board.name);
+            let well = board.error.is_none() && board.modules.iter().all(ModuleReport::is_well);
+            let first = board.modules.iter().find_map(|module| module.error.clone());
+            BoardRecord {
+                name: board.name.clone(),
+                serial: map
+                    .board(&board.name)
+                    .and_then(|entry| entry.serial.clone()),
+                firmware: known.map(|known| known.description().firmware.clone()),
+                status: if well { "ok" } else { "failed" }.to_owned(),
+                error: board.error.clone().or(first),
+                channels: Default::default(),
+            }
+        });
+        records.collect()
+    }
+
+    fn table(&self) -> String {
+        let mut table = Table::new(["board", "module", "points", "from/MHz", "to/MHz"]);
+        let mhz = |hz: Option<f64>| hz.map_or_else(String::new, |hz| format!("{:.3}", hz / 1e6));
+        for board in &self.boards {
+            if board.modules.is_empty() {
+                table.row([&board.name]);
+            }
+            board.error.iter().for_each(|error| table.note(error));
+            for module in &board.modules {
+                table.row([
+                    board.name.clone(),
+                    module.module.to_string(),
+                    module.points.to_string(),
+                    mhz(module.f_min_hz),
+                    mhz(module.f_max_hz),
+                ]);
+                module.error.iter().for_each(|error| table.note(error));
+                if module.overrange {
+                    table.note("a converter was over its range");
+                }
+                if !module.hardware.is_settled() {
+                    table.note(module.hardware.to_string());
+                }
+            }
+        }
+        let mut text = table.to_string();
+        if let Some(directory) = &self.run_directory {
+            text.push_str(&format!("run directory: {directory}\n"));
+        }
+        text
+    }
+}

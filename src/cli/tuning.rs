@@ -1,0 +1,111 @@
+//! The parameters of a tune: from a file, and from the map where the file says nothing.
+
+use std::path::Path;
+
+use serde::Serialize;
+use twotone::Array;
+use twotone::algorithms::{Band, TuneParams};
+use twotone::hal::{Dbm, Description, Error, ErrorKind, ModuleId, Result};
+use twotone::map::{HardwareMap, ModuleEntry, load_params};
+
+/// Parameters, and which of them were given and not just left at their defaults.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Tuning {
+    pub(crate) params: TuneParams,
+    /// The parameters that were given. Band and amplitudes that were not follow from the map.
+    pub(crate) given: toml::Table,
+}
+
+impl Tuning {
+    fn is_given(&self, part: &str, key: Option<&str>) -> bool {
+        match (self.given.get(part), key) {
+            (Some(found), Some(key)) => found.get(key).is_some(),
+            (found, _) => found.is_some(),
+        }
+    }
+
+    /// The parameters for one module.
+    pub(crate) fn of(&self, entry: &ModuleEntry, description: &Description) -> Result<TuneParams> {
+        let mut params = self.params.clone();
+        let module = description.module(entry.module)?;
+        let full_scale = module.power_scale()?;
+        if !self.is_given("band", None) {
+            let (low, high) = entry.band(module);
+            params.band = Band::new(low.0, high.0);
+        }
+        if !self.is_given("tone_amplitude", None) {
+            params.tone_amplitude = full_scale.amplitude_of(entry.start_power);
+        }
+        // Half the amplitude of a tone, as long as a full comb of them stays within the total.
+        let tones = f64::from(module.channels);
+        let each = Dbm(entry.max_total.0 - 10.0 * tones.log10());
+        let comb = (0.5 * params.tone_amplitude).min(full_scale.amplitude_of(each));
+        if !self.is_given("network_analysis", Some("amplitude")) {
+            params.network_analysis.amplitude = comb;
+        }
+        if !self.is_given("cable_delay", Some("amplitude")) {
+            params.cable_delay.amplitude = comb;
+        }
+        Ok(params)
+    }
+
+    /// The parameters of every module of an array, or why there are none.
+    pub(crate) fn for_array(&self, map: &HardwareMap, array: &Array) -> Vec<ForModule> {
+        let mut parameters = Vec::new();
+        for board in array.boards() {
+            let Some(entry) = map.board(board.name()) else {
+                continue;
+            };
+            for target in board.targets() {
+                let params = entry
+                    .module(target.module)
+                    .ok_or_else(|| format!("module {} is not in the map", target.module))
+                    .and_then(|module| {
+                        let of = self.of(&module, board.description());
+                        of.map_err(|error| error.message().to_owned())
+                    });
+                parameters.push(ForModule {
+                    board: board.name().to_owned(),
+                    module: target.module,
+                    params,
+                });
+            }
+        }
+        parameters
+    }
+}
+
+/// The parameters of one module, or why there are none.
+#[derive(Debug, Clone)]
+pub(crate) struct ForModule {
+    board: String,
+    module: ModuleId,
+    params: std::result::Result<TuneParams, String>,
+}
+
+impl ForModule {
+    /// The parameters of a module among `all`, or the error that an algorithm on it answers.
+    pub(crate) fn find(all: &[Self], board: &str, module: ModuleId) -> Result<TuneParams> {
+        let mine = all
+            .iter()
+            .find(|one| one.board == board && one.module == module);
+        let params = mine.map_or_else(
+            || Err("not in the map".to_owned()),
+            |one| one.params.clone(),
+        );
+        params.map_err(|why| Error::new(ErrorKind::InvalidArgument, why).on(board))
+    }
+}
+
+/// Reads a parameter file, and which of the parameters that a map also has are in it.
+pub(crate) fn load_tuning(path: &Path) -> std::result::Result<Tuning, String> {
+    let params = load_params::<TuneParams>(path).map_err(|e| e.to_string())?;
+    if let Some(problem) = params.problem() {
+        return Err(format!("{}: {problem}", path.display()));
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let given = text
+        .parse()
+        .map_err(|e| format!("{}: {e}", path.display()))?;
+    Ok(Tuning { params, given })
+}

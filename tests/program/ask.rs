@@ -1,0 +1,168 @@
+//! Asking boards what they are, sweeping them, and what is printed for other programs.
+
+use twotone::record::SweepTable;
+
+use super::interrupt::any_tone_on;
+use super::process::{SimProcess, run, run_json, write};
+
+#[test]
+fn info_says_what_answers_and_what_does_not() {
+    let sim = SimProcess::start(&["--boards", "2", "--detectors", "4"]);
+    let (status, report) = run_json(&["info", &sim.map()]);
+    assert_eq!((status, &report["ok"]), (0, &true.into()), "{report}");
+    let board = &report["boards"][1];
+    assert_eq!(
+        (&board["name"], &board["kind"]),
+        (&"crs0002".into(), &"crs".into())
+    );
+    assert!(!board["firmware"].as_str().unwrap().is_empty());
+    assert_eq!(board["clock"]["recent"], true);
+    let readings = board["housekeeping"].as_array().unwrap();
+    assert!(
+        readings.iter().any(|reading| reading["unit"] == "celsius"),
+        "{board}"
+    );
+    assert_eq!(board["modules"].as_array().unwrap().len(), 4);
+    assert_eq!(board["modules"][0]["channels"], 1024);
+
+    let text = std::fs::read_to_string(sim.map()).unwrap();
+    let absent = "\n[[board]]\nname = \"gone\"\nkind = \"crs\"\naddress = \"127.0.0.1:1\"\n";
+    let map = write(sim.folder.path(), "more.toml", &(text + absent));
+    let (status, report) = run_json(&["info", &map]);
+    assert_eq!(status, 3, "{report}");
+    let gone = &report["boards"][2];
+    assert!(gone["error"].as_str().unwrap().contains("gone"), "{gone}");
+    let (status, table, _) = run(&["info", &map, "--readings"]);
+    assert_eq!(status, 3);
+    for words in ["crs0001", "1-4", "596.05", "gone", "refused"] {
+        assert!(table.contains(words), "{words}: {table}");
+    }
+
+    let map = write(sim.folder.path(), "none.toml", absent);
+    assert_eq!(run(&["info", &map]).0, 4);
+}
+
+#[test]
+fn a_sweep_goes_to_files_and_leaves_no_tone_on() {
+    let sim = SimProcess::start(&["--boards", "2", "--detectors", "4"]);
+    let (map, csv) = (sim.map(), sim.text_path("csv"));
+    let part = ["--f-min", "1.1e9", "--f-max", "1.2e9", "--points", "12000"];
+    let args = [
+        &["sweep", &map, "--out", &csv, "--format", "csv"],
+        &part[..],
+    ]
+    .concat();
+    let (status, report) = run_json(&args);
+    assert_eq!(status, 0, "{report}");
+    assert_eq!(report["boards"][1]["modules"][0]["points"], 12000);
+    let text = std::fs::read_to_string(sim.path("csv").join("sweeps/crs0002.csv")).unwrap();
+    let mut lines = text.lines();
+    assert_eq!(
+        lines.next(),
+        Some("module,channel,detector,kind,nco_hz,frequency_hz,i,q")
+    );
+    let frequencies: Vec<f64> = lines
+        .map(|line| line.split(',').nth(5).unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(frequencies.len(), 12000);
+    assert!(frequencies.is_sorted() && frequencies[0] >= 1.1e9 && frequencies[11999] <= 1.2e9);
+    let loaded = twotone::map::HardwareMap::load(&map).unwrap();
+    assert!(!any_tone_on(&loaded), "a tone is on");
+    // It is not written over.
+    assert_eq!(run(&args).0, 2);
+
+    let arrow = sim.text_path("arrow");
+    let one = ["--board", "crs0001", "--format", "arrow"];
+    let args = [&["sweep", &map, "--out", &arrow], &part[..], &one].concat();
+    let (status, report) = run_json(&args);
+    assert_eq!(
+        (status, report["boards"].as_array().unwrap().len()),
+        (0, 1),
+        "{report}"
+    );
+    let file = std::fs::File::open(sim.path("arrow").join("sweeps/crs0001.arrow")).unwrap();
+    let table = SweepTable::read_arrow(file, "crs0001.arrow").unwrap();
+    assert_eq!(table.points().len(), 12000);
+    assert!(sim.path("arrow").join("manifest.json").exists());
+
+    let nowhere = sim.text_path("nowhere");
+    let (status, _, err) = run(&["sweep", &map, "--out", &nowhere, "--board", "crs0003"]);
+    assert_eq!(status, 2);
+    assert!(err.contains("crs0003"), "{err}");
+}
+
+#[test]
+fn a_python_map_is_imported_and_its_boards_answer() {
+    let sim = SimProcess::start(&["--boards", "1", "--detectors", "4"]);
+    let map = twotone::map::HardwareMap::load(sim.map()).unwrap();
+    let host = map.boards()[0].address();
+    let yaml = format!(
+        "!HardwareMap\n- !CRS {{ serial: \"0001\", hostname: \"{host}\" }}\n- !Wafer {{ name: w3 }}\n"
+    );
+    let yaml = write(sim.folder.path(), "lab.yaml", &yaml);
+    let (status, toml, err) = run(&["import", &yaml]);
+    assert_eq!(status, 0, "{err}");
+    assert!(err.contains("!Wafer"), "{err}");
+    let imported = write(sim.folder.path(), "imported.toml", &toml);
+    let (status, report) = run_json(&["info", &imported]);
+    assert_eq!(
+        (status, &report["boards"][0]["name"]),
+        (0, &"crs0001".into()),
+        "{report}"
+    );
+
+    let wrong = write(
+        sim.folder.path(),
+        "wrong.yaml",
+        "!HardwareMap\n- !CRS { serail: \"1\" }\n",
+    );
+    let (status, out, err) = run(&["import", &wrong]);
+    assert_eq!((status, out.as_str()), (2, ""));
+    assert!(
+        err.contains("wrong.yaml") && err.contains("line 2"),
+        "{err}"
+    );
+}
+
+#[test]
+fn completions_know_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let (status, script, _) = run(&["completions", shell]);
+        assert_eq!(status, 0);
+        for command in [
+            "demo", "sim", "tune", "sweep", "info", "check", "off", "import",
+        ] {
+            assert!(script.contains(command), "{shell}: {command}");
+        }
+    }
+}
+
+#[test]
+fn a_farm_can_have_real_time_and_faults_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "[[fault]]\nkind = \"refuse\"\nboards = [\"crs0002\"]\n";
+    let faults = write(folder.path(), "faults.toml", text);
+    let args = [
+        "--boards",
+        "2",
+        "--detectors",
+        "4",
+        "--real-time",
+        "--call-us",
+        "100",
+    ];
+    let sim = SimProcess::start(&[&args[..], &["--faults", &faults]].concat());
+    let (status, report) = run_json(&["info", &sim.map()]);
+    assert_eq!(status, 3, "{report}");
+    assert!(report["boards"][0]["error"].is_null() && report["boards"][1]["error"].is_string());
+
+    let wrong = write(
+        folder.path(),
+        "wrong.toml",
+        "[[fault]]\nkind = \"refused\"\n",
+    );
+    let (status, _, err) = run(&["sim", "--boards", "1", "--faults", &wrong]);
+    assert_eq!(status, 2);
+    assert!(err.contains("line 2") && err.contains("refuse"), "{err}");
+    assert_eq!(run(&["sim", "--call-us", "100"]).0, 2);
+}
