@@ -24,6 +24,10 @@ pub(crate) struct FarmArgs {
     /// How many detectors on each board.
     #[arg(long, default_value_t = 256)]
     pub(crate) detectors: usize,
+    /// Over how many modules of each board the detectors are spread; one for each 256 of them
+    /// unless given.
+    #[arg(long, value_parser = parse_modules)]
+    pub(crate) modules: Option<usize>,
     /// Everything drawn at random follows from this number.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
@@ -42,8 +46,11 @@ pub(crate) struct FarmArgs {
 impl FarmArgs {
     /// The farm, not started yet.
     pub(crate) fn builder(&self) -> FarmBuilder {
-        Farm::builder()
-            .boards(self.boards)
+        let farm = match self.modules {
+            Some(modules) => Farm::builder().modules(modules),
+            None => Farm::builder(),
+        };
+        farm.boards(self.boards)
             .detectors(self.detectors)
             .seed(self.seed)
             .profile(self.profile)
@@ -62,6 +69,14 @@ fn parse_boards(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|boards| (1..=4096).contains(boards));
     boards.ok_or_else(|| "a number of boards from 1 to 4096".to_owned())
+}
+
+fn parse_modules(text: &str) -> Result<usize, String> {
+    let modules = text
+        .parse()
+        .ok()
+        .filter(|modules| (1..=4).contains(modules));
+    modules.ok_or_else(|| "a number of modules from 1 to 4".to_owned())
 }
 
 fn parse_profile(text: &str) -> Result<Profile, String> {

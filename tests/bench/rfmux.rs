@@ -18,6 +18,8 @@ use twotone::hal::{BoardHandle, ModuleId};
 use twotone::map::HardwareMap;
 use twotone::sim::{Counters, Farm};
 
+mod table;
+
 const ROUNDS: usize = 5;
 const DETECTORS: usize = 10;
 const AMPLITUDE: f64 = 0.002;
@@ -251,38 +253,5 @@ fn report(ours: &[Round], theirs: &[Round], json: bool) {
         "board": "one simulated board in the benchmark's process, accelerated, clean",
         "steps_per_request": STEPS_PER_BATCH, "cores_kept_awake": false, "ratio": "peer over ours",
     });
-    if json {
-        println!(
-            "{}",
-            json!({"bench": "rfmux", "conditions": conditions, "rows": rows})
-        );
-        return;
-    }
-    println!(
-        "{:32} {:>14} {:>14} {:>8}",
-        "", "ours", "rfmux 1.7.0", "ratio"
-    );
-    for row in rows {
-        let number = |key: &str| {
-            row[key]
-                .as_f64()
-                .map_or("-".to_owned(), |v| format!("{v:.3}"))
-        };
-        let verdict = match row["pass"].as_bool() {
-            Some(true) => "pass",
-            Some(false) => "FAIL: at least 20 is asked for",
-            None => "",
-        };
-        let name = format!(
-            "{} ({})",
-            row["name"].as_str().unwrap_or(""),
-            row["unit"].as_str().unwrap_or("")
-        );
-        println!(
-            "{name:32} {:>14} {:>14} {:>8} {verdict}",
-            number("value"),
-            number("peer_value"),
-            number("ratio")
-        );
-    }
+    table::print("rfmux", &conditions, &rows, json);
 }

@@ -38,7 +38,15 @@ enum Python {
 }
 
 /// The benchmarks.
-pub(crate) const BENCHES: [Bench; 6] = [
+pub(crate) const BENCHES: [Bench; 8] = [
+    Bench {
+        name: "array",
+        package: "twotone",
+        target: "array",
+        features: &[],
+        python: Python::No,
+        about: "farms of 1 to 256 boards tuned whole: wall, processor and memory; in real time too",
+    },
     Bench {
         name: "codec",
         package: "twotone-wire",
@@ -46,6 +54,14 @@ pub(crate) const BENCHES: [Bench; 6] = [
         features: &[],
         python: Python::No,
         about: "time per tone to encode and decode a board's requests and answers",
+    },
+    Bench {
+        name: "farm",
+        package: "twotone-sim",
+        target: "farm",
+        features: &[],
+        python: Python::No,
+        about: "what a simulated farm takes to start, in memory, and to stream",
     },
     Bench {
         name: "numerics",

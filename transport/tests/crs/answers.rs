@@ -1,5 +1,7 @@
 //! What is no answer, and what errors say.
 
+use tokio::time::Instant;
+
 use super::*;
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,7 @@
 //! Connections that are lost, or never made.
 
+use tokio::time::Instant;
+
 use super::*;
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ mod scripted;
 use std::time::Duration;
 
 use scripted::{CHANNELS, Next, Scripted};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use twotone_hal::{
     Acquire, Batch, Board, Certainty, ChannelId, Error, ErrorKind, Hertz, ModuleId, Radians,
     ToneUpdate,

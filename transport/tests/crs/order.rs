@@ -1,5 +1,7 @@
 //! What is sent, and in which order.
 
+use tokio::time::Instant;
+
 use super::*;
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,8 @@ use crate::{child, tidy};
 const LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// What must also compile: package and arguments.
-const FEATURE_SETS: [(&str, &[&str]); 3] = [
+const FEATURE_SETS: [(&str, &[&str]); 4] = [
+    ("tworoutine", &["--all-targets", "--no-default-features"]),
     ("twotone", &["--lib", "--no-default-features"]),
     (
         "twotone",
@@ -74,7 +75,10 @@ pub(super) fn tests(run: &Run<'_>) -> Outcome {
     {
         command.args(["--test", &target.name]);
     }
-    in_order(run, [command])
+    // Where there are no stacks to switch, what does not need them must still work.
+    let mut without_fibers = cargo_with(&["test", "--locked", "--package", "tworoutine"]);
+    without_fibers.args(["--no-default-features", "--tests"]);
+    in_order(run, [command, without_fibers])
 }
 
 pub(super) fn doctests(run: &Run<'_>) -> Outcome {

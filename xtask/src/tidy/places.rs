@@ -59,11 +59,16 @@ pub(super) struct Place {
 }
 
 /// The places.
-pub(super) const PLACES: [Place; 5] = [
+pub(super) const PLACES: [Place; 6] = [
     Place {
         path: "src/record/calendar.rs",
         item: "jiff::Timestamp::now",
         reason: "a run record says on what date it was made",
+    },
+    Place {
+        path: "sim/benches/",
+        item: "*",
+        reason: "a benchmark measures the time of the wall",
     },
     Place {
         path: "sim/physics/benches/",

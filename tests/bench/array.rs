@@ -1,0 +1,246 @@
+//! What an array costs: farms of growing size tuned whole, the farm in one process and the client
+//! in another, and the same in real time.
+//!
+//! The processor time and the peak of memory of both processes are those that the system tells.
+
+use std::error::Error;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use twotone::Array;
+use twotone::algorithms::{TuneParams, tune};
+use twotone::map::HardwareMap;
+use twotone::run::Runner;
+
+mod table;
+
+/// By how much the cost of a detector may grow with the number of boards.
+const FLAT: f64 = 1.25;
+/// By how much longer many boards may take in real time than one.
+const LONGER: f64 = 1.3;
+/// The longest that 1000 tones of one module may take, in seconds.
+const THOUSAND_S: f64 = 90.0;
+/// The longest that a map of 256 boards may take to be read and connected, in seconds.
+const CONNECT_S: f64 = 1.0;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+fn main() -> Outcome<()> {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let Some(at) = arguments.iter().position(|argument| argument == "--client") {
+        return client(arguments.get(at + 1).ok_or("a map is missing")?);
+    }
+    let json = arguments.iter().any(|argument| argument == "--json");
+    let mut rows = Vec::new();
+
+    let farms = [1, 16, 64, 256].map(|boards| (boards, Farm::accelerated(boards, 256)));
+    let mut alone = None;
+    for (boards, farm) in farms {
+        let run = farm.tuned()?;
+        let detectors = (boards * 256) as f64;
+        let each = 1e3 * (run.client.processor_s + run.farm.processor_s) / detectors;
+        let name = |what: &str| format!("{boards} boards of 256: {what}");
+        rows.push(json!({"name": name("wall"), "value": run.wall_s, "unit": "s"}));
+        rows.push(json!({"name": name("channels tuned"), "value": run.tuned, "unit": "channels"}));
+        for (who, cost) in [("client", &run.client), ("farm", &run.farm)] {
+            let (processor, peak) = (format!("{who}'s processor"), format!("{who}'s peak"));
+            rows.push(json!({"name": name(&processor), "value": cost.processor_s, "unit": "s"}));
+            rows.push(json!({"name": name(&peak), "value": cost.peak_mb, "unit": "MB"}));
+        }
+        let one = *alone.get_or_insert(each);
+        let limited = boards > 1;
+        rows.push(json!({
+            "name": name("processor a detector"), "value": each, "unit": "ms",
+            "peer": limited.then_some("1 board"), "peer_value": limited.then_some(one),
+            "ratio": limited.then_some(each / one), "limit": limited.then_some(FLAT),
+            "pass": limited.then_some(each / one <= FLAT),
+        }));
+        if boards == 256 {
+            rows.push(json!({
+                "name": name("map read, connected"), "value": run.connect_s, "unit": "s",
+                "limit": CONNECT_S, "pass": run.connect_s <= CONNECT_S,
+            }));
+        }
+    }
+
+    let real = |boards, detectors| Farm {
+        real_time: Some(200),
+        ..Farm::accelerated(boards, detectors)
+    };
+    let one = real(1, 64).tuned()?;
+    let many = real(64, 64).tuned()?;
+    let ratio = many.wall_s / one.wall_s;
+    rows.push(json!({
+        "name": "real time, 64 boards of 64: wall", "value": many.wall_s, "unit": "s",
+        "peer": "1 board", "peer_value": one.wall_s, "ratio": ratio,
+        "limit": LONGER, "pass": ratio <= LONGER,
+    }));
+    let thousand = Farm {
+        modules: Some(1),
+        ..real(1, 1000)
+    };
+    let thousand = thousand.tuned()?;
+    rows.push(json!({
+        "name": "real time, 1000 tones of a module: wall", "value": thousand.wall_s, "unit": "s",
+        "limit": THOUSAND_S, "pass": thousand.wall_s <= THOUSAND_S,
+    }));
+    rows.push(json!({
+        "name": "real time, 1000 tones: tuned", "value": thousand.tuned, "unit": "channels",
+    }));
+    let conditions = json!({
+        "work": "tune with default parameters", "profile": "clean", "runs": 1,
+        "processes": "the farm in one, the client in another, on the same machine",
+        "processors": std::thread::available_parallelism()?.get(),
+        "cores_kept_awake": false, "real_time_call_us": 200,
+    });
+    table::print("array", &conditions, &rows, json);
+    Ok(())
+}
+
+/// A farm to be started.
+struct Farm {
+    boards: usize,
+    detectors: usize,
+    modules: Option<usize>,
+    /// In real time, what a call costs, in microseconds.
+    real_time: Option<u64>,
+}
+
+/// What a farm's tune came to.
+struct Run {
+    connect_s: f64,
+    wall_s: f64,
+    tuned: u64,
+    client: Cost,
+    farm: Cost,
+}
+
+/// What a process has taken.
+struct Cost {
+    processor_s: f64,
+    peak_mb: f64,
+}
+
+impl Farm {
+    fn accelerated(boards: usize, detectors: usize) -> Self {
+        Self {
+            boards,
+            detectors,
+            modules: None,
+            real_time: None,
+        }
+    }
+
+    fn tuned(&self) -> Outcome<Run> {
+        let folder = tempfile::tempdir()?;
+        let map = folder.path().join("map.toml");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_twotone"));
+        command.args(["sim", "--with-parent", "--stream", "never", "--write-map"]);
+        command.arg(&map);
+        command.args(["--boards", &self.boards.to_string()]);
+        command.args(["--detectors", &self.detectors.to_string()]);
+        if let Some(modules) = self.modules {
+            command.args(["--modules", &modules.to_string()]);
+        }
+        if let Some(call_us) = self.real_time {
+            command.args(["--real-time", "--call-us", &call_us.to_string()]);
+        }
+        let mut farm = Ended(command.stdout(Stdio::piped()).spawn()?);
+        let mut ready = String::new();
+        BufReader::new(farm.0.stdout.take().ok_or("no pipe")?).read_line(&mut ready)?;
+        if !ready.starts_with("ready") {
+            return Err(format!("the farm says {ready:?}").into());
+        }
+        let client = Command::new(std::env::current_exe()?)
+            .arg("--client")
+            .arg(&map)
+            .stderr(Stdio::inherit())
+            .output()?;
+        let told: Value = serde_json::from_slice(&client.stdout)?;
+        let number = |key: &str| told[key].as_f64().ok_or(format!("no {key} in {told}"));
+        Ok(Run {
+            connect_s: number("connect_s")?,
+            wall_s: number("wall_s")?,
+            tuned: told["tuned"].as_u64().ok_or("no channels")?,
+            client: Cost {
+                processor_s: number("processor_s")?,
+                peak_mb: number("peak_mb")?,
+            },
+            farm: Cost::of(&farm.0.id().to_string())?,
+        })
+    }
+}
+
+/// A process that ends with its owner.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+impl Cost {
+    /// What the process named `id` in `/proc` has taken until now.
+    fn of(id: &str) -> Outcome<Self> {
+        /// Ticks of the kernel's accounts in a second, on every Linux of today.
+        const TICKS: f64 = 100.0;
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
+        // The name, in brackets, may hold spaces.
+        let fields = stat.rsplit(')').next().unwrap_or_default();
+        let ticks = fields.split_whitespace().skip(11).take(2);
+        let ticks: f64 = ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak_kb = peak.and_then(|peak| peak.split_whitespace().next());
+        Ok(Self {
+            processor_s: ticks / TICKS,
+            peak_mb: peak_kb.ok_or("no peak of memory")?.parse::<f64>()? / 1024.0,
+        })
+    }
+}
+
+/// Connects and tunes everything in the map, and says what it took.
+fn client(map: &str) -> Outcome<()> {
+    let began = now();
+    let map = HardwareMap::load(map)?;
+    let array = Array::connect(&map).wait();
+    let connected = began.elapsed();
+    if let Some(error) = array.failed().errors().next() {
+        return Err(error.to_string().into());
+    }
+    let params = TuneParams::default();
+    let run = Runner::new()
+        .deadline(Duration::from_secs(1200))
+        .keep_on_success()
+        .run(array.targets(), move |board, module| {
+            let params = params.clone();
+            async move {
+                let outcome = tune(&board, module, &params).await?;
+                // Kept as a program would: the tune without the points of its sweeps.
+                Ok::<_, twotone::hal::Error>(outcome.tuned())
+            }
+        });
+    let mut tuned = 0;
+    for outcome in run.wait() {
+        tuned += outcome.result?;
+    }
+    let wall = began.elapsed();
+    let cost = Cost::of("self")?;
+    println!(
+        "{}",
+        json!({
+            "connect_s": connected.as_secs_f64(), "wall_s": wall.as_secs_f64(), "tuned": tuned,
+            "processor_s": cost.processor_s, "peak_mb": cost.peak_mb,
+        })
+    );
+    Ok(())
+}
+
+#[allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+fn now() -> Instant {
+    Instant::now()
+}
