@@ -17,7 +17,8 @@
 //! | none | list the objects | `{"objects": [names]}` |
 //!
 //! An object is a name, or a path to an object inside another: a list of attributes and of
-//! `[attribute, index]` pairs ([`Object`]).
+//! `[attribute, index]` pairs, which have further indices where containers lie in containers
+//! ([`Object`]).
 //!
 //! The answer to a request is a map with `result` or with `error`, which is a map with a text under
 //! `message`, and maybe `warnings`, a list of texts. A batch is answered by a list, element by element in
@@ -77,7 +78,7 @@ mod value;
 pub use answer::{Answer, Element, Elements, NOT_RUN, Warnings};
 pub use args::Args;
 pub use array::Shape;
-pub use batch::{BatchWriter, Call, Kwargs, Object, Step};
+pub use batch::{BatchWriter, Call, Index, Kwargs, Object, Step};
 pub use cursor::{Cursor, Kind, Number};
 pub use describe::{Description, MethodInfo, ParamInfo};
 pub use emit::{Encode, Map, Numeric, Seq, Slot};

@@ -367,6 +367,14 @@ fn requests_mean_what_a_reference_client_sends() {
         .arg("get")
         .kwarg("x", 9);
     same_requests(&mut batch, golden!("tuberd/subcall.request.json"));
+
+    use twotone_wire::tuber::Index;
+    let inner = [Index::Under("inner"), Index::At(1)];
+    batch.property(&[Step::Items("Named", &inner)][..], "NAME");
+    same_requests(
+        &mut batch,
+        br#"[{"object":[["Named","inner",1]],"property":"NAME"}]"#,
+    );
 }
 
 fn same_requests(batch: &mut BatchWriter, golden: &[u8]) {

@@ -35,6 +35,17 @@ pub enum Step<'a> {
     Item(&'a str, u64),
     /// The item under a key of the container that is this attribute.
     Key(&'a str, &'a str),
+    /// An item of a container inside containers: each index leads one deeper.
+    Items(&'a str, &'a [Index<'a>]),
+}
+
+/// Which item of a container.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Index<'a> {
+    /// The one at a position, counted from 0.
+    At(u64),
+    /// The one under a key.
+    Under(&'a str),
 }
 
 /// Writes a batch of requests.
@@ -207,17 +218,28 @@ impl BatchWriter {
             Object::Path(path) => {
                 let mut steps = slot.seq();
                 for step in path {
-                    match step {
-                        Step::Attribute(name) => steps.item().str(name),
+                    let one;
+                    let (name, indices) = match step {
+                        Step::Attribute(name) => {
+                            steps.item().str(name);
+                            continue;
+                        }
                         Step::Item(name, index) => {
-                            let mut pair = steps.item().seq();
-                            pair.item().str(name);
-                            pair.item().u64(*index);
+                            one = [Index::At(*index)];
+                            (name, &one[..])
                         }
                         Step::Key(name, key) => {
-                            let mut pair = steps.item().seq();
-                            pair.item().str(name);
-                            pair.item().str(key);
+                            one = [Index::Under(key)];
+                            (name, &one[..])
+                        }
+                        Step::Items(name, indices) => (name, *indices),
+                    };
+                    let mut parts = steps.item().seq();
+                    parts.item().str(name);
+                    for index in indices {
+                        match index {
+                            Index::At(position) => parts.item().u64(*position),
+                            Index::Under(key) => parts.item().str(key),
                         }
                     }
                 }
