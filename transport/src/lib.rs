@@ -25,3 +25,5 @@ pub use host::Host;
 pub use options::ConnectOptions;
 pub use stream::{ByteStream, Connector};
 pub use tuber::{Reply, TuberClient};
+/// The protocols themselves: what a [`TuberClient`] is told, and what it answers.
+pub use twotone_wire as wire;

@@ -5,9 +5,12 @@ use std::sync::{Mutex, PoisonError};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 use twotone_hal::{Certainty, Error, ErrorKind, Result};
-use twotone_wire::tuber::{Answer, BatchWriter, DecodeError, Format, Limits, Value};
+use twotone_wire::tuber::{
+    Answer, BatchWriter, Cursor, DecodeError, Description, Element, Format, Limits, MethodInfo,
+    Object, Value,
+};
 
-use crate::http::Post;
+use crate::http::{Answer as Received, Post};
 use crate::link::{Link, Repeat, Unwatched};
 use crate::{ConnectOptions, Connector, Host};
 
@@ -68,41 +71,20 @@ impl TuberClient {
         continue_on_error: bool,
         write: impl FnOnce(&mut BatchWriter),
     ) -> Result<Vec<Reply>> {
-        let format = *self.format.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut writer = BatchWriter::new(format);
-        write(&mut writer);
-        let calls = writer.calls();
-        let mut post = Post::new(writer.finish(), format);
-        if continue_on_error {
-            post = post.continue_on_error();
-        }
-        let deadline = Instant::now() + self.options.request_timeout;
-        let answer = self.link.exchange(post, Repeat::Never, deadline).await?;
-        let content_type = answer.content_type.as_deref();
-        if let Some(format) = Format::of_answer(content_type) {
-            *self.format.lock().unwrap_or_else(PoisonError::into_inner) = format;
-        }
-        let limits = Limits {
-            body_bytes: self.options.answer_limit,
-            ..Limits::ANSWER
-        };
-        let mut read = Answer::new(content_type, &answer.body, &limits).map_err(broken)?;
-        let mut elements = read.elements(calls).map_err(broken)?;
-        if let Some(refusal) = elements.refusal() {
-            return Err(Error::new(ErrorKind::Rejected, refusal));
-        }
-        let mut replies = Vec::with_capacity(calls.min(1024));
-        while let Some(element) = elements.next().map_err(broken)? {
+        let mut replies = Vec::new();
+        self.exchange(continue_on_error, write, |element| {
             let mut warnings = Vec::new();
             element
                 .warnings
                 .for_each(|warning| warnings.push(warning.into_owned()));
             let result = match element.outcome {
-                Ok(mut cursor) => Ok(cursor.value().map_err(broken)?),
+                Ok(mut cursor) => Ok(cursor.value()?),
                 Err(message) => Err(message.into_owned()),
             };
             replies.push(Reply { result, warnings });
-        }
+            Ok(())
+        })
+        .await?;
         Ok(replies)
     }
 
@@ -122,6 +104,112 @@ impl TuberClient {
                 "not exactly one call was written",
             )),
         }
+    }
+
+    /// What an object says that it has. A server that answers with names alone is asked for each
+    /// of them in a second batch; what it then refuses to tell stays unknown.
+    ///
+    /// # Errors
+    /// As [`TuberClient::call`], for want of the object too.
+    pub async fn describe<'a>(&self, object: impl Into<Object<'a>> + Send) -> Result<Description> {
+        let object = object.into();
+        let mut answer = Err(String::new());
+        let resolve = |writer: &mut BatchWriter| writer.resolve(object);
+        self.exchange(false, resolve, |element| {
+            answer = described(element, Description::read)?;
+            Ok(())
+        })
+        .await?;
+        let mut found = answer.map_err(|message| Error::new(ErrorKind::Rejected, message))?;
+        if !found.names_only {
+            return Ok(found);
+        }
+        let (methods, properties) = (&mut found.methods, &mut found.properties);
+        let names = methods.iter().map(|method| &method.name);
+        let names: Vec<String> = names
+            .chain(properties.iter().map(|(name, _)| name))
+            .cloned()
+            .collect();
+        let ask = |writer: &mut BatchWriter| {
+            names
+                .iter()
+                .for_each(|name| writer.property(object, name.as_str()));
+        };
+        let mut next = 0;
+        self.exchange(true, ask, |element| {
+            let index = next;
+            next += 1;
+            if let Some(method) = methods.get_mut(index) {
+                let read = |cursor: &mut Cursor<'_>| MethodInfo::read(&method.name, cursor);
+                if let Ok(known) = described(element, read)? {
+                    *method = known;
+                }
+            } else if let Some((_, value)) = properties.get_mut(index - methods.len()) {
+                *value = described(element, |cursor| cursor.value())?.ok();
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(found)
+    }
+
+    /// Sends a batch and hands over the elements of its answer, in order.
+    async fn exchange(
+        &self,
+        continue_on_error: bool,
+        write: impl FnOnce(&mut BatchWriter),
+        take: impl FnMut(Element<'_>) -> Result<(), DecodeError>,
+    ) -> Result<()> {
+        let format = *self.format.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = BatchWriter::new(format);
+        write(&mut writer);
+        let calls = writer.calls();
+        let mut post = Post::new(writer.finish(), format);
+        if continue_on_error {
+            post = post.continue_on_error();
+        }
+        let deadline = Instant::now() + self.options.request_timeout;
+        let answer = self.link.exchange(post, Repeat::Never, deadline).await?;
+        if let Some(format) = Format::of_answer(answer.content_type.as_deref()) {
+            *self.format.lock().unwrap_or_else(PoisonError::into_inner) = format;
+        }
+        let limits = Limits {
+            body_bytes: self.options.answer_limit,
+            ..Limits::ANSWER
+        };
+        if let Some(refusal) = read(&answer, calls, &limits, take).map_err(broken)? {
+            return Err(Error::new(ErrorKind::Rejected, refusal));
+        }
+        Ok(())
+    }
+}
+
+/// Reads an answer to the end, or gives the message with which the batch was refused as a whole.
+fn read(
+    answer: &Received,
+    calls: usize,
+    limits: &Limits,
+    mut take: impl FnMut(Element<'_>) -> Result<(), DecodeError>,
+) -> Result<Option<String>, DecodeError> {
+    let mut body = Answer::new(answer.content_type.as_deref(), &answer.body, limits)?;
+    let mut elements = body.elements(calls)?;
+    if let Some(refusal) = elements.refusal() {
+        return Ok(Some(refusal.to_owned()));
+    }
+    while let Some(element) = elements.next()? {
+        take(element)?;
+    }
+    Ok(None)
+}
+
+/// What an element holds, or the server's message.
+fn described<T>(
+    element: Element<'_>,
+    read: impl FnOnce(&mut Cursor<'_>) -> Result<T, DecodeError>,
+) -> Result<Result<T, String>, DecodeError> {
+    match element.outcome {
+        Ok(mut cursor) => read(&mut cursor).map(Ok),
+        Err(message) => Ok(Err(message.into_owned())),
     }
 }
 
