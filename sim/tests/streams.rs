@@ -296,6 +296,47 @@ fn sequence_numbers_wrap() {
 }
 
 #[test]
+fn samples_stamped_after_a_setting_show_it() {
+    let mut listener = Listener::new(GROUP);
+    let farm = start(Farm::builder().detectors(0), &listener);
+    let board = &farm.boards()[0];
+    let mut client = Client::connect(board.address());
+    // Each request takes its time, also where time is not real.
+    for request in 0..100 {
+        let at = json!({"channel": 1, "module": 1});
+        client.ok("set_frequency", json!([1e6]), at.clone());
+        client.ok("set_amplitude", json!([f64::from(request % 2) * 0.001]), at);
+    }
+    let told = client.ok("get_timestamp", json!([]), json!({}));
+    let part = |name: &str| told[name].as_u64().unwrap();
+    let told = (part("sbs"), part("ss"));
+    assert!(told > (3, 0), "{told:?}: the requests took no time");
+    listener.join(board.ip());
+    // Filters of stage 6 have settled by the sixth sample.
+    let settled_s = 6.0 / (625e6 / 256.0 / 64.0 / 64.0);
+    let mut sizes = Vec::new();
+    while sizes.len() < 50 {
+        let (_, bytes) = listener.receive();
+        let packet = ReadoutPacket::new(&bytes).unwrap();
+        let stamp = packet.stamp();
+        let since_s = f64::from(stamp.second_of_day) - told.0 as f64
+            + (f64::from(stamp.part) - told.1 as f64) / 156.25e6;
+        if packet.module() == 0 && since_s >= settled_s {
+            // And the stream is of now, not of a time that has yet to come.
+            assert!(since_s < 5.0, "{since_s} s after the settings");
+            let (i, q) = packet.samples().next().unwrap();
+            sizes.push(f64::from(i).hypot(f64::from(q)) / 256.0);
+        }
+    }
+    let last = sizes[49];
+    assert!(last > 500.0, "{last} counts: no tone");
+    for (sample, size) in sizes.iter().enumerate() {
+        let off = (size / last - 1.0).abs();
+        assert!(off < 0.01, "sample {sample}: {size} of {last} counts");
+    }
+}
+
+#[test]
 fn the_stream_and_the_control_protocol_show_the_same_samples() {
     let mut listener = Listener::new(GROUP);
     let farm = start(Farm::builder().detectors(20).seed(3), &listener);

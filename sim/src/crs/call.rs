@@ -206,6 +206,8 @@ impl<'b, 'a> Call<'b, 'a> {
             .ok_or_else(|| value_error(format_args!("Module must be between 1 and {MODULES}.")))?;
         if !self.board.clock().is_running() {
             module.reached_by(self.request);
+            // What is set now is set when the board says that it is.
+            self.board.clock().reach(module.now_s());
         }
         Ok(module)
     }
