@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+"""Serve the board that rfmux simulates until standard input ends.
+
+Usage: rfmux_mock.py [--resonators N] [--f-min HZ] [--f-max HZ] [--seed N]
+
+The board's detectors are on module 1. Its samples go to the usual multicast
+group, from 127.0.0.1, on a port of their own: other simulated boards on the
+machine send from that address too.
+
+Prints one JSON object when the board is ready:
+  {"address": "host:port", "stream_port": number}
+What rfmux prints goes to stderr.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import socket
+import sys
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--resonators", type=int, default=8)
+    parser.add_argument("--f-min", type=float, default=1.0e9, help="Hz")
+    parser.add_argument("--f-max", type=float, default=1.1e9, help="Hz")
+    parser.add_argument("--seed", type=int, default=1)
+    return parser.parse_args(argv)
+
+
+def free_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("", 0))
+        return probe.getsockname()[1]
+
+
+async def serve(arguments):
+    from rfmux.mock.helpers import create_mock_crs
+
+    port = free_port()
+    config = {
+        "num_resonances": arguments.resonators,
+        "freq_start": arguments.f_min,
+        "freq_end": arguments.f_max,
+        "resonator_random_seed": arguments.seed,
+    }
+    crs = await create_mock_crs(udp_port=port, config=config, verbose=False)
+    # Its physics is compiled when it is first used, which takes longer than a
+    # client waits for an answer.
+    await crs.set_frequency(0.0, channel=1, module=1)
+    await crs.set_amplitude(1e-4, channel=1, module=1)
+    for average in (True, False):
+        await crs.get_samples(2, average=average, module=1)
+    await crs.clear_channels(module=1)
+    ready = {"address": crs.tuber_hostname, "stream_port": port}
+    print(json.dumps(ready), file=OUT, flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+
+
+if __name__ == "__main__":
+    OUT = sys.stdout
+    with contextlib.redirect_stdout(sys.stderr):
+        asyncio.run(serve(parse(sys.argv[1:])))

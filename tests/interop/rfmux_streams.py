@@ -1,0 +1,256 @@
+#!/usr/bin/env python3
+"""Read the sample streams of simulated boards with the unmodified rfmux client.
+
+Usage: rfmux_streams.py SERIAL=ADDRESS... --detector HZ --modulation HZ
+
+Module 1 of every board gets three tones: channel 1 on a detector of the first
+board, whose resonance is modulated, and channels 2 and 3 away from all of
+them, at amplitudes that differ from board to board. Then samples of all boards
+are read at once, and spectra and PFB samples of the first.
+
+Prints one JSON object:
+  {"failures": [text], "measured": {name: value}, "seconds": {step: number}}
+Exits with 0 if there are no failures. What rfmux prints goes to stderr.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import sys
+import time
+import traceback
+import warnings
+
+SAMPLES = 400
+ATTEMPTS = 5
+SPECTRUM_SAMPLES = 1192  # two seconds
+NCO_HZ = 1.25e9
+# Offsets from the detector, which has no neighbour within 1 MHz.
+OFFSETS_HZ = [0.0, 0.4e6, -0.4e6]
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("boards", nargs="+", metavar="SERIAL=ADDRESS")
+    parser.add_argument("--detector", type=float, required=True, help="Hz")
+    parser.add_argument("--modulation", type=float, required=True, help="Hz")
+    return parser.parse_args(argv)
+
+
+class Findings:
+    """What was measured, and what is wrong with it."""
+
+    def __init__(self):
+        self.failures = []
+        self.measured = {}
+        self.seconds = {}
+
+    def expect(self, holds, what):
+        if not holds:
+            self.failures.append(what)
+
+    @contextlib.contextmanager
+    def step(self, name):
+        start = time.monotonic()
+        yield
+        self.seconds[name] = round(time.monotonic() - start, 2)
+
+
+def complex_of(result):
+    import numpy as np
+
+    return np.asarray(result.i) + 1j * np.asarray(result.q)
+
+
+async def connect(arguments):
+    import rfmux
+    from rfmux.core.crs import CRS
+
+    boards = [board.partition("=") for board in arguments.boards]
+    entries = [f'!CRS {{ serial: "{serial}", hostname: "{at}" }}' for serial, _, at in boards]
+    session = rfmux.load_session(f"!HardwareMap [ {', '.join(entries)} ]")
+    every = session.query(CRS).all()
+    for index, crs in enumerate(every):
+        await crs.resolve()
+        await crs.set_timestamp_port(crs.TIMESTAMP_PORT.TEST)
+        async with crs.tuber_context() as ctx:
+            ctx.set_nco_frequency(NCO_HZ, module=1)
+            for channel, offset in enumerate(OFFSETS_HZ, 1):
+                frequency = arguments.detector + offset - NCO_HZ
+                ctx.set_frequency(frequency, channel=channel, module=1)
+                amplitude = 1e-3 * (1 + index + 0.25 * channel)
+                ctx.set_amplitude(amplitude, channel=channel, module=1)
+    return every
+
+
+async def slow(every, findings):
+    """Samples of all boards at the same time, each its own."""
+    import numpy as np
+
+    # rfmux binds a socket before it joins a group, and until it joins the kernel
+    # gives it the packets of every board that anybody on the machine listens to.
+    # It takes those as samples, with a warning: then this begins anew.
+    for attempt in range(1, ATTEMPTS + 1):
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            results = await asyncio.gather(
+                *[crs.py_get_samples(SAMPLES, module=1, _extra_metadata=True) for crs in every]
+            )
+        texts = sorted({str(one.message) for one in said if "SO_RCVBUF" not in str(one.message)})
+        if not texts:
+            break
+    findings.measured["attempts"] = attempt
+    findings.expect(not texts, f"warnings each time: {texts}")
+    for crs, result in zip(every, results):
+        seq = np.asarray(result.seq)
+        findings.expect(len(seq) == SAMPLES, f"{crs.serial}: {len(seq)} samples")
+        findings.expect(bool(np.all(np.diff(seq) == 1)), f"{crs.serial}: not contiguous")
+        seconds = [ts.sbs + ts.ss / 156_250_000 for ts in result.ts]
+        steps = np.diff(seconds) * 625e6 / 256 / 64 / 64
+        findings.expect(bool(np.all(np.abs(steps - 1) < 1e-3)), f"{crs.serial}: stamps jump")
+        samples = complex_of(result)
+        findings.expect(samples.shape == (1024, SAMPLES), f"{crs.serial}: {samples.shape}")
+        # The same tones by the other way, away from the detector that moves.
+        for channel in (2, 3):
+            direct = complex_of(await crs.get_samples(SAMPLES, channel=channel, module=1))
+            streamed = samples[channel - 1]
+            error = np.sqrt(np.var(direct) / SAMPLES + np.var(streamed) / SAMPLES)
+            sigmas = abs(np.mean(direct) - np.mean(streamed)) / error
+            findings.measured[f"{crs.serial}/{channel} sigmas apart"] = float(sigmas)
+            findings.expect(sigmas < 6, f"{crs.serial}/{channel}: {sigmas} sigmas off get_samples")
+            spread = np.std(streamed) / np.std(direct)
+            findings.expect(0.7 < spread < 1.4, f"{crs.serial}/{channel}: noise x {spread}")
+    means = [abs(np.mean(complex_of(result)[1])) for result in results]
+    findings.measured["channel 2 of each"] = means
+
+
+async def serials(every, findings):
+    """Whose packets arrive on a socket that rfmux opens for a board."""
+    from rfmux import streamer
+
+    loop = asyncio.get_running_loop()
+
+    async def read(crs):
+        with streamer.get_multicast_socket(crs.tuber_hostname) as sock:
+            sock.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:  # what came before it joined
+                    sock.recv(9000)
+            packets = []
+            while len(packets) < 200:
+                data = await asyncio.wait_for(loop.sock_recv(sock, 9000), 10)
+                packets.append(streamer.ReadoutPacket(data))
+        return [packet.serial for packet in packets]
+
+    for crs, heard in zip(every, await asyncio.gather(*[read(crs) for crs in every])):
+        findings.measured[f"packets of {crs.serial}"] = len(heard)
+        strange = {serial for serial in heard if serial != int(crs.serial)}
+        findings.expect(not strange, f"{crs.serial} was sent packets of {strange}")
+
+
+async def spectra(crs, findings, modulation):
+    """Spectra that rfmux makes of the stream."""
+    import numpy as np
+
+    result = await crs.py_get_samples(
+        SPECTRUM_SAMPLES, channel=1, module=1, return_spectrum=True, reference="absolute"
+    )
+    spectrum = result.spectrum
+    frequency = np.asarray(spectrum.freq_dsb)
+    density = np.asarray(spectrum.psd_dual_sideband)
+    floor = float(np.median(density))
+    away = np.abs(frequency) > modulation / 2
+    peak = frequency[away][np.argmax(density[away])]
+    height = float(np.max(density[away]) - floor)
+    findings.measured["modulation found at"] = float(peak)
+    findings.measured["modulation above the floor, dB"] = height
+    findings.expect(abs(abs(peak) - modulation) < 1, f"the largest peak is at {peak} Hz")
+    findings.expect(height > 20, f"the peak is {height} dB above the floor")
+
+    # White noise away from the detector: the density, summed over all the
+    # frequencies, is the variance in the time domain.
+    result = await crs.py_get_samples(
+        SPECTRUM_SAMPLES, channel=2, module=1, return_spectrum=True, nsegments=8, reference="absolute"
+    )
+    volts = complex_of(result)
+    in_time = np.var(volts) / 2 / 50
+    density = 1e-3 * 10 ** (np.asarray(result.spectrum.psd_dual_sideband) / 10)
+    in_frequency = np.median(density) * 625e6 / 256 / 64 / 64
+    findings.measured["white noise, spectrum to samples"] = float(in_frequency / in_time)
+    findings.measured["slow noise, dBm/Hz"] = float(10 * np.log10(np.median(density) / 1e-3))
+    findings.expect(0.5 < in_frequency / in_time < 2, f"noise x {in_frequency / in_time}")
+
+    relative = await crs.py_get_samples(100, channel=2, module=1, return_spectrum=True)
+    carrier = max(relative.spectrum.psd_dual_sideband)
+    findings.expect(abs(carrier) < 1e-6, f"the carrier is at {carrier} dBc")
+    return float(10 * np.log10(np.median(density) / 1e-3)), np.mean(volts)
+
+
+async def pfb(crs, findings, noise_dbm, volts):
+    """PFB samples by the call, and by their stream."""
+    import numpy as np
+
+    def same(what, mean, expected):
+        off = abs(mean - expected) / abs(expected)
+        findings.measured[f"{what}: relative error of the mean"] = float(off)
+        findings.expect(off < 0.02, f"{what}: the mean is {mean}, not {expected}")
+
+    result = await crs.py_get_pfb_samples(50_000, channel=2, module=1, reference="absolute")
+    samples = complex_of(result)
+    findings.expect(len(samples) == 50_000, f"{len(samples)} PFB samples")
+    same("get_pfb_samples", np.mean(samples), volts)
+    density = float(np.median(result.spectrum.psd_dual_sideband))
+    findings.measured["PFB noise, dBm/Hz"] = density
+    findings.expect(abs(density - noise_dbm) < 3, f"PFB noise {density}, slow {noise_dbm} dBm/Hz")
+
+    for channels in ([2], [2, 3]):
+        result = await crs.py_run_pfb_streamer(
+            channel=channels, module=1, time_run=0.02, reference="absolute"
+        )
+        streamed = complex_of(result)
+        findings.expect(streamed.shape[0] == len(channels), f"{streamed.shape} of {channels}")
+        findings.expect(streamed.shape[1] > 0.019 * 625e6 / 256, f"{streamed.shape}")
+        same(f"PFB stream of {channels}", np.mean(streamed[0]), volts)
+        density = float(np.median(result.spectrum.psd_dual_sideband[0]))
+        findings.measured[f"PFB stream of {channels}, dBm/Hz"] = density
+        findings.expect(abs(density - noise_dbm) < 3, f"PFB stream's noise {density} dBm/Hz")
+    other = await crs.py_get_samples(SAMPLES, channel=3, module=1, reference="absolute")
+    same("slot 2 of the PFB stream", np.mean(streamed[1]), np.mean(complex_of(other)))
+    off = await crs.get_pfb_streamer(module=1)
+    findings.expect(off is None, f"the PFB streamer is left on: {off}")
+
+
+async def run(arguments, findings):
+    with findings.step("connect"):
+        every = await connect(arguments)
+    with findings.step("samples"):
+        await slow(every, findings)
+    with findings.step("serials"):
+        await serials(every, findings)
+    with findings.step("spectra"):
+        noise_dbm, volts = await spectra(every[0], findings, arguments.modulation)
+    with findings.step("PFB"):
+        await pfb(every[0], findings, noise_dbm, volts)
+
+
+def main(argv):
+    arguments = parse(argv)
+    findings = Findings()
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            asyncio.run(run(arguments, findings))
+    except Exception as error:  # the report says what went wrong, whatever it was
+        traceback.print_exc()
+        findings.failures.append(f"{type(error).__name__}: {error}")
+    report = {
+        "failures": findings.failures,
+        "measured": findings.measured,
+        "seconds": findings.seconds,
+    }
+    print(json.dumps(report, default=float))
+    return 0 if not findings.failures else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,170 @@
+//! The program and the stream receiver on the board that rfmux simulates.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use twotone::hal::{ChannelId, Complex64, ModuleId};
+use twotone::transport::readout::{Receiver, Source, StreamOptions, Take};
+use twotone::transport::wire::tuber::{ParamKind, Value as TuberValue};
+use twotone::transport::{ConnectOptions, TuberClient};
+use twotone::tworoutine::Wait;
+
+use crate::python::{Peer, Script, python};
+
+const RESONATORS: usize = 8;
+/// That board simulates the one with this serial number.
+const SERIAL: u16 = 0;
+const STREAMED: usize = 3000;
+
+/// Low power: `a` is about a thousandth, less than the noise of the simulated quasiparticles lets
+/// a fit tell from nothing, so that the line is one to the linear fit too.
+const MAP: &str = r#"
+[[board]]
+name = "mock"
+kind = "crs"
+address = "ADDRESS"
+
+[[board.module]]
+number = 1
+f_min = 1.0e9
+f_max = 1.1e9
+max_tone_dbm = -70.0
+max_total_dbm = -40.0
+start_power_dbm = -80.0
+"#;
+
+/// 5 kHz between points: the lines are 70 kHz wide.
+const PARAMS: &str = "[network_analysis]\npoints = 20000\nqr_max = 1e5\n";
+
+#[test]
+fn the_program_tunes_the_simulated_board_of_rfmux_as_rfmux_fits_it() {
+    let Some(python) = python() else { return };
+    let mock = Script::new(&python, "rfmux_mock.py")
+        .args(["--resonators", &RESONATORS.to_string()])
+        .start();
+    describes_itself_by_names(&mock);
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let map = MAP.replace("ADDRESS", mock.said["address"].as_str().unwrap());
+    std::fs::write(path("map.toml"), map).unwrap();
+    std::fs::write(path("params.toml"), PARAMS).unwrap();
+    let tuned = Command::new(env!("CARGO_BIN_EXE_twotone"))
+        .args(["tune", "--json", "--deadline", "200"])
+        .arg(path("map.toml"))
+        .arg("--out")
+        .arg(path("run"))
+        .arg("--params")
+        .arg(path("params.toml"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&tuned.stdout);
+    let complaints = String::from_utf8_lossy(&tuned.stderr);
+    assert!(tuned.status.success(), "{said}\n{complaints}");
+    let said: Value = serde_json::from_str(&said).unwrap();
+    let channels = said["boards"][0]["channels"].as_array().unwrap();
+    let good = channels.iter().filter(|one| one["status"] == "tuned");
+    assert_eq!(good.count(), RESONATORS, "{said:#}");
+
+    agrees_with_rfmux(&python, &path("run"));
+    streams_without_loss(&mock, &path("run"));
+}
+
+/// Our fits, and those that rfmux makes of the same points.
+fn agrees_with_rfmux(python: &str, run: &Path) {
+    let sweeps = run.join("sweeps/mock.arrow");
+    let theirs = Script::new(python, "rfmux_fit.py").args([&sweeps]).run();
+    let ours = tune(run);
+    assert_eq!(ours.len(), RESONATORS);
+    for channel in &ours {
+        let number = channel["channel"].as_integer().unwrap();
+        let value = |name: &str| channel[name].as_float().unwrap();
+        let (fr, qr) = (value("fr_hz"), value("qr"));
+        let theirs = &theirs[number.to_string()];
+        assert_eq!(theirs["points"], 41, "{theirs}");
+        assert!(value("a") < 0.05, "channel {number}: a is {}", value("a"));
+        for fit in ["skewed", "nonlinear"] {
+            let value = |name: &str| theirs[fit][name].as_f64().unwrap_or(f64::NAN);
+            let offset_lw = (fr - value("fr_hz")) / (fr / qr);
+            let ratio = qr / value("qr");
+            println!("channel {number}, {fit}: {offset_lw:+.5} linewidths, Qr x {ratio:.5}");
+            assert!(offset_lw.abs() <= 0.1, "channel {number}: {offset_lw} lw");
+            assert!((ratio - 1.0).abs() <= 0.1, "channel {number}: Qr x {ratio}");
+        }
+    }
+}
+
+/// Its stream, and that it is of the tones that the tune left on.
+fn streams_without_loss(mock: &Peer, run: &Path) {
+    let source = Source::new(Ipv4Addr::LOCALHOST, SERIAL);
+    let port = mock.said["stream_port"].as_u64().unwrap();
+    let options = StreamOptions::new()
+        .port(port.try_into().unwrap())
+        .interface(Ipv4Addr::LOCALHOST);
+    let mut receiver = Receiver::open(&[source], &options).unwrap();
+    let take = Take::new(STREAMED)
+        .of(source, ModuleId::FIRST)
+        .channels(ChannelId::FIRST, Some(RESONATORS as u16));
+    let within = Duration::from_secs(60);
+    let blocks = receiver.take(&take, within).wait().unwrap();
+    let counters = receiver.counters();
+    assert_eq!(blocks[0].samples(), STREAMED);
+    assert_eq!(blocks[0].interruptions, 0, "{counters:?}");
+    let board = counters.board(source).unwrap();
+    let module = board.module(ModuleId::FIRST);
+    assert!(module.received >= STREAMED as u64, "{counters:?}");
+    assert_eq!((module.lost, module.late, module.duplicate), (0, 0, 0));
+    assert_eq!((board.foreign, board.malformed), (0, 0), "{counters:?}");
+    assert_eq!(counters.kernel_drops, 0, "{counters:?}");
+    // Every stamp is one sample after the one before.
+    let rate = 625e6 / 256.0 / 64.0 / 64.0;
+    let times: Vec<_> = blocks[0].times.iter().map(|time| time.unwrap()).collect();
+    let steps = times
+        .windows(2)
+        .map(|two| two[1].since(two[0]).as_secs_f64() * rate);
+    let off = steps.map(|step| (step - 1.0).abs()).fold(0.0, f64::max);
+    assert!(off < 0.01, "{off} samples between stamps");
+
+    let means = blocks[0].means();
+    for channel in tune(run) {
+        let number = channel["channel"].as_integer().unwrap();
+        let calibration = &channel["calibration"];
+        let point = |name: &str| {
+            let pair = calibration[name].as_array().unwrap();
+            let part = |index: usize| pair[index].as_float().unwrap();
+            Complex64::new(part(0), part(1))
+        };
+        // As far as the board's simulated noise lets it drift, in diameters of the circle.
+        let index = usize::try_from(number - 1).unwrap();
+        let drift = (means[index] - point("z0")).norm() / point("line").norm();
+        println!("channel {number}: {drift:.4} of the line off resonance");
+        assert!(drift < 0.05, "channel {number} has drifted by {drift}");
+    }
+}
+
+/// The tuned channels of a run.
+fn tune(run: &Path) -> Vec<toml::Table> {
+    let text = std::fs::read_to_string(run.join("tune.toml")).unwrap();
+    let tune: toml::Table = text.parse().unwrap();
+    let channels = tune["tune"][0]["channel"].as_array().unwrap();
+    let tables = channels.iter().map(|one| one.as_table().unwrap().clone());
+    tables.collect()
+}
+
+/// That board lists the names of what it has, each of which is then asked for.
+fn describes_itself_by_names(mock: &Peer) {
+    let host = mock.said["address"].as_str().unwrap().parse().unwrap();
+    let client = TuberClient::new(host, ConnectOptions::new());
+    let found = client.describe("Dfmux").wait().unwrap();
+    assert!(found.names_only);
+    let set = found.method("set_frequency").unwrap();
+    let names: Vec<_> = set.params.iter().flatten().map(|p| &p.name[..]).collect();
+    assert_eq!(names, ["frequency", "channel", "module"]);
+    let first = &set.params.as_ref().unwrap()[0];
+    assert_eq!((first.kind, &first.default), (ParamKind::Either, &None));
+    let units = found.property("UNITS").unwrap();
+    assert_eq!(units.get("HZ"), Some(&TuberValue::Str("hz".to_owned())));
+}

@@ -1,0 +1,128 @@
+//! Python scripts as child processes that end with the test.
+
+use std::io::{BufRead, BufReader, Read, Seek};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use serde_json::Value;
+
+/// The interpreter that has the peers' packages, or none where there is none.
+pub(crate) fn python() -> Option<String> {
+    let python = std::env::var("TWOTONE_PYTHON").ok();
+    if python.is_none() {
+        eprintln!("left out: TWOTONE_PYTHON names no Python; run `cargo xtask test`");
+    }
+    python
+}
+
+/// A script of `tests/interop`, ready to be started.
+pub(crate) struct Script {
+    command: Command,
+    name: String,
+}
+
+impl Script {
+    pub(crate) fn new(python: &str, name: &str) -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop");
+        let mut command = Command::new(python);
+        // What a library prints must not stay in a buffer when the process is ended.
+        command.arg("-u").arg(folder.join(name));
+        Self {
+            command,
+            name: name.to_owned(),
+        }
+    }
+
+    pub(crate) fn args<S: AsRef<std::ffi::OsStr>>(
+        mut self,
+        args: impl IntoIterator<Item = S>,
+    ) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    /// Starts the script and waits for the first line that it prints, a JSON object.
+    #[track_caller]
+    pub(crate) fn start(mut self) -> Peer {
+        let complaints = tempfile::tempfile().expect("a temporary file");
+        let mut child = self
+            .command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(complaints.try_clone().expect("a second handle"))
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        let stdin = child.stdin.take();
+        let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut peer = Peer {
+            name: self.name,
+            child,
+            _stdin: stdin,
+            stdout,
+            complaints,
+            said: Value::Null,
+        };
+        peer.said = peer.line();
+        peer
+    }
+
+    /// Runs the script to its end, which must be a good one: the JSON object that it printed.
+    #[track_caller]
+    pub(crate) fn run(self) -> Value {
+        let mut peer = self.start();
+        let status = peer.child.wait().expect("it ends");
+        let said = peer.said.take();
+        assert!(
+            status.success(),
+            "{}: {status}\n{said:#}\n{}",
+            peer.name,
+            peer.complaints()
+        );
+        said
+    }
+}
+
+/// A script that runs. It is ended when this is dropped, and ends by itself when its standard
+/// input does, should the test be killed.
+pub(crate) struct Peer {
+    name: String,
+    child: Child,
+    _stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+    complaints: std::fs::File,
+    /// The first line that it printed.
+    pub(crate) said: Value,
+}
+
+impl Peer {
+    /// The next line that it prints, a JSON object.
+    #[track_caller]
+    fn line(&mut self) -> Value {
+        let mut line = String::new();
+        let read = self.stdout.read_line(&mut line);
+        let value = read.ok().and_then(|_| serde_json::from_str(&line).ok());
+        value.unwrap_or_else(|| {
+            // With its output at its end it is about to end, and may still say why.
+            if !line.is_empty() {
+                drop(self.child.kill());
+            }
+            drop(self.child.wait());
+            panic!("{} said {line:?}\n{}", self.name, self.complaints())
+        })
+    }
+
+    /// What it wrote to its standard error so far.
+    fn complaints(&self) -> String {
+        let (mut file, mut bytes) = (&self.complaints, Vec::new());
+        drop(file.rewind());
+        drop(file.read_to_end(&mut bytes));
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}

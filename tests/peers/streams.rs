@@ -1,0 +1,62 @@
+//! The unmodified Python client reads the sample streams of simulated boards.
+
+use twotone::sim::{Conditions, Farm, Modulation};
+
+use crate::python::{Script, python};
+
+const MODULATION_HZ: f64 = 40.0;
+
+#[test]
+fn rfmux_reads_samples_spectra_and_pfb_samples() {
+    let Some(python) = python() else { return };
+    let farm = Farm::builder()
+        .boards(2)
+        .detectors(4)
+        .seed(3)
+        .start_blocking()
+        .unwrap();
+    let boards = farm.boards();
+    // A detector with no other near it, on the first board.
+    let truth = boards[0].truth();
+    let detectors = &truth.modules[0].detectors;
+    let lonely = |fr: f64| {
+        detectors
+            .iter()
+            .all(|d| d.fr_hz == fr || (d.fr_hz - fr).abs() > 1e6)
+    };
+    let detector = detectors.iter().find(|d| lonely(d.fr_hz)).unwrap();
+    boards[0].set_conditions(
+        1,
+        Conditions {
+            modulation: Some(Modulation {
+                amplitude_lw: 0.05,
+                frequency_hz: MODULATION_HZ,
+                phase_rad: 0.0,
+            }),
+            ..Conditions::default()
+        },
+    );
+
+    let serials_and_addresses = boards
+        .iter()
+        .map(|board| format!("{}={}", board.serial(), board.address()));
+    let report = Script::new(&python, "rfmux_streams.py")
+        .args(serials_and_addresses)
+        .args(["--detector", &detector.fr_hz.to_string()])
+        .args(["--modulation", &MODULATION_HZ.to_string()])
+        .run();
+    println!("{report:#}");
+    assert_eq!(report["failures"].as_array().unwrap().len(), 0);
+    for board in boards {
+        let read = &report["measured"][format!("packets of {}", board.serial())];
+        assert_eq!(read, 200, "{report:#}");
+        // What was read was sent by this board, while it was listened to and all of it.
+        let streams = board.stream_counters();
+        let sent = streams[0].readout;
+        assert!(sent.made > 600, "{sent:?}");
+        assert_eq!((sent.unsent, sent.skipped), (0, 0), "{streams:?}");
+    }
+    let pfb = boards[0].stream_counters()[0].pfb;
+    assert!(pfb.made > 100 && pfb.skipped == 0, "{pfb:?}");
+    assert_eq!(boards[1].stream_counters()[0].pfb.made, 0);
+}
