@@ -356,7 +356,7 @@ fn samples_have_the_shape_that_was_asked_for() {
 }
 
 #[test]
-fn time_advances_by_acquisitions_alone() {
+fn time_advances_by_acquisitions_and_round_trips() {
     let (_farm, mut board) = farm(0);
     let first = board.ok("get_timestamp", json!([]), json!({}));
     assert_eq!(first["recent"], json!(true));
@@ -364,7 +364,12 @@ fn time_advances_by_acquisitions_alone() {
     let again = board.ok("get_timestamp", json!([]), json!({}));
     assert_eq!(first, again);
     board.ok("set_frequency", json!([1e6]), at(1));
-    assert_eq!(first, board.ok("get_timestamp", json!([]), json!({})));
+    let set = board.ok("get_timestamp", json!([]), json!({}));
+    let passed_s = set["ss"].as_f64().unwrap() / 156.25e6;
+    assert!(
+        (0.0199..0.0201).contains(&passed_s),
+        "{passed_s}: the setting's round trip has passed"
+    );
     // 596.046 samples a second at stage 6, twice that at stage 5.
     let answers = board.json(&json!([
         call("get_samples", json!([5961]), at(1)),
