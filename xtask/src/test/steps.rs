@@ -65,6 +65,8 @@ pub(super) fn docs(run: &Run<'_>) -> Outcome {
 }
 
 pub(super) fn tests(run: &Run<'_>) -> Outcome {
+    // As programs, for the test that runs them: the runner's `--examples` makes their unit tests.
+    let examples = cargo_with(&["build", "--locked", "--workspace", "--examples"]);
     let mut command = runner();
     command.args(["--lib", "--bins", "--examples"]);
     let need_python = python::tests(run.workspace);
@@ -78,7 +80,7 @@ pub(super) fn tests(run: &Run<'_>) -> Outcome {
     // Where there are no stacks to switch, what does not need them must still work.
     let mut without_fibers = cargo_with(&["test", "--locked", "--package", "tworoutine"]);
     without_fibers.args(["--no-default-features", "--tests"]);
-    in_order(run, [command, without_fibers])
+    in_order(run, [examples, command, without_fibers])
 }
 
 pub(super) fn doctests(run: &Run<'_>) -> Outcome {

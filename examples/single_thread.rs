@@ -1,0 +1,34 @@
+//! Linked into an application whose runtime has one thread, with a function that blocks.
+use std::time::Duration;
+
+use twotone::prelude::*;
+use twotone::tworoutine::context;
+
+/// How many channels a module has tuned: written for a prompt, one line after the other.
+fn tuned(board: &BoardHandle, module: ModuleId) -> Result<usize> {
+    let outcome = tune(board, module, &TuneParams::default()).wait()?;
+    board.tones().clear(module).wait()?;
+    Ok(outcome.tuned())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let farm = Farm::builder().detectors(16).start().await?;
+    let array = Array::connect(&HardwareMap::try_from(&farm)?).await;
+    let board = array.board("crs0001").await?;
+
+    // In a context a wait suspends the context alone: the thread's other work goes on. Outside of
+    // one, on the only thread of a runtime, it could but block everything, and panics instead.
+    let blocking = context(async move { tuned(&board, ModuleId::FIRST) });
+    let mut heartbeat = tokio::time::interval(Duration::from_millis(20));
+    let mut beats = 0;
+    tokio::pin!(blocking);
+    let tuned = loop {
+        tokio::select! {
+            tuned = &mut blocking => break tuned?,
+            _ = heartbeat.tick() => beats += 1,
+        }
+    };
+    println!("{tuned} channels tuned, {beats} heartbeats meanwhile");
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! The examples, run as a reader would: each as a process, for what it prints and how it ends.
+//!
+//! Cargo builds them for `cargo test`, but not where single tests are chosen. One that is missing, or
+//! older than a source that it was made of, fails here with the command that builds it.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::SystemTime;
+
+/// Runs an example and gives what it printed, line by line. It must end with status 0 and complain
+/// of nothing.
+fn lines(example: &str) -> Vec<String> {
+    let output = Command::new(built(example))
+        .stdin(Stdio::null())
+        .output()
+        .expect("the example starts");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}{complained}");
+    assert_eq!(complained, "", "{said}");
+    said.lines().map(str::to_owned).collect()
+}
+
+/// The program of an example, beside this test in the target folder.
+fn built(example: &str) -> PathBuf {
+    let test = env::current_exe().expect("this test has a path");
+    let profile = test.ancestors().nth(2).expect("PROFILE/deps/TEST");
+    let program = profile.join("examples").join(example);
+    let changed = |path: &Path| fs::metadata(path).and_then(|data| data.modified());
+    let Ok(made) = changed(&program) else {
+        panic!("{example} is not built: cargo build --workspace --examples");
+    };
+    let sources = fs::read_to_string(program.with_extension("d")).expect("cargo lists its sources");
+    for source in listed(&sources) {
+        let changed = changed(&source).unwrap_or(SystemTime::UNIX_EPOCH);
+        assert!(
+            changed <= made,
+            "{} has changed since {example} was built: cargo build --workspace --examples",
+            source.display()
+        );
+    }
+    program
+}
+
+/// The sources in cargo's list, `program: source source ...`, where `\ ` is a space in a name.
+fn listed(list: &str) -> Vec<PathBuf> {
+    let (_, sources) = list.split_once(": ").expect("a program and its sources");
+    let sources = sources.trim_end().replace("\\ ", "\0");
+    let sources: Vec<_> = sources
+        .split(' ')
+        .map(|source| PathBuf::from(source.replace('\0', " ")))
+        .collect();
+    assert!(sources.len() > 1, "{list}");
+    sources
+}
+
+/// The number at the start of a line, and the rest.
+fn number(line: &str) -> (f64, &str) {
+    let (number, rest) = line.split_once(' ').expect("more than a number");
+    let number = number.parse();
+    (number.unwrap_or_else(|_| panic!("{line}")), rest)
+}
+
+/// Checks lines of the form `crs0001: 31 of 32 channels tuned`, one a board from the first on.
+fn check_tunes(lines: &[String], boards: usize, detectors: f64) {
+    assert_eq!(lines.len(), boards, "{lines:?}");
+    for (line, board) in lines.iter().zip(1..) {
+        let told = line.strip_prefix(&format!("crs{board:04}: "));
+        let (tuned, rest) = number(told.unwrap_or_else(|| panic!("{line}")));
+        assert!(rest.ends_with("channels tuned"), "{line}");
+        assert!((0.8 * detectors..=detectors).contains(&tuned), "{line}");
+    }
+}
+
+#[test]
+fn hello() {
+    let lines = lines("hello");
+    let alone = lines[0].strip_prefix("alone: ").expect("the board alone");
+    assert!(alone.ends_with("channels tuned"), "{alone}");
+    assert_eq!(lines[1], format!("crs0001: {alone}"), "the same function");
+    check_tunes(&lines[1..], 4, 32.0);
+}
+
+#[test]
+fn side_by_side() {
+    let lines = lines("side_by_side");
+    let [below, on, above, all] = &lines[..] else {
+        panic!("{lines:?}")
+    };
+    let depth = |line: &str, before: &str| {
+        let told = line.strip_prefix(before);
+        number(told.unwrap_or_else(|| panic!("{line}"))).0
+    };
+    assert!(depth(on, "crs0001, +0 kHz: ") > 3.0, "{on}");
+    assert!(depth(below, "crs0001, -100 kHz: ").abs() < 3.0, "{below}");
+    assert!(depth(above, "crs0001, +100 kHz: ").abs() < 3.0, "{above}");
+    assert!(depth(all, "100 boards: ") > 3.0, "{all}");
+}
+
+#[test]
+fn an_application_with_a_multi_thread_runtime() {
+    let lines = lines("own_runtime");
+    let (beats, tunes) = lines.split_last().expect("a line");
+    check_tunes(tunes, 3, 16.0);
+    let (beats, rest) = number(beats);
+    assert_eq!(rest, "heartbeats meanwhile");
+    assert!(beats > 1.0, "the application stood still");
+}
+
+#[test]
+fn an_application_with_a_single_thread_runtime() {
+    let lines = lines("single_thread");
+    let [line] = &lines[..] else {
+        panic!("{lines:?}")
+    };
+    let (tuned, rest) = number(line);
+    assert!((13.0..=16.0).contains(&tuned), "{line}");
+    let beats = rest.strip_prefix("channels tuned, ").expect("heartbeats");
+    assert!(number(beats).0 > 1.0, "the application stood still: {line}");
+}
+
+#[test]
+fn a_program_without_a_runtime() {
+    let lines = lines("no_runtime");
+    assert!(lines[0].starts_with("crs0001: NCO at "), "{lines:?}");
+    assert!(lines[1].starts_with("crs0002: NCO at "), "{lines:?}");
+    check_tunes(&lines[2..], 2, 16.0);
+}
+
+#[test]
+fn an_algorithm_over_an_array_with_a_board_that_hangs() {
+    let lines = lines("own_algorithm");
+    assert_eq!(lines.len(), 8, "{lines:?}");
+    for (line, board) in lines.iter().zip(1..) {
+        let told = line.strip_prefix(&format!("crs{board:04}: "));
+        if board == 3 {
+            assert!(line.starts_with("board crs0003: "), "{line}");
+            assert!(line.contains("timed out"), "{line}");
+            assert!(line.ends_with("; its tones: as declared"), "{line}");
+            continue;
+        }
+        let (noise, rest) = number(told.unwrap_or_else(|| panic!("{line}")));
+        assert_eq!(rest, "of the level");
+        assert!(noise > 0.0 && noise < 0.1, "{line}");
+    }
+}
+
+#[test]
+fn a_board_driven_directly() {
+    let lines = lines("direct");
+    let [board, level, on, source, left] = &lines[..] else {
+        panic!("{lines:?}")
+    };
+    assert_eq!(board, "crs: 1024 channels");
+    let level = level.strip_prefix("level: ").expect("a level");
+    assert!(number(level).0 > 100.0, "{level}");
+    assert_eq!(on, "tones on: [true, false]");
+    assert!(source.starts_with("time source: "), "{source}");
+    assert_eq!(left, "left on: false");
+}
