@@ -9,10 +9,13 @@
 //! board, real or simulated, and under any executor.
 //!
 //! ```
-//! use twotone_hal::{Acquire, Batch, ChannelId, Hertz, ModuleId, Result, BoardHandle, ToneUpdate};
+//! use twotone_hal::{
+//!     Acquire, Batch, Board, BoardHandle, ChannelId, Complex64, Hertz, ModuleId, Op, Replies,
+//!     RepliesBuilder, Result, ToneUpdate, async_trait,
+//! };
 //!
 //! /// One tone, switched on and measured, in one round trip.
-//! async fn transmission(board: &BoardHandle) -> Result<num_complex::Complex64> {
+//! async fn transmission(board: &BoardHandle) -> Result<Complex64> {
 //!     let module = ModuleId::new(1)?;
 //!     let channel = ChannelId::new(1)?;
 //!     let mut batch = Batch::new();
@@ -21,6 +24,34 @@
 //!     let replies = board.run(&batch).await?;
 //!     Ok(replies.get(ticket).mean[0])
 //! }
+//!
+//! /// A board that has nothing behind its connector: whatever it drives, it hears 7 counts.
+//! struct Open;
+//!
+//! #[async_trait]
+//! impl Board for Open {
+//!     fn name(&self) -> &str {
+//!         "open"
+//!     }
+//!
+//!     async fn run(&self, batch: &Batch) -> Result<Replies> {
+//!         let mut replies = RepliesBuilder::new(batch);
+//!         while let Some(op) = replies.next_op() {
+//!             match op {
+//!                 Op::AcquireMean { .. } => {
+//!                     replies.mean([Complex64::new(7.0, 0.0)], [0.0], false, false)?;
+//!                 }
+//!                 _ => replies.done()?,
+//!             }
+//!         }
+//!         replies.finish()
+//!     }
+//! }
+//!
+//! let board = BoardHandle::new(Open);
+//! let heard = futures::executor::block_on(transmission(&board))?;
+//! assert_eq!(heard.re, 7.0);
+//! # Ok::<(), twotone_hal::Error>(())
 //! ```
 
 mod batch;

@@ -8,6 +8,23 @@
 //! A client's sockets are driven by the process-wide runtime, so that its handles work from any
 //! thread and under any executor; `connect_here` uses the runtime of the caller instead, and
 //! `connect_over` any byte stream.
+//!
+//! ```no_run
+//! use twotone_hal::{Acquire, Batch, ChannelId, Hertz, ModuleId, Result, ToneUpdate};
+//! use twotone_transport::{ConnectOptions, CrsBoard, Host};
+//!
+//! /// How much of a tone at 1.2 GHz comes back through the first module of a board.
+//! async fn level() -> Result<f64> {
+//!     let host = Host::of_serial("0042");
+//!     let board = CrsBoard::connect("b0042", host, ConnectOptions::new()).await?.handle();
+//!     let mut batch = Batch::new();
+//!     batch.set_nco(ModuleId::FIRST, Hertz(1.195e9));
+//!     batch.set_tone(ModuleId::FIRST, ToneUpdate::tone(ChannelId::FIRST, Hertz(5e6), 0.001));
+//!     let mean = batch.acquire_mean(ModuleId::FIRST, Acquire::new(10).first_channels(1));
+//!     let replies = board.run(&batch).await?; // one round trip
+//!     Ok(replies.get(mean).mean[0].norm())
+//! }
+//! ```
 
 mod array;
 mod crs;
