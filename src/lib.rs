@@ -40,6 +40,8 @@
 //! | `sim`, `score` | simulated farms, and how well a tune met their truth (feature `sim`) |
 
 mod array;
+#[cfg(all(doctest, feature = "sim"))]
+mod how_to;
 pub mod map;
 pub mod prelude;
 pub mod record;
