@@ -163,9 +163,13 @@ impl ArrayBoard {
 async fn connect_board(entry: &BoardEntry, options: &ConnectOptions) -> Result<BoardHandle> {
     let address = entry.address();
     let host = Host::new(address.host(), address.port());
+    // Packets of its stream are known by it.
+    let serial = entry.serial.as_ref().and_then(|serial| serial.parse().ok());
+    let mut options = options.clone();
+    options.serial = options.serial.or(serial);
     // A new board kind is one arm here.
     match entry.kind {
-        kind if kind == BoardKind::CRS => Ok(CrsBoard::connect(&entry.name, host, options.clone())
+        kind if kind == BoardKind::CRS => Ok(CrsBoard::connect(&entry.name, host, options)
             .await?
             .handle()),
         kind => {

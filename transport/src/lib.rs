@@ -39,7 +39,7 @@ mod tuber;
 pub use array::{Connected, connect_all};
 pub use crs::CrsBoard;
 pub use host::Host;
-pub use options::ConnectOptions;
+pub use options::{ConnectOptions, SampleSource};
 pub use stream::{ByteStream, Connector};
 pub use tuber::{Reply, TuberClient};
 /// The protocols themselves: what a [`TuberClient`] is told, and what it answers.

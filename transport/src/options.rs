@@ -2,6 +2,24 @@
 
 use std::time::Duration;
 
+use crate::readout::StreamOptions;
+
+/// Where the samples of an acquisition come from.
+#[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
+pub enum SampleSource {
+    /// The board's own acquisition call: its answer holds them.
+    #[default]
+    Rpc,
+    /// The board's sample stream, after the board's time when the settings before were made.
+    ///
+    /// It costs a round trip for each acquisition of a batch, and the answers are small; the
+    /// samples of all channels come at the rate of the stream, whoever else listens. Where the
+    /// board's time code is not recent, samples cannot be told to belong to the settings, and the
+    /// board's own call is used, with a warning.
+    Stream(StreamOptions),
+}
+
 /// Deadlines and limits of the connections to a board.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -18,6 +36,10 @@ pub struct ConnectOptions {
     pub answer_limit: usize,
     /// Whether to ask for CBOR, which is several times smaller and faster, or for JSON alone.
     pub cbor: bool,
+    /// Where samples come from. [`SampleSource::Rpc`].
+    pub samples: SampleSource,
+    /// The serial number that the board's packets bear, for [`SampleSource::Stream`].
+    pub serial: Option<u16>,
 }
 
 impl Default for ConnectOptions {
@@ -28,6 +50,8 @@ impl Default for ConnectOptions {
             idle_timeout: Duration::from_secs(4),
             answer_limit: 64 << 20,
             cbor: true,
+            samples: SampleSource::Rpc,
+            serial: None,
         }
     }
 }
@@ -69,6 +93,19 @@ impl ConnectOptions {
     #[must_use]
     pub fn cbor(self, cbor: bool) -> Self {
         Self { cbor, ..self }
+    }
+
+    /// Sets [`ConnectOptions::samples`].
+    #[must_use]
+    pub fn samples(self, samples: SampleSource) -> Self {
+        Self { samples, ..self }
+    }
+
+    /// Sets [`ConnectOptions::serial`].
+    #[must_use]
+    pub fn serial(self, serial: u16) -> Self {
+        let serial = Some(serial);
+        Self { serial, ..self }
     }
 
     pub(crate) fn accept(&self) -> &'static str {

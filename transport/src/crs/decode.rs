@@ -1,8 +1,8 @@
 //! The answers to Tuber calls as replies.
 
 use twotone_hal::{
-    Batch, Certainty, ChannelId, Complex64, Error, ErrorKind, Hertz, NcoState, Op, ReadingUnit,
-    RepliesBuilder, Result, ToneState,
+    Batch, BoardTime, Certainty, ChannelId, Complex64, Error, ErrorKind, Hertz, NcoState, Op,
+    ReadingUnit, RepliesBuilder, Result, ToneState,
 };
 use twotone_wire::tuber::{Answer, Limits};
 
@@ -11,6 +11,7 @@ use super::leaves::Judge;
 use super::life::{Course, ModuleMemory};
 use super::part::Part;
 use super::reader::Reader;
+use super::streamed;
 use crate::http;
 
 /// Reads the answer to one request.
@@ -27,14 +28,15 @@ pub(super) struct Decoder<'a> {
 
 impl Decoder<'_> {
     /// Reads the answer, one element for each of the `calls` that [`super::encode::Encoder`]
-    /// wrote.
+    /// wrote. Where the part ends with an acquisition from the stream, that one is not answered
+    /// yet: it gives the board's time before it.
     pub(super) fn decode(
         mut self,
         calls: usize,
         answer: &http::Answer,
         limits: &Limits,
         replies: &mut RepliesBuilder<'_>,
-    ) -> Result<()> {
+    ) -> Result<Option<BoardTime>> {
         let content_type = answer.content_type.as_deref();
         let mut read = Answer::new(content_type, &answer.body, limits).map_err(broken)?;
         let mut elements = read.elements(calls).map_err(broken)?;
@@ -42,13 +44,19 @@ impl Decoder<'_> {
             return Err(Error::new(ErrorKind::Rejected, refusal).after(replies.answered()));
         }
         let mut reader = Reader::new(&mut elements);
+        let mut time = None;
         for op in self.part.ops(self.batch) {
             reader.begin();
+            if self.part.streamed && streamed::is_acquisition(op) {
+                let clock = reader.clock();
+                time = Some(clock.map_err(|error| error.after(replies.answered()))?);
+                continue;
+            }
             self.decode_op(op, &mut reader, replies)
                 .map_err(|error| error.after(replies.answered()))?;
         }
         match elements.next().map_err(broken)? {
-            None => Ok(()),
+            None => Ok(time),
             Some(_) => Err(Error::new(ErrorKind::Protocol, "one answer too many")
                 .certainty_is(Certainty::Unknown)),
         }

@@ -20,7 +20,7 @@ use crate::{ConnectOptions, Connector};
 pub(super) const OBJECT: &str = "Dfmux";
 
 /// Modules of one analog bank.
-const BANK: u8 = 4;
+pub(super) const BANK: u8 = 4;
 /// Modules of both analog banks.
 pub(super) const MODULES: u8 = 2 * BANK;
 /// Volts (peak) for one readout count. Empirical; whether it depends on the attenuator is untested.

@@ -18,6 +18,8 @@ pub(super) struct Encoder<'a> {
     pub(super) memory: Option<&'a ModuleMemory>,
     /// Where the module is in what has been written.
     pub(super) course: Option<Course>,
+    /// Samples come from the stream: the board is asked for its time instead.
+    pub(super) streamed: bool,
     /// What has been written changes this.
     pub(super) changes: Vec<Change>,
 }
@@ -63,6 +65,9 @@ impl Encoder<'_> {
                 }
             }
             Op::ReadNco { module } => self.survey.write_get(self.out, *module, Key::NCO),
+            Op::AcquireMean { .. } | Op::AcquireSamples { .. } if self.streamed => {
+                self.out.call(OBJECT, "get_timestamp");
+            }
             Op::AcquireMean { module, acquire } | Op::AcquireSamples { module, acquire } => {
                 self.acquire(*module, acquire);
             }

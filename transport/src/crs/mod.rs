@@ -31,6 +31,7 @@ mod ledger;
 mod life;
 mod part;
 mod reader;
+mod streamed;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -54,6 +55,7 @@ use leaves::Judge;
 pub(crate) use leaves::Leaves;
 use life::{BoardLife, Course, ModuleMemory};
 use part::Part;
+use streamed::{Acquired, Streamed};
 
 /// How often what only reads is written anew, because an epoch ended before it went out.
 const MOST_EPOCHS: u32 = 3;
@@ -85,6 +87,8 @@ pub struct CrsBoard {
     /// Of both analog banks, by number from 1.
     modules: Vec<Module>,
     writer: Mutex<BatchWriter>,
+    /// Where samples come from the stream.
+    streamed: Option<Streamed>,
 }
 
 #[derive(Debug)]
@@ -151,6 +155,7 @@ impl CrsBoard {
         options: ConnectOptions,
         runtime: Handle,
     ) -> Result<Self> {
+        let streamed = Streamed::of(&options).map_err(|error| error.during("connect").on(name))?;
         let survey = describe::survey(&connector, &options, &runtime, Epoch::default())
             .await
             .map_err(|error| {
@@ -175,6 +180,7 @@ impl CrsBoard {
             writer: Mutex::new(BatchWriter::new(survey.format)),
             life: Arc::new(BoardLife::new(survey)),
             modules,
+            streamed,
         })
     }
 
@@ -244,6 +250,7 @@ impl CrsBoard {
             survey,
             memory,
             course,
+            streamed: part.streamed,
             changes: Vec::new(),
         };
         for op in part.ops(batch) {
@@ -292,11 +299,16 @@ impl CrsBoard {
         let mut epochs = 0;
         loop {
             let survey = self.survey().await?;
-            let part = Part::of(batch, from, &survey);
+            let streamed = self.streamed.as_ref().filter(|one| one.can_be_used());
+            let part = Part::of(batch, from, &survey, streamed.is_some());
             if !Arc::ptr_eq(&survey, checked) {
                 for op in part.ops(batch) {
                     encode::check(&survey, batch, op)?;
                 }
+            }
+            if let (Some(streamed), Some(module), true) = (streamed, part.module, part.streamed) {
+                let within = self.options.request_timeout;
+                (streamed.join(&self.connector, &self.runtime, module, within)).await?;
             }
             let memory = self.memory(part.module);
             if let Some(memory) = memory {
@@ -342,8 +354,15 @@ impl CrsBoard {
                 course,
                 judge: &judge,
             };
-            decoder.decode(calls, &answer, &limits, replies)?;
+            let time = decoder.decode(calls, &answer, &limits, replies)?;
             judge.ran_through();
+            if let (Some(time), Some(streamed)) = (time, streamed) {
+                let acquired = Acquired::of(batch, part, time, &survey, &self.options);
+                let taken = streamed.take(acquired, replies);
+                taken
+                    .await
+                    .map_err(|error| error.after(replies.answered()))?;
+            }
             return Ok(());
         }
     }

@@ -18,12 +18,14 @@ pub(super) struct Part {
     pub(super) acquiring: Duration,
     /// It acquires samples.
     acquires: bool,
+    /// It ends with an acquisition whose samples are those of the stream.
+    pub(super) streamed: bool,
 }
 
 impl Part {
     /// The first run of operations from `from` on. Operations on no module go with those before
-    /// them.
-    pub(super) fn of(batch: &Batch, from: usize, survey: &Survey) -> Self {
+    /// them. Where samples are `streamed`, it ends with its first acquisition.
+    pub(super) fn of(batch: &Batch, from: usize, survey: &Survey, streamed: bool) -> Self {
         let mut part = Self {
             from,
             to: from,
@@ -31,6 +33,7 @@ impl Part {
             sets: false,
             acquiring: Duration::ZERO,
             acquires: false,
+            streamed: false,
         };
         for op in &batch.ops()[from..] {
             match (part.module, op.module()) {
@@ -44,6 +47,10 @@ impl Part {
                 part.acquires = true;
             }
             part.to += 1;
+            if streamed && part.acquires {
+                part.streamed = true;
+                break;
+            }
         }
         part
     }

@@ -34,6 +34,7 @@ mod intake;
 mod options;
 mod receiver;
 mod sequence;
+mod shared;
 mod socket;
 mod take;
 mod time;
@@ -42,6 +43,9 @@ pub use counters::{BoardCounters, Counters, ModuleCounters};
 pub use frame::{Frame, Frames, PfbFrame, PfbFrames};
 pub use options::{Source, StreamOptions};
 pub use receiver::{PfbReceiver, Receiver};
+pub(crate) use shared::SharedReceiver;
 pub use socket::KernelBuffers;
 pub use take::{Block, Take};
 pub use time::{NoTime, SampleTime};
+/// Rate of the samples at a decimation stage (0 to 7), in Hz.
+pub use twotone_wire::crs::sample_rate_hz;

@@ -19,7 +19,7 @@ use super::{Block, Counters, Frames, KernelBuffers, PfbFrames, Source, StreamOpt
 /// what comes, and drops the newest when its buffer is full, which is counted as lost.
 #[derive(Debug)]
 pub struct Receiver {
-    intake: Intake,
+    pub(super) intake: Intake,
 }
 
 /// Receives the PFB streams of any number of boards: a few channels, before the decimation.
@@ -58,7 +58,11 @@ macro_rules! receiver {
                 Self::on(sources, options, Handle::current())
             }
 
-            fn on(sources: &[Source], options: &StreamOptions, runtime: Handle) -> Result<Self> {
+            pub(crate) fn on(
+                sources: &[Source],
+                options: &StreamOptions,
+                runtime: Handle,
+            ) -> Result<Self> {
                 let intake = Intake::open(sources, $port, $head, options, runtime)
                     .map_err(|error| error.during("open a receiver"))?;
                 Ok(Self { intake })

@@ -166,8 +166,8 @@ const MOST_RESERVED: usize = 1 << 22;
 
 /// Blocks that are being filled.
 #[derive(Debug)]
-pub(super) struct Collection<'a> {
-    take: &'a Take,
+pub(super) struct Collection {
+    take: Take,
     blocks: Vec<Growing>,
     /// Blocks that are not full yet.
     missing: usize,
@@ -181,8 +181,8 @@ struct Growing {
     early: u64,
 }
 
-impl<'a> Collection<'a> {
-    pub(super) fn begin(take: &'a Take, sources: &[Source]) -> Result<Self> {
+impl Collection {
+    pub(super) fn begin(take: &Take, sources: &[Source]) -> Result<Self> {
         let wrong = |why: String| Err(Error::new(ErrorKind::InvalidArgument, why));
         let all = PacketLength::Long.channels();
         let count = take.count.map_or(1, usize::from);
@@ -218,7 +218,7 @@ impl<'a> Collection<'a> {
             early: 0,
         };
         Ok(Self {
-            take,
+            take: take.clone(),
             blocks: take.modules.iter().map(growing).collect(),
             missing: take.modules.len(),
         })
@@ -248,7 +248,7 @@ impl<'a> Collection<'a> {
         if growing.block.samples() == self.take.samples {
             return Ok(());
         }
-        growing.offer(&frame, self.take)?;
+        growing.offer(&frame, &self.take)?;
         self.missing -= usize::from(growing.block.samples() == self.take.samples);
         Ok(())
     }

@@ -1,0 +1,173 @@
+//! One receiver for several that take samples from it at the same time.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+use twotone_hal::{Error, ErrorKind, Result};
+
+use super::take::Collection;
+use super::{Block, Counters, Receiver, Source, Take, intake};
+
+/// A receiver from which several take at the same time: each packet goes to all whom it concerns.
+/// One of those who wait drives the receiver for the others.
+#[derive(Debug)]
+pub(crate) struct SharedReceiver {
+    sources: Vec<Source>,
+    receiver: tokio::sync::Mutex<Receiver>,
+    waiting: Mutex<Waiting>,
+    runtime: Handle,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    next: u64,
+    takers: Vec<Taker>,
+}
+
+#[derive(Debug)]
+struct Taker {
+    id: u64,
+    collection: Collection,
+    done: oneshot::Sender<Result<Vec<Block>>>,
+}
+
+/// A taker that has not gone yet.
+struct Here<'a> {
+    shared: &'a SharedReceiver,
+    id: u64,
+}
+
+impl Drop for Here<'_> {
+    fn drop(&mut self) {
+        self.shared.remove(self.id);
+    }
+}
+
+impl SharedReceiver {
+    /// Shares a receiver whose sockets are on `runtime`.
+    pub(crate) fn new(receiver: Receiver, runtime: Handle) -> Self {
+        Self {
+            sources: receiver.sources().to_vec(),
+            receiver: tokio::sync::Mutex::new(receiver),
+            waiting: Mutex::default(),
+            runtime,
+        }
+    }
+
+    /// As [`Receiver::take`]. Dropped while it waits, the samples taken so far are gone.
+    pub(crate) async fn take(&self, take: &Take, within: Duration) -> Result<Vec<Block>> {
+        let failed = |error: Error| error.during(take.to_string());
+        let deadline = intake::after(within);
+        let (done, mut answer) = oneshot::channel();
+        let here = self.enter(take, done).map_err(failed)?;
+        let taken = loop {
+            let passed = {
+                let _runtime = self.runtime.enter();
+                sleep_until(deadline)
+            };
+            tokio::select! {
+                biased;
+                taken = &mut answer => break taken.unwrap_or_else(|_| Err(gone())),
+                driven = self.drive(here.id, deadline) => match driven {
+                    Ok(()) if self.is_waiting(here.id) => break Err(self.late(here.id, within)),
+                    Ok(()) => {}
+                    Err(error) => break Err(error),
+                },
+                // Another drives, and for longer.
+                () = passed => break Err(self.late(here.id, within)),
+            }
+        };
+        taken.map_err(failed)
+    }
+
+    fn enter(&self, take: &Take, done: oneshot::Sender<Result<Vec<Block>>>) -> Result<Here<'_>> {
+        let collection = Collection::begin(take, &self.sources)?;
+        let mut waiting = self.waiting();
+        waiting.next += 1;
+        let id = waiting.next;
+        waiting.takers.push(Taker {
+            id,
+            collection,
+            done,
+        });
+        Ok(Here { shared: self, id })
+    }
+
+    /// Gives packets to all takers, until this one waits no more or the deadline has passed.
+    async fn drive(&self, id: u64, deadline: Instant) -> Result<()> {
+        let mut receiver = self.receiver.lock().await;
+        while self.is_waiting(id) {
+            receiver.intake.fill(deadline).await?;
+            self.give_out(&mut receiver);
+            if Instant::now() >= deadline {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives out what is ready.
+    fn give_out(&self, receiver: &mut Receiver) {
+        let mut waiting = self.waiting();
+        while let Some(packet) = receiver.intake.peek() {
+            waiting.offer(&packet);
+            receiver.intake.skip();
+        }
+    }
+
+    /// The error where time has run out.
+    fn late(&self, id: u64, within: Duration) -> Error {
+        let Some(taker) = self.remove(id) else {
+            return gone();
+        };
+        // Whoever drives knows what was lost; the error can do without.
+        let counters = match self.receiver.try_lock() {
+            Ok(receiver) => receiver.counters(),
+            Err(_) => Counters {
+                boards: Vec::new(),
+                strangers: 0,
+                kernel_drops: 0,
+            },
+        };
+        taker.collection.late(within, &counters)
+    }
+
+    fn is_waiting(&self, id: u64) -> bool {
+        self.waiting().takers.iter().any(|taker| taker.id == id)
+    }
+
+    fn remove(&self, id: u64) -> Option<Taker> {
+        let mut waiting = self.waiting();
+        let at = waiting.takers.iter().position(|taker| taker.id == id)?;
+        Some(waiting.takers.swap_remove(at))
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    /// Gives a packet to all; those who have all their samples, or cannot use it, are done.
+    fn offer(&mut self, packet: &intake::Packet<'_>) {
+        let mut at = 0;
+        while let Some(taker) = self.takers.get_mut(at) {
+            let offered = taker.collection.offer(packet);
+            if offered.is_ok() && !taker.collection.is_complete() {
+                at += 1;
+                continue;
+            }
+            let taker = self.takers.swap_remove(at);
+            let taken = offered.map(|()| taker.collection.finish());
+            // Whoever has gone in the meantime needs nothing.
+            let _ = taker.done.send(taken);
+        }
+    }
+}
+
+fn gone() -> Error {
+    Error::new(ErrorKind::Timeout, "the samples came too late")
+}
