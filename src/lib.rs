@@ -34,12 +34,15 @@
 //! |---|---|
 //! | [`map`] | the hardware map: which boards there are, what they may put out |
 //! | [`Array`] | the boards of a map, connected |
+//! | `capture` | sample streams, to disk (feature `arrow`) |
 //! | [`run`] | one algorithm over many boards, and the wrappers around a board |
 //! | [`record`] | run directories: written whole or not at all |
 //! | [`hal`], [`algorithms`], [`transport`], [`tworoutine`] | the crates beneath |
 //! | `sim`, `score` | simulated farms, and how well a tune met their truth (feature `sim`) |
 
 mod array;
+#[cfg(feature = "arrow")]
+pub mod capture;
 #[cfg(all(doctest, feature = "sim"))]
 mod how_to;
 pub mod map;

@@ -1,6 +1,7 @@
 //! The command line: one file a command, and what they share.
 
 mod campaign;
+mod capture;
 mod check;
 mod completions;
 mod demo;
@@ -60,6 +61,8 @@ enum Command {
     Info(info::Info),
     /// Sweep every module of a hardware map over its band, and switch its tones off again.
     Sweep(sweep::Sweep),
+    /// Write the sample streams of an array to disk, and say what was lost.
+    Capture(capture::Capture),
     /// Verify a hardware map, and a parameter file, without touching a board.
     Check(check::Check),
     /// Switch all tones off, and read back that they are.
@@ -90,6 +93,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Demo(demo) => demo.run(cli.json),
         Command::Sim(sim) => sim.run(cli.json),
         Command::Tune(tune) => tune.run(cli.json),
+        Command::Capture(capture) => capture.run(cli.json),
         Command::Check(check) => check.run(cli.json),
         Command::Off(off) => off.run(cli.json),
         Command::Info(info) => info.run(cli.json),

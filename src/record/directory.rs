@@ -14,6 +14,11 @@ use super::{Manifest, RecordError};
 pub const MANIFEST_FILE: &str = "manifest.json";
 /// The folder of a run directory that holds the sweeps, one Arrow file a board.
 pub const SWEEPS_FOLDER: &str = "sweeps";
+/// The folder of a run directory that holds captured samples: a folder a board, an Arrow file a
+/// module.
+pub const SAMPLES_FOLDER: &str = "samples";
+/// The folder of a run directory that holds what was counted meanwhile, one Arrow file a board.
+pub const COUNTERS_FOLDER: &str = "counters";
 
 /// A run directory in the making: a hidden folder beside the place where it will be. It appears
 /// there whole on [`RunDirectory::commit`]. Dropped before, it is removed; a program that is
@@ -142,6 +147,17 @@ impl RunDirectory {
         file: &str,
         fill: impl FnOnce(&mut BufWriter<File>) -> Result<(), RecordError>,
     ) -> Result<(), RecordError> {
+        let mut created = self.create(file)?;
+        fill(&mut created.writer)?;
+        created.finish()
+    }
+
+    /// Creates `file`, a relative path of plain names, to be written bit by bit.
+    ///
+    /// # Errors
+    /// [`RecordError::Name`] where `file` leads out of the run directory or was written before,
+    /// [`RecordError::Io`] where the file system refuses.
+    pub fn create(&self, file: &str) -> Result<RunFile, RecordError> {
         let plain = |part: Component<'_>| matches!(part, Component::Normal(_));
         let name = |reason| RecordError::Name {
             path: file.into(),
@@ -154,18 +170,16 @@ impl RunDirectory {
         let folder = parent_of(&path);
         fs::create_dir_all(folder).map_err(RecordError::io("create", folder))?;
         let created = File::options().write(true).create_new(true).open(&path);
-        let mut writer = BufWriter::new(match created {
+        let file = match created {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
                 return Err(name("this run has that file already"));
             }
             other => other.map_err(RecordError::io("create", &path))?,
-        });
-        fill(&mut writer)?;
-        writer
-            .into_inner()
-            .map_err(std::io::IntoInnerError::into_error)
-            .and_then(|file| file.sync_all())
-            .map_err(RecordError::io("write", &path))
+        };
+        Ok(RunFile {
+            writer: BufWriter::new(file),
+            path,
+        })
     }
 
     /// Puts the run in its place, at once and on disk, and says where that is.
@@ -192,6 +206,38 @@ impl RunDirectory {
                 kept: hidden.keep(),
             }),
         }
+    }
+}
+
+/// A file of a run that is being written. It is on disk once [`RunFile::finish`] has returned; one
+/// that is dropped before stays in the run as far as it was written.
+#[derive(Debug)]
+pub struct RunFile {
+    writer: BufWriter<File>,
+    path: PathBuf,
+}
+
+impl RunFile {
+    /// Brings it to disk.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`] where the file system refuses.
+    pub fn finish(self) -> Result<(), RecordError> {
+        self.writer
+            .into_inner()
+            .map_err(std::io::IntoInnerError::into_error)
+            .and_then(|file| file.sync_all())
+            .map_err(RecordError::io("write", &self.path))
+    }
+}
+
+impl Write for RunFile {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.writer.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.writer.flush()
     }
 }
 

@@ -16,17 +16,29 @@
 #[cfg(feature = "arrow")]
 mod arrow;
 mod calendar;
+#[cfg(feature = "arrow")]
+mod counters;
 mod csv;
 mod directory;
 mod error;
 mod manifest;
 mod publish;
+#[cfg(feature = "arrow")]
+mod samples;
 mod sweeps;
 #[cfg(test)]
 mod tests;
+mod tune;
 
 pub use calendar::UtcTime;
-pub use directory::{MANIFEST_FILE, RunDirectory, SWEEPS_FOLDER};
+#[cfg(feature = "arrow")]
+pub use counters::{CounterRow, CounterWriter};
+pub use directory::{
+    COUNTERS_FOLDER, MANIFEST_FILE, RunDirectory, RunFile, SAMPLES_FOLDER, SWEEPS_FOLDER,
+};
 pub use error::RecordError;
 pub use manifest::{BoardRecord, FORMAT_VERSION, Manifest, MapRecord};
+#[cfg(feature = "arrow")]
+pub use samples::{SampleColumns, SampleRows, SampleWriter};
 pub use sweeps::{SweepHead, SweepKind, SweepPoint, SweepTable};
+pub use tune::{ModuleTune, TUNE_FILE, TuneRecord};

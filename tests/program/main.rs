@@ -1,6 +1,7 @@
 //! The installed program, run as an operator runs it: commands, exit status, files, interrupts.
 
 mod ask;
+mod capture;
 mod check;
 mod interrupt;
 mod process;

@@ -1,0 +1,147 @@
+//! From samples to the shift of a resonance and the change of its loss.
+
+use twotone_algorithms::calibration::Calibration;
+use twotone_hal::{ChannelId, Complex64};
+
+use crate::record::{SampleColumns, SampleRows};
+
+/// Steps of a sample in a readout count.
+const STEPS_PER_COUNT: f64 = 256.0;
+
+/// Calibrates the rows of one module.
+///
+/// By inverting the loop, so that it holds for a shift of a good part of a linewidth too, and
+/// against the sample of the tune, so that nothing is what the resonator did then.
+#[derive(Debug)]
+pub(super) struct Calibrator {
+    channels: usize,
+    tones: Vec<Tone>,
+}
+
+#[derive(Debug)]
+struct Tone {
+    /// Its place among the channels of a row.
+    at: usize,
+    calibration: Calibration,
+    shift0_hz: f64,
+    loss0: f64,
+}
+
+impl Tone {
+    fn new(at: usize, calibration: Calibration) -> Option<Self> {
+        let mut tone = Self {
+            at,
+            calibration,
+            shift0_hz: 0.0,
+            loss0: 0.0,
+        };
+        (tone.shift0_hz, tone.loss0) = tone.of(calibration.z0)?;
+        Some(tone)
+    }
+
+    /// Shift and loss against those of the tune.
+    fn of(&self, z: Complex64) -> Option<(f64, f64)> {
+        let shift_hz = self.calibration.shift_hz(z)?;
+        // 1 + 2 i y is Qr (1/Qr' + 2 i x): a loss shows in the imaginary part of y.
+        let loss = -2.0 * self.calibration.detuning(z)?.im / self.calibration.qr;
+        let shift_hz = shift_hz - self.shift0_hz;
+        let loss = loss - self.loss0;
+        (shift_hz.is_finite() && loss.is_finite()).then_some((shift_hz, loss))
+    }
+}
+
+impl Calibrator {
+    /// For files with these columns.
+    pub(super) fn new(columns: &SampleColumns) -> Self {
+        let tone = |(channel, calibration): &(ChannelId, Calibration)| {
+            let at = columns.channels.binary_search(channel).ok()?;
+            Tone::new(at, *calibration)
+        };
+        Self {
+            channels: columns.channels.len(),
+            tones: columns.calibrated.iter().filter_map(tone).collect(),
+        }
+    }
+
+    /// Whether a calibration can be used on some of these channels.
+    pub(super) fn can_use(channels: &[ChannelId], one: &(ChannelId, Calibration)) -> bool {
+        channels.binary_search(&one.0).is_ok() && Tone::new(0, one.1).is_some()
+    }
+
+    /// Fills in the calibrated columns.
+    pub(super) fn calibrate(&self, rows: &mut SampleRows) {
+        if self.tones.is_empty() {
+            return;
+        }
+        let values = rows.len() * self.tones.len();
+        rows.df_hz.reserve(values);
+        rows.dqi_inv.reserve(values);
+        let i = rows.i.chunks_exact(self.channels.max(1));
+        for (i, q) in i.zip(rows.q.chunks_exact(self.channels.max(1))) {
+            for tone in &self.tones {
+                let z = Complex64::new(f64::from(i[tone.at]), f64::from(q[tone.at]));
+                let found = tone.of(z / STEPS_PER_COUNT);
+                let (shift_hz, loss) = found.unwrap_or((f64::NAN, f64::NAN));
+                rows.df_hz.push(shift_hz as f32);
+                rows.dqi_inv.push(loss as f32);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use twotone_algorithms::resonator::{Direction, Resonator};
+
+    use super::*;
+
+    /// A resonator by its textbook form, `1 - (Qr/Qc) e^(i phi)/cos(phi) / (1 + 2 i Qr x)`.
+    fn sample(fr_hz: f64, qi: f64, tone_hz: f64) -> Complex64 {
+        let (qc, phi) = (2e4, 0.3_f64);
+        let qr = 1.0 / (1.0 / qc + 1.0 / qi);
+        let x = (tone_hz - fr_hz) / fr_hz;
+        let coupling = Complex64::from_polar(qr / qc / phi.cos(), phi);
+        Complex64::from_polar(3e4, 0.7) * (1.0 - coupling / Complex64::new(1.0, 2.0 * qr * x))
+    }
+
+    #[test]
+    fn shifts_and_losses_are_those_of_the_resonator() {
+        let (fr_hz, qi, tone_hz) = (1.2e9, 1e5, 1.2e9 + 2e3);
+        let qr = 1.0 / (1.0 / 2e4 + 1.0 / qi);
+        let resonator = Resonator {
+            f_ref_hz: fr_hz,
+            gain: Complex64::from_polar(3e4, 0.7),
+            slope_per_hz: 0.0,
+            tau_s: 0.0,
+            fr_hz,
+            qr,
+            coupling: Complex64::from_polar(qr / 2e4 / 0.3_f64.cos(), 0.3),
+            a: 0.0,
+        };
+        let z0 = sample(fr_hz, qi, tone_hz);
+        assert!((z0 - resonator.transmission(tone_hz, Direction::Up)).norm() < 1e-6);
+        let calibration = Calibration::at(&resonator, tone_hz).unwrap();
+        let channels: Vec<_> = (1..=3).map(|n| ChannelId::new(n).unwrap()).collect();
+        let columns = SampleColumns {
+            calibrated: vec![(channels[1], calibration)],
+            channels,
+        };
+        let lw = fr_hz / qr;
+        for (shift_hz, loss) in [(0.0, 0.0), (0.01 * lw, 0.0), (-0.3 * lw, 0.0), (0.0, 2e-7)] {
+            let z = sample(fr_hz + shift_hz, 1.0 / (1.0 / qi + loss), tone_hz) * 256.0;
+            let mut rows = SampleRows {
+                sequence: vec![0],
+                i: vec![0, z.re.round() as i32, 0],
+                q: vec![0, z.im.round() as i32, 0],
+                ..SampleRows::default()
+            };
+            Calibrator::new(&columns).calibrate(&mut rows);
+            let (found, found_loss) = (f64::from(rows.df_hz[0]), f64::from(rows.dqi_inv[0]));
+            assert!(
+                (found - shift_hz).abs() < 1e-4 * lw,
+                "{found} for {shift_hz}"
+            );
+            assert!((found_loss - loss).abs() < 1e-9, "{found_loss} for {loss}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Capturing the sample streams of an array: to disk while they come, in hertz of detuning where a
+//! tune is at hand, with everything that was lost counted. Described in `docs/capture.md`.
+//!
+//! ```no_run
+//! use twotone::capture::{CaptureParams, capture, plan};
+//! use twotone::prelude::*;
+//! use twotone::record::RunDirectory;
+//!
+//! # fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+//! let map = HardwareMap::load("lab.toml")?;
+//! let array = Array::connect(&map).wait();
+//! let params = CaptureParams { seconds: 10.0, ..CaptureParams::default() };
+//! let boards = plan(&map, &array, None, &params).wait();
+//! let run = RunDirectory::prepare("samples-of-tonight")?;
+//! let (run, captured) = capture(boards, run, &params, &Default::default()).wait()?;
+//! run.commit()?;
+//! assert_eq!(captured.lost(), 0);
+//! # Ok(())
+//! # }
+//! ```
+
+mod calibrated;
+mod outcome;
+mod params;
+mod plan;
+mod receive;
+mod standing;
+mod write;
+
+use std::collections::BTreeMap;
+
+use tokio_util::sync::CancellationToken;
+use tworoutine::tworoutine;
+use twotone_hal::{Error, ErrorKind, Result};
+use twotone_transport::readout::{Receiver, Source};
+
+use crate::record::RunDirectory;
+
+pub use outcome::{BoardOutcome, CaptureOutcome, ModuleOutcome};
+pub use params::CaptureParams;
+pub use plan::{BoardPlan, ModulePlan, plan};
+pub use standing::{Standing, TuneState};
+
+/// What the files of a capture say of their origin, besides board and module.
+pub type Provenance = BTreeMap<String, String>;
+
+/// Receives the streams of `boards` and writes them into `run`, which it gives back uncommitted.
+///
+/// Sockets are read by whoever drives this; a thread of its own calibrates and writes. What that
+/// thread cannot keep up with is counted as unwritten and thrown away, so that a slow disk never
+/// costs packets that are still to come. Cancelling `params.stop` ends it early: what has come is
+/// written whole.
+///
+/// Dropped, it receives no more, and `run` is removed.
+///
+/// # Errors
+/// Where the streams cannot be joined, a socket fails, or a file cannot be written
+/// ([`ErrorKind::Storage`]). The run is gone then: it would not be whole.
+#[tworoutine(Send)]
+pub async fn capture(
+    boards: Vec<BoardPlan>,
+    run: RunDirectory,
+    params: &CaptureParams,
+    provenance: &Provenance,
+) -> Result<(RunDirectory, CaptureOutcome)> {
+    let sources: Vec<Source> = boards
+        .iter()
+        .filter_map(|board| board.source.as_ref().ok().copied())
+        .collect();
+    if sources.is_empty() {
+        return Ok((run, CaptureOutcome::nothing(boards)));
+    }
+    let mut receiver = Receiver::open(&sources, &params.stream)?;
+    let mut intake = receive::Intake::new(boards);
+    let (queue, written) = write::start(&intake, run, params, provenance)?;
+    let received = intake.receive(&mut receiver, &queue, params).await;
+    drop(queue);
+    let written = written.await.map_err(|_| {
+        Error::new(ErrorKind::Storage, "the writer of the samples panicked").during("capture")
+    })?;
+    received?;
+    let (run, files) = written?;
+    Ok((run, intake.outcome(&receiver, files)))
+}
+
+/// Ends a capture early when cancelled.
+pub type Stop = CancellationToken;

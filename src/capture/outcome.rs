@@ -1,0 +1,128 @@
+//! What a capture came to.
+
+use serde::Serialize;
+use twotone_hal::ModuleId;
+
+use super::plan::{BoardPlan, ModulePlan};
+use super::standing::Standing;
+use crate::record::CounterRow;
+
+/// What a capture came to.
+#[derive(Debug, Clone)]
+pub struct CaptureOutcome {
+    /// Seconds from the first packet to the end.
+    pub elapsed_s: f64,
+    /// It was stopped before its time.
+    pub stopped: bool,
+    /// Datagrams that the kernel dropped because its buffer was full.
+    pub kernel_drops: u64,
+    /// What the kernel's buffers are short of, and what to change.
+    pub buffer_shortfall: Option<String>,
+    /// Every board that was planned, in order.
+    pub boards: Vec<BoardOutcome>,
+}
+
+/// What was captured of a board.
+#[derive(Debug, Clone)]
+pub struct BoardOutcome {
+    /// Its name in the map.
+    pub name: String,
+    /// Why nothing could be captured.
+    pub error: Option<String>,
+    /// Its modules that sent anything or were expected to, in order.
+    pub modules: Vec<ModuleOutcome>,
+}
+
+/// What was captured of a module.
+#[derive(Debug, Clone, Serialize)]
+pub struct ModuleOutcome {
+    /// What was counted. The rows in the file are `received - unwritten`.
+    #[serde(flatten)]
+    pub counters: CounterRow,
+    /// The file within the run directory; `None` where nothing came.
+    pub file: Option<String>,
+    /// How many channels it holds.
+    pub channels: usize,
+    /// How many of them are calibrated.
+    pub calibrated: usize,
+    /// Whether the tune held when the capture began.
+    pub tune: Option<Standing>,
+    /// Whether it did when the capture had ended.
+    pub tune_after: Option<Standing>,
+    /// What it was planned as.
+    #[serde(skip)]
+    pub plan: ModulePlan,
+}
+
+impl ModuleOutcome {
+    /// The module.
+    pub fn module(&self) -> ModuleId {
+        self.counters.module
+    }
+
+    /// Whether everything that was expected of it is there.
+    pub fn is_whole(&self) -> bool {
+        let holds = |standing: &Option<Standing>| standing.as_ref().is_none_or(Standing::is_whole);
+        self.counters.received > 0
+            && self.counters.lost + self.counters.unwritten == 0
+            && holds(&self.tune)
+            && holds(&self.tune_after)
+    }
+}
+
+impl BoardOutcome {
+    /// Whether everything that was expected of it is there.
+    pub fn is_whole(&self) -> bool {
+        self.error.is_none()
+            && !self.modules.is_empty()
+            && self.modules.iter().all(ModuleOutcome::is_whole)
+    }
+
+    /// Samples received of all modules.
+    pub fn received(&self) -> u64 {
+        self.modules.iter().map(|one| one.counters.received).sum()
+    }
+}
+
+impl CaptureOutcome {
+    /// What comes of boards none of which can be listened to.
+    pub(super) fn nothing(boards: Vec<BoardPlan>) -> Self {
+        let board = |board: BoardPlan| BoardOutcome {
+            name: board.name,
+            error: board.source.err().map(|error| error.to_string()),
+            modules: Vec::new(),
+        };
+        Self {
+            elapsed_s: 0.0,
+            stopped: false,
+            kernel_drops: 0,
+            buffer_shortfall: None,
+            boards: boards.into_iter().map(board).collect(),
+        }
+    }
+
+    /// Samples received.
+    pub fn received(&self) -> u64 {
+        self.boards.iter().map(BoardOutcome::received).sum()
+    }
+
+    /// Samples lost on the way or not written.
+    pub fn lost(&self) -> u64 {
+        let modules = self.boards.iter().flat_map(|board| &board.modules);
+        let counters = modules.map(|module| module.counters);
+        counters.map(|row| row.lost + row.unwritten).sum()
+    }
+
+    /// Whether everything that was expected is there.
+    pub fn is_whole(&self) -> bool {
+        self.boards.iter().all(BoardOutcome::is_whole)
+    }
+
+    /// Asks the boards once more whether the tune holds.
+    pub async fn check_tune(&mut self) {
+        let modules = self.boards.iter_mut().flat_map(|board| &mut board.modules);
+        for module in modules.filter(|module| module.calibrated > 0) {
+            module.tune_after = module.plan.ask_again().await;
+        }
+    }
+}

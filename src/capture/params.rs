@@ -1,0 +1,41 @@
+//! What to capture, and for how long.
+
+use std::time::Duration;
+
+use twotone_hal::ModuleId;
+use twotone_transport::readout::StreamOptions;
+
+use super::Stop;
+
+/// What to capture, and for how long.
+#[derive(Debug, Clone)]
+pub struct CaptureParams {
+    /// Seconds from the first packet on. 10.
+    pub seconds: f64,
+    /// The modules, numbered as in the map; those of the map where there is none.
+    pub modules: Option<Vec<ModuleId>>,
+    /// Only the first so many channels; those with tones in the tune, or all, where there is none.
+    pub channels: Option<u16>,
+    /// How to listen.
+    pub stream: StreamOptions,
+    /// How long to wait for the first packet. 5 s.
+    pub patience: Duration,
+    /// How much may wait to be written, in bytes; what does not fit is lost. 512 MiB.
+    pub queue_bytes: usize,
+    /// Ends the capture early when cancelled.
+    pub stop: Stop,
+}
+
+impl Default for CaptureParams {
+    fn default() -> Self {
+        Self {
+            seconds: 10.0,
+            modules: None,
+            channels: None,
+            stream: StreamOptions::default(),
+            patience: Duration::from_secs(5),
+            queue_bytes: 512 << 20,
+            stop: Stop::new(),
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! From packets to rows, a second's worth at a time.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use twotone_hal::{ChannelId, ModuleId, Result};
+use twotone_transport::readout::{Counters, Frame, Receiver, Source, sample_rate_hz};
+
+use super::CaptureParams;
+use super::calibrated::Calibrator;
+use super::outcome::{BoardOutcome, CaptureOutcome, ModuleOutcome};
+use super::plan::{BoardPlan, ModulePlan};
+use super::write::{Files, Queue};
+use crate::record::{CounterRow, SampleColumns, SampleRows};
+
+/// Seconds from the start of 1970 to that of 2000.
+const YEAR_2000_S: i64 = 946_684_800;
+/// The most bytes of a batch of rows.
+const BATCH_BYTES: usize = 4 << 20;
+/// How long to wait at the most before looking at the clock.
+const GLANCE: Duration = Duration::from_millis(100);
+/// How often the counters are written.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
+
+/// The boards of a capture, and what has come of them.
+#[derive(Debug)]
+pub(super) struct Intake {
+    pub(super) boards: Vec<BoardPlan>,
+    /// Those whose streams are joined.
+    pub(super) modules: Vec<ModuleIntake>,
+    places: HashMap<(Source, ModuleId), usize>,
+    began: Option<Instant>,
+    elapsed: Duration,
+    stopped: bool,
+}
+
+/// A module of a capture.
+#[derive(Debug)]
+pub(super) struct ModuleIntake {
+    /// Place of its board.
+    pub(super) board: usize,
+    source: Source,
+    pub(super) plan: ModulePlan,
+    /// Known from the first packet on.
+    columns: Option<SampleColumns>,
+    /// Rows of a batch.
+    batch: usize,
+    rows: SampleRows,
+    unwritten: u64,
+}
+
+impl Intake {
+    pub(super) fn new(boards: Vec<BoardPlan>) -> Self {
+        let mut modules = Vec::new();
+        let mut places = HashMap::new();
+        for (at, board) in boards.iter().enumerate() {
+            let Ok(source) = board.source else { continue };
+            for plan in &board.modules {
+                places.insert((source, plan.in_packets), modules.len());
+                modules.push(ModuleIntake::new(at, source, plan.clone()));
+            }
+        }
+        Self {
+            boards,
+            modules,
+            places,
+            began: None,
+            elapsed: Duration::ZERO,
+            stopped: false,
+        }
+    }
+
+    /// Receives until the time is over, nothing comes, or it is stopped.
+    pub(super) async fn receive(
+        &mut self,
+        receiver: &mut Receiver,
+        queue: &Queue,
+        params: &CaptureParams,
+    ) -> Result<()> {
+        let seconds = Duration::try_from_secs_f64(params.seconds).unwrap_or(Duration::MAX);
+        let opened = Instant::now();
+        let mut count_at = opened + COUNT_EVERY;
+        loop {
+            let now = Instant::now();
+            let left = match self.began {
+                Some(began) => seconds.saturating_sub(now.saturating_duration_since(began)),
+                None => params
+                    .patience
+                    .saturating_sub(now.saturating_duration_since(opened)),
+            };
+            self.stopped = params.stop.is_cancelled() && !left.is_zero();
+            if left.is_zero() || self.stopped || queue.has_failed() {
+                break;
+            }
+            for frame in receiver.recv(left.min(GLANCE)).await? {
+                if let Some(at) = self.places.get(&(frame.source, frame.module)) {
+                    self.began.get_or_insert(now);
+                    self.modules[*at].take(*at, &frame, queue);
+                }
+            }
+            let now = Instant::now();
+            if now >= count_at {
+                count_at = now + COUNT_EVERY;
+                self.count(receiver, queue);
+            }
+        }
+        self.elapsed = self.began.map(|began| began.elapsed()).unwrap_or_default();
+        for (at, module) in self.modules.iter_mut().enumerate() {
+            module.hand_on(at, queue);
+        }
+        self.count(receiver, queue);
+        Ok(())
+    }
+
+    /// Hands the counters on, of the modules that have sent anything.
+    fn count(&self, receiver: &Receiver, queue: &Queue) {
+        let all = receiver.counters();
+        for board in 0..self.boards.len() {
+            let modules = self.modules.iter().filter(|module| module.board == board);
+            let rows: Vec<_> = modules
+                .map(|module| self.counters(module, &all))
+                .filter(|row| row.expected > 0)
+                .collect();
+            if !rows.is_empty() {
+                queue.count(board, rows);
+            }
+        }
+    }
+
+    fn counters(&self, module: &ModuleIntake, all: &Counters) -> CounterRow {
+        let board = all.board(module.source);
+        let of = board.map(|board| board.module(module.plan.in_packets));
+        let of = of.unwrap_or_default();
+        CounterRow {
+            elapsed_s: self
+                .began
+                .map_or(0.0, |began| began.elapsed().as_secs_f64()),
+            module: module.plan.module,
+            expected: of.expected,
+            received: of.received,
+            lost: of.lost,
+            gaps: of.gaps,
+            late: of.late,
+            duplicate: of.duplicate,
+            stale: of.stale,
+            restarts: of.restarts,
+            unwritten: module.unwritten,
+            foreign: board.map_or(0, |board| board.foreign),
+            malformed: board.map_or(0, |board| board.malformed),
+        }
+    }
+
+    /// What it came to, with the files that were written.
+    pub(super) fn outcome(self, receiver: &Receiver, mut files: Files) -> CaptureOutcome {
+        let all = receiver.counters();
+        let mut boards: Vec<_> = self
+            .boards
+            .iter()
+            .map(|board| BoardOutcome {
+                name: board.name.clone(),
+                error: board.source.as_ref().err().map(ToString::to_string),
+                modules: Vec::new(),
+            })
+            .collect();
+        for (at, module) in self.modules.iter().enumerate() {
+            let counters = self.counters(module, &all);
+            if counters.received == 0 && !module.plan.is_expected {
+                continue;
+            }
+            let columns = module.columns.as_ref();
+            boards[module.board].modules.push(ModuleOutcome {
+                counters,
+                file: files.remove(&at),
+                channels: columns.map_or(0, |columns| columns.channels.len()),
+                calibrated: columns.map_or(0, |columns| columns.calibrated.len()),
+                tune: module.plan.standing.clone(),
+                tune_after: None,
+                plan: module.plan.clone(),
+            });
+        }
+        for board in boards.iter_mut().filter(|board| board.error.is_none()) {
+            if board.received() == 0 {
+                let foreign = board.modules.iter().map(|one| one.counters.foreign).max();
+                board.error = Some(nothing_came(foreign.unwrap_or(0)));
+            }
+        }
+        CaptureOutcome {
+            elapsed_s: self.elapsed.as_secs_f64(),
+            stopped: self.stopped,
+            kernel_drops: all.kernel_drops,
+            buffer_shortfall: receiver
+                .buffers()
+                .shortfall()
+                .map(|short| short.to_string()),
+            boards,
+        }
+    }
+}
+
+fn nothing_came(foreign: u64) -> String {
+    match foreign {
+        0 => "nothing came from it: does it stream, and to this interface?".to_owned(),
+        _ => format!(
+            "nothing came from it; {foreign} packets from its address bear another serial number"
+        ),
+    }
+}
+
+impl ModuleIntake {
+    fn new(board: usize, source: Source, plan: ModulePlan) -> Self {
+        Self {
+            board,
+            source,
+            plan,
+            columns: None,
+            batch: 1,
+            rows: SampleRows::default(),
+            unwritten: 0,
+        }
+    }
+
+    /// Which columns its file has, once a packet says how many channels there are.
+    fn columns(&self, there: usize) -> SampleColumns {
+        let channels = self.plan.channels.clone().unwrap_or_else(|| {
+            let all = (0..there).filter_map(ChannelId::from_index);
+            all.collect()
+        });
+        let usable = self.plan.calibrated.iter();
+        SampleColumns {
+            calibrated: usable
+                .filter(|one| Calibrator::can_use(&channels, one))
+                .copied()
+                .collect(),
+            channels,
+        }
+    }
+
+    fn take(&mut self, at: usize, frame: &Frame<'_>, queue: &Queue) {
+        let packet = &frame.packet;
+        let there = packet.length().channels();
+        if self.columns.is_none() {
+            let columns = self.columns(there);
+            queue.begin(at, columns.clone());
+            let row_bytes = 8 * columns.channels.len().max(1);
+            let rate = sample_rate_hz(packet.stage());
+            self.batch = (rate as usize).clamp(1, BATCH_BYTES / row_bytes);
+            self.columns = Some(columns);
+        }
+        let Some(columns) = &self.columns else { return };
+        let channels = &columns.channels;
+        if channels.last().is_some_and(|last| last.index() >= there) {
+            // A row that is not whole is none.
+            self.unwritten += 1;
+            return;
+        }
+        let rows = &mut self.rows;
+        if rows.is_empty() {
+            rows.i.reserve(self.batch * channels.len());
+            rows.q.reserve(self.batch * channels.len());
+        }
+        let mut samples = packet.samples();
+        let mut passed = 0;
+        for channel in channels {
+            let (i, q) = samples.nth(channel.index() - passed).unwrap_or((0, 0));
+            passed = channel.index() + 1;
+            rows.i.push(i);
+            rows.q.push(q);
+        }
+        let time_ns = frame.time().ok().map(|time| {
+            let (seconds, nanoseconds) = time.split();
+            (seconds + YEAR_2000_S) * 1_000_000_000 + i64::from(nanoseconds)
+        });
+        rows.time_ns.push(time_ns);
+        rows.sequence.push(packet.sequence());
+        rows.lost_before.push(frame.lost_before);
+        rows.stage.push(packet.stage());
+        rows.overrange.push(packet.overrange());
+        rows.overvoltage.push(packet.overvoltage());
+        if rows.len() >= self.batch {
+            self.hand_on(at, queue);
+        }
+    }
+
+    /// Hands the rows on to be written, or counts them as unwritten.
+    fn hand_on(&mut self, at: usize, queue: &Queue) {
+        let rows = std::mem::take(&mut self.rows);
+        let count = rows.len() as u64;
+        if count > 0 && !queue.offer(at, rows) {
+            self.unwritten += count;
+        }
+    }
+}

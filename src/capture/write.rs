@@ -1,0 +1,194 @@
+//! The thread that calibrates rows and writes them, and the queue to it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+use tokio::sync::oneshot;
+use twotone_hal::{Error, ErrorKind, Result};
+
+use super::calibrated::Calibrator;
+use super::receive::Intake;
+use super::{CaptureParams, Provenance};
+use crate::record::{
+    COUNTERS_FOLDER, CounterRow, CounterWriter, RecordError, RunDirectory, RunFile, SAMPLES_FOLDER,
+    SampleColumns, SampleRows, SampleWriter,
+};
+
+/// The files that were written, by place of their module.
+pub(super) type Files = HashMap<usize, String>;
+
+/// What the writer gives back once its queue has ended.
+pub(super) type Written = oneshot::Receiver<Result<(RunDirectory, Files)>>;
+
+/// What waits to be written. It holds so many bytes and no more; to put something in never waits.
+#[derive(Debug)]
+pub(super) struct Queue {
+    sender: mpsc::Sender<Message>,
+    state: Arc<State>,
+    most_bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    bytes: AtomicUsize,
+    failed: AtomicBool,
+}
+
+enum Message {
+    Begin(usize, SampleColumns),
+    Rows(usize, SampleRows, usize),
+    Counters(usize, Vec<CounterRow>),
+}
+
+/// Starts the writer. It ends when the queue is dropped.
+pub(super) fn start(
+    intake: &Intake,
+    run: RunDirectory,
+    params: &CaptureParams,
+    provenance: &Provenance,
+) -> Result<(Queue, Written)> {
+    let (sender, messages) = mpsc::channel();
+    let state = Arc::new(State::default());
+    let queue = Queue {
+        sender,
+        state: Arc::clone(&state),
+        most_bytes: params.queue_bytes,
+    };
+    let boards = intake.boards.iter().map(|board| {
+        let mut notes = provenance.clone();
+        notes.insert("board".to_owned(), board.name.clone());
+        if let Ok(source) = &board.source {
+            notes.insert("serial".to_owned(), format!("{:04}", source.serial));
+        }
+        (board.name.clone(), notes)
+    });
+    let modules = intake.modules.iter();
+    let writer = Writer {
+        run,
+        boards: boards.collect(),
+        modules: modules
+            .map(|module| (module.board, module.plan.module.number()))
+            .collect(),
+        samples: HashMap::new(),
+        counters: HashMap::new(),
+        files: Files::new(),
+        state,
+    };
+    let (done, written) = oneshot::channel();
+    thread::Builder::new()
+        .name("capture".to_owned())
+        .spawn(move || done.send(writer.run(&messages).map_err(Error::from)))
+        .map_err(|error| {
+            Error::new(ErrorKind::Storage, "no thread to write with").caused_by(error)
+        })?;
+    Ok((queue, written))
+}
+
+impl Queue {
+    /// The columns of a module's file.
+    pub(super) fn begin(&self, module: usize, columns: SampleColumns) {
+        self.send(Message::Begin(module, columns));
+    }
+
+    /// Rows to be written; false where there is no room for them.
+    pub(super) fn offer(&self, module: usize, rows: SampleRows) -> bool {
+        let bytes = size_of::<i32>() * (rows.i.len() + rows.q.len()) + 32 * rows.len();
+        if self.state.bytes.load(Ordering::Relaxed) + bytes > self.most_bytes {
+            return false;
+        }
+        self.state.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.send(Message::Rows(module, rows, bytes))
+    }
+
+    /// Counters to be written.
+    pub(super) fn count(&self, board: usize, rows: Vec<CounterRow>) {
+        self.send(Message::Counters(board, rows));
+    }
+
+    /// Whether a file could not be written.
+    pub(super) fn has_failed(&self) -> bool {
+        self.state.failed.load(Ordering::Relaxed)
+    }
+
+    fn send(&self, message: Message) -> bool {
+        // A writer that is gone has failed, which is told when it is waited for.
+        self.sender.send(message).is_ok()
+    }
+}
+
+struct Writer {
+    run: RunDirectory,
+    /// Names, and what their files say of their origin.
+    boards: Vec<(String, Provenance)>,
+    /// Place of the board, and the module's number.
+    modules: Vec<(usize, u8)>,
+    samples: HashMap<usize, (SampleWriter<RunFile>, Calibrator)>,
+    counters: HashMap<usize, CounterWriter<RunFile>>,
+    files: Files,
+    state: Arc<State>,
+}
+
+impl Writer {
+    fn run(
+        mut self,
+        messages: &mpsc::Receiver<Message>,
+    ) -> Result<(RunDirectory, Files), RecordError> {
+        for message in messages {
+            if let Err(error) = self.write(message) {
+                self.state.failed.store(true, Ordering::Relaxed);
+                return Err(error);
+            }
+        }
+        for (_, (samples, _)) in self.samples {
+            samples.finish()?.finish()?;
+        }
+        for (_, counters) in self.counters {
+            counters.finish()?.finish()?;
+        }
+        Ok((self.run, self.files))
+    }
+
+    fn write(&mut self, message: Message) -> Result<(), RecordError> {
+        match message {
+            Message::Begin(module, columns) => self.begin(module, columns),
+            Message::Rows(module, mut rows, bytes) => {
+                if let Some((samples, calibrator)) = self.samples.get_mut(&module) {
+                    calibrator.calibrate(&mut rows);
+                    samples.write(rows)?;
+                }
+                self.state.bytes.fetch_sub(bytes, Ordering::Relaxed);
+                Ok(())
+            }
+            Message::Counters(board, rows) => self.count(board, &rows),
+        }
+    }
+
+    fn begin(&mut self, module: usize, columns: SampleColumns) -> Result<(), RecordError> {
+        let (board, number) = self.modules[module];
+        let (name, provenance) = &self.boards[board];
+        let mut provenance = provenance.clone();
+        provenance.insert("module".to_owned(), number.to_string());
+        let file = format!("{SAMPLES_FOLDER}/{name}/module-{number}.arrow");
+        let calibrator = Calibrator::new(&columns);
+        let samples = SampleWriter::new(self.run.create(&file)?, &file, columns, &provenance)?;
+        self.samples.insert(module, (samples, calibrator));
+        self.files.insert(module, file);
+        Ok(())
+    }
+
+    fn count(&mut self, board: usize, rows: &[CounterRow]) -> Result<(), RecordError> {
+        if !self.counters.contains_key(&board) {
+            let (name, provenance) = &self.boards[board];
+            let file = format!("{COUNTERS_FOLDER}/{name}.arrow");
+            let writer = CounterWriter::new(self.run.create(&file)?, &file, provenance)?;
+            self.counters.insert(board, writer);
+        }
+        match self.counters.get_mut(&board) {
+            Some(counters) => counters.write(rows),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Captured samples as Arrow IPC files, written while they come.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
+use std::sync::Arc;
+
+use arrow_array::types::TimestampNanosecondType;
+use arrow_array::{
+    ArrayRef, BooleanArray, FixedSizeListArray, Float32Array, Int32Array, PrimitiveArray,
+    RecordBatch, UInt8Array, UInt32Array, UInt64Array,
+};
+use arrow_ipc::writer::FileWriter;
+use arrow_schema::{ArrowError, DataType, Field, Schema, TimeUnit};
+use twotone_algorithms::calibration::Calibration;
+use twotone_hal::ChannelId;
+
+use super::RecordError;
+
+/// Which columns a file of samples has.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SampleColumns {
+    /// The channels in `i` and `q`, in order.
+    pub channels: Vec<ChannelId>,
+    /// The channels in `df_hz` and `dqi_inv`, in order, with what their samples mean. With none,
+    /// there are no such columns.
+    pub calibrated: Vec<(ChannelId, Calibration)>,
+}
+
+/// Samples of one module, row by row. Lists hold a value a channel, row after row.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SampleRows {
+    /// When each was taken: nanoseconds since 1970 by the board's clock, the filters' delay taken
+    /// off. `None` where its stamp has no meaning.
+    pub time_ns: Vec<Option<i64>>,
+    /// Sequence numbers.
+    pub sequence: Vec<u32>,
+    /// How many samples were lost just before each.
+    pub lost_before: Vec<u64>,
+    /// Decimation stages.
+    pub stage: Vec<u8>,
+    /// Whether a converter was over its range.
+    pub overrange: Vec<bool>,
+    /// Whether an input was over its voltage.
+    pub overvoltage: Vec<bool>,
+    /// I, 256 a readout count.
+    pub i: Vec<i32>,
+    /// Q, 256 a readout count.
+    pub q: Vec<i32>,
+    /// Shift of the resonance since the tune, in hertz; NaN where the sample cannot come from it.
+    pub df_hz: Vec<f32>,
+    /// Change of `1/Qi` since the tune; NaN where the sample cannot come from the resonance.
+    pub dqi_inv: Vec<f32>,
+}
+
+impl SampleRows {
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.sequence.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.sequence.is_empty()
+    }
+}
+
+/// Writes the samples of one module into an Arrow IPC file, a record batch at a time. What was
+/// written before is not kept in memory.
+pub struct SampleWriter<W: Write> {
+    writer: FileWriter<W>,
+    schema: Arc<Schema>,
+    columns: SampleColumns,
+    file: String,
+}
+
+impl<W: Write> SampleWriter<W> {
+    /// Begins a file; `file` names it in errors. `provenance` becomes the metadata of its schema.
+    ///
+    /// # Errors
+    /// [`RecordError::Format`] where the writer fails.
+    pub fn new(
+        writer: W,
+        file: &str,
+        columns: SampleColumns,
+        provenance: &BTreeMap<String, String>,
+    ) -> Result<Self, RecordError> {
+        let schema = Arc::new(schema(&columns, provenance));
+        let writer = FileWriter::try_new(writer, &schema);
+        Ok(Self {
+            writer: writer.map_err(RecordError::format("write", file))?,
+            schema,
+            columns,
+            file: file.to_owned(),
+        })
+    }
+
+    /// Which columns it has.
+    pub fn columns(&self) -> &SampleColumns {
+        &self.columns
+    }
+
+    /// Writes rows, as one record batch.
+    ///
+    /// # Errors
+    /// [`RecordError::Format`] where the columns of `rows` do not have the lengths that they
+    /// should, or the writer fails.
+    pub fn write(&mut self, rows: SampleRows) -> Result<(), RecordError> {
+        batch(&self.schema, &self.columns, rows)
+            .and_then(|batch| self.writer.write(&batch))
+            .map_err(RecordError::format("write", &self.file))
+    }
+
+    /// Ends the file, and gives back what it was written to.
+    ///
+    /// # Errors
+    /// [`RecordError::Format`] where the writer fails.
+    pub fn finish(mut self) -> Result<W, RecordError> {
+        let ended = self.writer.finish();
+        ended
+            .and_then(|()| self.writer.into_inner())
+            .map_err(RecordError::format("write", &self.file))
+    }
+}
+
+/// The columns, each with its unit and meaning; lists say which channels they hold.
+fn schema(columns: &SampleColumns, provenance: &BTreeMap<String, String>) -> Schema {
+    let field = |name: &str, of: DataType, nullable: bool, meaning: &str| {
+        let notes = HashMap::from([("description".to_owned(), meaning.to_owned())]);
+        Field::new(name, of, nullable).with_metadata(notes)
+    };
+    let list = |name: &str, of: DataType, length: usize, unit: &str, meaning: &str| {
+        let item = Field::new("item", of, name == "df_hz" || name == "dqi_inv");
+        let of = DataType::FixedSizeList(Arc::new(item), length as i32);
+        let mut field = field(name, of, false, meaning);
+        let channels = if name == "i" || name == "q" {
+            numbers(columns.channels.iter().map(|channel| channel.number()))
+        } else {
+            numbers(
+                columns
+                    .calibrated
+                    .iter()
+                    .map(|(channel, _)| channel.number()),
+            )
+        };
+        let mut notes = field.metadata().clone();
+        notes.insert("channels".to_owned(), channels);
+        if !unit.is_empty() {
+            notes.insert("unit".to_owned(), unit.to_owned());
+        }
+        if name == "df_hz" {
+            let of = |value: fn(&Calibration) -> f64| {
+                numbers(columns.calibrated.iter().map(|(_, one)| value(one)))
+            };
+            notes.insert("tone_hz".to_owned(), of(|one| one.tone_hz));
+            notes.insert("fr_hz".to_owned(), of(|one| one.fr_hz));
+            notes.insert("qr".to_owned(), of(|one| one.qr));
+        }
+        field.set_metadata(notes);
+        field
+    };
+    use DataType::{Boolean, Float32, Int32, UInt8, UInt32, UInt64};
+    let time = DataType::Timestamp(TimeUnit::Nanosecond, None);
+    let channels = columns.channels.len();
+    let mut fields = vec![
+        field(
+            "time",
+            time,
+            true,
+            "when the sample was taken, by the board's clock, the filters' delay taken off; null where its stamp has no meaning",
+        ),
+        field(
+            "sequence",
+            UInt32,
+            false,
+            "sequence number of the packet; it wraps",
+        ),
+        field(
+            "lost_before",
+            UInt64,
+            false,
+            "samples lost just before this one",
+        ),
+        field("stage", UInt8, false, "decimation stage"),
+        field(
+            "overrange",
+            Boolean,
+            false,
+            "a converter was over its range",
+        ),
+        field(
+            "overvoltage",
+            Boolean,
+            false,
+            "an input was over its voltage",
+        ),
+        list("i", Int32, channels, "count/256", "sample, in phase"),
+        list("q", Int32, channels, "count/256", "sample, in quadrature"),
+    ];
+    if !columns.calibrated.is_empty() {
+        let tuned = columns.calibrated.len();
+        fields.push(list(
+            "df_hz",
+            Float32,
+            tuned,
+            "Hz",
+            "shift of the resonance since the tune; null where the sample cannot come from it",
+        ));
+        fields.push(list(
+            "dqi_inv",
+            Float32,
+            tuned,
+            "",
+            "change of 1/Qi since the tune; null where the sample cannot come from the resonance",
+        ));
+    }
+    Schema::new(fields).with_metadata(provenance.clone().into_iter().collect::<HashMap<_, _>>())
+}
+
+/// Numbers as a JSON list.
+fn numbers<T: serde::Serialize>(values: impl Iterator<Item = T>) -> String {
+    let values: Vec<T> = values.collect();
+    serde_json::to_string(&values).unwrap_or_default()
+}
+
+fn batch(
+    schema: &Arc<Schema>,
+    columns: &SampleColumns,
+    rows: SampleRows,
+) -> Result<RecordBatch, ArrowError> {
+    let lists = |at: usize, length: usize, values: ArrayRef| -> Result<ArrayRef, ArrowError> {
+        let DataType::FixedSizeList(item, _) = schema.field(at).data_type() else {
+            return Err(ArrowError::SchemaError("a list is no list".to_owned()));
+        };
+        let list = FixedSizeListArray::try_new(Arc::clone(item), length as i32, values, None)?;
+        Ok(Arc::new(list))
+    };
+    let channels = columns.channels.len();
+    let time = PrimitiveArray::<TimestampNanosecondType>::from_iter(rows.time_ns);
+    let mut arrays: Vec<ArrayRef> = vec![
+        Arc::new(time),
+        Arc::new(UInt32Array::from(rows.sequence)),
+        Arc::new(UInt64Array::from(rows.lost_before)),
+        Arc::new(UInt8Array::from(rows.stage)),
+        Arc::new(BooleanArray::from(rows.overrange)),
+        Arc::new(BooleanArray::from(rows.overvoltage)),
+        lists(6, channels, Arc::new(Int32Array::from(rows.i)))?,
+        lists(7, channels, Arc::new(Int32Array::from(rows.q)))?,
+    ];
+    let tuned = columns.calibrated.len();
+    if tuned > 0 {
+        arrays.push(lists(8, tuned, known(rows.df_hz))?);
+        arrays.push(lists(9, tuned, known(rows.dqi_inv))?);
+    }
+    RecordBatch::try_new(Arc::clone(schema), arrays)
+}
+
+/// Values, null where one is not known.
+fn known(values: Vec<f32>) -> ArrayRef {
+    if values.iter().all(|value| !value.is_nan()) {
+        return Arc::new(Float32Array::from(values));
+    }
+    let known = values.into_iter().map(|v| (!v.is_nan()).then_some(v));
+    Arc::new(known.collect::<Float32Array>())
+}
