@@ -1,4 +1,4 @@
-//! Sweep files as Python opens them.
+//! Files of sweeps and of samples as Python opens them.
 //!
 //! The test needs a Python with pyarrow, pandas and polars; the environment variable
 //! `TWOTONE_PYTHON` names it. Without it the test says so and passes.
@@ -7,7 +7,10 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
-use twotone::record::{RunDirectory, SweepHead, SweepKind, SweepTable};
+use twotone::algorithms::calibration::Calibration;
+use twotone::record::{
+    RunDirectory, SampleColumns, SampleRows, SampleWriter, SweepHead, SweepKind, SweepTable,
+};
 use twotone_hal::{ChannelId, Complex64, Hertz, ModuleId};
 
 /// Rows of the network analysis: more than one record batch.
@@ -71,6 +74,109 @@ fn pandas_and_polars_open_sweeps() {
         ));
     }
     assert_eq!(said.lines().collect::<Vec<_>>(), expected, "{complaint}");
+}
+
+/// Prints what the file says of samples, as the documents tell to read it.
+const SAMPLES_READER: &str = r#"
+import sys, json
+import pandas, polars, pyarrow
+
+path = sys.argv[1]
+with pyarrow.ipc.open_file(path) as file:
+    batches = file.num_record_batches
+    table = file.read_all()
+def channels(name):
+    return json.loads(table.schema.field(name).metadata[b"channels"])
+def matrix(name):
+    return table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, len(channels(name)))
+print(batches, channels("i"), matrix("i").tolist(), matrix("q").tolist())
+print(channels("df_hz"), json.loads(table.schema.field("df_hz").metadata[b"tone_hz"]), matrix("df_hz").tolist())
+for frame in (pandas.read_feather(path), polars.read_ipc(path).to_pandas()):
+    print([str(time) for time in frame["time"]], frame["sequence"].tolist(), frame["lost_before"].tolist())
+    print([[int(value) for value in row] for row in frame["i"]], frame["overrange"].tolist(), table.schema.metadata[b"board"].decode())
+"#;
+
+#[test]
+fn pandas_and_polars_open_samples() {
+    let Some(python) = std::env::var_os("TWOTONE_PYTHON") else {
+        eprintln!("left out: TWOTONE_PYTHON names no Python");
+        return;
+    };
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("samples.arrow");
+    let file = std::fs::File::create(&path).unwrap();
+    let provenance = BTreeMap::from([("board".to_owned(), "b1".to_owned())]);
+    let mut samples = SampleWriter::new(file, "samples", columns(), &provenance).unwrap();
+    for (sequence, lost) in [(u32::MAX, 0), (2, 2)] {
+        samples.write(rows(sequence, lost)).unwrap();
+    }
+    // Rows that do not fit the columns are refused whole.
+    let short = SampleRows {
+        i: vec![1],
+        ..rows(3, 0)
+    };
+    assert!(samples.write(short).is_err());
+    samples.finish().unwrap();
+
+    let output = Command::new(python)
+        .args(["-c", SAMPLES_READER])
+        .arg(&path)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaint}");
+    let frame = [
+        "['2026-11-22 12:37:27.123456789', 'NaT', '2026-11-22 12:37:27.123456789', 'NaT'] \
+         [4294967295, 0, 2, 3] [0, 0, 2, 0]",
+        "[[1, -2], [2147483647, 4], [1, -2], [2147483647, 4]] [False, True, False, True] b1",
+    ];
+    let expected = [
+        "2 [3, 1024] [[1, -2], [2147483647, 4], [1, -2], [2147483647, 4]] \
+         [[5, 6], [7, -2147483648], [5, 6], [7, -2147483648]]",
+        "[1024] [1200000000.5] [[0.5], [nan], [0.5], [nan]]",
+        frame[0],
+        frame[1],
+        frame[0],
+        frame[1],
+    ];
+    assert_eq!(said.lines().collect::<Vec<_>>(), expected, "{complaint}");
+}
+
+fn columns() -> SampleColumns {
+    let channels = [3, 1024].map(|number| ChannelId::new(number).unwrap());
+    let one = Complex64::new(1.0, 0.0);
+    let calibration = Calibration {
+        tone_hz: 1_200_000_000.5,
+        fr_hz: 1.2e9,
+        d: one,
+        z0: one,
+        line: one,
+        coupling: one,
+        qr: 2e4,
+        a: 0.0,
+        rotation_rad: 0.0,
+    };
+    SampleColumns {
+        calibrated: vec![(channels[1], calibration)],
+        channels: channels.to_vec(),
+    }
+}
+
+/// Two rows, the second without a time and with a sample that cannot be.
+fn rows(sequence: u32, lost_before: u64) -> SampleRows {
+    SampleRows {
+        time_ns: vec![Some(1_795_351_047_123_456_789), None],
+        sequence: vec![sequence, sequence.wrapping_add(1)],
+        lost_before: vec![lost_before, 0],
+        stage: vec![6, 6],
+        overrange: vec![false, true],
+        overvoltage: vec![false, false],
+        i: vec![1, -2, i32::MAX, 4],
+        q: vec![5, 6, 7, i32::MIN],
+        df_hz: vec![0.5, f32::NAN],
+        dqi_inv: vec![1e-7, f32::NAN],
+    }
 }
 
 fn sweeps() -> SweepTable {
