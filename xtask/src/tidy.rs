@@ -9,6 +9,7 @@ mod clocks;
 mod dependencies;
 mod hal;
 mod layers;
+mod links;
 mod long_files;
 mod manifests;
 mod places;
@@ -39,7 +40,7 @@ struct Check {
 }
 
 /// The invariants, in the order in which they are checked.
-const CHECKS: [Check; 17] = [
+const CHECKS: [Check; 18] = [
     Check {
         name: "layers",
         reason: "a package uses those of ours that the layer table allows, so that each part can be read, tested and replaced alone",
@@ -104,6 +105,11 @@ const CHECKS: [Check; 17] = [
         name: "dependencies-have-reasons",
         reason: "a dependency is chosen for the long run, and docs/dependencies.md says why",
         find: dependencies::find,
+    },
+    Check {
+        name: "links",
+        reason: "a reader who follows a link in a document finds what it names",
+        find: links::find,
     },
     Check {
         name: "bench-table",

@@ -45,6 +45,22 @@ pub(super) const PLANTED: &[Planted] = &[
             tree.replace("tworoutine/Cargo.toml", "[lints]\nworkspace = true", own);
         },
     ),
+    // links
+    planted("links", "README.md:3: the link `docs/no.md`", |tree| {
+        tree.write(
+            "README.md",
+            "[here](#here), [there](https://example.org/no.md)\n\n[page](docs/no.md#part)\n",
+        );
+    }),
+    planted("links", "docs/how-to/page.md:1: the link `../no`", |tree| {
+        tree.write("docs/how-to/page.md", "[a](../../hal) and [b](../no)\n");
+    }),
+    planted("links", "docs/page.md:1: the link `../../out.md`", |tree| {
+        tree.write(
+            "docs/page.md",
+            "[out](../../out.md)\n```sh\n[code](no.md)\n```\n",
+        );
+    }),
     // versions-are-shared
     planted(
         "versions-are-shared",
