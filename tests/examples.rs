@@ -160,3 +160,18 @@ fn a_board_driven_directly() {
     assert!(source.starts_with("time source: "), "{source}");
     assert_eq!(left, "left on: false");
 }
+
+#[test]
+fn a_stream_of_samples() {
+    let lines = lines("streams");
+    let [samples, period, lost] = &lines[..] else {
+        panic!("{lines:?}")
+    };
+    assert_eq!(samples, "200 samples");
+    assert_eq!(period, "1.7 ms from one to the next");
+    // A block is made anew after a loss, so that a busy machine may need more than one.
+    let (lost, rest) = number(lost);
+    let expected = rest.strip_prefix("lost of ").expect("a count");
+    let expected: f64 = expected.parse().expect("a number");
+    assert!(expected >= 200.0 + lost, "{lost} of {expected}");
+}

@@ -1,0 +1,40 @@
+//! A board's sample stream, received beside its control connection: what came, when, and what was lost.
+use std::time::Duration;
+
+use twotone::prelude::*;
+use twotone::transport::readout::{Receiver, Source, StreamOptions, Take};
+
+#[tworoutine::main]
+async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let farm = Farm::builder().detectors(16).start().await?;
+    let array = Array::connect(&HardwareMap::try_from(&farm)?).await;
+    let board = array.board("crs0001").await?;
+
+    // The address that a board's packets come from, and the serial number that is in them.
+    let sender = &farm.boards()[0];
+    let source = Source::new(sender.ip(), sender.serial().parse()?);
+    let mut receiver = Receiver::open(&[source], &StreamOptions::new())?;
+
+    let tone = ToneUpdate::tone(ChannelId::FIRST, Hertz(5e6), 0.001);
+    board.nco().set(ModuleId::FIRST, Hertz(1.2e9)).await?;
+    board.tones().set(ModuleId::FIRST, [tone]).await?;
+
+    // A block of consecutive samples, within a time that it is worth waiting for.
+    let take = Take::new(200).of(source, ModuleId::FIRST);
+    let blocks = receiver.take(&take, Duration::from_secs(10)).await?;
+    let times: Vec<f64> = blocks[0]
+        .times
+        .iter()
+        .map(|time| time.map(|time| time.seconds()))
+        .collect::<Result<_, _>>()?;
+    println!("{} samples", times.len());
+    println!(
+        "{:.1} ms from one to the next",
+        1e3 * (times[199] - times[0]) / 199.0
+    );
+
+    let counters = receiver.counters();
+    let of_module = counters.boards[0].module(ModuleId::FIRST);
+    println!("{} lost of {}", of_module.lost, of_module.expected);
+    Ok(())
+}
