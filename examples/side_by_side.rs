@@ -1,5 +1,7 @@
 //! A prototype at a prompt and a run over a whole farm, side by side: they call the same function.
 
+use std::collections::HashMap;
+
 use twotone::prelude::*;
 
 /// How deep the line of a detector is, in dB: the transmission beside it over that on it.
@@ -20,27 +22,25 @@ async fn depth(board: &BoardHandle, module: ModuleId, fr: Hertz) -> Result<f64> 
 /// No runtime and no `async` in sight: this is a script.
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let farm = Farm::builder().boards(100).detectors(1).start_blocking()?;
-    let fr: Vec<Hertz> = farm
-        .truth()
-        .boards
-        .iter()
-        .map(|board| Hertz(board.modules[0].detectors[0].fr_hz))
+    let boards = farm.truth().boards.into_iter();
+    let fr: HashMap<String, Hertz> = boards
+        .map(|board| (board.name, Hertz(board.modules[0].detectors[0].fr_hz)))
         .collect();
     let array = Array::connect(&HardwareMap::try_from(&farm)?).wait();
 
     // The prototype: one board, one line after the other.
     let board = array.board("crs0001").wait()?;
-    for detuning in [-100e3, 0.0, 100e3] {
-        let depth = depth(&board, ModuleId::FIRST, fr[0] + Hertz(detuning)).wait()?;
-        println!("crs0001, {:+} kHz: {depth:.1} dB", detuning / 1e3);
+    for detuning_khz in [-100, 0, 100] {
+        let on = fr["crs0001"] + Hertz(1e3 * f64::from(detuning_khz));
+        let depth = depth(&board, ModuleId::FIRST, on).wait()?;
+        println!("crs0001, {detuning_khz} kHz off: {depth:.1} dB");
     }
     drop(board);
 
     // The array: the same function on every board at once.
     let outcomes = Runner::new()
         .run(array.targets(), move |board, module| {
-            let serial: usize = board.name().trim_start_matches("crs").parse().unwrap_or(1);
-            let fr = fr[serial - 1];
+            let fr = fr[board.name()];
             async move { depth(&board, module, fr).await }
         })
         .wait();

@@ -95,6 +95,16 @@ pub struct NetworkAnalysisOutcome {
     pub overrange: bool,
 }
 
+impl NetworkAnalysisOutcome {
+    /// Where the NCO stood when the point at `frequency_hz` was taken, in hertz: each setting
+    /// serves up to the seam with the next. `None` where nothing was swept.
+    #[must_use]
+    pub fn nco_at(&self, frequency_hz: f64) -> Option<f64> {
+        let setting = self.seams_hz.partition_point(|seam| *seam < frequency_hz);
+        self.nco_hz.get(setting).copied()
+    }
+}
+
 /// Sweeps `band` with interleaved combs: every comb covers the whole of what one NCO setting
 /// reaches, and each tone steps upward through its share. Bands wider than that take several
 /// settings, joined over their overlap with the delay `tau_s` removed.

@@ -54,7 +54,7 @@ pub enum OperationKind {
 pub struct Description {
     /// The board kind, as the hardware map names it (`crs`).
     pub kind: String,
-    /// The serial number, as the board says it.
+    /// The serial number, as the board says it; empty where it does not.
     pub serial: String,
     /// The firmware release, as the board says it.
     pub firmware: String,

@@ -9,7 +9,7 @@ use twotone::Array;
 use twotone::algorithms::{TuneOutcome, tune, tune_with_progress};
 use twotone::map::HardwareMap;
 use twotone::record::{BoardRecord, Manifest, RecordError, RunDirectory, UtcTime};
-use twotone::run::{Outcome, Runner};
+use twotone::run::{HardwareState, Outcome, Runner};
 use twotone::score::score;
 use twotone::sim::Truth;
 
@@ -36,6 +36,8 @@ pub(crate) struct Campaign {
     pub(crate) deadline: Duration,
     pub(crate) at_once: usize,
     pub(crate) json: bool,
+    /// Whether the boards end with the program.
+    pub(crate) own_farm: bool,
 }
 
 impl Campaign {
@@ -81,7 +83,11 @@ impl Campaign {
             report.score = Some(score(truth, tunes));
         }
         let mut exit = report.exit();
-        if exit != Exit::NothingReachable {
+        // A run that has set nothing leaves its name free.
+        if outcomes
+            .iter()
+            .any(|outcome| outcome.hardware != HardwareState::Untouched)
+        {
             let manifest = self.manifest(command, started, &array, &report);
             match manifest.and_then(|manifest| stored::write(record, &manifest, &outcomes)) {
                 Ok(path) => report.run_directory = Some(path.display().to_string()),
@@ -98,7 +104,7 @@ impl Campaign {
         if self.json {
             say_json(&report);
         } else {
-            say(&report.table());
+            say(&report.table((!self.own_farm).then_some(self.map.file())));
         }
         if report.interrupted {
             interrupt::tell_hardware(&outcomes);

@@ -58,6 +58,7 @@ impl Demo {
             deadline: Duration::from_secs(600),
             at_once: usize::MAX,
             json,
+            own_farm: true,
         };
         let exit = campaign.run(std::env::args().collect());
         farm.shut_down().wait();

@@ -4,7 +4,7 @@ use std::future::Future;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use twotone::run::Outcome;
+use twotone::run::{HardwareState, Outcome};
 
 use super::output::complain;
 
@@ -69,9 +69,11 @@ impl Interrupt {
 
 /// Says what an interrupted run has left behind.
 pub(crate) fn tell_hardware<T>(outcomes: &[Outcome<T>]) {
-    let mut restored = 0;
+    let (mut restored, mut kept) = (0, 0);
     for outcome in outcomes {
-        if outcome.hardware.is_settled() {
+        if outcome.hardware == HardwareState::Kept {
+            kept += 1;
+        } else if outcome.hardware.is_settled() {
             restored += 1;
         } else {
             complain(&format!(
@@ -84,4 +86,10 @@ pub(crate) fn tell_hardware<T>(outcomes: &[Outcome<T>]) {
         "{restored} of {} modules are in their declared state",
         outcomes.len()
     ));
+    if kept > 0 {
+        complain(&format!(
+            "{kept} were done before the interrupt and keep their tones on; `twotone off` switches \
+             them off"
+        ));
+    }
 }

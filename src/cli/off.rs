@@ -57,6 +57,7 @@ impl Off {
         };
         let interrupt = Interrupt::watch("interrupted: leaving with what is known");
         let Some(array) = interrupt.unless(Array::connect(&map)) else {
+            complain("nothing was switched off, and nothing is known of what is on");
             return Exit::SomeFailed;
         };
         let outcomes = Runner::new()

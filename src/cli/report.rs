@@ -124,7 +124,10 @@ impl Report {
     /// How a program ends that has this to say.
     pub(crate) fn exit(&self) -> Exit {
         let modules = || self.boards.iter().flat_map(|board| &board.modules);
-        if self.interrupted && modules().all(|module| module.hardware.is_settled()) {
+        let restored = |module: &ModuleReport| {
+            module.hardware.is_settled() && module.hardware != HardwareState::Kept
+        };
+        if self.interrupted && modules().all(restored) {
             Exit::Interrupted
         } else if self
             .boards
@@ -144,7 +147,8 @@ impl Report {
     }
 
     /// A table per board: a line a module, what is wrong under it; then the totals.
-    pub(crate) fn table(&self) -> String {
+    /// `map` is the file of the map, where the boards outlive the program.
+    pub(crate) fn table(&self, map: Option<&str>) -> String {
         let mut table = Table::new([
             "board",
             "module",
@@ -202,14 +206,13 @@ impl Report {
                 score.wrong
             ));
         }
-        let kept = |module: &&ModuleReport| module.hardware == HardwareState::Kept;
-        if self
-            .boards
-            .iter()
-            .flat_map(|board| &board.modules)
-            .any(|module| kept(&module))
+        let modules = || self.boards.iter().flat_map(|board| &board.modules);
+        if let Some(map) = map
+            && modules().any(|module| module.hardware == HardwareState::Kept)
         {
-            text.push_str("tones are left on where tuned; `twotone off MAP` switches them off\n");
+            text.push_str(&format!(
+                "tones are left on where tuned; `twotone off {map}` switches them off\n"
+            ));
         }
         if let Some(directory) = &self.run_directory {
             text.push_str(&format!("run directory: {directory}\n"));
@@ -245,7 +248,10 @@ impl BoardReport {
                     .map(ChannelReport::from),
             );
         }
-        let status = if outcomes.is_empty() {
+        // A board that answered and is not what the map says was reached all the same.
+        let answered =
+            unreachable.is_some_and(|error| error.kind() == hal::ErrorKind::InvalidArgument);
+        let status = if outcomes.is_empty() && !answered {
             BoardStatus::Unreachable
         } else if modules.iter().all(|module| module.error.is_some()) {
             BoardStatus::Failed

@@ -80,7 +80,7 @@ pub(super) fn add_wide_sweep(
             channel: None,
             detector: None,
             kind: SweepKind::NetworkAnalysis,
-            nco: Hertz(wide.nco_hz.get(point).copied().unwrap_or(f64::NAN)),
+            nco: Hertz(wide.nco_at(wide.frequency_hz[point]).unwrap_or(f64::NAN)),
         };
         let (frequency, z) = (&wide.frequency_hz[point..=point], &wide.z[point..=point]);
         table.push_sweep(head, frequency, z, &[f64::NAN])?;

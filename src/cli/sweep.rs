@@ -105,7 +105,10 @@ impl Sweep {
             .and_then(|map| Ok((map, self.tuning()?)))
             .and_then(|(map, tuning)| match self.stranger(&map) {
                 Some(name) => Err(format!("the map has no board {name:?}")),
-                None => Ok((map, tuning)),
+                None => match self.strange_module(&map) {
+                    Some(module) => Err(format!("the map has no module {module}")),
+                    None => Ok((map, tuning)),
+                },
             })
             .and_then(|(map, tuning)| {
                 let record = RunDirectory::prepare(&self.out).map_err(|e| e.to_string())?;
@@ -124,7 +127,10 @@ impl Sweep {
         let file = self.params.as_deref().map(load_tuning).transpose()?;
         let mut tuning = file.unwrap_or_default();
         if let Some(points) = self.points {
-            tuning.params.network_analysis.points = points;
+            tuning.set_points(points);
+        }
+        if let (Some(low), Some(high)) = (self.f_min, self.f_max) {
+            tuning.set_band(Band::new(low, high));
         }
         Ok(tuning)
     }
@@ -132,6 +138,19 @@ impl Sweep {
     /// A board that was asked for and is not in the map.
     fn stranger(&self, map: &HardwareMap) -> Option<&String> {
         self.board.iter().find(|name| map.board(name).is_none())
+    }
+
+    /// A module that was asked for and that no board asked for lists, where all list theirs.
+    fn strange_module(&self, map: &HardwareMap) -> Option<u8> {
+        let asked = map.boards().iter();
+        let asked = asked.filter(|entry| self.board.is_empty() || self.board.contains(&entry.name));
+        let listed: Vec<u8> = asked
+            .clone()
+            .flat_map(|entry| entry.modules.iter().map(|module| module.module.number()))
+            .collect();
+        let all_list = asked.clone().all(|entry| !entry.modules.is_empty());
+        let mut wanted = self.module.iter().copied();
+        wanted.find(|module| all_list && !listed.contains(module))
     }
 
     fn is_asked_for(&self, board: &str, module: ModuleId) -> bool {
@@ -192,7 +211,6 @@ impl Sweep {
         targets.retain(|Target { board, module, .. }| self.is_asked_for(board.name(), *module));
         let bars = Arc::new(Bars::new(&targets, json));
         let (running, parameters) = (Arc::clone(&bars), tuning.for_array(map, array));
-        let band = self.f_min.zip(self.f_max);
         let deadline = Duration::from_secs_f64(self.deadline);
         let outcomes = Runner::new()
             .deadline(deadline)
@@ -204,12 +222,11 @@ impl Sweep {
                 let params = ForModule::find(&parameters, board.name(), module);
                 async move {
                     let TuneParams {
-                        band: mapped,
+                        band,
                         cable_delay: delay,
                         network_analysis: wide,
                         ..
                     } = params?;
-                    let band = band.map_or(mapped, |(low, high)| Band::new(low, high));
                     let delay = cable_delay(&board, module, band, &delay).await?;
                     let tau_s = delay.delay.tau_s;
                     let progress: &dyn twotone::algorithms::Progress = match &bar {

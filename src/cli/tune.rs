@@ -79,6 +79,7 @@ impl Tune {
             deadline: Duration::from_secs_f64(self.deadline),
             at_once: self.at_once,
             json,
+            own_farm: false,
         })
     }
 }

@@ -24,17 +24,72 @@ impl Tuning {
         }
     }
 
+    /// Sets the band, as a file would.
+    pub(crate) fn set_band(&mut self, band: Band) {
+        self.params.band = band;
+        let table = toml::Table::from_iter([
+            ("f_min_hz".to_owned(), toml::Value::Float(band.f_min_hz)),
+            ("f_max_hz".to_owned(), toml::Value::Float(band.f_max_hz)),
+        ]);
+        self.given
+            .insert("band".to_owned(), toml::Value::Table(table));
+    }
+
+    /// Sets the points of the network analysis, as a file would.
+    pub(crate) fn set_points(&mut self, points: usize) {
+        self.params.network_analysis.points = points;
+        let part = self.given.entry("network_analysis");
+        let part = part.or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        if let Some(part) = part.as_table_mut() {
+            let points = i64::try_from(points).unwrap_or(i64::MAX);
+            part.insert("points".to_owned(), toml::Value::Integer(points));
+        }
+    }
+
     /// The parameters for one module.
     pub(crate) fn of(&self, entry: &ModuleEntry, description: &Description) -> Result<TuneParams> {
         let mut params = self.params.clone();
         let module = description.module(entry.module)?;
         let full_scale = module.power_scale()?;
+        let refuse = |why: String| Err(Error::new(ErrorKind::InvalidArgument, why));
         if !self.is_given("band", None) {
-            let (low, high) = entry.band(module);
+            let (Some(low), Some(high)) = (entry.f_min, entry.f_max) else {
+                return refuse(
+                    "the map does not say where its detectors are: it needs f_min_hz and f_max_hz, \
+                     or the parameter file a band"
+                        .to_owned(),
+                );
+            };
+            let (lowest, highest) = entry.band(module);
+            if lowest > low || highest < high {
+                return refuse(format!(
+                    "the map's range, {:.3} to {:.3} MHz, goes beyond what the board reaches as it \
+                     is set: {:.3} to {:.3} MHz",
+                    low.0 / 1e6,
+                    high.0 / 1e6,
+                    (module.nco_min - module.max_offset).0.max(0.0) / 1e6,
+                    (module.nco_max + module.max_offset).0 / 1e6,
+                ));
+            }
             params.band = Band::new(low.0, high.0);
+        }
+        if !self.is_given("network_analysis", Some("points")) {
+            // As many as lines of the highest quality factor need over this band.
+            let spacing_hz = params.band.f_min_hz / (2.0 * params.network_analysis.qr_max);
+            let needed = (params.band.span_hz() / spacing_hz).ceil();
+            if needed.is_finite() {
+                params.network_analysis.points =
+                    params.network_analysis.points.max(needed as usize);
+            }
         }
         if !self.is_given("tone_amplitude", None) {
             params.tone_amplitude = full_scale.amplitude_of(entry.start_power);
+            if params.tone_amplitude > 1.0 {
+                return refuse(format!(
+                    "start_power_dbm = {} of the map is above the board's full scale of {:.2} dBm",
+                    entry.start_power.0, full_scale.0
+                ));
+            }
         }
         // Half the amplitude of a tone, as long as a full comb of them stays within the total.
         let tones = f64::from(module.channels);

@@ -66,6 +66,16 @@ fn a_sweep_goes_to_files_and_leaves_no_tone_on() {
         .collect();
     assert_eq!(frequencies.len(), 12000);
     assert!(frequencies.is_sorted() && frequencies[0] >= 1.1e9 && frequencies[11999] <= 1.2e9);
+    let ncos = text
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').nth(4).unwrap());
+    let ncos: std::collections::BTreeSet<_> = ncos.collect();
+    assert_eq!(ncos.len(), 1, "{ncos:?}");
+    assert!(
+        (1.1e9..1.2e9).contains(&ncos.first().unwrap().parse::<f64>().unwrap()),
+        "{ncos:?}"
+    );
     let loaded = twotone::map::HardwareMap::load(&map).unwrap();
     assert!(!any_tone_on(&loaded), "a tone is on");
     // It is not written over.
@@ -85,7 +95,38 @@ fn a_sweep_goes_to_files_and_leaves_no_tone_on() {
     assert_eq!(table.points().len(), 12000);
     assert!(sim.path("arrow").join("manifest.json").exists());
 
+    // A band of several NCO settings: each point has the one that it was taken at.
+    let wide = sim.text_path("wide");
+    let band = ["--f-min", "1.0e9", "--f-max", "2.2e9", "--format", "csv"];
+    let free = std::fs::read_to_string(&map).unwrap();
+    let free: String = free
+        .lines()
+        .filter(|line| !line.starts_with("f_min") && !line.starts_with("f_max"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let free = write(sim.folder.path(), "free.toml", &free);
+    let args = [
+        &["sweep", &free, "--out", &wide, "--board", "crs0001"],
+        &band[..],
+    ]
+    .concat();
+    let (status, report) = run_json(&args);
+    // The map says no range, so the parameters have none but the band of the command line.
+    assert_eq!(status, 0, "{report}");
+    let text = std::fs::read_to_string(sim.path("wide").join("sweeps/crs0001.csv")).unwrap();
+    let mut ncos = std::collections::BTreeSet::new();
+    for line in text.lines().skip(1) {
+        let column = |at: usize| line.split(',').nth(at).unwrap().parse::<f64>().unwrap();
+        let (nco, frequency) = (column(4), column(5));
+        assert!((frequency - nco).abs() <= 313.5e6, "{line}");
+        ncos.insert(nco.to_bits());
+    }
+    assert!(ncos.len() >= 2, "{} settings", ncos.len());
+
     let nowhere = sim.text_path("nowhere");
+    let (status, _, err) = run(&["sweep", &map, "--out", &nowhere, "--module", "4"]);
+    assert_eq!(status, 2);
+    assert!(err.contains("module 4"), "{err}");
     let (status, _, err) = run(&["sweep", &map, "--out", &nowhere, "--board", "crs0003"]);
     assert_eq!(status, 2);
     assert!(err.contains("crs0003"), "{err}");
@@ -108,6 +149,17 @@ fn a_python_map_is_imported_and_its_boards_answer() {
     assert_eq!(
         (status, &report["boards"][0]["name"]),
         (0, &"crs0001".into()),
+        "{report}"
+    );
+
+    // It does not say where the detectors are, and is told so before anything is set.
+    let out = sim.text_path("run");
+    let (status, report) = run_json(&["tune", &imported, "--out", &out]);
+    assert_eq!(status, 3, "{report}");
+    let error = report["boards"][0]["error"].as_str().unwrap();
+    assert!(error.contains("needs f_min_hz and f_max_hz"), "{error}");
+    assert!(
+        report["run_directory"].is_null() && !sim.path("run").exists(),
         "{report}"
     );
 
