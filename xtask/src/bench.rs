@@ -38,7 +38,7 @@ enum Python {
 }
 
 /// The benchmarks.
-pub(crate) const BENCHES: [Bench; 8] = [
+pub(crate) const BENCHES: [Bench; 9] = [
     Bench {
         name: "array",
         package: "twotone",
@@ -46,6 +46,14 @@ pub(crate) const BENCHES: [Bench; 8] = [
         features: &[],
         python: Python::No,
         about: "farms of 1 to 256 boards tuned whole: wall, processor and memory; in real time too",
+    },
+    Bench {
+        name: "capture",
+        package: "twotone",
+        target: "capture",
+        features: &[],
+        python: Python::No,
+        about: "the default sample streams of 4 boards, written to disk for a minute",
     },
     Bench {
         name: "codec",

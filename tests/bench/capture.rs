@@ -1,0 +1,126 @@
+//! Sample streams to disk: the default streams of 4 boards for a minute, the farm in one process and
+//! `twotone capture` in another.
+//!
+//! `--seconds N` makes it shorter.
+
+use std::error::Error;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+use serde_json::{Value, json};
+
+mod table;
+
+const BOARDS: usize = 4;
+const SECONDS: f64 = 60.0;
+/// Packets of a board in a second: 4 modules at the default decimation.
+const PACKETS_A_SECOND: f64 = 4.0 * 625e6 / 256.0 / 64.0 / 64.0;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+fn main() -> Outcome<()> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let json = arguments.iter().any(|argument| argument == "--json");
+    let given = arguments.iter().position(|one| one == "--seconds");
+    let given = given.and_then(|at| arguments.get(at + 1));
+    let seconds: f64 = given.map_or(Ok(SECONDS), |text| text.parse())?;
+
+    let folder = tempfile::tempdir()?;
+    let map = folder.path().join("map.toml");
+    let out = folder.path().join("samples");
+    let mut farm = program(&["sim", "--with-parent"]);
+    farm.args(["--boards", &BOARDS.to_string(), "--modules", "4"]);
+    farm.args(["--detectors", "64", "--write-map"]).arg(&map);
+    let mut farm = Ended(farm.spawn()?);
+    let mut ready = String::new();
+    BufReader::new(farm.0.stdout.take().ok_or("no pipe")?).read_line(&mut ready)?;
+    if !ready.starts_with("ready") {
+        return Err(format!("the farm says {ready:?}").into());
+    }
+    let before = processor_s(&farm.0)?;
+    let mut capture = program(&[
+        "capture",
+        "--json",
+        "--seconds",
+        &seconds.to_string(),
+        "--out",
+    ]);
+    let mut capture = Ended(capture.arg(&out).arg(&map).spawn()?);
+    let mut told = String::new();
+    let pipe = capture.0.stdout.as_mut().ok_or("no pipe")?;
+    pipe.read_to_string(&mut told)?;
+    // Its accounts are there until somebody has waited for it.
+    let id = Pid::from_raw(i32::try_from(capture.0.id())?).ok_or("no process id")?;
+    waitid(
+        WaitId::Pid(id),
+        WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
+    )?;
+    let (writing, sending) = (processor_s(&capture.0)?, processor_s(&farm.0)? - before);
+    let report: Value = serde_json::from_str(&told)?;
+
+    let number = |key: &str| report[key].as_f64().ok_or(format!("no {key} in {report}"));
+    let (received, lost, elapsed_s) = (number("received")?, number("lost")?, number("elapsed_s")?);
+    let due = BOARDS as f64 * PACKETS_A_SECOND;
+    let rate = received / elapsed_s;
+    let megabytes = size_of(&out)? as f64 / 1e6;
+    let rows = [
+        json!({"name": "samples lost or not written", "value": lost, "unit": "packets", "limit": 0, "pass": lost == 0.0}),
+        json!({"name": "samples written", "value": rate, "unit": "packets/s", "peer": "sent", "peer_value": due, "ratio": rate / due}),
+        json!({"name": "written", "value": megabytes / elapsed_s, "unit": "MB/s"}),
+        json!({"name": "capture's processor", "value": writing / elapsed_s, "unit": "cores"}),
+        json!({"name": "farm's processor", "value": sending / elapsed_s, "unit": "cores"}),
+    ];
+    let conditions = json!({
+        "boards": BOARDS, "modules": 4, "stage": 6, "channels": 1024, "seconds": elapsed_s, "runs": 1,
+        "processes": "the farm in one, the capture in another, on the same machine",
+        "processors": std::thread::available_parallelism()?.get(),
+    });
+    table::print("capture", &conditions, &rows, json);
+    Ok(())
+}
+
+fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_twotone"));
+    command.args(arguments).stdout(Stdio::piped());
+    command
+}
+
+/// A process that ends with its owner.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// Processor time that a process has taken until now, in seconds.
+fn processor_s(child: &Child) -> Outcome<f64> {
+    /// Ticks of the kernel's accounts in a second, on every Linux of today.
+    const TICKS: f64 = 100.0;
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id()))?;
+    // The name, in brackets, may hold spaces.
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    Ok(ticks
+        .filter_map(|ticks| ticks.parse::<f64>().ok())
+        .sum::<f64>()
+        / TICKS)
+}
+
+fn size_of(folder: &Path) -> Outcome<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let kind = entry.metadata()?;
+        bytes += if kind.is_dir() {
+            size_of(&entry.path())?
+        } else {
+            kind.len()
+        };
+    }
+    Ok(bytes)
+}
