@@ -46,12 +46,17 @@ async def serve(arguments):
         "resonator_random_seed": arguments.seed,
     }
     crs = await create_mock_crs(udp_port=port, config=config, verbose=False)
-    # Its physics is compiled when it is first used, which takes longer than a
-    # client waits for an answer.
-    await crs.set_frequency(0.0, channel=1, module=1)
-    await crs.set_amplitude(1e-4, channel=1, module=1)
-    for average in (True, False):
-        await crs.get_samples(2, average=average, module=1)
+    # Its physics is compiled when it is first used, for one tone and for many
+    # apart, which takes longer than a client waits for an answer.
+    await crs.set_nco_frequency(0.5 * (arguments.f_min + arguments.f_max), module=1)
+    for channels in (1, 1024):
+        async with crs.tuber_context() as batch:
+            for channel in range(1, channels + 1):
+                offset = (channel - 0.5 * channels) * 50e3
+                batch.set_frequency(offset, channel=channel, module=1)
+                batch.set_amplitude(1e-4, channel=channel, module=1)
+        for average in (True, False):
+            await crs.get_samples(2, average=average, module=1)
     await crs.clear_channels(module=1)
     ready = {"address": crs.tuber_hostname, "stream_port": port}
     print(json.dumps(ready), file=OUT, flush=True)
