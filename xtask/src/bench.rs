@@ -100,7 +100,7 @@ pub(crate) const BENCHES: [Bench; 9] = [
         package: "twotone-transport",
         target: "stream",
         features: &[],
-        python: Python::No,
+        python: Python::Uses(test::python::VARIABLE),
         about: "packets of sample streams received, beside a bare loop around the kernel's call",
     },
     Bench {

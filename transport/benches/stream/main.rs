@@ -5,8 +5,12 @@
 //!   sender costs nothing here: this is what the receiving side alone can do.
 //! * `window`: the sender sends as fast as the receiver takes, never more than a window ahead, so that
 //!   nothing is lost. Two processes on two cores; the slower one sets the pace.
+//!
+//! Where `TWOTONE_PYTHON` names a Python with rfmux, the receiver in C++ inside that empties the same
+//! backlog, in the same turns.
 
 mod bare;
+mod rfmux;
 mod sender;
 
 use std::future::Future;
@@ -225,8 +229,12 @@ struct Row {
     unit: &'static str,
     value: f64,
     peer: Option<f64>,
+    peer_name: &'static str,
     limit: Option<f64>,
 }
+
+/// The peer of most rows.
+const BARE: &str = "bare recvmmsg loop";
 
 impl Row {
     fn ratio(&self) -> Option<f64> {
@@ -250,6 +258,7 @@ fn compared(rows: &mut Vec<Row>, name: &str, ours: &[Cost], bare: &[Cost]) {
             unit,
             value,
             peer: Some(peer),
+            peer_name: BARE,
             limit,
         });
     };
@@ -278,11 +287,12 @@ fn compared(rows: &mut Vec<Row>, name: &str, ours: &[Cost], bare: &[Cost]) {
 
 fn measure(runtime: &Runtime) -> (Vec<Row>, serde_json::Value) {
     let mut child = Child::start();
+    let mut peer = rfmux::Peer::start();
     let buffers = runtime.block_on(async { Ours::open(Use::Count).receiver.buffers() });
     // The kernel takes about twice a packet's length for it, and grants twice what it says.
     let burst = (buffers.granted / PacketLength::Long.bytes() / 2).clamp(16, 1024);
-    let mut costs: [Vec<Cost>; 6] = Default::default();
-    let [ours, bare, summed, ours_window, bare_window, taken] = &mut costs;
+    let mut costs: [Vec<Cost>; 7] = Default::default();
+    let [ours, bare, summed, ours_window, bare_window, taken, theirs] = &mut costs;
     for round in 0..=ROUNDS {
         // Who comes first changes; the first round warms up.
         for turn in 0..2 {
@@ -298,6 +308,14 @@ fn measure(runtime: &Runtime) -> (Vec<Row>, serde_json::Value) {
                 }
             });
         }
+        if let Some(peer) = &mut peer {
+            peer.open();
+            for _ in 0..BURSTS {
+                child.burst(burst);
+                theirs.push(peer.drain(burst));
+            }
+            peer.close();
+        }
         runtime.block_on(async {
             let mut taker = Ours::open(Use::Sum);
             backlog(&mut child, burst, &mut taker, summed).await;
@@ -305,7 +323,8 @@ fn measure(runtime: &Runtime) -> (Vec<Row>, serde_json::Value) {
             blocks(&mut child, burst, taken).await;
         });
         if round == 0 {
-            for costs in [&mut *ours, bare, summed, ours_window, bare_window, taken] {
+            let all = [&mut *ours, bare, summed, ours_window, bare_window];
+            for costs in all.into_iter().chain([&mut *taken, theirs]) {
                 costs.clear();
             }
         }
@@ -313,6 +332,17 @@ fn measure(runtime: &Runtime) -> (Vec<Row>, serde_json::Value) {
     let mut rows = Vec::new();
     compared(&mut rows, "backlog", ours, bare);
     compared(&mut rows, "window", ours_window, bare_window);
+    if !theirs.is_empty() {
+        let rate = |costs: &[Cost]| median(costs.iter().map(|cost| cost.per_second()));
+        rows.push(Row {
+            name: "backlog: packets received, beside rfmux".to_owned(),
+            unit: "packets/s",
+            value: rate(ours),
+            peer: Some(rate(theirs)),
+            peer_name: "rfmux 1.7.0, in C++",
+            limit: None,
+        });
+    }
     for (what, costs) in [
         ("backlog: all samples to counts and summed up", &*summed),
         (
@@ -325,6 +355,7 @@ fn measure(runtime: &Runtime) -> (Vec<Row>, serde_json::Value) {
             unit: "packets/s",
             value: median(costs.iter().map(|cost| cost.per_second())),
             peer: None,
+            peer_name: BARE,
             limit: None,
         });
     }
@@ -357,7 +388,7 @@ fn main() {
             .map(|row| {
                 json!({
                     "name": row.name, "value": row.value, "unit": row.unit,
-                    "peer": row.peer.map(|_| "bare recvmmsg loop"), "peer_value": row.peer,
+                    "peer": row.peer.map(|_| row.peer_name), "peer_value": row.peer,
                     "ratio": row.ratio(), "limit": row.limit, "pass": row.pass(),
                 })
             })
@@ -369,7 +400,7 @@ fn main() {
         return;
     }
     println!("{conditions}");
-    println!("{:>14} {:>14} {:>6}", "ours", "bare loop", "ratio");
+    println!("{:>14} {:>14} {:>6}", "ours", "peer's", "ratio");
     for row in rows {
         let or_nothing = |value: Option<f64>, digits| {
             value.map_or_else(String::new, |value| format!("{value:.digits$}"))
