@@ -51,6 +51,22 @@ impl Default for NetworkAnalysisParams {
 }
 
 impl NetworkAnalysisParams {
+    /// Why the points lie too far apart over `band` to see lines of the highest quality factor,
+    /// or `None` where they do not: at most `f / (2 qr_max)`.
+    #[must_use]
+    pub fn too_coarse(&self, band: Band) -> Option<String> {
+        let spacing_hz = band.span_hz() / self.points as f64;
+        let widest = band.f_min_hz / (2.0 * self.qr_max);
+        (spacing_hz > widest * (1.0 + 1e-9)).then(|| {
+            let needed = (band.span_hz() / widest).ceil();
+            format!(
+                "points {spacing_hz:.0} Hz apart are too coarse for lines of quality factor {}: at \
+                 most {widest:.0} Hz, {needed} points",
+                self.qr_max
+            )
+        })
+    }
+
     /// Why these parameters cannot be used, or `None` where they can.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
@@ -261,14 +277,8 @@ fn plan(session: &Session<'_>, band: Band, params: &NetworkAnalysisParams) -> Re
         return Err(invalid(why));
     }
     let spacing_hz = band.span_hz() / params.points as f64;
-    let widest = band.f_min_hz / (2.0 * params.qr_max);
-    if spacing_hz > widest * (1.0 + 1e-9) {
-        let needed = (band.span_hz() / widest).ceil();
-        return Err(invalid(format!(
-            "points {spacing_hz:.0} Hz apart are too coarse for lines of quality factor {}: at \
-             most {widest:.0} Hz, {needed} points",
-            params.qr_max
-        )));
+    if let Some(why) = params.too_coarse(band) {
+        return Err(invalid(why));
     }
     let most_tones = params.max_tones.unwrap_or(session.channels());
     if most_tones > session.channels() {

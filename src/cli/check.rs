@@ -1,6 +1,6 @@
 //! `twotone check`: a hardware map and a parameter file, verified without touching a board.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
@@ -9,6 +9,7 @@ use twotone::map::{HardwareMap, MapError, load_params};
 
 use super::Exit;
 use super::output::{complain, say, say_json};
+use super::tuning::load_tuning;
 
 /// The arguments of `twotone check`.
 #[derive(Debug, Args)]
@@ -41,18 +42,22 @@ impl Check {
     pub(crate) fn run(self, json: bool) -> Exit {
         let mut checked = Checked::default();
         let mut texts = Vec::new();
+        let mut map = None;
         match HardwareMap::load(&self.map) {
-            Ok(map) => {
-                checked.boards = map.boards().len();
-                checked.modules = map.boards().iter().map(|board| board.modules.len()).sum();
-                checked.detectors = map.detectors().len();
+            Ok(read) => {
+                checked.boards = read.boards().len();
+                checked.modules = read.boards().iter().map(|board| board.modules.len()).sum();
+                checked.detectors = read.detectors().len();
+                map = Some(read);
             }
             Err(error) => note(&error, &mut checked, &mut texts),
         }
         if let Some(path) = &self.params {
             match load_params::<TuneParams>(path) {
                 Ok(params) => {
-                    if let Some(message) = params.problem() {
+                    let problem = params.problem();
+                    let coarse = || too_coarse(path, map.as_ref()?);
+                    if let Some(message) = problem.or_else(coarse) {
                         let file = path.display().to_string();
                         texts.push(format!("{file}: {message}"));
                         checked.problems.push(Found {
@@ -82,6 +87,17 @@ impl Check {
         }
         if checked.ok { Exit::Well } else { Exit::Usage }
     }
+}
+
+/// Why the points of a parameter file are too few for a module of a map.
+fn too_coarse(params: &Path, map: &HardwareMap) -> Option<String> {
+    let tuning = load_tuning(params).ok()?;
+    map.boards().iter().find_map(|board| {
+        board.modules.iter().find_map(|module| {
+            let why = tuning.too_coarse(module.f_min?, module.f_max?)?;
+            Some(format!("{} module {}: {why}", board.name, module.module))
+        })
+    })
 }
 
 fn note(error: &MapError, checked: &mut Checked, texts: &mut Vec<String>) {

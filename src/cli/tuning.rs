@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 use twotone::Array;
 use twotone::algorithms::{Band, TuneParams};
-use twotone::hal::{Dbm, Description, Error, ErrorKind, ModuleId, Result};
+use twotone::hal::{Dbm, Description, Error, ErrorKind, Hertz, ModuleId, Result};
 use twotone::map::{HardwareMap, ModuleEntry, load_params};
 
 /// Parameters, and which of them were given and not just left at their defaults.
@@ -22,6 +22,18 @@ impl Tuning {
             (Some(found), Some(key)) => found.get(key).is_some(),
             (found, _) => found.is_some(),
         }
+    }
+
+    /// Why the points that were given are too few for a module whose map says this range.
+    pub(crate) fn too_coarse(&self, low: Hertz, high: Hertz) -> Option<String> {
+        if !self.is_given("network_analysis", Some("points")) {
+            return None;
+        }
+        let band = match self.is_given("band", None) {
+            true => self.params.band,
+            false => Band::new(low.0, high.0),
+        };
+        self.params.network_analysis.too_coarse(band)
     }
 
     /// Sets the band, as a file would.

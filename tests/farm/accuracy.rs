@@ -97,6 +97,8 @@ struct Goal {
     found_of_isolated: f64,
     false_of_detectors: f64,
     tuned_of_detectors: f64,
+    /// The most of what reports `tuned` that may miss what `tuned` means, by little.
+    wrong_of_reported: f64,
 }
 
 #[test]
@@ -107,6 +109,7 @@ fn nothing_in_the_lab_is_called_tuned_and_far_off() {
         found_of_isolated: 0.99,
         false_of_detectors: 0.002,
         tuned_of_detectors: 0.9,
+        wrong_of_reported: 0.02,
     });
 }
 
@@ -119,6 +122,7 @@ fn nothing_on_harsh_lines_is_called_tuned_and_far_off() {
         false_of_detectors: 0.002,
         // Crowded lines, whose neighbours show in the derivative.
         tuned_of_detectors: 0.75,
+        wrong_of_reported: 0.15,
     });
 }
 
@@ -153,6 +157,11 @@ fn check_goal(goal: &Goal) {
     );
     assert!(
         score.tuned as f64 >= goal.tuned_of_detectors * detectors,
+        "{score:?}"
+    );
+    let reported = (score.tuned + score.wrong) as f64;
+    assert!(
+        score.wrong as f64 <= goal.wrong_of_reported * reported,
         "{score:?}"
     );
     for (board, (name, tune)) in tunes.iter().enumerate() {

@@ -67,6 +67,31 @@ fn a_good_map_and_parameter_file_are_well() {
 }
 
 #[test]
+fn points_too_few_for_a_module_are_found_without_touching_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let map = "[[board]]\nname = \"b1\"\nkind = \"crs\"\naddress = \"127.0.0.1:1\"\n\
+               [[board.module]]\nnumber = 1\nf_min_hz = 1.0e9\nf_max_hz = 1.5e9\n";
+    let map = write(folder.path(), "map.toml", map);
+    let check = |points: usize| {
+        let text = format!("[network_analysis]\npoints = {points}\n");
+        let params = write(folder.path(), "params.toml", &text);
+        run_json(&["check", &map, "--params", &params])
+    };
+    assert_eq!(check(50_000).0, 0);
+    let (status, checked) = check(100);
+    assert_eq!(
+        (status, checked["ok"].as_bool()),
+        (2, Some(false)),
+        "{checked}"
+    );
+    let message = checked["problems"][0]["message"].as_str().unwrap();
+    assert!(
+        message.contains("b1 module 1") && message.contains("50000 points"),
+        "{message}"
+    );
+}
+
+#[test]
 fn a_farm_ends_with_an_interrupt_and_with_its_parent() {
     let mut sim = SimProcess::start(&["--boards", "1", "--detectors", "1"]);
     sim.signal(rustix::process::Signal::INT);
