@@ -93,9 +93,9 @@ fn side_by_side() {
         let told = line.strip_prefix(before);
         number(told.unwrap_or_else(|| panic!("{line}"))).0
     };
-    assert!(depth(on, "crs0001, +0 kHz: ") > 3.0, "{on}");
-    assert!(depth(below, "crs0001, -100 kHz: ").abs() < 3.0, "{below}");
-    assert!(depth(above, "crs0001, +100 kHz: ").abs() < 3.0, "{above}");
+    assert!(depth(on, "crs0001, 0 kHz off: ") > 3.0, "{on}");
+    assert!(depth(below, "crs0001, -100 kHz off: ").abs() < 3.0, "{below}");
+    assert!(depth(above, "crs0001, 100 kHz off: ").abs() < 3.0, "{above}");
     assert!(depth(all, "100 boards: ") > 3.0, "{all}");
 }
 
