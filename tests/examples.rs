@@ -94,8 +94,14 @@ fn side_by_side() {
         number(told.unwrap_or_else(|| panic!("{line}"))).0
     };
     assert!(depth(on, "crs0001, 0 kHz off: ") > 3.0, "{on}");
-    assert!(depth(below, "crs0001, -100 kHz off: ").abs() < 3.0, "{below}");
-    assert!(depth(above, "crs0001, 100 kHz off: ").abs() < 3.0, "{above}");
+    assert!(
+        depth(below, "crs0001, -100 kHz off: ").abs() < 3.0,
+        "{below}"
+    );
+    assert!(
+        depth(above, "crs0001, 100 kHz off: ").abs() < 3.0,
+        "{above}"
+    );
     assert!(depth(all, "100 boards: ") > 3.0, "{all}");
 }
 
