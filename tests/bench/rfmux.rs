@@ -54,12 +54,14 @@ fn main() -> Outcome<()> {
         .iter()
         .map(|d| d.fr_hz)
         .collect();
-    let array = Array::connect(&HardwareMap::try_from(&farm)?).wait();
-    let board = array.board("crs0001").wait()?;
+    let map = HardwareMap::try_from(&farm)?;
     let mut peer = Peer::start(&python, &farm, &centres)?;
 
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
+        // Connected anew, before the clock runs: the other client has set the board since.
+        let array = Array::connect(&map).wait();
+        let board = array.board("crs0001").wait()?;
         ours.push(measured(&farm, || work(&board, &centres))?);
         theirs.push(measured(&farm, || peer.work())?);
     }
