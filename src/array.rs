@@ -2,7 +2,7 @@
 
 use tworoutine::tworoutine;
 use twotone_hal::{BoardHandle, Description, Error, ErrorKind, ErrorTree, Result, ToneFields};
-use twotone_transport::{ConnectOptions, Connected, CrsBoard, Host, connect_all};
+use twotone_transport::{ConnectOptions, Connected, CrsBoard, connect_all};
 
 use crate::map::{BoardEntry, BoardKind, HardwareMap};
 use crate::run::{Journal, Limits, Target};
@@ -75,6 +75,12 @@ impl Array {
     /// Why the others did not.
     pub fn failed(&self) -> &ErrorTree {
         &self.failed
+    }
+
+    /// Why the board that the map calls `name` did not answer, or `None` where it did.
+    pub fn failure(&self, name: &str) -> Option<&Error> {
+        let mut errors = self.failed.errors();
+        errors.find(|error| error.board() == Some(name))
     }
 
     /// The board that the map calls `name`, for direct use: every write to a module of the map is
@@ -161,8 +167,7 @@ impl ArrayBoard {
 
 /// Connects one board.
 async fn connect_board(entry: &BoardEntry, options: &ConnectOptions) -> Result<BoardHandle> {
-    let address = entry.address();
-    let host = Host::new(address.host(), address.port());
+    let host = entry.address();
     // Packets of its stream are known by it.
     let serial = entry.serial.as_ref().and_then(|serial| serial.parse().ok());
     let mut options = options.clone();

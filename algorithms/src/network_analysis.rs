@@ -6,6 +6,7 @@ use twotone_hal::{BoardHandle, ErrorKind, ModuleId, Result};
 
 use crate::band::Band;
 use crate::chunks::{Chunk, JoinStatus, join_chunks};
+use crate::finding::WideSweep;
 use crate::progress::{Progress, Stage};
 use crate::robust::median;
 use crate::session::{Session, Tone, carrier_phase, drawn};
@@ -112,6 +113,18 @@ pub struct NetworkAnalysisOutcome {
 }
 
 impl NetworkAnalysisOutcome {
+    /// The sweep as a search takes it, with the delay `tau_s` of the line.
+    #[must_use]
+    pub fn as_sweep(&self, tau_s: f64) -> WideSweep<'_> {
+        WideSweep {
+            frequency_hz: &self.frequency_hz,
+            z: &self.z,
+            tau_s,
+            noise: self.noise,
+            nco_hz: &self.nco_hz,
+        }
+    }
+
     /// Where the NCO stood when the point at `frequency_hz` was taken, in hertz: each setting
     /// serves up to the seam with the next. `None` where nothing was swept.
     #[must_use]

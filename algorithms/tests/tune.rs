@@ -6,6 +6,7 @@ use std::sync::Mutex;
 
 use support::board::{Counts, Detector, FakeBoard, State, array};
 use twotone_algorithms::finding::Flag;
+use twotone_algorithms::fit::FitStatus;
 use twotone_algorithms::resonator::Direction;
 use twotone_algorithms::{
     Band, CableDelayParams, ChannelOutcome, ChannelStatus, FineSweepParams, NetworkAnalysisParams,
@@ -199,7 +200,7 @@ fn strong_tones_are_approached_from_above_and_bifurcated_ones_lowered() {
         if detector.a > 0.8 {
             assert_eq!(
                 (channel.status, channel.reason),
-                (ChannelStatus::Failed, Reason::Bifurcated)
+                (ChannelStatus::Failed, Reason::Fit(FitStatus::Bifurcated))
             );
             let after = detector.a * (channel.amplitude / 0.002).powi(2);
             assert!(after < 0.77, "left at a = {after}");
@@ -230,7 +231,11 @@ fn sweeps_both_ways_show_hysteresis() {
         },
     );
     for (k, channel) in outcome.channels.iter().enumerate() {
-        assert_eq!(channel.reason == Reason::Bifurcated, k == 2, "{channel:?}");
+        assert_eq!(
+            channel.reason == Reason::Fit(FitStatus::Bifurcated),
+            k == 2,
+            "{channel:?}"
+        );
     }
     assert_eq!(outcome.fine_sweep.unwrap().sweeps.len(), 16);
 }

@@ -151,6 +151,12 @@ impl ModuleDescription {
         ))
     }
 
+    /// The lowest and the highest absolute frequency that a tone can have.
+    pub fn reach(&self) -> (Hertz, Hertz) {
+        let lowest = (self.nco_min - self.max_offset).0.max(0.0);
+        (Hertz(lowest), self.nco_max + self.max_offset)
+    }
+
     /// By how much the error of a mean of `samples` consecutive samples exceeds
     /// `scatter / sqrt(samples)`, because the filters correlate them:
     /// `sqrt(1 + 2 sum_k (1 - k/n) rho_k)`.

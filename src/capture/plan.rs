@@ -193,7 +193,7 @@ async fn address(entry: &BoardEntry) -> Result<Ipv4Addr> {
     if let Some(IpAddr::V4(ip)) = address.ip() {
         return Ok(ip);
     }
-    let (host, port) = (address.host().to_owned(), address.port());
+    let (host, port) = (address.name().to_owned(), address.port());
     let found = tworoutine::offload(move || (host, port).to_socket_addrs().map(Vec::from_iter));
     let found = found.await.map_err(|error| {
         Error::new(ErrorKind::Unreachable, format!("{address} is not found")).caused_by(error)

@@ -1,17 +1,18 @@
 //! `twotone info`: what every board of a map is, and how it is.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
 use twotone::Array;
 use twotone::hal::{Batch, BoardHandle, BoardTime, Reading, ReadingUnit, Result};
-use twotone::map::{BoardEntry, HardwareMap};
+use twotone::map::BoardEntry;
 
-use super::Exit;
 use super::interrupt::Interrupt;
-use super::output::{complain, say, say_json};
+use super::output::{say, say_json};
 use super::table::Table;
+use super::{Exit, load_map};
 
 /// The arguments of `twotone info`.
 #[derive(Debug, Args)]
@@ -61,12 +62,9 @@ struct ModuleReport {
 
 impl Info {
     pub(crate) fn run(self, json: bool) -> Exit {
-        let map = match HardwareMap::load(&self.map) {
+        let map = match load_map(&self.map) {
             Ok(map) => map,
-            Err(error) => {
-                complain(&error.to_string());
-                return Exit::Usage;
-            }
+            Err(exit) => return exit,
         };
         let interrupt = Interrupt::watch("");
         let asked = interrupt.unless(async {
@@ -80,13 +78,13 @@ impl Info {
                     (name, tworoutine::spawn(async move { found(&handle).await }))
                 })
                 .collect();
-            let mut answers = Vec::with_capacity(asking.len());
+            let mut answers = BTreeMap::new();
             for (name, answer) in asking {
                 let answer = match answer.await {
                     Ok(answer) => answer.map_err(|error| error.to_string()),
                     Err(error) => Err(error.to_string()),
                 };
-                answers.push((name, answer));
+                answers.insert(name, answer);
             }
             (array, answers)
         });
@@ -94,11 +92,9 @@ impl Info {
             return Exit::Interrupted;
         };
         let boards = map.boards().iter().map(|entry| {
-            let at = answers.iter().position(|(name, _)| *name == entry.name);
-            let answer = at.map(|at| answers.swap_remove(at).1).unwrap_or_else(|| {
-                let mut failed = array.failed().errors();
-                let mine = failed.find(|error| error.board() == Some(&entry.name));
-                Err(mine.map_or_else(|| "it did not answer".to_owned(), ToString::to_string))
+            let answer = answers.remove(&entry.name).unwrap_or_else(|| {
+                let failure = array.failure(&entry.name);
+                Err(failure.map_or_else(|| "it did not answer".to_owned(), ToString::to_string))
             });
             BoardReport::of(entry, answer)
         });

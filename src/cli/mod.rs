@@ -23,10 +23,12 @@ mod tune;
 mod tuning;
 
 use std::io::IsTerminal;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
+use twotone::map::HardwareMap;
 
 pub(crate) use exit::Exit;
 
@@ -71,6 +73,14 @@ enum Command {
     Import(import::Import),
     /// Print the completions of a shell.
     Completions(completions::Completions),
+}
+
+/// Reads a hardware map, or complains of what is wrong with it.
+fn load_map(path: &Path) -> Result<HardwareMap, Exit> {
+    HardwareMap::load(path).map_err(|error| {
+        output::complain(&error.to_string());
+        Exit::Usage
+    })
 }
 
 /// Runs the program on the arguments of the process.

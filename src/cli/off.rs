@@ -6,13 +6,12 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 use twotone::Array;
-use twotone::map::HardwareMap;
 use twotone::run::{HardwareState, Outcome, Runner};
 
-use super::Exit;
 use super::interrupt::Interrupt;
 use super::output::{complain, say, say_json};
 use super::tune::parse_seconds;
+use super::{Exit, load_map};
 
 /// The arguments of `twotone off`.
 #[derive(Debug, Args)]
@@ -48,12 +47,9 @@ struct ModuleReport {
 
 impl Off {
     pub(crate) fn run(self, json: bool) -> Exit {
-        let map = match HardwareMap::load(&self.map) {
+        let map = match load_map(&self.map) {
             Ok(map) => map,
-            Err(error) => {
-                complain(&error.to_string());
-                return Exit::Usage;
-            }
+            Err(exit) => return exit,
         };
         let interrupt = Interrupt::watch("interrupted: leaving with what is known");
         let Some(array) = interrupt.unless(Array::connect(&map)) else {
@@ -69,10 +65,7 @@ impl Off {
             .boards()
             .iter()
             .map(|entry| {
-                let failed = array
-                    .failed()
-                    .errors()
-                    .find(|e| e.board() == Some(&entry.name));
+                let failed = array.failure(&entry.name);
                 let mine = outcomes
                     .iter()
                     .filter(|outcome| outcome.board == entry.name);

@@ -106,11 +106,7 @@ impl Report {
                 .iter()
                 .filter(|outcome| outcome.board == entry.name)
                 .collect();
-            let failed = array
-                .failed()
-                .errors()
-                .find(|e| e.board() == Some(&entry.name));
-            BoardReport::of(&entry.name, failed, &modules)
+            BoardReport::of(&entry.name, array.failure(&entry.name), &modules)
         });
         Self {
             elapsed_s,
@@ -304,8 +300,7 @@ impl BoardReport {
         let mut reasons = BTreeMap::new();
         for channel in &self.channels {
             if channel.status != ChannelStatus::Tuned {
-                let reason = serde_json::to_value(channel.reason).unwrap_or_default();
-                let reason = reason.as_str().unwrap_or("unknown").replace('_', " ");
+                let reason = channel.reason.as_str().replace('_', " ");
                 *reasons.entry(reason).or_insert(0) += 1;
             }
         }

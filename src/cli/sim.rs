@@ -32,7 +32,7 @@ pub(crate) struct FarmArgs {
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
     /// How hard the detectors are to tune: clean, lab or harsh.
-    #[arg(long, default_value = "clean", value_parser = parse_profile)]
+    #[arg(long, default_value_t = Profile::Clean)]
     pub(crate) profile: Profile,
     /// Let the boards' time be real: an acquisition takes as long as its samples, and filters
     /// settle as on a board.
@@ -77,15 +77,6 @@ fn parse_modules(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|modules| (1..=4).contains(modules));
     modules.ok_or_else(|| "a number of modules from 1 to 4".to_owned())
-}
-
-fn parse_profile(text: &str) -> Result<Profile, String> {
-    match text {
-        "clean" => Ok(Profile::Clean),
-        "lab" => Ok(Profile::Lab),
-        "harsh" => Ok(Profile::Harsh),
-        _ => Err("the profiles are clean, lab and harsh".to_owned()),
-    }
 }
 
 /// The arguments of `twotone sim`.

@@ -6,7 +6,9 @@ use serde::Serialize;
 use twotone::algorithms::resonator::Direction;
 use twotone::algorithms::{NetworkAnalysisOutcome, TuneOutcome};
 use twotone::hal::Hertz;
-use twotone::record::{Manifest, RecordError, RunDirectory, SweepHead, SweepKind, SweepTable};
+use twotone::record::{
+    Manifest, RecordError, RunDirectory, SweepHead, SweepKind, SweepPoint, SweepTable,
+};
 use twotone::run::Outcome;
 
 /// The tune of one module, as stored: its sweeps go into files of their own.
@@ -70,26 +72,26 @@ pub(super) fn write(
 }
 
 /// Adds the points of a network analysis.
-pub(super) fn add_wide_sweep(
-    table: &mut SweepTable,
-    wide: &NetworkAnalysisOutcome,
-) -> Result<(), RecordError> {
-    for point in 0..wide.frequency_hz.len() {
+pub(super) fn add_wide_sweep(table: &mut SweepTable, wide: &NetworkAnalysisOutcome) {
+    for (&frequency_hz, &mean) in wide.frequency_hz.iter().zip(&wide.z) {
         let head = SweepHead {
             module: wide.module,
             channel: None,
             detector: None,
             kind: SweepKind::NetworkAnalysis,
-            nco: Hertz(wide.nco_at(wide.frequency_hz[point]).unwrap_or(f64::NAN)),
+            nco: Hertz(wide.nco_at(frequency_hz).unwrap_or(f64::NAN)),
         };
-        let (frequency, z) = (&wide.frequency_hz[point..=point], &wide.z[point..=point]);
-        table.push_sweep(head, frequency, z, &[f64::NAN])?;
+        table.push(SweepPoint {
+            head,
+            frequency: Hertz(frequency_hz),
+            mean,
+            scatter: None,
+        });
     }
-    Ok(())
 }
 
 fn add_sweeps(table: &mut SweepTable, tune: &TuneOutcome) -> Result<(), RecordError> {
-    add_wide_sweep(table, &tune.network_analysis)?;
+    add_wide_sweep(table, &tune.network_analysis);
     for sweep in tune.fine_sweep.iter().flat_map(|fine| &fine.sweeps) {
         let kind = match sweep.direction {
             Direction::Up => SweepKind::FineUp,

@@ -100,27 +100,27 @@ struct ModuleReport {
 
 impl Sweep {
     pub(crate) fn run(self, json: bool) -> Exit {
-        let prepared = HardwareMap::load(&self.map)
-            .map_err(|error| error.to_string())
-            .and_then(|map| Ok((map, self.tuning()?)))
-            .and_then(|(map, tuning)| match self.stranger(&map) {
-                Some(name) => Err(format!("the map has no board {name:?}")),
-                None => match self.strange_module(&map) {
-                    Some(module) => Err(format!("the map has no module {module}")),
-                    None => Ok((map, tuning)),
-                },
-            })
-            .and_then(|(map, tuning)| {
-                let record = RunDirectory::prepare(&self.out).map_err(|e| e.to_string())?;
-                Ok((map, tuning, record))
-            });
-        match prepared {
+        match self.prepare() {
             Ok((map, tuning, record)) => self.sweep(&map, &tuning, record, json),
             Err(message) => {
                 complain(&message);
                 Exit::Usage
             }
         }
+    }
+
+    /// All that can be wrong before a board is asked.
+    fn prepare(&self) -> Result<(HardwareMap, Tuning, RunDirectory), String> {
+        let map = HardwareMap::load(&self.map).map_err(|error| error.to_string())?;
+        if let Some(name) = self.board.iter().find(|name| map.board(name).is_none()) {
+            return Err(format!("the map has no board {name:?}"));
+        }
+        if let Some(module) = self.strange_module(&map) {
+            return Err(format!("the map has no module {module}"));
+        }
+        let tuning = self.tuning()?;
+        let record = RunDirectory::prepare(&self.out).map_err(|error| error.to_string())?;
+        Ok((map, tuning, record))
     }
 
     fn tuning(&self) -> Result<Tuning, String> {
@@ -133,11 +133,6 @@ impl Sweep {
             tuning.set_band(Band::new(low, high));
         }
         Ok(tuning)
-    }
-
-    /// A board that was asked for and is not in the map.
-    fn stranger(&self, map: &HardwareMap) -> Option<&String> {
-        self.board.iter().find(|name| map.board(name).is_none())
     }
 
     /// A module that was asked for and that no board asked for lists, where all list theirs.
@@ -253,14 +248,12 @@ impl Sweep {
             .iter()
             .filter(|entry| self.board.is_empty() || self.board.contains(&entry.name));
         let boards = asked.map(|entry| {
-            let failed = array.failed().errors();
-            let mut mine = failed.filter(|error| error.board() == Some(&entry.name));
             let modules = outcomes
                 .iter()
                 .filter(|outcome| outcome.board == entry.name);
             BoardReport {
                 name: entry.name.clone(),
-                error: mine.next().map(ToString::to_string),
+                error: array.failure(&entry.name).map(ToString::to_string),
                 modules: modules.map(ModuleReport::of).collect(),
             }
         });
@@ -285,7 +278,7 @@ impl Sweep {
                 .iter()
                 .filter(|outcome| outcome.board == board.name);
             for wide in mine.filter_map(|outcome| outcome.result.as_ref().ok()) {
-                stored::add_wide_sweep(&mut table, wide)?;
+                stored::add_wide_sweep(&mut table, wide);
             }
             match self.format {
                 _ if table.points().is_empty() => {}

@@ -72,15 +72,15 @@ impl Tuning {
                         .to_owned(),
                 );
             };
-            let (lowest, highest) = entry.band(module);
-            if lowest > low || highest < high {
+            let (lowest, highest) = module.reach();
+            if low < lowest || high > highest {
                 return refuse(format!(
                     "the map's range, {:.3} to {:.3} MHz, goes beyond what the board reaches as it \
                      is set: {:.3} to {:.3} MHz",
                     low.0 / 1e6,
                     high.0 / 1e6,
-                    (module.nco_min - module.max_offset).0.max(0.0) / 1e6,
-                    (module.nco_max + module.max_offset).0 / 1e6,
+                    lowest.0 / 1e6,
+                    highest.0 / 1e6,
                 ));
             }
             params.band = Band::new(low.0, high.0);

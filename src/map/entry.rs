@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-use twotone_hal::{Dbm, Description, Error, Hertz, ModuleDescription, ModuleId, ModuleLimits};
+use serde::{Deserialize, Serialize, Serializer};
+use twotone_hal::{Dbm, Description, Error, Hertz, ModuleId, ModuleLimits};
 
-use super::{Address, BoardKind};
+use super::{BoardKind, Host};
 
 /// The most power of a tone, at the board's output connector, where the map says nothing:
 /// enough to find detectors behind little attenuation, and too little to harm an amplifier.
@@ -29,8 +29,8 @@ pub struct BoardEntry {
     /// Its kind.
     pub kind: BoardKind,
     /// Where it answers, if the map says so; [`BoardEntry::address`] has the answer always.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub address: Option<Address>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
+    pub address: Option<Host>,
     /// Its serial number, with leading zeros as printed on it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub serial: Option<String>,
@@ -45,9 +45,16 @@ pub struct BoardEntry {
     pub modules: Vec<ModuleEntry>,
 }
 
+fn as_text<S: Serializer>(host: &Option<Host>, serializer: S) -> Result<S::Ok, S::Error> {
+    match host {
+        Some(host) => serializer.collect_str(host),
+        None => serializer.serialize_none(),
+    }
+}
+
 impl BoardEntry {
     /// A board at `address`, all its modules at conservative limits.
-    pub fn new(name: impl Into<String>, kind: BoardKind, address: Address) -> Self {
+    pub fn new(name: impl Into<String>, kind: BoardKind, address: Host) -> Self {
         Self {
             name: name.into(),
             kind,
@@ -61,12 +68,12 @@ impl BoardEntry {
 
     /// Where the board answers: as the map says, or the name that its kind derives from crate
     /// and slot, or from the serial number.
-    pub fn address(&self) -> Address {
+    pub fn address(&self) -> Host {
         self.address.clone().unwrap_or_else(|| {
             // A map with none of the three is refused, so the name stands in only for entries
             // that a program has made and not yet put into a map.
             let host = self.kind.host(self).unwrap_or_else(|| self.name.clone());
-            Address::of(host, self.kind.default_port())
+            Host::new(host, self.kind.default_port())
         })
     }
 
@@ -165,23 +172,6 @@ impl ModuleEntry {
             start_power: CONSERVATIVE_START_POWER,
             safe_state: SafeState::Off,
         }
-    }
-
-    /// The lowest and the highest frequency that a tone may have on a module that describes
-    /// itself so: the map's range, as far as the board reaches. The second is below the first
-    /// where map and board have nothing in common.
-    pub fn band(&self, described: &ModuleDescription) -> (Hertz, Hertz) {
-        let lowest = (described.nco_min - described.max_offset).0.max(0.0);
-        let highest = (described.nco_max + described.max_offset).0;
-        (
-            Hertz(self.f_min.map_or(lowest, |f| f.0.max(lowest))),
-            Hertz(self.f_max.map_or(highest, |f| f.0.min(highest))),
-        )
-    }
-
-    /// The power at the detectors of a tone of `power` at the board's output connector.
-    pub fn at_detectors(&self, power: Dbm) -> Dbm {
-        Dbm(power.0 - self.cold_attenuation_db)
     }
 }
 

@@ -26,7 +26,6 @@
 //! ));
 //! ```
 
-mod address;
 mod check;
 mod entry;
 mod error;
@@ -47,9 +46,7 @@ use std::fs;
 use std::path::Path;
 
 use serde::Serialize;
-use twotone_hal::ModuleId;
 
-pub use address::Address;
 pub use entry::{
     BoardEntry, CONSERVATIVE_COLD_ATTENUATION_DB, CONSERVATIVE_MAX_TONE, CONSERVATIVE_MAX_TOTAL,
     CONSERVATIVE_START_POWER, DetectorEntry, ModuleEntry, SafeState,
@@ -60,6 +57,7 @@ pub use params::{load_params, parse_params};
 pub use place::Place;
 #[cfg(feature = "cli")]
 pub use rfmux::{Imported, import_rfmux};
+pub use twotone_transport::Host;
 
 /// Every board of an array, checked: names, addresses and serial numbers are unique, powers and
 /// frequencies are in range, and every detector is on a module that is there.
@@ -118,17 +116,6 @@ impl HardwareMap {
     /// The detectors with a stable id, in the order of the map. May be empty.
     pub fn detectors(&self) -> &[DetectorEntry] {
         &self.detectors
-    }
-
-    /// The detectors of one module, in the order of the map.
-    pub fn detectors_on<'a>(
-        &'a self,
-        board: &'a str,
-        module: ModuleId,
-    ) -> impl Iterator<Item = &'a DetectorEntry> {
-        self.detectors
-            .iter()
-            .filter(move |detector| detector.board == board && detector.module == module)
     }
 
     /// The file that the map came from, as it was named.

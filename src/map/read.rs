@@ -4,7 +4,7 @@ use twotone_hal::{Dbm, Hertz, ModuleId};
 
 use super::check::Uniques;
 use super::section::{Findings, Found, Section};
-use super::{Address, BoardEntry, BoardKind, DetectorEntry, MapError, ModuleEntry, SafeState};
+use super::{BoardEntry, BoardKind, DetectorEntry, Host, MapError, ModuleEntry, SafeState};
 
 const ROOT_KEYS: &[&str] = &["board", "detector"];
 const BOARD_KEYS: &[&str] = &[
@@ -128,7 +128,7 @@ fn board(
     let kind = kind?;
     let place = match address {
         None => None,
-        Some(text) => match Address::parse(&text.value, kind.default_port()) {
+        Some(text) => match Host::parse(&text.value, kind.default_port()) {
             Ok(address) => Some(Found {
                 value: address,
                 at: text.at,

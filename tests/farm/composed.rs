@@ -2,7 +2,7 @@
 //! from an async one and over a whole farm, and it is the same work each time.
 
 use tworoutine::tworoutine;
-use twotone::algorithms::finding::{WideSweep, find_resonances};
+use twotone::algorithms::finding::find_resonances;
 use twotone::algorithms::{CableDelayParams, cable_delay, network_analysis};
 use twotone::hal::{BoardHandle, ModuleId, Result};
 use twotone::run::Runner;
@@ -17,14 +17,7 @@ fn lines_at_the_prompt(board: &BoardHandle, module: ModuleId) -> Result<Vec<f64>
     let tau_s = delay.delay.tau_s;
     let wide =
         network_analysis(board, module, params.band, tau_s, &params.network_analysis).wait()?;
-    let sweep = WideSweep {
-        frequency_hz: &wide.frequency_hz,
-        z: &wide.z,
-        tau_s,
-        noise: wide.noise,
-        nco_hz: &wide.nco_hz,
-    };
-    let found = find_resonances(&sweep, &params.find);
+    let found = find_resonances(&wide.as_sweep(tau_s), &params.find);
     Ok(found.candidates.iter().map(|line| line.fr_hz).collect())
 }
 
@@ -36,16 +29,7 @@ async fn lines(board: &BoardHandle, module: ModuleId) -> Result<Vec<f64>> {
     let tau_s = delay.delay.tau_s;
     let wide =
         network_analysis(board, module, params.band, tau_s, &params.network_analysis).wait()?;
-    let found = tworoutine::offload(move || {
-        let sweep = WideSweep {
-            frequency_hz: &wide.frequency_hz,
-            z: &wide.z,
-            tau_s,
-            noise: wide.noise,
-            nco_hz: &wide.nco_hz,
-        };
-        find_resonances(&sweep, &params.find)
-    });
+    let found = tworoutine::offload(move || find_resonances(&wide.as_sweep(tau_s), &params.find));
     Ok(found
         .await
         .candidates

@@ -5,7 +5,7 @@ use twotone_hal::Result;
 use super::outcome::{ChannelOutcome, ChannelStatus, Reason, ReferenceTone, TuneOutcome};
 use super::params::TuneParams;
 use crate::finding::{Candidate, Flag};
-use crate::fit::Fit;
+use crate::fit::{Fit, FitStatus};
 use crate::place_tones::{PlaceOutcome, PlacedTone, ToneTarget, place_in};
 use crate::session::Session;
 
@@ -119,7 +119,7 @@ fn reason(placed: &PlaceOutcome, tone: &PlacedTone, fit: &Fit, params: &TunePara
         return fit.status.into();
     }
     if fit.bifurcated {
-        return Reason::Bifurcated;
+        return Reason::Fit(FitStatus::Bifurcated);
     }
     if tone.calibration.is_none() {
         return Reason::NotPlaced;

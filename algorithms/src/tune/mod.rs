@@ -14,7 +14,7 @@ pub use params::TuneParams;
 use twotone_hal::{BoardHandle, ErrorKind, ModuleId, Result};
 
 use crate::cable_delay;
-use crate::finding::{Candidate, FindOutcome, WideSweep, find_resonances};
+use crate::finding::{Candidate, FindOutcome, find_resonances};
 use crate::fine_sweep::{self, FineSweepOutcome};
 use crate::fit::FitStatus;
 use crate::network_analysis::{self, NetworkAnalysisOutcome};
@@ -145,14 +145,7 @@ async fn search(
 ) -> (NetworkAnalysisOutcome, FindOutcome) {
     let find = params.find.clone();
     tworoutine::offload(move || {
-        let sweep = WideSweep {
-            frequency_hz: &wide.frequency_hz,
-            z: &wide.z,
-            tau_s,
-            noise: wide.noise,
-            nco_hz: &wide.nco_hz,
-        };
-        let found = find_resonances(&sweep, &find);
+        let found = find_resonances(&wide.as_sweep(tau_s), &find);
         (wide, found)
     })
     .await

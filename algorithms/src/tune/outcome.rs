@@ -25,39 +25,13 @@ pub enum ChannelStatus {
     Failed,
 }
 
-/// Why a channel has its status. The names are stable.
+/// Why a channel has its status. The names are stable: one of these, or that of a fit's status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Reason {
     /// Nothing is wrong.
     Ok,
-    /// The fit had too few points.
-    TooFewPoints,
-    /// A sample was not a finite number.
-    NonFinite,
-    /// The channel's samples are zero.
-    NoSignal,
-    /// No loop stands out of the noise.
-    NoResonance,
-    /// The fit did not settle.
-    NoConvergence,
-    /// The sweep does not look like one resonator.
-    ResidualTooLarge,
-    /// The resonance lies outside its sweep.
-    OutsideSweep,
-    /// The fit gave a negative internal quality factor.
-    NegativeQi,
-    /// The line is too narrow for the sweep's points.
-    Undersampled,
-    /// The line is as wide as its sweep.
-    TooWide,
-    /// The resonance frequency is not known well enough.
-    FrUncertain,
-    /// The nonlinearity is not known well enough.
-    AUncertain,
-    /// The tone is too strong: the resonator has two states. Its amplitude was lowered.
-    Bifurcated,
     /// The tone was found away from where it was put.
     OffCentre,
     /// One tone has to do for two detectors less than a linewidth apart.
@@ -66,6 +40,9 @@ pub enum Reason {
     NotPlaced,
     /// A converter was over its range while the channel was calibrated.
     Overrange,
+    /// The fit failed. The amplitude of a tone whose resonator has two states was lowered.
+    #[serde(untagged)]
+    Fit(FitStatus),
 }
 
 impl Reason {
@@ -74,23 +51,11 @@ impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
-            Self::TooFewPoints => "too_few_points",
-            Self::NonFinite => "non_finite",
-            Self::NoSignal => "no_signal",
-            Self::NoResonance => "no_resonance",
-            Self::NoConvergence => "no_convergence",
-            Self::ResidualTooLarge => "residual_too_large",
-            Self::OutsideSweep => "outside_sweep",
-            Self::NegativeQi => "negative_qi",
-            Self::Undersampled => "undersampled",
-            Self::TooWide => "too_wide",
-            Self::FrUncertain => "fr_uncertain",
-            Self::AUncertain => "a_uncertain",
-            Self::Bifurcated => "bifurcated",
             Self::OffCentre => "off_centre",
             Self::Collided => "collided",
             Self::NotPlaced => "not_placed",
             Self::Overrange => "overrange",
+            Self::Fit(status) => status.as_str(),
         }
     }
 }
@@ -122,19 +87,7 @@ impl From<FitStatus> for Reason {
     fn from(status: FitStatus) -> Self {
         match status {
             FitStatus::Success => Self::Ok,
-            FitStatus::TooFewPoints => Self::TooFewPoints,
-            FitStatus::NonFinite => Self::NonFinite,
-            FitStatus::NoSignal => Self::NoSignal,
-            FitStatus::NoResonance => Self::NoResonance,
-            FitStatus::NoConvergence => Self::NoConvergence,
-            FitStatus::ResidualTooLarge => Self::ResidualTooLarge,
-            FitStatus::OutsideSweep => Self::OutsideSweep,
-            FitStatus::NegativeQi => Self::NegativeQi,
-            FitStatus::Undersampled => Self::Undersampled,
-            FitStatus::TooWide => Self::TooWide,
-            FitStatus::FrUncertain => Self::FrUncertain,
-            FitStatus::AUncertain => Self::AUncertain,
-            FitStatus::Bifurcated => Self::Bifurcated,
+            failed => Self::Fit(failed),
         }
     }
 }
@@ -301,28 +254,34 @@ mod tests {
 
     #[test]
     fn names_in_files_and_in_tables_are_the_same() {
-        for reason in [
+        let own = [
             Reason::Ok,
-            Reason::TooFewPoints,
-            Reason::NonFinite,
-            Reason::NoSignal,
-            Reason::NoResonance,
-            Reason::NoConvergence,
-            Reason::ResidualTooLarge,
-            Reason::OutsideSweep,
-            Reason::NegativeQi,
-            Reason::Undersampled,
-            Reason::TooWide,
-            Reason::FrUncertain,
-            Reason::AUncertain,
-            Reason::Bifurcated,
             Reason::OffCentre,
             Reason::Collided,
             Reason::NotPlaced,
             Reason::Overrange,
-        ] {
-            assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
+        ];
+        let of_fits = [
+            FitStatus::TooFewPoints,
+            FitStatus::NonFinite,
+            FitStatus::NoSignal,
+            FitStatus::NoResonance,
+            FitStatus::NoConvergence,
+            FitStatus::ResidualTooLarge,
+            FitStatus::OutsideSweep,
+            FitStatus::NegativeQi,
+            FitStatus::Undersampled,
+            FitStatus::TooWide,
+            FitStatus::FrUncertain,
+            FitStatus::AUncertain,
+            FitStatus::Bifurcated,
+        ];
+        for reason in own.into_iter().chain(of_fits.map(Reason::from)) {
+            let written = serde_json::to_value(reason).unwrap();
+            assert_eq!(written, reason.as_str());
+            assert_eq!(serde_json::from_value::<Reason>(written).unwrap(), reason);
         }
+        assert_eq!(Reason::from(FitStatus::Success), Reason::Ok);
         assert_eq!(serde_json::to_value(ChannelStatus::Tuned).unwrap(), "tuned");
     }
 }

@@ -60,7 +60,7 @@ fn boards() -> impl Strategy<Value = Vec<BoardEntry>> {
             usize,
             (_, Option<u16>, bool, Option<u8>),
         )| {
-            let address = port.map(|port| Address::of(format!("127.0.0.{index}"), port));
+            let address = port.map(|port| Host::new(format!("127.0.0.{index}"), port));
             let serial = serial || (address.is_none() && slot.is_none());
             BoardEntry {
                 name: format!("b{index:04}"),
