@@ -26,6 +26,7 @@ const MAP: &str = r#"
 name = "mock"
 kind = "crs"
 address = "ADDRESS"
+serial = "0000"
 
 [[board.module]]
 number = 1
@@ -52,25 +53,50 @@ fn the_program_tunes_the_simulated_board_of_rfmux_as_rfmux_fits_it() {
     let map = MAP.replace("ADDRESS", mock.said["address"].as_str().unwrap());
     std::fs::write(path("map.toml"), map).unwrap();
     std::fs::write(path("params.toml"), PARAMS).unwrap();
-    let tuned = Command::new(env!("CARGO_BIN_EXE_twotone"))
-        .args(["tune", "--json", "--deadline", "200"])
-        .arg(path("map.toml"))
-        .arg("--out")
-        .arg(path("run"))
-        .arg("--params")
-        .arg(path("params.toml"))
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&tuned.stdout);
-    let complaints = String::from_utf8_lossy(&tuned.stderr);
-    assert!(tuned.status.success(), "{said}\n{complaints}");
-    let said: Value = serde_json::from_str(&said).unwrap();
+    let params = path("params.toml");
+    let more = ["--params", params.to_str().unwrap(), "--deadline", "200"];
+    let said = twotone("tune", folder.path(), "run", &more);
     let channels = said["boards"][0]["channels"].as_array().unwrap();
     let good = channels.iter().filter(|one| one["status"] == "tuned");
     assert_eq!(good.count(), RESONATORS, "{said:#}");
 
     agrees_with_rfmux(&python, &path("run"));
+    is_captured_without_loss(&mock, folder.path());
     streams_without_loss(&mock, &path("run"));
+}
+
+/// What a command of the program, given the map of a folder and what else it needs, says when it
+/// has gone well. It leaves the run `out` in that folder.
+fn twotone(command: &str, folder: &Path, out: &str, more: &[&str]) -> Value {
+    let done = Command::new(env!("CARGO_BIN_EXE_twotone"))
+        .args([command, "--json"])
+        .arg(folder.join("map.toml"))
+        .arg("--out")
+        .arg(folder.join(out))
+        .args(more)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stdout);
+    let complaints = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{said}\n{complaints}");
+    serde_json::from_str(&said).unwrap()
+}
+
+/// Its stream to disk, in hertz by the tune, which holds from before to after.
+fn is_captured_without_loss(mock: &Peer, folder: &Path) {
+    let port = mock.said["stream_port"].to_string();
+    let run = folder.join("run");
+    let more = ["--seconds", "3", "--tune", run.to_str().unwrap()];
+    let whence = ["--port", &port, "--interface", "127.0.0.1"];
+    let said = twotone("capture", folder, "samples", &[&more[..], &whence].concat());
+    let module = &said["boards"][0]["modules"][0];
+    assert!(module["received"].as_u64() > Some(1000), "{said}");
+    for none in ["lost", "gaps", "late", "duplicate", "foreign", "malformed"] {
+        assert_eq!(module[none], 0, "{said}");
+    }
+    assert_eq!(said["kernel_drops"], 0, "{said}");
+    assert_eq!(module["calibrated"], RESONATORS, "{said}");
+    assert_eq!(module["tune_after"]["state"], "holds", "{said}");
 }
 
 /// Our fits, and those that rfmux makes of the same points.
