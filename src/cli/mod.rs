@@ -111,5 +111,9 @@ pub(crate) fn main() -> ExitCode {
         Command::Import(import) => import.run(),
         Command::Completions(completions) => completions.run(),
     };
-    exit.into()
+    match exit {
+        // Who reads the result of a script that went well has to have it.
+        Exit::Well if output::incomplete() => Exit::SomeFailed.into(),
+        exit => exit.into(),
+    }
 }

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use super::SweepTable;
 
-/// The columns, in order; as in the Arrow files, without `scatter`.
-const HEADING: &str = "module,channel,detector,kind,nco_hz,frequency_hz,i,q";
+/// The columns, those of the Arrow files.
+const HEADING: &str = "module,channel,detector,sweep,frequency_hz,nco_hz,i,q,scatter";
 
 impl SweepTable {
     /// Writes the table as comma-separated values: a heading, then a line a point. What is not
@@ -17,20 +17,24 @@ impl SweepTable {
         writeln!(writer, "{HEADING}")?;
         for point in self.points() {
             let head = &point.head;
-            let known = |number: Option<u32>| number.map_or_else(String::new, |n| n.to_string());
             writeln!(
                 writer,
-                "{},{},{},{},{},{},{},{}",
+                "{},{},{},{},{},{},{},{},{}",
                 head.module,
-                known(head.channel.map(|channel| channel.number().into())),
+                known(head.channel.map(|channel| channel.number())),
                 known(head.detector),
                 head.kind.as_str(),
-                head.nco.0,
                 point.frequency.0,
+                head.nco.0,
                 point.mean.re,
-                point.mean.im
+                point.mean.im,
+                known(point.scatter),
             )?;
         }
         Ok(())
     }
+}
+
+fn known(number: Option<impl ToString>) -> String {
+    number.map_or_else(String::new, |number| number.to_string())
 }

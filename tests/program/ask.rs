@@ -1,6 +1,7 @@
 //! Asking boards what they are, sweeping them, and what is printed for other programs.
 
 use twotone::record::SweepTable;
+use twotone::sim::fault::{Fault, FaultScript};
 
 use super::interrupt::any_tone_on;
 use super::process::{SimProcess, run, run_json, write};
@@ -59,17 +60,17 @@ fn a_sweep_goes_to_files_and_leaves_no_tone_on() {
     let mut lines = text.lines();
     assert_eq!(
         lines.next(),
-        Some("module,channel,detector,kind,nco_hz,frequency_hz,i,q")
+        Some("module,channel,detector,sweep,frequency_hz,nco_hz,i,q,scatter")
     );
     let frequencies: Vec<f64> = lines
-        .map(|line| line.split(',').nth(5).unwrap().parse().unwrap())
+        .map(|line| line.split(',').nth(4).unwrap().parse().unwrap())
         .collect();
     assert_eq!(frequencies.len(), 12000);
     assert!(frequencies.is_sorted() && frequencies[0] >= 1.1e9 && frequencies[11999] <= 1.2e9);
     let ncos = text
         .lines()
         .skip(1)
-        .map(|line| line.split(',').nth(4).unwrap());
+        .map(|line| line.split(',').nth(5).unwrap());
     let ncos: std::collections::BTreeSet<_> = ncos.collect();
     assert_eq!(ncos.len(), 1, "{ncos:?}");
     assert!(
@@ -117,7 +118,7 @@ fn a_sweep_goes_to_files_and_leaves_no_tone_on() {
     let mut ncos = std::collections::BTreeSet::new();
     for line in text.lines().skip(1) {
         let column = |at: usize| line.split(',').nth(at).unwrap().parse::<f64>().unwrap();
-        let (nco, frequency) = (column(4), column(5));
+        let (nco, frequency) = (column(5), column(4));
         assert!((frequency - nco).abs() <= 313.5e6, "{line}");
         ncos.insert(nco.to_bits());
     }
@@ -217,4 +218,17 @@ fn a_farm_can_have_real_time_and_faults_from_a_file() {
     assert_eq!(status, 2);
     assert!(err.contains("line 2") && err.contains("refuse"), "{err}");
     assert_eq!(run(&["sim", "--call-us", "100"]).0, 2);
+}
+
+#[test]
+fn the_page_on_farms_knows_every_fault_and_its_script_is_one() {
+    let page = include_str!("../../docs/simulated-farms.md");
+    let known: Vec<_> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .collect();
+    assert_eq!(known, Fault::KINDS);
+    let (_, script) = page.split_once("```toml").unwrap();
+    let (script, _) = script.split_once("```").unwrap();
+    assert_eq!(FaultScript::parse(script).unwrap().len(), 3);
 }

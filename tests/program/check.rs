@@ -1,6 +1,6 @@
 //! Usage, maps and parameter files, with no board touched.
 
-use super::process::{SimProcess, run, run_json, write};
+use super::process::{SimProcess, run, run_json, twotone, write};
 
 #[test]
 fn wrong_usage_is_status_2_and_help_is_0() {
@@ -12,6 +12,19 @@ fn wrong_usage_is_status_2_and_help_is_0() {
     for command in ["demo", "sim", "tune", "check", "off"] {
         assert!(out.contains(command), "{out}");
     }
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_not_well() {
+    let sim = SimProcess::start(&["--boards", "1", "--detectors", "1"]);
+    let full = std::fs::File::create("/dev/full").unwrap();
+    let said = twotone(&["check", &sim.map(), "--json"])
+        .stdout(full)
+        .output()
+        .unwrap();
+    assert_eq!(said.status.code(), Some(3));
+    let said = String::from_utf8_lossy(&said.stderr);
+    assert!(said.contains("standard output"), "{said}");
 }
 
 #[test]
