@@ -213,7 +213,9 @@ fn described<T>(
     }
 }
 
-fn broken(error: DecodeError) -> Error {
+/// Bytes that are no answer to what was asked. The batch was answered, but how far it
+/// came is not known.
+pub(crate) fn broken(error: DecodeError) -> Error {
     Error::new(ErrorKind::Protocol, "the answer cannot be read")
         .certainty_is(Certainty::Unknown)
         .caused_by(error)

@@ -1,6 +1,6 @@
 //! The readout stream: every channel of a module, decimated.
 
-use twotone_wire::crs::{PacketLength, ReadoutHeader, StampSource};
+use twotone_wire::crs::{MODULES_IN_BANK, PacketLength, ReadoutHeader, StampSource};
 
 use super::fate::Lane;
 use super::outbox::Outbox;
@@ -11,7 +11,7 @@ use crate::module::Rows;
 use crate::settings::{SHORT_CHANNELS, Settings};
 
 /// Modules of an analog bank: packets count them from 0 in either.
-pub(super) const BANK: usize = 4;
+pub(super) const BANK: usize = MODULES_IN_BANK as usize;
 
 /// Makes the packets of a module's samples up to now.
 pub(super) fn send_due(

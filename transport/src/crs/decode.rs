@@ -6,13 +6,14 @@ use twotone_hal::{
 };
 use twotone_wire::tuber::{Answer, Limits};
 
-use super::describe::{Survey, broken};
+use super::describe::Survey;
 use super::leaves::Judge;
 use super::life::{Course, ModuleMemory};
 use super::part::Part;
 use super::reader::Reader;
 use super::streamed;
 use crate::http;
+use crate::tuber::broken;
 
 /// Reads the answer to one request.
 pub(super) struct Decoder<'a> {

@@ -5,24 +5,24 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 use twotone_hal::{
-    Acquire, Certainty, ChannelId, Dbm, Description, Epoch, Error, ErrorKind, Hertz,
-    ModuleDescription, ModuleId, ModuleLimits, OperationKind, Result, Volts,
+    Acquire, ChannelId, Dbm, Description, Epoch, Error, ErrorKind, Hertz, ModuleDescription,
+    ModuleId, ModuleLimits, OperationKind, Result, Volts,
 };
-use twotone_wire::tuber::{Answer, BatchWriter, Cursor, DecodeError, Format, Limits};
+use twotone_wire::crs::{MODULES_IN_BANK, PFB_SAMPLE_RATE_HZ, sample_rate_hz};
+use twotone_wire::tuber::{Answer, BatchWriter, Cursor, Format, Limits};
 
 use super::filters;
 use super::leaves::{Key, Setting};
 use crate::http::Post;
 use crate::link::{Link, Repeat, Unwatched};
+use crate::tuber::broken;
 use crate::{ConnectOptions, Connector};
 
 /// The one object of a CRS board.
 pub(super) const OBJECT: &str = "Dfmux";
 
-/// Modules of one analog bank.
-pub(super) const BANK: u8 = 4;
 /// Modules of both analog banks.
-pub(super) const MODULES: u8 = 2 * BANK;
+pub(super) const MODULES: u8 = 2 * MODULES_IN_BANK;
 /// Volts (peak) for one readout count. Empirical; whether it depends on the attenuator is untested.
 const VOLTS_PER_COUNT: f64 = 1.374_542_590_8e-7;
 /// Loss between the DAC's scale and the connector.
@@ -32,7 +32,7 @@ const NYQUIST_HZ: f64 = 2.5e9;
 /// How far from the NCO a tone may lie without the extended module bandwidth.
 const MAX_OFFSET_HZ: f64 = 250e6;
 /// Frequencies are multiples of the channelizer's slot over 2^32.
-const FREQUENCY_STEP_HZ: f64 = 625e6 / 256.0 / 4_294_967_296.0;
+const FREQUENCY_STEP_HZ: f64 = PFB_SAMPLE_RATE_HZ / 4_294_967_296.0;
 /// Bytes of an answer for one sample of one channel, at the most.
 const BYTES_A_SAMPLE: usize = 64;
 
@@ -48,7 +48,7 @@ pub(super) struct Survey {
     pub(super) rails: Vec<String>,
     pub(super) settle_samples: u32,
     firmware: String,
-    stage: u32,
+    stage: u8,
     modules: Vec<ModuleDescription>,
 }
 
@@ -57,14 +57,6 @@ pub(super) struct Survey {
 struct Module {
     dac_scale: Option<f64>,
     zone: Option<f64>,
-}
-
-/// Bytes that are no answer to what was asked. The batch was answered, but how far it
-/// came is not known.
-pub(super) fn broken(error: DecodeError) -> Error {
-    Error::new(ErrorKind::Protocol, "the answer cannot be read")
-        .certainty_is(Certainty::Unknown)
-        .caused_by(error)
 }
 
 /// Asks a server whether it is a CRS board, and what it has in the life `epoch` of its state: two
@@ -123,7 +115,7 @@ pub(super) async fn survey(
     let target = names(next()?);
     let sensors = names(next()?).into_iter().map(|(_, value)| value).collect();
     let rails = names(next()?).into_iter().map(|(_, value)| value).collect();
-    let stage = number(next()?).unwrap_or(6.0).clamp(0.0, 6.0) as u32;
+    let stage = number(next()?).unwrap_or(6.0).clamp(0.0, 6.0) as u8;
     let high_bank = next()?
         .and_then(|mut value| value.bool().ok())
         .unwrap_or(false);
@@ -136,7 +128,7 @@ pub(super) async fn survey(
         });
     }
 
-    let first = if high_bank { BANK + 1 } else { 1 };
+    let first = if high_bank { MODULES_IN_BANK + 1 } else { 1 };
     let channels = count_channels(&link, format, first, deadline).await?;
     let most = options.answer_limit / BYTES_A_SAMPLE / usize::from(channels.max(1));
     let shared = Shared {
@@ -157,7 +149,7 @@ pub(super) async fn survey(
         firmware,
         stage,
         modules: bank
-            .take(usize::from(BANK))
+            .take(usize::from(MODULES_IN_BANK))
             .filter_map(|(number, found)| describe_module(number, found, shared))
             .collect(),
     })
@@ -250,7 +242,7 @@ impl Survey {
             0
         };
         let samples = f64::from(acquire.samples) + f64::from(settling);
-        Duration::from_secs_f64(samples / filters::sample_rate_hz(self.stage))
+        Duration::from_secs_f64(samples / sample_rate_hz(self.stage))
     }
 
     /// The modules of the analog bank in use.
@@ -322,7 +314,7 @@ impl Survey {
 #[derive(Debug, Clone, Copy)]
 struct Shared {
     channels: u16,
-    stage: u32,
+    stage: u8,
     max_samples: u32,
 }
 
@@ -340,7 +332,7 @@ fn describe_module(number: u8, found: Module, shared: Shared) -> Option<ModuleDe
         nco_max: Hertz(high),
         max_offset: Hertz(MAX_OFFSET_HZ),
         frequency_step: Hertz(FREQUENCY_STEP_HZ),
-        sample_rate: Hertz(filters::sample_rate_hz(shared.stage)),
+        sample_rate: Hertz(sample_rate_hz(shared.stage)),
         settle_samples: filters::settle_samples(shared.stage),
         noise_correlation: filters::noise_correlation(shared.stage),
         max_samples: shared.max_samples,

@@ -3,32 +3,19 @@
 //! Readout samples pass a CIC filter of 3 stages that decimates 2.44 MS/s by 64, and a CIC filter of 6
 //! stages that decimates the result by `2^stage`.
 
-/// Rate of the samples of one channel before the slow filters, in Hz.
-const CHANNEL_RATE_HZ: f64 = 625e6 / 256.0;
-const FIRST_RATIO: f64 = 64.0;
+use twotone_wire::crs::{group_delay_s, sample_rate_hz};
+
 const SECOND_ORDER: usize = 6;
-
-/// Rate of the readout samples at decimation `stage`, in Hz.
-pub(super) fn sample_rate_hz(stage: u32) -> f64 {
-    CHANNEL_RATE_HZ / FIRST_RATIO / f64::from(1u32 << stage)
-}
-
-/// Delay of both filters at decimation `stage`, in seconds.
-pub(super) fn group_delay_s(stage: u32) -> f64 {
-    let first = 1.5 * (FIRST_RATIO - 1.0) / CHANNEL_RATE_HZ;
-    let second = 3.0 * (f64::from(1u32 << stage) - 1.0) / (CHANNEL_RATE_HZ / FIRST_RATIO);
-    first + second
-}
 
 /// How many samples after a change still remember what was before it: twice the group delay, and
 /// one for the sample under way.
-pub(super) fn settle_samples(stage: u32) -> u32 {
+pub(super) fn settle_samples(stage: u8) -> u32 {
     (2.0 * group_delay_s(stage) * sample_rate_hz(stage)).ceil() as u32 + 1
 }
 
 /// Correlation of the white noise of one readout sample with the samples after it, at lags 1, 2, ...
 /// up to the length of the second filter. The first filter is too short to matter.
-pub(super) fn noise_correlation(stage: u32) -> Vec<f64> {
+pub(super) fn noise_correlation(stage: u8) -> Vec<f64> {
     let ratio = 1usize << stage;
     let mut response = vec![1.0];
     for _ in 0..SECOND_ORDER {

@@ -9,12 +9,13 @@ use tokio::time::{Instant, sleep_until};
 use twotone_hal::{Certainty, Epoch, Error, ErrorKind, ModuleId, Result};
 use twotone_wire::tuber::{Answer, BatchWriter, DecodeError, Format, Limits};
 
-use super::describe::{OBJECT, Survey, broken};
+use super::describe::{OBJECT, Survey};
 use super::leaves::{Change, Key, Leaves, Setting, Verdict};
 use super::ledger::{Ledger, Reading};
 use super::life::{BoardLife, ModuleMemory};
 use crate::http::{Connection, Post};
 use crate::link::{Before, Keeper, Repeat};
+use crate::tuber::broken;
 
 /// Of how many channels the settings are read back after an idle connection was closed from here.
 const SAMPLED_CHANNELS: usize = 16;

@@ -4,9 +4,10 @@ use twotone_hal::{
     BoardTime, Certainty, ChannelId, Complex64, Error, ErrorKind, Hertz, Radians, Reading,
     ReadingUnit, Result, ToneFields, ToneState,
 };
+use twotone_wire::crs::Stamp;
 use twotone_wire::tuber::{Cursor, Elements};
 
-use super::describe::broken;
+use crate::tuber::broken;
 
 /// Takes the elements of an answer one by one.
 pub(super) struct Reader<'r, 'c, 'a> {
@@ -167,7 +168,7 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
         Ok(BoardTime {
             year: field("y")?.rem_euclid(100.0) as u8,
             day: field("d")? as u16,
-            second_of_day: whole + field("ss")? / SUBSECONDS,
+            second_of_day: whole + field("ss")? / f64::from(Stamp::PARTS_PER_SECOND),
             source: value
                 .get("source")
                 .and_then(|v| v.as_str())
@@ -194,9 +195,6 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
         Ok(())
     }
 }
-
-/// Units of the sub-second field of a time stamp in a second.
-const SUBSECONDS: f64 = 156.25e6;
 
 impl Samples {
     /// Mean and standard deviation of each channel's samples.

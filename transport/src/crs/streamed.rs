@@ -15,11 +15,13 @@ use twotone_hal::{
     Acquire, Batch, BoardTime, Certainty, Error, ErrorKind, ModuleId, Op, RepliesBuilder, Result,
 };
 
-use super::describe::{BANK, Survey};
+use super::describe::Survey;
 use super::part::Part;
 use super::reader::Samples;
 use crate::options::SampleSource;
-use crate::readout::{Block, Receiver, SampleTime, SharedReceiver, Source, StreamOptions, Take};
+use crate::readout::{
+    Block, Receiver, SampleTime, SharedReceiver, Source, StreamOptions, Take, in_packets,
+};
 use crate::{ConnectOptions, Connector};
 
 /// For how long the stream is left alone once its stamps had no meaning.
@@ -101,7 +103,7 @@ impl Streamed {
     ) -> Result<()> {
         let joining = self.receiver.get_or_try_init(|| async {
             let (source, receiver) = self.open(connector, runtime).await?;
-            let any = Take::new(1).of(source, in_packets(module)?);
+            let any = Take::new(1).of(source, in_packets(module));
             receiver.take(&any, within).await?;
             Ok::<_, Error>((source, receiver))
         });
@@ -167,7 +169,7 @@ impl Streamed {
             0
         };
         let take = Take::new(acquire.samples as usize)
-            .of(*source, in_packets(module)?)
+            .of(*source, in_packets(module))
             .channels(acquire.first, acquire.count)
             .after(after, settle);
         let blocks = receiver.take(&take, acquired.within).await?;
@@ -206,11 +208,6 @@ impl Streamed {
         tracing::warn!(serial = self.serial, %why, "samples are taken by call, not from the stream");
         *given_up = Some(Instant::now());
     }
-}
-
-/// The module as packets count it: within the analog bank in use.
-fn in_packets(module: ModuleId) -> Result<ModuleId> {
-    ModuleId::new((module.number() - 1) % BANK + 1)
 }
 
 impl Samples {

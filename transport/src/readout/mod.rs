@@ -10,7 +10,7 @@
 //! from such an address with another serial number is counted and never used. Packets that come out of
 //! order are put in order; one is given up for lost when its window has passed (see [`StreamOptions`]).
 //!
-//! Modules are numbered as packets number them: from 1 within the analog bank in use.
+//! Modules are numbered as packets number them, see [`in_packets`]: from 1 within the analog bank in use.
 //!
 //! ```no_run
 //! use std::{net::Ipv4Addr, time::Duration};
@@ -47,5 +47,21 @@ pub(crate) use shared::SharedReceiver;
 pub use socket::KernelBuffers;
 pub use take::{Block, Take};
 pub use time::{NoTime, SampleTime};
+use twotone_hal::ModuleId;
 /// Rate of the samples at a decimation stage (0 to 7), in Hz.
 pub use twotone_wire::crs::sample_rate_hz;
+pub use twotone_wire::crs::{MODULES_IN_BANK, STEPS_PER_COUNT};
+
+/// The module as packets number it, from 1 within its analog bank: board modules 1 and 5 are both
+/// module 1 there.
+///
+/// ```
+/// # use twotone_transport::readout::in_packets;
+/// # use twotone_hal::ModuleId;
+/// let numbers = (1..=8).map(|number| in_packets(ModuleId::new(number).unwrap()).number());
+/// assert_eq!(numbers.collect::<Vec<_>>(), [1, 2, 3, 4, 1, 2, 3, 4]);
+/// ```
+pub fn in_packets(module: ModuleId) -> ModuleId {
+    let number = (module.number() - 1) % MODULES_IN_BANK + 1;
+    ModuleId::new(number).unwrap_or(module)
+}

@@ -34,6 +34,9 @@ pub const PFB_PORT: u16 = 9877;
 /// Sample rate of the PFB stream, a channel, in Hz.
 pub const PFB_SAMPLE_RATE_HZ: f64 = 625e6 / 256.0;
 
+/// Modules of an analog bank. Packets number a module within its bank.
+pub const MODULES_IN_BANK: u8 = 4;
+
 /// A sample's integer is so many times its value in readout counts.
 pub const STEPS_PER_COUNT: f64 = 256.0;
 
