@@ -77,10 +77,22 @@ impl Array {
         &self.failed
     }
 
-    /// Why the board that the map calls `name` did not answer, or `None` where it did.
+    /// Why the board that the map calls `name` is not among them, or `None` where it is.
     pub fn failure(&self, name: &str) -> Option<&Error> {
         let mut errors = self.failed.errors();
         errors.find(|error| error.board() == Some(name))
+    }
+
+    /// Whether the board that the map calls `name` has answered, be it as something else than the
+    /// map says.
+    pub fn reached(&self, name: &str) -> bool {
+        self.failure(name)
+            .is_none_or(|error| error.kind() == ErrorKind::InvalidArgument)
+    }
+
+    /// The board that the map calls `name`, where it is among those that answered.
+    pub fn answered(&self, name: &str) -> Option<&ArrayBoard> {
+        self.boards.iter().find(|board| board.name() == name)
     }
 
     /// The board that the map calls `name`, for direct use: every write to a module of the map is
@@ -92,16 +104,12 @@ impl Array {
     /// [`twotone_hal::Board::run`].
     #[tworoutine(Send)]
     pub async fn board(&self, name: &str) -> Result<BoardHandle> {
-        let board = self
-            .boards
-            .iter()
-            .find(|board| board.name() == name)
-            .ok_or_else(|| {
-                Error::new(
-                    ErrorKind::InvalidArgument,
-                    format!("no board {name:?} has answered"),
-                )
-            })?;
+        let board = self.answered(name).ok_or_else(|| {
+            Error::new(
+                ErrorKind::InvalidArgument,
+                format!("no board {name:?} has answered"),
+            )
+        })?;
         let mut handle = board.handle.clone();
         for target in &board.targets {
             let journal = Journal::start(handle, target.module, ToneFields::AMPLITUDE).await?;
@@ -112,8 +120,9 @@ impl Array {
 
     /// The modules of the board that the map calls `name`; none where it has not answered.
     pub fn board_targets(&self, name: &str) -> Vec<Target> {
-        let board = self.boards.iter().find(|board| board.name() == name);
-        board.map(|board| board.targets.clone()).unwrap_or_default()
+        self.answered(name)
+            .map(|board| board.targets.clone())
+            .unwrap_or_default()
     }
 
     /// Every module of every board that answered, with its limits and its safe state: what a

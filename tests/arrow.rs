@@ -36,7 +36,7 @@ for name, frame in frames.items():
     counts = frame["sweep"].astype(str).value_counts().sort_index().to_dict()
     print(name, len(frame), counts, int(frame["channel"].isna().sum()), int(frame["scatter"].isna().sum()))
     last = frame.iloc[-1]
-    values = [float(last[key]) for key in ("module", "channel", "detector", "frequency_hz", "nco_hz", "i", "q", "scatter")]
+    values = [float(last[key]) for key in ("module", "channel", "frequency_hz", "nco_hz", "i", "q", "scatter")]
     print(name, values)
 "#;
 
@@ -60,7 +60,7 @@ fn pandas_and_polars_open_sweeps() {
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{complaint}");
     let mut expected = vec![
-        "units {'module': '', 'channel': '', 'detector': '', 'sweep': '', 'frequency_hz': 'Hz', \
+        "units {'module': '', 'channel': '', 'sweep': '', 'frequency_hz': 'Hz', \
          'nco_hz': 'Hz', 'i': 'count', 'q': 'count', 'scatter': 'count'}"
             .to_owned(),
         "board b1".to_owned(),
@@ -70,7 +70,7 @@ fn pandas_and_polars_open_sweeps() {
             "{name} 70002 {{'fine_down': 1, 'fine_up': 1, 'network_analysis': 70000}} 70000 1"
         ));
         expected.push(format!(
-            "{name} [4.0, 1024.0, 7.0, 4150000000.125, 4250000000.0, 1000000.5, -3.0, 0.25]"
+            "{name} [4.0, 1024.0, 4150000000.125, 4250000000.0, 1000000.5, -3.0, 0.25]"
         ));
     }
     assert_eq!(said.lines().collect::<Vec<_>>(), expected, "{complaint}");
@@ -185,7 +185,6 @@ fn sweeps() -> SweepTable {
     let mut head = SweepHead {
         module: ModuleId::new(4).unwrap(),
         channel: None,
-        detector: None,
         kind: SweepKind::NetworkAnalysis,
         nco: Hertz(4.25e9),
     };
@@ -195,7 +194,6 @@ fn sweeps() -> SweepTable {
         .push_sweep(head, &frequency_hz, &mean, &vec![0.5; ANALYSIS])
         .unwrap();
     head.channel = ChannelId::new(1024).ok();
-    head.detector = Some(7);
     for (kind, scatter) in [(SweepKind::FineUp, f64::NAN), (SweepKind::FineDown, 0.25)] {
         let mean = [Complex64::new(1_000_000.5, -3.0)];
         let head = SweepHead { kind, ..head };

@@ -156,25 +156,11 @@ impl Campaign {
             .boards
             .iter()
             .map(|board| {
-                let known = array
-                    .boards()
-                    .iter()
-                    .find(|known| known.name() == board.name);
-                let described = known.map(|known| known.description());
-                let mapped = self
-                    .map
-                    .board(&board.name)
-                    .and_then(|entry| entry.serial.clone());
+                let (status, error) = (board.status.as_str(), board.error.clone());
+                let record = stored::record_of(&self.map, array, &board.name, status, error);
                 BoardRecord {
-                    name: board.name.clone(),
-                    serial: described
-                        .map(|described| described.serial.clone())
-                        .filter(|serial| !serial.is_empty())
-                        .or(mapped),
-                    firmware: described.map(|described| described.firmware.clone()),
-                    status: board.status.as_str().replace(' ', "_"),
-                    error: board.error.clone(),
                     channels: board.counts(),
+                    ..record
                 }
             })
             .collect();

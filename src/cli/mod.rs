@@ -67,7 +67,7 @@ enum Command {
     Capture(capture::Capture),
     /// Verify a hardware map, and a parameter file, without touching a board.
     Check(check::Check),
-    /// Switch all tones off, and read back that they are.
+    /// Switch all tones of a hardware map's modules off, and read back that they are.
     Off(off::Off),
     /// Print the hardware map that a Python map of CRS boards (YAML) comes to.
     Import(import::Import),

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
-use twotone::Array;
+use twotone::hal::ModuleId;
 use twotone::run::{HardwareState, Outcome, Runner};
+use twotone::{Array, ArrayBoard};
 
 use super::interrupt::Interrupt;
 use super::output::{complain, say, say_json};
@@ -35,11 +36,13 @@ struct BoardReport {
     off: bool,
     error: Option<String>,
     modules: Vec<ModuleReport>,
+    /// What else the board has, and the map does not list: it was left alone.
+    not_in_map: Vec<ModuleId>,
 }
 
 #[derive(Debug, Serialize)]
 struct ModuleReport {
-    module: u8,
+    module: ModuleId,
     off: bool,
     error: Option<String>,
     hardware: HardwareState,
@@ -65,11 +68,10 @@ impl Off {
             .boards()
             .iter()
             .map(|entry| {
-                let failed = array.failure(&entry.name);
                 let mine = outcomes
                     .iter()
                     .filter(|outcome| outcome.board == entry.name);
-                BoardReport::of(&entry.name, failed.map(ToString::to_string), mine)
+                BoardReport::of(&entry.name, &array, mine)
             })
             .collect();
         let report = Report {
@@ -83,7 +85,7 @@ impl Off {
         }
         if report.ok {
             Exit::Well
-        } else if array.boards().is_empty() {
+        } else if !map.boards().iter().any(|board| array.reached(&board.name)) {
             Exit::NothingReachable
         } else {
             Exit::SomeFailed
@@ -92,39 +94,55 @@ impl Off {
 }
 
 impl BoardReport {
-    fn of<'a>(
-        name: &str,
-        error: Option<String>,
-        outcomes: impl Iterator<Item = &'a Outcome<()>>,
-    ) -> Self {
+    fn of<'a>(name: &str, array: &Array, outcomes: impl Iterator<Item = &'a Outcome<()>>) -> Self {
         let modules: Vec<ModuleReport> = outcomes
             .map(|outcome| ModuleReport {
-                module: outcome.module.number(),
+                module: outcome.module,
                 off: outcome.is_well(),
                 error: outcome.result.as_ref().err().map(ToString::to_string),
                 hardware: outcome.hardware.clone(),
             })
             .collect();
-        let off = error.is_none() && modules.iter().all(|module| module.off);
+        let error = array.failure(name).map(ToString::to_string);
+        let described = array.answered(name).map(ArrayBoard::description);
+        let not_in_map = described
+            .iter()
+            .flat_map(|described| &described.modules)
+            .map(|described| described.module)
+            .filter(|number| !modules.iter().any(|module| module.module == *number));
         Self {
             name: name.to_owned(),
-            off,
+            off: error.is_none() && modules.iter().all(|module| module.off),
             error,
+            not_in_map: not_in_map.collect(),
             modules,
         }
     }
 
     fn tell(&self) {
-        match &self.error {
-            Some(error) => say(&format!("{}: not known to be off: {error}", self.name)),
-            None if self.off => say(&format!("{}: off, read back", self.name)),
-            None => {
-                for module in self.modules.iter().filter(|module| !module.off) {
-                    let error = module.error.as_deref().unwrap_or("");
-                    let (name, number, left) = (&self.name, module.module, &module.hardware);
-                    say(&format!("{name} module {number}: NOT off: {left}; {error}"));
-                }
-            }
+        let name = &self.name;
+        if let Some(error) = &self.error {
+            return say(&format!("{name}: not known to be off: {error}"));
+        }
+        for module in self.modules.iter().filter(|module| !module.off) {
+            let error = module.error.as_deref().unwrap_or("");
+            let (number, left) = (module.module, &module.hardware);
+            say(&format!("{name} module {number}: NOT off: {left}; {error}"));
+        }
+        let off = self.modules.iter().filter(|module| module.off);
+        let off = listed(off.map(|module| module.module));
+        match listed(self.not_in_map.iter().copied()) {
+            _ if off.is_empty() => {}
+            others if others.is_empty() => say(&format!("{name}: off, read back: module {off}")),
+            others => say(&format!(
+                "{name}: off, read back: module {off}; not in the map and left alone: {others}"
+            )),
         }
     }
+}
+
+/// Numbers of modules, as a sentence has them.
+fn listed(modules: impl Iterator<Item = ModuleId>) -> String {
+    let numbers: Vec<_> = modules.map(|module| module.to_string()).collect();
+    numbers.join(", ")
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use twotone::Array;
 use twotone::algorithms::{ChannelOutcome, ChannelStatus, Reason, TuneOutcome};
 use twotone::hal::{ChannelId, ModuleId};
 use twotone::map::HardwareMap;
 use twotone::run::{HardwareState, Outcome};
 use twotone::score::Score;
-use twotone::{Array, hal};
 
 use super::Exit;
 use super::table::Table;
@@ -106,7 +106,7 @@ impl Report {
                 .iter()
                 .filter(|outcome| outcome.board == entry.name)
                 .collect();
-            BoardReport::of(&entry.name, array.failure(&entry.name), &modules)
+            BoardReport::of(&entry.name, array, &modules)
         });
         Self {
             elapsed_s,
@@ -161,7 +161,7 @@ impl Report {
         let mut totals = [0; 4];
         for board in &self.boards {
             if board.modules.is_empty() {
-                table.row([&board.name, "", board.status.as_str()]);
+                table.row([&board.name, "", &spaced(board.status.as_str())]);
             }
             for (index, module) in board.modules.iter().enumerate() {
                 let name = if index == 0 { &board.name } else { "" };
@@ -174,7 +174,7 @@ impl Report {
                     .zip(counts)
                     .for_each(|(total, count)| *total += count);
                 let mut cells = vec![name.to_owned(), module.module.to_string()];
-                cells.push(module.status(toned == good).as_str().to_owned());
+                cells.push(spaced(module.status(toned == good).as_str()));
                 cells.extend(counts.map(|count| count.to_string()));
                 cells.push(shown(module.tau_s.map(|tau_s| tau_s * 1e9), 1));
                 cells.push(shown(median(tuned().filter_map(|c| c.qr)), 0));
@@ -219,11 +219,7 @@ impl Report {
 }
 
 impl BoardReport {
-    fn of(
-        name: &str,
-        unreachable: Option<&hal::Error>,
-        outcomes: &[&Outcome<TuneOutcome>],
-    ) -> Self {
+    fn of(name: &str, array: &Array, outcomes: &[&Outcome<TuneOutcome>]) -> Self {
         let mut channels = Vec::new();
         let mut modules = Vec::new();
         for outcome in outcomes {
@@ -244,10 +240,7 @@ impl BoardReport {
                     .map(ChannelReport::from),
             );
         }
-        // A board that answered and is not what the map says was reached all the same.
-        let answered =
-            unreachable.is_some_and(|error| error.kind() == hal::ErrorKind::InvalidArgument);
-        let status = if outcomes.is_empty() && !answered {
+        let status = if !array.reached(name) {
             BoardStatus::Unreachable
         } else if modules.iter().all(|module| module.error.is_some()) {
             BoardStatus::Failed
@@ -260,7 +253,7 @@ impl BoardReport {
         } else {
             BoardStatus::SomeFailed
         };
-        let error = unreachable.map(ToString::to_string);
+        let error = array.failure(name).map(ToString::to_string);
         let error = error.or_else(|| modules.iter().find_map(|module| module.error.clone()));
         Self {
             name: name.to_owned(),
@@ -300,7 +293,7 @@ impl BoardReport {
         let mut reasons = BTreeMap::new();
         for channel in &self.channels {
             if channel.status != ChannelStatus::Tuned {
-                let reason = channel.reason.as_str().replace('_', " ");
+                let reason = spaced(channel.reason.as_str());
                 *reasons.entry(reason).or_insert(0) += 1;
             }
         }
@@ -322,6 +315,11 @@ impl BoardReport {
             .map(|(status, count)| (status.to_owned(), count))
             .collect()
     }
+}
+
+/// A name as people read it.
+fn spaced(name: &str) -> String {
+    name.replace('_', " ")
 }
 
 impl ModuleReport {
@@ -358,7 +356,7 @@ impl BoardStatus {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
-            Self::SomeFailed => "some failed",
+            Self::SomeFailed => "some_failed",
             Self::Failed => "failed",
             Self::Unreachable => "unreachable",
         }

@@ -232,15 +232,21 @@ pub(crate) fn write_file(path: &Path, text: &str) -> Result<(), Exit> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    // Readable by all whom the umask lets, unlike other temporary files.
-    let readable = Permissions::from_mode(0o666);
-    let written = tempfile::Builder::new()
-        .permissions(readable)
-        .tempfile_in(folder)
-        .and_then(|file| {
-            std::fs::write(file.path(), text)?;
-            file.persist(path).map(drop).map_err(|error| error.error)
-        });
+    let whole = || {
+        // Readable by all whom the umask lets, unlike other temporary files.
+        let readable = Permissions::from_mode(0o666);
+        let file = tempfile::Builder::new()
+            .permissions(readable)
+            .tempfile_in(folder)?;
+        std::fs::write(file.path(), text)?;
+        file.persist(path).map(drop).map_err(|error| error.error)
+    };
+    // A device or a pipe is written to and not replaced.
+    let special = path.metadata().is_ok_and(|found| !found.is_file());
+    let written = match special {
+        true => std::fs::write(path, text),
+        false => whole(),
+    };
     written.map_err(|error| {
         complain(&format!("{} cannot be written: {error}", path.display()));
         Exit::Usage

@@ -1,15 +1,18 @@
 //! What a tune leaves in its run directory.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
 use twotone::algorithms::resonator::Direction;
 use twotone::algorithms::{NetworkAnalysisOutcome, TuneOutcome};
 use twotone::hal::Hertz;
+use twotone::map::HardwareMap;
 use twotone::record::{
-    Manifest, RecordError, RunDirectory, SweepHead, SweepKind, SweepPoint, SweepTable,
+    BoardRecord, Manifest, RecordError, RunDirectory, SweepHead, SweepKind, SweepPoint, SweepTable,
 };
 use twotone::run::Outcome;
+use twotone::{Array, ArrayBoard};
 
 /// The tune of one module, as stored: its sweeps go into files of their own.
 #[derive(Serialize)]
@@ -28,6 +31,29 @@ struct StoredTune<'a> {
 #[derive(Serialize)]
 struct Stored<'a> {
     tune: Vec<StoredTune<'a>>,
+}
+
+/// What a manifest says of a board of the map.
+pub(super) fn record_of(
+    map: &HardwareMap,
+    array: &Array,
+    name: &str,
+    status: &str,
+    error: Option<String>,
+) -> BoardRecord {
+    let described = array.answered(name).map(ArrayBoard::description);
+    let mapped = map.board(name).and_then(|entry| entry.serial.clone());
+    BoardRecord {
+        name: name.to_owned(),
+        serial: described
+            .map(|described| described.serial.clone())
+            .filter(|serial| !serial.is_empty())
+            .or(mapped),
+        firmware: described.map(|described| described.firmware.clone()),
+        status: status.to_owned(),
+        error,
+        channels: BTreeMap::new(),
+    }
 }
 
 /// Writes the manifest, the tunes and their sweeps, and puts the directory in its place.
@@ -77,7 +103,6 @@ pub(super) fn add_wide_sweep(table: &mut SweepTable, wide: &NetworkAnalysisOutco
         let head = SweepHead {
             module: wide.module,
             channel: None,
-            detector: None,
             kind: SweepKind::NetworkAnalysis,
             nco: Hertz(wide.nco_at(frequency_hz).unwrap_or(f64::NAN)),
         };
@@ -100,7 +125,6 @@ fn add_sweeps(table: &mut SweepTable, tune: &TuneOutcome) -> Result<(), RecordEr
         let head = SweepHead {
             module: tune.module,
             channel: Some(sweep.channel),
-            detector: Some(u32::from(sweep.channel.number()) - 1),
             kind,
             nco: Hertz(tune.nco_hz),
         };

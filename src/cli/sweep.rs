@@ -21,6 +21,7 @@ use super::campaign::LONGEST_CLEANUP_S;
 use super::interrupt::{self, Interrupt};
 use super::output::{complain, say, say_json};
 use super::progress::Bars;
+use super::report::BoardStatus;
 use super::stored;
 use super::table::Table;
 use super::tune::parse_seconds;
@@ -83,6 +84,8 @@ struct Report {
 #[derive(Debug, Serialize)]
 struct BoardReport {
     name: String,
+    #[serde(skip)]
+    reached: bool,
     error: Option<String>,
     modules: Vec<ModuleReport>,
 }
@@ -132,7 +135,10 @@ impl Sweep {
         if let (Some(low), Some(high)) = (self.f_min, self.f_max) {
             tuning.set_band(Band::new(low, high));
         }
-        Ok(tuning)
+        match tuning.params.problem() {
+            Some(problem) => Err(problem),
+            None => Ok(tuning),
+        }
     }
 
     /// A module that was asked for and that no board asked for lists, where all list theirs.
@@ -251,10 +257,18 @@ impl Sweep {
             let modules = outcomes
                 .iter()
                 .filter(|outcome| outcome.board == entry.name);
+            let modules: Vec<_> = modules.map(ModuleReport::of).collect();
+            let failure = array.failure(&entry.name).map(ToString::to_string);
+            let error = failure.or_else(|| {
+                modules
+                    .is_empty()
+                    .then(|| "it has none of the modules".to_owned())
+            });
             BoardReport {
                 name: entry.name.clone(),
-                error: array.failure(&entry.name).map(ToString::to_string),
-                modules: modules.map(ModuleReport::of).collect(),
+                reached: array.reached(&entry.name),
+                error,
+                modules,
             }
         });
         Report {
@@ -317,7 +331,7 @@ impl Report {
         let modules = || self.boards.iter().flat_map(|board| &board.modules);
         if self.interrupted && modules().all(|module| module.hardware.is_settled()) {
             Exit::Interrupted
-        } else if self.boards.iter().all(|board| board.error.is_some()) {
+        } else if !self.boards.iter().any(|board| board.reached) {
             Exit::NothingReachable
         } else if modules().all(ModuleReport::is_well)
             && modules().next().is_some()
@@ -331,22 +345,19 @@ impl Report {
 
     fn records(&self, array: &Array, map: &HardwareMap) -> Vec<BoardRecord> {
         let records = self.boards.iter().map(|board| {
-            let known = array
-                .boards()
-                .iter()
-                .find(|known| known.name() == board.name);
-            let well = board.error.is_none() && board.modules.iter().all(ModuleReport::is_well);
-            let first = board.modules.iter().find_map(|module| module.error.clone());
-            BoardRecord {
-                name: board.name.clone(),
-                serial: map
-                    .board(&board.name)
-                    .and_then(|entry| entry.serial.clone()),
-                firmware: known.map(|known| known.description().firmware.clone()),
-                status: if well { "ok" } else { "failed" }.to_owned(),
-                error: board.error.clone().or(first),
-                channels: Default::default(),
-            }
+            let well = board.modules.iter().filter(|module| module.is_well());
+            let status = match well.count() {
+                _ if !board.reached => BoardStatus::Unreachable,
+                0 => BoardStatus::Failed,
+                all if all == board.modules.len() => BoardStatus::Ok,
+                _ => BoardStatus::SomeFailed,
+            };
+            let mut errors = board.modules.iter().map(|module| module.error.clone());
+            let error = board
+                .error
+                .clone()
+                .or_else(|| errors.find_map(|error| error));
+            stored::record_of(map, array, &board.name, status.as_str(), error)
         });
         records.collect()
     }

@@ -72,8 +72,8 @@ impl BoardEntry {
         self.address.clone().unwrap_or_else(|| {
             // A map with none of the three is refused, so the name stands in only for entries
             // that a program has made and not yet put into a map.
-            let host = self.kind.host(self).unwrap_or_else(|| self.name.clone());
-            Host::new(host, self.kind.default_port())
+            let announced = self.kind.host(self);
+            announced.unwrap_or_else(|| Host::new(&self.name, self.kind.default_port()))
         })
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::BoardEntry;
+use super::{BoardEntry, Host};
 
 /// A kind of board. A new kind is one line in [`BoardKind::ALL`].
 #[derive(Clone, Copy)]
@@ -14,12 +14,12 @@ struct Known {
     name: &'static str,
     port: u16,
     modules: u8,
-    host: fn(&BoardEntry) -> Option<String>,
+    host: fn(&BoardEntry) -> Option<Host>,
 }
 
 static CRS: Known = Known {
     name: "crs",
-    port: 80,
+    port: Host::DEFAULT_PORT,
     modules: 8,
     host: crs_host,
 };
@@ -52,18 +52,16 @@ impl BoardKind {
     }
 
     /// The host of a board that has no address in the map, from its place or serial number.
-    pub(super) fn host(self, board: &BoardEntry) -> Option<String> {
+    pub(super) fn host(self, board: &BoardEntry) -> Option<Host> {
         (self.0.host)(board)
     }
 }
 
 /// The names that CRS boards announce by multicast DNS.
-fn crs_host(board: &BoardEntry) -> Option<String> {
+fn crs_host(board: &BoardEntry) -> Option<Host> {
     match (&board.serial, &board.crate_serial, board.slot) {
-        (_, Some(crate_serial), Some(slot)) => {
-            Some(format!("slot{slot}.crate{crate_serial}.local"))
-        }
-        (Some(serial), ..) => Some(format!("rfmux{serial}.local")),
+        (_, Some(crate_serial), Some(slot)) => Some(Host::of_slot(slot, crate_serial)),
+        (Some(serial), ..) => Some(Host::of_serial(serial)),
         _ => None,
     }
 }

@@ -37,13 +37,24 @@ pub fn import_rfmux(yaml: &str, file: &str) -> Result<Imported, MapError> {
     let mut left_out = Vec::new();
     for item in items {
         match item {
-            Item::Board(board) => boards.push((None, board)),
+            Item::Board(board) => {
+                let slot = board
+                    .slot
+                    .map(|slot| format!("slot {slot} without a crate"));
+                left_out.extend(slot.map(|slot| format!("{}'s {slot}", board.name(None))));
+                boards.push((None, board));
+            }
             Item::Crate(housing) => {
                 let Slots(slots) = housing.slots;
-                let housed = slots.into_iter();
-                boards.extend(housed.map(|(slot, Slot::Board(board))| {
-                    (Some((housing.serial.0.clone(), slot)), board)
-                }));
+                for (slot, Slot::Board(board)) in slots {
+                    let place = (housing.serial.0.clone(), slot);
+                    if let Some(other) = board.slot.filter(|&other| other != slot) {
+                        let name = board.name(Some(&place));
+                        let why = format!("{name} stands in slot {slot} and says slot {other}");
+                        return Err(MapError::whole(file, why));
+                    }
+                    boards.push((Some(place), board));
+                }
             }
             Item::Wafer(_) => left_out.push("!Wafer".to_owned()),
             Item::Resonators(path) => left_out.push(format!("!Resonators {path:?}")),
@@ -53,6 +64,9 @@ pub fn import_rfmux(yaml: &str, file: &str) -> Result<Imported, MapError> {
     }
     let mut toml = String::new();
     for (place, board) in &boards {
+        if board.modules.is_some() {
+            left_out.push(format!("{}'s modules", board.name(place.as_ref())));
+        }
         board.write(place.as_ref(), &mut toml);
     }
     // Whatever is wrong with it is wrong with the map that it came from.
@@ -90,8 +104,6 @@ struct Board {
     hostname: Option<String>,
     slot: Option<u8>,
     /// What hangs on them is of other parts of the Python map.
-    #[serde(default)]
-    #[allow(dead_code)]
     modules: Option<IgnoredAny>,
 }
 
@@ -157,13 +169,21 @@ impl<'de> Deserialize<'de> for Slots {
 }
 
 impl Board {
-    fn write(&self, place: Option<&(String, u8)>, toml: &mut String) {
-        let serial = self.serial.as_ref().map(|serial| serial.0.as_str());
-        let name = match (serial, place) {
+    fn serial(&self) -> Option<&str> {
+        self.serial.as_ref().map(|serial| serial.0.as_str())
+    }
+
+    fn name(&self, place: Option<&(String, u8)>) -> String {
+        match (self.serial(), place) {
             (Some(serial), _) => format!("crs{serial}"),
             (None, Some((housing, slot))) => format!("crate{housing}-slot{slot}"),
             (None, None) => self.hostname.clone().unwrap_or_default().replace(':', "-"),
-        };
+        }
+    }
+
+    fn write(&self, place: Option<&(String, u8)>, toml: &mut String) {
+        let serial = self.serial();
+        let name = self.name(place);
         let quoted = |text: &str| toml::Value::from(text).to_string();
         let mut line = |key: &str, value: String| {
             let written = writeln!(toml, "{key} = {value}");
@@ -262,6 +282,10 @@ mod tests {
             imported.left_out,
             ["!flavour \"rfmux\"", "!Resonators \"r.csv\""]
         );
+        let yaml = r#"!HardwareMap [ !CRS { serial: "1", slot: 3, modules: [ !Module {} ] } ]"#;
+        let imported = import_rfmux(yaml, "lab.yaml").unwrap();
+        let expected = ["crs1's slot 3 without a crate", "crs1's modules"];
+        assert_eq!(imported.left_out, expected);
     }
 
     #[test]
@@ -278,6 +302,12 @@ mod tests {
             refused(twice).contains("serial number"),
             "{}",
             refused(twice)
+        );
+        let elsewhere = r#"!HardwareMap [ !Crate { serial: "1", slots: { 2: !CRS { serial: "9", slot: 7 } } } ]"#;
+        let elsewhere = refused(elsewhere);
+        assert!(
+            elsewhere.contains("crs9 stands in slot 2 and says slot 7"),
+            "{elsewhere}"
         );
         assert!(!refused("!HardwareMap []").is_empty());
         assert!(!refused("boards: 3").is_empty());

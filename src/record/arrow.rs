@@ -5,9 +5,9 @@ use std::io::{Read, Seek, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use arrow_array::builder::{Float64Builder, UInt16Builder, UInt32Builder};
+use arrow_array::builder::{Float64Builder, UInt16Builder};
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int8Type, UInt8Type, UInt16Type, UInt32Type};
+use arrow_array::types::{Float64Type, Int8Type, UInt8Type, UInt16Type};
 use arrow_array::{
     Array, ArrayRef, DictionaryArray, Float64Array, Int8Array, RecordBatch, StringArray, UInt8Array,
 };
@@ -67,7 +67,7 @@ fn schema(provenance: &std::collections::BTreeMap<String, String>) -> Schema {
         }
         Field::new(name, of, nullable).with_metadata(notes)
     };
-    use DataType::{Float64, UInt8, UInt16, UInt32};
+    use DataType::{Float64, UInt8, UInt16};
     Schema::new(vec![
         field("module", UInt8, false, "", "module, from 1"),
         field(
@@ -76,13 +76,6 @@ fn schema(provenance: &std::collections::BTreeMap<String, String>) -> Schema {
             true,
             "",
             "channel whose tone was swept, from 1; null in a network analysis",
-        ),
-        field(
-            "detector",
-            UInt32,
-            true,
-            "",
-            "detector or candidate in the module's tune, from 0; null in a network analysis",
         ),
         field(
             "sweep",
@@ -118,11 +111,9 @@ fn columns(points: &[SweepPoint], kinds: &ArrayRef) -> Result<Vec<ArrayRef>, Arr
         Arc::new(Float64Array::from_iter_values(points.iter().map(value)))
     };
     let mut channel = UInt16Builder::with_capacity(rows);
-    let mut detector = UInt32Builder::with_capacity(rows);
     let mut scatter = Float64Builder::with_capacity(rows);
     for point in points {
         channel.append_option(point.head.channel.map(ChannelId::number));
-        detector.append_option(point.head.detector);
         scatter.append_option(point.scatter);
     }
     let module = points.iter().map(|point| point.head.module.number());
@@ -130,7 +121,6 @@ fn columns(points: &[SweepPoint], kinds: &ArrayRef) -> Result<Vec<ArrayRef>, Arr
     Ok(vec![
         Arc::new(UInt8Array::from_iter_values(module)),
         Arc::new(channel.finish()),
-        Arc::new(detector.finish()),
         Arc::new(DictionaryArray::try_new(codes, Arc::clone(kinds))?),
         number(|point| point.frequency.0),
         number(|point| point.head.nco.0),
@@ -161,8 +151,7 @@ fn from_arrow(reader: impl Read + Seek) -> Result<SweepTable, ArrowError> {
         let number = |column: usize| batch.column(column).as_primitive::<Float64Type>();
         let module = batch.column(0).as_primitive::<UInt8Type>();
         let channel = batch.column(1).as_primitive::<UInt16Type>();
-        let detector = batch.column(2).as_primitive::<UInt32Type>();
-        let sweep = batch.column(3).as_dictionary::<Int8Type>();
+        let sweep = batch.column(2).as_dictionary::<Int8Type>();
         let names = sweep.values().as_string::<i32>();
         for row in 0..batch.num_rows() {
             let name = sweep.key(row).filter(|&key| key < names.len());
@@ -178,13 +167,12 @@ fn from_arrow(reader: impl Read + Seek) -> Result<SweepTable, ArrowError> {
                 head: SweepHead {
                     module: ModuleId::new(module.value(row)).map_err(numbered)?,
                     channel: channel.transpose().map_err(numbered)?,
-                    detector: detector.is_valid(row).then(|| detector.value(row)),
                     kind: kind.ok_or_else(|| wrong(format!("row {row} is of no known sweep")))?,
-                    nco: Hertz(number(5).value(row)),
+                    nco: Hertz(number(4).value(row)),
                 },
-                frequency: Hertz(number(4).value(row)),
-                mean: Complex64::new(number(6).value(row), number(7).value(row)),
-                scatter: number(8).is_valid(row).then(|| number(8).value(row)),
+                frequency: Hertz(number(3).value(row)),
+                mean: Complex64::new(number(5).value(row), number(6).value(row)),
+                scatter: number(7).is_valid(row).then(|| number(7).value(row)),
             });
         }
     }

@@ -17,11 +17,6 @@ impl UtcTime {
         // Rounding fails only at the end of the calendar, where the moment itself will do.
         Self(now.round(Unit::Millisecond).unwrap_or(now))
     }
-
-    /// Seconds from `earlier` to this moment; negative where the calendar was set back between.
-    pub fn seconds_since(self, earlier: Self) -> f64 {
-        self.0.duration_since(earlier.0).as_secs_f64()
-    }
 }
 
 impl fmt::Display for UtcTime {
@@ -40,7 +35,6 @@ mod tests {
         let moment: UtcTime = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&moment).unwrap(), text);
         let later: UtcTime = serde_json::from_str("\"2026-11-22T13:37:28.623+01:00\"").unwrap();
-        assert_eq!(later.seconds_since(moment), 1.5);
         assert_eq!(later.to_string(), "2026-11-22T12:37:28.623Z");
         let now = serde_json::to_string(&UtcTime::now()).unwrap();
         assert!(now.ends_with("Z\"") && now.len() <= text.len(), "{now}");

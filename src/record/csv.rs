@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::SweepTable;
 
 /// The columns, those of the Arrow files.
-const HEADING: &str = "module,channel,detector,sweep,frequency_hz,nco_hz,i,q,scatter";
+const HEADING: &str = "module,channel,sweep,frequency_hz,nco_hz,i,q,scatter";
 
 impl SweepTable {
     /// Writes the table as comma-separated values: a heading, then a line a point. What is not
@@ -19,13 +19,12 @@ impl SweepTable {
             let head = &point.head;
             writeln!(
                 writer,
-                "{},{},{},{},{},{},{},{},{}",
+                "{},{},{},{},{},{},{},{}",
                 head.module,
                 known(head.channel.map(|channel| channel.number())),
-                known(head.detector),
                 head.kind.as_str(),
                 point.frequency.0,
-                head.nco.0,
+                known(Some(head.nco.0).filter(|hz| hz.is_finite())),
                 point.mean.re,
                 point.mean.im,
                 known(point.scatter),

@@ -63,11 +63,6 @@ impl RunDirectory {
         &self.path
     }
 
-    /// Where the run lies until it is committed.
-    pub fn hidden_path(&self) -> &Path {
-        self.hidden.path()
-    }
-
     /// Writes `value` as JSON into `file`, indented. Numbers that JSON has not (NaN, infinities)
     /// become null.
     ///

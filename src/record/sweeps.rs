@@ -39,9 +39,6 @@ pub struct SweepHead {
     /// The channel whose tone was swept; `None` for a network analysis, whose points any channel
     /// may have measured.
     pub channel: Option<ChannelId>,
-    /// The detector or candidate, as numbered from 0 in the module's tune; `None` for a network
-    /// analysis.
-    pub detector: Option<u32>,
     /// Which sweep.
     pub kind: SweepKind,
     /// Frequency of the NCO during the sweep.

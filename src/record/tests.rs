@@ -46,7 +46,6 @@ pub(super) fn table() -> SweepTable {
     let mut head = SweepHead {
         module: ModuleId::new(2).unwrap(),
         channel: None,
-        detector: None,
         kind: SweepKind::NetworkAnalysis,
         nco: Hertz(4.25e9),
     };
@@ -58,7 +57,6 @@ pub(super) fn table() -> SweepTable {
         .push_sweep(head, &[4.1e9 + 0.125, 4.2e9], &mean, &[0.5, f64::NAN])
         .unwrap();
     head.channel = ChannelId::new(1024).ok();
-    head.detector = Some(7);
     head.kind = SweepKind::FineDown;
     table
         .push_sweep(head, &[4.15e9], &mean[..1], &[0.25])
@@ -350,9 +348,10 @@ mod arrow {
             let mut table = SweepTable::default();
             for row in 0..rows {
                 let kind = SweepKind::ALL[row % 3];
+                let channel = ChannelId::new(row as u16 % 1024 + 1).ok();
                 let head = SweepHead {
                     kind,
-                    detector: Some(row as u32),
+                    channel,
                     ..one.head
                 };
                 table.push(SweepPoint { head, ..one });

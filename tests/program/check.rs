@@ -25,6 +25,11 @@ fn a_result_that_cannot_be_written_is_not_well() {
     assert_eq!(said.status.code(), Some(3));
     let said = String::from_utf8_lossy(&said.stderr);
     assert!(said.contains("standard output"), "{said}");
+    // Nor is a map, and what is no file stays what it is.
+    let (status, _, said) = run(&["sim", "--boards", "1", "--write-map", "/dev/full"]);
+    assert_eq!(status, 2, "{said}");
+    assert!(said.contains("/dev/full cannot be written"), "{said}");
+    assert!(!std::path::Path::new("/dev/full").is_file());
 }
 
 #[test]

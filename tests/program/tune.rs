@@ -105,6 +105,13 @@ fn the_demo_tunes_scores_and_records() {
     );
     assert_eq!(report["run_directory"].as_str(), Some(out.as_str()));
 
+    // In real time the samples alone take longer than all of the above.
+    let real = folder.path().join("real").display().to_string();
+    let one = ["--boards", "1", "--detectors", "1", "--real-time"];
+    let (status, report) = run_json(&[&["demo", "--out", &real], &one[..]].concat());
+    assert_eq!(status, 0, "{report}");
+    assert!(report["elapsed_s"].as_f64() > Some(1.5), "{report}");
+
     let other = folder.path().join("other").display().to_string();
     let (status, text, _) = run(&[
         "demo",
