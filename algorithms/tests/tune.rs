@@ -4,38 +4,19 @@ mod support;
 
 use std::sync::Mutex;
 
-use support::board::{Counts, Detector, FakeBoard, State, array};
+use support::board::{Detector, FakeBoard, array};
+use support::{HIGH, LOW, params};
 use twotone_algorithms::finding::Flag;
 use twotone_algorithms::fit::FitStatus;
 use twotone_algorithms::resonator::Direction;
 use twotone_algorithms::{
-    Band, CableDelayParams, ChannelOutcome, ChannelStatus, FineSweepParams, NetworkAnalysisParams,
-    NotTonedReason, Reason, Stage, Step, SweepTarget, TuneOutcome, TuneParams, cable_delay,
-    fine_sweep, network_analysis, tune, tune_with_progress,
+    ChannelOutcome, ChannelStatus, FineSweepParams, NotTonedReason, Reason, Stage, Step,
+    TuneOutcome, TuneParams, tune, tune_with_progress,
 };
-use twotone_hal::{BoardHandle, Complex64, ErrorKind, ModuleId};
-
-fn module() -> ModuleId {
-    ModuleId::new(1).unwrap()
-}
-
-const LOW: f64 = 1.10e9;
-const HIGH: f64 = 1.16e9;
-
-/// Over 60 MHz, with points as dense as over 500 MHz.
-fn params() -> TuneParams {
-    TuneParams {
-        band: Band::new(LOW, HIGH),
-        network_analysis: NetworkAnalysisParams {
-            points: 6000,
-            ..Default::default()
-        },
-        ..TuneParams::default()
-    }
-}
+use twotone_hal::{BoardHandle, Complex64, ModuleId};
 
 fn run(board: &BoardHandle, params: &TuneParams) -> TuneOutcome {
-    tune(board, module(), params).wait().unwrap()
+    tune(board, ModuleId::FIRST, params).wait().unwrap()
 }
 
 fn channel_of<'a>(outcome: &'a TuneOutcome, detector: &Detector) -> &'a ChannelOutcome {
@@ -133,7 +114,7 @@ fn samples_after(detectors: &[Detector], shift_lw: f64) -> (TuneOutcome, Vec<Com
     let outcome = run(&board, &params());
     let (moved, _) = moved.handle();
     let acquire = twotone_hal::Acquire::new(50).first_channels(detectors.len() as u16);
-    let means = tworoutine::block_on(moved.samples().mean(module(), acquire)).unwrap();
+    let means = tworoutine::block_on(moved.samples().mean(ModuleId::FIRST, acquire)).unwrap();
     (outcome, means.mean)
 }
 
@@ -312,7 +293,7 @@ fn progress_is_reported_in_order() {
     let (board, _) = FakeBoard::new(array(10, LOW, HIGH, 3), 4).handle();
     let seen = Mutex::new(Vec::new());
     let note = |step: &Step| seen.lock().unwrap().push(*step);
-    tune_with_progress(&board, module(), &params(), &note)
+    tune_with_progress(&board, ModuleId::FIRST, &params(), &note)
         .wait()
         .unwrap();
     let seen = seen.into_inner().unwrap();
@@ -367,245 +348,4 @@ fn outcomes_and_parameters_survive_being_written() {
     );
     let misspelt = serde_json::from_str::<TuneParams>(r#"{"fine_sweep": {"pionts": 3}}"#);
     assert!(misspelt.unwrap_err().to_string().contains("pionts"));
-}
-
-/// A tune that is refused, with nothing but questions sent.
-fn refused(params: &TuneParams, kind: ErrorKind, says: &str) {
-    let (board, state) = FakeBoard::new(array(5, LOW, HIGH, 3), 4).handle();
-    let error = tune(&board, module(), params).wait().unwrap_err();
-    assert_eq!(error.kind(), kind, "{error}");
-    assert_eq!(error.board(), Some("fake"));
-    assert!(error.to_string().contains(says), "{error}");
-    assert_eq!(
-        state.lock().unwrap().counts,
-        Counts {
-            batches: 1,
-            ..Counts::default()
-        }
-    );
-}
-
-#[test]
-fn bad_parameters_are_refused_before_anything_is_sent() {
-    let wide = |change: fn(&mut NetworkAnalysisParams)| {
-        let mut one = params();
-        change(&mut one.network_analysis);
-        one
-    };
-    let argument = ErrorKind::InvalidArgument;
-    refused(
-        &TuneParams {
-            band: Band::new(HIGH, LOW),
-            ..params()
-        },
-        argument,
-        "empty",
-    );
-    refused(
-        &TuneParams {
-            band: Band::new(LOW, LOW),
-            ..params()
-        },
-        argument,
-        "empty",
-    );
-    refused(
-        &TuneParams {
-            band: Band::new(f64::NAN, HIGH),
-            ..params()
-        },
-        argument,
-        "not a range",
-    );
-    refused(&wide(|n| n.points = 0), argument, "points");
-    refused(&wide(|n| n.points = 600), argument, "too coarse");
-    refused(
-        &wide(|n| n.amplitude = 0.02),
-        ErrorKind::Limit,
-        "full scale",
-    );
-    refused(&wide(|n| n.amplitude = f64::NAN), argument, "amplitude");
-    refused(&wide(|n| n.overlap = 2), argument, "overlap");
-    refused(
-        &TuneParams {
-            tone_amplitude: 2.0,
-            ..params()
-        },
-        argument,
-        "tone_amplitude",
-    );
-    let coarse = FineSweepParams {
-        points: 21,
-        ..FineSweepParams::default()
-    };
-    refused(
-        &TuneParams {
-            fine_sweep: coarse,
-            ..params()
-        },
-        argument,
-        "too coarse",
-    );
-    let nowhere = FineSweepParams {
-        directions: Vec::new(),
-        ..FineSweepParams::default()
-    };
-    refused(
-        &TuneParams {
-            fine_sweep: nowhere,
-            ..params()
-        },
-        argument,
-        "directions",
-    );
-    // Outside of what the NCO can be set to.
-    refused(
-        &TuneParams {
-            band: Band::new(6e9, 6.01e9),
-            ..params()
-        },
-        argument,
-        "NCO",
-    );
-}
-
-#[test]
-fn the_limit_of_a_comb_is_as_stated() {
-    // 5.5 sqrt(1024 a^2 / 2) is one at a = 0.00804.
-    let (board, _) = FakeBoard::new(Vec::new(), 4).handle();
-    let band = Band::new(LOW, HIGH);
-    let at = |amplitude| {
-        let params = NetworkAnalysisParams {
-            points: 6000,
-            amplitude,
-            ..Default::default()
-        };
-        network_analysis(&board, module(), band, 0.0, &params)
-            .wait()
-            .map(drop)
-    };
-    assert!(at(0.0080).is_ok());
-    assert_eq!(at(0.0081).unwrap_err().kind(), ErrorKind::Limit);
-}
-
-#[test]
-fn fine_sweeps_refuse_what_they_cannot_do() {
-    let (board, state) = FakeBoard::new(Vec::new(), 4).handle();
-    let target = SweepTarget {
-        centre_hz: 1.1e9,
-        linewidth_hz: 6e4,
-        amplitude: 0.001,
-    };
-    let try_it = |targets: &[SweepTarget]| {
-        let params = FineSweepParams::default();
-        fine_sweep(&board, module(), targets, Some(1.1e9), &params)
-            .wait()
-            .unwrap_err()
-    };
-    assert!(try_it(&[]).to_string().contains("nothing to sweep"));
-    assert!(
-        try_it(&vec![target; 1025])
-            .to_string()
-            .contains("more than the module's 1024")
-    );
-    let far = SweepTarget {
-        centre_hz: 1.4e9,
-        ..target
-    };
-    assert!(try_it(&[far]).to_string().contains("beyond"));
-    let loud = SweepTarget {
-        amplitude: 0.5,
-        ..target
-    };
-    assert_eq!(try_it(&[loud; 3]).kind(), ErrorKind::Limit);
-    let nonsense = SweepTarget {
-        linewidth_hz: -1.0,
-        ..target
-    };
-    assert!(try_it(&[nonsense]).to_string().contains("not a resonance"));
-    assert_eq!(state.lock().unwrap().counts.clears, 0);
-    let unknown = ModuleId::new(9).unwrap();
-    let error = cable_delay(
-        &board,
-        unknown,
-        Band::new(LOW, HIGH),
-        &CableDelayParams::default(),
-    )
-    .wait()
-    .unwrap_err();
-    assert!(error.to_string().contains("no module 9"), "{error}");
-}
-
-#[test]
-fn delays_up_to_ten_microseconds_are_measured_with_few_combs() {
-    for tau_s in [0.0, 40e-9, 1.03e-6, 9.7e-6] {
-        let mut fake = FakeBoard::new(array(40, LOW, HIGH, 3), 4);
-        fake.tau_s = tau_s;
-        let (board, state) = fake.handle();
-        let found = cable_delay(
-            &board,
-            module(),
-            Band::new(LOW, HIGH),
-            &CableDelayParams::default(),
-        )
-        .wait()
-        .unwrap();
-        assert!(found.delay.status.is_success(), "{tau_s}: {found:?}");
-        // 0.1 rad over the span of 60 MHz.
-        let left = (found.delay.tau_s - tau_s) * std::f64::consts::TAU * 60e6;
-        assert!(left.abs() < 0.1, "{tau_s}: {left} rad left");
-        assert!(state.lock().unwrap().counts.batches <= 6);
-    }
-}
-
-#[test]
-fn mirror_images_of_tones_fall_between_tones() {
-    // Any two tones of one comb, one of them mirrored about the NCO, are kept apart.
-    struct Spy(FakeBoard);
-    #[twotone_hal::async_trait]
-    impl twotone_hal::Board for Spy {
-        fn name(&self) -> &str {
-            "spy"
-        }
-        async fn run(
-            &self,
-            batch: &twotone_hal::Batch,
-        ) -> twotone_hal::Result<twotone_hal::Replies> {
-            let replies = self.0.run(batch).await;
-            let state: &Mutex<State> = &self.0.state;
-            let tones = state.lock().unwrap();
-            let nco = tones.nco_hz();
-            let mut offsets: Vec<f64> = tones.tones().iter().map(|t| t.1 - nco).collect();
-            offsets.sort_by(f64::total_cmp);
-            for offset in &offsets {
-                let at = offsets.partition_point(|o| *o < -offset);
-                for near in offsets[at.saturating_sub(1)..].iter().take(2) {
-                    assert!(
-                        (near + offset).abs() > 4.5e3,
-                        "{offset} mirrors onto {near}"
-                    );
-                }
-            }
-            replies
-        }
-    }
-    let board = BoardHandle::new(Spy(FakeBoard::new(Vec::new(), 4)));
-    for points in [6000, 6001, 7168, 6143] {
-        let params = NetworkAnalysisParams {
-            points,
-            amplitude: 0.001,
-            ..Default::default()
-        };
-        let band = Band::new(LOW, LOW + 1e4 * points as f64);
-        let found = network_analysis(&board, module(), band, 0.0, &params)
-            .wait()
-            .unwrap();
-        assert_eq!(found.frequency_hz.len(), points);
-        assert!(found.frequency_hz.windows(2).all(|w| w[1] > w[0]));
-        // Dithered, and told as set.
-        let step = |i: usize| found.frequency_hz[i + 1] - found.frequency_hz[i] - 1e4;
-        assert!(
-            (10..50).any(|i| step(i).abs() > 1.0) && (0..points - 1).all(|i| step(i).abs() < 101.0)
-        );
-    }
 }

@@ -8,6 +8,23 @@ use num_complex::Complex64;
 use serde::Deserialize;
 use twotone_algorithms::fit::SweepData;
 use twotone_algorithms::resonator::Direction;
+use twotone_algorithms::{Band, NetworkAnalysisParams, TuneParams};
+
+/// A band, in hertz.
+pub(crate) const LOW: f64 = 1.10e9;
+pub(crate) const HIGH: f64 = 1.16e9;
+
+/// Over that band's 60 MHz, with points as dense as over 500 MHz.
+pub(crate) fn params() -> TuneParams {
+    TuneParams {
+        band: Band::new(LOW, HIGH),
+        network_analysis: NetworkAnalysisParams {
+            points: 6000,
+            ..Default::default()
+        },
+        ..TuneParams::default()
+    }
+}
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub(crate) struct Truth {
