@@ -1,21 +1,24 @@
 //! Samples from the boards' streams in place of their acquisition calls: the same samples, and the
 //! same tune.
 
+use std::thread;
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
 use tworoutine::{Wait, tworoutine};
 use twotone::Array;
 use twotone::algorithms::tune;
 use twotone::hal::{
-    Acquire, Batch, BoardHandle, ChannelId, Complex64, Hertz, MeanSamples, ModuleId, Result,
-    ToneUpdate,
+    Acquire, Batch, BoardHandle, Certainty, ChannelId, Complex64, ErrorKind, Hertz, MeanSamples,
+    ModuleId, Result, ToneUpdate,
 };
 use twotone::map::HardwareMap;
 use twotone::run::Runner;
 use twotone::score::score;
-use twotone::sim::fault::{Fault, StaleStamps};
-use twotone::sim::{Farm, TimeMode};
+use twotone::sim::fault::{Fault, Reboot, StaleStamps};
+use twotone::sim::{Farm, Streaming, TimeMode};
 use twotone::transport::readout::StreamOptions;
+use twotone::transport::wire::tuber::{BatchWriter, Value};
 use twotone::transport::{ConnectOptions, SampleSource, TuberClient};
 
 use super::{BAND_HZ, RUN_DEADLINE, params};
@@ -86,7 +89,20 @@ fn assert_same(streamed: &MeanSamples, called: &MeanSamples, what: &str) {
     }
 }
 
-fn check_switches(farm: &Farm, module: ModuleId, switches: usize) {
+/// How often the board was asked for samples.
+fn asked(farm: &Farm) -> u64 {
+    let counters = farm.boards()[0].counters();
+    counters.by_method.get("get_samples").copied().unwrap_or(0)
+}
+
+/// Another program calls the board.
+fn another_calls(farm: &Farm, write: impl FnOnce(&mut BatchWriter)) -> Result<Value> {
+    let host = farm.boards()[0].address().to_string().parse().unwrap();
+    let client = TuberClient::new(host, ConnectOptions::new());
+    tworoutine::wait(client.call(write))
+}
+
+fn check_switches(farm: &Farm, module: ModuleId, switches: usize, is_stream_used: bool) {
     let [by_stream, by_call] = [
         connect_streamed(&map(farm)),
         Array::connect(&map(farm)).wait(),
@@ -94,9 +110,11 @@ fn check_switches(farm: &Farm, module: ModuleId, switches: usize) {
     let (by_stream, by_call) = (first(&by_stream), first(&by_call));
     for switch in 0..switches {
         let amplitude = if switch % 2 == 0 { 0.002 } else { 0.0 };
+        let before = asked(farm);
         let streamed = set_and_measure(&by_stream, module, amplitude)
             .wait()
             .unwrap();
+        assert_eq!(asked(farm) == before, is_stream_used, "switch {switch}");
         let acquire = Acquire::new(SAMPLES).first_channels(TONES);
         let called = by_call.samples().mean(module, acquire).wait().unwrap();
         assert_same(&streamed, &called, &format!("switch {switch}"));
@@ -112,20 +130,18 @@ fn check_switches(farm: &Farm, module: ModuleId, switches: usize) {
 #[test]
 fn samples_by_stream_are_those_by_call_and_of_the_settings_just_made() {
     let farm = Farm::builder().boards(1).detectors(4).seed(51);
-    check_switches(&farm.start_blocking().unwrap(), ModuleId::FIRST, 10);
+    check_switches(&farm.start_blocking().unwrap(), ModuleId::FIRST, 10, true);
 }
 
 #[test]
 fn modules_of_the_high_bank_are_found_in_its_packets() {
     let farm = Farm::builder().boards(1).detectors(4).seed(52);
     let farm = farm.start_blocking().unwrap();
-    let host = farm.boards()[0].address().to_string().parse().unwrap();
-    let client = TuberClient::new(host, ConnectOptions::new());
-    tworoutine::wait(client.call(|calls| {
+    another_calls(&farm, |calls| {
         calls.call("Dfmux", "set_analog_bank").arg(true);
-    }))
+    })
     .unwrap();
-    check_switches(&farm, ModuleId::new(6).unwrap(), 3);
+    check_switches(&farm, ModuleId::new(6).unwrap(), 3, true);
 }
 
 #[test]
@@ -133,7 +149,7 @@ fn stamps_without_a_meaning_are_not_used() {
     let farm = Farm::builder().boards(1).detectors(4).seed(53);
     let farm = farm.start_blocking().unwrap();
     farm.boards()[0].inject(Fault::from(StaleStamps {}));
-    check_switches(&farm, ModuleId::FIRST, 4);
+    check_switches(&farm, ModuleId::FIRST, 4, false);
 }
 
 #[test]
@@ -162,6 +178,157 @@ fn modules_share_the_stream_of_their_board() {
             .map(|(mean, scatter)| mean.norm() > 100.0 * scatter);
         assert_eq!(loud.collect::<Vec<_>>(), [true, false, true], "{means:?}");
     }
+}
+
+/// A board whose time is real, streamed from.
+fn in_real_time(seed: u64) -> Farm {
+    let farm = Farm::builder().boards(1).detectors(4).modules(4).seed(seed);
+    let farm = farm.time(TimeMode::RealTime { call_us: 0 });
+    farm.start_blocking().unwrap()
+}
+
+fn pause(millis: u64) {
+    tworoutine::runtime().block_on(async { sleep(Duration::from_millis(millis)).await });
+}
+
+/// A third of a second of samples.
+fn third() -> Acquire {
+    Acquire::new(200).first_channels(TONES)
+}
+
+#[test]
+fn a_reboot_while_samples_are_taken_is_told() {
+    let farm = in_real_time(56);
+    let board = first(&connect_streamed(&map(&farm)));
+    set_and_measure(&board, ModuleId::FIRST, 0.002)
+        .wait()
+        .unwrap();
+    let taking = thread::spawn({
+        let board = board.clone();
+        move || board.samples().mean(ModuleId::FIRST, third()).wait()
+    });
+    pause(100);
+    let sim = &farm.boards()[0];
+    sim.inject(Fault::from(Reboot { down_ms: 0 }).from_call(sim.counters().calls));
+    // It loses its settings before it answers.
+    let _ = another_calls(&farm, |calls| {
+        calls.call("Dfmux", "get_timestamp");
+    });
+    let error = taking.join().unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::EpochChanged, "{error}");
+    // Once told, it is measured anew.
+    let silent = board.samples().mean(ModuleId::FIRST, third()).wait();
+    let silent = silent.unwrap();
+    let loudest = silent.mean.iter().map(|z| z.norm()).fold(0.0, f64::max);
+    assert!(loudest < 100.0 * silent.scatter[0], "{loudest}");
+}
+
+#[test]
+fn samples_of_the_other_bank_are_not_taken_for_a_modules_own() {
+    let farm = in_real_time(57);
+    let board = first(&connect_streamed(&map(&farm)));
+    let measure = || board.samples().mean(ModuleId::FIRST, third()).wait();
+    measure().unwrap();
+    for wait_ms in [100, 0] {
+        // Switched before the acquisition, and in the middle of it.
+        let switch = |high: bool| {
+            another_calls(&farm, |calls| {
+                calls.call("Dfmux", "set_analog_bank").arg(high);
+            })
+            .unwrap();
+        };
+        let measured = thread::scope(|scope| {
+            let switching = scope.spawn(|| {
+                pause(wait_ms);
+                switch(true);
+            });
+            if wait_ms == 0 {
+                switching.join().unwrap();
+            }
+            measure()
+        });
+        let error = measured.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Rejected, "{error}");
+        assert!(error.to_string().contains("analog bank"), "{error}");
+        switch(false);
+        measure().unwrap();
+    }
+}
+
+#[test]
+fn another_decimation_is_another_epoch() {
+    let farm = in_real_time(58);
+    let board = first(&connect_streamed(&map(&farm)));
+    let measure = || board.samples().mean(ModuleId::FIRST, third()).wait();
+    measure().unwrap();
+    another_calls(&farm, |calls| {
+        calls.call("Dfmux", "set_decimation").arg(4u32);
+    })
+    .unwrap();
+    let error = measure().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::EpochChanged, "{error}");
+    let told = error.to_string();
+    assert!(told.contains("stage 4") && told.contains("at 6"), "{told}");
+    measure().unwrap();
+    let described = board.describe().wait().unwrap();
+    let rate = described.modules[0].sample_rate.0;
+    assert!((rate - 4.0 * 596.046).abs() < 0.1, "{rate}");
+}
+
+#[test]
+fn modules_that_nothing_comes_from_are_told_at_once_and_together() {
+    let farm = Farm::builder().boards(1).detectors(4).modules(4).seed(59);
+    let farm = farm.streaming(Streaming::Never).start_blocking().unwrap();
+    let within = Duration::from_millis(500);
+    let options = ConnectOptions::new()
+        .samples(SampleSource::Stream(StreamOptions::new()))
+        .request_timeout(within);
+    let board = first(&Array::connect_with(&map(&farm), &options, 16).wait());
+    let began = Instant::now();
+    let (board, before) = (&board, farm.boards()[0].counters().calls);
+    thread::scope(|scope| {
+        for number in 1..=4 {
+            scope.spawn(move || {
+                let module = ModuleId::new(number).unwrap();
+                let error = set_and_measure(board, module, 0.1).wait().unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Timeout);
+                assert_eq!(error.certainty(), Certainty::NotExecuted);
+                assert!(error.to_string().contains("does it stream"), "{error}");
+            });
+        }
+    });
+    assert!(began.elapsed() < 2 * within, "{:?}", began.elapsed());
+    assert_eq!(farm.boards()[0].counters().calls, before, "it was touched");
+}
+
+#[test]
+fn a_module_that_falls_silent_is_told_as_such_while_another_is_measured() {
+    let farm = in_real_time(60);
+    let options = ConnectOptions::new()
+        .samples(SampleSource::Stream(StreamOptions::new()))
+        .request_timeout(Duration::from_millis(300));
+    let board = first(&Array::connect_with(&map(&farm), &options, 16).wait());
+    let (one, two) = (ModuleId::FIRST, ModuleId::new(2).unwrap());
+    for module in [one, two] {
+        board.samples().mean(module, third()).wait().unwrap();
+    }
+    another_calls(&farm, |calls| {
+        let call = calls.call("Dfmux", "set_decimation").arg(6u32);
+        call.kwarg("module", 1u32);
+    })
+    .unwrap();
+    thread::scope(|scope| {
+        // It drives the receiver for both.
+        let long = scope.spawn(|| board.samples().mean(one, Acquire::new(900)).wait());
+        pause(100);
+        let error = board.samples().mean(two, third()).wait().unwrap_err();
+        assert!(!long.is_finished());
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        let told = error.to_string();
+        assert!(told.contains("0 of 200"), "{told}");
+        assert!(told.contains("nothing came from it meanwhile"), "{told}");
+        long.join().unwrap().unwrap();
+    });
 }
 
 #[test]

@@ -28,6 +28,7 @@
 
 mod array;
 mod crs;
+mod deadline;
 mod host;
 mod http;
 mod link;

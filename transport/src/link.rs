@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use twotone_hal::{Certainty, Error, ErrorKind, Result};
 
 use crate::ConnectOptions;
+use crate::deadline;
 use crate::http::{Answer, Connection, Failure, Post};
 use crate::stream::Connector;
 pub(crate) use keeper::{Before, Keeper, Repeat, Unwatched};
@@ -181,7 +182,7 @@ impl<K: Keeper> Driver<K> {
     /// request is ever written into a connection that is being closed at the other end.
     async fn next(&mut self, queue: &mut mpsc::UnboundedReceiver<Job>) -> Option<Job> {
         if self.connection.is_some() {
-            let idle_until = Instant::now() + self.options.idle_timeout;
+            let idle_until = deadline::within(self.options.idle_timeout);
             match timeout_at(idle_until, queue.recv()).await {
                 Ok(job) => return job,
                 Err(_) => self.part_idle(),
@@ -261,7 +262,7 @@ impl<K: Keeper> Driver<K> {
             first = Some(error);
             // Early enough to tell, before the deadline, how the first try ended.
             back_by = (job.deadline - 2 * RECONNECT_PAUSE)
-                .min(Instant::now() + self.options.connect_timeout);
+                .min(deadline::within(self.options.connect_timeout));
         }
     }
 
@@ -298,7 +299,7 @@ impl<K: Keeper> Driver<K> {
     async fn open(&self, deadline: Instant) -> Result<Connection> {
         let authority = self.connector.authority();
         let unreachable = |why: String| Error::new(ErrorKind::Unreachable, why);
-        let patience = deadline.min(Instant::now() + self.options.connect_timeout);
+        let patience = deadline.min(deadline::within(self.options.connect_timeout));
         let began = Instant::now();
         let opening = async {
             let stream = self.connector.open().await.map_err(|error| {

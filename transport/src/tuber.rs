@@ -3,13 +3,13 @@
 use std::sync::{Mutex, PoisonError};
 
 use tokio::runtime::Handle;
-use tokio::time::Instant;
 use twotone_hal::{Certainty, Error, ErrorKind, Result};
 use twotone_wire::tuber::{
     Answer, BatchWriter, Cursor, DecodeError, Description, Element, Format, Limits, MethodInfo,
     Object, Value,
 };
 
+use crate::deadline;
 use crate::http::{Answer as Received, Post};
 use crate::link::{Link, Repeat, Unwatched};
 use crate::{ConnectOptions, Connector, Host};
@@ -168,7 +168,7 @@ impl TuberClient {
         if continue_on_error {
             post = post.continue_on_error();
         }
-        let deadline = Instant::now() + self.options.request_timeout;
+        let deadline = deadline::within(self.options.request_timeout);
         let answer = self.link.exchange(post, Repeat::Never, deadline).await?;
         if let Some(format) = Format::of_answer(answer.content_type.as_deref()) {
             *self.format.lock().unwrap_or_else(PoisonError::into_inner) = format;

@@ -13,6 +13,7 @@ use twotone_wire::tuber::{Answer, BatchWriter, Cursor, Format, Limits};
 
 use super::filters;
 use super::leaves::{Key, Setting};
+use crate::deadline;
 use crate::http::Post;
 use crate::link::{Link, Repeat, Unwatched};
 use crate::tuber::broken;
@@ -48,7 +49,7 @@ pub(super) struct Survey {
     pub(super) rails: Vec<String>,
     pub(super) settle_samples: u32,
     firmware: String,
-    stage: u8,
+    pub(super) stage: u8,
     modules: Vec<ModuleDescription>,
 }
 
@@ -73,7 +74,7 @@ pub(super) async fn survey(
         Unwatched,
         runtime.clone(),
     );
-    let deadline = Instant::now() + options.request_timeout;
+    let deadline = deadline::within(options.request_timeout);
     let mut writer = BatchWriter::new(Format::Json);
     writer.resolve(OBJECT);
     for property in ["UNITS", "TARGET", "TEMPERATURE_SENSOR", "RAIL"] {

@@ -44,6 +44,7 @@ use twotone_hal::{
 };
 use twotone_wire::tuber::{BatchWriter, Format, Limits};
 
+use crate::deadline;
 use crate::http::{Answer, Post};
 use crate::link::{Link, Queued, Repeat};
 use crate::{ConnectOptions, Connector, Host};
@@ -281,10 +282,16 @@ impl CrsBoard {
             } else {
                 Repeat::Freely
             };
-            let deadline = began + self.options.request_timeout + part.acquiring;
+            let deadline = self.deadline(part, began);
             written.queued = Some(link.queue(post, repeat, deadline)?);
         }
         Ok(written)
+    }
+
+    /// By when `part` of a batch, which began then, is to be answered.
+    fn deadline(&self, part: Part, began: Instant) -> Instant {
+        let within = self.options.request_timeout;
+        deadline::after(began, within.saturating_add(part.acquiring))
     }
 
     /// Sends the operations from `from` on that are on one module, and gathers their replies.
@@ -307,8 +314,8 @@ impl CrsBoard {
                 }
             }
             if let (Some(streamed), Some(module), true) = (streamed, part.module, part.streamed) {
-                let within = self.options.request_timeout;
-                (streamed.join(&self.connector, &self.runtime, module, within)).await?;
+                let joined = deadline::after(began, self.options.request_timeout);
+                (streamed.join(&self.connector, &self.runtime, module, joined)).await?;
             }
             let memory = self.memory(part.module);
             if let Some(memory) = memory {
@@ -357,11 +364,20 @@ impl CrsBoard {
             let time = decoder.decode(calls, &answer, &limits, replies)?;
             judge.ran_through();
             if let (Some(time), Some(streamed)) = (time, streamed) {
-                let acquired = Acquired::of(batch, part, time, &survey, &self.options);
-                let taken = streamed.take(acquired, replies);
-                taken
-                    .await
-                    .map_err(|error| error.after(replies.answered()))?;
+                let acquired = Acquired {
+                    op: &batch.ops()[part.to - 1],
+                    time,
+                    survey: &survey,
+                    deadline: self.deadline(part, began),
+                };
+                let link = self.link(&survey, part.module)?;
+                let taken = streamed.take(&acquired, &link, &self.life, replies).await;
+                return taken.map_err(|error| {
+                    if error.kind() == ErrorKind::EpochChanged {
+                        memory.inspect(|memory| memory.told(self.life.now()));
+                    }
+                    error.after(replies.answered())
+                });
             }
             return Ok(());
         }

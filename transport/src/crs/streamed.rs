@@ -3,26 +3,36 @@
 //! A batch is cut at each acquisition: what comes before it is sent with a question for the
 //! board's time at its end, and the samples are those of the stream after that time, settled. It
 //! makes no difference how long the batch or the packets are under way.
+//!
+//! Packets say neither how the board is set nor which analog bank they are of. So the module is read
+//! from once more when they have come, on its own link: that is refused where the module is not of
+//! the bank in use, and the link finds out where the board has lost its settings meanwhile.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use twotone_hal::{
-    Acquire, Batch, BoardTime, Certainty, Error, ErrorKind, ModuleId, Op, RepliesBuilder, Result,
+    Acquire, BoardTime, Certainty, Error, ErrorKind, ModuleId, Op, RepliesBuilder, Result,
 };
+use twotone_wire::tuber::{Answer, BatchWriter, Limits};
 
 use super::describe::Survey;
-use super::part::Part;
-use super::reader::Samples;
+use super::leaves::{Key, Leaves};
+use super::life::BoardLife;
+use super::reader::{Reader, Samples};
+use crate::http::Post;
+use crate::link::{Link, Repeat};
 use crate::options::SampleSource;
 use crate::readout::{
     Block, Receiver, SampleTime, SharedReceiver, Source, StreamOptions, Take, in_packets,
 };
-use crate::{ConnectOptions, Connector};
+use crate::tuber::broken;
+use crate::{ConnectOptions, Connector, deadline};
 
 /// For how long the stream is left alone once its stamps had no meaning.
 const GIVEN_UP_FOR: Duration = Duration::from_secs(10);
@@ -32,35 +42,19 @@ const GIVEN_UP_FOR: Duration = Duration::from_secs(10);
 pub(super) struct Streamed {
     options: StreamOptions,
     serial: u16,
-    receiver: OnceCell<(Source, Arc<SharedReceiver>)>,
+    receiver: OnceCell<(Source, SharedReceiver)>,
+    /// Modules of which something has come.
+    heard: Mutex<BTreeSet<ModuleId>>,
     given_up: Mutex<Option<Instant>>,
 }
 
 /// An acquisition whose samples are to come from the stream.
 pub(super) struct Acquired<'a> {
-    op: &'a Op,
+    pub(super) op: &'a Op,
     /// When all settings before it were made.
-    time: BoardTime,
-    settle_samples: u32,
-    within: Duration,
-}
-
-impl<'a> Acquired<'a> {
-    /// The acquisition that `part` of a batch ends with.
-    pub(super) fn of(
-        batch: &'a Batch,
-        part: Part,
-        time: BoardTime,
-        survey: &Survey,
-        options: &ConnectOptions,
-    ) -> Self {
-        Self {
-            op: &batch.ops()[part.to - 1],
-            time,
-            settle_samples: survey.settle_samples,
-            within: options.request_timeout + part.acquiring,
-        }
-    }
+    pub(super) time: BoardTime,
+    pub(super) survey: &'a Survey,
+    pub(super) deadline: Instant,
 }
 
 /// Whether an operation acquires samples.
@@ -82,6 +76,7 @@ impl Streamed {
             options: stream.clone(),
             serial,
             receiver: OnceCell::new(),
+            heard: Mutex::default(),
             given_up: Mutex::new(None),
         }))
     }
@@ -92,37 +87,49 @@ impl Streamed {
         given_up.is_none_or(|since| since.elapsed() > GIVEN_UP_FOR)
     }
 
-    /// Joins the stream, the first time that samples are wanted of it: before anything is set, so
-    /// that a board that sends nothing, or not to here, is told before it is touched.
+    /// Joins the stream, and waits until something comes of the module, the first time that samples
+    /// of it are wanted: before anything is set, so that a board that sends nothing, or not to here,
+    /// is told before it is touched.
     pub(super) async fn join(
         &self,
         connector: &Connector,
         runtime: &Handle,
         module: ModuleId,
-        within: Duration,
+        deadline: Instant,
     ) -> Result<()> {
-        let joining = self.receiver.get_or_try_init(|| async {
-            let (source, receiver) = self.open(connector, runtime).await?;
-            let any = Take::new(1).of(source, in_packets(module));
-            receiver.take(&any, within).await?;
-            Ok::<_, Error>((source, receiver))
-        });
-        let joined = joining.await.map(drop);
-        joined.map_err(|error| error.certainty_is(Certainty::NotExecuted))
+        if self.heard().contains(&module) {
+            return Ok(());
+        }
+        let opening = {
+            let _runtime = runtime.enter();
+            let open = self
+                .receiver
+                .get_or_try_init(|| self.open(connector, runtime));
+            timeout_at(deadline, open)
+        };
+        let late = || {
+            let why = format!("{} was not found in time", connector.authority());
+            Error::new(ErrorKind::Timeout, why).during("join the stream")
+        };
+        let opened = opening.await.unwrap_or_else(|_| Err(late()));
+        let not_executed = |error: Error| error.certainty_is(Certainty::NotExecuted);
+        let (source, receiver) = opened.map_err(not_executed)?;
+        let any = Take::new(1).of(*source, in_packets(module));
+        let first = receiver.take(&any, deadline::left(deadline)).await;
+        first.map_err(not_executed)?;
+        self.heard().insert(module);
+        Ok(())
     }
 
     /// Takes the samples and answers the operation. Where they cannot be told to be those of the
     /// settings, it is not answered, and the stream not used for a while.
     pub(super) async fn take(
         &self,
-        acquired: Acquired<'_>,
+        acquired: &Acquired<'_>,
+        link: &Link,
+        life: &BoardLife,
         replies: &mut RepliesBuilder<'_>,
     ) -> Result<()> {
-        let taken = self.answer(acquired, replies).await;
-        taken.map_err(|error| error.after(replies.answered()))
-    }
-
-    async fn answer(&self, acquired: Acquired<'_>, replies: &mut RepliesBuilder<'_>) -> Result<()> {
         let (Op::AcquireMean { module, acquire } | Op::AcquireSamples { module, acquire }) =
             acquired.op
         else {
@@ -135,8 +142,7 @@ impl Streamed {
                 return Ok(());
             }
         };
-        let block = self.block(*module, acquire, after, &acquired);
-        let block = match block.await {
+        let block = match self.block(*module, acquire, after, acquired).await {
             Ok(block) => block,
             // A stamp without a meaning, as the board may have lost its time code since.
             Err(error) if error.kind() == ErrorKind::Unsupported => {
@@ -145,6 +151,14 @@ impl Streamed {
             }
             Err(error) => return Err(error),
         };
+        acquired.confirm(*module, link).await?;
+        // How long it settles, and how its noise is correlated, was told for this stage.
+        let (stage, described) = (block.stage, acquired.survey.stage);
+        if stage != described {
+            let why = format!("the board decimates at stage {stage}, no more at {described}");
+            life.end(acquired.survey.epoch, why);
+            return Err(life.changed());
+        }
         let (overrange, overvoltage) = (block.overrange, block.overvoltage);
         if let Op::AcquireSamples { .. } = acquired.op {
             return replies.samples(block.channels(), block.streams(), overrange, overvoltage);
@@ -164,7 +178,7 @@ impl Streamed {
             return Err(Error::new(ErrorKind::Protocol, "the stream was not joined"));
         };
         let settle = if acquire.settle {
-            acquired.settle_samples
+            acquired.survey.settle_samples
         } else {
             0
         };
@@ -172,8 +186,8 @@ impl Streamed {
             .of(*source, in_packets(module))
             .channels(acquire.first, acquire.count)
             .after(after, settle);
-        let blocks = receiver.take(&take, acquired.within).await?;
-        let block = blocks.into_iter().next();
+        let taken = receiver.take(&take, deadline::left(acquired.deadline));
+        let block = taken.await?.into_iter().next();
         block.ok_or_else(|| Error::new(ErrorKind::Protocol, "no block was taken"))
     }
 
@@ -182,31 +196,56 @@ impl Streamed {
         &self,
         connector: &Connector,
         runtime: &Handle,
-    ) -> Result<(Source, Arc<SharedReceiver>)> {
+    ) -> Result<(Source, SharedReceiver)> {
         let authority = connector.authority().to_owned();
         // Names are looked up on the runtime that has the sockets.
         let found = runtime.spawn(async move {
             let found = tokio::net::lookup_host(authority).await?;
             std::io::Result::Ok(found.map(|found| found.ip()).find(IpAddr::is_ipv4))
         });
+        let none = |why: &str| {
+            let why = format!("{} {why}", connector.authority());
+            Error::new(ErrorKind::Unreachable, why).during("join the stream")
+        };
         let found = found.await.map_err(std::io::Error::other).flatten();
-        let Ok(Some(IpAddr::V4(address))) = found else {
-            let why = format!(
-                "{} has no IPv4 address to receive a stream from",
-                connector.authority()
-            );
-            return Err(Error::new(ErrorKind::Unreachable, why).during("join the stream"));
+        let found = found.map_err(|error| none("was not found").caused_by(error))?;
+        let Some(IpAddr::V4(address)) = found else {
+            return Err(none("has no IPv4 address to receive a stream from"));
         };
         let source = Source::new(address, self.serial);
         let receiver = Receiver::on(&[source], &self.options, runtime.clone())?;
-        let shared = SharedReceiver::new(receiver, runtime.clone());
-        Ok((source, Arc::new(shared)))
+        Ok((source, SharedReceiver::new(receiver, runtime.clone())))
+    }
+
+    fn heard(&self) -> MutexGuard<'_, BTreeSet<ModuleId>> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn give_up(&self, why: &dyn std::fmt::Display) {
         let mut given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
         tracing::warn!(serial = self.serial, %why, "samples are taken by call, not from the stream");
         *given_up = Some(Instant::now());
+    }
+}
+
+impl Acquired<'_> {
+    /// Reads from the module once more. Where the connection was lost meanwhile, the link looks
+    /// whether the board has kept its settings before it does.
+    async fn confirm(&self, module: ModuleId, link: &Link) -> Result<()> {
+        let format = self.survey.format;
+        let mut writer = BatchWriter::new(format);
+        self.survey.write_get(&mut writer, module, Key::NCO);
+        let calls = writer.calls();
+        let leaves = Leaves::new(self.survey.epoch, Vec::new());
+        let post = Post {
+            leaves: Some(Arc::new(leaves)),
+            ..Post::new(writer.finish(), format)
+        };
+        let answer = link.exchange(post, Repeat::Freely, self.deadline).await?;
+        let content_type = answer.content_type.as_deref();
+        let mut read = Answer::new(content_type, &answer.body, &Limits::ANSWER).map_err(broken)?;
+        let mut elements = read.elements(calls).map_err(broken)?;
+        Reader::new(&mut elements).done()
     }
 }
 

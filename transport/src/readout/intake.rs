@@ -9,6 +9,8 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 use twotone_hal::{Certainty, Error, ErrorKind, ModuleId, Result};
 
+use crate::deadline;
+
 use super::assembly::{Assembler, Head, Ready};
 use super::sequence::Place;
 use super::socket::{self, Datagrams, GroupSocket};
@@ -107,7 +109,10 @@ impl Intake {
             }
             self.assembler.recycle();
             self.datagrams.clear();
-            let due = self.assembler.due().map(|due| self.opened + due);
+            let due = self
+                .assembler
+                .due()
+                .map(|due| deadline::after(self.opened, due));
             let until = due.map_or(deadline, |due| due.min(deadline));
             let passed = {
                 let _runtime = self.runtime.enter();
@@ -230,10 +235,4 @@ fn broken(message: &str, error: io::Error) -> Error {
     Error::new(ErrorKind::ConnectionLost, message)
         .certainty_is(Certainty::NotExecuted)
         .caused_by(error)
-}
-
-/// So long from now; practically never where that cannot be told.
-pub(super) fn after(within: Duration) -> Instant {
-    const NEVER: Duration = Duration::from_secs(30 * 365 * 86_400);
-    Instant::now() + within.min(NEVER)
 }

@@ -8,9 +8,10 @@ use twotone_hal::Result;
 use twotone_wire::crs::{PFB_PORT, PfbPacket, READOUT_PORT, ReadoutPacket};
 
 use super::assembly::Head;
-use super::intake::{self, Intake};
+use super::intake::Intake;
 use super::take::Collection;
 use super::{Block, Counters, Frames, KernelBuffers, PfbFrames, Source, StreamOptions, Take};
+use crate::deadline;
 
 /// Receives the readout streams of any number of boards: a sample of every channel of a module in
 /// each packet.
@@ -76,7 +77,7 @@ macro_rules! receiver {
             /// # Errors
             /// Where a socket fails.
             pub async fn recv(&mut self, within: Duration) -> Result<$frames<'_>> {
-                self.intake.fill(intake::after(within)).await?;
+                self.intake.fill(deadline::within(within)).await?;
                 Ok($frames::new(self.intake.hand_over()))
             }
 
@@ -122,7 +123,7 @@ impl Receiver {
     pub async fn take(&mut self, take: &Take, within: Duration) -> Result<Vec<Block>> {
         let failed = |error: twotone_hal::Error| error.during(take.to_string());
         let mut collection = Collection::begin(take, self.sources()).map_err(failed)?;
-        let deadline = intake::after(within);
+        let deadline = deadline::within(within);
         let mut has_looked = false;
         loop {
             while let Some(packet) = self.intake.peek() {
@@ -136,7 +137,7 @@ impl Receiver {
             }
             // Packets of others may come without end.
             if has_looked && Instant::now() >= deadline {
-                return Err(failed(collection.late(within, &self.counters())));
+                return Err(failed(collection.late(within, Some(&self.counters()))));
             }
             self.intake.fill(deadline).await.map_err(failed)?;
             has_looked = true;

@@ -123,13 +123,13 @@ impl Sequencer {
             return None;
         }
         let since = self.held.iter().flatten().map(|held| held.since).min();
-        since.map(|since| since + self.patience.hold)
+        since.map(|since| since.saturating_add(self.patience.hold))
     }
 
     /// Gives up what was waited for longer than the patience.
     pub(super) fn expire(&mut self, now: Duration, sink: &mut impl Sink) {
         let hold = self.patience.hold;
-        self.flush(|held| now >= held.since + hold, sink);
+        self.flush(|held| now.saturating_sub(held.since) >= hold, sink);
     }
 
     /// Settles all up to the last held packet that is `done` waiting, and what follows on it.

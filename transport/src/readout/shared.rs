@@ -9,7 +9,8 @@ use tokio::time::{Instant, sleep_until};
 use twotone_hal::{Error, ErrorKind, Result};
 
 use super::take::Collection;
-use super::{Block, Counters, Receiver, Source, Take, intake};
+use super::{Block, Receiver, Source, Take, intake};
+use crate::deadline;
 
 /// A receiver from which several take at the same time: each packet goes to all whom it concerns.
 /// One of those who wait drives the receiver for the others.
@@ -60,7 +61,7 @@ impl SharedReceiver {
     /// As [`Receiver::take`]. Dropped while it waits, the samples taken so far are gone.
     pub(crate) async fn take(&self, take: &Take, within: Duration) -> Result<Vec<Block>> {
         let failed = |error: Error| error.during(take.to_string());
-        let deadline = intake::after(within);
+        let deadline = deadline::within(within);
         let (done, mut answer) = oneshot::channel();
         let here = self.enter(take, done).map_err(failed)?;
         let taken = loop {
@@ -123,16 +124,10 @@ impl SharedReceiver {
         let Some(taker) = self.remove(id) else {
             return gone();
         };
-        // Whoever drives knows what was lost; the error can do without.
-        let counters = match self.receiver.try_lock() {
-            Ok(receiver) => receiver.counters(),
-            Err(_) => Counters {
-                boards: Vec::new(),
-                strangers: 0,
-                kernel_drops: 0,
-            },
-        };
-        taker.collection.late(within, &counters)
+        // Where another drives, what was lost is not at hand; the error can do without.
+        let counters = self.receiver.try_lock().ok();
+        let counters = counters.map(|receiver| receiver.counters());
+        taker.collection.late(within, counters.as_ref())
     }
 
     fn is_waiting(&self, id: u64) -> bool {

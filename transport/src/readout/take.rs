@@ -7,7 +7,7 @@ use twotone_hal::{Certainty, ChannelId, Complex64, Error, ErrorKind, ModuleId, R
 use twotone_wire::crs::{PacketLength, STEPS_PER_COUNT};
 
 use super::intake::Packet;
-use super::{Counters, Frame, NoTime, SampleTime, Source};
+use super::{Counters, Frame, ModuleCounters, NoTime, SampleTime, Source};
 
 /// Which samples to take.
 #[derive(Debug, Clone, PartialEq)]
@@ -254,14 +254,15 @@ impl Collection {
     }
 
     /// The error where time has run out.
-    pub(super) fn late(&self, within: Duration, counters: &Counters) -> Error {
+    /// What of it came at all is told where the counters are known.
+    pub(super) fn late(&self, within: Duration, counters: Option<&Counters>) -> Error {
         let wanted = self.take.samples;
         let mut unfinished = self.blocks.iter();
         let unfinished = unfinished.find(|growing| growing.block.samples() < wanted);
         let why = unfinished.map_or_else(String::new, |growing| {
             let Block { source, module, .. } = &growing.block;
-            let board = counters.board(*source);
-            let of_module = board.map(|board| board.module(*module)).unwrap_or_default();
+            let board = counters.and_then(|counters| counters.board(*source));
+            let of_module = board.map(|board| board.module(*module));
             let mut why = format!(
                 "{} of {wanted} consecutive samples of module {module} of {source} came within {within:?}",
                 growing.block.samples(),
@@ -269,14 +270,21 @@ impl Collection {
             if growing.early > 0 {
                 why += &format!("; {} were taken too early", growing.early);
             }
-            if of_module.expected == 0 {
-                let foreign = board.map_or(0, |board| board.foreign);
-                why += "; nothing ever came from it: does it stream, and to this interface?";
-                if foreign > 0 {
-                    why += &format!(" {foreign} packets from that address bear another serial number");
+            match of_module {
+                Some(ModuleCounters { expected: 0, .. }) => {
+                    let foreign = board.map_or(0, |board| board.foreign);
+                    why += "; nothing ever came from it: does it stream, and to this interface?";
+                    if foreign > 0 {
+                        why += &format!(" {foreign} packets from that address bear another serial number");
+                    }
                 }
-            } else if of_module.lost > 0 {
-                why += &format!("; {} packets were lost since the receiver was opened", of_module.lost);
+                Some(ModuleCounters { lost: lost @ 1.., .. }) => {
+                    why += &format!("; {lost} packets were lost since the receiver was opened");
+                }
+                None if growing.early == 0 && growing.block.samples() == 0 => {
+                    why += "; nothing came from it meanwhile: does it stream, and to this interface?";
+                }
+                _ => {}
             }
             why
         });
