@@ -160,6 +160,7 @@ fn columns() -> SampleColumns {
     SampleColumns {
         calibrated: vec![(channels[1], calibration)],
         channels: channels.to_vec(),
+        reference: None,
     }
 }
 

@@ -34,6 +34,8 @@ pub struct PlacedTone {
     pub tone_hz: f64,
     /// Amplitude, as a fraction of full scale.
     pub amplitude: f64,
+    /// Phase of its carrier as set, in radians.
+    pub phase_rad: f64,
     /// Where on the resonator it was put; `None` without a resonator, or where that has no such
     /// place.
     pub placement: Option<Placement>,
@@ -152,6 +154,7 @@ pub(crate) async fn place_in(
             channel,
             tone_hz,
             amplitude: target.amplitude,
+            phase_rad: carrier,
             placement: placements[k],
             y: resonator.map(|r| pulled_detuning(r.y0(tone_hz), r.a, Direction::Down)),
             offset_lw: shift_hz

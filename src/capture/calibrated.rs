@@ -8,6 +8,16 @@ use crate::record::{SampleColumns, SampleRows};
 /// Steps of a sample in a readout count.
 const STEPS_PER_COUNT: f64 = 256.0;
 
+/// The calibration for samples that all come `change` times what they were.
+pub(super) fn changed_by(change: Complex64, calibration: Calibration) -> Calibration {
+    Calibration {
+        d: calibration.d * change,
+        z0: calibration.z0 * change,
+        line: calibration.line * change,
+        ..calibration
+    }
+}
+
 /// Calibrates the rows of one module.
 ///
 /// By inverting the loop, so that it holds for a shift of a good part of a linewidth too, and
@@ -121,14 +131,18 @@ mod tests {
         let z0 = sample(fr_hz, qi, tone_hz);
         assert!((z0 - resonator.transmission(tone_hz, Direction::Up)).norm() < 1e-6);
         let calibration = Calibration::at(&resonator, tone_hz).unwrap();
+        // The readout has changed since.
+        let change = Complex64::from_polar(0.89, 0.1);
+        let calibration = changed_by(change, calibration);
         let channels: Vec<_> = (1..=3).map(|n| ChannelId::new(n).unwrap()).collect();
         let columns = SampleColumns {
             calibrated: vec![(channels[1], calibration)],
             channels,
+            reference: Some(change),
         };
         let lw = fr_hz / qr;
         for (shift_hz, loss) in [(0.0, 0.0), (0.01 * lw, 0.0), (-0.3 * lw, 0.0), (0.0, 2e-7)] {
-            let z = sample(fr_hz + shift_hz, 1.0 / (1.0 / qi + loss), tone_hz) * 256.0;
+            let z = sample(fr_hz + shift_hz, 1.0 / (1.0 / qi + loss), tone_hz) * change * 256.0;
             let mut rows = SampleRows {
                 sequence: vec![0],
                 i: vec![0, z.re.round() as i32, 0],

@@ -51,11 +51,14 @@ pub type Provenance = BTreeMap<String, String>;
 /// costs packets that are still to come. Cancelling `params.stop` ends it early: what has come is
 /// written whole.
 ///
+/// A socket that fails, or a file that cannot be written, ends it early too:
+/// [`CaptureOutcome::not_received`], [`CaptureOutcome::not_written`]. After the latter `run` is not
+/// whole, and for [`RunDirectory::keep`] rather than for [`RunDirectory::commit`].
+///
 /// Dropped, it receives no more, and `run` is removed.
 ///
 /// # Errors
-/// Where the streams cannot be joined, a socket fails, or a file cannot be written
-/// ([`ErrorKind::Storage`]). The run is gone then: it would not be whole.
+/// Where the streams cannot be joined. Nothing has come then, and `run` is gone.
 #[tworoutine(Send)]
 pub async fn capture(
     boards: Vec<BoardPlan>,
@@ -65,22 +68,23 @@ pub async fn capture(
 ) -> Result<(RunDirectory, CaptureOutcome)> {
     let sources: Vec<Source> = boards
         .iter()
-        .filter_map(|board| board.source.as_ref().ok().copied())
+        .filter_map(|board| board.source.clone().ok())
         .collect();
     if sources.is_empty() {
         return Ok((run, CaptureOutcome::nothing(boards)));
     }
     let mut receiver = Receiver::open(&sources, &params.stream)?;
-    let mut intake = receive::Intake::new(boards);
+    let mut intake = receive::Intake::new(boards, params);
     let (queue, written) = write::start(&intake, run, params, provenance)?;
     let received = intake.receive(&mut receiver, &queue, params).await;
     drop(queue);
     let written = written.await.map_err(|_| {
         Error::new(ErrorKind::Storage, "the writer of the samples panicked").during("capture")
     })?;
-    received?;
-    let (run, files) = written?;
-    Ok((run, intake.outcome(&receiver, files)))
+    let mut outcome = intake.outcome(&receiver, &written.files);
+    outcome.not_received = received.err();
+    outcome.not_written = written.error;
+    Ok((written.run, outcome))
 }
 
 /// Ends a capture early when cancelled.

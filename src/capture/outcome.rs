@@ -1,14 +1,17 @@
 //! What a capture came to.
 
-use serde::Serialize;
-use twotone_hal::ModuleId;
+use std::time::Duration;
 
+use serde::Serialize;
+use twotone_hal::{Error, ModuleId};
+
+use super::Stop;
 use super::plan::{BoardPlan, ModulePlan};
-use super::standing::Standing;
-use crate::record::CounterRow;
+use super::standing::{self, Standing};
+use crate::record::{CounterRow, RecordError};
 
 /// What a capture came to.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct CaptureOutcome {
     /// Seconds from the first packet to the end.
     pub elapsed_s: f64,
@@ -18,6 +21,10 @@ pub struct CaptureOutcome {
     pub kernel_drops: u64,
     /// What the kernel's buffers are short of, and what to change.
     pub buffer_shortfall: Option<String>,
+    /// Why nothing more was received, where a socket failed.
+    pub not_received: Option<Error>,
+    /// Why nothing more was written, where a file could not be: the run is not whole.
+    pub not_written: Option<RecordError>,
     /// Every board that was planned, in order.
     pub boards: Vec<BoardOutcome>,
 }
@@ -27,7 +34,7 @@ pub struct CaptureOutcome {
 pub struct BoardOutcome {
     /// Its name in the map.
     pub name: String,
-    /// Why nothing could be captured.
+    /// Why nothing could be captured, or what is not known of it because it did not answer.
     pub error: Option<String>,
     /// Its modules that sent anything or were expected to, in order.
     pub modules: Vec<ModuleOutcome>,
@@ -39,6 +46,8 @@ pub struct ModuleOutcome {
     /// What was counted. The rows in the file are `received - unwritten`.
     #[serde(flatten)]
     pub counters: CounterRow,
+    /// What went wrong with its stream or its file, beside losses.
+    pub error: Option<String>,
     /// The file within the run directory; `None` where nothing came.
     pub file: Option<String>,
     /// How many channels it holds.
@@ -63,7 +72,9 @@ impl ModuleOutcome {
     /// Whether everything that was expected of it is there.
     pub fn is_whole(&self) -> bool {
         let holds = |standing: &Option<Standing>| standing.as_ref().is_none_or(Standing::is_whole);
-        self.counters.received > 0
+        self.error.is_none()
+            && self.file.is_some()
+            && self.counters.received > 0
             && self.counters.lost + self.counters.unwritten == 0
             && holds(&self.tune)
             && holds(&self.tune_after)
@@ -88,8 +99,8 @@ impl CaptureOutcome {
     /// What comes of boards none of which can be listened to.
     pub(super) fn nothing(boards: Vec<BoardPlan>) -> Self {
         let board = |board: BoardPlan| BoardOutcome {
+            error: board.error(),
             name: board.name,
-            error: board.source.err().map(|error| error.to_string()),
             modules: Vec::new(),
         };
         Self {
@@ -97,6 +108,8 @@ impl CaptureOutcome {
             stopped: false,
             kernel_drops: 0,
             buffer_shortfall: None,
+            not_received: None,
+            not_written: None,
             boards: boards.into_iter().map(board).collect(),
         }
     }
@@ -115,14 +128,25 @@ impl CaptureOutcome {
 
     /// Whether everything that was expected is there.
     pub fn is_whole(&self) -> bool {
-        self.boards.iter().all(BoardOutcome::is_whole)
+        self.not_received.is_none()
+            && self.not_written.is_none()
+            && self.boards.iter().all(BoardOutcome::is_whole)
     }
 
-    /// Asks the boards once more whether the tune holds.
-    pub async fn check_tune(&mut self) {
+    /// Asks the boards once more whether the tune holds, all at the same time. Of those that have
+    /// not answered `within` that time, or before `stop` is cancelled, it is not known.
+    pub async fn check_tune(&mut self, within: Duration, stop: &Stop) {
         let modules = self.boards.iter_mut().flat_map(|board| &mut board.modules);
+        let (mut places, mut asks) = (Vec::new(), Vec::new());
         for module in modules.filter(|module| module.calibrated > 0) {
-            module.tune_after = module.plan.ask_again().await;
+            if let Some(ask) = module.plan.ask() {
+                asks.push(ask);
+                places.push(&mut module.tune_after);
+            }
+        }
+        let standings = standing::ask_all(asks, within, stop).await;
+        for (place, standing) in places.into_iter().zip(standings) {
+            *place = Some(standing);
         }
     }
 }

@@ -20,10 +20,14 @@ pub struct CaptureParams {
     pub stream: StreamOptions,
     /// How long to wait for the first packet. 5 s.
     pub patience: Duration,
+    /// How long to wait for boards to say whether the tune holds. 10 s.
+    pub ask_within: Duration,
     /// How much may wait to be written, in bytes; what does not fit is lost. 512 MiB.
     pub queue_bytes: usize,
     /// Ends the capture early when cancelled.
     pub stop: Stop,
+    /// When cancelled, what waits to be written is given up, and counted as unwritten.
+    pub abandon: Stop,
 }
 
 impl Default for CaptureParams {
@@ -34,8 +38,10 @@ impl Default for CaptureParams {
             channels: None,
             stream: StreamOptions::default(),
             patience: Duration::from_secs(5),
+            ask_within: Duration::from_secs(10),
             queue_bytes: 512 << 20,
             stop: Stop::new(),
+            abandon: Stop::new(),
         }
     }
 }

@@ -1,18 +1,21 @@
 //! Which boards, modules and channels are captured, and what their samples mean.
 
-use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
+use tokio::net::lookup_host;
 use tworoutine::tworoutine;
 use twotone_algorithms::calibration::Calibration;
 use twotone_algorithms::{ChannelOutcome, ChannelStatus};
-use twotone_hal::{BoardHandle, ChannelId, Error, ErrorKind, ModuleId, Result};
+use twotone_hal::{BoardHandle, ChannelId, Description, Error, ErrorKind, ModuleId, Result};
 use twotone_transport::readout::Source;
 
 use super::CaptureParams;
-use super::standing::{Standing, TuneState};
-use crate::Array;
+use super::calibrated::changed_by;
+use super::standing::{self, Standing, TuneState};
 use crate::map::{BoardEntry, BoardKind, HardwareMap};
 use crate::record::{ModuleTune, TuneRecord};
+use crate::{Array, ArrayBoard};
 
 /// Modules of an analog bank.
 const BANK: u8 = 4;
@@ -22,9 +25,12 @@ const BANK: u8 = 4;
 pub struct BoardPlan {
     /// Its name in the map.
     pub name: String,
-    /// Where its packets come from, and the serial number that they bear; or why that is not
-    /// known.
-    pub source: Result<Source>,
+    /// Where its packets come from, and the serial number that they bear; or why nothing of it can
+    /// be captured.
+    pub source: std::result::Result<Source, String>,
+    /// Why it did not answer, if it did not. That its modules are those of the analog bank in use
+    /// is not known then.
+    pub unanswered: Option<String>,
     /// Its modules.
     pub modules: Vec<ModulePlan>,
 }
@@ -40,27 +46,28 @@ pub struct ModulePlan {
     pub is_expected: bool,
     /// The channels to write, in order; `None` for all that a packet holds.
     pub channels: Option<Vec<ChannelId>>,
-    /// Calibrations, by channel.
+    /// Calibrations, by channel, with [`Standing::reference`] in them.
     pub calibrated: Vec<(ChannelId, Calibration)>,
     /// Whether the tune holds, where there is one.
     pub standing: Option<Standing>,
     board: Option<BoardHandle>,
-    tune: Option<ModuleTune>,
+    tune: Option<Arc<ModuleTune>>,
 }
 
-impl ModulePlan {
-    /// Asks the board once more whether the tune holds: after a capture, that it did all along.
-    pub async fn ask_again(&self) -> Option<Standing> {
-        match (&self.board, &self.tune) {
-            (Some(board), Some(tune)) => Some(Standing::of(board, tune).await),
-            _ => None,
-        }
+impl BoardPlan {
+    /// What is wrong with it before anything has come.
+    pub(super) fn error(&self) -> Option<String> {
+        self.source
+            .as_ref()
+            .err()
+            .or(self.unanswered.as_ref())
+            .cloned()
     }
 }
 
-/// The boards of `map`, each with the modules to capture. Boards of `array` are asked for their
-/// modules, and whether `tune` still holds; they are only read from. A board that did not answer
-/// is captured all the same, without a calibration.
+/// The boards of `map` that have modules to capture. Boards of `array` are asked whether `tune`
+/// still holds, all at the same time; they are only read from. A board that did not answer is
+/// captured all the same, without a calibration; one that is not what the map says is not.
 #[tworoutine(Send)]
 pub async fn plan(
     map: &HardwareMap,
@@ -68,95 +75,216 @@ pub async fn plan(
     tune: Option<&TuneRecord>,
     params: &CaptureParams,
 ) -> Vec<BoardPlan> {
-    let mut boards = Vec::with_capacity(map.boards().len());
-    for entry in map.boards() {
-        let mut modules = Vec::new();
-        for (module, is_expected) in modules_of(entry, array, params) {
-            modules.push(plan_module(entry, array, module, is_expected, tune, params).await);
+    let entries = map.boards().iter();
+    let found: Vec<_> = entries
+        .map(|entry| {
+            let entry = entry.clone();
+            tworoutine::spawn(async move { source(&entry).await })
+        })
+        .collect();
+    let mut boards = Vec::with_capacity(found.len());
+    for (entry, found) in map.boards().iter().zip(found) {
+        let found = match found.await {
+            Ok(found) => found.map_err(|error| error.on(&entry.name).to_string()),
+            Err(ended) => Err(ended.to_string()),
+        };
+        let board = plan_board(entry, found, array, tune, params);
+        if board.source.is_err() || !board.modules.is_empty() {
+            boards.push(board);
         }
-        boards.push(BoardPlan {
-            name: entry.name.clone(),
-            source: source(entry).await.map_err(|error| error.on(&entry.name)),
-            modules,
-        });
+    }
+    let modules = || boards.iter().flat_map(|board| &board.modules);
+    let asks: Vec<_> = modules().filter_map(ModulePlan::ask).collect();
+    let mut standings = standing::ask_all(asks, params.ask_within, &params.stop)
+        .await
+        .into_iter();
+    for module in boards.iter_mut().flat_map(|board| &mut board.modules) {
+        if module.ask().is_some() {
+            module.judge(standings.next());
+        }
     }
     boards
 }
 
-/// The modules of a board, and whether somebody has named them.
-fn modules_of(entry: &BoardEntry, array: &Array, params: &CaptureParams) -> Vec<(ModuleId, bool)> {
-    let described = array.boards().iter().find(|one| one.name() == entry.name);
-    let listed: Vec<(ModuleId, bool)> = if !entry.modules.is_empty() {
-        let listed = entry.modules.iter();
-        listed.map(|module| (module.module, true)).collect()
-    } else if let Some(board) = described {
-        let modules = board.description().modules.iter();
-        modules.map(|module| (module.module, false)).collect()
-    } else {
-        let modules = (1..=BANK).filter_map(|number| ModuleId::new(number).ok());
-        modules.map(|module| (module, false)).collect()
-    };
-    match &params.modules {
-        None => listed,
-        Some(wanted) => listed
-            .into_iter()
-            .filter(|(module, _)| wanted.contains(module))
-            .map(|(module, _)| (module, true))
-            .collect(),
-    }
-}
-
-async fn plan_module(
+fn plan_board(
     entry: &BoardEntry,
+    found: std::result::Result<Source, String>,
     array: &Array,
-    module: ModuleId,
-    is_expected: bool,
     tune: Option<&TuneRecord>,
     params: &CaptureParams,
-) -> ModulePlan {
-    let tune = tune.and_then(|tune| tune.module(&entry.name, module));
-    let board = array.board_targets(&entry.name);
-    let board = board.first().map(|target| target.board.clone());
-    let standing = match (tune, &board) {
-        (None, _) => None,
-        (Some(tune), Some(board)) => Some(Standing::of(board, tune).await),
-        (Some(_), None) => {
-            let why = "the board does not answer".to_owned();
-            Some(Standing::not(TuneState::Unknown, why))
-        }
-    };
-    let channels = match (params.channels, tune) {
-        (Some(count), _) => Some(
-            (1..=count)
-                .filter_map(|number| ChannelId::new(number).ok())
-                .collect(),
-        ),
-        (None, Some(tune)) => Some(toned(tune)).filter(|channels| !channels.is_empty()),
-        (None, None) => None,
-    };
-    let calibrated = match (tune, &standing) {
-        (Some(tune), Some(standing)) if standing.state == TuneState::Holds => {
-            let usable = tune.channel.iter().filter(|one| {
-                one.status == ChannelStatus::Tuned && !standing.changed.contains(&one.channel)
-            });
-            usable.filter_map(calibration).collect()
-        }
-        _ => Vec::new(),
-    };
-    ModulePlan {
-        module,
-        in_packets: ModuleId::new((module.number() - 1) % BANK + 1).unwrap_or(module),
-        is_expected,
-        channels,
-        calibrated,
-        standing,
-        board,
-        tune: tune.cloned(),
+) -> BoardPlan {
+    let described = array.boards().iter().find(|one| one.name() == entry.name);
+    let described = described.map(ArrayBoard::description);
+    let failure = array.failure(&entry.name);
+    let modules: Vec<_> = modules_of(entry, described, params)
+        .into_iter()
+        .map(|(module, is_expected)| {
+            ModulePlan::new(entry, array, module, is_expected, tune, params)
+        })
+        .collect();
+    let wanted = params.modules.iter().flatten();
+    let strange = described
+        .filter(|_| entry.modules.is_empty())
+        .and_then(|described| {
+            wanted
+                .map(|module| described.module(*module))
+                .find_map(Result::err)
+        });
+    let refused = failure
+        .filter(|error| !is_silence(error))
+        .map(ToString::to_string)
+        .or(strange.map(|error| error.on(&entry.name).to_string()))
+        .or_else(|| twins(&modules));
+    BoardPlan {
+        name: entry.name.clone(),
+        source: refused.map_or(found, Err),
+        unanswered: failure
+            .filter(|error| is_silence(error))
+            .map(ToString::to_string),
+        modules,
     }
 }
 
-fn calibration(one: &ChannelOutcome) -> Option<(ChannelId, Calibration)> {
-    Some((one.channel, one.calibration?))
+/// Whether a board that failed so has said nothing at all.
+fn is_silence(error: &Error) -> bool {
+    use ErrorKind::{ConnectionLost, Timeout, Unreachable};
+    matches!(error.kind(), Unreachable | Timeout | ConnectionLost)
+}
+
+/// Why modules cannot be told apart by their packets, where they cannot.
+fn twins(modules: &[ModulePlan]) -> Option<String> {
+    let mut rest = modules;
+    while let [one, others @ ..] = rest {
+        if let Some(other) = others
+            .iter()
+            .find(|other| other.in_packets == one.in_packets)
+        {
+            return Some(format!(
+                "modules {} and {} have the same packets, each on its analog bank: name those of \
+                 the bank in use",
+                one.module, other.module
+            ));
+        }
+        rest = others;
+    }
+    None
+}
+
+/// The modules of a board, and whether somebody has named them.
+fn modules_of(
+    entry: &BoardEntry,
+    described: Option<&Description>,
+    params: &CaptureParams,
+) -> Vec<(ModuleId, bool)> {
+    let is_wanted = |module: &ModuleId| {
+        params
+            .modules
+            .as_ref()
+            .is_none_or(|wanted| wanted.contains(module))
+    };
+    if !entry.modules.is_empty() {
+        let listed = entry.modules.iter().map(|listed| listed.module);
+        return listed
+            .filter(is_wanted)
+            .map(|module| (module, true))
+            .collect();
+    }
+    match (&params.modules, described) {
+        (Some(wanted), _) => wanted.iter().map(|module| (*module, true)).collect(),
+        (None, Some(described)) => {
+            let modules = described.modules.iter();
+            modules.map(|module| (module.module, false)).collect()
+        }
+        (None, None) => {
+            let modules = (1..=BANK).filter_map(|number| ModuleId::new(number).ok());
+            modules.map(|module| (module, false)).collect()
+        }
+    }
+}
+
+impl ModulePlan {
+    fn new(
+        entry: &BoardEntry,
+        array: &Array,
+        module: ModuleId,
+        is_expected: bool,
+        tunes: Option<&TuneRecord>,
+        params: &CaptureParams,
+    ) -> Self {
+        let tune = tunes.and_then(|tunes| tunes.module(&entry.name, module));
+        let board = array.boards().iter().find(|one| one.name() == entry.name);
+        let board = board.map(|board| board.handle().clone());
+        let is_calibrated =
+            |tune: &ModuleTune| tune.channel.iter().any(|one| usable(one).is_some());
+        let standing = match (tunes, tune, &board) {
+            (None, ..) => None,
+            (_, None, _) => Some(Standing::not(
+                TuneState::Void,
+                "the run has no tune of this module",
+            )),
+            (_, Some(tune), _) if !is_calibrated(tune) => Some(Standing::not(
+                TuneState::Void,
+                "none of its channels is tuned",
+            )),
+            (.., None) => Some(Standing::not(
+                TuneState::Unknown,
+                "the board does not answer",
+            )),
+            // Still to be asked.
+            (.., Some(_)) => None,
+        };
+        let channels = match (params.channels, tune) {
+            (Some(count), _) => Some(
+                (1..=count)
+                    .filter_map(|number| ChannelId::new(number).ok())
+                    .collect(),
+            ),
+            (None, Some(tune)) => Some(toned(tune)).filter(|channels| !channels.is_empty()),
+            (None, None) => None,
+        };
+        let can_be_asked = standing.is_none();
+        Self {
+            module,
+            in_packets: ModuleId::new((module.number() - 1) % BANK + 1).unwrap_or(module),
+            is_expected,
+            channels,
+            calibrated: Vec::new(),
+            standing,
+            board,
+            tune: tune.filter(|_| can_be_asked).cloned().map(Arc::new),
+        }
+    }
+
+    /// What to ask whom, to know whether the tune holds.
+    pub(super) fn ask(&self) -> Option<(BoardHandle, Arc<ModuleTune>)> {
+        self.board.clone().zip(self.tune.clone())
+    }
+
+    /// Takes what it was told of its tune.
+    fn judge(&mut self, standing: Option<Standing>) {
+        self.standing = standing;
+        let (Some(standing), Some(tune)) = (&self.standing, &self.tune) else {
+            return;
+        };
+        let Some(reference) = standing
+            .reference()
+            .filter(|_| standing.state == TuneState::Holds)
+        else {
+            return;
+        };
+        let channels = tune.channel.iter();
+        self.calibrated = channels
+            .filter(|one| !standing.changed.contains(&one.channel))
+            .filter_map(usable)
+            .map(|(channel, calibration)| (channel, changed_by(reference, calibration)))
+            .collect();
+    }
+}
+
+/// The calibration of a channel that is tuned.
+fn usable(one: &ChannelOutcome) -> Option<(ChannelId, Calibration)> {
+    let calibration = one.calibration?;
+    (one.status == ChannelStatus::Tuned).then_some((one.channel, calibration))
 }
 
 /// The channels that carry a tone, in order.
@@ -193,12 +321,11 @@ async fn address(entry: &BoardEntry) -> Result<Ipv4Addr> {
     if let Some(IpAddr::V4(ip)) = address.ip() {
         return Ok(ip);
     }
-    let (host, port) = (address.name().to_owned(), address.port());
-    let found = tworoutine::offload(move || (host, port).to_socket_addrs().map(Vec::from_iter));
-    let found = found.await.map_err(|error| {
+    let found = lookup_host((address.name(), address.port())).await;
+    let mut found = found.map_err(|error| {
         Error::new(ErrorKind::Unreachable, format!("{address} is not found")).caused_by(error)
     })?;
-    let ip = found.into_iter().find_map(|found| match found.ip() {
+    let ip = found.find_map(|found| match found.ip() {
         IpAddr::V4(ip) => Some(ip),
         IpAddr::V6(_) => None,
     });

@@ -11,7 +11,8 @@ use super::CaptureParams;
 use super::calibrated::Calibrator;
 use super::outcome::{BoardOutcome, CaptureOutcome, ModuleOutcome};
 use super::plan::{BoardPlan, ModulePlan};
-use super::write::{Files, Queue};
+use super::standing::Standing;
+use super::write::{Queue, WrittenFile};
 use crate::record::{CounterRow, SampleColumns, SampleRows};
 
 /// Seconds from the start of 1970 to that of 2000.
@@ -22,6 +23,8 @@ const BATCH_BYTES: usize = 4 << 20;
 const GLANCE: Duration = Duration::from_millis(100);
 /// How often the counters are written.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
+/// How long nothing may come of a stream that goes on, beside what the receiver holds back.
+const LONGEST_SILENCE: Duration = Duration::from_secs(1);
 
 /// The boards of a capture, and what has come of them.
 #[derive(Debug)]
@@ -32,6 +35,9 @@ pub(super) struct Intake {
     places: HashMap<(Source, ModuleId), usize>,
     began: Option<Instant>,
     elapsed: Duration,
+    /// For how long it has listened, the times left out in which it was kept from doing so.
+    listened: Duration,
+    hold: Duration,
     stopped: bool,
 }
 
@@ -48,14 +54,20 @@ pub(super) struct ModuleIntake {
     batch: usize,
     rows: SampleRows,
     unwritten: u64,
+    /// How long had been listened when its first packet came, and its last.
+    heard: Option<(Duration, Duration)>,
+    /// Time between its samples.
+    period: Duration,
 }
 
 impl Intake {
-    pub(super) fn new(boards: Vec<BoardPlan>) -> Self {
+    pub(super) fn new(boards: Vec<BoardPlan>, params: &CaptureParams) -> Self {
         let mut modules = Vec::new();
         let mut places = HashMap::new();
         for (at, board) in boards.iter().enumerate() {
-            let Ok(source) = board.source else { continue };
+            let Ok(source) = board.source.clone() else {
+                continue;
+            };
             for plan in &board.modules {
                 places.insert((source, plan.in_packets), modules.len());
                 modules.push(ModuleIntake::new(at, source, plan.clone()));
@@ -67,6 +79,8 @@ impl Intake {
             places,
             began: None,
             elapsed: Duration::ZERO,
+            listened: Duration::ZERO,
+            hold: params.stream.hold,
             stopped: false,
         }
     }
@@ -81,6 +95,7 @@ impl Intake {
         let seconds = Duration::try_from_secs_f64(params.seconds).unwrap_or(Duration::MAX);
         let opened = Instant::now();
         let mut count_at = opened + COUNT_EVERY;
+        let mut received = Ok(());
         loop {
             let now = Instant::now();
             let left = match self.began {
@@ -93,10 +108,18 @@ impl Intake {
             if left.is_zero() || self.stopped || queue.has_failed() {
                 break;
             }
-            for frame in receiver.recv(left.min(GLANCE)).await? {
+            let frames = match receiver.recv(left.min(GLANCE)).await {
+                Ok(frames) => frames,
+                Err(error) => {
+                    received = Err(error);
+                    break;
+                }
+            };
+            self.listened += now.elapsed().min(2 * GLANCE);
+            for frame in frames {
                 if let Some(at) = self.places.get(&(frame.source, frame.module)) {
                     self.began.get_or_insert(now);
-                    self.modules[*at].take(*at, &frame, queue);
+                    self.modules[*at].take(*at, &frame, self.listened, queue);
                 }
             }
             let now = Instant::now();
@@ -110,7 +133,7 @@ impl Intake {
             module.hand_on(at, queue);
         }
         self.count(receiver, queue);
-        Ok(())
+        received
     }
 
     /// Hands the counters on, of the modules that have sent anything.
@@ -152,26 +175,35 @@ impl Intake {
     }
 
     /// What it came to, with the files that were written.
-    pub(super) fn outcome(self, receiver: &Receiver, mut files: Files) -> CaptureOutcome {
+    pub(super) fn outcome(
+        self,
+        receiver: &Receiver,
+        files: &HashMap<usize, WrittenFile>,
+    ) -> CaptureOutcome {
         let all = receiver.counters();
         let mut boards: Vec<_> = self
             .boards
             .iter()
             .map(|board| BoardOutcome {
                 name: board.name.clone(),
-                error: board.source.as_ref().err().map(ToString::to_string),
+                error: board.error(),
                 modules: Vec::new(),
             })
             .collect();
         for (at, module) in self.modules.iter().enumerate() {
-            let counters = self.counters(module, &all);
+            let file = files.get(&at);
+            let mut counters = self.counters(module, &all);
+            counters.unwritten += file.map_or(0, |file| file.unwritten);
             if counters.received == 0 && !module.plan.is_expected {
                 continue;
             }
             let columns = module.columns.as_ref();
             boards[module.board].modules.push(ModuleOutcome {
+                error: file
+                    .and_then(|file| file.error.clone())
+                    .or_else(|| self.interruption(module, &counters)),
                 counters,
-                file: files.remove(&at),
+                file: file.map(|file| file.name.clone()),
                 channels: columns.map_or(0, |columns| columns.channels.len()),
                 calibrated: columns.map_or(0, |columns| columns.calibrated.len()),
                 tune: module.plan.standing.clone(),
@@ -179,10 +211,13 @@ impl Intake {
                 plan: module.plan.clone(),
             });
         }
-        for board in boards.iter_mut().filter(|board| board.error.is_none()) {
-            if board.received() == 0 {
+        for (board, planned) in boards.iter_mut().zip(&self.boards) {
+            if planned.source.is_ok() && board.received() == 0 {
                 let foreign = board.modules.iter().map(|one| one.counters.foreign).max();
-                board.error = Some(nothing_came(foreign.unwrap_or(0)));
+                let unanswered = planned.unanswered.iter();
+                let unanswered = unanswered.map(|why| format!("; {why}"));
+                board.error =
+                    Some(nothing_came(foreign.unwrap_or(0)) + &unanswered.collect::<String>());
             }
         }
         CaptureOutcome {
@@ -193,7 +228,31 @@ impl Intake {
                 .buffers()
                 .shortfall()
                 .map(|short| short.to_string()),
+            not_received: None,
+            not_written: None,
             boards,
+        }
+    }
+
+    /// How a stream was interrupted, beside what its sequence numbers tell.
+    fn interruption(&self, module: &ModuleIntake, counters: &CounterRow) -> Option<String> {
+        let firsts = self.modules.iter().filter_map(|module| module.heard);
+        let began = firsts.map(|(first, _)| first).min();
+        let (Some(began), Some((first, last))) = (began, module.heard) else {
+            return Some("nothing came from it".to_owned());
+        };
+        let longest = LONGEST_SILENCE + self.hold + 16 * module.period;
+        let (before, after) = (first - began, self.listened - last);
+        if after > longest {
+            let after = after.as_secs_f64();
+            Some(format!("its stream ended {after:.1} s before the end"))
+        } else if before > longest {
+            let before = before.as_secs_f64();
+            Some(format!("its stream began {before:.1} s after the start"))
+        } else if counters.restarts > 0 {
+            Some("its stream began anew, and what was lost then is not known".to_owned())
+        } else {
+            None
         }
     }
 }
@@ -217,6 +276,8 @@ impl ModuleIntake {
             batch: 1,
             rows: SampleRows::default(),
             unwritten: 0,
+            heard: None,
+            period: Duration::ZERO,
         }
     }
 
@@ -233,17 +294,21 @@ impl ModuleIntake {
                 .copied()
                 .collect(),
             channels,
+            reference: self.plan.standing.as_ref().and_then(Standing::reference),
         }
     }
 
-    fn take(&mut self, at: usize, frame: &Frame<'_>, queue: &Queue) {
+    /// Takes a packet, that came when so long had been listened.
+    fn take(&mut self, at: usize, frame: &Frame<'_>, listened: Duration, queue: &Queue) {
         let packet = &frame.packet;
+        self.heard.get_or_insert((listened, listened)).1 = listened;
         let there = packet.length().channels();
         if self.columns.is_none() {
             let columns = self.columns(there);
             queue.begin(at, columns.clone());
             let row_bytes = 8 * columns.channels.len().max(1);
             let rate = sample_rate_hz(packet.stage());
+            self.period = Duration::from_secs_f64(1.0 / rate);
             self.batch = (rate as usize).clamp(1, BATCH_BYTES / row_bytes);
             self.columns = Some(columns);
         }

@@ -2,18 +2,27 @@
 //! the reference tones has the phase that it had.
 
 use std::f64::consts::TAU;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
+use tokio::time::timeout;
+use twotone_algorithms::ChannelOutcome;
 use twotone_hal::{
-    Acquire, Batch, BoardHandle, ChannelId, Complex64, Result, ToneFields, ToneState,
+    Acquire, Batch, BoardHandle, ChannelId, Complex64, Radians, Result, ToneFields, ToneState,
 };
 
+use super::Stop;
 use crate::record::ModuleTune;
 
-/// How far the reference tones may have turned or changed since the tune, in rad and as a factor.
-/// Drift stays within it for hours; of the phases of another phase epoch, one in sixteen does.
+/// How far the reference tones may have turned or changed together since the tune, in rad and as
+/// a factor: that much is corrected. Drift stays within it for hours; of the phases of another
+/// phase epoch, one in sixteen does.
 const MOST_TURN_RAD: f64 = 0.2;
 const MOST_GAIN: f64 = 1.25;
+/// How far three quarters of the reference tones may be from what they have in common, as a share
+/// of it: what is not the same at all frequencies cannot be corrected.
+const MOST_SPREAD: f64 = 0.03;
 /// Samples that the reference tones are looked at with.
 const SAMPLES: u32 = 16;
 
@@ -26,10 +35,13 @@ pub struct Standing {
     pub why: Option<String>,
     /// Channels whose tones are not as they were tuned; the others are calibrated.
     pub changed: Vec<ChannelId>,
-    /// How far the reference tones have turned since the tune, in rad.
+    /// How far the reference tones have turned since the tune, in rad. Calibrations take it, and
+    /// the factor, into account.
     pub reference_turn_rad: Option<f64>,
     /// By which factor they have changed.
     pub reference_gain: Option<f64>,
+    /// How far they are from having turned and changed alike, as a share.
+    pub reference_spread: Option<f64>,
 }
 
 /// Whether a tune holds.
@@ -50,23 +62,56 @@ impl Standing {
         self.state == TuneState::Holds && self.changed.is_empty()
     }
 
-    pub(super) fn not(state: TuneState, why: String) -> Self {
+    /// By what all samples have changed since the tune.
+    pub fn reference(&self) -> Option<Complex64> {
+        let gain = self.reference_gain?;
+        Some(Complex64::from_polar(gain, self.reference_turn_rad?))
+    }
+
+    pub(super) fn not(state: TuneState, why: impl Into<String>) -> Self {
         Self {
             state,
-            why: Some(why),
+            why: Some(why.into()),
             changed: Vec::new(),
             reference_turn_rad: None,
             reference_gain: None,
+            reference_spread: None,
         }
     }
+}
 
-    /// Asks the board.
-    pub(super) async fn of(board: &BoardHandle, tune: &ModuleTune) -> Self {
-        match ask(board, tune).await {
-            Ok(standing) => standing,
-            Err(error) => Self::not(TuneState::Unknown, error.to_string()),
-        }
+/// Asks boards, all at the same time, whether tunes hold. Of those that have not answered `within`
+/// that time, or before `stop` is cancelled, it is not known.
+pub(super) async fn ask_all(
+    asks: Vec<(BoardHandle, Arc<ModuleTune>)>,
+    within: Duration,
+    stop: &Stop,
+) -> Vec<Standing> {
+    let asking: Vec<_> = asks
+        .into_iter()
+        .map(|(board, tune)| {
+            let stop = stop.clone();
+            tworoutine::spawn(async move {
+                let answer = tokio::select! {
+                    biased;
+                    () = stop.cancelled() => Err("it was not waited for".to_owned()),
+                    answer = timeout(within, ask(&board, &tune)) => match answer {
+                        Ok(answer) => answer.map_err(|error| error.to_string()),
+                        Err(_) => Err(format!("no answer came within {within:?}")),
+                    },
+                };
+                answer.unwrap_or_else(|why| Standing::not(TuneState::Unknown, why))
+            })
+        })
+        .collect();
+    let mut standings = Vec::with_capacity(asking.len());
+    for standing in asking {
+        let standing = standing.await;
+        standings.push(
+            standing.unwrap_or_else(|error| Standing::not(TuneState::Unknown, error.to_string())),
+        );
     }
+    standings
 }
 
 /// Reads the tones back and looks at the references, in one round trip.
@@ -74,14 +119,13 @@ async fn ask(board: &BoardHandle, tune: &ModuleTune) -> Result<Standing> {
     let of_channels = tune.channel.iter().map(|one| one.channel);
     let last = of_channels.chain(tune.reference.iter().map(|one| one.channel));
     let Some(last) = last.max() else {
-        let why = "it has no tones".to_owned();
-        return Ok(Standing::not(TuneState::Void, why));
+        return Ok(Standing::not(TuneState::Void, "it has no tones"));
     };
     let first = ChannelId::from_index(0).unwrap_or(last);
     let fields = ToneFields {
         offset: true,
         amplitude: true,
-        phase: false,
+        phase: true,
         rotation: true,
     };
     let mut batch = Batch::new();
@@ -97,12 +141,9 @@ async fn ask(board: &BoardHandle, tune: &ModuleTune) -> Result<Standing> {
         return Ok(Standing::not(TuneState::Void, why));
     }
     let tones = replies.get(tones);
-    let is_as_tuned = |one: &twotone_algorithms::ChannelOutcome| {
+    let is_as_tuned = |one: &ChannelOutcome| {
         let tone = tones.get(one.channel.index());
-        tone.is_some_and(|tone| {
-            let rotation = one.calibration.map_or(0.0, |known| known.rotation_rad);
-            is_set(tone, one.tone_hz - tune.nco_hz, one.amplitude, rotation)
-        })
+        tone.is_some_and(|tone| is_set(tone, one, tune.nco_hz))
     };
     let calibrated = || tune.channel.iter().filter(|one| one.calibration.is_some());
     let changed: Vec<_> = calibrated()
@@ -110,7 +151,7 @@ async fn ask(board: &BoardHandle, tune: &ModuleTune) -> Result<Standing> {
         .map(|one| one.channel)
         .collect();
     if !changed.is_empty() && changed.len() == calibrated().count() {
-        let why = "none of its tones is set as it was".to_owned();
+        let why = "none of its tones is set as it was";
         return Ok(Standing::not(TuneState::Void, why));
     }
     let mean = replies.get(means).mean;
@@ -123,15 +164,22 @@ async fn ask(board: &BoardHandle, tune: &ModuleTune) -> Result<Standing> {
     Ok(judge(&ratios, changed))
 }
 
-fn is_set(tone: &ToneState, offset_hz: f64, amplitude: f64, rotation_rad: f64) -> bool {
-    let turn = tone.rotation.map_or(0.0, |phase| phase.0) - rotation_rad;
-    let turn = turn - (turn / TAU).round() * TAU;
+fn is_set(tone: &ToneState, tuned: &ChannelOutcome, nco_hz: f64) -> bool {
+    let is_turned = |found: Option<Radians>, rad: f64| {
+        let turn = found.map_or(0.0, |phase| phase.0) - rad;
+        (turn - (turn / TAU).round() * TAU).abs() >= 1e-3
+    };
+    let rotation_rad = tuned.calibration.map_or(0.0, |known| known.rotation_rad);
+    let offset_hz = tuned.tone_hz - nco_hz;
     tone.offset
         .is_some_and(|offset| (offset.0 - offset_hz).abs() < 0.01)
         && tone
             .amplitude
-            .is_some_and(|found| (found - amplitude).abs() <= 1e-3 * amplitude)
-        && turn.abs() < 1e-3
+            .is_some_and(|found| (found - tuned.amplitude).abs() <= 1e-3 * tuned.amplitude)
+        && !is_turned(tone.rotation, rotation_rad)
+        && !tuned
+            .phase_rad
+            .is_some_and(|rad| is_turned(tone.phase, rad))
 }
 
 /// Judges by the samples of the reference tones over what they were.
@@ -142,26 +190,36 @@ fn judge(ratios: &[Complex64], changed: Vec<ChannelId>) -> Standing {
         changed,
         reference_turn_rad: None,
         reference_gain: None,
+        reference_spread: None,
     };
     if ratios.is_empty() {
         standing.state = TuneState::Unknown;
         standing.why = Some("it has no reference tones to tell its phase epoch by".to_owned());
         return standing;
     }
-    let median = |mut values: Vec<f64>| {
+    let of_quarters = |quarters: usize, mut values: Vec<f64>| {
         values.sort_unstable_by(f64::total_cmp);
-        values[values.len() / 2]
+        values[values.len() * quarters / 4]
     };
-    let re = median(ratios.iter().map(|ratio| ratio.re).collect());
-    let im = median(ratios.iter().map(|ratio| ratio.im).collect());
-    let (gain, turn) = Complex64::new(re, im).to_polar();
+    let re = of_quarters(2, ratios.iter().map(|ratio| ratio.re).collect());
+    let im = of_quarters(2, ratios.iter().map(|ratio| ratio.im).collect());
+    let common = Complex64::new(re, im);
+    let (gain, turn) = common.to_polar();
+    let apart = ratios.iter().map(|ratio| (ratio / common - 1.0).norm());
+    let spread = of_quarters(3, apart.collect());
     standing.reference_turn_rad = Some(turn);
     standing.reference_gain = Some(gain);
-    let holds = turn.abs() <= MOST_TURN_RAD && (1.0 / MOST_GAIN..=MOST_GAIN).contains(&gain);
-    if !holds {
+    standing.reference_spread = Some(spread);
+    let is_small = turn.abs() <= MOST_TURN_RAD && (1.0 / MOST_GAIN..=MOST_GAIN).contains(&gain);
+    if !is_small {
         standing.state = TuneState::Void;
         standing.why = Some(format!(
             "the reference tones have turned by {turn:.2} rad and changed {gain:.2} times: it belongs to another phase epoch, or the line has changed"
+        ));
+    } else if spread > MOST_SPREAD {
+        standing.state = TuneState::Void;
+        standing.why = Some(format!(
+            "the reference tones differ by {spread:.2} in how they have turned and changed: the line has changed, in its length perhaps"
         ));
     }
     standing
@@ -186,8 +244,17 @@ mod tests {
             assert_eq!(judge(&ratios, Vec::new()).state, state, "{ratios:?}");
         }
         // One tone that fell onto a resonance does not void the rest.
-        let mut ratios = turned(1.0, 0.0);
+        let mut ratios = turned(0.9, 0.1);
         ratios[3] = Complex64::from_polar(0.1, 2.0);
-        assert_eq!(judge(&ratios, Vec::new()).state, TuneState::Holds);
+        let standing = judge(&ratios, Vec::new());
+        assert_eq!(standing.state, TuneState::Holds);
+        let off = standing.reference().unwrap() - Complex64::from_polar(0.9, 0.1);
+        assert!(off.norm() < 1e-12, "{standing:?}");
+        // Another length of line turns each by its frequency, none far.
+        for (most_rad, state) in [(0.05, TuneState::Holds), (0.15, TuneState::Void)] {
+            let along = (0..8).map(|at| f64::from(at) / 3.5 - 1.0);
+            let ratios: Vec<_> = along.map(|at| Complex64::cis(at * most_rad)).collect();
+            assert_eq!(judge(&ratios, Vec::new()).state, state, "{most_rad}");
+        }
     }
 }

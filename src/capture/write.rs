@@ -11,17 +11,31 @@ use twotone_hal::{Error, ErrorKind, Result};
 
 use super::calibrated::Calibrator;
 use super::receive::Intake;
-use super::{CaptureParams, Provenance};
+use super::{CaptureParams, Provenance, Stop};
 use crate::record::{
     COUNTERS_FOLDER, CounterRow, CounterWriter, RecordError, RunDirectory, RunFile, SAMPLES_FOLDER,
     SampleColumns, SampleRows, SampleWriter,
 };
 
-/// The files that were written, by place of their module.
-pub(super) type Files = HashMap<usize, String>;
-
 /// What the writer gives back once its queue has ended.
-pub(super) type Written = oneshot::Receiver<Result<(RunDirectory, Files)>>;
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) run: RunDirectory,
+    /// By place of their module.
+    pub(super) files: HashMap<usize, WrittenFile>,
+    /// Why not everything could be written.
+    pub(super) error: Option<RecordError>,
+}
+
+/// A module's file.
+#[derive(Debug, Default)]
+pub(super) struct WrittenFile {
+    pub(super) name: String,
+    /// Why it has no proper end.
+    pub(super) error: Option<String>,
+    /// Rows that were to be in it and are not.
+    pub(super) unwritten: u64,
+}
 
 /// What waits to be written. It holds so many bytes and no more; to put something in never waits.
 #[derive(Debug)]
@@ -49,7 +63,7 @@ pub(super) fn start(
     run: RunDirectory,
     params: &CaptureParams,
     provenance: &Provenance,
-) -> Result<(Queue, Written)> {
+) -> Result<(Queue, oneshot::Receiver<Written>)> {
     let (sender, messages) = mpsc::channel();
     let state = Arc::new(State::default());
     let queue = Queue {
@@ -74,13 +88,15 @@ pub(super) fn start(
             .collect(),
         samples: HashMap::new(),
         counters: HashMap::new(),
-        files: Files::new(),
+        files: HashMap::new(),
+        error: None,
+        abandon: params.abandon.clone(),
         state,
     };
     let (done, written) = oneshot::channel();
     thread::Builder::new()
         .name("capture".to_owned())
-        .spawn(move || done.send(writer.run(&messages).map_err(Error::from)))
+        .spawn(move || drop(done.send(writer.run(&messages))))
         .map_err(|error| {
             Error::new(ErrorKind::Storage, "no thread to write with").caused_by(error)
         })?;
@@ -127,43 +143,72 @@ struct Writer {
     modules: Vec<(usize, u8)>,
     samples: HashMap<usize, (SampleWriter<RunFile>, Calibrator)>,
     counters: HashMap<usize, CounterWriter<RunFile>>,
-    files: Files,
+    files: HashMap<usize, WrittenFile>,
+    /// Why no more is written.
+    error: Option<RecordError>,
+    abandon: Stop,
     state: Arc<State>,
 }
 
 impl Writer {
-    fn run(
-        mut self,
-        messages: &mpsc::Receiver<Message>,
-    ) -> Result<(RunDirectory, Files), RecordError> {
+    /// Writes what comes. Where a file cannot be written, nothing more is, and the others are
+    /// ended properly.
+    fn run(mut self, messages: &mpsc::Receiver<Message>) -> Written {
         for message in messages {
             if let Err(error) = self.write(message) {
                 self.state.failed.store(true, Ordering::Relaxed);
-                return Err(error);
+                self.error.get_or_insert(error);
             }
         }
-        for (_, (samples, _)) in self.samples {
-            samples.finish()?.finish()?;
+        for (module, (samples, _)) in self.samples.drain() {
+            if let Err(error) = samples.finish().and_then(RunFile::finish) {
+                let file = self.files.entry(module).or_default();
+                file.error = Some(error.to_string());
+                self.error.get_or_insert(error);
+            }
         }
-        for (_, counters) in self.counters {
-            counters.finish()?.finish()?;
+        for (_, counters) in self.counters.drain() {
+            if let Err(error) = counters.finish().and_then(RunFile::finish) {
+                self.error.get_or_insert(error);
+            }
         }
-        Ok((self.run, self.files))
+        Written {
+            run: self.run,
+            files: self.files,
+            error: self.error,
+        }
     }
 
     fn write(&mut self, message: Message) -> Result<(), RecordError> {
         match message {
-            Message::Begin(module, columns) => self.begin(module, columns),
-            Message::Rows(module, mut rows, bytes) => {
-                if let Some((samples, calibrator)) = self.samples.get_mut(&module) {
-                    calibrator.calibrate(&mut rows);
-                    samples.write(rows)?;
-                }
+            Message::Rows(module, rows, bytes) => {
+                let written = self.write_rows(module, rows);
                 self.state.bytes.fetch_sub(bytes, Ordering::Relaxed);
-                Ok(())
+                written
             }
+            _ if self.error.is_some() => Ok(()),
+            Message::Begin(module, columns) => self.begin(module, columns),
             Message::Counters(board, rows) => self.count(board, &rows),
         }
+    }
+
+    fn write_rows(&mut self, module: usize, mut rows: SampleRows) -> Result<(), RecordError> {
+        let count = rows.len() as u64;
+        let file = self.files.entry(module).or_default();
+        let is_over = self.error.is_some() || self.abandon.is_cancelled();
+        let Some((samples, calibrator)) = self.samples.get_mut(&module).filter(|_| !is_over) else {
+            file.unwritten += count;
+            return Ok(());
+        };
+        calibrator.calibrate(&mut rows);
+        let written = samples.write(rows);
+        if let Err(error) = &written {
+            file.unwritten += count;
+            file.error = Some(error.to_string());
+            // A part of the rows may be in it: nothing can follow that.
+            self.samples.remove(&module);
+        }
+        written
     }
 
     fn begin(&mut self, module: usize, columns: SampleColumns) -> Result<(), RecordError> {
@@ -173,9 +218,14 @@ impl Writer {
         provenance.insert("module".to_owned(), number.to_string());
         let file = format!("{SAMPLES_FOLDER}/{name}/module-{number}.arrow");
         let calibrator = Calibrator::new(&columns);
-        let samples = SampleWriter::new(self.run.create(&file)?, &file, columns, &provenance)?;
-        self.samples.insert(module, (samples, calibrator));
-        self.files.insert(module, file);
+        let created = self.files.entry(module).or_default();
+        created.name.clone_from(&file);
+        let samples = self
+            .run
+            .create(&file)
+            .and_then(|created| SampleWriter::new(created, &file, columns, &provenance));
+        created.error = samples.as_ref().err().map(ToString::to_string);
+        self.samples.insert(module, (samples?, calibrator));
         Ok(())
     }
 
@@ -186,9 +236,11 @@ impl Writer {
             let writer = CounterWriter::new(self.run.create(&file)?, &file, provenance)?;
             self.counters.insert(board, writer);
         }
-        match self.counters.get_mut(&board) {
-            Some(counters) => counters.write(rows),
-            None => Ok(()),
+        let counters = self.counters.get_mut(&board);
+        let written = counters.map_or(Ok(()), |counters| counters.write(rows));
+        if written.is_err() {
+            self.counters.remove(&board);
         }
+        written
     }
 }

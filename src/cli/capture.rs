@@ -6,15 +6,20 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use twotone::Array;
-use twotone::capture::{CaptureOutcome, CaptureParams, ModuleOutcome, Standing, capture, plan};
-use twotone::hal::ModuleId;
+use twotone::capture::{
+    CaptureOutcome, CaptureParams, ModuleOutcome, Standing, TuneState, capture, plan,
+};
+use twotone::hal::{Error, ModuleId};
 use twotone::map::HardwareMap;
-use twotone::record::{BoardRecord, Manifest, RecordError, RunDirectory, TuneRecord, UtcTime};
+use twotone::record::{
+    BoardRecord, CAPTURE_FILE, CounterRow, Manifest, RecordError, RunDirectory, TuneRecord, UtcTime,
+};
 use twotone::transport::readout::StreamOptions;
 
 use super::Exit;
 use super::interrupt::Interrupt;
 use super::output::{complain, say, say_json};
+use super::sweep::strange_module;
 use super::table::Table;
 use super::tune::parse_seconds;
 
@@ -58,11 +63,12 @@ fn parse_module(text: &str) -> Result<ModuleId, String> {
     module.ok_or_else(|| "a module, from 1".to_owned())
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Report {
     elapsed_s: f64,
     interrupted: bool,
     run_directory: Option<String>,
+    error: Option<String>,
     received: u64,
     lost: u64,
     kernel_drops: u64,
@@ -92,6 +98,11 @@ impl Capture {
     /// Everything that can be wrong before a board is touched.
     fn prepare(&self) -> Result<(HardwareMap, Option<TuneRecord>, RunDirectory), String> {
         let map = HardwareMap::load(&self.map).map_err(|error| error.to_string())?;
+        let wanted = self.modules.iter().flatten();
+        let wanted = wanted.map(|module| module.number());
+        if let Some(module) = strange_module(map.boards().iter(), wanted) {
+            return Err(format!("the map has no module {module}"));
+        }
         let tune = self.tune.as_ref().map(TuneRecord::read).transpose();
         let tune = tune.map_err(|error| error.to_string())?;
         let run = RunDirectory::prepare(&self.out).map_err(|error| error.to_string())?;
@@ -105,7 +116,9 @@ impl Capture {
         run: RunDirectory,
         json: bool,
     ) -> Exit {
-        let interrupt = Interrupt::watch("interrupted: ending the capture");
+        let interrupt = Interrupt::watch(
+            "interrupted: ending the capture; interrupt again to give up what is not yet written",
+        );
         let started = UtcTime::now();
         let params = self.params(&interrupt);
         let planned = interrupt.unless(async {
@@ -113,50 +126,67 @@ impl Capture {
             for error in array.failed().errors() {
                 tracing::warn!(%error, "not connected");
             }
-            plan(map, &array, tune, &params).await
+            let boards = plan(map, &array, tune, &params).await;
+            (boards, array)
         });
-        let Some(boards) = planned else {
-            complain("nothing was captured");
-            return Exit::Interrupted;
+        let report = match planned {
+            Some((boards, array)) => self
+                .manifest(map, &array, started)
+                .map_err(Error::from)
+                .and_then(|manifest| {
+                    let provenance = manifest.provenance("");
+                    let (run, outcome) = capture(boards, run, &params, &provenance).wait()?;
+                    Ok(record(run, manifest, outcome, &params, &interrupt))
+                })
+                .unwrap_or_else(|error| Report {
+                    error: Some(error.to_string()),
+                    ..Report::default()
+                }),
+            None => Report {
+                interrupted: true,
+                ..Report::default()
+            },
         };
-        let manifest = Manifest::new(std::env::args(), map, self, started);
-        let mut manifest = match manifest {
-            Ok(manifest) => manifest,
-            Err(error) => return fail(&error),
-        };
-        manifest.note.clone_from(&self.note);
-        // Not knowing the boards yet, it says of each no more than what they have in common.
-        let provenance = manifest.provenance("");
-        let captured = capture(boards, run, &params, &provenance).wait();
-        let (run, mut outcome) = match captured {
-            Ok(captured) => captured,
-            Err(error) => return fail(&error),
-        };
-        if outcome.received() > 0 {
-            tworoutine::wait(outcome.check_tune());
-        }
-        let mut report = Report::of(&outcome);
-        let mut exit = report.exit();
-        if outcome.received() > 0 {
-            manifest.boards = records(map, &outcome);
-            manifest.ended = UtcTime::now();
-            match write(run, &manifest) {
-                Ok(path) => report.run_directory = Some(path.display().to_string()),
-                Err(error) => {
-                    complain(&format!("the capture could not be recorded: {error}"));
-                    exit = Exit::SomeFailed;
-                }
-            }
-        }
         if json {
             say_json(&report);
-        } else {
+        } else if !report.boards.is_empty() {
             say(&report.table());
         }
-        if report.interrupted {
+        if let Some(error) = &report.error {
+            complain(error);
+        } else if report.interrupted && report.received > 0 {
             complain("ended early: what has come until then is written whole");
+        } else if report.interrupted {
+            complain("ended early: nothing had come until then, and nothing is written");
         }
-        exit
+        report.exit()
+    }
+
+    /// The manifest, as far as it is known before the capture.
+    fn manifest(
+        &self,
+        map: &HardwareMap,
+        array: &Array,
+        started: UtcTime,
+    ) -> Result<Manifest, RecordError> {
+        let mut manifest = Manifest::new(std::env::args(), map, self, started)?;
+        manifest.note.clone_from(&self.note);
+        let boards = map.boards().iter().map(|entry| {
+            let mut known = array.boards().iter();
+            let known = known.find(|board| board.name() == entry.name);
+            let known = known.map(|board| board.description());
+            BoardRecord {
+                name: entry.name.clone(),
+                serial: known
+                    .map(|known| known.serial.clone())
+                    .or_else(|| entry.serial.clone()),
+                firmware: known.map(|known| known.firmware.clone()),
+                status: "not_captured".to_owned(),
+                ..BoardRecord::default()
+            }
+        });
+        manifest.boards = boards.collect();
+        Ok(manifest)
     }
 
     fn params(&self, interrupt: &Interrupt) -> CaptureParams {
@@ -176,49 +206,79 @@ impl Capture {
             channels: self.channels,
             stream,
             stop: interrupt.first.clone(),
+            abandon: interrupt.second.clone(),
             ..CaptureParams::default()
         }
     }
 }
 
-fn fail(error: &dyn std::fmt::Display) -> Exit {
-    complain(&error.to_string());
-    Exit::SomeFailed
-}
-
-fn write(run: RunDirectory, manifest: &Manifest) -> Result<PathBuf, RecordError> {
-    run.write_manifest(manifest)?;
-    run.commit()
-}
-
-fn records(map: &HardwareMap, outcome: &CaptureOutcome) -> Vec<BoardRecord> {
-    let boards = outcome.boards.iter().map(|board| {
-        let sum = |of: fn(&ModuleOutcome) -> u64| {
-            let modules = board.modules.iter();
-            modules.map(of).sum::<u64>() as usize
-        };
-        BoardRecord {
-            name: board.name.clone(),
-            serial: map
-                .board(&board.name)
-                .and_then(|entry| entry.serial.clone()),
-            firmware: None,
-            status: if board.is_whole() {
-                "ok"
-            } else {
-                "some_failed"
-            }
-            .to_owned(),
-            error: board.error.clone(),
-            channels: [
-                ("received".to_owned(), sum(|one| one.counters.received)),
-                ("lost".to_owned(), sum(|one| one.counters.lost)),
-                ("unwritten".to_owned(), sum(|one| one.counters.unwritten)),
-            ]
-            .into(),
+/// Asks once more whether the tune holds, and puts what was captured in its place.
+fn record(
+    run: RunDirectory,
+    mut manifest: Manifest,
+    mut outcome: CaptureOutcome,
+    params: &CaptureParams,
+    interrupt: &Interrupt,
+) -> Report {
+    if outcome.received() == 0 {
+        return Report::of(&outcome);
+    }
+    // An interrupt from now on ends the asking.
+    let end = match outcome.stopped {
+        true => &interrupt.second,
+        false => &interrupt.first,
+    };
+    tworoutine::wait(outcome.check_tune(params.ask_within, end));
+    let mut report = Report::of(&outcome);
+    for record in &mut manifest.boards {
+        let mut boards = report.boards.iter();
+        if let Some(board) = boards.find(|board| board.name == record.name) {
+            board.note_in(record);
         }
-    });
-    boards.collect()
+    }
+    manifest.ended = UtcTime::now();
+    let path = run.path().display().to_string();
+    report.run_directory = outcome.not_written.is_none().then_some(path);
+    let written = run.write_manifest(&manifest);
+    let written = written.and_then(|()| run.write_json(CAPTURE_FILE, &report));
+    let stored = match outcome.not_written.map_or(written, Err) {
+        Ok(()) => run.commit().map(drop),
+        Err(error) => Err(run.keep(error)),
+    };
+    if let Err(error) = stored {
+        report.run_directory = None;
+        report.error = Some(error.to_string());
+    }
+    report
+}
+
+impl BoardReport {
+    /// What is not as it should be with its modules, beside losses.
+    fn doubts(module: &ModuleOutcome) -> Vec<String> {
+        let standings = [("", &module.tune), ("afterwards, ", &module.tune_after)];
+        let standings = standings.into_iter();
+        let doubts = standings.filter_map(|(when, standing)| doubt(when, standing.as_ref()?));
+        module.error.clone().into_iter().chain(doubts).collect()
+    }
+
+    fn note_in(&self, record: &mut BoardRecord) {
+        record.status = if self.ok { "ok" } else { "some_failed" }.to_owned();
+        let mut doubts = self.modules.iter().flat_map(|module| {
+            let doubts = Self::doubts(module).into_iter();
+            doubts.map(|doubt| format!("module {}: {doubt}", module.module()))
+        });
+        record.error = self.error.clone().or_else(|| doubts.next());
+        let sum = |of: fn(&CounterRow) -> u64| {
+            let counters = self.modules.iter().map(|module| of(&module.counters));
+            counters.sum::<u64>() as usize
+        };
+        record.channels = [
+            ("received".to_owned(), sum(|row| row.received)),
+            ("lost".to_owned(), sum(|row| row.lost)),
+            ("unwritten".to_owned(), sum(|row| row.unwritten)),
+        ]
+        .into();
+    }
 }
 
 impl Report {
@@ -229,10 +289,13 @@ impl Report {
             error: board.error.clone(),
             modules: board.modules.clone(),
         });
+        let not_written = outcome.not_written.as_ref().map(ToString::to_string);
+        let not_received = outcome.not_received.as_ref().map(ToString::to_string);
         Self {
             elapsed_s: outcome.elapsed_s,
             interrupted: outcome.stopped,
             run_directory: None,
+            error: not_written.or(not_received),
             received: outcome.received(),
             lost: outcome.lost(),
             kernel_drops: outcome.kernel_drops,
@@ -242,7 +305,9 @@ impl Report {
     }
 
     fn exit(&self) -> Exit {
-        if self.interrupted {
+        if self.error.is_some() && self.received > 0 {
+            Exit::SomeFailed
+        } else if self.interrupted {
             Exit::Interrupted
         } else if self.received == 0 {
             Exit::NothingReachable
@@ -288,10 +353,8 @@ impl Report {
                     head.into_iter()
                         .chain(numbers.map(|number| number.to_string())),
                 );
-                for (when, standing) in [("", &module.tune), ("afterwards, ", &module.tune_after)] {
-                    if let Some(note) = standing.as_ref().and_then(|one| doubt(when, one)) {
-                        table.note(note);
-                    }
+                for doubt in BoardReport::doubts(module) {
+                    table.note(doubt);
                 }
             }
             if board.modules.is_empty() {
@@ -302,23 +365,20 @@ impl Report {
             }
         }
         let mut text = table.to_string();
-        text += &match self.lost {
-            0 => format!("nothing lost in {:.1} s\n", self.elapsed_s),
-            lost => format!(
+        text += &match (self.received, self.lost) {
+            (0, _) => "nothing came\n".to_owned(),
+            (_, 0) => format!("no sample lost in {:.1} s\n", self.elapsed_s),
+            (_, lost) => format!(
                 "{lost} samples lost or not written in {:.1} s\n",
                 self.elapsed_s
             ),
         };
         if self.kernel_drops > 0 {
-            text += &format!(
-                "{} datagrams were dropped by the kernel\n",
-                self.kernel_drops
-            );
-            text.extend(
-                self.buffer_shortfall
-                    .iter()
-                    .map(|short| format!("{short}\n")),
-            );
+            let drops = self.kernel_drops;
+            text += &format!("{drops} datagrams were dropped by the kernel\n");
+        }
+        if let Some(shortfall) = &self.buffer_shortfall {
+            text += &format!("{shortfall}\n");
         }
         if let Some(path) = &self.run_directory {
             text += &format!("run directory: {path}");
@@ -340,5 +400,28 @@ fn doubt(when: &str, standing: &Standing) -> Option<String> {
         )
     };
     let why = standing.why.clone().unwrap_or_else(changed);
-    Some(format!("{when}the tune does not hold: {why}"))
+    let what = match standing.state {
+        TuneState::Unknown => "it is not known whether the tune holds",
+        _ => "the tune does not hold",
+    };
+    Some(format!("{when}{what}: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_that_is_too_small_is_told_before_it_costs_anything() {
+        let report = Report {
+            received: 1,
+            buffer_shortfall: Some("the kernel grants 1 of 2 bytes".to_owned()),
+            ..Report::default()
+        };
+        assert!(
+            report
+                .table()
+                .contains("\nthe kernel grants 1 of 2 bytes\n")
+        );
+    }
 }

@@ -12,7 +12,7 @@ use twotone::algorithms::{
     Band, NetworkAnalysisOutcome, TuneParams, cable_delay, network_analysis_with_progress,
 };
 use twotone::hal::ModuleId;
-use twotone::map::HardwareMap;
+use twotone::map::{BoardEntry, HardwareMap};
 use twotone::record::{BoardRecord, Manifest, RecordError, RunDirectory, SweepTable, UtcTime};
 use twotone::run::{HardwareState, Outcome, Runner, Target};
 
@@ -101,6 +101,19 @@ struct ModuleReport {
     hardware: HardwareState,
 }
 
+/// The first of the modules `wanted` that none of `boards` lists, where all list theirs.
+pub(super) fn strange_module<'a>(
+    boards: impl Iterator<Item = &'a BoardEntry> + Clone,
+    mut wanted: impl Iterator<Item = u8>,
+) -> Option<u8> {
+    let listed: Vec<u8> = boards
+        .clone()
+        .flat_map(|entry| entry.modules.iter().map(|module| module.module.number()))
+        .collect();
+    let all_list = boards.clone().all(|entry| !entry.modules.is_empty());
+    wanted.find(|module| all_list && !listed.contains(module))
+}
+
 impl Sweep {
     pub(crate) fn run(self, json: bool) -> Exit {
         match self.prepare() {
@@ -118,7 +131,9 @@ impl Sweep {
         if let Some(name) = self.board.iter().find(|name| map.board(name).is_none()) {
             return Err(format!("the map has no board {name:?}"));
         }
-        if let Some(module) = self.strange_module(&map) {
+        let asked = map.boards().iter();
+        let asked = asked.filter(|entry| self.board.is_empty() || self.board.contains(&entry.name));
+        if let Some(module) = strange_module(asked, self.module.iter().copied()) {
             return Err(format!("the map has no module {module}"));
         }
         let tuning = self.tuning()?;
@@ -139,19 +154,6 @@ impl Sweep {
             Some(problem) => Err(problem),
             None => Ok(tuning),
         }
-    }
-
-    /// A module that was asked for and that no board asked for lists, where all list theirs.
-    fn strange_module(&self, map: &HardwareMap) -> Option<u8> {
-        let asked = map.boards().iter();
-        let asked = asked.filter(|entry| self.board.is_empty() || self.board.contains(&entry.name));
-        let listed: Vec<u8> = asked
-            .clone()
-            .flat_map(|entry| entry.modules.iter().map(|module| module.module.number()))
-            .collect();
-        let all_list = asked.clone().all(|entry| !entry.modules.is_empty());
-        let mut wanted = self.module.iter().copied();
-        wanted.find(|module| all_list && !listed.contains(module))
     }
 
     fn is_asked_for(&self, board: &str, module: ModuleId) -> bool {

@@ -20,6 +20,10 @@ pub const SAMPLES_FOLDER: &str = "samples";
 /// The folder of a run directory that holds what was counted meanwhile, one Arrow file a board.
 pub const COUNTERS_FOLDER: &str = "counters";
 
+/// The file of a run directory that says what a capture came to, as `twotone capture --json`
+/// prints it.
+pub const CAPTURE_FILE: &str = "capture.json";
+
 /// A run directory in the making: a hidden folder beside the place where it will be. It appears
 /// there whole on [`RunDirectory::commit`]. Dropped before, it is removed; a program that is
 /// killed outright leaves the hidden folder (`.NAME.xxxxxx.partial`), which may be deleted.
@@ -177,16 +181,35 @@ impl RunDirectory {
         })
     }
 
+    /// Keeps what was written until now in its hidden folder, of a run that cannot be completed
+    /// because of `cause`. Answers [`RecordError::Kept`], which says where.
+    #[must_use]
+    pub fn keep(self, cause: RecordError) -> RecordError {
+        RecordError::Kept {
+            kept: self.hidden.keep(),
+            cause: Box::new(cause),
+        }
+    }
+
     /// Puts the run in its place, at once and on disk, and says where that is.
     ///
     /// # Errors
     /// [`RecordError::Taken`] where something else has taken the name in the meantime: it is not
-    /// touched, and the run is kept whole in its hidden folder. [`RecordError::Io`] where the
-    /// file system refuses: then the run is gone.
+    /// touched, and the run is kept whole in its hidden folder. [`RecordError::Kept`] where the
+    /// file system refuses: what was written is kept there too.
     pub fn commit(self) -> Result<PathBuf, RecordError> {
+        let hidden = self.hidden_path();
+        let published = sync_folders(hidden)
+            .map_err(RecordError::io("write", hidden))
+            .and_then(|()| {
+                publish(hidden, &self.path).map_err(RecordError::io("create", &self.path))
+            });
+        let published = match published {
+            Ok(published) => published,
+            Err(cause) => return Err(self.keep(cause)),
+        };
         let Self { path, hidden } = self;
-        sync_folders(hidden.path()).map_err(RecordError::io("write", hidden.path()))?;
-        match publish(hidden.path(), &path).map_err(RecordError::io("create", &path))? {
+        match published {
             Published::Done => {
                 // It has moved: there is nothing left to remove under its old name.
                 let _ = hidden.keep();

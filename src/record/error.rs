@@ -28,6 +28,14 @@ pub enum RecordError {
         /// Where the run lies instead.
         kept: PathBuf,
     },
+    /// A run that could not be completed or put in its place. What was written of it is kept.
+    #[error("{cause}; what was written until then is kept in `{}`", kept.display())]
+    Kept {
+        /// Where it lies.
+        kept: PathBuf,
+        /// Why.
+        cause: Box<RecordError>,
+    },
     /// A path that cannot name a run directory or a file in one.
     #[error("`{}` cannot be used: {reason}", path.display())]
     Name {

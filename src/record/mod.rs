@@ -34,7 +34,8 @@ pub use calendar::UtcTime;
 #[cfg(feature = "arrow")]
 pub use counters::{CounterRow, CounterWriter};
 pub use directory::{
-    COUNTERS_FOLDER, MANIFEST_FILE, RunDirectory, RunFile, SAMPLES_FOLDER, SWEEPS_FOLDER,
+    CAPTURE_FILE, COUNTERS_FOLDER, MANIFEST_FILE, RunDirectory, RunFile, SAMPLES_FOLDER,
+    SWEEPS_FOLDER,
 };
 pub use error::RecordError;
 pub use manifest::{BoardRecord, FORMAT_VERSION, Manifest, MapRecord};

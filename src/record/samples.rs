@@ -12,7 +12,7 @@ use arrow_array::{
 use arrow_ipc::writer::FileWriter;
 use arrow_schema::{ArrowError, DataType, Field, Schema, TimeUnit};
 use twotone_algorithms::calibration::Calibration;
-use twotone_hal::ChannelId;
+use twotone_hal::{ChannelId, Complex64};
 
 use super::RecordError;
 
@@ -24,6 +24,9 @@ pub struct SampleColumns {
     /// The channels in `df_hz` and `dqi_inv`, in order, with what their samples mean. With none,
     /// there are no such columns.
     pub calibrated: Vec<(ChannelId, Calibration)>,
+    /// By what the samples of the reference tones had changed since the tune, which the
+    /// calibrations here have in them already.
+    pub reference: Option<Complex64>,
 }
 
 /// Samples of one module, row by row. Lists hold a value a channel, row after row.
@@ -154,6 +157,11 @@ fn schema(columns: &SampleColumns, provenance: &BTreeMap<String, String>) -> Sch
             notes.insert("tone_hz".to_owned(), of(|one| one.tone_hz));
             notes.insert("fr_hz".to_owned(), of(|one| one.fr_hz));
             notes.insert("qr".to_owned(), of(|one| one.qr));
+            if let Some(reference) = columns.reference {
+                let (gain, turn_rad) = reference.to_polar();
+                notes.insert("reference_gain".to_owned(), gain.to_string());
+                notes.insert("reference_turn_rad".to_owned(), turn_rad.to_string());
+            }
         }
         field.set_metadata(notes);
         field

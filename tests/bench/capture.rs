@@ -18,6 +18,9 @@ const SECONDS: f64 = 60.0;
 /// Packets of a board in a second: 4 modules at the default decimation.
 const PACKETS_A_SECOND: f64 = 4.0 * 625e6 / 256.0 / 64.0 / 64.0;
 
+/// The least share of what is due that must be there.
+const LEAST: f64 = 0.99;
+
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> Outcome<()> {
@@ -64,10 +67,13 @@ fn main() -> Outcome<()> {
     let (received, lost, elapsed_s) = (number("received")?, number("lost")?, number("elapsed_s")?);
     let due = BOARDS as f64 * PACKETS_A_SECOND;
     let rate = received / elapsed_s;
+    let whole = report["boards"].as_array().ok_or("no boards")?.iter();
+    let whole = whole.filter(|board| board["ok"] == true).count();
     let megabytes = size_of(&out)? as f64 / 1e6;
     let rows = [
         json!({"name": "samples lost or not written", "value": lost, "unit": "packets", "limit": 0, "pass": lost == 0.0}),
-        json!({"name": "samples written", "value": rate, "unit": "packets/s", "peer": "sent", "peer_value": due, "ratio": rate / due}),
+        json!({"name": "streams whole to the end", "value": whole, "unit": "boards", "limit": BOARDS, "pass": whole == BOARDS}),
+        json!({"name": "samples written", "value": rate, "unit": "packets/s", "peer": "due", "peer_value": due, "ratio": rate / due, "limit": LEAST, "pass": rate / due >= LEAST && seconds - elapsed_s < 0.1}),
         json!({"name": "written", "value": megabytes / elapsed_s, "unit": "MB/s"}),
         json!({"name": "capture's processor", "value": writing / elapsed_s, "unit": "cores"}),
         json!({"name": "farm's processor", "value": sending / elapsed_s, "unit": "cores"}),

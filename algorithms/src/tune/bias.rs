@@ -100,6 +100,7 @@ fn channel(
         tone_hz: tone.tone_hz,
         nco_hz: placed.nco_hz,
         amplitude: tone.amplitude,
+        phase_rad: Some(tone.phase_rad),
         fr_hz: fitted(fit.fr_hz),
         qr: fitted(fit.qr),
         qc: fitted(fit.qc),

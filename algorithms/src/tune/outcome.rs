@@ -111,6 +111,10 @@ pub struct ChannelOutcome {
     pub nco_hz: f64,
     /// Amplitude of the tone, as a fraction of full scale.
     pub amplitude: f64,
+    /// Phase of the tone's carrier as set, in radians; `None` in the tunes of versions that did not
+    /// record it.
+    #[serde(default)]
+    pub phase_rad: Option<f64>,
     /// Resonance frequency at vanishing power, in hertz; as all that follow, of a successful fit.
     pub fr_hz: Option<f64>,
     /// Total quality factor.

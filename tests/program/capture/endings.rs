@@ -1,0 +1,285 @@
+//! How a capture ends: streams that stop, disks that are full, and operators who have enough.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use arrow_ipc::reader::StreamReader;
+use rustix::process::Signal;
+use serde_json::Value;
+use twotone::Array;
+use twotone::capture::{CaptureParams, capture, plan};
+use twotone::map::HardwareMap;
+use twotone::record::RunDirectory;
+use twotone::sim::SimBoard;
+use twotone::sim::fault::{BlackHole, Fault, PacketLoss};
+
+use super::super::process::{rest, run, run_json, signal_to, twotone};
+use super::{Lab, batches, check_rows};
+
+/// Waits until a board has sent so many packets more.
+fn wait_for_packets(board: &SimBoard, more: u64) {
+    let made = || board.stream_counters()[0].readout.made;
+    let until = made() + more;
+    while made() < until {
+        pause();
+    }
+}
+
+fn pause() {
+    let mut sleep = Command::new("sleep");
+    sleep.arg("0.05").status().unwrap();
+}
+
+/// A capture in the background, that has begun to write.
+fn begun(lab: &Lab, out: &str, more: &[&str]) -> Child {
+    let child = twotone(&["capture", &lab.map, "--out", out, "--json"])
+        .args(more)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let is_there = |board: &SimBoard| {
+        let hidden = hidden_beside(out);
+        let file = format!("samples/{}/module-1.arrow", board.name());
+        hidden.is_some_and(|hidden| hidden.join(file).exists())
+    };
+    while !lab.farm.boards().iter().all(is_there) {
+        pause();
+    }
+    child
+}
+
+/// The hidden folder of a run that is being made.
+fn hidden_beside(out: &str) -> Option<PathBuf> {
+    let out = Path::new(out);
+    let start = format!(".{}.", out.file_name().unwrap().to_str().unwrap());
+    let entries = std::fs::read_dir(out.parent().unwrap()).unwrap();
+    let mut paths = entries.map(|entry| entry.unwrap().path());
+    paths.find(|path| {
+        path.file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .starts_with(&start)
+    })
+}
+
+fn ended(mut capture: Child) -> (i32, Value, String) {
+    let status = capture.wait().unwrap().code().unwrap_or(-1);
+    let (out, err) = (rest(capture.stdout.take()), rest(capture.stderr.take()));
+    let report = serde_json::from_str(&out);
+    let report = report.unwrap_or_else(|error| panic!("{error}: {out}\n{err}"));
+    (status, report, err)
+}
+
+#[test]
+fn a_stream_that_stops_or_begins_late_is_told() {
+    let lab = Lab::new(2, 61);
+    let [board, other] = lab.farm.boards() else {
+        panic!("two boards");
+    };
+    let nothing = || Fault::from(PacketLoss { rate: 1.0, seed: 1 });
+    let out = lab.text_path("stops");
+    let capture = begun(&lab, &out, &["--seconds", "4"]);
+    wait_for_packets(board, 300);
+    board.inject(nothing());
+    let (status, report, _) = ended(capture);
+    assert_eq!(status, 3, "{report}");
+    let [one, two] = [0, 1].map(|at| &report["boards"][at]);
+    let module = &one["modules"][0];
+    let error = module["error"].as_str().unwrap();
+    assert!(error.contains("its stream ended"), "{error}");
+    assert_eq!(
+        (&one["ok"], &module["lost"]),
+        (&false.into(), &0.into()),
+        "{one}"
+    );
+    assert_eq!(
+        (&two["ok"], &two["modules"][0]["error"]),
+        (&true.into(), &Value::Null),
+        "{two}"
+    );
+
+    // The first is still silent, and comes back when the second has been heard for a while.
+    let sent = other.stream_counters()[0].readout.made;
+    let out = lab.text_path("late");
+    std::thread::scope(|scope| {
+        let capture = scope.spawn(|| run(&["capture", &lab.map, "--seconds", "4", "--out", &out]));
+        while hidden_beside(&out).is_none_or(|hidden| !hidden.join("samples/crs0002").exists()) {
+            pause();
+        }
+        wait_for_packets(other, 1000);
+        board.clear_faults();
+        let (status, table, _) = capture.join().unwrap();
+        assert_eq!(status, 3, "{table} after {sent}");
+        assert!(table.contains("its stream began"), "{table}");
+    });
+}
+
+#[test]
+fn what_was_written_before_the_disk_was_full_is_kept() {
+    let lab = Lab::new(2, 62);
+    let out = lab.text_path("samples");
+    // A file may grow to some 6 MB, which a module with all channels has after a second.
+    let script = "trap '' XFSZ; ulimit -f 6000; exec \"$@\"";
+    let program = env!("CARGO_BIN_EXE_twotone");
+    let args = [
+        "capture",
+        &lab.map,
+        "--seconds",
+        "20",
+        "--out",
+        &out,
+        "--json",
+    ];
+    let capture = Command::new("bash")
+        .args(["-c", script, "bash", program])
+        .args(args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (status, report, err) = ended(capture);
+    assert_eq!(status, 3, "{report}");
+    assert!(!Path::new(&out).exists());
+    let kept = hidden_beside(&out).expect("it is kept");
+    for said in [report["error"].as_str().unwrap(), &err] {
+        assert!(said.contains(kept.to_str().unwrap()), "{said}");
+    }
+    assert_eq!(report["run_directory"], Value::Null);
+    let modules = [0, 1].map(|board| &report["boards"][board]["modules"][0]);
+    let failed = modules.iter().filter(|module| !module["error"].is_null());
+    assert!(failed.clone().count() > 0, "{report}");
+    for module in failed {
+        // Whole batches are at its beginning, as a stream.
+        let file = std::fs::read(kept.join(module["file"].as_str().unwrap())).unwrap();
+        let stream = StreamReader::try_new(&file[64..], None).unwrap();
+        let rows: usize = stream
+            .map_while(Result::ok)
+            .map(|rows| rows.num_rows())
+            .sum();
+        let [received, unwritten] =
+            ["received", "unwritten"].map(|key| module[key].as_u64().unwrap());
+        assert!(rows > 0 && unwritten > 0, "{module}");
+        assert_eq!(received - unwritten, rows as u64, "{module}");
+    }
+    for module in modules.iter().filter(|module| module["error"].is_null()) {
+        let [received, unwritten] =
+            ["received", "unwritten"].map(|key| module[key].as_u64().unwrap());
+        let rows = check_rows(&batches(&kept, module["file"].as_str().unwrap()));
+        assert_eq!(received - unwritten, rows as u64, "{module}");
+    }
+    let stored = std::fs::read_to_string(kept.join("capture.json")).unwrap();
+    assert!(stored.contains("\"unwritten\""), "{stored}");
+}
+
+#[test]
+fn a_queue_that_is_full_loses_rows_that_are_counted() {
+    let lab = Lab::new(2, 63);
+    let map = HardwareMap::load(&lab.map).unwrap();
+    let array = Array::connect(&map).wait();
+    // A batch of 512 rows of all channels never fits; what is left at the end does.
+    let params = CaptureParams {
+        seconds: 1.3,
+        queue_bytes: 4 << 20,
+        ..CaptureParams::default()
+    };
+    let boards = plan(&map, &array, None, &params).wait();
+    let out = lab.folder.path().join("samples");
+    let run = RunDirectory::prepare(&out).unwrap();
+    let (run, captured) = capture(boards, run, &params, &Default::default())
+        .wait()
+        .unwrap();
+    run.commit().unwrap();
+    for board in &captured.boards {
+        let module = &board.modules[0];
+        let counters = &module.counters;
+        let rows = batches(&out, module.file.as_ref().unwrap());
+        let rows: usize = rows.iter().map(|rows| rows.num_rows()).sum();
+        assert_eq!(counters.unwritten, 512, "{counters:?}");
+        assert!(rows > 0, "{counters:?}");
+        assert_eq!(counters.received - counters.unwritten, rows as u64);
+        assert!(!module.is_whole());
+    }
+    assert_eq!(captured.lost(), 1024);
+}
+
+#[test]
+fn a_second_interrupt_waits_for_no_board() {
+    let lab = Lab::new(2, 64);
+    let [tune, out] = ["tune", "samples"].map(|name| lab.text_path(name));
+    let (status, report) = run_json(&["tune", &lab.map, "--out", &tune]);
+    assert_eq!(status, 0, "{report}");
+    let mut capture = begun(&lab, &out, &["--seconds", "600", "--tune", &tune]);
+    wait_for_packets(&lab.farm.boards()[0], 600);
+    for board in lab.farm.boards() {
+        board.inject(Fault::from(BlackHole {}));
+    }
+    signal_to(&capture, Signal::INT);
+    let mut lines = BufReader::new(capture.stderr.take().unwrap()).lines();
+    let told = lines.any(|line| line.unwrap().contains("interrupt again"));
+    assert!(told, "the first interrupt was not told");
+    signal_to(&capture, Signal::INT);
+    let status = capture.wait().unwrap().code();
+    let report: Value = serde_json::from_str(&rest(capture.stdout.take())).unwrap();
+    assert_eq!(status, Some(130), "{report}");
+    for board in 0..2 {
+        let module = &report["boards"][board]["modules"][0];
+        let after = &module["tune_after"];
+        assert_eq!(
+            (&after["state"], &after["why"]),
+            (&"unknown".into(), &"it was not waited for".into())
+        );
+        let rows = check_rows(&batches(Path::new(&out), module["file"].as_str().unwrap()));
+        let [received, unwritten] =
+            ["received", "unwritten"].map(|key| module[key].as_u64().unwrap());
+        assert_eq!(received - unwritten, rows as u64, "{module}");
+    }
+}
+
+#[test]
+fn an_interrupt_before_anything_came_writes_nothing() {
+    let lab = Lab::new(2, 65);
+    for board in lab.farm.boards() {
+        board.inject(Fault::from(PacketLoss { rate: 1.0, seed: 1 }));
+    }
+    let out = lab.text_path("samples");
+    let capture = twotone(&[
+        "capture",
+        &lab.map,
+        "--seconds",
+        "600",
+        "--out",
+        &out,
+        "--json",
+    ])
+    .stdout(Stdio::piped())
+    .stderr(Stdio::piped())
+    .spawn()
+    .unwrap();
+    while hidden_beside(&out).is_none() {
+        pause();
+    }
+    wait_for_packets(&lab.farm.boards()[0], 1000);
+    signal_to(&capture, Signal::INT);
+    let (status, report, err) = ended(capture);
+    assert_eq!(status, 130, "{report}\n{err}");
+    assert!(err.contains("nothing is written"), "{err}");
+    assert_eq!(
+        (&report["interrupted"], &report["received"]),
+        (&true.into(), &0.into())
+    );
+    assert!(!Path::new(&out).exists() && hidden_beside(&out).is_none());
+}
+
+#[test]
+fn a_group_that_cannot_be_joined_is_reported() {
+    let lab = Lab::new(2, 66);
+    let out = lab.text_path("samples");
+    let (status, report) = lab.capture("1", &["--out", &out, "--interface", "203.0.113.1"]);
+    assert_eq!(status, 4, "{report}");
+    let error = report["error"].as_str().unwrap();
+    assert!(error.contains("203.0.113.1"), "{error}");
+    assert!(!Path::new(&out).exists());
+}
