@@ -2,11 +2,9 @@
 
 use twotone_algorithms::calibration::Calibration;
 use twotone_hal::{ChannelId, Complex64};
+use twotone_transport::readout::STEPS_PER_COUNT;
 
 use crate::record::{SampleColumns, SampleRows};
-
-/// Steps of a sample in a readout count.
-const STEPS_PER_COUNT: f64 = 256.0;
 
 /// The calibration for samples that all come `change` times what they were.
 pub(super) fn changed_by(change: Complex64, calibration: Calibration) -> Calibration {

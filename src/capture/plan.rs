@@ -8,7 +8,7 @@ use tworoutine::tworoutine;
 use twotone_algorithms::calibration::Calibration;
 use twotone_algorithms::{ChannelOutcome, ChannelStatus};
 use twotone_hal::{BoardHandle, ChannelId, Description, Error, ErrorKind, ModuleId, Result};
-use twotone_transport::readout::Source;
+use twotone_transport::readout::{MODULES_IN_BANK, Source, in_packets};
 
 use super::CaptureParams;
 use super::calibrated::changed_by;
@@ -16,9 +16,6 @@ use super::standing::{self, Standing, TuneState};
 use crate::map::{BoardEntry, BoardKind, HardwareMap};
 use crate::record::{ModuleTune, TuneRecord};
 use crate::{Array, ArrayBoard};
-
-/// Modules of an analog bank.
-const BANK: u8 = 4;
 
 /// A board whose stream is captured.
 #[derive(Debug)]
@@ -196,7 +193,7 @@ fn modules_of(
             modules.map(|module| (module.module, false)).collect()
         }
         (None, None) => {
-            let modules = (1..=BANK).filter_map(|number| ModuleId::new(number).ok());
+            let modules = (1..=MODULES_IN_BANK).filter_map(|number| ModuleId::new(number).ok());
             modules.map(|module| (module, false)).collect()
         }
     }
@@ -245,7 +242,7 @@ impl ModulePlan {
         let can_be_asked = standing.is_none();
         Self {
             module,
-            in_packets: ModuleId::new((module.number() - 1) % BANK + 1).unwrap_or(module),
+            in_packets: in_packets(module),
             is_expected,
             channels,
             calibrated: Vec::new(),

@@ -251,7 +251,7 @@ mod tests {
         let off = standing.reference().unwrap() - Complex64::from_polar(0.9, 0.1);
         assert!(off.norm() < 1e-12, "{standing:?}");
         // Another length of line turns each by its frequency, none far.
-        for (most_rad, state) in [(0.05, TuneState::Holds), (0.15, TuneState::Void)] {
+        for (most_rad, state) in [(0.02, TuneState::Holds), (0.15, TuneState::Void)] {
             let along = (0..8).map(|at| f64::from(at) / 3.5 - 1.0);
             let ratios: Vec<_> = along.map(|at| Complex64::cis(at * most_rad)).collect();
             assert_eq!(judge(&ratios, Vec::new()).state, state, "{most_rad}");

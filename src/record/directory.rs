@@ -198,7 +198,7 @@ impl RunDirectory {
     /// touched, and the run is kept whole in its hidden folder. [`RecordError::Kept`] where the
     /// file system refuses: what was written is kept there too.
     pub fn commit(self) -> Result<PathBuf, RecordError> {
-        let hidden = self.hidden_path();
+        let hidden = self.hidden.path();
         let published = sync_folders(hidden)
             .map_err(RecordError::io("write", hidden))
             .and_then(|()| {
