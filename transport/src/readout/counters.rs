@@ -31,8 +31,9 @@ pub struct ModuleCounters {
     /// back, or from more than [`ModuleCounters::LONGEST_GAP`] ahead.
     pub stale: u64,
     /// How often the stream began anew, because so many as [`ModuleCounters::PROBATION`] stale
-    /// packets followed on each other: a board that restarted. The positions between are not
-    /// expected.
+    /// packets followed on each other, or, among the last [`ModuleCounters::MEMORY`] positions, more
+    /// stale packets and duplicates than the window holds: a board that restarted. The positions
+    /// between are not expected.
     pub restarts: u64,
     /// Packets that wait for one before them.
     pub held: u32,

@@ -52,7 +52,8 @@ pub(super) struct Sequencer {
     missing: [u64; WORDS],
     /// Packets from `next + 1` to `next + window - 1`, each at its position modulo the window.
     held: Vec<Option<Held>>,
-    /// The sequence number that would follow on the stale packets of late, and how many they are.
+    /// The sequence number that would follow on the packets out of turn of late, and how many of
+    /// them in a row were stale or duplicates.
     suspect: Option<(u32, u32)>,
     counters: ModuleCounters,
 }
@@ -164,23 +165,32 @@ impl Sequencer {
     /// A packet whose turn is over, or so far from all others that something else has happened.
     fn out_of_turn(&mut self, sequence: u32, position: i64, given: u32, sink: &mut impl Sink) {
         let is_near = (self.next - MEMORY..self.next).contains(&position);
-        if is_near && self.first.is_some_and(|first| position >= first) {
-            if self.forget_missing(position) {
-                self.counters.late += 1;
-            } else {
-                self.counters.duplicate += 1;
-            }
-            return;
-        }
+        let is_of_run = is_near && self.first.is_some_and(|first| position >= first);
+        let is_late = is_of_run && self.forget_missing(position);
         let row = match self.suspect {
-            Some((expected, row)) if expected == sequence => row + 1,
-            _ => 1,
+            Some((expected, row)) if expected == sequence => row,
+            _ => 0,
         };
-        self.suspect = (!is_near).then_some((sequence.wrapping_add(1), row));
-        if is_near || row < ModuleCounters::PROBATION {
+        // That one is late shows nothing: it has not been seen before.
+        let row = row + u32::from(!is_late);
+        self.suspect = Some((sequence.wrapping_add(1), row));
+        let enough = if is_near {
+            ModuleCounters::PROBATION.max(self.patience.window) + 1
+        } else {
+            ModuleCounters::PROBATION
+        };
+        if is_late {
+            self.counters.late += 1;
+        } else if row >= enough {
+            self.restart(sequence, given, sink);
+        } else if is_of_run {
+            self.counters.duplicate += 1;
+        } else {
             self.counters.stale += 1;
-            return;
         }
+    }
+
+    fn restart(&mut self, sequence: u32, given: u32, sink: &mut impl Sink) {
         self.flush(|_| true, sink);
         let run = self.first.map_or(0, |first| (self.next - first) as u64);
         self.before += run;

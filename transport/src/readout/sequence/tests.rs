@@ -184,27 +184,87 @@ fn nothing_is_held_longer_than_the_patience() {
     assert_eq!(counts(counters), (4, 2, 2, 1, 0, 0, 0, 0));
 }
 
+#[test]
+fn a_board_that_restarts_soon_is_followed_too() {
+    for (was_at, unused) in [(500, 32), (900, 32), (1023, 32), (1500, 3)] {
+        let packets: Vec<_> = (0..was_at).chain(0..was_at + 100).map(|n| (0, n)).collect();
+        let (delivered, counters) = run(32, &packets, 0);
+        let anew = (unused..was_at + 100).map(|n| (n, 0));
+        let expected: Vec<_> = (0..was_at).map(|n| (n, 0)).chain(anew).collect();
+        assert_eq!(delivered, expected, "{was_at}");
+        assert_eq!((counters.restarts, counters.lost), (1, 0), "{was_at}");
+        assert_eq!(counters.duplicate + counters.stale, u64::from(unused));
+    }
+    // A burst that comes twice is none, nor are the many that come late after an outage.
+    let twice: Vec<_> = (0..100).chain(68..150).map(|n| (0, n)).collect();
+    let (_, counters) = run(32, &twice, 0);
+    assert_eq!((counters.restarts, counters.duplicate), (0, 32));
+    let outage = (0..100).chain(300..400).chain(100..300).chain(400..500);
+    let late: Vec<_> = outage.map(|n| (0, n)).collect();
+    let (_, counters) = run(32, &late, 0);
+    assert_eq!((counters.restarts, counters.late), (0, 200));
+}
+
 /// The same in the plainest way: every position of the stream is looked at.
 fn reference(window: i64, arrivals: &[i64]) -> (Vec<(u32, u64)>, Counts) {
+    let (mut delivered, mut counts) = (Vec::new(), Counts::default());
+    let mut rest = arrivals;
+    while !rest.is_empty() {
+        let (of_run, c, length) = reference_run(window, rest);
+        delivered.extend(of_run);
+        rest = &rest[length..];
+        counts.0 += c.0;
+        counts.1 += c.1;
+        counts.2 += c.2;
+        counts.3 += c.3;
+        counts.4 += c.4;
+        counts.5 += c.5;
+        counts.6 += u64::from(!rest.is_empty());
+        counts.7 += c.7;
+    }
+    (delivered, counts)
+}
+
+/// Up to the packet with which the stream begins anew; how many came before that one.
+fn reference_run(window: i64, arrivals: &[i64]) -> (Vec<(u32, u64)>, Counts, usize) {
     let mut fate: BTreeMap<i64, bool> = BTreeMap::new();
     let mut came: BTreeSet<i64> = BTreeSet::new();
     let mut delivered = Vec::new();
     let (mut late, mut duplicate, mut stale) = (0, 0, 0);
-    let Some(&first) = arrivals.first() else {
-        return (delivered, (0, 0, 0, 0, 0, 0, 0, 0));
-    };
+    let first = arrivals[0];
     let mut newest = first;
-    for &position in arrivals {
-        if position < first {
-            stale += 1;
+    let mut row = (first, 0);
+    let mut length = arrivals.len();
+    for (at, &position) in arrivals.iter().enumerate() {
+        let next = fate.keys().next_back().map_or(first, |last| last + 1);
+        if position < next {
+            let count = if row.0 == position { row.1 } else { 0 };
+            let is_far = position < next - 1024;
+            if is_far || position < first {
+                stale += 1;
+            } else if came.insert(position) {
+                late += 1;
+                row = (position + 1, count);
+                continue;
+            } else {
+                duplicate += 1;
+            }
+            row = (position + 1, count + 1);
+            if row.1 == if is_far { 4 } else { window.max(4) + 1 } {
+                // It is the first of the new run instead; what was waited for is given up.
+                stale -= u64::from(is_far || position < first);
+                duplicate -= u64::from(!is_far && position >= first);
+                for next in first..=newest {
+                    fate.entry(next).or_insert(came.contains(&next));
+                }
+                length = at;
+                break;
+            }
             continue;
         }
+        row = (i64::MIN, 0);
         if !came.insert(position) {
             duplicate += 1;
-            continue;
-        }
-        if fate.contains_key(&position) {
-            late += 1;
             continue;
         }
         newest = newest.max(position);
@@ -233,10 +293,8 @@ fn reference(window: i64, arrivals: &[i64]) -> (Vec<(u32, u64)>, Counts) {
     let received = delivered.len() as u64;
     let held = came.iter().filter(|position| !fate.contains_key(position));
     let held = held.count() as u32;
-    (
-        delivered,
-        (received, lost, gaps, late, duplicate, stale, 0, held),
-    )
+    let counts = (received, lost, gaps, late, duplicate, stale, 0, held);
+    (delivered, counts, length)
 }
 
 /// What a network does to packet after packet: how often each comes, and how much later.
@@ -252,6 +310,7 @@ proptest! {
         start in prop_oneof![any::<u32>(), u32::MAX - 200..=u32::MAX],
         window in 1..40_u32,
         network in network(),
+        restart in proptest::option::of((0..400_usize, 1..1200_i64)),
     ) {
         let mut arrivals = Vec::new();
         for (n, (copies, delay)) in network.iter().enumerate() {
@@ -261,7 +320,9 @@ proptest! {
         }
         arrivals.sort();
         let start = i64::from(start);
-        let positions: Vec<_> = arrivals.iter().map(|(_, n)| start + *n as i64).collect();
+        let (begins, back) = restart.unwrap_or((usize::MAX, 0));
+        let position = |n: usize| start + n as i64 - if n >= begins { back } else { 0 };
+        let positions: Vec<_> = arrivals.iter().map(|(_, n)| position(*n)).collect();
         let packets: Vec<_> = positions.iter().map(|position| (0, *position as u32)).collect();
         let (delivered, counters) = run(window, &packets, 0);
         let (expected, counted) = reference(i64::from(window), &positions);
