@@ -207,7 +207,7 @@ fn what_is_out_of_range_is_refused_and_changes_nothing() {
         &mut board,
         "set_decimation",
         json!([6]),
-        json!({"modules": [1]}),
+        json!({"boards": [1]}),
         "unexpected keyword",
     );
     check(

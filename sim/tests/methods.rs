@@ -89,6 +89,20 @@ fn decimation_is_refused_where_packets_or_the_link_are_too_small() {
         refused(6, false, json!(["1"]), "Invalid 'module' argument"),
         set(6, false, json!([])),
         is(Value::Null),
+        // By the name that older clients have for it.
+        (
+            "set_decimation",
+            json!([]),
+            json!({"stage": 3, "modules": [1, 2, 3]}),
+            Err("may have 800"),
+        ),
+        (
+            "set_decimation",
+            json!([]),
+            json!({"stage": 3, "modules": [1, 2]}),
+            Ok(Value::Null),
+        ),
+        is(json!(3)),
         // The share of the link can be told.
         (
             "set_decimation",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::Instant;
-use twotone_sim::fault::FaultScript;
+use twotone_sim::fault::{Fault, FaultScript, Reboot, Slow};
 use twotone_sim::{Farm, SimBoard, StartError, TimeMode};
 
 /// Samples a second at stage 6.
@@ -209,6 +209,34 @@ async fn a_batch_goes_on_when_its_client_has_gone() {
     assert_eq!(other.run(std::slice::from_ref(&get)).await, [Value::Null]);
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(other.run(&[get]).await, [json!(0.25)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_ends_with_the_life_of_its_board() {
+    let set = set_amplitude(0.25);
+    let slow = Fault::from(Slow { delay_ms: 500 });
+    for (fault, batch) in [
+        (None, vec![get_samples(300), set.clone()]),
+        (Some(slow), vec![set]),
+    ] {
+        let farm = farm(0).await;
+        let board = &farm.boards()[0];
+        fault.into_iter().for_each(|fault| board.inject(fault));
+        let mut late = Client::connect(board);
+        late.send(&batch).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        board.clear_faults();
+        let calls = board.counters().calls;
+        board.inject(Fault::from(Reboot { down_ms: 0 }).from_call(calls));
+        let mut restarting = Client::connect(board);
+        let get = call("get_amplitude", json!([]), at_1());
+        restarting.send(std::slice::from_ref(&get)).await;
+        assert!(restarting.0.read_u8().await.is_err(), "it did not restart");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let mut after = Client::connect(board);
+        assert_eq!(after.run(&[get]).await, [Value::Null], "{batch:?}");
+        farm.shut_down().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

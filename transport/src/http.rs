@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HOST};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::runtime::Handle;
@@ -88,7 +88,7 @@ pub(crate) enum Failure {
 pub(crate) struct Connection {
     sender: http1::SendRequest<Full<Bytes>>,
     driver: AbortHandle,
-    authority: String,
+    host: HeaderValue,
     accept: &'static str,
     answer_limit: usize,
 }
@@ -101,7 +101,8 @@ impl Connection {
         authority: &str,
         accept: &'static str,
         answer_limit: usize,
-    ) -> hyper::Result<Self> {
+    ) -> Result<Self, Box<dyn StdError + Send + Sync>> {
+        let host = HeaderValue::from_str(authority)?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         // Errors of the connection reach whoever awaits an answer on it.
         let driver = runtime
@@ -110,7 +111,7 @@ impl Connection {
         Ok(Self {
             sender,
             driver,
-            authority: authority.to_owned(),
+            host,
             accept,
             answer_limit,
         })
@@ -167,7 +168,7 @@ impl Connection {
 
     fn request(&self, post: &Post) -> Request<Full<Bytes>> {
         let mut request = Request::post("/tuber")
-            .header(HOST, &self.authority)
+            .header(HOST, &self.host)
             .header(CONTENT_TYPE, post.format.content_type())
             .header(ACCEPT, self.accept);
         if post.continue_on_error {
@@ -175,7 +176,7 @@ impl Connection {
         }
         request
             .body(Full::new(post.body.clone()))
-            .expect("every header is plain ASCII")
+            .expect("every header is one")
     }
 }
 

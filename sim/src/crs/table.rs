@@ -154,7 +154,7 @@ methods! {
         "Set the DAC's full-scale power, dBm.";
     timing::set_decimation(
         optional("stage", Int(6)), optional("short", Bool(false)), MODULE,
-        optional("_bandwidth_derating", Float(0.8)).keyword()
+        optional("_bandwidth_derating", Float(0.8)).keyword(), Param::null("modules").keyword()
     )
         "Set the decimation stage, 0 to 6, the packet length and the modules that stream.";
     analog::set_extended_module_bandwidth(required("extended"), MODULE)

@@ -110,7 +110,11 @@ pub(crate) fn set_decimation(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<
     let stage = call.int("stage")?;
     let short = call.bool("short")?;
     let derating = call.float("_bandwidth_derating")?;
-    let modules = call.ints_or_none("module")?;
+    // Older clients call it by its other name.
+    let modules = match call.ints_or_none("module")? {
+        None => call.ints_or_none("modules")?,
+        modules => modules,
+    };
     let stage = u8::try_from(stage)
         .ok()
         .filter(|stage| *stage <= MAX_STAGE)

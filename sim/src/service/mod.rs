@@ -106,15 +106,15 @@ async fn respond(board: &Arc<Board>, request: Request<Incoming>) -> Answer {
         }
     };
     let ran = if detached {
-        let late = Arc::clone(board);
+        let (late, life) = (Arc::clone(board), board.life());
         // Owned by the board and not by this connection: the batch is run to
-        // its end even when the client gives up.
+        // its end even when the client gives up, but not after a reboot.
         let batch = board.tasks().spawn(async move {
             let run = async {
                 tokio::time::sleep(delay).await;
                 late.run(headers.head(), &body).await
             };
-            late.shut_down().run_until_cancelled(run).await.flatten()
+            life.run_until_cancelled(run).await.flatten()
         });
         batch.await.ok().flatten()
     } else {

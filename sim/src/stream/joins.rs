@@ -25,26 +25,32 @@ pub(crate) type Told = (Ipv4Addr, watch::Sender<bool>);
 /// sending depends on. There is one such task for all boards of a farm.
 pub(crate) async fn watch(streaming: Streaming, group: Ipv4Addr, boards: Vec<Told>) {
     match streaming {
-        Streaming::WhenJoined => follow(group, &boards, false).await,
-        Streaming::WhenAnyJoined => follow(group, &boards, true).await,
+        Streaming::WhenJoined => follow(|| Listeners::read(group), &boards, false).await,
+        Streaming::WhenAnyJoined => follow(|| Listeners::read(group), &boards, true).await,
         Streaming::Always | Streaming::Never => {}
     }
     // The boards' tasks live as long as they can be told something.
     std::future::pending().await
 }
 
-async fn follow(group: Ipv4Addr, boards: &[Told], heed_any: bool) {
+async fn follow(
+    mut read: impl FnMut() -> std::io::Result<Listeners>,
+    boards: &[Told],
+    heed_any: bool,
+) {
     let mut period = tokio::time::interval(PERIOD);
     period.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut to_any = false;
+    let (mut to_any, mut was_told) = (false, false);
     loop {
         period.tick().await;
         // These files are made by the kernel while they are read: no disk.
-        let listeners = match Listeners::read(group) {
+        let listeners = match read() {
             Ok(listeners) => listeners,
             Err(error) => {
-                tracing::warn!(%error, "joins cannot be seen: no board sends unless told to");
-                return;
+                if !std::mem::replace(&mut was_told, true) {
+                    tracing::warn!(%error, "joins cannot be seen: boards send on as they did");
+                }
+                continue;
             }
         };
         // It wakes all boards, so it must be seen twice: the two files are not
@@ -176,6 +182,36 @@ Idx Device        MCA        SRC    INC    EXC
         check(FILTERS, 4, [127, 0, 0, 6], true);
         check("", 1, [127, 0, 0, 6], true);
         check("", 0, [127, 0, 0, 6], false);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn joins_are_seen_again_after_they_could_not_be() {
+        let address = Ipv4Addr::new(127, 0, 0, 2);
+        let (wanted, mut told) = watch::channel(false);
+        let boards = [(address, wanted)];
+        let mut reads = 0;
+        let read = || {
+            reads += 1;
+            match reads {
+                2..5 => Err(std::io::Error::other("too many open files")),
+                _ => Ok(Listeners::parse(GROUP, "", [FILTERS, ""])),
+            }
+        };
+        let following = follow(read, &boards, false);
+        let seen = async {
+            told.changed().await.unwrap();
+            assert!(*told.borrow_and_update());
+            // Somebody else has said no meanwhile; it is put right by the next look that succeeds.
+            boards[0].1.send_replace(false);
+            told.mark_unchanged();
+            let putting_right = tokio::time::timeout(8 * PERIOD, told.changed()).await;
+            putting_right.expect("it still looks").unwrap();
+            assert!(*told.borrow());
+        };
+        tokio::select! {
+            () = following => panic!("it has ended"),
+            () = seen => {}
+        }
     }
 
     #[test]

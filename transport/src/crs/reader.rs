@@ -93,13 +93,13 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
         length: u32,
     ) -> Result<Samples> {
         let mut result = self.result()?;
-        let (mut i, mut q) = (Vec::new(), Vec::new());
+        let (mut i, mut q, mut shapes) = (Vec::new(), Vec::new(), [None; 2]);
         let (mut overrange, mut overvoltage) = (false, false);
         let mut entries = result.entries().map_err(broken)?;
         while let Some((key, value)) = entries.next().map_err(broken)? {
             match &*key {
-                "i" => value.f64_into(&mut i).map_err(broken)?,
-                "q" => value.f64_into(&mut q).map_err(broken)?,
+                "i" => shapes[0] = Some(value.array_into(&mut i).map_err(broken)?),
+                "q" => shapes[1] = Some(value.array_into(&mut q).map_err(broken)?),
                 "flags" => {
                     let mut flags = value.entries().map_err(broken)?;
                     while let Some((flag, value)) = flags.next().map_err(broken)? {
@@ -116,11 +116,16 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
         let length = length as usize;
         let wrong =
             |what: String| Error::new(ErrorKind::Protocol, what).certainty_is(Certainty::Unknown);
-        if i.len() != q.len() || i.is_empty() || i.len() % length != 0 {
+        // A channel asked for alone need not be a row of an array.
+        let [of_i, of_q] = shapes.map(Option::unwrap_or_default);
+        let rows = match of_i[..] {
+            [n] if n == length => 1,
+            [rows, n] if n == length => rows,
+            _ => 0,
+        };
+        if of_i != of_q || rows == 0 || (count == Some(1) && rows != 1) {
             return Err(wrong(format!(
-                "{length} samples a channel were asked for, {} I and {} Q came",
-                i.len(),
-                q.len()
+                "{length} samples a channel were asked for, {of_i:?} I and {of_q:?} Q came"
             )));
         }
         if i.iter().chain(&q).any(|value| !value.is_finite()) {
@@ -128,7 +133,6 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
         }
         // One channel is asked for alone; several are cut out of all.
         if count != Some(1) {
-            let rows = i.len() / length;
             let from = first.index();
             let to = count.map_or(rows, |count| from + usize::from(count));
             if from >= rows || to > rows {

@@ -124,9 +124,20 @@ impl Intake {
                 // The runtime may not have looked at the sockets yet.
                 () = passed => self.read_now(),
             };
-            read.map_err(|error| broken("a socket failed", error))?;
             let now = Instant::now();
-            self.assemble(now.saturating_duration_since(self.opened));
+            let is_due = due.is_some_and(|due| now >= due);
+            // Before a packet is given up, every socket is looked at: it may have come.
+            let read = if is_due {
+                read.and_then(|()| self.read_now())
+            } else {
+                read
+            };
+            read.map_err(|error| broken("a socket failed", error))?;
+            let since_opened = now.saturating_duration_since(self.opened);
+            self.assemble(since_opened);
+            if is_due && !self.datagrams.is_full() {
+                self.assembler.expire(since_opened);
+            }
             if now >= deadline {
                 return Ok(());
             }
@@ -179,28 +190,28 @@ impl Intake {
         for (at, (from, bytes)) in self.datagrams.iter().enumerate() {
             self.assembler.datagram(from, bytes, at as u32, now);
         }
-        self.assembler.expire(now);
     }
 
     /// Reads what there is, whatever the runtime knows of it.
     fn read_now(&mut self) -> io::Result<()> {
+        let mut failed = None;
         for socket in &mut self.sockets {
-            self.datagrams.fill_now(socket)?;
+            failed = self.datagrams.fill_now(socket).err().or(failed);
         }
-        Ok(())
+        match failed {
+            // What the others brought comes first.
+            Some(error) if self.datagrams.is_empty() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let sockets = self.sockets.len();
+        let (sockets, mut failed) = (self.sockets.len(), None);
         for turn in 0..sockets {
             let at = (self.first + turn) % sockets;
             let socket = &mut self.sockets[at];
-            match self.datagrams.poll_fill(socket, context) {
-                // What the others brought comes first.
-                Poll::Ready(Err(error)) if self.datagrams.is_empty() => {
-                    return Poll::Ready(Err(error));
-                }
-                _ => {}
+            if let Poll::Ready(Err(error)) = self.datagrams.poll_fill(socket, context) {
+                failed = Some(error);
             }
             if self.datagrams.is_full() {
                 // The others are asked first next time.
@@ -208,10 +219,11 @@ impl Intake {
                 break;
             }
         }
-        if self.datagrams.is_empty() {
-            return Poll::Pending;
+        match failed {
+            _ if !self.datagrams.is_empty() => Poll::Ready(Ok(())),
+            Some(error) => Poll::Ready(Err(error)),
+            None => Poll::Pending,
         }
-        Poll::Ready(Ok(()))
     }
 }
 
@@ -235,4 +247,56 @@ fn broken(message: &str, error: io::Error) -> Error {
     Error::new(ErrorKind::ConnectionLost, message)
         .certainty_is(Certainty::NotExecuted)
         .caused_by(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, UdpSocket};
+
+    use socket2::{Domain, Socket, Type};
+
+    use super::*;
+
+    fn head(bytes: &[u8]) -> Option<Head> {
+        let serial = u16::from(*bytes.first()?);
+        let (module, sequence) = (0, 0);
+        Some(Head {
+            serial,
+            module,
+            sequence,
+        })
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_fails_takes_nothing_from_the_others() {
+        let address = Ipv4Addr::new(127, 0, 0, 2);
+        let group = Ipv4Addr::new(239, 251, 3, 7);
+        let options = StreamOptions::new().group(group);
+        let sources = [Source::new(address, 1)];
+        for is_first in [true, false] {
+            let mut intake =
+                Intake::open(&sources, 29_790, head, &options, Handle::current()).unwrap();
+            // One that was never connected: it says so whenever it is read from.
+            let broken = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            broken.set_nonblocking(true).unwrap();
+            let broken = GroupSocket::new(broken).unwrap();
+            let at = if is_first { 0 } else { 1 };
+            intake.sockets.insert(at, broken);
+            let sender = UdpSocket::bind((address, 0)).unwrap();
+            sender.send_to(&[1], (group, 29_790)).unwrap();
+            if is_first {
+                intake
+                    .fill(Instant::now() + Duration::from_secs(5))
+                    .await
+                    .unwrap();
+            } else {
+                intake.read_now().unwrap();
+                intake.assemble(Duration::ZERO);
+            }
+            assert_eq!(intake.ready(), 1);
+            intake.skip();
+            let failed = intake.fill(Instant::now()).await.unwrap_err();
+            assert_eq!(failed.kind(), ErrorKind::ConnectionLost);
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! What is no answer, and what errors say.
 
 use tokio::time::Instant;
+use twotone_transport::readout::StreamOptions;
+use twotone_transport::{SampleSource, TuberClient};
 
 use super::*;
 
@@ -73,6 +75,12 @@ async fn an_answer_of_the_wrong_shape_is_an_error_and_not_data() {
     for text in [
         "{\"i\":[[1.0,2.0]],\"q\":[[1.0]]}",
         "{\"i\":[],\"q\":[]}",
+        // A row a sample, as many rows of too few samples, more axes, fewer.
+        "{\"i\":[[1,2,3],[4,5,6]],\"q\":[[1,2,3],[4,5,6]]}",
+        "{\"i\":[[1],[2]],\"q\":[[1],[2]]}",
+        "{\"i\":[[[1,2]]],\"q\":[[[1,2]]]}",
+        "{\"i\":[[1,2],[3,4]],\"q\":[1,2,3,4]}",
+        "{\"i\":[1,2,3,4],\"q\":[1,2,3,4]}",
         "{\"i\":[[NaN,1.0]],\"q\":[[1.0,1.0]]}",
         "{\"i\":\"a\",\"q\":[[1.0,1.0]]}",
         "42",
@@ -92,6 +100,83 @@ async fn an_answer_of_the_wrong_shape_is_an_error_and_not_data() {
             "{text}"
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_asked_for_alone_comes_alone() {
+    for (text, is_good) in [
+        ("{\"i\":[1,2],\"q\":[3,4]}", true),
+        ("{\"i\":[[1,2]],\"q\":[[3,4]]}", true),
+        ("{\"i\":[[1,2],[5,6]],\"q\":[[3,4],[7,8]]}", false),
+    ] {
+        let scripted = Scripted::default();
+        let board = connect(&scripted).await;
+        board.run(&set(1, 0.1)).await.unwrap();
+        let element = format!("[{{\"result\":null}},{{\"result\":{text}}}]");
+        scripted.script([Next::Say(200, "application/json", element)]);
+        let mut batch = Batch::new();
+        let ticket = batch.acquire_mean(module(1), Acquire::new(2).first_channels(1));
+        match board.run(&batch).await {
+            Ok(replies) => {
+                assert!(is_good, "{text}");
+                let mean = &replies.get(ticket).mean;
+                assert_eq!((mean.len(), mean[0].re, mean[0].im), (1, 1.5, 3.5));
+            }
+            Err(error) => {
+                assert!(!is_good, "{text}: {error}");
+                assert_eq!(error.kind(), ErrorKind::Protocol, "{text}: {error}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_no_header_can_hold_is_an_error() {
+    let board = Scripted::default();
+    let odd = board.connector_as("b\nrd:80");
+    let error = CrsBoard::connect_over("b1", odd, ConnectOptions::new()).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
+    assert!(error.to_string().contains("no HTTP with b\nrd"), "{error}");
+}
+
+#[tokio::test]
+async fn a_name_that_is_not_found_is_told_with_its_cause() {
+    let board = Scripted::default();
+    let stream = SampleSource::Stream(StreamOptions::new());
+    let options = ConnectOptions::new().samples(stream).serial(1);
+    // A name without a port is not even looked up.
+    let board = CrsBoard::connect_over("b1", board.connector_as("nowhere"), options);
+    let board = board.await.unwrap();
+    let mut batch = Batch::new();
+    batch.acquire_mean(module(1), Acquire::new(2));
+    let error = board.run(&batch).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
+    assert_eq!(error.certainty(), Certainty::NotExecuted);
+    let told = error.to_string();
+    assert!(told.contains("invalid socket address"), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_duration_will_do() {
+    let scripted = Scripted::default();
+    let mut options = ConnectOptions::new();
+    options.connect_timeout = Duration::MAX;
+    options.request_timeout = Duration::MAX;
+    options.idle_timeout = Duration::MAX;
+    let board = connect_with(&scripted, options.clone()).await.unwrap();
+    board.run(&set(1, 0.1)).await.unwrap();
+    // Sent once more, by a deadline of its own.
+    scripted.script([Next::Close]);
+    let mut batch = set(1, 0.2);
+    let ticket = batch.acquire_mean(module(1), Acquire::new(2));
+    let replies = board.run(&batch).await.unwrap();
+    assert_eq!(replies.get(ticket).mean.len(), CHANNELS);
+    let client = TuberClient::over(scripted.connector(), options);
+    let call = client.call(|calls| {
+        calls.call("Dfmux", "get_decimation");
+    });
+    assert_eq!(call.await.unwrap().as_f64(), Some(6.0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -74,8 +74,13 @@ pub(crate) struct Scripted(pub(crate) Arc<Mutex<State>>);
 
 impl Scripted {
     pub(crate) fn connector(&self) -> Connector {
+        self.connector_as("scripted:80")
+    }
+
+    /// The board by another name.
+    pub(crate) fn connector_as(&self, name: &str) -> Connector {
         let board = self.clone();
-        Connector::new("scripted:80", move || {
+        Connector::new(name, move || {
             let board = board.clone();
             async move {
                 // A connection is not free, even in memory.

@@ -4,18 +4,23 @@ mod sender;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use sender::{Sender, module, source};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
 use twotone_hal::{ChannelId, Complex64, ErrorKind};
 use twotone_transport::readout::{PfbReceiver, Receiver, Source, StreamOptions, Take};
 use twotone_wire::crs::{PacketLength, PfbMode};
 
 /// Long enough for anything on a busy machine.
 const PATIENT: Duration = Duration::from_secs(20);
+
+/// In which a deadline of less is kept.
+const PROMPT: Duration = Duration::from_secs(2);
 
 /// A port of each test's own and a group of each process's, for tests run at once.
 fn options(test: u16) -> StreamOptions {
@@ -144,13 +149,13 @@ async fn a_receive_ends_at_its_deadline() {
     let mut receiver = Receiver::open_here(&[board], &options).unwrap();
     for within in [0, 30] {
         let frames = receiver.recv(Duration::from_millis(within));
-        assert!(timeout(PATIENT, frames).await.unwrap().unwrap().is_empty());
+        assert!(timeout(PROMPT, frames).await.unwrap().unwrap().is_empty());
     }
     // What is there is given, however little time there is.
     let mut sender = Sender::new(board, &options);
     sender.readout(0, 1);
     let at_once = async { while receiver.recv(Duration::ZERO).await.unwrap().is_empty() {} };
-    timeout(PATIENT, at_once).await.unwrap();
+    timeout(PROMPT, at_once).await.unwrap();
     // A receive that is given up takes nothing with it.
     for sequence in 2..6 {
         let given_up = timeout(Duration::from_millis(5), receiver.recv(PATIENT)).await;
@@ -161,7 +166,7 @@ async fn a_receive_ends_at_its_deadline() {
     // One packet waits for another in vain, and longer than nothing at all.
     sender.readout(0, 7);
     assert!(receiver.recv(Duration::ZERO).await.unwrap().is_empty());
-    let frames = timeout(PATIENT, receiver.recv(2 * PATIENT)).await.unwrap();
+    let frames = timeout(PROMPT, receiver.recv(PATIENT)).await.unwrap();
     let frames = frames.unwrap();
     assert_eq!(
         frames.map(|frame| frame.lost_before).collect::<Vec<_>>(),
@@ -200,6 +205,85 @@ fn a_receiver_works_without_a_runtime_and_in_any() {
     let nothing = sendable(receiver.recv(Duration::from_millis(1)));
     let nothing = futures::executor::block_on(nothing);
     assert!(nothing.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn any_duration_will_do() {
+    let options = options(11).patience(4, Duration::MAX);
+    let board = source(2, 42);
+    let mut receiver = Receiver::open_here(&[board], &options).unwrap();
+    let mut sender = Sender::new(board, &options);
+    for sequence in [1, 3, 4, 2] {
+        sender.readout(0, sequence);
+    }
+    let first = receiver.recv(Duration::MAX).await.unwrap();
+    assert!(!first.is_empty());
+    for sequence in [5, 7, 6] {
+        sender.readout(0, sequence);
+    }
+    let take = Take::new(2).of(board, module(1));
+    let block = receiver.take(&take, Duration::MAX).await.unwrap().remove(0);
+    assert!(block.sequence <= 6);
+    assert_eq!(receiver.counters().boards[0].module(module(1)).lost, 0);
+}
+
+#[tokio::test]
+async fn what_lies_in_the_kernel_is_not_given_up() {
+    // A socket each: that of the first board is looked at first.
+    let options = options(12).sources_per_socket(1);
+    let (loud, other) = (source(2, 42), source(3, 43));
+    let mut receiver = Receiver::open_here(&[loud, other], &options).unwrap();
+    let mut senders = [loud, other].map(|source| Sender::new(source, &options));
+    let [to_loud, to_other] = &mut senders;
+    to_other.readout(0, 1);
+    to_other.readout(0, 3);
+    assert_eq!(receive(&mut receiver, 1).await, [(other, 1, 1)]);
+    to_other.readout(0, 2);
+    // More than is read at once; and the reader is away for longer than the patience.
+    for sequence in 0..150 {
+        to_loud.readout(0, sequence);
+    }
+    sleep(2 * options.hold).await;
+    let received = receive(&mut receiver, 152).await;
+    let of_other = received.iter().filter(|(source, ..)| *source == other);
+    let numbers: Vec<_> = of_other.map(|(_, _, sequence)| *sequence).collect();
+    assert_eq!(numbers, [2, 3]);
+    assert_eq!(receiver.counters().boards[1].module(module(1)).lost, 0);
+}
+
+/// Counts the warnings of this crate's receivers.
+#[derive(Clone, Default)]
+struct Warnings(Arc<AtomicU64>);
+
+impl Subscriber for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == Level::WARN
+    }
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, event: &Event<'_>) {
+        let is_ours = event.metadata().target().contains("readout");
+        self.0.fetch_add(u64::from(is_ours), Ordering::Relaxed);
+    }
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+#[tokio::test]
+async fn a_buffer_that_the_kernel_does_not_grant_is_warned_of() {
+    let options = options(13);
+    // The kernel counts no further than a half of 2 GiB, whoever asks.
+    for (asked, is_short) in [(4096, false), (3 << 30, true)] {
+        let warnings = Warnings::default();
+        let options = options.clone().buffer_bytes(asked);
+        let open = || Receiver::open_here(&[source(2, 42)], &options).unwrap();
+        let receiver = tracing::subscriber::with_default(warnings.clone(), open);
+        assert_eq!(receiver.buffers().shortfall().is_some(), is_short);
+        assert_eq!(warnings.0.load(Ordering::Relaxed), u64::from(is_short));
+    }
 }
 
 #[tokio::test]
@@ -356,7 +440,7 @@ async fn a_take_ends_at_its_deadline_whatever_else_comes() {
         }
     });
     let take = Take::new(1).of(board, module(1));
-    let taken = timeout(PATIENT, receiver.take(&take, Duration::from_millis(50))).await;
+    let taken = timeout(PROMPT, receiver.take(&take, Duration::from_millis(50))).await;
     enough.store(true, Ordering::Relaxed);
     others.join().unwrap();
     let error = taken.expect("it ends by itself").unwrap_err();
