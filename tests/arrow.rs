@@ -34,9 +34,9 @@ print("units", units)
 print("board", schema.metadata[b"board"].decode())
 for name, frame in frames.items():
     counts = frame["sweep"].astype(str).value_counts().sort_index().to_dict()
-    print(name, len(frame), counts, int(frame["channel"].isna().sum()), int(frame["scatter"].isna().sum()))
+    print(name, len(frame), counts, int(frame["channel"].isna().sum()), int(frame["noise"].isna().sum()))
     last = frame.iloc[-1]
-    values = [float(last[key]) for key in ("module", "channel", "frequency_hz", "nco_hz", "i", "q", "scatter")]
+    values = [float(last[key]) for key in ("module", "channel", "frequency_hz", "nco_hz", "i", "q", "noise")]
     print(name, values)
 "#;
 
@@ -61,7 +61,7 @@ fn pandas_and_polars_open_sweeps() {
     assert!(output.status.success(), "{complaint}");
     let mut expected = vec![
         "units {'module': '', 'channel': '', 'sweep': '', 'frequency_hz': 'Hz', \
-         'nco_hz': 'Hz', 'i': 'count', 'q': 'count', 'scatter': 'count'}"
+         'nco_hz': 'Hz', 'i': 'count', 'q': 'count', 'noise': 'count'}"
             .to_owned(),
         "board b1".to_owned(),
     ];
@@ -192,14 +192,14 @@ fn sweeps() -> SweepTable {
     let frequency_hz: Vec<_> = (0..ANALYSIS).map(|n| 4e9 + n as f64).collect();
     let mean = vec![Complex64::new(1.0, 2.0); ANALYSIS];
     table
-        .push_sweep(head, &frequency_hz, &mean, &vec![0.5; ANALYSIS])
+        .push_sweep(head, &frequency_hz, &mean, Some(0.5))
         .unwrap();
     head.channel = ChannelId::new(1024).ok();
-    for (kind, scatter) in [(SweepKind::FineUp, f64::NAN), (SweepKind::FineDown, 0.25)] {
+    for (kind, noise) in [(SweepKind::FineUp, None), (SweepKind::FineDown, Some(0.25))] {
         let mean = [Complex64::new(1_000_000.5, -3.0)];
         let head = SweepHead { kind, ..head };
         table
-            .push_sweep(head, &[4_150_000_000.125], &mean, &[scatter])
+            .push_sweep(head, &[4_150_000_000.125], &mean, noise)
             .unwrap();
     }
     table

@@ -5,12 +5,16 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use twotone::hal::ModuleId;
+use twotone::map::{BoardEntry, HardwareMap};
 use twotone::run::{HardwareState, Outcome, Runner};
+use twotone::transport::ConnectOptions;
 use twotone::{Array, ArrayBoard};
 
 use super::interrupt::Interrupt;
-use super::output::{complain, say, say_json};
+use super::output::{say, say_json};
 use super::tune::parse_seconds;
 use super::{Exit, load_map};
 
@@ -19,7 +23,7 @@ use super::{Exit, load_map};
 pub(crate) struct Off {
     /// The hardware map.
     map: PathBuf,
-    /// How long each module may take, in seconds. Boards that fail are asked again until then.
+    /// How long each board may take, in seconds. Boards that fail are asked again until then.
     #[arg(long, value_name = "S", default_value_t = 30.0, value_parser = parse_seconds)]
     deadline: f64,
 }
@@ -33,6 +37,8 @@ struct Report {
 #[derive(Debug, Serialize)]
 struct BoardReport {
     name: String,
+    #[serde(skip)]
+    reached: bool,
     off: bool,
     error: Option<String>,
     modules: Vec<ModuleReport>,
@@ -48,6 +54,9 @@ struct ModuleReport {
     hardware: HardwareState,
 }
 
+/// How long to wait before a board that did not answer is asked again.
+const PAUSE: Duration = Duration::from_millis(500);
+
 impl Off {
     pub(crate) fn run(self, json: bool) -> Exit {
         let map = match load_map(&self.map) {
@@ -55,25 +64,25 @@ impl Off {
             Err(exit) => return exit,
         };
         let interrupt = Interrupt::watch("interrupted: leaving with what is known");
-        let Some(array) = interrupt.unless(Array::connect(&map)) else {
-            complain("nothing was switched off, and nothing is known of what is on");
-            return Exit::SomeFailed;
-        };
-        let outcomes = Runner::new()
-            .deadline(Duration::from_secs_f64(self.deadline))
-            .cancel(interrupt.first.clone())
-            .off(array.targets())
-            .wait();
-        let boards: Vec<BoardReport> = map
-            .boards()
-            .iter()
-            .map(|entry| {
-                let mine = outcomes
-                    .iter()
-                    .filter(|outcome| outcome.board == entry.name);
-                BoardReport::of(&entry.name, &array, mine)
-            })
-            .collect();
+        let deadline = Duration::from_secs_f64(self.deadline);
+        // Each by itself: a board that hangs keeps no other on.
+        let asked = map.boards().iter().map(|entry| {
+            let (entry, cancel) = (entry.clone(), interrupt.first.clone());
+            (
+                entry.name.clone(),
+                tworoutine::spawn(async move { switch_off(entry, deadline, &cancel).await }),
+            )
+        });
+        let asked: Vec<_> = asked.collect();
+        let boards = tworoutine::wait(async {
+            let mut boards = Vec::with_capacity(asked.len());
+            for (name, board) in asked {
+                let ended = board.await;
+                boards
+                    .push(ended.unwrap_or_else(|why| BoardReport::unknown(name, why.to_string())));
+            }
+            boards
+        });
         let report = Report {
             ok: boards.iter().all(|board| board.off),
             boards,
@@ -85,7 +94,7 @@ impl Off {
         }
         if report.ok {
             Exit::Well
-        } else if !map.boards().iter().any(|board| array.reached(&board.name)) {
+        } else if !interrupt.happened() && !report.boards.iter().any(|board| board.reached) {
             Exit::NothingReachable
         } else {
             Exit::SomeFailed
@@ -93,9 +102,65 @@ impl Off {
     }
 }
 
+/// Switches a board off, asking again until the deadline where it does not answer.
+async fn switch_off(
+    entry: BoardEntry,
+    deadline: Duration,
+    cancel: &CancellationToken,
+) -> BoardReport {
+    let name = entry.name.clone();
+    let map = match HardwareMap::new(vec![entry], Vec::new()) {
+        Ok(map) => map,
+        Err(error) => return BoardReport::unknown(name, error.to_string()),
+    };
+    let by = Instant::now() + deadline;
+    let mut told = false;
+    loop {
+        let left = by.saturating_duration_since(Instant::now());
+        let mut options = ConnectOptions::new();
+        options.connect_timeout = options.connect_timeout.min(left);
+        options.request_timeout = options.request_timeout.min(left);
+        let array = tokio::select! {
+            biased;
+            () = cancel.cancelled() => {
+                return BoardReport::unknown(name, "interrupted before it answered".to_owned());
+            }
+            array = Array::connect_with(&map, &options, 1) => array,
+        };
+        let left = by.saturating_duration_since(Instant::now());
+        if !array.reached(&name) && left > PAUSE {
+            if !std::mem::replace(&mut told, true) {
+                let error = array.failure(&name).map(tracing::field::display);
+                tracing::warn!(error, "no answer; asking again until the deadline");
+            }
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        }
+        let outcomes = Runner::new()
+            .deadline(left)
+            .cancel(cancel.clone())
+            .off(array.targets())
+            .await;
+        return BoardReport::of(name, &array, &outcomes);
+    }
+}
+
 impl BoardReport {
-    fn of<'a>(name: &str, array: &Array, outcomes: impl Iterator<Item = &'a Outcome<()>>) -> Self {
+    /// Of a board of which nothing is known.
+    fn unknown(name: String, error: String) -> Self {
+        Self {
+            name,
+            reached: false,
+            off: false,
+            error: Some(error),
+            modules: Vec::new(),
+            not_in_map: Vec::new(),
+        }
+    }
+
+    fn of(name: String, array: &Array, outcomes: &[Outcome<()>]) -> Self {
         let modules: Vec<ModuleReport> = outcomes
+            .iter()
             .map(|outcome| ModuleReport {
                 module: outcome.module,
                 off: outcome.is_well(),
@@ -103,15 +168,16 @@ impl BoardReport {
                 hardware: outcome.hardware.clone(),
             })
             .collect();
-        let error = array.failure(name).map(ToString::to_string);
-        let described = array.answered(name).map(ArrayBoard::description);
+        let error = array.failure(&name).map(ToString::to_string);
+        let described = array.answered(&name).map(ArrayBoard::description);
         let not_in_map = described
             .iter()
             .flat_map(|described| &described.modules)
             .map(|described| described.module)
             .filter(|number| !modules.iter().any(|module| module.module == *number));
         Self {
-            name: name.to_owned(),
+            reached: array.reached(&name),
+            name,
             off: error.is_none() && modules.iter().all(|module| module.off),
             error,
             not_in_map: not_in_map.collect(),

@@ -110,7 +110,7 @@ pub(super) fn add_wide_sweep(table: &mut SweepTable, wide: &NetworkAnalysisOutco
             head,
             frequency: Hertz(frequency_hz),
             mean,
-            scatter: None,
+            noise: wide.noise,
         });
     }
 }
@@ -128,8 +128,7 @@ fn add_sweeps(table: &mut SweepTable, tune: &TuneOutcome) -> Result<(), RecordEr
             kind,
             nco: Hertz(tune.nco_hz),
         };
-        let unknown = vec![f64::NAN; sweep.z.len()];
-        table.push_sweep(head, &sweep.frequency_hz, &sweep.z, &unknown)?;
+        table.push_sweep(head, &sweep.frequency_hz, &sweep.z, sweep.noise)?;
     }
     Ok(())
 }

@@ -95,11 +95,11 @@ fn schema(provenance: &std::collections::BTreeMap<String, String>) -> Schema {
         field("i", Float64, false, "count", "mean sample, in phase"),
         field("q", Float64, false, "count", "mean sample, in quadrature"),
         field(
-            "scatter",
+            "noise",
             Float64,
             true,
             "count",
-            "standard deviation of single samples, both quadratures together; null where not known",
+            "error of the mean sample, both quadratures together; null where not known",
         ),
     ])
     .with_metadata(provenance.clone().into_iter().collect::<HashMap<_, _>>())
@@ -111,10 +111,10 @@ fn columns(points: &[SweepPoint], kinds: &ArrayRef) -> Result<Vec<ArrayRef>, Arr
         Arc::new(Float64Array::from_iter_values(points.iter().map(value)))
     };
     let mut channel = UInt16Builder::with_capacity(rows);
-    let mut scatter = Float64Builder::with_capacity(rows);
+    let mut noise = Float64Builder::with_capacity(rows);
     for point in points {
         channel.append_option(point.head.channel.map(ChannelId::number));
-        scatter.append_option(point.scatter);
+        noise.append_option(point.noise);
     }
     let module = points.iter().map(|point| point.head.module.number());
     let codes = Int8Array::from_iter_values(points.iter().map(|point| point.head.kind as i8));
@@ -126,7 +126,7 @@ fn columns(points: &[SweepPoint], kinds: &ArrayRef) -> Result<Vec<ArrayRef>, Arr
         number(|point| point.head.nco.0),
         number(|point| point.mean.re),
         number(|point| point.mean.im),
-        Arc::new(scatter.finish()),
+        Arc::new(noise.finish()),
     ])
 }
 
@@ -172,7 +172,7 @@ fn from_arrow(reader: impl Read + Seek) -> Result<SweepTable, ArrowError> {
                 },
                 frequency: Hertz(number(3).value(row)),
                 mean: Complex64::new(number(5).value(row), number(6).value(row)),
-                scatter: number(7).is_valid(row).then(|| number(7).value(row)),
+                noise: number(7).is_valid(row).then(|| number(7).value(row)),
             });
         }
     }

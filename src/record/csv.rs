@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::SweepTable;
 
 /// The columns, those of the Arrow files.
-const HEADING: &str = "module,channel,sweep,frequency_hz,nco_hz,i,q,scatter";
+const HEADING: &str = "module,channel,sweep,frequency_hz,nco_hz,i,q,noise";
 
 impl SweepTable {
     /// Writes the table as comma-separated values: a heading, then a line a point. What is not
@@ -27,7 +27,7 @@ impl SweepTable {
                 known(Some(head.nco.0).filter(|hz| hz.is_finite())),
                 point.mean.re,
                 point.mean.im,
-                known(point.scatter),
+                known(point.noise),
             )?;
         }
         Ok(())

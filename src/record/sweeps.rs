@@ -54,9 +54,9 @@ pub struct SweepPoint {
     pub frequency: Hertz,
     /// Mean sample, in readout counts.
     pub mean: Complex64,
-    /// Standard deviation of the single samples, as in [`twotone_hal::MeanView::scatter`], in
-    /// readout counts; `None` where it is not known.
-    pub scatter: Option<f64>,
+    /// Error of the mean sample, `sqrt(<|n|^2>)` over both quadratures, in readout counts; `None`
+    /// where it is not known.
+    pub noise: Option<f64>,
 }
 
 /// The sweeps of one board, a point a row, in the order in which they were added.
@@ -82,8 +82,8 @@ impl SweepTable {
         self.points.push(point);
     }
 
-    /// Adds the points of a sweep: absolute frequencies in hertz, mean samples and scatters in
-    /// counts, of one length. A scatter that is not finite counts as not known.
+    /// Adds the points of a sweep: absolute frequencies in hertz and mean samples in counts, of one
+    /// length, and the error of each mean, in counts.
     ///
     /// # Errors
     /// [`RecordError::Format`] where the lengths differ; nothing is added then.
@@ -92,26 +92,24 @@ impl SweepTable {
         head: SweepHead,
         frequency_hz: &[f64],
         mean: &[Complex64],
-        scatter: &[f64],
+        noise: Option<f64>,
     ) -> Result<(), RecordError> {
         let points = frequency_hz.len();
-        if mean.len() != points || scatter.len() != points {
+        if mean.len() != points {
             let file = format!("the sweep of module {}", head.module);
             let what = format!(
-                "{points} frequencies, {} samples and {} scatters do not match",
+                "{points} frequencies and {} samples do not match",
                 mean.len(),
-                scatter.len()
             );
             return Err(RecordError::format("record", &file)(what));
         }
-        let rows = frequency_hz.iter().zip(mean).zip(scatter);
-        self.points
-            .extend(rows.map(|((&f_hz, &mean), &scatter)| SweepPoint {
-                head,
-                frequency: Hertz(f_hz),
-                mean,
-                scatter: Some(scatter).filter(|scatter| scatter.is_finite()),
-            }));
+        let rows = frequency_hz.iter().zip(mean);
+        self.points.extend(rows.map(|(&f_hz, &mean)| SweepPoint {
+            head,
+            frequency: Hertz(f_hz),
+            mean,
+            noise,
+        }));
         Ok(())
     }
 

@@ -54,13 +54,11 @@ pub(super) fn table() -> SweepTable {
         Complex64::new(1e6, f64::MIN_POSITIVE),
     ];
     table
-        .push_sweep(head, &[4.1e9 + 0.125, 4.2e9], &mean, &[0.5, f64::NAN])
+        .push_sweep(head, &[4.1e9 + 0.125, 4.2e9], &mean, Some(0.5))
         .unwrap();
     head.channel = ChannelId::new(1024).ok();
     head.kind = SweepKind::FineDown;
-    table
-        .push_sweep(head, &[4.15e9], &mean[..1], &[0.25])
-        .unwrap();
+    table.push_sweep(head, &[4.15e9], &mean[..1], None).unwrap();
     table
 }
 
@@ -307,10 +305,10 @@ fn a_manifest_of_a_later_format_is_refused_as_such() {
 fn sweeps_of_unequal_columns_are_refused() {
     let mut table = table();
     let head = table.points()[0].head;
-    let error = table.push_sweep(head, &[1.0], &[], &[1.0]).unwrap_err();
+    let error = table.push_sweep(head, &[1.0], &[], None).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "cannot record `the sweep of module 2`: 1 frequencies, 0 samples and 1 scatters do not match"
+        "cannot record `the sweep of module 2`: 1 frequencies and 0 samples do not match"
     );
     assert_eq!(table.points().len(), 3);
 }
@@ -337,7 +335,7 @@ mod arrow {
         let read = SweepTable::read_arrow(File::open(file).unwrap(), "b1.arrow").unwrap();
         assert_eq!(read, table());
         assert_eq!(read.provenance["map_sha256"], MapRecord::of(&map()).sha256);
-        assert_eq!(read.points()[1].scatter, None);
+        assert_eq!(read.points()[2].noise, None);
     }
 
     #[test]

@@ -60,7 +60,7 @@ fn a_sweep_goes_to_files_and_leaves_no_tone_on() {
     let mut lines = text.lines();
     assert_eq!(
         lines.next(),
-        Some("module,channel,sweep,frequency_hz,nco_hz,i,q,scatter")
+        Some("module,channel,sweep,frequency_hz,nco_hz,i,q,noise")
     );
     let frequencies: Vec<f64> = lines
         .map(|line| line.split(',').nth(3).unwrap().parse().unwrap())
@@ -94,6 +94,7 @@ fn a_sweep_goes_to_files_and_leaves_no_tone_on() {
     let file = std::fs::File::open(sim.path("arrow").join("sweeps/crs0001.arrow")).unwrap();
     let table = SweepTable::read_arrow(file, "crs0001.arrow").unwrap();
     assert_eq!(table.points().len(), 12000);
+    assert!(table.points().iter().all(|point| point.noise > Some(0.0)));
     assert!(sim.path("arrow").join("manifest.json").exists());
 
     // A band of several NCO settings: each point has the one that it was taken at.

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use rustix::process::Signal;
 use tworoutine::Wait;
 use twotone::Array;
-use twotone::hal::{ChannelId, ModuleId};
+use twotone::hal::ChannelId;
 use twotone::map::HardwareMap;
 
 use twotone::sim::Farm;
@@ -13,13 +13,14 @@ use twotone::sim::fault::{BlackHole, Fault};
 
 use super::process::{SimProcess, rest, signal_to, twotone, write};
 
-/// Whether any of the first channels of the first board's first module drives a tone.
+/// Whether any channel of the first board's modules in the map drives a tone.
 pub(crate) fn any_tone_on(map: &HardwareMap) -> bool {
     let array = Array::connect(map).wait();
-    let board = array.board(array.boards()[0].name()).wait().unwrap();
-    let (module, first) = (ModuleId::new(1).unwrap(), ChannelId::new(1).unwrap());
-    let tones = board.tones().read(module, first, 1024).wait().unwrap();
-    tones.iter().any(|tone| tone.is_on())
+    array.boards()[0].targets().iter().any(|target| {
+        let tones = target.board.tones();
+        let tones = tones.read(target.module, ChannelId::FIRST, 1024).wait();
+        tones.unwrap().iter().any(|tone| tone.is_on())
+    })
 }
 
 #[test]

@@ -93,6 +93,44 @@ fn a_farm_is_tuned_scored_recorded_and_switched_off() {
 }
 
 #[test]
+fn off_asks_again_and_says_what_it_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let late = "[[fault]]\nkind = \"refuse\"\nboards = [\"crs0002\"]\nfor_s = 2.0\n";
+    let late = write(folder.path(), "late.toml", late);
+    let size = ["--boards", "2", "--detectors", "8", "--modules", "2"];
+    let sim = SimProcess::start(&[&size[..], &["--faults", &late]].concat());
+    let (status, _, err) = run(&["off", &sim.map()]);
+    assert_eq!(status, 0, "{err}");
+    assert!(err.contains("asking again"), "{err}");
+    let (status, report) = run_json(&["tune", &sim.map(), "--out", &sim.text_path("run")]);
+    assert_eq!(status, 0, "{report}");
+
+    // Module 1 of the first board, and none other.
+    let map = std::fs::read_to_string(sim.map()).unwrap();
+    let second = map.match_indices("[[board.module]]").nth(1).unwrap().0;
+    let part = write(folder.path(), "part.toml", &map[..second]);
+    let (status, report) = run_json(&["off", &part]);
+    assert_eq!((status, &report["ok"]), (0, &true.into()), "{report}");
+    assert_eq!(
+        report["boards"][0]["not_in_map"],
+        serde_json::json!([2, 3, 4])
+    );
+    let (_, text, _) = run(&["off", &part]);
+    assert!(
+        text.contains("module 1; not in the map and left alone: 2, 3, 4"),
+        "{text}"
+    );
+    assert!(
+        any_tone_on(&HardwareMap::load(sim.map()).unwrap()),
+        "module 2 is on"
+    );
+    assert!(
+        !any_tone_on(&HardwareMap::load(&part).unwrap()),
+        "module 1 is off"
+    );
+}
+
+#[test]
 fn the_demo_tunes_scores_and_records() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("demo").display().to_string();
@@ -180,6 +218,12 @@ fn boards_that_are_not_there_do_not_keep_the_others() {
         "{manifest}"
     );
 
+    // Who does not answer keeps no other on, and is asked no longer than was said.
+    let (status, report) = run_json(&["off", &map, "--deadline", "2"]);
+    assert_eq!(status, 3, "{report}");
+    let off = |index: usize| report["boards"][index]["off"].as_bool().unwrap();
+    assert_eq!([off(0), off(1), off(2)], [true, false, false], "{report}");
+
     let only = write(sim.folder.path(), "only.toml", &board("closed", closed));
     let (status, report) = run_json(&["tune", &only, "--out", &sim.text_path("none")]);
     assert_eq!(status, 4, "{report}");
@@ -187,7 +231,7 @@ fn boards_that_are_not_there_do_not_keep_the_others() {
         !sim.path("none").exists(),
         "a run that reached nothing left a record"
     );
-    assert_eq!(run(&["off", &only]).0, 4);
+    assert_eq!(run(&["off", &only, "--deadline", "1"]).0, 4);
 }
 
 #[test]
