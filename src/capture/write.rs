@@ -202,11 +202,13 @@ impl Writer {
         };
         calibrator.calibrate(&mut rows);
         let written = samples.write(rows);
-        if let Err(error) = &written {
+        if written.is_err() {
             file.unwritten += count;
-            file.error = Some(error.to_string());
-            // A part of the rows may be in it: nothing can follow that.
-            self.samples.remove(&module);
+            // Its end finds room then, and so do those of the others.
+            if let Err(error) = samples.get_mut().rewind() {
+                file.error = Some(error.to_string());
+                self.samples.remove(&module);
+            }
         }
         written
     }
@@ -237,10 +239,11 @@ impl Writer {
             self.counters.insert(board, writer);
         }
         let counters = self.counters.get_mut(&board);
-        let written = counters.map_or(Ok(()), |counters| counters.write(rows));
-        if written.is_err() {
-            self.counters.remove(&board);
-        }
-        written
+        counters.map_or(Ok(()), |counters| {
+            counters.write(rows).or_else(|error| {
+                counters.get_mut().rewind()?;
+                Err(error)
+            })
+        })
     }
 }

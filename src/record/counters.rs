@@ -88,7 +88,10 @@ impl<W: Write> CounterWriter<W> {
         fields.extend(counts.map(|(name, _)| Field::new(*name, DataType::UInt64, false)));
         let provenance = provenance.clone().into_iter().collect::<HashMap<_, _>>();
         let schema = Arc::new(Schema::new(fields).with_metadata(provenance));
-        let writer = FileWriter::try_new(writer, &schema);
+        let writer = FileWriter::try_new(writer, &schema).and_then(|mut writer| {
+            writer.flush()?;
+            Ok(writer)
+        });
         Ok(Self {
             writer: writer.map_err(RecordError::format("write", file))?,
             schema,
@@ -96,13 +99,14 @@ impl<W: Write> CounterWriter<W> {
         })
     }
 
-    /// Writes rows, as one record batch.
+    /// Writes rows, as one record batch, and flushes them.
     ///
     /// # Errors
     /// [`RecordError::Format`] where the writer fails.
     pub fn write(&mut self, rows: &[CounterRow]) -> Result<(), RecordError> {
         self.batch(rows)
             .and_then(|batch| self.writer.write(&batch))
+            .and_then(|()| self.writer.flush())
             .map_err(RecordError::format("write", &self.file))
     }
 
@@ -119,6 +123,12 @@ impl<W: Write> CounterWriter<W> {
             )));
         }
         RecordBatch::try_new(Arc::clone(&self.schema), arrays)
+    }
+
+    /// What it is written to. After rows that could not be written, the file can go on where these
+    /// have been taken back.
+    pub fn get_mut(&mut self) -> &mut W {
+        self.writer.get_mut()
     }
 
     /// Ends the file, and gives back what it was written to.

@@ -1,7 +1,7 @@
 //! A directory that appears all at once.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
@@ -178,6 +178,7 @@ impl RunDirectory {
         Ok(RunFile {
             writer: BufWriter::new(file),
             path,
+            flushed: 0,
         })
     }
 
@@ -233,9 +234,27 @@ impl RunDirectory {
 pub struct RunFile {
     writer: BufWriter<File>,
     path: PathBuf,
+    /// Its length when it was flushed last.
+    flushed: u64,
 }
 
 impl RunFile {
+    /// Takes back what was written since it was flushed last, so that a part of something that
+    /// could not be written whole leaves no trace, and gives its room back.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`] where the file system refuses.
+    pub fn rewind(&mut self) -> Result<(), RecordError> {
+        let (again, flushed) = (self.writer.get_ref().try_clone(), self.flushed);
+        let rewind = || {
+            let file = std::mem::replace(&mut self.writer, BufWriter::new(again?));
+            let (mut file, _) = file.into_parts();
+            file.set_len(flushed)?;
+            file.seek(SeekFrom::Start(flushed)).map(drop)
+        };
+        rewind().map_err(RecordError::io("write", &self.path))
+    }
+
     /// Brings it to disk.
     ///
     /// # Errors
@@ -255,7 +274,9 @@ impl Write for RunFile {
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        self.writer.flush()
+        self.writer.flush()?;
+        self.flushed = self.writer.stream_position()?;
+        Ok(())
     }
 }
 

@@ -88,7 +88,10 @@ impl<W: Write> SampleWriter<W> {
         provenance: &BTreeMap<String, String>,
     ) -> Result<Self, RecordError> {
         let schema = Arc::new(schema(&columns, provenance));
-        let writer = FileWriter::try_new(writer, &schema);
+        let writer = FileWriter::try_new(writer, &schema).and_then(|mut writer| {
+            writer.flush()?;
+            Ok(writer)
+        });
         Ok(Self {
             writer: writer.map_err(RecordError::format("write", file))?,
             schema,
@@ -102,7 +105,7 @@ impl<W: Write> SampleWriter<W> {
         &self.columns
     }
 
-    /// Writes rows, as one record batch.
+    /// Writes rows, as one record batch, and flushes them.
     ///
     /// # Errors
     /// [`RecordError::Format`] where the columns of `rows` do not have the lengths that they
@@ -110,7 +113,14 @@ impl<W: Write> SampleWriter<W> {
     pub fn write(&mut self, rows: SampleRows) -> Result<(), RecordError> {
         batch(&self.schema, &self.columns, rows)
             .and_then(|batch| self.writer.write(&batch))
+            .and_then(|()| self.writer.flush())
             .map_err(RecordError::format("write", &self.file))
+    }
+
+    /// What it is written to. After rows that could not be written, the file can go on where these
+    /// have been taken back.
+    pub fn get_mut(&mut self) -> &mut W {
+        self.writer.get_mut()
     }
 
     /// Ends the file, and gives back what it was written to.
