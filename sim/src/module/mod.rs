@@ -2,6 +2,7 @@
 //! answers for its detectors.
 
 mod pipeline;
+mod takers;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,8 +10,9 @@ use std::fmt;
 use twotone_physics::units::{DEFAULT_DAC_SCALE_DBM, MAX_STAGE};
 use twotone_physics::{Band, Conditions, ModuleModel, ProfileParams, SettingError, TruthDetector};
 
-pub(crate) use self::pipeline::{Acquired, Rows, on_the_wire};
-use self::pipeline::{Outlet, Sequence, Tap};
+use self::pipeline::Sequence;
+pub(crate) use self::takers::{Acquired, Rows, on_the_wire};
+use self::takers::{Outlet, Tap};
 
 use crate::settings::LONG_CHANNELS;
 

@@ -123,7 +123,7 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
             [rows, n] if n == length => rows,
             _ => 0,
         };
-        if of_i != of_q || rows == 0 || (count == Some(1) && rows != 1) {
+        if of_i != of_q || rows == 0 {
             return Err(wrong(format!(
                 "{length} samples a channel were asked for, {of_i:?} I and {of_q:?} Q came"
             )));
