@@ -424,4 +424,26 @@ mod tests {
                 .contains("\nthe kernel grants 1 of 2 bytes\n")
         );
     }
+
+    #[test]
+    fn what_is_not_known_is_not_called_wrong() {
+        let standing = |state| Standing {
+            state,
+            why: Some("no answer".to_owned()),
+            changed: Vec::new(),
+            reference_turn_rad: None,
+            reference_gain: None,
+            reference_spread: None,
+        };
+        for (state, words) in [
+            (TuneState::Holds, None),
+            (TuneState::Void, Some("the tune does not hold: no answer")),
+            (
+                TuneState::Unknown,
+                Some("it is not known whether the tune holds: no answer"),
+            ),
+        ] {
+            assert_eq!(doubt("", &standing(state)).as_deref(), words);
+        }
+    }
 }

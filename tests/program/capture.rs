@@ -161,6 +161,15 @@ impl Lab {
         Self { farm, folder, map }
     }
 
+    /// A farm that has been tuned, and where the tune lies.
+    fn tuned(detectors: usize, seed: u64) -> (Self, String) {
+        let lab = Self::new(detectors, seed);
+        let tune = lab.text_path("tune");
+        let (status, report) = run_json(&["tune", &lab.map, "--out", &tune]);
+        assert_eq!(status, 0, "{report}");
+        (lab, tune)
+    }
+
     /// Captures with `--json`: the exit status, and the report.
     fn capture(&self, seconds: &str, more: &[&str]) -> (i32, Value) {
         let args = ["capture", &self.map, "--seconds", seconds];
@@ -174,11 +183,7 @@ impl Lab {
 
 #[test]
 fn a_modulation_is_captured_in_hertz_with_its_sign_and_at_its_time() {
-    let lab = Lab::new(16, 41);
-    let tune = lab.text_path("tune");
-    let (status, report) = run_json(&["tune", &lab.map, "--out", &tune]);
-    assert_eq!(status, 0, "{report}");
-
+    let (lab, tune) = Lab::tuned(16, 41);
     for board in lab.farm.boards() {
         let conditions = Conditions {
             modulation: Some(MODULATION),

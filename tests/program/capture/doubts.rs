@@ -24,21 +24,13 @@ macro_rules! tell {
     }};
 }
 
-fn tuned(detectors: usize, seed: u64) -> (Lab, String) {
-    let lab = Lab::new(detectors, seed);
-    let tune = lab.text_path("tune");
-    let (status, report) = run_json(&["tune", &lab.map, "--out", &tune]);
-    assert_eq!(status, 0, "{report}");
-    (lab, tune)
-}
-
 fn standing(report: &Value, board: usize) -> &Value {
     &report["boards"][board]["modules"][0]["tune"]
 }
 
 #[test]
 fn a_tune_of_another_phase_epoch_calibrates_nothing() {
-    let (lab, tune) = tuned(4, 42);
+    let (lab, tune) = Lab::tuned(4, 42);
     let [later, out] = ["later", "samples"].map(|name| lab.text_path(name));
     let (status, report) = run_json(&["tune", &lab.map, "--out", &later]);
     assert_eq!(status, 0, "{report}");
@@ -71,7 +63,7 @@ fn a_tune_of_another_phase_epoch_calibrates_nothing() {
 
 #[test]
 fn a_change_of_the_readout_is_corrected_and_a_channel_set_otherwise_is_not_calibrated() {
-    let (lab, tune) = tuned(8, 46);
+    let (lab, tune) = Lab::tuned(8, 46);
     let [board, other] = lab.farm.boards() else {
         panic!("two boards");
     };
@@ -121,7 +113,7 @@ fn a_change_of_the_readout_is_corrected_and_a_channel_set_otherwise_is_not_calib
 
 #[test]
 fn a_tune_that_does_not_have_the_module_is_void() {
-    let (lab, tune) = tuned(4, 47);
+    let (lab, tune) = Lab::tuned(4, 47);
     let map = std::fs::read_to_string(&lab.map).unwrap();
     let renamed = map.replace("crs0002", "renamed");
     let renamed = write(lab.folder.path(), "renamed.toml", &renamed);

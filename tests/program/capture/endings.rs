@@ -3,17 +3,18 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
 use twotone::Array;
-use twotone::capture::{CaptureParams, capture, plan};
+use twotone::capture::{CaptureParams, TuneState, capture, plan};
 use twotone::map::HardwareMap;
-use twotone::record::RunDirectory;
+use twotone::record::{RunDirectory, TuneRecord};
 use twotone::sim::SimBoard;
 use twotone::sim::fault::{BlackHole, Fault, PacketLoss};
 
-use super::super::process::{rest, run, run_json, signal_to, twotone};
+use super::super::process::{rest, run, signal_to, twotone};
 use super::{Lab, batches, check_rows};
 
 /// Waits until a board has sent so many packets more.
@@ -195,11 +196,40 @@ fn a_queue_that_is_full_loses_rows_that_are_counted() {
 }
 
 #[test]
+fn boards_that_say_nothing_are_waited_for_so_long_and_no_longer() {
+    let (lab, tune) = Lab::tuned(4, 67);
+    let map = HardwareMap::load(&lab.map).unwrap();
+    let array = Array::connect(&map).wait();
+    let tune = TuneRecord::read(&tune).unwrap();
+    let params = CaptureParams {
+        seconds: 0.2,
+        ask_within: Duration::from_millis(300),
+        ..CaptureParams::default()
+    };
+    let boards = plan(&map, &array, Some(&tune), &params).wait();
+    let run = RunDirectory::prepare(lab.folder.path().join("samples")).unwrap();
+    let captured = capture(boards, run, &params, &Default::default()).wait();
+    let (run, mut captured) = captured.unwrap();
+    assert!(captured.is_whole(), "{captured:?}");
+    lab.farm.boards()[0].inject(Fault::from(BlackHole {}));
+    tworoutine::wait(captured.check_tune(params.ask_within, &params.stop));
+    let [silent, other] = [0, 1].map(|board| captured.boards[board].modules[0].tune_after.clone());
+    let silent = silent.unwrap();
+    assert_eq!(silent.state, TuneState::Unknown);
+    assert_eq!(silent.why.unwrap(), "no answer came within 300ms");
+    assert_eq!(other.unwrap().state, TuneState::Holds);
+    assert!(!captured.is_whole() && captured.boards[1].is_whole());
+    // What is known already before a capture calibrates nothing.
+    let boards = plan(&map, &array, Some(&tune), &params).wait();
+    let calibrated = boards.iter().map(|board| board.modules[0].calibrated.len());
+    assert_eq!(calibrated.collect::<Vec<_>>(), [0, 4]);
+    drop(run);
+}
+
+#[test]
 fn a_second_interrupt_waits_for_no_board() {
-    let lab = Lab::new(2, 64);
-    let [tune, out] = ["tune", "samples"].map(|name| lab.text_path(name));
-    let (status, report) = run_json(&["tune", &lab.map, "--out", &tune]);
-    assert_eq!(status, 0, "{report}");
+    let (lab, tune) = Lab::tuned(2, 64);
+    let out = lab.text_path("samples");
     let mut capture = begun(&lab, &out, &["--seconds", "600", "--tune", &tune]);
     wait_for_packets(&lab.farm.boards()[0], 600);
     for board in lab.farm.boards() {
