@@ -62,7 +62,7 @@ impl NetworkAnalysisParams {
             let needed = (band.span_hz() / widest).ceil();
             format!(
                 "points {spacing_hz:.0} Hz apart are too coarse for lines of quality factor {}: at \
-                 most {widest:.0} Hz, {needed} points",
+                 most {widest:.0} Hz, {needed} points; or a lower qr_max",
                 self.qr_max
             )
         })

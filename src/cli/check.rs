@@ -1,6 +1,6 @@
 //! `twotone check`: a hardware map and a parameter file, verified without touching a board.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
@@ -56,7 +56,7 @@ impl Check {
             match load_params::<TuneParams>(path) {
                 Ok(params) => {
                     let problem = params.problem();
-                    let coarse = || too_coarse(path, map.as_ref()?);
+                    let coarse = || load_tuning(path).ok()?.problem(map.as_ref()?);
                     if let Some(message) = problem.or_else(coarse) {
                         let file = path.display().to_string();
                         texts.push(format!("{file}: {message}"));
@@ -87,17 +87,6 @@ impl Check {
         }
         if checked.ok { Exit::Well } else { Exit::Usage }
     }
-}
-
-/// Why the points of a parameter file are too few for a module of a map.
-fn too_coarse(params: &Path, map: &HardwareMap) -> Option<String> {
-    let tuning = load_tuning(params).ok()?;
-    map.boards().iter().find_map(|board| {
-        board.modules.iter().find_map(|module| {
-            let why = tuning.too_coarse(module.f_min?, module.f_max?)?;
-            Some(format!("{} module {}: {why}", board.name, module.module))
-        })
-    })
 }
 
 fn note(error: &MapError, checked: &mut Checked, texts: &mut Vec<String>) {

@@ -15,6 +15,7 @@ mod output;
 mod parent;
 mod progress;
 mod report;
+mod selection;
 mod sim;
 mod stored;
 mod sweep;

@@ -14,7 +14,7 @@ use twotone::algorithms::{
 use twotone::hal::ModuleId;
 use twotone::map::{BoardEntry, HardwareMap};
 use twotone::record::{BoardRecord, Manifest, RecordError, RunDirectory, SweepTable, UtcTime};
-use twotone::run::{HardwareState, Outcome, Runner, Target};
+use twotone::run::{HardwareState, Outcome, Runner};
 
 use super::Exit;
 use super::campaign::LONGEST_CLEANUP_S;
@@ -22,6 +22,7 @@ use super::interrupt::{self, Interrupt};
 use super::output::{complain, say, say_json};
 use super::progress::Bars;
 use super::report::BoardStatus;
+use super::selection::Selection;
 use super::stored;
 use super::table::Table;
 use super::tune::parse_seconds;
@@ -38,12 +39,8 @@ pub(crate) struct Sweep {
     /// How the sweeps are written.
     #[arg(long, value_enum, default_value_t = Form::Arrow)]
     format: Form,
-    /// Only this board; may be given again.
-    #[arg(long, value_name = "NAME")]
-    board: Vec<String>,
-    /// Only this module; may be given again.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
-    module: Vec<u8>,
+    #[command(flatten)]
+    part: Selection,
     /// The lowest frequency, in hertz, in the place of the map's.
     #[arg(long, value_name = "HZ", requires = "f_max")]
     f_min: Option<f64>,
@@ -127,21 +124,7 @@ impl Sweep {
 
     /// All that can be wrong before a board is asked.
     fn prepare(&self) -> Result<(HardwareMap, Tuning, RunDirectory), String> {
-        let map = HardwareMap::load(&self.map).map_err(|error| error.to_string())?;
-        if let Some(name) = self.board.iter().find(|name| map.board(name).is_none()) {
-            return Err(format!("the map has no board {name:?}"));
-        }
-        let asked = map.boards().iter();
-        let asked = asked.filter(|entry| self.board.is_empty() || self.board.contains(&entry.name));
-        if let Some(module) = strange_module(asked, self.module.iter().copied()) {
-            return Err(format!("the map has no module {module}"));
-        }
-        let tuning = self.tuning()?;
-        let record = RunDirectory::prepare(&self.out).map_err(|error| error.to_string())?;
-        Ok((map, tuning, record))
-    }
-
-    fn tuning(&self) -> Result<Tuning, String> {
+        let map = self.part.of(&self.map)?;
         let file = self.params.as_deref().map(load_tuning).transpose()?;
         let mut tuning = file.unwrap_or_default();
         if let Some(points) = self.points {
@@ -150,15 +133,9 @@ impl Sweep {
         if let (Some(low), Some(high)) = (self.f_min, self.f_max) {
             tuning.set_band(Band::new(low, high));
         }
-        match tuning.params.problem() {
-            Some(problem) => Err(problem),
-            None => Ok(tuning),
-        }
-    }
-
-    fn is_asked_for(&self, board: &str, module: ModuleId) -> bool {
-        (self.board.is_empty() || self.board.iter().any(|name| name == board))
-            && (self.module.is_empty() || self.module.contains(&module.number()))
+        tuning.fit_for(&map)?;
+        let record = RunDirectory::prepare(&self.out).map_err(|error| error.to_string())?;
+        Ok((map, tuning, record))
     }
 
     fn sweep(self, map: &HardwareMap, tuning: &Tuning, record: RunDirectory, json: bool) -> Exit {
@@ -210,8 +187,7 @@ impl Sweep {
         interrupt: &Interrupt,
         json: bool,
     ) -> Vec<Outcome<NetworkAnalysisOutcome>> {
-        let mut targets = array.targets();
-        targets.retain(|Target { board, module, .. }| self.is_asked_for(board.name(), *module));
+        let targets = array.targets();
         let bars = Arc::new(Bars::new(&targets, json));
         let (running, parameters) = (Arc::clone(&bars), tuning.for_array(map, array));
         let deadline = Duration::from_secs_f64(self.deadline);
@@ -251,25 +227,15 @@ impl Sweep {
         array: &Array,
         outcomes: &[Outcome<NetworkAnalysisOutcome>],
     ) -> Report {
-        let asked = map
-            .boards()
-            .iter()
-            .filter(|entry| self.board.is_empty() || self.board.contains(&entry.name));
-        let boards = asked.map(|entry| {
+        let boards = map.boards().iter().map(|entry| {
             let modules = outcomes
                 .iter()
                 .filter(|outcome| outcome.board == entry.name);
             let modules: Vec<_> = modules.map(ModuleReport::of).collect();
-            let failure = array.failure(&entry.name).map(ToString::to_string);
-            let error = failure.or_else(|| {
-                modules
-                    .is_empty()
-                    .then(|| "it has none of the modules".to_owned())
-            });
             BoardReport {
                 name: entry.name.clone(),
                 reached: array.reached(&entry.name),
-                error,
+                error: array.failure(&entry.name).map(ToString::to_string),
                 modules,
             }
         });

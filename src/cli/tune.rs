@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use twotone::map::HardwareMap;
 use twotone::sim::Truth;
 
 use super::Exit;
 use super::campaign::Campaign;
 use super::output::complain;
+use super::selection::Selection;
 use super::tuning::load_tuning;
 
 /// The arguments of `twotone tune`.
@@ -20,6 +20,8 @@ pub(crate) struct Tune {
     /// Where the run directory is to be; refused where something is there already.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    #[command(flatten)]
+    part: Selection,
     /// A file of tuning parameters, in TOML. Band and amplitude are the map's unless given here.
     #[arg(long, value_name = "FILE")]
     params: Option<PathBuf>,
@@ -64,14 +66,13 @@ impl Tune {
     }
 
     fn campaign(self, json: bool) -> Result<Campaign, String> {
+        let map = self.part.of(&self.map)?;
+        let tuning = self.params.as_deref().map(load_tuning).transpose()?;
+        let tuning = tuning.unwrap_or_default();
+        tuning.fit_for(&map)?;
         Ok(Campaign {
-            map: HardwareMap::load(&self.map).map_err(|error| error.to_string())?,
-            tuning: self
-                .params
-                .as_deref()
-                .map(load_tuning)
-                .transpose()?
-                .unwrap_or_default(),
+            map,
+            tuning,
             truth: self.truth.as_deref().map(load_truth).transpose()?,
             out: self.out,
             note: self.note,

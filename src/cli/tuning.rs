@@ -8,6 +8,9 @@ use twotone::algorithms::{Band, TuneParams};
 use twotone::hal::{Dbm, Description, Error, ErrorKind, Hertz, ModuleId, Result};
 use twotone::map::{HardwareMap, ModuleEntry, load_params};
 
+const NO_RANGE: &str = "the map does not say where the detectors are: its modules need f_min_hz and \
+                        f_max_hz, or the parameter file a band";
+
 /// Parameters, and which of them were given and not just left at their defaults.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Tuning {
@@ -24,8 +27,35 @@ impl Tuning {
         }
     }
 
+    /// Why the parameters are of no use, or too coarse for a module whose range the map says.
+    pub(crate) fn problem(&self, map: &HardwareMap) -> Option<String> {
+        let coarse = || {
+            map.boards().iter().find_map(|board| {
+                let mut modules = board.modules.iter();
+                modules.find_map(|module| {
+                    let why = self.too_coarse(module.f_min?, module.f_max?)?;
+                    Some(format!("{} module {}: {why}", board.name, module.module))
+                })
+            })
+        };
+        self.params.problem().or_else(coarse)
+    }
+
+    /// Refuses what no module of the map can be tuned with, before any board is asked.
+    pub(crate) fn fit_for(&self, map: &HardwareMap) -> std::result::Result<(), String> {
+        if let Some(problem) = self.problem(map) {
+            return Err(problem);
+        }
+        let mut modules = map.boards().iter().flat_map(|board| &board.modules);
+        let placed = modules.any(|module| module.f_min.is_some() && module.f_max.is_some());
+        if placed || self.is_given("band", None) {
+            return Ok(());
+        }
+        Err(format!("{}: {NO_RANGE}", map.file()))
+    }
+
     /// Why the points that were given are too few for a module whose map says this range.
-    pub(crate) fn too_coarse(&self, low: Hertz, high: Hertz) -> Option<String> {
+    fn too_coarse(&self, low: Hertz, high: Hertz) -> Option<String> {
         if !self.is_given("network_analysis", Some("points")) {
             return None;
         }
@@ -66,11 +96,7 @@ impl Tuning {
         let refuse = |why: String| Err(Error::new(ErrorKind::InvalidArgument, why));
         if !self.is_given("band", None) {
             let (Some(low), Some(high)) = (entry.f_min, entry.f_max) else {
-                return refuse(
-                    "the map does not say where its detectors are: it needs f_min_hz and f_max_hz, \
-                     or the parameter file a band"
-                        .to_owned(),
-                );
+                return refuse(NO_RANGE.to_owned());
             };
             let (lowest, highest) = module.reach();
             if low < lowest || high > highest {

@@ -32,6 +32,7 @@ mod error;
 #[cfg(feature = "sim")]
 mod farm;
 mod kind;
+mod only;
 mod params;
 mod place;
 mod read;

@@ -34,12 +34,13 @@ pub struct RunDirectory {
 }
 
 impl RunDirectory {
-    /// Makes sure that a run can be written to `path`, before anything is measured for it.
+    /// Makes sure that a run can be written to `path`, before anything is measured for it. Folders
+    /// above it that are missing are made.
     ///
     /// # Errors
     /// [`RecordError::Exists`] where anything has that name already, be it an empty folder;
     /// [`RecordError::Name`] where it is no name; [`RecordError::Io`] where the folder it is to
-    /// lie in does not exist or cannot be written to. Nothing was created then.
+    /// lie in cannot be made or written to.
     pub fn prepare(path: impl Into<PathBuf>) -> Result<Self, RecordError> {
         let path = path.into();
         let Some(name) = path.file_name() else {
@@ -54,6 +55,7 @@ impl RunDirectory {
         prefix.push(name);
         prefix.push(".");
         let parent = parent_of(&path);
+        fs::create_dir_all(parent).map_err(RecordError::io("create", parent))?;
         let hidden = tempfile::Builder::new()
             .prefix(&prefix)
             .suffix(".partial")

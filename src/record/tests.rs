@@ -146,13 +146,8 @@ fn what_exists_is_refused_before_anything_is_created() {
         let error = RunDirectory::prepare(parent.path().join(name)).unwrap_err();
         assert!(matches!(error, RecordError::Name { .. }), "{name}: {error}");
     }
-    let error = RunDirectory::prepare(parent.path().join("missing/run")).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .starts_with("cannot create a run directory in `"),
-        "{error}"
-    );
+    let error = RunDirectory::prepare(parent.path().join("file/run")).unwrap_err();
+    assert!(error.to_string().starts_with("cannot create `"), "{error}");
     assert_eq!(names_in(parent.path()), ["file", "folder", "link"]);
     assert_eq!(names_in(&folder), [""; 0]);
 }

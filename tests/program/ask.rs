@@ -126,6 +126,16 @@ fn a_sweep_goes_to_files_and_leaves_no_tone_on() {
     assert!(ncos.len() >= 2, "{} settings", ncos.len());
 
     let nowhere = sim.text_path("nowhere");
+    for (wrong, says) in [
+        (["--points", "0"], "points"),
+        (["--points", "1000"], "too coarse"),
+        (["--f-min=2e9", "--f-max=1e9"], "empty"),
+        (["--f-min=nan", "--f-max=1e9"], "not a range"),
+    ] {
+        let (status, _, err) = run(&[&["sweep", &map, "--out", &nowhere], &wrong[..]].concat());
+        assert_eq!(status, 2, "{err}");
+        assert!(err.contains(says) && err.lines().count() == 1, "{err}");
+    }
     let (status, _, err) = run(&["sweep", &map, "--out", &nowhere, "--module", "4"]);
     assert_eq!(status, 2);
     assert!(err.contains("module 4"), "{err}");
@@ -156,14 +166,13 @@ fn a_python_map_is_imported_and_its_boards_answer() {
 
     // It does not say where the detectors are, and is told so before anything is set.
     let out = sim.text_path("run");
-    let (status, report) = run_json(&["tune", &imported, "--out", &out]);
-    assert_eq!(status, 3, "{report}");
-    let error = report["boards"][0]["error"].as_str().unwrap();
-    assert!(error.contains("needs f_min_hz and f_max_hz"), "{error}");
-    assert!(
-        report["run_directory"].is_null() && !sim.path("run").exists(),
-        "{report}"
-    );
+    for command in ["tune", "sweep"] {
+        let (status, _, err) = run(&[command, &imported, "--out", &out]);
+        assert_eq!(status, 2, "{err}");
+        assert!(err.contains("need f_min_hz and f_max_hz"), "{err}");
+        assert_eq!(err.lines().count(), 1, "{err}");
+    }
+    assert!(!sim.path("run").exists());
 
     let wrong = write(
         sim.folder.path(),

@@ -224,7 +224,9 @@ fn boards_that_are_not_there_do_not_keep_the_others() {
     let off = |index: usize| report["boards"][index]["off"].as_bool().unwrap();
     assert_eq!([off(0), off(1), off(2)], [true, false, false], "{report}");
 
-    let only = write(sim.folder.path(), "only.toml", &board("closed", closed));
+    let range = "[[board.module]]\nnumber = 1\nf_min = 1e9\nf_max = 1.5e9\n";
+    let only = board("closed", closed) + range;
+    let only = write(sim.folder.path(), "only.toml", &only);
     let (status, report) = run_json(&["tune", &only, "--out", &sim.text_path("none")]);
     assert_eq!(status, 4, "{report}");
     assert!(
@@ -257,6 +259,7 @@ fn what_is_out_of_range_is_refused_before_anything_is_sent() {
     for (text, words) in [
         ("[fine_sweep]\npoints = 0\n", "points"),
         ("tone_amplitude = 2.0\n", "tone_amplitude"),
+        ("[network_analysis]\npoints = 100\n", "too coarse"),
         ("[band]\nf_min_hz = 1e9\nf_max_hz = 1e9\n", "empty"),
     ] {
         let (status, stdout, err) = tune(text);
@@ -266,7 +269,6 @@ fn what_is_out_of_range_is_refused_before_anything_is_sent() {
     }
     // What is wrong for this board: it failed, and nothing was sent to it.
     for (text, words) in [
-        ("[network_analysis]\npoints = 100\n", "too coarse"),
         ("[network_analysis]\namplitude = 0.5\n", "dBm"),
         ("[network_analysis]\namplitude = 0.015\n", "full scale"),
         ("[network_analysis]\nmax_tones = 5000\n", "1024 channels"),

@@ -1,0 +1,34 @@
+//! The part of a hardware map that a command is for.
+
+use std::path::Path;
+
+use clap::Args;
+use serde::Serialize;
+use twotone::hal::ModuleId;
+use twotone::map::HardwareMap;
+
+/// Boards and modules of a map.
+#[derive(Debug, Clone, Default, Args, Serialize)]
+pub(crate) struct Selection {
+    /// Only this board; may be given again.
+    #[arg(long, value_name = "NAME")]
+    board: Vec<String>,
+    /// Only this module, as in 1,3; may be given again.
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = parse_module)]
+    module: Vec<ModuleId>,
+}
+
+impl Selection {
+    /// The part of the map in a file.
+    pub(crate) fn of(&self, path: &Path) -> Result<HardwareMap, String> {
+        let map = HardwareMap::load(path).map_err(|error| error.to_string())?;
+        map.only(&self.board, &self.module)
+            .map_err(|why| format!("{}: {why}", map.file()))
+    }
+}
+
+fn parse_module(text: &str) -> Result<ModuleId, String> {
+    let number = text.trim().parse().ok();
+    let module = number.and_then(|number| ModuleId::new(number).ok());
+    module.ok_or_else(|| "a module, from 1".to_owned())
+}

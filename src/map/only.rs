@@ -1,0 +1,120 @@
+//! A part of a map.
+
+use twotone_hal::ModuleId;
+
+use super::{HardwareMap, ModuleEntry};
+
+impl HardwareMap {
+    /// The part of the map with these boards, by their names, and these modules; all of them
+    /// where none are named. Its file and text are those of the whole map.
+    ///
+    /// A board that lists no modules has just the named ones then, each with conservative limits;
+    /// one that lists others only is left out.
+    ///
+    /// # Errors
+    /// A sentence that names the first board or module that the map does not have.
+    pub fn only(&self, boards: &[String], modules: &[ModuleId]) -> Result<Self, String> {
+        let mut part = self.clone();
+        if let Some(name) = boards.iter().find(|name| self.board(name).is_none()) {
+            return Err(format!("the map has no board {name:?}"));
+        }
+        if !boards.is_empty() {
+            part.boards.retain(|board| boards.contains(&board.name));
+        }
+        if !modules.is_empty() {
+            let has = |module: &ModuleId| part.boards.iter().any(|b| b.module(*module).is_some());
+            if let Some(module) = modules.iter().find(|module| !has(module)) {
+                return Err(format!("the map has no module {module}"));
+            }
+            for board in &mut part.boards {
+                let named = modules.iter().filter_map(|module| board.module(*module));
+                let mut named: Vec<ModuleEntry> = named.collect();
+                named.sort_by_key(|entry| entry.module);
+                named.dedup_by_key(|entry| entry.module);
+                board.modules = named;
+            }
+            part.boards.retain(|board| !board.modules.is_empty());
+        }
+        let boards = &part.boards;
+        part.detectors.retain(|detector| {
+            let board = boards.iter().find(|board| board.name == detector.board);
+            board.is_some_and(|board| board.module(detector.module).is_some())
+        });
+        Ok(part)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAP: &str = r#"
+[[board]]
+name = "lists"
+kind = "crs"
+serial = "1"
+[[board.module]]
+number = 1
+[[board.module]]
+number = 3
+max_tone_dbm = -40
+
+[[board]]
+name = "bare"
+kind = "crs"
+serial = "2"
+
+[[detector]]
+id = "d1"
+board = "lists"
+module = 1
+f_hz = 1e9
+
+[[detector]]
+id = "d3"
+board = "lists"
+module = 3
+f_hz = 1e9
+"#;
+
+    /// The boards of a part with the numbers of their modules, and its detectors, as a text.
+    fn part(boards: &[&str], modules: &[u8]) -> Result<String, String> {
+        let map = HardwareMap::parse(MAP, "map.toml").unwrap();
+        let boards: Vec<_> = boards.iter().map(|name| (*name).to_owned()).collect();
+        let modules: Vec<_> = modules.iter().map(|n| ModuleId::new(*n).unwrap()).collect();
+        let part = map.only(&boards, &modules)?;
+        assert_eq!(part.text(), MAP);
+        let boards = part.boards().iter().map(|board| {
+            let numbers = board.modules.iter().map(|entry| entry.module.to_string());
+            board.name.clone() + &numbers.collect::<String>()
+        });
+        let detectors = part.detectors().iter().map(|detector| detector.id.clone());
+        Ok(boards.chain(detectors).collect::<Vec<_>>().join(" "))
+    }
+
+    fn check(boards: &[&str], modules: &[u8], expected: &str) {
+        let part = part(boards, modules);
+        assert_eq!(part.as_deref(), Ok(expected), "{boards:?} {modules:?}");
+    }
+
+    #[test]
+    fn a_part_has_what_was_named() {
+        check(&[], &[], "lists13 bare d1 d3");
+        check(&["bare"], &[], "bare");
+        check(&[], &[3, 3], "lists3 bare3 d3");
+        check(&[], &[4, 2], "bare24");
+        check(&["lists"], &[3, 1], "lists13 d1 d3");
+    }
+
+    #[test]
+    fn what_the_map_does_not_have_is_told() {
+        assert_eq!(
+            part(&["other"], &[]).unwrap_err(),
+            "the map has no board \"other\""
+        );
+        assert_eq!(
+            part(&["lists"], &[2]).unwrap_err(),
+            "the map has no module 2"
+        );
+    }
+}
