@@ -13,8 +13,10 @@ pub enum SampleSource {
     Rpc,
     /// The board's sample stream, after the board's time when the settings before were made.
     ///
-    /// It costs a round trip for each acquisition of a batch, and the answers are small; the
-    /// samples of all channels come at the rate of the stream, whoever else listens. Where the
+    /// It costs two round trips for each acquisition of a batch, one of them when the samples have
+    /// come, which finds out whether the board is still as it was; the answers are small, and the
+    /// samples of all channels come at the rate of the stream, whoever else listens. Samples of
+    /// another decimation than the board described end its epoch. Where the
     /// board's time code is not recent, samples cannot be told to belong to the settings, and the
     /// board's own call is used, with a warning.
     Stream(StreamOptions),
