@@ -70,6 +70,11 @@ impl Interrupt {
 /// Says what an interrupted run has left behind.
 pub(crate) fn tell_hardware<T>(outcomes: &[Outcome<T>]) {
     let (mut restored, mut kept) = (0, 0);
+    let left = || {
+        outcomes
+            .iter()
+            .any(|outcome| !outcome.hardware.is_settled())
+    };
     for outcome in outcomes {
         if outcome.hardware == HardwareState::Kept {
             kept += 1;
@@ -88,8 +93,10 @@ pub(crate) fn tell_hardware<T>(outcomes: &[Outcome<T>]) {
     ));
     if kept > 0 {
         complain(&format!(
-            "{kept} were done before the interrupt and keep their tones on; `twotone off` switches \
-             them off"
+            "{kept} were done before the interrupt and keep their tones on"
         ));
+    }
+    if kept > 0 || left() {
+        complain("`twotone off` switches off what is on, and reads back that it is");
     }
 }

@@ -50,7 +50,7 @@ pub(crate) struct Sweep {
     /// How many points over the band.
     #[arg(long, value_name = "N")]
     points: Option<usize>,
-    /// A file of tuning parameters, of which those of the network analysis and the delay count.
+    /// A file of tuning parameters, in TOML, of which those of the network analysis and the delay count.
     #[arg(long, value_name = "FILE")]
     params: Option<PathBuf>,
     /// A note that is kept with the run.
@@ -174,6 +174,9 @@ impl Sweep {
             say(report.table().trim_end());
         }
         if report.interrupted {
+            if report.run_directory.is_none() {
+                complain("no module was swept to its end, and nothing is recorded");
+            }
             interrupt::tell_hardware(&outcomes);
         }
         exit

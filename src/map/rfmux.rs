@@ -1,5 +1,6 @@
 //! Import of a Python hardware map: YAML with the boards as `!CRS` and `!Crate`.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 
 use serde::Deserialize;
@@ -31,8 +32,8 @@ pub struct Imported {
 /// [`MapError`] where it is no YAML or no such map, with the line and the column, and where the
 /// boards cannot stand in a map of ours: none at all, or two of one serial number.
 pub fn import_rfmux(yaml: &str, file: &str) -> Result<Imported, MapError> {
-    let Top::HardwareMap(items) =
-        serde_saphyr::from_str(yaml).map_err(|error| MapError::whole(file, error.to_string()))?;
+    let Top::HardwareMap(items) = serde_saphyr::from_str(yaml)
+        .map_err(|error| MapError::whole(file, misread(yaml, &error)))?;
     let mut boards = Vec::new();
     let mut left_out = Vec::new();
     for item in items {
@@ -69,6 +70,9 @@ pub fn import_rfmux(yaml: &str, file: &str) -> Result<Imported, MapError> {
         }
         board.write(place.as_ref(), &mut toml);
     }
+    if let Some(twice) = taken_twice(&boards) {
+        return Err(MapError::whole(file, twice));
+    }
     // Whatever is wrong with it is wrong with the map that it came from.
     HardwareMap::parse(&toml, file).map_err(|error| {
         let problems = error
@@ -78,6 +82,54 @@ pub fn import_rfmux(yaml: &str, file: &str) -> Result<Imported, MapError> {
         MapError::whole(file, problems.collect::<Vec<_>>().join("; "))
     })?;
     Ok(Imported { toml, left_out })
+}
+
+/// The tags that are known.
+const TAGS: [&str; 7] = [
+    "HardwareMap",
+    "CRS",
+    "Crate",
+    "Wafer",
+    "Resonators",
+    "ChannelMappings",
+    "flavour",
+];
+
+/// Why a text could not be read: a reader of tagged values does not name the tag that it does not
+/// know, but what stands below it.
+fn misread(yaml: &str, error: &impl ToString) -> String {
+    let tags = || {
+        let words = yaml.split(|c: char| c.is_whitespace() || "[]{},".contains(c));
+        words.filter_map(|word| word.strip_prefix('!'))
+    };
+    let error = error.to_string();
+    let unknown = tags().find(|tag| !TAGS.contains(tag));
+    match unknown.filter(|_| error.contains("unknown variant")) {
+        Some(tag) => format!("unknown tag `!{tag}`: expected !HardwareMap with !CRS and !Crate"),
+        None if tags().next() != Some("HardwareMap") => {
+            "this is no Python hardware map: it does not begin with !HardwareMap".to_owned()
+        }
+        None => error,
+    }
+}
+
+/// A board's crate and slot, and the board.
+type Placed = (Option<(String, u8)>, Board);
+
+/// What two boards have that each must have for itself.
+fn taken_twice(boards: &[Placed]) -> Option<String> {
+    let mut names = BTreeSet::new();
+    let mut hosts = BTreeSet::new();
+    boards.iter().find_map(|(place, board)| {
+        let name = board.name(place.as_ref());
+        let host = board.hostname.as_deref();
+        if let Some(host) = host.filter(|host| !hosts.insert(host.to_owned())) {
+            return Some(format!("two boards answer at {host}"));
+        }
+        let serial = board.serial();
+        let what = serial.map_or_else(|| name.clone(), |serial| format!("serial number {serial}"));
+        (!names.insert(name)).then(|| format!("two boards have {what}"))
+    })
 }
 
 #[derive(Deserialize)]
@@ -309,7 +361,14 @@ mod tests {
             elsewhere.contains("crs9 stands in slot 2 and says slot 7"),
             "{elsewhere}"
         );
+        let twice = r#"!HardwareMap [ !CRS { hostname: "a:1" }, !CRS { hostname: "a:1" } ]"#;
+        assert!(refused(twice).contains("two boards answer at a:1"));
+        let mock = refused(r#"!HardwareMap [ !MockCRS { serial: "1" } ]"#);
+        assert!(mock.contains("unknown tag `!MockCRS`"), "{mock}");
+        for none in ["boards: 3", "[[board]]\nname = \"b\"\n", ""] {
+            let none = refused(none);
+            assert!(none.contains("no Python hardware map"), "{none}");
+        }
         assert!(!refused("!HardwareMap []").is_empty());
-        assert!(!refused("boards: 3").is_empty());
     }
 }

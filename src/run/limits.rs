@@ -197,7 +197,8 @@ impl<'a> Comb<'a> {
         let low = Hertz(self.nco.low + offset.low);
         let high = Hertz(self.nco.high + offset.high);
         let refuse = |asked: Hertz, side: &str, allowed: Hertz| {
-            let message = format!("channel {channel}: {asked} asked, {side} {allowed} allowed");
+            let message =
+                format!("channel {channel}: {asked} asked, and the map allows {side} {allowed}");
             Err(Error::new(ErrorKind::Limit, message))
         };
         // A limit that is no number allows nothing.

@@ -1,5 +1,8 @@
 //! Usage, maps and parameter files, with no board touched.
 
+use twotone::algorithms::TuneParams;
+use twotone::map::parse_params;
+
 use super::process::{SimProcess, run, run_json, twotone, write};
 
 #[test]
@@ -82,6 +85,34 @@ fn a_good_map_and_parameter_file_are_well() {
             "{text}: {err}"
         );
     }
+}
+
+#[test]
+fn the_page_on_parameters_has_every_one_at_its_default() {
+    let page = include_str!("../../docs/parameters.md");
+    let (_, text) = page.split_once("```toml").unwrap();
+    let (text, _) = text.split_once("```").unwrap();
+    let default = TuneParams::default();
+    assert_eq!(parse_params::<TuneParams>(text, "page").unwrap(), default);
+    // Those too that have no default.
+    let uncommented = |line: &str| match line.strip_prefix("# ") {
+        Some(key) => key.to_owned() + "\n",
+        None => line.to_owned() + "\n",
+    };
+    let whole: String = text.lines().map(uncommented).collect();
+    let whole: serde_json::Value = toml::from_str(&whole).unwrap();
+    let keys = |value: &serde_json::Value| -> Vec<String> {
+        let sections = value.as_object().unwrap().iter();
+        let mut keys: Vec<_> = sections
+            .flat_map(|(name, part)| match part.as_object() {
+                Some(part) => part.keys().map(|key| format!("{name}.{key}")).collect(),
+                None => vec![name.clone()],
+            })
+            .collect();
+        keys.sort();
+        keys
+    };
+    assert_eq!(keys(&whole), keys(&serde_json::to_value(&default).unwrap()));
 }
 
 #[test]

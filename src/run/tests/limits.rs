@@ -173,8 +173,10 @@ async fn tones_stay_in_their_range_wherever_the_comb_rests() {
     let at = |mhz| tones(&[tone(1, mhz, 0.05)]);
     assert_eq!(check(LIMITS, &[at(100.0)]).await, Ok(()));
     assert_eq!(check(LIMITS, &[at(-100.0)]).await, Ok(()));
-    let high = refused("channel 1: 1101000000 Hz asked, no higher than 1100000000 Hz allowed");
-    let low = refused("channel 1: 899000000 Hz asked, no lower than 900000000 Hz allowed");
+    let high =
+        refused("channel 1: 1101000000 Hz asked, and the map allows no higher than 1100000000 Hz");
+    let low =
+        refused("channel 1: 899000000 Hz asked, and the map allows no lower than 900000000 Hz");
     assert_eq!(check(LIMITS, &[at(101.0)]).await, high);
     assert_eq!(check(LIMITS, &[at(-101.0)]).await, low);
     // Nor may it be measured out of range and be back before the batch ends.
@@ -213,7 +215,8 @@ async fn tones_stay_in_their_range_wherever_the_comb_rests() {
         check(LIMITS, &[at(90.0), nco.clone(), at(50.0), measure.clone()]).await,
         Ok(())
     );
-    let beyond = refused("channel 1: 1140000000 Hz asked, no higher than 1100000000 Hz allowed");
+    let beyond =
+        refused("channel 1: 1140000000 Hz asked, and the map allows no higher than 1100000000 Hz");
     assert_eq!(
         check(LIMITS, &[at(90.0), nco.clone(), measure]).await,
         beyond
