@@ -6,21 +6,19 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use twotone::Array;
-use twotone::capture::{
-    CaptureOutcome, CaptureParams, ModuleOutcome, Standing, TuneState, capture, plan,
-};
+use twotone::capture::{CaptureOutcome, CaptureParams, capture, plan};
 use twotone::hal::{Error, ModuleId};
 use twotone::map::HardwareMap;
 use twotone::record::{
-    BoardRecord, CAPTURE_FILE, CounterRow, Manifest, RecordError, RunDirectory, TuneRecord, UtcTime,
+    BoardRecord, CAPTURE_FILE, Manifest, RecordError, RunDirectory, TuneRecord, UtcTime,
 };
 use twotone::transport::readout::StreamOptions;
 
 use super::Exit;
+use super::captured::Report;
 use super::interrupt::Interrupt;
 use super::output::{complain, say, say_json};
 use super::sweep::strange_module;
-use super::table::Table;
 use super::tune::parse_seconds;
 
 /// The arguments of `twotone capture`.
@@ -61,27 +59,6 @@ fn parse_module(text: &str) -> Result<ModuleId, String> {
     let number = text.trim().parse().ok();
     let module = number.and_then(|number| ModuleId::new(number).ok());
     module.ok_or_else(|| "a module, from 1".to_owned())
-}
-
-#[derive(Debug, Default, Serialize)]
-struct Report {
-    elapsed_s: f64,
-    interrupted: bool,
-    run_directory: Option<String>,
-    error: Option<String>,
-    received: u64,
-    lost: u64,
-    kernel_drops: u64,
-    buffer_shortfall: Option<String>,
-    boards: Vec<BoardReport>,
-}
-
-#[derive(Debug, Serialize)]
-struct BoardReport {
-    name: String,
-    ok: bool,
-    error: Option<String>,
-    modules: Vec<ModuleOutcome>,
 }
 
 impl Capture {
@@ -250,200 +227,4 @@ fn record(
         report.error = Some(error.to_string());
     }
     report
-}
-
-impl BoardReport {
-    /// What is not as it should be with its modules, beside losses.
-    fn doubts(module: &ModuleOutcome) -> Vec<String> {
-        let standings = [("", &module.tune), ("afterwards, ", &module.tune_after)];
-        let standings = standings.into_iter();
-        let doubts = standings.filter_map(|(when, standing)| doubt(when, standing.as_ref()?));
-        module.error.clone().into_iter().chain(doubts).collect()
-    }
-
-    fn note_in(&self, record: &mut BoardRecord) {
-        record.status = if self.ok { "ok" } else { "some_failed" }.to_owned();
-        let mut doubts = self.modules.iter().flat_map(|module| {
-            let doubts = Self::doubts(module).into_iter();
-            doubts.map(|doubt| format!("module {}: {doubt}", module.module()))
-        });
-        record.error = self.error.clone().or_else(|| doubts.next());
-        let sum = |of: fn(&CounterRow) -> u64| {
-            let counters = self.modules.iter().map(|module| of(&module.counters));
-            counters.sum::<u64>() as usize
-        };
-        record.channels = [
-            ("received".to_owned(), sum(|row| row.received)),
-            ("lost".to_owned(), sum(|row| row.lost)),
-            ("unwritten".to_owned(), sum(|row| row.unwritten)),
-        ]
-        .into();
-    }
-}
-
-impl Report {
-    fn of(outcome: &CaptureOutcome) -> Self {
-        let boards = outcome.boards.iter().map(|board| BoardReport {
-            name: board.name.clone(),
-            ok: board.is_whole(),
-            error: board.error.clone(),
-            modules: board.modules.clone(),
-        });
-        let not_written = outcome.not_written.as_ref().map(ToString::to_string);
-        let not_received = outcome.not_received.as_ref().map(ToString::to_string);
-        Self {
-            elapsed_s: outcome.elapsed_s,
-            interrupted: outcome.stopped,
-            run_directory: None,
-            error: not_written.or(not_received),
-            received: outcome.received(),
-            lost: outcome.lost(),
-            kernel_drops: outcome.kernel_drops,
-            buffer_shortfall: outcome.buffer_shortfall.clone(),
-            boards: boards.collect(),
-        }
-    }
-
-    fn exit(&self) -> Exit {
-        if self.error.is_some() && self.received > 0 {
-            Exit::SomeFailed
-        } else if self.interrupted {
-            Exit::Interrupted
-        } else if self.received == 0 {
-            Exit::NothingReachable
-        } else if self.boards.iter().all(|board| board.ok) {
-            Exit::Well
-        } else {
-            Exit::SomeFailed
-        }
-    }
-
-    fn table(&self) -> String {
-        let mut table = Table::new([
-            "board",
-            "module",
-            "channels",
-            "calibrated",
-            "received",
-            "lost",
-            "gaps",
-            "late",
-            "duplicate",
-            "foreign",
-            "malformed",
-            "unwritten",
-        ]);
-        for board in &self.boards {
-            for module in &board.modules {
-                let row = &module.counters;
-                let numbers = [
-                    module.channels as u64,
-                    module.calibrated as u64,
-                    row.received,
-                    row.lost,
-                    row.gaps,
-                    row.late,
-                    row.duplicate,
-                    row.foreign,
-                    row.malformed,
-                    row.unwritten,
-                ];
-                let head = [board.name.clone(), row.module.to_string()];
-                table.row(
-                    head.into_iter()
-                        .chain(numbers.map(|number| number.to_string())),
-                );
-                for doubt in BoardReport::doubts(module) {
-                    table.note(doubt);
-                }
-            }
-            if board.modules.is_empty() {
-                table.row([board.name.clone()]);
-            }
-            if let Some(error) = &board.error {
-                table.note(error);
-            }
-        }
-        let mut text = table.to_string();
-        text += &match (self.received, self.lost) {
-            (0, _) => "nothing came\n".to_owned(),
-            (_, 0) => format!("no sample lost in {:.1} s\n", self.elapsed_s),
-            (_, lost) => format!(
-                "{lost} samples lost or not written in {:.1} s\n",
-                self.elapsed_s
-            ),
-        };
-        if self.kernel_drops > 0 {
-            let drops = self.kernel_drops;
-            text += &format!("{drops} datagrams were dropped by the kernel\n");
-        }
-        if let Some(shortfall) = &self.buffer_shortfall {
-            text += &format!("{shortfall}\n");
-        }
-        if let Some(path) = &self.run_directory {
-            text += &format!("run directory: {path}");
-        }
-        text
-    }
-}
-
-/// Why not everything is calibrated that was tuned.
-fn doubt(when: &str, standing: &Standing) -> Option<String> {
-    if standing.is_whole() {
-        return None;
-    }
-    let changed = || {
-        let channels = standing.changed.iter().map(ToString::to_string);
-        format!(
-            "channels {} are set otherwise",
-            channels.collect::<Vec<_>>().join(", ")
-        )
-    };
-    let why = standing.why.clone().unwrap_or_else(changed);
-    let what = match standing.state {
-        TuneState::Unknown => "it is not known whether the tune holds",
-        _ => "the tune does not hold",
-    };
-    Some(format!("{when}{what}: {why}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_buffer_that_is_too_small_is_told_before_it_costs_anything() {
-        let report = Report {
-            received: 1,
-            buffer_shortfall: Some("the kernel grants 1 of 2 bytes".to_owned()),
-            ..Report::default()
-        };
-        assert!(
-            report
-                .table()
-                .contains("\nthe kernel grants 1 of 2 bytes\n")
-        );
-    }
-
-    #[test]
-    fn what_is_not_known_is_not_called_wrong() {
-        let standing = |state| Standing {
-            state,
-            why: Some("no answer".to_owned()),
-            changed: Vec::new(),
-            reference_turn_rad: None,
-            reference_gain: None,
-            reference_spread: None,
-        };
-        for (state, words) in [
-            (TuneState::Holds, None),
-            (TuneState::Void, Some("the tune does not hold: no answer")),
-            (
-                TuneState::Unknown,
-                Some("it is not known whether the tune holds: no answer"),
-            ),
-        ] {
-            assert_eq!(doubt("", &standing(state)).as_deref(), words);
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 mod campaign;
 mod capture;
+mod captured;
 mod check;
 mod completions;
 mod demo;
