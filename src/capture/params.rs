@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use twotone_hal::ModuleId;
 use twotone_transport::readout::StreamOptions;
 
 use super::Stop;
@@ -12,8 +11,6 @@ use super::Stop;
 pub struct CaptureParams {
     /// Seconds from the first packet on. 10.
     pub seconds: f64,
-    /// The modules, numbered as in the map; those of the map where there is none.
-    pub modules: Option<Vec<ModuleId>>,
     /// Only the first so many channels; those with tones in the tune, or all, where there is none.
     pub channels: Option<u16>,
     /// How to listen.
@@ -34,7 +31,6 @@ impl Default for CaptureParams {
     fn default() -> Self {
         Self {
             seconds: 10.0,
-            modules: None,
             channels: None,
             stream: StreamOptions::default(),
             patience: Duration::from_secs(5),

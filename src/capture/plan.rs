@@ -110,27 +110,17 @@ fn plan_board(
     tune: Option<&TuneRecord>,
     params: &CaptureParams,
 ) -> BoardPlan {
-    let described = array.boards().iter().find(|one| one.name() == entry.name);
-    let described = described.map(ArrayBoard::description);
+    let described = array.answered(&entry.name).map(ArrayBoard::description);
     let failure = array.failure(&entry.name);
-    let modules: Vec<_> = modules_of(entry, described, params)
+    let modules: Vec<_> = modules_of(entry, described)
         .into_iter()
         .map(|(module, is_expected)| {
             ModulePlan::new(entry, array, module, is_expected, tune, params)
         })
         .collect();
-    let wanted = params.modules.iter().flatten();
-    let strange = described
-        .filter(|_| entry.modules.is_empty())
-        .and_then(|described| {
-            wanted
-                .map(|module| described.module(*module))
-                .find_map(Result::err)
-        });
     let refused = failure
         .filter(|error| !is_silence(error))
         .map(ToString::to_string)
-        .or(strange.map(|error| error.on(&entry.name).to_string()))
         .or_else(|| twins(&modules));
     BoardPlan {
         name: entry.name.clone(),
@@ -168,31 +158,13 @@ fn twins(modules: &[ModulePlan]) -> Option<String> {
 }
 
 /// The modules of a board, and whether somebody has named them.
-fn modules_of(
-    entry: &BoardEntry,
-    described: Option<&Description>,
-    params: &CaptureParams,
-) -> Vec<(ModuleId, bool)> {
-    let is_wanted = |module: &ModuleId| {
-        params
-            .modules
-            .as_ref()
-            .is_none_or(|wanted| wanted.contains(module))
-    };
-    if !entry.modules.is_empty() {
-        let listed = entry.modules.iter().map(|listed| listed.module);
-        return listed
-            .filter(is_wanted)
-            .map(|module| (module, true))
-            .collect();
-    }
-    match (&params.modules, described) {
-        (Some(wanted), _) => wanted.iter().map(|module| (*module, true)).collect(),
-        (None, Some(described)) => {
-            let modules = described.modules.iter();
-            modules.map(|module| (module.module, false)).collect()
-        }
-        (None, None) => {
+fn modules_of(entry: &BoardEntry, described: Option<&Description>) -> Vec<(ModuleId, bool)> {
+    let listed = entry.modules.iter().map(|listed| (listed.module, true));
+    let found = described.map(|described| described.modules.iter().map(|found| found.module));
+    match found {
+        _ if !entry.modules.is_empty() => listed.collect(),
+        Some(found) => found.map(|module| (module, false)).collect(),
+        None => {
             let modules = (1..=MODULES_IN_BANK).filter_map(|number| ModuleId::new(number).ok());
             modules.map(|module| (module, false)).collect()
         }

@@ -54,6 +54,7 @@ pub(super) struct ModuleIntake {
     batch: usize,
     rows: SampleRows,
     unwritten: u64,
+    timeless: u64,
     /// How long had been listened when its first packet came, and its last.
     heard: Option<(Duration, Duration)>,
     /// Time between its samples.
@@ -169,6 +170,7 @@ impl Intake {
             stale: of.stale,
             restarts: of.restarts,
             unwritten: module.unwritten,
+            timeless: module.timeless,
             foreign: board.map_or(0, |board| board.foreign),
             malformed: board.map_or(0, |board| board.malformed),
         }
@@ -212,12 +214,12 @@ impl Intake {
             });
         }
         for (board, planned) in boards.iter_mut().zip(&self.boards) {
-            if planned.source.is_ok() && board.received() == 0 {
-                let foreign = board.modules.iter().map(|one| one.counters.foreign).max();
+            let Ok(source) = planned.source else { continue };
+            if board.received() == 0 {
+                let foreign = all.board(source).map_or(0, |board| board.foreign);
                 let unanswered = planned.unanswered.iter();
                 let unanswered = unanswered.map(|why| format!("; {why}"));
-                board.error =
-                    Some(nothing_came(foreign.unwrap_or(0)) + &unanswered.collect::<String>());
+                board.error = Some(nothing_came(foreign) + &unanswered.collect::<String>());
             }
         }
         CaptureOutcome {
@@ -276,6 +278,7 @@ impl ModuleIntake {
             batch: 1,
             rows: SampleRows::default(),
             unwritten: 0,
+            timeless: 0,
             heard: None,
             period: Duration::ZERO,
         }
@@ -336,6 +339,7 @@ impl ModuleIntake {
             let (seconds, nanoseconds) = time.split();
             (seconds + YEAR_2000_S) * 1_000_000_000 + i64::from(nanoseconds)
         });
+        self.timeless += u64::from(time_ns.is_none());
         rows.time_ns.push(time_ns);
         rows.sequence.push(packet.sequence());
         rows.lost_before.push(frame.lost_before);

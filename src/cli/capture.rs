@@ -7,18 +7,17 @@ use clap::Args;
 use serde::Serialize;
 use twotone::Array;
 use twotone::capture::{CaptureOutcome, CaptureParams, capture, plan};
-use twotone::hal::{Error, ModuleId};
+use twotone::hal::Error;
 use twotone::map::HardwareMap;
-use twotone::record::{
-    BoardRecord, CAPTURE_FILE, Manifest, RecordError, RunDirectory, TuneRecord, UtcTime,
-};
+use twotone::record::{CAPTURE_FILE, Manifest, RecordError, RunDirectory, TuneRecord, UtcTime};
 use twotone::transport::readout::StreamOptions;
 
 use super::Exit;
 use super::captured::Report;
 use super::interrupt::Interrupt;
 use super::output::{complain, say, say_json};
-use super::sweep::strange_module;
+use super::selection::Selection;
+use super::stored::record_of;
 use super::tune::parse_seconds;
 
 /// The arguments of `twotone capture`.
@@ -35,9 +34,8 @@ pub(crate) struct Capture {
     /// The run directory of a tune: only its tones are written, calibrated in hertz.
     #[arg(long, value_name = "RUN_DIR")]
     tune: Option<PathBuf>,
-    /// Only these modules, as in 1,3; those of the map where none are given.
-    #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = parse_module)]
-    modules: Option<Vec<ModuleId>>,
+    #[command(flatten)]
+    part: Selection,
     /// Only the first so many channels; those with tones in the tune, or all, where not given.
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(1..=1024))]
     channels: Option<u16>,
@@ -45,7 +43,7 @@ pub(crate) struct Capture {
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
     /// The multicast group that the boards send to, where it is not 239.192.0.2.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_group)]
     group: Option<Ipv4Addr>,
     /// The port that the boards send to, where it is not 9876.
     #[arg(long, value_name = "PORT")]
@@ -55,10 +53,10 @@ pub(crate) struct Capture {
     interface: Option<Ipv4Addr>,
 }
 
-fn parse_module(text: &str) -> Result<ModuleId, String> {
-    let number = text.trim().parse().ok();
-    let module = number.and_then(|number| ModuleId::new(number).ok());
-    module.ok_or_else(|| "a module, from 1".to_owned())
+fn parse_group(text: &str) -> Result<Ipv4Addr, String> {
+    let group: Option<Ipv4Addr> = text.parse().ok();
+    let group = group.filter(Ipv4Addr::is_multicast);
+    group.ok_or_else(|| "an address from 224.0.0.0 to 239.255.255.255".to_owned())
 }
 
 impl Capture {
@@ -74,11 +72,12 @@ impl Capture {
 
     /// Everything that can be wrong before a board is touched.
     fn prepare(&self) -> Result<(HardwareMap, Option<TuneRecord>, RunDirectory), String> {
-        let map = HardwareMap::load(&self.map).map_err(|error| error.to_string())?;
-        let wanted = self.modules.iter().flatten();
-        let wanted = wanted.map(|module| module.number());
-        if let Some(module) = strange_module(map.boards().iter(), wanted) {
-            return Err(format!("the map has no module {module}"));
+        let map = self.part.of(&self.map)?;
+        if map.boards().iter().all(|board| board.serial.is_none()) {
+            let file = map.file();
+            return Err(format!(
+                "{file}: no board has a serial number, which its packets are known by"
+            ));
         }
         let tune = self.tune.as_ref().map(TuneRecord::read).transpose();
         let tune = tune.map_err(|error| error.to_string())?;
@@ -148,20 +147,8 @@ impl Capture {
     ) -> Result<Manifest, RecordError> {
         let mut manifest = Manifest::new(std::env::args(), map, self, started)?;
         manifest.note.clone_from(&self.note);
-        let boards = map.boards().iter().map(|entry| {
-            let mut known = array.boards().iter();
-            let known = known.find(|board| board.name() == entry.name);
-            let known = known.map(|board| board.description());
-            BoardRecord {
-                name: entry.name.clone(),
-                serial: known
-                    .map(|known| known.serial.clone())
-                    .or_else(|| entry.serial.clone()),
-                firmware: known.map(|known| known.firmware.clone()),
-                status: "not_captured".to_owned(),
-                ..BoardRecord::default()
-            }
-        });
+        let boards = map.boards().iter();
+        let boards = boards.map(|entry| record_of(map, array, &entry.name, "not_captured", None));
         manifest.boards = boards.collect();
         Ok(manifest)
     }
@@ -179,7 +166,6 @@ impl Capture {
         }
         CaptureParams {
             seconds: self.seconds,
-            modules: self.modules.clone(),
             channels: self.channels,
             stream,
             stop: interrupt.first.clone(),

@@ -29,6 +29,28 @@ pub(super) struct BoardReport {
 }
 
 impl BoardReport {
+    /// What is not wrong with its samples, and is to be known.
+    fn remarks(&self) -> impl Iterator<Item = String> {
+        let modules = || self.modules.iter().map(|module| &module.counters);
+        // Of the whole board, and so the same for each module.
+        let foreign = modules().map(|row| row.foreign).max().unwrap_or(0);
+        let malformed = modules().map(|row| row.malformed).max().unwrap_or(0);
+        let timeless = modules().map(|row| row.timeless).sum();
+        let remarks = [
+            (
+                timeless,
+                "samples have no time: the board's time code is not recent, see `twotone info`",
+            ),
+            (
+                foreign,
+                "packets from its address bear another serial number",
+            ),
+            (malformed, "datagrams from its address are no samples"),
+        ];
+        let some = remarks.into_iter().filter(|(count, _)| *count > 0);
+        some.map(|(count, what)| format!("{count} {what}"))
+    }
+
     /// What is not as it should be with its modules, beside losses.
     fn doubts(module: &ModuleOutcome) -> Vec<String> {
         let standings = [("", &module.tune), ("afterwards, ", &module.tune_after)];
@@ -105,8 +127,6 @@ impl Report {
             "gaps",
             "late",
             "duplicate",
-            "foreign",
-            "malformed",
             "unwritten",
         ]);
         for board in &self.boards {
@@ -120,8 +140,6 @@ impl Report {
                     row.gaps,
                     row.late,
                     row.duplicate,
-                    row.foreign,
-                    row.malformed,
                     row.unwritten,
                 ];
                 let head = [board.name.clone(), row.module.to_string()];
@@ -139,6 +157,7 @@ impl Report {
             if let Some(error) = &board.error {
                 table.note(error);
             }
+            board.remarks().for_each(|remark| table.note(remark));
         }
         let mut text = table.to_string();
         text += &match (self.received, self.lost) {

@@ -12,7 +12,7 @@ use twotone::algorithms::{
     Band, NetworkAnalysisOutcome, TuneParams, cable_delay, network_analysis_with_progress,
 };
 use twotone::hal::ModuleId;
-use twotone::map::{BoardEntry, HardwareMap};
+use twotone::map::HardwareMap;
 use twotone::record::{BoardRecord, Manifest, RecordError, RunDirectory, SweepTable, UtcTime};
 use twotone::run::{HardwareState, Outcome, Runner};
 
@@ -96,19 +96,6 @@ struct ModuleReport {
     f_max_hz: Option<f64>,
     overrange: bool,
     hardware: HardwareState,
-}
-
-/// The first of the modules `wanted` that none of `boards` lists, where all list theirs.
-pub(super) fn strange_module<'a>(
-    boards: impl Iterator<Item = &'a BoardEntry> + Clone,
-    mut wanted: impl Iterator<Item = u8>,
-) -> Option<u8> {
-    let listed: Vec<u8> = boards
-        .clone()
-        .flat_map(|entry| entry.modules.iter().map(|module| module.module.number()))
-        .collect();
-    let all_list = boards.clone().all(|entry| !entry.modules.is_empty());
-    wanted.find(|module| all_list && !listed.contains(module))
 }
 
 impl Sweep {

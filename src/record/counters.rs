@@ -40,6 +40,8 @@ pub struct CounterRow {
     /// Samples received and not written, because the disk did not keep up or the packet lacked
     /// channels of the file.
     pub unwritten: u64,
+    /// Samples received whose packet's stamp has no meaning: they have no time.
+    pub timeless: u64,
     /// Packets from the board's address with another serial number.
     pub foreign: u64,
     /// Datagrams from the board's address that are no samples.
@@ -48,7 +50,7 @@ pub struct CounterRow {
 
 type Column = (&'static str, fn(&CounterRow) -> u64);
 
-const COLUMNS: [Column; 11] = [
+const COLUMNS: [Column; 12] = [
     ("expected", |row| row.expected),
     ("received", |row| row.received),
     ("lost", |row| row.lost),
@@ -58,6 +60,7 @@ const COLUMNS: [Column; 11] = [
     ("stale", |row| row.stale),
     ("restarts", |row| row.restarts),
     ("unwritten", |row| row.unwritten),
+    ("timeless", |row| row.timeless),
     ("foreign", |row| row.foreign),
     ("malformed", |row| row.malformed),
 ];

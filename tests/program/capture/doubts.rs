@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 use twotone::map::Host;
 use twotone::record::Manifest;
-use twotone::sim::fault::{Fault, Refuse};
+use twotone::sim::fault::{Fault, Refuse, StaleStamps, WrongSerial};
 use twotone::sim::{Conditions, Farm};
 use twotone::transport::{ConnectOptions, TuberClient};
 
@@ -227,11 +227,67 @@ fn a_board_that_does_not_answer_is_captured_and_told() {
 }
 
 #[test]
+fn samples_without_a_time_and_packets_of_another_serial_number_are_told() {
+    let farm = Farm::builder().boards(2).detectors(4).seed(51);
+    let lab = Lab::of(farm.start_blocking().unwrap());
+    lab.farm.boards()[0].inject(Fault::from(StaleStamps {}));
+    lab.farm.boards()[1].inject(Fault::from(WrongSerial { serial: 77 }));
+    let map = std::fs::read_to_string(&lab.map).unwrap();
+    // A board that lists its modules, and one that leaves them to the board.
+    let keep = |line: &&str| !line.starts_with("[[board.module]]");
+    let bare: String = map
+        .split("\n\n")
+        .filter(keep)
+        .map(|section| format!("{section}\n\n"))
+        .collect();
+    for (name, text) in [("listed", &map), ("bare", &bare)] {
+        let map = write(lab.folder.path(), "doubtful.toml", text);
+        let out = lab.text_path(name);
+        let (status, report) = run_json(&["capture", &map, "--seconds", "0.3", "--out", &out]);
+        assert_eq!(status, 3, "{report}");
+        let module = &report["boards"][0]["modules"][0];
+        assert_eq!(module["timeless"], module["received"], "{module}");
+        let found = batches(Path::new(&out), module["file"].as_str().unwrap());
+        for batch in &found {
+            assert_eq!(batch["time"].null_count(), batch.num_rows());
+        }
+        let error = report["boards"][1]["error"].as_str().unwrap();
+        assert!(
+            error.contains("bear another serial number"),
+            "{name}: {error}"
+        );
+    }
+    let out = lab.text_path("text");
+    let (_, text, _) = run(&["capture", &lab.map, "--seconds", "0.2", "--out", &out]);
+    assert!(text.contains("samples have no time"), "{text}");
+}
+
+#[test]
+fn what_cannot_be_listened_to_is_usage() {
+    let farm = Farm::builder().boards(1).detectors(1).seed(52);
+    let lab = Lab::of(farm.start_blocking().unwrap());
+    let out = lab.text_path("samples");
+    let map = std::fs::read_to_string(&lab.map).unwrap();
+    let nameless = map.lines().filter(|line| !line.starts_with("serial"));
+    let nameless: String = nameless.map(|line| format!("{line}\n")).collect();
+    let nameless = write(lab.folder.path(), "nameless.toml", &nameless);
+    for (map, group, says) in [
+        (&lab.map, "1.2.3.4", "224.0.0.0 to 239.255.255.255"),
+        (&nameless, "239.192.0.2", "serial number"),
+    ] {
+        let args = ["--seconds", "0.2", "--out", &out, "--group", group];
+        let (status, _, err) = run(&[&["capture", map.as_str()], &args[..]].concat());
+        assert_eq!(status, 2, "{err}");
+        assert!(err.contains(says), "{err}");
+    }
+}
+
+#[test]
 fn modules_are_chosen_and_strange_ones_refused() {
     let farm = Farm::builder().boards(1).modules(4).detectors(8).seed(50);
     let lab = Lab::of(farm.start_blocking().unwrap());
     let out = lab.text_path("samples");
-    let (status, report) = lab.capture("0.2", &["--out", &out, "--modules", "2,4"]);
+    let (status, report) = lab.capture("0.2", &["--out", &out, "--module", "2,4"]);
     assert_eq!(status, 0, "{report}");
     let modules = report["boards"][0]["modules"].as_array().unwrap();
     let numbers: Vec<_> = modules.iter().map(|module| &module["module"]).collect();
@@ -248,7 +304,7 @@ fn modules_are_chosen_and_strange_ones_refused() {
         "0.2",
         "--out",
         &out,
-        "--modules",
+        "--module",
         "2,7",
     ];
     let (status, _, err) = run(&args);
@@ -265,7 +321,7 @@ fn modules_are_chosen_and_strange_ones_refused() {
         "0.2",
         "--out",
         &out,
-        "--modules",
+        "--module",
         "7",
     ];
     let (status, report) = run_json(&args);
