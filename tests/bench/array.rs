@@ -4,16 +4,17 @@
 //! The processor time and the peak of memory of both processes are those that the system tells.
 
 use std::error::Error;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use process::{Cost, Process};
 use serde_json::{Value, json};
 use twotone::Array;
 use twotone::algorithms::{TuneParams, tune};
 use twotone::map::HardwareMap;
 use twotone::run::Runner;
 
+mod process;
 mod table;
 
 /// By how much the cost of a detector may grow with the number of boards.
@@ -124,7 +125,7 @@ struct Farm {
     detectors: usize,
     modules: Option<usize>,
     /// In real time, what a call costs, in microseconds.
-    real_time: Option<u64>,
+    real_time: Option<usize>,
 }
 
 /// What a farm's tune came to.
@@ -134,12 +135,6 @@ struct Run {
     tuned: u64,
     client: Cost,
     farm: Cost,
-}
-
-/// What a process has taken.
-struct Cost {
-    processor_s: f64,
-    peak_mb: f64,
 }
 
 impl Farm {
@@ -155,23 +150,21 @@ impl Farm {
     fn tuned(&self) -> Outcome<Run> {
         let folder = tempfile::tempdir()?;
         let map = folder.path().join("map.toml");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_twotone"));
-        command.args(["sim", "--with-parent", "--stream", "never", "--write-map"]);
-        command.arg(&map);
-        command.args(["--boards", &self.boards.to_string()]);
-        command.args(["--detectors", &self.detectors.to_string()]);
+        let path = map.display().to_string();
+        let number = |number: usize| number.to_string();
+        let mut arguments = vec!["--stream".to_owned(), "never".to_owned()];
+        arguments.extend(["--write-map".to_owned(), path]);
+        arguments.extend(["--boards".to_owned(), number(self.boards)]);
+        arguments.extend(["--detectors".to_owned(), number(self.detectors)]);
         if let Some(modules) = self.modules {
-            command.args(["--modules", &modules.to_string()]);
+            arguments.extend(["--modules".to_owned(), number(modules)]);
         }
         if let Some(call_us) = self.real_time {
-            command.args(["--real-time", "--call-us", &call_us.to_string()]);
+            arguments.push("--real-time".to_owned());
+            arguments.extend(["--call-us".to_owned(), number(call_us)]);
         }
-        let mut farm = Ended(command.stdout(Stdio::piped()).spawn()?);
-        let mut ready = String::new();
-        BufReader::new(farm.0.stdout.take().ok_or("no pipe")?).read_line(&mut ready)?;
-        if !ready.starts_with("ready") {
-            return Err(format!("the farm says {ready:?}").into());
-        }
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let farm = Process::farm(&arguments)?;
         let client = Command::new(std::env::current_exe()?)
             .arg("--client")
             .arg(&map)
@@ -185,39 +178,9 @@ impl Farm {
             tuned: told["tuned"].as_u64().ok_or("no channels")?,
             client: Cost {
                 processor_s: number("processor_s")?,
-                peak_mb: number("peak_mb")?,
+                peak_mb: told["peak_mb"].as_f64(),
             },
-            farm: Cost::of(&farm.0.id().to_string())?,
-        })
-    }
-}
-
-/// A process that ends with its owner.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
-impl Cost {
-    /// What the process named `id` in `/proc` has taken until now.
-    fn of(id: &str) -> Outcome<Self> {
-        /// Ticks of the kernel's accounts in a second, on every Linux of today.
-        const TICKS: f64 = 100.0;
-        let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
-        // The name, in brackets, may hold spaces.
-        let fields = stat.rsplit(')').next().unwrap_or_default();
-        let ticks = fields.split_whitespace().skip(11).take(2);
-        let ticks: f64 = ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum();
-        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let peak_kb = peak.and_then(|peak| peak.split_whitespace().next());
-        Ok(Self {
-            processor_s: ticks / TICKS,
-            peak_mb: peak_kb.ok_or("no peak of memory")?.parse::<f64>()? / 1024.0,
+            farm: farm.cost()?,
         })
     }
 }

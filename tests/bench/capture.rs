@@ -4,13 +4,14 @@
 //! `--seconds N` makes it shorter.
 
 use std::error::Error;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
+use process::Process;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use serde_json::{Value, json};
 
+mod process;
 mod table;
 
 const BOARDS: usize = 4;
@@ -33,24 +34,21 @@ fn main() -> Outcome<()> {
     let folder = tempfile::tempdir()?;
     let map = folder.path().join("map.toml");
     let out = folder.path().join("samples");
-    let mut farm = program(&["sim", "--with-parent"]);
-    farm.args(["--boards", &BOARDS.to_string(), "--modules", "4"]);
-    farm.args(["--detectors", "64", "--write-map"]).arg(&map);
-    let mut farm = Ended(farm.spawn()?);
-    let mut ready = String::new();
-    BufReader::new(farm.0.stdout.take().ok_or("no pipe")?).read_line(&mut ready)?;
-    if !ready.starts_with("ready") {
-        return Err(format!("the farm says {ready:?}").into());
-    }
-    let before = processor_s(&farm.0)?;
-    let mut capture = program(&[
+    let boards = BOARDS.to_string();
+    let path = map.display().to_string();
+    let size = ["--boards", &boards, "--modules", "4", "--detectors", "64"];
+    let farm = Process::farm(&[&size[..], &["--write-map", &path]].concat())?;
+    let before = farm.cost()?.processor_s;
+    let (length, samples) = (seconds.to_string(), out.display().to_string());
+    let mut capture = Process::start(&[
         "capture",
+        &path,
         "--json",
         "--seconds",
-        &seconds.to_string(),
+        &length,
         "--out",
-    ]);
-    let mut capture = Ended(capture.arg(&out).arg(&map).spawn()?);
+        &samples,
+    ])?;
     let mut told = String::new();
     let pipe = capture.0.stdout.as_mut().ok_or("no pipe")?;
     pipe.read_to_string(&mut told)?;
@@ -60,7 +58,9 @@ fn main() -> Outcome<()> {
         WaitId::Pid(id),
         WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
     )?;
-    let (writing, sending) = (processor_s(&capture.0)?, processor_s(&farm.0)? - before);
+    let writing = capture.cost()?.processor_s;
+    let farm = farm.cost()?;
+    let sending = farm.processor_s - before;
     let report: Value = serde_json::from_str(&told)?;
 
     let number = |key: &str| report[key].as_f64().ok_or(format!("no {key} in {report}"));
@@ -77,6 +77,7 @@ fn main() -> Outcome<()> {
         json!({"name": "written", "value": megabytes / elapsed_s, "unit": "MB/s"}),
         json!({"name": "capture's processor", "value": writing / elapsed_s, "unit": "cores"}),
         json!({"name": "farm's processor", "value": sending / elapsed_s, "unit": "cores"}),
+        json!({"name": "farm's peak", "value": farm.peak_mb, "unit": "MB"}),
     ];
     let conditions = json!({
         "boards": BOARDS, "modules": 4, "stage": 6, "channels": 1024, "seconds": elapsed_s, "runs": 1,
@@ -85,36 +86,6 @@ fn main() -> Outcome<()> {
     });
     table::print("capture", &conditions, &rows, json);
     Ok(())
-}
-
-fn program(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_twotone"));
-    command.args(arguments).stdout(Stdio::piped());
-    command
-}
-
-/// A process that ends with its owner.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
-/// Processor time that a process has taken until now, in seconds.
-fn processor_s(child: &Child) -> Outcome<f64> {
-    /// Ticks of the kernel's accounts in a second, on every Linux of today.
-    const TICKS: f64 = 100.0;
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id()))?;
-    // The name, in brackets, may hold spaces.
-    let fields = stat.rsplit(')').next().unwrap_or_default();
-    let ticks = fields.split_whitespace().skip(11).take(2);
-    Ok(ticks
-        .filter_map(|ticks| ticks.parse::<f64>().ok())
-        .sum::<f64>()
-        / TICKS)
 }
 
 fn size_of(folder: &Path) -> Outcome<u64> {

@@ -1,0 +1,69 @@
+//! The program in a process of its own, and what it takes there.
+
+use std::error::Error;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+/// A process that ends with its owner.
+pub(crate) struct Process(pub(crate) Child);
+
+impl Process {
+    /// Starts `twotone` with its output in a pipe.
+    pub(crate) fn start(arguments: &[&str]) -> Result<Self, Box<dyn Error>> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_twotone"));
+        let started = command.args(arguments).stdout(Stdio::piped()).spawn()?;
+        Ok(Self(started))
+    }
+
+    /// Starts a simulated farm, whose boards listen when this returns.
+    pub(crate) fn farm(arguments: &[&str]) -> Result<Self, Box<dyn Error>> {
+        let mut farm = Self::start(&[&["sim", "--with-parent"], arguments].concat())?;
+        let mut ready = String::new();
+        BufReader::new(farm.0.stdout.take().ok_or("no pipe")?).read_line(&mut ready)?;
+        match ready.starts_with("ready") {
+            true => Ok(farm),
+            false => Err(format!("the farm says {ready:?}").into()),
+        }
+    }
+
+    /// What it has taken until now.
+    pub(crate) fn cost(&self) -> Result<Cost, Box<dyn Error>> {
+        Cost::of(&self.0.id().to_string())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// What a process has taken.
+pub(crate) struct Cost {
+    pub(crate) processor_s: f64,
+    /// None where it has ended.
+    pub(crate) peak_mb: Option<f64>,
+}
+
+impl Cost {
+    /// Of the process named `id` in `/proc`.
+    pub(crate) fn of(id: &str) -> Result<Self, Box<dyn Error>> {
+        /// Ticks of the kernel's accounts in a second, on every Linux of today.
+        const TICKS: f64 = 100.0;
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
+        // The name, in brackets, may hold spaces.
+        let fields = stat.rsplit(')').next().unwrap_or_default();
+        let ticks = fields.split_whitespace().skip(11).take(2);
+        let ticks: f64 = ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak_kb = peak.and_then(|peak| peak.split_whitespace().next());
+        Ok(Self {
+            processor_s: ticks / TICKS,
+            peak_mb: peak_kb
+                .and_then(|kb| kb.parse::<f64>().ok())
+                .map(|kb| kb / 1024.0),
+        })
+    }
+}
