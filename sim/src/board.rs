@@ -139,6 +139,11 @@ impl Board {
         Some(module)
     }
 
+    /// The same with its time where it was, for its streams: they come behind.
+    pub(crate) fn module_behind(&self, index: usize) -> Option<MutexGuard<'_, Module>> {
+        self.modules.get(index).map(lock)
+    }
+
     /// The board's time: up to where any module has acquired, or one that
     /// runs.
     pub(crate) fn clock(&self) -> &Clock {

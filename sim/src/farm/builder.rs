@@ -16,7 +16,7 @@ use crate::fault::{FaultScript, Scheduled};
 use crate::module::{Module, Origin};
 use crate::service::{self, Port};
 use crate::settings::LONG_CHANNELS;
-use crate::stream::{self, Destination, Outbox, Streaming};
+use crate::stream::{self, Destination, Outbox, Pace, Streaming};
 use crate::time::TimeMode;
 use crate::{address, limits};
 
@@ -244,6 +244,7 @@ impl FarmBuilder {
         let guard = stop.clone().drop_guard();
         let tasks = TaskTracker::new();
         let params = Arc::new(self.params.clone());
+        let pace = Arc::new(Pace::new(handle.metrics().num_workers()));
         let mut boards = Vec::with_capacity(self.boards);
         let mut listeners = Vec::new();
         for index in 0..self.boards {
@@ -252,6 +253,7 @@ impl FarmBuilder {
             let (wanted, when_wanted) = watch::channel(self.streaming == Streaming::Always);
             tasks.spawn(stream::send(
                 Arc::clone(&board),
+                Arc::clone(&pace),
                 outbox,
                 self.destination,
                 when_wanted,

@@ -2,8 +2,13 @@
 //!
 //! Each decides from the packet's place in the stream of its module and from
 //! a seed, so that the same packets meet it in every run.
+//!
+//! A rate is a share, 0 to 1. Read from a script, another is refused; given in
+//! Rust, one above 1 hits all packets, and one below 0, or that is not a
+//! number, none.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use twotone_physics::hash::Key;
 
 use super::{OnPacket, Packet, Rule};
@@ -11,6 +16,24 @@ use super::{OnPacket, Packet, Rule};
 /// Whether the packet is among the share `rate` of all that a fault hits.
 fn hit(seed: u64, fault: u64, rate: f64, packet: &Packet) -> bool {
     series(seed, fault, packet).uniform(packet.nth) < rate
+}
+
+fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let rate = f64::deserialize(deserializer)?;
+    if (0.0..=1.0).contains(&rate) {
+        return Ok(rate);
+    }
+    let message = format_args!("`rate` is a share of the packets, 0 to 1, not {rate}");
+    Err(D::Error::custom(message))
+}
+
+fn depth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    match u32::deserialize(deserializer)? {
+        0 => Err(D::Error::custom(
+            "`depth` is how many packets overtake one, 1 or more, not 0",
+        )),
+        depth => Ok(depth),
+    }
 }
 
 fn series(seed: u64, fault: u64, packet: &Packet) -> Key {
@@ -25,6 +48,7 @@ fn series(seed: u64, fault: u64, packet: &Packet) -> Key {
 #[serde(deny_unknown_fields)]
 pub struct PacketLoss {
     /// The share of packets that is lost, 0 to 1.
+    #[serde(deserialize_with = "share")]
     pub rate: f64,
     /// Which ones.
     #[serde(default)]
@@ -46,6 +70,7 @@ impl Rule for PacketLoss {
 #[serde(deny_unknown_fields)]
 pub struct PacketDuplicate {
     /// The share of packets that is sent twice, 0 to 1.
+    #[serde(deserialize_with = "share")]
     pub rate: f64,
     /// Which ones.
     #[serde(default)]
@@ -67,10 +92,12 @@ impl Rule for PacketDuplicate {
 #[serde(deny_unknown_fields)]
 pub struct PacketReorder {
     /// The share of packets that is late, 0 to 1.
+    #[serde(deserialize_with = "share")]
     pub rate: f64,
     /// How many later packets of the same module overtake a late one, at most;
-    /// how many it is, 1 or more, differs from packet to packet.
-    #[serde(default = "one")]
+    /// how many it is, 1 or more, differs from packet to packet. 1 or more: in
+    /// a script 0 is refused, and in Rust it counts as 1.
+    #[serde(default = "one", deserialize_with = "depth")]
     pub depth: u32,
     /// Which ones.
     #[serde(default)]
@@ -97,6 +124,7 @@ impl Rule for PacketReorder {
 #[serde(deny_unknown_fields)]
 pub struct PacketCorrupt {
     /// The share of packets that is spoilt, 0 to 1.
+    #[serde(deserialize_with = "share")]
     pub rate: f64,
     /// Which ones.
     #[serde(default)]
@@ -168,6 +196,21 @@ mod tests {
         assert!((1800..2200).contains(&some.len()), "{}", some.len());
         assert_eq!(some, lost(0.02, 1));
         assert_ne!(some, lost(0.02, 2));
+    }
+
+    #[test]
+    fn a_rate_beyond_its_range_hits_all_or_none() {
+        for (rate, hits) in [(1.5, 100), (f64::INFINITY, 100), (-0.5, 0), (f64::NAN, 0)] {
+            let lost = |rule: &dyn Rule| {
+                let hit = |nth: &u64| rule.on_packet(&packet(*nth)) != OnPacket::Send;
+                (0..100).filter(hit).count()
+            };
+            let (seed, depth) = (1, 0);
+            assert_eq!(lost(&PacketLoss { rate, seed }), hits, "{rate}");
+            assert_eq!(lost(&PacketDuplicate { rate, seed }), hits, "{rate}");
+            assert_eq!(lost(&PacketReorder { rate, depth, seed }), hits, "{rate}");
+            assert_eq!(lost(&PacketCorrupt { rate, seed }), hits, "{rate}");
+        }
     }
 
     #[test]

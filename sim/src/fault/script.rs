@@ -326,6 +326,35 @@ mod tests {
     }
 
     #[test]
+    fn what_is_out_of_its_range_is_refused_at_its_value() {
+        let check = |fault: &str, wrong: Option<(usize, &str)>| {
+            let text = format!("[[fault]]\n{fault}");
+            match (FaultScript::parse(&text), wrong) {
+                (Ok(_), None) => {}
+                (Err(error), Some((column, what))) => {
+                    assert_eq!((error.line, error.column), (3, column), "{text}: {error}");
+                    assert!(error.message.contains(what), "{text}: {error}");
+                }
+                (parsed, _) => panic!("{text}: {parsed:?}"),
+            }
+        };
+        for kind in ["loss", "duplicate", "reorder", "corrupt"] {
+            for rate in ["0", "1", "0.0", "1.0", "0.25", "-0.0"] {
+                check(&format!("kind = \"packet-{kind}\"\nrate = {rate}"), None);
+            }
+            for rate in ["1.5", "-0.1", "nan", "inf", "-inf", "2"] {
+                let fault = format!("kind = \"packet-{kind}\"\nrate = {rate}\nfirst = 1");
+                check(&fault, Some((8, "0 to 1, not ")));
+            }
+        }
+        let reorder = |depth: &str| format!("kind = \"packet-reorder\"\ndepth = {depth}\nrate = 1");
+        check(&reorder("1"), None);
+        check(&reorder("7"), None);
+        check(&reorder("0"), Some((9, "1 or more, not 0")));
+        check(&reorder("-1"), Some((9, "")));
+    }
+
+    #[test]
     fn what_is_wrong_is_said_with_its_place() {
         let check = |text: &str, line: usize, column: usize, what: &str| {
             let error = FaultScript::parse(text).unwrap_err();

@@ -1,6 +1,7 @@
 //! One readout module: what its channels are set to, and the model that
 //! answers for its detectors.
 
+mod outlet;
 mod pipeline;
 mod takers;
 
@@ -10,9 +11,11 @@ use std::fmt;
 use twotone_physics::units::{DEFAULT_DAC_SCALE_DBM, MAX_STAGE};
 use twotone_physics::{Band, Conditions, ModuleModel, ProfileParams, SettingError, TruthDetector};
 
+use self::outlet::Outlet;
+pub(crate) use self::outlet::{Room, Rows, on_the_wire};
 use self::pipeline::Sequence;
-pub(crate) use self::takers::{Acquired, Rows, on_the_wire};
-use self::takers::{Outlet, Tap};
+pub(crate) use self::takers::Acquired;
+use self::takers::Tap;
 
 use crate::settings::LONG_CHANNELS;
 
@@ -92,6 +95,9 @@ pub(crate) struct Module {
     stage: u8,
     /// Made when the module is first used: most modules of a farm never are.
     model: Option<ModuleModel>,
+    /// Whether the model has ever been told a setting, so that it is not what
+    /// would be drawn again.
+    is_set: bool,
     /// The first moment that has not been acquired yet, in the model's ticks.
     tick: u64,
     /// The request that came last, by its number.
@@ -121,6 +127,7 @@ impl Module {
             analog: Analog::default(),
             stage: MAX_STAGE,
             model: None,
+            is_set: false,
             tick: 0,
             request: 0,
             set_at: None,
@@ -142,6 +149,7 @@ impl Module {
     fn change(&mut self) -> &mut ModuleModel {
         let tick = self.tick;
         self.set_at = Some(tick);
+        self.is_set = true;
         let model = self.model();
         model.set_time(tick as f64);
         model

@@ -6,6 +6,7 @@ use std::ops::Range;
 use twotone_physics::units::{self, MAX_STAGE};
 use twotone_physics::{Complex64, SampleFlags};
 
+use super::outlet::Rows;
 use super::takers::Made;
 use super::{Module, settle};
 
@@ -26,8 +27,8 @@ const CHUNK: usize = 32;
 /// Samples of few channels that are made at a time.
 const LONG_CHUNK: usize = 4096;
 
-/// A stream that nobody sends is this far behind at most, s.
-const MAX_BEHIND_S: f64 = 1.0;
+/// A stream that is further behind than this leaves out all that it is behind, s.
+pub(super) const MAX_BEHIND_S: f64 = 1.0;
 
 thread_local! {
     /// What every module on a thread makes its samples in.
@@ -52,6 +53,20 @@ impl Sequence {
     }
 }
 
+/// Samples of a stream, one after the other.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Run {
+    pub(super) first: u64,
+    pub(super) n: usize,
+    pub(super) stage: u8,
+    pub(super) sequence: Sequence,
+}
+
+/// A moment, s, in the model's ticks.
+pub(super) fn tick_at(seconds: f64) -> u64 {
+    (seconds * units::TICK_RATE_HZ).max(0.0) as u64
+}
+
 /// Time.
 impl Module {
     /// Lets a round trip's time pass, once for each request that does
@@ -65,19 +80,51 @@ impl Module {
 
     /// Lets time pass up to a moment, s, unless it has passed already. What
     /// was to be sampled meanwhile is, and settings made next take effect
-    /// then.
+    /// then. Samples for a stream that has fallen behind, or that there is no
+    /// room to keep, are left out.
     pub(crate) fn advance_to(&mut self, seconds: f64) {
-        let tick = (seconds * units::TICK_RATE_HZ).max(0.0) as u64;
+        let tick = tick_at(seconds);
         if tick <= self.tick {
             return;
         }
-        if self.outlet.is_some() || self.taps.iter().any(|tap| tap.left() > 0) {
-            self.keep_up(tick);
-            let (first, end) = (self.next_sample(), tick.div_ceil(1 << self.stage));
-            self.make(end.saturating_sub(first) as usize);
-        } else if let Some(set) = self
+        let n = self.behind(tick);
+        if self.is_tapped() || self.can_keep(n) {
+            self.make(n as usize, None);
+        } else {
+            self.leave_out(n, tick);
+        }
+        self.tick = self.tick.max(tick);
+    }
+
+    /// Whether a call waits for samples.
+    pub(super) fn is_tapped(&self) -> bool {
+        self.taps.iter().any(|tap| tap.left() > 0)
+    }
+
+    /// How many samples time has brought by a tick that are not made yet.
+    pub(super) fn behind(&self, tick: u64) -> u64 {
+        let end = tick.div_ceil(1 << self.stage);
+        end.saturating_sub(self.next_sample())
+    }
+
+    /// Whether the next `n` samples can be made now and kept for the stream.
+    fn can_keep(&self, n: u64) -> bool {
+        let most = (MAX_BEHIND_S * units::sample_rate_hz(self.stage)) as u64;
+        n <= most
+            && self
+                .outlet
+                .as_ref()
+                .is_some_and(|outlet| outlet.has_room(n))
+    }
+
+    /// Lets time pass up to a tick without the `n` samples that it brings.
+    pub(super) fn leave_out(&mut self, n: u64, tick: u64) {
+        if let Some(outlet) = &mut self.outlet {
+            outlet.skipped += n;
+        }
+        if let Some(set) = self
             .set_at
-            .filter(|set| tick - set > settled_after(self.stage))
+            .filter(|set| tick.saturating_sub(*set) > settled_after(self.stage))
         {
             // Nobody looks, but the filters forget: a sample notes in the
             // model what the settings changed, and when.
@@ -87,21 +134,6 @@ impl Module {
             self.set_at = None;
         }
         self.tick = self.tick.max(tick);
-    }
-
-    /// Leaves out what a stream cannot send any more, because it is too far
-    /// behind.
-    fn keep_up(&mut self, tick: u64) {
-        let most = (MAX_BEHIND_S * units::sample_rate_hz(self.stage)) as u64;
-        let (first, end) = (self.next_sample(), tick.div_ceil(1 << self.stage));
-        if self.taps.is_empty()
-            && end.saturating_sub(first) > most
-            && let Some(outlet) = &mut self.outlet
-        {
-            let skipped = end - first - most;
-            outlet.skipped += skipped;
-            self.tick = (first + skipped) << self.stage;
-        }
     }
 
     /// Time of the first moment not acquired yet, s.
@@ -134,8 +166,9 @@ impl Module {
 
 /// Samples.
 impl Module {
-    /// Makes the next `n` samples for whoever wants them.
-    pub(super) fn make(&mut self, n: usize) {
+    /// Makes the next `n` samples for whoever wants them. Those of the stream
+    /// are put into `rows`, or kept for it as far as there is room.
+    pub(super) fn make(&mut self, n: usize, mut rows: Option<&mut Rows>) {
         let streamed = self.outlet.as_ref().map(|outlet| 0..outlet.channels);
         let tapped = self.taps.iter().filter(|tap| tap.left() > 0);
         let wanted = tapped.map(|tap| tap.channels.clone()).chain(streamed);
@@ -157,13 +190,16 @@ impl Module {
                 for tap in &mut self.taps {
                     tap.take(first << self.stage, some, &made);
                 }
-                let (stage, sequence) = (self.stage, self.sequence);
-                let most = (MAX_BEHIND_S * units::sample_rate_hz(stage)) as usize;
                 if let Some(outlet) = &mut self.outlet {
-                    if outlet.rows.heads.len() <= most {
-                        outlet.push(first, some, stage, sequence, &made);
-                    } else {
-                        outlet.skipped += some as u64;
+                    let run = Run {
+                        first,
+                        n: some,
+                        stage: self.stage,
+                        sequence: self.sequence,
+                    };
+                    match &mut rows {
+                        Some(rows) => rows.push(&run, outlet.channels, &made),
+                        None => outlet.keep(&run, &made),
                     }
                 }
                 self.tick = ((first + some as u64 - 1) << self.stage) + 1;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `joins` | who on this machine listens, as the kernel says |
 //! | `sender` | a board's task: packets as time brings their samples |
+//! | `pace` | whose turn it is to send, and what it may take |
 //! | `readout`, `pfb` | the two streams: rows of samples to packets |
 //! | `fate` | packets that a fault loses, doubles, delays or spoils |
 //! | `outbox` | the socket, many packets a system call |
@@ -12,6 +13,7 @@
 mod fate;
 mod joins;
 mod outbox;
+mod pace;
 mod pfb;
 mod readout;
 mod sender;
@@ -24,6 +26,7 @@ use twotone_wire::crs;
 
 pub(crate) use joins::watch;
 pub(crate) use outbox::Outbox;
+pub(crate) use pace::Pace;
 pub(crate) use sender::send;
 pub(crate) use tally::StreamTally;
 pub use tally::{PacketCounters, StreamCounters};

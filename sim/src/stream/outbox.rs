@@ -14,6 +14,9 @@ use super::tally::{Count, Kind, StreamTally};
 /// Packets that are sent together at most.
 const TOGETHER: usize = 64;
 
+/// Larger buffers than this are given back once they are sent, bytes.
+const KEEP: usize = 1 << 18;
+
 /// The socket's buffer, bytes: what is sent together fits.
 const SEND_BUFFER: usize = 1 << 20;
 
@@ -111,6 +114,19 @@ impl Outbox {
         }
         self.bytes.clear();
         self.packets.clear();
+        self.bytes.shrink_to(KEEP);
+        self.packets.shrink_to(KEEP / size_of::<Ready>());
+    }
+
+    /// Whether there is enough to send.
+    pub(crate) fn is_full(&self) -> bool {
+        self.packets.len() >= TOGETHER / 4
+    }
+
+    /// Gives all buffers back. What is not sent is lost.
+    pub(crate) fn rest(&mut self) {
+        self.bytes = Vec::new();
+        self.packets = Vec::new();
     }
 }
 

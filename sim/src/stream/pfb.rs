@@ -6,6 +6,7 @@ use twotone_wire::crs::{PfbHeader, PfbMode, PfbPacket};
 
 use super::fate::Lane;
 use super::outbox::Outbox;
+use super::pace::Pace;
 use super::readout::{BANK, source};
 use super::tally::{Count, Kind};
 use crate::board::Board;
@@ -16,9 +17,13 @@ use crate::settings::Settings;
 /// Samples of the filter bank in a tick.
 const PER_TICK: u64 = 64;
 
-/// The stream is this many ticks behind at most: 0.1 s. One channel is as much
-/// as a module's whole readout stream.
+/// A stream that is more ticks behind than this leaves out all of them: 0.1 s.
+/// One channel is as much as a module's whole readout stream.
 const MAX_BEHIND: u64 = (TICK_RATE_HZ / 10.0) as u64;
+
+/// Ticks of single channels that are sent in turn with other streams: half a
+/// megabyte.
+const IN_TURN: u64 = 1024;
 
 /// The stream of one module.
 #[derive(Debug, Default)]
@@ -35,22 +40,27 @@ pub(super) struct PfbStream {
 }
 
 impl PfbStream {
-    /// Makes the packets of the samples up to now.
+    /// Makes the packets of the samples that the stream is behind with, as
+    /// many as it may have in a turn; true where there are more.
     pub(super) fn send_due(
         &mut self,
         board: &Board,
+        pace: &Pace,
         settings: &Settings,
         lane: &mut Lane,
         work: &mut Vec<Complex64>,
         outbox: &mut Outbox,
-    ) {
+    ) -> bool {
         let index = lane.module();
         let channels = &settings.pfb_channels[index];
         if channels.is_empty() {
-            self.channels.clear();
-            return;
+            self.end();
+            return false;
         }
-        let now = (board.clock().now_s() * TICK_RATE_HZ) as u64;
+        // No further than the module's other samples: settings change there.
+        let Some(now) = board.module_behind(index).map(|module| module.tick()) else {
+            return false;
+        };
         if self.channels != *channels {
             self.channels.clone_from(channels);
             self.begin(now);
@@ -62,10 +72,12 @@ impl PfbStream {
             let packets = behind * PER_TICK / in_packet as u64;
             let tally = board.streamed().of(index, Kind::Pfb);
             tally.add(Count::Skipped, packets);
+            pace.leaves_out();
             self.sequence = self.sequence.wrapping_add(packets as u32);
             self.begin(now);
         }
-        self.sample(board, index, now, work);
+        let end = now.min(self.tick + IN_TURN / slots as u64);
+        self.sample(board, index, end, work);
         let header = PfbHeader {
             mode: match slots {
                 1 => PfbMode::One,
@@ -101,11 +113,13 @@ impl PfbStream {
             sent += pairs.len();
         }
         self.pairs.drain(..sent);
+        self.tick < now
     }
 
     /// Nobody listens any more.
     pub(super) fn end(&mut self) {
-        self.channels.clear();
+        self.channels = Vec::new();
+        self.pairs = Vec::new();
     }
 
     /// Begins anew at a tick.
@@ -116,13 +130,13 @@ impl PfbStream {
     }
 
     /// Samples all channels up to a tick.
-    fn sample(&mut self, board: &Board, index: usize, now: u64, work: &mut Vec<Complex64>) {
-        let n = (now.saturating_sub(self.tick) * PER_TICK) as usize;
+    fn sample(&mut self, board: &Board, index: usize, end: u64, work: &mut Vec<Complex64>) {
+        let n = (end.saturating_sub(self.tick) * PER_TICK) as usize;
         let (base, slots) = (self.pairs.len(), self.channels.len());
         self.pairs.resize(base + n * slots, Default::default());
         for (slot, channel) in self.channels.iter().enumerate() {
             let channel = usize::from(*channel).saturating_sub(1);
-            if let Some(mut module) = board.module(index) {
+            if let Some(mut module) = board.module_behind(index) {
                 module.acquire_pfb(self.tick, n, channel, work);
             }
             let to = self.pairs[base..].iter_mut().skip(slot).step_by(slots);
@@ -130,6 +144,6 @@ impl PfbStream {
                 *to = on_the_wire(*sample);
             }
         }
-        self.tick = self.tick.max(now);
+        self.tick = self.tick.max(end);
     }
 }

@@ -4,6 +4,7 @@ use twotone_wire::crs::{MODULES_IN_BANK, PacketLength, ReadoutHeader, StampSourc
 
 use super::fate::Lane;
 use super::outbox::Outbox;
+use super::pace::Pace;
 use super::tally::{Count, Kind};
 use crate::board::Board;
 use crate::crs::Stamp;
@@ -13,23 +14,28 @@ use crate::settings::{SHORT_CHANNELS, Settings};
 /// Modules of an analog bank: packets count them from 0 in either.
 pub(super) const BANK: usize = MODULES_IN_BANK as usize;
 
-/// Makes the packets of a module's samples up to now.
+/// Makes the packets of the samples that a module's stream is behind with, as
+/// many as it may have in a turn; true where there are more.
 pub(super) fn send_due(
     board: &Board,
+    pace: &Pace,
     settings: &Settings,
     lane: &mut Lane,
     rows: &mut Rows,
     outbox: &mut Outbox,
-) {
+) -> bool {
     let index = lane.module();
-    {
-        let Some(mut module) = board.module(index) else {
-            return;
+    let had = {
+        let Some(mut module) = board.module_behind(index) else {
+            return false;
         };
-        module.stream(settings.channels());
-        let skipped = module.take_rows(rows);
+        let now_s = board.clock().now_s();
+        module.stream(settings.channels(), now_s, pace.room(), rows)
+    };
+    if had.skipped > 0 {
         let tally = board.streamed().of(index, Kind::Readout);
-        tally.add(Count::Skipped, skipped);
+        tally.add(Count::Skipped, had.skipped);
+        pace.leaves_out();
     }
     let source = source(settings);
     let mut at = 0;
@@ -62,6 +68,7 @@ pub(super) fn send_due(
             let _ = header.emit(samples, bytes);
         });
     }
+    had.is_behind
 }
 
 /// Where the time code comes from, as stamps say it.

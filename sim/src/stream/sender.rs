@@ -10,6 +10,7 @@ use twotone_physics::Complex64;
 
 use super::fate::Lane;
 use super::outbox::{LaneId, Outbox};
+use super::pace::Pace;
 use super::pfb::PfbStream;
 use super::tally::Kind;
 use super::{Destination, readout};
@@ -24,6 +25,7 @@ const BURST: Duration = Duration::from_millis(5);
 /// A board's streams.
 struct Sender {
     board: Arc<Board>,
+    pace: Arc<Pace>,
     outbox: Outbox,
     lanes: Vec<Lanes>,
     rows: Rows,
@@ -40,28 +42,29 @@ struct Lanes {
 /// Sends a board's streams whenever it is wanted, until the farm is shut down.
 pub(crate) async fn send(
     board: Arc<Board>,
+    pace: Arc<Pace>,
     outbox: Outbox,
     to: Destination,
     mut wanted: watch::Receiver<bool>,
 ) {
     let stop = board.shut_down().clone();
-    let mut sender = Sender::new(Arc::clone(&board), outbox, to);
+    let mut sender = Sender::new(Arc::clone(&board), Arc::clone(&pace), outbox, to);
     let work = async {
         // The other end goes with the farm.
         while wanted.wait_for(|wanted| *wanted).await.is_ok() {
             board.begin_streaming();
+            pace.begin();
             let mut bursts = tokio::time::interval(BURST);
             bursts.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut is_behind = false;
             while *wanted.borrow_and_update() {
-                bursts.tick().await;
-                let settings = board.settings().clone();
-                for module in 0..MODULES {
-                    sender.send_due(module, &settings);
-                    tokio::task::yield_now().await;
+                if !is_behind {
+                    bursts.tick().await;
                 }
-                sender.outbox.flush(board.streamed());
+                is_behind = sender.take_turn().await;
             }
             sender.end();
+            pace.end();
             board.end_streaming();
         }
     };
@@ -69,7 +72,7 @@ pub(crate) async fn send(
 }
 
 impl Sender {
-    fn new(board: Arc<Board>, outbox: Outbox, to: Destination) -> Self {
+    fn new(board: Arc<Board>, pace: Arc<Pace>, outbox: Outbox, to: Destination) -> Self {
         let lane = |module, kind, port| {
             let to = SocketAddrV4::new(to.group, port);
             Lane::new(LaneId { module, kind, to })
@@ -82,20 +85,44 @@ impl Sender {
         Self {
             lanes: lanes.collect(),
             board,
+            pace,
             outbox,
             rows: Rows::default(),
             work: Vec::new(),
         }
     }
 
-    /// Prepares what a module has to send by now.
-    fn send_due(&mut self, module: usize, settings: &Settings) {
+    /// Waits for the board's turn, and sends of each module some of what is
+    /// due by then; true where more is due.
+    async fn take_turn(&mut self) -> bool {
+        let pace = Arc::clone(&self.pace);
+        let Some(_turn) = pace.turn().await else {
+            return false;
+        };
+        let settings = self.board.settings().clone();
+        let mut is_behind = false;
+        for module in 0..MODULES {
+            is_behind |= self.send_due(module, &settings);
+            if self.outbox.is_full() {
+                self.outbox.flush(self.board.streamed());
+            }
+            // Whoever asks the board something is answered in between.
+            tokio::task::yield_now().await;
+        }
+        self.outbox.flush(self.board.streamed());
+        is_behind
+    }
+
+    /// Prepares what a module has to send in a turn; true where it has more.
+    fn send_due(&mut self, module: usize, settings: &Settings) -> bool {
         let lanes = &mut self.lanes[module];
         let number = module as u8 + 1;
         let up = settings.reaches(module + 1) && self.board.down_until().is_none();
+        let mut is_behind = false;
         if up && settings.streamed.contains(&number) {
-            readout::send_due(
+            is_behind |= readout::send_due(
                 &self.board,
+                &self.pace,
                 settings,
                 &mut lanes.readout,
                 &mut self.rows,
@@ -105,17 +132,19 @@ impl Sender {
             module.end_stream();
         }
         if up {
-            lanes.pfb_stream.send_due(
+            is_behind |= lanes.pfb_stream.send_due(
                 &self.board,
+                &self.pace,
                 settings,
                 &mut lanes.pfb,
                 &mut self.work,
                 &mut self.outbox,
             );
         }
+        is_behind
     }
 
-    /// Sends what faults hold back.
+    /// Sends what faults hold back, and gives all memory back.
     fn end(&mut self) {
         for lanes in &mut self.lanes {
             lanes.readout.end(&mut self.outbox);
@@ -123,5 +152,8 @@ impl Sender {
             lanes.pfb_stream.end();
         }
         self.outbox.flush(self.board.streamed());
+        self.outbox.rest();
+        self.rows = Rows::default();
+        self.work = Vec::new();
     }
 }

@@ -1,0 +1,195 @@
+//! A farm that is asked for more than any machine can do. Alone in its file:
+//! what the process takes and says is looked at.
+
+mod client;
+
+use std::net::{Ipv4Addr, UdpSocket};
+use std::sync::Mutex;
+
+use client::{Client, call};
+use rustix::net::sockopt::{set_ip_add_source_membership, set_socket_recv_buffer_size};
+use serde_json::json;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+use twotone_sim::{Farm, PacketCounters};
+use twotone_wire::crs::GROUP;
+
+/// Each is asked for 76 000 packets of 128 channels a second.
+const BOARDS: usize = 64;
+
+/// Sources that a socket joins; the system lets it have ten.
+const A_SOCKET: usize = 8;
+
+/// Requests while the streams are behind.
+const REQUESTS: usize = 60;
+
+/// What is not there once nobody listens any more, bytes: room for what the
+/// allocator keeps.
+const REST: f64 = 100e6;
+
+/// What may be there meanwhile: samples that are kept (64 MB), models and
+/// buffers of the boards, samples of calls.
+const MOST: f64 = 250e6;
+
+/// Warnings of the simulator.
+static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+struct Warnings;
+
+#[derive(Default)]
+struct Text(String);
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        self.0.push_str(&format!("{field}={value:?} "));
+    }
+}
+
+impl Subscriber for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= Level::WARN && metadata.target().starts_with("twotone_sim")
+    }
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, event: &Event<'_>) {
+        let mut text = Text::default();
+        event.record(&mut text);
+        WARNINGS.lock().unwrap().push(text.0);
+    }
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+/// Resident memory of this process, bytes.
+fn resident() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let kilobytes = line.unwrap().split_whitespace().nth(1).unwrap();
+    kilobytes.parse::<f64>().unwrap() * 1024.0
+}
+
+/// Joins all boards. Nobody reads: what the kernel delivers is thrown away.
+fn join(farm: &Farm, port: u16) -> Vec<UdpSocket> {
+    let sockets = farm.boards().chunks(A_SOCKET).map(|boards| {
+        let socket = UdpSocket::bind((Ipv4Addr::new(127, 0, 0, 1), port)).or_else(|_| {
+            // Only the first has the port; the others are there for the joins.
+            UdpSocket::bind((Ipv4Addr::new(127, 0, 0, 1), 0))
+        });
+        let socket = socket.unwrap();
+        set_socket_recv_buffer_size(&socket, 4096).unwrap();
+        for board in boards {
+            set_ip_add_source_membership(&socket, &GROUP, &Ipv4Addr::LOCALHOST, &board.ip())
+                .unwrap();
+        }
+        socket
+    });
+    sockets.collect()
+}
+
+fn counters(farm: &Farm) -> Vec<Vec<PacketCounters>> {
+    let boards = farm.boards().iter();
+    let of_board = |modules: Vec<twotone_sim::StreamCounters>| {
+        let streamed = modules.into_iter().take(4);
+        streamed.map(|module| module.readout).collect()
+    };
+    boards
+        .map(|board| of_board(board.stream_counters()))
+        .collect()
+}
+
+fn made(farm: &Farm) -> u64 {
+    let all = counters(farm);
+    all.iter().flatten().map(|module| module.made).sum()
+}
+
+#[test]
+fn a_farm_that_cannot_keep_up_answers_shares_and_stays_small() {
+    tracing::subscriber::set_global_default(Warnings).unwrap();
+    let port = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = port.local_addr().unwrap().port();
+    let farm = Farm::builder()
+        .boards(BOARDS)
+        .detectors(16)
+        .stream_port(port);
+    let farm = farm.start_blocking().unwrap();
+    // Connections of their own: a board closes those that rest.
+    let client = |index: usize| Client::connect(farm.boards()[index].address());
+    for index in 0..BOARDS {
+        let kwargs = json!({"stage": 1, "short": true});
+        client(index).ok("set_decimation", json!([]), kwargs);
+    }
+    let before = resident();
+    assert!(WARNINGS.lock().unwrap().is_empty());
+    let listeners = join(&farm, port);
+    let mut most = before;
+    let behind = |module: &PacketCounters| module.skipped > 0 && module.made > 0;
+    while !counters(&farm).iter().flatten().all(behind) {
+        // In turn with the waiting, a request that has samples kept.
+        let at = json!({"channel": 1, "module": 1});
+        for index in 0..BOARDS {
+            client(index).ok("set_amplitude", json!([0.001]), at.clone());
+        }
+        most = most.max(resident());
+    }
+
+    // The next request is answered before every stream has had a turn: what
+    // the streams send meanwhile is little, most of the time.
+    let mut meanwhile = Vec::new();
+    for request in 0..REQUESTS {
+        let mut client = client(request * 37 % BOARDS);
+        let at = json!({"channel": 2, "module": 1 + request % 4});
+        let before = made(&farm);
+        client.json(&json!([
+            call("set_frequency", json!([1e6]), at.clone()),
+            call("set_amplitude", json!([0.001]), at.clone()),
+            call("get_amplitude", json!([]), at),
+        ]));
+        meanwhile.push(made(&farm) - before);
+        most = most.max(resident());
+    }
+    meanwhile.sort_unstable();
+    let turn = 4 * 128 * BOARDS as u64;
+    println!("packets meanwhile: {meanwhile:?}; a turn of all: {turn}");
+    assert!(meanwhile[REQUESTS / 2] < turn / 8, "{meanwhile:?}");
+
+    // All had their share.
+    let counted = counters(&farm);
+    let shares = counted.iter().flatten().map(|module| module.made);
+    let (least, largest) = (shares.clone().min().unwrap(), shares.max().unwrap());
+    println!("packets of a module: {least} to {largest}");
+    assert!(largest <= 3 * least, "{least} to {largest} packets");
+    println!("memory: {:.1} to {:.1} MB", before / 1e6, most / 1e6);
+    assert!(most - before < MOST, "{before} to {most} bytes");
+
+    // And afterwards it is as before.
+    drop(listeners);
+    loop {
+        let sent = made(&farm);
+        // A look takes a quarter of a second; requests meanwhile.
+        for _ in 0..2000 {
+            client(0).ok("get_decimation", json!([]), json!({}));
+        }
+        if made(&farm) == sent {
+            break;
+        }
+    }
+    println!("memory at the end: {:.1} MB", resident() / 1e6);
+    assert!(resident() - before < REST, "{} bytes", resident());
+    for index in 0..BOARDS {
+        let mut client = client(index);
+        let now = |client: &mut Client| client.ok("get_timestamp", json!([]), json!({}));
+        // Its time stands again, but for that of requests.
+        let (one, other) = (now(&mut client), now(&mut client));
+        assert_eq!(one, other);
+    }
+    let warnings = WARNINGS.lock().unwrap();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].contains("cannot keep up") && warnings[0].contains("boards="),
+        "{warnings:?}"
+    );
+}
