@@ -156,12 +156,13 @@ fn a_farm_that_cannot_keep_up_answers_shares_and_stays_small() {
     println!("packets meanwhile: {meanwhile:?}; a turn of all: {turn}");
     assert!(meanwhile[REQUESTS / 2] < turn / 8, "{meanwhile:?}");
 
-    // All had their share.
+    // All had their share, but for a turn more or less, and what requests had
+    // them keep.
     let counted = counters(&farm);
     let shares = counted.iter().flatten().map(|module| module.made);
     let (least, largest) = (shares.clone().min().unwrap(), shares.max().unwrap());
     println!("packets of a module: {least} to {largest}");
-    assert!(largest <= 3 * least, "{least} to {largest} packets");
+    assert!(largest <= 4 * least, "{least} to {largest} packets");
     println!("memory: {:.1} to {:.1} MB", before / 1e6, most / 1e6);
     assert!(most - before < MOST, "{before} to {most} bytes");
 

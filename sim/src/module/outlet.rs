@@ -4,6 +4,7 @@
 //! Kept are only those that must be made before, because a setting is about to
 //! change or a call takes them: as many as there is room for in the farm.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -112,7 +113,8 @@ impl Room {
 pub(super) struct Outlet {
     pub(super) channels: usize,
     pub(super) skipped: u64,
-    kept: Rows,
+    /// In portions for a turn each, the oldest first.
+    kept: VecDeque<Rows>,
     room: Arc<Room>,
     /// Samples had to be left out, and it has not caught up since.
     is_late: bool,
@@ -128,28 +130,52 @@ impl Outlet {
 
     /// Keeps the rows of a run, or leaves them out where there is no room.
     pub(super) fn keep(&mut self, run: &Run, made: &Made<'_>) {
-        if self.room.take(run.n * self.channels) {
-            self.kept.push(run, self.channels, made);
-        } else {
+        let samples = run.n * self.channels;
+        if !self.room.take(samples) {
             self.skipped += run.n as u64;
+            return;
+        }
+        let last = self.kept.back_mut();
+        match last.filter(|last| last.samples.len() + samples <= IN_TURN) {
+            Some(last) => last.push(run, self.channels, made),
+            None => {
+                let mut rows = Rows::default();
+                rows.push(run, self.channels, made);
+                self.kept.push_back(rows);
+            }
         }
     }
 
-    /// Gives the rows that were kept in place of `rows`; false where there
-    /// are none.
+    /// Gives the rows that were kept first in place of `rows`; false where
+    /// there are none.
     fn hand_over(&mut self, rows: &mut Rows) -> bool {
-        if self.kept.heads.is_empty() {
+        let Some(kept) = self.kept.pop_front() else {
             return false;
-        }
-        *rows = std::mem::take(&mut self.kept);
-        self.room.give_back(rows.samples.len());
+        };
+        self.room.give_back(kept.samples.len());
+        *rows = kept;
         true
+    }
+
+    /// Leaves out all rows that are kept where the first is from before a
+    /// tick.
+    fn leave_out_from_before(&mut self, tick: u64) {
+        let first = self.kept.front().and_then(|rows| rows.heads.first());
+        if first.is_none_or(|head| head.tick >= tick) {
+            return;
+        }
+        self.is_late = true;
+        let mut rows = Rows::default();
+        while self.hand_over(&mut rows) {
+            self.skipped += rows.heads.len() as u64;
+        }
     }
 }
 
 impl Drop for Outlet {
     fn drop(&mut self) {
-        self.room.give_back(self.kept.samples.len());
+        let kept = self.kept.iter().map(|rows| rows.samples.len());
+        self.room.give_back(kept.sum());
     }
 }
 
@@ -184,11 +210,12 @@ impl Module {
         let outlet = self.outlet.get_or_insert_with(|| Outlet {
             channels,
             skipped: 0,
-            kept: Rows::default(),
+            kept: VecDeque::new(),
             room: Arc::clone(room),
             is_late: false,
         });
         outlet.channels = channels;
+        outlet.leave_out_from_before(tick_at(seconds - MAX_BEHIND_S));
         let had_kept = outlet.hand_over(rows);
         let most = (MAX_BEHIND_S * units::sample_rate_hz(self.stage)) as u64;
         let behind = self.behind(tick);
@@ -205,10 +232,13 @@ impl Module {
                 self.set_late(false);
             }
         }
-        let skipped = self.outlet.as_mut().map(|outlet| &mut outlet.skipped);
-        InTurn {
-            skipped: skipped.map(std::mem::take).unwrap_or_default(),
-            is_behind: self.behind(tick) > 0,
+        let is_behind = self.behind(tick) > 0;
+        match &mut self.outlet {
+            Some(outlet) => InTurn {
+                skipped: std::mem::take(&mut outlet.skipped),
+                is_behind: is_behind || !outlet.kept.is_empty(),
+            },
+            None => InTurn::default(),
         }
     }
 
@@ -228,207 +258,4 @@ impl Module {
 }
 
 #[cfg(test)]
-mod tests {
-    use twotone_physics::{Band, Profile};
-
-    use super::super::Origin;
-    use super::*;
-
-    const CHANNELS: usize = 128;
-    const RATE_HZ: f64 = 625e6 / 256.0 / 64.0 / 64.0;
-
-    fn module() -> Module {
-        Module::new(Origin {
-            seed: 5,
-            board: 0,
-            module: 1,
-            detectors: 4,
-            band: Band::new(1.0e9, 1.5e9),
-            params: Arc::new(Profile::Lab.params()),
-            first_sequence: 0,
-        })
-    }
-
-    fn left(room: &Room) -> usize {
-        room.left.load(Ordering::Relaxed)
-    }
-
-    /// What a stream has brought.
-    #[derive(Default)]
-    struct Taken {
-        numbers: Vec<u32>,
-        samples: Vec<(i32, i32)>,
-        skipped: u64,
-    }
-
-    impl Taken {
-        /// Takes a turn, and gives how many rows that brought and whether
-        /// there are more.
-        fn turn(&mut self, module: &mut Module, seconds: f64, room: &Arc<Room>) -> (usize, bool) {
-            let mut rows = Rows::default();
-            let had = module.stream(CHANNELS, seconds, room, &mut rows);
-            self.skipped += had.skipped;
-            self.numbers
-                .extend(rows.heads.iter().map(|head| head.sequence));
-            self.samples.extend(rows.samples);
-            (rows.heads.len(), had.is_behind)
-        }
-
-        fn all(&mut self, module: &mut Module, seconds: f64, room: &Arc<Room>) {
-            while self.turn(module, seconds, room).1 {}
-        }
-    }
-
-    #[test]
-    fn a_stream_has_every_sample_however_it_is_taken() {
-        let (mut module, room) = (module(), Arc::new(Room::new(1 << 20)));
-        let mut taken = Taken::default();
-        module.set_nco(1.25e9);
-        module.set_frequency(3, 1e6);
-        module.set_amplitude(3, 0.001);
-        taken.all(&mut module, 0.0, &room);
-        // Requests come between the turns, and calls take samples.
-        for (step, seconds) in [0.005, 0.3, 0.31, 0.9, 0.9001, 1.7, 1.75]
-            .iter()
-            .enumerate()
-        {
-            if step % 2 == 1 {
-                module.advance_to(seconds - 0.05);
-            }
-            if step == 3 {
-                let mut of_call = Vec::new();
-                module.acquire(7, 3..4, &mut of_call);
-            }
-            if step == 5 {
-                taken.turn(&mut module, *seconds, &room);
-            } else {
-                taken.all(&mut module, *seconds, &room);
-            }
-        }
-        assert_eq!(taken.skipped, 0);
-        let n = (1.75 * RATE_HZ).ceil() as u32;
-        assert_eq!(taken.numbers, (0..n).collect::<Vec<_>>());
-        assert_eq!(left(&room), 1 << 20);
-        // The same samples as a call has that takes them all.
-        let mut plain = self::module();
-        plain.set_nco(1.25e9);
-        plain.set_frequency(3, 1e6);
-        plain.set_amplitude(3, 0.001);
-        let mut samples = Vec::new();
-        plain.acquire(n as usize, 0..CHANNELS, &mut samples);
-        for (k, row) in taken.samples.chunks_exact(CHANNELS).enumerate() {
-            for channel in [0, 3, CHANNELS - 1] {
-                let wanted = on_the_wire(samples[channel * n as usize + k]);
-                let off = |a: i32, b: i32| (a - b).abs();
-                assert!(
-                    off(row[channel].0, wanted.0) <= 1 && off(row[channel].1, wanted.1) <= 1,
-                    "sample {k} of channel {channel}: {:?}, not {wanted:?}",
-                    row[channel]
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_too_far_behind_is_left_out_and_the_numbers_say_so() {
-        let (mut module, room) = (module(), Arc::new(Room::new(1 << 20)));
-        let mut taken = Taken::default();
-        taken.all(&mut module, 0.0, &room);
-        let seconds = [0.3, 1.29, 1.295, 3.2, 3.3, 3.4, 5.0, 5.1];
-        for seconds in seconds {
-            let (rows, _) = taken.turn(&mut module, seconds, &room);
-            assert!(rows <= IN_TURN / CHANNELS, "{rows} in a turn");
-        }
-        taken.all(&mut module, 5.1, &room);
-        let gaps = taken.numbers.windows(2).map(|pair| pair[1] - pair[0] - 1);
-        assert!(taken.skipped > 600, "{}", taken.skipped);
-        assert_eq!(gaps.map(u64::from).sum::<u64>(), taken.skipped);
-        assert_eq!(
-            taken.numbers.len() as u64 + taken.skipped,
-            (5.1 * RATE_HZ).ceil() as u64
-        );
-    }
-
-    #[test]
-    fn no_more_is_kept_than_there_is_room_for_in_the_farm() {
-        const ROOM: usize = 100 * CHANNELS;
-        let room = Arc::new(Room::new(ROOM));
-        let mut modules = [module(), module(), module()];
-        let mut taken: [Taken; 3] = Default::default();
-        for (module, taken) in modules.iter_mut().zip(&mut taken) {
-            taken.all(module, 0.0, &room);
-        }
-        for step in 1..40 {
-            for module in &mut modules {
-                module.advance_to(f64::from(step) * 0.02);
-            }
-            let kept = modules.iter().filter_map(|module| module.outlet.as_ref());
-            let kept: usize = kept.map(|outlet| outlet.kept.samples.len()).sum();
-            assert!(kept <= ROOM, "{kept}");
-            assert_eq!(left(&room), ROOM - kept);
-        }
-        assert!(left(&room) < 12 * CHANNELS, "{}", left(&room));
-        for (module, taken) in modules.iter_mut().zip(&mut taken) {
-            taken.all(module, 0.8, &room);
-            let all = taken.numbers.len() as u64 + taken.skipped;
-            assert_eq!(all, (0.8 * RATE_HZ).ceil() as u64);
-        }
-        let skipped: u64 = taken.iter().map(|taken| taken.skipped).sum();
-        assert!(skipped > 1000, "{skipped}");
-        // What a stream keeps when it ends is given back.
-        modules[0].advance_to(0.85);
-        assert!(left(&room) < ROOM);
-        modules[0].end_stream();
-        assert_eq!(left(&room), ROOM);
-    }
-
-    #[test]
-    fn a_stream_that_is_late_costs_a_request_next_to_nothing() {
-        let (mut module, room) = (module(), Arc::new(Room::new(1 << 20)));
-        let mut taken = Taken::default();
-        taken.all(&mut module, 0.0, &room);
-        taken.all(&mut module, 0.1, &room);
-        taken.turn(&mut module, 2.0, &room);
-        taken.turn(&mut module, 2.5, &room);
-        module.advance_to(2.9);
-        assert_eq!(
-            left(&room),
-            1 << 20,
-            "it keeps what will not be sent in time"
-        );
-        taken.all(&mut module, 2.95, &room);
-        // It has caught up.
-        module.advance_to(3.4);
-        assert!(left(&room) < 1 << 20);
-        taken.all(&mut module, 3.4, &room);
-        let gaps = taken.numbers.windows(2).map(|pair| pair[1] - pair[0] - 1);
-        assert_eq!(gaps.map(u64::from).sum::<u64>(), taken.skipped);
-    }
-
-    #[test]
-    fn a_stream_leaves_a_module_as_it_was() {
-        let room = Arc::new(Room::new(1 << 20));
-        let samples = |module: &mut Module| {
-            let mut samples = Vec::new();
-            module.advance_to(1.0);
-            module.set_nco(1.25e9);
-            module.set_frequency(3, 1e6);
-            module.set_amplitude(3, 0.001);
-            module.advance_to(1.1);
-            module.acquire(5, 0..8, &mut samples);
-            samples
-        };
-        let mut streamed = module();
-        Taken::default().all(&mut streamed, 0.5, &room);
-        assert!(streamed.model.is_none(), "it began at this time");
-        Taken::default().all(&mut streamed, 0.6, &room);
-        assert!(streamed.model.is_some());
-        streamed.end_stream();
-        assert!(streamed.model.is_none(), "its model is kept");
-        assert_eq!(samples(&mut streamed), samples(&mut module()));
-        // One that has been set is kept.
-        Taken::default().all(&mut streamed, 1.2, &room);
-        streamed.end_stream();
-        assert!(streamed.model.is_some());
-    }
-}
+mod tests;
