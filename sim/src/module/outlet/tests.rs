@@ -133,6 +133,10 @@ fn no_more_is_kept_than_there_is_room_for_in_the_farm() {
         for module in &mut modules {
             module.advance_to(f64::from(step) * 0.02);
         }
+        if step == 20 {
+            // A call takes samples that the stream has to have too.
+            modules[1].acquire(50, 0..CHANNELS, &mut Vec::new());
+        }
         let outlets = modules.iter().filter_map(|module| module.outlet.as_ref());
         let kept = outlets.flat_map(|outlet| &outlet.kept);
         let kept: usize = kept.map(|rows| rows.samples.len()).sum();
