@@ -17,7 +17,8 @@ use crate::record::{CounterRow, SampleColumns, SampleRows};
 
 /// Seconds from the start of 1970 to that of 2000.
 const YEAR_2000_S: i64 = 946_684_800;
-/// The most bytes of a batch of rows.
+/// The most bytes of a batch of rows. Many modules have smaller ones: together a quarter of what the
+/// queue holds, so that all can be handed on at once.
 const BATCH_BYTES: usize = 4 << 20;
 /// How long to wait at the most before looking at the clock.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -50,7 +51,8 @@ pub(super) struct ModuleIntake {
     pub(super) plan: ModulePlan,
     /// Known from the first packet on.
     columns: Option<SampleColumns>,
-    /// Rows of a batch.
+    /// The most bytes of a batch, and how many rows that is.
+    batch_bytes: usize,
     batch: usize,
     rows: SampleRows,
     unwritten: u64,
@@ -63,6 +65,9 @@ pub(super) struct ModuleIntake {
 
 impl Intake {
     pub(super) fn new(boards: Vec<BoardPlan>, params: &CaptureParams) -> Self {
+        let captured = boards.iter().filter(|board| board.source.is_ok());
+        let count: usize = captured.map(|board| board.modules.len()).sum();
+        let batch_bytes = (params.queue_bytes / (4 * count.max(1))).min(BATCH_BYTES);
         let mut modules = Vec::new();
         let mut places = HashMap::new();
         for (at, board) in boards.iter().enumerate() {
@@ -71,7 +76,7 @@ impl Intake {
             };
             for plan in &board.modules {
                 places.insert((source, plan.in_packets), modules.len());
-                modules.push(ModuleIntake::new(at, source, plan.clone()));
+                modules.push(ModuleIntake::new(at, source, plan.clone(), batch_bytes));
             }
         }
         Self {
@@ -269,12 +274,13 @@ fn nothing_came(foreign: u64) -> String {
 }
 
 impl ModuleIntake {
-    fn new(board: usize, source: Source, plan: ModulePlan) -> Self {
+    fn new(board: usize, source: Source, plan: ModulePlan, batch_bytes: usize) -> Self {
         Self {
             board,
             source,
             plan,
             columns: None,
+            batch_bytes,
             batch: 1,
             rows: SampleRows::default(),
             unwritten: 0,
@@ -312,7 +318,7 @@ impl ModuleIntake {
             let row_bytes = 8 * columns.channels.len().max(1);
             let rate = sample_rate_hz(packet.stage());
             self.period = Duration::from_secs_f64(1.0 / rate);
-            self.batch = (rate as usize).clamp(1, BATCH_BYTES / row_bytes);
+            self.batch = (rate as usize).clamp(1, (self.batch_bytes / row_bytes).max(1));
             self.columns = Some(columns);
         }
         let Some(columns) = &self.columns else { return };
