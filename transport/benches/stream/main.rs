@@ -1,5 +1,5 @@
-//! Packets a second that a receiver of sample streams takes and decodes to their last sample, beside a
-//! bare loop around `recvmmsg` that only counts them. Both in turn, many times over, from one and the same sending process.
+//! Packets a second that a receiver of sample streams takes, beside a bare loop around `recvmmsg` that
+//! only counts them: checked, put in order and their headers decoded, and then with every sample read. Both in turn, many times over, from one and the same sending process.
 //!
 //! * `backlog`: the sender fills the kernel's buffer, then the clock runs until it is empty. The
 //!   sender costs nothing here: this is what the receiving side alone can do.
@@ -66,6 +66,8 @@ trait Taker {
 /// What is done with each packet that the receiver gives.
 #[derive(Clone, Copy, PartialEq)]
 enum Use {
+    /// It is counted: its header is decoded, and its samples stay where they are.
+    Head,
     /// All its samples are read, as the integers that were sent, and come into one number.
     Decode,
     /// All its samples are turned into counts, and summed up by channel.
@@ -90,9 +92,11 @@ impl Taker for Ours {
     async fn take(&mut self) -> usize {
         let frames = self.receiver.recv(PATIENT).await.expect("packets");
         let count = frames.len();
+        let frames = frames.filter(|_| self.of != Use::Head);
         for frame in frames {
             let samples = frame.packet.samples();
             match self.of {
+                Use::Head => {}
                 Use::Decode => {
                     let all = samples.fold(0, |all, (i, q)| all ^ i ^ q);
                     std::hint::black_box(all);
@@ -295,24 +299,38 @@ fn compared(rows: &mut Vec<Row>, name: &str, ours: &[Cost], bare: &[Cost]) {
 fn measure(runtime: &Runtime) -> (Vec<Row>, serde_json::Value) {
     let mut child = Child::start();
     let mut peer = rfmux::Peer::start();
-    let buffers = runtime.block_on(async { Ours::open(Use::Decode).receiver.buffers() });
+    let buffers = runtime.block_on(async { Ours::open(Use::Head).receiver.buffers() });
     // The kernel takes about twice a packet's length for it, and grants twice what it says.
     let burst = (buffers.granted / PacketLength::Long.bytes() / 2).clamp(16, 1024);
-    let mut costs: [Vec<Cost>; 7] = Default::default();
-    let [ours, bare, summed, ours_window, bare_window, taken, theirs] = &mut costs;
+    let mut costs: [Vec<Cost>; 9] = Default::default();
+    let [
+        heads,
+        decoded,
+        bare,
+        heads_window,
+        decoded_window,
+        bare_window,
+        summed,
+        taken,
+        theirs,
+    ] = &mut costs;
     for round in 0..=ROUNDS {
         // Who comes first changes; the first round warms up.
-        for turn in 0..2 {
+        for turn in 0..3 {
             runtime.block_on(async {
-                if (round + turn) % 2 == 0 {
-                    let mut taker = Ours::open(Use::Decode);
-                    backlog(&mut child, burst, &mut taker, ours).await;
-                    ours_window.push(window(&mut child, &mut taker).await);
-                } else {
-                    let mut taker = bare::Loop::open();
-                    backlog(&mut child, burst, &mut taker, bare).await;
-                    bare_window.push(window(&mut child, &mut taker).await);
-                }
+                let (of, costs, costs_window) = match (round + turn) % 3 {
+                    0 => (Use::Head, &mut *heads, &mut *heads_window),
+                    1 => (Use::Decode, &mut *decoded, &mut *decoded_window),
+                    _ => {
+                        let mut taker = bare::Loop::open();
+                        backlog(&mut child, burst, &mut taker, bare).await;
+                        bare_window.push(window(&mut child, &mut taker).await);
+                        return;
+                    }
+                };
+                let mut taker = Ours::open(of);
+                backlog(&mut child, burst, &mut taker, costs).await;
+                costs_window.push(window(&mut child, &mut taker).await);
             });
         }
         if let Some(peer) = &mut peer {
@@ -330,21 +348,29 @@ fn measure(runtime: &Runtime) -> (Vec<Row>, serde_json::Value) {
             blocks(&mut child, burst, taken).await;
         });
         if round == 0 {
-            let all = [&mut *ours, bare, summed, ours_window, bare_window];
-            for costs in all.into_iter().chain([&mut *taken, theirs]) {
+            let ours = [&mut *heads, decoded, heads_window, decoded_window];
+            let others = [&mut *bare, bare_window, summed, taken, theirs];
+            for costs in ours.into_iter().chain(others) {
                 costs.clear();
             }
         }
     }
     let mut rows = Vec::new();
-    compared(&mut rows, "backlog", ours, bare);
-    compared(&mut rows, "window", ours_window, bare_window);
+    compared(&mut rows, "backlog, headers", heads, bare);
+    compared(&mut rows, "backlog, every sample", decoded, bare);
+    compared(&mut rows, "window, headers", heads_window, bare_window);
+    compared(
+        &mut rows,
+        "window, every sample",
+        decoded_window,
+        bare_window,
+    );
     if !theirs.is_empty() {
         let rate = |costs: &[Cost]| median(costs.iter().map(|cost| cost.per_second()));
         rows.push(Row {
-            name: "backlog: packets received and decoded, beside rfmux".to_owned(),
+            name: "backlog, every sample: packets received and decoded, beside rfmux".to_owned(),
             unit: "packets/s",
-            value: rate(ours),
+            value: rate(decoded),
             peer: Some(rate(theirs)),
             peer_name: "rfmux 1.7.0, in C++",
             limit: None,
