@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use twotone::hal::ModuleId;
-use twotone::map::{BoardEntry, HardwareMap};
+use twotone::map::HardwareMap;
 use twotone::run::{HardwareState, Outcome, Runner};
 use twotone::transport::ConnectOptions;
 use twotone::{Array, ArrayBoard};
@@ -67,11 +67,10 @@ impl Off {
         let deadline = Duration::from_secs_f64(self.deadline);
         // Each by itself: a board that hangs keeps no other on.
         let asked = map.boards().iter().map(|entry| {
-            let (entry, cancel) = (entry.clone(), interrupt.first.clone());
-            (
-                entry.name.clone(),
-                tworoutine::spawn(async move { switch_off(entry, deadline, &cancel).await }),
-            )
+            let (name, cancel) = (entry.name.clone(), interrupt.first.clone());
+            let only = map.only(std::slice::from_ref(&name), &[]);
+            let off = async move { switch_off(only, name, deadline, &cancel).await };
+            (entry.name.clone(), tworoutine::spawn(off))
         });
         let asked: Vec<_> = asked.collect();
         let boards = tworoutine::wait(async {
@@ -102,16 +101,16 @@ impl Off {
     }
 }
 
-/// Switches a board off, asking again until the deadline where it does not answer.
+/// Switches the one board of a map off, asking again until the deadline where it does not answer.
 async fn switch_off(
-    entry: BoardEntry,
+    only: Result<HardwareMap, String>,
+    name: String,
     deadline: Duration,
     cancel: &CancellationToken,
 ) -> BoardReport {
-    let name = entry.name.clone();
-    let map = match HardwareMap::new(vec![entry], Vec::new()) {
+    let map = match only {
         Ok(map) => map,
-        Err(error) => return BoardReport::unknown(name, error.to_string()),
+        Err(why) => return BoardReport::unknown(name, why),
     };
     let by = Instant::now() + deadline;
     let mut told = false;
