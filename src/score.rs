@@ -3,14 +3,18 @@
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
-use twotone_algorithms::{ChannelOutcome, ChannelStatus, TuneOutcome};
+use twotone_algorithms::{Band, ChannelOutcome, ChannelStatus, TuneOutcome};
 use twotone_hal::Complex64;
 use twotone_sim::{Truth, TruthDetector};
 
 /// A score against the truth.
+///
+/// The truth has detectors as drawn, at low power. If the loss of a detector depends on power, as in
+/// the simulator's profiles `lab` and `harsh`, its derivative at the power of its tone is another
+/// than that of the truth, and a tune that is right there counts as wrong here.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Score {
-    /// Detectors that resonate.
+    /// Detectors that resonate within the band that was tuned; of modules that were not tuned, all.
     pub detectors: usize,
     /// Of these, those with no neighbour within 20 linewidths and at least 1 dB deep: what a
     /// search can be asked to find.
@@ -54,11 +58,15 @@ pub fn score<'a>(
                 .iter()
                 .filter(|detector| !detector.dead)
                 .collect();
-            score.detectors += alive.len();
-            score.isolated += alive.iter().filter(|detector| is_fair(detector)).count();
             let tune = tunes
                 .iter()
                 .find(|(name, tune)| *name == board.name && tune.module.number() == module.module);
+            let asked = alive
+                .iter()
+                .filter(|detector| tune.is_none_or(|(_, tune)| is_within(detector, &tune.band)));
+            let fair = asked.clone().filter(|detector| is_fair(detector));
+            score.detectors += asked.count();
+            score.isolated += fair.count();
             if let Some((_, tune)) = tune {
                 score_module(&alive, tune, &mut score);
             }
@@ -71,12 +79,17 @@ fn is_fair(detector: &TruthDetector) -> bool {
     detector.isolated && detector.depth_db >= 1.0
 }
 
+fn is_within(detector: &TruthDetector, band: &Band) -> bool {
+    (band.f_min_hz..=band.f_max_hz).contains(&detector.fr_hz)
+}
+
 fn score_module(alive: &[&TruthDetector], tune: &TuneOutcome, score: &mut Score) {
     let mut found = HashSet::new();
     for candidate in &tune.find.candidates {
         match nearest(alive, candidate.fr_hz) {
             Some((detector, lw)) if lw <= FOUND_LW => {
-                if is_fair(detector) && found.insert(detector.id) {
+                let asked = is_fair(detector) && is_within(detector, &tune.band);
+                if asked && found.insert(detector.id) {
                     score.found += 1;
                 }
             }
@@ -93,7 +106,7 @@ fn score_module(alive: &[&TruthDetector], tune: &TuneOutcome, score: &mut Score)
         let near = channel.fr_hz.and_then(|fr_hz| nearest(alive, fr_hz));
         match near {
             Some((detector, _)) if is_tuned(detector, channel) && tuned.insert(detector.id) => {
-                score.tuned += 1;
+                score.tuned += usize::from(is_within(detector, &tune.band));
             }
             _ => score.wrong += 1,
         }

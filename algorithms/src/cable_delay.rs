@@ -6,9 +6,12 @@ use twotone_hal::{BoardHandle, ErrorKind, Hertz, ModuleId, Result};
 use crate::band::Band;
 use crate::delay::{Delay, estimate_delay};
 use crate::progress::Stage;
-use crate::session::{Session, Tone, carrier_phase};
+use crate::session::{Session, Tone, carrier_phase, told_of_bad};
 
 const WHAT: &str = "cable delay";
+
+/// Share of what the NCO reaches that a comb covers: boards round the NCO.
+const NEAR_SPAN: f64 = 0.99;
 
 /// How to measure a delay.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,6 +65,26 @@ pub struct CableDelayOutcome {
     pub cable_length_m: f64,
     /// A converter was over its range.
     pub overrange: bool,
+    /// Number of points whose samples are no numbers; they are left out.
+    pub bad_points: usize,
+}
+
+impl CableDelayOutcome {
+    /// Everything about it that a person must know, a sentence each; empty if all is well.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let status = self.delay.status;
+        if !status.is_success() {
+            warnings.push(format!("cable delay: {}", status.as_str()));
+        }
+        if self.overrange {
+            let what = "a converter was over its range while the cable delay was measured";
+            warnings.push(what.to_owned());
+        }
+        warnings.extend(told_of_bad(self.bad_points, "the cable delay"));
+        warnings
+    }
 }
 
 /// Measures the delay of a module's line over as much of `band` as lies around one NCO setting.
@@ -80,10 +103,7 @@ pub async fn cable_delay(
     params: &CableDelayParams,
 ) -> Result<CableDelayOutcome> {
     let mut session = Session::open(board, module, &()).await?;
-    if let Some(why) = band.problem() {
-        return Err(session.refuse(ErrorKind::InvalidArgument, WHAT, why));
-    }
-    let nco_hz = session.settable(band.centre_hz());
+    let nco_hz = session.nearest_nco(band.centre_hz());
     measure(&mut session, band, nco_hz, params).await
 }
 
@@ -96,8 +116,16 @@ pub(crate) async fn measure(
     if let Some(why) = band.problem().or_else(|| params.problem()) {
         return Err(session.refuse(ErrorKind::InvalidArgument, WHAT, why));
     }
-    let reach = session.description.max_offset.0;
-    let span = band.span_hz().min(1.98 * reach);
+    session.check_band(WHAT, band)?;
+    session.check_nco(WHAT, nco_hz)?;
+    let reach = session.reach(nco_hz).part(band.f_min_hz, band.f_max_hz);
+    let span = NEAR_SPAN * reach.span_hz();
+    if span <= 0.0 {
+        let why = format!("nothing of the band is within reach of an NCO at {nco_hz} Hz");
+        return Err(session.refuse(ErrorKind::InvalidArgument, WHAT, why));
+    }
+    // Relative to the NCO; a hundredth of the width is left at the ends of it.
+    let from_hz = 0.5 * (reach.low_hz + reach.high_hz - span) - nco_hz;
     let tones = params.tones.min(session.channels());
     let spacing = span / tones as f64;
     // Steps of the comb: the least keeps the largest delay below half a turn.
@@ -109,7 +137,7 @@ pub(crate) async fn measure(
         .map(|shift| {
             (0..tones)
                 .map(|k| Tone {
-                    offset_hz: session.settable(spacing * (k as f64 + 0.3) - 0.5 * span + shift),
+                    offset_hz: session.settable(from_hz + spacing * (k as f64 + 0.3) + shift),
                     amplitude: params.amplitude,
                     phase_rad: carrier_phase(k),
                     rotation_rad: 0.0,
@@ -118,21 +146,23 @@ pub(crate) async fn measure(
         })
         .collect();
     for comb in &combs {
-        session.check(WHAT, comb)?;
+        session.check(WHAT, nco_hz, comb)?;
     }
-    session.check_nco(WHAT, nco_hz)?;
     session.set_nco(nco_hz).await?;
     let nco_hz = session.nco.frequency.0;
     let (mut f, mut z) = (Vec::new(), Vec::new());
-    let mut overrange = false;
+    let (mut overrange, mut bad_points) = (false, 0);
     for (done, comb) in combs.iter().enumerate() {
         let means = session
             .run(std::slice::from_ref(comb), params.samples)
             .await?;
         for step in means {
             overrange |= step.overrange;
-            f.extend(comb.iter().map(|tone| nco_hz + tone.offset_hz));
-            z.extend(step.z);
+            bad_points += step.bad();
+            for (tone, sample) in comb.iter().zip(step.z).filter(|(_, z)| z.is_finite()) {
+                f.push(nco_hz + tone.offset_hz);
+                z.push(sample);
+            }
         }
         session.report(Stage::CableDelay, done + 1, combs.len());
     }
@@ -144,5 +174,6 @@ pub(crate) async fn measure(
         delay,
         cable_length_m: delay.cable_length_m(),
         overrange,
+        bad_points,
     })
 }

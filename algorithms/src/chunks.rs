@@ -33,6 +33,27 @@ pub enum JoinStatus {
     Inconsistent,
 }
 
+impl JoinStatus {
+    /// Every one, success first.
+    pub const ALL: [Self; 3] = [Self::Success, Self::TooLittleOverlap, Self::Inconsistent];
+
+    /// True for success alone.
+    #[must_use]
+    pub fn is_success(self) -> bool {
+        self == Self::Success
+    }
+
+    /// The stable name, as it stands in files and tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::TooLittleOverlap => "too_little_overlap",
+            Self::Inconsistent => "inconsistent",
+        }
+    }
+}
+
 /// Chunks on the scale of the first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Joined {
@@ -46,6 +67,8 @@ pub struct Joined {
     pub factors: Vec<Complex64>,
     /// Where chunks were joined, in hertz.
     pub seams_hz: Vec<f64>,
+    /// How each of these went.
+    pub seam_status: Vec<JoinStatus>,
 }
 
 /// Joins chunks in order of frequency. Points that are not finite are left out.
@@ -57,6 +80,7 @@ pub fn join_chunks(chunks: &[Chunk], tau_s: f64) -> Joined {
         z: Vec::new(),
         factors: Vec::new(),
         seams_hz: Vec::new(),
+        seam_status: Vec::new(),
     };
     for chunk in chunks {
         let points: Vec<(f64, Complex64)> = chunk
@@ -78,6 +102,7 @@ pub fn join_chunks(chunks: &[Chunk], tau_s: f64) -> Joined {
                     joined.status = status;
                 }
                 joined.seams_hz.push(0.5 * (first + last));
+                joined.seam_status.push(status);
                 factor
             }
         };

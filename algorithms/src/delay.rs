@@ -44,6 +44,17 @@ pub enum DelayStatus {
 }
 
 impl DelayStatus {
+    /// Every one, success first.
+    pub const ALL: [Self; 7] = [
+        Self::Success,
+        Self::TooFewPoints,
+        Self::NonFinite,
+        Self::NoSignal,
+        Self::TooManyRejected,
+        Self::Uncertain,
+        Self::Ambiguous,
+    ];
+
     /// True for success alone.
     #[must_use]
     pub fn is_success(self) -> bool {

@@ -7,7 +7,7 @@ use twotone_hal::{BoardHandle, ChannelId, ErrorKind, ModuleId, PhaseEpoch, Resul
 use crate::fit::SweepData;
 use crate::progress::Stage;
 use crate::resonator::Direction;
-use crate::session::{Session, Tone, carrier_phase};
+use crate::session::{Session, Tone, carrier_phase, told_of_bad};
 
 const WHAT: &str = "fine sweep";
 
@@ -123,6 +123,19 @@ pub struct FineSweepOutcome {
     pub sweeps: Vec<Sweep>,
     /// A converter was over its range.
     pub overrange: bool,
+    /// Number of points whose samples are no numbers; they are left out of their sweeps.
+    pub bad_points: usize,
+}
+
+impl FineSweepOutcome {
+    /// Everything about it that a person must know, a sentence each; empty if all is well.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let overrange = "a converter was over its range during the fine sweep";
+        let overrange = self.overrange.then(|| overrange.to_owned());
+        let bad = told_of_bad(self.bad_points, "the fine sweep");
+        overrange.into_iter().chain(bad).collect()
+    }
 }
 
 /// Steps all tones at once, each over the span of its own resonance.
@@ -173,14 +186,14 @@ pub(crate) async fn sweep(
     // The first and the last step reach furthest.
     for point in [0, params.points - 1] {
         let comb = comb(session, targets, point, wanted_nco, params);
-        session.check(WHAT, &comb)?;
+        session.check(WHAT, wanted_nco, &comb)?;
     }
     session.check_nco(WHAT, wanted_nco)?;
     session.set_nco(wanted_nco).await?;
     let nco_hz = session.nco.frequency.0;
     let total = params.points * params.directions.len();
     let mut sweeps = Vec::with_capacity(targets.len() * params.directions.len());
-    let mut overrange = false;
+    let (mut overrange, mut bad_points) = (false, 0);
     for (pass, &direction) in params.directions.iter().enumerate() {
         let order: Vec<usize> = match direction {
             Direction::Up => (0..params.points).collect(),
@@ -198,6 +211,7 @@ pub(crate) async fn sweep(
             })
         }));
         let mut variance = vec![0.0; targets.len()];
+        let mut known = vec![0u32; targets.len()];
         for (number, part) in order.chunks(params.steps_per_batch).enumerate() {
             let combs: Vec<Vec<Tone>> = part
                 .iter()
@@ -205,20 +219,24 @@ pub(crate) async fn sweep(
                 .collect();
             let means = session.run(&combs, params.samples).await?;
             for (comb, mean) in combs.iter().zip(means) {
-                for (sum, one) in variance.iter_mut().zip(&mean.variance) {
-                    *sum += one;
-                }
                 overrange |= mean.overrange;
-                for ((sweep, tone), z) in sweeps[first..].iter_mut().zip(comb).zip(mean.z) {
-                    sweep.frequency_hz.push(nco_hz + tone.offset_hz);
-                    sweep.z.push(z);
+                bad_points += mean.bad();
+                for (k, (z, one)) in mean.z.iter().zip(&mean.variance).enumerate() {
+                    if !(z.is_finite() && one.is_finite()) {
+                        continue;
+                    }
+                    (variance[k], known[k]) = (variance[k] + one, known[k] + 1);
+                    let sweep = &mut sweeps[first + k];
+                    sweep.frequency_hz.push(nco_hz + comb[k].offset_hz);
+                    sweep.z.push(*z);
                 }
             }
             let done = pass * params.points + number * params.steps_per_batch + part.len();
             session.report(Stage::FineSweep, done, total);
         }
-        for (sweep, variance) in sweeps[first..].iter_mut().zip(&variance) {
-            let noise = (variance / params.points as f64).sqrt();
+        let scatter = variance.iter().zip(&known);
+        for (sweep, (variance, known)) in sweeps[first..].iter_mut().zip(scatter) {
+            let noise = (variance / f64::from((*known).max(1))).sqrt();
             sweep.noise = (noise > 0.0).then_some(noise);
         }
     }
@@ -228,6 +246,7 @@ pub(crate) async fn sweep(
         phase_epoch: session.nco.phase_epoch,
         sweeps,
         overrange,
+        bad_points,
     })
 }
 

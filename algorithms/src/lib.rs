@@ -58,6 +58,7 @@ pub mod place_tones;
 pub mod placement;
 pub mod progress;
 mod projection;
+mod reach;
 pub mod resonator;
 pub mod robust;
 mod session;

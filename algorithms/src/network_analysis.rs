@@ -106,6 +106,11 @@ pub struct NetworkAnalysisOutcome {
     pub nco_hz: Vec<f64>,
     /// Where neighbouring settings were joined, in hertz.
     pub seams_hz: Vec<f64>,
+    /// How each of these went. Above one that is no success, gain and phase are on a scale of their
+    /// own.
+    pub seam_status: Vec<JoinStatus>,
+    /// Number of points whose samples are no numbers; they are left out.
+    pub bad_points: usize,
     /// Amplitude of each tone.
     pub amplitude: f64,
     /// A converter was over its range.
@@ -113,6 +118,42 @@ pub struct NetworkAnalysisOutcome {
 }
 
 impl NetworkAnalysisOutcome {
+    /// Everything about it that a person must know, a sentence each; empty if all is well.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for (seam_hz, status) in self.seams_hz.iter().zip(&self.seam_status) {
+            let why = match status {
+                JoinStatus::Success => continue,
+                JoinStatus::TooLittleOverlap => "too few points are on both sides",
+                JoinStatus::Inconsistent => "the two sides do not agree",
+            };
+            let mhz = seam_hz / 1e6;
+            warnings.push(format!(
+                "the sweep could not be joined at {mhz:.3} MHz, {why}: above it gain and phase are \
+                 on another scale ({})",
+                status.as_str()
+            ));
+        }
+        if self.join != JoinStatus::Success && warnings.is_empty() {
+            warnings.push(format!(
+                "the sweep could not be joined ({})",
+                self.join.as_str()
+            ));
+        }
+        if self.overrange {
+            warnings.push("a converter was over its range during the network analysis".to_owned());
+        }
+        warnings.extend(crate::session::told_of_bad(
+            self.bad_points,
+            "the network analysis",
+        ));
+        if !self.z.is_empty() && self.z.iter().all(|z| z.norm() == 0.0) {
+            warnings.push("every sample of the network analysis is zero".to_owned());
+        }
+        warnings
+    }
+
     /// The sweep as a search takes it, with the delay `tau_s` of the line.
     #[must_use]
     pub fn as_sweep(&self, tau_s: f64) -> WideSweep<'_> {
@@ -181,7 +222,7 @@ pub(crate) async fn sweep(
     let mut done = 0;
     let mut chunks = Vec::with_capacity(plans.len());
     let (mut variance, mut batches) = (0.0, 0.0);
-    let mut overrange = false;
+    let (mut overrange, mut bad_points) = (false, 0);
     for plan in &plans {
         session.set_nco(plan.nco_hz).await?;
         let nco_hz = session.nco.frequency.0;
@@ -192,10 +233,14 @@ pub(crate) async fn sweep(
                 .run(std::slice::from_ref(&comb), params.samples)
                 .await?;
             for mean in means {
-                variance += median(&mean.variance).unwrap_or(0.0);
-                batches += 1.0;
+                if let Some(median) = median(&mean.variance) {
+                    variance += median;
+                    batches += 1.0;
+                }
                 overrange |= mean.overrange;
-                points.extend(comb.iter().map(|t| nco_hz + t.offset_hz).zip(mean.z));
+                bad_points += mean.bad();
+                let frequencies = comb.iter().map(|tone| nco_hz + tone.offset_hz);
+                points.extend(frequencies.zip(mean.z).filter(|(_, z)| z.is_finite()));
             }
             done += 1;
             session.report(Stage::NetworkAnalysis, done, total);
@@ -219,6 +264,8 @@ pub(crate) async fn sweep(
         noise: (noise > 0.0).then_some(noise),
         nco_hz,
         seams_hz: joined.seams_hz,
+        seam_status: joined.seam_status,
+        bad_points,
         amplitude: params.amplitude,
         overrange,
     })
@@ -312,8 +359,7 @@ fn plan(session: &Session<'_>, band: Band, params: &NetworkAnalysisParams) -> Re
     for (first, end) in settings {
         let points = end - first;
         let first_hz = band.f_min_hz + spacing_hz * (first as f64 + 0.5);
-        // A quarter off the grid: the mirror of each point falls half way between two points.
-        let nco_hz = session.settable(first_hz + spacing_hz * ((points / 2) as f64 - 0.25));
+        let nco_hz = nco_of(session, first_hz, spacing_hz, points);
         session.check_nco(WHAT, nco_hz)?;
         let steps = points.div_ceil(tones);
         plans.push(Plan {
@@ -326,6 +372,28 @@ fn plan(session: &Session<'_>, band: Band, params: &NetworkAnalysisParams) -> Re
         });
     }
     Ok(plans)
+}
+
+/// Where the NCO stands for `points` points from `first_hz` on: near their middle, or as near to it
+/// as the board can set it and all of them can still be reached.
+fn nco_of(session: &Session<'_>, first_hz: f64, spacing_hz: f64, points: usize) -> f64 {
+    let module = &session.description;
+    let last_hz = first_hz + spacing_hz * (points as f64 - 1.0);
+    let low = module.nco_min.0.max(last_hz - module.max_offset.0);
+    let high = module.nco_max.0.min(first_hz + module.max_offset.0);
+    // A quarter off the grid: the mirror of each point falls half way between two points.
+    let at = |place: f64| first_hz + spacing_hz * (place - 0.25);
+    let place = |nco_hz: f64| (nco_hz - first_hz) / spacing_hz + 0.25;
+    let wanted = ((points / 2) as f64)
+        .max(place(low).ceil())
+        .min(place(high).floor());
+    let wanted_hz = session.settable(at(wanted));
+    // A board whose NCO hardly moves has no place off the grid.
+    if (low..=high).contains(&wanted_hz) {
+        wanted_hz
+    } else {
+        session.nearest_nco(wanted_hz)
+    }
 }
 
 /// Ranges of points, each at most `2 reach` wide, neighbours sharing `overlap` points.

@@ -8,7 +8,7 @@ use crate::calibration::Calibration;
 use crate::placement::{Placement, PlacementParams, place};
 use crate::progress::Stage;
 use crate::resonator::{Direction, Resonator, pulled_detuning};
-use crate::session::{Session, Tone, carrier_phase};
+use crate::session::{Means, Session, Tone, carrier_phase, told_of_bad};
 
 const WHAT: &str = "placing tones";
 
@@ -65,6 +65,19 @@ pub struct PlaceOutcome {
     pub tones: Vec<PlacedTone>,
     /// A converter was over its range.
     pub overrange: bool,
+    /// Number of tones whose mean sample is no number, also when it was measured again.
+    pub bad_points: usize,
+}
+
+impl PlaceOutcome {
+    /// Everything about it that a person must know, a sentence each; empty if all is well.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let overrange = "a converter was over its range while the tones were calibrated";
+        let overrange = self.overrange.then(|| overrange.to_owned());
+        let bad = told_of_bad(self.bad_points, "the calibration");
+        overrange.into_iter().chain(bad).collect()
+    }
 }
 
 /// Sets tones on their resonators with the NCO as it stands, from above where the resonator is
@@ -114,27 +127,35 @@ pub(crate) async fn place_in(
     };
     let place_of = |k: usize| placements[k].map_or(targets[k].otherwise_hz, |p| p.tone_hz);
     let mut tones: Vec<Tone> = (0..targets.len()).map(|k| tone(k, place_of(k))).collect();
+    // One near the end of what it can have comes from as far above as there is room.
+    let highest_hz = session.reach(nco_hz).high_hz;
+    let from_above = |k: usize| {
+        let approach_hz = placements[k].and_then(|p| p.approach_hz)?;
+        Some(approach_hz.min(highest_hz).max(place_of(k)))
+    };
     let above: Vec<Tone> = (0..targets.len())
-        .map(|k| {
-            tone(
-                k,
-                placements[k]
-                    .and_then(|p| p.approach_hz)
-                    .unwrap_or(place_of(k)),
-            )
-        })
+        .map(|k| tone(k, from_above(k).unwrap_or(place_of(k))))
         .collect();
-    session.check(WHAT, &tones)?;
+    session.check(WHAT, nco_hz, &tones)?;
     session.report(Stage::Placing, 0, 1);
-    // A tone at the very edge of the NCO's reach cannot be come to from above.
-    if above != tones && session.check(WHAT, &above).is_ok() {
+    if above != tones {
         session.run(std::slice::from_ref(&above), 1).await?;
     }
     session.report(Stage::Placing, 1, 1);
 
-    let means = session.run(std::slice::from_ref(&tones), samples).await?;
+    let mut mean = measure(session, &tones, samples).await?;
+    if mean.bad() > 0 {
+        // There is one sample a tone here, so one that is no number would cost its channel.
+        let again = measure(session, &tones, samples).await?;
+        mean.overrange |= again.overrange;
+        for (z, again) in mean.z.iter_mut().zip(again.z) {
+            if !z.is_finite() {
+                *z = again;
+            }
+        }
+    }
+    let bad_points = mean.bad();
     session.report(Stage::Calibrating, 1, 2);
-    let mean = means.into_iter().next().unwrap_or_default();
     let mut placed = Vec::with_capacity(targets.len());
     for (k, target) in targets.iter().enumerate() {
         let (Some(channel), Some(&z)) = (ChannelId::from_index(k), mean.z.get(k)) else {
@@ -142,7 +163,9 @@ pub(crate) async fn place_in(
         };
         let tone_hz = nco_hz + tones[k].offset_hz;
         let resonator = target.resonator.filter(|_| placements[k].is_some());
-        let at = resonator.and_then(|r| Calibration::at(&r, tone_hz));
+        let at = resonator
+            .filter(|_| z.is_finite())
+            .and_then(|r| Calibration::at(&r, tone_hz));
         let shift_hz = at.and_then(|c| c.shift_hz(z));
         let aligned = at.map(|c| Calibration { z0: z, ..c }.aligned());
         // Samples come turned by the carrier's phase, which the rotation takes out as well.
@@ -176,7 +199,13 @@ pub(crate) async fn place_in(
         nco_hz,
         tones: placed,
         overrange: mean.overrange,
+        bad_points,
     })
+}
+
+async fn measure(session: &mut Session<'_>, tones: &[Tone], samples: u32) -> Result<Means> {
+    let means = session.run(&[tones.to_vec()], samples).await?;
+    Ok(means.into_iter().next().unwrap_or_default())
 }
 
 fn wrap(phase: f64) -> f64 {

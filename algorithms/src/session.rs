@@ -8,6 +8,7 @@ use twotone_hal::{
 
 use crate::band::Band;
 use crate::progress::{Progress, Stage, Step};
+use crate::reach::Reach;
 
 /// One tone as an algorithm wants it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -26,6 +27,24 @@ pub(crate) struct Means {
     /// Squared error of each of these means; zeros where single samples leave it unknown.
     pub variance: Vec<f64>,
     pub overrange: bool,
+}
+
+impl Means {
+    /// Number of tones whose mean is no number.
+    pub(crate) fn bad(&self) -> usize {
+        self.z.iter().filter(|z| !z.is_finite()).count()
+    }
+}
+
+/// Tells of samples that are no numbers, if there are any.
+pub(crate) fn told_of_bad(points: usize, stage: &str) -> Option<String> {
+    let are = if points == 1 {
+        "point is"
+    } else {
+        "points are"
+    };
+    (points > 0)
+        .then(|| format!("{points} {are} left out of {stage}: their samples are no numbers"))
 }
 
 pub(crate) struct Session<'a> {
@@ -96,6 +115,30 @@ impl<'a> Session<'a> {
             .on(self.board.name())
     }
 
+    /// The frequencies that tones can have with the NCO at `nco_hz`.
+    pub(crate) fn reach(&self, nco_hz: f64) -> Reach {
+        Reach::of(&self.description, nco_hz)
+    }
+
+    /// The band to work in: `asked`, else the range that the module is held to, else the default.
+    pub(crate) fn band(&self, asked: Option<Band>) -> Band {
+        let limits = &self.description.limits;
+        let range = || Some(Band::new(limits.f_min?.0, limits.f_max?.0));
+        asked.or_else(range).unwrap_or_default()
+    }
+
+    /// The NCO frequency nearest to `wanted_hz` that the board can set.
+    pub(crate) fn nearest_nco(&self, wanted_hz: f64) -> f64 {
+        let (low, high) = (self.description.nco_min.0, self.description.nco_max.0);
+        let nearest = wanted_hz.max(low).min(high);
+        let rounded = self.settable(nearest);
+        if (low..=high).contains(&rounded) {
+            rounded
+        } else {
+            nearest
+        }
+    }
+
     /// Refuses NCO frequencies that the board does not have.
     pub(crate) fn check_nco(&self, what: &str, nco_hz: f64) -> Result<()> {
         let (low, high) = (self.description.nco_min.0, self.description.nco_max.0);
@@ -145,8 +188,9 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Refuses a comb that could exceed full scale, has too many tones, or reaches too far.
-    pub(crate) fn check(&self, what: &str, tones: &[Tone]) -> Result<()> {
+    /// Refuses a comb that could exceed full scale, has too many tones, or reaches too far with the
+    /// NCO at `nco_hz`. A tone that is off may be anywhere that the board can put it.
+    pub(crate) fn check(&self, what: &str, nco_hz: f64, tones: &[Tone]) -> Result<()> {
         let invalid = |why: String| Err(self.refuse(ErrorKind::InvalidArgument, what, why));
         if tones.len() > self.channels() {
             return invalid(format!(
@@ -155,16 +199,29 @@ impl<'a> Session<'a> {
                 self.channels()
             ));
         }
-        let reach = self.description.max_offset.0;
+        let (most, reach) = (self.description.max_offset.0, self.reach(nco_hz));
+        let step = self.description.frequency_step.0.max(0.0);
+        let allowed = Reach {
+            low_hz: reach.low_hz - step,
+            high_hz: reach.high_hz + step,
+        };
         for tone in tones {
-            if tone.offset_hz.abs() > reach || tone.offset_hz.is_nan() {
+            if tone.offset_hz.abs() > most || tone.offset_hz.is_nan() {
                 return invalid(format!(
-                    "a tone at {} Hz from the NCO lies beyond the board's {reach} Hz",
+                    "a tone at {} Hz from the NCO lies beyond the board's {most} Hz",
                     tone.offset_hz
                 ));
             }
             if tone.amplitude.abs() > 1.0 || tone.amplitude.is_nan() {
                 return invalid(format!("amplitude {} is above full scale", tone.amplitude));
+            }
+            let f_hz = nco_hz + tone.offset_hz;
+            if tone.amplitude != 0.0 && !allowed.contains(f_hz) {
+                let why = format!(
+                    "a tone at {f_hz} Hz lies outside the {} Hz to {} Hz that the module may use",
+                    allowed.low_hz, allowed.high_hz
+                );
+                return Err(self.refuse(ErrorKind::Limit, what, why));
             }
         }
         self.check_powers(what, tones.iter().map(|t| t.amplitude))

@@ -36,12 +36,12 @@ fn bad_parameters_are_refused_before_anything_is_sent() {
         refused(&params, kind, says);
     };
     let argument = ErrorKind::InvalidArgument;
-    check(|p| p.band = Band::new(HIGH, LOW), argument, "empty");
-    check(|p| p.band = Band::new(LOW, LOW), argument, "empty");
-    let nan = |p: &mut TuneParams| p.band = Band::new(f64::NAN, HIGH);
+    check(|p| p.band = Some(Band::new(HIGH, LOW)), argument, "empty");
+    check(|p| p.band = Some(Band::new(LOW, LOW)), argument, "empty");
+    let nan = |p: &mut TuneParams| p.band = Some(Band::new(f64::NAN, HIGH));
     check(nan, argument, "not a range");
     // Outside of what the NCO can be set to.
-    check(|p| p.band = Band::new(6e9, 6.01e9), argument, "NCO");
+    check(|p| p.band = Some(Band::new(6e9, 6.01e9)), argument, "NCO");
     check(|p| p.network_analysis.points = 0, argument, "points");
     check(|p| p.network_analysis.points = 600, argument, "too coarse");
     let loud = |p: &mut TuneParams| p.network_analysis.amplitude = 0.02;

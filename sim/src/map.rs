@@ -14,7 +14,7 @@ const TONE_HEADROOM_DB: f64 = 20.0;
 const MAX_TOTAL_DBM: f64 = -5.0;
 
 /// A hardware map that lists these boards. Powers are at the board's output.
-pub(crate) fn write(boards: &[SimBoard], band: Band, params: &ProfileParams) -> String {
+pub(crate) fn write(boards: &[SimBoard], range: Band, params: &ProfileParams) -> String {
     let start_dbm = params.kerr_reference_dbm + params.cold_attenuation_db;
     let mut text = String::from("# Simulated boards\n");
     for board in boards {
@@ -40,8 +40,8 @@ pub(crate) fn write(boards: &[SimBoard], band: Band, params: &ProfileParams) -> 
                  start_power_dbm = {start_dbm:.1}\n\
                  safe_state = \"off\"\n",
                 name = board.name(),
-                f_min = band.f_min_hz,
-                f_max = band.f_max_hz,
+                f_min = range.f_min_hz,
+                f_max = range.f_max_hz,
                 attenuation = params.cold_attenuation_db,
                 max_tone = start_dbm + TONE_HEADROOM_DB,
             );

@@ -160,6 +160,7 @@ impl Campaign {
                 let record = stored::record_of(&self.map, array, &board.name, status, error);
                 BoardRecord {
                     channels: board.counts(),
+                    warnings: board.warnings(),
                     ..record
                 }
             })

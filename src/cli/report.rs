@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use twotone::Array;
+use twotone::algorithms::chunks::JoinStatus;
+use twotone::algorithms::delay::DelayStatus;
+use twotone::algorithms::finding::{FindStatus, Flag};
 use twotone::algorithms::{ChannelOutcome, ChannelStatus, Reason, TuneOutcome};
 use twotone::hal::{ChannelId, ModuleId};
 use twotone::map::HardwareMap;
@@ -55,8 +58,15 @@ pub(crate) struct ModuleReport {
     pub(crate) elapsed_s: f64,
     pub(crate) tau_s: Option<f64>,
     pub(crate) candidates: usize,
+    /// Resonances without a channel.
     pub(crate) not_toned: usize,
+    /// How many of these for each reason.
+    pub(crate) not_toned_reasons: BTreeMap<&'static str, usize>,
+    /// Everything that any stage found to be less than well.
     pub(crate) warnings: Vec<String>,
+    pub(crate) delay_status: Option<DelayStatus>,
+    pub(crate) join_status: Option<JoinStatus>,
+    pub(crate) find_status: Option<FindStatus>,
     pub(crate) hardware: HardwareState,
 }
 
@@ -66,6 +76,7 @@ pub(crate) struct ChannelReport {
     channel: ChannelId,
     pub(crate) status: ChannelStatus,
     reason: Reason,
+    flags: Vec<Flag>,
     tone_hz: f64,
     nco_hz: f64,
     amplitude: f64,
@@ -82,6 +93,7 @@ impl From<&ChannelOutcome> for ChannelReport {
             channel: channel.channel,
             status: channel.status,
             reason: channel.reason,
+            flags: channel.flags.clone(),
             tone_hz: channel.tone_hz,
             nco_hz: channel.nco_hz,
             amplitude: channel.amplitude,
@@ -167,14 +179,15 @@ impl Report {
                 let name = if index == 0 { &board.name } else { "" };
                 let channels = || board.channels.iter().filter(|c| c.module == module.module);
                 let tuned = || channels().filter(|c| c.status == ChannelStatus::Tuned);
-                let (toned, good) = (channels().count(), tuned().count());
-                let counts = [module.candidates, toned, good, toned - good];
+                let toned = channels().filter(|c| c.amplitude != 0.0).count();
+                let (all, good) = (channels().count(), tuned().count());
+                let counts = [module.candidates, toned, good, all - good];
                 totals
                     .iter_mut()
                     .zip(counts)
                     .for_each(|(total, count)| *total += count);
                 let mut cells = vec![name.to_owned(), module.module.to_string()];
-                cells.push(spaced(module.status(toned == good).as_str()));
+                cells.push(spaced(module.status(all == good).as_str()));
                 cells.extend(counts.map(|count| count.to_string()));
                 cells.push(shown(module.tau_s.map(|tau_s| tau_s * 1e9), 1));
                 cells.push(shown(median(tuned().filter_map(|c| c.qr)), 0));
@@ -193,7 +206,9 @@ impl Report {
         if let Some(score) = &self.score {
             text.push_str(&format!(
                 "\nscore against the truth: {} of {} detectors tuned; {} of {} isolated ones found, \
-                 {} false, {} reported tuned and not\n",
+                 {} false, {} reported tuned and not\n(the truth has detectors as drawn, at low \
+                 power: if their loss depends on power, as in the profiles lab and harsh, tunes \
+                 that are right at the power of their tones count as wrong)\n",
                 score.tuned,
                 score.detectors,
                 score.found,
@@ -231,7 +246,15 @@ impl BoardReport {
                 tau_s: tune.map(|tune| tune.cable_delay.delay.tau_s),
                 candidates: tune.map_or(0, |tune| tune.find.candidates.len()),
                 not_toned: tune.map_or(0, |tune| tune.not_toned.len()),
+                not_toned_reasons: count(
+                    tune.iter()
+                        .flat_map(|tune| &tune.not_toned)
+                        .map(|one| one.reason.as_str()),
+                ),
                 warnings: tune.map(|tune| tune.warnings.clone()).unwrap_or_default(),
+                delay_status: tune.map(|tune| tune.cable_delay.delay.status),
+                join_status: tune.map(|tune| tune.network_analysis.join),
+                find_status: tune.map(|tune| tune.find.status),
                 hardware: outcome.hardware.clone(),
             });
             channels.extend(
@@ -289,32 +312,64 @@ impl BoardReport {
             if !module.hardware.is_settled() {
                 told.push(format!("module {number}: {}", module.hardware));
             }
-        }
-        let mut reasons = BTreeMap::new();
-        for channel in &self.channels {
-            if channel.status != ChannelStatus::Tuned {
-                let reason = spaced(channel.reason.as_str());
-                *reasons.entry(reason).or_insert(0) += 1;
+            if module.not_toned > 0 {
+                let why = listed(&module.not_toned_reasons);
+                let found = module.not_toned;
+                told.push(format!(
+                    "module {number}: {found} found and without a tone: {why}"
+                ));
             }
         }
+        let failed = self
+            .channels
+            .iter()
+            .filter(|channel| channel.status != ChannelStatus::Tuned);
+        let reasons = count(failed.map(|channel| channel.reason.as_str()));
         if !reasons.is_empty() {
-            let each = reasons
-                .iter()
-                .map(|(reason, count)| format!("{count} {reason}"));
-            told.push(each.collect::<Vec<_>>().join(", "));
+            told.push(listed(&reasons));
         }
         told
+    }
+
+    /// What the manifest keeps of what was told, beside the board's error.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let modules = self.modules.iter();
+        let warnings = modules.flat_map(|module| {
+            let number = module.module;
+            let warnings = module.warnings.iter();
+            warnings.map(move |text| format!("module {number}: {text}"))
+        });
+        warnings.collect()
     }
 
     /// How many channels ended with each status, for the manifest.
     pub(crate) fn counts(&self) -> BTreeMap<String, usize> {
         let tuned = self.tuned();
-        let counts = [("tuned", tuned), ("failed", self.channels.len() - tuned)];
+        let not_toned = self.modules.iter().map(|module| module.not_toned).sum();
+        let counts = [
+            ("tuned", tuned),
+            ("failed", self.channels.len() - tuned),
+            ("not_toned", not_toned),
+        ];
         counts
             .into_iter()
             .map(|(status, count)| (status.to_owned(), count))
             .collect()
     }
+}
+
+/// How often each name comes.
+fn count<'a>(names: impl Iterator<Item = &'a str>) -> BTreeMap<&'a str, usize> {
+    let mut counts = BTreeMap::new();
+    names.for_each(|name| *counts.entry(name).or_insert(0) += 1);
+    counts
+}
+
+/// Counts as people read them: `2 collided, 1 no channel`.
+fn listed(counts: &BTreeMap<&str, usize>) -> String {
+    let each = counts.iter();
+    let each = each.map(|(name, count)| format!("{count} {}", spaced(name)));
+    each.collect::<Vec<_>>().join(", ")
 }
 
 /// A name as people read it.
@@ -323,9 +378,14 @@ fn spaced(name: &str) -> String {
 }
 
 impl ModuleReport {
-    /// A line on which nothing is found is not well, though nothing has failed.
+    /// True if nothing that is known of it is less than well: a warning, or a resonance without a
+    /// tone, is; so is a line on which nothing is found.
     fn is_well(&self) -> bool {
-        self.error.is_none() && self.hardware.is_settled() && self.candidates > 0
+        self.error.is_none()
+            && self.hardware.is_settled()
+            && self.candidates > 0
+            && self.not_toned == 0
+            && self.warnings.is_empty()
     }
 
     /// How the module fared, where every channel is tuned or not.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use twotone::algorithms::resonator::Direction;
-use twotone::algorithms::{NetworkAnalysisOutcome, TuneOutcome};
+use twotone::algorithms::{NetworkAnalysisOutcome, NotToned, TuneOutcome};
 use twotone::hal::Hertz;
 use twotone::map::HardwareMap;
 use twotone::record::{
@@ -23,7 +23,11 @@ struct StoredTune<'a> {
     phase_epoch: u64,
     nco_hz: f64,
     tau_s: f64,
+    delay_status: &'static str,
+    join_status: &'static str,
+    find_status: &'static str,
     warnings: &'a [String],
+    not_toned: &'a [NotToned],
     channel: &'a [twotone::algorithms::ChannelOutcome],
     reference: &'a [twotone::algorithms::ReferenceTone],
 }
@@ -52,6 +56,7 @@ pub(super) fn record_of(
         firmware: described.map(|described| described.firmware.clone()),
         status: status.to_owned(),
         error,
+        warnings: Vec::new(),
         channels: BTreeMap::new(),
     }
 }
@@ -75,7 +80,11 @@ pub(super) fn write(
         phase_epoch: tune.phase_epoch.0,
         nco_hz: tune.nco_hz,
         tau_s: tune.cable_delay.delay.tau_s,
+        delay_status: tune.cable_delay.delay.status.as_str(),
+        join_status: tune.network_analysis.join.as_str(),
+        find_status: tune.find.status.as_str(),
         warnings: &tune.warnings,
+        not_toned: &tune.not_toned,
         channel: &tune.channels,
         reference: &tune.references,
     });

@@ -8,8 +8,11 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use tokio::time::Instant;
 use twotone::Array;
+use twotone::algorithms::chunks::JoinStatus;
+use twotone::algorithms::delay::DelayStatus;
 use twotone::algorithms::{
-    Band, NetworkAnalysisOutcome, TuneParams, cable_delay, network_analysis_with_progress,
+    Band, CableDelayOutcome, NetworkAnalysisOutcome, TuneParams, cable_delay,
+    network_analysis_with_progress,
 };
 use twotone::hal::ModuleId;
 use twotone::map::HardwareMap;
@@ -41,7 +44,8 @@ pub(crate) struct Sweep {
     format: Form,
     #[command(flatten)]
     part: Selection,
-    /// The lowest frequency, in hertz, in the place of the map's.
+    /// The lowest frequency, in hertz, if not all of the map's range is to be swept. Refused if it is
+    /// outside of that.
     #[arg(long, value_name = "HZ", requires = "f_max")]
     f_min: Option<f64>,
     /// The highest frequency, in hertz.
@@ -70,6 +74,13 @@ enum Form {
     Csv,
 }
 
+/// What was measured on a module.
+#[derive(Debug)]
+struct Swept {
+    delay: CableDelayOutcome,
+    wide: NetworkAnalysisOutcome,
+}
+
 #[derive(Debug, Serialize)]
 struct Report {
     elapsed_s: f64,
@@ -91,6 +102,10 @@ struct BoardReport {
 struct ModuleReport {
     module: ModuleId,
     error: Option<String>,
+    /// Everything that any stage found to be less than well.
+    warnings: Vec<String>,
+    delay_status: Option<DelayStatus>,
+    join_status: Option<JoinStatus>,
     points: usize,
     f_min_hz: Option<f64>,
     f_max_hz: Option<f64>,
@@ -176,7 +191,7 @@ impl Sweep {
         array: &Array,
         interrupt: &Interrupt,
         json: bool,
-    ) -> Vec<Outcome<NetworkAnalysisOutcome>> {
+    ) -> Vec<Outcome<Swept>> {
         let targets = array.targets();
         let bars = Arc::new(Bars::new(&targets, json));
         let (running, parameters) = (Arc::clone(&bars), tuning.for_array(map, array));
@@ -196,14 +211,18 @@ impl Sweep {
                         network_analysis: wide,
                         ..
                     } = params?;
+                    let band = band.unwrap_or_default();
                     let delay = cable_delay(&board, module, band, &delay).await?;
                     let tau_s = delay.delay.tau_s;
                     let progress: &dyn twotone::algorithms::Progress = match &bar {
                         Some(bar) => &**bar,
                         None => &(),
                     };
-                    network_analysis_with_progress(&board, module, band, tau_s, &wide, progress)
-                        .await
+                    let wide = network_analysis_with_progress(
+                        &board, module, band, tau_s, &wide, progress,
+                    );
+                    let wide = wide.await?;
+                    Ok::<_, twotone::hal::Error>(Swept { delay, wide })
                 }
             })
             .wait();
@@ -211,12 +230,7 @@ impl Sweep {
         outcomes
     }
 
-    fn report(
-        &self,
-        map: &HardwareMap,
-        array: &Array,
-        outcomes: &[Outcome<NetworkAnalysisOutcome>],
-    ) -> Report {
+    fn report(&self, map: &HardwareMap, array: &Array, outcomes: &[Outcome<Swept>]) -> Report {
         let boards = map.boards().iter().map(|entry| {
             let modules = outcomes
                 .iter()
@@ -241,7 +255,7 @@ impl Sweep {
         &self,
         record: RunDirectory,
         manifest: &Manifest,
-        outcomes: &[Outcome<NetworkAnalysisOutcome>],
+        outcomes: &[Outcome<Swept>],
     ) -> Result<PathBuf, RecordError> {
         record.write_manifest(manifest)?;
         for board in &manifest.boards {
@@ -249,8 +263,8 @@ impl Sweep {
             let mine = outcomes
                 .iter()
                 .filter(|outcome| outcome.board == board.name);
-            for wide in mine.filter_map(|outcome| outcome.result.as_ref().ok()) {
-                stored::add_wide_sweep(&mut table, wide);
+            for swept in mine.filter_map(|outcome| outcome.result.as_ref().ok()) {
+                stored::add_wide_sweep(&mut table, &swept.wide);
             }
             match self.format {
                 _ if table.points().is_empty() => {}
@@ -263,14 +277,19 @@ impl Sweep {
 }
 
 impl ModuleReport {
-    fn of(outcome: &Outcome<NetworkAnalysisOutcome>) -> Self {
-        let wide = outcome.result.as_ref().ok();
+    fn of(outcome: &Outcome<Swept>) -> Self {
+        let swept = outcome.result.as_ref().ok();
+        let wide = swept.map(|swept| &swept.wide);
+        let warnings = swept.map(|swept| [swept.delay.warnings(), swept.wide.warnings()].concat());
         let points = wide
             .map(|wide| wide.frequency_hz.as_slice())
             .unwrap_or_default();
         Self {
             module: outcome.module,
             error: outcome.result.as_ref().err().map(ToString::to_string),
+            warnings: warnings.unwrap_or_default(),
+            delay_status: swept.map(|swept| swept.delay.delay.status),
+            join_status: wide.map(|wide| wide.join),
             points: points.len(),
             f_min_hz: points.first().copied(),
             f_max_hz: points.last().copied(),
@@ -280,7 +299,7 @@ impl ModuleReport {
     }
 
     fn is_well(&self) -> bool {
-        self.error.is_none() && self.hardware.is_settled()
+        self.error.is_none() && self.hardware.is_settled() && self.warnings.is_empty()
     }
 }
 
@@ -315,7 +334,15 @@ impl Report {
                 .error
                 .clone()
                 .or_else(|| errors.find_map(|error| error));
-            stored::record_of(map, array, &board.name, status.as_str(), error)
+            let warnings = board.modules.iter().flat_map(|module| {
+                let number = module.module;
+                let warnings = module.warnings.iter();
+                warnings.map(move |text| format!("module {number}: {text}"))
+            });
+            BoardRecord {
+                warnings: warnings.collect(),
+                ..stored::record_of(map, array, &board.name, status.as_str(), error)
+            }
         });
         records.collect()
     }
@@ -337,9 +364,7 @@ impl Report {
                     mhz(module.f_max_hz),
                 ]);
                 module.error.iter().for_each(|error| table.note(error));
-                if module.overrange {
-                    table.note("a converter was over its range");
-                }
+                module.warnings.iter().for_each(|text| table.note(text));
                 if !module.hardware.is_settled() {
                     table.note(module.hardware.to_string());
                 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 use twotone::Array;
 use twotone::algorithms::{Band, TuneParams};
-use twotone::hal::{Dbm, Description, Error, ErrorKind, Hertz, ModuleId, Result};
+use twotone::hal::{Dbm, Description, Error, ErrorKind, ModuleId, Result};
 use twotone::map::{HardwareMap, ModuleEntry, load_params};
 
 const NO_RANGE: &str = "the map does not say where the detectors are: its modules need f_min_hz and \
@@ -27,18 +27,37 @@ impl Tuning {
         }
     }
 
-    /// Why the parameters are of no use, or too coarse for a module whose range the map says.
+    /// Why the parameters are of no use, or not with a module of the map: a band that its range does
+    /// not have, or points too coarse for its range.
     pub(crate) fn problem(&self, map: &HardwareMap) -> Option<String> {
-        let coarse = || {
+        let of_module = || {
             map.boards().iter().find_map(|board| {
                 let mut modules = board.modules.iter();
                 modules.find_map(|module| {
-                    let why = self.too_coarse(module.f_min?, module.f_max?)?;
-                    Some(format!("{} module {}: {why}", board.name, module.module))
+                    let why = self.beyond(module).or_else(|| self.too_coarse(module));
+                    Some(format!("{} module {}: {}", board.name, module.module, why?))
                 })
             })
         };
-        self.params.problem().or_else(coarse)
+        self.params.problem().or_else(of_module)
+    }
+
+    /// Why the band that was given is not one of `module`, in the words of the map.
+    fn beyond(&self, module: &ModuleEntry) -> Option<String> {
+        let band = self.params.band?;
+        let mhz = |hz: f64| hz / 1e6;
+        let (key, limit) = match (module.f_min, module.f_max) {
+            (Some(low), _) if band.f_min_hz < low.0 => ("f_min_hz", low.0),
+            (_, Some(high)) if band.f_max_hz > high.0 => ("f_max_hz", high.0),
+            _ => return None,
+        };
+        Some(format!(
+            "{:.3} to {:.3} MHz asked, and the map has {key} = {limit} ({:.3} MHz): ask for less, \
+             or change the map if the module may use more",
+            mhz(band.f_min_hz),
+            mhz(band.f_max_hz),
+            mhz(limit),
+        ))
     }
 
     /// Refuses what no module of the map can be tuned with, before any board is asked.
@@ -48,27 +67,24 @@ impl Tuning {
         }
         let mut modules = map.boards().iter().flat_map(|board| &board.modules);
         let placed = modules.any(|module| module.f_min.is_some() && module.f_max.is_some());
-        if placed || self.is_given("band", None) {
+        if placed || self.params.band.is_some() {
             return Ok(());
         }
         Err(format!("{}: {NO_RANGE}", map.file()))
     }
 
-    /// Why the points that were given are too few for a module whose map says this range.
-    fn too_coarse(&self, low: Hertz, high: Hertz) -> Option<String> {
+    /// Why the points that were given are too few for a module whose range is known.
+    fn too_coarse(&self, module: &ModuleEntry) -> Option<String> {
         if !self.is_given("network_analysis", Some("points")) {
             return None;
         }
-        let band = match self.is_given("band", None) {
-            true => self.params.band,
-            false => Band::new(low.0, high.0),
-        };
+        let band = self.params.band.or_else(|| range_of(module))?;
         self.params.network_analysis.too_coarse(band)
     }
 
     /// Sets the band, as a file would.
     pub(crate) fn set_band(&mut self, band: Band) {
-        self.params.band = band;
+        self.params.band = Some(band);
         let table = toml::Table::from_iter([
             ("f_min_hz".to_owned(), toml::Value::Float(band.f_min_hz)),
             ("f_max_hz".to_owned(), toml::Value::Float(band.f_max_hz)),
@@ -94,27 +110,29 @@ impl Tuning {
         let module = description.module(entry.module)?;
         let full_scale = module.power_scale()?;
         let refuse = |why: String| Err(Error::new(ErrorKind::InvalidArgument, why));
-        if !self.is_given("band", None) {
-            let (Some(low), Some(high)) = (entry.f_min, entry.f_max) else {
-                return refuse(NO_RANGE.to_owned());
+        let Some(band) = self.params.band.or_else(|| range_of(entry)) else {
+            return refuse(NO_RANGE.to_owned());
+        };
+        let (lowest, highest) = module.reach();
+        if band.f_min_hz < lowest.0 || band.f_max_hz > highest.0 {
+            let whose = match self.params.band {
+                Some(_) => "the band asked for",
+                None => "the map's range",
             };
-            let (lowest, highest) = module.reach();
-            if low < lowest || high > highest {
-                return refuse(format!(
-                    "the map's range, {:.3} to {:.3} MHz, goes beyond what the board reaches as it \
-                     is set: {:.3} to {:.3} MHz",
-                    low.0 / 1e6,
-                    high.0 / 1e6,
-                    lowest.0 / 1e6,
-                    highest.0 / 1e6,
-                ));
-            }
-            params.band = Band::new(low.0, high.0);
+            return refuse(format!(
+                "{whose}, {:.3} to {:.3} MHz, goes beyond what the board reaches as it is set: {:.3} \
+                 to {:.3} MHz",
+                band.f_min_hz / 1e6,
+                band.f_max_hz / 1e6,
+                lowest.0 / 1e6,
+                highest.0 / 1e6,
+            ));
         }
+        params.band = Some(band);
         if !self.is_given("network_analysis", Some("points")) {
             // As many as lines of the highest quality factor need over this band.
-            let spacing_hz = params.band.f_min_hz / (2.0 * params.network_analysis.qr_max);
-            let needed = (params.band.span_hz() / spacing_hz).ceil();
+            let spacing_hz = band.f_min_hz / (2.0 * params.network_analysis.qr_max);
+            let needed = (band.span_hz() / spacing_hz).ceil();
             if needed.is_finite() {
                 params.network_analysis.points =
                     params.network_analysis.points.max(needed as usize);
@@ -166,6 +184,11 @@ impl Tuning {
         }
         parameters
     }
+}
+
+/// The range of a module, if the map has both of its ends.
+fn range_of(module: &ModuleEntry) -> Option<Band> {
+    Some(Band::new(module.f_min?.0, module.f_max?.0))
 }
 
 /// The parameters of one module, or why there are none.

@@ -65,6 +65,9 @@ pub struct BoardRecord {
     pub status: String,
     /// What went wrong, if anything.
     pub error: Option<String>,
+    /// What was less than well besides, a sentence each.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// How many channels ended with each status.
     pub channels: BTreeMap<String, usize>,
 }

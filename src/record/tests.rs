@@ -31,6 +31,7 @@ fn manifest() -> Manifest {
     manifest.note = Some("clear sky".into());
     manifest.seed = Some(u64::MAX);
     manifest.boards.push(BoardRecord {
+        warnings: vec!["module 1: cable delay: uncertain".to_owned()],
         name: "b1".into(),
         serial: Some("0042".into()),
         firmware: Some("1.7".into()),

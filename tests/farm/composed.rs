@@ -3,20 +3,25 @@
 
 use tworoutine::tworoutine;
 use twotone::algorithms::finding::find_resonances;
-use twotone::algorithms::{CableDelayParams, cable_delay, network_analysis};
+use twotone::algorithms::{Band, CableDelayParams, cable_delay, network_analysis};
 use twotone::hal::{BoardHandle, ModuleId, Result};
 use twotone::run::Runner;
 use twotone::sim::Farm;
 
 use super::{BAND_HZ, connect, params};
 
+/// Within the range of the farm's map.
+const BAND: Band = Band {
+    f_min_hz: 1.001e9,
+    f_max_hz: 1.099e9,
+};
+
 /// The resonances of a module, as a physicist first writes it: one step after the other.
 fn lines_at_the_prompt(board: &BoardHandle, module: ModuleId) -> Result<Vec<f64>> {
     let params = params();
-    let delay = cable_delay(board, module, params.band, &CableDelayParams::default()).wait()?;
+    let delay = cable_delay(board, module, BAND, &CableDelayParams::default()).wait()?;
     let tau_s = delay.delay.tau_s;
-    let wide =
-        network_analysis(board, module, params.band, tau_s, &params.network_analysis).wait()?;
+    let wide = network_analysis(board, module, BAND, tau_s, &params.network_analysis).wait()?;
     let found = find_resonances(&wide.as_sweep(tau_s), &params.find);
     Ok(found.candidates.iter().map(|line| line.fr_hz).collect())
 }
@@ -25,10 +30,9 @@ fn lines_at_the_prompt(board: &BoardHandle, module: ModuleId) -> Result<Vec<f64>
 #[tworoutine(Send)]
 async fn lines(board: &BoardHandle, module: ModuleId) -> Result<Vec<f64>> {
     let params = params();
-    let delay = cable_delay(board, module, params.band, &CableDelayParams::default()).await?;
+    let delay = cable_delay(board, module, BAND, &CableDelayParams::default()).await?;
     let tau_s = delay.delay.tau_s;
-    let wide =
-        network_analysis(board, module, params.band, tau_s, &params.network_analysis).wait()?;
+    let wide = network_analysis(board, module, BAND, tau_s, &params.network_analysis).wait()?;
     let found = tworoutine::offload(move || find_resonances(&wide.as_sweep(tau_s), &params.find));
     Ok(found
         .await

@@ -56,7 +56,7 @@ fn parameters_out_of_range_are_refused_before_anything_is_set() {
     type Change = fn(&mut TuneParams);
     let wrong: [(&str, ErrorKind, Change); 7] = [
         ("empty span", ErrorKind::InvalidArgument, |params| {
-            params.band = Band::new(1.1e9, 1.1e9);
+            params.band = Some(Band::new(1.1e9, 1.1e9));
         }),
         ("zero points", ErrorKind::InvalidArgument, |params| {
             params.network_analysis.points = 0;
@@ -71,7 +71,7 @@ fn parameters_out_of_range_are_refused_before_anything_is_set() {
             params.network_analysis.amplitude = 0.1;
         }),
         ("beyond the map's band", ErrorKind::Limit, |params| {
-            params.band = Band::new(0.99e9, 1.05e9);
+            params.band = Some(Band::new(0.99e9, 1.05e9));
         }),
         ("above the map's power", ErrorKind::Limit, |params| {
             params.tone_amplitude = 0.05;

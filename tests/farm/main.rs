@@ -18,7 +18,8 @@ use twotone::run::{Outcome, Runner};
 use twotone::sim::Farm;
 use twotone::transport::ConnectOptions;
 
-/// A band that a small farm fills, so that a test's network analysis is short.
+/// A band that a small farm fills, so that a test's network analysis is short. The map holds its
+/// modules to a little less.
 pub(crate) const BAND_HZ: (f64, f64) = (1.0e9, 1.1e9);
 
 /// Parameters for that band; points as dense as the default ones.
@@ -27,9 +28,7 @@ pub(crate) fn params() -> TuneParams {
         points: 10_000,
         ..Default::default()
     };
-    let band = twotone::algorithms::Band::new(BAND_HZ.0, BAND_HZ.1);
     TuneParams {
-        band,
         network_analysis,
         ..Default::default()
     }

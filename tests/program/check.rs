@@ -1,6 +1,6 @@
 //! Usage, maps and parameter files, with no board touched.
 
-use twotone::algorithms::TuneParams;
+use twotone::algorithms::{Band, TuneParams};
 use twotone::map::parse_params;
 
 use super::process::{SimProcess, run, run_json, twotone, write};
@@ -95,6 +95,10 @@ fn the_page_on_parameters_has_every_one_at_its_default() {
     let default = TuneParams::default();
     assert_eq!(parse_params::<TuneParams>(text, "page").unwrap(), default);
     // Those too that have no default.
+    let default = TuneParams {
+        band: Some(Band::default()),
+        ..default
+    };
     let uncommented = |line: &str| match line.strip_prefix("# ") {
         Some(key) => key.to_owned() + "\n",
         None => line.to_owned() + "\n",

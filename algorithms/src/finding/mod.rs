@@ -133,6 +133,39 @@ pub enum FindStatus {
     InvalidParameters,
 }
 
+impl FindStatus {
+    /// Every one, success first.
+    pub const ALL: [Self; 7] = [
+        Self::Success,
+        Self::TooFewPoints,
+        Self::NonFinite,
+        Self::NotAscending,
+        Self::NoSignal,
+        Self::TooCoarse,
+        Self::InvalidParameters,
+    ];
+
+    /// True for success alone.
+    #[must_use]
+    pub fn is_success(self) -> bool {
+        self == Self::Success
+    }
+
+    /// The stable name, as it stands in files and tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::TooFewPoints => "too_few_points",
+            Self::NonFinite => "non_finite",
+            Self::NotAscending => "not_ascending",
+            Self::NoSignal => "no_signal",
+            Self::TooCoarse => "too_coarse",
+            Self::InvalidParameters => "invalid_parameters",
+        }
+    }
+}
+
 /// What a search found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FindOutcome {
@@ -148,6 +181,20 @@ pub struct FindOutcome {
     pub spacing_hz: f64,
     /// Highest quality factor that the spacing samples with two points a linewidth.
     pub highest_q: f64,
+}
+
+impl FindOutcome {
+    /// Everything about it that a person must know, a sentence each; empty if all is well.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        if !self.status.is_success() {
+            return vec![format!("the search failed: {}", self.status.as_str())];
+        }
+        if self.candidates.is_empty() {
+            return vec!["no resonance was found".to_owned()];
+        }
+        Vec::new()
+    }
 }
 
 /// A place where a resonance may be.

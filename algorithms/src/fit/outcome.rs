@@ -108,6 +108,24 @@ pub enum FitStatus {
 }
 
 impl FitStatus {
+    /// Every one, success first.
+    pub const ALL: [Self; 14] = [
+        Self::Success,
+        Self::TooFewPoints,
+        Self::NonFinite,
+        Self::NoSignal,
+        Self::NoResonance,
+        Self::NoConvergence,
+        Self::ResidualTooLarge,
+        Self::OutsideSweep,
+        Self::NegativeQi,
+        Self::Undersampled,
+        Self::TooWide,
+        Self::FrUncertain,
+        Self::AUncertain,
+        Self::Bifurcated,
+    ];
+
     /// True for success alone.
     #[must_use]
     pub fn is_success(self) -> bool {

@@ -1,12 +1,14 @@
 //! From fits to tones on their resonances.
 
-use twotone_hal::Result;
+use twotone_hal::{ChannelId, Result};
 
 use super::outcome::{ChannelOutcome, ChannelStatus, Reason, ReferenceTone, TuneOutcome};
 use super::params::TuneParams;
 use crate::finding::{Candidate, Flag};
 use crate::fit::{Fit, FitStatus};
 use crate::place_tones::{PlaceOutcome, PlacedTone, ToneTarget, place_in};
+use crate::placement::place;
+use crate::resonator::Direction;
 use crate::session::Session;
 
 /// Nonlinearity that a bifurcated detector's tone is lowered to.
@@ -23,11 +25,18 @@ pub(super) async fn place_and_calibrate(
     params: &TuneParams,
 ) -> Result<()> {
     let candidates = &outcome.find.candidates;
-    let on_resonance = chosen.iter().zip(fits).map(|(&i, fit)| ToneTarget {
-        resonator: (fit.status.is_success() && !fit.bifurcated).then_some(fit.model),
-        // The line is there, whatever the fit says of it.
-        otherwise_hz: candidates[i].fr_hz,
-        amplitude: amplitude(fit, params),
+    let reach = session.reach(session.nco.frequency.0);
+    let on_resonance = chosen.iter().zip(fits).map(|(&i, fit)| {
+        let resonator = (fit.status.is_success() && !fit.bifurcated).then_some(fit.model);
+        // The sweep has shown where the dip is: perhaps beyond an end, where no tone may be.
+        let placed = resonator.and_then(|one| place(&one, &params.placement));
+        let fits = placed.is_none_or(|placed| reach.contains(placed.tone_hz));
+        ToneTarget {
+            resonator: resonator.filter(|_| fits),
+            // The line is there, whatever the fit says of it.
+            otherwise_hz: candidates[i].fr_hz,
+            amplitude: if fits { amplitude(fit, params) } else { 0.0 },
+        }
     });
     let off_resonance = references.iter().map(|&f_hz| ToneTarget {
         resonator: None,
@@ -48,8 +57,10 @@ pub(super) async fn place_and_calibrate(
         .zip(chosen.iter().zip(fits))
         .map(|(tone, (&i, fit))| channel(&placed, tone, &candidates[i], fit, params))
         .collect();
+    outcome.warnings.extend(placed.warnings());
     outcome.references = placed.tones[chosen.len().min(placed.tones.len())..]
         .iter()
+        .filter(|tone| tone.z0.is_finite())
         .map(|tone| ReferenceTone {
             channel: tone.channel,
             tone_hz: tone.tone_hz,
@@ -60,6 +71,38 @@ pub(super) async fn place_and_calibrate(
     outcome.nco_hz = placed.nco_hz;
     outcome.phase_epoch = placed.phase_epoch;
     Ok(())
+}
+
+/// Gives each candidate at an edge a channel that is off, from the one at index `first` on.
+pub(super) fn add_edge(outcome: &mut TuneOutcome, edge: &[usize], first: usize) {
+    for (k, &i) in edge.iter().enumerate() {
+        let Some(channel) = ChannelId::from_index(first + k) else {
+            return;
+        };
+        let candidate = &outcome.find.candidates[i];
+        outcome.channels.push(ChannelOutcome {
+            module: outcome.module,
+            channel,
+            status: ChannelStatus::Failed,
+            reason: Reason::Edge,
+            flags: candidate.flags.clone(),
+            tone_hz: candidate.fr_hz,
+            nco_hz: outcome.nco_hz,
+            amplitude: 0.0,
+            phase_rad: None,
+            fr_hz: None,
+            qr: None,
+            qc: None,
+            qi: None,
+            phi_rad: None,
+            a: None,
+            y: None,
+            rounding_hz: 0.0,
+            offset_lw: None,
+            calibration: None,
+            fit: Fit::failed(FitStatus::TooFewPoints, Direction::Up),
+        });
+    }
 }
 
 /// A bifurcated detector's tone is lowered to where it has one state.
@@ -121,6 +164,12 @@ fn reason(placed: &PlaceOutcome, tone: &PlacedTone, fit: &Fit, params: &TunePara
     }
     if fit.bifurcated {
         return Reason::Fit(FitStatus::Bifurcated);
+    }
+    if tone.amplitude == 0.0 {
+        return Reason::Edge;
+    }
+    if !tone.z0.is_finite() {
+        return Reason::Fit(FitStatus::NonFinite);
     }
     if tone.calibration.is_none() {
         return Reason::NotPlaced;

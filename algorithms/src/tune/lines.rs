@@ -1,89 +1,25 @@
-//! From resonances that were found to resonators that are fitted.
+//! From sweeps over resonances to resonators that are fitted.
 
 use num_complex::Complex64;
 
-use super::outcome::{NotToned, NotTonedReason};
-use super::params::TuneParams;
 use crate::finding::{Candidate, Flag};
-use crate::fine_sweep::{FineSweepOutcome, Sweep, SweepTarget};
+use crate::fine_sweep::{FineSweepOutcome, Sweep};
 use crate::fit::{
     Fit, FitParams, FitStatus, SweepData, among, fit_joint, fit_linear, fit_nonlinear,
 };
 use crate::resonator::{Direction, Resonator};
-use crate::session::Session;
 
 /// The most lines of one joint fit.
 const MOST_JOINT: usize = 4;
 /// Neighbours within so many linewidths are taken out before a line is fitted.
 const NEIGHBOUR_LW: f64 = 30.0;
+/// Points of two sweeps no further apart than this are at one frequency, in hertz.
+const SAME_HZ: f64 = 0.01;
 /// How often, each time with the neighbours as fitted before.
 const NEIGHBOUR_ROUNDS: usize = 2;
 
-/// The NCO within whose reach most candidates lie, in hertz.
-pub(super) fn best_nco(
-    candidates: &[Candidate],
-    session: &Session<'_>,
-    params: &TuneParams,
-) -> f64 {
-    let span = 1.98 * session.description.max_offset.0;
-    let kept: Vec<f64> = candidates
-        .iter()
-        .filter(|c| c.keep)
-        .map(|c| c.fr_hz)
-        .collect();
-    let within = |first: usize| {
-        kept[first..]
-            .iter()
-            .take_while(|f| *f - kept[first] <= span)
-            .count()
-    };
-    let best = (0..kept.len()).max_by(|&i, &j| within(i).cmp(&within(j)).then(j.cmp(&i)));
-    let centre = best.map_or(params.band.centre_hz(), |first| {
-        0.5 * (kept[first] + kept[first + within(first) - 1])
-    });
-    centre.clamp(session.description.nco_min.0, session.description.nco_max.0)
-}
-
-/// Which candidates get a channel, in order of frequency, and which do not.
-pub(super) fn choose(
-    candidates: &[Candidate],
-    session: &Session<'_>,
-    nco_hz: f64,
-    params: &TuneParams,
-) -> (Vec<usize>, Vec<NotToned>) {
-    let reach = session.description.max_offset.0;
-    let room = session.channels().saturating_sub(params.reference_tones);
-    let mut not_toned = Vec::new();
-    let mut chosen = Vec::new();
-    let mut leave = |i: usize, reason| {
-        not_toned.push(NotToned {
-            fr_hz: candidates[i].fr_hz,
-            reason,
-        });
-    };
-    for (i, candidate) in candidates.iter().enumerate() {
-        let half = 0.5 * params.fine_sweep.span_lw * candidate.linewidth_hz();
-        if !candidate.keep {
-            leave(i, NotTonedReason::Collided);
-        } else if (candidate.fr_hz - nco_hz).abs() + half > reach {
-            leave(i, NotTonedReason::OutsideNcoSpan);
-        } else {
-            chosen.push(i);
-        }
-    }
-    if chosen.len() > room {
-        // The best ones stay.
-        chosen.sort_by(|&i, &j| candidates[j].statistic.total_cmp(&candidates[i].statistic));
-        for i in chosen.split_off(room) {
-            leave(i, NotTonedReason::NoChannel);
-        }
-        chosen.sort_unstable();
-    }
-    (chosen, not_toned)
-}
-
 /// Candidates that crowd one another, each group in order of frequency.
-fn groups(candidates: &[Candidate]) -> Vec<Vec<usize>> {
+pub(super) fn groups(candidates: &[Candidate]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for i in 0..candidates.len() {
         let close = i > 0 && {
@@ -102,44 +38,6 @@ fn groups(candidates: &[Candidate]) -> Vec<Vec<usize>> {
         }
     }
     groups
-}
-
-/// What to sweep over. Members of a group move in step, so that their tones never meet.
-pub(super) fn targets(
-    candidates: &[Candidate],
-    chosen: &[usize],
-    params: &TuneParams,
-) -> Vec<SweepTarget> {
-    let mut linewidth: Vec<f64> = candidates.iter().map(Candidate::linewidth_hz).collect();
-    for group in groups(candidates) {
-        let widest = group.iter().map(|&i| linewidth[i]).fold(0.0, f64::max);
-        let narrowest = group
-            .iter()
-            .map(|&i| linewidth[i])
-            .fold(f64::INFINITY, f64::min);
-        for &i in &group {
-            // A step must still suit the narrowest of them.
-            linewidth[i] = widest.min(1.6 * narrowest);
-        }
-    }
-    chosen
-        .iter()
-        .map(|&i| SweepTarget {
-            centre_hz: candidates[i].fr_hz,
-            linewidth_hz: linewidth[i],
-            amplitude: params.tone_amplitude,
-        })
-        .collect()
-}
-
-/// Moves targets onto the dips that were fitted.
-pub(super) fn recentre(targets: &mut [SweepTarget], fits: &[Fit]) {
-    for (target, fit) in targets.iter_mut().zip(fits) {
-        if fit.status.is_success() {
-            target.centre_hz = fit.model.frequency_at(0.0);
-            target.linewidth_hz = fit.linewidth_hz();
-        }
-    }
 }
 
 /// One fit for each target.
@@ -269,17 +167,24 @@ fn fit_one(sweeps: &[&Sweep], tau_s: f64, params: &FitParams) -> Fit {
 
 /// Whether two sweeps in opposite directions differ by a good part of the loop.
 fn hysteresis(first: &Sweep, second: &Sweep, diameter: f64) -> bool {
-    let mut order: Vec<usize> = (0..second.z.len()).collect();
-    order.sort_by(|&i, &j| second.frequency_hz[i].total_cmp(&second.frequency_hz[j]));
-    let mut forward: Vec<usize> = (0..first.z.len()).collect();
-    forward.sort_by(|&i, &j| first.frequency_hz[i].total_cmp(&first.frequency_hz[j]));
+    let ascending = |sweep: &Sweep| {
+        let points = sweep.frequency_hz.iter().copied();
+        let mut points: Vec<(f64, Complex64)> = points.zip(sweep.z.iter().copied()).collect();
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        points
+    };
+    // Either may lack points of the other.
+    let back = ascending(second);
+    let same = |f_hz: f64| {
+        let at = back.partition_point(|point| point.0 < f_hz - SAME_HZ);
+        back.get(at).filter(|point| point.0 <= f_hz + SAME_HZ)
+    };
     let noise = first.noise.unwrap_or(0.0).max(second.noise.unwrap_or(0.0));
     let limit = (0.25 * diameter).max(8.0 * noise);
     diameter > 0.0
-        && forward
-            .iter()
-            .zip(&order)
-            .any(|(&i, &j)| (first.z[i] - second.z[j]).norm() > limit)
+        && ascending(first)
+            .into_iter()
+            .any(|(f_hz, z)| same(f_hz).is_some_and(|(_, other)| (z - other).norm() > limit))
 }
 
 /// Joint fit of a group over all of its members' sweeps.

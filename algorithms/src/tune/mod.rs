@@ -1,6 +1,7 @@
 //! Tuning a module: from nothing to one tone on each detector, and what its samples mean.
 
 mod bias;
+mod choice;
 mod lines;
 mod outcome;
 mod params;
@@ -20,6 +21,7 @@ use crate::fit::FitStatus;
 use crate::network_analysis::{self, NetworkAnalysisOutcome};
 use crate::progress::{Progress, Stage};
 use crate::session::Session;
+use choice::Choice;
 
 const WHAT: &str = "tune";
 
@@ -58,53 +60,56 @@ pub async fn tune_with_progress(
     // One tone on a detector and those beside it: how many there will be, nobody knows yet.
     let tones = std::iter::repeat_n(params.tone_amplitude, 1 + params.reference_tones);
     session.check_powers(WHAT, tones)?;
-    let settings = network_analysis::nco_settings(&session, params.band, &params.network_analysis)?;
-    let mut warnings = Vec::new();
+    let band = session.band(params.band);
+    let settings = network_analysis::nco_settings(&session, band, &params.network_analysis)?;
 
     // Where one NCO setting covers the band, it is set once and the phase reference stays.
     let first_nco = match settings.as_slice() {
         [only] => *only,
-        _ => session.settable(params.band.centre_hz()),
+        _ => session.nearest_nco(band.centre_hz()),
     };
-    let delay =
-        cable_delay::measure(&mut session, params.band, first_nco, &params.cable_delay).await?;
-    if !delay.delay.status.is_success() {
-        warnings.push(format!("cable delay: {}", delay.delay.status.as_str()));
-    }
+    let delay = cable_delay::measure(&mut session, band, first_nco, &params.cable_delay).await?;
     let tau_s = delay.delay.tau_s;
 
-    let wide =
-        network_analysis::sweep(&mut session, params.band, tau_s, &params.network_analysis).await?;
-    if wide.overrange {
-        warnings.push("a converter was over its range during the network analysis".to_owned());
-    }
+    let wide = network_analysis::sweep(&mut session, band, tau_s, &params.network_analysis).await?;
     session.report(Stage::Finding, 0, 1);
     let (wide, found) = search(wide, tau_s, params).await;
     session.report(Stage::Finding, 1, 1);
 
     let nco_hz = match settings.as_slice() {
         [only] => *only,
-        _ => session.settable(lines::best_nco(&found.candidates, &session, params)),
+        _ => choice::best_nco(&found.candidates, &session, band.centre_hz()),
     };
-    let (chosen, not_toned) = lines::choose(&found.candidates, &session, nco_hz, params);
-    let mut outcome = TuneOutcome::new(&session, params.band, delay, wide, found);
+    // Set before anything is decided by what it reaches: boards round it.
+    session.set_nco(nco_hz).await?;
+    let Choice {
+        chosen,
+        mut targets,
+        edge,
+        not_toned,
+    } = choice::choose(&found.candidates, &session, params);
+    let mut outcome = TuneOutcome::new(&session, band, delay, wide, found);
     outcome.not_toned = not_toned;
-    outcome.warnings = warnings;
+    let (params, quieter) = quieter(params, &session, chosen.len() + params.reference_tones);
+    let params = &params;
+    outcome.warnings.extend(quieter);
+    for target in &mut targets {
+        target.amplitude = params.tone_amplitude;
+    }
     if chosen.is_empty() {
-        outcome.warnings.push("no resonance was found".to_owned());
+        bias::add_edge(&mut outcome, &edge, 0);
         session.set(&[]).await?;
         return Ok(outcome);
     }
 
-    let mut targets = lines::targets(&outcome.find.candidates, &chosen, params);
     let mut sweeps = None;
     let mut fitted = Vec::new();
     for pass in 0..params.sweep_passes {
         if pass > 0 {
-            lines::recentre(&mut targets, &fitted);
+            let reach = session.reach(session.nco.frequency.0);
+            choice::recentre(&mut targets, &fitted, reach, params);
         }
-        let fine =
-            fine_sweep::sweep(&mut session, &targets, Some(nco_hz), &params.fine_sweep).await?;
+        let fine = fine_sweep::sweep(&mut session, &targets, None, &params.fine_sweep).await?;
         session.report(Stage::Fitting, 0, targets.len());
         let (fine, fits) = fit(fine, &outcome.find.candidates, &chosen, tau_s, params).await;
         session.report(Stage::Fitting, targets.len(), targets.len());
@@ -112,20 +117,22 @@ pub async fn tune_with_progress(
         fitted = fits;
     }
     if let Some(sweeps) = sweeps {
-        if sweeps.overrange {
-            let what = "a converter was over its range during the fine sweep";
-            outcome.warnings.push(what.to_owned());
-        }
+        outcome.warnings.extend(sweeps.warnings());
         outcome.fine_sweep = Some(sweeps);
     }
 
     let references = references::choose(
         &outcome.find.candidates,
         &session,
-        nco_hz,
-        chosen.len(),
+        band,
+        chosen.len() + edge.len(),
         params,
     );
+    if references.len() < params.reference_tones {
+        let (some, all) = (references.len(), params.reference_tones);
+        let few = format!("{some} of {all} reference tones have a place");
+        outcome.warnings.push(few);
+    }
     bias::place_and_calibrate(
         &mut session,
         &mut outcome,
@@ -135,7 +142,41 @@ pub async fn tune_with_progress(
         params,
     )
     .await?;
+    bias::add_edge(&mut outcome, &edge, chosen.len() + references.len());
     Ok(outcome)
+}
+
+/// The parameters with an amplitude at which as many as `tones` may be driven together, and a word
+/// if that is less than was asked for: a limit of all tones must not cost every one of them.
+fn quieter(
+    params: &TuneParams,
+    session: &Session<'_>,
+    tones: usize,
+) -> (TuneParams, Option<String>) {
+    let mut params = params.clone();
+    let asked = params.tone_amplitude;
+    let problem = |amplitude: f64| {
+        let comb = std::iter::repeat_n(amplitude, tones);
+        session.description.comb_problem(comb)
+    };
+    let Some(why) = problem(asked) else {
+        return (params, None);
+    };
+    let (mut low, mut high) = (0.0, 1.0);
+    for _ in 0..30 {
+        let middle = 0.5 * (low + high);
+        match problem(middle * asked) {
+            None => low = middle,
+            Some(_) => high = middle,
+        }
+    }
+    // Limits let their own rounding pass; it is not to be used up.
+    low *= 1.0 - 1e-6;
+    params.tone_amplitude = low * asked;
+    let down_db = -20.0 * low.log10();
+    let told =
+        format!("tones are {down_db:.1} dB below the power asked for, {tones} of them: {why}");
+    (params, Some(told))
 }
 
 async fn search(

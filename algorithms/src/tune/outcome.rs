@@ -40,12 +40,29 @@ pub enum Reason {
     NotPlaced,
     /// A converter was over its range while the channel was calibrated.
     Overrange,
+    /// The resonance lies so near an end of the module's range, or of what the NCO reaches, that
+    /// it cannot be swept over, or its tone not be put on it. The channel is off.
+    Edge,
     /// The fit failed. The amplitude of a tone whose resonator has two states was lowered.
     #[serde(untagged)]
     Fit(FitStatus),
 }
 
 impl Reason {
+    /// Every one, `Ok` first.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let own = [
+            Self::Ok,
+            Self::OffCentre,
+            Self::Collided,
+            Self::NotPlaced,
+            Self::Overrange,
+            Self::Edge,
+        ];
+        let failed = FitStatus::ALL.into_iter().filter(|fit| !fit.is_success());
+        own.into_iter().chain(failed.map(Self::Fit))
+    }
+
     /// The stable name, as it stands in files and tables.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -55,6 +72,7 @@ impl Reason {
             Self::Collided => "collided",
             Self::NotPlaced => "not_placed",
             Self::Overrange => "overrange",
+            Self::Edge => "edge",
             Self::Fit(status) => status.as_str(),
         }
     }
@@ -105,11 +123,12 @@ pub struct ChannelOutcome {
     pub reason: Reason,
     /// What the surroundings of its resonance mean for it.
     pub flags: Vec<Flag>,
-    /// Absolute frequency of the tone as set, in hertz.
+    /// Absolute frequency of the tone as set, in hertz; of the resonance as found if the channel is
+    /// off.
     pub tone_hz: f64,
     /// NCO, in hertz.
     pub nco_hz: f64,
-    /// Amplitude of the tone, as a fraction of full scale.
+    /// Amplitude of the tone, as a fraction of full scale; 0 if the channel is off.
     pub amplitude: f64,
     /// Phase of the tone's carrier as set, in radians; `None` in the tunes of versions that did not
     /// record it.
@@ -174,6 +193,21 @@ pub enum NotTonedReason {
     OutsideNcoSpan,
 }
 
+impl NotTonedReason {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Collided, Self::NoChannel, Self::OutsideNcoSpan];
+
+    /// The stable name, as it stands in files and tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Collided => "collided",
+            Self::NoChannel => "no_channel",
+            Self::OutsideNcoSpan => "outside_nco_span",
+        }
+    }
+}
+
 /// A tuned module. Its calibrations hold for `epoch` and `phase_epoch` only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TuneOutcome {
@@ -187,13 +221,15 @@ pub struct TuneOutcome {
     pub phase_epoch: PhaseEpoch,
     /// NCO that the tones are set with, in hertz.
     pub nco_hz: f64,
-    /// One entry for each tone on a resonance, by channel.
+    /// One entry for each resonance that has a channel, by channel. Those with the reason
+    /// [`Reason::Edge`] are off.
     pub channels: Vec<ChannelOutcome>,
     /// Tones off resonance.
     pub references: Vec<ReferenceTone>,
     /// Resonances without a tone.
     pub not_toned: Vec<NotToned>,
-    /// What went less well, in words.
+    /// Everything that any stage found to be less than well, a sentence each: what the outcomes of
+    /// the stages below say by their own `warnings`, and what concerns the tune as a whole.
     pub warnings: Vec<String>,
     /// The delay of the line.
     pub cable_delay: CableDelayOutcome,
@@ -213,6 +249,11 @@ impl TuneOutcome {
         network_analysis: NetworkAnalysisOutcome,
         find: FindOutcome,
     ) -> Self {
+        let warnings = [
+            cable_delay.warnings(),
+            network_analysis.warnings(),
+            find.warnings(),
+        ];
         Self {
             module: session.module,
             band,
@@ -222,12 +263,19 @@ impl TuneOutcome {
             channels: Vec::new(),
             references: Vec::new(),
             not_toned: Vec::new(),
-            warnings: Vec::new(),
+            warnings: warnings.concat(),
             cable_delay,
             find,
             network_analysis,
             fine_sweep: None,
         }
+    }
+
+    /// Number of channels that carry a tone.
+    #[must_use]
+    pub fn toned(&self) -> usize {
+        let on = self.channels.iter().filter(|c| c.amplitude != 0.0);
+        on.count()
     }
 
     /// Number of channels that can be used.
@@ -258,34 +306,83 @@ mod tests {
 
     #[test]
     fn names_in_files_and_in_tables_are_the_same() {
-        let own = [
-            Reason::Ok,
-            Reason::OffCentre,
-            Reason::Collided,
-            Reason::NotPlaced,
-            Reason::Overrange,
-        ];
-        let of_fits = [
-            FitStatus::TooFewPoints,
-            FitStatus::NonFinite,
-            FitStatus::NoSignal,
-            FitStatus::NoResonance,
-            FitStatus::NoConvergence,
-            FitStatus::ResidualTooLarge,
-            FitStatus::OutsideSweep,
-            FitStatus::NegativeQi,
-            FitStatus::Undersampled,
-            FitStatus::TooWide,
-            FitStatus::FrUncertain,
-            FitStatus::AUncertain,
-            FitStatus::Bifurcated,
-        ];
-        for reason in own.into_iter().chain(of_fits.map(Reason::from)) {
+        for reason in Reason::all() {
             let written = serde_json::to_value(reason).unwrap();
             assert_eq!(written, reason.as_str());
             assert_eq!(serde_json::from_value::<Reason>(written).unwrap(), reason);
         }
         assert_eq!(Reason::from(FitStatus::Success), Reason::Ok);
         assert_eq!(serde_json::to_value(ChannelStatus::Tuned).unwrap(), "tuned");
+    }
+
+    /// Refuses to compile if a variant is added that a list of all does not have.
+    #[test]
+    fn lists_of_all_have_all() {
+        use crate::chunks::JoinStatus as J;
+        use crate::delay::DelayStatus as D;
+        use crate::finding::FindStatus as F;
+        use NotTonedReason as N;
+        for (at, one) in D::ALL.into_iter().enumerate() {
+            let place = match one {
+                D::Success => 0,
+                D::TooFewPoints => 1,
+                D::NonFinite => 2,
+                D::NoSignal => 3,
+                D::TooManyRejected => 4,
+                D::Uncertain => 5,
+                D::Ambiguous => 6,
+            };
+            assert_eq!(
+                (place, serde_json::to_value(one).unwrap()),
+                (at, one.as_str().into())
+            );
+        }
+        for (at, one) in J::ALL.into_iter().enumerate() {
+            let place = match one {
+                J::Success => 0,
+                J::TooLittleOverlap => 1,
+                J::Inconsistent => 2,
+            };
+            assert_eq!(
+                (place, serde_json::to_value(one).unwrap()),
+                (at, one.as_str().into())
+            );
+        }
+        for (at, one) in F::ALL.into_iter().enumerate() {
+            let place = match one {
+                F::Success => 0,
+                F::TooFewPoints => 1,
+                F::NonFinite => 2,
+                F::NotAscending => 3,
+                F::NoSignal => 4,
+                F::TooCoarse => 5,
+                F::InvalidParameters => 6,
+            };
+            assert_eq!(
+                (place, serde_json::to_value(one).unwrap()),
+                (at, one.as_str().into())
+            );
+        }
+        for (at, one) in N::ALL.into_iter().enumerate() {
+            let place = match one {
+                N::Collided => 0,
+                N::NoChannel => 1,
+                N::OutsideNcoSpan => 2,
+            };
+            assert_eq!(
+                (place, serde_json::to_value(one).unwrap()),
+                (at, one.as_str().into())
+            );
+        }
+        let own = Reason::all().filter(|one| match one {
+            Reason::Ok
+            | Reason::OffCentre
+            | Reason::Collided
+            | Reason::NotPlaced
+            | Reason::Overrange
+            | Reason::Edge => true,
+            Reason::Fit(_) => false,
+        });
+        assert_eq!(own.count(), 6);
     }
 }

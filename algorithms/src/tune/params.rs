@@ -15,8 +15,11 @@ use crate::placement::PlacementParams;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TuneParams {
-    /// The part of the spectrum that the module's detectors lie in.
-    pub band: Band,
+    /// The part of the spectrum that the module's detectors lie in. If it is not given: the range
+    /// that the hardware map holds the module to, or [`Band::default`] for a module that is held
+    /// to none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub band: Option<Band>,
     /// Amplitude of the tones on the detectors, in the fine sweep and after, as a fraction of
     /// full scale.
     pub tone_amplitude: f64,
@@ -46,7 +49,7 @@ pub struct TuneParams {
 impl Default for TuneParams {
     fn default() -> Self {
         Self {
-            band: Band::default(),
+            band: None,
             tone_amplitude: 0.002,
             reference_tones: 8,
             sweep_passes: 1,
@@ -80,7 +83,7 @@ impl TuneParams {
             ("max_offset_lw", self.max_offset_lw, 1e-3, 1.0),
         ]);
         let part = |name: &str, problem: Option<String>| problem.map(|p| format!("{name}: {p}"));
-        own.or_else(|| self.band.problem())
+        own.or_else(|| self.band.as_ref().and_then(Band::problem))
             .or_else(|| part("cable_delay", self.cable_delay.problem()))
             .or_else(|| part("network_analysis", self.network_analysis.problem()))
             .or_else(|| part("find", self.find.problem()))

@@ -1,6 +1,7 @@
 //! Tones off resonance.
 
 use super::params::TuneParams;
+use crate::band::Band;
 use crate::finding::Candidate;
 use crate::session::Session;
 
@@ -12,13 +13,13 @@ const NEAR_NCO_HZ: f64 = 200e3;
 pub(super) fn choose(
     candidates: &[Candidate],
     session: &Session<'_>,
-    nco_hz: f64,
+    band: Band,
     taken: usize,
     params: &TuneParams,
 ) -> Vec<f64> {
-    let reach = 0.999 * session.description.max_offset.0;
-    let low = params.band.f_min_hz.max(nco_hz - reach);
-    let high = params.band.f_max_hz.min(nco_hz + reach);
+    let nco_hz = session.nco.frequency.0;
+    let reach = session.reach(nco_hz).part(band.f_min_hz, band.f_max_hz);
+    let (low, high) = (reach.low_hz, reach.high_hz);
     let count = params
         .reference_tones
         .min(session.channels().saturating_sub(taken));

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use num_complex::Complex64;
 use twotone_hal::{
-    Acquire, Batch, Board, BoardHandle, Dbm, Description, Epoch, Hertz, ModuleDescription,
-    ModuleId, NcoState, Op, OperationKind, PhaseEpoch, Replies, RepliesBuilder, Result, Volts,
-    async_trait,
+    Acquire, Batch, Board, BoardHandle, Dbm, Description, Epoch, Error, ErrorKind, Hertz,
+    ModuleDescription, ModuleId, ModuleLimits, NcoState, Op, OperationKind, PhaseEpoch, Replies,
+    RepliesBuilder, Result, Volts, async_trait,
 };
 
 use super::Noise;
@@ -56,6 +56,7 @@ pub(crate) struct State {
     epoch: u64,
     turn: f64,
     noise: Noise,
+    acquisitions: usize,
     pub counts: Counts,
 }
 
@@ -68,6 +69,16 @@ pub(crate) struct FakeBoard {
     /// Height of a standing wave, as a fraction.
     pub ripple: f64,
     pub max_offset_hz: f64,
+    pub nco_hz: (f64, f64),
+    /// What the module is held to. A tone that is on outside of it when samples are taken is
+    /// refused, as the wrapper of a run refuses it.
+    pub limits: ModuleLimits,
+    /// No signal from the first to the second frequency, in hertz.
+    pub stop_band: Option<(f64, f64)>,
+    /// The acquisition, counted from 0, that overdrives a converter.
+    pub overrange: Option<usize>,
+    /// Samples that are no numbers: of which acquisition, counted from 0, and of which channel.
+    pub bad: Vec<(usize, usize)>,
     pub state: Arc<Mutex<State>>,
 }
 
@@ -80,12 +91,18 @@ impl FakeBoard {
             gain: 2e6,
             ripple: 0.05,
             max_offset_hz: 250e6,
+            nco_hz: (0.0, 5e9),
+            limits: ModuleLimits::default(),
+            stop_band: None,
+            overrange: None,
+            bad: Vec::new(),
             state: Arc::new(Mutex::new(State {
                 channels: vec![Channel::default(); CHANNELS],
                 nco: 1e9,
                 epoch: 0,
                 turn: 0.3,
                 noise: Noise::new(seed),
+                acquisitions: 0,
                 counts: Counts::default(),
             })),
         }
@@ -110,8 +127,8 @@ impl FakeBoard {
             modules: vec![ModuleDescription {
                 module: ModuleId::new(1).unwrap(),
                 channels: CHANNELS as u16,
-                nco_min: Hertz(0.0),
-                nco_max: Hertz(5e9),
+                nco_min: Hertz(self.nco_hz.0),
+                nco_max: Hertz(self.nco_hz.1),
                 max_offset: Hertz(self.max_offset_hz),
                 frequency_step: Hertz(625e6 / 256.0 / 4_294_967_296.0),
                 sample_rate: Hertz(596.0),
@@ -120,7 +137,7 @@ impl FakeBoard {
                 max_samples: 100_000,
                 full_scale: Dbm(0.0),
                 volts_per_count: Volts(1e-7),
-                limits: twotone_hal::ModuleLimits::default(),
+                limits: self.limits,
             }],
         }
     }
@@ -154,7 +171,8 @@ impl FakeBoard {
         let amplitude = channel.amplitude.unwrap_or(0.0);
         let f = state.nco + channel.offset.unwrap_or(0.0);
         let mut z = Complex64::new(0.0, 0.0);
-        if amplitude != 0.0 {
+        let stopped = |(low, high): (f64, f64)| (low..=high).contains(&f);
+        if amplitude != 0.0 && !self.stop_band.is_some_and(stopped) {
             let mut notches = Complex64::new(1.0, 0.0);
             for detector in &self.detectors {
                 let away = (f - detector.fr_hz).abs() * detector.qr / detector.fr_hz;
@@ -174,6 +192,17 @@ impl FakeBoard {
             z = amplitude * self.line(f) * notches * Complex64::cis(turn);
         }
         (z + noise, if samples > 1 { self.sigma } else { 0.0 })
+    }
+
+    fn hold_to_limits(&self, state: &State) -> Result<()> {
+        let within = |f_hz: f64| {
+            self.limits.f_min.is_none_or(|low| f_hz >= low.0)
+                && self.limits.f_max.is_none_or(|high| f_hz <= high.0)
+        };
+        match state.tones().iter().find(|tone| !within(tone.1)) {
+            Some(tone) => Err(Error::new(ErrorKind::Limit, format!("{tone:?}"))),
+            None => Ok(()),
+        }
     }
 
     fn acquire(&self, state: &mut State, acquire: &Acquire) -> (Vec<Complex64>, Vec<f64>) {
@@ -253,8 +282,16 @@ impl Board for FakeBoard {
                     replies.done()?;
                 }
                 Op::AcquireMean { acquire, .. } => {
-                    let (mean, scatter) = self.acquire(state, acquire);
-                    replies.mean(mean, scatter, false, false)?;
+                    self.hold_to_limits(state)?;
+                    let (mut mean, scatter) = self.acquire(state, acquire);
+                    for &(_, channel) in self.bad.iter().filter(|b| b.0 == state.acquisitions) {
+                        if let Some(z) = mean.get_mut(channel) {
+                            z.im = f64::NAN;
+                        }
+                    }
+                    let overrange = self.overrange == Some(state.acquisitions);
+                    state.acquisitions += 1;
+                    replies.mean(mean, scatter, overrange, false)?;
                 }
                 other => panic!("the fake board has no {other}"),
             }

@@ -17,7 +17,7 @@ pub(crate) const HIGH: f64 = 1.16e9;
 /// Over that band's 60 MHz, with points as dense as over 500 MHz.
 pub(crate) fn params() -> TuneParams {
     TuneParams {
-        band: Band::new(LOW, HIGH),
+        band: Some(Band::new(LOW, HIGH)),
         network_analysis: NetworkAnalysisParams {
             points: 6000,
             ..Default::default()

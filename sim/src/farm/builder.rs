@@ -116,8 +116,11 @@ impl FarmBuilder {
     }
 
     /// The band of each module's feedline, Hz; 1.0 to 1.5 GHz unless told.
-    /// Its detectors are spread over all of it but a little at the ends, so
-    /// that scatter does not move them out of it.
+    /// Its detectors are designed into all of it but a little at the ends, so
+    /// that scatter does not move them out of it. That part is the range to
+    /// which the farm's hardware map holds the modules: narrower than what a
+    /// board reaches, and with detectors at its ends and beyond, as in a
+    /// laboratory.
     #[must_use]
     pub fn band(mut self, f_min_hz: f64, f_max_hz: f64) -> Self {
         self.band = Band::new(f_min_hz, f_max_hz);
@@ -269,7 +272,7 @@ impl FarmBuilder {
         guard.disarm();
         Ok(Farm {
             seed: self.seed,
-            band: self.band,
+            range: designed(self.band, &self.params),
             params,
             boards,
             stop,
@@ -335,7 +338,7 @@ impl FarmBuilder {
                     board: index as u32,
                     module: module as u32 + 1,
                     detectors,
-                    band: inner(self.band, params),
+                    band: designed(self.band, params),
                     params: Arc::clone(params),
                     first_sequence: self.first_sequence,
                 })
@@ -361,7 +364,7 @@ impl FarmBuilder {
 
 /// The part of a band that detectors are designed into: scatter moves one in
 /// ten thousand of them beyond the rest.
-fn inner(band: Band, params: &ProfileParams) -> Band {
+fn designed(band: Band, params: &ProfileParams) -> Band {
     let margin = (4.0 * params.scatter * band.f_max_hz).min(0.05 * band.span_hz());
     Band::new(band.f_min_hz + margin, band.f_max_hz - margin)
 }

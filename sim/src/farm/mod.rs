@@ -21,7 +21,8 @@ use crate::truth::Truth;
 #[derive(Debug)]
 pub struct Farm {
     seed: u64,
-    band: Band,
+    /// Where the detectors were designed to be.
+    range: Band,
     params: Arc<ProfileParams>,
     boards: Vec<SimBoard>,
     stop: CancellationToken,
@@ -61,7 +62,7 @@ impl Farm {
     /// with limits that suit them.
     #[must_use]
     pub fn map_toml(&self) -> String {
-        map::write(&self.boards, self.band, &self.params)
+        map::write(&self.boards, self.range, &self.params)
     }
 
     /// Closes all ports and connections, and waits until nothing of the farm

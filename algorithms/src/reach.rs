@@ -1,0 +1,118 @@
+//! The frequencies that tones of a module can have with its NCO at one place.
+//!
+//! Every algorithm decides by this one range what can be swept, toned and moved. A decision taken
+//! by the board's reach alone, or by the centre of a sweep, would be refused in the middle of a run.
+
+use twotone_hal::{Hertz, ModuleDescription};
+
+/// Absolute frequencies, in hertz, both ends included: within the range that the module is held
+/// to, and within what the NCO reaches. Empty if `low_hz` is above `high_hz`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Reach {
+    pub low_hz: f64,
+    pub high_hz: f64,
+}
+
+impl Reach {
+    /// The reach of `module` with its NCO at `nco_hz`.
+    pub(crate) fn of(module: &ModuleDescription, nco_hz: f64) -> Self {
+        // Offsets are rounded to the board's step, which must not carry a tone over an end.
+        let step = module.frequency_step.0.max(0.0);
+        let range = |end: Option<Hertz>, open: f64| end.map_or(open, |end| end.0);
+        let low_hz = range(module.limits.f_min, f64::NEG_INFINITY);
+        let high_hz = range(module.limits.f_max, f64::INFINITY);
+        Self {
+            low_hz: low_hz.max(nco_hz - module.max_offset.0) + step,
+            high_hz: high_hz.min(nco_hz + module.max_offset.0) - step,
+        }
+    }
+
+    /// True if a tone can be at `f_hz`; false for what is no number.
+    pub(crate) fn contains(&self, f_hz: f64) -> bool {
+        (self.low_hz..=self.high_hz).contains(&f_hz)
+    }
+
+    /// The part of it from `low_hz` to `high_hz`.
+    pub(crate) fn part(&self, low_hz: f64, high_hz: f64) -> Self {
+        Self {
+            low_hz: self.low_hz.max(low_hz),
+            high_hz: self.high_hz.min(high_hz),
+        }
+    }
+
+    /// Width, in hertz; zero if it is empty.
+    pub(crate) fn span_hz(&self) -> f64 {
+        (self.high_hz - self.low_hz).max(0.0)
+    }
+
+    /// The centre nearest to `centre_hz` of a sweep of `span_hz` that lies within it; `None` if it
+    /// is narrower than the sweep.
+    pub(crate) fn centre_of(&self, centre_hz: f64, span_hz: f64) -> Option<f64> {
+        let (low, high) = (self.low_hz + 0.5 * span_hz, self.high_hz - 0.5 * span_hz);
+        (low <= high && centre_hz.is_finite()).then(|| centre_hz.clamp(low, high))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use twotone_hal::{Dbm, ModuleId, ModuleLimits, Volts};
+
+    fn module(f_min: Option<f64>, f_max: Option<f64>) -> ModuleDescription {
+        ModuleDescription {
+            module: ModuleId::FIRST,
+            channels: 8,
+            nco_min: Hertz(0.0),
+            nco_max: Hertz(5e9),
+            max_offset: Hertz(100.0),
+            frequency_step: Hertz(0.5),
+            sample_rate: Hertz(600.0),
+            settle_samples: 7,
+            noise_correlation: Vec::new(),
+            max_samples: 100,
+            full_scale: Dbm(0.0),
+            volts_per_count: Volts(1e-7),
+            limits: ModuleLimits {
+                f_min: f_min.map(Hertz),
+                f_max: f_max.map(Hertz),
+                ..ModuleLimits::default()
+            },
+        }
+    }
+
+    #[test]
+    fn the_narrower_of_range_and_nco_counts_on_either_side() {
+        for (range, low, high) in [
+            ((None, None), 900.5, 1099.5),
+            ((Some(950.0), None), 950.5, 1099.5),
+            ((None, Some(1050.0)), 900.5, 1049.5),
+            ((Some(1.0), Some(9e9)), 900.5, 1099.5),
+        ] {
+            let reach = Reach::of(&module(range.0, range.1), 1000.0);
+            assert_eq!((reach.low_hz, reach.high_hz), (low, high), "{range:?}");
+        }
+        let elsewhere = Reach::of(&module(Some(2000.0), Some(3000.0)), 1000.0);
+        assert!(!elsewhere.contains(1000.0) && !elsewhere.contains(2000.0));
+        assert_eq!(elsewhere.span_hz(), 0.0);
+    }
+
+    #[test]
+    fn sweeps_are_moved_into_it_where_they_fit() {
+        let reach = Reach {
+            low_hz: 10.0,
+            high_hz: 20.0,
+        };
+        for (centre, span, at) in [
+            (15.0, 4.0, Some(15.0)),
+            (11.0, 4.0, Some(12.0)),
+            (19.9, 4.0, Some(18.0)),
+            (25.0, 4.0, Some(18.0)),
+            (15.0, 10.0, Some(15.0)),
+            (15.0, 10.1, None),
+            (f64::NAN, 4.0, None),
+        ] {
+            assert_eq!(reach.centre_of(centre, span), at, "{centre} {span}");
+        }
+        assert!(!reach.contains(f64::NAN));
+    }
+}

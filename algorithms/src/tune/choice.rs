@@ -1,0 +1,292 @@
+//! From resonances that were found to sweeps over them: which get a tone, and where its sweep lies.
+
+use super::lines::groups;
+use super::outcome::{NotToned, NotTonedReason};
+use super::params::TuneParams;
+use crate::finding::Candidate;
+use crate::fine_sweep::SweepTarget;
+use crate::fit::Fit;
+use crate::reach::Reach;
+use crate::session::Session;
+
+/// Distance of a dip from either end of its sweep, in linewidths: less of the loop than this on
+/// one side does not tell a resonance from the slope of the line.
+const LEAST_SIDE_LW: f64 = 0.5;
+
+/// What becomes of each candidate.
+#[derive(Debug)]
+pub(super) struct Choice {
+    /// Candidates that are swept over, in order of frequency.
+    pub chosen: Vec<usize>,
+    /// The sweep of each.
+    pub targets: Vec<SweepTarget>,
+    /// Candidates too near an end of what tones can have to be swept over.
+    pub edge: Vec<usize>,
+    /// Candidates without a tone for other reasons.
+    pub not_toned: Vec<NotToned>,
+}
+
+/// Frequency, in hertz, at which the NCO has most candidates within reach.
+pub(super) fn best_nco(candidates: &[Candidate], session: &Session<'_>, centre_hz: f64) -> f64 {
+    let span = 1.98 * session.description.max_offset.0;
+    let kept: Vec<f64> = candidates
+        .iter()
+        .filter(|c| c.keep)
+        .map(|c| c.fr_hz)
+        .collect();
+    let within = |first: usize| {
+        kept[first..]
+            .iter()
+            .take_while(|f| *f - kept[first] <= span)
+            .count()
+    };
+    let best = (0..kept.len()).max_by(|&i, &j| within(i).cmp(&within(j)).then(j.cmp(&i)));
+    let centre = best.map_or(centre_hz, |first| {
+        0.5 * (kept[first] + kept[first + within(first) - 1])
+    });
+    session.nearest_nco(centre)
+}
+
+/// Decides with the NCO as it stands.
+pub(super) fn choose(
+    candidates: &[Candidate],
+    session: &Session<'_>,
+    params: &TuneParams,
+) -> Choice {
+    let nco_hz = session.nco.frequency.0;
+    let reach = session.reach(nco_hz);
+    let room = session.channels().saturating_sub(params.reference_tones);
+    let mut choice = Choice {
+        chosen: Vec::new(),
+        targets: Vec::new(),
+        edge: Vec::new(),
+        not_toned: Vec::new(),
+    };
+    let targets = targets(candidates, reach, params);
+    for (i, candidate) in candidates.iter().enumerate() {
+        let apart = (candidate.fr_hz - nco_hz).abs();
+        let reason = if !candidate.keep {
+            NotTonedReason::Collided
+        } else if targets[i].is_some() {
+            choice.chosen.push(i);
+            continue;
+        } else if apart > session.description.max_offset.0 {
+            NotTonedReason::OutsideNcoSpan
+        } else {
+            choice.edge.push(i);
+            continue;
+        };
+        choice.leave(candidate, reason);
+    }
+    if choice.chosen.len() > room {
+        // The best ones stay.
+        let statistic = |i: usize| candidates[i].statistic;
+        choice
+            .chosen
+            .sort_by(|&i, &j| statistic(j).total_cmp(&statistic(i)));
+        for i in choice.chosen.split_off(room) {
+            choice.leave(&candidates[i], NotTonedReason::NoChannel);
+        }
+        choice.chosen.sort_unstable();
+    }
+    // One that is not swept over has a channel too, if there is one, to carry its status.
+    let left = room - choice.chosen.len();
+    for i in choice.edge.split_off(left.min(choice.edge.len())) {
+        choice.leave(&candidates[i], NotTonedReason::NoChannel);
+    }
+    choice.targets = choice.chosen.iter().filter_map(|&i| targets[i]).collect();
+    choice
+}
+
+impl Choice {
+    fn leave(&mut self, candidate: &Candidate, reason: NotTonedReason) {
+        let fr_hz = candidate.fr_hz;
+        self.not_toned.push(NotToned { fr_hz, reason });
+    }
+}
+
+/// The sweep over each candidate, by its index; `None` if it does not fit into `reach`.
+///
+/// Members of a group move in step, so that their tones never meet: one shift for all of them
+/// brings their sweeps into the reach. A member that this takes too near an end of its own sweep
+/// is left out, and the others are tried without it.
+fn targets(
+    candidates: &[Candidate],
+    reach: Reach,
+    params: &TuneParams,
+) -> Vec<Option<SweepTarget>> {
+    let mut targets = vec![None; candidates.len()];
+    for mut group in groups(candidates) {
+        group.retain(|&i| reach.contains(candidates[i].fr_hz));
+        let lw = linewidths(candidates, &group);
+        while !group.is_empty() {
+            let span_hz = |i: usize| params.fine_sweep.span_lw * lw(i);
+            let shift_hz = shift(candidates, &group, reach, span_hz);
+            let fits = |i: usize| {
+                let side = LEAST_SIDE_LW * candidates[i].linewidth_hz();
+                shift_hz.is_some_and(|shift| shift.abs() <= 0.5 * span_hz(i) - side)
+            };
+            if let (true, Some(shift_hz)) = (group.iter().all(|&i| fits(i)), shift_hz) {
+                for &i in &group {
+                    targets[i] = Some(SweepTarget {
+                        centre_hz: candidates[i].fr_hz + shift_hz,
+                        linewidth_hz: lw(i),
+                        amplitude: params.tone_amplitude,
+                    });
+                }
+                break;
+            }
+            // The one nearest to an end of the reach goes first.
+            let room = |i: &usize| {
+                let f_hz = candidates[*i].fr_hz;
+                (f_hz - reach.low_hz).min(reach.high_hz - f_hz) / lw(*i)
+            };
+            let nearest = group
+                .iter()
+                .enumerate()
+                .min_by(|(_, a), (_, b)| room(a).total_cmp(&room(b)));
+            if let Some((at, _)) = nearest {
+                group.remove(at);
+            }
+        }
+    }
+    targets
+}
+
+/// Linewidth that the sweep over each member of a group goes by: as wide as the widest needs, and
+/// in steps that suit the narrowest.
+fn linewidths<'a>(candidates: &'a [Candidate], group: &[usize]) -> impl Fn(usize) -> f64 + use<'a> {
+    let all = || group.iter().map(|&i| candidates[i].linewidth_hz());
+    let (widest, narrowest) = (
+        all().fold(0.0, f64::max),
+        all().fold(f64::INFINITY, f64::min),
+    );
+    let alone = group.len() < 2;
+    move |i| {
+        if alone {
+            candidates[i].linewidth_hz()
+        } else {
+            widest.min(1.6 * narrowest)
+        }
+    }
+}
+
+/// The least shift that brings the sweeps of all members of a group into `reach`, in hertz; `None`
+/// if there is none.
+fn shift(
+    candidates: &[Candidate],
+    group: &[usize],
+    reach: Reach,
+    span_hz: impl Fn(usize) -> f64,
+) -> Option<f64> {
+    let (mut least, mut most) = (f64::NEG_INFINITY, f64::INFINITY);
+    for &i in group {
+        let (f_hz, half) = (candidates[i].fr_hz, 0.5 * span_hz(i));
+        least = least.max(reach.low_hz + half - f_hz);
+        most = most.min(reach.high_hz - half - f_hz);
+    }
+    (least <= most).then(|| 0.0f64.clamp(least, most))
+}
+
+/// Moves targets onto the dips that were fitted, as far as their sweeps stay within `reach`.
+pub(super) fn recentre(
+    targets: &mut [SweepTarget],
+    fits: &[Fit],
+    reach: Reach,
+    params: &TuneParams,
+) {
+    for (target, fit) in targets.iter_mut().zip(fits) {
+        if !fit.status.is_success() {
+            continue;
+        }
+        let linewidth_hz = fit.linewidth_hz();
+        let dip_hz = fit.model.frequency_at(0.0);
+        let span_hz = params.fine_sweep.span_lw * linewidth_hz;
+        if let Some(centre_hz) = reach.centre_of(dip_hz, span_hz) {
+            (target.centre_hz, target.linewidth_hz) = (centre_hz, linewidth_hz);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::Flag;
+    use num_complex::Complex64;
+
+    const LW: f64 = 1e5;
+    const REACH: Reach = Reach {
+        low_hz: 1.0e9,
+        high_hz: 1.1e9,
+    };
+
+    fn candidate(fr_hz: f64, linewidth_hz: f64, flags: &[Flag]) -> Candidate {
+        Candidate {
+            fr_hz,
+            q: fr_hz / linewidth_hz,
+            depth_db: 10.0,
+            coupling: Complex64::new(0.7, 0.0),
+            statistic: 1.0,
+            flags: flags.to_vec(),
+            keep: true,
+        }
+    }
+
+    /// Centres of the sweeps, in linewidths from the candidates; none for those at an edge.
+    fn centres(candidates: &[Candidate], reach: Reach) -> Vec<Option<f64>> {
+        let params = TuneParams::default();
+        let found = targets(candidates, reach, &params);
+        for target in found.iter().flatten() {
+            let half = 0.5 * params.fine_sweep.span_lw * target.linewidth_hz;
+            assert!(reach.contains(target.centre_hz - half), "{target:?}");
+            assert!(reach.contains(target.centre_hz + half), "{target:?}");
+        }
+        let pairs = found.iter().zip(candidates);
+        pairs
+            .map(|(target, one)| Some(((*target)?.centre_hz - one.fr_hz) / LW))
+            .map(|shift| shift.map(|shift| (shift * 1e3).round() / 1e3))
+            .collect()
+    }
+
+    #[test]
+    fn sweeps_at_an_end_are_moved_inward_until_too_little_is_on_one_side() {
+        for (inside_lw, shift) in [
+            (50.0, Some(0.0)),
+            (3.1, Some(0.0)),
+            (2.0, Some(1.0)),
+            (1.0, Some(2.0)),
+            (0.6, Some(2.4)),
+            (0.4, None),
+            (0.0, None),
+            (-1.0, None),
+        ] {
+            let low = candidate(REACH.low_hz + inside_lw * LW, LW, &[]);
+            let high = candidate(REACH.high_hz - inside_lw * LW, LW, &[]);
+            let expected = vec![shift, shift.map(|shift| 0.0 - shift)];
+            assert_eq!(centres(&[low, high], REACH), expected, "{inside_lw}");
+        }
+    }
+
+    #[test]
+    fn a_group_at_an_end_moves_as_one() {
+        let crowded = |at_lw: f64, lw| candidate(REACH.high_hz - at_lw * LW, lw, &[Flag::Crowded]);
+        // The wider one makes both sweeps wider: 1.6 times 6 linewidths.
+        let pair = [crowded(4.0, LW), crowded(2.0, 2.0 * LW)];
+        assert_eq!(centres(&pair, REACH), [Some(-2.8), Some(-2.8)]);
+        // One that does not fit takes none with it.
+        let pair = [crowded(3.5, LW), crowded(0.1, LW)];
+        assert_eq!(centres(&pair, REACH), [Some(0.0), None]);
+        let three = [crowded(3.0, LW), crowded(1.0, LW), crowded(-0.5, LW)];
+        assert_eq!(centres(&three, REACH), [Some(-2.0), Some(-2.0), None]);
+    }
+
+    #[test]
+    fn a_reach_narrower_than_a_sweep_has_none() {
+        let narrow = Reach {
+            low_hz: 1.0e9,
+            high_hz: 1.0e9 + 4.0 * LW,
+        };
+        let one = candidate(1.0e9 + 2.0 * LW, LW, &[]);
+        assert_eq!(centres(&[one], narrow), [None]);
+    }
+}

@@ -1,0 +1,256 @@
+//! Detectors at the ends of a module's range and of what its NCO reaches, and samples that are no
+//! numbers: each costs its own channel or point, never the module.
+
+mod support;
+
+use support::board::{Detector, FakeBoard, array};
+use support::{HIGH, LOW, params};
+use twotone_algorithms::placement::PlacementParams;
+use twotone_algorithms::{
+    Band, CableDelayParams, ChannelOutcome, ChannelStatus, NetworkAnalysisParams, Reason,
+    TuneOutcome, TuneParams, cable_delay, network_analysis, tune,
+};
+use twotone_hal::{Dbm, ErrorKind, Hertz, ModuleId, ModuleLimits};
+
+fn held_to(low_hz: f64, high_hz: f64) -> ModuleLimits {
+    ModuleLimits {
+        f_min: Some(Hertz(low_hz)),
+        f_max: Some(Hertz(high_hz)),
+        ..ModuleLimits::default()
+    }
+}
+
+/// Tunes over the range from `low_hz` to `high_hz` of a board that refuses tones outside of it.
+fn tune_within(
+    detectors: &[Detector],
+    (low_hz, high_hz): (f64, f64),
+    change: impl FnOnce(&mut FakeBoard, &mut TuneParams),
+) -> TuneOutcome {
+    let mut fake = FakeBoard::new(detectors.to_vec(), 4);
+    fake.limits = held_to(low_hz, high_hz);
+    let mut params = TuneParams {
+        band: None,
+        ..params()
+    };
+    change(&mut fake, &mut params);
+    let (board, state) = fake.handle();
+    let outcome = tune(&board, ModuleId::FIRST, &params).wait().unwrap();
+    let on = state.lock().unwrap().tones();
+    assert_eq!(on.len(), outcome.toned() + outcome.references.len());
+    assert_eq!(outcome.band, Band::new(low_hz, high_hz));
+    outcome
+}
+
+fn linewidth(detector: &Detector) -> f64 {
+    detector.fr_hz / detector.qr
+}
+
+fn near<'a>(outcome: &'a TuneOutcome, detector: &Detector) -> Option<&'a ChannelOutcome> {
+    let apart =
+        |c: &&ChannelOutcome| (c.tone_hz - detector.fr_hz).abs() < 2.0 * linewidth(detector);
+    outcome.channels.iter().find(apart)
+}
+
+#[test]
+fn a_detector_anywhere_about_an_end_of_the_range_costs_no_other() {
+    let detectors = array(30, LOW, HIGH, 3);
+    let (low, high) = (&detectors[4], &detectors[25]);
+    for inside_lw in [8.0, 4.0, 2.9, 2.0, 1.0, 0.5, 0.2, 0.0, -0.2, -1.0, -3.0] {
+        let range = (
+            low.fr_hz - inside_lw * linewidth(low),
+            high.fr_hz + inside_lw * linewidth(high),
+        );
+        let outcome = tune_within(&detectors, range, |_, _| {});
+        for detector in &detectors[5..25] {
+            let channel = near(&outcome, detector).unwrap();
+            assert_eq!(
+                channel.status,
+                ChannelStatus::Tuned,
+                "{inside_lw}: {channel:?}"
+            );
+        }
+        for detector in [low, high] {
+            match near(&outcome, detector) {
+                Some(channel) if inside_lw >= 1.0 => {
+                    assert_eq!(
+                        channel.status,
+                        ChannelStatus::Tuned,
+                        "{inside_lw}: {channel:?}"
+                    );
+                    let off = channel.fr_hz.unwrap() - detector.fr_hz;
+                    assert!(off.abs() < 0.05 * linewidth(detector), "{inside_lw}: {off}");
+                }
+                Some(channel) => assert!(
+                    channel.status == ChannelStatus::Tuned
+                        || channel.reason == Reason::Edge
+                        || channel.amplitude != 0.0,
+                    "{inside_lw}: {channel:?}"
+                ),
+                None => assert!(inside_lw < 0.5, "{inside_lw}: not found"),
+            }
+        }
+        for channel in outcome.channels.iter().filter(|c| c.reason == Reason::Edge) {
+            assert_eq!(
+                (channel.status, channel.amplitude),
+                (ChannelStatus::Failed, 0.0)
+            );
+        }
+    }
+}
+
+#[test]
+fn crowds_at_an_end_cost_no_other() {
+    let mut detectors = array(30, LOW, HIGH, 3);
+    let (edge, lw) = (detectors[25].fr_hz, linewidth(&detectors[25]));
+    for (k, apart) in [(26, 2.5), (27, 5.0), (28, 7.5)] {
+        detectors[k].fr_hz = edge + apart * lw;
+    }
+    for inside_lw in [9.0, 7.0, 4.0, 2.0, 1.0] {
+        let range = (LOW, edge + inside_lw * lw);
+        for passes in 1..3 {
+            let outcome = tune_within(&detectors, range, |_, params| {
+                params.sweep_passes = passes;
+            });
+            for detector in &detectors[..25] {
+                let channel = near(&outcome, detector).unwrap();
+                assert_eq!(
+                    channel.status,
+                    ChannelStatus::Tuned,
+                    "{inside_lw}: {channel:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn tones_that_come_from_above_or_are_rounded_keep_within_the_range() {
+    let mut detectors = array(20, LOW, HIGH, 8);
+    for detector in &mut detectors {
+        detector.a = 0.5;
+    }
+    let last = &detectors[15];
+    for inside_lw in [3.0, 1.5, 0.8, 0.4, 0.1] {
+        let range = (LOW, last.fr_hz + inside_lw * linewidth(last));
+        let outcome = tune_within(&detectors, range, |_, params| {
+            params.placement = PlacementParams {
+                grid_hz: Some(20e3),
+                ..PlacementParams::default()
+            };
+        });
+        for detector in &detectors[..15] {
+            let channel = near(&outcome, detector).unwrap();
+            assert_eq!(
+                channel.status,
+                ChannelStatus::Tuned,
+                "{inside_lw}: {channel:?}"
+            );
+        }
+        let on = outcome.channels.iter().filter(|c| c.amplitude != 0.0);
+        assert!(on.into_iter().all(|c| c.tone_hz <= range.1));
+    }
+}
+
+#[test]
+fn the_ends_of_the_ncos_reach_are_edges_too() {
+    let detectors = array(40, LOW, HIGH, 3);
+    for max_offset_hz in [20e6, 21.3e6, 24.7e6] {
+        let outcome = tune_within(&detectors, (LOW, HIGH), |fake, _| {
+            fake.max_offset_hz = max_offset_hz;
+        });
+        for channel in &outcome.channels {
+            let far = (channel.tone_hz - outcome.nco_hz).abs() < max_offset_hz - 1e6;
+            assert!(
+                !far || channel.status == ChannelStatus::Tuned,
+                "{channel:?}"
+            );
+        }
+        assert_eq!(outcome.channels.len() + outcome.not_toned.len(), 40);
+    }
+}
+
+#[test]
+fn a_range_beside_what_the_nco_can_be_set_to_is_reached_by_offsets() {
+    // The NCO stands at its end, and the whole range lies on one side of it.
+    let detectors = array(20, LOW, HIGH, 3);
+    for nco_hz in [
+        (HIGH + 20e6, 2e9),
+        (0.5e9, LOW - 20e6),
+        (LOW + 9e6, LOW + 9e6),
+    ] {
+        let outcome = tune_within(&detectors, (LOW, HIGH), |fake, _| fake.nco_hz = nco_hz);
+        assert_eq!(outcome.tuned(), 20, "{nco_hz:?}: {:?}", outcome.warnings);
+        assert!((nco_hz.0..=nco_hz.1).contains(&outcome.nco_hz));
+    }
+}
+
+#[test]
+fn more_detectors_than_the_power_allows_are_tuned_with_less_each() {
+    let detectors = array(40, LOW, HIGH, 3);
+    let outcome = tune_within(&detectors, (LOW, HIGH), |fake, params| {
+        // 0 dBm of full scale: 48 tones of 0.002 are -37.2 dBm, and one is -54.
+        fake.limits.max_total = Some(Dbm(-40.0));
+        params.network_analysis.amplitude = 0.0002;
+        params.cable_delay.amplitude = 0.0002;
+    });
+    assert_eq!(outcome.tuned(), 40, "{:?}", outcome.warnings);
+    let all = outcome.channels.iter().map(|c| c.amplitude);
+    let all = all.chain(outcome.references.iter().map(|r| r.amplitude));
+    let total = 20.0 * all.map(|a| a * a).sum::<f64>().sqrt().log10();
+    assert!((-40.1..=-40.0).contains(&total), "{total}");
+    let told = outcome
+        .warnings
+        .iter()
+        .find(|w| w.contains("below the power asked for"));
+    assert!(
+        told.is_some_and(|w| w.contains("2.8 dB")),
+        "{:?}",
+        outcome.warnings
+    );
+}
+
+#[test]
+fn what_is_asked_for_outside_of_the_range_is_refused_before_anything_is_sent() {
+    let mut fake = FakeBoard::new(array(5, LOW, HIGH, 3), 4);
+    fake.limits = held_to(LOW, HIGH);
+    let (board, state) = fake.handle();
+    let band = Band::new(LOW - 1e6, HIGH);
+    let module = ModuleId::FIRST;
+    let delay = cable_delay(&board, module, band, &CableDelayParams::default()).wait();
+    let wide = NetworkAnalysisParams::default();
+    let wide = network_analysis(&board, module, band, 0.0, &wide).wait();
+    let asked = TuneParams {
+        band: Some(band),
+        ..params()
+    };
+    let tuned = tune(&board, module, &asked).wait();
+    for error in [delay.unwrap_err(), wide.unwrap_err(), tuned.unwrap_err()] {
+        assert_eq!(error.kind(), ErrorKind::Limit, "{error}");
+    }
+    assert_eq!(state.lock().unwrap().counts.clears, 0);
+}
+
+#[test]
+fn a_sample_that_is_no_number_costs_its_point() {
+    let detectors = array(20, LOW, HIGH, 3);
+    // Acquisitions: 4 of the delay, 6 of the wide sweep, 41 of the fine one, the calibration.
+    for bad in [(1, 3), (6, 100), (30, 7), (51, 4)] {
+        let outcome = tune_within(&detectors, (LOW, HIGH), |fake, _| fake.bad = vec![bad]);
+        assert_eq!(outcome.tuned(), 20, "{bad:?}: {:?}", outcome.warnings);
+        let told = outcome
+            .warnings
+            .iter()
+            .any(|w| w.starts_with("1 point is left out"));
+        // The calibration is measured again, and nothing is missing then.
+        assert_eq!(told, bad.0 != 51, "{bad:?}: {:?}", outcome.warnings);
+    }
+    let bad = vec![(51, 4), (52, 4)];
+    let outcome = tune_within(&detectors, (LOW, HIGH), |fake, _| fake.bad = bad);
+    assert_eq!(outcome.tuned(), 19);
+    let failed = outcome
+        .channels
+        .iter()
+        .find(|c| c.status == ChannelStatus::Failed);
+    assert_eq!(failed.map(|c| c.reason.as_str()), Some("non_finite"));
+    assert!(failed.is_some_and(|c| c.calibration.is_none()));
+}

@@ -1,0 +1,91 @@
+//! Everything that a stage of a tune finds to be less than well stands among its warnings.
+
+mod support;
+
+use support::board::{FakeBoard, array};
+use support::{HIGH, LOW, params};
+use twotone_algorithms::chunks::JoinStatus;
+use twotone_algorithms::{
+    Band, CableDelayParams, TuneOutcome, TuneParams, cable_delay, network_analysis, tune,
+};
+use twotone_hal::ModuleId;
+
+/// Tunes a board of 20 detectors with something wrong, and finds each of `words` in a warning of
+/// its own, and no other warning.
+fn check(change: impl FnOnce(&mut FakeBoard, &mut TuneParams), words: &[&str]) -> TuneOutcome {
+    let mut fake = FakeBoard::new(array(20, LOW, HIGH, 3), 4);
+    let mut params = params();
+    change(&mut fake, &mut params);
+    let (board, _) = fake.handle();
+    let outcome = tune(&board, ModuleId::FIRST, &params).wait().unwrap();
+    let told = &outcome.warnings;
+    assert_eq!(told.len(), words.len(), "{words:?}: {told:?}");
+    for (warning, words) in told.iter().zip(words) {
+        assert!(warning.contains(words), "{words}: {told:?}");
+    }
+    outcome
+}
+
+#[test]
+fn a_line_without_signal_is_told_by_every_stage() {
+    let words = [
+        "cable delay: no_signal",
+        "is zero",
+        "search failed: no_signal",
+    ];
+    check(|fake, _| (fake.gain, fake.sigma) = (0.0, 0.0), &words);
+    let words = ["cable delay: no_signal", "no resonance was found"];
+    check(|fake, _| fake.gain = 0.0, &words);
+}
+
+#[test]
+fn a_converter_over_its_range_is_told_by_the_stage() {
+    // Acquisitions: 4 of the delay, 6 of the wide sweep, 41 of the fine one, the calibration.
+    for (acquisition, stage) in [
+        (2, "while the cable delay was measured"),
+        (7, "during the network analysis"),
+        (20, "during the fine sweep"),
+        (51, "while the tones were calibrated"),
+    ] {
+        check(|fake, _| fake.overrange = Some(acquisition), &[stage]);
+    }
+}
+
+#[test]
+fn settings_of_the_nco_that_cannot_be_joined_are_told_with_their_frequency() {
+    let seam_hz = 0.5 * (LOW + HIGH);
+    let stop_band = |fake: &mut FakeBoard, _: &mut TuneParams| {
+        fake.max_offset_hz = 20e6;
+        fake.stop_band = Some((seam_hz - 5e5, seam_hz + 5e5));
+    };
+    let outcome = check(stop_band, &["could not be joined at 1130.0"]);
+    assert_eq!(outcome.network_analysis.join, JoinStatus::Inconsistent);
+    assert_eq!(
+        outcome.network_analysis.seam_status,
+        [JoinStatus::Inconsistent]
+    );
+}
+
+#[test]
+fn resonances_for_which_there_is_no_channel_are_told() {
+    let many = |_: &mut FakeBoard, params: &mut TuneParams| params.reference_tones = 1020;
+    let outcome = check(many, &[]);
+    // What is left of the channels went to the best.
+    assert_eq!(outcome.toned(), 4);
+    let reasons = outcome.not_toned.iter().map(|one| one.reason.as_str());
+    assert_eq!(reasons.collect::<Vec<_>>(), ["no_channel"; 16]);
+}
+
+#[test]
+fn a_delay_and_a_sweep_alone_tell_as_much() {
+    let mut fake = FakeBoard::new(Vec::new(), 4);
+    (fake.gain, fake.sigma) = (0.0, 0.0);
+    let (board, _) = fake.handle();
+    let band = Band::new(LOW, HIGH);
+    let delay = CableDelayParams::default();
+    let delay = cable_delay(&board, ModuleId::FIRST, band, &delay);
+    assert_eq!(delay.wait().unwrap().warnings(), ["cable delay: no_signal"]);
+    let wide = params().network_analysis;
+    let wide = network_analysis(&board, ModuleId::FIRST, band, 0.0, &wide);
+    assert_eq!(wide.wait().unwrap().warnings().len(), 1);
+}
