@@ -422,3 +422,6 @@ impl BoardStatus {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -377,3 +377,6 @@ impl Report {
         text
     }
 }
+
+#[cfg(test)]
+mod tests;

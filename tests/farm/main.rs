@@ -6,6 +6,7 @@ mod faults;
 mod frugality;
 mod handles;
 mod limits;
+mod ranges;
 mod streamed;
 
 use std::time::Duration;

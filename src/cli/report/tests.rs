@@ -1,0 +1,147 @@
+//! Everything that a tune says of itself stands in the object, the table, the manifest and the exit
+//! status.
+
+use twotone::Array;
+use twotone::algorithms::chunks::JoinStatus;
+use twotone::algorithms::delay::DelayStatus;
+use twotone::algorithms::finding::FindStatus;
+use twotone::algorithms::{
+    ChannelStatus, NetworkAnalysisParams, NotToned, NotTonedReason, Reason, TuneOutcome,
+    TuneParams, tune,
+};
+use twotone::hal::ModuleId;
+use twotone::map::HardwareMap;
+use twotone::run::{HardwareState, Outcome};
+use twotone::sim::Farm;
+
+use super::{Exit, Report};
+
+/// A board of three detectors, and its tune, with which all is well.
+struct Tuned {
+    _farm: Farm,
+    map: HardwareMap,
+    array: Array,
+    tune: TuneOutcome,
+}
+
+impl Tuned {
+    fn new() -> Self {
+        let farm = Farm::builder().detectors(3).band(1.0e9, 1.05e9);
+        let farm = farm.start_blocking().unwrap();
+        let map = HardwareMap::try_from(&farm).unwrap();
+        let array = Array::connect(&map).wait();
+        let board = array.board("crs0001").wait().unwrap();
+        let params = TuneParams {
+            network_analysis: NetworkAnalysisParams {
+                points: 6000,
+                ..Default::default()
+            },
+            ..TuneParams::default()
+        };
+        let tune = tune(&board, ModuleId::FIRST, &params).wait().unwrap();
+        Self {
+            _farm: farm,
+            map,
+            array,
+            tune,
+        }
+    }
+
+    fn report(&self, change: impl FnOnce(&mut TuneOutcome)) -> Report {
+        let mut tune = self.tune.clone();
+        change(&mut tune);
+        // As a tune gathers them.
+        let stages = [
+            tune.cable_delay.warnings(),
+            tune.network_analysis.warnings(),
+            tune.find.warnings(),
+            tune.fine_sweep
+                .iter()
+                .flat_map(|fine| fine.warnings())
+                .collect(),
+        ];
+        tune.warnings.extend(stages.concat());
+        let outcome = Outcome {
+            board: "crs0001".to_owned(),
+            module: ModuleId::FIRST,
+            result: Ok(tune),
+            hardware: HardwareState::Kept,
+            elapsed: std::time::Duration::ZERO,
+        };
+        Report::of(&self.map, &self.array, &[outcome], 1.0)
+    }
+
+    /// Changes the outcome, and finds `word` wherever a person looks.
+    fn check(&self, word: &str, change: impl FnOnce(&mut TuneOutcome)) {
+        let report = self.report(change);
+        let spaced = super::spaced(word);
+        let found = |text: &str| text.contains(word) || text.contains(&spaced);
+        assert_eq!(report.exit(), Exit::SomeFailed, "{word}");
+        let object = serde_json::to_string(&report).unwrap();
+        assert!(found(&object), "{word}: {object}");
+        let table = report.table(None);
+        assert!(found(&table), "{word}: {table}");
+        let board = &report.boards[0];
+        let manifest = (board.warnings(), board.counts());
+        let kept = manifest.0.iter().any(|text| found(text))
+            || manifest.1["failed"] + manifest.1["not_toned"] > 0;
+        assert!(kept, "{word}: {manifest:?}");
+    }
+}
+
+#[test]
+fn every_status_and_warning_of_every_stage_is_told() {
+    let tuned = Tuned::new();
+    let well = tuned.report(|_| {});
+    assert_eq!(well.exit(), Exit::Well, "{}", well.table(None));
+
+    for status in DelayStatus::ALL.into_iter().filter(|s| !s.is_success()) {
+        tuned.check(status.as_str(), |tune| {
+            tune.cable_delay.delay.status = status
+        });
+    }
+    for status in JoinStatus::ALL.into_iter().filter(|s| !s.is_success()) {
+        tuned.check(status.as_str(), |tune| {
+            tune.network_analysis.join = status;
+            tune.network_analysis.seams_hz = vec![1.02e9];
+            tune.network_analysis.seam_status = vec![status];
+        });
+        tuned.check(status.as_str(), |tune| tune.network_analysis.join = status);
+    }
+    for status in FindStatus::ALL.into_iter().filter(|s| !s.is_success()) {
+        tuned.check(status.as_str(), |tune| tune.find.status = status);
+    }
+    for reason in NotTonedReason::ALL {
+        let fr_hz = 1.01e9;
+        tuned.check(reason.as_str(), |tune| {
+            tune.not_toned = vec![NotToned { fr_hz, reason }]
+        });
+    }
+    for reason in Reason::all().filter(|reason| *reason != Reason::Ok) {
+        tuned.check(reason.as_str(), |tune| {
+            tune.channels[1].status = ChannelStatus::Failed;
+            tune.channels[1].reason = reason;
+        });
+    }
+    let overrange = "a converter was over its range";
+    tuned.check(overrange, |tune| tune.cable_delay.overrange = true);
+    tuned.check(overrange, |tune| tune.network_analysis.overrange = true);
+    tuned.check(overrange, |tune| {
+        tune.fine_sweep.as_mut().unwrap().overrange = true
+    });
+    let left_out = "3 points are left out of";
+    tuned.check(left_out, |tune| tune.cable_delay.bad_points = 3);
+    tuned.check(left_out, |tune| tune.network_analysis.bad_points = 3);
+    tuned.check(left_out, |tune| {
+        tune.fine_sweep.as_mut().unwrap().bad_points = 3
+    });
+    tuned.check("every sample of the network analysis is zero", |tune| {
+        tune.network_analysis.z.fill(Default::default());
+    });
+    tuned.check("no resonance was found", |tune| {
+        tune.find.candidates.clear()
+    });
+    tuned.check("any other word", |tune| {
+        tune.warnings.push("any other word".to_owned())
+    });
+}
