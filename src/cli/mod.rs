@@ -31,6 +31,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 use twotone::map::HardwareMap;
+use twotone::run::ENDINGS;
 
 pub(crate) use exit::Exit;
 
@@ -60,10 +61,12 @@ enum Command {
     /// Run a farm of simulated boards until interrupted.
     Sim(sim::Sim),
     /// Tune every module of a hardware map, and leave the tones on.
+    #[command(after_help = ENDINGS)]
     Tune(tune::Tune),
     /// Ask every board of a hardware map what it is and how it is: versions, clock, housekeeping.
     Info(info::Info),
-    /// Sweep every module of a hardware map over its band, and switch its tones off again.
+    /// Sweep every module of a hardware map over its range, and leave no tone of the sweep on.
+    #[command(after_help = ENDINGS)]
     Sweep(sweep::Sweep),
     /// Write the sample streams of an array to disk, and say what was lost.
     Capture(capture::Capture),

@@ -199,6 +199,7 @@ impl Sweep {
         let outcomes = Runner::new()
             .deadline(deadline)
             .cleanup_share((LONGEST_CLEANUP_S / self.deadline).min(0.25))
+            .leave_as_found()
             .cancel(interrupt.first.clone())
             .abandon(interrupt.second.clone())
             .run(targets, move |board, module| {

@@ -141,7 +141,7 @@ pub struct ModuleEntry {
     /// The power of a tone to begin with.
     #[serde(rename = "start_power_dbm")]
     pub start_power: Dbm,
-    /// What a run leaves behind on this module when it ends early.
+    /// What a run leaves behind on this module.
     pub safe_state: SafeState,
 }
 
@@ -157,8 +157,8 @@ impl ModuleEntry {
         }
     }
 
-    /// A module of which nothing is known: little power, no attenuation to count on, off when
-    /// a run ends early.
+    /// A module of which nothing is known: little power, no attenuation to count on, off after a
+    /// run.
     pub fn conservative(module: ModuleId) -> Self {
         Self {
             module,
@@ -175,16 +175,16 @@ impl ModuleEntry {
     }
 }
 
-/// What a run that ends early leaves behind on a module.
+/// What a run leaves behind on a module. [`crate::run::ENDINGS`] has the rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SafeState {
     /// Every tone off.
     #[default]
     Off,
-    /// The tones as they were before the run.
+    /// The NCO and the tones as they were before the run.
     Previous,
-    /// The tones as they are at that moment.
+    /// The tones as they are at that moment; as they were before, for what only measures.
     Hold,
 }
 

@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
-use twotone_hal::{Batch, Board, ChannelId, Error, ErrorKind, Result, ToneFields, ToneUpdate};
+use twotone_hal::{
+    Batch, Board, ChannelId, Error, ErrorKind, Hertz, Radians, Result, ToneFields, ToneState,
+    ToneUpdate,
+};
 
 use super::journal::{Journal, Record};
+use super::shadow::ShadowTone;
 use super::stray::{AMPLITUDE_STEP, near};
-use super::{Channels, HardwareState, SafeState};
+use super::{Channels, HardwareState, SafeState, piecewise};
 
 /// How often a board that says no, or says yes and does otherwise, is asked.
 pub(super) const ASKED: u32 = 3;
@@ -98,8 +102,23 @@ impl Cleanup<'_> {
     async fn persist(&self, last: &mut Option<Error>) -> bool {
         let mut pause = FIRST_PAUSE;
         let mut refused = 0;
+        // Of a board that does not take all that was there before.
+        let mut not_taken = Vec::new();
         loop {
-            match self.attempt(self.restoration()).await {
+            let attempt = match self.safe_state {
+                SafeState::Previous if refused > 0 => {
+                    let pieces = self.restore_piecewise(&mut not_taken).await;
+                    match pieces {
+                        Ok(()) if !not_taken.is_empty() => {
+                            *last = Some(piecewise::refusal(&not_taken));
+                            return false;
+                        }
+                        pieces => pieces,
+                    }
+                }
+                _ => self.attempt(self.restoration()).await,
+            };
+            match attempt {
                 Ok(()) if self.journal.is_settled(self.safe_state) => {
                     if self.confirm(last).await {
                         return true;
@@ -146,7 +165,7 @@ impl Cleanup<'_> {
     }
 
     /// Sends the batch with a read-back at its end, and takes note of what that says.
-    async fn attempt(&self, mut batch: Batch) -> Result<()> {
+    pub(super) async fn attempt(&self, mut batch: Batch) -> Result<()> {
         let module = self.journal.module();
         let fields = match self.safe_state {
             SafeState::Off => ToneFields::AMPLITUDE,
@@ -203,7 +222,7 @@ impl Cleanup<'_> {
 }
 
 impl Record {
-    fn nco_moved(&self) -> bool {
+    pub(super) fn nco_moved(&self) -> bool {
         let Some(start) = &self.start else {
             return false;
         };
@@ -217,7 +236,7 @@ impl Record {
         let (mut lowered, mut raised) = (Vec::new(), Vec::new());
         let start = self.start.as_ref().map_or(&[][..], |start| &start.tones);
         for (tone, before) in self.now.tones.iter().zip(start) {
-            let target = before.as_update();
+            let target = as_it_was(tone, before);
             if nco_moved && !tone.is_surely_off() {
                 lowered.push(ToneUpdate::new(before.channel).amplitude(0.0));
                 raised.push(target);
@@ -231,6 +250,16 @@ impl Record {
         }
         (lowered, raised)
     }
+}
+
+/// The update that brings a tone back. A setting that was never made before the run, and was made
+/// by it, goes back to 0, which boards start with.
+pub(super) fn as_it_was(now: &ShadowTone, before: &ToneState) -> ToneUpdate {
+    let mut update = before.as_update();
+    update.offset = update.offset.or(now.last.offset.map(|_| Hertz(0.0)));
+    update.phase = update.phase.or(now.last.phase.map(|_| Radians(0.0)));
+    update.rotation = update.rotation.or(now.last.rotation.map(|_| Radians(0.0)));
+    update
 }
 
 fn broken(message: &str) -> Error {

@@ -191,7 +191,15 @@ impl<'a> Comb<'a> {
         let known = |span: Span| span.low.is_finite() && span.high.is_finite();
         let bounded = self.limits.f_min.is_some() || self.limits.f_max.is_some();
         if bounded && !(known(offset) && known(self.nco)) {
-            let message = format!("channel {channel}: it is not known where; set its offset too");
+            let (unknown, remedy) = match known(offset) {
+                false => ("offset from the NCO", "set its offset in the same batch"),
+                true => ("NCO", "set the NCO first"),
+            };
+            let message = format!(
+                "channel {channel} is to carry a tone, and its {unknown} is not known: nobody has \
+                 set it in this run, and the board did not say it. The range of the map cannot be \
+                 held; {remedy}"
+            );
             return Err(Error::new(ErrorKind::Limit, message));
         }
         let low = Hertz(self.nco.low + offset.low);

@@ -43,12 +43,14 @@
 mod cleanup;
 mod deadline;
 mod dry_run;
+mod ending;
 mod journal;
 mod lease;
 mod limits;
 mod off;
 mod outcome;
 mod panics;
+mod piecewise;
 mod retry;
 mod runner;
 mod shadow;
@@ -62,6 +64,7 @@ mod trace;
 
 pub use deadline::Deadline;
 pub use dry_run::DryRun;
+pub use ending::{ENDINGS, Ending};
 pub use journal::{Journal, Snapshot};
 pub use lease::Leased;
 pub use limits::Limits;

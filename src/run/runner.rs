@@ -11,7 +11,7 @@ use tworoutine::Tworoutine;
 use twotone_hal::{BoardHandle, Error, ModuleId};
 
 use super::supervise::{self, Supervised};
-use super::{HardwareState, Outcome, Target};
+use super::{Ending, HardwareState, Outcome, Target};
 
 /// Longer times count as this one, so that no sum of times overflows.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -32,7 +32,7 @@ pub struct Runner {
     pub(super) batch_deadline: Duration,
     pub(super) cleanup_share: f64,
     pub(super) longest_batch: Duration,
-    pub(super) keep: bool,
+    pub(super) ending: Ending,
     pub(super) cancel: CancellationToken,
     pub(super) abandon: CancellationToken,
 }
@@ -53,7 +53,7 @@ impl Runner {
             batch_deadline: Duration::from_secs(60),
             cleanup_share: 0.25,
             longest_batch: Duration::from_secs(2),
-            keep: false,
+            ending: Ending::default(),
             cancel: CancellationToken::new(),
             abandon: CancellationToken::new(),
         }
@@ -106,7 +106,15 @@ impl Runner {
     /// after success too.
     #[must_use]
     pub fn keep_on_success(mut self) -> Self {
-        self.keep = true;
+        self.ending = Ending::Kept;
+        self
+    }
+
+    /// Leaves each module as it was found, for algorithms that only measure: `hold` counts as
+    /// `previous`, so that nothing which the algorithm has set stays on. See [`Ending::AsFound`].
+    #[must_use]
+    pub fn leave_as_found(mut self) -> Self {
+        self.ending = Ending::AsFound;
         self
     }
 

@@ -110,7 +110,12 @@ impl Record {
                 Is::NotRestored => not_restored.push(tone.last.channel),
             }
         }
-        let all_well = left_on.is_empty() && unknown.is_empty() && not_restored.is_empty();
+        // An NCO that is elsewhere is not as it was, also if no tone was on.
+        let nco_is_back = safe_state != SafeState::Previous
+            || !self.now.nco_touched
+            || (!nco_away && !self.now.nco_in_doubt);
+        let all_well =
+            left_on.is_empty() && unknown.is_empty() && not_restored.is_empty() && nco_is_back;
         (!all_well).then_some(Stray {
             left_on: Channels::These(left_on),
             unknown: Channels::These(unknown),

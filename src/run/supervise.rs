@@ -140,9 +140,9 @@ impl Supervised {
 
     /// Reads what the module is set to before anything changes it.
     async fn begin(&self, board: &BoardHandle, by: Instant) -> Result<Arc<Journal>> {
-        let fields = match self.target.safe_state {
-            SafeState::Previous => ToneFields::ALL,
-            SafeState::Off | SafeState::Hold => ToneFields::AMPLITUDE,
+        let fields = match self.ends_in(false) {
+            Some(SafeState::Previous) => ToneFields::ALL,
+            _ => ToneFields::AMPLITUDE,
         };
         let start = Journal::start(board.clone(), self.target.module, fields);
         let journal = tokio::select! {
@@ -187,6 +187,13 @@ impl Supervised {
         result.map_err(|error| error.during(format!("run on module {module}")))
     }
 
+    /// The state that the module is brought to; `None` if it keeps what the algorithm has set.
+    fn ends_in(&self, succeeded: bool) -> Option<SafeState> {
+        self.settings
+            .ending
+            .state(self.target.safe_state, succeeded)
+    }
+
     /// Brings the module to where the result of the algorithm says it belongs.
     async fn finish(
         &self,
@@ -194,7 +201,7 @@ impl Supervised {
         failed: Option<&Error>,
         by: Instant,
     ) -> HardwareState {
-        let keep = failed.is_none() && self.settings.keep;
+        let ends_in = self.ends_in(failed.is_none());
         // A wrong parameter must not switch off what is observing.
         let refused = failed.is_some_and(|error| {
             use ErrorKind as K;
@@ -203,14 +210,13 @@ impl Supervised {
                 K::InvalidArgument | K::Limit | K::Unsupported | K::Busy
             )
         });
-        let leave = keep || refused || self.target.safe_state != SafeState::Off;
+        let leave = refused || ends_in != Some(SafeState::Off);
         if !journal.has_written() && leave {
             return HardwareState::Untouched;
         }
-        if keep {
+        let Some(safe_state) = ends_in else {
             return self.cleanup(journal, SafeState::Hold, by).keep().await;
-        }
-        let safe_state = self.target.safe_state;
+        };
         match self.cleanup(journal, safe_state, by).reach().await {
             Ok(()) => HardwareState::AsDeclared,
             Err(error) => journal.left(safe_state, &error.to_string()),

@@ -3,6 +3,7 @@
 mod ask;
 mod capture;
 mod check;
+mod endings;
 mod interrupt;
 mod process;
 mod tune;

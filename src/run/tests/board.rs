@@ -64,6 +64,8 @@ struct State {
     fault: Option<(usize, Fault)>,
     /// A fault at every operation that begins with these words.
     always: Option<(Fault, &'static str)>,
+    /// Channels whose tones the board refuses to switch on.
+    refused: Vec<u16>,
     dead_until: Option<Instant>,
     log: Vec<String>,
     /// The largest sum of squares that ever was.
@@ -113,6 +115,11 @@ impl Fake {
     pub(super) fn always(self, fault: Fault, what: &'static str) -> Self {
         self.state().always = Some((fault, what));
         self
+    }
+
+    /// Refuses from now on to switch on the tones of these channels.
+    pub(super) fn refuse_tones_of(&self, channels: &[u16]) {
+        self.state().refused = channels.to_vec();
     }
 
     pub(super) fn handle(&self) -> BoardHandle {
@@ -252,6 +259,11 @@ impl Fake {
             Op::Describe => replies.description(description()),
             Op::SetTones { updates, .. } => {
                 for update in &batch.tone_updates()[updates.clone()] {
+                    let is_on = update.amplitude.is_some_and(|amplitude| amplitude != 0.0);
+                    if is_on && state.refused.contains(&update.channel.number()) {
+                        let error = self.error(ErrorKind::Rejected, op, replies.answered());
+                        return Err(error.certainty_is(Certainty::Unknown));
+                    }
                     if does {
                         state.set(update);
                     }

@@ -193,7 +193,9 @@ async fn tones_stay_in_their_range_wherever_the_comb_rests() {
 
     // Where a tone is that this run has not set, only a reading of all settings would tell.
     let alone = tones(&[ToneUpdate::new(channel(2)).amplitude(0.05)]);
-    let nowhere = refused("channel 2: it is not known where; set its offset too");
+    let nowhere = refused(
+        "channel 2 is to carry a tone, and its offset from the NCO is not known: nobody has set it in this run, and the board did not say it. The range of the map cannot be held; set its offset in the same batch",
+    );
     assert_eq!(check(LIMITS, slice::from_ref(&alone)).await, nowhere);
     assert_eq!(check(ModuleLimits::default(), &[alone]).await, Ok(()));
 

@@ -6,5 +6,6 @@ mod journal;
 mod limits;
 mod off;
 mod property;
+mod restore;
 mod runner;
 mod wrappers;
