@@ -6,7 +6,7 @@ use twotone_hal::{BoardHandle, ErrorKind, Hertz, ModuleId, Result};
 use crate::band::Band;
 use crate::delay::{Delay, estimate_delay};
 use crate::progress::Stage;
-use crate::session::{Session, Tone, carrier_phase, told_of_bad};
+use crate::session::{InputFlags, Session, Tone, carrier_phase, told_of_bad};
 
 const WHAT: &str = "cable delay";
 
@@ -65,6 +65,8 @@ pub struct CableDelayOutcome {
     pub cable_length_m: f64,
     /// A converter was over its range.
     pub overrange: bool,
+    /// An input was over its voltage.
+    pub overvoltage: bool,
     /// Number of points whose samples are no numbers; they are left out.
     pub bad_points: usize,
 }
@@ -78,10 +80,11 @@ impl CableDelayOutcome {
         if !status.is_success() {
             warnings.push(format!("cable delay: {}", status.as_str()));
         }
-        if self.overrange {
-            let what = "a converter was over its range while the cable delay was measured";
-            warnings.push(what.to_owned());
-        }
+        let flags = InputFlags {
+            overrange: self.overrange,
+            overvoltage: self.overvoltage,
+        };
+        warnings.extend(flags.told("while the cable delay was measured"));
         warnings.extend(told_of_bad(self.bad_points, "the cable delay"));
         warnings
     }
@@ -151,13 +154,13 @@ pub(crate) async fn measure(
     session.set_nco(nco_hz).await?;
     let nco_hz = session.nco.frequency.0;
     let (mut f, mut z) = (Vec::new(), Vec::new());
-    let (mut overrange, mut bad_points) = (false, 0);
+    let (mut flags, mut bad_points) = (InputFlags::default(), 0);
     for (done, comb) in combs.iter().enumerate() {
         let means = session
             .run(std::slice::from_ref(comb), params.samples)
             .await?;
         for step in means {
-            overrange |= step.overrange;
+            flags.add(step.flags);
             bad_points += step.bad();
             for (tone, sample) in comb.iter().zip(step.z).filter(|(_, z)| z.is_finite()) {
                 f.push(nco_hz + tone.offset_hz);
@@ -173,7 +176,8 @@ pub(crate) async fn measure(
         nco: session.nco.frequency,
         delay,
         cable_length_m: delay.cable_length_m(),
-        overrange,
+        overrange: flags.overrange,
+        overvoltage: flags.overvoltage,
         bad_points,
     })
 }

@@ -7,7 +7,7 @@ use twotone_hal::{BoardHandle, ChannelId, ErrorKind, ModuleId, PhaseEpoch, Resul
 use crate::fit::SweepData;
 use crate::progress::Stage;
 use crate::resonator::Direction;
-use crate::session::{Session, Tone, carrier_phase, told_of_bad};
+use crate::session::{InputFlags, Session, Tone, carrier_phase, told_of_bad};
 
 const WHAT: &str = "fine sweep";
 
@@ -123,6 +123,8 @@ pub struct FineSweepOutcome {
     pub sweeps: Vec<Sweep>,
     /// A converter was over its range.
     pub overrange: bool,
+    /// An input was over its voltage.
+    pub overvoltage: bool,
     /// Number of points whose samples are no numbers; they are left out of their sweeps.
     pub bad_points: usize,
 }
@@ -131,10 +133,12 @@ impl FineSweepOutcome {
     /// Everything about it that a person must know, a sentence each; empty if all is well.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let overrange = "a converter was over its range during the fine sweep";
-        let overrange = self.overrange.then(|| overrange.to_owned());
+        let flags = InputFlags {
+            overrange: self.overrange,
+            overvoltage: self.overvoltage,
+        };
         let bad = told_of_bad(self.bad_points, "the fine sweep");
-        overrange.into_iter().chain(bad).collect()
+        flags.told("during the fine sweep").chain(bad).collect()
     }
 }
 
@@ -193,7 +197,7 @@ pub(crate) async fn sweep(
     let nco_hz = session.nco.frequency.0;
     let total = params.points * params.directions.len();
     let mut sweeps = Vec::with_capacity(targets.len() * params.directions.len());
-    let (mut overrange, mut bad_points) = (false, 0);
+    let (mut flags, mut bad_points) = (InputFlags::default(), 0);
     for (pass, &direction) in params.directions.iter().enumerate() {
         let order: Vec<usize> = match direction {
             Direction::Up => (0..params.points).collect(),
@@ -219,7 +223,7 @@ pub(crate) async fn sweep(
                 .collect();
             let means = session.run(&combs, params.samples).await?;
             for (comb, mean) in combs.iter().zip(means) {
-                overrange |= mean.overrange;
+                flags.add(mean.flags);
                 bad_points += mean.bad();
                 for (k, (z, one)) in mean.z.iter().zip(&mean.variance).enumerate() {
                     if !(z.is_finite() && one.is_finite()) {
@@ -245,7 +249,8 @@ pub(crate) async fn sweep(
         nco_hz,
         phase_epoch: session.nco.phase_epoch,
         sweeps,
-        overrange,
+        overrange: flags.overrange,
+        overvoltage: flags.overvoltage,
         bad_points,
     })
 }

@@ -9,7 +9,7 @@ use crate::chunks::{Chunk, JoinStatus, join_chunks};
 use crate::finding::WideSweep;
 use crate::progress::{Progress, Stage};
 use crate::robust::median;
-use crate::session::{Session, Tone, carrier_phase, drawn};
+use crate::session::{InputFlags, Session, Tone, carrier_phase, drawn};
 
 const WHAT: &str = "network analysis";
 
@@ -115,6 +115,8 @@ pub struct NetworkAnalysisOutcome {
     pub amplitude: f64,
     /// A converter was over its range.
     pub overrange: bool,
+    /// An input was over its voltage.
+    pub overvoltage: bool,
 }
 
 impl NetworkAnalysisOutcome {
@@ -141,9 +143,11 @@ impl NetworkAnalysisOutcome {
                 self.join.as_str()
             ));
         }
-        if self.overrange {
-            warnings.push("a converter was over its range during the network analysis".to_owned());
-        }
+        let flags = InputFlags {
+            overrange: self.overrange,
+            overvoltage: self.overvoltage,
+        };
+        warnings.extend(flags.told("during the network analysis"));
         warnings.extend(crate::session::told_of_bad(
             self.bad_points,
             "the network analysis",
@@ -222,7 +226,7 @@ pub(crate) async fn sweep(
     let mut done = 0;
     let mut chunks = Vec::with_capacity(plans.len());
     let (mut variance, mut batches) = (0.0, 0.0);
-    let (mut overrange, mut bad_points) = (false, 0);
+    let (mut flags, mut bad_points) = (InputFlags::default(), 0);
     for plan in &plans {
         session.set_nco(plan.nco_hz).await?;
         let nco_hz = session.nco.frequency.0;
@@ -237,7 +241,7 @@ pub(crate) async fn sweep(
                     variance += median;
                     batches += 1.0;
                 }
-                overrange |= mean.overrange;
+                flags.add(mean.flags);
                 bad_points += mean.bad();
                 let frequencies = comb.iter().map(|tone| nco_hz + tone.offset_hz);
                 points.extend(frequencies.zip(mean.z).filter(|(_, z)| z.is_finite()));
@@ -267,7 +271,8 @@ pub(crate) async fn sweep(
         seam_status: joined.seam_status,
         bad_points,
         amplitude: params.amplitude,
-        overrange,
+        overrange: flags.overrange,
+        overvoltage: flags.overvoltage,
     })
 }
 

@@ -8,7 +8,7 @@ use crate::calibration::Calibration;
 use crate::placement::{Placement, PlacementParams, place};
 use crate::progress::Stage;
 use crate::resonator::{Direction, Resonator, pulled_detuning};
-use crate::session::{Means, Session, Tone, carrier_phase, told_of_bad};
+use crate::session::{InputFlags, Means, Session, Tone, carrier_phase, told_of_bad};
 
 const WHAT: &str = "placing tones";
 
@@ -65,6 +65,8 @@ pub struct PlaceOutcome {
     pub tones: Vec<PlacedTone>,
     /// A converter was over its range.
     pub overrange: bool,
+    /// An input was over its voltage.
+    pub overvoltage: bool,
     /// Number of tones whose mean sample is no number, also when it was measured again.
     pub bad_points: usize,
 }
@@ -73,10 +75,15 @@ impl PlaceOutcome {
     /// Everything about it that a person must know, a sentence each; empty if all is well.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let overrange = "a converter was over its range while the tones were calibrated";
-        let overrange = self.overrange.then(|| overrange.to_owned());
+        let flags = InputFlags {
+            overrange: self.overrange,
+            overvoltage: self.overvoltage,
+        };
         let bad = told_of_bad(self.bad_points, "the calibration");
-        overrange.into_iter().chain(bad).collect()
+        flags
+            .told("while the tones were calibrated")
+            .chain(bad)
+            .collect()
     }
 }
 
@@ -147,7 +154,7 @@ pub(crate) async fn place_in(
     if mean.bad() > 0 {
         // There is one sample a tone here, so one that is no number would cost its channel.
         let again = measure(session, &tones, samples).await?;
-        mean.overrange |= again.overrange;
+        mean.flags.add(again.flags);
         for (z, again) in mean.z.iter_mut().zip(again.z) {
             if !z.is_finite() {
                 *z = again;
@@ -198,7 +205,8 @@ pub(crate) async fn place_in(
         phase_epoch: session.nco.phase_epoch,
         nco_hz,
         tones: placed,
-        overrange: mean.overrange,
+        overrange: mean.flags.overrange,
+        overvoltage: mean.flags.overvoltage,
         bad_points,
     })
 }

@@ -26,7 +26,35 @@ pub(crate) struct Means {
     pub z: Vec<Complex64>,
     /// Squared error of each of these means; zeros where single samples leave it unknown.
     pub variance: Vec<f64>,
+    pub flags: InputFlags,
+}
+
+/// What a board says of the inputs while it took samples.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct InputFlags {
+    /// A converter was over its range.
     pub overrange: bool,
+    /// An input was over its voltage.
+    pub overvoltage: bool,
+}
+
+impl InputFlags {
+    /// Adds what was said of other samples.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.overrange |= other.overrange;
+        self.overvoltage |= other.overvoltage;
+    }
+
+    /// Tells of what is set; `when` it was, in words.
+    pub(crate) fn told(self, when: &str) -> impl Iterator<Item = String> {
+        let range = self
+            .overrange
+            .then(|| format!("a converter was over its range {when}"));
+        let voltage = self
+            .overvoltage
+            .then(|| format!("an input was over its voltage {when}"));
+        range.into_iter().chain(voltage)
+    }
 }
 
 impl Means {
@@ -319,7 +347,10 @@ impl<'a> Session<'a> {
             Means {
                 z,
                 variance,
-                overrange: view.overrange,
+                flags: InputFlags {
+                    overrange: view.overrange,
+                    overvoltage: view.overvoltage,
+                },
             }
         });
         Ok(means.collect())

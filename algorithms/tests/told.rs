@@ -39,7 +39,7 @@ fn a_line_without_signal_is_told_by_every_stage() {
 }
 
 #[test]
-fn a_converter_over_its_range_is_told_by_the_stage() {
+fn an_input_that_is_overdriven_is_told_by_the_stage() {
     // Acquisitions: 4 of the delay, 6 of the wide sweep, 41 of the fine one, the calibration.
     for (acquisition, stage) in [
         (2, "while the cable delay was measured"),
@@ -47,7 +47,10 @@ fn a_converter_over_its_range_is_told_by_the_stage() {
         (20, "during the fine sweep"),
         (51, "while the tones were calibrated"),
     ] {
-        check(|fake, _| fake.overrange = Some(acquisition), &[stage]);
+        let range = format!("a converter was over its range {stage}");
+        check(|fake, _| fake.overrange = Some(acquisition), &[&range]);
+        let voltage = format!("an input was over its voltage {stage}");
+        check(|fake, _| fake.overvoltage = Some(acquisition), &[&voltage]);
     }
 }
 

@@ -75,8 +75,9 @@ pub(crate) struct FakeBoard {
     pub limits: ModuleLimits,
     /// No signal from the first to the second frequency, in hertz.
     pub stop_band: Option<(f64, f64)>,
-    /// The acquisition, counted from 0, that overdrives a converter.
+    /// The acquisition, counted from 0, that overdrives a converter, or an input.
     pub overrange: Option<usize>,
+    pub overvoltage: Option<usize>,
     /// Samples that are no numbers: of which acquisition, counted from 0, and of which channel.
     pub bad: Vec<(usize, usize)>,
     pub state: Arc<Mutex<State>>,
@@ -95,6 +96,7 @@ impl FakeBoard {
             limits: ModuleLimits::default(),
             stop_band: None,
             overrange: None,
+            overvoltage: None,
             bad: Vec::new(),
             state: Arc::new(Mutex::new(State {
                 channels: vec![Channel::default(); CHANNELS],
@@ -290,8 +292,9 @@ impl Board for FakeBoard {
                         }
                     }
                     let overrange = self.overrange == Some(state.acquisitions);
+                    let overvoltage = self.overvoltage == Some(state.acquisitions);
                     state.acquisitions += 1;
-                    replies.mean(mean, scatter, overrange, false)?;
+                    replies.mean(mean, scatter, overrange, overvoltage)?;
                 }
                 other => panic!("the fake board has no {other}"),
             }

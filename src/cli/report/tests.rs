@@ -129,6 +129,12 @@ fn every_status_and_warning_of_every_stage_is_told() {
     tuned.check(overrange, |tune| {
         tune.fine_sweep.as_mut().unwrap().overrange = true
     });
+    let voltage = "an input was over its voltage";
+    tuned.check(voltage, |tune| tune.cable_delay.overvoltage = true);
+    tuned.check(voltage, |tune| tune.network_analysis.overvoltage = true);
+    tuned.check(voltage, |tune| {
+        tune.fine_sweep.as_mut().unwrap().overvoltage = true
+    });
     let left_out = "3 points are left out of";
     tuned.check(left_out, |tune| tune.cable_delay.bad_points = 3);
     tuned.check(left_out, |tune| tune.network_analysis.bad_points = 3);

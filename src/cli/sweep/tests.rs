@@ -17,6 +17,7 @@ fn swept() -> Swept {
             delay,
             cable_length_m: delay.cable_length_m(),
             overrange: false,
+            overvoltage: false,
             bad_points: 0,
         },
         wide: NetworkAnalysisOutcome {
@@ -31,6 +32,7 @@ fn swept() -> Swept {
             bad_points: 0,
             amplitude: 0.001,
             overrange: false,
+            overvoltage: false,
         },
     }
 }
