@@ -48,6 +48,8 @@ fn main() -> Outcome<()> {
         .boards(1)
         .detectors(DETECTORS)
         .seed(2)
+        // The map holds modules to a little less, and both sides sweep 1.0 to 1.5 GHz.
+        .band(0.99e9, 1.51e9)
         .start_blocking()?;
     let centres: Vec<f64> = farm.truth().boards[0].modules[0]
         .detectors
