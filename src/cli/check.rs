@@ -9,7 +9,7 @@ use twotone::map::{HardwareMap, MapError, load_params};
 
 use super::Exit;
 use super::output::{complain, say, say_json};
-use super::tuning::load_tuning;
+use super::tuning::read_tuning;
 
 /// The arguments of `twotone check`.
 #[derive(Debug, Args)]
@@ -54,10 +54,12 @@ impl Check {
         }
         if let Some(path) = &self.params {
             match load_params::<TuneParams>(path) {
-                Ok(params) => {
-                    let problem = params.problem();
-                    let coarse = || load_tuning(path).ok()?.problem(map.as_ref()?);
-                    if let Some(message) = problem.or_else(coarse) {
+                Ok(_) => {
+                    let problem = read_tuning(path).ok().and_then(|tuning| match &map {
+                        Some(map) => tuning.problem(map),
+                        None => tuning.own_problem(),
+                    });
+                    if let Some(message) = problem {
                         let file = path.display().to_string();
                         texts.push(format!("{file}: {message}"));
                         checked.problems.push(Found {

@@ -24,7 +24,10 @@ impl Import {
         match imported {
             Ok(imported) => {
                 for left_out in &imported.left_out {
-                    complain(&format!("{shown}: {left_out} is not imported"));
+                    complain(&format!("{shown}: not imported: {left_out}"));
+                }
+                for doubt in &imported.doubts {
+                    complain(&format!("WARNING: {doubt}"));
                 }
                 say(imported.toml.trim_end());
                 Exit::Well

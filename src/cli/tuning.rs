@@ -6,7 +6,7 @@ use serde::Serialize;
 use twotone::Array;
 use twotone::algorithms::{Band, TuneParams};
 use twotone::hal::{Dbm, Description, Error, ErrorKind, ModuleId, Result};
-use twotone::map::{HardwareMap, ModuleEntry, load_params};
+use twotone::map::{HardwareMap, ModuleEntry, implausible_hz, load_params};
 
 const NO_RANGE: &str = "the map does not say where the detectors are: its modules need f_min_hz and \
                         f_max_hz, or the parameter file a band";
@@ -27,6 +27,18 @@ impl Tuning {
         }
     }
 
+    /// Why the parameters are of no use by themselves.
+    pub(crate) fn own_problem(&self) -> Option<String> {
+        let ends = self
+            .params
+            .band
+            .into_iter()
+            .flat_map(|band| [("f_min_hz", band.f_min_hz), ("f_max_hz", band.f_max_hz)]);
+        let mut problems = ends.filter_map(|(key, hz)| implausible_hz(&format!("`{key}`"), hz));
+        let in_band = || problems.next().map(|problem| format!("band: {problem}"));
+        self.params.problem().or_else(in_band)
+    }
+
     /// Why the parameters are of no use, or not with a module of the map: a band that its range does
     /// not have, or points too coarse for its range.
     pub(crate) fn problem(&self, map: &HardwareMap) -> Option<String> {
@@ -39,7 +51,7 @@ impl Tuning {
                 })
             })
         };
-        self.params.problem().or_else(of_module)
+        self.own_problem().or_else(of_module)
     }
 
     /// Why the band that was given is not one of `module`, in the words of the map.
@@ -213,12 +225,19 @@ impl ForModule {
     }
 }
 
-/// Reads a parameter file, and which of the parameters that a map also has are in it.
+/// Reads a parameter file, and which of the parameters that a map also has are in it. One that is of
+/// no use is refused.
 pub(crate) fn load_tuning(path: &Path) -> std::result::Result<Tuning, String> {
-    let params = load_params::<TuneParams>(path).map_err(|e| e.to_string())?;
-    if let Some(problem) = params.problem() {
-        return Err(format!("{}: {problem}", path.display()));
+    let tuning = read_tuning(path)?;
+    match tuning.own_problem() {
+        Some(problem) => Err(format!("{}: {problem}", path.display())),
+        None => Ok(tuning),
     }
+}
+
+/// Reads a parameter file, be it of use or not.
+pub(crate) fn read_tuning(path: &Path) -> std::result::Result<Tuning, String> {
+    let params = load_params::<TuneParams>(path).map_err(|e| e.to_string())?;
     let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
     let given = text
         .parse()

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::BoardEntry;
 use super::section::{Findings, Found};
 use super::suggest::nearest;
+use super::{BoardEntry, Host};
 
-/// Values that may occur once only, with the byte at which each was first seen.
+/// Values that may occur once only, with the byte at which each was first seen and how it was
+/// written there.
 #[derive(Default)]
-pub(super) struct Uniques(HashMap<(&'static str, String), usize>);
+pub(super) struct Uniques(HashMap<(&'static str, String), (usize, String)>);
 
 impl Uniques {
     /// Whether `value` is seen for the first time as a `what`. If not, that is a finding.
@@ -19,13 +20,98 @@ impl Uniques {
         value: &str,
         at: usize,
     ) -> bool {
-        let first = *self.0.entry((what, value.to_owned())).or_insert(at);
-        if first != at {
-            let place = findings.place(first);
-            findings.say(at, format!("{what} `{value}` is taken already at {place}"));
-        }
-        first == at
+        self.one(findings, what, value.to_owned(), value, at)
     }
+
+    /// The same for a board's name, which knows no case.
+    pub(super) fn name(&mut self, findings: &mut Findings<'_>, name: &str, at: usize) -> bool {
+        self.once(findings, "board name", &name.to_lowercase(), at)
+    }
+
+    /// The same for a board's serial number, which is one with zeros before it and without.
+    pub(super) fn serial(&mut self, findings: &mut Findings<'_>, serial: &str, at: usize) -> bool {
+        self.one(findings, "serial number", same_serial(serial), serial, at)
+    }
+
+    /// The same for a slot of a crate.
+    pub(super) fn slot(
+        &mut self,
+        findings: &mut Findings<'_>,
+        slot: u8,
+        crate_serial: &str,
+        at: usize,
+    ) -> bool {
+        let place = |serial: &str| format!("{slot} of crate {serial}");
+        let same = place(&same_serial(crate_serial));
+        self.one(findings, "slot", same, &place(crate_serial), at)
+    }
+
+    /// The same for an address, in whatever spelling.
+    pub(super) fn address(&mut self, findings: &mut Findings<'_>, host: &Host, at: usize) -> bool {
+        self.once(findings, "address", &host.canonical().to_string(), at)
+    }
+
+    /// The same for a value that is written in several ways: `same` is what these have in common.
+    fn one(
+        &mut self,
+        findings: &mut Findings<'_>,
+        what: &'static str,
+        same: String,
+        written: &str,
+        at: usize,
+    ) -> bool {
+        let (first, otherwise) = self
+            .0
+            .entry((what, same))
+            .or_insert_with(|| (at, written.to_owned()));
+        if *first != at {
+            let place = findings.place(*first);
+            let spelt = match otherwise == written {
+                true => String::new(),
+                false => format!(", as `{otherwise}`,"),
+            };
+            findings.say(
+                at,
+                format!("{what} `{written}` is taken already{spelt} at {place}"),
+            );
+        }
+        *first == at
+    }
+}
+
+/// What all spellings of a serial number have in common: a number is one with zeros before it and
+/// without, and letters stand in host names, which know no case.
+fn same_serial(serial: &str) -> String {
+    if serial.bytes().all(|b| b.is_ascii_digit()) {
+        let number = serial.trim_start_matches('0');
+        return if number.is_empty() { "0" } else { number }.to_owned();
+    }
+    serial.to_lowercase()
+}
+
+/// Whether `serial` can be the label of a host name, as serial numbers of boards and crates are.
+pub(super) fn is_label(serial: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    (1..=32).contains(&serial.len()) && serial.bytes().all(allowed)
+}
+
+/// What is wrong with a serial number that is not one, under `key`.
+pub(super) fn no_label(key: &str) -> String {
+    format!("`{key}` has 1 to 32 letters, digits and `-`")
+}
+
+/// Whether the host that follows from a board's serial number or place can be one. If not, that is
+/// a finding.
+pub(super) fn derived(findings: &mut Findings<'_>, host: &Host, at: usize) -> bool {
+    let wrong = Host::parse(host.name(), host.port()).err();
+    let good = wrong.is_none();
+    if let Some(wrong) = wrong {
+        findings.say(
+            at,
+            format!("the address that follows from it is none: {wrong}"),
+        );
+    }
+    good
 }
 
 /// Finds that the board or the module of a detector is not there, or that its frequency is out

@@ -35,6 +35,7 @@ mod kind;
 mod only;
 mod params;
 mod place;
+mod plausible;
 mod read;
 #[cfg(feature = "cli")]
 mod rfmux;
@@ -56,6 +57,7 @@ pub use error::{MapError, Problem};
 pub use kind::BoardKind;
 pub use params::{load_params, parse_params};
 pub use place::Place;
+pub use plausible::{LOWEST_TONE, implausible_hz};
 #[cfg(feature = "cli")]
 pub use rfmux::{Imported, import_rfmux};
 pub use twotone_transport::Host;

@@ -2,9 +2,11 @@
 
 use twotone_hal::{Dbm, Hertz, ModuleId};
 
-use super::check::Uniques;
+use super::check::{self, Uniques};
 use super::section::{Findings, Found, Section};
-use super::{BoardEntry, BoardKind, DetectorEntry, Host, MapError, ModuleEntry, SafeState};
+use super::{
+    BoardEntry, BoardKind, DetectorEntry, Host, MapError, ModuleEntry, SafeState, implausible_hz,
+};
 
 const ROOT_KEYS: &[&str] = &["board", "detector"];
 const BOARD_KEYS: &[&str] = &[
@@ -115,15 +117,15 @@ fn board(
     }
 
     if let Some(name) = &name {
-        uniques.once(findings, "board name", &name.value.to_lowercase(), name.at);
+        uniques.name(findings, &name.value, name.at);
     }
     let mut placed_once = true;
     if let Some(serial) = &serial {
-        placed_once &= uniques.once(findings, "serial number", &serial.value, serial.at);
+        placed_once &= uniques.serial(findings, &serial.value, serial.at);
     }
     if let (Some(crate_serial), Some(slot)) = (&crate_serial, &slot) {
-        let place = format!("{} of crate {}", slot.value, crate_serial.value);
-        placed_once &= uniques.once(findings, "slot", &place, slot.at);
+        let serial = &crate_serial.value;
+        placed_once &= uniques.slot(findings, slot.value, serial, slot.at);
     }
     let kind = kind?;
     let place = match address {
@@ -140,6 +142,8 @@ fn board(
         },
     };
     let named_at = place.as_ref().map_or(section.at, |found| found.at);
+    let follows_from = crate_serial.as_ref().or(serial.as_ref());
+    let follows_from = follows_from.map_or(section.at, |found| found.at);
     let entry = BoardEntry {
         name: name?.value,
         kind,
@@ -149,10 +153,13 @@ fn board(
         slot: slot.map(|found| found.value),
         modules,
     };
+    let derived = match (&entry.address, kind.host(&entry)) {
+        (None, Some(host)) => check::derived(findings, &host, follows_from),
+        _ => false,
+    };
     // Of two boards with one serial number or slot, the derived addresses need no mention.
-    if entry.address.is_some() || placed_once {
-        let address = entry.address().to_string().to_lowercase();
-        uniques.once(findings, "address", &address, named_at);
+    if entry.address.is_some() || (derived && placed_once) {
+        uniques.address(findings, &entry.address(), named_at);
     }
     Some(entry)
 }
@@ -219,7 +226,7 @@ fn end_of_band(
     findings: &mut Findings<'_>,
     keys: [&str; 2],
 ) -> Option<Found<f64>> {
-    let [long, short] = keys.map(|key| section.number(findings, key, FREQUENCIES_HZ, "Hz"));
+    let [long, short] = keys.map(|key| frequency(section, findings, key));
     if let (Some(_), Some(short)) = (long, short) {
         let [key, alias] = keys;
         findings.say(
@@ -230,6 +237,37 @@ fn end_of_band(
     long.or(short)
 }
 
+/// A frequency that tones can have.
+fn frequency(
+    section: &Section<'_, '_>,
+    findings: &mut Findings<'_>,
+    key: &str,
+) -> Option<Found<f64>> {
+    let found = section.as_number(key);
+    let problem = found.and_then(|found| implausible_hz(&format!("`{key}`"), found.value));
+    match (found, problem) {
+        (Some(found), Some(problem)) => {
+            findings.suggest(found.at, problem.message, problem.suggestion.as_deref());
+            None
+        }
+        _ => section.number(findings, key, FREQUENCIES_HZ, "Hz"),
+    }
+}
+
+/// A power that a map could mean.
+fn power(section: &Section<'_, '_>, findings: &mut Findings<'_>, key: &str) -> Option<Found<f64>> {
+    let unsigned = section
+        .as_number(key)
+        .filter(|found| found.value > *POWERS_DBM.end() && POWERS_DBM.contains(&-found.value));
+    let Some(found) = unsigned else {
+        return section.number(findings, key, POWERS_DBM, "dBm");
+    };
+    let (low, high) = (POWERS_DBM.start(), POWERS_DBM.end());
+    let what = format!("`{key}` must be from {low} to {high} dBm");
+    findings.suggest(found.at, what, Some(&(-found.value).to_string()));
+    None
+}
+
 /// Start power, most power of a tone and of all tones, which must not fall in this order.
 fn powers(section: &Section<'_, '_>, findings: &mut Findings<'_>) -> [Dbm; 3] {
     const KEYS: [&str; 3] = ["start_power_dbm", "max_tone_dbm", "max_total_dbm"];
@@ -238,7 +276,7 @@ fn powers(section: &Section<'_, '_>, findings: &mut Findings<'_>) -> [Dbm; 3] {
         super::CONSERVATIVE_MAX_TONE,
         super::CONSERVATIVE_MAX_TOTAL,
     ];
-    let given = KEYS.map(|key| section.number(findings, key, POWERS_DBM, "dBm"));
+    let given = KEYS.map(|key| power(section, findings, key));
     let mut powers = defaults;
     for (power, given) in powers.iter_mut().zip(given) {
         if let Some(given) = given {
@@ -300,7 +338,10 @@ fn detector(
     }
     let board = section.string(findings, "board");
     let number = section.count(findings, "module", 1..=u8::MAX);
-    let f_hz = section.number(findings, "f_hz", FREQUENCIES_HZ, "Hz");
+    let f_hz = match boards {
+        Some(_) => frequency(section, findings, "f_hz"),
+        None => section.number(findings, "f_hz", FREQUENCIES_HZ, "Hz"),
+    };
     let entry = DetectorEntry {
         id: id?.value,
         board: board.as_ref()?.value.clone(),
@@ -330,16 +371,9 @@ fn well_named(findings: &mut Findings<'_>, name: &Found<String>) -> bool {
 
 /// Serial numbers are labels of host names.
 fn labelled(findings: &mut Findings<'_>, key: &str, serial: &Found<String>) -> bool {
-    let good = serial.value.len() <= 32
-        && serial
-            .value
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let good = check::is_label(&serial.value);
     if !good {
-        findings.say(
-            serial.at,
-            format!("`{key}` has 1 to 32 letters, digits and `-`"),
-        );
+        findings.say(serial.at, check::no_label(key));
     }
     good
 }

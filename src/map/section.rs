@@ -52,6 +52,10 @@ impl<'t> Findings<'t> {
         self.done().map(|()| root)
     }
 
+    pub(super) fn file(&self) -> &str {
+        self.file
+    }
+
     pub(super) fn place(&self, at: usize) -> Place {
         Place::of(self.text, at)
     }
@@ -161,6 +165,18 @@ impl<'a> Section<'a, '_> {
         }
     }
 
+    /// Any number, if there is one under the key.
+    pub(super) fn as_number(&self, key: &str) -> Option<Found<f64>> {
+        let value = self.table.get(key)?;
+        let at = value.span().start;
+        let number = match value.get_ref() {
+            DeValue::Float(number) => number.as_str().parse().ok(),
+            DeValue::Integer(number) => integer(number).map(|number| number as f64),
+            _ => None,
+        };
+        number.map(|value| Found { value, at })
+    }
+
     /// A number within `range`, in `unit`, if the key is there.
     pub(super) fn number(
         &self,
@@ -171,17 +187,15 @@ impl<'a> Section<'a, '_> {
     ) -> Option<Found<f64>> {
         let value = self.table.get(key)?;
         let at = value.span().start;
-        let number = match value.get_ref() {
-            DeValue::Float(number) => number.as_str().parse().ok(),
-            DeValue::Integer(number) => integer(number).map(|number| number as f64),
-            other => {
-                findings.say(at, format!("`{key}` must be a number, not {}", kind(other)));
-                return None;
-            }
-        };
+        if !matches!(value.get_ref(), DeValue::Float(_) | DeValue::Integer(_)) {
+            let kind = kind(value.get_ref());
+            findings.say(at, format!("`{key}` must be a number, not {kind}"));
+            return None;
+        }
         // Refuses infinities and NaN too: they are in no range.
-        match number.filter(|number| range.contains(number)) {
-            Some(value) => Some(Found { value, at }),
+        let number = self.as_number(key);
+        match number.filter(|number| range.contains(&number.value)) {
+            Some(found) => Some(found),
             None => {
                 findings.say(
                     at,

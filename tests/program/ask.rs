@@ -164,6 +164,22 @@ fn a_python_map_is_imported_and_its_boards_answer() {
         "{report}"
     );
 
+    // A board that is said to be off is one to look at.
+    let off =
+        "session: 14\nhardware_map: !HardwareMap\n  - !CRS { serial: \"71\", online: false }\n";
+    let off = write(sim.folder.path(), "off.yaml", off);
+    let (status, toml, err) = run(&["import", &off]);
+    assert_eq!(status, 0, "{err}");
+    assert!(toml.contains("serial = \"71\""), "{toml}");
+    for words in [
+        "WARNING: ",
+        "off.yaml:3:5: crs71 is offline",
+        "not imported: crs71's online: false",
+        "not imported: the session's \"session\"",
+    ] {
+        assert!(err.contains(words), "{err}");
+    }
+
     // It does not say where the detectors are, and is told so before anything is set.
     let out = sim.text_path("run");
     for command in ["tune", "sweep"] {

@@ -88,6 +88,118 @@ fn a_good_map_and_parameter_file_are_well() {
 }
 
 #[test]
+fn frequencies_in_another_unit_are_asked_about_before_a_board_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run").display().to_string();
+    let board = "[[board]]\nname = \"b1\"\nkind = \"crs\"\naddress = \"127.0.0.1:1\"\n";
+    let module = |low: &str, high: &str| {
+        format!("{board}[[board.module]]\nnumber = 1\nf_min_hz = {low}\nf_max = {high}\n")
+    };
+    let detector = "[[detector]]\nid = \"d1\"\nboard = \"b1\"\nmodule = 1\nf_hz = 1250\n";
+    for (text, lines) in [
+        (
+            module("1000", "1500"),
+            ["map.toml:7:12: ", "map.toml:8:9: "].as_slice(),
+        ),
+        (
+            module("4", "5.0"),
+            &["did you mean `4e9`?", "did you mean `5e9`?"],
+        ),
+        (
+            module("0.5", "1.0"),
+            &["did you mean `0.5e9`?", "did you mean `1e9`?"],
+        ),
+        (
+            module("4e6", "8e6"),
+            &["did you mean `4000000e3`?", "did you mean `8000000e3`?"],
+        ),
+        (module("1e9", "1_500"), &["`f_max` = 1500 is in hertz"]),
+        (module("1e9", "1.5e9") + detector, &["map.toml:13:8: "]),
+        (
+            board.to_owned() + "[[board.module]]\nnumber = 1\nmax_tone_dbm = 40\n",
+            &["did you mean `-40`?"],
+        ),
+    ] {
+        let map = write(folder.path(), "map.toml", &text);
+        for args in [
+            vec!["check", &map],
+            vec!["tune", &map, "--out", &out],
+            vec!["off", &map],
+        ] {
+            let (status, _, err) = run(&args);
+            assert_eq!(status, 2, "{args:?}: {err}");
+            assert_eq!(err.lines().count(), lines.len(), "{args:?}: {err}");
+            for (line, words) in err.lines().zip(lines) {
+                assert!(line.contains(words), "{args:?}: {err}");
+            }
+        }
+    }
+
+    let map = write(folder.path(), "map.toml", &module("100e6", "1500e6"));
+    assert_eq!(run(&["check", &map]).0, 0);
+    let text = "[band]\nf_min_hz = 1000\nf_max_hz = 1500\n";
+    let params = write(folder.path(), "params.toml", text);
+    let sweep = ["sweep", &map, "--out", &out];
+    for args in [
+        vec!["check", &map, "--params", &params],
+        vec!["tune", &map, "--params", &params, "--out", &out],
+        [&sweep[..], &["--f-min", "1000", "--f-max", "1500"]].concat(),
+    ] {
+        let (status, _, err) = run(&args);
+        assert_eq!(status, 2, "{args:?}: {err}");
+        assert!(err.contains("did you mean `1000e6`?"), "{args:?}: {err}");
+    }
+    assert!(!folder.path().join("run").exists());
+}
+
+#[test]
+fn addresses_that_can_be_read_in_two_ways_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |boards: &[(&str, &str)]| {
+        let boards = boards.iter().enumerate().map(|(number, (key, value))| {
+            format!("[[board]]\nname = \"b{number}\"\nkind = \"crs\"\n{key} = \"{value}\"\n\n")
+        });
+        let map = write(folder.path(), "map.toml", &boards.collect::<String>());
+        let (status, _, err) = run(&["check", &map]);
+        (status, err)
+    };
+    let refused = |boards: &[(&str, &str)], words: &str| {
+        let (status, err) = check(boards);
+        assert!(status == 2 && err.contains(words), "{boards:?}: {err}");
+    };
+    for address in [
+        "010.000.003.043",
+        "127.1",
+        "0x7f000001",
+        "2130706433",
+        "10.0.3.256:80",
+    ] {
+        refused(&[("address", address)], "map.toml:4:11: ");
+    }
+    refused(&[("address", "-b.lab")], "begins or ends with `-`");
+    for address in [
+        "10.0.3.43",
+        "[fe80::1%eth0]:80",
+        "rfmux0042.local.",
+        "[fd00::12]",
+    ] {
+        assert_eq!(check(&[("address", address)]).0, 0, "{address}");
+    }
+    // One board in two spellings.
+    for (one, other) in [
+        (("address", "Rfmux7.local"), ("serial", "7")),
+        (("address", "b7.lab."), ("address", "b7.lab")),
+        (("address", "[fd00:0::12]"), ("address", "[FD00::12]:80")),
+        (("serial", "0042"), ("serial", "42")),
+        (("serial", "MOCK1"), ("serial", "mock1")),
+    ] {
+        refused(&[one, other], "is taken already");
+    }
+    let zones = [("address", "[fe80::1%eth0]"), ("address", "[fe80::1%eth1]")];
+    assert_eq!(check(&zones).0, 0);
+}
+
+#[test]
 fn the_page_on_parameters_has_every_one_at_its_default() {
     let page = include_str!("../../docs/parameters.md");
     let (_, text) = page.split_once("```toml").unwrap();

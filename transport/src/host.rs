@@ -1,7 +1,7 @@
 //! Where a board answers.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use twotone_hal::{Error, ErrorKind};
@@ -18,7 +18,11 @@ impl Host {
     /// The port of boards that are not told another.
     pub const DEFAULT_PORT: u16 = 80;
 
-    /// The host in `text`, `host[:port]`: a name or an IP address, IPv6 in brackets.
+    /// The host in `text`, `host[:port]`: a name, which may end in a dot, four decimal numbers, or
+    /// an IPv6 address in brackets, which may have a zone: `[fe80::1%eth0]`.
+    ///
+    /// Short, octal and hexadecimal forms of IPv4 addresses are refused: programs differ in what
+    /// they read them as.
     ///
     /// # Errors
     /// A sentence that says what is wrong with it.
@@ -27,20 +31,22 @@ impl Host {
             let rest = rest.split('/').next().unwrap_or_default();
             return Err(format!("an address has no `{scheme}://`: write `{rest}`"));
         }
+        if let Some((rest, _)) = text.split_once('/') {
+            return Err(format!("an address has no path: write `{rest}`"));
+        }
+        if let Some((_, rest)) = text.rsplit_once('@') {
+            return Err(format!("an address has no user: write `{rest}`"));
+        }
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => {
                 let (host, after) = rest
                     .split_once(']')
                     .ok_or("the bracket of an IPv6 address is not closed")?;
-                host.parse::<Ipv6Addr>()
-                    .map_err(|_| format!("`{host}` is not an IPv6 address"))?;
-                match after {
-                    "" => (host, None),
-                    _ => (
-                        host,
-                        Some(after.strip_prefix(':').ok_or("expected `[host]:port`")?),
-                    ),
-                }
+                let port = match after {
+                    "" => None,
+                    _ => Some(after.strip_prefix(':').ok_or("expected `[host]:port`")?),
+                };
+                (six(host)?, port)
             }
             None => match text.split_once(':') {
                 Some((_, port)) if port.contains(':') => {
@@ -52,9 +58,10 @@ impl Host {
         };
         let port = match port {
             None => default_port,
-            Some(port) => port
-                .parse()
-                .ok()
+            // Rust's numbers may begin with a sign.
+            Some(port) => Some(port)
+                .filter(|port| port.bytes().all(|b| b.is_ascii_digit()))
+                .and_then(|port| port.parse().ok())
                 .filter(|&port| port != 0)
                 .ok_or_else(|| format!("`{port}` is no port: expected 1 to 65535"))?,
         };
@@ -98,10 +105,35 @@ impl Host {
         self.port
     }
 
-    /// The IP address, where the host is one and needs no look-up.
+    /// The IP address, where the host is one and needs no look-up. It has no zone.
     pub fn ip(&self) -> Option<IpAddr> {
-        self.name.parse().ok()
+        let (address, _) = zoned(&self.name);
+        address.parse().ok()
     }
+
+    /// The one spelling that all spellings of this host have in common: in lower case, without the
+    /// dot at the end, an IPv6 address in its shortest form, or as IPv4 where it stands for that.
+    #[must_use]
+    pub fn canonical(&self) -> Self {
+        let (_, zone) = zoned(&self.name);
+        let name = match self.ip() {
+            Some(ip) => ip.to_canonical().to_string() + zone,
+            None => self.name.trim_end_matches('.').to_lowercase(),
+        };
+        Self::new(name, self.port)
+    }
+
+    /// The host and port as they stand in the `Host` header of HTTP. A zone means something on
+    /// this machine alone (RFC 6874), and servers are seldom known by a name with a dot at its end.
+    pub(crate) fn header(&self) -> String {
+        let (name, _) = zoned(&self.name);
+        Self::new(name.trim_end_matches('.'), self.port).to_string()
+    }
+}
+
+/// An IPv6 address and its zone with the `%`, which may be empty.
+fn zoned(name: &str) -> (&str, &str) {
+    name.split_at(name.find('%').unwrap_or(name.len()))
 }
 
 impl FromStr for Host {
@@ -114,8 +146,31 @@ impl FromStr for Host {
     }
 }
 
+/// `host` if it is an IPv6 address, with the name or number of a network interface as its zone or
+/// without.
+fn six(host: &str) -> Result<&str, String> {
+    let (address, zone) = zoned(host);
+    let parsed = address
+        .parse::<Ipv6Addr>()
+        .map_err(|_| format!("`{address}` is not an IPv6 address"))?;
+    if let Some(zone) = zone.strip_prefix('%') {
+        let named = |b: u8| b.is_ascii_alphanumeric() || b"._-~".contains(&b);
+        // 15 characters are the longest name that an interface has.
+        if !(1..=15).contains(&zone.len()) || !zone.bytes().all(named) {
+            return Err(format!(
+                "`{zone}` is no zone: expected the name of a network interface"
+            ));
+        }
+    }
+    of_one_board(IpAddr::V6(parsed).to_canonical(), host)
+}
+
 /// `host` if it could be a name or an IPv4 address: dotted labels of letters, digits, `-`, `_`.
 fn named(host: &str) -> Result<&str, String> {
+    if host.is_empty() {
+        return Err("the host is empty: expected `host` or `host:port`".to_owned());
+    }
+    let name = host.strip_suffix('.').unwrap_or(host);
     let label = |label: &str| {
         !label.is_empty()
             && label.len() <= 63
@@ -123,13 +178,56 @@ fn named(host: &str) -> Result<&str, String> {
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
-    if host.is_empty() {
-        return Err("the host is empty: expected `host` or `host:port`".to_owned());
-    }
-    if host.len() > 253 || !host.split('.').all(label) {
+    if name.len() > 253 || !name.split('.').all(label) {
         return Err(format!(
             "`{host}` is no host: expected `host` or `host:port`"
         ));
+    }
+    if name
+        .split('.')
+        .any(|label| label.starts_with('-') || label.ends_with('-'))
+    {
+        return Err(format!(
+            "`{host}` is no host: no part of a name begins or ends with `-`"
+        ));
+    }
+    if name.rsplit('.').next().is_some_and(is_number) {
+        return four(host);
+    }
+    Ok(host)
+}
+
+/// A label that the resolver of the system takes for a number, as in addresses of the old forms.
+fn is_number(label: &str) -> bool {
+    let hexadecimal = label.strip_prefix("0x").or(label.strip_prefix("0X"));
+    match hexadecimal {
+        Some(digits) => digits.bytes().all(|b| b.is_ascii_hexdigit()),
+        None => label.bytes().all(|b| b.is_ascii_digit()),
+    }
+}
+
+/// `host` if it is an IPv4 address of four decimal numbers, which nobody can read as another.
+fn four(host: &str) -> Result<&str, String> {
+    if let Ok(address) = host.parse::<Ipv4Addr>() {
+        return of_one_board(IpAddr::V4(address), host);
+    }
+    let decimal = |label: &str| label.parse::<u8>().ok().filter(|_| !label.starts_with('+'));
+    let labels = host.trim_end_matches('.').split('.').map(decimal);
+    let meant = match labels.collect::<Option<Vec<u8>>>().as_deref() {
+        Some([a, b, c, d]) => format!("`{a}.{b}.{c}.{d}`"),
+        _ => "such as `10.0.3.43`".to_owned(),
+    };
+    Err(format!(
+        "`{host}` is no IPv4 address, and no host name ends in a number: write four numbers from 0 \
+         to 255, without zeros before them, which some programs read as octal: {meant}"
+    ))
+}
+
+/// `host` unless its address cannot be that of one board.
+fn of_one_board(address: IpAddr, host: &str) -> Result<&str, String> {
+    let broadcast = address == IpAddr::V4(Ipv4Addr::BROADCAST);
+    if address.is_unspecified() || address.is_multicast() || broadcast {
+        return Err(format!("`{host}` is not the address of one board"));
     }
     Ok(host)
 }
@@ -155,6 +253,14 @@ mod tests {
             ("rfmux0042.local", "rfmux0042.local", 80),
             ("[::1]:8080", "::1", 8080),
             ("[::1]", "::1", 80),
+            ("[fe80::1%eth0]:80", "fe80::1%eth0", 80),
+            ("[fe80::1%eth0.100]", "fe80::1%eth0.100", 80),
+            ("[FE80::1%2]:81", "FE80::1%2", 81),
+            ("rfmux0042.local.", "rfmux0042.local.", 80),
+            ("rfmux0042.local.:81", "rfmux0042.local.", 81),
+            ("0.crate.7a", "0.crate.7a", 80),
+            ("board_7", "board_7", 80),
+            ("255.255.255.254", "255.255.255.254", 80),
         ] {
             let host: Host = text.parse().unwrap();
             assert_eq!((host.name(), host.port()), (name, port), "{text}");
@@ -184,8 +290,87 @@ mod tests {
             ("[::1", "the bracket of an IPv6 address is not closed"),
             ("[b1]", "`b1` is not an IPv6 address"),
             ("[::1]80", "expected `[host]:port`"),
+            ("b1:+80", "`+80` is no port: expected 1 to 65535"),
+            ("me@b1:80", "an address has no user: write `b1:80`"),
+            ("b1:80/tuber", "an address has no path: write `b1:80`"),
+            (
+                "[fe80::1%]",
+                "`` is no zone: expected the name of a network interface",
+            ),
+            (
+                "[fe80::1%e 0]",
+                "`e 0` is no zone: expected the name of a network interface",
+            ),
+            (".", "`.` is no host: expected `host` or `host:port`"),
+            ("b1..", "`b1..` is no host: expected `host` or `host:port`"),
+            (" b1", "` b1` is no host: expected `host` or `host:port`"),
+            (
+                "-b1",
+                "`-b1` is no host: no part of a name begins or ends with `-`",
+            ),
+            (
+                "b1-.lab",
+                "`b1-.lab` is no host: no part of a name begins or ends with `-`",
+            ),
+            ("0.0.0.0", "`0.0.0.0` is not the address of one board"),
+            (
+                "239.192.0.2",
+                "`239.192.0.2` is not the address of one board",
+            ),
+            ("[::]", "`::` is not the address of one board"),
         ] {
             assert_eq!(Host::parse(text, 80).unwrap_err(), wrong, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_ipv4_address_is_read_in_one_way_or_not_at_all() {
+        for (text, meant) in [
+            ("010.000.003.043", "`10.0.3.43`"),
+            ("10.0.3.08", "`10.0.3.8`"),
+            ("10.0.3.43.", "`10.0.3.43`"),
+            ("127.1", "such as"),
+            ("10.0.3", "such as"),
+            ("10.0.3.256", "such as"),
+            ("10.0.3.4.5", "such as"),
+            ("2130706433", "such as"),
+            ("0x7f000001", "such as"),
+            ("0X7F.0.0.1", "such as"),
+            ("10.0.3.0x2b", "such as"),
+            ("board.42", "such as"),
+        ] {
+            let wrong = Host::parse(text, 80).unwrap_err();
+            let said = format!("`{text}` is no IPv4 address");
+            assert!(wrong.contains(&said) && wrong.contains(meant), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn spellings_of_a_host_come_to_one() {
+        for (text, other) in [
+            ("RFmux0042.Local.", "rfmux0042.local"),
+            ("[FD00:0:0::12]:80", "[fd00::12]"),
+            ("[::ffff:127.0.0.1]:81", "127.0.0.1:81"),
+            ("[FE80::1%eth0]", "[fe80::1%eth0]"),
+        ] {
+            let [text, other]: [Host; 2] = [text, other].map(|text| text.parse().unwrap());
+            assert_eq!(text.canonical(), other.canonical());
+            assert_eq!(other.canonical(), other);
+        }
+        let [one, other]: [Host; 2] =
+            ["[fe80::1%eth0]", "[fe80::1%eth1]"].map(|h| h.parse().unwrap());
+        assert_ne!(one.canonical(), other.canonical());
+        assert_eq!(one.ip(), Some("fe80::1".parse().unwrap()));
+    }
+
+    #[test]
+    fn the_header_of_http_has_what_means_something_there() {
+        for (text, header) in [
+            ("[fe80::1%eth0]:8080", "[fe80::1]:8080"),
+            ("rfmux0042.local.", "rfmux0042.local:80"),
+            ("127.0.0.2:18082", "127.0.0.2:18082"),
+        ] {
+            assert_eq!(text.parse::<Host>().unwrap().header(), header);
         }
     }
 }

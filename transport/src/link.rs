@@ -313,7 +313,8 @@ impl<K: Keeper> Driver<K> {
                 unreachable(why).caused_by(error)
             })?;
             let (accept, limit) = (self.options.accept(), self.options.answer_limit);
-            Connection::over(stream, &self.runtime, authority, accept, limit)
+            let header = self.connector.header();
+            Connection::over(stream, &self.runtime, header, accept, limit)
                 .await
                 .map_err(|error| unreachable(format!("no HTTP with {authority}")).caused_by(error))
         };

@@ -21,14 +21,15 @@ type Opening = Pin<Box<dyn Future<Output = io::Result<Box<dyn ByteStream>>> + Se
 #[derive(Clone)]
 pub struct Connector {
     authority: Arc<str>,
+    header: Arc<str>,
     open: Arc<dyn Fn() -> Opening + Send + Sync>,
 }
 
 impl Connector {
     /// TCP to `host`, each name looked up anew for each connection.
     pub fn tcp(host: Host) -> Self {
-        let authority = host.to_string();
-        Self::new(authority, move || {
+        let (authority, header) = (host.to_string(), host.header().into());
+        let connector = Self::new(authority, move || {
             let (name, port) = (host.name().to_owned(), host.port());
             async move {
                 let stream = TcpStream::connect((name.as_str(), port)).await?;
@@ -36,7 +37,11 @@ impl Connector {
                 stream.set_nodelay(true)?;
                 Ok(stream)
             }
-        })
+        });
+        Self {
+            header,
+            ..connector
+        }
     }
 
     /// Streams from `open`, for tests in memory and for tunnels. `authority` is what stands in
@@ -49,8 +54,10 @@ impl Connector {
         F: Future<Output = io::Result<S>> + Send + 'static,
         S: ByteStream + 'static,
     {
+        let authority: Arc<str> = authority.into().into();
         Self {
-            authority: authority.into().into(),
+            header: authority.clone(),
+            authority,
             open: Arc::new(move || {
                 let opening = open();
                 Box::pin(async move { Ok(Box::new(opening.await?) as Box<dyn ByteStream>) })
@@ -61,6 +68,11 @@ impl Connector {
     /// Whom the streams lead to.
     pub fn authority(&self) -> &str {
         &self.authority
+    }
+
+    /// What stands in the `Host` header: what of the authority means something to the other end.
+    pub(crate) fn header(&self) -> &str {
+        &self.header
     }
 
     pub(crate) fn open(&self) -> Opening {

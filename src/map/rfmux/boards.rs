@@ -1,0 +1,372 @@
+//! The boards of a Python hardware map, and what stands beside them.
+
+use std::collections::{HashMap, HashSet};
+
+use super::document::{Content, Item, Node};
+use super::keys::{self, BESIDE, BOARDS, safe, shown};
+use super::values::SLOTS;
+use crate::map::section::{Findings, Found};
+use crate::map::{Host, check};
+
+/// What was read so far.
+pub(super) struct Reading<'t> {
+    pub(super) findings: Findings<'t>,
+    pub(super) boards: Vec<Board>,
+    pub(super) left_out: Vec<String>,
+    pub(super) doubts: Vec<(usize, String)>,
+    /// The map names a schema of somebody else's, which may have more columns.
+    extended: bool,
+    /// The board that was read at a node: one that several places share by an alias is one board.
+    read: HashMap<*const Node, usize>,
+    crates: HashMap<*const Node, Option<Found<String>>>,
+    walked: HashSet<*const Node>,
+}
+
+/// A board as the map has it.
+pub(super) struct Board {
+    /// Where it begins.
+    pub(super) at: usize,
+    pub(super) serial: Option<Found<String>>,
+    pub(super) hostname: Option<Found<String>>,
+    pub(super) slot: Option<Found<u8>>,
+    /// It stands in a crate, and that has this serial number.
+    pub(super) housing: Option<Option<Found<String>>>,
+    /// The map says that it is offline.
+    pub(super) offline: bool,
+    /// What of it is left out, to be named after the board.
+    pub(super) left_out: Vec<String>,
+}
+
+impl<'t> Reading<'t> {
+    pub(super) fn new(findings: Findings<'t>) -> Self {
+        Self {
+            findings,
+            boards: Vec::new(),
+            left_out: Vec::new(),
+            doubts: Vec::new(),
+            extended: false,
+            read: HashMap::new(),
+            crates: HashMap::new(),
+            walked: HashSet::new(),
+        }
+    }
+
+    /// Reads an item of the map. Python takes boards from lists and mappings in the map too.
+    pub(super) fn item(&mut self, item: &Item) {
+        let before = (self.boards.len(), self.left_out.len());
+        let known = self.part(item) || before != (self.boards.len(), self.left_out.len());
+        // Mostly a board whose tag was forgotten.
+        if !known {
+            let place = self.findings.place(item.at);
+            let what = format!("{} without a tag at {place}", shown(item));
+            self.left_out.push(what);
+        }
+    }
+
+    /// Reads an item of the map, or a part of one. Whether it is something known, or nothing.
+    fn part(&mut self, item: &Item) -> bool {
+        match item.own_tag() {
+            Some("!CRS") => drop(self.board(item)),
+            Some("!Crate") => drop(self.housing(item)),
+            Some(tag) if BESIDE.contains(&tag) => self.beside(tag, item),
+            Some(tag) => {
+                let what = format!("unknown tag `{}`", safe(tag));
+                let known = [&BOARDS[..], &BESIDE[..5]].concat();
+                self.findings
+                    .unknown(item.at, &what, known.iter().copied(), tag);
+            }
+            None if item.is_null() || !self.walked.insert(item.identity()) => {}
+            None => {
+                match &item.content {
+                    Content::Scalar { .. } => {}
+                    Content::List(items) => {
+                        for item in items {
+                            self.part(item);
+                        }
+                    }
+                    Content::Map(entries) => {
+                        for (_, item) in entries {
+                            self.part(item);
+                        }
+                    }
+                }
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Names what is no board.
+    fn beside(&mut self, tag: &str, item: &Item) {
+        let name = |item: &Item| item.scalar().map(|(text, _)| text.to_owned());
+        let entries = item.entries().unwrap_or_default();
+        let under = |key: &str| {
+            let entry = entries
+                .iter()
+                .find(|(k, _)| k.scalar().is_some_and(|(k, _)| k == key));
+            entry.and_then(|(_, value)| name(value))
+        };
+        let named = name(item)
+            .or_else(|| under("csv_file"))
+            .or_else(|| under("name"));
+        let called = match &named {
+            Some(named) => format!("{tag} {named:?}"),
+            None => tag.to_owned(),
+        };
+        match (tag, &named) {
+            ("!include", Some(named)) => {
+                let place = self.findings.place(item.at);
+                let what = format!(
+                    "!include {named:?} is not followed: if there are boards in that file, write \
+                     them here, or import it too"
+                );
+                self.doubts.push((item.at, what));
+                self.left_out.push(format!("{called} at {place}"));
+                return;
+            }
+            ("!flavour", Some(named)) => {
+                self.extended = named != "rfmux" && !named.starts_with("rfmux.");
+                if named == "rfmux.mock" {
+                    let what = "!flavour \"rfmux.mock\" has Python simulate the boards after it: \
+                                they answer while it does";
+                    self.doubts.push((item.at, what.to_owned()));
+                }
+            }
+            _ => {}
+        }
+        self.left_out.push(called.clone());
+        if tag == "!Wafer" {
+            let mut left_out = Vec::new();
+            let (extended, findings) = (self.extended, &mut self.findings);
+            keys::WAFER.of((tag, item.at), &entries, extended, findings, &mut left_out);
+            let parts = left_out.iter().map(|(key, value)| match value.own_tag() {
+                Some(tag) => format!("{called}'s {}", safe(tag)),
+                None => format!("{called}'s {key}"),
+            });
+            self.left_out.extend(parts);
+        }
+    }
+
+    /// Reads a board, once; the number of it, unless there is nothing of it to go on with.
+    fn board(&mut self, item: &Item) -> Option<usize> {
+        if let Some(index) = self.read.get(&item.identity()) {
+            return Some(*index);
+        }
+        let Some(entries) = item.entries() else {
+            let what = "a !CRS is a mapping: write `!CRS { serial: \"0042\" }`";
+            self.findings.say(item.at, what);
+            return None;
+        };
+        let mut left_out = Vec::new();
+        let (extended, findings) = (self.extended, &mut self.findings);
+        let taken = keys::BOARD.of(
+            ("!CRS", item.at),
+            &entries,
+            extended,
+            findings,
+            &mut left_out,
+        );
+        let mut board = Board {
+            at: item.at,
+            serial: None,
+            hostname: None,
+            slot: None,
+            housing: None,
+            offline: false,
+            left_out: Vec::new(),
+        };
+        for (key, value) in taken {
+            match key {
+                "serial" => board.serial = self.serial(key, value),
+                "hostname" => {
+                    board.hostname = self.text(key, value);
+                    let host = board.hostname.as_ref();
+                    if let Some(Err(wrong)) = host.map(|host| Host::parse(&host.value, 80)) {
+                        self.findings.say(value.at, wrong);
+                    }
+                }
+                "slot" => board.slot = self.slot(value),
+                "crate" if value.is_null() => {}
+                "crate" if value.own_tag() == Some("!Crate") => {
+                    board.housing = Some(self.housing(value));
+                }
+                _ => self.findings.say(value.at, "`crate` is a !Crate"),
+            }
+        }
+        for (key, value) in left_out {
+            match (key.as_str(), value.scalar()) {
+                ("online", Some((text, plain))) => match keys::python_truth(text, plain) {
+                    Some(false) => {
+                        board.offline = true;
+                        board.left_out.push("online: false".to_owned());
+                    }
+                    Some(true) => {}
+                    None if value.is_null() => {}
+                    None => self.findings.say(value.at, "`online` is true or false"),
+                },
+                ("online", None) => self.findings.say(value.at, "`online` is true or false"),
+                ("backplane_serial", Some((text, _))) if !value.is_null() => {
+                    board.left_out.push(format!("{key} {text:?}"));
+                }
+                _ => board.left_out.push(key),
+            }
+        }
+        let index = self.boards.len();
+        self.read.insert(item.identity(), index);
+        self.boards.push(board);
+        Some(index)
+    }
+
+    /// Reads a crate and the boards in it, once; its serial number, if it has one.
+    fn housing(&mut self, item: &Item) -> Option<Found<String>> {
+        if let Some(serial) = self.crates.get(&item.identity()) {
+            return serial.clone();
+        }
+        let Some(entries) = item.entries() else {
+            let what = "a !Crate is a mapping: write `!Crate { serial: \"001\", slots: { .. } }`";
+            self.findings.say(item.at, what);
+            return None;
+        };
+        let mut left_out = Vec::new();
+        let (extended, findings) = (self.extended, &mut self.findings);
+        let taken = keys::CRATE.of(
+            ("!Crate", item.at),
+            &entries,
+            extended,
+            findings,
+            &mut left_out,
+        );
+        let serial = taken.iter().find(|(key, _)| *key == "serial");
+        let serial = serial.and_then(|(key, value)| self.serial(key, value));
+        self.crates.insert(item.identity(), serial.clone());
+        let called = match &serial {
+            Some(serial) => format!("!Crate {:?}", serial.value),
+            None => "!Crate".to_owned(),
+        };
+        let before = self.boards.len();
+        let mut placed = false;
+        for (_, value) in taken.iter().filter(|(key, _)| *key != "serial") {
+            match &value.content {
+                _ if value.is_null() => {}
+                Content::List(items) => {
+                    for (index, board) in items.iter().enumerate() {
+                        placed |= self.in_slot(board, None, index + 1, serial.as_ref());
+                    }
+                }
+                Content::Map(slots) => {
+                    for (key, board) in slots {
+                        placed |= self.in_slot(board, Some(key), 0, serial.as_ref());
+                    }
+                }
+                Content::Scalar { .. } => {
+                    let what = "`slots` holds boards, as a list or by the numbers of their slots";
+                    self.findings.say(value.at, what);
+                }
+            }
+        }
+        if !placed && before == self.boards.len() {
+            self.left_out.push(format!("{called}, which has no boards"));
+        }
+        let parts = left_out.iter().map(|(key, _)| format!("{called}'s {key}"));
+        self.left_out.extend(parts);
+        serial
+    }
+
+    /// Reads the board of a slot: one under `key`, or the `position` of it in a list, which its
+    /// own slot goes before. Whether there is one.
+    fn in_slot(
+        &mut self,
+        item: &Item,
+        key: Option<&Item>,
+        position: usize,
+        housing: Option<&Found<String>>,
+    ) -> bool {
+        if item.is_null() {
+            return false;
+        }
+        if item.own_tag() != Some("!CRS") {
+            self.findings
+                .say(item.at, "a slot holds a !CRS, or nothing");
+            return true;
+        }
+        let Some(index) = self.board(item) else {
+            return true;
+        };
+        let own = self.boards[index].slot;
+        let slot = match (key, own) {
+            (Some(key), _) => self.slot(key),
+            (None, Some(own)) => Some(own),
+            (None, None) => match u8::try_from(position) {
+                Ok(value) => Some(Found { value, at: item.at }),
+                Err(_) => {
+                    self.findings.say(item.at, SLOTS);
+                    None
+                }
+            },
+        };
+        let board = &mut self.boards[index];
+        let said = |board: &Board, slot: Option<Found<u8>>| {
+            let housing = board.housing.as_ref().and_then(Option::as_ref);
+            (
+                slot.map(|slot| slot.value),
+                housing.map(|housing| housing.value.clone()),
+            )
+        };
+        let (before, wrong) = (said(board, own), board.called());
+        let housed = board.housing.replace(housing.cloned()).is_some();
+        if housed && before != said(board, slot) {
+            self.findings
+                .say(item.at, format!("{wrong} stands in two slots"));
+        } else if let (Some(slot), Some(own), Some(_)) = (slot, own, key)
+            && slot.value != own.value
+        {
+            let what = format!(
+                "{wrong} stands in slot {} and says slot {}",
+                slot.value, own.value
+            );
+            self.findings.say(own.at, what);
+        }
+        self.boards[index].slot = slot;
+        true
+    }
+
+    /// Says of a value beside the map that it has boards, if it has any that the map has not.
+    pub(super) fn doubt_boards_in(&mut self, value: &Item, key: &str) {
+        if !self.walked.insert(value.identity()) {
+            return;
+        }
+        let known = self.read.contains_key(&value.identity())
+            || self.crates.contains_key(&value.identity());
+        if known {
+            return;
+        }
+        if value.own_tag().is_some_and(|tag| BOARDS.contains(&tag)) {
+            let what = format!("boards under {key}, outside of !HardwareMap, are not imported");
+            return self.doubts.push((value.at, what));
+        }
+        match &value.content {
+            Content::Scalar { .. } => {}
+            Content::List(items) => {
+                for item in items {
+                    self.doubt_boards_in(item, key);
+                }
+            }
+            Content::Map(entries) => {
+                for (_, item) in entries {
+                    self.doubt_boards_in(item, key);
+                }
+            }
+        }
+    }
+}
+
+impl Board {
+    /// What it is called in an error.
+    fn called(&self) -> String {
+        match (&self.serial, &self.hostname) {
+            (Some(serial), _) if check::is_label(&serial.value) => format!("crs{}", serial.value),
+            (_, Some(host)) => format!("the board at {}", safe(&host.value)),
+            _ => "the board".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! A YAML document as a tree whose nodes know their tags and where they stand.
+
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::rc::Rc;
+
+use serde_saphyr::granit_parser::{Event, Marker, Parser, ScalarStyle, Tag};
+
+use crate::map::section::Findings;
+
+/// A node, which several places can share by way of an alias.
+pub(super) struct Node {
+    /// The tag as it was written, such as `!CRS`; those of YAML itself begin with [`YAML`].
+    pub(super) tag: Option<String>,
+    pub(super) content: Content,
+}
+
+pub(super) enum Content {
+    /// `plain` means without quotes: only then can it be a number, a truth value or null.
+    Scalar {
+        text: String,
+        plain: bool,
+    },
+    List(Vec<Item>),
+    Map(Vec<(Item, Item)>),
+}
+
+/// A node at one of its places.
+#[derive(Clone)]
+pub(super) struct Item {
+    node: Rc<Node>,
+    /// The byte at which it begins, with its tag; for an alias, that of the alias.
+    pub(super) at: usize,
+}
+
+/// What the full names of YAML's own tags begin with.
+const YAML: &str = "tag:yaml.org,2002:";
+
+impl Deref for Item {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        &self.node
+    }
+}
+
+impl Item {
+    /// The same for all places of a node.
+    pub(super) fn identity(&self) -> *const Node {
+        Rc::as_ptr(&self.node)
+    }
+
+    /// The tag, unless it is one of YAML's own.
+    pub(super) fn own_tag(&self) -> Option<&str> {
+        self.tag.as_deref().filter(|tag| !tag.starts_with(YAML))
+    }
+
+    /// The text and whether it stands without quotes, if it is a scalar.
+    pub(super) fn scalar(&self) -> Option<(&str, bool)> {
+        match &self.content {
+            Content::Scalar { text, plain } => Some((text, *plain)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_null(&self) -> bool {
+        let nulls = ["", "~", "null", "Null", "NULL"];
+        let scalar = self.scalar().filter(|_| self.own_tag().is_none());
+        scalar.is_some_and(|(text, plain)| plain && nulls.contains(&text))
+    }
+
+    /// The entries, those that are merged in by `<<` among them: what stands in the mapping itself
+    /// goes before what is merged, and that before what is merged after it. A merged value has the
+    /// place where it is merged. `None` where this is no mapping.
+    pub(super) fn entries(&self) -> Option<Vec<(Item, Item)>> {
+        let Content::Map(_) = &self.content else {
+            return None;
+        };
+        let mut entries = Vec::new();
+        merge(self, None, &mut Vec::new(), &mut entries);
+        Some(entries)
+    }
+}
+
+/// Adds the entries of `item` whose keys are not there yet, at `place` where they are merged ones.
+/// A mapping that was merged once has nothing to add another time.
+fn merge(
+    item: &Item,
+    place: Option<usize>,
+    merged: &mut Vec<*const Node>,
+    entries: &mut Vec<(Item, Item)>,
+) {
+    let Content::Map(own) = &item.content else {
+        return;
+    };
+    if merged.contains(&item.identity()) {
+        return;
+    }
+    merged.push(item.identity());
+    let there = entries.len();
+    let is_merge = |key: &Item| key.scalar() == Some(("<<", true));
+    for (key, value) in own.iter().filter(|(key, _)| !is_merge(key)) {
+        let same = |(other, _): &(Item, Item)| {
+            key.scalar().is_some() && other.scalar().map(|s| s.0) == key.scalar().map(|s| s.0)
+        };
+        // Two of one mapping both stay, so that they can be told.
+        if !entries[..there].iter().any(same) {
+            let at = |item: &Item| Item {
+                node: item.node.clone(),
+                at: place.unwrap_or(item.at),
+            };
+            entries.push((at(key), at(value)));
+        }
+    }
+    for (_, value) in own.iter().filter(|(key, _)| is_merge(key)) {
+        match &value.content {
+            Content::List(several) => {
+                for one in several {
+                    merge(one, place.or(Some(one.at)), merged, entries);
+                }
+            }
+            _ => merge(value, place.or(Some(value.at)), merged, entries),
+        }
+    }
+}
+
+/// The one document in `text`; `None` where there is none, or where something is wrong with it,
+/// which is a finding then.
+pub(super) fn read(text: &str, findings: &mut Findings<'_>) -> Option<Item> {
+    let mut tree = Tree::default();
+    for event in Parser::new_from_str(text) {
+        let (event, span) = match event {
+            Ok(event) => event,
+            Err(error) => {
+                let at = offset(text, error.marker());
+                let what = match text.contains(super::MAP_TAG) {
+                    true => "this is no YAML".to_owned(),
+                    false => super::no_map("it is no YAML"),
+                };
+                findings.say(at, format!("{what}: {}", error.info()));
+                return None;
+            }
+        };
+        let begins = span.tag_start().unwrap_or(span.start);
+        let at = offset(text, &begins);
+        if let Err(wrong) = tree.take(event, at) {
+            findings.say(at, wrong);
+            return None;
+        }
+    }
+    tree.root
+}
+
+/// The byte at which `marker` stands.
+fn offset(text: &str, marker: &Marker) -> usize {
+    let counted = || text.char_indices().nth(marker.index()).map(|(at, _)| at);
+    marker.byte_offset().or_else(counted).unwrap_or(text.len())
+}
+
+/// A tree that is being built.
+#[derive(Default)]
+struct Tree {
+    open: Vec<Open>,
+    anchors: HashMap<usize, Rc<Node>>,
+    root: Option<Item>,
+}
+
+/// A list or a mapping whose end has not been read. The entries of a mapping stand here one after
+/// the other, keys and values in turn.
+struct Open {
+    is_map: bool,
+    tag: Option<String>,
+    anchor: usize,
+    at: usize,
+    items: Vec<Item>,
+}
+
+impl Tree {
+    fn take(&mut self, event: Event<'_>, at: usize) -> Result<(), String> {
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let tag = tag.as_deref().map(name);
+                let is_text = tag.as_deref() == Some("tag:yaml.org,2002:str");
+                let content = Content::Scalar {
+                    text: text.into_owned(),
+                    plain: style == ScalarStyle::Plain && !is_text,
+                };
+                self.add(Node { tag, content }, anchor, at)
+            }
+            Event::SequenceStart(_, anchor, tag) => self.begin(false, anchor, tag.as_deref(), at),
+            Event::MappingStart(_, anchor, tag) => self.begin(true, anchor, tag.as_deref(), at),
+            Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
+                Some(open) => {
+                    let content = match open.is_map {
+                        true => Content::Map(pairs(open.items)),
+                        false => Content::List(open.items),
+                    };
+                    let tag = open.tag;
+                    self.add(Node { tag, content }, open.anchor, open.at)
+                }
+                None => Ok(()),
+            },
+            Event::Alias(anchor) => match self.anchors.get(&anchor) {
+                Some(node) => {
+                    let node = node.clone();
+                    self.put(Item { node, at })
+                }
+                None => Err("an alias stands for what it is a part of".to_owned()),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    fn begin(
+        &mut self,
+        is_map: bool,
+        anchor: usize,
+        tag: Option<&Tag>,
+        at: usize,
+    ) -> Result<(), String> {
+        self.open.push(Open {
+            is_map,
+            tag: tag.map(name),
+            anchor,
+            at,
+            items: Vec::new(),
+        });
+        Ok(())
+    }
+
+    fn add(&mut self, node: Node, anchor: usize, at: usize) -> Result<(), String> {
+        let node = Rc::new(node);
+        // Parsers count anchors from 1.
+        if anchor != 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        self.put(Item { node, at })
+    }
+
+    fn put(&mut self, item: Item) -> Result<(), String> {
+        match self.open.last_mut() {
+            Some(open) => open.items.push(item),
+            None if self.root.is_none() => self.root = Some(item),
+            None => return Err("a second document begins here: make it a file".to_owned()),
+        }
+        Ok(())
+    }
+}
+
+fn pairs(items: Vec<Item>) -> Vec<(Item, Item)> {
+    let mut items = items.into_iter();
+    let mut pairs = Vec::new();
+    while let (Some(key), Some(value)) = (items.next(), items.next()) {
+        pairs.push((key, value));
+    }
+    pairs
+}
+
+fn name(tag: &Tag) -> String {
+    format!("{}{}", tag.handle(), tag.suffix())
+}

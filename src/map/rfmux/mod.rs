@@ -1,0 +1,135 @@
+//! Import of a Python hardware map: YAML with the boards as `!CRS` and `!Crate`.
+
+mod boards;
+mod document;
+mod keys;
+#[cfg(test)]
+mod tests;
+mod values;
+mod write;
+
+use super::section::Findings;
+use super::{HardwareMap, MapError, Problem};
+use boards::Reading;
+use document::{Content, Item};
+
+/// A Python hardware map as one of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Imported {
+    /// The map, as text in TOML. It is a valid one.
+    pub toml: String,
+    /// What the Python map has beside its boards, such as `!Wafer "w3"`: it is not imported.
+    pub left_out: Vec<String>,
+    /// What a person has to look at before the map is used, such as a board that is said to be
+    /// offline: each with file, line and column.
+    pub doubts: Vec<String>,
+}
+
+/// Imports the boards of a Python hardware map (`!HardwareMap [ !CRS {..}, !Crate {..} ]`), with
+/// their serial numbers, hosts, crates and slots. Their modules are those that they describe, with
+/// conservative limits, until somebody writes down what hangs on them. The map may be the whole
+/// document or a key of it, as in session files. `file` names the map in errors.
+///
+/// ```
+/// let yaml = r#"!HardwareMap [ !CRS { serial: "0042", hostname: "127.0.0.2:18082" } ]"#;
+/// let imported = twotone::map::import_rfmux(yaml, "lab.yaml").unwrap();
+/// assert!(imported.toml.contains("address = \"127.0.0.2:18082\""));
+/// ```
+///
+/// # Errors
+/// [`MapError`] where it is no YAML or no such map, and where the boards cannot stand in a map of
+/// ours: none at all, or two of one serial number. Everything that is wrong has its line and column.
+pub fn import_rfmux(yaml: &str, file: &str) -> Result<Imported, MapError> {
+    let mut findings = Findings::new(yaml, file);
+    let document = document::read(yaml, &mut findings);
+    findings.done()?;
+    let mut reading = Reading::new(findings);
+    match &document {
+        Some(document) => top(document, &mut reading),
+        None => reading.findings.say(0, no_map("it is empty")),
+    }
+    let map = write::map(reading)?;
+    // The boards were looked at where they stand in the YAML, as those of a map of ours are. A
+    // problem that is seen here alone is told with the board that it is of.
+    HardwareMap::parse(&map.imported.toml, file).map_err(|error| {
+        let problems = error.problems().iter().map(|problem| Problem {
+            place: problem.place.map(|place| map.place_of(place, yaml)),
+            ..problem.clone()
+        });
+        MapError::new(file, problems.collect())
+    })?;
+    Ok(map.imported)
+}
+
+const MAP_TAG: &str = "!HardwareMap";
+
+fn no_map(why: &str) -> String {
+    format!("this is no Python hardware map: {why}")
+}
+
+/// Reads the document: a map, or a session with a map as one of its keys.
+fn top(document: &Item, reading: &mut Reading<'_>) {
+    match document.own_tag() {
+        Some(MAP_TAG) => return map(document, reading),
+        Some(tag) => {
+            let why = no_map(&format!("it begins with {}", keys::safe(tag)));
+            reading.findings.unknown(document.at, &why, [MAP_TAG], tag);
+            return;
+        }
+        None => {}
+    }
+    let entries = document.entries().unwrap_or_default();
+    let is_map = |value: &Item| value.own_tag() == Some(MAP_TAG);
+    let mut maps = entries.iter().filter(|(_, value)| is_map(value));
+    let Some((key, found)) = maps.next() else {
+        return no_map_in(document, &entries, reading);
+    };
+    if let Some((other, _)) = maps.next() {
+        let first = reading.findings.place(key.at);
+        let what =
+            format!("a second {MAP_TAG} stands here, beside that at {first}: give each a file");
+        reading.findings.say(other.at, what);
+    }
+    map(found, reading);
+    for (key, value) in entries.iter().filter(|(_, value)| !is_map(value)) {
+        let key = keys::shown(key);
+        reading.left_out.push(format!("the session's {key}"));
+        reading.doubt_boards_in(value, &key);
+    }
+}
+
+/// Says why there is no map in a document without one.
+fn no_map_in(document: &Item, entries: &[(Item, Item)], reading: &mut Reading<'_>) {
+    let tagged = entries.iter().find(|(key, value)| {
+        value.own_tag().is_some() && key.scalar().is_some_and(|(key, _)| key == "hardware_map")
+    });
+    let Some((_, value)) = tagged else {
+        let why = format!("it does not begin with {MAP_TAG}, and has no key with one");
+        return reading.findings.say(document.at, no_map(&why));
+    };
+    match (value.own_tag(), value.scalar()) {
+        (Some("!include"), Some((other, _))) => {
+            let why = format!("the map is in another file, {other:?}: import that one");
+            reading.findings.say(value.at, no_map(&why));
+        }
+        (tag, _) => {
+            let tag = tag.unwrap_or_default();
+            let why = no_map(&format!("`hardware_map` is of {}", keys::safe(tag)));
+            reading.findings.unknown(value.at, &why, [MAP_TAG], tag);
+        }
+    }
+}
+
+fn map(item: &Item, reading: &mut Reading<'_>) {
+    let Content::List(items) = &item.content else {
+        let what = format!("{MAP_TAG} is a list of boards: write `- !CRS {{ serial: \"0042\" }}`");
+        return reading.findings.say(item.at, what);
+    };
+    for item in items {
+        reading.item(item);
+    }
+    if reading.boards.is_empty() && !reading.findings.any() {
+        let what = format!("this {MAP_TAG} has no board: no !CRS");
+        reading.findings.say(item.at, what);
+    }
+}

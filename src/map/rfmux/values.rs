@@ -1,0 +1,78 @@
+//! Values of a Python hardware map: serial numbers, texts and slots.
+
+use super::boards::Reading;
+use super::document::Item;
+use super::keys::{self, safe, shown};
+use crate::map::section::Found;
+
+/// What is wrong with the number of a slot.
+pub(super) const SLOTS: &str = "`slot` must be a whole number from 1 to 255";
+
+impl Reading<'_> {
+    /// A serial number, as it is written: Python reads some of those without quotes as others.
+    pub(super) fn serial(&mut self, key: &str, value: &Item) -> Option<Found<String>> {
+        let serial = self.text(key, value)?;
+        let zeros = serial.value.len() > 1 && serial.value.starts_with('0');
+        let plain = value.scalar().is_some_and(|(_, plain)| plain);
+        if let Some(read) = keys::python_integer(&serial.value).filter(|_| plain && zeros) {
+            let what = format!(
+                "Python reads {} without quotes as {read}; it is taken as it is written: put it in \
+                 quotes",
+                safe(&serial.value)
+            );
+            self.doubts.push((value.at, what));
+        }
+        Some(serial)
+    }
+
+    /// A text, if there is one: null and nothing are none.
+    pub(super) fn text(&mut self, key: &str, value: &Item) -> Option<Found<String>> {
+        if let Some(tag) = value.own_tag() {
+            let what = format!("`{key}` is of {}: write its value here", safe(tag));
+            self.findings.say(value.at, what);
+            return None;
+        }
+        match value.scalar() {
+            Some(("", _)) => None,
+            _ if value.is_null() => None,
+            Some((text, _)) => Some(Found {
+                value: text.to_owned(),
+                at: value.at,
+            }),
+            None => {
+                let what = format!("`{key}` must be a string, not {}", shown(value));
+                self.findings.say(value.at, what);
+                None
+            }
+        }
+    }
+
+    /// The number of a slot, if there is one, as Python reads it.
+    pub(super) fn slot(&mut self, value: &Item) -> Option<Found<u8>> {
+        if value.is_null() {
+            return None;
+        }
+        let read = match value.scalar().filter(|_| value.own_tag().is_none()) {
+            Some((text, true)) => keys::python_integer(text),
+            Some((text, false)) => text.parse().ok(),
+            None => None,
+        };
+        let slot = read.and_then(|slot| u8::try_from(slot).ok());
+        let Some(slot) = slot.filter(|slot| *slot != 0) else {
+            self.findings.say(value.at, SLOTS);
+            return None;
+        };
+        let written = value.scalar().map_or("", |(text, _)| text);
+        if written.trim_start_matches('0') != slot.to_string() {
+            let what = format!(
+                "Python reads {} without quotes as slot {slot}",
+                safe(written)
+            );
+            self.doubts.push((value.at, what));
+        }
+        Some(Found {
+            value: slot,
+            at: value.at,
+        })
+    }
+}

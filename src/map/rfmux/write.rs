@@ -1,0 +1,254 @@
+//! The boards of a Python hardware map as a map of ours: names, checks, and TOML.
+
+use std::collections::HashSet;
+
+use super::Imported;
+use super::boards::{Board, Reading};
+use super::keys::safe;
+use crate::map::check::{self, Uniques};
+use crate::map::section::Findings;
+use crate::map::{BoardEntry, BoardKind, Host, MapError, Place, Problem};
+
+/// A map, and for each line of it the byte of the YAML at which the board begins that it is of.
+pub(super) struct Written {
+    pub(super) imported: Imported,
+    lines: Vec<usize>,
+}
+
+impl Written {
+    /// The place in the YAML of the board at `place` of the TOML.
+    pub(super) fn place_of(&self, place: Place, yaml: &str) -> Place {
+        let begins = self.lines.get(place.line.saturating_sub(1));
+        Place::of(yaml, begins.copied().unwrap_or_default())
+    }
+}
+
+/// The map of what was read, or everything that is wrong with it.
+pub(super) fn map(reading: Reading<'_>) -> Result<Written, MapError> {
+    let Reading {
+        mut findings,
+        boards,
+        mut left_out,
+        mut doubts,
+        ..
+    } = reading;
+    let mut names = HashSet::new();
+    let mut uniques = Uniques::default();
+    let mut written = Vec::new();
+    for mut board in boards {
+        keep_to_labels(&mut board, &mut findings, &mut doubts);
+        let entry = board.entry(&mut names);
+        board.check(&entry, &mut findings, &mut uniques);
+        let parts = board
+            .left_out
+            .iter()
+            .map(|part| format!("{}'s {part}", entry.name));
+        left_out.extend(parts);
+        if board.offline {
+            let what = format!(
+                "{} is offline here (online: false), and a map of ours cannot say so: every command \
+                 will ask it; take its [[board]] out while it is off",
+                entry.name
+            );
+            doubts.push((board.at, what));
+        }
+        written.push((board, entry));
+    }
+    let file = findings.file().to_owned();
+    let doubts = doubts.into_iter().map(|(at, message)| Problem {
+        place: Some(findings.place(at)),
+        message,
+        suggestion: None,
+    });
+    let doubts: Vec<_> = doubts.collect();
+    findings.done()?;
+    let doubts = match doubts.is_empty() {
+        true => Vec::new(),
+        false => {
+            let lines = MapError::new(&file, doubts).to_string();
+            lines.lines().map(str::to_owned).collect()
+        }
+    };
+    let (mut toml, mut lines) = (String::new(), Vec::new());
+    for (board, entry) in &written {
+        let written = board.write(entry, &file);
+        lines.extend(written.lines().map(|_| board.at));
+        toml.push_str(&written);
+    }
+    let imported = Imported {
+        toml,
+        left_out,
+        doubts,
+    };
+    Ok(Written { imported, lines })
+}
+
+/// Leaves out serial numbers that Python takes and a map of ours does not, where the board is
+/// reached without; where it is not, that is a finding.
+fn keep_to_labels(
+    board: &mut Board,
+    findings: &mut Findings<'_>,
+    doubts: &mut Vec<(usize, String)>,
+) {
+    let reached = board.hostname.is_some();
+    let mut refuse = |at: usize, key: &str, what: String, left_out: &mut Vec<String>| {
+        if reached {
+            doubts.push((
+                at,
+                format!("{}, and {what} is not imported", check::no_label(key)),
+            ));
+            left_out.push(what);
+        } else {
+            findings.say(at, check::no_label(key));
+        }
+    };
+    let no_label = |serial: &str| !check::is_label(serial);
+    if let Some(serial) = board.serial.take_if(|serial| no_label(&serial.value)) {
+        let what = format!("serial number {:?}", serial.value);
+        refuse(serial.at, "serial", what, &mut board.left_out);
+    }
+    let housing = board
+        .housing
+        .as_mut()
+        .and_then(|serial| serial.take_if(|serial| no_label(&serial.value)));
+    if let Some(serial) = housing {
+        let what = format!("crate {:?}", serial.value);
+        refuse(serial.at, "crate", what, &mut board.left_out);
+    }
+    let housed = board.housing.as_ref().is_some_and(Option::is_some);
+    if let Some(slot) = board.slot.take_if(|_| !housed) {
+        let of = match board.housing {
+            Some(_) => "of a crate without a serial number",
+            None => "without a crate",
+        };
+        board
+            .left_out
+            .insert(0, format!("slot {} {of}", slot.value));
+    }
+    if board.slot.is_none() {
+        board.housing = None;
+    }
+}
+
+impl Board {
+    /// The board as a map of ours has it, named unlike `names`.
+    fn entry(&self, names: &mut HashSet<String>) -> BoardEntry {
+        let serial = self.serial.as_ref().map(|serial| serial.value.clone());
+        let housing = self.housing.as_ref().and_then(Option::as_ref);
+        let address = self.hostname.as_ref();
+        let address = address.and_then(|host| Host::parse(&host.value, Host::DEFAULT_PORT).ok());
+        let slot = self.slot.map(|slot| slot.value);
+        let name = match (&serial, housing, slot) {
+            (Some(serial), ..) => format!("crs{serial}"),
+            (None, Some(housing), Some(slot)) => format!("crate{}-slot{slot}", housing.value),
+            _ => {
+                let host = self.hostname.as_ref();
+                board_name(host.map_or("", |host| &host.value))
+            }
+        };
+        BoardEntry {
+            name: unlike(name, names),
+            kind: BoardKind::CRS,
+            address,
+            serial,
+            crate_serial: housing.map(|housing| housing.value.clone()),
+            slot,
+            modules: Vec::new(),
+        }
+    }
+
+    /// Finds what other boards have already, and that a board cannot be reached.
+    fn check(&self, entry: &BoardEntry, findings: &mut Findings<'_>, uniques: &mut Uniques) {
+        let mut placed_once = true;
+        if let Some(serial) = &self.serial {
+            placed_once &= uniques.serial(findings, &serial.value, serial.at);
+        }
+        if let (Some(Some(housing)), Some(slot)) = (&self.housing, self.slot) {
+            placed_once &= uniques.slot(findings, slot.value, &housing.value, slot.at);
+        }
+        let follows_from = [
+            self.slot.map(|slot| slot.at),
+            self.serial.as_ref().map(|serial| serial.at),
+        ];
+        let at = follows_from.into_iter().flatten().next().unwrap_or(self.at);
+        match (&self.hostname, &entry.address, entry.kind.host(entry)) {
+            (Some(host), Some(address), _) => drop(uniques.address(findings, address, host.at)),
+            // What is wrong with its host name was told.
+            (Some(_), None, _) => {}
+            (None, _, Some(host)) => {
+                if check::derived(findings, &host, at) && placed_once {
+                    uniques.address(findings, &host, at);
+                }
+            }
+            (None, _, None) if findings.any() => {}
+            (None, _, None) => {
+                let ways =
+                    "a hostname, a serial number, or a slot in a !Crate with a serial number";
+                findings.say(
+                    self.at,
+                    format!("the board cannot be reached: it needs {ways}"),
+                );
+            }
+        }
+    }
+
+    /// The board as TOML, with an empty line after it.
+    fn write(&self, entry: &BoardEntry, file: &str) -> String {
+        let quoted = |text: &str| toml::Value::from(text).to_string();
+        let mut lines = vec!["[[board]]".to_owned()];
+        if self.offline {
+            lines.insert(0, format!("# online: false in {}", safe(file)));
+        }
+        lines.push(format!("name = {}", quoted(&entry.name)));
+        lines.push(format!("kind = {}", quoted(entry.kind.name())));
+        let host = self.hostname.as_ref();
+        lines.extend(host.map(|host| format!("address = {}", quoted(&host.value))));
+        let serial = entry.serial.as_ref();
+        lines.extend(serial.map(|serial| format!("serial = {}", quoted(serial))));
+        if let (Some(housing), Some(slot)) = (&entry.crate_serial, entry.slot) {
+            lines.push(format!("crate = {}", quoted(housing)));
+            lines.push(format!("slot = {slot}"));
+        }
+        lines.join("\n") + "\n\n"
+    }
+}
+
+/// The longest name that a board has.
+const LONGEST: usize = 64;
+
+/// A board's name out of any text.
+fn board_name(text: &str) -> String {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let name = text.replace(['[', ']'], "");
+    let name: String = name
+        .chars()
+        .map(|c| if allowed(c) { c } else { '-' })
+        .skip_while(|c| !c.is_ascii_alphanumeric())
+        .take(LONGEST)
+        .collect();
+    match name.trim_end_matches(['.', '-']) {
+        "" => "board".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+/// `name`, or with a number after it where `names` has it, in whatever case. It is one of `names`
+/// then.
+fn unlike(name: String, names: &mut HashSet<String>) -> String {
+    if names.insert(name.to_lowercase()) {
+        return name;
+    }
+    let numbered = |number: usize| {
+        let suffix = format!("-{number}");
+        let kept = name.len().min(LONGEST - suffix.len());
+        format!("{}{suffix}", &name[..kept])
+    };
+    let mut other = numbered(2);
+    for number in 3.. {
+        if names.insert(other.to_lowercase()) {
+            break;
+        }
+        other = numbered(number);
+    }
+    other
+}
