@@ -4,6 +4,8 @@
 //!   [`Receiver::recv`] gives what has come, [`Receiver::take`] so many consecutive samples of some
 //!   modules, also such as were taken after a setting changed.
 //! * [`PfbReceiver`]: the PFB stream, a few channels before the decimation.
+//! * [`Timeline`]: the times of a module's samples, with their stamps held against each other. The stamp of
+//!   a single packet cannot say that its clock stands still or was set.
 //! * [`Counters`]: what was received, lost, late, or another's; exact, per board and module.
 //!
 //! Joins are source-specific: only packets from the boards' own addresses are asked for, and what comes
@@ -38,6 +40,7 @@ mod shared;
 mod socket;
 mod take;
 mod time;
+mod timeline;
 
 pub use counters::{BoardCounters, Counters, ModuleCounters};
 pub use frame::{Frame, Frames, PfbFrame, PfbFrames};
@@ -47,7 +50,10 @@ pub(crate) use shared::SharedReceiver;
 pub use socket::KernelBuffers;
 pub use take::{Block, Take};
 pub use time::{NoTime, SampleTime};
+pub use timeline::{ClockStep, JudgedTime, Stamped, TimeFindings, TimeOrigin, Timeline};
 use twotone_hal::ModuleId;
+/// Where a stamp has its time from.
+pub use twotone_wire::crs::StampSource;
 /// Rate of the samples at a decimation stage (0 to 7), in Hz.
 pub use twotone_wire::crs::sample_rate_hz;
 pub use twotone_wire::crs::{MODULES_IN_BANK, STEPS_PER_COUNT};

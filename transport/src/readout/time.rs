@@ -9,6 +9,8 @@ use twotone_wire::crs::Stamp;
 /// periods of the decimation filters are whole numbers of them.
 const PARTS: i64 = Stamp::PARTS_PER_SECOND as i64;
 const SECONDS_PER_DAY: i64 = 86_400;
+/// Seconds from the start of 1970 to that of 2000.
+const YEAR_2000_S: i64 = 946_684_800;
 
 /// When a sample was taken, by the board's clock: a count of 6.4 ns since the start of the year
 /// 2000, of days of 86,400 s.
@@ -33,6 +35,14 @@ pub enum NoTime {
         /// What it holds; parts of a second are cut off.
         value: i64,
     },
+    /// The day is one that its year does not have.
+    #[error("the year {} has no day {day}", 2000 + year)]
+    NoSuchDay {
+        /// Year of the century.
+        year: u32,
+        /// Day of the year.
+        day: u32,
+    },
 }
 
 impl SampleTime {
@@ -43,14 +53,21 @@ impl SampleTime {
     /// counts on into the next second, minute, day and year.
     ///
     /// # Errors
-    /// Where the stamp is not recent, or a field of it is out of its range.
+    /// Where the stamp is not recent, a field of it is out of its range, or its day is one that the
+    /// year does not have. Second 60 is in its range in the last minute of an hour, where leap
+    /// seconds are put.
     pub fn of_stamp(stamp: &Stamp) -> Result<Self, NoTime> {
         if !stamp.is_recent() {
             return Err(NoTime::NotRecent);
         }
         let second = 3600 * in_range("hour", stamp.hour, 0, 23)?
             + 60 * in_range("minute", stamp.minute, 0, 59)?
-            + in_range("second", stamp.second, 0, 60)?;
+            + in_range(
+                "second",
+                stamp.second,
+                0,
+                if stamp.minute == 59 { 60 } else { 59 },
+            )?;
         let part = in_range("sub-second", stamp.part, 0, 2 * Stamp::PARTS_PER_SECOND - 1)?;
         Ok(Self(
             day_start(stamp.year, stamp.day)? + second * PARTS + part,
@@ -89,6 +106,22 @@ impl SampleTime {
         ))
     }
 
+    /// So many seconds after the start of 1970 in UTC, as computers tell the time: to compare a
+    /// board's clock with. Good to about a microsecond.
+    pub fn of_unix(seconds: f64) -> Self {
+        // A count of parts has more digits than the number has.
+        let (whole, part) = (seconds.floor(), seconds - seconds.floor());
+        let whole = (whole as i64).saturating_sub(YEAR_2000_S);
+        Self(whole.saturating_mul(PARTS) + (part * PARTS as f64).round() as i64)
+    }
+
+    /// Whole seconds since the start of 1970, and nanoseconds from there, where the board's clock
+    /// shows UTC.
+    pub fn unix(self) -> (i64, u32) {
+        let (second, nanosecond) = self.split();
+        (second + YEAR_2000_S, nanosecond)
+    }
+
     /// Seconds since the start of the year 2000, to about 0.1 us.
     pub fn seconds(self) -> f64 {
         self.0 as f64 / PARTS as f64
@@ -107,6 +140,16 @@ impl SampleTime {
         Duration::new(seconds, (part * 32 / 5) as u32)
     }
 
+    /// The count of parts of a second.
+    pub(super) fn parts(self) -> i64 {
+        self.0
+    }
+
+    /// The time of a count of parts of a second.
+    pub(super) fn of_parts(parts: i64) -> Self {
+        Self(parts)
+    }
+
     /// So many sampling periods later, at a decimation stage (0 to 7).
     pub(super) fn plus_samples(self, samples: u32, stage: u8) -> Self {
         Self(
@@ -117,7 +160,7 @@ impl SampleTime {
 }
 
 /// A sampling period at a decimation stage.
-fn period_parts(stage: u8) -> i64 {
+pub(super) fn period_parts(stage: u8) -> i64 {
     // 256 * 64 / 625e6 s at stage 0, of 156.25e6 parts a second.
     4096 << (stage & 7)
 }
@@ -141,11 +184,25 @@ fn in_range(field: &'static str, value: u32, low: u32, high: u32) -> Result<i64,
 
 /// The start of a day (from 1) of a year of the century.
 fn day_start(year: u32, day: u32) -> Result<i64, NoTime> {
-    let year = in_range("year", year, 0, 99)?;
-    let day = in_range("day", day, 1, 366)?;
-    // Every fourth year from 2000 to 2096 is a leap year.
-    let leap_days = (year + 3) / 4;
-    Ok((365 * year + leap_days + day - 1) * SECONDS_PER_DAY * PARTS)
+    let (of_century, of_year) = (
+        in_range("year", year, 0, 99)?,
+        in_range("day", day, 1, 366)?,
+    );
+    if of_year > days_in(of_century) {
+        return Err(NoTime::NoSuchDay { year, day });
+    }
+    Ok(year_start(of_century) + (of_year - 1) * SECONDS_PER_DAY * PARTS)
+}
+
+/// The start of a year of the century, in parts of a second.
+pub(super) fn year_start(year: i64) -> i64 {
+    let leap_days = (year + 3).div_euclid(4);
+    (365 * year + leap_days) * SECONDS_PER_DAY * PARTS
+}
+
+/// Every fourth year from 2000 to 2096 is a leap year.
+fn days_in(year: i64) -> i64 {
+    365 + i64::from(year % 4 == 0)
 }
 
 #[cfg(test)]
@@ -199,6 +256,8 @@ mod tests {
         assert_eq!(day.split(), (1_795_305_600 - 946_684_800, 500_000_000));
         assert_eq!(day.since(start).as_secs_f64(), day.seconds());
         assert_eq!(start.since(day), Duration::ZERO);
+        assert_eq!(day.unix(), (1_795_305_600, 500_000_000));
+        assert_eq!(SampleTime::of_unix(1_795_305_600.5), day);
     }
 
     #[test]
@@ -223,6 +282,32 @@ mod tests {
             let error = SampleTime::of_readout(&bad, 6).unwrap_err();
             assert!(matches!(error, NoTime::Field { field: found, .. } if found == field));
         }
+        for (year, day, exists) in [
+            (24, 366, true),
+            (25, 366, false),
+            (26, 366, false),
+            (27, 366, false),
+            (28, 366, true),
+            (0, 366, true),
+            (99, 366, false),
+            (99, 365, true),
+        ] {
+            let time = SampleTime::of_stamp(&Stamp { year, day, ..good });
+            let none = Err(NoTime::NoSuchDay { year, day });
+            assert_eq!(time.is_ok(), exists, "{time:?}");
+            assert!(exists || time == none, "{time:?}");
+            let board = BoardTime {
+                year: year as u8,
+                day: day as u16,
+                second_of_day: 0.0,
+                source: String::new(),
+                recent: true,
+            };
+            assert_eq!(SampleTime::of_board(&board).is_ok(), exists);
+        }
+        // A leap second is the last one of its hour.
+        let leap = Stamp { second: 60, ..good };
+        assert!(SampleTime::of_stamp(&leap).is_err());
         let stale = good.with_source(StampSource::Sma, false);
         assert_ne!(stale.control, control);
         assert_eq!(SampleTime::of_readout(&stale, 6), Err(NoTime::NotRecent));

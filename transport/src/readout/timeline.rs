@@ -1,0 +1,269 @@
+//! Times of one module's samples, with their stamps held against each other.
+//!
+//! A stamp can be in range field by field and wrong all the same: a clock that is set meanwhile, that
+//! stands still, or whose second is renewed late. Sequence numbers count the samples, so that the
+//! time between any two is known without a clock. A [`Timeline`] is a straight line through the stamps
+//! that agree on it. What agrees keeps the time of its stamp. What does not, is counted, and has the time
+//! of the line, which is [marked](TimeOrigin).
+//!
+//! ```no_run
+//! # use std::time::Duration;
+//! use twotone_transport::readout::{Receiver, Stamped, Timeline};
+//!
+//! # async fn f(mut receiver: Receiver) -> twotone_hal::Result<()> {
+//! let (mut timeline, mut times) = (Timeline::new(), Vec::new());
+//! for frame in receiver.recv(Duration::from_secs(1)).await? {
+//!     // Frames of one module, one after the other.
+//!     timeline.take(&Stamped::of(&frame, None), &mut |time| times.push(time));
+//! }
+//! timeline.settle(&mut |time| times.push(time));
+//! println!("{times:?}, {:?}", timeline.findings());
+//! # Ok(())
+//! # }
+//! ```
+
+mod findings;
+mod line;
+mod start;
+
+pub use findings::{ClockStep, TimeFindings};
+use twotone_wire::crs::Stamp;
+
+use self::line::Line;
+use super::time::period_parts;
+use super::{Frame, NoTime, SampleTime};
+
+const PARTS: i64 = Stamp::PARTS_PER_SECOND as i64;
+
+/// Where the time of a sample is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TimeOrigin {
+    /// Its stamp, which agrees with those around it.
+    Stamp,
+    /// Stamps around it, and the sequence numbers between: its own has no meaning or contradicts them.
+    Sequence,
+    /// Its stamp, with the year of this computer's clock: the year on the stamp is out of reach, while
+    /// the day and the time of day are those of this computer to within a day.
+    Year,
+}
+
+/// When a sample was taken, and where that is known from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct JudgedTime {
+    /// When it was taken, the delay of the filters taken off.
+    pub time: SampleTime,
+    /// Where that is known from.
+    pub origin: TimeOrigin,
+}
+
+/// What a packet says of its time.
+#[derive(Debug, Clone, Copy)]
+pub struct Stamped {
+    /// Its sequence number.
+    pub sequence: u32,
+    /// How many packets were left out just before it. They are a part of the sequence.
+    pub lost_before: u64,
+    /// Decimation stage, 0 to 7.
+    pub stage: u8,
+    /// The stamp.
+    pub stamp: Stamp,
+    /// When it was received, by this computer's clock. Without it, the date is not judged.
+    pub received: Option<SampleTime>,
+}
+
+impl Stamped {
+    /// That of a packet of the readout stream.
+    pub fn of(frame: &Frame<'_>, received: Option<SampleTime>) -> Self {
+        Self {
+            sequence: frame.packet.sequence(),
+            lost_before: frame.lost_before,
+            stage: frame.packet.stage(),
+            stamp: frame.packet.stamp(),
+            received,
+        }
+    }
+}
+
+/// Judges the stamps of one module's packets, in their order. It has no clock of its own.
+///
+/// The stamps of the first tenth of a second decide by majority where the line is; their times are
+/// given together after that. Later ones are given at once. The line follows a clock
+/// that runs by up to 200 parts in a million faster or slower than the samples, and leap seconds.
+///
+/// After a step of the clock the line goes on as before: all times of a file are of one setting of the
+/// clock, that which the line began with. The size of the step is [found](TimeFindings::first_step).
+/// Where the sequence numbers begin anew or the decimation changes, so does the line.
+#[derive(Debug, Default)]
+pub struct Timeline {
+    /// The sequence number that follows, and the stage of the packet before.
+    next: Option<(u32, u8)>,
+    /// Of the next sample, in samples since the run began.
+    position: i64,
+    /// Samples that no line is known for yet.
+    waiting: Vec<Seen>,
+    line: Option<Line>,
+    /// The last stamp that was looked at.
+    last: Option<Stamp>,
+    /// How much later than sampled packets of the line before were received, at the least.
+    delay_before: Option<i64>,
+    found: TimeFindings,
+}
+
+/// A sample that is to have a time.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    position: i64,
+    sequence: u32,
+    reading: Reading,
+    received: Option<i64>,
+    is_made_up: bool,
+}
+
+/// What its stamp says.
+#[derive(Debug, Clone, Copy)]
+enum Reading {
+    /// Nothing.
+    Nothing,
+    /// The same as the one before, although a period has passed.
+    Frozen,
+    /// A time in parts of a second, and the second that the clock shows, a leap second apart.
+    Time {
+        time: i64,
+        second: u32,
+        is_leap: bool,
+    },
+}
+
+impl Timeline {
+    /// One that has seen nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next packet, and gives the times that are decided by now, one a packet, in their
+    /// order. `None` is a sample whose time is not known.
+    pub fn take(&mut self, stamped: &Stamped, give: &mut impl FnMut(Option<JudgedTime>)) {
+        let stage = stamped.stage & 7;
+        let follows = stamped.sequence.wrapping_sub(stamped.lost_before as u32);
+        if self.next != Some((follows, stage)) {
+            self.end_run(give);
+        } else {
+            self.position += stamped.lost_before as i64;
+        }
+        self.next = Some((stamped.sequence.wrapping_add(1), stage));
+        let seen = self.read(stamped);
+        self.position += 1;
+        match &mut self.line {
+            Some(line) => give(line.judge(&seen, &mut self.found)),
+            None => {
+                self.waiting.push(seen);
+                let first = self.waiting.first().map_or(0, |first| first.position);
+                let window = start::window(period_parts(stage));
+                let is_over = self.position - first >= 4 * window as i64;
+                if self.waiting.len() >= window || is_over {
+                    self.decide(give);
+                }
+            }
+        }
+    }
+
+    /// Decides on the times that have not been given yet, as nothing more comes.
+    pub fn settle(&mut self, give: &mut impl FnMut(Option<JudgedTime>)) {
+        if !self.waiting.is_empty() {
+            self.decide(give);
+        }
+    }
+
+    /// What has been found of the stamps so far.
+    pub fn findings(&self) -> TimeFindings {
+        let delay = self.line.as_ref().and_then(|line| line.delay);
+        let delay = delay.or(self.delay_before);
+        TimeFindings {
+            clock_offset_s: delay.map(|delay| -delay as f64 / PARTS as f64),
+            ..self.found
+        }
+    }
+
+    /// Ends a run of sequence numbers. What was lost until the next one begins is not known, so that
+    /// only the computer's clock can tell of a step meanwhile.
+    fn end_run(&mut self, give: &mut impl FnMut(Option<JudgedTime>)) {
+        self.settle(give);
+        let ended = self.line.take().and_then(|line| line.delay);
+        self.delay_before = ended.or(self.delay_before);
+        (self.position, self.last) = (0, None);
+    }
+
+    /// Looks at a stamp for itself.
+    fn read(&mut self, stamped: &Stamped) -> Seen {
+        let stamp = &stamped.stamp;
+        let found = &mut self.found;
+        let reading = match SampleTime::of_readout(stamp, stamped.stage) {
+            Ok(_) if self.last == Some(*stamp) => {
+                found.frozen += 1;
+                Reading::Frozen
+            }
+            Ok(time) => {
+                let second = 3600 * stamp.hour + 60 * stamp.minute + stamp.second;
+                let is_leap = stamp.second == 60;
+                // Zero is what time codes without these seconds send.
+                let is_at_odds = ![0, second].contains(&stamp.second_of_day) && !is_leap;
+                found.at_odds += u64::from(is_at_odds);
+                let time = time.parts();
+                Reading::Time {
+                    time,
+                    second,
+                    is_leap,
+                }
+            }
+            Err(why) => {
+                match why {
+                    NoTime::NotRecent => found.not_recent += 1,
+                    NoTime::NoSuchDay { .. } | NoTime::Field { field: "day", .. } => {
+                        found.no_such_day += 1;
+                    }
+                    NoTime::Field { .. } => found.out_of_range += 1,
+                }
+                Reading::Nothing
+            }
+        };
+        if stamp.is_recent() {
+            let source = stamp.source();
+            found.source_changes += u64::from(found.source.is_some_and(|before| before != source));
+            found.source = Some(source);
+        }
+        self.last = Some(*stamp);
+        Seen {
+            position: self.position,
+            sequence: stamped.sequence,
+            reading,
+            received: stamped.received.map(SampleTime::parts),
+            is_made_up: found.is_made_up(),
+        }
+    }
+
+    /// Looks for a line through the samples that wait, and gives their times.
+    fn decide(&mut self, give: &mut impl FnMut(Option<JudgedTime>)) {
+        let period = self.next.map_or(1, |(_, stage)| period_parts(stage));
+        let waiting = std::mem::take(&mut self.waiting);
+        let line = start::line(&waiting, period);
+        let Some(mut line) = line else {
+            let readings = waiting.iter().map(|seen| seen.reading);
+            let times = readings.filter(|reading| matches!(reading, Reading::Time { .. }));
+            self.found.stray += times.count() as u64;
+            self.found.timeless += waiting.len() as u64;
+            waiting.iter().for_each(|_| give(None));
+            return;
+        };
+        for seen in &waiting {
+            give(line.judge(seen, &mut self.found));
+        }
+        if let (Some(before), Some(now)) = (self.delay_before.take(), line.delay) {
+            line.compare(before - now, &waiting[0], &mut self.found);
+        }
+        self.line = Some(line);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! What is found of the stamps of a stream.
+
+use twotone_wire::crs::StampSource;
+
+use super::PARTS;
+
+/// What a [`Timeline`](super::Timeline) has found of a module's stamps. Counts are of samples unless they
+/// say otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[non_exhaustive]
+pub struct TimeFindings {
+    /// Without any time.
+    pub timeless: u64,
+    /// With a time that is not as their stamp has it: see [`TimeOrigin`](super::TimeOrigin).
+    pub reconstructed: u64,
+    /// Their stamp says that it is not recent.
+    pub not_recent: u64,
+    /// The day on their stamp is one that its year does not have.
+    pub no_such_day: u64,
+    /// Another field of their stamp holds what no clock shows.
+    pub out_of_range: u64,
+    /// The date on their stamp is more than half a year from this computer's clock, and the time was
+    /// not made up by the board for a test.
+    pub out_of_reach: u64,
+    /// Their stamp is the same as the one before: the clock stands still.
+    pub frozen: u64,
+    /// Their stamp is off those around it, and not for long enough for a step of the clock.
+    pub stray: u64,
+    /// The seconds of the day on their stamp are not those of its hour, minute and second.
+    pub at_odds: u64,
+    /// How often the clock was set: it has been off the time before by the same time for 50 ms or more.
+    pub steps: u64,
+    /// The first step.
+    pub first_step: Option<ClockStep>,
+    /// How often the clock began to run faster or slower than the samples by more than 200 parts in a million.
+    pub drifts: u64,
+    /// How often the stamps changed where they have their time from.
+    pub source_changes: u64,
+    /// Leap seconds, after which the times of a second come twice. They are no contradiction.
+    pub leap_seconds: u64,
+    /// Where the last stamp has its time from.
+    pub source: Option<StampSource>,
+    /// How far the board's clock is ahead of this computer's, in seconds. Packets take their time, so
+    /// that it is a few milliseconds less than it should be. As the line began, before any step.
+    pub clock_offset_s: Option<f64>,
+}
+
+/// The clock of a board was set.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ClockStep {
+    /// Sequence number of the first sample after it.
+    pub sequence: u32,
+    /// How far it was set forward, in seconds.
+    pub seconds: f64,
+}
+
+impl TimeFindings {
+    /// True if no stamp contradicts another, the calendar, or the date of this computer. Samples without
+    /// a time are sound where all that came until then says that it is not recent.
+    pub fn is_sound(&self) -> bool {
+        let contradictions = [
+            self.reconstructed,
+            self.no_such_day,
+            self.out_of_range,
+            self.out_of_reach,
+            self.frozen,
+            self.stray,
+            self.at_odds,
+            self.steps,
+            self.drifts,
+            self.source_changes,
+        ];
+        contradictions.iter().all(|count| *count == 0)
+    }
+
+    /// True if the board makes its time up, from the source that is there for tests.
+    pub fn is_made_up(&self) -> bool {
+        self.source == Some(StampSource::Test)
+    }
+
+    pub(super) fn step(&mut self, sequence: u32, parts: i64) {
+        self.steps += 1;
+        let seconds = parts as f64 / PARTS as f64;
+        self.first_step
+            .get_or_insert(ClockStep { sequence, seconds });
+    }
+}

@@ -1,0 +1,245 @@
+//! A line through stamps: when each sample of a run was taken, by one setting of the clock.
+
+use super::{JudgedTime, PARTS, Reading, Seen, TimeFindings, TimeOrigin};
+use crate::readout::SampleTime;
+use crate::readout::time::year_start;
+
+/// How far a stamp may be from where those before it are, as a part of a sampling period: much less than
+/// a period, so that a sample more or less is noticed. And at most 100 us.
+const JITTER_OF_PERIOD: i64 = 4;
+const MOST_JITTER: i64 = PARTS / 10_000;
+/// How much a clock may run fast or slow against the samples: by one part in so many, or 200 parts in a
+/// million. Oscillators of boards are good to some tens.
+const DRIFT: i64 = 5000;
+/// How long stamps must be off the line by the same time for a step of the clock: longer than a second
+/// may be renewed late, which is 20 ms.
+const STEP_LASTS: i64 = PARTS / 20;
+/// And the least samples of it.
+const STEP_SAMPLES: u32 = 8;
+/// How far from this computer's clock a date may be: half a year. Beyond it another year would fit
+/// better.
+const REACH: i64 = 183 * DAY;
+const DAY: i64 = 86_400 * PARTS;
+/// How much later than others of its run a packet may be looked at: what the delays of two lines may
+/// differ by without a step.
+const LATE: i64 = 5 * PARTS;
+
+/// How far a stamp may be off.
+pub(super) fn jitter(period: i64) -> i64 {
+    (period / JITTER_OF_PERIOD).min(MOST_JITTER)
+}
+
+#[derive(Debug)]
+pub(super) struct Line {
+    period: i64,
+    jitter: i64,
+    /// A point of it: position and time.
+    at: i64,
+    time: i64,
+    /// The second that the last stamp showed, and whether it was a leap second.
+    second: u32,
+    is_leap: bool,
+    /// How far the clock is off the line, since it was set.
+    clock: i64,
+    /// Stamps that differ from the clock, if the last did.
+    differing: Option<Differing>,
+    date: Date,
+    /// How much later than sampled packets were received, at the least.
+    pub(super) delay: Option<i64>,
+}
+
+/// Stamps, one after the other, that are off the line by the same time.
+#[derive(Debug, Clone, Copy)]
+struct Differing {
+    from: i64,
+    sequence: u32,
+    first: i64,
+    last: i64,
+    samples: u32,
+}
+
+/// What the computer's clock says to the date.
+#[derive(Debug, Clone, Copy)]
+enum Date {
+    Within,
+    /// Only the year is wrong, and off by so many parts of a second.
+    Year(i64),
+    Beyond,
+}
+
+impl Line {
+    /// The line through a stamp.
+    pub(super) fn at(seen: &Seen, period: i64) -> Option<Self> {
+        let Reading::Time {
+            time,
+            second,
+            is_leap,
+        } = seen.reading
+        else {
+            return None;
+        };
+        let date = match seen.received {
+            // A time that the board makes up can be any.
+            Some(received) if !seen.is_made_up => Date::of(time, received),
+            _ => Date::Within,
+        };
+        Some(Self {
+            period,
+            jitter: jitter(period),
+            at: seen.position,
+            time,
+            second,
+            is_leap,
+            clock: 0,
+            differing: None,
+            date,
+            delay: None,
+        })
+    }
+
+    /// The time of the next sample.
+    pub(super) fn judge(&mut self, seen: &Seen, found: &mut TimeFindings) -> Option<JudgedTime> {
+        let mut time = self.time + (seen.position - self.at) * self.period;
+        let mut origin = TimeOrigin::Sequence;
+        if let Reading::Time {
+            time: stamped,
+            second,
+            is_leap,
+        } = seen.reading
+        {
+            // The clock is put right against its time code once a second.
+            let is_new = second != self.second;
+            if self.is_leap && !is_leap && self.allows(time - PARTS, stamped, seen, is_new) {
+                // The second after a leap second has the same times.
+                time -= PARTS;
+                self.time -= PARTS;
+                found.leap_seconds += 1;
+            }
+            let off = stamped - time;
+            if self.allows(time, stamped, seen, is_new) && off.abs() <= (off - self.clock).abs() {
+                self.follow(seen, time, off, is_new);
+                (time, origin) = (stamped, TimeOrigin::Stamp);
+                self.differs(seen, 0, is_new, found);
+            } else {
+                self.differs(seen, off, is_new, found);
+            }
+            (self.second, self.is_leap) = (second, is_leap);
+        }
+        if let Some(received) = seen.received {
+            let delay = received - time;
+            self.delay = Some(self.delay.map_or(delay, |least| least.min(delay)));
+        }
+        self.dated(time, origin, found)
+    }
+
+    /// Whether a stamp agrees with a time of the line.
+    fn allows(&self, time: i64, stamped: i64, seen: &Seen, is_new: bool) -> bool {
+        let passed = (seen.position - self.at).abs() * self.period;
+        (stamped - time).abs() <= self.jitter + drift(passed, is_new)
+    }
+
+    /// Goes through a stamp that agrees, as far as a clock may drift.
+    fn follow(&mut self, seen: &Seen, time: i64, off: i64, is_new: bool) {
+        let most = drift((seen.position - self.at).abs() * self.period, is_new);
+        self.time = time + off.clamp(-most, most);
+        self.at = seen.position;
+    }
+
+    /// Takes note of how far a stamp is off the line, and of a step once it lasts.
+    fn differs(&mut self, seen: &Seen, off: i64, is_new: bool, found: &mut TimeFindings) {
+        let near = |other: i64| (off - other).abs() <= self.jitter + drift(self.period, is_new);
+        if near(self.clock) {
+            self.clock = if self.clock == 0 { 0 } else { off };
+            self.differing = None;
+            return;
+        }
+        let mut run = match self.differing {
+            Some(run) if near(run.last) => run,
+            _ => Differing {
+                from: seen.position,
+                sequence: seen.sequence,
+                first: off,
+                last: off,
+                samples: 0,
+            },
+        };
+        (run.last, run.samples) = (off, run.samples + 1);
+        self.differing = Some(run);
+        // On the line they are times as any.
+        found.stray += u64::from(off != 0);
+        let lasted = (seen.position - run.from) * self.period;
+        if lasted < STEP_LASTS || run.samples < STEP_SAMPLES {
+            return;
+        }
+        if run.last != 0 {
+            found.stray -= u64::from(run.samples);
+        }
+        let drifted = run.last - run.first;
+        if drifted.abs() > jitter(self.period) / 8 + drift(lasted, false) {
+            found.drifts += 1;
+        } else {
+            found.step(run.sequence, run.first - self.clock);
+        }
+        (self.clock, self.differing) = (run.last, None);
+    }
+
+    /// Tells a step between two lines: what the delay of their packets has become less by.
+    pub(super) fn compare(&self, off: i64, first: &Seen, found: &mut TimeFindings) {
+        if off.abs() > LATE {
+            found.step(first.sequence, off);
+        }
+    }
+
+    /// A time, with the date that can be told of it.
+    fn dated(&self, time: i64, origin: TimeOrigin, found: &mut TimeFindings) -> Option<JudgedTime> {
+        let (time, origin) = match (self.date, origin) {
+            (Date::Within, _) => (time, origin),
+            (Date::Year(off), TimeOrigin::Stamp) => (time + off, TimeOrigin::Year),
+            (Date::Year(off), _) => (time + off, origin),
+            (Date::Beyond, _) => {
+                found.out_of_reach += 1;
+                found.timeless += 1;
+                return None;
+            }
+        };
+        found.out_of_reach += u64::from(matches!(self.date, Date::Year(_)));
+        found.reconstructed += u64::from(origin != TimeOrigin::Stamp);
+        let time = SampleTime::of_parts(time);
+        Some(JudgedTime { time, origin })
+    }
+}
+
+impl Date {
+    fn of(time: i64, received: i64) -> Self {
+        if (time - received).abs() <= REACH {
+            return Self::Within;
+        }
+        let year = |time: i64| {
+            let year = time.div_euclid(365 * DAY + DAY / 4);
+            if time < year_start(year) {
+                year - 1
+            } else {
+                year
+            }
+        };
+        let of_year = time - year_start(year(time));
+        let now = year(received);
+        let years = [now - 1, now, now + 1].map(|year| year_start(year) + of_year - time);
+        let off = |by: &i64| (time + by - received).abs();
+        match years.into_iter().min_by_key(off) {
+            Some(by) if off(&by) <= DAY => Self::Year(by),
+            _ => Self::Beyond,
+        }
+    }
+}
+
+/// How far a clock may drift while so many parts of a second pass, or in a second where it is put right
+/// after that.
+fn drift(passed: i64, is_put_right: bool) -> i64 {
+    let since = if is_put_right {
+        passed.max(PARTS)
+    } else {
+        passed
+    };
+    since / DRIFT + 1
+}
