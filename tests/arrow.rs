@@ -11,6 +11,7 @@ use twotone::algorithms::calibration::Calibration;
 use twotone::record::{
     RunDirectory, SampleColumns, SampleRows, SampleWriter, SweepHead, SweepKind, SweepTable,
 };
+use twotone::transport::readout::TimeOrigin;
 use twotone_hal::{ChannelId, Complex64, Hertz, ModuleId};
 
 /// Rows of the network analysis: more than one record batch.
@@ -168,6 +169,7 @@ fn columns() -> SampleColumns {
 fn rows(sequence: u32, lost_before: u64) -> SampleRows {
     SampleRows {
         time_ns: vec![Some(1_795_351_047_123_456_789), None],
+        time_source: vec![Some(TimeOrigin::Sequence), None],
         sequence: vec![sequence, sequence.wrapping_add(1)],
         lost_before: vec![lost_before, 0],
         stage: vec![6, 6],

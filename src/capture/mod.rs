@@ -20,6 +20,8 @@
 //! ```
 
 mod calibrated;
+mod clock;
+mod form;
 mod outcome;
 mod params;
 mod plan;
@@ -36,6 +38,7 @@ use twotone_transport::readout::{Receiver, Source};
 
 use crate::record::RunDirectory;
 
+pub use clock::ClockOutcome;
 pub use outcome::{BoardOutcome, CaptureOutcome, ModuleOutcome};
 pub use params::CaptureParams;
 pub use plan::{BoardPlan, ModulePlan, plan};

@@ -6,6 +6,7 @@ use serde::Serialize;
 use twotone_hal::{Error, ModuleId};
 
 use super::Stop;
+use super::clock::ClockOutcome;
 use super::plan::{BoardPlan, ModulePlan};
 use super::standing::{self, Standing};
 use crate::record::{CounterRow, RecordError};
@@ -43,11 +44,16 @@ pub struct BoardOutcome {
 /// What was captured of a module.
 #[derive(Debug, Clone, Serialize)]
 pub struct ModuleOutcome {
-    /// What was counted. The rows in the file are `received - unwritten`.
+    /// What was counted. The rows in the file are `received - unwritten - misfit`.
     #[serde(flatten)]
     pub counters: CounterRow,
     /// What went wrong with its stream or its file, beside losses.
     pub error: Option<String>,
+    /// The board's clock, by the module's stamps.
+    #[serde(flatten)]
+    pub clock: ClockOutcome,
+    /// What its packets contradict themselves in: their times, and their form. In words.
+    pub doubts: Vec<String>,
     /// The file within the run directory; `None` where nothing came.
     pub file: Option<String>,
     /// How many channels it holds.
@@ -75,7 +81,8 @@ impl ModuleOutcome {
         self.error.is_none()
             && self.file.is_some()
             && self.counters.received > 0
-            && self.counters.lost + self.counters.unwritten == 0
+            && self.doubts.is_empty()
+            && self.counters.missing() == 0
             && holds(&self.tune)
             && holds(&self.tune_after)
     }
@@ -123,7 +130,7 @@ impl CaptureOutcome {
     pub fn lost(&self) -> u64 {
         let modules = self.boards.iter().flat_map(|board| &board.modules);
         let counters = modules.map(|module| module.counters);
-        counters.map(|row| row.lost + row.unwritten).sum()
+        counters.map(|row| row.missing()).sum()
     }
 
     /// Whether everything that was expected is there.

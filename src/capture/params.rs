@@ -13,6 +13,9 @@ pub struct CaptureParams {
     pub seconds: f64,
     /// Only the first so many channels; those with tones in the tune, or all, where there is none.
     pub channels: Option<u16>,
+    /// How far the boards' clocks may be from this computer's before it is a doubt. Without it, so far
+    /// that another year would fit better, and as far as they like where boards make their time up.
+    pub clock_within: Option<Duration>,
     /// How to listen.
     pub stream: StreamOptions,
     /// How long to wait for the first packet. 5 s.
@@ -32,6 +35,7 @@ impl Default for CaptureParams {
         Self {
             seconds: 10.0,
             channels: None,
+            clock_within: None,
             stream: StreamOptions::default(),
             patience: Duration::from_secs(5),
             ask_within: Duration::from_secs(10),

@@ -5,18 +5,20 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use twotone_hal::{ChannelId, ModuleId, Result};
-use twotone_transport::readout::{Counters, Frame, Receiver, Source, sample_rate_hz};
+use twotone_transport::readout::{
+    Counters, Frame, JudgedTime, Receiver, SampleTime, Source, Stamped, Timeline, sample_rate_hz,
+};
 
 use super::CaptureParams;
 use super::calibrated::Calibrator;
+use super::clock::{self, ClockOutcome};
+use super::form::{Form, Forms};
 use super::outcome::{BoardOutcome, CaptureOutcome, ModuleOutcome};
 use super::plan::{BoardPlan, ModulePlan};
 use super::standing::Standing;
 use super::write::{Queue, WrittenFile};
-use crate::record::{CounterRow, SampleColumns, SampleRows};
+use crate::record::{CounterRow, SampleColumns, SampleRows, UtcTime};
 
-/// Seconds from the start of 1970 to that of 2000.
-const YEAR_2000_S: i64 = 946_684_800;
 /// The most bytes of a batch of rows. Many modules have smaller ones: together a quarter of what the
 /// queue holds, so that all can be handed on at once.
 const BATCH_BYTES: usize = 4 << 20;
@@ -26,6 +28,15 @@ const GLANCE: Duration = Duration::from_millis(100);
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 /// How long nothing may come of a stream that goes on, beside what the receiver holds back.
 const LONGEST_SILENCE: Duration = Duration::from_secs(1);
+
+/// When a packet came.
+#[derive(Debug, Clone, Copy)]
+struct Arrival {
+    /// For how long had been listened.
+    listened: Duration,
+    /// By this computer's clock.
+    time: SampleTime,
+}
 
 /// The boards of a capture, and what has come of them.
 #[derive(Debug)]
@@ -39,6 +50,7 @@ pub(super) struct Intake {
     /// For how long it has listened, the times left out in which it was kept from doing so.
     listened: Duration,
     hold: Duration,
+    clock_within: Option<Duration>,
     stopped: bool,
 }
 
@@ -56,7 +68,12 @@ pub(super) struct ModuleIntake {
     batch: usize,
     rows: SampleRows,
     unwritten: u64,
-    timeless: u64,
+    /// Packets that lacked channels of the file.
+    misfit: u64,
+    /// Samples since the last one that has a row: lost, or not fit for one.
+    left_out: u64,
+    timeline: Timeline,
+    forms: Forms,
     /// How long had been listened when its first packet came, and its last.
     heard: Option<(Duration, Duration)>,
     /// Time between its samples.
@@ -87,6 +104,7 @@ impl Intake {
             elapsed: Duration::ZERO,
             listened: Duration::ZERO,
             hold: params.stream.hold,
+            clock_within: params.clock_within,
             stopped: false,
         }
     }
@@ -99,7 +117,7 @@ impl Intake {
         params: &CaptureParams,
     ) -> Result<()> {
         let seconds = Duration::try_from_secs_f64(params.seconds).unwrap_or(Duration::MAX);
-        let opened = Instant::now();
+        let (opened, opened_utc_s) = (Instant::now(), UtcTime::now().unix_seconds());
         let mut count_at = opened + COUNT_EVERY;
         let mut received = Ok(());
         loop {
@@ -121,11 +139,17 @@ impl Intake {
                     break;
                 }
             };
-            self.listened += now.elapsed().min(2 * GLANCE);
+            let received = Instant::now();
+            self.listened += received.saturating_duration_since(now).min(2 * GLANCE);
+            let since_opened = received.saturating_duration_since(opened).as_secs_f64();
+            let arrival = Arrival {
+                listened: self.listened,
+                time: SampleTime::of_unix(opened_utc_s + since_opened),
+            };
             for frame in frames {
                 if let Some(at) = self.places.get(&(frame.source, frame.module)) {
                     self.began.get_or_insert(now);
-                    self.modules[*at].take(*at, &frame, self.listened, queue);
+                    self.modules[*at].take(*at, &frame, arrival, queue);
                 }
             }
             let now = Instant::now();
@@ -136,6 +160,9 @@ impl Intake {
         }
         self.elapsed = self.began.map(|began| began.elapsed()).unwrap_or_default();
         for (at, module) in self.modules.iter_mut().enumerate() {
+            module
+                .timeline
+                .settle(&mut |time| module.rows.push_time(time));
             module.hand_on(at, queue);
         }
         self.count(receiver, queue);
@@ -161,6 +188,7 @@ impl Intake {
         let board = all.board(module.source);
         let of = board.map(|board| board.module(module.plan.in_packets));
         let of = of.unwrap_or_default();
+        let found = module.timeline.findings();
         CounterRow {
             elapsed_s: self
                 .began
@@ -175,7 +203,21 @@ impl Intake {
             stale: of.stale,
             restarts: of.restarts,
             unwritten: module.unwritten,
-            timeless: module.timeless,
+            misfit: module.misfit,
+            form_changes: module.forms.changes(),
+            timeless: found.timeless,
+            reconstructed: found.reconstructed,
+            clock_steps: found.steps,
+            clock_drifts: found.drifts,
+            clock_source_changes: found.source_changes,
+            leap_seconds: found.leap_seconds,
+            stamps_not_recent: found.not_recent,
+            stamps_frozen: found.frozen,
+            stamps_stray: found.stray,
+            stamps_no_such_day: found.no_such_day,
+            stamps_out_of_range: found.out_of_range,
+            stamps_out_of_reach: found.out_of_reach,
+            stamps_at_odds: found.at_odds,
             foreign: board.map_or(0, |board| board.foreign),
             malformed: board.map_or(0, |board| board.malformed),
         }
@@ -205,11 +247,16 @@ impl Intake {
                 continue;
             }
             let columns = module.columns.as_ref();
+            let found = module.timeline.findings();
+            let mut doubts = clock::doubts(&found, self.clock_within);
+            doubts.extend(module.forms.doubt(module.misfit));
             boards[module.board].modules.push(ModuleOutcome {
                 error: file
                     .and_then(|file| file.error.clone())
                     .or_else(|| self.interruption(module, &counters)),
                 counters,
+                clock: ClockOutcome::of(&found),
+                doubts,
                 file: file.map(|file| file.name.clone()),
                 channels: columns.map_or(0, |columns| columns.channels.len()),
                 calibrated: columns.map_or(0, |columns| columns.calibrated.len()),
@@ -219,6 +266,7 @@ impl Intake {
             });
         }
         for (board, planned) in boards.iter_mut().zip(&self.boards) {
+            clock::compare(&mut board.modules);
             let Ok(source) = planned.source else { continue };
             if board.received() == 0 {
                 let foreign = all.board(source).map_or(0, |board| board.foreign);
@@ -284,7 +332,10 @@ impl ModuleIntake {
             batch: 1,
             rows: SampleRows::default(),
             unwritten: 0,
-            timeless: 0,
+            misfit: 0,
+            left_out: 0,
+            timeline: Timeline::new(),
+            forms: Forms::default(),
             heard: None,
             period: Duration::ZERO,
         }
@@ -307,25 +358,33 @@ impl ModuleIntake {
         }
     }
 
-    /// Takes a packet, that came when so long had been listened.
-    fn take(&mut self, at: usize, frame: &Frame<'_>, listened: Duration, queue: &Queue) {
+    /// Takes a packet.
+    fn take(&mut self, at: usize, frame: &Frame<'_>, arrival: Arrival, queue: &Queue) {
         let packet = &frame.packet;
+        let listened = arrival.listened;
         self.heard.get_or_insert((listened, listened)).1 = listened;
         let there = packet.length().channels();
+        let form = Form {
+            channels: there,
+            stage: packet.stage(),
+        };
+        if self.forms.take(form, packet.sequence()) {
+            self.period = Duration::from_secs_f64(1.0 / sample_rate_hz(form.stage));
+        }
         if self.columns.is_none() {
             let columns = self.columns(there);
             queue.begin(at, columns.clone());
             let row_bytes = 8 * columns.channels.len().max(1);
             let rate = sample_rate_hz(packet.stage());
-            self.period = Duration::from_secs_f64(1.0 / rate);
             self.batch = (rate as usize).clamp(1, (self.batch_bytes / row_bytes).max(1));
             self.columns = Some(columns);
         }
         let Some(columns) = &self.columns else { return };
+        self.left_out += frame.lost_before;
         let channels = &columns.channels;
         if channels.last().is_some_and(|last| last.index() >= there) {
             // A row that is not whole is none.
-            self.unwritten += 1;
+            (self.misfit, self.left_out) = (self.misfit + 1, self.left_out + 1);
             return;
         }
         let rows = &mut self.rows;
@@ -341,18 +400,19 @@ impl ModuleIntake {
             rows.i.push(i);
             rows.q.push(q);
         }
-        let time_ns = frame.time().ok().map(|time| {
-            let (seconds, nanoseconds) = time.split();
-            (seconds + YEAR_2000_S) * 1_000_000_000 + i64::from(nanoseconds)
-        });
-        self.timeless += u64::from(time_ns.is_none());
-        rows.time_ns.push(time_ns);
         rows.sequence.push(packet.sequence());
         rows.lost_before.push(frame.lost_before);
         rows.stage.push(packet.stage());
         rows.overrange.push(packet.overrange());
         rows.overvoltage.push(packet.overvoltage());
-        if rows.len() >= self.batch {
+        let stamped = Stamped {
+            lost_before: std::mem::take(&mut self.left_out),
+            ..Stamped::of(frame, Some(arrival.time))
+        };
+        self.timeline
+            .take(&stamped, &mut |time| rows.push_time(time));
+        // The times of the first samples are told together, a tenth of a second later.
+        if rows.len() >= self.batch && rows.time_ns.len() == rows.len() {
             self.hand_on(at, queue);
         }
     }
@@ -364,5 +424,16 @@ impl ModuleIntake {
         if count > 0 && !queue.offer(at, rows) {
             self.unwritten += count;
         }
+    }
+}
+
+impl SampleRows {
+    /// The time of the first row that has none yet.
+    fn push_time(&mut self, judged: Option<JudgedTime>) {
+        self.time_ns.push(judged.map(|judged| {
+            let (seconds, nanoseconds) = judged.time.unix();
+            seconds * 1_000_000_000 + i64::from(nanoseconds)
+        }));
+        self.time_source.push(judged.map(|judged| judged.origin));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
@@ -39,6 +40,10 @@ pub(crate) struct Capture {
     /// Only the first so many channels; those with tones in the tune, or all, where not given.
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(1..=1024))]
     channels: Option<u16>,
+    /// How far the boards' clocks may be from this computer's, in seconds; half a year where not given,
+    /// and any time where a board makes its time up.
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    clock_within: Option<f64>,
     /// A note that is kept with the run.
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
@@ -167,6 +172,9 @@ impl Capture {
         CaptureParams {
             seconds: self.seconds,
             channels: self.channels,
+            clock_within: self
+                .clock_within
+                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
             stream,
             stop: interrupt.first.clone(),
             abandon: interrupt.second.clone(),

@@ -7,6 +7,9 @@ use twotone::record::{BoardRecord, CounterRow};
 use super::Exit;
 use super::table::Table;
 
+/// From how far on a clock is told to be off this computer's, in seconds.
+const REMARKABLE_S: f64 = 1.0;
+
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Report {
     pub(super) elapsed_s: f64,
@@ -31,11 +34,26 @@ pub(super) struct BoardReport {
 impl BoardReport {
     /// What is not wrong with its samples, and is to be known.
     fn remarks(&self) -> impl Iterator<Item = String> {
+        let clocks = self
+            .modules
+            .iter()
+            .filter(|module| module.doubts.is_empty());
+        let off_s = |module: &&ModuleOutcome| module.clock.clock_offset_s.unwrap_or(0.0).abs();
+        // A time that the board makes up is any.
+        let clocks = clocks.filter(|module| module.clock.clock_source != Some("test"));
+        let farthest = clocks.max_by(|a, b| off_s(a).total_cmp(&off_s(b)));
+        let offset = farthest.filter(|module| off_s(module) > REMARKABLE_S);
+        let offset = offset.and_then(|module| module.clock.offset());
         let modules = || self.modules.iter().map(|module| &module.counters);
         // Of the whole board, and so the same for each module.
         let foreign = modules().map(|row| row.foreign).max().unwrap_or(0);
         let malformed = modules().map(|row| row.malformed).max().unwrap_or(0);
-        let timeless = modules().map(|row| row.timeless).sum();
+        let sound = self
+            .modules
+            .iter()
+            .filter(|module| module.doubts.is_empty());
+        let timeless = sound.map(|module| module.counters.timeless).sum();
+        let leap_seconds = modules().map(|row| row.leap_seconds).max().unwrap_or(0);
         let remarks = [
             (
                 timeless,
@@ -46,9 +64,14 @@ impl BoardReport {
                 "packets from its address bear another serial number",
             ),
             (malformed, "datagrams from its address are no samples"),
+            (
+                leap_seconds,
+                "leap second: the second after it has the same times",
+            ),
         ];
         let some = remarks.into_iter().filter(|(count, _)| *count > 0);
-        some.map(|(count, what)| format!("{count} {what}"))
+        let some = some.map(|(count, what)| format!("{count} {what}"));
+        some.chain(offset)
     }
 
     /// What is not as it should be with its modules, beside losses.
@@ -56,7 +79,9 @@ impl BoardReport {
         let standings = [("", &module.tune), ("afterwards, ", &module.tune_after)];
         let standings = standings.into_iter();
         let doubts = standings.filter_map(|(when, standing)| doubt(when, standing.as_ref()?));
-        module.error.clone().into_iter().chain(doubts).collect()
+        let contradictions = module.doubts.iter().cloned();
+        let errors = module.error.clone().into_iter();
+        errors.chain(contradictions).chain(doubts).collect()
     }
 
     pub(super) fn note_in(&self, record: &mut BoardRecord) {
@@ -74,6 +99,9 @@ impl BoardReport {
             ("received".to_owned(), sum(|row| row.received)),
             ("lost".to_owned(), sum(|row| row.lost)),
             ("unwritten".to_owned(), sum(|row| row.unwritten)),
+            ("misfit".to_owned(), sum(|row| row.misfit)),
+            ("reconstructed".to_owned(), sum(|row| row.reconstructed)),
+            ("timeless".to_owned(), sum(|row| row.timeless)),
         ]
         .into();
     }

@@ -17,6 +17,11 @@ impl UtcTime {
         // Rounding fails only at the end of the calendar, where the moment itself will do.
         Self(now.round(Unit::Millisecond).unwrap_or(now))
     }
+
+    /// Seconds since the start of 1970.
+    pub fn unix_seconds(self) -> f64 {
+        self.0.as_millisecond() as f64 / 1e3
+    }
 }
 
 impl fmt::Display for UtcTime {

@@ -37,20 +37,54 @@ pub struct CounterRow {
     pub stale: u64,
     /// How often the stream began anew.
     pub restarts: u64,
-    /// Samples received and not written, because the disk did not keep up or the packet lacked
-    /// channels of the file.
+    /// Samples received and not written, because the disk did not keep up.
     pub unwritten: u64,
-    /// Samples received whose packet's stamp has no meaning: they have no time.
+    /// Samples received and not written, because their packet lacked channels of the file.
+    pub misfit: u64,
+    /// How often packets changed their length or decimation stage.
+    pub form_changes: u64,
+    /// Samples without a time.
     pub timeless: u64,
+    /// Samples whose time is not that of their stamp.
+    pub reconstructed: u64,
+    /// How often the board's clock was set.
+    pub clock_steps: u64,
+    /// How often the board's clock began to run otherwise than its samples.
+    pub clock_drifts: u64,
+    /// How often stamps changed where they have their time from.
+    pub clock_source_changes: u64,
+    /// Leap seconds.
+    pub leap_seconds: u64,
+    /// Stamps that say that they are not recent.
+    pub stamps_not_recent: u64,
+    /// Stamps that are the same as the one before.
+    pub stamps_frozen: u64,
+    /// Stamps that are off those around them.
+    pub stamps_stray: u64,
+    /// Stamps with a day that their year does not have.
+    pub stamps_no_such_day: u64,
+    /// Stamps that hold what no clock shows.
+    pub stamps_out_of_range: u64,
+    /// Stamps whose date is out of reach of this computer's clock.
+    pub stamps_out_of_reach: u64,
+    /// Stamps whose seconds of the day are not those of their hour, minute and second.
+    pub stamps_at_odds: u64,
     /// Packets from the board's address with another serial number.
     pub foreign: u64,
     /// Datagrams from the board's address that are no samples.
     pub malformed: u64,
 }
 
+impl CounterRow {
+    /// Samples that were expected and are not in the file.
+    pub fn missing(&self) -> u64 {
+        self.lost + self.unwritten + self.misfit
+    }
+}
+
 type Column = (&'static str, fn(&CounterRow) -> u64);
 
-const COLUMNS: [Column; 12] = [
+const COLUMNS: [Column; 26] = [
     ("expected", |row| row.expected),
     ("received", |row| row.received),
     ("lost", |row| row.lost),
@@ -60,7 +94,21 @@ const COLUMNS: [Column; 12] = [
     ("stale", |row| row.stale),
     ("restarts", |row| row.restarts),
     ("unwritten", |row| row.unwritten),
+    ("misfit", |row| row.misfit),
+    ("form_changes", |row| row.form_changes),
     ("timeless", |row| row.timeless),
+    ("reconstructed", |row| row.reconstructed),
+    ("clock_steps", |row| row.clock_steps),
+    ("clock_drifts", |row| row.clock_drifts),
+    ("clock_source_changes", |row| row.clock_source_changes),
+    ("leap_seconds", |row| row.leap_seconds),
+    ("stamps_not_recent", |row| row.stamps_not_recent),
+    ("stamps_frozen", |row| row.stamps_frozen),
+    ("stamps_stray", |row| row.stamps_stray),
+    ("stamps_no_such_day", |row| row.stamps_no_such_day),
+    ("stamps_out_of_range", |row| row.stamps_out_of_range),
+    ("stamps_out_of_reach", |row| row.stamps_out_of_reach),
+    ("stamps_at_odds", |row| row.stamps_at_odds),
     ("foreign", |row| row.foreign),
     ("malformed", |row| row.malformed),
 ];

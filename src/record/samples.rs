@@ -13,6 +13,7 @@ use arrow_ipc::writer::FileWriter;
 use arrow_schema::{ArrowError, DataType, Field, Schema, TimeUnit};
 use twotone_algorithms::calibration::Calibration;
 use twotone_hal::{ChannelId, Complex64};
+use twotone_transport::readout::TimeOrigin;
 
 use super::RecordError;
 
@@ -33,8 +34,10 @@ pub struct SampleColumns {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SampleRows {
     /// When each was taken: nanoseconds since 1970 by the board's clock, the filters' delay taken
-    /// off. `None` where its stamp has no meaning.
+    /// off. `None` where it is not known.
     pub time_ns: Vec<Option<i64>>,
+    /// Where each time is from.
+    pub time_source: Vec<Option<TimeOrigin>>,
     /// Sequence numbers.
     pub sequence: Vec<u32>,
     /// How many samples were lost just before each.
@@ -184,8 +187,9 @@ fn schema(columns: &SampleColumns, provenance: &BTreeMap<String, String>) -> Sch
             "time",
             time,
             true,
-            "when the sample was taken, by the board's clock, the filters' delay taken off; null where its stamp has no meaning",
+            "when the sample was taken, by the board's clock, the filters' delay taken off; null where it is not known",
         ),
+        time_source(),
         field(
             "sequence",
             UInt32,
@@ -234,6 +238,21 @@ fn schema(columns: &SampleColumns, provenance: &BTreeMap<String, String>) -> Sch
     Schema::new(fields).with_metadata(provenance.clone().into_iter().collect::<HashMap<_, _>>())
 }
 
+/// Where a time is from, as a number whose name its metadata have.
+fn time_source() -> Field {
+    let meaning = "where the time is from: the sample's stamp; sequence numbers, as its stamp has no meaning or \
+                   contradicts those around it; its stamp with the year of the computer's clock";
+    let names: BTreeMap<u8, &str> = (0..).zip(TimeOrigin::ALL.map(TimeOrigin::name)).collect();
+    let notes = HashMap::from([
+        ("description".to_owned(), meaning.to_owned()),
+        (
+            "names".to_owned(),
+            serde_json::to_string(&names).unwrap_or_default(),
+        ),
+    ]);
+    Field::new("time_source", DataType::UInt8, true).with_metadata(notes)
+}
+
 /// Numbers as a JSON list.
 fn numbers<T: serde::Serialize>(values: impl Iterator<Item = T>) -> String {
     let values: Vec<T> = values.collect();
@@ -254,20 +273,23 @@ fn batch(
     };
     let channels = columns.channels.len();
     let time = PrimitiveArray::<TimestampNanosecondType>::from_iter(rows.time_ns);
+    let time_source = rows.time_source.iter();
+    let time_source = time_source.map(|origin| origin.map(|origin| origin as u8));
     let mut arrays: Vec<ArrayRef> = vec![
         Arc::new(time),
+        Arc::new(time_source.collect::<UInt8Array>()),
         Arc::new(UInt32Array::from(rows.sequence)),
         Arc::new(UInt64Array::from(rows.lost_before)),
         Arc::new(UInt8Array::from(rows.stage)),
         Arc::new(BooleanArray::from(rows.overrange)),
         Arc::new(BooleanArray::from(rows.overvoltage)),
-        lists(6, channels, Arc::new(Int32Array::from(rows.i)))?,
-        lists(7, channels, Arc::new(Int32Array::from(rows.q)))?,
+        lists(7, channels, Arc::new(Int32Array::from(rows.i)))?,
+        lists(8, channels, Arc::new(Int32Array::from(rows.q)))?,
     ];
     let tuned = columns.calibrated.len();
     if tuned > 0 {
-        arrays.push(lists(8, tuned, known(rows.df_hz))?);
-        arrays.push(lists(9, tuned, known(rows.dqi_inv))?);
+        arrays.push(lists(9, tuned, known(rows.df_hz))?);
+        arrays.push(lists(10, tuned, known(rows.dqi_inv))?);
     }
     RecordBatch::try_new(Arc::clone(schema), arrays)
 }

@@ -37,7 +37,6 @@ const PARTS: i64 = Stamp::PARTS_PER_SECOND as i64;
 
 /// Where the time of a sample is from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum TimeOrigin {
     /// Its stamp, which agrees with those around it.
     Stamp,
@@ -46,6 +45,20 @@ pub enum TimeOrigin {
     /// Its stamp, with the year of this computer's clock: the year on the stamp is out of reach, while
     /// the day and the time of day are those of this computer to within a day.
     Year,
+}
+
+impl TimeOrigin {
+    /// All of them. The place of each is its number in files.
+    pub const ALL: [Self; 3] = [Self::Stamp, Self::Sequence, Self::Year];
+
+    /// Its name in files: `stamp`, `sequence` or `year`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stamp => "stamp",
+            Self::Sequence => "sequence",
+            Self::Year => "year",
+        }
+    }
 }
 
 /// When a sample was taken, and where that is known from.

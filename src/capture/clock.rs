@@ -1,0 +1,151 @@
+//! What the stamps of a capture say of the boards' clocks.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use twotone_transport::readout::{StampSource, TimeFindings};
+
+use super::ModuleOutcome;
+
+/// How far the clocks of modules of one board may seem to be apart, in seconds: it has one clock, and
+/// packets of each come within less.
+const ONE_CLOCK_S: f64 = 1.0;
+
+/// The board's clock, by the stamps of a module.
+#[derive(Debug, Clone, PartialEq, Serialize, Default)]
+pub struct ClockOutcome {
+    /// Where its time is from: `backplane`, `test` (made up by the board), `sma` or `ground` (nothing).
+    /// `None` where no stamp is recent.
+    pub clock_source: Option<&'static str>,
+    /// How far it is ahead of this computer's, in seconds, before any step. `None` where no time is known.
+    pub clock_offset_s: Option<f64>,
+    /// How far it was set forward first, in seconds, if it was set meanwhile.
+    pub clock_step_s: Option<f64>,
+    /// Sequence number of the first sample after that.
+    pub clock_step_sequence: Option<u32>,
+}
+
+impl ClockOutcome {
+    pub(super) fn of(found: &TimeFindings) -> Self {
+        Self {
+            clock_source: found.source.map(name),
+            clock_offset_s: found.clock_offset_s,
+            clock_step_s: found.first_step.map(|step| step.seconds),
+            clock_step_sequence: found.first_step.map(|step| step.sequence),
+        }
+    }
+
+    /// How far its clock is from this computer's, in words; `None` where that is not known.
+    pub fn offset(&self) -> Option<String> {
+        let offset_s = self.clock_offset_s?;
+        let where_it_is = if offset_s < 0.0 { "behind" } else { "ahead of" };
+        let far = apart(offset_s);
+        Some(format!("its clock is {far} {where_it_is} this computer's"))
+    }
+}
+
+/// What contradicts itself in the stamps of a module.
+pub(super) fn doubts(found: &TimeFindings, within: Option<Duration>) -> Vec<String> {
+    let clock = ClockOutcome::of(found);
+    let mut doubts = Vec::new();
+    if let Some(step) = found.first_step {
+        let (far, sequence) = (apart(step.seconds), step.sequence);
+        let direction = if step.seconds < 0.0 {
+            "back"
+        } else {
+            "forward"
+        };
+        doubts.push(match found.steps {
+            1 => format!("its clock was set {direction} by {far} at sample {sequence}"),
+            steps => format!(
+                "its clock was set {steps} times, first {direction} by {far} at sample {sequence}"
+            ),
+        });
+    }
+    if found.drifts > 0 {
+        let why = "its clock ran otherwise than its samples by more than 200 parts in a million";
+        doubts.push(why.to_owned());
+    }
+    if found.source_changes > 0 {
+        let times = found.source_changes;
+        doubts.push(format!(
+            "its clock took its time from elsewhere: {times} changes"
+        ));
+    }
+    let is_sound = found.is_sound();
+    let not_recent = if is_sound { 0 } else { found.not_recent };
+    let counts = [
+        (found.frozen, "stamps show that its clock stands still"),
+        (found.stray, "stamps contradict those around them"),
+        (
+            found.no_such_day,
+            "stamps have a day that their year does not have",
+        ),
+        (found.out_of_range, "stamps hold what no clock shows"),
+        (
+            found.out_of_reach,
+            "stamps have a date that is out of reach of this computer's clock",
+        ),
+        (
+            found.at_odds,
+            "stamps have seconds of the day that are not those of their hour, minute and second",
+        ),
+        (not_recent, "stamps are not recent"),
+    ];
+    let some = counts.into_iter().filter(|(count, _)| *count > 0);
+    doubts.extend(some.map(|(count, what)| format!("{count} {what}")));
+    let is_far = |within: Duration| {
+        let offset_s = found.clock_offset_s;
+        offset_s.is_some_and(|offset_s| offset_s.abs() > within.as_secs_f64())
+    };
+    if found.out_of_reach > 0 || within.is_some_and(is_far) {
+        doubts.extend(clock.offset());
+    }
+    if found.reconstructed > 0 {
+        let count = found.reconstructed;
+        doubts.push(format!(
+            "{count} times are not as stamped, see `time_source`"
+        ));
+    }
+    if found.timeless > 0 && !is_sound {
+        doubts.push(format!("{} samples have no time", found.timeless));
+    }
+    doubts
+}
+
+/// Compares the clocks of the modules of one board, which has but one.
+pub(super) fn compare(modules: &mut [ModuleOutcome]) {
+    let offset = |module: &ModuleOutcome| Some((module.module(), module.clock.clock_offset_s?));
+    let Some((first, offset_s)) = modules.iter().find_map(offset) else {
+        return;
+    };
+    for module in modules {
+        let from_first = module.clock.clock_offset_s.unwrap_or(offset_s) - offset_s;
+        if from_first.abs() > ONE_CLOCK_S {
+            let far = apart(from_first);
+            let doubt = format!("its stamps are {far} from those of module {first} of the board");
+            module.doubts.push(doubt);
+        }
+    }
+}
+
+/// A length of time in words, whatever its sign.
+fn apart(seconds: f64) -> String {
+    let seconds = seconds.abs();
+    if seconds >= 2.0 * 86_400.0 {
+        format!("{:.1} days", seconds / 86_400.0)
+    } else if seconds < 0.1 {
+        format!("{:.3} ms", seconds * 1e3)
+    } else {
+        format!("{seconds:.3} s")
+    }
+}
+
+fn name(source: StampSource) -> &'static str {
+    match source {
+        StampSource::Backplane => "backplane",
+        StampSource::Test => "test",
+        StampSource::Sma => "sma",
+        StampSource::Ground => "ground",
+    }
+}
