@@ -9,10 +9,14 @@ use std::collections::BTreeSet;
 
 use listener::Listener;
 use twotone_sim::fault::{
-    Fault, PacketCorrupt, PacketDuplicate, PacketLoss, PacketReorder, StaleStamps, WrongSerial,
+    ClockDate, ClockLateSecond, ClockStep, ClockStop, Fault, PacketCorrupt, PacketDuplicate,
+    PacketLoss, PacketReorder, StaleStamps, WrongSerial,
 };
 use twotone_sim::{Farm, PacketCounters};
-use twotone_wire::crs::{GROUP, ReadoutHeader, ReadoutPacket};
+use twotone_wire::crs::{GROUP, ReadoutHeader, ReadoutPacket, Stamp};
+
+/// Rate of the samples at the default decimation, in Hz.
+const RATE_HZ: f64 = 625e6 / 256.0 / 64.0 / 64.0;
 
 /// The packets of a module on which a fault acts: the first and how many.
 const FIRST: u64 = 5;
@@ -123,6 +127,44 @@ fn stale_stamps_and_foreign_serial_numbers_are_on_their_packets_alone() {
     for header in &headers {
         let stale = acted.contains(&header.sequence);
         assert_eq!(header.stamp.is_recent(), !stale, "{header:?}");
+    }
+    let day = 366;
+    let second_of = |stamp: &Stamp| {
+        let whole = stamp.hour * 3600 + stamp.minute * 60 + stamp.second;
+        f64::from(whole) + f64::from(stamp.part) / f64::from(Stamp::PARTS_PER_SECOND)
+    };
+    for fault in [
+        Fault::from(ClockStep { seconds: 3600.0 }),
+        ClockStop {}.into(),
+        ClockDate {
+            day: Some(day),
+            year: Some(0),
+        }
+        .into(),
+        // As late as never in time.
+        ClockLateSecond { late_ms: 1000 }.into(),
+    ] {
+        let (counted, headers, _) = received(fault.clone());
+        assert_eq!(counted.misdated, COUNT);
+        let first = headers[0];
+        for header in &headers {
+            let after = header.sequence - first.sequence;
+            let acted = (FIRST..FIRST + COUNT).contains(&u64::from(after));
+            let stamp = &header.stamp;
+            assert!(stamp.is_recent());
+            let since = second_of(stamp) - second_of(&first.stamp);
+            let off = since - f64::from(after) / RATE_HZ;
+            let expected = match &fault {
+                Fault::ClockStep(_) if acted => 3600.0,
+                Fault::ClockLateSecond(_) if acted => -1.0,
+                Fault::ClockStop(_) if acted => (FIRST as f64 - f64::from(after)) / RATE_HZ,
+                _ => 0.0,
+            };
+            let off = (off - expected + 43_200.0).rem_euclid(86_400.0) - 43_200.0;
+            assert!(off.abs() < 1e-6, "{fault:?}: {header:?}");
+            let is_dated = acted && matches!(fault, Fault::ClockDate(_));
+            assert_eq!((stamp.year, stamp.day) == (0, day), is_dated, "{header:?}");
+        }
     }
     let (counted, headers, _) = received(WrongSerial { serial: 77 });
     assert_eq!(counted.foreign, COUNT);

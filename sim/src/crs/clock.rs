@@ -6,7 +6,7 @@
 use twotone_wire::crs;
 
 /// Parts of a second that a stamp counts.
-const PARTS_PER_SECOND: u64 = crs::Stamp::PARTS_PER_SECOND as u64;
+const PARTS_PER_SECOND: i64 = crs::Stamp::PARTS_PER_SECOND as i64;
 
 /// Parts in a tick of the decimation filters, exactly: a tick is 16384 samples
 /// at 625 MS/s, of which there are 4 in a part.
@@ -16,9 +16,9 @@ const PARTS_PER_TICK: u64 = 4096;
 const PFB_PER_TICK: u64 = 64;
 
 /// The year in which every simulated board starts, on its first day.
-const FIRST_YEAR: u64 = 2026;
+const FIRST_YEAR: i64 = 2026;
 
-const SECONDS_PER_DAY: u64 = 86_400;
+const SECONDS_PER_DAY: i64 = 86_400;
 
 /// A moment, in the fields of the board's stamps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,30 +45,39 @@ impl Stamp {
         } else {
             0.0
         };
-        Self::after_parts((seconds * PARTS_PER_SECOND as f64).round() as u64)
+        Self::after_parts((seconds * PARTS_PER_SECOND as f64).round() as i64)
     }
 
-    /// The stamp of a tick of the decimation filters.
-    pub(crate) fn at_tick(tick: u64) -> Self {
-        Self::after_parts(tick.wrapping_mul(PARTS_PER_TICK))
+    /// A tick of the decimation filters, in parts of a second after the
+    /// board's first moment.
+    pub(crate) fn parts_of_tick(tick: u64) -> i64 {
+        tick.wrapping_mul(PARTS_PER_TICK) as i64
     }
 
-    /// The stamp of a sample of the filter bank.
-    pub(crate) fn at_pfb_sample(sample: u64) -> Self {
-        Self::after_parts(sample.wrapping_mul(PARTS_PER_TICK / PFB_PER_TICK))
+    /// A sample of the filter bank, in parts of a second after the board's
+    /// first moment.
+    pub(crate) fn parts_of_pfb_sample(sample: u64) -> i64 {
+        sample.wrapping_mul(PARTS_PER_TICK / PFB_PER_TICK) as i64
     }
 
-    fn after_parts(parts: u64) -> Self {
-        let (whole, sub_second) = (parts / PARTS_PER_SECOND, parts % PARTS_PER_SECOND);
-        let mut days = whole / SECONDS_PER_DAY;
+    /// The stamp so many parts of a second after the board's first moment, or
+    /// before it.
+    pub(crate) fn after_parts(parts: i64) -> Self {
+        let whole = parts.div_euclid(PARTS_PER_SECOND);
+        let sub_second = parts.rem_euclid(PARTS_PER_SECOND);
+        let mut days = whole.div_euclid(SECONDS_PER_DAY);
         let mut year = FIRST_YEAR;
         while days >= days_in(year) {
             days -= days_in(year);
             year += 1;
         }
-        let second_of_day = whole % SECONDS_PER_DAY;
+        while days < 0 {
+            year -= 1;
+            days += days_in(year);
+        }
+        let second_of_day = whole.rem_euclid(SECONDS_PER_DAY);
         Self {
-            year: (year % 100) as u32,
+            year: year.rem_euclid(100) as u32,
             day: days as u32 + 1,
             hour: (second_of_day / 3600) as u32,
             minute: (second_of_day / 60 % 60) as u32,
@@ -94,8 +103,8 @@ impl Stamp {
     }
 }
 
-fn days_in(year: u64) -> u64 {
-    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+fn days_in(year: i64) -> i64 {
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     if leap { 366 } else { 365 }
 }
 
@@ -131,11 +140,15 @@ mod tests {
     #[test]
     fn stamps_of_samples_are_exact() {
         for (tick, seconds) in [(0, 0.0), (64, 64.0 * 16384.0 / 625e6), (39_062_500, 1024.0)] {
-            let stamp = Stamp::at_tick(tick);
-            assert_eq!(stamp, Stamp::at_pfb_sample(tick * 64));
+            let parts = Stamp::parts_of_tick(tick);
+            assert_eq!(parts, Stamp::parts_of_pfb_sample(tick * 64));
+            let stamp = Stamp::after_parts(parts);
             assert_eq!(stamp, Stamp::after(seconds), "tick {tick}");
         }
-        assert_eq!(Stamp::at_tick(39_062_500).sub_second, 0);
-        assert_eq!(Stamp::at_pfb_sample(1).sub_second, 64);
+        assert_eq!(Stamp::parts_of_tick(39_062_500) % PARTS_PER_SECOND, 0);
+        assert_eq!(Stamp::parts_of_pfb_sample(1), 64);
+        let before = Stamp::after_parts(-1);
+        assert_eq!((before.year, before.day), (25, 365));
+        assert_eq!(before.sub_second, 156_249_999);
     }
 }

@@ -9,6 +9,7 @@
 //! of the sample streams count the packets of a module instead.
 
 mod board;
+mod clock;
 mod link;
 mod packet;
 mod reply;
@@ -19,12 +20,13 @@ use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use board::{ErrorOnCall, Hang, Reboot};
+pub use clock::{ClockDate, ClockLateSecond, ClockStep, ClockStop};
 pub use link::{BlackHole, CloseMidAnswer, Refuse, Slow};
 pub use packet::{
     PacketCorrupt, PacketDuplicate, PacketLoss, PacketReorder, StaleStamps, WrongSerial,
 };
 pub use reply::{HugeAnswer, NotTuber, ServerError, WrongType};
-pub use rule::{OnAnswer, OnCall, OnConnect, OnPacket, OnRequest, Packet, Rule};
+pub use rule::{OnAnswer, OnCall, OnClock, OnConnect, OnPacket, OnRequest, Packet, Rule};
 pub(crate) use script::Window;
 pub use script::{FaultScript, ScriptError};
 
@@ -66,6 +68,14 @@ pub enum Fault {
     PacketCorrupt(PacketCorrupt),
     /// Stamps of the streams are not recent.
     StaleStamps(StaleStamps),
+    /// The clock that stamps packets is set to another time.
+    ClockStep(ClockStep),
+    /// That clock stands still.
+    ClockStop(ClockStop),
+    /// That clock shows each second late.
+    ClockLateSecond(ClockLateSecond),
+    /// That clock shows another date.
+    ClockDate(ClockDate),
     /// Packets of the streams carry another board's serial number.
     WrongSerial(WrongSerial),
 }
@@ -89,6 +99,10 @@ impl Fault {
             Self::PacketReorder(rule) => rule,
             Self::PacketCorrupt(rule) => rule,
             Self::StaleStamps(rule) => rule,
+            Self::ClockStep(rule) => rule,
+            Self::ClockStop(rule) => rule,
+            Self::ClockLateSecond(rule) => rule,
+            Self::ClockDate(rule) => rule,
             Self::WrongSerial(rule) => rule,
         }
     }
@@ -161,6 +175,10 @@ kinds!(
     PacketReorder "packet-reorder",
     PacketCorrupt "packet-corrupt",
     StaleStamps "stale-stamps",
+    ClockStep "clock-step",
+    ClockStop "clock-stop",
+    ClockLateSecond "clock-late-second",
+    ClockDate "clock-date",
     WrongSerial "wrong-serial",
 );
 

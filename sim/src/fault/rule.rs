@@ -90,8 +90,29 @@ pub enum OnPacket {
     Cut(u64),
     /// Its stamp says that it is not recent.
     NotRecent,
+    /// Its stamp is that of a clock that is wrong.
+    Clock(OnClock),
     /// It carries this serial number.
     Serial(u16),
+}
+
+/// What a clock shows that is wrong. Parts of a second are those of stamps, of
+/// which a second has 156 250 000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnClock {
+    /// A time so many parts of a second ahead.
+    Ahead(i64),
+    /// The time at which this began.
+    Stopped,
+    /// The second before, for so many parts of each second.
+    LateSecond(i64),
+    /// Another year of the century or day of the year.
+    Date {
+        /// The year, if it is wrong.
+        year: Option<u32>,
+        /// The day, if it is wrong.
+        day: Option<u32>,
+    },
 }
 
 /// The points at which a fault can act. The defaults do nothing.

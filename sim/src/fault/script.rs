@@ -250,6 +250,10 @@ impl Fault {
                 | Self::PacketReorder(_)
                 | Self::PacketCorrupt(_)
                 | Self::StaleStamps(_)
+                | Self::ClockStep(_)
+                | Self::ClockStop(_)
+                | Self::ClockLateSecond(_)
+                | Self::ClockDate(_)
                 | Self::WrongSerial(_)
         )
     }

@@ -1,8 +1,11 @@
 //! One stream of a module on its way to the outbox, and what faults make of
 //! its packets.
 
+use twotone_wire::crs;
+
 use crate::board::Board;
-use crate::fault::{OnPacket, Packet};
+use crate::crs::Stamp;
+use crate::fault::{OnClock, OnPacket, Packet};
 
 use super::outbox::{LaneId, Outbox};
 use super::tally::Count;
@@ -11,7 +14,15 @@ use super::tally::Count;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Labels {
     pub(super) serial: u16,
-    pub(super) is_recent: bool,
+    pub(super) stamp: crs::Stamp,
+}
+
+/// When a packet is stamped.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    /// Parts of a second after the board's first moment.
+    pub(super) parts: i64,
+    pub(super) source: crs::StampSource,
 }
 
 /// One stream of a module.
@@ -19,6 +30,8 @@ pub(super) struct Labels {
 pub(super) struct Lane {
     id: LaneId,
     held: Vec<Held>,
+    /// Where the clock stands still.
+    stopped: Option<i64>,
 }
 
 /// A packet that is to be late.
@@ -34,6 +47,7 @@ impl Lane {
         Self {
             id,
             held: Vec::new(),
+            stopped: None,
         }
     }
 
@@ -48,6 +62,7 @@ impl Lane {
         board: &Board,
         outbox: &mut Outbox,
         length: usize,
+        moment: Moment,
         write: impl FnOnce(&mut [u8], Labels),
     ) {
         let tally = board.streamed().of(self.id.module, self.id.kind);
@@ -61,7 +76,7 @@ impl Lane {
         let fate = board.on_packet(&packet);
         let mut labels = Labels {
             serial: packet.serial,
-            is_recent: true,
+            stamp: self.stamp(moment, fate),
         };
         let count = match fate {
             OnPacket::Send => None,
@@ -70,9 +85,10 @@ impl Lane {
             OnPacket::Late(_) => Some(Count::Late),
             OnPacket::Flip(_) | OnPacket::Cut(_) => Some(Count::Spoilt),
             OnPacket::NotRecent => {
-                labels.is_recent = false;
+                labels.stamp = labels.stamp.with_source(moment.source, false);
                 Some(Count::Stale)
             }
+            OnPacket::Clock(_) => Some(Count::Misdated),
             OnPacket::Serial(serial) => {
                 labels.serial = serial;
                 Some(Count::Foreign)
@@ -103,6 +119,32 @@ impl Lane {
         }
     }
 
+    /// What the board's clock shows.
+    fn stamp(&mut self, moment: Moment, fate: OnPacket) -> crs::Stamp {
+        let OnPacket::Clock(wrong) = fate else {
+            self.stopped = None;
+            return on_the_wire(moment.parts, moment.source);
+        };
+        let second = i64::from(crs::Stamp::PARTS_PER_SECOND);
+        let parts = match wrong {
+            OnClock::Ahead(parts) => moment.parts.saturating_add(parts),
+            OnClock::Stopped => *self.stopped.get_or_insert(moment.parts),
+            OnClock::LateSecond(late) if moment.parts.rem_euclid(second) < late => {
+                moment.parts - second
+            }
+            OnClock::LateSecond(_) | OnClock::Date { .. } => moment.parts,
+        };
+        let stamp = on_the_wire(parts, moment.source);
+        match wrong {
+            OnClock::Date { year, day } => crs::Stamp {
+                year: year.unwrap_or(stamp.year),
+                day: day.unwrap_or(stamp.day),
+                ..stamp
+            },
+            _ => stamp,
+        }
+    }
+
     /// Sends what is still held back.
     pub(super) fn end(&mut self, outbox: &mut Outbox) {
         self.release(outbox, u64::MAX);
@@ -120,4 +162,8 @@ impl Lane {
             !due
         });
     }
+}
+
+fn on_the_wire(parts: i64, source: crs::StampSource) -> crs::Stamp {
+    Stamp::after_parts(parts).on_the_wire(source, true)
 }

@@ -4,7 +4,7 @@ use twotone_physics::Complex64;
 use twotone_physics::units::TICK_RATE_HZ;
 use twotone_wire::crs::{PfbHeader, PfbMode, PfbPacket};
 
-use super::fate::Lane;
+use super::fate::{Lane, Moment};
 use super::outbox::Outbox;
 use super::pace::Pace;
 use super::readout::{BANK, source};
@@ -91,17 +91,21 @@ impl PfbStream {
         let source = source(settings);
         let mut sent = 0;
         for pairs in self.pairs.chunks_exact(in_packet * slots) {
-            let stamp = Stamp::at_pfb_sample(self.first);
+            let moment = Moment {
+                parts: Stamp::parts_of_pfb_sample(self.first),
+                source,
+            };
             let sequence = self.sequence;
             lane.put(
                 board,
                 outbox,
                 header.buffer_len(pairs.len()),
+                moment,
                 |bytes, labels| {
                     let header = PfbHeader {
                         serial: labels.serial,
                         sequence,
-                        stamp: stamp.on_the_wire(source, labels.is_recent),
+                        stamp: labels.stamp,
                         ..header
                     };
                     // The buffer is of the length that the header says.

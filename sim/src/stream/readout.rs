@@ -1,8 +1,8 @@
 //! The readout stream: every channel of a module, decimated.
 
-use twotone_wire::crs::{MODULES_IN_BANK, PacketLength, ReadoutHeader, StampSource};
+use twotone_wire::crs::{self, MODULES_IN_BANK, PacketLength, ReadoutHeader, StampSource};
 
-use super::fate::Lane;
+use super::fate::{Lane, Moment};
 use super::outbox::Outbox;
 use super::pace::Pace;
 use super::tally::{Count, Kind};
@@ -56,12 +56,17 @@ pub(super) fn send_due(
             stage: head.stage,
             module: (index % BANK) as u8,
             sequence: head.sequence,
-            stamp: Stamp::at_tick(head.tick).on_the_wire(source, true),
+            stamp: crs::Stamp::default(),
         };
-        lane.put(board, outbox, header.buffer_len(), |bytes, labels| {
+        let moment = Moment {
+            parts: Stamp::parts_of_tick(head.tick),
+            source,
+        };
+        let length = header.buffer_len();
+        lane.put(board, outbox, length, moment, |bytes, labels| {
             let header = ReadoutHeader {
                 serial: labels.serial,
-                stamp: header.stamp.with_source(source, labels.is_recent),
+                stamp: labels.stamp,
                 ..header
             };
             // The buffer is of the length that the header says.

@@ -32,6 +32,8 @@ pub struct PacketCounters {
     pub spoilt: u64,
     /// Sent with a stamp that is not recent by a fault.
     pub stale: u64,
+    /// Sent with the stamp of a clock that is wrong by a fault.
+    pub misdated: u64,
     /// Sent with another board's serial number by a fault.
     pub foreign: u64,
     /// Not taken by the system.
@@ -49,6 +51,7 @@ pub(crate) enum Count {
     Late,
     Spoilt,
     Stale,
+    Misdated,
     Foreign,
     Unsent,
     Skipped,
@@ -77,6 +80,7 @@ impl PacketTally {
             late: self.get(Count::Late),
             spoilt: self.get(Count::Spoilt),
             stale: self.get(Count::Stale),
+            misdated: self.get(Count::Misdated),
             foreign: self.get(Count::Foreign),
             unsent: self.get(Count::Unsent),
             skipped: self.get(Count::Skipped),
