@@ -115,18 +115,28 @@ pub(super) fn doubts(found: &TimeFindings, within: Option<Duration>) -> Vec<Stri
 
 /// Compares the clocks of the modules of one board, which has but one.
 pub(super) fn compare(modules: &mut [ModuleOutcome]) {
-    let offset = |module: &ModuleOutcome| Some((module.module(), module.clock.clock_offset_s?));
-    let Some((first, offset_s)) = modules.iter().find_map(offset) else {
+    let offsets = modules.iter().map(|module| module.clock.clock_offset_s);
+    let Some((first, strange)) = strange(&offsets.collect::<Vec<_>>()) else {
         return;
     };
-    for module in modules {
-        let from_first = module.clock.clock_offset_s.unwrap_or(offset_s) - offset_s;
-        if from_first.abs() > ONE_CLOCK_S {
-            let far = apart(from_first);
-            let doubt = format!("its stamps are {far} from those of module {first} of the board");
-            module.doubts.push(doubt);
-        }
+    let first = modules[first].module();
+    for (at, off_s) in strange {
+        let far = apart(off_s);
+        let doubt = format!("its stamps are {far} from those of module {first} of the board");
+        modules[at].doubts.push(doubt);
     }
+}
+
+/// The first place with an offset, and those whose offset is another clock's, with how far they are off.
+fn strange(offsets_s: &[Option<f64>]) -> Option<(usize, Vec<(usize, f64)>)> {
+    let known = offsets_s.iter().enumerate();
+    let mut known = known.filter_map(|(at, offset_s)| Some((at, (*offset_s)?)));
+    let (first, first_s) = known.next()?;
+    let off = known.map(|(at, offset_s)| (at, offset_s - first_s));
+    Some((
+        first,
+        off.filter(|(_, off_s)| off_s.abs() > ONE_CLOCK_S).collect(),
+    ))
 }
 
 /// A length of time in words, whatever its sign.
@@ -147,5 +157,36 @@ fn name(source: StampSource) -> &'static str {
         StampSource::Test => "test",
         StampSource::Sma => "sma",
         StampSource::Ground => "ground",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_of_a_board_have_one_clock() {
+        for (offsets_s, first_and_strange) in [
+            (&[][..], None),
+            (&[None, None], None),
+            (&[None, Some(-3.0), Some(-2.9)], Some((1, vec![]))),
+            (
+                &[Some(0.0), None, Some(0.1), Some(-3600.0)],
+                Some((0, vec![(3, -3600.0)])),
+            ),
+        ] {
+            assert_eq!(strange(offsets_s), first_and_strange, "{offsets_s:?}");
+        }
+    }
+
+    #[test]
+    fn lengths_of_time_are_told_so_that_they_can_be_read() {
+        for (seconds, words) in [
+            (-3600.0, "3600.000 s"),
+            (0.001_677, "1.677 ms"),
+            (11_491_200.0, "133.0 days"),
+        ] {
+            assert_eq!(apart(seconds), words);
+        }
     }
 }

@@ -1,5 +1,19 @@
 //! Capturing sample streams with the program: what is in the files, and what was lost.
 
+/// Has a board do something that no client of ours does.
+macro_rules! tell {
+    ($board:expr, $method:literal $(, $arg:expr)*) => {{
+        let host: twotone::map::Host = $board.address().to_string().parse().unwrap();
+        let options = twotone::transport::ConnectOptions::new();
+        let client = twotone::transport::TuberClient::new(host, options);
+        let called = client.call(|calls| {
+            calls.call("Dfmux", $method)$(.arg($arg))*;
+        });
+        tworoutine::wait(called).unwrap();
+    }};
+}
+
+mod clocks;
 mod doubts;
 mod endings;
 

@@ -3,26 +3,12 @@
 use std::path::Path;
 
 use serde_json::Value;
-use twotone::map::Host;
 use twotone::record::Manifest;
 use twotone::sim::fault::{Fault, Refuse, StaleStamps, WrongSerial};
 use twotone::sim::{Conditions, Farm};
-use twotone::transport::{ConnectOptions, TuberClient};
 
 use super::super::process::{run, run_json, write};
 use super::{Lab, MODULATION, batches, channel, check_rows, nearest, noted, sine, times};
-
-/// Has a board do something that no client of ours does.
-macro_rules! tell {
-    ($board:expr, $method:literal $(, $arg:expr)*) => {{
-        let host: Host = $board.address().to_string().parse().unwrap();
-        let client = TuberClient::new(host, ConnectOptions::new());
-        let called = client.call(|calls| {
-            calls.call("Dfmux", $method)$(.arg($arg))*;
-        });
-        tworoutine::wait(called).unwrap();
-    }};
-}
 
 fn standing(report: &Value, board: usize) -> &Value {
     &report["boards"][board]["modules"][0]["tune"]

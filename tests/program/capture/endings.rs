@@ -18,7 +18,7 @@ use super::super::process::{rest, run, signal_to, twotone};
 use super::{Lab, batches, check_rows};
 
 /// Waits until a board has sent so many packets more.
-fn wait_for_packets(board: &SimBoard, more: u64) {
+pub(super) fn wait_for_packets(board: &SimBoard, more: u64) {
     let made = || board.stream_counters()[0].readout.made;
     let until = made() + more;
     while made() < until {
@@ -32,7 +32,7 @@ fn pause() {
 }
 
 /// A capture in the background, that has begun to write.
-fn begun(lab: &Lab, out: &str, more: &[&str]) -> Child {
+pub(super) fn begun(lab: &Lab, out: &str, more: &[&str]) -> Child {
     let child = twotone(&["capture", &lab.map, "--out", out, "--json"])
         .args(more)
         .stdout(Stdio::piped())
@@ -65,7 +65,7 @@ fn hidden_beside(out: &str) -> Option<PathBuf> {
     })
 }
 
-fn ended(mut capture: Child) -> (i32, Value, String) {
+pub(super) fn ended(mut capture: Child) -> (i32, Value, String) {
     let status = capture.wait().unwrap().code().unwrap_or(-1);
     let (out, err) = (rest(capture.stdout.take()), rest(capture.stderr.take()));
     let report = serde_json::from_str(&out);

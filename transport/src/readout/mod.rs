@@ -29,6 +29,7 @@
 //! # }
 //! ```
 
+mod advance;
 mod assembly;
 mod counters;
 mod frame;

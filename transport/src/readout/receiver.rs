@@ -118,7 +118,8 @@ impl Receiver {
     /// * [`InvalidArgument`](twotone_hal::ErrorKind::InvalidArgument): no samples or channels were
     ///   asked for, or of a board that the receiver does not have.
     /// * [`Unsupported`](twotone_hal::ErrorKind::Unsupported): the module's packets are short and lack
-    ///   the channels, or samples after a time were asked for and its stamps have no meaning.
+    ///   the channels, or samples after a time were asked for and its stamps have no meaning, stand still
+    ///   or are set forward.
     /// * [`ConnectionLost`](twotone_hal::ErrorKind::ConnectionLost): a socket failed.
     pub async fn take(&mut self, take: &Take, within: Duration) -> Result<Vec<Block>> {
         let failed = |error: twotone_hal::Error| error.during(take.to_string());

@@ -6,6 +6,7 @@ use std::time::Duration;
 use twotone_hal::{Certainty, ChannelId, Complex64, Error, ErrorKind, ModuleId, Result};
 use twotone_wire::crs::{PacketLength, STEPS_PER_COUNT};
 
+use super::advance::Advance;
 use super::intake::Packet;
 use super::{Counters, Frame, ModuleCounters, NoTime, SampleTime, Source};
 
@@ -53,7 +54,8 @@ impl Take {
     ///
     /// For samples that belong to new settings: let the board tell its time after them in the same
     /// batch, and take what comes after that. It makes no difference how long the batch or the
-    /// packets are under way. A module whose stamps have no meaning cannot do it, which is an error.
+    /// packets are under way. A module whose stamps have no meaning cannot do it, which is an error; nor can
+    /// one whose clock stands still or is set forward meanwhile.
     #[must_use]
     pub fn after(self, time: SampleTime, settle_samples: u32) -> Self {
         let after = Some((time, settle_samples));
@@ -179,6 +181,7 @@ struct Growing {
     length: PacketLength,
     /// Samples that were not taken, because they were too early.
     early: u64,
+    advance: Advance,
 }
 
 impl Collection {
@@ -216,6 +219,7 @@ impl Collection {
             },
             length: PacketLength::Long,
             early: 0,
+            advance: Advance::default(),
         };
         Ok(Self {
             take: take.clone(),
@@ -297,16 +301,15 @@ impl Growing {
         let packet = &frame.packet;
         let time = frame.time();
         if let Some((after, settle)) = take.after {
-            let time = time.map_err(|why| {
+            let untold = |because: &str| {
                 let Frame { source, module, .. } = frame;
-                Error::new(
-                    ErrorKind::Unsupported,
-                    format!(
-                        "samples of module {module} of {source} cannot be told to be after a time"
-                    ),
-                )
-                .caused_by(why)
-            })?;
+                let why = "cannot be told to be after a time";
+                let why = format!("samples of module {module} of {source} {why}{because}");
+                Error::new(ErrorKind::Unsupported, why)
+            };
+            let time = time.map_err(|why| untold("").caused_by(why))?;
+            let goes_on = self.advance.take(packet.sequence(), packet.stage(), time);
+            goes_on.map_err(|why| untold(&format!(": {why}")))?;
             if time <= after.plus_samples(settle, packet.stage()) {
                 self.early += 1;
                 return Ok(());

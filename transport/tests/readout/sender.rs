@@ -72,6 +72,8 @@ pub(crate) struct Sender {
     pub(crate) overrange: bool,
     pub(crate) overvoltage: bool,
     pub(crate) recent: bool,
+    /// The sequence number by which its clock stamps, where the clock has gone wrong.
+    pub(crate) stamped: Option<u32>,
     /// Bytes that follow on a packet though they should not.
     pub(crate) tail: usize,
 }
@@ -93,6 +95,7 @@ impl Sender {
             overrange: false,
             overvoltage: false,
             recent: true,
+            stamped: None,
             tail: 0,
         }
     }
@@ -108,7 +111,8 @@ impl Sender {
             stage: self.stage,
             module: index,
             sequence,
-            stamp: stamp(sequence % 1000).with_source(StampSource::Test, self.recent),
+            stamp: stamp(self.stamped.unwrap_or(sequence) % 1000)
+                .with_source(StampSource::Test, self.recent),
         };
         let steps = |channel| steps(self.source, module(index + 1), sequence, channel);
         let channels = 0..self.length.channels();

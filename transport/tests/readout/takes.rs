@@ -116,6 +116,25 @@ async fn samples_after_a_setting_are_told_by_their_stamps() {
 }
 
 #[tokio::test]
+async fn samples_after_a_setting_are_not_told_by_a_clock_that_goes_wrong() {
+    let options = options(14);
+    let board = source(2, 42);
+    for (stamped, says) in [(4, "stands still"), (900, "set forward")] {
+        let mut receiver = Receiver::open_here(&[board], &options).unwrap();
+        let mut sender = Sender::new(board, &options);
+        for sequence in 0..30 {
+            sender.stamped = (sequence > 4).then_some(stamped);
+            sender.readout(0, sequence);
+        }
+        let take = Take::new(4).of(board, module(1));
+        let take = take.after(sender::taken_at(10), 3);
+        let error = receiver.take(&take, PATIENT).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains(says), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_take_ends_at_its_deadline_whatever_else_comes() {
     let options = options(10);
     let board = source(2, 42);

@@ -1,0 +1,90 @@
+//! Stamps that go on as the sequence numbers do. Only these can tell which samples come after a time.
+
+use std::time::Duration;
+
+use super::{ModuleCounters, SampleTime};
+
+/// How many stamps in a row that are the same show that a clock stands still.
+const STILL: u32 = 8;
+/// How far ahead of where it should be a stamp may be. Clocks of boards that are put right once a second
+/// are within less.
+const AHEAD: Duration = Duration::from_millis(1);
+
+/// What is known of the stamps of a module.
+#[derive(Debug, Default)]
+pub(super) struct Advance {
+    /// Sequence number, stage and time of a stamp that is not ahead of those before it.
+    good: Option<(u32, u8, SampleTime)>,
+    last: Option<SampleTime>,
+    still: u32,
+}
+
+impl Advance {
+    /// Takes the next stamp.
+    ///
+    /// # Errors
+    /// Why samples cannot be told by their stamps: the clock stands still, or was set forward. One
+    /// that was set back, or shows a second late, makes samples seem too early, which costs no more
+    /// than time.
+    pub(super) fn take(
+        &mut self,
+        sequence: u32,
+        stage: u8,
+        time: SampleTime,
+    ) -> Result<(), &'static str> {
+        let is_still = self.last.replace(time) == Some(time);
+        self.still = if is_still { self.still + 1 } else { 0 };
+        if self.still >= STILL {
+            return Err("its clock stands still");
+        }
+        let before = self.good.filter(|(_, before, _)| *before == stage);
+        let Some((number, _, before)) = before else {
+            self.good = Some((sequence, stage, time));
+            return Ok(());
+        };
+        let samples = sequence.wrapping_sub(number);
+        if samples > ModuleCounters::LONGEST_GAP {
+            self.good = Some((sequence, stage, time));
+            return Ok(());
+        }
+        let due = before.plus_samples(samples, stage);
+        // In a long gap a clock may run away from the samples by 200 parts in a million.
+        let ahead = AHEAD + due.since(before) / 5000;
+        if time.since(due) > ahead {
+            return Err("its clock was set forward meanwhile");
+        }
+        if due.since(time) <= ahead {
+            self.good = Some((sequence, stage, time));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of stamps that are so many sampling periods after the first, of packets in order.
+    fn check(stamps: impl IntoIterator<Item = u32>, told: Result<(), &str>) {
+        let (mut advance, start) = (Advance::default(), SampleTime::of_unix(1.8e9));
+        let mut take = |(at, stamp)| {
+            let sequence = (u32::MAX - 3).wrapping_add(at);
+            advance.take(sequence, 6, start.plus_samples(stamp, 6))
+        };
+        let taken = (0..).zip(stamps).try_for_each(&mut take);
+        assert_eq!(taken, told);
+    }
+
+    #[test]
+    fn stamps_that_tell_nothing_are_found() {
+        check(0..20, Ok(()));
+        // A second that is late, and a clock that is set back.
+        check((1000..1010).chain(410..420).chain(1020..1030), Ok(()));
+        check((1000..1010).chain(410..420), Ok(()));
+        let forward = Err("its clock was set forward meanwhile");
+        check((0..10).chain(11..20), forward);
+        check((0..10).chain(9000..9010), forward);
+        check((0..10).chain([10; 8]), Ok(()));
+        check((0..10).chain([10; 9]), Err("its clock stands still"));
+    }
+}
