@@ -105,7 +105,7 @@ impl Stamped {
 /// that runs by up to 200 parts in a million faster or slower than the samples, and leap seconds.
 ///
 /// After a step of the clock the line goes on as before: all times of a file are of one setting of the
-/// clock, that which the line began with. The size of the step is [found](TimeFindings::first_step).
+/// clock, that which the line began with, unless its date is out of reach. The size of the step is [found](TimeFindings::first_step).
 /// Where the sequence numbers begin anew or the decimation changes, so does the line.
 #[derive(Debug, Default)]
 pub struct Timeline {

@@ -78,11 +78,6 @@ impl Line {
         else {
             return None;
         };
-        let date = match seen.received {
-            // A time that the board makes up can be any.
-            Some(received) if !seen.is_made_up => Date::of(time, received),
-            _ => Date::Within,
-        };
         Some(Self {
             period,
             jitter: jitter(period),
@@ -92,7 +87,7 @@ impl Line {
             is_leap,
             clock: 0,
             differing: None,
-            date,
+            date: Date::of_line(time, seen),
             delay: None,
         })
     }
@@ -100,6 +95,10 @@ impl Line {
     /// The time of the next sample.
     pub(super) fn judge(&mut self, seen: &Seen, found: &mut TimeFindings) -> Option<JudgedTime> {
         let mut time = self.time + (seen.position - self.at) * self.period;
+        if let Some(received) = seen.received {
+            let delay = received - time;
+            self.delay = Some(self.delay.map_or(delay, |least| least.min(delay)));
+        }
         let mut origin = TimeOrigin::Sequence;
         if let Reading::Time {
             time: stamped,
@@ -120,14 +119,10 @@ impl Line {
                 self.follow(seen, time, off, is_new);
                 (time, origin) = (stamped, TimeOrigin::Stamp);
                 self.differs(seen, 0, is_new, found);
-            } else {
-                self.differs(seen, off, is_new, found);
+            } else if self.differs(seen, off, is_new, found) {
+                (time, origin) = (stamped, TimeOrigin::Stamp);
             }
             (self.second, self.is_leap) = (second, is_leap);
-        }
-        if let Some(received) = seen.received {
-            let delay = received - time;
-            self.delay = Some(self.delay.map_or(delay, |least| least.min(delay)));
         }
         self.dated(time, origin, found)
     }
@@ -145,13 +140,14 @@ impl Line {
         self.at = seen.position;
     }
 
-    /// Takes note of how far a stamp is off the line, and of a step once it lasts.
-    fn differs(&mut self, seen: &Seen, off: i64, is_new: bool, found: &mut TimeFindings) {
+    /// Takes note of how far a stamp is off the line, and of a step once it lasts. True if the line goes
+    /// through the stamp from now on.
+    fn differs(&mut self, seen: &Seen, off: i64, is_new: bool, found: &mut TimeFindings) -> bool {
         let near = |other: i64| (off - other).abs() <= self.jitter + drift(self.period, is_new);
         if near(self.clock) {
             self.clock = if self.clock == 0 { 0 } else { off };
             self.differing = None;
-            return;
+            return false;
         }
         let mut run = match self.differing {
             Some(run) if near(run.last) => run,
@@ -169,7 +165,7 @@ impl Line {
         found.stray += u64::from(off != 0);
         let lasted = (seen.position - run.from) * self.period;
         if lasted < STEP_LASTS || run.samples < STEP_SAMPLES {
-            return;
+            return false;
         }
         if run.last != 0 {
             found.stray -= u64::from(run.samples);
@@ -181,6 +177,21 @@ impl Line {
             found.step(run.sequence, run.first - self.clock);
         }
         (self.clock, self.differing) = (run.last, None);
+        // Where no time of this line is as stamped, there is nothing to go on with.
+        let is_undated = !matches!(self.date, Date::Within);
+        if is_undated {
+            self.begin_at(seen, run.last);
+        }
+        is_undated
+    }
+
+    /// Goes through the clock as it is now.
+    fn begin_at(&mut self, seen: &Seen, off: i64) {
+        self.time += (seen.position - self.at) * self.period + off;
+        self.at = seen.position;
+        self.clock = 0;
+        self.date = Date::of_line(self.time, seen);
+        self.delay = None;
     }
 
     /// Tells a step between two lines: what the delay of their packets has become less by.
@@ -210,6 +221,14 @@ impl Line {
 }
 
 impl Date {
+    fn of_line(time: i64, seen: &Seen) -> Self {
+        match seen.received {
+            // A time that the board makes up can be any.
+            Some(received) if !seen.is_made_up => Self::of(time, received),
+            _ => Self::Within,
+        }
+    }
+
     fn of(time: i64, received: i64) -> Self {
         if (time - received).abs() <= REACH {
             return Self::Within;

@@ -366,6 +366,24 @@ fn dates_are_held_against_the_calendar_and_the_computers_clock() {
 }
 
 #[test]
+fn a_date_that_comes_right_gives_times_from_then_on() {
+    for year in [0, 99] {
+        let judged = stream(6, noon(), &|_, made| {
+            if since(made) < 1.5 {
+                made.stamped.stamp.year = year;
+                // So that the year of this computer is no help.
+                made.stamped.stamp.day -= 9;
+            }
+        });
+        let found = judged.found;
+        assert_eq!(found.steps, 1, "{found:?}");
+        assert!((880..940).contains(&found.timeless), "{found:?}");
+        assert!(judged.of(TimeOrigin::Stamp) > 840 && judged.off_us() < 1.0);
+        assert!(found.clock_offset_s.unwrap().abs() < 1.0, "{found:?}");
+    }
+}
+
+#[test]
 fn new_years_leap_seconds_and_lost_packets_are_no_contradiction() {
     let new_year = year_start(27) - PARTS;
     for stage in [0, 3, 6] {
