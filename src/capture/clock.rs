@@ -10,6 +10,12 @@ use super::ModuleOutcome;
 /// How far the clocks of modules of one board may seem to be apart, in seconds: it has one clock, and
 /// packets of each come within less.
 const ONE_CLOCK_S: f64 = 1.0;
+/// A clock as near to this computer's as this, in seconds, is meant to show the same time: the hour of another
+/// time zone, or another day, is a mistake. One that is farther off shows a time of its own.
+const MEANT_S: f64 = 2.0 * 86_400.0;
+/// How far clocks that are meant to show the same time may be apart, in seconds: more than a computer is off that
+/// sets its clock now and then, and less than GPS time is ahead of UTC.
+const SAME_S: f64 = 10.0;
 
 /// The board's clock, by the stamps of a module.
 #[derive(Debug, Clone, PartialEq, Serialize, Default)]
@@ -94,12 +100,17 @@ pub(super) fn doubts(found: &TimeFindings, within: Option<Duration>) -> Vec<Stri
     ];
     let some = counts.into_iter().filter(|(count, _)| *count > 0);
     doubts.extend(some.map(|(count, what)| format!("{count} {what}")));
-    let is_far = |within: Duration| {
-        let offset_s = found.clock_offset_s;
-        offset_s.is_some_and(|offset_s| offset_s.abs() > within.as_secs_f64())
+    let off_s = found.clock_offset_s.unwrap_or(0.0).abs();
+    let is_off = match within {
+        Some(within) => off_s > within.as_secs_f64(),
+        None => !found.is_made_up() && (SAME_S..MEANT_S).contains(&off_s),
     };
-    if found.out_of_reach > 0 || within.is_some_and(is_far) {
+    if found.out_of_reach > 0 || is_off {
         doubts.extend(clock.offset());
+    }
+    if found.source == Some(StampSource::Ground) {
+        let why = "its stamps say that they are recent and that nothing gives them their time";
+        doubts.push(why.to_owned());
     }
     if found.reconstructed > 0 {
         let count = found.reconstructed;
@@ -176,6 +187,29 @@ mod tests {
             ),
         ] {
             assert_eq!(strange(offsets_s), first_and_strange, "{offsets_s:?}");
+        }
+    }
+
+    #[test]
+    fn clocks_that_are_meant_to_show_the_same_time_do() {
+        let second = Some(Duration::from_secs(1));
+        for (source, offset_s, within, is_doubtful) in [
+            (StampSource::Sma, -0.005, None, false),
+            (StampSource::Sma, 9.0, None, false),
+            (StampSource::Sma, 18.0, None, true),
+            (StampSource::Backplane, -3600.0, None, true),
+            (StampSource::Sma, 86_400.0, None, true),
+            (StampSource::Sma, -11e6, None, false),
+            (StampSource::Test, -3600.0, None, false),
+            (StampSource::Ground, 0.0, None, true),
+            (StampSource::Sma, -11e6, second, true),
+            (StampSource::Sma, 0.9, second, false),
+            (StampSource::Test, 1.1, second, true),
+        ] {
+            let mut found = TimeFindings::default();
+            (found.source, found.clock_offset_s) = (Some(source), Some(offset_s));
+            let doubts = doubts(&found, within);
+            assert_eq!(!doubts.is_empty(), is_doubtful, "{offset_s}: {doubts:?}");
         }
     }
 

@@ -13,8 +13,9 @@ pub struct CaptureParams {
     pub seconds: f64,
     /// Only the first so many channels; those with tones in the tune, or all, where there is none.
     pub channels: Option<u16>,
-    /// How far the boards' clocks may be from this computer's before it is a doubt. Without it, so far
-    /// that another year would fit better, and as far as they like where boards make their time up.
+    /// How far the boards' clocks may be from this computer's before it is a doubt. Without it, 10 s where
+    /// they are within two days, and half a year where they are not; as far as they like where boards make
+    /// their time up.
     pub clock_within: Option<Duration>,
     /// How to listen.
     pub stream: StreamOptions,
