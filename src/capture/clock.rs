@@ -7,25 +7,25 @@ use twotone_transport::readout::{StampSource, TimeFindings};
 
 use super::ModuleOutcome;
 
-/// How far the clocks of modules of one board may seem to be apart, in seconds: it has one clock, and
-/// packets of each come within less.
+/// Largest difference that the clocks of modules of one board may seem to have, in seconds. A board has one
+/// clock, and packets of each module come within less.
 const ONE_CLOCK_S: f64 = 1.0;
 /// A clock as near to this computer's as this, in seconds, is meant to show the same time: the hour of another
 /// time zone, or another day, is a mistake. One that is farther off shows a time of its own.
 const MEANT_S: f64 = 2.0 * 86_400.0;
-/// How far clocks that are meant to show the same time may be apart, in seconds: more than a computer is off that
+/// Largest difference of clocks that are meant to show the same time, in seconds: more than a computer is off that
 /// sets its clock now and then, and less than GPS time is ahead of UTC.
 const SAME_S: f64 = 10.0;
 
 /// The board's clock, by the stamps of a module.
 #[derive(Debug, Clone, PartialEq, Serialize, Default)]
 pub struct ClockOutcome {
-    /// Where its time is from: `backplane`, `test` (made up by the board), `sma` or `ground` (nothing).
-    /// `None` where no stamp is recent.
+    /// Source of its time: `backplane`, `test` (made up by the board), `sma` or `ground` (nothing).
+    /// `None` if no stamp is recent.
     pub clock_source: Option<&'static str>,
-    /// How far it is ahead of this computer's, in seconds, before any step. `None` where no time is known.
+    /// Seconds that it is ahead of this computer's, before any step. `None` if no time is known.
     pub clock_offset_s: Option<f64>,
-    /// How far it was set forward first, in seconds, if it was set meanwhile.
+    /// Seconds that it was set forward first, if it was set meanwhile.
     pub clock_step_s: Option<f64>,
     /// Sequence number of the first sample after that.
     pub clock_step_sequence: Option<u32>,
@@ -41,7 +41,7 @@ impl ClockOutcome {
         }
     }
 
-    /// How far its clock is from this computer's, in words; `None` where that is not known.
+    /// Difference between its clock and this computer's, in words; `None` if that is not known.
     pub fn offset(&self) -> Option<String> {
         let offset_s = self.clock_offset_s?;
         let where_it_is = if offset_s < 0.0 { "behind" } else { "ahead of" };
@@ -50,7 +50,7 @@ impl ClockOutcome {
     }
 }
 
-/// What contradicts itself in the stamps of a module.
+/// Contradictions in the stamps of a module, in words.
 pub(super) fn doubts(found: &TimeFindings, within: Option<Duration>) -> Vec<String> {
     let clock = ClockOutcome::of(found);
     let mut doubts = Vec::new();

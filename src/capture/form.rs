@@ -33,7 +33,7 @@ impl Forms {
         self.changes
     }
 
-    /// What is to be said of changes, where so many packets lacked channels of the file.
+    /// Changes, and so many packets that lacked channels of the file, in words.
     pub(super) fn doubt(&self, misfit: u64) -> Option<String> {
         let shape = |form: Form| format!("{} channels at stage {}", form.channels, form.stage);
         let change = self.first.map(|(before, after, sequence)| {

@@ -44,7 +44,7 @@ pub struct BoardOutcome {
 /// What was captured of a module.
 #[derive(Debug, Clone, Serialize)]
 pub struct ModuleOutcome {
-    /// What was counted. The rows in the file are `received - unwritten - misfit`.
+    /// Counts. The rows in the file are `received - unwritten - misfit`.
     #[serde(flatten)]
     pub counters: CounterRow,
     /// What went wrong with its stream or its file, beside losses.
@@ -52,7 +52,7 @@ pub struct ModuleOutcome {
     /// The board's clock, by the module's stamps.
     #[serde(flatten)]
     pub clock: ClockOutcome,
-    /// What its packets contradict themselves in: their times, and their form. In words.
+    /// Contradictions of its packets, in words: in their times and in their form.
     pub doubts: Vec<String>,
     /// The file within the run directory; `None` where nothing came.
     pub file: Option<String>,

@@ -13,9 +13,9 @@ pub struct CaptureParams {
     pub seconds: f64,
     /// Only the first so many channels; those with tones in the tune, or all, where there is none.
     pub channels: Option<u16>,
-    /// How far the boards' clocks may be from this computer's before it is a doubt. Without it, 10 s where
-    /// they are within two days, and half a year where they are not; as far as they like where boards make
-    /// their time up.
+    /// Largest difference between the boards' clocks and this computer's that is no doubt. Without it, 10 s
+    /// if they are within two days, and half a year if they are not. Boards that make their time up may then
+    /// show any time.
     pub clock_within: Option<Duration>,
     /// How to listen.
     pub stream: StreamOptions,

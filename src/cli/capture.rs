@@ -40,8 +40,8 @@ pub(crate) struct Capture {
     /// Only the first so many channels; those with tones in the tune, or all, where not given.
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(1..=1024))]
     channels: Option<u16>,
-    /// How far the boards' clocks may be from this computer's, in seconds. Where not given, 10 s within two
-    /// days and half a year beyond, and any time where a board makes its time up.
+    /// Largest difference between the boards' clocks and this computer's, in seconds. If not given, 10 s within
+    /// two days and half a year beyond; boards that make their time up may show any.
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     clock_within: Option<f64>,
     /// A note that is kept with the run.

@@ -41,17 +41,17 @@ pub struct CounterRow {
     pub unwritten: u64,
     /// Samples received and not written, because their packet lacked channels of the file.
     pub misfit: u64,
-    /// How often packets changed their length or decimation stage.
+    /// Number of times that packets changed their length or decimation stage.
     pub form_changes: u64,
     /// Samples without a time.
     pub timeless: u64,
     /// Samples whose time is not that of their stamp.
     pub reconstructed: u64,
-    /// How often the board's clock was set.
+    /// Number of times that the board's clock was set.
     pub clock_steps: u64,
-    /// How often the board's clock began to run otherwise than its samples.
+    /// Number of times that the board's clock began to run otherwise than its samples.
     pub clock_drifts: u64,
-    /// How often stamps changed where they have their time from.
+    /// Number of times that stamps changed the source of their time.
     pub clock_source_changes: u64,
     /// Leap seconds.
     pub leap_seconds: u64,

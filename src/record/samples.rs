@@ -34,9 +34,9 @@ pub struct SampleColumns {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SampleRows {
     /// When each was taken: nanoseconds since 1970 by the board's clock, the filters' delay taken
-    /// off. `None` where it is not known.
+    /// off. `None` if it is not known.
     pub time_ns: Vec<Option<i64>>,
-    /// Where each time is from.
+    /// Origin of each time.
     pub time_source: Vec<Option<TimeOrigin>>,
     /// Sequence numbers.
     pub sequence: Vec<u32>,
@@ -187,7 +187,7 @@ fn schema(columns: &SampleColumns, provenance: &BTreeMap<String, String>) -> Sch
             "time",
             time,
             true,
-            "when the sample was taken, by the board's clock, the filters' delay taken off; null where it is not known",
+            "when the sample was taken, by the board's clock, the filters' delay taken off; null if it is not known",
         ),
         time_source(),
         field(
@@ -238,9 +238,9 @@ fn schema(columns: &SampleColumns, provenance: &BTreeMap<String, String>) -> Sch
     Schema::new(fields).with_metadata(provenance.clone().into_iter().collect::<HashMap<_, _>>())
 }
 
-/// Where a time is from, as a number whose name its metadata have.
+/// Origin of a time, as a number whose name its metadata have.
 fn time_source() -> Field {
-    let meaning = "where the time is from: the sample's stamp; sequence numbers, as its stamp has no meaning or \
+    let meaning = "origin of the time: the sample's stamp; sequence numbers, as its stamp has no meaning or \
                    contradicts those around it; its stamp with the year of the computer's clock";
     let names: BTreeMap<u8, &str> = (0..).zip(TimeOrigin::ALL.map(TimeOrigin::name)).collect();
     let notes = HashMap::from([

@@ -96,7 +96,7 @@ pub enum OnPacket {
     Serial(u16),
 }
 
-/// What a clock shows that is wrong. Parts of a second are those of stamps, of
+/// A wrong time that a clock shows. Parts of a second are those of stamps, of
 /// which a second has 156 250 000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnClock {

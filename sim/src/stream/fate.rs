@@ -30,7 +30,7 @@ pub(super) struct Moment {
 pub(super) struct Lane {
     id: LaneId,
     held: Vec<Held>,
-    /// Where the clock stands still.
+    /// The time at which the clock stands still.
     stopped: Option<i64>,
 }
 
@@ -119,7 +119,7 @@ impl Lane {
         }
     }
 
-    /// What the board's clock shows.
+    /// The board's clock.
     fn stamp(&mut self, moment: Moment, fate: OnPacket) -> crs::Stamp {
         let OnPacket::Clock(wrong) = fate else {
             self.stopped = None;

@@ -17,7 +17,7 @@ use super::super::process::run;
 use super::endings::{begun, ended, wait_for_packets};
 use super::{Lab, batches, check_rows};
 
-/// How many rows have their time from where; those without a time are not among them.
+/// Number of rows by the origin of their time; those without a time are not among them.
 fn sources(found: &[RecordBatch]) -> BTreeMap<String, u64> {
     let mut rows = BTreeMap::new();
     for batch in found {
@@ -187,7 +187,7 @@ fn a_year_that_is_out_of_reach_is_no_time_as_any() {
     ] {
         assert!(doubts(module).contains(says), "{module}");
     }
-    // Only where the day is that of today, this computer's year makes a time of it.
+    // This computer's year makes a time of it only if the day is that of today.
     let found = batches(Path::new(&out), module["file"].as_str().unwrap());
     let with_year = sources(&found).remove("year").unwrap_or(0);
     assert_eq!(with_year + count(module, "timeless"), received);

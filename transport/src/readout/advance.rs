@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use super::{ModuleCounters, SampleTime};
 
-/// How many stamps in a row that are the same show that a clock stands still.
+/// Number of equal stamps in a row that show that a clock stands still.
 const STILL: u32 = 8;
-/// How far ahead of where it should be a stamp may be. Clocks of boards that are put right once a second
-/// are within less.
+/// Largest time that a stamp may be ahead of those before it. Clocks of boards that are put right once a
+/// second are within less.
 const AHEAD: Duration = Duration::from_millis(1);
 
-/// What is known of the stamps of a module.
+/// Stamps of a module, as far as they have come.
 #[derive(Debug, Default)]
 pub(super) struct Advance {
     /// Sequence number, stage and time of a stamp that is not ahead of those before it.
@@ -23,7 +23,7 @@ impl Advance {
     /// Takes the next stamp.
     ///
     /// # Errors
-    /// Why samples cannot be told by their stamps: the clock stands still, or was set forward. One
+    /// The reason why stamps tell nothing: the clock stands still, or was set forward. One
     /// that was set back, or shows a second late, makes samples seem too early, which costs no more
     /// than time.
     pub(super) fn take(
@@ -64,7 +64,7 @@ impl Advance {
 mod tests {
     use super::*;
 
-    /// What is said of stamps that are so many sampling periods after the first, of packets in order.
+    /// Checks stamps that are so many sampling periods after the first, of packets in order.
     fn check(stamps: impl IntoIterator<Item = u32>, told: Result<(), &str>) {
         let (mut advance, start) = (Advance::default(), SampleTime::of_unix(1.8e9));
         let mut take = |(at, stamp)| {

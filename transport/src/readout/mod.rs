@@ -53,7 +53,7 @@ pub use take::{Block, Take};
 pub use time::{NoTime, SampleTime};
 pub use timeline::{ClockStep, JudgedTime, Stamped, TimeFindings, TimeOrigin, Timeline};
 use twotone_hal::ModuleId;
-/// Where a stamp has its time from.
+/// Source of a stamp's time.
 pub use twotone_wire::crs::StampSource;
 /// Rate of the samples at a decimation stage (0 to 7), in Hz.
 pub use twotone_wire::crs::sample_rate_hz;

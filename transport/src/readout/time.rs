@@ -53,8 +53,8 @@ impl SampleTime {
     /// counts on into the next second, minute, day and year.
     ///
     /// # Errors
-    /// Where the stamp is not recent, a field of it is out of its range, or its day is one that the
-    /// year does not have. Second 60 is in its range in the last minute of an hour, where leap
+    /// If the stamp is not recent, a field of it is out of its range, or its day is one that the
+    /// year does not have. Second 60 is in its range in the last minute of an hour, in which leap
     /// seconds are put.
     pub fn of_stamp(stamp: &Stamp) -> Result<Self, NoTime> {
         if !stamp.is_recent() {
@@ -115,7 +115,7 @@ impl SampleTime {
         Self(whole.saturating_mul(PARTS) + (part * PARTS as f64).round() as i64)
     }
 
-    /// Whole seconds since the start of 1970, and nanoseconds from there, where the board's clock
+    /// Whole seconds since the start of 1970, and nanoseconds from there, if the board's clock
     /// shows UTC.
     pub fn unix(self) -> (i64, u32) {
         let (second, nanosecond) = self.split();

@@ -35,7 +35,7 @@ use super::{Frame, NoTime, SampleTime};
 
 const PARTS: i64 = Stamp::PARTS_PER_SECOND as i64;
 
-/// Where the time of a sample is from.
+/// Origin of the time of a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TimeOrigin {
     /// Its stamp, which agrees with those around it.
@@ -61,21 +61,21 @@ impl TimeOrigin {
     }
 }
 
-/// When a sample was taken, and where that is known from.
+/// Time of a sample, and its origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct JudgedTime {
     /// When it was taken, the delay of the filters taken off.
     pub time: SampleTime,
-    /// Where that is known from.
+    /// Origin of that time.
     pub origin: TimeOrigin,
 }
 
-/// What a packet says of its time.
+/// A packet's number and stamp.
 #[derive(Debug, Clone, Copy)]
 pub struct Stamped {
     /// Its sequence number.
     pub sequence: u32,
-    /// How many packets were left out just before it. They are a part of the sequence.
+    /// Number of packets left out just before it. They are a part of the sequence.
     pub lost_before: u64,
     /// Decimation stage, 0 to 7.
     pub stage: u8,
@@ -100,13 +100,13 @@ impl Stamped {
 
 /// Judges the stamps of one module's packets, in their order. It has no clock of its own.
 ///
-/// The stamps of the first tenth of a second decide by majority where the line is; their times are
+/// The stamps of the first tenth of a second decide the line by majority; their times are
 /// given together after that. Later ones are given at once. The line follows a clock
 /// that runs by up to 200 parts in a million faster or slower than the samples, and leap seconds.
 ///
 /// After a step of the clock the line goes on as before: all times of a file are of one setting of the
 /// clock, that which the line began with, unless its date is out of reach. The size of the step is [found](TimeFindings::first_step).
-/// Where the sequence numbers begin anew or the decimation changes, so does the line.
+/// If the sequence numbers begin anew or the decimation changes, a new line begins.
 #[derive(Debug, Default)]
 pub struct Timeline {
     /// The sequence number that follows, and the stage of the packet before.
@@ -118,7 +118,7 @@ pub struct Timeline {
     line: Option<Line>,
     /// The last stamp that was looked at.
     last: Option<Stamp>,
-    /// How much later than sampled packets of the line before were received, at the least.
+    /// Least time from stamp to reception of the packets of the line before.
     delay_before: Option<i64>,
     found: TimeFindings,
 }
@@ -133,7 +133,7 @@ struct Seen {
     is_made_up: bool,
 }
 
-/// What its stamp says.
+/// The reading of its stamp.
 #[derive(Debug, Clone, Copy)]
 enum Reading {
     /// Nothing.
@@ -188,7 +188,7 @@ impl Timeline {
         }
     }
 
-    /// What has been found of the stamps so far.
+    /// Findings of the stamps so far.
     pub fn findings(&self) -> TimeFindings {
         let delay = self.line.as_ref().and_then(|line| line.delay);
         let delay = delay.or(self.delay_before);

@@ -72,7 +72,7 @@ pub(crate) struct Sender {
     pub(crate) overrange: bool,
     pub(crate) overvoltage: bool,
     pub(crate) recent: bool,
-    /// The sequence number by which its clock stamps, where the clock has gone wrong.
+    /// The sequence number by which its clock stamps, if the clock has gone wrong.
     pub(crate) stamped: Option<u32>,
     /// Bytes that follow on a packet though they should not.
     pub(crate) tail: usize,

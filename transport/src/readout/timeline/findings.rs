@@ -4,7 +4,7 @@ use twotone_wire::crs::StampSource;
 
 use super::PARTS;
 
-/// What a [`Timeline`](super::Timeline) has found of a module's stamps. Counts are of samples unless they
+/// Findings of a [`Timeline`](super::Timeline) about a module's stamps. Counts are of samples unless they
 /// say otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
@@ -28,19 +28,19 @@ pub struct TimeFindings {
     pub stray: u64,
     /// The seconds of the day on their stamp are not those of its hour, minute and second.
     pub at_odds: u64,
-    /// How often the clock was set: it has been off the time before by the same time for 50 ms or more.
+    /// Number of times that the clock was set: it has been off the time before by the same time for 50 ms or more.
     pub steps: u64,
     /// The first step.
     pub first_step: Option<ClockStep>,
-    /// How often the clock began to run faster or slower than the samples by more than 200 parts in a million.
+    /// Number of times that the clock began to run faster or slower than the samples by more than 200 parts in a million.
     pub drifts: u64,
-    /// How often the stamps changed where they have their time from.
+    /// Number of times that the stamps changed the source of their time.
     pub source_changes: u64,
     /// Leap seconds, after which the times of a second come twice. They are no contradiction.
     pub leap_seconds: u64,
-    /// Where the last stamp has its time from.
+    /// Source of the last stamp's time.
     pub source: Option<StampSource>,
-    /// How far the board's clock is ahead of this computer's, in seconds. Packets take their time, so
+    /// Seconds that the board's clock is ahead of this computer's. Packets take their time, so
     /// that it is a few milliseconds less than it should be. As the line began, before any step.
     pub clock_offset_s: Option<f64>,
 }
@@ -50,13 +50,13 @@ pub struct TimeFindings {
 pub struct ClockStep {
     /// Sequence number of the first sample after it.
     pub sequence: u32,
-    /// How far it was set forward, in seconds.
+    /// Seconds that it was set forward.
     pub seconds: f64,
 }
 
 impl TimeFindings {
     /// True if no stamp contradicts another, the calendar, or the date of this computer. Samples without
-    /// a time are sound where all that came until then says that it is not recent.
+    /// a time are sound if all that came until then says that it is not recent.
     pub fn is_sound(&self) -> bool {
         let contradictions = [
             self.reconstructed,

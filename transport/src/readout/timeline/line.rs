@@ -4,27 +4,27 @@ use super::{JudgedTime, PARTS, Reading, Seen, TimeFindings, TimeOrigin};
 use crate::readout::SampleTime;
 use crate::readout::time::year_start;
 
-/// How far a stamp may be from where those before it are, as a part of a sampling period: much less than
+/// Largest distance of a stamp from the line, as a part of a sampling period: much less than
 /// a period, so that a sample more or less is noticed. And at most 100 us.
 const JITTER_OF_PERIOD: i64 = 4;
 const MOST_JITTER: i64 = PARTS / 10_000;
-/// How much a clock may run fast or slow against the samples: by one part in so many, or 200 parts in a
+/// Largest rate at which a clock may run fast or slow against the samples: by one part in so many, or 200 parts in a
 /// million. Oscillators of boards are good to some tens.
 const DRIFT: i64 = 5000;
-/// How long stamps must be off the line by the same time for a step of the clock: longer than a second
+/// Shortest time for which stamps are off the line alike after a step of the clock: longer than a second
 /// may be renewed late, which is 20 ms.
 const STEP_LASTS: i64 = PARTS / 20;
 /// And the least samples of it.
 const STEP_SAMPLES: u32 = 8;
-/// How far from this computer's clock a date may be: half a year. Beyond it another year would fit
+/// Largest distance of a date from this computer's clock: half a year. Beyond it another year would fit
 /// better.
 const REACH: i64 = 183 * DAY;
 const DAY: i64 = 86_400 * PARTS;
-/// How much later than others of its run a packet may be looked at: what the delays of two lines may
-/// differ by without a step.
+/// Largest difference of the delays of two lines without a step: a busy computer may look at packets so
+/// late.
 const LATE: i64 = 5 * PARTS;
 
-/// How far a stamp may be off.
+/// Largest distance of a stamp from the line.
 pub(super) fn jitter(period: i64) -> i64 {
     (period / JITTER_OF_PERIOD).min(MOST_JITTER)
 }
@@ -39,12 +39,12 @@ pub(super) struct Line {
     /// The second that the last stamp showed, and whether it was a leap second.
     second: u32,
     is_leap: bool,
-    /// How far the clock is off the line, since it was set.
+    /// Distance of the clock from the line, since it was set.
     clock: i64,
     /// Stamps that differ from the clock, if the last did.
     differing: Option<Differing>,
     date: Date,
-    /// How much later than sampled packets were received, at the least.
+    /// Least time from stamp to reception of its packets.
     pub(super) delay: Option<i64>,
 }
 
@@ -58,7 +58,7 @@ struct Differing {
     samples: u32,
 }
 
-/// What the computer's clock says to the date.
+/// The date, by the computer's clock.
 #[derive(Debug, Clone, Copy)]
 enum Date {
     Within,
@@ -127,7 +127,7 @@ impl Line {
         self.dated(time, origin, found)
     }
 
-    /// Whether a stamp agrees with a time of the line.
+    /// True if a stamp agrees with a time of the line.
     fn allows(&self, time: i64, stamped: i64, seen: &Seen, is_new: bool) -> bool {
         let passed = (seen.position - self.at).abs() * self.period;
         (stamped - time).abs() <= self.jitter + drift(passed, is_new)
@@ -177,7 +177,7 @@ impl Line {
             found.step(run.sequence, run.first - self.clock);
         }
         (self.clock, self.differing) = (run.last, None);
-        // Where no time of this line is as stamped, there is nothing to go on with.
+        // If no time of this line is as stamped, there is nothing to go on with.
         let is_undated = !matches!(self.date, Date::Within);
         if is_undated {
             self.begin_at(seen, run.last);
@@ -252,8 +252,8 @@ impl Date {
     }
 }
 
-/// How far a clock may drift while so many parts of a second pass, or in a second where it is put right
-/// after that.
+/// Largest drift of a clock while so many parts of a second pass, or within a second if it is put right after
+/// that.
 fn drift(passed: i64, is_put_right: bool) -> i64 {
     let since = if is_put_right {
         passed.max(PARTS)

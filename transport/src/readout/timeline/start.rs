@@ -1,4 +1,4 @@
-//! Where a line begins: at the stamp that most of the first ones agree with.
+//! The begin of a line: at the stamp that most of the first ones agree with.
 
 use super::line::{Line, jitter};
 use super::{PARTS, Reading, Seen};
@@ -11,7 +11,7 @@ const LEAST_SHARE: usize = 4;
 /// The most lines that are told apart.
 const MOST_LINES: usize = 64;
 
-/// How many samples a line is decided by: a tenth of a second, which is several times the 20 ms for which
+/// Number of samples that decide a line: a tenth of a second, which is several times the 20 ms for which
 /// a second may be renewed late.
 pub(super) fn window(period: i64) -> usize {
     usize::try_from(PARTS / 10 / period).map_or(LEAST, |samples| samples.max(LEAST))
