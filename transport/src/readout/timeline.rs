@@ -31,9 +31,12 @@ use twotone_wire::crs::Stamp;
 
 use self::line::Line;
 use super::time::period_parts;
-use super::{Frame, NoTime, SampleTime};
+use super::{Frame, ModuleCounters, NoTime, SampleTime};
 
 const PARTS: i64 = Stamp::PARTS_PER_SECOND as i64;
+
+/// Longer than any clock here can be off: two hundred years.
+const FAR: i64 = 1 << 60;
 
 /// Origin of the time of a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -159,7 +162,8 @@ impl Timeline {
     pub fn take(&mut self, stamped: &Stamped, give: &mut impl FnMut(Option<JudgedTime>)) {
         let stage = stamped.stage & 7;
         let follows = stamped.sequence.wrapping_sub(stamped.lost_before as u32);
-        if self.next != Some((follows, stage)) {
+        let is_too_far = stamped.lost_before > u64::from(ModuleCounters::LONGEST_GAP);
+        if self.next != Some((follows, stage)) || is_too_far {
             self.end_run(give);
         } else {
             self.position += stamped.lost_before as i64;
@@ -250,7 +254,7 @@ impl Timeline {
             position: self.position,
             sequence: stamped.sequence,
             reading,
-            received: stamped.received.map(SampleTime::parts),
+            received: stamped.received.map(|time| time.parts().clamp(-FAR, FAR)),
             is_made_up: found.is_made_up(),
         }
     }

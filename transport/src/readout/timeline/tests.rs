@@ -1,5 +1,6 @@
 //! Clocks that go wrong in each way there is, and what becomes of the times.
 
+mod any;
 mod dates;
 
 use twotone_wire::crs::StampSource;

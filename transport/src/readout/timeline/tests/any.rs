@@ -1,0 +1,94 @@
+//! Stamps that could be anything.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// A packet by what comes before it, the clock that stamps it, and a fault of its fields.
+#[derive(Debug, Clone)]
+struct Packet {
+    lost: u64,
+    /// Parts of a second that its clock is ahead, none for a clock that stands still.
+    ahead: Option<i64>,
+    field: Option<(usize, u32)>,
+}
+
+fn packets() -> impl Strategy<Value = Vec<Packet>> {
+    let ahead = prop_oneof![
+        12 => Just(Some(0)),
+        2 => Just(Some(-PARTS)),
+        2 => Just(Some(3600 * PARTS)),
+        1 => (-1_000_000..1_000_000_i64).prop_map(Some),
+        1 => Just(None),
+    ];
+    let field = prop_oneof![9 => Just(None), 1 => (0..8_usize, any::<u32>()).prop_map(Some)];
+    let lost = prop_oneof![20 => Just(0), 1 => 1..40_u64];
+    // Runs of alike packets, as clocks do not change with each.
+    let run = (1..60_usize, lost, ahead, field).prop_map(|(count, lost, ahead, field)| {
+        let one = |at| Packet {
+            lost: if at == 0 { lost } else { 0 },
+            ahead,
+            field,
+        };
+        (0..count).map(one).collect::<Vec<_>>()
+    });
+    proptest::collection::vec(run, 1..12).prop_map(|runs| runs.concat())
+}
+
+proptest! {
+    /// Each packet has its time or none; no two of one line contradict each other, whatever the stamps
+    /// are; and what is said to be as stamped is.
+    #[test]
+    fn times_never_contradict_each_other(packets in packets(), stage in 0..=7_u8) {
+        let (period, start) = (period_parts(stage), noon());
+        let (mut timeline, mut times) = (Timeline::new(), Vec::new());
+        let (mut at, mut positions, mut stamps) = (0, Vec::new(), Vec::new());
+        for packet in &packets {
+            at += packet.lost as i64;
+            let parts = packet.ahead.map_or(start, |ahead| start + at * period + ahead);
+            let mut stamp = stamp(parts);
+            if let Some((field, value)) = packet.field {
+                let fields = [
+                    &mut stamp.year, &mut stamp.day, &mut stamp.hour, &mut stamp.minute,
+                    &mut stamp.second, &mut stamp.part, &mut stamp.control, &mut stamp.second_of_day,
+                ];
+                // Small ones are in range more often.
+                *fields[field] = if value % 2 == 0 { value } else { value % 59 };
+            }
+            let stamped = Stamped {
+                sequence: at as u32,
+                lost_before: packet.lost,
+                stage,
+                stamp,
+                received: None,
+            };
+            timeline.take(&stamped, &mut |time| times.push(time));
+            positions.push(at);
+            stamps.push(SampleTime::of_readout(&stamp, stage));
+            at += 1;
+        }
+        timeline.settle(&mut |time| times.push(time));
+        prop_assert_eq!(times.len(), packets.len());
+        let found = timeline.findings();
+        let count = |wanted: Option<TimeOrigin>| {
+            times.iter().filter(|time| time.map(|time| time.origin) == wanted).count() as u64
+        };
+        prop_assert_eq!(found.timeless, count(None));
+        prop_assert_eq!(found.reconstructed, count(Some(TimeOrigin::Sequence)));
+        for (time, stamp) in times.iter().zip(&stamps) {
+            if let Some(JudgedTime { time, origin: TimeOrigin::Stamp }) = time {
+                prop_assert_eq!(Ok(*time), *stamp);
+            }
+        }
+        // Twice what a stamp may be off, and what a clock is put right by.
+        let most = 2 * (line::jitter(period) + 2 * PARTS / 5000);
+        for (pair, at) in times.windows(2).zip(positions.windows(2)) {
+            if let [Some(one), Some(next)] = pair {
+                let apart = next.time.parts() - one.time.parts();
+                let off = apart - (at[1] - at[0]) * period;
+                let is_leap = found.leap_seconds > 0;
+                prop_assert!(off.abs() <= most || is_leap, "{off} at {at:?}: {pair:?}");
+            }
+        }
+    }
+}
