@@ -1,13 +1,20 @@
 //! One HTTP/1.1 connection over a byte stream.
 
+mod failure;
+
 use std::error::Error as StdError;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue};
-use hyper::{Request, StatusCode};
+use hyper::header::{
+    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName,
+    HeaderValue, LOCATION,
+};
+use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
@@ -16,6 +23,7 @@ use twotone_wire::tuber::Format;
 
 use crate::crs::Leaves;
 use crate::stream::ByteStream;
+pub(crate) use failure::Failure;
 
 /// A request body with what its headers say.
 #[derive(Debug, Clone)]
@@ -51,6 +59,8 @@ impl Post {
 pub(crate) struct Answer {
     pub(crate) content_type: Option<String>,
     pub(crate) body: Bytes,
+    /// How often it was asked for again before it came.
+    pub(crate) repeats: u32,
 }
 
 impl Answer {
@@ -60,28 +70,9 @@ impl Answer {
         Self {
             content_type,
             body: Bytes::from_static(b"[]"),
+            repeats: 0,
         }
     }
-}
-
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
-    /// The request did not leave: it may be sent again whatever it is.
-    #[error("the connection was closed before the request was sent")]
-    NotSent(hyper::Error),
-    /// The connection was lost while the answer was awaited.
-    #[error("the connection was closed before the answer was whole")]
-    Lost(Box<dyn StdError + Send + Sync>),
-    /// The deadline passed while the answer was awaited.
-    #[error("no answer came before the deadline")]
-    Late,
-    /// The server answered with another status than 200.
-    #[error("HTTP {0}: is it a Tuber server?")]
-    Status(StatusCode),
-    /// The answer is larger than what is read.
-    #[error("the answer is larger than {0} bytes")]
-    TooLarge(usize),
 }
 
 /// An open connection. Dropping it closes it.
@@ -91,6 +82,11 @@ pub(crate) struct Connection {
     host: HeaderValue,
     accept: &'static str,
     answer_limit: usize,
+    /// How many answers have come on it, and when the last one was whole.
+    answers: u32,
+    answered: Instant,
+    /// The last answer has said that the server closes it.
+    closes: bool,
 }
 
 impl Connection {
@@ -114,12 +110,30 @@ impl Connection {
             host,
             accept,
             answer_limit,
+            answers: 0,
+            answered: Instant::now(),
+            closes: false,
         })
     }
 
-    /// The server has closed it, or an exchange was cut off.
+    /// The server has closed it or says that it does, or an exchange was cut off.
     pub(crate) fn is_closed(&self) -> bool {
-        self.sender.is_closed()
+        self.closes || self.sender.is_closed()
+    }
+
+    /// True if the server has said, with its last answer, that it closes the connection.
+    pub(crate) fn closes(&self) -> bool {
+        self.closes
+    }
+
+    /// How many answers have come on it.
+    pub(crate) fn answers(&self) -> u32 {
+        self.answers
+    }
+
+    /// How long it has been idle since its last answer.
+    pub(crate) fn rested(&self) -> Duration {
+        self.answered.elapsed()
     }
 
     /// Posts and awaits the whole answer.
@@ -137,40 +151,63 @@ impl Connection {
                 if error.is_canceled() {
                     Failure::NotSent(error)
                 } else {
-                    lost(error)
+                    lost(error, true)
                 }
             })?;
+            let closes = closes(&response);
+            let header = |name: HeaderName| {
+                let value = response.headers().get(name);
+                value
+                    .and_then(|value| value.to_str().ok())
+                    .map(str::to_owned)
+            };
             if response.status() != StatusCode::OK {
-                return Err(Failure::Status(response.status()));
+                return Err(Failure::Status(response.status(), header(LOCATION)));
             }
-            let content_type = response
-                .headers()
-                .get(CONTENT_TYPE)
-                .and_then(|value| value.to_str().ok())
-                .map(str::to_owned);
+            if let Some(how) = header(CONTENT_ENCODING).filter(|how| how != "identity") {
+                return Err(Failure::Compressed(how));
+            }
+            let content_type = header(CONTENT_TYPE);
+            if content_type
+                .as_ref()
+                .is_some_and(|it| it.starts_with("text/html"))
+            {
+                return Err(Failure::Page);
+            }
             let body = Limited::new(response.into_body(), limit);
             let body = body.collect().await.map_err(|error| {
                 if error.is::<LengthLimitError>() {
                     Failure::TooLarge(limit)
                 } else {
-                    Failure::Lost(error)
+                    lost(error, false)
                 }
             })?;
-            Ok(Answer {
+            let body = body.to_bytes();
+            if body.starts_with(GZIP) {
+                return Err(Failure::Compressed("gzip".to_owned()));
+            }
+            let answer = Answer {
                 content_type,
-                body: body.to_bytes(),
-            })
+                body,
+                repeats: 0,
+            };
+            Ok((answer, closes))
         };
-        timeout_at(deadline, exchange)
-            .await
-            .unwrap_or(Err(Failure::Late))
+        let exchanged = timeout_at(deadline, exchange);
+        let (answer, closes) = exchanged.await.unwrap_or(Err(Failure::Late))?;
+        self.answers += 1;
+        self.answered = Instant::now();
+        self.closes = closes;
+        Ok(answer)
     }
 
     fn request(&self, post: &Post) -> Request<Full<Bytes>> {
         let mut request = Request::post("/tuber")
             .header(HOST, &self.host)
             .header(CONTENT_TYPE, post.format.content_type())
-            .header(ACCEPT, self.accept);
+            .header(ACCEPT, self.accept)
+            // What stands before a board is told not to compress; boards do not look at it.
+            .header(ACCEPT_ENCODING, "identity");
         if post.continue_on_error {
             request = request.header("X-Tuber-Options", "continue-on-error");
         }
@@ -180,19 +217,32 @@ impl Connection {
     }
 }
 
-fn lost(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Failure {
-    Failure::Lost(error.into())
+/// How a gzip body begins: neither JSON nor CBOR begins like this.
+const GZIP: &[u8] = &[0x1f, 0x8b];
+
+/// True if the server says that it closes the connection behind this answer.
+fn closes(response: &Response<Incoming>) -> bool {
+    let said = |word: &str| {
+        let mut values = response.headers().get_all(CONNECTION).iter();
+        values.any(|value| {
+            let value = value.to_str().unwrap_or_default();
+            value
+                .split(',')
+                .any(|one| one.trim().eq_ignore_ascii_case(word))
+        })
+    };
+    said("close") || (response.version() == Version::HTTP_10 && !said("keep-alive"))
+}
+
+fn lost(source: impl Into<Box<dyn StdError + Send + Sync>>, unanswered: bool) -> Failure {
+    Failure::Lost {
+        source: source.into(),
+        unanswered,
+    }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
         self.driver.abort();
-    }
-}
-
-impl Failure {
-    /// The server may have run the request, or parts of it.
-    pub(crate) fn may_have_run(&self) -> bool {
-        !matches!(self, Self::NotSent(_))
     }
 }

@@ -5,6 +5,7 @@
 //! whose client had left, so that a setting landed after the clean-up that should have undone it.
 
 mod keeper;
+mod line;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,9 +18,10 @@ use twotone_hal::{Certainty, Error, ErrorKind, Result};
 
 use crate::ConnectOptions;
 use crate::deadline;
-use crate::http::{Answer, Connection, Failure, Post};
+use crate::http::{Answer, Failure, Post};
 use crate::stream::Connector;
 pub(crate) use keeper::{Before, Keeper, Repeat, Unwatched};
+pub(crate) use line::Line;
 
 /// The sending end of the queue. Dropping the last clone ends the link once the queue is empty.
 #[derive(Debug, Clone)]
@@ -47,13 +49,14 @@ impl Link {
     ) -> Self {
         let (jobs, queue) = mpsc::unbounded_channel();
         let driver = Driver {
-            connector,
-            options,
+            idle_timeout: options.idle_timeout,
+            connect_timeout: options.connect_timeout,
+            line: Line::new(connector, options, runtime.clone()),
             keeper,
-            connection: None,
             before: Before::Lost,
             verified: false,
-            runtime: runtime.clone(),
+            vouched: None,
+            repeats: 0,
         };
         runtime.spawn(driver.run(queue));
         Self { jobs, runtime }
@@ -133,11 +136,22 @@ fn is_unsure(error: &Error) -> bool {
     error.certainty() == Certainty::Unknown
 }
 
-/// The operating system's number for it, `EMFILE`, the same on all that have it.
-const TOO_MANY_OPEN_FILES: i32 = 24;
+/// True if a reading that failed so may succeed when it is asked again.
+fn is_passing(error: &Error) -> bool {
+    use ErrorKind as K;
+    matches!(error.kind(), K::Rejected | K::Protocol | K::ConnectionLost)
+}
 
 /// Between two tries to reach a board that has just gone.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
+
+/// For how long what was found on one connection holds on the next, where the server closes each
+/// behind its first answer. No board restarts in so short a time, and the next verification would
+/// find one that did.
+const VOUCHED_FOR: Duration = Duration::from_secs(1);
+
+/// How often a connection is verified for one exchange, before that is given up.
+const MOST_VERIFICATIONS: u32 = 3;
 
 fn late(sent: bool) -> Error {
     if sent {
@@ -152,14 +166,17 @@ fn late(sent: bool) -> Error {
 }
 
 struct Driver<K> {
-    connector: Connector,
-    options: ConnectOptions,
+    line: Line,
     keeper: K,
-    connection: Option<Connection>,
+    idle_timeout: Duration,
+    connect_timeout: Duration,
     /// How the connection before the one at hand ended, until the one at hand is verified.
     before: Before,
     verified: bool,
-    runtime: Handle,
+    /// When the keeper last found everything as it was, on a connection of its own.
+    vouched: Option<Instant>,
+    /// How often something was asked again for the exchange at hand.
+    repeats: u32,
 }
 
 impl<K: Keeper> Driver<K> {
@@ -181,8 +198,8 @@ impl<K: Keeper> Driver<K> {
     /// The next job. A connection that stays idle is closed before the server does it, so that no
     /// request is ever written into a connection that is being closed at the other end.
     async fn next(&mut self, queue: &mut mpsc::UnboundedReceiver<Job>) -> Option<Job> {
-        if self.connection.is_some() {
-            let idle_until = deadline::within(self.options.idle_timeout);
+        if self.line.has_connection() {
+            let idle_until = deadline::within(self.idle_timeout);
             match timeout_at(idle_until, queue.recv()).await {
                 Ok(job) => return job,
                 Err(_) => self.part_idle(),
@@ -193,24 +210,28 @@ impl<K: Keeper> Driver<K> {
 
     /// Closes an idle connection, unless the other end has.
     fn part_idle(&mut self) {
-        let open = self.connection.take().is_some_and(|one| !one.is_closed());
-        if open && self.verified {
+        let was_used_up = self.line.is_one_exchange();
+        if (self.line.close() || was_used_up) && self.verified {
             self.before = Before::Idle;
         }
+        self.verified = false;
     }
 
     async fn serve(&mut self, job: &Job) -> Result<Answer> {
         let mut first = None;
         let mut back_by = job.deadline;
+        self.repeats = 0;
         loop {
-            let connection = match self.ready(&job.post, job.deadline).await {
-                Ok(connection) => connection,
+            match self.ready(&job.post, job.deadline).await {
+                Ok(()) => {}
                 // A board that was there a moment ago may be starting anew.
                 Err(error)
                     if first.is_some()
                         && matches!(
                             error.kind(),
-                            ErrorKind::Unreachable | ErrorKind::ConnectionLost
+                            ErrorKind::Unreachable
+                                | ErrorKind::ConnectionLost
+                                | ErrorKind::Protocol
                         )
                         && Instant::now() < back_by =>
                 {
@@ -227,128 +248,103 @@ impl<K: Keeper> Driver<K> {
                     });
                 }
                 Err(error) => return Err(first.unwrap_or(error)),
-            };
+            }
             // The asker may have gone while the connection was made, or the time be over.
             if first.is_none() && (job.answer.is_closed() || job.deadline <= Instant::now()) {
                 return Err(late(false));
             }
             job.sent.store(true, Ordering::Release);
             let began = Instant::now();
-            let failure = match connection.exchange(&job.post, job.deadline).await {
+            self.vouched = None;
+            let failure = match self.line.exchange(&job.post, job.deadline).await {
                 Ok(answer) => {
                     self.keeper.answered(&job.post, began.elapsed());
-                    return Ok(answer);
+                    let repeats = self.repeats + u32::from(first.as_ref().is_some_and(is_unsure));
+                    return Ok(Answer { repeats, ..answer });
                 }
                 Err(failure) => failure,
             };
-            self.connection = None;
+            self.before = Before::Lost;
             if failure.may_have_run() {
                 self.keeper.lost(&job.post, job.repeat);
             }
             let again = match failure {
                 Failure::NotSent(_) => true,
-                Failure::Lost(_) => job.repeat != Repeat::Never,
-                Failure::Late | Failure::Status(_) | Failure::TooLarge(_) => false,
+                Failure::Lost { .. } => job.repeat != Repeat::Never,
+                _ => false,
             };
             let unsure = failure.may_have_run() || first.as_ref().is_some_and(is_unsure);
-            let mut error = self.tell(failure);
+            let mut error = failure.told(self.line.authority());
             if unsure {
                 error = error.certainty_is(Certainty::Unknown);
             }
             if first.is_some() || !again {
                 return Err(error);
             }
-            tracing::debug!(host = self.connector.authority(), %error, "sending it once more");
+            tracing::debug!(host = self.line.authority(), %error, "sending it once more");
             first = Some(error);
             // Early enough to tell, before the deadline, how the first try ended.
-            back_by = (job.deadline - 2 * RECONNECT_PAUSE)
-                .min(deadline::within(self.options.connect_timeout));
+            back_by =
+                (job.deadline - 2 * RECONNECT_PAUSE).min(deadline::within(self.connect_timeout));
         }
     }
 
-    /// The connection, opened and verified, where `post` may go out on it.
-    async fn ready(&mut self, post: &Post, deadline: Instant) -> Result<&mut Connection> {
-        self.keeper.admit(post)?;
-        if self.connection.as_ref().is_none_or(Connection::is_closed) {
-            if self.connection.take().is_some() {
-                self.before = Before::Lost;
-            }
-            self.verified = false;
-            let connection = self.open(deadline).await?;
-            self.connection = Some(connection);
-        }
-        let lost = || Error::new(ErrorKind::ConnectionLost, "no connection");
-        let connection = self.connection.as_mut().ok_or_else(lost)?;
-        if !self.verified || self.keeper.is_in_doubt() {
-            self.verified = false;
-            let verified = self.keeper.verify(connection, self.before, deadline).await;
-            if let Err(error) = verified {
-                if error.kind() != ErrorKind::EpochChanged {
-                    self.connection = None;
-                }
-                return Err(error);
-            }
-            self.verified = true;
-            self.before = Before::Lost;
-            // The rest of the board may have had its say meanwhile.
+    /// Sees to it that `post` may go out on the connection at hand: that one is open, and verified.
+    async fn ready(&mut self, post: &Post, deadline: Instant) -> Result<()> {
+        let mut verifications = 0;
+        loop {
             self.keeper.admit(post)?;
+            if !self.line.is_open() {
+                if let Some(ended) = self.line.leave() {
+                    self.before = if self.verified { ended } else { Before::Lost };
+                }
+                self.verified = false;
+                self.line.open(deadline).await?;
+                let vouched = self.vouched.take();
+                self.verified = vouched.is_some_and(|since| since.elapsed() <= VOUCHED_FOR);
+            }
+            if self.verified && !self.keeper.is_in_doubt() {
+                return Ok(());
+            }
+            if verifications == MOST_VERIFICATIONS {
+                let why = "each connection ended before anything could be sent on it";
+                return Err(
+                    Error::new(ErrorKind::ConnectionLost, why).certainty_is(Certainty::NotExecuted)
+                );
+            }
+            verifications += 1;
+            match self.verify(deadline).await {
+                // What only reads is asked again: a board may say no once, or answer nonsense.
+                Err(error) if is_passing(&error) && verifications < MOST_VERIFICATIONS => {
+                    let pause = RECONNECT_PAUSE * verifications;
+                    if Instant::now() + pause >= deadline {
+                        return Err(error);
+                    }
+                    tracing::debug!(host = self.line.authority(), %error, "reading back once more");
+                    self.repeats += 1;
+                    sleep(pause).await;
+                }
+                verified => verified?,
+            }
         }
-        self.connection.as_mut().ok_or_else(lost)
     }
 
-    async fn open(&self, deadline: Instant) -> Result<Connection> {
-        let authority = self.connector.authority();
-        let unreachable = |why: String| Error::new(ErrorKind::Unreachable, why);
-        let patience = deadline.min(deadline::within(self.options.connect_timeout));
-        let began = Instant::now();
-        let opening = async {
-            let stream = self.connector.open().await.map_err(|error| {
-                let why = match error.raw_os_error() {
-                    Some(TOO_MANY_OPEN_FILES) => format!(
-                        "no connection to {authority}: the process may open no more files \
-                         (raise RLIMIT_NOFILE with `ulimit -n`)"
-                    ),
-                    _ => format!("no connection to {authority}"),
-                };
-                unreachable(why).caused_by(error)
-            })?;
-            let (accept, limit) = (self.options.accept(), self.options.answer_limit);
-            let header = self.connector.header();
-            Connection::over(stream, &self.runtime, header, accept, limit)
-                .await
-                .map_err(|error| unreachable(format!("no HTTP with {authority}")).caused_by(error))
-        };
-        timeout_at(patience, opening).await.unwrap_or_else(|_| {
-            let waited = began.elapsed().as_secs_f64();
-            Err(unreachable(format!(
-                "no connection to {authority} within {waited:.1} s"
-            )))
-        })
-    }
-
-    fn tell(&self, failure: Failure) -> Error {
-        let authority = self.connector.authority();
-        match failure {
-            Failure::NotSent(error) => Error::new(
-                ErrorKind::ConnectionLost,
-                format!("{authority} closed the connection"),
-            )
-            .certainty_is(Certainty::NotExecuted)
-            .caused_by(error),
-            Failure::Lost(error) => Error::new(
-                ErrorKind::ConnectionLost,
-                format!("{authority} closed the connection before its answer was whole"),
-            )
-            .caused_by(error),
-            Failure::Late => late(true),
-            Failure::Status(status) => Error::new(
-                ErrorKind::Protocol,
-                format!("{authority} answered HTTP {status}: is it a Tuber server?"),
-            ),
-            Failure::TooLarge(limit) => Error::new(
-                ErrorKind::Protocol,
-                format!("the answer of {authority} is larger than {limit} bytes"),
-            ),
+    async fn verify(&mut self, deadline: Instant) -> Result<()> {
+        self.verified = false;
+        let verified = self
+            .keeper
+            .verify(&mut self.line, self.before, deadline)
+            .await;
+        if let Err(error) = verified {
+            if error.kind() != ErrorKind::EpochChanged {
+                self.before = Before::Lost;
+                self.line.close();
+            }
+            return Err(error);
         }
+        self.verified = true;
+        self.before = Before::Lost;
+        self.vouched = self.line.is_one_exchange().then(Instant::now);
+        Ok(())
     }
 }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -23,6 +24,21 @@ pub struct Connector {
     authority: Arc<str>,
     header: Arc<str>,
     open: Arc<dyn Fn() -> Opening + Send + Sync>,
+    pub(crate) one_exchange: Known,
+}
+
+/// Something that was found out of the other end, shared by all who connect to it.
+#[derive(Clone, Default)]
+pub(crate) struct Known(Arc<AtomicBool>);
+
+impl Known {
+    pub(crate) fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set(&self, is_so: bool) {
+        self.0.store(is_so, Ordering::Relaxed);
+    }
 }
 
 impl Connector {
@@ -62,6 +78,7 @@ impl Connector {
                 let opening = open();
                 Box::pin(async move { Ok(Box::new(opening.await?) as Box<dyn ByteStream>) })
             }),
+            one_exchange: Known::default(),
         }
     }
 

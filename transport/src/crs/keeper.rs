@@ -13,8 +13,8 @@ use super::describe::{OBJECT, Survey};
 use super::leaves::{Change, Key, Leaves, Setting, Verdict};
 use super::ledger::{Ledger, Reading};
 use super::life::{BoardLife, ModuleMemory};
-use crate::http::{Connection, Post};
-use crate::link::{Before, Keeper, Repeat};
+use crate::http::{Answer as Received, Post};
+use crate::link::{Before, Keeper, Line, Repeat};
 use crate::tuber::broken;
 
 /// Of how many channels the settings are read back after an idle connection was closed from here.
@@ -135,7 +135,7 @@ impl ModuleKeeper {
 
     async fn read(
         &self,
-        connection: &mut Connection,
+        line: &mut Line,
         deadline: Instant,
         survey: &Survey,
         keys: impl IntoIterator<Item = Key>,
@@ -146,7 +146,9 @@ impl ModuleKeeper {
         for key in &keys {
             survey.write_get(&mut writer, self.module, *key);
         }
-        let values = ask(connection, deadline, writer).await?;
+        let calls = writer.calls();
+        let post = Post::new(writer.finish(), writer.format());
+        let values = values(calls, &line.ask(&post, deadline).await?)?;
         if values.len() != keys.len() {
             let message = format!("{} of {} settings read back", values.len(), keys.len());
             return Err(
@@ -160,7 +162,7 @@ impl ModuleKeeper {
     /// and gives what they agree on. What has been read is kept where the time is over before.
     async fn await_rest(
         &mut self,
-        connection: &mut Connection,
+        line: &mut Line,
         deadline: Instant,
         survey: &Survey,
     ) -> Result<Reading> {
@@ -184,14 +186,14 @@ impl ModuleKeeper {
                 }
                 sleep_until(next).await;
                 let keys = reading.iter().map(|(key, _)| *key);
-                let after = self.read(connection, deadline, survey, keys).await?;
+                let after = self.read(line, deadline, survey, keys).await?;
                 if after == reading {
                     return Ok(after);
                 }
                 after
             } else {
                 let keys = self.all_keys(survey);
-                self.read(connection, deadline, survey, keys).await?
+                self.read(line, deadline, survey, keys).await?
             };
             self.unrest = Some(Unrest {
                 reading: Some((Instant::now(), keys)),
@@ -203,7 +205,7 @@ impl ModuleKeeper {
     /// good a marker as any.
     async fn mark(
         &mut self,
-        connection: &mut Connection,
+        line: &mut Line,
         deadline: Instant,
         survey: &Survey,
         reading: &Reading,
@@ -228,7 +230,13 @@ impl ModuleKeeper {
                 .arg(home)
                 .kwarg("channel", last.number())
                 .kwarg("module", self.module.number());
-            ask(connection, deadline, writer).await?;
+            let calls = writer.calls();
+            let post = Post::new(writer.finish(), writer.format());
+            let answer = line.tell(&post, deadline).await.inspect_err(|_| {
+                // It may land late, when a caller has set the channel.
+                self.unrest = Some(Unrest::default());
+            })?;
+            values(calls, &answer)?;
             self.ledger.adopt(key, home);
         }
         Ok(())
@@ -240,23 +248,8 @@ fn marks(setting: Setting) -> bool {
     matches!(setting, Setting::Offset | Setting::Amplitude)
 }
 
-async fn ask(
-    connection: &mut Connection,
-    deadline: Instant,
-    mut writer: BatchWriter,
-) -> Result<Vec<Option<f64>>> {
-    let calls = writer.calls();
-    let post = Post::new(writer.finish(), writer.format());
-    let answer = connection
-        .exchange(&post, deadline)
-        .await
-        .map_err(|failure| {
-            Error::new(
-                ErrorKind::ConnectionLost,
-                format!("the board could not be read back: {failure}"),
-            )
-            .certainty_is(Certainty::NotExecuted)
-        })?;
+/// The values that were answered.
+fn values(calls: usize, answer: &Received) -> Result<Vec<Option<f64>>> {
     let mut values = Vec::with_capacity(calls);
     let content_type = answer.content_type.as_deref();
     let mut read = Answer::new(content_type, &answer.body, &Limits::ANSWER).map_err(unreadable)?;
@@ -295,20 +288,15 @@ impl Keeper for ModuleKeeper {
         self.is_new
     }
 
-    async fn verify(
-        &mut self,
-        connection: &mut Connection,
-        before: Before,
-        deadline: Instant,
-    ) -> Result<()> {
+    async fn verify(&mut self, line: &mut Line, before: Before, deadline: Instant) -> Result<()> {
         self.enter(true);
         let survey = self.life.survey();
         // At rest first: a batch that is still landing may be about to change what is compared.
         let reading = if self.unrest.is_some() {
-            self.await_rest(connection, deadline, &survey).await?
+            self.await_rest(line, deadline, &survey).await?
         } else {
             let keys = self.keys(&survey, before);
-            self.read(connection, deadline, &survey, keys).await?
+            self.read(line, deadline, &survey, keys).await?
         };
         self.unrest = None;
         if let Some(difference) = self.ledger.compare(&reading) {
@@ -317,7 +305,7 @@ impl Keeper for ModuleKeeper {
             return Err(self.life.changed());
         }
         self.ledger.learn(&reading);
-        self.mark(connection, deadline, &survey, &reading).await?;
+        self.mark(line, deadline, &survey, &reading).await?;
         self.is_new = false;
         Ok(())
     }

@@ -19,6 +19,27 @@
 //! else, and what another program does to single channels is found in turn.
 //!
 //! What differs ends the board's epoch: see [`CrsBoard`].
+//!
+//! # Servers that close each connection behind its first answer
+//!
+//! Some do (HTTP/1.0, `Connection: close`, or without a word), and proxies before a board. Then the
+//! reading that verifies a connection uses it up, and the request that it was for must go out on
+//! another. A setting cannot ride behind the reading in one batch: a difference does not stop a
+//! batch, and a board that has restarted would execute it.
+//!
+//! So the reading goes out on one connection and the request on the next, where two things hold.
+//! The server closed the first one behind a whole answer, with nothing of ours under way, so nothing
+//! that was sent can still land. And no more than a second has passed since the reading: a board
+//! takes longer to restart, and the reading before the next request finds one that did not. Where
+//! connecting takes longer, it is read back again, and after three times the request fails, not sent.
+//! Each request is read back for, so the price is one exchange each: what is read is as little as
+//! after an idle connection.
+//!
+//! That a server does so is taken from its word, or from a connection that ends within a second of
+//! its first answer; it is kept for the whole board, so that no later request is written into a
+//! connection that is being closed. The request with which it is found out may be lost: it then has
+//! the fate of any lost request, and settings are repeated in their place once the board is at rest.
+//! It is forgotten when a connection is seen to stay open.
 
 mod decode;
 mod describe;

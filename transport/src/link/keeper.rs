@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 use twotone_hal::Result;
 
-use crate::http::{Connection, Post};
+use super::Line;
+use crate::http::Post;
 
 /// What an exchange changes on the board, and so when it may be sent a second time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,9 +23,10 @@ pub(crate) enum Repeat {
 /// How the connection before a new one ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Before {
-    /// It was closed from here, idle, with nothing under way.
+    /// It was closed with nothing under way: from here, idle, or by a server that closes each
+    /// connection behind its first answer.
     Idle,
-    /// It was lost, or closed from there; or there was none.
+    /// It was lost, or closed from there in another way; or there was none.
     Lost,
 }
 
@@ -38,14 +40,11 @@ pub(crate) trait Keeper: Send + Sync + 'static {
     /// Whether the connection must be verified anew, though it is still up.
     fn is_in_doubt(&self) -> bool;
 
-    /// A new connection is up, and nothing else has gone out on it, or the keeper is in doubt. An
-    /// error keeps the exchange at hand from being sent; the next exchange asks again.
-    async fn verify(
-        &mut self,
-        connection: &mut Connection,
-        before: Before,
-        deadline: Instant,
-    ) -> Result<()>;
+    /// A new connection is up, and nothing else has gone out on it, or the keeper is in doubt. What
+    /// it asks goes out on that connection, and on others where the server closes each behind its
+    /// first answer. An error keeps the exchange at hand from being sent; the next exchange asks
+    /// again.
+    async fn verify(&mut self, line: &mut Line, before: Before, deadline: Instant) -> Result<()>;
 
     /// An exchange was answered within `took`.
     fn answered(&mut self, post: &Post, took: Duration);
@@ -65,7 +64,7 @@ impl Keeper for Unwatched {
     fn is_in_doubt(&self) -> bool {
         false
     }
-    async fn verify(&mut self, _: &mut Connection, _: Before, _: Instant) -> Result<()> {
+    async fn verify(&mut self, _: &mut Line, _: Before, _: Instant) -> Result<()> {
         Ok(())
     }
     fn answered(&mut self, _: &Post, _: Duration) {}

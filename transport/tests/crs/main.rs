@@ -1,6 +1,7 @@
 //! A CRS board over byte streams in memory, under virtual time: order, cancel, loss, reboot.
 
 mod answers;
+mod closing;
 mod description;
 mod epoch;
 mod journal;
@@ -10,7 +11,7 @@ mod scripted;
 
 use std::time::Duration;
 
-use scripted::{CHANNELS, Next, Scripted};
+use scripted::{CHANNELS, Closing, Next, Scripted};
 use tokio::time::{sleep, timeout};
 use twotone_hal::{
     Acquire, Batch, Board, Certainty, ChannelId, Error, ErrorKind, Hertz, ModuleId, Radians,

@@ -33,6 +33,19 @@ pub(crate) enum Next {
     Say(u16, &'static str, String),
 }
 
+/// How the board ends each connection behind its first answer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Closing {
+    /// With a header that says so.
+    Announced,
+    /// As HTTP/1.0 does: the answer ends where the connection does.
+    Http10,
+    /// Without a word.
+    Silent,
+    /// Without a word, so long after its answer: what is written meanwhile is lost.
+    Late(Duration),
+}
+
 /// How many channels a module of the board has, unless told otherwise.
 pub(crate) const CHANNELS: usize = 8;
 
@@ -45,6 +58,10 @@ pub(crate) struct State {
     pub(crate) next: VecDeque<Next>,
     /// Refuse new connections.
     pub(crate) gone: bool,
+    /// One exchange a connection.
+    pub(crate) closing: Option<Closing>,
+    /// How long it takes to connect.
+    pub(crate) connecting: Duration,
     pub(crate) connections: usize,
     /// Every call that was executed, in order: method, module, channel, first argument.
     pub(crate) calls: Vec<(String, u64, u64, f64)>,
@@ -60,6 +77,8 @@ impl Default for State {
             dac_scale: None,
             next: VecDeque::new(),
             gone: false,
+            closing: None,
+            connecting: Duration::from_millis(1),
             connections: 0,
             calls: Vec::new(),
             requests: 0,
@@ -84,7 +103,8 @@ impl Scripted {
             let board = board.clone();
             async move {
                 // A connection is not free, even in memory.
-                sleep(Duration::from_millis(1)).await;
+                let connecting = board.0.lock().unwrap().connecting;
+                sleep(connecting).await;
                 let mut state = board.0.lock().unwrap();
                 if state.gone {
                     return Err(io::Error::from(io::ErrorKind::ConnectionRefused));
@@ -116,6 +136,11 @@ impl Scripted {
             Some(value) => settings.insert((what, module, channel), value),
             None => settings.remove(&(what, module, channel)),
         };
+    }
+
+    /// Loses its settings, as when it restarts.
+    pub(crate) fn forget(&self) {
+        self.0.lock().unwrap().settings.clear();
     }
 
     /// What a setting is.
@@ -202,7 +227,15 @@ impl Scripted {
                 }
                 Some(Next::Say(status, kind, text)) => http(status, kind, text.as_bytes()),
             };
+            let closing = self.0.lock().unwrap().closing;
+            let answer = closing.map_or_else(|| answer.clone(), |how| closed(how, &answer));
             if stream.write_all(&answer).await.is_err() {
+                return;
+            }
+            if let Some(closing) = closing {
+                if let Closing::Late(time) = closing {
+                    sleep(time).await;
+                }
                 return;
             }
         }
@@ -214,6 +247,22 @@ fn http(status: u16, kind: &str, body: &[u8]) -> Vec<u8> {
     let head =
         format!("HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n");
     [head.as_bytes(), body].concat()
+}
+
+/// An answer behind which the connection is closed.
+fn closed(how: Closing, answer: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(answer);
+    let text = match how {
+        Closing::Announced => text.replacen("\r\n", "\r\nConnection: close\r\n", 1),
+        Closing::Http10 => {
+            let (head, body) = text.split_once("\r\n\r\n").unwrap();
+            let head = head.replacen("HTTP/1.1", "HTTP/1.0", 1);
+            let (head, _) = head.split_once("\r\nContent-Length").unwrap();
+            format!("{head}\r\n\r\n{body}")
+        }
+        Closing::Silent | Closing::Late(_) => text.into_owned(),
+    };
+    text.into_bytes()
 }
 
 /// The body of the next request, or none when the client has closed.

@@ -1,0 +1,142 @@
+//! Why a request has no answer, in words for whoever is on watch.
+
+use std::error::Error as StdError;
+
+use hyper::StatusCode;
+use twotone_hal::{Certainty, Error, ErrorKind};
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The request did not leave: it may be sent again whatever it is.
+    #[error("the connection was closed before the request was sent")]
+    NotSent(hyper::Error),
+    /// The connection was lost while the answer was awaited.
+    #[error("the connection was closed before the answer was whole")]
+    Lost {
+        /// How it was lost.
+        source: Box<dyn StdError + Send + Sync>,
+        /// Nothing of the answer had come.
+        unanswered: bool,
+    },
+    /// The deadline passed while the answer was awaited.
+    #[error("no answer came before the deadline")]
+    Late,
+    /// The server answered with another status than 200, and perhaps with another address.
+    #[error("HTTP {0}")]
+    Status(StatusCode, Option<String>),
+    /// The answer is larger than what is read.
+    #[error("the answer is larger than {0} bytes")]
+    TooLarge(usize),
+    /// The answer is compressed in this way, which nobody asked for.
+    #[error("the answer is {0}-compressed")]
+    Compressed(String),
+    /// The answer is a page for a browser.
+    #[error("the answer is a web page, neither JSON nor CBOR")]
+    Page,
+}
+
+impl Failure {
+    /// True if the server may have run the request, or parts of it.
+    pub(crate) fn may_have_run(&self) -> bool {
+        !matches!(self, Self::NotSent(_))
+    }
+
+    /// The failure of a request to `authority`: what happened, and what to do about it.
+    pub(crate) fn told(self, authority: &str) -> Error {
+        self.told_after("", authority)
+    }
+
+    /// As [`Failure::told`], of a reading that must come before the request at hand.
+    pub(crate) fn told_of_reading(self, authority: &str) -> Error {
+        self.told_after("the board could not be read back: ", authority)
+            .certainty_is(Certainty::NotExecuted)
+    }
+
+    fn told_after(self, before: &str, authority: &str) -> Error {
+        let new = |kind, told: String| Error::new(kind, format!("{before}{told}"));
+        let lost = |told: &str| new(ErrorKind::ConnectionLost, format!("{authority} {told}"));
+        let protocol = |told: String| new(ErrorKind::Protocol, told);
+        match self {
+            Self::NotSent(error) => lost("closed the connection")
+                .certainty_is(Certainty::NotExecuted)
+                .caused_by(error),
+            Self::Lost { source, .. } => {
+                lost("closed the connection before its answer was whole").caused_by(source)
+            }
+            Self::Late => new(
+                ErrorKind::Timeout,
+                "no answer came before the deadline".to_owned(),
+            ),
+            Self::Status(status, location) => {
+                let advice = advice(status, location.as_deref());
+                protocol(format!("{authority} answered HTTP {status}: {advice}"))
+            }
+            Self::TooLarge(limit) => protocol(format!(
+                "the answer of {authority} is larger than {limit} bytes"
+            )),
+            Self::Compressed(how) => protocol(format!(
+                "the answer of {authority} is {how}-compressed, which was not asked for: something \
+                 between here and the board, such as a proxy, compresses; switch that off there, or \
+                 connect past it"
+            )),
+            Self::Page => protocol(format!(
+                "the answer of {authority} is a web page, neither JSON nor CBOR: a web server or a \
+                 login page answers in the place of the board; check the address and the port"
+            )),
+        }
+    }
+}
+
+/// What a status means where a board should be, and what to do about it.
+fn advice(status: StatusCode, location: Option<&str>) -> String {
+    match status.as_u16() {
+        300..=399 => {
+            let elsewhere = location.map_or_else(String::new, |to| format!(", to {to}"));
+            format!(
+                "it sends elsewhere{elsewhere}, as no board does; give the address of the board \
+                 itself, or connect past the proxy or the login page that answers"
+            )
+        }
+        401 | 403 | 407 => "it wants a login, as no board does; connect past the proxy that \
+                            answers, or have it let this host through"
+            .to_owned(),
+        404 | 405 => "is it a Tuber server? Another program answers at this address; check it, \
+                      and the port"
+            .to_owned(),
+        502..=504 => "a proxy answers, and the board behind it does not; is the board switched \
+                      on and its server running?"
+            .to_owned(),
+        500..=599 => "the server failed; its own log says why. Is it a Tuber server?".to_owned(),
+        _ => "is it a Tuber server?".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_says_what_happened_and_what_to_do() {
+        for (status, location, words) in [
+            (302, Some("http://login/"), "to http://login/, as no board"),
+            (301, None, "sends elsewhere, as no board"),
+            (401, None, "wants a login"),
+            (403, None, "wants a login"),
+            (407, None, "connect past the proxy"),
+            (404, None, "check it, and the port"),
+            (500, None, "its own log"),
+            (502, None, "the board behind it does not"),
+            (503, None, "is the board switched on"),
+            (418, None, "is it a Tuber server?"),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let location = location.map(str::to_owned);
+            let error = Failure::Status(status, location).told("b1:80");
+            let text = error.to_string();
+            assert_eq!(error.kind(), ErrorKind::Protocol, "{text}");
+            assert!(text.contains("b1:80 answered HTTP"), "{text}");
+            assert!(text.contains(words), "{words}: {text}");
+        }
+    }
+}
