@@ -19,10 +19,11 @@ pub struct BoardTime {
     pub day: u16,
     /// Seconds since midnight, with fraction.
     pub second_of_day: f64,
-    /// Where the time code comes from, in the board's words.
+    /// Where the time code comes from, in the board's words; empty if the board does not say.
     pub source: String,
-    /// Whether the time code is alive. A time that is not recent has no meaning.
-    pub recent: bool,
+    /// True if the time code is alive, `None` if the board does not say. A time that is not recent
+    /// has no meaning.
+    pub recent: Option<bool>,
 }
 
 impl Operation for ReadClock {

@@ -56,7 +56,7 @@ pub struct Description {
     pub kind: String,
     /// The serial number, as the board says it; empty where it does not.
     pub serial: String,
-    /// The firmware release, as the board says it.
+    /// The firmware release, as the board says it; empty if it does not.
     pub firmware: String,
     /// The life of the board's state that this description belongs to.
     pub epoch: Epoch,
@@ -64,6 +64,10 @@ pub struct Description {
     pub operations: Vec<OperationKind>,
     /// The modules that can be used in its present configuration.
     pub modules: Vec<ModuleDescription>,
+    /// What the board did not say of itself, each with the reason and with what is assumed
+    /// instead. For people: a description of which something is doubted can still be used.
+    #[serde(default)]
+    pub doubts: Vec<String>,
 }
 
 /// What a module of a board is and can do.
@@ -81,13 +85,16 @@ pub struct ModuleDescription {
     pub max_offset: Hertz,
     /// The spacing of the frequencies that a tone can have.
     pub frequency_step: Hertz,
-    /// The rate of the samples that the acquire operations answer.
+    /// The rate of the samples that the acquire operations answer; no number (NaN) if the board
+    /// does not say it.
     pub sample_rate: Hertz,
     /// Samples that still remember the settings before a change; they must be thrown away, and
-    /// are, unless [`crate::Acquire::unsettled`] asks for them.
+    /// are, unless [`crate::Acquire::unsettled`] asks for them. The most that there can be if the
+    /// board does not say its rate.
     pub settle_samples: u32,
     /// Correlation of the noise of one sample with that of the samples after it (lags 1, 2, ...),
-    /// as the decimation filters make it. The error of a mean follows from it:
+    /// as the decimation filters make it, or as much as they can make it if the board does not say
+    /// its rate. The error of a mean follows from it:
     /// see [`ModuleDescription::mean_error_factor`].
     pub noise_correlation: Vec<f64>,
     /// The most samples that one acquisition may ask for.

@@ -87,6 +87,7 @@ struct Inner {
     board: Option<String>,
     operation: Option<String>,
     done: Option<usize>,
+    repeats: u32,
     message: String,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -113,6 +114,7 @@ impl Error {
             board: None,
             operation: None,
             done: None,
+            repeats: 0,
             message,
             source: None,
         }))
@@ -145,6 +147,13 @@ impl Error {
     #[must_use]
     pub fn after(mut self, operations: usize) -> Self {
         self.0.done = Some(operations);
+        self
+    }
+
+    /// Says how often the operation was asked again, in vain.
+    #[must_use]
+    pub fn repeated(mut self, times: u32) -> Self {
+        self.0.repeats = times;
         self
     }
 
@@ -181,6 +190,11 @@ impl Error {
         self.0.done
     }
 
+    /// How often the operation was asked again, in vain.
+    pub fn repeats(&self) -> u32 {
+        self.0.repeats
+    }
+
     /// The cause in words, without board and operation.
     pub fn message(&self) -> &str {
         &self.0.message
@@ -205,6 +219,9 @@ impl fmt::Display for Error {
         while let Some(source) = cause {
             write!(f, ": {source}")?;
             cause = source.source();
+        }
+        if self.0.repeats > 0 {
+            write!(f, " (asked {} times)", self.0.repeats + 1)?;
         }
         if self.0.certainty == Certainty::Unknown && self.0.operation.is_some() {
             f.write_str(" (whether the board did it is unknown)")?;

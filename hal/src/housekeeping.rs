@@ -28,10 +28,13 @@ pub enum ReadingUnit {
 pub struct Reading {
     /// The sensor or rail, in the board's words.
     pub name: String,
-    /// The value, in `unit`.
-    pub value: f64,
+    /// The value, in `unit`: a finite number, or `None` if it could not be read.
+    pub value: Option<f64>,
     /// The unit.
     pub unit: ReadingUnit,
+    /// Why there is no value.
+    #[serde(default)]
+    pub problem: Option<String>,
 }
 
 impl Operation for ReadHousekeeping {
@@ -61,10 +64,11 @@ impl<'a> Housekeeping<'a> {
         Self(board)
     }
 
-    /// Reads every sensor and rail.
+    /// Reads every sensor and rail. One that cannot be read is a [`Reading`] without a value, and
+    /// says why.
     ///
     /// # Errors
-    /// As [`crate::Board::run`].
+    /// As [`crate::Board::run`], if nothing could be asked.
     pub async fn read(&self) -> Result<Vec<Reading>> {
         let mut batch = Batch::new();
         let ticket = batch.read_housekeeping();

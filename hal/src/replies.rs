@@ -20,6 +20,7 @@ pub struct Replies {
     pub(crate) tones: Vec<ToneState>,
     pub(crate) readings: Vec<Reading>,
     pub(crate) descriptions: Vec<Description>,
+    repeats: u32,
 }
 
 /// One reply: where it lies in the buffers.
@@ -55,6 +56,12 @@ impl Replies {
         &mut self.descriptions
     }
 
+    /// How often something was asked again before all was answered: a board that says no, answers
+    /// nonsense or loses a connection once costs a repetition, and nobody the result.
+    pub fn repeats(&self) -> u32 {
+        self.repeats
+    }
+
     /// How many operations were answered.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -88,6 +95,16 @@ impl<'a> RepliesBuilder<'a> {
     /// How many operations are answered.
     pub fn answered(&self) -> usize {
         self.replies.entries.len()
+    }
+
+    /// Takes note that something was asked again, so often: see [`Replies::repeats`].
+    pub fn repeated(&mut self, times: u32) {
+        self.replies.repeats = self.replies.repeats.saturating_add(times);
+    }
+
+    /// Takes back the answers from this operation on, counted from 0: it is run again.
+    pub fn retract(&mut self, operation: usize) {
+        self.replies.entries.truncate(operation);
     }
 
     /// The next operation to answer, or `None` where all are answered.

@@ -1,8 +1,8 @@
 //! The answers to Tuber calls as replies.
 
 use twotone_hal::{
-    Batch, BoardTime, Certainty, ChannelId, Complex64, Error, ErrorKind, Hertz, NcoState, Op,
-    ReadingUnit, RepliesBuilder, Result, ToneState,
+    Acquire, Batch, BoardTime, Certainty, ChannelId, Complex64, Error, ErrorKind, Hertz, NcoState,
+    Op, RepliesBuilder, Result, ToneState,
 };
 use twotone_wire::tuber::{Answer, Limits};
 
@@ -10,7 +10,7 @@ use super::describe::Survey;
 use super::leaves::Judge;
 use super::life::{Course, ModuleMemory};
 use super::part::Part;
-use super::reader::Reader;
+use super::reader::{Reader, Samples, Wanted};
 use super::streamed;
 use crate::http;
 use crate::tuber::broken;
@@ -30,14 +30,16 @@ pub(super) struct Decoder<'a> {
 impl Decoder<'_> {
     /// Reads the answer, one element for each of the `calls` that [`super::encode::Encoder`]
     /// wrote. Where the part ends with an acquisition from the stream, that one is not answered
-    /// yet: it gives the board's time before it.
+    /// yet: it gives the board's time before it, or why the board does not say it.
+    ///
+    /// After an error, the course is that of the module behind what was answered.
     pub(super) fn decode(
-        mut self,
+        &mut self,
         calls: usize,
         answer: &http::Answer,
         limits: &Limits,
         replies: &mut RepliesBuilder<'_>,
-    ) -> Result<Option<BoardTime>> {
+    ) -> Result<Option<Result<BoardTime>>> {
         let content_type = answer.content_type.as_deref();
         let mut read = Answer::new(content_type, &answer.body, limits).map_err(broken)?;
         let mut elements = read.elements(calls).map_err(broken)?;
@@ -49,12 +51,16 @@ impl Decoder<'_> {
         for op in self.part.ops(self.batch) {
             reader.begin();
             if self.part.streamed && streamed::is_acquisition(op) {
-                let clock = reader.clock();
-                time = Some(clock.map_err(|error| error.after(replies.answered()))?);
+                // The last call: nothing is lost with it.
+                time = Some(reader.clock());
                 continue;
             }
             self.decode_op(op, &mut reader, replies)
                 .map_err(|error| error.after(replies.answered()))?;
+        }
+        // A time that is not told ends the answer.
+        if matches!(time, Some(Err(_))) {
+            return Ok(time);
         }
         match elements.next().map_err(broken)? {
             None => Ok(time),
@@ -119,18 +125,12 @@ impl Decoder<'_> {
             }
             Op::ReadNco { .. } => replies.nco(self.nco(reader)?),
             Op::AcquireMean { acquire, .. } => {
-                if acquire.settle && self.survey.settle_samples > 0 {
-                    reader.done()?;
-                }
-                let samples = reader.samples(acquire.first, acquire.count, acquire.samples)?;
+                let samples = self.samples(reader, acquire, Wanted::Means)?;
                 let (mean, scatter) = samples.means();
                 replies.mean(mean, scatter, samples.overrange, samples.overvoltage)
             }
             Op::AcquireSamples { acquire, .. } => {
-                if acquire.settle && self.survey.settle_samples > 0 {
-                    reader.done()?;
-                }
-                let samples = reader.samples(acquire.first, acquire.count, acquire.samples)?;
+                let samples = self.samples(reader, acquire, Wanted::Samples)?;
                 let pairs = samples.i.iter().zip(&samples.q);
                 let channels = samples.i.len() / samples.length.max(1);
                 replies.samples(
@@ -141,22 +141,24 @@ impl Decoder<'_> {
                 )
             }
             Op::ReadClock => replies.clock(reader.clock()?),
-            Op::ReadHousekeeping => {
-                let mut readings = Vec::new();
-                for name in &self.survey.sensors {
-                    reader.reading(name, ReadingUnit::Celsius, &mut readings)?;
-                }
-                for name in &self.survey.rails {
-                    reader.reading(name, ReadingUnit::Volts, &mut readings)?;
-                    reader.reading(name, ReadingUnit::Amperes, &mut readings)?;
-                }
-                replies.readings(readings)
-            }
             other => Err(
                 Error::new(ErrorKind::Unsupported, "this client does not know it")
                     .during(other.to_string()),
             ),
         }
+    }
+
+    /// The samples of an acquisition, behind those that are thrown away.
+    fn samples(
+        &self,
+        reader: &mut Reader<'_, '_, '_>,
+        acquire: &Acquire,
+        wanted: Wanted,
+    ) -> Result<Samples> {
+        if acquire.settle && self.survey.settle_samples > 0 {
+            reader.done()?;
+        }
+        reader.samples(acquire.first, acquire.count, acquire.samples, wanted)
     }
 
     /// The tone as its callers know it: where the marker is, nobody has set an offset.

@@ -16,11 +16,24 @@ pub(super) struct Difference {
     pub(super) or: Option<f64>,
     pub(super) differ: usize,
     pub(super) compared: usize,
+    /// Everything that differs is as on a board that has just started.
+    pub(super) all_lost: bool,
+}
+
+/// What the marker says of how the settings came to differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Marker {
+    /// It is as it was left: a board that restarts loses it.
+    Intact,
+    /// It is not.
+    Gone,
+    /// There was none.
+    Unset,
 }
 
 impl Difference {
-    /// What differs on `module`, and what that may mean.
-    pub(super) fn on(&self, module: ModuleId) -> String {
+    /// What differs on `module`, what that may mean, and what to do.
+    pub(super) fn on(&self, module: ModuleId, marker: Marker) -> String {
         let setting = self.first.setting;
         let show = |value| shown(setting, value);
         let unit = match setting {
@@ -39,9 +52,25 @@ impl Difference {
         let among = Among(self.differ, self.compared);
         format!(
             "module {module} {} {found}, was set to {expected}{or}{unit}{among}: the board has \
-             restarted, or another program has set it",
-            self.first
+             restarted, or another program has set it{}",
+            self.first,
+            self.advice(marker)
         )
+    }
+
+    /// Which of the two it is, as far as that can be told, and what to do.
+    fn advice(&self, marker: Marker) -> &'static str {
+        match marker {
+            Marker::Intact => {
+                " (the latter: a restart would have taken the marker with it); stop the other \
+                 program or let it end, then run this one again"
+            }
+            Marker::Gone if self.all_lost && self.differ > 1 => {
+                " (the former: nothing of what was set is left); run this again once the board is \
+                 ready"
+            }
+            _ => "; if another program uses the module, stop it or let it end, then run this again",
+        }
     }
 }
 

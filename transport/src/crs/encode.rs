@@ -74,22 +74,8 @@ impl Encoder<'_> {
             Op::ReadClock => {
                 self.out.call(OBJECT, "get_timestamp");
             }
-            Op::ReadHousekeeping => {
-                for sensor in &self.survey.sensors {
-                    self.out
-                        .call(OBJECT, "get_motherboard_temperature")
-                        .arg(sensor.as_str());
-                }
-                for rail in &self.survey.rails {
-                    self.out
-                        .call(OBJECT, "get_motherboard_voltage")
-                        .arg(rail.as_str());
-                    self.out
-                        .call(OBJECT, "get_motherboard_current")
-                        .arg(rail.as_str());
-                }
-            }
-            // An operation that this client does not know yet is refused before this.
+            // Sensors are asked one by one: see `housekeeping`. An operation that this client does
+            // not know yet is refused before this.
             _ => {}
         }
     }

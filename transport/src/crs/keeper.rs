@@ -10,6 +10,7 @@ use twotone_hal::{Certainty, Epoch, Error, ErrorKind, ModuleId, Result};
 use twotone_wire::tuber::{Answer, BatchWriter, DecodeError, Format, Limits};
 
 use super::describe::{OBJECT, Survey};
+use super::difference::Marker;
 use super::leaves::{Change, Key, Leaves, Setting, Verdict};
 use super::ledger::{Ledger, Reading};
 use super::life::{BoardLife, ModuleMemory};
@@ -131,6 +132,17 @@ impl ModuleKeeper {
             keys.extend([Setting::Offset, Setting::Amplitude].map(|one| Key::tone(channel, one)));
         }
         keys
+    }
+
+    /// How the marker was found.
+    fn marker(&mut self, survey: &Survey, reading: &Reading) -> Marker {
+        let key = Key::tone(survey.last_channel().number(), Setting::Offset);
+        let found = reading.iter().filter(|(read, _)| *read == key);
+        match self.ledger.expected(key) {
+            None | Some(0.0) => Marker::Unset,
+            Some(_) if self.ledger.compare(&found.copied().collect()).is_some() => Marker::Gone,
+            Some(_) => Marker::Intact,
+        }
     }
 
     async fn read(
@@ -300,7 +312,8 @@ impl Keeper for ModuleKeeper {
         };
         self.unrest = None;
         if let Some(difference) = self.ledger.compare(&reading) {
-            self.life.end(self.seen, difference.on(self.module));
+            let marker = self.marker(&survey, &reading);
+            self.life.end(self.seen, difference.on(self.module, marker));
             self.begin(self.life.now());
             return Err(self.life.changed());
         }

@@ -135,16 +135,19 @@ impl Ledger {
                 continue;
             }
             let newest = self.doubts_of(key).last();
-            difference
-                .get_or_insert(Difference {
-                    first: key,
-                    found,
-                    expected,
-                    or: newest.map(|(_, value)| *value),
-                    differ: 0,
-                    compared: 0,
-                })
-                .differ += 1;
+            difference.get_or_insert(Difference {
+                first: key,
+                found,
+                expected,
+                or: newest.map(|(_, value)| *value),
+                differ: 0,
+                compared: 0,
+                all_lost: true,
+            });
+            if let Some(difference) = &mut difference {
+                difference.differ += 1;
+                difference.all_lost &= found.unwrap_or(0.0) == 0.0;
+            }
         }
         difference.map(|difference| Difference {
             compared,

@@ -9,7 +9,8 @@ use twotone_hal::{
     Certainty, ChannelId, Epoch, Error, ErrorKind, ModuleId, PhaseEpoch, Result, ToneUpdate,
 };
 
-use super::describe::{self, Survey};
+use super::describe::Survey;
+use super::survey;
 use crate::{ConnectOptions, Connector};
 
 /// Counts the lives of a board's state, with what the board said of itself in the latest that was
@@ -65,7 +66,7 @@ impl BoardLife {
         if let Some(survey) = Some(self.survey()).filter(is_new) {
             return Ok(survey);
         }
-        let survey = describe::survey(connector, options, runtime, self.now()).await?;
+        let survey = survey::survey(connector, options, runtime, self.now()).await?;
         let survey = Arc::new(survey);
         self.latest().survey = Arc::clone(&survey);
         Ok(survey)
@@ -108,6 +109,8 @@ pub(super) struct ModuleMemory {
 struct Written {
     epoch: Epoch,
     course: Course,
+    /// How many batches have been written.
+    batches: u64,
 }
 
 impl ModuleMemory {
@@ -120,6 +123,7 @@ impl ModuleMemory {
             written: Mutex::new(Written {
                 epoch: survey.epoch,
                 course: Course::new(survey, PhaseEpoch(0)),
+                batches: 0,
             }),
         }
     }
@@ -137,16 +141,32 @@ impl ModuleMemory {
             *written = Written {
                 epoch: survey.epoch,
                 course: Course::new(survey, phase_epoch),
+                ..*written
             };
         }
         written.course
     }
 
-    /// A batch was written, after which the module will be like this.
-    pub(super) fn will_be(&self, epoch: Epoch, course: Course) {
+    /// A batch was written, after which the module will be like this. Gives its number.
+    pub(super) fn will_be(&self, epoch: Epoch, course: Course) -> u64 {
         let mut written = self.written();
+        written.batches += 1;
         // Written for an epoch that is over, it is never sent.
         if written.epoch == epoch {
+            written.course = course;
+        }
+        written.batches
+    }
+
+    /// True if nothing has been written behind the batch of this number.
+    pub(super) fn is_last(&self, number: u64) -> bool {
+        self.written().batches == number
+    }
+
+    /// The batch of this number came no further than this: nothing behind it was executed.
+    pub(super) fn came_to(&self, number: u64, epoch: Epoch, course: Course) {
+        let mut written = self.written();
+        if written.batches == number && written.epoch == epoch {
             written.course = course;
         }
     }

@@ -41,18 +41,24 @@
 //! the fate of any lost request, and settings are repeated in their place once the board is at rest.
 //! It is forgotten when a connection is seen to stay open.
 
+mod again;
+mod channels;
 mod decode;
 mod describe;
 mod difference;
 mod encode;
 mod filters;
+mod housekeeping;
 mod keeper;
 mod leaves;
 mod ledger;
 mod life;
 mod part;
+mod question;
 mod reader;
+mod run;
 mod streamed;
+mod survey;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -63,31 +69,27 @@ use twotone_hal::{
     Batch, Board, BoardHandle, Certainty, Description, Epoch, Error, ErrorKind, ModuleId, Replies,
     RepliesBuilder, Result,
 };
-use twotone_wire::tuber::{BatchWriter, Format, Limits};
+use twotone_wire::tuber::{BatchWriter, Format};
 
-use crate::deadline;
-use crate::http::{Answer, Post};
-use crate::link::{Link, Queued, Repeat};
+use crate::link::{Link, Unwatched};
 use crate::{ConnectOptions, Connector, Host};
-use decode::Decoder;
+use again::Again;
 use describe::Survey;
-use encode::Encoder;
 use keeper::ModuleKeeper;
-use leaves::Judge;
 pub(crate) use leaves::Leaves;
-use life::{BoardLife, Course, ModuleMemory};
+use life::{BoardLife, ModuleMemory};
 use part::Part;
-use streamed::{Acquired, Streamed};
-
-/// How often what only reads is written anew, because an epoch ended before it went out.
-const MOST_EPOCHS: u32 = 3;
+use run::Sending;
+use streamed::Streamed;
 
 /// A CRS board: 4 or 8 modules of up to 1024 tones, controlled through Tuber.
 ///
-/// One connection a module, opened with the module's first operation and closed when idle. A batch
-/// is sent as one request for each run of operations on the same module. A batch whose answer was
-/// lost with its connection is sent once more when the board has been seen at rest: all operations
-/// read, or set absolute values.
+/// One connection a module, opened with the module's first operation and closed when idle, and one
+/// for what is read from the board as a whole. A batch is sent as one request for each run of
+/// operations on the same module. A batch whose answer was lost with its connection is sent once
+/// more when the board has been seen at rest: all operations read, or set absolute values. What
+/// only reads is asked again, twice at the most, if the board refuses it or answers nonsense, and
+/// once if it does not answer in time.
 ///
 /// # Epochs
 /// After each new connection, part or all of what this client has set on the module is read back,
@@ -108,6 +110,8 @@ pub struct CrsBoard {
     life: Arc<BoardLife>,
     /// Of both analog banks, by number from 1.
     modules: Vec<Module>,
+    /// For what is read from the board as a whole.
+    of_board: Mutex<Option<Link>>,
     writer: Mutex<BatchWriter>,
     /// Where samples come from the stream.
     streamed: Option<Streamed>,
@@ -118,14 +122,6 @@ struct Module {
     id: ModuleId,
     memory: Arc<ModuleMemory>,
     link: Mutex<Option<Link>>,
-}
-
-/// A part of a batch that was queued, with what it takes to read its answer.
-struct Written {
-    queued: Option<Queued>,
-    calls: usize,
-    course: Option<Course>,
-    judge: Judge,
 }
 
 impl CrsBoard {
@@ -178,7 +174,7 @@ impl CrsBoard {
         runtime: Handle,
     ) -> Result<Self> {
         let streamed = Streamed::of(&options).map_err(|error| error.during("connect").on(name))?;
-        let survey = describe::survey(&connector, &options, &runtime, Epoch::default())
+        let survey = survey::survey(&connector, &options, &runtime, Epoch::default())
             .await
             .map_err(|error| {
                 error
@@ -202,6 +198,7 @@ impl CrsBoard {
             writer: Mutex::new(BatchWriter::new(survey.format)),
             life: Arc::new(BoardLife::new(survey)),
             modules,
+            of_board: Mutex::new(None),
             streamed,
         })
     }
@@ -239,15 +236,18 @@ impl CrsBoard {
         Some(&module.memory)
     }
 
-    /// The link for operations on `module`, or for those on none.
-    fn link(&self, survey: &Survey, module: Option<ModuleId>) -> Result<Link> {
-        // Board-wide reads ride on the connection of the first module: one connection fewer, and
-        // they come in order with what is set there.
-        let first = || survey.modules().first().map(|module| module.module);
-        let module = module
-            .or_else(first)
-            .and_then(|id| self.modules.get(id.index()))
-            .ok_or_else(|| Error::new(ErrorKind::Unsupported, "the board has no modules"))?;
+    /// The link for operations on `module`, or for those on none, which need no module to be well.
+    fn link(&self, module: Option<ModuleId>) -> Result<Link> {
+        let Some(module) = module else {
+            let mut link = self.of_board.lock().unwrap_or_else(PoisonError::into_inner);
+            let (connector, options) = (self.connector.clone(), self.options.clone());
+            let open = || Link::new(connector, options, Unwatched, self.runtime.clone());
+            return Ok(link.get_or_insert_with(open).clone());
+        };
+        let module = self
+            .modules
+            .get(module.index())
+            .ok_or_else(|| Error::new(ErrorKind::Unsupported, "there is no such module"))?;
         let mut link = module.link.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(link
             .get_or_insert_with(|| {
@@ -257,151 +257,6 @@ impl CrsBoard {
                 Link::new(connector, options, keeper, self.runtime.clone())
             })
             .clone())
-    }
-
-    /// Writes the operations of `part` and queues them, in one go: batches are queued in the order
-    /// in which they were written.
-    fn write(&self, batch: &Batch, part: Part, survey: &Survey, began: Instant) -> Result<Written> {
-        let link = self.link(survey, part.module)?;
-        let memory = self.memory(part.module);
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        writer.begin(survey.format);
-        let course = memory.map(|memory| memory.course(survey));
-        let mut encoder = Encoder {
-            out: &mut writer,
-            survey,
-            memory,
-            course,
-            streamed: part.streamed,
-            changes: Vec::new(),
-        };
-        for op in part.ops(batch) {
-            encoder.encode(batch, op);
-        }
-        let Encoder {
-            changes,
-            course: after,
-            ..
-        } = encoder;
-        if let (Some(memory), Some(after)) = (memory, after) {
-            memory.will_be(survey.epoch, after);
-        }
-        let leaves = Arc::new(Leaves::new(survey.epoch, changes));
-        let mut written = Written {
-            queued: None,
-            calls: writer.calls(),
-            course,
-            judge: Judge::new(&leaves),
-        };
-        if written.calls > 0 {
-            let post = Post {
-                leaves: Some(leaves),
-                ..Post::new(writer.finish(), survey.format)
-            };
-            let repeat = if part.sets {
-                Repeat::InPlace
-            } else {
-                Repeat::Freely
-            };
-            let deadline = self.deadline(part, began);
-            written.queued = Some(link.queue(post, repeat, deadline)?);
-        }
-        Ok(written)
-    }
-
-    /// By when `part` of a batch, which began then, is to be answered.
-    fn deadline(&self, part: Part, began: Instant) -> Instant {
-        let within = self.options.request_timeout;
-        deadline::after(began, within.saturating_add(part.acquiring))
-    }
-
-    /// Sends the operations from `from` on that are on one module, and gathers their replies.
-    async fn run_part(
-        &self,
-        batch: &Batch,
-        from: usize,
-        checked: &Arc<Survey>,
-        began: Instant,
-        replies: &mut RepliesBuilder<'_>,
-    ) -> Result<()> {
-        let mut epochs = 0;
-        loop {
-            let survey = self.survey().await?;
-            let streamed = self.streamed.as_ref().filter(|one| one.can_be_used());
-            let part = Part::of(batch, from, &survey, streamed.is_some());
-            if !Arc::ptr_eq(&survey, checked) {
-                for op in part.ops(batch) {
-                    encode::check(&survey, batch, op)?;
-                }
-            }
-            if let (Some(streamed), Some(module), true) = (streamed, part.module, part.streamed) {
-                let joined = deadline::after(began, self.options.request_timeout);
-                (streamed.join(&self.connector, &self.runtime, module, joined)).await?;
-            }
-            let memory = self.memory(part.module);
-            if let Some(memory) = memory {
-                memory.uses(survey.epoch);
-                if part.needs_its_epoch() && memory.owes_word(survey.epoch) {
-                    memory.told(survey.epoch);
-                    return Err(self.life.changed());
-                }
-            }
-            let Written {
-                queued,
-                calls,
-                course,
-                judge,
-            } = self.write(batch, part, &survey, began)?;
-            let answer = match queued {
-                None => Ok(Answer::empty()),
-                Some(queued) => queued.answer().await,
-            };
-            let answer = match answer {
-                Err(error) if error.kind() == ErrorKind::EpochChanged => {
-                    if part.needs_its_epoch() {
-                        memory.inspect(|memory| memory.told(self.life.now()));
-                        return Err(error);
-                    }
-                    epochs += 1;
-                    if epochs < MOST_EPOCHS {
-                        continue;
-                    }
-                    return Err(error);
-                }
-                answer => answer?,
-            };
-            let limits = Limits {
-                body_bytes: self.options.answer_limit,
-                ..Limits::ANSWER
-            };
-            let decoder = Decoder {
-                batch,
-                part,
-                survey: &survey,
-                memory,
-                course,
-                judge: &judge,
-            };
-            let time = decoder.decode(calls, &answer, &limits, replies)?;
-            judge.ran_through();
-            if let (Some(time), Some(streamed)) = (time, streamed) {
-                let acquired = Acquired {
-                    op: &batch.ops()[part.to - 1],
-                    time,
-                    survey: &survey,
-                    deadline: self.deadline(part, began),
-                };
-                let link = self.link(&survey, part.module)?;
-                let taken = streamed.take(&acquired, &link, &self.life, replies).await;
-                return taken.map_err(|error| {
-                    if error.kind() == ErrorKind::EpochChanged {
-                        memory.inspect(|memory| memory.told(self.life.now()));
-                    }
-                    error.after(replies.answered())
-                });
-            }
-            return Ok(());
-        }
     }
 }
 
@@ -420,14 +275,44 @@ impl Board for CrsBoard {
             encode::check(&survey, batch, op)
                 .map_err(|error| error.during(op.to_string()).on(&self.name).after(0))?;
         }
+        let mut again = Again::default();
+        let (mut in_place, mut first) = (None, None);
         while replies.answered() < batch.len() {
             let from = replies.answered();
-            let ran = self.run_part(batch, from, &survey, began, &mut replies);
+            let mut sending = Sending {
+                part: Part::of(batch, from, &survey, false),
+                number: in_place,
+                in_place: in_place.take().is_some(),
+            };
+            let ran = self.run_part(batch, &mut sending, &survey, began, &mut replies);
             if let Err(mut error) = ran.await {
-                let failed = &batch.ops()[replies.answered().min(batch.len() - 1)];
+                // Its place is taken: what counts is why it was to be sent again.
+                let is_late = error.kind() == ErrorKind::Busy;
+                error = first.take_if(|_| is_late).unwrap_or(error);
+                let at = replies.answered();
+                let failed = &batch.ops()[at.min(batch.len() - 1)];
+                let resend = again.after(&error, batch, sending.part, at);
+                let resend = resend.filter(|_| !is_late).filter(|resend| {
+                    resend.anew
+                        || Instant::now() + resend.pause < self.deadline(sending.part, began)
+                });
+                if let Some(resend) = resend {
+                    tracing::info!(board = self.name, %failed, %error, "asking again");
+                    replies.repeated(1);
+                    if resend.whole {
+                        (in_place, first) = (sending.number, Some(error));
+                        replies.retract(from);
+                    }
+                    self.wait(resend.pause).await;
+                    if resend.anew {
+                        began = Instant::now();
+                    }
+                    continue;
+                }
                 if error.executed().is_none() && error.certainty() == Certainty::NotExecuted {
                     error = error.after(from);
                 }
+                let error = error.repeated(again.times(at));
                 return Err(error.during(failed.to_string()).on(&self.name));
             }
             began = Instant::now();

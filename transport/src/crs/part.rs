@@ -17,14 +17,17 @@ pub(super) struct Part {
     /// How long its acquisitions take.
     pub(super) acquiring: Duration,
     /// It acquires samples.
-    acquires: bool,
+    pub(super) acquires: bool,
     /// It ends with an acquisition whose samples are those of the stream.
     pub(super) streamed: bool,
+    /// It reads from the board as a whole: its clock, or its sensors.
+    pub(super) of_board: bool,
 }
 
 impl Part {
-    /// The first run of operations from `from` on. Operations on no module go with those before
-    /// them. Where samples are `streamed`, it ends with its first acquisition.
+    /// The first run of operations from `from` on. Readings of the board as a whole are runs of
+    /// their own, so that they need no module, and the sensors, which are asked one by one, are a
+    /// run alone. Where samples are `streamed`, a run ends with its first acquisition.
     pub(super) fn of(batch: &Batch, from: usize, survey: &Survey, streamed: bool) -> Self {
         let mut part = Self {
             from,
@@ -34,8 +37,19 @@ impl Part {
             acquiring: Duration::ZERO,
             acquires: false,
             streamed: false,
+            of_board: false,
         };
         for op in &batch.ops()[from..] {
+            let of_board = matches!(op, Op::ReadClock | Op::ReadHousekeeping);
+            let is_alone =
+                part.to > from && (part.is_housekeeping(batch) || *op == Op::ReadHousekeeping);
+            if is_alone
+                || (of_board && part.module.is_some())
+                || (part.of_board && op.module().is_some())
+            {
+                break;
+            }
+            part.of_board |= of_board;
             match (part.module, op.module()) {
                 (Some(one), Some(other)) if one != other => break,
                 (None, other) => part.module = other,
@@ -53,6 +67,11 @@ impl Part {
             }
         }
         part
+    }
+
+    /// True if it reads the sensors, and does nothing else.
+    pub(super) fn is_housekeeping(&self, batch: &Batch) -> bool {
+        self.ops(batch) == [Op::ReadHousekeeping]
     }
 
     pub(super) fn ops<'b>(&self, batch: &'b Batch) -> &'b [Op] {

@@ -1,12 +1,13 @@
 //! The elements of an answer as numbers.
 
 use twotone_hal::{
-    BoardTime, Certainty, ChannelId, Complex64, Error, ErrorKind, Hertz, Radians, Reading,
-    ReadingUnit, Result, ToneFields, ToneState,
+    BoardTime, Certainty, ChannelId, Complex64, Error, ErrorKind, Hertz, Radians, Result,
+    ToneFields, ToneState,
 };
 use twotone_wire::crs::Stamp;
-use twotone_wire::tuber::{Cursor, Elements};
+use twotone_wire::tuber::{Cursor, Elements, Value};
 
+use super::question::odd;
 use crate::tuber::broken;
 
 /// Takes the elements of an answer one by one.
@@ -23,6 +24,13 @@ pub(super) struct Samples {
     pub(super) length: usize,
     pub(super) overrange: bool,
     pub(super) overvoltage: bool,
+}
+
+/// What samples are taken for: one that is no number spoils a whole mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Means,
+    Samples,
 }
 
 impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
@@ -91,6 +99,7 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
         first: ChannelId,
         count: Option<u16>,
         length: u32,
+        wanted: Wanted,
     ) -> Result<Samples> {
         let mut result = self.result()?;
         let (mut i, mut q, mut shapes) = (Vec::new(), Vec::new(), [None; 2]);
@@ -128,9 +137,6 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
                 "{length} samples a channel were asked for, {of_i:?} I and {of_q:?} Q came"
             )));
         }
-        if i.iter().chain(&q).any(|value| !value.is_finite()) {
-            return Err(wrong("a sample is not a finite number".to_owned()));
-        }
         // One channel is asked for alone; several are cut out of all.
         if count != Some(1) {
             let from = first.index();
@@ -145,63 +151,107 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
                 values.drain(..from * length);
             }
         }
-        Ok(Samples {
+        let mut samples = Samples {
             i,
             q,
             length,
             overrange,
             overvoltage,
-        })
+        };
+        let (bad, channels) = samples.strike_out();
+        let all = samples.i.len();
+        let is_nonsense = bad == all || (wanted == Wanted::Means && channels * length == all);
+        if bad > 0 && is_nonsense {
+            return Err(wrong(format!(
+                "{bad} of {all} samples are no finite numbers, and no channel is left"
+            )));
+        }
+        if bad > 0 {
+            tracing::warn!(
+                bad,
+                channels,
+                "samples are no finite numbers, and count as bad"
+            );
+        }
+        Ok(samples)
     }
 
     pub(super) fn clock(&mut self) -> Result<BoardTime> {
         let value = self.result()?.value().map_err(broken)?;
-        let field = |name: &str| -> Result<f64> {
-            value
-                .get(name)
-                .and_then(|value| value.as_f64())
-                .ok_or_else(|| {
-                    Error::new(
-                        ErrorKind::Protocol,
-                        format!("the time stamp has no number {name:?}"),
-                    )
-                    .certainty_is(Certainty::Unknown)
+        let wrong =
+            |what: String| Error::new(ErrorKind::Protocol, what).certainty_is(Certainty::Unknown);
+        if value == Value::Null {
+            return Err(wrong("it says nothing".to_owned()));
+        }
+        let field = |name: &str, most: f64| -> Result<f64> {
+            let found = value.get(name);
+            let number = found.and_then(Value::as_f64);
+            number
+                .filter(|number| (0.0..=most).contains(number))
+                .ok_or_else(|| match found {
+                    Some(found) => {
+                        wrong(format!("the time stamp's {name:?} is odd: {}", odd(found)))
+                    }
+                    None => wrong(format!("the time stamp has no number {name:?}")),
                 })
         };
-        let whole = field("h")? * 3600.0 + field("m")? * 60.0 + field("s")?;
+        let whole = field("h", 23.0)? * 3600.0 + field("m", 59.0)? * 60.0 + field("s", 60.0)?;
+        // A pulse may be late, so that the parts run on past their second.
+        let parts = f64::from(Stamp::PARTS_PER_SECOND);
+        // The control word of a stamp says it where older firmware has no field for it.
+        let control = value.get("c").and_then(Value::as_i64).unwrap_or(0);
+        let is_recent = u32::try_from(control).is_ok_and(|control| control & (1 << 31) != 0);
+        let (source, recent) = (value.get("source"), value.get("recent"));
         Ok(BoardTime {
-            year: field("y")?.rem_euclid(100.0) as u8,
-            day: field("d")? as u16,
-            second_of_day: whole + field("ss")? / f64::from(Stamp::PARTS_PER_SECOND),
-            source: value
-                .get("source")
-                .and_then(|v| v.as_str())
-                .unwrap_or_default()
-                .to_owned(),
-            recent: value.get("recent").is_some_and(|recent| recent.truthy()),
+            year: (field("y", 9999.0)? % 100.0) as u8,
+            day: field("d", 366.0)? as u16,
+            second_of_day: whole + field("ss", 2.0 * parts)? / parts,
+            source: match source {
+                Some(Value::Str(name)) => name.clone(),
+                Some(number) => number.as_i64().map_or_else(String::new, source_of),
+                None if is_recent => source_of(control >> 29 & 3),
+                None => String::new(),
+            },
+            recent: match recent {
+                Some(Value::Null) | None => is_recent.then_some(true),
+                Some(recent) => Some(recent.truthy()),
+            },
         })
     }
+}
 
-    pub(super) fn reading(
-        &mut self,
-        name: &str,
-        unit: ReadingUnit,
-        readings: &mut Vec<Reading>,
-    ) -> Result<()> {
-        // A sensor that is not fitted reads as nothing.
-        if let Some(value) = self.result()?.opt_f64().map_err(broken)? {
-            readings.push(Reading {
-                name: name.to_owned(),
-                value,
-                unit,
-            });
-        }
-        Ok(())
+/// The source of a time code, by its number in a stamp.
+fn source_of(number: i64) -> String {
+    match number {
+        0 => "BACKPLANE".to_owned(),
+        1 => "TEST".to_owned(),
+        2 => "SMA".to_owned(),
+        3 => "GND".to_owned(),
+        other => other.to_string(),
     }
 }
 
 impl Samples {
-    /// Mean and standard deviation of each channel's samples.
+    /// Makes every sample that is no finite number one that is no number at all, in both parts.
+    /// Says how many there are, on how many channels.
+    fn strike_out(&mut self) -> (usize, usize) {
+        let (mut bad, mut channels) = (0, 0);
+        let rows = self.i.chunks_mut(self.length);
+        for (i, q) in rows.zip(self.q.chunks_mut(self.length)) {
+            let before = bad;
+            for (i, q) in i.iter_mut().zip(q) {
+                if !(i.is_finite() && q.is_finite()) {
+                    (*i, *q) = (f64::NAN, f64::NAN);
+                    bad += 1;
+                }
+            }
+            channels += usize::from(bad > before);
+        }
+        (bad, channels)
+    }
+
+    /// Mean and standard deviation of each channel's samples; no numbers for a channel with a sample
+    /// that is none.
     pub(super) fn means(&self) -> (Vec<Complex64>, Vec<f64>) {
         let n = self.length as f64;
         let rows = self
@@ -220,7 +270,8 @@ impl Samples {
                 if self.length > 1 {
                     (squares / (n - 1.0)).sqrt()
                 } else {
-                    0.0
+                    // No number where the sample is none.
+                    squares
                 },
             )
         })
@@ -229,7 +280,7 @@ impl Samples {
 }
 
 /// What a Python traceback comes down to.
-fn last_line(message: &str) -> &str {
+pub(super) fn last_line(message: &str) -> &str {
     message
         .trim_end()
         .lines()

@@ -154,7 +154,9 @@ impl Streamed {
         acquired.confirm(*module, link).await?;
         // How long it settles, and how its noise is correlated, was told for this stage.
         let (stage, described) = (block.stage, acquired.survey.stage);
-        if stage != described {
+        if let Some(described) = described
+            && stage != described
+        {
             let why = format!("the board decimates at stage {stage}, no more at {described}");
             life.end(acquired.survey.epoch, why);
             return Err(life.changed());
@@ -221,7 +223,8 @@ impl Streamed {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn give_up(&self, why: &dyn std::fmt::Display) {
+    /// Leaves the stream alone for a while.
+    pub(super) fn give_up(&self, why: &dyn std::fmt::Display) {
         let mut given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
         tracing::warn!(serial = self.serial, %why, "samples are taken by call, not from the stream");
         *given_up = Some(Instant::now());

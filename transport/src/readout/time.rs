@@ -89,7 +89,7 @@ impl SampleTime {
     /// # Errors
     /// Where it is not recent, or out of range.
     pub fn of_board(time: &BoardTime) -> Result<Self, NoTime> {
-        if !time.recent {
+        if time.recent != Some(true) {
             return Err(NoTime::NotRecent);
         }
         let second = time.second_of_day;
@@ -337,13 +337,15 @@ mod tests {
             day: 326,
             second_of_day: 15.0 * 3600.0 + 61.0 + 0.25,
             source: "SMA".to_owned(),
-            recent: true,
+            recent: Some(true),
         };
         let packet = stamp(26, 326, (15, 1, 1), Stamp::PARTS_PER_SECOND / 4);
         assert_eq!(SampleTime::of_board(&time), SampleTime::of_stamp(&packet));
         time.second_of_day = f64::NAN;
         assert!(SampleTime::of_board(&time).is_err());
-        time.recent = false;
-        assert_eq!(SampleTime::of_board(&time), Err(NoTime::NotRecent));
+        for not_alive in [Some(false), None] {
+            time.recent = not_alive;
+            assert_eq!(SampleTime::of_board(&time), Err(NoTime::NotRecent));
+        }
     }
 }

@@ -45,7 +45,8 @@ async fn what_is_no_board_is_told_by_name_operation_and_cause() {
     ] {
         let scripted = Scripted::default();
         let told = format!("{next:?}");
-        scripted.script([next]);
+        // What only reads is asked again: only what lasts is told.
+        scripted.script((0..3).map(|_| next.clone()));
         let options = ConnectOptions::new().answer_limit(8000);
         let began = Instant::now();
         let error = connect_with(&scripted, options).await.unwrap_err();
@@ -70,6 +71,52 @@ async fn what_is_no_board_is_told_by_name_operation_and_cause() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_stands_before_a_board_is_told_with_what_to_do() {
+    let raw = |status: &str, headers: &str, body: &[u8]| {
+        let length = body.len();
+        let head = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\n\r\n");
+        [head.as_bytes(), body].concat()
+    };
+    let json = "Content-Type: application/json\r\n";
+    let gzip = b"\x1f\x8b\x08\x00\x00";
+    for (answer, words) in [
+        (
+            raw("200 OK", &format!("{json}Content-Encoding: br\r\n"), b"x"),
+            "br-compressed",
+        ),
+        (
+            raw("200 OK", json, gzip),
+            "gzip-compressed, which was not asked for",
+        ),
+        (
+            raw("302 Found", "Location: /login\r\n", b""),
+            "sends elsewhere, to /login",
+        ),
+        (raw("407 X", "", b""), "it wants a login"),
+        (
+            raw("502 Bad Gateway", "", b""),
+            "the board behind it does not",
+        ),
+        (
+            raw(
+                "200 OK",
+                "Content-Type: text/html; charset=utf-8\r\n",
+                b"<p>",
+            ),
+            "a web page",
+        ),
+    ] {
+        let scripted = Scripted::default();
+        scripted.script((0..3).map(|_| Next::Raw(answer.clone())));
+        let error = connect_with(&scripted, ConnectOptions::new())
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
+        assert!(error.to_string().contains(words), "{words}: {error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_of_the_wrong_shape_is_an_error_and_not_data() {
     let element = |text: &str| format!("[{{\"result\":null}},{{\"result\":{text}}}]");
     for text in [
@@ -89,7 +136,8 @@ async fn an_answer_of_the_wrong_shape_is_an_error_and_not_data() {
         let scripted = Scripted::default();
         let board = connect(&scripted).await;
         board.run(&set(1, 0.1)).await.unwrap();
-        scripted.script([Next::Say(200, "application/json", element(text))]);
+        let nonsense = || Next::Say(200, "application/json", element(text));
+        scripted.script((0..3).map(|_| nonsense()));
         let mut batch = Batch::new();
         batch.acquire_mean(module(1), Acquire::new(2));
         let error = board.run(&batch).await.unwrap_err();
@@ -113,7 +161,8 @@ async fn a_channel_asked_for_alone_comes_alone() {
         let board = connect(&scripted).await;
         board.run(&set(1, 0.1)).await.unwrap();
         let element = format!("[{{\"result\":null}},{{\"result\":{text}}}]");
-        scripted.script([Next::Say(200, "application/json", element)]);
+        let say = || Next::Say(200, "application/json", element.clone());
+        scripted.script((0..3).map(|_| say()));
         let mut batch = Batch::new();
         let ticket = batch.acquire_mean(module(1), Acquire::new(2).first_channels(1));
         match board.run(&batch).await {

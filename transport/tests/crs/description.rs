@@ -75,7 +75,7 @@ async fn nothing_goes_out_to_a_board_that_does_not_say_what_it_has_become() {
     scripted.script([Next::Reboot]);
     board.run(&set(1, 0.2)).await.unwrap_err();
     let html = || Next::Say(500, "text/plain", "starting".to_owned());
-    scripted.script([html()]);
+    scripted.script([html(), html(), html()]);
     let error = board.run(&set(1, 0.3)).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.certainty(), error.executed()),

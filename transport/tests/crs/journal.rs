@@ -95,6 +95,10 @@ async fn a_board_with_its_marker_is_another_where_a_setting_is_another() {
             let told = format!("module 1 {told}");
             assert!(text.contains(&told), "{how:?}: {told}: {text}");
             assert!(text.contains(restarted), "{text}");
+            let is_other = text.contains("the latter: a restart would have taken the marker");
+            // The last channel is the marker itself.
+            assert_eq!(is_other, channel != 8, "{text}");
+            assert!(text.contains("stop it or let it end") || is_other, "{text}");
             assert!(!scripted.executed("set_amplitude").contains(&0.2));
             // Told once; and it is at home again.
             board.run(&set(1, 0.3)).await.unwrap();
@@ -114,6 +118,10 @@ async fn a_board_that_lost_everything_says_how_much() {
     assert!(error.contains("was set to 1000000000 Hz"), "{error}");
     assert!(
         error.contains("(8 of 8 settings read back differ)"),
+        "{error}"
+    );
+    assert!(
+        error.contains("the former: nothing of what was set is left"),
         "{error}"
     );
 }

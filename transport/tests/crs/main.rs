@@ -7,7 +7,9 @@ mod epoch;
 mod journal;
 mod loss;
 mod order;
+mod passing;
 mod scripted;
+mod unknown;
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 use twotone_transport::Connector;
-use twotone_wire::tuber::{Dispatch, Fault, Head, Invocation, Limits, Reply, Server, Slot};
+use twotone_wire::tuber::{Dispatch, Fault, Head, Invocation, Limits, Reply, Server, Slot, Value};
 
 /// What the board does with the next request.
 #[derive(Debug, Clone)]
@@ -29,6 +29,10 @@ pub(crate) enum Next {
     AnswerAndClose,
     /// Loses its settings and all connections, then closes.
     Reboot,
+    /// Executes it, and answers this instead.
+    Garble(String),
+    /// Answers these bytes instead, head and all.
+    Raw(Vec<u8>),
     /// Answers this instead, with this status.
     Say(u16, &'static str, String),
 }
@@ -66,6 +70,19 @@ pub(crate) struct State {
     /// Every call that was executed, in order: method, module, channel, first argument.
     pub(crate) calls: Vec<(String, u64, u64, f64)>,
     pub(crate) requests: usize,
+    /// Calls that are refused, on one module or on any, and how often.
+    pub(crate) refusals: Vec<(&'static str, Option<u64>, usize)>,
+    /// One call that is refused after so many that are not.
+    pub(crate) refused_after: Option<(&'static str, usize)>,
+    /// What a method answers, or a property is, in the place of the truth: for the first argument,
+    /// or for any.
+    pub(crate) says: BTreeMap<&'static str, Value>,
+    /// Requests with this text in them are never answered.
+    pub(crate) hangs_on: Option<&'static str>,
+    /// Refuses channels that it does not have.
+    pub(crate) refuses_channels: bool,
+    /// Stops at the first error whatever is asked.
+    pub(crate) stops_at_errors: bool,
     settings: BTreeMap<(&'static str, u64, u64), f64>,
 }
 
@@ -82,6 +99,12 @@ impl Default for State {
             connections: 0,
             calls: Vec::new(),
             requests: 0,
+            refusals: Vec::new(),
+            refused_after: None,
+            says: BTreeMap::new(),
+            hangs_on: None,
+            refuses_channels: false,
+            stops_at_errors: false,
             settings: BTreeMap::new(),
         }
     }
@@ -177,20 +200,29 @@ impl Scripted {
 
     async fn serve(self, mut stream: DuplexStream) {
         let mut inbox = Vec::new();
-        while let Some(body) = read_request(&mut stream, &mut inbox).await {
+        while let Some((body, goes_on)) = read_request(&mut stream, &mut inbox).await {
             let next = {
                 let mut state = self.0.lock().unwrap();
                 state.requests += 1;
                 state.next.pop_front()
             };
+            let hangs_on = self.0.lock().unwrap().hangs_on;
+            if hangs_on.is_some_and(|text| String::from_utf8_lossy(&body).contains(text)) {
+                sleep(Duration::from_secs(3600)).await;
+                return;
+            }
             let execute = || {
                 let mut out = BytesMut::new();
                 let head = Head {
                     content_type: Some("application/json"),
                     accept: Some("application/json"),
-                    options: Some("continue-on-error"),
+                    options: goes_on.then_some("continue-on-error"),
                 };
                 let mut state = self.0.lock().unwrap();
+                let head = Head {
+                    options: head.options.filter(|_| !state.stops_at_errors),
+                    ..head
+                };
                 Server::new(Limits::REQUEST).serve(&head, &body, &mut *state, &mut out);
                 out.to_vec()
             };
@@ -225,6 +257,11 @@ impl Scripted {
                     self.0.lock().unwrap().settings.clear();
                     return;
                 }
+                Some(Next::Garble(text)) => {
+                    execute();
+                    http(200, "application/json", text.as_bytes())
+                }
+                Some(Next::Raw(answer)) => answer,
                 Some(Next::Say(status, kind, text)) => http(status, kind, text.as_bytes()),
             };
             let closing = self.0.lock().unwrap().closing;
@@ -265,8 +302,8 @@ fn closed(how: Closing, answer: &[u8]) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// The body of the next request, or none when the client has closed.
-async fn read_request(stream: &mut DuplexStream, inbox: &mut Vec<u8>) -> Option<Vec<u8>> {
+/// The body of the next request, and if it goes on behind errors; none when the client has closed.
+async fn read_request(stream: &mut DuplexStream, inbox: &mut Vec<u8>) -> Option<(Vec<u8>, bool)> {
     loop {
         if let Some(end) = inbox.windows(4).position(|window| window == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&inbox[..end]).to_lowercase();
@@ -277,7 +314,8 @@ async fn read_request(stream: &mut DuplexStream, inbox: &mut Vec<u8>) -> Option<
             if inbox.len() >= total {
                 let rest = inbox.split_off(total);
                 let request = std::mem::replace(inbox, rest);
-                return Some(request[end + 4..].to_vec());
+                let goes_on = head.contains("x-tuber-options: continue-on-error");
+                return Some((request[end + 4..].to_vec(), goes_on));
             }
         }
         let mut chunk = [0; 4096];
@@ -321,6 +359,43 @@ fn first(call: &Invocation<'_>) -> f64 {
     value.unwrap_or(0.0)
 }
 
+fn first_text(call: &Invocation<'_>) -> String {
+    let text = call.args.and_then(|mut args| {
+        let mut items = args.items().ok()?;
+        Some(items.next().ok()??.str().ok()?.into_owned())
+    });
+    text.unwrap_or_default()
+}
+
+impl State {
+    /// Refuses one call of `method`, after so many that it does not refuse.
+    pub(crate) fn refuse_after(&mut self, method: &'static str, good: usize) {
+        self.refused_after = Some((method, good));
+    }
+
+    /// Refuses a call that is to be refused.
+    fn refuse(&mut self, method: &str, module: u64) -> Result<(), Fault> {
+        match &mut self.refused_after {
+            Some((refused, 0)) if *refused == method => {
+                self.refused_after = None;
+                return Err(Fault::runtime("not now"));
+            }
+            Some((refused, good)) if *refused == method => *good -= 1,
+            _ => {}
+        }
+        let found = self.refusals.iter_mut().find(|(refused, of, times)| {
+            *refused == method && of.is_none_or(|of| of == module) && *times > 0
+        });
+        match found {
+            Some((.., times)) => {
+                *times -= 1;
+                Err(Fault::runtime("not now"))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
 impl Dispatch for State {
     fn objects(&self) -> Vec<String> {
         vec!["Dfmux".to_owned()]
@@ -331,15 +406,33 @@ impl Dispatch for State {
         Ok(())
     }
 
-    fn property(&mut self, object: &str, property: &str, _: Slot<'_>) -> Result<(), Fault> {
-        Err(Fault::no_attribute(object, property))
+    fn property(&mut self, object: &str, property: &str, slot: Slot<'_>) -> Result<(), Fault> {
+        self.refuse(property, 0)?;
+        match self.says.get(property) {
+            Some(value) => {
+                slot.write(value);
+                Ok(())
+            }
+            None => Err(Fault::no_attribute(object, property)),
+        }
     }
 
     fn call(&mut self, call: &Invocation<'_>, reply: Reply<'_>) -> Result<(), Fault> {
         let module = named(call, "module").unwrap_or(0.0) as u64;
         let channel = named(call, "channel").unwrap_or(0.0) as u64;
+        self.refuse(call.method, module)?;
         self.calls
             .push((call.method.to_owned(), module, channel, first(call)));
+        let text = first_text(call);
+        let said = self.says.get(text.as_str()).filter(|_| !text.is_empty());
+        if let Some(value) = said.or_else(|| self.says.get(call.method)) {
+            reply.send(value);
+            return Ok(());
+        }
+        let past_the_last = channel > self.channels as u64;
+        if past_the_last && self.refuses_channels {
+            return Err(Fault::value("there is no such channel"));
+        }
         let (kind, setting) = match call.method.split_once('_') {
             Some((kind @ ("get" | "set"), setting)) => (kind, setting),
             _ => (call.method, ""),

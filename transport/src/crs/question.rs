@@ -1,0 +1,112 @@
+//! Questions to a board that only read, each by itself.
+
+use tokio::time::Instant;
+use twotone_hal::{Error, ErrorKind, Result};
+use twotone_wire::tuber::{Answer, BatchWriter, Format, Limits, Value};
+
+use super::describe::OBJECT;
+use super::reader::last_line;
+use crate::http::Post;
+use crate::link::{Link, Repeat};
+use crate::tuber::broken;
+
+/// What a board said to a question, or why it said nothing.
+pub(super) type Said = Result<Value, String>;
+
+/// One question.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Question<'a> {
+    /// Is there the one object of a CRS board?
+    Object,
+    /// What is the property?
+    Property(&'a str),
+    /// What does the method answer?
+    Call(&'a str),
+    /// What does the method answer for the sensor or rail?
+    Of(&'a str, &'a str),
+    /// What does the method answer for the module?
+    OfModule(&'a str, u8),
+    /// How large is the amplitude of the channel of the module?
+    Amplitude(u8, u16),
+}
+
+/// Asks all questions in one round trip. One that fails keeps none behind it from being asked.
+pub(super) async fn ask(
+    link: &Link,
+    format: Format,
+    deadline: Instant,
+    questions: &[Question<'_>],
+) -> Result<(Format, Vec<Said>)> {
+    let mut writer = BatchWriter::new(format);
+    for question in questions {
+        question.write(&mut writer);
+    }
+    let calls = writer.calls();
+    let post = Post::new(writer.finish(), format).continue_on_error();
+    let answer = link.exchange(post, Repeat::Freely, deadline).await?;
+    let content_type = answer.content_type.as_deref();
+    let format = Format::of_answer(content_type).unwrap_or(Format::Json);
+    let mut read = Answer::new(content_type, &answer.body, &Limits::ANSWER).map_err(broken)?;
+    let mut elements = read.elements(calls).map_err(broken)?;
+    if let Some(refusal) = elements.refusal() {
+        return Err(Error::new(ErrorKind::Rejected, last_line(refusal)));
+    }
+    let mut said = Vec::with_capacity(calls);
+    for question in questions {
+        let Some(element) = elements.next().map_err(broken)? else {
+            said.push(Err("no answer".to_owned()));
+            continue;
+        };
+        said.push(match (element.outcome, question) {
+            // All that there is to an object is long, and of no use here.
+            (Ok(_), Question::Object) => Ok(Value::Null),
+            (Ok(mut cursor), _) => cursor.value().map_err(|error| error.to_string()),
+            (Err(message), _) => Err(last_line(&message).to_owned()),
+        });
+    }
+    Ok((format, said))
+}
+
+impl Question<'_> {
+    fn write(self, out: &mut BatchWriter) {
+        match self {
+            Self::Object => out.resolve(OBJECT),
+            Self::Property(name) => out.property(OBJECT, name),
+            Self::Call(method) => {
+                out.call(OBJECT, method);
+            }
+            Self::Of(method, name) => {
+                out.call(OBJECT, method).arg(name);
+            }
+            Self::OfModule(method, module) => {
+                out.call(OBJECT, method).kwarg("module", module);
+            }
+            Self::Amplitude(module, channel) => {
+                let call = out.call(OBJECT, "get_amplitude");
+                call.kwarg("channel", channel).kwarg("module", module);
+            }
+        }
+    }
+}
+
+/// A finite number.
+pub(super) fn number(said: Said) -> Result<f64, String> {
+    let said = said?;
+    let found = said.as_f64().filter(|value| value.is_finite());
+    found.ok_or_else(|| odd(&said))
+}
+
+/// An answer that is none, in few words.
+pub(super) fn odd(said: &Value) -> String {
+    const MOST: usize = 40;
+    let text = match said {
+        Value::Null => return "it says nothing".to_owned(),
+        Value::Str(text) => format!("{text:?}"),
+        Value::Int(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
+        other => format!("{other:?}"),
+    };
+    let short: String = text.chars().take(MOST).collect();
+    let more = if short.len() < text.len() { "..." } else { "" };
+    format!("it says {short}{more}")
+}

@@ -1,0 +1,235 @@
+//! Sending the parts of a batch.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use twotone_hal::{Batch, Error, ErrorKind, RepliesBuilder, Result};
+use twotone_wire::tuber::Limits;
+
+use super::decode::Decoder;
+use super::describe::Survey;
+use super::encode::{self, Encoder};
+use super::leaves::{Judge, Leaves};
+use super::life::{Course, ModuleMemory};
+use super::part::Part;
+use super::streamed::Acquired;
+use super::{CrsBoard, housekeeping};
+use crate::deadline;
+use crate::http::{Answer, Post};
+use crate::link::{Queued, Repeat};
+
+/// How often what only reads is written anew, because an epoch ended before it went out.
+const MOST_EPOCHS: u32 = 3;
+
+/// A part of a batch that was queued, with what it takes to read its answer.
+struct Written {
+    queued: Option<Queued>,
+    calls: usize,
+    course: Option<Course>,
+    judge: Judge,
+}
+
+/// A part of a batch that is to be sent, and what was sent of it before.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sending {
+    pub(super) part: Part,
+    /// Its number among what was written for the module, when it was sent.
+    pub(super) number: Option<u64>,
+    /// It is the repetition of that number in its place: nothing may have been written since.
+    pub(super) in_place: bool,
+}
+
+impl CrsBoard {
+    /// Writes the operations of `part` and queues them, in one go: batches are queued in the order
+    /// in which they were written.
+    fn write(
+        &self,
+        batch: &Batch,
+        sending: &mut Sending,
+        survey: &Survey,
+        began: Instant,
+    ) -> Result<Written> {
+        let part = sending.part;
+        let link = self.link(part.module)?;
+        let memory = self.memory(part.module);
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_last = |memory: &ModuleMemory| sending.number.is_none_or(|one| memory.is_last(one));
+        if sending.in_place && !memory.is_some_and(is_last) {
+            let why = "another batch has gone out since";
+            return Err(Error::new(ErrorKind::Busy, why));
+        }
+        writer.begin(survey.format);
+        let course = memory.map(|memory| memory.course(survey));
+        let mut encoder = Encoder {
+            out: &mut writer,
+            survey,
+            memory,
+            course,
+            streamed: part.streamed,
+            changes: Vec::new(),
+        };
+        for op in part.ops(batch) {
+            encoder.encode(batch, op);
+        }
+        let Encoder {
+            changes,
+            course: after,
+            ..
+        } = encoder;
+        if let (Some(memory), Some(after)) = (memory, after) {
+            sending.number = Some(memory.will_be(survey.epoch, after));
+        }
+        let leaves = Arc::new(Leaves::new(survey.epoch, changes));
+        let mut written = Written {
+            queued: None,
+            calls: writer.calls(),
+            course,
+            judge: Judge::new(&leaves),
+        };
+        if written.calls > 0 {
+            let post = Post {
+                leaves: Some(leaves),
+                ..Post::new(writer.finish(), survey.format)
+            };
+            let repeat = if part.sets {
+                Repeat::InPlace
+            } else {
+                Repeat::Freely
+            };
+            let deadline = self.deadline(part, began);
+            written.queued = Some(link.queue(post, repeat, deadline)?);
+        }
+        Ok(written)
+    }
+
+    /// By when `part` of a batch, which began then, is to be answered.
+    pub(super) fn deadline(&self, part: Part, began: Instant) -> Instant {
+        let within = self.options.request_timeout;
+        deadline::after(began, within.saturating_add(part.acquiring))
+    }
+
+    /// Sends the operations of a part, and gathers their replies.
+    pub(super) async fn run_part(
+        &self,
+        batch: &Batch,
+        sending: &mut Sending,
+        checked: &Arc<Survey>,
+        began: Instant,
+        replies: &mut RepliesBuilder<'_>,
+    ) -> Result<()> {
+        let mut epochs = 0;
+        loop {
+            let survey = self.survey().await?;
+            let streamed = self.streamed.as_ref().filter(|one| one.can_be_used());
+            let part = Part::of(batch, sending.part.from, &survey, streamed.is_some());
+            sending.part = part;
+            if !Arc::ptr_eq(&survey, checked) {
+                for op in part.ops(batch) {
+                    encode::check(&survey, batch, op)?;
+                }
+            }
+            if part.is_housekeeping(batch) {
+                let (link, deadline) = (self.link(None)?, self.deadline(part, began));
+                let (readings, repeats) = housekeeping::read(&survey, &link, deadline).await?;
+                replies.repeated(repeats);
+                return replies.readings(readings);
+            }
+            if let (Some(streamed), Some(module), true) = (streamed, part.module, part.streamed) {
+                let joined = deadline::after(began, self.options.request_timeout);
+                (streamed.join(&self.connector, &self.runtime, module, joined)).await?;
+            }
+            let memory = self.memory(part.module);
+            if let Some(memory) = memory {
+                memory.uses(survey.epoch);
+                if part.needs_its_epoch() && memory.owes_word(survey.epoch) {
+                    memory.told(survey.epoch);
+                    return Err(self.life.changed());
+                }
+            }
+            let Written {
+                queued,
+                calls,
+                course,
+                judge,
+            } = self.write(batch, sending, &survey, began)?;
+            let answer = match queued {
+                None => Ok(Answer::empty()),
+                Some(queued) => queued.answer().await,
+            };
+            let answer = match answer {
+                Err(error) if error.kind() == ErrorKind::EpochChanged => {
+                    if part.needs_its_epoch() {
+                        memory.inspect(|memory| memory.told(self.life.now()));
+                        return Err(error);
+                    }
+                    epochs += 1;
+                    if epochs < MOST_EPOCHS {
+                        continue;
+                    }
+                    return Err(error);
+                }
+                answer => answer?,
+            };
+            replies.repeated(answer.repeats);
+            let limits = Limits {
+                body_bytes: self.options.answer_limit,
+                ..Limits::ANSWER
+            };
+            let mut decoder = Decoder {
+                batch,
+                part,
+                survey: &survey,
+                memory,
+                course,
+                judge: &judge,
+            };
+            let time = match decoder.decode(calls, &answer, &limits, replies) {
+                Ok(time) => time,
+                Err(error) => {
+                    // What is behind a refused call was not executed.
+                    if let (ErrorKind::Rejected, Some(memory), Some(number), Some(course)) =
+                        (error.kind(), memory, sending.number, decoder.course)
+                    {
+                        memory.came_to(number, survey.epoch, course);
+                    }
+                    return Err(error);
+                }
+            };
+            judge.ran_through();
+            let (Some(time), Some(streamed)) = (time, streamed) else {
+                return Ok(());
+            };
+            let time = match time {
+                Ok(time) => time,
+                Err(why) => {
+                    streamed.give_up(&why);
+                    return Ok(());
+                }
+            };
+            let acquired = Acquired {
+                op: &batch.ops()[part.to - 1],
+                time,
+                survey: &survey,
+                deadline: self.deadline(part, began),
+            };
+            let link = self.link(part.module)?;
+            let taken = streamed.take(&acquired, &link, &self.life, replies).await;
+            return taken.map_err(|error| {
+                if error.kind() == ErrorKind::EpochChanged {
+                    memory.inspect(|memory| memory.told(self.life.now()));
+                }
+                error.after(replies.answered())
+            });
+        }
+    }
+
+    /// Waits; under any executor.
+    pub(super) async fn wait(&self, time: Duration) {
+        let waiting = {
+            let _runtime = self.runtime.enter();
+            sleep(time)
+        };
+        waiting.await;
+    }
+}

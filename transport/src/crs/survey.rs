@@ -1,0 +1,311 @@
+//! Asking a CRS board what it is and has.
+//!
+//! Each question is asked by itself: one that fails is asked once more, with the others that
+//! failed, and is then left open. What follows from an open question is a doubt in words, beside
+//! what is assumed in its place.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep};
+use twotone_hal::{Epoch, Error, ErrorKind, Result};
+use twotone_wire::crs::MODULES_IN_BANK;
+use twotone_wire::tuber::{Format, Value};
+
+use super::channels;
+use super::describe::{MODULES, Module, OBJECT, Survey};
+use super::question::{self, Question, Said, number, odd};
+use crate::deadline;
+use crate::http::{Answer, Post};
+use crate::link::{Link, Repeat, Unwatched};
+use crate::{ConnectOptions, Connector};
+
+/// How often the board is asked if it answers nonsense, or refuses everything.
+const ASKED: u32 = 3;
+
+/// Before a question is asked again; longer each time.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub(super) struct Asker<'a> {
+    connector: &'a Connector,
+    options: &'a ConnectOptions,
+    runtime: &'a Handle,
+    link: Link,
+    pub(super) format: Format,
+    pub(super) deadline: Instant,
+}
+
+/// Asks a server if it is a CRS board, and what it has in the life `epoch` of its state: two round
+/// trips if every question is answered, on a connection of their own.
+pub(super) async fn survey(
+    connector: &Connector,
+    options: &ConnectOptions,
+    runtime: &Handle,
+    epoch: Epoch,
+) -> Result<Survey> {
+    let mut asker = Asker {
+        connector,
+        options,
+        runtime,
+        link: link(connector, options, runtime),
+        format: Format::Json,
+        deadline: deadline::within(options.request_timeout),
+    };
+    let questions = questions();
+    let mut said = asker.ask_first(&questions).await?;
+    if let Some(Err(_)) = said.first() {
+        return Err(Error::new(
+            ErrorKind::Protocol,
+            format!("the server has no object {OBJECT}: it is no CRS board"),
+        ));
+    }
+    asker.ask_again(&questions, &mut said).await;
+    let mut doubts = Doubts::default();
+    let mut said = said.into_iter().skip(1);
+    let mut next = || said.next().unwrap_or_else(|| Err("no answer".to_owned()));
+    let (units, target) = (names(next()), names(next()));
+    let sensors = listed(next(), "temperature sensors", &mut doubts);
+    let rails = listed(next(), "supply rails", &mut doubts);
+    let stage = doubts.open(stage(next()), |why| {
+        format!(
+            "sample rate: the board does not say its decimation stage ({why}); samples settle as \
+             long as at any rate"
+        )
+    });
+    let high_bank = bank(next());
+    let firmware = doubts.open(firmware(next()), |why| {
+        format!("firmware: the board does not say its release ({why})")
+    });
+    let mut of_modules = Vec::new();
+    for _ in 1..=MODULES {
+        of_modules.push((number(next()), zone(next())));
+    }
+    let (high_bank, bank_is_known) = match high_bank {
+        Ok(high) => (high, true),
+        Err(why) => {
+            let high = asker.bank_that_answers().await;
+            let assumed = if high { "5-8" } else { "1-4" };
+            doubts.0.push(format!(
+                "modules: the board does not say which analog bank is in use ({why}); {assumed} \
+                 are assumed"
+            ));
+            (high, false)
+        }
+    };
+    let first = if high_bank { MODULES_IN_BANK + 1 } else { 1 };
+    let bank: Vec<u8> = (first..first + MODULES_IN_BANK).collect();
+    let found = of_modules.into_iter().skip(usize::from(first) - 1);
+    let modules = in_use(bank.iter().copied().zip(found), &mut doubts);
+    let counted = channels::count(&asker, &bank).await;
+    let channels = doubts.open(counted, |why| {
+        let most = channels::MOST;
+        format!("channels: the board does not say how many there are ({why}); {most} are assumed")
+    });
+    Ok(Survey::new(
+        epoch,
+        asker.format,
+        stage,
+        channels.unwrap_or(channels::MOST),
+        options.answer_limit,
+        modules,
+    )
+    .named(&units, &target, sensors, rails)
+    .with(firmware.unwrap_or_default(), bank_is_known, doubts.0))
+}
+
+fn questions() -> Vec<Question<'static>> {
+    use Question as Q;
+    let mut questions = vec![Q::Object];
+    let properties = ["UNITS", "TARGET", "TEMPERATURE_SENSOR", "RAIL"];
+    questions.extend(properties.map(Q::Property));
+    let methods = ["get_decimation", "get_analog_bank", "get_firmware_release"];
+    questions.extend(methods.map(Q::Call));
+    for module in 1..=MODULES {
+        questions.push(Q::OfModule("get_dac_scale", module));
+        questions.push(Q::OfModule("get_nyquist_zone", module));
+    }
+    questions
+}
+
+fn link(connector: &Connector, options: &ConnectOptions, runtime: &Handle) -> Link {
+    let (connector, options) = (connector.clone(), options.clone());
+    Link::new(connector, options, Unwatched, runtime.clone())
+}
+
+impl Asker<'_> {
+    /// The same on a connection of its own, so that it waits for nothing that was asked before.
+    pub(super) fn apart(&self) -> Self {
+        Self {
+            link: link(self.connector, self.options, self.runtime),
+            ..self.clone()
+        }
+    }
+
+    /// Waits; under any executor.
+    pub(super) async fn wait(&self, time: Duration) {
+        let waiting = {
+            let _runtime = self.runtime.enter();
+            sleep(time)
+        };
+        waiting.await;
+    }
+
+    /// Asks what is to be asked first, again if the answer is none at all.
+    async fn ask_first(&mut self, questions: &[Question<'_>]) -> Result<Vec<Said>> {
+        let mut asked = 1;
+        loop {
+            match self.ask(questions).await {
+                Err(error)
+                    if asked < ASKED
+                        && matches!(error.kind(), ErrorKind::Rejected | ErrorKind::Protocol) =>
+                {
+                    self.wait(PAUSE * asked).await;
+                    asked += 1;
+                }
+                Err(error) => return Err(error.repeated(asked - 1)),
+                Ok((format, said)) => {
+                    self.format = format;
+                    return Ok(said);
+                }
+            }
+        }
+    }
+
+    /// Asks again what has failed. What fails again stays as it is.
+    async fn ask_again(&self, questions: &[Question<'_>], said: &mut [Said]) {
+        let open = || (0..questions.len()).filter(|index| said[*index].is_err());
+        let open: Vec<usize> = open().collect();
+        if open.is_empty() {
+            return;
+        }
+        self.wait(PAUSE).await;
+        let again: Vec<Question<'_>> = open.iter().map(|index| questions[*index]).collect();
+        if let Ok((_, again)) = self.ask(&again).await {
+            for (index, again) in open.into_iter().zip(again) {
+                if again.is_ok() {
+                    said[index] = again;
+                }
+            }
+        }
+    }
+
+    /// Asks all questions in one round trip.
+    pub(super) async fn ask(&self, questions: &[Question<'_>]) -> Result<(Format, Vec<Said>)> {
+        question::ask(&self.link, self.format, self.deadline, questions).await
+    }
+
+    /// One exchange, on the connection of this asker.
+    pub(super) async fn exchange(&self, post: Post, deadline: Instant) -> Result<Answer> {
+        self.link.exchange(post, Repeat::Freely, deadline).await
+    }
+
+    /// True if modules of the high analog bank can be read from, and none of the low one.
+    async fn bank_that_answers(&self) -> bool {
+        let nco = "get_nco_frequency";
+        let of_each = [1, MODULES_IN_BANK + 1].map(|module| Question::OfModule(nco, module));
+        let said = self.ask(&of_each).await;
+        said.is_ok_and(|(_, said)| matches!(said[..], [Err(_), Ok(_)]))
+    }
+}
+
+/// What the board left open, in words.
+#[derive(Default)]
+struct Doubts(Vec<String>);
+
+impl Doubts {
+    /// What was said, or a doubt about it.
+    fn open<T>(&mut self, said: Result<T, String>, told: impl FnOnce(&str) -> String) -> Option<T> {
+        said.map_err(|why| self.0.push(told(&why))).ok()
+    }
+}
+
+/// The modules of the bank, with doubts about what each does not say of itself.
+fn in_use(
+    found: impl Iterator<Item = (u8, (Result<f64, String>, Result<f64, String>))>,
+    doubts: &mut Doubts,
+) -> Vec<(u8, Module)> {
+    let mut open: BTreeMap<(&str, &str, String), Vec<String>> = BTreeMap::new();
+    let mut modules = Vec::new();
+    for (number, (dac_scale, zone)) in found {
+        let mut known = |said: Result<f64, String>, what, then| {
+            let known = said.map_err(|why| {
+                let same = open.entry((what, then, why)).or_default();
+                same.push(number.to_string());
+            });
+            known.ok()
+        };
+        let power = "no power in dBm can be set or held there";
+        let any = "any NCO in the first three zones is sent to it";
+        let module = Module {
+            dac_scale: known(dac_scale, "the scale of the DAC", power),
+            zone: known(zone, "the Nyquist zone", any),
+        };
+        modules.push((number, module));
+    }
+    for ((what, then, why), of) in open {
+        let (plural, of) = (if of.len() > 1 { "s" } else { "" }, of.join(", "));
+        doubts.0.push(format!(
+            "module{plural} {of}: the board does not say {what} ({why}); {then}"
+        ));
+    }
+    modules
+}
+
+/// A whole number of a range.
+fn whole(said: Said, low: f64, high: f64) -> Result<f64, String> {
+    let value = number(said)?;
+    if value.fract() == 0.0 && (low..=high).contains(&value) {
+        return Ok(value);
+    }
+    Err(format!("it says {value}"))
+}
+
+fn stage(said: Said) -> Result<u8, String> {
+    whole(said, 0.0, 6.0).map(|stage| stage as u8)
+}
+
+fn zone(said: Said) -> Result<f64, String> {
+    whole(said, 1.0, 3.0)
+}
+
+fn bank(said: Said) -> Result<bool, String> {
+    let said = said?;
+    said.as_bool().ok_or_else(|| odd(&said))
+}
+
+/// A release is a text, or a map with a version in it.
+fn firmware(said: Said) -> Result<String, String> {
+    let said = said?;
+    let version = said.get("version").or_else(|| said.get("tag"));
+    let version = version.unwrap_or(&said);
+    let text = version.as_str().map(str::trim);
+    let text = text.filter(|text| !text.is_empty()).map(str::to_owned);
+    let number = || version.as_f64().map(|number| number.to_string());
+    text.or_else(number).ok_or_else(|| odd(&said))
+}
+
+/// The names and values of an enumeration.
+fn names(said: Said) -> Vec<(String, String)> {
+    let said = said.unwrap_or(Value::Null);
+    let entries = said.as_map().unwrap_or_default().iter();
+    let texts = entries.filter_map(|(name, value)| Some((name, value.as_str()?)));
+    texts
+        .map(|(name, value)| (name.clone(), value.to_owned()))
+        .collect()
+}
+
+/// The values of an enumeration of what can be read.
+fn listed(said: Said, what: &str, doubts: &mut Doubts) -> Vec<String> {
+    let said = said.and_then(|said| match said.as_map() {
+        Some(_) => Ok(said),
+        None => Err(odd(&said)),
+    });
+    let said = doubts.open(said, |why| {
+        format!("{what}: the board does not list them ({why}); none is read")
+    });
+    let names = said.map(|said| names(Ok(said))).unwrap_or_default();
+    names.into_iter().map(|(_, value)| value).collect()
+}

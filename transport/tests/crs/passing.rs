@@ -1,0 +1,232 @@
+//! Failures that pass: what only reads is asked again.
+
+use tokio::time::Instant;
+
+use super::*;
+
+/// Two steps of a sweep, each set and acquired.
+fn two_steps() -> (Batch, [twotone_hal::Ticket<twotone_hal::AcquireMean>; 2]) {
+    let mut batch = set(1, 0.1);
+    let first = batch.acquire_mean(module(1), Acquire::new(2));
+    batch.set_tones(module(1), [tone(1).amplitude(0.2)]);
+    let second = batch.acquire_mean(module(1), Acquire::new(2));
+    (batch, [first, second])
+}
+
+/// A board that is connected and verified.
+async fn ready() -> (Scripted, CrsBoard) {
+    let scripted = Scripted::default();
+    let board = connect(&scripted).await;
+    board.run(&read(1)).await.unwrap();
+    (scripted, board)
+}
+
+/// What was set and acquired, in order, since `from`.
+fn order(scripted: &Scripted, from: usize) -> Vec<(String, f64)> {
+    let state = scripted.0.lock().unwrap();
+    let calls = state.calls[from..].iter();
+    let calls = calls.filter(|call| ["set_amplitude", "get_samples"].contains(&call.0.as_str()));
+    calls.map(|call| (call.0.clone(), call.3)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_acquisition_is_repeated_and_its_settings_are_not() {
+    // The samples to throw away, or those that count; of the first step, or of the second.
+    for good in 0..4 {
+        let (scripted, board) = ready().await;
+        let (batch, tickets) = two_steps();
+        let before = scripted.calls();
+        // So many calls go well before one is refused.
+        scripted.0.lock().unwrap().refuse_after("get_samples", good);
+        let replies = board.run(&batch).await.unwrap();
+        assert_eq!(replies.repeats(), 1, "{good}");
+        for ticket in tickets {
+            assert_eq!(replies.get(ticket).mean.len(), CHANNELS, "{good}");
+        }
+        let order = order(&scripted, before);
+        let sets: Vec<_> = order
+            .iter()
+            .filter(|one| one.0 == "set_amplitude")
+            .collect();
+        assert_eq!(sets.len(), 2, "{good}: {order:?}");
+        // Each step has whole samples behind its own setting.
+        let whole = [7.0, 2.0];
+        let steps: Vec<_> = order.split(|one| one.0 == "set_amplitude").collect();
+        for step in &steps[1..] {
+            let taken: Vec<f64> = step.iter().map(|one| one.1).collect();
+            assert!(taken.ends_with(&whole), "{good}: {order:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_for_good_is_told_with_how_often_it_was_asked() {
+    let (scripted, board) = ready().await;
+    let (batch, _) = two_steps();
+    scripted.0.lock().unwrap().refusals = vec![("get_samples", None, usize::MAX)];
+    let error = board.run(&batch).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.executed(), error.repeats()),
+        (ErrorKind::Rejected, Some(1), 2),
+        "{error}"
+    );
+    assert!(error.to_string().contains("(asked 3 times)"), "{error}");
+    assert_eq!(scripted.executed("set_amplitude"), [0.1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_setting_is_not_sent_again() {
+    let (scripted, board) = ready().await;
+    scripted.0.lock().unwrap().refusals = vec![("set_amplitude", None, 1)];
+    let error = board.run(&set(1, 0.1)).await.unwrap_err();
+    assert_eq!((error.kind(), error.repeats()), (ErrorKind::Rejected, 0));
+    assert!(scripted.executed("set_amplitude").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nonsense_is_asked_again_without_what_was_set_before() {
+    let (scripted, board) = ready().await;
+    let mut batch = set(1, 0.1);
+    let mean = batch.acquire_mean(module(1), Acquire::new(2).unsettled());
+    let nonsense = "[{\"result\":null},{\"result\":{\"i\":[[1]],\"q\":[[1]]}}]";
+    scripted.script([Next::Garble(nonsense.to_owned())]);
+    let replies = board.run(&batch).await.unwrap();
+    assert_eq!(replies.get(mean).mean.len(), CHANNELS);
+    assert_eq!(replies.repeats(), 1);
+    assert_eq!(scripted.executed("set_amplitude"), [0.1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nonsense_before_a_setting_has_all_of_it_repeated_in_its_place() {
+    for other_behind in [false, true] {
+        let (scripted, board) = ready().await;
+        let (batch, tickets) = two_steps();
+        scripted.script([Next::Garble("[42".to_owned())]);
+        let other = set(1, 0.5);
+        if other_behind {
+            // Its place in the order is taken: the settings may not be sent once more.
+            let (outcome, other) = tokio::join!(board.run(&batch), board.run(&other));
+            assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Protocol);
+            other.unwrap();
+            assert_eq!(scripted.executed("set_amplitude"), [0.1, 0.2, 0.5]);
+        } else {
+            let replies = board.run(&batch).await.unwrap();
+            assert_eq!(replies.get(tickets[1]).mean.len(), CHANNELS);
+            assert_eq!(scripted.executed("set_amplitude"), [0.1, 0.2, 0.1, 0.2]);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reading_that_is_not_answered_in_time_is_asked_once_more() {
+    for (hangs, is_well) in [(1, true), (2, false)] {
+        let (scripted, board) = ready().await;
+        scripted.script((0..hangs).map(|_| Next::Hang));
+        let began = Instant::now();
+        let outcome = board.run(&read(1)).await;
+        assert!(began.elapsed() < Duration::from_secs(21), "{hangs}");
+        match outcome {
+            Ok(replies) => assert_eq!((replies.repeats(), is_well), (1, true)),
+            Err(error) => {
+                assert_eq!(
+                    (error.kind(), is_well),
+                    (ErrorKind::Timeout, false),
+                    "{error}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_that_is_not_answered_in_time_is_repeated_in_its_place() {
+    let (scripted, board) = ready().await;
+    let (batch, tickets) = two_steps();
+    scripted.script([Next::Hang]);
+    let replies = board.run(&batch).await.unwrap();
+    assert_eq!(replies.get(tickets[1]).mean.len(), CHANNELS);
+    assert_eq!(replies.repeats(), 1);
+    // Once it is too late, another batch has its place.
+    scripted.script([Next::Hang]);
+    let other = set(1, 0.5);
+    let (first, second) = tokio::join!(board.run(&batch), async {
+        sleep(Duration::from_secs(9)).await;
+        board.run(&other).await
+    });
+    assert_eq!(first.unwrap_err().kind(), ErrorKind::Timeout);
+    second.unwrap();
+    assert_eq!(scripted.executed("set_amplitude"), [0.1, 0.2, 0.5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_setting_waits_for_a_reading_that_is_refused_once() {
+    for what in ["get_frequency", "get_amplitude"] {
+        let scripted = Scripted::default();
+        let board = connect(&scripted).await;
+        scripted.0.lock().unwrap().refusals = vec![(what, None, 1)];
+        let replies = board.run(&set(1, 0.1)).await.unwrap();
+        assert_eq!(replies.repeats(), 1, "{what}");
+        assert_eq!(scripted.executed("set_amplitude"), [0.1], "{what}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_executed_behind_a_refusal_is_written_as_if_for_the_first_time() {
+    let (scripted, board) = ready().await;
+    let home = scripted.setting("frequency", 1, 8).unwrap();
+    assert!(home > 1e6);
+    // The last channel, which is the marker, is switched on at the NCO.
+    let mut batch = read(1);
+    batch.acquire_mean(module(1), Acquire::new(2));
+    batch.set_tones(module(1), [tone(8).amplitude(0.1)]);
+    scripted.0.lock().unwrap().refusals = vec![("get_samples", None, 1)];
+    board.run(&batch).await.unwrap();
+    assert_eq!(scripted.setting("frequency", 1, 8), Some(0.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_sample_is_a_bad_mean_of_its_channel_alone() {
+    let rows = |bad: &str, of: usize| {
+        let row = |at: usize| {
+            if at < of {
+                format!("[1.0,{bad}]")
+            } else {
+                "[1.0,3.0]".into()
+            }
+        };
+        let rows: Vec<String> = (0..CHANNELS).map(row).collect();
+        format!("[{}]", rows.join(","))
+    };
+    for bad in ["NaN", "Infinity", "-Infinity"] {
+        for of in [1, CHANNELS - 1, CHANNELS] {
+            for part in ["i", "q"] {
+                let (scripted, board) = ready().await;
+                let (good, bad) = (rows("3.0", 0), rows(bad, of));
+                let (i, q) = if part == "i" {
+                    (&bad, &good)
+                } else {
+                    (&good, &bad)
+                };
+                let answer = format!("[{{\"result\":{{\"i\":{i},\"q\":{q}}}}}]");
+                scripted.script((0..3).map(|_| Next::Garble(answer.clone())));
+                let mut batch = Batch::new();
+                let mean = batch.acquire_mean(module(1), Acquire::new(2).unsettled());
+                match board.run(&batch).await {
+                    Ok(replies) => {
+                        let view = replies.get(mean);
+                        assert!(of < CHANNELS, "{bad}");
+                        for (at, (z, scatter)) in view.mean.iter().zip(view.scatter).enumerate() {
+                            let is_bad = z.re.is_nan() && z.im.is_nan() && scatter.is_nan();
+                            assert_eq!(is_bad, at < of, "{bad} {part} {at}: {z} {scatter}");
+                            assert!(is_bad || z.re == 2.0);
+                        }
+                    }
+                    Err(error) => {
+                        assert_eq!(of, CHANNELS, "{bad}: {error}");
+                        assert_eq!(error.kind(), ErrorKind::Protocol);
+                    }
+                }
+            }
+        }
+    }
+}
