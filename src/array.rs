@@ -83,11 +83,17 @@ impl Array {
         errors.find(|error| error.board() == Some(name))
     }
 
-    /// Whether the board that the map calls `name` has answered, be it as something else than the
-    /// map says.
+    /// Whether the board that the map calls `name` has answered, be it with an error, with nonsense,
+    /// or as something else than the map says.
     pub fn reached(&self, name: &str) -> bool {
-        self.failure(name)
-            .is_none_or(|error| error.kind() == ErrorKind::InvalidArgument)
+        use ErrorKind as K;
+        let is_silence = |error: &Error| {
+            matches!(
+                error.kind(),
+                K::Unreachable | K::Timeout | K::ConnectionLost | K::Unsupported
+            )
+        };
+        !self.failure(name).is_some_and(is_silence)
     }
 
     /// The board that the map calls `name`, where it is among those that answered.

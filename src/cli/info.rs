@@ -1,4 +1,9 @@
 //! `twotone info`: what every board of a map is, and how it is.
+//!
+//! Each question is asked by itself, so that one that fails, or hangs, hides no answer to another.
+
+mod asked;
+mod shown;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,13 +11,13 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use twotone::Array;
-use twotone::hal::{Batch, BoardHandle, BoardTime, Reading, ReadingUnit, Result};
+use twotone::hal::{ModuleId, Reading};
 use twotone::map::BoardEntry;
 
 use super::interrupt::Interrupt;
 use super::output::{say, say_json};
-use super::table::Table;
 use super::{Exit, load_map};
+use asked::found;
 
 /// The arguments of `twotone info`.
 #[derive(Debug, Args)]
@@ -37,27 +42,50 @@ struct BoardReport {
     /// As the map has it.
     serial: Option<String>,
     error: Option<String>,
+    /// It has said something, be it nonsense.
+    #[serde(skip)]
+    answered: bool,
     #[serde(flatten)]
     found: Option<Found>,
 }
 
-/// What a board answered.
+/// What a board answered, and what it did not.
 #[derive(Debug, Serialize)]
 struct Found {
     kind: String,
-    firmware: String,
-    clock: BoardTime,
+    firmware: Option<String>,
+    clock: Option<ClockReport>,
+    clock_error: Option<String>,
     housekeeping: Vec<Reading>,
+    housekeeping_error: Option<String>,
     modules: Vec<ModuleReport>,
+    /// What the board did not say of itself.
+    doubts: Vec<String>,
+    /// How often something was asked again.
+    repeats: u32,
+}
+
+#[derive(Debug, Serialize)]
+struct ClockReport {
+    year: u8,
+    day: u16,
+    second_of_day: f64,
+    source: Option<String>,
+    recent: Option<bool>,
 }
 
 #[derive(Debug, Serialize)]
 struct ModuleReport {
-    module: u8,
+    module: ModuleId,
+    /// The map has it, or lists no modules at all.
+    #[serde(skip)]
+    is_asked_for: bool,
     channels: u16,
-    sample_rate_hz: f64,
-    nco_hz: f64,
+    sample_rate_hz: Option<f64>,
+    nco_hz: Option<f64>,
     full_scale_dbm: Option<f64>,
+    /// Why its NCO is not known.
+    error: Option<String>,
 }
 
 impl Info {
@@ -75,7 +103,9 @@ impl Info {
                 .map(|board| {
                     let handle = board.handle().clone();
                     let name = board.name().to_owned();
-                    (name, tworoutine::spawn(async move { found(&handle).await }))
+                    let listed: Vec<_> = board.targets().iter().map(|one| one.module).collect();
+                    let found = async move { found(&handle, &listed).await };
+                    (name, tworoutine::spawn(found))
                 })
                 .collect();
             let mut answers = BTreeMap::new();
@@ -96,11 +126,11 @@ impl Info {
                 let failure = array.failure(&entry.name);
                 Err(failure.map_or_else(|| "it did not answer".to_owned(), ToString::to_string))
             });
-            BoardReport::of(entry, answer)
+            BoardReport::of(entry, array.reached(&entry.name), answer)
         });
         let boards: Vec<BoardReport> = boards.collect();
         let report = Report {
-            ok: boards.iter().all(|board| board.found.is_some()),
+            ok: boards.iter().all(BoardReport::is_whole),
             boards,
         };
         if json {
@@ -110,47 +140,14 @@ impl Info {
         }
         match report.ok {
             true => Exit::Well,
-            false if report.boards.iter().all(|board| board.found.is_none()) => {
-                Exit::NothingReachable
-            }
+            false if report.boards.iter().all(|board| !board.answered) => Exit::NothingReachable,
             false => Exit::SomeFailed,
         }
     }
 }
 
-/// Asks a board everything in one batch.
-async fn found(board: &BoardHandle) -> Result<Found> {
-    let described = board.describe().await?;
-    let mut batch = Batch::new();
-    let clock = batch.read_clock();
-    let housekeeping = batch.read_housekeeping();
-    let ncos: Vec<_> = described
-        .modules
-        .iter()
-        .map(|module| batch.read_nco(module.module))
-        .collect();
-    let replies = board.run(&batch).await?;
-    let modules = described.modules.iter().zip(ncos).map(|(module, nco)| {
-        let full_scale_dbm = module.full_scale.0;
-        ModuleReport {
-            module: module.module.number(),
-            channels: module.channels,
-            sample_rate_hz: module.sample_rate.0,
-            nco_hz: replies.get(nco).frequency.0,
-            full_scale_dbm: full_scale_dbm.is_finite().then_some(full_scale_dbm),
-        }
-    });
-    Ok(Found {
-        kind: described.kind.clone(),
-        firmware: described.firmware.clone(),
-        clock: replies.get(clock).clone(),
-        housekeeping: replies.get(housekeeping).to_vec(),
-        modules: modules.collect(),
-    })
-}
-
 impl BoardReport {
-    fn of(entry: &BoardEntry, answer: std::result::Result<Found, String>) -> Self {
+    fn of(entry: &BoardEntry, answered: bool, answer: Result<Found, String>) -> Self {
         let (found, error) = match answer {
             Ok(found) => (Some(found), None),
             Err(error) => (None, Some(error)),
@@ -160,65 +157,22 @@ impl BoardReport {
             address: entry.address().to_string(),
             serial: entry.serial.clone(),
             error,
+            answered,
             found,
         }
     }
-}
 
-impl Report {
-    fn table(&self, readings: bool) -> String {
-        let mut table = Table::new([
-            "board",
-            "address",
-            "firmware",
-            "clock",
-            "modules",
-            "channels",
-            "rate/Hz",
-            "hottest/C",
-        ]);
-        for board in &self.boards {
-            let Some(found) = &board.found else {
-                table.row([&board.name, &board.address]);
-                table.note(board.error.clone().unwrap_or_default());
-                continue;
-            };
-            let clock = match found.clock.recent {
-                true => found.clock.source.clone(),
-                false => format!("{} (not running)", found.clock.source),
-            };
-            let temperatures = found
-                .housekeeping
-                .iter()
-                .filter(|reading| reading.unit == ReadingUnit::Celsius);
-            let hottest = temperatures
-                .map(|reading| reading.value)
-                .max_by(f64::total_cmp);
-            let first = found.modules.first();
-            let (Some(first), Some(last)) = (first, found.modules.last()) else {
-                table.row([&board.name, &board.address, &found.firmware, &clock]);
-                continue;
-            };
-            table.row([
-                board.name.clone(),
-                board.address.clone(),
-                found.firmware.clone(),
-                clock,
-                format!("{}-{}", first.module, last.module),
-                first.channels.to_string(),
-                format!("{:.2}", first.sample_rate_hz),
-                hottest.map_or_else(String::new, |celsius| format!("{celsius:.1}")),
-            ]);
-            for reading in found.housekeeping.iter().filter(|_| readings) {
-                let unit = match reading.unit {
-                    ReadingUnit::Celsius => "C",
-                    ReadingUnit::Volts => "V",
-                    ReadingUnit::Amperes => "A",
-                    _ => "",
-                };
-                table.note(format!("{} {:.3} {unit}", reading.name, reading.value));
-            }
-        }
-        table.to_string()
+    /// True if everything that was asked for is known.
+    fn is_whole(&self) -> bool {
+        self.found.as_ref().is_some_and(|found| {
+            found.clock.is_some()
+                && found.housekeeping_error.is_none()
+                && found.housekeeping.iter().all(|one| one.value.is_some())
+                && found
+                    .modules
+                    .iter()
+                    .all(|one| !one.is_asked_for || one.error.is_none())
+                && found.doubts.is_empty()
+        })
     }
 }

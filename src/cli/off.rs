@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use twotone::hal::ModuleId;
+use twotone::hal::{Error, ErrorKind, ModuleId};
 use twotone::map::HardwareMap;
 use twotone::run::{HardwareState, Outcome, Runner};
 use twotone::transport::ConnectOptions;
@@ -127,10 +127,13 @@ async fn switch_off(
             array = Array::connect_with(&map, &options, 1) => array,
         };
         let left = by.saturating_duration_since(Instant::now());
-        if !array.reached(&name) && left > PAUSE {
+        // A board that is not what the map says will not become it.
+        let failure = array.failure(&name).map(Error::kind);
+        let passing = failure.is_some_and(|kind| kind != ErrorKind::InvalidArgument);
+        if passing && left > PAUSE {
             if !std::mem::replace(&mut told, true) {
                 let error = array.failure(&name).map(tracing::field::display);
-                tracing::warn!(error, "no answer; asking again until the deadline");
+                tracing::warn!(error, "not connected; asking again until the deadline");
             }
             tokio::time::sleep(PAUSE).await;
             continue;

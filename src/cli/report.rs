@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use twotone::Array;
 use twotone::algorithms::chunks::JoinStatus;
 use twotone::algorithms::delay::DelayStatus;
 use twotone::algorithms::finding::{FindStatus, Flag};
@@ -12,6 +11,7 @@ use twotone::hal::{ChannelId, ModuleId};
 use twotone::map::HardwareMap;
 use twotone::run::{HardwareState, Outcome};
 use twotone::score::Score;
+use twotone::{Array, ArrayBoard};
 
 use super::Exit;
 use super::table::Table;
@@ -33,6 +33,8 @@ pub(crate) struct BoardReport {
     pub(crate) name: String,
     pub(crate) status: BoardStatus,
     pub(crate) error: Option<String>,
+    /// What the board did not say of itself, with what was assumed instead.
+    pub(crate) doubts: Vec<String>,
     pub(crate) modules: Vec<ModuleReport>,
     pub(crate) channels: Vec<ChannelReport>,
 }
@@ -55,6 +57,8 @@ pub(crate) enum BoardStatus {
 pub(crate) struct ModuleReport {
     pub(crate) module: ModuleId,
     pub(crate) error: Option<String>,
+    /// How often the board had to be asked again.
+    pub(crate) repeats: u32,
     pub(crate) elapsed_s: f64,
     pub(crate) tau_s: Option<f64>,
     pub(crate) candidates: usize,
@@ -242,6 +246,7 @@ impl BoardReport {
             modules.push(ModuleReport {
                 module: outcome.module,
                 error: outcome.result.as_ref().err().map(ToString::to_string),
+                repeats: outcome.repeats,
                 elapsed_s: outcome.elapsed.as_secs_f64(),
                 tau_s: tune.map(|tune| tune.cable_delay.delay.tau_s),
                 candidates: tune.map_or(0, |tune| tune.find.candidates.len()),
@@ -278,10 +283,12 @@ impl BoardReport {
         };
         let error = array.failure(name).map(ToString::to_string);
         let error = error.or_else(|| modules.iter().find_map(|module| module.error.clone()));
+        let described = array.answered(name).map(ArrayBoard::description);
         Self {
             name: name.to_owned(),
             status,
             error,
+            doubts: described.map_or_else(Vec::new, |described| described.doubts.clone()),
             modules,
             channels,
         }
@@ -300,9 +307,16 @@ impl BoardReport {
         if self.modules.is_empty() {
             told.extend(self.error.clone());
         }
+        told.extend(self.doubts.clone());
         for module in &self.modules {
             told.extend(module.error.clone());
             let number = module.module;
+            if module.repeats > 0 {
+                let times = module.repeats;
+                told.push(format!(
+                    "module {number}: asked again {times} times, as answers failed"
+                ));
+            }
             told.extend(
                 module
                     .warnings

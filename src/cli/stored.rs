@@ -53,7 +53,10 @@ pub(super) fn record_of(
             .map(|described| described.serial.clone())
             .filter(|serial| !serial.is_empty())
             .or(mapped),
-        firmware: described.map(|described| described.firmware.clone()),
+        firmware: described
+            .map(|described| described.firmware.clone())
+            .filter(|firmware| !firmware.is_empty()),
+        doubts: described.map_or_else(Vec::new, |described| described.doubts.clone()),
         status: status.to_owned(),
         error,
         warnings: Vec::new(),

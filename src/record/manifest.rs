@@ -59,8 +59,11 @@ pub struct BoardRecord {
     pub name: String,
     /// Its serial number, as it says itself or, where it does not, as the map has it.
     pub serial: Option<String>,
-    /// Its firmware release, as it says itself. `None` where it was not reached.
+    /// Its firmware release, as it says itself. `None` where it does not, or was not reached.
     pub firmware: Option<String>,
+    /// What it did not say of itself, with what was assumed instead.
+    #[serde(default)]
+    pub doubts: Vec<String>,
     /// Its status, in the words of the run's result.
     pub status: String,
     /// What went wrong, if anything.

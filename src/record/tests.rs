@@ -36,6 +36,7 @@ fn manifest() -> Manifest {
         serial: Some("0042".into()),
         firmware: Some("1.7".into()),
         status: "ok".into(),
+        doubts: Vec::new(),
         error: None,
         channels: [("tuned".to_owned(), 20)].into(),
     });

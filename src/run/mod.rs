@@ -56,6 +56,7 @@ mod runner;
 mod shadow;
 mod stray;
 mod supervise;
+mod tally;
 mod target;
 #[cfg(test)]
 mod tests;

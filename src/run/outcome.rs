@@ -21,6 +21,9 @@ pub struct Outcome<T> {
     /// What the tones of the module are left at. Independent of `result`: an algorithm can
     /// succeed and its clean-up fail.
     pub hardware: HardwareState,
+    /// How often the board had to be asked again: see
+    /// [`Replies::repeats`](twotone_hal::Replies::repeats).
+    pub repeats: u32,
     /// From the target's own start to its end, clean-up included, on the runtime's clock.
     pub elapsed: Duration,
 }
@@ -38,6 +41,7 @@ impl<T> Outcome<T> {
             module: self.module,
             result: self.result.map(convert),
             hardware: self.hardware,
+            repeats: self.repeats,
             elapsed: self.elapsed,
         }
     }

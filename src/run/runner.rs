@@ -203,6 +203,7 @@ impl Runner {
                             Some(journal) => journal.left(target.safe_state, "its clean-up failed"),
                             None => HardwareState::Untouched,
                         },
+                        repeats: 0,
                         elapsed: Duration::ZERO,
                     },
                 });

@@ -1,6 +1,7 @@
 //! One target from its start to its end.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use twotone_hal::{BoardHandle, Certainty, Error, ErrorKind, ModuleId, Result, To
 
 use super::cleanup::{self, Cleanup};
 use super::lease::{End, Lease};
+use super::tally::Tally;
 use super::{
     CatchPanic, Deadline, HardwareState, Journal, Leased, Limits, Outcome, Runner, SafeState,
     Target, Trace,
@@ -25,6 +27,8 @@ pub(super) struct Supervised {
     pub(super) twice: bool,
     /// What was written, for those who must tell when this context cannot.
     pub(super) journal: Arc<OnceLock<Arc<Journal>>>,
+    /// How often the board had to be asked again.
+    repeats: Arc<AtomicU32>,
 }
 
 /// The right to run: a place among those that run at once, and the lease of the module.
@@ -89,6 +93,7 @@ impl Supervised {
             turns: Arc::clone(turns),
             twice: false,
             journal: Arc::default(),
+            repeats: Arc::default(),
         }
     }
 
@@ -118,7 +123,8 @@ impl Supervised {
 
     /// The target's board as the runner itself uses it.
     pub(super) fn board(&self) -> BoardHandle {
-        let board = BoardHandle::new(CatchPanic::new(self.target.board.clone()));
+        let board = BoardHandle::new(Tally::new(self.target.board.clone(), &self.repeats));
+        let board = BoardHandle::new(CatchPanic::new(board));
         let board = BoardHandle::new(Trace::new(board));
         BoardHandle::new(Deadline::new(board, self.settings.batch_deadline))
     }
@@ -134,6 +140,7 @@ impl Supervised {
             module: self.target.module,
             result: result.map_err(|error| error.on(self.target.board.name())),
             hardware,
+            repeats: self.repeats.load(Ordering::Relaxed),
             elapsed: turn.map_or(Duration::ZERO, |turn| turn.began.elapsed()),
         }
     }

@@ -126,6 +126,7 @@ impl FakeBoard {
                 OperationKind::Nco,
                 OperationKind::Samples,
             ],
+            doubts: Vec::new(),
             modules: vec![ModuleDescription {
                 module: ModuleId::new(1).unwrap(),
                 channels: CHANNELS as u16,

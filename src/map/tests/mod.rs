@@ -110,6 +110,7 @@ fn a_board_without_modules_has_those_that_it_describes() {
         epoch: Epoch(0),
         operations: vec![],
         modules: vec![described],
+        doubts: vec![],
     };
     let mut board = BoardEntry::new("x", BoardKind::CRS, Host::parse("h", 80).unwrap());
     assert_eq!(

@@ -396,6 +396,7 @@ fn description() -> Description {
             OperationKind::Nco,
             OperationKind::Samples,
         ],
+        doubts: Vec::new(),
         modules: vec![ModuleDescription {
             module: module(),
             channels: CHANNELS,

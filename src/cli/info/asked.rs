@@ -1,0 +1,123 @@
+//! The questions to one board.
+
+use tworoutine::JoinHandle;
+use twotone::hal::{
+    Batch, BoardHandle, BoardTime, Description, ModuleDescription, ModuleId, Operation, Reading,
+    Replies, Result, Ticket,
+};
+
+use super::{ClockReport, Found, ModuleReport};
+
+/// Asks a board everything, each question in a context of its own: a module that hangs holds up
+/// neither the others nor the clock. `listed` are the modules that the map is about.
+///
+/// # Errors
+/// If the board does not say what it is.
+pub(super) async fn found(board: &BoardHandle, listed: &[ModuleId]) -> Result<Found> {
+    let described = board.describe().await?;
+    let clock = ask(board, Batch::read_clock);
+    let housekeeping = ask(board, Batch::read_housekeeping);
+    let ncos = described.modules.iter().map(|module| {
+        let id = module.module;
+        ask(board, move |batch| batch.read_nco(id))
+    });
+    let ncos: Vec<_> = ncos.collect();
+    let mut repeats = 0;
+    let (clock, clock_error) = clock.told(&mut repeats, ClockReport::of).await;
+    let read = <[Reading]>::to_vec;
+    let (housekeeping, housekeeping_error) = housekeeping.told(&mut repeats, read).await;
+    let mut modules = Vec::new();
+    for (module, nco) in described.modules.iter().zip(ncos) {
+        let (nco_hz, error) = nco.told(&mut repeats, |nco| nco.frequency.0).await;
+        modules.push(ModuleReport {
+            is_asked_for: listed.contains(&module.module),
+            nco_hz,
+            error,
+            ..ModuleReport::of(module)
+        });
+    }
+    let Description {
+        kind,
+        firmware,
+        doubts,
+        ..
+    } = described;
+    Ok(Found {
+        kind,
+        firmware: (!firmware.is_empty()).then_some(firmware),
+        clock,
+        clock_error,
+        housekeeping: housekeeping.unwrap_or_default(),
+        housekeeping_error,
+        modules,
+        doubts,
+        repeats,
+    })
+}
+
+/// A question under way, in a context of its own.
+struct Asked<O> {
+    ticket: Ticket<O>,
+    context: JoinHandle<Result<Replies>>,
+}
+
+fn ask<O>(board: &BoardHandle, add: impl FnOnce(&mut Batch) -> Ticket<O>) -> Asked<O> {
+    let mut batch = Batch::new();
+    let ticket = add(&mut batch);
+    let board = board.clone();
+    let context = tworoutine::spawn(async move { board.run(&batch).await });
+    Asked { ticket, context }
+}
+
+impl<O: Operation> Asked<O> {
+    /// What was told, or why not.
+    async fn told<T>(
+        self,
+        repeats: &mut u32,
+        read: impl FnOnce(O::Reply<'_>) -> T,
+    ) -> (Option<T>, Option<String>) {
+        match self.context.await {
+            Ok(Ok(replies)) => {
+                *repeats += replies.repeats();
+                (Some(read(replies.get(self.ticket))), None)
+            }
+            Ok(Err(error)) => {
+                *repeats += error.repeats();
+                // Board and question stand beside it.
+                (
+                    None,
+                    Some(format!("{}: {}", error.kind().as_str(), error.message())),
+                )
+            }
+            Err(ended) => (None, Some(ended.to_string())),
+        }
+    }
+}
+
+impl ModuleReport {
+    /// What a module says of itself.
+    fn of(module: &ModuleDescription) -> Self {
+        let known = |value: f64| value.is_finite().then_some(value);
+        Self {
+            module: module.module,
+            is_asked_for: true,
+            channels: module.channels,
+            sample_rate_hz: known(module.sample_rate.0),
+            nco_hz: None,
+            full_scale_dbm: known(module.full_scale.0),
+            error: None,
+        }
+    }
+}
+
+impl ClockReport {
+    fn of(time: &BoardTime) -> Self {
+        Self {
+            year: time.year,
+            day: time.day,
+            second_of_day: time.second_of_day,
+            source: Some(time.source.clone()).filter(|source| !source.is_empty()),
+            recent: time.recent,
+        }
+    }
+}

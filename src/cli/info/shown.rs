@@ -1,0 +1,143 @@
+//! What boards answered, as a table.
+
+use std::collections::BTreeMap;
+
+use twotone::hal::{Reading, ReadingUnit};
+
+use super::super::table::Table;
+use super::{ClockReport, Found, Report};
+
+/// What is not known, in a table.
+const UNKNOWN: &str = "unknown";
+
+impl Report {
+    pub(super) fn table(&self, readings: bool) -> String {
+        let mut table = Table::new([
+            "board",
+            "address",
+            "firmware",
+            "clock",
+            "modules",
+            "channels",
+            "rate/Hz",
+            "hottest/C",
+        ]);
+        for board in &self.boards {
+            let Some(found) = &board.found else {
+                table.row([&board.name, &board.address]);
+                table.note(board.error.clone().unwrap_or_default());
+                continue;
+            };
+            let mut cells = vec![board.name.clone(), board.address.clone()];
+            cells.extend(found.cells());
+            table.row(cells);
+            for reading in found.housekeeping.iter().filter(|_| readings) {
+                if let Some(value) = reading.value {
+                    let unit = unit(reading.unit);
+                    table.note(format!("{} {value:.3} {unit}", reading.name));
+                }
+            }
+            found.told().into_iter().for_each(|told| table.note(told));
+        }
+        table.to_string()
+    }
+}
+
+impl Found {
+    /// From the firmware on.
+    fn cells(&self) -> [String; 6] {
+        let unknown = || UNKNOWN.to_owned();
+        let clock = self.clock.as_ref().map_or_else(unknown, ClockReport::cell);
+        let (first, last) = (self.modules.first(), self.modules.last());
+        let modules = first.zip(last);
+        let modules = modules.map(|(first, last)| format!("{}-{}", first.module, last.module));
+        let rate = first.map(|first| {
+            let rate = first.sample_rate_hz;
+            rate.map_or_else(unknown, |rate| format!("{rate:.2}"))
+        });
+        [
+            self.firmware.clone().unwrap_or_else(unknown),
+            clock,
+            modules.unwrap_or_default(),
+            first.map_or_else(String::new, |first| first.channels.to_string()),
+            rate.unwrap_or_default(),
+            self.hottest(),
+        ]
+    }
+
+    /// The highest temperature of those that are known.
+    fn hottest(&self) -> String {
+        let celsius = |reading: &&Reading| reading.unit == ReadingUnit::Celsius;
+        let temperatures = || self.housekeeping.iter().filter(celsius);
+        let values = temperatures().filter_map(|reading| reading.value);
+        let hottest = values
+            .filter(|value| value.is_finite())
+            .max_by(f64::total_cmp);
+        match hottest {
+            Some(hottest) => format!("{hottest:.1}"),
+            None if temperatures().next().is_some() || self.housekeeping_error.is_some() => {
+                UNKNOWN.to_owned()
+            }
+            None => String::new(),
+        }
+    }
+
+    /// What is not known, and why, and what else an operator must know.
+    fn told(&self) -> Vec<String> {
+        let mut told = self.doubts.clone();
+        if let Some(why) = &self.clock_error {
+            told.push(format!("clock: unknown ({why})"));
+        }
+        match &self.clock {
+            Some(clock) if clock.recent.is_none() => {
+                told.push("clock: the board does not say if its time code is alive".to_owned());
+            }
+            _ => {}
+        }
+        if let Some(why) = &self.housekeeping_error {
+            told.push(format!("sensors and rails: unknown ({why})"));
+        }
+        // Those that fail alike in one line.
+        let mut failed: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for reading in &self.housekeeping {
+            if let Some(why) = &reading.problem {
+                let name = format!("{} ({})", reading.name, unit(reading.unit));
+                failed.entry(why).or_default().push(name);
+            }
+        }
+        for (why, names) in failed {
+            told.push(format!("not read: {}: {why}", names.join(", ")));
+        }
+        for module in &self.modules {
+            if let Some(why) = &module.error {
+                let number = module.module;
+                told.push(format!("module {number}: NCO unknown ({why})"));
+            }
+        }
+        if self.repeats > 0 {
+            let times = self.repeats;
+            told.push(format!("asked again {times} times, as answers failed"));
+        }
+        told
+    }
+}
+
+impl ClockReport {
+    fn cell(&self) -> String {
+        let source = self.source.as_deref().unwrap_or("source unknown");
+        match self.recent {
+            Some(true) => source.to_owned(),
+            Some(false) => format!("{source} (not running)"),
+            None => format!("{source} (running?)"),
+        }
+    }
+}
+
+fn unit(unit: ReadingUnit) -> &'static str {
+    match unit {
+        ReadingUnit::Celsius => "C",
+        ReadingUnit::Volts => "V",
+        ReadingUnit::Amperes => "A",
+        _ => "",
+    }
+}

@@ -1,0 +1,39 @@
+//! Counting what was asked again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use twotone_hal::{Batch, Board, BoardHandle, Replies, Result, async_trait};
+
+/// Counts how often a board had to be asked again, so that an outcome can say so.
+#[derive(Debug)]
+pub(super) struct Tally {
+    board: BoardHandle,
+    repeats: Arc<AtomicU32>,
+}
+
+impl Tally {
+    pub(super) fn new(board: BoardHandle, repeats: &Arc<AtomicU32>) -> Self {
+        Self {
+            board,
+            repeats: Arc::clone(repeats),
+        }
+    }
+}
+
+#[async_trait]
+impl Board for Tally {
+    fn name(&self) -> &str {
+        self.board.name()
+    }
+
+    async fn run(&self, batch: &Batch) -> Result<Replies> {
+        let answer = self.board.run(batch).await;
+        let repeats = match &answer {
+            Ok(replies) => replies.repeats(),
+            Err(error) => error.repeats(),
+        };
+        self.repeats.fetch_add(repeats, Ordering::Relaxed);
+        answer
+    }
+}
