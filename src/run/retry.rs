@@ -13,6 +13,9 @@ use twotone_hal::{
 /// A batch that only reads is repeated whenever the link failed. One that writes is repeated only
 /// where nothing of it was executed for certain: a board may finish a batch whose answer was
 /// lost, and would then undo what was sent after it.
+///
+/// A board repeats by itself what it refuses or answers amiss once, as far as that is safe: it alone
+/// knows what of a batch was executed. This is for more patience with a link.
 #[derive(Debug)]
 pub struct Retry {
     board: BoardHandle,

@@ -71,9 +71,14 @@ fn cases() -> Vec<Case> {
         absent(NotTuber {}, K::Protocol),
         absent(ServerError {}, K::Protocol),
         absent(CloseMidAnswer { after_bytes: None }, K::ConnectionLost),
-        absent(wrong(), K::Protocol),
         absent(HugeAnswer { bytes: 16 << 20 }, K::Protocol),
-        absent(Hang { method: samples() }, K::Timeout),
+        // A board is known without its samples; a tune is not.
+        midway(wrong().into(), (0, None), Some(K::Protocol)),
+        midway(
+            Hang { method: samples() }.into(),
+            (0, None),
+            Some(K::Timeout),
+        ),
         midway(Slow { delay_ms: 20 }.into(), (0, Some(8000)), None),
         midway(
             CloseMidAnswer { after_bytes: None }.into(),

@@ -15,7 +15,7 @@ use twotone::hal::{
 use twotone::map::HardwareMap;
 use twotone::run::Runner;
 use twotone::score::score;
-use twotone::sim::fault::{Fault, Reboot, StaleStamps};
+use twotone::sim::fault::{ErrorOnCall, Fault, Reboot, StaleStamps};
 use twotone::sim::{Farm, Streaming, TimeMode};
 use twotone::transport::readout::StreamOptions;
 use twotone::transport::wire::tuber::{BatchWriter, Value};
@@ -149,6 +149,14 @@ fn stamps_without_a_meaning_are_not_used() {
     let farm = Farm::builder().boards(1).detectors(4).seed(53);
     let farm = farm.start_blocking().unwrap();
     farm.boards()[0].inject(Fault::from(StaleStamps {}));
+    check_switches(&farm, ModuleId::FIRST, 4, false);
+}
+
+#[test]
+fn a_board_that_does_not_say_its_time_is_asked_for_its_samples() {
+    let farm = Farm::builder().boards(1).detectors(4).seed(57);
+    let farm = farm.start_blocking().unwrap();
+    farm.boards()[0].inject(Fault::from(ErrorOnCall::of("get_timestamp", "no clock")));
     check_switches(&farm, ModuleId::FIRST, 4, false);
 }
 

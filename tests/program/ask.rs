@@ -43,6 +43,116 @@ fn info_says_what_answers_and_what_does_not() {
     assert_eq!(run(&["info", &map]).0, 4);
 }
 
+/// A farm of one board, of which calls of some methods fail.
+fn failing(folder: &std::path::Path, methods: &[&str]) -> SimProcess {
+    let fault = |method: &&str| {
+        let kind = "kind = \"error-on-call\"\nmessage = \"i2c read failed\"";
+        format!("[[fault]]\n{kind}\nboards = [\"crs0001\"]\nmethod = \"{method}\"\n")
+    };
+    let text: String = methods.iter().map(fault).collect();
+    let faults = write(folder, "faults.toml", &text);
+    SimProcess::start(&["--boards", "1", "--detectors", "4", "--faults", &faults])
+}
+
+#[test]
+fn info_says_what_it_cannot_read_beside_what_it_can() {
+    let folder = tempfile::tempdir().unwrap();
+    let is_null = |board: &serde_json::Value, pointer: &str| {
+        board
+            .pointer(pointer)
+            .is_some_and(serde_json::Value::is_null)
+    };
+    for (method, words, unknown) in [
+        (
+            "get_motherboard_temperature",
+            "not read: ",
+            "/housekeeping/0/value",
+        ),
+        ("get_timestamp", "clock: unknown", "/clock"),
+        (
+            "get_decimation",
+            "sample rate: ",
+            "/modules/0/sample_rate_hz",
+        ),
+        ("get_firmware_release", "firmware: ", "/firmware"),
+        (
+            "get_dac_scale",
+            "the scale of the DAC",
+            "/modules/3/full_scale_dbm",
+        ),
+        (
+            "get_nco_frequency",
+            "module 1: NCO unknown",
+            "/modules/0/nco_hz",
+        ),
+    ] {
+        let sim = failing(folder.path(), &[method]);
+        let (status, report) = run_json(&["info", &sim.map()]);
+        assert_eq!((status, &report["ok"]), (3, &false.into()), "{report}");
+        let board = &report["boards"][0];
+        assert!(
+            is_null(board, "/error") && is_null(board, unknown),
+            "{method}: {board}"
+        );
+        // All the rest is there.
+        for known in [
+            "/housekeeping/0/value",
+            "/clock",
+            "/firmware",
+            "/modules/0/nco_hz",
+        ] {
+            assert_eq!(
+                is_null(board, known),
+                known == unknown,
+                "{method}: {known}: {board}"
+            );
+        }
+        let (status, table, _) = run(&["info", &sim.map()]);
+        assert_eq!(status, 3);
+        assert!(
+            table.contains(words) && table.contains("i2c read failed"),
+            "{method}: {table}"
+        );
+        assert!(!table.contains("NaN"), "{method}: {table}");
+    }
+}
+
+#[test]
+fn no_sample_is_needed_to_know_a_board_and_to_switch_it_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let sim = failing(folder.path(), &["get_samples"]);
+    let (status, report) = run_json(&["info", &sim.map()]);
+    assert_eq!(status, 0, "{report}");
+    assert_eq!(report["boards"][0]["modules"][0]["channels"], 1024);
+    let (status, report) = run_json(&["off", &sim.map()]);
+    assert_eq!((status, &report["ok"]), (0, &true.into()), "{report}");
+}
+
+#[test]
+fn a_board_that_answers_with_errors_is_reached() {
+    let folder = tempfile::tempdir().unwrap();
+    for kind in ["server-error", "not-tuber"] {
+        let fault = format!("[[fault]]\nkind = \"{kind}\"\nboards = [\"crs0001\"]\n");
+        let faults = write(folder.path(), "faults.toml", &fault);
+        let sim = SimProcess::start(&["--boards", "1", "--detectors", "4", "--faults", &faults]);
+        let (map, out) = (sim.map(), sim.text_path("run"));
+        for args in [
+            vec!["info", &map],
+            vec!["off", &map, "--deadline", "2"],
+            vec!["tune", &map, "--out", &out],
+        ] {
+            let (status, report) = run_json(&args);
+            assert_eq!(status, 3, "{kind} {args:?}: {report}");
+            let told = report["boards"][0]["error"].as_str().unwrap();
+            assert!(
+                told.contains("Tuber server") || told.contains("a web page"),
+                "{told}"
+            );
+            assert_ne!(report["boards"][0]["status"], "unreachable", "{report}");
+        }
+    }
+}
+
 #[test]
 fn a_sweep_goes_to_files_and_leaves_no_tone_on() {
     let sim = SimProcess::start(&["--boards", "2", "--detectors", "4"]);

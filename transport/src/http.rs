@@ -45,6 +45,12 @@ impl Post {
         }
     }
 
+    /// True if it switches tones off, and changes nothing else.
+    pub(crate) fn only_switches_off(&self) -> bool {
+        let leaves = self.leaves.as_ref();
+        leaves.is_some_and(|leaves| leaves.only_switches_off())
+    }
+
     /// Has the calls after a failed one run too.
     pub(crate) fn continue_on_error(self) -> Self {
         Self {

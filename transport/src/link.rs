@@ -20,7 +20,7 @@ use crate::ConnectOptions;
 use crate::deadline;
 use crate::http::{Answer, Failure, Post};
 use crate::stream::Connector;
-pub(crate) use keeper::{Before, Keeper, Repeat, Unwatched};
+pub(crate) use keeper::{Before, Keeper, Repeat, Rest, Unwatched};
 pub(crate) use line::Line;
 
 /// The sending end of the queue. Dropping the last clone ends the link once the queue is empty.
@@ -149,6 +149,9 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
 /// behind its first answer. No board restarts in so short a time, and the next verification would
 /// find one that did.
 const VOUCHED_FOR: Duration = Duration::from_secs(1);
+
+/// How long a verification may take for a post that only switches tones off, which does not need it.
+const SWITCHING_OFF_WAITS: Duration = Duration::from_secs(2);
 
 /// How often a connection is verified for one exchange, before that is given up.
 const MOST_VERIFICATIONS: u32 = 3;
@@ -290,8 +293,17 @@ impl<K: Keeper> Driver<K> {
     }
 
     /// Sees to it that `post` may go out on the connection at hand: that one is open, and verified.
+    /// What only switches tones off goes out on one that cannot be verified, too.
     async fn ready(&mut self, post: &Post, deadline: Instant) -> Result<()> {
         let mut verifications = 0;
+        let switches_off = post.only_switches_off();
+        let left = deadline::left(deadline);
+        // What is still landing must land before it is switched off, if there is a way to know.
+        let verified_by = match self.keeper.rest() {
+            _ if !switches_off => deadline,
+            Rest::Reached => deadline::within(SWITCHING_OFF_WAITS.min(left / 2)),
+            Rest::Awaited | Rest::Unread => deadline::within(left * 3 / 4),
+        };
         loop {
             self.keeper.admit(post)?;
             if !self.line.is_open() {
@@ -313,7 +325,7 @@ impl<K: Keeper> Driver<K> {
                 );
             }
             verifications += 1;
-            match self.verify(deadline).await {
+            match self.verify(verified_by).await {
                 // What only reads is asked again: a board may say no once, or answer nonsense.
                 Err(error) if is_passing(&error) && verifications < MOST_VERIFICATIONS => {
                     let pause = RECONNECT_PAUSE * verifications;
@@ -323,6 +335,15 @@ impl<K: Keeper> Driver<K> {
                     tracing::debug!(host = self.line.authority(), %error, "reading back once more");
                     self.repeats += 1;
                     sleep(pause).await;
+                }
+                Err(error)
+                    if switches_off
+                        && error.kind() != ErrorKind::EpochChanged
+                        && self.keeper.rest() != Rest::Awaited =>
+                {
+                    let host = self.line.authority();
+                    tracing::warn!(host, %error, "switching off what cannot be read back");
+                    return self.line.open(deadline).await;
                 }
                 verified => verified?,
             }

@@ -29,7 +29,8 @@ pub struct ConnectOptions {
     /// How long opening a connection may take. 2 s.
     pub connect_timeout: Duration,
     /// How long a batch may take from asking to answer, the time of its acquisitions apart, a
-    /// new connection and one repetition included. 10 s.
+    /// new connection and one repetition included. 10 s. What can be sent again when it was not
+    /// answered by then, has it twice.
     pub request_timeout: Duration,
     /// After how long without use a connection is closed. 4 s: servers do it after 5, and a
     /// request that crosses their closing may or may not be executed.

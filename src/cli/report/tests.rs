@@ -67,6 +67,7 @@ impl Tuned {
             result: Ok(tune),
             hardware: HardwareState::Kept,
             elapsed: std::time::Duration::ZERO,
+            repeats: 0,
         };
         Report::of(&self.map, &self.array, &[outcome], 1.0)
     }

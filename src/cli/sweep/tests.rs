@@ -47,6 +47,7 @@ fn report(change: impl FnOnce(&mut Swept)) -> Report {
         result: Ok(swept),
         hardware: HardwareState::AsDeclared,
         elapsed: Duration::ZERO,
+        repeats: 0,
     };
     let board = BoardReport {
         name: "b".to_owned(),

@@ -24,7 +24,7 @@
 
 use std::time::Duration;
 
-use twotone_hal::{Batch, Error, ErrorKind, Op, Safety};
+use twotone_hal::{Batch, Certainty, Error, ErrorKind, Op, Safety};
 
 use super::part::Part;
 
@@ -69,11 +69,13 @@ impl Again {
         let (first, rest_sets) = (rest.first()?, rest.iter().any(sets));
         // Of samples from the stream it is known that the settings before them were executed.
         let is_pending = part.sets && error.executed() != Some(failed);
+        // What was never sent, as nothing came before it in time, is told at once.
+        let is_first = self.times == 0 && error.certainty() != Certainty::NotExecuted;
         let (whole, anew) = match error.kind() {
             ErrorKind::Rejected if !sets(first) => (false, false),
             ErrorKind::Protocol => (rest_sets, false),
-            ErrorKind::Timeout if self.times == 0 && !is_pending && !rest_sets => (false, true),
-            ErrorKind::Timeout if self.times == 0 && part.acquires => (true, true),
+            ErrorKind::Timeout if is_first && !is_pending && !rest_sets => (false, true),
+            ErrorKind::Timeout if is_first && part.acquires => (true, true),
             _ => return None,
         };
         if self.times >= TIMES {

@@ -15,7 +15,7 @@ use super::leaves::{Change, Key, Leaves, Setting, Verdict};
 use super::ledger::{Ledger, Reading};
 use super::life::{BoardLife, ModuleMemory};
 use crate::http::{Answer as Received, Post};
-use crate::link::{Before, Keeper, Line, Repeat};
+use crate::link::{Before, Keeper, Line, Repeat, Rest};
 use crate::tuber::broken;
 
 /// Of how many channels the settings are read back after an idle connection was closed from here.
@@ -298,6 +298,14 @@ impl Keeper for ModuleKeeper {
 
     fn is_in_doubt(&self) -> bool {
         self.is_new
+    }
+
+    fn rest(&self) -> Rest {
+        match &self.unrest {
+            None => Rest::Reached,
+            Some(unrest) if unrest.reading.is_some() => Rest::Awaited,
+            Some(_) => Rest::Unread,
+        }
     }
 
     async fn verify(&mut self, line: &mut Line, before: Before, deadline: Instant) -> Result<()> {

@@ -100,6 +100,23 @@ impl Leaves {
         }
     }
 
+    /// True if it switches tones off, and nothing on: right on whatever board it comes to.
+    pub(crate) fn only_switches_off(&self) -> bool {
+        let mut is_dark = false;
+        let darkens = |change: &Change| match *change {
+            Change::Clear => {
+                is_dark = true;
+                true
+            }
+            Change::Set(key, value) => match key.setting {
+                Setting::Amplitude => value == 0.0,
+                Setting::Offset | Setting::Phase | Setting::Rotation => is_dark,
+                Setting::Nco => false,
+            },
+        };
+        !self.changes.is_empty() && self.changes.iter().all(darkens)
+    }
+
     pub(super) fn verdict(&self) -> Verdict {
         match self.verdict.load(Ordering::Acquire) {
             open if open == Verdict::Open as u8 => Verdict::Open,

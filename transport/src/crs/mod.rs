@@ -20,6 +20,9 @@
 //!
 //! What differs ends the board's epoch: see [`CrsBoard`].
 //!
+//! What only switches tones off is right on whatever board it comes to. It is read back for as well,
+//! but goes out where that fails, or takes longer than 2 s.
+//!
 //! # Servers that close each connection behind its first answer
 //!
 //! Some do (HTTP/1.0, `Connection: close`, or without a word), and proxies before a board. Then the

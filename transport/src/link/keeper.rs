@@ -30,6 +30,17 @@ pub(crate) enum Before {
     Lost,
 }
 
+/// Whether something that was lost may still be landing on the board.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// Nothing is.
+    Reached,
+    /// It may be, and the board was read back once to find out.
+    Awaited,
+    /// It may be, and the board could not be read back.
+    Unread,
+}
+
 /// Watches over a link: is it still the same board, is it at rest?
 #[async_trait]
 pub(crate) trait Keeper: Send + Sync + 'static {
@@ -39,6 +50,9 @@ pub(crate) trait Keeper: Send + Sync + 'static {
 
     /// Whether the connection must be verified anew, though it is still up.
     fn is_in_doubt(&self) -> bool;
+
+    /// Whether something that was lost may still be landing.
+    fn rest(&self) -> Rest;
 
     /// A new connection is up, and nothing else has gone out on it, or the keeper is in doubt. What
     /// it asks goes out on that connection, and on others where the server closes each behind its
@@ -63,6 +77,9 @@ impl Keeper for Unwatched {
     }
     fn is_in_doubt(&self) -> bool {
         false
+    }
+    fn rest(&self) -> Rest {
+        Rest::Reached
     }
     async fn verify(&mut self, _: &mut Line, _: Before, _: Instant) -> Result<()> {
         Ok(())

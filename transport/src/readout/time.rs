@@ -301,7 +301,7 @@ mod tests {
                 day: day as u16,
                 second_of_day: 0.0,
                 source: String::new(),
-                recent: true,
+                recent: Some(true),
             };
             assert_eq!(SampleTime::of_board(&board).is_ok(), exists);
         }

@@ -171,6 +171,53 @@ async fn a_setting_waits_for_a_reading_that_is_refused_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn tones_go_off_where_nothing_can_be_read_back_and_none_goes_on() {
+    for (refused, hangs_on) in [
+        (Some("get_frequency"), None),
+        (Some("get_amplitude"), None),
+        (None, Some("get_frequency")),
+        (None, Some("get_amplitude")),
+    ] {
+        let told = format!("{refused:?} {hangs_on:?}");
+        let scripted = Scripted::default();
+        scripted.change("amplitude", 1, 1, Some(0.3));
+        let board = connect(&scripted).await;
+        {
+            let mut state = scripted.0.lock().unwrap();
+            state.refusals = refused
+                .map(|one| (one, None, usize::MAX))
+                .into_iter()
+                .collect();
+            state.hangs_on = hangs_on;
+        }
+        let mut clear = Batch::new();
+        clear.clear_tones(module(1));
+        let mut on_again = clear.clone();
+        on_again.set_tones(module(1), [tone(1).amplitude(0.2)]);
+        for mut lights in [
+            set(1, 0.1),
+            on_again,
+            batch(1, [tone(1).offset(Hertz(1e6))]),
+        ] {
+            lights.set_nco(module(1), Hertz(1e9));
+            board.run(&lights).await.unwrap_err();
+        }
+        assert_eq!(scripted.setting("amplitude", 1, 1), Some(0.3), "{told}");
+        let began = Instant::now();
+        for dark in [set(1, 0.0), clear] {
+            board.run(&dark).await.unwrap();
+        }
+        assert!(
+            began.elapsed() < Duration::from_secs(5),
+            "{told}: {:?}",
+            began.elapsed()
+        );
+        assert_eq!(scripted.executed("set_amplitude"), [0.0], "{told}");
+        assert_eq!(scripted.executed("clear_channels").len(), 1, "{told}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_not_executed_behind_a_refusal_is_written_as_if_for_the_first_time() {
     let (scripted, board) = ready().await;
     let home = scripted.setting("frequency", 1, 8).unwrap();
