@@ -113,7 +113,7 @@ async fn switch_off(
         Err(why) => return BoardReport::unknown(name, why),
     };
     let by = Instant::now() + deadline;
-    let mut told = false;
+    let (mut told, mut answered) = (false, false);
     loop {
         let left = by.saturating_duration_since(Instant::now());
         let mut options = ConnectOptions::new();
@@ -127,6 +127,7 @@ async fn switch_off(
             array = Array::connect_with(&map, &options, 1) => array,
         };
         let left = by.saturating_duration_since(Instant::now());
+        answered |= array.reached(&name);
         // A board that is not what the map says will not become it.
         let failure = array.failure(&name).map(Error::kind);
         let passing = failure.is_some_and(|kind| kind != ErrorKind::InvalidArgument);
@@ -143,7 +144,11 @@ async fn switch_off(
             .cancel(cancel.clone())
             .off(array.targets())
             .await;
-        return BoardReport::of(name, &array, &outcomes);
+        let report = BoardReport::of(name, &array, &outcomes);
+        return BoardReport {
+            reached: report.reached || answered,
+            ..report
+        };
     }
 }
 

@@ -155,17 +155,20 @@ impl Asker<'_> {
 
     /// Asks what is to be asked first, again if the answer is none at all.
     async fn ask_first(&mut self, questions: &[Question<'_>]) -> Result<Vec<Said>> {
-        let mut asked = 1;
+        let (mut asked, mut first) = (1, None);
         loop {
             match self.ask(questions).await {
                 Err(error)
                     if asked < ASKED
-                        && matches!(error.kind(), ErrorKind::Rejected | ErrorKind::Protocol) =>
+                        && matches!(error.kind(), ErrorKind::Rejected | ErrorKind::Protocol)
+                        && Instant::now() + PAUSE * asked < self.deadline =>
                 {
                     self.wait(PAUSE * asked).await;
                     asked += 1;
+                    first.get_or_insert(error);
                 }
-                Err(error) => return Err(error.repeated(asked - 1)),
+                // An answer says more than that none came in what was left of the time.
+                Err(error) => return Err(first.unwrap_or(error).repeated(asked - 1)),
                 Ok((format, said)) => {
                     self.format = format;
                     return Ok(said);
