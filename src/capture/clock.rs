@@ -81,7 +81,10 @@ pub(super) fn doubts(found: &TimeFindings, within: Option<Duration>) -> Vec<Stri
     let is_sound = found.is_sound();
     let not_recent = if is_sound { 0 } else { found.not_recent };
     let counts = [
-        (found.frozen, "stamps show that its clock stands still"),
+        (
+            found.frozen,
+            "stamps show that its clock stands still: check its time code",
+        ),
         (found.stray, "stamps contradict those around them"),
         (
             found.no_such_day,
@@ -90,7 +93,8 @@ pub(super) fn doubts(found: &TimeFindings, within: Option<Duration>) -> Vec<Stri
         (found.out_of_range, "stamps hold what no clock shows"),
         (
             found.out_of_reach,
-            "stamps have a date that is out of reach of this computer's clock",
+            "stamps have a date that is out of reach of this computer's clock: check the year of \
+             its time code, and this computer's date",
         ),
         (
             found.at_odds,
