@@ -28,7 +28,7 @@ pub(super) const MOST: u16 = 1024;
 const NEXT_AFTER: Duration = Duration::from_millis(300);
 
 /// How long the samples may take, all together.
-const SAMPLES_WITHIN: Duration = Duration::from_secs(3);
+const SAMPLES_WITHIN: Duration = Duration::from_secs(2);
 
 /// How many channels each of `modules` has, or why that is not known.
 pub(super) async fn count(asker: &Asker<'_>, modules: &[u8]) -> Result<u16, String> {
