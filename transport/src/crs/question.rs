@@ -14,7 +14,7 @@ use crate::tuber::broken;
 pub(super) type Said = Result<Value, String>;
 
 /// One question.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Question<'a> {
     /// Is there the one object of a CRS board?
     Object,

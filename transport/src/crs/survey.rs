@@ -179,8 +179,17 @@ impl Asker<'_> {
 
     /// Asks again what has failed. What fails again stays as it is.
     async fn ask_again(&self, questions: &[Question<'_>], said: &mut [Said]) {
-        let open = || (0..questions.len()).filter(|index| said[*index].is_err());
-        let open: Vec<usize> = open().collect();
+        // Modules of the other analog bank may refuse to answer: they are not used.
+        let asked = |wanted| questions.iter().position(|question| *question == wanted);
+        let high = asked(Question::Call("get_analog_bank"))
+            .and_then(|index| bank(said[index].clone()).ok());
+        let is_used = |question: &Question<'_>| match (question, high) {
+            (Question::OfModule(_, module), Some(high)) => (*module > MODULES_IN_BANK) == high,
+            _ => true,
+        };
+        let open: Vec<usize> = (0..questions.len())
+            .filter(|index| said[*index].is_err() && is_used(&questions[*index]))
+            .collect();
         if open.is_empty() {
             return;
         }

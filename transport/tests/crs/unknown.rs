@@ -41,7 +41,13 @@ async fn describe(scripted: &Scripted) -> Description {
 
 #[tokio::test(start_paused = true)]
 async fn a_board_that_says_everything_leaves_no_doubt() {
-    let described = describe(&talkative()).await;
+    let scripted = talkative();
+    // As boards refuse what is asked of modules of the other bank.
+    scripted.0.lock().unwrap().refusals = [5, 6, 7, 8]
+        .map(|module| ("get_dac_scale", Some(module), usize::MAX))
+        .to_vec();
+    let described = describe(&scripted).await;
+    assert_eq!(scripted.requests(), 2, "round trips to connect");
     assert_eq!(described.doubts, Vec::<String>::new());
     assert_eq!(described.firmware, "1.6");
     assert_eq!(described.modules.len(), 4);
