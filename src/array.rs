@@ -4,6 +4,7 @@ use tworoutine::tworoutine;
 use twotone_hal::{BoardHandle, Description, Error, ErrorKind, ErrorTree, Result, ToneFields};
 use twotone_transport::{ConnectOptions, Connected, CrsBoard, connect_all};
 
+use crate::identity::{Identity, Listening};
 use crate::map::{BoardEntry, BoardKind, HardwareMap};
 use crate::run::{Journal, Limits, Target};
 
@@ -24,6 +25,7 @@ use crate::run::{Journal, Limits, Target};
 pub struct Array {
     boards: Vec<ArrayBoard>,
     failed: ErrorTree,
+    identities: Vec<Identity>,
 }
 
 /// A board of an array.
@@ -64,7 +66,50 @@ impl Array {
                 Err(error) => failed.push(error),
             }
         }
-        Self { boards, failed }
+        Self {
+            boards,
+            failed,
+            identities: Vec::new(),
+        }
+    }
+
+    /// As [`Array::connect`], for what sets something: a board that is not the one of the map is a
+    /// branch of [`Array::failed`], and nothing is set on it.
+    ///
+    /// It listens to the streams of the boards while it connects, each until the first packet, a
+    /// second at the most: see [`Listening`]. Where nothing tells who a board is, it is there, and
+    /// [`Array::identity`] says so.
+    #[tworoutine(Send)]
+    pub async fn connect_identified(map: &HardwareMap) -> Self {
+        let listening = Listening::begin(map);
+        let mut array = Self::connect_with(map, &ConnectOptions::default(), CONNECT_AT_ONCE).await;
+        array.identities = array.identities_of(map, listening).await;
+        for identity in array.identities.iter().filter(|found| found.is_another()) {
+            if array.failure(&identity.name).is_some() {
+                continue;
+            }
+            array.boards.retain(|board| board.name() != identity.name);
+            let error = Error::new(ErrorKind::InvalidArgument, identity.why.clone());
+            array
+                .failed
+                .push(error.during("connect").on(&identity.name));
+        }
+        array
+    }
+
+    /// What is known of who the boards of `map` are, in its order, with what they said when they
+    /// were connected.
+    pub async fn identities_of(&self, map: &HardwareMap, listening: Listening) -> Vec<Identity> {
+        let said = |name: &str| {
+            let board = self.answered(name)?;
+            Some(board.description().serial.clone())
+        };
+        listening.identities(map, said).await
+    }
+
+    /// What is known of who the board is that the map calls `name`, where that was looked into.
+    pub fn identity(&self, name: &str) -> Option<&Identity> {
+        self.identities.iter().find(|found| found.name == name)
     }
 
     /// The boards that answered, in the order of the map.

@@ -50,6 +50,7 @@ mod array;
 pub mod capture;
 #[cfg(all(doctest, feature = "sim"))]
 mod how_to;
+pub mod identity;
 pub mod map;
 pub mod prelude;
 pub mod record;

@@ -1,9 +1,7 @@
 //! Which boards, modules and channels are captured, and what their samples mean.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use tokio::net::lookup_host;
 use tworoutine::tworoutine;
 use twotone_algorithms::calibration::Calibration;
 use twotone_algorithms::{ChannelOutcome, ChannelStatus};
@@ -13,6 +11,7 @@ use twotone_transport::readout::{MODULES_IN_BANK, Source, in_packets};
 use super::CaptureParams;
 use super::calibrated::changed_by;
 use super::standing::{self, Standing, TuneState};
+use crate::identity::address;
 use crate::map::{BoardEntry, BoardKind, HardwareMap};
 use crate::record::{ModuleTune, TuneRecord};
 use crate::{Array, ArrayBoard};
@@ -283,23 +282,4 @@ async fn source(entry: &BoardEntry) -> Result<Source> {
         Error::new(ErrorKind::InvalidArgument, why)
     })?;
     Ok(Source::new(address(entry).await?, serial))
-}
-
-async fn address(entry: &BoardEntry) -> Result<Ipv4Addr> {
-    let address = entry.address();
-    if let Some(IpAddr::V4(ip)) = address.ip() {
-        return Ok(ip);
-    }
-    let found = lookup_host((address.name(), address.port())).await;
-    let mut found = found.map_err(|error| {
-        Error::new(ErrorKind::Unreachable, format!("{address} is not found")).caused_by(error)
-    })?;
-    let ip = found.find_map(|found| match found.ip() {
-        IpAddr::V4(ip) => Some(ip),
-        IpAddr::V6(_) => None,
-    });
-    ip.ok_or_else(|| {
-        let why = format!("{address} has no IPv4 address, and streams have no other");
-        Error::new(ErrorKind::Unreachable, why)
-    })
 }

@@ -55,7 +55,12 @@ impl Campaign {
             "interrupted: ending the run and restoring the hardware; interrupt again to leave at once",
         );
         let (started, began) = (UtcTime::now(), Instant::now());
-        let Some(array) = interrupt.unless(Array::connect(&self.map)) else {
+        // The boards of a farm of its own are those of the map, which the farm has written.
+        let array = match self.own_farm {
+            true => interrupt.unless(Array::connect(&self.map)),
+            false => interrupt.unless(Array::connect_identified(&self.map)),
+        };
+        let Some(array) = array else {
             complain("nothing has been sent");
             return Exit::Interrupted;
         };

@@ -12,10 +12,12 @@ use clap::Args;
 use serde::Serialize;
 use twotone::Array;
 use twotone::hal::{ModuleId, Reading};
+use twotone::identity::{Identity, Listening};
 use twotone::map::BoardEntry;
 
 use super::interrupt::Interrupt;
 use super::output::{say, say_json};
+use super::table::Table;
 use super::{Exit, load_map};
 use asked::found;
 
@@ -41,6 +43,8 @@ struct BoardReport {
     address: String,
     /// As the map has it.
     serial: Option<String>,
+    /// What it says of who it is, beside that.
+    identity: Option<Identity>,
     error: Option<String>,
     /// It has said something, be it nonsense.
     #[serde(skip)]
@@ -96,6 +100,7 @@ impl Info {
         };
         let interrupt = Interrupt::watch("");
         let asked = interrupt.unless(async {
+            let listening = Listening::begin(&map);
             let array = Array::connect(&map).await;
             let asking: Vec<_> = array
                 .boards()
@@ -116,9 +121,10 @@ impl Info {
                 };
                 answers.insert(name, answer);
             }
-            (array, answers)
+            let identities = array.identities_of(&map, listening).await;
+            (array, answers, identities)
         });
-        let Some((array, mut answers)) = asked else {
+        let Some((array, mut answers, identities)) = asked else {
             return Exit::Interrupted;
         };
         let boards = map.boards().iter().map(|entry| {
@@ -126,17 +132,25 @@ impl Info {
                 let failure = array.failure(&entry.name);
                 Err(failure.map_or_else(|| "it did not answer".to_owned(), ToString::to_string))
             });
-            BoardReport::of(entry, array.reached(&entry.name), answer)
+            let mut board = BoardReport::of(entry, array.reached(&entry.name), answer);
+            let identity = identities.iter().find(|found| found.name == entry.name);
+            board.identity = identity.cloned();
+            board
         });
         let boards: Vec<BoardReport> = boards.collect();
+        let another =
+            |board: &BoardReport| board.identity.as_ref().is_some_and(Identity::is_another);
         let report = Report {
-            ok: boards.iter().all(BoardReport::is_whole),
+            ok: boards
+                .iter()
+                .all(|board| board.is_whole() && !another(board)),
             boards,
         };
         if json {
             say_json(&report);
         } else {
             say(report.table(self.readings).trim_end());
+            say(report.identities().trim_end());
         }
         match report.ok {
             true => Exit::Well,
@@ -156,6 +170,7 @@ impl BoardReport {
             name: entry.name.clone(),
             address: entry.address().to_string(),
             serial: entry.serial.clone(),
+            identity: None,
             error,
             answered,
             found,
@@ -174,5 +189,44 @@ impl BoardReport {
                     .all(|one| !one.is_asked_for || one.error.is_none())
                 && found.doubts.is_empty()
         })
+    }
+}
+
+impl Report {
+    /// Who the boards are by the map, and by what each says of itself.
+    fn identities(&self) -> String {
+        let heading = [
+            "board",
+            "serial in map",
+            "says",
+            "in packets",
+            "mac",
+            "identity",
+        ];
+        let mut table = Table::new(heading);
+        for board in &self.boards {
+            let Some(found) = &board.identity else {
+                continue;
+            };
+            let serials = found
+                .packet_serials
+                .iter()
+                .map(|serial| format!("{serial:04}"));
+            table.row([
+                board.name.clone(),
+                board.serial.clone().unwrap_or_default(),
+                found.said_serial.clone().unwrap_or_default(),
+                serials.collect::<Vec<_>>().join(" "),
+                found.mac.clone().unwrap_or_default(),
+                match found.is_another() {
+                    true => "ANOTHER BOARD".to_owned(),
+                    false => found.to_string(),
+                },
+            ]);
+            if found.is_another() {
+                table.note(found.to_string());
+            }
+        }
+        table.to_string()
     }
 }

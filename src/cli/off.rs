@@ -8,6 +8,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use twotone::hal::{Error, ErrorKind, ModuleId};
+use twotone::identity::Listening;
 use twotone::map::HardwareMap;
 use twotone::run::{HardwareState, Outcome, Runner};
 use twotone::transport::ConnectOptions;
@@ -40,6 +41,10 @@ struct BoardReport {
     #[serde(skip)]
     reached: bool,
     off: bool,
+    /// Why it is not the board of the map, if something tells so. It was switched off all the same.
+    another: Option<String>,
+    #[serde(skip)]
+    said_serial: Option<String>,
     error: Option<String>,
     modules: Vec<ModuleReport>,
     /// What else the board has, and the map does not list: it was left alone.
@@ -65,6 +70,7 @@ impl Off {
         };
         let interrupt = Interrupt::watch("interrupted: leaving with what is known");
         let deadline = Duration::from_secs_f64(self.deadline);
+        let listening = Listening::begin(&map);
         // Each by itself: a board that hangs keeps no other on.
         let asked = map.boards().iter().map(|entry| {
             let (name, cancel) = (entry.name.clone(), interrupt.first.clone());
@@ -80,10 +86,21 @@ impl Off {
                 boards
                     .push(ended.unwrap_or_else(|why| BoardReport::unknown(name, why.to_string())));
             }
+            // Only then: whatever is there is off first.
+            let said = |name: &str| {
+                let board = boards.iter().find(|board| board.name == name)?;
+                board.said_serial.clone()
+            };
+            let identities = listening.identities(&map, said).await;
+            for (board, identity) in boards.iter_mut().zip(identities) {
+                board.another = identity.is_another().then_some(identity.why);
+            }
             boards
         });
         let report = Report {
-            ok: boards.iter().all(|board| board.off),
+            ok: boards
+                .iter()
+                .all(|board| board.off && board.another.is_none()),
             boards,
         };
         if json {
@@ -159,6 +176,8 @@ impl BoardReport {
             name,
             reached: false,
             off: false,
+            another: None,
+            said_serial: None,
             error: Some(error),
             modules: Vec::new(),
             not_in_map: Vec::new(),
@@ -185,6 +204,8 @@ impl BoardReport {
         Self {
             reached: array.reached(&name),
             name,
+            another: None,
+            said_serial: described.map(|described| described.serial.clone()),
             off: error.is_none() && modules.iter().all(|module| module.off),
             error,
             not_in_map: not_in_map.collect(),
@@ -194,6 +215,9 @@ impl BoardReport {
 
     fn tell(&self) {
         let name = &self.name;
+        if let Some(why) = &self.another {
+            say(&format!("{name}: NOT THE BOARD OF THE MAP: {why}"));
+        }
         if let Some(error) = &self.error {
             return say(&format!("{name}: not known to be off: {error}"));
         }

@@ -8,6 +8,7 @@ use twotone::algorithms::delay::DelayStatus;
 use twotone::algorithms::finding::{FindStatus, Flag};
 use twotone::algorithms::{ChannelOutcome, ChannelStatus, Reason, TuneOutcome};
 use twotone::hal::{ChannelId, ModuleId};
+use twotone::identity::Identity;
 use twotone::map::HardwareMap;
 use twotone::run::{HardwareState, Outcome};
 use twotone::score::Score;
@@ -35,6 +36,8 @@ pub(crate) struct BoardReport {
     pub(crate) error: Option<String>,
     /// What the board did not say of itself, with what was assumed instead.
     pub(crate) doubts: Vec<String>,
+    /// What is known of whether it is the board of the map.
+    pub(crate) identity: Option<Identity>,
     pub(crate) modules: Vec<ModuleReport>,
     pub(crate) channels: Vec<ChannelReport>,
 }
@@ -289,6 +292,7 @@ impl BoardReport {
             status,
             error,
             doubts: described.map_or_else(Vec::new, |described| described.doubts.clone()),
+            identity: array.identity(name).cloned(),
             modules,
             channels,
         }

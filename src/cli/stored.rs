@@ -53,6 +53,7 @@ pub(super) fn record_of(
             .map(|described| described.serial.clone())
             .filter(|serial| !serial.is_empty())
             .or(mapped),
+        identity: array.identity(name).map(ToString::to_string),
         firmware: described
             .map(|described| described.firmware.clone())
             .filter(|firmware| !firmware.is_empty()),

@@ -15,6 +15,7 @@ use twotone::algorithms::{
     network_analysis_with_progress,
 };
 use twotone::hal::ModuleId;
+use twotone::identity::Identity;
 use twotone::map::HardwareMap;
 use twotone::record::{BoardRecord, Manifest, RecordError, RunDirectory, SweepTable, UtcTime};
 use twotone::run::{HardwareState, Outcome, Runner};
@@ -95,6 +96,8 @@ struct BoardReport {
     #[serde(skip)]
     reached: bool,
     error: Option<String>,
+    /// What is known of whether it is the board of the map.
+    identity: Option<Identity>,
     modules: Vec<ModuleReport>,
 }
 
@@ -145,7 +148,7 @@ impl Sweep {
             "interrupted: ending the run and restoring the hardware; interrupt again to leave at once",
         );
         let (started, began) = (UtcTime::now(), Instant::now());
-        let Some(array) = interrupt.unless(Array::connect(map)) else {
+        let Some(array) = interrupt.unless(Array::connect_identified(map)) else {
             complain("nothing has been sent");
             return Exit::Interrupted;
         };
@@ -241,6 +244,7 @@ impl Sweep {
                 name: entry.name.clone(),
                 reached: array.reached(&entry.name),
                 error: array.failure(&entry.name).map(ToString::to_string),
+                identity: array.identity(&entry.name).cloned(),
                 modules,
             }
         });

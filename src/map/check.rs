@@ -81,7 +81,7 @@ impl Uniques {
 
 /// What all spellings of a serial number have in common: a number is one with zeros before it and
 /// without, and letters stand in host names, which know no case.
-fn same_serial(serial: &str) -> String {
+pub(crate) fn same_serial(serial: &str) -> String {
     if serial.bytes().all(|b| b.is_ascii_digit()) {
         let number = serial.trim_start_matches('0');
         return if number.is_empty() { "0" } else { number }.to_owned();

@@ -34,6 +34,10 @@ pub struct BoardEntry {
     /// Its serial number, with leading zeros as printed on it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub serial: Option<String>,
+    /// The hardware (MAC) address of its network interface: six pairs of hexadecimal digits in lower
+    /// case, with colons between.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
     /// The serial number of its crate.
     #[serde(rename = "crate", skip_serializing_if = "Option::is_none")]
     pub crate_serial: Option<String>,
@@ -60,6 +64,7 @@ impl BoardEntry {
             kind,
             address: Some(address),
             serial: None,
+            mac: None,
             crate_serial: None,
             slot: None,
             modules: Vec::new(),
@@ -75,6 +80,11 @@ impl BoardEntry {
             let announced = self.kind.host(self);
             announced.unwrap_or_else(|| Host::new(&self.name, self.kind.default_port()))
         })
+    }
+
+    /// The serial number as packets bear it, if it is one that they can bear.
+    pub fn serial_number(&self) -> Option<u16> {
+        self.serial.as_ref()?.parse().ok()
     }
 
     /// What the map says of `module`: conservative limits where it lists no modules of this

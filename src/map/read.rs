@@ -10,7 +10,7 @@ use super::{
 
 const ROOT_KEYS: &[&str] = &["board", "detector"];
 const BOARD_KEYS: &[&str] = &[
-    "name", "kind", "address", "serial", "crate", "slot", "module",
+    "name", "kind", "address", "serial", "mac", "crate", "slot", "module",
 ];
 const MODULE_KEYS: &[&str] = &[
     "number",
@@ -99,6 +99,9 @@ fn board(
         .string(findings, "crate")
         .filter(|serial| labelled(findings, "crate", serial));
     let slot = section.count(findings, "slot", 1..=255);
+    let mac = section
+        .string(findings, "mac")
+        .and_then(|mac| hardware_address(findings, mac));
     let address = section.string(findings, "address");
 
     let has = |key| section.table.contains_key(key) || meant.contains(&key);
@@ -127,6 +130,9 @@ fn board(
         let serial = &crate_serial.value;
         placed_once &= uniques.slot(findings, slot.value, serial, slot.at);
     }
+    if let Some(mac) = &mac {
+        uniques.once(findings, "mac", &mac.value, mac.at);
+    }
     let kind = kind?;
     let place = match address {
         None => None,
@@ -149,6 +155,7 @@ fn board(
         kind,
         address: place.map(|found| found.value),
         serial: serial.map(|found| found.value),
+        mac: mac.map(|found| found.value),
         crate_serial: crate_serial.map(|found| found.value),
         slot: slot.map(|found| found.value),
         modules,
@@ -367,6 +374,18 @@ fn well_named(findings: &mut Findings<'_>, name: &Found<String>) -> bool {
         );
     }
     good
+}
+
+/// A hardware address in its one spelling: lower case, with colons.
+fn hardware_address(findings: &mut Findings<'_>, mac: Found<String>) -> Option<Found<String>> {
+    let value = mac.value.to_lowercase().replace('-', ":");
+    let pair = |pair: &str| pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit());
+    let good = value.split(':').count() == 6 && value.split(':').all(pair);
+    if !good {
+        let what = "`mac` has six pairs of hexadecimal digits: write \"02:00:5e:10:00:2a\"";
+        findings.say(mac.at, what);
+    }
+    good.then_some(Found { value, at: mac.at })
 }
 
 /// Serial numbers are labels of host names.

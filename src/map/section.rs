@@ -52,10 +52,6 @@ impl<'t> Findings<'t> {
         self.done().map(|()| root)
     }
 
-    pub(super) fn file(&self) -> &str {
-        self.file
-    }
-
     pub(super) fn place(&self, at: usize) -> Place {
         Place::of(self.text, at)
     }

@@ -59,6 +59,9 @@ pub struct BoardRecord {
     pub name: String,
     /// Its serial number, as it says itself or, where it does not, as the map has it.
     pub serial: Option<String>,
+    /// Whether it is the board of the map, in words; `None` if nobody looked into it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
     /// Its firmware release, as it says itself. `None` where it does not, or was not reached.
     pub firmware: Option<String>,
     /// What it did not say of itself, with what was assumed instead.

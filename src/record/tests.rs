@@ -33,6 +33,7 @@ fn manifest() -> Manifest {
     manifest.boards.push(BoardRecord {
         warnings: vec!["module 1: cable delay: uncertain".to_owned()],
         name: "b1".into(),
+        identity: None,
         serial: Some("0042".into()),
         firmware: Some("1.7".into()),
         status: "ok".into(),

@@ -4,6 +4,7 @@ mod ask;
 mod capture;
 mod check;
 mod endings;
+mod identity;
 mod interrupt;
 mod process;
 mod tune;

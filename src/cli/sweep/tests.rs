@@ -52,6 +52,7 @@ fn report(change: impl FnOnce(&mut Swept)) -> Report {
     let board = BoardReport {
         name: "b".to_owned(),
         reached: true,
+        identity: None,
         error: None,
         modules: vec![ModuleReport::of(&outcome)],
     };

@@ -48,7 +48,7 @@ pub fn import_rfmux(yaml: &str, file: &str) -> Result<Imported, MapError> {
         Some(document) => top(document, &mut reading),
         None => reading.findings.say(0, no_map("it is empty")),
     }
-    let map = write::map(reading)?;
+    let map = write::map(reading, file)?;
     // The boards were looked at where they stand in the YAML, as those of a map of ours are. A
     // problem that is seen here alone is told with the board that it is of.
     HardwareMap::parse(&map.imported.toml, file).map_err(|error| {

@@ -23,8 +23,8 @@ impl Written {
     }
 }
 
-/// The map of what was read, or everything that is wrong with it.
-pub(super) fn map(reading: Reading<'_>) -> Result<Written, MapError> {
+/// The map of what was read in `file`, or everything that is wrong with it.
+pub(super) fn map(reading: Reading<'_>, file: &str) -> Result<Written, MapError> {
     let Reading {
         mut findings,
         boards,
@@ -54,7 +54,6 @@ pub(super) fn map(reading: Reading<'_>) -> Result<Written, MapError> {
         }
         written.push((board, entry));
     }
-    let file = findings.file().to_owned();
     let doubts = doubts.into_iter().map(|(at, message)| Problem {
         place: Some(findings.place(at)),
         message,
@@ -65,13 +64,13 @@ pub(super) fn map(reading: Reading<'_>) -> Result<Written, MapError> {
     let doubts = match doubts.is_empty() {
         true => Vec::new(),
         false => {
-            let lines = MapError::new(&file, doubts).to_string();
+            let lines = MapError::new(file, doubts).to_string();
             lines.lines().map(str::to_owned).collect()
         }
     };
     let (mut toml, mut lines) = (String::new(), Vec::new());
     for (board, entry) in &written {
-        let written = board.write(entry, &file);
+        let written = board.write(entry, file);
         lines.extend(written.lines().map(|_| board.at));
         toml.push_str(&written);
     }
@@ -151,6 +150,7 @@ impl Board {
             kind: BoardKind::CRS,
             address,
             serial,
+            mac: None,
             crate_serial: housing.map(|housing| housing.value.clone()),
             slot,
             modules: Vec::new(),

@@ -218,6 +218,19 @@ fn boards_that_cannot_be_named_or_reached_are_refused() {
         ],
     );
     check(
+        &[("\"0042\"", "\"0042\"\nmac = \"02:00:5e:10:00\"")],
+        &["farm.toml:25:7: `mac` has six pairs of hexadecimal digits: write \"02:00:5e:10:00:2a\""],
+    );
+    let mac = |mac: &str| format!("kind = \"crs\"\nmac = \"{mac}\"");
+    let (one, other) = (mac("02:00:5e:10:00:2a"), mac("02-00-5E-10-00-2A"));
+    check(
+        &[
+            ("kind = \"crs\"", &one),
+            ("kind = \"crs\"\nserial", &(other + "\nserial")),
+        ],
+        &["farm.toml:25:7: mac `02:00:5e:10:00:2a` is taken already at line 5, column 7"],
+    );
+    check(
         &[("\"0042\"", "\"0042/x\"")],
         &["farm.toml:24:10: `serial` has 1 to 32 letters, digits and `-`"],
     );

@@ -67,6 +67,7 @@ fn boards() -> impl Strategy<Value = Vec<BoardEntry>> {
                 kind: BoardKind::CRS,
                 address,
                 serial: serial.then(|| format!("{index:04}")),
+                mac: serial.then(|| format!("02:00:00:00:00:{index:02x}")),
                 crate_serial: slot.map(|_| format!("c{index}")),
                 slot,
                 modules,

@@ -44,6 +44,8 @@ pub(super) struct Survey {
     pub(super) rails: Vec<String>,
     pub(super) settle_samples: u32,
     firmware: String,
+    /// As the board says itself; empty if it does not.
+    serial: String,
     /// The decimation stage, if the board says it.
     pub(super) stage: Option<u8>,
     modules: Vec<ModuleDescription>,
@@ -88,6 +90,7 @@ impl Survey {
             rails: Vec::new(),
             settle_samples: shared.settle_samples(),
             firmware: String::new(),
+            serial: String::new(),
             stage,
             modules: modules
                 .filter_map(|(number, found)| describe_module(number, found, shared))
@@ -113,6 +116,11 @@ impl Survey {
             rails,
             ..self
         }
+    }
+
+    /// With its serial number; empty if it does not say one.
+    pub(super) fn numbered(self, serial: String) -> Self {
+        Self { serial, ..self }
     }
 
     /// With its firmware, and what it did not say.
@@ -163,7 +171,7 @@ impl Survey {
         use OperationKind as K;
         Description {
             kind: "crs".to_owned(),
-            serial: String::new(),
+            serial: self.serial.clone(),
             firmware: self.firmware.clone(),
             epoch: self.epoch,
             operations: vec![

@@ -52,6 +52,7 @@ mod difference;
 mod encode;
 mod filters;
 mod housekeeping;
+mod identity;
 mod keeper;
 mod leaves;
 mod ledger;

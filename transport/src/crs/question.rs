@@ -5,6 +5,7 @@ use twotone_hal::{Error, ErrorKind, Result};
 use twotone_wire::tuber::{Answer, BatchWriter, Format, Limits, Value};
 
 use super::describe::OBJECT;
+use super::identity;
 use super::reader::last_line;
 use crate::http::Post;
 use crate::link::{Link, Repeat};
@@ -16,7 +17,8 @@ pub(super) type Said = Result<Value, String>;
 /// One question.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Question<'a> {
-    /// Is there the one object of a CRS board?
+    /// Is there the one object of a CRS board? The answer has the names of its methods and
+    /// properties, as pairs of texts.
     Object,
     /// What is the property?
     Property(&'a str),
@@ -58,8 +60,7 @@ pub(super) async fn ask(
             continue;
         };
         said.push(match (element.outcome, question) {
-            // All that there is to an object is long, and of no use here.
-            (Ok(_), Question::Object) => Ok(Value::Null),
+            (Ok(cursor), Question::Object) => Ok(identity::names(cursor)),
             (Ok(mut cursor), _) => cursor.value().map_err(|error| error.to_string()),
             (Err(message), _) => Err(last_line(&message).to_owned()),
         });

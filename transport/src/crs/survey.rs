@@ -15,6 +15,7 @@ use twotone_wire::tuber::{Format, Value};
 
 use super::channels;
 use super::describe::{MODULES, Module, OBJECT, Survey};
+use super::identity;
 use super::question::{self, Question, Said, number, odd};
 use crate::deadline;
 use crate::http::{Answer, Post};
@@ -63,6 +64,7 @@ pub(super) async fn survey(
         ));
     }
     asker.ask_again(&questions, &mut said).await;
+    let who = said[0].as_ref().ok().map(identity::questions);
     let mut doubts = Doubts::default();
     let mut said = said.into_iter().skip(1);
     let mut next = || said.next().unwrap_or_else(|| Err("no answer".to_owned()));
@@ -100,6 +102,7 @@ pub(super) async fn survey(
     let found = of_modules.into_iter().skip(usize::from(first) - 1);
     let modules = in_use(bank.iter().copied().zip(found), &mut doubts);
     let counted = channels::count(&asker, &bank).await;
+    let serial = identity::serial(&asker, &who.unwrap_or_default()).await;
     let channels = doubts.open(counted, |why| {
         let most = channels::MOST;
         format!("channels: the board does not say how many there are ({why}); {most} are assumed")
@@ -113,6 +116,7 @@ pub(super) async fn survey(
         modules,
     )
     .named(&units, &target, sensors, rails)
+    .numbered(serial.unwrap_or_default())
     .with(firmware.unwrap_or_default(), bank_is_known, doubts.0))
 }
 

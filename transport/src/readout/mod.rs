@@ -6,6 +6,7 @@
 //! * [`PfbReceiver`]: the PFB stream, a few channels before the decimation.
 //! * [`Timeline`]: the times of a module's samples, with their stamps held against each other. The stamp of
 //!   a single packet cannot say that its clock stands still or was set.
+//! * [`hear`]: which board sends from an address.
 //! * [`Counters`]: what was received, lost, late, or another's; exact, per board and module.
 //!
 //! Joins are source-specific: only packets from the boards' own addresses are asked for, and what comes
@@ -33,6 +34,7 @@ mod advance;
 mod assembly;
 mod counters;
 mod frame;
+mod hear;
 mod intake;
 mod options;
 mod receiver;
@@ -45,6 +47,7 @@ mod timeline;
 
 pub use counters::{BoardCounters, Counters, ModuleCounters};
 pub use frame::{Frame, Frames, PfbFrame, PfbFrames};
+pub use hear::hear;
 pub use options::{Source, StreamOptions};
 pub use receiver::{PfbReceiver, Receiver};
 pub(crate) use shared::SharedReceiver;

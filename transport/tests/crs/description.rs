@@ -2,6 +2,7 @@
 
 use super::*;
 use twotone_hal::Dbm;
+use twotone_wire::tuber::Value;
 
 /// The samples thrown away and those taken by one acquisition.
 async fn acquired(scripted: &Scripted, board: &CrsBoard) -> Vec<f64> {
@@ -99,5 +100,34 @@ async fn a_scale_that_the_board_does_not_say_is_no_scale() {
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
         // Amplitudes are fractions of it, whatever it is.
         board.run(&set(1, 0.1)).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_board_is_asked_who_it_is_only_where_it_has_an_answer() {
+    for (says, serial) in [
+        ([].as_slice(), ""),
+        (&[("get_serial", "0042")], "0042"),
+        (&[("serial_number", "7")], "7"),
+        (&[("get_hostname", "rfmux0043.local")], "0043"),
+        (
+            &[("HOSTNAME", "crs-lab"), ("get_board_serial", " 0044 ")],
+            "0044",
+        ),
+        (&[("hostname", "crs-lab"), ("get_uptime", "3 s")], ""),
+    ] {
+        let scripted = Scripted::default();
+        let said = says.iter();
+        let said = said.map(|(name, text)| (*name, Value::Str((*text).to_owned())));
+        scripted.0.lock().unwrap().says = said.collect();
+        let board = connect(&scripted).await;
+        assert_eq!(board.description().serial, serial, "{says:?}");
+        let state = scripted.0.lock().unwrap();
+        let known = ["UNITS", "TARGET", "TEMPERATURE_SENSOR", "RAIL"];
+        let unknown = state.calls.iter().filter(|(name, ..)| {
+            let described = says.iter().any(|(says, _)| says == name);
+            !described && name.to_lowercase().contains("serial") && !known.contains(&name.as_str())
+        });
+        assert_eq!(unknown.count(), 0, "{:?}", state.calls);
     }
 }

@@ -402,7 +402,20 @@ impl Dispatch for State {
     }
 
     fn describe(&mut self, _: &str, _: bool, slot: Slot<'_>) -> Result<(), Fault> {
-        slot.map();
+        let names = self.says.keys();
+        let (methods, properties): (Vec<_>, Vec<_>) =
+            names.partition(|name| name.starts_with("get_"));
+        let mut map = slot.map();
+        // One as servers of today describe them, the other as older ones.
+        let mut described = map.key("methods").map();
+        for name in methods {
+            described.key(name).map();
+        }
+        drop(described);
+        let mut described = map.key("properties").seq();
+        for name in properties {
+            described.item().str(name);
+        }
         Ok(())
     }
 

@@ -1,0 +1,399 @@
+//! Whether the board at an address is the one of the map.
+//!
+//! A board is known by what it says of itself over its control protocol, by the serial number that
+//! its packets bear, and by its hardware address in the network of this host. Each of them can be
+//! missing, and then nothing follows from it; one that differs from the map shows another board.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::net::lookup_host;
+use twotone_hal::{Error, ErrorKind, Result};
+use twotone_transport::readout::{Source, StreamOptions, hear};
+
+use crate::map::{BoardEntry, BoardKind, HardwareMap, same_serial};
+
+/// How long a board's stream is listened to. A board that streams sends a packet every few
+/// milliseconds; the rest is for the network to let it through.
+const LISTEN: Duration = Duration::from_secs(1);
+
+/// What is known of who a board is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Identity {
+    /// Its name in the map.
+    #[serde(skip)]
+    pub name: String,
+    /// What follows.
+    pub state: IdentityState,
+    /// Why, in words. It names what differs where the board is another.
+    pub why: String,
+    /// The serial number that it says over its control protocol, if it says one.
+    pub said_serial: Option<String>,
+    /// The serial numbers of packets from its address: none if nothing was heard, or was not
+    /// listened to.
+    pub packet_serials: Vec<u16>,
+    /// Its hardware address, if this host has talked with it on a network of its own.
+    pub mac: Option<String>,
+}
+
+/// What is known of whether a board is the one of the map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IdentityState {
+    /// Something tells that it is, and nothing that it is not.
+    Confirmed,
+    /// Nothing tells.
+    Unknown,
+    /// Something tells that it is another.
+    Another,
+}
+
+impl Identity {
+    /// True if the board is not the one of the map.
+    pub fn is_another(&self) -> bool {
+        self.state == IdentityState::Another
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.state {
+            IdentityState::Confirmed => write!(f, "confirmed: {}", self.why),
+            IdentityState::Unknown => write!(f, "unknown: {}", self.why),
+            IdentityState::Another => f.write_str(&self.why),
+        }
+    }
+}
+
+/// Streams of boards that are being listened to.
+#[derive(Debug)]
+pub struct Listening(Vec<tworoutine::JoinHandle<Heard>>);
+
+/// What was heard of a board.
+#[derive(Debug, Clone, Default)]
+struct Heard {
+    ip: Option<Ipv4Addr>,
+    serials: Vec<u16>,
+    /// Why nothing follows from what was heard, if nothing does.
+    nothing: Option<String>,
+}
+
+impl Listening {
+    /// Begins to listen to the streams of all boards of `map` whose packets can be known, all at
+    /// the same time, each until its first packet and for a second at the most. Each stream is left
+    /// as soon as it has told.
+    pub fn begin(map: &HardwareMap) -> Self {
+        let listening = map.boards().iter().map(|entry| {
+            let entry = entry.clone();
+            tworoutine::spawn(async move { listen(&entry).await })
+        });
+        Self(listening.collect())
+    }
+
+    /// What is known of the boards of `map`, which is that of [`Listening::begin`], in its order.
+    /// `said` gives the serial number that the board of a name says itself, if it says one.
+    ///
+    /// It is to be called when the boards have been connected to: a hardware address is known then.
+    pub async fn identities(
+        self,
+        map: &HardwareMap,
+        said: impl Fn(&str) -> Option<String>,
+    ) -> Vec<Identity> {
+        let mut heard = Vec::with_capacity(self.0.len());
+        for listening in self.0 {
+            heard.push(listening.await.unwrap_or_else(|ended| Heard {
+                nothing: Some(ended.to_string()),
+                ..Heard::default()
+            }));
+        }
+        let neighbours = neighbours(&std::fs::read_to_string(NEIGHBOURS).unwrap_or_default());
+        let boards = map.boards().iter().zip(&heard);
+        boards
+            .map(|(entry, found)| {
+                let said = said(&entry.name).filter(|said| !said.is_empty());
+                let mac = found.ip.and_then(|ip| neighbours.get(&ip).cloned());
+                // Boards that share an address share what comes from it.
+                let here = map.boards().iter().zip(&heard);
+                let others = here.filter(|(other, at)| {
+                    other.name != entry.name && at.ip.is_some() && at.ip == found.ip
+                });
+                let others: Vec<_> = others
+                    .filter_map(|(other, _)| other.serial_number())
+                    .collect();
+                judge(map, entry, said, found, &others, mac)
+            })
+            .collect()
+    }
+}
+
+async fn listen(entry: &BoardEntry) -> Heard {
+    let nothing = |why: &str| Heard {
+        nothing: Some(why.to_owned()),
+        ..Heard::default()
+    };
+    if entry.kind != BoardKind::CRS {
+        return nothing("boards of its kind have no stream");
+    }
+    // A name that takes long to be found keeps nobody waiting.
+    let ip = match tokio::time::timeout(LISTEN, address(entry)).await {
+        Ok(Ok(ip)) => ip,
+        Ok(Err(error)) => return nothing(&error.to_string()),
+        Err(_) => return nothing("its address was not found in time"),
+    };
+    let found = Heard {
+        ip: Some(ip),
+        ..Heard::default()
+    };
+    let nothing = |why: String| Heard {
+        nothing: Some(why),
+        ..found.clone()
+    };
+    let Some(serial) = entry.serial_number() else {
+        return nothing(match entry.serial {
+            None => "the map has no serial number of it".to_owned(),
+            Some(_) => "its serial number is none that packets bear".to_owned(),
+        });
+    };
+    match hear(Source::new(ip, serial), &StreamOptions::new(), LISTEN).await {
+        Ok(serials) if serials.is_empty() => nothing("no packet came from it".to_owned()),
+        Ok(serials) => Heard { serials, ..found },
+        Err(error) => nothing(error.to_string()),
+    }
+}
+
+/// The IPv4 address at which a board is reached, and from which its packets come.
+pub(crate) async fn address(entry: &BoardEntry) -> Result<Ipv4Addr> {
+    let address = entry.address();
+    if let Some(IpAddr::V4(ip)) = address.ip() {
+        return Ok(ip);
+    }
+    let found = lookup_host((address.name(), address.port())).await;
+    let mut found = found.map_err(|error| {
+        Error::new(ErrorKind::Unreachable, format!("{address} is not found")).caused_by(error)
+    })?;
+    let ip = found.find_map(|found| match found.ip() {
+        IpAddr::V4(ip) => Some(ip),
+        IpAddr::V6(_) => None,
+    });
+    ip.ok_or_else(|| {
+        let why = format!("{address} has no IPv4 address, and streams have no other");
+        Error::new(ErrorKind::Unreachable, why)
+    })
+}
+
+/// What follows for a board of the map. `others` are the serial numbers of the map's boards that
+/// have its address too.
+fn judge(
+    map: &HardwareMap,
+    entry: &BoardEntry,
+    said: Option<String>,
+    heard: &Heard,
+    others: &[u16],
+    mac: Option<String>,
+) -> Identity {
+    let mapped = entry.serial.as_deref();
+    let (mut same, mut differs) = (Vec::new(), Vec::new());
+    let named = |serial: &str| {
+        let mut boards = map.boards().iter().filter(|board| board.name != entry.name);
+        let same = boards.find(|board| {
+            let other = board.serial.as_deref().map(same_serial);
+            other.is_some_and(|other| other == same_serial(serial))
+        });
+        same.map_or_else(String::new, |board| {
+            format!(", which is {} of the map", board.name)
+        })
+    };
+    if let (Some(said), Some(mapped)) = (&said, mapped) {
+        match same_serial(said) == same_serial(mapped) {
+            true => same.push("it says its serial number".to_owned()),
+            false => differs.push(format!("it says serial number {said}{}", named(said))),
+        }
+    }
+    let own = entry.serial_number();
+    let strange: Vec<_> = heard
+        .serials
+        .iter()
+        .filter(|serial| !others.contains(serial))
+        .collect();
+    if heard.serials.iter().any(|serial| Some(*serial) == own) {
+        same.push("its packets bear its serial number".to_owned());
+    } else if let Some(serial) = strange.first() {
+        let serial = format!("{serial:04}");
+        differs.push(format!(
+            "its packets bear serial number {serial}{}",
+            named(&serial)
+        ));
+    }
+    if let (Some(mac), Some(mapped)) = (&mac, &entry.mac) {
+        match mac == mapped {
+            true => same.push("it has its hardware address".to_owned()),
+            false => differs.push(format!("its hardware address is {mac}")),
+        }
+    }
+    let (state, why) = match (differs.is_empty(), same.is_empty()) {
+        (false, _) => {
+            let serial = mapped.map(|serial| format!("serial number {serial}"));
+            let address = entry
+                .mac
+                .as_ref()
+                .map(|mac| format!("hardware address {mac}"));
+            let says: Vec<_> = serial.into_iter().chain(address).collect();
+            let why = format!(
+                "the board at {} is not the one of the map: {}; the map says {}: mend the map, \
+                 or put the right board there",
+                entry.address(),
+                differs.join(", and "),
+                says.join(" and "),
+            );
+            (IdentityState::Another, why)
+        }
+        (true, false) => (IdentityState::Confirmed, same.join(", and ")),
+        (true, true) => {
+            let why = heard.nothing.clone();
+            let why = why.unwrap_or_else(|| "other boards have its address too".to_owned());
+            (IdentityState::Unknown, why)
+        }
+    };
+    Identity {
+        name: entry.name.clone(),
+        state,
+        why,
+        said_serial: said,
+        packet_serials: heard.serials.clone(),
+        mac,
+    }
+}
+
+/// Where Linux lists whom it has talked with on the networks of this host.
+const NEIGHBOURS: &str = "/proc/net/arp";
+
+/// The hardware addresses that a list of neighbours has.
+fn neighbours(text: &str) -> BTreeMap<Ipv4Addr, String> {
+    let neighbour = |line: &str| {
+        let mut fields = line.split_whitespace();
+        let ip = fields.next()?.parse().ok()?;
+        let (flags, mac) = (fields.nth(1)?, fields.next()?);
+        // An entry that was asked for and not answered has no address yet.
+        let flags = u32::from_str_radix(flags.strip_prefix("0x")?, 16).ok()?;
+        (flags & COMPLETE != 0).then(|| (ip, mac.to_lowercase()))
+    };
+    text.lines().skip(1).filter_map(neighbour).collect()
+}
+
+/// The flag of a neighbour whose address is known.
+const COMPLETE: u32 = 0x2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAP: &str = r#"
+[[board]]
+name = "b1"
+kind = "crs"
+address = "10.0.0.1"
+serial = "0001"
+mac = "02-00-00-00-00-AA"
+
+[[board]]
+name = "b2"
+kind = "crs"
+address = "10.0.0.2"
+serial = "2"
+
+[[board]]
+name = "b3"
+kind = "crs"
+address = "10.0.0.3"
+"#;
+
+    fn check(
+        board: &str,
+        (said, serials, others, mac): (Option<&str>, &[u16], &[u16], Option<&str>),
+        state: IdentityState,
+        words: &str,
+    ) {
+        let map = HardwareMap::parse(MAP, "map.toml").unwrap();
+        let heard = Heard {
+            ip: None,
+            serials: serials.to_vec(),
+            nothing: serials.is_empty().then(|| "nothing was heard".to_owned()),
+        };
+        let owned = |text: &str| text.to_owned();
+        let entry = map.board(board).unwrap();
+        let found = judge(&map, entry, said.map(owned), &heard, others, mac.map(owned));
+        assert_eq!(found.state, state, "{found}");
+        assert!(found.to_string().contains(words), "{found}");
+    }
+
+    #[test]
+    fn whatever_tells_is_heeded_and_what_is_missing_tells_nothing() {
+        use IdentityState::{Another, Confirmed, Unknown};
+        let mac = Some("02:00:00:00:00:aa");
+        check("b1", (None, &[], &[], None), Unknown, "nothing was heard");
+        check("b1", (None, &[1], &[], None), Confirmed, "its packets");
+        check("b1", (Some("1"), &[], &[], None), Confirmed, "it says");
+        check("b1", (None, &[], &[], mac), Confirmed, "hardware address");
+        check("b2", (None, &[], &[], mac), Unknown, "nothing was heard");
+        check(
+            "b1",
+            (None, &[2], &[], None),
+            Another,
+            "0002, which is b2 of the map; the map says serial number 0001",
+        );
+        check(
+            "b1",
+            (None, &[9], &[], None),
+            Another,
+            "serial number 0009; the map says",
+        );
+        check(
+            "b1",
+            (Some("0002"), &[1], &[], None),
+            Another,
+            "it says serial number 0002, which is b2",
+        );
+        check(
+            "b1",
+            (None, &[1], &[], Some("02:00:00:00:00:ab")),
+            Another,
+            "its hardware address is 02:00:00:00:00:ab; ",
+        );
+        // Boards behind one address.
+        check("b1", (None, &[2, 1], &[2], None), Confirmed, "its packets");
+        check(
+            "b1",
+            (None, &[2], &[2], None),
+            Unknown,
+            "other boards have its address",
+        );
+        // A board of which the map says nothing is none in particular.
+        check(
+            "b3",
+            (Some("7"), &[], &[], None),
+            Unknown,
+            "nothing was heard",
+        );
+    }
+
+    #[test]
+    fn neighbours_are_read_as_the_kernel_lists_them() {
+        let text = "IP address       HW type     Flags       HW address            Mask     Device\n\
+                    10.0.0.1         0x1         0x2         02:00:00:00:00:AA     *        eth0\n\
+                    10.0.0.2         0x1         0x0         00:00:00:00:00:00     *        eth0\n\
+                    10.0.0.3         0x1         0x6         02:00:00:00:00:ab     *        eth1\n\
+                    nonsense\n";
+        let found = neighbours(text);
+        let found: Vec<_> = found
+            .iter()
+            .map(|(ip, mac)| format!("{ip} {mac}"))
+            .collect();
+        assert_eq!(
+            found,
+            ["10.0.0.1 02:00:00:00:00:aa", "10.0.0.3 02:00:00:00:00:ab"]
+        );
+    }
+}

@@ -1,0 +1,77 @@
+//! Who sends from an address, by the serial numbers that its packets bear.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tokio::net::UdpSocket;
+use tokio::time::timeout;
+use twotone_hal::{Error, ErrorKind, Result};
+use twotone_wire::crs::{READOUT_PORT, ReadoutPacket};
+
+use super::{Source, StreamOptions, socket};
+
+/// Packets of others after which the board that was meant is not waited for any longer: four
+/// samples of each of four modules.
+const ENOUGH: usize = 16;
+/// Bytes of the longest packet, and one more.
+const LONGEST: usize = 8241;
+/// Bytes of the kernel's buffer. What does not fit is dropped, which costs next to nothing.
+const BUFFER_BYTES: usize = 1 << 18;
+
+/// Listens to the readout stream from the address of `source`, and returns the serial numbers that
+/// its packets bear, in the order in which they came; none if nothing came.
+///
+/// It ends with the first packet of the serial number of `source`, after some packets of others
+/// alone, or when `within` has passed. Then the stream is left: nothing is received for longer than
+/// it takes to know. The socket is driven by the process-wide runtime. Dropped while it listens,
+/// it is left all the same, at the latest when `within` has passed.
+///
+/// # Errors
+/// [`ErrorKind::Unreachable`] where the stream cannot be joined.
+pub async fn hear(source: Source, options: &StreamOptions, within: Duration) -> Result<Vec<u16>> {
+    let options = options.clone().buffer_bytes(BUFFER_BYTES);
+    let listening = tworoutine::runtime().spawn(async move {
+        let port = options.port.unwrap_or(READOUT_PORT);
+        let (sockets, _) = socket::open(&[source], port, &options)?;
+        let mut heard = Vec::new();
+        for socket in sockets {
+            let socket = UdpSocket::from_std(socket.into()).map_err(failed)?;
+            // What was heard until then counts where the time is over.
+            if let Ok(Err(error)) = timeout(within, listen(&socket, source, &mut heard)).await {
+                return Err(failed(error));
+            }
+        }
+        Ok(heard)
+    });
+    listening
+        .await
+        .unwrap_or_else(|ended| Err(failed(ended.into())))
+}
+
+async fn listen(socket: &UdpSocket, source: Source, heard: &mut Vec<u16>) -> std::io::Result<()> {
+    let mut bytes = vec![0; LONGEST];
+    for _ in 0..ENOUGH {
+        let serial = loop {
+            let (length, from) = socket.recv_from(&mut bytes).await?;
+            match ReadoutPacket::new(&bytes[..length]) {
+                Ok(packet) if from.ip() == IpAddr::V4(source.address) => break packet.serial(),
+                _ => {}
+            }
+        };
+        if !heard.contains(&serial) {
+            heard.push(serial);
+        }
+        if serial == source.serial {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn failed(error: std::io::Error) -> Error {
+    Error::new(
+        ErrorKind::Unreachable,
+        "the stream could not be listened to",
+    )
+    .caused_by(error)
+}
