@@ -13,7 +13,7 @@ use twotone_hal::{
 };
 
 use super::Stop;
-use crate::record::ModuleTune;
+use crate::record::{ModuleTune, polar};
 
 /// How far the reference tones may have turned or changed together since the tune, in rad and as
 /// a factor: that much is corrected. Drift stays within it for hours; of the phases of another
@@ -204,7 +204,7 @@ fn judge(ratios: &[Complex64], changed: Vec<ChannelId>) -> Standing {
     let re = of_quarters(2, ratios.iter().map(|ratio| ratio.re).collect());
     let im = of_quarters(2, ratios.iter().map(|ratio| ratio.im).collect());
     let common = Complex64::new(re, im);
-    let (gain, turn) = common.to_polar();
+    let (gain, turn) = polar(common);
     let apart = ratios.iter().map(|ratio| (ratio / common - 1.0).norm());
     let spread = of_quarters(3, apart.collect());
     standing.reference_turn_rad = Some(turn);

@@ -40,6 +40,8 @@ pub use directory::{
 pub use error::RecordError;
 pub use manifest::{BoardRecord, FORMAT_VERSION, Manifest, MapRecord};
 #[cfg(feature = "arrow")]
+pub(crate) use samples::polar;
+#[cfg(feature = "arrow")]
 pub use samples::{SampleColumns, SampleRows, SampleWriter};
 pub use sweeps::{SweepHead, SweepKind, SweepPoint, SweepTable};
 pub use tune::{ModuleTune, TUNE_FILE, TuneRecord};

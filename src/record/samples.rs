@@ -17,6 +17,14 @@ use twotone_transport::readout::TimeOrigin;
 
 use super::RecordError;
 
+/// The factor and the angle of a change, in rad, to the twelfth decimal. Whoever turns them into a
+/// complex number and back again, as the file does with those of a report, has the same ones.
+pub(crate) fn polar(change: Complex64) -> (f64, f64) {
+    let to_twelfth = |value: f64| (value * 1e12).round() / 1e12;
+    let (gain, turn_rad) = change.to_polar();
+    (to_twelfth(gain), to_twelfth(turn_rad))
+}
+
 /// Which columns a file of samples has.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SampleColumns {
@@ -171,7 +179,7 @@ fn schema(columns: &SampleColumns, provenance: &BTreeMap<String, String>) -> Sch
             notes.insert("fr_hz".to_owned(), of(|one| one.fr_hz));
             notes.insert("qr".to_owned(), of(|one| one.qr));
             if let Some(reference) = columns.reference {
-                let (gain, turn_rad) = reference.to_polar();
+                let (gain, turn_rad) = polar(reference);
                 notes.insert("reference_gain".to_owned(), gain.to_string());
                 notes.insert("reference_turn_rad".to_owned(), turn_rad.to_string());
             }
