@@ -318,7 +318,7 @@ impl BoardReport {
             if module.repeats > 0 {
                 let times = module.repeats;
                 told.push(format!(
-                    "module {number}: asked again {times} times, as answers failed"
+                    "module {number}: asked again, as answers failed: {times} times"
                 ));
             }
             told.extend(

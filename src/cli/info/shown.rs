@@ -115,8 +115,10 @@ impl Found {
             }
         }
         if self.repeats > 0 {
-            let times = self.repeats;
-            told.push(format!("asked again {times} times, as answers failed"));
+            told.push(format!(
+                "asked again, as answers failed: {} times",
+                self.repeats
+            ));
         }
         told
     }
