@@ -7,7 +7,7 @@ use twotone_hal::{
 use twotone_wire::tuber::{Answer, Limits};
 
 use super::describe::Survey;
-use super::leaves::Judge;
+use super::leaves::{Judge, Key, Setting};
 use super::life::{Course, ModuleMemory};
 use super::part::Part;
 use super::reader::{Reader, Samples, Wanted};
@@ -109,7 +109,14 @@ impl Decoder<'_> {
                 let mut states = Vec::with_capacity(usize::from(*count));
                 for index in first.index()..first.index() + usize::from(*count) {
                     if let Some(channel) = ChannelId::from_index(index) {
-                        states.push(self.tone(reader.tone(channel, *fields)?));
+                        let tone = self.tone(reader.tone(channel, *fields)?);
+                        let found = |setting, value: Option<f64>| {
+                            let value = value.unwrap_or(0.0);
+                            self.found(op, Key::tone(channel.number(), setting), value);
+                        };
+                        found(Setting::Offset, tone.offset.map(|offset| offset.0));
+                        found(Setting::Amplitude, tone.amplitude);
+                        states.push(tone);
                     }
                 }
                 replies.tones(states)
@@ -123,7 +130,11 @@ impl Decoder<'_> {
                 self.judge.found_nco(nco.frequency.0);
                 replies.nco(nco)
             }
-            Op::ReadNco { .. } => replies.nco(self.nco(reader)?),
+            Op::ReadNco { .. } => {
+                let nco = self.nco(reader)?;
+                self.found(op, Key::NCO, nco.frequency.0);
+                replies.nco(nco)
+            }
             Op::AcquireMean { acquire, .. } => {
                 let samples = self.samples(reader, acquire, Wanted::Means)?;
                 let (mean, scatter) = samples.means();
@@ -159,6 +170,14 @@ impl Decoder<'_> {
             reader.done()?;
         }
         reader.samples(acquire.first, acquire.count, acquire.samples, wanted)
+    }
+
+    /// Takes note of a setting that was read back.
+    fn found(&self, op: &Op, key: Key, value: f64) {
+        let module = op.module().and_then(|id| self.survey.module(id).ok());
+        if let (Some(memory), Some(module)) = (self.memory, module) {
+            memory.beyond.note(module, key, value);
+        }
     }
 
     /// The tone as its callers know it: where the marker is, nobody has set an offset.

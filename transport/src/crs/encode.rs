@@ -6,6 +6,7 @@ use twotone_hal::{
 };
 use twotone_wire::tuber::BatchWriter;
 
+use super::beyond::is_in_range;
 use super::describe::{OBJECT, Survey};
 use super::leaves::{Change, Key, Setting};
 use super::life::{Course, ModuleMemory};
@@ -166,8 +167,14 @@ impl Encoder<'_> {
     }
 }
 
-/// Refuses arguments that the board would refuse, before anything is sent.
-pub(super) fn check(survey: &Survey, batch: &Batch, op: &Op) -> Result<()> {
+/// Refuses arguments that the board would refuse, before anything is sent. What was read back from
+/// the board is none of these.
+pub(super) fn check(
+    survey: &Survey,
+    memory: Option<&ModuleMemory>,
+    batch: &Batch,
+    op: &Op,
+) -> Result<()> {
     let Some(module) = op.module() else {
         return Ok(());
     };
@@ -175,9 +182,12 @@ pub(super) fn check(survey: &Survey, batch: &Batch, op: &Op) -> Result<()> {
     match op {
         Op::SetTones { updates, .. } => batch.tone_updates()[updates.clone()]
             .iter()
-            .try_for_each(|u| check_tone(module, u)),
+            .try_for_each(|u| check_tone(module, memory, u)),
         Op::ReadTones { first, count, .. } => check_channels(module, *first, Some(*count)),
-        Op::SetNco { frequency, .. } => within("NCO", *frequency, module.nco_min, module.nco_max),
+        Op::SetNco { frequency, .. } if is_allowed(module, memory, Key::NCO, frequency.0) => Ok(()),
+        Op::SetNco { frequency, .. } => {
+            Err(outside("NCO", *frequency, module.nco_min, module.nco_max))
+        }
         Op::AcquireMean { acquire, .. } | Op::AcquireSamples { acquire, .. } => {
             check_acquire(module, acquire)
         }
@@ -189,23 +199,39 @@ fn refuse(message: String) -> Error {
     Error::new(ErrorKind::InvalidArgument, message)
 }
 
-fn within(what: &str, value: Hertz, low: Hertz, high: Hertz) -> Result<()> {
-    if value.0 >= low.0 && value.0 <= high.0 {
-        return Ok(());
-    }
-    Err(refuse(format!(
+fn outside(what: &str, value: Hertz, low: Hertz, high: Hertz) -> Error {
+    refuse(format!(
         "{what} frequency {value} is outside {low} to {high}"
-    )))
+    ))
 }
 
-fn check_tone(module: &ModuleDescription, update: &ToneUpdate) -> Result<()> {
+/// True if the setting can have this value, or was found to have it.
+fn is_allowed(
+    module: &ModuleDescription,
+    memory: Option<&ModuleMemory>,
+    key: Key,
+    value: f64,
+) -> bool {
+    is_in_range(module, key.setting, value) || memory.is_some_and(|one| one.beyond.has(key, value))
+}
+
+fn check_tone(
+    module: &ModuleDescription,
+    memory: Option<&ModuleMemory>,
+    update: &ToneUpdate,
+) -> Result<()> {
     check_channels(module, update.channel, Some(1))?;
-    if let Some(offset) = update.offset {
+    let number = update.channel.number();
+    let key = |setting| Key::tone(number, setting);
+    if let Some(offset) = update.offset
+        && !is_allowed(module, memory, key(Setting::Offset), offset.0)
+    {
         let what = format!("channel {}: offset", update.channel);
-        within(&what, offset, -module.max_offset, module.max_offset)?;
+        let most = module.max_offset;
+        return Err(outside(&what, offset, -most, most));
     }
     if let Some(amplitude) = update.amplitude
-        && !(-1.0..=1.0).contains(&amplitude)
+        && !is_allowed(module, memory, key(Setting::Amplitude), amplitude)
     {
         let channel = update.channel;
         return Err(refuse(format!(

@@ -9,6 +9,7 @@ use twotone_hal::{
     Certainty, ChannelId, Epoch, Error, ErrorKind, ModuleId, PhaseEpoch, Result, ToneUpdate,
 };
 
+use super::beyond::Beyond;
 use super::describe::Survey;
 use super::survey;
 use crate::{ConnectOptions, Connector};
@@ -102,6 +103,8 @@ pub(super) struct ModuleMemory {
     /// One more than the epoch of which those who use the module know, 0 while nobody does.
     told: AtomicU64,
     written: Mutex<Written>,
+    /// What was read back although the board describes no such value.
+    pub(super) beyond: Beyond,
 }
 
 /// How a module will be after all that has been written for it, sent or not.
@@ -125,6 +128,7 @@ impl ModuleMemory {
                 course: Course::new(survey, PhaseEpoch(0)),
                 batches: 0,
             }),
+            beyond: Beyond::default(),
         }
     }
 

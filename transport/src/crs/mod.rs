@@ -45,6 +45,7 @@
 //! It is forgotten when a connection is seen to stay open.
 
 mod again;
+mod beyond;
 mod channels;
 mod decode;
 mod describe;
@@ -276,7 +277,8 @@ impl Board for CrsBoard {
         let survey = self.survey().await;
         let survey = survey.map_err(|error| error.on(&self.name).after(0))?;
         for op in batch.ops() {
-            encode::check(&survey, batch, op)
+            let memory = self.memory(op.module());
+            encode::check(&survey, memory, batch, op)
                 .map_err(|error| error.during(op.to_string()).on(&self.name).after(0))?;
         }
         let mut again = Again::default();

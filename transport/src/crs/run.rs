@@ -126,7 +126,7 @@ impl CrsBoard {
             sending.part = part;
             if !Arc::ptr_eq(&survey, checked) {
                 for op in part.ops(batch) {
-                    encode::check(&survey, batch, op)?;
+                    encode::check(&survey, self.memory(op.module()), batch, op)?;
                 }
             }
             if part.is_housekeeping(batch) {

@@ -1,6 +1,7 @@
 //! A CRS board over byte streams in memory, under virtual time: order, cancel, loss, reboot.
 
 mod answers;
+mod beyond;
 mod closing;
 mod description;
 mod epoch;

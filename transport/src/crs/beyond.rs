@@ -1,0 +1,42 @@
+//! Settings that a board was found to have outside of what it describes.
+//!
+//! A board takes more than its description says: an NCO from before its Nyquist zone was changed,
+//! an offset from when its bandwidth was extended. Whoever puts back what was there before must not
+//! be refused, so a value that was read back may be set again.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use twotone_hal::ModuleDescription;
+
+use super::leaves::{Key, Setting};
+
+/// What was found on one module. At most the latest value of each setting is kept.
+#[derive(Debug, Default)]
+pub(super) struct Beyond(Mutex<BTreeMap<Key, f64>>);
+
+impl Beyond {
+    /// Takes note of a value that was read back, if `module` does not have it in its range.
+    pub(super) fn note(&self, module: &ModuleDescription, key: Key, value: f64) {
+        if value.is_finite() && !is_in_range(module, key.setting, value) {
+            let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            found.insert(key, value);
+        }
+    }
+
+    /// True if the setting was found to have this value.
+    pub(super) fn has(&self, key: Key, value: f64) -> bool {
+        let found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        found.get(&key) == Some(&value)
+    }
+}
+
+/// True if `module` describes `value` as one that the setting can have.
+pub(super) fn is_in_range(module: &ModuleDescription, setting: Setting, value: f64) -> bool {
+    match setting {
+        Setting::Nco => (module.nco_min.0..=module.nco_max.0).contains(&value),
+        Setting::Offset => value.abs() <= module.max_offset.0,
+        Setting::Amplitude => value.abs() <= 1.0,
+        Setting::Phase | Setting::Rotation => value.is_finite(),
+    }
+}
