@@ -70,6 +70,9 @@ pub(super) struct ModuleIntake {
     unwritten: u64,
     /// Packets that lacked channels of the file.
     misfit: u64,
+    /// Samples with a converter over its range, and with an input over its voltage.
+    overrange: u64,
+    overvoltage: u64,
     /// Samples since the last one that has a row: lost, or not fit for one.
     left_out: u64,
     timeline: Timeline,
@@ -205,6 +208,8 @@ impl Intake {
             unwritten: module.unwritten,
             misfit: module.misfit,
             form_changes: module.forms.changes(),
+            overrange: module.overrange,
+            overvoltage: module.overvoltage,
             timeless: found.timeless,
             reconstructed: found.reconstructed,
             clock_steps: found.steps,
@@ -250,6 +255,7 @@ impl Intake {
             let found = module.timeline.findings();
             let mut doubts = clock::doubts(&found, self.clock_within);
             doubts.extend(module.forms.doubt(module.misfit));
+            doubts.extend(module.overdriven());
             boards[module.board].modules.push(ModuleOutcome {
                 error: file
                     .and_then(|file| file.error.clone())
@@ -333,6 +339,8 @@ impl ModuleIntake {
             rows: SampleRows::default(),
             unwritten: 0,
             misfit: 0,
+            overrange: 0,
+            overvoltage: 0,
             left_out: 0,
             timeline: Timeline::new(),
             forms: Forms::default(),
@@ -405,6 +413,8 @@ impl ModuleIntake {
         rows.stage.push(packet.stage());
         rows.overrange.push(packet.overrange());
         rows.overvoltage.push(packet.overvoltage());
+        self.overrange += u64::from(packet.overrange());
+        self.overvoltage += u64::from(packet.overvoltage());
         let stamped = Stamped {
             lost_before: std::mem::take(&mut self.left_out),
             ..Stamped::of(frame, Some(arrival.time))
@@ -415,6 +425,16 @@ impl ModuleIntake {
         if rows.len() >= self.batch && rows.time_ns.len() == rows.len() {
             self.hand_on(at, queue);
         }
+    }
+
+    /// Sentences about samples whose input was driven too hard.
+    fn overdriven(&self) -> impl Iterator<Item = String> {
+        let counts = [
+            (self.overrange, "a converter over its range"),
+            (self.overvoltage, "an input over its voltage"),
+        ];
+        let some = counts.into_iter().filter(|(count, _)| *count > 0);
+        some.map(|(count, what)| format!("{count} samples were taken with {what}"))
     }
 
     /// Hands the rows on to be written, or counts them as unwritten.

@@ -315,12 +315,7 @@ impl BoardReport {
         for module in &self.modules {
             told.extend(module.error.clone());
             let number = module.module;
-            if module.repeats > 0 {
-                let times = module.repeats;
-                told.push(format!(
-                    "module {number}: asked again, as answers failed: {times} times"
-                ));
-            }
+            told.extend(asked_again(module.repeats).map(|told| format!("module {number}: {told}")));
             told.extend(
                 module
                     .warnings
@@ -376,7 +371,18 @@ impl BoardReport {
     }
 }
 
-/// How often each name comes.
+/// A sentence about questions that a board had to be asked again, if there were any.
+pub(super) fn asked_again(repeats: u32) -> Option<String> {
+    match repeats {
+        0 => None,
+        1 => Some("one question had to be asked again, as its answer failed".to_owned()),
+        _ => Some(format!(
+            "{repeats} questions had to be asked again, as answers failed"
+        )),
+    }
+}
+
+/// Number of times that each name comes.
 fn count<'a>(names: impl Iterator<Item = &'a str>) -> BTreeMap<&'a str, usize> {
     let mut counts = BTreeMap::new();
     names.for_each(|name| *counts.entry(name).or_insert(0) += 1);

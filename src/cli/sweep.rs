@@ -7,7 +7,6 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use tokio::time::Instant;
-use twotone::Array;
 use twotone::algorithms::chunks::JoinStatus;
 use twotone::algorithms::delay::DelayStatus;
 use twotone::algorithms::{
@@ -19,13 +18,14 @@ use twotone::identity::Identity;
 use twotone::map::HardwareMap;
 use twotone::record::{BoardRecord, Manifest, RecordError, RunDirectory, SweepTable, UtcTime};
 use twotone::run::{HardwareState, Outcome, Runner};
+use twotone::{Array, ArrayBoard};
 
 use super::Exit;
 use super::campaign::LONGEST_CLEANUP_S;
 use super::interrupt::{self, Interrupt};
 use super::output::{complain, say, say_json};
 use super::progress::Bars;
-use super::report::BoardStatus;
+use super::report::{BoardStatus, asked_again};
 use super::selection::Selection;
 use super::stored;
 use super::table::Table;
@@ -98,6 +98,8 @@ struct BoardReport {
     error: Option<String>,
     /// What is known of whether it is the board of the map.
     identity: Option<Identity>,
+    /// Sentences about what the board did not say of itself, with what was assumed instead.
+    doubts: Vec<String>,
     modules: Vec<ModuleReport>,
 }
 
@@ -105,6 +107,8 @@ struct BoardReport {
 struct ModuleReport {
     module: ModuleId,
     error: Option<String>,
+    /// Number of questions that the board had to be asked again.
+    repeats: u32,
     /// Everything that any stage found to be less than well.
     warnings: Vec<String>,
     delay_status: Option<DelayStatus>,
@@ -240,11 +244,13 @@ impl Sweep {
                 .iter()
                 .filter(|outcome| outcome.board == entry.name);
             let modules: Vec<_> = modules.map(ModuleReport::of).collect();
+            let described = array.answered(&entry.name).map(ArrayBoard::description);
             BoardReport {
                 name: entry.name.clone(),
                 reached: array.reached(&entry.name),
                 error: array.failure(&entry.name).map(ToString::to_string),
                 identity: array.identity(&entry.name).cloned(),
+                doubts: described.map_or_else(Vec::new, |described| described.doubts.clone()),
                 modules,
             }
         });
@@ -292,6 +298,7 @@ impl ModuleReport {
         Self {
             module: outcome.module,
             error: outcome.result.as_ref().err().map(ToString::to_string),
+            repeats: outcome.repeats,
             warnings: warnings.unwrap_or_default(),
             delay_status: swept.map(|swept| swept.delay.delay.status),
             join_status: wide.map(|wide| wide.join),
@@ -369,11 +376,15 @@ impl Report {
                     mhz(module.f_max_hz),
                 ]);
                 module.error.iter().for_each(|error| table.note(error));
+                asked_again(module.repeats)
+                    .into_iter()
+                    .for_each(|told| table.note(told));
                 module.warnings.iter().for_each(|text| table.note(text));
                 if !module.hardware.is_settled() {
                     table.note(module.hardware.to_string());
                 }
             }
+            board.doubts.iter().for_each(|doubt| table.note(doubt));
         }
         let mut text = table.to_string();
         if let Some(directory) = &self.run_directory {

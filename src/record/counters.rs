@@ -43,6 +43,10 @@ pub struct CounterRow {
     pub misfit: u64,
     /// Number of times that packets changed their length or decimation stage.
     pub form_changes: u64,
+    /// Samples that were taken with a converter over its range.
+    pub overrange: u64,
+    /// Samples that were taken with an input over its voltage.
+    pub overvoltage: u64,
     /// Samples without a time.
     pub timeless: u64,
     /// Samples whose time is not that of their stamp.
@@ -84,7 +88,7 @@ impl CounterRow {
 
 type Column = (&'static str, fn(&CounterRow) -> u64);
 
-const COLUMNS: [Column; 26] = [
+const COLUMNS: [Column; 28] = [
     ("expected", |row| row.expected),
     ("received", |row| row.received),
     ("lost", |row| row.lost),
@@ -96,6 +100,8 @@ const COLUMNS: [Column; 26] = [
     ("unwritten", |row| row.unwritten),
     ("misfit", |row| row.misfit),
     ("form_changes", |row| row.form_changes),
+    ("overrange", |row| row.overrange),
+    ("overvoltage", |row| row.overvoltage),
     ("timeless", |row| row.timeless),
     ("reconstructed", |row| row.reconstructed),
     ("clock_steps", |row| row.clock_steps),

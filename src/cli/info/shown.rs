@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use twotone::hal::{Reading, ReadingUnit};
 
+use super::super::report::asked_again;
 use super::super::table::Table;
 use super::{ClockReport, Found, Report};
 
@@ -114,12 +115,7 @@ impl Found {
                 told.push(format!("module {number}: NCO unknown ({why})"));
             }
         }
-        if self.repeats > 0 {
-            told.push(format!(
-                "asked again, as answers failed: {} times",
-                self.repeats
-            ));
-        }
+        told.extend(asked_again(self.repeats));
         told
     }
 }

@@ -53,6 +53,7 @@ fn report(change: impl FnOnce(&mut Swept)) -> Report {
         name: "b".to_owned(),
         reached: true,
         identity: None,
+        doubts: Vec::new(),
         error: None,
         modules: vec![ModuleReport::of(&outcome)],
     };

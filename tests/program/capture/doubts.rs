@@ -3,6 +3,10 @@
 use std::path::Path;
 
 use serde_json::Value;
+use tworoutine::Wait;
+use twotone::Array;
+use twotone::hal::{ChannelId, Hertz, ModuleId, ToneUpdate};
+use twotone::map::HardwareMap;
 use twotone::record::Manifest;
 use twotone::sim::fault::{Fault, Refuse, StaleStamps, WrongSerial};
 use twotone::sim::{Conditions, Farm};
@@ -314,4 +318,33 @@ fn modules_are_chosen_and_strange_ones_refused() {
     assert_eq!(status, 4, "{report}");
     let error = report["boards"][0]["error"].as_str().unwrap();
     assert!(error.contains("there is no module 7"), "{error}");
+}
+
+#[test]
+fn inputs_that_are_overdriven_are_told() {
+    let lab = Lab::new(2, 51);
+    let map = HardwareMap::parse(&lab.farm.map_toml(), "map").unwrap();
+    let array = Array::connect(&map).wait();
+    let loud = (1..=4).map(|number| {
+        let tone = ToneUpdate::new(ChannelId::new(number).unwrap());
+        tone.offset(Hertz(1e6 * f64::from(number))).amplitude(0.9)
+    });
+    let tones = array.boards()[0].handle().tones();
+    tones.set(ModuleId::FIRST, loud).wait().unwrap();
+    let (status, report) = lab.capture("0.3", &["--out", &lab.text_path("samples")]);
+    assert_eq!(status, 3, "{report}");
+    let [loud, other] = [0, 1].map(|board| &report["boards"][board]["modules"][0]);
+    assert_eq!(loud["overrange"], loud["received"], "{loud}");
+    let doubt = loud["doubts"][0].as_str().unwrap();
+    assert!(
+        doubt.ends_with("samples were taken with a converter over its range"),
+        "{loud}"
+    );
+    assert_eq!(
+        (
+            &other["overrange"],
+            other["doubts"].as_array().unwrap().len()
+        ),
+        (&0.into(), 0)
+    );
 }
