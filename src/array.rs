@@ -73,12 +73,12 @@ impl Array {
         }
     }
 
-    /// As [`Array::connect`], for what sets something: a board that is not the one of the map is a
-    /// branch of [`Array::failed`], and nothing is set on it.
+    /// As [`Array::connect`], for callers that set something: a board that is not the one of the
+    /// map is a branch of [`Array::failed`], and nothing is set on it.
     ///
     /// It listens to the streams of the boards while it connects, each until the first packet, a
-    /// second at the most: see [`Listening`]. Where nothing tells who a board is, it is there, and
-    /// [`Array::identity`] says so.
+    /// second at the most: see [`Listening`]. If nothing shows whether a board is the one of the
+    /// map, it is among [`Array::boards`], and its [`Array::identity`] is unknown.
     #[tworoutine(Send)]
     pub async fn connect_identified(map: &HardwareMap) -> Self {
         let listening = Listening::begin(map);
@@ -97,8 +97,8 @@ impl Array {
         array
     }
 
-    /// What is known of who the boards of `map` are, in its order, with what they said when they
-    /// were connected.
+    /// Identities of the boards of `map`, in its order. The serial numbers that the boards said
+    /// when they were connected are taken into account.
     pub async fn identities_of(&self, map: &HardwareMap, listening: Listening) -> Vec<Identity> {
         let said = |name: &str| {
             let board = self.answered(name)?;
@@ -107,7 +107,7 @@ impl Array {
         listening.identities(map, said).await
     }
 
-    /// What is known of who the board is that the map calls `name`, where that was looked into.
+    /// Identity of the board that the map calls `name`, if it was checked.
     pub fn identity(&self, name: &str) -> Option<&Identity> {
         self.identities.iter().find(|found| found.name == name)
     }
@@ -128,8 +128,8 @@ impl Array {
         errors.find(|error| error.board() == Some(name))
     }
 
-    /// Whether the board that the map calls `name` has answered, be it with an error, with nonsense,
-    /// or as something else than the map says.
+    /// True if the board that the map calls `name` has answered. An error, nonsense, or an answer
+    /// of something else than the map says is an answer too.
     pub fn reached(&self, name: &str) -> bool {
         use ErrorKind as K;
         let is_silence = |error: &Error| {

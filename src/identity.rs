@@ -1,8 +1,8 @@
-//! Whether the board at an address is the one of the map.
+//! Check that the board at an address is the one of the map.
 //!
 //! A board is known by what it says of itself over its control protocol, by the serial number that
-//! its packets bear, and by its hardware address in the network of this host. Each of them can be
-//! missing, and then nothing follows from it; one that differs from the map shows another board.
+//! its packets bear, and by its hardware address in the network of this host. If one of these is
+//! missing, nothing follows from it. If one differs from the map, the board is another.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,38 +16,39 @@ use twotone_transport::readout::{Source, StreamOptions, hear};
 
 use crate::map::{BoardEntry, BoardKind, HardwareMap, same_serial};
 
-/// How long a board's stream is listened to. A board that streams sends a packet every few
-/// milliseconds; the rest is for the network to let it through.
+/// Longest time for listening to a board's stream. A board that streams sends a packet every few
+/// milliseconds. The rest of the time is for the network to let the packets through.
 const LISTEN: Duration = Duration::from_secs(1);
 
-/// What is known of who a board is.
+/// Identity of a board, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Identity {
     /// Its name in the map.
     #[serde(skip)]
     pub name: String,
-    /// What follows.
+    /// The conclusion.
     pub state: IdentityState,
-    /// Why, in words. It names what differs where the board is another.
+    /// The reason for the conclusion, in words. If the board is another, the reason names the
+    /// difference.
     pub why: String,
     /// The serial number that it says over its control protocol, if it says one.
     pub said_serial: Option<String>,
-    /// The serial numbers of packets from its address: none if nothing was heard, or was not
-    /// listened to.
+    /// The serial numbers of packets from its address: none if nothing was heard, or if nobody
+    /// listened.
     pub packet_serials: Vec<u16>,
     /// Its hardware address, if this host has talked with it on a network of its own.
     pub mac: Option<String>,
 }
 
-/// What is known of whether a board is the one of the map.
+/// Conclusion on the question if a board is the one of the map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IdentityState {
-    /// Something tells that it is, and nothing that it is not.
+    /// Something shows that it is, and nothing shows that it is not.
     Confirmed,
-    /// Nothing tells.
+    /// Nothing shows that it is or that it is not.
     Unknown,
-    /// Something tells that it is another.
+    /// Something shows that it is another.
     Another,
 }
 
@@ -72,19 +73,19 @@ impl fmt::Display for Identity {
 #[derive(Debug)]
 pub struct Listening(Vec<tworoutine::JoinHandle<Heard>>);
 
-/// What was heard of a board.
+/// Serial numbers in the packets that were heard of a board.
 #[derive(Debug, Clone, Default)]
 struct Heard {
     ip: Option<Ipv4Addr>,
     serials: Vec<u16>,
-    /// Why nothing follows from what was heard, if nothing does.
+    /// Reason that nothing follows from these packets, if nothing does.
     nothing: Option<String>,
 }
 
 impl Listening {
     /// Begins to listen to the streams of all boards of `map` whose packets can be known, all at
     /// the same time, each until its first packet and for a second at the most. Each stream is left
-    /// as soon as it has told.
+    /// as soon as that packet has come.
     pub fn begin(map: &HardwareMap) -> Self {
         let listening = map.boards().iter().map(|entry| {
             let entry = entry.clone();
@@ -93,10 +94,11 @@ impl Listening {
         Self(listening.collect())
     }
 
-    /// What is known of the boards of `map`, which is that of [`Listening::begin`], in its order.
-    /// `said` gives the serial number that the board of a name says itself, if it says one.
+    /// Identities of the boards of `map`, in its order. It must be the map that was given to
+    /// [`Listening::begin`]. `said` gives the serial number that the board of a name says itself,
+    /// if it says one.
     ///
-    /// It is to be called when the boards have been connected to: a hardware address is known then.
+    /// Call it when the boards have been connected to: hardware addresses are known only then.
     pub async fn identities(
         self,
         map: &HardwareMap,
@@ -184,8 +186,8 @@ pub(crate) async fn address(entry: &BoardEntry) -> Result<Ipv4Addr> {
     })
 }
 
-/// What follows for a board of the map. `others` are the serial numbers of the map's boards that
-/// have its address too.
+/// Conclusion on a board of the map. `others` are the serial numbers of the map's boards that have
+/// its address too.
 fn judge(
     map: &HardwareMap,
     entry: &BoardEntry,
@@ -267,7 +269,7 @@ fn judge(
     }
 }
 
-/// Where Linux lists whom it has talked with on the networks of this host.
+/// File in which Linux lists the neighbours that it has talked with on the networks of this host.
 const NEIGHBOURS: &str = "/proc/net/arp";
 
 /// The hardware addresses that a list of neighbours has.
@@ -370,7 +372,7 @@ address = "10.0.0.3"
             Unknown,
             "other boards have its address",
         );
-        // A board of which the map says nothing is none in particular.
+        // If the map says nothing of a board, it may be any board.
         check(
             "b3",
             (Some("7"), &[], &[], None),

@@ -34,10 +34,10 @@ pub enum JoinStatus {
 }
 
 impl JoinStatus {
-    /// Every one, success first.
+    /// All statuses, success first.
     pub const ALL: [Self; 3] = [Self::Success, Self::TooLittleOverlap, Self::Inconsistent];
 
-    /// True for success alone.
+    /// True only for success.
     #[must_use]
     pub fn is_success(self) -> bool {
         self == Self::Success
@@ -67,7 +67,7 @@ pub struct Joined {
     pub factors: Vec<Complex64>,
     /// Where chunks were joined, in hertz.
     pub seams_hz: Vec<f64>,
-    /// How each of these went.
+    /// Outcome of the join at each of these frequencies.
     pub seam_status: Vec<JoinStatus>,
 }
 

@@ -44,7 +44,7 @@ pub enum DelayStatus {
 }
 
 impl DelayStatus {
-    /// Every one, success first.
+    /// All statuses, success first.
     pub const ALL: [Self; 7] = [
         Self::Success,
         Self::TooFewPoints,

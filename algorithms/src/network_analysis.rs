@@ -106,8 +106,8 @@ pub struct NetworkAnalysisOutcome {
     pub nco_hz: Vec<f64>,
     /// Where neighbouring settings were joined, in hertz.
     pub seams_hz: Vec<f64>,
-    /// How each of these went. Above one that is no success, gain and phase are on a scale of their
-    /// own.
+    /// Outcome of the join at each of these frequencies. If a join is no success, gain and phase
+    /// above its frequency are on a scale of their own.
     pub seam_status: Vec<JoinStatus>,
     /// Number of points whose samples are no numbers; they are left out.
     pub bad_points: usize,
@@ -379,8 +379,8 @@ fn plan(session: &Session<'_>, band: Band, params: &NetworkAnalysisParams) -> Re
     Ok(plans)
 }
 
-/// Where the NCO stands for `points` points from `first_hz` on: near their middle, or as near to it
-/// as the board can set it and all of them can still be reached.
+/// Frequency of the NCO for `points` points from `first_hz` on. It is near their middle, or as near
+/// to it as the board can set the NCO and still reach all of the points.
 fn nco_of(session: &Session<'_>, first_hz: f64, spacing_hz: f64, points: usize) -> f64 {
     let module = &session.description;
     let last_hz = first_hz + spacing_hz * (points as f64 - 1.0);

@@ -29,7 +29,7 @@ pub(crate) struct Means {
     pub flags: InputFlags,
 }
 
-/// What a board says of the inputs while it took samples.
+/// Warnings of a board about its inputs while it took samples.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct InputFlags {
     /// A converter was over its range.
@@ -39,13 +39,13 @@ pub(crate) struct InputFlags {
 }
 
 impl InputFlags {
-    /// Adds what was said of other samples.
+    /// Adds the flags of other samples.
     pub(crate) fn add(&mut self, other: Self) {
         self.overrange |= other.overrange;
         self.overvoltage |= other.overvoltage;
     }
 
-    /// Tells of what is set; `when` it was, in words.
+    /// Warnings for the flags that are set. `when` is the time of the samples, in words.
     pub(crate) fn told(self, when: &str) -> impl Iterator<Item = String> {
         let range = self
             .overrange
@@ -64,7 +64,7 @@ impl Means {
     }
 }
 
-/// Tells of samples that are no numbers, if there are any.
+/// Warning about samples that are no numbers, if there are any.
 pub(crate) fn told_of_bad(points: usize, stage: &str) -> Option<String> {
     let are = if points == 1 {
         "point is"

@@ -73,7 +73,7 @@ fn settings_of_the_nco_that_cannot_be_joined_are_told_with_their_frequency() {
 fn resonances_for_which_there_is_no_channel_are_told() {
     let many = |_: &mut FakeBoard, params: &mut TuneParams| params.reference_tones = 1020;
     let outcome = check(many, &[]);
-    // What is left of the channels went to the best.
+    // The channels that are left went to the best resonances.
     assert_eq!(outcome.toned(), 4);
     let reasons = outcome.not_toned.iter().map(|one| one.reason.as_str());
     assert_eq!(reasons.collect::<Vec<_>>(), ["no_channel"; 16]);

@@ -64,8 +64,8 @@ pub struct Description {
     pub operations: Vec<OperationKind>,
     /// The modules that can be used in its present configuration.
     pub modules: Vec<ModuleDescription>,
-    /// What the board did not say of itself, each with the reason and with what is assumed
-    /// instead. For people: a description of which something is doubted can still be used.
+    /// Facts that the board did not tell about itself, each with the reason and with the assumption
+    /// in its place. They are for people to read. A description with doubts can still be used.
     #[serde(default)]
     pub doubts: Vec<String>,
 }

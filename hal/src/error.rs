@@ -150,7 +150,7 @@ impl Error {
         self
     }
 
-    /// Says how often the operation was asked again, in vain.
+    /// Sets the number of times that the operation was asked again, in vain.
     #[must_use]
     pub fn repeated(mut self, times: u32) -> Self {
         self.0.repeats = times;
@@ -190,7 +190,7 @@ impl Error {
         self.0.done
     }
 
-    /// How often the operation was asked again, in vain.
+    /// Number of times that the operation was asked again, in vain.
     pub fn repeats(&self) -> u32 {
         self.0.repeats
     }

@@ -32,7 +32,7 @@ pub struct Reading {
     pub value: Option<f64>,
     /// The unit.
     pub unit: ReadingUnit,
-    /// Why there is no value.
+    /// Reason that there is no value.
     #[serde(default)]
     pub problem: Option<String>,
 }
@@ -64,8 +64,8 @@ impl<'a> Housekeeping<'a> {
         Self(board)
     }
 
-    /// Reads every sensor and rail. One that cannot be read is a [`Reading`] without a value, and
-    /// says why.
+    /// Reads every sensor and rail. One that cannot be read is a [`Reading`] without a value and
+    /// with the reason.
     ///
     /// # Errors
     /// As [`crate::Board::run`], if nothing could be asked.

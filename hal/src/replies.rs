@@ -56,8 +56,8 @@ impl Replies {
         &mut self.descriptions
     }
 
-    /// How often something was asked again before all was answered: a board that says no, answers
-    /// nonsense or loses a connection once costs a repetition, and nobody the result.
+    /// Number of repetitions before everything was answered. A board that refuses once, answers
+    /// nonsense once or loses a connection once costs a repetition, and not the result.
     pub fn repeats(&self) -> u32 {
         self.repeats
     }
@@ -97,7 +97,7 @@ impl<'a> RepliesBuilder<'a> {
         self.replies.entries.len()
     }
 
-    /// Takes note that something was asked again, so often: see [`Replies::repeats`].
+    /// Adds so many repetitions: see [`Replies::repeats`].
     pub fn repeated(&mut self, times: u32) {
         self.replies.repeats = self.replies.repeats.saturating_add(times);
     }

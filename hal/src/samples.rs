@@ -86,9 +86,9 @@ pub struct MeanView<'a> {
     /// of which a sample was no finite number: one bad sample is a bad mean of that channel alone.
     pub mean: &'a [Complex64],
     /// Standard deviation of the single samples of each channel about their mean,
-    /// `sqrt(sum |z - mean|^2 / (n - 1))` in readout counts, both quadratures together; 0 where
-    /// one sample was taken, and no number where the mean is none. The error of the mean is larger than this over `sqrt(n)`: see
-    /// [`crate::ModuleDescription::mean_error_factor`].
+    /// `sqrt(sum |z - mean|^2 / (n - 1))` in readout counts, both quadratures together; 0 if one
+    /// sample was taken, and no number if the mean is none. The error of the mean is larger than
+    /// this over `sqrt(n)`: see [`crate::ModuleDescription::mean_error_factor`].
     pub scatter: &'a [f64],
     /// A converter was over its range during the acquisition, settling apart.
     pub overrange: bool,

@@ -1,4 +1,4 @@
-//! What the stamps of a capture say of the boards' clocks.
+//! The boards' clocks, as the stamps of a capture show them.
 
 use std::time::Duration;
 
@@ -13,8 +13,9 @@ const ONE_CLOCK_S: f64 = 1.0;
 /// A clock as near to this computer's as this, in seconds, is meant to show the same time: the hour of another
 /// time zone, or another day, is a mistake. One that is farther off shows a time of its own.
 const MEANT_S: f64 = 2.0 * 86_400.0;
-/// Largest difference of clocks that are meant to show the same time, in seconds: more than a computer is off that
-/// sets its clock now and then, and less than GPS time is ahead of UTC.
+/// Largest difference of clocks that are meant to show the same time, in seconds: more than the
+/// error of a computer that sets its clock now and then, and less than the lead of GPS time over
+/// UTC.
 const SAME_S: f64 = 10.0;
 
 /// The board's clock, by the stamps of a module.
@@ -25,9 +26,9 @@ pub struct ClockOutcome {
     pub clock_source: Option<&'static str>,
     /// Seconds that it is ahead of this computer's, before any step. `None` if no time is known.
     pub clock_offset_s: Option<f64>,
-    /// Seconds that it was set forward first, if it was set meanwhile.
+    /// Size of its first step, in seconds forward, if it was set meanwhile.
     pub clock_step_s: Option<f64>,
-    /// Sequence number of the first sample after that.
+    /// Sequence number of the first sample after that step.
     pub clock_step_sequence: Option<u32>,
 }
 
@@ -142,7 +143,8 @@ pub(super) fn compare(modules: &mut [ModuleOutcome]) {
     }
 }
 
-/// The first place with an offset, and those whose offset is another clock's, with how far they are off.
+/// The first place with an offset, and the places whose offset is that of another clock, with the
+/// difference.
 fn strange(offsets_s: &[Option<f64>]) -> Option<(usize, Vec<(usize, f64)>)> {
     let known = offsets_s.iter().enumerate();
     let mut known = known.filter_map(|(at, offset_s)| Some((at, (*offset_s)?)));

@@ -29,10 +29,10 @@ const COUNT_EVERY: Duration = Duration::from_secs(1);
 /// How long nothing may come of a stream that goes on, beside what the receiver holds back.
 const LONGEST_SILENCE: Duration = Duration::from_secs(1);
 
-/// When a packet came.
+/// Time at which a packet came.
 #[derive(Debug, Clone, Copy)]
 struct Arrival {
-    /// For how long had been listened.
+    /// Time since the listening began.
     listened: Duration,
     /// By this computer's clock.
     time: SampleTime,

@@ -7,7 +7,7 @@ use twotone::record::{BoardRecord, CounterRow};
 use super::Exit;
 use super::table::Table;
 
-/// From how far on a clock is told to be off this computer's, in seconds.
+/// Least difference between a clock and this computer's that is reported, in seconds.
 const REMARKABLE_S: f64 = 1.0;
 
 #[derive(Debug, Default, Serialize)]
@@ -39,7 +39,7 @@ impl BoardReport {
             .iter()
             .filter(|module| module.doubts.is_empty());
         let off_s = |module: &&ModuleOutcome| module.clock.clock_offset_s.unwrap_or(0.0).abs();
-        // A time that the board makes up is any.
+        // A time that the board makes up can be any time.
         let clocks = clocks.filter(|module| module.clock.clock_source != Some("test"));
         let farthest = clocks.max_by(|a, b| off_s(a).total_cmp(&off_s(b)));
         let offset = farthest.filter(|module| off_s(module) > REMARKABLE_S);

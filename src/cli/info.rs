@@ -43,17 +43,17 @@ struct BoardReport {
     address: String,
     /// As the map has it.
     serial: Option<String>,
-    /// What it says of who it is, beside that.
+    /// Its identity, by what the board says and sends.
     identity: Option<Identity>,
     error: Option<String>,
-    /// It has said something, be it nonsense.
+    /// True if it has answered, even with nonsense.
     #[serde(skip)]
     answered: bool,
     #[serde(flatten)]
     found: Option<Found>,
 }
 
-/// What a board answered, and what it did not.
+/// Answers of a board, and the questions that it left open.
 #[derive(Debug, Serialize)]
 struct Found {
     kind: String,
@@ -63,9 +63,9 @@ struct Found {
     housekeeping: Vec<Reading>,
     housekeeping_error: Option<String>,
     modules: Vec<ModuleReport>,
-    /// What the board did not say of itself.
+    /// Facts that the board did not tell about itself.
     doubts: Vec<String>,
-    /// How often something was asked again.
+    /// Number of questions that were asked again.
     repeats: u32,
 }
 
@@ -81,14 +81,14 @@ struct ClockReport {
 #[derive(Debug, Serialize)]
 struct ModuleReport {
     module: ModuleId,
-    /// The map has it, or lists no modules at all.
+    /// True if the map lists it, or lists no modules at all.
     #[serde(skip)]
     is_asked_for: bool,
     channels: u16,
     sample_rate_hz: Option<f64>,
     nco_hz: Option<f64>,
     full_scale_dbm: Option<f64>,
-    /// Why its NCO is not known.
+    /// Reason that its NCO is not known.
     error: Option<String>,
 }
 
@@ -193,7 +193,7 @@ impl BoardReport {
 }
 
 impl Report {
-    /// Who the boards are by the map, and by what each says of itself.
+    /// Table of the boards' identities, by the map and by what each board says and sends.
     fn identities(&self) -> String {
         let heading = [
             "board",

@@ -41,7 +41,8 @@ struct BoardReport {
     #[serde(skip)]
     reached: bool,
     off: bool,
-    /// Why it is not the board of the map, if something tells so. It was switched off all the same.
+    /// Reason that it is not the board of the map, if something shows that. It was switched off all
+    /// the same.
     another: Option<String>,
     #[serde(skip)]
     said_serial: Option<String>,
@@ -86,7 +87,8 @@ impl Off {
                 boards
                     .push(ended.unwrap_or_else(|why| BoardReport::unknown(name, why.to_string())));
             }
-            // Only then: whatever is there is off first.
+            // The identity is checked last: the board at the address is switched off first,
+            // whichever it is.
             let said = |name: &str| {
                 let board = boards.iter().find(|board| board.name == name)?;
                 board.said_serial.clone()
@@ -145,7 +147,7 @@ async fn switch_off(
         };
         let left = by.saturating_duration_since(Instant::now());
         answered |= array.reached(&name);
-        // A board that is not what the map says will not become it.
+        // To try again is of no use if the board is not what the map says.
         let failure = array.failure(&name).map(Error::kind);
         let passing = failure.is_some_and(|kind| kind != ErrorKind::InvalidArgument);
         if passing && left > PAUSE {

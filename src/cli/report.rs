@@ -34,9 +34,9 @@ pub(crate) struct BoardReport {
     pub(crate) name: String,
     pub(crate) status: BoardStatus,
     pub(crate) error: Option<String>,
-    /// What the board did not say of itself, with what was assumed instead.
+    /// Facts that the board did not tell about itself, with the assumptions in their place.
     pub(crate) doubts: Vec<String>,
-    /// What is known of whether it is the board of the map.
+    /// Result of the check that it is the board of the map.
     pub(crate) identity: Option<Identity>,
     pub(crate) modules: Vec<ModuleReport>,
     pub(crate) channels: Vec<ChannelReport>,
@@ -60,14 +60,14 @@ pub(crate) enum BoardStatus {
 pub(crate) struct ModuleReport {
     pub(crate) module: ModuleId,
     pub(crate) error: Option<String>,
-    /// How often the board had to be asked again.
+    /// Number of repetitions of operations on the board.
     pub(crate) repeats: u32,
     pub(crate) elapsed_s: f64,
     pub(crate) tau_s: Option<f64>,
     pub(crate) candidates: usize,
     /// Resonances without a channel.
     pub(crate) not_toned: usize,
-    /// How many of these for each reason.
+    /// Number of these for each reason.
     pub(crate) not_toned_reasons: BTreeMap<&'static str, usize>,
     /// Everything that any stage found to be less than well.
     pub(crate) warnings: Vec<String>,
@@ -344,7 +344,7 @@ impl BoardReport {
         told
     }
 
-    /// What the manifest keeps of what was told, beside the board's error.
+    /// Warnings of the modules for the manifest, which has the board's error beside them.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let modules = self.modules.iter();
         let warnings = modules.flat_map(|module| {
@@ -402,8 +402,8 @@ fn spaced(name: &str) -> String {
 }
 
 impl ModuleReport {
-    /// True if nothing that is known of it is less than well: a warning, or a resonance without a
-    /// tone, is; so is a line on which nothing is found.
+    /// True if all is well. It is false after an error or a warning, if a resonance has no tone, if
+    /// no resonance is found, and if the hardware is not known to be as it should be.
     fn is_well(&self) -> bool {
         self.error.is_none()
             && self.hardware.is_settled()

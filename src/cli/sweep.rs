@@ -75,7 +75,7 @@ enum Form {
     Csv,
 }
 
-/// What was measured on a module.
+/// Measurements on a module.
 #[derive(Debug)]
 struct Swept {
     delay: CableDelayOutcome,
@@ -96,7 +96,7 @@ struct BoardReport {
     #[serde(skip)]
     reached: bool,
     error: Option<String>,
-    /// What is known of whether it is the board of the map.
+    /// Result of the check that it is the board of the map.
     identity: Option<Identity>,
     /// Sentences about what the board did not say of itself, with what was assumed instead.
     doubts: Vec<String>,

@@ -27,7 +27,7 @@ impl Tuning {
         }
     }
 
-    /// Why the parameters are of no use by themselves.
+    /// Problem of the parameters by themselves, if they are of no use.
     pub(crate) fn own_problem(&self) -> Option<String> {
         let ends = self
             .params
@@ -39,8 +39,8 @@ impl Tuning {
         self.params.problem().or_else(in_band)
     }
 
-    /// Why the parameters are of no use, or not with a module of the map: a band that its range does
-    /// not have, or points too coarse for its range.
+    /// Problem of the parameters by themselves or with a module of the map: a band that its range
+    /// does not have, or points too coarse for its range.
     pub(crate) fn problem(&self, map: &HardwareMap) -> Option<String> {
         let of_module = || {
             map.boards().iter().find_map(|board| {
@@ -54,7 +54,7 @@ impl Tuning {
         self.own_problem().or_else(of_module)
     }
 
-    /// Why the band that was given is not one of `module`, in the words of the map.
+    /// Reason that the given band is not within the range of `module`, in the words of the map.
     fn beyond(&self, module: &ModuleEntry) -> Option<String> {
         let band = self.params.band?;
         let mhz = |hz: f64| hz / 1e6;
@@ -85,7 +85,7 @@ impl Tuning {
         Err(format!("{}: {NO_RANGE}", map.file()))
     }
 
-    /// Why the points that were given are too few for a module whose range is known.
+    /// Reason that the given points are too few for a module whose range is known.
     fn too_coarse(&self, module: &ModuleEntry) -> Option<String> {
         if !self.is_given("network_analysis", Some("points")) {
             return None;
@@ -225,8 +225,8 @@ impl ForModule {
     }
 }
 
-/// Reads a parameter file, and which of the parameters that a map also has are in it. One that is of
-/// no use is refused.
+/// Reads a parameter file, and finds out which of the parameters that a map also has are in it.
+/// Parameters that are of no use are refused.
 pub(crate) fn load_tuning(path: &Path) -> std::result::Result<Tuning, String> {
     let tuning = read_tuning(path)?;
     match tuning.own_problem() {
@@ -235,7 +235,7 @@ pub(crate) fn load_tuning(path: &Path) -> std::result::Result<Tuning, String> {
     }
 }
 
-/// Reads a parameter file, be it of use or not.
+/// Reads a parameter file, also if its parameters are of no use.
 pub(crate) fn read_tuning(path: &Path) -> std::result::Result<Tuning, String> {
     let params = load_params::<TuneParams>(path).map_err(|e| e.to_string())?;
     let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;

@@ -23,12 +23,12 @@ impl Uniques {
         self.one(findings, what, value.to_owned(), value, at)
     }
 
-    /// The same for a board's name, which knows no case.
+    /// The same for a board's name. Upper and lower case are the same.
     pub(super) fn name(&mut self, findings: &mut Findings<'_>, name: &str, at: usize) -> bool {
         self.once(findings, "board name", &name.to_lowercase(), at)
     }
 
-    /// The same for a board's serial number, which is one with zeros before it and without.
+    /// The same for a board's serial number. Leading zeros make no difference.
     pub(super) fn serial(&mut self, findings: &mut Findings<'_>, serial: &str, at: usize) -> bool {
         self.one(findings, "serial number", same_serial(serial), serial, at)
     }
@@ -79,8 +79,8 @@ impl Uniques {
     }
 }
 
-/// What all spellings of a serial number have in common: a number is one with zeros before it and
-/// without, and letters stand in host names, which know no case.
+/// Common form of all spellings of a serial number. Leading zeros of a number make no difference.
+/// Nor does the case of letters, as serial numbers are parts of host names.
 pub(crate) fn same_serial(serial: &str) -> String {
     if serial.bytes().all(|b| b.is_ascii_digit()) {
         let number = serial.trim_start_matches('0');
@@ -89,19 +89,19 @@ pub(crate) fn same_serial(serial: &str) -> String {
     serial.to_lowercase()
 }
 
-/// Whether `serial` can be the label of a host name, as serial numbers of boards and crates are.
+/// True if `serial` can be the label of a host name, as serial numbers of boards and crates are.
 pub(super) fn is_label(serial: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
     (1..=32).contains(&serial.len()) && serial.bytes().all(allowed)
 }
 
-/// What is wrong with a serial number that is not one, under `key`.
+/// Error message for a text under `key` that is no serial number.
 pub(super) fn no_label(key: &str) -> String {
     format!("`{key}` has 1 to 32 letters, digits and `-`")
 }
 
-/// Whether the host that follows from a board's serial number or place can be one. If not, that is
-/// a finding.
+/// True if the host that follows from a board's serial number or place is a valid one. If not, this
+/// is a finding.
 pub(super) fn derived(findings: &mut Findings<'_>, host: &Host, at: usize) -> bool {
     let wrong = Host::parse(host.name(), host.port()).err();
     let good = wrong.is_none();

@@ -151,7 +151,7 @@ pub struct ModuleEntry {
     /// The power of a tone to begin with.
     #[serde(rename = "start_power_dbm")]
     pub start_power: Dbm,
-    /// What a run leaves behind on this module.
+    /// State of this module after a run.
     pub safe_state: SafeState,
 }
 
@@ -185,7 +185,7 @@ impl ModuleEntry {
     }
 }
 
-/// What a run leaves behind on a module. [`crate::run::ENDINGS`] has the rule.
+/// State of a module after a run. [`crate::run::ENDINGS`] has the rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SafeState {
@@ -194,7 +194,7 @@ pub enum SafeState {
     Off,
     /// The NCO and the tones as they were before the run.
     Previous,
-    /// The tones as they are at that moment; as they were before, for what only measures.
+    /// The tones as they are at that moment. If the run only measures: as they were before it.
     Hold,
 }
 

@@ -1,4 +1,4 @@
-//! Numbers that are hardly meant as they stand.
+//! Numbers that are probably in another unit than the one that is written.
 
 use twotone_hal::Hertz;
 
@@ -12,8 +12,8 @@ pub const LOWEST_TONE: Hertz = Hertz(10e6);
 /// The highest frequency that a number in another unit is taken for.
 const HIGHEST_MEANT: Hertz = Hertz(10e9);
 
-/// Why `hz`, called `what`, is hardly a frequency of tones in hertz, with the value that was
-/// probably meant. `None` if nothing speaks against it.
+/// Reason that `hz`, called `what`, is hardly a frequency of tones in hertz, with the value that
+/// was probably meant. `None` if nothing speaks against it.
 ///
 /// ```
 /// use twotone::map::implausible_hz;

@@ -59,19 +59,20 @@ pub struct BoardRecord {
     pub name: String,
     /// Its serial number, as it says itself or, where it does not, as the map has it.
     pub serial: Option<String>,
-    /// Whether it is the board of the map, in words; `None` if nobody looked into it.
+    /// Result of the check that it is the board of the map, in words; `None` if this was not
+    /// checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
-    /// Its firmware release, as it says itself. `None` where it does not, or was not reached.
+    /// Its firmware release, as it says itself. `None` if it does not say it, or was not reached.
     pub firmware: Option<String>,
-    /// What it did not say of itself, with what was assumed instead.
+    /// Facts that it did not tell about itself, with the assumptions in their place.
     #[serde(default)]
     pub doubts: Vec<String>,
     /// Its status, in the words of the run's result.
     pub status: String,
     /// What went wrong, if anything.
     pub error: Option<String>,
-    /// What was less than well besides, a sentence each.
+    /// Everything else that was less than well, a sentence each.
     #[serde(default)]
     pub warnings: Vec<String>,
     /// How many channels ended with each status.

@@ -21,7 +21,7 @@ pub struct Outcome<T> {
     /// What the tones of the module are left at. Independent of `result`: an algorithm can
     /// succeed and its clean-up fail.
     pub hardware: HardwareState,
-    /// How often the board had to be asked again: see
+    /// Number of repetitions of operations on the board: see
     /// [`Replies::repeats`](twotone_hal::Replies::repeats).
     pub repeats: u32,
     /// From the target's own start to its end, clean-up included, on the runtime's clock.

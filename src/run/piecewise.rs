@@ -8,12 +8,12 @@ use twotone_hal::{Batch, Board, Error, ErrorKind, Result, ToneUpdate};
 
 use super::cleanup::{Cleanup, as_it_was, is_passing};
 
-/// Most of what was refused that a message names.
+/// Largest number of refused settings that a message names.
 const NAMED: usize = 3;
 
 impl Cleanup<'_> {
-    /// Switches off what the run has set, puts back what the board takes of what was there before,
-    /// and reads it back.
+    /// Switches off what the run has set, puts back those earlier settings that the board takes,
+    /// and reads them back.
     ///
     /// # Errors
     /// Those of the link. A refusal is none: it stands among `refused`.
@@ -99,7 +99,7 @@ impl Cleanup<'_> {
     }
 }
 
-/// What a board refused, as the error that a clean-up ends with.
+/// Settings that a board refused, as the error that a clean-up ends with.
 pub(super) fn refusal(refused: &[String]) -> Error {
     let mut message = refused[..refused.len().min(NAMED)].join("; ");
     if refused.len() > NAMED {

@@ -14,8 +14,9 @@ use twotone_hal::{
 /// where nothing of it was executed for certain: a board may finish a batch whose answer was
 /// lost, and would then undo what was sent after it.
 ///
-/// A board repeats by itself what it refuses or answers amiss once, as far as that is safe: it alone
-/// knows what of a batch was executed. This is for more patience with a link.
+/// The client of a board repeats by itself an operation that the board refuses or answers wrongly
+/// once, as far as that is safe. Only the client knows which operations of a batch were executed.
+/// This wrapper is for more patience with a link.
 #[derive(Debug)]
 pub struct Retry {
     board: BoardHandle,

@@ -27,7 +27,7 @@ pub(super) struct Supervised {
     pub(super) twice: bool,
     /// What was written, for those who must tell when this context cannot.
     pub(super) journal: Arc<OnceLock<Arc<Journal>>>,
-    /// How often the board had to be asked again.
+    /// Number of repetitions of operations on the board.
     repeats: Arc<AtomicU32>,
 }
 

@@ -1,11 +1,11 @@
-//! Counting what was asked again.
+//! Count of the repetitions of operations.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use twotone_hal::{Batch, Board, BoardHandle, Replies, Result, async_trait};
 
-/// Counts how often a board had to be asked again, so that an outcome can say so.
+/// Counts the repetitions of operations on a board, so that an outcome can have their number.
 #[derive(Debug)]
 pub(super) struct Tally {
     board: BoardHandle,

@@ -15,7 +15,7 @@ fn drawn(index: u64) -> f64 {
     (x >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// Whether a detector lies within a range, with so many of its linewidths to spare.
+/// True if a detector lies within a range, with so many of its linewidths to spare.
 fn within(detector: &TruthDetector, range: (f64, f64), spare_lw: f64) -> bool {
     let spare = spare_lw * detector.linewidth_hz;
     (range.0 + spare..=range.1 - spare).contains(&detector.fr_hz)

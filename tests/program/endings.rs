@@ -1,4 +1,4 @@
-//! What commands leave behind on a board, by the safe state of its map.
+//! State of a board after each command, by the safe state of its map.
 
 use tworoutine::Wait;
 use twotone::Array;

@@ -1,4 +1,4 @@
-//! Boards that are not those of the map: told by their streams, before a tone is set.
+//! Boards that are not those of the map: recognized by their streams, before a tone is set.
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -26,7 +26,7 @@ impl Lab {
         self.folder.path().join(name).display().to_string()
     }
 
-    /// Methods with this beginning that board `at` was told, and how often.
+    /// Number of calls on board `at` of methods with this beginning.
     fn told(&self, at: usize, beginning: &str) -> u64 {
         let methods = self.farm.boards()[at].counters().by_method;
         let told = methods

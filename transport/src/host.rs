@@ -105,14 +105,15 @@ impl Host {
         self.port
     }
 
-    /// The IP address, where the host is one and needs no look-up. It has no zone.
+    /// The IP address, if the host is one and needs no look-up. It has no zone.
     pub fn ip(&self) -> Option<IpAddr> {
         let (address, _) = zoned(&self.name);
         address.parse().ok()
     }
 
     /// The one spelling that all spellings of this host have in common: in lower case, without the
-    /// dot at the end, an IPv6 address in its shortest form, or as IPv4 where it stands for that.
+    /// dot at the end, an IPv6 address in its shortest form, or as IPv4 if it stands for an IPv4
+    /// address.
     #[must_use]
     pub fn canonical(&self) -> Self {
         let (_, zone) = zoned(&self.name);

@@ -65,7 +65,7 @@ impl Post {
 pub(crate) struct Answer {
     pub(crate) content_type: Option<String>,
     pub(crate) body: Bytes,
-    /// How often it was asked for again before it came.
+    /// Number of repetitions of the request before it came.
     pub(crate) repeats: u32,
 }
 
@@ -88,10 +88,10 @@ pub(crate) struct Connection {
     host: HeaderValue,
     accept: &'static str,
     answer_limit: usize,
-    /// How many answers have come on it, and when the last one was whole.
+    /// Number of answers that have come on it, and the time at which the last one was whole.
     answers: u32,
     answered: Instant,
-    /// The last answer has said that the server closes it.
+    /// True if the last answer has said that the server closes it.
     closes: bool,
 }
 
@@ -122,7 +122,7 @@ impl Connection {
         })
     }
 
-    /// The server has closed it or says that it does, or an exchange was cut off.
+    /// True if the server has closed it or says that it does, or if an exchange was cut off.
     pub(crate) fn is_closed(&self) -> bool {
         self.closes || self.sender.is_closed()
     }
@@ -132,12 +132,12 @@ impl Connection {
         self.closes
     }
 
-    /// How many answers have come on it.
+    /// Number of answers that have come on it.
     pub(crate) fn answers(&self) -> u32 {
         self.answers
     }
 
-    /// How long it has been idle since its last answer.
+    /// Time that it has been idle since its last answer.
     pub(crate) fn rested(&self) -> Duration {
         self.answered.elapsed()
     }
@@ -212,7 +212,7 @@ impl Connection {
             .header(HOST, &self.host)
             .header(CONTENT_TYPE, post.format.content_type())
             .header(ACCEPT, self.accept)
-            // What stands before a board is told not to compress; boards do not look at it.
+            // This tells proxies before a board not to compress; boards do not look at it.
             .header(ACCEPT_ENCODING, "identity");
         if post.continue_on_error {
             request = request.header("X-Tuber-Options", "continue-on-error");
@@ -223,7 +223,7 @@ impl Connection {
     }
 }
 
-/// How a gzip body begins: neither JSON nor CBOR begins like this.
+/// Beginning of a gzip body. Neither JSON nor CBOR begins like this.
 const GZIP: &[u8] = &[0x1f, 0x8b];
 
 /// True if the server says that it closes the connection behind this answer.

@@ -136,7 +136,7 @@ fn is_unsure(error: &Error) -> bool {
     error.certainty() == Certainty::Unknown
 }
 
-/// True if a reading that failed so may succeed when it is asked again.
+/// True if a reading that failed with this error may succeed when it is asked again.
 fn is_passing(error: &Error) -> bool {
     use ErrorKind as K;
     matches!(error.kind(), K::Rejected | K::Protocol | K::ConnectionLost)
@@ -145,15 +145,16 @@ fn is_passing(error: &Error) -> bool {
 /// Between two tries to reach a board that has just gone.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
 
-/// For how long what was found on one connection holds on the next, where the server closes each
+/// Time for which a verification of one connection holds for the next, if the server closes each
 /// behind its first answer. No board restarts in so short a time, and the next verification would
 /// find one that did.
 const VOUCHED_FOR: Duration = Duration::from_secs(1);
 
-/// How long a verification may take for a post that only switches tones off, which does not need it.
+/// Longest time for a verification before a post that only switches tones off, which does not need
+/// it.
 const SWITCHING_OFF_WAITS: Duration = Duration::from_secs(2);
 
-/// How often a connection is verified for one exchange, before that is given up.
+/// Number of verifications for one exchange after which the exchange is given up.
 const MOST_VERIFICATIONS: u32 = 3;
 
 fn late(sent: bool) -> Error {
@@ -176,9 +177,9 @@ struct Driver<K> {
     /// How the connection before the one at hand ended, until the one at hand is verified.
     before: Before,
     verified: bool,
-    /// When the keeper last found everything as it was, on a connection of its own.
+    /// Time at which the keeper last found everything as it was, on a connection of its own.
     vouched: Option<Instant>,
-    /// How often something was asked again for the exchange at hand.
+    /// Number of repetitions for the exchange at hand.
     repeats: u32,
 }
 
@@ -293,12 +294,13 @@ impl<K: Keeper> Driver<K> {
     }
 
     /// Sees to it that `post` may go out on the connection at hand: that one is open, and verified.
-    /// What only switches tones off goes out on one that cannot be verified, too.
+    /// A post that only switches tones off goes out on one that cannot be verified, too.
     async fn ready(&mut self, post: &Post, deadline: Instant) -> Result<()> {
         let mut verifications = 0;
         let switches_off = post.only_switches_off();
         let left = deadline::left(deadline);
-        // What is still landing must land before it is switched off, if there is a way to know.
+        // Requests that may still reach the board must do so before tones are switched off, if this
+        // can be found out.
         let verified_by = match self.keeper.rest() {
             _ if !switches_off => deadline,
             Rest::Reached => deadline::within(SWITCHING_OFF_WAITS.min(left / 2)),
@@ -326,7 +328,8 @@ impl<K: Keeper> Driver<K> {
             }
             verifications += 1;
             match self.verify(verified_by).await {
-                // What only reads is asked again: a board may say no once, or answer nonsense.
+                // A verification only reads, so it is repeated: a board may refuse once, or answer
+                // nonsense.
                 Err(error) if is_passing(&error) && verifications < MOST_VERIFICATIONS => {
                     let pause = RECONNECT_PAUSE * verifications;
                     if Instant::now() + pause >= deadline {

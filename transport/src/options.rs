@@ -28,9 +28,9 @@ pub enum SampleSource {
 pub struct ConnectOptions {
     /// How long opening a connection may take. 2 s.
     pub connect_timeout: Duration,
-    /// How long a batch may take from asking to answer, the time of its acquisitions apart, a
-    /// new connection and one repetition included. 10 s. What can be sent again when it was not
-    /// answered by then, has it twice.
+    /// Longest time of a batch from asking to answer, the time of its acquisitions apart, a new
+    /// connection and one repetition included. 10 s. A batch that can be sent again if it was not
+    /// answered by then has this time twice.
     pub request_timeout: Duration,
     /// After how long without use a connection is closed. 4 s: servers do it after 5, and a
     /// request that crosses their closing may or may not be executed.

@@ -27,7 +27,7 @@ pub struct Connector {
     pub(crate) one_exchange: Known,
 }
 
-/// Something that was found out of the other end, shared by all who connect to it.
+/// Something that was found out about the other end, shared by all who connect to it.
 #[derive(Clone, Default)]
 pub(crate) struct Known(Arc<AtomicBool>);
 
@@ -87,7 +87,7 @@ impl Connector {
         &self.authority
     }
 
-    /// What stands in the `Host` header: what of the authority means something to the other end.
+    /// Value of the `Host` header: the part of the authority that means something to the other end.
     pub(crate) fn header(&self) -> &str {
         &self.header
     }

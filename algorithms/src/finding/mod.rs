@@ -134,7 +134,7 @@ pub enum FindStatus {
 }
 
 impl FindStatus {
-    /// Every one, success first.
+    /// All statuses, success first.
     pub const ALL: [Self; 7] = [
         Self::Success,
         Self::TooFewPoints,
@@ -145,7 +145,7 @@ impl FindStatus {
         Self::InvalidParameters,
     ];
 
-    /// True for success alone.
+    /// True only for success.
     #[must_use]
     pub fn is_success(self) -> bool {
         self == Self::Success

@@ -108,7 +108,7 @@ pub enum FitStatus {
 }
 
 impl FitStatus {
-    /// Every one, success first.
+    /// All statuses, success first.
     pub const ALL: [Self; 14] = [
         Self::Success,
         Self::TooFewPoints,

@@ -1,4 +1,4 @@
-//! From resonances that were found to sweeps over them: which get a tone, and where its sweep lies.
+//! Choice of the resonances that get a tone, and of the sweep over each of them.
 
 use super::lines::groups;
 use super::outcome::{NotToned, NotTonedReason};
@@ -13,7 +13,7 @@ use crate::session::Session;
 /// one side does not tell a resonance from the slope of the line.
 const LEAST_SIDE_LW: f64 = 0.5;
 
-/// What becomes of each candidate.
+/// Decision on each candidate: swept over, or left out, and for which reason.
 #[derive(Debug)]
 pub(super) struct Choice {
     /// Candidates that are swept over, in order of frequency.
@@ -47,7 +47,7 @@ pub(super) fn best_nco(candidates: &[Candidate], session: &Session<'_>, centre_h
     session.nearest_nco(centre)
 }
 
-/// Decides with the NCO as it stands.
+/// Decides, with the NCO at its present frequency.
 pub(super) fn choose(
     candidates: &[Candidate],
     session: &Session<'_>,
@@ -89,7 +89,7 @@ pub(super) fn choose(
         }
         choice.chosen.sort_unstable();
     }
-    // One that is not swept over has a channel too, if there is one, to carry its status.
+    // A resonance that is not swept over has a channel too, if one is left, to carry its status.
     let left = room - choice.chosen.len();
     for i in choice.edge.split_off(left.min(choice.edge.len())) {
         choice.leave(&candidates[i], NotTonedReason::NoChannel);

@@ -1,4 +1,4 @@
-//! From sweeps over resonances to resonators that are fitted.
+//! Fits of resonators to the sweeps over resonances.
 
 use num_complex::Complex64;
 

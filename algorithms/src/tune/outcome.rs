@@ -49,7 +49,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Every one, `Ok` first.
+    /// All reasons, `Ok` first.
     pub fn all() -> impl Iterator<Item = Self> {
         let own = [
             Self::Ok,
@@ -194,7 +194,7 @@ pub enum NotTonedReason {
 }
 
 impl NotTonedReason {
-    /// Every one.
+    /// All reasons.
     pub const ALL: [Self; 3] = [Self::Collided, Self::NoChannel, Self::OutsideNcoSpan];
 
     /// The stable name, as it stands in files and tables.

@@ -70,7 +70,7 @@ pub(crate) struct FakeBoard {
     pub ripple: f64,
     pub max_offset_hz: f64,
     pub nco_hz: (f64, f64),
-    /// What the module is held to. A tone that is on outside of it when samples are taken is
+    /// Limits that the module is held to. A tone that is on outside of it when samples are taken is
     /// refused, as the wrapper of a run refuses it.
     pub limits: ModuleLimits,
     /// No signal from the first to the second frequency, in hertz.

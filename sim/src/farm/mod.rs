@@ -21,7 +21,7 @@ use crate::truth::Truth;
 #[derive(Debug)]
 pub struct Farm {
     seed: u64,
-    /// Where the detectors were designed to be.
+    /// Range that the detectors were designed into.
     range: Band,
     params: Arc<ProfileParams>,
     boards: Vec<SimBoard>,

@@ -12,7 +12,7 @@ const PARTS_PER_SECOND: f64 = 156_250_000.0;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClockStep {
-    /// By how much it is set forward, in seconds; negative for backward.
+    /// Seconds that it is set forward; negative for backward.
     #[serde(default)]
     pub seconds: f64,
 }
@@ -39,7 +39,7 @@ impl Rule for ClockStop {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClockLateSecond {
-    /// For how long, in milliseconds.
+    /// Time that it is late in each second, in milliseconds.
     #[serde(default)]
     pub late_ms: u32,
 }

@@ -17,7 +17,7 @@ pub(super) struct Labels {
     pub(super) stamp: crs::Stamp,
 }
 
-/// When a packet is stamped.
+/// Time at which a packet is stamped.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moment {
     /// Parts of a second after the board's first moment.

@@ -70,7 +70,7 @@ fn ask<O>(board: &BoardHandle, add: impl FnOnce(&mut Batch) -> Ticket<O>) -> Ask
 }
 
 impl<O: Operation> Asked<O> {
-    /// What was told, or why not.
+    /// The answer, or the reason that there is none.
     async fn told<T>(
         self,
         repeats: &mut u32,
@@ -95,7 +95,7 @@ impl<O: Operation> Asked<O> {
 }
 
 impl ModuleReport {
-    /// What a module says of itself.
+    /// Report of a module, from its description.
     fn of(module: &ModuleDescription) -> Self {
         let known = |value: f64| value.is_finite().then_some(value);
         Self {

@@ -1,4 +1,4 @@
-//! What boards answered, as a table.
+//! Answers of boards, as a table.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::super::report::asked_again;
 use super::super::table::Table;
 use super::{ClockReport, Found, Report};
 
-/// What is not known, in a table.
+/// Text for an unknown value in a table.
 const UNKNOWN: &str = "unknown";
 
 impl Report {
@@ -45,7 +45,7 @@ impl Report {
 }
 
 impl Found {
-    /// From the firmware on.
+    /// Cells of the board's row, from the firmware on.
     fn cells(&self) -> [String; 6] {
         let unknown = || UNKNOWN.to_owned();
         let clock = self.clock.as_ref().map_or_else(unknown, ClockReport::cell);
@@ -83,7 +83,8 @@ impl Found {
         }
     }
 
-    /// What is not known, and why, and what else an operator must know.
+    /// Everything that is not known, with the reason, and everything else that an operator must
+    /// know.
     fn told(&self) -> Vec<String> {
         let mut told = self.doubts.clone();
         if let Some(why) = &self.clock_error {
@@ -98,7 +99,7 @@ impl Found {
         if let Some(why) = &self.housekeeping_error {
             told.push(format!("sensors and rails: unknown ({why})"));
         }
-        // Those that fail alike in one line.
+        // Readings that fail for the same reason share a line.
         let mut failed: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for reading in &self.housekeeping {
             if let Some(why) = &reading.problem {

@@ -1,4 +1,4 @@
-//! The boards of a Python hardware map, and what stands beside them.
+//! The boards of a Python hardware map, and the other entries beside them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,7 +8,7 @@ use super::values::SLOTS;
 use crate::map::section::{Findings, Found};
 use crate::map::{Host, check};
 
-/// What was read so far.
+/// Contents of the map that were read so far.
 pub(super) struct Reading<'t> {
     pub(super) findings: Findings<'t>,
     pub(super) boards: Vec<Board>,
@@ -33,7 +33,7 @@ pub(super) struct Board {
     pub(super) housing: Option<Option<Found<String>>>,
     /// The map says that it is offline.
     pub(super) offline: bool,
-    /// What of it is left out, to be named after the board.
+    /// Entries of it that are left out. The note about them names the board first.
     pub(super) left_out: Vec<String>,
 }
 
@@ -63,7 +63,7 @@ impl<'t> Reading<'t> {
         }
     }
 
-    /// Reads an item of the map, or a part of one. Whether it is something known, or nothing.
+    /// Reads an item of the map, or a part of one. True if it is something known, or nothing.
     fn part(&mut self, item: &Item) -> bool {
         match item.own_tag() {
             Some("!CRS") => drop(self.board(item)),
@@ -272,8 +272,8 @@ impl<'t> Reading<'t> {
         serial
     }
 
-    /// Reads the board of a slot: one under `key`, or the `position` of it in a list, which its
-    /// own slot goes before. Whether there is one.
+    /// Reads the board of a slot: one under `key`, or the one at `position` in a list. In a list,
+    /// the board's own slot takes precedence over its position. False if the slot is empty.
     fn in_slot(
         &mut self,
         item: &Item,
@@ -330,7 +330,7 @@ impl<'t> Reading<'t> {
         true
     }
 
-    /// Says of a value beside the map that it has boards, if it has any that the map has not.
+    /// Adds a doubt about a value beside the map if it has boards that the map does not have.
     pub(super) fn doubt_boards_in(&mut self, value: &Item, key: &str) {
         if !self.walked.insert(value.identity()) {
             return;
@@ -361,7 +361,7 @@ impl<'t> Reading<'t> {
 }
 
 impl Board {
-    /// What it is called in an error.
+    /// Name for it in an error message.
     fn called(&self) -> String {
         match (&self.serial, &self.hostname) {
             (Some(serial), _) if check::is_label(&serial.value) => format!("crs{}", serial.value),

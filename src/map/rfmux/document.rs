@@ -1,4 +1,4 @@
-//! A YAML document as a tree whose nodes know their tags and where they stand.
+//! A YAML document as a tree whose nodes know their tags and their places.
 
 use std::collections::HashMap;
 use std::ops::Deref;
@@ -33,7 +33,7 @@ pub(super) struct Item {
     pub(super) at: usize,
 }
 
-/// What the full names of YAML's own tags begin with.
+/// Beginning of the full names of YAML's own tags.
 const YAML: &str = "tag:yaml.org,2002:";
 
 impl Deref for Item {
@@ -69,9 +69,9 @@ impl Item {
         scalar.is_some_and(|(text, plain)| plain && nulls.contains(&text))
     }
 
-    /// The entries, those that are merged in by `<<` among them: what stands in the mapping itself
-    /// goes before what is merged, and that before what is merged after it. A merged value has the
-    /// place where it is merged. `None` where this is no mapping.
+    /// The entries, with those that are merged in by `<<`. An entry of the mapping itself takes
+    /// precedence over a merged one, and an earlier merge over a later one. A merged value has the
+    /// place at which it is merged. `None` if this is no mapping.
     pub(super) fn entries(&self) -> Option<Vec<(Item, Item)>> {
         let Content::Map(_) = &self.content else {
             return None;
@@ -82,8 +82,8 @@ impl Item {
     }
 }
 
-/// Adds the entries of `item` whose keys are not there yet, at `place` where they are merged ones.
-/// A mapping that was merged once has nothing to add another time.
+/// Adds the entries of `item` whose keys are not there yet, at `place` if they are merged ones. A
+/// mapping that was merged once has nothing to add another time.
 fn merge(
     item: &Item,
     place: Option<usize>,
@@ -103,7 +103,7 @@ fn merge(
         let same = |(other, _): &(Item, Item)| {
             key.scalar().is_some() && other.scalar().map(|s| s.0) == key.scalar().map(|s| s.0)
         };
-        // Two of one mapping both stay, so that they can be told.
+        // Two equal keys of one mapping both stay, so that they can be reported.
         if !entries[..there].iter().any(same) {
             let at = |item: &Item| Item {
                 node: item.node.clone(),
@@ -124,8 +124,8 @@ fn merge(
     }
 }
 
-/// The one document in `text`; `None` where there is none, or where something is wrong with it,
-/// which is a finding then.
+/// The one document in `text`; `None` if there is none, or if something is wrong with it, which is
+/// a finding then.
 pub(super) fn read(text: &str, findings: &mut Findings<'_>) -> Option<Item> {
     let mut tree = Tree::default();
     for event in Parser::new_from_str(text) {

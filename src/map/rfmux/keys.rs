@@ -50,8 +50,9 @@ impl Known {
     }
 
     /// The `entries` that are taken, in their order; those that are left out go to `left_out`.
-    /// Unknown keys and keys that stand twice are findings, told with the tag and the place of
-    /// what they are entries of. With a schema of somebody else's (`extended`), only keys that look misspelt are unknown.
+    /// Unknown keys and keys that stand twice are findings. They are reported with the tag and the
+    /// place of the mapping that they are in. With a schema of somebody else's (`extended`), only
+    /// keys that look misspelt are unknown.
     pub(super) fn of<'i>(
         &self,
         (tag, at): (&str, usize),
@@ -100,7 +101,7 @@ pub(super) fn safe(text: &str) -> String {
     text.escape_debug().to_string()
 }
 
-/// A scalar in quotes, as it can be shown; what else it is where it is none.
+/// A scalar in quotes, as it can be shown; the kind of the node if it is no scalar.
 pub(super) fn shown(item: &Item) -> String {
     match &item.content {
         Content::Scalar { text, .. } => format!("{text:?}"),
@@ -130,7 +131,7 @@ pub(super) fn python_integer(text: &str) -> Option<i64> {
     Some(sign * number)
 }
 
-/// The truth value that Python reads in a scalar for a column of such.
+/// The truth value that Python reads in a scalar, for a column of truth values.
 pub(super) fn python_truth(text: &str, plain: bool) -> Option<bool> {
     let text = text.to_lowercase();
     let is = |words: &[&str]| words.contains(&text.as_str());

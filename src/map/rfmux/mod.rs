@@ -18,17 +18,18 @@ use document::{Content, Item};
 pub struct Imported {
     /// The map, as text in TOML. It is a valid one.
     pub toml: String,
-    /// What the Python map has beside its boards, such as `!Wafer "w3"`: it is not imported.
+    /// Entries that the Python map has beside its boards, such as `!Wafer "w3"`. They are not
+    /// imported.
     pub left_out: Vec<String>,
-    /// What a person has to look at before the map is used, such as a board that is said to be
-    /// offline: each with file, line and column.
+    /// Matters that a person has to look at before the map is used, such as a board that is said to
+    /// be offline: each with file, line and column.
     pub doubts: Vec<String>,
 }
 
 /// Imports the boards of a Python hardware map (`!HardwareMap [ !CRS {..}, !Crate {..} ]`), with
 /// their serial numbers, hosts, crates and slots. Their modules are those that they describe, with
-/// conservative limits, until somebody writes down what hangs on them. The map may be the whole
-/// document or a key of it, as in session files. `file` names the map in errors.
+/// conservative limits, until somebody writes down what is connected to them. The map may be the
+/// whole document or a key of it, as in session files. `file` names the map in errors.
 ///
 /// ```
 /// let yaml = r#"!HardwareMap [ !CRS { serial: "0042", hostname: "127.0.0.2:18082" } ]"#;
@@ -37,8 +38,8 @@ pub struct Imported {
 /// ```
 ///
 /// # Errors
-/// [`MapError`] where it is no YAML or no such map, and where the boards cannot stand in a map of
-/// ours: none at all, or two of one serial number. Everything that is wrong has its line and column.
+/// [`MapError`] if it is no YAML or no such map, and if the boards cannot stand in a map of ours:
+/// none at all, or two of one serial number. Everything that is wrong has its line and column.
 pub fn import_rfmux(yaml: &str, file: &str) -> Result<Imported, MapError> {
     let mut findings = Findings::new(yaml, file);
     let document = document::read(yaml, &mut findings);
@@ -49,8 +50,8 @@ pub fn import_rfmux(yaml: &str, file: &str) -> Result<Imported, MapError> {
         None => reading.findings.say(0, no_map("it is empty")),
     }
     let map = write::map(reading, file)?;
-    // The boards were looked at where they stand in the YAML, as those of a map of ours are. A
-    // problem that is seen here alone is told with the board that it is of.
+    // The boards were checked at their places in the YAML, as those of a map of ours are. A problem
+    // that is seen only here is reported with its board.
     HardwareMap::parse(&map.imported.toml, file).map_err(|error| {
         let problems = error.problems().iter().map(|problem| Problem {
             place: problem.place.map(|place| map.place_of(place, yaml)),

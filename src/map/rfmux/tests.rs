@@ -91,7 +91,7 @@ fn every_form_that_yaml_has_for_a_board_is_one() {
         "!HardwareMap\n- !CRS\n  serial: '0042'\n  hostname: 10.0.0.5:81\n- !CRS { serial: !!str 0043, hostname: 10.0.0.6:81, slot: ~ }\n",
         // The map as a key of a session.
         "note: two boards\nhardware_map: !HardwareMap\n  - !CRS { serial: \"0042\", hostname: 10.0.0.5:81 }\n  - !CRS { serial: \"0043\", hostname: 10.0.0.6:81 }\n",
-        // What boards share is merged in, and what they say themselves goes before it.
+        // Entries that boards share are merged in. The boards' own entries take precedence.
         "port: &p { online: true, hostname: 10.0.0.6:81 }\nmap: !HardwareMap\n  - !CRS { <<: *p, serial: \"0042\", hostname: 10.0.0.5:81 }\n  - !CRS { <<: [ *p, { hostname: no } ], serial: \"0043\" }\n",
         // Python takes boards from lists and mappings in the map, and each once.
         "%YAML 1.1\n---\n!HardwareMap\n- - &a !CRS { serial: \"0042\", hostname: 10.0.0.5:81 }\n- mine: [ !CRS { serial: \"0043\", hostname: 10.0.0.6:81 }, *a ]\n- ~\n- *a\n...\n",
@@ -294,7 +294,7 @@ fn what_boards_may_not_share_is_told_with_both_places() {
             "lab.yaml:3:34: slot `4 of crate 3` is taken already, as `4 of crate 03`, at line 2, column 35",
         ],
     );
-    // What is merged into two boards is there twice.
+    // An entry that is merged into two boards is there twice.
     check_refused(
         "x: &x { hostname: b1 }\nmap: !HardwareMap\n  - !CRS { <<: *x, serial: \"1\" }\n  - !CRS { <<: *x, serial: \"2\" }\n",
         &["lab.yaml:4:16: address `b1:80` is taken already at line 3, column 16"],

@@ -5,7 +5,7 @@ use super::document::Item;
 use super::keys::{self, safe, shown};
 use crate::map::section::Found;
 
-/// What is wrong with the number of a slot.
+/// Error message for a wrong number of a slot.
 pub(super) const SLOTS: &str = "`slot` must be a whole number from 1 to 255";
 
 impl Reading<'_> {

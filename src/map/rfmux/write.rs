@@ -9,7 +9,7 @@ use crate::map::check::{self, Uniques};
 use crate::map::section::Findings;
 use crate::map::{BoardEntry, BoardKind, Host, MapError, Place, Problem};
 
-/// A map, and for each line of it the byte of the YAML at which the board begins that it is of.
+/// A map, and for each of its lines the byte of the YAML at which the board of that line begins.
 pub(super) struct Written {
     pub(super) imported: Imported,
     lines: Vec<usize>,
@@ -82,8 +82,8 @@ pub(super) fn map(reading: Reading<'_>, file: &str) -> Result<Written, MapError>
     Ok(Written { imported, lines })
 }
 
-/// Leaves out serial numbers that Python takes and a map of ours does not, where the board is
-/// reached without; where it is not, that is a finding.
+/// Leaves out serial numbers that Python takes and a map of ours does not, if the board is reached
+/// without them. If it is not, they are findings.
 fn keep_to_labels(
     board: &mut Board,
     findings: &mut Findings<'_>,
@@ -130,7 +130,7 @@ fn keep_to_labels(
 }
 
 impl Board {
-    /// The board as a map of ours has it, named unlike `names`.
+    /// The board as a map of ours has it, with a name that is not among `names`.
     fn entry(&self, names: &mut HashSet<String>) -> BoardEntry {
         let serial = self.serial.as_ref().map(|serial| serial.value.clone());
         let housing = self.housing.as_ref().and_then(Option::as_ref);
@@ -157,7 +157,7 @@ impl Board {
         }
     }
 
-    /// Finds what other boards have already, and that a board cannot be reached.
+    /// Reports values that other boards have already, and boards that cannot be reached.
     fn check(&self, entry: &BoardEntry, findings: &mut Findings<'_>, uniques: &mut Uniques) {
         let mut placed_once = true;
         if let Some(serial) = &self.serial {
@@ -173,7 +173,7 @@ impl Board {
         let at = follows_from.into_iter().flatten().next().unwrap_or(self.at);
         match (&self.hostname, &entry.address, entry.kind.host(entry)) {
             (Some(host), Some(address), _) => drop(uniques.address(findings, address, host.at)),
-            // What is wrong with its host name was told.
+            // The problem with its host name was reported before.
             (Some(_), None, _) => {}
             (None, _, Some(host)) => {
                 if check::derived(findings, &host, at) && placed_once {
@@ -232,8 +232,8 @@ fn board_name(text: &str) -> String {
     }
 }
 
-/// `name`, or with a number after it where `names` has it, in whatever case. It is one of `names`
-/// then.
+/// `name`, or `name` with a number after it if `names` has it, in upper or lower case. The result
+/// is added to `names`.
 fn unlike(name: String, names: &mut HashSet<String>) -> String {
     if names.insert(name.to_lowercase()) {
         return name;

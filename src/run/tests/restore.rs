@@ -46,13 +46,13 @@ async fn a_measurement_leaves_what_it_found_or_nothing() {
             let after = fake.settings();
             assert_eq!(after.0, before.0, "{safe_state}");
             for tone in before.1 {
-                // What was never set is 0.
+                // Phase and rotation that were never set are 0.
                 let tone = tone.phase(Radians(0.0)).rotation(Radians(0.0));
                 assert!(after.1.contains(&tone), "{safe_state}: {tone:?} {after:?}");
             }
         }
     }
-    // What sets a module up keeps it, and `hold` is then what it says.
+    // With `hold`, the tones of the run stay on, also if the runner keeps them after success.
     for (ending, on) in [(Ending::SafeState, 8), (Ending::Kept, 8)] {
         let fake = observing();
         let runner = match ending {
@@ -99,7 +99,7 @@ async fn an_nco_that_is_elsewhere_is_told_though_no_tone_was_on() {
         "{hardware}"
     );
     assert_eq!(fake.on(), [0u16; 0]);
-    // Where nobody asked for it, it need not be.
+    // If nobody asked for that, the NCO need not be put back.
     let fake = Fake::new("b").always(Fault::Refuse, "set the NCO of module 1 to 1000000000");
     let hardware = run(runner(), &fake, SafeState::Off).await;
     assert_eq!(hardware, HardwareState::AsDeclared);

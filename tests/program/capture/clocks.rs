@@ -53,7 +53,7 @@ fn clocks_that_contradict_themselves_are_told_and_their_times_marked() {
         })
     };
     let step = |seconds| Fault::from(ClockStep { seconds });
-    // What goes wrong, the count of it, and what is said; whether there are times.
+    // The fault, the name of its count, a part of the doubt, and true if there are times.
     let cases: [(Scheduled, &str, &str, bool); 7] = [
         (
             step(3600.0).from_call(400),
@@ -191,7 +191,7 @@ fn a_year_that_is_out_of_reach_is_no_time_as_any() {
     let with_year = sources(&found).remove("year").unwrap_or(0);
     assert_eq!(with_year + count(module, "timeless"), received);
 
-    // What a clock may be off can be said, for made-up times as well.
+    // The largest offset of a clock can be given, for made-up times as well.
     let out = lab.text_path("within");
     let (status, report) = lab.capture("0.3", &["--out", &out, "--clock-within", "60"]);
     assert_eq!(status, 3, "{report}");

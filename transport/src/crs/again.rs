@@ -1,11 +1,12 @@
-//! Asking again what only reads.
+//! Repetition of operations that only read.
 //!
-//! A board that says no once, or answers nonsense, or nothing in time, costs a repetition and not
-//! the batch. This is done here, in the client, and not by a wrapper around it: only here the
-//! replies of a batch up to a failed operation are at hand, and it is known what of the rest was
-//! executed. How often it was is told with the replies ([`Replies::repeats`]) or with the error.
+//! A board that refuses once, answers nonsense once, or does not answer in time once, costs a
+//! repetition and not the batch. This is done here, in the client, and not by a wrapper around it:
+//! only here the replies of a batch up to a failed operation are at hand, and only here it is known
+//! which of the other operations were executed. The number of repetitions stands in the replies
+//! ([`Replies::repeats`]) or in the error.
 //!
-//! What may be sent again follows from what became of the request:
+//! The operations that may be sent again follow from the failure of the request:
 //!
 //! | the operation failed, since | then |
 //! |---|---|
@@ -15,10 +16,10 @@
 //! | nothing was answered in time, and the request only reads | it is sent once more |
 //! | nothing was answered in time, and the request sets and acquires | it is sent once more, in its place |
 //!
-//! In its place means that nothing else has gone out to the module since; the link sees to it that
-//! the board is at rest, where the first one may still be landing. A setting that the board refuses
-//! is not sent again. Nor is a request that only sets and is not answered in time: who switches
-//! tones off is to know at once.
+//! "In its place" means that nothing else has been sent to the module since. If the first request
+//! may still reach the board, the link makes sure that the board is at rest. A setting that the
+//! board refuses is not sent again. Nor is a request that only sets and is not answered in time: a
+//! caller that switches tones off must know at once.
 //!
 //! [`Replies::repeats`]: twotone_hal::Replies::repeats
 
@@ -28,24 +29,24 @@ use twotone_hal::{Batch, Certainty, Error, ErrorKind, Op, Safety};
 
 use super::part::Part;
 
-/// How often a failed operation is asked again.
+/// Largest number of repetitions of a failed operation.
 const TIMES: u32 = 2;
 
-/// Before it is asked again; longer each time.
+/// Pause before a repetition; longer each time.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What is to be sent again.
+/// Operations that are to be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Resend {
-    /// The whole request in its place, or the failed operation and what comes behind it.
+    /// True for the whole request in its place; false for the failed operation and those behind it.
     pub(super) whole: bool,
-    /// By a deadline of its own: the first one has passed.
+    /// True if it has a deadline of its own, as the first one has passed.
     pub(super) anew: bool,
-    /// After this time.
+    /// Pause before it is sent.
     pub(super) pause: Duration,
 }
 
-/// How often the operation at hand was asked again.
+/// Number of repetitions of the operation at hand.
 #[derive(Debug, Default)]
 pub(super) struct Again {
     operation: usize,
@@ -53,8 +54,8 @@ pub(super) struct Again {
 }
 
 impl Again {
-    /// What is to be sent again if the operation at `failed` of a batch, sent in `part`, ended with
-    /// `error`; nothing where that is of no use, or not safe.
+    /// Operations that are to be sent again if the operation at `failed` of a batch, sent in
+    /// `part`, ended with `error`; none if that is of no use, or not safe.
     pub(super) fn after(
         &mut self,
         error: &Error,
@@ -69,7 +70,7 @@ impl Again {
         let (first, rest_sets) = (rest.first()?, rest.iter().any(sets));
         // Of samples from the stream it is known that the settings before them were executed.
         let is_pending = part.sets && error.executed() != Some(failed);
-        // What was never sent, as nothing came before it in time, is told at once.
+        // A request that was not sent before its deadline is not repeated.
         let is_first = self.times == 0 && error.certainty() != Certainty::NotExecuted;
         let (whole, anew) = match error.kind() {
             ErrorKind::Rejected if !sets(first) => (false, false),
@@ -86,7 +87,7 @@ impl Again {
         Some(Resend { whole, anew, pause })
     }
 
-    /// How often the operation at `failed` was asked again.
+    /// Number of repetitions of the operation at `failed`.
     pub(super) fn times(&self, failed: usize) -> u32 {
         if failed > self.operation {
             0

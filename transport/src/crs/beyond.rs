@@ -1,8 +1,8 @@
-//! Settings that a board was found to have outside of what it describes.
+//! Settings of a board that were found to be outside of the ranges that it describes.
 //!
 //! A board takes more than its description says: an NCO from before its Nyquist zone was changed,
-//! an offset from when its bandwidth was extended. Whoever puts back what was there before must not
-//! be refused, so a value that was read back may be set again.
+//! an offset from when its bandwidth was extended. A caller that puts back earlier settings must
+//! not be refused, so a value that was read back may be set again.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,7 +11,7 @@ use twotone_hal::ModuleDescription;
 
 use super::leaves::{Key, Setting};
 
-/// What was found on one module. At most the latest value of each setting is kept.
+/// Values that were found on one module. At most the latest value of each setting is kept.
 #[derive(Debug, Default)]
 pub(super) struct Beyond(Mutex<BTreeMap<Key, f64>>);
 

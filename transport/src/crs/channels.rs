@@ -1,10 +1,10 @@
-//! How many channels a board has.
+//! Number of channels of a board.
 //!
-//! Short packets leave 128 of 1024, and no method says so. One sample of a module says it, of any
-//! module: the packets of all are of one length. A module that is not streamed gives none, and one
-//! that hangs must not hold up the work on the others, so that the next one is asked where an
-//! answer is refused, or does not come soon. If no module gives a sample, channels are read back up
-//! to where the board refuses.
+//! With short packets a board has 128 channels and not 1024, and no method says so. One sample of
+//! any module shows it, as the packets of all modules have one length. A module that is not
+//! streamed gives no sample, and one that hangs must not hold up the work on the others. So the
+//! next module is asked if an answer is refused, or does not come soon. If no module gives a
+//! sample, channels are read back up to the first one that the board refuses.
 
 use std::time::Duration;
 
@@ -24,13 +24,13 @@ use crate::tuber::broken;
 /// The most channels that a module can have.
 pub(super) const MOST: u16 = 1024;
 
-/// After how long without an answer the next module is asked as well.
+/// Time without an answer after which the next module is asked as well.
 const NEXT_AFTER: Duration = Duration::from_millis(300);
 
-/// How long the samples may take, all together.
+/// Longest time for all samples together.
 const SAMPLES_WITHIN: Duration = Duration::from_secs(2);
 
-/// How many channels each of `modules` has, or why that is not known.
+/// Number of channels of each of `modules`, or the reason that it is not known.
 pub(super) async fn count(asker: &Asker<'_>, modules: &[u8]) -> Result<u16, String> {
     match by_samples(asker, modules).await {
         Ok(channels) => Ok(channels),

@@ -28,9 +28,9 @@ pub(super) struct Decoder<'a> {
 }
 
 impl Decoder<'_> {
-    /// Reads the answer, one element for each of the `calls` that [`super::encode::Encoder`]
-    /// wrote. Where the part ends with an acquisition from the stream, that one is not answered
-    /// yet: it gives the board's time before it, or why the board does not say it.
+    /// Reads the answer, one element for each of the `calls` that [`super::encode::Encoder`] wrote.
+    /// If the part ends with an acquisition from the stream, that one is not answered yet: it gives
+    /// the board's time before it, or the reason that the board does not say it.
     ///
     /// After an error, the course is that of the module behind what was answered.
     pub(super) fn decode(

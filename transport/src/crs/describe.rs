@@ -1,4 +1,4 @@
-//! What a CRS board is and has, and what follows from it.
+//! Description of a CRS board, from its answers about itself.
 
 use std::time::Duration;
 
@@ -49,12 +49,12 @@ pub(super) struct Survey {
     /// The decimation stage, if the board says it.
     pub(super) stage: Option<u8>,
     modules: Vec<ModuleDescription>,
-    /// Which analog bank is in use was said, not assumed.
+    /// True if the board has said which analog bank is in use; false if this is assumed.
     bank_is_known: bool,
     doubts: Vec<String>,
 }
 
-/// What a module says of itself.
+/// Answers of a module about itself.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Module {
     /// In dBm.
@@ -64,7 +64,8 @@ pub(super) struct Module {
 }
 
 impl Survey {
-    /// What follows from what `modules`, by number, say of themselves, with so many channels each.
+    /// Survey from the answers of `modules` (by number) about themselves, with so many channels
+    /// each.
     pub(super) fn new(
         epoch: Epoch,
         format: Format,
@@ -225,7 +226,7 @@ struct Shared {
 }
 
 impl Shared {
-    /// How many samples to throw away: as many as at any rate if it is not known.
+    /// Number of samples to throw away. If the rate is not known: the largest number at any rate.
     fn settle_samples(self) -> u32 {
         let most = (0..=SLOWEST).map(filters::settle_samples).max();
         self.stage

@@ -20,7 +20,7 @@ pub(super) struct Difference {
     pub(super) all_lost: bool,
 }
 
-/// What the marker says of how the settings came to differ.
+/// State of the marker, which shows how the settings came to differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Marker {
     /// It is as it was left: a board that restarts loses it.
@@ -32,7 +32,7 @@ pub(super) enum Marker {
 }
 
 impl Difference {
-    /// What differs on `module`, what that may mean, and what to do.
+    /// Message about the difference on `module`, with its possible meaning and the steps to take.
     pub(super) fn on(&self, module: ModuleId, marker: Marker) -> String {
         let setting = self.first.setting;
         let show = |value| shown(setting, value);
@@ -58,7 +58,7 @@ impl Difference {
         )
     }
 
-    /// Which of the two it is, as far as that can be told, and what to do.
+    /// The one of the two causes that applies, as far as it is known, and the steps to take.
     fn advice(&self, marker: Marker) -> &'static str {
         match marker {
             Marker::Intact => {

@@ -167,8 +167,8 @@ impl Encoder<'_> {
     }
 }
 
-/// Refuses arguments that the board would refuse, before anything is sent. What was read back from
-/// the board is none of these.
+/// Refuses arguments that the board would refuse, before anything is sent. A value that was read
+/// back from the board is not refused.
 pub(super) fn check(
     survey: &Survey,
     memory: Option<&ModuleMemory>,

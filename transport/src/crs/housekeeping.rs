@@ -8,8 +8,9 @@ use super::describe::Survey;
 use super::question::{Question, Said, ask, number};
 use crate::link::Link;
 
-/// Reads every sensor and rail, in one round trip if all are read. What fails is asked once more,
-/// in a round trip of its own: not every server goes on behind an error. Says how often that was.
+/// Reads every sensor and rail, in one round trip if all are read. A question that fails is asked
+/// once more, in a round trip of its own: not every server goes on behind an error. The number of
+/// these repetitions is returned too.
 ///
 /// # Errors
 /// If no answer came, or none that can be read.

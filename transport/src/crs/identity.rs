@@ -1,4 +1,4 @@
-//! What a CRS board says of who it is.
+//! Serial number that a CRS board says of itself.
 //!
 //! The public description of the protocol has no serial number. Boards that say theirs all the same
 //! have it under a name that speaks for itself; only what a board lists is asked for, so that no
@@ -11,7 +11,7 @@ use super::question::Question;
 use super::survey::Asker;
 use crate::tuber::broken;
 
-/// Methods and properties that tell a serial number, where a board has them.
+/// Methods and properties that tell a serial number, if a board has them.
 const SERIALS: [&str; 7] = [
     "get_serial",
     "get_serial_number",
@@ -25,7 +25,7 @@ const SERIALS: [&str; 7] = [
 const HOST_NAMES: [&str; 3] = ["get_hostname", "hostname", "HOSTNAME"];
 
 /// The names of the methods and properties of an object that describes itself so, as a list of
-/// texts, methods with `()` behind them. What cannot be read is as if it were not there.
+/// texts, methods with `()` behind them. Entries that cannot be read are ignored.
 pub(super) fn names(description: Cursor<'_>) -> Value {
     let mut names = Vec::new();
     drop(collect(description, &mut names));
@@ -78,8 +78,8 @@ pub(super) fn questions(names: &Value) -> Vec<Question<'static>> {
     asked.collect()
 }
 
-/// The serial number that the board says, if it says one. What goes wrong with these questions
-/// leaves it unknown.
+/// The serial number that the board says, if it says one. If these questions fail, it stays
+/// unknown.
 pub(super) async fn serial(asker: &Asker<'_>, questions: &[Question<'_>]) -> Option<String> {
     if questions.is_empty() {
         return None;

@@ -134,7 +134,7 @@ impl ModuleKeeper {
         keys
     }
 
-    /// How the marker was found.
+    /// State in which the marker was found.
     fn marker(&mut self, survey: &Survey, reading: &Reading) -> Marker {
         let key = Key::tone(survey.last_channel().number(), Setting::Offset);
         let found = reading.iter().filter(|(read, _)| *read == key);

@@ -103,7 +103,7 @@ pub(super) struct ModuleMemory {
     /// One more than the epoch of which those who use the module know, 0 while nobody does.
     told: AtomicU64,
     written: Mutex<Written>,
-    /// What was read back although the board describes no such value.
+    /// Values that were read back although the board describes no such value.
     pub(super) beyond: Beyond,
 }
 
@@ -112,7 +112,7 @@ pub(super) struct ModuleMemory {
 struct Written {
     epoch: Epoch,
     course: Course,
-    /// How many batches have been written.
+    /// Number of batches that have been written.
     batches: u64,
 }
 

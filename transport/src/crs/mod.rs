@@ -20,29 +20,29 @@
 //!
 //! What differs ends the board's epoch: see [`CrsBoard`].
 //!
-//! What only switches tones off is right on whatever board it comes to. It is read back for as well,
-//! but goes out where that fails, or takes longer than 2 s.
+//! A request that only switches tones off is right on any board that it comes to. Settings are read
+//! back before it as well, but it is sent even if that fails or takes longer than 2 s.
 //!
 //! # Servers that close each connection behind its first answer
 //!
-//! Some do (HTTP/1.0, `Connection: close`, or without a word), and proxies before a board. Then the
-//! reading that verifies a connection uses it up, and the request that it was for must go out on
-//! another. A setting cannot ride behind the reading in one batch: a difference does not stop a
-//! batch, and a board that has restarted would execute it.
+//! Some servers do so (HTTP/1.0, `Connection: close`, or without notice), and so do some proxies
+//! before a board. Then the reading that verifies a connection uses it up, and the request that it
+//! was for must go out on another. A setting cannot follow the reading in one batch: a difference
+//! does not stop a batch, and a board that has restarted would execute it.
 //!
-//! So the reading goes out on one connection and the request on the next, where two things hold.
-//! The server closed the first one behind a whole answer, with nothing of ours under way, so nothing
-//! that was sent can still land. And no more than a second has passed since the reading: a board
-//! takes longer to restart, and the reading before the next request finds one that did not. Where
-//! connecting takes longer, it is read back again, and after three times the request fails, not sent.
-//! Each request is read back for, so the price is one exchange each: what is read is as little as
-//! after an idle connection.
+//! So the reading goes out on one connection and the request on the next, if two conditions hold.
+//! The server closed the first one behind a whole answer, with nothing of ours under way, so
+//! nothing that was sent can still reach the board. And no more than a second has passed since the
+//! reading: a board takes longer to restart, and the reading before the next request finds one that
+//! did not. If connecting takes longer, the settings are read back again; after three times the
+//! request fails and is not sent. Each request needs such a reading, so the price is one more
+//! exchange for each. The reading is as short as after an idle connection.
 //!
-//! That a server does so is taken from its word, or from a connection that ends within a second of
-//! its first answer; it is kept for the whole board, so that no later request is written into a
-//! connection that is being closed. The request with which it is found out may be lost: it then has
-//! the fate of any lost request, and settings are repeated in their place once the board is at rest.
-//! It is forgotten when a connection is seen to stay open.
+//! A server is taken to close its connections in this way if it says so, or if a connection ends
+//! within a second of its first answer. This is kept for the whole board, so that no later request
+//! is written into a connection that is being closed. The request with which it is found out may be
+//! lost: it then has the fate of any lost request, and settings are repeated in their place once
+//! the board is at rest. It is forgotten when a connection is seen to stay open.
 
 mod again;
 mod beyond;
@@ -92,9 +92,9 @@ use streamed::Streamed;
 /// One connection a module, opened with the module's first operation and closed when idle, and one
 /// for what is read from the board as a whole. A batch is sent as one request for each run of
 /// operations on the same module. A batch whose answer was lost with its connection is sent once
-/// more when the board has been seen at rest: all operations read, or set absolute values. What
-/// only reads is asked again, twice at the most, if the board refuses it or answers nonsense, and
-/// once if it does not answer in time.
+/// more when the board has been seen at rest: all operations read, or set absolute values. An
+/// operation that only reads is asked again, twice at the most, if the board refuses it or answers
+/// nonsense, and once if it does not answer in time.
 ///
 /// # Epochs
 /// After each new connection, part or all of what this client has set on the module is read back,
@@ -292,7 +292,8 @@ impl Board for CrsBoard {
             };
             let ran = self.run_part(batch, &mut sending, &survey, began, &mut replies);
             if let Err(mut error) = ran.await {
-                // Its place is taken: what counts is why it was to be sent again.
+                // Another request has taken its place. So the error is the one for which it was to
+                // be sent again.
                 let is_late = error.kind() == ErrorKind::Busy;
                 error = first.take_if(|_| is_late).unwrap_or(error);
                 let at = replies.answered();

@@ -27,7 +27,7 @@ pub(super) struct Part {
 impl Part {
     /// The first run of operations from `from` on. Readings of the board as a whole are runs of
     /// their own, so that they need no module, and the sensors, which are asked one by one, are a
-    /// run alone. Where samples are `streamed`, a run ends with its first acquisition.
+    /// run alone. If samples are `streamed`, a run ends with its first acquisition.
     pub(super) fn of(batch: &Batch, from: usize, survey: &Survey, streamed: bool) -> Self {
         let mut part = Self {
             from,

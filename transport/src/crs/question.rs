@@ -11,24 +11,24 @@ use crate::http::Post;
 use crate::link::{Link, Repeat};
 use crate::tuber::broken;
 
-/// What a board said to a question, or why it said nothing.
+/// Answer of a board to a question, or the reason that there is none.
 pub(super) type Said = Result<Value, String>;
 
 /// One question.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Question<'a> {
-    /// Is there the one object of a CRS board? The answer has the names of its methods and
+    /// The one object of a CRS board, if there is one. The answer has the names of its methods and
     /// properties, as pairs of texts.
     Object,
-    /// What is the property?
+    /// The value of the property.
     Property(&'a str),
-    /// What does the method answer?
+    /// The answer of the method.
     Call(&'a str),
-    /// What does the method answer for the sensor or rail?
+    /// The answer of the method for the sensor or rail.
     Of(&'a str, &'a str),
-    /// What does the method answer for the module?
+    /// The answer of the method for the module.
     OfModule(&'a str, u8),
-    /// How large is the amplitude of the channel of the module?
+    /// The amplitude of the channel of the module.
     Amplitude(u8, u16),
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Samples {
     pub(super) overvoltage: bool,
 }
 
-/// What samples are taken for: one that is no number spoils a whole mean.
+/// Purpose of samples. One sample that is no number spoils a whole mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
     Means,
@@ -198,7 +198,7 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
         let whole = field("h", 23.0)? * 3600.0 + field("m", 59.0)? * 60.0 + field("s", 60.0)?;
         // A pulse may be late, so that the parts run on past their second.
         let parts = f64::from(Stamp::PARTS_PER_SECOND);
-        // The control word of a stamp says it where older firmware has no field for it.
+        // Older firmware has no field for it: there, the control word of the stamp says it.
         let control = value.get("c").and_then(Value::as_i64).unwrap_or(0);
         let is_recent = u32::try_from(control).is_ok_and(|control| control & (1 << 31) != 0);
         let (source, recent) = (value.get("source"), value.get("recent"));
@@ -232,8 +232,8 @@ fn source_of(number: i64) -> String {
 }
 
 impl Samples {
-    /// Makes every sample that is no finite number one that is no number at all, in both parts.
-    /// Says how many there are, on how many channels.
+    /// Makes both parts of every sample that is no finite number no numbers (NaN). Returns the
+    /// number of such samples, and the number of channels that have them.
     fn strike_out(&mut self) -> (usize, usize) {
         let (mut bad, mut channels) = (0, 0);
         let rows = self.i.chunks_mut(self.length);
@@ -270,7 +270,7 @@ impl Samples {
                 if self.length > 1 {
                     (squares / (n - 1.0)).sqrt()
                 } else {
-                    // No number where the sample is none.
+                    // No number if the sample is none.
                     squares
                 },
             )

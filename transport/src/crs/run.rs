@@ -19,7 +19,8 @@ use crate::deadline;
 use crate::http::{Answer, Post};
 use crate::link::{Queued, Repeat};
 
-/// How often what only reads is written anew, because an epoch ended before it went out.
+/// Largest number of times that a request that only reads is written anew, if an epoch ended before
+/// it was sent.
 const MOST_EPOCHS: u32 = 3;
 
 /// A part of a batch that was queued, with what it takes to read its answer.
@@ -187,7 +188,7 @@ impl CrsBoard {
             let time = match decoder.decode(calls, &answer, &limits, replies) {
                 Ok(time) => time,
                 Err(error) => {
-                    // What is behind a refused call was not executed.
+                    // Calls behind a refused one were not executed.
                     if let (ErrorKind::Rejected, Some(memory), Some(number), Some(course)) =
                         (error.kind(), memory, sending.number, decoder.course)
                     {

@@ -1,4 +1,4 @@
-//! Asking a CRS board what it is and has.
+//! Questions to a CRS board about what it is and has.
 //!
 //! Each question is asked by itself: one that fails is asked once more, with the others that
 //! failed, and is then left open. What follows from an open question is a doubt in words, beside
@@ -22,13 +22,13 @@ use crate::http::{Answer, Post};
 use crate::link::{Link, Repeat, Unwatched};
 use crate::{ConnectOptions, Connector};
 
-/// How often the board is asked if it answers nonsense, or refuses everything.
+/// Largest number of times that the board is asked if it answers nonsense, or refuses everything.
 const ASKED: u32 = 3;
 
-/// Before a question is asked again; longer each time.
+/// Pause before a question is asked again; longer each time.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Who asks.
+/// Sender of the questions.
 #[derive(Debug, Clone)]
 pub(super) struct Asker<'a> {
     connector: &'a Connector,
@@ -171,7 +171,7 @@ impl Asker<'_> {
                     asked += 1;
                     first.get_or_insert(error);
                 }
-                // An answer says more than that none came in what was left of the time.
+                // The first error says more than that no answer came in the time that was left.
                 Err(error) => return Err(first.unwrap_or(error).repeated(asked - 1)),
                 Ok((format, said)) => {
                     self.format = format;
@@ -181,7 +181,7 @@ impl Asker<'_> {
         }
     }
 
-    /// Asks again what has failed. What fails again stays as it is.
+    /// Asks the failed questions again. A question that fails again stays as it is.
     async fn ask_again(&self, questions: &[Question<'_>], said: &mut [Said]) {
         // Modules of the other analog bank may refuse to answer: they are not used.
         let asked = |wanted| questions.iter().position(|question| *question == wanted);
@@ -227,12 +227,12 @@ impl Asker<'_> {
     }
 }
 
-/// What the board left open, in words.
+/// Questions that the board left open, in words.
 #[derive(Default)]
 struct Doubts(Vec<String>);
 
 impl Doubts {
-    /// What was said, or a doubt about it.
+    /// The answer, if there is one; otherwise a doubt is added.
     fn open<T>(&mut self, said: Result<T, String>, told: impl FnOnce(&str) -> String) -> Option<T> {
         said.map_err(|why| self.0.push(told(&why))).ok()
     }

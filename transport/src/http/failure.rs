@@ -1,11 +1,11 @@
-//! Why a request has no answer, in words for whoever is on watch.
+//! Reasons that a request has no answer, in words for the person on watch.
 
 use std::error::Error as StdError;
 
 use hyper::StatusCode;
 use twotone_hal::{Certainty, Error, ErrorKind};
 
-/// Why there is no answer.
+/// Reason that there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// The request did not leave: it may be sent again whatever it is.
@@ -14,9 +14,9 @@ pub(crate) enum Failure {
     /// The connection was lost while the answer was awaited.
     #[error("the connection was closed before the answer was whole")]
     Lost {
-        /// How it was lost.
+        /// Cause of the loss.
         source: Box<dyn StdError + Send + Sync>,
-        /// Nothing of the answer had come.
+        /// True if nothing of the answer had come.
         unanswered: bool,
     },
     /// The deadline passed while the answer was awaited.
@@ -88,7 +88,7 @@ impl Failure {
     }
 }
 
-/// What a status means where a board should be, and what to do about it.
+/// Meaning of a status that comes from the address of a board, and the steps to take.
 fn advice(status: StatusCode, location: Option<&str>) -> String {
     match status.as_u16() {
         300..=399 => {

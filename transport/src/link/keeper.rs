@@ -30,14 +30,14 @@ pub(crate) enum Before {
     Lost,
 }
 
-/// Whether something that was lost may still be landing on the board.
+/// State of the requests that were lost: some may still reach the board.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rest {
-    /// Nothing is.
+    /// None can reach it any more.
     Reached,
-    /// It may be, and the board was read back once to find out.
+    /// Some may, and the board was read back once to find out.
     Awaited,
-    /// It may be, and the board could not be read back.
+    /// Some may, and the board could not be read back.
     Unread,
 }
 
@@ -51,13 +51,13 @@ pub(crate) trait Keeper: Send + Sync + 'static {
     /// Whether the connection must be verified anew, though it is still up.
     fn is_in_doubt(&self) -> bool;
 
-    /// Whether something that was lost may still be landing.
+    /// State of the requests that were lost.
     fn rest(&self) -> Rest;
 
-    /// A new connection is up, and nothing else has gone out on it, or the keeper is in doubt. What
-    /// it asks goes out on that connection, and on others where the server closes each behind its
-    /// first answer. An error keeps the exchange at hand from being sent; the next exchange asks
-    /// again.
+    /// A new connection is up, and nothing else has gone out on it, or the keeper is in doubt. The
+    /// questions of the keeper go out on that connection, and on others if the server closes each
+    /// behind its first answer. An error keeps the exchange at hand from being sent; the next
+    /// exchange asks again.
     async fn verify(&mut self, line: &mut Line, before: Before, deadline: Instant) -> Result<()>;
 
     /// An exchange was answered within `took`.

@@ -45,7 +45,7 @@ impl Line {
         }
     }
 
-    /// Who is at the other end.
+    /// Authority (host and port) of the other end.
     pub(super) fn authority(&self) -> &str {
         self.connector.authority()
     }

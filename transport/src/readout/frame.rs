@@ -21,8 +21,8 @@ pub struct Frame<'a> {
 }
 
 impl Frame<'_> {
-    /// When the sample was taken: the packet's stamp, less the delay of the filters. Others may
-    /// contradict it: see [`Timeline`](super::Timeline).
+    /// Time at which the sample was taken: the packet's stamp, less the delay of the filters.
+    /// Others may contradict it: see [`Timeline`](super::Timeline).
     ///
     /// # Errors
     /// Where the stamp has no meaning.

@@ -1,4 +1,4 @@
-//! Who sends from an address, by the serial numbers that its packets bear.
+//! Boards that send from an address, by the serial numbers that their packets bear.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -27,7 +27,7 @@ const BUFFER_BYTES: usize = 1 << 18;
 /// it is left all the same, at the latest when `within` has passed.
 ///
 /// # Errors
-/// [`ErrorKind::Unreachable`] where the stream cannot be joined.
+/// [`ErrorKind::Unreachable`] if the stream cannot be joined.
 pub async fn hear(source: Source, options: &StreamOptions, within: Duration) -> Result<Vec<u16>> {
     let options = options.clone().buffer_bytes(BUFFER_BYTES);
     let listening = tworoutine::runtime().spawn(async move {
@@ -36,7 +36,7 @@ pub async fn hear(source: Source, options: &StreamOptions, within: Duration) -> 
         let mut heard = Vec::new();
         for socket in sockets {
             let socket = UdpSocket::from_std(socket.into()).map_err(failed)?;
-            // What was heard until then counts where the time is over.
+            // If the time is over, the packets that were heard until then count.
             if let Ok(Err(error)) = timeout(within, listen(&socket, source, &mut heard)).await {
                 return Err(failed(error));
             }

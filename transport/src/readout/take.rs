@@ -82,7 +82,7 @@ pub struct Block {
     pub stage: u8,
     /// Sequence number of the first sample's packet.
     pub sequence: u32,
-    /// When each sample was taken by its own stamp, the delay of the filters taken off. A
+    /// Time at which each sample was taken by its own stamp, the delay of the filters taken off. A
     /// [`Timeline`](super::Timeline) holds stamps against each other.
     pub times: Vec<Result<SampleTime, NoTime>>,
     /// A converter was over its range in some of the samples.

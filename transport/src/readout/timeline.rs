@@ -67,7 +67,7 @@ impl TimeOrigin {
 /// Time of a sample, and its origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct JudgedTime {
-    /// When it was taken, the delay of the filters taken off.
+    /// Time at which it was taken, the delay of the filters taken off.
     pub time: SampleTime,
     /// Origin of that time.
     pub origin: TimeOrigin,
@@ -84,7 +84,7 @@ pub struct Stamped {
     pub stage: u8,
     /// The stamp.
     pub stamp: Stamp,
-    /// When it was received, by this computer's clock. Without it, the date is not judged.
+    /// Time at which it was received, by this computer's clock. Without it, the date is not judged.
     pub received: Option<SampleTime>,
 }
 

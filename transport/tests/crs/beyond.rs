@@ -1,4 +1,4 @@
-//! What was there before is put back, also if the board does not describe it.
+//! Earlier settings are put back, also if the board does not describe them.
 
 use super::*;
 use twotone_wire::tuber::Value;

@@ -1,4 +1,4 @@
-//! Failures that pass: what only reads is asked again.
+//! Failures that pass: operations that only read are asked again.
 
 use tokio::time::Instant;
 
@@ -21,7 +21,7 @@ async fn ready() -> (Scripted, CrsBoard) {
     (scripted, board)
 }
 
-/// What was set and acquired, in order, since `from`.
+/// Settings and acquisitions since `from`, in order.
 fn order(scripted: &Scripted, from: usize) -> Vec<(String, f64)> {
     let state = scripted.0.lock().unwrap();
     let calls = state.calls[from..].iter();

@@ -37,16 +37,16 @@ pub(crate) enum Next {
     Say(u16, &'static str, String),
 }
 
-/// How the board ends each connection behind its first answer.
+/// Way in which the board ends each connection behind its first answer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Closing {
     /// With a header that says so.
     Announced,
-    /// As HTTP/1.0 does: the answer ends where the connection does.
+    /// As HTTP/1.0 does: the answer ends with the connection.
     Http10,
-    /// Without a word.
+    /// Without notice.
     Silent,
-    /// Without a word, so long after its answer: what is written meanwhile is lost.
+    /// Without notice, so long after its answer: what is written meanwhile is lost.
     Late(Duration),
 }
 
@@ -64,7 +64,7 @@ pub(crate) struct State {
     pub(crate) gone: bool,
     /// One exchange a connection.
     pub(crate) closing: Option<Closing>,
-    /// How long it takes to connect.
+    /// Time that it takes to connect.
     pub(crate) connecting: Duration,
     pub(crate) connections: usize,
     /// Every call that was executed, in order: method, module, channel, first argument.
@@ -74,8 +74,8 @@ pub(crate) struct State {
     pub(crate) refusals: Vec<(&'static str, Option<u64>, usize)>,
     /// One call that is refused after so many that are not.
     pub(crate) refused_after: Option<(&'static str, usize)>,
-    /// What a method answers, or a property is, in the place of the truth: for the first argument,
-    /// or for any.
+    /// Answers of methods and values of properties in the place of the true ones: for the first
+    /// argument, or for any.
     pub(crate) says: BTreeMap<&'static str, Value>,
     /// Requests with this text in them are never answered.
     pub(crate) hangs_on: Option<&'static str>,

@@ -1,4 +1,5 @@
-//! What a board does not say stays unknown, is said so, and nobody else needs it.
+//! Facts that a board does not tell stay unknown and are reported as unknown. Nothing else depends
+//! on them.
 
 use tokio::time::Instant;
 use twotone_hal::{Description, Reading};
@@ -228,7 +229,7 @@ async fn a_board_without_samples_is_read_back_up_to_where_it_refuses() {
     );
 }
 
-/// What the board says of its sensors.
+/// Readings of the board's sensors.
 async fn sensors(board: &CrsBoard) -> Vec<Reading> {
     let mut batch = Batch::new();
     let ticket = batch.read_housekeeping();

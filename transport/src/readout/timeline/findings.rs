@@ -1,4 +1,4 @@
-//! What is found of the stamps of a stream.
+//! Findings about the stamps of a stream.
 
 use twotone_wire::crs::StampSource;
 

@@ -194,7 +194,7 @@ impl Line {
         self.delay = None;
     }
 
-    /// Tells a step between two lines: what the delay of their packets has become less by.
+    /// Reports a step between two lines: the decrease of the delay of their packets.
     pub(super) fn compare(&self, off: i64, first: &Seen, found: &mut TimeFindings) {
         if off.abs() > LATE {
             found.step(first.sequence, off);

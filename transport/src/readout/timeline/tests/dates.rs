@@ -1,4 +1,4 @@
-//! Dates, and what the computer's clock says to them.
+//! Dates, compared with the computer's clock.
 
 use super::*;
 
