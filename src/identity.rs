@@ -139,7 +139,7 @@ async fn listen(entry: &BoardEntry) -> Heard {
     if entry.kind != BoardKind::CRS {
         return nothing("boards of its kind have no stream");
     }
-    // A name that takes long to be found keeps nobody waiting.
+    // A name that takes long to look up must not hold up the others.
     let ip = match tokio::time::timeout(LISTEN, address(entry)).await {
         Ok(Ok(ip)) => ip,
         Ok(Err(error)) => return nothing(&error.to_string()),
@@ -364,7 +364,7 @@ address = "10.0.0.3"
             Another,
             "its hardware address is 02:00:00:00:00:ab; ",
         );
-        // Boards behind one address.
+        // Boards that share one address.
         check("b1", (None, &[2, 1], &[2], None), Confirmed, "its packets");
         check(
             "b1",

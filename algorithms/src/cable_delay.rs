@@ -10,7 +10,7 @@ use crate::session::{InputFlags, Session, Tone, carrier_phase, told_of_bad};
 
 const WHAT: &str = "cable delay";
 
-/// Share of what the NCO reaches that a comb covers: boards round the NCO.
+/// Share of the reach of the NCO that a comb covers. It is less than 1, as boards round the NCO.
 const NEAR_SPAN: f64 = 0.99;
 
 /// How to measure a delay.

@@ -43,7 +43,7 @@ impl JoinStatus {
         self == Self::Success
     }
 
-    /// The stable name, as it stands in files and tables.
+    /// The stable name, as in files and tables.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

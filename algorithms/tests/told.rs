@@ -1,4 +1,4 @@
-//! Everything that a stage of a tune finds to be less than well stands among its warnings.
+//! Everything that a stage of a tune finds to be less than well is among its warnings.
 
 mod support;
 

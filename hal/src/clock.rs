@@ -19,7 +19,7 @@ pub struct BoardTime {
     pub day: u16,
     /// Seconds since midnight, with fraction.
     pub second_of_day: f64,
-    /// Where the time code comes from, in the board's words; empty if the board does not say.
+    /// Source of the time code, in the board's words; empty if the board does not say.
     pub source: String,
     /// True if the time code is alive, `None` if the board does not say. A time that is not recent
     /// has no meaning.

@@ -102,7 +102,8 @@ fn the_map_names_every_board_and_populated_module() {
             .collect();
         assert_eq!(numbers, [1, 2]);
         let module = &modules[0];
-        // Where the detectors were designed: four times their scatter inside of the band.
+        // The range that the detectors were designed into: four times their
+        // scatter inside of the band.
         assert_eq!(module["f_min"].as_float(), Some(1.0012e9));
         assert_eq!(module["f_max"].as_float(), Some(1.4988e9));
         let number = |key: &str| module[key].as_float().unwrap();

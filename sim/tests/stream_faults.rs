@@ -141,7 +141,7 @@ fn stale_stamps_and_foreign_serial_numbers_are_on_their_packets_alone() {
             year: Some(0),
         }
         .into(),
-        // As late as never in time.
+        // Late by a whole second, so that no stamp is right.
         ClockLateSecond { late_ms: 1000 }.into(),
     ] {
         let (counted, headers, _) = received(fault.clone());

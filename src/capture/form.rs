@@ -1,4 +1,4 @@
-//! The form of a module's packets: what may not change while it is captured.
+//! The form of a module's packets, which may not change while it is captured.
 
 /// The form of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

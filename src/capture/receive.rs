@@ -421,7 +421,7 @@ impl ModuleIntake {
         };
         self.timeline
             .take(&stamped, &mut |time| rows.push_time(time));
-        // The times of the first samples are told together, a tenth of a second later.
+        // The times of the first samples come together, a tenth of a second later.
         if rows.len() >= self.batch && rows.time_ns.len() == rows.len() {
             self.hand_on(at, queue);
         }

@@ -17,8 +17,8 @@ use twotone_transport::readout::TimeOrigin;
 
 use super::RecordError;
 
-/// The factor and the angle of a change, in rad, to the twelfth decimal. Whoever turns them into a
-/// complex number and back again, as the file does with those of a report, has the same ones.
+/// The factor and the angle of a change, in rad, to the twelfth decimal. If they are turned into a
+/// complex number and back again, as the file does with those of a report, they stay the same.
 pub(crate) fn polar(change: Complex64) -> (f64, f64) {
     let to_twelfth = |value: f64| (value * 1e12).round() / 1e12;
     let (gain, turn_rad) = change.to_polar();

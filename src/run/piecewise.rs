@@ -1,8 +1,8 @@
 //! Putting a module back piece by piece, once its board has refused to be put back as a whole.
 //!
-//! A board stops at the first setting that it refuses, so that one of them would keep every tone
-//! of the run on. First all tones of the run go off; then what the board takes is put back, and
-//! what it refuses is named and stays off.
+//! A board stops at the first setting that it refuses, so that one of them would keep every tone of
+//! the run on. First all tones of the run go off; then the settings that the board takes are put
+//! back. Those that it refuses are named, and their tones stay off.
 
 use twotone_hal::{Batch, Board, Error, ErrorKind, Result, ToneUpdate};
 
@@ -16,7 +16,7 @@ impl Cleanup<'_> {
     /// and reads them back.
     ///
     /// # Errors
-    /// Those of the link. A refusal is none: it stands among `refused`.
+    /// Those of the link. A refusal is no error: it is added to `refused`.
     pub(super) async fn restore_piecewise(&self, refused: &mut Vec<String>) -> Result<()> {
         refused.clear();
         let module = self.journal.module();

@@ -110,7 +110,7 @@ impl Record {
                 Is::NotRestored => not_restored.push(tone.last.channel),
             }
         }
-        // An NCO that is elsewhere is not as it was, also if no tone was on.
+        // An NCO at another frequency is not as it was, also if no tone was on.
         let nco_is_back = safe_state != SafeState::Previous
             || !self.now.nco_touched
             || (!nco_away && !self.now.nco_in_doubt);

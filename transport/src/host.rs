@@ -207,7 +207,8 @@ fn is_number(label: &str) -> bool {
     }
 }
 
-/// `host` if it is an IPv4 address of four decimal numbers, which nobody can read as another.
+/// `host` if it is an IPv4 address of four decimal numbers, which cannot be read as another
+/// address.
 fn four(host: &str) -> Result<&str, String> {
     if let Ok(address) = host.parse::<Ipv4Addr>() {
         return of_one_board(IpAddr::V4(address), host);

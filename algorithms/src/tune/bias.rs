@@ -33,7 +33,7 @@ pub(super) async fn place_and_calibrate(
         let fits = placed.is_none_or(|placed| reach.contains(placed.tone_hz));
         ToneTarget {
             resonator: resonator.filter(|_| fits),
-            // The line is there, whatever the fit says of it.
+            // The resonance is there, whatever the result of the fit is.
             otherwise_hz: candidates[i].fr_hz,
             amplitude: if fits { amplitude(fit, params) } else { 0.0 },
         }

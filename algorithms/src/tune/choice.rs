@@ -9,8 +9,8 @@ use crate::fit::Fit;
 use crate::reach::Reach;
 use crate::session::Session;
 
-/// Distance of a dip from either end of its sweep, in linewidths: less of the loop than this on
-/// one side does not tell a resonance from the slope of the line.
+/// Distance of a dip from either end of its sweep, in linewidths: with less of the loop than this
+/// on one side, a resonance looks like the slope of the line.
 const LEAST_SIDE_LW: f64 = 0.5;
 
 /// Decision on each candidate: swept over, or left out, and for which reason.
@@ -153,8 +153,8 @@ fn targets(
     targets
 }
 
-/// Linewidth that the sweep over each member of a group goes by: as wide as the widest needs, and
-/// in steps that suit the narrowest.
+/// Linewidth that sets the width of the sweep over each member of a group. The sweep is as wide as
+/// the widest member needs, in steps that suit the narrowest.
 fn linewidths<'a>(candidates: &'a [Candidate], group: &[usize]) -> impl Fn(usize) -> f64 + use<'a> {
     let all = || group.iter().map(|&i| candidates[i].linewidth_hz());
     let (widest, narrowest) = (

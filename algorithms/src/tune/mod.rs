@@ -146,8 +146,9 @@ pub async fn tune_with_progress(
     Ok(outcome)
 }
 
-/// The parameters with an amplitude at which as many as `tones` may be driven together, and a word
-/// if that is less than was asked for: a limit of all tones must not cost every one of them.
+/// The parameters with an amplitude at which as many as `tones` may be driven together, and a
+/// warning if that is less than was asked for. A limit on all tones together must not cost every
+/// one of them.
 fn quieter(
     params: &TuneParams,
     session: &Session<'_>,

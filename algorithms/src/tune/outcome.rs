@@ -63,7 +63,7 @@ impl Reason {
         own.into_iter().chain(failed.map(Self::Fit))
     }
 
-    /// The stable name, as it stands in files and tables.
+    /// The stable name, as in files and tables.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -85,7 +85,7 @@ impl std::fmt::Display for Reason {
 }
 
 impl ChannelStatus {
-    /// The stable name, as it stands in files and tables.
+    /// The stable name, as in files and tables.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -197,7 +197,7 @@ impl NotTonedReason {
     /// All reasons.
     pub const ALL: [Self; 3] = [Self::Collided, Self::NoChannel, Self::OutsideNcoSpan];
 
-    /// The stable name, as it stands in files and tables.
+    /// The stable name, as in files and tables.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -83,7 +83,7 @@ impl<O: Operation> Asked<O> {
             }
             Ok(Err(error)) => {
                 *repeats += error.repeats();
-                // Board and question stand beside it.
+                // The board and the question are named beside it.
                 (
                     None,
                     Some(format!("{}: {}", error.kind().as_str(), error.message())),

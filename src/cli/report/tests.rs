@@ -1,4 +1,4 @@
-//! Everything that a tune says of itself stands in the object, the table, the manifest and the exit
+//! Every warning and failure of a tune is in the object, the table, the manifest and the exit
 //! status.
 
 use twotone::Array;

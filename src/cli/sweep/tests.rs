@@ -1,4 +1,4 @@
-//! Everything that a sweep says of itself stands in the object, the table and the exit status.
+//! Every warning and failure of a sweep is in the object, the table and the exit status.
 
 use twotone::algorithms::delay::estimate_delay;
 use twotone::hal::{Complex64, Hertz};

@@ -24,12 +24,12 @@ pub(super) struct Reading<'t> {
 
 /// A board as the map has it.
 pub(super) struct Board {
-    /// Where it begins.
+    /// The byte at which it begins.
     pub(super) at: usize,
     pub(super) serial: Option<Found<String>>,
     pub(super) hostname: Option<Found<String>>,
     pub(super) slot: Option<Found<u8>>,
-    /// It stands in a crate, and that has this serial number.
+    /// `Some` if it is in a crate, with the serial number of the crate if that has one.
     pub(super) housing: Option<Option<Found<String>>>,
     /// The map says that it is offline.
     pub(super) offline: bool,

@@ -55,7 +55,7 @@ impl Item {
         self.tag.as_deref().filter(|tag| !tag.starts_with(YAML))
     }
 
-    /// The text and whether it stands without quotes, if it is a scalar.
+    /// The text, and true if it is without quotes; `None` if it is no scalar.
     pub(super) fn scalar(&self) -> Option<(&str, bool)> {
         match &self.content {
             Content::Scalar { text, plain } => Some((text, *plain)),
@@ -151,7 +151,7 @@ pub(super) fn read(text: &str, findings: &mut Findings<'_>) -> Option<Item> {
     tree.root
 }
 
-/// The byte at which `marker` stands.
+/// The byte at which `marker` is.
 fn offset(text: &str, marker: &Marker) -> usize {
     let counted = || text.char_indices().nth(marker.index()).map(|(at, _)| at);
     marker.byte_offset().or_else(counted).unwrap_or(text.len())
@@ -165,8 +165,8 @@ struct Tree {
     root: Option<Item>,
 }
 
-/// A list or a mapping whose end has not been read. The entries of a mapping stand here one after
-/// the other, keys and values in turn.
+/// A list or a mapping whose end has not been read. The entries of a mapping are here one after the
+/// other, keys and values in turn.
 struct Open {
     is_map: bool,
     tag: Option<String>,

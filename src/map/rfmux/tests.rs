@@ -4,7 +4,7 @@ fn imported(yaml: &str) -> Imported {
     import_rfmux(yaml, "lab.yaml").unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Name, address and serial number of each board that `yaml` comes to.
+/// Name, address and serial number of each board that is imported from `yaml`.
 fn boards(yaml: &str) -> Vec<(String, String, Option<String>)> {
     let map = HardwareMap::parse(&imported(yaml).toml, "lab.toml").unwrap();
     let boards = map.boards().iter();
@@ -287,7 +287,7 @@ fn what_boards_may_not_share_is_told_with_both_places() {
         "!HardwareMap\n- !Crate\n  serial: \"003\"\n  slots:\n    - !CRS { serial: \"0024\" }\n    - !CRS { serial: \"0025\" }\n    - !CRS { slot: 1, serial: \"0026\" }\n",
         &["lab.yaml:7:20: slot `1 of crate 003` is taken already at line 5, column 7"],
     );
-    // The crate is one, wherever it stands.
+    // Two entries with one serial number are one crate, in every spelling of the number.
     check_refused(
         "!HardwareMap\n- !Crate { serial: \"03\", slots: { 4: !CRS { serial: \"1\" } } }\n- !Crate { serial: \"3\", slots: { 4: !CRS { serial: \"2\" } } }\n",
         &[

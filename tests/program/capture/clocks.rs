@@ -145,7 +145,7 @@ fn clocks_that_contradict_themselves_are_told_and_their_times_marked() {
     // One that is right stays right.
     let right = &report["boards"][cases.len()];
     let (is_whole, right) = (&right["ok"], &right["modules"][0]);
-    // A machine that is too busy for the boards loses samples, which is told.
+    // A machine that is too busy for the boards loses samples, which is reported.
     assert!(is_whole == true || count(right, "lost") > 0, "{right}");
     assert_eq!(
         (doubts(right).as_str(), &right["clock_source"]),

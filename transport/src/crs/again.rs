@@ -3,8 +3,8 @@
 //! A board that refuses once, answers nonsense once, or does not answer in time once, costs a
 //! repetition and not the batch. This is done here, in the client, and not by a wrapper around it:
 //! only here the replies of a batch up to a failed operation are at hand, and only here it is known
-//! which of the other operations were executed. The number of repetitions stands in the replies
-//! ([`Replies::repeats`]) or in the error.
+//! which of the other operations were executed. The number of repetitions is part of the replies
+//! ([`Replies::repeats`]) or of the error.
 //!
 //! The operations that may be sent again follow from the failure of the request:
 //!

@@ -32,7 +32,7 @@ impl Decoder<'_> {
     /// If the part ends with an acquisition from the stream, that one is not answered yet: it gives
     /// the board's time before it, or the reason that the board does not say it.
     ///
-    /// After an error, the course is that of the module behind what was answered.
+    /// After an error, the course is that of the module after the operations that were answered.
     pub(super) fn decode(
         &mut self,
         calls: usize,
@@ -58,7 +58,7 @@ impl Decoder<'_> {
             self.decode_op(op, &mut reader, replies)
                 .map_err(|error| error.after(replies.answered()))?;
         }
-        // A time that is not told ends the answer.
+        // The answer ends if the board does not say the time.
         if matches!(time, Some(Err(_))) {
             return Ok(time);
         }

@@ -1,4 +1,5 @@
-//! Sensors and rails, each asked by itself: one that cannot be read hides no other.
+//! Sensors and rails, each asked by itself, so that one that cannot be read does not hide the
+//! others.
 
 use tokio::time::Instant;
 use twotone_hal::{Reading, ReadingUnit, Result};
@@ -9,7 +10,7 @@ use super::question::{Question, Said, ask, number};
 use crate::link::Link;
 
 /// Reads every sensor and rail, in one round trip if all are read. A question that fails is asked
-/// once more, in a round trip of its own: not every server goes on behind an error. The number of
+/// once more, in a round trip of its own: not every server goes on after an error. The number of
 /// these repetitions is returned too.
 ///
 /// # Errors

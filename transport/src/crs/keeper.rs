@@ -245,7 +245,7 @@ impl ModuleKeeper {
             let calls = writer.calls();
             let post = Post::new(writer.finish(), writer.format());
             let answer = line.tell(&post, deadline).await.inspect_err(|_| {
-                // It may land late, when a caller has set the channel.
+                // It may reach the board late, when a caller has set the channel.
                 self.unrest = Some(Unrest::default());
             })?;
             values(calls, &answer)?;

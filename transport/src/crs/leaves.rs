@@ -100,7 +100,7 @@ impl Leaves {
         }
     }
 
-    /// True if it switches tones off, and nothing on: this is right on any board that it comes to.
+    /// True if it switches tones off, and nothing on: this is right on any board.
     pub(crate) fn only_switches_off(&self) -> bool {
         let mut is_dark = false;
         let darkens = |change: &Change| match *change {

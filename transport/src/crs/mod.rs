@@ -241,7 +241,8 @@ impl CrsBoard {
         Some(&module.memory)
     }
 
-    /// The link for operations on `module`, or for those on none, which need no module to be well.
+    /// The link for operations on `module`, or for those on none, which work even if no module
+    /// does.
     fn link(&self, module: Option<ModuleId>) -> Result<Link> {
         let Some(module) = module else {
             let mut link = self.of_board.lock().unwrap_or_else(PoisonError::into_inner);

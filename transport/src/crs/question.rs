@@ -32,7 +32,8 @@ pub(super) enum Question<'a> {
     Amplitude(u8, u16),
 }
 
-/// Asks all questions in one round trip. One that fails keeps none behind it from being asked.
+/// Asks all questions in one round trip. The questions behind one that fails are asked all the
+/// same.
 pub(super) async fn ask(
     link: &Link,
     format: Format,

@@ -1,8 +1,8 @@
 //! Questions to a CRS board about what it is and has.
 //!
 //! Each question is asked by itself: one that fails is asked once more, with the others that
-//! failed, and is then left open. What follows from an open question is a doubt in words, beside
-//! what is assumed in its place.
+//! failed, and is then left open. Each open question leads to a doubt in words, and to an
+//! assumption in the place of the answer.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -42,7 +42,7 @@ impl Failure {
         !matches!(self, Self::NotSent(_))
     }
 
-    /// The failure of a request to `authority`: what happened, and what to do about it.
+    /// The failure of a request to `authority`: what happened, and the steps to take.
     pub(crate) fn told(self, authority: &str) -> Error {
         self.told_after("", authority)
     }

@@ -57,7 +57,7 @@ impl Line {
         connection.is_some_and(|one| !one.is_closed() && !used_up(one))
     }
 
-    /// True if there is a connection, be it of no more use.
+    /// True if there is a connection, even one that is of no more use.
     pub(super) fn has_connection(&self) -> bool {
         self.connection.is_some()
     }
@@ -67,7 +67,7 @@ impl Line {
         self.connector.one_exchange.get()
     }
 
-    /// Takes leave of a connection with nothing under way on it, and says how it ended.
+    /// Gives up a connection with nothing under way on it, and returns how it ended.
     pub(super) fn leave(&mut self) -> Option<Before> {
         let connection = self.connection.take()?;
         if connection.is_closed() {
@@ -84,7 +84,7 @@ impl Line {
         })
     }
 
-    /// Closes the connection from here. Says if the other end had kept it open.
+    /// Closes the connection from here. True if the other end had kept it open.
     pub(super) fn close(&mut self) -> bool {
         let Some(connection) = self.connection.take() else {
             return false;
@@ -188,8 +188,8 @@ impl Line {
         Ok(self.exchange(post, deadline).await)
     }
 
-    /// The server has ended a connection, with nothing of an answer under way on it. If it was
-    /// soon behind the first answer, this is how the server does it.
+    /// The server has ended a connection, with nothing of an answer under way on it. If that was
+    /// soon after the first answer, the server is taken to close each connection so.
     fn learn(&self, ended: &Connection) {
         let soon = ended.answers() == 1 && ended.rested() < BEHIND_AN_ANSWER;
         if soon && !self.is_one_exchange() {

@@ -15,7 +15,7 @@ use super::{Source, StreamOptions, socket};
 const ENOUGH: usize = 16;
 /// Bytes of the longest packet, and one more.
 const LONGEST: usize = 8241;
-/// Bytes of the kernel's buffer. What does not fit is dropped, which costs next to nothing.
+/// Bytes of the kernel's buffer. Packets that do not fit are dropped, which costs next to nothing.
 const BUFFER_BYTES: usize = 1 << 18;
 
 /// Listens to the readout stream from the address of `source`, and returns the serial numbers that

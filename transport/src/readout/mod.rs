@@ -4,9 +4,9 @@
 //!   [`Receiver::recv`] gives what has come, [`Receiver::take`] so many consecutive samples of some
 //!   modules, also such as were taken after a setting changed.
 //! * [`PfbReceiver`]: the PFB stream, a few channels before the decimation.
-//! * [`Timeline`]: the times of a module's samples, with their stamps held against each other. The stamp of
-//!   a single packet cannot say that its clock stands still or was set.
-//! * [`hear`]: which board sends from an address.
+//! * [`Timeline`]: the times of a module's samples, with their stamps compared with each other. The
+//!   stamp of a single packet cannot say that its clock stands still or was set.
+//! * [`hear`]: the boards that send from an address.
 //! * [`Counters`]: what was received, lost, late, or another's; exact, per board and module.
 //!
 //! Joins are source-specific: only packets from the boards' own addresses are asked for, and what comes

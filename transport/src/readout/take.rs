@@ -83,7 +83,7 @@ pub struct Block {
     /// Sequence number of the first sample's packet.
     pub sequence: u32,
     /// Time at which each sample was taken by its own stamp, the delay of the filters taken off. A
-    /// [`Timeline`](super::Timeline) holds stamps against each other.
+    /// [`Timeline`](super::Timeline) compares stamps with each other.
     pub times: Vec<Result<SampleTime, NoTime>>,
     /// A converter was over its range in some of the samples.
     pub overrange: bool,

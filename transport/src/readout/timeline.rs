@@ -1,10 +1,10 @@
-//! Times of one module's samples, with their stamps held against each other.
+//! Times of one module's samples, with their stamps compared with each other.
 //!
-//! A stamp can be in range field by field and wrong all the same: a clock that is set meanwhile, that
-//! stands still, or whose second is renewed late. Sequence numbers count the samples, so that the
-//! time between any two is known without a clock. A [`Timeline`] is a straight line through the stamps
-//! that agree on it. What agrees keeps the time of its stamp. What does not, is counted, and has the time
-//! of the line, which is [marked](TimeOrigin).
+//! A stamp can be in range field by field and wrong all the same: a clock that is set meanwhile,
+//! that stands still, or whose second is renewed late. Sequence numbers count the samples, so that
+//! the time between any two is known without a clock. A [`Timeline`] is a straight line through the
+//! stamps that agree on it. A sample whose stamp agrees has the time of its stamp. A stamp that
+//! does not agree is counted; its sample has the time of the line, which is [marked](TimeOrigin).
 //!
 //! ```no_run
 //! # use std::time::Duration;
@@ -107,9 +107,10 @@ impl Stamped {
 /// given together after that. Later ones are given at once. The line follows a clock
 /// that runs by up to 200 parts in a million faster or slower than the samples, and leap seconds.
 ///
-/// After a step of the clock the line goes on as before: all times of a file are of one setting of the
-/// clock, that which the line began with, unless its date is out of reach. The size of the step is [found](TimeFindings::first_step).
-/// If the sequence numbers begin anew or the decimation changes, a new line begins.
+/// After a step of the clock the line goes on as before: all times of a file are of one setting of
+/// the clock. It is the setting that the line began with, unless its date is out of reach. The size
+/// of the step is [found](TimeFindings::first_step). If the sequence numbers begin anew or the
+/// decimation changes, a new line begins.
 #[derive(Debug, Default)]
 pub struct Timeline {
     /// The sequence number that follows, and the stage of the packet before.
@@ -202,8 +203,8 @@ impl Timeline {
         }
     }
 
-    /// Ends a run of sequence numbers. What was lost until the next one begins is not known, so that
-    /// only the computer's clock can tell of a step meanwhile.
+    /// Ends a run of sequence numbers. The number of packets lost until the next run begins is not
+    /// known, so that only the computer's clock can show a step meanwhile.
     fn end_run(&mut self, give: &mut impl FnMut(Option<JudgedTime>)) {
         self.settle(give);
         let ended = self.line.take().and_then(|line| line.delay);

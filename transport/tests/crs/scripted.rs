@@ -46,7 +46,7 @@ pub(crate) enum Closing {
     Http10,
     /// Without notice.
     Silent,
-    /// Without notice, so long after its answer: what is written meanwhile is lost.
+    /// Without notice, so long after its answer: requests that are written meanwhile are lost.
     Late(Duration),
 }
 

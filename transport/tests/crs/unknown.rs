@@ -16,7 +16,7 @@ fn enumeration(names: &[&str]) -> Value {
     Value::Map(names.collect())
 }
 
-/// A board that says everything.
+/// A board that answers all questions about itself.
 fn talkative() -> Scripted {
     let scripted = Scripted::default();
     let mut state = scripted.0.lock().unwrap();
@@ -217,7 +217,7 @@ async fn a_board_without_samples_is_read_back_up_to_where_it_refuses() {
         let replies = board.run(&off).await.unwrap();
         assert_eq!(replies.get(tones).len(), 12);
     }
-    // Nothing tells: as many as there can be, and it is said.
+    // Nothing shows the number: the largest possible one is assumed, and this is reported.
     let scripted = talkative();
     let open = ["get_samples", "get_amplitude"];
     scripted.0.lock().unwrap().refusals = open.map(|one| (one, None, usize::MAX)).to_vec();

@@ -14,7 +14,7 @@ const DRIFT: i64 = 5000;
 /// Shortest time for which stamps are off the line alike after a step of the clock: longer than a second
 /// may be renewed late, which is 20 ms.
 const STEP_LASTS: i64 = PARTS / 20;
-/// And the least samples of it.
+/// Least number of samples in that time.
 const STEP_SAMPLES: u32 = 8;
 /// Largest distance of a date from this computer's clock: half a year. Beyond it another year would fit
 /// better.
@@ -140,8 +140,8 @@ impl Line {
         self.at = seen.position;
     }
 
-    /// Takes note of how far a stamp is off the line, and of a step once it lasts. True if the line goes
-    /// through the stamp from now on.
+    /// Takes note of the distance of a stamp from the line, and of a step once it lasts. True if
+    /// the line goes through the stamp from now on.
     fn differs(&mut self, seen: &Seen, off: i64, is_new: bool, found: &mut TimeFindings) -> bool {
         let near = |other: i64| (off - other).abs() <= self.jitter + drift(self.period, is_new);
         if near(self.clock) {
@@ -201,7 +201,7 @@ impl Line {
         }
     }
 
-    /// A time, with the date that can be told of it.
+    /// A time, with its date as far as that is known.
     fn dated(&self, time: i64, origin: TimeOrigin, found: &mut TimeFindings) -> Option<JudgedTime> {
         let (time, origin) = match (self.date, origin) {
             (Date::Within, _) => (time, origin),

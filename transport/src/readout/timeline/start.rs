@@ -1,4 +1,4 @@
-//! The begin of a line: at the stamp that most of the first ones agree with.
+//! The beginning of a line: at the stamp that most of the first ones agree with.
 
 use super::line::{Line, jitter};
 use super::{PARTS, Reading, Seen};
@@ -8,7 +8,7 @@ const LEAST: usize = 8;
 /// The share of the stamps that must agree, as a divisor: a clock that is wrong now and then has more,
 /// one that stands still or runs backward has next to none.
 const LEAST_SHARE: usize = 4;
-/// The most lines that are told apart.
+/// Largest number of different lines that are considered.
 const MOST_LINES: usize = 64;
 
 /// Number of samples that decide a line: a tenth of a second, which is several times the 20 ms for which

@@ -401,7 +401,7 @@ fn fields_that_contradict_each_other_and_another_source_are_told() {
     };
     let found = stream(6, noon(), &source).found;
     assert_eq!((found.source_changes, found.is_sound()), (1, false));
-    // No time code at all is told by the stamps themselves.
+    // The stamps themselves show that there is no time code at all.
     let none = |_: i64, made: &mut Made| {
         made.stamped.stamp = Stamp::default().with_source(StampSource::Sma, false);
     };

@@ -36,8 +36,8 @@ fn packets() -> impl Strategy<Value = Vec<Packet>> {
 }
 
 proptest! {
-    /// Each packet has its time or none; no two of one line contradict each other, whatever the stamps
-    /// are; and what is said to be as stamped is.
+    /// Each packet has its time or none. No two times of one line contradict each other, whatever
+    /// the stamps are. A time that is said to be that of a stamp is that time.
     #[test]
     fn times_never_contradict_each_other(packets in packets(), stage in 0..=7_u8) {
         let (period, start) = (period_parts(stage), noon());
