@@ -36,6 +36,8 @@ pub(crate) struct Campaign {
     pub(crate) deadline: Duration,
     pub(crate) at_once: usize,
     pub(crate) json: bool,
+    /// Whether each board is checked to be the one of the map.
+    pub(crate) identify: bool,
     /// Whether the boards end with the program.
     pub(crate) own_farm: bool,
 }
@@ -55,10 +57,9 @@ impl Campaign {
             "interrupted: ending the run and restoring the hardware; interrupt again to leave at once",
         );
         let (started, began) = (UtcTime::now(), Instant::now());
-        // The boards of a farm of its own are those of the map, which the farm has written.
-        let array = match self.own_farm {
-            true => interrupt.unless(Array::connect(&self.map)),
-            false => interrupt.unless(Array::connect_identified(&self.map)),
+        let array = match self.identify {
+            true => interrupt.unless(Array::connect_identified(&self.map)),
+            false => interrupt.unless(Array::connect(&self.map)),
         };
         let Some(array) = array else {
             complain("nothing has been sent");

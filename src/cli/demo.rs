@@ -58,6 +58,8 @@ impl Demo {
             deadline: Duration::from_secs(600),
             at_once: usize::MAX,
             json,
+            // The farm has written the map itself.
+            identify: false,
             own_farm: true,
         };
         let exit = campaign.run(std::env::args().collect());

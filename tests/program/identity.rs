@@ -183,3 +183,25 @@ fn a_board_of_which_nothing_tells_who_it_is_is_used_and_told_as_unknown() {
     );
     assert_eq!(run_json(&["off", &lab.map]).0, 0);
 }
+
+#[test]
+fn a_tune_that_trusts_addresses_does_not_listen_and_repeats_to_the_bit() {
+    let tuned = |name: &str| {
+        let lab = Lab::new(Streaming::WhenJoined, |map| map);
+        let out = lab.out(name);
+        let args = ["tune", &lab.map, "--out", &out, "--trust-addresses"];
+        let (status, report) = run_json(&args);
+        assert_eq!(
+            (status, &report["boards"][0]["identity"]),
+            (0, &Value::Null)
+        );
+        let sent = lab.farm.boards()[0].stream_counters();
+        assert!(
+            sent.iter().all(|module| module.readout.made == 0),
+            "{sent:?}"
+        );
+        let tune = std::fs::read_to_string(lab.folder.path().join(name).join("tune.toml"));
+        tune.unwrap()
+    };
+    assert_eq!(tuned("one"), tuned("two"));
+}
