@@ -76,12 +76,11 @@ impl Array {
     /// As [`Array::connect`], for callers that set something: a board that is not the one of the
     /// map is a branch of [`Array::failed`], and nothing is set on it.
     ///
-    /// It listens to the streams of the boards while it connects, each until the first packet, a
-    /// second at the most: see [`Listening`]. If nothing shows whether a board is the one of the
-    /// map, it is among [`Array::boards`], and its [`Array::identity`] is unknown.
+    /// `listening` is that of [`Listening::begin`], which hears the boards' streams while this
+    /// connects, or of [`Listening::none`]. If nothing shows that a board is the one of the map or
+    /// that it is not, it is among [`Array::boards`], and its [`Array::identity`] is unknown.
     #[tworoutine(Send)]
-    pub async fn connect_identified(map: &HardwareMap) -> Self {
-        let listening = Listening::begin(map);
+    pub async fn connect_identified(map: &HardwareMap, listening: Listening) -> Self {
         let mut array = Self::connect_with(map, &ConnectOptions::default(), CONNECT_AT_ONCE).await;
         array.identities = array.identities_of(map, listening).await;
         for identity in array.identities.iter().filter(|found| found.is_another()) {

@@ -87,15 +87,25 @@ impl Listening {
     /// the same time, each until its first packet and for a second at the most. Each stream is left
     /// as soon as that packet has come.
     pub fn begin(map: &HardwareMap) -> Self {
+        Self::of(map, true)
+    }
+
+    /// Listens to nothing: boards are known by what they say over their control protocol and by
+    /// their hardware addresses alone.
+    pub fn none(map: &HardwareMap) -> Self {
+        Self::of(map, false)
+    }
+
+    fn of(map: &HardwareMap, hears: bool) -> Self {
         let listening = map.boards().iter().map(|entry| {
             let entry = entry.clone();
-            tworoutine::spawn(async move { listen(&entry).await })
+            tworoutine::spawn(async move { listen(&entry, hears).await })
         });
         Self(listening.collect())
     }
 
     /// Identities of the boards of `map`, in its order. It must be the map that was given to
-    /// [`Listening::begin`]. `said` gives the serial number that the board of a name says itself,
+    /// [`Listening::begin`] or [`Listening::none`]. `said` gives the serial number that the board of a name says itself,
     /// if it says one.
     ///
     /// Call it when the boards have been connected to: hardware addresses are known only then.
@@ -131,7 +141,7 @@ impl Listening {
     }
 }
 
-async fn listen(entry: &BoardEntry) -> Heard {
+async fn listen(entry: &BoardEntry, hears: bool) -> Heard {
     let nothing = |why: &str| Heard {
         nothing: Some(why.to_owned()),
         ..Heard::default()
@@ -159,6 +169,9 @@ async fn listen(entry: &BoardEntry) -> Heard {
             Some(_) => "its serial number is none that packets bear".to_owned(),
         });
     };
+    if !hears {
+        return nothing("nobody listened to its stream".to_owned());
+    }
     match hear(Source::new(ip, serial), &StreamOptions::new(), LISTEN).await {
         Ok(serials) if serials.is_empty() => nothing("no packet came from it".to_owned()),
         Ok(serials) => Heard { serials, ..found },

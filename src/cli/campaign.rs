@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use twotone::Array;
 use twotone::algorithms::{TuneOutcome, tune, tune_with_progress};
+use twotone::identity::Listening;
 use twotone::map::HardwareMap;
 use twotone::record::{BoardRecord, Manifest, RecordError, RunDirectory, UtcTime};
 use twotone::run::{HardwareState, Outcome, Runner};
@@ -36,8 +37,8 @@ pub(crate) struct Campaign {
     pub(crate) deadline: Duration,
     pub(crate) at_once: usize,
     pub(crate) json: bool,
-    /// Whether each board is checked to be the one of the map.
-    pub(crate) identify: bool,
+    /// True if the boards' streams are listened to, to check that they are those of the map.
+    pub(crate) listen: bool,
     /// Whether the boards end with the program.
     pub(crate) own_farm: bool,
 }
@@ -57,11 +58,12 @@ impl Campaign {
             "interrupted: ending the run and restoring the hardware; interrupt again to leave at once",
         );
         let (started, began) = (UtcTime::now(), Instant::now());
-        let array = match self.identify {
-            true => interrupt.unless(Array::connect_identified(&self.map)),
-            false => interrupt.unless(Array::connect(&self.map)),
+        let listening = match self.listen {
+            true => Listening::begin(&self.map),
+            false => Listening::none(&self.map),
         };
-        let Some(array) = array else {
+        let connecting = Array::connect_identified(&self.map, listening);
+        let Some(array) = interrupt.unless(connecting) else {
             complain("nothing has been sent");
             return Exit::Interrupted;
         };

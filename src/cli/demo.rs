@@ -59,7 +59,7 @@ impl Demo {
             at_once: usize::MAX,
             json,
             // The farm has written the map itself.
-            identify: false,
+            listen: false,
             own_farm: true,
         };
         let exit = campaign.run(std::env::args().collect());

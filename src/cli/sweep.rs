@@ -14,7 +14,7 @@ use twotone::algorithms::{
     network_analysis_with_progress,
 };
 use twotone::hal::ModuleId;
-use twotone::identity::Identity;
+use twotone::identity::{Identity, Listening};
 use twotone::map::HardwareMap;
 use twotone::record::{BoardRecord, Manifest, RecordError, RunDirectory, SweepTable, UtcTime};
 use twotone::run::{HardwareState, Outcome, Runner};
@@ -58,10 +58,10 @@ pub(crate) struct Sweep {
     /// A file of tuning parameters, in TOML, of which those of the network analysis and the delay count.
     #[arg(long, value_name = "FILE")]
     params: Option<PathBuf>,
-    /// Take each board for the one of the map, and do not listen to its stream to find out. For
-    /// links that streams would fill, and for simulated boards whose samples are to repeat to the bit.
+    /// Do not listen to the boards' streams to find out if they are those of the map. For links that
+    /// streams would fill, and for simulated boards whose samples are to repeat to the bit.
     #[arg(long)]
-    trust_addresses: bool,
+    no_listen: bool,
     /// A note that is kept with the run.
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
@@ -156,11 +156,11 @@ impl Sweep {
             "interrupted: ending the run and restoring the hardware; interrupt again to leave at once",
         );
         let (started, began) = (UtcTime::now(), Instant::now());
-        let array = match self.trust_addresses {
-            true => interrupt.unless(Array::connect(map)),
-            false => interrupt.unless(Array::connect_identified(map)),
+        let listening = match self.no_listen {
+            true => Listening::none(map),
+            false => Listening::begin(map),
         };
-        let Some(array) = array else {
+        let Some(array) = interrupt.unless(Array::connect_identified(map, listening)) else {
             complain("nothing has been sent");
             return Exit::Interrupted;
         };

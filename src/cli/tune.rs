@@ -34,10 +34,10 @@ pub(crate) struct Tune {
     /// How long each module may take, clean-up included, in seconds.
     #[arg(long, value_name = "S", default_value_t = 600.0, value_parser = parse_seconds)]
     deadline: f64,
-    /// Take each board for the one of the map, and do not listen to its stream to find out. For
-    /// links that streams would fill, and for simulated boards whose samples are to repeat to the bit.
+    /// Do not listen to the boards' streams to find out if they are those of the map. For links that
+    /// streams would fill, and for simulated boards whose samples are to repeat to the bit.
     #[arg(long)]
-    trust_addresses: bool,
+    no_listen: bool,
     /// How many modules are tuned at the same time.
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = parse_at_once)]
     at_once: usize,
@@ -84,7 +84,7 @@ impl Tune {
             deadline: Duration::from_secs_f64(self.deadline),
             at_once: self.at_once,
             json,
-            identify: !self.trust_addresses,
+            listen: !self.no_listen,
             own_farm: false,
         })
     }

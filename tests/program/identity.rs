@@ -185,16 +185,16 @@ fn a_board_of_which_nothing_tells_who_it_is_is_used_and_told_as_unknown() {
 }
 
 #[test]
-fn a_tune_that_trusts_addresses_does_not_listen_and_repeats_to_the_bit() {
+fn a_tune_that_is_not_to_listen_repeats_to_the_bit() {
     let tuned = |name: &str| {
         let lab = Lab::new(Streaming::WhenJoined, |map| map);
         let out = lab.out(name);
-        let args = ["tune", &lab.map, "--out", &out, "--trust-addresses"];
+        let args = ["tune", &lab.map, "--out", &out, "--no-listen"];
         let (status, report) = run_json(&args);
-        assert_eq!(
-            (status, &report["boards"][0]["identity"]),
-            (0, &Value::Null)
-        );
+        assert_eq!(status, 0, "{report}");
+        let identity = &report["boards"][0]["identity"];
+        assert_eq!(identity["state"], "unknown");
+        assert_eq!(identity["why"], "nobody listened to its stream");
         let sent = lab.farm.boards()[0].stream_counters();
         assert!(
             sent.iter().all(|module| module.readout.made == 0),
