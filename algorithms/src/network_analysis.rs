@@ -257,7 +257,9 @@ pub(crate) async fn sweep(
             z,
         });
     }
-    let nco_hz = chunks.iter().map(|c| c.nco_hz).collect();
+    // One without a good point has no seam either.
+    let used = chunks.iter().filter(|chunk| !chunk.z.is_empty());
+    let nco_hz = used.map(|chunk| chunk.nco_hz).collect();
     let joined = tworoutine::offload(move || join_chunks(&chunks, tau_s)).await;
     let noise = (variance / f64::max(batches, 1.0)).sqrt();
     Ok(NetworkAnalysisOutcome {

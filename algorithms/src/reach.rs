@@ -44,13 +44,6 @@ impl Reach {
     pub(crate) fn span_hz(&self) -> f64 {
         (self.high_hz - self.low_hz).max(0.0)
     }
-
-    /// The centre nearest to `centre_hz` of a sweep of `span_hz` that lies within it; `None` if it
-    /// is narrower than the sweep.
-    pub(crate) fn centre_of(&self, centre_hz: f64, span_hz: f64) -> Option<f64> {
-        let (low, high) = (self.low_hz + 0.5 * span_hz, self.high_hz - 0.5 * span_hz);
-        (low <= high && centre_hz.is_finite()).then(|| centre_hz.clamp(low, high))
-    }
 }
 
 #[cfg(test)]
@@ -94,25 +87,5 @@ mod tests {
         let elsewhere = Reach::of(&module(Some(2000.0), Some(3000.0)), 1000.0);
         assert!(!elsewhere.contains(1000.0) && !elsewhere.contains(2000.0));
         assert_eq!(elsewhere.span_hz(), 0.0);
-    }
-
-    #[test]
-    fn sweeps_are_moved_into_it_where_they_fit() {
-        let reach = Reach {
-            low_hz: 10.0,
-            high_hz: 20.0,
-        };
-        for (centre, span, at) in [
-            (15.0, 4.0, Some(15.0)),
-            (11.0, 4.0, Some(12.0)),
-            (19.9, 4.0, Some(18.0)),
-            (25.0, 4.0, Some(18.0)),
-            (15.0, 10.0, Some(15.0)),
-            (15.0, 10.1, None),
-            (f64::NAN, 4.0, None),
-        ] {
-            assert_eq!(reach.centre_of(centre, span), at, "{centre} {span}");
-        }
-        assert!(!reach.contains(f64::NAN));
     }
 }

@@ -80,12 +80,15 @@ fn a_detector_anywhere_about_an_end_of_the_range_costs_no_other() {
                     let off = channel.fr_hz.unwrap() - detector.fr_hz;
                     assert!(off.abs() < 0.05 * linewidth(detector), "{inside_lw}: {off}");
                 }
-                Some(channel) => assert!(
-                    channel.status == ChannelStatus::Tuned
-                        || channel.reason == Reason::Edge
-                        || channel.amplitude != 0.0,
-                    "{inside_lw}: {channel:?}"
-                ),
+                // Half a linewidth on the far side is needed, and the search is not exact.
+                Some(channel) if (-0.2..1.0).contains(&inside_lw) => {
+                    let tuned = channel.status == ChannelStatus::Tuned;
+                    assert!(
+                        tuned || channel.reason == Reason::Edge,
+                        "{inside_lw}: {channel:?}"
+                    );
+                }
+                Some(channel) => assert_eq!(channel.reason, Reason::Edge, "{inside_lw}"),
                 None => assert!(inside_lw < 0.5, "{inside_lw}: not found"),
             }
         }
@@ -111,6 +114,15 @@ fn crowds_at_an_end_cost_no_other() {
             let outcome = tune_within(&detectors, range, |_, params| {
                 params.sweep_passes = passes;
             });
+            let sweeps = &outcome.fine_sweep.as_ref().unwrap().sweeps;
+            for (at, one) in sweeps.iter().enumerate() {
+                for other in &sweeps[at + 1..] {
+                    let pairs = one.frequency_hz.iter().zip(&other.frequency_hz);
+                    let apart = pairs.map(|(a, b)| (a - b).abs());
+                    let nearest = apart.fold(f64::INFINITY, f64::min);
+                    assert!(nearest > 1.5 * lw, "{inside_lw} {passes}: {nearest}");
+                }
+            }
             for detector in &detectors[..25] {
                 let channel = near(&outcome, detector).unwrap();
                 assert_eq!(

@@ -105,105 +105,124 @@ impl Choice {
     }
 }
 
+/// A resonance as far as it is known.
+#[derive(Debug, Clone, Copy)]
+struct Line {
+    dip_hz: f64,
+    linewidth_hz: f64,
+}
+
+impl Line {
+    fn found(candidate: &Candidate) -> Self {
+        Self {
+            dip_hz: candidate.fr_hz,
+            linewidth_hz: candidate.linewidth_hz(),
+        }
+    }
+}
+
 /// The sweep over each candidate, by its index; `None` if it does not fit into `reach`.
-///
-/// Members of a group move in step, so that their tones never meet: one shift for all of them
-/// brings their sweeps into the reach. A member that this takes too near an end of its own sweep
-/// is left out, and the others are tried without it.
 fn targets(
     candidates: &[Candidate],
     reach: Reach,
     params: &TuneParams,
 ) -> Vec<Option<SweepTarget>> {
+    let lines: Vec<Line> = candidates.iter().map(Line::found).collect();
     let mut targets = vec![None; candidates.len()];
-    for mut group in groups(candidates) {
-        group.retain(|&i| reach.contains(candidates[i].fr_hz));
-        let lw = linewidths(candidates, &group);
-        while !group.is_empty() {
-            let span_hz = |i: usize| params.fine_sweep.span_lw * lw(i);
-            let shift_hz = shift(candidates, &group, reach, span_hz);
-            let fits = |i: usize| {
-                let side = LEAST_SIDE_LW * candidates[i].linewidth_hz();
-                shift_hz.is_some_and(|shift| shift.abs() <= 0.5 * span_hz(i) - side)
-            };
-            if let (true, Some(shift_hz)) = (group.iter().all(|&i| fits(i)), shift_hz) {
-                for &i in &group {
-                    targets[i] = Some(SweepTarget {
-                        centre_hz: candidates[i].fr_hz + shift_hz,
-                        linewidth_hz: lw(i),
-                        amplitude: params.tone_amplitude,
-                    });
-                }
-                break;
-            }
-            // The one nearest to an end of the reach goes first.
-            let room = |i: &usize| {
-                let f_hz = candidates[*i].fr_hz;
-                (f_hz - reach.low_hz).min(reach.high_hz - f_hz) / lw(*i)
-            };
-            let nearest = group
-                .iter()
-                .enumerate()
-                .min_by(|(_, a), (_, b)| room(a).total_cmp(&room(b)));
-            if let Some((at, _)) = nearest {
-                group.remove(at);
-            }
+    for group in groups(candidates) {
+        let kept = group.into_iter().filter(|&i| candidates[i].keep);
+        for (i, target) in sweeps(&lines, kept.collect(), reach, params) {
+            targets[i] = Some(target);
         }
     }
     targets
 }
 
-/// Linewidth that sets the width of the sweep over each member of a group. The sweep is as wide as
-/// the widest member needs, in steps that suit the narrowest.
-fn linewidths<'a>(candidates: &'a [Candidate], group: &[usize]) -> impl Fn(usize) -> f64 + use<'a> {
-    let all = || group.iter().map(|&i| candidates[i].linewidth_hz());
-    let (widest, narrowest) = (
-        all().fold(0.0, f64::max),
-        all().fold(f64::INFINITY, f64::min),
-    );
-    let alone = group.len() < 2;
-    move |i| {
-        if alone {
-            candidates[i].linewidth_hz()
-        } else {
-            widest.min(1.6 * narrowest)
+/// The sweeps over the members of a group, without those that do not fit into `reach`.
+///
+/// Members move in step, so that their tones never meet: all sweeps are as wide as the widest member
+/// needs, in steps that suit the narrowest, and one shift for all of them brings them into the
+/// reach. A member that this takes too near an end of its own sweep is left out, and the others are
+/// tried without it.
+fn sweeps(
+    lines: &[Line],
+    mut group: Vec<usize>,
+    reach: Reach,
+    params: &TuneParams,
+) -> Vec<(usize, SweepTarget)> {
+    group.retain(|&i| reach.contains(lines[i].dip_hz));
+    let all = || group.iter().map(|&i| lines[i].linewidth_hz);
+    let narrowest = all().fold(f64::INFINITY, f64::min);
+    let linewidth_hz = all().fold(0.0, f64::max).min(1.6 * narrowest);
+    let half = 0.5 * params.fine_sweep.span_lw * linewidth_hz;
+    while !group.is_empty() {
+        let shift_hz = shift(lines, &group, reach, half);
+        let fits = |i: usize| {
+            let side = LEAST_SIDE_LW * lines[i].linewidth_hz;
+            shift_hz.is_some_and(|shift| shift.abs() <= half - side)
+        };
+        if let (true, Some(shift_hz)) = (group.iter().all(|&i| fits(i)), shift_hz) {
+            let target = |i: usize| SweepTarget {
+                centre_hz: lines[i].dip_hz + shift_hz,
+                linewidth_hz,
+                amplitude: params.tone_amplitude,
+            };
+            return group.into_iter().map(|i| (i, target(i))).collect();
+        }
+        // The one nearest to an end of the reach goes first.
+        let room = |i: usize| {
+            let dip_hz = lines[i].dip_hz;
+            (dip_hz - reach.low_hz).min(reach.high_hz - dip_hz)
+        };
+        let nearest = (0..group.len()).min_by(|&a, &b| room(group[a]).total_cmp(&room(group[b])));
+        if let Some(nearest) = nearest {
+            group.remove(nearest);
         }
     }
+    Vec::new()
 }
 
-/// The least shift that brings the sweeps of all members of a group into `reach`, in hertz; `None`
-/// if there is none.
-fn shift(
-    candidates: &[Candidate],
-    group: &[usize],
-    reach: Reach,
-    span_hz: impl Fn(usize) -> f64,
-) -> Option<f64> {
+/// The least shift that brings sweeps of half a span `half` about all members of a group into
+/// `reach`, in hertz; `None` if there is none.
+fn shift(lines: &[Line], group: &[usize], reach: Reach, half: f64) -> Option<f64> {
     let (mut least, mut most) = (f64::NEG_INFINITY, f64::INFINITY);
     for &i in group {
-        let (f_hz, half) = (candidates[i].fr_hz, 0.5 * span_hz(i));
-        least = least.max(reach.low_hz + half - f_hz);
-        most = most.min(reach.high_hz - half - f_hz);
+        least = least.max(reach.low_hz + half - lines[i].dip_hz);
+        most = most.min(reach.high_hz - half - lines[i].dip_hz);
     }
     (least <= most).then(|| 0.0f64.clamp(least, most))
 }
 
-/// Moves targets onto the dips that were fitted, as far as their sweeps stay within `reach`.
+/// Moves the sweeps over the `chosen` candidates onto the dips that were fitted. A group whose
+/// sweeps would not all fit into `reach` keeps the ones that it had.
 pub(super) fn recentre(
     targets: &mut [SweepTarget],
+    candidates: &[Candidate],
+    chosen: &[usize],
     fits: &[Fit],
     reach: Reach,
     params: &TuneParams,
 ) {
-    for (target, fit) in targets.iter_mut().zip(fits) {
-        if !fit.status.is_success() {
+    let mut lines: Vec<Line> = candidates.iter().map(Line::found).collect();
+    for (&i, fit) in chosen.iter().zip(fits) {
+        if fit.status.is_success() {
+            lines[i] = Line {
+                dip_hz: fit.model.frequency_at(0.0),
+                linewidth_hz: fit.linewidth_hz(),
+            };
+        }
+    }
+    for group in groups(candidates) {
+        let is_chosen = |i: &usize| chosen.binary_search(i).is_ok();
+        let group: Vec<usize> = group.into_iter().filter(is_chosen).collect();
+        let moved = sweeps(&lines, group.clone(), reach, params);
+        if moved.len() < group.len() {
             continue;
         }
-        let linewidth_hz = fit.linewidth_hz();
-        let dip_hz = fit.model.frequency_at(0.0);
-        let span_hz = params.fine_sweep.span_lw * linewidth_hz;
-        if let Some(centre_hz) = reach.centre_of(dip_hz, span_hz) {
-            (target.centre_hz, target.linewidth_hz) = (centre_hz, linewidth_hz);
+        for (i, target) in moved {
+            if let Ok(at) = chosen.binary_search(&i) {
+                targets[at] = target;
+            }
         }
     }
 }

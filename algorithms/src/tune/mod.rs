@@ -107,7 +107,8 @@ pub async fn tune_with_progress(
     for pass in 0..params.sweep_passes {
         if pass > 0 {
             let reach = session.reach(session.nco.frequency.0);
-            choice::recentre(&mut targets, &fitted, reach, params);
+            let candidates = &outcome.find.candidates;
+            choice::recentre(&mut targets, candidates, &chosen, &fitted, reach, params);
         }
         let fine = fine_sweep::sweep(&mut session, &targets, None, &params.fine_sweep).await?;
         session.report(Stage::Fitting, 0, targets.len());

@@ -185,7 +185,7 @@ pub struct NotToned {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum NotTonedReason {
-    /// It collides with a better one, which has the tone.
+    /// It collides with a better one, whose channel has the status.
     Collided,
     /// The module has no channel left.
     NoChannel,
@@ -288,7 +288,7 @@ impl TuneOutcome {
     }
 }
 
-/// How many of the channels that carry a tone can be used.
+/// Number of channels that can be used, of all that there are.
 impl fmt::Display for TuneOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
