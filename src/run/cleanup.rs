@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use twotone_hal::{
-    Batch, Board, ChannelId, Error, ErrorKind, Hertz, Radians, Result, ToneFields, ToneState,
-    ToneUpdate,
+    Batch, Board, ChannelId, Error, ErrorKind, Hertz, Radians, Replies, Result, ToneFields,
+    ToneState, ToneUpdate,
 };
 
 use super::journal::{Journal, Record};
@@ -125,7 +125,7 @@ impl Cleanup<'_> {
                     }
                 }
                 Ok(()) => {
-                    *last = Some(broken(OTHERWISE));
+                    *last = Some(self.otherwise());
                     refused += 1;
                 }
                 Err(error) => {
@@ -141,6 +141,19 @@ impl Cleanup<'_> {
             sleep(pause).await;
             pause = (2 * pause).min(LONGEST_PAUSE);
         }
+    }
+
+    /// The error of a board that was set and reads back otherwise.
+    fn otherwise(&self) -> Error {
+        let record = self.journal.locked();
+        let away = match (self.safe_state, &record.start) {
+            (SafeState::Previous, Some(start)) if record.nco_moved() => {
+                let is = Hertz(record.now.nco.low);
+                format!(": the NCO is at {is} Hz and was at {} Hz before", start.nco)
+            }
+            _ => String::new(),
+        };
+        broken(&format!("{OTHERWISE}{away}"))
     }
 
     /// After a lost link, reads back once more when whatever was sent before must be over.
@@ -175,21 +188,25 @@ impl Cleanup<'_> {
         let first = ChannelId::new(1)?;
         let tones = batch.read_tones(module, first, self.journal.described().channels, fields);
         let nco = batch.read_nco(module);
+        let replies = self.send(&batch).await?;
+        self.journal
+            .learn(replies.get(tones), fields, replies.get(nco).frequency)
+    }
+
+    /// Sends the batch, and waits for half of the time that is left at the most.
+    pub(super) async fn send(&self, batch: &Batch) -> Result<Replies> {
         let left = self.by.saturating_duration_since(Instant::now());
         // Half of what is left, so that a board that hangs once is asked again.
         let limit = (left / 2).max(SHORTEST_ATTEMPT.min(left));
-        let replies = timeout(limit, self.journal.run(&batch))
-            .await
-            .unwrap_or_else(|_| {
-                self.journal.locked().suspect = true;
-                let message = format!("no answer within {limit:?}");
-                let what = format!("clean up module {module}");
-                Err(Error::new(ErrorKind::Timeout, message)
-                    .during(what)
-                    .on(self.journal.name()))
-            })?;
-        self.journal
-            .learn(replies.get(tones), fields, replies.get(nco).frequency)
+        let sent = timeout(limit, self.journal.run(batch));
+        sent.await.unwrap_or_else(|_| {
+            self.journal.locked().suspect = true;
+            let message = format!("no answer within {limit:?}");
+            let what = format!("clean up module {}", self.journal.module());
+            Err(Error::new(ErrorKind::Timeout, message)
+                .during(what)
+                .on(self.journal.name()))
+        })
     }
 
     /// What must be sent to reach the state.

@@ -4,7 +4,7 @@
 //! the run on. First all tones of the run go off; then the settings that the board takes are put
 //! back. Those that it refuses are named, and their tones stay off.
 
-use twotone_hal::{Batch, Board, Error, ErrorKind, Result, ToneUpdate};
+use twotone_hal::{Batch, Error, ErrorKind, Result, ToneUpdate};
 
 use super::cleanup::{Cleanup, as_it_was, is_passing};
 
@@ -58,7 +58,7 @@ impl Cleanup<'_> {
             let mut batch = Batch::new();
             batch.set_nco(module, nco);
             if let Some(error) = self.try_setting(&batch).await? {
-                refused.push(format!("the NCO cannot be put back to {nco}: {error}"));
+                refused.push(format!("the NCO cannot be put back to {nco} Hz: {error}"));
                 // Elsewhere, the tones would not be what they were.
                 return self.attempt(Batch::new()).await;
             }
@@ -91,7 +91,7 @@ impl Cleanup<'_> {
 
     /// Sends a batch, and gives the error back if the board refuses it.
     async fn try_setting(&self, batch: &Batch) -> Result<Option<Error>> {
-        match self.journal.run(batch).await {
+        match self.send(batch).await {
             Ok(_) => Ok(None),
             Err(error) if is_passing(&error) => Err(error),
             Err(error) => Ok(Some(error)),

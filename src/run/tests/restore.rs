@@ -3,7 +3,7 @@
 use twotone_hal::{BoardHandle, Hertz, ModuleId, Radians, Result};
 
 use super::board::{Fake, Fault, module, tone};
-use super::runner::{list, only, runner, two_tones};
+use super::runner::{SECOND, list, only, runner, two_tones};
 use crate::run::{Ending, HardwareState, Runner, SafeState, Target};
 
 /// Moves the NCO and puts a comb on, as a sweep does.
@@ -99,6 +99,11 @@ async fn an_nco_that_is_elsewhere_is_told_though_no_tone_was_on() {
         "{hardware}"
     );
     assert_eq!(fake.on(), [0u16; 0]);
+    // One that takes it and stays where it is.
+    let fake = Fake::new("b").always(Fault::Lie, "set the NCO of module 1 to 1000000000");
+    let hardware = run(runner(), &fake, SafeState::Previous).await;
+    let told = "the NCO is at 1500000000 Hz and was at 1000000000 Hz before";
+    assert!(hardware.to_string().contains(told), "{hardware}");
     // If nobody asked for that, the NCO need not be put back.
     let fake = Fake::new("b").always(Fault::Refuse, "set the NCO of module 1 to 1000000000");
     let hardware = run(runner(), &fake, SafeState::Off).await;
@@ -129,4 +134,24 @@ async fn a_tone_that_is_refused_keeps_no_other_from_coming_back() {
         assert!(hardware.to_string().contains(&told), "{hardware}");
         assert_eq!(fake.settings().0, 1e9);
     }
+}
+
+#[tworoutine::test(start_paused = true)]
+async fn a_setting_that_hangs_uses_up_a_part_of_the_time() {
+    let fake = observing().always(Fault::Refuse, "set the NCO of module 1 to 1000000000");
+    let hanging = fake.clone();
+    let target = Target::new(fake.handle(), module()).safe_state(SafeState::Previous);
+    let run = runner().run(vec![target], move |board, module| {
+        let fake = hanging.clone();
+        async move {
+            let measured = measure(board, module).await;
+            // The first batch of the clean-up darkens and is refused at the NCO. The darkening by
+            // itself comes after it.
+            fake.fail(2, Fault::Dead(10 * SECOND));
+            measured
+        }
+    });
+    let hardware = only(run.await).hardware;
+    assert_eq!(fake.on(), [0u16; 0], "{hardware:?}");
+    assert!(hardware.left_on().is_empty(), "{hardware:?}");
 }
