@@ -149,7 +149,7 @@ impl Cleanup<'_> {
         let away = match (self.safe_state, &record.start) {
             (SafeState::Previous, Some(start)) if record.nco_moved() => {
                 let is = Hertz(record.now.nco.low);
-                format!(": the NCO is at {is} Hz and was at {} Hz before", start.nco)
+                format!(": the NCO is at {is} and was at {} before", start.nco)
             }
             _ => String::new(),
         };

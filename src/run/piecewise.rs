@@ -58,7 +58,7 @@ impl Cleanup<'_> {
             let mut batch = Batch::new();
             batch.set_nco(module, nco);
             if let Some(error) = self.try_setting(&batch).await? {
-                refused.push(format!("the NCO cannot be put back to {nco} Hz: {error}"));
+                refused.push(format!("the NCO cannot be put back to {nco}: {error}"));
                 // Elsewhere, the tones would not be what they were.
                 return self.attempt(Batch::new()).await;
             }

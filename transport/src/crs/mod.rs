@@ -45,6 +45,7 @@
 //! the board is at rest. It is forgotten when a connection is seen to stay open.
 
 mod again;
+mod apart;
 mod beyond;
 mod channels;
 mod decode;

@@ -13,10 +13,10 @@ use twotone_hal::{Epoch, Error, ErrorKind, Result};
 use twotone_wire::crs::MODULES_IN_BANK;
 use twotone_wire::tuber::{Format, Value};
 
-use super::channels;
 use super::describe::{MODULES, Module, OBJECT, Survey};
 use super::identity;
 use super::question::{self, Question, Said, number, odd};
+use super::{apart, channels};
 use crate::deadline;
 use crate::http::{Answer, Post};
 use crate::link::{Link, Repeat, Unwatched};
@@ -37,6 +37,8 @@ pub(super) struct Asker<'a> {
     link: Link,
     pub(super) format: Format,
     pub(super) deadline: Instant,
+    /// A question hangs, so that each was asked apart.
+    asks_apart: bool,
 }
 
 /// Asks a server if it is a CRS board, and what it has in the life `epoch` of its state: two round
@@ -54,6 +56,7 @@ pub(super) async fn survey(
         link: link(connector, options, runtime),
         format: Format::Json,
         deadline: deadline::within(options.request_timeout),
+        asks_apart: false,
     };
     let questions = questions();
     let mut said = asker.ask_first(&questions).await?;
@@ -161,7 +164,7 @@ impl Asker<'_> {
     async fn ask_first(&mut self, questions: &[Question<'_>]) -> Result<Vec<Said>> {
         let (mut asked, mut first) = (1, None);
         loop {
-            match self.ask(questions).await {
+            match self.ask_in_time(questions).await {
                 Err(error)
                     if asked < ASKED
                         && matches!(error.kind(), ErrorKind::Rejected | ErrorKind::Protocol)
@@ -181,6 +184,32 @@ impl Asker<'_> {
         }
     }
 
+    /// Asks all questions in one request, and each apart too if that takes long.
+    async fn ask_in_time(&mut self, questions: &[Question<'_>]) -> Result<(Format, Vec<Said>)> {
+        let patience = apart::TOGETHER_WITHIN.min(deadline::left(self.deadline) / 2);
+        let said = {
+            let together = self.ask(questions);
+            tokio::pin!(together);
+            tokio::select! {
+                biased;
+                answer = &mut together => return answer,
+                () = self.wait(patience) => {}
+            }
+            tokio::select! {
+                biased;
+                answer = &mut together => return answer,
+                said = apart::ask(self, questions) => match said {
+                    Some(said) => said,
+                    None => return together.await,
+                },
+            }
+        };
+        // What is asked on the connection at hand would wait behind the question that hangs.
+        self.link = self.apart().link;
+        self.asks_apart = true;
+        Ok(said)
+    }
+
     /// Asks the failed questions again. A question that fails again stays as it is.
     async fn ask_again(&self, questions: &[Question<'_>], said: &mut [Said]) {
         // Modules of the other analog bank may refuse to answer: they are not used.
@@ -194,7 +223,8 @@ impl Asker<'_> {
         let open: Vec<usize> = (0..questions.len())
             .filter(|index| said[*index].is_err() && is_used(&questions[*index]))
             .collect();
-        if open.is_empty() {
+        // One that hangs would keep the answers to the others once more.
+        if open.is_empty() || self.asks_apart {
             return;
         }
         self.wait(PAUSE).await;

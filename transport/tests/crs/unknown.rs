@@ -400,3 +400,23 @@ async fn a_clock_is_read_as_far_as_it_goes() {
         assert_eq!(error.kind(), ErrorKind::Protocol, "{odd:?}: {error}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_question_that_hangs_keeps_no_other_from_being_answered() {
+    for (hangs, doubt) in [
+        ("get_firmware_release", "firmware"),
+        ("get_decimation", "sample rate"),
+        ("get_analog_bank", "modules"),
+        ("TEMPERATURE_SENSOR", "temperature sensors"),
+    ] {
+        let scripted = talkative();
+        scripted.0.lock().unwrap().hangs_on = Some(hangs);
+        let board = connect(&scripted).await;
+        let doubts = board.description().doubts;
+        assert_eq!(doubts.len(), 1, "{hangs}: {doubts:?}");
+        assert!(doubts[0].starts_with(doubt), "{hangs}: {doubts:?}");
+        // And the board can be used.
+        board.run(&set(1, 0.1)).await.unwrap();
+        assert_eq!(scripted.executed("set_amplitude"), [0.1], "{hangs}");
+    }
+}
