@@ -212,7 +212,7 @@ pub(crate) async fn place_in(
 }
 
 async fn measure(session: &mut Session<'_>, tones: &[Tone], samples: u32) -> Result<Means> {
-    let means = session.run(&[tones.to_vec()], samples).await?;
+    let means = session.run_read_back(&[tones.to_vec()], samples).await?;
     Ok(means.into_iter().next().unwrap_or_default())
 }
 

@@ -2,8 +2,9 @@
 
 use num_complex::Complex64;
 use twotone_hal::{
-    Acquire, Batch, BoardHandle, ChannelId, Epoch, Error, ErrorKind, Hertz, ModuleDescription,
-    ModuleId, NcoState, Radians, Result, ToneUpdate,
+    Acquire, Batch, BoardHandle, Certainty, ChannelId, Epoch, Error, ErrorKind, Hertz,
+    ModuleDescription, ModuleId, NcoState, Radians, ReadNco, ReadTones, Replies, Result, Ticket,
+    ToneFields, ToneUpdate,
 };
 
 use crate::band::Band;
@@ -85,7 +86,21 @@ pub(crate) struct Session<'a> {
     /// What was sent, by channel from 0; `None` until the module was cleared.
     sent: Vec<Tone>,
     cleared: bool,
+    /// Number of channels that were read back so far.
+    turn: usize,
 }
+
+/// Channels that are read back, as they were set.
+struct Watched {
+    set: Vec<Tone>,
+    tone: Ticket<ReadTones>,
+    nco: Ticket<ReadNco>,
+}
+
+/// Frequencies that are no further apart are the same but for a board's rounding, in hertz.
+const SAME_HZ: f64 = 1.0;
+/// The same for amplitudes: half a step of 16 bits.
+const SAME_AMPLITUDE: f64 = 1.0 / 65_536.0;
 
 const OFF: Tone = Tone {
     offset_hz: 0.0,
@@ -120,6 +135,7 @@ impl<'a> Session<'a> {
             nco: replies.get(nco),
             progress,
             cleared: false,
+            turn: 0,
         })
     }
 
@@ -324,15 +340,41 @@ impl<'a> Session<'a> {
 
     /// Runs several steps in one batch: each sets its comb, settles and acquires.
     pub(crate) async fn run(&mut self, steps: &[Vec<Tone>], samples: u32) -> Result<Vec<Means>> {
+        self.acquire(steps, samples, 1).await
+    }
+
+    /// Does the same, and reads every tone back: for the tones that a tuning leaves on.
+    pub(crate) async fn run_read_back(
+        &mut self,
+        steps: &[Vec<Tone>],
+        samples: u32,
+    ) -> Result<Vec<Means>> {
+        self.acquire(steps, samples, u16::MAX).await
+    }
+
+    /// Runs `steps` and reads at most `read_back` channels back before the last acquisition.
+    async fn acquire(
+        &mut self,
+        steps: &[Vec<Tone>],
+        samples: u32,
+        read_back: u16,
+    ) -> Result<Vec<Means>> {
         let mut batch = Batch::new();
         let mut tickets = Vec::with_capacity(steps.len());
-        for tones in steps {
+        let mut watched = None;
+        for (step, tones) in steps.iter().enumerate() {
             self.change(&mut batch, tones);
+            if step + 1 == steps.len() {
+                watched = self.watch(&mut batch, tones.len(), read_back);
+            }
             let count = u16::try_from(tones.len()).unwrap_or(u16::MAX);
             let acquire = Acquire::new(samples).first_channels(count);
             tickets.push(batch.acquire_mean(self.module, acquire));
         }
         let replies = self.board.run(&batch).await?;
+        if let Some(watched) = watched {
+            self.confirm(&watched, &replies)?;
+        }
         let correlated = self.description.mean_error_factor(samples);
         let per_mean = correlated * correlated / f64::from(samples.max(1));
         let means = tickets.iter().zip(steps).map(|(ticket, tones)| {
@@ -354,6 +396,74 @@ impl<'a> Session<'a> {
             }
         });
         Ok(means.collect())
+    }
+
+    /// Adds to `batch` that the NCO and `read_back` of the first `tones` channels, others each
+    /// time, are read back: a program that sets the module meanwhile would spoil the samples
+    /// without a word.
+    fn watch(&mut self, batch: &mut Batch, tones: usize, read_back: u16) -> Option<Watched> {
+        let all = u16::try_from(tones).unwrap_or(u16::MAX);
+        let count = read_back.min(all);
+        let first = if count == all {
+            0
+        } else {
+            self.turn.checked_rem(tones)?
+        };
+        self.turn = self.turn.wrapping_add(1);
+        let channel = ChannelId::from_index(first)?;
+        let fields = ToneFields {
+            offset: true,
+            amplitude: true,
+            phase: false,
+            rotation: false,
+        };
+        Some(Watched {
+            set: self.sent.get(first..first + usize::from(count))?.to_vec(),
+            tone: batch.read_tones(self.module, channel, count, fields),
+            nco: batch.read_nco(self.module),
+        })
+    }
+
+    /// Refuses samples of a module that is not set as it was.
+    fn confirm(&self, watched: &Watched, replies: &Replies) -> Result<()> {
+        let nco_hz = replies.get(watched.nco).frequency.0;
+        let set_hz = self.nco.frequency.0;
+        let mut differs = Vec::new();
+        if (nco_hz - set_hz).abs() > SAME_HZ {
+            differs.push(format!(
+                "its NCO is at {nco_hz} Hz and was set to {set_hz} Hz"
+            ));
+        }
+        for (tone, set) in replies.get(watched.tone).iter().zip(&watched.set) {
+            let channel = tone.channel;
+            let amplitude = tone.amplitude.unwrap_or(0.0);
+            let offset_hz = tone.offset.map_or(0.0, |offset| offset.0);
+            if (amplitude - set.amplitude).abs() > SAME_AMPLITUDE {
+                differs.push(format!(
+                    "the amplitude of channel {channel} is {amplitude} and was set to {}",
+                    set.amplitude
+                ));
+            }
+            if set.amplitude != 0.0 && (offset_hz - set.offset_hz).abs() > SAME_HZ {
+                differs.push(format!(
+                    "channel {channel} is {offset_hz} Hz from the NCO and was set to {} Hz",
+                    set.offset_hz
+                ));
+            }
+        }
+        if differs.is_empty() {
+            return Ok(());
+        }
+        let why = format!(
+            "{}: another program sets this module at the same time, or the board has restarted. \
+             What was measured is void; stop the other program and measure again",
+            differs.join(", ")
+        );
+        let what = format!("measure on module {}", self.module);
+        Err(Error::new(ErrorKind::EpochChanged, why)
+            .during(what)
+            .on(self.board.name())
+            .certainty_is(Certainty::Executed))
     }
 
     /// Sets tones and acquires nothing.

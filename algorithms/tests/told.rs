@@ -2,13 +2,13 @@
 
 mod support;
 
-use support::board::{FakeBoard, array};
+use support::board::{FakeBoard, State, array};
 use support::{HIGH, LOW, params};
 use twotone_algorithms::chunks::JoinStatus;
 use twotone_algorithms::{
     Band, CableDelayParams, TuneOutcome, TuneParams, cable_delay, network_analysis, tune,
 };
-use twotone_hal::ModuleId;
+use twotone_hal::{ErrorKind, ModuleId};
 
 /// Tunes a board of 20 detectors with something wrong, and finds each of `words` in a warning of
 /// its own, and no other warning.
@@ -77,6 +77,34 @@ fn resonances_for_which_there_is_no_channel_are_told() {
     assert_eq!(outcome.toned(), 4);
     let reasons = outcome.not_toned.iter().map(|one| one.reason.as_str());
     assert_eq!(reasons.collect::<Vec<_>>(), ["no_channel"; 16]);
+}
+
+#[test]
+fn another_program_on_the_module_is_noticed_and_told() {
+    // Acquisitions: 4 of the delay, 6 of the wide sweep, 41 of the fine one, the calibration.
+    let meddles: [(fn(&mut State), &str); 2] = [
+        (State::move_nco, "its NCO is at"),
+        (State::switch_off, "the amplitude of channel"),
+    ];
+    for acquisition in [2, 7, 30, 51] {
+        for (meddle, words) in meddles {
+            let mut fake = FakeBoard::new(array(20, LOW, HIGH, 3), 4);
+            fake.intruder = Some((acquisition, meddle));
+            let (board, _) = fake.handle();
+            let error = tune(&board, ModuleId::FIRST, &params()).wait().unwrap_err();
+            assert_eq!(
+                error.kind(),
+                ErrorKind::EpochChanged,
+                "{acquisition}: {error}"
+            );
+            let told = error.to_string();
+            let says = |words: &str| told.contains(words);
+            assert!(
+                says(words) && says("another program sets this module"),
+                "{told}"
+            );
+        }
+    }
 }
 
 #[test]

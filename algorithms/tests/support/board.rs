@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use num_complex::Complex64;
 use twotone_hal::{
-    Acquire, Batch, Board, BoardHandle, Dbm, Description, Epoch, Error, ErrorKind, Hertz,
-    ModuleDescription, ModuleId, ModuleLimits, NcoState, Op, OperationKind, PhaseEpoch, Replies,
-    RepliesBuilder, Result, Volts, async_trait,
+    Acquire, Batch, Board, BoardHandle, ChannelId, Dbm, Description, Epoch, Error, ErrorKind,
+    Hertz, ModuleDescription, ModuleId, ModuleLimits, NcoState, Op, OperationKind, PhaseEpoch,
+    Replies, RepliesBuilder, Result, ToneState, Volts, async_trait,
 };
 
 use super::Noise;
@@ -78,6 +78,8 @@ pub(crate) struct FakeBoard {
     /// The acquisition, counted from 0, that overdrives a converter, or an input.
     pub overrange: Option<usize>,
     pub overvoltage: Option<usize>,
+    /// What another program does to the board after so many acquisitions.
+    pub intruder: Option<(usize, fn(&mut State))>,
     /// Samples that are no numbers: of which acquisition, counted from 0, and of which channel.
     pub bad: Vec<(usize, usize)>,
     pub state: Arc<Mutex<State>>,
@@ -97,6 +99,7 @@ impl FakeBoard {
             stop_band: None,
             overrange: None,
             overvoltage: None,
+            intruder: None,
             bad: Vec::new(),
             state: Arc::new(Mutex::new(State {
                 channels: vec![Channel::default(); CHANNELS],
@@ -236,6 +239,9 @@ impl Board for FakeBoard {
         let state = &mut *state;
         let mut replies = RepliesBuilder::new(batch);
         state.counts.batches += 1;
+        if let Some((_, meddle)) = self.intruder.filter(|one| one.0 == state.acquisitions) {
+            meddle(state);
+        }
         for op in batch.ops() {
             match op {
                 Op::Describe => replies.description(self.description())?,
@@ -284,6 +290,20 @@ impl Board for FakeBoard {
                     }
                     replies.done()?;
                 }
+                Op::ReadTones { first, count, .. } => {
+                    let channels = first.index()..first.index() + usize::from(*count);
+                    let states = channels.filter_map(|index| {
+                        let channel = state.channels[index];
+                        Some(ToneState {
+                            channel: ChannelId::from_index(index)?,
+                            offset: channel.offset.map(Hertz),
+                            amplitude: channel.amplitude,
+                            phase: None,
+                            rotation: None,
+                        })
+                    });
+                    replies.tones(states.collect::<Vec<_>>())?;
+                }
                 Op::AcquireMean { acquire, .. } => {
                     self.hold_to_limits(state)?;
                     let (mut mean, scatter) = self.acquire(state, acquire);
@@ -307,6 +327,16 @@ impl Board for FakeBoard {
 impl State {
     pub(crate) fn nco_hz(&self) -> f64 {
         self.nco
+    }
+
+    pub(crate) fn move_nco(&mut self) {
+        self.nco += 7e6;
+    }
+
+    pub(crate) fn switch_off(&mut self) {
+        for channel in &mut self.channels {
+            channel.amplitude = Some(0.0);
+        }
     }
 
     /// Absolute frequencies and amplitudes of the tones that are on, by channel from 0.
