@@ -60,15 +60,18 @@ pub(super) async fn survey(
     };
     let questions = questions();
     let mut said = asker.ask_first(&questions).await?;
-    if let Some(Err(_)) = said.first() {
+    if let Some(Err(why)) = said.first().filter(|_| said.iter().all(Result::is_err)) {
         return Err(Error::new(
             ErrorKind::Protocol,
-            format!("the server has no object {OBJECT}: it is no CRS board"),
+            format!("the server has no object {OBJECT} ({why}): it is no CRS board"),
         ));
     }
     asker.ask_again(&questions, &mut said).await;
-    let who = said[0].as_ref().ok().map(identity::questions);
     let mut doubts = Doubts::default();
+    let who = doubts.open(said[0].as_ref().map_err(Clone::clone), |why| {
+        format!("methods: the board does not list them ({why}); its serial may stay unknown")
+    });
+    let who = who.map(identity::questions);
     let mut said = said.into_iter().skip(1);
     let mut next = || said.next().unwrap_or_else(|| Err("no answer".to_owned()));
     let (units, target) = (names(next()), names(next()));

@@ -45,8 +45,9 @@ async fn what_is_no_board_is_told_by_name_operation_and_cause() {
     ] {
         let scripted = Scripted::default();
         let told = format!("{next:?}");
-        // A request that only reads is repeated: only failures that last are reported.
-        scripted.script((0..3).map(|_| next.clone()));
+        // A request that only reads is repeated, and asked in parts: only failures that last are
+        // reported.
+        scripted.script((0..64).map(|_| next.clone()));
         let options = ConnectOptions::new().answer_limit(8000);
         let began = Instant::now();
         let error = connect_with(&scripted, options).await.unwrap_err();
