@@ -199,7 +199,7 @@ impl Decoder<'_> {
 
     fn nco(&self, reader: &mut Reader<'_, '_, '_>) -> Result<NcoState> {
         // An NCO that was never set is at zero.
-        let frequency = Hertz(reader.result()?.opt_f64().map_err(broken)?.unwrap_or(0.0));
+        let frequency = Hertz(reader.number()?.unwrap_or(0.0));
         let phase_epoch = self.course.map(|course| course.phase_epoch);
         Ok(NcoState {
             frequency,

@@ -106,7 +106,10 @@ pub(super) fn odd(said: &Value) -> String {
         Value::Str(text) => format!("{text:?}"),
         Value::Int(number) => number.to_string(),
         Value::Float(number) => number.to_string(),
-        other => format!("{other:?}"),
+        Value::Bool(true) => "true".to_owned(),
+        Value::Bool(false) => "false".to_owned(),
+        other if other.as_map().is_some() => "a map with other keys".to_owned(),
+        _ => "a list".to_owned(),
     };
     let short: String = text.chars().take(MOST).collect();
     let more = if short.len() < text.len() { "..." } else { "" };

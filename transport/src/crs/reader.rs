@@ -73,14 +73,19 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
         self.result().map(drop)
     }
 
+    /// A setting that the board reports; `None` if it was never set.
+    pub(super) fn number(&mut self) -> Result<Option<f64>> {
+        let number = self.result()?.opt_f64().map_err(broken)?;
+        if let Some(odd) = number.filter(|number| !number.is_finite()) {
+            let why = format!("the answer cannot be read: a setting is {odd}");
+            return Err(Error::new(ErrorKind::Protocol, why).certainty_is(Certainty::Unknown));
+        }
+        Ok(number)
+    }
+
     pub(super) fn tone(&mut self, channel: ChannelId, fields: ToneFields) -> Result<ToneState> {
-        let mut read = |wanted: bool| -> Result<Option<f64>> {
-            if wanted {
-                self.result()?.opt_f64().map_err(broken)
-            } else {
-                Ok(None)
-            }
-        };
+        let mut read =
+            |wanted: bool| -> Result<Option<f64>> { if wanted { self.number() } else { Ok(None) } };
         let offset = read(fields.offset)?.map(Hertz);
         let amplitude = read(fields.amplitude)?;
         let phase = read(fields.phase)?.map(Radians::from_degrees);

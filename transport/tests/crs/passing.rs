@@ -97,6 +97,22 @@ async fn nonsense_is_asked_again_without_what_was_set_before() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_setting_that_is_read_as_no_number_is_read_again() {
+    let (scripted, board) = ready().await;
+    for bad in ["NaN", "Infinity", "-Infinity"] {
+        let mut batch = Batch::new();
+        let nco = batch.read_nco(module(1));
+        scripted.script([Next::Garble(format!("[{{\"result\":{bad}}}]"))]);
+        let replies = board.run(&batch).await.unwrap();
+        assert!(replies.get(nco).frequency.0.is_finite(), "{bad}");
+        assert_eq!(replies.repeats(), 1, "{bad}");
+        scripted.script((0..3).map(|_| Next::Garble(format!("[{{\"result\":{bad}}}]"))));
+        let error = board.run(&batch).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{bad}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn nonsense_before_a_setting_has_all_of_it_repeated_in_its_place() {
     for other_behind in [false, true] {
         let (scripted, board) = ready().await;

@@ -243,7 +243,7 @@ async fn a_sensor_that_cannot_be_read_hides_no_other() {
             (Value::Null, "nothing"),
             (text("n/a"), "n/a"),
             (Value::Bool(true), "true"),
-            (Value::Array(vec![]), "Array"),
+            (Value::Array(vec![]), "a list"),
         ] {
             let scripted = talkative();
             {
