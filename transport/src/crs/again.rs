@@ -10,15 +10,16 @@
 //!
 //! | the operation failed, since | then |
 //! |---|---|
-//! | the board refused it, and it reads: what is behind it was not executed | it and the rest are sent |
+//! | the board refused it, and it reads: what is behind it was not executed | it and the rest are sent, in their place if they set |
 //! | its answer is nonsense, and neither it nor anything behind it sets | it and the rest are sent |
 //! | its answer is nonsense, but it or something behind it sets | the whole request is sent, in its place |
 //! | nothing was answered in time, and the request only reads | it is sent once more |
 //! | nothing was answered in time, and the request sets and acquires | it is sent once more, in its place |
 //!
-//! "In its place" means that nothing else has been sent to the module since. If the first request
-//! may still reach the board, the link makes sure that the board is at rest. A setting that the
-//! board refuses is not sent again. Nor is a request that only sets and is not answered in time: a
+//! "In its place" means that nothing else has been sent to the module since; otherwise the error
+//! stands. If the first request may still reach the board, the link makes sure that the board is at
+//! rest. A whole request that fails when it is sent again may have been executed the first time, so
+//! its certainty is unknown. A setting that the board refuses is not sent again. Nor is a request that only sets and is not answered in time: a
 //! caller that switches tones off must know at once.
 //!
 //! [`Replies::repeats`]: twotone_hal::Replies::repeats
@@ -38,12 +39,52 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Operations that are to be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Resend {
-    /// True for the whole request in its place; false for the failed operation and those behind it.
+    /// True for the whole request; false for the failed operation and those behind it.
     pub(super) whole: bool,
+    /// True if they set: nothing else may have been sent to the module since.
+    pub(super) in_place: bool,
     /// True if it has a deadline of its own, as the first one has passed.
     pub(super) anew: bool,
     /// Pause before it is sent.
     pub(super) pause: Duration,
+}
+
+/// Failure of a request that is sent again in its place.
+#[derive(Debug)]
+pub(super) struct Before {
+    error: Error,
+    /// First operation of a whole request that may have been executed when it was sent before.
+    executed_from: Option<usize>,
+}
+
+impl Before {
+    /// The request that begins with the operation at `from` failed with `error`, and so did the
+    /// one before it, if there was one.
+    pub(super) fn of(error: Error, from: usize, whole: bool, before: Option<Self>) -> Self {
+        let earlier = before.and_then(|before| before.executed_from);
+        Self {
+            error,
+            executed_from: earlier.or(whole.then_some(from)),
+        }
+    }
+
+    /// The error of the request in the end, if it ended with `last` when it was sent again. A whole
+    /// request may have been executed when it was sent before, whatever became of it later.
+    pub(super) fn told_of(self, last: Error) -> Error {
+        let was_sent = last.certainty() != Certainty::NotExecuted;
+        // That another request has taken its place, or that its time was over before it was sent,
+        // says less than the error for which it was to be sent again.
+        let is_late = match last.kind() {
+            ErrorKind::Busy => true,
+            ErrorKind::Timeout => !was_sent,
+            _ => false,
+        };
+        let error = if is_late { self.error } else { last };
+        match self.executed_from {
+            Some(from) => error.certainty_is(Certainty::Unknown).after(from),
+            None => error,
+        }
+    }
 }
 
 /// Number of repetitions of the operation at hand.
@@ -84,7 +125,12 @@ impl Again {
         }
         self.times += 1;
         let pause = PAUSE * self.times;
-        Some(Resend { whole, anew, pause })
+        Some(Resend {
+            whole,
+            in_place: whole || rest_sets,
+            anew,
+            pause,
+        })
     }
 
     /// Number of repetitions of the operation at `failed`.

@@ -79,7 +79,7 @@ use twotone_wire::tuber::{BatchWriter, Format};
 
 use crate::link::{Link, Unwatched};
 use crate::{ConnectOptions, Connector, Host};
-use again::Again;
+use again::{Again, Before};
 use describe::Survey;
 use keeper::ModuleKeeper;
 pub(crate) use leaves::Leaves;
@@ -284,24 +284,21 @@ impl Board for CrsBoard {
                 .map_err(|error| error.during(op.to_string()).on(&self.name).after(0))?;
         }
         let mut again = Again::default();
-        let (mut in_place, mut first) = (None, None);
+        let (mut number, mut before) = (None, None::<Before>);
         while replies.answered() < batch.len() {
             let from = replies.answered();
             let mut sending = Sending {
                 part: Part::of(batch, from, &survey, false),
-                number: in_place,
-                in_place: in_place.take().is_some(),
+                number,
+                in_place: number.take().is_some(),
             };
             let ran = self.run_part(batch, &mut sending, &survey, began, &mut replies);
-            if let Err(mut error) = ran.await {
-                // Another request has taken its place. So the error is the one for which it was to
-                // be sent again.
-                let is_late = error.kind() == ErrorKind::Busy;
-                error = first.take_if(|_| is_late).unwrap_or(error);
+            if let Err(error) = ran.await {
                 let at = replies.answered();
                 let failed = &batch.ops()[at.min(batch.len() - 1)];
                 let resend = again.after(&error, batch, sending.part, at);
-                let resend = resend.filter(|_| !is_late).filter(|resend| {
+                let resend = resend.filter(|_| error.kind() != ErrorKind::Busy);
+                let resend = resend.filter(|resend| {
                     resend.anew
                         || Instant::now() + resend.pause < self.deadline(sending.part, began)
                 });
@@ -309,8 +306,11 @@ impl Board for CrsBoard {
                     tracing::info!(board = self.name, %failed, %error, "asking again");
                     replies.repeated(1);
                     if resend.whole {
-                        (in_place, first) = (sending.number, Some(error));
                         replies.retract(from);
+                    }
+                    if resend.in_place {
+                        number = sending.number;
+                        before = Some(Before::of(error, from, resend.whole, before));
                     }
                     self.wait(resend.pause).await;
                     if resend.anew {
@@ -318,12 +318,17 @@ impl Board for CrsBoard {
                     }
                     continue;
                 }
+                let mut error = match before {
+                    Some(before) => before.told_of(error),
+                    None => error,
+                };
                 if error.executed().is_none() && error.certainty() == Certainty::NotExecuted {
                     error = error.after(from);
                 }
                 let error = error.repeated(again.times(at));
                 return Err(error.during(failed.to_string()).on(&self.name));
             }
+            before = None;
             began = Instant::now();
         }
         replies.finish().map_err(|error| error.on(&self.name))

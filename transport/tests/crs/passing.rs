@@ -175,6 +175,74 @@ async fn a_step_that_is_not_answered_in_time_is_repeated_in_its_place() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_that_fails_when_it_is_sent_again_may_have_been_executed_before() {
+    let nonsense = || Next::Garble("[42".to_owned());
+    let late = || Next::Slow(Duration::from_secs(14));
+    type Fails = fn(&Scripted);
+    let set_is_refused: Fails = |scripted| {
+        scripted.0.lock().unwrap().refusals = vec![("set_amplitude", None, 1)];
+    };
+    let nothing_can_be_read: Fails = |scripted| {
+        scripted.0.lock().unwrap().refusals = vec![("get_frequency", None, usize::MAX)];
+    };
+    let is_gone: Fails = |scripted| scripted.0.lock().unwrap().gone = true;
+    let has_restarted: Fails = |scripted| scripted.forget();
+    let samples_are_refused: Fails = |scripted| {
+        let mut state = scripted.0.lock().unwrap();
+        state.refusals = vec![("get_samples", None, usize::MAX)];
+    };
+    for (first, then, kind) in [
+        (nonsense(), set_is_refused, ErrorKind::Rejected),
+        (nonsense(), samples_are_refused, ErrorKind::Rejected),
+        (late(), nothing_can_be_read, ErrorKind::Rejected),
+        (late(), is_gone, ErrorKind::Unreachable),
+        (late(), has_restarted, ErrorKind::EpochChanged),
+    ] {
+        let (scripted, board) = ready().await;
+        let steps = two_steps().0;
+        let told = format!("{first:?} {kind:?}");
+        let is_nonsense = matches!(first, Next::Garble(_));
+        scripted.script([first]);
+        let (outcome, ()) = tokio::join!(board.run(&steps), async {
+            // Nonsense comes at once, and is asked again after 50 ms.
+            sleep(Duration::from_millis(if is_nonsense { 20 } else { 5000 })).await;
+            then(&scripted);
+        });
+        let error = outcome.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.certainty(), error.executed()),
+            (kind, Certainty::Unknown, Some(0)),
+            "{told}: {error}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_behind_a_refused_reading_keep_their_place() {
+    for other_behind in [false, true] {
+        let (scripted, board) = ready().await;
+        let (batch, tickets) = two_steps();
+        scripted.0.lock().unwrap().refusals = vec![("get_samples", None, 1)];
+        if other_behind {
+            let off = set(1, 0.0);
+            let (outcome, off) = tokio::join!(board.run(&batch), board.run(&off));
+            let error = outcome.unwrap_err();
+            assert_eq!(
+                (error.kind(), error.certainty(), error.executed()),
+                (ErrorKind::Rejected, Certainty::NotExecuted, Some(1)),
+                "{error}"
+            );
+            off.unwrap();
+            assert_eq!(scripted.executed("set_amplitude"), [0.1, 0.0]);
+        } else {
+            let replies = board.run(&batch).await.unwrap();
+            assert_eq!(replies.get(tickets[1]).mean.len(), CHANNELS);
+            assert_eq!(scripted.executed("set_amplitude"), [0.1, 0.2]);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_setting_waits_for_a_reading_that_is_refused_once() {
     for what in ["get_frequency", "get_amplitude"] {
         let scripted = Scripted::default();
