@@ -46,7 +46,7 @@ pub(super) struct Record {
     pub(super) start: Option<Start>,
     /// A write was sent.
     pub(super) written: bool,
-    /// The link or the board's state was lost: an earlier batch may yet be executed late.
+    /// The link, an answer or the board's state was lost: an earlier batch may yet be executed late.
     pub(super) suspect: bool,
     longest: Duration,
 }
@@ -195,7 +195,7 @@ impl Journal {
         check(&self.locked().now)?;
         let mut entry = Entry::open(self, batch);
         let answer = self.board.run(batch).await;
-        entry.close(answer.as_ref().err());
+        entry.close(&answer);
         answer
     }
 
@@ -281,9 +281,10 @@ impl<'a> Entry<'a> {
         }
     }
 
-    fn close(&mut self, error: Option<&Error>) {
+    fn close(&mut self, answer: &Result<Replies>) {
         self.open = false;
         let mut record = self.journal.locked();
+        let error = answer.as_ref().err();
         if error.is_none() {
             record.longest = record.longest.max(self.began.elapsed());
         }
@@ -299,6 +300,14 @@ impl<'a> Entry<'a> {
             } else if index < untouched {
                 record.now.apply(self.batch, op, Applied::Perhaps);
             }
+        }
+        // It may have been lost before it was answered, and still be on its way to the board.
+        let repeats = match answer {
+            Ok(replies) => replies.repeats(),
+            Err(error) => error.repeats(),
+        };
+        if repeats > 0 && self.journal.writes(self.batch).next().is_some() {
+            record.suspect = true;
         }
         match error.map(Error::kind) {
             Some(ErrorKind::EpochChanged) => {

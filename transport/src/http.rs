@@ -33,6 +33,8 @@ pub(crate) struct Post {
     pub(crate) continue_on_error: bool,
     /// What it sets, for the keeper of its module.
     pub(crate) leaves: Option<Arc<Leaves>>,
+    /// Time that its acquisitions take on the board.
+    pub(crate) acquiring: Duration,
 }
 
 impl Post {
@@ -42,6 +44,7 @@ impl Post {
             format,
             continue_on_error: false,
             leaves: None,
+            acquiring: Duration::ZERO,
         }
     }
 
@@ -67,6 +70,8 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
     /// Number of repetitions of the request before it came.
     pub(crate) repeats: u32,
+    /// The request was sent before, and its answer was lost.
+    pub(crate) was_lost: bool,
 }
 
 impl Answer {
@@ -77,6 +82,7 @@ impl Answer {
             content_type,
             body: Bytes::from_static(b"[]"),
             repeats: 0,
+            was_lost: false,
         }
     }
 }
@@ -196,6 +202,7 @@ impl Connection {
                 content_type,
                 body,
                 repeats: 0,
+                was_lost: false,
             };
             Ok((answer, closes))
         };

@@ -263,8 +263,12 @@ impl<K: Keeper> Driver<K> {
             let failure = match self.line.exchange(&job.post, job.deadline).await {
                 Ok(answer) => {
                     self.keeper.answered(&job.post, began.elapsed());
-                    let repeats = self.repeats + u32::from(first.as_ref().is_some_and(is_unsure));
-                    return Ok(Answer { repeats, ..answer });
+                    let was_lost = first.as_ref().is_some_and(is_unsure);
+                    return Ok(Answer {
+                        repeats: self.repeats + u32::from(was_lost),
+                        was_lost,
+                        ..answer
+                    });
                 }
                 Err(failure) => failure,
             };

@@ -32,6 +32,9 @@ pub(super) enum Fault {
     /// The answer is lost, and the rest of the batch done only after this time, unordered with
     /// what is sent on the next link.
     Late(Duration),
+    /// The operation is sent, not answered, sent again, and answered. The first one is done only
+    /// after this time.
+    Repeated(Duration),
     /// Nothing is answered or done for this long.
     Dead(Duration),
     /// The board restarts with all settings lost.
@@ -234,6 +237,21 @@ impl Fake {
                     self.state().tones.clear();
                     self.state().nco = 0.0;
                     return Err(self.error(ErrorKind::EpochChanged, op, done));
+                }
+                Some(Fault::Repeated(time)) => {
+                    let (fake, op, batch) = (self.clone(), op.clone(), batch.clone());
+                    drop(tworoutine::spawn(async move {
+                        sleep(time).await;
+                        let mut late = Batch::new();
+                        let Op::SetTones { module, updates } = op else {
+                            panic!("only settings of tones are late");
+                        };
+                        let updates = batch.tone_updates()[updates].iter().copied();
+                        late.set_tones(module, updates);
+                        let replies = &mut RepliesBuilder::new(&late);
+                        fake.answer(&late.ops()[0], &late, replies, None)
+                    }));
+                    replies.repeated(1);
                 }
                 Some(Fault::Panic) => panic!("as it was told"),
                 Some(Fault::Lie | Fault::Nan) | None => {}

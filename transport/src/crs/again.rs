@@ -49,42 +49,16 @@ pub(super) struct Resend {
     pub(super) pause: Duration,
 }
 
-/// Failure of a request that is sent again in its place.
-#[derive(Debug)]
-pub(super) struct Before {
-    error: Error,
-    /// First operation of a whole request that may have been executed when it was sent before.
-    executed_from: Option<usize>,
-}
-
-impl Before {
-    /// The request that begins with the operation at `from` failed with `error`, and so did the
-    /// one before it, if there was one.
-    pub(super) fn of(error: Error, from: usize, whole: bool, before: Option<Self>) -> Self {
-        let earlier = before.and_then(|before| before.executed_from);
-        Self {
-            error,
-            executed_from: earlier.or(whole.then_some(from)),
-        }
-    }
-
-    /// The error of the request in the end, if it ended with `last` when it was sent again. A whole
-    /// request may have been executed when it was sent before, whatever became of it later.
-    pub(super) fn told_of(self, last: Error) -> Error {
-        let was_sent = last.certainty() != Certainty::NotExecuted;
-        // That another request has taken its place, or that its time was over before it was sent,
-        // says less than the error for which it was to be sent again.
-        let is_late = match last.kind() {
-            ErrorKind::Busy => true,
-            ErrorKind::Timeout => !was_sent,
-            _ => false,
-        };
-        let error = if is_late { self.error } else { last };
-        match self.executed_from {
-            Some(from) => error.certainty_is(Certainty::Unknown).after(from),
-            None => error,
-        }
-    }
+/// The error of a request that failed with `first` and, sent again in its place, with `last`. That
+/// another request has taken its place, or that its time was over before it was sent, says less
+/// than the error for which it was to be sent again.
+pub(super) fn told(first: Option<Error>, last: Error) -> Error {
+    let is_late = match last.kind() {
+        ErrorKind::Busy => true,
+        ErrorKind::Timeout => last.certainty() == Certainty::NotExecuted,
+        _ => false,
+    };
+    first.filter(|_| is_late).unwrap_or(last)
 }
 
 /// Number of repetitions of the operation at hand.

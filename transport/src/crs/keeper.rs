@@ -40,7 +40,7 @@ pub(super) struct ModuleKeeper {
     turn: usize,
     /// A lost batch of settings may still be landing.
     unrest: Option<Unrest>,
-    /// The longest batch that was answered.
+    /// The longest batch that was answered, or longer: the acquisitions of one that was lost.
     longest: Duration,
 }
 
@@ -337,6 +337,8 @@ impl Keeper for ModuleKeeper {
     }
 
     fn lost(&mut self, post: &Post, repeat: Repeat) {
+        // The board may be in the midst of its acquisitions, and settings may follow them.
+        self.longest = self.longest.max(post.acquiring);
         if repeat != Repeat::Freely {
             self.unrest = Some(Unrest::default());
         }

@@ -79,7 +79,7 @@ use twotone_wire::tuber::{BatchWriter, Format};
 
 use crate::link::{Link, Unwatched};
 use crate::{ConnectOptions, Connector, Host};
-use again::{Again, Before};
+use again::Again;
 use describe::Survey;
 use keeper::ModuleKeeper;
 pub(crate) use leaves::Leaves;
@@ -284,17 +284,24 @@ impl Board for CrsBoard {
                 .map_err(|error| error.during(op.to_string()).on(&self.name).after(0))?;
         }
         let mut again = Again::default();
-        let (mut number, mut before) = (None, None::<Before>);
+        let (mut number, mut first) = (None, None);
+        // First operation of a request that was sent and is sent again, whole. It may have been
+        // executed then, whatever becomes of it later.
+        let mut sent_from = None;
         while replies.answered() < batch.len() {
             let from = replies.answered();
             let mut sending = Sending {
                 part: Part::of(batch, from, &survey, false),
                 number,
                 in_place: number.take().is_some(),
+                was_lost: false,
             };
             let ran = self.run_part(batch, &mut sending, &survey, began, &mut replies);
             if let Err(error) = ran.await {
                 let at = replies.answered();
+                if sending.was_lost {
+                    sent_from.get_or_insert(from);
+                }
                 let failed = &batch.ops()[at.min(batch.len() - 1)];
                 let resend = again.after(&error, batch, sending.part, at);
                 let resend = resend.filter(|_| error.kind() != ErrorKind::Busy);
@@ -307,10 +314,10 @@ impl Board for CrsBoard {
                     replies.repeated(1);
                     if resend.whole {
                         replies.retract(from);
+                        sent_from.get_or_insert(from);
                     }
                     if resend.in_place {
-                        number = sending.number;
-                        before = Some(Before::of(error, from, resend.whole, before));
+                        (number, first) = (sending.number, Some(error));
                     }
                     self.wait(resend.pause).await;
                     if resend.anew {
@@ -318,17 +325,17 @@ impl Board for CrsBoard {
                     }
                     continue;
                 }
-                let mut error = match before {
-                    Some(before) => before.told_of(error),
-                    None => error,
-                };
+                let mut error = again::told(first, error);
+                if let Some(from) = sent_from {
+                    error = error.certainty_is(Certainty::Unknown).after(from);
+                }
                 if error.executed().is_none() && error.certainty() == Certainty::NotExecuted {
                     error = error.after(from);
                 }
-                let error = error.repeated(again.times(at));
+                let error = error.repeated(again.times(at) + u32::from(sending.was_lost));
                 return Err(error.during(failed.to_string()).on(&self.name));
             }
-            before = None;
+            (first, sent_from) = (None, None);
             began = Instant::now();
         }
         replies.finish().map_err(|error| error.on(&self.name))

@@ -39,6 +39,8 @@ pub(super) struct Sending {
     pub(super) number: Option<u64>,
     /// It is the repetition of that number in its place: nothing may have been written since.
     pub(super) in_place: bool,
+    /// It sets, and its first connection was lost: it may have been executed on that one as well.
+    pub(super) was_lost: bool,
 }
 
 impl CrsBoard {
@@ -91,6 +93,7 @@ impl CrsBoard {
         if written.calls > 0 {
             let post = Post {
                 leaves: Some(leaves),
+                acquiring: part.acquiring,
                 ..Post::new(writer.finish(), survey.format)
             };
             let repeat = if part.sets {
@@ -173,6 +176,7 @@ impl CrsBoard {
                 answer => answer?,
             };
             replies.repeated(answer.repeats);
+            sending.was_lost = part.sets && answer.was_lost;
             let limits = Limits {
                 body_bytes: self.options.answer_limit,
                 ..Limits::ANSWER

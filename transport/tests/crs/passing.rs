@@ -218,6 +218,36 @@ async fn a_request_that_fails_when_it_is_sent_again_may_have_been_executed_befor
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lost_setting_that_is_refused_when_it_is_sent_again_may_have_been_executed() {
+    let (scripted, board) = ready().await;
+    scripted.script([Next::CloseInAnswer]);
+    scripted.0.lock().unwrap().refuse_after("set_amplitude", 1);
+    let error = board.run(&set(1, 0.1)).await.unwrap_err();
+    assert_eq!(scripted.executed("set_amplitude"), [0.1]);
+    assert_eq!(
+        (error.kind(), error.certainty(), error.executed()),
+        (ErrorKind::Rejected, Certainty::Unknown, Some(0)),
+        "{error}"
+    );
+    assert_eq!(error.repeats(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_board_is_not_at_rest_while_a_lost_acquisition_may_take() {
+    let (scripted, board) = ready().await;
+    // At 6 decimation stages, 596 samples a second: 5 s, in which nothing moves. The connection
+    // is lost at once; the setting behind the samples is executed with them.
+    let mut steps = Batch::new();
+    steps.acquire_mean(module(1), Acquire::new(2_980).unsettled());
+    steps.set_tones(module(1), [tone(1).amplitude(0.2)]);
+    scripted.script([Next::LandLate(Duration::from_secs(4))]);
+    board.run(&steps).await.unwrap();
+    board.run(&set(1, 0.0)).await.unwrap();
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(scripted.executed("set_amplitude"), [0.2, 0.2, 0.0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn settings_behind_a_refused_reading_keep_their_place() {
     for other_behind in [false, true] {
         let (scripted, board) = ready().await;
