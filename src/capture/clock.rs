@@ -30,6 +30,9 @@ pub struct ClockOutcome {
     pub clock_step_s: Option<f64>,
     /// Sequence number of the first sample after that step.
     pub clock_step_sequence: Option<u32>,
+    /// True if no stamp contradicts another, the calendar, or the date of this computer.
+    #[serde(skip)]
+    pub is_sound: bool,
 }
 
 impl ClockOutcome {
@@ -39,6 +42,7 @@ impl ClockOutcome {
             clock_offset_s: found.clock_offset_s,
             clock_step_s: found.first_step.map(|step| step.seconds),
             clock_step_sequence: found.first_step.map(|step| step.sequence),
+            is_sound: found.is_sound(),
         }
     }
 
@@ -132,28 +136,37 @@ pub(super) fn doubts(found: &TimeFindings, within: Option<Duration>) -> Vec<Stri
 /// Compares the clocks of the modules of one board, which has but one.
 pub(super) fn compare(modules: &mut [ModuleOutcome]) {
     let offsets = modules.iter().map(|module| module.clock.clock_offset_s);
-    let Some((first, strange)) = strange(&offsets.collect::<Vec<_>>()) else {
-        return;
-    };
-    let first = modules[first].module();
-    for (at, off_s) in strange {
-        let far = apart(off_s);
-        let doubt = format!("its stamps are {far} from those of module {first} of the board");
+    for (at, other, off_s) in strange(&offsets.collect::<Vec<_>>()) {
+        let (far, other) = (apart(off_s), modules[other].module());
+        let doubt = format!("its stamps are {far} from those of module {other} of the board");
         modules[at].doubts.push(doubt);
     }
 }
 
-/// The first place with an offset, and the places whose offset is that of another clock, with the
-/// difference.
-fn strange(offsets_s: &[Option<f64>]) -> Option<(usize, Vec<(usize, f64)>)> {
+/// The places whose offset is that of another clock than the median offset, each with the place that
+/// it is compared with and the difference.
+fn strange(offsets_s: &[Option<f64>]) -> Vec<(usize, usize, f64)> {
     let known = offsets_s.iter().enumerate();
-    let mut known = known.filter_map(|(at, offset_s)| Some((at, (*offset_s)?)));
-    let (first, first_s) = known.next()?;
-    let off = known.map(|(at, offset_s)| (at, offset_s - first_s));
-    Some((
-        first,
-        off.filter(|(_, off_s)| off_s.abs() > ONE_CLOCK_S).collect(),
-    ))
+    let mut known: Vec<(usize, f64)> = known
+        .filter_map(|(at, offset_s)| Some((at, (*offset_s)?)))
+        .collect();
+    known.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let Some(&median) = known.get(known.len().saturating_sub(1) / 2) else {
+        return Vec::new();
+    };
+    let from = |other: (usize, f64)| move |one: &(usize, f64)| (one.0, other.0, one.1 - other.1);
+    let (near, off): (Vec<_>, Vec<_>) = known
+        .iter()
+        .partition(|(_, offset_s)| (offset_s - median.1).abs() <= ONE_CLOCK_S);
+    let mut strange: Vec<_> = off.iter().map(from(median)).collect();
+    // Without a majority nothing tells which clock is right, and all are doubtful.
+    if near.len() <= off.len()
+        && let Some(&other) = off.first()
+    {
+        strange.extend(near.iter().map(from(other)));
+    }
+    strange.sort_by_key(|(at, ..)| *at);
+    strange
 }
 
 /// A length of time in words, whatever its sign.
@@ -183,16 +196,35 @@ mod tests {
 
     #[test]
     fn modules_of_a_board_have_one_clock() {
-        for (offsets_s, first_and_strange) in [
-            (&[][..], None),
-            (&[None, None], None),
-            (&[None, Some(-3.0), Some(-2.9)], Some((1, vec![]))),
+        for (offsets_s, expected) in [
+            (&[][..], vec![]),
+            (&[None, None], vec![]),
+            (&[None, Some(7.0)], vec![]),
+            (&[None, Some(-3.0), Some(-2.9)], vec![]),
             (
-                &[Some(0.0), None, Some(0.1), Some(-3600.0)],
-                Some((0, vec![(3, -3600.0)])),
+                &[Some(0.0), None, Some(0.125), Some(-3600.0)],
+                vec![(3, 0, -3600.0)],
+            ),
+            // The first is the wrong one.
+            (
+                &[Some(3600.0), Some(0.5), Some(0.25), Some(0.0)],
+                vec![(0, 2, 3599.75)],
+            ),
+            (
+                &[Some(-9.0), None, Some(0.0), Some(0.5)],
+                vec![(0, 2, -9.0)],
+            ),
+            // Neither is known to be right.
+            (
+                &[None, Some(5.0), Some(2.0)],
+                vec![(1, 2, 3.0), (2, 1, -3.0)],
+            ),
+            (
+                &[Some(8.0), Some(0.0), Some(4.0)],
+                vec![(0, 2, 4.0), (1, 2, -4.0), (2, 1, 4.0)],
             ),
         ] {
-            assert_eq!(strange(offsets_s), first_and_strange, "{offsets_s:?}");
+            assert_eq!(strange(offsets_s), expected, "{offsets_s:?}");
         }
     }
 

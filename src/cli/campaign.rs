@@ -39,7 +39,7 @@ pub(crate) struct Campaign {
     pub(crate) json: bool,
     /// True if the boards' streams are listened to, to check that they are those of the map.
     pub(crate) listen: bool,
-    /// Whether the boards end with the program.
+    /// True if the boards end with the program.
     pub(crate) own_farm: bool,
 }
 

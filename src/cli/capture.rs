@@ -201,10 +201,11 @@ fn record(
     };
     tworoutine::wait(outcome.check_tune(params.ask_within, end));
     let mut report = Report::of(&outcome);
+    let whole = report.of_whole();
     for record in &mut manifest.boards {
         let mut boards = report.boards.iter();
         if let Some(board) = boards.find(|board| board.name == record.name) {
-            board.note_in(record);
+            board.note_in(record, &whole);
         }
     }
     manifest.ended = UtcTime::now();

@@ -34,24 +34,28 @@ pub(super) struct BoardReport {
 impl BoardReport {
     /// What is not wrong with its samples, and is to be known.
     fn remarks(&self) -> impl Iterator<Item = String> {
-        let clocks = self
-            .modules
-            .iter()
-            .filter(|module| module.doubts.is_empty());
-        let off_s = |module: &&ModuleOutcome| module.clock.clock_offset_s.unwrap_or(0.0).abs();
         // A time that the board makes up can be any time.
+        let clocks = self.modules.iter();
         let clocks = clocks.filter(|module| module.clock.clock_source != Some("test"));
-        let farthest = clocks.max_by(|a, b| off_s(a).total_cmp(&off_s(b)));
-        let offset = farthest.filter(|module| off_s(module) > REMARKABLE_S);
-        let offset = offset.and_then(|module| module.clock.offset());
+        let offsets = clocks.filter_map(|module| {
+            Some((
+                module.clock.clock_offset_s?.abs(),
+                module.clock.offset()?,
+                module,
+            ))
+        });
+        // One that is a doubt is told already.
+        let offsets = offsets.filter(|(off_s, offset, module)| {
+            *off_s > REMARKABLE_S && !module.doubts.contains(offset)
+        });
+        let farthest = offsets.max_by(|(a, ..), (b, ..)| a.total_cmp(b));
+        let offset = farthest.map(|(_, offset, _)| offset);
         let modules = || self.modules.iter().map(|module| &module.counters);
         // Of the whole board, and so the same for each module.
         let foreign = modules().map(|row| row.foreign).max().unwrap_or(0);
         let malformed = modules().map(|row| row.malformed).max().unwrap_or(0);
-        let sound = self
-            .modules
-            .iter()
-            .filter(|module| module.doubts.is_empty());
+        // With other stamps it is a doubt.
+        let sound = self.modules.iter().filter(|module| module.clock.is_sound);
         let timeless = sound.map(|module| module.counters.timeless).sum();
         let leap_seconds = modules().map(|row| row.leap_seconds).max().unwrap_or(0);
         let remarks = [
@@ -84,13 +88,23 @@ impl BoardReport {
         errors.chain(contradictions).chain(doubts).collect()
     }
 
-    pub(super) fn note_in(&self, record: &mut BoardRecord) {
+    /// Puts all that is known of it into the manifest, with what is known of the `whole` capture.
+    pub(super) fn note_in(&self, record: &mut BoardRecord, whole: &[String]) {
         record.status = if self.ok { "ok" } else { "some_failed" }.to_owned();
-        let mut doubts = self.modules.iter().flat_map(|module| {
+        let doubts = self.modules.iter().flat_map(|module| {
             let doubts = Self::doubts(module).into_iter();
             doubts.map(|doubt| format!("module {}: {doubt}", module.module()))
         });
-        record.error = self.error.clone().or_else(|| doubts.next());
+        let doubts: Vec<String> = doubts.collect();
+        record.error = self.error.clone().or_else(|| doubts.first().cloned());
+        let whole = whole
+            .iter()
+            .map(|text| format!("the whole capture: {text}"));
+        record.warnings = doubts
+            .into_iter()
+            .chain(self.remarks())
+            .chain(whole)
+            .collect();
         let sum = |of: fn(&CounterRow) -> u64| {
             let counters = self.modules.iter().map(|module| of(&module.counters));
             counters.sum::<u64>() as usize
@@ -142,6 +156,21 @@ impl Report {
         } else {
             Exit::SomeFailed
         }
+    }
+
+    /// Sentences about the whole capture, for the manifest.
+    pub(super) fn of_whole(&self) -> Vec<String> {
+        self.error
+            .clone()
+            .into_iter()
+            .chain(self.of_kernel())
+            .collect()
+    }
+
+    fn of_kernel(&self) -> impl Iterator<Item = String> {
+        let drops = self.kernel_drops;
+        let drops = (drops > 0).then(|| format!("{drops} datagrams were dropped by the kernel"));
+        drops.into_iter().chain(self.buffer_shortfall.clone())
     }
 
     pub(super) fn table(&self) -> String {
@@ -196,12 +225,8 @@ impl Report {
                 self.elapsed_s
             ),
         };
-        if self.kernel_drops > 0 {
-            let drops = self.kernel_drops;
-            text += &format!("{drops} datagrams were dropped by the kernel\n");
-        }
-        if let Some(shortfall) = &self.buffer_shortfall {
-            text += &format!("{shortfall}\n");
+        for told in self.of_kernel() {
+            text += &format!("{told}\n");
         }
         if let Some(path) = &self.run_directory {
             text += &format!("run directory: {path}");
@@ -235,17 +260,44 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_buffer_that_is_too_small_is_told_before_it_costs_anything() {
+    fn drops_and_a_buffer_that_is_too_small_are_told_in_the_table_and_the_manifest() {
+        let board = BoardReport {
+            name: "b".to_owned(),
+            ok: true,
+            error: None,
+            modules: Vec::new(),
+        };
         let report = Report {
             received: 1,
+            kernel_drops: 7,
             buffer_shortfall: Some("the kernel grants 1 of 2 bytes".to_owned()),
+            boards: vec![board],
             ..Report::default()
         };
-        assert!(
-            report
-                .table()
-                .contains("\nthe kernel grants 1 of 2 bytes\n")
-        );
+        let mut record = BoardRecord {
+            name: "b".to_owned(),
+            serial: None,
+            identity: None,
+            firmware: None,
+            doubts: Vec::new(),
+            status: "not_captured".to_owned(),
+            error: None,
+            warnings: Vec::new(),
+            channels: Default::default(),
+        };
+        report.boards[0].note_in(&mut record, &report.of_whole());
+        let table = report.table();
+        for (at, told) in [
+            "7 datagrams were dropped by the kernel",
+            "the kernel grants 1 of 2 bytes",
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            assert!(table.contains(&format!("\n{told}\n")), "{table}");
+            assert_eq!(record.warnings[at], format!("the whole capture: {told}"));
+        }
+        assert_eq!((record.status.as_str(), record.error), ("ok", None));
     }
 
     #[test]

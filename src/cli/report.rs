@@ -15,6 +15,7 @@ use twotone::score::Score;
 use twotone::{Array, ArrayBoard};
 
 use super::Exit;
+use super::stored::{self, ModuleNotes};
 use super::table::Table;
 
 /// The result of a tune, as printed with `--json`.
@@ -344,15 +345,16 @@ impl BoardReport {
         told
     }
 
-    /// Warnings of the modules for the manifest, which has the board's error beside them.
+    /// Everything that the modules tell for the manifest, which has the board's error beside it.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        let modules = self.modules.iter();
-        let warnings = modules.flat_map(|module| {
-            let number = module.module;
-            let warnings = module.warnings.iter();
-            warnings.map(move |text| format!("module {number}: {text}"))
+        let notes = self.modules.iter().map(|module| ModuleNotes {
+            module: module.module,
+            error: module.error.as_deref(),
+            repeats: module.repeats,
+            warnings: &module.warnings,
+            hardware: &module.hardware,
         });
-        warnings.collect()
+        stored::beside(self.error.as_deref(), notes)
     }
 
     /// How many channels ended with each status, for the manifest.

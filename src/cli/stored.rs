@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use serde::Serialize;
 use twotone::algorithms::resonator::Direction;
 use twotone::algorithms::{NetworkAnalysisOutcome, NotToned, TuneOutcome};
-use twotone::hal::Hertz;
+use twotone::hal::{Hertz, ModuleId};
 use twotone::map::HardwareMap;
 use twotone::record::{
     BoardRecord, Manifest, RecordError, RunDirectory, SweepHead, SweepKind, SweepPoint, SweepTable,
 };
-use twotone::run::Outcome;
+use twotone::run::{HardwareState, Outcome};
 use twotone::{Array, ArrayBoard};
+
+use super::report::asked_again;
 
 /// The tune of one module, as stored: its sweeps go into files of their own.
 #[derive(Serialize)]
@@ -63,6 +65,40 @@ pub(super) fn record_of(
         warnings: Vec::new(),
         channels: BTreeMap::new(),
     }
+}
+
+/// Facts about a module for the manifest of its run.
+pub(super) struct ModuleNotes<'a> {
+    pub(super) module: ModuleId,
+    pub(super) error: Option<&'a str>,
+    pub(super) repeats: u32,
+    pub(super) warnings: &'a [String],
+    pub(super) hardware: &'a HardwareState,
+}
+
+/// Everything that the modules of a board tell beside `error`, which the manifest has as the
+/// board's, a sentence each.
+pub(super) fn beside<'a>(
+    error: Option<&str>,
+    modules: impl Iterator<Item = ModuleNotes<'a>>,
+) -> Vec<String> {
+    let mut told = error;
+    let mut notes = Vec::new();
+    for module in modules {
+        // The error of one module stands for the board's; those of the others would be lost.
+        let another = module.error.filter(|error| told != Some(*error));
+        if another.is_none() && module.error.is_some() {
+            told = None;
+        }
+        let hardware = (!module.hardware.is_settled()).then(|| module.hardware.to_string());
+        let all = another.map(ToOwned::to_owned).into_iter();
+        let all = all
+            .chain(asked_again(module.repeats))
+            .chain(module.warnings.iter().cloned())
+            .chain(hardware);
+        notes.extend(all.map(|text| format!("module {}: {text}", module.module)));
+    }
+    notes
 }
 
 /// Writes the manifest, the tunes and their sweeps, and puts the directory in its place.

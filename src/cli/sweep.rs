@@ -27,7 +27,7 @@ use super::output::{complain, say, say_json};
 use super::progress::Bars;
 use super::report::{BoardStatus, asked_again};
 use super::selection::Selection;
-use super::stored;
+use super::stored::{self, ModuleNotes};
 use super::table::Table;
 use super::tune::parse_seconds;
 use super::tuning::{ForModule, Tuning, load_tuning};
@@ -295,6 +295,20 @@ impl Sweep {
     }
 }
 
+impl BoardReport {
+    fn status(&self) -> BoardStatus {
+        if !self.reached {
+            BoardStatus::Unreachable
+        } else if self.modules.iter().all(|module| module.error.is_some()) {
+            BoardStatus::Failed
+        } else if self.error.is_none() && self.modules.iter().all(ModuleReport::is_well) {
+            BoardStatus::Ok
+        } else {
+            BoardStatus::SomeFailed
+        }
+    }
+}
+
 impl ModuleReport {
     fn of(outcome: &Outcome<Swept>) -> Self {
         let swept = outcome.result.as_ref().ok();
@@ -342,26 +356,20 @@ impl Report {
 
     fn records(&self, array: &Array, map: &HardwareMap) -> Vec<BoardRecord> {
         let records = self.boards.iter().map(|board| {
-            let well = board.modules.iter().filter(|module| module.is_well());
-            let status = match well.count() {
-                _ if !board.reached => BoardStatus::Unreachable,
-                0 => BoardStatus::Failed,
-                all if all == board.modules.len() => BoardStatus::Ok,
-                _ => BoardStatus::SomeFailed,
-            };
-            let mut errors = board.modules.iter().map(|module| module.error.clone());
-            let error = board
-                .error
-                .clone()
-                .or_else(|| errors.find_map(|error| error));
-            let warnings = board.modules.iter().flat_map(|module| {
-                let number = module.module;
-                let warnings = module.warnings.iter();
-                warnings.map(move |text| format!("module {number}: {text}"))
+            let mut errors = board.modules.iter().map(|module| module.error.as_deref());
+            let error = board.error.as_deref();
+            let error = error.or_else(|| errors.find_map(|error| error));
+            let notes = board.modules.iter().map(|module| ModuleNotes {
+                module: module.module,
+                error: module.error.as_deref(),
+                repeats: module.repeats,
+                warnings: &module.warnings,
+                hardware: &module.hardware,
             });
+            let (status, told) = (board.status().as_str(), error.map(ToOwned::to_owned));
             BoardRecord {
-                warnings: warnings.collect(),
-                ..stored::record_of(map, array, &board.name, status.as_str(), error)
+                warnings: stored::beside(error, notes),
+                ..stored::record_of(map, array, &board.name, status, told)
             }
         });
         records.collect()

@@ -9,12 +9,12 @@ use twotone::algorithms::{
     ChannelStatus, NetworkAnalysisParams, NotToned, NotTonedReason, Reason, TuneOutcome,
     TuneParams, tune,
 };
-use twotone::hal::ModuleId;
+use twotone::hal::{Error, ErrorKind, ModuleId};
 use twotone::map::HardwareMap;
 use twotone::run::{HardwareState, Outcome};
 use twotone::sim::Farm;
 
-use super::{Exit, Report};
+use super::{BoardStatus, Exit, Report};
 
 /// A board of three detectors, and its tune, with which all is well.
 struct Tuned {
@@ -83,6 +83,7 @@ impl Tuned {
         let table = report.table(None);
         assert!(found(&table), "{word}: {table}");
         let board = &report.boards[0];
+        assert_eq!(board.status, BoardStatus::SomeFailed, "{word}");
         let manifest = (board.warnings(), board.counts());
         let kept = manifest.0.iter().any(|text| found(text))
             || manifest.1["failed"] + manifest.1["not_toned"] > 0;
@@ -151,4 +152,64 @@ fn every_status_and_warning_of_every_stage_is_told() {
     tuned.check("any other word", |tune| {
         tune.warnings.push("any other word".to_owned())
     });
+}
+
+#[test]
+fn the_manifest_has_every_error_and_repetition_of_every_module() {
+    let tuned = Tuned::new();
+    let outcome = |module, repeats, why: Option<&'static str>| Outcome {
+        board: "crs0001".to_owned(),
+        module: ModuleId::new(module).unwrap(),
+        result: why.map_or_else(
+            || Ok(tuned.tune.clone()),
+            |why| Err(Error::new(ErrorKind::Timeout, why)),
+        ),
+        hardware: HardwareState::Kept,
+        elapsed: std::time::Duration::ZERO,
+        repeats,
+    };
+    for (outcomes, status, error, warnings) in [
+        (
+            vec![outcome(1, 0, None), outcome(2, 1, None)],
+            BoardStatus::Ok,
+            None,
+            &["module 2: one question had to be asked again"][..],
+        ),
+        (
+            vec![
+                outcome(1, 0, None),
+                outcome(2, 0, Some("no answer")),
+                outcome(3, 3, Some("no answer")),
+            ],
+            BoardStatus::SomeFailed,
+            Some("no answer"),
+            &["module 3: no answer", "module 3: 3 questions had to be"],
+        ),
+        (
+            vec![
+                outcome(1, 0, Some("refused")),
+                outcome(2, 0, Some("no answer")),
+            ],
+            BoardStatus::Failed,
+            Some("refused"),
+            &["module 2: no answer"],
+        ),
+    ] {
+        let report = Report::of(&tuned.map, &tuned.array, &outcomes, 1.0);
+        let board = &report.boards[0];
+        let told = board.warnings();
+        assert_eq!(
+            (board.status, told.len()),
+            (status, warnings.len()),
+            "{told:?}"
+        );
+        let found = board.error.as_deref();
+        assert!(
+            found.is_some() == error.is_some() && found.unwrap_or("").contains(error.unwrap_or(""))
+        );
+        for (told, says) in told.iter().zip(warnings) {
+            let (module, text) = says.split_at("module 1: ".len());
+            assert!(told.starts_with(module) && told.contains(text), "{told}");
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! Every warning and failure of a sweep is in the object, the table and the exit status.
 
 use twotone::algorithms::delay::estimate_delay;
-use twotone::hal::{Complex64, Hertz};
+use twotone::hal::{Complex64, Error, ErrorKind, Hertz};
+use twotone::sim::Farm;
 
 use super::*;
 
@@ -37,25 +38,26 @@ fn swept() -> Swept {
     }
 }
 
-/// The report of one module of one board.
-fn report(change: impl FnOnce(&mut Swept)) -> Report {
-    let mut swept = swept();
-    change(&mut swept);
-    let outcome = Outcome {
-        board: "b".to_owned(),
-        module: ModuleId::FIRST,
-        result: Ok(swept),
+fn outcome(module: u8, result: twotone::hal::Result<Swept>) -> Outcome<Swept> {
+    Outcome {
+        board: "crs0001".to_owned(),
+        module: ModuleId::new(module).unwrap(),
+        result,
         hardware: HardwareState::AsDeclared,
         elapsed: Duration::ZERO,
         repeats: 0,
-    };
+    }
+}
+
+/// The report of one board.
+fn report(outcomes: &[Outcome<Swept>]) -> Report {
     let board = BoardReport {
-        name: "b".to_owned(),
+        name: "crs0001".to_owned(),
         reached: true,
         identity: None,
         doubts: Vec::new(),
         error: None,
-        modules: vec![ModuleReport::of(&outcome)],
+        modules: outcomes.iter().map(ModuleReport::of).collect(),
     };
     Report {
         elapsed_s: 1.0,
@@ -65,38 +67,137 @@ fn report(change: impl FnOnce(&mut Swept)) -> Report {
     }
 }
 
-#[track_caller]
-fn check(word: &str, change: impl FnOnce(&mut Swept)) {
-    let report = report(change);
-    assert_eq!(report.exit(), Exit::SomeFailed, "{word}");
-    let object = serde_json::to_string(&report).unwrap();
-    assert!(object.contains(word), "{word}: {object}");
-    assert!(report.table().contains(word), "{word}: {}", report.table());
+/// A board for the manifest.
+struct Lab {
+    _farm: Farm,
+    map: HardwareMap,
+    array: Array,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let farm = Farm::builder().detectors(1).start_blocking().unwrap();
+        let map = HardwareMap::try_from(&farm).unwrap();
+        let array = Array::connect(&map).wait();
+        Self {
+            _farm: farm,
+            map,
+            array,
+        }
+    }
+
+    fn record(&self, report: &Report) -> BoardRecord {
+        report.records(&self.array, &self.map).remove(0)
+    }
+
+    /// Changes the sweep of the only module, and finds `word` wherever a person looks.
+    #[track_caller]
+    fn check(&self, word: &str, change: impl FnOnce(&mut Swept)) {
+        let mut swept = swept();
+        change(&mut swept);
+        let report = report(&[outcome(1, Ok(swept))]);
+        assert_eq!(report.exit(), Exit::SomeFailed, "{word}");
+        let object = serde_json::to_string(&report).unwrap();
+        assert!(object.contains(word), "{word}: {object}");
+        assert!(report.table().contains(word), "{word}: {}", report.table());
+        let record = self.record(&report);
+        let kept = record.warnings.iter().any(|text| text.contains(word));
+        assert!(kept, "{word}: {record:?}");
+        assert_eq!(
+            (record.status.as_str(), record.error),
+            ("some_failed", None)
+        );
+    }
 }
 
 #[test]
 fn every_status_and_warning_of_a_sweep_is_told() {
-    let well = report(|_| {});
+    let lab = Lab::new();
+    let well = report(&[outcome(1, Ok(swept()))]);
     assert_eq!(well.exit(), Exit::Well, "{}", well.table());
+    let record = lab.record(&well);
+    assert_eq!((record.status.as_str(), record.warnings), ("ok", vec![]));
     for status in DelayStatus::ALL.into_iter().filter(|s| !s.is_success()) {
-        check(status.as_str(), |swept| swept.delay.delay.status = status);
+        lab.check(status.as_str(), |swept| swept.delay.delay.status = status);
     }
     for status in JoinStatus::ALL.into_iter().filter(|s| !s.is_success()) {
-        check(status.as_str(), |swept| swept.wide.join = status);
-        check("1003.000 MHz", |swept| {
+        lab.check(status.as_str(), |swept| swept.wide.join = status);
+        lab.check("1003.000 MHz", |swept| {
             swept.wide.join = status;
             swept.wide.seam_status = vec![status];
         });
     }
-    check("a converter was over its range", |swept| {
+    lab.check("a converter was over its range", |swept| {
         swept.delay.overrange = true
     });
-    check("a converter was over its range", |swept| {
+    lab.check("a converter was over its range", |swept| {
         swept.wide.overrange = true
     });
-    check("3 points are left out", |swept| swept.delay.bad_points = 3);
-    check("3 points are left out", |swept| swept.wide.bad_points = 3);
-    check("is zero", |swept| {
+    lab.check("3 points are left out", |swept| swept.delay.bad_points = 3);
+    lab.check("3 points are left out", |swept| swept.wide.bad_points = 3);
+    lab.check("is zero", |swept| {
         swept.wide.z.fill(Complex64::new(0.0, 0.0))
     });
+}
+
+#[test]
+fn the_manifest_has_every_error_repetition_and_setting_of_every_module() {
+    let lab = Lab::new();
+    let failed = |why: &'static str| Err(Error::new(ErrorKind::Timeout, why));
+    let repeated = Outcome {
+        repeats: 2,
+        ..outcome(2, Ok(swept()))
+    };
+    let left = Outcome {
+        hardware: HardwareState::Left {
+            left_on: Default::default(),
+            unknown: Default::default(),
+            not_restored: Default::default(),
+            reason: "the link is gone".to_owned(),
+        },
+        ..outcome(4, failed("no answer"))
+    };
+    let mut doubtful = swept();
+    doubtful.wide.overrange = true;
+    for (outcomes, status, error, warnings) in [
+        (
+            vec![outcome(1, Ok(swept())), repeated],
+            "ok",
+            None,
+            &["module 2: 2 questions had to be asked again"][..],
+        ),
+        (
+            vec![outcome(1, Ok(doubtful)), outcome(2, failed("no answer"))],
+            "some_failed",
+            Some("no answer"),
+            &["module 1: network analysis: a converter was over its range"],
+        ),
+        (
+            vec![
+                outcome(1, failed("no answer")),
+                outcome(2, failed("refused")),
+                outcome(3, failed("no answer")),
+                left,
+            ],
+            "failed",
+            Some("no answer"),
+            &[
+                "module 2: refused",
+                "module 3: no answer",
+                "module 4: no answer",
+                "module 4: the link is gone",
+            ],
+        ),
+    ] {
+        let record = lab.record(&report(&outcomes));
+        assert_eq!(record.status, status, "{record:?}");
+        let found = record.error.as_deref();
+        assert_eq!(found.is_some(), error.is_some(), "{record:?}");
+        assert!(error.is_none_or(|error| found.unwrap().contains(error)));
+        assert_eq!(record.warnings.len(), warnings.len(), "{record:?}");
+        for (found, says) in record.warnings.iter().zip(warnings) {
+            let (module, text) = says.split_at("module 1: ".len());
+            assert!(found.starts_with(module) && found.contains(text), "{found}");
+        }
+    }
 }

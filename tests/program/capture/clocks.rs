@@ -7,7 +7,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::UInt8Type;
 use arrow_array::{Array, RecordBatch};
 use serde_json::Value;
-use twotone::record::Manifest;
+use twotone::record::{BoardRecord, Manifest};
 use twotone::sim::Farm;
 use twotone::sim::fault::{
     ClockDate, ClockLateSecond, ClockStep, ClockStop, Fault, Scheduled, StaleStamps,
@@ -37,6 +37,14 @@ fn doubts(module: &Value) -> String {
     let doubts = module["doubts"].as_array().expect("a list");
     let doubts = doubts.iter().map(|doubt| doubt.as_str().expect("words"));
     doubts.collect::<Vec<_>>().join("; ")
+}
+
+/// Every doubt of a module is in the manifest.
+fn check_noted(noted: &BoardRecord, module: &Value) {
+    for doubt in module["doubts"].as_array().unwrap() {
+        let told = format!("module {}: {}", module["module"], doubt.as_str().unwrap());
+        assert!(noted.warnings.contains(&told), "{told}: {noted:?}");
+    }
 }
 
 fn count(module: &Value, key: &str) -> u64 {
@@ -138,6 +146,7 @@ fn clocks_that_contradict_themselves_are_told_and_their_times_marked() {
         assert_eq!(noted.status, "some_failed");
         assert!(doubts(module).contains(error.strip_prefix("module 1: ").unwrap()));
         assert_eq!(noted.channels["reconstructed"] as u64, of("sequence"));
+        check_noted(noted, module);
     }
     let first = &report["boards"][0]["modules"][0];
     let step_s = first["clock_step_s"].as_f64().unwrap();
@@ -201,7 +210,13 @@ fn a_year_that_is_out_of_reach_is_no_time_as_any() {
 
 #[test]
 fn packets_that_change_their_form_are_told_as_that() {
-    let lab = Lab::new(2, 73);
+    // What is to be known of the clocks is told all the same: the first has no time code, and the
+    // other shows a time of its own.
+    let farm = Farm::builder().boards(2).detectors(1).seed(73);
+    let farm = farm.fault(0, StaleStamps {});
+    let farm = farm.fault(1, ClockStep { seconds: -5.0 });
+    let lab = Lab::of(farm.start_blocking().unwrap());
+    tell!(lab.farm.boards()[1], "set_timestamp_port", "SMA");
     let [board, other] = lab.farm.boards() else {
         panic!("two boards");
     };
@@ -233,6 +248,15 @@ fn packets_that_change_their_form_are_told_as_that() {
         let rows: usize = found.iter().map(RecordBatch::num_rows).sum();
         let misfit = count(module, "misfit");
         assert_eq!(count(module, "received") - misfit, rows as u64, "{module}");
+    }
+    let manifest = Manifest::read(&out).unwrap();
+    for (noted, module, says) in [
+        (&manifest.boards[0], shorter, "samples have no time: "),
+        (&manifest.boards[1], faster, "behind this computer's"),
+    ] {
+        check_noted(noted, module);
+        let told = noted.warnings.iter().any(|told| told.contains(says));
+        assert!(told && !doubts(module).contains(says), "{noted:?}");
     }
     assert!(count(shorter, "misfit") > 100, "{shorter}");
     assert_eq!(
