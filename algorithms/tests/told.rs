@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::board::{FakeBoard, State, array};
+use support::board::{FakeBoard, Meddle, State, array};
 use support::{HIGH, LOW, params};
 use twotone_algorithms::chunks::JoinStatus;
 use twotone_algorithms::{
@@ -82,7 +82,7 @@ fn resonances_for_which_there_is_no_channel_are_told() {
 #[test]
 fn another_program_on_the_module_is_noticed_and_told() {
     // Acquisitions: 4 of the delay, 6 of the wide sweep, 41 of the fine one, the calibration.
-    let meddles: [(fn(&mut State), &str); 2] = [
+    let meddles: [(Meddle, &str); 2] = [
         (State::move_nco, "its NCO is at"),
         (State::switch_off, "the amplitude of channel"),
     ];

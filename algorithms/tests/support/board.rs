@@ -50,6 +50,9 @@ struct Channel {
     energy: f64,
 }
 
+/// A change of the module by another program.
+pub(crate) type Meddle = fn(&mut State);
+
 pub(crate) struct State {
     channels: Vec<Channel>,
     nco: f64,
@@ -78,8 +81,8 @@ pub(crate) struct FakeBoard {
     /// The acquisition, counted from 0, that overdrives a converter, or an input.
     pub overrange: Option<usize>,
     pub overvoltage: Option<usize>,
-    /// What another program does to the board after so many acquisitions.
-    pub intruder: Option<(usize, fn(&mut State))>,
+    /// A change of the board by another program, after so many acquisitions.
+    pub intruder: Option<(usize, Meddle)>,
     /// Samples that are no numbers: of which acquisition, counted from 0, and of which channel.
     pub bad: Vec<(usize, usize)>,
     pub state: Arc<Mutex<State>>,
