@@ -258,13 +258,13 @@ async fn a_clean_up_that_hangs_once_is_tried_again_in_time() {
 
 #[tworoutine::test(start_paused = true)]
 async fn a_batch_that_was_repeated_may_still_be_on_its_way() {
-    // The operation at 2 is the setting of the algorithm. It is done once more while the clean-up
+    // The operation at 3 is the setting of the algorithm. It is done once more while the clean-up
     // has its readings.
     for late in [SECOND / 2, SECOND, 2 * SECOND] {
-        let fakes = [Fake::new("b").with(2, Fault::Repeated(late))];
+        let fakes = [Fake::new("b").with(3, Fault::Repeated(late))];
         let run = runner().longest_batch(3 * SECOND);
         let outcome = only(run.run(targets(&fakes), succeed).await);
-        assert!(fakes[0].log()[2].starts_with("set"), "{:?}", fakes[0].log());
+        assert!(fakes[0].log()[3].starts_with("set"), "{:?}", fakes[0].log());
         sleep(10 * SECOND).await;
         assert_eq!(fakes[0].on(), [0u16; 0], "{late:?}: {:?}", outcome.hardware);
         assert_eq!(outcome.hardware, HardwareState::AsDeclared, "{late:?}");
