@@ -170,7 +170,7 @@ fn the_manifest_has_every_error_repetition_and_setting_of_every_module() {
             vec![outcome(1, Ok(doubtful)), outcome(2, failed("no answer"))],
             "some_failed",
             Some("no answer"),
-            &["module 1: network analysis: a converter was over its range"],
+            &["module 1: a converter was over its range"],
         ),
         (
             vec![

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt8Type;
@@ -211,10 +212,13 @@ fn a_year_that_is_out_of_reach_is_no_time_as_any() {
 #[test]
 fn packets_that_change_their_form_are_told_as_that() {
     // What is to be known of the clocks is told all the same: the first has no time code, and the
-    // other shows a time of its own.
+    // other is 5 s behind this computer. Simulated boards start with the year 2026.
+    let year_begins = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
+    let since = year_begins.elapsed().unwrap();
     let farm = Farm::builder().boards(2).detectors(1).seed(73);
     let farm = farm.fault(0, StaleStamps {});
-    let farm = farm.fault(1, ClockStep { seconds: -5.0 });
+    let seconds = since.as_secs_f64() - 5.0;
+    let farm = farm.fault(1, ClockStep { seconds });
     let lab = Lab::of(farm.start_blocking().unwrap());
     tell!(lab.farm.boards()[1], "set_timestamp_port", "SMA");
     let [board, other] = lab.farm.boards() else {
