@@ -11,7 +11,7 @@
 //!
 //! /// Tunes a module and says which of its channels can be used.
 //! async fn usable(board: &BoardHandle, module: ModuleId) -> Result<Vec<u16>> {
-//!     let params = TuneParams { band: Band::new(1.0e9, 1.5e9), ..TuneParams::default() };
+//!     let params = TuneParams { band: Some(Band::new(1.0e9, 1.5e9)), ..TuneParams::default() };
 //!     let outcome = tune(board, module, &params).await?;
 //!     let tuned = outcome.channels.iter().filter(|c| c.status == ChannelStatus::Tuned);
 //!     Ok(tuned.map(|c| c.channel.number()).collect())
