@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::net::lookup_host;
 use twotone_hal::{Error, ErrorKind, Result};
-use twotone_transport::readout::{Source, StreamOptions, hear};
+use twotone_transport::readout::{StreamOptions, hear};
 
 use crate::map::{BoardEntry, BoardKind, HardwareMap, same_serial};
 
@@ -87,18 +87,24 @@ impl Listening {
     /// the same time, each until its first packet and for a second at the most. Each stream is left
     /// as soon as that packet has come.
     pub fn begin(map: &HardwareMap) -> Self {
-        Self::of(map, true)
+        Self::of(map, |entry| entry.serial_number().is_some())
+    }
+
+    /// The same with boards of which the map has no serial number: nothing follows from their
+    /// packets, but people can read who they are.
+    pub fn to_all(map: &HardwareMap) -> Self {
+        Self::of(map, |_| true)
     }
 
     /// Listens to nothing: boards are known by what they say over their control protocol and by
     /// their hardware addresses alone.
     pub fn none(map: &HardwareMap) -> Self {
-        Self::of(map, false)
+        Self::of(map, |_| false)
     }
 
-    fn of(map: &HardwareMap, hears: bool) -> Self {
+    fn of(map: &HardwareMap, hears: fn(&BoardEntry) -> bool) -> Self {
         let listening = map.boards().iter().map(|entry| {
-            let entry = entry.clone();
+            let (entry, hears) = (entry.clone(), hears(entry));
             tworoutine::spawn(async move { listen(&entry, hears).await })
         });
         Self(listening.collect())
@@ -159,23 +165,27 @@ async fn listen(entry: &BoardEntry, hears: bool) -> Heard {
         ip: Some(ip),
         ..Heard::default()
     };
-    let nothing = |why: String| Heard {
-        nothing: Some(why),
+    let wanted = entry.serial_number();
+    let no_number = match (wanted, &entry.serial) {
+        (Some(_), _) => None,
+        (None, None) => Some("the map has no serial number of it"),
+        (None, Some(_)) => Some("its serial number is none that packets bear"),
+    };
+    let nothing = |why: &str| Heard {
+        nothing: Some(no_number.unwrap_or(why).to_owned()),
         ..found.clone()
     };
-    let Some(serial) = entry.serial_number() else {
-        return nothing(match entry.serial {
-            None => "the map has no serial number of it".to_owned(),
-            Some(_) => "its serial number is none that packets bear".to_owned(),
-        });
-    };
     if !hears {
-        return nothing("nobody listened to its stream".to_owned());
+        return nothing("nobody listened to its stream");
     }
-    match hear(Source::new(ip, serial), &StreamOptions::new(), LISTEN).await {
-        Ok(serials) if serials.is_empty() => nothing("no packet came from it".to_owned()),
-        Ok(serials) => Heard { serials, ..found },
-        Err(error) => nothing(error.to_string()),
+    match hear(ip, wanted, &StreamOptions::new(), LISTEN).await {
+        Ok(serials) if serials.is_empty() => nothing("no packet came from it"),
+        Ok(serials) => Heard {
+            serials,
+            nothing: no_number.map(str::to_owned),
+            ..found
+        },
+        Err(error) => nothing(&error.to_string()),
     }
 }
 
@@ -228,14 +238,13 @@ fn judge(
         }
     }
     let own = entry.serial_number();
-    let strange: Vec<_> = heard
+    let mut strange = heard
         .serials
         .iter()
-        .filter(|serial| !others.contains(serial))
-        .collect();
+        .filter(|serial| own.is_some() && !others.contains(serial));
     if heard.serials.iter().any(|serial| Some(*serial) == own) {
         same.push("its packets bear its serial number".to_owned());
-    } else if let Some(serial) = strange.first() {
+    } else if let Some(serial) = strange.next() {
         let serial = format!("{serial:04}");
         differs.push(format!(
             "its packets bear serial number {serial}{}",
@@ -392,6 +401,7 @@ address = "10.0.0.3"
             Unknown,
             "nothing was heard",
         );
+        check("b3", (None, &[7], &[], None), Unknown, "");
     }
 
     #[test]

@@ -274,12 +274,11 @@ impl Intake {
         for (board, planned) in boards.iter_mut().zip(&self.boards) {
             clock::compare(&mut board.modules);
             let Ok(source) = planned.source else { continue };
-            if board.received() == 0 {
-                let foreign = all.board(source).map_or(0, |board| board.foreign);
-                let unanswered = planned.unanswered.iter();
-                let unanswered = unanswered.map(|why| format!("; {why}"));
-                board.error = Some(nothing_came(foreign) + &unanswered.collect::<String>());
-            }
+            let foreign = all.board(source).map_or(0, |board| board.foreign);
+            let found = strangers(foreign, board.received());
+            let problems = found.into_iter().chain(planned.unanswered.clone());
+            let problems: Vec<_> = problems.collect();
+            board.error = (!problems.is_empty()).then(|| problems.join("; "));
         }
         CaptureOutcome {
             elapsed_s: self.elapsed.as_secs_f64(),
@@ -318,12 +317,16 @@ impl Intake {
     }
 }
 
-fn nothing_came(foreign: u64) -> String {
-    match foreign {
-        0 => "nothing came from it: does it stream, and to this interface?".to_owned(),
-        _ => format!(
-            "nothing came from it; {foreign} packets from its address bear another serial number"
-        ),
+/// What is wrong with a board whose packets are not there, or not alone.
+fn strangers(foreign: u64, own: u64) -> Option<String> {
+    let bear = format!("{foreign} packets from its address bear another serial number");
+    match (own, foreign) {
+        (0, 0) => Some("nothing came from it: does it stream, and to this interface?".to_owned()),
+        (0, _) => Some(format!("nothing came from it; {bear}")),
+        (_, 0) => None,
+        _ => Some(format!(
+            "{bear}: another board sends from there, or has taken its place"
+        )),
     }
 }
 

@@ -52,7 +52,6 @@ impl BoardReport {
         let offset = farthest.map(|(_, offset, _)| offset);
         let modules = || self.modules.iter().map(|module| &module.counters);
         // Of the whole board, and so the same for each module.
-        let foreign = modules().map(|row| row.foreign).max().unwrap_or(0);
         let malformed = modules().map(|row| row.malformed).max().unwrap_or(0);
         // With other stamps it is a doubt.
         let sound = self.modules.iter().filter(|module| module.clock.is_sound);
@@ -62,10 +61,6 @@ impl BoardReport {
             (
                 timeless,
                 "samples have no time: the board's time code is not recent, see `twotone info`",
-            ),
-            (
-                foreign,
-                "packets from its address bear another serial number",
             ),
             (malformed, "datagrams from its address are no samples"),
             (

@@ -100,7 +100,7 @@ impl Info {
         };
         let interrupt = Interrupt::watch("");
         let asked = interrupt.unless(async {
-            let listening = Listening::begin(&map);
+            let listening = Listening::to_all(&map);
             let array = Array::connect(&map).await;
             let asking: Vec<_> = array
                 .boards()

@@ -45,8 +45,13 @@ fn info_says_what_answers_and_what_does_not() {
 
 /// A farm of one board, of which calls of some methods fail.
 fn failing(folder: &std::path::Path, methods: &[&str]) -> SimProcess {
+    let kind = "kind = \"error-on-call\"\nmessage = \"i2c read failed\"";
+    faulty(folder, kind, methods)
+}
+
+/// A farm of one board that has a fault of that kind in calls of some methods.
+fn faulty(folder: &std::path::Path, kind: &str, methods: &[&str]) -> SimProcess {
     let fault = |method: &&str| {
-        let kind = "kind = \"error-on-call\"\nmessage = \"i2c read failed\"";
         format!("[[fault]]\n{kind}\nboards = [\"crs0001\"]\nmethod = \"{method}\"\n")
     };
     let text: String = methods.iter().map(fault).collect();
@@ -115,6 +120,52 @@ fn info_says_what_it_cannot_read_beside_what_it_can() {
         );
         assert!(!table.contains("NaN"), "{method}: {table}");
     }
+}
+
+#[test]
+fn a_question_that_hangs_hides_no_other_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let value = |unit: &'static str| {
+        move |board: &serde_json::Value| {
+            let readings = board["housekeeping"].as_array().unwrap();
+            let mut of_unit = readings.iter().filter(|reading| reading["unit"] == unit);
+            assert!(of_unit.clone().count() > 1, "{board}");
+            of_unit.all(|reading| reading["value"].is_f64())
+        }
+    };
+    let known: [(&str, Box<dyn Fn(&serde_json::Value) -> bool + Sync>); 5] = [
+        ("get_motherboard_temperature", Box::new(value("celsius"))),
+        ("get_motherboard_voltage", Box::new(value("volts"))),
+        ("get_motherboard_current", Box::new(value("amperes"))),
+        (
+            "get_timestamp",
+            Box::new(|board| board["clock"].is_object()),
+        ),
+        (
+            "get_nco_frequency",
+            Box::new(|board| board["modules"][0]["nco_hz"].is_f64()),
+        ),
+    ];
+    // At the same time, as each takes as long as the question that hangs.
+    std::thread::scope(|scope| {
+        for (method, _) in &known {
+            let sim = faulty(folder.path(), "kind = \"hang\"", &[method]);
+            let known = &known;
+            scope.spawn(move || {
+                let (status, report) = run_json(&["info", &sim.map()]);
+                assert_eq!(status, 3, "{method}: {report}");
+                let board = &report["boards"][0];
+                assert!(board["error"].is_null(), "{method}: {board}");
+                for (of_method, is_known) in known {
+                    assert_eq!(
+                        is_known(board),
+                        of_method != method,
+                        "{method}: {of_method}: {board}"
+                    );
+                }
+            });
+        }
+    });
 }
 
 #[test]

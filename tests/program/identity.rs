@@ -174,6 +174,15 @@ fn a_board_of_which_nothing_tells_who_it_is_is_used_and_told_as_unknown() {
             (&"unknown".into(), &why.into())
         );
     }
+    // What its packets say is shown, for a person to compare.
+    let streaming = Lab::new(Streaming::WhenJoined, nameless);
+    let (status, report) = run_json(&["info", &streaming.map]);
+    assert_eq!(status, 0, "{report}");
+    let identity = &report["boards"][1]["identity"];
+    assert_eq!(identity["packet_serials"], serde_json::json!([2]));
+    assert_eq!(identity["state"], "unknown", "{identity}");
+    assert_eq!(identity["why"], "the map has no serial number of it");
+
     let out = lab.out("run");
     let (status, report) = run_json(&["tune", &lab.map, "--out", &out]);
     assert_eq!(status, 0, "{report}");

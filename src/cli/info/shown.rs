@@ -35,7 +35,7 @@ impl Report {
             for reading in found.housekeeping.iter().filter(|_| readings) {
                 if let Some(value) = reading.value {
                     let unit = unit(reading.unit);
-                    table.note(format!("{} {value:.3} {unit}", reading.name));
+                    table.note(format!("{} {} {unit}", reading.name, figure(value, 3)));
                 }
             }
             found.told().into_iter().for_each(|told| table.note(told));
@@ -75,7 +75,7 @@ impl Found {
             .filter(|value| value.is_finite())
             .max_by(f64::total_cmp);
         match hottest {
-            Some(hottest) => format!("{hottest:.1}"),
+            Some(hottest) => figure(hottest, 1),
             None if temperatures().next().is_some() || self.housekeeping_error.is_some() => {
                 UNKNOWN.to_owned()
             }
@@ -129,6 +129,14 @@ impl ClockReport {
             Some(false) => format!("{source} (not running)"),
             None => format!("{source} (running?)"),
         }
+    }
+}
+
+/// A number with so many decimals, or by its power of ten if no sensor shows such a value.
+fn figure(value: f64, decimals: usize) -> String {
+    match value.abs() < 1e6 {
+        true => format!("{value:.decimals$}"),
+        false => format!("{value:.decimals$e}"),
     }
 }
 

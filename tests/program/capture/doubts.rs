@@ -12,6 +12,7 @@ use twotone::sim::fault::{Fault, Refuse, StaleStamps, WrongSerial};
 use twotone::sim::{Conditions, Farm};
 
 use super::super::process::{run, run_json, write};
+use super::endings::{begun, ended, wait_for_packets};
 use super::{Lab, MODULATION, batches, channel, check_rows, nearest, noted, sine, times};
 
 fn standing(report: &Value, board: usize) -> &Value {
@@ -250,6 +251,32 @@ fn samples_without_a_time_and_packets_of_another_serial_number_are_told() {
     let out = lab.text_path("text");
     let (_, text, _) = run(&["capture", &lab.map, "--seconds", "0.2", "--out", &out]);
     assert!(text.contains("samples have no time"), "{text}");
+}
+
+#[test]
+fn packets_of_two_boards_from_one_address_are_told() {
+    let farm = Farm::builder().boards(2).detectors(1).seed(53);
+    let lab = Lab::of(farm.start_blocking().unwrap());
+    let [board, _] = lab.farm.boards() else {
+        panic!("two boards");
+    };
+    let out = lab.text_path("samples");
+    let capture = begun(&lab, &out, &["--seconds", "2"]);
+    wait_for_packets(board, 300);
+    // 50 of each module. The board exchanged for another one in the last moments would look like this.
+    board.inject(Fault::from(WrongSerial { serial: 77 }).during(800, 50));
+    let (status, report, _) = ended(capture);
+    assert_eq!(status, 3, "{report}");
+    let [board, other] = [0, 1].map(|board| &report["boards"][board]);
+    let error = board["error"].as_str().unwrap();
+    assert!(
+        error.contains("200 packets from its address bear another serial number: "),
+        "{error}"
+    );
+    assert!(board["modules"][0]["received"].as_u64() > Some(300));
+    assert_eq!(other["ok"], true, "{other}");
+    let manifest = Manifest::read(&out).unwrap();
+    assert_eq!(manifest.boards[0].error.as_deref(), Some(error));
 }
 
 #[test]

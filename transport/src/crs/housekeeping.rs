@@ -6,31 +6,31 @@ use twotone_hal::{Reading, ReadingUnit, Result};
 use twotone_wire::tuber::Value;
 
 use super::describe::Survey;
-use super::question::{Question, Said, ask, number};
-use crate::link::Link;
+use super::question::{Question, Said, number};
+use super::survey::Asker;
 
 /// Reads every sensor and rail, in one round trip if all are read. A question that fails is asked
-/// once more, in a round trip of its own: not every server goes on after an error. The number of
-/// these repetitions is returned too.
+/// once more, in a round trip of its own: not every server goes on after an error. If one hangs,
+/// each is asked on a connection of its own. The number of repetitions is returned too.
 ///
 /// # Errors
 /// If no answer came, or none that can be read.
-pub(super) async fn read(
-    survey: &Survey,
-    link: &Link,
-    deadline: Instant,
-) -> Result<(Vec<Reading>, u32)> {
+pub(super) async fn read(survey: &Survey, mut asker: Asker<'_>) -> Result<(Vec<Reading>, u32)> {
     let questions: Vec<_> = questions(survey).collect();
     let calls: Vec<_> = questions.iter().map(|(question, ..)| *question).collect();
-    let (_, mut said) = ask(link, survey.format, deadline, &calls).await?;
-    let mut repeats = 0;
+    let (_, mut said) = asker.ask_in_time(&calls).await?;
+    let mut repeats = if asker.asks_apart {
+        calls.len() as u32
+    } else {
+        0
+    };
     for (said, question) in said.iter_mut().zip(&calls) {
         let is_answer = matches!(said, Ok(Value::Null)) || number(said.clone()).is_ok();
-        if is_answer || Instant::now() >= deadline {
+        if is_answer || asker.asks_apart || Instant::now() >= asker.deadline {
             continue;
         }
         repeats += 1;
-        let again = ask(link, survey.format, deadline, &[*question]).await;
+        let again = asker.ask(&[*question]).await;
         if let Some(again) = again.ok().and_then(|(_, again)| again.into_iter().next()) {
             *said = again;
         }

@@ -14,6 +14,7 @@ use super::leaves::{Judge, Leaves};
 use super::life::{Course, ModuleMemory};
 use super::part::Part;
 use super::streamed::Acquired;
+use super::survey::Asker;
 use super::{CrsBoard, housekeeping};
 use crate::deadline;
 use crate::http::{Answer, Post};
@@ -134,8 +135,11 @@ impl CrsBoard {
                 }
             }
             if part.is_housekeeping(batch) {
-                let (link, deadline) = (self.link(None)?, self.deadline(part, began));
-                let (readings, repeats) = housekeeping::read(&survey, &link, deadline).await?;
+                // On a connection of its own, so that a sensor that hangs keeps nothing else.
+                let (connector, options) = (&self.connector, &self.options);
+                let (format, deadline) = (survey.format, self.deadline(part, began));
+                let asker = Asker::new(connector, options, &self.runtime, format, deadline);
+                let (readings, repeats) = housekeeping::read(&survey, asker).await?;
                 replies.repeated(repeats);
                 return replies.readings(readings);
             }

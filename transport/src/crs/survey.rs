@@ -38,7 +38,7 @@ pub(super) struct Asker<'a> {
     pub(super) format: Format,
     pub(super) deadline: Instant,
     /// A question hangs, so that each was asked apart.
-    asks_apart: bool,
+    pub(super) asks_apart: bool,
 }
 
 /// Asks a server if it is a CRS board, and what it has in the life `epoch` of its state: two round
@@ -49,15 +49,8 @@ pub(super) async fn survey(
     runtime: &Handle,
     epoch: Epoch,
 ) -> Result<Survey> {
-    let mut asker = Asker {
-        connector,
-        options,
-        runtime,
-        link: link(connector, options, runtime),
-        format: Format::Json,
-        deadline: deadline::within(options.request_timeout),
-        asks_apart: false,
-    };
+    let deadline = deadline::within(options.request_timeout);
+    let mut asker = Asker::new(connector, options, runtime, Format::Json, deadline);
     let questions = questions();
     let mut said = asker.ask_first(&questions).await?;
     if let Some(Err(why)) = said.first().filter(|_| said.iter().all(Result::is_err)) {
@@ -145,7 +138,26 @@ fn link(connector: &Connector, options: &ConnectOptions, runtime: &Handle) -> Li
     Link::new(connector, options, Unwatched, runtime.clone())
 }
 
-impl Asker<'_> {
+impl<'a> Asker<'a> {
+    /// One with a connection of its own.
+    pub(super) fn new(
+        connector: &'a Connector,
+        options: &'a ConnectOptions,
+        runtime: &'a Handle,
+        format: Format,
+        deadline: Instant,
+    ) -> Self {
+        Self {
+            connector,
+            options,
+            runtime,
+            link: link(connector, options, runtime),
+            format,
+            deadline,
+            asks_apart: false,
+        }
+    }
+
     /// The same on a connection of its own, so that it waits for nothing that was asked before.
     pub(super) fn apart(&self) -> Self {
         Self {
@@ -188,7 +200,10 @@ impl Asker<'_> {
     }
 
     /// Asks all questions in one request, and each apart too if that takes long.
-    async fn ask_in_time(&mut self, questions: &[Question<'_>]) -> Result<(Format, Vec<Said>)> {
+    pub(super) async fn ask_in_time(
+        &mut self,
+        questions: &[Question<'_>],
+    ) -> Result<(Format, Vec<Said>)> {
         let patience = apart::TOGETHER_WITHIN.min(deadline::left(self.deadline) / 2);
         let said = {
             let together = self.ask(questions);

@@ -1,6 +1,6 @@
 //! Boards that send from an address, by the serial numbers that their packets bear.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use twotone_hal::{Error, ErrorKind, Result};
 use twotone_wire::crs::{READOUT_PORT, ReadoutPacket};
 
-use super::{Source, StreamOptions, socket};
+use super::{StreamOptions, socket};
 
 /// Packets of others after which the board that was meant is not waited for any longer: four
 /// samples of each of four modules.
@@ -18,26 +18,32 @@ const LONGEST: usize = 8241;
 /// Bytes of the kernel's buffer. Packets that do not fit are dropped, which costs next to nothing.
 const BUFFER_BYTES: usize = 1 << 18;
 
-/// Listens to the readout stream from the address of `source`, and returns the serial numbers that
-/// its packets bear, in the order in which they came; none if nothing came.
+/// Listens to the readout stream from `address`, and returns the serial numbers that its packets
+/// bear, in the order in which they came; none if nothing came.
 ///
-/// It ends with the first packet of the serial number of `source`, after some packets of others
-/// alone, or when `within` has passed. Then the stream is left: nothing is received for longer than
+/// It ends with the first packet of the serial number that is `wanted`, after some packets of
+/// others alone, or when `within` has passed. Then the stream is left: nothing is received for longer than
 /// it takes to know. The socket is driven by the process-wide runtime. Dropped while it listens,
 /// it is left all the same, at the latest when `within` has passed.
 ///
 /// # Errors
 /// [`ErrorKind::Unreachable`] if the stream cannot be joined.
-pub async fn hear(source: Source, options: &StreamOptions, within: Duration) -> Result<Vec<u16>> {
+pub async fn hear(
+    address: Ipv4Addr,
+    wanted: Option<u16>,
+    options: &StreamOptions,
+    within: Duration,
+) -> Result<Vec<u16>> {
     let options = options.clone().buffer_bytes(BUFFER_BYTES);
     let listening = tworoutine::runtime().spawn(async move {
         let port = options.port.unwrap_or(READOUT_PORT);
-        let (sockets, _) = socket::open(&[source], port, &options)?;
+        let (sockets, _) = socket::open(&[address], port, &options)?;
         let mut heard = Vec::new();
         for socket in sockets {
             let socket = UdpSocket::from_std(socket.into()).map_err(failed)?;
+            let listening = timeout(within, listen(&socket, address, wanted, &mut heard));
             // If the time is over, the packets that were heard until then count.
-            if let Ok(Err(error)) = timeout(within, listen(&socket, source, &mut heard)).await {
+            if let Ok(Err(error)) = listening.await {
                 return Err(failed(error));
             }
         }
@@ -48,20 +54,25 @@ pub async fn hear(source: Source, options: &StreamOptions, within: Duration) -> 
         .unwrap_or_else(|ended| Err(failed(ended.into())))
 }
 
-async fn listen(socket: &UdpSocket, source: Source, heard: &mut Vec<u16>) -> std::io::Result<()> {
+async fn listen(
+    socket: &UdpSocket,
+    address: Ipv4Addr,
+    wanted: Option<u16>,
+    heard: &mut Vec<u16>,
+) -> std::io::Result<()> {
     let mut bytes = vec![0; LONGEST];
     for _ in 0..ENOUGH {
         let serial = loop {
             let (length, from) = socket.recv_from(&mut bytes).await?;
             match ReadoutPacket::new(&bytes[..length]) {
-                Ok(packet) if from.ip() == IpAddr::V4(source.address) => break packet.serial(),
+                Ok(packet) if from.ip() == IpAddr::V4(address) => break packet.serial(),
                 _ => {}
             }
         };
         if !heard.contains(&serial) {
             heard.push(serial);
         }
-        if serial == source.serial {
+        if Some(serial) == wanted {
             break;
         }
     }

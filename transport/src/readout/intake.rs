@@ -66,7 +66,8 @@ impl Intake {
     ) -> Result<Self> {
         check(sources, options)?;
         let port = options.port.unwrap_or(port);
-        let (sockets, buffers) = socket::open(sources, port, options)?;
+        let senders: Vec<_> = sources.iter().map(|source| source.address).collect();
+        let (sockets, buffers) = socket::open(&senders, port, options)?;
         if let Some(shortfall) = buffers.shortfall() {
             tracing::warn!(port, sockets = buffers.sockets, "{shortfall}");
         }

@@ -14,7 +14,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use twotone_hal::{Certainty, Error, ErrorKind, Result};
 
-use super::{Source, StreamOptions};
+use super::StreamOptions;
 
 /// Bytes kept for each datagram. Longer ones are cut off, and so of a wrong length.
 const STRIDE: usize = 8256;
@@ -61,13 +61,13 @@ impl GroupSocket {
     }
 }
 
-/// Opens the sockets for all sources.
+/// Opens the sockets for all senders, by their addresses, each once or more often.
 pub(super) fn open(
-    sources: &[Source],
+    senders: &[Ipv4Addr],
     port: u16,
     options: &StreamOptions,
 ) -> Result<(Vec<Socket>, KernelBuffers)> {
-    let mut addresses: Vec<_> = sources.iter().map(|source| source.address).collect();
+    let mut addresses = senders.to_vec();
     addresses.sort_unstable();
     addresses.dedup();
     let at = SocketAddrV4::new(options.group, port);
