@@ -1,15 +1,18 @@
 //! One algorithm's hold on one module: what was set, so that only changes are sent.
 
+mod change;
+mod watch;
+
 use num_complex::Complex64;
 use twotone_hal::{
-    Acquire, Batch, BoardHandle, Certainty, ChannelId, Epoch, Error, ErrorKind, Hertz,
-    ModuleDescription, ModuleId, NcoState, Radians, ReadNco, ReadTones, Replies, Result, Ticket,
-    ToneFields, ToneUpdate,
+    Acquire, Batch, BoardHandle, Epoch, Error, ErrorKind, Hertz, ModuleDescription, ModuleId,
+    NcoState, Result,
 };
 
 use crate::band::Band;
 use crate::progress::{Progress, Stage, Step};
 use crate::reach::Reach;
+use change::OFF;
 
 /// One tone as an algorithm wants it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -89,25 +92,6 @@ pub(crate) struct Session<'a> {
     /// Number of channels that were read back so far.
     turn: usize,
 }
-
-/// Channels that are read back, as they were set.
-struct Watched {
-    set: Vec<Tone>,
-    tone: Ticket<ReadTones>,
-    nco: Ticket<ReadNco>,
-}
-
-/// Frequencies that are no further apart are the same but for a board's rounding, in hertz.
-const SAME_HZ: f64 = 1.0;
-/// The same for amplitudes: half a step of 16 bits.
-const SAME_AMPLITUDE: f64 = 1.0 / 65_536.0;
-
-const OFF: Tone = Tone {
-    offset_hz: 0.0,
-    amplitude: 0.0,
-    phase_rad: 0.0,
-    rotation_rad: 0.0,
-};
 
 impl<'a> Session<'a> {
     /// Asks what the module is and where its NCO stands. Changes nothing yet; the first step
@@ -284,60 +268,6 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Adds to `batch` what brings the module's tones to `tones`, on channels from the first on;
-    /// all other tones go off.
-    pub(crate) fn change(&mut self, batch: &mut Batch, tones: &[Tone]) {
-        if !self.cleared {
-            self.clear(batch);
-        }
-        let mut updates = self.updates(tones);
-        // Where most of a comb goes off, one clear and a few settings are less than all of them.
-        let calls = |updates: &[ToneUpdate]| updates.iter().map(settings).sum::<usize>();
-        let cleared = self.cleared_updates(tones);
-        if 1 + calls(&cleared) < calls(&updates) {
-            self.clear(batch);
-            updates = cleared;
-        }
-        for (index, sent) in self.sent.iter_mut().enumerate() {
-            *sent = tones.get(index).copied().unwrap_or(Tone {
-                amplitude: 0.0,
-                ..*sent
-            });
-        }
-        if !updates.is_empty() {
-            batch.set_tones(self.module, updates);
-        }
-    }
-
-    fn clear(&mut self, batch: &mut Batch) {
-        batch.clear_tones(self.module);
-        self.cleared = true;
-        self.sent.fill(OFF);
-    }
-
-    /// What brings the tones from what was sent to `tones`.
-    fn updates(&self, tones: &[Tone]) -> Vec<ToneUpdate> {
-        let off = |index: usize| Tone {
-            amplitude: 0.0,
-            ..self.sent[index]
-        };
-        (0..self.sent.len())
-            .filter_map(|index| {
-                let after = tones.get(index).copied().unwrap_or_else(|| off(index));
-                update(index, &self.sent[index], &after)
-            })
-            .collect()
-    }
-
-    /// What brings the tones from none to `tones`.
-    fn cleared_updates(&self, tones: &[Tone]) -> Vec<ToneUpdate> {
-        let few = &tones[..tones.len().min(self.sent.len())];
-        few.iter()
-            .enumerate()
-            .filter_map(|(index, tone)| update(index, &OFF, tone))
-            .collect()
-    }
-
     /// Runs several steps in one batch: each sets its comb, settles and acquires.
     pub(crate) async fn run(&mut self, steps: &[Vec<Tone>], samples: u32) -> Result<Vec<Means>> {
         self.acquire(steps, samples, 1).await
@@ -398,74 +328,6 @@ impl<'a> Session<'a> {
         Ok(means.collect())
     }
 
-    /// Adds to `batch` that the NCO and `read_back` of the first `tones` channels, others each
-    /// time, are read back: a program that sets the module meanwhile would spoil the samples
-    /// without a word.
-    fn watch(&mut self, batch: &mut Batch, tones: usize, read_back: u16) -> Option<Watched> {
-        let all = u16::try_from(tones).unwrap_or(u16::MAX);
-        let count = read_back.min(all);
-        let first = if count == all {
-            0
-        } else {
-            self.turn.checked_rem(tones)?
-        };
-        self.turn = self.turn.wrapping_add(1);
-        let channel = ChannelId::from_index(first)?;
-        let fields = ToneFields {
-            offset: true,
-            amplitude: true,
-            phase: false,
-            rotation: false,
-        };
-        Some(Watched {
-            set: self.sent.get(first..first + usize::from(count))?.to_vec(),
-            tone: batch.read_tones(self.module, channel, count, fields),
-            nco: batch.read_nco(self.module),
-        })
-    }
-
-    /// Refuses samples of a module that is not set as it was.
-    fn confirm(&self, watched: &Watched, replies: &Replies) -> Result<()> {
-        let nco_hz = replies.get(watched.nco).frequency.0;
-        let set_hz = self.nco.frequency.0;
-        let mut differs = Vec::new();
-        if (nco_hz - set_hz).abs() > SAME_HZ {
-            differs.push(format!(
-                "its NCO is at {nco_hz} Hz and was set to {set_hz} Hz"
-            ));
-        }
-        for (tone, set) in replies.get(watched.tone).iter().zip(&watched.set) {
-            let channel = tone.channel;
-            let amplitude = tone.amplitude.unwrap_or(0.0);
-            let offset_hz = tone.offset.map_or(0.0, |offset| offset.0);
-            if (amplitude - set.amplitude).abs() > SAME_AMPLITUDE {
-                differs.push(format!(
-                    "the amplitude of channel {channel} is {amplitude} and was set to {}",
-                    set.amplitude
-                ));
-            }
-            if set.amplitude != 0.0 && (offset_hz - set.offset_hz).abs() > SAME_HZ {
-                differs.push(format!(
-                    "channel {channel} is {offset_hz} Hz from the NCO and was set to {} Hz",
-                    set.offset_hz
-                ));
-            }
-        }
-        if differs.is_empty() {
-            return Ok(());
-        }
-        let why = format!(
-            "{}: another program sets this module at the same time, or the board has restarted. \
-             What was measured is void; stop the other program and measure again",
-            differs.join(", ")
-        );
-        let what = format!("measure on module {}", self.module);
-        Err(Error::new(ErrorKind::EpochChanged, why)
-            .during(what)
-            .on(self.board.name())
-            .certainty_is(Certainty::Executed))
-    }
-
     /// Sets tones and acquires nothing.
     pub(crate) async fn set(&mut self, tones: &[Tone]) -> Result<()> {
         let mut batch = Batch::new();
@@ -475,35 +337,6 @@ impl<'a> Session<'a> {
         }
         self.board.run(&batch).await.map(drop)
     }
-}
-
-/// The settings that differ between two states of a channel, or `None` where none does.
-fn update(index: usize, before: &Tone, after: &Tone) -> Option<ToneUpdate> {
-    if before == after {
-        return None;
-    }
-    let mut update = ToneUpdate::new(ChannelId::from_index(index)?);
-    if after.offset_hz != before.offset_hz {
-        update = update.offset(Hertz(after.offset_hz));
-    }
-    if after.phase_rad != before.phase_rad {
-        update = update.phase(Radians(after.phase_rad));
-    }
-    if after.rotation_rad != before.rotation_rad {
-        update = update.rotation(Radians(after.rotation_rad));
-    }
-    if after.amplitude != before.amplitude {
-        update = update.amplitude(after.amplitude);
-    }
-    Some(update)
-}
-
-/// How many settings an update sends.
-fn settings(update: &ToneUpdate) -> usize {
-    usize::from(update.offset.is_some())
-        + usize::from(update.amplitude.is_some())
-        + usize::from(update.phase.is_some())
-        + usize::from(update.rotation.is_some())
 }
 
 /// A number from 0 to 1 that depends on nothing but its arguments.

@@ -64,7 +64,7 @@ impl Tuning {
             _ => return None,
         };
         Some(format!(
-            "{:.3} to {:.3} MHz asked, and the map has {key} = {limit} ({:.3} MHz): ask for less, \
+            "{} to {} MHz asked, and the map has {key} = {limit} ({} MHz): ask for less, \
              or change the map if the module may use more",
             mhz(band.f_min_hz),
             mhz(band.f_max_hz),
