@@ -122,6 +122,9 @@ fn info_says_what_it_cannot_read_beside_what_it_can() {
     }
 }
 
+/// Test if a board of a report has told something.
+type IsKnown = Box<dyn Fn(&serde_json::Value) -> bool + Sync>;
+
 #[test]
 fn a_question_that_hangs_hides_no_other_answer() {
     let folder = tempfile::tempdir().unwrap();
@@ -133,7 +136,7 @@ fn a_question_that_hangs_hides_no_other_answer() {
             of_unit.all(|reading| reading["value"].is_f64())
         }
     };
-    let known: [(&str, Box<dyn Fn(&serde_json::Value) -> bool + Sync>); 5] = [
+    let known: [(&str, IsKnown); 5] = [
         ("get_motherboard_temperature", Box::new(value("celsius"))),
         ("get_motherboard_voltage", Box::new(value("volts"))),
         ("get_motherboard_current", Box::new(value("amperes"))),
