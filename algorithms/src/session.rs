@@ -75,8 +75,9 @@ pub(crate) fn told_of_bad(points: usize, stage: &str) -> Option<String> {
     } else {
         "points are"
     };
-    (points > 0)
-        .then(|| format!("{points} {are} left out of {stage}: their samples are no numbers"))
+    (points > 0).then(|| {
+        format!("{points} {are} left out of {stage}: their samples are no counts of a readout")
+    })
 }
 
 pub(crate) struct Session<'a> {

@@ -75,6 +75,7 @@ impl Cleanup<'_> {
             left_on: Channels::These(left_on),
             unknown: Channels::default(),
             not_restored: Channels::These(not_restored),
+            nco: None,
             reason: OTHERWISE.to_owned(),
         }
     }
@@ -130,7 +131,10 @@ impl Cleanup<'_> {
                 }
                 Err(error) => {
                     refused += u32::from(!is_passing(&error));
-                    *last = Some(error);
+                    // What the board said is worth more than that the time was short afterwards.
+                    if error.kind() != ErrorKind::Timeout || last.is_none() {
+                        *last = Some(error);
+                    }
                 }
             }
             if refused == ASKED || !self.persistent {
@@ -187,10 +191,11 @@ impl Cleanup<'_> {
         };
         let first = ChannelId::new(1)?;
         let tones = batch.read_tones(module, first, self.journal.described().channels, fields);
-        let nco = batch.read_nco(module);
+        // A tone that is off is off at any frequency: an NCO that cannot be read hides nothing.
+        let nco = (self.safe_state != SafeState::Off).then(|| batch.read_nco(module));
         let replies = self.send(&batch).await?;
-        self.journal
-            .learn(replies.get(tones), fields, replies.get(nco).frequency)
+        let nco = nco.map(|nco| replies.get(nco).frequency);
+        self.journal.learn(replies.get(tones), fields, nco)
     }
 
     /// Sends the batch, and waits for half of the time that is left at the most.

@@ -155,7 +155,7 @@ impl Journal {
         let nco = batch.read_nco(self.module);
         let replies = self.run(&batch).await?;
         let (tones, nco) = (replies.get(tones), replies.get(nco).frequency);
-        self.learn(tones, fields, nco)?;
+        self.learn(tones, fields, Some(nco))?;
         Ok((tones.to_vec(), nco))
     }
 
@@ -163,7 +163,12 @@ impl Journal {
     ///
     /// # Errors
     /// [`ErrorKind::Protocol`] where a number that was read back is no number.
-    pub(super) fn learn(&self, tones: &[ToneState], fields: ToneFields, nco: Hertz) -> Result<()> {
+    pub(super) fn learn(
+        &self,
+        tones: &[ToneState],
+        fields: ToneFields,
+        nco: Option<Hertz>,
+    ) -> Result<()> {
         let sound = |tone: &ToneState| {
             tone.amplitude.is_none_or(f64::is_finite) && tone.offset.is_none_or(Hertz::is_finite)
         };
@@ -171,12 +176,14 @@ impl Journal {
             let message = format!("channel {} reads back as {wrong:?}", wrong.channel);
             return Err(self.broken(message));
         }
-        if !nco.is_finite() {
+        if let Some(nco) = nco.filter(|nco| !nco.is_finite()) {
             return Err(self.broken(format!("the NCO reads back as {nco}")));
         }
         let mut record = self.locked();
         record.now.learn(tones, fields);
-        record.now.learn_nco(nco.0);
+        if let Some(nco) = nco {
+            record.now.learn_nco(nco.0);
+        }
         Ok(())
     }
 

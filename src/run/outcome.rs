@@ -66,6 +66,10 @@ pub enum HardwareState {
         unknown: Channels,
         /// Channels that are off and should be on.
         not_restored: Channels,
+        /// Frequency of the NCO and the one that it had before, in words, if it was to go back and
+        /// has not, or not surely: every tone is elsewhere then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        nco: Option<String>,
         /// Why the declared state was not reached.
         reason: String,
     },
@@ -78,6 +82,7 @@ impl HardwareState {
             left_on: Channels::default(),
             unknown: Channels::All,
             not_restored: Channels::default(),
+            nco: None,
             reason: error.to_string(),
         }
     }
@@ -122,6 +127,7 @@ impl fmt::Display for HardwareState {
                 left_on,
                 unknown,
                 not_restored,
+                nco,
                 reason,
             } => {
                 for (what, channels) in [
@@ -132,6 +138,9 @@ impl fmt::Display for HardwareState {
                     if !channels.is_empty() {
                         write!(f, "{what}: {channels}; ")?;
                     }
+                }
+                if let Some(nco) = nco {
+                    write!(f, "NCO not restored: {nco}; ")?;
                 }
                 f.write_str(reason)
             }

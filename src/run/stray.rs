@@ -18,6 +18,7 @@ impl Journal {
             left_on: stray.left_on,
             unknown: stray.unknown,
             not_restored: stray.not_restored,
+            nco: stray.nco,
             reason: reason.to_owned(),
         }
     }
@@ -62,6 +63,8 @@ pub(super) struct Stray {
     left_on: Channels,
     unknown: Channels,
     not_restored: Channels,
+    /// The NCO, in words, if it is not where it was.
+    nco: Option<String>,
 }
 
 enum Is {
@@ -111,15 +114,23 @@ impl Record {
             }
         }
         // An NCO at another frequency is not as it was, also if no tone was on.
-        let nco_is_back = safe_state != SafeState::Previous
-            || !self.now.nco_touched
-            || (!nco_away && !self.now.nco_in_doubt);
+        let is_to_be_back = safe_state == SafeState::Previous && self.now.nco_touched;
+        let nco = start.filter(|_| is_to_be_back).and_then(|start| {
+            let was = start.nco;
+            if self.now.nco_in_doubt {
+                Some(format!("it is not known where it is, and it was at {was}"))
+            } else {
+                let is = Hertz(self.now.nco.low);
+                nco_away.then(|| format!("it is at {is} and was at {was}"))
+            }
+        });
         let all_well =
-            left_on.is_empty() && unknown.is_empty() && not_restored.is_empty() && nco_is_back;
+            left_on.is_empty() && unknown.is_empty() && not_restored.is_empty() && nco.is_none();
         (!all_well).then_some(Stray {
             left_on: Channels::These(left_on),
             unknown: Channels::These(unknown),
             not_restored: Channels::These(not_restored),
+            nco,
         })
     }
 }

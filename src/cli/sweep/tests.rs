@@ -153,6 +153,7 @@ fn the_manifest_has_every_error_repetition_and_setting_of_every_module() {
             left_on: Default::default(),
             unknown: Default::default(),
             not_restored: Default::default(),
+            nco: None,
             reason: "the link is gone".to_owned(),
         },
         ..outcome(4, failed("no answer"))

@@ -109,6 +109,7 @@ async fn what_cannot_be_reached_is_listed() {
         left_on,
         unknown,
         not_restored,
+        nco: None,
         reason,
     } = &outcomes[0].hardware
     else {

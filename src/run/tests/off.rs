@@ -86,6 +86,16 @@ async fn one_that_does_not_is_not_said_to_be_off() {
 }
 
 #[tworoutine::test(start_paused = true)]
+async fn an_nco_that_cannot_be_read_hides_no_tone_that_is_off() {
+    for fault in [Fault::Refuse, Fault::Nan, Fault::Dead(600 * SECOND)] {
+        let fake = lit("b").always(fault, "read the NCO");
+        let outcome = &Runner::new().off(vec![target(&fake)]).await[0];
+        assert!(outcome.is_well(), "{fault:?}: {outcome:?}");
+        assert!(fake.on().is_empty());
+    }
+}
+
+#[tworoutine::test(start_paused = true)]
 async fn a_board_that_refuses_tells_what_is_on() {
     let fake = lit("b").always(Fault::Refuse, "clear");
     let outcome = &Runner::new().off(vec![target(&fake)]).await[0];

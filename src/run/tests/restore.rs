@@ -72,6 +72,7 @@ async fn an_nco_that_is_refused_keeps_no_tone_on() {
         left_on,
         unknown,
         not_restored,
+        nco,
         reason,
     } = hardware
     else {
@@ -82,6 +83,8 @@ async fn an_nco_that_is_refused_keeps_no_tone_on() {
         "{left_on} {unknown}"
     );
     assert_eq!(not_restored, list(&[2, 5]));
+    let nco = nco.unwrap();
+    assert!(nco.ends_with("was at 1000000000 Hz"), "{nco}");
     assert!(
         reason.contains("the NCO cannot be put back to 1000000000"),
         "{reason}"

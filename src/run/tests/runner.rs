@@ -288,6 +288,7 @@ fn channels_are_told_and_stored() {
         left_on: list(&[4]),
         unknown: Channels::All,
         not_restored: Channels::default(),
+        nco: None,
         reason: "no answer".to_owned(),
     };
     assert_eq!(

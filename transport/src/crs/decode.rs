@@ -76,7 +76,10 @@ impl Decoder<'_> {
         replies: &mut RepliesBuilder<'_>,
     ) -> Result<()> {
         match op {
-            Op::Describe => replies.description(self.survey.description()),
+            Op::Describe => {
+                replies.repeated(self.survey.repeats);
+                replies.description(self.survey.description())
+            }
             Op::SetTones { updates, .. } => {
                 for update in &self.batch.tone_updates()[updates.clone()] {
                     let settings = [

@@ -52,6 +52,8 @@ pub(super) struct Survey {
     /// True if the board has said which analog bank is in use; false if this is assumed.
     bank_is_known: bool,
     doubts: Vec<String>,
+    /// Number of questions about itself that were asked again.
+    pub(super) repeats: u32,
 }
 
 /// Answers of a module about itself.
@@ -98,6 +100,7 @@ impl Survey {
                 .collect(),
             bank_is_known: true,
             doubts: Vec::new(),
+            repeats: 0,
         }
     }
 
@@ -132,6 +135,11 @@ impl Survey {
             doubts,
             ..self
         }
+    }
+
+    /// With the number of questions that were asked again.
+    pub(super) fn repeated(self, repeats: u32) -> Self {
+        Self { repeats, ..self }
     }
 
     /// How long the samples of an acquisition take on a board in real time.

@@ -59,7 +59,7 @@ fn questions(survey: &Survey) -> impl Iterator<Item = (Question<'_>, &str, Readi
 fn reading(name: &str, unit: ReadingUnit, said: Said) -> Reading {
     let value = match said {
         Ok(Value::Null) => Err("it reads as nothing: is it fitted?".to_owned()),
-        Ok(value) => number(Ok(value)),
+        Ok(value) => number(Ok(value)).and_then(|value| plausible(value, unit)),
         Err(why) => Err(why),
     };
     let (value, problem) = match value {
@@ -72,4 +72,16 @@ fn reading(name: &str, unit: ReadingUnit, said: Said) -> Reading {
         unit,
         problem,
     }
+}
+
+/// The value, if a sensor of this unit can measure it.
+fn plausible(value: f64, unit: ReadingUnit) -> Result<f64, String> {
+    let range = match unit {
+        ReadingUnit::Celsius => -273.15..=1000.0,
+        _ => -1000.0..=1000.0,
+    };
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    Err(format!("it says {value:e}, which no sensor measures"))
 }

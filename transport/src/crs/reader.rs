@@ -5,7 +5,7 @@ use twotone_hal::{
     ToneFields, ToneState,
 };
 use twotone_wire::crs::Stamp;
-use twotone_wire::tuber::{Cursor, Elements, Value};
+use twotone_wire::tuber::{Cursor, DecodeError, Elements, Value};
 
 use super::question::odd;
 use crate::tuber::broken;
@@ -107,13 +107,14 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
         wanted: Wanted,
     ) -> Result<Samples> {
         let mut result = self.result()?;
-        let (mut i, mut q, mut shapes) = (Vec::new(), Vec::new(), [None; 2]);
+        let length = length as usize;
+        let (mut i, mut q, mut shapes) = (Vec::new(), Vec::new(), [Vec::new(), Vec::new()]);
         let (mut overrange, mut overvoltage) = (false, false);
         let mut entries = result.entries().map_err(broken)?;
         while let Some((key, value)) = entries.next().map_err(broken)? {
             match &*key {
-                "i" => shapes[0] = Some(value.array_into(&mut i).map_err(broken)?),
-                "q" => shapes[1] = Some(value.array_into(&mut q).map_err(broken)?),
+                "i" => shapes[0] = rows_of(value, length, &mut i).map_err(broken)?,
+                "q" => shapes[1] = rows_of(value, length, &mut q).map_err(broken)?,
                 "flags" => {
                     let mut flags = value.entries().map_err(broken)?;
                     while let Some((flag, value)) = flags.next().map_err(broken)? {
@@ -127,11 +128,10 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
                 _ => value.skip().map_err(broken)?,
             }
         }
-        let length = length as usize;
         let wrong =
             |what: String| Error::new(ErrorKind::Protocol, what).certainty_is(Certainty::Unknown);
         // A channel asked for alone need not be a row of an array.
-        let [of_i, of_q] = shapes.map(Option::unwrap_or_default);
+        let [of_i, of_q] = shapes;
         let rows = match of_i[..] {
             [n] if n == length => 1,
             [rows, n] if n == length => rows,
@@ -168,14 +168,14 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
         let is_nonsense = bad == all || (wanted == Wanted::Means && channels * length == all);
         if bad > 0 && is_nonsense {
             return Err(wrong(format!(
-                "{bad} of {all} samples are no finite numbers, and no channel is left"
+                "{bad} of {all} samples are no counts of a readout, and no channel is left"
             )));
         }
         if bad > 0 {
             tracing::warn!(
                 bad,
                 channels,
-                "samples are no finite numbers, and count as bad"
+                "samples are no counts of a readout, and are left out"
             );
         }
         Ok(samples)
@@ -236,8 +236,46 @@ fn source_of(number: i64) -> String {
     }
 }
 
+/// Largest count that a sample can have: boards count in 32 bits.
+const LARGEST_COUNT: f64 = 2_147_483_648.0;
+
+/// Appends rows of `length` samples to `out`, and gives their shape. A sample that is no number is
+/// NaN, and so is a row of another length: one channel that goes wrong costs no other its samples.
+fn rows_of(
+    value: &mut Cursor<'_>,
+    length: usize,
+    out: &mut Vec<f64>,
+) -> Result<Vec<usize>, DecodeError> {
+    let mut again = *value;
+    let error = match value.array_into(out) {
+        Ok(shape) => return Ok(shape.to_vec()),
+        Err(error) => error,
+    };
+    let Ok(Value::Array(rows)) = again.value() else {
+        return Err(error);
+    };
+    let is_row = |row: &Value| matches!(row, Value::Array(row) if row.len() == length);
+    if !rows.iter().any(is_row) {
+        return Err(error);
+    }
+    *value = again;
+    for row in &rows {
+        match row {
+            Value::Array(samples) if samples.len() == length => {
+                let number = |sample: &Value| match sample {
+                    Value::Int(_) | Value::Float(_) => sample.as_f64().unwrap_or(f64::NAN),
+                    _ => f64::NAN,
+                };
+                out.extend(samples.iter().map(number));
+            }
+            _ => out.extend(std::iter::repeat_n(f64::NAN, length)),
+        }
+    }
+    Ok(vec![rows.len(), length])
+}
+
 impl Samples {
-    /// Makes both parts of every sample that is no finite number no numbers (NaN). Returns the
+    /// Makes both parts of every sample that is no count of a readout no numbers (NaN). Returns the
     /// number of such samples, and the number of channels that have them.
     fn strike_out(&mut self) -> (usize, usize) {
         let (mut bad, mut channels) = (0, 0);
@@ -245,7 +283,7 @@ impl Samples {
         for (i, q) in rows.zip(self.q.chunks_mut(self.length)) {
             let before = bad;
             for (i, q) in i.iter_mut().zip(q) {
-                if !(i.is_finite() && q.is_finite()) {
+                if !(i.abs() <= LARGEST_COUNT && q.abs() <= LARGEST_COUNT) {
                     (*i, *q) = (f64::NAN, f64::NAN);
                     bad += 1;
                 }

@@ -59,7 +59,7 @@ pub(super) async fn survey(
             format!("the server has no object {OBJECT} ({why}): it is no CRS board"),
         ));
     }
-    asker.ask_again(&questions, &mut said).await;
+    let repeats = asker.ask_again(&questions, &mut said).await;
     let mut doubts = Doubts::default();
     let who = doubts.open(said[0].as_ref().map_err(Clone::clone), |why| {
         format!("methods: the board does not list them ({why}); its serial may stay unknown")
@@ -82,7 +82,7 @@ pub(super) async fn survey(
     });
     let mut of_modules = Vec::new();
     for _ in 1..=MODULES {
-        of_modules.push((number(next()), zone(next())));
+        of_modules.push((scale(next()), zone(next())));
     }
     let (high_bank, bank_is_known) = match high_bank {
         Ok(high) => (high, true),
@@ -116,7 +116,8 @@ pub(super) async fn survey(
     )
     .named(&units, &target, sensors, rails)
     .numbered(serial.unwrap_or_default())
-    .with(firmware.unwrap_or_default(), bank_is_known, doubts.0))
+    .with(firmware.unwrap_or_default(), bank_is_known, doubts.0)
+    .repeated(repeats))
 }
 
 fn questions() -> Vec<Question<'static>> {
@@ -228,8 +229,9 @@ impl<'a> Asker<'a> {
         Ok(said)
     }
 
-    /// Asks the failed questions again. A question that fails again stays as it is.
-    async fn ask_again(&self, questions: &[Question<'_>], said: &mut [Said]) {
+    /// Asks the failed questions again, and those whose answer is none. A question that fails again
+    /// stays as it is. Returns the number of questions that were asked again.
+    async fn ask_again(&self, questions: &[Question<'_>], said: &mut [Said]) -> u32 {
         // Modules of the other analog bank may refuse to answer: they are not used.
         let asked = |wanted| questions.iter().position(|question| *question == wanted);
         let high = asked(Question::Call("get_analog_bank"))
@@ -239,21 +241,24 @@ impl<'a> Asker<'a> {
             _ => true,
         };
         let open: Vec<usize> = (0..questions.len())
-            .filter(|index| said[*index].is_err() && is_used(&questions[*index]))
+            .filter(|index| is_used(&questions[*index]))
+            .filter(|index| !is_answer(&questions[*index], &said[*index]))
             .collect();
         // One that hangs would keep the answers to the others once more.
         if open.is_empty() || self.asks_apart {
-            return;
+            return 0;
         }
         self.wait(PAUSE).await;
         let again: Vec<Question<'_>> = open.iter().map(|index| questions[*index]).collect();
+        let repeats = again.len() as u32;
         if let Ok((_, again)) = self.ask(&again).await {
             for (index, again) in open.into_iter().zip(again) {
-                if again.is_ok() {
+                if is_answer(&questions[index], &again) {
                     said[index] = again;
                 }
             }
         }
+        repeats
     }
 
     /// Asks all questions in one round trip.
@@ -318,6 +323,20 @@ fn in_use(
     modules
 }
 
+/// True if it is an answer to the question that can be used.
+fn is_answer(question: &Question<'_>, said: &Said) -> bool {
+    let Ok(value) = said else { return false };
+    match question {
+        Question::Property(_) => value.as_map().is_some(),
+        Question::Call("get_decimation") => stage(said.clone()).is_ok(),
+        Question::Call("get_analog_bank") => bank(said.clone()).is_ok(),
+        Question::Call("get_firmware_release") => firmware(said.clone()).is_ok(),
+        Question::OfModule("get_dac_scale", _) => scale(said.clone()).is_ok(),
+        Question::OfModule("get_nyquist_zone", _) => zone(said.clone()).is_ok(),
+        _ => true,
+    }
+}
+
 /// A whole number of a range.
 fn whole(said: Said, low: f64, high: f64) -> Result<f64, String> {
     let value = number(said)?;
@@ -329,6 +348,15 @@ fn whole(said: Said, low: f64, high: f64) -> Result<f64, String> {
 
 fn stage(said: Said) -> Result<u8, String> {
     whole(said, 0.0, 6.0).map(|stage| stage as u8)
+}
+
+/// Power of a tone of full scale in dBm, of any converter and amplifier.
+fn scale(said: Said) -> Result<f64, String> {
+    let value = number(said)?;
+    if (-200.0..=200.0).contains(&value) {
+        return Ok(value);
+    }
+    Err(format!("it says {value:e}"))
 }
 
 fn zone(said: Said) -> Result<f64, String> {
@@ -346,8 +374,23 @@ fn firmware(said: Said) -> Result<String, String> {
     let version = said.get("version").or_else(|| said.get("tag"));
     let version = version.unwrap_or(&said);
     let text = version.as_str().map(str::trim);
-    let text = text.filter(|text| !text.is_empty()).map(str::to_owned);
-    let number = || version.as_f64().map(|number| number.to_string());
+    // Words of programs that have none.
+    let none = [
+        "",
+        "-",
+        "n/a",
+        "nan",
+        "none",
+        "null",
+        "undefined",
+        "unknown",
+    ];
+    let is_one = |text: &&str| !none.contains(&text.to_lowercase().as_str());
+    let text = text.filter(is_one).map(str::to_owned);
+    let number = || {
+        let number = version.as_f64().filter(|number| number.is_finite());
+        number.map(|number| number.to_string())
+    };
     text.or_else(number).ok_or_else(|| odd(&said))
 }
 

@@ -1,5 +1,7 @@
 //! A board in memory that misbehaves as told, on byte streams under virtual time.
 
+mod once;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -77,6 +79,8 @@ pub(crate) struct State {
     /// Answers of methods and values of properties in the place of the true ones: for the first
     /// argument, or for any.
     pub(crate) says: BTreeMap<&'static str, Value>,
+    /// The same, for the first time that something is asked.
+    pub(crate) says_first: BTreeMap<&'static str, Value>,
     /// Requests with this text in them are never answered.
     pub(crate) hangs_on: Option<&'static str>,
     /// Refuses channels that it does not have.
@@ -102,6 +106,7 @@ impl Default for State {
             refusals: Vec::new(),
             refused_after: None,
             says: BTreeMap::new(),
+            says_first: BTreeMap::new(),
             hangs_on: None,
             refuses_channels: false,
             stops_at_errors: false,
@@ -367,35 +372,6 @@ fn first_text(call: &Invocation<'_>) -> String {
     text.unwrap_or_default()
 }
 
-impl State {
-    /// Refuses one call of `method`, after so many that it does not refuse.
-    pub(crate) fn refuse_after(&mut self, method: &'static str, good: usize) {
-        self.refused_after = Some((method, good));
-    }
-
-    /// Refuses a call that is to be refused.
-    fn refuse(&mut self, method: &str, module: u64) -> Result<(), Fault> {
-        match &mut self.refused_after {
-            Some((refused, 0)) if *refused == method => {
-                self.refused_after = None;
-                return Err(Fault::runtime("not now"));
-            }
-            Some((refused, good)) if *refused == method => *good -= 1,
-            _ => {}
-        }
-        let found = self.refusals.iter_mut().find(|(refused, of, times)| {
-            *refused == method && of.is_none_or(|of| of == module) && *times > 0
-        });
-        match found {
-            Some((.., times)) => {
-                *times -= 1;
-                Err(Fault::runtime("not now"))
-            }
-            None => Ok(()),
-        }
-    }
-}
-
 impl Dispatch for State {
     fn objects(&self) -> Vec<String> {
         vec!["Dfmux".to_owned()]
@@ -421,9 +397,9 @@ impl Dispatch for State {
 
     fn property(&mut self, object: &str, property: &str, slot: Slot<'_>) -> Result<(), Fault> {
         self.refuse(property, 0)?;
-        match self.says.get(property) {
+        match self.said(property) {
             Some(value) => {
-                slot.write(value);
+                slot.write(&value);
                 Ok(())
             }
             None => Err(Fault::no_attribute(object, property)),
@@ -437,9 +413,9 @@ impl Dispatch for State {
         self.calls
             .push((call.method.to_owned(), module, channel, first(call)));
         let text = first_text(call);
-        let said = self.says.get(text.as_str()).filter(|_| !text.is_empty());
-        if let Some(value) = said.or_else(|| self.says.get(call.method)) {
-            reply.send(value);
+        let said = self.said(&text).filter(|_| !text.is_empty());
+        if let Some(value) = said.or_else(|| self.said(call.method)) {
+            reply.send(&value);
             return Ok(());
         }
         let past_the_last = channel > self.channels as u64;

@@ -73,6 +73,48 @@ async fn a_question_that_fails_once_is_asked_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_question_that_is_answered_with_nonsense_once_is_asked_again_and_counted() {
+    for question in [
+        "get_decimation",
+        "get_analog_bank",
+        "get_firmware_release",
+        "get_dac_scale",
+        "get_nyquist_zone",
+        "UNITS",
+        "TARGET",
+        "TEMPERATURE_SENSOR",
+        "RAIL",
+    ] {
+        for nonsense in [
+            Value::Null,
+            text("n/a"),
+            Value::Float(f64::NAN),
+            Value::Float(-1e300),
+            Value::Array(vec![]),
+        ] {
+            // Any finite number may be a release.
+            if nonsense == Value::Float(-1e300) && question == "get_firmware_release" {
+                continue;
+            }
+            let scripted = talkative();
+            let all = describe(&scripted).await;
+            scripted.0.lock().unwrap().says_first = [(question, nonsense.clone())].into();
+            let board = connect(&scripted).await;
+            let described = Description {
+                epoch: all.epoch,
+                ..board.description()
+            };
+            assert_eq!(described, all, "{question}: {nonsense:?}");
+            let mut batch = Batch::new();
+            let ticket = batch.describe();
+            let replies = board.run(&batch).await.unwrap();
+            assert_eq!(replies.get(ticket).doubts, Vec::<String>::new());
+            assert_eq!(replies.repeats(), 1, "{question}: {nonsense:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_question_that_stays_open_is_a_doubt_and_no_default() {
     let is_any = |_: &Description| true;
     let rate_is_open = |described: &Description| {
@@ -244,6 +286,8 @@ async fn a_sensor_that_cannot_be_read_hides_no_other() {
             (text("n/a"), "n/a"),
             (Value::Bool(true), "true"),
             (Value::Array(vec![]), "a list"),
+            (Value::Float(-300.0), "no sensor measures"),
+            (Value::Float(1e308), "no sensor measures"),
         ] {
             let scripted = talkative();
             {
