@@ -57,6 +57,15 @@ impl Identity {
     pub fn is_another(&self) -> bool {
         self.state == IdentityState::Another
     }
+
+    /// Doubt about the board, in words, if nothing shows which board it is.
+    pub fn doubt(&self) -> Option<String> {
+        let unknown = self.state == IdentityState::Unknown;
+        unknown.then(|| {
+            let why = &self.why;
+            format!("it is not known if it is the board of the map: {why}")
+        })
+    }
 }
 
 impl fmt::Display for Identity {

@@ -13,6 +13,10 @@ const WHAT: &str = "cable delay";
 /// Share of the reach of the NCO that a comb covers. It is less than 1, as boards round the NCO.
 const NEAR_SPAN: f64 = 0.99;
 
+/// Span below which a single resonance turns the phase as a delay does, in hertz. With one of 70 kHz
+/// in the middle, spans of 6, 3 and 1 MHz were off by some 2, 6 and 40 ns.
+const NARROW_HZ: f64 = 5e6;
+
 /// How to measure a delay.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -58,6 +62,8 @@ pub struct CableDelayOutcome {
     pub module: ModuleId,
     /// NCO that it was measured with.
     pub nco: Hertz,
+    /// Span of frequencies that it was measured over, in hertz.
+    pub span_hz: f64,
     /// The delay, with its status.
     pub delay: Delay,
     /// The delay as a length of cable (velocity 0.66 c), in metres: what a board that corrects
@@ -79,6 +85,12 @@ impl CableDelayOutcome {
         let status = self.delay.status;
         if !status.is_success() {
             warnings.push(format!("cable delay: {}", status.as_str()));
+        } else if self.span_hz < NARROW_HZ {
+            let span = self.span_hz / 1e6;
+            warnings.push(format!(
+                "cable delay: it was measured over {span:.3} MHz alone, where a resonance turns the \
+                 phase as a delay does: it may be wrong, and fits with it"
+            ));
         }
         let flags = InputFlags {
             overrange: self.overrange,
@@ -174,6 +186,7 @@ pub(crate) async fn measure(
     Ok(CableDelayOutcome {
         module: session.module,
         nco: session.nco.frequency,
+        span_hz: span,
         delay,
         cable_length_m: delay.cable_length_m(),
         overrange: flags.overrange,

@@ -120,3 +120,18 @@ fn a_delay_and_a_sweep_alone_tell_as_much() {
     let wide = network_analysis(&board, ModuleId::FIRST, band, 0.0, &wide);
     assert_eq!(wide.wait().unwrap().warnings().len(), 1);
 }
+
+#[test]
+fn a_delay_of_a_narrow_band_is_told_as_doubtful() {
+    for (span_hz, doubtful) in [(1e6, true), (4e6, true), (8e6, false), (50e6, false)] {
+        let (board, _) = FakeBoard::new(Vec::new(), 64).handle();
+        let band = Band::new(LOW, LOW + span_hz);
+        let params = CableDelayParams::default();
+        let found = cable_delay(&board, ModuleId::FIRST, band, &params).wait();
+        let found = found.unwrap();
+        assert!(found.delay.status.is_success(), "{found:?}");
+        let told = found.warnings();
+        let is_told = told.iter().any(|told| told.contains("MHz alone"));
+        assert_eq!(is_told, doubtful, "{span_hz} Hz: {told:?}");
+    }
+}

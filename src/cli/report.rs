@@ -313,6 +313,7 @@ impl BoardReport {
             told.extend(self.error.clone());
         }
         told.extend(self.doubts.clone());
+        told.extend(self.identity.as_ref().and_then(Identity::doubt));
         for module in &self.modules {
             told.extend(module.error.clone());
             let number = module.module;

@@ -401,6 +401,8 @@ impl Report {
                 }
             }
             board.doubts.iter().for_each(|doubt| table.note(doubt));
+            let unknown = board.identity.as_ref().and_then(Identity::doubt);
+            unknown.into_iter().for_each(|doubt| table.note(doubt));
         }
         let mut text = table.to_string();
         if let Some(directory) = &self.run_directory {

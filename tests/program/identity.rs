@@ -190,6 +190,13 @@ fn a_board_of_which_nothing_tells_who_it_is_is_used_and_told_as_unknown() {
         report["boards"][0]["identity"]["state"], "unknown",
         "{report}"
     );
+    let out = lab.out("told");
+    let (status, table, _) = run(&["tune", &lab.map, "--out", &out]);
+    assert_eq!(status, 0, "{table}");
+    for words in ["no packet came", "the map has no serial number"] {
+        let told = format!("not known if it is the board of the map: {words}");
+        assert!(table.contains(&told), "{table}");
+    }
     assert_eq!(run_json(&["off", &lab.map]).0, 0);
 }
 

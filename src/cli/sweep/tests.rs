@@ -15,6 +15,7 @@ fn swept() -> Swept {
         delay: CableDelayOutcome {
             module: ModuleId::FIRST,
             nco: Hertz(1.003e9),
+            span_hz: 6.3e6,
             delay,
             cable_length_m: delay.cable_length_m(),
             overrange: false,
