@@ -275,7 +275,8 @@ impl Intake {
             clock::compare(&mut board.modules);
             let Ok(source) = planned.source else { continue };
             let foreign = all.board(source).map_or(0, |board| board.foreign);
-            let found = strangers(foreign, board.received());
+            let stranger = all.board(source).and_then(|board| board.stranger);
+            let found = strangers(foreign, self.named(stranger), board.received());
             let problems = found.into_iter().chain(planned.unanswered.clone());
             let problems: Vec<_> = problems.collect();
             board.error = (!problems.is_empty()).then(|| problems.join("; "));
@@ -292,6 +293,17 @@ impl Intake {
             not_written: None,
             boards,
         }
+    }
+
+    /// A serial number in words, with the board of the capture that has it.
+    fn named(&self, serial: Option<u16>) -> String {
+        let Some(serial) = serial else {
+            return "another serial number".to_owned();
+        };
+        let has = |board: &&BoardPlan| board.source.as_ref().is_ok_and(|one| one.serial == serial);
+        let of = self.boards.iter().find(has);
+        let of = of.map_or_else(String::new, |board| format!(", which is {}", board.name));
+        format!("another serial number, {serial:04}{of}")
     }
 
     /// How a stream was interrupted, beside what its sequence numbers tell.
@@ -317,9 +329,10 @@ impl Intake {
     }
 }
 
-/// What is wrong with a board whose packets are not there, or not alone.
-fn strangers(foreign: u64, own: u64) -> Option<String> {
-    let bear = format!("{foreign} packets from its address bear another serial number");
+/// What is wrong with a board whose packets are not there, or not alone. `stranger` is the serial
+/// number of the foreign ones.
+fn strangers(foreign: u64, stranger: String, own: u64) -> Option<String> {
+    let bear = format!("{foreign} packets from its address bear {stranger}");
     match (own, foreign) {
         (0, 0) => Some("nothing came from it: does it stream, and to this interface?".to_owned()),
         (0, _) => Some(format!("nothing came from it; {bear}")),

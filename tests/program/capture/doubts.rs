@@ -270,7 +270,7 @@ fn packets_of_two_boards_from_one_address_are_told() {
     let [board, other] = [0, 1].map(|board| &report["boards"][board]);
     let error = board["error"].as_str().unwrap();
     assert!(
-        error.contains("200 packets from its address bear another serial number: "),
+        error.contains("200 packets from its address bear another serial number, 0077: "),
         "{error}"
     );
     assert!(board["modules"][0]["received"].as_u64() > Some(300));

@@ -58,6 +58,8 @@ struct Address {
     /// Serial numbers, and where in `boards` they are.
     boards: Vec<(u16, usize)>,
     foreign: u64,
+    /// The serial number of the last of these.
+    stranger: Option<u16>,
     malformed: u64,
 }
 
@@ -76,6 +78,7 @@ impl Assembler {
                     address: source.address,
                     boards: Vec::new(),
                     foreign: 0,
+                    stranger: None,
                     malformed: 0,
                 };
                 addresses.insert(at, new);
@@ -116,6 +119,7 @@ impl Assembler {
         let mut boards = address.boards.iter();
         let Some(&(_, board)) = boards.find(|(serial, _)| *serial == head.serial) else {
             address.foreign += 1;
+            address.stranger = Some(head.serial);
             return;
         };
         let board = &mut self.boards[board];
@@ -209,6 +213,7 @@ impl Assembler {
                     .filter_map(|(at, module)| Some((number(at)?, module.as_ref()?.counters())))
                     .collect(),
                 foreign: address.map_or(0, |address| address.foreign),
+                stranger: address.and_then(|address| address.stranger),
                 malformed: address.map_or(0, |address| address.malformed),
             }
         });

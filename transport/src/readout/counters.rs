@@ -58,6 +58,8 @@ pub struct BoardCounters {
     /// Packets from the board's address with a serial number that no board there has. Boards that
     /// share an address share this count.
     pub foreign: u64,
+    /// The serial number of the last of these, if there are any.
+    pub stranger: Option<u16>,
     /// Datagrams from the board's address that are no packets of this stream. Boards that share an
     /// address share this count.
     pub malformed: u64,
