@@ -172,7 +172,8 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
             )));
         }
         if bad > 0 {
-            tracing::warn!(
+            // Algorithms count and tell them; a line for each acquisition would hide all else.
+            tracing::debug!(
                 bad,
                 channels,
                 "samples are no counts of a readout, and are left out"
