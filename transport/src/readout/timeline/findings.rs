@@ -32,7 +32,8 @@ pub struct TimeFindings {
     pub steps: u64,
     /// The first step.
     pub first_step: Option<ClockStep>,
-    /// Number of times that the clock began to run faster or slower than the samples by more than 200 parts in a million.
+    /// Number of times that the clock began to run faster or slower than the samples by more than 200 parts in a million:
+    /// it has gained or lost in excess of that 200 us, and half a period or 200 us, which is less.
     pub drifts: u64,
     /// Number of times that the stamps changed the source of their time.
     pub source_changes: u64,

@@ -11,6 +11,9 @@ const MOST_JITTER: i64 = PARTS / 10_000;
 /// Largest rate at which a clock may run fast or slow against the samples: by one part in so many, or 200 parts in a
 /// million. Oscillators of boards are good to some tens.
 const DRIFT: i64 = 5000;
+/// Largest rate at which the line follows its stamps: by one part in so many. It is more than `DRIFT`
+/// allows, so that a clock that runs faster than that is told by what it gains in the long run.
+const FOLLOW: i64 = 1000;
 /// Shortest time for which stamps are off the line alike after a step of the clock: longer than a second
 /// may be renewed late, which is 20 ms.
 const STEP_LASTS: i64 = PARTS / 20;
@@ -41,6 +44,11 @@ pub(super) struct Line {
     is_leap: bool,
     /// Distance of the clock from the line, since it was set.
     clock: i64,
+    /// Most that the line has lately gone forward and back in excess of what a clock may drift, in parts of a
+    /// second times `DRIFT`.
+    gained: [i64; 2],
+    /// True if that is too much. The stamps are no times from then on.
+    has_run_off: bool,
     /// Stamps that differ from the clock, if the last did.
     differing: Option<Differing>,
     date: Date,
@@ -86,6 +94,8 @@ impl Line {
             second,
             is_leap,
             clock: 0,
+            gained: [0; 2],
+            has_run_off: false,
             differing: None,
             date: Date::of_line(time, seen),
             delay: None,
@@ -108,19 +118,27 @@ impl Line {
         {
             // The clock is put right against its time code once a second.
             let is_new = second != self.second;
-            if self.is_leap && !is_leap && self.allows(time - PARTS, stamped, seen, is_new) {
+            if self.is_leap
+                && !is_leap
+                && self.allows(time - PARTS + self.clock, stamped, seen, is_new)
+            {
                 // The second after a leap second has the same times.
                 time -= PARTS;
                 self.time -= PARTS;
                 found.leap_seconds += 1;
             }
             let off = stamped - time;
-            if self.allows(time, stamped, seen, is_new) && off.abs() <= (off - self.clock).abs() {
-                self.follow(seen, time, off, is_new);
+            let is_nearer = off.abs() <= (off - self.clock).abs();
+            if !self.has_run_off && is_nearer && self.allows(time, stamped, seen, is_new) {
+                self.follow(seen, time, off, is_new, found);
                 (time, origin) = (stamped, TimeOrigin::Stamp);
                 self.differs(seen, 0, is_new, found);
             } else if self.differs(seen, off, is_new, found) {
                 (time, origin) = (stamped, TimeOrigin::Stamp);
+            }
+            if self.has_run_off {
+                self.time += (seen.position - self.at) * self.period;
+                self.at = seen.position;
             }
             (self.second, self.is_leap) = (second, is_leap);
         }
@@ -133,19 +151,39 @@ impl Line {
         (stamped - time).abs() <= self.jitter + drift(passed, is_new)
     }
 
-    /// Goes through a stamp that agrees, as far as a clock may drift.
-    fn follow(&mut self, seen: &Seen, time: i64, off: i64, is_new: bool) {
-        let most = drift((seen.position - self.at).abs() * self.period, is_new);
-        self.time = time + off.clamp(-most, most);
+    /// Goes through a stamp that agrees, as far as a clock may be put right. A clock has run off once
+    /// the line has gone farther than a clock may drift and be put right, by stamps that differ by no more
+    /// than they may.
+    fn follow(&mut self, seen: &Seen, time: i64, off: i64, is_new: bool, found: &mut TimeFindings) {
+        let passed = (seen.position - self.at).abs() * self.period;
+        let most = drift(passed, is_new).max(passed / FOLLOW + 1);
+        let moved = off.clamp(-most, most);
+        self.time = time + moved;
         self.at = seen.position;
+        let [forward, back] = self.gained;
+        // The larger of each sum and zero is the most that any stretch of time until now adds up to.
+        self.gained = [(forward, moved), (back, -moved)]
+            .map(|(gained, moved)| (gained + moved * DRIFT - passed).max(0));
+        let most = 2 * self.jitter + drift(PARTS, true);
+        if self.gained.iter().any(|gained| *gained > most * DRIFT) {
+            self.has_run_off = true;
+            found.drifts += 1;
+        }
     }
 
     /// Takes note of the distance of a stamp from the line, and of a step once it lasts. True if
     /// the line goes through the stamp from now on.
     fn differs(&mut self, seen: &Seen, off: i64, is_new: bool, found: &mut TimeFindings) -> bool {
-        let near = |other: i64| (off - other).abs() <= self.jitter + drift(self.period, is_new);
+        // One that has run off goes on to do so, also while samples are lost.
+        let run_off = match self.has_run_off {
+            true => (seen.position - self.at) * self.period / FOLLOW,
+            false => 0,
+        };
+        let most = self.jitter + drift(self.period, is_new) + run_off;
+        let near = |other: i64| (off - other).abs() <= most;
         if near(self.clock) {
-            self.clock = if self.clock == 0 { 0 } else { off };
+            let is_on_line = self.clock == 0 && !self.has_run_off;
+            self.clock = if is_on_line { 0 } else { off };
             self.differing = None;
             return false;
         }
@@ -171,7 +209,9 @@ impl Line {
             found.stray -= u64::from(run.samples);
         }
         let drifted = run.last - run.first;
-        if drifted.abs() > jitter(self.period) / 8 + drift(lasted, false) {
+        let is_drift = drifted.abs() > jitter(self.period) / 8 + drift(lasted, false);
+        // That one has run off is told already.
+        if is_drift && !self.has_run_off {
             found.drifts += 1;
         } else {
             found.step(run.sequence, run.first - self.clock);
@@ -190,6 +230,7 @@ impl Line {
         self.time += (seen.position - self.at) * self.period + off;
         self.at = seen.position;
         self.clock = 0;
+        (self.gained, self.has_run_off) = ([0; 2], false);
         self.date = Date::of_line(self.time, seen);
         self.delay = None;
     }

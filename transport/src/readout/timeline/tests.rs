@@ -2,6 +2,7 @@
 
 mod any;
 mod dates;
+mod rates;
 
 use twotone_wire::crs::StampSource;
 
@@ -53,6 +54,11 @@ struct Judged {
 
 /// Three seconds of a stream that begins at `start`, by a clock that goes wrong.
 fn stream(stage: u8, start: i64, wrong: Wrong<'_>) -> Judged {
+    stream_for(3, stage, start, wrong)
+}
+
+/// So many seconds of it.
+fn stream_for(seconds: i64, stage: u8, start: i64, wrong: Wrong<'_>) -> Judged {
     let (mut timeline, mut times) = (Timeline::new(), Vec::new());
     let mut give = |time| times.push(time);
     let period = period_parts(stage);
@@ -60,7 +66,7 @@ fn stream(stage: u8, start: i64, wrong: Wrong<'_>) -> Judged {
         - SampleTime::of_readout(&stamp(start), stage)
             .unwrap()
             .parts();
-    for at in 0..3 * PARTS / period {
+    for at in 0..seconds * PARTS / period {
         let parts = start + at * period;
         let mut made = Made {
             parts,
