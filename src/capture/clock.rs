@@ -77,6 +77,19 @@ pub(super) fn doubts(found: &TimeFindings, within: Option<Duration>) -> Vec<Stri
         let why = "its clock ran otherwise than its samples by more than 200 parts in a million";
         doubts.push(why.to_owned());
     }
+    if let Some(sequence) = found.first_jump_sequence {
+        let numbers = found.not_lost;
+        let jumped = match found.sequence_jumps {
+            1 => format!("jumped by {numbers} at sample {sequence}"),
+            times => {
+                format!("jumped {times} times, by {numbers} in all, first at sample {sequence}")
+            }
+        };
+        doubts.push(format!(
+            "its sequence numbers {jumped}, while time went on: {numbers} of the samples that are \
+             counted as lost cannot have been lost in that time"
+        ));
+    }
     if found.source_changes > 0 {
         let times = found.source_changes;
         doubts.push(format!(

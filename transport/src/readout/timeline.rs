@@ -23,6 +23,7 @@
 //! ```
 
 mod findings;
+mod jump;
 mod line;
 mod start;
 
@@ -110,7 +111,8 @@ impl Stamped {
 /// After a step of the clock the line goes on as before: all times of a file are of one setting of
 /// the clock. It is the setting that the line began with, unless its date is out of reach. The size
 /// of the step is [found](TimeFindings::first_step). If the sequence numbers begin anew or the
-/// decimation changes, a new line begins.
+/// decimation changes, a new line begins. So it does if the sequence numbers jump while the stamps and
+/// the computer's clock go on, which is [counted](TimeFindings::sequence_jumps).
 #[derive(Debug, Default)]
 pub struct Timeline {
     /// The sequence number that follows, and the stage of the packet before.
@@ -170,7 +172,13 @@ impl Timeline {
             self.position += stamped.lost_before as i64;
         }
         self.next = Some((stamped.sequence.wrapping_add(1), stage));
-        let seen = self.read(stamped);
+        let mut seen = self.read(stamped);
+        if let Some(numbers) = self.jumped(&seen, stamped) {
+            self.found.jump(stamped.sequence, numbers);
+            self.end_run(give);
+            // The stamps that follow have a line of their own, whatever was lost.
+            (seen.position, self.last) = (self.position, Some(stamped.stamp));
+        }
         self.position += 1;
         match &mut self.line {
             Some(line) => give(line.judge(&seen, &mut self.found)),
@@ -200,6 +208,22 @@ impl Timeline {
         TimeFindings {
             clock_offset_s: delay.map(|delay| -delay as f64 / PARTS as f64),
             ..self.found
+        }
+    }
+
+    /// Number of samples that cannot have been lost just before this one, if the sequence numbers have jumped.
+    fn jumped(&self, seen: &Seen, stamped: &Stamped) -> Option<u64> {
+        let left_out = i64::try_from(stamped.lost_before).ok()?;
+        if left_out == 0 || seen.position == 0 {
+            return None;
+        }
+        match &self.line {
+            Some(line) => line.not_lost(seen, left_out),
+            None => {
+                let mut line = start::line(&self.waiting, period_parts(stamped.stage))?;
+                self.waiting.iter().for_each(|seen| line.receive(seen));
+                line.not_lost(seen, left_out)
+            }
         }
     }
 

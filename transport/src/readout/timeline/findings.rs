@@ -37,6 +37,13 @@ pub struct TimeFindings {
     pub drifts: u64,
     /// Number of times that the stamps changed the source of their time.
     pub source_changes: u64,
+    /// Number of times that the sequence numbers jumped forward. So many samples cannot have been taken
+    /// meanwhile, by the computer's clock and the stamps.
+    pub sequence_jumps: u64,
+    /// Sequence number of the first sample after the first jump.
+    pub first_jump_sequence: Option<u32>,
+    /// Samples that the jumps leave out and that cannot have been lost, although losses are counted by sequence numbers.
+    pub not_lost: u64,
     /// Leap seconds, after which the times of a second come twice. They are no contradiction.
     pub leap_seconds: u64,
     /// Source of the last stamp's time.
@@ -70,6 +77,7 @@ impl TimeFindings {
             self.steps,
             self.drifts,
             self.source_changes,
+            self.sequence_jumps,
         ];
         contradictions.iter().all(|count| *count == 0)
     }
@@ -77,6 +85,12 @@ impl TimeFindings {
     /// True if the board makes its time up, from the source that is there for tests.
     pub fn is_made_up(&self) -> bool {
         self.source == Some(StampSource::Test)
+    }
+
+    pub(super) fn jump(&mut self, sequence: u32, not_lost: u64) {
+        self.sequence_jumps += 1;
+        self.not_lost += not_lost;
+        self.first_jump_sequence.get_or_insert(sequence);
     }
 
     pub(super) fn step(&mut self, sequence: u32, parts: i64) {

@@ -16,7 +16,7 @@ const DRIFT: i64 = 5000;
 const FOLLOW: i64 = 1000;
 /// Shortest time for which stamps are off the line alike after a step of the clock: longer than a second
 /// may be renewed late, which is 20 ms.
-const STEP_LASTS: i64 = PARTS / 20;
+pub(super) const STEP_LASTS: i64 = PARTS / 20;
 /// Least number of samples in that time.
 const STEP_SAMPLES: u32 = 8;
 /// Largest distance of a date from this computer's clock: half a year. Beyond it another year would fit
@@ -25,7 +25,7 @@ const REACH: i64 = 183 * DAY;
 const DAY: i64 = 86_400 * PARTS;
 /// Largest difference of the delays of two lines without a step: a busy computer may look at packets so
 /// late.
-const LATE: i64 = 5 * PARTS;
+pub(super) const LATE: i64 = 5 * PARTS;
 
 /// Largest distance of a stamp from the line.
 pub(super) fn jitter(period: i64) -> i64 {
@@ -34,16 +34,16 @@ pub(super) fn jitter(period: i64) -> i64 {
 
 #[derive(Debug)]
 pub(super) struct Line {
-    period: i64,
-    jitter: i64,
+    pub(super) period: i64,
+    pub(super) jitter: i64,
     /// A point of it: position and time.
-    at: i64,
-    time: i64,
+    pub(super) at: i64,
+    pub(super) time: i64,
     /// The second that the last stamp showed, and whether it was a leap second.
-    second: u32,
+    pub(super) second: u32,
     is_leap: bool,
     /// Distance of the clock from the line, since it was set.
-    clock: i64,
+    pub(super) clock: i64,
     /// Most that the line has lately gone forward and back in excess of what a clock may drift, in parts of a
     /// second times `DRIFT`.
     gained: [i64; 2],
@@ -54,6 +54,8 @@ pub(super) struct Line {
     date: Date,
     /// Least time from stamp to reception of its packets.
     pub(super) delay: Option<i64>,
+    /// The same of late: it grows slowly, as the board's clock and this computer's may drift.
+    pub(super) delay_lately: Option<i64>,
 }
 
 /// Stamps, one after the other, that are off the line by the same time.
@@ -99,16 +101,14 @@ impl Line {
             differing: None,
             date: Date::of_line(time, seen),
             delay: None,
+            delay_lately: None,
         })
     }
 
     /// The time of the next sample.
     pub(super) fn judge(&mut self, seen: &Seen, found: &mut TimeFindings) -> Option<JudgedTime> {
         let mut time = self.time + (seen.position - self.at) * self.period;
-        if let Some(received) = seen.received {
-            let delay = received - time;
-            self.delay = Some(self.delay.map_or(delay, |least| least.min(delay)));
-        }
+        self.receive(seen);
         let mut origin = TimeOrigin::Sequence;
         if let Reading::Time {
             time: stamped,
@@ -145,6 +145,20 @@ impl Line {
         self.dated(time, origin, found)
     }
 
+    /// Takes note of how long after its sample a packet was received.
+    pub(super) fn receive(&mut self, seen: &Seen) {
+        let Some(received) = seen.received else {
+            return;
+        };
+        let delay = received - self.time - (seen.position - self.at) * self.period;
+        let least = |before: Option<i64>| before.map_or(delay, |before| delay.min(before));
+        self.delay = Some(least(self.delay));
+        let grown = self
+            .delay_lately
+            .map(|lately| lately + self.period / FOLLOW);
+        self.delay_lately = Some(least(grown));
+    }
+
     /// True if a stamp agrees with a time of the line.
     fn allows(&self, time: i64, stamped: i64, seen: &Seen, is_new: bool) -> bool {
         let passed = (seen.position - self.at).abs() * self.period;
@@ -174,11 +188,7 @@ impl Line {
     /// Takes note of the distance of a stamp from the line, and of a step once it lasts. True if
     /// the line goes through the stamp from now on.
     fn differs(&mut self, seen: &Seen, off: i64, is_new: bool, found: &mut TimeFindings) -> bool {
-        // One that has run off goes on to do so, also while samples are lost.
-        let run_off = match self.has_run_off {
-            true => (seen.position - self.at) * self.period / FOLLOW,
-            false => 0,
-        };
+        let run_off = self.run_off((seen.position - self.at) * self.period);
         let most = self.jitter + drift(self.period, is_new) + run_off;
         let near = |other: i64| (off - other).abs() <= most;
         if near(self.clock) {
@@ -225,6 +235,11 @@ impl Line {
         is_undated
     }
 
+    /// Distance that a clock that has run off may go on to run off while so much time passes.
+    pub(super) fn run_off(&self, passed: i64) -> i64 {
+        if self.has_run_off { passed / FOLLOW } else { 0 }
+    }
+
     /// Goes through the clock as it is now.
     fn begin_at(&mut self, seen: &Seen, off: i64) {
         self.time += (seen.position - self.at) * self.period + off;
@@ -232,7 +247,7 @@ impl Line {
         self.clock = 0;
         (self.gained, self.has_run_off) = ([0; 2], false);
         self.date = Date::of_line(self.time, seen);
-        self.delay = None;
+        (self.delay, self.delay_lately) = (None, None);
     }
 
     /// Reports a step between two lines: the decrease of the delay of their packets.
@@ -295,7 +310,7 @@ impl Date {
 
 /// Largest drift of a clock while so many parts of a second pass, or within a second if it is put right after
 /// that.
-fn drift(passed: i64, is_put_right: bool) -> i64 {
+pub(super) fn drift(passed: i64, is_put_right: bool) -> i64 {
     let since = if is_put_right {
         passed.max(PARTS)
     } else {

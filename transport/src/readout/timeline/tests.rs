@@ -2,6 +2,7 @@
 
 mod any;
 mod dates;
+mod jumps;
 mod rates;
 
 use twotone_wire::crs::StampSource;
