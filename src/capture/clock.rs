@@ -265,6 +265,37 @@ mod tests {
     }
 
     #[test]
+    fn sequence_numbers_that_jump_are_a_doubt_that_does_not_blame_the_clock() {
+        for (jumps, says) in [
+            (0, None),
+            (
+                1,
+                Some(
+                    "its sequence numbers jumped by 7000 at sample 12, while time went on: 7000 of",
+                ),
+            ),
+            (
+                3,
+                Some("its sequence numbers jumped 3 times, by 7000 in all, first at sample 12, "),
+            ),
+        ] {
+            let mut found = TimeFindings::default();
+            if jumps > 0 {
+                (found.sequence_jumps, found.not_lost) = (jumps, 7000);
+                found.first_jump_sequence = Some(12);
+            }
+            let doubts = doubts(&found, None);
+            assert_eq!(doubts.len(), says.iter().len(), "{doubts:?}");
+            let told = doubts
+                .iter()
+                .zip(says)
+                .all(|(doubt, says)| doubt.starts_with(says));
+            assert!(told && !doubts.concat().contains("clock"), "{doubts:?}");
+            assert_eq!(found.is_sound(), says.is_none());
+        }
+    }
+
+    #[test]
     fn lengths_of_time_are_told_so_that_they_can_be_read() {
         for (seconds, words) in [
             (-3600.0, "3600.000 s"),
