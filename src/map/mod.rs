@@ -26,6 +26,7 @@
 //! ));
 //! ```
 
+mod address;
 mod check;
 mod entry;
 mod error;
@@ -58,7 +59,7 @@ pub use error::{MapError, Problem};
 pub use kind::BoardKind;
 pub use params::{load_params, parse_params};
 pub use place::Place;
-pub use plausible::{LOWEST_TONE, implausible_hz};
+pub use plausible::{HIGHEST_TONE, LOWEST_TONE, implausible_hz};
 #[cfg(feature = "cli")]
 pub use rfmux::{Imported, import_rfmux};
 pub use twotone_transport::Host;

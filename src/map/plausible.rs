@@ -9,8 +9,9 @@ use super::Problem;
 /// megahertz or gigahertz, written as if it were in hertz.
 pub const LOWEST_TONE: Hertz = Hertz(10e6);
 
-/// The highest frequency that a number in another unit is taken for.
-const HIGHEST_MEANT: Hertz = Hertz(10e9);
+/// The highest frequency that a tone can have. A board puts its tones into the first three Nyquist
+/// zones of its converters, up to 7.5 GHz; there is a zone more for boards to come.
+pub const HIGHEST_TONE: Hertz = Hertz(10e9);
 
 /// Reason that `hz`, called `what`, is hardly a frequency of tones in hertz, with the value that
 /// was probably meant. `None` if nothing speaks against it.
@@ -22,24 +23,60 @@ const HIGHEST_MEANT: Hertz = Hertz(10e9);
 /// assert!(implausible_hz("`f_min_hz`", 1e9).is_none());
 /// ```
 pub fn implausible_hz(what: &str, hz: f64) -> Option<Problem> {
-    (hz > 0.0 && hz < LOWEST_TONE.0).then(|| Problem {
-        place: None,
-        message: format!(
-            "{what} = {hz} is in hertz, and no board here has tones below {} MHz",
-            LOWEST_TONE.0 / 1e6
-        ),
-        suggestion: meant(hz),
-    })
+    let problem = |written: String, limit: String, suggestion| {
+        Some(Problem {
+            place: None,
+            message: format!("{what} = {written} is in hertz, and no board here has tones {limit}"),
+            suggestion,
+        })
+    };
+    if hz > 0.0 && hz < LOWEST_TONE.0 {
+        let limit = format!("below {} MHz", LOWEST_TONE.0 / 1e6);
+        return problem(hz.to_string(), limit, meant(hz));
+    }
+    if hz.is_finite() && hz > HIGHEST_TONE.0 {
+        let limit = format!("above {} GHz", HIGHEST_TONE.0 / 1e9);
+        return problem(written(hz), limit, None);
+    }
+    None
 }
 
 /// `hz` as a number of the largest unit in which it is a frequency of detectors.
 fn meant(hz: f64) -> Option<String> {
     let fits = |exponent: &i32| {
         let in_hertz = hz * 10f64.powi(*exponent);
-        (LOWEST_TONE.0..=HIGHEST_MEANT.0).contains(&in_hertz)
+        (LOWEST_TONE.0..=HIGHEST_TONE.0).contains(&in_hertz)
     };
     let exponent = [9, 6, 3].into_iter().find(fits)?;
-    Some(format!("{hz}e{exponent}"))
+    match exponent {
+        3 => Some(times_thousand(hz, 1)),
+        _ => Some(format!("{hz}e{exponent}")),
+    }
+}
+
+/// A number as people write it: those from a million on with an exponent, `4.5e9`.
+pub(super) fn written(number: f64) -> String {
+    match number.is_finite() && number >= 1e6 {
+        true => times_thousand(number, 0),
+        false => number.to_string(),
+    }
+}
+
+/// `number`, which is positive, times 1000 to the power of `times`, with an exponent that is a
+/// multiple of 3. The digits are those of `number`: no rounding shows.
+fn times_thousand(number: f64, times: i32) -> String {
+    let text = format!("{number:e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or_default();
+    // Digits that go before the point, beside the first one.
+    let more = exponent.rem_euclid(3);
+    let mut digits = mantissa.replace('.', "");
+    while digits.len() <= more as usize {
+        digits.push('0');
+    }
+    let (whole, part) = digits.split_at(more as usize + 1);
+    let point = if part.is_empty() { "" } else { "." };
+    format!("{whole}{point}{part}e{}", exponent - more + 3 * times)
 }
 
 #[cfg(test)]
@@ -54,8 +91,13 @@ mod tests {
             (4.25, Some("4.25e9")),
             (50.0, Some("50e6")),
             (1000.0, Some("1000e6")),
-            (1.5e6, Some("1500000e3")),
-            (9.9e6, Some("9900000e3")),
+            (1.5e6, Some("1.5e9")),
+            (9.9e6, Some("9.9e9")),
+            (20_000.0, Some("20e6")),
+            (4_123_456.7, Some("4.1234567e9")),
+            (25e9, None),
+            (10.1e9, None),
+            (1e12, None),
             (1e-3, None),
         ] {
             let problem = implausible_hz("it", hz).unwrap();
@@ -63,7 +105,7 @@ mod tests {
             let value: Option<f64> = meant.map(|meant| meant.parse().unwrap());
             assert!(value.is_none_or(|value| implausible_hz("it", value).is_none()));
         }
-        for hz in [10e6, 1e9, 1e12, 0.0, -4.0, f64::NAN, f64::INFINITY] {
+        for hz in [10e6, 1e9, 10e9, 0.0, -4.0, f64::NAN, f64::INFINITY] {
             assert_eq!(implausible_hz("it", hz), None, "{hz}");
         }
     }

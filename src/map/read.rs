@@ -2,10 +2,12 @@
 
 use twotone_hal::{Dbm, Hertz, ModuleId};
 
+use super::address;
 use super::check::{self, Uniques};
 use super::section::{Findings, Found, Section};
 use super::{
-    BoardEntry, BoardKind, DetectorEntry, Host, MapError, ModuleEntry, SafeState, implausible_hz,
+    BoardEntry, BoardKind, DetectorEntry, HIGHEST_TONE, LOWEST_TONE, MapError, ModuleEntry,
+    SafeState, implausible_hz,
 };
 
 const ROOT_KEYS: &[&str] = &["board", "detector"];
@@ -26,10 +28,13 @@ const MODULE_KEYS: &[&str] = &[
     "start_power_dbm",
     "safe_state",
 ];
+/// The key of each end of a module's range, and the short form of it.
+const MIN_KEYS: [&str; 2] = ["f_min_hz", "f_min"];
+const MAX_KEYS: [&str; 2] = ["f_max_hz", "f_max"];
 const DETECTOR_KEYS: &[&str] = &["id", "board", "module", "f_hz"];
 
-/// Frequencies from just above nothing up to what any readout could reach.
-const FREQUENCIES_HZ: std::ops::RangeInclusive<f64> = 1.0..=1e12;
+/// Frequencies that tones can have.
+const FREQUENCIES_HZ: std::ops::RangeInclusive<f64> = LOWEST_TONE.0..=HIGHEST_TONE.0;
 /// Powers that a map could mean. What a module may put out is the map's to say.
 const POWERS_DBM: std::ops::RangeInclusive<f64> = -200.0..=30.0;
 const ATTENUATIONS_DB: std::ops::RangeInclusive<f64> = 0.0..=200.0;
@@ -136,7 +141,7 @@ fn board(
     let kind = kind?;
     let place = match address {
         None => None,
-        Some(text) => match Host::parse(&text.value, kind.default_port()) {
+        Some(text) => match address::parse(&text.value, kind.default_port()) {
             Ok(address) => Some(Found {
                 value: address,
                 at: text.at,
@@ -193,16 +198,19 @@ fn module(
     });
     section.needs(findings, "number", &meant);
     let number = section.count(findings, "number", 1..=highest);
-    let f_min = end_of_band(section, findings, ["f_min_hz", "f_min"]);
-    let f_max = end_of_band(section, findings, ["f_max_hz", "f_max"]);
+    let f_min = end_of_band(section, findings, MIN_KEYS);
+    let f_max = end_of_band(section, findings, MAX_KEYS);
     if let (Some(f_min), Some(f_max)) = (f_min, f_max)
         && f_min.value >= f_max.value
     {
         findings.say(
             f_max.at,
             format!(
-                "`f_max_hz` = {} is not above `f_min_hz` = {}",
-                f_max.value, f_min.value
+                "`{}` = {} is not above `{}` = {}",
+                key_in(section, MAX_KEYS),
+                f_max.value,
+                key_in(section, MIN_KEYS),
+                f_min.value
             ),
         );
     }
@@ -242,6 +250,12 @@ fn end_of_band(
         );
     }
     long.or(short)
+}
+
+/// The one of `keys` that the file has. Of two, the first counts.
+fn key_in<'k>(section: &Section<'_, '_>, keys: [&'k str; 2]) -> &'k str {
+    let there = |key: &&str| section.table.contains_key(*key);
+    keys.into_iter().find(there).unwrap_or(keys[0])
 }
 
 /// A frequency that tones can have.
@@ -347,7 +361,12 @@ fn detector(
     let number = section.count(findings, "module", 1..=u8::MAX);
     let f_hz = match boards {
         Some(_) => frequency(section, findings, "f_hz"),
-        None => section.number(findings, "f_hz", FREQUENCIES_HZ, "Hz"),
+        // The unit is asked about when its board is sound.
+        None => {
+            let found = section.as_number("f_hz");
+            let asked = found.filter(|found| implausible_hz("`f_hz`", found.value).is_some());
+            asked.or_else(|| section.number(findings, "f_hz", FREQUENCIES_HZ, "Hz"))
+        }
     };
     let entry = DetectorEntry {
         id: id?.value,
@@ -384,6 +403,10 @@ fn hardware_address(findings: &mut Findings<'_>, mac: Found<String>) -> Option<F
     if !good {
         let what = "`mac` has six pairs of hexadecimal digits: write \"02:00:5e:10:00:2a\"";
         findings.say(mac.at, what);
+    }
+    if let Some(why) = address::no_boards_mac(&value).filter(|_| good) {
+        findings.say(mac.at, format!("no board has `mac` = {value}: {why}"));
+        return None;
     }
     good.then_some(Found { value, at: mac.at })
 }

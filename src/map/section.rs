@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::plausible::written;
 use super::suggest::{list, nearest};
 use super::{MapError, Place, Problem};
 
@@ -197,8 +198,8 @@ impl<'a> Section<'a, '_> {
                     at,
                     format!(
                         "`{key}` must be from {} to {} {unit}",
-                        range.start(),
-                        range.end()
+                        written(*range.start()),
+                        written(*range.end())
                     ),
                 );
                 None

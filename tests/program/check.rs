@@ -111,7 +111,14 @@ fn frequencies_in_another_unit_are_asked_about_before_a_board_is() {
         ),
         (
             module("4e6", "8e6"),
-            &["did you mean `4000000e3`?", "did you mean `8000000e3`?"],
+            &["did you mean `4e9`?", "did you mean `8e9`?"],
+        ),
+        (
+            module("20e9", "25e9"),
+            &[
+                "`f_min_hz` = 20e9 is in hertz",
+                "no board here has tones above 10 GHz",
+            ],
         ),
         (module("1e9", "1_500"), &["`f_max` = 1500 is in hertz"]),
         (module("1e9", "1.5e9") + detector, &["map.toml:13:8: "]),

@@ -4,9 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use super::document::{Content, Item, Node};
 use super::keys::{self, BESIDE, BOARDS, safe, shown};
+use super::python;
 use super::values::SLOTS;
+use crate::map::check::same_serial;
 use crate::map::section::{Findings, Found};
-use crate::map::{Host, check};
+use crate::map::{address, check};
 
 /// Contents of the map that were read so far.
 pub(super) struct Reading<'t> {
@@ -14,11 +16,17 @@ pub(super) struct Reading<'t> {
     pub(super) boards: Vec<Board>,
     pub(super) left_out: Vec<String>,
     pub(super) doubts: Vec<(usize, String)>,
+    /// Serial numbers that are no labels and that Python reads otherwise, by their places.
+    pub(super) misread: HashMap<usize, String>,
     /// The map names a schema of somebody else's, which may have more columns.
     extended: bool,
     /// The board that was read at a node: one that several places share by an alias is one board.
     read: HashMap<*const Node, usize>,
     crates: HashMap<*const Node, Option<Found<String>>>,
+    /// The crates that boards name.
+    named: HashSet<*const Node>,
+    /// The crates that list no boards, with the index of the note about each in `left_out`.
+    bare: Vec<(*const Node, usize)>,
     walked: HashSet<*const Node>,
 }
 
@@ -44,9 +52,12 @@ impl<'t> Reading<'t> {
             boards: Vec::new(),
             left_out: Vec::new(),
             doubts: Vec::new(),
+            misread: HashMap::new(),
             extended: false,
             read: HashMap::new(),
             crates: HashMap::new(),
+            named: HashSet::new(),
+            bare: Vec::new(),
             walked: HashSet::new(),
         }
     }
@@ -181,13 +192,14 @@ impl<'t> Reading<'t> {
                 "hostname" => {
                     board.hostname = self.text(key, value);
                     let host = board.hostname.as_ref();
-                    if let Some(Err(wrong)) = host.map(|host| Host::parse(&host.value, 80)) {
+                    if let Some(Err(wrong)) = host.map(|host| address::parse(&host.value, 80)) {
                         self.findings.say(value.at, wrong);
                     }
                 }
                 "slot" => board.slot = self.slot(value),
                 "crate" if value.is_null() => {}
                 "crate" if value.own_tag() == Some("!Crate") => {
+                    self.named.insert(value.identity());
                     board.housing = Some(self.housing(value));
                 }
                 _ => self.findings.say(value.at, "`crate` is a !Crate"),
@@ -195,7 +207,7 @@ impl<'t> Reading<'t> {
         }
         for (key, value) in left_out {
             match (key.as_str(), value.scalar()) {
-                ("online", Some((text, plain))) => match keys::python_truth(text, plain) {
+                ("online", Some((text, plain))) => match python::truth(text, plain) {
                     Some(false) => {
                         board.offline = true;
                         board.left_out.push("online: false".to_owned());
@@ -265,11 +277,30 @@ impl<'t> Reading<'t> {
             }
         }
         if !placed && before == self.boards.len() {
+            self.bare.push((item.identity(), self.left_out.len()));
             self.left_out.push(format!("{called}, which has no boards"));
         }
         let parts = left_out.iter().map(|(key, _)| format!("{called}'s {key}"));
         self.left_out.extend(parts);
         serial
+    }
+
+    /// Takes back that a crate has no boards if a board names it. Entries with one serial number
+    /// are one crate.
+    pub(super) fn drop_named_crates(&mut self) {
+        let housings = self
+            .boards
+            .iter()
+            .filter_map(|board| board.housing.as_ref());
+        let serials = housings.flatten().map(|found| same_serial(&found.value));
+        let serials: HashSet<String> = serials.collect();
+        for (node, index) in std::mem::take(&mut self.bare).into_iter().rev() {
+            let serial = self.crates.get(&node).and_then(Option::as_ref);
+            let shared = serial.is_some_and(|found| serials.contains(&same_serial(&found.value)));
+            if shared || self.named.contains(&node) {
+                self.left_out.remove(index);
+            }
+        }
     }
 
     /// Reads the board of a slot: one under `key`, or the one at `position` in a list. In a list,

@@ -1,4 +1,4 @@
-//! The keys and tags that Python hardware maps have, and values as Python reads them.
+//! The keys and tags that Python hardware maps have.
 
 use super::document::{Content, Item};
 use crate::map::section::Findings;
@@ -108,35 +108,4 @@ pub(super) fn shown(item: &Item) -> String {
         Content::List(_) => "a list".to_owned(),
         Content::Map(_) => "a mapping".to_owned(),
     }
-}
-
-/// The whole number that Python reads in a scalar without quotes: with a zero before it is octal.
-pub(super) fn python_integer(text: &str) -> Option<i64> {
-    let text = text.replace('_', "");
-    let (sign, digits) = match text.strip_prefix('-') {
-        Some(digits) => (-1, digits),
-        None => (1, text.strip_prefix('+').unwrap_or(&text)),
-    };
-    // A further sign is no digit.
-    if !digits.starts_with(|c: char| c.is_ascii_digit()) {
-        return None;
-    }
-    let (radix, digits) = match (digits.get(..2), digits.strip_prefix('0')) {
-        (Some("0x"), _) => (16, &digits[2..]),
-        (Some("0b"), _) => (2, &digits[2..]),
-        (_, Some(rest)) if !rest.is_empty() => (8, rest),
-        _ => (10, digits),
-    };
-    let number = i64::from_str_radix(digits, radix).ok()?;
-    Some(sign * number)
-}
-
-/// The truth value that Python reads in a scalar, for a column of truth values.
-pub(super) fn python_truth(text: &str, plain: bool) -> Option<bool> {
-    let text = text.to_lowercase();
-    let is = |words: &[&str]| words.contains(&text.as_str());
-    if is(&["true"]) || (plain && is(&["yes", "on", "1"])) {
-        return Some(true);
-    }
-    (is(&["false"]) || (plain && is(&["no", "off", "0"]))).then_some(false)
 }

@@ -3,6 +3,7 @@
 mod boards;
 mod document;
 mod keys;
+mod python;
 #[cfg(test)]
 mod tests;
 mod values;

@@ -1,3 +1,5 @@
+mod python;
+
 use super::*;
 
 fn imported(yaml: &str) -> Imported {
@@ -264,6 +266,36 @@ fn what_a_person_has_to_look_at_is_said_with_its_place() {
         offline.starts_with("# online: false in lab.yaml\n[[board]]\n"),
         "{offline}"
     );
+}
+
+#[test]
+fn a_crate_that_a_board_names_has_that_board() {
+    let nine = "!CRS { serial: \"9\", slot: 3, crate: ";
+    for (items, left_out) in [
+        (format!("{nine}!Crate {{ serial: \"2\" }} }}"), [].as_slice()),
+        // By an alias, before the board and after it, and also within lists.
+        (format!("&c !Crate {{ serial: \"2\" }}, {nine}*c }}"), &[]),
+        (format!("{nine}&c !Crate {{ serial: \"2\" }} }}, *c"), &[]),
+        (format!("[ &c !Crate {{ serial: \"2\" }} ], [ {nine}*c }} ]"), &[]),
+        (format!("&c !Crate {{}}, {nine}*c }}"), &["crs9's slot 3 of a crate without a serial number"]),
+        // Two entries with one serial number are one crate, in every spelling of the number.
+        (format!("!Crate {{ serial: \"02\" }}, {nine}!Crate {{ serial: \"2\" }} }}"), &[]),
+        (
+            "!Crate { serial: \"2\" }, !Crate { serial: \"2\", slots: { 3: !CRS { serial: \"9\" } } }".to_owned(),
+            &[],
+        ),
+        (
+            format!("!Crate {{ serial: \"3\" }}, {nine}!Crate {{ serial: \"2\" }} }}, !Crate {{}}"),
+            &["!Crate \"3\", which has no boards", "!Crate, which has no boards"],
+        ),
+        (
+            "!CRS { serial: \"9\", crate: !Crate { serial: \"2\" } }".to_owned(),
+            &["crs9's crate \"2\" without a slot"],
+        ),
+    ] {
+        let found = imported(&format!("!HardwareMap [ {items} ]")).left_out;
+        assert_eq!(found, left_out, "{items}");
+    }
 }
 
 /// `yaml` is refused, and this is all that is said.

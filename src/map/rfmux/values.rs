@@ -2,7 +2,9 @@
 
 use super::boards::Reading;
 use super::document::Item;
-use super::keys::{self, safe, shown};
+use super::keys::{safe, shown};
+use super::python;
+use crate::map::check;
 use crate::map::section::Found;
 
 /// Error message for a wrong number of a slot.
@@ -12,15 +14,18 @@ impl Reading<'_> {
     /// A serial number, as it is written: Python reads some of those without quotes as others.
     pub(super) fn serial(&mut self, key: &str, value: &Item) -> Option<Found<String>> {
         let serial = self.text(key, value)?;
-        let zeros = serial.value.len() > 1 && serial.value.starts_with('0');
-        let plain = value.scalar().is_some_and(|(_, plain)| plain);
-        if let Some(read) = keys::python_integer(&serial.value).filter(|_| plain && zeros) {
-            let what = format!(
-                "Python reads {} without quotes as {read}; it is taken as it is written: put it in \
-                 quotes",
-                safe(&serial.value)
-            );
-            self.doubts.push((value.at, what));
+        // With a tag, such as !!str, it is a text, as it is with quotes.
+        let plain = value.tag.is_none() && value.scalar().is_some_and(|(_, plain)| plain);
+        let read = python::reading(&serial.value).filter(|_| plain);
+        if let Some(read) = read.filter(|read| *read != serial.value) {
+            let written = safe(&serial.value);
+            let what = format!("Python reads {written} without quotes as {read}");
+            if check::is_label(&serial.value) {
+                let taken = "it is taken as it is written: put it in quotes";
+                self.doubts.push((value.at, format!("{what}; {taken}")));
+            } else {
+                self.misread.insert(value.at, what);
+            }
         }
         Some(serial)
     }
@@ -53,7 +58,7 @@ impl Reading<'_> {
             return None;
         }
         let read = match value.scalar().filter(|_| value.own_tag().is_none()) {
-            Some((text, true)) => keys::python_integer(text),
+            Some((text, true)) => python::integer(text),
             Some((text, false)) => text.parse().ok(),
             None => None,
         };

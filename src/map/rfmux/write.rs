@@ -1,13 +1,13 @@
 //! The boards of a Python hardware map as a map of ours: names, checks, and TOML.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::Imported;
 use super::boards::{Board, Reading};
 use super::keys::safe;
 use crate::map::check::{self, Uniques};
 use crate::map::section::Findings;
-use crate::map::{BoardEntry, BoardKind, Host, MapError, Place, Problem};
+use crate::map::{BoardEntry, BoardKind, Host, MapError, Place, Problem, address};
 
 /// A map, and for each of its lines the byte of the YAML at which the board of that line begins.
 pub(super) struct Written {
@@ -24,19 +24,21 @@ impl Written {
 }
 
 /// The map of what was read in `file`, or everything that is wrong with it.
-pub(super) fn map(reading: Reading<'_>, file: &str) -> Result<Written, MapError> {
+pub(super) fn map(mut reading: Reading<'_>, file: &str) -> Result<Written, MapError> {
+    reading.drop_named_crates();
     let Reading {
         mut findings,
         boards,
         mut left_out,
         mut doubts,
+        misread,
         ..
     } = reading;
     let mut names = HashSet::new();
     let mut uniques = Uniques::default();
     let mut written = Vec::new();
     for mut board in boards {
-        keep_to_labels(&mut board, &mut findings, &mut doubts);
+        keep_to_labels(&mut board, &mut findings, &mut doubts, &misread);
         let entry = board.entry(&mut names);
         board.check(&entry, &mut findings, &mut uniques);
         let parts = board
@@ -88,17 +90,20 @@ fn keep_to_labels(
     board: &mut Board,
     findings: &mut Findings<'_>,
     doubts: &mut Vec<(usize, String)>,
+    misread: &HashMap<usize, String>,
 ) {
     let reached = board.hostname.is_some();
     let mut refuse = |at: usize, key: &str, what: String, left_out: &mut Vec<String>| {
+        let note = misread.get(&at).map(|why| format!(". {why}"));
+        let note = note.unwrap_or_default();
         if reached {
             doubts.push((
                 at,
-                format!("{}, and {what} is not imported", check::no_label(key)),
+                format!("{}, and {what} is not imported{note}", check::no_label(key)),
             ));
             left_out.push(what);
         } else {
-            findings.say(at, check::no_label(key));
+            findings.say(at, check::no_label(key) + &note);
         }
     };
     let no_label = |serial: &str| !check::is_label(serial);
@@ -124,8 +129,11 @@ fn keep_to_labels(
             .left_out
             .insert(0, format!("slot {} {of}", slot.value));
     }
-    if board.slot.is_none() {
-        board.housing = None;
+    if board.slot.is_none()
+        && let Some(Some(housing)) = board.housing.take()
+    {
+        let what = format!("crate {:?} without a slot", housing.value);
+        board.left_out.insert(0, what);
     }
 }
 
@@ -135,7 +143,7 @@ impl Board {
         let serial = self.serial.as_ref().map(|serial| serial.value.clone());
         let housing = self.housing.as_ref().and_then(Option::as_ref);
         let address = self.hostname.as_ref();
-        let address = address.and_then(|host| Host::parse(&host.value, Host::DEFAULT_PORT).ok());
+        let address = address.and_then(|host| address::parse(&host.value, Host::DEFAULT_PORT).ok());
         let slot = self.slot.map(|slot| slot.value);
         let name = match (&serial, housing, slot) {
             (Some(serial), ..) => format!("crs{serial}"),

@@ -156,7 +156,7 @@ fn values_out_of_their_ranges_are_refused() {
             ("4e9", "1e400"),
         ],
         &[
-            "farm.toml:10:12: `f_min_hz` must be from 1 to 1000000000000 Hz",
+            "farm.toml:10:12: `f_min_hz` must be from 10e6 to 10e9 Hz",
             "farm.toml:12:23: `cold_attenuation_db` must be from 0 to 200 dB",
             "farm.toml:13:16: `max_tone_dbm` must be from -200 to 30 dBm",
             "farm.toml:14:17: `max_total_dbm` must be from -200 to 30 dBm",
@@ -182,6 +182,127 @@ fn values_out_of_their_ranges_are_refused() {
         &[("4.1e9", "4.6e9")],
         &["farm.toml:30:8: `f_hz` = 4600000000 is out of the range of module 1 of board `b1`"],
     );
+}
+
+#[test]
+fn frequencies_that_no_board_has_are_asked_about() {
+    let high = |key: &str, hz: &str| {
+        format!("`{key}` = {hz} is in hertz, and no board here has tones above 10 GHz")
+    };
+    check(
+        &[("4e9", "20e9"), ("4_500_000_000", "25e9")],
+        &[
+            &format!("farm.toml:10:12: {}", high("f_min_hz", "20e9")),
+            &format!("farm.toml:11:12: {}", high("f_max_hz", "25e9")),
+        ],
+    );
+    check(
+        &[("f_max_hz = 4_500_000_000", "f_max = 4.5e12")],
+        &[&format!("farm.toml:11:9: {}", high("f_max", "4.5e12"))],
+    );
+    check(
+        &[("f_hz = 4.1e9", "f_hz = 10_000_000_001")],
+        &[&format!(
+            "farm.toml:30:8: {}",
+            high("f_hz", "10.000000001e9")
+        )],
+    );
+    check(
+        &[("4e9", "-4e9"), ("f_hz = 4.1e9", "f_hz = 0")],
+        &[
+            "farm.toml:10:12: `f_min_hz` must be from 10e6 to 10e9 Hz",
+            "farm.toml:30:8: `f_hz` must be from 10e6 to 10e9 Hz",
+        ],
+    );
+    // The keys are those that the file has.
+    check(
+        &[
+            ("f_min_hz", "f_min"),
+            ("f_max_hz = 4_500_000_000", "f_max = 3e9"),
+        ],
+        &["farm.toml:11:9: `f_max` = 3000000000 is not above `f_min` = 4000000000"],
+    );
+    check(
+        &[("f_max_hz = 4_500_000_000", "f_max = 4e9")],
+        &["farm.toml:11:9: `f_max` = 4000000000 is not above `f_min_hz` = 4000000000"],
+    );
+}
+
+#[test]
+fn hardware_addresses_that_no_board_has_are_refused() {
+    for (mac, why) in [
+        ("00-00-00-00-00-00", "it is a placeholder"),
+        ("FF:ff:ff:ff:ff:ff", "it stands for all interfaces"),
+        ("01:00:5e:00:00:2a", "it stands for a group of interfaces"),
+        ("33-33-00-00-00-01", "it stands for a group of interfaces"),
+        ("03:00:5e:10:00:2a", "it stands for a group of interfaces"),
+    ] {
+        let line = format!("\"0042\"\nmac = \"{mac}\"");
+        let said = mac.to_lowercase().replace('-', ":");
+        let said = format!("farm.toml:25:7: no board has `mac` = {said}: {why}");
+        let more = match why.contains("group") {
+            true => ", as its first byte is odd",
+            false => "",
+        };
+        check(&[("\"0042\"", &line)], &[&(said + more)]);
+    }
+}
+
+#[test]
+fn addresses_that_reach_nothing_are_told_with_what_to_write() {
+    let long = "b".repeat(64);
+    let whole = ["abcdefg."; 32].concat() + "lab";
+    for (address, said) in [
+        (
+            "[fe80::1]",
+            "`fe80::1` is a link-local address, of which each network interface has its own: write \
+             `[fe80::1%eth0]`, with the name of the interface that the board is at",
+        ),
+        (
+            "[FEBF::2a]:8080",
+            "`FEBF::2a` is a link-local address, of which each network interface has its own: write \
+             `[FEBF::2a%eth0]`, with the name of the interface that the board is at",
+        ),
+        (
+            "[fe80::1%25eth0]",
+            "`%25` stands for `%` in a URL only: write `[fe80::1%eth0]`",
+        ),
+        (
+            "[fe80::1%25enp3s0]:81",
+            "`%25` stands for `%` in a URL only: write `[fe80::1%enp3s0]:81`",
+        ),
+        (
+            &format!("{long}.lab:81"),
+            &format!(
+                "`{long}.lab` is no host: a part of a name has at most 63 characters, and `{long}` has 64"
+            ),
+        ),
+        (
+            &whole,
+            &format!(
+                "`{whole}` is no host: a name has at most 253 characters, and this one has 259"
+            ),
+        ),
+    ] {
+        let said = format!("farm.toml:5:11: {said}");
+        check(&[("127.0.0.2:18082", address)], &[&said]);
+        #[cfg(feature = "cli")]
+        {
+            let yaml = format!("!HardwareMap\n- !CRS {{ hostname: \"{address}\" }}\n");
+            let error = import_rfmux(&yaml, "farm.toml").unwrap_err().to_string();
+            assert_eq!(error, said.replace(":5:11:", ":2:20:"));
+        }
+    }
+    for good in [
+        "[fe80::1%25]",
+        "[fe80::1%2]:81",
+        "[fec0::1]",
+        "169.254.3.43",
+        &"b".repeat(63),
+    ] {
+        let text = GOOD.replace("127.0.0.2:18082", good);
+        assert!(HardwareMap::parse(&text, "farm.toml").is_ok(), "{good}");
+    }
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn modules() -> impl Strategy<Value = Vec<ModuleEntry>> {
     let text = "[ -~µ]{0,10}[a-z\"\\\\]";
     let module = (
         (option(text), option(text)),
-        (option(1e7..4e9f64), option(4e9..1e12f64)),
+        (option(1e7..4e9f64), option(4e9..1e10f64)),
         (0.0..=200.0f64, -200.0..0.0f64, 0.0..15.0f64, 0.0..15.0f64),
         prop::sample::select(SafeState::ALL.to_vec()),
     );

@@ -1,0 +1,112 @@
+//! Scalars of YAML as Python reads them: with PyYAML, whose YAML is version 1.1.
+
+/// A scalar without quotes as Python shows what it reads in it: a number, a truth value or a date.
+/// `None` if it is read as a text.
+pub(super) fn reading(text: &str) -> Option<String> {
+    if let Some(number) = integer(text) {
+        return Some(number.to_string());
+    }
+    if let Some(number) = real(text) {
+        // Python shows a whole one with a digit after the point.
+        return Some(format!("{number:?}"));
+    }
+    match text {
+        "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => {
+            Some("True".to_owned())
+        }
+        "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => {
+            Some("False".to_owned())
+        }
+        _ => is_date(text).then(|| "a date".to_owned()),
+    }
+}
+
+/// `text` without its sign, and -1 or 1 for it.
+fn signed(text: &str) -> (i64, &str) {
+    match text.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    }
+}
+
+/// True if `part` has two digits at the most, and is below 60.
+fn is_sixtieth(part: &str) -> bool {
+    let digits = (1..=2).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+    digits && part.parse().is_ok_and(|number: u8| number < 60)
+}
+
+/// The number in `text`, which has a point. An exponent counts with a sign only.
+fn real(text: &str) -> Option<f64> {
+    let text = text.replace('_', "");
+    let (sign, digits) = signed(&text);
+    let (whole, part) = digits.split_once('.')?;
+    let are_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    if let Some((first, rest)) = whole.split_once(':') {
+        let sound = !first.is_empty() && are_digits(first) && are_digits(part);
+        if !sound || !rest.split(':').all(is_sixtieth) {
+            return None;
+        }
+        let last = format!("0.{part}0").parse::<f64>().ok()?;
+        return Some(sign as f64 * (of_sixties(whole)? as f64 + last));
+    }
+    let (part, exponent) = part.split_once(['e', 'E']).unwrap_or((part, "+0"));
+    let power = exponent.strip_prefix(['-', '+'])?;
+    let some = !whole.is_empty() || !part.is_empty();
+    if !(some && are_digits(whole) && are_digits(part) && !power.is_empty() && are_digits(power)) {
+        return None;
+    }
+    let number = format!("{whole}.{part}e{exponent}").parse::<f64>().ok()?;
+    Some(sign as f64 * number)
+}
+
+/// The number whose digits to the base of 60 have colons between.
+fn of_sixties(text: &str) -> Option<i64> {
+    text.split(':').try_fold(0_i64, |sum, part| {
+        sum.checked_mul(60)?.checked_add(part.parse().ok()?)
+    })
+}
+
+/// True for `2026-01-31`. A time after it has a place in no serial number.
+fn is_date(text: &str) -> bool {
+    let parts: Vec<_> = text.split('-').collect();
+    let digits = |part: &&str| part.bytes().all(|b| b.is_ascii_digit());
+    let lengths: Vec<_> = parts.iter().map(|part| part.len()).collect();
+    lengths == [4, 2, 2] && parts.iter().all(digits)
+}
+
+/// The whole number that Python reads in a scalar without quotes: with a zero before it is octal,
+/// and colons stand between the digits to the base of 60.
+pub(super) fn integer(text: &str) -> Option<i64> {
+    // Numbers do not begin with it, and are not without a digit.
+    if text.trim_start_matches(['-', '+']).starts_with('_') {
+        return None;
+    }
+    let text = text.replace('_', "");
+    let (sign, digits) = signed(&text);
+    // A further sign is no digit.
+    if !digits.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    if let Some((first, rest)) = digits.split_once(':') {
+        let sound = !first.starts_with('0') && rest.split(':').all(is_sixtieth);
+        return of_sixties(digits).filter(|_| sound)?.checked_mul(sign);
+    }
+    let (radix, digits) = match (digits.get(..2), digits.strip_prefix('0')) {
+        (Some("0x"), _) => (16, &digits[2..]),
+        (Some("0b"), _) => (2, &digits[2..]),
+        (_, Some(rest)) if !rest.is_empty() => (8, rest),
+        _ => (10, digits),
+    };
+    let number = i64::from_str_radix(digits, radix).ok()?;
+    Some(sign * number)
+}
+
+/// The truth value that Python reads in a scalar, for a column of truth values.
+pub(super) fn truth(text: &str, plain: bool) -> Option<bool> {
+    let text = text.to_lowercase();
+    let is = |words: &[&str]| words.contains(&text.as_str());
+    if is(&["true"]) || (plain && is(&["yes", "on", "1"])) {
+        return Some(true);
+    }
+    (is(&["false"]) || (plain && is(&["no", "off", "0"]))).then_some(false)
+}
