@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use twotone::algorithms::chunks::JoinStatus;
 use twotone::algorithms::delay::DelayStatus;
 use twotone::algorithms::{
-    Band, CableDelayOutcome, NetworkAnalysisOutcome, TuneParams, cable_delay,
+    CableDelayOutcome, NetworkAnalysisOutcome, TuneParams, cable_delay,
     network_analysis_with_progress,
 };
 use twotone::hal::ModuleId;
@@ -46,14 +46,15 @@ pub(crate) struct Sweep {
     #[command(flatten)]
     part: Selection,
     /// The lowest frequency, in hertz, if not all of the map's range is to be swept. Refused if it is
-    /// outside of that.
-    #[arg(long, value_name = "HZ", requires = "f_max")]
+    /// outside of that. If it is absent: that of the parameter file, or else of each module in the
+    /// map.
+    #[arg(long, value_name = "HZ", allow_negative_numbers = true)]
     f_min: Option<f64>,
-    /// The highest frequency, in hertz.
-    #[arg(long, value_name = "HZ", requires = "f_min")]
+    /// The highest frequency, in hertz. If it is absent: as with `--f-min`.
+    #[arg(long, value_name = "HZ", allow_negative_numbers = true)]
     f_max: Option<f64>,
     /// How many points over the band.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     points: Option<usize>,
     /// A file of tuning parameters, in TOML, of which those of the network analysis and the delay count.
     #[arg(long, value_name = "FILE")]
@@ -66,7 +67,7 @@ pub(crate) struct Sweep {
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
     /// How long each module may take, clean-up included, in seconds.
-    #[arg(long, value_name = "S", default_value_t = 600.0, value_parser = parse_seconds)]
+    #[arg(long, value_name = "S", default_value_t = 600.0, value_parser = parse_seconds, allow_negative_numbers = true)]
     deadline: f64,
 }
 
@@ -143,9 +144,7 @@ impl Sweep {
         if let Some(points) = self.points {
             tuning.set_points(points);
         }
-        if let (Some(low), Some(high)) = (self.f_min, self.f_max) {
-            tuning.set_band(Band::new(low, high));
-        }
+        tuning.set_ends(self.f_min, self.f_max);
         tuning.fit_for(&map)?;
         let record = RunDirectory::prepare(&self.out).map_err(|error| error.to_string())?;
         Ok((map, tuning, record))

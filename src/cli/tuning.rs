@@ -11,6 +11,9 @@ use twotone::map::{HardwareMap, ModuleEntry, implausible_hz, load_params};
 const NO_RANGE: &str = "the map does not say where the detectors are: its modules need f_min_hz and \
                         f_max_hz, or the parameter file a band";
 
+/// The keys of a band's ends.
+const KEYS: [&str; 2] = ["f_min_hz", "f_max_hz"];
+
 /// Parameters, and which of them were given and not just left at their defaults.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Tuning {
@@ -29,34 +32,72 @@ impl Tuning {
 
     /// Problem of the parameters by themselves, if they are of no use.
     pub(crate) fn own_problem(&self) -> Option<String> {
-        let ends = self
-            .params
-            .band
-            .into_iter()
-            .flat_map(|band| [("f_min_hz", band.f_min_hz), ("f_max_hz", band.f_max_hz)]);
-        let mut problems = ends.filter_map(|(key, hz)| implausible_hz(&format!("`{key}`"), hz));
-        let in_band = || problems.next().map(|problem| format!("band: {problem}"));
-        self.params.problem().or_else(in_band)
+        let ends = || {
+            let ends = KEYS.map(|key| Some((key, self.end(key)?)));
+            ends.into_iter().flatten()
+        };
+        let no_range = ends().find(|(_, hz)| !(hz.is_finite() && *hz > 0.0));
+        let no_range = no_range
+            .map(|(key, hz)| format!("band: `{key}` = {hz} is no frequency: it must be above 0"));
+        let mut asked = ends().filter_map(|(key, hz)| implausible_hz(&format!("`{key}`"), hz));
+        let in_band = || asked.next().map(|problem| format!("band: {problem}"));
+        self.params.problem().or(no_range).or_else(in_band)
     }
 
-    /// Problem of the parameters by themselves or with a module of the map: a band that its range
-    /// does not have, or points too coarse for its range.
+    /// Problem of the parameters by themselves or with modules of the map: a band that the range of
+    /// one does not have, or points too coarse for its range. The first such module is named, and the
+    /// others are counted.
     pub(crate) fn problem(&self, map: &HardwareMap) -> Option<String> {
         let of_module = || {
-            map.boards().iter().find_map(|board| {
-                let mut modules = board.modules.iter();
-                modules.find_map(|module| {
-                    let why = self.beyond(module).or_else(|| self.too_coarse(module));
-                    Some(format!("{} module {}: {}", board.name, module.module, why?))
+            let mut problems = map.boards().iter().flat_map(|board| {
+                let modules = board.modules.iter();
+                modules.filter_map(|module| {
+                    let why = self.no_band(module).or_else(|| self.beyond(module));
+                    let why = why.or_else(|| self.too_coarse(module))?;
+                    Some(format!("{} module {}: {why}", board.name, module.module))
                 })
+            });
+            let first = problems.next()?;
+            Some(match problems.count() {
+                0 => first,
+                1 => format!("{first}; 1 more module has such a problem"),
+                more => format!("{first}; {more} more modules have such a problem"),
             })
         };
         self.own_problem().or_else(of_module)
     }
 
+    /// An end of the band that was given.
+    fn end(&self, key: &str) -> Option<f64> {
+        match (self.params.band, key) {
+            (Some(band), "f_min_hz") => Some(band.f_min_hz),
+            (Some(band), _) => Some(band.f_max_hz),
+            (None, _) => self.given.get("band")?.get(key)?.as_float(),
+        }
+    }
+
+    /// The band that was given, with the end of the module's range for an end that was not.
+    fn given_band(&self, module: &ModuleEntry) -> Option<Band> {
+        let [low, high] = KEYS.map(|key| self.end(key));
+        low.or(high)?;
+        let low = low.or(module.f_min.map(|f_min| f_min.0));
+        let high = high.or(module.f_max.map(|f_max| f_max.0));
+        Some(Band::new(low?, high?))
+    }
+
+    /// The band of a module: the given one, or else its range in the map.
+    fn band_of(&self, module: &ModuleEntry) -> Option<Band> {
+        self.given_band(module).or_else(|| range_of(module))
+    }
+
+    /// Reason that one end that was given makes no band with the other end of the module's range.
+    fn no_band(&self, module: &ModuleEntry) -> Option<String> {
+        self.given_band(module)?.problem()
+    }
+
     /// Reason that the given band is not within the range of `module`, in the words of the map.
     fn beyond(&self, module: &ModuleEntry) -> Option<String> {
-        let band = self.params.band?;
+        let band = self.given_band(module)?;
         let mhz = |hz: f64| hz / 1e6;
         let (key, limit) = match (module.f_min, module.f_max) {
             (Some(low), _) if band.f_min_hz < low.0 => ("f_min_hz", low.0),
@@ -78,7 +119,7 @@ impl Tuning {
             return Err(problem);
         }
         let mut modules = map.boards().iter().flat_map(|board| &board.modules);
-        let placed = modules.any(|module| module.f_min.is_some() && module.f_max.is_some());
+        let placed = modules.any(|module| self.band_of(module).is_some());
         if placed || self.params.band.is_some() {
             return Ok(());
         }
@@ -90,19 +131,22 @@ impl Tuning {
         if !self.is_given("network_analysis", Some("points")) {
             return None;
         }
-        let band = self.params.band.or_else(|| range_of(module))?;
+        let band = self.band_of(module)?;
         self.params.network_analysis.too_coarse(band)
     }
 
-    /// Sets the band, as a file would.
-    pub(crate) fn set_band(&mut self, band: Band) {
-        self.params.band = Some(band);
-        let table = toml::Table::from_iter([
-            ("f_min_hz".to_owned(), toml::Value::Float(band.f_min_hz)),
-            ("f_max_hz".to_owned(), toml::Value::Float(band.f_max_hz)),
-        ]);
-        self.given
-            .insert("band".to_owned(), toml::Value::Table(table));
+    /// Sets the ends of the band that are given. An end that is not stays that of the file's band. If
+    /// there is none, it is the end of each module's range.
+    pub(crate) fn set_ends(&mut self, low: Option<f64>, high: Option<f64>) {
+        if low.is_none() && high.is_none() {
+            return;
+        }
+        let [low, high] = [low.or(self.end(KEYS[0])), high.or(self.end(KEYS[1]))];
+        self.params.band = low.zip(high).map(|(low, high)| Band::new(low, high));
+        let ends = KEYS.into_iter().zip([low, high]);
+        let ends = ends.filter_map(|(key, hz)| Some((key.to_owned(), toml::Value::Float(hz?))));
+        let table = toml::Value::Table(ends.collect());
+        self.given.insert("band".to_owned(), table);
     }
 
     /// Sets the points of the network analysis, as a file would.
@@ -122,12 +166,12 @@ impl Tuning {
         let module = description.module(entry.module)?;
         let full_scale = module.power_scale()?;
         let refuse = |why: String| Err(Error::new(ErrorKind::InvalidArgument, why));
-        let Some(band) = self.params.band.or_else(|| range_of(entry)) else {
+        let Some(band) = self.band_of(entry) else {
             return refuse(NO_RANGE.to_owned());
         };
         let (lowest, highest) = module.reach();
         if band.f_min_hz < lowest.0 || band.f_max_hz > highest.0 {
-            let whose = match self.params.band {
+            let whose = match self.given_band(entry) {
                 Some(_) => "the band asked for",
                 None => "the map's range",
             };

@@ -117,6 +117,57 @@ fn a_band_beyond_the_maps_range_is_refused_before_any_board_is_asked() {
             );
         }
     }
+    let sweep = |more: &[&str]| run(&[&["sweep", &map, "--out", &out], more].concat());
+    for (band, says) in [
+        (
+            &["--f-min", "0.9e9", "--f-max", "1.6e9"][..],
+            "b module 1: 900 to 1600 MHz asked",
+        ),
+        (
+            &["--f-min", "0.9e9", "--f-max", "1.6e9"],
+            "; 1 more module has such a problem",
+        ),
+        (&["--f-min", "0.9e9"], "b module 1: 900 to 1500 MHz asked"),
+        (&["--f-min", "0.9e9"], "; 1 more module has such a problem"),
+        (&["--f-max", "1.6e9"], "b module 1: 1000 to 1600 MHz asked"),
+        (
+            &["--f-min", "1.6e9"],
+            "b module 1: the span from 1600000000 Hz to 1500000000 Hz is empty",
+        ),
+        (
+            &["--f-max", "1.1e9"],
+            "b module 2: the span from 1200000000 Hz to 1100000000 Hz is empty",
+        ),
+        (&["--f-min", "1300"], "did you mean `1300e6`?"),
+        (&["--f-max", "20e9"], "no board here has tones above 10 GHz"),
+        (&["--f-min", "-1e9"], "is no frequency"),
+        (&["--f-max", "-1.5e9"], "is no frequency"),
+        (&["--f-min", "-1e9", "--f-max", "1e9"], "not a range"),
+        (&["--f-min", "nan"], "is no frequency"),
+        (&["--f-max", "0"], "is no frequency"),
+        (&["--deadline", "-1"], "--deadline"),
+    ] {
+        let (status, _, err) = sweep(band);
+        assert_eq!(status, 2, "{band:?}: {err}");
+        assert!(err.contains(says), "{band:?}: {err}");
+        assert!(!err.contains("unexpected argument"), "{band:?}: {err}");
+        assert!(
+            !err.contains("1 more module") || band.contains(&"0.9e9"),
+            "{band:?}: {err}"
+        );
+    }
+    // One end is enough: the other one is that of each module, or of the band of the file.
+    for band in [["--f-min", "1.3e9"], ["--f-max", "1.4e9"]] {
+        assert_eq!(sweep(&band).0, 4, "{band:?}");
+    }
+    let params = "[band]\nf_min_hz = 1.3e9\nf_max_hz = 1.45e9\n";
+    let params = write(folder.path(), "params.toml", params);
+    assert_eq!(sweep(&["--params", &params, "--f-max", "1.4e9"]).0, 4);
+    let (status, _, err) = sweep(&["--params", &params, "--f-max", "1.25e9"]);
+    assert!(
+        status == 2 && err.contains("from 1300000000 Hz to 1250000000 Hz"),
+        "{err}"
+    );
     // Within the range of what is asked for, it goes on to the boards.
     let args = [
         "sweep", &map, "--out", &out, "--f-min", "1.3e9", "--f-max", "1.4e9",
@@ -128,4 +179,35 @@ fn a_band_beyond_the_maps_range_is_refused_before_any_board_is_asked() {
     ]
     .concat();
     assert_eq!(run(&args).0, 4);
+}
+
+#[test]
+fn one_end_of_a_band_leaves_the_other_to_each_module() {
+    let sim = SimProcess::start(&["--boards", "1", "--detectors", "4", "--modules", "2"]);
+    let text = std::fs::read_to_string(sim.map()).unwrap();
+    let mut map: toml::Table = text.parse().unwrap();
+    let modules = map["board"][0]["module"].as_array_mut().unwrap();
+    for (module, (low, high)) in modules.iter_mut().zip([(1.1e9, 1.3e9), (1.15e9, 1.4e9)]) {
+        let module = module.as_table_mut().unwrap();
+        module.insert("f_min".to_owned(), low.into());
+        module.insert("f_max".to_owned(), high.into());
+    }
+    map.remove("detector");
+    let map = write(sim.folder.path(), "narrow.toml", &map.to_string());
+    for (end, hz, bands) in [
+        ("--f-min", "1.25e9", [(1.25e9, 1.3e9), (1.25e9, 1.4e9)]),
+        ("--f-max", "1.2e9", [(1.1e9, 1.2e9), (1.15e9, 1.2e9)]),
+    ] {
+        let out = sim.text_path(end);
+        let (status, report) = run_json(&["sweep", &map, "--out", &out, end, hz]);
+        assert_eq!(status, 0, "{report}");
+        for (index, (low, high)) in bands.into_iter().enumerate() {
+            let module = &report["boards"][0]["modules"][index];
+            for (key, expected) in [("f_min_hz", low), ("f_max_hz", high)] {
+                // The points lie within the band, up to a step from its ends.
+                let swept = module[key].as_f64().unwrap();
+                assert!((swept - expected).abs() < 20e3, "{end}: {key} of {module}");
+            }
+        }
+    }
 }
