@@ -30,6 +30,8 @@ const MODULE_KEYS: &[&str] = &[
 ];
 /// The key of each end of a module's range, and the short form of it.
 const MIN_KEYS: [&str; 2] = ["f_min_hz", "f_min"];
+/// Least width of a module's range, in hertz: a linewidth of 1 GHz at a quality factor of 100,000.
+const NARROWEST_RANGE_HZ: f64 = 10e3;
 const MAX_KEYS: [&str; 2] = ["f_max_hz", "f_max"];
 const DETECTOR_KEYS: &[&str] = &["id", "board", "module", "f_hz"];
 
@@ -213,6 +215,17 @@ fn module(
                 f_min.value
             ),
         );
+    } else if let (Some(f_min), Some(f_max)) = (f_min, f_max)
+        && f_max.value - f_min.value < NARROWEST_RANGE_HZ
+    {
+        let width = f_max.value - f_min.value;
+        let key = key_in(section, MAX_KEYS);
+        let why = format!(
+            "`{key}` = {} leaves a range of {width} Hz, narrower than any resonance and its sweep: \
+             leave at least {NARROWEST_RANGE_HZ} Hz",
+            f_max.value
+        );
+        findings.say(f_max.at, why);
     }
     let attenuation = section.number(findings, "cold_attenuation_db", ATTENUATIONS_DB, "dB");
     let powers = powers(section, findings);

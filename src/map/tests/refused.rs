@@ -128,6 +128,13 @@ fn values_out_of_their_ranges_are_refused() {
         &["farm.toml:11:12: `f_max_hz` = 3500000000 is not above `f_min_hz` = 4000000000"],
     );
     check(
+        &[("4_500_000_000", "4_000_000_010")],
+        &[
+            "farm.toml:11:12: `f_max_hz` = 4000000010 leaves a range of 10 Hz, narrower than any \
+             resonance and its sweep: leave at least 10000 Hz",
+        ],
+    );
+    check(
         &[("4_500_000_000", "4.5e9\nf_max = 4.5e9")],
         &["farm.toml:12:9: `f_max` is short for `f_max_hz`, which is there too"],
     );
