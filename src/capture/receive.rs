@@ -329,7 +329,7 @@ impl Intake {
     }
 }
 
-/// What is wrong with a board whose packets are not there, or not alone. `stranger` is the serial
+/// The fault of a board whose packets are not there, or not alone. `stranger` is the serial
 /// number of the foreign ones.
 fn strangers(foreign: u64, stranger: String, own: u64) -> Option<String> {
     let bear = format!("{foreign} packets from its address bear {stranger}");

@@ -43,7 +43,7 @@ impl Session<'_> {
         self.sent.fill(OFF);
     }
 
-    /// What brings the tones from what was sent to `tones`.
+    /// The updates that bring the tones from those that were sent to `tones`.
     fn updates(&self, tones: &[Tone]) -> Vec<ToneUpdate> {
         let off = |index: usize| Tone {
             amplitude: 0.0,
@@ -57,7 +57,7 @@ impl Session<'_> {
             .collect()
     }
 
-    /// What brings the tones from none to `tones`.
+    /// The updates that bring the tones from none to `tones`.
     fn cleared_updates(&self, tones: &[Tone]) -> Vec<ToneUpdate> {
         let few = &tones[..tones.len().min(self.sent.len())];
         few.iter()
@@ -88,7 +88,7 @@ fn update(index: usize, before: &Tone, after: &Tone) -> Option<ToneUpdate> {
     Some(update)
 }
 
-/// How many settings an update sends.
+/// Number of settings that an update sends.
 fn settings(update: &ToneUpdate) -> usize {
     usize::from(update.offset.is_some())
         + usize::from(update.amplitude.is_some())

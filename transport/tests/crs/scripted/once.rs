@@ -32,7 +32,7 @@ impl State {
         }
     }
 
-    /// What is said in answer to a question, or for a sensor.
+    /// The answer to a question, or for a sensor.
     pub(super) fn said(&mut self, name: &str) -> Option<Value> {
         let first = self.says_first.remove(name);
         first.or_else(|| self.says.get(name).cloned())
