@@ -195,7 +195,8 @@ impl ArrayBoard {
         let modules = entry.modules_of(&description)?;
         let targets = modules
             .iter()
-            .map(|module| Target::mapped(handle.clone(), module));
+            .map(|module| Target::mapped(handle.clone(), module))
+            .map(|target| target.request_life(entry.request_life()));
         Ok(Self {
             targets: targets.collect(),
             handle,
@@ -231,6 +232,9 @@ async fn connect_board(entry: &BoardEntry, options: &ConnectOptions) -> Result<B
     let serial = entry.serial.as_ref().and_then(|serial| serial.parse().ok());
     let mut options = options.clone();
     options.serial = options.serial.or(serial);
+    if let Some(life) = entry.request_life() {
+        options.request_life = life;
+    }
     // A new board kind is one arm here.
     match entry.kind {
         kind if kind == BoardKind::CRS => Ok(CrsBoard::connect(&entry.name, host, options)

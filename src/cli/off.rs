@@ -1,12 +1,14 @@
 //! `twotone off`: all tones off, and read back that they are.
 
+use std::future::Future;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tworoutine::Allowance;
 use twotone::hal::{Error, ErrorKind, ModuleId};
 use twotone::identity::Listening;
 use twotone::map::HardwareMap;
@@ -131,10 +133,10 @@ async fn switch_off(
         Ok(map) => map,
         Err(why) => return BoardReport::unknown(name, why),
     };
-    let by = Instant::now() + deadline;
+    let time = Allowance::new(deadline);
     let (mut told, mut answered) = (false, false);
     loop {
-        let left = by.saturating_duration_since(Instant::now());
+        let left = time.left();
         let mut options = ConnectOptions::new();
         options.connect_timeout = options.connect_timeout.min(left);
         options.request_timeout = options.request_timeout.min(left);
@@ -143,9 +145,10 @@ async fn switch_off(
             () = cancel.cancelled() => {
                 return BoardReport::unknown(name, "interrupted before it answered".to_owned());
             }
-            array = Array::connect_with(&map, &options, 1) => array,
+            // Not given up in its midst: it ends by its own deadlines, and says how.
+            array = counted(&time, Array::connect_with(&map, &options, 1)) => array,
         };
-        let left = by.saturating_duration_since(Instant::now());
+        let left = time.left();
         answered |= array.reached(&name);
         // To try again is of no use if the board is not what the map says.
         let failure = array.failure(&name).map(Error::kind);
@@ -155,7 +158,7 @@ async fn switch_off(
                 let error = array.failure(&name).map(tracing::field::display);
                 tracing::warn!(error, "not connected; asking again until the deadline");
             }
-            tokio::time::sleep(PAUSE).await;
+            counted(&time, tokio::time::sleep(PAUSE)).await;
             continue;
         }
         let outcomes = Runner::new()
@@ -168,6 +171,15 @@ async fn switch_off(
             reached: report.reached || answered,
             ..report
         };
+    }
+}
+
+/// Awaits a future to its end, and counts the time that it takes.
+async fn counted<T>(time: &Allowance, future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    match time.within(future.as_mut()).await {
+        Ok(output) => output,
+        Err(_) => future.await,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a map says of a board, a module and a detector.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
 use twotone_hal::{Dbm, Description, Error, Hertz, ModuleId, ModuleLimits};
@@ -44,6 +45,10 @@ pub struct BoardEntry {
     /// Its slot in the crate, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slot: Option<u8>,
+    /// Longest time, in seconds, 0 to 60, for which a request to it can live whose connection was
+    /// lost. `None`: as the client has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_life_s: Option<f64>,
     /// The modules to use. Empty: all that the board describes, with conservative limits.
     #[serde(rename = "module", skip_serializing_if = "Vec::is_empty")]
     pub modules: Vec<ModuleEntry>,
@@ -67,6 +72,7 @@ impl BoardEntry {
             mac: None,
             crate_serial: None,
             slot: None,
+            request_life_s: None,
             modules: Vec::new(),
         }
     }
@@ -80,6 +86,12 @@ impl BoardEntry {
             let announced = self.kind.host(self);
             announced.unwrap_or_else(|| Host::new(&self.name, self.kind.default_port()))
         })
+    }
+
+    /// Longest time for which a request to it can live whose connection was lost, if the map says it.
+    pub fn request_life(&self) -> Option<Duration> {
+        let seconds = self.request_life_s?;
+        Duration::try_from_secs_f64(seconds).ok()
     }
 
     /// The serial number as packets bear it, if it is one that they can bear.

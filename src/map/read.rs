@@ -12,7 +12,15 @@ use super::{
 
 const ROOT_KEYS: &[&str] = &["board", "detector"];
 const BOARD_KEYS: &[&str] = &[
-    "name", "kind", "address", "serial", "mac", "crate", "slot", "module",
+    "name",
+    "kind",
+    "address",
+    "serial",
+    "mac",
+    "crate",
+    "slot",
+    "request_life_s",
+    "module",
 ];
 const MODULE_KEYS: &[&str] = &[
     "number",
@@ -106,6 +114,7 @@ fn board(
         .string(findings, "crate")
         .filter(|serial| labelled(findings, "crate", serial));
     let slot = section.count(findings, "slot", 1..=255);
+    let request_life = section.number(findings, "request_life_s", 0.0..=60.0, "s");
     let mac = section
         .string(findings, "mac")
         .and_then(|mac| hardware_address(findings, mac));
@@ -165,6 +174,7 @@ fn board(
         mac: mac.map(|found| found.value),
         crate_serial: crate_serial.map(|found| found.value),
         slot: slot.map(|found| found.value),
+        request_life_s: request_life.map(|found| found.value),
         modules,
     };
     let derived = match (&entry.address, kind.host(&entry)) {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tworoutine::Allowance;
 use twotone_hal::{
     Batch, Board, ChannelId, Error, ErrorKind, Hertz, Radians, Replies, Result, ToneFields,
     ToneState, ToneUpdate,
@@ -12,9 +13,9 @@ use twotone_hal::{
 use super::journal::{Journal, Record};
 use super::shadow::ShadowTone;
 use super::stray::{AMPLITUDE_STEP, near};
-use super::{Channels, HardwareState, SafeState, piecewise};
+use super::{Channels, HardwareState, SafeState};
 
-/// How often a board that says no, or says yes and does otherwise, is asked.
+/// How often something is tried that the client of the board does not even send.
 pub(super) const ASKED: u32 = 3;
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(50);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -28,10 +29,10 @@ pub(super) struct Cleanup<'a> {
     pub(super) journal: &'a Journal,
     /// What is to be reached. `Hold`: nothing is changed, and what is in doubt is read back.
     pub(super) safe_state: SafeState,
-    /// By when it ends.
-    pub(super) by: Instant,
+    /// Time that it may take.
+    pub(super) time: &'a Allowance,
     /// How long after a lost link a board may still execute what was sent before.
-    pub(super) longest_batch: Duration,
+    pub(super) request_life: Duration,
     /// Whether a failure of the link is followed by another attempt.
     pub(super) persistent: bool,
     /// Gives it up.
@@ -87,7 +88,7 @@ impl Cleanup<'_> {
             () = self.abandon.cancelled() => {
                 return Err(Error::new(ErrorKind::Cancelled, "the clean-up was given up"));
             }
-            reached = timeout_at(self.by, self.persist(&mut last)) => reached,
+            reached = self.time.within(self.persist(&mut last)) => reached,
         };
         match (reached, last) {
             (Ok(true), _) => Ok(()),
@@ -99,24 +100,17 @@ impl Cleanup<'_> {
         }
     }
 
-    /// Whether the state was reached. Ends without it where asking again is of no use.
+    /// True if the state was reached. Asks again until then, with pauses that grow; ends without it
+    /// if only one attempt is to be made, or if nothing of an attempt can be sent at all.
     async fn persist(&self, last: &mut Option<Error>) -> bool {
         let mut pause = FIRST_PAUSE;
-        let mut refused = 0;
-        // Of a board that does not take all that was there before.
-        let mut not_taken = Vec::new();
+        let (mut failed, mut refused, mut unsendable) = (0_u32, 0_u32, 0_u32);
         loop {
             let attempt = match self.safe_state {
-                SafeState::Previous if refused > 0 => {
-                    let pieces = self.restore_piecewise(&mut not_taken).await;
-                    match pieces {
-                        Ok(()) if !not_taken.is_empty() => {
-                            *last = Some(piecewise::refusal(&not_taken));
-                            return false;
-                        }
-                        pieces => pieces,
-                    }
-                }
+                // A board that does not take all that was there before.
+                SafeState::Previous if refused > 0 => self.piecewise().await,
+                // One that does not clear its tones may still set them, and the other way round.
+                SafeState::Off if failed % 2 == 1 => self.piecewise().await,
                 _ => self.attempt(self.restoration()).await,
             };
             match attempt {
@@ -130,16 +124,20 @@ impl Cleanup<'_> {
                     refused += 1;
                 }
                 Err(error) => {
-                    refused += u32::from(!is_passing(&error));
+                    unsendable += u32::from(is_unsendable(&error));
+                    if !is_passing(&error) {
+                        refused += 1;
+                        // What is on is worth knowing, if the board says no more than that.
+                        let _ = self.attempt(Batch::new()).await;
+                    }
                     // What the board said is worth more than that the time was short afterwards.
                     if error.kind() != ErrorKind::Timeout || last.is_none() {
                         *last = Some(error);
                     }
                 }
             }
-            if refused == ASKED || !self.persistent {
-                // What is left on is worth knowing, if the board says no more than that.
-                let _ = self.attempt(Batch::new()).await;
+            failed += 1;
+            if unsendable == ASKED || !self.persistent {
                 return false;
             }
             sleep(pause).await;
@@ -162,17 +160,18 @@ impl Cleanup<'_> {
 
     /// After a lost link, reads back once more when whatever was sent before must be over.
     async fn confirm(&self, last: &mut Option<Error>) -> bool {
-        if !self.journal.locked().suspect {
+        let Some(since) = self.journal.locked().suspect else {
             return true;
-        }
+        };
         *last = Some(Error::new(
             ErrorKind::Timeout,
             "the link was lost, and there was no time to read back twice",
         ));
-        sleep(self.longest_batch.max(self.journal.longest_batch())).await;
+        let life = self.request_life.max(self.journal.longest_batch());
+        sleep_until(since + life).await;
         match self.attempt(Batch::new()).await {
             Ok(()) if self.journal.is_settled(self.safe_state) => {
-                self.journal.locked().suspect = false;
+                self.journal.locked().suspect = None;
                 return true;
             }
             Ok(()) => *last = Some(broken("settings changed after they were read back")),
@@ -200,12 +199,13 @@ impl Cleanup<'_> {
 
     /// Sends the batch, and waits for half of the time that is left at the most.
     pub(super) async fn send(&self, batch: &Batch) -> Result<Replies> {
-        let left = self.by.saturating_duration_since(Instant::now());
+        let left = self.time.left();
         // Half of what is left, so that a board that hangs once is asked again.
         let limit = (left / 2).max(SHORTEST_ATTEMPT.min(left));
-        let sent = timeout(limit, self.journal.run(batch));
+        let limited = Allowance::new(limit);
+        let sent = limited.within(self.journal.run(batch));
         sent.await.unwrap_or_else(|_| {
-            self.journal.locked().suspect = true;
+            self.journal.locked().suspect = Some(Instant::now());
             let message = format!("no answer within {limit:?}");
             let what = format!("clean up module {}", self.journal.module());
             Err(Error::new(ErrorKind::Timeout, message)
@@ -288,7 +288,15 @@ fn broken(message: &str) -> Error {
     Error::new(ErrorKind::Protocol, message)
 }
 
-/// Whether a failure may be gone at the next attempt.
+/// True if the client of the board refused to send something: the board has no say in it.
+pub(super) fn is_unsendable(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::InvalidArgument | ErrorKind::Limit | ErrorKind::Unsupported
+    )
+}
+
+/// True if a failure may be gone at the next attempt, with nothing done otherwise.
 pub(super) fn is_passing(error: &Error) -> bool {
     !matches!(
         error.kind(),

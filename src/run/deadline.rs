@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tworoutine::Allowance;
 use twotone_hal::{Batch, Board, BoardHandle, Error, ErrorKind, Replies, Result, async_trait};
 
 /// Ends a batch that takes longer than it may: [`ErrorKind::Timeout`], and whether the batch was
-/// executed is unknown.
+/// executed is unknown. Time in which the process does not run does not count.
 #[derive(Debug)]
 pub struct Deadline {
     board: BoardHandle,
@@ -27,7 +27,10 @@ impl Board for Deadline {
     }
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {
-        match timeout(self.limit, self.board.run(batch)).await {
+        match Allowance::new(self.limit)
+            .within(self.board.run(batch))
+            .await
+        {
             Ok(answer) => answer,
             Err(_) => Err(Error::new(
                 ErrorKind::Timeout,

@@ -46,8 +46,9 @@ pub(super) struct Record {
     pub(super) start: Option<Start>,
     /// A write was sent.
     pub(super) written: bool,
-    /// The link, an answer or the board's state was lost: an earlier batch may yet be executed late.
-    pub(super) suspect: bool,
+    /// Time at which the link, an answer or the board's state was last lost, if it was not read back
+    /// since: an earlier batch may yet be executed late.
+    pub(super) suspect: Option<Instant>,
     longest: Duration,
 }
 
@@ -79,7 +80,7 @@ impl Journal {
                 now,
                 start: None,
                 written: false,
-                suspect: false,
+                suspect: None,
                 longest: Duration::ZERO,
             }),
         }))
@@ -314,14 +315,16 @@ impl<'a> Entry<'a> {
             Err(error) => error.repeats(),
         };
         if repeats > 0 && self.journal.writes(self.batch).next().is_some() {
-            record.suspect = true;
+            record.suspect = Some(Instant::now());
         }
         match error.map(Error::kind) {
             Some(ErrorKind::EpochChanged) => {
-                record.suspect = true;
+                record.suspect = Some(Instant::now());
                 record.now.lose();
             }
-            Some(ErrorKind::ConnectionLost | ErrorKind::Timeout) => record.suspect = true,
+            Some(ErrorKind::ConnectionLost | ErrorKind::Timeout) => {
+                record.suspect = Some(Instant::now());
+            }
             _ => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use tworoutine::Tworoutine;
+use tworoutine::{Allowance, Tworoutine};
 
 use super::supervise::Supervised;
 use super::{HardwareState, Outcome, Runner, Target};
@@ -33,8 +33,9 @@ async fn off(supervised: Supervised) -> Outcome<()> {
         Ok(turn) => turn,
         Err(error) => return supervised.outcome(None, Err(error), HardwareState::Untouched),
     };
-    let by = turn.began + supervised.settings.deadline;
-    let (result, hardware) = supervised.switch_off(&supervised.board(), by, true).await;
+    let time = Allowance::new(supervised.settings.deadline);
+    let board = supervised.board();
+    let (result, hardware) = supervised.switch_off(&board, &time, true).await;
     let what = format!("switch module {} off", supervised.target.module);
     supervised.outcome(
         Some(&turn),

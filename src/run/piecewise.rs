@@ -1,24 +1,51 @@
-//! Putting a module back piece by piece, once its board has refused to be put back as a whole.
+//! Bringing a module to its state piece by piece, once its board has refused to be set as a whole.
 //!
 //! A board stops at the first setting that it refuses, so that one of them would keep every tone of
-//! the run on. First all tones of the run go off; then the settings that the board takes are put
-//! back. Those that it refuses are named, and their tones stay off.
+//! the run on. First all tones go off that the board lets go off; then, if the state is the previous
+//! one, the settings that the board takes are put back. Those that it refuses are named, and their
+//! tones stay off.
 
 use twotone_hal::{Batch, Error, ErrorKind, Result, ToneUpdate};
 
+use super::SafeState;
 use super::cleanup::{Cleanup, as_it_was, is_passing};
 
 /// Largest number of refused settings that a message names.
 const NAMED: usize = 3;
 
 impl Cleanup<'_> {
-    /// Switches off what the run has set, puts back those earlier settings that the board takes,
-    /// and reads them back.
+    /// Sets the module piece by piece, and reads it back.
     ///
     /// # Errors
-    /// Those of the link. A refusal is no error: it is added to `refused`.
-    pub(super) async fn restore_piecewise(&self, refused: &mut Vec<String>) -> Result<()> {
-        refused.clear();
+    /// Those of the link, and what the board refused.
+    pub(super) async fn piecewise(&self) -> Result<()> {
+        let mut refused = Vec::new();
+        if self.safe_state == SafeState::Off {
+            self.switch_off_piecewise(&mut refused).await?;
+        } else {
+            self.restore_piecewise(&mut refused).await?;
+        }
+        self.attempt(Batch::new()).await?;
+        match &refused[..] {
+            [] => Ok(()),
+            _ if self.journal.is_settled(self.safe_state) => Ok(()),
+            refused => Err(refusal(refused)),
+        }
+    }
+
+    /// Switches off, one by one if need be, every tone that may be on.
+    async fn switch_off_piecewise(&self, refused: &mut Vec<String>) -> Result<()> {
+        let on: Vec<_> = {
+            let record = self.journal.locked();
+            let on = record.now.tones.iter().filter(|tone| !tone.is_surely_off());
+            on.map(|tone| ToneUpdate::new(tone.last.channel).amplitude(0.0))
+                .collect()
+        };
+        self.set_in_parts(on, refused).await
+    }
+
+    /// Switches off what the run has set, and puts back those earlier settings that the board takes.
+    async fn restore_piecewise(&self, refused: &mut Vec<String>) -> Result<()> {
         let module = self.journal.module();
         let (darkened, nco, tones) = {
             let record = self.journal.locked();
@@ -42,28 +69,23 @@ impl Cleanup<'_> {
                 tones,
             )
         };
-        if !darkened.is_empty() {
-            let mut batch = Batch::new();
-            batch.set_tones(module, darkened);
-            if let Some(error) = self.try_setting(&batch).await? {
-                refused.push(error.to_string());
-                let mut batch = Batch::new();
-                batch.clear_tones(module);
-                if let Some(error) = self.try_setting(&batch).await? {
-                    refused.push(error.to_string());
-                }
-            }
-        }
+        self.set_in_parts(darkened, refused).await?;
         if let Some(nco) = nco {
             let mut batch = Batch::new();
             batch.set_nco(module, nco);
             if let Some(error) = self.try_setting(&batch).await? {
                 refused.push(format!("the NCO cannot be put back to {nco}: {error}"));
                 // Elsewhere, the tones would not be what they were.
-                return self.attempt(Batch::new()).await;
+                return Ok(());
             }
         }
-        // Halves of what is refused are tried until what is refused is one tone.
+        self.set_in_parts(tones, refused).await
+    }
+
+    /// Sets tones: all at once, and halves of what is refused until what is refused is one tone.
+    /// That one is named, and switched off if the board lets it.
+    async fn set_in_parts(&self, tones: Vec<ToneUpdate>, refused: &mut Vec<String>) -> Result<()> {
+        let module = self.journal.module();
         let mut parts = vec![tones];
         while let Some(mut part) = parts.pop() {
             if part.is_empty() {
@@ -75,18 +97,24 @@ impl Cleanup<'_> {
                 continue;
             };
             let half = part.split_off(part.len() / 2);
-            if part.is_empty() {
-                let channel = half[0].channel;
-                refused.push(format!("channel {channel} cannot be put back: {error}"));
-                // The board may have taken a part of its settings.
-                let mut batch = Batch::new();
-                batch.set_tones(module, [ToneUpdate::new(channel).amplitude(0.0)]);
-                self.try_setting(&batch).await?;
-            } else {
+            if !part.is_empty() {
                 parts.extend([half, part]);
+                continue;
             }
+            let tone = half[0];
+            let channel = tone.channel;
+            let dark = ToneUpdate::new(channel).amplitude(0.0);
+            if tone == dark {
+                refused.push(format!("channel {channel} cannot be switched off: {error}"));
+                continue;
+            }
+            refused.push(format!("channel {channel} cannot be put back: {error}"));
+            // The board may have taken a part of its settings.
+            let mut batch = Batch::new();
+            batch.set_tones(module, [dark]);
+            self.try_setting(&batch).await?;
         }
-        self.attempt(Batch::new()).await
+        Ok(())
     }
 
     /// Sends a batch, and gives the error back if the board refuses it.
@@ -100,7 +128,7 @@ impl Cleanup<'_> {
 }
 
 /// Settings that a board refused, as the error that a clean-up ends with.
-pub(super) fn refusal(refused: &[String]) -> Error {
+fn refusal(refused: &[String]) -> Error {
     let mut message = refused[..refused.len().min(NAMED)].join("; ");
     if refused.len() > NAMED {
         message += &format!("; and {} more", refused.len() - NAMED);

@@ -31,7 +31,7 @@ pub struct Runner {
     pub(super) deadline: Duration,
     pub(super) batch_deadline: Duration,
     pub(super) cleanup_share: f64,
-    pub(super) longest_batch: Duration,
+    pub(super) request_life: Duration,
     pub(super) ending: Ending,
     pub(super) cancel: CancellationToken,
     pub(super) abandon: CancellationToken,
@@ -52,7 +52,7 @@ impl Runner {
             deadline: Duration::from_secs(600),
             batch_deadline: Duration::from_secs(60),
             cleanup_share: 0.25,
-            longest_batch: Duration::from_secs(2),
+            request_life: Duration::from_secs(5),
             ending: Ending::default(),
             cancel: CancellationToken::new(),
             abandon: CancellationToken::new(),
@@ -67,7 +67,9 @@ impl Runner {
     }
 
     /// By when a target ends, clean-up included, counted from its own start: with bounded
-    /// concurrency, a target that hangs does not use up the time of those that wait for it.
+    /// concurrency, a target that hangs does not use up the time of those that wait for it. Time
+    /// in which the process does not run, because it was stopped or the machine slept, does not
+    /// count, and the clean-up has its share from the moment at which it begins.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline.min(LONGEST);
@@ -93,12 +95,14 @@ impl Runner {
         self
     }
 
-    /// The longest that a board may take to execute a batch whose caller has gone. After a lost
-    /// connection or board state, the clean-up reads back once more when this time, or that of
-    /// the longest batch seen, has passed.
+    /// Longest time for which a request can live whose connection was lost: by then it was
+    /// executed, or never will be. 5 s. After a loss with settings under way, nothing is said of
+    /// their channels until this time, or that of the longest batch seen, has passed, and the
+    /// settings were read back at its end. If the deadline comes first, the channels are unknown.
+    /// A target may have a time of its own ([`Target::request_life`]).
     #[must_use]
-    pub fn longest_batch(mut self, longest: Duration) -> Self {
-        self.longest_batch = longest.min(LONGEST);
+    pub fn request_life(mut self, life: Duration) -> Self {
+        self.request_life = life.min(LONGEST);
         self
     }
 

@@ -53,7 +53,8 @@ impl Journal {
 
     pub(super) fn stray(&self, safe_state: SafeState) -> Option<Stray> {
         let record = self.locked();
-        record.stray(safe_state, self.described().frequency_step, record.suspect)
+        let suspect = record.suspect.is_some();
+        record.stray(safe_state, self.described().frequency_step, suspect)
     }
 }
 

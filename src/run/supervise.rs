@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
-use tworoutine::{JoinError, JoinHandle};
+use tokio::time::{Instant, sleep};
+use tworoutine::{Allowance, JoinError, JoinHandle};
 use twotone_hal::{BoardHandle, Certainty, Error, ErrorKind, ModuleId, Result, ToneFields};
 
 use super::cleanup::{self, Cleanup};
@@ -54,22 +54,22 @@ where
     };
     let settings = &supervised.settings;
     let reserved = settings.deadline.mul_f64(settings.cleanup_share);
-    let end = turn.began + settings.deadline;
-    let by = turn.began + settings.deadline.saturating_sub(reserved);
-    // However long the algorithm took to end, the clean-up is over when the run must be.
-    let clean_by = || end.min(Instant::now() + reserved);
+    // Not two moments: a process that was stopped until after them could do nothing in its time.
+    let share = Allowance::new(settings.deadline.saturating_sub(reserved));
+    let reserve = Allowance::new(reserved);
     let board = supervised.board();
-    let (result, hardware) = match supervised.begin(&board, by).await {
+    let (result, hardware) = match supervised.begin(&board, &share).await {
         Ok(journal) => {
-            let patience = reserved / 4;
-            let result = supervised.attend(&journal, by, patience, algorithm).await;
+            let result = supervised
+                .attend(&journal, &share, &reserve, algorithm)
+                .await;
             let hardware = supervised
-                .finish(&journal, result.as_ref().err(), clean_by())
+                .finish(&journal, result.as_ref().err(), &reserve)
                 .await;
             (result, hardware)
         }
         Err(error) => {
-            let hardware = supervised.give_up(&board, &error, clean_by()).await;
+            let hardware = supervised.give_up(&board, &error, &reserve).await;
             (Err(error), hardware)
         }
     };
@@ -146,7 +146,7 @@ impl Supervised {
     }
 
     /// Reads what the module is set to before anything changes it.
-    async fn begin(&self, board: &BoardHandle, by: Instant) -> Result<Arc<Journal>> {
+    async fn begin(&self, board: &BoardHandle, share: &Allowance) -> Result<Arc<Journal>> {
         let fields = match self.ends_in(false) {
             Some(SafeState::Previous) => ToneFields::ALL,
             _ => ToneFields::AMPLITUDE,
@@ -155,8 +155,7 @@ impl Supervised {
         let journal = tokio::select! {
             biased;
             () = self.settings.cancel.cancelled() => return Err(self.cancelled()),
-            journal = start => journal?,
-            () = sleep_until(by) => return Err(self.out_of_time()),
+            journal = share.within(start) => journal.unwrap_or_else(|_| Err(self.out_of_time()))?,
         };
         Ok(Arc::clone(self.journal.get_or_init(|| journal)))
     }
@@ -165,8 +164,8 @@ impl Supervised {
     async fn attend<T, E, F>(
         &self,
         journal: &Arc<Journal>,
-        by: Instant,
-        patience: Duration,
+        share: &Allowance,
+        reserve: &Allowance,
         algorithm: impl FnOnce(BoardHandle, ModuleId) -> F + Send + 'static,
     ) -> Result<T>
     where
@@ -181,16 +180,19 @@ impl Supervised {
         let mut context = tworoutine::spawn(async move { algorithm(board, module).await });
         let result = tokio::select! {
             biased;
-            ended = &mut context => match ended {
-                Ok(result) => result.map_err(Into::into),
-                Err(ended) => Err(failed(&ended)),
+            // First, so that an algorithm that has ended has not been ended.
+            ended = share.within(&mut context) => match ended {
+                Ok(Ok(result)) => result.map_err(Into::into),
+                Ok(Err(ended)) => Err(failed(&ended)),
+                Err(_) => Err(self.out_of_time()),
             },
             () = self.settings.cancel.cancelled() => Err(self.cancelled()),
-            () = sleep_until(by) => Err(self.out_of_time()),
         };
         // One that computes without waiting cannot be ended; what it sends is refused all the
         // same, so the clean-up need not wait for it for ever.
-        let _ = timeout_at(Instant::now() + patience, put_an_end(context, end)).await;
+        let patience = Allowance::new(reserve.left() / 4);
+        let end = patience.within(put_an_end(context, end));
+        let _ = reserve.within(end).await;
         result.map_err(|error| error.during(format!("run on module {module}")))
     }
 
@@ -206,7 +208,7 @@ impl Supervised {
         &self,
         journal: &Journal,
         failed: Option<&Error>,
-        by: Instant,
+        time: &Allowance,
     ) -> HardwareState {
         let ends_in = self.ends_in(failed.is_none());
         // A wrong parameter must not switch off what is observing.
@@ -222,9 +224,9 @@ impl Supervised {
             return HardwareState::Untouched;
         }
         let Some(safe_state) = ends_in else {
-            return self.cleanup(journal, SafeState::Hold, by).keep().await;
+            return self.cleanup(journal, SafeState::Hold, time).keep().await;
         };
-        match self.cleanup(journal, safe_state, by).reach().await {
+        match self.cleanup(journal, safe_state, time).reach().await {
             Ok(()) => HardwareState::AsDeclared,
             Err(error) => journal.left(safe_state, &error.to_string()),
         }
@@ -232,7 +234,7 @@ impl Supervised {
 
     /// What becomes of a module whose settings could not even be read: it is not changed, unless
     /// it is to be off.
-    async fn give_up(&self, board: &BoardHandle, error: &Error, by: Instant) -> HardwareState {
+    async fn give_up(&self, board: &BoardHandle, error: &Error, time: &Allowance) -> HardwareState {
         let refused = matches!(
             error.kind(),
             ErrorKind::InvalidArgument | ErrorKind::Unsupported
@@ -246,21 +248,21 @@ impl Supervised {
         }
         // One that cannot be connected to was never reached by this run: it is asked once more.
         let persistent = error.kind() != ErrorKind::Unreachable;
-        self.switch_off(board, by, persistent).await.1
+        self.switch_off(board, time, persistent).await.1
     }
 
     /// Switches every tone off without knowing what is on.
     pub(super) async fn switch_off(
         &self,
         board: &BoardHandle,
-        by: Instant,
+        time: &Allowance,
         persistent: bool,
     ) -> (Result<()>, HardwareState) {
         let mut last = None;
         let journal = tokio::select! {
             biased;
             () = self.settings.abandon.cancelled() => Err(self.cancelled()),
-            journal = timeout_at(by, self.blank(board, persistent, &mut last)) => {
+            journal = time.within(self.blank(board, persistent, &mut last)) => {
                 journal.unwrap_or_else(|_| Err(last.unwrap_or_else(|| self.out_of_time())))
             }
         };
@@ -274,7 +276,7 @@ impl Supervised {
         };
         let cleanup = Cleanup {
             persistent,
-            ..self.cleanup(journal, SafeState::Off, by)
+            ..self.cleanup(journal, SafeState::Off, time)
         };
         match cleanup.reach().await {
             Ok(()) => (Ok(()), HardwareState::AsDeclared),
@@ -293,15 +295,14 @@ impl Supervised {
         last: &mut Option<Error>,
     ) -> Result<Arc<Journal>> {
         let mut pause = cleanup::FIRST_PAUSE;
-        let mut refused = 0;
+        let mut unsendable = 0;
         loop {
             let error = match Journal::blank(board.clone(), self.target.module).await {
                 Ok(journal) => return Ok(journal),
                 Err(error) => error,
             };
-            refused += u32::from(!cleanup::is_passing(&error));
-            let hopeless = error.kind() == ErrorKind::InvalidArgument || refused == cleanup::ASKED;
-            if hopeless || !persistent {
+            unsendable += u32::from(cleanup::is_unsendable(&error));
+            if unsendable == cleanup::ASKED || !persistent {
                 return Err(error);
             }
             *last = Some(error);
@@ -314,13 +315,16 @@ impl Supervised {
         &'a self,
         journal: &'a Journal,
         safe_state: SafeState,
-        by: Instant,
+        time: &'a Allowance,
     ) -> Cleanup<'a> {
         Cleanup {
             journal,
             safe_state,
-            by,
-            longest_batch: self.settings.longest_batch,
+            time,
+            request_life: self
+                .target
+                .request_life
+                .unwrap_or(self.settings.request_life),
             persistent: true,
             abandon: &self.settings.abandon,
         }

@@ -1,5 +1,7 @@
 //! What a run is about: a module of a board.
 
+use std::time::Duration;
+
 use twotone_hal::{BoardHandle, ModuleId};
 
 pub use crate::map::SafeState;
@@ -18,6 +20,9 @@ pub struct Target {
     pub limits: ModuleLimits,
     /// What is left behind when the algorithm does not succeed.
     pub safe_state: SafeState,
+    /// Longest time for which a request to the board can live whose connection was lost, if it is
+    /// another than that of the run ([`Runner::request_life`](super::Runner::request_life)).
+    pub request_life: Option<Duration>,
 }
 
 impl Target {
@@ -29,6 +34,7 @@ impl Target {
             module,
             limits: ModuleLimits::default(),
             safe_state: SafeState::default(),
+            request_life: None,
         }
     }
 
@@ -39,6 +45,7 @@ impl Target {
             module: entry.module,
             limits: entry.limits(),
             safe_state: entry.safe_state,
+            request_life: None,
         }
     }
 
@@ -46,6 +53,15 @@ impl Target {
     #[must_use]
     pub fn limits(self, limits: ModuleLimits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// With another longest life of a request, or with that of the run.
+    #[must_use]
+    pub fn request_life(self, request_life: Option<Duration>) -> Self {
+        Self {
+            request_life,
+            ..self
+        }
     }
 
     /// With another state to be left behind.

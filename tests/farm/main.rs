@@ -49,6 +49,7 @@ pub(crate) async fn connecting(farm: &Farm) -> Array {
     let map = HardwareMap::try_from(farm).expect("a farm's own map");
     let options = ConnectOptions::new()
         .request_timeout(Duration::from_millis(1500))
+        .request_life(Duration::from_millis(500))
         .answer_limit(8 << 20);
     Array::connect_with(&map, &options, 16).await
 }
@@ -58,7 +59,7 @@ pub(crate) fn tune_all(array: &Array, params: &TuneParams) -> Vec<Outcome<TuneOu
     let params = params.clone();
     Runner::new()
         .deadline(RUN_DEADLINE)
-        .longest_batch(Duration::from_millis(500))
+        .request_life(Duration::from_millis(500))
         .keep_on_success()
         .run(array.targets(), move |board, module| {
             let params = params.clone();

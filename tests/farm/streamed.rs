@@ -351,7 +351,7 @@ fn a_tune_through_the_stream_tunes() {
     let array = connect_streamed(&HardwareMap::try_from(&farm).unwrap());
     let outcomes = Runner::new()
         .deadline(RUN_DEADLINE)
-        .longest_batch(Duration::from_secs(2))
+        .request_life(Duration::from_secs(2))
         .keep_on_success()
         .run(array.targets(), |board, module| async move {
             tune(&board, module, &params()).await

@@ -1,8 +1,17 @@
 //! Moments by which something is to have happened.
 
+use std::future::Future;
+use std::pin::pin;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// A timer that is so late was not late by itself: the process did not run.
+const LATE: Duration = Duration::from_millis(500);
+
+/// Time after that for what has come meanwhile.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// So long after `from`; practically never where that cannot be told.
 pub(crate) fn after(from: Instant, within: Duration) -> Instant {
@@ -18,4 +27,17 @@ pub(crate) fn within(within: Duration) -> Instant {
 /// How long it is until then.
 pub(crate) fn left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
+}
+
+/// Awaits a future until `deadline`. If the process did not run at that moment, what has come in the
+/// meantime is still to be looked at, so the future has a little longer.
+///
+/// # Errors
+/// [`Elapsed`] if the future is not ready by then.
+pub(crate) async fn until<F: Future>(deadline: Instant, future: F) -> Result<F::Output, Elapsed> {
+    let mut future = pin!(future);
+    match timeout_at(deadline, future.as_mut()).await {
+        Err(_) if Instant::now() > deadline + LATE => timeout(GRACE, future).await,
+        ended => ended,
+    }
 }

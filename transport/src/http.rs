@@ -18,10 +18,11 @@ use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use twotone_wire::tuber::Format;
 
 use crate::crs::Leaves;
+use crate::deadline;
 use crate::stream::ByteStream;
 pub(crate) use failure::Failure;
 
@@ -206,7 +207,7 @@ impl Connection {
             };
             Ok((answer, closes))
         };
-        let exchanged = timeout_at(deadline, exchange);
+        let exchanged = deadline::until(deadline, exchange);
         let (answer, closes) = exchanged.await.unwrap_or(Err(Failure::Late))?;
         self.answers += 1;
         self.answered = Instant::now();

@@ -20,7 +20,7 @@ use crate::ConnectOptions;
 use crate::deadline;
 use crate::http::{Answer, Failure, Post};
 use crate::stream::Connector;
-pub(crate) use keeper::{Before, Keeper, Repeat, Rest, Unwatched};
+pub(crate) use keeper::{Before, Keeper, Repeat, Unwatched};
 pub(crate) use line::Line;
 
 /// The sending end of the queue. Dropping the last clone ends the link once the queue is empty.
@@ -185,14 +185,14 @@ struct Driver<K> {
 
 impl<K: Keeper> Driver<K> {
     async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Job>) {
-        while let Some(job) = self.next(&mut queue).await {
+        while let Some(mut job) = self.next(&mut queue).await {
             if job.answer.is_closed() {
                 continue;
             }
             let outcome = if job.deadline <= Instant::now() {
                 Err(late(false))
             } else {
-                self.serve(&job).await
+                self.serve(&mut job).await
             };
             // An asker who has gone is no failure: the exchange is complete.
             drop(job.answer.send(outcome));
@@ -221,12 +221,12 @@ impl<K: Keeper> Driver<K> {
         self.verified = false;
     }
 
-    async fn serve(&mut self, job: &Job) -> Result<Answer> {
+    async fn serve(&mut self, job: &mut Job) -> Result<Answer> {
         let mut first = None;
         let mut back_by = job.deadline;
         self.repeats = 0;
         loop {
-            match self.ready(&job.post, job.deadline).await {
+            match self.ready(job).await {
                 Ok(()) => {}
                 // A board that was there a moment ago may be starting anew.
                 Err(error)
@@ -299,19 +299,18 @@ impl<K: Keeper> Driver<K> {
 
     /// Sees to it that `post` may go out on the connection at hand: that one is open, and verified.
     /// A post that only switches tones off goes out on one that cannot be verified, too.
-    async fn ready(&mut self, post: &Post, deadline: Instant) -> Result<()> {
+    async fn ready(&mut self, job: &mut Job) -> Result<()> {
+        self.rest(job).await?;
         let mut verifications = 0;
-        let switches_off = post.only_switches_off();
-        let left = deadline::left(deadline);
-        // Requests that may still reach the board must do so before tones are switched off, if this
-        // can be found out.
-        let verified_by = match self.keeper.rest() {
-            _ if !switches_off => deadline,
-            Rest::Reached => deadline::within(SWITCHING_OFF_WAITS.min(left / 2)),
-            Rest::Awaited | Rest::Unread => deadline::within(left * 3 / 4),
+        let deadline = job.deadline;
+        let switches_off = job.post.only_switches_off();
+        let verified_by = if switches_off {
+            deadline::within(SWITCHING_OFF_WAITS.min(deadline::left(deadline) / 2))
+        } else {
+            deadline
         };
         loop {
-            self.keeper.admit(post)?;
+            self.keeper.admit(&job.post)?;
             if !self.line.is_open() {
                 if let Some(ended) = self.line.leave() {
                     self.before = if self.verified { ended } else { Before::Lost };
@@ -343,16 +342,60 @@ impl<K: Keeper> Driver<K> {
                     self.repeats += 1;
                     sleep(pause).await;
                 }
-                Err(error)
-                    if switches_off
-                        && error.kind() != ErrorKind::EpochChanged
-                        && self.keeper.rest() != Rest::Awaited =>
-                {
+                Err(error) if switches_off && error.kind() != ErrorKind::EpochChanged => {
                     let host = self.line.authority();
                     tracing::warn!(host, %error, "switching off what cannot be read back");
                     return self.line.open(deadline).await;
                 }
                 verified => verified?,
+            }
+        }
+    }
+
+    /// Waits until no request that was lost can reach the board any more. What only switches tones
+    /// off is sent at once, and again afterwards: in between, a lost request may switch them on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Timeout`] if the deadline of the job comes first, or the asker goes meanwhile.
+    async fn rest(&mut self, job: &mut Job) -> Result<()> {
+        let Some(at_rest) = self.keeper.at_rest() else {
+            return Ok(());
+        };
+        let mut certainty = Certainty::NotExecuted;
+        if job.post.only_switches_off() && at_rest > Instant::now() {
+            certainty = Certainty::Unknown;
+            self.switch_off(job, at_rest.min(job.deadline)).await;
+        }
+        let at_rest = self.keeper.at_rest().unwrap_or(at_rest);
+        if at_rest >= job.deadline {
+            let why = "settings were lost on their way to the board, and may still reach it";
+            return Err(Error::new(ErrorKind::Timeout, why).certainty_is(certainty));
+        }
+        tokio::select! {
+            biased;
+            () = sleep_until(at_rest) => Ok(()),
+            () = job.answer.closed() => Err(late(false)),
+        }
+    }
+
+    /// Sends what switches tones off, on a connection that nothing else is known of.
+    async fn switch_off(&mut self, job: &Job, deadline: Instant) {
+        self.verified = false;
+        if !self.line.is_open() {
+            self.line.leave();
+            if let Err(error) = self.line.open(deadline).await {
+                return tracing::warn!(host = self.line.authority(), %error, "not switched off yet");
+            }
+        }
+        job.sent.store(true, Ordering::Release);
+        let began = Instant::now();
+        match self.line.exchange(&job.post, deadline).await {
+            Ok(_) => self.keeper.answered(&job.post, began.elapsed()),
+            Err(failure) => {
+                self.before = Before::Lost;
+                if failure.may_have_run() {
+                    self.keeper.lost(&job.post, job.repeat);
+                }
             }
         }
     }

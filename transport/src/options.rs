@@ -35,6 +35,12 @@ pub struct ConnectOptions {
     /// After how long without use a connection is closed. 4 s: servers do it after 5, and a
     /// request that crosses their closing may or may not be executed.
     pub idle_timeout: Duration,
+    /// Longest time for which a request can live whose connection was lost: by then it was executed,
+    /// or never will be. 5 s, and the time of its acquisitions on top. A busy server, or a gateway
+    /// before it, may hold a request for so long. After a request of settings was lost, nothing is
+    /// sent to its module for this time but what switches tones off, and then all settings are read
+    /// back. An operation that would have to wait past its deadline fails.
+    pub request_life: Duration,
     /// The largest answer that is read, in bytes. 64 MiB.
     pub answer_limit: usize,
     /// Whether to ask for CBOR, which is several times smaller and faster, or for JSON alone.
@@ -51,6 +57,7 @@ impl Default for ConnectOptions {
             connect_timeout: Duration::from_secs(2),
             request_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(4),
+            request_life: Duration::from_secs(5),
             answer_limit: 64 << 20,
             cbor: true,
             samples: SampleSource::Rpc,
@@ -79,6 +86,15 @@ impl ConnectOptions {
     pub fn request_timeout(self, request_timeout: Duration) -> Self {
         Self {
             request_timeout,
+            ..self
+        }
+    }
+
+    /// Sets [`ConnectOptions::request_life`].
+    #[must_use]
+    pub fn request_life(self, request_life: Duration) -> Self {
+        Self {
+            request_life,
             ..self
         }
     }

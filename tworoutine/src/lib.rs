@@ -3,6 +3,7 @@
 #[cfg(fibers)]
 mod ahead;
 mod all;
+mod allowance;
 mod blocked;
 mod config;
 mod context;
@@ -26,6 +27,7 @@ mod waiting;
 mod wakers;
 
 pub use all::wait_all;
+pub use allowance::Allowance;
 pub use config::{AlreadyRunning, Config, set_max_blocked_waits};
 pub use context::{Context, context};
 pub use cpu::offload;

@@ -134,9 +134,10 @@ fn refuse(refusal: WaitError) -> ! {
     panic!("{refusal}")
 }
 
-/// The time limit of [`wait_timeout`] came before the result.
+/// The time limit of [`wait_timeout`], or an [`Allowance`](crate::Allowance), came to its end before
+/// the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Elapsed(());
+pub struct Elapsed(pub(crate) ());
 
 impl fmt::Display for Elapsed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -161,6 +161,7 @@ impl Board {
             mac: None,
             crate_serial: housing.map(|housing| housing.value.clone()),
             slot,
+            request_life_s: None,
             modules: Vec::new(),
         }
     }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
+use tworoutine::Allowance;
 use twotone_hal::{
     Batch, Board, BoardHandle, Certainty, ChannelId, Complex64, Dbm, Description, Epoch, Error,
     ErrorKind, Hertz, ModuleDescription, ModuleId, NcoState, Op, OperationKind, PhaseEpoch,
@@ -45,6 +46,8 @@ pub(super) enum Fault {
     Nan,
     /// The code that talks to the board panics.
     Panic,
+    /// The process is stopped for this long, and the board is not.
+    Suspended(Duration),
 }
 
 #[derive(Clone)]
@@ -66,7 +69,7 @@ struct State {
     operations: usize,
     fault: Option<(usize, Fault)>,
     /// A fault at every operation that begins with these words.
-    always: Option<(Fault, &'static str)>,
+    always: Vec<(Fault, &'static str)>,
     /// Channels whose tones the board refuses to switch on.
     refused: Vec<u16>,
     dead_until: Option<Instant>,
@@ -116,7 +119,7 @@ impl Fake {
 
     /// With `fault` at every operation whose words begin with `what`.
     pub(super) fn always(self, fault: Fault, what: &'static str) -> Self {
-        self.state().always = Some((fault, what));
+        self.state().always.push((fault, what));
         self
     }
 
@@ -208,10 +211,11 @@ impl Fake {
                 state.log.push(op.to_string());
                 let always = state
                     .always
-                    .filter(|(_, what)| op.to_string().starts_with(what));
+                    .iter()
+                    .find(|(_, what)| op.to_string().starts_with(what));
                 let once = state.fault.filter(|(at, _)| *at == number);
                 once.map(|(_, fault)| fault)
-                    .or(always.map(|(fault, _)| fault))
+                    .or(always.map(|(fault, _)| *fault))
             };
             let done = replies.answered();
             match fault {
@@ -254,6 +258,8 @@ impl Fake {
                     replies.repeated(1);
                 }
                 Some(Fault::Panic) => panic!("as it was told"),
+                // All timers of the process are late at once.
+                Some(Fault::Suspended(time)) => tokio::time::advance(time).await,
                 Some(Fault::Lie | Fault::Nan) | None => {}
             }
             self.answer(op, &batch, &mut replies, fault)?;
@@ -390,7 +396,7 @@ impl Board for Fake {
     async fn run(&self, batch: &Batch) -> Result<Replies> {
         // What was sent is done whether or not somebody waits for it.
         let sent = tworoutine::spawn(self.clone().execute(batch.clone()));
-        match timeout(BOARD_DEADLINE, sent).await {
+        match Allowance::new(BOARD_DEADLINE).within(sent).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(ended)) => match ended.try_into_panic() {
                 Ok(payload) => std::panic::resume_unwind(payload),

@@ -249,7 +249,7 @@ async fn dropping_the_run_still_cleans_up() {
 async fn a_clean_up_that_hangs_once_is_tried_again_in_time() {
     let fakes = [Fake::new("b").with(4, Fault::Late(1000 * SECOND))];
     // Three seconds for the clean-up: less than the board gives a batch.
-    let runner = runner().deadline(12 * SECOND).longest_batch(SECOND / 10);
+    let runner = runner().deadline(12 * SECOND).request_life(SECOND / 10);
     let outcome = only(runner.run(targets(&fakes), fail).await);
     assert_eq!(fakes[0].log()[4], "clear the tones of module 1");
     assert_eq!(outcome.hardware, HardwareState::AsDeclared);
@@ -263,7 +263,7 @@ async fn a_batch_that_was_repeated_may_still_be_on_its_way() {
     // has its readings.
     for late in [SECOND / 2, SECOND, 2 * SECOND] {
         let fakes = [Fake::new("b").with(3, Fault::Repeated(late))];
-        let run = runner().longest_batch(3 * SECOND);
+        let run = runner().request_life(3 * SECOND);
         let outcome = only(run.run(targets(&fakes), succeed).await);
         assert!(fakes[0].log()[3].starts_with("set"), "{:?}", fakes[0].log());
         sleep(10 * SECOND).await;

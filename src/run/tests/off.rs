@@ -96,30 +96,61 @@ async fn an_nco_that_cannot_be_read_hides_no_tone_that_is_off() {
 }
 
 #[tworoutine::test(start_paused = true)]
-async fn a_board_that_refuses_tells_what_is_on() {
-    let fake = lit("b").always(Fault::Refuse, "clear");
+async fn what_does_not_go_off_together_goes_off_one_by_one() {
+    for fault in [Fault::Refuse, Fault::RefuseInSilence, Fault::Lie] {
+        let fake = lit("b").always(fault, "clear");
+        let outcome = &Runner::new().off(vec![target(&fake)]).await[0];
+        assert!(outcome.is_well(), "{fault:?}: {outcome:?}");
+        assert_eq!(fake.on(), [0u16; 0], "{fault:?}");
+    }
+    // The other way round, at a time at which nothing is known of the tones.
+    let fake = lit("b").always(Fault::Refuse, "set");
     let outcome = &Runner::new().off(vec![target(&fake)]).await[0];
-    assert_eq!(
-        outcome.result.as_ref().unwrap_err().kind(),
-        ErrorKind::Rejected
-    );
-    let on: Channels = [2, 6].map(channel).into_iter().collect();
-    assert_eq!(outcome.hardware.left_on(), on, "{:?}", outcome.hardware);
-    assert!(outcome.hardware.unknown().is_empty());
-    assert!(
-        outcome.elapsed < 10 * SECOND,
-        "it said no, so asking for long is of no use"
-    );
-
-    let fake = lit("b").always(Fault::Lie, "clear");
-    let outcome = &Runner::new().off(vec![target(&fake)]).await[0];
-    let error = outcome.result.as_ref().unwrap_err();
-    assert!(error.message().contains("reads back otherwise"), "{error}");
-    assert_eq!(outcome.hardware.left_on(), on_list());
+    assert!(outcome.is_well(), "{outcome:?}");
 }
 
-fn on_list() -> Channels {
-    [2, 6].map(channel).into_iter().collect()
+#[tworoutine::test(start_paused = true)]
+async fn a_board_that_refuses_all_is_asked_until_the_time_is_over_and_tells_what_is_on() {
+    let on: Channels = [2, 6].map(channel).into_iter().collect();
+    for (fault, kind, words) in [
+        (Fault::Refuse, ErrorKind::Rejected, ""),
+        (Fault::Lie, ErrorKind::Protocol, "reads back otherwise"),
+    ] {
+        let fake = lit("b").always(fault, "clear").always(fault, "set");
+        let outcome = &Runner::new()
+            .deadline(40 * SECOND)
+            .off(vec![target(&fake)])
+            .await[0];
+        let error = outcome.result.as_ref().unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.message().contains(words), "{error}");
+        assert_eq!(outcome.hardware.left_on(), on, "{:?}", outcome.hardware);
+        assert!(outcome.hardware.unknown().is_empty());
+        assert!(outcome.elapsed > 39 * SECOND && outcome.elapsed <= 40 * SECOND);
+        let attempts = fake
+            .log()
+            .iter()
+            .filter(|op| op.starts_with("clear"))
+            .count();
+        assert!(
+            (10..60).contains(&attempts),
+            "pauses grow to a second: {attempts}"
+        );
+    }
+}
+
+#[tworoutine::test(start_paused = true)]
+async fn a_process_that_was_stopped_past_the_deadline_switches_off_all_the_same() {
+    // While the board describes itself, is cleared, is read back.
+    for at in 0..3 {
+        let fake = lit("b").with(at, Fault::Suspended(1000 * SECOND));
+        let outcome = &Runner::new()
+            .deadline(5 * SECOND)
+            .off(vec![target(&fake)])
+            .await[0];
+        assert!(outcome.is_well(), "stopped at {at}: {outcome:?}");
+        assert_eq!(fake.on(), [0u16; 0], "stopped at {at}");
+    }
 }
 
 #[tworoutine::test(start_paused = true)]

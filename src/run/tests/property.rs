@@ -16,7 +16,10 @@ const DEADLINE: Duration = Duration::from_secs(120);
 const LATE: Duration = Duration::from_secs(8);
 const FOR_EVER: Duration = Duration::from_secs(100_000);
 
-const FAULTS: [Fault; 12] = [
+/// Longer than the whole run may take.
+const SUSPENDED: Duration = Duration::from_secs(1000);
+
+const FAULTS: [Fault; 13] = [
     Fault::Refuse,
     Fault::RefuseInSilence,
     Fault::LoseAnswer,
@@ -29,6 +32,7 @@ const FAULTS: [Fault; 12] = [
     Fault::Lie,
     Fault::Nan,
     Fault::Panic,
+    Fault::Suspended(SUSPENDED),
 ];
 
 /// A small tuning: the NCO, three steps of a sweep, the final tones, read back and measured.
@@ -68,7 +72,7 @@ async fn run(fakes: &[Fake], safe_state: SafeState) -> Vec<Outcome<Vec<Complex64
     let target = |fake: &Fake| Target::new(fake.handle(), module()).safe_state(safe_state);
     Runner::new()
         .deadline(DEADLINE)
-        .longest_batch(LATE)
+        .request_life(LATE)
         .keep_on_success()
         .run(fakes.iter().map(target).collect(), tune)
         .await
@@ -124,10 +128,14 @@ async fn one_fault_anywhere(safe_state: SafeState) {
             let when = format!("{safe_state}: {fault:?} at operation {at} of {operations}");
             let fakes = farm();
             let faulty = fakes[1].clone().with(at, fault);
+            let lost = match fault {
+                Fault::Suspended(time) => time,
+                _ => Duration::ZERO,
+            };
             let began = Instant::now();
             let outcomes = run(&fakes, safe_state).await;
             assert!(
-                began.elapsed() <= DEADLINE,
+                began.elapsed() <= DEADLINE + lost,
                 "{when}: took {:?}",
                 began.elapsed()
             );
@@ -145,6 +153,9 @@ async fn one_fault_anywhere(safe_state: SafeState) {
             // finished with is not set again.
             let unread = at < 3 && safe_state == SafeState::Previous;
             let lost = fault == Fault::Reboot && (unread || outcomes[1].result.is_ok());
+            if let Fault::Suspended(_) = fault {
+                assert_eq!(result(&outcomes[1]), result(&without[1]), "{when}");
+            }
             let hopeless = fault == Fault::Dead(FOR_EVER) || fault == Fault::Lie || lost;
             assert!(
                 hopeless || outcomes[1].hardware.is_settled(),

@@ -14,15 +14,16 @@ use super::difference::Marker;
 use super::leaves::{Change, Key, Leaves, Setting, Verdict};
 use super::ledger::{Ledger, Reading};
 use super::life::{BoardLife, ModuleMemory};
+use crate::deadline;
 use crate::http::{Answer as Received, Post};
-use crate::link::{Before, Keeper, Line, Repeat, Rest};
+use crate::link::{Before, Keeper, Line, Repeat};
 use crate::tuber::broken;
 
 /// Of how many channels the settings are read back after an idle connection was closed from here.
 const SAMPLED_CHANNELS: usize = 16;
 
-/// The least time between two readings that are to agree.
-const SHORTEST_REST: Duration = Duration::from_millis(250);
+/// Time between two readings that are to agree.
+const BETWEEN_READINGS: Duration = Duration::from_millis(250);
 
 /// Watches over the link of one module: keeps the journal of what is set there, and reads back
 /// after each new connection what must still be there.
@@ -38,21 +39,22 @@ pub(super) struct ModuleKeeper {
     unjudged: VecDeque<(Arc<Leaves>, bool)>,
     /// How often a sample was read back.
     turn: usize,
-    /// A lost batch of settings may still be landing.
-    unrest: Option<Unrest>,
-    /// The longest batch that was answered, or longer: the acquisitions of one that was lost.
+    /// Longest time for which a lost request can live, its acquisitions apart.
+    request_life: Duration,
+    /// Longest time in which a request was answered.
     longest: Duration,
-}
-
-/// What is known of a module while a lost batch may still be landing on it.
-#[derive(Debug, Default)]
-struct Unrest {
-    /// The last reading of all settings, and when it was taken.
-    reading: Option<(Instant, Reading)>,
+    /// Time until which a lost batch of settings may still land, if the module was not read back
+    /// since.
+    unrest_until: Option<Instant>,
 }
 
 impl ModuleKeeper {
-    pub(super) fn new(module: ModuleId, memory: Arc<ModuleMemory>, life: Arc<BoardLife>) -> Self {
+    pub(super) fn new(
+        module: ModuleId,
+        memory: Arc<ModuleMemory>,
+        life: Arc<BoardLife>,
+        request_life: Duration,
+    ) -> Self {
         Self {
             module,
             memory,
@@ -62,8 +64,9 @@ impl ModuleKeeper {
             ledger: Ledger::default(),
             unjudged: VecDeque::new(),
             turn: 0,
-            unrest: None,
+            request_life,
             longest: Duration::ZERO,
+            unrest_until: None,
         }
     }
 
@@ -170,47 +173,39 @@ impl ModuleKeeper {
         Ok(keys.into_iter().zip(values).collect())
     }
 
-    /// Reads everything back until two readings agree that lie at least the longest batch apart,
-    /// and gives what they agree on. What has been read is kept where the time is over before.
-    async fn await_rest(
+    /// Reads everything back until two readings agree, and returns what they agree on. By now, all
+    /// that was lost has landed or never will.
+    async fn read_at_rest(
         &mut self,
         line: &mut Line,
         deadline: Instant,
         survey: &Survey,
     ) -> Result<Reading> {
-        let pause = self.longest.max(SHORTEST_REST);
+        let keys = self.all_keys(survey);
+        let mut before = self.read(line, deadline, survey, keys).await?;
         loop {
-            let before = self
-                .unrest
-                .as_mut()
-                .and_then(|unrest| unrest.reading.take());
-            let keys = if let Some((taken, reading)) = before {
-                let next = taken + pause;
-                if next >= deadline {
-                    self.unrest = Some(Unrest {
-                        reading: Some((taken, reading)),
-                    });
-                    return Err(Error::new(
-                        ErrorKind::Timeout,
-                        "a lost batch of settings may still be landing",
-                    )
-                    .certainty_is(Certainty::NotExecuted));
-                }
-                sleep_until(next).await;
-                let keys = reading.iter().map(|(key, _)| *key);
-                let after = self.read(line, deadline, survey, keys).await?;
-                if after == reading {
-                    return Ok(after);
-                }
-                after
-            } else {
-                let keys = self.all_keys(survey);
-                self.read(line, deadline, survey, keys).await?
-            };
-            self.unrest = Some(Unrest {
-                reading: Some((Instant::now(), keys)),
-            });
+            let next = Instant::now() + BETWEEN_READINGS;
+            if next >= deadline {
+                let why = "there was no time to read the settings back twice";
+                let error = Error::new(ErrorKind::Timeout, why);
+                return Err(error.certainty_is(Certainty::NotExecuted));
+            }
+            sleep_until(next).await;
+            let keys = before.iter().map(|(key, _)| *key);
+            let after = self.read(line, deadline, survey, keys).await?;
+            if after == before {
+                return Ok(after);
+            }
+            before = after;
         }
+    }
+
+    /// A request was lost that may change settings, and may still reach the board.
+    fn is_lost(&mut self, acquiring: Duration) {
+        let life = self.request_life.max(self.longest) + acquiring;
+        let until = deadline::within(life);
+        let later = |earlier: Instant| earlier.max(until);
+        self.unrest_until = Some(self.unrest_until.map_or(until, later));
     }
 
     /// Sees to it that the module has a marker. A tone that is on is left where it is, and is as
@@ -246,7 +241,7 @@ impl ModuleKeeper {
             let post = Post::new(writer.finish(), writer.format());
             let answer = line.tell(&post, deadline).await.inspect_err(|_| {
                 // It may reach the board late, when a caller has set the channel.
-                self.unrest = Some(Unrest::default());
+                self.is_lost(Duration::ZERO);
             })?;
             values(calls, &answer)?;
             self.ledger.adopt(key, home);
@@ -300,25 +295,21 @@ impl Keeper for ModuleKeeper {
         self.is_new
     }
 
-    fn rest(&self) -> Rest {
-        match &self.unrest {
-            None => Rest::Reached,
-            Some(unrest) if unrest.reading.is_some() => Rest::Awaited,
-            Some(_) => Rest::Unread,
-        }
+    fn at_rest(&self) -> Option<Instant> {
+        self.unrest_until
     }
 
     async fn verify(&mut self, line: &mut Line, before: Before, deadline: Instant) -> Result<()> {
         self.enter(true);
         let survey = self.life.survey();
         // At rest first: a batch that is still landing may be about to change what is compared.
-        let reading = if self.unrest.is_some() {
-            self.await_rest(line, deadline, &survey).await?
+        let reading = if self.unrest_until.is_some() {
+            self.read_at_rest(line, deadline, &survey).await?
         } else {
             let keys = self.keys(&survey, before);
             self.read(line, deadline, &survey, keys).await?
         };
-        self.unrest = None;
+        self.unrest_until = None;
         if let Some(difference) = self.ledger.compare(&reading) {
             let marker = self.marker(&survey, &reading);
             self.life.end(self.seen, difference.on(self.module, marker));
@@ -333,14 +324,14 @@ impl Keeper for ModuleKeeper {
 
     fn answered(&mut self, post: &Post, took: Duration) {
         self.longest = self.longest.max(took);
-        self.went_out(post, false);
+        // What was lost before may land after it.
+        self.went_out(post, self.unrest_until.is_some());
     }
 
     fn lost(&mut self, post: &Post, repeat: Repeat) {
-        // The board may be in the midst of its acquisitions, and settings may follow them.
-        self.longest = self.longest.max(post.acquiring);
         if repeat != Repeat::Freely {
-            self.unrest = Some(Unrest::default());
+            // The board may be in the midst of its acquisitions, and settings may follow them.
+            self.is_lost(post.acquiring);
         }
         self.went_out(post, true);
     }

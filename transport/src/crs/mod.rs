@@ -259,7 +259,7 @@ impl CrsBoard {
         Ok(link
             .get_or_insert_with(|| {
                 let (memory, life) = (Arc::clone(&module.memory), Arc::clone(&self.life));
-                let keeper = ModuleKeeper::new(module.id, memory, life);
+                let keeper = ModuleKeeper::new(module.id, memory, life, self.options.request_life);
                 let (connector, options) = (self.connector.clone(), self.options.clone());
                 Link::new(connector, options, keeper, self.runtime.clone())
             })

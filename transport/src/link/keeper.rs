@@ -30,17 +30,6 @@ pub(crate) enum Before {
     Lost,
 }
 
-/// State of the requests that were lost: some may still reach the board.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rest {
-    /// None can reach it any more.
-    Reached,
-    /// Some may, and the board was read back once to find out.
-    Awaited,
-    /// Some may, and the board could not be read back.
-    Unread,
-}
-
 /// Watches over a link: is it still the same board, is it at rest?
 #[async_trait]
 pub(crate) trait Keeper: Send + Sync + 'static {
@@ -51,8 +40,9 @@ pub(crate) trait Keeper: Send + Sync + 'static {
     /// Whether the connection must be verified anew, though it is still up.
     fn is_in_doubt(&self) -> bool;
 
-    /// State of the requests that were lost.
-    fn rest(&self) -> Rest;
+    /// Time from which no request that was lost can reach the board any more; none if there is no
+    /// such request, or if the board was read back since.
+    fn at_rest(&self) -> Option<Instant>;
 
     /// A new connection is up, and nothing else has gone out on it, or the keeper is in doubt. The
     /// questions of the keeper go out on that connection, and on others if the server closes each
@@ -78,8 +68,8 @@ impl Keeper for Unwatched {
     fn is_in_doubt(&self) -> bool {
         false
     }
-    fn rest(&self) -> Rest {
-        Rest::Reached
+    fn at_rest(&self) -> Option<Instant> {
+        None
     }
     async fn verify(&mut self, _: &mut Line, _: Before, _: Instant) -> Result<()> {
         Ok(())

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use twotone_hal::{Error, ErrorKind, Result};
 
 use super::Before;
@@ -221,11 +221,13 @@ impl Line {
                 .await
                 .map_err(|error| unreachable(format!("no HTTP with {authority}")).caused_by(error))
         };
-        timeout_at(patience, opening).await.unwrap_or_else(|_| {
-            let waited = began.elapsed().as_secs_f64();
-            Err(unreachable(format!(
-                "no connection to {authority} within {waited:.1} s"
-            )))
-        })
+        deadline::until(patience, opening)
+            .await
+            .unwrap_or_else(|_| {
+                let waited = began.elapsed().as_secs_f64();
+                Err(unreachable(format!(
+                    "no connection to {authority} within {waited:.1} s"
+                )))
+            })
     }
 }

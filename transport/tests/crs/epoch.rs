@@ -137,7 +137,10 @@ async fn what_is_still_landing_is_waited_for_in_the_next_epoch_too() {
     assert_eq!(error.kind(), ErrorKind::EpochChanged, "{error}");
     board.run(&set(2, 0.0)).await.unwrap();
     sleep(Duration::from_secs(5)).await;
-    assert_eq!(scripted.executed("set_amplitude"), [0.1, 0.1, 0.2, 0.0]);
+    assert_eq!(
+        scripted.executed("set_amplitude"),
+        [0.1, 0.1, 0.0, 0.2, 0.0]
+    );
 }
 
 #[tokio::test(start_paused = true)]

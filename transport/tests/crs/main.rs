@@ -6,6 +6,7 @@ mod closing;
 mod description;
 mod epoch;
 mod journal;
+mod late;
 mod loss;
 mod order;
 mod passing;

@@ -1,0 +1,134 @@
+//! Requests that reach the board after their connection was lost.
+
+use tokio::time::Instant;
+
+use super::*;
+
+/// From at once to just within the time for which a request can live.
+const LATE: [Duration; 6] = [
+    Duration::from_millis(20),
+    Duration::from_millis(251),
+    Duration::from_millis(600),
+    Duration::from_millis(1500),
+    Duration::from_secs(3),
+    Duration::from_millis(4900),
+];
+
+/// A board on which tone 1 is on, and the next request of settings lands late.
+async fn board(scripted: &Scripted, late: Duration, options: ConnectOptions) -> CrsBoard {
+    let board = connect_with(scripted, options).await.unwrap();
+    board.run(&set(1, 0.1)).await.unwrap();
+    scripted.script([Next::LandLate(late)]);
+    board
+}
+
+fn mean() -> Batch {
+    let mut batch = Batch::new();
+    batch.acquire_mean(module(1), Acquire::new(2));
+    batch
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_after_lost_settings_comes_after_they_have_landed() {
+    for late in LATE {
+        let scripted = Scripted::default();
+        let board = board(&scripted, late, ConnectOptions::new()).await;
+        let began = Instant::now();
+        board.run(&set(1, 0.2)).await.unwrap();
+        assert!(began.elapsed() >= Duration::from_secs(5), "{late:?}");
+        board.run(&set(1, 0.3)).await.unwrap();
+        let order = scripted.executed("set_amplitude");
+        assert_eq!(order, [0.1, 0.2, 0.2, 0.3], "{late:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_measured_before_lost_settings_have_landed() {
+    for late in LATE {
+        let scripted = Scripted::default();
+        let board = board(&scripted, late, ConnectOptions::new()).await;
+        // Given up by its caller, so that nobody sends it again.
+        let lost = timeout(Duration::from_millis(10), board.run(&set(1, 0.2))).await;
+        assert!(lost.is_err(), "{late:?}");
+        let began = Instant::now();
+        board.run(&mean()).await.unwrap();
+        assert!(began.elapsed() >= Duration::from_millis(4900), "{late:?}");
+        assert_eq!(scripted.executed("set_amplitude"), [0.1, 0.2], "{late:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tones_go_off_at_once_and_again_when_nothing_can_follow() {
+    let clear = || {
+        let mut batch = Batch::new();
+        batch.clear_tones(module(1));
+        batch
+    };
+    for late in LATE {
+        let scripted = Scripted::default();
+        let board = board(&scripted, late, ConnectOptions::new()).await;
+        let lost = timeout(Duration::from_millis(10), board.run(&set(1, 0.2))).await;
+        assert!(lost.is_err(), "{late:?}");
+        let off = async { board.run(&clear()).await };
+        let look = async {
+            sleep(Duration::from_millis(5)).await;
+            scripted.setting("amplitude", 1, 1)
+        };
+        let (off, soon) = tokio::join!(off, look);
+        off.unwrap();
+        assert_eq!(soon, None, "{late:?}: off long before the request lands");
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!(scripted.executed("set_amplitude"), [0.1, 0.2], "{late:?}");
+        assert_eq!(scripted.setting("amplitude", 1, 1), None, "{late:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_that_would_have_to_wait_past_their_deadline_are_unknown() {
+    let scripted = Scripted::default();
+    let options = ConnectOptions::new()
+        .request_life(Duration::from_secs(30))
+        .request_timeout(Duration::from_secs(8));
+    let board = board(&scripted, Duration::from_secs(25), options).await;
+    let began = Instant::now();
+    let error = board.run(&set(1, 0.2)).await.unwrap_err();
+    assert_eq!(error.certainty(), Certainty::Unknown, "{error}");
+    let error = board.run(&set(1, 0.3)).await.unwrap_err();
+    let told = (error.kind(), error.certainty());
+    assert_eq!(
+        told,
+        (ErrorKind::Timeout, Certainty::NotExecuted),
+        "{error}"
+    );
+    assert!(error.message().contains("may still reach it"), "{error}");
+    // Tones are switched off all the same, and it is not said that they are.
+    let error = board.run(&set(1, 0.0)).await.unwrap_err();
+    assert_eq!(error.certainty(), Certainty::Unknown, "{error}");
+    assert_eq!(scripted.setting("amplitude", 1, 1), Some(0.0));
+    assert!(began.elapsed() < Duration::from_secs(1));
+    sleep(Duration::from_secs(30)).await;
+    board.run(&set(1, 0.0)).await.unwrap();
+    let order = scripted.executed("set_amplitude");
+    assert_eq!(order, [0.1, 0.0, 0.2, 0.0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_is_a_parameter() {
+    let scripted = Scripted::default();
+    let options = ConnectOptions::new().request_life(Duration::from_secs(1));
+    let board = board(&scripted, Duration::from_millis(900), options).await;
+    let began = Instant::now();
+    board.run(&set(1, 0.2)).await.unwrap();
+    let took = began.elapsed();
+    assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(2));
+    assert_eq!(scripted.executed("set_amplitude"), [0.1, 0.2, 0.2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_reading_delays_nothing() {
+    let scripted = Scripted::default();
+    let board = board(&scripted, Duration::from_secs(3), ConnectOptions::new()).await;
+    let began = Instant::now();
+    board.run(&mean()).await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(1));
+}
