@@ -1,9 +1,12 @@
 //! What can go wrong on one board.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+use crate::legible;
 
 /// The result of talking to a board.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -94,6 +97,7 @@ struct Inner {
 
 impl Error {
     /// An error of `kind`, told in `message`: the cause, and what to do where that is known.
+    /// The message is kept as [`legible`] shows it, since a board may have said a part of it.
     /// Board and operation are added on the way up. The operation counts as not executed for
     /// kinds that arise before anything is sent, as unknown for the others.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
@@ -107,7 +111,7 @@ impl Error {
             | K::Rejected => Certainty::NotExecuted,
             _ => Certainty::Unknown,
         };
-        let message = message.into();
+        let message = shown(message.into());
         Self(Box::new(Inner {
             kind,
             certainty,
@@ -131,7 +135,7 @@ impl Error {
     #[must_use]
     pub fn during(mut self, operation: impl Into<String>) -> Self {
         if self.0.operation.is_none() {
-            self.0.operation = Some(operation.into());
+            self.0.operation = Some(shown(operation.into()));
         }
         self
     }
@@ -201,6 +205,14 @@ impl Error {
     }
 }
 
+/// A text of a board may be a part of it.
+fn shown(text: String) -> String {
+    match legible(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(shown) => shown,
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(board) = &self.0.board {
@@ -217,7 +229,7 @@ impl fmt::Display for Error {
             .as_deref()
             .map(|source| source as &dyn StdError);
         while let Some(source) = cause {
-            write!(f, ": {source}")?;
+            write!(f, ": {}", legible(&source.to_string()))?;
             cause = source.source();
         }
         if self.0.repeats > 0 {
@@ -251,6 +263,17 @@ mod tests {
         );
         assert_eq!(error.board(), Some("b0007"));
         assert_eq!(error.certainty(), Certainty::Unknown);
+    }
+
+    #[test]
+    fn what_a_board_says_forges_no_line() {
+        let evil = "\u{1b}[2J\nboard b2: off\u{202e}";
+        let error = Error::new(ErrorKind::Rejected, evil)
+            .during(evil)
+            .caused_by(std::io::Error::other(evil));
+        for text in [error.to_string(), error.message().to_owned()] {
+            assert_eq!(legible(&text), text);
+        }
     }
 
     #[test]

@@ -61,6 +61,7 @@ mod describe;
 mod error;
 mod housekeeping;
 mod ids;
+mod legible;
 mod limits;
 #[cfg(feature = "mock")]
 mod mock;
@@ -79,6 +80,7 @@ pub use describe::{Describe, Description, ModuleDescription, OperationKind};
 pub use error::{Certainty, Error, ErrorKind, Result};
 pub use housekeeping::{Housekeeping, ReadHousekeeping, Reading, ReadingUnit};
 pub use ids::{ChannelId, Epoch, ModuleId, PhaseEpoch};
+pub use legible::{legible, legible_within};
 pub use limits::ModuleLimits;
 #[cfg(feature = "mock")]
 pub use mock::MockBoard;

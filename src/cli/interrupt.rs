@@ -1,12 +1,21 @@
 //! Ctrl-C: the first one ends what runs and cleans up, the second one exits at once.
 
 use std::future::Future;
+use std::iter::repeat;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use twotone::run::{HardwareState, Outcome};
 
 use super::output::complain;
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// Number of interrupts that came until now while one was watched for.
+pub(crate) fn count() -> u32 {
+    COUNT.load(Ordering::Relaxed)
+}
 
 /// Watches for interrupts: Ctrl-C, termination, and a terminal that is gone.
 #[derive(Debug, Clone, Default)]
@@ -34,7 +43,10 @@ impl Interrupt {
             return interrupt;
         };
         tworoutine::runtime().spawn(async move {
-            for token in [&watched.first, &watched.second] {
+            for token in [&watched.first, &watched.second]
+                .into_iter()
+                .chain(repeat(&watched.second))
+            {
                 tokio::select! {
                     _ = interrupted.recv() => {}
                     _ = terminated.recv() => {}
@@ -44,6 +56,7 @@ impl Interrupt {
                     complain(message);
                 }
                 token.cancel();
+                COUNT.fetch_add(1, Ordering::Relaxed);
             }
         });
         interrupt

@@ -12,10 +12,12 @@ mod import;
 mod info;
 mod interrupt;
 mod off;
+mod outlet;
 mod output;
 mod parent;
 mod progress;
 mod report;
+mod screen;
 mod selection;
 mod sim;
 mod stored;
@@ -24,7 +26,6 @@ mod table;
 mod tune;
 mod tuning;
 
-use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -98,11 +99,15 @@ pub(crate) fn main() -> ExitCode {
         _ => "debug",
     };
     let filter = EnvFilter::try_from_env("TWOTONE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    // Without colours: nothing that a board says can be told from them.
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(output::Log)
+        .with_ansi(false)
         .init();
+    std::panic::set_hook(Box::new(|panic| {
+        output::complain(&format!("internal error, please report it: {panic}"));
+    }));
     descriptors::raise_limit();
     let exit = match cli.command {
         Command::Demo(demo) => demo.run(cli.json),
@@ -116,9 +121,9 @@ pub(crate) fn main() -> ExitCode {
         Command::Import(import) => import.run(),
         Command::Completions(completions) => completions.run(),
     };
-    match exit {
+    match (exit, output::finish()) {
         // Who reads the result of a script that went well has to have it.
-        Exit::Well if output::incomplete() => Exit::SomeFailed.into(),
-        exit => exit.into(),
+        (Exit::Well, false) => Exit::SomeFailed.into(),
+        (exit, _) => exit.into(),
     }
 }

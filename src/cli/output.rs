@@ -1,33 +1,37 @@
-//! What goes to standard output and standard error.
+//! What goes to standard output and standard error. Nothing here waits for a reader but
+//! [`finish`], when all else is done.
 
 use std::io::{self, Write};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use serde::Serialize;
+use tracing_subscriber::fmt::MakeWriter;
+use twotone::hal::legible;
 
+use super::interrupt;
+use super::outlet::Outlet;
+
+static OUT: LazyLock<Outlet> = LazyLock::new(|| Outlet::new(rustix::stdio::stdout(), "out"));
+static ERR: LazyLock<Outlet> = LazyLock::new(|| Outlet::new(rustix::stdio::stderr(), "err"));
 static INCOMPLETE: AtomicBool = AtomicBool::new(false);
 
-/// Whether something that was said did not get to its reader.
-pub(crate) fn incomplete() -> bool {
-    INCOMPLETE.load(Ordering::Relaxed)
-}
+/// Longest time that the end of the program waits for the readers of standard error.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Writes to standard output. A reader who has gone ends the output, not the program.
+/// Time between two looks for an interrupt.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Writes lines to standard output.
 pub(crate) fn say(text: &str) {
-    let mut out = io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            INCOMPLETE.store(true, Ordering::Relaxed);
-            complain(&format!("standard output cannot be written: {error}"));
-        }
-        _ => {}
-    }
+    OUT.put(lines(text).into_bytes());
 }
 
 /// Writes one JSON object to standard output.
 pub(crate) fn say_json(value: &impl Serialize) {
     match serde_json::to_string(value) {
-        Ok(text) => say(&text),
+        Ok(text) => OUT.put((visible_json(&text) + "\n").into_bytes()),
         Err(error) => {
             INCOMPLETE.store(true, Ordering::Relaxed);
             complain(&format!("the result cannot be written as JSON: {error}"));
@@ -37,5 +41,122 @@ pub(crate) fn say_json(value: &impl Serialize) {
 
 /// Writes to standard error what the operator must see whatever the log level is.
 pub(crate) fn complain(text: &str) {
-    drop(writeln!(io::stderr().lock(), "{text}"));
+    ERR.put(lines(text).into_bytes());
+}
+
+/// Draws on standard error what may be left out.
+pub(crate) fn draw(frame: Vec<u8>) {
+    ERR.offer_alone(frame);
+}
+
+/// Draws on standard error, whatever is waiting there.
+pub(crate) fn draw_last(frame: Vec<u8>) {
+    ERR.offer(frame);
+}
+
+/// Waits until standard output has been read, or is interrupted. True if all was written.
+pub(crate) fn finish() -> bool {
+    let before = interrupt::count();
+    while !OUT.drain(LOOK) {
+        if interrupt::count() > before {
+            complain("interrupted: standard output was not read to its end");
+            INCOMPLETE.store(true, Ordering::Relaxed);
+            break;
+        }
+    }
+    if let Some(error) = OUT.failure() {
+        INCOMPLETE.store(true, Ordering::Relaxed);
+        complain(&format!("standard output cannot be written: {error}"));
+    }
+    // Nobody is owed more than that.
+    ERR.drain(LAST_WORDS);
+    !INCOMPLETE.load(Ordering::Relaxed)
+}
+
+/// Lines of ours, in which something of others may be.
+fn lines(text: &str) -> String {
+    let mut lines = String::with_capacity(text.len() + 1);
+    for line in text.split('\n') {
+        lines.push_str(&twotone::hal::legible_within(line, usize::MAX / 2));
+        lines.push('\n');
+    }
+    lines
+}
+
+/// JSON leaves a few characters as they are that act on a terminal. They occur in strings only,
+/// where an escape means the same.
+fn visible_json(text: &str) -> String {
+    let mut visible = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_ascii_graphic()
+            || char == ' '
+            || legible(char.encode_utf8(&mut [0; 4])).len() == char.len_utf8()
+        {
+            visible.push(char);
+        } else {
+            let mut units = [0; 2];
+            for unit in char.encode_utf16(&mut units) {
+                visible.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    visible
+}
+
+/// Where the log goes: standard error, one line an event, if somebody reads it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Log;
+
+/// A line of the log, written when it is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct LogLine(Vec<u8>);
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = LogLine;
+
+    fn make_writer(&'a self) -> LogLine {
+        LogLine::default()
+    }
+}
+
+impl Write for LogLine {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for LogLine {
+    fn drop(&mut self) {
+        let text = String::from_utf8_lossy(&self.0);
+        let line = legible(text.trim_end()).into_owned() + "\n";
+        ERR.offer(line.into_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_means_the_same_and_acts_on_no_terminal() {
+        let evil = "\u{1b}[2J\u{9b}\u{7f}\u{202e}\u{e0041} \"\\ ü 漢 \n";
+        let text = serde_json::to_string(&[evil]).unwrap();
+        let visible = visible_json(&text);
+        assert_eq!(legible(&visible), visible);
+        assert_eq!(
+            serde_json::from_str::<[String; 1]>(&visible).unwrap(),
+            [evil]
+        );
+        assert!(visible.contains("ü 漢"));
+    }
+
+    #[test]
+    fn lines_of_ours_stay_lines() {
+        assert_eq!(lines("a\nb\u{1b}[2J"), "a\nb\\u{1b}[2J\n");
+    }
 }

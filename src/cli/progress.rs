@@ -6,6 +6,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use twotone::algorithms::{Progress, Stage, Step};
 use twotone::run::Target;
 
+use super::screen::Screen;
+
 /// The bars of a run.
 pub(crate) struct Bars {
     shown: MultiProgress,
@@ -32,7 +34,7 @@ impl Bars {
         let to = if quiet {
             ProgressDrawTarget::hidden()
         } else {
-            ProgressDrawTarget::stderr()
+            Screen::target()
         };
         let shown = MultiProgress::with_draw_target(to);
         let style = |template: &str| {
@@ -41,7 +43,7 @@ impl Bars {
                 .progress_chars("=> ")
         };
         let shared = (targets.len() > MOST_BARS).then(|| {
-            let bar = ProgressBar::new(LENGTH * targets.len() as u64);
+            let bar = undrawn(LENGTH * targets.len() as u64);
             bar.set_style(style("{bar:50} {percent:>3} % of {msg}, {elapsed}"));
             bar.set_message(format!("{} modules", targets.len()));
             shown.add(bar)
@@ -49,7 +51,7 @@ impl Bars {
         let modules = targets.iter().map(|target| {
             let name = target.board.name().to_owned();
             let bar = shared.clone().unwrap_or_else(|| {
-                let bar = ProgressBar::new(LENGTH);
+                let bar = undrawn(LENGTH);
                 bar.set_style(style("{prefix:16} {bar:30} {percent:>3} %  {msg}"));
                 bar.set_prefix(format!("{name} m{}", target.module));
                 shown.add(bar)
@@ -79,7 +81,14 @@ impl Bars {
     /// Takes the bars away.
     pub(crate) fn clear(&self) {
         drop(self.shown.clear());
+        Screen::clear();
     }
+}
+
+/// A bar that is drawn when it is added to the others, and not before: by itself it would write to
+/// standard error, and wait for a reader.
+fn undrawn(length: u64) -> ProgressBar {
+    ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden())
 }
 
 /// Where a stage begins and ends in the course of a tune, in thousandths.

@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+use twotone::hal::{legible, legible_within};
+
+/// Largest number of characters of a cell.
+const WIDEST: usize = 100;
+
 /// Rows of cells under a heading, with notes between them.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -21,15 +26,18 @@ impl Table {
         table
     }
 
-    /// Adds a row; cells that are not given are empty.
+    /// Adds a row; cells that are not given are empty. What boards say is shown as [`legible`] has it.
     pub(crate) fn row<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
-        let cells = cells.into_iter().map(Into::into).collect();
+        let cells = cells.into_iter().map(Into::into);
+        let cells = cells.map(|cell| legible_within(&cell, WIDEST).into_owned());
+        let cells = cells.collect();
         self.lines.push(Line::Cells(cells));
     }
 
     /// Adds a line of text that belongs to the row before it.
     pub(crate) fn note(&mut self, text: impl Into<String>) {
-        self.lines.push(Line::Note(text.into()));
+        let text = text.into();
+        self.lines.push(Line::Note(legible(&text).into_owned()));
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use twotone_hal::legible;
+
 use super::Place;
 
 /// Everything that is wrong with a file. Shown one problem a line, as
@@ -61,9 +63,9 @@ impl MapError {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
+        f.write_str(&legible(&self.message))?;
         match &self.suggestion {
-            Some(suggestion) => write!(f, "; did you mean `{suggestion}`?"),
+            Some(suggestion) => write!(f, "; did you mean `{}`?", legible(suggestion)),
             None => Ok(()),
         }
     }
@@ -75,7 +77,7 @@ impl fmt::Display for MapError {
             if index > 0 {
                 f.write_str("\n")?;
             }
-            write!(f, "{}:", self.file)?;
+            write!(f, "{}:", legible(&self.file))?;
             if let Some(place) = problem.place {
                 write!(f, "{}:{}:", place.line, place.column)?;
             }

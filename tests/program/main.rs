@@ -8,3 +8,4 @@ mod identity;
 mod interrupt;
 mod process;
 mod tune;
+mod unread;

@@ -7,7 +7,7 @@
 use twotone_hal::Result;
 use twotone_wire::tuber::{Cursor, Kind, Value};
 
-use super::question::Question;
+use super::question::{Question, label};
 use super::survey::Asker;
 use crate::tuber::broken;
 
@@ -106,7 +106,7 @@ pub(super) async fn serial(asker: &Asker<'_>, questions: &[Question<'_>]) -> Opt
 
 fn text(value: &Value) -> Option<String> {
     match value {
-        Value::Str(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+        Value::Str(text) => Some(label(text)).filter(|text| !text.is_empty()),
         Value::Int(number) => Some(number.to_string()),
         _ => None,
     }

@@ -1,7 +1,7 @@
 //! Questions to a board that only read, each by itself.
 
 use tokio::time::Instant;
-use twotone_hal::{Error, ErrorKind, Result};
+use twotone_hal::{Error, ErrorKind, Result, legible_within};
 use twotone_wire::tuber::{Answer, BatchWriter, Format, Limits, Value};
 
 use super::describe::OBJECT;
@@ -96,6 +96,12 @@ pub(super) fn number(said: Said) -> Result<f64, String> {
     let said = said?;
     let found = said.as_f64().filter(|value| value.is_finite());
     found.ok_or_else(|| odd(&said))
+}
+
+/// A short text that the board says of itself, as it can be shown in a table and a file.
+pub(super) fn label(said: &str) -> String {
+    const MOST: usize = 100;
+    legible_within(said.trim(), MOST).into_owned()
 }
 
 /// An answer that is none, in few words.

@@ -7,7 +7,7 @@ use twotone_hal::{
 use twotone_wire::crs::Stamp;
 use twotone_wire::tuber::{Cursor, DecodeError, Elements, Value};
 
-use super::question::odd;
+use super::question::{label, odd};
 use crate::tuber::broken;
 
 /// Takes the elements of an answer one by one.
@@ -213,7 +213,7 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
             day: field("d", 366.0)? as u16,
             second_of_day: whole + field("ss", 2.0 * parts)? / parts,
             source: match source {
-                Some(Value::Str(name)) => name.clone(),
+                Some(Value::Str(name)) => label(name),
                 Some(number) => number.as_i64().map_or_else(String::new, source_of),
                 None if is_recent => source_of(control >> 29 & 3),
                 None => String::new(),

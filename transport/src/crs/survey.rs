@@ -15,7 +15,7 @@ use twotone_wire::tuber::{Format, Value};
 
 use super::describe::{MODULES, Module, OBJECT, Survey};
 use super::identity;
-use super::question::{self, Question, Said, number, odd};
+use super::question::{self, Question, Said, label, number, odd};
 use super::{apart, channels};
 use crate::deadline;
 use crate::http::{Answer, Post};
@@ -373,7 +373,7 @@ fn firmware(said: Said) -> Result<String, String> {
     let said = said?;
     let version = said.get("version").or_else(|| said.get("tag"));
     let version = version.unwrap_or(&said);
-    let text = version.as_str().map(str::trim);
+    let text = version.as_str().map(label);
     // Words of programs that have none.
     let none = [
         "",
@@ -385,8 +385,8 @@ fn firmware(said: Said) -> Result<String, String> {
         "undefined",
         "unknown",
     ];
-    let is_one = |text: &&str| !none.contains(&text.to_lowercase().as_str());
-    let text = text.filter(is_one).map(str::to_owned);
+    let is_one = |text: &String| !none.contains(&text.to_lowercase().as_str());
+    let text = text.filter(is_one);
     let number = || {
         let number = version.as_f64().filter(|number| number.is_finite());
         number.map(|number| number.to_string())

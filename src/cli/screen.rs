@@ -1,0 +1,106 @@
+//! The terminal on which progress bars are drawn: one that nobody need read.
+
+use std::io::{self, IsTerminal};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use indicatif::{ProgressDrawTarget, TermLike};
+
+use super::output;
+
+/// Pictures of bars in a second, at the most.
+const RATE: u8 = 20;
+
+/// Collects a picture, and leaves it to be drawn if the one before it has been.
+#[derive(Debug, Default)]
+pub(crate) struct Screen {
+    picture: Mutex<String>,
+}
+
+impl Screen {
+    /// A target for bars: standard error, or nothing if it is no terminal.
+    pub(crate) fn target() -> ProgressDrawTarget {
+        if io::stderr().is_terminal() {
+            ProgressDrawTarget::term_like_with_hz(Box::new(Self::default()), RATE)
+        } else {
+            ProgressDrawTarget::hidden()
+        }
+    }
+
+    /// Takes what is left of a picture away.
+    pub(crate) fn clear() {
+        if io::stderr().is_terminal() {
+            output::draw_last(b"\r\x1b[J".to_vec());
+        }
+    }
+
+    fn picture(&self) -> MutexGuard<'_, String> {
+        self.picture.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, parts: &[&str]) -> io::Result<()> {
+        self.picture().extend(parts.iter().copied());
+        Ok(())
+    }
+
+    /// Moves the cursor `count` places, by the control sequence that ends in `way`.
+    fn go(&self, count: usize, way: &str) -> io::Result<()> {
+        match count {
+            0 => Ok(()),
+            _ => self.add(&["\x1b[", &count.to_string(), way]),
+        }
+    }
+}
+
+impl TermLike for Screen {
+    fn width(&self) -> u16 {
+        let size = rustix::termios::tcgetwinsize(rustix::stdio::stderr());
+        size.ok()
+            .map(|size| size.ws_col)
+            .filter(|width| *width > 0)
+            .unwrap_or(80)
+    }
+
+    fn height(&self) -> u16 {
+        let size = rustix::termios::tcgetwinsize(rustix::stdio::stderr());
+        size.ok()
+            .map(|size| size.ws_row)
+            .filter(|height| *height > 0)
+            .unwrap_or(24)
+    }
+
+    fn move_cursor_up(&self, count: usize) -> io::Result<()> {
+        self.go(count, "A")
+    }
+
+    fn move_cursor_down(&self, count: usize) -> io::Result<()> {
+        self.go(count, "B")
+    }
+
+    fn move_cursor_right(&self, count: usize) -> io::Result<()> {
+        self.go(count, "C")
+    }
+
+    fn move_cursor_left(&self, count: usize) -> io::Result<()> {
+        self.go(count, "D")
+    }
+
+    fn write_line(&self, text: &str) -> io::Result<()> {
+        self.add(&[text, "\n"])
+    }
+
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        self.add(&[text])
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        self.add(&["\r\x1b[2K"])
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        let picture = std::mem::take(&mut *self.picture());
+        if !picture.is_empty() {
+            output::draw(picture.into_bytes());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,144 @@
+//! Terminals and pipes that nobody reads.
+
+use std::fs::File;
+use std::io::Read;
+use std::process::{Child, Stdio};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::Signal;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+use super::process::{SimProcess, rest, run_json, signal_to, twotone};
+
+/// A terminal that nobody reads: the end to be read, and the end of the program.
+fn terminal() -> (File, File) {
+    let reader = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&reader).unwrap();
+    unlockpt(&reader).unwrap();
+    let name = ptsname(&reader, Vec::new()).unwrap();
+    let end = File::options()
+        .read(true)
+        .write(true)
+        .open(name.to_str().unwrap());
+    (File::from(reader), end.unwrap())
+}
+
+/// Fills a terminal or a pipe until it takes no more.
+fn fill(end: &File) {
+    let flags = rustix::fs::fcntl_getfl(end).unwrap();
+    let nonblocking = flags | rustix::fs::OFlags::NONBLOCK;
+    rustix::fs::fcntl_setfl(end, nonblocking).unwrap();
+    // Until nothing has moved on for a while: the system takes a part of it out of the way first.
+    let wait = rustix::time::Timespec {
+        tv_sec: 0,
+        tv_nsec: 200_000_000,
+    };
+    loop {
+        while rustix::io::write(end, b".").is_ok() {}
+        let room = &mut [PollFd::new(end, PollFlags::OUT)];
+        if poll(room, Some(&wait)).unwrap() == 0 {
+            break;
+        }
+    }
+    rustix::fs::fcntl_setfl(end, flags).unwrap();
+}
+
+fn status(mut child: Child) -> Option<i32> {
+    child.wait().unwrap().code()
+}
+
+#[test]
+fn a_terminal_that_is_not_read_holds_up_no_tune() {
+    let sim = SimProcess::start(&["--boards", "3", "--detectors", "24"]);
+    for verbosity in [&[][..], &["-vv"]] {
+        let (_unread, terminal) = terminal();
+        fill(&terminal);
+        let folder = sim.text_path(&format!("run{}", verbosity.len()));
+        let tune = twotone(&["tune", &sim.map(), "--out", &folder])
+            .args(verbosity)
+            .stdout(Stdio::piped())
+            .stderr(terminal)
+            .spawn()
+            .unwrap();
+        assert_eq!(status(tune), Some(0), "{verbosity:?}");
+        assert!(std::path::Path::new(&folder).join("manifest.json").exists());
+    }
+}
+
+#[test]
+fn an_interrupt_is_heard_though_nothing_is_read() {
+    let sim = SimProcess::start(&["--boards", "2", "--detectors", "200", "--real-time"]);
+    let (_unread, terminal) = terminal();
+    fill(&terminal);
+    let tune = twotone(&["tune", &sim.map(), "--out", &sim.text_path("run"), "-vv"])
+        .stdout(Stdio::null())
+        .stderr(terminal)
+        .spawn()
+        .unwrap();
+    let map = twotone::map::HardwareMap::load(sim.map()).unwrap();
+    while !super::interrupt::any_tone_on(&map) {}
+    signal_to(&tune, Signal::INT);
+    assert_eq!(status(tune), Some(130));
+    assert!(!super::interrupt::any_tone_on(&map), "tones are left on");
+}
+
+#[test]
+fn a_result_that_is_not_read_can_be_interrupted_and_is_told() {
+    let sim = SimProcess::start(&["--boards", "1", "--detectors", "8"]);
+    let (_unread, terminal) = terminal();
+    fill(&terminal);
+    let mut tune = twotone(&["tune", &sim.map(), "--out", &sim.text_path("run")])
+        .stdout(terminal)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // All else is done by then.
+    while !sim.path("run").join("manifest.json").exists() {
+        assert!(tune.try_wait().unwrap().is_none(), "it waits for no reader");
+    }
+    let mut said = tune.stderr.take();
+    // Until it is heard: it may not have come to its last wait yet.
+    while tune.try_wait().unwrap().is_none() {
+        signal_to(&tune, Signal::INT);
+        std::thread::yield_now();
+    }
+    assert_eq!(status(tune), Some(3));
+    assert!(rest(said.take()).contains("was not read to its end"));
+}
+
+#[test]
+fn a_reader_that_is_gone_makes_no_success() {
+    let sim = SimProcess::start(&["--boards", "1", "--detectors", "8"]);
+    for command in [&["info"][..], &["info", "--json"], &["off"], &["check"]] {
+        let (read, write) = std::io::pipe().unwrap();
+        drop(read);
+        let mut child = twotone(command)
+            .arg(sim.map())
+            .stdout(write)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said = rest(child.stderr.take());
+        assert_eq!(status(child), Some(3), "{command:?}: {said}");
+        assert!(said.contains("standard output cannot be written"), "{said}");
+    }
+    let (status, report) = run_json(&["off", &sim.map()]);
+    assert_eq!((status, &report["ok"]), (0, &true.into()));
+}
+
+#[test]
+fn a_slow_reader_gets_all_of_it() {
+    let (mut reader, terminal) = terminal();
+    let mut help = twotone(&["completions", "bash"])
+        .stdout(terminal)
+        .spawn()
+        .unwrap();
+    let (mut text, mut buffer) = (Vec::new(), [0; 100]);
+    while let Ok(got @ 1..) = reader.read(&mut buffer) {
+        text.extend_from_slice(&buffer[..got]);
+    }
+    assert!(help.wait().unwrap().success());
+    let whole = super::process::run(&["completions", "bash"]).1;
+    let text = String::from_utf8(text).unwrap().replace("\r\n", "\n");
+    assert_eq!(text, whole);
+}
