@@ -4,7 +4,8 @@ use tworoutine::tworoutine;
 use twotone_hal::{BoardHandle, Description, Error, ErrorKind, ErrorTree, Result, ToneFields};
 use twotone_transport::{ConnectOptions, Connected, CrsBoard, connect_all};
 
-use crate::identity::{Identity, Listening};
+use crate::identity::{Identity, Listening, address};
+use crate::lock::{self, Asked, BoardLock, Holder, Locked};
 use crate::map::{BoardEntry, BoardKind, HardwareMap};
 use crate::run::{Journal, Limits, Target};
 
@@ -94,6 +95,35 @@ impl Array {
                 .push(error.during("connect").on(&identity.name));
         }
         array
+    }
+
+    /// Takes the locks of the boards that answered, so that no other program on this host sets
+    /// anything on them while the array lives. A board that another program has becomes a branch of
+    /// [`Array::failed`], of the kind [`ErrorKind::Busy`], that says which program it is. With
+    /// `take_over`, it is taken from that program, which can set nothing on it from then on; returns
+    /// the boards that were taken over, by name, and from whom.
+    ///
+    /// If locks cannot be used on this host, that is logged, and nothing is locked.
+    #[tworoutine(Send)]
+    pub async fn lock(&mut self, map: &HardwareMap, take_over: bool) -> Vec<(String, Holder)> {
+        let mut taken = Vec::new();
+        let mut boards = Vec::with_capacity(self.boards.len());
+        for board in std::mem::take(&mut self.boards) {
+            let name = board.name().to_owned();
+            match BoardLock::ask(&place(map, &name).await, take_over) {
+                Ok(Asked::Taken(lock, from)) => {
+                    boards.push(board.locked(lock));
+                    taken.extend(from.map(|from| (name, from)));
+                }
+                Ok(Asked::Held(by)) => self.failed.push(lock::in_use(&by).on(&name)),
+                Err(error) => {
+                    tracing::warn!(board = name, %error, "the board cannot be locked on this host");
+                    boards.push(board);
+                }
+            }
+        }
+        self.boards = boards;
+        taken
     }
 
     /// Identities of the boards of `map`, in its order. The serial numbers that the boards said
@@ -204,6 +234,20 @@ impl ArrayBoard {
         })
     }
 
+    /// The board, used under this lock.
+    fn locked(self, lock: BoardLock) -> Self {
+        let handle = BoardHandle::new(Locked::new(self.handle, lock));
+        let targets = self.targets.into_iter().map(|target| Target {
+            board: handle.clone(),
+            ..target
+        });
+        Self {
+            targets: targets.collect(),
+            handle,
+            description: self.description,
+        }
+    }
+
     /// Its name in the map.
     pub fn name(&self) -> &str {
         self.handle.name()
@@ -222,6 +266,18 @@ impl ArrayBoard {
     /// Its modules, as the map has them.
     pub fn targets(&self) -> &[Target] {
         &self.targets
+    }
+}
+
+/// Address of a board, the same for all maps and names of it as far as that can be found out.
+async fn place(map: &HardwareMap, name: &str) -> String {
+    let Some(entry) = map.board(name) else {
+        return name.to_owned();
+    };
+    let host = entry.address();
+    match address(entry).await {
+        Ok(ip) => format!("{ip}:{}", host.port()),
+        Err(_) => host.to_string(),
     }
 }
 

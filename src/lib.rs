@@ -41,6 +41,7 @@
 //! | [`Array`] | the boards of a map, connected |
 //! | `capture` | sample streams, to disk (feature `arrow`) |
 //! | [`run`] | one algorithm over many boards, and the wrappers around a board |
+//! | [`lock`] | one program a board, on this host |
 //! | [`record`] | run directories: written whole or not at all |
 //! | [`hal`], [`algorithms`], [`transport`], [`tworoutine`] | the crates beneath |
 //! | `sim`, `score` | simulated farms, and how well a tune met their truth (feature `sim`) |
@@ -51,6 +52,7 @@ pub mod capture;
 #[cfg(all(doctest, feature = "sim"))]
 mod how_to;
 pub mod identity;
+pub mod lock;
 pub mod map;
 pub mod prelude;
 pub mod record;

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use twotone::Array;
 use twotone::algorithms::{TuneOutcome, tune, tune_with_progress};
 use twotone::identity::Listening;
+use twotone::lock::Holder;
 use twotone::map::HardwareMap;
 use twotone::record::{BoardRecord, Manifest, RecordError, RunDirectory, UtcTime};
 use twotone::run::{HardwareState, Outcome, Runner};
@@ -39,8 +40,17 @@ pub(crate) struct Campaign {
     pub(crate) json: bool,
     /// True if the boards' streams are listened to, to check that they are those of the map.
     pub(crate) listen: bool,
+    /// True if boards that another program has are taken over.
+    pub(crate) take_over: bool,
     /// True if the boards end with the program.
     pub(crate) own_farm: bool,
+}
+
+/// Says from whom boards were taken over.
+pub(crate) fn tell_taken(boards: Vec<(String, Holder)>) {
+    for (board, holder) in boards {
+        complain(&format!("board {board}: taken over from {holder}"));
+    }
 }
 
 impl Campaign {
@@ -63,10 +73,11 @@ impl Campaign {
             false => Listening::none(&self.map),
         };
         let connecting = Array::connect_identified(&self.map, listening);
-        let Some(array) = interrupt.unless(connecting) else {
+        let Some(mut array) = interrupt.unless(connecting) else {
             complain("nothing has been sent");
             return Exit::Interrupted;
         };
+        tell_taken(array.lock(&self.map, self.take_over).wait());
         for error in array.failed().errors() {
             tracing::error!(%error, "not connected");
         }

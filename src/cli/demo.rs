@@ -59,6 +59,7 @@ impl Demo {
             at_once: usize::MAX,
             json,
             // The farm has written the map itself.
+            take_over: false,
             listen: false,
             own_farm: true,
         };

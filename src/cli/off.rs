@@ -16,6 +16,7 @@ use twotone::run::{HardwareState, Outcome, Runner};
 use twotone::transport::ConnectOptions;
 use twotone::{Array, ArrayBoard};
 
+use super::campaign::tell_taken;
 use super::interrupt::Interrupt;
 use super::output::{say, say_json};
 use super::tune::parse_seconds;
@@ -146,7 +147,11 @@ async fn switch_off(
                 return BoardReport::unknown(name, "interrupted before it answered".to_owned());
             }
             // Not given up in its midst: it ends by its own deadlines, and says how.
-            array = counted(&time, Array::connect_with(&map, &options, 1)) => array,
+            mut array = counted(&time, Array::connect_with(&map, &options, 1)) => {
+                // Else the program that has the board would go on, and set its tones again.
+                tell_taken(array.lock(&map, true).await);
+                array
+            }
         };
         let left = time.left();
         answered |= array.reached(&name);

@@ -21,7 +21,7 @@ use twotone::run::{HardwareState, Outcome, Runner};
 use twotone::{Array, ArrayBoard};
 
 use super::Exit;
-use super::campaign::LONGEST_CLEANUP_S;
+use super::campaign::{LONGEST_CLEANUP_S, tell_taken};
 use super::interrupt::{self, Interrupt};
 use super::output::{complain, say, say_json};
 use super::progress::Bars;
@@ -63,6 +63,9 @@ pub(crate) struct Sweep {
     /// streams would fill, and for simulated boards whose samples are to repeat to the bit.
     #[arg(long)]
     no_listen: bool,
+    /// Take boards over that another program on this host works on.
+    #[arg(long)]
+    take_over: bool,
     /// A note that is kept with the run.
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
@@ -159,10 +162,11 @@ impl Sweep {
             true => Listening::none(map),
             false => Listening::begin(map),
         };
-        let Some(array) = interrupt.unless(Array::connect_identified(map, listening)) else {
+        let Some(mut array) = interrupt.unless(Array::connect_identified(map, listening)) else {
             complain("nothing has been sent");
             return Exit::Interrupted;
         };
+        tell_taken(array.lock(map, self.take_over).wait());
         let outcomes = self.outcomes(map, tuning, &array, &interrupt, json);
         let mut report = self.report(map, &array, &outcomes);
         report.elapsed_s = began.elapsed().as_secs_f64();

@@ -38,6 +38,9 @@ pub(crate) struct Tune {
     /// streams would fill, and for simulated boards whose samples are to repeat to the bit.
     #[arg(long)]
     no_listen: bool,
+    /// Take boards over that another program on this host works on.
+    #[arg(long)]
+    take_over: bool,
     /// How many modules are tuned at the same time.
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = parse_at_once)]
     at_once: usize,
@@ -85,6 +88,7 @@ impl Tune {
             at_once: self.at_once,
             json,
             listen: !self.no_listen,
+            take_over: self.take_over,
             own_farm: false,
         })
     }

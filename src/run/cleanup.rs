@@ -49,13 +49,14 @@ impl Cleanup<'_> {
         if self.journal.stray(self.safe_state).is_none() {
             return Ok(());
         }
-        self.insist().await
+        self.insist(&mut None).await
     }
 
     /// Reads back what an algorithm has left on purpose, and compares it with what it set.
     pub(super) async fn keep(&self) -> HardwareState {
         let set = self.journal.amplitudes();
-        if let Err(error) = self.insist().await {
+        let mut last = None;
+        if let Err(error) = self.insist(&mut last).await {
             return self.journal.left(self.safe_state, &error.to_string());
         }
         let (mut left_on, mut not_restored) = (Vec::new(), Vec::new());
@@ -77,27 +78,29 @@ impl Cleanup<'_> {
             unknown: Channels::default(),
             not_restored: Channels::These(not_restored),
             nco: None,
-            reason: OTHERWISE.to_owned(),
+            reason: match last.filter(|error| error.kind() == ErrorKind::EpochChanged) {
+                Some(error) => error.to_string(),
+                None => OTHERWISE.to_owned(),
+            },
         }
     }
 
-    async fn insist(&self) -> Result<()> {
-        let mut last = None;
+    /// `last` is the last failure on the way, also if the state is reached in the end.
+    async fn insist(&self, last: &mut Option<Error>) -> Result<()> {
         let reached = tokio::select! {
             biased;
             () = self.abandon.cancelled() => {
                 return Err(Error::new(ErrorKind::Cancelled, "the clean-up was given up"));
             }
-            reached = self.time.within(self.persist(&mut last)) => reached,
+            reached = self.time.within(self.persist(last)) => reached,
         };
-        match (reached, last) {
-            (Ok(true), _) => Ok(()),
-            (_, Some(error)) => Err(error),
-            (_, None) => {
-                let message = "the time for the clean-up was over";
-                Err(Error::new(ErrorKind::Timeout, message))
-            }
+        if reached == Ok(true) {
+            return Ok(());
         }
+        Err(last.take().unwrap_or_else(|| {
+            let message = "the time for the clean-up was over";
+            Error::new(ErrorKind::Timeout, message)
+        }))
     }
 
     /// True if the state was reached. Asks again until then, with pauses that grow; ends without it
@@ -292,7 +295,7 @@ fn broken(message: &str) -> Error {
 pub(super) fn is_unsendable(error: &Error) -> bool {
     matches!(
         error.kind(),
-        ErrorKind::InvalidArgument | ErrorKind::Limit | ErrorKind::Unsupported
+        ErrorKind::InvalidArgument | ErrorKind::Limit | ErrorKind::Unsupported | ErrorKind::Busy
     )
 }
 

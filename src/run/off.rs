@@ -24,7 +24,8 @@ impl Runner {
     ) -> Tworoutine<impl Future<Output = Vec<Outcome<()>>> + Send + use<>> {
         // A cancel is all that there is to end: there is no clean-up after it.
         let settings = self.clone().abandon(self.cancel.clone());
-        settings.over(targets, off)
+        let ended = settings.over(targets, off);
+        Tworoutine::new(async move { ended.await.into_iter().map(|one| one.outcome).collect() })
     }
 }
 

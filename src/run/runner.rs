@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -11,7 +11,13 @@ use tworoutine::Tworoutine;
 use twotone_hal::{BoardHandle, Error, ModuleId};
 
 use super::supervise::{self, Supervised};
-use super::{Ending, HardwareState, Outcome, Target};
+use super::{Ending, HardwareState, Journal, Outcome, Target};
+
+/// A target that has ended, and what was written to it.
+pub(super) struct Ended<T> {
+    pub(super) outcome: Outcome<T>,
+    journal: Arc<OnceLock<Arc<Journal>>>,
+}
 
 /// Longer times count as this one, so that no sum of times overflows.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -140,7 +146,8 @@ impl Runner {
     /// Runs `algorithm` on each target and answers every outcome, in the order of the targets.
     ///
     /// `algorithm` gets a handle that is held to the target's limits and that works until the run
-    /// ends, and the module. A target whose module another run has
+    /// ends, and the module. When all have ended, those of several that keep their tones on are read
+    /// back once more: a board may have lost them since. A target whose module another run has
     /// fails with [`Busy`](twotone_hal::ErrorKind::Busy), one that is listed twice with
     /// [`InvalidArgument`](twotone_hal::ErrorKind::InvalidArgument); what it would have run on is
     /// left to the other.
@@ -159,9 +166,14 @@ impl Runner {
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
         let algorithm = Arc::new(algorithm);
-        self.over(targets, move |supervised| {
+        let outcomes = self.over(targets.clone(), move |supervised| {
             let algorithm = Arc::clone(&algorithm);
             supervise::run(supervised, move |board, module| algorithm(board, module))
+        });
+        let settings = self.clone();
+        Tworoutine::new(async move {
+            let ended = outcomes.await;
+            settings.still_kept(targets, ended).await
         })
     }
 
@@ -170,7 +182,7 @@ impl Runner {
         &self,
         targets: Vec<Target>,
         supervise: S,
-    ) -> Tworoutine<impl Future<Output = Vec<Outcome<T>>> + Send + use<T, S, F>>
+    ) -> Tworoutine<impl Future<Output = Vec<Ended<T>>> + Send + use<T, S, F>>
     where
         T: Send + 'static,
         S: Fn(Supervised) -> F + Send + 'static,
@@ -197,7 +209,7 @@ impl Runner {
                 .collect();
             let mut outcomes = Vec::with_capacity(under_way.len());
             for (target, journal, handle) in under_way {
-                outcomes.push(match handle.await {
+                let outcome = match handle.await {
                     Ok(outcome) => outcome,
                     Err(ended) => Outcome {
                         board: target.board.name().to_owned(),
@@ -210,9 +222,37 @@ impl Runner {
                         repeats: 0,
                         elapsed: Duration::ZERO,
                     },
-                });
+                };
+                outcomes.push(Ended { outcome, journal });
             }
             outcomes
         })
+    }
+
+    /// Reads back the modules that keep their tones on, if there are several: while one was worked
+    /// on, the board of another may have restarted, or have been replaced.
+    async fn still_kept<T>(&self, targets: Vec<Target>, ended: Vec<Ended<T>>) -> Vec<Outcome<T>> {
+        let several = ended.len() > 1;
+        let reading: Vec<_> = targets
+            .into_iter()
+            .zip(&ended)
+            .map(|(target, ended)| {
+                let kept = several && ended.outcome.hardware == HardwareState::Kept;
+                let journal = ended.journal.get().filter(|_| kept).cloned()?;
+                let reading = supervise::still_kept(target, self.clone(), journal);
+                Some(tworoutine::spawn(reading))
+            })
+            .collect();
+        let mut outcomes = Vec::with_capacity(reading.len());
+        for (mut ended, reading) in ended.into_iter().zip(reading) {
+            if let Some(reading) = reading {
+                ended.outcome.hardware = match reading.await {
+                    Ok(hardware) => hardware,
+                    Err(why) => HardwareState::unreached(&supervise::failed(&why)),
+                };
+            }
+            outcomes.push(ended.outcome);
+        }
+        outcomes
     }
 }

@@ -32,6 +32,13 @@ impl Journal {
             .collect()
     }
 
+    /// Channels that are on, or may be.
+    pub(super) fn channels_on(&self) -> Channels {
+        let record = self.locked();
+        let on = record.now.tones.iter().filter(|tone| !tone.is_surely_off());
+        Channels::These(on.map(|tone| tone.last.channel).collect())
+    }
+
     pub(super) fn is_in_doubt(&self) -> bool {
         let record = self.locked();
         record.now.tones.iter().any(ShadowTone::is_in_doubt)

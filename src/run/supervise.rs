@@ -76,6 +76,39 @@ where
     supervised.outcome(Some(&turn), result, hardware)
 }
 
+/// State of a module that keeps its tones on, read back when all others have ended.
+pub(super) async fn still_kept(
+    target: Target,
+    settings: Runner,
+    journal: Arc<Journal>,
+) -> HardwareState {
+    let reserve = Allowance::new(settings.deadline.mul_f64(settings.cleanup_share));
+    let supervised = Supervised::new(target, settings, &Arc::new(Semaphore::new(1)));
+    let on = journal.channels_on();
+    match supervised
+        .cleanup(&journal, SafeState::Hold, &reserve)
+        .keep()
+        .await
+    {
+        HardwareState::Left {
+            reason,
+            left_on,
+            unknown,
+            not_restored,
+            ..
+        } if left_on.is_empty() && unknown.is_empty() && not_restored.is_empty() => {
+            HardwareState::Left {
+                left_on,
+                unknown: on,
+                not_restored,
+                nco: None,
+                reason: format!("not read back when the run ended: {reason}"),
+            }
+        }
+        read => read,
+    }
+}
+
 /// Why a context has no result.
 pub(super) fn failed(ended: &JoinError) -> Error {
     if ended.is_cancelled() {

@@ -6,6 +6,7 @@ mod check;
 mod endings;
 mod identity;
 mod interrupt;
+mod lock;
 mod process;
 mod tune;
 mod unread;

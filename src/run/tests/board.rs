@@ -128,6 +128,13 @@ impl Fake {
         self.state().refused = channels.to_vec();
     }
 
+    /// Loses all settings, as after a restart that nobody has seen.
+    pub(super) fn forget(&self) {
+        let mut state = self.state();
+        state.tones.clear();
+        state.nco = 0.0;
+    }
+
     pub(super) fn handle(&self) -> BoardHandle {
         BoardHandle::new(self.clone())
     }

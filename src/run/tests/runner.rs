@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use twotone_hal::{BoardHandle, Dbm, Error, ErrorKind, ModuleId, Result, ToneUpdate};
 
-use super::board::{Fake, channel, module, tone};
+use super::board::{Fake, Fault, channel, module, tone};
 use crate::run::{Channels, HardwareState, ModuleLimits, Outcome, Runner, Target};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
@@ -303,5 +303,64 @@ fn channels_are_told_and_stored() {
     assert_eq!(
         serde_json::from_str::<HardwareState>(&written).unwrap(),
         left
+    );
+}
+
+/// Two boards, of which the second takes until something has happened to the first.
+async fn one_after_the_other(happens: impl FnOnce(&Fake)) -> (Vec<Fake>, Vec<Outcome<String>>) {
+    let fakes = fakes(&["first", "second"]);
+    let go = CancellationToken::new();
+    let run = runner().keep_on_success().run(targets(&fakes), {
+        let go = go.clone();
+        move |board, module| {
+            let go = go.clone();
+            async move {
+                if board.name() == "second" {
+                    go.cancelled().await;
+                }
+                succeed(board, module).await
+            }
+        }
+    });
+    let meanwhile = async {
+        sleep(SECOND).await;
+        happens(&fakes[0]);
+        go.cancel();
+    };
+    let (outcomes, ()) = tokio::join!(run, meanwhile);
+    (fakes, outcomes)
+}
+
+#[tworoutine::test(start_paused = true)]
+async fn what_is_kept_is_read_back_when_the_last_has_ended() {
+    let (_, outcomes) = one_after_the_other(|_| {}).await;
+    assert!(
+        outcomes
+            .iter()
+            .all(|outcome| outcome.hardware == HardwareState::Kept)
+    );
+
+    // A board that restarted, and one in which another program has set a tone.
+    let (_, outcomes) = one_after_the_other(Fake::forget).await;
+    assert_eq!(
+        outcomes[0].hardware.not_restored(),
+        list(&[1, 3]),
+        "{outcomes:?}"
+    );
+    assert!(!outcomes[0].is_well() && outcomes[0].result.is_ok());
+    assert_eq!(outcomes[1].hardware, HardwareState::Kept);
+
+    let (_, outcomes) = one_after_the_other(|fake| fake.set(tone(3, 2.0, 0.7))).await;
+    assert_eq!(outcomes[0].hardware.left_on(), list(&[3]), "{outcomes:?}");
+
+    // One that is gone: what was on may be on.
+    let (_, outcomes) = one_after_the_other(|fake| {
+        fake.fail(0, Fault::Dead(1000 * SECOND));
+    })
+    .await;
+    assert_eq!(
+        outcomes[0].hardware.unknown(),
+        list(&[1, 3]),
+        "{outcomes:?}"
     );
 }
