@@ -47,6 +47,8 @@ pub(crate) struct Board {
     faulty: AtomicBool,
     power: Mutex<Power>,
     changed: Notify,
+    /// Told when a fault may be over.
+    eased: Notify,
     shut_down: CancellationToken,
     tasks: TaskTracker,
 }
@@ -57,6 +59,22 @@ struct Power {
     /// Cancelled when this life of the board ends.
     life: CancellationToken,
     down_until: Option<Instant>,
+}
+
+/// What keeps a connection from its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// Connections are ignored, or were lost.
+    Connection,
+    /// Requests are neither run nor answered.
+    Request,
+    /// The request waits, and is answered in the end.
+    Late,
+    /// A method does not return: its name, and the number of the call.
+    Call(&'static str, u64),
+    /// The answer to a call of this number has no end, as far as a client is
+    /// concerned.
+    Answer(u64),
 }
 
 /// An encoded answer.
@@ -101,6 +119,7 @@ impl Board {
                 down_until: None,
             }),
             changed: Notify::new(),
+            eased: Notify::new(),
             shut_down: parts.shut_down,
             tasks: parts.tasks,
         }
@@ -158,12 +177,12 @@ impl Board {
         self.tally.read(crs::methods())
     }
 
-    /// Runs one request. Gives the answer, or none where the board hangs.
-    pub(crate) async fn run(&self, head: Head<'_>, body: &[u8]) -> Option<Answer> {
+    /// Runs one request. Gives the answer, or what the board hangs in.
+    pub(crate) async fn run(&self, head: Head<'_>, body: &[u8]) -> Result<Answer, Held> {
         let answer = crs::run(self, head, body).await;
         if self.faulty.load(Ordering::Relaxed) {
             // A fault of the port may begin or end with the calls just made.
-            self.changed.notify_one();
+            self.faults_changed();
         }
         answer
     }
@@ -235,13 +254,46 @@ impl Board {
 
     pub(crate) fn close_window(&self, window: u64) {
         lock(&self.faults).close(window);
-        self.changed.notify_one();
+        self.faults_changed();
     }
 
     pub(crate) fn clear_faults(&self) {
         lock(&self.faults).clear();
         self.faulty.store(false, Ordering::Relaxed);
+        self.faults_changed();
+    }
+
+    fn faults_changed(&self) {
         self.changed.notify_one();
+        self.eased.notify_waiters();
+    }
+
+    /// Completes when the fault that holds a connection is over.
+    pub(crate) async fn let_go(&self, held: &Held) {
+        loop {
+            let eased = self.eased.notified();
+            if !self.holds(held) {
+                return;
+            }
+            eased.await;
+        }
+    }
+
+    /// Whether what has held a connection still does. A fault of a call or of
+    /// its answer is judged by the number of that call, whatever came since.
+    fn holds(&self, held: &Held) -> bool {
+        let faults = lock(&self.faults);
+        let next = self.calls.load(Ordering::Relaxed);
+        match held {
+            Held::Connection => faults.on_connect(next) == OnConnect::Ignore,
+            Held::Request => faults.on_request(next) == OnRequest::Never,
+            Held::Late => true,
+            Held::Call(method, call) => faults.on_call(method, *call) == OnCall::Hang,
+            Held::Answer(call) => {
+                let fate = faults.on_answer(*call, &Bytes::new());
+                matches!(fate, OnAnswer::PadWith(_))
+            }
+        }
     }
 
     fn ask<T>(&self, sound: T, ask: impl FnOnce(&FaultSet, u64) -> T) -> T {
@@ -259,20 +311,22 @@ impl Board {
         self.ask(OnRequest::Run, |faults, call| faults.on_request(call))
     }
 
-    pub(crate) fn on_answer(&self, answer: &Bytes) -> OnAnswer {
-        // The calls that are answered have been counted already.
-        self.ask(OnAnswer::Send, |faults, call| {
-            faults.on_answer(call.saturating_sub(1), answer)
+    /// What becomes of an answer, with the number of the last call before it.
+    pub(crate) fn on_answer(&self, answer: &Bytes) -> (u64, OnAnswer) {
+        self.ask((0, OnAnswer::Send), |faults, next| {
+            // The calls that are answered have been counted already.
+            let call = next.saturating_sub(1);
+            (call, faults.on_answer(call, answer))
         })
     }
 
-    /// Counts a call and says what becomes of it.
-    pub(crate) fn on_call(&self, method: &str) -> OnCall {
+    /// Counts a call, and gives its number and what becomes of it.
+    pub(crate) fn on_call(&self, method: &str) -> (u64, OnCall) {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
         if !self.faulty.load(Ordering::Relaxed) {
-            return OnCall::Run;
+            return (call, OnCall::Run);
         }
-        lock(&self.faults).on_call(method, call)
+        (call, lock(&self.faults).on_call(method, call))
     }
 
     /// Loses all settings and connections, and takes no new ones for `down`.

@@ -3,6 +3,7 @@
 mod ask;
 mod capture;
 mod check;
+mod connections;
 mod endings;
 mod identity;
 mod interrupt;

@@ -78,6 +78,12 @@ impl SimProcess {
         signal_to(&self.child, signal);
     }
 
+    /// Number of descriptors that it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.child.id());
+        std::fs::read_dir(folder).expect("it is running").count()
+    }
+
     pub(crate) fn wait(&mut self) -> i32 {
         self.child.wait().expect("it ends").code().unwrap_or(-1)
     }

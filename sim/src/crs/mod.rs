@@ -23,7 +23,7 @@ use twotone_wire::tuber::{
 use self::call::{Call, Waiting};
 pub(crate) use self::clock::Stamp;
 use self::simulator::Simulator;
-use crate::board::{Answer, Board};
+use crate::board::{Answer, Board, Held};
 use crate::fault::OnCall;
 
 /// The name of the object that is the simulator and not the board.
@@ -35,15 +35,15 @@ pub(crate) fn methods() -> impl ExactSizeIterator<Item = &'static str> {
 }
 
 /// Runs a request, call by call, each taking its time. Gives the answer, or
-/// none where the board hangs in it.
-pub(crate) async fn run(board: &Board, head: Head<'_>, body: &[u8]) -> Option<Answer> {
+/// what the board hangs in.
+pub(crate) async fn run(board: &Board, head: Head<'_>, body: &[u8]) -> Result<Answer, Held> {
     let mut server = Server::new(Limits::REQUEST);
     let mut out = BytesMut::new();
     let mut objects = Objects {
         board,
         request: board.next_request(),
         cost: Duration::ZERO,
-        stuck: false,
+        stuck: None,
         counted: false,
         waiting: None,
     };
@@ -51,8 +51,8 @@ pub(crate) async fn run(board: &Board, head: Head<'_>, body: &[u8]) -> Option<An
     // Timers are coarser than calls: what one oversleeps the next ones make up.
     let mut due = Instant::now();
     while exchange.step(&mut objects, &mut out) {
-        if objects.stuck {
-            return None;
+        if let Some(held) = objects.stuck {
+            return Err(held);
         }
         if let Some(waiting) = &objects.waiting {
             board.clock().wait_until(waiting.until_s).await;
@@ -72,7 +72,7 @@ pub(crate) async fn run(board: &Board, head: Head<'_>, body: &[u8]) -> Option<An
     if objects.counted {
         board.tally().request(body.len(), out.len());
     }
-    Some(Answer {
+    Ok(Answer {
         content_type: format.content_type(),
         body: out.freeze(),
     })
@@ -85,8 +85,8 @@ struct Objects<'b> {
     request: u64,
     /// How long the last call takes.
     cost: Duration,
-    /// Whether the board has stopped in the middle of the request.
-    stuck: bool,
+    /// What the board has stopped in, in the middle of the request.
+    stuck: Option<Held>,
     /// Whether anything but the simulator's own object was asked.
     counted: bool,
     /// The samples that the last call waits for, to be made again with them.
@@ -156,9 +156,9 @@ impl Service for Crs<'_, '_> {
         };
         let mut call = Call::new(board, *args, objects.request);
         call.waiting = objects.waiting.take();
-        let fate = if call.waiting.is_some() {
+        let (number, fate) = if call.waiting.is_some() {
             // It has been counted, and its fate decided.
-            OnCall::Run
+            (0, OnCall::Run)
         } else {
             board.tally().call(index);
             board.on_call(method.name)
@@ -171,12 +171,12 @@ impl Service for Crs<'_, '_> {
                 Ok(())
             }
             OnCall::Hang => {
-                objects.stuck = true;
+                objects.stuck = Some(Held::Call(method.name, number));
                 Ok(())
             }
             OnCall::Reboot(down) => {
                 board.reboot(down);
-                objects.stuck = true;
+                objects.stuck = Some(Held::Connection);
                 Ok(())
             }
         };

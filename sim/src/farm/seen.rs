@@ -82,11 +82,7 @@ impl SimBoard {
             }
             OnConnect::Refuse => drop(ours),
             OnConnect::Ignore => {
-                let life = board.life();
-                let ignored = async move {
-                    life.cancelled().await;
-                    drop(ours);
-                };
+                let ignored = service::ignore(Arc::clone(&board), ours);
                 board.tasks().spawn_on(ignored, &self.handle);
             }
         }

@@ -29,12 +29,15 @@ fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
 
 fn depth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     match u32::deserialize(deserializer)? {
-        0 => Err(D::Error::custom(
-            "`depth` is how many packets overtake one, 1 or more, not 0",
-        )),
-        depth => Ok(depth),
+        depth @ 1..=DEEPEST => Ok(depth),
+        depth => Err(D::Error::custom(format_args!(
+            "`depth` is how many packets overtake one, 1 to {DEEPEST}, not {depth}"
+        ))),
     }
 }
+
+/// Most packets that overtake one: those that are late are kept meanwhile.
+const DEEPEST: u32 = 1000;
 
 fn series(seed: u64, fault: u64, packet: &Packet) -> Key {
     Key::new(seed)
@@ -95,8 +98,8 @@ pub struct PacketReorder {
     #[serde(deserialize_with = "share")]
     pub rate: f64,
     /// How many later packets of the same module overtake a late one, at most;
-    /// how many it is, 1 or more, differs from packet to packet. 1 or more: in
-    /// a script 0 is refused, and in Rust it counts as 1.
+    /// how many it is, 1 or more, differs from packet to packet. 1 to 1000: in
+    /// a script another number is refused, and in Rust it counts as the nearest.
     #[serde(default = "one", deserialize_with = "depth")]
     pub depth: u32,
     /// Which ones.
@@ -114,7 +117,7 @@ impl Rule for PacketReorder {
             return OnPacket::Send;
         }
         let draw = series(self.seed, 4, packet).bits(packet.nth);
-        OnPacket::Late(1 + (draw % u64::from(self.depth.max(1))) as u32)
+        OnPacket::Late(1 + (draw % u64::from(self.depth.clamp(1, DEEPEST))) as u32)
     }
 }
 

@@ -354,7 +354,9 @@ mod tests {
         let reorder = |depth: &str| format!("kind = \"packet-reorder\"\ndepth = {depth}\nrate = 1");
         check(&reorder("1"), None);
         check(&reorder("7"), None);
-        check(&reorder("0"), Some((9, "1 or more, not 0")));
+        check(&reorder("1000"), None);
+        check(&reorder("0"), Some((9, "1 to 1000, not 0")));
+        check(&reorder("1001"), Some((9, "1 to 1000, not 1001")));
         check(&reorder("-1"), Some((9, "")));
     }
 

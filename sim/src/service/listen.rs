@@ -116,11 +116,9 @@ async fn accept(board: &Arc<Board>, port: &Port) {
             board.tasks().spawn(super::serve(Arc::clone(board), stream));
         }
         Ok((stream, _)) => {
-            let life = board.life();
-            board.tasks().spawn(async move {
-                life.cancelled().await;
-                drop(stream);
-            });
+            board
+                .tasks()
+                .spawn(super::ignore(Arc::clone(board), stream));
         }
         Err(error) => {
             tracing::warn!(board = board.name(), %error, "a connection was not taken");

@@ -3,8 +3,12 @@
 //! It behaves as the server on a real board does: POST on `/tuber` alone,
 //! connections kept alive and closed after 5 s without a request, and a batch
 //! finished even when its client has gone.
+//!
+//! A connection that a fault leaves without an answer lasts as long as its
+//! client and the fault do: then it is closed, with whatever came over it lost.
 
 mod body;
+mod client;
 mod listen;
 
 use std::convert::Infallible;
@@ -25,14 +29,12 @@ use twotone_wire::tuber;
 pub(crate) use body::AnswerBody;
 pub(crate) use listen::{Port, first, listen};
 
-use crate::board::{self, Board};
-use crate::fault::OnRequest;
+use self::client::{Client, Watch};
+use crate::board::{self, Board, Held};
+use crate::fault::{OnAnswer, OnRequest};
 
 /// After this long without a request a connection is closed.
 const IDLE: Duration = Duration::from_secs(5);
-
-/// A board that hangs lets go of the connection after this long.
-const HUNG: Duration = Duration::from_secs(1800);
 
 /// A request body larger than this is refused with status 413.
 const MAX_REQUEST: usize = tuber::Limits::REQUEST.body_bytes;
@@ -42,15 +44,25 @@ const KEEP_ALIVE: &str = "timeout=5, max=18446744073709551615";
 
 type Answer = Response<AnswerBody>;
 
+/// Takes a connection and does nothing with it, as long as its client is there
+/// and the fault that has it so acts.
+pub(crate) async fn ignore<S: AsyncRead + Unpin>(board: Arc<Board>, stream: S) {
+    let life = board.life();
+    let client = Client::of(stream);
+    client.hold(Held::Connection, Watch::Discard);
+    life.run_until_cancelled(client.lost(&board)).await;
+}
+
 /// Serves one connection until either side ends it or the board reboots.
 pub(crate) async fn serve<S>(board: Arc<Board>, stream: S)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let life = board.life();
+    let client = Client::of(stream);
     let service = service_fn(|request| {
-        let board = Arc::clone(&board);
-        async move { Ok::<_, Infallible>(respond(&board, request).await) }
+        let (board, client) = (Arc::clone(&board), client.clone());
+        async move { Ok::<_, Infallible>(respond(&board, &client, request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -58,18 +70,25 @@ where
         // A request that has arrived is run, whether its client has gone or not.
         .half_close(true)
         .auto_date_header(false)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(client.clone()), service);
     tokio::select! {
+        // The client is looked at when the service has said that it is held.
+        biased;
         ended = connection => {
             if let Err(error) = ended {
                 tracing::trace!(board = board.name(), %error, "connection ended");
             }
         }
         () = life.cancelled() => {}
+        () = client.lost(&board) => {
+            tracing::trace!(board = board.name(), "connection let go of");
+        }
     }
 }
 
-async fn respond(board: &Arc<Board>, request: Request<Incoming>) -> Answer {
+async fn respond<S>(board: &Arc<Board>, client: &Client<S>, request: Request<Incoming>) -> Answer {
+    // An answer before this one may have been held.
+    client.release();
     if request.uri().path() != tuber::PATH {
         return refusal(StatusCode::NOT_FOUND);
     }
@@ -91,7 +110,7 @@ async fn respond(board: &Arc<Board>, request: Request<Incoming>) -> Answer {
         OnRequest::Run if !board.clock().is_running() => (Duration::ZERO, false),
         OnRequest::Run => (Duration::ZERO, true),
         OnRequest::RunAfter(delay) => (delay, true),
-        OnRequest::Never => return hang().await,
+        OnRequest::Never => return hang(client, Held::Request).await,
         OnRequest::Answer {
             status,
             content_type,
@@ -109,32 +128,41 @@ async fn respond(board: &Arc<Board>, request: Request<Incoming>) -> Answer {
         let (late, life) = (Arc::clone(board), board.life());
         // Owned by the board and not by this connection: the batch is run to
         // its end even when the client gives up, but not after a reboot.
+        if delay > Duration::ZERO {
+            client.hold(Held::Late, Watch::Keep);
+        }
         let batch = board.tasks().spawn(async move {
             let run = async {
                 tokio::time::sleep(delay).await;
                 late.run(headers.head(), &body).await
             };
-            life.run_until_cancelled(run).await.flatten()
+            life.run_until_cancelled(run).await
         });
-        batch.await.ok().flatten()
+        let ran = batch.await;
+        client.release();
+        // A batch that a reboot or the end of the farm has ended ends its connection too.
+        ran.ok().flatten().unwrap_or(Err(Held::Connection))
     } else {
         board.run(headers.head(), &body).await
     };
     match ran {
-        Some(reply) => send(board, reply),
-        None => hang().await,
+        Ok(reply) => send(board, client, reply),
+        Err(held) => hang(client, held).await,
     }
 }
 
-/// No answer, for longer than any client waits. It ends at last, so that the
-/// connections of clients that have gone do not pile up.
-async fn hang() -> Answer {
-    tokio::time::sleep(HUNG).await;
-    refusal(StatusCode::SERVICE_UNAVAILABLE)
+/// No answer: the connection is let go of when its client has gone, or when
+/// what holds it is over.
+async fn hang<S>(client: &Client<S>, held: Held) -> Answer {
+    client.hold(held, Watch::Discard);
+    std::future::pending().await
 }
 
-fn send(board: &Board, reply: board::Answer) -> Answer {
-    let fate = board.on_answer(&reply.body);
+fn send<S>(board: &Board, client: &Client<S>, reply: board::Answer) -> Answer {
+    let (call, fate) = board.on_answer(&reply.body);
+    if let OnAnswer::PadWith(_) = fate {
+        client.hold(Held::Answer(call), Watch::Not);
+    }
     let mut answer = Response::new(AnswerBody::new(reply.body, fate));
     let length = answer_length(&answer);
     let headers = answer.headers_mut();

@@ -1,0 +1,178 @@
+//! A client's end of a connection, watched while a fault holds its answer back.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::board::{Board, Held};
+
+/// Bytes of further requests that are kept for after a late answer.
+const AHEAD: usize = 64 * 1024;
+
+/// A board lets go of a connection that it holds for longer than this.
+const LONGEST: Duration = Duration::from_secs(1800);
+
+/// A connection that a server reads and writes, and that is looked at beside the server. Both
+/// happen in one task.
+#[derive(Debug)]
+pub(super) struct Client<S>(Arc<Mutex<State<S>>>);
+
+#[derive(Debug)]
+struct State<S> {
+    stream: S,
+    /// What was read while nobody served it.
+    ahead: Vec<u8>,
+    ended: bool,
+    held: Option<Holding>,
+}
+
+#[derive(Debug, Clone)]
+struct Holding {
+    by: Held,
+    watch: Watch,
+}
+
+/// What is done with the bytes that a client sends while it is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Watch {
+    /// They are thrown away: nothing will be answered any more.
+    Discard,
+    /// They are kept, up to [`AHEAD`]: they are served after the answer that is late.
+    Keep,
+    /// They are left alone: the client is being answered, and its going shows there.
+    Not,
+}
+
+impl<S> Clone for Client<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S> Client<S> {
+    pub(super) fn of(stream: S) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            stream,
+            ahead: Vec::new(),
+            ended: false,
+            held: None,
+        })))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<S>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says that a fault holds the connection.
+    pub(super) fn hold(&self, by: Held, watch: Watch) {
+        self.state().held = Some(Holding { by, watch });
+    }
+
+    /// Says that no fault does any more.
+    pub(super) fn release(&self) {
+        self.state().held = None;
+    }
+}
+
+impl<S: AsyncRead + Unpin> Client<S> {
+    /// Completes when the connection is to be let go of: a fault holds it, and its client has gone,
+    /// or the fault is over. To be polled after the server, which says when a fault begins or ends.
+    pub(super) async fn lost(&self, board: &Board) {
+        loop {
+            let held = poll_fn(|_| match &self.state().held {
+                Some(held) => Poll::Ready(held.clone()),
+                None => Poll::Pending,
+            });
+            let held = held.await;
+            let released = poll_fn(|_| match self.state().held {
+                Some(_) => Poll::Pending,
+                None => Poll::Ready(()),
+            });
+            tokio::select! {
+                biased;
+                () = released => {}
+                () = poll_fn(|cx| self.state().poll_ended(cx, held.watch)) => return,
+                () = board.let_go(&held.by) => return,
+                () = tokio::time::sleep(LONGEST) => return,
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> State<S> {
+    /// Completes when the client has closed its side.
+    fn poll_ended(&mut self, cx: &mut Context<'_>, watch: Watch) -> Poll<()> {
+        let mut bytes = [0; 4096];
+        while !self.ended {
+            if watch == Watch::Not || self.ahead.len() >= AHEAD {
+                return Poll::Pending;
+            }
+            let mut read = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut read) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) if !read.filled().is_empty() => {
+                    if watch == Watch::Keep {
+                        self.ahead.extend_from_slice(read.filled());
+                    }
+                }
+                Poll::Ready(_) => self.ended = true,
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Client<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut state = self.state();
+        if !state.ahead.is_empty() {
+            let count = state.ahead.len().min(buffer.remaining());
+            buffer.put_slice(&state.ahead[..count]);
+            state.ahead.drain(..count);
+            return Poll::Ready(Ok(()));
+        }
+        if state.ended {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut state.stream).poll_read(cx, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Client<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.state().stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.state().stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.state().stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.state().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.state().stream).poll_shutdown(cx)
+    }
+}

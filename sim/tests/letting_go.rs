@@ -1,0 +1,217 @@
+//! Connections that a fault leaves without an answer are let go of: when their client has gone, and
+//! when the fault is over. Under virtual time, over pipes.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout};
+use twotone_sim::fault::{Fault, FaultScript, Scheduled};
+use twotone_sim::{Farm, FarmBuilder};
+
+/// Clients that come and go.
+const CLIENTS: usize = 20;
+
+/// Half an hour, after which a board lets go of any connection.
+const LONGEST: Duration = Duration::from_secs(1800);
+
+/// Faults that leave a connection without an answer, or with one that does not end.
+const FAULTS: [&str; 4] = [
+    "kind = \"black-hole\"",
+    "kind = \"hang\"\nmethod = \"get_samples\"",
+    "kind = \"slow\"\ndelay_ms = 600_000",
+    "kind = \"huge-answer\"\nbytes = 1_099_511_627_776",
+];
+
+async fn farm(fault: &str, window: &str) -> Farm {
+    let script = format!("[[fault]]\n{fault}\n{window}");
+    let script = FaultScript::parse(&script).unwrap();
+    builder().script(script).start().await.unwrap()
+}
+
+fn builder() -> FarmBuilder {
+    Farm::builder().detectors(1)
+}
+
+/// A connection to the farm's board, with a request for samples sent.
+async fn ask(farm: &Farm) -> DuplexStream {
+    let mut client = farm.boards()[0].open_stream(64 * 1024);
+    request(&mut client).await;
+    client
+}
+
+async fn request(client: &mut DuplexStream) {
+    let call = json!([{
+        "object": "Dfmux", "method": "get_samples", "args": [1], "kwargs": {"channel": 1, "module": 1},
+    }]);
+    let body = call.to_string();
+    let head = format!(
+        "POST /tuber HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    client.write_all((head + &body).as_bytes()).await.unwrap();
+}
+
+fn tasks() -> usize {
+    Handle::current().metrics().num_alive_tasks()
+}
+
+/// Lets the board do what it can do at once.
+async fn settle() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+/// Time until the board closes the connection; nothing is read before.
+async fn closed_after(mut client: DuplexStream) -> Duration {
+    let begin = Instant::now();
+    let mut byte = [0];
+    // A pipe that is full shows its end to who writes.
+    let read = async {
+        let mut read = client.read(&mut byte).await;
+        while matches!(read, Ok(1)) {
+            read = client.read(&mut byte).await;
+        }
+    };
+    timeout(2 * LONGEST, read)
+        .await
+        .expect("it is closed at last");
+    begin.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_has_gone_costs_nothing_more() {
+    for fault in FAULTS {
+        let farm = farm(fault, "").await;
+        settle().await;
+        let before = tasks();
+        let mut clients = Vec::new();
+        for _ in 0..CLIENTS {
+            clients.push(ask(&farm).await);
+        }
+        settle().await;
+        assert!(
+            tasks() >= before + CLIENTS,
+            "{fault}: {} of {before}",
+            tasks()
+        );
+        drop(clients);
+        settle().await;
+        // A slow request is run, late, though its connection has ended.
+        let late = if fault.contains("slow") { CLIENTS } else { 0 };
+        assert_eq!(tasks(), before + late, "{fault}");
+        if late > 0 {
+            tokio::time::sleep(Duration::from_secs(601)).await;
+            assert_eq!(tasks(), before, "{fault}");
+        }
+        farm.shut_down().await;
+    }
+}
+
+/// A request may have others behind it, and the client may close its sending side only.
+#[tokio::test(start_paused = true)]
+async fn whatever_a_client_sends_before_it_goes_its_going_is_seen() {
+    for fault in &FAULTS[..3] {
+        let farm = farm(fault, "").await;
+        settle().await;
+        let before = tasks();
+        let mut client = ask(&farm).await;
+        for _ in 0..100 {
+            request(&mut client).await;
+        }
+        settle().await;
+        client.shutdown().await.unwrap();
+        settle().await;
+        let late = usize::from(fault.contains("slow"));
+        assert_eq!(tasks(), before + late, "{fault}");
+        farm.shut_down().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_stays_is_let_go_of_when_the_fault_is_over() {
+    for (fault, whole) in [(FAULTS[0], 3), (FAULTS[1], 3)] {
+        let farm = farm(fault, "for_s = 3.0").await;
+        settle().await;
+        let client = ask(&farm).await;
+        let after = closed_after(client).await;
+        assert!(
+            after.as_secs_f64() > 2.9 && after.as_secs() <= whole,
+            "{fault}: {after:?}"
+        );
+        // What comes afterwards is answered.
+        let mut client = ask(&farm).await;
+        let mut answer = [0; 15];
+        client.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+        farm.shut_down().await;
+    }
+}
+
+/// Not only new connections, but those too that were open when it began.
+#[tokio::test(start_paused = true)]
+async fn so_are_connections_that_were_open_before() {
+    let farm = farm(FAULTS[0], "from_s = 1.0\nfor_s = 3.0").await;
+    let mut client = farm.boards()[0].open_stream(1 << 16);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    request(&mut client).await;
+    let after = closed_after(client).await;
+    assert_eq!(after.as_secs_f64().round(), 2.0, "{after:?}");
+    farm.shut_down().await;
+}
+
+/// An answer without end that nobody reads.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_nobody_reads_ends_with_its_fault() {
+    let farm = farm(FAULTS[3], "for_s = 3.0").await;
+    settle().await;
+    let before = tasks();
+    let client = ask(&farm).await;
+    settle().await;
+    assert_eq!(tasks(), before + 1);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    // The task of the window ends too.
+    assert_eq!(tasks(), before - 1);
+    drop(client);
+    farm.shut_down().await;
+}
+
+/// As long as it lasts, and no fault is for ever.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_stays_waits_while_the_fault_lasts() {
+    for fault in &FAULTS[..2] {
+        let farm = farm(fault, "").await;
+        settle().await;
+        let client = ask(&farm).await;
+        let after = closed_after(client).await;
+        assert_eq!(after.as_secs(), LONGEST.as_secs(), "{fault}");
+        farm.shut_down().await;
+    }
+}
+
+/// Another call, or the end of another fault, does not end one that acts on a single call.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_hangs_does_so_whatever_comes_after() {
+    let hang = twotone_sim::fault::Hang {
+        method: "get_samples".into(),
+    };
+    let hang: Scheduled = Fault::from(hang).during(0, 1);
+    let other = FaultScript::parse("[[fault]]\nkind = \"server-error\"\nfrom_s = 1.0\nfor_s = 1.0");
+    let farm = builder()
+        .fault(0, hang)
+        .script(other.unwrap())
+        .start()
+        .await
+        .unwrap();
+    let mut hung = ask(&farm).await;
+    settle().await;
+    let mut other = ask(&farm).await;
+    let mut answer = [0; 15];
+    other.read_exact(&mut answer).await.unwrap();
+    let mut byte = [0];
+    let waited = timeout(Duration::from_secs(10), hung.read(&mut byte)).await;
+    assert!(waited.is_err(), "{waited:?}");
+    farm.boards()[0].clear_faults();
+    assert_eq!(hung.read(&mut byte).await.unwrap(), 0);
+    farm.shut_down().await;
+}

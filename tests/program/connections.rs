@@ -1,0 +1,87 @@
+//! Descriptors of a simulator whose boards are out of order, and whose clients go without a word.
+
+use std::io::Write;
+use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
+
+use super::process::{SimProcess, write};
+
+const CLIENTS: usize = 50;
+
+/// Waits for what another process will do soon. Fails if it has not done so after 20 s.
+fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let (tell, told) = std::sync::mpsc::channel::<()>();
+    let waited = (0..2000).any(|_| {
+        let done = done();
+        if !done {
+            drop(told.recv_timeout(Duration::from_millis(10)));
+        }
+        done
+    });
+    drop(tell);
+    assert!(waited, "{what}");
+}
+
+/// A connection with a request for samples sent, and half of a further one.
+fn ask(address: &str) -> TcpStream {
+    let body = r#"[{"object":"Dfmux","method":"get_samples","args":[1],"kwargs":{"channel":1,"module":1}}]"#;
+    let length = body.len();
+    let head = format!("POST /tuber HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n");
+    let mut client = TcpStream::connect(address).unwrap();
+    client
+        .write_all(format!("{head}{body}{head}").as_bytes())
+        .unwrap();
+    client
+}
+
+fn check(fault: &str, leave: fn(TcpStream)) {
+    let folder = tempfile::tempdir().unwrap();
+    let faults = write(
+        folder.path(),
+        "faults.toml",
+        &format!("[[fault]]\n{fault}\n"),
+    );
+    let sim = SimProcess::start(&["--boards", "1", "--detectors", "1", "--faults", &faults]);
+    let map = twotone::map::HardwareMap::load(sim.map()).unwrap();
+    let address = map.boards()[0].address().to_string();
+    let before = sim.descriptors();
+    let clients: Vec<_> = (0..CLIENTS).map(|_| ask(&address)).collect();
+    wait_until(&format!("{fault}: not connected"), || {
+        sim.descriptors() >= before + CLIENTS
+    });
+    clients.into_iter().for_each(leave);
+    wait_until(&format!("{fault}: descriptors stay"), || {
+        sim.descriptors() <= before
+    });
+}
+
+#[test]
+fn clients_that_have_gone_leave_no_descriptors_whatever_the_fault_is() {
+    for fault in [
+        "kind = \"black-hole\"",
+        "kind = \"hang\"\nmethod = \"get_samples\"",
+        "kind = \"slow\"\ndelay_ms = 3_600_000",
+        "kind = \"huge-answer\"\nbytes = 1_099_511_627_776",
+    ] {
+        check(fault, drop);
+    }
+    // The sending side alone.
+    check("kind = \"black-hole\"", |client| {
+        client.shutdown(Shutdown::Write).unwrap();
+        // It is kept to the end of the process: the board lets go of it first.
+        std::mem::forget(client);
+    });
+}
+
+#[test]
+fn clients_that_stay_leave_none_when_the_fault_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let fault = "[[fault]]\nkind = \"black-hole\"\nfor_s = 4.0\n";
+    let faults = write(folder.path(), "faults.toml", fault);
+    let sim = SimProcess::start(&["--boards", "1", "--detectors", "1", "--faults", &faults]);
+    let map = twotone::map::HardwareMap::load(sim.map()).unwrap();
+    let address = map.boards()[0].address().to_string();
+    let before = sim.descriptors();
+    let _clients: Vec<_> = (0..CLIENTS).map(|_| ask(&address)).collect();
+    wait_until("descriptors stay", || sim.descriptors() <= before);
+}
