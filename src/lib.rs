@@ -43,6 +43,7 @@
 //! | [`run`] | one algorithm over many boards, and the wrappers around a board |
 //! | [`lock`] | one program a board, on this host |
 //! | [`record`] | run directories: written whole or not at all |
+//! | [`input`] | files that are given to the program: read whole, up to a limit |
 //! | [`hal`], [`algorithms`], [`transport`], [`tworoutine`] | the crates beneath |
 //! | `sim`, `score` | simulated farms, and how well a tune met their truth (feature `sim`) |
 
@@ -52,6 +53,7 @@ pub mod capture;
 #[cfg(all(doctest, feature = "sim"))]
 mod how_to;
 pub mod identity;
+pub mod input;
 pub mod lock;
 pub mod map;
 pub mod prelude;

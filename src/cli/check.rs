@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use twotone::algorithms::TuneParams;
-use twotone::map::{HardwareMap, MapError, load_params};
+use twotone::map::{HardwareMap, MapError};
 
 use super::Exit;
 use super::output::{complain, say, say_json};
@@ -53,12 +52,12 @@ impl Check {
             Err(error) => note(&error, &mut checked, &mut texts),
         }
         if let Some(path) = &self.params {
-            match load_params::<TuneParams>(path) {
-                Ok(_) => {
-                    let problem = read_tuning(path).ok().and_then(|tuning| match &map {
+            match read_tuning(path) {
+                Ok(tuning) => {
+                    let problem = match &map {
                         Some(map) => tuning.problem(map),
                         None => tuning.own_problem(),
-                    });
+                    };
                     if let Some(message) = problem {
                         let file = path.display().to_string();
                         texts.push(format!("{file}: {message}"));

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use twotone::input;
 use twotone::map::import_rfmux;
 
 use super::Exit;
@@ -18,7 +19,7 @@ pub(crate) struct Import {
 impl Import {
     pub(crate) fn run(self) -> Exit {
         let shown = self.yaml.display().to_string();
-        let imported = std::fs::read_to_string(&self.yaml)
+        let imported = input::read_text(&self.yaml, input::IMPORT_BYTES)
             .map_err(|error| format!("{shown}: {error}"))
             .and_then(|text| import_rfmux(&text, &shown).map_err(|error| error.to_string()));
         match imported {

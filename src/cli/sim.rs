@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use tworoutine::Wait;
+use twotone::input;
 use twotone::sim::fault::FaultScript;
 use twotone::sim::{Farm, FarmBuilder, Profile, Streaming, TimeMode};
 
@@ -157,7 +158,7 @@ impl Sim {
         let interrupt = Interrupt::watch("");
         let mut builder = self.farm.builder().streaming(self.stream.into());
         if let Some(path) = &self.faults {
-            let script = std::fs::read_to_string(path)
+            let script = input::read_text(path, input::PARAMS_BYTES)
                 .map_err(|error| error.to_string())
                 .and_then(|text| FaultScript::parse(&text).map_err(|error| error.to_string()));
             builder = match script {

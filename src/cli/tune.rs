@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use twotone::input;
 use twotone::sim::Truth;
 
 use super::Exit;
@@ -95,6 +96,7 @@ impl Tune {
 }
 
 fn load_truth(path: &Path) -> Result<Truth, String> {
-    let text = std::fs::read(path).map_err(|e| format!("truth {}: {e}", path.display()))?;
+    let text = input::read(path, input::RECORD_BYTES)
+        .map_err(|e| format!("truth {}: {e}", path.display()))?;
     serde_json::from_slice(&text).map_err(|e| format!("truth {}: {e}", path.display()))
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use twotone::Array;
 use twotone::algorithms::{Band, TuneParams};
 use twotone::hal::{Dbm, Description, Error, ErrorKind, ModuleId, Result};
-use twotone::map::{HardwareMap, ModuleEntry, implausible_hz, load_params};
+use twotone::map::{HardwareMap, MapError, ModuleEntry, implausible_hz, parse_params, read_params};
 
 const NO_RANGE: &str = "the map does not say where the detectors are: its modules need f_min_hz and \
                         f_max_hz, or the parameter file a band";
@@ -272,7 +272,7 @@ impl ForModule {
 /// Reads a parameter file, and finds out which of the parameters that a map also has are in it.
 /// Parameters that are of no use are refused.
 pub(crate) fn load_tuning(path: &Path) -> std::result::Result<Tuning, String> {
-    let tuning = read_tuning(path)?;
+    let tuning = read_tuning(path).map_err(|error| error.to_string())?;
     match tuning.own_problem() {
         Some(problem) => Err(format!("{}: {problem}", path.display())),
         None => Ok(tuning),
@@ -280,11 +280,10 @@ pub(crate) fn load_tuning(path: &Path) -> std::result::Result<Tuning, String> {
 }
 
 /// Reads a parameter file, also if its parameters are of no use.
-pub(crate) fn read_tuning(path: &Path) -> std::result::Result<Tuning, String> {
-    let params = load_params::<TuneParams>(path).map_err(|e| e.to_string())?;
-    let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    let given = text
-        .parse()
-        .map_err(|e| format!("{}: {e}", path.display()))?;
+pub(crate) fn read_tuning(path: &Path) -> std::result::Result<Tuning, MapError> {
+    let text = read_params(path)?;
+    let file = path.display().to_string();
+    let params = parse_params::<TuneParams>(&text, &file)?;
+    let given = parse_params(&text, &file)?;
     Ok(Tuning { params, given })
 }

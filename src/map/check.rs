@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use super::section::{Findings, Found};
-use super::suggest::nearest;
 use super::{BoardEntry, Host};
 
 /// Values that may occur once only, with the byte at which each was first seen and how it was
@@ -114,19 +113,36 @@ pub(super) fn derived(findings: &mut Findings<'_>, host: &Host, at: usize) -> bo
     good
 }
 
+/// The boards of a map, by their names too.
+pub(super) struct Homes<'b> {
+    boards: &'b [BoardEntry],
+    by_name: HashMap<&'b str, &'b BoardEntry>,
+}
+
+impl<'b> Homes<'b> {
+    pub(super) fn of(boards: &'b [BoardEntry]) -> Self {
+        let by_name = boards.iter().map(|entry| (entry.name.as_str(), entry));
+        Self {
+            boards,
+            by_name: by_name.collect(),
+        }
+    }
+}
+
 /// Finds that the board or the module of a detector is not there, or that its frequency is out
 /// of the module's range.
 pub(super) fn detector_is_at_home(
     findings: &mut Findings<'_>,
-    boards: &[BoardEntry],
+    homes: &Homes<'_>,
     board: &Found<String>,
     module: Found<u8>,
     f_hz: Found<f64>,
 ) {
-    let Some(entry) = boards.iter().find(|entry| entry.name == board.value) else {
-        let names = boards.iter().map(|entry| entry.name.as_str());
+    let Some(entry) = homes.by_name.get(board.value.as_str()) else {
+        let names = homes.boards.iter().map(|entry| entry.name.as_str());
+        let near = findings.nearest_of(names, &board.value);
         let what = format!("there is no board `{}`", board.value);
-        return findings.suggest(board.at, what, nearest(&board.value, names));
+        return findings.suggest(board.at, what, near);
     };
     if module.value > entry.kind.highest_module() {
         let highest = entry.kind.highest_module();

@@ -28,11 +28,21 @@ pub struct Problem {
 
 impl MapError {
     pub(super) fn new(file: &str, mut problems: Vec<Problem>) -> Self {
-        problems.sort_by_key(|problem| problem.place);
+        problems.sort_by_key(|problem| (problem.place.is_none(), problem.place));
         Self {
             file: file.to_owned(),
             problems,
         }
+    }
+
+    /// Says after the problems, which are not all, that there are others.
+    pub(super) fn with_last(mut self, message: String) -> Self {
+        self.problems.push(Problem {
+            place: None,
+            message,
+            suggestion: None,
+        });
+        self
     }
 
     pub(super) fn whole(file: &str, message: impl Into<String>) -> Self {
@@ -55,7 +65,8 @@ impl MapError {
         &self.file
     }
 
-    /// Everything that is wrong, in the order of the file. Never empty.
+    /// Everything that is wrong, in the order of the file. Never empty. Of very many problems a
+    /// hundred are here, and a last one without a place says how many more there are.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }

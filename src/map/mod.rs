@@ -45,7 +45,6 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 
-use std::fs;
 use std::path::Path;
 
 use serde::Serialize;
@@ -57,12 +56,14 @@ pub use entry::{
 };
 pub use error::{MapError, Problem};
 pub use kind::BoardKind;
-pub use params::{load_params, parse_params};
+pub use params::{load_params, parse_params, read_params};
 pub use place::Place;
 pub use plausible::{HIGHEST_TONE, LOWEST_TONE, implausible_hz};
 #[cfg(feature = "cli")]
 pub use rfmux::{Imported, import_rfmux};
 pub use twotone_transport::Host;
+
+use crate::input;
 
 /// Every board of an array, checked: names, addresses and serial numbers are unique, powers and
 /// frequencies are in range, and every detector is on a module that is there.
@@ -78,11 +79,12 @@ impl HardwareMap {
     /// Reads the map in the file at `path`. No board is touched.
     ///
     /// # Errors
-    /// Where the file cannot be read, or as [`HardwareMap::parse`].
+    /// As [`input::read`], or as [`HardwareMap::parse`].
     pub fn load(path: impl AsRef<Path>) -> Result<Self, MapError> {
         let path = path.as_ref();
         let file = path.display().to_string();
-        let text = fs::read_to_string(path).map_err(|error| MapError::unreadable(&file, &error))?;
+        let text = input::read_text(path, input::MAP_BYTES)
+            .map_err(|error| MapError::unreadable(&file, &error))?;
         Self::parse(&text, &file)
     }
 

@@ -1,8 +1,10 @@
 //! A part of a map.
 
+use std::collections::{HashMap, HashSet};
+
 use twotone_hal::ModuleId;
 
-use super::{HardwareMap, ModuleEntry};
+use super::{BoardEntry, HardwareMap, ModuleEntry};
 
 impl HardwareMap {
     /// The part of the map with these boards, by their names, and these modules; all of them
@@ -15,11 +17,17 @@ impl HardwareMap {
     /// A sentence that names the first board or module that the map does not have.
     pub fn only(&self, boards: &[String], modules: &[ModuleId]) -> Result<Self, String> {
         let mut part = self.clone();
-        if let Some(name) = boards.iter().find(|name| self.board(name).is_none()) {
+        let known: HashSet<&str> = self
+            .boards
+            .iter()
+            .map(|board| board.name.as_str())
+            .collect();
+        if let Some(name) = boards.iter().find(|name| !known.contains(name.as_str())) {
             return Err(format!("the map has no board {name:?}"));
         }
         if !boards.is_empty() {
-            part.boards.retain(|board| boards.contains(&board.name));
+            let named: HashSet<&String> = boards.iter().collect();
+            part.boards.retain(|board| named.contains(&board.name));
         }
         if !modules.is_empty() {
             let has = |module: &ModuleId| part.boards.iter().any(|b| b.module(*module).is_some());
@@ -35,9 +43,10 @@ impl HardwareMap {
             }
             part.boards.retain(|board| !board.modules.is_empty());
         }
-        let boards = &part.boards;
+        let boards = part.boards.iter().map(|board| (board.name.as_str(), board));
+        let boards: HashMap<&str, &BoardEntry> = boards.collect();
         part.detectors.retain(|detector| {
-            let board = boards.iter().find(|board| board.name == detector.board);
+            let board = boards.get(detector.board.as_str());
             board.is_some_and(|board| board.module(detector.module).is_some())
         });
         Ok(part)

@@ -1,6 +1,6 @@
 //! Parameter files: TOML for any serde type, with places and suggestions in the errors.
 
-use std::fs;
+use std::borrow::Cow;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
@@ -8,7 +8,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
 
 use super::MapError;
-use super::section::Findings;
+use super::section::{Findings, TOLD};
+use crate::input;
 
 /// Reads parameters from the TOML file at `path`, as [`parse_params`] does.
 ///
@@ -17,8 +18,17 @@ use super::section::Findings;
 pub fn load_params<T: DeserializeOwned>(path: impl AsRef<Path>) -> Result<T, MapError> {
     let path = path.as_ref();
     let file = path.display().to_string();
-    let text = fs::read_to_string(path).map_err(|error| MapError::unreadable(&file, &error))?;
-    parse_params(&text, &file)
+    parse_params(&read_params(path)?, &file)
+}
+
+/// Reads the text of the parameter file at `path`, for those who need it beside the parameters.
+///
+/// # Errors
+/// As [`input::read_text`].
+pub fn read_params(path: impl AsRef<Path>) -> Result<String, MapError> {
+    let path = path.as_ref();
+    input::read_text(path, input::PARAMS_BYTES)
+        .map_err(|error| MapError::unreadable(&path.display().to_string(), &error))
 }
 
 /// Reads parameters from TOML; errors call the text `file`. Give `T` serde's
@@ -46,7 +56,8 @@ pub fn parse_params<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, Ma
     let mut findings = Findings::new(text, file);
     let mut root = findings.toml()?;
     // Serde stops at the first error. What it stopped at is told and taken out, and the rest is
-    // tried again, until nothing is left to take out.
+    // tried again, until nothing is left to take out, or a person has enough to mend.
+    let mut tries = 0;
     loop {
         let error = match T::deserialize(Deserializer::from(root.clone())) {
             Ok(params) => return findings.done().map(|()| params),
@@ -54,13 +65,31 @@ pub fn parse_params<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, Ma
         };
         // Then the table in which something is missing, or the document as a whole.
         let span = error.span().unwrap_or_default();
-        let removed = remove(root.get_mut(), span.start);
         let told = Told::of(error.message());
         // A key may be missing only because it was taken out.
         if !(told.is_missing && findings.any()) {
             told.tell(&mut findings, span.start);
         }
-        if !removed || told.is_missing {
+        let Some((table, key)) = holder(root.get_mut(), span.start) else {
+            break;
+        };
+        let is_key = key.span().start == span.start;
+        table.remove(&key);
+        if told.is_missing {
+            break;
+        }
+        // Each further try costs as much as the file is long, so that a table is done with in one.
+        if let (true, Some((_, _, known))) = (is_key, &told.unknown) {
+            let unknown = |key: &Spanned<Cow<'_, str>>| !known.contains(&key.get_ref().as_ref());
+            let others: Vec<_> = table.keys().filter(|key| unknown(key)).cloned().collect();
+            for key in others {
+                told.tell_of(&mut findings, key.span().start, key.get_ref());
+                table.remove(&key);
+            }
+        }
+        tries += 1;
+        if tries == TOLD {
+            findings.stop();
             break;
         }
     }
@@ -68,27 +97,32 @@ pub fn parse_params<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, Ma
     Err(MapError::whole(file, "cannot be read as parameters"))
 }
 
-/// Takes out the entry whose key or value begins at byte `at`.
-fn remove(table: &mut DeTable<'_>, at: usize) -> bool {
+/// The table with the entry whose key or value begins at byte `at`, and the key of that entry.
+fn holder<'t, 'i>(
+    table: &'t mut DeTable<'i>,
+    at: usize,
+) -> Option<(&'t mut DeTable<'i>, Spanned<Cow<'i, str>>)> {
     let begins_there = |(key, value): &(&Spanned<_>, &Spanned<_>)| {
         [key.span().start, value.span().start].contains(&at)
     };
-    let found = table.iter().find(begins_there).map(|(key, _)| key.clone());
-    match found {
-        Some(key) => table.remove(&key).is_some(),
+    match table.iter().find(begins_there).map(|(key, _)| key.clone()) {
+        Some(key) => Some((table, key)),
         None => table
             .iter_mut()
-            .any(|(_, value)| remove_within(value.get_mut(), at)),
+            .find_map(|(_, value)| holder_within(value.get_mut(), at)),
     }
 }
 
-fn remove_within(value: &mut DeValue<'_>, at: usize) -> bool {
+fn holder_within<'t, 'i>(
+    value: &'t mut DeValue<'i>,
+    at: usize,
+) -> Option<(&'t mut DeTable<'i>, Spanned<Cow<'i, str>>)> {
     match value {
-        DeValue::Table(table) => remove(table, at),
+        DeValue::Table(table) => holder(table, at),
         DeValue::Array(array) => array
             .iter_mut()
-            .any(|item| remove_within(item.get_mut(), at)),
-        _ => false,
+            .find_map(|item| holder_within(item.get_mut(), at)),
+        _ => None,
     }
 }
 
@@ -120,15 +154,23 @@ impl<'m> Told<'m> {
 
     fn tell(&self, findings: &mut Findings<'_>, at: usize) {
         match &self.unknown {
-            Some((what, found, known)) if !known.is_empty() => {
-                let what = format!("{what} `{found}`");
-                findings.unknown(at, &what, known.iter().copied(), found);
-            }
-            Some((what, found, _)) => findings.say(at, format!("{what} `{found}`")),
+            Some((_, found, _)) => self.tell_of(findings, at, found),
             None if self.is_missing => {
                 findings.say(at, self.message.replacen("missing field", "missing key", 1));
             }
             None => findings.say(at, self.message),
+        }
+    }
+
+    /// Tells of `found` as of the name that the message is about.
+    fn tell_of(&self, findings: &mut Findings<'_>, at: usize, found: &str) {
+        let Some((what, _, known)) = &self.unknown else {
+            return;
+        };
+        let what = format!("{what} `{found}`");
+        match known.is_empty() {
+            true => findings.say(at, what),
+            false => drop(findings.unknown(at, &what, known.iter().copied(), found)),
         }
     }
 }

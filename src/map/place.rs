@@ -14,17 +14,62 @@ pub struct Place {
 impl Place {
     /// The place of byte `offset` of `text`; its end where `offset` lies beyond.
     pub fn of(text: &str, offset: usize) -> Self {
-        let mut end = offset.min(text.len());
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        let before = &text[..end];
-        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Lines::of(text).place(offset)
+    }
+}
+
+/// Bytes of a text whose characters are counted together.
+const BLOCK: usize = 256;
+
+/// Where the lines of a text are. With it, a place costs as much in a long text as in a short one.
+pub(super) struct Lines<'t> {
+    text: &'t str,
+    /// The byte at which each line begins.
+    begin: Vec<usize>,
+    /// The number of characters before each block of the text, and before its end.
+    before: Vec<usize>,
+}
+
+impl<'t> Lines<'t> {
+    pub(super) fn of(text: &'t str) -> Self {
+        let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let begin = std::iter::once(0).chain(newlines.map(|(at, _)| at + 1));
+        let blocks = text.as_bytes().chunks(BLOCK);
+        let through = blocks.scan(0, |count, block| {
+            *count += characters(block);
+            Some(*count)
+        });
         Self {
-            line: before.matches('\n').count() + 1,
-            column: before[start..].chars().count() + 1,
+            text,
+            begin: begin.collect(),
+            before: std::iter::once(0).chain(through).collect(),
         }
     }
+
+    /// As [`Place::of`].
+    pub(super) fn place(&self, offset: usize) -> Place {
+        let mut end = offset.min(self.text.len());
+        while !self.text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let line = self.begin.partition_point(|begin| *begin <= end);
+        let begin = self.begin[line - 1];
+        Place {
+            line,
+            column: self.characters_before(end) - self.characters_before(begin) + 1,
+        }
+    }
+
+    fn characters_before(&self, end: usize) -> usize {
+        let block = end / BLOCK;
+        self.before[block] + characters(&self.text.as_bytes()[block * BLOCK..end])
+    }
+}
+
+/// Number of characters that begin in these bytes of a text.
+fn characters(bytes: &[u8]) -> usize {
+    let begins = |byte: &&u8| (**byte as i8) >= -0x40;
+    bytes.iter().filter(begins).count()
 }
 
 impl fmt::Display for Place {
@@ -56,5 +101,25 @@ mod tests {
             );
         }
         assert_eq!(Place::of("", 0), Place { line: 1, column: 1 });
+    }
+
+    /// Against a count from the beginning, at every byte of texts around the size of a block.
+    #[test]
+    fn places_in_long_texts_are_those_of_a_count() {
+        for length in [BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 3 * BLOCK + 7] {
+            for unit in ["a", "\n", "µ\n", "x = \"é€😀\"\r\n", "😀"] {
+                let mut text = unit.repeat(length / unit.len());
+                text.push_str(&"z".repeat(length - text.len()));
+                let lines = Lines::of(&text);
+                for (at, _) in text.char_indices().chain([(length, ' ')]) {
+                    let before = &text[..at];
+                    let expected = Place {
+                        line: before.matches('\n').count() + 1,
+                        column: before.chars().rev().take_while(|c| *c != '\n').count() + 1,
+                    };
+                    assert_eq!(lines.place(at), expected, "{length} of {unit:?} at {at}");
+                }
+            }
+        }
     }
 }

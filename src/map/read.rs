@@ -3,7 +3,7 @@
 use twotone_hal::{Dbm, Hertz, ModuleId};
 
 use super::address;
-use super::check::{self, Uniques};
+use super::check::{self, Homes, Uniques};
 use super::section::{Findings, Found, Section};
 use super::{
     BoardEntry, BoardKind, DetectorEntry, HIGHEST_TONE, LOWEST_TONE, MapError, ModuleEntry,
@@ -73,10 +73,10 @@ pub(super) fn map(
         boards.extend(board(&section, &mut findings, &mut uniques));
     }
     // Where a board is spoilt, its detectors must not look homeless as well.
-    let sound = !findings.any();
+    let homes = (!findings.any()).then(|| Homes::of(&boards));
     for section in root.list(&mut findings, "detector", "[[detector]]") {
-        let boards = sound.then_some(&boards[..]);
-        detectors.extend(detector(&section, &mut findings, &mut uniques, boards));
+        let homes = homes.as_ref();
+        detectors.extend(detector(&section, &mut findings, &mut uniques, homes));
     }
     findings.done()?;
     Ok((boards, detectors))
@@ -365,12 +365,12 @@ fn safe_state(section: &Section<'_, '_>, findings: &mut Findings<'_>) -> Option<
     known.map(|(_, state)| *state)
 }
 
-/// `boards` is `None` where something is wrong with them.
+/// `homes` are `None` where something is wrong with the boards.
 fn detector(
     section: &Section<'_, '_>,
     findings: &mut Findings<'_>,
     uniques: &mut Uniques,
-    boards: Option<&[BoardEntry]>,
+    homes: Option<&Homes<'_>>,
 ) -> Option<DetectorEntry> {
     let meant = section.only(findings, DETECTOR_KEYS, |_| None);
     for key in DETECTOR_KEYS {
@@ -382,7 +382,7 @@ fn detector(
     }
     let board = section.string(findings, "board");
     let number = section.count(findings, "module", 1..=u8::MAX);
-    let f_hz = match boards {
+    let f_hz = match homes {
         Some(_) => frequency(section, findings, "f_hz"),
         // The unit is asked about when its board is sound.
         None => {
@@ -397,8 +397,8 @@ fn detector(
         module: ModuleId::new(number?.value).ok()?,
         expected: Hertz(f_hz?.value),
     };
-    if let (Some(boards), Some(board), Some(number), Some(f_hz)) = (boards, board, number, f_hz) {
-        super::check::detector_is_at_home(findings, boards, &board, number, f_hz);
+    if let (Some(homes), Some(board), Some(number), Some(f_hz)) = (homes, board, number, f_hz) {
+        check::detector_is_at_home(findings, homes, &board, number, f_hz);
     }
     Some(entry)
 }

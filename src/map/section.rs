@@ -1,19 +1,39 @@
 //! Reading a table of a TOML file key by key, so that all that is wrong comes to light at once.
 
+use std::cell::OnceCell;
 use std::ops::RangeInclusive;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::place::Lines;
 use super::plausible::written;
 use super::suggest::{list, nearest};
 use super::{MapError, Place, Problem};
+
+/// Problems that are told of one file. The others are counted.
+pub(super) const TOLD: usize = 100;
+
+/// Characters of a message. The middle of a longer one is left out: it has a very long name in it.
+const LONGEST: usize = 1000;
+
+/// Names of boards that are compared with unknown ones, over a whole file.
+const COMPARED: usize = 100_000;
+
+/// The longest text of which every place that is no TOML is told, bytes. Each takes memory.
+const RECOVERED: usize = 2 << 20;
 
 /// What was found to be wrong so far.
 pub(super) struct Findings<'t> {
     text: &'t str,
     file: &'t str,
+    lines: OnceCell<Lines<'t>>,
     problems: Vec<Problem>,
+    /// Problems beyond those that are told.
+    more: usize,
+    /// There may be others that nobody looked for.
+    unfinished: bool,
+    compared: usize,
 }
 
 /// A value with the byte at which it stands.
@@ -28,13 +48,25 @@ impl<'t> Findings<'t> {
         Self {
             text,
             file,
+            lines: OnceCell::new(),
             problems: Vec::new(),
+            more: 0,
+            unfinished: false,
+            compared: 0,
         }
     }
 
-    /// The text as TOML, or everything that keeps it from being that.
+    /// The text as TOML, or everything that keeps it from being that. Of a very long text it is the
+    /// first such thing.
     pub(super) fn toml(&mut self) -> Result<Spanned<DeTable<'t>>, MapError> {
-        let (root, errors) = DeTable::parse_recoverable(self.text);
+        let (root, errors) = match DeTable::parse(self.text) {
+            Ok(root) => return Ok(root),
+            Err(_) if self.text.len() <= RECOVERED => DeTable::parse_recoverable(self.text),
+            Err(error) => {
+                self.stop();
+                (Spanned::new(0..0, DeTable::new()), vec![error])
+            }
+        };
         let mut last_line = 0;
         for error in errors {
             let at = error.span().map_or(self.text.len(), |span| span.start);
@@ -54,7 +86,7 @@ impl<'t> Findings<'t> {
     }
 
     pub(super) fn place(&self, at: usize) -> Place {
-        Place::of(self.text, at)
+        self.lines.get_or_init(|| Lines::of(self.text)).place(at)
     }
 
     pub(super) fn say(&mut self, at: usize, message: impl Into<String>) {
@@ -67,11 +99,39 @@ impl<'t> Findings<'t> {
         message: impl Into<String>,
         suggestion: Option<&str>,
     ) {
+        if self.is_full() {
+            self.more += 1;
+            return;
+        }
         self.problems.push(Problem {
             place: Some(self.place(at)),
-            message: message.into(),
+            message: shortened(message.into()),
             suggestion: suggestion.map(str::to_owned),
         });
+    }
+
+    /// True if further problems are counted only.
+    fn is_full(&self) -> bool {
+        self.problems.len() >= TOLD
+    }
+
+    /// Says that the rest of the file is not looked at.
+    pub(super) fn stop(&mut self) {
+        self.unfinished = true;
+    }
+
+    /// The one of very many names that was probably meant. There is none when as many have been
+    /// compared as a person would wait for.
+    pub(super) fn nearest_of<'k>(
+        &mut self,
+        names: impl ExactSizeIterator<Item = &'k str>,
+        found: &str,
+    ) -> Option<&'k str> {
+        if self.is_full() || self.compared >= COMPARED {
+            return None;
+        }
+        self.compared += names.len();
+        nearest(found, names)
     }
 
     /// A name that is none of `known`: tells the likely one, which it gives back, or else all.
@@ -99,8 +159,32 @@ impl<'t> Findings<'t> {
         if self.problems.is_empty() {
             return Ok(());
         }
-        Err(MapError::new(self.file, std::mem::take(&mut self.problems)))
+        let error = MapError::new(self.file, std::mem::take(&mut self.problems));
+        Err(match (self.more, self.unfinished) {
+            (0, false) => error,
+            (0, true) => error.with_last("there may be more problems: mend these first".to_owned()),
+            (more, false) => error.with_last(format!("{more} more problems: mend these first")),
+            (more, true) => error.with_last(format!(
+                "{more} more problems, or others yet: mend these first"
+            )),
+        })
     }
+}
+
+/// `message` with its beginning and its end, if it is too long for a person.
+fn shortened(message: String) -> String {
+    // Bytes are at least as many as characters, and counted at once.
+    if message.len() <= LONGEST {
+        return message;
+    }
+    let length = message.chars().count();
+    if length <= LONGEST {
+        return message;
+    }
+    let begin: String = message.chars().take(LONGEST / 2).collect();
+    let end = message.char_indices().rev().nth(LONGEST / 4);
+    let end = end.map_or("", |(at, _)| &message[at..]);
+    format!("{begin} ... {end} (of {length} characters)")
 }
 
 /// A table with its title, such as `[[board]]`.

@@ -3,11 +3,17 @@
 /// How alike two names must be (Jaro-Winkler, 0 to 1) for one to be offered for the other.
 const ALIKE: f64 = 0.8;
 
+/// The longest name that is compared, bytes. No key, value or name of a board is longer.
+const LONGEST: usize = 100;
+
 /// The one of `known` that is most like `found`, if any is like it at all.
 pub(super) fn nearest<'a>(
     found: &str,
     known: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
+    if found.len() > LONGEST {
+        return None;
+    }
     let found = found.to_lowercase();
     known
         .into_iter()

@@ -1,13 +1,13 @@
 //! What a run was: versions, map, parameters, times, and how each board fared.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{MANIFEST_FILE, RecordError, UtcTime};
+use crate::input;
 use crate::map::HardwareMap;
 
 /// The version of the run directory's format. It changes when a reader of the old one would
@@ -130,7 +130,8 @@ impl Manifest {
     /// or one of a later format.
     pub fn read(run: impl AsRef<Path>) -> Result<Self, RecordError> {
         let path = run.as_ref().join(MANIFEST_FILE);
-        let text = fs::read(&path).map_err(RecordError::io("read", &path))?;
+        let text =
+            input::read(&path, input::RECORD_BYTES).map_err(RecordError::io("read", &path))?;
         let shown = path.display().to_string();
         // The version comes first: a later format may have other fields.
         #[derive(Deserialize)]

@@ -1,6 +1,5 @@
 //! The tune of a run directory, read back.
 
-use std::fs;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -8,6 +7,7 @@ use twotone_algorithms::{ChannelOutcome, ReferenceTone};
 use twotone_hal::ModuleId;
 
 use super::RecordError;
+use crate::input;
 
 /// The file of a run directory that holds the tune.
 pub const TUNE_FILE: &str = "tune.toml";
@@ -47,7 +47,8 @@ impl TuneRecord {
         // A later format is refused as such.
         super::Manifest::read(run.as_ref())?;
         let path = run.as_ref().join(TUNE_FILE);
-        let text = fs::read_to_string(&path).map_err(RecordError::io("read", &path))?;
+        let text =
+            input::read_text(&path, input::RECORD_BYTES).map_err(RecordError::io("read", &path))?;
         let shown = path.display().to_string();
         toml::from_str(&text).map_err(RecordError::format("read", &shown))
     }

@@ -6,6 +6,7 @@ mod check;
 mod connections;
 mod endings;
 mod identity;
+mod inputs;
 mod interrupt;
 mod lock;
 mod process;

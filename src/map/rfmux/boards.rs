@@ -294,13 +294,19 @@ impl<'t> Reading<'t> {
             .filter_map(|board| board.housing.as_ref());
         let serials = housings.flatten().map(|found| same_serial(&found.value));
         let serials: HashSet<String> = serials.collect();
-        for (node, index) in std::mem::take(&mut self.bare).into_iter().rev() {
+        let mut dropped = HashSet::new();
+        for (node, index) in std::mem::take(&mut self.bare) {
             let serial = self.crates.get(&node).and_then(Option::as_ref);
             let shared = serial.is_some_and(|found| serials.contains(&same_serial(&found.value)));
             if shared || self.named.contains(&node) {
-                self.left_out.remove(index);
+                dropped.insert(index);
             }
         }
+        let mut index = 0;
+        self.left_out.retain(|_| {
+            index += 1;
+            !dropped.contains(&(index - 1))
+        });
     }
 
     /// Reads the board of a slot: one under `key`, or the one at `position` in a list. In a list,

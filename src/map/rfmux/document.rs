@@ -1,6 +1,6 @@
 //! A YAML document as a tree whose nodes know their tags and their places.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Deref;
 use std::rc::Rc;
 
@@ -13,6 +13,10 @@ pub(super) struct Node {
     /// The tag as it was written, such as `!CRS`; those of YAML itself begin with [`YAML`].
     pub(super) tag: Option<String>,
     pub(super) content: Content,
+    /// The nodes that a walk over it meets, itself and those behind aliases among them.
+    size: usize,
+    /// The nodes on the longest way down from it, itself among them.
+    depth: usize,
 }
 
 pub(super) enum Content {
@@ -33,6 +37,12 @@ pub(super) struct Item {
     pub(super) at: usize,
 }
 
+/// Nodes that all aliases of a document may stand for. Few lines can stand for billions.
+const ALIASED: usize = 1_000_000;
+
+/// Levels of a document, with aliases taken for what they stand for.
+const LEVELS: usize = 256;
+
 /// Beginning of the full names of YAML's own tags.
 const YAML: &str = "tag:yaml.org,2002:";
 
@@ -41,6 +51,30 @@ impl Deref for Item {
 
     fn deref(&self) -> &Node {
         &self.node
+    }
+}
+
+impl Node {
+    fn new(tag: Option<String>, content: Content) -> Self {
+        let (mut size, mut depth) = (1_usize, 0);
+        let mut add = |item: &Item| {
+            size = size.saturating_add(item.size);
+            depth = depth.max(item.depth);
+        };
+        match &content {
+            Content::Scalar { .. } => {}
+            Content::List(items) => items.iter().for_each(add),
+            Content::Map(entries) => entries.iter().for_each(|(key, value)| {
+                add(key);
+                add(value);
+            }),
+        }
+        Self {
+            tag,
+            content,
+            size,
+            depth: depth + 1,
+        }
     }
 }
 
@@ -77,34 +111,40 @@ impl Item {
             return None;
         };
         let mut entries = Vec::new();
-        merge(self, None, &mut Vec::new(), &mut entries);
+        merge(self, None, &mut Merged::default(), &mut entries);
         Some(entries)
     }
 }
 
+/// Mappings whose entries were added, and the keys of these.
+#[derive(Default)]
+struct Merged<'i> {
+    mappings: HashSet<*const Node>,
+    keys: HashSet<&'i str>,
+}
+
 /// Adds the entries of `item` whose keys are not there yet, at `place` if they are merged ones. A
 /// mapping that was merged once has nothing to add another time.
-fn merge(
-    item: &Item,
+fn merge<'i>(
+    item: &'i Item,
     place: Option<usize>,
-    merged: &mut Vec<*const Node>,
+    merged: &mut Merged<'i>,
     entries: &mut Vec<(Item, Item)>,
 ) {
     let Content::Map(own) = &item.content else {
         return;
     };
-    if merged.contains(&item.identity()) {
+    if !merged.mappings.insert(item.identity()) {
         return;
     }
-    merged.push(item.identity());
-    let there = entries.len();
     let is_merge = |key: &Item| key.scalar() == Some(("<<", true));
-    for (key, value) in own.iter().filter(|(key, _)| !is_merge(key)) {
-        let same = |(other, _): &(Item, Item)| {
-            key.scalar().is_some() && other.scalar().map(|s| s.0) == key.scalar().map(|s| s.0)
-        };
+    let own_keys = || own.iter().filter(|(key, _)| !is_merge(key));
+    for (key, value) in own_keys() {
+        let there = key
+            .scalar()
+            .is_some_and(|(key, _)| merged.keys.contains(key));
         // Two equal keys of one mapping both stay, so that they can be reported.
-        if !entries[..there].iter().any(same) {
+        if !there {
             let at = |item: &Item| Item {
                 node: item.node.clone(),
                 at: place.unwrap_or(item.at),
@@ -112,6 +152,8 @@ fn merge(
             entries.push((at(key), at(value)));
         }
     }
+    let names = own_keys().filter_map(|(key, _)| key.scalar());
+    merged.keys.extend(names.map(|(name, _)| name));
     for (_, value) in own.iter().filter(|(key, _)| is_merge(key)) {
         match &value.content {
             Content::List(several) => {
@@ -162,6 +204,8 @@ fn offset(text: &str, marker: &Marker) -> usize {
 struct Tree {
     open: Vec<Open>,
     anchors: HashMap<usize, Rc<Node>>,
+    /// The nodes that the aliases so far stand for.
+    aliased: usize,
     root: Option<Item>,
 }
 
@@ -185,7 +229,7 @@ impl Tree {
                     text: text.into_owned(),
                     plain: style == ScalarStyle::Plain && !is_text,
                 };
-                self.add(Node { tag, content }, anchor, at)
+                self.add(Node::new(tag, content), anchor, at)
             }
             Event::SequenceStart(_, anchor, tag) => self.begin(false, anchor, tag.as_deref(), at),
             Event::MappingStart(_, anchor, tag) => self.begin(true, anchor, tag.as_deref(), at),
@@ -196,13 +240,20 @@ impl Tree {
                         false => Content::List(open.items),
                     };
                     let tag = open.tag;
-                    self.add(Node { tag, content }, open.anchor, open.at)
+                    self.add(Node::new(tag, content), open.anchor, open.at)
                 }
                 None => Ok(()),
             },
             Event::Alias(anchor) => match self.anchors.get(&anchor) {
                 Some(node) => {
                     let node = node.clone();
+                    self.aliased = self.aliased.saturating_add(node.size);
+                    if self.aliased > ALIASED {
+                        return Err(format!(
+                            "the aliases up to here stand for more than {ALIASED} values: write \
+                             what is meant in full, or in several files"
+                        ));
+                    }
                     self.put(Item { node, at })
                 }
                 None => Err("an alias stands for what it is a part of".to_owned()),
@@ -229,6 +280,11 @@ impl Tree {
     }
 
     fn add(&mut self, node: Node, anchor: usize, at: usize) -> Result<(), String> {
+        if node.depth > LEVELS {
+            return Err(format!(
+                "this has more than {LEVELS} levels, with what its aliases stand for"
+            ));
+        }
         let node = Rc::new(node);
         // Parsers count anchors from 1.
         if anchor != 0 {

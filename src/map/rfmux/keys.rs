@@ -1,5 +1,7 @@
 //! The keys and tags that Python hardware maps have.
 
+use std::collections::HashMap;
+
 use super::document::{Content, Item};
 use crate::map::section::Findings;
 use crate::map::suggest::nearest;
@@ -62,13 +64,13 @@ impl Known {
         left_out: &mut Vec<(String, &'i Item)>,
     ) -> Vec<(&'static str, &'i Item)> {
         let mut taken: Vec<(&str, &Item)> = Vec::new();
-        let mut seen: Vec<(&str, usize)> = Vec::new();
+        let mut seen: HashMap<&str, usize> = HashMap::new();
         for (key, value) in entries {
             let name = match key.scalar() {
                 Some((name, _)) => name,
                 None => "",
             };
-            if let Some((_, first)) = seen.iter().find(|(other, _)| *other == name) {
+            if let Some(first) = seen.get(name) {
                 let place = findings.place(*first);
                 let what = format!(
                     "`{}` stands twice in this {tag}: also at {place}",
@@ -77,7 +79,7 @@ impl Known {
                 findings.say(key.at, what);
                 continue;
             }
-            seen.push((name, key.at));
+            seen.insert(name, key.at);
             if let Some(known) = self.taken.iter().find(|known| **known == name) {
                 taken.push((known, value));
                 continue;

@@ -9,6 +9,7 @@ mod tests;
 mod values;
 mod write;
 
+use super::place::Lines;
 use super::section::Findings;
 use super::{HardwareMap, MapError, Problem};
 use boards::Reading;
@@ -54,8 +55,9 @@ pub fn import_rfmux(yaml: &str, file: &str) -> Result<Imported, MapError> {
     // The boards were checked at their places in the YAML, as those of a map of ours are. A problem
     // that is seen only here is reported with its board.
     HardwareMap::parse(&map.imported.toml, file).map_err(|error| {
+        let lines = Lines::of(yaml);
         let problems = error.problems().iter().map(|problem| Problem {
-            place: problem.place.map(|place| map.place_of(place, yaml)),
+            place: problem.place.map(|place| map.place_of(place, &lines)),
             ..problem.clone()
         });
         MapError::new(file, problems.collect())

@@ -6,6 +6,7 @@ use super::Imported;
 use super::boards::{Board, Reading};
 use super::keys::safe;
 use crate::map::check::{self, Uniques};
+use crate::map::place::Lines;
 use crate::map::section::Findings;
 use crate::map::{BoardEntry, BoardKind, Host, MapError, Place, Problem, address};
 
@@ -17,9 +18,9 @@ pub(super) struct Written {
 
 impl Written {
     /// The place in the YAML of the board at `place` of the TOML.
-    pub(super) fn place_of(&self, place: Place, yaml: &str) -> Place {
+    pub(super) fn place_of(&self, place: Place, yaml: &Lines<'_>) -> Place {
         let begins = self.lines.get(place.line.saturating_sub(1));
-        Place::of(yaml, begins.copied().unwrap_or_default())
+        yaml.place(begins.copied().unwrap_or_default())
     }
 }
 
@@ -34,7 +35,7 @@ pub(super) fn map(mut reading: Reading<'_>, file: &str) -> Result<Written, MapEr
         misread,
         ..
     } = reading;
-    let mut names = HashSet::new();
+    let mut names = Names::default();
     let mut uniques = Uniques::default();
     let mut written = Vec::new();
     for mut board in boards {
@@ -139,7 +140,7 @@ fn keep_to_labels(
 
 impl Board {
     /// The board as a map of ours has it, with a name that is not among `names`.
-    fn entry(&self, names: &mut HashSet<String>) -> BoardEntry {
+    fn entry(&self, names: &mut Names) -> BoardEntry {
         let serial = self.serial.as_ref().map(|serial| serial.value.clone());
         let housing = self.housing.as_ref().and_then(Option::as_ref);
         let address = self.hostname.as_ref();
@@ -154,7 +155,7 @@ impl Board {
             }
         };
         BoardEntry {
-            name: unlike(name, names),
+            name: names.unlike(name),
             kind: BoardKind::CRS,
             address,
             serial,
@@ -241,23 +242,34 @@ fn board_name(text: &str) -> String {
     }
 }
 
-/// `name`, or `name` with a number after it if `names` has it, in upper or lower case. The result
-/// is added to `names`.
-fn unlike(name: String, names: &mut HashSet<String>) -> String {
-    if names.insert(name.to_lowercase()) {
-        return name;
-    }
-    let numbered = |number: usize| {
-        let suffix = format!("-{number}");
-        let kept = name.len().min(LONGEST - suffix.len());
-        format!("{}{suffix}", &name[..kept])
-    };
-    let mut other = numbered(2);
-    for number in 3.. {
-        if names.insert(other.to_lowercase()) {
-            break;
+/// Room for the number after a name.
+const NUMBERED: usize = 57;
+
+/// Names of the boards so far.
+#[derive(Default)]
+struct Names {
+    /// In lower case.
+    taken: HashSet<String>,
+    /// The last number that was given to a name with such a beginning.
+    numbers: HashMap<String, usize>,
+}
+
+impl Names {
+    /// `name`, or `name` with a number after it if another board has it, in upper or lower case.
+    fn unlike(&mut self, name: String) -> String {
+        if self.taken.insert(name.to_lowercase()) {
+            return name;
         }
-        other = numbered(number);
+        let beginning = name[..name.len().min(NUMBERED)].to_lowercase();
+        let last = self.numbers.entry(beginning).or_insert(1);
+        loop {
+            *last += 1;
+            let suffix = format!("-{last}");
+            let kept = name.len().min(LONGEST - suffix.len());
+            let other = format!("{}{suffix}", &name[..kept]);
+            if self.taken.insert(other.to_lowercase()) {
+                return other;
+            }
+        }
     }
-    other
 }

@@ -1,5 +1,6 @@
 //! Maps good and bad.
 
+mod many;
 mod refused;
 mod round_trip;
 
