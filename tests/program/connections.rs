@@ -14,7 +14,7 @@ fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let waited = (0..2000).any(|_| {
         let done = done();
         if !done {
-            drop(told.recv_timeout(Duration::from_millis(10)));
+            let _ = told.recv_timeout(Duration::from_millis(10));
         }
         done
     });
@@ -76,12 +76,13 @@ fn clients_that_have_gone_leave_no_descriptors_whatever_the_fault_is() {
 #[test]
 fn clients_that_stay_leave_none_when_the_fault_is_over() {
     let folder = tempfile::tempdir().unwrap();
-    let fault = "[[fault]]\nkind = \"black-hole\"\nfor_s = 4.0\n";
+    let fault = "[[fault]]\nkind = \"black-hole\"\nfor_s = 6.0\n";
     let faults = write(folder.path(), "faults.toml", fault);
     let sim = SimProcess::start(&["--boards", "1", "--detectors", "1", "--faults", &faults]);
     let map = twotone::map::HardwareMap::load(sim.map()).unwrap();
     let address = map.boards()[0].address().to_string();
     let before = sim.descriptors();
     let _clients: Vec<_> = (0..CLIENTS).map(|_| ask(&address)).collect();
+    wait_until("not connected", || sim.descriptors() >= before + CLIENTS);
     wait_until("descriptors stay", || sim.descriptors() <= before);
 }
