@@ -10,6 +10,7 @@
 
 mod bench;
 mod child;
+mod soak;
 mod test;
 mod tidy;
 mod workspace;
@@ -36,6 +37,8 @@ enum Verb {
     Tidy(tidy::Args),
     /// Run a benchmark by its name; without a name, list them.
     Bench(bench::Args),
+    /// Let simulated boards and their clients come and go for long, and see that nothing is left.
+    Soak(soak::Args),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
             Verb::Test(args) => test::run(&workspace, &args),
             Verb::Tidy(args) => tidy::run(&workspace, &args),
             Verb::Bench(args) => bench::run(&workspace, &args),
+            Verb::Soak(args) => soak::run(&workspace, &args),
         });
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

@@ -1,0 +1,180 @@
+//! Boards and clients come and go for a while: connections are cut, refused, ignored and left hanging,
+//! boards start anew, clients are killed. When all is quiet again, neither side holds more than it
+//! began with.
+//!
+//! For some seconds, or for as long as `cargo xtask soak --minutes N` says.
+
+#[path = "program/process.rs"]
+#[allow(dead_code, reason = "what other tests need of it")]
+mod process;
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use twotone::prelude::*;
+use twotone::transport::ConnectOptions;
+
+use self::process::{SimProcess, twotone, write};
+
+const BOARDS: usize = 4;
+
+/// For how long the boards are out of order, unless the variable says otherwise.
+const SHORT: Duration = Duration::from_secs(6);
+
+/// Minutes for which they are.
+const MINUTES: &str = "TWOTONE_SOAK_MINUTES";
+
+/// Faults that follow each other, with the shares of a round after which each begins and ends.
+const ROUND: [(&str, f64, f64); 6] = [
+    ("kind = \"refuse\"", 0.05, 0.2),
+    ("kind = \"black-hole\"", 0.3, 0.5),
+    ("kind = \"hang\"\nmethod = \"get_samples\"", 0.55, 0.7),
+    ("kind = \"close-mid-answer\"", 0.72, 0.8),
+    ("kind = \"huge-answer\"\nbytes = 100_000_000", 0.82, 0.9),
+    ("kind = \"reboot\"\ndown_ms = 50", 0.92, 0.95),
+];
+
+/// A script of rounds of faults, of all boards in one and of every other board in the next.
+fn script(lasting: Duration) -> String {
+    // A script has its limit too.
+    let round_s = (lasting.as_secs_f64() / 500.0).max(2.0);
+    let rounds = (lasting.as_secs_f64() / round_s).ceil() as usize;
+    let mut text = String::new();
+    for round in 0..rounds {
+        let boards = ["", "boards = [\"crs0001\", \"crs0003\"]\n"][round % 2];
+        for (fault, from, to) in ROUND {
+            let (from_s, for_s) = ((round as f64 + from) * round_s, (to - from) * round_s);
+            write!(
+                text,
+                "[[fault]]\n{fault}\n{boards}from_s = {from_s:.3}\nfor_s = {for_s:.3}\n"
+            )
+            .unwrap();
+        }
+    }
+    text
+}
+
+/// Connects to the boards of a map and reads samples of each, as far as they let it. The number of
+/// boards that gave some.
+fn measure(map: &HardwareMap) -> usize {
+    let options = ConnectOptions::new().request_timeout(Duration::from_millis(500));
+    let array = Array::connect_with(map, &options, BOARDS).wait();
+    let outcomes = Runner::new()
+        .deadline(Duration::from_secs(2))
+        .longest_batch(Duration::from_millis(100))
+        .run(array.targets(), |board, module| async move {
+            board.samples().mean(module, Acquire::new(10)).await
+        })
+        .wait();
+    outcomes
+        .iter()
+        .filter(|outcome| outcome.result.is_ok())
+        .count()
+}
+
+/// Clients that ask something and go without waiting for an answer.
+fn cut(map: &HardwareMap) {
+    let request = b"POST /tuber HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}";
+    let clients = map.boards().iter().map(|board| {
+        let mut client = TcpStream::connect(board.address().to_string()).ok()?;
+        client.write_all(request).ok()?;
+        Some(client)
+    });
+    drop(clients.collect::<Vec<_>>());
+}
+
+/// A program that is killed while it talks to the boards.
+fn kill(map: &str) {
+    let mut client = twotone(&["info", map])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    client.kill().unwrap();
+    client.wait().unwrap();
+}
+
+fn own_descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+fn own_tasks() -> usize {
+    tworoutine::runtime().metrics().num_alive_tasks()
+}
+
+/// Tasks and descriptors of this process.
+struct Holds {
+    tasks: usize,
+    descriptors: usize,
+}
+
+/// What this process holds when nothing goes on and all that it makes once is there, such as the
+/// runtimes that wait for boards.
+fn begin_with(boards: &str) -> Holds {
+    let tasks = own_tasks();
+    let sim = SimProcess::start(&["--boards", boards, "--detectors", "2"]);
+    let map = HardwareMap::load(sim.map()).unwrap();
+    let answered = measure(&map);
+    kill(&sim.map());
+    assert_eq!(answered, BOARDS);
+    wait_until("tasks stay of sound boards", || own_tasks() <= tasks);
+    drop(sim);
+    Holds {
+        tasks,
+        descriptors: own_descriptors(),
+    }
+}
+
+/// Waits for what others will do soon. Fails if they have not done so after a minute.
+fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let (tell, told) = std::sync::mpsc::channel::<()>();
+    let waited = (0..6000).any(|_| {
+        let done = done();
+        if !done {
+            let _ = told.recv_timeout(Duration::from_millis(10));
+        }
+        done
+    });
+    drop(tell);
+    assert!(waited, "{what}");
+}
+
+#[test]
+fn a_farm_that_comes_and_goes_leaves_nothing_behind() {
+    let minutes = std::env::var(MINUTES).ok();
+    let lasting = minutes.map_or(SHORT, |minutes| {
+        Duration::from_secs_f64(60.0 * minutes.parse::<f64>().expect("a number of minutes"))
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let faults = write(folder.path(), "faults.toml", &script(lasting));
+    let boards = BOARDS.to_string();
+    let began = begin_with(&boards);
+    let sim = SimProcess::start(&["--boards", &boards, "--detectors", "2", "--faults", &faults]);
+    let map = HardwareMap::load(sim.map()).unwrap();
+    let theirs = sim.descriptors();
+
+    let begin = Instant::now();
+    let (mut rounds, mut answered) = (0, 0);
+    while begin.elapsed() < lasting {
+        answered += measure(&map);
+        cut(&map);
+        kill(&sim.map());
+        rounds += 1;
+    }
+    println!("{rounds} rounds, {answered} of {} answers", rounds * BOARDS);
+    wait_until("the boards are well again", || measure(&map) == BOARDS);
+    wait_until("tasks stay", || own_tasks() <= began.tasks);
+    drop(folder);
+    let kept = || sim.descriptors() <= theirs;
+    wait_until("the simulator keeps descriptors", kept);
+    drop(sim);
+    wait_until("descriptors stay", || {
+        own_descriptors() <= began.descriptors
+    });
+    // Nothing is kept either if nothing went wrong.
+    assert!(answered < rounds * BOARDS, "no fault was met");
+}
