@@ -21,7 +21,9 @@
 
 mod calibrated;
 mod clock;
+mod due;
 mod form;
+mod module;
 mod outcome;
 mod params;
 mod plan;

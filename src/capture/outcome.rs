@@ -47,6 +47,13 @@ pub struct ModuleOutcome {
     /// Counts. The rows in the file are `received - unwritten - misfit`.
     #[serde(flatten)]
     pub counters: CounterRow,
+    /// Number of samples that the time of the capture asks for. `None` if nothing came, as the rate is
+    /// not known.
+    pub due: Option<u64>,
+    /// Number of these that did not come and are not counted as lost, as no sequence number tells of
+    /// them: the stream ended, or the kernel could not hold what came while the program was stopped. 0 if
+    /// they are so few that packets under way, or the clocks, make up for them.
+    pub missing: u64,
     /// What went wrong with its stream or its file, beside losses.
     pub error: Option<String>,
     /// The board's clock, by the module's stamps.
@@ -82,7 +89,7 @@ impl ModuleOutcome {
             && self.file.is_some()
             && self.counters.received > 0
             && self.doubts.is_empty()
-            && self.counters.missing() == 0
+            && self.counters.missing() + self.missing == 0
             && holds(&self.tune)
             && holds(&self.tune_after)
     }
@@ -126,11 +133,11 @@ impl CaptureOutcome {
         self.boards.iter().map(BoardOutcome::received).sum()
     }
 
-    /// Samples lost on the way or not written.
+    /// Samples lost on the way, missing or not written.
     pub fn lost(&self) -> u64 {
         let modules = self.boards.iter().flat_map(|board| &board.modules);
-        let counters = modules.map(|module| module.counters);
-        counters.map(|row| row.missing()).sum()
+        let lost = modules.map(|module| module.counters.missing() + module.missing);
+        lost.sum()
     }
 
     /// Whether everything that was expected is there.

@@ -1,23 +1,19 @@
-//! From packets to rows, a second's worth at a time.
+//! Packets of all boards, until what is due has come.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use twotone_hal::{ChannelId, ModuleId, Result};
-use twotone_transport::readout::{
-    Counters, Frame, JudgedTime, Receiver, SampleTime, Source, Stamped, Timeline, sample_rate_hz,
-};
+use twotone_hal::{ModuleId, Result};
+use twotone_transport::readout::{Counters, Receiver, SampleTime, Source};
 
 use super::CaptureParams;
-use super::calibrated::Calibrator;
 use super::clock::{self, ClockOutcome};
-use super::form::{Form, Forms};
+use super::module::{Arrival, ModuleIntake};
 use super::outcome::{BoardOutcome, CaptureOutcome, ModuleOutcome};
-use super::plan::{BoardPlan, ModulePlan};
-use super::standing::Standing;
+use super::plan::BoardPlan;
 use super::write::{Queue, WrittenFile};
-use crate::record::{CounterRow, SampleColumns, SampleRows, UtcTime};
+use crate::record::{CounterRow, UtcTime};
 
 /// The most bytes of a batch of rows. Many modules have smaller ones: together a quarter of what the
 /// queue holds, so that all can be handed on at once.
@@ -29,13 +25,11 @@ const COUNT_EVERY: Duration = Duration::from_secs(1);
 /// How long nothing may come of a stream that goes on, beside what the receiver holds back.
 const LONGEST_SILENCE: Duration = Duration::from_secs(1);
 
-/// Time at which a packet came.
+/// Time at which the listening began.
 #[derive(Debug, Clone, Copy)]
-struct Arrival {
-    /// Time since the listening began.
-    listened: Duration,
-    /// By this computer's clock.
-    time: SampleTime,
+struct Opened {
+    at: Instant,
+    utc_s: f64,
 }
 
 /// The boards of a capture, and what has come of them.
@@ -47,40 +41,13 @@ pub(super) struct Intake {
     places: HashMap<(Source, ModuleId), usize>,
     began: Option<Instant>,
     elapsed: Duration,
+    /// Time whose samples are due.
+    asked: Duration,
     /// For how long it has listened, the times left out in which it was kept from doing so.
     listened: Duration,
     hold: Duration,
     clock_within: Option<Duration>,
     stopped: bool,
-}
-
-/// A module of a capture.
-#[derive(Debug)]
-pub(super) struct ModuleIntake {
-    /// Place of its board.
-    pub(super) board: usize,
-    source: Source,
-    pub(super) plan: ModulePlan,
-    /// Known from the first packet on.
-    columns: Option<SampleColumns>,
-    /// The most bytes of a batch, and how many rows that is.
-    batch_bytes: usize,
-    batch: usize,
-    rows: SampleRows,
-    unwritten: u64,
-    /// Packets that lacked channels of the file.
-    misfit: u64,
-    /// Samples with a converter over its range, and with an input over its voltage.
-    overrange: u64,
-    overvoltage: u64,
-    /// Samples since the last one that has a row: lost, or not fit for one.
-    left_out: u64,
-    timeline: Timeline,
-    forms: Forms,
-    /// How long had been listened when its first packet came, and its last.
-    heard: Option<(Duration, Duration)>,
-    /// Time between its samples.
-    period: Duration,
 }
 
 impl Intake {
@@ -105,6 +72,7 @@ impl Intake {
             places,
             began: None,
             elapsed: Duration::ZERO,
+            asked: Duration::ZERO,
             listened: Duration::ZERO,
             hold: params.stream.hold,
             clock_within: params.clock_within,
@@ -120,39 +88,36 @@ impl Intake {
         params: &CaptureParams,
     ) -> Result<()> {
         let seconds = Duration::try_from_secs_f64(params.seconds).unwrap_or(Duration::MAX);
-        let (opened, opened_utc_s) = (Instant::now(), UtcTime::now().unix_seconds());
-        let mut count_at = opened + COUNT_EVERY;
+        let opened = Opened {
+            at: Instant::now(),
+            utc_s: UtcTime::now().unix_seconds(),
+        };
+        let mut count_at = opened.at + COUNT_EVERY;
         let mut received = Ok(());
         loop {
             let now = Instant::now();
-            let left = match self.began {
-                Some(began) => seconds.saturating_sub(now.saturating_duration_since(began)),
+            let passed = self.began.map(|began| now.saturating_duration_since(began));
+            let left = match passed {
+                Some(passed) => seconds.saturating_sub(passed),
                 None => params
                     .patience
-                    .saturating_sub(now.saturating_duration_since(opened)),
+                    .saturating_sub(now.saturating_duration_since(opened.at)),
             };
             self.stopped = params.stop.is_cancelled() && !left.is_zero();
-            if left.is_zero() || self.stopped || queue.has_failed() {
+            let is_over = left.is_zero() && passed.is_some();
+            if is_over || self.stopped || queue.has_failed() {
                 break;
             }
-            let frames = match receiver.recv(left.min(GLANCE)).await {
-                Ok(frames) => frames,
+            // Before nobody is waited for any longer, what has come is looked at.
+            match self
+                .receive_some(receiver, queue, left.min(GLANCE), opened, None)
+                .await
+            {
+                Ok(()) if left.is_zero() && self.began.is_none() => break,
+                Ok(()) => {}
                 Err(error) => {
                     received = Err(error);
                     break;
-                }
-            };
-            let received = Instant::now();
-            self.listened += received.saturating_duration_since(now).min(2 * GLANCE);
-            let since_opened = received.saturating_duration_since(opened).as_secs_f64();
-            let arrival = Arrival {
-                listened: self.listened,
-                time: SampleTime::of_unix(opened_utc_s + since_opened),
-            };
-            for frame in frames {
-                if let Some(at) = self.places.get(&(frame.source, frame.module)) {
-                    self.began.get_or_insert(now);
-                    self.modules[*at].take(*at, &frame, arrival, queue);
                 }
             }
             let now = Instant::now();
@@ -160,6 +125,13 @@ impl Intake {
                 count_at = now + COUNT_EVERY;
                 self.count(receiver, queue);
             }
+        }
+        self.asked = match (self.stopped, self.began) {
+            (true, Some(began)) => began.elapsed().min(seconds),
+            _ => seconds,
+        };
+        if received.is_ok() && !queue.has_failed() {
+            received = self.receive_rest(receiver, queue, params, opened).await;
         }
         self.elapsed = self.began.map(|began| began.elapsed()).unwrap_or_default();
         for (at, module) in self.modules.iter_mut().enumerate() {
@@ -170,6 +142,88 @@ impl Intake {
         }
         self.count(receiver, queue);
         received
+    }
+
+    /// Receives what comes `within` that time. If the time is over, only what was `due` then is taken.
+    async fn receive_some(
+        &mut self,
+        receiver: &mut Receiver,
+        queue: &Queue,
+        within: Duration,
+        opened: Opened,
+        due: Option<Duration>,
+    ) -> Result<()> {
+        let now = Instant::now();
+        let frames = receiver.recv(within).await?;
+        let received = Instant::now();
+        self.listened += received.saturating_duration_since(now).min(2 * GLANCE);
+        let since_opened = received.saturating_duration_since(opened.at).as_secs_f64();
+        let arrival = Arrival {
+            listened: self.listened,
+            time: SampleTime::of_unix(opened.utc_s + since_opened),
+        };
+        let began = self.heard_first();
+        for frame in frames {
+            if let Some(at) = self.places.get(&(frame.source, frame.module)) {
+                self.began.get_or_insert(now);
+                let module = &mut self.modules[*at];
+                if let Some(asked) = due {
+                    let due_s = module.due_s(asked, began);
+                    if module.is_beyond(&frame, due_s) {
+                        continue;
+                    }
+                }
+                module.take(*at, &frame, arrival, queue);
+            }
+        }
+        Ok(())
+    }
+
+    /// Receives the samples that are due and were not read in time: those that the kernel holds after
+    /// this process was stopped, and those that are under way.
+    async fn receive_rest(
+        &mut self,
+        receiver: &mut Receiver,
+        queue: &Queue,
+        params: &CaptureParams,
+        opened: Opened,
+    ) -> Result<()> {
+        let mut waited = Duration::ZERO;
+        while waited < LONGEST_SILENCE
+            && self.is_due()
+            && !queue.has_failed()
+            && !params.abandon.is_cancelled()
+        {
+            let before = self.listened;
+            self.receive_some(receiver, queue, GLANCE, opened, Some(self.asked))
+                .await?;
+            // To read what has come long ago is not to wait.
+            if !receiver.is_behind() {
+                waited += self.listened - before;
+            }
+        }
+        Ok(())
+    }
+
+    /// True if samples are due of a stream that goes on.
+    fn is_due(&self) -> bool {
+        let began = self.heard_first();
+        self.modules.iter().any(|module| {
+            let goes_on = |(_, last)| self.listened.saturating_sub(last) <= self.longest(module);
+            let due_s = module.due_s(self.asked, began);
+            module.heard.is_some_and(goes_on) && module.covered.left(due_s, 1) > 0
+        })
+    }
+
+    /// Time that had been listened when the first packet of any module came.
+    fn heard_first(&self) -> Option<Duration> {
+        let firsts = self.modules.iter().filter_map(|module| module.heard);
+        firsts.map(|(first, _)| first).min()
+    }
+
+    /// How long nothing may come of a stream that goes on.
+    fn longest(&self, module: &ModuleIntake) -> Duration {
+        LONGEST_SILENCE + self.hold + 16 * module.covered.period
     }
 
     /// Hands the counters on, of the modules that have sent anything.
@@ -191,16 +245,17 @@ impl Intake {
         let board = all.board(module.source);
         let of = board.map(|board| board.module(module.plan.in_packets));
         let of = of.unwrap_or_default();
+        let beyond = module.beyond;
         let found = module.timeline.findings();
         CounterRow {
             elapsed_s: self
                 .began
                 .map_or(0.0, |began| began.elapsed().as_secs_f64()),
             module: module.plan.module,
-            expected: of.expected,
-            received: of.received,
-            lost: of.lost,
-            gaps: of.gaps,
+            expected: of.expected - beyond.received - beyond.lost,
+            received: of.received - beyond.received,
+            lost: of.lost - beyond.lost,
+            gaps: of.gaps - beyond.gaps,
             late: of.late,
             duplicate: of.duplicate,
             stale: of.stale,
@@ -255,12 +310,16 @@ impl Intake {
             let found = module.timeline.findings();
             let mut doubts = clock::doubts(&found, self.clock_within);
             doubts.extend(module.forms.doubt(module.misfit));
+            let shortfall = module.shortfall(self.asked, self.heard_first(), self.hold);
+            doubts.extend(shortfall.and_then(|(due, missing)| missed(due, missing)));
             doubts.extend(module.overdriven());
             boards[module.board].modules.push(ModuleOutcome {
                 error: file
                     .and_then(|file| file.error.clone())
                     .or_else(|| self.interruption(module, &counters)),
                 counters,
+                due: shortfall.map(|(due, _)| due),
+                missing: shortfall.map_or(0, |(_, missing)| missing),
                 clock: ClockOutcome::of(&found),
                 doubts,
                 file: file.map(|file| file.name.clone()),
@@ -308,12 +367,10 @@ impl Intake {
 
     /// How a stream was interrupted, beside what its sequence numbers tell.
     fn interruption(&self, module: &ModuleIntake, counters: &CounterRow) -> Option<String> {
-        let firsts = self.modules.iter().filter_map(|module| module.heard);
-        let began = firsts.map(|(first, _)| first).min();
-        let (Some(began), Some((first, last))) = (began, module.heard) else {
+        let (Some(began), Some((first, last))) = (self.heard_first(), module.heard) else {
             return Some("nothing came from it".to_owned());
         };
-        let longest = LONGEST_SILENCE + self.hold + 16 * module.period;
+        let longest = self.longest(module);
         let (before, after) = (first - began, self.listened - last);
         if after > longest {
             let after = after.as_secs_f64();
@@ -343,133 +400,11 @@ fn strangers(foreign: u64, stranger: String, own: u64) -> Option<String> {
     }
 }
 
-impl ModuleIntake {
-    fn new(board: usize, source: Source, plan: ModulePlan, batch_bytes: usize) -> Self {
-        Self {
-            board,
-            source,
-            plan,
-            columns: None,
-            batch_bytes,
-            batch: 1,
-            rows: SampleRows::default(),
-            unwritten: 0,
-            misfit: 0,
-            overrange: 0,
-            overvoltage: 0,
-            left_out: 0,
-            timeline: Timeline::new(),
-            forms: Forms::default(),
-            heard: None,
-            period: Duration::ZERO,
-        }
-    }
-
-    /// Which columns its file has, once a packet says how many channels there are.
-    fn columns(&self, there: usize) -> SampleColumns {
-        let channels = self.plan.channels.clone().unwrap_or_else(|| {
-            let all = (0..there).filter_map(ChannelId::from_index);
-            all.collect()
-        });
-        let usable = self.plan.calibrated.iter();
-        SampleColumns {
-            calibrated: usable
-                .filter(|one| Calibrator::can_use(&channels, one))
-                .copied()
-                .collect(),
-            channels,
-            reference: self.plan.standing.as_ref().and_then(Standing::reference),
-        }
-    }
-
-    /// Takes a packet.
-    fn take(&mut self, at: usize, frame: &Frame<'_>, arrival: Arrival, queue: &Queue) {
-        let packet = &frame.packet;
-        let listened = arrival.listened;
-        self.heard.get_or_insert((listened, listened)).1 = listened;
-        let there = packet.length().channels();
-        let form = Form {
-            channels: there,
-            stage: packet.stage(),
-        };
-        if self.forms.take(form, packet.sequence()) {
-            self.period = Duration::from_secs_f64(1.0 / sample_rate_hz(form.stage));
-        }
-        if self.columns.is_none() {
-            let columns = self.columns(there);
-            queue.begin(at, columns.clone());
-            let row_bytes = 8 * columns.channels.len().max(1);
-            let rate = sample_rate_hz(packet.stage());
-            self.batch = (rate as usize).clamp(1, (self.batch_bytes / row_bytes).max(1));
-            self.columns = Some(columns);
-        }
-        let Some(columns) = &self.columns else { return };
-        self.left_out += frame.lost_before;
-        let channels = &columns.channels;
-        if channels.last().is_some_and(|last| last.index() >= there) {
-            // A row that is not whole is none.
-            (self.misfit, self.left_out) = (self.misfit + 1, self.left_out + 1);
-            return;
-        }
-        let rows = &mut self.rows;
-        if rows.is_empty() {
-            rows.i.reserve(self.batch * channels.len());
-            rows.q.reserve(self.batch * channels.len());
-        }
-        let mut samples = packet.samples();
-        let mut passed = 0;
-        for channel in channels {
-            let (i, q) = samples.nth(channel.index() - passed).unwrap_or((0, 0));
-            passed = channel.index() + 1;
-            rows.i.push(i);
-            rows.q.push(q);
-        }
-        rows.sequence.push(packet.sequence());
-        rows.lost_before.push(frame.lost_before);
-        rows.stage.push(packet.stage());
-        rows.overrange.push(packet.overrange());
-        rows.overvoltage.push(packet.overvoltage());
-        self.overrange += u64::from(packet.overrange());
-        self.overvoltage += u64::from(packet.overvoltage());
-        let stamped = Stamped {
-            lost_before: std::mem::take(&mut self.left_out),
-            ..Stamped::of(frame, Some(arrival.time))
-        };
-        self.timeline
-            .take(&stamped, &mut |time| rows.push_time(time));
-        // The times of the first samples come together, a tenth of a second later.
-        if rows.len() >= self.batch && rows.time_ns.len() == rows.len() {
-            self.hand_on(at, queue);
-        }
-    }
-
-    /// Sentences about samples whose input was driven too hard.
-    fn overdriven(&self) -> impl Iterator<Item = String> {
-        let counts = [
-            (self.overrange, "a converter over its range"),
-            (self.overvoltage, "an input over its voltage"),
-        ];
-        let some = counts.into_iter().filter(|(count, _)| *count > 0);
-        some.map(|(count, what)| format!("{count} samples were taken with {what}"))
-    }
-
-    /// Hands the rows on to be written, or counts them as unwritten.
-    fn hand_on(&mut self, at: usize, queue: &Queue) {
-        let rows = std::mem::take(&mut self.rows);
-        let count = rows.len() as u64;
-        if count > 0 && !queue.offer(at, rows) {
-            self.unwritten += count;
-        }
-    }
-}
-
-impl SampleRows {
-    /// The time of the first row that has none yet.
-    fn push_time(&mut self, judged: Option<JudgedTime>) {
-        self.time_ns.push(judged.map(|judged| {
-            let (seconds, nanoseconds) = judged.time.unix();
-            seconds * 1_000_000_000 + i64::from(nanoseconds)
-        }));
-        self.time_source.push(judged.map(|judged| judged.origin));
-    }
+/// Sentence about samples that did not come and that no sequence number tells of.
+fn missed(due: u64, missing: u64) -> Option<String> {
+    (missing > 0).then(|| {
+        format!(
+            "{missing} of {due} samples that were due did not come, beside those that are counted as lost"
+        )
+    })
 }

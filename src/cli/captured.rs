@@ -104,11 +104,13 @@ impl BoardReport {
             let counters = self.modules.iter().map(|module| of(&module.counters));
             counters.sum::<u64>() as usize
         };
+        let missing: u64 = self.modules.iter().map(|module| module.missing).sum();
         record.channels = [
             ("received".to_owned(), sum(|row| row.received)),
             ("lost".to_owned(), sum(|row| row.lost)),
             ("unwritten".to_owned(), sum(|row| row.unwritten)),
             ("misfit".to_owned(), sum(|row| row.misfit)),
+            ("missing".to_owned(), missing as usize),
             ("reconstructed".to_owned(), sum(|row| row.reconstructed)),
             ("timeless".to_owned(), sum(|row| row.timeless)),
         ]
@@ -174,8 +176,10 @@ impl Report {
             "module",
             "channels",
             "calibrated",
+            "due",
             "received",
             "lost",
+            "missing",
             "gaps",
             "late",
             "duplicate",
@@ -184,21 +188,21 @@ impl Report {
         for board in &self.boards {
             for module in &board.modules {
                 let row = &module.counters;
+                let due = module.due.map_or_else(String::new, |due| due.to_string());
+                let head = [module.channels, module.calibrated].map(|count| count.to_string());
                 let numbers = [
-                    module.channels as u64,
-                    module.calibrated as u64,
                     row.received,
                     row.lost,
+                    module.missing,
                     row.gaps,
                     row.late,
                     row.duplicate,
                     row.unwritten,
                 ];
-                let head = [board.name.clone(), row.module.to_string()];
-                table.row(
-                    head.into_iter()
-                        .chain(numbers.map(|number| number.to_string())),
-                );
+                let place = [board.name.clone(), row.module.to_string()];
+                let numbers = numbers.map(|number| number.to_string());
+                let cells = place.into_iter().chain(head).chain([due]).chain(numbers);
+                table.row(cells);
                 for doubt in BoardReport::doubts(module) {
                     table.note(doubt);
                 }
@@ -216,7 +220,7 @@ impl Report {
             (0, _) => "nothing came\n".to_owned(),
             (_, 0) => format!("no sample lost in {:.1} s\n", self.elapsed_s),
             (_, lost) => format!(
-                "{lost} samples lost or not written in {:.1} s\n",
+                "{lost} samples lost, missing or not written in {:.1} s\n",
                 self.elapsed_s
             ),
         };

@@ -16,6 +16,7 @@ macro_rules! tell {
 mod clocks;
 mod doubts;
 mod endings;
+mod stopped;
 
 use std::f64::consts::TAU;
 use std::fs::File;
@@ -45,7 +46,7 @@ const MODULATION: Modulation = Modulation {
     phase_rad: 0.7,
 };
 
-fn batches(run: &Path, file: &str) -> Vec<RecordBatch> {
+pub(crate) fn batches(run: &Path, file: &str) -> Vec<RecordBatch> {
     let file = File::open(run.join(file)).expect("the file is there");
     let reader = FileReader::try_new(file, None).expect("an Arrow file");
     reader.map(|batch| batch.expect("a whole batch")).collect()

@@ -26,7 +26,7 @@ pub(super) fn wait_for_packets(board: &SimBoard, more: u64) {
     }
 }
 
-fn pause() {
+pub(super) fn pause() {
     let mut sleep = Command::new("sleep");
     sleep.arg("0.05").status().unwrap();
 }
@@ -51,7 +51,7 @@ pub(super) fn begun(lab: &Lab, out: &str, more: &[&str]) -> Child {
 }
 
 /// The hidden folder of a run that is being made.
-fn hidden_beside(out: &str) -> Option<PathBuf> {
+pub(super) fn hidden_beside(out: &str) -> Option<PathBuf> {
     let out = Path::new(out);
     let start = format!(".{}.", out.file_name().unwrap().to_str().unwrap());
     let entries = std::fs::read_dir(out.parent().unwrap()).unwrap();

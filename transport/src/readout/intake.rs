@@ -145,6 +145,11 @@ impl Intake {
         }
     }
 
+    /// True if the last read was as large as a read can be, so that the kernel may hold more.
+    pub(super) fn is_behind(&self) -> bool {
+        self.datagrams.is_full()
+    }
+
     /// How many packets are ready.
     pub(super) fn ready(&self) -> usize {
         self.assembler.ready().len()

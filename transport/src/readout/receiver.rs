@@ -81,6 +81,12 @@ macro_rules! receiver {
                 Ok($frames::new(self.intake.hand_over()))
             }
 
+            /// True if the last read brought as much as one read can: the kernel may hold more that has
+            /// come already.
+            pub fn is_behind(&self) -> bool {
+                self.intake.is_behind()
+            }
+
             /// What has been received, lost and refused since the receiver was opened.
             pub fn counters(&self) -> Counters {
                 self.intake.counters()

@@ -1,0 +1,155 @@
+//! Samples that are due of a module, and the time that those cover which are there or counted as lost.
+//!
+//! The time of a capture passes by the clock of this computer. A process that was stopped meanwhile, or
+//! a stream that ended, leaves less than that time asks for, which no sequence number tells.
+
+use std::time::Duration;
+
+/// A clock may run slower than this computer's by this part without a sample missing.
+const SLOWEST: f64 = 200e-6;
+/// A stream may begin later than the first one by this part of the time.
+const LATE_PART: f64 = 0.1;
+/// A stream may begin so much later than the first one, be the time as short as it may.
+const LATE: Duration = Duration::from_millis(100);
+
+/// Positions of a stream, received or lost, and the time that they cover.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Covered {
+    /// Seconds that the positions at former rates cover.
+    before_s: f64,
+    /// Positions at this rate.
+    count: u64,
+    /// Time between samples; zero before the first one.
+    pub(super) period: Duration,
+    /// Positions at former rates.
+    count_before: u64,
+}
+
+impl Covered {
+    /// Positions follow at another rate.
+    pub(super) fn change(&mut self, period: Duration) {
+        *self = Self {
+            before_s: self.seconds(),
+            count: 0,
+            period,
+            count_before: self.positions(),
+        };
+    }
+
+    /// So many positions more.
+    pub(super) fn take(&mut self, positions: u64) {
+        self.count += positions;
+    }
+
+    pub(super) fn seconds(&self) -> f64 {
+        self.before_s + self.count as f64 * self.period.as_secs_f64()
+    }
+
+    fn positions(&self) -> u64 {
+        self.count_before + self.count
+    }
+
+    /// Number of positions, up to `most`, until so many seconds are covered.
+    pub(super) fn left(&self, due_s: f64, most: u64) -> u64 {
+        let left = (due_s - self.seconds()) / self.period.as_secs_f64();
+        // A rounding error is no sample.
+        (left - 1e-3).ceil().clamp(0.0, most as f64) as u64
+    }
+
+    /// Number of positions that `due_s` asks for, at the rates that there were, and how many of them
+    /// are missing; few enough are none, as packets are under way and clocks differ.
+    pub(super) fn shortfall(&self, due_s: f64, hold: Duration) -> (u64, u64) {
+        let missing_s = due_s - self.seconds();
+        let missing = (missing_s / self.period.as_secs_f64()).round() as i64;
+        let tolerated = (hold + 16 * self.period).as_secs_f64() + SLOWEST * due_s;
+        let due = self.positions().saturating_add_signed(missing);
+        match missing_s > tolerated {
+            true => (due, missing.unsigned_abs()),
+            false => (due, 0),
+        }
+    }
+}
+
+/// Seconds of samples that are due of a stream that began so much later than the first one, of `asked`:
+/// what joins take is not its fault.
+pub(super) fn due_s(asked: Duration, late: Duration) -> f64 {
+    let asked_s = asked.as_secs_f64();
+    let tolerated_s = LATE.as_secs_f64().max(LATE_PART * asked_s);
+    let late_s = late.as_secs_f64();
+    match late_s <= tolerated_s.min(1.0) {
+        true => (asked_s - late_s).max(0.0),
+        false => asked_s,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOLD: Duration = Duration::from_millis(50);
+
+    fn covered(rates: &[(f64, u64)]) -> Covered {
+        let mut covered = Covered::default();
+        for (rate_hz, positions) in rates {
+            covered.change(Duration::from_secs_f64(1.0 / rate_hz));
+            covered.take(*positions);
+        }
+        covered
+    }
+
+    #[test]
+    fn samples_that_are_due_and_not_there_are_counted_at_any_rate() {
+        for (rates, due_s, expected) in [
+            (&[(500.0, 1500)][..], 3.0, (1500, 0)),
+            // More than was asked for.
+            (&[(500.0, 1600)], 3.0, (1500, 0)),
+            // Under way: 50 ms and 16 samples.
+            (&[(500.0, 1460)], 3.0, (1500, 0)),
+            (&[(500.0, 1440)], 3.0, (1500, 60)),
+            (&[(500.0, 500)], 3.0, (1500, 1000)),
+            (&[(38_000.0, 35_000)], 1.0, (38_000, 3000)),
+            (&[(38_000.0, 37_000)], 1.0, (38_000, 0)),
+            // A short one.
+            (&[(500.0, 40)], 0.2, (100, 60)),
+            // A clock that is slower by 150 parts in a million, for a day, and by 300.
+            (&[(500.0, 43_193_520)], 86_400.0, (43_200_000, 0)),
+            (&[(500.0, 43_187_040)], 86_400.0, (43_200_000, 12_960)),
+            // Two rates: the rest is missing at the last one.
+            (&[(500.0, 500), (1000.0, 1000)], 3.0, (2500, 1000)),
+            (&[(500.0, 500), (1000.0, 2000)], 3.0, (2500, 0)),
+        ] {
+            let found = covered(rates).shortfall(due_s, HOLD);
+            assert_eq!(found, expected, "{rates:?} of {due_s} s");
+        }
+    }
+
+    #[test]
+    fn what_is_left_ends_with_the_time() {
+        let covered = covered(&[(500.0, 1400)]);
+        for (due_s, most, left) in [
+            (3.0, 1000, 100),
+            (3.0, 30, 30),
+            (2.8, 1000, 0),
+            (2.0, 1000, 0),
+        ] {
+            assert_eq!(covered.left(due_s, most), left, "{due_s} s");
+        }
+    }
+
+    #[test]
+    fn a_late_beginning_is_tolerated_up_to_a_tenth_and_a_second() {
+        for (asked_s, late_s, due) in [
+            (10.0, 0.0, 10.0),
+            (10.0, 0.9, 9.1),
+            (10.0, 1.1, 10.0),
+            (1.0, 0.1, 0.9),
+            (1.0, 0.2, 1.0),
+            (3600.0, 1.5, 3600.0),
+            (0.05, 0.08, 0.0),
+        ] {
+            let of = Duration::from_secs_f64;
+            let found = due_s(of(asked_s), of(late_s));
+            assert!((found - due).abs() < 1e-9, "{asked_s} {late_s}: {found}");
+        }
+    }
+}

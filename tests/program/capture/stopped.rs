@@ -1,0 +1,168 @@
+//! Captures by a program that was stopped meanwhile, and streams that end early: what is due is there, or is
+//! told to be missing.
+
+use std::process::Stdio;
+
+use rustix::process::Signal;
+use serde_json::Value;
+use twotone::sim::Farm;
+use twotone::sim::fault::{Fault, PacketLoss};
+
+use super::super::process::{signal_to, twotone};
+use super::endings::{begun, ended, hidden_beside, pause, wait_for_packets};
+use super::{Lab, RATE_HZ, batches, check_rows};
+
+/// When the program is stopped.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum At {
+    /// When the stream has been joined, and little has been read.
+    Start,
+    /// When so many samples have been made since it began to write.
+    Samples(u64),
+}
+
+/// Everything that is due was received, or is told to be lost or missing. Answers those that were not
+/// received.
+fn check_due(module: &Value, expected: f64) -> u64 {
+    let number = |key: &str| {
+        module[key]
+            .as_u64()
+            .unwrap_or_else(|| panic!("{key}: {module}"))
+    };
+    let due = number("due");
+    // Streams of two boards do not begin at the same time.
+    assert!(
+        (0.95 * expected..expected + 2.0).contains(&(due as f64)),
+        "{module}"
+    );
+    let lost = number("lost") + number("missing");
+    let told = number("received") + lost;
+    // Packets under way when it ended.
+    assert!(
+        told.abs_diff(due) <= 50 + due / 500,
+        "{told} of {due}: {module}"
+    );
+    lost
+}
+
+#[test]
+fn what_came_while_the_program_was_stopped_is_read_or_told_to_be_missing() {
+    let lab = Lab::new(2, 81);
+    let board = &lab.farm.boards()[0];
+    let of = |seconds: f64| (seconds * RATE_HZ) as u64;
+    for (seconds, at, stopped_s) in [
+        // Over its end, for longer than the rest, in the middle, at the start, and for longer than all of it.
+        ("2", At::Samples(of(0.8)), 2.0),
+        ("0.5", At::Samples(of(0.1)), 1.0),
+        ("2", At::Samples(of(0.2)), 0.8),
+        ("1.5", At::Start, 0.5),
+        ("0.7", At::Start, 2.0),
+    ] {
+        let out = lab.text_path("samples");
+        let args = ["--seconds", seconds, "--channels", "4"];
+        let capture = match at {
+            At::Samples(count) => {
+                let capture = begun(&lab, &out, &args);
+                wait_for_packets(board, count);
+                capture
+            }
+            At::Start => {
+                let capture = twotone(&["capture", &lab.map, "--out", &out, "--json"])
+                    .args(args)
+                    .stdout(Stdio::piped())
+                    .stderr(Stdio::piped())
+                    .spawn()
+                    .unwrap();
+                while hidden_beside(&out).is_none() {
+                    pause();
+                }
+                // The stream is sent from when it is joined.
+                wait_for_packets(board, 1);
+                capture
+            }
+        };
+        signal_to(&capture, Signal::STOP);
+        wait_for_packets(board, of(stopped_s));
+        signal_to(&capture, Signal::CONT);
+        let (status, report, _) = ended(capture);
+        let seconds: f64 = seconds.parse().unwrap();
+        let case = format!("{seconds} s, {at:?}, {stopped_s} s");
+        for board in 0..2 {
+            let module = &report["boards"][board]["modules"][0];
+            let number = |key: &str| module[key].as_u64().unwrap();
+            // What came before it was stopped, or while it was, may be more than was due.
+            let told = ["received", "lost", "missing"]
+                .map(number)
+                .iter()
+                .sum::<u64>();
+            assert!(told + 50 >= of(seconds), "{case}: {module}");
+            if at != At::Start {
+                check_due(module, seconds * RATE_HZ);
+            }
+            assert_eq!(
+                number("missing") > 0,
+                module["doubts"] != serde_json::json!([]),
+                "{case}: {module}"
+            );
+            let rows = check_rows(&batches(out.as_ref(), module["file"].as_str().unwrap()));
+            assert_eq!(module["received"], rows, "{case}");
+        }
+        let is_lost = report["lost"] != 0;
+        assert_eq!(status, if is_lost { 3 } else { 0 }, "{case}: {report}");
+        // The kernel holds some seconds of two boards if it grants the buffer.
+        let mut missing = (0..2).map(|board| &report["boards"][board]["modules"][0]["missing"]);
+        if report["buffer_shortfall"].is_null() {
+            assert!(missing.all(|missing| *missing == 0), "{case}: {report}");
+        }
+        std::fs::remove_dir_all(out).unwrap();
+    }
+}
+
+#[test]
+fn what_the_kernel_could_not_hold_is_counted_at_any_rate() {
+    let farm = Farm::builder().boards(1).detectors(2).seed(82);
+    let lab = Lab::of(farm.start_blocking().unwrap());
+    let board = &lab.farm.boards()[0];
+    // 2384 samples a second of four modules: less than a second fits into the kernel's buffer.
+    let rate_hz = 4.0 * RATE_HZ;
+    tell!(board, "set_decimation", 4_u8, false);
+    let out = lab.text_path("samples");
+    let capture = begun(&lab, &out, &["--seconds", "3", "--channels", "4"]);
+    wait_for_packets(board, (0.5 * rate_hz) as u64);
+    signal_to(&capture, Signal::STOP);
+    wait_for_packets(board, (4.0 * rate_hz) as u64);
+    signal_to(&capture, Signal::CONT);
+    let (status, report, _) = ended(capture);
+    assert_eq!(status, 3, "{report}");
+    let module = &report["boards"][0]["modules"][0];
+    let lost = check_due(module, 3.0 * rate_hz);
+    assert!(lost > rate_hz as u64 / 2, "{module}");
+    assert_eq!(report["lost"], lost, "{report}");
+}
+
+#[test]
+fn a_stream_that_ends_shortly_before_the_end_lacks_samples() {
+    let farm = Farm::builder().boards(1).modules(2).detectors(2).seed(83);
+    let lab = Lab::of(farm.start_blocking().unwrap());
+    let board = &lab.farm.boards()[0];
+    let out = lab.text_path("samples");
+    let capture = begun(&lab, &out, &["--seconds", "3", "--channels", "4"]);
+    // Half a second before the end, which no sequence number tells.
+    wait_for_packets(board, (2.4 * RATE_HZ) as u64);
+    board.inject(Fault::from(PacketLoss { rate: 1.0, seed: 1 }));
+    let (status, report, _) = ended(capture);
+    assert_eq!(status, 3, "{report}");
+    for module in report["boards"][0]["modules"].as_array().unwrap() {
+        check_due(module, 3.0 * RATE_HZ);
+        let missing = module["missing"].as_u64().unwrap();
+        assert!(missing > 60, "{module}");
+        let doubt = module["doubts"][0].as_str().unwrap();
+        assert!(doubt.starts_with(&format!("{missing} of ")), "{doubt}");
+    }
+    let manifest =
+        std::fs::read_to_string(lab.folder.path().join("samples/manifest.json")).unwrap();
+    assert!(
+        manifest.contains("samples that were due did not come"),
+        "{manifest}"
+    );
+}
