@@ -232,6 +232,8 @@ impl Writer {
     }
 
     fn count(&mut self, board: usize, rows: &[CounterRow]) -> Result<(), RecordError> {
+        // Files whose folder was removed can still be written, and nobody will ever see them.
+        self.run.is_there()?;
         if !self.counters.contains_key(&board) {
             let (name, provenance) = &self.boards[board];
             let file = format!("{COUNTERS_FOLDER}/{name}.arrow");

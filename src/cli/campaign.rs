@@ -10,7 +10,7 @@ use twotone::algorithms::{TuneOutcome, tune, tune_with_progress};
 use twotone::identity::Listening;
 use twotone::lock::Holder;
 use twotone::map::HardwareMap;
-use twotone::record::{BoardRecord, Manifest, RecordError, RunDirectory, UtcTime};
+use twotone::record::{BoardRecord, Manifest, RecordError, Recorded, UtcTime};
 use twotone::run::{HardwareState, Outcome, Runner};
 use twotone::score::score;
 use twotone::sim::Truth;
@@ -20,6 +20,7 @@ use super::interrupt::{self, Interrupt};
 use super::output::{complain, say, say_json};
 use super::progress::Bars;
 use super::report::Report;
+use super::room::Need;
 use super::stored;
 use super::tuning::{ForModule, Tuning};
 
@@ -57,10 +58,11 @@ impl Campaign {
     /// Connects, tunes, reports and records.
     pub(crate) fn run(self, command: Vec<String>) -> Exit {
         // Before any board is touched: a night's work must not end for want of a place to put it.
-        let record = match RunDirectory::prepare(&self.out) {
+        let need = Need::of_tune(&self.map, &self.tuning);
+        let record = match need.prepare(&self.out) {
             Ok(record) => record,
-            Err(error) => {
-                complain(&error.to_string());
+            Err(message) => {
+                complain(&message);
                 return Exit::Usage;
             }
         };
@@ -108,17 +110,12 @@ impl Campaign {
             .any(|outcome| outcome.hardware != HardwareState::Untouched)
         {
             let manifest = self.manifest(command, started, &array, &report);
-            match manifest.and_then(|manifest| stored::write(record, &manifest, &outcomes)) {
-                Ok(path) => report.run_directory = Some(path.display().to_string()),
-                Err(error) => {
-                    complain(&format!("the run could not be recorded: {error}"));
-                    exit = if exit == Exit::Well {
-                        Exit::SomeFailed
-                    } else {
-                        exit
-                    };
-                }
-            }
+            let recorded = match manifest {
+                Ok(manifest) => stored::write(record, manifest, &outcomes),
+                Err(error) => Recorded::failed(&error),
+            };
+            exit = stored::tell(&recorded, exit);
+            report.record = recorded.into();
         }
         if self.json {
             say_json(&report);

@@ -10,16 +10,26 @@ use twotone::Array;
 use twotone::capture::{CaptureOutcome, CaptureParams, capture, plan};
 use twotone::hal::Error;
 use twotone::map::HardwareMap;
-use twotone::record::{CAPTURE_FILE, Manifest, RecordError, RunDirectory, TuneRecord, UtcTime};
-use twotone::transport::readout::StreamOptions;
+use twotone::record::{
+    CAPTURE_FILE, Content, Manifest, RecordError, RunDirectory, TuneRecord, UtcTime, Weight,
+};
+use twotone::transport::readout::{StreamOptions, sample_rate_hz};
 
 use super::Exit;
 use super::captured::Report;
 use super::interrupt::Interrupt;
 use super::output::{complain, say, say_json};
+use super::room::Need;
 use super::selection::Selection;
 use super::stored::record_of;
 use super::tune::parse_seconds;
+
+/// The decimation stage that boards mostly have.
+const MOSTLY_STAGE: u8 = 6;
+/// Channels of a packet.
+const MOST_CHANNELS: u16 = 1024;
+/// Bytes of a row, beside its channels.
+const ROW: u64 = 32;
 
 /// The arguments of `twotone capture`.
 #[derive(Debug, Clone, Args, Serialize)]
@@ -86,7 +96,19 @@ impl Capture {
         }
         let tune = self.tune.as_ref().map(TuneRecord::read).transpose();
         let tune = tune.map_err(|error| error.to_string())?;
-        let run = RunDirectory::prepare(&self.out).map_err(|error| error.to_string())?;
+        // Rows with all channels at the rate that boards mostly have: where there are fewer, that much
+        // more room is left.
+        let rows = self.seconds * sample_rate_hz(MOSTLY_STAGE);
+        let channels = self
+            .channels
+            .filter(|_| tune.is_none())
+            .unwrap_or(MOST_CHANNELS);
+        let bytes_of_row = match tune {
+            // Its tones are not counted here.
+            Some(_) => ROW,
+            None => ROW + 8 * u64::from(channels),
+        };
+        let run = Need::of_capture(&map, rows, bytes_of_row).prepare(&self.out)?;
         Ok((map, tune, run))
     }
 
@@ -211,15 +233,11 @@ fn record(
     manifest.ended = UtcTime::now();
     let path = run.path().display().to_string();
     report.run_directory = outcome.not_written.is_none().then_some(path);
-    let written = run.write_manifest(&manifest);
-    let written = written.and_then(|()| run.write_json(CAPTURE_FILE, &report));
-    let stored = match outcome.not_written.map_or(written, Err) {
-        Ok(()) => run.commit().map(drop),
-        Err(error) => Err(run.keep(error)),
+    let is_broken = outcome.not_written.is_some();
+    let recorded = {
+        let contents = [Content::json(CAPTURE_FILE, Weight::Needed, &report)];
+        run.record(manifest, &contents, outcome.not_written)
     };
-    if let Err(error) = stored {
-        report.run_directory = None;
-        report.error = Some(error.to_string());
-    }
+    report.note(recorded, is_broken);
     report
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use twotone::capture::{CaptureOutcome, ModuleOutcome, Standing, TuneState};
-use twotone::record::{BoardRecord, CounterRow};
+use twotone::record::{BoardRecord, CounterRow, MissingFile, Recorded};
 
 use super::Exit;
 use super::table::Table;
@@ -16,6 +16,8 @@ pub(super) struct Report {
     pub(super) interrupted: bool,
     pub(super) run_directory: Option<String>,
     pub(super) error: Option<String>,
+    /// Files of the run that could not be written.
+    pub(super) missing_files: Vec<MissingFile>,
     pub(super) received: u64,
     pub(super) lost: u64,
     pub(super) kernel_drops: u64,
@@ -133,11 +135,28 @@ impl Report {
             interrupted: outcome.stopped,
             run_directory: None,
             error: not_written.or(not_received),
+            missing_files: Vec::new(),
             received: outcome.received(),
             lost: outcome.lost(),
             kernel_drops: outcome.kernel_drops,
             buffer_shortfall: outcome.buffer_shortfall.clone(),
             boards: boards.collect(),
+        }
+    }
+
+    /// Takes what was recorded, and where. `is_broken` if not all samples could be written: the run
+    /// directory does not have its name then, and the error says where the files are.
+    pub(super) fn note(&mut self, recorded: Recorded, is_broken: bool) {
+        let path = recorded.path.filter(|_| !is_broken);
+        self.run_directory = path.map(|path| path.display().to_string());
+        self.error = match (self.error.take(), recorded.error) {
+            (Some(one), Some(other)) if !other.contains(&one) => Some(format!("{one}; {other}")),
+            (one, other) => other.or(one),
+        };
+        self.missing_files = recorded.missing;
+        if let (None, Some(first)) = (&self.error, self.missing_files.first()) {
+            let MissingFile { file, reason } = first;
+            self.error = Some(format!("{file} could not be written: {reason}"));
         }
     }
 

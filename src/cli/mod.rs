@@ -17,6 +17,7 @@ mod output;
 mod parent;
 mod progress;
 mod report;
+mod room;
 mod screen;
 mod selection;
 mod sim;

@@ -15,7 +15,7 @@ use twotone::score::Score;
 use twotone::{Array, ArrayBoard};
 
 use super::Exit;
-use super::stored::{self, ModuleNotes};
+use super::stored::{self, ModuleNotes, RecordReport};
 use super::table::Table;
 
 /// The result of a tune, as printed with `--json`.
@@ -24,7 +24,8 @@ pub(crate) struct Report {
     /// From the first connection to the last clean-up, in seconds.
     pub(crate) elapsed_s: f64,
     pub(crate) interrupted: bool,
-    pub(crate) run_directory: Option<String>,
+    #[serde(flatten)]
+    pub(crate) record: RecordReport,
     pub(crate) boards: Vec<BoardReport>,
     /// Where the truth is known.
     pub(crate) score: Option<Score>,
@@ -131,7 +132,7 @@ impl Report {
         Self {
             elapsed_s,
             interrupted: false,
-            run_directory: None,
+            record: RecordReport::default(),
             boards: boards.collect(),
             score: None,
         }
@@ -233,7 +234,7 @@ impl Report {
                 "tones are left on where tuned; `twotone off {map}` switches them off\n"
             ));
         }
-        if let Some(directory) = &self.run_directory {
+        if let Some(directory) = &self.record.run_directory {
             text.push_str(&format!("run directory: {directory}\n"));
         }
         text.truncate(text.trim_end().len());

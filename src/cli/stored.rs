@@ -1,7 +1,6 @@
 //! What a tune leaves in its run directory.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use serde::Serialize;
 use twotone::algorithms::resonator::Direction;
@@ -9,11 +8,14 @@ use twotone::algorithms::{NetworkAnalysisOutcome, NotToned, TuneOutcome};
 use twotone::hal::{Hertz, ModuleId};
 use twotone::map::HardwareMap;
 use twotone::record::{
-    BoardRecord, Manifest, RecordError, RunDirectory, SweepHead, SweepKind, SweepPoint, SweepTable,
+    BoardRecord, Content, Manifest, MissingFile, RecordError, Recorded, RunDirectory,
+    SWEEPS_FOLDER, SweepHead, SweepKind, SweepPoint, SweepTable, TUNE_FILE, Weight,
 };
 use twotone::run::{HardwareState, Outcome};
 use twotone::{Array, ArrayBoard};
 
+use super::Exit;
+use super::output::complain;
 use super::report::asked_again;
 
 /// The tune of one module, as stored: its sweeps go into files of their own.
@@ -37,6 +39,26 @@ struct StoredTune<'a> {
 #[derive(Serialize)]
 struct Stored<'a> {
     tune: Vec<StoredTune<'a>>,
+}
+
+/// Where a run was recorded, as printed with `--json`.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct RecordReport {
+    pub(crate) run_directory: Option<String>,
+    /// Why that is not where it was to be.
+    record_error: Option<String>,
+    /// Files of the run that could not be written.
+    missing_files: Vec<MissingFile>,
+}
+
+impl From<Recorded> for RecordReport {
+    fn from(recorded: Recorded) -> Self {
+        Self {
+            run_directory: recorded.path.map(|path| path.display().to_string()),
+            record_error: recorded.error,
+            missing_files: recorded.missing,
+        }
+    }
 }
 
 /// What a manifest says of a board of the map.
@@ -101,13 +123,13 @@ pub(super) fn beside<'a>(
     notes
 }
 
-/// Writes the manifest, the tunes and their sweeps, and puts the directory in its place.
+/// Writes the tunes, the manifest and the sweeps, the weightiest first, and puts the directory in its
+/// place or the next best one.
 pub(super) fn write(
     record: RunDirectory,
-    manifest: &Manifest,
+    manifest: Manifest,
     outcomes: &[Outcome<TuneOutcome>],
-) -> Result<PathBuf, RecordError> {
-    record.write_manifest(manifest)?;
+) -> Recorded {
     let tuned = || {
         outcomes
             .iter()
@@ -128,22 +150,55 @@ pub(super) fn write(
         channel: &tune.channels,
         reference: &tune.references,
     });
-    record.write_toml(
-        "tune.toml",
-        &Stored {
-            tune: tune.collect(),
-        },
-    )?;
-    for board in &manifest.boards {
-        let mut table = SweepTable::new(manifest.provenance(&board.name));
-        for (_, tune) in tuned().filter(|(outcome, _)| outcome.board == board.name) {
-            add_sweeps(&mut table, tune)?;
+    let stored = Stored {
+        tune: tune.collect(),
+    };
+    let mut contents = vec![Content::toml(TUNE_FILE, Weight::First, &stored)];
+    for BoardRecord { name, .. } in &manifest.boards {
+        if !tuned().any(|(outcome, _)| outcome.board == *name) {
+            continue;
         }
-        if !table.points().is_empty() {
-            record.write_sweeps(&board.name, &table)?;
-        }
+        let provenance = manifest.provenance(name);
+        let file = format!("{SWEEPS_FOLDER}/{name}.arrow");
+        contents.push(Content::new(file, Weight::Further, {
+            let name = name.clone();
+            move |writer| {
+                let mut table = SweepTable::new(provenance.clone());
+                for (_, tune) in tuned().filter(|(outcome, _)| outcome.board == name) {
+                    add_sweeps(&mut table, tune)?;
+                }
+                table.write_arrow(writer)
+            }
+        }));
     }
-    record.commit()
+    record.record(manifest, &contents, None)
+}
+
+/// Says what of a run is not where it was to be. Returns the exit status of a program that would
+/// otherwise have `exit`.
+pub(super) fn tell(recorded: &Recorded, exit: Exit) -> Exit {
+    if recorded.is_whole() {
+        return exit;
+    }
+    if let Some(error) = &recorded.error {
+        complain(&format!("the run could not be recorded as asked: {error}"));
+    }
+    if recorded.path.is_none() {
+        complain("nothing of the run could be recorded anywhere");
+    } else if let Some(first) = recorded.missing.first() {
+        let files = match recorded.missing.len() {
+            1 => "1 file of the run is missing".to_owned(),
+            count => format!("{count} files of the run are missing, the first of them"),
+        };
+        complain(&format!("{files}: {}: {}", first.file, first.reason));
+    }
+    if let Some(path) = &recorded.path {
+        complain(&format!("the run was recorded in {}", path.display()));
+    }
+    match exit {
+        Exit::Well | Exit::Interrupted => Exit::SomeFailed,
+        other => other,
+    }
 }
 
 /// Adds the points of a network analysis.

@@ -16,7 +16,10 @@ use twotone::algorithms::{
 use twotone::hal::ModuleId;
 use twotone::identity::{Identity, Listening};
 use twotone::map::HardwareMap;
-use twotone::record::{BoardRecord, Manifest, RecordError, RunDirectory, SweepTable, UtcTime};
+use twotone::record::{
+    BoardRecord, Content, Manifest, RecordError, Recorded, RunDirectory, SWEEPS_FOLDER, SweepTable,
+    UtcTime, Weight,
+};
 use twotone::run::{HardwareState, Outcome, Runner};
 use twotone::{Array, ArrayBoard};
 
@@ -26,8 +29,9 @@ use super::interrupt::{self, Interrupt};
 use super::output::{complain, say, say_json};
 use super::progress::Bars;
 use super::report::{BoardStatus, asked_again};
+use super::room::{ARROW_POINT, CSV_POINT, Need};
 use super::selection::Selection;
-use super::stored::{self, ModuleNotes};
+use super::stored::{self, ModuleNotes, RecordReport};
 use super::table::Table;
 use super::tune::parse_seconds;
 use super::tuning::{ForModule, Tuning, load_tuning};
@@ -94,7 +98,8 @@ struct Swept {
 struct Report {
     elapsed_s: f64,
     interrupted: bool,
-    run_directory: Option<String>,
+    #[serde(flatten)]
+    record: RecordReport,
     boards: Vec<BoardReport>,
 }
 
@@ -149,7 +154,11 @@ impl Sweep {
         }
         tuning.set_ends(self.f_min, self.f_max);
         tuning.fit_for(&map)?;
-        let record = RunDirectory::prepare(&self.out).map_err(|error| error.to_string())?;
+        let bytes_of_point = match self.format {
+            Form::Arrow => ARROW_POINT,
+            Form::Csv => CSV_POINT,
+        };
+        let record = Need::of_sweep(&map, &tuning, bytes_of_point).prepare(&self.out)?;
         Ok((map, tuning, record))
     }
 
@@ -175,18 +184,16 @@ impl Sweep {
         if outcomes.iter().any(|outcome| outcome.result.is_ok()) {
             let command = std::env::args().collect::<Vec<_>>();
             let manifest = Manifest::new(command, map, tuning, started);
-            let written = manifest.and_then(|mut manifest| {
-                manifest.note = self.note.clone();
-                manifest.boards = report.records(&array, map);
-                self.write(record, &manifest, &outcomes)
-            });
-            match written {
-                Ok(path) => report.run_directory = Some(path.display().to_string()),
-                Err(error) => {
-                    complain(&format!("the run could not be recorded: {error}"));
-                    exit = Exit::SomeFailed;
+            let recorded = match manifest {
+                Ok(mut manifest) => {
+                    manifest.note = self.note.clone();
+                    manifest.boards = report.records(&array, map);
+                    self.write(record, manifest, &outcomes)
                 }
-            }
+                Err(error) => Recorded::failed(&error),
+            };
+            exit = stored::tell(&recorded, exit);
+            report.record = recorded.into();
         }
         if json {
             say_json(&report);
@@ -194,7 +201,7 @@ impl Sweep {
             say(report.table().trim_end());
         }
         if report.interrupted {
-            if report.run_directory.is_none() {
+            if outcomes.iter().all(|outcome| outcome.result.is_err()) {
                 complain("no module was swept to its end, and nothing is recorded");
             }
             interrupt::tell_hardware(&outcomes);
@@ -268,7 +275,7 @@ impl Sweep {
         Report {
             elapsed_s: 0.0,
             interrupted: false,
-            run_directory: None,
+            record: RecordReport::default(),
             boards: boards.collect(),
         }
     }
@@ -276,25 +283,51 @@ impl Sweep {
     fn write(
         &self,
         record: RunDirectory,
-        manifest: &Manifest,
+        manifest: Manifest,
         outcomes: &[Outcome<Swept>],
-    ) -> Result<PathBuf, RecordError> {
-        record.write_manifest(manifest)?;
-        for board in &manifest.boards {
-            let mut table = SweepTable::new(manifest.provenance(&board.name));
-            let mine = outcomes
-                .iter()
-                .filter(|outcome| outcome.board == board.name);
-            for swept in mine.filter_map(|outcome| outcome.result.as_ref().ok()) {
-                stored::add_wide_sweep(&mut table, &swept.wide);
+    ) -> Recorded {
+        let swept = |board: &str| {
+            let mine = outcomes.iter().filter(|outcome| outcome.board == board);
+            let swept = mine.filter_map(|outcome| outcome.result.as_ref().ok());
+            swept.map(|swept| &swept.wide).collect::<Vec<_>>()
+        };
+        let form = self.format;
+        let mut contents = Vec::new();
+        for BoardRecord { name, .. } in &manifest.boards {
+            let swept = swept(name);
+            if swept.iter().all(|wide| wide.frequency_hz.is_empty()) {
+                continue;
             }
-            match self.format {
-                _ if table.points().is_empty() => {}
-                Form::Arrow => record.write_sweeps(&board.name, &table)?,
-                Form::Csv => record.write_sweeps_csv(&board.name, &table)?,
-            }
+            let provenance = manifest.provenance(name);
+            let file = format!("{SWEEPS_FOLDER}/{name}.{}", form.extension());
+            let shown = file.clone();
+            contents.push(Content::new(file, Weight::Needed, move |writer| {
+                let mut table = SweepTable::new(provenance.clone());
+                for wide in &swept {
+                    stored::add_wide_sweep(&mut table, wide);
+                }
+                match form {
+                    Form::Arrow => table.write_arrow(writer),
+                    Form::Csv => table
+                        .write_csv(writer)
+                        .map_err(|error| RecordError::Format {
+                            action: "write",
+                            file: shown.clone(),
+                            source: error.into(),
+                        }),
+                }
+            }));
         }
-        record.commit()
+        record.record(manifest, &contents, None)
+    }
+}
+
+impl Form {
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Arrow => "arrow",
+            Self::Csv => "csv",
+        }
     }
 }
 
@@ -408,7 +441,7 @@ impl Report {
             unknown.into_iter().for_each(|doubt| table.note(doubt));
         }
         let mut text = table.to_string();
-        if let Some(directory) = &self.run_directory {
+        if let Some(directory) = &self.record.run_directory {
             text.push_str(&format!("run directory: {directory}\n"));
         }
         text

@@ -160,6 +160,26 @@ impl Tuning {
         }
     }
 
+    /// Number of points of the wide sweep over `band`: unless it is given, as many as lines of the
+    /// highest quality factor need.
+    fn points_over(&self, band: Band) -> usize {
+        let wide = &self.params.network_analysis;
+        let spacing_hz = band.f_min_hz / (2.0 * wide.qr_max);
+        let needed = (band.span_hz() / spacing_hz).ceil();
+        match self.is_given("network_analysis", Some("points")) || !needed.is_finite() {
+            true => wide.points,
+            false => wide.points.max(needed as usize),
+        }
+    }
+
+    /// Number of points of the wide sweep of a module, as far as the map tells its band.
+    pub(crate) fn points_of(&self, module: &ModuleEntry) -> usize {
+        let band = self.band_of(module);
+        band.map_or(self.params.network_analysis.points, |band| {
+            self.points_over(band)
+        })
+    }
+
     /// The parameters for one module.
     pub(crate) fn of(&self, entry: &ModuleEntry, description: &Description) -> Result<TuneParams> {
         let mut params = self.params.clone();
@@ -185,15 +205,7 @@ impl Tuning {
             ));
         }
         params.band = Some(band);
-        if !self.is_given("network_analysis", Some("points")) {
-            // As many as lines of the highest quality factor need over this band.
-            let spacing_hz = band.f_min_hz / (2.0 * params.network_analysis.qr_max);
-            let needed = (band.span_hz() / spacing_hz).ceil();
-            if needed.is_finite() {
-                params.network_analysis.points =
-                    params.network_analysis.points.max(needed as usize);
-            }
-        }
+        params.network_analysis.points = self.points_over(band);
         if !self.is_given("tone_amplitude", None) {
             params.tone_amplitude = full_scale.amplitude_of(entry.start_power);
             if params.tone_amplitude > 1.0 {

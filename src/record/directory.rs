@@ -2,12 +2,16 @@
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 use tempfile::TempDir;
 
-use super::publish::{Published, publish, sync_folders};
+use super::publish::{publish_or_beside, sync_folders};
+use super::room::Room;
 use super::{Manifest, RecordError};
 
 /// The manifest's file in a run directory.
@@ -27,10 +31,16 @@ pub const CAPTURE_FILE: &str = "capture.json";
 /// A run directory in the making: a hidden folder beside the place where it will be. It appears
 /// there whole on [`RunDirectory::commit`]. Dropped before, it is removed; a program that is
 /// killed outright leaves the hidden folder (`.NAME.xxxxxx.partial`), which may be deleted.
+///
+/// Somebody may rename the folders above meanwhile: the hidden folder is found again where it went.
 #[derive(Debug)]
 pub struct RunDirectory {
     path: PathBuf,
     hidden: TempDir,
+    /// The hidden folder itself, whatever its path is now.
+    folder: File,
+    /// True if a file was created to be written bit by bit.
+    has_created: AtomicBool,
 }
 
 impl RunDirectory {
@@ -61,12 +71,52 @@ impl RunDirectory {
             .suffix(".partial")
             .tempdir_in(parent)
             .map_err(RecordError::io("create a run directory in", parent))?;
-        Ok(Self { path, hidden })
+        let folder = File::open(hidden.path()).map_err(RecordError::io("open", hidden.path()))?;
+        Ok(Self {
+            path,
+            hidden,
+            folder,
+            has_created: AtomicBool::new(false),
+        })
     }
 
     /// Where the run will be.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Room that its file system has; `None` if that does not say it.
+    pub fn room(&self) -> Option<Room> {
+        Room::of(&self.folder)
+    }
+
+    /// Makes sure that the folder that it is written into still exists, wherever it is.
+    ///
+    /// # Errors
+    /// [`RecordError::Gone`] if somebody has removed it.
+    pub fn is_there(&self) -> Result<(), RecordError> {
+        self.whereabouts().map(drop).ok_or_else(|| self.gone())
+    }
+
+    /// Path of the hidden folder now; `None` if it was removed.
+    fn whereabouts(&self) -> Option<PathBuf> {
+        let own = self.folder.metadata().ok()?;
+        let is_it = |path: &Path| {
+            let found = path.symlink_metadata();
+            found.is_ok_and(|found| (found.dev(), found.ino()) == (own.dev(), own.ino()))
+        };
+        let known = self.hidden.path();
+        if is_it(known) {
+            return Some(known.to_owned());
+        }
+        let now = fs::read_link(format!("/proc/self/fd/{}", self.folder.as_raw_fd())).ok()?;
+        is_it(&now).then_some(now)
+    }
+
+    fn gone(&self) -> RecordError {
+        RecordError::Gone {
+            path: self.hidden.path().to_owned(),
+        }
     }
 
     /// Writes `value` as JSON into `file`, indented. Numbers that JSON has not (NaN, infinities)
@@ -138,27 +188,61 @@ impl RunDirectory {
     }
 
     /// Writes `file`, a relative path of plain names, with what `fill` writes. On disk when this
-    /// returns.
+    /// returns. A file that cannot be written whole is removed, which gives its room back.
     ///
     /// # Errors
     /// [`RecordError::Name`] where `file` leads out of the run directory or was written before,
-    /// [`RecordError::Io`] where the file system refuses, or the error of `fill`.
+    /// [`RecordError::Io`] where the file system refuses, [`RecordError::Gone`] where the folder is
+    /// gone, or the error of `fill`.
     pub fn write(
         &self,
         file: &str,
         fill: impl FnOnce(&mut BufWriter<File>) -> Result<(), RecordError>,
     ) -> Result<(), RecordError> {
-        let mut created = self.create(file)?;
-        fill(&mut created.writer)?;
-        created.finish()
+        let mut created = self.open(file)?;
+        let path = created.path.clone();
+        let written = fill(&mut created.writer).and_then(|()| created.finish());
+        if written.is_err() {
+            // What failed is told, not the removal.
+            let _ = fs::remove_file(path);
+        }
+        written
     }
 
     /// Creates `file`, a relative path of plain names, to be written bit by bit.
     ///
     /// # Errors
     /// [`RecordError::Name`] where `file` leads out of the run directory or was written before,
-    /// [`RecordError::Io`] where the file system refuses.
+    /// [`RecordError::Io`] where the file system refuses, [`RecordError::Gone`] where the folder is
+    /// gone.
     pub fn create(&self, file: &str) -> Result<RunFile, RecordError> {
+        let created = self.open(file);
+        self.has_created
+            .fetch_or(created.is_ok(), Ordering::Relaxed);
+        created
+    }
+
+    /// True if it has files that were written bit by bit.
+    pub(super) fn has_created(&self) -> bool {
+        self.has_created.load(Ordering::Relaxed) && self.is_there().is_ok()
+    }
+
+    /// Removes `file`, and gives its room back.
+    pub(super) fn remove(&self, file: &str) {
+        if let Some(folder) = self.whereabouts() {
+            // If it stays, it cannot be written again, which is told then.
+            let _ = fs::remove_file(folder.join(file));
+        }
+    }
+
+    /// Gives `file` the name `to`, which another may have.
+    pub(super) fn rename(&self, file: &str, to: &str) -> Result<(), RecordError> {
+        let folder = self.whereabouts().ok_or_else(|| self.gone())?;
+        let path = folder.join(to);
+        fs::rename(folder.join(file), &path).map_err(RecordError::io("write", &path))
+    }
+
+    fn open(&self, file: &str) -> Result<RunFile, RecordError> {
         let plain = |part: Component<'_>| matches!(part, Component::Normal(_));
         let name = |reason| RecordError::Name {
             path: file.into(),
@@ -167,7 +251,7 @@ impl RunDirectory {
         if file.is_empty() || !Path::new(file).components().all(plain) {
             return Err(name("a file of a run lies within its directory"));
         }
-        let path = self.hidden.path().join(file);
+        let path = self.whereabouts().ok_or_else(|| self.gone())?.join(file);
         let folder = parent_of(&path);
         fs::create_dir_all(folder).map_err(RecordError::io("create", folder))?;
         let created = File::options().write(true).create_new(true).open(&path);
@@ -185,11 +269,16 @@ impl RunDirectory {
     }
 
     /// Keeps what was written until now in its hidden folder, of a run that cannot be completed
-    /// because of `cause`. Answers [`RecordError::Kept`], which says where.
+    /// because of `cause`. Answers [`RecordError::Kept`], which says where, or [`RecordError::Gone`].
     #[must_use]
     pub fn keep(self, cause: RecordError) -> RecordError {
+        let Some(kept) = self.whereabouts() else {
+            return self.gone();
+        };
+        // It is not to be removed.
+        let _ = self.hidden.keep();
         RecordError::Kept {
-            kept: self.hidden.keep(),
+            kept,
             cause: Box::new(cause),
         }
     }
@@ -197,35 +286,43 @@ impl RunDirectory {
     /// Puts the run in its place, at once and on disk, and says where that is.
     ///
     /// # Errors
-    /// [`RecordError::Taken`] where something else has taken the name in the meantime: it is not
-    /// touched, and the run is kept whole in its hidden folder. [`RecordError::Kept`] where the
-    /// file system refuses: what was written is kept there too.
+    /// In each case but the last nothing is lost, and the error says where the run lies instead.
+    /// * [`RecordError::Taken`]: something else has taken the name in the meantime. It is not touched,
+    ///   and the run lies beside it.
+    /// * [`RecordError::Moved`]: somebody has moved the folder that it was to lie in. The run lies there.
+    /// * [`RecordError::Kept`]: the file system refuses.
+    /// * [`RecordError::Gone`]: somebody has removed the folder with what was written.
     pub fn commit(self) -> Result<PathBuf, RecordError> {
-        let hidden = self.hidden.path();
-        let published = sync_folders(hidden)
-            .map_err(RecordError::io("write", hidden))
+        let Some(hidden) = self.whereabouts() else {
+            return Err(self.gone());
+        };
+        let is_moved = hidden != self.hidden.path();
+        let wanted = match self.path.file_name() {
+            Some(name) if is_moved => parent_of(&hidden).join(name),
+            _ => self.path.clone(),
+        };
+        let published = sync_folders(&hidden)
+            .map_err(RecordError::io("write", &hidden))
             .and_then(|()| {
-                publish(hidden, &self.path).map_err(RecordError::io("create", &self.path))
+                publish_or_beside(&hidden, &wanted).map_err(RecordError::io("create", &wanted))
             });
-        let published = match published {
-            Ok(published) => published,
+        let kept = match published {
+            Ok(kept) => kept,
             Err(cause) => return Err(self.keep(cause)),
         };
-        let Self { path, hidden } = self;
-        match published {
-            Published::Done => {
-                // It has moved: there is nothing left to remove under its old name.
-                let _ = hidden.keep();
-                let parent = parent_of(&path);
-                File::open(parent)
-                    .and_then(|folder| folder.sync_all())
-                    .map_err(RecordError::io("write", parent))?;
-                Ok(path)
-            }
-            Published::Taken => Err(RecordError::Taken {
-                path,
-                kept: hidden.keep(),
-            }),
+        let Self { path, hidden, .. } = self;
+        // It has moved: there is nothing left to remove under its old name.
+        let _ = hidden.keep();
+        let parent = parent_of(&kept);
+        let synced = File::open(parent).and_then(|folder| folder.sync_all());
+        if let Err(cause) = synced.map_err(RecordError::io("write", parent)) {
+            let cause = Box::new(cause);
+            return Err(RecordError::Kept { kept, cause });
+        }
+        match () {
+            () if is_moved => Err(RecordError::Moved { path, kept }),
+            () if kept != path => Err(RecordError::Taken { path, kept }),
+            () => Ok(path),
         }
     }
 }
@@ -282,7 +379,7 @@ impl Write for RunFile {
     }
 }
 
-fn parent_of(path: &Path) -> &Path {
+pub(super) fn parent_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

@@ -28,6 +28,28 @@ pub enum RecordError {
         /// Where the run lies instead.
         kept: PathBuf,
     },
+    /// The folder that the run was to lie in was moved while the run was being made. The run is
+    /// whole, and kept.
+    #[error(
+        "the folder of `{}` was moved in the meantime; this run lies whole in `{}`",
+        path.display(),
+        kept.display()
+    )]
+    Moved {
+        /// The name that it was to have.
+        path: PathBuf,
+        /// Where the run lies instead.
+        kept: PathBuf,
+    },
+    /// The folder that the run was written into was removed, with everything in it.
+    #[error(
+        "the folder of this run, `{}`, was removed in the meantime, with what was in it",
+        path.display()
+    )]
+    Gone {
+        /// Where it was.
+        path: PathBuf,
+    },
     /// A run that could not be completed or put in its place. What was written of it is kept.
     #[error("{cause}; what was written until then is kept in `{}`", kept.display())]
     Kept {
@@ -67,6 +89,16 @@ pub enum RecordError {
 }
 
 impl RecordError {
+    /// Where the run lies all the same, of an error that says so.
+    pub fn kept(&self) -> Option<&Path> {
+        match self {
+            Self::Taken { kept, .. } | Self::Moved { kept, .. } | Self::Kept { kept, .. } => {
+                Some(kept)
+            }
+            _ => None,
+        }
+    }
+
     pub(super) fn io<'a>(
         action: &'static str,
         path: &'a Path,

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{MANIFEST_FILE, RecordError, UtcTime};
+use super::{MANIFEST_FILE, MissingFile, RecordError, UtcTime};
 use crate::input;
 use crate::map::HardwareMap;
 
@@ -39,6 +39,12 @@ pub struct Manifest {
     pub parameters: serde_json::Value,
     /// Every board of the map, in its order.
     pub boards: Vec<BoardRecord>,
+    /// Files that could not be written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<MissingFile>,
+    /// What is to be known of where the run lies, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
 }
 
 /// The hardware map of a run.
@@ -120,6 +126,8 @@ impl Manifest {
             map: MapRecord::of(map),
             parameters,
             boards: Vec::new(),
+            missing: Vec::new(),
+            remarks: Vec::new(),
         })
     }
 

@@ -1,5 +1,5 @@
-//! Run records: a directory per run with a manifest, the tune and the sweeps, written whole or
-//! not at all, and never over another. Described in `docs/run-directory.md`.
+//! Run records: a directory per run with a manifest, the tune and the sweeps, which appears at once
+//! and never over another. Described in `docs/run-directory.md`.
 //!
 //! ```
 //! use twotone::record::RunDirectory;
@@ -23,6 +23,8 @@ mod directory;
 mod error;
 mod manifest;
 mod publish;
+mod recorded;
+mod room;
 #[cfg(feature = "arrow")]
 mod samples;
 mod sweeps;
@@ -39,6 +41,8 @@ pub use directory::{
 };
 pub use error::RecordError;
 pub use manifest::{BoardRecord, FORMAT_VERSION, Manifest, MapRecord};
+pub use recorded::{Content, MissingFile, Recorded, Weight};
+pub use room::Room;
 #[cfg(feature = "arrow")]
 pub(crate) use samples::polar;
 #[cfg(feature = "arrow")]

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
@@ -13,6 +13,31 @@ pub(super) enum Published {
     Done,
     /// Something has the name already; it was not touched.
     Taken,
+}
+
+/// The most names that are tried beside one that is taken.
+const MOST_NAMES: usize = 1000;
+
+/// Names for what cannot have the name of `path`, in its folder: `NAME-kept`, `NAME-kept-2`, and so on.
+pub(super) fn beside(path: &Path) -> impl Iterator<Item = PathBuf> + use<'_> {
+    (1..=MOST_NAMES).filter_map(move |number| {
+        let mut name = path.file_name()?.to_owned();
+        name.push("-kept");
+        if number > 1 {
+            name.push(format!("-{number}"));
+        }
+        Some(path.with_file_name(name))
+    })
+}
+
+/// Renames the folder `from` to `to`, or to the first free name beside it. Returns the name.
+pub(super) fn publish_or_beside(from: &Path, to: &Path) -> io::Result<PathBuf> {
+    for name in std::iter::once(to.to_owned()).chain(beside(to)) {
+        if publish(from, &name)? == Published::Done {
+            return Ok(name);
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 /// Renames the folder `from` to `to`, in one step, unless something is there.

@@ -9,7 +9,7 @@ use twotone_hal::{ChannelId, Complex64, ErrorKind, Hertz, ModuleId};
 use super::*;
 use crate::map::HardwareMap;
 
-fn names_in(folder: &Path) -> Vec<String> {
+pub(super) fn names_in(folder: &Path) -> Vec<String> {
     let mut names: Vec<_> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -23,7 +23,7 @@ fn map() -> HardwareMap {
     HardwareMap::parse(text, "farm.toml").unwrap()
 }
 
-fn manifest() -> Manifest {
+pub(super) fn manifest() -> Manifest {
     let started = serde_json::from_str("\"2026-11-22T12:37:27.123Z\"").unwrap();
     let parameters = serde_json::json!({"points": 5});
     let command = ["twotone", "tune", "farm.toml"].map(String::from);

@@ -10,5 +10,6 @@ mod inputs;
 mod interrupt;
 mod lock;
 mod process;
+mod record;
 mod tune;
 mod unread;

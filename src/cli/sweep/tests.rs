@@ -63,7 +63,7 @@ fn report(outcomes: &[Outcome<Swept>]) -> Report {
     Report {
         elapsed_s: 1.0,
         interrupted: false,
-        run_directory: None,
+        record: Default::default(),
         boards: vec![board],
     }
 }

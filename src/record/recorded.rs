@@ -1,0 +1,313 @@
+//! Recording a run whose content is at hand: the weightiest first, and elsewhere if it must be.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::directory::parent_of;
+use super::publish::beside;
+use super::{MANIFEST_FILE, Manifest, RecordError, RunDirectory};
+
+/// Weight of a file of a run, the heaviest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// It is written before the manifest. A place that has no room for it is none.
+    First,
+    /// A place that has no room for it is none.
+    Needed,
+    /// The run is worth its place without it.
+    Further,
+}
+
+/// A file of a run whose content is at hand, so that it can be written more than once.
+pub struct Content<'a> {
+    file: String,
+    weight: Weight,
+    fill: Box<Fill<'a>>,
+}
+
+type Fill<'a> = dyn Fn(&mut BufWriter<File>) -> Result<(), RecordError> + 'a;
+
+impl<'a> Content<'a> {
+    /// `file`, a relative path of plain names, with what `fill` writes.
+    pub fn new(
+        file: impl Into<String>,
+        weight: Weight,
+        fill: impl Fn(&mut BufWriter<File>) -> Result<(), RecordError> + 'a,
+    ) -> Self {
+        Self {
+            file: file.into(),
+            weight,
+            fill: Box::new(fill),
+        }
+    }
+
+    /// `file` with `value` as TOML.
+    ///
+    /// # Errors
+    /// Writing it is [`RecordError::Format`] where `value` has no TOML.
+    pub fn toml(file: &'a str, weight: Weight, value: &'a impl Serialize) -> Self {
+        Self::new(file, weight, move |writer| {
+            let text = toml::to_string(value).map_err(RecordError::format("write", file))?;
+            writer
+                .write_all(text.as_bytes())
+                .map_err(RecordError::format("write", file))
+        })
+    }
+
+    /// `file` with `value` as JSON, indented.
+    ///
+    /// # Errors
+    /// Writing it is [`RecordError::Format`] where `value` has no JSON.
+    pub fn json(file: &'a str, weight: Weight, value: &'a impl Serialize) -> Self {
+        Self::new(file, weight, move |writer| {
+            serde_json::to_writer_pretty(&mut *writer, value)
+                .map_err(RecordError::format("write", file))?;
+            writeln!(writer).map_err(RecordError::format("write", file))
+        })
+    }
+}
+
+/// A file of a run that could not be written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingFile {
+    /// The file, within the run directory.
+    pub file: String,
+    /// Why it is not there.
+    pub reason: String,
+}
+
+/// What was recorded of a run, and where.
+#[derive(Debug, Default)]
+pub struct Recorded {
+    /// Where the run is; `None` if nothing of it could be written anywhere.
+    pub path: Option<PathBuf>,
+    /// Why it is not where it was to be, and where it is instead.
+    pub error: Option<String>,
+    /// Files that are not there.
+    pub missing: Vec<MissingFile>,
+}
+
+impl Recorded {
+    /// A run of which nothing was written because of `error`.
+    pub fn failed(error: &RecordError) -> Self {
+        Self {
+            error: Some(error.to_string()),
+            ..Self::default()
+        }
+    }
+
+    /// True if everything was written and lies where it was to be.
+    pub fn is_whole(&self) -> bool {
+        self.path.is_some() && self.error.is_none() && self.missing.is_empty()
+    }
+}
+
+impl RunDirectory {
+    /// Writes a run and puts it in its place: files of [`Weight::First`], the manifest, and the others
+    /// in their order. What was created before stays in the run.
+    ///
+    /// A file that cannot be written is left out, and the manifest names it, with the reason. If one
+    /// that is needed is left out, the whole run goes to the first of these places that has room for
+    /// it, under the name `NAME-kept`: the folder that it was to lie in, the working directory, the
+    /// folder for temporary files. If none has, it stays where most of it could be written. Nothing is
+    /// ever overwritten.
+    ///
+    /// `broken` is the reason that what was created before is not whole. Such a run does not get its
+    /// name: it is kept as by [`RunDirectory::keep`].
+    pub fn record(
+        self,
+        mut manifest: Manifest,
+        contents: &[Content<'_>],
+        broken: Option<RecordError>,
+    ) -> Recorded {
+        let wanted = self.path().to_owned();
+        let has_data = self.has_created();
+        let first = Attempt::at(self, &manifest, contents);
+        let Some(why) = first.lacking() else {
+            return first.settle(broken);
+        };
+        manifest
+            .remarks
+            .push(format!("it was to be `{}`: {why}", wanted.display()));
+        // Data that lie there already cannot be written again: they stay.
+        let (mut best, there) = if has_data {
+            let there = first.settle(broken);
+            manifest.remarks.extend(there.error.clone());
+            let lies = there.path.as_ref();
+            let lies = lies.map(|path| format!("its data lie in `{}`", path.display()));
+            manifest.remarks.extend(lies);
+            (None, Some(there))
+        } else {
+            (Some(first), None)
+        };
+        for run in next_places(&wanted) {
+            let attempt = Attempt::at(run, &manifest, contents);
+            let is_whole = attempt.lacks == 0;
+            let before = best.as_ref().map(|best| best.lacks);
+            if is_whole || before.is_some_and(|before| attempt.lacks < before) {
+                best = Some(attempt);
+            }
+            if is_whole {
+                break;
+            }
+        }
+        let elsewhere = best.map(|best| best.settle(None));
+        match (elsewhere, there) {
+            (Some(elsewhere), there) => elsewhere.instead_of(&wanted, &why, there),
+            (None, there) => there.unwrap_or_default(),
+        }
+    }
+}
+
+/// Run directories in the next best places for what was to be `wanted`.
+fn next_places(wanted: &Path) -> impl Iterator<Item = RunDirectory> {
+    let folders = [
+        Some(parent_of(wanted).to_owned()),
+        std::env::current_dir().ok(),
+        Some(std::env::temp_dir()),
+    ];
+    let name = wanted.file_name().map(ToOwned::to_owned);
+    folders.into_iter().flatten().filter_map(move |folder| {
+        // A folder that was removed is not made again: it may have been a disk.
+        let path = folder.join(name.as_ref().filter(|_| folder.is_dir())?);
+        for free in beside(&path) {
+            match RunDirectory::prepare(free) {
+                Err(RecordError::Exists { .. }) => {}
+                prepared => return prepared.ok(),
+            }
+        }
+        None
+    })
+}
+
+/// A run that was written to a place, as far as it has room.
+struct Attempt {
+    run: RunDirectory,
+    missing: Vec<MissingFile>,
+    /// Number of needed files among these.
+    lacks: usize,
+    /// Number of files that were written.
+    written: usize,
+}
+
+impl Attempt {
+    fn at(run: RunDirectory, manifest: &Manifest, contents: &[Content<'_>]) -> Self {
+        let (mut missing, mut lacks, mut written) = (Vec::new(), 0, 0);
+        let mut note = |file: &str, weight: Weight, result: Result<(), RecordError>| match result {
+            Ok(()) => written += 1,
+            Err(error) => {
+                lacks += usize::from(weight != Weight::Further);
+                missing.push(MissingFile {
+                    file: file.to_owned(),
+                    reason: error.to_string(),
+                });
+            }
+        };
+        let of = |weight| contents.iter().filter(move |one| one.weight == weight);
+        let write = |one: &Content<'_>| run.write(&one.file, |writer| (one.fill)(writer));
+        for one in of(Weight::First) {
+            note(&one.file, one.weight, write(one));
+        }
+        let noted = run.write_manifest(manifest);
+        note(MANIFEST_FILE, Weight::Needed, noted);
+        for weight in [Weight::Needed, Weight::Further] {
+            for one in of(weight) {
+                note(&one.file, one.weight, write(one));
+            }
+        }
+        let mut attempt = Self {
+            run,
+            missing,
+            lacks,
+            written,
+        };
+        attempt.tell_missing(manifest);
+        attempt
+    }
+
+    /// Names the missing files in the manifest. If there is no room for that, the manifest stays as it
+    /// was; the caller tells them all the same.
+    fn tell_missing(&mut self, manifest: &Manifest) {
+        if self.missing.is_empty() || self.written == 0 {
+            return;
+        }
+        let is_manifest = |one: &MissingFile| one.file == MANIFEST_FILE;
+        let others = self.missing.iter().filter(|one| !is_manifest(one));
+        let told = Manifest {
+            missing: others.cloned().collect(),
+            ..manifest.clone()
+        };
+        const NEW: &str = "manifest.json.new";
+        let was_missing = self.missing.iter().any(is_manifest);
+        let replaced = self.run.write_json(NEW, &told);
+        let replaced = replaced.and_then(|()| self.run.rename(NEW, MANIFEST_FILE));
+        // Nobody sees the folder yet: if there is no room for two, the first one can go.
+        let is_there = replaced.is_ok() || {
+            self.run.remove(NEW);
+            self.run.remove(MANIFEST_FILE);
+            let again = self.run.write_manifest(&told);
+            again.is_ok() || (!was_missing && self.run.write_manifest(manifest).is_ok())
+        };
+        if is_there && was_missing {
+            self.missing.retain(|one| !is_manifest(one));
+            (self.lacks, self.written) = (self.lacks - 1, self.written + 1);
+        }
+    }
+
+    /// Reason that the place is none, if it is none.
+    fn lacking(&self) -> Option<String> {
+        let first = self.missing.first()?;
+        (self.lacks > 0).then(|| first.reason.clone())
+    }
+
+    fn settle(self, broken: Option<RecordError>) -> Recorded {
+        let Self { run, missing, .. } = self;
+        if self.written == 0 && !run.has_created() {
+            let error = missing.first().map(|first| first.reason.clone());
+            let path = None;
+            return Recorded {
+                path,
+                error,
+                missing,
+            };
+        }
+        let settled = match broken {
+            Some(cause) => Err(run.keep(cause)),
+            None => run.commit(),
+        };
+        let (path, error) = match settled {
+            Ok(path) => (Some(path), None),
+            Err(error) => (error.kept().map(Path::to_owned), Some(error.to_string())),
+        };
+        Recorded {
+            path,
+            error,
+            missing,
+        }
+    }
+}
+
+impl Recorded {
+    /// With the reason that it is not `wanted`, and with what lies `there`, if anything does.
+    fn instead_of(self, wanted: &Path, why: &str, there: Option<Self>) -> Self {
+        let Some(path) = &self.path else { return self };
+        let mut error = format!("`{}` could not be written: {why}", wanted.display());
+        let rest = there.and_then(|there| Some((there.path?, there.error)));
+        if let Some((data, told)) = rest {
+            error += &format!("; its data lie in `{}`", data.display());
+            error.extend(told.map(|told| format!(" ({told})")));
+        }
+        error += &format!("; the run lies in `{}` instead", path.display());
+        error.extend(self.error.map(|own| format!(" ({own})")));
+        Self {
+            error: Some(error),
+            ..self
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,204 @@
+//! Runs on disks that are full, and in folders that go away.
+
+use std::cell::Cell;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::*;
+use crate::record::tests::{manifest, names_in};
+
+fn full(file: &str) -> RecordError {
+    RecordError::Format {
+        action: "write",
+        file: file.to_owned(),
+        source: io::Error::from(io::ErrorKind::StorageFull).into(),
+    }
+}
+
+/// A file that has room from the place number `from` on, if at all.
+fn content(file: &'static str, weight: Weight, from: usize) -> Content<'static> {
+    let tried = Cell::new(0);
+    Content::new(file, weight, move |writer| {
+        tried.set(tried.get() + 1);
+        if tried.get() <= from {
+            // What fits is written.
+            writer.write_all(&[0; 20_000]).unwrap();
+            return Err(full(file));
+        }
+        writer
+            .write_all(b"all")
+            .map_err(RecordError::format("write", file))
+    })
+}
+
+fn read(path: &Path) -> Manifest {
+    Manifest::read(path).unwrap()
+}
+
+fn files(recorded: &Recorded) -> Vec<&str> {
+    recorded
+        .missing
+        .iter()
+        .map(|one| one.file.as_str())
+        .collect()
+}
+
+#[test]
+fn what_has_no_room_is_left_out_and_named() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("run");
+    let run = RunDirectory::prepare(&path).unwrap();
+    let contents = [
+        content("sweeps/a", Weight::Further, 1),
+        content("sweeps/b", Weight::Further, 0),
+        content("tune.toml", Weight::First, 0),
+    ];
+    let recorded = run.record(manifest(), &contents, None);
+    assert!(!recorded.is_whole());
+    assert_eq!(recorded.path.as_deref(), Some(&*path));
+    assert_eq!(
+        (&recorded.error, files(&recorded)),
+        (&None, vec!["sweeps/a"])
+    );
+    assert_eq!(names_in(&path), ["manifest.json", "sweeps", "tune.toml"]);
+    assert_eq!(names_in(&path.join("sweeps")), ["b"]);
+    assert_eq!(read(&path).missing, recorded.missing);
+    let reason = &recorded.missing[0].reason;
+    assert!(reason.starts_with("cannot write `sweeps/a`: "), "{reason}");
+}
+
+#[test]
+fn a_run_that_has_no_room_for_what_is_needed_goes_elsewhere_whole() {
+    for weight in [Weight::First, Weight::Needed] {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("run");
+        // The next name is taken.
+        fs::create_dir(parent.path().join("run-kept")).unwrap();
+        let run = RunDirectory::prepare(&path).unwrap();
+        let contents = [
+            content("needed", weight, 1),
+            content("more", Weight::Further, 0),
+        ];
+        let recorded = run.record(manifest(), &contents, None);
+        let kept = parent.path().join("run-kept-2");
+        assert_eq!(recorded.path.as_deref(), Some(&*kept));
+        let error = recorded.error.unwrap();
+        assert!(error.contains("cannot write `needed`"), "{error}");
+        assert!(error.contains(kept.to_str().unwrap()), "{error}");
+        assert_eq!(recorded.missing, []);
+        assert_eq!(names_in(&kept), ["manifest.json", "more", "needed"]);
+        assert_eq!(names_in(parent.path()), ["run-kept", "run-kept-2"]);
+        let remark = &read(&kept).remarks[0];
+        assert!(remark.contains(path.to_str().unwrap()), "{remark}");
+    }
+}
+
+#[test]
+fn a_run_that_fits_nowhere_stays_as_far_as_it_could_be_written() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("run");
+    let run = RunDirectory::prepare(&path).unwrap();
+    let contents = [
+        content("needed", Weight::First, 9),
+        content("other", Weight::Needed, 0),
+    ];
+    let recorded = run.record(manifest(), &contents, None);
+    assert_eq!(recorded.path.as_deref(), Some(&*path));
+    assert_eq!(files(&recorded), ["needed"]);
+    assert_eq!(names_in(&path), ["manifest.json", "other"]);
+    assert_eq!(names_in(parent.path()), ["run"]);
+    assert_eq!(read(&path).missing, recorded.missing);
+}
+
+#[test]
+fn a_folder_that_was_moved_is_found_and_one_that_was_removed_is_replaced() {
+    let contents = || [content("tune.toml", Weight::First, 0)];
+    for is_replaced in [false, true] {
+        let top = tempfile::tempdir().unwrap();
+        let [parent, moved] = ["runs", "moved"].map(|name| top.path().join(name));
+        let path = parent.join("run");
+        let run = RunDirectory::prepare(&path).unwrap();
+        fs::rename(&parent, &moved).unwrap();
+        if is_replaced {
+            fs::create_dir(&parent).unwrap();
+        }
+        let recorded = run.record(manifest(), &contents(), None);
+        assert_eq!(recorded.path.as_deref(), Some(&*moved.join("run")));
+        let error = recorded.error.unwrap();
+        assert!(error.contains("was moved in the meantime"), "{error}");
+        assert_eq!(names_in(&moved), ["run"]);
+        assert_eq!(names_in(&moved.join("run")), ["manifest.json", "tune.toml"]);
+    }
+
+    // The hidden folder alone: its place is the next best one.
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("run");
+    let run = RunDirectory::prepare(&path).unwrap();
+    let hidden = names_in(parent.path()).remove(0);
+    fs::remove_dir(parent.path().join(hidden)).unwrap();
+    let recorded = run.record(manifest(), &contents(), None);
+    let kept = parent.path().join("run-kept");
+    assert_eq!(recorded.path.as_deref(), Some(&*kept));
+    let error = recorded.error.unwrap();
+    assert!(error.contains("was removed in the meantime"), "{error}");
+    assert_eq!(names_in(&kept), ["manifest.json", "tune.toml"]);
+}
+
+#[test]
+fn a_name_that_is_taken_meanwhile_stays_another_s() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("run");
+    let run = RunDirectory::prepare(&path).unwrap();
+    fs::write(&path, "another's").unwrap();
+    let recorded = run.record(manifest(), &[], None);
+    let kept = parent.path().join("run-kept");
+    assert_eq!(recorded.path.as_deref(), Some(&*kept));
+    assert!(
+        recorded
+            .error
+            .unwrap()
+            .contains("was taken by something else")
+    );
+    assert_eq!(fs::read_to_string(&path).unwrap(), "another's");
+    assert_eq!(names_in(parent.path()), ["run", "run-kept"]);
+}
+
+#[test]
+fn data_that_lie_there_already_stay_and_are_named_elsewhere() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("run");
+    let run = RunDirectory::prepare(&path).unwrap();
+    let mut samples = run.create("samples").unwrap();
+    samples.write_all(b"many").unwrap();
+    samples.finish().unwrap();
+    let contents = [content("capture.json", Weight::Needed, 1)];
+    let recorded = run.record(manifest(), &contents, None);
+    let kept = parent.path().join("run-kept");
+    assert_eq!(recorded.path.as_deref(), Some(&*kept));
+    let error = recorded.error.unwrap();
+    for there in [&path, &kept] {
+        assert!(error.contains(&format!("`{}`", there.display())), "{error}");
+    }
+    assert_eq!(names_in(&path), ["manifest.json", "samples"]);
+    assert_eq!(names_in(&kept), ["capture.json", "manifest.json"]);
+    let remarks = read(&kept).remarks;
+    assert!(
+        remarks.iter().any(|text| text.contains("its data lie in")),
+        "{remarks:?}"
+    );
+
+    // Data that are gone are told to be.
+    let run = RunDirectory::prepare(parent.path().join("other")).unwrap();
+    drop(run.create("samples").unwrap());
+    let hidden = names_in(parent.path()).remove(0);
+    fs::remove_dir_all(parent.path().join(hidden)).unwrap();
+    let broken = run.is_there().unwrap_err();
+    let recorded = run.record(manifest(), &[], Some(broken));
+    assert_eq!(recorded.path, Some(parent.path().join("other-kept")));
+    let error = recorded.error.unwrap();
+    assert!(
+        error.contains("removed in the meantime, with what was in it"),
+        "{error}"
+    );
+}
