@@ -13,8 +13,11 @@ use crate::deadline;
 
 use super::assembly::{Assembler, Head, Ready};
 use super::sequence::Place;
-use super::socket::{self, Datagrams, GroupSocket};
+use super::socket::{self, Datagrams, GroupSocket, SLOTS};
 use super::{Counters, KernelBuffers, Source, StreamOptions};
+
+/// Bytes of the shortest packet of samples, and less than it takes in the kernel.
+const SHORTEST: usize = 1024;
 
 /// Receives the packets of some boards.
 #[derive(Debug)]
@@ -148,6 +151,14 @@ impl Intake {
     /// True if the last read was as large as a read can be, so that the kernel may hold more.
     pub(super) fn is_behind(&self) -> bool {
         self.datagrams.is_full()
+    }
+
+    /// The most reads of full size that the kernel's buffers have in them. So many are made after a
+    /// deadline, and no more: packets may come without end.
+    pub(super) fn most_reads(&self) -> usize {
+        // The kernel counts twice what it grants, and more than a packet's own bytes for each.
+        let bytes = 2 * self.buffers.granted * self.buffers.sockets;
+        bytes / (SLOTS * SHORTEST) + 1
     }
 
     /// How many packets are ready.

@@ -19,7 +19,7 @@ use super::StreamOptions;
 /// Bytes kept for each datagram. Longer ones are cut off, and so of a wrong length.
 const STRIDE: usize = 8256;
 /// Datagrams in one call of the kernel.
-const SLOTS: usize = 64;
+pub(super) const SLOTS: usize = 64;
 
 /// The kernel's buffers of a receiver's sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

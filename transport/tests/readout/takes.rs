@@ -244,3 +244,20 @@ async fn a_change_of_the_packets_begins_a_block_anew() {
     );
     assert_eq!(block.interruptions, 2);
 }
+
+#[tokio::test]
+async fn what_came_before_the_deadline_is_taken_after_it() {
+    let options = options(17);
+    let board = source(2, 42);
+    let mut receiver = Receiver::open_here(&[board], &options).unwrap();
+    let mut sender = Sender::new(board, &options);
+    // More than one read takes, and less than any kernel holds.
+    for sequence in 0..70 {
+        sender.readout(0, sequence);
+    }
+    let take = Take::new(70).of(board, module(1));
+    let blocks = receiver.take(&take, Duration::ZERO).await.unwrap();
+    assert_eq!(blocks[0].samples(), 70);
+    let late = receiver.take(&take, Duration::ZERO).await.unwrap_err();
+    assert_eq!(late.kind(), ErrorKind::Timeout);
+}
