@@ -222,6 +222,11 @@ impl RunDirectory {
         created
     }
 
+    /// The device that it lies on, as the kernel numbers them.
+    pub(super) fn device(&self) -> Option<u64> {
+        self.folder.metadata().ok().map(|found| found.dev())
+    }
+
     /// True if it has files that were written bit by bit.
     pub(super) fn has_created(&self) -> bool {
         self.has_created.load(Ordering::Relaxed) && self.is_there().is_ok()

@@ -41,9 +41,10 @@ pub enum RecordError {
         /// Where the run lies instead.
         kept: PathBuf,
     },
-    /// The folder that the run was written into was removed, with everything in it.
+    /// The folder that the run was written into is not there any more, nor anything in it.
     #[error(
-        "the folder of this run, `{}`, was removed in the meantime, with what was in it",
+        "the folder of this run, `{}`, is gone with what was in it: it was removed in the meantime, or \
+         its disk was unmounted",
         path.display()
     )]
     Gone {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -123,7 +124,7 @@ impl RunDirectory {
         contents: &[Content<'_>],
         broken: Option<RecordError>,
     ) -> Recorded {
-        let wanted = self.path().to_owned();
+        let (wanted, device) = (self.path().to_owned(), self.device());
         let has_data = self.has_created();
         let first = Attempt::at(self, &manifest, contents);
         let Some(why) = first.lacking() else {
@@ -143,7 +144,7 @@ impl RunDirectory {
         } else {
             (Some(first), None)
         };
-        for run in next_places(&wanted) {
+        for run in next_places(&wanted, device) {
             let attempt = Attempt::at(run, &manifest, contents);
             let is_whole = attempt.lacks == 0;
             let before = best.as_ref().map(|best| best.lacks);
@@ -162,16 +163,21 @@ impl RunDirectory {
     }
 }
 
-/// Run directories in the next best places for what was to be `wanted`.
-fn next_places(wanted: &Path) -> impl Iterator<Item = RunDirectory> {
+/// Run directories in the next best places for what was to be `wanted`, on this device.
+fn next_places(wanted: &Path, device: Option<u64>) -> impl Iterator<Item = RunDirectory> {
+    // Where a disk was mounted is no place: what lies there is hidden when it is mounted again.
+    let is_its = |folder: &&Path| {
+        let found = folder.metadata();
+        found.is_ok_and(|found| device.is_none_or(|device| found.dev() == device))
+    };
     let folders = [
-        Some(parent_of(wanted).to_owned()),
+        Some(parent_of(wanted)).filter(is_its).map(Path::to_owned),
         std::env::current_dir().ok(),
         Some(std::env::temp_dir()),
     ];
     let name = wanted.file_name().map(ToOwned::to_owned);
     folders.into_iter().flatten().filter_map(move |folder| {
-        // A folder that was removed is not made again: it may have been a disk.
+        // A folder that was removed is not made again.
         let path = folder.join(name.as_ref().filter(|_| folder.is_dir())?);
         for free in beside(&path) {
             match RunDirectory::prepare(free) {

@@ -183,7 +183,7 @@ fn a_capture_whose_folder_went_away_says_where_its_samples_are() {
             );
             assert_eq!(report["run_directory"], Value::Null);
             let error = report["error"].as_str().unwrap();
-            assert!(error.contains("with what was in it"), "{error}");
+            assert!(error.contains("is gone with what was in it"), "{error}");
         } else {
             let place = Path::new(report["run_directory"].as_str().unwrap());
             let rows = super::capture::batches(place, samples);
