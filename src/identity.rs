@@ -10,8 +10,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::net::lookup_host;
 use twotone_hal::{Error, ErrorKind, Result};
+use twotone_transport::look_up;
 use twotone_transport::readout::{StreamOptions, hear};
 
 use crate::map::{BoardEntry, BoardKind, HardwareMap, same_serial};
@@ -204,11 +204,11 @@ pub(crate) async fn address(entry: &BoardEntry) -> Result<Ipv4Addr> {
     if let Some(IpAddr::V4(ip)) = address.ip() {
         return Ok(ip);
     }
-    let found = lookup_host((address.name(), address.port())).await;
-    let mut found = found.map_err(|error| {
+    let found = look_up(address.name(), address.port()).await;
+    let found = found.map_err(|error| {
         Error::new(ErrorKind::Unreachable, format!("{address} is not found")).caused_by(error)
     })?;
-    let ip = found.find_map(|found| match found.ip() {
+    let ip = found.iter().find_map(|found| match found.ip() {
         IpAddr::V4(ip) => Some(ip),
         IpAddr::V6(_) => None,
     });

@@ -27,7 +27,7 @@ pub(crate) struct Demo {
 
 impl Demo {
     pub(crate) fn run(self, json: bool) -> Exit {
-        let farm = match self.farm.builder().start_blocking() {
+        let farm = match tworoutine::wait(self.farm.builder().start()) {
             Ok(farm) => farm,
             Err(error) => {
                 complain(&format!("the farm cannot be started: {error}"));

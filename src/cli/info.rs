@@ -16,9 +16,9 @@ use twotone::identity::{Identity, Listening};
 use twotone::map::BoardEntry;
 
 use super::interrupt::Interrupt;
-use super::output::{say, say_json};
+use super::output::{complain, say, say_json};
 use super::table::Table;
-use super::{Exit, load_map};
+use super::{Exit, descriptors, load_map};
 use asked::found;
 
 /// The arguments of `twotone info`.
@@ -98,6 +98,10 @@ impl Info {
             Ok(map) => map,
             Err(exit) => return exit,
         };
+        if let Err(why) = descriptors::enough_for(&map) {
+            complain(&why);
+            return Exit::Usage;
+        }
         let interrupt = Interrupt::watch("");
         let asked = interrupt.unless(async {
             let listening = Listening::to_all(&map);

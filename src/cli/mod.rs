@@ -11,6 +11,7 @@ mod exit;
 mod import;
 mod info;
 mod interrupt;
+mod limits;
 mod off;
 mod outlet;
 mod output;
@@ -109,7 +110,10 @@ pub(crate) fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
         output::complain(&format!("internal error, please report it: {panic}"));
     }));
-    descriptors::raise_limit();
+    if let Err(exit) = limits::prepare(&cli.command) {
+        output::finish();
+        return exit.into();
+    }
     let exit = match cli.command {
         Command::Demo(demo) => demo.run(cli.json),
         Command::Sim(sim) => sim.run(cli.json),

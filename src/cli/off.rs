@@ -3,10 +3,12 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tworoutine::Allowance;
 use twotone::hal::{Error, ErrorKind, ModuleId};
@@ -20,7 +22,7 @@ use super::campaign::tell_taken;
 use super::interrupt::Interrupt;
 use super::output::{say, say_json};
 use super::tune::parse_seconds;
-use super::{Exit, load_map};
+use super::{Exit, descriptors, load_map};
 
 /// The arguments of `twotone off`.
 #[derive(Debug, Args)]
@@ -74,12 +76,22 @@ impl Off {
         };
         let interrupt = Interrupt::watch("interrupted: leaving with what is known");
         let deadline = Duration::from_secs_f64(self.deadline);
-        let listening = Listening::begin(&map);
+        // With few open files the boards have their turns, and the files are for their connections.
+        let at_once = descriptors::at_once(&map);
+        let listening = match at_once < map.boards().len() {
+            true => Listening::none(&map),
+            false => Listening::begin(&map),
+        };
+        let turns = Arc::new(Semaphore::new(at_once));
         // Each by itself: a board that hangs keeps no other on.
         let asked = map.boards().iter().map(|entry| {
             let (name, cancel) = (entry.name.clone(), interrupt.first.clone());
             let only = map.only(std::slice::from_ref(&name), &[]);
-            let off = async move { switch_off(only, name, deadline, &cancel).await };
+            let turns = Arc::clone(&turns);
+            let off = async move {
+                let _turn = turns.acquire().await;
+                switch_off(only, name, deadline, &cancel).await
+            };
             (entry.name.clone(), tworoutine::spawn(off))
         });
         let asked: Vec<_> = asked.collect();

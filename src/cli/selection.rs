@@ -7,6 +7,8 @@ use serde::Serialize;
 use twotone::hal::ModuleId;
 use twotone::map::HardwareMap;
 
+use super::descriptors;
+
 /// Boards and modules of a map.
 #[derive(Debug, Clone, Default, Args, Serialize)]
 pub(crate) struct Selection {
@@ -19,11 +21,14 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    /// The part of the map in a file.
+    /// The part of the map in a file, if the process may have as many files open as it needs.
     pub(crate) fn of(&self, path: &Path) -> Result<HardwareMap, String> {
         let map = HardwareMap::load(path).map_err(|error| error.to_string())?;
-        map.only(&self.board, &self.module)
-            .map_err(|why| format!("{}: {why}", map.file()))
+        let part = map
+            .only(&self.board, &self.module)
+            .map_err(|why| format!("{}: {why}", map.file()))?;
+        descriptors::enough_for(&part)?;
+        Ok(part)
     }
 }
 

@@ -169,7 +169,7 @@ impl Sim {
                 }
             };
         }
-        let farm = match builder.start_blocking() {
+        let farm = match tworoutine::wait(builder.start()) {
             Ok(farm) => farm,
             Err(error) => {
                 complain(&format!("the farm cannot be started: {error}"));

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use crate::Host;
+use crate::{Host, look_up};
 
 /// A byte stream in both directions.
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -48,7 +48,8 @@ impl Connector {
         let connector = Self::new(authority, move || {
             let (name, port) = (host.name().to_owned(), host.port());
             async move {
-                let stream = TcpStream::connect((name.as_str(), port)).await?;
+                let addresses = look_up(&name, port).await?;
+                let stream = TcpStream::connect(&addresses[..]).await?;
                 // A request is one write and its answer is waited for: nothing is to be gathered.
                 stream.set_nodelay(true)?;
                 Ok(stream)

@@ -13,7 +13,8 @@ use crate::{Tworoutine, runtime};
 
 /// Runs a computation on the CPU pool, to be awaited or waited for.
 ///
-/// The pool has one thread for each core. The computation is queued at the first poll. Dropping
+/// The pool has one thread for each core, or fewer where the system does not grant so many; with
+/// none the computation runs on the thread that polls the future. The computation is queued at the first poll. Dropping
 /// the future before the computation has begun cancels it; one that has begun runs to its end,
 /// unwatched. A panic of the computation passes to the caller.
 ///
@@ -37,12 +38,15 @@ where
             }
         } else {
             let (sender, receiver) = oneshot::channel();
-            POOL.push(Box::new(move || {
+            let refused = POOL.push(Box::new(move || {
                 if !sender.is_closed() {
                     // An error means that the caller has gone.
                     let _ = sender.send(catch_unwind(AssertUnwindSafe(computation)));
                 }
             }));
+            if let Some(job) = refused {
+                job();
+            }
             // The pool never drops a job, and a job that is dropped by its own check has no caller.
             receiver.await.expect("the CPU pool runs what it is given")
         };
@@ -90,10 +94,12 @@ static POOL: Pool = Pool {
 };
 
 impl Pool {
-    fn push(&'static self, job: Job) {
+    /// Queues a job, or returns it where the pool has no thread for it and can start none.
+    fn push(&'static self, job: Job) -> Option<Job> {
         let mut state = lock(&self.state);
         state.jobs.push_back(job);
         self.staff(&mut state);
+        if state.able == 0 { state.jobs.pop_back() } else { None }
     }
 
     /// Wakes or starts a thread when there is more work than threads at it.
@@ -102,11 +108,11 @@ impl Pool {
             self.work.notify_one();
         }
         if state.jobs.len() > state.idle && state.able < config::offload_threads() {
-            state.able += 1;
-            std::thread::Builder::new()
+            let started = std::thread::Builder::new()
                 .name("tworoutine-cpu".into())
-                .spawn(|| self.work())
-                .expect("tworoutine cannot start a thread of its CPU pool");
+                .spawn(|| self.work());
+            // Without it the others do the work, or those who ask for it.
+            state.able += usize::from(started.is_ok());
         }
     }
 

@@ -4,6 +4,7 @@
 mod ahead;
 mod all;
 mod allowance;
+mod alone;
 mod blocked;
 mod config;
 mod context;
@@ -16,11 +17,13 @@ mod join;
 mod local;
 mod place;
 mod pool;
+mod room;
 mod routine;
 mod runtime;
 mod spawn;
 #[cfg(fibers)]
 mod stack;
+mod starting;
 mod stats;
 mod waiting;
 #[cfg(fibers)]
@@ -36,6 +39,7 @@ pub use local::block_on;
 pub use routine::{BoxTworoutine, LocalBoxTworoutine, Tworoutine};
 pub use runtime::runtime;
 pub use spawn::{spawn, spawn_local};
+pub use starting::{StartError, Threads, start};
 pub use stats::{Stats, stats};
 pub use tworoutine_macros::{main, test, tworoutine};
 pub use waiting::{Elapsed, Wait, WaitError, no_suspend, try_wait, wait, wait_timeout};

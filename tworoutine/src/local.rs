@@ -6,6 +6,7 @@ use std::pin::pin;
 use tokio::runtime::{Builder, LocalRuntime};
 
 use crate::context::Context;
+use crate::starting::StartError;
 #[cfg(feature = "test-util")]
 use crate::runtime::Virtual;
 
@@ -17,8 +18,8 @@ use crate::runtime::Virtual;
 ///
 /// # Panics
 ///
-/// When called inside a runtime or a context, where [`wait`](crate::wait) is the way. A panic of
-/// the future passes through.
+/// When called inside a runtime or a context, where [`wait`](crate::wait) is the way, and when the
+/// system grants no descriptors for a runtime. A panic of the future passes through.
 #[track_caller]
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let runtime = build(Builder::new_current_thread().enable_all());
@@ -47,11 +48,16 @@ pub fn block_on_paused<F: Future>(_: F) -> F::Output {
 }
 
 #[track_caller]
-pub(crate) fn build(builder: &mut Builder) -> LocalRuntime {
-    match builder.build_local(Default::default()) {
+fn build(builder: &mut Builder) -> LocalRuntime {
+    match try_build(builder) {
         Ok(runtime) => runtime,
         Err(error) => panic!("tworoutine cannot start a runtime on this thread: {error}"),
     }
+}
+
+pub(crate) fn try_build(builder: &mut Builder) -> Result<LocalRuntime, StartError> {
+    let built = builder.build_local(Default::default());
+    built.map_err(StartError::Descriptors)
 }
 
 #[track_caller]

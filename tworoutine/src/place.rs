@@ -1,5 +1,6 @@
 //! Waits outside contexts: what blocking means depends on whose thread this is.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -9,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::waiting::WaitError;
-use crate::{blocked, cpu, runtime};
+use crate::{alone, blocked, cpu, runtime};
 
 /// Blocks this thread until the future is ready.
 pub(crate) fn block<F: Future>(future: Pin<&mut F>) -> Result<F::Output, WaitError> {
@@ -47,7 +48,10 @@ fn block_plain<F: Future>(future: Pin<&mut F>) -> Result<F::Output, WaitError> {
         return poll_once(future).ok_or(WaitError::Dropping);
     }
     Ok(cpu::while_blocked(|| {
-        outside_contexts(|| process.block_on(future))
+        outside_contexts(|| match alone::here() {
+            Some(alone) => alone.block_on(future),
+            None => process.block_on(future),
+        })
     }))
 }
 
@@ -84,9 +88,16 @@ fn block_in_place<F: Future>(handle: &Handle, future: Pin<&mut F>) -> Result<F::
     }));
     match attempt {
         Ok(output) => Ok(output),
+        Err(payload) if !in_order.get() && is_of_no_thread(&*payload) => Err(WaitError::NoThread),
         Err(_) if !in_order.get() => Err(WaitError::SingleThreaded),
         Err(payload) => resume_unwind(payload),
     }
+}
+
+/// Whether tokio panicked because it could not start a thread: its words are all that tells.
+fn is_of_no_thread(payload: &(dyn Any + Send)) -> bool {
+    let text = payload.downcast_ref::<String>();
+    text.is_some_and(|text| text.starts_with("OS can't spawn worker thread"))
 }
 
 /// A future for a `block_on` that may be inside another one of the same thread.

@@ -1,28 +1,37 @@
 //! The pinned pool: threads that each run a local runtime, and tasks that never move.
 
 use std::future::Future;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use crate::{config, local};
+use crate::local;
+use crate::starting::{Lowest, StartError, service};
 
 /// What crosses to a thread: a function that starts a task there.
-type Start = Box<dyn FnOnce() + Send>;
+pub(crate) type Start = Box<dyn FnOnce() + Send>;
 
-struct Thread {
+/// A thread of the pool.
+pub(crate) struct Thread {
     starts: UnboundedSender<Start>,
     tasks: AtomicUsize,
+    runtime: Handle,
 }
 
-static POOL: LazyLock<Vec<Thread>> =
-    LazyLock::new(|| (0..config::spawn_threads()).map(Thread::start).collect());
-
 /// Makes a task on the thread that has the fewest, and runs it there.
+///
+/// # Panics
+///
+/// When no thread can be started for it.
+#[track_caller]
 pub(crate) fn run<T: Future<Output = ()> + 'static>(make: impl FnOnce() -> T + Send + 'static) {
-    let idlest = POOL
+    let pool = match service(Lowest::One).and_then(|service| service.pool()) {
+        Ok(pool) => pool,
+        Err(error) => panic!("tworoutine cannot start the threads of its pool: {error}"),
+    };
+    let idlest = pool
         .iter()
         .min_by_key(|thread| thread.tasks.load(Ordering::Relaxed));
     // The pool has at least one thread, and its threads never end.
@@ -55,10 +64,27 @@ impl Drop for Counted {
 }
 
 impl Thread {
-    fn start(index: usize) -> Self {
+    /// A thread that runs what is sent to it on its runtime.
+    pub(crate) fn new(starts: UnboundedSender<Start>, runtime: Handle) -> Self {
+        Thread {
+            starts,
+            tasks: AtomicUsize::new(0),
+            runtime,
+        }
+    }
+
+    /// Starts a thread with a runtime of its own.
+    pub(crate) fn start(index: usize) -> Result<Self, StartError> {
         let (starts, mut inbox) = unbounded_channel::<Start>();
-        let runtime = move || {
-            let runtime = local::build(Builder::new_current_thread().enable_all());
+        let (started, ready) = mpsc::channel();
+        let serve = move || {
+            let built = local::try_build(Builder::new_current_thread().enable_all());
+            let runtime = match built {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(started.send(Err(error))),
+            };
+            // Whoever starts the thread waits for this.
+            let _ = started.send(Ok(runtime.handle().clone()));
             runtime.block_on(async {
                 while let Some(start) = inbox.recv().await {
                     start();
@@ -67,11 +93,15 @@ impl Thread {
         };
         std::thread::Builder::new()
             .name(format!("tworoutine-{index}"))
-            .spawn(runtime)
-            .expect("tworoutine cannot start the threads of its pool");
-        Thread {
-            starts,
-            tasks: AtomicUsize::new(0),
-        }
+            .spawn(serve)
+            .map_err(StartError::Threads)?;
+        let ended = |_| StartError::Threads(std::io::ErrorKind::OutOfMemory.into());
+        let runtime = ready.recv().map_err(ended)??;
+        Ok(Thread::new(starts, runtime))
+    }
+
+    /// Handle of its runtime.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 }

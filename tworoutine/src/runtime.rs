@@ -2,24 +2,26 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
-use tokio::runtime::{Builder, Handle, Id, Runtime};
+use tokio::runtime::{Handle, Id};
 
-use crate::config;
+use crate::starting::{Lowest, service};
 
 /// The process-wide multi-thread runtime, started on first use and never stopped.
 ///
 /// It drives every wait on a plain thread, and whatever is registered with it: a socket or timer
 /// made inside `runtime().enter()`, in a task of `runtime().spawn(..)`, or by a future that is
 /// waited for on a plain thread. Such things work from any thread and any other runtime, because
-/// this runtime always runs. It has one worker for each core.
+/// this runtime always runs. It has one worker for each core; where the system does not grant so
+/// many threads it is single-threaded, as [`start`](crate::start()) says.
 ///
 /// # Panics
 ///
 /// In a test under virtual time (`#[tworoutine::test(start_paused = true)]`): this runtime lives by
 /// the real clock, so that the test's clock would jump to its next deadline while work here is
-/// under way. Also when the runtime's threads cannot be started.
+/// under way. Also when the system grants not even one thread for it, or no descriptors:
+/// [`start`](crate::start()) returns that as an error, with the same text.
 #[track_caller]
 pub fn runtime() -> &'static Handle {
     assert!(
@@ -32,19 +34,12 @@ pub fn runtime() -> &'static Handle {
 }
 
 /// The process-wide runtime, for waits that no virtual clock can see.
+#[track_caller]
 pub(crate) fn process() -> &'static Handle {
-    static PROCESS: OnceLock<Runtime> = OnceLock::new();
-    PROCESS
-        .get_or_init(|| {
-            Builder::new_multi_thread()
-                .thread_name("tworoutine")
-                // Room for as many blocked waits as are let in, and for other blocking work.
-                .max_blocking_threads(config::max_blocked_waits() + 128)
-                .enable_all()
-                .build()
-                .expect("tworoutine cannot start the threads of its process-wide runtime")
-        })
-        .handle()
+    match service(Lowest::One) {
+        Ok(service) => service.runtime(),
+        Err(error) => panic!("tworoutine cannot start its process-wide runtime: {error}"),
+    }
 }
 
 /// The paused runtimes. Counted apart, so that a program without any pays one load.

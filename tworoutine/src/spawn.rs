@@ -33,6 +33,13 @@ where
 /// is caught and is the error of the handle.
 ///
 /// In a test under virtual time the context is a local one, as of [`spawn_local`].
+///
+/// Where the system does not grant all threads, there are fewer, as [`start`](crate::start()) says.
+///
+/// # Panics
+///
+/// When the system grants not even one thread, or no descriptors for its runtime:
+/// [`start`](crate::start()) returns that as an error, with the same text.
 #[track_caller]
 pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
 where

@@ -103,8 +103,8 @@ static LIMIT: LazyLock<Option<usize>> = LazyLock::new(|| {
 ///
 /// # Panics
 ///
-/// When the kernel has no more mappings for one. [`reserve`] sees to it that this does not happen
-/// to a thread that lets no more contexts hold a stack than it has stacks for.
+/// When the kernel has no more mappings or memory for one. [`reserve`] sees to it that this does not
+/// happen to a thread that lets no more contexts hold a stack than it has stacks for.
 pub(crate) fn take() -> Stack {
     let taken = LOCAL.try_with(|local| {
         let mut local = local.borrow_mut();
@@ -125,7 +125,7 @@ pub(crate) fn take() -> Stack {
 ///
 /// # Errors
 ///
-/// When the kernel has no more mappings for one.
+/// When the kernel has no more mappings or memory for one.
 pub(crate) fn reserve() -> Result<(), WaitError> {
     let reserved = LOCAL.try_with(|local| {
         let mut local = local.borrow_mut();
@@ -185,12 +185,13 @@ fn store(stacks: &mut Vec<Stack>, keep: usize) {
 #[cold]
 fn make() -> Result<Stack, WaitError> {
     let existing = EXISTING.fetch_add(1, Ordering::Relaxed);
-    let within = LIMIT.is_none_or(|limit| existing < limit);
-    let made = within
-        .then(|| Stack::new(config::stack_size(), existing).ok())
-        .flatten();
-    made.ok_or_else(|| {
+    let made = if LIMIT.is_none_or(|limit| existing < limit) {
+        Stack::new(config::stack_size(), existing)
+            .map_err(|_| WaitError::NoMemory { stacks: existing })
+    } else {
+        Err(WaitError::TooManySuspended { stacks: existing })
+    };
+    made.inspect_err(|_| {
         EXISTING.fetch_sub(1, Ordering::Relaxed);
-        WaitError::TooManySuspended { stacks: existing }
     })
 }

@@ -165,6 +165,14 @@ pub enum WaitError {
         /// Stacks that exist.
         stacks: usize,
     },
+    /// In a context, when the system grants no memory for the stack of another.
+    NoMemory {
+        /// Stacks that exist.
+        stacks: usize,
+    },
+    /// On a worker of a multi-thread runtime, outside contexts, when the system grants no thread that
+    /// could take the worker's other tasks over. The runtime is left with one worker fewer.
+    NoThread,
     /// As many waits block threads of this runtime as it can bear.
     TooManyBlocked {
         /// The limit that was reached; see [`set_max_blocked_waits`](crate::set_max_blocked_waits).
@@ -194,6 +202,16 @@ impl fmt::Display for WaitError {
                 "cannot wait here: {stacks} stacks of contexts exist, and each takes two of the \
                  memory mappings that the kernel allows a process. Raise the limit with `sysctl \
                  vm.max_map_count=...`, or let fewer contexts wait at once"
+            )?,
+            WaitError::NoMemory { stacks } => write!(
+                f,
+                "cannot wait here: {stacks} stacks of contexts exist, and the system grants no memory \
+                 for another. Raise the limit of the memory (`ulimit -v`, or `LimitAS=` of systemd), \
+                 or let fewer contexts wait at once"
+            )?,
+            WaitError::NoThread => f.write_str(
+                "cannot wait here: the system grants no thread for the other tasks of this one. Raise \
+                 the limit of threads (`ulimit -u`, or `TasksMax=` of systemd), or `.await`",
             )?,
             WaitError::TooManyBlocked { limit } => write!(
                 f,

@@ -32,7 +32,7 @@ use crate::readout::{
     Block, Receiver, SampleTime, SharedReceiver, Source, StreamOptions, Take, in_packets,
 };
 use crate::tuber::broken;
-use crate::{ConnectOptions, Connector, deadline};
+use crate::{ConnectOptions, Connector, Host, deadline, look_up};
 
 /// For how long the stream is left alone once its stamps had no meaning.
 const GIVEN_UP_FOR: Duration = Duration::from_secs(10);
@@ -199,21 +199,19 @@ impl Streamed {
         connector: &Connector,
         runtime: &Handle,
     ) -> Result<(Source, SharedReceiver)> {
-        let authority = connector.authority().to_owned();
-        // Names are looked up on the runtime that has the sockets.
-        let found = runtime.spawn(async move {
-            let found = tokio::net::lookup_host(authority).await?;
-            std::io::Result::Ok(found.map(|found| found.ip()).find(IpAddr::is_ipv4))
-        });
+        let host: std::result::Result<Host, _> = connector.authority().parse();
         let none = |why: &str| {
             let why = format!("{} {why}", connector.authority());
             Error::new(ErrorKind::Unreachable, why).during("join the stream")
         };
-        let found = found.await.map_err(std::io::Error::other).flatten();
+        let host = host.map_err(|_| none("is no host to receive a stream from"))?;
+        let found = look_up(host.name(), host.port()).await;
         let found = found.map_err(|error| none("was not found").caused_by(error))?;
-        let Some(IpAddr::V4(address)) = found else {
-            return Err(none("has no IPv4 address to receive a stream from"));
-        };
+        let found = found.iter().find_map(|found| match found.ip() {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        });
+        let address = found.ok_or_else(|| none("has no IPv4 address to receive a stream from"))?;
         let source = Source::new(address, self.serial);
         let receiver = Receiver::on(&[source], &self.options, runtime.clone())?;
         Ok((source, SharedReceiver::new(receiver, runtime.clone())))

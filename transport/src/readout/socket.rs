@@ -91,8 +91,15 @@ pub(super) fn open(
                 None => {}
             }
         }
-        let (socket, size) = bind(at, options.buffer_bytes)
-            .map_err(|error| failed(format!("no socket could be bound to {at}"), error))?;
+        let (socket, size) =
+            bind(at, options.buffer_bytes).map_err(|error| match error.raw_os_error() {
+                Some(number) if number == Errno::EMFILE as i32 => {
+                    let why = "no socket for a stream: the process may open no more files (raise \
+                               their limit with `ulimit -n`)";
+                    failed(why.to_owned(), error)
+                }
+                _ => failed(format!("no socket could be bound to {at}"), error),
+            })?;
         granted = granted.min(size);
         join(&socket).map_err(|error| not_joined(address, at, interface, error))?;
         sockets.push(socket);

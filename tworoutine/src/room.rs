@@ -1,0 +1,71 @@
+//! Room for threads and descriptors: found out by taking it, and giving it back.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+
+/// Finds out if this many threads can be started now.
+///
+/// # Errors
+///
+/// That of the first one that could not.
+pub(crate) fn threads(count: usize) -> io::Result<()> {
+    let mut started = Vec::with_capacity(count);
+    let all = (0..count).try_for_each(|_| {
+        started.push(Idle::start()?);
+        Ok(())
+    });
+    let ended: Vec<_> = started.into_iter().map(Idle::end).collect();
+    // The kernel counts a thread for some time after it has ended.
+    for place in ended.into_iter().flatten() {
+        for _ in 0..MOST_LOOKS {
+            if !place.exists() {
+                break;
+            }
+            thread::yield_now();
+        }
+    }
+    all
+}
+
+/// Looks for the end of a thread, after which it is taken to have ended.
+const MOST_LOOKS: usize = 100_000;
+
+/// Finds out if this many descriptors can be had now.
+///
+/// # Errors
+///
+/// That of the first one that could not.
+pub(crate) fn descriptors(count: usize) -> io::Result<()> {
+    let pipes = (0..count.div_ceil(2)).map(|_| io::pipe());
+    pipes.collect::<io::Result<Vec<_>>>().map(drop)
+}
+
+/// A thread that does nothing.
+struct Idle {
+    /// Ends the thread when it is dropped.
+    keep: mpsc::Sender<()>,
+    thread: JoinHandle<Option<PathBuf>>,
+}
+
+impl Idle {
+    fn start() -> io::Result<Self> {
+        let (keep, kept) = mpsc::channel::<()>();
+        let idle = move || {
+            let place = std::fs::read_link("/proc/thread-self").ok();
+            // An error says that it may end.
+            let _ = kept.recv();
+            place
+        };
+        let thread = thread::Builder::new().name("room".into()).spawn(idle)?;
+        Ok(Self { keep, thread })
+    }
+
+    /// Ends the thread. Returns the place in `/proc` that it has until the kernel counts it no more.
+    fn end(self) -> Option<PathBuf> {
+        drop(self.keep);
+        let place = self.thread.join().ok()??;
+        Some(Path::new("/proc").join(place))
+    }
+}

@@ -1,0 +1,212 @@
+//! What serves the crate: the process-wide runtime and the pinned pool, started with as many threads
+//! as the system grants.
+
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, OnceLock};
+
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::alone;
+use crate::config::{self, lock};
+use crate::pool::Thread;
+use crate::room;
+
+/// Threads that serve the crate. See [`start`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Threads {
+    /// All that the settings name.
+    All,
+    /// One, because the system does not grant all: it drives the process-wide runtime and every
+    /// context of [`spawn`](crate::spawn).
+    One,
+    /// None, because the system grants no thread: the thread that called [`start`] drives
+    /// everything while it waits, and nothing goes on while it does not.
+    None,
+}
+
+/// Starts what serves the crate, so that a limit of the system shows now and not in the middle of
+/// the work. Later calls return what the first one started.
+///
+/// Call it at the beginning of `main`, on the thread that is going to wait. Where the system does not
+/// grant all threads and descriptors that the settings ask for, it starts with one thread, or with
+/// none, as [`Threads`] says. All functions of the crate work then too, with three differences:
+/// * a wait in a task of [`runtime()`](crate::runtime()) that is not in a context panics with
+///   [`WaitError::SingleThreaded`](crate::WaitError::SingleThreaded);
+/// * [`offload`](crate::offload) computes on the thread of its caller where it has no other;
+/// * with no thread, waits on other threads end only while the thread that called this waits.
+///
+/// Without a call of this function the first use of the crate starts it, with one thread at least.
+///
+/// # Errors
+///
+/// [`StartError`], where the system grants too little for that too. It may be called again.
+///
+/// # Panics
+///
+/// Inside a runtime, where no other can be started.
+pub fn start() -> Result<Threads, StartError> {
+    let service = service(Lowest::None)?;
+    service.pool()?;
+    Ok(match service {
+        Service::All { .. } => Threads::All,
+        Service::Shared { threads, .. } => *threads,
+    })
+}
+
+/// What the system does not grant the process, so that the crate cannot be started.
+///
+/// The text names the limit, and where it is set.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Threads, or memory for their stacks.
+    Threads(io::Error),
+    /// Descriptors, or memory for what they stand for.
+    Descriptors(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Threads(error) => write!(
+                f,
+                "the system grants this process no more threads, or no memory for their stacks \
+                 ({error}): raise the limit of the user's threads (`ulimit -u`), that of the service \
+                 (`TasksMax=` and `LimitNPROC=` of systemd), or that of the memory (`ulimit -v`)"
+            ),
+            StartError::Descriptors(error) => write!(
+                f,
+                "the system grants this process no more open files ({error}): raise their limit \
+                 (`ulimit -n`, or `LimitNOFILE=` of systemd) by {FEWEST_DESCRIPTORS} at least"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            StartError::Threads(error) | StartError::Descriptors(error) => Some(error),
+        }
+    }
+}
+
+/// Descriptors of a runtime: its poll and a copy, its wake-up, its end of the signals.
+const PER_RUNTIME: usize = 4;
+/// Descriptors by which tokio is told of signals. It panics if it does not get them.
+const SIGNALS: usize = 2;
+/// Descriptors that are left to the program where all threads are started.
+const LEFT: usize = 32;
+/// Descriptors without which nothing can be started.
+const FEWEST_DESCRIPTORS: usize = PER_RUNTIME + SIGNALS;
+
+/// What serves the crate.
+pub(crate) enum Service {
+    /// The process-wide runtime, and the pinned pool, once it is needed.
+    All {
+        runtime: Runtime,
+        pool: OnceLock<Vec<Thread>>,
+    },
+    /// One event loop for both.
+    Shared { thread: Thread, threads: Threads },
+}
+
+/// Fewest threads with which to start.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Lowest {
+    One,
+    None,
+}
+
+/// What serves the crate, started if nothing is yet.
+pub(crate) fn service(lowest: Lowest) -> Result<&'static Service, StartError> {
+    static SERVICE: OnceLock<Service> = OnceLock::new();
+    static STARTING: Mutex<()> = Mutex::new(());
+    if let Some(service) = SERVICE.get() {
+        return Ok(service);
+    }
+    let _starting = lock(&STARTING);
+    if let Some(service) = SERVICE.get() {
+        return Ok(service);
+    }
+    let started = match all() {
+        Some(service) => service,
+        None => shared(lowest)?,
+    };
+    Ok(SERVICE.get_or_init(|| started))
+}
+
+impl Service {
+    /// Handle of the process-wide runtime.
+    pub(crate) fn runtime(&self) -> &Handle {
+        match self {
+            Service::All { runtime, .. } => runtime.handle(),
+            Service::Shared { thread, .. } => thread.runtime(),
+        }
+    }
+
+    /// Threads for contexts, started if none is yet.
+    pub(crate) fn pool(&self) -> Result<&[Thread], StartError> {
+        static STARTING: Mutex<()> = Mutex::new(());
+        let pool = match self {
+            Service::Shared { thread, .. } => return Ok(std::slice::from_ref(thread)),
+            Service::All { pool, .. } => pool,
+        };
+        if let Some(pool) = pool.get() {
+            return Ok(pool);
+        }
+        let _starting = lock(&STARTING);
+        if let Some(pool) = pool.get() {
+            return Ok(pool);
+        }
+        let mut threads = vec![Thread::start(0)?];
+        // Fewer do as well.
+        threads.extend((1..config::spawn_threads()).map_while(|index| Thread::start(index).ok()));
+        Ok(pool.get_or_init(|| threads))
+    }
+}
+
+/// Starts the process-wide runtime, if the system grants all threads of the settings.
+fn all() -> Option<Service> {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let (spawn, offload) = (config::spawn_threads(), config::offload_threads());
+    room::descriptors(PER_RUNTIME * (spawn + 1) + SIGNALS + LEFT).ok()?;
+    room::threads(workers + spawn + offload + 1).ok()?;
+    Some(Service::All {
+        runtime: build(workers)?,
+        pool: OnceLock::new(),
+    })
+}
+
+/// A runtime with this many workers.
+///
+/// Tokio panics where it cannot start a worker, and while it unwinds, it waits without end for the
+/// workers that it did start. There is room for all by now, unless another process has taken it
+/// just then. Inside a runtime tokio does not wait while it unwinds, so it is called inside one.
+fn build(workers: usize) -> Option<Runtime> {
+    let around = Builder::new_current_thread().build().ok()?;
+    let build = || {
+        Builder::new_multi_thread()
+            .worker_threads(workers)
+            .thread_name("tworoutine")
+            // Room for as many blocked waits as are let in, and for other blocking work.
+            .max_blocking_threads(config::max_blocked_waits() + 128)
+            .enable_all()
+            .build()
+    };
+    let built = around.block_on(async { catch_unwind(AssertUnwindSafe(build)) });
+    built.ok()?.ok()
+}
+
+/// Starts one event loop, on a thread of its own, or on this one where that is allowed.
+fn shared(lowest: Lowest) -> Result<Service, StartError> {
+    room::descriptors(FEWEST_DESCRIPTORS).map_err(StartError::Descriptors)?;
+    let (thread, threads) = match Thread::start(0) {
+        Err(StartError::Threads(_)) if lowest == Lowest::None => (alone::start()?, Threads::None),
+        started => (started?, Threads::One),
+    };
+    Ok(Service::Shared { thread, threads })
+}
