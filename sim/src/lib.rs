@@ -47,6 +47,7 @@ mod module;
 mod service;
 mod settings;
 mod stream;
+mod threads;
 mod time;
 mod truth;
 

@@ -15,7 +15,6 @@ use twotone::record::{
 };
 use twotone::transport::readout::{StreamOptions, sample_rate_hz};
 
-use super::Exit;
 use super::captured::Report;
 use super::interrupt::Interrupt;
 use super::output::{complain, say, say_json};
@@ -23,6 +22,7 @@ use super::room::Need;
 use super::selection::Selection;
 use super::stored::record_of;
 use super::tune::parse_seconds;
+use super::{Exit, limits};
 
 /// The decimation stage that boards mostly have.
 const MOSTLY_STAGE: u8 = 6;
@@ -96,6 +96,7 @@ impl Capture {
         }
         let tune = self.tune.as_ref().map(TuneRecord::read).transpose();
         let tune = tune.map_err(|error| error.to_string())?;
+        limits::one_more_thread()?;
         // Rows with all channels at the rate that boards mostly have: where there are fewer, that much
         // more room is left.
         let rows = self.seconds * sample_rate_hz(MOSTLY_STAGE);

@@ -9,11 +9,11 @@ use tworoutine::Wait;
 use twotone::map::HardwareMap;
 use twotone::record::UtcTime;
 
-use super::Exit;
 use super::campaign::Campaign;
 use super::output::complain;
 use super::sim::FarmArgs;
 use super::tuning::Tuning;
+use super::{Exit, limits};
 
 /// The arguments of `twotone demo`.
 #[derive(Debug, Args)]
@@ -41,6 +41,10 @@ impl Demo {
                 return Exit::Usage;
             }
         };
+        if let Err(why) = limits::enough_for(&map) {
+            complain(&why);
+            return Exit::Usage;
+        }
         let out = match self.out.map_or_else(new_directory, Ok) {
             Ok(out) => out,
             Err(error) => {

@@ -23,8 +23,7 @@ pub(crate) fn raise_limit() {
 /// Files that a command opens beside its sockets: those of a run, and what is read of the system.
 const FILES: u64 = 8;
 
-/// Says no if the boards of the map cannot all be connected at the same time, so that nothing is
-/// begun that fails in the middle.
+/// Says no if the boards of the map cannot all be connected at the same time.
 ///
 /// # Errors
 /// The limit, how much is needed and what to do, in words.
@@ -39,10 +38,8 @@ pub(crate) fn enough_for(map: &HardwareMap) -> Result<(), String> {
     }
     let (count, least) = (boards.len(), limit - free + needed);
     Err(format!(
-        "{}: its {count} board(s) need {least} open files at least and the limit of this process is \
-         {limit}: raise it (`ulimit -n {least}`, or `LimitNOFILE={least}` of systemd); no board was \
-         touched",
-        map.file()
+        "its {count} board(s) need {least} open files at least and the limit of this process is \
+         {limit}: raise it (`ulimit -n {least}`, or `LimitNOFILE={least}` of systemd)"
     ))
 }
 
@@ -85,8 +82,13 @@ impl Room {
     fn now() -> Option<Self> {
         let limit = getrlimit(Resource::Nofile).current?;
         let open = match read_dir("/proc/self/fd") {
-            // That of the folder itself is closed again.
-            Ok(open) => open.count().saturating_sub(1) as u64,
+            Ok(open) => {
+                let numbers = open.filter_map(|file| file.ok()?.file_name().to_str()?.parse().ok());
+                // Files with numbers beyond the limit were opened before it was set, and take no room.
+                let within = numbers.filter(|number: &u64| *number < limit).count();
+                // That of the folder itself is closed again.
+                within.saturating_sub(1) as u64
+            }
             Err(error) if error.raw_os_error() == Some(TOO_MANY_OPEN_FILES) => limit,
             Err(_) => return None,
         };

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// Everything asked for was done.
     Well,
-    /// The command line or a file is wrong; nothing was touched.
+    /// The command line or a file is wrong, or a limit of the system too low; nothing was touched.
     Usage,
     /// Some boards or channels failed; the others are done.
     SomeFailed,

@@ -18,7 +18,7 @@ use twotone::map::BoardEntry;
 use super::interrupt::Interrupt;
 use super::output::{complain, say, say_json};
 use super::table::Table;
-use super::{Exit, descriptors, load_map};
+use super::{Exit, limits, load_map};
 use asked::found;
 
 /// The arguments of `twotone info`.
@@ -98,7 +98,7 @@ impl Info {
             Ok(map) => map,
             Err(exit) => return exit,
         };
-        if let Err(why) = descriptors::enough_for(&map) {
+        if let Err(why) = limits::enough_for(&map) {
             complain(&why);
             return Exit::Usage;
         }

@@ -2,16 +2,15 @@
 
 use std::fs::File;
 use std::io;
+use std::thread::{self, available_parallelism};
 
-use rustix::process::{Resource, getrlimit};
-use tworoutine::Threads;
+use rustix::process::{Resource, Signal, getrlimit};
+use tokio::signal::unix::{SignalKind, signal};
+use tworoutine::{Config, Threads};
+use twotone::map::HardwareMap;
 
 use super::output::complain;
 use super::{Command, Exit, descriptors};
-
-/// Bytes of address space without which a command is not begun: memory that is refused in the
-/// middle of something ends the program at once.
-const LEAST_MEMORY: u64 = 1 << 30;
 
 /// Raises what can be raised, and starts the threads that `command` needs.
 pub(crate) fn prepare(command: &Command) -> Result<(), Exit> {
@@ -19,6 +18,40 @@ pub(crate) fn prepare(command: &Command) -> Result<(), Exit> {
     checked(command).map_err(|why| {
         complain(&format!("{why}; nothing was begun"));
         Exit::Usage
+    })
+}
+
+/// Says no if the boards of the map cannot be worked on at the same time.
+///
+/// # Errors
+/// The limit, how much is needed and what to do, in words.
+pub(crate) fn enough_for(map: &HardwareMap) -> Result<(), String> {
+    let file = map.file();
+    descriptors::enough_for(map)
+        .and_then(|()| memory_for(map, MODULE))
+        .map_err(|why| format!("{file}: {why}; no board was touched"))
+}
+
+/// The same for a command that only switches off, whose boards may have their turns.
+///
+/// # Errors
+/// As of [`enough_for`].
+pub(crate) fn enough_to_switch_off(map: &HardwareMap) -> Result<(), String> {
+    let file = map.file();
+    memory_for(map, SWITCHED_OFF).map_err(|why| format!("{file}: {why}; no board was touched"))
+}
+
+/// Finds out if one more thread can be started.
+///
+/// # Errors
+/// The limit and what to do, in words.
+pub(crate) fn one_more_thread() -> Result<(), String> {
+    let started = thread::Builder::new().spawn(|| ());
+    started.map(drop).map_err(|error| {
+        format!(
+            "the system grants no thread for what is written to disk ({error}): raise the limit \
+             (`ulimit -u`, or `TasksMax=` of systemd) by 1 at least; no board was touched"
+        )
     })
 }
 
@@ -31,25 +64,29 @@ fn checked(command: &Command) -> Result<(), String> {
     if let Command::Check(_) | Command::Import(_) = command {
         return Ok(());
     }
-    if let Some(bytes) = getrlimit(Resource::As).current
-        && bytes < LEAST_MEMORY
-    {
-        let (limit, least) = (bytes >> 10, LEAST_MEMORY >> 10);
-        return Err(format!(
-            "the memory of this process is limited to {limit} KiB, and {least} KiB are needed: raise \
-             the limit (`ulimit -v {least}`, or `LimitAS=` of systemd)"
-        ));
+    memory(BASE)?;
+    let is_short = memory_limit().is_some_and(|limit| limit < memory_of_all_threads());
+    if is_short {
+        // Nothing has used the settings before.
+        let applied = Config::new().threads(Threads::None).apply();
+        applied.map_err(|error| error.to_string())?;
     }
     let started = tworoutine::start().map_err(|error| error.to_string())?;
+    File::open("/dev/null").map_err(no_files)?;
+    outlive_large_files();
     let with = match started {
         Threads::All => return Ok(()),
         Threads::One => "one thread",
         _ => "no thread but its first",
     };
-    tracing::warn!(
-        "the system grants too few threads or open files (`ulimit -u`, `ulimit -n`, or `TasksMax=` \
-         and `LimitNOFILE=` of systemd): the program goes on with {with}, and is slow"
-    );
+    let short = match is_short {
+        true => "too little memory (`ulimit -v`, or `LimitAS=` of systemd)",
+        false => {
+            "too few threads or open files (`ulimit -u`, `ulimit -n`, or `TasksMax=` and \
+             `LimitNOFILE=` of systemd)"
+        }
+    };
+    tracing::warn!("the system grants {short}: the program goes on with {with}, and is slow");
     Ok(())
 }
 
@@ -58,4 +95,66 @@ fn no_files(error: io::Error) -> String {
         "no file can be opened ({error}): raise the limit of open files (`ulimit -n`, or \
          `LimitNOFILE=` of systemd)"
     )
+}
+
+/// Has a file that becomes larger than the limit (`ulimit -f`) be an error of its writing, and not
+/// the end of the program.
+fn outlive_large_files() {
+    let _runtime = tworoutine::runtime().enter();
+    // What was watched for once does not end the process any more.
+    if let Err(error) = signal(SignalKind::from_raw(Signal::XFSZ.as_raw())) {
+        tracing::warn!(%error, "a file that becomes larger than its limit will end the program");
+    }
+}
+
+const MIB: u64 = 1 << 20;
+/// Address space of a program that has only begun, in bytes.
+const BASE: u64 = 64 * MIB;
+/// That of a thread: its stack, and what the C library sets aside for its allocations.
+const THREAD: u64 = 72 * MIB;
+/// Threads beside those of the program: one that writes, and one that looks names up.
+const BESIDE: u64 = 2;
+/// That of a module that is measured.
+const MODULE: u64 = 16 * MIB;
+/// Modules for which there is address space where all threads are started.
+const SOME: u64 = 64;
+/// That of a module that is only switched off.
+const SWITCHED_OFF: u64 = 2 * MIB;
+
+/// Address space that the process may have, in bytes, if that is limited. Memory that is refused in
+/// the middle of something ends the program at once, so it is asked for before.
+fn memory_limit() -> Option<u64> {
+    let limits = [Resource::As, Resource::Data].map(|which| getrlimit(which).current);
+    limits.into_iter().flatten().min()
+}
+
+/// Address space with which all threads are started, in bytes, with some for modules.
+fn memory_of_all_threads() -> u64 {
+    let cores = available_parallelism().map_or(1, usize::from) as u64;
+    // Of the runtime, of the contexts, of the computations, and the main one.
+    BASE + THREAD * (3 * cores + 1 + BESIDE) + SOME * MODULE
+}
+
+fn memory(needed: u64) -> Result<(), String> {
+    match memory_limit() {
+        Some(limit) if limit < needed => {
+            let (limit, needed) = (limit >> 10, needed >> 10);
+            Err(format!(
+                "the memory of this process is limited to {limit} KiB, and {needed} KiB are needed: \
+                 raise the limit (`ulimit -v {needed}`, or `LimitAS={needed}K` of systemd)"
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn memory_for(map: &HardwareMap, module: u64) -> Result<(), String> {
+    let boards = map.boards().iter();
+    let modules: usize = boards.map(|board| board.modules.len().max(1)).sum();
+    let threads = match memory_limit() {
+        Some(limit) if limit < memory_of_all_threads() => BASE,
+        _ => memory_of_all_threads() - SOME * MODULE,
+    };
+    let beside = if module == MODULE { BESIDE * THREAD } else { 0 };
+    memory(threads + beside + modules as u64 * module)
 }

@@ -42,8 +42,8 @@ pub(crate) use exit::Exit;
 #[derive(Debug, Parser)]
 #[command(name = "twotone", version, propagate_version = true)]
 #[command(after_help = "\
-Exit status: 0 all well; 2 usage, or a file that is wrong; 3 some boards or channels failed; \
-4 nothing reachable; 130 interrupted and the hardware restored.
+Exit status: 0 all well; 2 usage, a file that is wrong, or too low a limit of the system; 3 some \
+boards or channels failed; 4 nothing reachable; 130 interrupted and the hardware restored.
 
 Logs go to standard error; TWOTONE_LOG sets how much (error, warn, info, debug).")]
 struct Cli {

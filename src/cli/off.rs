@@ -20,9 +20,9 @@ use twotone::{Array, ArrayBoard};
 
 use super::campaign::tell_taken;
 use super::interrupt::Interrupt;
-use super::output::{say, say_json};
+use super::output::{complain, say, say_json};
 use super::tune::parse_seconds;
-use super::{Exit, descriptors, load_map};
+use super::{Exit, descriptors, limits, load_map};
 
 /// The arguments of `twotone off`.
 #[derive(Debug, Args)]
@@ -74,6 +74,10 @@ impl Off {
             Ok(map) => map,
             Err(exit) => return exit,
         };
+        if let Err(why) = limits::enough_to_switch_off(&map) {
+            complain(&why);
+            return Exit::Usage;
+        }
         let interrupt = Interrupt::watch("interrupted: leaving with what is known");
         let deadline = Duration::from_secs_f64(self.deadline);
         // With few open files the boards have their turns, and the files are for their connections.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use twotone::hal::ModuleId;
 use twotone::map::HardwareMap;
 
-use super::descriptors;
+use super::limits;
 
 /// Boards and modules of a map.
 #[derive(Debug, Clone, Default, Args, Serialize)]
@@ -21,13 +21,13 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    /// The part of the map in a file, if the process may have as many files open as it needs.
+    /// The part of the map in a file, if the system grants what it needs.
     pub(crate) fn of(&self, path: &Path) -> Result<HardwareMap, String> {
         let map = HardwareMap::load(path).map_err(|error| error.to_string())?;
         let part = map
             .only(&self.board, &self.module)
             .map_err(|why| format!("{}: {why}", map.file()))?;
-        descriptors::enough_for(&part)?;
+        limits::enough_for(&part)?;
         Ok(part)
     }
 }

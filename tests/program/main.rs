@@ -8,6 +8,7 @@ mod endings;
 mod identity;
 mod inputs;
 mod interrupt;
+mod limits;
 mod lock;
 mod process;
 mod record;

@@ -6,6 +6,7 @@ use std::sync::{OnceLock, PoisonError};
 use tokio::runtime::Handle;
 
 use crate::blocked;
+use crate::starting::Threads;
 
 /// Settings of the whole process, to be applied before anything of the crate is used.
 ///
@@ -20,6 +21,7 @@ pub struct Config {
     max_blocked_waits: usize,
     spawn_threads: usize,
     offload_threads: usize,
+    threads: Threads,
 }
 
 impl Config {
@@ -32,6 +34,7 @@ impl Config {
             max_blocked_waits: 480,
             spawn_threads: cores,
             offload_threads: cores,
+            threads: Threads::All,
         }
     }
 
@@ -68,6 +71,16 @@ impl Config {
     /// Threads that serve [`offload`](crate::offload); one for each core unless set, at least one.
     pub fn offload_threads(mut self, threads: usize) -> Self {
         self.offload_threads = threads.max(1);
+        self
+    }
+
+    /// Threads that serve the crate at most; [`Threads::All`] unless set.
+    ///
+    /// Each thread takes some 70 MiB of address space, so fewer are of use where that is limited
+    /// (`ulimit -v`). With [`Threads::None`] call [`start`](crate::start()) before anything else, on
+    /// the thread that is going to wait.
+    pub fn threads(mut self, at_most: Threads) -> Self {
+        self.threads = at_most;
         self
     }
 
@@ -132,7 +145,14 @@ pub(crate) fn spawn_threads() -> usize {
 }
 
 pub(crate) fn offload_threads() -> usize {
-    config().offload_threads
+    match config().threads {
+        Threads::None => 0,
+        _ => config().offload_threads,
+    }
+}
+
+pub(crate) fn threads() -> Threads {
+    config().threads
 }
 
 /// Locks a mutex of the crate, none of which is ever left half-changed by a panic.

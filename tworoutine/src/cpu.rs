@@ -9,14 +9,14 @@ use std::sync::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
 use crate::config::{self, lock};
-use crate::{Tworoutine, runtime};
+use crate::{Tworoutine, runtime, spawn};
 
 /// Runs a computation on the CPU pool, to be awaited or waited for.
 ///
 /// The pool has one thread for each core, or fewer where the system does not grant so many; with
-/// none the computation runs on the thread that polls the future. The computation is queued at the first poll. Dropping
-/// the future before the computation has begun cancels it; one that has begun runs to its end,
-/// unwatched. A panic of the computation passes to the caller.
+/// none the computation is a context of [`spawn`], which holds up the others. The computation is
+/// queued at the first poll. Dropping the future before the computation has begun cancels it; one
+/// that has begun runs to its end, unwatched. A panic of the computation passes to the caller.
 ///
 /// The computation may itself wait (other threads take over meanwhile) and offload (what it
 /// offloads runs in its own thread).
@@ -45,7 +45,8 @@ where
                 }
             }));
             if let Some(job) = refused {
-                job();
+                // As a context, so that it may wait.
+                drop(spawn(async move { job() }));
             }
             // The pool never drops a job, and a job that is dropped by its own check has no caller.
             receiver.await.expect("the CPU pool runs what it is given")
@@ -99,7 +100,11 @@ impl Pool {
         let mut state = lock(&self.state);
         state.jobs.push_back(job);
         self.staff(&mut state);
-        if state.able == 0 { state.jobs.pop_back() } else { None }
+        if state.able == 0 {
+            state.jobs.pop_back()
+        } else {
+            None
+        }
     }
 
     /// Wakes or starts a thread when there is more work than threads at it.

@@ -6,9 +6,9 @@ use std::pin::pin;
 use tokio::runtime::{Builder, LocalRuntime};
 
 use crate::context::Context;
-use crate::starting::StartError;
 #[cfg(feature = "test-util")]
 use crate::runtime::Virtual;
+use crate::starting::StartError;
 
 /// Runs a future as a context of a fresh local runtime on this thread, and returns its output.
 ///

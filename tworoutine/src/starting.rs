@@ -35,7 +35,8 @@ pub enum Threads {
 /// none, as [`Threads`] says. All functions of the crate work then too, with three differences:
 /// * a wait in a task of [`runtime()`](crate::runtime()) that is not in a context panics with
 ///   [`WaitError::SingleThreaded`](crate::WaitError::SingleThreaded);
-/// * [`offload`](crate::offload) computes on the thread of its caller where it has no other;
+/// * [`offload`](crate::offload) computes among the contexts of [`spawn`](crate::spawn) where it has no
+///   thread of its own, and holds them up;
 /// * with no thread, waits on other threads end only while the thread that called this waits.
 ///
 /// Without a call of this function the first use of the crate starts it, with one thread at least.
@@ -132,9 +133,11 @@ pub(crate) fn service(lowest: Lowest) -> Result<&'static Service, StartError> {
     if let Some(service) = SERVICE.get() {
         return Ok(service);
     }
-    let started = match all() {
+    let at_most = config::threads();
+    let all = if at_most == Threads::All { all() } else { None };
+    let started = match all {
         Some(service) => service,
-        None => shared(lowest)?,
+        None => shared(lowest, at_most)?,
     };
     Ok(SERVICE.get_or_init(|| started))
 }
@@ -202,11 +205,17 @@ fn build(workers: usize) -> Option<Runtime> {
 }
 
 /// Starts one event loop, on a thread of its own, or on this one where that is allowed.
-fn shared(lowest: Lowest) -> Result<Service, StartError> {
+fn shared(lowest: Lowest, at_most: Threads) -> Result<Service, StartError> {
     room::descriptors(FEWEST_DESCRIPTORS).map_err(StartError::Descriptors)?;
-    let (thread, threads) = match Thread::start(0) {
-        Err(StartError::Threads(_)) if lowest == Lowest::None => (alone::start()?, Threads::None),
-        started => (started?, Threads::One),
+    let may_be_alone = lowest == Lowest::None;
+    let alone = || Ok((alone::start()?, Threads::None));
+    let (thread, threads) = if may_be_alone && at_most == Threads::None {
+        alone()?
+    } else {
+        match Thread::start(0) {
+            Err(StartError::Threads(_)) if may_be_alone => alone()?,
+            started => (started?, Threads::One),
+        }
     };
     Ok(Service::Shared { thread, threads })
 }

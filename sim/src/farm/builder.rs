@@ -18,7 +18,7 @@ use crate::service::{self, Port};
 use crate::settings::LONG_CHANNELS;
 use crate::stream::{self, Destination, Outbox, Pace, Streaming};
 use crate::time::TimeMode;
-use crate::{address, limits};
+use crate::{address, limits, threads};
 
 /// Modules that can be given detectors: those of the low analog bank.
 const POPULATED: usize = 4;
@@ -213,16 +213,13 @@ impl FarmBuilder {
     }
 
     /// Starts the boards on threads of their own, as many as there are
-    /// processors, for programs and tests with no runtime.
+    /// processors or as the system grants, for programs and tests with no
+    /// runtime.
     ///
     /// # Errors
     /// As [`FarmBuilder::start`]; and where no thread can be started.
     pub fn start_blocking(self) -> Result<Farm, StartError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .thread_name("twotone-sim")
-            .enable_all()
-            .build()
-            .map_err(StartError::Runtime)?;
+        let runtime = threads::runtime().map_err(StartError::Runtime)?;
         let handle = runtime.handle().clone();
         self.start_on(&handle, Some(runtime))
     }

@@ -1,0 +1,77 @@
+//! Threads of a farm that has its own.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread::{self, available_parallelism};
+
+use tokio::runtime::{Builder, Runtime};
+
+/// A runtime with a thread for each processor, or with as many as the system
+/// grants.
+///
+/// Tokio panics where it cannot start a thread, so the threads are tried out
+/// before. While it unwinds it waits without end for those that it did start,
+/// but not inside a runtime, so it is called inside one.
+///
+/// # Errors
+/// Where not one thread is granted, or no descriptors.
+pub(crate) fn runtime() -> io::Result<Runtime> {
+    let threads = granted(available_parallelism().map_or(1, usize::from))?;
+    let build = || {
+        Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name("twotone-sim")
+            .enable_all()
+            .build()
+    };
+    let around = Builder::new_current_thread().build()?;
+    let built = around.block_on(async { catch_unwind(AssertUnwindSafe(build)) });
+    built.unwrap_or_else(|_| Err(io::ErrorKind::WouldBlock.into()))
+}
+
+/// How many threads can be started now, `most` at most.
+///
+/// # Errors
+/// Why not even one can.
+fn granted(most: usize) -> io::Result<usize> {
+    let mut threads = Vec::with_capacity(most);
+    let mut refused = None;
+    while threads.len() < most && refused.is_none() {
+        let (keep, kept) = mpsc::channel::<()>();
+        let idle = move || {
+            let place = std::fs::read_link("/proc/thread-self").ok();
+            // An error says that it may end.
+            let _ended = kept.recv();
+            place
+        };
+        match thread::Builder::new().spawn(idle) {
+            Ok(thread) => threads.push((keep, thread)),
+            Err(error) => refused = Some(error),
+        }
+    }
+    let granted = threads.len();
+    let ends = threads.into_iter().map(|(keep, thread)| {
+        drop(keep);
+        thread.join().ok().flatten()
+    });
+    let places: Vec<_> = ends.flatten().collect();
+    // The kernel counts a thread for some time after it has ended.
+    for place in places {
+        let place = Path::new("/proc").join(place);
+        for _ in 0..MOST_LOOKS {
+            if !place.exists() {
+                break;
+            }
+            thread::yield_now();
+        }
+    }
+    match refused {
+        Some(error) if granted == 0 => Err(error),
+        _ => Ok(granted),
+    }
+}
+
+/// Looks for the end of a thread, after which it is taken to have ended.
+const MOST_LOOKS: usize = 100_000;

@@ -1,0 +1,230 @@
+//! Few threads, files or memory: each command works, or ends with a status and words that name the
+//! limit. It neither panics nor hangs.
+
+use std::hash::{BuildHasher, RandomState};
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Signal, getuid};
+
+use super::process::{SimProcess, signal_to};
+
+/// A limit of the system.
+#[derive(Debug, Clone, Copy)]
+enum Limit {
+    /// Threads beside the first. Each has so large a stack that the limit of the memory limits their
+    /// number, for any user and whatever else the user runs.
+    Threads(u64),
+    /// Threads of a user who runs nothing else, with the first. Only root can become another user.
+    ThreadsOfUser(u64),
+    /// Open files.
+    Files(u64),
+    /// Address space, in KiB.
+    Memory(u64),
+}
+
+/// Stack of each thread in KiB, where stacks limit the threads.
+const STACK_KIB: u64 = 4 << 20;
+
+impl Limit {
+    /// The limit in the words of a shell.
+    fn shell(self) -> String {
+        match self {
+            Self::Threads(count) => {
+                let (memory, stack) = (count * STACK_KIB + STACK_KIB / 2, STACK_KIB << 10);
+                format!("ulimit -v {memory}; export RUST_MIN_STACK={stack}")
+            }
+            Self::ThreadsOfUser(count) => format!("ulimit -u {count}"),
+            // Without what the program is handed by those who run the test.
+            Self::Files(count) => {
+                format!("exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; ulimit -n {count}")
+            }
+            Self::Memory(kib) => format!("ulimit -v {kib}"),
+        }
+    }
+}
+
+/// A copy of the program, a farm, and a folder that any user can write to.
+struct Bench {
+    sim: SimProcess,
+    program: PathBuf,
+    seed: u64,
+    runs: u64,
+}
+
+/// How a command ended.
+struct Ending {
+    status: Option<i32>,
+    said: String,
+}
+
+impl Bench {
+    fn new(boards: &str) -> Self {
+        let sim = SimProcess::start(&["--boards", boards, "--detectors", "2", "--modules", "2"]);
+        let folder = sim.folder.path();
+        let open = |path: &Path| {
+            let permissions = std::fs::Permissions::from_mode(0o777);
+            std::fs::set_permissions(path, permissions).expect("the owner may");
+        };
+        let program = folder.join("twotone");
+        std::fs::copy(env!("CARGO_BIN_EXE_twotone"), &program).expect("a copy");
+        [folder, &program, &sim.path("map.toml")]
+            .into_iter()
+            .for_each(open);
+        let given = std::env::var("TWOTONE_TEST_SEED").ok();
+        let given = given.and_then(|seed| seed.parse().ok());
+        let seed = given.unwrap_or_else(|| RandomState::new().hash_one(0));
+        eprintln!("to repeat: TWOTONE_TEST_SEED={seed}");
+        Self {
+            sim,
+            program,
+            seed,
+            runs: 0,
+        }
+    }
+
+    /// A number from `least` to `most`.
+    fn random(&mut self, least: u64, most: u64) -> u64 {
+        // Knuth's generator: its high bits are good enough to choose by.
+        self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005);
+        self.seed = self.seed.wrapping_add(1_442_695_040_888_963_407);
+        least + (self.seed >> 33) % (most - least + 1)
+    }
+
+    /// Runs a command under a limit to its end. A command that hangs is ended with status 124.
+    fn run(&mut self, limit: Limit, args: &[&str]) -> Ending {
+        self.runs += 1;
+        let mut command = Command::new("timeout");
+        command.args(["--kill-after=1", "60"]);
+        if let Limit::ThreadsOfUser(_) = limit {
+            let user = self.random(2_000_000, 4_000_000).to_string();
+            command.args(["setpriv", "--clear-groups", "--reuid", &user]);
+            command.args(["--regid", &user]);
+        }
+        command
+            .args(["sh", "-c", &format!("{}; exec \"$@\"", limit.shell()), "sh"])
+            .arg(&self.program)
+            .args(args)
+            .env("RUST_BACKTRACE", "0")
+            .current_dir(self.sim.folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        ended(command.spawn().expect("timeout starts"))
+    }
+
+    fn out(&self) -> String {
+        format!("run{}", self.runs)
+    }
+}
+
+/// Waits for the end. A simulator that is ready is interrupted.
+fn ended(mut child: Child) -> Ending {
+    let mut said = String::new();
+    let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
+    out.read_line(&mut said).expect("text");
+    if said.starts_with("ready") {
+        signal_to(&child, Signal::INT);
+    }
+    out.read_to_string(&mut said).expect("text");
+    let mut err = child.stderr.take().expect("a pipe");
+    err.read_to_string(&mut said).expect("text");
+    let status = child.wait().expect("it ends").code();
+    Ending { status, said }
+}
+
+/// Each command, with arguments for a short run.
+const COMMANDS: [&[&str]; 8] = [
+    &["check", "map.toml"],
+    &["info", "map.toml"],
+    &["off", "map.toml", "--deadline", "5"],
+    &["tune", "map.toml", "--out"],
+    &["sweep", "map.toml", "--out"],
+    &["capture", "map.toml", "--seconds", "0.05", "--out"],
+    &["demo", "--boards", "1", "--detectors", "2", "--out"],
+    &["sim", "--boards", "1", "--detectors", "1"],
+];
+
+#[test]
+fn a_command_works_or_names_the_limit() {
+    let mut bench = Bench::new("1");
+    let is_root = getuid().is_root();
+    for command in COMMANDS {
+        let mut limits = vec![
+            Limit::Threads(bench.random(0, 2)),
+            Limit::Threads(bench.random(3, 12)),
+            Limit::Files(bench.random(4, 12)),
+            Limit::Files(bench.random(13, 24)),
+            Limit::Files(bench.random(25, 80)),
+            Limit::Memory(bench.random(40_000, 300_000)),
+            Limit::Memory(bench.random(300_000, 2_000_000)),
+        ];
+        if is_root {
+            limits.push(Limit::ThreadsOfUser(bench.random(1, 3)));
+            limits.push(Limit::ThreadsOfUser(bench.random(4, 12)));
+        }
+        for limit in limits {
+            let out = bench.out();
+            let mut args = command.to_vec();
+            if args.last() == Some(&"--out") {
+                args.push(&out);
+            }
+            let Ending { status, said } = bench.run(limit, &args);
+            let case = format!("{limit:?} {args:?}: status {status:?}, said: {said}");
+            // No signal, no panic (101), no end by the clock (124).
+            assert!(
+                status.is_some_and(|status| [0, 2, 3, 4].contains(&status)),
+                "{case}"
+            );
+            assert!(!said.contains("panicked"), "{case}");
+            let names = ["`ulimit -u`", "`ulimit -n ", "`ulimit -n`", "`ulimit -v "];
+            let named = names.iter().any(|name| said.contains(name));
+            assert!(status == Some(0) || named, "{case}");
+        }
+    }
+}
+
+#[test]
+fn off_works_with_as_little_as_possible() {
+    let mut bench = Bench::new("2");
+    let mut limits = vec![
+        Limit::Threads(0),
+        Limit::Threads(1),
+        Limit::Files(12),
+        Limit::Memory(80_000),
+    ];
+    if getuid().is_root() {
+        limits.extend([1, 2, 3].map(Limit::ThreadsOfUser));
+    }
+    for limit in limits {
+        let Ending { status, said } = bench.run(limit, &["off", "map.toml"]);
+        assert_eq!(status, Some(0), "{limit:?}: {said}");
+        for board in ["crs0001", "crs0002"] {
+            let off = format!("{board}: off, read back: module 1, 2");
+            assert!(said.contains(&off), "{limit:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn what_is_too_little_for_the_map_is_told_before_a_board_is_touched() {
+    let mut bench = Bench::new("2");
+    for (limit, words) in [
+        (
+            Limit::Files(16),
+            "open files at least and the limit of this process is 16",
+        ),
+        (Limit::Memory(100_000), "KiB are needed: raise the limit"),
+    ] {
+        for command in ["tune", "sweep", "capture"] {
+            let out = bench.out();
+            let Ending { status, said } = bench.run(limit, &[command, "map.toml", "--out", &out]);
+            assert_eq!(status, Some(2), "{limit:?} {command}: {said}");
+            assert!(said.contains(words), "{limit:?} {command}: {said}");
+            assert!(said.contains("no board was touched"), "{said}");
+            assert!(!bench.sim.path(&out).exists(), "{limit:?} {command}");
+        }
+    }
+}

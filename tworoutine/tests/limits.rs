@@ -1,0 +1,137 @@
+//! What the crate does where the system grants few threads or descriptors. Each test runs itself
+//! again as a child process under limits.
+#![cfg(target_os = "linux")]
+
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use tworoutine::prelude::*;
+use tworoutine::{Threads, offload, runtime, spawn, start};
+
+const PART: &str = "TWOROUTINE_TEST_PART";
+/// Stack of each thread, in KiB: so much that the limit of the memory limits the threads, for any
+/// user and whatever else the user runs.
+const STACK_KIB: u64 = 4 << 20;
+
+/// Limits of a child, in the words of a shell. One thread is that of the test, if there is one.
+fn threads(count: u64) -> String {
+    format!(
+        "ulimit -v {}; export RUST_MIN_STACK={}",
+        count * STACK_KIB + STACK_KIB / 2,
+        STACK_KIB << 10
+    )
+}
+
+fn files(count: u64) -> String {
+    format!("ulimit -n {count}")
+}
+
+/// In the child: plays the part. In the parent: starts a child under each of the limits, and checks
+/// how it ended.
+fn check<const N: usize>(
+    test: &str,
+    part: impl FnOnce(),
+    cases: [(String, &str); N],
+    is_right: fn(&Output, &str) -> bool,
+) {
+    if std::env::var(PART).is_ok_and(|playing| playing == test) {
+        return part();
+    }
+    for (limits, words) in cases {
+        let (output, said) = run(test, &limits);
+        assert!(is_right(&output, &said), "{limits}: {said}");
+        assert!(said.contains(words), "{limits}: {said}");
+    }
+}
+
+fn run(test: &str, limits: &str) -> (Output, String) {
+    let output = Command::new("timeout")
+        .args(["60", "sh", "-c", &format!("{limits}; exec \"$@\""), "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(PART, test)
+        .env("RUST_BACKTRACE", "0")
+        .output()
+        .unwrap();
+    let text = [&output.stdout[..], &output.stderr[..]].concat();
+    (output, String::from_utf8_lossy(&text).into_owned())
+}
+
+/// One of each thing that the crate does.
+fn everything() {
+    let waiting: Vec<_> = (0..20)
+        .map(|number| {
+            spawn(async move {
+                tokio::time::sleep(Duration::from_millis(5)).wait();
+                let deeper = spawn(async move { number + 1 });
+                deeper.wait().unwrap() + offload(move || number).wait()
+            })
+        })
+        .collect();
+    let sum: i32 = waiting.into_iter().map(|one| one.wait().unwrap()).sum();
+    assert_eq!(sum, 400);
+    let task = runtime().spawn(async {
+        tokio::task::yield_now().await;
+        5
+    });
+    assert_eq!(task.wait().unwrap(), 5);
+    let inside = offload(|| tworoutine::wait(async { spawn(async { 6 }).await.unwrap() }));
+    assert_eq!(inside.wait(), 6);
+}
+
+fn went_well(output: &Output, said: &str) -> bool {
+    output.status.success() && !said.contains("panicked")
+}
+
+#[test]
+fn everything_works_with_as_many_threads_as_there_are() {
+    let part = || match start() {
+        Ok(threads) => {
+            everything();
+            assert_eq!(start().unwrap(), threads);
+            println!("started: {threads:?}");
+        }
+        Err(error) => println!("error: {error}"),
+    };
+    let cases = [
+        ("true".to_owned(), "started: All"),
+        (threads(0), "started: None"),
+        (threads(1), "started: None"),
+        (threads(2), "started: One"),
+        (threads(3), "started: One"),
+        (files(20), "started: One"),
+        (
+            files(5),
+            "error: the system grants this process no more open files",
+        ),
+    ];
+    let test = "everything_works_with_as_many_threads_as_there_are";
+    check(test, part, cases, went_well);
+}
+
+#[test]
+fn the_first_use_says_which_limit_it_met() {
+    let cases = [
+        (threads(0), "(`ulimit -u`)"),
+        (files(5), "(`ulimit -n`, or `LimitNOFILE=` of systemd)"),
+    ];
+    let test = "the_first_use_says_which_limit_it_met";
+    check(test, everything, cases, |output, said| {
+        output.status.code() == Some(101) && said.contains("tworoutine cannot start")
+    });
+}
+
+#[test]
+fn a_setting_starts_fewer_threads() {
+    let part = || {
+        let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+        let before = threads();
+        let config = tworoutine::Config::new().threads(Threads::None);
+        config.apply().unwrap();
+        assert_eq!(start().unwrap(), Threads::None);
+        everything();
+        println!("more threads: {}.", threads() - before);
+    };
+    let cases = [("true".to_owned(), "more threads: 0.")];
+    check("a_setting_starts_fewer_threads", part, cases, went_well);
+}
