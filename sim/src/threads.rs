@@ -1,7 +1,6 @@
 //! Threads of a farm that has its own.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread::{self, available_parallelism};
@@ -13,21 +12,30 @@ use tokio::runtime::{Builder, Runtime};
 ///
 /// Tokio panics where it cannot start a thread, so the threads are tried out
 /// before. While it unwinds it waits without end for those that it did start,
-/// but not inside a runtime, so it is called inside one.
+/// but not inside a runtime, so it is called inside one, on a thread that is
+/// in no other.
 ///
 /// # Errors
-/// Where not one thread is granted, or no descriptors.
+/// Where not one thread is granted beside that, or no descriptors.
 pub(crate) fn runtime() -> io::Result<Runtime> {
-    let threads = granted(available_parallelism().map_or(1, usize::from))?;
-    let build = || {
+    let processors = available_parallelism().map_or(1, usize::from);
+    let threads = granted(processors + 1)?.saturating_sub(1);
+    if threads == 0 {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
+    let build = move || {
         Builder::new_multi_thread()
             .worker_threads(threads)
             .thread_name("twotone-sim")
             .enable_all()
             .build()
     };
-    let around = Builder::new_current_thread().build()?;
-    let built = around.block_on(async { catch_unwind(AssertUnwindSafe(build)) });
+    let inside = move || {
+        let around = Builder::new_current_thread().build()?;
+        around.block_on(async { build() })
+    };
+    let built = thread::Builder::new().spawn(inside)?.join();
+    // An error is a panic.
     built.unwrap_or_else(|_| Err(io::ErrorKind::WouldBlock.into()))
 }
 

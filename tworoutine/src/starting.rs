@@ -3,7 +3,6 @@
 
 use std::fmt;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, OnceLock};
 
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -44,10 +43,6 @@ pub enum Threads {
 /// # Errors
 ///
 /// [`StartError`], where the system grants too little for that too. It may be called again.
-///
-/// # Panics
-///
-/// Inside a runtime, where no other can be started.
 pub fn start() -> Result<Threads, StartError> {
     let service = service(Lowest::None)?;
     service.pool()?;
@@ -188,10 +183,10 @@ fn all() -> Option<Service> {
 ///
 /// Tokio panics where it cannot start a worker, and while it unwinds, it waits without end for the
 /// workers that it did start. There is room for all by now, unless another process has taken it
-/// just then. Inside a runtime tokio does not wait while it unwinds, so it is called inside one.
+/// just then. Inside a runtime tokio does not wait while it unwinds, so it is called inside one, on
+/// a thread that is in no other.
 fn build(workers: usize) -> Option<Runtime> {
-    let around = Builder::new_current_thread().build().ok()?;
-    let build = || {
+    let build = move || {
         Builder::new_multi_thread()
             .worker_threads(workers)
             .thread_name("tworoutine")
@@ -199,9 +194,15 @@ fn build(workers: usize) -> Option<Runtime> {
             .max_blocking_threads(config::max_blocked_waits() + 128)
             .enable_all()
             .build()
+            .ok()
     };
-    let built = around.block_on(async { catch_unwind(AssertUnwindSafe(build)) });
-    built.ok()?.ok()
+    let inside = move || {
+        let around = Builder::new_current_thread().build().ok()?;
+        around.block_on(async { build() })
+    };
+    let thread = std::thread::Builder::new().spawn(inside).ok()?;
+    // An error is a panic.
+    thread.join().ok()?
 }
 
 /// Starts one event loop, on a thread of its own, or on this one where that is allowed.

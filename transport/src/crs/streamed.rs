@@ -199,13 +199,16 @@ impl Streamed {
         connector: &Connector,
         runtime: &Handle,
     ) -> Result<(Source, SharedReceiver)> {
-        let host: std::result::Result<Host, _> = connector.authority().parse();
         let none = |why: &str| {
             let why = format!("{} {why}", connector.authority());
             Error::new(ErrorKind::Unreachable, why).during("join the stream")
         };
-        let host = host.map_err(|_| none("is no host to receive a stream from"))?;
-        let found = look_up(host.name(), host.port()).await;
+        // A name without a port is not even looked up.
+        let host = Host::parse(connector.authority(), 0).ok();
+        let found = match host.filter(|host| host.port() != 0) {
+            Some(host) => look_up(host.name(), host.port()).await,
+            None => Err(std::io::Error::other("invalid socket address")),
+        };
         let found = found.map_err(|error| none("was not found").caused_by(error))?;
         let found = found.iter().find_map(|found| match found.ip() {
             IpAddr::V4(address) => Some(address),
