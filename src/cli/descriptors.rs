@@ -98,4 +98,4 @@ impl Room {
 }
 
 /// Number of the error of a process that has too many files open (EMFILE).
-const TOO_MANY_OPEN_FILES: i32 = 24;
+pub(crate) const TOO_MANY_OPEN_FILES: i32 = 24;

@@ -1,7 +1,6 @@
 //! What the system grants the process, found out before anything else is begun.
 
 use std::fs::File;
-use std::io;
 use std::thread::{self, available_parallelism};
 
 use rustix::process::{Resource, Signal, getrlimit};
@@ -9,8 +8,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tworoutine::{Config, Threads};
 use twotone::map::HardwareMap;
 
+use super::descriptors::{self, TOO_MANY_OPEN_FILES};
 use super::output::complain;
-use super::{Command, Exit, descriptors};
+use super::{Command, Exit};
 
 /// Raises what can be raised, and starts the threads that `command` needs.
 pub(crate) fn prepare(command: &Command) -> Result<(), Exit> {
@@ -60,7 +60,7 @@ fn checked(command: &Command) -> Result<(), String> {
         return Ok(());
     }
     // Every command reads a file, or writes one.
-    File::open("/dev/null").map_err(no_files)?;
+    one_file()?;
     if let Command::Check(_) | Command::Import(_) = command {
         return Ok(());
     }
@@ -72,7 +72,7 @@ fn checked(command: &Command) -> Result<(), String> {
         applied.map_err(|error| error.to_string())?;
     }
     let started = tworoutine::start().map_err(|error| error.to_string())?;
-    File::open("/dev/null").map_err(no_files)?;
+    one_file()?;
     outlive_large_files();
     let with = match started {
         Threads::All => return Ok(()),
@@ -90,11 +90,15 @@ fn checked(command: &Command) -> Result<(), String> {
     Ok(())
 }
 
-fn no_files(error: io::Error) -> String {
-    format!(
-        "no file can be opened ({error}): raise the limit of open files (`ulimit -n`, or \
-         `LimitNOFILE=` of systemd)"
-    )
+/// Finds out if a file can be opened, as far as limits go.
+fn one_file() -> Result<(), String> {
+    match File::open("/dev/null") {
+        Err(error) if error.raw_os_error() == Some(TOO_MANY_OPEN_FILES) => Err(format!(
+            "no file can be opened ({error}): raise the limit of open files (`ulimit -n`, or \
+             `LimitNOFILE=` of systemd)"
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Has a file that becomes larger than the limit (`ulimit -f`) be an error of its writing, and not

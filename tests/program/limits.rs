@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Signal, getuid};
 
-use super::process::{SimProcess, signal_to};
+use super::process::{SimProcess, signal_to, write};
 
 /// A limit of the system.
 #[derive(Debug, Clone, Copy)]
@@ -153,17 +153,13 @@ fn a_command_works_or_names_the_limit() {
     let is_root = getuid().is_root();
     for command in COMMANDS {
         let mut limits = vec![
-            Limit::Threads(bench.random(0, 2)),
-            Limit::Threads(bench.random(3, 12)),
-            Limit::Files(bench.random(4, 12)),
-            Limit::Files(bench.random(13, 24)),
-            Limit::Files(bench.random(25, 80)),
-            Limit::Memory(bench.random(40_000, 300_000)),
-            Limit::Memory(bench.random(300_000, 2_000_000)),
+            Limit::Threads(bench.random(0, 12)),
+            Limit::Files(bench.random(4, 20)),
+            Limit::Files(bench.random(21, 80)),
+            Limit::Memory(bench.random(40_000, 2_000_000)),
         ];
         if is_root {
-            limits.push(Limit::ThreadsOfUser(bench.random(1, 3)));
-            limits.push(Limit::ThreadsOfUser(bench.random(4, 12)));
+            limits.push(Limit::ThreadsOfUser(bench.random(1, 12)));
         }
         for limit in limits {
             let out = bench.out();
@@ -229,5 +225,23 @@ fn what_is_too_little_for_the_map_is_told_before_a_board_is_touched() {
             assert!(said.contains("no board was touched"), "{said}");
             assert!(!bench.sim.path(&out).exists(), "{limit:?} {command:?}");
         }
+    }
+}
+
+#[test]
+fn a_name_that_no_thread_can_look_up_is_told() {
+    let mut bench = Bench::new("1");
+    let map = "[[board]]\nname = \"b1\"\nkind = \"crs\"\naddress = \"localhost:1\"\n";
+    write(bench.sim.folder.path(), "named.toml", map);
+    for (limit, words) in [
+        (
+            Limit::Threads(0),
+            "the system grants no thread to look the name up",
+        ),
+        (Limit::Threads(3), "refused"),
+    ] {
+        let Ending { status, said } = bench.run(limit, &["info", "named.toml"]);
+        assert_eq!(status, Some(4), "{limit:?}: {said}");
+        assert!(said.contains(words), "{limit:?}: {said}");
     }
 }
