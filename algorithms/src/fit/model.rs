@@ -5,6 +5,7 @@ use num_complex::Complex64;
 use super::levenberg::{MAX_PARAMETERS, Matrix, Model, Parameters};
 use super::outcome::{FitErrors, FitParams};
 use super::prepare::Prepared;
+use crate::params::held;
 use crate::resonator::{Direction, Resonator, detuning_slope, pulled_detuning};
 
 /// Positions of the parameters of the line, common to all resonators.
@@ -81,10 +82,10 @@ impl Model for Notches<'_> {
         p[SLOPE] = p[SLOPE].clamp(-0.9, 0.9);
         p[TURN] = p[TURN].clamp(-10.0, 10.0);
         for resonator in p[LINE..LINE + EACH * self.resonators].chunks_exact_mut(EACH) {
-            resonator[X] = resonator[X].clamp(-self.reach, self.reach);
+            resonator[X] = held(resonator[X], -self.reach, self.reach);
             // Linewidths from twice the half span down to a fraction of the point spacing.
             resonator[LOG_Q] = resonator[LOG_Q].clamp(-1.5, (4.0 * self.data.len() as f64).ln());
-            resonator[PULL] = resonator[PULL].clamp(self.a_range.0, self.a_range.1);
+            resonator[PULL] = held(resonator[PULL], self.a_range.0, self.a_range.1);
         }
     }
 
