@@ -65,7 +65,7 @@ fn measure(map: &HardwareMap) -> usize {
     let array = Array::connect_with(map, &options, BOARDS).wait();
     let outcomes = Runner::new()
         .deadline(Duration::from_secs(2))
-        .longest_batch(Duration::from_millis(100))
+        .request_life(Duration::from_millis(100))
         .run(array.targets(), |board, module| async move {
             board.samples().mean(module, Acquire::new(10)).await
         })
