@@ -33,8 +33,6 @@ pub(super) struct Cleanup<'a> {
     pub(super) time: &'a Allowance,
     /// How long after a lost link a board may still execute what was sent before.
     pub(super) request_life: Duration,
-    /// Whether a failure of the link is followed by another attempt.
-    pub(super) persistent: bool,
     /// Gives it up.
     pub(super) abandon: &'a CancellationToken,
 }
@@ -104,7 +102,7 @@ impl Cleanup<'_> {
     }
 
     /// True if the state was reached. Asks again until then, with pauses that grow; ends without it
-    /// if only one attempt is to be made, or if nothing of an attempt can be sent at all.
+    /// if nothing of an attempt can be sent at all.
     async fn persist(&self, last: &mut Option<Error>) -> bool {
         let mut pause = FIRST_PAUSE;
         let (mut failed, mut refused, mut unsendable) = (0_u32, 0_u32, 0_u32);
@@ -140,7 +138,7 @@ impl Cleanup<'_> {
                 }
             }
             failed += 1;
-            if unsendable == ASKED || !self.persistent {
+            if unsendable == ASKED {
                 return false;
             }
             sleep(pause).await;
@@ -170,8 +168,7 @@ impl Cleanup<'_> {
             ErrorKind::Timeout,
             "the link was lost, and there was no time to read back twice",
         ));
-        let life = self.request_life.max(self.journal.longest_batch());
-        sleep_until(since + life).await;
+        sleep_until(since + self.request_life).await;
         match self.attempt(Batch::new()).await {
             Ok(()) if self.journal.is_settled(self.safe_state) => {
                 self.journal.locked().suspect = None;

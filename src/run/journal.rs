@@ -1,7 +1,6 @@
 //! What each channel of a module is set to, or may be.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -49,7 +48,6 @@ pub(super) struct Record {
     /// Time at which the link, an answer or the board's state was last lost, if it was not read back
     /// since: an earlier batch may yet be executed late.
     pub(super) suspect: Option<Instant>,
-    longest: Duration,
 }
 
 /// A module as it was before the run.
@@ -81,7 +79,6 @@ impl Journal {
                 start: None,
                 written: false,
                 suspect: None,
-                longest: Duration::ZERO,
             }),
         }))
     }
@@ -212,11 +209,6 @@ impl Journal {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The longest that a batch on this module has taken to succeed.
-    pub(super) fn longest_batch(&self) -> Duration {
-        self.locked().longest
-    }
-
     fn concerns(&self, op: &Op) -> bool {
         op.module() == Some(self.module)
     }
@@ -272,7 +264,6 @@ impl Board for Journal {
 struct Entry<'a> {
     journal: &'a Journal,
     batch: &'a Batch,
-    began: Instant,
     open: bool,
 }
 
@@ -284,7 +275,6 @@ impl<'a> Entry<'a> {
         Self {
             journal,
             batch,
-            began: Instant::now(),
             open: true,
         }
     }
@@ -293,9 +283,6 @@ impl<'a> Entry<'a> {
         self.open = false;
         let mut record = self.journal.locked();
         let error = answer.as_ref().err();
-        if error.is_none() {
-            record.longest = record.longest.max(self.began.elapsed());
-        }
         // Operations below the first are done, those from the second on are not, and those in
         // between may be.
         let (done, untouched) = match error {

@@ -36,7 +36,7 @@ async fn off(supervised: Supervised) -> Outcome<()> {
     };
     let time = Allowance::new(supervised.settings.deadline);
     let board = supervised.board();
-    let (result, hardware) = supervised.switch_off(&board, &time, true).await;
+    let (result, hardware) = supervised.switch_off(&board, &time).await;
     let what = format!("switch module {} off", supervised.target.module);
     supervised.outcome(
         Some(&turn),

@@ -103,8 +103,7 @@ impl Runner {
 
     /// Longest time for which a request can live whose connection was lost: by then it was
     /// executed, or never will be. 5 s. After a loss with settings under way, nothing is said of
-    /// their channels until this time, or that of the longest batch seen, has passed, and the
-    /// settings were read back at its end. If the deadline comes first, the channels are unknown.
+    /// their channels until this time has passed, and the settings were read back at its end. If the deadline comes first, the channels are unknown.
     /// A target may have a time of its own ([`Target::request_life`]).
     #[must_use]
     pub fn request_life(mut self, life: Duration) -> Self {

@@ -279,9 +279,7 @@ impl Supervised {
         if refused || self.target.safe_state != SafeState::Off {
             return HardwareState::Untouched;
         }
-        // One that cannot be connected to was never reached by this run: it is asked once more.
-        let persistent = error.kind() != ErrorKind::Unreachable;
-        self.switch_off(board, time, persistent).await.1
+        self.switch_off(board, time).await.1
     }
 
     /// Switches every tone off without knowing what is on.
@@ -289,13 +287,12 @@ impl Supervised {
         &self,
         board: &BoardHandle,
         time: &Allowance,
-        persistent: bool,
     ) -> (Result<()>, HardwareState) {
         let mut last = None;
         let journal = tokio::select! {
             biased;
             () = self.settings.abandon.cancelled() => Err(self.cancelled()),
-            journal = time.within(self.blank(board, persistent, &mut last)) => {
+            journal = time.within(self.blank(board, &mut last)) => {
                 journal.unwrap_or_else(|_| Err(last.unwrap_or_else(|| self.out_of_time())))
             }
         };
@@ -307,10 +304,7 @@ impl Supervised {
                 return (Err(error), hardware);
             }
         };
-        let cleanup = Cleanup {
-            persistent,
-            ..self.cleanup(journal, SafeState::Off, time)
-        };
+        let cleanup = self.cleanup(journal, SafeState::Off, time);
         match cleanup.reach().await {
             Ok(()) => (Ok(()), HardwareState::AsDeclared),
             Err(error) => {
@@ -321,12 +315,7 @@ impl Supervised {
     }
 
     /// A journal of a module that has not been reached, asked for until it is there.
-    async fn blank(
-        &self,
-        board: &BoardHandle,
-        persistent: bool,
-        last: &mut Option<Error>,
-    ) -> Result<Arc<Journal>> {
+    async fn blank(&self, board: &BoardHandle, last: &mut Option<Error>) -> Result<Arc<Journal>> {
         let mut pause = cleanup::FIRST_PAUSE;
         let mut unsendable = 0;
         loop {
@@ -335,7 +324,7 @@ impl Supervised {
                 Err(error) => error,
             };
             unsendable += u32::from(cleanup::is_unsendable(&error));
-            if unsendable == cleanup::ASKED || !persistent {
+            if unsendable == cleanup::ASKED {
                 return Err(error);
             }
             *last = Some(error);
@@ -358,7 +347,6 @@ impl Supervised {
                 .target
                 .request_life
                 .unwrap_or(self.settings.request_life),
-            persistent: true,
             abandon: &self.settings.abandon,
         }
     }

@@ -24,6 +24,11 @@ pub(crate) fn within(within: Duration) -> Instant {
     after(Instant::now(), within)
 }
 
+/// True if `deadline` passed while the process did not run: nothing can have been done about it.
+pub(crate) fn passed_unseen(deadline: Instant) -> bool {
+    Instant::now() > deadline + LATE
+}
+
 /// How long it is until then.
 pub(crate) fn left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
@@ -37,7 +42,7 @@ pub(crate) fn left(deadline: Instant) -> Duration {
 pub(crate) async fn until<F: Future>(deadline: Instant, future: F) -> Result<F::Output, Elapsed> {
     let mut future = pin!(future);
     match timeout_at(deadline, future.as_mut()).await {
-        Err(_) if Instant::now() > deadline + LATE => timeout(GRACE, future).await,
+        Err(_) if passed_unseen(deadline) => timeout(GRACE, future).await,
         ended => ended,
     }
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tworoutine::Allowance;
 use twotone_hal::{Certainty, Error, ErrorKind, Result};
 
 use crate::ConnectOptions;
@@ -35,8 +36,18 @@ struct Job {
     post: Post,
     repeat: Repeat,
     deadline: Instant,
+    patience: Duration,
     sent: Arc<AtomicBool>,
     answer: oneshot::Sender<Result<Answer>>,
+}
+
+impl Job {
+    /// Sets a deadline anew that passed while the process was stopped. Its asker does the same.
+    fn renew(&mut self) {
+        if deadline::passed_unseen(self.deadline) {
+            self.deadline = deadline::within(self.patience);
+        }
+    }
 }
 
 impl Link {
@@ -79,10 +90,12 @@ impl Link {
     pub(crate) fn queue(&self, post: Post, repeat: Repeat, deadline: Instant) -> Result<Queued> {
         let (answer, awaited) = oneshot::channel();
         let sent = Arc::new(AtomicBool::new(false));
+        let patience = deadline::left(deadline).max(SHORTEST_PATIENCE);
         let job = Job {
             post,
             repeat,
             deadline,
+            patience,
             sent: Arc::clone(&sent),
             answer,
         };
@@ -93,6 +106,7 @@ impl Link {
             awaited,
             sent,
             deadline,
+            patience,
             runtime: self.runtime.clone(),
         })
     }
@@ -103,21 +117,29 @@ pub(crate) struct Queued {
     awaited: oneshot::Receiver<Result<Answer>>,
     sent: Arc<AtomicBool>,
     deadline: Instant,
+    patience: Duration,
     runtime: Handle,
 }
 
 impl Queued {
     /// Awaits the answer, until the deadline at the latest.
-    pub(crate) async fn answer(self) -> Result<Answer> {
-        // The driver keeps the deadline of what it has sent; this one is for what still waits.
-        let expired = {
-            let _runtime = self.runtime.enter();
-            sleep_until(self.deadline + QUEUE_GRACE)
-        };
-        tokio::select! {
-            biased;
-            answer = self.awaited => answer.unwrap_or_else(|_| Err(gone())),
-            () = expired => Err(late(self.sent.load(Ordering::Acquire))),
+    pub(crate) async fn answer(mut self) -> Result<Answer> {
+        loop {
+            // The driver keeps the deadline of what it has sent; this one is for what still waits.
+            let expires = self.deadline + QUEUE_GRACE;
+            let expired = {
+                let _runtime = self.runtime.enter();
+                sleep_until(expires)
+            };
+            tokio::select! {
+                biased;
+                answer = &mut self.awaited => return answer.unwrap_or_else(|_| Err(gone())),
+                () = expired => {}
+            }
+            if !deadline::passed_unseen(expires) {
+                return Err(late(self.sent.load(Ordering::Acquire)));
+            }
+            self.deadline = deadline::within(self.patience);
         }
     }
 }
@@ -128,6 +150,9 @@ fn gone() -> Error {
         "the runtime of the link has ended",
     )
 }
+
+/// Least time that an exchange has again if the process was stopped past its deadline.
+const SHORTEST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// By how much a waiting exchange outlives its deadline, so that the driver's own word comes first.
 const QUEUE_GRACE: Duration = Duration::from_millis(20);
@@ -189,6 +214,7 @@ impl<K: Keeper> Driver<K> {
             if job.answer.is_closed() {
                 continue;
             }
+            job.renew();
             let outcome = if job.deadline <= Instant::now() {
                 Err(late(false))
             } else {
@@ -226,6 +252,7 @@ impl<K: Keeper> Driver<K> {
         let mut back_by = job.deadline;
         self.repeats = 0;
         loop {
+            job.renew();
             match self.ready(job).await {
                 Ok(()) => {}
                 // A board that was there a moment ago may be starting anew.
@@ -253,16 +280,17 @@ impl<K: Keeper> Driver<K> {
                 }
                 Err(error) => return Err(first.unwrap_or(error)),
             }
+            job.renew();
             // The asker may have gone while the connection was made, or the time be over.
             if first.is_none() && (job.answer.is_closed() || job.deadline <= Instant::now()) {
                 return Err(late(false));
             }
             job.sent.store(true, Ordering::Release);
-            let began = Instant::now();
             self.vouched = None;
-            let failure = match self.line.exchange(&job.post, job.deadline).await {
-                Ok(answer) => {
-                    self.keeper.answered(&job.post, began.elapsed());
+            let exchanged = Allowance::timed(self.line.exchange(&job.post, job.deadline)).await;
+            let failure = match exchanged {
+                (Ok(answer), took) => {
+                    self.keeper.answered(&job.post, took);
                     let was_lost = first.as_ref().is_some_and(is_unsure);
                     return Ok(Answer {
                         repeats: self.repeats + u32::from(was_lost),
@@ -270,7 +298,7 @@ impl<K: Keeper> Driver<K> {
                         ..answer
                     });
                 }
-                Err(failure) => failure,
+                (Err(failure), _) => failure,
             };
             self.before = Before::Lost;
             if failure.may_have_run() {
@@ -388,10 +416,9 @@ impl<K: Keeper> Driver<K> {
             }
         }
         job.sent.store(true, Ordering::Release);
-        let began = Instant::now();
-        match self.line.exchange(&job.post, deadline).await {
-            Ok(_) => self.keeper.answered(&job.post, began.elapsed()),
-            Err(failure) => {
+        match Allowance::timed(self.line.exchange(&job.post, deadline)).await {
+            (Ok(_), took) => self.keeper.answered(&job.post, took),
+            (Err(failure), _) => {
                 self.before = Before::Lost;
                 if failure.may_have_run() {
                     self.keeper.lost(&job.post, job.repeat);

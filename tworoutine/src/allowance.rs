@@ -78,6 +78,21 @@ impl Allowance {
         self.time.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Awaits `future` however long it takes, and returns with its output the time that it took, as
+    /// an allowance counts it: the least time that it can have taken on the other end of a wire.
+    ///
+    /// # Panics
+    /// As [`within`](Self::within).
+    pub async fn timed<F: Future>(future: F) -> (F::Output, Duration) {
+        let mut future = pin!(future);
+        let allowance = Self::new(LONGEST);
+        loop {
+            if let Ok(output) = allowance.within(future.as_mut()).await {
+                return (output, LONGEST - allowance.left());
+            }
+        }
+    }
+
     /// Awaits `future` until the allowance is used up. A future that is ready is never too late.
     ///
     /// # Errors

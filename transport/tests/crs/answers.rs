@@ -187,7 +187,7 @@ async fn a_name_that_no_header_can_hold_is_an_error() {
     let error = CrsBoard::connect_over("b1", odd, ConnectOptions::new()).await;
     let error = error.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
-    assert!(error.to_string().contains("no HTTP with b\nrd"), "{error}");
+    assert!(error.to_string().contains("no HTTP with b\\nrd"), "{error}");
 }
 
 #[tokio::test]
