@@ -78,9 +78,14 @@ impl SimProcess {
         signal_to(&self.child, signal);
     }
 
+    /// Its process number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Number of descriptors that it has open.
     pub(crate) fn descriptors(&self) -> usize {
-        let folder = format!("/proc/{}/fd", self.child.id());
+        let folder = format!("/proc/{}/fd", self.id());
         std::fs::read_dir(folder).expect("it is running").count()
     }
 

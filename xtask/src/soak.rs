@@ -1,4 +1,4 @@
-//! `cargo xtask soak --minutes N`: boards and clients come and go for so long, and nothing may be left.
+//! `cargo xtask soak`: what holds for long, under load, and when programs are killed.
 
 use std::time::Duration;
 
@@ -8,33 +8,105 @@ use crate::{Result, child};
 /// What the build and the end may take beside the minutes asked for.
 const BESIDE: Duration = Duration::from_secs(30 * 60);
 
-/// Minutes for which the test lets boards come and go; some seconds without it.
-const VARIABLE: &str = "TWOTONE_SOAK_MINUTES";
+/// What each board of the load may take: eleven tunes on a slow computer.
+const EACH_BOARD: Duration = Duration::from_secs(30);
+
+/// What each kill may take, of all three commands.
+const EACH_KILL: Duration = Duration::from_secs(30);
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// For how many minutes, up to a week.
-    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=10_080))]
-    minutes: u64,
+    /// Let boards and clients come and go for so many minutes, up to a week. An hour if nothing
+    /// else is asked for.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_080))]
+    minutes: Option<u64>,
+    /// Tune so many boards, with a tenth of them failing in turn.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(10..=10_000))]
+    boards: Option<u64>,
+    /// Kill each of tune, sweep and capture so many times.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    kills: Option<u64>,
 }
 
-/// Runs the soak test; false if something was left.
+/// One of the tests: the module that it is in, the variable with the number, and how long it may take.
+struct Soak {
+    module: &'static str,
+    variable: &'static str,
+    number: u64,
+    limit: Duration,
+}
+
+impl Args {
+    fn soaks(&self) -> Vec<Soak> {
+        let minutes = match (self.minutes, self.boards, self.kills) {
+            (None, None, None) => Some(60),
+            (minutes, ..) => minutes,
+        };
+        let soak = |module, variable, number: Option<u64>, each: Duration| {
+            let number = number?;
+            let times = u32::try_from(number).unwrap_or(u32::MAX);
+            Some(Soak {
+                module,
+                variable,
+                number,
+                limit: each.saturating_mul(times) + BESIDE,
+            })
+        };
+        let minute = Duration::from_secs(60);
+        [
+            soak("comes_and_goes", "TWOTONE_SOAK_MINUTES", minutes, minute),
+            soak("load", "TWOTONE_SOAK_BOARDS", self.boards, EACH_BOARD),
+            soak("killed", "TWOTONE_SOAK_KILLS", self.kills, EACH_KILL),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+/// Runs what is asked for, one after the other; false if something was left or lost.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
-    let mut command = cargo();
-    command
-        .current_dir(&workspace.root)
-        .args([
-            "test",
-            "--locked",
-            "--package",
-            "twotone",
-            "--test",
-            "soak",
-            "--",
-            "--nocapture",
-        ])
-        .env(VARIABLE, args.minutes.to_string());
-    let limit = Duration::from_secs(60 * args.minutes) + BESIDE;
-    let status = child::run(&mut command, limit)?;
-    Ok(status.success())
+    let mut is_well = true;
+    for soak in args.soaks() {
+        let mut command = cargo();
+        command
+            .current_dir(&workspace.root)
+            .args(["test", "--locked", "--package", "twotone"])
+            .args(["--test", "soak", "--", "--nocapture", soak.module])
+            .env(soak.variable, soak.number.to_string());
+        is_well &= child::run(&mut command, soak.limit)?.success();
+    }
+    Ok(is_well)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(asked: [Option<u64>; 3], expected: &[(&str, u64)]) {
+        let [minutes, boards, kills] = asked;
+        let args = Args {
+            minutes,
+            boards,
+            kills,
+        };
+        let soaks = args.soaks();
+        let found: Vec<_> = soaks
+            .iter()
+            .map(|soak| (soak.module, soak.number))
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_is_asked_for_is_run_and_an_hour_otherwise() {
+        check([None; 3], &[("comes_and_goes", 60)]);
+        check([Some(5), None, None], &[("comes_and_goes", 5)]);
+        check([None, Some(1000), None], &[("load", 1000)]);
+        check(
+            [Some(1), Some(10), Some(3)],
+            &[("comes_and_goes", 1), ("load", 10), ("killed", 3)],
+        );
+    }
 }

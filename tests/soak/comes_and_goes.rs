@@ -4,10 +4,6 @@
 //!
 //! For some seconds, or for as long as `cargo xtask soak --minutes N` says.
 
-#[path = "program/process.rs"]
-#[allow(dead_code, reason = "what other tests need of it")]
-mod process;
-
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -18,7 +14,8 @@ use tokio::time::Instant;
 use twotone::prelude::*;
 use twotone::transport::ConnectOptions;
 
-use self::process::{SimProcess, twotone, write};
+use super::holds::{Holds, gives_back, wait_until};
+use super::process::{SimProcess, twotone, write};
 
 const BOARDS: usize = 4;
 
@@ -98,53 +95,46 @@ fn kill(map: &str) {
     client.wait().unwrap();
 }
 
-fn own_descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().count()
-}
-
 fn own_tasks() -> usize {
     tworoutine::runtime().metrics().num_alive_tasks()
 }
 
-/// Tasks and descriptors of this process.
-struct Holds {
+/// What both sides hold when nothing goes on.
+struct Quiet {
+    /// Tasks of this process.
     tasks: usize,
-    descriptors: usize,
+    own: Holds,
+    simulator: Holds,
 }
 
-/// What this process holds when nothing goes on and all that it makes once is there, such as the
-/// runtimes that wait for boards.
-fn begin_with(boards: &str) -> Holds {
+/// What both sides hold when sound boards have been measured and all that is made once is there,
+/// such as the runtimes that wait for boards.
+fn begin_with(boards: &str) -> Quiet {
     let tasks = own_tasks();
     let sim = SimProcess::start(&["--boards", boards, "--detectors", "2"]);
+    let descriptors = sim.descriptors();
     let map = HardwareMap::load(sim.map()).unwrap();
     let answered = measure(&map);
     kill(&sim.map());
     assert_eq!(answered, BOARDS);
     wait_until("tasks stay of sound boards", || own_tasks() <= tasks);
+    let is_quiet = || sim.descriptors() <= descriptors;
+    wait_until("sound boards keep descriptors", is_quiet);
+    let simulator = Holds::of(sim.id());
     drop(sim);
-    Holds {
+    Quiet {
         tasks,
-        descriptors: own_descriptors(),
+        own: Holds::of(std::process::id()),
+        simulator,
     }
-}
-
-/// Waits for what others will do soon. Fails if they have not done so after a minute.
-fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
-    let (tell, told) = std::sync::mpsc::channel::<()>();
-    let waited = (0..6000).any(|_| {
-        let done = done();
-        if !done {
-            let _ = told.recv_timeout(Duration::from_millis(10));
-        }
-        done
-    });
-    drop(tell);
-    assert!(waited, "{what}");
 }
 
 #[test]
 fn a_farm_that_comes_and_goes_leaves_nothing_behind() {
+    let _alone = super::alone();
+    if !gives_back("comes_and_goes::a_farm_that_comes_and_goes_leaves_nothing_behind") {
+        return;
+    }
     let minutes = std::env::var(MINUTES).ok();
     let lasting = minutes.map_or(SHORT, |minutes| {
         Duration::from_secs_f64(60.0 * minutes.parse::<f64>().expect("a number of minutes"))
@@ -155,7 +145,8 @@ fn a_farm_that_comes_and_goes_leaves_nothing_behind() {
     let began = begin_with(&boards);
     let sim = SimProcess::start(&["--boards", &boards, "--detectors", "2", "--faults", &faults]);
     let map = HardwareMap::load(sim.map()).unwrap();
-    let theirs = sim.descriptors();
+    // A long script of faults takes memory from the start.
+    let simulator = began.simulator.with_memory_of(Holds::of(sim.id()));
 
     let begin = Instant::now();
     let (mut rounds, mut answered) = (0, 0);
@@ -169,12 +160,11 @@ fn a_farm_that_comes_and_goes_leaves_nothing_behind() {
     wait_until("the boards are well again", || measure(&map) == BOARDS);
     wait_until("tasks stay", || own_tasks() <= began.tasks);
     drop(folder);
-    let kept = || sim.descriptors() <= theirs;
-    wait_until("the simulator keeps descriptors", kept);
+    let simulator_then = simulator.waited_for("the simulator", sim.id());
     drop(sim);
-    wait_until("descriptors stay", || {
-        own_descriptors() <= began.descriptors
-    });
+    let own = began.own.waited_for("this process", std::process::id());
+    println!("simulator: {simulator:?}\n    then {simulator_then:?}");
+    println!("this process: {:?}\n    then {own:?}", began.own);
     // Nothing is kept either if nothing went wrong.
     assert!(answered < rounds * BOARDS, "no fault was met");
 }

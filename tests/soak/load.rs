@@ -1,0 +1,185 @@
+//! Many boards, of which a tenth fails at a time, each tenth in its turn: every outcome is told, and
+//! the results of the others are what they are without faults.
+//!
+//! A few dozen boards, or as many as `cargo xtask soak --boards N` says.
+
+use std::path::Path;
+
+use serde_json::Value;
+use twotone::record::Manifest;
+use twotone::sim::fault::{
+    BlackHole, CloseMidAnswer, ErrorOnCall, Fault, Hang, HugeAnswer, NotTuber, Reboot, Refuse,
+    Scheduled, ServerError, WrongType,
+};
+use twotone::sim::{Farm, FarmBuilder};
+
+use super::asked_for;
+use super::process::{run_json, write};
+
+/// Number of boards of the short version.
+const SHORT: u64 = 40;
+
+/// Number of boards otherwise.
+const BOARDS: &str = "TWOTONE_SOAK_BOARDS";
+
+/// One board in so many fails at a time.
+const TURNS: usize = 10;
+
+/// Turns of the short version; all of them otherwise.
+const SHORT_TURNS: usize = 2;
+
+/// Faults that a tune does not survive, from the first call or from one within it. Those that cost
+/// the time of several requests come last, where the short version does not get to.
+fn faults() -> Vec<Scheduled> {
+    let samples = || "get_samples".to_owned();
+    let fails = || ErrorOnCall {
+        method: None,
+        message: "RuntimeError: no".to_owned(),
+    };
+    let within = |fault: Fault| fault.from_call(2000);
+    vec![
+        Refuse {}.into(),
+        within(ServerError {}.into()),
+        WrongType { method: samples() }.into(),
+        within(CloseMidAnswer { after_bytes: None }.into()),
+        NotTuber {}.into(),
+        within(fails().into()),
+        HugeAnswer { bytes: 300 << 20 }.into(),
+        Fault::from(Reboot { down_ms: 0 }).during(2000, 1),
+        ServerError {}.into(),
+        CloseMidAnswer { after_bytes: None }.into(),
+        BlackHole {}.into(),
+        within(Hang { method: samples() }.into()),
+    ]
+}
+
+/// Farthest that a frequency may be from that of another tune of the same board, in linewidths. A
+/// connection that was idle for seconds, as on a busy computer, is made anew, and noise is drawn
+/// otherwise after it.
+const NOISE_LW: f64 = 0.01;
+
+/// Boards with few detectors in a narrow band, so that a tune of one is short.
+fn farm(boards: usize) -> FarmBuilder {
+    Farm::builder()
+        .boards(boards)
+        .detectors(2)
+        .seed(23)
+        .band(1.0e9, 1.03e9)
+}
+
+/// Tunes all boards with the program: its exit status, its report and its manifest.
+fn tuned(farm: &Farm, folder: &Path) -> (i32, Value, Manifest) {
+    let map = write(folder, "map.toml", &farm.map_toml());
+    let run = folder.join("run");
+    let out = run.display().to_string();
+    // Streams would make the results depend on what was heard when.
+    let args = [
+        "tune",
+        &map,
+        "--out",
+        &out,
+        "--no-listen",
+        "--deadline",
+        "60",
+    ];
+    let (status, report) = run_json(&args);
+    let manifest = Manifest::read(&run).unwrap();
+    std::fs::remove_dir_all(run).unwrap();
+    (status, report, manifest)
+}
+
+/// A board of a report without what differs from run to run, and without its channels' numbers.
+fn lasting(board: &Value) -> Value {
+    let mut board = board.clone();
+    let mut remove = |list: &str, names: &[&str]| {
+        for one in board[list].as_array_mut().unwrap() {
+            let one = one.as_object_mut().unwrap();
+            one.retain(|name, _| !names.contains(&name.as_str()));
+        }
+    };
+    remove("modules", &["elapsed_s", "repeats", "tau_s"]);
+    remove("channels", &["tone_hz", "fr_hz", "qr", "qi", "a"]);
+    board
+}
+
+/// Checks that a board has the result that it has in a farm without faults.
+fn check_unmoved(board: &Value, sound: &Value, told: &str) {
+    assert_eq!(lasting(board), lasting(sound), "{told}");
+    let channels = |board: &Value| board["channels"].as_array().unwrap().clone();
+    for (channel, sound) in channels(board).iter().zip(&channels(sound)) {
+        let number = |channel: &Value, name: &str| channel[name].as_f64().unwrap();
+        let linewidth_hz = number(sound, "fr_hz") / number(sound, "qr");
+        for name in ["fr_hz", "tone_hz"] {
+            let moved_hz = number(channel, name) - number(sound, name);
+            assert!(
+                moved_hz.abs() < NOISE_LW * linewidth_hz,
+                "{moved_hz} Hz of {name}: {told}"
+            );
+        }
+    }
+}
+
+fn boards(report: &Value) -> &[Value] {
+    report["boards"].as_array().unwrap()
+}
+
+/// Errors of a board, of itself and of its modules.
+fn errors(board: &Value) -> Vec<&str> {
+    let modules = board["modules"].as_array().unwrap();
+    let all = std::iter::once(board).chain(modules);
+    all.filter_map(|one| one["error"].as_str()).collect()
+}
+
+#[test]
+fn a_tenth_of_the_boards_fails_in_turn_and_the_others_never_notice() {
+    let _alone = super::alone();
+    let number = usize::try_from(asked_for(BOARDS, SHORT)).unwrap();
+    let is_short = std::env::var_os(BOARDS).is_none();
+    let turns = if is_short { SHORT_TURNS } else { TURNS };
+    let folder = tempfile::tempdir().unwrap();
+    let (status, sound, _) = tuned(&farm(number).start_blocking().unwrap(), folder.path());
+    assert_eq!(status, 0, "{sound}");
+    assert_eq!(boards(&sound).len(), number);
+    let channels = boards(&sound)
+        .iter()
+        .map(|board| board["channels"].as_array().unwrap().len());
+    assert!(channels.sum::<usize>() > number, "few detectors were found");
+
+    let faults = faults();
+    for turn in 0..turns {
+        let mut farm = farm(number);
+        let mut failing = vec![None; number];
+        for (place, board) in (turn..number).step_by(TURNS).enumerate() {
+            let fault = &faults[(turn * number.div_ceil(TURNS) + place) % faults.len()];
+            failing[board] = Some(fault);
+            farm = farm.fault(board, fault.clone());
+        }
+        let (status, report, manifest) = tuned(&farm.start_blocking().unwrap(), folder.path());
+        println!("turn {turn}: {} s", report["elapsed_s"]);
+        assert_eq!(status, 3, "turn {turn}");
+        assert_eq!(boards(&report).len(), number, "turn {turn}");
+        assert_eq!(manifest.boards.len(), number, "turn {turn}");
+        for (at, fault) in failing.iter().enumerate() {
+            let (board, record) = (&boards(&report)[at], &manifest.boards[at]);
+            let told = format!("turn {turn}, {fault:?}: {board}");
+            assert_eq!(board["status"], record.status, "{told}");
+            assert_eq!(board["name"], record.name, "{told}");
+            if fault.is_none() {
+                check_unmoved(board, &boards(&sound)[at], &told);
+                continue;
+            }
+            let errors = errors(board);
+            assert_ne!(board["status"], "ok", "{told}");
+            let name = board["name"].as_str().unwrap();
+            assert!(errors.iter().any(|error| error.contains(name)), "{told}");
+            let kept = record.error.iter().chain(&record.warnings);
+            let kept: Vec<_> = kept.map(String::as_str).collect();
+            for error in errors {
+                assert!(
+                    kept.iter().any(|kept| kept.contains(error)),
+                    "{error} of {told}: {kept:?}"
+                );
+            }
+        }
+    }
+}
