@@ -8,8 +8,10 @@
     reason = "it runs programs and says how long they took"
 )]
 
+mod advisories;
 mod bench;
 mod child;
+mod licences;
 mod soak;
 mod test;
 mod tidy;
@@ -35,9 +37,13 @@ enum Verb {
     Test(test::Args),
     /// Check the layers and the other invariants of the workspace.
     Tidy(tidy::Args),
+    /// Check that every dependency is under a licence that is allowed.
+    Licences,
+    /// Check Cargo.lock against a database of advisories, if one is on this computer.
+    Advisories,
     /// Run a benchmark by its name; without a name, list them.
     Bench(bench::Args),
-    /// Let simulated boards and their clients come and go for long, and see that nothing is left.
+    /// Run for long what the tests run shortly: boards that come and go, many boards, kills.
     Soak(soak::Args),
 }
 
@@ -48,6 +54,8 @@ fn main() -> ExitCode {
         .and_then(|workspace| match verb {
             Verb::Test(args) => test::run(&workspace, &args),
             Verb::Tidy(args) => tidy::run(&workspace, &args),
+            Verb::Licences => licences::run(&workspace),
+            Verb::Advisories => advisories::run(&workspace),
             Verb::Bench(args) => bench::run(&workspace, &args),
             Verb::Soak(args) => soak::run(&workspace, &args),
         });

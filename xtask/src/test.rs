@@ -22,7 +22,7 @@ struct Step {
 }
 
 /// The checks: the quick ones first, then those that need no code made, then those that run it.
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 11] = [
     Step {
         name: "format",
         about: "the sources are formatted",
@@ -32,6 +32,16 @@ const STEPS: [Step; 9] = [
         name: "tidy",
         about: "the invariants of the workspace hold",
         run: steps::tidy,
+    },
+    Step {
+        name: "licences",
+        about: "every dependency is under a licence that is allowed",
+        run: steps::licences,
+    },
+    Step {
+        name: "advisories",
+        about: "no dependency is known to be vulnerable",
+        run: steps::advisories,
     },
     Step {
         name: "clippy",

@@ -9,6 +9,7 @@ mod clocks;
 mod dependencies;
 mod hal;
 mod layers;
+mod limits;
 mod links;
 mod long_files;
 mod manifests;
@@ -40,7 +41,7 @@ struct Check {
 }
 
 /// The invariants, in the order in which they are checked.
-const CHECKS: [Check; 18] = [
+const CHECKS: [Check; 19] = [
     Check {
         name: "layers",
         reason: "a package uses those of ours that the layer table allows, so that each part can be read, tested and replaced alone",
@@ -105,6 +106,11 @@ const CHECKS: [Check; 18] = [
         name: "dependencies-have-reasons",
         reason: "a dependency is chosen for the long run, and docs/dependencies.md says why",
         find: dependencies::find,
+    },
+    Check {
+        name: "limits-are-told",
+        reason: "who runs this on a network looks up each limit in docs/threat-model.md, and finds the value of the code",
+        find: limits::find,
     },
     Check {
         name: "links",

@@ -4,8 +4,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::{Outcome, Run, python};
+use crate::advisories::{self, Checked};
 use crate::workspace::cargo;
-use crate::{child, tidy};
+use crate::{child, licences, tidy};
 
 /// How long one command may take: far above what it does, so that a hung one ends at last.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
@@ -32,6 +33,23 @@ pub(super) fn tidy(run: &Run<'_>) -> Outcome {
     match tidy::run(run.workspace, &tidy::Args::default()) {
         Ok(true) => Outcome::Passed,
         Ok(false) => Outcome::Failed("see `cargo xtask tidy`".to_owned()),
+        Err(error) => Outcome::Failed(error),
+    }
+}
+
+pub(super) fn licences(run: &Run<'_>) -> Outcome {
+    match licences::run(run.workspace) {
+        Ok(true) => Outcome::Passed,
+        Ok(false) => Outcome::Failed("see `cargo xtask licences`".to_owned()),
+        Err(error) => Outcome::Failed(error),
+    }
+}
+
+pub(super) fn advisories(run: &Run<'_>) -> Outcome {
+    match advisories::check(run.workspace) {
+        Ok(Checked::Against(true)) => Outcome::Passed,
+        Ok(Checked::Against(false)) => Outcome::Failed("see `cargo xtask advisories`".to_owned()),
+        Ok(Checked::NoDatabase) => Outcome::Skipped("no database of advisories".to_owned()),
         Err(error) => Outcome::Failed(error),
     }
 }

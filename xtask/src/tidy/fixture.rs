@@ -69,6 +69,26 @@ const REASONS: &str = "
 | `tokio` | sockets, timers and runtimes |
 ";
 
+/// Limits of the code, and what the page says of them.
+const LIMIT: &str = "
+/// Most bytes.
+const MOST_BYTES: usize = 32 << 20;
+pub(crate) const SOON: Duration = Duration::from_millis(20);
+struct Wait { wait: Duration }
+const fn f() -> Wait {
+    Wait {
+        wait: Duration::from_secs(2),
+    }
+}
+";
+const LIMITS: &str = "
+| what | value | in the code | changed |
+|---|---|---|---|
+| bytes | 32 MiB | `MOST_BYTES` in `sim/src/limits.rs` | |
+| soon | 20 ms | `SOON` in `sim/src/limits.rs` | |
+| wait | 2 s | `wait` in `sim/src/limits.rs` | |
+";
+
 /// Everything that looks like a breach and is none.
 const NO_BREACH: &str = r##"
 //! tokio::spawn, Instant::now, Tuber and unsafe in prose.
@@ -148,6 +168,8 @@ impl Fixture {
         fixture.write(".ci/run", "exec cargo xtask test\n");
         fixture.write("clippy.toml", CLIPPY);
         fixture.write("docs/dependencies.md", REASONS);
+        fixture.write("docs/threat-model.md", LIMITS);
+        fixture.write("sim/src/limits.rs", LIMIT);
         fixture.write("target/debug/shared", concat!("../", "shared"));
         fixture.append(
             "hal/Cargo.toml",

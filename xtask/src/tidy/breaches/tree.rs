@@ -45,6 +45,39 @@ pub(super) const PLANTED: &[Planted] = &[
             tree.replace("tworoutine/Cargo.toml", "[lints]\nworkspace = true", own);
         },
     ),
+    // limits-are-told
+    planted(
+        "limits-are-told",
+        "docs/threat-model.md:4: `MOST_BYTES` is 32 << 20, not 33 MiB",
+        |tree| tree.replace("docs/threat-model.md", "32 MiB", "33 MiB"),
+    ),
+    planted(
+        "limits-are-told",
+        "docs/threat-model.md:6: `wait` is Duration::from_secs(2), not 2 ms",
+        |tree| tree.replace("docs/threat-model.md", "2 s |", "2 ms |"),
+    ),
+    planted(
+        "limits-are-told",
+        "docs/threat-model.md:5: there is no `SOON` in sim/src/limits.rs",
+        |tree| tree.replace("sim/src/limits.rs", "SOON", "SOONER"),
+    ),
+    planted(
+        "limits-are-told",
+        "hal/src/lib.rs:6: `LONGEST_NAME` is not in docs/threat-model.md",
+        |tree| tree.append("hal/src/lib.rs", "const LONGEST_NAME: usize = 3;\n"),
+    ),
+    planted(
+        "limits-are-told",
+        "sim/src/lib.rs:6: `IDLE` is not in docs/threat-model.md",
+        |tree| tree.append("sim/src/lib.rs", "pub const IDLE: Duration = SOON;\n"),
+    ),
+    planted(
+        "limits-are-told",
+        "docs/threat-model.md: is missing",
+        |tree| {
+            tree.remove("docs/threat-model.md");
+        },
+    ),
     // links
     planted("links", "README.md:3: the link `docs/no.md`", |tree| {
         tree.write(

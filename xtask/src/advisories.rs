@@ -1,0 +1,268 @@
+//! `cargo xtask advisories`: no package of `Cargo.lock` has a known vulnerability, as far as a database
+//! on this computer tells.
+//!
+//! The database is a clone of <https://github.com/rustsec/advisory-db>. Nothing is fetched.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use semver::{Version, VersionReq};
+use serde::Deserialize;
+
+use crate::Result;
+use crate::workspace::Workspace;
+
+/// Environment variable with the folder of the database.
+const VARIABLE: &str = "RUSTSEC_DB";
+
+/// The registry that the advisories are about.
+const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
+
+/// What a look into the database came to.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Checked {
+    /// True if no package is vulnerable.
+    Against(bool),
+    /// There is no database on this computer.
+    NoDatabase,
+}
+
+#[derive(Deserialize)]
+struct Lock {
+    package: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    version: String,
+    source: Option<String>,
+}
+
+/// The front matter of an advisory.
+#[derive(Deserialize)]
+struct Advisory {
+    advisory: About,
+    #[serde(default)]
+    versions: Versions,
+}
+
+#[derive(Deserialize)]
+struct About {
+    id: String,
+    package: String,
+    /// A remark such as `unmaintained`, and no vulnerability.
+    informational: Option<String>,
+    withdrawn: Option<toml::Value>,
+}
+
+#[derive(Default, Deserialize)]
+struct Versions {
+    #[serde(default)]
+    patched: Vec<VersionReq>,
+    #[serde(default)]
+    unaffected: Vec<VersionReq>,
+}
+
+/// Checks `Cargo.lock` and tells what was found; false if a package is vulnerable. Without a
+/// database it says so, and is true.
+pub(crate) fn run(workspace: &Workspace) -> Result<bool> {
+    Ok(check(workspace)? != Checked::Against(false))
+}
+
+/// Checks `Cargo.lock` and tells what was found.
+pub(crate) fn check(workspace: &Workspace) -> Result<Checked> {
+    let Some(database) = database() else {
+        println!(
+            "advisories: not checked, since no database is at hand: clone rustsec/advisory-db to ~/.cargo/advisory-db, or name its folder in {VARIABLE}"
+        );
+        return Ok(Checked::NoDatabase);
+    };
+    let lock = workspace.text("Cargo.lock".as_ref());
+    let lock = lock.ok_or("Cargo.lock cannot be read")?;
+    let found = look(&lock, &database)?;
+    for line in found.vulnerable.iter().chain(&found.remarks) {
+        println!("{line}");
+    }
+    println!(
+        "advisories: {} vulnerable, {} remarks, of {} packages, by the database in {}",
+        found.vulnerable.len(),
+        found.remarks.len(),
+        found.packages,
+        database.display()
+    );
+    Ok(Checked::Against(found.vulnerable.is_empty()))
+}
+
+/// Folder of the database: the one that is named, or else the usual one if there is one.
+fn database() -> Option<PathBuf> {
+    if let Some(named) = env::var_os(VARIABLE) {
+        return Some(named.into());
+    }
+    let cargo = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let cargo = cargo.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")))?;
+    Some(cargo.join("advisory-db")).filter(|folder| folder.exists())
+}
+
+/// What was found, a sentence each.
+#[derive(Debug, Default, PartialEq)]
+struct Found {
+    /// Number of packages that were looked up.
+    packages: usize,
+    vulnerable: Vec<String>,
+    /// Of packages that are unmaintained, unsound or the like.
+    remarks: Vec<String>,
+}
+
+/// Looks up every package of a lock file that is from the registry.
+fn look(lock: &str, database: &Path) -> Result<Found> {
+    let lock: Lock =
+        toml::from_str(lock).map_err(|error| format!("Cargo.lock cannot be read: {error}"))?;
+    let folder = database.join("crates");
+    if !folder.is_dir() {
+        let shown = database.display();
+        return Err(format!(
+            "{shown} is no database of advisories: it has no folder `crates`"
+        ));
+    }
+    let mut found = Found::default();
+    let packages = lock.package.iter();
+    for package in packages.filter(|it| it.source.as_deref() == Some(REGISTRY)) {
+        found.packages += 1;
+        let version = Version::parse(&package.version)
+            .map_err(|error| format!("version of {} in Cargo.lock: {error}", package.name))?;
+        for path in advisories(&folder.join(&package.name))? {
+            let Advisory { advisory, versions } = read(&path)?;
+            let mut not_affected = versions.patched.iter().chain(&versions.unaffected);
+            let is_affected = !not_affected.any(|range| range.matches(&version));
+            if advisory.package != package.name || advisory.withdrawn.is_some() || !is_affected {
+                continue;
+            }
+            let line = format!("{} {version}: {}", package.name, advisory.id);
+            match advisory.informational {
+                Some(kind) => found.remarks.push(format!("{line} ({kind})")),
+                None => found.vulnerable.push(line),
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The files about one package, in order; none if there is no folder for it.
+fn advisories(folder: &Path) -> Result<Vec<PathBuf>> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let unreadable = |error| format!("cannot list {}: {error}", folder.display());
+    let entries = fs::read_dir(folder).map_err(unreadable)?;
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(unreadable)?.path();
+        if path.extension().is_some_and(|end| end == "md") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// Reads the TOML between the fences at the beginning of an advisory. One that cannot be read is an
+/// error: nobody knows then if it is about us.
+fn read(path: &Path) -> Result<Advisory> {
+    let wrong = |why: String| format!("advisory {}: {why}", path.display());
+    let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    let matter = text
+        .trim_start()
+        .strip_prefix("```toml")
+        .and_then(|rest| rest.split("\n```").next());
+    let matter = matter.ok_or_else(|| wrong("it does not begin with TOML".to_owned()))?;
+    toml::from_str(matter).map_err(|error| wrong(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOCK: &str = r#"
+        version = 4
+        [[package]]
+        name = "left"
+        version = "1.2.3"
+        source = "registry+https://github.com/rust-lang/crates.io-index"
+        [[package]]
+        name = "ours"
+        version = "0.1.0"
+    "#;
+
+    /// Looks up `LOCK` in a database with one advisory in the folder of `package`.
+    fn found(package: &str, advisory: &str) -> Result<Found> {
+        let folder = tempfile::tempdir().unwrap();
+        let crates = folder.path().join("crates").join(package);
+        fs::create_dir_all(&crates).unwrap();
+        fs::write(crates.join("README"), "no advisory").unwrap();
+        fs::write(crates.join("RUSTSEC-2026-0001.md"), advisory).unwrap();
+        look(LOCK, folder.path())
+    }
+
+    fn advisory(package: &str, more: &str, versions: &str) -> String {
+        format!(
+            "```toml\n[advisory]\nid = \"RUSTSEC-2026-0001\"\npackage = \"{package}\"\ndate = \"2026-01-02\"\n\
+             {more}\n[versions]\n{versions}\n```\n\n# Title\n\n```rust\ncode\n```\n"
+        )
+    }
+
+    #[track_caller]
+    fn check(package: &str, more: &str, versions: &str, [vulnerable, remarks]: [&[&str]; 2]) {
+        let found = found(package, &advisory(package, more, versions)).unwrap();
+        let told = format!("{more} {versions}");
+        assert_eq!(found.packages, 1, "{told}");
+        assert_eq!(found.vulnerable, vulnerable, "{told}");
+        assert_eq!(found.remarks, remarks, "{told}");
+    }
+
+    #[test]
+    fn a_version_that_is_neither_patched_nor_unaffected_is_vulnerable() {
+        const IT: &[&str] = &["left 1.2.3: RUSTSEC-2026-0001"];
+        for (versions, vulnerable) in [
+            ("patched = []", IT),
+            ("patched = [\">= 1.2.4\"]", IT),
+            ("patched = [\">= 1.2.3\"]", &[][..]),
+            ("patched = [\"^1.1.9, < 1.2.0\", \">= 1.3\"]", IT),
+            ("patched = [\">= 2\", \"^1.2.3\"]", &[]),
+            ("patched = []\nunaffected = [\"< 1.2.3\"]", IT),
+            ("patched = []\nunaffected = [\"< 1.3.0\"]", &[]),
+        ] {
+            check("left", "", versions, [vulnerable, &[]]);
+        }
+        check(
+            "left",
+            "withdrawn = \"2026-02-03\"",
+            "patched = []",
+            [&[], &[]],
+        );
+        let kind = "informational = \"unmaintained\"";
+        let remark: &[&str] = &["left 1.2.3: RUSTSEC-2026-0001 (unmaintained)"];
+        check("left", kind, "patched = []", [&[], remark]);
+        // What is not from the registry is ours, whatever it is called.
+        check("ours", "", "patched = []", [&[], &[]]);
+        check("right", "", "patched = []", [&[], &[]]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_an_error_and_not_silence() {
+        for (advisory, words) in [
+            ("# Title\n", "does not begin with TOML"),
+            ("```toml\n[advisory\n```\n", "RUSTSEC-2026-0001.md"),
+            (
+                &advisory("left", "", "patched = [\"newer\"]"),
+                "RUSTSEC-2026-0001.md",
+            ),
+        ] {
+            let error = found("left", advisory).unwrap_err();
+            assert!(error.contains(words), "{error}");
+        }
+        let error = look(LOCK, Path::new("/nowhere")).unwrap_err();
+        assert!(error.contains("no database"), "{error}");
+    }
+}

@@ -1,0 +1,224 @@
+//! `cargo xtask licences`: every dependency is under a licence that `docs/dependencies.md` allows.
+
+use std::collections::BTreeSet;
+use std::process::{Command, Output};
+
+use serde::Deserialize;
+
+use crate::Result;
+use crate::workspace::{Workspace, cargo};
+
+const PAGE: &str = "docs/dependencies.md";
+/// Heading of the table with the allowed licences.
+const HEADING: &str = "## Licences that are allowed";
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    version: String,
+    /// An SPDX expression, as the manifest has it.
+    license: Option<String>,
+}
+
+/// Looks at all packages that a build for this platform takes; false if one is not allowed.
+pub(crate) fn run(workspace: &Workspace) -> Result<bool> {
+    let page = workspace.text(PAGE.as_ref());
+    let page = page.ok_or_else(|| format!("{PAGE} cannot be read"))?;
+    let allowed = allowed(&page);
+    if allowed.is_empty() {
+        return Err(format!("{PAGE} has no table under `{HEADING}`"));
+    }
+    let packages = packages(workspace)?;
+    let refused: Vec<_> = packages
+        .iter()
+        .filter_map(|it| refusal(it, &allowed))
+        .collect();
+    for refusal in &refused {
+        println!("{refusal}");
+    }
+    let number = packages.len();
+    println!(
+        "licences: {} of {number} packages are allowed",
+        number - refused.len()
+    );
+    Ok(refused.is_empty())
+}
+
+/// All packages of a build for this platform. Those of other platforms need not be on this computer.
+fn packages(workspace: &Workspace) -> Result<Vec<Package>> {
+    let version = said(Command::new("rustc").arg("-vV"))?;
+    let version = String::from_utf8_lossy(&version.stdout).into_owned();
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    let host = host.ok_or("rustc -vV names no host")?;
+    let args = [
+        "metadata",
+        "--locked",
+        "--format-version=1",
+        "--filter-platform",
+        host,
+    ];
+    let output = said(cargo().args(args).current_dir(&workspace.root))?;
+    let metadata: Metadata = serde_json::from_slice(&output.stdout)
+        .map_err(|error| format!("cannot read what cargo metadata said: {error}"))?;
+    Ok(metadata.packages)
+}
+
+fn said(command: &mut Command) -> Result<Output> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command
+        .output()
+        .map_err(|error| format!("cannot run {name}: {error}"))?;
+    match output.status.success() {
+        true => Ok(output),
+        false => Err(format!(
+            "{name} failed: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        )),
+    }
+}
+
+/// Licences in the first column of the table on the page.
+fn allowed(page: &str) -> BTreeSet<&str> {
+    let section = page.split(HEADING).nth(1).unwrap_or_default();
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let cells = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split('|').next());
+    cells
+        .map(str::trim)
+        .filter(|cell| *cell != "licence")
+        .collect()
+}
+
+/// The sentence about a package that is not allowed.
+fn refusal(package: &Package, allowed: &BTreeSet<&str>) -> Option<String> {
+    let Package {
+        name,
+        version,
+        license,
+    } = package;
+    let Some(license) = license else {
+        return Some(format!("{name} {version}: its manifest names no licence"));
+    };
+    // An old way to write "or".
+    let spaced = license
+        .replace('/', " OR ")
+        .replace('(', " ( ")
+        .replace(')', " ) ");
+    let words: Vec<_> = spaced.split_whitespace().collect();
+    let mut expression = Expression {
+        words: &words,
+        allowed,
+    };
+    match expression.any() {
+        Some(is_allowed) if expression.words.is_empty() => {
+            (!is_allowed).then(|| format!("{name} {version}: `{license}` is not allowed by {PAGE}"))
+        }
+        _ => Some(format!(
+            "{name} {version}: `{license}` cannot be understood"
+        )),
+    }
+}
+
+/// What is left to read of an SPDX expression.
+struct Expression<'e> {
+    words: &'e [&'e str],
+    allowed: &'e BTreeSet<&'e str>,
+}
+
+impl Expression<'_> {
+    fn take(&mut self, word: &str) -> bool {
+        let is_next = self.words.first() == Some(&word);
+        self.words = &self.words[usize::from(is_next)..];
+        is_next
+    }
+
+    /// True if one of the licences between `OR` is allowed; `None` if it is no expression.
+    fn any(&mut self) -> Option<bool> {
+        let mut is_allowed = self.all()?;
+        while self.take("OR") {
+            is_allowed |= self.all()?;
+        }
+        Some(is_allowed)
+    }
+
+    fn all(&mut self) -> Option<bool> {
+        let mut is_allowed = self.one()?;
+        while self.take("AND") {
+            is_allowed &= self.one()?;
+        }
+        Some(is_allowed)
+    }
+
+    fn one(&mut self) -> Option<bool> {
+        if self.take("(") {
+            let is_allowed = self.any()?;
+            return self.take(")").then_some(is_allowed);
+        }
+        let (licence, rest) = self.words.split_first()?;
+        if ["OR", "AND", "WITH", ")"].contains(licence) {
+            return None;
+        }
+        self.words = rest;
+        if !self.take("WITH") {
+            return Some(self.allowed.contains(licence));
+        }
+        let (exception, rest) = self.words.split_first()?;
+        self.words = rest;
+        let both = format!("{licence} WITH {exception}");
+        Some(self.allowed.contains(both.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = "# D\n\n## Licences that are allowed\n\n| licence | why |\n|---|---|\n\
+                         | MIT | x |\n| Apache-2.0 | x |\n| BSD-3-Clause | x |\n\n## Next\n\n| GPL-3.0 | no |\n";
+
+    #[track_caller]
+    fn check(license: Option<&str>, words: Option<&str>) {
+        let package = Package {
+            name: "it".to_owned(),
+            version: "1.0.0".to_owned(),
+            license: license.map(str::to_owned),
+        };
+        let told = refusal(&package, &allowed(TABLE));
+        assert_eq!(told.is_some(), words.is_some(), "{license:?}: {told:?}");
+        let (told, words) = (told.unwrap_or_default(), words.unwrap_or_default());
+        assert!(told.contains(words), "{told}");
+    }
+
+    #[test]
+    fn a_licence_is_allowed_by_the_page_alone() {
+        let is_not = Some("is not allowed");
+        let is_none = Some("cannot be understood");
+        check(Some("MIT"), None);
+        check(Some("GPL-3.0"), is_not);
+        check(Some("GPL-3.0 OR MIT"), None);
+        check(Some("GPL-3.0 AND MIT"), is_not);
+        check(Some("GPL-3.0/Apache-2.0"), None);
+        check(Some("(MIT OR GPL-3.0) AND BSD-3-Clause"), None);
+        check(Some("(MIT OR Apache-2.0) AND Unicode-3.0"), is_not);
+        check(Some("MIT OR GPL-3.0 AND GPL-2.0"), None);
+        check(Some("Apache-2.0 WITH LLVM-exception"), is_not);
+        check(Some("Apache-2.0 WITH LLVM-exception OR MIT"), None);
+        check(None, Some("names no licence"));
+        for odd in [
+            "", "MIT OR", "MIT MIT", "(MIT", "MIT)", "MIT WITH", "AND MIT", "()",
+        ] {
+            check(Some(odd), is_none);
+        }
+    }
+
+    #[test]
+    fn the_dependencies_of_this_workspace_are_allowed() {
+        assert_eq!(run(&Workspace::here().unwrap()), Ok(true));
+    }
+}
