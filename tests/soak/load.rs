@@ -53,9 +53,8 @@ fn faults() -> Vec<Scheduled> {
     ]
 }
 
-/// Farthest that a frequency may be from that of another tune of the same board, in linewidths. A
-/// connection that was idle for seconds, as on a busy computer, is made anew, and noise is drawn
-/// otherwise after it.
+/// Farthest that a frequency may be from that of another tune of the same board, in linewidths. On a
+/// busy computer a board may be asked more often, and then draws its noise otherwise.
 const NOISE_LW: f64 = 0.01;
 
 /// Boards with few detectors in a narrow band, so that a tune of one is short.
