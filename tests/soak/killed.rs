@@ -119,7 +119,10 @@ fn check_whole(run: &Path, command: &str, map: &HardwareMap) {
     if command == "capture" {
         let text = fs::read_to_string(run.join("capture.json")).unwrap();
         let report: Value = serde_json::from_str(&text).unwrap();
-        let modules = report["boards"].as_array().unwrap().iter();
+        let boards = report["boards"].as_array().unwrap();
+        let is_sound = |board: &Value| board["error"].is_null();
+        assert!(boards.iter().all(is_sound), "{report}");
+        let modules = boards.iter();
         let modules = modules.flat_map(|board| board["modules"].as_array().unwrap());
         named.extend(
             modules
@@ -196,7 +199,9 @@ fn a_program_that_is_killed_leaves_whole_runs_and_free_boards() {
             let args = with(runs, name);
             let args: Vec<_> = args.iter().map(String::as_str).collect();
             let (status, out, err) = run(&args);
-            assert_eq!(status, 0, "{command}: {out}\n{err}");
+            // A busy computer loses samples, which a capture tells by its status.
+            let is_lossy = command == "capture" && status == 3;
+            assert!(status == 0 || is_lossy, "{command}: {out}\n{err}");
             check_whole(&runs.join(name), command, &map);
         };
         let begin = Instant::now();
