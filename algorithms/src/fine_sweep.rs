@@ -183,7 +183,15 @@ pub(crate) async fn sweep(
             && target.linewidth_hz > 0.0
             && target.amplitude.is_finite();
         if !sound {
-            return Err(invalid(format!("{target:?} is not a resonance")));
+            let SweepTarget {
+                centre_hz,
+                linewidth_hz,
+                amplitude,
+            } = target;
+            return Err(invalid(format!(
+                "a resonance at {centre_hz} Hz, {linewidth_hz} Hz wide, with a tone of amplitude \
+                 {amplitude}, is none"
+            )));
         }
     }
     let wanted_nco = nco_hz.unwrap_or(session.nco.frequency.0);

@@ -97,7 +97,10 @@ pub(super) async fn ask_all(
                     () = stop.cancelled() => Err("it was not waited for".to_owned()),
                     answer = timeout(within, ask(&board, &tune)) => match answer {
                         Ok(answer) => answer.map_err(|error| error.to_string()),
-                        Err(_) => Err(format!("no answer came within {within:?}")),
+                        Err(_) => Err(format!(
+                            "no answer came within {:.1} s",
+                            within.as_secs_f64()
+                        )),
                     },
                 };
                 answer.unwrap_or_else(|why| Standing::not(TuneState::Unknown, why))

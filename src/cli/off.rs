@@ -257,9 +257,14 @@ impl BoardReport {
             return say(&format!("{name}: not known to be off: {error}"));
         }
         for module in self.modules.iter().filter(|module| !module.off) {
-            let error = module.error.as_deref().unwrap_or("");
-            let (number, left) = (module.module, &module.hardware);
-            say(&format!("{name} module {number}: NOT off: {left}; {error}"));
+            let (number, left) = (module.module, module.hardware.to_string());
+            // The state gives the reason, which mostly is the error.
+            match &module.error {
+                Some(error) if !left.contains(error.as_str()) => {
+                    say(&format!("{name} module {number}: NOT off: {left}; {error}"));
+                }
+                _ => say(&format!("{name} module {number}: NOT off: {left}")),
+            }
         }
         let off = self.modules.iter().filter(|module| module.off);
         let off = listed(off.map(|module| module.module));

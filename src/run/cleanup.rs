@@ -87,10 +87,11 @@ impl Cleanup<'_> {
     async fn insist(&self, last: &mut Option<Error>) -> Result<()> {
         let reached = tokio::select! {
             biased;
+            // First: an answer that is there is read.
+            reached = self.time.within(self.persist(last)) => reached,
             () = self.abandon.cancelled() => {
                 return Err(Error::new(ErrorKind::Cancelled, "the clean-up was given up"));
             }
-            reached = self.time.within(self.persist(last)) => reached,
         };
         if reached == Ok(true) {
             return Ok(());
@@ -206,7 +207,7 @@ impl Cleanup<'_> {
         let sent = limited.within(self.journal.run(batch));
         sent.await.unwrap_or_else(|_| {
             self.journal.locked().suspect = Some(Instant::now());
-            let message = format!("no answer within {limit:?}");
+            let message = format!("no answer within {:.1} s", limit.as_secs_f64());
             let what = format!("clean up module {}", self.journal.module());
             Err(Error::new(ErrorKind::Timeout, message)
                 .during(what)

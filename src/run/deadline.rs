@@ -34,7 +34,7 @@ impl Board for Deadline {
             Ok(answer) => answer,
             Err(_) => Err(Error::new(
                 ErrorKind::Timeout,
-                format!("no answer within {:?}", self.limit),
+                format!("no answer within {} s", self.limit.as_secs_f64()),
             )
             .during(in_words(batch))
             .on(self.name())),

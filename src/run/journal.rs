@@ -9,6 +9,7 @@ use twotone_hal::{
     ModuleId, Op, Replies, Result, Safety, ToneFields, ToneState, async_trait,
 };
 
+use super::Channels;
 use super::shadow::{Applied, Shadow};
 
 /// Records what every channel of one module was last set to, and of which channels that is not
@@ -157,7 +158,7 @@ impl Journal {
         Ok((tones.to_vec(), nco))
     }
 
-    /// Takes note of what was read back.
+    /// Takes note of what was read back. Channels of which a number is none stay unknown.
     ///
     /// # Errors
     /// [`ErrorKind::Protocol`] where a number that was read back is no number.
@@ -167,20 +168,17 @@ impl Journal {
         fields: ToneFields,
         nco: Option<Hertz>,
     ) -> Result<()> {
-        let sound = |tone: &ToneState| {
-            tone.amplitude.is_none_or(f64::is_finite) && tone.offset.is_none_or(Hertz::is_finite)
-        };
-        if let Some(wrong) = tones.iter().find(|tone| !sound(tone)) {
-            let message = format!("channel {} reads back as {wrong:?}", wrong.channel);
+        let wrong = self.locked().now.learn(tones, fields);
+        if !wrong.is_empty() {
+            let channels = Channels::These(wrong);
+            let message = format!("what is set on channels {channels} reads back as no number");
             return Err(self.broken(message));
         }
         if let Some(nco) = nco.filter(|nco| !nco.is_finite()) {
             return Err(self.broken(format!("the NCO reads back as {nco}")));
         }
-        let mut record = self.locked();
-        record.now.learn(tones, fields);
         if let Some(nco) = nco {
-            record.now.learn_nco(nco.0);
+            self.locked().now.learn_nco(nco.0);
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! What a module may be set to, as far as its writes tell.
 
-use twotone_hal::{Batch, ChannelId, Op, ToneFields, ToneState, ToneUpdate};
+use twotone_hal::{Batch, ChannelId, Hertz, Op, ToneFields, ToneState, ToneUpdate};
 
 /// The values that a setting may have: one where it is known, a range where it is not.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -182,11 +182,23 @@ impl Shadow {
 
     /// Takes note of what was read back when `fields` were asked for. A setting that was never
     /// made on the board comes as `None`: an amplitude of that kind is off, an offset 0.
-    pub(super) fn learn(&mut self, states: &[ToneState], fields: ToneFields) {
+    /// Takes note of what was read back. Returns the channels of which a number is none: what they
+    /// are set to is not known.
+    pub(super) fn learn(&mut self, states: &[ToneState], fields: ToneFields) -> Vec<ChannelId> {
+        let mut wrong = Vec::new();
         for state in states {
             let Some(tone) = self.tones.get_mut(state.channel.index()) else {
                 continue;
             };
+            let sound = state.amplitude.is_none_or(f64::is_finite)
+                && state.offset.is_none_or(Hertz::is_finite);
+            if !sound {
+                tone.amplitude.or(0.0);
+                tone.amplitude.or(1.0);
+                tone.doubt |= AMPLITUDE;
+                wrong.push(state.channel);
+                continue;
+            }
             if fields.amplitude {
                 tone.last.amplitude = state.amplitude;
                 tone.amplitude = Span::at(state.amplitude.unwrap_or(0.0).abs());
@@ -206,6 +218,7 @@ impl Shadow {
                 tone.doubt &= !ROTATION;
             }
         }
+        wrong
     }
 
     /// Takes note of the NCO as it was read back.

@@ -356,8 +356,8 @@ impl Supervised {
     }
 
     fn out_of_time(&self) -> Error {
-        let all = self.settings.deadline;
-        let message = format!("not done in its share of the {all:?} that the run may take");
+        let all = self.settings.deadline.as_secs_f64();
+        let message = format!("not done in its share of the {all:.1} s that the run may take");
         Error::new(ErrorKind::Timeout, message)
     }
 }

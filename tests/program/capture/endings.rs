@@ -245,7 +245,7 @@ fn boards_that_say_nothing_are_waited_for_so_long_and_no_longer() {
     let [silent, other] = [0, 1].map(|board| captured.boards[board].modules[0].tune_after.clone());
     let silent = silent.unwrap();
     assert_eq!(silent.state, TuneState::Unknown);
-    assert_eq!(silent.why.unwrap(), "no answer came within 300ms");
+    assert_eq!(silent.why.unwrap(), "no answer came within 0.3 s");
     assert_eq!(other.unwrap().state, TuneState::Holds);
     assert!(!captured.is_whole() && captured.boards[1].is_whole());
     // What is known already before a capture calibrates nothing.

@@ -130,6 +130,10 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
         }
         let wrong =
             |what: String| Error::new(ErrorKind::Protocol, what).certainty_is(Certainty::Unknown);
+        let shape = |sizes: &[usize]| {
+            let sizes: Vec<_> = sizes.iter().map(ToString::to_string).collect();
+            sizes.join(" x ")
+        };
         // A channel asked for alone need not be a row of an array.
         let [of_i, of_q] = shapes;
         let rows = match of_i[..] {
@@ -139,7 +143,10 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
         };
         if of_i != of_q || rows == 0 {
             return Err(wrong(format!(
-                "{length} samples a channel were asked for, {of_i:?} I and {of_q:?} Q came"
+                "{length} samples a channel were asked for; the shape of what came is {} for I and {} for \
+                 Q",
+                shape(&of_i),
+                shape(&of_q)
             )));
         }
         // One channel is asked for alone; several are cut out of all.

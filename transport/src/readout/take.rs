@@ -269,8 +269,9 @@ impl Collection {
             let board = counters.and_then(|counters| counters.board(*source));
             let of_module = board.map(|board| board.module(*module));
             let mut why = format!(
-                "{} of {wanted} consecutive samples of module {module} of {source} came within {within:?}",
+                "{} of {wanted} consecutive samples of module {module} of {source} came within {:.1} s",
                 growing.block.samples(),
+                within.as_secs_f64(),
             );
             if growing.early > 0 {
                 why += &format!("; {} were taken too early", growing.early);
