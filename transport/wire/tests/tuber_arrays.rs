@@ -233,3 +233,54 @@ fn a_shape_that_does_not_fit_is_replaced_by_one_axis() {
     check(&[], &[1 << 40, 0], "[]");
     check(&[f64::NAN, f64::INFINITY], &[2], "[null,null]");
 }
+
+/// An array without values may have any extents. What is written of it must not grow with these.
+#[test]
+fn an_array_without_values_is_a_few_bytes_whatever_its_shape() {
+    struct Empty<'s>(&'s [usize]);
+
+    impl Encode for Empty<'_> {
+        fn encode(&self, slot: Slot<'_>) {
+            slot.f64_array(&[], self.0);
+        }
+    }
+
+    for (shape, in_json) in [
+        (&[0][..], "[]"),
+        (&[2, 0], "[[],[]]"),
+        (&[0, usize::MAX, usize::MAX], "[]"),
+        (&[usize::MAX, 0], "[]"),
+        (&[11, 11, 11, 0], "[]"),
+        (&[128, 128, 128, 128, 128, 128, 128, 0], "[]"),
+        (&[1, 0, 1 << 40], "[[]]"),
+    ] {
+        let mut batch = BatchWriter::new(Format::Json);
+        batch.call("o", "m").arg(Empty(shape));
+        let body = batch.finish();
+        let expected = format!(r#"[{{"object":"o","method":"m","args":[{in_json}]}}]"#);
+        assert_eq!(std::str::from_utf8(&body).unwrap(), expected, "{shape:?}");
+    }
+    // In CBOR the extents are numbers: nothing is lost.
+    let mut batch = BatchWriter::new(Format::Cbor);
+    batch.call("o", "m").arg(Empty(&[1 << 40, 0, 7]));
+    let body = batch.finish();
+    let at = body.len() - array_bytes(&[1 << 40, 0, 7]).len();
+    assert_eq!(
+        array(Format::Cbor, &body[at..]),
+        Ok((vec![1 << 40, 0, 7], vec![]))
+    );
+}
+
+/// The bytes of an array of 64-bit floats without values.
+fn array_bytes(shape: &[u64]) -> Vec<u8> {
+    let mut bytes = hex("d82882");
+    bytes.push(0x80 | shape.len() as u8);
+    for extent in shape {
+        match extent {
+            0..24 => bytes.push(*extent as u8),
+            _ => bytes.extend([&[0x1b][..], &extent.to_be_bytes()].concat()),
+        }
+    }
+    bytes.extend(hex("d85640"));
+    bytes
+}

@@ -102,9 +102,8 @@ impl<'w> Slot<'w> {
     /// Writes an array of floats of any shape, row-major: nested lists in JSON, a little-endian typed
     /// array of 64-bit floats in CBOR.
     ///
-    /// A shape whose product is not the number of values, or that has more than 1024 empty rows, is
-    /// replaced by one axis. Values that are not
-    /// finite are null in JSON.
+    /// A shape whose product is not the number of values is replaced by one axis; in JSON, so is one that
+    /// consists of more than 1024 lists without a value. Values that are not finite are null in JSON.
     pub fn f64_array(self, values: &[f64], shape: &[usize]) {
         self.typed_array(values, shape);
     }
@@ -115,15 +114,10 @@ impl<'w> Slot<'w> {
         let product = shape
             .iter()
             .try_fold(1_usize, |n, extent| n.checked_mul(*extent));
-        // Without values the rows cost bytes nonetheless, so that their number must be bounded.
-        let rows = if values.is_empty() {
-            shape
-                .iter()
-                .fold(0_usize, |n, extent| n.saturating_add(*extent))
-        } else {
-            0
-        };
-        let fits = product == Some(values.len()) && rows <= MAX_EMPTY_ROWS;
+        // Without values the lists of JSON cost bytes nonetheless, so that their number must be bounded.
+        let bounded =
+            self.format == Format::Cbor || !values.is_empty() || lists(shape) <= MAX_EMPTY_LISTS;
+        let fits = product == Some(values.len()) && bounded;
         let shape = if fits { shape } else { &one_axis };
         match self.format {
             Format::Json => put_json_rows(self.buffer, values, shape),
@@ -251,7 +245,19 @@ impl Drop for Open<'_> {
     }
 }
 
-const MAX_EMPTY_ROWS: usize = 1024;
+/// The most lists that are written of an array without values.
+const MAX_EMPTY_LISTS: usize = 1024;
+
+/// Number of lists inside the outermost one that an array of no values is in JSON: none lies in an
+/// empty one.
+fn lists(shape: &[usize]) -> usize {
+    let in_each = shape.iter().take_while(|extent| **extent > 0);
+    let rows = in_each.scan(1_usize, |rows, extent| {
+        *rows = rows.saturating_mul(*extent);
+        Some(*rows)
+    });
+    rows.fold(0, usize::saturating_add)
+}
 
 /// Nested lists. The caller has checked that the shape's product is the number of values.
 fn put_json_rows<T: Numeric>(buffer: &mut BytesMut, values: &[T], shape: &[usize]) {
