@@ -172,7 +172,7 @@ impl<'t> Findings<'t> {
 }
 
 /// `message` with its beginning and its end, if it is too long for a person.
-fn shortened(message: String) -> String {
+pub(super) fn shortened(message: String) -> String {
     // Bytes are at least as many as characters, and counted at once.
     if message.len() <= LONGEST {
         return message;

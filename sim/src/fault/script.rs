@@ -118,7 +118,7 @@ impl FaultScript {
             ScriptError {
                 line,
                 column: in_line.chars().count() + 1,
-                message,
+                message: shortened(message),
             }
         })
     }
@@ -134,6 +134,19 @@ impl FaultScript {
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
+}
+
+/// Characters of a message. The middle of a longer one is left out: it has a very long name in it.
+const LONGEST: usize = 1000;
+
+fn shortened(message: String) -> String {
+    let length = message.chars().count();
+    if length <= LONGEST {
+        return message;
+    }
+    let begin: String = message.chars().take(LONGEST / 2).collect();
+    let end: String = message.chars().skip(length - LONGEST / 4).collect();
+    format!("{begin} ... {end} (of {length} characters)")
 }
 
 fn read(text: &str) -> Result<FaultScript, Wrong> {
@@ -370,10 +383,18 @@ mod tests {
                 "{text}: {error}"
             );
             assert!(error.message.contains(what), "{text}: {error}");
+            assert!(error.message.len() < 1000, "{error}");
         };
         check("seed = \"a\"", 1, 8, "invalid type");
         check("sed = 1", 1, 1, "unknown key `sed`");
         check("[[fault]\n", 1, 9, "");
+        let long = "x".repeat(5000);
+        check(
+            &format!("{long} = 1"),
+            1,
+            1,
+            "expected `seed` or `fault` (of 5",
+        );
         check("fault = 3", 1, 9, "expected `[[fault]]`");
         check("fault = [3]", 1, 10, "expected `[[fault]]`");
         check("\n[[fault]]\nrate = 1", 2, 1, "missing field `kind`");

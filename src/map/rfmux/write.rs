@@ -7,7 +7,7 @@ use super::boards::{Board, Reading};
 use super::keys::safe;
 use crate::map::check::{self, Uniques};
 use crate::map::place::Lines;
-use crate::map::section::Findings;
+use crate::map::section::{Findings, shortened};
 use crate::map::{BoardEntry, BoardKind, Host, MapError, Place, Problem, address};
 
 /// A map, and for each of its lines the byte of the YAML at which the board of that line begins.
@@ -59,7 +59,7 @@ pub(super) fn map(mut reading: Reading<'_>, file: &str) -> Result<Written, MapEr
     }
     let doubts = doubts.into_iter().map(|(at, message)| Problem {
         place: Some(findings.place(at)),
-        message,
+        message: shortened(message),
         suggestion: None,
     });
     let doubts: Vec<_> = doubts.collect();
@@ -79,7 +79,7 @@ pub(super) fn map(mut reading: Reading<'_>, file: &str) -> Result<Written, MapEr
     }
     let imported = Imported {
         toml,
-        left_out,
+        left_out: left_out.into_iter().map(shortened).collect(),
         doubts,
     };
     Ok(Written { imported, lines })

@@ -106,3 +106,28 @@ fn aliases_stand_for_no_more_than_can_be_read() {
     let yaml = "!HardwareMap\n- &a !CRS { serial: '1' }\n- !CRS { <<: *a, serial: '2' }\n";
     assert_eq!(boards(yaml).len(), 2);
 }
+
+/// What is said of a name is for a person, however long the name is.
+#[test]
+fn what_is_left_out_is_told_in_lines_that_a_person_reads() {
+    let long = "x".repeat(100_000);
+    for item in [
+        long.clone(),
+        format!("{{ {long}: 1 }}"),
+        format!("!Wafer {long}"),
+        format!("!{long} {{}}"),
+        format!("!CRS {{ serial: \"2\", _{long}: 1 }}"),
+        format!("!CRS {{ serial: \"2\", online: {long} }}"),
+        format!("!CRS {{ hostname: 10.0.0.7, serial: {long} }}"),
+        format!("!CRS {{ hostname: 10.0.0.7, crate: !Crate {{ serial: {long} }}, slot: 2 }}"),
+    ] {
+        let yaml = format!("!HardwareMap [ !CRS {{ serial: \"1\" }}, {item} ]");
+        let lines = match import_rfmux(&yaml, "lab.yaml") {
+            Ok(imported) => [imported.left_out, imported.doubts].concat(),
+            Err(error) => error.to_string().lines().map(str::to_owned).collect(),
+        };
+        assert!(!lines.is_empty(), "{}", &item[..40]);
+        let longest = lines.iter().map(String::len).max();
+        assert!(longest < Some(1200), "{longest:?} bytes of {}", &item[..40]);
+    }
+}
