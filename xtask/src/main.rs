@@ -11,6 +11,7 @@
 mod advisories;
 mod bench;
 mod child;
+mod fuzz;
 mod licences;
 mod soak;
 mod test;
@@ -45,6 +46,8 @@ enum Verb {
     Bench(bench::Args),
     /// Run for long what the tests run shortly: boards that come and go, many boards, kills.
     Soak(soak::Args),
+    /// Give changed inputs to every reader of files and packets, and keep one that fails.
+    Fuzz(fuzz::Args),
 }
 
 fn main() -> ExitCode {
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
             Verb::Advisories => advisories::run(&workspace),
             Verb::Bench(args) => bench::run(&workspace, &args),
             Verb::Soak(args) => soak::run(&workspace, &args),
+            Verb::Fuzz(args) => fuzz::run(&workspace, &args),
         });
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

@@ -11,7 +11,7 @@ pub(crate) struct Layer {
 }
 
 /// The table. A package of ours that is not here is a breach.
-pub(crate) const LAYERS: [Layer; 10] = [
+pub(crate) const LAYERS: [Layer; 11] = [
     Layer {
         package: "twotone-hal",
         folder: "hal",
@@ -63,6 +63,18 @@ pub(crate) const LAYERS: [Layer; 10] = [
             "twotone-physics",
             "twotone-sim",
             "tworoutine",
+        ],
+    },
+    Layer {
+        package: "twotone-fuzz",
+        folder: "fuzz",
+        may_use: &[
+            "twotone",
+            "twotone-hal",
+            "twotone-wire",
+            "twotone-transport",
+            "twotone-algorithms",
+            "twotone-sim",
         ],
     },
     Layer {

@@ -59,11 +59,16 @@ pub(super) struct Place {
 }
 
 /// The places.
-pub(super) const PLACES: [Place; 6] = [
+pub(super) const PLACES: [Place; 7] = [
     Place {
         path: "src/record/calendar.rs",
         item: "jiff::Timestamp::now",
         reason: "a run record says on what date it was made",
+    },
+    Place {
+        path: "fuzz/src/main.rs",
+        item: "std::time::Instant::now",
+        reason: "inputs are tried for a number of seconds",
     },
     Place {
         path: "sim/benches/",

@@ -1,0 +1,102 @@
+//! A search among changed inputs for one that fails.
+
+use std::collections::HashSet;
+
+use crate::{Corpus, Failure, Mutator, Random, Target, attempt, minimise};
+
+/// Inputs that are kept for further changes.
+const POOL: usize = 4096;
+
+/// An input that fails.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The input as short as it was made.
+    pub input: Vec<u8>,
+    /// What goes wrong with it.
+    pub failure: Failure,
+}
+
+/// A search over the inputs of a target. Inputs with a new outline are changed further.
+#[derive(Debug)]
+pub struct Search<'t> {
+    target: &'t Target,
+    random: Random,
+    pool: Vec<Vec<u8>>,
+    /// How many of the pool are from the corpus: the first ones.
+    given: usize,
+    outlines: HashSet<String>,
+}
+
+impl<'t> Search<'t> {
+    /// A search that begins with `corpus`. All that it does follows from `seed`.
+    pub fn new(target: &'t Target, corpus: &Corpus, seed: u64) -> Self {
+        Self {
+            target,
+            random: Random::new(seed),
+            given: corpus.inputs.len(),
+            pool: corpus
+                .inputs
+                .iter()
+                .map(|input| input.bytes.clone())
+                .collect(),
+            outlines: HashSet::new(),
+        }
+    }
+
+    /// The next input.
+    pub fn next_input(&mut self) -> Vec<u8> {
+        let mutator = Mutator {
+            tokens: self.target.tokens,
+        };
+        let random = &mut self.random;
+        // Half of all begin with the corpus, however many others there are by then.
+        let from = [self.given, self.pool.len()][random.below(2)];
+        let (one, other) = (random.below(from), random.below(self.pool.len()));
+        let bytes = |index| self.pool.get(index).map_or(&[][..], Vec::as_slice);
+        mutator.mutate(random, bytes(one), bytes(other))
+    }
+
+    /// Tries an input. Returns it, shortened, if it fails.
+    pub fn try_input(&mut self, input: Vec<u8>) -> Option<Found> {
+        match attempt(self.target, &input) {
+            Err(failure) => Some(Found {
+                input: minimise(self.target, &input),
+                failure,
+            }),
+            Ok(outline) => {
+                if self.pool.len() < POOL && self.outlines.insert(outlined(&outline)) {
+                    self.pool.push(input);
+                }
+                None
+            }
+        }
+    }
+
+    /// Number of different outlines seen so far.
+    pub fn outlines(&self) -> usize {
+        self.outlines.len()
+    }
+}
+
+/// The text without numbers and without names in quotes, which differ with every input.
+fn outlined(text: &str) -> String {
+    let mut out = String::new();
+    let mut quote = None;
+    for c in text.chars().take(400) {
+        match quote {
+            Some(end) if c == end => quote = None,
+            Some(_) => {}
+            None if "`'\"".contains(c) => {
+                quote = Some(c);
+                out.push('~');
+            }
+            None if c.is_ascii_digit() => {
+                if !out.ends_with('#') {
+                    out.push('#');
+                }
+            }
+            None => out.push(c),
+        }
+    }
+    out
+}

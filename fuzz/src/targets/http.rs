@@ -1,0 +1,234 @@
+//! Whole connections: a board that is sent any bytes, and clients that are answered any.
+//!
+//! Time is virtual: what waits for hours is over at once.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+use twotone_hal::{Acquire, Batch, ChannelId, Hertz, ModuleId, Result, ToneUpdate};
+use twotone_sim::Farm;
+use twotone_transport::{ConnectOptions, Connector, CrsBoard, TuberClient};
+
+/// Longer than any deadline.
+const HANGS: Duration = Duration::from_secs(24 * 3600);
+
+/// Bytes that a pipe holds.
+const PIPE: usize = 64 << 10;
+
+/// Between the bodies that answer one request after the other.
+const NEXT: &[u8] = b"\n--\n";
+
+const GOOD: &[u8] =
+    b"POST /tuber HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}";
+
+fn in_virtual_time<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let ended = timeout(HANGS, future).await;
+        ended.unwrap_or_else(|_| panic!("it hangs"))
+    })
+}
+
+/// What a client may send to a board.
+pub(super) fn request(bytes: &[u8]) -> String {
+    in_virtual_time(async {
+        let farm = Farm::builder().boards(1).detectors(1).start().await;
+        let farm = farm.expect("a farm of one board");
+        let board = &farm.boards()[0];
+        let answered = exchange(board.open_stream(PIPE), bytes).await;
+        assert!(
+            answered.is_empty() || answered.starts_with(b"HTTP/1."),
+            "no answer of HTTP: {:?}",
+            String::from_utf8_lossy(&answered)
+        );
+        let after = exchange(board.open_stream(PIPE), GOOD).await;
+        assert!(
+            after.starts_with(b"HTTP/1.1 200 OK\r\n") && after.ends_with(b"}"),
+            "the board does not answer any more: {:?}",
+            String::from_utf8_lossy(&after)
+        );
+        farm.shut_down().await;
+        String::from_utf8_lossy(&answered[..answered.len().min(400)]).into_owned()
+    })
+}
+
+/// Sends bytes, ends the sending side, and reads what comes back.
+async fn exchange(stream: DuplexStream, bytes: &[u8]) -> Vec<u8> {
+    let (mut from, mut to) = split(stream);
+    let send = async move {
+        // The board may have closed the connection.
+        let sent = to.write_all(bytes).await;
+        drop(sent.and(to.shutdown().await));
+    };
+    let receive = async move {
+        let mut answered = Vec::new();
+        drop(from.read_to_end(&mut answered).await);
+        answered
+    };
+    tokio::join!(send, receive).1
+}
+
+/// What may answer a client.
+pub(super) fn answer(bytes: &[u8]) -> String {
+    let read = || {
+        let bytes = bytes.to_vec();
+        in_virtual_time(async move {
+            let connector = Connector::new("any:80", move || {
+                let bytes = bytes.clone();
+                async move {
+                    let (ours, mut theirs) = duplex(PIPE);
+                    Handle::current().spawn(async move {
+                        let mut request = [0; 1024];
+                        if matches!(theirs.read(&mut request).await, Ok(1..)) {
+                            drop(theirs.write_all(&bytes).await);
+                        }
+                    });
+                    Ok(ours)
+                }
+            });
+            let client = TuberClient::over(connector, ConnectOptions::new().answer_limit(32 << 10));
+            let replies = client
+                .batch(true, |batch| {
+                    batch.call("Echo", "echo").arg(1.0);
+                })
+                .await;
+            match replies {
+                Ok(replies) => {
+                    assert_eq!(replies.len(), 1, "one call has one reply");
+                    let well = replies[0].result.is_ok();
+                    format!(
+                        "replied {well} {}",
+                        "w".repeat(replies[0].warnings.len().min(3))
+                    )
+                }
+                Err(error) => told(&error),
+            }
+        })
+    };
+    let one = read();
+    assert_eq!(one, read(), "two results of one answer");
+    one
+}
+
+/// What may answer the client of a CRS board: one body for each request.
+pub(super) fn crs(bytes: &[u8]) -> String {
+    let bodies: Arc<[Vec<u8>]> = bodies(bytes).into();
+    let asked = Arc::new(AtomicUsize::new(0));
+    in_virtual_time(async move {
+        let connector = Connector::new("any:80", move || {
+            let (bodies, asked) = (Arc::clone(&bodies), Arc::clone(&asked));
+            async move {
+                let (ours, theirs) = duplex(PIPE);
+                Handle::current().spawn(answer_in_turn(theirs, bodies, asked));
+                Ok(ours)
+            }
+        });
+        let board = CrsBoard::connect_over("b1", connector, ConnectOptions::new()).await;
+        let board = match board {
+            Ok(board) => board,
+            Err(error) => return told(&error),
+        };
+        format!("{:?} {}", board.description(), used(&board.handle()).await)
+    })
+}
+
+async fn used(board: &twotone_hal::BoardHandle) -> String {
+    let mut outline = String::new();
+    let tone = ToneUpdate::tone(ChannelId::FIRST, Hertz(5e6), 0.001);
+    let mut sets = Batch::new();
+    sets.set_nco(ModuleId::FIRST, Hertz(1.1e9));
+    sets.set_tone(ModuleId::FIRST, tone);
+    let mut reads = Batch::new();
+    reads.read_nco(ModuleId::FIRST);
+    reads.acquire_mean(ModuleId::FIRST, Acquire::new(3).first_channels(2));
+    for batch in [&sets, &reads] {
+        let outcome: Result<_> = board.run(batch).await.map(drop);
+        match outcome {
+            Ok(()) => outline.push_str(" ran"),
+            Err(error) => outline.push_str(&told(&error)),
+        }
+    }
+    outline
+}
+
+fn told(error: &twotone_hal::Error) -> String {
+    let text = error.to_string();
+    assert!(
+        !text.is_empty() && text.len() < 20_000,
+        "{} bytes of an error",
+        text.len()
+    );
+    assert!(!text.contains(['\u{1b}', '\0']), "{text:?}");
+    text
+}
+
+fn bodies(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut bodies = vec![Vec::new()];
+    let mut rest = bytes;
+    while let Some((first, behind)) = rest.split_first() {
+        if let Some(behind) = rest.strip_prefix(NEXT) {
+            bodies.push(Vec::new());
+            rest = behind;
+        } else {
+            bodies.last_mut().expect("one at least").push(*first);
+            rest = behind;
+        }
+    }
+    bodies
+}
+
+/// Answers each request with the next body; the last one answers all that come behind.
+async fn answer_in_turn(mut stream: DuplexStream, bodies: Arc<[Vec<u8>]>, asked: Arc<AtomicUsize>) {
+    let mut inbox = Vec::new();
+    while read_request(&mut stream, &mut inbox).await {
+        let turn = asked.fetch_add(1, Ordering::Relaxed).min(bodies.len() - 1);
+        let body = &bodies[turn];
+        let kind = match body.first() {
+            Some(b'[' | b'{' | b' ') | None => "json",
+            _ => "cbor",
+        };
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/{kind}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        if stream
+            .write_all(&[head.as_bytes(), body].concat())
+            .await
+            .is_err()
+        {
+            return;
+        }
+    }
+}
+
+/// Reads a request of our client; false when it has closed.
+async fn read_request(stream: &mut DuplexStream, inbox: &mut Vec<u8>) -> bool {
+    loop {
+        if let Some(end) = inbox.windows(4).position(|window| window == b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&inbox[..end]).to_lowercase();
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "));
+            let length = length.and_then(|length| length.trim().parse().ok());
+            let total = end + 4 + length.unwrap_or(0);
+            if inbox.len() >= total {
+                inbox.drain(..total);
+                return true;
+            }
+        }
+        let mut chunk = [0; 4096];
+        match stream.read(&mut chunk).await {
+            Ok(0) | Err(_) => return false,
+            Ok(length) => inbox.extend_from_slice(&chunk[..length]),
+        }
+    }
+}
