@@ -8,8 +8,8 @@ use twotone_algorithms::chunks::{Chunk, join_chunks};
 use twotone_algorithms::delay::estimate_delay;
 use twotone_algorithms::finding::{FindMethod, FindParams, WideSweep, find_resonances};
 use twotone_algorithms::fit::{
-    BoundParameters, FitParams, SweepData, cramer_rao, fit_joint, fit_linear, fit_nonlinear,
-    fit_pair,
+    BoundParameters, FitParams, SweepData, cramer_rao, fit_circle, fit_joint, fit_linear,
+    fit_nonlinear, fit_pair,
 };
 use twotone_algorithms::placement::{PlacementParams, PlacementRule, place};
 use twotone_algorithms::resonator::{
@@ -194,5 +194,8 @@ proptest! {
             let _ = join_chunks(&chunks[..number], tau);
         }
         let _ = (median(&f), spread(&f, tau), complex_median(&z), sweep_noise(&z));
+        if let Some(circle) = fit_circle(&z) {
+            prop_assert!(circle.radius.is_finite());
+        }
     }
 }

@@ -188,8 +188,8 @@ fn polish(
             0.5 * (low + high)
         };
     }
-    // Never negative; a cast is cheaper than rounding.
-    (s * GRID + 0.5) as i64 as f64 / GRID
+    // Never negative, also if the last step left the bracket; a cast is cheaper than rounding.
+    ((s * GRID + 0.5) as i64).max(0) as f64 / GRID
 }
 
 /// The real roots of `4y^3 - 4 y0 y^2 + y - (y0 + a) = 0`, rising: the detunings of one tone from

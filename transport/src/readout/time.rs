@@ -107,12 +107,14 @@ impl SampleTime {
     }
 
     /// So many seconds after the start of 1970 in UTC, as computers tell the time: to compare a
-    /// board's clock with. Good to about a microsecond.
+    /// board's clock with. Good to about a microsecond. A time that is too far off becomes the first
+    /// or the last one that there is, and NaN the start of 1970.
     pub fn of_unix(seconds: f64) -> Self {
         // A count of parts has more digits than the number has.
         let (whole, part) = (seconds.floor(), seconds - seconds.floor());
         let whole = (whole as i64).saturating_sub(YEAR_2000_S);
-        Self(whole.saturating_mul(PARTS) + (part * PARTS as f64).round() as i64)
+        let parts = (part * PARTS as f64).round() as i64;
+        Self(whole.saturating_mul(PARTS).saturating_add(parts))
     }
 
     /// Whole seconds since the start of 1970, and nanoseconds from there, if the board's clock
@@ -347,5 +349,38 @@ mod tests {
             time.recent = not_alive;
             assert_eq!(SampleTime::of_board(&time), Err(NoTime::NotRecent));
         }
+    }
+
+    /// From clocks of computers and of boards come any numbers.
+    #[test]
+    fn a_time_of_any_number_is_one_or_is_refused() {
+        for exponent in -30..309 {
+            for number in [1.0, 1.5, 9.75, -1.0, -1.5, -9.75].map(|n| n * 10_f64.powi(exponent)) {
+                let time = SampleTime::of_unix(number);
+                let (seconds, nanoseconds) = time.unix();
+                if number.abs() < 1e10 {
+                    let again = seconds as f64 + f64::from(nanoseconds) * 1e-9;
+                    assert!((again - number).abs() < 1e-5, "{number}: {again}");
+                }
+                let board = BoardTime {
+                    year: 26,
+                    day: 326,
+                    second_of_day: number,
+                    source: "SMA".to_owned(),
+                    recent: Some(true),
+                };
+                let in_day = (0.0..86_401.0).contains(&number);
+                assert_eq!(SampleTime::of_board(&board).is_ok(), in_day, "{number}");
+            }
+        }
+        for (number, expected) in [
+            (f64::INFINITY, i64::MAX),
+            (f64::MAX, i64::MAX),
+            (7e10 + 0.5, i64::MAX),
+            (f64::NEG_INFINITY, i64::MIN),
+        ] {
+            assert_eq!(SampleTime::of_unix(number).parts(), expected, "{number}");
+        }
+        assert_eq!(SampleTime::of_unix(f64::NAN), SampleTime::of_unix(0.0));
     }
 }
