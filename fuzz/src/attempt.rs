@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use allocation_counter::measure;
@@ -32,6 +33,13 @@ static PANIC: Mutex<Option<Failure>> = Mutex::new(None);
 
 /// One attempt at a time: they share [`PANIC`].
 static TURN: Mutex<()> = Mutex::new(());
+
+static ATTEMPTS: AtomicU64 = AtomicU64::new(0);
+
+/// Number of attempts that have begun in this process: it stands still while an input hangs.
+pub fn attempts() -> u64 {
+    ATTEMPTS.load(Ordering::Relaxed)
+}
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -66,6 +74,7 @@ fn watch_panics() {
 pub fn attempt(target: &Target, input: &[u8]) -> Result<String, Failure> {
     let _turn = lock(&TURN);
     watch_panics();
+    ATTEMPTS.fetch_add(1, Ordering::Relaxed);
     *lock(&PANIC) = None;
     let mut outcome = None;
     // A measurement does not survive a panic: this is caught inside it.

@@ -15,7 +15,7 @@ mod random;
 mod search;
 mod targets;
 
-pub use attempt::{Failure, attempt};
+pub use attempt::{Failure, attempt, attempts};
 pub use corpus::{Corpus, Input};
 pub use minimise::minimise;
 pub use mutate::{LONGEST, Mutator};

@@ -11,13 +11,12 @@ use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use twotone_fuzz::{Corpus, Found, Search, TARGETS, Target, attempt};
+use twotone_fuzz::{Corpus, Found, Search, TARGETS, Target, attempt, attempts};
 
 /// An input that takes longer than this hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -115,7 +114,6 @@ fn run(target: &Target, args: &Args) -> std::io::Result<bool> {
 /// The input that is being tried, in a file, and the watch over it.
 struct Current {
     file: File,
-    count: Arc<AtomicU64>,
     /// Dropped at the end of the target, which ends the watch.
     _done: mpsc::Sender<()>,
 }
@@ -125,13 +123,12 @@ impl Current {
         fs::create_dir_all(folder)?;
         let path = folder.join(target.name);
         let file = File::create(&path)?;
-        let count = Arc::new(AtomicU64::new(0));
         let (done, ended) = mpsc::channel::<()>();
-        let (name, counted) = (target.name, Arc::clone(&count));
+        let name = target.name;
         thread::spawn(move || {
-            let mut last = counted.load(Ordering::Relaxed);
+            let mut last = attempts();
             while ended.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
-                let now = counted.load(Ordering::Relaxed);
+                let now = attempts();
                 if now == last {
                     println!(
                         "{name}: FAILED: an input takes longer than {PATIENCE:?}: see {}",
@@ -142,16 +139,11 @@ impl Current {
                 last = now;
             }
         });
-        Ok(Self {
-            file,
-            count,
-            _done: done,
-        })
+        Ok(Self { file, _done: done })
     }
 
     /// Says which input is tried next.
     fn is(&mut self, input: &[u8]) -> std::io::Result<()> {
-        self.count.fetch_add(1, Ordering::Relaxed);
         self.file.seek(SeekFrom::Start(0))?;
         self.file.write_all(input)?;
         self.file.set_len(input.len() as u64)

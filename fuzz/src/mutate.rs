@@ -80,13 +80,13 @@ impl Mutator<'_> {
             }
             1 => {
                 if let Some(byte) = bytes.get_mut(at) {
-                    *byte = random.next() as u8;
+                    *byte = random.draw() as u8;
                 }
             }
             2 => bytes.truncate(at),
             3 => drop(bytes.drain(at..end)),
             4 => {
-                let some: Vec<u8> = (0..random.below(8)).map(|_| random.next() as u8).collect();
+                let some: Vec<u8> = (0..random.below(8)).map(|_| random.draw() as u8).collect();
                 bytes.splice(at..at, some);
             }
             5 => {
@@ -124,7 +124,7 @@ impl Mutator<'_> {
 /// Writes an edge of some width at the beginning of `bytes`, in either order.
 fn edge(random: &mut Random, bytes: &mut [u8]) {
     let value = random.one_of(&EDGES).copied().unwrap_or(0);
-    let value = value.wrapping_add(random.next() % 3).wrapping_sub(1);
+    let value = value.wrapping_add(random.draw() % 3).wrapping_sub(1);
     let width = 1 << random.below(4);
     let Some(bytes) = bytes.get_mut(..width) else {
         return;

@@ -56,7 +56,7 @@ pub const TARGETS: [Target; 15] = [
         run: request::json,
         memory: Memory {
             fixed: 256 << 10,
-            per_byte: 4096,
+            per_byte: 8192,
         },
         tokens: JSON,
         golden: &[(MOCK, ".request.json"), (TUBERD, ".request.json")],
@@ -66,7 +66,7 @@ pub const TARGETS: [Target; 15] = [
         run: request::cbor,
         memory: Memory {
             fixed: 256 << 10,
-            per_byte: 4096,
+            per_byte: 8192,
         },
         tokens: WORDS,
         golden: &[],
@@ -76,7 +76,7 @@ pub const TARGETS: [Target; 15] = [
         run: answer::json,
         memory: Memory {
             fixed: 64 << 10,
-            per_byte: 2048,
+            per_byte: 4096,
         },
         tokens: JSON,
         golden: &[(MOCK, ".answer.json"), (TUBERD, ".answer.json")],
@@ -86,7 +86,7 @@ pub const TARGETS: [Target; 15] = [
         run: answer::cbor,
         memory: Memory {
             fixed: 64 << 10,
-            per_byte: 2048,
+            per_byte: 4096,
         },
         tokens: WORDS,
         golden: &[(TUBERD, ".cbor")],
