@@ -22,6 +22,7 @@ license = "MIT OR Apache-2.0"
 publish = false
 
 [workspace.dependencies]
+twotone = { path = "." }
 twotone-hal = { path = "hal" }
 twotone-wire = { path = "transport/wire" }
 twotone-transport = { path = "transport" }
