@@ -8,6 +8,7 @@ use crate::identity::{Identity, Listening, address};
 use crate::lock::{self, Asked, BoardLock, Holder, Locked};
 use crate::map::{BoardEntry, BoardKind, HardwareMap};
 use crate::run::{Journal, Limits, Target};
+use crate::unrest::{self, Settings};
 
 /// The boards of a hardware map: those that answered, and why the others did not.
 ///
@@ -27,6 +28,7 @@ pub struct Array {
     boards: Vec<ArrayBoard>,
     failed: ErrorTree,
     identities: Vec<Identity>,
+    taken: Vec<(String, Holder)>,
 }
 
 /// A board of an array.
@@ -71,6 +73,7 @@ impl Array {
             boards,
             failed,
             identities: Vec::new(),
+            taken: Vec::new(),
         }
     }
 
@@ -80,10 +83,27 @@ impl Array {
     /// `listening` is that of [`Listening::begin`], which hears the boards' streams while this
     /// connects, or of [`Listening::none`]. If nothing shows that a board is the one of the map or
     /// that it is not, it is among [`Array::boards`], and its [`Array::identity`] is unknown.
+    ///
+    /// The boards are locked, as by [`Array::lock`]; [`Array::taken_over`] has those that were taken
+    /// over. While it listens, it also finds out if another program is setting a board, on whatever
+    /// host: such a board is a branch of [`Array::failed`] too, of the kind [`ErrorKind::Busy`],
+    /// unless boards are taken over. Without listening there is no time in which to see that.
     #[tworoutine(Send)]
-    pub async fn connect_identified(map: &HardwareMap, listening: Listening) -> Self {
+    pub async fn connect_identified(
+        map: &HardwareMap,
+        listening: Listening,
+        take_over: bool,
+    ) -> Self {
         let mut array = Self::connect_with(map, &ConnectOptions::default(), CONNECT_AT_ONCE).await;
+        array.taken = array.lock(map, take_over).await;
+        let mut before = Vec::new();
+        if !take_over {
+            for reading in unrest::read(&array.boards) {
+                before.extend(reading.await.ok());
+            }
+        }
         array.identities = array.identities_of(map, listening).await;
+        array.leave_unrest(before).await;
         for identity in array.identities.iter().filter(|found| found.is_another()) {
             if array.failure(&identity.name).is_some() {
                 continue;
@@ -95,6 +115,32 @@ impl Array {
                 .push(error.during("connect").on(&identity.name));
         }
         array
+    }
+
+    /// Leaves the boards alone whose settings have changed since they were read.
+    async fn leave_unrest(&mut self, before: Vec<Settings>) {
+        if before.len() != self.boards.len() {
+            return;
+        }
+        let after = unrest::read(&self.boards);
+        let mut boards = Vec::with_capacity(self.boards.len());
+        for ((board, before), after) in std::mem::take(&mut self.boards)
+            .into_iter()
+            .zip(before)
+            .zip(after)
+        {
+            let after = after.await.ok();
+            match after.and_then(|after| unrest::changed(&board, &before, &after)) {
+                Some(error) => self.failed.push(error),
+                None => boards.push(board),
+            }
+        }
+        self.boards = boards;
+    }
+
+    /// Boards that were taken over from other programs, by name, and from whom.
+    pub fn taken_over(&self) -> &[(String, Holder)] {
+        &self.taken
     }
 
     /// Takes the locks of the boards that answered, so that no other program on this host sets

@@ -61,6 +61,7 @@ pub mod record;
 pub mod run;
 #[cfg(feature = "sim")]
 pub mod score;
+mod unrest;
 
 pub use array::{Array, ArrayBoard};
 pub use tworoutine;

@@ -48,7 +48,7 @@ pub(crate) struct Campaign {
 }
 
 /// Says from whom boards were taken over.
-pub(crate) fn tell_taken(boards: Vec<(String, Holder)>) {
+pub(crate) fn tell_taken(boards: &[(String, Holder)]) {
     for (board, holder) in boards {
         complain(&format!("board {board}: taken over from {holder}"));
     }
@@ -74,12 +74,12 @@ impl Campaign {
             true => Listening::begin(&self.map),
             false => Listening::none(&self.map),
         };
-        let connecting = Array::connect_identified(&self.map, listening);
-        let Some(mut array) = interrupt.unless(connecting) else {
+        let connecting = Array::connect_identified(&self.map, listening, self.take_over);
+        let Some(array) = interrupt.unless(connecting) else {
             complain("nothing has been sent");
             return Exit::Interrupted;
         };
-        tell_taken(array.lock(&self.map, self.take_over).wait());
+        tell_taken(array.taken_over());
         for error in array.failed().errors() {
             tracing::error!(%error, "not connected");
         }

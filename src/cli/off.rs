@@ -165,7 +165,7 @@ async fn switch_off(
             // Not given up in its midst: it ends by its own deadlines, and says how.
             mut array = counted(&time, Array::connect_with(&map, &options, 1)) => {
                 // Else the program that has the board would go on, and set its tones again.
-                tell_taken(array.lock(&map, true).await);
+                tell_taken(&array.lock(&map, true).await);
                 array
             }
         };

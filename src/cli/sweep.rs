@@ -171,11 +171,12 @@ impl Sweep {
             true => Listening::none(map),
             false => Listening::begin(map),
         };
-        let Some(mut array) = interrupt.unless(Array::connect_identified(map, listening)) else {
+        let connecting = Array::connect_identified(map, listening, self.take_over);
+        let Some(array) = interrupt.unless(connecting) else {
             complain("nothing has been sent");
             return Exit::Interrupted;
         };
-        tell_taken(array.lock(map, self.take_over).wait());
+        tell_taken(array.taken_over());
         let outcomes = self.outcomes(map, tuning, &array, &interrupt, json);
         let mut report = self.report(map, &array, &outcomes);
         report.elapsed_s = began.elapsed().as_secs_f64();

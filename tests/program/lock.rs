@@ -94,3 +94,30 @@ fn off_switches_off_what_another_program_works_on() {
         "the tune went on"
     );
 }
+
+#[test]
+fn a_program_of_another_host_is_seen_by_what_it_sets() {
+    let sim = slow();
+    let first = tuning(&sim, "first");
+    // The locks of another host are not seen.
+    let locks = sim.path("locks");
+    std::fs::create_dir(&locks).unwrap();
+    let second = twotone(&[
+        "tune",
+        &sim.map(),
+        "--out",
+        &sim.text_path("second"),
+        "--json",
+    ])
+    .env("TWOTONE_LOCKS", locks)
+    .output()
+    .unwrap();
+    let said = String::from_utf8(second.stdout).unwrap();
+    assert_eq!(second.status.code(), Some(3), "{said}");
+    assert!(
+        said.contains("another program sets module 1 right now"),
+        "{said}"
+    );
+    let (status, _, err) = end(first);
+    assert_eq!(status, Some(0), "the first one goes on: {err}");
+}

@@ -1,0 +1,163 @@
+//! Two simulated boards in virtual time, over links in memory.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+use twotone::hal::{Batch, BoardHandle, ChannelId, ModuleId, ToneFields, ToneUpdate};
+use twotone::run::{Outcome, Runner, Target};
+use twotone::sim::Farm;
+use twotone::transport::{ConnectOptions, Connector, CrsBoard};
+
+use crate::algorithms::Algorithm;
+use crate::tap::Tap;
+
+/// Time of a run.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
+
+/// A band that a small farm fills.
+pub(crate) const BAND_HZ: (f64, f64) = (1.0e9, 1.01e9);
+
+/// Largest answer that is read, in bytes.
+pub(crate) const ANSWER_LIMIT: usize = 8 << 20;
+
+const PIPE: usize = 1 << 20;
+/// Channels that are looked at: more than the algorithms use.
+pub(crate) const CHANNELS: u16 = 256;
+
+/// The boards, each with the link that an algorithm uses and one to look at it.
+pub(crate) struct Rig {
+    _farm: Farm,
+    pub(crate) boards: Vec<Board>,
+}
+
+pub(crate) struct Board {
+    pub(crate) tap: Tap,
+    pub(crate) handle: BoardHandle,
+    look: BoardHandle,
+}
+
+impl Rig {
+    /// Connects; in JSON if answers are to be edited, which takes longer.
+    pub(crate) async fn start(algorithm: &Algorithm, json: bool) -> Self {
+        let farm = Farm::builder()
+            .boards(2)
+            .detectors(2)
+            .seed(11)
+            .band(BAND_HZ.0, BAND_HZ.1);
+        let farm = farm.start().await.expect("a farm");
+        let mut boards = Vec::new();
+        for sim in farm.boards() {
+            let direct = {
+                let sim = sim.clone();
+                Connector::new("direct:80", move || {
+                    let sim = sim.clone();
+                    async move { Ok(sim.open_stream(PIPE)) }
+                })
+            };
+            let tap = Tap::new(sim.clone());
+            let options = ConnectOptions::new().cbor(!json).answer_limit(ANSWER_LIMIT);
+            let connect = async |connector, options| {
+                let board = CrsBoard::connect_over(sim.name(), connector, options).await;
+                board.expect("a healthy board").handle()
+            };
+            let board = Board {
+                look: connect(direct, ConnectOptions::new()).await,
+                handle: connect(tap.connector(), options).await,
+                tap,
+            };
+            if algorithm.lit {
+                board.light().await;
+            }
+            boards.push(board);
+        }
+        Self {
+            _farm: farm,
+            boards,
+        }
+    }
+
+    fn targets(&self, algorithm: &Algorithm) -> Vec<Target> {
+        let target = |board: &Board| {
+            Target::new(board.handle.clone(), ModuleId::FIRST).safe_state(algorithm.safe_state)
+        };
+        self.boards.iter().map(target).collect()
+    }
+
+    /// Runs the algorithm on both boards; none if the run is dropped.
+    pub(crate) async fn run(&self, algorithm: &Algorithm) -> Option<Vec<Outcome<Value>>> {
+        let tap = &self.boards[1].tap;
+        let runner = (algorithm.settings)(Runner::new().deadline(DEADLINE))
+            .cancel(tap.cancel().child_token())
+            .abandon(tap.abandon().child_token());
+        let targets = self.targets(algorithm);
+        let run = async {
+            match algorithm.start {
+                Some(start) => runner.run(targets, start).await,
+                None => {
+                    let outcomes = runner.off(targets).await;
+                    let done = |outcome: Outcome<()>| outcome.map(|()| Value::Null);
+                    outcomes.into_iter().map(done).collect()
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = tap.dropped().cancelled() => None,
+            outcomes = run => Some(outcomes),
+        }
+    }
+
+    /// Runs the algorithm with nothing that ends it.
+    pub(crate) async fn rerun(&self, algorithm: &Algorithm) -> Vec<Outcome<Value>> {
+        let runner = (algorithm.settings)(Runner::new().deadline(DEADLINE));
+        match algorithm.start {
+            Some(start) => runner.run(self.targets(algorithm), start).await,
+            None => self.off().await,
+        }
+    }
+
+    pub(crate) async fn off(&self) -> Vec<Outcome<Value>> {
+        let targets = self.boards.iter();
+        let targets = targets.map(|board| Target::new(board.handle.clone(), ModuleId::FIRST));
+        let outcomes = Runner::new().off(targets.collect()).await;
+        let done = |outcome: Outcome<()>| outcome.map(|()| Value::Null);
+        outcomes.into_iter().map(done).collect()
+    }
+}
+
+impl Board {
+    /// True for the board that has the fault.
+    pub(crate) fn is_faulty(&self) -> bool {
+        self.handle.name() == "crs0002"
+    }
+
+    /// Switches on what a run finds.
+    pub(crate) async fn light(&self) {
+        let tone = |channel, offset, amplitude| {
+            ToneUpdate::new(ChannelId::new(channel).expect("a channel"))
+                .offset(twotone::hal::Hertz(offset))
+                .amplitude(amplitude)
+        };
+        let tones = [tone(2, 33e6, 0.002), tone(6, -44e6, 0.003)];
+        let tones = self.handle.tones().set(ModuleId::FIRST, tones).await;
+        tones.expect("a healthy board");
+    }
+
+    /// The tones that are on: channel and amplitude, as the board has them.
+    pub(crate) async fn tones(&self) -> BTreeMap<u16, f64> {
+        let mut batch = Batch::new();
+        let fields = ToneFields::AMPLITUDE;
+        let read = batch.read_tones(ModuleId::FIRST, ChannelId::FIRST, CHANNELS, fields);
+        for _ in 0..3 {
+            // A restart that nobody has told it of is an error once.
+            if let Ok(replies) = self.look.run(&batch).await {
+                let on = replies.get(read).iter().filter(|tone| tone.is_on());
+                return on
+                    .map(|tone| (tone.channel.number(), tone.amplitude.unwrap_or(0.0)))
+                    .collect();
+            }
+        }
+        panic!("a board that is looked at past the link has no fault");
+    }
+}
