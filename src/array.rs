@@ -1,5 +1,7 @@
 //! The boards of a hardware map, connected.
 
+use std::time::Duration;
+
 use tworoutine::tworoutine;
 use twotone_hal::{BoardHandle, Description, Error, ErrorKind, ErrorTree, Result, ToneFields};
 use twotone_transport::{ConnectOptions, Connected, CrsBoard, connect_all};
@@ -8,7 +10,7 @@ use crate::identity::{Identity, Listening, address};
 use crate::lock::{self, Asked, BoardLock, Holder, Locked};
 use crate::map::{BoardEntry, BoardKind, HardwareMap};
 use crate::run::{Journal, Limits, Target};
-use crate::unrest::{self, Settings};
+use crate::unrest;
 
 /// The boards of a hardware map: those that answered, and why the others did not.
 ///
@@ -85,9 +87,7 @@ impl Array {
     /// that it is not, it is among [`Array::boards`], and its [`Array::identity`] is unknown.
     ///
     /// The boards are locked, as by [`Array::lock`]; [`Array::taken_over`] has those that were taken
-    /// over. While it listens, it also finds out if another program is setting a board, on whatever
-    /// host: such a board is a branch of [`Array::failed`] too, of the kind [`ErrorKind::Busy`],
-    /// unless boards are taken over. Without listening there is no time in which to see that.
+    /// over.
     #[tworoutine(Send)]
     pub async fn connect_identified(
         map: &HardwareMap,
@@ -96,14 +96,7 @@ impl Array {
     ) -> Self {
         let mut array = Self::connect_with(map, &ConnectOptions::default(), CONNECT_AT_ONCE).await;
         array.taken = array.lock(map, take_over).await;
-        let mut before = Vec::new();
-        if !take_over {
-            for reading in unrest::read(&array.boards) {
-                before.extend(reading.await.ok());
-            }
-        }
         array.identities = array.identities_of(map, listening).await;
-        array.leave_unrest(before).await;
         for identity in array.identities.iter().filter(|found| found.is_another()) {
             if array.failure(&identity.name).is_some() {
                 continue;
@@ -117,11 +110,17 @@ impl Array {
         array
     }
 
-    /// Leaves the boards alone whose settings have changed since they were read.
-    async fn leave_unrest(&mut self, before: Vec<Settings>) {
-        if before.len() != self.boards.len() {
-            return;
+    /// Finds out, within `time` and two readings, if another program is setting a board, on whatever
+    /// host: its settings change while this one sends nothing. Such a board becomes a branch of
+    /// [`Array::failed`], of the kind [`ErrorKind::Busy`]. A program that only measures at that time
+    /// is not seen.
+    #[tworoutine(Send)]
+    pub async fn leave_unrest(&mut self, time: Duration) {
+        let mut before = Vec::new();
+        for reading in unrest::read(&self.boards) {
+            before.push(reading.await.unwrap_or_default());
         }
+        tokio::time::sleep(time).await;
         let after = unrest::read(&self.boards);
         let mut boards = Vec::with_capacity(self.boards.len());
         for ((board, before), after) in std::mem::take(&mut self.boards)

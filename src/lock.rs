@@ -184,7 +184,7 @@ fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// What the holder of a lock says of itself; as little as is known, if it says nothing.
+/// The holder of a lock as it says itself; as little as is known, if it says nothing.
 fn holder(file: &File) -> io::Result<Holder> {
     let mut said = vec![0; LARGEST];
     let read = file.read_at(&mut said, 0)?;

@@ -16,10 +16,11 @@ const FIELDS: ToneFields = ToneFields {
     ..ToneFields::AMPLITUDE
 };
 
-/// What the modules of a board are set to; none for one that did not say it.
+/// Settings of the modules of a board; none for one that did not say them.
+#[derive(Default)]
 pub(crate) struct Settings(Vec<Option<(f64, Vec<ToneState>)>>);
 
-/// Begins to read what the modules of each board are set to.
+/// Begins to read the settings of the modules of each board.
 pub(crate) fn read(boards: &[ArrayBoard]) -> Vec<JoinHandle<Settings>> {
     let read = |board: &ArrayBoard| {
         let targets = board.targets().to_vec();

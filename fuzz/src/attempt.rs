@@ -9,7 +9,7 @@ use allocation_counter::measure;
 
 use crate::Target;
 
-/// What went wrong with an input.
+/// Failure of a target on an input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// In words, on one line or some.

@@ -11,7 +11,7 @@ use crate::Target;
 pub struct Input {
     /// The file, absolute.
     pub path: PathBuf,
-    /// What is in it.
+    /// Its bytes.
     pub bytes: Vec<u8>,
 }
 

@@ -12,7 +12,7 @@ const POOL: usize = 4096;
 pub struct Found {
     /// The input as short as it was made.
     pub input: Vec<u8>,
-    /// What goes wrong with it.
+    /// The failure that it leads to.
     pub failure: Failure,
 }
 
@@ -22,7 +22,7 @@ pub struct Search<'t> {
     target: &'t Target,
     random: Random,
     pool: Vec<Vec<u8>>,
-    /// How many of the pool are from the corpus: the first ones.
+    /// Number of inputs of the pool that are from the corpus: the first ones.
     given: usize,
     outlines: HashSet<String>,
 }

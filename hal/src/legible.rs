@@ -11,7 +11,7 @@ const SLACK: usize = 60;
 
 /// Returns `text` so that it can be shown to a person: in one line, and bounded.
 ///
-/// What a board, a map or another file says is data. Shown as it came, it could clear a terminal,
+/// Texts of a board, a map or another file are data. Shown as it came, one could clear a terminal,
 /// change its title, turn the direction of writing, or forge a line of ours. So each character that
 /// is no visible one (control characters, line ends, marks of direction, characters without a
 /// width) becomes its escape, such as `\n` and `\u{1b}`. Of a text of more than 2000 characters, the

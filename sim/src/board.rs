@@ -61,7 +61,7 @@ struct Power {
     down_until: Option<Instant>,
 }
 
-/// What keeps a connection from its answer.
+/// Reason that a connection has no answer yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Held {
     /// Connections are ignored, or were lost.
@@ -279,7 +279,7 @@ impl Board {
         }
     }
 
-    /// Whether what has held a connection still does. A fault of a call or of
+    /// True if the fault that has held a connection still does. A fault of a call or of
     /// its answer is judged by the number of that call, whatever came since.
     fn holds(&self, held: &Held) -> bool {
         let faults = lock(&self.faults);
@@ -311,7 +311,7 @@ impl Board {
         self.ask(OnRequest::Run, |faults, call| faults.on_request(call))
     }
 
-    /// What becomes of an answer, with the number of the last call before it.
+    /// Fate of an answer, with the number of the last call before it.
     pub(crate) fn on_answer(&self, answer: &Bytes) -> (u64, OnAnswer) {
         self.ask((0, OnAnswer::Send), |faults, next| {
             // The calls that are answered have been counted already.

@@ -39,10 +39,10 @@ pub(crate) fn runtime() -> io::Result<Runtime> {
     built.unwrap_or_else(|_| Err(io::ErrorKind::WouldBlock.into()))
 }
 
-/// How many threads can be started now, `most` at most.
+/// Number of threads that can be started now, `most` at most.
 ///
 /// # Errors
-/// Why not even one can.
+/// Reason that not even one can.
 fn granted(most: usize) -> io::Result<usize> {
     let mut threads = Vec::with_capacity(most);
     let mut refused = None;

@@ -47,7 +47,7 @@ pub(super) struct ModuleIntake {
     left_out: u64,
     pub(super) timeline: Timeline,
     pub(super) forms: Forms,
-    /// How long had been listened when its first packet came, and its last.
+    /// Time for which had been listened when its first packet came, and its last.
     pub(super) heard: Option<(Duration, Duration)>,
     /// Time that its samples cover.
     pub(super) covered: Covered,
@@ -86,7 +86,7 @@ impl ModuleIntake {
         }
     }
 
-    /// Which columns its file has, once a packet says how many channels there are.
+    /// Columns of its file, once a packet says how many channels there are.
     fn columns(&self, there: usize) -> SampleColumns {
         let channels = self.plan.channels.clone().unwrap_or_else(|| {
             let all = (0..there).filter_map(ChannelId::from_index);

@@ -221,7 +221,7 @@ impl Intake {
         firsts.map(|(first, _)| first).min()
     }
 
-    /// How long nothing may come of a stream that goes on.
+    /// Longest time without anything from a stream that goes on.
     fn longest(&self, module: &ModuleIntake) -> Duration {
         LONGEST_SILENCE + self.hold + 16 * module.covered.period
     }

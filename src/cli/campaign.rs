@@ -28,6 +28,10 @@ use super::tuning::{ForModule, Tuning};
 /// know what may be left on soon.
 pub(crate) const LONGEST_CLEANUP_S: f64 = 30.0;
 
+/// Time for which the settings of boards are watched before anything is set on them. A program that
+/// sweeps sets something more often.
+pub(crate) const REST: Duration = Duration::from_millis(300);
+
 /// Everything that a tune of an array needs.
 pub(crate) struct Campaign {
     pub(crate) map: HardwareMap,
@@ -75,11 +79,14 @@ impl Campaign {
             false => Listening::none(&self.map),
         };
         let connecting = Array::connect_identified(&self.map, listening, self.take_over);
-        let Some(array) = interrupt.unless(connecting) else {
+        let Some(mut array) = interrupt.unless(connecting) else {
             complain("nothing has been sent");
             return Exit::Interrupted;
         };
         tell_taken(array.taken_over());
+        if self.listen && !self.take_over {
+            array.leave_unrest(REST).wait();
+        }
         for error in array.failed().errors() {
             tracing::error!(%error, "not connected");
         }

@@ -1,4 +1,4 @@
-//! What the system grants the process, found out before anything else is begun.
+//! Resources that the system grants the process, found out before anything else is begun.
 
 use std::fs::File;
 use std::thread::{self, available_parallelism};

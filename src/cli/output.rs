@@ -1,4 +1,4 @@
-//! What goes to standard output and standard error. Nothing here waits for a reader but
+//! Words for standard output and standard error. Nothing here waits for a reader but
 //! [`finish`], when all else is done.
 
 use std::io::{self, Write};

@@ -45,7 +45,7 @@ struct Stored<'a> {
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct RecordReport {
     pub(crate) run_directory: Option<String>,
-    /// Why that is not where it was to be.
+    /// Reason that it is not where it was to be.
     record_error: Option<String>,
     /// Files of the run that could not be written.
     missing_files: Vec<MissingFile>,

@@ -24,7 +24,7 @@ use twotone::run::{HardwareState, Outcome, Runner};
 use twotone::{Array, ArrayBoard};
 
 use super::Exit;
-use super::campaign::{LONGEST_CLEANUP_S, tell_taken};
+use super::campaign::{LONGEST_CLEANUP_S, REST, tell_taken};
 use super::interrupt::{self, Interrupt};
 use super::output::{complain, say, say_json};
 use super::progress::Bars;
@@ -172,11 +172,14 @@ impl Sweep {
             false => Listening::begin(map),
         };
         let connecting = Array::connect_identified(map, listening, self.take_over);
-        let Some(array) = interrupt.unless(connecting) else {
+        let Some(mut array) = interrupt.unless(connecting) else {
             complain("nothing has been sent");
             return Exit::Interrupted;
         };
         tell_taken(array.taken_over());
+        if !self.no_listen && !self.take_over {
+            array.leave_unrest(REST).wait();
+        }
         let outcomes = self.outcomes(map, tuning, &array, &interrupt, json);
         let mut report = self.report(map, &array, &outcomes);
         report.elapsed_s = began.elapsed().as_secs_f64();

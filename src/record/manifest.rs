@@ -42,7 +42,7 @@ pub struct Manifest {
     /// Files that could not be written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<MissingFile>,
-    /// What is to be known of where the run lies, a sentence each.
+    /// Remarks on the place where the run lies, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
 }

@@ -76,16 +76,16 @@ impl<'a> Content<'a> {
 pub struct MissingFile {
     /// The file, within the run directory.
     pub file: String,
-    /// Why it is not there.
+    /// Reason that it is not there.
     pub reason: String,
 }
 
-/// What was recorded of a run, and where.
+/// The parts of a run that were recorded, and their place.
 #[derive(Debug, Default)]
 pub struct Recorded {
     /// Where the run is; `None` if nothing of it could be written anywhere.
     pub path: Option<PathBuf>,
-    /// Why it is not where it was to be, and where it is instead.
+    /// Reason that it is not where it was to be, and its place instead.
     pub error: Option<String>,
     /// Files that are not there.
     pub missing: Vec<MissingFile>,

@@ -15,7 +15,7 @@ use super::shadow::ShadowTone;
 use super::stray::{AMPLITUDE_STEP, near};
 use super::{Channels, HardwareState, SafeState};
 
-/// How often something is tried that the client of the board does not even send.
+/// Number of times that something is tried which the client of the board does not even send.
 pub(super) const ASKED: u32 = 3;
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(50);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(1);

@@ -54,7 +54,7 @@ struct Bench {
     runs: u64,
 }
 
-/// How a command ended.
+/// End of a command.
 struct Ending {
     status: Option<i32>,
     said: String,

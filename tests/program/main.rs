@@ -5,6 +5,7 @@ mod capture;
 mod check;
 mod connections;
 mod endings;
+mod faults;
 mod identity;
 mod inputs;
 mod interrupt;

@@ -76,7 +76,7 @@ fn a_disk_that_is_full_costs_the_sweeps_and_not_the_tune() {
     }
 }
 
-/// What happens to the folder of a run while it is made.
+/// Mishap of the folder of a run while it is made.
 #[derive(Debug, Clone, Copy)]
 enum Fate {
     Moved,

@@ -1,4 +1,4 @@
-//! What sets something on a board. Whatever comes to be is registered here.
+//! The algorithms that set something on a board. New ones are registered here.
 
 use std::future::Future;
 use std::path::Path;

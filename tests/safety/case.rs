@@ -21,7 +21,7 @@ const UNREAD: usize = 2;
 
 /// A run without a fault.
 pub(crate) struct Quiet {
-    /// What each board gives, as stored.
+    /// Result of each board, as stored.
     results: Vec<String>,
     shape: String,
     /// Tones that are on afterwards, and those that were on before.
@@ -152,7 +152,7 @@ impl Case {
         }
     }
 
-    /// What can be switched off is off, though it cannot be read back.
+    /// Asserts that all tones are off that can be switched off, though none can be read back.
     async fn check_dark(&self, board: &Board, when: &str) {
         if self.algorithm.safe_state == SafeState::Off {
             let on = board.tones().await;

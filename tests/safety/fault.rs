@@ -1,4 +1,4 @@
-//! What can go wrong at one request.
+//! The faults that one request can have.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! How the cases end, counted, in a table that is kept.
+//! A table, which is kept, of the ends of the cases.
 
 use std::collections::BTreeMap;
 use std::fmt;

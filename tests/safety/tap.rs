@@ -26,7 +26,7 @@ pub(crate) struct Tap(Arc<Inner>);
 struct Inner {
     board: SimBoard,
     state: Mutex<State>,
-    /// What the run is ended by from outside.
+    /// The run is ended by these from outside.
     pub(crate) cancel: CancellationToken,
     pub(crate) abandon: CancellationToken,
     pub(crate) drop: CancellationToken,
@@ -40,7 +40,7 @@ struct State {
     fault: Option<(usize, Fault)>,
     silent_until: Option<Instant>,
     gone_until: Option<Instant>,
-    /// What becomes of all that reads.
+    /// Fault of all that reads.
     blind: Option<Fault>,
 }
 

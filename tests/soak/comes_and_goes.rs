@@ -99,7 +99,7 @@ fn own_tasks() -> usize {
     tworoutine::runtime().metrics().num_alive_tasks()
 }
 
-/// What both sides hold when nothing goes on.
+/// Resources that both sides hold when nothing goes on.
 struct Quiet {
     /// Tasks of this process.
     tasks: usize,
@@ -107,7 +107,7 @@ struct Quiet {
     simulator: Holds,
 }
 
-/// What both sides hold when sound boards have been measured and all that is made once is there,
+/// Resources that both sides hold when sound boards have been measured and all that is made once is there,
 /// such as the runtimes that wait for boards.
 fn begin_with(boards: &str) -> Quiet {
     let tasks = own_tasks();

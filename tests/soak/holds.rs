@@ -1,4 +1,4 @@
-//! What a process holds of the system, and how long it may take to give it back.
+//! Resources of the system that a process holds, and the time that it may take to give them back.
 
 use std::fs;
 use std::process::Command;
@@ -34,7 +34,7 @@ pub(crate) fn gives_back(test: &str) -> bool {
     false
 }
 
-/// What a process holds, as the kernel tells it.
+/// Resources that a process holds, as the kernel tells it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Holds {
     /// Open descriptors of any kind, sockets included.
@@ -46,7 +46,7 @@ pub(crate) struct Holds {
 }
 
 impl Holds {
-    /// What the process with this number holds now. It must be running.
+    /// Resources that the process with this number holds now. It must be running.
     pub(crate) fn of(process: u32) -> Self {
         let folder = format!("/proc/{process}");
         let entries = fs::read_dir(format!("{folder}/fd")).expect("it is running");

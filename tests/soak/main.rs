@@ -1,4 +1,4 @@
-//! What holds for long, under load, and when programs are killed. `cargo test` has a short version of
+//! Promises that hold for long, under load, and when programs are killed. `cargo test` has a short version of
 //! each; `cargo xtask soak` has the long ones.
 
 mod comes_and_goes;

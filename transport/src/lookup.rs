@@ -19,7 +19,7 @@ static ENDED: Notify = Notify::const_new();
 /// Dropped while it waits, the look-up runs to its end, unwatched.
 ///
 /// # Errors
-/// What the system says of the name, and where it grants no thread even though no other look-up is
+/// The system's answer for the name, and where it grants no thread even though no other look-up is
 /// under way.
 pub async fn look_up(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     if let Ok(ip) = name.parse() {

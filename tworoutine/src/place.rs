@@ -94,7 +94,7 @@ fn block_in_place<F: Future>(handle: &Handle, future: Pin<&mut F>) -> Result<F::
     }
 }
 
-/// Whether tokio panicked because it could not start a thread: its words are all that tells.
+/// True if tokio panicked because it could not start a thread: its words are all that tells.
 fn is_of_no_thread(payload: &(dyn Any + Send)) -> bool {
     let text = payload.downcast_ref::<String>();
     text.is_some_and(|text| text.starts_with("OS can't spawn worker thread"))

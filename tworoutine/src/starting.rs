@@ -1,4 +1,4 @@
-//! What serves the crate: the process-wide runtime and the pinned pool, started with as many threads
+//! The servants of the crate: the process-wide runtime and the pinned pool, started with as many threads
 //! as the system grants.
 
 use std::fmt;
@@ -52,7 +52,7 @@ pub fn start() -> Result<Threads, StartError> {
     })
 }
 
-/// What the system does not grant the process, so that the crate cannot be started.
+/// A resource that the system does not grant the process, so that the crate cannot be started.
 ///
 /// The text names the limit, and where it is set.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ const LEFT: usize = 32;
 /// Descriptors without which nothing can be started.
 const FEWEST_DESCRIPTORS: usize = PER_RUNTIME + SIGNALS;
 
-/// What serves the crate.
+/// The runtimes that serve the crate.
 pub(crate) enum Service {
     /// The process-wide runtime, and the pinned pool, once it is needed.
     All {
@@ -117,7 +117,7 @@ pub(crate) enum Lowest {
     None,
 }
 
-/// What serves the crate, started if nothing is yet.
+/// The runtimes that serve the crate, started if none is yet.
 pub(crate) fn service(lowest: Lowest) -> Result<&'static Service, StartError> {
     static SERVICE: OnceLock<Service> = OnceLock::new();
     static STARTING: Mutex<()> = Mutex::new(());

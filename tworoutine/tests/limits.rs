@@ -1,4 +1,4 @@
-//! What the crate does where the system grants few threads or descriptors. Each test runs itself
+//! Behaviour of the crate if the system grants few threads or descriptors. Each test runs itself
 //! again as a child process under limits.
 #![cfg(target_os = "linux")]
 

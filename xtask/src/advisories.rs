@@ -19,7 +19,7 @@ const VARIABLE: &str = "RUSTSEC_DB";
 /// The registry that the advisories are about.
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
-/// What a look into the database came to.
+/// Result of a look into the database.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Checked {
     /// True if no package is vulnerable.
@@ -105,7 +105,7 @@ fn database() -> Option<PathBuf> {
     Some(cargo.join("advisory-db")).filter(|folder| folder.exists())
 }
 
-/// What was found, a sentence each.
+/// Findings, a sentence each.
 #[derive(Debug, Default, PartialEq)]
 struct Found {
     /// Number of packages that were looked up.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::workspace::{Workspace, cargo};
 use crate::{Result, child};
 
-/// What the build may take, and what a target may take to shorten an input that fails.
+/// Time that the build may take, and that a target may take to shorten an input that fails.
 const BESIDE: Duration = Duration::from_secs(30 * 60);
 
 #[derive(clap::Args)]

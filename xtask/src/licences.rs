@@ -125,7 +125,7 @@ fn refusal(package: &Package, allowed: &BTreeSet<&str>) -> Option<String> {
     }
 }
 
-/// What is left to read of an SPDX expression.
+/// The rest of an SPDX expression.
 struct Expression<'e> {
     words: &'e [&'e str],
     allowed: &'e BTreeSet<&'e str>,

@@ -5,13 +5,13 @@ use std::time::Duration;
 use crate::workspace::{Workspace, cargo};
 use crate::{Result, child};
 
-/// What the build and the end may take beside the minutes asked for.
+/// Time that the build and the end may take beside the minutes asked for.
 const BESIDE: Duration = Duration::from_secs(30 * 60);
 
-/// What each board of the load may take: eleven tunes on a slow computer.
+/// Time that each board of the load may take: eleven tunes on a slow computer.
 const EACH_BOARD: Duration = Duration::from_secs(30);
 
-/// What each kill may take, of all three commands.
+/// Time that each kill may take, of all three commands.
 const EACH_KILL: Duration = Duration::from_secs(30);
 
 #[derive(clap::Args)]

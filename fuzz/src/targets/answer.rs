@@ -123,7 +123,7 @@ fn first_argument(mut cursor: Cursor<'_>) -> Value {
     panic!("a call without its argument");
 }
 
-/// What is left of a value in a format: JSON has no numbers that are not finite.
+/// A value as a format can hold it: JSON has no numbers that are not finite.
 pub(super) fn kept(format: Format, value: &Value) -> Value {
     match value {
         Value::Float(number) if format == Format::Json && !number.is_finite() => Value::Null,

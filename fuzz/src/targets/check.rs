@@ -1,4 +1,4 @@
-//! What is asserted of every reader.
+//! Assertions on every reader.
 
 use std::fmt::Debug;
 

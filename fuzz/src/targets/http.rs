@@ -38,7 +38,7 @@ fn in_virtual_time<T>(future: impl Future<Output = T>) -> T {
     })
 }
 
-/// What a client may send to a board.
+/// Any bytes of a client for a board.
 pub(super) fn request(bytes: &[u8]) -> String {
     in_virtual_time(async {
         let farm = Farm::builder().boards(1).detectors(1).start().await;
@@ -77,7 +77,7 @@ async fn exchange(stream: DuplexStream, bytes: &[u8]) -> Vec<u8> {
     tokio::join!(send, receive).1
 }
 
-/// What may answer a client.
+/// Any bytes as the answer for a client.
 pub(super) fn answer(bytes: &[u8]) -> String {
     let read = || {
         let bytes = bytes.to_vec();
@@ -119,7 +119,7 @@ pub(super) fn answer(bytes: &[u8]) -> String {
     one
 }
 
-/// What may answer the client of a CRS board: one body for each request.
+/// Any answers for the client of a CRS board: one body for each request.
 pub(super) fn crs(bytes: &[u8]) -> String {
     let bodies: Arc<[Vec<u8>]> = bodies(bytes).into();
     let asked = Arc::new(AtomicUsize::new(0));

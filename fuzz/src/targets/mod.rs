@@ -39,7 +39,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// What an input of `length` bytes may take.
+    /// Memory that an input of `length` bytes may take, in bytes.
     pub fn granted(self, length: usize) -> u64 {
         self.fixed + self.per_byte * length as u64
     }

@@ -85,7 +85,7 @@ struct Objects<'b> {
     request: u64,
     /// How long the last call takes.
     cost: Duration,
-    /// What the board has stopped in, in the middle of the request.
+    /// The call in which the board has stopped, in the middle of the request.
     stuck: Option<Held>,
     /// Whether anything but the simulator's own object was asked.
     counted: bool,

@@ -25,7 +25,7 @@ pub(super) struct Client<S>(Arc<Mutex<State<S>>>);
 #[derive(Debug)]
 struct State<S> {
     stream: S,
-    /// What was read while nobody served it.
+    /// Bytes that were read while nobody served it.
     ahead: Vec<u8>,
     ended: bool,
     held: Option<Holding>,
@@ -37,7 +37,7 @@ struct Holding {
     watch: Watch,
 }
 
-/// What is done with the bytes that a client sends while it is held.
+/// Use of the bytes that a client sends while it is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Watch {
     /// They are thrown away: nothing will be answered any more.

@@ -115,7 +115,7 @@ fn wrong(tree: &Tree, row: &Row<'_>) -> Option<Breach> {
     }
 }
 
-/// What a file has for a name: as a constant, or as a field in a list of defaults.
+/// Value that a file has for a name: as a constant, or as a field in a list of defaults.
 fn expressions<'c>(code: &'c str, name: &str) -> Vec<&'c str> {
     let constant = format!("const {name}: ");
     let constants = code.split(&constant).skip(1).filter_map(|rest| {

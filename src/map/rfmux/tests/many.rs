@@ -107,7 +107,7 @@ fn aliases_stand_for_no_more_than_can_be_read() {
     assert_eq!(boards(yaml).len(), 2);
 }
 
-/// What is said of a name is for a person, however long the name is.
+/// Lines about a name are for a person, however long the name is.
 #[test]
 fn what_is_left_out_is_told_in_lines_that_a_person_reads() {
     let long = "x".repeat(100_000);
