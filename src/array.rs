@@ -7,7 +7,7 @@ use twotone_hal::{BoardHandle, Description, Error, ErrorKind, ErrorTree, Result,
 use twotone_transport::{ConnectOptions, Connected, CrsBoard, connect_all};
 
 use crate::identity::{Identity, Listening, address};
-use crate::lock::{self, Asked, BoardLock, Holder, Locked};
+use crate::lock::{self, Asked, BoardLock, Holder, Locked, Refused};
 use crate::map::{BoardEntry, BoardKind, HardwareMap};
 use crate::run::{Journal, Limits, Target};
 use crate::unrest;
@@ -111,9 +111,8 @@ impl Array {
     }
 
     /// Finds out, within `time` and two readings, if another program is setting a board, on whatever
-    /// host: its settings change while this one sends nothing. Such a board becomes a branch of
-    /// [`Array::failed`], of the kind [`ErrorKind::Busy`]. A program that only measures at that time
-    /// is not seen.
+    /// host: its settings change while this one sends nothing. Such a board is refused as one that
+    /// is locked. A program that only measures at that time is not seen.
     #[tworoutine(Send)]
     pub async fn leave_unrest(&mut self, time: Duration) {
         let mut before = Vec::new();
@@ -130,7 +129,7 @@ impl Array {
         {
             let after = after.await.ok();
             match after.and_then(|after| unrest::changed(&board, &before, &after)) {
-                Some(error) => self.failed.push(error),
+                Some(why) => boards.push(board.refused(why)),
                 None => boards.push(board),
             }
         }
@@ -143,8 +142,8 @@ impl Array {
     }
 
     /// Takes the locks of the boards that answered, so that no other program on this host sets
-    /// anything on them while the array lives. A board that another program has becomes a branch of
-    /// [`Array::failed`], of the kind [`ErrorKind::Busy`], that says which program it is. With
+    /// anything on them while the array lives. Of a board that another program has, everything but
+    /// its description is refused, with [`ErrorKind::Busy`], and it is told which program it is. With
     /// `take_over`, it is taken from that program, which can set nothing on it from then on; returns
     /// the boards that were taken over, by name, and from whom.
     ///
@@ -160,7 +159,7 @@ impl Array {
                     boards.push(board.locked(lock));
                     taken.extend(from.map(|from| (name, from)));
                 }
-                Ok(Asked::Held(by)) => self.failed.push(lock::in_use(&by).on(&name)),
+                Ok(Asked::Held(by)) => boards.push(board.refused(lock::in_use(&by))),
                 Err(error) => {
                     tracing::warn!(board = name, %error, "the board cannot be locked on this host");
                     boards.push(board);
@@ -281,7 +280,18 @@ impl ArrayBoard {
 
     /// The board, used under this lock.
     fn locked(self, lock: BoardLock) -> Self {
-        let handle = BoardHandle::new(Locked::new(self.handle, lock));
+        let handle = BoardHandle::new(Locked::new(self.handle.clone(), lock));
+        self.through(handle)
+    }
+
+    /// The board, with everything refused but its description.
+    fn refused(self, why: String) -> Self {
+        let handle = BoardHandle::new(Refused::new(self.handle.clone(), why));
+        self.through(handle)
+    }
+
+    /// The board, used through another handle.
+    fn through(self, handle: BoardHandle) -> Self {
         let targets = self.targets.into_iter().map(|target| Target {
             board: handle.clone(),
             ..target

@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use serde::{Deserialize, Serialize};
 use twotone_hal::{
-    Batch, Board, BoardHandle, Certainty, Error, ErrorKind, Replies, Result, Safety, async_trait,
-    legible,
+    Batch, Board, BoardHandle, Certainty, Error, ErrorKind, Op, Replies, Result, Safety,
+    async_trait, legible,
 };
 
 use crate::record::UtcTime;
@@ -219,12 +219,41 @@ fn file_name(address: &str) -> String {
     format!("twotone-board-{address}.lock")
 }
 
-/// The error of a board that another program has.
-pub(crate) fn in_use(holder: &Holder) -> Error {
-    let message = format!(
+/// Reason that nothing is set on a board that another program has.
+pub(crate) fn in_use(holder: &Holder) -> String {
+    format!(
         "{holder} has this board; wait for its end, end it, or take the board over (--take-over)"
-    );
-    Error::new(ErrorKind::Busy, message).during("lock the board")
+    )
+}
+
+/// A board that another program has: nothing is asked of it but to describe itself.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    board: BoardHandle,
+    why: String,
+}
+
+impl Refused {
+    pub(crate) fn new(board: BoardHandle, why: String) -> Self {
+        Self { board, why }
+    }
+}
+
+#[async_trait]
+impl Board for Refused {
+    fn name(&self) -> &str {
+        self.board.name()
+    }
+
+    async fn run(&self, batch: &Batch) -> Result<Replies> {
+        match batch.ops().iter().find(|op| **op != Op::Describe) {
+            None => self.board.run(batch).await,
+            Some(op) => Err(Error::new(ErrorKind::Busy, self.why.clone())
+                .during(op.to_string())
+                .on(self.name())
+                .after(0)),
+        }
+    }
 }
 
 /// A board that this program has locked: once it is taken over, nothing more is set on it.

@@ -5,7 +5,7 @@
 //! another one has.
 
 use tworoutine::JoinHandle;
-use twotone_hal::{Batch, ChannelId, Error, ErrorKind, Result, ToneFields, ToneState};
+use twotone_hal::{Batch, ChannelId, Result, ToneFields, ToneState};
 
 use crate::ArrayBoard;
 use crate::run::Target;
@@ -51,8 +51,9 @@ async fn module(target: &Target, channels: u16) -> Result<(f64, Vec<ToneState>)>
     Ok((replies.get(nco).frequency.0, replies.get(tones).to_vec()))
 }
 
-/// The error of a board whose settings have changed between two readings.
-pub(crate) fn changed(board: &ArrayBoard, before: &Settings, after: &Settings) -> Option<Error> {
+/// Reason that nothing is set on a board whose settings have changed between two readings; none if
+/// they have not.
+pub(crate) fn changed(board: &ArrayBoard, before: &Settings, after: &Settings) -> Option<String> {
     let both = before.0.iter().zip(&after.0).zip(board.targets());
     let mut both = both.filter_map(|((before, after), target)| {
         Some((before.as_ref()?, after.as_ref()?, target.module))
@@ -65,14 +66,8 @@ pub(crate) fn changed(board: &ArrayBoard, before: &Settings, after: &Settings) -
         let (tone, _) = pairs.find(|(before, after)| before != after)?;
         Some((format!("its channel {}", tone.channel), module))
     })?;
-    let message = format!(
+    Some(format!(
         "another program sets module {module} right now, perhaps on another host ({what} changed \
          while nothing was sent); end that program first, or take the board over (--take-over)"
-    );
-    let error = Error::new(ErrorKind::Busy, message);
-    Some(
-        error
-            .during("look if the board is at rest")
-            .on(board.name()),
-    )
+    ))
 }

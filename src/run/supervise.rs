@@ -270,7 +270,7 @@ impl Supervised {
     async fn give_up(&self, board: &BoardHandle, error: &Error, time: &Allowance) -> HardwareState {
         let refused = matches!(
             error.kind(),
-            ErrorKind::InvalidArgument | ErrorKind::Unsupported
+            ErrorKind::InvalidArgument | ErrorKind::Unsupported | ErrorKind::Busy
         );
         if error.kind() == ErrorKind::EpochChanged && self.target.safe_state != SafeState::Off {
             // What it was set to is lost, and nobody has read it.

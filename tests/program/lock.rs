@@ -47,11 +47,13 @@ fn a_second_tune_is_refused_and_told_by_whom_and_the_first_goes_on() {
         let out = sim.text_path(command[0]);
         let (status, report) = run_json(&[command, &[&sim.map(), "--out", &out]].concat());
         assert_eq!(status, 3, "{report}");
-        let error = report["boards"][0]["error"].as_str().unwrap();
+        let told = report.to_string();
         assert!(
-            error.contains(&process) && error.contains("--take-over"),
-            "{error}"
+            told.contains(&process) && told.contains("--take-over"),
+            "{told}"
         );
+        let module = &report["boards"][0]["modules"][0];
+        assert_eq!(module["hardware"]["state"], "untouched", "{report}");
         assert!(!std::path::Path::new(&out).exists(), "it has set nothing");
     }
     let (status, report, err) = end(first);
