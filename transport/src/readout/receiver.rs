@@ -116,7 +116,7 @@ impl Receiver {
     /// modules that come meanwhile are counted and thrown away; those that have come after the last
     /// one taken are there for the next call, so that blocks of one module follow on each other.
     ///
-    /// What the kernel holds when the time is over counts as come: a process that was stopped over its
+    /// Samples that the kernel holds when the time is over count as come: a process that was stopped over its
     /// deadline loses nothing by it.
     ///
     /// Dropped while it waits, the samples taken so far are gone; the receiver can be used on.
