@@ -12,7 +12,7 @@
 //! |---|---|
 //! | closed from here, idle for [`ConnectOptions::idle_timeout`] | the marker, the NCO, and the settings of at most 16 channels, other ones each time, those that are on first: at most 67 values, in one round trip |
 //! | lost, or closed by the board | the marker and everything that this client has set, in one round trip |
-//! | lost with a batch of settings on it | the NCO and the offsets and amplitudes of all channels, with the phases set: again and again until two readings agree that lie at least the longest batch apart |
+//! | lost with a batch of settings on it | the NCO and the offsets and amplitudes of all channels, with the phases set: when [`ConnectOptions::request_life`] has passed since the loss, again and again until two readings agree |
 //!
 //! Connections that are closed from here are the rule wherever a client computes for some seconds,
 //! so their price is bounded; a board that restarts loses its marker and its NCO with everything
@@ -21,7 +21,8 @@
 //! What differs ends the board's epoch: see [`CrsBoard`].
 //!
 //! A request that only switches tones off is right on any board that it comes to. Settings are read
-//! back before it as well, but it is sent even if that fails or takes longer than 2 s.
+//! back before it as well, but it is sent even if that fails or takes longer than 2 s. While settings
+//! that were lost may still reach the board, it is sent at once, and again when they cannot any more.
 //!
 //! # Servers that close each connection behind its first answer
 //!
