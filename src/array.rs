@@ -345,6 +345,8 @@ async fn connect_board(entry: &BoardEntry, options: &ConnectOptions) -> Result<B
     options.serial = options.serial.or(serial);
     if let Some(life) = entry.request_life() {
         options.request_life = life;
+        // An operation that waits for the end of a lost request has time for itself afterwards.
+        options.request_timeout = options.request_timeout.max(2 * life);
     }
     // A new board kind is one arm here.
     match entry.kind {

@@ -114,7 +114,7 @@ fn board(
         .string(findings, "crate")
         .filter(|serial| labelled(findings, "crate", serial));
     let slot = section.count(findings, "slot", 1..=255);
-    let request_life = section.number(findings, "request_life_s", 0.0..=60.0, "s");
+    let request_life = section.number(findings, "request_life_s", 0.0..=20.0, "s");
     let mac = section
         .string(findings, "mac")
         .and_then(|mac| hardware_address(findings, mac));

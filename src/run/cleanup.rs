@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tworoutine::Allowance;
 use twotone_hal::{
@@ -12,7 +12,7 @@ use twotone_hal::{
 
 use super::journal::{Journal, Record};
 use super::shadow::ShadowTone;
-use super::stray::{AMPLITUDE_STEP, near};
+use super::stray::is_same;
 use super::{Channels, HardwareState, SafeState};
 
 /// Number of times that something is tried which the client of the board does not even send.
@@ -33,6 +33,8 @@ pub(super) struct Cleanup<'a> {
     pub(super) time: &'a Allowance,
     /// How long after a lost link a board may still execute what was sent before.
     pub(super) request_life: Duration,
+    /// The module is read back once more after this.
+    pub(super) is_read_again: bool,
     /// Gives it up.
     pub(super) abandon: &'a CancellationToken,
 }
@@ -52,30 +54,37 @@ impl Cleanup<'_> {
 
     /// Reads back what an algorithm has left on purpose, and compares it with what it set.
     pub(super) async fn keep(&self) -> HardwareState {
-        let set = self.journal.amplitudes();
+        let (set, nco_set) = (self.journal.settings(), self.journal.nco());
         let mut last = None;
         if let Err(error) = self.insist(&mut last).await {
             return self.journal.left(self.safe_state, &error.to_string());
         }
+        let step = self.journal.described().frequency_step;
         let (mut left_on, mut not_restored) = (Vec::new(), Vec::new());
-        for (index, (set, found)) in set.iter().zip(self.journal.amplitudes()).enumerate() {
+        for (index, (set, found)) in set.iter().zip(self.journal.settings()).enumerate() {
             let (Some(set), Some(channel)) = (set, ChannelId::from_index(index)) else {
                 continue;
             };
             match found {
-                Some(found) if near(Some(*set), Some(found), AMPLITUDE_STEP) => {}
-                Some(0.0) => not_restored.push(channel),
+                Some(found) if is_same(set, &found, step) => {}
+                Some(found) if !found.is_on() => not_restored.push(channel),
                 _ => left_on.push(channel),
             }
         }
-        if left_on.is_empty() && not_restored.is_empty() {
+        let nco = match (nco_set, self.journal.nco()) {
+            (Some(set), Some(is)) if (set.0 - is.0).abs() > step.0 => {
+                Some(format!("it is at {is} and was set to {set}"))
+            }
+            _ => None,
+        };
+        if left_on.is_empty() && not_restored.is_empty() && nco.is_none() {
             return HardwareState::Kept;
         }
         HardwareState::Left {
             left_on: Channels::These(left_on),
             unknown: Channels::default(),
             not_restored: Channels::These(not_restored),
-            nco: None,
+            nco,
             reason: match last.filter(|error| error.kind() == ErrorKind::EpochChanged) {
                 Some(error) => error.to_string(),
                 None => OTHERWISE.to_owned(),
@@ -186,16 +195,30 @@ impl Cleanup<'_> {
         let module = self.journal.module();
         let fields = match self.safe_state {
             SafeState::Off => ToneFields::AMPLITUDE,
-            SafeState::Hold if !self.journal.is_in_doubt() => ToneFields::AMPLITUDE,
+            // Settings that are read back once more when all modules have ended.
+            SafeState::Hold if self.is_read_again && !self.journal.is_in_doubt() => {
+                ToneFields::AMPLITUDE
+            }
             SafeState::Previous | SafeState::Hold => ToneFields::ALL,
         };
         let first = ChannelId::new(1)?;
-        let tones = batch.read_tones(module, first, self.journal.described().channels, fields);
+        let channels = self.journal.described().channels;
+        let amplitudes = batch.read_tones(module, first, channels, ToneFields::AMPLITUDE);
+        // Of a channel that nobody has set, no more than that matters.
+        let whole = self
+            .journal
+            .extent_set()
+            .filter(|_| fields == ToneFields::ALL);
+        let whole = whole.map(|(first, count)| batch.read_tones(module, first, count, fields));
         // A tone that is off is off at any frequency: an NCO that cannot be read hides nothing.
         let nco = (self.safe_state != SafeState::Off).then(|| batch.read_nco(module));
         let replies = self.send(&batch).await?;
         let nco = nco.map(|nco| replies.get(nco).frequency);
-        self.journal.learn(replies.get(tones), fields, nco)
+        let all = self
+            .journal
+            .learn(replies.get(amplitudes), ToneFields::AMPLITUDE, nco);
+        let whole = whole.map(|whole| self.journal.learn(replies.get(whole), fields, None));
+        all.and(whole.unwrap_or(Ok(())))
     }
 
     /// Sends the batch, and waits for half of the time that is left at the most.
@@ -206,7 +229,7 @@ impl Cleanup<'_> {
         let limited = Allowance::new(limit);
         let sent = limited.within(self.journal.run(batch));
         sent.await.unwrap_or_else(|_| {
-            self.journal.locked().suspect = Some(Instant::now());
+            self.journal.suspect(batch);
             let message = format!("no answer within {:.1} s", limit.as_secs_f64());
             let what = format!("clean up module {}", self.journal.module());
             Err(Error::new(ErrorKind::Timeout, message)

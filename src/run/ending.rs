@@ -35,4 +35,9 @@ impl Ending {
             _ => Some(declared),
         }
     }
+
+    /// True if a module may keep what the algorithm has set.
+    pub(super) fn keeps(self) -> bool {
+        self == Self::Kept
+    }
 }

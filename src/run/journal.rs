@@ -10,7 +10,7 @@ use twotone_hal::{
 };
 
 use super::Channels;
-use super::shadow::{Applied, Shadow};
+use super::shadow::{Applied, Shadow, ShadowTone};
 
 /// Records what every channel of one module was last set to, and of which channels that is not
 /// certain: after an error that leaves it open whether a write was executed, and after a batch
@@ -49,6 +49,18 @@ pub(super) struct Record {
     /// Time at which the link, an answer or the board's state was last lost, if it was not read back
     /// since: an earlier batch may yet be executed late.
     pub(super) suspect: Option<Instant>,
+}
+
+impl Record {
+    /// Takes note that a link was lost with a batch on it. One that only reads changes nothing that
+    /// can be late; but a write whose caller went away may have been on the link as well.
+    fn lose_link(&mut self, writes: bool) {
+        let is_in_doubt =
+            || self.now.nco_in_doubt || self.now.tones.iter().any(ShadowTone::is_in_doubt);
+        if writes || (self.suspect.is_none() && is_in_doubt()) {
+            self.suspect = Some(Instant::now());
+        }
+    }
 }
 
 /// A module as it was before the run.
@@ -207,6 +219,12 @@ impl Journal {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes note that nobody waits for the answer to `batch` any more.
+    pub(super) fn suspect(&self, batch: &Batch) {
+        let writes = self.writes(batch).next().is_some();
+        self.locked().lose_link(writes);
+    }
+
     fn concerns(&self, op: &Op) -> bool {
         op.module() == Some(self.module)
     }
@@ -299,16 +317,22 @@ impl<'a> Entry<'a> {
             Ok(replies) => replies.repeats(),
             Err(error) => error.repeats(),
         };
-        if repeats > 0 && self.journal.writes(self.batch).next().is_some() {
+        let writes = self.journal.writes(self.batch).next().is_some();
+        if repeats > 0 && writes {
             record.suspect = Some(Instant::now());
         }
-        match error.map(Error::kind) {
-            Some(ErrorKind::EpochChanged) => {
+        let Some(error) = error else {
+            return;
+        };
+        match error.kind() {
+            ErrorKind::EpochChanged => {
                 record.suspect = Some(Instant::now());
                 record.now.lose();
             }
-            Some(ErrorKind::ConnectionLost | ErrorKind::Timeout) => {
-                record.suspect = Some(Instant::now());
+            ErrorKind::ConnectionLost | ErrorKind::Timeout
+                if error.certainty() != Certainty::NotExecuted =>
+            {
+                record.lose_link(writes);
             }
             _ => {}
         }
@@ -343,7 +367,7 @@ fn extent_of(error: &Error, len: usize) -> (usize, usize) {
     }
 }
 
-fn extent(channels: impl Iterator<Item = ChannelId>) -> Option<(ChannelId, ChannelId)> {
+pub(super) fn extent(channels: impl Iterator<Item = ChannelId>) -> Option<(ChannelId, ChannelId)> {
     channels.fold(None, |extent, channel| match extent {
         None => Some((channel, channel)),
         Some((low, high)) => Some((low.min(channel), high.max(channel))),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tworoutine::Tworoutine;
+use tworoutine::{Allowance, Tworoutine};
 use twotone_hal::{BoardHandle, Error, ModuleId};
 
 use super::supervise::{self, Supervised};
@@ -75,7 +75,9 @@ impl Runner {
     /// By when a target ends, clean-up included, counted from its own start: with bounded
     /// concurrency, a target that hangs does not use up the time of those that wait for it. Time
     /// in which the process does not run, because it was stopped or the machine slept, does not
-    /// count, and the clean-up has its share from the moment at which it begins.
+    /// count, and the clean-up has its share from the moment at which it begins. If several targets
+    /// may keep their tones, the last 5 s, or a tenth if that is less, are for reading them back
+    /// when all have ended.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline.min(LONGEST);
@@ -103,8 +105,10 @@ impl Runner {
 
     /// Longest time for which a request can live whose connection was lost: by then it was
     /// executed, or never will be. 5 s. After a loss with settings under way, nothing is said of
-    /// their channels until this time has passed, and the settings were read back at its end. If the deadline comes first, the channels are unknown.
-    /// A target may have a time of its own ([`Target::request_life`]).
+    /// their channels until this time has passed, and the settings were read back at its end. If
+    /// the deadline comes first, the channels are unknown. The clean-up has 5 s more than this
+    /// reserved, up to half of the deadline. A target may have a time of its own
+    /// ([`Target::request_life`]).
     #[must_use]
     pub fn request_life(mut self, life: Duration) -> Self {
         self.request_life = life.min(LONGEST);
@@ -171,8 +175,9 @@ impl Runner {
         });
         let settings = self.clone();
         Tworoutine::new(async move {
-            let ended = outcomes.await;
-            settings.still_kept(targets, ended).await
+            let (ended, took) = Allowance::timed(outcomes).await;
+            let left = settings.deadline.saturating_sub(took);
+            settings.still_kept(targets, ended, left).await
         })
     }
 
@@ -194,6 +199,7 @@ impl Runner {
             let _cancel_on_drop = cancel.clone().drop_guard();
             let settings = Self { cancel, ..settings };
             let turns = Arc::new(Semaphore::new(settings.concurrency));
+            let several = targets.len() > 1;
             let mut listed = BTreeSet::new();
             let under_way: Vec<_> = targets
                 .into_iter()
@@ -202,6 +208,7 @@ impl Runner {
                     let twice = !listed.insert(key);
                     let mut supervised = Supervised::new(target.clone(), settings.clone(), &turns);
                     supervised.twice = twice;
+                    supervised.is_looked_at_last = several;
                     let journal = supervised.journal.clone();
                     (target, journal, tworoutine::spawn(supervise(supervised)))
                 })
@@ -230,7 +237,14 @@ impl Runner {
 
     /// Reads back the modules that keep their tones on, if there are several: while one was worked
     /// on, the board of another may have restarted, or have been replaced.
-    async fn still_kept<T>(&self, targets: Vec<Target>, ended: Vec<Ended<T>>) -> Vec<Outcome<T>> {
+    ///
+    /// `left` is the time that is left of the deadline.
+    async fn still_kept<T>(
+        &self,
+        targets: Vec<Target>,
+        ended: Vec<Ended<T>>,
+        left: Duration,
+    ) -> Vec<Outcome<T>> {
         let several = ended.len() > 1;
         let reading: Vec<_> = targets
             .into_iter()
@@ -238,17 +252,19 @@ impl Runner {
             .map(|(target, ended)| {
                 let kept = several && ended.outcome.hardware == HardwareState::Kept;
                 let journal = ended.journal.get().filter(|_| kept).cloned()?;
-                let reading = supervise::still_kept(target, self.clone(), journal);
+                let reading = supervise::still_kept(target, self.clone(), journal, left);
                 Some(tworoutine::spawn(reading))
             })
             .collect();
         let mut outcomes = Vec::with_capacity(reading.len());
         for (mut ended, reading) in ended.into_iter().zip(reading) {
             if let Some(reading) = reading {
-                ended.outcome.hardware = match reading.await {
-                    Ok(hardware) => hardware,
-                    Err(why) => HardwareState::unreached(&supervise::failed(&why)),
+                let (hardware, repeats) = match reading.await {
+                    Ok(read) => read,
+                    Err(why) => (HardwareState::unreached(&supervise::failed(&why)), 0),
                 };
+                ended.outcome.hardware = hardware;
+                ended.outcome.repeats += repeats;
             }
             outcomes.push(ended.outcome);
         }

@@ -62,6 +62,8 @@ pub(super) struct ShadowTone {
     doubt: u8,
     /// A write of this run may have changed it.
     pub(super) touched: bool,
+    /// Its amplitude was read back after the last write.
+    pub(super) is_read_back: bool,
 }
 
 impl ShadowTone {
@@ -82,6 +84,7 @@ impl ShadowTone {
             offset: Span::ANYWHERE,
             doubt: AMPLITUDE,
             touched: false,
+            is_read_back: false,
         }
     }
 
@@ -119,6 +122,7 @@ impl ShadowTone {
             doubt |= ROTATION;
         }
         self.touched |= doubt != 0;
+        self.is_read_back &= doubt == 0;
         match how {
             Applied::Surely => self.doubt &= !doubt,
             Applied::Perhaps => self.doubt |= doubt,
@@ -127,6 +131,7 @@ impl ShadowTone {
 
     fn clear(&mut self, how: Applied) {
         self.touched |= !self.is_surely_off();
+        self.is_read_back = false;
         self.last.amplitude = Some(0.0);
         self.amplitude.take(0.0, how);
         match how {
@@ -180,10 +185,9 @@ impl Shadow {
         }
     }
 
-    /// Takes note of what was read back when `fields` were asked for. A setting that was never
-    /// made on the board comes as `None`: an amplitude of that kind is off, an offset 0.
-    /// Takes note of what was read back. Returns the channels of which a number is none: what they
-    /// are set to is not known.
+    /// Takes note of what was read back when `fields` were asked for. Returns the channels of which
+    /// a number is none: what they are set to is not known. A setting that was never made on the
+    /// board comes as `None`: an amplitude of that kind is off, an offset 0.
     pub(super) fn learn(&mut self, states: &[ToneState], fields: ToneFields) -> Vec<ChannelId> {
         let mut wrong = Vec::new();
         for state in states {
@@ -191,15 +195,21 @@ impl Shadow {
                 continue;
             };
             let sound = state.amplitude.is_none_or(f64::is_finite)
-                && state.offset.is_none_or(Hertz::is_finite);
+                && state.offset.is_none_or(Hertz::is_finite)
+                && [state.phase, state.rotation]
+                    .iter()
+                    .flatten()
+                    .all(|angle| angle.0.is_finite());
             if !sound {
                 tone.amplitude.or(0.0);
                 tone.amplitude.or(1.0);
                 tone.doubt |= AMPLITUDE;
+                tone.is_read_back = false;
                 wrong.push(state.channel);
                 continue;
             }
             if fields.amplitude {
+                tone.is_read_back = true;
                 tone.last.amplitude = state.amplitude;
                 tone.amplitude = Span::at(state.amplitude.unwrap_or(0.0).abs());
                 tone.doubt &= !AMPLITUDE;
@@ -234,6 +244,7 @@ impl Shadow {
                 tone.amplitude.or(0.0);
                 tone.touched = true;
             }
+            tone.is_read_back = false;
             tone.doubt = OFFSET | AMPLITUDE | PHASE | ROTATION;
         }
         self.nco_in_doubt = true;

@@ -1,19 +1,23 @@
 //! Which channels of a module are not as declared.
 
-use twotone_hal::{Hertz, ToneState};
+use twotone_hal::{ChannelId, Hertz, Radians, ToneState};
 
-use super::journal::{Journal, Record};
+use super::journal::{Journal, Record, extent};
 use super::shadow::ShadowTone;
 use super::{Channels, HardwareState, SafeState};
 
 /// What was read back and is set again may be rounded once more, by no more than this.
-pub(super) const AMPLITUDE_STEP: f64 = 1e-6;
+const AMPLITUDE_STEP: f64 = 1e-6;
 const ANGLE_STEP: f64 = 1e-6;
 
 impl Journal {
     /// What is not as `safe_state` has it, and why.
     pub(super) fn left(&self, safe_state: SafeState, reason: &str) -> HardwareState {
-        let stray = self.stray(safe_state).unwrap_or_default();
+        let record = self.locked();
+        let (step, suspect) = (self.described().frequency_step, record.suspect.is_some());
+        let unread = Unread::IsUnknown;
+        let stray = record.stray(safe_state, step, suspect, unread);
+        let stray = stray.unwrap_or_default();
         HardwareState::Left {
             left_on: stray.left_on,
             unknown: stray.unknown,
@@ -23,20 +27,36 @@ impl Journal {
         }
     }
 
-    /// The amplitude of each channel that is certain.
-    pub(super) fn amplitudes(&self) -> Vec<Option<f64>> {
+    /// The settings of each channel that are certain.
+    pub(super) fn settings(&self) -> Vec<Option<ToneState>> {
         let record = self.locked();
         let tones = record.now.tones.iter();
         tones
-            .map(|tone| (!tone.is_in_doubt()).then(|| tone.last.amplitude.unwrap_or(0.0)))
+            .map(|tone| (!tone.is_in_doubt()).then_some(tone.last))
             .collect()
     }
 
-    /// Channels that are on, or may be.
-    pub(super) fn channels_on(&self) -> Channels {
+    /// The NCO, if it is certain.
+    pub(super) fn nco(&self) -> Option<Hertz> {
         let record = self.locked();
-        let on = record.now.tones.iter().filter(|tone| !tone.is_surely_off());
-        Channels::These(on.map(|tone| tone.last.channel).collect())
+        (!record.now.nco_in_doubt).then_some(Hertz(record.now.nco.low))
+    }
+
+    /// Takes all that was read back before as not read.
+    pub(super) fn read_anew(&self) {
+        let mut record = self.locked();
+        let tones = record.now.tones.iter_mut();
+        tones.for_each(|tone| tone.is_read_back = false);
+    }
+
+    /// First of the channels that may be otherwise than they were found, and their number with all
+    /// in between; none if there is none.
+    pub(super) fn extent_set(&self) -> Option<(ChannelId, u16)> {
+        let record = self.locked();
+        let tones = record.now.tones.iter();
+        let set = tones.filter(|tone| tone.touched || tone.is_in_doubt());
+        let (low, high) = extent(set.map(|tone| tone.last.channel))?;
+        Some((low, high.number() - low.number() + 1))
     }
 
     pub(super) fn is_in_doubt(&self) -> bool {
@@ -44,24 +64,30 @@ impl Journal {
         record.now.tones.iter().any(ShadowTone::is_in_doubt)
     }
 
-    /// Whether anything was written, be it perhaps.
+    /// True if anything was written, be it perhaps.
     pub(super) fn has_written(&self) -> bool {
         self.locked().written
     }
 
-    /// Whether all is as `safe_state` has it by what was last read or set, the loss of the link
+    /// True if all is as `safe_state` has it by what was last read or set, the loss of the link
     /// apart.
     pub(super) fn is_settled(&self, safe_state: SafeState) -> bool {
         let record = self.locked();
         record
-            .stray(safe_state, self.described().frequency_step, false)
+            .stray(
+                safe_state,
+                self.described().frequency_step,
+                false,
+                Unread::AsSet,
+            )
             .is_none()
     }
 
     pub(super) fn stray(&self, safe_state: SafeState) -> Option<Stray> {
         let record = self.locked();
         let suspect = record.suspect.is_some();
-        record.stray(safe_state, self.described().frequency_step, suspect)
+        let step = self.described().frequency_step;
+        record.stray(safe_state, step, suspect, Unread::AsSet)
     }
 }
 
@@ -75,6 +101,13 @@ pub(super) struct Stray {
     nco: Option<String>,
 }
 
+/// State that a tone is taken to be in if it was not read back since it was set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unread {
+    AsSet,
+    IsUnknown,
+}
+
 enum Is {
     AsDeclared,
     LeftOn,
@@ -83,8 +116,15 @@ enum Is {
 }
 
 impl Record {
-    fn stray(&self, safe_state: SafeState, step: Hertz, suspect: bool) -> Option<Stray> {
+    fn stray(
+        &self,
+        safe_state: SafeState,
+        step: Hertz,
+        suspect: bool,
+        unread: Unread,
+    ) -> Option<Stray> {
         let start = self.start.as_ref();
+        let nco_in_doubt = self.now.nco_in_doubt || (suspect && self.now.nco_touched);
         let nco_away = start.is_some_and(|start| (self.now.nco.low - start.nco.0).abs() > step.0);
         let (mut left_on, mut unknown, mut not_restored) = (Vec::new(), Vec::new(), Vec::new());
         for (index, tone) in self.now.tones.iter().enumerate() {
@@ -95,7 +135,7 @@ impl Record {
                     let is = previous(tone, before, step);
                     match is {
                         Is::AsDeclared if !tone.is_surely_off() && self.now.nco_touched => {
-                            if self.now.nco_in_doubt {
+                            if nco_in_doubt {
                                 Is::Unknown
                             } else if nco_away {
                                 Is::LeftOn
@@ -111,7 +151,9 @@ impl Record {
                 }
                 _ => Is::AsDeclared,
             };
-            if suspect && tone.touched && !matches!(is, Is::LeftOn) {
+            let may_be_on = tone.touched || !tone.is_surely_off();
+            let not_read = unread == Unread::IsUnknown && !tone.is_read_back && may_be_on;
+            if (suspect && tone.touched || not_read) && !matches!(is, Is::LeftOn) {
                 is = Is::Unknown;
             }
             match is {
@@ -125,7 +167,7 @@ impl Record {
         let is_to_be_back = safe_state == SafeState::Previous && self.now.nco_touched;
         let nco = start.filter(|_| is_to_be_back).and_then(|start| {
             let was = start.nco;
-            if self.now.nco_in_doubt {
+            if nco_in_doubt {
                 Some(format!("it is not known where it is, and it was at {was}"))
             } else {
                 let is = Hertz(self.now.nco.low);
@@ -143,8 +185,8 @@ impl Record {
     }
 }
 
-/// Whether two settings are the same; one that was never made is 0.
-pub(super) fn near(one: Option<f64>, other: Option<f64>, within: f64) -> bool {
+/// True if two settings are the same; one that was never made is 0.
+fn near(one: Option<f64>, other: Option<f64>, within: f64) -> bool {
     (one.unwrap_or(0.0) - other.unwrap_or(0.0)).abs() <= within
 }
 
@@ -171,18 +213,23 @@ fn previous(tone: &ShadowTone, before: &ToneState, step: Hertz) -> Is {
     if tone.is_in_doubt() {
         return Is::Unknown;
     }
-    let now = &tone.last;
-    let same = near(now.amplitude, before.amplitude, AMPLITUDE_STEP)
-        && near(now.offset.map(|f| f.0), before.offset.map(|f| f.0), step.0)
-        && near(
-            now.phase.map(|p| p.0),
-            before.phase.map(|p| p.0),
-            ANGLE_STEP,
-        )
-        && near(
-            now.rotation.map(|p| p.0),
-            before.rotation.map(|p| p.0),
-            ANGLE_STEP,
-        );
-    if same { Is::AsDeclared } else { Is::LeftOn }
+    if is_same(&tone.last, before, step) {
+        Is::AsDeclared
+    } else {
+        Is::LeftOn
+    }
+}
+
+/// True if two tones are the same within the steps of the board, if they are on.
+pub(super) fn is_same(one: &ToneState, other: &ToneState, step: Hertz) -> bool {
+    if !one.is_on() && !other.is_on() {
+        return true;
+    }
+    let angle = |one: Option<Radians>, other: Option<Radians>| {
+        near(one.map(|p| p.0), other.map(|p| p.0), ANGLE_STEP)
+    };
+    near(one.amplitude, other.amplitude, AMPLITUDE_STEP)
+        && near(one.offset.map(|f| f.0), other.offset.map(|f| f.0), step.0)
+        && angle(one.phase, other.phase)
+        && angle(one.rotation, other.rotation)
 }

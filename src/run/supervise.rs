@@ -25,6 +25,8 @@ pub(super) struct Supervised {
     turns: Arc<Semaphore>,
     /// Another target of the run is the same module.
     pub(super) twice: bool,
+    /// It is read back once more when all have ended, if it keeps its tones.
+    pub(super) is_looked_at_last: bool,
     /// What was written, for those who must tell when this context cannot.
     pub(super) journal: Arc<OnceLock<Arc<Journal>>>,
     /// Number of repetitions of operations on the board.
@@ -52,10 +54,9 @@ where
         Ok(turn) => turn,
         Err(error) => return supervised.outcome(None, Err(error), HardwareState::Untouched),
     };
-    let settings = &supervised.settings;
-    let reserved = settings.deadline.mul_f64(settings.cleanup_share);
+    let (share, reserved) = supervised.times();
     // Not two moments: a process that was stopped until after them could do nothing in its time.
-    let share = Allowance::new(settings.deadline.saturating_sub(reserved));
+    let share = Allowance::new(share);
     let reserve = Allowance::new(reserved);
     let board = supervised.board();
     let (result, hardware) = match supervised.begin(&board, &share).await {
@@ -76,37 +77,57 @@ where
     supervised.outcome(Some(&turn), result, hardware)
 }
 
-/// State of a module that keeps its tones on, read back when all others have ended.
+/// Longest time for reading a module back when all others have ended.
+const LAST_LOOK: Duration = Duration::from_secs(5);
+
+/// Time that a clean-up has beyond the life of a lost request.
+const OUTLIVES: Duration = Duration::from_secs(5);
+
+/// Time for that of a run that may take `deadline`.
+fn last_look(deadline: Duration) -> Duration {
+    LAST_LOOK.min(deadline / 10)
+}
+
+/// State of a module that keeps its tones on, read back within `time` when all others have ended,
+/// and the number of repetitions that this took. A run that is cancelled takes 5 s at the most.
 pub(super) async fn still_kept(
     target: Target,
     settings: Runner,
     journal: Arc<Journal>,
-) -> HardwareState {
-    let reserve = Allowance::new(settings.deadline.mul_f64(settings.cleanup_share));
+    time: Duration,
+) -> (HardwareState, u32) {
+    let shortest = last_look(settings.deadline);
+    let time = Allowance::new(time.max(shortest));
+    let cancelled = settings.cancel.clone();
     let supervised = Supervised::new(target, settings, &Arc::new(Semaphore::new(1)));
-    let on = journal.channels_on();
-    match supervised
-        .cleanup(&journal, SafeState::Hold, &reserve)
-        .keep()
-        .await
-    {
+    journal.read_anew();
+    let cleanup = supervised.cleanup(&journal, SafeState::Hold, &time);
+    let ended = async {
+        cancelled.cancelled().await;
+        sleep(shortest).await;
+    };
+    let read = tokio::select! {
+        biased;
+        read = cleanup.keep() => read,
+        () = ended => journal.left(SafeState::Hold, "the run was ended from outside"),
+    };
+    let read = match read {
         HardwareState::Left {
-            reason,
             left_on,
             unknown,
             not_restored,
-            ..
-        } if left_on.is_empty() && unknown.is_empty() && not_restored.is_empty() => {
-            HardwareState::Left {
-                left_on,
-                unknown: on,
-                not_restored,
-                nco: None,
-                reason: format!("not read back when the run ended: {reason}"),
-            }
-        }
+            nco,
+            reason,
+        } if !unknown.is_empty() => HardwareState::Left {
+            left_on,
+            unknown,
+            not_restored,
+            nco,
+            reason: format!("not read back when the run ended: {reason}"),
+        },
         read => read,
-    }
+    };
+    (read, supervised.repeats.load(Ordering::Relaxed))
 }
 
 /// Why a context has no result.
@@ -125,9 +146,30 @@ impl Supervised {
             settings,
             turns: Arc::clone(turns),
             twice: false,
+            is_looked_at_last: false,
             journal: Arc::default(),
             repeats: Arc::default(),
         }
+    }
+
+    /// Times of the algorithm and of its clean-up. A clean-up that cannot outlive a lost request
+    /// could never say that it has succeeded.
+    fn times(&self) -> (Duration, Duration) {
+        let settings = &self.settings;
+        let mut deadline = settings.deadline;
+        if self.is_looked_at_last && settings.ending.keeps() {
+            deadline -= last_look(deadline);
+        }
+        let outlives = self.request_life() + OUTLIVES;
+        let reserved = settings.deadline.mul_f64(settings.cleanup_share);
+        let reserved = reserved.max(outlives.min(deadline / 2)).min(deadline);
+        (deadline - reserved, reserved)
+    }
+
+    /// Longest time for which a request that was lost can live.
+    fn request_life(&self) -> Duration {
+        let own = self.target.request_life;
+        own.unwrap_or(self.settings.request_life)
     }
 
     /// Waits for its turn.
@@ -224,8 +266,12 @@ impl Supervised {
         // One that computes without waiting cannot be ended; what it sends is refused all the
         // same, so the clean-up need not wait for it for ever.
         let patience = Allowance::new(reserve.left() / 4);
-        let end = patience.within(put_an_end(context, end));
-        let _ = reserve.within(end).await;
+        let ended = patience.within(end_context(context, end));
+        tokio::select! {
+            biased;
+            _ = reserve.within(ended) => {}
+            () = self.settings.abandon.cancelled() => {}
+        }
         result.map_err(|error| error.during(format!("run on module {module}")))
     }
 
@@ -343,10 +389,8 @@ impl Supervised {
             journal,
             safe_state,
             time,
-            request_life: self
-                .target
-                .request_life
-                .unwrap_or(self.settings.request_life),
+            request_life: self.request_life(),
+            is_read_again: self.is_looked_at_last,
             abandon: &self.settings.abandon,
         }
     }
@@ -363,7 +407,7 @@ impl Supervised {
 }
 
 /// Ends an algorithm, and waits until nothing of it is left: neither its context nor a batch.
-async fn put_an_end<T>(context: JoinHandle<T>, end: End) {
+async fn end_context<T>(context: JoinHandle<T>, end: End) {
     context.abort();
     end.come().await;
     if !context.is_finished() {

@@ -27,10 +27,10 @@ pub(crate) struct Algorithm {
     pub(crate) start: Option<fn(BoardHandle, ModuleId) -> Running>,
     pub(crate) settings: fn(Runner) -> Runner,
     pub(crate) safe_state: SafeState,
+    /// True if it keeps its tones if it succeeds.
+    pub(crate) keeps: bool,
     /// True if some tones are on before.
     pub(crate) lit: bool,
-    /// Each fault is tried at every so manieth request.
-    pub(crate) stride: usize,
 }
 
 pub(crate) const ALGORITHMS: &[Algorithm] = &[
@@ -52,20 +52,21 @@ pub(crate) const ALGORITHMS: &[Algorithm] = &[
     Algorithm {
         start: Some(run_place_tones),
         settings: Runner::keep_on_success,
+        keeps: true,
         ..measurement("place_tones")
     },
     Algorithm {
         also: &["tune_with_progress"],
         start: Some(run_tune),
         settings: Runner::keep_on_success,
+        keeps: true,
         ..measurement("tune")
     },
     Algorithm {
         start: Some(run_tune),
         settings: Runner::keep_on_success,
+        keeps: true,
         lit: true,
-        // The requests are those of a tune; only its end is another.
-        stride: 3,
         safe_state: SafeState::Previous,
         ..measurement("tune, previous")
     },
@@ -89,8 +90,8 @@ const fn measurement(name: &'static str) -> Algorithm {
         start: None,
         settings: |runner| runner,
         safe_state: SafeState::Off,
+        keeps: false,
         lit: false,
-        stride: 1,
     }
 }
 

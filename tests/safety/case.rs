@@ -1,16 +1,19 @@
 //! One fault at one request of one algorithm.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use twotone::hal::ChannelId;
 use twotone::run::{HardwareState, Outcome, SafeState};
+use twotone::sim::TimeMode;
 
 use crate::algorithms::Algorithm;
 use crate::fault::Fault;
-use crate::rig::{Board, CHANNELS, DEADLINE, Rig};
+use crate::rig::{Board, CHANNELS, DEADLINE, Format, Rig};
+use crate::state::{State, difference, shape, toned};
 use crate::table::End;
 
 /// Longer than anything that was sent can live.
@@ -19,35 +22,60 @@ const LANDED: Duration = Duration::from_secs(60);
 /// Requests until a run has read what it finds.
 const UNREAD: usize = 2;
 
+/// Time in which a run has ended that is given up.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
 /// A run without a fault.
 pub(crate) struct Quiet {
-    /// Result of each board, as stored.
-    results: Vec<String>,
-    shape: String,
-    /// Tones that are on afterwards, and those that were on before.
-    after: BTreeMap<u16, f64>,
-    before: BTreeMap<u16, f64>,
+    /// Result of each board.
+    results: Vec<Value>,
+    /// Settings afterwards, and before.
+    after: State,
+    before: State,
+    /// Channels that are set, if that was looked at.
+    pub(crate) touched: BTreeSet<u16>,
     /// Number of requests to the second board.
     pub(crate) requests: usize,
+    /// Time that it takes.
+    pub(crate) took: Duration,
 }
 
 impl Quiet {
-    pub(crate) async fn run(algorithm: &Algorithm) -> Self {
-        let rig = Rig::start(algorithm, false).await;
-        let before = rig.boards[1].tones().await;
-        rig.boards[1].tap.arm(None);
+    pub(crate) async fn run(algorithm: &Algorithm, format: Format, time: TimeMode) -> Self {
+        let rig = Rig::start(algorithm, format, time).await;
+        let tap = &rig.boards[1].tap;
+        let before = rig.boards[1].state().await;
+        tap.arm(None);
+        let began = Instant::now();
         let outcomes = rig.run(algorithm).await.expect("nobody drops it");
-        let requests = rig.boards[1].tap.requests();
+        let (took, requests) = (began.elapsed(), tap.requests());
         for outcome in &outcomes {
             assert!(outcome.is_well(), "without a fault: {outcome:?}");
         }
         Self {
-            results: outcomes.iter().map(stored).collect(),
-            shape: shape(&outcomes[1]),
-            after: rig.boards[1].tones().await,
+            results: outcomes.iter().map(|one| stored(one).clone()).collect(),
+            after: rig.boards[1].state().await,
             before,
+            touched: tap.touched(),
             requests,
+            took,
         }
+    }
+}
+
+/// Runs without a fault, in each form of batches.
+pub(crate) struct Quiets {
+    pub(crate) cbor: Quiet,
+    pub(crate) json: Quiet,
+}
+
+impl Quiets {
+    pub(crate) async fn run(algorithm: &Algorithm) -> Self {
+        let time = TimeMode::Accelerated;
+        let mut cbor = Quiet::run(algorithm, Format::Cbor, time).await;
+        let json = Quiet::run(algorithm, Format::Json, time).await;
+        cbor.touched = json.touched.clone();
+        Self { cbor, json }
     }
 }
 
@@ -56,20 +84,58 @@ pub(crate) struct Case {
     pub(crate) algorithm: &'static Algorithm,
     pub(crate) named: &'static str,
     pub(crate) fault: Fault,
-    /// Number of the request, from 0.
-    pub(crate) at: usize,
+    pub(crate) at: At,
+}
+
+/// Time of a fault.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum At {
+    /// The request with this number, from 0.
+    Request(usize),
+    /// So long after the start of the run, on boards that take time.
+    Moment(Duration),
+    /// The same, after the request with this number was lost.
+    MomentAfterLoss(usize, Duration),
+}
+
+impl At {
+    pub(crate) fn time(self) -> TimeMode {
+        match self {
+            Self::Request(_) => TimeMode::Accelerated,
+            Self::Moment(_) | Self::MomentAfterLoss(..) => TimeMode::RealTime { call_us: 20 },
+        }
+    }
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request(number) => write!(f, "at request {number}"),
+            Self::Moment(time) => write!(f, "after {time:?}"),
+            Self::MomentAfterLoss(lost, time) => {
+                write!(f, "after {time:?}, with request {lost} lost")
+            }
+        }
+    }
 }
 
 impl Case {
     /// Runs the case, and asserts all that must be true.
-    pub(crate) async fn run(&self, quiet: &Quiet) -> End {
-        let when = format!(
-            "{}: {} at request {}",
-            self.algorithm.name, self.named, self.at
-        );
-        let rig = Rig::start(self.algorithm, self.fault.edits()).await;
+    pub(crate) async fn run(&self, quiets: &Quiets) -> End {
+        let when = format!("{}: {} {}", self.algorithm.name, self.named, self.at);
+        let (format, quiet) = match self.fault.edits() {
+            true => (Format::Json, &quiets.json),
+            false => (Format::Cbor, &quiets.cbor),
+        };
+        let rig = Rig::start(self.algorithm, format, self.at.time()).await;
         let (healthy, faulty) = (&rig.boards[0], &rig.boards[1]);
-        faulty.tap.arm(Some((self.at, self.fault)));
+        // As before the run without the fault.
+        faulty.state().await;
+        match self.at {
+            At::Request(at) => faulty.tap.arm(Some((at, self.fault))),
+            At::Moment(time) => faulty.tap.end_after(time, self.fault, None),
+            At::MomentAfterLoss(lost, time) => faulty.tap.end_after(time, self.fault, Some(lost)),
+        }
         let began = Instant::now();
         let outcomes = rig.run(self.algorithm).await;
         let stopped = match self.fault {
@@ -78,12 +144,19 @@ impl Case {
         };
         let took = began.elapsed();
         assert!(took <= DEADLINE + stopped, "{when}: took {took:?}");
+        let fired = faulty.tap.fired();
+        let fired = fired.unwrap_or_else(|| panic!("{when}: the request never came"));
+        if self.fault == Fault::Abandoned {
+            let given_up = fired.elapsed();
+            assert!(given_up <= AT_ONCE, "{when}: given up after {given_up:?}");
+        }
 
         // All that was sent has landed by then, and a run that was dropped has cleaned up.
         sleep(if outcomes.is_none() { DEADLINE } else { LANDED }).await;
         let end = match &outcomes {
             None => {
                 self.check_declared(faulty, quiet, &when).await;
+                self.check_declared(healthy, quiet, &when).await;
                 End::Restored
             }
             Some(outcomes) => {
@@ -91,14 +164,14 @@ impl Case {
                 let of_all = matches!(
                     self.fault,
                     Fault::Cancelled
+                        | Fault::CancelledAnswered
                         | Fault::Abandoned
                         | Fault::SuspendedBefore(_)
                         | Fault::SuspendedAfter(_)
                 );
                 if !of_all {
-                    assert_eq!(
-                        stored(&outcomes[0]),
-                        quiet.results[0],
+                    assert!(
+                        stored(&outcomes[0]) == &quiet.results[0],
                         "{when}: the other board"
                     );
                     assert!(outcomes[0].hardware.is_settled(), "{when}: the other board");
@@ -116,25 +189,28 @@ impl Case {
         for outcome in rig.off().await {
             assert!(outcome.is_well(), "{when}: off: {outcome:?}");
         }
-        assert!(faulty.tones().await.is_empty(), "{when}: off switches off");
+        let on = faulty.state().await.tones;
+        assert!(on.is_empty(), "{when}: off switches off");
         if self.algorithm.lit {
             faulty.light().await;
         }
         let again = &rig.rerun(self.algorithm).await[1];
         assert!(again.is_well(), "{when}: a rerun: {again:?}");
-        assert_eq!(shape(again), quiet.shape, "{when}: a rerun");
+        check_same(again, quiet, &format!("{when}: a rerun"));
         end
     }
 
     fn end(&self, outcome: &Outcome<Value>, quiet: &Quiet, when: &str) -> End {
         // After a cancel of `off`, there is no clean-up that could go on.
         let is_off = self.algorithm.start.is_none();
-        let given_up = is_off && self.fault == Fault::Cancelled;
+        let cancelled = matches!(self.fault, Fault::Cancelled | Fault::CancelledAnswered);
+        let given_up = is_off && cancelled;
         let hopeless = self.fault.is_hopeless() || self.fault == Fault::Reboot || given_up;
         match (&outcome.result, outcome.hardware.is_settled()) {
-            (Ok(_), true) if stored(outcome) == quiet.results[1] => End::Same,
+            (Ok(value), true) if *value == quiet.results[1] => End::Same,
+            (Ok(_), true) if self.is_of_detectors() => End::Other,
             (Ok(_), true) => {
-                assert_eq!(shape(outcome), quiet.shape, "{when}");
+                check_same(outcome, quiet, when);
                 End::Again
             }
             (_, false) if hopeless => match outcome.result {
@@ -155,26 +231,30 @@ impl Case {
     /// Asserts that all tones are off that can be switched off, though none can be read back.
     async fn check_dark(&self, board: &Board, when: &str) {
         if self.algorithm.safe_state == SafeState::Off {
-            let on = board.tones().await;
+            let on = board.state().await.tones;
             assert!(on.is_empty(), "{when}: left on: {on:?}");
         }
     }
 
-    /// Tones that are declared if the algorithm does not succeed.
-    fn declared<'a>(&self, quiet: &'a Quiet) -> Option<&'a BTreeMap<u16, f64>> {
+    /// True if other detectors are measured than without the fault.
+    fn is_of_detectors(&self) -> bool {
+        matches!(self.fault, Fault::World(_))
+    }
+
+    /// State that is declared if the algorithm does not succeed.
+    fn declared(&self, quiet: &Quiet) -> State {
         match self.algorithm.safe_state {
-            SafeState::Off => None,
-            SafeState::Previous | SafeState::Hold => Some(&quiet.before),
+            SafeState::Off => State::default(),
+            SafeState::Previous | SafeState::Hold => quiet.before.clone(),
         }
     }
 
     async fn check_declared(&self, board: &Board, quiet: &Quiet, when: &str) {
-        let declared = self.declared(quiet).cloned().unwrap_or_default();
-        let is = board.tones().await;
+        let is = board.state().await;
         // It may have been done when it was dropped: then its tones are kept.
-        let done = is == quiet.after;
+        let done = is.tones.keys().eq(quiet.after.tones.keys());
         assert!(
-            is == declared || done,
+            is.is(&self.declared(quiet)) || done,
             "{when}: after it was dropped: {is:?}"
         );
     }
@@ -187,28 +267,30 @@ impl Case {
         quiet: &Quiet,
         when: &str,
     ) {
-        let is = board.tones().await;
-        let nothing = BTreeMap::new();
+        let is = board.state().await;
         // Tones that a restart takes before they were read are not known to the run.
-        let unread = self.fault == Fault::Reboot && self.at < UNREAD && board.is_faulty();
-        let should = match (&outcome.hardware, &outcome.result) {
-            (hardware, Err(_)) if unread && hardware.is_settled() => return,
-            (HardwareState::Untouched, _) => &quiet.before,
-            (_, Ok(_)) => &quiet.after,
-            _ => self.declared(quiet).unwrap_or(&nothing),
+        let unread = match self.at {
+            At::Request(at) => at < UNREAD,
+            At::Moment(_) | At::MomentAfterLoss(..) => true,
         };
+        let lost_unread = self.fault == Fault::Reboot && unread && board.is_faulty();
         let hardware = &outcome.hardware;
+        if lost_unread && outcome.result.is_err() && hardware.is_settled() {
+            return;
+        }
+        let kept = outcome.result.as_ref().ok().and_then(toned);
+        let declared = self.declared(quiet);
         for number in 1..=CHANNELS {
             let channel = ChannelId::new(number).expect("a channel");
-            let (is, should) = (is.get(&number), should.get(&number));
-            let same = match (is, should) {
-                (Some(is), Some(should)) => (is - should).abs() < 1e-4,
-                (None, None) => true,
-                _ => false,
+            let same = match (hardware, &outcome.result, &kept) {
+                (HardwareState::Untouched, ..) => is.agrees(&quiet.before, number),
+                (_, Ok(_), Some(kept)) if self.algorithm.keeps => is.agrees_with_tune(kept, number),
+                (_, Ok(_), _) => is.agrees(&quiet.after, number),
+                _ => is.agrees(&declared, number),
             };
             let left_on = hardware.left_on().contains(channel);
             assert!(
-                !left_on || is.is_some(),
+                !left_on || is.tones.contains_key(&number),
                 "{when}: {number} is off, and listed as left on: {hardware}"
             );
             let listed = left_on
@@ -216,37 +298,32 @@ impl Case {
                 || hardware.not_restored().contains(channel);
             assert!(
                 same || listed,
-                "{when}: channel {number} is {is:?}, should be {should:?}, and is not listed: \
-                 {hardware}, {:?}",
+                "{when}: channel {number} is {:?}, and is not listed: {hardware}, {:?}",
+                is.tones.get(&number),
                 outcome.result.as_ref().err()
+            );
+            let concerned = unread
+                || self.algorithm.start.is_none()
+                || quiet.touched.contains(&number)
+                || quiet.before.tones.contains_key(&number);
+            assert!(
+                !listed || concerned,
+                "{when}: channel {number} was never set, and is listed: {hardware}"
             );
         }
     }
 }
 
 /// A result as it is stored; times are no part of it.
-fn stored(outcome: &Outcome<Value>) -> String {
-    match &outcome.result {
-        Ok(value) => value.to_string(),
-        Err(error) => error.to_string(),
-    }
+fn stored(outcome: &Outcome<Value>) -> &Value {
+    outcome.result.as_ref().unwrap_or(&Value::Null)
 }
 
-/// A result without its numbers: statuses, reasons, and how many there are of what.
-fn shape(outcome: &Outcome<Value>) -> String {
-    fn plain(value: &Value) -> Value {
-        match value {
-            Value::Number(_) | Value::Null => Value::from(0),
-            Value::Array(items) => items.iter().map(plain).collect(),
-            Value::Object(fields) => {
-                let fields = fields.iter();
-                Value::Object(fields.map(|(key, one)| (key.clone(), plain(one))).collect())
-            }
-            other => other.clone(),
-        }
+/// Asserts that a result is that of a run without a fault but for noise.
+fn check_same(outcome: &Outcome<Value>, quiet: &Quiet, when: &str) {
+    let (is, was) = (stored(outcome), &quiet.results[1]);
+    assert_eq!(shape(is), shape(was), "{when}");
+    if let Some(difference) = difference(is, was) {
+        panic!("{when}: {difference}");
     }
-    outcome
-        .result
-        .as_ref()
-        .map_or_else(ToString::to_string, |value| plain(value).to_string())
 }

@@ -2,6 +2,26 @@
 
 use std::time::Duration;
 
+use twotone::sim::{ChannelFault, Conditions, DetectorFault};
+
+use crate::message::Pace;
+use crate::rig::CHANNELS;
+
+/// A change of the detectors.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Change {
+    /// What holds from the start of the run.
+    pub(crate) before: fn() -> Conditions,
+    /// What holds from the request on.
+    pub(crate) after: fn() -> Conditions,
+}
+
+impl PartialEq for Change {
+    fn eq(&self, other: &Self) -> bool {
+        (self.before)() == (other.before)() && (self.after)() == (other.after)()
+    }
+}
+
 /// A fault at one request of a board, and what follows from it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Fault {
@@ -47,18 +67,40 @@ pub(crate) enum Fault {
     ReadsRefused,
     /// From then on, whatever reads hangs. Settings are taken.
     ReadsHang,
+    /// From then on, everything is refused.
+    AllRefused,
+    /// The request is not executed, and its connection stays open without an answer.
+    Hangs,
+    /// The request is executed, and its connection stays open without an answer.
+    AnswerHangs,
+    /// The board takes so long for each request from then on.
+    SlowFromThenOn(Duration),
+    /// The board reads the request at this pace.
+    SlowReader(Pace),
+    /// From then on, all bytes pass at this pace.
+    Narrow(Pace),
+    /// The detectors are others from then on.
+    World(Change),
     /// The run is cancelled.
     Cancelled,
+    /// The run is cancelled when the answer is there.
+    CancelledAnswered,
     /// The run is cancelled, and its clean-up given up at once.
     Abandoned,
     /// The future of the run is dropped.
     Dropped,
+    /// The future of the run is dropped when the answer is there.
+    DroppedAnswered,
 }
 
 impl Fault {
     /// True if it edits an answer, which must be JSON then.
     pub(crate) fn edits(self) -> bool {
-        self.blinds() || matches!(self, Self::HalfRefused | Self::WrongType | Self::NoNumbers)
+        self.blinds()
+            || matches!(
+                self,
+                Self::AllRefused | Self::HalfRefused | Self::WrongType | Self::NoNumbers
+            )
     }
 
     /// True if nothing can be read back any more.
@@ -71,7 +113,7 @@ impl Fault {
         let for_ever = |time: Duration| time >= FOR_EVER;
         match self {
             Self::Silent(time) | Self::Gone(time) => for_ever(time),
-            _ => self.blinds() || self == Self::Abandoned,
+            _ => self.blinds() || matches!(self, Self::Abandoned | Self::AllRefused),
         }
     }
 }
@@ -82,8 +124,46 @@ const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+/// 20 kB/s.
+const CRAWL: Pace = Pace {
+    bytes: 400,
+    every: Duration::from_millis(20),
+};
+
+/// A change from nothing special.
+const fn turns(after: fn() -> Conditions) -> Fault {
+    Fault::World(Change {
+        before: Conditions::default,
+        after,
+    })
+}
+
+/// The channels that the algorithms use have the fault.
+fn channels(fault: ChannelFault) -> Conditions {
+    Conditions {
+        channel_faults: (0..usize::from(CHANNELS)).map(|at| (at, fault)).collect(),
+        ..Conditions::default()
+    }
+}
+
+/// The first detector has the fault.
+fn detector(fault: DetectorFault) -> Conditions {
+    Conditions {
+        detector_faults: vec![(0, fault)],
+        ..Conditions::default()
+    }
+}
+
+/// All detectors are 20 of their linewidths higher.
+fn jump() -> Conditions {
+    Conditions {
+        common_shift_lw: 20.0,
+        ..Conditions::default()
+    }
+}
+
 /// Every fault, with its name in the table.
-pub(crate) const FAULTS: [(&str, Fault); 29] = [
+pub(crate) const FAULTS: &[(&str, Fault)] = &[
     ("answered 3 s late", Fault::Slow(seconds(3))),
     ("answered 12 s late", Fault::Slow(seconds(12))),
     ("request lost", Fault::Lost),
@@ -119,7 +199,73 @@ pub(crate) const FAULTS: [(&str, Fault); 29] = [
     ("suspended after", Fault::SuspendedAfter(seconds(1000))),
     ("readings refused from then on", Fault::ReadsRefused),
     ("readings hang from then on", Fault::ReadsHang),
+    ("all refused from then on", Fault::AllRefused),
+    ("request hangs", Fault::Hangs),
+    ("answer hangs", Fault::AnswerHangs),
+    (
+        "0.5 s for each request from then on",
+        Fault::SlowFromThenOn(Duration::from_millis(500)),
+    ),
+    ("read slowly", Fault::SlowReader(CRAWL)),
+    (
+        "100 kB/s from then on",
+        Fault::Narrow(Pace {
+            bytes: 2000,
+            every: Duration::from_millis(20),
+        }),
+    ),
+    ("channels dead", turns(|| channels(ChannelFault::Dead))),
+    ("channels flat", turns(|| channels(ChannelFault::Flat))),
+    (
+        "channels saturated",
+        turns(|| channels(ChannelFault::Saturated)),
+    ),
+    ("channels noisy", turns(|| channels(ChannelFault::Noisy))),
+    ("a detector dies", turns(|| detector(DetectorFault::Dead))),
+    (
+        "a detector appears",
+        Fault::World(Change {
+            before: || detector(DetectorFault::Dead),
+            after: Conditions::default,
+        }),
+    ),
+    ("the detectors jump", turns(jump)),
+    (
+        "a detector drifts",
+        turns(|| {
+            detector(DetectorFault::Drift {
+                from_s: 0.0,
+                linewidths_per_s: 0.5,
+            })
+        }),
+    ),
+    (
+        "a detector is hit often",
+        turns(|| detector(DetectorFault::Glitches { rate_hz: 20.0 })),
+    ),
     ("cancelled", Fault::Cancelled),
+    ("cancelled, answered", Fault::CancelledAnswered),
     ("abandoned", Fault::Abandoned),
     ("dropped", Fault::Dropped),
+    ("dropped, answered", Fault::DroppedAnswered),
 ];
+
+/// Ends of a run at moments between its requests, with their names in the table, and true if a
+/// request before is lost.
+pub(crate) const MOMENTS: &[(&str, Fault, bool)] = &[
+    ("cancelled in between", Fault::Cancelled, false),
+    ("abandoned in between", Fault::Abandoned, false),
+    ("dropped in between", Fault::Dropped, false),
+    ("lost, cancelled in between", Fault::Cancelled, true),
+    ("lost, abandoned in between", Fault::Abandoned, true),
+    ("lost, dropped in between", Fault::Dropped, true),
+];
+
+/// Number of moments that each is tried at.
+pub(crate) const EACH: u32 = 12;
+
+/// Names of all rows of the table, in order.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    let at_requests = FAULTS.iter().map(|(name, _)| *name);
+    at_requests.chain(MOMENTS.iter().map(|(name, ..)| *name))
+}

@@ -16,37 +16,80 @@
 mod algorithms;
 mod case;
 mod fault;
+mod message;
 mod rig;
+mod state;
 mod table;
 mod tap;
 
+use std::time::Duration;
+
 use algorithms::{ALGORITHMS, Algorithm};
-use case::{Case, Quiet};
-use fault::FAULTS;
+use case::{At, Case, Quiet, Quiets};
+use fault::{EACH, FAULTS, MOMENTS};
+use rig::Format;
 
 /// Runs the cases of one algorithm, and compares their ends with those of the table.
 async fn check(name: &str) {
     let algorithm = ALGORITHMS.iter().find(|one| one.name == name);
     let algorithm = algorithm.expect("it is registered");
-    let quiet = Quiet::run(algorithm).await;
-    assert!(quiet.requests > 0, "{name} sends nothing");
-    println!("{name}: {} requests", quiet.requests);
+    let quiets = Quiets::run(algorithm).await;
+    let requests = quiets.cbor.requests;
+    assert!(requests > 0, "{name} sends nothing");
+    assert_eq!(requests, quiets.json.requests, "{name}: in each form");
+    println!("{name}: {requests} requests");
     let mut rows = Vec::new();
-    for (number, (named, fault)) in FAULTS.into_iter().enumerate() {
+    for &(named, fault) in FAULTS {
         let mut ends = table::Ends::default();
-        // A little further than the run without a fault: into what the fault adds to it.
-        for at in (0..quiet.requests + 1).filter(|at| (at + number) % algorithm.stride == 0) {
+        for at in 0..requests {
+            let at = At::Request(at);
             let case = Case {
                 algorithm,
                 named,
                 fault,
                 at,
             };
-            ends.count(case.run(&quiet).await);
+            ends.count(case.run(&quiets).await);
         }
         rows.push((named, ends));
     }
+    rows.extend(check_moments(algorithm).await);
     table::compare(name, &rows);
+}
+
+/// Ends a run between its requests: while it waits for samples, for a new connection, for a lost
+/// request to be over, or for nothing but its turn.
+async fn check_moments(algorithm: &'static Algorithm) -> Vec<(&'static str, table::Ends)> {
+    let time = At::Moment(Duration::ZERO).time();
+    let quiet = Quiet::run(algorithm, Format::Cbor, time).await;
+    let (requests, took) = (quiet.requests, quiet.took);
+    println!("{}: takes {took:?}", algorithm.name);
+    let mut quiets = Quiets::run(algorithm).await;
+    quiets.cbor = quiet;
+    quiets.cbor.touched.clone_from(&quiets.json.touched);
+    let mut rows = Vec::new();
+    for &(named, fault, is_after_loss) in MOMENTS {
+        let mut ends = table::Ends::default();
+        for moment in 0..EACH {
+            let share = f64::from(2 * moment + 1) / f64::from(2 * EACH);
+            let at = if is_after_loss {
+                // The loss is felt for the life of a request.
+                let longer = took + Duration::from_secs(7);
+                At::MomentAfterLoss(requests / 2, longer.mul_f64(share))
+            } else {
+                At::Moment(took.mul_f64(share))
+            };
+            let case = Case {
+                algorithm,
+                named,
+                fault,
+                at,
+            };
+            ends.count(case.run(&quiets).await);
+        }
+        rows.push((named, ends));
+    }
+    rows
 }
 
 /// Every algorithm that sets something is registered.

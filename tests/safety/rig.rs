@@ -1,15 +1,17 @@
 //! Two simulated boards in virtual time, over links in memory.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
-use twotone::hal::{Batch, BoardHandle, ChannelId, ModuleId, ToneFields, ToneUpdate};
+use twotone::hal::{
+    Batch, BoardHandle, ChannelId, Hertz, ModuleId, Radians, ToneFields, ToneUpdate,
+};
 use twotone::run::{Outcome, Runner, Target};
-use twotone::sim::Farm;
+use twotone::sim::{Farm, TimeMode};
 use twotone::transport::{ConnectOptions, Connector, CrsBoard};
 
 use crate::algorithms::Algorithm;
+use crate::state::State;
 use crate::tap::Tap;
 
 /// Time of a run.
@@ -25,6 +27,13 @@ const PIPE: usize = 1 << 20;
 /// Channels that are looked at: more than the algorithms use.
 pub(crate) const CHANNELS: u16 = 256;
 
+/// Form of the batches on the link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    Cbor,
+    Json,
+}
+
 /// The boards, each with the link that an algorithm uses and one to look at it.
 pub(crate) struct Rig {
     _farm: Farm,
@@ -38,12 +47,13 @@ pub(crate) struct Board {
 }
 
 impl Rig {
-    /// Connects; in JSON if answers are to be edited, which takes longer.
-    pub(crate) async fn start(algorithm: &Algorithm, json: bool) -> Self {
+    /// Connects. In JSON, which takes longer, for answers that are to be edited.
+    pub(crate) async fn start(algorithm: &Algorithm, format: Format, time: TimeMode) -> Self {
         let farm = Farm::builder()
             .boards(2)
             .detectors(2)
             .seed(11)
+            .time(time)
             .band(BAND_HZ.0, BAND_HZ.1);
         let farm = farm.start().await.expect("a farm");
         let mut boards = Vec::new();
@@ -56,7 +66,9 @@ impl Rig {
                 })
             };
             let tap = Tap::new(sim.clone());
-            let options = ConnectOptions::new().cbor(!json).answer_limit(ANSWER_LIMIT);
+            let options = ConnectOptions::new()
+                .cbor(format == Format::Cbor)
+                .answer_limit(ANSWER_LIMIT);
             let connect = async |connector, options| {
                 let board = CrsBoard::connect_over(sim.name(), connector, options).await;
                 board.expect("a healthy board").handle()
@@ -66,6 +78,8 @@ impl Rig {
                 handle: connect(tap.connector(), options).await,
                 tap,
             };
+            // Also so that the farm goes through the same before each run, looked at or not.
+            board.state().await;
             if algorithm.lit {
                 board.light().await;
             }
@@ -136,26 +150,31 @@ impl Board {
     pub(crate) async fn light(&self) {
         let tone = |channel, offset, amplitude| {
             ToneUpdate::new(ChannelId::new(channel).expect("a channel"))
-                .offset(twotone::hal::Hertz(offset))
+                .offset(Hertz(offset))
                 .amplitude(amplitude)
+                .phase(Radians(0.7))
+                .rotation(Radians(-0.4))
         };
-        let tones = [tone(2, 33e6, 0.002), tone(6, -44e6, 0.003)];
-        let tones = self.handle.tones().set(ModuleId::FIRST, tones).await;
-        tones.expect("a healthy board");
+        let mut batch = Batch::new();
+        batch.set_nco(ModuleId::FIRST, Hertz(0.99e9));
+        batch.set_tones(
+            ModuleId::FIRST,
+            [tone(2, 33e6, 0.002), tone(6, -44e6, 0.003)],
+        );
+        let lit = self.handle.run(&batch).await;
+        lit.expect("a healthy board");
     }
 
-    /// The tones that are on: channel and amplitude, as the board has them.
-    pub(crate) async fn tones(&self) -> BTreeMap<u16, f64> {
+    /// Settings of the board, as it has them.
+    pub(crate) async fn state(&self) -> State {
         let mut batch = Batch::new();
-        let fields = ToneFields::AMPLITUDE;
+        let fields = ToneFields::ALL;
         let read = batch.read_tones(ModuleId::FIRST, ChannelId::FIRST, CHANNELS, fields);
+        let nco = batch.read_nco(ModuleId::FIRST);
         for _ in 0..3 {
             // A restart that nobody has told it of is an error once.
             if let Ok(replies) = self.look.run(&batch).await {
-                let on = replies.get(read).iter().filter(|tone| tone.is_on());
-                return on
-                    .map(|tone| (tone.channel.number(), tone.amplitude.unwrap_or(0.0)))
-                    .collect();
+                return State::new(replies.get(read), replies.get(nco).frequency);
             }
         }
         panic!("a board that is looked at past the link has no fault");

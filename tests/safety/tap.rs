@@ -1,23 +1,28 @@
 //! A link in memory between a client and a simulated board, with a fault at one request.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::{Instant, advance, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
-use twotone::sim::SimBoard;
 use twotone::sim::fault::{Reboot, Scheduled};
+use twotone::sim::{Conditions, SimBoard};
 use twotone::transport::Connector;
 
-use crate::fault::Fault;
+use crate::fault::{Change, Fault};
+use crate::message::{Message, Pace, replace_numbers};
 
 /// Stands for what is no number, until an answer is text.
 const NO_NUMBER: &str = "no number";
 
 const PIPE: usize = 1 << 20;
+
+/// Bytes that a connection holds, few enough that a slow reader is felt.
+const SOCKET: usize = 1 << 12;
 
 /// The link to one board, through which all its requests go.
 #[derive(Clone)]
@@ -38,10 +43,16 @@ struct State {
     armed: bool,
     requests: usize,
     fault: Option<(usize, Fault)>,
+    fired: Option<Instant>,
+    /// Channels that requests in JSON have set.
+    touched: BTreeSet<u16>,
     silent_until: Option<Instant>,
     gone_until: Option<Instant>,
-    /// Fault of all that reads.
-    blind: Option<Fault>,
+    /// Fault of all requests that follow, or of those that read.
+    from_then_on: Option<Fault>,
+    pace: Option<Pace>,
+    /// Time that the board takes for each request.
+    delay: Duration,
 }
 
 impl Tap {
@@ -69,12 +80,37 @@ impl Tap {
 
     /// Counts requests from now on, and has the fault at one of them.
     pub(crate) fn arm(&self, fault: Option<(usize, Fault)>) {
-        let mut state = self.state();
-        *state = State {
+        if let Some((_, Fault::World(Change { before, .. }))) = fault {
+            self.0.board.set_conditions(1, before());
+        }
+        *self.state() = State {
             armed: true,
             fault,
             ..State::default()
         };
+    }
+
+    /// Ends the run after some time; a request before that is lost, if one is named.
+    pub(crate) fn end_after(&self, time: Duration, how: Fault, lost: Option<usize>) {
+        self.arm(lost.map(|lost| (lost, Fault::Lost)));
+        let tap = self.clone();
+        drop(tworoutine::spawn(async move {
+            sleep(time).await;
+            tap.state().fired = Some(Instant::now());
+            tap.end(how);
+        }));
+    }
+
+    fn end(&self, how: Fault) {
+        match how {
+            Fault::Cancelled | Fault::CancelledAnswered => self.0.cancel.cancel(),
+            Fault::Abandoned => {
+                self.0.cancel.cancel();
+                self.0.abandon.cancel();
+            }
+            Fault::Dropped | Fault::DroppedAnswered => self.0.drop.cancel(),
+            _ => {}
+        }
     }
 
     /// Number of requests since it was armed.
@@ -82,9 +118,20 @@ impl Tap {
         self.state().requests
     }
 
+    /// Time at which the fault began, if it did.
+    pub(crate) fn fired(&self) -> Option<Instant> {
+        self.state().fired
+    }
+
+    /// Channels that requests in JSON have set since it was armed.
+    pub(crate) fn touched(&self) -> BTreeSet<u16> {
+        self.state().touched.clone()
+    }
+
     /// The fault is over.
     pub(crate) fn mend(&self) {
         *self.state() = State::default();
+        self.0.board.set_conditions(1, Conditions::default());
     }
 
     pub(crate) fn connector(&self) -> Connector {
@@ -98,7 +145,7 @@ impl Tap {
                 if gone.is_some_and(|until| Instant::now() < until) {
                     return Err(io::Error::from(io::ErrorKind::ConnectionRefused));
                 }
-                let (ours, theirs) = duplex(PIPE);
+                let (ours, theirs) = duplex(SOCKET);
                 drop(tworoutine::spawn(async move {
                     // How a connection ends is the client's to find out.
                     let _ = tap.carry(theirs).await;
@@ -122,10 +169,16 @@ impl Tap {
         state.requests += 1;
         let (_, fault) = state.fault.take_if(|(when, _)| *when == at)?;
         let now = Instant::now();
+        state.fired = Some(now);
         match fault {
             Fault::Silent(time) => state.silent_until = Some(now + time),
             Fault::Gone(time) => state.gone_until = Some(now + time),
-            Fault::ReadsRefused | Fault::ReadsHang => state.blind = Some(fault),
+            Fault::ReadsRefused | Fault::ReadsHang | Fault::AllRefused => {
+                state.from_then_on = Some(fault);
+            }
+            Fault::Narrow(pace) => state.pace = Some(pace),
+            Fault::SlowFromThenOn(time) => state.delay = time,
+            Fault::World(change) => self.0.board.set_conditions(1, (change.after)()),
             _ => {}
         }
         Some(fault)
@@ -135,149 +188,172 @@ impl Tap {
     async fn carry(&self, mut client: DuplexStream) -> io::Result<()> {
         let mut board = self.0.board.open_stream(PIPE);
         loop {
-            let request = Message::read(&mut client).await?;
+            let request = Message::begin(&mut client).await?;
             let fault = self.next();
-            let silent = self.state().silent_until;
+            let (pace, delay, silent) = {
+                let state = self.state();
+                (state.pace, state.delay, state.silent_until)
+            };
+            let reading = match fault {
+                Some(Fault::SlowReader(pace)) => Some(pace),
+                _ => pace,
+            };
+            let request = request.finish(&mut client, reading).await?;
+            self.state().touched.extend(request.channels_set());
             if let Some(until) = silent.filter(|until| Instant::now() < *until) {
                 sleep_until(until).await;
                 return Ok(());
             }
-            let blind = self.state().blind;
-            if let Some(blind) = blind {
-                let calls = request.calls();
-                let reads = |call: &Value| {
-                    let method = call["method"].as_str().unwrap_or_default();
-                    method.starts_with("get_")
-                };
-                if let Some(first) = calls.iter().position(reads) {
-                    let answer = match first {
-                        0 => Message::refusal(),
-                        first => self.up_to(&request, first).await?,
-                    };
-                    if blind == Fault::ReadsHang {
-                        std::future::pending::<()>().await;
-                    }
-                    client.write_all(&answer.whole()).await?;
-                    continue;
-                }
-            }
+            sleep(delay).await;
+            let answer = match self.instead(&request).await? {
+                Some(answer) => answer,
+                None => match self.answer(fault, &request, &mut board).await? {
+                    Some(answer) => answer,
+                    None => return Ok(()),
+                },
+            };
             match fault {
-                None | Some(Fault::ReadsRefused | Fault::ReadsHang) => {}
-                Some(Fault::Slow(time)) => {
-                    // The board is at it, whoever waits.
-                    let tap = self.clone();
-                    let done = tworoutine::spawn(async move {
-                        sleep(time).await;
-                        tap.execute(&request).await
-                    });
-                    let answer = done.await.map_err(io::Error::other)??;
-                    client.write_all(&answer.whole()).await?;
-                    continue;
-                }
-                Some(Fault::Lost | Fault::Gone(_)) => return Ok(()),
-                Some(Fault::AnswerLost) => {
-                    self.execute(&request).await?;
-                    return Ok(());
-                }
                 Some(Fault::AnswerCut) => {
-                    let answer = self.execute(&request).await?.whole();
+                    let answer = answer.whole();
                     client.write_all(&answer[..answer.len() / 2]).await?;
                     return Ok(());
                 }
                 Some(Fault::Pieces) => {
-                    let answer = self.execute(&request).await?.whole();
-                    for piece in answer.chunks(answer.len() / 50 + 1) {
-                        client.write_all(piece).await?;
-                        sleep(Duration::from_millis(1)).await;
-                    }
-                    continue;
+                    let bytes = answer.whole().len() / 50 + 1;
+                    let every = Duration::from_millis(1);
+                    answer
+                        .write(&mut client, Some(Pace { bytes, every }))
+                        .await?;
                 }
-                Some(Fault::Late(time)) => {
-                    self.later(time, request);
-                    return Ok(());
-                }
-                Some(Fault::LateTwice(once, again)) => {
-                    self.later(once, request.clone());
-                    self.later(again, request);
-                    return Ok(());
-                }
-                Some(Fault::Reboot) => {
-                    let calls = self.0.board.counters().calls;
-                    let reboot = twotone::sim::fault::Fault::from(Reboot { down_ms: 0 });
-                    let once: Scheduled = reboot.during(calls, 1);
-                    self.0.board.inject(once);
-                }
-                Some(Fault::Refused) => {
-                    client.write_all(&Message::refusal().whole()).await?;
-                    continue;
-                }
-                Some(Fault::HalfRefused) => {
-                    let half = request.calls().len() / 2;
-                    let answer = match half {
-                        0 => Message::refusal(),
-                        half => self.up_to(&request, half).await?,
-                    };
-                    client.write_all(&answer.whole()).await?;
-                    continue;
-                }
-                Some(Fault::WrongType | Fault::NoNumbers) => {
-                    let replaced = match fault {
-                        Some(Fault::WrongType) => Value::from("seven"),
-                        _ => Value::from(NO_NUMBER),
-                    };
-                    let mut answer = self.execute(&request).await?;
-                    let mut body = answer.json();
-                    replace_numbers(&mut body, &replaced);
-                    answer.set_json(&body);
-                    // As servers write it that are not strict.
-                    let text = String::from_utf8(answer.body).map_err(io::Error::other)?;
-                    answer.body = text.replace(&format!("\"{NO_NUMBER}\""), "NaN").into();
-                    client.write_all(&answer.whole()).await?;
-                    continue;
-                }
-                Some(Fault::Garbled) => {
-                    let mut answer = self.execute(&request).await?;
-                    answer.body = b"[{\"result\": 1, ".to_vec();
-                    client.write_all(&answer.whole()).await?;
-                    continue;
-                }
-                Some(Fault::Gateway) => {
-                    let text = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n";
-                    client.write_all(text).await?;
-                    continue;
-                }
-                Some(Fault::TooLarge) => {
-                    let answer = self.execute(&request).await?;
-                    let mut large = answer;
-                    large.body = vec![b' '; crate::rig::ANSWER_LIMIT + 1];
-                    client.write_all(&large.whole()).await?;
-                    continue;
-                }
-                Some(Fault::SuspendedBefore(time)) => advance(time).await,
-                Some(Fault::SuspendedAfter(time)) => {
-                    let answer = self.execute(&request).await?;
-                    client.write_all(&answer.whole()).await?;
-                    advance(time).await;
-                    continue;
-                }
-                Some(Fault::Cancelled) => self.0.cancel.cancel(),
-                Some(Fault::Abandoned) => {
-                    self.0.cancel.cancel();
-                    self.0.abandon.cancel();
-                }
-                Some(Fault::Dropped) => self.0.drop.cancel(),
-                Some(Fault::Silent(_)) => unreachable!("it is silent already"),
+                _ => answer.write(&mut client, pace).await?,
             }
-            board.write_all(&request.whole()).await?;
-            let answer = Message::read(&mut board).await?;
-            client.write_all(&answer.whole()).await?;
+            match fault {
+                Some(Fault::SuspendedAfter(time)) => advance(time).await,
+                Some(how @ (Fault::CancelledAnswered | Fault::DroppedAnswered)) => self.end(how),
+                _ => {}
+            }
         }
+    }
+
+    /// The answer of a board on which something is refused or hangs from then on.
+    async fn instead(&self, request: &Message) -> io::Result<Option<Message>> {
+        let from_then_on = self.state().from_then_on;
+        let first = match from_then_on {
+            None => return Ok(None),
+            Some(Fault::AllRefused) => Some(0),
+            Some(_) => {
+                let reads = |call: &Value| {
+                    let method = call["method"].as_str().unwrap_or_default();
+                    method.starts_with("get_")
+                };
+                request.calls().iter().position(reads)
+            }
+        };
+        let answer = match first {
+            None => return Ok(None),
+            Some(0) => Message::refusal(),
+            Some(first) => self.up_to(request, first).await?,
+        };
+        if from_then_on == Some(Fault::ReadsHang) {
+            std::future::pending::<()>().await;
+        }
+        Ok(Some(answer))
+    }
+
+    /// The answer to a request with a fault; none if the connection is lost.
+    async fn answer(
+        &self,
+        fault: Option<Fault>,
+        request: &Message,
+        board: &mut DuplexStream,
+    ) -> io::Result<Option<Message>> {
+        let answer = match fault {
+            Some(Fault::Slow(time)) => {
+                // The board is at it, whoever waits.
+                let (tap, request) = (self.clone(), request.clone());
+                let done = tworoutine::spawn(async move {
+                    sleep(time).await;
+                    tap.execute(&request).await
+                });
+                done.await.map_err(io::Error::other)??
+            }
+            Some(Fault::Lost | Fault::Gone(_)) => return Ok(None),
+            Some(Fault::AnswerLost) => {
+                self.execute(request).await?;
+                return Ok(None);
+            }
+            Some(Fault::Hangs) => std::future::pending().await,
+            Some(Fault::AnswerHangs) => {
+                self.execute(request).await?;
+                std::future::pending().await
+            }
+            Some(Fault::Late(time)) => {
+                self.later(time, request.clone());
+                return Ok(None);
+            }
+            Some(Fault::LateTwice(once, again)) => {
+                self.later(once, request.clone());
+                self.later(again, request.clone());
+                return Ok(None);
+            }
+            Some(Fault::Refused) => Message::refusal(),
+            Some(Fault::HalfRefused) => match request.calls().len() / 2 {
+                0 => Message::refusal(),
+                half => self.up_to(request, half).await?,
+            },
+            Some(Fault::WrongType | Fault::NoNumbers) => {
+                let replaced = match fault {
+                    Some(Fault::WrongType) => Value::from("seven"),
+                    _ => Value::from(NO_NUMBER),
+                };
+                let mut answer = self.execute(request).await?;
+                let mut body = answer.json();
+                replace_numbers(&mut body, &replaced);
+                answer.set_json(&body);
+                // As servers write it that are not strict.
+                let text = String::from_utf8(answer.body).map_err(io::Error::other)?;
+                answer.body = text.replace(&format!("\"{NO_NUMBER}\""), "NaN").into();
+                answer
+            }
+            Some(Fault::Garbled) => {
+                let mut answer = self.execute(request).await?;
+                answer.body = b"[{\"result\": 1, ".to_vec();
+                answer
+            }
+            Some(Fault::Gateway) => Message {
+                head: "HTTP/1.1 502 Bad Gateway\r\n".to_owned(),
+                body: Vec::new(),
+            },
+            Some(Fault::TooLarge) => {
+                let mut answer = self.execute(request).await?;
+                answer.body = vec![b' '; crate::rig::ANSWER_LIMIT + 1];
+                answer
+            }
+            other => {
+                match other {
+                    Some(Fault::SuspendedBefore(time)) => advance(time).await,
+                    Some(how @ (Fault::Cancelled | Fault::Abandoned | Fault::Dropped)) => {
+                        self.end(how);
+                    }
+                    Some(Fault::Reboot) => {
+                        let calls = self.0.board.counters().calls;
+                        let reboot = twotone::sim::fault::Fault::from(Reboot { down_ms: 0 });
+                        let once: Scheduled = reboot.during(calls, 1);
+                        self.0.board.inject(once);
+                    }
+                    _ => {}
+                }
+                request.write(board, None).await?;
+                Message::read(board).await?
+            }
+        };
+        Ok(Some(answer))
     }
 
     /// Executes a request on a connection of its own.
     async fn execute(&self, request: &Message) -> io::Result<Message> {
         let mut board = self.0.board.open_stream(PIPE);
-        board.write_all(&request.whole()).await?;
+        request.write(&mut board, None).await?;
         Message::read(&mut board).await
     }
 
@@ -303,86 +379,5 @@ impl Tap {
         }
         answer.set_json(&elements);
         Ok(answer)
-    }
-}
-
-/// Puts another value in the place of each number.
-fn replace_numbers(value: &mut Value, by: &Value) {
-    match value {
-        Value::Number(_) => *value = by.clone(),
-        Value::Array(items) => items.iter_mut().for_each(|item| replace_numbers(item, by)),
-        Value::Object(fields) => fields
-            .values_mut()
-            .for_each(|item| replace_numbers(item, by)),
-        _ => {}
-    }
-}
-
-/// A request or an answer.
-#[derive(Debug, Clone)]
-struct Message {
-    /// First line and headers but for the length, with their line ends.
-    head: String,
-    body: Vec<u8>,
-}
-
-impl Message {
-    /// An answer in which the first call is refused.
-    fn refusal() -> Self {
-        Self {
-            head: "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n".to_owned(),
-            body: br#"[{"error": {"message": "the board is busy"}}]"#.to_vec(),
-        }
-    }
-
-    async fn read(stream: &mut DuplexStream) -> io::Result<Self> {
-        let mut text = Vec::new();
-        let end = loop {
-            if let Some(end) = text.windows(4).position(|four| four == b"\r\n\r\n") {
-                break end + 4;
-            }
-            if stream.read_buf(&mut text).await? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-        };
-        let mut body = text.split_off(end);
-        let text = String::from_utf8(text).map_err(io::Error::other)?;
-        let (mut head, mut length) = (String::new(), 0);
-        for line in text.trim_end().split("\r\n") {
-            match line.split_once(':') {
-                Some((key, value)) if key.eq_ignore_ascii_case("content-length") => {
-                    length = value.trim().parse().map_err(io::Error::other)?;
-                }
-                _ => head.extend([line, "\r\n"]),
-            }
-        }
-        while body.len() < length {
-            if stream.read_buf(&mut body).await? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-        }
-        assert_eq!(body.len(), length, "one message at a time");
-        Ok(Self { head, body })
-    }
-
-    fn whole(&self) -> Vec<u8> {
-        let length = format!("Content-Length: {}\r\n\r\n", self.body.len());
-        [self.head.as_bytes(), length.as_bytes(), &self.body].concat()
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).expect("JSON both ways")
-    }
-
-    fn set_json(&mut self, value: &Value) {
-        self.body = serde_json::to_vec(value).expect("JSON");
-    }
-
-    /// The calls of a request.
-    fn calls(&self) -> Vec<Value> {
-        match self.json() {
-            Value::Array(calls) => calls,
-            call => vec![call],
-        }
     }
 }

@@ -249,7 +249,7 @@ impl<K: Keeper> Driver<K> {
 
     async fn serve(&mut self, job: &mut Job) -> Result<Answer> {
         let mut first = None;
-        let mut back_by = job.deadline;
+        let mut back_by = None;
         self.repeats = 0;
         loop {
             job.renew();
@@ -264,7 +264,13 @@ impl<K: Keeper> Driver<K> {
                                 | ErrorKind::ConnectionLost
                                 | ErrorKind::Protocol
                         )
-                        && Instant::now() < back_by =>
+                        // From the first failure on: a rest before it is no part of it. Early
+                        // enough to tell, before the deadline, how the first try ended.
+                        && Instant::now()
+                            < *back_by.get_or_insert_with(|| {
+                                let latest = job.deadline - 2 * RECONNECT_PAUSE;
+                                latest.min(deadline::within(self.connect_timeout))
+                            }) =>
                 {
                     sleep(RECONNECT_PAUSE).await;
                     continue;
@@ -319,25 +325,28 @@ impl<K: Keeper> Driver<K> {
             }
             tracing::debug!(host = self.line.authority(), %error, "sending it once more");
             first = Some(error);
-            // Early enough to tell, before the deadline, how the first try ended.
-            back_by =
-                (job.deadline - 2 * RECONNECT_PAUSE).min(deadline::within(self.connect_timeout));
         }
     }
 
     /// Sees to it that `post` may go out on the connection at hand: that one is open, and verified.
     /// A post that only switches tones off goes out on one that cannot be verified, too.
     async fn ready(&mut self, job: &mut Job) -> Result<()> {
-        self.rest(job).await?;
         let mut verifications = 0;
-        let deadline = job.deadline;
         let switches_off = job.post.only_switches_off();
-        let verified_by = if switches_off {
-            deadline::within(SWITCHING_OFF_WAITS.min(deadline::left(deadline) / 2))
-        } else {
-            deadline
-        };
+        let mut verified_by = None;
         loop {
+            // Each time: a marker that a verification sets may be lost, too.
+            self.rest(job).await?;
+            // The time may have passed while the process was stopped.
+            job.renew();
+            let deadline = job.deadline;
+            let verified_by = *verified_by.get_or_insert_with(|| {
+                if switches_off {
+                    deadline::within(SWITCHING_OFF_WAITS.min(deadline::left(deadline) / 2))
+                } else {
+                    deadline
+                }
+            });
             self.keeper.admit(&job.post)?;
             if !self.line.is_open() {
                 if let Some(ended) = self.line.leave() {
@@ -392,7 +401,9 @@ impl<K: Keeper> Driver<K> {
         let mut certainty = Certainty::NotExecuted;
         if job.post.only_switches_off() && at_rest > Instant::now() {
             certainty = Certainty::Unknown;
-            self.switch_off(job, at_rest.min(job.deadline)).await;
+            // An answer that is on its way is not given up because the rest is over.
+            let by = at_rest.max(deadline::within(SWITCHING_OFF_WAITS));
+            self.switch_off(job, by.min(job.deadline)).await;
         }
         let at_rest = self.keeper.at_rest().unwrap_or(at_rest);
         if at_rest >= job.deadline {

@@ -36,7 +36,7 @@ pub struct ConnectOptions {
     /// request that crosses their closing may or may not be executed.
     pub idle_timeout: Duration,
     /// Longest time for which a request can live whose connection was lost: by then it was executed,
-    /// or never will be. 5 s, and the time of its acquisitions on top. A busy server, or a gateway
+    /// or never will be. 5 s, and the time of its own acquisitions on top. A busy server, or a gateway
     /// before it, may hold a request for so long. After a request of settings was lost, nothing is
     /// sent to its module for this time but what switches tones off, and then all settings are read
     /// back. An operation that would have to wait past its deadline fails.

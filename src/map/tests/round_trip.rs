@@ -70,7 +70,7 @@ fn boards() -> impl Strategy<Value = Vec<BoardEntry>> {
                 mac: serial.then(|| format!("02:00:00:00:00:{index:02x}")),
                 crate_serial: slot.map(|_| format!("c{index}")),
                 slot,
-                request_life_s: slot.map(|slot| f64::from(slot) / 8.0),
+                request_life_s: slot.map(|slot| f64::from(slot) / 16.0),
                 modules,
             }
         };

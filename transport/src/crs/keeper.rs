@@ -41,8 +41,6 @@ pub(super) struct ModuleKeeper {
     turn: usize,
     /// Longest time for which a lost request can live, its acquisitions apart.
     request_life: Duration,
-    /// Longest time in which a request was answered.
-    longest: Duration,
     /// Time until which a lost batch of settings may still land, if the module was not read back
     /// since.
     unrest_until: Option<Instant>,
@@ -65,7 +63,6 @@ impl ModuleKeeper {
             unjudged: VecDeque::new(),
             turn: 0,
             request_life,
-            longest: Duration::ZERO,
             unrest_until: None,
         }
     }
@@ -200,10 +197,9 @@ impl ModuleKeeper {
         }
     }
 
-    /// A request was lost that may change settings, and may still reach the board.
-    fn is_lost(&mut self, acquiring: Duration) {
-        let life = self.request_life.max(self.longest) + acquiring;
-        let until = deadline::within(life);
+    /// Takes note that a request was lost that may change settings, and may still reach the board.
+    fn may_land(&mut self, acquiring: Duration) {
+        let until = deadline::within(self.request_life + acquiring);
         let later = |earlier: Instant| earlier.max(until);
         self.unrest_until = Some(self.unrest_until.map_or(until, later));
     }
@@ -239,9 +235,13 @@ impl ModuleKeeper {
                 .kwarg("module", self.module.number());
             let calls = writer.calls();
             let post = Post::new(writer.finish(), writer.format());
-            let answer = line.tell(&post, deadline).await.inspect_err(|_| {
+            let answer = line.tell(&post, deadline).await.map_err(|error| {
                 // It may reach the board late, when a caller has set the channel.
-                self.is_lost(Duration::ZERO);
+                if error.certainty() != Certainty::NotExecuted {
+                    self.may_land(Duration::ZERO);
+                }
+                // Nothing of the exchange at hand has been sent.
+                error.certainty_is(Certainty::NotExecuted)
             })?;
             values(calls, &answer)?;
             self.ledger.adopt(key, home);
@@ -323,7 +323,13 @@ impl Keeper for ModuleKeeper {
     }
 
     fn answered(&mut self, post: &Post, took: Duration) {
-        self.longest = self.longest.max(took);
+        if took > self.request_life + post.acquiring {
+            tracing::warn!(
+                module = %self.module,
+                seconds = took.as_secs_f64(),
+                "answered later than a request is taken to live: `request_life_s` is too short",
+            );
+        }
         // What was lost before may land after it.
         self.went_out(post, self.unrest_until.is_some());
     }
@@ -331,7 +337,7 @@ impl Keeper for ModuleKeeper {
     fn lost(&mut self, post: &Post, repeat: Repeat) {
         if repeat != Repeat::Freely {
             // The board may be in the midst of its acquisitions, and settings may follow them.
-            self.is_lost(post.acquiring);
+            self.may_land(post.acquiring);
         }
         self.went_out(post, true);
     }

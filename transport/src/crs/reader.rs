@@ -84,8 +84,15 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
     }
 
     pub(super) fn tone(&mut self, channel: ChannelId, fields: ToneFields) -> Result<ToneState> {
-        let mut read =
-            |wanted: bool| -> Result<Option<f64>> { if wanted { self.number() } else { Ok(None) } };
+        // Handed on if it is none: the channel is named by whoever looks at it, and the others are
+        // as good as without it.
+        let mut read = |wanted: bool| -> Result<Option<f64>> {
+            if wanted {
+                self.result()?.opt_f64().map_err(broken)
+            } else {
+                Ok(None)
+            }
+        };
         let offset = read(fields.offset)?.map(Hertz);
         let amplitude = read(fields.amplitude)?;
         let phase = read(fields.phase)?.map(Radians::from_degrees);

@@ -177,7 +177,7 @@ impl Line {
         } else {
             self.exchange(post, deadline).await
         };
-        told.map_err(|failure| failure.told_of_reading(self.authority()))
+        told.map_err(|failure| failure.told(self.authority()))
     }
 
     async fn once(&mut self, post: &Post, deadline: Instant) -> Result<Result<Answer, Failure>> {

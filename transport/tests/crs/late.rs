@@ -132,3 +132,53 @@ async fn a_lost_reading_delays_nothing() {
     board.run(&mean()).await.unwrap();
     assert!(began.elapsed() < Duration::from_secs(1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_board_that_was_slow_once_is_waited_for_no_longer() {
+    let scripted = Scripted::default();
+    let board = connect_with(&scripted, ConnectOptions::new())
+        .await
+        .unwrap();
+    board.run(&set(1, 0.1)).await.unwrap();
+    scripted.script([Next::Slow(Duration::from_secs(9))]);
+    board.run(&set(1, 0.2)).await.unwrap();
+    scripted.script([Next::LandLate(Duration::from_millis(600))]);
+    let began = Instant::now();
+    board.run(&set(1, 0.3)).await.unwrap();
+    let took = began.elapsed();
+    assert!(took >= Duration::from_secs(5), "{took:?}");
+    assert!(took < Duration::from_secs(7), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_marker_is_waited_for_too() {
+    for late in LATE {
+        let scripted = Scripted::default();
+        let board = connect_with(&scripted, ConnectOptions::new())
+            .await
+            .unwrap();
+        // The reading before the marker, then the marker.
+        scripted.script([Next::Slow(Duration::ZERO), Next::LandLate(late)]);
+        board.run(&set(1, 0.1)).await.unwrap();
+        let last = batch(1, [tone(8).offset(Hertz(1e6))]);
+        board.run(&last).await.unwrap();
+        sleep(Duration::from_secs(10)).await;
+        let offset = scripted.setting("frequency", 1, 8);
+        assert_eq!(offset, Some(1e6), "{late:?}: nothing lands after it");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_switch_off_is_not_cut_off_by_the_end_of_the_wait() {
+    let scripted = Scripted::default();
+    let late = Duration::from_millis(600);
+    let board = board(&scripted, late, ConnectOptions::new()).await;
+    let lost = timeout(Duration::from_millis(10), board.run(&set(1, 0.2))).await;
+    assert!(lost.is_err());
+    sleep(Duration::from_millis(4700)).await;
+    scripted.script([Next::Slow(Duration::from_millis(500))]);
+    let began = Instant::now();
+    board.run(&set(1, 0.0)).await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(2));
+    assert_eq!(scripted.setting("amplitude", 1, 1), Some(0.0));
+}

@@ -1,0 +1,165 @@
+//! Settings of a module, and their comparison.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use twotone::hal::{Hertz, ToneState};
+
+/// The tones of a module that are on, by channel, and its NCO in hertz.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct State {
+    pub(crate) tones: BTreeMap<u16, ToneState>,
+    pub(crate) nco_hz: f64,
+}
+
+impl State {
+    pub(crate) fn new(tones: &[ToneState], nco: Hertz) -> Self {
+        let on = tones.iter().filter(|tone| tone.is_on());
+        Self {
+            tones: on.map(|tone| (tone.channel.number(), *tone)).collect(),
+            nco_hz: nco.0,
+        }
+    }
+
+    /// True if a channel is as in another state. Of a tone that is off nothing else matters.
+    pub(crate) fn agrees(&self, other: &Self, channel: u16) -> bool {
+        match (self.tones.get(&channel), other.tones.get(&channel)) {
+            (None, None) => true,
+            (Some(one), Some(other_tone)) => {
+                let near = |one: Option<f64>, other: Option<f64>, within: f64| {
+                    (one.unwrap_or(0.0) - other.unwrap_or(0.0)).abs() < within
+                };
+                let hertz = |tone: &ToneState| tone.offset.map(|offset| offset.0);
+                let angles = |tone: &ToneState| [tone.phase, tone.rotation].map(|p| p.map(|p| p.0));
+                let same_angles = angles(one).into_iter().zip(angles(other_tone));
+                near(one.amplitude, other_tone.amplitude, 1e-4)
+                    && near(hertz(one), hertz(other_tone), 1.0)
+                    && same_angles
+                        .into_iter()
+                        .all(|(one, other)| near(one, other, 1e-3))
+                    && (self.nco_hz - other.nco_hz).abs() < 1.0
+            }
+            _ => false,
+        }
+    }
+
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        let mut channels = self.tones.keys().chain(other.tones.keys());
+        channels.all(|channel| self.agrees(other, *channel))
+    }
+}
+
+/// Amplitudes of the tones that a tune says it has left on, by channel, and their frequencies in
+/// hertz.
+pub(crate) fn toned(tune: &Value) -> Option<BTreeMap<u16, (f64, f64)>> {
+    let channels = tune["channels"].as_array()?;
+    let references = tune["references"].as_array()?;
+    let tone = |one: &Value| {
+        let amplitude = one["amplitude"].as_f64().expect("an amplitude");
+        let hertz = one["tone_hz"].as_f64().expect("a frequency");
+        let channel = one["channel"].as_u64().expect("a channel");
+        (
+            u16::try_from(channel).expect("a channel"),
+            (amplitude, hertz),
+        )
+    };
+    let tones = channels.iter().chain(references).map(tone);
+    Some(
+        tones
+            .filter(|(_, (amplitude, _))| *amplitude > 0.0)
+            .collect(),
+    )
+}
+
+impl State {
+    /// True if a channel is as a tune says that it has left it.
+    pub(crate) fn agrees_with_tune(&self, tune: &BTreeMap<u16, (f64, f64)>, channel: u16) -> bool {
+        match (self.tones.get(&channel), tune.get(&channel)) {
+            (None, None) => true,
+            (Some(is), Some((amplitude, hertz))) => {
+                let offset = is.offset.map_or(0.0, |offset| offset.0);
+                (is.amplitude.unwrap_or(0.0) - amplitude).abs() < 1e-4
+                    && (self.nco_hz + offset - hertz).abs() < 1.0
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Result without what noise changes: statuses, reasons, and how many there are of what.
+pub(crate) fn shape(value: &Value) -> Value {
+    match value {
+        Value::Number(_) => Value::from(0),
+        Value::Array(items) => items.iter().map(shape).collect(),
+        Value::Object(fields) => {
+            let fields = fields.iter();
+            Value::Object(fields.map(|(key, one)| (key.clone(), shape(one))).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+/// First number that is another than in a run without the fault, by more than noise makes it; none
+/// if there is none. Compared are results of one [`shape`].
+///
+/// Noise is small against the largest number of each kind, such as the samples of a sweep: a
+/// setting that was undone in its midst makes some of them wholly others.
+pub(crate) fn difference(value: &Value, quiet: &Value) -> Option<String> {
+    let mut numbers = BTreeMap::<String, Vec<(f64, f64)>>::new();
+    gather(value, quiet, String::new(), &mut numbers);
+    numbers.into_iter().find_map(|(path, numbers)| {
+        let key = path.rsplit('.').find(|part| *part != "[]");
+        if NOISE.contains(&key.unwrap_or_default()) {
+            return None;
+        }
+        let scale = numbers
+            .iter()
+            .fold(0.0_f64, |most, (_, quiet)| most.max(quiet.abs()));
+        let odd = numbers.iter().position(|(is, quiet)| {
+            let off = (is - quiet).abs();
+            off.is_nan() || off > NOISE_SHARE * scale
+        })?;
+        let (is, quiet) = numbers[odd];
+        Some(format!("{path}, number {odd}, is {is} and was {quiet}"))
+    })
+}
+
+/// Share of the largest number of a kind that noise makes of each, at the most.
+const NOISE_SHARE: f64 = 0.05;
+
+/// Numbers that are noise, or that stand for times or phases of other samples.
+const NOISE: &[&str] = &[
+    "epoch",
+    "noise",
+    "phase_epoch",
+    "phase_rad",
+    "relative_noise",
+    "residual_slope_rad",
+];
+
+fn gather(
+    value: &Value,
+    quiet: &Value,
+    path: String,
+    into: &mut BTreeMap<String, Vec<(f64, f64)>>,
+) {
+    match (value, quiet) {
+        (Value::Array(values), Value::Array(quiets)) => {
+            for (value, quiet) in values.iter().zip(quiets) {
+                gather(value, quiet, format!("{path}.[]"), into);
+            }
+        }
+        (Value::Object(values), Value::Object(quiets)) => {
+            for (key, value) in values {
+                gather(value, &quiets[key], format!("{path}.{key}"), into);
+            }
+        }
+        (Value::Number(value), Value::Number(quiet)) => {
+            let both = (value.as_f64(), quiet.as_f64());
+            if let (Some(value), Some(quiet)) = both {
+                into.entry(path).or_default().push((value, quiet));
+            }
+        }
+        _ => {}
+    }
+}
