@@ -99,9 +99,9 @@ impl Need {
                 "its file system takes {files} more files, and the run has {}",
                 self.files
             )),
-            _ if room.free < self.least => Some(format!(
+            _ if room.bytes < self.least => Some(format!(
                 "{} are free, and its result alone needs {}",
-                bytes(room.free),
+                bytes(room.bytes),
                 bytes(self.least)
             )),
             _ => None,
@@ -109,11 +109,11 @@ impl Need {
     }
 
     fn warning(self, room: Room) -> Option<String> {
-        (room.available < self.whole).then(|| {
+        (room.bytes < self.whole).then(|| {
             format!(
                 "{} are free, and the whole run needs about {}; the files that matter most are \
                  written first",
-                bytes(room.available),
+                bytes(room.bytes),
                 bytes(self.whole)
             )
         })
@@ -170,11 +170,6 @@ mod tests {
         assert!(text.whole > Need::of_sweep(&map, &tuning, ARROW_POINT).whole);
         let capture = Need::of_capture(&map, 596.0 * 10.0, 8 * 1024);
         assert_eq!(capture.whole - capture.least, 2 * 5960 * 8192);
-        let room = |free, files| Room {
-            free,
-            available: free,
-            files,
-        };
         for (free, files, refused, doubted) in [
             (0, None, true, true),
             (tune.least - 1, None, true, true),
@@ -183,7 +178,7 @@ mod tests {
             (tune.whole, Some(3), false, false),
             (tune.whole, Some(2), true, false),
         ] {
-            let room = room(free, files);
+            let room = Room { bytes: free, files };
             assert_eq!(tune.refusal(room).is_some(), refused, "{room:?}");
             assert_eq!(tune.warning(room).is_some(), doubted, "{room:?}");
         }

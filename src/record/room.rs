@@ -2,15 +2,14 @@
 
 use std::os::fd::AsFd;
 
-use rustix::fs::fstatvfs;
+use rustix::fs::{StatVfs, fstatvfs};
+use rustix::process::geteuid;
 
-/// Room on a file system.
+/// Room on a file system for the user of this process. Quotas are left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
-    /// Bytes that are free, with those that are kept for the administrator.
-    pub free: u64,
-    /// Bytes that are free for everybody, quotas left out.
-    pub available: u64,
+    /// Bytes that can still be written.
+    pub bytes: u64,
     /// Number of files that can still be made; `None` if there is no limit, or it is not known.
     pub files: Option<u64>,
 }
@@ -19,12 +18,45 @@ impl Room {
     /// The room of the file system that `file` lies on; `None` if that does not say it, as some
     /// network file systems do not.
     pub(super) fn of(file: impl AsFd) -> Option<Self> {
-        let found = fstatvfs(file).ok()?;
-        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        Self::told(&fstatvfs(file).ok()?, geteuid().is_root())
+    }
+
+    /// The room by what the file system tells. A part of it may be kept for the administrator.
+    fn told(found: &StatVfs, is_administrator: bool) -> Option<Self> {
+        let for_user = |all, others| if is_administrator { all } else { others };
+        let blocks = for_user(found.f_bfree, found.f_bavail);
+        let files = for_user(found.f_ffree, found.f_favail);
         (found.f_blocks > 0).then(|| Self {
-            free: bytes(found.f_bfree),
-            available: bytes(found.f_bavail),
-            files: (found.f_files > 0).then_some(found.f_ffree),
+            bytes: blocks.saturating_mul(found.f_frsize),
+            files: (found.f_files > 0).then_some(files),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_for_the_administrator_is_room_for_nobody_else() {
+        let mut found = fstatvfs(tempfile::tempfile().unwrap()).unwrap();
+        (found.f_blocks, found.f_frsize, found.f_files) = (1000, 4096, 500);
+        // Full, or without a file more, for those who are not the administrator.
+        for (blocks, for_others, files, files_for_others) in
+            [(50, 0, 30, 30), (50, 20, 30, 0), (7, 7, 0, 0)]
+        {
+            (found.f_bfree, found.f_bavail) = (blocks, for_others);
+            (found.f_ffree, found.f_favail) = (files, files_for_others);
+            for (is_administrator, blocks, files) in
+                [(true, blocks, files), (false, for_others, files_for_others)]
+            {
+                let room = Room::told(&found, is_administrator).unwrap();
+                assert_eq!((room.bytes, room.files), (4096 * blocks, Some(files)));
+            }
+        }
+        found.f_files = 0;
+        assert_eq!(Room::told(&found, false).unwrap().files, None);
+        found.f_blocks = 0;
+        assert_eq!(Room::told(&found, true), None);
     }
 }
