@@ -49,8 +49,9 @@ fn pandas_and_polars_open_sweeps() {
     };
     let parent = tempfile::tempdir().unwrap();
     let run = RunDirectory::prepare(parent.path().join("run")).unwrap();
-    run.write_sweeps("b1", &sweeps()).unwrap();
-    let file = run.commit().unwrap().join("sweeps/b1.arrow");
+    run.write("b1.arrow", |writer| sweeps().write_arrow(writer))
+        .unwrap();
+    let file = run.commit().unwrap().join("b1.arrow");
 
     let output = Command::new(python)
         .args(["-c", READER])

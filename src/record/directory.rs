@@ -125,32 +125,7 @@ impl RunDirectory {
     /// # Errors
     /// Those of [`RunDirectory::write`], and [`RecordError::Format`] where `value` has no JSON.
     pub fn write_json(&self, file: &str, value: &impl Serialize) -> Result<(), RecordError> {
-        self.write(file, |writer| {
-            serde_json::to_writer_pretty(&mut *writer, value)
-                .map_err(RecordError::format("write", file))?;
-            writeln!(writer).map_err(RecordError::format("write", file))
-        })
-    }
-
-    /// Writes `value` as TOML into `file`.
-    ///
-    /// # Errors
-    /// Those of [`RunDirectory::write`], and [`RecordError::Format`] where `value` has no TOML.
-    pub fn write_toml(&self, file: &str, value: &impl Serialize) -> Result<(), RecordError> {
-        let text = toml::to_string(value).map_err(RecordError::format("write", file))?;
-        self.write_text(file, &text)
-    }
-
-    /// Writes `text` into `file`.
-    ///
-    /// # Errors
-    /// Those of [`RunDirectory::write`].
-    pub fn write_text(&self, file: &str, text: &str) -> Result<(), RecordError> {
-        self.write(file, |writer| {
-            writer
-                .write_all(text.as_bytes())
-                .map_err(RecordError::format("write", file))
-        })
+        self.write(file, |writer| fill_json(writer, file, value))
     }
 
     /// Writes the manifest.
@@ -159,32 +134,6 @@ impl RunDirectory {
     /// Those of [`RunDirectory::write_json`].
     pub fn write_manifest(&self, manifest: &Manifest) -> Result<(), RecordError> {
         self.write_json(MANIFEST_FILE, manifest)
-    }
-
-    /// Writes the sweeps of one board as an Arrow IPC file, `sweeps/BOARD.arrow`.
-    ///
-    /// # Errors
-    /// Those of [`RunDirectory::write`].
-    #[cfg(feature = "arrow")]
-    pub fn write_sweeps(&self, board: &str, sweeps: &super::SweepTable) -> Result<(), RecordError> {
-        let file = format!("{SWEEPS_FOLDER}/{board}.arrow");
-        self.write(&file, |writer| sweeps.write_arrow(writer))
-    }
-
-    /// Writes the sweeps of one board as comma-separated values, `sweeps/BOARD.csv`.
-    ///
-    /// # Errors
-    /// Those of [`RunDirectory::write`].
-    pub fn write_sweeps_csv(
-        &self,
-        board: &str,
-        sweeps: &super::SweepTable,
-    ) -> Result<(), RecordError> {
-        let file = format!("{SWEEPS_FOLDER}/{board}.csv");
-        self.write(&file, |writer| {
-            let written = sweeps.write_csv(writer);
-            written.map_err(RecordError::format("write", &file))
-        })
     }
 
     /// Writes `file`, a relative path of plain names, with what `fill` writes. On disk when this
@@ -382,6 +331,17 @@ impl Write for RunFile {
         self.flushed = self.writer.stream_position()?;
         Ok(())
     }
+}
+
+/// Writes `value` as indented JSON into the writer of `file`.
+pub(super) fn fill_json(
+    writer: &mut impl Write,
+    file: &str,
+    value: &impl Serialize,
+) -> Result<(), RecordError> {
+    serde_json::to_writer_pretty(&mut *writer, value)
+        .map_err(RecordError::format("write", file))?;
+    writeln!(writer).map_err(RecordError::format("write", file))
 }
 
 pub(super) fn parent_of(path: &Path) -> &Path {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::directory::parent_of;
+use super::directory::{fill_json, parent_of};
 use super::publish::beside;
 use super::{MANIFEST_FILE, Manifest, RecordError, RunDirectory};
 
@@ -63,11 +63,7 @@ impl<'a> Content<'a> {
     /// # Errors
     /// Writing it is [`RecordError::Format`] where `value` has no JSON.
     pub fn json(file: &'a str, weight: Weight, value: &'a impl Serialize) -> Self {
-        Self::new(file, weight, move |writer| {
-            serde_json::to_writer_pretty(&mut *writer, value)
-                .map_err(RecordError::format("write", file))?;
-            writeln!(writer).map_err(RecordError::format("write", file))
-        })
+        Self::new(file, weight, move |writer| fill_json(writer, file, value))
     }
 }
 

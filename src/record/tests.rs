@@ -1,6 +1,7 @@
 //! Runs that appear whole, and runs that do not appear.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
@@ -16,6 +17,13 @@ pub(super) fn names_in(folder: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+fn write_text(run: &RunDirectory, file: &str, text: &str) -> Result<(), RecordError> {
+    run.write(file, |writer| {
+        let written = writer.write_all(text.as_bytes());
+        written.map_err(RecordError::format("write", file))
+    })
 }
 
 fn map() -> HardwareMap {
@@ -71,8 +79,8 @@ fn a_run_appears_all_at_once() {
     let path = parent.path().join("night.1");
     let run = RunDirectory::prepare(&path).unwrap();
     run.write_manifest(&manifest()).unwrap();
-    run.write_toml("tune.toml", &map().boards()[0]).unwrap();
-    run.write_text("deep/er/notes.txt", "µ").unwrap();
+    write_text(&run, "tune.toml", "").unwrap();
+    write_text(&run, "deep/er/notes.txt", "µ").unwrap();
     assert!(!path.exists());
     let [hidden] = &names_in(parent.path())[..] else {
         panic!("more than one name")
@@ -116,7 +124,7 @@ fn manifest_at(path: &Path) -> Manifest {
 fn a_run_that_is_dropped_leaves_nothing() {
     let parent = tempfile::tempdir().unwrap();
     let run = RunDirectory::prepare(parent.path().join("run")).unwrap();
-    run.write_text("sweeps/b1.arrow", "half a f").unwrap();
+    write_text(&run, "sweeps/b1.arrow", "half a f").unwrap();
     drop(run);
     assert_eq!(names_in(parent.path()), [""; 0]);
 }
@@ -160,12 +168,12 @@ fn files_stay_within_their_run_and_are_written_once() {
     let parent = tempfile::tempdir().unwrap();
     let run = RunDirectory::prepare(parent.path().join("run")).unwrap();
     for file in ["", "../escaped", "/tmp/escaped", "a/../../b"] {
-        let error = run.write_text(file, "").unwrap_err();
+        let error = write_text(&run, file, "").unwrap_err();
         assert!(matches!(error, RecordError::Name { .. }), "{file}: {error}");
     }
-    run.write_text("a", "first").unwrap();
+    write_text(&run, "a", "first").unwrap();
     assert_eq!(
-        run.write_text("a", "second").unwrap_err().to_string(),
+        write_text(&run, "a", "second").unwrap_err().to_string(),
         "`a` cannot be used: this run has that file already"
     );
     let path = run.commit().unwrap();
@@ -179,7 +187,7 @@ fn a_name_that_is_taken_in_the_meantime_costs_no_data() {
     let path = parent.path().join("run");
     let [first, second] = ["first", "second"].map(|content| {
         let run = RunDirectory::prepare(&path).unwrap();
-        run.write_text("content", content).unwrap();
+        write_text(&run, "content", content).unwrap();
         run
     });
     first.commit().unwrap();
@@ -201,7 +209,7 @@ fn racer() {
     let run = RunDirectory::prepare(&path).unwrap();
     let me = std::process::id().to_string();
     for file in ["a", "b/c", "d"] {
-        run.write_text(file, &me).unwrap();
+        write_text(&run, file, &me).unwrap();
     }
     // All have prepared before any commits: the parent closes this pipe then.
     println!("\nprepared");
@@ -328,8 +336,9 @@ mod arrow {
     fn sweeps_read_back_as_they_were_written() {
         let parent = tempfile::tempdir().unwrap();
         let run = RunDirectory::prepare(parent.path().join("run")).unwrap();
-        run.write_sweeps("b1", &table()).unwrap();
-        let file = run.commit().unwrap().join("sweeps/b1.arrow");
+        let written = run.write("b1.arrow", |writer| table().write_arrow(writer));
+        written.unwrap();
+        let file = run.commit().unwrap().join("b1.arrow");
         let read = SweepTable::read_arrow(File::open(file).unwrap(), "b1.arrow").unwrap();
         assert_eq!(read, table());
         assert_eq!(read.provenance["map_sha256"], MapRecord::of(&map()).sha256);
