@@ -230,32 +230,34 @@ impl Attempt {
         attempt
     }
 
-    /// Names the missing files in the manifest. If there is no room for that, the manifest stays as it
-    /// was; the caller tells them all the same.
+    /// Names the missing files in the manifest. If there is no room for that, a manifest that lies
+    /// there stays as it is, and the reason of each missing file says so.
     fn tell_missing(&mut self, manifest: &Manifest) {
         if self.missing.is_empty() || self.written == 0 {
             return;
         }
         let is_manifest = |one: &MissingFile| one.file == MANIFEST_FILE;
-        let others = self.missing.iter().filter(|one| !is_manifest(one));
+        let (none, others): (Vec<_>, _) = self.missing.iter().cloned().partition(is_manifest);
         let told = Manifest {
-            missing: others.cloned().collect(),
+            missing: others,
             ..manifest.clone()
         };
+        if !none.is_empty() {
+            // There was no room for it before. Some files may have given theirs back.
+            if self.run.write_manifest(&told).is_ok() {
+                self.missing = told.missing;
+                (self.lacks, self.written) = (self.lacks - 1, self.written + 1);
+            }
+            return;
+        }
         const NEW: &str = "manifest.json.new";
-        let was_missing = self.missing.iter().any(is_manifest);
         let replaced = self.run.write_json(NEW, &told);
         let replaced = replaced.and_then(|()| self.run.rename(NEW, MANIFEST_FILE));
-        // Nobody sees the folder yet: if there is no room for two, the first one can go.
-        let is_there = replaced.is_ok() || {
+        if let Err(error) = replaced {
             self.run.remove(NEW);
-            self.run.remove(MANIFEST_FILE);
-            let again = self.run.write_manifest(&told);
-            again.is_ok() || (!was_missing && self.run.write_manifest(manifest).is_ok())
-        };
-        if is_there && was_missing {
-            self.missing.retain(|one| !is_manifest(one));
-            (self.lacks, self.written) = (self.lacks - 1, self.written + 1);
+            for one in &mut self.missing {
+                one.reason += &format!("; the manifest does not name this file: {error}");
+            }
         }
     }
 

@@ -4,6 +4,9 @@ use std::cell::Cell;
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::process::Command;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::*;
 use crate::record::tests::{manifest, names_in};
@@ -66,6 +69,68 @@ fn what_has_no_room_is_left_out_and_named() {
     assert_eq!(read(&path).missing, recorded.missing);
     let reason = &recorded.missing[0].reason;
     assert!(reason.starts_with("cannot write `sweeps/a`: "), "{reason}");
+}
+
+/// Name of the run of the test below, in a process of its own.
+const FILLED: &str = "TWOTONE_TEST_OF_A_FILLED_DISK";
+
+/// From now on this process can write to no file, as on a disk that others have filled.
+fn fill_disk() {
+    let maximum = getrlimit(Resource::Fsize).maximum;
+    let current = Some(0);
+    setrlimit(Resource::Fsize, Rlimit { current, maximum }).unwrap();
+}
+
+/// The body of the process of the test below, and nothing when run by itself.
+#[test]
+fn run_on_a_disk_that_is_filled_meanwhile() {
+    let Some(path) = std::env::var_os(FILLED) else {
+        return;
+    };
+    let run = RunDirectory::prepare(&path).unwrap();
+    let sweeps = |file| {
+        Content::new(file, Weight::Further, move |_| {
+            fill_disk();
+            Err(full(file))
+        })
+    };
+    let contents = [
+        content("tune.toml", Weight::First, 0),
+        sweeps("sweeps/a"),
+        sweeps("sweeps/b"),
+    ];
+    let recorded = run.record(manifest(), &contents, None);
+    let path = Path::new(&path);
+    assert_eq!(recorded.path.as_deref(), Some(path));
+    assert_eq!(read(path).missing, []);
+    assert_eq!(names_in(path), ["manifest.json", "sweeps", "tune.toml"]);
+    // What the manifest cannot say is said to who runs it.
+    assert_eq!(files(&recorded), ["sweeps/a", "sweeps/b"]);
+    for one in &recorded.missing {
+        let (first, unnamed) = one.reason.split_once("; ").unwrap();
+        assert_eq!(first, full(&one.file).to_string());
+        assert!(
+            unnamed.starts_with("the manifest does not name this file: cannot write"),
+            "{unnamed}"
+        );
+    }
+    println!("all was looked at");
+}
+
+#[test]
+fn a_manifest_that_cannot_be_replaced_stays() {
+    let parent = tempfile::tempdir().unwrap();
+    let body = "record::recorded::tests::run_on_a_disk_that_is_filled_meanwhile";
+    let output = Command::new("bash")
+        .args(["-c", "trap '' XFSZ; exec \"$@\"", "bash"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", body, "--nocapture"])
+        .env(FILLED, parent.path().join("run"))
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("all was looked at"), "{said}");
 }
 
 #[test]
