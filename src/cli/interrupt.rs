@@ -2,7 +2,8 @@
 
 use std::future::Future;
 use std::iter::repeat;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -11,10 +12,19 @@ use twotone::run::{HardwareState, Outcome};
 use super::output::complain;
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
+static IS_WATCHED: AtomicBool = AtomicBool::new(false);
 
 /// Number of interrupts that came until now while one was watched for.
 pub(crate) fn count() -> u32 {
     COUNT.load(Ordering::Relaxed)
+}
+
+/// Waits for `time` so that interrupts are noticed, if they are watched for. A program with a single
+/// thread notices them only while that thread waits in this way.
+pub(crate) fn listen(time: Duration) {
+    if IS_WATCHED.load(Ordering::Relaxed) {
+        tworoutine::wait(async move { tokio::time::sleep(time).await });
+    }
 }
 
 /// Watches for interrupts: Ctrl-C, termination, and a terminal that is gone.
@@ -42,6 +52,7 @@ impl Interrupt {
             complain("interrupts cannot be watched for; Ctrl-C will end the program at once");
             return interrupt;
         };
+        IS_WATCHED.store(true, Ordering::Relaxed);
         tworoutine::runtime().spawn(async move {
             for token in [&watched.first, &watched.second]
                 .into_iter()

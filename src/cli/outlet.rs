@@ -2,7 +2,8 @@
 //!
 //! A terminal that nobody reads (Ctrl-S, a stalled `ssh`), and a pipe whose reader sleeps, block
 //! whoever writes to them, for as long as they like. What drives hardware must not wait for them: it
-//! leaves what it has to say in a queue, and a thread of its own writes it.
+//! leaves what it has to say in a queue, and a thread of its own writes it. If the system grants no
+//! such thread, each who says something writes as much as is taken at once.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,11 +11,17 @@ use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 /// Most bytes that wait in a queue of what may be left out.
 const MOST_WAITING: usize = 256 << 10;
+
+/// Bytes that a pipe, a terminal or a socket takes without waiting once it says that it takes any.
+const TAKEN_AT_ONCE: usize = 128;
+
+/// Time between two looks for room, if no thread waits for it.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// A queue, and the thread that writes what is in it.
 #[derive(Debug, Clone)]
@@ -25,7 +32,7 @@ struct Inner {
     queue: Mutex<Queue>,
     changed: Condvar,
     to: BorrowedFd<'static>,
-    /// True if a thread writes; false if none could be started, so that who says something writes.
+    /// True if a thread writes; false if none could be started.
     threaded: bool,
 }
 
@@ -33,6 +40,8 @@ struct Inner {
 struct Queue {
     waiting: VecDeque<Vec<u8>>,
     bytes: usize,
+    /// Number of bytes of the first text that are written already, if no thread writes.
+    begun: usize,
     /// The thread has taken something, and has not written it to its end.
     writing: bool,
     /// Number of texts that found the queue full.
@@ -41,67 +50,65 @@ struct Queue {
 }
 
 impl Outlet {
-    /// An outlet to `to`, with a thread called `name`.
+    /// An outlet to `to`, with a thread called `name` if the system grants one.
     pub(crate) fn new(to: BorrowedFd<'static>, name: &str) -> Self {
-        let inner = |threaded| {
-            Arc::new(Inner {
-                queue: Mutex::default(),
-                changed: Condvar::new(),
-                to,
-                threaded,
-            })
-        };
-        let shared = inner(true);
+        let shared = Inner::new(to, true);
         let writes = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name(name.to_owned());
         match thread.spawn(move || writes.write_all()) {
             Ok(_) => Self(shared),
-            Err(_) => Self(inner(false)),
+            Err(_) => Self::without_thread(to),
         }
+    }
+
+    fn without_thread(to: BorrowedFd<'static>) -> Self {
+        Self(Inner::new(to, false))
     }
 
     /// Leaves `text` to be written, however long the queue is.
     pub(crate) fn put(&self, text: Vec<u8>) {
-        if !self.0.threaded {
-            let written = write(self.0.to, &text);
-            self.0.locked().failed = written.err();
-            return;
-        }
-        let mut queue = self.0.locked();
-        queue.bytes += text.len();
-        queue.waiting.push_back(text);
-        self.0.changed.notify_all();
+        self.0.add(&mut self.0.locked(), text);
     }
 
     /// Leaves `text` to be written, unless too much is waiting. Later, the number of texts that
     /// were left out is written.
     pub(crate) fn offer(&self, text: Vec<u8>) {
-        let mut queue = self.0.locked();
+        let mut queue = self.0.looked_through();
         if queue.bytes + text.len() > MOST_WAITING {
             queue.left_out += 1;
-            return;
+        } else {
+            self.0.add(&mut queue, text);
         }
-        drop(queue);
-        self.put(text);
     }
 
     /// Leaves `text` to be written, if nothing else is waiting.
     pub(crate) fn offer_alone(&self, text: Vec<u8>) {
-        let queue = self.0.locked();
-        let is_free = queue.waiting.is_empty() && !queue.writing;
-        drop(queue);
-        if is_free {
-            self.put(text);
+        let mut queue = self.0.looked_through();
+        if !queue.is_busy() {
+            self.0.add(&mut queue, text);
         }
     }
 
     /// Waits until everything is written, for `time` at the most. True if it is.
     pub(crate) fn drain(&self, time: Duration) -> bool {
-        let queue = self.0.locked();
-        let busy = |queue: &mut Queue| queue.writing || !queue.waiting.is_empty();
-        let waited = self.0.changed.wait_timeout_while(queue, time, busy);
-        let (mut queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        !busy(&mut queue)
+        let mut queue = self.0.looked_through();
+        // With a thread, it wakes this one; without, nobody does, and each turn is a look.
+        let (turns, turn) = match self.0.threaded {
+            true => (1, time),
+            false => (time.as_millis() / LOOK.as_millis(), LOOK),
+        };
+        for _ in 0..turns {
+            let waited = self
+                .0
+                .changed
+                .wait_timeout_while(queue, turn, |queue| queue.is_busy());
+            (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            self.0.look_through(&mut queue);
+            if !queue.is_busy() {
+                break;
+            }
+        }
+        !queue.is_busy()
     }
 
     /// Reason that something could not be written, told once.
@@ -110,9 +117,76 @@ impl Outlet {
     }
 }
 
+impl Queue {
+    fn is_busy(&self) -> bool {
+        self.writing || !self.waiting.is_empty()
+    }
+
+    /// Takes note that a text of so many bytes was written, or failed to be. The last one is followed
+    /// by the number of those that were left out.
+    fn is_done(&mut self, bytes: usize, failed: Option<io::Error>) {
+        self.bytes -= bytes;
+        // A later success makes up for no failure.
+        if failed.is_some() {
+            self.failed = failed;
+        }
+        if self.waiting.is_empty() && self.left_out > 0 {
+            let left_out = std::mem::take(&mut self.left_out);
+            let told = format!("({left_out} lines were left out: nobody read them)\n");
+            self.bytes += told.len();
+            self.waiting.push_back(told.into_bytes());
+        }
+    }
+}
+
 impl Inner {
+    fn new(to: BorrowedFd<'static>, threaded: bool) -> Arc<Self> {
+        Arc::new(Self {
+            queue: Mutex::default(),
+            changed: Condvar::new(),
+            to,
+            threaded,
+        })
+    }
+
     fn locked(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds `text` to the queue, and has as much written as is taken at once.
+    fn add(&self, queue: &mut Queue, text: Vec<u8>) {
+        if text.is_empty() {
+            return;
+        }
+        queue.bytes += text.len();
+        queue.waiting.push_back(text);
+        self.changed.notify_all();
+        self.look_through(queue);
+    }
+
+    /// The queue, without what was taken at once if no thread writes.
+    fn looked_through(&self) -> MutexGuard<'_, Queue> {
+        let mut queue = self.locked();
+        self.look_through(&mut queue);
+        queue
+    }
+
+    /// Writes as much as is taken at once, if no thread writes.
+    fn look_through(&self, queue: &mut Queue) {
+        while !self.threaded
+            && let Some(text) = queue.waiting.front()
+        {
+            let rest = &text[queue.begun..];
+            match write_at_once(self.to, &rest[..rest.len().min(TAKEN_AT_ONCE)]) {
+                Ok(0) => break,
+                Ok(written) if written < rest.len() => queue.begun += written,
+                written => {
+                    queue.begun = 0;
+                    let text = queue.waiting.pop_front();
+                    queue.is_done(text.map_or(0, |text| text.len()), written.err());
+                }
+            }
+        }
     }
 
     /// Writes what is in the queue, for ever.
@@ -122,16 +196,7 @@ impl Inner {
             let written = write(self.to, &text);
             let mut queue = self.locked();
             queue.writing = false;
-            queue.bytes -= text.len();
-            if let Err(error) = written {
-                queue.failed = Some(error);
-            }
-            if queue.waiting.is_empty() && queue.left_out > 0 {
-                let left_out = std::mem::take(&mut queue.left_out);
-                let told = format!("({left_out} lines were left out: nobody read them)\n");
-                queue.bytes += told.len();
-                queue.waiting.push_back(told.into_bytes());
-            }
+            queue.is_done(text.len(), written.err());
             self.changed.notify_all();
         }
     }
@@ -146,6 +211,25 @@ impl Inner {
             let woken = self.changed.wait(queue);
             queue = woken.unwrap_or_else(PoisonError::into_inner);
         }
+    }
+}
+
+/// Writes as much of `text`, which is short, as is taken without waiting. Returns the number of bytes.
+fn write_at_once(to: BorrowedFd<'_>, text: &[u8]) -> io::Result<usize> {
+    let ready = &mut [PollFd::new(&to, PollFlags::OUT)];
+    let is_ready = match poll(ready, Some(&Timespec::default())) {
+        Ok(count) => count > 0,
+        Err(Errno::INTR) => false,
+        Err(error) => return Err(error.into()),
+    };
+    if !is_ready {
+        return Ok(0);
+    }
+    match rustix::io::write(to, text) {
+        Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+        Ok(written) => Ok(written),
+        Err(Errno::INTR | Errno::AGAIN) => Ok(0),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -172,53 +256,108 @@ fn write(to: BorrowedFd<'_>, mut text: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsFd;
+    use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
     use super::*;
 
     const SOON: Duration = Duration::from_secs(20);
 
-    fn pipe() -> (std::os::fd::OwnedFd, Outlet) {
-        let (read, write) = rustix::pipe::pipe().unwrap();
-        let write: &'static std::os::fd::OwnedFd = Box::leak(Box::new(write));
-        (read, Outlet::new(write.as_fd(), "test"))
+    /// Ends of new pipes, to be read, and their outlets: with a thread, and without.
+    fn outlets() -> [(OwnedFd, Outlet); 2] {
+        [true, false].map(|threaded| {
+            let (read, write) = rustix::pipe::pipe().unwrap();
+            let write: &'static OwnedFd = Box::leak(Box::new(write));
+            let outlet = match threaded {
+                true => Outlet::new(write.as_fd(), "test"),
+                false => Outlet::without_thread(write.as_fd()),
+            };
+            (read, outlet)
+        })
     }
 
     #[test]
     fn what_nobody_reads_holds_up_nobody_and_is_told() {
-        let (read, outlet) = pipe();
-        for _ in 0..10_000 {
-            outlet.offer(vec![b'x'; 1000]);
+        for (read, outlet) in outlets() {
+            for _ in 0..10_000 {
+                outlet.offer(vec![b'x'; 1000]);
+            }
+            outlet.offer_alone(vec![b'z']);
+            assert!(!outlet.drain(Duration::ZERO));
+            assert!(!outlet.drain(LOOK));
+            // A reader comes back.
+            let mut read = std::fs::File::from(read);
+            let mut told = String::new();
+            while !told.ends_with("nobody read them)\n") {
+                outlet.drain(Duration::ZERO);
+                let mut buffer = [0; 65536];
+                let got = io::Read::read(&mut read, &mut buffer).unwrap();
+                told.push_str(std::str::from_utf8(&buffer[..got]).unwrap());
+            }
+            let written = told.matches('x').count() / 1000;
+            let line = format!(
+                "({} lines were left out: nobody read them)\n",
+                10_000 - written
+            );
+            assert!(told.ends_with(&line), "{}", &told[told.len() - 80..]);
+            assert!(!told.contains('z'));
+            assert!(outlet.drain(SOON));
+            outlet.offer_alone(vec![b'z']);
+            assert!(outlet.drain(SOON));
         }
-        assert!(!outlet.drain(Duration::ZERO));
-        // A reader comes back.
-        let mut read = std::fs::File::from(read);
-        let mut told = String::new();
-        while !told.ends_with("nobody read them)\n") {
-            let mut buffer = [0; 65536];
-            let got = io::Read::read(&mut read, &mut buffer).unwrap();
-            told.push_str(std::str::from_utf8(&buffer[..got]).unwrap());
-        }
-        let written = told.matches('x').count() / 1000;
-        let line = format!(
-            "({} lines were left out: nobody read them)\n",
-            10_000 - written
-        );
-        assert!(told.ends_with(&line), "{}", &told[told.len() - 80..]);
-        assert!(outlet.drain(SOON));
     }
 
     #[test]
     fn what_must_be_said_is_kept_and_a_reader_that_is_gone_is_told() {
-        let (read, outlet) = pipe();
-        for _ in 0..100 {
-            outlet.put(vec![b'x'; 10_000]);
+        for (read, outlet) in outlets() {
+            for _ in 0..100 {
+                outlet.put(vec![b'x'; 10_000]);
+            }
+            outlet.offer_alone(vec![b'z']);
+            drop(read);
+            assert!(outlet.drain(SOON));
+            let failure = outlet.failure().unwrap();
+            assert_eq!(failure.kind(), io::ErrorKind::BrokenPipe);
+            assert!(outlet.failure().is_none());
         }
-        outlet.offer_alone(vec![b'y']);
-        drop(read);
-        assert!(outlet.drain(SOON));
-        let failure = outlet.failure().unwrap();
-        assert_eq!(failure.kind(), io::ErrorKind::BrokenPipe);
-        assert!(outlet.failure().is_none());
+    }
+
+    #[test]
+    fn what_must_be_said_comes_whole_and_in_order_however_it_is_read() {
+        for (read, outlet) in outlets() {
+            let texts: Vec<_> = (0..3000_u32)
+                .map(|n| format!("{n}: {}\n", "x".repeat(n as usize % 700)))
+                .collect();
+            for text in &texts {
+                outlet.put(text.clone().into_bytes());
+            }
+            let (mut read, whole) = (std::fs::File::from(read), texts.concat());
+            let mut got = Vec::new();
+            while got.len() < whole.len() {
+                outlet.drain(Duration::ZERO);
+                let mut buffer = [0; 1009];
+                let count = io::Read::read(&mut read, &mut buffer).unwrap();
+                got.extend_from_slice(&buffer[..count]);
+            }
+            assert!(got == whole.as_bytes());
+            assert!(outlet.drain(SOON) && outlet.failure().is_none());
+        }
+    }
+
+    #[test]
+    fn a_failure_is_told_though_something_was_written_later() {
+        for (read, outlet) in outlets() {
+            drop(read);
+            outlet.put(b"lost".to_vec());
+            assert!(outlet.drain(SOON));
+            let end = format!("/proc/self/fd/{}", outlet.0.to.as_raw_fd());
+            let read = std::fs::File::open(end).unwrap();
+            outlet.put(b"read".to_vec());
+            assert!(outlet.drain(SOON));
+            let mut buffer = [0; 4];
+            io::Read::read_exact(&mut &read, &mut buffer).unwrap();
+            assert_eq!(&buffer, b"read");
+            let failure = outlet.failure().unwrap();
+            assert_eq!(failure.kind(), io::ErrorKind::BrokenPipe);
+        }
     }
 }

@@ -23,6 +23,9 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Time between two looks for an interrupt.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// Time of such a look.
+const LOOKING: Duration = Duration::from_millis(1);
+
 /// Writes lines to standard output.
 pub(crate) fn say(text: &str) {
     OUT.put(lines(text).into_bytes());
@@ -58,6 +61,7 @@ pub(crate) fn draw_last(frame: Vec<u8>) {
 pub(crate) fn finish() -> bool {
     let before = interrupt::count();
     while !OUT.drain(LOOK) {
+        interrupt::listen(LOOKING);
         if interrupt::count() > before {
             complain("interrupted: standard output was not read to its end");
             INCOMPLETE.store(true, Ordering::Relaxed);

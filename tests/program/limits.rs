@@ -13,7 +13,7 @@ use super::process::{SimProcess, signal_to, write};
 
 /// A limit of the system.
 #[derive(Debug, Clone, Copy)]
-enum Limit {
+pub(crate) enum Limit {
     /// Threads beside the first. Each has so large a stack that the limit of the memory limits their
     /// number, for any user and whatever else the user runs.
     Threads(u64),
@@ -30,7 +30,7 @@ const STACK_KIB: u64 = 4 << 20;
 
 impl Limit {
     /// The limit in the words of a shell.
-    fn shell(self) -> String {
+    pub(crate) fn shell(self) -> String {
         match self {
             Self::Threads(count) => {
                 let (memory, stack) = (count * STACK_KIB + STACK_KIB / 2, STACK_KIB << 10);
@@ -44,6 +44,15 @@ impl Limit {
             Self::Memory(kib) => format!("ulimit -v {kib}"),
         }
     }
+}
+
+/// The program under a limit, ready to be started.
+pub(crate) fn twotone_under(limit: Limit, args: &[&str]) -> Command {
+    let script = format!("{}; exec \"$@\"", limit.shell());
+    let mut command = Command::new("sh");
+    command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_twotone")]);
+    command.args(args).stdin(Stdio::null());
+    command
 }
 
 /// A copy of the program, a farm, and a folder that any user can write to.

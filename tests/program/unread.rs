@@ -8,7 +8,17 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
+use super::limits::{Limit, twotone_under};
 use super::process::{SimProcess, rest, run_json, signal_to, twotone};
+
+/// Limits with which the program has all threads, one that drives everything, or none, and none
+/// though there are some that write.
+const LIMITS: [Limit; 4] = [
+    Limit::Files(1024),
+    Limit::Threads(1),
+    Limit::Threads(0),
+    Limit::Memory(400_000),
+];
 
 /// A terminal that nobody reads: the end to be read, and the end of the program.
 fn terminal() -> (File, File) {
@@ -50,17 +60,18 @@ fn status(mut child: Child) -> Option<i32> {
 #[test]
 fn a_terminal_that_is_not_read_holds_up_no_tune() {
     let sim = SimProcess::start(&["--boards", "3", "--detectors", "24"]);
-    for verbosity in [&[][..], &["-vv"]] {
+    for (run, limit) in LIMITS.into_iter().enumerate() {
+        let verbosity = [&[][..], &["-vv"]][run % 2];
         let (_unread, terminal) = terminal();
         fill(&terminal);
-        let folder = sim.text_path(&format!("run{}", verbosity.len()));
-        let tune = twotone(&["tune", &sim.map(), "--out", &folder])
+        let folder = sim.text_path(&format!("run{run}"));
+        let tune = twotone_under(limit, &["tune", &sim.map(), "--out", &folder])
             .args(verbosity)
             .stdout(Stdio::piped())
             .stderr(terminal)
             .spawn()
             .unwrap();
-        assert_eq!(status(tune), Some(0), "{verbosity:?}");
+        assert_eq!(status(tune), Some(0), "{limit:?} {verbosity:?}");
         assert!(std::path::Path::new(&folder).join("manifest.json").exists());
     }
 }
@@ -85,25 +96,33 @@ fn an_interrupt_is_heard_though_nothing_is_read() {
 #[test]
 fn a_result_that_is_not_read_can_be_interrupted_and_is_told() {
     let sim = SimProcess::start(&["--boards", "1", "--detectors", "8"]);
-    let (_unread, terminal) = terminal();
-    fill(&terminal);
-    let mut tune = twotone(&["tune", &sim.map(), "--out", &sim.text_path("run")])
-        .stdout(terminal)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // All else is done by then.
-    while !sim.path("run").join("manifest.json").exists() {
-        assert!(tune.try_wait().unwrap().is_none(), "it waits for no reader");
+    for (run, limit) in LIMITS.into_iter().enumerate() {
+        let (_unread, terminal) = terminal();
+        fill(&terminal);
+        let run = sim.path(&format!("run{run}"));
+        let out = run.display().to_string();
+        let mut tune = twotone_under(limit, &["tune", &sim.map(), "--out", &out])
+            .stdout(terminal)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // All else is done by then.
+        while !run.join("manifest.json").exists() {
+            assert!(tune.try_wait().unwrap().is_none(), "it waits for no reader");
+        }
+        let mut said = tune.stderr.take();
+        // Until it is heard: it may not have come to its last wait yet.
+        while tune.try_wait().unwrap().is_none() {
+            signal_to(&tune, Signal::INT);
+            std::thread::yield_now();
+        }
+        assert_eq!(status(tune), Some(3), "{limit:?}");
+        let said = rest(said.take());
+        assert!(
+            said.contains("was not read to its end"),
+            "{limit:?}: {said}"
+        );
     }
-    let mut said = tune.stderr.take();
-    // Until it is heard: it may not have come to its last wait yet.
-    while tune.try_wait().unwrap().is_none() {
-        signal_to(&tune, Signal::INT);
-        std::thread::yield_now();
-    }
-    assert_eq!(status(tune), Some(3));
-    assert!(rest(said.take()).contains("was not read to its end"));
 }
 
 #[test]
