@@ -1,10 +1,10 @@
-//! Files that are given to the program: read whole, up to a limit, and only if they are files.
+//! Files that are given to the program: read up to a limit, and only if they are files.
 //!
-//! Maps, parameters, the records of earlier runs and all others come in by [`read`], so that none of
-//! them can hold a program up or take its memory.
+//! Maps, parameters, the records of earlier runs and all others come in here, whole by [`read`] or in
+//! parts, so that none of them can hold a program up or take its memory.
 
 use std::fs::{File, FileType, Metadata, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read, Take};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -19,18 +19,25 @@ pub const IMPORT_BYTES: u64 = 8 << 20;
 /// Most bytes of a file of parameters, or of faults of simulated boards.
 pub const PARAMS_BYTES: u64 = 1 << 20;
 
-/// Most bytes of a file that an earlier run wrote: its manifest, its tune, the truth of a farm.
-pub const RECORD_BYTES: u64 = 1 << 30;
+/// Most bytes of the manifest of an earlier run: it has a whole hardware map, and a record of each board.
+pub const MANIFEST_BYTES: u64 = 64 << 20;
+
+/// Most bytes of the tune of an earlier run, which is read module by module: 256 boards of eight modules
+/// with 1024 channels each have 3.6 GB.
+pub const TUNE_BYTES: u64 = 4 << 30;
+
+/// Most bytes of the tune of one module: one with 1024 channels has 1.8 MB.
+pub const MODULE_BYTES: u64 = 8 << 20;
+
+/// Most bytes of the truth of a farm: some 500,000 detectors.
+pub const TRUTH_BYTES: u64 = 256 << 20;
 
 /// Reads the text of the file at `path`, as [`read`] does.
 ///
 /// # Errors
 /// As [`read`]; and if the content is not UTF-8.
 pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
-    String::from_utf8(read(path, limit)?).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        wrong(format!("it is no text in UTF-8: see its byte {}", at + 1))
-    })
+    text(read(path, limit)?, 0)
 }
 
 /// Reads the file at `path`, of at most `limit` bytes. It never waits for anybody, whatever the path
@@ -56,6 +63,82 @@ fn open(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
+/// Opens the text of the file at `path`, of at most `limit` bytes, to be read in parts of at most `most`
+/// bytes each, of which only one is in memory. Each part but the first begins with the line `head`, and
+/// has room for that of the next.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn parts(path: &Path, limit: u64, head: &'static str, most: u64) -> io::Result<Parts> {
+    acceptable(&path.metadata()?, limit)?;
+    let file = open(path)?;
+    let size = acceptable(&file.metadata()?, limit)?;
+    Ok(Parts {
+        // One byte more than there should be tells a file that grows.
+        file: BufReader::new(file.take(size + 1)),
+        size,
+        head,
+        most,
+        begun: Vec::new(),
+        lines: 0,
+        bytes: 0,
+    })
+}
+
+/// The parts of a file. After an error none follows that is of use.
+pub(crate) struct Parts {
+    file: BufReader<Take<File>>,
+    size: u64,
+    head: &'static str,
+    most: u64,
+    /// The head of the next part, which is read already.
+    begun: Vec<u8>,
+    /// Lines and bytes before the next part.
+    lines: usize,
+    bytes: usize,
+}
+
+impl Parts {
+    /// The next part, with the number of lines before it; `None` at the end.
+    ///
+    /// # Errors
+    /// As [`read_text`]; and if the part has too many bytes.
+    pub(crate) fn next_part(&mut self) -> io::Result<Option<(usize, String)>> {
+        let (lines, bytes) = (self.lines, self.bytes);
+        let mut part = std::mem::take(&mut self.begun);
+        self.lines += usize::from(!part.is_empty());
+        loop {
+            let before = part.len();
+            let room = (self.most + 1).saturating_sub(before as u64);
+            let taken = (&mut self.file).take(room).read_until(b'\n', &mut part)?;
+            if part.len() as u64 > self.most {
+                let (line, most) = (lines + 1, self.most);
+                let what = format!("what begins in its line {line} has more than {most} bytes");
+                return Err(wrong(what));
+            }
+            if taken == 0 {
+                self.is_whole()?;
+                break;
+            }
+            if before > 0 && part[before..].trim_ascii() == self.head.as_bytes() {
+                self.begun = part.split_off(before);
+                break;
+            }
+            self.lines += 1;
+        }
+        self.bytes += part.len();
+        let part = text(part, bytes)?;
+        Ok((!part.is_empty()).then_some((lines, part)))
+    }
+
+    /// Makes sure that the file has not changed since it was opened.
+    fn is_whole(&self) -> io::Result<()> {
+        let (size, taken) = (self.size, self.file.get_ref());
+        let is_whole = taken.limit() == 1 && taken.get_ref().metadata()?.len() == size;
+        is_whole.then_some(()).ok_or_else(|| being_written(size))
+    }
+}
+
 fn read_opened(file: File, limit: u64) -> io::Result<Vec<u8>> {
     let size = acceptable(&file.metadata()?, limit)?;
     let mut content = Vec::new();
@@ -66,13 +149,24 @@ fn read_opened(file: File, limit: u64) -> io::Result<Vec<u8>> {
     // One byte more than there should be tells a file that grows.
     let taken = (&file).take(size + 1).read_to_end(&mut content)? as u64;
     if taken != size || file.metadata()?.len() != size {
-        let what = format!(
-            "it is being written: it had {size} bytes when it was opened, and has others now; try \
-             again when it is complete"
-        );
-        return Err(wrong(what));
+        return Err(being_written(size));
     }
     Ok(content)
+}
+
+/// The text that follows so many bytes of a file.
+fn text(content: Vec<u8>, before: usize) -> io::Result<String> {
+    String::from_utf8(content).map_err(|error| {
+        let at = before + error.utf8_error().valid_up_to();
+        wrong(format!("it is no text in UTF-8: see its byte {}", at + 1))
+    })
+}
+
+fn being_written(size: u64) -> io::Error {
+    wrong(format!(
+        "it is being written: it had {size} bytes when it was opened, and has others now; try again \
+         when it is complete"
+    ))
 }
 
 /// The size of a file that can be read whole.
@@ -146,8 +240,8 @@ mod tests {
             Err("it has 4 bytes, and no more than 3 are read"),
         );
         check(
-            read(&at("sparse"), RECORD_BYTES),
-            Err("it has 107374182400 bytes, and no more than 1073741824 are read"),
+            read(&at("sparse"), MANIFEST_BYTES),
+            Err("it has 107374182400 bytes, and no more than 67108864 are read"),
         );
         for (path, words) in [
             (at("pipe"), "it is a pipe, and only a file is read"),
@@ -185,6 +279,65 @@ mod tests {
         let opened = open(&path).unwrap();
         grown.write_all(b"much more").unwrap();
         check(read_opened(opened, 4), Err("it has 9 bytes"));
+    }
+
+    /// All parts of a file with this content, or the error.
+    fn parts_of(content: &[u8], most: u64) -> io::Result<Vec<(usize, String)>> {
+        let mut file = tempfile::NamedTempFile::new()?;
+        file.write_all(content)?;
+        let mut parts = parts(file.path(), content.len() as u64, "[[a]]", most)?;
+        let mut all = Vec::new();
+        while let Some(part) = parts.next_part()? {
+            all.push(part);
+        }
+        Ok(all)
+    }
+
+    #[test]
+    fn a_file_in_parts_is_the_same_file() {
+        for (content, begin) in [
+            ("", &[][..]),
+            ("x", &[0]),
+            ("[[a]]", &[0]),
+            ("[[a]]\n[[a]]", &[0, 1]),
+            ("# x\n\n[[a]]\nb = 1\n  [[a]]\t\r\nb = 2\n", &[0, 2, 4]),
+            ("[[a]]\nb = \"[[a]]\"\n[[a]] # no head\n[[ab]]\n", &[0]),
+        ] {
+            let parts = parts_of(content.as_bytes(), 100).unwrap();
+            let whole: String = parts.iter().map(|(_, part)| &**part).collect();
+            assert_eq!(whole, content);
+            let begins: Vec<_> = parts.iter().map(|(lines, _)| *lines).collect();
+            assert_eq!(begins, begin, "{content:?}");
+        }
+        let long = format!("[[a]]\n[[a]]\n{}\n[[a]]\n", "x".repeat(200));
+        for most in [12, 100, 212] {
+            let error = parts_of(long.as_bytes(), most).unwrap_err().to_string();
+            let told = format!("what begins in its line 2 has more than {most} bytes");
+            assert_eq!(error, told);
+        }
+        assert_eq!(parts_of(long.as_bytes(), 213).unwrap().len(), 3);
+        let error = parts_of(b"[[a]]\n[[a]]\ncaf\xe9", 100).unwrap_err();
+        assert_eq!(error.to_string(), "it is no text in UTF-8: see its byte 16");
+    }
+
+    #[test]
+    fn a_file_that_changes_while_its_parts_are_read_is_none() {
+        for len in [3, 20] {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), "[[a]]\n[[a]]\n").unwrap();
+            let mut parts = parts(file.path(), 100, "[[a]]", 100).unwrap();
+            file.as_file().set_len(len).unwrap();
+            let error = loop {
+                match parts.next_part() {
+                    Ok(part) => assert!(part.is_some(), "{len}"),
+                    Err(error) => break error.to_string(),
+                }
+            };
+            assert!(
+                error.starts_with("it is being written: it had 12 bytes"),
+                "{error}"
+            );
+        }
     }
 
     /// A file of the kernel says that it has no bytes, and has some, as one that grows.

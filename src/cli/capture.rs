@@ -94,7 +94,11 @@ impl Capture {
                 "{file}: no board has a serial number, which its packets are known by"
             ));
         }
-        let tune = self.tune.as_ref().map(TuneRecord::read).transpose();
+        let tune = self
+            .tune
+            .as_ref()
+            .map(|run| TuneRecord::read_for(&map, run));
+        let tune = tune.transpose();
         let tune = tune.map_err(|error| error.to_string())?;
         limits::one_more_thread()?;
         // Rows with all channels at the rate that boards mostly have: where there are fewer, that much

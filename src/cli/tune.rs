@@ -96,7 +96,7 @@ impl Tune {
 }
 
 fn load_truth(path: &Path) -> Result<Truth, String> {
-    let text = input::read(path, input::RECORD_BYTES)
+    let text = input::read(path, input::TRUTH_BYTES)
         .map_err(|e| format!("truth {}: {e}", path.display()))?;
     serde_json::from_slice(&text).map_err(|e| format!("truth {}: {e}", path.display()))
 }

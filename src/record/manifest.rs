@@ -139,7 +139,7 @@ impl Manifest {
     pub fn read(run: impl AsRef<Path>) -> Result<Self, RecordError> {
         let path = run.as_ref().join(MANIFEST_FILE);
         let text =
-            input::read(&path, input::RECORD_BYTES).map_err(RecordError::io("read", &path))?;
+            input::read(&path, input::MANIFEST_BYTES).map_err(RecordError::io("read", &path))?;
         let shown = path.display().to_string();
         // The version comes first: a later format may have other fields.
         #[derive(Deserialize)]
