@@ -107,7 +107,7 @@ fn visible_json(text: &str) -> String {
     visible
 }
 
-/// Where the log goes: standard error, one line an event, if somebody reads it.
+/// Writer of the log: to standard error, one line an event, if somebody reads it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Log;
 

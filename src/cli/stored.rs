@@ -41,7 +41,7 @@ struct Stored<'a> {
     tune: Vec<StoredTune<'a>>,
 }
 
-/// Where a run was recorded, as printed with `--json`.
+/// Place of a recorded run, as printed with `--json`.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct RecordReport {
     pub(crate) run_directory: Option<String>,

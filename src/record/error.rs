@@ -25,7 +25,7 @@ pub enum RecordError {
     Taken {
         /// The name.
         path: PathBuf,
-        /// Where the run lies instead.
+        /// Place of the run instead.
         kept: PathBuf,
     },
     /// The folder that the run was to lie in was moved while the run was being made. The run is
@@ -38,7 +38,7 @@ pub enum RecordError {
     Moved {
         /// The name that it was to have.
         path: PathBuf,
-        /// Where the run lies instead.
+        /// Place of the run instead.
         kept: PathBuf,
     },
     /// The folder that the run was written into is not there any more, nor anything in it.
@@ -48,7 +48,7 @@ pub enum RecordError {
         path.display()
     )]
     Gone {
-        /// Where it was.
+        /// Place of the folder.
         path: PathBuf,
     },
     /// A run that could not be completed or put in its place. What was written of it is kept.
@@ -90,7 +90,7 @@ pub enum RecordError {
 }
 
 impl RecordError {
-    /// Where the run lies all the same, of an error that says so.
+    /// Place of the run all the same, if the error is one that has it.
     pub fn kept(&self) -> Option<&Path> {
         match self {
             Self::Taken { kept, .. } | Self::Moved { kept, .. } | Self::Kept { kept, .. } => {

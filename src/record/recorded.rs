@@ -79,7 +79,7 @@ pub struct MissingFile {
 /// The parts of a run that were recorded, and their place.
 #[derive(Debug, Default)]
 pub struct Recorded {
-    /// Where the run is; `None` if nothing of it could be written anywhere.
+    /// Its directory; `None` if nothing of it could be written anywhere.
     pub path: Option<PathBuf>,
     /// Reason that it is not where it was to be, and its place instead.
     pub error: Option<String>,
