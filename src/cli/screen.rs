@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indicatif::{ProgressDrawTarget, TermLike};
+use rustix::termios::{Winsize, tcgetwinsize};
 
 use super::output;
 
@@ -51,21 +52,19 @@ impl Screen {
     }
 }
 
+/// Number of columns or rows of the terminal; `None` if it does not say it.
+fn extent(which: impl Fn(Winsize) -> u16) -> Option<u16> {
+    let size = tcgetwinsize(rustix::stdio::stderr()).ok()?;
+    Some(which(size)).filter(|extent| *extent > 0)
+}
+
 impl TermLike for Screen {
     fn width(&self) -> u16 {
-        let size = rustix::termios::tcgetwinsize(rustix::stdio::stderr());
-        size.ok()
-            .map(|size| size.ws_col)
-            .filter(|width| *width > 0)
-            .unwrap_or(80)
+        extent(|size| size.ws_col).unwrap_or(80)
     }
 
     fn height(&self) -> u16 {
-        let size = rustix::termios::tcgetwinsize(rustix::stdio::stderr());
-        size.ok()
-            .map(|size| size.ws_row)
-            .filter(|height| *height > 0)
-            .unwrap_or(24)
+        extent(|size| size.ws_row).unwrap_or(24)
     }
 
     fn move_cursor_up(&self, count: usize) -> io::Result<()> {
