@@ -1,6 +1,11 @@
-//! A sample of faults at random calls, with real sockets and processes: what `tests/safety` tries
-//! exhaustively in memory.
+//! A sample of faults at random calls, and of mishaps of the process, with real sockets and processes:
+//! what `tests/safety` tries exhaustively in memory.
 
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::process::Signal;
+use serde_json::Value;
 use tworoutine::Wait;
 use twotone::Array;
 use twotone::hal::ChannelId;
@@ -11,7 +16,7 @@ use twotone::sim::fault::{
     WrongType,
 };
 
-use super::process::{run_json, write};
+use super::process::{rest, run_json, signal_to, twotone, write};
 
 /// Cases of a run.
 const CASES: u64 = 8;
@@ -29,6 +34,13 @@ impl Random {
         self.0 ^= self.0 << 17;
         self.0 % end
     }
+}
+
+/// The seed of a sample, and its numbers.
+fn sample() -> (u64, Random) {
+    let seed = std::env::var(SEED).ok().and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or(20_261_129);
+    (seed, Random(seed))
 }
 
 /// A fault that is over after some calls, so that the board is there at the deadline.
@@ -74,9 +86,7 @@ fn tones(map: &HardwareMap) -> usize {
 
 #[test]
 fn a_fault_at_any_call_leaves_what_is_told() {
-    let seed = std::env::var(SEED).ok().and_then(|seed| seed.parse().ok());
-    let seed = seed.unwrap_or(20_261_129);
-    let mut random = Random(seed);
+    let (seed, mut random) = sample();
     for case in 0..CASES {
         let (fault, command) = (
             fault(&mut random),
@@ -100,26 +110,99 @@ fn a_fault_at_any_call_leaves_what_is_told() {
         ];
         let (status, report) = run_json(&args);
 
-        let boards = report["boards"].as_array().unwrap();
-        assert_eq!(boards[0]["error"], serde_json::Value::Null, "{when}");
+        assert_eq!(report["boards"][0]["error"], Value::Null, "{when}");
         farm.boards()[1].clear_faults();
-        let on = tones(&map);
-        // A board that could not be connected has no modules, and nothing was set on it.
-        let module = &boards[1]["modules"][0];
-        match module["hardware"]["state"].as_str() {
-            Some("kept") => assert!(on > 0 && command == "tune", "{when}: {report}"),
-            Some("as_declared" | "untouched") | None => assert_eq!(on, 0, "{when}: {report}"),
-            Some(state) => {
-                assert_eq!((state, status), ("left", 3), "{when}: {report}");
-            }
-        }
-        assert!([0, 3].contains(&status), "{when}: {status}");
+        check_told(command, status, &report, tones(&map), &when);
+        check_next(command, folder.path(), &map, &when);
+    }
+}
 
-        let (status, off) = run_json(&["off", &file]);
-        assert_eq!((status, tones(&map)), (0, 0), "{when}: {off}");
-        let again = folder.path().join("again").display().to_string();
-        let args = [command, &file, "--out", &again, "--no-listen"];
-        let (status, report) = run_json(&args);
-        assert_eq!(status, 0, "{when}: a rerun: {report}");
+/// Checks that the second board has so many tones on as is told.
+fn check_told(command: &str, status: i32, report: &Value, on: usize, when: &str) {
+    // A board that could not be connected has no modules, and nothing was set on it.
+    let module = &report["boards"][1]["modules"][0];
+    match module["hardware"]["state"].as_str() {
+        Some("kept") => assert!(on > 0 && command == "tune", "{when}: {report}"),
+        Some("as_declared" | "untouched") | None => assert_eq!(on, 0, "{when}: {report}"),
+        Some(state) => {
+            assert_eq!((state, status), ("left", 3), "{when}: {report}");
+        }
+    }
+    assert!([0, 3].contains(&status), "{when}: {status}");
+}
+
+/// Checks that `off` switches all off, and that the command succeeds after that.
+fn check_next(command: &str, folder: &Path, map: &HardwareMap, when: &str) {
+    let (status, off) = run_json(&["off", map.file()]);
+    assert_eq!((status, tones(map)), (0, 0), "{when}: {off}");
+    let again = folder.join("again").display().to_string();
+    let args = [command, map.file(), "--out", &again, "--no-listen"];
+    let (status, report) = run_json(&args);
+    assert_eq!(status, 0, "{when}: a rerun: {report}");
+}
+
+/// Mishap of the process. Readers that do not read and other programs on the board have tests of
+/// their own, in `unread.rs` and `lock.rs`.
+#[derive(Debug, Clone, Copy)]
+enum Mishap {
+    /// It is stopped for longer than its deadline.
+    Stopped,
+    /// It is killed outright.
+    Killed,
+}
+
+/// Deadline of a command that has a mishap, in seconds.
+const DEADLINE_S: &str = "20";
+
+/// Time for which it is stopped, in seconds.
+const STOPPED_S: &str = "21";
+
+#[test]
+fn a_mishap_of_the_process_at_any_moment_leaves_what_is_told() {
+    let (seed, mut random) = sample();
+    for (case, mishap) in [Mishap::Stopped, Mishap::Killed, Mishap::Killed]
+        .into_iter()
+        .enumerate()
+    {
+        let command = ["tune", "sweep"][random.below(2) as usize];
+        let looks = random.below(4);
+        let when = format!("{SEED}={seed}, case {case}: {command}, {mishap:?} after {looks} looks");
+        let farm = Farm::builder().boards(2).detectors(100).seed(7);
+        let farm = farm.start_blocking().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = write(folder.path(), "map.toml", &farm.map_toml());
+        let map = HardwareMap::load(&file).unwrap();
+        let out = folder.path().join("run").display().to_string();
+        let args = [command, &file, "--out", &out, "--no-listen", "--json"];
+        let mut child = twotone(&args)
+            .args(["--deadline", DEADLINE_S])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        while tones(&map) == 0 {
+            assert!(child.try_wait().unwrap().is_none(), "{when}: it drove none");
+        }
+        for _ in 0..looks {
+            tones(&map);
+        }
+        if let Mishap::Killed = mishap {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            assert!(!Path::new(&out).exists(), "{when}: it had ended");
+        } else {
+            signal_to(&child, Signal::STOP);
+            let mut sleep = Command::new("sleep");
+            assert!(sleep.arg(STOPPED_S).status().unwrap().success());
+            signal_to(&child, Signal::CONT);
+            let (said, err) = (rest(child.stdout.take()), rest(child.stderr.take()));
+            let status = child.wait().unwrap().code().unwrap_or(-1);
+            let report = serde_json::from_str(&said);
+            let report = report.unwrap_or_else(|error| panic!("{when}: {error}: {said}{err}"));
+            check_told(command, status, &report, tones(&map), &when);
+            // The time in which it could do nothing does not count.
+            assert_eq!(status, 0, "{when}: {report}");
+        }
+        check_next(command, folder.path(), &map, &when);
     }
 }
