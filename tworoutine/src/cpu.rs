@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::future::Future;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Condvar, Mutex};
 
@@ -13,9 +14,9 @@ use crate::{Tworoutine, runtime, spawn};
 
 /// Runs a computation on the CPU pool, to be awaited or waited for.
 ///
-/// The pool has one thread for each core, or fewer where the system does not grant so many; with
-/// none the computation is a context of [`spawn`], which holds up the others. The computation is
-/// queued at the first poll. Dropping the future before the computation has begun cancels it; one
+/// The pool has one thread for each core, or fewer where the system does not grant so many. If it
+/// has none, or all of them wait, the computation is a context of [`spawn`], which holds up the
+/// others. The computation is queued at the first poll. Dropping the future before the computation has begun cancels it; one
 /// that has begun runs to its end, unwatched. A panic of the computation passes to the caller.
 ///
 /// The computation may itself wait (other threads take over meanwhile) and offload (what it
@@ -45,8 +46,7 @@ where
                 }
             }));
             if let Some(job) = refused {
-                // As a context, so that it may wait.
-                drop(spawn(async move { job() }));
+                run_in_context(job);
             }
             // The pool never drops a job, and a job that is dropped by its own check has no caller.
             receiver.await.expect("the CPU pool runs what it is given")
@@ -57,7 +57,7 @@ where
 
 /// Runs code that blocks this thread. When it is one of the pool's, another may work meanwhile.
 pub(crate) fn while_blocked<R>(code: impl FnOnce() -> R) -> R {
-    if !ON_POOL.get() {
+    if !ON_POOL.get() || LENT.get() {
         return code();
     }
     let _spare = Spare::lend();
@@ -69,6 +69,13 @@ type Job = Box<dyn FnOnce() + Send>;
 thread_local! {
     /// Whether this thread is one of the pool's.
     static ON_POOL: Cell<bool> = const { Cell::new(false) };
+    /// Whether its place is lent: code that blocks it may run code that does.
+    static LENT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a job that no thread of the pool can take. In a context it may wait.
+fn run_in_context(job: Job) {
+    drop(spawn(async move { job() }));
 }
 
 struct Pool {
@@ -150,15 +157,25 @@ struct Spare(());
 
 impl Spare {
     fn lend() -> Self {
+        let spare = Spare(());
+        LENT.set(true);
         let mut state = lock(&POOL.state);
         state.able -= 1;
         POOL.staff(&mut state);
-        Spare(())
+        // With no thread left the queue would wait for this one, which may wait for the queue.
+        let left = match state.able {
+            0 => mem::take(&mut state.jobs),
+            _ => VecDeque::new(),
+        };
+        drop(state);
+        left.into_iter().for_each(run_in_context);
+        spare
     }
 }
 
 impl Drop for Spare {
     fn drop(&mut self) {
+        LENT.set(false);
         lock(&POOL.state).able += 1;
     }
 }

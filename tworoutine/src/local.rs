@@ -6,6 +6,7 @@ use std::pin::pin;
 use tokio::runtime::{Builder, LocalRuntime};
 
 use crate::context::Context;
+use crate::cpu;
 #[cfg(feature = "test-util")]
 use crate::runtime::Virtual;
 use crate::starting::StartError;
@@ -65,5 +66,5 @@ fn drive<F: Future>(runtime: &LocalRuntime, future: F) -> F::Output {
     // SAFETY: the context does not leave this frame, so it is dropped before anything that it
     // borrows, whether `block_on` returns or unwinds.
     let context = unsafe { Context::unbound(future) };
-    runtime.block_on(pin!(context))
+    cpu::while_blocked(|| runtime.block_on(pin!(context)))
 }

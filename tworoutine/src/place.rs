@@ -83,7 +83,8 @@ fn block_in_place<F: Future>(handle: &Handle, future: Pin<&mut F>) -> Result<F::
     let attempt = catch_unwind(AssertUnwindSafe(|| {
         tokio::task::block_in_place(|| {
             in_order.set(true);
-            outside_contexts(|| handle.block_on(NestedBlockOn(future)))
+            let wait = || handle.block_on(NestedBlockOn(future));
+            cpu::while_blocked(|| outside_contexts(wait))
         })
     }));
     match attempt {

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use tworoutine::prelude::*;
-use tworoutine::{Threads, offload, runtime, spawn, start};
+use tworoutine::{Threads, offload, runtime, spawn, start, wait_all};
 
 const PART: &str = "TWOROUTINE_TEST_PART";
 /// Stack of each thread, in KiB: so much that the limit of the memory limits the threads, for any
@@ -77,6 +77,28 @@ fn everything() {
     assert_eq!(task.wait().unwrap(), 5);
     let inside = offload(|| tworoutine::wait(async { spawn(async { 6 }).await.unwrap() }));
     assert_eq!(inside.wait(), 6);
+    // Each computation holds its thread while others need one.
+    let nested = |number: i32| {
+        offload(move || {
+            let (queues, queued) = std::sync::mpsc::channel();
+            let context = spawn(async move {
+                let mut inner = Box::pin(offload(move || number));
+                let first = futures_util::poll!(&mut inner);
+                let _ = queues.send(());
+                match first {
+                    std::task::Poll::Ready(number) => number,
+                    std::task::Poll::Pending => inner.await,
+                }
+            });
+            // A computation that runs among the contexts must not hold them up.
+            if tokio::runtime::Handle::try_current().is_err() {
+                queued.recv().unwrap();
+            }
+            context.wait().unwrap()
+        })
+    };
+    let all = wait_all((0..8).map(nested));
+    assert_eq!(all, (0..8).collect::<Vec<_>>());
 }
 
 fn went_well(output: &Output, said: &str) -> bool {
@@ -99,6 +121,9 @@ fn everything_works_with_as_many_threads_as_there_are() {
         (threads(1), "started: None"),
         (threads(2), "started: One"),
         (threads(3), "started: One"),
+        // All or one, as there are cores.
+        (threads(4), "started: "),
+        (threads(5), "started: "),
         (files(20), "started: One"),
         (
             files(5),

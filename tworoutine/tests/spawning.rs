@@ -194,6 +194,24 @@ fn computations_may_wait_and_offload() {
 }
 
 #[test]
+fn computations_may_run_event_loops_and_offload() {
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let inside = |n: usize| async move { spawn(offload(move || n + 1)).await.unwrap() };
+    let nested = |n: usize| {
+        offload(move || match n % 2 {
+            0 => tworoutine::block_on(inside(n)),
+            // A runtime of somebody else, and a wait in it.
+            _ => {
+                let runtime = tokio::runtime::Runtime::new().unwrap();
+                runtime.block_on(async { inside(n).wait() })
+            }
+        })
+    };
+    let all = wait_all((0..4 * cores).map(nested));
+    assert_eq!(all, (1..=4 * cores).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_computation_that_is_dropped_in_the_queue_does_not_run() {
     let runs = Arc::new(AtomicUsize::new(0));
     let cores = std::thread::available_parallelism().unwrap().get();
