@@ -63,18 +63,24 @@ impl Config {
     }
 
     /// Threads that serve [`spawn`](crate::spawn); one for each core unless set, at least one.
+    /// There is at most one if [`threads`](Self::threads) is set to one or none.
     pub fn spawn_threads(mut self, threads: usize) -> Self {
         self.spawn_threads = threads.max(1);
         self
     }
 
     /// Threads that serve [`offload`](crate::offload); one for each core unless set, at least one.
+    /// There is none if [`threads`](Self::threads) is set to one or none.
     pub fn offload_threads(mut self, threads: usize) -> Self {
         self.offload_threads = threads.max(1);
         self
     }
 
     /// Threads that serve the crate at most; [`Threads::All`] unless set.
+    ///
+    /// With [`Threads::One`] and [`Threads::None`], what is given to [`offload`](crate::offload)
+    /// computes among the contexts of [`spawn`](crate::spawn), and holds them up. Threads that tokio
+    /// starts for `spawn_blocking` are not counted.
     ///
     /// Each thread takes some 70 MiB of address space, so fewer are of use where that is limited
     /// (`ulimit -v`). With [`Threads::None`] call [`start`](crate::start()) before anything else, on
@@ -146,8 +152,8 @@ pub(crate) fn spawn_threads() -> usize {
 
 pub(crate) fn offload_threads() -> usize {
     match config().threads {
-        Threads::None => 0,
-        _ => config().offload_threads,
+        Threads::All => config().offload_threads,
+        Threads::One | Threads::None => 0,
     }
 }
 

@@ -18,10 +18,12 @@ use crate::room;
 pub enum Threads {
     /// All that the settings name.
     All,
-    /// One, because the system does not grant all: it drives the process-wide runtime and every
-    /// context of [`spawn`](crate::spawn).
+    /// One, because the system does not grant all or the settings want no more: it drives the
+    /// process-wide runtime and every context of [`spawn`](crate::spawn). If the settings want no
+    /// more, it also computes what is given to [`offload`](crate::offload), which otherwise takes
+    /// the threads that it gets.
     One,
-    /// None, because the system grants no thread: the thread that called [`start`] drives
+    /// None, because the system grants no thread or the settings want none: the thread that called [`start`] drives
     /// everything while it waits, and nothing goes on while it does not.
     None,
 }

@@ -146,17 +146,27 @@ fn the_first_use_says_which_limit_it_met() {
     });
 }
 
+/// Plays all parts with at most so many threads, and tells how many there are afterwards.
+fn with_at_most(at_most: Threads) {
+    let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+    let before = threads();
+    let config = tworoutine::Config::new().threads(at_most);
+    config.offload_threads(3).apply().unwrap();
+    assert_eq!(start().unwrap(), at_most);
+    everything();
+    println!("more threads: {}.", threads() - before);
+}
+
 #[test]
-fn a_setting_starts_fewer_threads() {
-    let part = || {
-        let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
-        let before = threads();
-        let config = tworoutine::Config::new().threads(Threads::None);
-        config.apply().unwrap();
-        assert_eq!(start().unwrap(), Threads::None);
-        everything();
-        println!("more threads: {}.", threads() - before);
-    };
+fn a_setting_starts_no_thread() {
+    let part = || with_at_most(Threads::None);
     let cases = [("true".to_owned(), "more threads: 0.")];
-    check("a_setting_starts_fewer_threads", part, cases, went_well);
+    check("a_setting_starts_no_thread", part, cases, went_well);
+}
+
+#[test]
+fn a_setting_starts_one_thread() {
+    let part = || with_at_most(Threads::One);
+    let cases = [("true".to_owned(), "more threads: 1.")];
+    check("a_setting_starts_one_thread", part, cases, went_well);
 }
