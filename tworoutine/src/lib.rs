@@ -13,6 +13,7 @@ mod cpu;
 mod exiting;
 #[cfg(fibers)]
 mod fiber;
+mod headroom;
 mod join;
 mod local;
 mod place;

@@ -42,6 +42,10 @@ pub(crate) fn descriptors(count: usize) -> io::Result<()> {
     pipes.collect::<io::Result<Vec<_>>>().map(drop)
 }
 
+/// Threads that were started to try them.
+#[cfg(test)]
+pub(crate) static TRIED: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+
 /// A thread that does nothing.
 struct Idle {
     /// Ends the thread when it is dropped.
@@ -59,6 +63,8 @@ impl Idle {
             place
         };
         let thread = thread::Builder::new().name("room".into()).spawn(idle)?;
+        #[cfg(test)]
+        TRIED.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Ok(Self { keep, thread })
     }
 

@@ -13,8 +13,9 @@ use crate::starting::{Lowest, service};
 /// It drives every wait on a plain thread, and whatever is registered with it: a socket or timer
 /// made inside `runtime().enter()`, in a task of `runtime().spawn(..)`, or by a future that is
 /// waited for on a plain thread. Such things work from any thread and any other runtime, because
-/// this runtime always runs. It has one worker for each core; where the system does not grant so
-/// many threads it is single-threaded, as [`start`](crate::start()) says.
+/// this runtime always runs. It has one worker for each core, or as many as the environment variable
+/// `TOKIO_WORKER_THREADS` says; where the system does not grant so many threads it is
+/// single-threaded, as [`start`](crate::start()) says.
 ///
 /// # Panics
 ///

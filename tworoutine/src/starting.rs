@@ -1,6 +1,7 @@
 //! The servants of the crate: the process-wide runtime and the pinned pool, started with as many threads
 //! as the system grants.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::sync::{Mutex, OnceLock};
@@ -9,6 +10,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::alone;
 use crate::config::{self, lock};
+use crate::headroom;
 use crate::pool::Thread;
 use crate::room;
 
@@ -44,7 +46,8 @@ pub enum Threads {
 ///
 /// # Errors
 ///
-/// [`StartError`], where the system grants too little for that too. It may be called again.
+/// [`StartError`], where the system grants too little for that too, or `TOKIO_WORKER_THREADS` is no
+/// number of threads. It may be called again.
 pub fn start() -> Result<Threads, StartError> {
     let service = service(Lowest::None)?;
     service.pool()?;
@@ -54,9 +57,10 @@ pub fn start() -> Result<Threads, StartError> {
     })
 }
 
-/// A resource that the system does not grant the process, so that the crate cannot be started.
+/// A resource that the system does not grant the process, or a setting that cannot be followed, so
+/// that the crate cannot be started.
 ///
-/// The text names the limit, and where it is set.
+/// The text names the limit or the setting, and where it is set.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
@@ -64,6 +68,9 @@ pub enum StartError {
     Threads(io::Error),
     /// Descriptors, or memory for what they stand for.
     Descriptors(io::Error),
+    /// The environment variable `TOKIO_WORKER_THREADS`, which is set to something else than a number
+    /// of threads from 1 to 8192.
+    Workers(OsString),
 }
 
 impl fmt::Display for StartError {
@@ -80,6 +87,11 @@ impl fmt::Display for StartError {
                 "the system grants this process no more open files ({error}): raise their limit \
                  (`ulimit -n`, or `LimitNOFILE=` of systemd) by {FEWEST_DESCRIPTORS} at least"
             ),
+            StartError::Workers(set) => write!(
+                f,
+                "the environment variable {WORKERS} is set to {set:?}, which is no number of threads: \
+                 set it to a whole number from 1 to {MOST_WORKERS}, or not at all"
+            ),
         }
     }
 }
@@ -88,10 +100,15 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             StartError::Threads(error) | StartError::Descriptors(error) => Some(error),
+            StartError::Workers(_) => None,
         }
     }
 }
 
+/// Environment variable that sets the workers of tokio's runtimes.
+const WORKERS: &str = "TOKIO_WORKER_THREADS";
+/// Largest number of workers that are tried: more than Linux has processors.
+const MOST_WORKERS: usize = 8192;
 /// Descriptors of a runtime: its poll and a copy, its wake-up, its end of the signals.
 const PER_RUNTIME: usize = 4;
 /// Descriptors by which tokio is told of signals. It panics if it does not get them.
@@ -131,7 +148,10 @@ pub(crate) fn service(lowest: Lowest) -> Result<&'static Service, StartError> {
         return Ok(service);
     }
     let at_most = config::threads();
-    let all = if at_most == Threads::All { all() } else { None };
+    let all = match at_most {
+        Threads::All => all(workers()?),
+        _ => None,
+    };
     let started = match all {
         Some(service) => service,
         None => shared(lowest, at_most)?,
@@ -169,12 +189,27 @@ impl Service {
     }
 }
 
+/// Number of workers of the process-wide runtime: as tokio counts those of any runtime.
+fn workers() -> Result<usize, StartError> {
+    match std::env::var_os(WORKERS) {
+        None => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
+        Some(set) => {
+            let number = set.to_str().and_then(|number| number.parse().ok());
+            let number = number.filter(|number| (1..=MOST_WORKERS).contains(number));
+            number.ok_or(StartError::Workers(set))
+        }
+    }
+}
+
 /// Starts the process-wide runtime, if the system grants all threads of the settings.
-fn all() -> Option<Service> {
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+fn all(workers: usize) -> Option<Service> {
     let (spawn, offload) = (config::spawn_threads(), config::offload_threads());
     room::descriptors(PER_RUNTIME * (spawn + 1) + SIGNALS + LEFT).ok()?;
-    room::threads(workers + spawn + offload + 1).ok()?;
+    let threads = workers + spawn + offload + 1;
+    // To try them takes time: some 0.1 ms for each.
+    if !headroom::is_ample(threads) {
+        room::threads(threads).ok()?;
+    }
     Some(Service::All {
         runtime: build(workers)?,
         pool: OnceLock::new(),
@@ -221,4 +256,20 @@ fn shared(lowest: Lowest, at_most: Threads) -> Result<Service, StartError> {
         }
     };
     Ok(Service::Shared { thread, threads })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+
+    #[test]
+    fn threads_are_tried_only_if_a_limit_is_near() {
+        let threads = 3 * std::thread::available_parallelism().map_or(1, usize::from) + 1;
+        let is_ample = headroom::is_ample(threads);
+        assert_eq!(start().unwrap(), Threads::All);
+        let expected = if is_ample { 0 } else { threads };
+        assert_eq!(room::TRIED.load(Ordering::Relaxed), expected);
+    }
 }

@@ -170,3 +170,43 @@ fn a_setting_starts_one_thread() {
     let cases = [("true".to_owned(), "more threads: 1.")];
     check("a_setting_starts_one_thread", part, cases, went_well);
 }
+
+fn workers(count: &str) -> String {
+    format!("export TOKIO_WORKER_THREADS='{count}'")
+}
+
+#[test]
+fn the_variable_of_tokio_sets_the_workers() {
+    let part = || match start() {
+        Ok(threads) => {
+            everything();
+            let workers = runtime().metrics().num_workers();
+            println!("started: {threads:?}, {workers} workers");
+        }
+        Err(error) => println!("error: {error}"),
+    };
+    let with = |limits: String, count| format!("{limits}; {}", workers(count));
+    let wrong = "error: the environment variable TOKIO_WORKER_THREADS is set to ";
+    let cases = [
+        (workers("1"), "started: All, 1 workers"),
+        (workers("5"), "started: All, 5 workers"),
+        (with(threads(9), "30"), "started: One, 1 workers"),
+        (workers("8193"), wrong),
+        (workers("18446744073709551615"), wrong),
+        (workers("0"), wrong),
+        (workers(""), wrong),
+        (workers("-3"), wrong),
+        (workers("many"), wrong),
+    ];
+    let test = "the_variable_of_tokio_sets_the_workers";
+    check(test, part, cases, went_well);
+}
+
+#[test]
+fn a_wrong_variable_is_told_by_the_first_use() {
+    let cases = [(workers("two"), r#"TOKIO_WORKER_THREADS is set to "two""#)];
+    let test = "a_wrong_variable_is_told_by_the_first_use";
+    check(test, everything, cases, |output, said| {
+        output.status.code() == Some(101) && said.contains("tworoutine cannot start")
+    });
+}
