@@ -1,78 +1,286 @@
-//! Look-ups of names, each on a thread of its own.
+//! Look-ups of names, on threads of their own.
 //!
 //! Tokio has such threads too, but panics where the system grants it none.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{fs, thread};
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
+use tokio::task::yield_now;
 
-/// Number of look-ups under way, and a sign of the end of each.
-static UNDER_WAY: Mutex<usize> = Mutex::new(0);
-static ENDED: Notify = Notify::const_new();
+/// Largest number of look-ups that run at the same time. One without an answer takes up to 30 s.
+const MOST: usize = 64;
 
-/// Addresses of `name` with `port`. Where the system grants no thread for one more look-up, it waits
-/// for one of the others to end.
+/// Looks for the end of a thread, after which it is taken to have ended.
+const MOST_LOOKS: usize = 100_000;
+
+/// Addresses of `name` with `port`.
 ///
-/// Dropped while it waits, the look-up runs to its end, unwatched.
+/// All who ask for the same at the same time share one look-up. Others wait for their turn if 64 are
+/// under way, or if the system grants no thread for one more.
+///
+/// Dropped while it waits, a look-up that has begun runs to its end, unwatched. One that nobody
+/// waits for any more is not begun.
 ///
 /// # Errors
 /// The system's answer for the name, and where it grants no thread even though no other look-up is
 /// under way.
 pub async fn look_up(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    static OF_PROCESS: LookUps<fn(&str, u16) -> Found> =
+        LookUps::new(|name, port| Ok((name, port).to_socket_addrs()?.collect()));
     if let Ok(ip) = name.parse() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
-    loop {
-        let ended = ENDED.notified();
-        let (sender, found) = oneshot::channel();
-        let name = name.to_owned();
-        let started = start(move || {
-            let addresses = (name.as_str(), port).to_socket_addrs();
-            // Whoever asked may have gone.
-            drop(sender.send(addresses.map(Iterator::collect)));
-        });
-        match started {
-            Started::Yes => return found.await.map_err(io::Error::other)?,
-            Started::Later => ended.await,
-            Started::Never(error) => {
+    OF_PROCESS.look_up(name, port).await
+}
+
+type Found = io::Result<Vec<SocketAddr>>;
+type Shared = Result<Vec<SocketAddr>, Arc<io::Error>>;
+/// A name and a port.
+type Key = (String, u16);
+
+/// Look-ups under way and those that wait, with the function that looks a name up.
+struct LookUps<F> {
+    system: F,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Those who wait for each look-up, until it has ended.
+    asked: BTreeMap<Key, Vec<oneshot::Sender<Shared>>>,
+    /// The look-ups that have not begun.
+    queue: VecDeque<Key>,
+    /// Threads that look up.
+    threads: usize,
+    /// Places in `/proc` of threads that have ended, for as long as the kernel may count them.
+    ended: Vec<PathBuf>,
+}
+
+impl<F: Fn(&str, u16) -> Found + Send + Sync + 'static> LookUps<F> {
+    const fn new(system: F) -> Self {
+        let state = State {
+            asked: BTreeMap::new(),
+            queue: VecDeque::new(),
+            threads: 0,
+            ended: Vec::new(),
+        };
+        Self {
+            system,
+            state: Mutex::new(state),
+        }
+    }
+
+    async fn look_up(&'static self, name: &str, port: u16) -> Found {
+        let found = self.ask((name.to_owned(), port));
+        let mut looks = 0;
+        while let Err((error, may_change)) = self.staff() {
+            if looks == MOST_LOOKS || !may_change {
                 let why = format!(
                     "the system grants no thread to look the name up ({error}): raise the limit of \
                      threads (`ulimit -u`, or `TasksMax=` of systemd), or give the IP address"
                 );
                 return Err(io::Error::new(error.kind(), why));
             }
+            looks += 1;
+            yield_now().await;
         }
+        let found = found.await.map_err(io::Error::other)?;
+        found.map_err(|error| io::Error::new(error.kind(), error))
+    }
+
+    /// Joins the look-up of this name and port, or queues one.
+    fn ask(&self, key: Key) -> oneshot::Receiver<Shared> {
+        let (sender, found) = oneshot::channel();
+        let mut state = self.state();
+        if let Some(asking) = state.asked.get_mut(&key) {
+            asking.retain(|sender| !sender.is_closed());
+            asking.push(sender);
+        } else {
+            state.queue.push_back(key.clone());
+            state.asked.insert(key, vec![sender]);
+        }
+        found
+    }
+
+    /// Starts a thread if there is something for it to do.
+    ///
+    /// # Errors
+    /// If the system grants no thread, and no other does the work. True if it still counted one that
+    /// has ended.
+    fn staff(&'static self) -> Result<(), (io::Error, bool)> {
+        let mut state = self.state();
+        if state.queue.is_empty() || state.threads >= MOST {
+            return Ok(());
+        }
+        // Looked at before, since the kernel may let go of it after the refusal.
+        let may_change = state.has_lingering();
+        let thread = thread::Builder::new().name("look-up".to_owned());
+        match thread.spawn(|| self.work()) {
+            Ok(_) => state.threads += 1,
+            Err(error) if state.threads == 0 => return Err((error, may_change)),
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Looks up until nothing is left to do.
+    fn work(&self) {
+        let place = fs::read_link("/proc/thread-self").ok();
+        let mut state = self.state();
+        while let Some(key) = state.next() {
+            drop(state);
+            let found = (self.system)(&key.0, key.1).map_err(Arc::new);
+            state = self.state();
+            for asking in state.asked.remove(&key).unwrap_or_default() {
+                // Whoever asked may have gone.
+                drop(asking.send(found.clone()));
+            }
+        }
+        state.threads -= 1;
+        let place = place.map(|place| Path::new("/proc").join(place));
+        state.ended.retain(|place| place.exists());
+        state.ended.extend(place);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-enum Started {
-    Yes,
-    /// Not before another look-up has ended.
-    Later,
-    Never(io::Error),
-}
-
-fn start(look_up: impl FnOnce() + Send + 'static) -> Started {
-    let mut under_way = under_way();
-    let thread = thread::Builder::new().name("look-up".to_owned());
-    let started = thread.spawn(move || {
-        look_up();
-        *self::under_way() -= 1;
-        ENDED.notify_waiters();
-    });
-    match started {
-        Ok(_) => {
-            *under_way += 1;
-            Started::Yes
+impl State {
+    /// The next look-up that somebody still waits for.
+    fn next(&mut self) -> Option<Key> {
+        loop {
+            let key = self.queue.pop_front()?;
+            let asking = self.asked.get(&key);
+            if asking.is_some_and(|all| all.iter().any(|sender| !sender.is_closed())) {
+                return Some(key);
+            }
+            self.asked.remove(&key);
         }
-        Err(_) if *under_way > 0 => Started::Later,
-        Err(error) => Started::Never(error),
+    }
+
+    /// True if the kernel may count a thread that has ended: it does so for some time.
+    fn has_lingering(&mut self) -> bool {
+        self.ended.retain(|place| place.exists());
+        !self.ended.is_empty()
     }
 }
 
-fn under_way() -> MutexGuard<'static, usize> {
-    UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner)
+#[cfg(test)]
+mod tests {
+    use std::sync::Condvar;
+
+    use futures::future::{FutureExt, join_all};
+
+    use super::*;
+
+    /// A system that answers no name before it is told to, and notes the names that it is asked.
+    #[derive(Default)]
+    struct Slow {
+        state: Mutex<(bool, Vec<Key>)>,
+        changed: Condvar,
+    }
+
+    impl Slow {
+        fn answer(&self, name: &str, port: u16) -> Found {
+            let mut state = self.state.lock().unwrap();
+            state.1.push((name.to_owned(), port));
+            self.changed.notify_all();
+            let answers = |state: &mut (bool, _)| !state.0;
+            drop(self.changed.wait_while(state, answers).unwrap());
+            match name.starts_with("no-") {
+                true => Err(io::Error::new(io::ErrorKind::NotFound, "no such name")),
+                false => Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))]),
+            }
+        }
+
+        fn answers_from_now_on(&self) {
+            self.state.lock().unwrap().0 = true;
+            self.changed.notify_all();
+        }
+
+        /// The names that it was asked, once there are so many.
+        fn asked(&self, count: usize) -> Vec<Key> {
+            let state = self.state.lock().unwrap();
+            let few = |state: &mut (_, Vec<Key>)| state.1.len() < count;
+            self.changed.wait_while(state, few).unwrap().1.clone()
+        }
+    }
+
+    type System = Box<dyn Fn(&str, u16) -> Found + Send + Sync>;
+
+    fn slow() -> (&'static Slow, &'static LookUps<System>) {
+        let slow: &Slow = Box::leak(Box::default());
+        let system: System = Box::new(|name, port| slow.answer(name, port));
+        (slow, Box::leak(Box::new(LookUps::new(system))))
+    }
+
+    #[tokio::test]
+    async fn names_without_an_answer_have_few_threads() {
+        let (slow, look_ups) = slow();
+        let names: Vec<_> = (0..1000).map(|name| format!("board-{name}")).collect();
+        let asking = names.iter().map(|name| look_ups.look_up(name, 80).boxed());
+        let mut asking: Vec<_> = asking.collect();
+        for one in &mut asking {
+            assert!(one.now_or_never().is_none());
+        }
+        slow.asked(MOST);
+        assert_eq!(look_ups.state().threads, MOST);
+        slow.answers_from_now_on();
+        assert!(join_all(asking).await.iter().all(Result::is_ok));
+        assert_eq!(slow.asked(1000).len(), 1000);
+    }
+
+    #[tokio::test]
+    async fn those_who_ask_the_same_share_one_look_up() {
+        let (slow, look_ups) = slow();
+        let keys = [("a", 80), ("a", 81), ("b", 80), ("no-c", 80)];
+        let asking = keys.iter().cycle().take(400);
+        let mut asking: Vec<_> = asking
+            .map(|(name, port)| look_ups.look_up(name, *port).boxed())
+            .collect();
+        for one in &mut asking {
+            assert!(one.now_or_never().is_none());
+        }
+        // Those who give up and ask again join as well.
+        let again = asking.split_off(200);
+        drop(again);
+        slow.answers_from_now_on();
+        for (found, (name, port)) in join_all(asking).await.iter().zip(keys.iter().cycle()) {
+            match found {
+                Ok(found) => assert_eq!(found[..], [SocketAddr::from(([127, 0, 0, 1], *port))]),
+                Err(error) => {
+                    assert_eq!(*name, "no-c");
+                    assert_eq!(error.kind(), io::ErrorKind::NotFound);
+                    assert_eq!(error.to_string(), "no such name");
+                }
+            }
+        }
+        assert_eq!(slow.asked(4).len(), 4);
+        // Afterwards a name is looked up anew.
+        assert!(look_ups.look_up("a", 80).await.is_ok());
+        assert_eq!(slow.asked(5).len(), 5);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_not_begun() {
+        let (slow, look_ups) = slow();
+        let names: Vec<_> = (0..MOST + 100).map(|name| format!("{name}")).collect();
+        let asking = names.iter().map(|name| look_ups.look_up(name, 80).boxed());
+        let mut asking: Vec<_> = asking.collect();
+        for one in &mut asking {
+            assert!(one.now_or_never().is_none());
+        }
+        slow.asked(MOST);
+        asking.truncate(MOST + 1);
+        slow.answers_from_now_on();
+        assert!(join_all(asking).await.iter().all(Result::is_ok));
+        assert_eq!(slow.asked(0).len(), MOST + 1);
+        assert!(look_ups.state().asked.is_empty());
+    }
 }
