@@ -12,10 +12,12 @@ const SLACK: usize = 60;
 /// Returns `text` so that it can be shown to a person: in one line, and bounded.
 ///
 /// Texts of a board, a map or another file are data. Shown as it came, one could clear a terminal,
-/// change its title, turn the direction of writing, or forge a line of ours. So each character that
-/// is no visible one (control characters, line ends, marks of direction, characters without a
-/// width) becomes its escape, such as `\n` and `\u{1b}`. Of a text of more than 2000 characters, the
-/// beginning is shown, and the number of the others. Shown twice, a text stays as it is.
+/// change its title, turn the direction of writing, or forge a line or a name of ours. So each
+/// character that leaves nothing to be seen becomes its escape, such as `\n` and `\u{1b}`: control
+/// characters, line ends, marks of direction and of format, joiners, selectors of variants, fillers,
+/// and blanks that are no spaces. Spaces stay, and so do marks that are drawn on the character before
+/// them, such as accents. Of a text of more than 2000 characters, the beginning is shown, and the
+/// number of the others. Shown twice, a text stays as it is.
 ///
 /// ```
 /// use twotone_hal::legible;
@@ -66,21 +68,45 @@ fn escape(char: char, to: &mut String) {
     }
 }
 
-/// True if a character takes a place of its own, and changes nothing around it.
+/// True if a character is a space or leaves something to be seen, and changes nothing around it.
+///
+/// The others are those that Unicode calls control, format or default-ignorable characters, except
+/// the few of them that are drawn, and the letters and symbols that are blank.
 fn is_visible(char: char) -> bool {
     if char.is_control() {
         return false;
     }
     !matches!(
         char,
-        '\u{ad}'
+        // A soft hyphen, and a joiner of graphemes.
+        '\u{ad}' | '\u{34f}'
+            // Marks of direction, of Arabic and of all writing.
             | '\u{61c}'
-            | '\u{180e}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
+            | '\u{200e}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            // Fillers of Hangul and of Khitan, vowels of Khmer without a form, a blank of Braille.
+            | '\u{115f}'..='\u{1160}'
+            | '\u{3164}'
+            | '\u{ffa0}'
+            | '\u{16fe4}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{2800}'
+            // Selectors of variants, of Mongolian and of all writing.
+            | '\u{180b}'..='\u{180f}'
+            | '\u{fe00}'..='\u{fe0f}'
+            // Spaces and joiners without a width, ends of lines and paragraphs, marks of format.
+            | '\u{200b}'..='\u{200d}'
+            | '\u{2028}'..='\u{2029}'
             | '\u{2060}'..='\u{206f}'
             | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
+            | '\u{fff0}'..='\u{fffb}'
+            // Joiners of Brahmi, and the format of hieroglyphs, shorthand and music.
+            | '\u{1107f}'
+            | '\u{13430}'..='\u{13446}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d159}'
+            | '\u{1d173}'..='\u{1d17a}'
+            // Tags, and more selectors of variants.
             | '\u{e0000}'..='\u{e0fff}'
     )
 }
@@ -106,8 +132,39 @@ mod tests {
         ] {
             assert!(!legible(&mark.to_string()).contains(mark), "{mark:?}");
         }
-        for text in ["", "plain", "Î¼ ü 漢 \u{301}", r"a\b"] {
+        for text in ["", "plain", "Î¼ ü 漢 e\u{301}", r"a\b", "1\u{a0}m\u{3000}"] {
             assert_eq!(legible(text), text);
+        }
+    }
+
+    #[test]
+    fn characters_that_cannot_be_seen_are_escaped() {
+        // Those that Unicode 16 has as default-ignorable, and the blanks that are none.
+        for range in [
+            0xad..=0xad,
+            0x34f..=0x34f,
+            0x61c..=0x61c,
+            0x115f..=0x1160,
+            0x17b4..=0x17b5,
+            0x180b..=0x180f,
+            0x200b..=0x200f,
+            0x2028..=0x202e,
+            0x2060..=0x206f,
+            0x2800..=0x2800,
+            0x3164..=0x3164,
+            0xfe00..=0xfe0f,
+            0xfeff..=0xfeff,
+            0xffa0..=0xffa0,
+            0xfff0..=0xfffb,
+            0x1d159..=0x1d159,
+            0x1bca0..=0x1bca3,
+            0x1d173..=0x1d17a,
+            0xe0000..=0xe0fff,
+        ] {
+            for char in range.filter_map(char::from_u32) {
+                let shown = legible(&format!("b1{char}")).into_owned();
+                assert_eq!(shown, format!("b1{}", char.escape_unicode()));
+            }
         }
     }
 
