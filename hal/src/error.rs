@@ -205,7 +205,7 @@ impl Error {
     }
 }
 
-/// A text of a board may be a part of it.
+/// Returns `text` as [`legible`] shows it: a board may have said a part of it.
 fn shown(text: String) -> String {
     match legible(&text) {
         Cow::Borrowed(_) => text,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// A timer that is so late was not late by itself: the process did not run.
+/// A timer that is so late was not late by itself: the process did not run, or its thread computed.
 const LATE: Duration = Duration::from_millis(500);
 
 /// Time after that for what has come meanwhile.
@@ -24,7 +24,9 @@ pub(crate) fn within(within: Duration) -> Instant {
     after(Instant::now(), within)
 }
 
-/// True if `deadline` passed while the process did not run: nothing can have been done about it.
+/// True if `deadline` passed more than 0.5 s ago. A timer for it would have fired before, so nobody
+/// can have done anything about it then: the process was stopped, or something else kept the thread,
+/// such as a computation in an event loop. Which of them it was is not known.
 pub(crate) fn passed_unseen(deadline: Instant) -> bool {
     Instant::now() > deadline + LATE
 }
@@ -34,8 +36,8 @@ pub(crate) fn left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
 }
 
-/// Awaits a future until `deadline`. If the process did not run at that moment, what has come in the
-/// meantime is still to be looked at, so the future has a little longer.
+/// Awaits a future until `deadline`. If the timer fires late ([`passed_unseen`]), what has come in
+/// the meantime is still to be looked at, so the future has a little longer.
 ///
 /// # Errors
 /// [`Elapsed`] if the future is not ready by then.
