@@ -68,7 +68,7 @@ fn run(target: &Target, args: &Args) -> std::io::Result<bool> {
     let budget = Duration::from_secs(args.seconds);
     let mut tried = 0_u64;
     for input in &corpus.inputs {
-        current.is(&input.bytes)?;
+        current.write(&input.bytes)?;
         if let Err(failure) = attempt(target, &input.bytes) {
             println!(
                 "{}: FAILED on {}: {failure}",
@@ -81,7 +81,7 @@ fn run(target: &Target, args: &Args) -> std::io::Result<bool> {
     }
     while start.elapsed() < budget {
         let input = search.next_input();
-        current.is(&input)?;
+        current.write(&input)?;
         tried += 1;
         if let Some(Found { input, failure }) = search.try_input(input) {
             let kept = Corpus::keep(target, &input)?;
@@ -142,8 +142,8 @@ impl Current {
         Ok(Self { file, _done: done })
     }
 
-    /// Says which input is tried next.
-    fn is(&mut self, input: &[u8]) -> std::io::Result<()> {
+    /// Writes the input that is tried next to the file.
+    fn write(&mut self, input: &[u8]) -> std::io::Result<()> {
         self.file.seek(SeekFrom::Start(0))?;
         self.file.write_all(input)?;
         self.file.set_len(input.len() as u64)

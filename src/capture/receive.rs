@@ -334,8 +334,10 @@ impl Intake {
             clock::compare(&mut board.modules);
             let Ok(source) = planned.source else { continue };
             let foreign = all.board(source).map_or(0, |board| board.foreign);
-            let stranger = all.board(source).and_then(|board| board.stranger);
-            let found = strangers(foreign, self.named(stranger), board.received());
+            let last = all
+                .board(source)
+                .and_then(|board| board.last_foreign_serial);
+            let found = strangers(foreign, self.named(last), board.received());
             let problems = found.into_iter().chain(planned.unanswered.clone());
             let problems: Vec<_> = problems.collect();
             board.error = (!problems.is_empty()).then(|| problems.join("; "));

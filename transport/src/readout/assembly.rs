@@ -59,7 +59,7 @@ struct Address {
     boards: Vec<(u16, usize)>,
     foreign: u64,
     /// The serial number of the last of these.
-    stranger: Option<u16>,
+    last_foreign_serial: Option<u16>,
     malformed: u64,
 }
 
@@ -78,7 +78,7 @@ impl Assembler {
                     address: source.address,
                     boards: Vec::new(),
                     foreign: 0,
-                    stranger: None,
+                    last_foreign_serial: None,
                     malformed: 0,
                 };
                 addresses.insert(at, new);
@@ -119,7 +119,7 @@ impl Assembler {
         let mut boards = address.boards.iter();
         let Some(&(_, board)) = boards.find(|(serial, _)| *serial == head.serial) else {
             address.foreign += 1;
-            address.stranger = Some(head.serial);
+            address.last_foreign_serial = Some(head.serial);
             return;
         };
         let board = &mut self.boards[board];
@@ -213,7 +213,7 @@ impl Assembler {
                     .filter_map(|(at, module)| Some((number(at)?, module.as_ref()?.counters())))
                     .collect(),
                 foreign: address.map_or(0, |address| address.foreign),
-                stranger: address.and_then(|address| address.stranger),
+                last_foreign_serial: address.and_then(|address| address.last_foreign_serial),
                 malformed: address.map_or(0, |address| address.malformed),
             }
         });

@@ -59,7 +59,7 @@ pub struct BoardCounters {
     /// share an address share this count.
     pub foreign: u64,
     /// The serial number of the last of these, if there are any.
-    pub stranger: Option<u16>,
+    pub last_foreign_serial: Option<u16>,
     /// Datagrams from the board's address that are no packets of this stream. Boards that share an
     /// address share this count.
     pub malformed: u64,
