@@ -31,6 +31,14 @@ pub(crate) fn passed_unseen(deadline: Instant) -> bool {
     Instant::now() > deadline + LATE
 }
 
+/// Time for what has come meanwhile, if a timer for `deadline` fires now: as long as it is late, up to
+/// 0.5 s.
+pub(crate) fn grace(deadline: Instant) -> Duration {
+    Instant::now()
+        .saturating_duration_since(deadline)
+        .min(GRACE)
+}
+
 /// How long it is until then.
 pub(crate) fn left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())

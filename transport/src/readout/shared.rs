@@ -64,10 +64,11 @@ impl SharedReceiver {
         let deadline = deadline::within(within);
         let (done, mut answer) = oneshot::channel();
         let here = self.enter(take, done).map_err(failed)?;
+        let mut gives_up = deadline;
         let taken = loop {
             let passed = {
                 let _runtime = self.runtime.enter();
-                sleep_until(deadline)
+                sleep_until(gives_up)
             };
             tokio::select! {
                 biased;
@@ -77,8 +78,15 @@ impl SharedReceiver {
                     Ok(()) => {}
                     Err(error) => break Err(error),
                 },
-                // Another drives, and for longer.
-                () = passed => break Err(self.late(here.id, within)),
+                // Another drives, and for longer. If this timer is late, so may that one be, and the
+                // kernel may hold what came in time.
+                () = passed => {
+                    let grace = deadline::grace(deadline);
+                    if gives_up > deadline || grace.is_zero() {
+                        break Err(self.late(here.id, within));
+                    }
+                    gives_up = deadline::within(grace);
+                }
             }
         };
         taken.map_err(failed)
@@ -179,20 +187,28 @@ mod tests {
     use twotone_hal::ModuleId;
     use twotone_wire::crs::{PacketLength, ReadoutHeader};
 
+    use futures::poll;
+    use tokio::task::yield_now;
+    use tokio::time::advance;
+
     use super::*;
     use crate::readout::StreamOptions;
 
-    #[tokio::test]
-    async fn what_came_before_the_deadline_counts_after_it() {
-        let address = Ipv4Addr::new(127, 0, 0, 2);
-        let group = Ipv4Addr::new(239, 251, 3, 9);
-        let options = StreamOptions::new().group(group).port(29_791);
-        let source = Source::new(address, 1);
+    const BOARD: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+    const GROUP: Ipv4Addr = Ipv4Addr::new(239, 251, 3, 9);
+    /// More than one read takes, and less than any kernel holds.
+    const SENT: u32 = 70;
+
+    fn shared(port: u16) -> (Source, SharedReceiver) {
+        let options = StreamOptions::new().group(GROUP).port(port);
+        let source = Source::new(BOARD, 1);
         let receiver = Receiver::open_here(&[source], &options).unwrap();
-        let sender = UdpSocket::bind((address, 0)).unwrap();
-        // More than one read takes, and less than any kernel holds.
-        let sent = 70;
-        for sequence in 0..sent {
+        (source, SharedReceiver::new(receiver, Handle::current()))
+    }
+
+    fn send(port: u16) {
+        let sender = UdpSocket::bind((BOARD, 0)).unwrap();
+        for sequence in 0..SENT {
             let header = ReadoutHeader {
                 length: PacketLength::Short,
                 serial: 1,
@@ -203,11 +219,66 @@ mod tests {
             let samples = vec![(0, 0); PacketLength::Short.channels()];
             let mut bytes = vec![0; header.buffer_len()];
             header.emit(&samples, &mut bytes).unwrap();
-            sender.send_to(&bytes, (group, 29_791)).unwrap();
+            sender.send_to(&bytes, (GROUP, port)).unwrap();
         }
-        let shared = SharedReceiver::new(receiver, Handle::current());
-        let take = Take::new(sent as usize).of(source, ModuleId::FIRST);
+    }
+
+    #[tokio::test]
+    async fn what_came_before_the_deadline_counts_after_it() {
+        let (source, shared) = shared(29_791);
+        send(29_791);
+        let take = Take::new(SENT as usize).of(source, ModuleId::FIRST);
         let taken = shared.take(&take, Duration::ZERO).await;
-        assert_eq!(taken.unwrap()[0].samples(), sent as usize);
+        assert_eq!(taken.unwrap()[0].samples(), SENT as usize);
+    }
+
+    /// Two take, the first one drives, and the process does not run for `stopped`, past the deadline
+    /// of the second. Returns what the second one has.
+    async fn second_of_two(port: u16, within: Duration, stopped: Duration) -> Result<Vec<Block>> {
+        let (source, shared) = shared(port);
+        let more = Take::new(2 * SENT as usize).of(source, ModuleId::FIRST);
+        let take = Take::new(SENT as usize).of(source, ModuleId::FIRST);
+        let mut first = Box::pin(shared.take(&more, Duration::from_secs(1000)));
+        assert!(poll!(&mut first).is_pending());
+        let mut second = Box::pin(shared.take(&take, within));
+        assert!(poll!(&mut second).is_pending());
+        send(port);
+        advance(stopped).await;
+        // While something is ready the clock stands still.
+        loop {
+            if let std::task::Poll::Ready(taken) = poll!(&mut second) {
+                return taken;
+            }
+            assert!(poll!(&mut first).is_pending());
+            yield_now().await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_came_counts_for_one_who_does_not_drive() {
+        let second = Duration::from_secs(1);
+        for (port, stopped) in [
+            (29_792, second * 600),
+            (29_793, second * 2),
+            (29_794, second * 13 / 10),
+        ] {
+            let taken = second_of_two(port, second, stopped).await;
+            assert_eq!(taken.unwrap()[0].samples(), SENT as usize, "{stopped:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_who_does_not_drive_gives_up_in_time() {
+        let (source, shared) = shared(29_795);
+        let take = Take::new(SENT as usize).of(source, ModuleId::FIRST);
+        let first = shared.take(&take, Duration::from_secs(1000));
+        let second = shared.take(&take, Duration::from_secs(1));
+        let began = Instant::now();
+        tokio::select! {
+            biased;
+            _ = first => panic!("nothing was sent"),
+            taken = second => assert_eq!(taken.unwrap_err().kind(), ErrorKind::Timeout),
+        }
+        assert_eq!(began.elapsed(), Duration::from_secs(1));
     }
 }
