@@ -11,11 +11,12 @@ use super::survey::Asker;
 
 /// Reads every sensor and rail, in one round trip if all are read. A question that fails is asked
 /// once more, in a round trip of its own: not every server goes on after an error. If one hangs,
-/// each is asked on a connection of its own. The number of repetitions is returned too.
+/// each is asked on a connection of its own. The number of repetitions is returned too. Afterwards
+/// the connection of `asker` is one on which nothing hangs.
 ///
 /// # Errors
 /// If no answer came, or none that can be read.
-pub(super) async fn read(survey: &Survey, mut asker: Asker<'_>) -> Result<(Vec<Reading>, u32)> {
+pub(super) async fn read(survey: &Survey, asker: &mut Asker<'_>) -> Result<(Vec<Reading>, u32)> {
     let questions: Vec<_> = questions(survey).collect();
     let calls: Vec<_> = questions.iter().map(|(question, ..)| *question).collect();
     let (_, mut said) = asker.ask_in_time(&calls).await?;

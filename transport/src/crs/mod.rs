@@ -91,8 +91,8 @@ use streamed::Streamed;
 
 /// A CRS board: 4 or 8 modules of up to 1024 tones, controlled through Tuber.
 ///
-/// One connection a module, opened with the module's first operation and closed when idle, and one
-/// for what is read from the board as a whole. A batch is sent as one request for each run of
+/// One connection a module, opened with the module's first operation and closed when idle, one for
+/// what is read from the board as a whole, and one for its sensors. A batch is sent as one request for each run of
 /// operations on the same module. A batch whose answer was lost with its connection is sent once
 /// more when the board has been seen at rest: all operations read, or set absolute values. An
 /// operation that only reads is asked again, twice at the most, if the board refuses it or answers
@@ -119,6 +119,8 @@ pub struct CrsBoard {
     modules: Vec<Module>,
     /// For what is read from the board as a whole.
     of_board: Mutex<Option<Link>>,
+    /// For sensors and rails, while no reading of them is under way.
+    of_sensors: Mutex<Option<Link>>,
     writer: Mutex<BatchWriter>,
     /// Where samples come from the stream.
     streamed: Option<Streamed>,
@@ -206,6 +208,7 @@ impl CrsBoard {
             life: Arc::new(BoardLife::new(survey)),
             modules,
             of_board: Mutex::new(None),
+            of_sensors: Mutex::new(None),
             streamed,
         })
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use twotone_hal::{Batch, Error, ErrorKind, RepliesBuilder, Result};
+use twotone_hal::{Batch, Error, ErrorKind, Reading, RepliesBuilder, Result};
 use twotone_wire::tuber::Limits;
 
 use super::decode::Decoder;
@@ -14,7 +14,7 @@ use super::leaves::{Judge, Leaves};
 use super::life::{Course, ModuleMemory};
 use super::part::Part;
 use super::streamed::Acquired;
-use super::survey::Asker;
+use super::survey::{self, Asker};
 use super::{CrsBoard, housekeeping};
 use crate::deadline;
 use crate::http::{Answer, Post};
@@ -135,11 +135,8 @@ impl CrsBoard {
                 }
             }
             if part.is_housekeeping(batch) {
-                // On a connection of its own, so that a sensor that hangs keeps nothing else.
-                let (connector, options) = (&self.connector, &self.options);
-                let (format, deadline) = (survey.format, self.deadline(part, began));
-                let asker = Asker::new(connector, options, &self.runtime, format, deadline);
-                let (readings, repeats) = housekeeping::read(&survey, asker).await?;
+                let deadline = self.deadline(part, began);
+                let (readings, repeats) = self.read_housekeeping(&survey, deadline).await?;
                 replies.repeated(repeats);
                 return replies.readings(readings);
             }
@@ -231,6 +228,28 @@ impl CrsBoard {
                 error.after(replies.answered())
             });
         }
+    }
+
+    /// Reads every sensor and rail, on a connection of their own, so that a sensor that hangs keeps
+    /// nothing else. The connection is kept for the next reading. While a reading is under way there
+    /// is none to be had: another reading, or one after the caller of this one has gone, has its own.
+    async fn read_housekeeping(
+        &self,
+        survey: &Survey,
+        deadline: Instant,
+    ) -> Result<(Vec<Reading>, u32)> {
+        let of_sensors = || {
+            self.of_sensors
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        let (connector, options, runtime) = (&self.connector, &self.options, &self.runtime);
+        let kept = of_sensors().take();
+        let link = kept.unwrap_or_else(|| survey::link(connector, options, runtime));
+        let mut asker = Asker::on(link, connector, options, runtime, survey.format, deadline);
+        let read = housekeeping::read(survey, &mut asker).await?;
+        *of_sensors() = Some(asker.link);
+        Ok(read)
     }
 
     /// Waits; under any executor.

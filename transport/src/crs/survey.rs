@@ -34,7 +34,8 @@ pub(super) struct Asker<'a> {
     connector: &'a Connector,
     options: &'a ConnectOptions,
     runtime: &'a Handle,
-    link: Link,
+    /// The connection that is asked on: another one after a question has hung.
+    pub(super) link: Link,
     pub(super) format: Format,
     pub(super) deadline: Instant,
     /// A question hangs, so that each was asked apart.
@@ -50,7 +51,8 @@ pub(super) async fn survey(
     epoch: Epoch,
 ) -> Result<Survey> {
     let deadline = deadline::within(options.request_timeout);
-    let mut asker = Asker::new(connector, options, runtime, Format::Json, deadline);
+    let own = link(connector, options, runtime);
+    let mut asker = Asker::on(own, connector, options, runtime, Format::Json, deadline);
     let questions = questions();
     let mut said = asker.ask_first(&questions).await?;
     if let Some(Err(why)) = said.first().filter(|_| said.iter().all(Result::is_err)) {
@@ -134,14 +136,16 @@ fn questions() -> Vec<Question<'static>> {
     questions
 }
 
-fn link(connector: &Connector, options: &ConnectOptions, runtime: &Handle) -> Link {
+/// A connection for questions alone.
+pub(super) fn link(connector: &Connector, options: &ConnectOptions, runtime: &Handle) -> Link {
     let (connector, options) = (connector.clone(), options.clone());
     Link::new(connector, options, Unwatched, runtime.clone())
 }
 
 impl<'a> Asker<'a> {
-    /// One with a connection of its own.
-    pub(super) fn new(
+    /// One that asks on this connection.
+    pub(super) fn on(
+        link: Link,
         connector: &'a Connector,
         options: &'a ConnectOptions,
         runtime: &'a Handle,
@@ -152,7 +156,7 @@ impl<'a> Asker<'a> {
             connector,
             options,
             runtime,
-            link: link(connector, options, runtime),
+            link,
             format,
             deadline,
             asks_apart: false,

@@ -11,6 +11,7 @@ mod loss;
 mod order;
 mod passing;
 mod scripted;
+mod sensors;
 mod unknown;
 
 use std::time::Duration;

@@ -17,7 +17,7 @@ fn enumeration(names: &[&str]) -> Value {
 }
 
 /// A board that answers all questions about itself.
-fn talkative() -> Scripted {
+pub(super) fn talkative() -> Scripted {
     let scripted = Scripted::default();
     let mut state = scripted.0.lock().unwrap();
     state.dac_scale = Some(-3.5);
@@ -272,7 +272,7 @@ async fn a_board_without_samples_is_read_back_up_to_where_it_refuses() {
 }
 
 /// Readings of the board's sensors.
-async fn sensors(board: &CrsBoard) -> Vec<Reading> {
+pub(super) async fn sensors(board: &CrsBoard) -> Vec<Reading> {
     let mut batch = Batch::new();
     let ticket = batch.read_housekeeping();
     board.run(&batch).await.unwrap().get(ticket).to_vec()
