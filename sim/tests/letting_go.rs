@@ -16,6 +16,9 @@ const CLIENTS: usize = 20;
 /// Half an hour, after which a board lets go of any connection.
 const LONGEST: Duration = Duration::from_secs(1800);
 
+/// Time for a late answer to a client that has closed its sending side.
+const HALF_CLOSED: Duration = Duration::from_secs(10);
+
 /// Faults that leave a connection without an answer, or with one that does not end.
 const FAULTS: [&str; 4] = [
     "kind = \"black-hole\"",
@@ -62,6 +65,14 @@ async fn settle() {
     tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
+/// As [`settle`], when clients have closed their sides: some may wait for a late answer.
+async fn settle_after_closing(fault: &str) {
+    if fault.contains("slow") {
+        tokio::time::sleep(HALF_CLOSED).await;
+    }
+    settle().await;
+}
+
 /// Time until the board closes the connection; nothing is read before.
 async fn closed_after(mut client: DuplexStream) -> Duration {
     let begin = Instant::now();
@@ -96,7 +107,7 @@ async fn a_client_that_has_gone_costs_nothing_more() {
             tasks()
         );
         drop(clients);
-        settle().await;
+        settle_after_closing(fault).await;
         // A slow request is run, late, though its connection has ended.
         let late = if fault.contains("slow") { CLIENTS } else { 0 };
         assert_eq!(tasks(), before + late, "{fault}");
@@ -121,9 +132,27 @@ async fn whatever_a_client_sends_before_it_goes_its_going_is_seen() {
         }
         settle().await;
         client.shutdown().await.unwrap();
-        settle().await;
+        settle_after_closing(fault).await;
         let late = usize::from(fault.contains("slow"));
         assert_eq!(tasks(), before + late, "{fault}");
+        farm.shut_down().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_answer_comes_to_a_client_that_only_reads() {
+    for (delay_ms, requests, answers) in [(1, 1, 1), (9_900, 1, 1), (100, 3, 3), (10_100, 1, 0)] {
+        let farm = farm(&format!("kind = \"slow\"\ndelay_ms = {delay_ms}"), "").await;
+        let mut client = ask(&farm).await;
+        for _ in 1..requests {
+            request(&mut client).await;
+        }
+        settle().await;
+        client.shutdown().await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        let found = answer.matches("HTTP/1.1 200 OK").count();
+        assert_eq!(found, answers, "{delay_ms} ms: {answer}");
         farm.shut_down().await;
     }
 }

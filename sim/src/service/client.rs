@@ -17,6 +17,10 @@ const AHEAD: usize = 64 * 1024;
 /// A board lets go of a connection that it holds for longer than this.
 const LONGEST: Duration = Duration::from_secs(1800);
 
+/// Time for a late answer to a client that has closed its sending side. Until it is written to, it
+/// cannot be told from one that has gone for good.
+const HALF_CLOSED: Duration = Duration::from_secs(10);
+
 /// A connection that a server reads and writes, and that is looked at beside the server. Both
 /// happen in one task.
 #[derive(Debug)]
@@ -27,7 +31,7 @@ struct State<S> {
     stream: S,
     /// Bytes that were read while nobody served it.
     ahead: Vec<u8>,
-    ended: bool,
+    ended: Option<Ended>,
     held: Option<Holding>,
 }
 
@@ -35,6 +39,15 @@ struct State<S> {
 struct Holding {
     by: Held,
     watch: Watch,
+}
+
+/// End of what a client sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// It has closed its sending side, or its whole connection.
+    Closed,
+    /// It has reset its connection.
+    Reset,
 }
 
 /// Use of the bytes that a client sends while it is held.
@@ -59,7 +72,7 @@ impl<S> Client<S> {
         Self(Arc::new(Mutex::new(State {
             stream,
             ahead: Vec::new(),
-            ended: false,
+            ended: None,
             held: None,
         })))
     }
@@ -96,19 +109,31 @@ impl<S: AsyncRead + Unpin> Client<S> {
             tokio::select! {
                 biased;
                 () = released => {}
-                () = poll_fn(|cx| self.state().poll_ended(cx, held.watch)) => return,
+                () = self.gone(held.watch) => return,
                 () = board.let_go(&held.by) => return,
                 () = tokio::time::sleep(LONGEST) => return,
             }
         }
     }
+
+    /// Completes when the client is taken to have gone.
+    async fn gone(&self, watch: Watch) {
+        let ended = poll_fn(|cx| self.state().poll_ended(cx, watch)).await;
+        if watch == Watch::Keep && ended == Ended::Closed {
+            // It may still read.
+            tokio::time::sleep(HALF_CLOSED).await;
+        }
+    }
 }
 
 impl<S: AsyncRead + Unpin> State<S> {
-    /// Completes when the client has closed its side.
-    fn poll_ended(&mut self, cx: &mut Context<'_>, watch: Watch) -> Poll<()> {
+    /// Completes when the client sends nothing more.
+    fn poll_ended(&mut self, cx: &mut Context<'_>, watch: Watch) -> Poll<Ended> {
         let mut bytes = [0; 4096];
-        while !self.ended {
+        loop {
+            if let Some(ended) = self.ended {
+                return Poll::Ready(ended);
+            }
             if watch == Watch::Not || self.ahead.len() >= AHEAD {
                 return Poll::Pending;
             }
@@ -120,10 +145,10 @@ impl<S: AsyncRead + Unpin> State<S> {
                         self.ahead.extend_from_slice(read.filled());
                     }
                 }
-                Poll::Ready(_) => self.ended = true,
+                Poll::Ready(Ok(())) => self.ended = Some(Ended::Closed),
+                Poll::Ready(Err(_)) => self.ended = Some(Ended::Reset),
             }
         }
-        Poll::Ready(())
     }
 }
 
@@ -140,7 +165,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Client<S> {
             state.ahead.drain(..count);
             return Poll::Ready(Ok(()));
         }
-        if state.ended {
+        if state.ended.is_some() {
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut state.stream).poll_read(cx, buffer)

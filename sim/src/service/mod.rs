@@ -6,6 +6,9 @@
 //!
 //! A connection that a fault leaves without an answer lasts as long as its
 //! client and the fault do: then it is closed, with whatever came over it lost.
+//! A client that closes its sending side only cannot be told from one that has
+//! gone, as long as nothing is written to it. So a late answer is sent to it
+//! within 10 s after that, and withheld afterwards.
 
 mod body;
 mod client;
