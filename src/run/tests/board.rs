@@ -183,6 +183,11 @@ impl Fake {
         (state.dead_until, state.fault) = (None, None);
     }
 
+    /// Moves the NCO behind everybody's back.
+    pub(super) fn move_nco(&self, hertz: f64) {
+        self.state().nco = hertz;
+    }
+
     /// Sets a tone behind everybody's back.
     pub(super) fn set(&self, update: ToneUpdate) {
         self.state().tones.insert(update.channel.number(), update);

@@ -170,3 +170,23 @@ async fn a_cancel_ends_it_at_once() {
     );
     assert!(!outcomes[0].is_well());
 }
+
+#[tworoutine::test(start_paused = true)]
+async fn channels_that_cannot_be_read_back_are_listed() {
+    let all = || (1..=CHANNELS).map(channel).collect::<Channels>();
+    for (fault, unknown) in [
+        (Fault::Refuse, all()),
+        // As the double answers it: none of the first channel's numbers is one.
+        (Fault::Nan, [1].map(channel).into_iter().collect()),
+    ] {
+        let fake = lit("b").always(fault, "read");
+        let outcome = &Runner::new()
+            .deadline(5 * SECOND)
+            .off(vec![target(&fake)])
+            .await[0];
+        assert!(outcome.result.is_err(), "{fault:?}");
+        assert_eq!(outcome.hardware.unknown(), unknown, "{fault:?}");
+        assert!(outcome.hardware.left_on().is_empty(), "{fault:?}");
+        assert_eq!(fake.on(), [0u16; 0], "{fault:?}");
+    }
+}

@@ -308,9 +308,16 @@ fn channels_are_told_and_stored() {
 
 /// Two boards, of which the second takes until something has happened to the first.
 async fn one_after_the_other(happens: impl FnOnce(&Fake)) -> (Vec<Fake>, Vec<Outcome<String>>) {
+    one_after_the_other_of(runner().keep_on_success(), happens).await
+}
+
+async fn one_after_the_other_of(
+    runner: Runner,
+    happens: impl FnOnce(&Fake),
+) -> (Vec<Fake>, Vec<Outcome<String>>) {
     let fakes = fakes(&["first", "second"]);
     let go = CancellationToken::new();
-    let run = runner().keep_on_success().run(targets(&fakes), {
+    let run = runner.run(targets(&fakes), {
         let go = go.clone();
         move |board, module| {
             let go = go.clone();
@@ -353,6 +360,15 @@ async fn what_is_kept_is_read_back_when_the_last_has_ended() {
     let (_, outcomes) = one_after_the_other(|fake| fake.set(tone(3, 2.0, 0.7))).await;
     assert_eq!(outcomes[0].hardware.left_on(), list(&[3]), "{outcomes:?}");
 
+    // Of a tone, more than its amplitude counts; so does the NCO.
+    let (_, outcomes) = one_after_the_other(|fake| fake.set(tone(3, 2.5, 0.1))).await;
+    assert_eq!(outcomes[0].hardware.left_on(), list(&[3]), "{outcomes:?}");
+    let (_, outcomes) = one_after_the_other(|fake| fake.move_nco(1.1e9)).await;
+    let HardwareState::Left { nco: Some(nco), .. } = &outcomes[0].hardware else {
+        panic!("{outcomes:?}");
+    };
+    assert!(nco.contains("1100000000"), "{nco}");
+
     // One that is gone: what was on may be on.
     let (_, outcomes) = one_after_the_other(|fake| {
         fake.fail(0, Fault::Dead(1000 * SECOND));
@@ -363,4 +379,54 @@ async fn what_is_kept_is_read_back_when_the_last_has_ended() {
         list(&[1, 3]),
         "{outcomes:?}"
     );
+}
+
+#[tworoutine::test(start_paused = true)]
+async fn the_last_reading_keeps_to_the_deadline_and_hears_a_cancel() {
+    // Without a cancel, and with one after 20 s.
+    for (after, longest) in [(1000 * SECOND, 100 * SECOND), (20 * SECOND, 27 * SECOND)] {
+        let cancel = CancellationToken::new();
+        let began = Instant::now();
+        let run = runner().keep_on_success().cancel(cancel.clone());
+        let outcomes = async {
+            let (_, outcomes) = one_after_the_other_of(run, |fake| {
+                fake.fail(0, Fault::Dead(1000 * SECOND));
+            })
+            .await;
+            (outcomes, began.elapsed())
+        };
+        let ended = async {
+            sleep(after).await;
+            cancel.cancel();
+        };
+        let ((outcomes, took), ()) = tokio::join!(outcomes, ended);
+        assert!(took > longest / 2 && took <= longest, "{took:?}");
+        assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()));
+        assert_eq!(outcomes[0].hardware.unknown(), list(&[1, 3]));
+    }
+}
+
+#[tworoutine::test(start_paused = true)]
+async fn giving_up_is_immediate_while_an_algorithm_cannot_be_ended() {
+    let fakes = fakes(&["b"]);
+    let (cancel, abandon) = (CancellationToken::new(), CancellationToken::new());
+    let run = runner().cancel(cancel.clone()).abandon(abandon.clone());
+    let run = run.run(targets(&fakes), |board, module| async move {
+        two_tones(&board, module).await?;
+        // Its batch stays under way when its caller is gone.
+        let mut slow = twotone_hal::Batch::new();
+        slow.read_nco(module);
+        board.run(&slow).await?;
+        Ok::<_, Error>(())
+    });
+    fakes[0].fail(3, Fault::Dead(1000 * SECOND));
+    let began = Instant::now();
+    let (outcomes, ()) = tokio::join!(run, async {
+        sleep(SECOND).await;
+        cancel.cancel();
+        sleep(SECOND / 10).await;
+        abandon.cancel();
+    });
+    assert!(began.elapsed() < 2 * SECOND, "{:?}", began.elapsed());
+    assert!(outcomes[0].result.is_err());
 }
