@@ -10,7 +10,7 @@ use crate::identity::{Identity, Listening, address};
 use crate::lock::{self, Asked, BoardLock, Holder, Locked, Refused};
 use crate::map::{BoardEntry, BoardKind, HardwareMap};
 use crate::run::{Journal, Limits, Target};
-use crate::unrest;
+use crate::settings_watch::{self, Watched};
 
 /// The boards of a hardware map: those that answered, and why the others did not.
 ///
@@ -30,7 +30,10 @@ pub struct Array {
     boards: Vec<ArrayBoard>,
     failed: ErrorTree,
     identities: Vec<Identity>,
+    /// Boards that were taken over, and from whom.
     taken: Vec<(String, Holder)>,
+    /// Boards that could not be locked, and why.
+    not_locked: Vec<(String, String)>,
 }
 
 /// A board of an array.
@@ -76,26 +79,20 @@ impl Array {
             failed,
             identities: Vec::new(),
             taken: Vec::new(),
+            not_locked: Vec::new(),
         }
     }
 
     /// As [`Array::connect`], for callers that set something: a board that is not the one of the
-    /// map is a branch of [`Array::failed`], and nothing is set on it.
+    /// map is a branch of [`Array::failed`], and nothing is set on it. [`Array::lock`] then locks the
+    /// others.
     ///
     /// `listening` is that of [`Listening::begin`], which hears the boards' streams while this
     /// connects, or of [`Listening::none`]. If nothing shows that a board is the one of the map or
     /// that it is not, it is among [`Array::boards`], and its [`Array::identity`] is unknown.
-    ///
-    /// The boards are locked, as by [`Array::lock`]; [`Array::taken_over`] has those that were taken
-    /// over.
     #[tworoutine(Send)]
-    pub async fn connect_identified(
-        map: &HardwareMap,
-        listening: Listening,
-        take_over: bool,
-    ) -> Self {
+    pub async fn connect_identified(map: &HardwareMap, listening: Listening) -> Self {
         let mut array = Self::connect_with(map, &ConnectOptions::default(), CONNECT_AT_ONCE).await;
-        array.taken = array.lock(map, take_over).await;
         array.identities = array.identities_of(map, listening).await;
         for identity in array.identities.iter().filter(|found| found.is_another()) {
             if array.failure(&identity.name).is_some() {
@@ -110,64 +107,97 @@ impl Array {
         array
     }
 
-    /// Finds out, within `time` and two readings, if another program is setting a board, on whatever
-    /// host: its settings change while this one sends nothing. Such a board is refused as one that
-    /// is locked. A program that only measures at that time is not seen.
-    #[tworoutine(Send)]
-    pub async fn leave_unrest(&mut self, time: Duration) {
-        let mut before = Vec::new();
-        for reading in unrest::read(&self.boards) {
-            before.push(reading.await.unwrap_or_default());
-        }
-        tokio::time::sleep(time).await;
-        let after = unrest::read(&self.boards);
-        let mut boards = Vec::with_capacity(self.boards.len());
-        for ((board, before), after) in std::mem::take(&mut self.boards)
-            .into_iter()
-            .zip(before)
-            .zip(after)
-        {
-            let after = after.await.ok();
-            match after.and_then(|after| unrest::changed(&board, &before, &after)) {
-                Some(why) => boards.push(board.refused(why)),
-                None => boards.push(board),
-            }
-        }
-        self.boards = boards;
-    }
-
-    /// Boards that were taken over from other programs, by name, and from whom.
-    pub fn taken_over(&self) -> &[(String, Holder)] {
-        &self.taken
-    }
-
     /// Takes the locks of the boards that answered, so that no other program on this host sets
     /// anything on them while the array lives. Of a board that another program has, everything but
     /// its description is refused, with [`ErrorKind::Busy`], and it is told which program it is. With
-    /// `take_over`, it is taken from that program, which can set nothing on it from then on; returns
-    /// the boards that were taken over, by name, and from whom.
+    /// `take_over`, it is taken from that program, which from then on sends nothing that sets
+    /// something. What it has sent before may still be executed, for as long as a request lives.
+    /// [`Array::taken_over`] says from whom a board was taken over.
     ///
-    /// If locks cannot be used on this host, that is logged, and nothing is locked.
+    /// A board that cannot be locked on this host is refused too, with the reason
+    /// ([`Array::not_locked`]).
+    ///
+    /// **On cancel** (the future is dropped) some boards are locked, and those that were taken over
+    /// are known.
     #[tworoutine(Send)]
-    pub async fn lock(&mut self, map: &HardwareMap, take_over: bool) -> Vec<(String, Holder)> {
-        let mut taken = Vec::new();
-        let mut boards = Vec::with_capacity(self.boards.len());
-        for board in std::mem::take(&mut self.boards) {
-            let name = board.name().to_owned();
-            match BoardLock::ask(&place(map, &name).await, take_over) {
-                Ok(Asked::Taken(lock, from)) => {
-                    boards.push(board.locked(lock));
-                    taken.extend(from.map(|from| (name, from)));
+    pub async fn lock(&mut self, map: &HardwareMap, take_over: bool) {
+        self.lock_each(map, take_over, true).await;
+    }
+
+    /// As [`Array::lock`] with `take_over`, but boards that cannot be locked are used all the same:
+    /// for those who only switch off.
+    #[tworoutine(Send)]
+    pub async fn lock_or_go_on(&mut self, map: &HardwareMap) {
+        self.lock_each(map, true, false).await;
+    }
+
+    async fn lock_each(&mut self, map: &HardwareMap, take_over: bool, or_refuse: bool) {
+        // Looked up at the same time: a name that takes long holds no other up.
+        let places = self.boards.iter().map(|board| {
+            let (name, entry) = (board.name().to_owned(), map.board(board.name()).cloned());
+            tworoutine::spawn(async move {
+                match entry {
+                    Some(entry) => place(&entry).await,
+                    None => name,
                 }
-                Ok(Asked::Held(by)) => boards.push(board.refused(lock::in_use(&by))),
+            })
+        });
+        let places: Vec<_> = places.collect();
+        for (index, place) in places.into_iter().enumerate() {
+            let asked = match place.await {
+                Ok(place) => BoardLock::ask(&place, take_over),
+                Err(ended) => Err(std::io::Error::other(ended.to_string())),
+            };
+            let board = self.boards[index].clone();
+            let name = board.name().to_owned();
+            self.boards[index] = match asked {
+                Ok(Asked::Taken(lock, from)) => {
+                    let board = board.locked(lock, from.is_some());
+                    self.taken.extend(from.map(|from| (name, from)));
+                    board
+                }
+                Ok(Asked::Held(by)) => board.refused(lock::in_use(&by)),
                 Err(error) => {
                     tracing::warn!(board = name, %error, "the board cannot be locked on this host");
-                    boards.push(board);
+                    let why = lock::not_lockable(&error);
+                    self.not_locked.push((name, why.clone()));
+                    if or_refuse { board.refused(why) } else { board }
                 }
+            };
+        }
+    }
+
+    /// Refuses the boards that another program is setting, on whatever host: their settings change
+    /// within `time`, while this program sends nothing. They are refused as those that are locked. A
+    /// program that only measures at that time is not seen.
+    ///
+    /// All boards and modules are read at the same time, twice. A module that cannot be read, or not
+    /// within a few seconds, is named in the doubts of its board. A board that was taken over is
+    /// watched once more if its settings change, when the last requests of the program that had it
+    /// cannot be on their way any more.
+    ///
+    /// **On cancel** (the future is dropped) nothing is refused.
+    #[tworoutine(Send)]
+    pub async fn refuse_boards_set_by_others(&mut self, time: Duration) {
+        let watched = settings_watch::watch(&self.boards, time).await;
+        for (board, Watched { changed, doubts }) in self.boards.iter_mut().zip(watched) {
+            board.description.doubts.extend(doubts);
+            if let Some(why) = changed {
+                *board = board.clone().refused(why);
             }
         }
-        self.boards = boards;
-        taken
+    }
+
+    /// Program from which the board was taken over that the map calls `name`, if it was.
+    pub fn taken_over(&self, name: &str) -> Option<&Holder> {
+        let mut taken = self.taken.iter();
+        taken.find_map(|(board, from)| (board == name).then_some(from))
+    }
+
+    /// Reason that the board that the map calls `name` could not be locked, if it could not.
+    pub fn not_locked(&self, name: &str) -> Option<&str> {
+        let mut not_locked = self.not_locked.iter();
+        not_locked.find_map(|(board, why)| (board == name).then_some(why.as_str()))
     }
 
     /// Identities of the boards of `map`, in its order. The serial numbers that the boards said
@@ -279,9 +309,15 @@ impl ArrayBoard {
     }
 
     /// The board, used under this lock.
-    fn locked(self, lock: BoardLock) -> Self {
+    fn locked(self, lock: BoardLock, taken_over: bool) -> Self {
         let handle = BoardHandle::new(Locked::new(self.handle.clone(), lock));
-        self.through(handle)
+        let board = self.through(handle);
+        let targets = board.targets.into_iter();
+        let targets = targets.map(|target| target.taken_over(taken_over));
+        Self {
+            targets: targets.collect(),
+            ..board
+        }
     }
 
     /// The board, with everything refused but its description.
@@ -292,9 +328,9 @@ impl ArrayBoard {
 
     /// The board, used through another handle.
     fn through(self, handle: BoardHandle) -> Self {
-        let targets = self.targets.into_iter().map(|target| Target {
-            board: handle.clone(),
-            ..target
+        let targets = self.targets.into_iter().map(|mut target| {
+            target.board = handle.clone();
+            target
         });
         Self {
             targets: targets.collect(),
@@ -325,10 +361,7 @@ impl ArrayBoard {
 }
 
 /// Address of a board, the same for all maps and names of it as far as that can be found out.
-async fn place(map: &HardwareMap, name: &str) -> String {
-    let Some(entry) = map.board(name) else {
-        return name.to_owned();
-    };
+async fn place(entry: &BoardEntry) -> String {
     let host = entry.address();
     match address(entry).await {
         Ok(ip) => format!("{ip}:{}", host.port()),
@@ -357,5 +390,37 @@ async fn connect_board(entry: &BoardEntry, options: &ConnectOptions) -> Result<B
             let message = format!("no client for boards of kind {kind}");
             Err(Error::new(ErrorKind::Unsupported, message).on(&entry.name))
         }
+    }
+}
+
+#[cfg(all(test, feature = "sim"))]
+mod tests {
+    use tworoutine::Wait;
+    use twotone_hal::ModuleId;
+    use twotone_sim::Farm;
+
+    use super::*;
+
+    #[test]
+    fn targets_say_if_their_board_was_taken_over() {
+        let farm = Farm::builder().boards(2).detectors(2).start_blocking();
+        let farm = farm.unwrap();
+        let map = HardwareMap::try_from(&farm).unwrap();
+        let [mut first, mut second] = [(), ()].map(|()| Array::connect(&map).wait());
+        let taken = |array: &Array| {
+            let targets = array.targets();
+            let taken: Vec<_> = targets.iter().map(Target::was_taken_over).collect();
+            (taken, array.taken_over("crs0001").is_some())
+        };
+        first.lock(&map, false).wait();
+        assert_eq!(taken(&first), (vec![false; 2], false));
+        second.lock(&map, true).wait();
+        assert_eq!(taken(&second), (vec![true; 2], true));
+        // Whatever else is said of the target.
+        let target = second.targets().remove(0).limits(Default::default());
+        assert!(target.request_life(None).was_taken_over());
+        let board = first.targets().remove(0).board;
+        let error = board.tones().clear(ModuleId::FIRST).wait().unwrap_err();
+        assert!(error.to_string().contains("has taken this board over"));
     }
 }

@@ -61,7 +61,7 @@ pub mod record;
 pub mod run;
 #[cfg(feature = "sim")]
 pub mod score;
-mod unrest;
+mod settings_watch;
 
 pub use array::{Array, ArrayBoard};
 pub use tworoutine;

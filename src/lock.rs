@@ -1,32 +1,33 @@
 //! One program a board, on this host.
 //!
 //! A board does what any program tells it, so two programs on one board undo each other's settings.
-//! A program that sets something takes the lock of each of its boards first: a file in `/run/lock`,
-//! locked for as long as the program lives, in which it says who it is. Another one is refused, and
-//! told by whom; or it takes the board over, and then the first one is refused whatever it sends
-//! next. Programs on other hosts are not seen by it.
+//! A program that sets something takes the lock of each of its boards first: a file in which it says
+//! who it is, locked for as long as it lives, and removed at its end. Another one is refused, and
+//! told by whom. Or it takes the board over: from then on the first one sends nothing that sets
+//! something. What it has sent before may still be executed, for as long as a request lives.
+//! Programs on other hosts are not seen by it.
+//!
+//! The files lie in `/run/lock`, or in `/tmp/twotone-locks` if that is not a folder for all users, or
+//! where the environment variable `TWOTONE_LOCKS` says. Who looks for a lock has the folder to itself
+//! for that moment, so that nobody comes between a look and what follows from it.
 
 use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use serde::{Deserialize, Serialize};
-use twotone_hal::{
-    Batch, Board, BoardHandle, Certainty, Error, ErrorKind, Op, Replies, Result, Safety,
-    async_trait, legible,
-};
+use twotone_hal::legible;
 
+use self::folder::Folder;
 use crate::record::UtcTime;
 
-/// Folder of the locks on most systems: for all users, and empty after a start.
-const FOLDER: &str = "/run/lock";
+mod boards;
+mod folder;
 
-/// Environment variable with another folder.
-const FOLDER_VARIABLE: &str = "TWOTONE_LOCKS";
+pub(crate) use self::boards::{Locked, Refused};
 
 /// Largest size of what a holder says of itself, in bytes.
 const LARGEST: usize = 4096;
@@ -34,61 +35,89 @@ const LARGEST: usize = 4096;
 /// Number of locks that this program has asked for.
 static TURNS: AtomicU32 = AtomicU32::new(0);
 
-/// Program that holds a board, as it says itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Program that holds a board, as far as it says who it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Holder {
     /// Its command.
-    pub command: String,
+    pub command: Option<String>,
     /// Its process number on this host.
-    pub process: u32,
+    pub process: Option<u32>,
     /// User that started it, as the environment has it.
-    pub user: String,
+    pub user: Option<String>,
     /// Time at which it took the board.
-    pub since: UtcTime,
-    /// Number of locks that it had asked for before: two of one program are told apart by it.
-    pub turn: u32,
+    pub since: Option<UtcTime>,
 }
 
 impl Holder {
     /// This program.
     pub fn this_program() -> Self {
         let variable = |name| std::env::var(name).ok();
-        let command: Vec<_> = std::env::args().collect();
+        let command: Vec<_> = std::env::args_os()
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
+        let number = || rustix::process::getuid().as_raw().to_string();
+        let user = variable("USER").or_else(|| variable("LOGNAME"));
         Self {
-            command: command.join(" "),
-            process: std::process::id(),
-            user: variable("USER")
-                .or_else(|| variable("LOGNAME"))
-                .unwrap_or_else(|| rustix::process::getuid().as_raw().to_string()),
-            since: UtcTime::now(),
-            turn: TURNS.fetch_add(1, Ordering::Relaxed),
+            command: Some(command.join(" ")),
+            process: Some(std::process::id()),
+            user: Some(user.unwrap_or_else(number)),
+            since: Some(UtcTime::now()),
+        }
+    }
+
+    /// The same, with texts that can be shown.
+    fn legible(self) -> Self {
+        let legible = |text: String| legible(&text).into_owned();
+        Self {
+            command: self.command.map(legible),
+            user: self.user.map(legible),
+            ..self
         }
     }
 }
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            command,
-            process,
-            user,
-            since,
-            ..
-        } = self;
-        write!(
-            f,
-            "`{command}` (process {process}, user {user}, since {since})"
-        )
+        match &self.command {
+            Some(command) => write!(f, "`{command}`")?,
+            None => f.write_str("another program")?,
+        }
+        let process = self.process.map(|process| format!("process {process}"));
+        let user = self.user.as_ref().map(|user| format!("user {user}"));
+        let since = self.since.map(|since| format!("since {since}"));
+        let known: Vec<_> = [process, user, since].into_iter().flatten().collect();
+        match known.is_empty() {
+            true => Ok(()),
+            false => write!(f, " ({})", known.join(", ")),
+        }
     }
+}
+
+/// What the file of a board has of its holder: the last line of it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Record {
+    #[serde(flatten)]
+    holder: Holder,
+    /// Number of locks that the program had asked for before: two of one program are told apart by
+    /// it.
+    #[serde(default)]
+    turn: u32,
+    /// File that the holder has locked, if it is another than this one. A program that takes a board
+    /// over cannot lock this one while the first holder lives.
+    #[serde(default)]
+    own_file: Option<String>,
 }
 
 /// The lock of one board, held until it is dropped.
 #[derive(Debug)]
 pub struct BoardLock {
+    folder: PathBuf,
+    name: String,
     file: File,
     said: Vec<u8>,
-    /// False while a holder that was taken over from still has the file locked.
-    locked: AtomicBool,
+    /// The file of a program that has taken the board over.
+    own: Option<(String, File)>,
 }
 
 /// Result of asking for a lock.
@@ -100,108 +129,186 @@ pub enum Asked {
     Held(Holder),
 }
 
+/// Finds out if boards can be locked on this host, as far as their folder tells.
+///
+/// # Errors
+/// The reason, and what to do.
+pub fn check() -> Result<(), String> {
+    let found = Folder::of_host();
+    found.map(drop).map_err(|why| {
+        format!(
+            "boards cannot be locked on this host, so that nothing keeps a second program off them: \
+             {why}. Let root make the folder (`install -d -m 1777 /tmp/twotone-locks`), or set \
+             TWOTONE_LOCKS to a folder in which all who use the boards can write"
+        )
+    })
+}
+
 impl BoardLock {
     /// Asks for the lock of the board at `address` ("host:port"), or takes it over.
     ///
     /// # Errors
     /// If the folder of the locks cannot be used.
     pub fn ask(address: &str, take_over: bool) -> io::Result<Asked> {
-        let folder = std::env::var_os(FOLDER_VARIABLE).map_or_else(|| FOLDER.into(), PathBuf::from);
-        Self::ask_in(&folder, address, take_over)
+        Self::ask_at(Folder::of_host()?, address, take_over)
     }
 
-    fn ask_in(folder: &Path, address: &str, take_over: bool) -> io::Result<Asked> {
-        let file = open(&folder.join(file_name(address)))?;
-        let locked = match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => true,
-            Err(error) if error == rustix::io::Errno::WOULDBLOCK => false,
-            Err(error) => return Err(error.into()),
+    /// As [`BoardLock::ask`], with another folder of locks, which is there.
+    ///
+    /// # Errors
+    /// If this folder cannot be used.
+    pub fn ask_in(folder: &Path, address: &str, take_over: bool) -> io::Result<Asked> {
+        Self::ask_at(Folder::open(folder)?, address, take_over)
+    }
+
+    fn ask_at(folder: Folder, address: &str, take_over: bool) -> io::Result<Asked> {
+        let folder = folder.alone()?;
+        let name = file_name(address);
+        let (file, made) = match folder.file(&name)? {
+            Some(file) => (file, false),
+            None => (folder.make(&name)?, true),
         };
-        let holder = if locked { None } else { Some(holder(&file)?) };
-        if let (Some(holder), false) = (&holder, take_over) {
-            return Ok(Asked::Held(holder.clone()));
+        let free = folder::lock(&file)?;
+        let found = Record::of(&file)?;
+        let own_file = found.own_file.filter(|own| is_beside(own, &name));
+        let lives = match &own_file {
+            Some(own) => is_locked(&folder, own)?,
+            None => !free,
+        };
+        if lives && !take_over {
+            return Ok(Asked::Held(found.holder));
         }
-        let mut said = serde_json::to_vec(&Holder::this_program())?;
-        if said.len() > LARGEST {
-            let short = Holder {
-                command: "twotone".to_owned(),
-                ..Holder::this_program()
-            };
-            said = serde_json::to_vec(&short)?;
+        if let Some(own) = own_file.filter(|_| !lives) {
+            folder.remove(&own);
         }
-        file.set_len(0)?;
-        file.write_all_at(&said, 0)?;
-        let lock = Self {
+        let taken = Self::take(&folder, &name, file, free, lives);
+        if taken.is_err() && made {
+            folder.remove(&name);
+        }
+        Ok(Asked::Taken(taken?, lives.then_some(found.holder)))
+    }
+
+    /// Makes the board of a file this program's. `free` if the file is locked by it now, `lives` if
+    /// another program has the board until now.
+    fn take(folder: &Folder, name: &str, file: File, free: bool, lives: bool) -> io::Result<Self> {
+        let own = match free {
+            true => None,
+            false => Some(own_file(folder, name)?),
+        };
+        let record = Record {
+            holder: Holder::this_program(),
+            turn: TURNS.fetch_add(1, Ordering::Relaxed),
+            own_file: own.as_ref().map(|(name, _)| name.clone()),
+        };
+        let said = record.line()?;
+        // Those who lost the board look at the file at any moment: a line is added for them, and one
+        // without its end does not count.
+        let at = if lives { file.metadata()?.len() } else { 0 };
+        file.set_len(at)?;
+        if let Err(error) = file.write_all_at(&[b"\n", &said[..], b"\n"].concat(), at) {
+            file.set_len(at)?;
+            own.iter().for_each(|(own, _)| folder.remove(own));
+            return Err(error);
+        }
+        Ok(Self {
+            folder: folder.path().to_owned(),
+            name: name.to_owned(),
             file,
             said,
-            locked: AtomicBool::new(locked),
-        };
-        Ok(Asked::Taken(lock, holder))
+            own,
+        })
     }
 
     /// Program that has taken the board over since, if one has.
     pub fn taken_over(&self) -> Option<Holder> {
-        if !self.locked.load(Ordering::Relaxed)
-            && flock(&self.file, FlockOperation::NonBlockingLockExclusive).is_ok()
-        {
-            self.locked.store(true, Ordering::Relaxed);
-        }
-        let mut found = vec![0; LARGEST];
         // One that cannot be read any more has not been taken over.
-        let read = self.file.read_at(&mut found, 0).ok()?;
-        if read == 0 || found[..read] == self.said[..] {
-            return None;
-        }
-        holder(&self.file).ok()
+        let said = last_line(&self.file).ok()?;
+        (said != self.said).then(|| Record::parse(&said).holder)
     }
 }
 
-/// Opens the file of a lock for all users, whoever has made it.
-fn open(path: &Path) -> io::Result<File> {
-    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let all = Mode::from_raw_mode(0o666);
-    let file: File = loop {
-        // First without making it: in a folder for all users, the system refuses to make a file
-        // that another user has made.
-        match rustix::fs::open(path, flags, all) {
-            Ok(file) => break file.into(),
-            Err(rustix::io::Errno::NOENT) => {}
-            Err(error) => return Err(error.into()),
+impl Drop for BoardLock {
+    fn drop(&mut self) {
+        // What stays if this fails is the lock of nobody, and is taken by the next.
+        let Ok(folder) = Folder::open(&self.folder).and_then(Folder::alone) else {
+            return;
+        };
+        if let Some((own, _)) = &self.own {
+            folder.remove(own);
         }
-        match rustix::fs::open(path, flags | OFlags::CREATE | OFlags::EXCL, all) {
-            Ok(file) => {
-                // Also if the mask of this user would keep others out.
-                let _ = rustix::fs::fchmod(&file, all);
-                break file.into();
-            }
-            Err(rustix::io::Errno::EXIST) => {}
-            Err(error) => return Err(error.into()),
+        if self.taken_over().is_none() && folder.has(&self.name, &self.file) {
+            folder.remove(&self.name);
         }
-    };
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no file"));
     }
-    Ok(file)
 }
 
-/// The holder of a lock as it says itself; as little as is known, if it says nothing.
-fn holder(file: &File) -> io::Result<Holder> {
-    let mut said = vec![0; LARGEST];
-    let read = file.read_at(&mut said, 0)?;
-    let unknown = || Holder {
-        command: "another program".to_owned(),
-        process: 0,
-        user: "unknown".to_owned(),
-        since: UtcTime::now(),
-        turn: 0,
-    };
-    let found = serde_json::from_slice::<Holder>(&said[..read]);
-    let found = found.unwrap_or_else(|_| unknown());
-    Ok(Holder {
-        command: legible(&found.command).into_owned(),
-        user: legible(&found.user).into_owned(),
-        ..found
-    })
+impl Record {
+    /// What the file says.
+    fn of(file: &File) -> io::Result<Self> {
+        last_line(file).map(|line| Self::parse(&line))
+    }
+
+    /// What a line says; nothing if it is nonsense.
+    fn parse(line: &[u8]) -> Self {
+        let found: Self = serde_json::from_slice(line).unwrap_or_default();
+        Self {
+            holder: found.holder.legible(),
+            ..found
+        }
+    }
+
+    fn line(mut self) -> io::Result<Vec<u8>> {
+        let said = serde_json::to_vec(&self)?;
+        if said.len() <= LARGEST {
+            return Ok(said);
+        }
+        self.holder.command = Some("twotone".to_owned());
+        Ok(serde_json::to_vec(&self)?)
+    }
+}
+
+/// The last line of a file that has its end; nothing if there is none.
+fn last_line(file: &File) -> io::Result<Vec<u8>> {
+    // Behind it there may be a line without its end.
+    let room = 2 * (LARGEST + 2);
+    let end = file.metadata()?.len();
+    let mut text = vec![0; room];
+    let read = file.read_at(&mut text, end.saturating_sub(room as u64))?;
+    text.truncate(read);
+    let mut lines = text.rsplit(|byte| *byte == b'\n').skip(1);
+    let line = lines.find(|line| !line.is_empty());
+    Ok(line.unwrap_or_default().to_vec())
+}
+
+/// A file that a program locks which cannot lock that of the board.
+fn own_file(folder: &Folder, name: &str) -> io::Result<(String, File)> {
+    let process = std::process::id();
+    let mut number = 0;
+    loop {
+        let own = format!("{name}.{process}-{number}");
+        // Programs in containers may have the same process number.
+        if folder.file(&own)?.is_some() {
+            number += 1;
+            continue;
+        }
+        let file = folder.make(&own)?;
+        folder::lock(&file)?;
+        return Ok((own, file));
+    }
+}
+
+/// True if `own` can be the file of a program that has taken the board of `name` over.
+fn is_beside(own: &str, name: &str) -> bool {
+    let rest = own.strip_prefix(name).and_then(|own| own.strip_prefix('.'));
+    rest.is_some_and(|rest| rest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'-')))
+}
+
+/// True if a program has locked the file.
+fn is_locked(folder: &Folder, name: &str) -> io::Result<bool> {
+    match folder.file(name)? {
+        Some(file) => folder::lock(&file).map(|free| !free),
+        None => Ok(false),
+    }
 }
 
 /// Name of the file for an address: one that no address can turn into a path.
@@ -226,123 +333,13 @@ pub(crate) fn in_use(holder: &Holder) -> String {
     )
 }
 
-/// A board that another program has: nothing is asked of it but to describe itself.
-#[derive(Debug)]
-pub(crate) struct Refused {
-    board: BoardHandle,
-    why: String,
-}
-
-impl Refused {
-    pub(crate) fn new(board: BoardHandle, why: String) -> Self {
-        Self { board, why }
-    }
-}
-
-#[async_trait]
-impl Board for Refused {
-    fn name(&self) -> &str {
-        self.board.name()
-    }
-
-    async fn run(&self, batch: &Batch) -> Result<Replies> {
-        match batch.ops().iter().find(|op| **op != Op::Describe) {
-            None => self.board.run(batch).await,
-            Some(op) => Err(Error::new(ErrorKind::Busy, self.why.clone())
-                .during(op.to_string())
-                .on(self.name())
-                .after(0)),
-        }
-    }
-}
-
-/// A board that this program has locked: once it is taken over, nothing more is set on it.
-#[derive(Debug)]
-pub(crate) struct Locked {
-    board: BoardHandle,
-    lock: BoardLock,
-}
-
-impl Locked {
-    pub(crate) fn new(board: BoardHandle, lock: BoardLock) -> Self {
-        Self { board, lock }
-    }
-}
-
-#[async_trait]
-impl Board for Locked {
-    fn name(&self) -> &str {
-        self.board.name()
-    }
-
-    async fn run(&self, batch: &Batch) -> Result<Replies> {
-        let sets = batch.ops().iter().find(|op| op.safety() != Safety::Read);
-        if let Some(op) = sets
-            && let Some(holder) = self.lock.taken_over()
-        {
-            let message = format!("{holder} has taken this board over");
-            return Err(Error::new(ErrorKind::Busy, message)
-                .certainty_is(Certainty::NotExecuted)
-                .during(op.to_string())
-                .on(self.name())
-                .after(0));
-        }
-        self.board.run(batch).await
-    }
+/// Reason that nothing is set on a board that cannot be locked.
+pub(crate) fn not_lockable(why: &io::Error) -> String {
+    format!(
+        "the board cannot be locked on this host: {why}; mend that, or set TWOTONE_LOCKS to another \
+         folder, the same one for all who use the board"
+    )
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn taken(asked: Asked) -> (BoardLock, Option<Holder>) {
-        match asked {
-            Asked::Taken(lock, from) => (lock, from),
-            Asked::Held(by) => panic!("held by {by:?}"),
-        }
-    }
-
-    #[test]
-    fn a_board_has_one_holder_until_it_is_left_or_taken_over() {
-        let folder = tempfile::tempdir().unwrap();
-        let ask = |take_over| BoardLock::ask_in(folder.path(), "10.0.0.1:80", take_over).unwrap();
-        let (first, from) = taken(ask(false));
-        assert!(from.is_none() && first.taken_over().is_none());
-        let Asked::Held(by) = ask(false) else {
-            panic!("two holders")
-        };
-        assert_eq!(by.process, std::process::id());
-        let other = BoardLock::ask_in(folder.path(), "10.0.0.2:80", false).unwrap();
-        assert!(matches!(other, Asked::Taken(..)), "another board");
-
-        let (second, from) = taken(ask(true));
-        assert_eq!(from.unwrap().process, std::process::id());
-        assert!(second.taken_over().is_none());
-        // The first one has it locked as long as it lives, and still it is not its.
-        assert!(first.taken_over().is_some());
-        drop(first);
-        assert!(second.taken_over().is_none());
-        assert!(
-            matches!(ask(false), Asked::Held(_)),
-            "the second one has it now"
-        );
-        drop(second);
-        taken(ask(false));
-    }
-
-    #[test]
-    fn a_file_that_is_no_lock_is_told() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |address: &str| folder.path().join(file_name(address));
-        std::os::unix::fs::symlink("/etc/passwd", path("link:80")).unwrap();
-        std::fs::create_dir(path("folder:80")).unwrap();
-        for address in ["link:80", "folder:80"] {
-            BoardLock::ask_in(folder.path(), address, true).unwrap_err();
-        }
-        std::fs::write(path("nonsense:80"), "\u{1b}[2J").unwrap();
-        let (lock, _) = taken(BoardLock::ask_in(folder.path(), "nonsense:80", false).unwrap());
-        assert!(lock.taken_over().is_none());
-        let name = file_name("../../etc/passwd");
-        assert_eq!(name, "twotone-board-.._.._etc_passwd.lock");
-    }
-}
+mod tests;

@@ -7,8 +7,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 use twotone::Array;
 use twotone::algorithms::{TuneOutcome, tune, tune_with_progress};
-use twotone::identity::Listening;
-use twotone::lock::Holder;
 use twotone::map::HardwareMap;
 use twotone::record::{BoardRecord, Manifest, RecordError, Recorded, UtcTime};
 use twotone::run::{HardwareState, Outcome, Runner};
@@ -16,6 +14,7 @@ use twotone::score::score;
 use twotone::sim::Truth;
 
 use super::Exit;
+use super::access::{Access, tell_left_of_others};
 use super::interrupt::{self, Interrupt};
 use super::output::{complain, say, say_json};
 use super::progress::Bars;
@@ -28,10 +27,6 @@ use super::tuning::{ForModule, Tuning};
 /// know what may be left on soon.
 pub(crate) const LONGEST_CLEANUP_S: f64 = 30.0;
 
-/// Time for which the settings of boards are watched before anything is set on them. A program that
-/// sweeps sets something more often.
-pub(crate) const REST: Duration = Duration::from_millis(300);
-
 /// Everything that a tune of an array needs.
 pub(crate) struct Campaign {
     pub(crate) map: HardwareMap,
@@ -43,19 +38,7 @@ pub(crate) struct Campaign {
     pub(crate) deadline: Duration,
     pub(crate) at_once: usize,
     pub(crate) json: bool,
-    /// True if the boards' streams are listened to, to check that they are those of the map.
-    pub(crate) listen: bool,
-    /// True if boards that another program has are taken over.
-    pub(crate) take_over: bool,
-    /// True if the boards end with the program.
-    pub(crate) own_farm: bool,
-}
-
-/// Says from whom boards were taken over.
-pub(crate) fn tell_taken(boards: &[(String, Holder)]) {
-    for (board, holder) in boards {
-        complain(&format!("board {board}: taken over from {holder}"));
-    }
+    pub(crate) access: Access,
 }
 
 impl Campaign {
@@ -63,7 +46,8 @@ impl Campaign {
     pub(crate) fn run(self, command: Vec<String>) -> Exit {
         // Before any board is touched: a night's work must not end for want of a place to put it.
         let need = Need::of_tune(&self.map, &self.tuning);
-        let record = match need.prepare(&self.out) {
+        let checked = self.access.check().and_then(|()| need.prepare(&self.out));
+        let record = match checked {
             Ok(record) => record,
             Err(message) => {
                 complain(&message);
@@ -74,19 +58,12 @@ impl Campaign {
             "interrupted: ending the run and restoring the hardware; interrupt again to leave at once",
         );
         let (started, began) = (UtcTime::now(), Instant::now());
-        let listening = match self.listen {
-            true => Listening::begin(&self.map),
-            false => Listening::none(&self.map),
-        };
-        let connecting = Array::connect_identified(&self.map, listening, self.take_over);
-        let Some(mut array) = interrupt.unless(connecting) else {
-            complain("nothing has been sent");
+        let Some(array) = self.access.connect(&self.map, &interrupt) else {
+            if self.json {
+                say_json(&Report::interrupted(began.elapsed().as_secs_f64()));
+            }
             return Exit::Interrupted;
         };
-        tell_taken(array.taken_over());
-        if self.listen && !self.take_over {
-            array.leave_unrest(REST).wait();
-        }
         for error in array.failed().errors() {
             tracing::error!(%error, "not connected");
         }
@@ -127,8 +104,10 @@ impl Campaign {
         if self.json {
             say_json(&report);
         } else {
-            say(&report.table((!self.own_farm).then_some(self.map.file())));
+            let outlive = !self.access.is_to_own_farm();
+            say(&report.table(outlive.then_some(self.map.file())));
         }
+        tell_left_of_others(&self.map, &array, &outcomes);
         if report.interrupted {
             interrupt::tell_hardware(&outcomes);
         } else if interrupt.happened() {

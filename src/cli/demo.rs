@@ -9,6 +9,7 @@ use tworoutine::Wait;
 use twotone::map::HardwareMap;
 use twotone::record::UtcTime;
 
+use super::access::Access;
 use super::campaign::Campaign;
 use super::output::complain;
 use super::sim::FarmArgs;
@@ -62,10 +63,7 @@ impl Demo {
             deadline: Duration::from_secs(600),
             at_once: usize::MAX,
             json,
-            // The farm has written the map itself.
-            take_over: false,
-            listen: false,
-            own_farm: true,
+            access: Access::to_own_farm(),
         };
         let exit = campaign.run(std::env::args().collect());
         farm.shut_down().wait();

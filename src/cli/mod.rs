@@ -1,5 +1,6 @@
 //! The command line: one file a command, and what they share.
 
+mod access;
 mod campaign;
 mod capture;
 mod captured;
@@ -45,7 +46,8 @@ pub(crate) use exit::Exit;
 Exit status: 0 all well; 2 usage, a file that is wrong, or too low a limit of the system; 3 some \
 boards or channels failed; 4 nothing reachable; 130 interrupted and the hardware restored.
 
-Logs go to standard error; TWOTONE_LOG sets how much (error, warn, info, debug).")]
+Logs go to standard error; TWOTONE_LOG sets how much (error, warn, info, debug). Programs keep each \
+other off the boards by locks in /run/lock or /tmp/twotone-locks, or where TWOTONE_LOCKS says.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,

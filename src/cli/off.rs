@@ -13,12 +13,13 @@ use tokio_util::sync::CancellationToken;
 use tworoutine::Allowance;
 use twotone::hal::{Error, ErrorKind, ModuleId};
 use twotone::identity::Listening;
+use twotone::lock::Holder;
 use twotone::map::HardwareMap;
 use twotone::run::{HardwareState, Outcome, Runner};
 use twotone::transport::ConnectOptions;
 use twotone::{Array, ArrayBoard};
 
-use super::campaign::tell_taken;
+use super::access::tell_taken;
 use super::interrupt::Interrupt;
 use super::output::{complain, say, say_json};
 use super::tune::parse_seconds;
@@ -51,6 +52,10 @@ struct BoardReport {
     another: Option<String>,
     #[serde(skip)]
     said_serial: Option<String>,
+    /// Program from which it was taken over, so that it sets nothing more.
+    taken_over: Option<Holder>,
+    /// Reason that it could not be locked, if it could not. It was switched off all the same.
+    lock_error: Option<String>,
     error: Option<String>,
     modules: Vec<ModuleReport>,
     /// What else the board has, and the map does not list: it was left alone.
@@ -165,7 +170,14 @@ async fn switch_off(
             // Not given up in its midst: it ends by its own deadlines, and says how.
             mut array = counted(&time, Array::connect_with(&map, &options, 1)) => {
                 // Else the program that has the board would go on, and set its tones again.
-                tell_taken(&array.lock(&map, true).await);
+                array.lock_or_go_on(&map).await;
+                tell_taken(&map, &array);
+                if let Some(why) = array.not_locked(&name) {
+                    complain(&format!(
+                        "board {name}: switched off without its lock, and another program may set \
+                         it: {why}"
+                    ));
+                }
                 array
             }
         };
@@ -213,6 +225,8 @@ impl BoardReport {
             off: false,
             another: None,
             said_serial: None,
+            taken_over: None,
+            lock_error: None,
             error: Some(error),
             modules: Vec::new(),
             not_in_map: Vec::new(),
@@ -238,6 +252,8 @@ impl BoardReport {
             .filter(|number| !modules.iter().any(|module| module.module == *number));
         Self {
             reached: array.reached(&name),
+            taken_over: array.taken_over(&name).cloned(),
+            lock_error: array.not_locked(&name).map(ToOwned::to_owned),
             name,
             another: None,
             said_serial: described.map(|described| described.serial.clone()),

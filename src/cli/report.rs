@@ -9,6 +9,7 @@ use twotone::algorithms::finding::{FindStatus, Flag};
 use twotone::algorithms::{ChannelOutcome, ChannelStatus, Reason, TuneOutcome};
 use twotone::hal::{ChannelId, ModuleId};
 use twotone::identity::Identity;
+use twotone::lock::Holder;
 use twotone::map::HardwareMap;
 use twotone::run::{HardwareState, Outcome};
 use twotone::score::Score;
@@ -40,6 +41,8 @@ pub(crate) struct BoardReport {
     pub(crate) doubts: Vec<String>,
     /// Result of the check that it is the board of the map.
     pub(crate) identity: Option<Identity>,
+    /// Program from which it was taken over.
+    pub(crate) taken_over: Option<Holder>,
     pub(crate) modules: Vec<ModuleReport>,
     pub(crate) channels: Vec<ChannelReport>,
 }
@@ -134,6 +137,17 @@ impl Report {
             interrupted: false,
             record: RecordReport::default(),
             boards: boards.collect(),
+            score: None,
+        }
+    }
+
+    /// The report of a run that was interrupted before any board was connected.
+    pub(crate) fn interrupted(elapsed_s: f64) -> Self {
+        Self {
+            elapsed_s,
+            interrupted: true,
+            record: RecordReport::default(),
+            boards: Vec::new(),
             score: None,
         }
     }
@@ -295,6 +309,7 @@ impl BoardReport {
             error,
             doubts: described.map_or_else(Vec::new, |described| described.doubts.clone()),
             identity: array.identity(name).cloned(),
+            taken_over: array.taken_over(name).cloned(),
             modules,
             channels,
         }
@@ -315,6 +330,7 @@ impl BoardReport {
         }
         told.extend(self.doubts.clone());
         told.extend(self.identity.as_ref().and_then(Identity::doubt));
+        told.extend(self.taken_over.as_ref().map(taken_over));
         for module in &self.modules {
             told.extend(module.error.clone());
             let number = module.module;
@@ -356,7 +372,10 @@ impl BoardReport {
             warnings: &module.warnings,
             hardware: &module.hardware,
         });
-        stored::beside(self.error.as_deref(), notes)
+        let taken = self.taken_over.as_ref().map(taken_over).into_iter();
+        taken
+            .chain(stored::beside(self.error.as_deref(), notes))
+            .collect()
     }
 
     /// How many channels ended with each status, for the manifest.
@@ -373,6 +392,11 @@ impl BoardReport {
             .map(|(status, count)| (status.to_owned(), count))
             .collect()
     }
+}
+
+/// A sentence about the program from which a board was taken over.
+pub(super) fn taken_over(from: &Holder) -> String {
+    format!("taken over from {from}")
 }
 
 /// A sentence about questions that a board had to be asked again, if there were any.

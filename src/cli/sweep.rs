@@ -14,7 +14,8 @@ use twotone::algorithms::{
     network_analysis_with_progress,
 };
 use twotone::hal::ModuleId;
-use twotone::identity::{Identity, Listening};
+use twotone::identity::Identity;
+use twotone::lock::Holder;
 use twotone::map::HardwareMap;
 use twotone::record::{
     BoardRecord, Content, Manifest, RecordError, Recorded, RunDirectory, SWEEPS_FOLDER, SweepTable,
@@ -24,11 +25,12 @@ use twotone::run::{HardwareState, Outcome, Runner};
 use twotone::{Array, ArrayBoard};
 
 use super::Exit;
-use super::campaign::{LONGEST_CLEANUP_S, REST, tell_taken};
+use super::access::{Access, tell_left_of_others};
+use super::campaign::LONGEST_CLEANUP_S;
 use super::interrupt::{self, Interrupt};
 use super::output::{complain, say, say_json};
 use super::progress::Bars;
-use super::report::{BoardStatus, asked_again};
+use super::report::{BoardStatus, asked_again, taken_over};
 use super::room::{ARROW_POINT, CSV_POINT, Need};
 use super::selection::Selection;
 use super::stored::{self, ModuleNotes, RecordReport};
@@ -63,13 +65,8 @@ pub(crate) struct Sweep {
     /// A file of tuning parameters, in TOML, of which those of the network analysis and the delay count.
     #[arg(long, value_name = "FILE")]
     params: Option<PathBuf>,
-    /// Do not listen to the boards' streams to find out if they are those of the map. For links that
-    /// streams would fill, and for simulated boards whose samples are to repeat to the bit.
-    #[arg(long)]
-    no_listen: bool,
-    /// Take boards over that another program on this host works on.
-    #[arg(long)]
-    take_over: bool,
+    #[command(flatten)]
+    access: Access,
     /// A note that is kept with the run.
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
@@ -111,6 +108,8 @@ struct BoardReport {
     error: Option<String>,
     /// Result of the check that it is the board of the map.
     identity: Option<Identity>,
+    /// Program from which it was taken over.
+    taken_over: Option<Holder>,
     /// Sentences about what the board did not say of itself, with what was assumed instead.
     doubts: Vec<String>,
     modules: Vec<ModuleReport>,
@@ -158,6 +157,7 @@ impl Sweep {
             Form::Arrow => ARROW_POINT,
             Form::Csv => CSV_POINT,
         };
+        self.access.check()?;
         let record = Need::of_sweep(&map, &tuning, bytes_of_point).prepare(&self.out)?;
         Ok((map, tuning, record))
     }
@@ -167,19 +167,12 @@ impl Sweep {
             "interrupted: ending the run and restoring the hardware; interrupt again to leave at once",
         );
         let (started, began) = (UtcTime::now(), Instant::now());
-        let listening = match self.no_listen {
-            true => Listening::none(map),
-            false => Listening::begin(map),
-        };
-        let connecting = Array::connect_identified(map, listening, self.take_over);
-        let Some(mut array) = interrupt.unless(connecting) else {
-            complain("nothing has been sent");
+        let Some(array) = self.access.connect(map, &interrupt) else {
+            if json {
+                say_json(&Report::of(began.elapsed().as_secs_f64(), true, Vec::new()));
+            }
             return Exit::Interrupted;
         };
-        tell_taken(array.taken_over());
-        if !self.no_listen && !self.take_over {
-            array.leave_unrest(REST).wait();
-        }
         let outcomes = self.outcomes(map, tuning, &array, &interrupt, json);
         let mut report = self.report(map, &array, &outcomes);
         report.elapsed_s = began.elapsed().as_secs_f64();
@@ -204,6 +197,7 @@ impl Sweep {
         } else {
             say(report.table().trim_end());
         }
+        tell_left_of_others(map, &array, &outcomes);
         if report.interrupted {
             if outcomes.iter().all(|outcome| outcome.result.is_err()) {
                 complain("no module was swept to its end, and nothing is recorded");
@@ -272,16 +266,12 @@ impl Sweep {
                 reached: array.reached(&entry.name),
                 error: array.failure(&entry.name).map(ToString::to_string),
                 identity: array.identity(&entry.name).cloned(),
+                taken_over: array.taken_over(&entry.name).cloned(),
                 doubts: described.map_or_else(Vec::new, |described| described.doubts.clone()),
                 modules,
             }
         });
-        Report {
-            elapsed_s: 0.0,
-            interrupted: false,
-            record: RecordReport::default(),
-            boards: boards.collect(),
-        }
+        Report::of(0.0, false, boards.collect())
     }
 
     fn write(
@@ -378,6 +368,15 @@ impl ModuleReport {
 }
 
 impl Report {
+    fn of(elapsed_s: f64, interrupted: bool, boards: Vec<BoardReport>) -> Self {
+        Self {
+            elapsed_s,
+            interrupted,
+            record: RecordReport::default(),
+            boards,
+        }
+    }
+
     fn exit(&self) -> Exit {
         let modules = || self.boards.iter().flat_map(|board| &board.modules);
         if self.interrupted && modules().all(|module| module.hardware.is_settled()) {
@@ -407,8 +406,10 @@ impl Report {
                 hardware: &module.hardware,
             });
             let (status, told) = (board.status().as_str(), error.map(ToOwned::to_owned));
+            let taken = board.taken_over.as_ref().map(taken_over);
+            let warnings = taken.into_iter().chain(stored::beside(error, notes));
             BoardRecord {
-                warnings: stored::beside(error, notes),
+                warnings: warnings.collect(),
                 ..stored::record_of(map, array, &board.name, status, told)
             }
         });
@@ -423,6 +424,8 @@ impl Report {
                 table.row([&board.name]);
             }
             board.error.iter().for_each(|error| table.note(error));
+            let taken = board.taken_over.as_ref().map(taken_over);
+            taken.into_iter().for_each(|taken| table.note(taken));
             for module in &board.modules {
                 table.row([
                     board.name.clone(),

@@ -8,6 +8,7 @@ use twotone::input;
 use twotone::sim::Truth;
 
 use super::Exit;
+use super::access::Access;
 use super::campaign::Campaign;
 use super::output::complain;
 use super::selection::Selection;
@@ -35,13 +36,8 @@ pub(crate) struct Tune {
     /// How long each module may take, clean-up included, in seconds.
     #[arg(long, value_name = "S", default_value_t = 600.0, value_parser = parse_seconds)]
     deadline: f64,
-    /// Do not listen to the boards' streams to find out if they are those of the map. For links that
-    /// streams would fill, and for simulated boards whose samples are to repeat to the bit.
-    #[arg(long)]
-    no_listen: bool,
-    /// Take boards over that another program on this host works on.
-    #[arg(long)]
-    take_over: bool,
+    #[command(flatten)]
+    access: Access,
     /// How many modules are tuned at the same time.
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = parse_at_once)]
     at_once: usize,
@@ -88,9 +84,7 @@ impl Tune {
             deadline: Duration::from_secs_f64(self.deadline),
             at_once: self.at_once,
             json,
-            listen: !self.no_listen,
-            take_over: self.take_over,
-            own_farm: false,
+            access: self.access,
         })
     }
 }

@@ -23,6 +23,7 @@ pub struct Target {
     /// Longest time for which a request to the board can live whose connection was lost, if it is
     /// another than that of the run ([`Runner::request_life`](super::Runner::request_life)).
     pub request_life: Option<Duration>,
+    taken_over: bool,
 }
 
 impl Target {
@@ -35,6 +36,7 @@ impl Target {
             limits: ModuleLimits::default(),
             safe_state: SafeState::default(),
             request_life: None,
+            taken_over: false,
         }
     }
 
@@ -46,6 +48,7 @@ impl Target {
             limits: entry.limits(),
             safe_state: entry.safe_state,
             request_life: None,
+            taken_over: false,
         }
     }
 
@@ -62,6 +65,18 @@ impl Target {
             request_life,
             ..self
         }
+    }
+
+    /// Whose board was taken over from another program, or was not: settings that the other one has
+    /// sent may still be on their way to it.
+    #[must_use]
+    pub fn taken_over(self, taken_over: bool) -> Self {
+        Self { taken_over, ..self }
+    }
+
+    /// True if its board was taken over from another program.
+    pub(crate) fn was_taken_over(&self) -> bool {
+        self.taken_over
     }
 
     /// With another state to be left behind.

@@ -6,10 +6,18 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use serde_json::Value;
 
+/// Folder of the locks of all programs that tests start: not that of the host.
+pub(crate) fn locks() -> PathBuf {
+    let locks = Path::new(env!("CARGO_TARGET_TMPDIR")).join("locks");
+    std::fs::create_dir_all(&locks).expect("a folder");
+    locks
+}
+
 /// The program with arguments, ready to be started.
 pub(crate) fn twotone(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_twotone"));
     command.args(args).stdin(Stdio::null());
+    command.env("TWOTONE_LOCKS", locks());
     command
 }
 

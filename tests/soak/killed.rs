@@ -18,7 +18,7 @@ use twotone::record::{Manifest, TuneRecord};
 use twotone::sim::Farm;
 
 use super::asked_for;
-use super::process::{run, twotone, write};
+use super::process::{locks, run, twotone, write};
 
 /// Kills of each command in the short version.
 const SHORT: u64 = 4;
@@ -224,7 +224,8 @@ fn a_program_that_is_killed_leaves_whole_runs_and_free_boards() {
             kill(&args, &runs, moment);
             let is_there = check_left(&runs, "run", command, &map);
             for board in map.boards() {
-                let asked = BoardLock::ask(&board.address().to_string(), false).unwrap();
+                let address = board.address().to_string();
+                let asked = BoardLock::ask_in(&locks(), &address, false).unwrap();
                 assert!(
                     matches!(asked, Asked::Taken(_, None)),
                     "{moment:?}: {asked:?}"

@@ -56,6 +56,7 @@ fn report(outcomes: &[Outcome<Swept>]) -> Report {
         name: "crs0001".to_owned(),
         reached: true,
         identity: None,
+        taken_over: None,
         doubts: Vec::new(),
         error: None,
         modules: outcomes.iter().map(ModuleReport::of).collect(),

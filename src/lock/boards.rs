@@ -1,0 +1,74 @@
+//! Boards as they are used under a lock, or without one.
+
+use twotone_hal::{
+    Batch, Board, BoardHandle, Certainty, Error, ErrorKind, Op, Replies, Result, Safety,
+    async_trait,
+};
+
+use super::BoardLock;
+
+/// A board on which this program sets nothing: nothing is asked of it but to describe itself.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    board: BoardHandle,
+    why: String,
+}
+
+impl Refused {
+    pub(crate) fn new(board: BoardHandle, why: String) -> Self {
+        Self { board, why }
+    }
+}
+
+#[async_trait]
+impl Board for Refused {
+    fn name(&self) -> &str {
+        self.board.name()
+    }
+
+    async fn run(&self, batch: &Batch) -> Result<Replies> {
+        match batch.ops().iter().find(|op| **op != Op::Describe) {
+            None => self.board.run(batch).await,
+            Some(op) => Err(Error::new(ErrorKind::Busy, self.why.clone())
+                .during(op.to_string())
+                .on(self.name())
+                .after(0)),
+        }
+    }
+}
+
+/// A board that this program has locked: once it is taken over, nothing more is sent that sets
+/// something.
+#[derive(Debug)]
+pub(crate) struct Locked {
+    board: BoardHandle,
+    lock: BoardLock,
+}
+
+impl Locked {
+    pub(crate) fn new(board: BoardHandle, lock: BoardLock) -> Self {
+        Self { board, lock }
+    }
+}
+
+#[async_trait]
+impl Board for Locked {
+    fn name(&self) -> &str {
+        self.board.name()
+    }
+
+    async fn run(&self, batch: &Batch) -> Result<Replies> {
+        let sets = batch.ops().iter().find(|op| op.safety() != Safety::Read);
+        if let Some(op) = sets
+            && let Some(holder) = self.lock.taken_over()
+        {
+            let message = format!("{holder} has taken this board over");
+            return Err(Error::new(ErrorKind::Busy, message)
+                .certainty_is(Certainty::NotExecuted)
+                .during(op.to_string())
+                .on(self.name())
+                .after(0));
+        }
+        self.board.run(batch).await
+    }
+}

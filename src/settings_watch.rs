@@ -1,0 +1,158 @@
+//! Watch for other programs that set the same boards, on whatever host.
+//!
+//! A lock keeps out programs of this host only. Boards keep no record of who sets them, but their
+//! settings can be read: if they change between two readings, and this program has set nothing, then
+//! another one has.
+
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+use twotone_hal::{Batch, ChannelId, Error, ErrorKind, ToneFields, ToneState};
+use twotone_transport::ConnectOptions;
+
+use crate::ArrayBoard;
+use crate::run::Target;
+
+const FIELDS: ToneFields = ToneFields {
+    offset: true,
+    amplitude: true,
+    ..ToneFields::AMPLITUDE
+};
+
+/// Time for the reading of a module. One that takes longer counts as unread.
+const READ_WITHIN: Duration = Duration::from_millis(2500);
+
+/// Settings of a module: its NCO in hertz, and its tones.
+type Settings = (f64, Vec<ToneState>);
+
+/// Result of watching a board.
+#[derive(Debug, Default)]
+pub(crate) struct Watched {
+    /// Reason that nothing is set on it, if its settings have changed.
+    pub(crate) changed: Option<String>,
+    /// Sentences on modules that could not be watched.
+    pub(crate) doubts: Vec<String>,
+}
+
+/// Watches the settings of each board for `time`, all at once. No board and no module waits for
+/// another, and a module that does not answer costs a few seconds.
+pub(crate) async fn watch(boards: &[ArrayBoard], time: Duration) -> Vec<Watched> {
+    let watching = boards.iter().map(|watched| {
+        let watched = watched.clone();
+        tworoutine::spawn(async move { board(&watched, time).await })
+    });
+    let watching: Vec<_> = watching.collect();
+    let mut found = Vec::with_capacity(watching.len());
+    for board in watching {
+        found.push(board.await.unwrap_or_default());
+    }
+    found
+}
+
+async fn board(board: &ArrayBoard, time: Duration) -> Watched {
+    let first = twice(board, time).await;
+    let mut taken = board.targets().iter().filter(|one| one.was_taken_over());
+    let (Some(_), Some(target)) = (&first.changed, taken.next()) else {
+        return first;
+    };
+    // The last requests of the program that had the board may have come just now.
+    let life = ConnectOptions::default().request_life;
+    sleep(target.request_life.unwrap_or(life)).await;
+    twice(board, time).await
+}
+
+/// Reads the settings of a board twice, `time` apart.
+async fn twice(board: &ArrayBoard, time: Duration) -> Watched {
+    let all = vec![true; board.targets().len()];
+    let before = read(board, &all).await;
+    sleep(time).await;
+    // One that has not answered is not asked again: nothing could be compared.
+    let answered: Vec<_> = before.iter().map(Result::is_ok).collect();
+    let after = read(board, &answered).await;
+    let mut watched = Watched::default();
+    for ((target, before), after) in board.targets().iter().zip(before).zip(after) {
+        match before.and_then(|before| Ok((before, after?))) {
+            Ok((before, after)) => {
+                let changed = || changed(target, &before, &after);
+                watched.changed = watched.changed.or_else(changed);
+            }
+            // Its own refusal says why.
+            Err(error) if error.kind() == ErrorKind::Busy => {}
+            Err(error) => watched.doubts.push(format!(
+                "it is not known if another program sets module {}: its settings could not be read \
+                 before the run: {error}",
+                target.module
+            )),
+        }
+    }
+    watched
+}
+
+/// Settings of those modules of a board for which `wanted` is true, read at the same time.
+async fn read(board: &ArrayBoard, wanted: &[bool]) -> Vec<Result<Settings, Error>> {
+    let reading = board.targets().iter().zip(wanted).map(|(target, wanted)| {
+        let described = board.description().module(target.module);
+        let channels = described.map_or(0, |module| module.channels);
+        let target = target.clone();
+        let module = async move {
+            match timeout(READ_WITHIN, module(&target, channels)).await {
+                Ok(read) => read,
+                Err(_) => Err(silent()),
+            }
+        };
+        wanted.then(|| tworoutine::spawn(module))
+    });
+    let reading: Vec<_> = reading.collect();
+    let mut settings = Vec::with_capacity(reading.len());
+    for module in reading {
+        settings.push(match module {
+            Some(module) => module.await.unwrap_or_else(|ended| {
+                let message = ended.message().unwrap_or("its context was shut down");
+                Err(Error::new(ErrorKind::Panicked, message.to_owned()))
+            }),
+            None => Err(silent()),
+        });
+    }
+    settings
+}
+
+fn silent() -> Error {
+    let seconds = READ_WITHIN.as_secs_f64();
+    Error::new(ErrorKind::Timeout, format!("no answer within {seconds} s"))
+}
+
+async fn module(target: &Target, channels: u16) -> Result<Settings, Error> {
+    let mut batch = Batch::new();
+    let nco = batch.read_nco(target.module);
+    let tones = batch.read_tones(target.module, ChannelId::FIRST, channels, FIELDS);
+    let replies = target.board.run(&batch).await?;
+    Ok((replies.get(nco).frequency.0, replies.get(tones).to_vec()))
+}
+
+/// Reason that nothing is set on a board whose module has changed between two readings; none if it
+/// has not.
+fn changed(target: &Target, before: &Settings, after: &Settings) -> Option<String> {
+    // What reads back as no number twice has not changed.
+    let differ = |same: bool, texts: [String; 2]| !same && texts[0] != texts[1];
+    let ((nco, tones), (nco_after, tones_after)) = (before, after);
+    let what = if differ(
+        nco == nco_after,
+        [nco, nco_after].map(|nco| nco.to_string()),
+    ) {
+        "its NCO".to_owned()
+    } else {
+        let mut pairs = tones.iter().zip(tones_after);
+        let (tone, _) = pairs.find(|(before, after)| {
+            differ(
+                before == after,
+                [before, after].map(|tone| format!("{tone:?}")),
+            )
+        })?;
+        format!("its channel {}", tone.channel)
+    };
+    Some(format!(
+        "another program sets module {} right now, perhaps on another host ({what} changed while \
+         nothing was sent); end that program first (with --ignore-others both would set it)",
+        target.module
+    ))
+}
