@@ -298,6 +298,7 @@ mod tests {
             identity: None,
             firmware: None,
             doubts: Vec::new(),
+            taken_over: None,
             status: "not_captured".to_owned(),
             error: None,
             warnings: Vec::new(),

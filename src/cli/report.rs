@@ -372,10 +372,7 @@ impl BoardReport {
             warnings: &module.warnings,
             hardware: &module.hardware,
         });
-        let taken = self.taken_over.as_ref().map(taken_over).into_iter();
-        taken
-            .chain(stored::beside(self.error.as_deref(), notes))
-            .collect()
+        stored::beside(self.error.as_deref(), notes)
     }
 
     /// How many channels ended with each status, for the manifest.

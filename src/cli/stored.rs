@@ -82,6 +82,7 @@ pub(super) fn record_of(
             .map(|described| described.firmware.clone())
             .filter(|firmware| !firmware.is_empty()),
         doubts: described.map_or_else(Vec::new, |described| described.doubts.clone()),
+        taken_over: array.taken_over(name).cloned(),
         status: status.to_owned(),
         error,
         warnings: Vec::new(),

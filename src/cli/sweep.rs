@@ -406,10 +406,8 @@ impl Report {
                 hardware: &module.hardware,
             });
             let (status, told) = (board.status().as_str(), error.map(ToOwned::to_owned));
-            let taken = board.taken_over.as_ref().map(taken_over);
-            let warnings = taken.into_iter().chain(stored::beside(error, notes));
             BoardRecord {
-                warnings: warnings.collect(),
+                warnings: stored::beside(error, notes),
                 ..stored::record_of(map, array, &board.name, status, told)
             }
         });

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::{MANIFEST_FILE, MissingFile, RecordError, UtcTime};
 use crate::input;
+use crate::lock::Holder;
 use crate::map::HardwareMap;
 
 /// The version of the run directory's format. It changes when a reader of the old one would
@@ -74,6 +75,9 @@ pub struct BoardRecord {
     /// Facts that it did not tell about itself, with the assumptions in their place.
     #[serde(default)]
     pub doubts: Vec<String>,
+    /// Program that it was taken over from, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_over: Option<Holder>,
     /// Its status, in the words of the run's result.
     pub status: String,
     /// What went wrong, if anything.

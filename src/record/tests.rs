@@ -46,6 +46,7 @@ pub(super) fn manifest() -> Manifest {
         firmware: Some("1.7".into()),
         status: "ok".into(),
         doubts: Vec::new(),
+        taken_over: None,
         error: None,
         channels: [("tuned".to_owned(), 20)].into(),
     });

@@ -65,8 +65,15 @@ impl Cleanup<'_> {
             let (Some(set), Some(channel)) = (set, ChannelId::from_index(index)) else {
                 continue;
             };
+            // What was never set is as the board has it.
+            let found_or = |found: &ToneState| ToneState {
+                offset: set.offset.or(found.offset),
+                phase: set.phase.or(found.phase),
+                rotation: set.rotation.or(found.rotation),
+                ..*set
+            };
             match found {
-                Some(found) if is_same(set, &found, step) => {}
+                Some(found) if is_same(&found_or(&found), &found, step) => {}
                 Some(found) if !found.is_on() => not_restored.push(channel),
                 _ => left_on.push(channel),
             }

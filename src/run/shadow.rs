@@ -132,6 +132,11 @@ impl ShadowTone {
     fn clear(&mut self, how: Applied) {
         self.touched |= !self.is_surely_off();
         self.is_read_back = false;
+        // A board may take all settings back with its amplitude.
+        self.last.offset = None;
+        self.last.phase = None;
+        self.last.rotation = None;
+        self.offset.or(0.0);
         self.last.amplitude = Some(0.0);
         self.amplitude.take(0.0, how);
         match how {

@@ -80,6 +80,9 @@ where
 /// Longest time for reading a module back when all others have ended.
 const LAST_LOOK: Duration = Duration::from_secs(5);
 
+/// Time in which a context that waits has had its next turn.
+const TURN: Duration = Duration::from_millis(100);
+
 /// Time that a clean-up has beyond the life of a lost request.
 const OUTLIVES: Duration = Duration::from_secs(5);
 
@@ -226,7 +229,13 @@ impl Supervised {
             Some(SafeState::Previous) => ToneFields::ALL,
             _ => ToneFields::AMPLITUDE,
         };
-        let start = Journal::start(board.clone(), self.target.module, fields);
+        let start = async {
+            if self.target.was_taken_over() {
+                // Nothing is read or measured while a request of the program before may still come.
+                sleep(self.request_life()).await;
+            }
+            Journal::start(board.clone(), self.target.module, fields).await
+        };
         let journal = tokio::select! {
             biased;
             () = self.settings.cancel.cancelled() => return Err(self.cancelled()),
@@ -265,12 +274,18 @@ impl Supervised {
         };
         // One that computes without waiting cannot be ended; what it sends is refused all the
         // same, so the clean-up need not wait for it for ever.
+        let quiet = end.clone();
         let patience = Allowance::new(reserve.left() / 4);
         let ended = patience.within(end_context(context, end));
         tokio::select! {
             biased;
             _ = reserve.within(ended) => {}
-            () = self.settings.abandon.cancelled() => {}
+            () = self.settings.abandon.cancelled() => {
+                // What is under way is let go in its next turn; then the journal knows of it.
+                if Allowance::new(TURN).within(quiet.come()).await.is_err() {
+                    journal.locked().now.lose();
+                }
+            }
         }
         result.map_err(|error| error.during(format!("run on module {module}")))
     }
@@ -350,6 +365,10 @@ impl Supervised {
                 return (Err(error), hardware);
             }
         };
+        if self.target.was_taken_over() {
+            // A request of the program before may still come, and is waited for.
+            journal.locked().suspect = Some(Instant::now());
+        }
         let cleanup = self.cleanup(journal, SafeState::Off, time);
         match cleanup.reach().await {
             Ok(()) => (Ok(()), HardwareState::AsDeclared),

@@ -67,8 +67,8 @@ impl Target {
         }
     }
 
-    /// Whose board was taken over from another program, or was not: settings that the other one has
-    /// sent may still be on their way to it.
+    /// With the board taken over from another program, or not: settings that the other one has sent
+    /// may still be on their way to it. A run waits until they cannot be any more.
     #[must_use]
     pub fn taken_over(self, taken_over: bool) -> Self {
         Self { taken_over, ..self }

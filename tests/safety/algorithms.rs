@@ -27,6 +27,8 @@ pub(crate) struct Algorithm {
     pub(crate) start: Option<fn(BoardHandle, ModuleId) -> Running>,
     pub(crate) settings: fn(Runner) -> Runner,
     pub(crate) safe_state: SafeState,
+    /// Each fault is tried at every so manieth request, unless all are asked for.
+    pub(crate) stride: usize,
     /// True if it keeps its tones if it succeeds.
     pub(crate) keeps: bool,
     /// True if some tones are on before.
@@ -58,12 +60,14 @@ pub(crate) const ALGORITHMS: &[Algorithm] = &[
     Algorithm {
         also: &["tune_with_progress"],
         start: Some(run_tune),
+        stride: 3,
         settings: Runner::keep_on_success,
         keeps: true,
         ..measurement("tune")
     },
     Algorithm {
         start: Some(run_tune),
+        stride: 3,
         settings: Runner::keep_on_success,
         keeps: true,
         lit: true,
@@ -90,6 +94,7 @@ const fn measurement(name: &'static str) -> Algorithm {
         start: None,
         settings: |runner| runner,
         safe_state: SafeState::Off,
+        stride: 1,
         keeps: false,
         lit: false,
     }

@@ -208,9 +208,9 @@ pub(crate) const FAULTS: &[(&str, Fault)] = &[
     ),
     ("read slowly", Fault::SlowReader(CRAWL)),
     (
-        "100 kB/s from then on",
+        "1 MB/s from then on",
         Fault::Narrow(Pace {
-            bytes: 2000,
+            bytes: 20_000,
             every: Duration::from_millis(20),
         }),
     ),

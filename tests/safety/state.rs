@@ -108,8 +108,7 @@ pub(crate) fn difference(value: &Value, quiet: &Value) -> Option<String> {
     let mut numbers = BTreeMap::<String, Vec<(f64, f64)>>::new();
     gather(value, quiet, String::new(), &mut numbers);
     numbers.into_iter().find_map(|(path, numbers)| {
-        let key = path.rsplit('.').find(|part| *part != "[]");
-        if NOISE.contains(&key.unwrap_or_default()) {
+        if path.split('.').any(|part| NOISE.contains(&part)) {
             return None;
         }
         let scale = numbers
@@ -127,14 +126,23 @@ pub(crate) fn difference(value: &Value, quiet: &Value) -> Option<String> {
 /// Share of the largest number of a kind that noise makes of each, at the most.
 const NOISE_SHARE: f64 = 0.05;
 
-/// Numbers that are noise, or that stand for times or phases of other samples.
+/// Numbers that are noise, or counts of changes, or phases, which are others after each setting of
+/// the NCO.
 const NOISE: &[&str] = &[
     "epoch",
+    "errors",
     "noise",
+    "offset_lw",
     "phase_epoch",
     "phase_rad",
+    "reduced_chi2",
     "relative_noise",
+    "residual_over_diameter",
+    "residual_rms",
     "residual_slope_rad",
+    "rotation_rad",
+    "slope_per_hz",
+    "y",
 ];
 
 fn gather(
@@ -144,6 +152,15 @@ fn gather(
     into: &mut BTreeMap<String, Vec<(f64, f64)>>,
 ) {
     match (value, quiet) {
+        // A complex number: its phase is another after each setting of the NCO.
+        (Value::Array(values), Value::Array(quiets))
+            if values.len() == 2 && quiets.len() == 2 && values[0].is_f64() =>
+        {
+            let size = |one: &[Value]| Some(one[0].as_f64()?.hypot(one[1].as_f64()?));
+            if let (Some(value), Some(quiet)) = (size(values), size(quiets)) {
+                into.entry(path).or_default().push((value, quiet));
+            }
+        }
         (Value::Array(values), Value::Array(quiets)) => {
             for (value, quiet) in values.iter().zip(quiets) {
                 gather(value, quiet, format!("{path}.[]"), into);

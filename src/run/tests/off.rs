@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use twotone_hal::ErrorKind;
 
 use super::board::{CHANNELS, Fake, Fault, channel, module, tone};
+use super::runner::succeed;
 use crate::run::{Channels, HardwareState, Runner, Target};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -188,5 +190,32 @@ async fn channels_that_cannot_be_read_back_are_listed() {
         assert_eq!(outcome.hardware.unknown(), unknown, "{fault:?}");
         assert!(outcome.hardware.left_on().is_empty(), "{fault:?}");
         assert_eq!(fake.on(), [0u16; 0], "{fault:?}");
+    }
+}
+
+#[tworoutine::test(start_paused = true)]
+async fn a_board_that_was_taken_over_is_waited_for() {
+    let life = 5 * SECOND;
+    for taken_over in [false, true] {
+        let fake = lit("b");
+        let target = || vec![target(&fake).taken_over(taken_over)];
+        let began = Instant::now();
+        let off = Runner::new().request_life(life).off(target());
+        // A request of the program before lands meanwhile.
+        let other = async {
+            sleep(2 * SECOND).await;
+            if taken_over {
+                fake.set(tone(6, 44.0, 0.03));
+            }
+        };
+        let (outcomes, ()) = tokio::join!(off, other);
+        assert!(outcomes[0].is_well(), "{:?}", outcomes[0]);
+        assert_eq!(fake.on(), [0u16; 0]);
+        assert_eq!(began.elapsed() >= life, taken_over);
+
+        let began = Instant::now();
+        let run = Runner::new().request_life(life).run(target(), succeed);
+        assert!(run.await[0].is_well());
+        assert_eq!(began.elapsed() >= life, taken_over);
     }
 }
