@@ -9,6 +9,12 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
+use twotone_hal::legible;
+
+/// A path as it is shown in a message: in one line, with escapes for what cannot be seen.
+pub fn shown(path: &Path) -> String {
+    legible(&path.display().to_string()).into_owned()
+}
 
 /// Most bytes of a hardware map: some 500,000 detectors.
 pub const MAP_BYTES: u64 = 32 << 20;

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use twotone::hal::legible;
 use twotone::identity::Listening;
 use twotone::map::HardwareMap;
 use twotone::run::{HardwareState, Outcome};
@@ -108,7 +109,7 @@ pub(crate) fn tell_left_of_others<T>(map: &HardwareMap, array: &Array, outcomes:
         complain(&format!(
             "board {board} module {module}: taken over and not changed; tones of the program that had \
              it may be on: `twotone off {}` switches them off",
-            map.file()
+            legible(map.file())
         ));
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use twotone::capture::{CaptureOutcome, ModuleOutcome, Standing, TuneState};
+use twotone::hal::legible;
 use twotone::record::{BoardRecord, CounterRow, MissingFile, Recorded};
 
 use super::Exit;
@@ -247,7 +248,7 @@ impl Report {
             text += &format!("{told}\n");
         }
         if let Some(path) = &self.run_directory {
-            text += &format!("run directory: {path}");
+            text += &format!("run directory: {}", legible(path));
         }
         text
     }

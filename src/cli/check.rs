@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
+use twotone::input::shown;
 use twotone::map::{HardwareMap, MapError};
 
 use super::Exit;
@@ -78,7 +79,7 @@ impl Check {
         } else if checked.ok {
             say(&format!(
                 "{}: {} boards, {} modules listed, {} detectors; nothing is wrong",
-                self.map.display(),
+                shown(&self.map),
                 checked.boards,
                 checked.modules,
                 checked.detectors

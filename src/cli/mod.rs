@@ -29,6 +29,7 @@ mod table;
 mod tune;
 mod tuning;
 
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -95,8 +96,19 @@ fn load_map(path: &Path) -> Result<HardwareMap, Exit> {
 
 /// Runs the program on the arguments of the process.
 pub(crate) fn main() -> ExitCode {
-    // Wrong usage ends here, with status 2; help and version with 0.
-    let cli = Cli::parse();
+    // Wrong usage ends here, with status 2; help and version with 0, if they could be written.
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(said) => {
+            let written = said.print().and_then(|()| io::stdout().flush());
+            let status = said.exit_code();
+            return if status == 0 && written.is_err() {
+                Exit::SomeFailed.into()
+            } else {
+                ExitCode::from(u8::try_from(status).unwrap_or(2))
+            };
+        }
+    };
     let level = match cli.verbose {
         0 => "warn",
         1 => "info",

@@ -274,12 +274,18 @@ impl BoardReport {
         }
         for module in self.modules.iter().filter(|module| !module.off) {
             let (number, left) = (module.module, module.hardware.to_string());
+            let is_on = !module.hardware.left_on().is_empty();
+            let off = if is_on {
+                "NOT off"
+            } else {
+                "not known to be off"
+            };
             // The state gives the reason, which mostly is the error.
             match &module.error {
                 Some(error) if !left.contains(error.as_str()) => {
-                    say(&format!("{name} module {number}: NOT off: {left}; {error}"));
+                    say(&format!("{name} module {number}: {off}: {left}; {error}"));
                 }
-                _ => say(&format!("{name} module {number}: NOT off: {left}")),
+                _ => say(&format!("{name} module {number}: {off}: {left}")),
             }
         }
         let off = self.modules.iter().filter(|module| module.off);

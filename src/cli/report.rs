@@ -7,7 +7,7 @@ use twotone::algorithms::chunks::JoinStatus;
 use twotone::algorithms::delay::DelayStatus;
 use twotone::algorithms::finding::{FindStatus, Flag};
 use twotone::algorithms::{ChannelOutcome, ChannelStatus, Reason, TuneOutcome};
-use twotone::hal::{ChannelId, ModuleId};
+use twotone::hal::{ChannelId, ModuleId, legible};
 use twotone::identity::Identity;
 use twotone::lock::Holder;
 use twotone::map::HardwareMap;
@@ -201,8 +201,9 @@ impl Report {
             for (index, module) in board.modules.iter().enumerate() {
                 let name = if index == 0 { &board.name } else { "" };
                 let channels = || board.channels.iter().filter(|c| c.module == module.module);
-                let tuned = || channels().filter(|c| c.status == ChannelStatus::Tuned);
-                let toned = channels().filter(|c| c.amplitude != 0.0).count();
+                let tuned = || channels().filter(|c| board.is_tuned(c));
+                let toned = channels().filter(|c| c.amplitude != 0.0 && board.holds(c));
+                let toned = toned.count();
                 let (all, good) = (channels().count(), tuned().count());
                 let counts = [module.candidates, toned, good, all - good];
                 totals
@@ -240,16 +241,16 @@ impl Report {
                 score.wrong
             ));
         }
-        let modules = || self.boards.iter().flat_map(|board| &board.modules);
         if let Some(map) = map
-            && modules().any(|module| module.hardware == HardwareState::Kept)
+            && self.boards.iter().any(BoardReport::has_left_tones_on)
         {
             text.push_str(&format!(
-                "tones are left on where tuned; `twotone off {map}` switches them off\n"
+                "tones are left on where tuned; `twotone off {}` switches them off\n",
+                legible(map)
             ));
         }
         if let Some(directory) = &self.record.run_directory {
-            text.push_str(&format!("run directory: {directory}\n"));
+            text.push_str(&format!("run directory: {}\n", legible(directory)));
         }
         text.truncate(text.trim_end().len());
         text
@@ -315,11 +316,38 @@ impl BoardReport {
         }
     }
 
+    /// True if a module keeps tones of its tune on.
+    fn has_left_tones_on(&self) -> bool {
+        let mut kept = self.modules.iter();
+        kept.any(|module| {
+            let mut channels = self.channels.iter();
+            module.hardware == HardwareState::Kept
+                && channels.any(|one| one.module == module.module && one.amplitude > 0.0)
+        })
+    }
+
     fn tuned(&self) -> usize {
-        self.channels
-            .iter()
-            .filter(|channel| channel.status == ChannelStatus::Tuned)
-            .count()
+        let channels = self.channels.iter();
+        channels.filter(|channel| self.is_tuned(channel)).count()
+    }
+
+    fn is_tuned(&self, channel: &ChannelReport) -> bool {
+        channel.status == ChannelStatus::Tuned && self.holds(channel)
+    }
+
+    /// True if a channel is as its tune has left it, as far as is known.
+    fn holds(&self, channel: &ChannelReport) -> bool {
+        let mut modules = self.modules.iter();
+        modules.all(|module| {
+            let hardware = &module.hardware;
+            let lists = [
+                hardware.left_on(),
+                hardware.unknown(),
+                hardware.not_restored(),
+            ];
+            module.module != channel.module
+                || lists.iter().all(|list| !list.contains(channel.channel))
+        })
     }
 
     /// What an operator must know beyond the counts.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use twotone::input::shown;
 use twotone::map::{BoardEntry, HardwareMap};
 use twotone::record::{Room, RunDirectory};
 
@@ -80,7 +81,7 @@ impl Need {
         let Some(room) = run.room() else {
             return Ok(run);
         };
-        let shown = path.display();
+        let shown = shown(path);
         if let Some(why) = self.refusal(room) {
             return Err(format!(
                 "no room for `{shown}`: {why}; nothing was sent to any board. Make room, or choose \

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use tworoutine::Wait;
-use twotone::input;
+use twotone::input::{self, shown};
 use twotone::sim::fault::FaultScript;
 use twotone::sim::{Farm, FarmBuilder, Profile, Streaming, TimeMode};
 
@@ -164,7 +164,7 @@ impl Sim {
             builder = match script {
                 Ok(script) => builder.script(script),
                 Err(error) => {
-                    complain(&format!("{}: {error}", path.display()));
+                    complain(&format!("{}: {error}", shown(path)));
                     return Exit::Usage;
                 }
             };
@@ -249,7 +249,7 @@ pub(crate) fn write_file(path: &Path, text: &str) -> Result<(), Exit> {
         false => whole(),
     };
     written.map_err(|error| {
-        complain(&format!("{} cannot be written: {error}", path.display()));
+        complain(&format!("{} cannot be written: {error}", shown(path)));
         Exit::Usage
     })
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use twotone::algorithms::resonator::Direction;
 use twotone::algorithms::{NetworkAnalysisOutcome, NotToned, TuneOutcome};
 use twotone::hal::{Hertz, ModuleId};
+use twotone::input::shown;
 use twotone::map::HardwareMap;
 use twotone::record::{
     BoardRecord, Content, Manifest, MissingFile, RecordError, Recorded, RunDirectory,
@@ -194,7 +195,7 @@ pub(super) fn tell(recorded: &Recorded, exit: Exit) -> Exit {
         complain(&format!("{files}: {}: {}", first.file, first.reason));
     }
     if let Some(path) = &recorded.path {
-        complain(&format!("the run was recorded in {}", path.display()));
+        complain(&format!("the run was recorded in {}", shown(path)));
     }
     match exit {
         Exit::Well | Exit::Interrupted => Exit::SomeFailed,

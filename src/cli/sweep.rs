@@ -13,7 +13,7 @@ use twotone::algorithms::{
     CableDelayOutcome, NetworkAnalysisOutcome, TuneParams, cable_delay,
     network_analysis_with_progress,
 };
-use twotone::hal::ModuleId;
+use twotone::hal::{ModuleId, legible};
 use twotone::identity::Identity;
 use twotone::lock::Holder;
 use twotone::map::HardwareMap;
@@ -447,7 +447,7 @@ impl Report {
         }
         let mut text = table.to_string();
         if let Some(directory) = &self.record.run_directory {
-            text.push_str(&format!("run directory: {directory}\n"));
+            text.push_str(&format!("run directory: {}\n", legible(directory)));
         }
         text
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use twotone::input;
+use twotone::input::{self, shown};
 use twotone::sim::Truth;
 
 use super::Exit;
@@ -90,7 +90,7 @@ impl Tune {
 }
 
 fn load_truth(path: &Path) -> Result<Truth, String> {
-    let text = input::read(path, input::TRUTH_BYTES)
-        .map_err(|e| format!("truth {}: {e}", path.display()))?;
-    serde_json::from_slice(&text).map_err(|e| format!("truth {}: {e}", path.display()))
+    let text =
+        input::read(path, input::TRUTH_BYTES).map_err(|e| format!("truth {}: {e}", shown(path)))?;
+    serde_json::from_slice(&text).map_err(|e| format!("truth {}: {e}", shown(path)))
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use twotone::Array;
 use twotone::algorithms::{Band, TuneParams};
 use twotone::hal::{Dbm, Description, Error, ErrorKind, ModuleId, Result};
+use twotone::input::shown;
 use twotone::map::{HardwareMap, MapError, ModuleEntry, implausible_hz, parse_params, read_params};
 
 const NO_RANGE: &str = "the map does not say where the detectors are: its modules need f_min_hz and \
@@ -286,7 +287,7 @@ impl ForModule {
 pub(crate) fn load_tuning(path: &Path) -> std::result::Result<Tuning, String> {
     let tuning = read_tuning(path).map_err(|error| error.to_string())?;
     match tuning.own_problem() {
-        Some(problem) => Err(format!("{}: {problem}", path.display())),
+        Some(problem) => Err(format!("{}: {problem}", shown(path))),
         None => Ok(tuning),
     }
 }

@@ -6,12 +6,17 @@ use std::path::{Path, PathBuf};
 
 use twotone_hal::{Error, ErrorKind};
 
+use crate::input::shown;
+
 /// Why a record could not be written or read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {
     /// Something has the name of the run already, whatever it is.
-    #[error("`{}` exists already, and runs are never overwritten: choose another name", path.display())]
+    #[error(
+        "`{}` exists already, and runs are never overwritten: choose another name",
+        shown(path)
+    )]
     Exists {
         /// The name.
         path: PathBuf,
@@ -19,8 +24,8 @@ pub enum RecordError {
     /// Something took the name while the run was being made. The run is whole, and kept.
     #[error(
         "`{}` was taken by something else in the meantime; this run lies whole in `{}`",
-        path.display(),
-        kept.display()
+        shown(path),
+        shown(kept)
     )]
     Taken {
         /// The name.
@@ -32,8 +37,8 @@ pub enum RecordError {
     /// whole, and kept.
     #[error(
         "the folder of `{}` was moved in the meantime; this run lies whole in `{}`",
-        path.display(),
-        kept.display()
+        shown(path),
+        shown(kept)
     )]
     Moved {
         /// The name that it was to have.
@@ -45,14 +50,14 @@ pub enum RecordError {
     #[error(
         "the folder of this run, `{}`, is gone with what was in it: it was removed in the meantime, or \
          its disk was unmounted",
-        path.display()
+        shown(path)
     )]
     Gone {
         /// Place of the folder.
         path: PathBuf,
     },
     /// A run that could not be completed or put in its place. What was written of it is kept.
-    #[error("{cause}; what was written until then is kept in `{}`", kept.display())]
+    #[error("{cause}; what was written until then is kept in `{}`", shown(kept))]
     Kept {
         /// Where it lies.
         kept: PathBuf,
@@ -60,7 +65,7 @@ pub enum RecordError {
         cause: Box<RecordError>,
     },
     /// A path that cannot name a run directory or a file in one.
-    #[error("`{}` cannot be used: {reason}", path.display())]
+    #[error("`{}` cannot be used: {reason}", shown(path))]
     Name {
         /// The path.
         path: PathBuf,
@@ -68,7 +73,7 @@ pub enum RecordError {
         reason: &'static str,
     },
     /// The file system refused.
-    #[error("cannot {action} `{}`: {source}", path.display())]
+    #[error("cannot {action} `{}`: {source}", shown(path))]
     Io {
         /// What was tried.
         action: &'static str,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::directory::{fill_json, parent_of};
 use super::publish::beside;
 use super::{MANIFEST_FILE, Manifest, RecordError, RunDirectory};
+use crate::input::shown;
 
 /// Weight of a file of a run, the heaviest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -128,13 +129,13 @@ impl RunDirectory {
         };
         manifest
             .remarks
-            .push(format!("it was to be `{}`: {why}", wanted.display()));
+            .push(format!("it was to be `{}`: {why}", shown(&wanted)));
         // Data that lie there already cannot be written again: they stay.
         let (mut best, there) = if has_data {
             let there = first.settle(broken);
             manifest.remarks.extend(there.error.clone());
             let lies = there.path.as_ref();
-            let lies = lies.map(|path| format!("its data lie in `{}`", path.display()));
+            let lies = lies.map(|path| format!("its data lie in `{}`", shown(path)));
             manifest.remarks.extend(lies);
             (None, Some(there))
         } else {
@@ -298,13 +299,13 @@ impl Recorded {
     /// With the reason that it is not `wanted`, and with what lies `there`, if anything does.
     fn instead_of(self, wanted: &Path, why: &str, there: Option<Self>) -> Self {
         let Some(path) = &self.path else { return self };
-        let mut error = format!("`{}` could not be written: {why}", wanted.display());
+        let mut error = format!("`{}` could not be written: {why}", shown(wanted));
         let rest = there.and_then(|there| Some((there.path?, there.error)));
         if let Some((data, told)) = rest {
-            error += &format!("; its data lie in `{}`", data.display());
+            error += &format!("; its data lie in `{}`", shown(&data));
             error.extend(told.map(|told| format!(" ({told})")));
         }
-        error += &format!("; the run lies in `{}` instead", path.display());
+        error += &format!("; the run lies in `{}` instead", shown(path));
         error.extend(self.error.map(|own| format!(" ({own})")));
         Self {
             error: Some(error),

@@ -22,6 +22,9 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// No attempt is given up sooner than this while there is time.
 const SHORTEST_ATTEMPT: Duration = Duration::from_secs(1);
 
+const ALL_GONE: &str = "all its tones are off since: the board has restarted, or another program has \
+                        switched them off";
+
 const OTHERWISE: &str = "the board reads back otherwise than it was set";
 
 /// The clean-up of one module.
@@ -87,6 +90,8 @@ impl Cleanup<'_> {
         if left_on.is_empty() && not_restored.is_empty() && nco.is_none() {
             return HardwareState::Kept;
         }
+        let set_on = set.iter().flatten().filter(|tone| tone.is_on()).count();
+        let all_off = left_on.is_empty() && not_restored.len() == set_on && set_on > 0;
         HardwareState::Left {
             left_on: Channels::These(left_on),
             unknown: Channels::default(),
@@ -94,6 +99,7 @@ impl Cleanup<'_> {
             nco,
             reason: match last.filter(|error| error.kind() == ErrorKind::EpochChanged) {
                 Some(error) => error.to_string(),
+                None if all_off => ALL_GONE.to_owned(),
                 None => OTHERWISE.to_owned(),
             },
         }
@@ -237,7 +243,11 @@ impl Cleanup<'_> {
         let sent = limited.within(self.journal.run(batch));
         sent.await.unwrap_or_else(|_| {
             self.journal.suspect(batch);
-            let message = format!("no answer within {:.1} s", limit.as_secs_f64());
+            let message = if limit < Duration::from_millis(50) {
+                "the time was over before it could be answered".to_owned()
+            } else {
+                format!("no answer within {:.1} s", limit.as_secs_f64())
+            };
             let what = format!("clean up module {}", self.journal.module());
             Err(Error::new(ErrorKind::Timeout, message)
                 .during(what)

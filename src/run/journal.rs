@@ -325,10 +325,8 @@ impl<'a> Entry<'a> {
             return;
         };
         match error.kind() {
-            ErrorKind::EpochChanged => {
-                record.suspect = Some(Instant::now());
-                record.now.lose();
-            }
+            // Told when the settings have been read anew: nothing from before is on its way.
+            ErrorKind::EpochChanged => record.now.lose(),
             ErrorKind::ConnectionLost | ErrorKind::Timeout
                 if error.certainty() != Certainty::NotExecuted =>
             {

@@ -28,11 +28,54 @@ fn a_result_that_cannot_be_written_is_not_well() {
     assert_eq!(said.status.code(), Some(3));
     let said = String::from_utf8_lossy(&said.stderr);
     assert!(said.contains("standard output"), "{said}");
+    for asked in ["--help", "--version"] {
+        let full = std::fs::File::create("/dev/full").unwrap();
+        let said = twotone(&[asked]).stdout(full).output().unwrap();
+        assert_eq!(said.status.code(), Some(3), "{asked}");
+    }
     // Nor is a map, and what is no file stays what it is.
     let (status, _, said) = run(&["sim", "--boards", "1", "--write-map", "/dev/full"]);
     assert_eq!(status, 2, "{said}");
     assert!(said.contains("/dev/full cannot be written"), "{said}");
     assert!(!std::path::Path::new("/dev/full").is_file());
+}
+
+#[test]
+fn a_name_of_a_file_forges_no_line() {
+    let sim = SimProcess::start(&["--boards", "1", "--detectors", "1"]);
+    let odd = |name: &str| sim.folder.path().join(name).display().to_string();
+    let map = odd("x\nOK: 100 boards are off\u{1b}[2J.toml");
+    std::fs::copy(sim.map(), &map).unwrap();
+    let out = odd("run\nFORGED");
+    for (args, status) in [
+        (vec!["check", &map], 0),
+        (vec!["check", &odd("none\nOK")], 2),
+        (vec!["tune", &map, "--out", &out, "--no-listen"], 0),
+        (vec!["tune", &map, "--out", &out, "--no-listen"], 2),
+        (
+            vec!["sweep", &map, "--out", &odd("s\nFORGED"), "--no-listen"],
+            0,
+        ),
+        (
+            vec![
+                "capture",
+                &map,
+                "--seconds",
+                "0.1",
+                "--out",
+                &odd("c\nFORGED"),
+                "--no-listen",
+            ],
+            0,
+        ),
+    ] {
+        let (ended, said, complained) = run(&args);
+        assert_eq!(ended, status, "{args:?}: {said}{complained}");
+        for line in said.lines().chain(complained.lines()) {
+            let forged = ["OK", "FORGED"].iter().any(|word| line.starts_with(word));
+            assert!(!forged && !line.contains('\u{1b}'), "{args:?}: {line}");
+        }
+    }
 }
 
 #[test]

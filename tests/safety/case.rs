@@ -208,7 +208,11 @@ impl Case {
         let hopeless = self.fault.is_hopeless() || self.fault == Fault::Reboot || given_up;
         match (&outcome.result, outcome.hardware.is_settled()) {
             (Ok(value), true) if *value == quiet.results[1] => End::Same,
-            (Ok(_), true) if self.is_of_detectors() => End::Other,
+            (Ok(value), true) if self.is_of_detectors() => {
+                let most = self.most_tuned(quiet);
+                assert!(tuned(value) <= most, "{when}: {} tuned", tuned(value));
+                End::Other
+            }
             (Ok(_), true) => {
                 check_same(outcome, quiet, when);
                 End::Again
@@ -233,6 +237,16 @@ impl Case {
         if self.algorithm.safe_state == SafeState::Off {
             let on = board.state().await.tones;
             assert!(on.is_empty(), "{when}: left on: {on:?}");
+        }
+    }
+
+    /// Largest number of channels that a tune may call tuned.
+    fn most_tuned(&self, quiet: &Quiet) -> usize {
+        let without = tuned(&quiet.results[1]);
+        match (self.named, self.at) {
+            ("channels dead" | "channels flat" | "channels saturated", At::Request(0)) => 0,
+            ("a detector dies", At::Request(0)) => without - 1,
+            _ => without,
         }
     }
 
@@ -312,6 +326,13 @@ impl Case {
             );
         }
     }
+}
+
+/// Number of channels that a tune calls tuned; 0 of another result.
+fn tuned(value: &Value) -> usize {
+    let channels = value["channels"].as_array();
+    let tuned = |channel: &&Value| channel["status"] == "tuned";
+    channels.map_or(0, |channels| channels.iter().filter(tuned).count())
 }
 
 /// A result as it is stored; times are no part of it.

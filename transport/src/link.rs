@@ -67,6 +67,7 @@ impl Link {
             before: Before::Lost,
             verified: false,
             vouched: None,
+            is_told: false,
             repeats: 0,
         };
         runtime.spawn(driver.run(queue));
@@ -204,6 +205,8 @@ struct Driver<K> {
     verified: bool,
     /// Time at which the keeper last found everything as it was, on a connection of its own.
     vouched: Option<Instant>,
+    /// The log says that tones are switched off though nothing can be read back.
+    is_told: bool,
     /// Number of repetitions for the exchange at hand.
     repeats: u32,
 }
@@ -381,7 +384,13 @@ impl<K: Keeper> Driver<K> {
                 }
                 Err(error) if switches_off && error.kind() != ErrorKind::EpochChanged => {
                     let host = self.line.authority();
-                    tracing::warn!(host, %error, "switching off what cannot be read back");
+                    // Once: tones are switched off again and again until they are off.
+                    if std::mem::replace(&mut self.is_told, true) {
+                        tracing::debug!(host, %error, "switching off what cannot be read back");
+                    } else {
+                        tracing::warn!(host, %error, "switching off what cannot be read back");
+                    }
+                    self.keeper.goes_out_unverified();
                     return self.line.open(deadline).await;
                 }
                 verified => verified?,
@@ -427,6 +436,7 @@ impl<K: Keeper> Driver<K> {
             }
         }
         job.sent.store(true, Ordering::Release);
+        self.keeper.goes_out_unverified();
         match Allowance::timed(self.line.exchange(&job.post, deadline)).await {
             (Ok(_), took) => self.keeper.answered(&job.post, took),
             (Err(failure), _) => {
@@ -452,6 +462,7 @@ impl<K: Keeper> Driver<K> {
             return Err(error);
         }
         self.verified = true;
+        self.is_told = false;
         self.before = Before::Lost;
         self.vouched = self.line.is_one_exchange().then(Instant::now);
         Ok(())

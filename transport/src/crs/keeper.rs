@@ -41,6 +41,9 @@ pub(super) struct ModuleKeeper {
     turn: usize,
     /// Longest time for which a lost request can live, its acquisitions apart.
     request_life: Duration,
+    /// The marker may have been set anew since the board was last read back, so that it does not
+    /// show whether the board has restarted.
+    marker_is_of_no_use: bool,
     /// Time until which a lost batch of settings may still land, if the module was not read back
     /// since.
     unrest_until: Option<Instant>,
@@ -63,6 +66,7 @@ impl ModuleKeeper {
             unjudged: VecDeque::new(),
             turn: 0,
             request_life,
+            marker_is_of_no_use: false,
             unrest_until: None,
         }
     }
@@ -73,6 +77,7 @@ impl ModuleKeeper {
         self.seen = epoch;
         self.is_new = true;
         self.ledger = Ledger::default();
+        self.marker_is_of_no_use = false;
         self.unjudged.clear();
     }
 
@@ -141,6 +146,7 @@ impl ModuleKeeper {
         match self.ledger.expected(key) {
             None | Some(0.0) => Marker::Unset,
             Some(_) if self.ledger.compare(&found.copied().collect()).is_some() => Marker::Gone,
+            Some(_) if self.marker_is_of_no_use => Marker::Unset,
             Some(_) => Marker::Intact,
         }
     }
@@ -317,9 +323,14 @@ impl Keeper for ModuleKeeper {
             return Err(self.life.changed());
         }
         self.ledger.learn(&reading);
+        self.marker_is_of_no_use = false;
         self.mark(line, deadline, &survey, &reading).await?;
         self.is_new = false;
         Ok(())
+    }
+
+    fn goes_out_unverified(&mut self) {
+        self.marker_is_of_no_use = true;
     }
 
     fn answered(&mut self, post: &Post, took: Duration) {

@@ -50,6 +50,10 @@ pub(crate) trait Keeper: Send + Sync + 'static {
     /// exchange asks again.
     async fn verify(&mut self, line: &mut Line, before: Before, deadline: Instant) -> Result<()>;
 
+    /// What only switches tones off goes out on a connection that is not verified: it may set a
+    /// marker on a board that has lost its own.
+    fn goes_out_unverified(&mut self) {}
+
     /// An exchange was answered within `took`.
     fn answered(&mut self, post: &Post, took: Duration);
 

@@ -182,3 +182,20 @@ async fn a_slow_switch_off_is_not_cut_off_by_the_end_of_the_wait() {
     assert!(began.elapsed() < Duration::from_secs(2));
     assert_eq!(scripted.setting("amplitude", 1, 1), Some(0.0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_marker_that_a_switch_off_has_set_anew_shows_no_other_program() {
+    let scripted = Scripted::default();
+    let board = connect(&scripted).await;
+    let mut batch = set(1, 0.1);
+    batch.set_nco(module(1), Hertz(1.2e9));
+    board.run(&batch).await.unwrap();
+    scripted.script([Next::Reboot]);
+    let mut clear = Batch::new();
+    clear.clear_tones(module(1));
+    let error = board.run(&clear).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::EpochChanged, "{error}");
+    let text = error.to_string();
+    assert!(text.contains("the board has restarted, or"), "{text}");
+    assert!(!text.contains("the latter"), "{text}");
+}
