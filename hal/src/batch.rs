@@ -6,7 +6,10 @@ use std::ops::Range;
 
 use crate::replies::Entry;
 use crate::tones::ToneUpdate;
-use crate::{Acquire, ChannelId, Hertz, ModuleId, OperationKind, Replies, ToneFields};
+use crate::{
+    Acquire, ChannelId, Error, ErrorKind, Hertz, ModuleId, OperationKind, Replies, Result,
+    ToneFields,
+};
 
 /// One operation of a batch, as a board sees it. Built by the methods of [`Batch`].
 #[derive(Debug, Clone, PartialEq)]
@@ -67,9 +70,18 @@ pub enum Op {
     ReadClock,
     /// Read every sensor and rail.
     ReadHousekeeping,
+    /// An operation that nothing knows, for tests of what must refuse it.
+    #[cfg(feature = "mock")]
+    #[doc(hidden)]
+    Unknown {
+        /// The module, if it is about one.
+        module: Option<ModuleId>,
+        /// Its repeatability.
+        safety: Safety,
+    },
 }
 
-/// Whether an operation may be sent again when its answer was lost.
+/// Conditions under which an operation may be sent again if its answer was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Safety {
     /// It changes nothing: it may be repeated at any time.
@@ -77,6 +89,19 @@ pub enum Safety {
     /// It sets an absolute value: it may be repeated in its place in the order, never after a
     /// later operation has gone out.
     AbsoluteSet,
+    /// It acts each time that it is executed, as a heater pulse or a flash does: it is never
+    /// repeated unless it was surely not executed.
+    Once,
+}
+
+impl Safety {
+    /// True if the operation may change something on the board.
+    pub fn writes(self) -> bool {
+        match self {
+            Self::Read => false,
+            Self::AbsoluteSet | Self::Once => true,
+        }
+    }
 }
 
 impl Op {
@@ -91,6 +116,8 @@ impl Op {
             | Self::AcquireMean { module, .. }
             | Self::AcquireSamples { module, .. } => Some(module),
             Self::Describe | Self::ReadClock | Self::ReadHousekeeping => None,
+            #[cfg(feature = "mock")]
+            Self::Unknown { module, .. } => module,
         }
     }
 
@@ -105,16 +132,26 @@ impl Op {
             Self::AcquireMean { .. } | Self::AcquireSamples { .. } => OperationKind::Samples,
             Self::ReadClock => OperationKind::Clock,
             Self::ReadHousekeeping => OperationKind::Housekeeping,
+            #[cfg(feature = "mock")]
+            Self::Unknown { .. } => OperationKind::Unknown,
         }
     }
 
-    /// Whether it may be sent again when its answer was lost.
+    /// Conditions under which it may be sent again if its answer was lost.
     pub fn safety(&self) -> Safety {
-        match self {
+        match *self {
             Self::SetTones { .. } | Self::ClearTones { .. } | Self::SetNco { .. } => {
                 Safety::AbsoluteSet
             }
-            _ => Safety::Read,
+            Self::Describe
+            | Self::ReadTones { .. }
+            | Self::ReadNco { .. }
+            | Self::AcquireMean { .. }
+            | Self::AcquireSamples { .. }
+            | Self::ReadClock
+            | Self::ReadHousekeeping => Safety::Read,
+            #[cfg(feature = "mock")]
+            Self::Unknown { safety, .. } => safety,
         }
     }
 }
@@ -147,6 +184,8 @@ impl fmt::Display for Op {
             }
             Self::ReadClock => f.write_str("read the clock"),
             Self::ReadHousekeeping => f.write_str("read the housekeeping"),
+            #[cfg(feature = "mock")]
+            Self::Unknown { .. } => f.write_str("do something unknown"),
         }
     }
 }
@@ -158,6 +197,21 @@ pub trait Operation {
 
     #[doc(hidden)]
     fn reply<'a>(entry: &'a Entry, replies: &'a Replies) -> Option<Self::Reply<'a>>;
+}
+
+/// An operation that nothing knows.
+#[cfg(feature = "mock")]
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum UnknownOp {}
+
+#[cfg(feature = "mock")]
+impl Operation for UnknownOp {
+    type Reply<'a> = ();
+
+    fn reply<'a>(entry: &'a Entry, _: &'a Replies) -> Option<()> {
+        matches!(entry, Entry::Done).then_some(())
+    }
 }
 
 /// A claim on the reply of one operation of one batch.
@@ -224,6 +278,31 @@ impl Batch {
     pub fn clear(&mut self) {
         self.ops.clear();
         self.tones.clear();
+    }
+
+    /// Refuses the batch if it has an operation that is not known. For boards and wrappers, before
+    /// they send anything: what they do not know they cannot carry out, record or judge.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] with the first operation for which `knows` is false, and `board`
+    /// as the name of the board.
+    pub fn refuse_unknown(&self, board: &str, knows: impl Fn(&Op) -> bool) -> Result<()> {
+        match self.ops.iter().find(|op| !knows(op)) {
+            None => Ok(()),
+            Some(op) => Err(
+                Error::new(ErrorKind::Unsupported, "this operation is not known here")
+                    .during(op.to_string())
+                    .on(board)
+                    .after(0),
+            ),
+        }
+    }
+
+    /// Adds an operation that nothing knows, for tests of what must refuse it.
+    #[cfg(feature = "mock")]
+    #[doc(hidden)]
+    pub fn unknown(&mut self, module: Option<ModuleId>, safety: Safety) -> Ticket<UnknownOp> {
+        self.push(Op::Unknown { module, safety })
     }
 
     pub(crate) fn push<O>(&mut self, op: Op) -> Ticket<O> {

@@ -47,6 +47,10 @@ pub enum OperationKind {
     Clock,
     /// [`Batch::read_housekeeping`].
     Housekeeping,
+    /// That of an operation which nothing knows, for tests.
+    #[cfg(feature = "mock")]
+    #[doc(hidden)]
+    Unknown,
 }
 
 /// What a board is and has.

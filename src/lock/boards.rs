@@ -1,8 +1,7 @@
 //! Boards as they are used under a lock, or without one.
 
 use twotone_hal::{
-    Batch, Board, BoardHandle, Certainty, Error, ErrorKind, Op, Replies, Result, Safety,
-    async_trait,
+    Batch, Board, BoardHandle, Certainty, Error, ErrorKind, Op, Replies, Result, async_trait,
 };
 
 use super::BoardLock;
@@ -58,7 +57,7 @@ impl Board for Locked {
     }
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {
-        let sets = batch.ops().iter().find(|op| op.safety() != Safety::Read);
+        let sets = batch.ops().iter().find(|op| op.safety().writes());
         if let Some(op) = sets
             && let Some(holder) = self.lock.taken_over()
         {

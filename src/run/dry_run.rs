@@ -8,6 +8,8 @@ use twotone_hal::{
     PhaseEpoch, Replies, RepliesBuilder, Result, ToneFields, ToneState, ToneUpdate, async_trait,
 };
 
+use super::shadow::is_known;
+
 /// Writes nothing. Settings are remembered here and read back from here, all off and the NCO at
 /// the middle of its range to begin with; the description, the clock and the housekeeping are the
 /// board's own. Samples cannot be had of tones that are not there: an acquisition fails with
@@ -42,6 +44,7 @@ impl Board for DryRun {
     }
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {
+        batch.refuse_unknown(self.name(), is_known)?;
         let description = self.board.describe().await?;
         let mut replies = RepliesBuilder::new(batch);
         while let Some(op) = replies.next_op() {

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use twotone_hal::{
     Batch, Board, BoardHandle, Certainty, ChannelId, Error, ErrorKind, Hertz, ModuleDescription,
-    ModuleId, Op, Replies, Result, Safety, ToneFields, ToneState, async_trait,
+    ModuleId, Op, Replies, Result, ToneFields, ToneState, async_trait,
 };
 
 use super::Channels;
-use super::shadow::{Applied, Shadow, ShadowTone};
+use super::shadow::{Applied, Shadow, ShadowTone, is_known};
 
 /// Records what every channel of one module was last set to, and of which channels that is not
 /// certain: after an error that leaves it open whether a write was executed, and after a batch
@@ -202,6 +202,7 @@ impl Journal {
         batch: &Batch,
         check: impl FnOnce(&Shadow) -> Result<()> + Send,
     ) -> Result<Replies> {
+        batch.refuse_unknown(self.name(), is_known)?;
         if !batch.ops().iter().any(|op| self.concerns(op)) {
             return self.board.run(batch).await;
         }
@@ -230,7 +231,7 @@ impl Journal {
     }
 
     fn writes<'a>(&'a self, batch: &'a Batch) -> impl Iterator<Item = (usize, &'a Op)> {
-        let of_module = move |op: &Op| self.concerns(op) && op.safety() == Safety::AbsoluteSet;
+        let of_module = move |op: &Op| self.concerns(op) && op.safety().writes();
         batch
             .ops()
             .iter()

@@ -6,8 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use twotone_hal::{
-    Batch, Board, BoardHandle, Certainty, Error, ErrorKind, ModuleId, Replies, Result, Safety,
-    async_trait,
+    Batch, Board, BoardHandle, Certainty, Error, ErrorKind, ModuleId, Replies, Result, async_trait,
 };
 
 /// Modules that are leased, process-wide: the address of the board and the module's number.
@@ -112,7 +111,8 @@ impl Board for Leased {
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {
         let foreign = batch.ops().iter().find(|op| {
-            op.safety() == Safety::AbsoluteSet && op.module().is_some_and(|m| m != self.module)
+            // What is about no module changes the whole board.
+            op.safety().writes() && op.module() != Some(self.module)
         });
         if let Some(op) = foreign {
             let message = format!("this run has module {} only", self.module);

@@ -128,7 +128,15 @@ impl<'a> Comb<'a> {
                         .try_for_each(|channel| self.judge_frequency(channel))?;
                 }
             }
-            _ => {}
+            Op::Describe
+            | Op::ReadTones { .. }
+            | Op::ReadNco { .. }
+            | Op::ReadClock
+            | Op::ReadHousekeeping => {}
+            _ => {
+                let message = "its power is not known here";
+                return Err(Error::new(ErrorKind::Unsupported, message));
+            }
         }
         Ok(())
     }

@@ -44,6 +44,24 @@ pub(super) enum Applied {
     Perhaps,
 }
 
+/// True if the effect of an operation on a module is known here. The wrappers that record or judge
+/// settings refuse all others: a new operation is entered here and in [`Shadow::apply`].
+pub(super) fn is_known(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Describe
+            | Op::SetTones { .. }
+            | Op::ReadTones { .. }
+            | Op::ClearTones { .. }
+            | Op::SetNco { .. }
+            | Op::ReadNco { .. }
+            | Op::AcquireMean { .. }
+            | Op::AcquireSamples { .. }
+            | Op::ReadClock
+            | Op::ReadHousekeeping
+    )
+}
+
 /// Settings in doubt: a bit each.
 const OFFSET: u8 = 1;
 const AMPLITUDE: u8 = 2;
@@ -186,7 +204,15 @@ impl Shadow {
                 self.nco.take(frequency.0, how);
                 self.nco_in_doubt = how == Applied::Perhaps;
             }
-            _ => {}
+            Op::Describe
+            | Op::ReadTones { .. }
+            | Op::ReadNco { .. }
+            | Op::AcquireMean { .. }
+            | Op::AcquireSamples { .. }
+            | Op::ReadClock
+            | Op::ReadHousekeeping => {}
+            // Never sent: `is_known` refuses it. If it was, anything may be set.
+            _ => self.lose(),
         }
     }
 

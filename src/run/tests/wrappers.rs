@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use twotone_hal::{Acquire, Batch, BoardHandle, Certainty, ErrorKind, Hertz, ModuleId, ToneFields};
+use twotone_hal::{
+    Acquire, Batch, Board, BoardHandle, Certainty, ErrorKind, Hertz, MockBoard, ModuleId, Safety,
+    ToneFields,
+};
 
 use super::board::{Fake, Fault, OPERATION, channel, module, tone};
 use crate::run::lease::Leased;
-use crate::run::{Deadline, DryRun, Retry, Throttle, Trace};
+use crate::run::{Deadline, DryRun, Journal, Limits, Retry, Throttle, Trace};
 
 fn read() -> Batch {
     let mut batch = Batch::new();
@@ -42,6 +45,65 @@ async fn a_deadline_ends_a_batch_and_says_what_is_not_known() {
         "board b: set 1 tones on module 1 and 1 more operations: timed out: no answer within \
          0.03 s (whether the board did it is unknown)"
     );
+}
+
+/// The wrappers that carry out, record or judge operations refuse what they do not know; the lease
+/// of a module refuses what changes more than the module.
+#[tworoutine::test(start_paused = true)]
+async fn an_operation_that_is_not_known_is_refused_before_anything_is_sent() {
+    let other = ModuleId::new(2).unwrap();
+    let modules = [Some(module()), Some(other), None];
+    for safety in [Safety::Read, Safety::AbsoluteSet, Safety::Once] {
+        for about in modules {
+            let fake = Fake::new("b");
+            let journal = Journal::blank(fake.handle(), module()).await.unwrap();
+            let limits = Limits::new(journal.clone(), twotone_hal::ModuleLimits::default());
+            let foreign = safety.writes() && about != Some(module());
+            let lease = Leased::new(fake.handle(), module()).0;
+            let dry_run = DryRun::new(fake.handle());
+            let boards: [(_, &dyn Board, _); 4] = [
+                ("journal", &*journal, ErrorKind::Unsupported),
+                ("limits", &limits, ErrorKind::Unsupported),
+                ("dry run", &dry_run, ErrorKind::Unsupported),
+                ("lease", &lease, ErrorKind::InvalidArgument),
+            ];
+            let before = fake.operations();
+            for (name, board, kind) in boards {
+                if name == "lease" && !foreign {
+                    continue;
+                }
+                let mut batch = write();
+                batch.unknown(about, safety);
+                let error = board.run(&batch).await.unwrap_err();
+                let when = format!("{name}: {safety:?} about {about:?}: {error}");
+                assert_eq!(error.kind(), kind, "{when}");
+                assert_eq!(error.executed(), Some(0), "{when}");
+                assert_eq!(error.certainty(), Certainty::NotExecuted, "{when}");
+                assert_eq!(error.operation(), Some("do something unknown"), "{when}");
+                assert_eq!(fake.operations(), before, "{when}");
+            }
+        }
+    }
+}
+
+#[tworoutine::test(start_paused = true)]
+async fn what_acts_each_time_is_not_sent_again() {
+    for (certainty, calls) in [
+        (Certainty::Unknown, 1),
+        (Certainty::Executed, 1),
+        (Certainty::NotExecuted, 3),
+    ] {
+        let mut mock = MockBoard::new();
+        mock.expect_name().return_const("b".to_owned());
+        mock.expect_run().times(calls).returning(move |_| {
+            let lost = twotone_hal::Error::new(ErrorKind::ConnectionLost, "gone");
+            Err(lost.certainty_is(certainty))
+        });
+        let board = Retry::new(BoardHandle::new(mock), 2, OPERATION);
+        let mut batch = Batch::new();
+        batch.unknown(Some(module()), Safety::Once);
+        BoardHandle::new(board).run(&batch).await.unwrap_err();
+    }
 }
 
 #[tworoutine::test(start_paused = true)]

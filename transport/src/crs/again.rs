@@ -26,7 +26,7 @@
 
 use std::time::Duration;
 
-use twotone_hal::{Batch, Certainty, Error, ErrorKind, Op, Safety};
+use twotone_hal::{Batch, Certainty, Error, ErrorKind, Op};
 
 use super::part::Part;
 
@@ -118,5 +118,5 @@ impl Again {
 }
 
 fn sets(op: &Op) -> bool {
-    op.safety() == Safety::AbsoluteSet
+    op.safety().writes()
 }

@@ -75,8 +75,7 @@ impl Encoder<'_> {
             Op::ReadClock => {
                 self.out.call(OBJECT, "get_timestamp");
             }
-            // Sensors are asked one by one: see `housekeeping`. An operation that this client does
-            // not know yet is refused before this.
+            // Sensors are asked one by one: see `housekeeping`. What is not known is refused before.
             _ => {}
         }
     }
@@ -193,6 +192,23 @@ pub(super) fn check(
         }
         _ => Ok(()),
     }
+}
+
+/// True if this client can carry an operation out.
+pub(super) fn is_known(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Describe
+            | Op::SetTones { .. }
+            | Op::ReadTones { .. }
+            | Op::ClearTones { .. }
+            | Op::SetNco { .. }
+            | Op::ReadNco { .. }
+            | Op::AcquireMean { .. }
+            | Op::AcquireSamples { .. }
+            | Op::ReadClock
+            | Op::ReadHousekeeping
+    )
 }
 
 fn refuse(message: String) -> Error {

@@ -278,6 +278,7 @@ impl Board for CrsBoard {
     }
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {
+        batch.refuse_unknown(&self.name, encode::is_known)?;
         let mut replies = RepliesBuilder::new(batch);
         let mut began = Instant::now();
         let survey = self.survey().await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use twotone_hal::{Batch, ModuleId, Op, Safety};
+use twotone_hal::{Batch, ModuleId, Op};
 
 use super::describe::Survey;
 
@@ -55,7 +55,7 @@ impl Part {
                 (None, other) => part.module = other,
                 _ => {}
             }
-            part.sets |= op.safety() == Safety::AbsoluteSet;
+            part.sets |= op.safety().writes();
             if let Op::AcquireMean { acquire, .. } | Op::AcquireSamples { acquire, .. } = op {
                 part.acquiring += survey.acquisition_time(acquire);
                 part.acquires = true;

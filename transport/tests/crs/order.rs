@@ -146,3 +146,24 @@ async fn a_batch_behind_one_that_hangs_keeps_its_own_deadline() {
         (ErrorKind::Timeout, Certainty::NotExecuted)
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_that_is_not_known_is_refused_before_anything_is_sent() {
+    use twotone_hal::Safety;
+
+    let scripted = Scripted::default();
+    let board = connect(&scripted).await;
+    for safety in [Safety::Read, Safety::AbsoluteSet, Safety::Once] {
+        for about in [Some(module(1)), None] {
+            let before = scripted.calls();
+            let mut batch = set(1, 0.1);
+            batch.unknown(about, safety);
+            let error = board.run(&batch).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+            assert_eq!(error.executed(), Some(0), "{error}");
+            assert_eq!(error.certainty(), Certainty::NotExecuted, "{error}");
+            assert_eq!(error.board(), Some("b1"), "{error}");
+            assert_eq!(scripted.calls(), before, "{error}");
+        }
+    }
+}
