@@ -17,7 +17,7 @@ use twotone::{Array, ArrayBoard};
 
 use super::Exit;
 use super::stored::{self, ModuleNotes, RecordReport};
-use super::table::Table;
+use super::table::{Table, median, shown};
 
 /// The result of a tune, as printed with `--json`.
 #[derive(Debug, Serialize)]
@@ -475,18 +475,6 @@ impl ModuleReport {
             BoardStatus::SomeFailed
         }
     }
-}
-
-/// The middle one of `values`.
-fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
-}
-
-/// A number with its decimals, or nothing.
-fn shown(value: Option<f64>, decimals: usize) -> String {
-    value.map_or_else(String::new, |value| format!("{value:.decimals$}"))
 }
 
 impl BoardStatus {
