@@ -225,7 +225,7 @@ impl Array {
         &self.failed
     }
 
-    /// Why the board that the map calls `name` is not among them, or `None` where it is.
+    /// Why the board that the map calls `name` is not among them, or `None` if it is.
     pub fn failure(&self, name: &str) -> Option<&Error> {
         let mut errors = self.failed.errors();
         errors.find(|error| error.board() == Some(name))
@@ -254,7 +254,7 @@ impl Array {
     /// already count.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] where no such board answered, and as
+    /// [`ErrorKind::InvalidArgument`] if no such board answered, and as
     /// [`twotone_hal::Board::run`].
     #[tworoutine(Send)]
     pub async fn board(&self, name: &str) -> Result<BoardHandle> {

@@ -37,7 +37,7 @@ fn detector(k: u64, count: u64) -> Resonator {
 }
 
 /// Time that this thread has spent on a processor, in seconds; other load does not count. Zero
-/// where the kernel does not say.
+/// if the kernel does not say.
 fn on_processor() -> f64 {
     let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     told.split_whitespace()

@@ -41,7 +41,7 @@ impl Band {
         0.5 * (self.f_min_hz + self.f_max_hz)
     }
 
-    /// Why it cannot be used, or `None` where it can.
+    /// Reason that the band cannot be used, or `None` if it can.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         let Self { f_min_hz, f_max_hz } = *self;

@@ -17,7 +17,7 @@ const NEAR_SPAN: f64 = 0.99;
 /// in the middle, spans of 6, 3 and 1 MHz were off by some 2, 6 and 40 ns.
 const NARROW_HZ: f64 = 5e6;
 
-/// How to measure a delay.
+/// Parameters of a measurement of the delay.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CableDelayParams {
@@ -43,7 +43,7 @@ impl Default for CableDelayParams {
 }
 
 impl CableDelayParams {
-    /// Why these parameters cannot be used, or `None` where they can.
+    /// Reason that these parameters cannot be used, or `None` if they can.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         crate::params::out_of_range(&[
@@ -66,8 +66,8 @@ pub struct CableDelayOutcome {
     pub span_hz: f64,
     /// The delay, with its status.
     pub delay: Delay,
-    /// The delay as a length of cable (velocity 0.66 c), in metres: what a board that corrects
-    /// for its cable is to be told more than it was told before.
+    /// The delay as a length of cable (velocity 0.66 c), in metres. A board that corrects for its
+    /// cable is to be told this much more than it was told before.
     pub cable_length_m: f64,
     /// A converter was over its range.
     pub overrange: bool,

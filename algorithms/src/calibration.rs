@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::resonator::{Direction, Resonator, detuning_slope, pulled_detuning};
 
-/// What the samples of one tone mean. Belongs to one phase epoch and one tone power.
+/// Meaning of the samples of one tone. It holds for one phase epoch and one tone power.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     /// Frequency of the tone, in hertz.
@@ -31,7 +31,7 @@ pub struct Calibration {
 
 impl Calibration {
     /// The calibration of a tone at `tone_hz` on a fitted resonator, on the upper branch, without
-    /// rotation. `None` where the derivative is not a finite number or the tone sits where the
+    /// rotation. `None` if the derivative is not a finite number or the tone sits where the
     /// branch ends.
     #[must_use]
     pub fn at(resonator: &Resonator, tone_hz: f64) -> Option<Self> {
@@ -75,8 +75,8 @@ impl Calibration {
         }
     }
 
-    /// With `D` turned onto the positive real axis: a shift of the resonance then moves the real
-    /// part only. The rotation is the phase to set on the board.
+    /// The calibration with `D` turned onto the positive real axis: a shift of the resonance then
+    /// moves the real part only. The rotation is the phase to set on the board.
     #[must_use]
     pub fn aligned(self) -> Self {
         self.rotated(self.d.arg())
@@ -96,7 +96,7 @@ impl Calibration {
     }
 
     /// Any shift of the resonance for a sample, in hertz, by inverting the loop; good over the
-    /// whole line. `None` where the sample cannot come from this resonator.
+    /// whole line. `None` if the sample cannot come from this resonator.
     #[must_use]
     pub fn shift_hz(&self, z: Complex64) -> Option<f64> {
         let y = self.detuning(z)?;

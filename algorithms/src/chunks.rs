@@ -2,7 +2,7 @@
 //!
 //! Each NCO setting has its own phase, and a little gain. Neighbouring chunks overlap by several
 //! points; the robust complex ratio over the overlap, with the delay removed, brings them on one
-//! scale. A single shared point would fail where it falls on a resonance.
+//! scale. A single shared point would fail if it fell on a resonance.
 
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ pub struct Chunk {
     pub z: Vec<Complex64>,
 }
 
-/// Whether chunks could be joined.
+/// Result of a join: success, or the reason that chunks could not be joined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -57,21 +57,21 @@ impl JoinStatus {
 /// Chunks on the scale of the first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Joined {
-    /// Whether all of them could be joined; the data is there in any case.
+    /// Success if all could be joined, or else the first failure. The data are there in any case.
     pub status: JoinStatus,
     /// Frequencies in hertz, ascending; of two points at one frequency the earlier chunk's stays.
     pub frequency_hz: Vec<f64>,
     /// Samples on the scale of the first chunk.
     pub z: Vec<Complex64>,
-    /// What each chunk was multiplied with.
+    /// Factor that each chunk was multiplied with.
     pub factors: Vec<Complex64>,
-    /// Where chunks were joined, in hertz.
+    /// Frequencies at which chunks were joined, in hertz.
     pub seams_hz: Vec<f64>,
     /// Outcome of the join at each of these frequencies.
     pub seam_status: Vec<JoinStatus>,
 }
 
-/// Joins chunks in order of frequency. Points that are not finite are left out.
+/// Joins chunks, given in order of frequency. Points that are not finite are left out.
 #[must_use]
 pub fn join_chunks(chunks: &[Chunk], tau_s: f64) -> Joined {
     let mut joined = Joined {
@@ -146,7 +146,7 @@ fn ratio(joined: &Joined, points: &[(f64, Complex64)], tau_s: f64) -> (Complex64
     if ratios.len() < 4 {
         return (one, JoinStatus::TooLittleOverlap);
     }
-    // About the direction of the sum, where the median of real and imaginary parts is sound.
+    // Relative to the direction of the sum, the median of real and imaginary parts is sound.
     let sum: Complex64 = ratios.iter().map(|r| r / r.norm()).sum();
     let direction = if sum.norm() > 0.0 {
         sum / sum.norm()

@@ -1,6 +1,6 @@
 //! The delay of a line from its phase over frequency.
 //!
-//! The phase is `phi0 - 2 pi f tau`. Unwrapping fails where neighbouring points turn by more than
+//! The phase is `phi0 - 2 pi f tau`. Unwrapping fails if neighbouring points turn by more than
 //! half a circle, so the delay is the place where `|sum z exp(2 pi i f tau)|` is greatest, found
 //! from coarse to fine: first with short stretches of the sweep, each coherent in itself, whose
 //! peak is wide; then with longer and longer ones. A robust line through what is left of the
@@ -22,7 +22,7 @@ const MOST_REJECTED: f64 = 0.2;
 /// Coherence below which there is no line at all.
 const LEAST_COHERENCE: f64 = 0.3;
 
-/// Whether a delay could be found.
+/// Result of an estimate: success, or the reason that the delay cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -79,7 +79,7 @@ impl DelayStatus {
 /// A delay and how well it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Delay {
-    /// Success, or why not.
+    /// Success, or the reason that the delay cannot be used.
     pub status: DelayStatus,
     /// The delay, in seconds. Phase falls with frequency for a positive one.
     pub tau_s: f64,
@@ -108,8 +108,8 @@ impl Delay {
         }
     }
 
-    /// Length of coaxial cable (velocity 0.66 c) that the delay stands for, in metres: what a
-    /// board that corrects for its cable is to be told more than it was told before.
+    /// Length of coaxial cable (velocity 0.66 c) that the delay stands for, in metres. A
+    /// board that corrects for its cable is to be told this much more than it was told before.
     #[must_use]
     pub fn cable_length_m(&self) -> f64 {
         self.tau_s * 0.66 * LIGHT
@@ -117,7 +117,7 @@ impl Delay {
 }
 
 /// Estimates the delay of a sweep over any frequencies, in any order, searching from minus to plus
-/// `max_tau_s`. Total: what is wrong is the status.
+/// `max_tau_s`. Never panics: the status says if something is wrong.
 #[must_use]
 pub fn estimate_delay(frequency_hz: &[f64], z: &[Complex64], max_tau_s: f64) -> Delay {
     let n = frequency_hz.len();
@@ -163,7 +163,7 @@ pub fn estimate_delay(frequency_hz: &[f64], z: &[Complex64], max_tau_s: f64) -> 
     fit_line(&f, &phasors, coarse, span)
 }
 
-/// From coarse to fine. `None` where even the nearest points are too far apart for `max_tau_s`.
+/// From coarse to fine. `None` if even the nearest points are too far apart for `max_tau_s`.
 fn search(f: &[f64], phasors: &[Complex64], span: f64, max_tau_s: f64) -> Option<f64> {
     // The first stretches turn by at most a quarter over the largest delay.
     let nearest = f
@@ -199,7 +199,7 @@ fn search(f: &[f64], phasors: &[Complex64], span: f64, max_tau_s: f64) -> Option
 }
 
 /// Mean magnitude of the sums over stretches of the sweep, each of which counts by its points; 1
-/// where all phases agree. Looks at no more than about `most` points.
+/// if all phases agree. Looks at no more than about `most` points.
 fn coherent(f: &[f64], phasors: &[Complex64], tau: f64, stretch: f64, most: usize) -> f64 {
     let mut total = 0.0;
     let mut counted = 0.0;

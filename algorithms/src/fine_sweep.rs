@@ -11,7 +11,7 @@ use crate::session::{InputFlags, Session, Tone, carrier_phase, told_of_bad};
 
 const WHAT: &str = "fine sweep";
 
-/// How to sweep over resonances.
+/// Parameters of sweeps over resonances.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FineSweepParams {
@@ -40,7 +40,7 @@ impl Default for FineSweepParams {
 }
 
 impl FineSweepParams {
-    /// Why these parameters cannot be used, or `None` where they can.
+    /// Reason that these parameters cannot be used, or `None` if they can.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         if self.directions.is_empty() {
@@ -82,7 +82,7 @@ pub struct SweepTarget {
 pub struct Sweep {
     /// The tone's channel.
     pub channel: ChannelId,
-    /// Which way it was stepped.
+    /// Direction in which it was stepped.
     pub direction: Direction,
     /// Absolute frequencies as really set, in hertz, in the order of the steps.
     pub frequency_hz: Vec<f64>,
@@ -90,7 +90,7 @@ pub struct Sweep {
     pub z: Vec<Complex64>,
     /// Amplitude of the tone.
     pub amplitude: f64,
-    /// Error of each point, `sqrt(<|n|^2>)` in readout counts; `None` where single samples leave
+    /// Error of each point, `sqrt(<|n|^2>)` in readout counts; `None` if single samples leave
     /// it unknown.
     pub noise: Option<f64>,
 }
@@ -144,7 +144,7 @@ impl FineSweepOutcome {
 
 /// Steps all tones at once, each over the span of its own resonance.
 ///
-/// All targets must lie within reach of one NCO: `nco_hz` where given, the present one otherwise.
+/// All targets must lie within reach of one NCO: `nco_hz` if it is given, else the present one.
 /// For targets further apart, call once for each region. Clears the module's tones first, and
 /// leaves its own on at the last step.
 ///

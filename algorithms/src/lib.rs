@@ -1,8 +1,8 @@
 //! Measurements, searches, fits and tuning of microwave detectors, each written once.
 //!
-//! What talks to a board is an async function over a [`twotone_hal::BoardHandle`] that can be
-//! called in either idiom, with `.await` or `.wait()`. What only computes is a plain function that
-//! never panics and answers a status, with a reason, for whatever it is given. Neither knows a
+//! Functions that talk to a board are async functions over a [`twotone_hal::BoardHandle`] that can
+//! be called in either idiom, with `.await` or `.wait()`. Functions that only compute are plain
+//! ones: they never panic, and return a status, with a reason, for any input. Neither kind knows a
 //! protocol, a runtime or a clock: every wait is an operation of the board.
 //!
 //! ```

@@ -13,13 +13,13 @@ use crate::session::{InputFlags, Session, Tone, carrier_phase, drawn};
 
 const WHAT: &str = "network analysis";
 
-/// How to sweep a band.
+/// Parameters of a sweep of a band.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NetworkAnalysisParams {
     /// Points over the band.
     pub points: usize,
-    /// Most tones of a comb; all of the module's channels where null.
+    /// Most tones of a comb; all of the module's channels if null.
     pub max_tones: Option<usize>,
     /// Amplitude of each tone, as a fraction of full scale.
     pub amplitude: f64,
@@ -52,8 +52,8 @@ impl Default for NetworkAnalysisParams {
 }
 
 impl NetworkAnalysisParams {
-    /// Why the points lie too far apart over `band` to see lines of the highest quality factor,
-    /// or `None` where they do not: at most `f / (2 qr_max)`.
+    /// Reason that the points lie too far apart over `band` to see lines of the highest quality
+    /// factor, or `None` if they do not. They may lie at most `f / (2 qr_max)` apart.
     #[must_use]
     pub fn too_coarse(&self, band: Band) -> Option<String> {
         let spacing_hz = band.span_hz() / self.points as f64;
@@ -68,7 +68,7 @@ impl NetworkAnalysisParams {
         })
     }
 
-    /// Why these parameters cannot be used, or `None` where they can.
+    /// Reason that these parameters cannot be used, or `None` if they can.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         crate::params::out_of_range(&[
@@ -93,18 +93,18 @@ impl NetworkAnalysisParams {
 pub struct NetworkAnalysisOutcome {
     /// The module.
     pub module: ModuleId,
-    /// Whether the NCO settings could be brought on one scale.
+    /// Success, or the reason that the NCO settings could not be brought on one scale.
     pub join: JoinStatus,
     /// Absolute frequencies as really set, in hertz, ascending.
     pub frequency_hz: Vec<f64>,
     /// Samples in readout counts, the phase of each carrier taken out.
     pub z: Vec<Complex64>,
-    /// Error of each point, `sqrt(<|n|^2>)` in readout counts; `None` where single samples leave
+    /// Error of each point, `sqrt(<|n|^2>)` in readout counts; `None` if single samples leave
     /// it unknown.
     pub noise: Option<f64>,
     /// NCO settings used, in hertz.
     pub nco_hz: Vec<f64>,
-    /// Where neighbouring settings were joined, in hertz.
+    /// Frequencies at which neighbouring settings were joined, in hertz.
     pub seams_hz: Vec<f64>,
     /// Outcome of the join at each of these frequencies. If a join is no success, gain and phase
     /// above its frequency are on a scale of their own.
@@ -170,8 +170,8 @@ impl NetworkAnalysisOutcome {
         }
     }
 
-    /// Where the NCO stood when the point at `frequency_hz` was taken, in hertz: each setting
-    /// serves up to the seam with the next. `None` where nothing was swept.
+    /// Frequency of the NCO when the point at `frequency_hz` was taken, in hertz: each setting
+    /// serves up to the seam with the next. `None` if nothing was swept.
     #[must_use]
     pub fn nco_at(&self, frequency_hz: f64) -> Option<f64> {
         let setting = self.seams_hz.partition_point(|seam| *seam < frequency_hz);
@@ -278,7 +278,7 @@ pub(crate) async fn sweep(
     })
 }
 
-/// The NCO settings that a sweep of `band` will take, in hertz, or why it is refused.
+/// The NCO settings that a sweep of `band` will take, in hertz, or the error that refuses it.
 pub(crate) fn nco_settings(
     session: &Session<'_>,
     band: Band,
@@ -337,7 +337,7 @@ impl Plan {
     }
 }
 
-/// Shares the points out, or says why not.
+/// Shares the points out over the NCO settings, or returns the error that refuses the sweep.
 fn plan(session: &Session<'_>, band: Band, params: &NetworkAnalysisParams) -> Result<Vec<Plan>> {
     let invalid = |why: String| session.refuse(ErrorKind::InvalidArgument, WHAT, why);
     if let Some(why) = band.problem().or_else(|| params.problem()) {

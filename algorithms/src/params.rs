@@ -9,8 +9,8 @@ pub(crate) fn out_of_range(ranges: &[(&str, f64, f64, f64)]) -> Option<String> {
     })
 }
 
-/// `value`, or the bound that it is beyond. Unlike [`f64::clamp`] it takes any bounds: where they
-/// contradict each other, the lower one holds for what is below it.
+/// `value`, or the bound that it is beyond. Unlike [`f64::clamp`] it takes any bounds: if they
+/// contradict each other, the lower one holds for values below it.
 pub(crate) fn held(value: f64, least: f64, most: f64) -> f64 {
     if value < least {
         least

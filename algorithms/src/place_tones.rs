@@ -1,4 +1,4 @@
-//! Setting tones on fitted resonances, and what their samples mean there.
+//! Setting tones on fitted resonances, and calibrating their samples there.
 
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
@@ -36,15 +36,14 @@ pub struct PlacedTone {
     pub amplitude: f64,
     /// Phase of its carrier as set, in radians.
     pub phase_rad: f64,
-    /// Where on the resonator it was put; `None` without a resonator, or where that has no such
-    /// place.
+    /// Its place on the resonator; `None` without a resonator, or if that has no such place.
     pub placement: Option<Placement>,
     /// Detuning with the pull in it, in linewidths, that it was put at.
     pub y: Option<f64>,
-    /// Distance at which it was found from there, in linewidths: what the resonance has moved
-    /// since it was fitted, or what the fit was wrong by.
+    /// Distance from there at which it was found, in linewidths: the shift of the resonance since
+    /// it was fitted, or the error of the fit.
     pub offset_lw: Option<f64>,
-    /// What its samples mean, in readout counts, turned as the board turns them now.
+    /// Meaning of its samples, in readout counts, turned as the board turns them now.
     pub calibration: Option<Calibration>,
     /// Its mean sample, in readout counts, turned as the board turns it now.
     pub z0: Complex64,
@@ -87,7 +86,7 @@ impl PlaceOutcome {
     }
 }
 
-/// Sets tones on their resonators with the NCO as it stands, from above where the resonator is
+/// Sets tones on their resonators with the NCO as it stands, from above if the resonator is
 /// strongly driven, measures `samples` samples at them, and turns the samples of each so that a
 /// shift of its resonance moves the real part.
 ///

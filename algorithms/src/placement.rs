@@ -1,4 +1,4 @@
-//! Where on its resonance a tone goes.
+//! Place of a tone on its resonance.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use crate::resonator::{Direction, Resonator, pulled_detuning};
 /// falls outside the detectors' band.
 pub const INTERMODULATION_GRID_HZ: f64 = 625e6 / 2_097_152.0;
 
-/// Which point of the resonance the tone is put on.
+/// Point of the resonance that the tone is put on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PlacementRule {
@@ -22,7 +22,7 @@ pub enum PlacementRule {
     GreatestSpeed,
 }
 
-/// How tones are placed.
+/// Parameters of the placement of tones.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PlacementParams {
@@ -32,9 +32,9 @@ pub struct PlacementParams {
     pub high_power_a: f64,
     /// Detuning, with the pull in it, of tones on more nonlinear resonators, in linewidths.
     pub high_power_y: f64,
-    /// Where tones come from before they are set on such resonators, in linewidths above.
+    /// Distance above from which tones come to their place on such resonators, in linewidths.
     pub approach_lw: f64,
-    /// Absolute frequencies of tones are rounded to multiples of this, in hertz; none where null.
+    /// Absolute frequencies of tones are rounded to multiples of this, in hertz; null for none.
     pub grid_hz: Option<f64>,
 }
 
@@ -51,7 +51,7 @@ impl Default for PlacementParams {
 }
 
 impl PlacementParams {
-    /// Why these parameters cannot be used, or `None` where they can.
+    /// Reason that these parameters cannot be used, or `None` if they can.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         crate::params::out_of_range(&[
@@ -63,18 +63,18 @@ impl PlacementParams {
     }
 }
 
-/// Where a tone goes.
+/// Place of a tone.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Placement {
     /// Frequency of the tone, in hertz.
     pub tone_hz: f64,
-    /// What rounding to the grid moved it by, in hertz.
+    /// Shift of the tone by rounding to the grid, in hertz.
     pub rounding_hz: f64,
-    /// Frequency to come from, where the tone must be approached from above.
+    /// Frequency to come from, if the tone must be approached from above.
     pub approach_hz: Option<f64>,
 }
 
-/// Places a tone on a fitted resonator. `None` where the resonator's numbers are not finite.
+/// Places a tone on a fitted resonator. `None` if the resonator's numbers are not finite.
 #[must_use]
 pub fn place(resonator: &Resonator, params: &PlacementParams) -> Option<Placement> {
     if !resonator.is_finite() {

@@ -1,9 +1,9 @@
-//! Where a long algorithm has got to.
+//! Progress of a long algorithm.
 
 use serde::{Deserialize, Serialize};
 use twotone_hal::ModuleId;
 
-/// What an algorithm is doing.
+/// Stage of an algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -45,7 +45,7 @@ impl Stage {
 pub struct Step {
     /// The module.
     pub module: ModuleId,
-    /// What is being done.
+    /// The stage that is under way.
     pub stage: Stage,
     /// Parts of it that are done.
     pub done: usize,

@@ -1,9 +1,9 @@
-//! How much of a piece of sweep one notch explains, beyond a sloped line.
+//! Part of a piece of sweep that one notch explains, beyond a sloped line.
 //!
 //! For a resonator of given frequency and width the model `c0 + c1 t + d / (1 + 2 i y)` is linear
 //! in its three complex numbers, so the best coupling, whatever its angle, follows in closed form.
-//! The reduction in squared residual is the statistic of the matched filter and the way by which
-//! fits find where to start.
+//! The reduction in squared residual is the statistic of the matched filter. Fits find their starts
+//! by it too.
 
 use num_complex::Complex64;
 
@@ -24,7 +24,8 @@ pub(crate) struct Projection {
 
 /// Projects samples onto a notch centred at `t = 0`. `points` yields `(t, y, z)`: the frequency
 /// from the centre in any unit, the detuning in linewidths with the pull in it, and the sample.
-/// `None` where fewer than five points or all of them in the wings leave nothing to decide.
+/// `None` if there are fewer than five points, or if all of them lie in the wings: nothing can be
+/// decided then.
 pub(crate) fn project(points: impl Iterator<Item = (f64, f64, Complex64)>) -> Option<Projection> {
     let zero = Complex64::new(0.0, 0.0);
     let (mut n, mut t1, mut t2) = (0.0, 0.0, 0.0);

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// The nonlinearity above which three solutions exist for some frequencies: `4 sqrt(3) / 9`.
 pub const BIFURCATION: f64 = 0.769_800_358_919_501;
 
-/// Which way a sweep stepped its tone, and so which branch a bifurcated resonator is on.
+/// Direction in which a sweep stepped its tone. It decides the branch of a bifurcated resonator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
@@ -24,7 +24,7 @@ pub enum Direction {
 
 /// Solves `y = y0 + a / (1 + 4 y^2)` for the branch that a sweep in `direction` is on.
 ///
-/// Total: for arguments that are not finite the answer is not finite either.
+/// Never panics: for arguments that are not finite the result is not finite either.
 #[must_use]
 pub fn pulled_detuning(y0: f64, a: f64, direction: Direction) -> f64 {
     if a == 0.0 || !y0.is_finite() || !a.is_finite() {

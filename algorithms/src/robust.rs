@@ -7,7 +7,7 @@ use num_complex::Complex64;
 /// Ratio of a normal distribution's standard deviation to its median absolute deviation.
 pub const SIGMA_PER_MAD: f64 = 1.482_602_218_505_602;
 
-/// Median of the finite values, or `None` where there is none.
+/// Median of the finite values, or `None` if there is none.
 #[must_use]
 pub fn median(values: &[f64]) -> Option<f64> {
     let mut finite: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
@@ -66,7 +66,7 @@ pub fn complex_median(values: &[Complex64]) -> Option<Complex64> {
 
 /// White noise of a sweep from its second differences: the root of `<|n|^2>` per point.
 ///
-/// What is smooth over three points cancels, and the median keeps sharp lines out as long as they
+/// A part that is smooth over three points cancels, and the median keeps sharp lines out if they
 /// cover less than about a third of the points. `None` for fewer than five finite points.
 #[must_use]
 pub fn sweep_noise(z: &[Complex64]) -> Option<f64> {

@@ -28,7 +28,7 @@ pub(crate) struct Tone {
 pub(crate) struct Means {
     /// One mean a tone, the tone's own phase and rotation taken out.
     pub z: Vec<Complex64>,
-    /// Squared error of each of these means; zeros where single samples leave it unknown.
+    /// Squared error of each of these means; zeros if single samples leave it unknown.
     pub variance: Vec<f64>,
     pub flags: InputFlags,
 }
@@ -87,7 +87,7 @@ pub(crate) struct Session<'a> {
     pub epoch: Epoch,
     pub nco: NcoState,
     progress: &'a dyn Progress,
-    /// What was sent, by channel from 0; `None` until the module was cleared.
+    /// Tones that were sent, by channel from 0. The module may have others until `cleared` is true.
     sent: Vec<Tone>,
     cleared: bool,
     /// Number of channels that were read back so far.
@@ -95,8 +95,8 @@ pub(crate) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// Asks what the module is and where its NCO stands. Changes nothing yet; the first step
-    /// clears the module's tones once.
+    /// Asks for the description of the module and the frequency of its NCO. Changes nothing yet;
+    /// the first step clears the module's tones once.
     pub(crate) async fn open(
         board: &'a BoardHandle,
         module: ModuleId,
@@ -178,7 +178,7 @@ impl<'a> Session<'a> {
         Err(self.refuse(ErrorKind::InvalidArgument, what, why))
     }
 
-    /// Refuses a band where the module may not drive tones.
+    /// Refuses a band in which the module may not drive tones.
     pub(crate) fn check_band(&self, what: &str, band: Band) -> Result<()> {
         let limits = &self.description.limits;
         let low = limits.f_min.filter(|low| band.f_min_hz < low.0);
@@ -195,7 +195,7 @@ impl<'a> Session<'a> {
         Err(self.refuse(ErrorKind::Limit, what, why))
     }
 
-    /// Brings the NCO to a frequency; sends nothing where it is there already.
+    /// Brings the NCO to a frequency; sends nothing if it is there already.
     pub(crate) async fn set_nco(&mut self, frequency_hz: f64) -> Result<()> {
         let step = self.description.frequency_step.0;
         if (self.nco.frequency.0 - frequency_hz).abs() <= 0.5 * step.max(1e-9) {

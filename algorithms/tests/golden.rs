@@ -161,7 +161,7 @@ fn a_pair_is_found_in_a_sweep_without_a_guess() {
 }
 
 /// Ratio of the root mean square errors of many noisy fits to the Cramer-Rao bound, for fr, Qr, Qi
-/// and a; and how many fits succeeded.
+/// and a; and the number of fits that succeeded.
 fn against_bound(case: &Case, snr: f64, draws: u64, nonlinear: bool) -> ([f64; 4], u64) {
     let (clean, noise_of_point) = (case.z(), case.scale() / snr);
     let params = FitParams::default();

@@ -1,4 +1,4 @@
-//! How far algorithms reach, and what they refuse, on a board of the tests' own.
+//! Reach of the algorithms, and tunes that they refuse, on a board of the tests' own.
 
 mod support;
 

@@ -100,7 +100,7 @@ impl BoardEntry {
     }
 
     /// What the map says of `module`: conservative limits where it lists no modules of this
-    /// board, `None` where it lists others only.
+    /// board, `None` if it lists others only.
     pub fn module(&self, module: ModuleId) -> Option<ModuleEntry> {
         if self.modules.is_empty() {
             return Some(ModuleEntry::conservative(module));
@@ -115,7 +115,7 @@ impl BoardEntry {
     /// of them at conservative limits.
     ///
     /// # Errors
-    /// [`twotone_hal::ErrorKind::InvalidArgument`] where the map lists a module that the board
+    /// [`twotone_hal::ErrorKind::InvalidArgument`] if the map lists a module that the board
     /// does not have.
     pub fn modules_of(&self, description: &Description) -> Result<Vec<ModuleEntry>, Error> {
         if self.modules.is_empty() {

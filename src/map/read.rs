@@ -365,7 +365,7 @@ fn safe_state(section: &Section<'_, '_>, findings: &mut Findings<'_>) -> Option<
     known.map(|(_, state)| *state)
 }
 
-/// `homes` are `None` where something is wrong with the boards.
+/// `homes` are `None` if something is wrong with the boards.
 fn detector(
     section: &Section<'_, '_>,
     findings: &mut Findings<'_>,

@@ -26,7 +26,7 @@ impl SweepTable {
     /// the metadata of the schema.
     ///
     /// # Errors
-    /// [`RecordError::Format`] where the writer fails.
+    /// [`RecordError::Format`] if the writer fails.
     pub fn write_arrow(&self, writer: impl Write) -> Result<(), RecordError> {
         self.to_arrow(writer)
             .map_err(RecordError::format("write", "sweeps"))
@@ -35,7 +35,7 @@ impl SweepTable {
     /// Reads a table that [`SweepTable::write_arrow`] has written. `file` names it in errors.
     ///
     /// # Errors
-    /// [`RecordError::Format`] where it is no Arrow file, is damaged, or has other columns.
+    /// [`RecordError::Format`] if it is no Arrow file, is damaged, or has other columns.
     pub fn read_arrow(reader: impl Read + Seek, file: &str) -> Result<Self, RecordError> {
         // The Arrow reader checks much, but not all: it panics on some damaged files.
         catch_unwind(AssertUnwindSafe(|| from_arrow(reader)))

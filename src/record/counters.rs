@@ -130,7 +130,7 @@ impl<W: Write> CounterWriter<W> {
     /// Begins a file; `file` names it in errors. `provenance` becomes the metadata of its schema.
     ///
     /// # Errors
-    /// [`RecordError::Format`] where the writer fails.
+    /// [`RecordError::Format`] if the writer fails.
     pub fn new(
         writer: W,
         file: &str,
@@ -159,7 +159,7 @@ impl<W: Write> CounterWriter<W> {
     /// Writes rows, as one record batch, and flushes them.
     ///
     /// # Errors
-    /// [`RecordError::Format`] where the writer fails.
+    /// [`RecordError::Format`] if the writer fails.
     pub fn write(&mut self, rows: &[CounterRow]) -> Result<(), RecordError> {
         self.batch(rows)
             .and_then(|batch| self.writer.write(&batch))
@@ -191,7 +191,7 @@ impl<W: Write> CounterWriter<W> {
     /// Ends the file, and gives back what it was written to.
     ///
     /// # Errors
-    /// [`RecordError::Format`] where the writer fails.
+    /// [`RecordError::Format`] if the writer fails.
     pub fn finish(mut self) -> Result<W, RecordError> {
         let ended = self.writer.finish();
         ended

@@ -48,8 +48,8 @@ impl RunDirectory {
     /// above it that are missing are made.
     ///
     /// # Errors
-    /// [`RecordError::Exists`] where anything has that name already, be it an empty folder;
-    /// [`RecordError::Name`] where it is no name; [`RecordError::Io`] where the folder it is to
+    /// [`RecordError::Exists`] if anything has that name already, be it an empty folder;
+    /// [`RecordError::Name`] if it is no name; [`RecordError::Io`] if the folder it is to
     /// lie in cannot be made or written to.
     pub fn prepare(path: impl Into<PathBuf>) -> Result<Self, RecordError> {
         let path = path.into();
@@ -123,7 +123,7 @@ impl RunDirectory {
     /// become null.
     ///
     /// # Errors
-    /// Those of [`RunDirectory::write`], and [`RecordError::Format`] where `value` has no JSON.
+    /// Those of [`RunDirectory::write`], and [`RecordError::Format`] if `value` has no JSON.
     pub fn write_json(&self, file: &str, value: &impl Serialize) -> Result<(), RecordError> {
         self.write(file, |writer| fill_json(writer, file, value))
     }
@@ -140,8 +140,8 @@ impl RunDirectory {
     /// returns. A file that cannot be written whole is removed, which gives its room back.
     ///
     /// # Errors
-    /// [`RecordError::Name`] where `file` leads out of the run directory or was written before,
-    /// [`RecordError::Io`] where the file system refuses, [`RecordError::Gone`] where the folder is
+    /// [`RecordError::Name`] if `file` leads out of the run directory or was written before,
+    /// [`RecordError::Io`] if the file system refuses, [`RecordError::Gone`] if the folder is
     /// gone, or the error of `fill`.
     pub fn write(
         &self,
@@ -161,8 +161,8 @@ impl RunDirectory {
     /// Creates `file`, a relative path of plain names, to be written bit by bit.
     ///
     /// # Errors
-    /// [`RecordError::Name`] where `file` leads out of the run directory or was written before,
-    /// [`RecordError::Io`] where the file system refuses, [`RecordError::Gone`] where the folder is
+    /// [`RecordError::Name`] if `file` leads out of the run directory or was written before,
+    /// [`RecordError::Io`] if the file system refuses, [`RecordError::Gone`] if the folder is
     /// gone.
     pub fn create(&self, file: &str) -> Result<RunFile, RecordError> {
         let created = self.open(file);
@@ -296,7 +296,7 @@ impl RunFile {
     /// could not be written whole leaves no trace, and gives its room back.
     ///
     /// # Errors
-    /// [`RecordError::Io`] where the file system refuses.
+    /// [`RecordError::Io`] if the file system refuses.
     pub fn rewind(&mut self) -> Result<(), RecordError> {
         let (again, flushed) = (self.writer.get_ref().try_clone(), self.flushed);
         let rewind = || {
@@ -311,7 +311,7 @@ impl RunFile {
     /// Brings it to disk.
     ///
     /// # Errors
-    /// [`RecordError::Io`] where the file system refuses.
+    /// [`RecordError::Io`] if the file system refuses.
     pub fn finish(self) -> Result<(), RecordError> {
         self.writer
             .into_inner()

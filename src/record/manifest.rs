@@ -106,7 +106,7 @@ impl Manifest {
     /// version. Note, seed and boards are the caller's to fill in.
     ///
     /// # Errors
-    /// [`RecordError::Format`] where the parameters have no JSON.
+    /// [`RecordError::Format`] if the parameters have no JSON.
     pub fn new(
         command: impl IntoIterator<Item = String>,
         map: &HardwareMap,
@@ -138,7 +138,7 @@ impl Manifest {
     /// Reads the manifest of the run directory `run`.
     ///
     /// # Errors
-    /// [`RecordError::Io`] where there is none, [`RecordError::Format`] where it is no manifest
+    /// [`RecordError::Io`] if there is none, [`RecordError::Format`] if it is no manifest
     /// or one of a later format.
     pub fn read(run: impl AsRef<Path>) -> Result<Self, RecordError> {
         let path = run.as_ref().join(MANIFEST_FILE);

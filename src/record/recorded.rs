@@ -49,7 +49,7 @@ impl<'a> Content<'a> {
     /// `file` with `value` as TOML.
     ///
     /// # Errors
-    /// Writing it is [`RecordError::Format`] where `value` has no TOML.
+    /// Writing it is [`RecordError::Format`] if `value` has no TOML.
     pub fn toml(file: &'a str, weight: Weight, value: &'a impl Serialize) -> Self {
         Self::new(file, weight, move |writer| {
             let text = toml::to_string(value).map_err(RecordError::format("write", file))?;
@@ -62,7 +62,7 @@ impl<'a> Content<'a> {
     /// `file` with `value` as JSON, indented.
     ///
     /// # Errors
-    /// Writing it is [`RecordError::Format`] where `value` has no JSON.
+    /// Writing it is [`RecordError::Format`] if `value` has no JSON.
     pub fn json(file: &'a str, weight: Weight, value: &'a impl Serialize) -> Self {
         Self::new(file, weight, move |writer| fill_json(writer, file, value))
     }

@@ -91,7 +91,7 @@ impl<W: Write> SampleWriter<W> {
     /// Begins a file; `file` names it in errors. `provenance` becomes the metadata of its schema.
     ///
     /// # Errors
-    /// [`RecordError::Format`] where the writer fails.
+    /// [`RecordError::Format`] if the writer fails.
     pub fn new(
         writer: W,
         file: &str,
@@ -119,7 +119,7 @@ impl<W: Write> SampleWriter<W> {
     /// Writes rows, as one record batch, and flushes them.
     ///
     /// # Errors
-    /// [`RecordError::Format`] where the columns of `rows` do not have the lengths that they
+    /// [`RecordError::Format`] if the columns of `rows` do not have the lengths that they
     /// should, or the writer fails.
     pub fn write(&mut self, rows: SampleRows) -> Result<(), RecordError> {
         batch(&self.schema, &self.columns, rows)
@@ -137,7 +137,7 @@ impl<W: Write> SampleWriter<W> {
     /// Ends the file, and gives back what it was written to.
     ///
     /// # Errors
-    /// [`RecordError::Format`] where the writer fails.
+    /// [`RecordError::Format`] if the writer fails.
     pub fn finish(mut self) -> Result<W, RecordError> {
         let ended = self.writer.finish();
         ended

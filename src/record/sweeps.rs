@@ -86,7 +86,7 @@ impl SweepTable {
     /// length, and the error of each mean, in counts.
     ///
     /// # Errors
-    /// [`RecordError::Format`] where the lengths differ; nothing is added then.
+    /// [`RecordError::Format`] if the lengths differ; nothing is added then.
     pub fn push_sweep(
         &mut self,
         head: SweepHead,

@@ -1,11 +1,11 @@
-//! A resonance that was found, and what its surroundings mean for it.
+//! A resonance that was found, with flags from its surroundings.
 
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
 
 use super::{FindParams, WideSweep};
 
-/// What a resonance's surroundings mean for it.
+/// Property of a resonance that follows from its surroundings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -35,9 +35,9 @@ pub struct Candidate {
     pub coupling: Complex64,
     /// Gain in chi-squared over a line without the resonance.
     pub statistic: f64,
-    /// What its surroundings mean for it.
+    /// Flags from its surroundings.
     pub flags: Vec<Flag>,
-    /// False where a better candidate at the same place takes the tone.
+    /// False if a better candidate at the same place takes the tone.
     pub keep: bool,
 }
 
@@ -48,7 +48,7 @@ impl Candidate {
         self.fr_hz / self.q
     }
 
-    /// Whether a flag is set.
+    /// True if a flag is set.
     #[must_use]
     pub fn has(&self, flag: Flag) -> bool {
         self.flags.contains(&flag)

@@ -11,11 +11,11 @@ use crate::fit::{
 };
 use crate::resonator::{Direction, Resonator, depth_db, pulled_detuning};
 
-/// How far a found line is divided out, in linewidths.
+/// Distance up to which a found line is divided out, in linewidths.
 const DIVIDE_LW: f64 = 60.0;
 /// Half width of the piece fitted, in linewidths.
 const FIT_LW: f64 = 4.0;
-/// Places beside one line that are looked at; what is left then is for a search of pairs.
+/// Most places beside one line that are looked at. What is left then is searched for pairs.
 const MOST_LOOKS: usize = 3;
 /// Residual over diameter above which something besides one linear line is there.
 const CLEAN: f64 = 0.05;
@@ -24,7 +24,7 @@ const CLEAN: f64 = 0.05;
 struct Line {
     model: Resonator,
     statistic: f64,
-    /// What the fit left, over the diameter.
+    /// Residual that the fit left, over the diameter.
     residual: f64,
     /// Places beside it that were looked at.
     looked: usize,
@@ -36,7 +36,7 @@ impl Line {
     }
 }
 
-/// Confirms places, best first, and answers the resonances in order of frequency.
+/// Confirms places, best first, and returns the resonances in order of frequency.
 pub(super) fn confirm(flat: &Flattened, places: Vec<Place>, params: &FindParams) -> Vec<Candidate> {
     let fits = FitParams {
         max_residual: 10.0,
@@ -102,7 +102,7 @@ pub(super) fn confirm(flat: &Flattened, places: Vec<Place>, params: &FindParams)
     candidates
 }
 
-/// Looks for two lines where one does not explain the sweep.
+/// Looks for two lines if one does not explain the sweep.
 fn split(
     flat: &Flattened,
     clean: &mut Flattened,
@@ -140,7 +140,7 @@ fn split(
     }
 }
 
-/// Whether a fit is of a line that could be a detector's.
+/// True if a fit is of a line that could be a detector's.
 fn is_sound(fit: &Fit, params: &FindParams) -> bool {
     fit.model.is_finite()
         && fit.linewidth_hz() < params.max_linewidth_hz
@@ -157,13 +157,13 @@ fn nearest(lines: &[Line], place: &Place) -> Option<usize> {
     (apart(k) < 2.5 * lw).then_some(k)
 }
 
-/// Residual over diameter below which a line needs no company.
+/// Residual over diameter below which one line explains the sweep.
 fn enough(flat: &Flattened, line: &Line) -> f64 {
     CLEAN.max(2.0 * flat.noise / line.model.coupling.norm().max(1e-3))
 }
 
-/// The line that a fit of a place stands for: the fit where it is sound, the template where the
-/// fit only lacks precision, nothing where the fit says that there is no such resonator.
+/// The line that a fit of a place stands for: the fit if it is sound, the template if the fit
+/// only lacks precision, nothing if the fit says that there is no such resonator.
 fn line_of(fit: &Fit, place: &Place, template: Resonator, params: &FindParams) -> Option<Line> {
     let shift = (fit.model.frequency_at(0.0) - place.f_hz).abs();
     let lw = fit.linewidth_hz();

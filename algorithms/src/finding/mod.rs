@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::robust::{median, sweep_noise};
 
-/// How to look for resonances.
+/// Method of a search for resonances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FindMethod {
@@ -30,7 +30,7 @@ pub enum FindMethod {
     IqSpeed,
 }
 
-/// How to look for resonances, and which to keep.
+/// Parameters of a search for resonances, and of the choice of those that are kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FindParams {
@@ -42,7 +42,7 @@ pub struct FindParams {
     pub false_alarms: f64,
     /// Narrowest line looked for, in hertz.
     pub min_linewidth_hz: f64,
-    /// Widest line looked for, in hertz. What is wider is a box mode or the line's own ripple.
+    /// Widest line looked for, in hertz. A wider one is a box mode or the line's own ripple.
     pub max_linewidth_hz: f64,
     /// Largest asymmetry angle of a resonator, in radians.
     pub max_phi_rad: f64,
@@ -74,7 +74,7 @@ impl Default for FindParams {
 }
 
 impl FindParams {
-    /// Why these parameters cannot be used, or `None` where they can.
+    /// Reason that these parameters cannot be used, or `None` if they can.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         let ranges = [
@@ -106,13 +106,13 @@ pub struct WideSweep<'a> {
     pub z: &'a [Complex64],
     /// Delay of the line, in seconds.
     pub tau_s: f64,
-    /// Noise of each point, `sqrt(<|n|^2>)`; estimated from the sweep where not known.
+    /// Noise of each point, `sqrt(<|n|^2>)`; estimated from the sweep if it is not known.
     pub noise: Option<f64>,
     /// NCO frequencies that the sweep was taken with.
     pub nco_hz: &'a [f64],
 }
 
-/// Whether a search could be made.
+/// Status of a search: success, or the reason that it could not be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -166,10 +166,10 @@ impl FindStatus {
     }
 }
 
-/// What a search found.
+/// Result of a search.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FindOutcome {
-    /// Whether the sweep could be searched.
+    /// Success, or the reason that the sweep could not be searched.
     pub status: FindStatus,
     /// Resonances in order of frequency.
     pub candidates: Vec<Candidate>,
@@ -216,8 +216,9 @@ pub(crate) struct Flattened {
     pub threshold: f64,
 }
 
-/// Searches a wide sweep for resonances. Plain and total; may take tens of milliseconds for
-/// 50,000 points, so call it through `tworoutine::offload` where a loop must go on.
+/// Searches a wide sweep for resonances. A plain function that never panics. It may take tens of
+/// milliseconds for 50,000 points, so call it through `tworoutine::offload` if an event loop must
+/// go on meanwhile.
 #[must_use]
 pub fn find_resonances(sweep: &WideSweep<'_>, params: &FindParams) -> FindOutcome {
     let failed = |status| FindOutcome {

@@ -9,7 +9,7 @@ use super::outcome::{FitErrors, FitParams, FitStatus};
 use super::prepare::{Prepared, SweepData};
 use crate::resonator::{Direction, Resonator};
 
-/// Which parameters besides gain, frequency, quality factor and coupling are free.
+/// Parameters that are free besides gain, frequency, quality factor and coupling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BoundParameters {
@@ -25,7 +25,7 @@ pub struct BoundParameters {
 /// `sqrt(<|n|^2>) = noise` a point, from the Jacobian of the model at the truth.
 ///
 /// # Errors
-/// A status where the points or the truth leave a parameter undetermined.
+/// A status if the points or the truth leave a parameter undetermined.
 pub fn cramer_rao(
     truth: &Resonator,
     frequency_hz: &[f64],

@@ -11,8 +11,8 @@ use crate::resonator::{Direction, Resonator, pulled_detuning};
 /// Fits up to four neighbours at once to a sweep over all of them, starting from `guesses`.
 ///
 /// The line's gain is taken from the first guess. The line of each fit's model holds the notches
-/// of its neighbours, to first order about its own dip. Answers one fit for each guess, in their order;
-/// with no guess, or more than four, or data that no fit can be tried on, all of them fail with
+/// of its neighbours, to first order about its own dip. Returns one fit for each guess, in their
+/// order. With more than four guesses, or data that no fit can be tried on, all of them fail with
 /// the reason. Never panics.
 #[must_use]
 pub fn fit_joint(

@@ -19,15 +19,15 @@ const SETTLED: f64 = 1e-7;
 pub(super) trait Model {
     fn parameters(&self) -> usize;
     fn points(&self) -> usize;
-    /// Writes `model - data` for every point, and its derivatives, point by point, where asked.
+    /// Writes `model - data` for every point, and its derivatives, point by point, if asked.
     fn residuals(&self, p: &Parameters, r: &mut [Complex64], jacobian: Option<&mut [Complex64]>);
     /// Brings parameters back into their range.
     fn restrain(&self, p: &mut Parameters);
-    /// Whether a parameter is fitted rather than held.
+    /// True if a parameter is fitted rather than held.
     fn is_free(&self, index: usize) -> bool;
 }
 
-/// Where the search ended.
+/// Result of the search.
 pub(super) struct Solution {
     pub p: Parameters,
     /// Sum of the squared residuals.
@@ -202,7 +202,7 @@ pub(super) fn solve(l: &Matrix, b: &Parameters, m: usize) -> Parameters {
     x
 }
 
-/// Inverse of the normal matrix, or `None` where a parameter is not determined.
+/// Inverse of the normal matrix, or `None` if a parameter is not determined.
 pub(super) fn inverse(matrix: &Matrix, m: usize) -> Option<Matrix> {
     let l = cholesky(matrix, m)?;
     let mut inverse = [[0.0; MAX_PARAMETERS]; MAX_PARAMETERS];

@@ -14,8 +14,8 @@ pub(super) const LEAST_POINTS: usize = 9;
 /// circle with the phase along it, then least squares on the complex residuals.
 ///
 /// The model is that of [`crate::resonator`] with `a = 0` (Khalil et al., J. Appl. Phys. 111,
-/// 054510, 2012; Probst et al., Rev. Sci. Instrum. 86, 024706, 2015). Never panics; what is wrong
-/// with the data or the fit is its status.
+/// 054510, 2012; Probst et al., Rev. Sci. Instrum. 86, 024706, 2015). Never panics: the status
+/// says if something is wrong with the data or the fit.
 #[must_use]
 pub fn fit_linear(data: &SweepData<'_>, params: &FitParams) -> Fit {
     match search(data, params) {
@@ -24,7 +24,7 @@ pub fn fit_linear(data: &SweepData<'_>, params: &FitParams) -> Fit {
     }
 }
 
-/// The prepared data, where the search ended on it, and the fit.
+/// The prepared data, the end of the search on them, and the fit.
 pub(super) fn search(
     data: &SweepData<'_>,
     params: &FitParams,

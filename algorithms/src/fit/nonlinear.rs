@@ -8,7 +8,7 @@ use super::outcome::{Fit, FitParams, FitStatus};
 use super::prepare::{Prepared, SweepData};
 use super::start::nonlinear_starts;
 
-/// Nonlinearities to start from, and those tried where none of them leads to a success.
+/// Nonlinearities to start from, and those tried if none of them leads to a success.
 const PULLS: [f64; 5] = [0.0, 0.1, 0.3, 0.5, 0.7];
 const MORE_PULLS: [f64; 6] = [-0.1, 0.2, 0.6, 0.85, 1.1, 1.6];
 
@@ -48,7 +48,7 @@ fn search_nonlinear(
     };
     let near = nonlinear_starts(&prepared, &linear.p, &PULLS, &[0.8, 1.0]);
     let mut done = near.first().is_some_and(|start| attempt(start, &mut best));
-    // A good linear fit that the first start misses: begin where it ended.
+    // A good linear fit that the first start misses: begin at its end.
     if !done && linear_fit.status.is_success() {
         done = attempt(&linear.p, &mut best);
     }

@@ -1,11 +1,11 @@
-//! What a fit is asked and what it answers.
+//! Parameters and results of fits.
 
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
 
 use crate::resonator::{Direction, Resonator};
 
-/// How to fit, and when a fit counts as a success.
+/// Parameters of a fit, and conditions under which it counts as a success.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FitParams {
@@ -43,7 +43,7 @@ impl Default for FitParams {
 }
 
 impl FitParams {
-    /// Why these parameters cannot be used, or `None` where they can.
+    /// Reason that these parameters cannot be used, or `None` if they can.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         let positive = [
@@ -72,7 +72,7 @@ impl FitParams {
     }
 }
 
-/// How a fit ended: success, or the first thing that is wrong with it.
+/// Status of a fit: success, or the first thing that is wrong with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -183,7 +183,7 @@ pub struct FitErrors {
 /// failed fit may hold its last guess, or zeros.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Fit {
-    /// Success, or why not.
+    /// Success, or the first thing that is wrong with the fit.
     pub status: FitStatus,
     /// Resonance frequency at vanishing power, in hertz.
     pub fr_hz: f64,
@@ -195,11 +195,11 @@ pub struct Fit {
     pub qi: f64,
     /// Asymmetry angle, in radians.
     pub phi_rad: f64,
-    /// Nonlinearity; zero for a linear fit, slightly negative where heating outweighs the pull.
+    /// Nonlinearity; zero for a linear fit, slightly negative if heating outweighs the pull.
     pub a: f64,
     /// The resonator and the line around it, as fitted.
     pub model: Resonator,
-    /// Which branch the sweep was on.
+    /// Direction of the sweep, and so the branch that it was on.
     pub direction: Direction,
     /// One-sigma errors.
     pub errors: FitErrors,
@@ -207,7 +207,7 @@ pub struct Fit {
     pub residual_rms: f64,
     /// `residual_rms` over the loop's diameter.
     pub residual_over_diameter: f64,
-    /// Chi-squared per degree of freedom, where the noise was given.
+    /// Chi-squared per degree of freedom, if the noise was given.
     pub reduced_chi2: Option<f64>,
     /// The resonator has more than one state within the sweep, by its nonlinearity or by a jump.
     pub bifurcated: bool,

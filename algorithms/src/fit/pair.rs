@@ -1,4 +1,4 @@
-//! Two lines that look like one: where a joint fit of them begins.
+//! Two lines that look like one: starts of a joint fit of them.
 
 use num_complex::Complex64;
 
@@ -14,10 +14,10 @@ const POSITIONS: usize = 17;
 /// Starts tried.
 const STARTS: usize = 3;
 
-/// Fits two neighbours to a sweep of which nothing is known but that one line does not explain it.
+/// Fits two neighbours to a sweep that one line does not explain. Nothing else is known of it.
 ///
 /// Every pair out of a grid of notches is projected onto the sweep together with a sloped line, in
-/// closed form; joint fits begin at the best of them. `None` where none of these succeeds on both
+/// closed form; joint fits begin at the best of them. `None` if none of these succeeds on both
 /// lines.
 #[must_use]
 pub fn fit_pair(data: &SweepData<'_>, nonlinear: bool, params: &FitParams) -> Option<[Fit; 2]> {
@@ -103,7 +103,7 @@ fn inner(a: &[Complex64], b: &[Complex64]) -> Complex64 {
     a.iter().zip(b).map(|(a, b)| a.conj() * b).sum()
 }
 
-/// What is left of a function over `t` without its best sloped line.
+/// Rest of a function over `t` without its best sloped line.
 fn off_line(t: &[f64], values: &[Complex64]) -> Vec<Complex64> {
     let (offset, slope) = line_through(t, values);
     t.iter()

@@ -13,12 +13,12 @@ pub struct SweepData<'a> {
     /// One sample for each frequency.
     pub z: &'a [Complex64],
     /// Noise of each point, `sqrt(<|n|^2>)` with both quadratures together, in the samples' unit,
-    /// where it is known. The errors of a fit come from it, or from the scatter of the points
-    /// about the model where that is larger.
+    /// if it is known. The errors of a fit come from it, or from the scatter of the points about
+    /// the model if that is larger.
     pub noise: Option<f64>,
     /// Delay that is removed before fitting, in seconds.
     pub tau_s: f64,
-    /// Which way the tone was stepped.
+    /// Direction in which the tone was stepped.
     pub direction: Direction,
 }
 

@@ -1,4 +1,4 @@
-//! Where the least-squares search begins.
+//! Starts of the least-squares search.
 
 use num_complex::Complex64;
 

@@ -19,7 +19,7 @@ impl Session<'_> {
             self.clear(batch);
         }
         let mut updates = self.updates(tones);
-        // Where most of a comb goes off, one clear and a few settings are less than all of them.
+        // If most of a comb goes off, one clear and a few settings are less than all of them.
         let calls = |updates: &[ToneUpdate]| updates.iter().map(settings).sum::<usize>();
         let cleared = self.cleared_updates(tones);
         if 1 + calls(&cleared) < calls(&updates) {
@@ -67,7 +67,7 @@ impl Session<'_> {
     }
 }
 
-/// The settings that differ between two states of a channel, or `None` where none does.
+/// The settings that differ between two states of a channel, or `None` if none does.
 fn update(index: usize, before: &Tone, after: &Tone) -> Option<ToneUpdate> {
     if before == after {
         return None;

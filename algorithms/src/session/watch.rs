@@ -1,7 +1,7 @@
 //! Reading back what a module was set to while it is measured.
 //!
 //! A program that sets the module meanwhile, or a restart of the board, would spoil the samples
-//! without a word.
+//! unnoticed.
 
 use twotone_hal::{
     Batch, Certainty, ChannelId, Error, ErrorKind, ReadNco, ReadTones, Replies, Result, Ticket,
@@ -23,8 +23,8 @@ const SAME_HZ: f64 = 1.0;
 const SAME_AMPLITUDE: f64 = 1.0 / 65_536.0;
 
 impl Session<'_> {
-    /// Adds to `batch` that the NCO and `read_back` of the first `tones` channels, others each
-    /// time, are read back.
+    /// Adds to `batch` that the NCO and `read_back` of the first `tones` channels are read back,
+    /// each time other channels.
     pub(super) fn watch(
         &mut self,
         batch: &mut Batch,

@@ -105,7 +105,7 @@ pub(super) fn add_edge(outcome: &mut TuneOutcome, edge: &[usize], first: usize) 
     }
 }
 
-/// A bifurcated detector's tone is lowered to where it has one state.
+/// Amplitude of a tone. That of a bifurcated detector is lowered until the detector has one state.
 fn amplitude(fit: &Fit, params: &TuneParams) -> f64 {
     if !fit.bifurcated {
         return params.tone_amplitude;

@@ -15,7 +15,7 @@ const MOST_JOINT: usize = 4;
 const NEIGHBOUR_LW: f64 = 30.0;
 /// Points of two sweeps no further apart than this are at one frequency, in hertz.
 const SAME_HZ: f64 = 0.01;
-/// How often, each time with the neighbours as fitted before.
+/// Number of fits of each line with its neighbours taken out, each time as fitted before.
 const NEIGHBOUR_ROUNDS: usize = 2;
 
 /// Candidates that crowd one another, each group in order of frequency.
@@ -43,7 +43,7 @@ pub(super) fn groups(candidates: &[Candidate]) -> Vec<Vec<usize>> {
 /// One fit for each target.
 ///
 /// Each line is fitted alone, then again with its neighbours as they were found divided out, so
-/// that their wings do not pull it. What then still fails and is crowded is fitted jointly.
+/// that their wings do not pull it. Crowded lines whose fits still fail are fitted jointly.
 pub(super) fn fit_all(
     fine: &FineSweepOutcome,
     candidates: &[Candidate],
@@ -86,7 +86,7 @@ pub(super) fn fit_all(
     fits
 }
 
-/// The resonators of all candidates: as fitted, or as found where no fit succeeded.
+/// The resonators of all candidates: as fitted, or as found if no fit succeeded.
 fn lines(candidates: &[Candidate], chosen: &[usize], fits: &[Fit]) -> Vec<Resonator> {
     let mut lines: Vec<Resonator> = candidates.iter().map(as_found).collect();
     for (&i, fit) in chosen.iter().zip(fits) {
@@ -122,8 +122,8 @@ fn neighbours(lines: &[Resonator], own: usize) -> Vec<Resonator> {
     others.map(|(_, other)| *other).collect()
 }
 
-/// A sweep with lines taken out of it, their pull by the sweep's tone to first order: it is far
-/// from them, or they are fitted jointly.
+/// A sweep with lines taken out of it. Their pull by the sweep's tone is taken to first order: the
+/// tone is far from them, or they are fitted jointly.
 fn divided(sweep: &Sweep, lines: &[Resonator]) -> Sweep {
     let mut without = sweep.clone();
     for (z, f) in without.z.iter_mut().zip(&sweep.frequency_hz) {
@@ -142,7 +142,7 @@ fn sweeps_of(fine: &FineSweepOutcome, target: usize) -> Vec<&Sweep> {
         .collect()
 }
 
-/// Nonlinear fit of one line, or the linear one where it alone succeeds. A second direction shows
+/// Nonlinear fit of one line, or the linear one if it alone succeeds. A second direction shows
 /// hysteresis.
 fn fit_one(sweeps: &[&Sweep], tau_s: f64, params: &FitParams) -> Fit {
     let Some(first) = sweeps.first() else {
@@ -165,7 +165,7 @@ fn fit_one(sweeps: &[&Sweep], tau_s: f64, params: &FitParams) -> Fit {
     fit
 }
 
-/// Whether two sweeps in opposite directions differ by a good part of the loop.
+/// True if two sweeps in opposite directions differ by a good part of the loop.
 fn hysteresis(first: &Sweep, second: &Sweep, diameter: f64) -> bool {
     let ascending = |sweep: &Sweep| {
         let points = sweep.frequency_hz.iter().copied();
@@ -224,8 +224,7 @@ fn fit_group(
     }
 }
 
-/// Where a group's fit begins: the candidates, on the line as the point furthest from them shows
-/// it.
+/// Start of a group's fit: the candidates, on the line as the point furthest from them shows it.
 fn guesses(
     candidates: &[Candidate],
     group: &[usize],

@@ -1,4 +1,4 @@
-//! Tuning a module: from nothing to one tone on each detector, and what its samples mean.
+//! Tuning a module: from nothing to one calibrated tone on each detector.
 
 mod bias;
 mod choice;
@@ -28,10 +28,11 @@ const WHAT: &str = "tune";
 /// Tunes a module: cable delay, network analysis, search, fine sweep, linear and nonlinear fit,
 /// placement, rotation and calibration.
 ///
-/// Answers a status with its reason for every channel that carries a tone, and says which
-/// resonances got none. The module's earlier tones are cleared; the tones of the outcome are left
-/// on. When the future is dropped the tones stay as they were last set: cleaning up is the
-/// caller's.
+/// Returns a status with its reason for every channel that carries a tone, and the resonances that
+/// got none. The module's earlier tones are cleared; the tones of the outcome are left on.
+///
+/// **On cancel** (the future is dropped) the tones stay as they were last set: the caller has to
+/// clean up.
 ///
 /// # Errors
 /// Parameters out of range, points too coarse, a comb above full scale are refused before anything
@@ -57,13 +58,13 @@ pub async fn tune_with_progress(
     if let Some(why) = params.problem() {
         return Err(session.refuse(ErrorKind::InvalidArgument, WHAT, why));
     }
-    // One tone on a detector and those beside it: how many there will be, nobody knows yet.
+    // One tone on a detector and the reference tones: the number of detectors is not known yet.
     let tones = std::iter::repeat_n(params.tone_amplitude, 1 + params.reference_tones);
     session.check_powers(WHAT, tones)?;
     let band = session.band(params.band);
     let settings = network_analysis::nco_settings(&session, band, &params.network_analysis)?;
 
-    // Where one NCO setting covers the band, it is set once and the phase reference stays.
+    // If one NCO setting covers the band, it is set once and the phase reference stays.
     let first_nco = match settings.as_slice() {
         [only] => *only,
         _ => session.nearest_nco(band.centre_hz()),
@@ -148,8 +149,8 @@ pub async fn tune_with_progress(
 }
 
 /// The parameters with an amplitude at which as many as `tones` may be driven together, and a
-/// warning if that is less than was asked for. A limit on all tones together must not cost every
-/// one of them.
+/// warning if that is less than was asked for. A limit on all tones together must not make every
+/// one of them fail.
 fn quieter(
     params: &TuneParams,
     session: &Session<'_>,
@@ -205,7 +206,7 @@ async fn fit(
     let (fit, widest_hz) = (params.fit.clone(), params.find.max_linewidth_hz);
     tworoutine::offload(move || {
         let mut fits = lines::fit_all(&fine, &candidates, &chosen, tau_s, &fit);
-        // What is wider than any detector is a box mode, however well it fits.
+        // A line that is wider than any detector is a box mode, however well it fits.
         for fit in &mut fits {
             if fit.status.is_success() && fit.linewidth_hz() > widest_hz {
                 fit.status = FitStatus::TooWide;

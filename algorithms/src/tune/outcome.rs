@@ -1,4 +1,4 @@
-//! What tuning a module answers.
+//! Result of tuning a module.
 
 use std::fmt;
 
@@ -15,17 +15,17 @@ use crate::fit::{Fit, FitStatus};
 use crate::network_analysis::NetworkAnalysisOutcome;
 use crate::session::Session;
 
-/// Whether a channel can be used.
+/// Status of a channel: it can be used, or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChannelStatus {
     /// The tone sits on its detector, and its samples are calibrated.
     Tuned,
-    /// It does not; the reason says why.
+    /// The tone does not, or its samples are not calibrated; the reason says more.
     Failed,
 }
 
-/// Why a channel has its status. The names are stable: one of these, or that of a fit's status.
+/// Reason of a channel's status. The names are stable: one of these, or that of a fit's status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -40,8 +40,8 @@ pub enum Reason {
     NotPlaced,
     /// A converter was over its range while the channel was calibrated.
     Overrange,
-    /// The resonance lies so near an end of the module's range, or of what the NCO reaches, that
-    /// it cannot be swept over, or its tone not be put on it. The channel is off.
+    /// The resonance lies so near an end of the module's range, or of the reach of the NCO, that it
+    /// cannot be swept over, or that its tone cannot be put on it. The channel is off.
     Edge,
     /// The fit failed. The amplitude of a tone whose resonator has two states was lowered.
     #[serde(untagged)]
@@ -117,11 +117,11 @@ pub struct ChannelOutcome {
     pub module: ModuleId,
     /// The channel.
     pub channel: ChannelId,
-    /// Whether it can be used.
+    /// Its status: it can be used, or not.
     pub status: ChannelStatus,
-    /// Why.
+    /// Reason of the status.
     pub reason: Reason,
-    /// What the surroundings of its resonance mean for it.
+    /// Flags of its resonance, from its surroundings.
     pub flags: Vec<Flag>,
     /// Absolute frequency of the tone as set, in hertz; of the resonance as found if the channel is
     /// off.
@@ -148,11 +148,11 @@ pub struct ChannelOutcome {
     pub a: Option<f64>,
     /// Detuning of the tone with the pull in it, in linewidths, that it was put at.
     pub y: Option<f64>,
-    /// What rounding to a grid moved the tone by, in hertz.
+    /// Shift of the tone by rounding to a grid, in hertz.
     pub rounding_hz: f64,
-    /// Distance at which the tone was found from there, in linewidths.
+    /// Distance from there at which the tone was found, in linewidths.
     pub offset_lw: Option<f64>,
-    /// `D`, `z0` and rotation: what the samples mean, in readout counts.
+    /// `D`, `z0` and rotation, from which the meaning of the samples follows, in readout counts.
     pub calibration: Option<Calibration>,
     /// The fit, whatever its status.
     pub fit: Fit,
@@ -176,11 +176,11 @@ pub struct ReferenceTone {
 pub struct NotToned {
     /// Its frequency, in hertz.
     pub fr_hz: f64,
-    /// Why.
+    /// Reason that it has none.
     pub reason: NotTonedReason,
 }
 
-/// Why a resonance has no tone.
+/// Reason that a resonance has no tone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -228,16 +228,16 @@ pub struct TuneOutcome {
     pub references: Vec<ReferenceTone>,
     /// Resonances without a tone.
     pub not_toned: Vec<NotToned>,
-    /// Everything that any stage found to be less than well, a sentence each: what the outcomes of
-    /// the stages below say by their own `warnings`, and what concerns the tune as a whole.
+    /// Everything that any stage found to be less than well, a sentence each: the `warnings` of the
+    /// outcomes of the stages below, and those of the tune as a whole.
     pub warnings: Vec<String>,
     /// The delay of the line.
     pub cable_delay: CableDelayOutcome,
-    /// What the search found.
+    /// Result of the search.
     pub find: FindOutcome,
     /// The sweep of the whole band.
     pub network_analysis: NetworkAnalysisOutcome,
-    /// The last sweeps over each resonance; `None` where none was found.
+    /// The last sweeps over each resonance; `None` if none was found.
     pub fine_sweep: Option<FineSweepOutcome>,
 }
 

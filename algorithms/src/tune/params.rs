@@ -1,4 +1,4 @@
-//! How to tune a module.
+//! Parameters of tuning a module.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::fit::FitParams;
 use crate::network_analysis::NetworkAnalysisParams;
 use crate::placement::PlacementParams;
 
-/// How to tune a module. Every part has defaults that suit detectors of some 50 to 100 kHz
+/// Parameters of tuning a module. Every part has defaults that suit detectors of some 50 to 100 kHz
 /// linewidth between 1 and 1.5 GHz.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -66,8 +66,8 @@ impl Default for TuneParams {
 }
 
 impl TuneParams {
-    /// Why these parameters cannot be used, or `None` where they can. What depends on the board
-    /// is checked when it is known.
+    /// Reason that these parameters cannot be used, or `None` if they can. Conditions that depend
+    /// on the board are checked when it is known.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         let own = crate::params::out_of_range(&[

@@ -26,7 +26,7 @@ pub(crate) struct Detector {
     pub a: f64,
 }
 
-/// What the board was asked.
+/// Number of operations of each kind that the board was asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub batches: usize,
