@@ -1,5 +1,5 @@
-//! What becomes of a context that is dropped while it waits: it is unwound from there. In a program
-//! built with `panic = "abort"`, where nothing can be unwound, it is leaked.
+//! A context that is dropped while it waits is unwound from there. In a program built with
+//! `panic = "abort"`, where nothing can be unwound, it is leaked.
 
 use std::cell::Cell;
 use std::future::pending;

@@ -17,15 +17,15 @@ const STATE: usize = 256;
 
 /// Addresses that are translated together.
 const BATCH: usize = 16;
-/// How many fibers a thread remembers, the latest.
+/// Number of fibers that a thread remembers, the latest.
 const REMEMBERED: usize = 16 * 1024;
 
 thread_local! {
     static ORDER: RefCell<Order> = const { RefCell::new(Order::new()) };
 }
 
-/// The order in which the fibers of a thread were suspended. Timers, queues and barriers wake in the
-/// order of arrival, so they are likely to be resumed in the same.
+/// The order in which the fibers of a thread were suspended. Timers, queues and barriers wake in
+/// the order of arrival, so they are likely to be resumed in the same.
 struct Order {
     fibers: Vec<Suspended>,
     /// The place of the next one.

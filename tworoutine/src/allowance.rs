@@ -27,8 +27,8 @@ const LONGEST: Duration = Duration::from_secs(30 * 365 * 86_400);
 /// could be done in the meantime. An allowance does not pass meanwhile: of each time that the
 /// process did not run, at most 0.75 s count.
 ///
-/// The time passes while [`within`](Self::within) is awaited, once if several futures are, and at no
-/// other time.
+/// The time passes while [`within`](Self::within) is awaited, once if several futures are, and at
+/// no other time.
 #[derive(Debug)]
 pub struct Allowance {
     time: Mutex<Time>,

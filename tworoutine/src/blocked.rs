@@ -1,8 +1,8 @@
-//! How many waits block the threads of each runtime.
+//! Number of waits that block the threads of each runtime.
 //!
 //! A wait on a worker of a multi-thread runtime hands the worker's tasks to another thread of the
 //! runtime's pool. When the pool has no more, nothing runs the tasks that the waits wait for, and
-//! the runtime deadlocks. The pool's size cannot be asked for, so waits are counted against a limit.
+//! the runtime deadlocks. The pool's size cannot be asked for, so waits are counted up to a limit.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -48,13 +48,13 @@ impl Config {
         self
     }
 
-    /// How many unused stacks the process keeps for the next contexts; 16,384 unless set.
+    /// Number of unused stacks that the process keeps for the next contexts; 16,384 unless set.
     pub fn idle_stacks(mut self, stacks: usize) -> Self {
         self.idle_stacks = stacks;
         self
     }
 
-    /// How many waits outside contexts may block threads of the same multi-thread runtime at once;
+    /// Most waits outside contexts that may block threads of the same multi-thread runtime at once;
     /// 480 unless set, a little under tokio's default of 512 extra threads, beyond which a runtime
     /// deadlocks. [`set_max_blocked_waits`] sets it for one runtime.
     pub fn max_blocked_waits(mut self, waits: usize) -> Self {
@@ -78,13 +78,13 @@ impl Config {
 
     /// Threads that serve the crate at most; [`Threads::All`] unless set.
     ///
-    /// With [`Threads::One`] and [`Threads::None`], what is given to [`offload`](crate::offload)
-    /// computes among the contexts of [`spawn`](crate::spawn), and holds them up. Threads that tokio
-    /// starts for `spawn_blocking` are not counted.
+    /// With [`Threads::One`] and [`Threads::None`], computations given to
+    /// [`offload`](crate::offload) run among the contexts of [`spawn`](crate::spawn), and hold them
+    /// up. Threads that tokio starts for `spawn_blocking` are not counted.
     ///
-    /// Each thread takes some 70 MiB of address space, so fewer are of use where that is limited
-    /// (`ulimit -v`). With [`Threads::None`] call [`start`](crate::start()) before anything else, on
-    /// the thread that is going to wait.
+    /// Each thread takes some 70 MiB of address space, so fewer are of use if that is limited
+    /// (`ulimit -v`). With [`Threads::None`] call [`start`](crate::start()) before anything else,
+    /// on the thread that is going to wait.
     pub fn threads(mut self, at_most: Threads) -> Self {
         self.threads = at_most;
         self
@@ -119,9 +119,9 @@ impl fmt::Display for AlreadyRunning {
 
 impl std::error::Error for AlreadyRunning {}
 
-/// Says how many waits outside contexts may block threads of this runtime at once. Keep it under
-/// the runtime's `max_blocking_threads`, by as many threads as its other blocking work takes: a
-/// runtime whose threads all wait, with none left to replace them, deadlocks for ever.
+/// Sets the number of waits outside contexts that may block threads of this runtime at once. Keep
+/// it under the runtime's `max_blocking_threads`, by as many threads as its other blocking work
+/// takes: a runtime whose threads all wait, with none left to replace them, deadlocks for ever.
 pub fn set_max_blocked_waits(runtime: &Handle, waits: usize) {
     blocked::count_of(runtime).set_limit(waits);
 }

@@ -91,7 +91,7 @@ mod imp {
     use crate::exiting;
     use crate::fiber::Fiber;
 
-    /// Whether a future may borrow, so that it must not be leaked.
+    /// Says if the future of a context may borrow. A context whose future does must not be leaked.
     #[derive(Clone, Copy, PartialEq)]
     pub(super) enum Borrows {
         Nothing,
@@ -184,8 +184,8 @@ mod imp {
                 match shared.borrows {
                     // Its stack and its future stay as they are, for ever.
                     Borrows::Nothing => return,
-                    // What it borrows ends with the caller: it must be unwound. Those who make such
-                    // contexts drop none that is suspended where that is impossible.
+                    // It borrows from its caller, so it must be unwound. Its makers never drop it
+                    // while it is suspended and cannot be unwound.
                     Borrows::Something if cfg!(panic = "abort") => std::process::abort(),
                     Borrows::Something => {}
                 }

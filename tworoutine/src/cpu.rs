@@ -14,15 +14,17 @@ use crate::{Tworoutine, runtime, spawn};
 
 /// Runs a computation on the CPU pool, to be awaited or waited for.
 ///
-/// The pool has one thread for each core, or fewer where the system does not grant so many. If it
+/// The pool has one thread for each core, or fewer if the system does not grant so many. If it
 /// has none, or all of them wait, the computation is a context of [`spawn`], which holds up the
-/// others. The computation is queued at the first poll. Dropping the future before the computation has begun cancels it; one
-/// that has begun runs to its end, unwatched. A panic of the computation passes to the caller.
+/// others. The computation is queued at the first poll. Dropping the future before the computation
+/// has begun cancels it; one that has begun runs to its end, unwatched. A panic of the computation
+/// passes to the caller.
 ///
 /// The computation may itself wait (other threads take over meanwhile) and offload (what it
 /// offloads runs in its own thread).
 ///
-/// In a test under virtual time it runs on the runtime's own blocking threads, which hold its clock.
+/// In a test under virtual time it runs on the runtime's own blocking threads, which hold its
+/// clock.
 pub fn offload<T, F>(computation: F) -> Tworoutine<impl Future<Output = T> + Send>
 where
     F: FnOnce() -> T + Send + 'static,
@@ -67,9 +69,9 @@ pub(crate) fn while_blocked<R>(code: impl FnOnce() -> R) -> R {
 type Job = Box<dyn FnOnce() + Send>;
 
 thread_local! {
-    /// Whether this thread is one of the pool's.
+    /// True if this thread is one of the pool's.
     static ON_POOL: Cell<bool> = const { Cell::new(false) };
-    /// Whether its place is lent: code that blocks it may run code that does.
+    /// True if its place is lent already: code that blocks it may run other code that does.
     static LENT: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -102,7 +104,7 @@ static POOL: Pool = Pool {
 };
 
 impl Pool {
-    /// Queues a job, or returns it where the pool has no thread for it and can start none.
+    /// Queues a job, or returns it if the pool has no thread for it and can start none.
     fn push(&'static self, job: Job) -> Option<Job> {
         let mut state = lock(&self.state);
         state.jobs.push_back(job);
@@ -131,7 +133,7 @@ impl Pool {
     fn work(&'static self) {
         ON_POOL.set(true);
         let mut state = lock(&self.state);
-        // A surplus thread, from a wait that has ended, goes home.
+        // A surplus thread, left over from a wait that has ended, ends.
         while state.able <= config::offload_threads() {
             if let Some(job) = state.jobs.pop_front() {
                 drop(state);
@@ -147,7 +149,7 @@ impl Pool {
             }
         }
         state.able -= 1;
-        // The wake-up that sent it home may have been for a job.
+        // The wake-up after which it ended may have been for a job.
         self.work.notify_one();
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the thread is destroying its thread-locals.
+//! Knowledge if the thread is destroying its thread-locals.
 //!
 //! Code on a fiber that is unwound then could meet thread-locals that are gone already. They are
 //! destroyed in the reverse order of their making, so a sentinel tells of it in time for every
@@ -22,7 +22,7 @@ impl Drop for Sentinel {
     }
 }
 
-/// Whether thread-locals of this thread are being destroyed.
+/// True if thread-locals of this thread are being destroyed.
 pub(crate) fn now() -> bool {
     EXITING.get()
 }
@@ -46,7 +46,7 @@ fn post() {
     further::post();
 }
 
-/// Where Rust hands its destructors to the C library, more of them can be given to it.
+/// Here Rust hands its destructors to the C library, and more of them can be given to it.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod further {
     use std::ffi::c_void;

@@ -1,4 +1,4 @@
-//! Fibers: where a context runs, and how a wait leaves it and comes back.
+//! Fibers: stacks that contexts run on, which a wait leaves and comes back to.
 //!
 //! A fiber takes a stack at the start of each poll and gives it back at its end, so that only a
 //! context that is suspended in a wait holds one. It never changes thread.
@@ -22,7 +22,7 @@ use crate::{ahead, stats};
 type Payload = Box<dyn Any + Send>;
 type Running = Coroutine<Resume, (), Result<Poll<()>, Payload>, Stack>;
 
-/// What a suspended fiber is told when it is resumed.
+/// Order to a suspended fiber when it is resumed.
 #[derive(Clone, Copy, PartialEq)]
 enum Resume {
     /// The context is polled: look again.
@@ -44,15 +44,15 @@ pub(crate) struct Fiber {
     /// The way out, while code runs on the fiber's stack.
     yielder: Cell<*const Yielder<Resume, ()>>,
     wakers: Wakers,
-    /// How often the fiber was suspended. Wakes that came meanwhile resumed only the innermost
-    /// wait, so a poll during which this number grew must be done again before it counts.
+    /// Number of times that the fiber was suspended. Wakes that came meanwhile resumed only the
+    /// innermost wait, so a poll during which this number grew must be done again before it counts.
     suspensions: Cell<u64>,
     cancelled: Cell<bool>,
     no_suspend: Cell<usize>,
-    /// Where the latest poll came from: waits of other tasks and runtimes are not this fiber's.
+    /// Origin of the latest poll: waits of other tasks and runtimes are not this fiber's.
     task: Cell<Option<tokio::task::Id>>,
     runtime: Cell<Option<Id>>,
-    /// Whether the thread was already unwinding when the fiber was entered.
+    /// True if the thread was already unwinding when the fiber was entered.
     panicking: Cell<bool>,
     /// Its place in the order of suspensions.
     place: Cell<usize>,
@@ -104,7 +104,7 @@ impl Fiber {
         }
     }
 
-    /// Whether the fiber is in the middle of a wait.
+    /// True if the fiber is in the middle of a wait.
     pub(crate) fn is_suspended(&self) -> bool {
         let suspended = self.suspended.take();
         let is = suspended.is_some();
@@ -112,8 +112,8 @@ impl Fiber {
         is
     }
 
-    /// Runs the fiber until its step is done or a wait suspends it. `Ready` means that it has ended,
-    /// with the payload of a panic if there was one.
+    /// Runs the fiber until its step is done or a wait suspends it. `Ready` means that it has
+    /// ended, with the payload of a panic if there was one.
     ///
     /// # Safety
     ///
@@ -209,7 +209,7 @@ impl Fiber {
     }
 }
 
-/// Why a wait was not had on the fiber.
+/// Reason that a wait could not be had on the fiber.
 pub(crate) enum Refusal {
     /// The code belongs to another executor that runs inside the context.
     Elsewhere,

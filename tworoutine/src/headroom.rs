@@ -1,4 +1,4 @@
-//! The limits of threads that Linux tells, so that threads are tried out only if one of them is near.
+//! The limits of threads that Linux tells: threads are tried out only if one of them is near.
 
 /// Part of what a limit leaves that is taken without a try: other processes take from it too.
 const SHARE: u64 = 4;
@@ -7,8 +7,8 @@ const MAPPINGS: u64 = 6;
 
 /// True if every limit of threads is known, and leaves room for many more than this.
 ///
-/// It is false where the limits cannot be read, as on other systems than Linux, and where the memory
-/// is limited: how much a thread takes of it is not known.
+/// It is false if the limits cannot be read, as on other systems than Linux. It is false too if the
+/// memory is limited, as the memory that a thread takes is not known.
 pub(crate) fn is_ample(threads: usize) -> bool {
     let read = |path: &str| std::fs::read_to_string(path).ok();
     Limits { read: &read }.leave(threads as u64).is_some()
@@ -144,7 +144,8 @@ Max address space         unlimited            unlimited            bytes
         files.into_iter().collect()
     }
 
-    /// Checks if there is ample room for 193 threads after files were changed. No text: no such file.
+    /// Checks if there is ample room for 193 threads after files were changed. Without a text
+    /// there is no such file.
     fn check(changes: &[(&str, Option<&str>)], is_ample: bool) {
         let mut files = machine();
         for (path, text) in changes {

@@ -41,7 +41,7 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// Whether the context has ended, in whatever way.
+    /// True if the context has ended, in whatever way.
     pub fn is_finished(&self) -> bool {
         match &self.0 {
             Kind::Local(task) => task.is_finished(),
@@ -77,7 +77,7 @@ impl<T> fmt::Debug for JoinHandle<T> {
     }
 }
 
-/// Why a spawned context has no result: it panicked, or it was cancelled.
+/// Reason that a spawned context has no result: it panicked, or it was cancelled.
 pub struct JoinError {
     /// The payload of the panic, if there was one.
     panic: Option<Box<dyn Any + Send>>,
@@ -86,12 +86,12 @@ pub struct JoinError {
 impl JoinError {
     const CANCELLED: JoinError = JoinError { panic: None };
 
-    /// Whether the context panicked.
+    /// True if the context panicked.
     pub fn is_panic(&self) -> bool {
         self.panic.is_some()
     }
 
-    /// Whether the context was aborted, or its runtime shut down.
+    /// True if the context was aborted, or if its runtime was shut down.
     pub fn is_cancelled(&self) -> bool {
         self.panic.is_none()
     }
@@ -100,12 +100,12 @@ impl JoinError {
     ///
     /// # Errors
     ///
-    /// The error itself, when it is no panic.
+    /// The error itself, if it is no panic.
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send>, JoinError> {
         self.panic.ok_or(JoinError::CANCELLED)
     }
 
-    /// The message of the panic, when its payload is a string, as that of `panic!` is.
+    /// The message of the panic, if its payload is a string, as that of `panic!` is.
     pub fn message(&self) -> Option<&str> {
         let payload = self.panic.as_deref()?;
         payload

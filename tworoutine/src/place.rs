@@ -1,4 +1,4 @@
-//! Waits outside contexts: what blocking means depends on whose thread this is.
+//! Waits outside contexts: the way to block depends on the runtime that the thread belongs to.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -26,7 +26,7 @@ pub(crate) fn block<F: Future>(future: Pin<&mut F>) -> Result<F::Output, WaitErr
     }
 }
 
-/// As [`block`], but says no without a word where it cannot.
+/// As [`block`], but if blocking is not in order, returns an error and causes no panic.
 pub(crate) fn try_block<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, WaitError> {
     match Handle::try_current() {
         Ok(handle) if handle.runtime_flavor() == RuntimeFlavor::CurrentThread => {
@@ -75,9 +75,9 @@ fn block_on_pool<F: Future>(
     block_in_place(handle, future)
 }
 
-/// Tokio's `block_in_place` knows all places where blocking is in order and makes it so. Where it
-/// is not, on the thread of a single-threaded runtime or of a `LocalSet`, it panics before it calls
-/// the closure, and there is no other way to ask.
+/// Tokio's `block_in_place` knows all places where blocking is in order and makes it so. On the
+/// thread of a single-threaded runtime or of a `LocalSet` it is not in order: `block_in_place`
+/// panics before it calls the closure, and there is no other way to ask.
 fn block_in_place<F: Future>(handle: &Handle, future: Pin<&mut F>) -> Result<F::Output, WaitError> {
     let in_order = Cell::new(false);
     let attempt = catch_unwind(AssertUnwindSafe(|| {
@@ -95,7 +95,7 @@ fn block_in_place<F: Future>(handle: &Handle, future: Pin<&mut F>) -> Result<F::
     }
 }
 
-/// True if tokio panicked because it could not start a thread: its words are all that tells.
+/// True if tokio panicked because it could not start a thread. Only the text of the panic tells.
 fn is_of_no_thread(payload: &(dyn Any + Send)) -> bool {
     let text = payload.downcast_ref::<String>();
     text.is_some_and(|text| text.starts_with("OS can't spawn worker thread"))

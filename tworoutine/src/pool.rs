@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use crate::local;
 use crate::starting::{Lowest, StartError, service};
 
-/// What crosses to a thread: a function that starts a task there.
+/// Function that crosses to a thread and starts a task there.
 pub(crate) type Start = Box<dyn FnOnce() + Send>;
 
 /// A thread of the pool.

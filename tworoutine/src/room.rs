@@ -68,7 +68,8 @@ impl Idle {
         Ok(Self { keep, thread })
     }
 
-    /// Ends the thread. Returns the place in `/proc` that it has until the kernel counts it no more.
+    /// Ends the thread. Returns the place in `/proc` that it has until the kernel counts it no
+    /// more.
     fn end(self) -> Option<PathBuf> {
         drop(self.keep);
         let place = self.thread.join().ok()??;

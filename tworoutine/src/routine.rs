@@ -35,7 +35,7 @@ impl<F: Future> Tworoutine<F> {
     ///
     /// # Panics
     ///
-    /// Where a wait cannot be had, with a message that says why and what to do instead: on a
+    /// If a wait cannot be had, with a message that says why and what to do instead: on a
     /// single-threaded runtime outside a context, in a `Drop` while unwinding, inside
     /// [`no_suspend`](crate::no_suspend), or when too many waits block the same runtime's threads.
     /// [`WaitError`](crate::WaitError) lists them. A panic of the call itself passes through.

@@ -1,4 +1,4 @@
-//! The process-wide runtime, and the knowledge which runtimes have a virtual clock.
+//! The process-wide runtime, and the runtimes that have a virtual clock.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,8 +13,8 @@ use crate::starting::{Lowest, service};
 /// It drives every wait on a plain thread, and whatever is registered with it: a socket or timer
 /// made inside `runtime().enter()`, in a task of `runtime().spawn(..)`, or by a future that is
 /// waited for on a plain thread. Such things work from any thread and any other runtime, because
-/// this runtime always runs. It has one worker for each core, or as many as the environment variable
-/// `TOKIO_WORKER_THREADS` says; where the system does not grant so many threads it is
+/// this runtime always runs. It has one worker for each core, or as many as the environment
+/// variable `TOKIO_WORKER_THREADS` says. If the system does not grant so many threads, it is
 /// single-threaded, as [`start`](crate::start()) says.
 ///
 /// # Panics
@@ -47,7 +47,7 @@ pub(crate) fn process() -> &'static Handle {
 static VIRTUAL: LazyLock<Mutex<HashSet<Id>>> = LazyLock::new(Default::default);
 static VIRTUAL_COUNT: AtomicUsize = AtomicUsize::new(0);
 
-/// Whether the code runs under a paused clock: in a paused runtime or one of its blocking threads.
+/// True if the code runs under a paused clock: in a paused runtime or one of its blocking threads.
 pub(crate) fn is_virtual() -> bool {
     VIRTUAL_COUNT.load(Ordering::Relaxed) != 0
         && Handle::try_current().is_ok_and(|handle| {

@@ -34,7 +34,7 @@ where
 ///
 /// In a test under virtual time the context is a local one, as of [`spawn_local`].
 ///
-/// Where the system does not grant all threads, there are fewer, as [`start`](crate::start()) says.
+/// If the system does not grant all threads, there are fewer, as [`start`](crate::start()) says.
 ///
 /// # Panics
 ///

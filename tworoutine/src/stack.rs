@@ -13,14 +13,14 @@ use crate::waiting::WaitError;
 /// A stack with a guard page below it: two mappings.
 ///
 /// Not every stack begins at the top of its last page. If they did, the few lines of each that a
-/// blocked context uses would all compete for the same sets of the processor's caches, and switching
-/// among thousands of contexts would be a cache miss at every step.
+/// blocked context uses would all compete for the same sets of the processor's caches, and
+/// switching among thousands of contexts would be a cache miss at every step.
 pub(crate) struct Stack {
     whole: DefaultStack,
     base: StackPointer,
 }
 
-/// How far apart the beginnings of stacks lie, and how many there are.
+/// Distance of the beginnings of stacks from each other, in bytes, and number of them.
 const STAGGER: usize = 448;
 const STAGGERS: usize = 6;
 
@@ -103,8 +103,8 @@ static LIMIT: LazyLock<Option<usize>> = LazyLock::new(|| {
 ///
 /// # Panics
 ///
-/// When the kernel has no more mappings or memory for one. [`reserve`] sees to it that this does not
-/// happen to a thread that lets no more contexts hold a stack than it has stacks for.
+/// When the kernel has no more mappings or memory for one. [`reserve`] sees to it that this does
+/// not happen to a thread that lets no more contexts hold a stack than it has stacks for.
 pub(crate) fn take() -> Stack {
     let taken = LOCAL.try_with(|local| {
         let mut local = local.borrow_mut();

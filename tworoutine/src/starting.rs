@@ -1,5 +1,5 @@
-//! The servants of the crate: the process-wide runtime and the pinned pool, started with as many threads
-//! as the system grants.
+//! The servants of the crate: the process-wide runtime and the pinned pool, started with as many
+//! threads as the system grants.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -25,28 +25,28 @@ pub enum Threads {
     /// more, it also computes what is given to [`offload`](crate::offload), which otherwise takes
     /// the threads that it gets.
     One,
-    /// None, because the system grants no thread or the settings want none: the thread that called [`start`] drives
-    /// everything while it waits, and nothing goes on while it does not.
+    /// None, because the system grants no thread or the settings want none: the thread that called
+    /// [`start`] drives everything while it waits, and nothing goes on while it does not.
     None,
 }
 
 /// Starts what serves the crate, so that a limit of the system shows now and not in the middle of
 /// the work. Later calls return what the first one started.
 ///
-/// Call it at the beginning of `main`, on the thread that is going to wait. Where the system does not
+/// Call it at the beginning of `main`, on the thread that is going to wait. If the system does not
 /// grant all threads and descriptors that the settings ask for, it starts with one thread, or with
 /// none, as [`Threads`] says. All functions of the crate work then too, with three differences:
 /// * a wait in a task of [`runtime()`](crate::runtime()) that is not in a context panics with
 ///   [`WaitError::SingleThreaded`](crate::WaitError::SingleThreaded);
-/// * [`offload`](crate::offload) computes among the contexts of [`spawn`](crate::spawn) where it has no
-///   thread of its own, and holds them up;
+/// * [`offload`](crate::offload) computes among the contexts of [`spawn`](crate::spawn) if it has
+///   no thread of its own, and holds them up;
 /// * with no thread, waits on other threads end only while the thread that called this waits.
 ///
 /// Without a call of this function the first use of the crate starts it, with one thread at least.
 ///
 /// # Errors
 ///
-/// [`StartError`], where the system grants too little for that too, or `TOKIO_WORKER_THREADS` is no
+/// [`StartError`], if the system grants too little for that too, or `TOKIO_WORKER_THREADS` is no
 /// number of threads. It may be called again.
 pub fn start() -> Result<Threads, StartError> {
     let service = service(Lowest::None)?;
@@ -60,7 +60,7 @@ pub fn start() -> Result<Threads, StartError> {
 /// A resource that the system does not grant the process, or a setting that cannot be followed, so
 /// that the crate cannot be started.
 ///
-/// The text names the limit or the setting, and where it is set.
+/// The text names the limit or the setting, and the place where it is set.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
@@ -68,8 +68,8 @@ pub enum StartError {
     Threads(io::Error),
     /// Descriptors, or memory for what they stand for.
     Descriptors(io::Error),
-    /// The environment variable `TOKIO_WORKER_THREADS`, which is set to something else than a number
-    /// of threads from 1 to 8192.
+    /// The environment variable `TOKIO_WORKER_THREADS`, which is set to something else than a
+    /// number of threads from 1 to 8192.
     Workers(OsString),
 }
 
@@ -113,7 +113,7 @@ const MOST_WORKERS: usize = 8192;
 const PER_RUNTIME: usize = 4;
 /// Descriptors by which tokio is told of signals. It panics if it does not get them.
 const SIGNALS: usize = 2;
-/// Descriptors that are left to the program where all threads are started.
+/// Descriptors that are left to the program if all threads are started.
 const LEFT: usize = 32;
 /// Descriptors without which nothing can be started.
 const FEWEST_DESCRIPTORS: usize = PER_RUNTIME + SIGNALS;
@@ -218,7 +218,7 @@ fn all(workers: usize) -> Option<Service> {
 
 /// A runtime with this many workers.
 ///
-/// Tokio panics where it cannot start a worker, and while it unwinds, it waits without end for the
+/// Tokio panics if it cannot start a worker, and while it unwinds, it waits without end for the
 /// workers that it did start. There is room for all by now, unless another process has taken it
 /// just then. Inside a runtime tokio does not wait while it unwinds, so it is called inside one, on
 /// a thread that is in no other.
@@ -242,7 +242,7 @@ fn build(workers: usize) -> Option<Runtime> {
     thread.join().ok()?
 }
 
-/// Starts one event loop, on a thread of its own, or on this one where that is allowed.
+/// Starts one event loop, on a thread of its own, or on this one if that is allowed.
 fn shared(lowest: Lowest, at_most: Threads) -> Result<Service, StartError> {
     room::descriptors(FEWEST_DESCRIPTORS).map_err(StartError::Descriptors)?;
     let may_be_alone = lowest == Lowest::None;

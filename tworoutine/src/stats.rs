@@ -1,9 +1,9 @@
-//! How much of everything there is.
+//! Numbers of contexts and stacks.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 
-/// How much of everything the process has at a moment. See [`stats`].
+/// Numbers of contexts and stacks that the process has at a moment. See [`stats`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

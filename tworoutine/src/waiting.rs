@@ -46,7 +46,7 @@ impl<F: IntoFuture> Wait for F {}
 ///
 /// # Panics
 ///
-/// Where a wait cannot be had: [`WaitError`] has the list. [`try_wait`] returns it instead.
+/// If a wait cannot be had: [`WaitError`] has the list. [`try_wait`] returns it instead.
 #[inline]
 #[track_caller]
 pub fn wait<F: IntoFuture>(future: F) -> F::Output {
@@ -56,7 +56,7 @@ pub fn wait<F: IntoFuture>(future: F) -> F::Output {
     }
 }
 
-/// As [`wait`], but where a wait cannot be had, polls the future once and returns why not.
+/// As [`wait`], but if a wait cannot be had, polls the future once and returns the reason.
 ///
 /// This is the wait for a `Drop`, which may run while the thread unwinds.
 ///
@@ -74,8 +74,8 @@ pub fn try_wait<F: IntoFuture>(future: F) -> Result<F::Output, WaitError> {
 ///
 /// The limit reaches into waits that the future makes itself: the future runs in a context of its
 /// own. (A `timeout` *inside* a context cannot do that: while the code in it waits, the whole
-/// context is suspended, the timer with it.) Built with `panic = "abort"`, where a waiting context
-/// cannot be unwound, the limit takes effect when such an inner wait has ended.
+/// context is suspended, the timer with it.) In a program built with `panic = "abort"`, a waiting
+/// context cannot be unwound, so the limit takes effect when such an inner wait has ended.
 ///
 /// # Errors
 ///
@@ -101,16 +101,16 @@ pub fn wait_timeout<F: IntoFuture>(limit: Duration, future: F) -> Result<F::Outp
 /// Runs a piece of code in which a context must not be suspended.
 ///
 /// For code that a scoped thread-local, an entered tracing span or a std mutex guard is held
-/// across. A wait inside that is not ready at once panics, where it would let other code run in the
-/// middle of the scope. Outside contexts, where a wait blocks the thread and the scope with it, this
-/// does nothing.
+/// across. A wait inside that is not ready at once panics instead of letting other code run in the
+/// middle of the scope. Outside contexts a wait blocks the thread and the scope with it, so there
+/// this does nothing.
 pub fn no_suspend<R>(code: impl FnOnce() -> R) -> R {
     #[cfg(fibers)]
     let _guard = crate::fiber::current().map(crate::fiber::Current::no_suspend);
     code()
 }
 
-/// Waits on the fiber of this context, or blocks the thread in the given way where there is none.
+/// Waits on the fiber of this context, or blocks the thread in the given way if there is none.
 #[inline]
 #[cfg_attr(not(fibers), allow(unused_mut))]
 fn run<F: Future>(
@@ -134,8 +134,8 @@ fn refuse(refusal: WaitError) -> ! {
     panic!("{refusal}")
 }
 
-/// The time limit of [`wait_timeout`], or an [`Allowance`](crate::Allowance), came to its end before
-/// the result.
+/// The time limit of [`wait_timeout`], or an [`Allowance`](crate::Allowance), came to its end
+/// before the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed(pub(crate) ());
 
@@ -147,7 +147,7 @@ impl fmt::Display for Elapsed {
 
 impl std::error::Error for Elapsed {}
 
-/// Why a wait cannot be had here. [`wait`] panics with its text.
+/// Reason that a wait cannot be had here. [`wait`] panics with its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WaitError {
@@ -159,8 +159,8 @@ pub enum WaitError {
     Dropping,
     /// Inside [`no_suspend`], and the future is not ready at once.
     NoSuspend,
-    /// In a context, when so many are suspended that the kernel has no memory mappings for the stack
-    /// of another.
+    /// In a context, when so many are suspended that the kernel has no memory mappings for the
+    /// stack of another.
     TooManySuspended {
         /// Stacks that exist.
         stacks: usize,
@@ -170,8 +170,8 @@ pub enum WaitError {
         /// Stacks that exist.
         stacks: usize,
     },
-    /// On a worker of a multi-thread runtime, outside contexts, when the system grants no thread that
-    /// could take the worker's other tasks over. The runtime is left with one worker fewer.
+    /// On a worker of a multi-thread runtime, outside contexts, when the system grants no thread
+    /// that could take the worker's other tasks over. The runtime is left with one worker fewer.
     NoThread,
     /// As many waits block threads of this runtime as it can bear.
     TooManyBlocked {

@@ -1,8 +1,8 @@
 //! The wakers that code on a fiber polls with.
 //!
-//! A poll frame on a suspended fiber outlives the executor's own `Context`, and the executor may come
-//! back with another waker. A frame keeps the waker that it began with, unchanged; a new frame gets
-//! the latest. (Wakes that a stale waker misses do no harm: a poll during which the fiber was
+//! A poll frame on a suspended fiber outlives the executor's own `Context`, and the executor may
+//! come back with another waker. A frame keeps the waker that it began with, unchanged; a new frame
+//! gets the latest. (Wakes that a stale waker misses do no harm: a poll during which the fiber was
 //! suspended is done again before its outcome counts.)
 
 use std::cell::{RefCell, UnsafeCell};

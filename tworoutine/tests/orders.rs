@@ -14,11 +14,11 @@ use std::task::{Context, Poll, Wake, Waker};
 use programs::{Op, Run, Value, World};
 use tworoutine::context;
 
-/// Gates that the executor opens one by one. Each remembers who waits at it, and no one else.
+/// Gates that the executor opens one by one. Each remembers the waker of the last wait at it alone.
 #[derive(Clone, Default)]
 struct Gates(Rc<RefCell<Vec<Gate>>>);
 
-/// Whether it is open, and who waits.
+/// A gate: true if it is open, and the waker of the wait at it.
 type Gate = (bool, Option<Waker>);
 
 impl Gates {
@@ -59,7 +59,7 @@ impl Wake for Woken {
     }
 }
 
-/// What the executor does next.
+/// Next step of the executor.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Step {
     Open(usize),

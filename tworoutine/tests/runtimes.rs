@@ -1,4 +1,4 @@
-//! Which runtime drives what, and where a wait holds up what it must not.
+//! Runtimes that drive waits, and waits that must not hold up others.
 #![cfg_attr(not(feature = "fibers"), allow(unused))]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

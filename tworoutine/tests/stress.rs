@@ -1,5 +1,5 @@
-//! Random programs, on every kind of runtime, compared with a plain async reference, and checked for
-//! lost wake-ups and leaks.
+//! Random programs, on every kind of runtime, compared with a plain async reference, and checked
+//! for lost wake-ups and leaks.
 #![cfg_attr(not(feature = "fibers"), allow(unused))]
 
 mod programs;
@@ -81,7 +81,7 @@ fn world(waits: bool, held: &Arc<AtomicIsize>) -> World {
     }
 }
 
-/// What a program gives without any wait and any event.
+/// Value of a program without any wait and any event.
 fn reference(op: &Op) -> Value {
     let held = Arc::default();
     let event = Rc::new(|_| Box::pin(async {}) as Pin<Box<dyn Future<Output = ()>>>);

@@ -1,4 +1,4 @@
-//! What must not compile, and what the compiler says.
+//! Programs that must not compile, and the messages of the compiler.
 #![cfg(feature = "fibers")]
 
 #[test]

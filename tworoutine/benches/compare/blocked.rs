@@ -151,7 +151,7 @@ fn memory(count: usize, way: Way) -> Option<f64> {
     })
 }
 
-/// The same where each has a thread, of which the process sees its own part only.
+/// The same if each has a thread, of which the process sees its own part only.
 fn memory_in_place(count: usize) -> Option<f64> {
     multi_thread(2 * count).block_on(async {
         let barrier = Arc::new(Barrier::new(count + 1));
@@ -211,7 +211,7 @@ fn convoy_in_place() -> f64 {
     })
 }
 
-/// What may deadlock, or wants a process to itself.
+/// Measurements that may deadlock, or that need a process to themselves.
 pub(crate) fn child(which: &str) -> Option<f64> {
     let ms = |time: Duration| Some(time.as_secs_f64() * 1e3);
     match which {

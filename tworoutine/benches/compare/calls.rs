@@ -1,4 +1,4 @@
-//! What a call costs when nothing has to wait: time, instructions, size, allocations.
+//! Costs of a call when nothing has to wait: time, instructions, size, allocations.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::future::Future;
@@ -207,7 +207,7 @@ pub(crate) fn rows(rows: &mut Vec<Row>, python: &dyn Fn(&str) -> Option<f64>) {
     );
 }
 
-/// Instructions of one call, counted by callgrind, where valgrind is installed.
+/// Instructions of one call, counted by callgrind, if valgrind is installed.
 fn instructions(which: &str) -> Option<f64> {
     let count = |passes: u32| -> Option<f64> {
         let output = Command::new("valgrind")

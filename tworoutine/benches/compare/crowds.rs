@@ -124,7 +124,7 @@ pub(crate) fn rows(rows: &mut Vec<Row>, python: &dyn Fn(&str) -> Option<f64>) {
     rows.push(Row::new(name, "ms", here).peer(BARE, bare));
 }
 
-/// What may deadlock, or wants a process to itself.
+/// Measurements that may deadlock, or that need a process to themselves.
 pub(crate) fn child(which: &str) -> Option<f64> {
     match which {
         "pool" => {

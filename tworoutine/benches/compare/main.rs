@@ -1,10 +1,10 @@
-//! What waiting costs, beside the other ways to do it, in one run.
+//! Costs of waiting, beside the other ways to do it, in one run.
 //!
 //! `cargo bench -p tworoutine --bench compare -- [--json] [--awake]`
 //!
 //! `--awake` keeps every core from sleeping with an idle-priority spinning process, since waking
 //! one can take longer than what is measured. `TWOROUTINE_PYTHON` names a Python with
-//! `nest_asyncio`; without one those rows are empty. Instructions are counted where valgrind is.
+//! `nest_asyncio`; without one those rows are empty. Instructions are counted if valgrind is there.
 
 mod blocked;
 mod calls;

@@ -12,7 +12,7 @@ pub(crate) struct Row {
     pub(crate) unit: &'static str,
     pub(crate) peer: Option<&'static str>,
     pub(crate) peer_value: Option<f64>,
-    /// What the limit is on: the ratio to the peer, or without a peer the value itself.
+    /// Limit of the ratio to the peer, or without a peer of the value itself.
     pub(crate) limit: Option<f64>,
 }
 
@@ -123,7 +123,7 @@ pub(crate) fn middle(mut times: Vec<Duration>) -> f64 {
     times[times.len() / 2].as_secs_f64()
 }
 
-/// How long some code takes.
+/// Time that some code takes.
 pub(crate) fn timed<R>(code: impl FnOnce() -> R) -> Duration {
     let start = Instant::now();
     std::hint::black_box(code());

@@ -1,4 +1,4 @@
-//! What may stand in the parentheses of each attribute.
+//! Options that each attribute takes in its parentheses.
 
 use proc_macro2::Span;
 use syn::parse::{Parse, ParseStream};
