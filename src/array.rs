@@ -12,7 +12,7 @@ use crate::map::{BoardEntry, BoardKind, HardwareMap};
 use crate::run::{Journal, Limits, Target};
 use crate::settings_watch::{self, Watched};
 
-/// The boards of a hardware map: those that answered, and why the others did not.
+/// The boards of a hardware map: those that answered, and the errors of the others.
 ///
 /// ```
 /// use twotone::prelude::*;
@@ -30,9 +30,9 @@ pub struct Array {
     boards: Vec<ArrayBoard>,
     failed: ErrorTree,
     identities: Vec<Identity>,
-    /// Boards that were taken over, and from whom.
+    /// Boards that were taken over, each with the program that had it.
     taken: Vec<(String, Holder)>,
-    /// Boards that could not be locked, and why.
+    /// Boards that could not be locked, each with the reason.
     not_locked: Vec<(String, String)>,
 }
 
@@ -44,7 +44,7 @@ pub struct ArrayBoard {
     targets: Vec<Target>,
 }
 
-/// How many boards connect at the same time unless told otherwise.
+/// Number of boards that connect at the same time unless told otherwise.
 const CONNECT_AT_ONCE: usize = 64;
 
 impl Array {
@@ -84,8 +84,8 @@ impl Array {
     }
 
     /// As [`Array::connect`], for callers that set something: a board that is not the one of the
-    /// map is a branch of [`Array::failed`], and nothing is set on it. [`Array::lock`] then locks the
-    /// others.
+    /// map is a branch of [`Array::failed`], and nothing is set on it. [`Array::lock`] then locks
+    /// the others.
     ///
     /// `listening` is that of [`Listening::begin`], which hears the boards' streams while this
     /// connects, or of [`Listening::none`]. If nothing shows that a board is the one of the map or
@@ -109,10 +109,11 @@ impl Array {
 
     /// Takes the locks of the boards that answered, so that no other program on this host sets
     /// anything on them while the array lives. Of a board that another program has, everything but
-    /// its description is refused, with [`ErrorKind::Busy`], and it is told which program it is. With
-    /// `take_over`, it is taken from that program, which from then on sends nothing that sets
-    /// something. What it has sent before may still be executed, for as long as a request lives.
-    /// [`Array::taken_over`] says from whom a board was taken over.
+    /// its description is refused, with [`ErrorKind::Busy`] and the name of that program. With
+    /// `take_over`, the board is taken from that program, which from then on sends nothing that
+    /// sets something. What it has sent before may still be executed, for as long as a request
+    /// lives.
+    /// [`Array::taken_over`] returns the program that a board was taken over from.
     ///
     /// A board that cannot be locked on this host is refused too, with the reason
     /// ([`Array::not_locked`]).
@@ -168,13 +169,13 @@ impl Array {
     }
 
     /// Refuses the boards that another program is setting, on whatever host: their settings change
-    /// within `time`, while this program sends nothing. They are refused as those that are locked. A
-    /// program that only measures at that time is not seen.
+    /// within `time`, while this program sends nothing. They are refused as those that are locked.
+    /// A program that only measures at that time is not seen.
     ///
-    /// All boards and modules are read at the same time, twice. A module that cannot be read, or not
-    /// within a few seconds, is named in the doubts of its board. A board that was taken over is
-    /// watched once more if its settings change, when the last requests of the program that had it
-    /// cannot be on their way any more.
+    /// All boards and modules are read at the same time, twice. A module that cannot be read, or
+    /// not within a few seconds, is named in the doubts of its board. A board that was taken over
+    /// is watched once more if its settings change, when the last requests of the program that had
+    /// it cannot be on their way any more.
     ///
     /// **On cancel** (the future is dropped) nothing is refused.
     #[tworoutine(Send)]
@@ -220,12 +221,12 @@ impl Array {
         &self.boards
     }
 
-    /// Why the others did not.
+    /// Errors of the other boards.
     pub fn failed(&self) -> &ErrorTree {
         &self.failed
     }
 
-    /// Why the board that the map calls `name` is not among them, or `None` if it is.
+    /// Error of the board that the map calls `name`, or `None` if it is among those that answered.
     pub fn failure(&self, name: &str) -> Option<&Error> {
         let mut errors = self.failed.errors();
         errors.find(|error| error.board() == Some(name))
@@ -244,7 +245,7 @@ impl Array {
         !self.failure(name).is_some_and(is_silence)
     }
 
-    /// The board that the map calls `name`, where it is among those that answered.
+    /// The board that the map calls `name`, if it is among those that answered.
     pub fn answered(&self, name: &str) -> Option<&ArrayBoard> {
         self.boards.iter().find(|board| board.name() == name)
     }
@@ -272,7 +273,7 @@ impl Array {
         Ok(handle)
     }
 
-    /// The modules of the board that the map calls `name`; none where it has not answered.
+    /// The modules of the board that the map calls `name`; none if it has not answered.
     pub fn board_targets(&self, name: &str) -> Vec<Target> {
         self.answered(name)
             .map(|board| board.targets.clone())
@@ -349,7 +350,7 @@ impl ArrayBoard {
         &self.handle
     }
 
-    /// What it is and has.
+    /// Its description of itself.
     pub fn description(&self) -> &Description {
         &self.description
     }

@@ -120,8 +120,8 @@ impl Listening {
     }
 
     /// Identities of the boards of `map`, in its order. It must be the map that was given to
-    /// [`Listening::begin`] or [`Listening::none`]. `said` gives the serial number that the board of a name says itself,
-    /// if it says one.
+    /// [`Listening::begin`] or [`Listening::none`]. `said` gives the serial number that the board
+    /// of a name says itself, if it says one.
     ///
     /// Call it when the boards have been connected to: hardware addresses are known only then.
     pub async fn identities(

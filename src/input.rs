@@ -1,7 +1,7 @@
 //! Files that are given to the program: read up to a limit, and only if they are files.
 //!
-//! Maps, parameters, the records of earlier runs and all others come in here, whole by [`read`] or in
-//! parts, so that none of them can hold a program up or take its memory.
+//! Maps, parameters, the records of earlier runs and all others come in here, whole by [`read`] or
+//! in parts, so that none of them can hold a program up or take its memory.
 
 use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Take};
@@ -25,11 +25,12 @@ pub const IMPORT_BYTES: u64 = 8 << 20;
 /// Most bytes of a file of parameters, or of faults of simulated boards.
 pub const PARAMS_BYTES: u64 = 1 << 20;
 
-/// Most bytes of the manifest of an earlier run: it has a whole hardware map, and a record of each board.
+/// Most bytes of the manifest of an earlier run: it has a whole hardware map, and a record of each
+/// board.
 pub const MANIFEST_BYTES: u64 = 64 << 20;
 
-/// Most bytes of the tune of an earlier run, which is read module by module: 256 boards of eight modules
-/// with 1024 channels each have 3.6 GB.
+/// Most bytes of the tune of an earlier run, which is read module by module: 256 boards of eight
+/// modules with 1024 channels each have 3.6 GB.
 pub const TUNE_BYTES: u64 = 4 << 30;
 
 /// Most bytes of the tune of one module: one with 1024 channels has 1.8 MB.
@@ -46,8 +47,8 @@ pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     text(read(path, limit)?, 0)
 }
 
-/// Reads the file at `path`, of at most `limit` bytes. It never waits for anybody, whatever the path
-/// leads to, and it takes no more memory than `limit`.
+/// Reads the file at `path`, of at most `limit` bytes. It never waits for anybody, whatever the
+/// path leads to, and it takes no more memory than `limit`.
 ///
 /// # Errors
 /// If it cannot be opened or read, with the system's reason. If it is a folder, a device, a pipe or
@@ -69,9 +70,9 @@ fn open(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Opens the text of the file at `path`, of at most `limit` bytes, to be read in parts of at most `most`
-/// bytes each, of which only one is in memory. Each part but the first begins with the line `head`, and
-/// has room for that of the next.
+/// Opens the text of the file at `path`, of at most `limit` bytes, to be read in parts of at most
+/// `most` bytes each, of which only one is in memory. Each part but the first begins with the line
+/// `head`, and has room for that of the next.
 ///
 /// # Errors
 /// As [`read`].

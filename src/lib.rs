@@ -32,8 +32,9 @@
 //!
 //! It works in an application with a multi-thread runtime, with a single-threaded one or with none,
 //! and needs no runtime of its caller: boards are driven by the process-wide
-//! [`tworoutine::runtime`](tworoutine::runtime()). The folder `examples/` has a program of each kind.
-//! Code that writes `#[tworoutine]` depends on the crate `tworoutine` too, which the attribute names.
+//! [`tworoutine::runtime`](tworoutine::runtime()). The folder `examples/` has a program of each
+//! kind. Code that writes `#[tworoutine]` depends on the crate `tworoutine` too, which the
+//! attribute names.
 //!
 //! | module | what is in it |
 //! |---|---|

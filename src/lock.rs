@@ -1,15 +1,16 @@
 //! One program a board, on this host.
 //!
 //! A board does what any program tells it, so two programs on one board undo each other's settings.
-//! A program that sets something takes the lock of each of its boards first: a file in which it says
-//! who it is, locked for as long as it lives, and removed at its end. Another one is refused, and
-//! told by whom. Or it takes the board over: from then on the first one sends nothing that sets
-//! something. What it has sent before may still be executed, for as long as a request lives.
-//! Programs on other hosts are not seen by it.
+//! A program that sets something takes the lock of each of its boards first: a file in which it
+//! says who it is, locked for as long as it lives, and removed at its end. Another program is
+//! refused, and told which one has the board. Or it takes the board over: from then on the first
+//! one sends nothing that sets something. What it has sent before may still be executed, for as
+//! long as a request lives. Programs on other hosts are not seen by it.
 //!
-//! The files lie in `/run/lock`, or in `/tmp/twotone-locks` if that is not a folder for all users, or
-//! where the environment variable `TWOTONE_LOCKS` says. Who looks for a lock has the folder to itself
-//! for that moment, so that nobody comes between a look and what follows from it.
+//! The files lie in `/run/lock`, or in `/tmp/twotone-locks` if that is not a folder for all users,
+//! or where the environment variable `TWOTONE_LOCKS` says. A program that looks for a lock has the
+//! folder to itself for that moment, so that no other comes between a look and what follows from
+//! it.
 
 use std::fmt;
 use std::fs::File;
@@ -94,7 +95,7 @@ impl fmt::Display for Holder {
     }
 }
 
-/// What the file of a board has of its holder: the last line of it.
+/// Record of the holder in the file of a board: the last line of it.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Record {
     #[serde(flatten)]
@@ -103,8 +104,8 @@ struct Record {
     /// it.
     #[serde(default)]
     turn: u32,
-    /// File that the holder has locked, if it is another than this one. A program that takes a board
-    /// over cannot lock this one while the first holder lives.
+    /// File that the holder has locked, if it is another than this one. A program that takes a
+    /// board over cannot lock this one while the first holder lives.
     #[serde(default)]
     own_file: Option<String>,
 }
@@ -123,7 +124,7 @@ pub struct BoardLock {
 /// Result of asking for a lock.
 #[derive(Debug)]
 pub enum Asked {
-    /// The board is this program's. If it was taken over, from whom.
+    /// The board is this program's, with the program that it was taken over from, if it was.
     Taken(BoardLock, Option<Holder>),
     /// Another program has it.
     Held(Holder),
@@ -201,8 +202,8 @@ impl BoardLock {
             own_file: own.as_ref().map(|(name, _)| name.clone()),
         };
         let said = record.line()?;
-        // Those who lost the board look at the file at any moment: a line is added for them, and one
-        // without its end does not count.
+        // Programs that lost the board look at the file at any moment: a line is added for them,
+        // and one without its end does not count.
         let at = if lives { file.metadata()?.len() } else { 0 };
         file.set_len(at)?;
         if let Err(error) = file.write_all_at(&[b"\n", &said[..], b"\n"].concat(), at) {
@@ -243,12 +244,12 @@ impl Drop for BoardLock {
 }
 
 impl Record {
-    /// What the file says.
+    /// Record in a file.
     fn of(file: &File) -> io::Result<Self> {
         last_line(file).map(|line| Self::parse(&line))
     }
 
-    /// What a line says; nothing if it is nonsense.
+    /// Record in a line; an empty one if the line is nonsense.
     fn parse(line: &[u8]) -> Self {
         let found: Self = serde_json::from_slice(line).unwrap_or_default();
         Self {

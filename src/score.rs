@@ -1,4 +1,4 @@
-//! How well a tune met the truth of a simulated farm.
+//! Score of a tune against the truth of a simulated farm.
 
 use std::collections::HashSet;
 
@@ -9,9 +9,9 @@ use twotone_sim::{Truth, TruthDetector};
 
 /// A score against the truth.
 ///
-/// The truth has detectors as drawn, at low power. If the loss of a detector depends on power, as in
-/// the simulator's profiles `lab` and `harsh`, its derivative at the power of its tone is another
-/// than that of the truth, and a tune that is right there counts as wrong here.
+/// The truth has detectors as drawn, at low power. If the loss of a detector depends on power, as
+/// in the simulator's profiles `lab` and `harsh`, its derivative at the power of its tone is
+/// another than that of the truth, and a tune that is right there counts as wrong here.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Score {
     /// Detectors that resonate within the band that was tuned; of modules that were not tuned, all.
@@ -32,15 +32,15 @@ pub struct Score {
     pub wrong: usize,
 }
 
-/// How far a tone may be from where it is said to be, in linewidths.
+/// Largest distance of a tone from the place where it is said to be, in linewidths.
 const MAX_OFFSET_LW: f64 = 0.1;
-/// How far the size of a derivative may be off.
+/// Largest relative error of the size of a derivative.
 const MAX_SLOPE_ERROR: f64 = 0.05;
-/// How far the phase of a derivative may be off.
+/// Largest error of the phase of a derivative.
 const MAX_ANGLE_DEGREES: f64 = 3.0;
-/// How near a candidate must be to count as finding a detector, in linewidths.
+/// Largest distance of a candidate that counts as finding a detector, in linewidths.
 const FOUND_LW: f64 = 0.5;
-/// From how far on a candidate is of no detector, in linewidths.
+/// Least distance from all detectors at which a candidate is of none, in linewidths.
 const FALSE_LW: f64 = 1.0;
 
 /// Scores the tunes of named boards against `truth`. Modules that were not tuned count with their
@@ -122,7 +122,7 @@ fn nearest<'a>(alive: &[&'a TruthDetector], hz: f64) -> Option<(&'a TruthDetecto
     Some((nearest, distance(nearest)))
 }
 
-/// Whether a tone is where its channel says, and its samples mean what its channel says.
+/// True if a tone is where its channel says, and its samples mean what its channel says.
 fn is_tuned(detector: &TruthDetector, channel: &ChannelOutcome) -> bool {
     let (Some(declared), Some(calibration)) = (channel.y, channel.calibration.as_ref()) else {
         return false;

@@ -1,8 +1,8 @@
 //! Watch for other programs that set the same boards, on whatever host.
 //!
 //! A lock keeps out programs of this host only. Boards keep no record of who sets them, but their
-//! settings can be read: if they change between two readings, and this program has set nothing, then
-//! another one has.
+//! settings can be read: if they change between two readings, and this program has set nothing,
+//! then another one has.
 
 use std::time::Duration;
 

@@ -13,8 +13,8 @@ const WHAT: &str = "cable delay";
 /// Share of the reach of the NCO that a comb covers. It is less than 1, as boards round the NCO.
 const NEAR_SPAN: f64 = 0.99;
 
-/// Span below which a single resonance turns the phase as a delay does, in hertz. With one of 70 kHz
-/// in the middle, spans of 6, 3 and 1 MHz were off by some 2, 6 and 40 ns.
+/// Span below which a single resonance turns the phase as a delay does, in hertz. With one of
+/// 70 kHz in the middle, spans of 6, 3 and 1 MHz were off by some 2, 6 and 40 ns.
 const NARROW_HZ: f64 = 5e6;
 
 /// Parameters of a measurement of the delay.

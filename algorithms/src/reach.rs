@@ -1,7 +1,8 @@
 //! The frequencies that tones of a module can have with its NCO at one place.
 //!
 //! Every algorithm decides by this one range what can be swept, toned and moved. A decision taken
-//! by the board's reach alone, or by the centre of a sweep, would be refused in the middle of a run.
+//! by the board's reach alone, or by the centre of a sweep, would be refused in the middle of a
+//! run.
 
 use twotone_hal::{Hertz, ModuleDescription};
 

@@ -1,4 +1,4 @@
-//! What one entry of a map demands of the others.
+//! Demands of one entry of a map on the others.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use super::{BoardEntry, Host};
 pub(super) struct Uniques(HashMap<(&'static str, String), (usize, String)>);
 
 impl Uniques {
-    /// Whether `value` is seen for the first time as a `what`. If not, that is a finding.
+    /// True if `value` is seen for the first time as a `what`. If not, that is a finding.
     pub(super) fn once(
         &mut self,
         findings: &mut Findings<'_>,

@@ -1,4 +1,4 @@
-//! What a map says of a board, a module and a detector.
+//! Entries of a map: boards, modules and detectors.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,16 +8,15 @@ use twotone_hal::{Dbm, Description, Error, Hertz, ModuleId, ModuleLimits};
 
 use super::{BoardKind, Host};
 
-/// The most power of a tone, at the board's output connector, where the map says nothing:
+/// The most power of a tone, at the board's output connector, if the map says nothing:
 /// enough to find detectors behind little attenuation, and too little to harm an amplifier.
 pub const CONSERVATIVE_MAX_TONE: Dbm = Dbm(-55.0);
-/// The most power of a module's tones together, at the board's output connector, where the map
-/// says nothing: 1024 tones of [`CONSERVATIVE_MAX_TONE`], and 0.9 dB.
+/// The most power of a module's tones together, at the board's output connector, if the map says
+/// nothing: 1024 tones of [`CONSERVATIVE_MAX_TONE`], and 0.9 dB.
 pub const CONSERVATIVE_MAX_TOTAL: Dbm = Dbm(-24.0);
-/// The power of a tone to begin with, at the board's output connector, where the map says
-/// nothing.
+/// The power of a tone to begin with, at the board's output connector, if the map says nothing.
 pub const CONSERVATIVE_START_POWER: Dbm = Dbm(-65.0);
-/// The attenuation between the board's output connector and the detectors, in dB, where the map
+/// The attenuation between the board's output connector and the detectors, in dB, if the map
 /// says nothing: none, so that the power at a detector is never taken for less than it is.
 pub const CONSERVATIVE_COLD_ATTENUATION_DB: f64 = 0.0;
 
@@ -29,14 +28,14 @@ pub struct BoardEntry {
     pub name: String,
     /// Its kind.
     pub kind: BoardKind,
-    /// Where it answers, if the map says so; [`BoardEntry::address`] has the answer always.
+    /// Its address, if the map gives it; [`BoardEntry::address`] always returns one.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
     pub address: Option<Host>,
     /// Its serial number, with leading zeros as printed on it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub serial: Option<String>,
-    /// The hardware (MAC) address of its network interface: six pairs of hexadecimal digits in lower
-    /// case, with colons between.
+    /// The hardware (MAC) address of its network interface: six pairs of hexadecimal digits in
+    /// lower case, with colons between.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mac: Option<String>,
     /// The serial number of its crate.
@@ -77,8 +76,8 @@ impl BoardEntry {
         }
     }
 
-    /// Where the board answers: as the map says, or the name that its kind derives from crate
-    /// and slot, or from the serial number.
+    /// Address of the board: the one that the map gives, or the name that its kind derives from
+    /// crate and slot, or from the serial number.
     pub fn address(&self) -> Host {
         self.address.clone().unwrap_or_else(|| {
             // A map with none of the three is refused, so the name stands in only for entries
@@ -88,7 +87,8 @@ impl BoardEntry {
         })
     }
 
-    /// Longest time for which a request to it can live whose connection was lost, if the map says it.
+    /// Longest time for which a request to it can live whose connection was lost, if the map says
+    /// it.
     pub fn request_life(&self) -> Option<Duration> {
         let seconds = self.request_life_s?;
         Duration::try_from_secs_f64(seconds).ok()
@@ -99,8 +99,8 @@ impl BoardEntry {
         self.serial.as_ref()?.parse().ok()
     }
 
-    /// What the map says of `module`: conservative limits where it lists no modules of this
-    /// board, `None` if it lists others only.
+    /// Entry of `module`: conservative limits if the map lists no modules of this board, `None` if
+    /// it lists others only.
     pub fn module(&self, module: ModuleId) -> Option<ModuleEntry> {
         if self.modules.is_empty() {
             return Some(ModuleEntry::conservative(module));
@@ -133,7 +133,7 @@ impl BoardEntry {
     }
 }
 
-/// One module of a board: what hangs on it, and what it may put out. **All powers are at the
+/// One module of a board: its feedline, and limits of its output. **All powers are at the
 /// board's output connector.**
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ModuleEntry {
@@ -168,7 +168,7 @@ pub struct ModuleEntry {
 }
 
 impl ModuleEntry {
-    /// What the module may put out.
+    /// Limits of the module's output.
     pub fn limits(&self) -> ModuleLimits {
         ModuleLimits {
             f_min: self.f_min,
@@ -235,7 +235,7 @@ pub struct DetectorEntry {
     pub board: String,
     /// The module that reads it.
     pub module: ModuleId,
-    /// Where its resonance is expected.
+    /// Frequency at which its resonance is expected.
     #[serde(rename = "f_hz")]
     pub expected: Hertz,
 }

@@ -1,4 +1,4 @@
-//! What is wrong with a file that a person wrote.
+//! Problems of a file that a person wrote.
 
 use std::fmt;
 use std::io;
@@ -18,9 +18,9 @@ pub struct MapError {
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Where, unless it is the file as a whole.
+    /// Place of the problem, unless it concerns the file as a whole.
     pub place: Option<Place>,
-    /// What is wrong.
+    /// Description of the problem.
     pub message: String,
     /// The key or value that was probably meant.
     pub suggestion: Option<String>,

@@ -41,7 +41,7 @@ impl BoardKind {
         self.0.name
     }
 
-    /// The port of its control protocol, where an address names none.
+    /// The port of its control protocol, if an address names none.
     pub fn default_port(self) -> u16 {
         self.0.port
     }

@@ -1,5 +1,6 @@
-//! The hardware map: which boards there are, where they answer, what hangs on their modules and
-//! how much power each may put out. A TOML file, described in `docs/hardware-map.md`.
+//! The hardware map: the boards of an array, their addresses, the feedlines and detectors on their
+//! modules, and the power that each module may put out. A TOML file, described in
+//! `docs/hardware-map.md`.
 //!
 //! **All powers are at the board's output connector**, before the cold attenuation.
 //!

@@ -8,7 +8,7 @@ use super::{BoardEntry, HardwareMap, ModuleEntry};
 
 impl HardwareMap {
     /// The part of the map with these boards, by their names, and these modules; all of them
-    /// where none are named. Its file and text are those of the whole map.
+    /// if none are named. Its file and text are those of the whole map.
     ///
     /// A board that lists no modules has just the named ones then, each with conservative limits;
     /// one that lists others only is left out.

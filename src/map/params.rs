@@ -14,7 +14,7 @@ use crate::input;
 /// Reads parameters from the TOML file at `path`, as [`parse_params`] does.
 ///
 /// # Errors
-/// Where the file cannot be read, or as [`parse_params`].
+/// If the file cannot be read, or as [`parse_params`].
 pub fn load_params<T: DeserializeOwned>(path: impl AsRef<Path>) -> Result<T, MapError> {
     let path = path.as_ref();
     let file = path.display().to_string();
@@ -51,12 +51,12 @@ pub fn read_params(path: impl AsRef<Path>) -> Result<String, MapError> {
 ///
 /// # Errors
 /// Every unknown key and every value of the wrong type, each with its line and column. Keys that
-/// are missing are told where nothing else is wrong.
+/// are missing are told if nothing else is wrong.
 pub fn parse_params<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, MapError> {
     let mut findings = Findings::new(text, file);
     let mut root = findings.toml()?;
-    // Serde stops at the first error. What it stopped at is told and taken out, and the rest is
-    // tried again, until nothing is left to take out, or a person has enough to mend.
+    // Serde stops at the first error. Its cause is told and taken out, and the rest is tried again,
+    // until nothing is left to take out, or a person has enough to mend.
     let mut tries = 0;
     loop {
         let error = match T::deserialize(Deserializer::from(root.clone())) {

@@ -12,7 +12,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// The place of byte `offset` of `text`; its end where `offset` lies beyond.
+    /// The place of byte `offset` of `text`; its end if `offset` lies beyond.
     pub fn of(text: &str, offset: usize) -> Self {
         Lines::of(text).place(offset)
     }
@@ -21,7 +21,8 @@ impl Place {
 /// Bytes of a text whose characters are counted together.
 const BLOCK: usize = 256;
 
-/// Where the lines of a text are. With it, a place costs as much in a long text as in a short one.
+/// Places of the lines of a text. With them a place costs as much in a long text as in a short
+/// one.
 pub(super) struct Lines<'t> {
     text: &'t str,
     /// The byte at which each line begins.

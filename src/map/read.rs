@@ -36,7 +36,7 @@ const MODULE_KEYS: &[&str] = &[
     "start_power_dbm",
     "safe_state",
 ];
-/// The key of each end of a module's range, and the short form of it.
+/// The key of the lower end of a module's range, and the short form of it.
 const MIN_KEYS: [&str; 2] = ["f_min_hz", "f_min"];
 /// Least width of a module's range, in hertz: a linewidth of 1 GHz at a quality factor of 100,000.
 const NARROWEST_RANGE_HZ: f64 = 10e3;
@@ -45,7 +45,7 @@ const DETECTOR_KEYS: &[&str] = &["id", "board", "module", "f_hz"];
 
 /// Frequencies that tones can have.
 const FREQUENCIES_HZ: std::ops::RangeInclusive<f64> = LOWEST_TONE.0..=HIGHEST_TONE.0;
-/// Powers that a map could mean. What a module may put out is the map's to say.
+/// Powers that a map could mean. The map decides what a module may put out.
 const POWERS_DBM: std::ops::RangeInclusive<f64> = -200.0..=30.0;
 const ATTENUATIONS_DB: std::ops::RangeInclusive<f64> = 0.0..=200.0;
 
@@ -72,7 +72,7 @@ pub(super) fn map(
     for section in sections {
         boards.extend(board(&section, &mut findings, &mut uniques));
     }
-    // Where a board is spoilt, its detectors must not look homeless as well.
+    // If a board has a problem, its detectors must not be reported as being on no board.
     let homes = (!findings.any()).then(|| Homes::of(&boards));
     for section in root.list(&mut findings, "detector", "[[detector]]") {
         let homes = homes.as_ref();
@@ -82,7 +82,7 @@ pub(super) fn map(
     Ok((boards, detectors))
 }
 
-/// Where a key belongs that stands in the wrong section.
+/// Section that a key belongs in, if it stands in another.
 fn home(key: &str) -> Option<&'static str> {
     match key {
         "module" => Some("a board: write [[board.module]]"),
@@ -365,7 +365,7 @@ fn safe_state(section: &Section<'_, '_>, findings: &mut Findings<'_>) -> Option<
     known.map(|(_, state)| *state)
 }
 
-/// `homes` are `None` if something is wrong with the boards.
+/// Reads a detector. `homes` are `None` if something is wrong with the boards.
 fn detector(
     section: &Section<'_, '_>,
     findings: &mut Findings<'_>,

@@ -23,7 +23,7 @@ const COMPARED: usize = 100_000;
 /// The longest text of which every place that is no TOML is told, bytes. Each takes memory.
 const RECOVERED: usize = 2 << 20;
 
-/// What was found to be wrong so far.
+/// Problems that were found so far.
 pub(super) struct Findings<'t> {
     text: &'t str,
     file: &'t str,
@@ -154,7 +154,7 @@ impl<'t> Findings<'t> {
         !self.problems.is_empty()
     }
 
-    /// An error, where anything was found.
+    /// Returns an error if anything was found.
     pub(super) fn done(&mut self) -> Result<(), MapError> {
         if self.problems.is_empty() {
             return Ok(());
@@ -198,7 +198,7 @@ pub(super) struct Section<'a, 'i> {
 
 impl<'a> Section<'a, '_> {
     /// Finds keys that are not among `known`, and gives back those that were probably meant.
-    /// `elsewhere` names the section that a key belongs into, where it is known in another.
+    /// `elsewhere` names the section that a key belongs into, if it is known in another.
     pub(super) fn only(
         &self,
         findings: &mut Findings<'_>,
@@ -320,7 +320,7 @@ impl<'a> Section<'a, '_> {
         }
     }
 
-    /// The tables of the list under `key`; none where the key is absent. `title` is theirs.
+    /// The tables of the list under `key`; none if the key is absent. `title` is theirs.
     pub(super) fn list<'s>(
         &'s self,
         findings: &mut Findings<'_>,
@@ -354,7 +354,7 @@ impl<'a> Section<'a, '_> {
         sections
     }
 
-    /// Says that a key is missing, where it is, and not merely misspelt.
+    /// Reports `key` if it is missing and is not merely misspelt.
     pub(super) fn needs(&self, findings: &mut Findings<'_>, key: &str, meant: &[&str]) {
         if !self.table.contains_key(key) && !meant.contains(&key) {
             findings.say(self.at, format!("{} has no `{key}`", self.title));

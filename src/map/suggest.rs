@@ -1,6 +1,6 @@
-//! What was probably meant.
+//! Names that were probably meant.
 
-/// How alike two names must be (Jaro-Winkler, 0 to 1) for one to be offered for the other.
+/// Least likeness (Jaro-Winkler, 0 to 1) of two names for one to be offered for the other.
 const ALIKE: f64 = 0.8;
 
 /// The longest name that is compared, bytes. No key, value or name of a board is longer.

@@ -1,4 +1,4 @@
-//! What was counted during a capture, as an Arrow IPC file a board.
+//! Counters of a capture, as an Arrow IPC file a board.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
@@ -12,7 +12,7 @@ use twotone_hal::ModuleId;
 
 use super::RecordError;
 
-/// What had been counted of one module's samples up to a moment.
+/// Counters of one module's samples up to a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct CounterRow {
     /// Seconds since the capture began, by this computer.
@@ -35,7 +35,7 @@ pub struct CounterRow {
     pub duplicate: u64,
     /// Packets from long before, or from far ahead.
     pub stale: u64,
-    /// How often the stream began anew.
+    /// Number of times that the stream began anew.
     pub restarts: u64,
     /// Samples received and not written, because the disk did not keep up.
     pub unwritten: u64,
@@ -182,8 +182,8 @@ impl<W: Write> CounterWriter<W> {
         RecordBatch::try_new(Arc::clone(&self.schema), arrays)
     }
 
-    /// What it is written to. After rows that could not be written, the file can go on where these
-    /// have been taken back.
+    /// The output that the file is written to. After rows that could not be written, the file can
+    /// go on if these have been taken back.
     pub fn get_mut(&mut self) -> &mut W {
         self.writer.get_mut()
     }

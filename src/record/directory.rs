@@ -24,7 +24,7 @@ pub const SAMPLES_FOLDER: &str = "samples";
 /// The folder of a run directory that holds what was counted meanwhile, one Arrow file a board.
 pub const COUNTERS_FOLDER: &str = "counters";
 
-/// The file of a run directory that says what a capture came to, as `twotone capture --json`
+/// The file of a run directory that holds the result of a capture, as `twotone capture --json`
 /// prints it.
 pub const CAPTURE_FILE: &str = "capture.json";
 
@@ -32,7 +32,7 @@ pub const CAPTURE_FILE: &str = "capture.json";
 /// there whole on [`RunDirectory::commit`]. Dropped before, it is removed; a program that is
 /// killed outright leaves the hidden folder (`.NAME.xxxxxx.partial`), which may be deleted.
 ///
-/// Somebody may rename the folders above meanwhile: the hidden folder is found again where it went.
+/// Somebody may rename the folders above meanwhile: the hidden folder is found in its new place.
 #[derive(Debug)]
 pub struct RunDirectory {
     path: PathBuf,
@@ -49,8 +49,8 @@ impl RunDirectory {
     ///
     /// # Errors
     /// [`RecordError::Exists`] if anything has that name already, be it an empty folder;
-    /// [`RecordError::Name`] if it is no name; [`RecordError::Io`] if the folder it is to
-    /// lie in cannot be made or written to.
+    /// [`RecordError::Name`] if it is no name; [`RecordError::Io`] if the folder it is to lie in
+    /// cannot be made or written to.
     pub fn prepare(path: impl Into<PathBuf>) -> Result<Self, RecordError> {
         let path = path.into();
         let Some(name) = path.file_name() else {
@@ -80,7 +80,7 @@ impl RunDirectory {
         })
     }
 
-    /// Where the run will be.
+    /// Path that the run will have.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -141,8 +141,8 @@ impl RunDirectory {
     ///
     /// # Errors
     /// [`RecordError::Name`] if `file` leads out of the run directory or was written before,
-    /// [`RecordError::Io`] if the file system refuses, [`RecordError::Gone`] if the folder is
-    /// gone, or the error of `fill`.
+    /// [`RecordError::Io`] if the file system refuses, [`RecordError::Gone`] if the folder is gone,
+    /// or the error of `fill`.
     pub fn write(
         &self,
         file: &str,
@@ -162,8 +162,7 @@ impl RunDirectory {
     ///
     /// # Errors
     /// [`RecordError::Name`] if `file` leads out of the run directory or was written before,
-    /// [`RecordError::Io`] if the file system refuses, [`RecordError::Gone`] if the folder is
-    /// gone.
+    /// [`RecordError::Io`] if the file system refuses, [`RecordError::Gone`] if the folder is gone.
     pub fn create(&self, file: &str) -> Result<RunFile, RecordError> {
         let created = self.open(file);
         self.has_created
@@ -223,7 +222,8 @@ impl RunDirectory {
     }
 
     /// Keeps what was written until now in its hidden folder, of a run that cannot be completed
-    /// because of `cause`. Answers [`RecordError::Kept`], which says where, or [`RecordError::Gone`].
+    /// because of `cause`. Returns [`RecordError::Kept`], which names the folder, or
+    /// [`RecordError::Gone`].
     #[must_use]
     pub fn keep(self, cause: RecordError) -> RecordError {
         let Some(kept) = self.whereabouts() else {
@@ -237,13 +237,14 @@ impl RunDirectory {
         }
     }
 
-    /// Puts the run in its place, at once and on disk, and says where that is.
+    /// Puts the run in its place, at once and on disk, and returns the path of it.
     ///
     /// # Errors
-    /// In each case but the last nothing is lost, and the error says where the run lies instead.
-    /// * [`RecordError::Taken`]: something else has taken the name in the meantime. It is not touched,
-    ///   and the run lies beside it.
-    /// * [`RecordError::Moved`]: somebody has moved the folder that it was to lie in. The run lies there.
+    /// In each case but the last nothing is lost, and the error names the place of the run instead.
+    /// * [`RecordError::Taken`]: something else has taken the name in the meantime. It is not
+    ///   touched, and the run lies beside it.
+    /// * [`RecordError::Moved`]: somebody has moved the folder that it was to lie in. The run lies
+    ///   there.
     /// * [`RecordError::Kept`]: the file system refuses.
     /// * [`RecordError::Gone`]: somebody has removed the folder with what was written.
     pub fn commit(self) -> Result<PathBuf, RecordError> {

@@ -1,4 +1,4 @@
-//! Why a record could not be written or read.
+//! Reasons that a record could not be written or read.
 
 use std::error::Error as StdError;
 use std::io;
@@ -8,7 +8,7 @@ use twotone_hal::{Error, ErrorKind};
 
 use crate::input::shown;
 
-/// Why a record could not be written or read.
+/// Reason that a record could not be written or read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {
@@ -59,9 +59,9 @@ pub enum RecordError {
     /// A run that could not be completed or put in its place. What was written of it is kept.
     #[error("{cause}; what was written until then is kept in `{}`", shown(kept))]
     Kept {
-        /// Where it lies.
+        /// Place of the run.
         kept: PathBuf,
-        /// Why.
+        /// Reason that it could not be completed or put in its place.
         cause: Box<RecordError>,
     },
     /// A path that cannot name a run directory or a file in one.
@@ -69,27 +69,27 @@ pub enum RecordError {
     Name {
         /// The path.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Reason that it cannot.
         reason: &'static str,
     },
     /// The file system refused.
     #[error("cannot {action} `{}`: {source}", shown(path))]
     Io {
-        /// What was tried.
+        /// Operation that was tried.
         action: &'static str,
-        /// On what.
+        /// Path that it was tried on.
         path: PathBuf,
-        /// Why not.
+        /// Reason of the file system.
         source: io::Error,
     },
     /// A value has no form in the format of the file, or a file is not of that format.
     #[error("cannot {action} `{file}`: {source}")]
     Format {
-        /// What was tried.
+        /// Operation that was tried.
         action: &'static str,
         /// The file, within its run directory.
         file: String,
-        /// Why not.
+        /// Reason of its failure.
         source: Box<dyn StdError + Send + Sync>,
     },
 }

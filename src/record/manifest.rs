@@ -1,4 +1,4 @@
-//! What a run was: versions, map, parameters, times, and how each board fared.
+//! Manifest of a run: versions, map, parameters, times, and the result of each board.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -30,9 +30,9 @@ pub struct Manifest {
     pub note: Option<String>,
     /// The seed of whatever was drawn at random.
     pub seed: Option<u64>,
-    /// When the run began.
+    /// Time at which the run began.
     pub started: UtcTime,
-    /// When the run ended.
+    /// Time at which the run ended.
     pub ended: UtcTime,
     /// The hardware map.
     pub map: MapRecord,
@@ -59,12 +59,12 @@ pub struct MapRecord {
     pub text: String,
 }
 
-/// How a board fared.
+/// Result of a board.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct BoardRecord {
     /// Its name in the map.
     pub name: String,
-    /// Its serial number, as it says itself or, where it does not, as the map has it.
+    /// Its serial number, as it says itself or, if it does not, as the map has it.
     pub serial: Option<String>,
     /// Result of the check that it is the board of the map, in words; `None` if this was not
     /// checked.
@@ -80,12 +80,12 @@ pub struct BoardRecord {
     pub taken_over: Option<Holder>,
     /// Its status, in the words of the run's result.
     pub status: String,
-    /// What went wrong, if anything.
+    /// Its error, if it had one.
     pub error: Option<String>,
     /// Everything else that was less than well, a sentence each.
     #[serde(default)]
     pub warnings: Vec<String>,
-    /// How many channels ended with each status.
+    /// Number of channels that ended with each status.
     pub channels: BTreeMap<String, usize>,
 }
 
@@ -162,7 +162,7 @@ impl Manifest {
         serde_json::from_slice(&text).map_err(RecordError::format("read", &shown))
     }
 
-    /// What the data files of `board` say of their origin, as names and values.
+    /// Entries about the origin of the data files of `board`, as names and values.
     pub fn provenance(&self, board: &str) -> BTreeMap<String, String> {
         let record = self.boards.iter().find(|record| record.name == board);
         let entries = [

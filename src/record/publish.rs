@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-/// Whether a folder got the name that was meant for it.
+/// Result of giving a folder its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Published {
     Done,
@@ -18,7 +18,8 @@ pub(super) enum Published {
 /// The most names that are tried beside one that is taken.
 const MOST_NAMES: usize = 1000;
 
-/// Names for what cannot have the name of `path`, in its folder: `NAME-kept`, `NAME-kept-2`, and so on.
+/// Names for what cannot have the name of `path`, in its folder: `NAME-kept`, `NAME-kept-2`, and
+/// so on.
 pub(super) fn beside(path: &Path) -> impl Iterator<Item = PathBuf> + use<'_> {
     (1..=MOST_NAMES).filter_map(move |number| {
         let mut name = path.file_name()?.to_owned();

@@ -104,17 +104,17 @@ impl Recorded {
 }
 
 impl RunDirectory {
-    /// Writes a run and puts it in its place: files of [`Weight::First`], the manifest, and the others
-    /// in their order. What was created before stays in the run.
+    /// Writes a run and puts it in its place: files of [`Weight::First`], the manifest, and the
+    /// others in their order. What was created before stays in the run.
     ///
-    /// A file that cannot be written is left out, and the manifest names it, with the reason. If one
-    /// that is needed is left out, the whole run goes to the first of these places that has room for
-    /// it, under the name `NAME-kept`: the folder that it was to lie in, the working directory, the
-    /// folder for temporary files. If none has, it stays where most of it could be written. Nothing is
-    /// ever overwritten.
+    /// A file that cannot be written is left out, and the manifest names it, with the reason. If
+    /// one that is needed is left out, the whole run goes to the first of these places that has
+    /// room for it, under the name `NAME-kept`: the folder that it was to lie in, the working
+    /// directory, the folder for temporary files. If none has, it stays in the place that took most
+    /// of it. Nothing is ever overwritten.
     ///
-    /// `broken` is the reason that what was created before is not whole. Such a run does not get its
-    /// name: it is kept as by [`RunDirectory::keep`].
+    /// `broken` is the reason that what was created before is not whole. Such a run does not get
+    /// its name: it is kept as by [`RunDirectory::keep`].
     pub fn record(
         self,
         mut manifest: Manifest,
@@ -162,7 +162,7 @@ impl RunDirectory {
 
 /// Run directories in the next best places for what was to be `wanted`, on this device.
 fn next_places(wanted: &Path, device: Option<u64>) -> impl Iterator<Item = RunDirectory> {
-    // Where a disk was mounted is no place: what lies there is hidden when it is mounted again.
+    // The bare mount point of an unmounted disk is no place: the next mount hides what lies there.
     let is_its = |folder: &&Path| {
         let found = folder.metadata();
         found.is_ok_and(|found| device.is_none_or(|device| found.dev() == device))

@@ -25,7 +25,7 @@ pub(crate) fn polar(change: Complex64) -> (f64, f64) {
     (to_twelfth(gain), to_twelfth(turn_rad))
 }
 
-/// Which columns a file of samples has.
+/// Columns of a file of samples.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SampleColumns {
     /// The channels in `i` and `q`, in order.
@@ -33,46 +33,46 @@ pub struct SampleColumns {
     /// The channels in `df_hz` and `dqi_inv`, in order, with what their samples mean. With none,
     /// there are no such columns.
     pub calibrated: Vec<(ChannelId, Calibration)>,
-    /// By what the samples of the reference tones had changed since the tune, which the
-    /// calibrations here have in them already.
+    /// Factor by which the samples of the reference tones had changed since the tune. The
+    /// calibrations here have it in them already.
     pub reference: Option<Complex64>,
 }
 
 /// Samples of one module, row by row. Lists hold a value a channel, row after row.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SampleRows {
-    /// When each was taken: nanoseconds since 1970 by the board's clock, the filters' delay taken
-    /// off. `None` if it is not known.
+    /// Time at which each was taken: nanoseconds since 1970 by the board's clock, with the filters'
+    /// delay subtracted. `None` if it is not known.
     pub time_ns: Vec<Option<i64>>,
     /// Origin of each time.
     pub time_source: Vec<Option<TimeOrigin>>,
     /// Sequence numbers.
     pub sequence: Vec<u32>,
-    /// How many samples were lost just before each.
+    /// Number of samples that were lost just before each.
     pub lost_before: Vec<u64>,
     /// Decimation stages.
     pub stage: Vec<u8>,
-    /// Whether a converter was over its range.
+    /// True if a converter was over its range.
     pub overrange: Vec<bool>,
-    /// Whether an input was over its voltage.
+    /// True if an input was over its voltage.
     pub overvoltage: Vec<bool>,
     /// I, 256 a readout count.
     pub i: Vec<i32>,
     /// Q, 256 a readout count.
     pub q: Vec<i32>,
-    /// Shift of the resonance since the tune, in hertz; NaN where the sample cannot come from it.
+    /// Shift of the resonance since the tune, in hertz; NaN if the sample cannot come from it.
     pub df_hz: Vec<f32>,
-    /// Change of `1/Qi` since the tune; NaN where the sample cannot come from the resonance.
+    /// Change of `1/Qi` since the tune; NaN if the sample cannot come from the resonance.
     pub dqi_inv: Vec<f32>,
 }
 
 impl SampleRows {
-    /// How many.
+    /// Number of rows.
     pub fn len(&self) -> usize {
         self.sequence.len()
     }
 
-    /// Whether there is none.
+    /// True if there is no row.
     pub fn is_empty(&self) -> bool {
         self.sequence.is_empty()
     }
@@ -111,7 +111,7 @@ impl<W: Write> SampleWriter<W> {
         })
     }
 
-    /// Which columns it has.
+    /// Columns of the file.
     pub fn columns(&self) -> &SampleColumns {
         &self.columns
     }
@@ -128,8 +128,8 @@ impl<W: Write> SampleWriter<W> {
             .map_err(RecordError::format("write", &self.file))
     }
 
-    /// What it is written to. After rows that could not be written, the file can go on where these
-    /// have been taken back.
+    /// The output that the file is written to. After rows that could not be written, the file can
+    /// go on if these have been taken back.
     pub fn get_mut(&mut self) -> &mut W {
         self.writer.get_mut()
     }
@@ -302,7 +302,7 @@ fn batch(
     RecordBatch::try_new(Arc::clone(schema), arrays)
 }
 
-/// Values, null where one is not known.
+/// Values, null if one is not known.
 fn known(values: Vec<f32>) -> ArrayRef {
     if values.iter().all(|value| !value.is_nan()) {
         return Arc::new(Float32Array::from(values));

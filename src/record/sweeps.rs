@@ -6,7 +6,7 @@ use twotone_hal::{ChannelId, Complex64, Hertz, ModuleId};
 
 use super::RecordError;
 
-/// Which of the sweeps of a run a point belongs to.
+/// Kind of a sweep of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SweepKind {
     /// The network analysis, over a module's whole range.
@@ -31,7 +31,7 @@ impl SweepKind {
     }
 }
 
-/// What the points of one sweep have in common.
+/// Properties that the points of one sweep have in common.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SweepHead {
     /// The module.
@@ -39,7 +39,7 @@ pub struct SweepHead {
     /// The channel whose tone was swept; `None` for a network analysis, whose points any channel
     /// may have measured.
     pub channel: Option<ChannelId>,
-    /// Which sweep.
+    /// Kind of the sweep.
     pub kind: SweepKind,
     /// Frequency of the NCO during the sweep.
     pub nco: Hertz,
@@ -48,21 +48,21 @@ pub struct SweepHead {
 /// One point of a sweep.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SweepPoint {
-    /// Which sweep of what.
+    /// Sweep that the point belongs to.
     pub head: SweepHead,
     /// Absolute frequency of the tone, as it was really set.
     pub frequency: Hertz,
     /// Mean sample, in readout counts.
     pub mean: Complex64,
     /// Error of the mean sample, `sqrt(<|n|^2>)` over both quadratures, in readout counts; `None`
-    /// where it is not known.
+    /// if it is not known.
     pub noise: Option<f64>,
 }
 
 /// The sweeps of one board, a point a row, in the order in which they were added.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SweepTable {
-    /// Where the sweeps come from, as names and values; see
+    /// Origin of the sweeps, as names and values; see
     /// [`Manifest::provenance`](super::Manifest::provenance).
     pub provenance: BTreeMap<String, String>,
     points: Vec<SweepPoint>,

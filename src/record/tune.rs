@@ -20,7 +20,7 @@ const HEAD: &str = "[[tune]]";
 /// Most channels of a module.
 const MOST_CHANNELS: usize = 1024;
 
-/// What a run has found out about the tones of its modules.
+/// Tunes of the modules of a run.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct TuneRecord {
     /// One entry for each module that was tuned.

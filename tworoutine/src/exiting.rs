@@ -62,7 +62,7 @@ mod further {
         ) -> i32;
     }
 
-    // SAFETY: it can be called at any time and with anything; the C library's type asks for the word.
+    // SAFETY: it is safe at any time and with anything. It is `unsafe` for the C library's type.
     unsafe extern "C" fn callback(_: *mut c_void) {
         super::EXITING.set(true);
     }

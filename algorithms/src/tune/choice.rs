@@ -140,10 +140,10 @@ fn targets(
 
 /// The sweeps over the members of a group, without those that do not fit into `reach`.
 ///
-/// Members move in step, so that their tones never meet: all sweeps are as wide as the widest member
-/// needs, in steps that suit the narrowest, and one shift for all of them brings them into the
-/// reach. A member that this takes too near an end of its own sweep is left out, and the others are
-/// tried without it.
+/// Members move in step, so that their tones never meet: all sweeps are as wide as the widest
+/// member needs, in steps that suit the narrowest, and one shift for all of them brings them into
+/// the reach. A member that this takes too near an end of its own sweep is left out, and the others
+/// are tried without it.
 fn sweeps(
     lines: &[Line],
     mut group: Vec<usize>,

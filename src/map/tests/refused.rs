@@ -1,4 +1,4 @@
-//! What is wrong with a map, and where.
+//! Problems of maps, and their places.
 
 use super::*;
 

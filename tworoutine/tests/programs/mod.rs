@@ -39,7 +39,7 @@ pub(crate) type Value = u64;
 pub(crate) type Event = Pin<Box<dyn Future<Output = ()>>>;
 pub(crate) type Run = Pin<Box<dyn Future<Output = Value>>>;
 
-/// Where a program runs: its events, and whether waits are waits.
+/// Surroundings of a program: its events, and if its waits are waits or awaits.
 #[derive(Clone)]
 pub(crate) struct World {
     pub(crate) event: Rc<dyn Fn(usize) -> Event>,

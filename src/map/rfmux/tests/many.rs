@@ -10,7 +10,8 @@ fn map_of(item: impl Fn(usize) -> String) -> String {
     format!("!HardwareMap\n{}", items.collect::<String>())
 }
 
-/// The first problem in `yaml` begins with this, and so many are counted beyond those that are told.
+/// The first problem in `yaml` begins with this, and so many are counted beyond those that are
+/// told.
 #[track_caller]
 fn refused(yaml: &str, first: &str, more: usize) {
     let error = import_rfmux(yaml, "lab.yaml").unwrap_err();
