@@ -126,7 +126,7 @@ impl Array {
     }
 
     /// As [`Array::lock`] with `take_over`, but boards that cannot be locked are used all the same:
-    /// for those who only switch off.
+    /// for programs that only switch off.
     #[tworoutine(Send)]
     pub async fn lock_or_go_on(&mut self, map: &HardwareMap) {
         self.lock_each(map, true, false).await;
@@ -251,7 +251,7 @@ impl Array {
     }
 
     /// The board that the map calls `name`, for direct use: every write to a module of the map is
-    /// held to its limits. Reads back what the modules are set to, so that tones which are on
+    /// held to its limits. Reads back the settings of the modules, so that tones which are on
     /// already count.
     ///
     /// # Errors

@@ -33,8 +33,8 @@ pub struct Identity {
     pub why: String,
     /// The serial number that it says over its control protocol, if it says one.
     pub said_serial: Option<String>,
-    /// The serial numbers of packets from its address: none if nothing was heard, or if nobody
-    /// listened.
+    /// The serial numbers of packets from its address: none if nothing was heard, or if this
+    /// program did not listen.
     pub packet_serials: Vec<u16>,
     /// Its hardware address, if this host has talked with it on a network of its own.
     pub mac: Option<String>,
@@ -99,8 +99,8 @@ impl Listening {
         Self::of(map, |entry| entry.serial_number().is_some())
     }
 
-    /// The same with boards of which the map has no serial number: nothing follows from their
-    /// packets, but people can read who they are.
+    /// As [`Listening::begin`], also for boards of which the map has no serial number. Nothing
+    /// follows from their packets, but people can read the serial numbers.
     pub fn to_all(map: &HardwareMap) -> Self {
         Self::of(map, |_| true)
     }
@@ -120,8 +120,8 @@ impl Listening {
     }
 
     /// Identities of the boards of `map`, in its order. It must be the map that was given to
-    /// [`Listening::begin`] or [`Listening::none`]. `said` gives the serial number that the board
-    /// of a name says itself, if it says one.
+    /// [`Listening::begin`], [`Listening::to_all`] or [`Listening::none`]. `said` gives the serial
+    /// number that the board of a name says itself, if it says one.
     ///
     /// Call it when the boards have been connected to: hardware addresses are known only then.
     pub async fn identities(
@@ -142,7 +142,7 @@ impl Listening {
             .map(|(entry, found)| {
                 let said = said(&entry.name).filter(|said| !said.is_empty());
                 let mac = found.ip.and_then(|ip| neighbours.get(&ip).cloned());
-                // Boards that share an address share what comes from it.
+                // Boards that share an address share the packets from it.
                 let here = map.boards().iter().zip(&heard);
                 let others = here.filter(|(other, at)| {
                     other.name != entry.name && at.ip.is_some() && at.ip == found.ip

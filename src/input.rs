@@ -47,16 +47,16 @@ pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     text(read(path, limit)?, 0)
 }
 
-/// Reads the file at `path`, of at most `limit` bytes. It never waits for anybody, whatever the
-/// path leads to, and it takes no more memory than `limit`.
+/// Reads the file at `path`, of at most `limit` bytes. It never waits for another program, whatever
+/// the path leads to, and it takes no more memory than `limit`.
 ///
 /// # Errors
 /// If it cannot be opened or read, with the system's reason. If it is a folder, a device, a pipe or
 /// a socket, if it has more than `limit` bytes, or if it changes while it is read, with a sentence
 /// that does not name the path.
 pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    // Opening some devices does something to them, so the type is looked at before. What counts is
-    // the type of what was opened: another program can put something else there in between.
+    // Opening some devices does something to them, so the type is looked at before. The type of the
+    // opened file decides: another program can put something else there in between.
     acceptable(&path.metadata()?, limit)?;
     read_opened(open(path)?, limit)
 }

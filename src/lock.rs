@@ -30,7 +30,7 @@ mod folder;
 
 pub(crate) use self::boards::{Locked, Refused};
 
-/// Largest size of what a holder says of itself, in bytes.
+/// Largest size of the record of a holder, in bytes.
 const LARGEST: usize = 4096;
 
 /// Number of locks that this program has asked for.
@@ -230,7 +230,7 @@ impl BoardLock {
 
 impl Drop for BoardLock {
     fn drop(&mut self) {
-        // What stays if this fails is the lock of nobody, and is taken by the next.
+        // If this fails, the files stay, but unlocked: the next program takes the board.
         let Ok(folder) = Folder::open(&self.folder).and_then(Folder::alone) else {
             return;
         };

@@ -16,8 +16,8 @@ use twotone_sim::{Truth, TruthDetector};
 pub struct Score {
     /// Detectors that resonate within the band that was tuned; of modules that were not tuned, all.
     pub detectors: usize,
-    /// Of these, those with no neighbour within 20 linewidths and at least 1 dB deep: what a
-    /// search can be asked to find.
+    /// Of these, those with no neighbour within 20 linewidths and at least 1 dB deep. A search
+    /// should find them.
     pub isolated: usize,
     /// Isolated detectors with a candidate within half a linewidth.
     pub found: usize,
@@ -113,7 +113,7 @@ fn score_module(alive: &[&TruthDetector], tune: &TuneOutcome, score: &mut Score)
     }
 }
 
-/// The detector nearest to a frequency, and how far it is in its linewidths.
+/// The detector nearest to a frequency, and its distance in its linewidths.
 fn nearest<'a>(alive: &[&'a TruthDetector], hz: f64) -> Option<(&'a TruthDetector, f64)> {
     let distance = |detector: &TruthDetector| (detector.fr_hz - hz).abs() / detector.linewidth_hz;
     let nearest = alive

@@ -1,6 +1,6 @@
 //! Watch for other programs that set the same boards, on whatever host.
 //!
-//! A lock keeps out programs of this host only. Boards keep no record of who sets them, but their
+//! A lock keeps out programs of this host only. Boards keep no record of their users, but their
 //! settings can be read: if they change between two readings, and this program has set nothing,
 //! then another one has.
 
@@ -76,7 +76,7 @@ async fn twice(board: &ArrayBoard, time: Duration) -> Watched {
                 let changed = || changed(target, &before, &after);
                 watched.changed = watched.changed.or_else(changed);
             }
-            // Its own refusal says why.
+            // The board is refused already, with a reason.
             Err(error) if error.kind() == ErrorKind::Busy => {}
             Err(error) => watched.doubts.push(format!(
                 "it is not known if another program sets module {}: its settings could not be read \

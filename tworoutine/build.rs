@@ -1,4 +1,4 @@
-//! Says whether contexts run on fibers: `cfg(fibers)`.
+//! Sets `cfg(fibers)` if contexts run on fibers.
 
 use std::env::var;
 

@@ -78,7 +78,7 @@ pub struct CableDelayOutcome {
 }
 
 impl CableDelayOutcome {
-    /// Everything about it that a person must know, a sentence each; empty if all is well.
+    /// Warnings that a person must know, a sentence each; empty if all is well.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();

@@ -130,7 +130,7 @@ pub fn join_chunks(chunks: &[Chunk], tau_s: f64) -> Joined {
     joined
 }
 
-/// The factor that brings `points` onto the scale of what is joined so far.
+/// The factor that brings `points` onto the scale of the chunks joined so far.
 fn ratio(joined: &Joined, points: &[(f64, Complex64)], tau_s: f64) -> (Complex64, JoinStatus) {
     let one = Complex64::new(1.0, 0.0);
     let mut ratios = Vec::new();

@@ -76,7 +76,7 @@ impl DelayStatus {
     }
 }
 
-/// A delay and how well it is known.
+/// A delay and its error.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Delay {
     /// Success, or the reason that the delay cannot be used.

@@ -130,7 +130,7 @@ pub struct FineSweepOutcome {
 }
 
 impl FineSweepOutcome {
-    /// Everything about it that a person must know, a sentence each; empty if all is well.
+    /// Warnings that a person must know, a sentence each; empty if all is well.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let flags = InputFlags {

@@ -120,7 +120,7 @@ pub struct NetworkAnalysisOutcome {
 }
 
 impl NetworkAnalysisOutcome {
-    /// Everything about it that a person must know, a sentence each; empty if all is well.
+    /// Warnings that a person must know, a sentence each; empty if all is well.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
@@ -179,9 +179,9 @@ impl NetworkAnalysisOutcome {
     }
 }
 
-/// Sweeps `band` with interleaved combs: every comb covers the whole of what one NCO setting
-/// reaches, and each tone steps upward through its share. Bands wider than that take several
-/// settings, joined over their overlap with the delay `tau_s` removed.
+/// Sweeps `band` with interleaved combs: every comb covers the whole reach of one NCO setting, and
+/// each tone steps upward through its share. Bands wider than that take several settings, joined
+/// over their overlap with the delay `tau_s` removed.
 ///
 /// Tones keep off each other's mirror images about the NCO by half a spacing or more. One batch
 /// sets a comb, settles and acquires; only frequencies change from batch to batch. Clears the

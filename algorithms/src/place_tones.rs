@@ -71,7 +71,7 @@ pub struct PlaceOutcome {
 }
 
 impl PlaceOutcome {
-    /// Everything about it that a person must know, a sentence each; empty if all is well.
+    /// Warnings that a person must know, a sentence each; empty if all is well.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let flags = InputFlags {
@@ -133,7 +133,7 @@ pub(crate) async fn place_in(
     };
     let place_of = |k: usize| placements[k].map_or(targets[k].otherwise_hz, |p| p.tone_hz);
     let mut tones: Vec<Tone> = (0..targets.len()).map(|k| tone(k, place_of(k))).collect();
-    // One near the end of what it can have comes from as far above as there is room.
+    // A tone near the upper end of the reach comes from as far above as there is room.
     let highest_hz = session.reach(nco_hz).high_hz;
     let from_above = |k: usize| {
         let approach_hz = placements[k].and_then(|p| p.approach_hz)?;

@@ -53,10 +53,10 @@ pub struct Step {
     pub total: usize,
 }
 
-/// Takes reports of an algorithm's progress: a closure `Fn(&Step)`, or `()` for nobody.
+/// Takes reports of an algorithm's progress: a closure `Fn(&Step)`, or `()` to ignore them.
 ///
 /// Called between operations of the board, from whichever thread runs the algorithm; it must not
-/// block. It has no say in what the algorithm does.
+/// block. It cannot change the algorithm.
 pub trait Progress: Send + Sync {
     /// Takes one report.
     fn report(&self, step: &Step);

@@ -1,4 +1,4 @@
-//! One algorithm's hold on one module: what was set, so that only changes are sent.
+//! One algorithm's use of one module: it keeps the settings, so that only changes are sent.
 
 mod change;
 mod watch;

@@ -50,7 +50,7 @@ impl Uniques {
         self.once(findings, "address", &host.canonical().to_string(), at)
     }
 
-    /// The same for a value that is written in several ways: `same` is what these have in common.
+    /// The same for a value that can be written in several ways: `same` is their common form.
     fn one(
         &mut self,
         findings: &mut Findings<'_>,

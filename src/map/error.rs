@@ -66,7 +66,7 @@ impl MapError {
     }
 
     /// Everything that is wrong, in the order of the file. Never empty. Of very many problems a
-    /// hundred are here, and a last one without a place says how many more there are.
+    /// hundred are here, and a last one without a place has the number of the others.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }

@@ -21,7 +21,7 @@ pub fn load_params<T: DeserializeOwned>(path: impl AsRef<Path>) -> Result<T, Map
     parse_params(&read_params(path)?, &file)
 }
 
-/// Reads the text of the parameter file at `path`, for those who need it beside the parameters.
+/// Reads the text of the parameter file at `path`, for callers that need it beside the parameters.
 ///
 /// # Errors
 /// As [`input::read_text`].
@@ -56,7 +56,7 @@ pub fn parse_params<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, Ma
     let mut findings = Findings::new(text, file);
     let mut root = findings.toml()?;
     // Serde stops at the first error. Its cause is told and taken out, and the rest is tried again,
-    // until nothing is left to take out, or a person has enough to mend.
+    // until nothing is left to take out, or enough problems are told.
     let mut tries = 0;
     loop {
         let error = match T::deserialize(Deserializer::from(root.clone())) {
@@ -126,8 +126,8 @@ fn holder_within<'t, 'i>(
     }
 }
 
-/// Serde's message, taken apart. It names what it found and then what it knows, each in
-/// backticks.
+/// Serde's message, taken apart. It names the key or value that was found and then those that are
+/// known, each in backticks.
 struct Told<'m> {
     message: &'m str,
     is_missing: bool,

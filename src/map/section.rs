@@ -31,7 +31,7 @@ pub(super) struct Findings<'t> {
     problems: Vec<Problem>,
     /// Problems beyond those that are told.
     more: usize,
-    /// There may be others that nobody looked for.
+    /// True if the rest of the file was not checked, so that there may be others.
     unfinished: bool,
     compared: usize,
 }
@@ -120,8 +120,8 @@ impl<'t> Findings<'t> {
         self.unfinished = true;
     }
 
-    /// The one of very many names that was probably meant. There is none when as many have been
-    /// compared as a person would wait for.
+    /// The one of very many names that was probably meant. `None` once so many have been compared
+    /// that more would take too long.
     pub(super) fn nearest_of<'k>(
         &mut self,
         names: impl ExactSizeIterator<Item = &'k str>,

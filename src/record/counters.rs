@@ -67,7 +67,7 @@ pub struct CounterRow {
     pub stamps_stray: u64,
     /// Stamps with a day that their year does not have.
     pub stamps_no_such_day: u64,
-    /// Stamps that hold what no clock shows.
+    /// Stamps that hold a time that no clock shows.
     pub stamps_out_of_range: u64,
     /// Stamps whose date is out of reach of this computer's clock.
     pub stamps_out_of_reach: u64,
@@ -188,7 +188,7 @@ impl<W: Write> CounterWriter<W> {
         self.writer.get_mut()
     }
 
-    /// Ends the file, and gives back what it was written to.
+    /// Ends the file, and returns the output that it was written to.
     ///
     /// # Errors
     /// [`RecordError::Format`] if the writer fails.

@@ -8,8 +8,8 @@ use super::SweepTable;
 const HEADING: &str = "module,channel,sweep,frequency_hz,nco_hz,i,q,noise";
 
 impl SweepTable {
-    /// Writes the table as comma-separated values: a heading, then a line a point. What is not
-    /// known is empty; numbers read back as the same numbers.
+    /// Writes the table as comma-separated values: a heading, then a line a point. Unknown values
+    /// are empty; numbers read back as the same numbers.
     ///
     /// # Errors
     /// Those of `writer`.

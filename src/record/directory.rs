@@ -21,7 +21,7 @@ pub const SWEEPS_FOLDER: &str = "sweeps";
 /// The folder of a run directory that holds captured samples: a folder a board, an Arrow file a
 /// module.
 pub const SAMPLES_FOLDER: &str = "samples";
-/// The folder of a run directory that holds what was counted meanwhile, one Arrow file a board.
+/// The folder of a run directory that holds the counters of a capture, one Arrow file a board.
 pub const COUNTERS_FOLDER: &str = "counters";
 
 /// The file of a run directory that holds the result of a capture, as `twotone capture --json`
@@ -136,8 +136,8 @@ impl RunDirectory {
         self.write_json(MANIFEST_FILE, manifest)
     }
 
-    /// Writes `file`, a relative path of plain names, with what `fill` writes. On disk when this
-    /// returns. A file that cannot be written whole is removed, which gives its room back.
+    /// Writes `file`, a relative path of plain names, with the content from `fill`. It is on disk
+    /// when this returns. A file that cannot be written whole is removed, and gives its room back.
     ///
     /// # Errors
     /// [`RecordError::Name`] if `file` leads out of the run directory or was written before,
@@ -152,7 +152,7 @@ impl RunDirectory {
         let path = created.path.clone();
         let written = fill(&mut created.writer).and_then(|()| created.finish());
         if written.is_err() {
-            // What failed is told, not the removal.
+            // The first error is told, not one of the removal.
             let _ = fs::remove_file(path);
         }
         written
@@ -293,8 +293,8 @@ pub struct RunFile {
 }
 
 impl RunFile {
-    /// Takes back what was written since it was flushed last, so that a part of something that
-    /// could not be written whole leaves no trace, and gives its room back.
+    /// Takes back everything that was written since the last flush, and gives its room back. A part
+    /// of something that could not be written whole leaves no trace then.
     ///
     /// # Errors
     /// [`RecordError::Io`] if the file system refuses.

@@ -18,8 +18,8 @@ pub(super) enum Published {
 /// The most names that are tried beside one that is taken.
 const MOST_NAMES: usize = 1000;
 
-/// Names for what cannot have the name of `path`, in its folder: `NAME-kept`, `NAME-kept-2`, and
-/// so on.
+/// Names for a folder that cannot have the name of `path`, beside it: `NAME-kept`, `NAME-kept-2`,
+/// and so on.
 pub(super) fn beside(path: &Path) -> impl Iterator<Item = PathBuf> + use<'_> {
     (1..=MOST_NAMES).filter_map(move |number| {
         let mut name = path.file_name()?.to_owned();
@@ -62,10 +62,10 @@ fn publish_by_reserving(from: &Path, to: &Path) -> io::Result<Published> {
     }
     match fs::rename(from, to) {
         Ok(()) => Ok(Published::Done),
-        // Someone put a file into it: theirs now.
+        // Another program has put a file into the folder, so it is left to that program.
         Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(Published::Taken),
         Err(error) => {
-            // The name was ours and is given back; what failed is told, not the giving back.
+            // The reserved name is given back. Only the first error is told, not that of this.
             let _ = fs::remove_dir(to);
             Err(error)
         }

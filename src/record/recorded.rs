@@ -33,7 +33,7 @@ pub struct Content<'a> {
 type Fill<'a> = dyn Fn(&mut BufWriter<File>) -> Result<(), RecordError> + 'a;
 
 impl<'a> Content<'a> {
-    /// `file`, a relative path of plain names, with what `fill` writes.
+    /// `file`, a relative path of plain names, with the content from `fill`.
     pub fn new(
         file: impl Into<String>,
         weight: Weight,
@@ -160,7 +160,7 @@ impl RunDirectory {
     }
 }
 
-/// Run directories in the next best places for what was to be `wanted`, on this device.
+/// Run directories in the next best places for a run that was to be `wanted`, on this device.
 fn next_places(wanted: &Path, device: Option<u64>) -> impl Iterator<Item = RunDirectory> {
     // The bare mount point of an unmounted disk is no place: the next mount hides what lies there.
     let is_its = |folder: &&Path| {
@@ -296,7 +296,7 @@ impl Attempt {
 }
 
 impl Recorded {
-    /// With the reason that it is not `wanted`, and with what lies `there`, if anything does.
+    /// Adds the reason that it is not at `wanted`, and the place of data that lie `there`, if any.
     fn instead_of(self, wanted: &Path, why: &str, there: Option<Self>) -> Self {
         let Some(path) = &self.path else { return self };
         let mut error = format!("`{}` could not be written: {why}", shown(wanted));

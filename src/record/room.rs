@@ -21,7 +21,7 @@ impl Room {
         Self::told(&fstatvfs(file).ok()?, geteuid().is_root())
     }
 
-    /// The room by what the file system tells. A part of it may be kept for the administrator.
+    /// The room that the file system tells. A part of it may be kept for the administrator.
     fn told(found: &StatVfs, is_administrator: bool) -> Option<Self> {
         let for_user = |all, others| if is_administrator { all } else { others };
         let blocks = for_user(found.f_bfree, found.f_bavail);
@@ -41,7 +41,7 @@ mod tests {
     fn what_is_kept_for_the_administrator_is_room_for_nobody_else() {
         let mut found = fstatvfs(tempfile::tempfile().unwrap()).unwrap();
         (found.f_blocks, found.f_frsize, found.f_files) = (1000, 4096, 500);
-        // Full, or without a file more, for those who are not the administrator.
+        // Full, or without a file more, for users who are not the administrator.
         for (blocks, for_others, files, files_for_others) in
             [(50, 0, 30, 30), (50, 20, 30, 0), (7, 7, 0, 0)]
         {

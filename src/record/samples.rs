@@ -30,7 +30,7 @@ pub(crate) fn polar(change: Complex64) -> (f64, f64) {
 pub struct SampleColumns {
     /// The channels in `i` and `q`, in order.
     pub channels: Vec<ChannelId>,
-    /// The channels in `df_hz` and `dqi_inv`, in order, with what their samples mean. With none,
+    /// The channels in `df_hz` and `dqi_inv`, in order, with their calibrations. With none,
     /// there are no such columns.
     pub calibrated: Vec<(ChannelId, Calibration)>,
     /// Factor by which the samples of the reference tones had changed since the tune. The
@@ -78,8 +78,8 @@ impl SampleRows {
     }
 }
 
-/// Writes the samples of one module into an Arrow IPC file, a record batch at a time. What was
-/// written before is not kept in memory.
+/// Writes the samples of one module into an Arrow IPC file, a record batch at a time. Batches that
+/// are written are not kept in memory.
 pub struct SampleWriter<W: Write> {
     writer: FileWriter<W>,
     schema: Arc<Schema>,
@@ -134,7 +134,7 @@ impl<W: Write> SampleWriter<W> {
         self.writer.get_mut()
     }
 
-    /// Ends the file, and gives back what it was written to.
+    /// Ends the file, and returns the output that it was written to.
     ///
     /// # Errors
     /// [`RecordError::Format`] if the writer fails.

@@ -1,5 +1,6 @@
-//! Fetching ahead: in a crowd of contexts, what the next ones need is in no cache of the processor,
-//! so it is asked for while those before still run. Nothing here changes what a program does.
+//! Fetching ahead: in a crowd of contexts, the memory of the next ones is in no cache of the
+//! processor, so it is fetched while the contexts before them still run. Nothing here changes the
+//! behaviour of a program.
 //!
 //! The first touch of a stack is the slowest, since its address must be translated. The processor
 //! translates several at a time when it is asked for them together, so that is done in batches.
@@ -94,7 +95,7 @@ pub(crate) fn suspending<T>(fiber: &T, left_at: usize) -> usize {
         .unwrap_or(0)
 }
 
-/// Begins to fetch what the fibers after this one need to go on.
+/// Begins to fetch the memory that the fibers after this one need to go on.
 #[inline]
 pub(crate) fn resuming(place: usize) {
     let _ = ORDER.try_with(|order| order.borrow_mut().leave(place));

@@ -125,7 +125,7 @@ impl Pool {
             let started = std::thread::Builder::new()
                 .name("tworoutine-cpu".into())
                 .spawn(|| self.work());
-            // Without it the others do the work, or those who ask for it.
+            // Without it the other threads do the work, or the callers.
             state.able += usize::from(started.is_ok());
         }
     }

@@ -1,6 +1,7 @@
 //! The limits of threads that Linux tells: threads are tried out only if one of them is near.
 
-/// Part of what a limit leaves that is taken without a try: other processes take from it too.
+/// Divisor of the room under a limit. The quotient is taken without a try; the rest is left to
+/// other processes.
 const SHARE: u64 = 4;
 /// Memory mappings of a thread: its stack, that of its signals, its heap, each with a guard.
 const MAPPINGS: u64 = 6;

@@ -146,7 +146,7 @@ pub(crate) fn local<T>(task: task::JoinHandle<T>) -> JoinHandle<T> {
     JoinHandle(Kind::Local(task))
 }
 
-/// A handle, and a function that makes the task that serves it. The function is what crosses to
+/// A handle, and a function that makes the task that serves it. The function itself crosses to
 /// the thread of the context, so that the context is made, polled and dropped there.
 pub(crate) fn pair<T, F>() -> (JoinHandle<T>, impl FnOnce(F) -> Served<F, T>)
 where

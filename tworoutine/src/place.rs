@@ -120,7 +120,7 @@ impl<F: Future> Future for NestedBlockOn<'_, F> {
     }
 }
 
-/// Runs code that blocks the thread as what it is: outside any context that the thread may be in.
+/// Runs code that blocks the thread outside any context that the thread may be in.
 fn outside_contexts<R>(code: impl FnOnce() -> R) -> R {
     #[cfg(fibers)]
     let _guard = crate::fiber::outside();

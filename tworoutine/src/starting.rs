@@ -1,4 +1,4 @@
-//! The servants of the crate: the process-wide runtime and the pinned pool, started with as many
+//! The runtimes of the crate: the process-wide runtime and the pinned pool, started with as many
 //! threads as the system grants.
 
 use std::ffi::OsString;
@@ -30,8 +30,8 @@ pub enum Threads {
     None,
 }
 
-/// Starts what serves the crate, so that a limit of the system shows now and not in the middle of
-/// the work. Later calls return what the first one started.
+/// Starts the threads and runtimes of the crate, so that a limit of the system shows now and not in
+/// the middle of the work. Later calls return the result of the first one.
 ///
 /// Call it at the beginning of `main`, on the thread that is going to wait. If the system does not
 /// grant all threads and descriptors that the settings ask for, it starts with one thread, or with

@@ -1,4 +1,4 @@
-//! Ends of processes and threads: what can only be seen from outside. Each test runs itself again
+//! Ends of processes and threads, which can only be seen from outside. Each test runs itself again
 //! as a child process, with the part to play in the environment.
 #![cfg(feature = "fibers")]
 

@@ -146,7 +146,7 @@ fn the_first_use_says_which_limit_it_met() {
     });
 }
 
-/// Plays all parts with at most so many threads, and tells how many there are afterwards.
+/// Plays all parts with at most so many threads, and tells their number afterwards.
 fn with_at_most(at_most: Threads) {
     let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
     let before = threads();

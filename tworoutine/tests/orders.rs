@@ -66,7 +66,7 @@ enum Step {
     Poll,
 }
 
-/// Plays a program along a schedule: the value when it ended, and whether it is woken.
+/// Plays a program along a schedule: its value when it has ended, and a flag of its wake-ups.
 struct Play {
     program: Option<Run>,
     gates: Gates,

@@ -1,4 +1,4 @@
-//! Every calling place, and what a wait does there.
+//! Every calling place, and the behaviour of a wait there.
 #![cfg_attr(not(feature = "fibers"), allow(unused))]
 
 use std::cell::Cell;
@@ -299,7 +299,7 @@ fn another_runtime_inside_a_context_is_outside_it() {
 
 // While unwinding: the other half of this row ends the process, and is in tests/endings.rs.
 
-/// Tries to wait when dropped, and notes how that went.
+/// Tries to wait when dropped, and notes the result.
 struct TriesInDrop<'a>(&'a Cell<Option<Result<u32, WaitError>>>, bool);
 
 impl Drop for TriesInDrop<'_> {

@@ -160,7 +160,7 @@ fn settle(held: &AtomicIsize) -> (isize, usize, usize, usize) {
 
 const NOTHING: (isize, usize, usize, usize) = (0, 0, 0, 0);
 
-/// Runs random programs for some time, and returns how many.
+/// Runs random programs for some time, and returns their number.
 fn random_programs(seed: u64, time: Duration) -> u64 {
     println!("seed {seed}");
     let mut random = Random(seed);

@@ -8,8 +8,8 @@
 use super::{FindParams, Flattened, Place};
 use crate::projection::{Projection, project};
 
-/// Relative error of the model of a line without resonances: what ripple leaves within a few
-/// linewidths. Keeps high signal-to-noise from making a find of every ripple.
+/// Relative error of the model of a line without resonances, from ripple within a few linewidths.
+/// At high signal-to-noise it keeps ripples from being found as resonances.
 const MODEL_ERROR: f64 = 0.003;
 /// Part of the misfit that counts as noise, so that the width that fits wins.
 const MISFIT_WEIGHT: f64 = 0.1;

@@ -97,7 +97,7 @@ impl FindParams {
     }
 }
 
-/// A wide sweep to search, and what is known of it.
+/// A wide sweep to search, with the facts that are known of it.
 #[derive(Debug, Clone, Copy)]
 pub struct WideSweep<'a> {
     /// Frequencies in hertz, ascending; the spacing may vary.
@@ -184,7 +184,7 @@ pub struct FindOutcome {
 }
 
 impl FindOutcome {
-    /// Everything about it that a person must know, a sentence each; empty if all is well.
+    /// Warnings that a person must know, a sentence each; empty if all is well.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         if !self.status.is_success() {

@@ -160,7 +160,7 @@ impl std::fmt::Display for FitStatus {
     }
 }
 
-/// One-sigma errors from the covariance of the fit. Zero for what was held fixed.
+/// One-sigma errors from the covariance of the fit. Zero for parameters that were held fixed.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct FitErrors {
     /// Of the resonance frequency, in hertz.

@@ -154,7 +154,7 @@ fn guesses(data: &Prepared, a: &Notch, b: &Notch) -> Option<[Resonator; 2]> {
     let (offset, slope) = line_through(&data.t, &without);
     let one = |notch: &Notch, factor: Complex64| {
         let coupling = -factor / (offset + slope * notch.x);
-        // A sum of poles is a product of notches of other couplings: begin within what is allowed.
+        // A sum of poles is a product of notches of other couplings: begin within the allowed ones.
         let coupling = coupling * (0.9 / coupling.norm().max(0.9));
         let fr_hz = data.f_ref_hz + data.width_hz * notch.x;
         Resonator {

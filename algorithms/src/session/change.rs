@@ -12,7 +12,7 @@ pub(super) const OFF: Tone = Tone {
 };
 
 impl Session<'_> {
-    /// Adds to `batch` what brings the module's tones to `tones`, on channels from the first on;
+    /// Adds to `batch` the settings that bring the module's tones to `tones`, from channel 1 on;
     /// all other tones go off.
     pub(crate) fn change(&mut self, batch: &mut Batch, tones: &[Tone]) {
         if !self.cleared {

@@ -1,4 +1,4 @@
-//! Reading back what a module was set to while it is measured.
+//! Reading back the settings of a module while it is measured.
 //!
 //! A program that sets the module meanwhile, or a restart of the board, would spoil the samples
 //! unnoticed.

@@ -13,14 +13,14 @@ use crate::session::Session;
 /// on one side, a resonance looks like the slope of the line.
 const LEAST_SIDE_LW: f64 = 0.5;
 
-/// Decision on each candidate: swept over, or left out, and for which reason.
+/// Decision on each candidate: swept over, or left out for a reason.
 #[derive(Debug)]
 pub(super) struct Choice {
     /// Candidates that are swept over, in order of frequency.
     pub chosen: Vec<usize>,
     /// The sweep of each.
     pub targets: Vec<SweepTarget>,
-    /// Candidates too near an end of what tones can have to be swept over.
+    /// Candidates too near an end of the reach of tones to be swept over.
     pub edge: Vec<usize>,
     /// Candidates without a tone for other reasons.
     pub not_toned: Vec<NotToned>,

@@ -81,7 +81,7 @@ pub async fn tune_with_progress(
         [only] => *only,
         _ => choice::best_nco(&found.candidates, &session, band.centre_hz()),
     };
-    // Set before anything is decided by what it reaches: boards round it.
+    // Boards round the frequency, so it is set before its reach decides anything.
     session.set_nco(nco_hz).await?;
     let Choice {
         chosen,

@@ -8,8 +8,8 @@ use crate::session::Session;
 /// Distance from the NCO that a reference tone keeps, in hertz.
 const NEAR_NCO_HZ: f64 = 200e3;
 
-/// Absolute frequencies for reference tones: one in each equal part of what the NCO reaches of the
-/// band, as far as possible from the resonances in linewidths.
+/// Absolute frequencies for reference tones: one in each equal part of the band within the reach of
+/// the NCO, as far as possible from the resonances in linewidths.
 pub(super) fn choose(
     candidates: &[Candidate],
     session: &Session<'_>,

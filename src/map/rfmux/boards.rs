@@ -18,7 +18,7 @@ pub(super) struct Reading<'t> {
     pub(super) doubts: Vec<(usize, String)>,
     /// Serial numbers that are no labels and that Python reads otherwise, by their places.
     pub(super) misread: HashMap<usize, String>,
-    /// The map names a schema of somebody else's, which may have more columns.
+    /// True if the map names another schema than that of rfmux, which may have more columns.
     extended: bool,
     /// The board that was read at a node: one that several places share by an alias is one board.
     read: HashMap<*const Node, usize>,
@@ -107,7 +107,7 @@ impl<'t> Reading<'t> {
         true
     }
 
-    /// Names what is no board.
+    /// Notes an entry that is no board as left out.
     fn beside(&mut self, tag: &str, item: &Item) {
         let name = |item: &Item| item.scalar().map(|(text, _)| text.to_owned());
         let entries = item.entries().unwrap_or_default();

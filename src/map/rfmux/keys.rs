@@ -53,7 +53,7 @@ impl Known {
 
     /// The `entries` that are taken, in their order; those that are left out go to `left_out`.
     /// Unknown keys and keys that stand twice are findings. They are reported with the tag and the
-    /// place of the mapping that they are in. With a schema of somebody else's (`extended`), only
+    /// place of the mapping that they are in. If the map names another schema (`extended`), only
     /// keys that look misspelt are unknown.
     pub(super) fn of<'i>(
         &self,

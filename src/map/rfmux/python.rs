@@ -1,6 +1,7 @@
 //! Scalars of YAML as Python reads them: with PyYAML, whose YAML is version 1.1.
 
-/// A scalar without quotes as Python shows what it reads in it: a number, a truth value or a date.
+/// The value that Python reads in a scalar without quotes, as Python shows it: a number, a truth
+/// value or a date.
 /// `None` if it is read as a text.
 pub(super) fn reading(text: &str) -> Option<String> {
     if let Some(number) = integer(text) {

@@ -195,7 +195,7 @@ fn what_is_no_board_is_named_and_left_out() {
             r#"!CRS { serial: "1" }, !include boards.yaml"#,
             &["!include \"boards.yaml\" at line 1, column 38"],
         ),
-        // A schema of somebody else's has columns of its own.
+        // Another schema than that of rfmux has columns of its own.
         (
             r#"!flavour lab, !CRS { serial: "1", fridge: B }"#,
             &["!flavour \"lab\"", "crs1's fridge"],

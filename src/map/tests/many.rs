@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::*;
 
-/// Entries of each file. What takes time with the square of it takes minutes.
+/// Entries of each file. Code that takes time with the square of it takes minutes.
 const MANY: usize = 20_000;
 
 const ONE: &str = "[[board]]\nname = \"b1\"\nkind = \"crs\"\naddress = \"10.0.0.1\"\n";

@@ -104,7 +104,7 @@ fn run_on_a_disk_that_is_filled_meanwhile() {
     assert_eq!(recorded.path.as_deref(), Some(path));
     assert_eq!(read(path).missing, []);
     assert_eq!(names_in(path), ["manifest.json", "sweeps", "tune.toml"]);
-    // What the manifest cannot say is said to who runs it.
+    // Files that the manifest cannot name are told to the caller.
     assert_eq!(files(&recorded), ["sweeps/a", "sweeps/b"]);
     for one in &recorded.missing {
         let (first, unnamed) = one.reason.split_once("; ").unwrap();

@@ -1,4 +1,4 @@
-//! A round trip over a loopback socket, and whether background tasks go on.
+//! A round trip over a loopback socket, and a check that background tasks go on.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -162,7 +162,7 @@ impl Function {
     }
 }
 
-/// Refuses what cannot be made a tworoutine, at the token that stands in the way.
+/// Refuses a signature that cannot be made a tworoutine, at the token that prevents it.
 fn check(sig: &Signature, form: Form) -> Result<()> {
     if sig.asyncness.is_none() {
         return Err(Error::new_spanned(

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Boards of each map. What takes time with the square of it takes minutes.
+/// Boards of each map. Code that takes time with the square of it takes minutes.
 const MANY: usize = 20_000;
 
 fn map_of(item: impl Fn(usize) -> String) -> String {
@@ -108,7 +108,7 @@ fn aliases_stand_for_no_more_than_can_be_read() {
     assert_eq!(boards(yaml).len(), 2);
 }
 
-/// Lines about a name are for a person, however long the name is.
+/// Lines about a name are legible, however long the name is.
 #[test]
 fn what_is_left_out_is_told_in_lines_that_a_person_reads() {
     let long = "x".repeat(100_000);
