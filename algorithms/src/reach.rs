@@ -28,7 +28,7 @@ impl Reach {
         }
     }
 
-    /// True if a tone can be at `f_hz`; false for NaN.
+    /// True if a tone can be at `f_hz`; false if it is not a number.
     pub(crate) fn contains(&self, f_hz: f64) -> bool {
         (self.low_hz..=self.high_hz).contains(&f_hz)
     }
