@@ -21,7 +21,7 @@ pub enum Op {
     SetTones {
         /// The module whose tones change.
         module: ModuleId,
-        /// Where the updates lie.
+        /// Range of the updates in [`Batch::tone_updates`].
         updates: Range<usize>,
     },
     /// Read tones back.
@@ -30,9 +30,9 @@ pub enum Op {
         module: ModuleId,
         /// The first channel.
         first: ChannelId,
-        /// How many channels.
+        /// Number of channels.
         count: u16,
-        /// Which settings of each.
+        /// Settings that are read of each channel.
         fields: ToneFields,
     },
     /// Switch off every tone of a module.
@@ -56,21 +56,21 @@ pub enum Op {
     AcquireMean {
         /// The module.
         module: ModuleId,
-        /// How many samples of which channels.
+        /// Number of samples, and the channels that they are taken of.
         acquire: Acquire,
     },
     /// Acquire samples and answer every one of them.
     AcquireSamples {
         /// The module.
         module: ModuleId,
-        /// How many samples of which channels.
+        /// Number of samples, and the channels that they are taken of.
         acquire: Acquire,
     },
     /// Read the board's time.
     ReadClock,
     /// Read every sensor and rail.
     ReadHousekeeping,
-    /// An operation that nothing knows, for tests of what must refuse it.
+    /// An operation that no board knows, for tests of the code that must refuse it.
     #[cfg(feature = "mock")]
     #[doc(hidden)]
     Unknown {
@@ -190,16 +190,16 @@ impl fmt::Display for Op {
     }
 }
 
-/// A kind of operation with its kind of reply: what a [`Ticket`] is a ticket for.
+/// A kind of operation with its kind of reply. A [`Ticket`] belongs to one such kind.
 pub trait Operation {
-    /// What the operation answers, borrowed from the replies.
+    /// Reply to the operation, borrowed from the replies.
     type Reply<'a>;
 
     #[doc(hidden)]
     fn reply<'a>(entry: &'a Entry, replies: &'a Replies) -> Option<Self::Reply<'a>>;
 }
 
-/// An operation that nothing knows.
+/// An operation that no board knows.
 #[cfg(feature = "mock")]
 #[doc(hidden)]
 #[derive(Debug)]
@@ -264,12 +264,12 @@ impl Batch {
         &self.tones
     }
 
-    /// No operation at all.
+    /// True if the batch has no operation.
     pub fn is_empty(&self) -> bool {
         self.ops.is_empty()
     }
 
-    /// How many operations.
+    /// Number of operations.
     pub fn len(&self) -> usize {
         self.ops.len()
     }
@@ -280,8 +280,9 @@ impl Batch {
         self.tones.clear();
     }
 
-    /// Refuses the batch if it has an operation that is not known. For boards and wrappers, before
-    /// they send anything: what they do not know they cannot carry out, record or judge.
+    /// Refuses the batch if it has an operation that is not known. Boards and wrappers call this
+    /// before they send anything: they cannot execute, record or judge an operation that they do
+    /// not know.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] with the first operation for which `knows` is false, and `board`
@@ -298,7 +299,7 @@ impl Batch {
         }
     }
 
-    /// Adds an operation that nothing knows, for tests of what must refuse it.
+    /// Adds an operation that no board knows, for tests of the code that must refuse it.
     #[cfg(feature = "mock")]
     #[doc(hidden)]
     pub fn unknown(&mut self, module: Option<ModuleId>, safety: Safety) -> Ticket<UnknownOp> {

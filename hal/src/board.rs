@@ -44,8 +44,8 @@ impl BoardHandle {
         Self(Arc::new(board))
     }
 
-    /// What the board is and has. One round trip at most: boards keep their description while
-    /// their epoch lasts.
+    /// Returns the board's description. This costs one round trip at most: boards keep their
+    /// description while their epoch lasts.
     ///
     /// # Errors
     /// As [`Board::run`].

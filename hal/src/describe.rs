@@ -1,4 +1,4 @@
-//! What a board says of itself.
+//! Descriptions of boards and their modules.
 
 use serde::{Deserialize, Serialize};
 
@@ -47,18 +47,18 @@ pub enum OperationKind {
     Clock,
     /// [`Batch::read_housekeeping`].
     Housekeeping,
-    /// That of an operation which nothing knows, for tests.
+    /// The kind of an operation that no board knows, for tests.
     #[cfg(feature = "mock")]
     #[doc(hidden)]
     Unknown,
 }
 
-/// What a board is and has.
+/// Description of a board: its kind, its modules and the operations that it has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Description {
     /// The board kind, as the hardware map names it (`crs`).
     pub kind: String,
-    /// The serial number, as the board says it; empty where it does not.
+    /// The serial number, as the board says it; empty if it does not.
     pub serial: String,
     /// The firmware release, as the board says it; empty if it does not.
     pub firmware: String,
@@ -74,27 +74,27 @@ pub struct Description {
     pub doubts: Vec<String>,
 }
 
-/// What a module of a board is and can do.
+/// Description of a module of a board: its channels, ranges, rates and limits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModuleDescription {
     /// Its number, from 1.
     pub module: ModuleId,
-    /// How many channels (tones) it has, numbered from 1.
+    /// Number of channels (tones) of the module; channels are numbered from 1.
     pub channels: u16,
     /// The lowest frequency that the NCO can be set to.
     pub nco_min: Hertz,
     /// The highest frequency that the NCO can be set to.
     pub nco_max: Hertz,
-    /// How far from the NCO a tone may lie, on either side.
+    /// Largest distance of a tone from the NCO, on either side.
     pub max_offset: Hertz,
     /// The spacing of the frequencies that a tone can have.
     pub frequency_step: Hertz,
     /// The rate of the samples that the acquire operations answer; no number (NaN) if the board
     /// does not say it.
     pub sample_rate: Hertz,
-    /// Samples that still remember the settings before a change; they must be thrown away, and
-    /// are, unless [`crate::Acquire::unsettled`] asks for them. The most that there can be if the
-    /// board does not say its rate.
+    /// Number of samples after a change of settings that still depend on the earlier settings.
+    /// Acquisitions discard them, unless [`crate::Acquire::unsettled`] asks for them. If the board
+    /// does not say its rate, this is the largest number that there can be.
     pub settle_samples: u32,
     /// Correlation of the noise of one sample with that of the samples after it (lags 1, 2, ...),
     /// as the decimation filters make it, or as much as they can make it if the board does not say
@@ -103,13 +103,13 @@ pub struct ModuleDescription {
     pub noise_correlation: Vec<f64>,
     /// The most samples that one acquisition may ask for.
     pub max_samples: u32,
-    /// The power, at the board's connector, of a tone of amplitude 1; no number (NaN) where the
-    /// board does not say it. [`ModuleDescription::power_scale`] refuses that.
+    /// The power, at the board's connector, of a tone of amplitude 1; no number (NaN) if the board
+    /// does not say it, and then [`ModuleDescription::power_scale`] is an error.
     pub full_scale: Dbm,
     /// Volts (peak) at the board's input for one readout count.
     pub volts_per_count: Volts,
-    /// What it may put out: what the board itself can, or less where a hardware map holds the
-    /// module to less.
+    /// Limits of the module's output: those of the board itself, or narrower ones if a hardware map
+    /// sets them.
     #[serde(default)]
     pub limits: ModuleLimits,
 }
@@ -118,7 +118,8 @@ impl Description {
     /// The description of `module`.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] where the board has no such module, naming those it has.
+    /// [`ErrorKind::InvalidArgument`] if the board has no such module. The message names those that
+    /// it has.
     pub fn module(&self, module: ModuleId) -> Result<&ModuleDescription, Error> {
         self.modules
             .iter()
@@ -135,19 +136,19 @@ impl Description {
             })
     }
 
-    /// Whether the board has an operation of this kind.
+    /// True if the board has the operations of this kind.
     pub fn has(&self, operation: OperationKind) -> bool {
         self.operations.contains(&operation)
     }
 }
 
 impl ModuleDescription {
-    /// [`ModuleDescription::full_scale`], for those who set a tone by its power or hold one to a
-    /// limit.
+    /// Returns [`ModuleDescription::full_scale`], for code that sets a tone by its power or holds a
+    /// tone to a limit of power.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] where the board does not say it: then no amplitude stands for
-    /// any power.
+    /// [`ErrorKind::Unsupported`] if the board does not say it: then amplitudes cannot be converted
+    /// to powers.
     pub fn power_scale(&self) -> Result<Dbm, Error> {
         if self.full_scale.0.is_finite() {
             return Ok(self.full_scale);
@@ -168,7 +169,7 @@ impl ModuleDescription {
         (Hertz(lowest), self.nco_max + self.max_offset)
     }
 
-    /// By how much the error of a mean of `samples` consecutive samples exceeds
+    /// Factor by which the error of a mean of `samples` consecutive samples exceeds
     /// `scatter / sqrt(samples)`, because the filters correlate them:
     /// `sqrt(1 + 2 sum_k (1 - k/n) rho_k)`.
     pub fn mean_error_factor(&self, samples: u32) -> f64 {

@@ -1,4 +1,4 @@
-//! What can go wrong on one board.
+//! Failures on one board.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -11,7 +11,7 @@ use crate::legible;
 /// The result of talking to a board.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What kind of failure this is, to branch on.
+/// Kind of a failure, for code to branch on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -30,7 +30,7 @@ pub enum ErrorKind {
     Timeout,
     /// The connection was lost while an answer was awaited.
     ConnectionLost,
-    /// What answered does not speak the protocol, or broke it.
+    /// The answer does not follow the protocol, or came from a program that does not speak it.
     Protocol,
     /// The board answered with an error of its own.
     Rejected,
@@ -65,20 +65,20 @@ impl ErrorKind {
     }
 }
 
-/// Whether the operation that failed took effect on the board.
+/// Certainty about the effect of a failed operation on the board.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Certainty {
     /// The board never saw it, or refused it.
     NotExecuted,
-    /// The board did it; only its answer is of no use.
+    /// The board executed it; only its answer is of no use.
     Executed,
-    /// It may or may not have been done: the settings must be read back.
+    /// It may or may not have been executed: the settings must be read back.
     Unknown,
 }
 
-/// A failure on one board: which board, which operation, what kind, whether it was executed, and
-/// the cause beneath. One pointer wide.
+/// A failure on one board. It holds the names of the board and of the operation, the kind of the
+/// failure, the certainty about the operation's effect, and the cause beneath. One pointer wide.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
@@ -96,10 +96,12 @@ struct Inner {
 }
 
 impl Error {
-    /// An error of `kind`, told in `message`: the cause, and what to do where that is known.
-    /// The message is kept as [`legible`] shows it, since a board may have said a part of it.
-    /// Board and operation are added on the way up. The operation counts as not executed for
-    /// kinds that arise before anything is sent, as unknown for the others.
+    /// An error of `kind`. The `message` tells the cause, and the remedy if one is known. It is
+    /// kept as [`legible`] shows it, since a part of it may come from a board.
+    ///
+    /// Callers further up add the board and the operation. The operation counts as not executed for
+    /// kinds that arise before anything is sent and for [`ErrorKind::Rejected`], and as unknown for
+    /// the others.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         use ErrorKind as K;
         let certainty = match kind {
@@ -140,14 +142,14 @@ impl Error {
         self
     }
 
-    /// Says whether the operation took effect.
+    /// Sets the certainty about the operation's effect.
     #[must_use]
     pub fn certainty_is(mut self, certainty: Certainty) -> Self {
         self.0.certainty = certainty;
         self
     }
 
-    /// Says how many operations of the batch were surely executed before the one that failed.
+    /// Sets the number of operations of the batch that were surely executed before the failed one.
     #[must_use]
     pub fn after(mut self, operations: usize) -> Self {
         self.0.done = Some(operations);
@@ -173,12 +175,12 @@ impl Error {
         self.0.kind
     }
 
-    /// Whether the failed operation took effect.
+    /// Certainty about the effect of the failed operation.
     pub fn certainty(&self) -> Certainty {
         self.0.certainty
     }
 
-    /// The board's name, where one is concerned.
+    /// The board's name, if the failure concerns a board.
     pub fn board(&self) -> Option<&str> {
         self.0.board.as_deref()
     }
@@ -188,8 +190,8 @@ impl Error {
         self.0.operation.as_deref()
     }
 
-    /// How many operations of the batch were surely executed, in order, before the failure.
-    /// `None` where that is not known.
+    /// Number of operations of the batch that were surely executed, in order, before the failure.
+    /// `None` if it is not known.
     pub fn executed(&self) -> Option<usize> {
         self.0.done
     }
@@ -205,7 +207,7 @@ impl Error {
     }
 }
 
-/// Returns `text` as [`legible`] shows it: a board may have said a part of it.
+/// Returns `text` as [`legible`] shows it, since a part of it may come from a board.
 fn shown(text: String) -> String {
     match legible(&text) {
         Cow::Borrowed(_) => text,

@@ -19,8 +19,8 @@ impl ModuleId {
     /// Module number `number`, counted from 1.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] for 0. Whether the board has such a module is the board's
-    /// to say.
+    /// [`ErrorKind::InvalidArgument`] for 0. A number that the board does not have is no error
+    /// here: only the board can tell.
     pub fn new(number: u8) -> Result<Self, Error> {
         NonZeroU8::new(number)
             .map(Self)
@@ -50,8 +50,8 @@ impl ChannelId {
     /// Channel number `number`, counted from 1.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] for 0. Whether the module has such a channel is the board's
-    /// to say.
+    /// [`ErrorKind::InvalidArgument`] for 0. A number that the module does not have is no error
+    /// here: only the board can tell.
     pub fn new(number: u16) -> Result<Self, Error> {
         NonZeroU16::new(number)
             .map(Self)
@@ -84,16 +84,17 @@ fn from_one(what: &str) -> Error {
     )
 }
 
-/// Counts the lives of a board's state: it changes when the board reboots or loses its settings.
-/// What was measured in one epoch says nothing about the next.
+/// Number of a period during which a board keeps its settings. A new epoch begins when the board
+/// reboots or loses its settings. Measurements of one epoch say nothing about the next.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
 #[serde(transparent)]
 pub struct Epoch(pub u64);
 
-/// Counts the phase references of a module: setting the NCO, a reboot or a changed cable length
-/// starts a new one. Rotations and calibrations belong to one phase epoch and are void in another.
+/// Number of a period during which a module keeps its phase reference. Setting the NCO, a reboot
+/// or a changed cable length starts a new one. Rotations and calibrations belong to one phase
+/// epoch and are void in another.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]

@@ -1,4 +1,4 @@
-//! Texts of others, as they can be shown.
+//! Texts from boards and files, made safe to show.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -6,18 +6,20 @@ use std::fmt::Write as _;
 /// Largest number of characters of a text that is shown.
 const MOST: usize = 2000;
 
-/// So many more are shown before a text is cut, so that a text that was cut is not cut again.
+/// Number of characters above the largest number that a text may have before it is cut, so that
+/// a text that was cut is not cut again.
 const SLACK: usize = 60;
 
 /// Returns `text` so that it can be shown to a person: in one line, and bounded.
 ///
-/// Texts of a board, a map or another file are data. Shown as it came, one could clear a terminal,
-/// change its title, turn the direction of writing, or forge a line or a name of ours. So each
-/// character that leaves nothing to be seen becomes its escape, such as `\n` and `\u{1b}`: control
-/// characters, line ends, marks of direction and of format, joiners, selectors of variants, fillers,
-/// and blanks that are no spaces. Spaces stay, and so do marks that are drawn on the character before
-/// them, such as accents. Of a text of more than 2000 characters, the beginning is shown, and the
-/// number of the others. Shown twice, a text stays as it is.
+/// Texts of a board, a map or another file are data. If such a text were shown as it came, it could
+/// clear a terminal, change its title, turn the direction of writing, or forge a line or a name of
+/// ours. So each character that cannot be seen becomes its escape, such as `\n` and `\u{1b}`:
+/// control characters, line ends, marks of direction and of format, joiners, selectors of variants,
+/// fillers, and blanks that are no spaces. Spaces stay, and so do marks that are drawn on the
+/// character before them, such as accents. Of a text of more than 2000 characters, only the
+/// beginning is shown, and then the number of the other characters. A text that `legible` returned
+/// is returned unchanged.
 ///
 /// ```
 /// use twotone_hal::legible;
@@ -68,7 +70,7 @@ fn escape(char: char, to: &mut String) {
     }
 }
 
-/// True if a character is a space or leaves something to be seen, and changes nothing around it.
+/// True if a character is a space or can be seen, and changes nothing around it.
 ///
 /// The others are those that Unicode calls control, format or default-ignorable characters, except
 /// the few of them that are drawn, and the letters and symbols that are blank.

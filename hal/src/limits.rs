@@ -1,14 +1,14 @@
-//! What a module may put out.
+//! Limits of a module's output.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Dbm, Hertz, ModuleDescription};
 
-/// By how much a power may exceed its limit, in dB: the rounding of a conversion to amplitude
-/// and back, and no more.
+/// Excess over its limit that a power may have, in dB: no more than the rounding of a conversion
+/// to amplitude and back.
 const ROUNDING_DB: f64 = 1e-6;
 
-/// What a module may put out. Powers are at the board's output connector.
+/// Limits of a module's output. Powers are at the board's output connector.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModuleLimits {
@@ -20,9 +20,9 @@ pub struct ModuleLimits {
     pub max_tone: Option<Dbm>,
     /// The most power of all tones together.
     pub max_total: Option<Dbm>,
-    /// How far the comb's peak is above its effective value: the peak must stay below full scale.
-    /// A comb of random phases peaks near 5.5 of it over its repeat time. A comb whose amplitudes
-    /// add up to no more than 1 never clips and is always let through.
+    /// Ratio of the comb's peak to its effective value; the peak must stay below full scale. A comb
+    /// of random phases peaks near 5.5 times its effective value over its repeat time. A comb whose
+    /// amplitudes add up to no more than 1 never clips, and this limit never refuses it.
     pub crest: f64,
 }
 
@@ -40,11 +40,12 @@ impl Default for ModuleLimits {
 }
 
 impl ModuleLimits {
-    /// Why a tone of `amplitude` may not be driven as one of a comb, or `None` where it may.
+    /// Returns the reason why a tone of `amplitude` may not be driven as one of a comb, or `None`
+    /// if it may.
     ///
     /// The comb, this tone included, has amplitudes whose squares add up to `squares` and whose
-    /// sizes add up to `sum`. A tone of full scale has the power `full_scale`; where that is no
-    /// number, a limit of power allows nothing.
+    /// sizes add up to `sum`. A tone of full scale has the power `full_scale`; if that is no number
+    /// (NaN), a limit of power allows nothing.
     pub fn problem(
         &self,
         full_scale: Dbm,
@@ -91,7 +92,7 @@ impl ModuleLimits {
 }
 
 impl ModuleDescription {
-    /// Why a comb of `amplitudes` may not be driven, or `None` where it may.
+    /// Returns the reason why a comb of `amplitudes` may not be driven, or `None` if it may.
     pub fn comb_problem(&self, amplitudes: impl IntoIterator<Item = f64>) -> Option<String> {
         let (mut highest, mut squares, mut sum) = (0.0f64, 0.0, 0.0);
         for amplitude in amplitudes {
@@ -122,7 +123,7 @@ mod tests {
         crest: 5.5,
     };
 
-    /// What is said of `tones` equal tones.
+    /// Problem of a comb of `tones` tones of one amplitude.
     fn of(limits: ModuleLimits, full_scale: f64, tones: u32, amplitude: f64) -> Option<String> {
         let n = f64::from(tones);
         limits.problem(

@@ -13,7 +13,7 @@ pub enum SetNco {}
 #[derive(Debug)]
 pub enum ReadNco {}
 
-/// Where an NCO is, and which phase reference that means.
+/// Frequency of an NCO, and the phase epoch that holds since it was set.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct NcoState {
     /// The absolute frequency.

@@ -23,7 +23,7 @@ pub struct Replies {
     repeats: u32,
 }
 
-/// One reply: where it lies in the buffers.
+/// One reply: its place in the buffers.
 #[doc(hidden)]
 #[derive(Debug, Clone)]
 pub enum Entry {
@@ -41,8 +41,8 @@ impl Replies {
     /// The reply that `ticket` stands for.
     ///
     /// # Panics
-    /// With a ticket of another batch. The replies of a batch itself always fit its tickets: a
-    /// board that answers amiss is an error of [`RepliesBuilder`].
+    /// With a ticket of another batch. The replies of a batch always fit its own tickets, because
+    /// [`RepliesBuilder`] refuses an answer that does not fit its operation.
     pub fn get<O: Operation>(&self, ticket: Ticket<O>) -> O::Reply<'_> {
         self.entries
             .get(ticket.index)
@@ -50,8 +50,8 @@ impl Replies {
             .unwrap_or_else(|| panic!("{ticket:?} belongs to another batch"))
     }
 
-    /// Every description among the replies, for a wrapper that holds a module to less than its
-    /// board does.
+    /// Every description among the replies, for a wrapper that sets narrower limits on a module
+    /// than its board does.
     pub fn descriptions_mut(&mut self) -> &mut [Description] {
         &mut self.descriptions
     }
@@ -62,12 +62,12 @@ impl Replies {
         self.repeats
     }
 
-    /// How many operations were answered.
+    /// Number of operations that were answered.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// The replies to an empty batch.
+    /// True if these are the replies to an empty batch.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -92,22 +92,22 @@ impl<'a> RepliesBuilder<'a> {
         Self { batch, replies }
     }
 
-    /// How many operations are answered.
+    /// Number of operations that are answered so far.
     pub fn answered(&self) -> usize {
         self.replies.entries.len()
     }
 
-    /// Adds so many repetitions: see [`Replies::repeats`].
+    /// Adds `times` to the number of repetitions: see [`Replies::repeats`].
     pub fn repeated(&mut self, times: u32) {
         self.replies.repeats = self.replies.repeats.saturating_add(times);
     }
 
-    /// Takes back the answers from this operation on, counted from 0: it is run again.
+    /// Takes back the answers from this operation on, counted from 0, because it is run again.
     pub fn retract(&mut self, operation: usize) {
         self.replies.entries.truncate(operation);
     }
 
-    /// The next operation to answer, or `None` where all are answered.
+    /// The next operation to answer, or `None` if all are answered.
     pub fn next_op(&self) -> Option<&'a Op> {
         self.batch.ops().get(self.answered())
     }
@@ -115,7 +115,7 @@ impl<'a> RepliesBuilder<'a> {
     /// Answers an operation that has nothing to say.
     ///
     /// # Errors
-    /// Where the next operation is of another kind.
+    /// If the next operation is of another kind.
     pub fn done(&mut self) -> Result<()> {
         self.entry(
             |op| matches!(op, Op::SetTones { .. } | Op::ClearTones { .. }),
@@ -126,7 +126,7 @@ impl<'a> RepliesBuilder<'a> {
     /// Answers [`Op::Describe`].
     ///
     /// # Errors
-    /// Where the next operation is of another kind.
+    /// If the next operation is of another kind.
     pub fn description(&mut self, description: Description) -> Result<()> {
         let index = self.replies.descriptions.len();
         self.entry(|op| matches!(op, Op::Describe), Entry::Description(index))?;
@@ -137,7 +137,7 @@ impl<'a> RepliesBuilder<'a> {
     /// Answers [`Op::ReadTones`], one state for each channel asked for, in order.
     ///
     /// # Errors
-    /// Where the next operation is of another kind or asked for another number of channels.
+    /// If the next operation is of another kind or asked for another number of channels.
     pub fn tones(&mut self, states: impl IntoIterator<Item = ToneState>) -> Result<()> {
         let start = self.replies.tones.len();
         self.replies.tones.extend(states);
@@ -152,7 +152,7 @@ impl<'a> RepliesBuilder<'a> {
     /// Answers [`Op::SetNco`] and [`Op::ReadNco`].
     ///
     /// # Errors
-    /// Where the next operation is of another kind.
+    /// If the next operation is of another kind.
     pub fn nco(&mut self, state: NcoState) -> Result<()> {
         self.entry(
             |op| matches!(op, Op::SetNco { .. } | Op::ReadNco { .. }),
@@ -164,7 +164,7 @@ impl<'a> RepliesBuilder<'a> {
     /// counts, and the flags of every sample taken together.
     ///
     /// # Errors
-    /// Where the next operation is of another kind, or the lengths differ.
+    /// If the next operation is of another kind, or the lengths differ.
     pub fn mean(
         &mut self,
         mean: impl IntoIterator<Item = Complex64>,
@@ -194,7 +194,7 @@ impl<'a> RepliesBuilder<'a> {
     /// other, in readout counts, and the flags of every sample taken together.
     ///
     /// # Errors
-    /// Where the next operation is of another kind, or the lengths are not those asked for.
+    /// If the next operation is of another kind, or the lengths are not those asked for.
     pub fn samples(
         &mut self,
         channels: usize,
@@ -223,7 +223,7 @@ impl<'a> RepliesBuilder<'a> {
     /// Answers [`Op::ReadClock`].
     ///
     /// # Errors
-    /// Where the next operation is of another kind.
+    /// If the next operation is of another kind.
     pub fn clock(&mut self, time: BoardTime) -> Result<()> {
         self.entry(|op| matches!(op, Op::ReadClock), Entry::Clock(time))
     }
@@ -231,7 +231,7 @@ impl<'a> RepliesBuilder<'a> {
     /// Answers [`Op::ReadHousekeeping`].
     ///
     /// # Errors
-    /// Where the next operation is of another kind.
+    /// If the next operation is of another kind.
     pub fn readings(&mut self, readings: impl IntoIterator<Item = Reading>) -> Result<()> {
         let start = self.replies.readings.len();
         self.replies.readings.extend(readings);
@@ -242,10 +242,10 @@ impl<'a> RepliesBuilder<'a> {
         )
     }
 
-    /// The replies, where every operation is answered.
+    /// Returns the replies when every operation is answered.
     ///
     /// # Errors
-    /// Where operations are left without an answer.
+    /// If an operation has no answer.
     pub fn finish(self) -> Result<Replies> {
         match self.next_op() {
             None => Ok(self.replies),

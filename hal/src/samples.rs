@@ -1,4 +1,4 @@
-//! Samples: what comes back on each tone.
+//! Samples: the signal that is received of each tone.
 
 use std::ops::Range;
 
@@ -16,19 +16,20 @@ pub enum AcquireMean {}
 #[derive(Debug)]
 pub enum AcquireSamples {}
 
-/// How many samples to acquire, of which channels. All channels of a module sample at once.
+/// Number of samples to acquire, and the channels. All channels of a module sample at once.
 ///
-/// Unless told otherwise, the samples are *settled*: those that still remember the settings
-/// before the last change are thrown away first, as many as the board's description says.
+/// By default the samples are *settled*: the board first discards the samples that still depend on
+/// the settings before the last change. Their number is
+/// [`crate::ModuleDescription::settle_samples`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Acquire {
-    /// How many samples of each channel, at least 1.
+    /// Number of samples of each channel, at least 1.
     pub samples: u32,
     /// The first channel.
     pub first: ChannelId,
-    /// How many channels from the first on, or `None` for all from the first on.
+    /// Number of channels from the first on, or `None` for all from the first on.
     pub count: Option<u16>,
-    /// Whether to let the filters settle first.
+    /// True if the filters settle before the first sample.
     pub settle: bool,
 }
 
@@ -63,8 +64,8 @@ impl Acquire {
         }
     }
 
-    /// Without throwing away what the filters still remember, for those who know that nothing
-    /// has changed.
+    /// Keeps the samples that may still depend on earlier settings, for callers who know that
+    /// nothing has changed.
     #[must_use]
     pub fn unsettled(self) -> Self {
         Self {
@@ -82,8 +83,9 @@ impl Acquire {
 /// The means of an acquisition, one entry a channel asked for, in order.
 #[derive(Debug, Clone, Copy)]
 pub struct MeanView<'a> {
-    /// Mean sample of each channel, in readout counts. Both parts are no numbers (NaN) for a channel
-    /// of which a sample was no finite number: one bad sample is a bad mean of that channel alone.
+    /// Mean sample of each channel, in readout counts. Both parts are no numbers (NaN) for a
+    /// channel of which a sample was no finite number: one bad sample is a bad mean of that channel
+    /// alone.
     pub mean: &'a [Complex64],
     /// Standard deviation of the single samples of each channel about their mean,
     /// `sqrt(sum |z - mean|^2 / (n - 1))` in readout counts, both quadratures together; 0 if one
@@ -121,7 +123,7 @@ pub struct SamplesView<'a> {
 }
 
 impl<'a> SamplesView<'a> {
-    /// How many channels.
+    /// Number of channels.
     pub fn channels(&self) -> usize {
         self.channels
     }
@@ -129,7 +131,7 @@ impl<'a> SamplesView<'a> {
     /// The samples of the channel at `index` among those asked for (from 0), in readout counts.
     ///
     /// # Panics
-    /// Where `index` is not below [`SamplesView::channels`].
+    /// If `index` is not below [`SamplesView::channels`].
     pub fn channel(&self, index: usize) -> &'a [Complex64] {
         assert!(
             index < self.channels,

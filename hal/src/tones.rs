@@ -16,7 +16,7 @@ pub enum ClearTones {}
 #[derive(Debug)]
 pub enum ReadTones {}
 
-/// What to change of one tone. Fields left `None` keep their value, and are not sent.
+/// Changes of one tone. Fields left `None` keep their value, and are not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ToneUpdate {
     /// The channel.
@@ -32,7 +32,7 @@ pub struct ToneUpdate {
 }
 
 impl ToneUpdate {
-    /// Changes nothing of `channel` yet.
+    /// An update of `channel` that changes nothing yet.
     pub fn new(channel: ChannelId) -> Self {
         Self {
             channel,
@@ -86,7 +86,7 @@ impl ToneUpdate {
     }
 }
 
-/// Which settings of a tone to read back.
+/// Settings of a tone that are read back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToneFields {
     /// [`ToneState::offset`].
@@ -107,7 +107,7 @@ impl ToneFields {
         phase: true,
         rotation: true,
     };
-    /// The amplitude alone: whether a tone is on.
+    /// The amplitude alone, which tells if a tone is on.
     pub const AMPLITUDE: Self = Self {
         offset: false,
         amplitude: true,
@@ -132,7 +132,7 @@ pub struct ToneState {
 }
 
 impl ToneState {
-    /// Whether the tone drives anything. Needs the amplitude to have been read.
+    /// True if the tone is driven. False if its amplitude was not read.
     pub fn is_on(&self) -> bool {
         self.amplitude.is_some_and(|amplitude| amplitude != 0.0)
     }

@@ -23,7 +23,7 @@ pub struct ErrorTree {
 }
 
 impl ErrorTree {
-    /// An empty tree; `name` says what was tried.
+    /// An empty tree; `name` names the operation that was tried.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -32,7 +32,7 @@ impl ErrorTree {
         }
     }
 
-    /// What was tried.
+    /// Name of the operation that was tried.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -49,7 +49,7 @@ impl ErrorTree {
         }
     }
 
-    /// No failure anywhere in the tree.
+    /// True if there is no failure anywhere in the tree.
     pub fn is_empty(&self) -> bool {
         self.errors.is_empty() && self.branches.iter().all(Self::is_empty)
     }
@@ -71,7 +71,7 @@ impl ErrorTree {
     /// `Ok` for an empty tree, so that it can end a function with `?`.
     ///
     /// # Errors
-    /// The tree itself, where it holds any failure.
+    /// The tree itself, if it holds any failure.
     pub fn into_result(self) -> Result<(), Self> {
         if self.is_empty() { Ok(()) } else { Err(self) }
     }

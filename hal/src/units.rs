@@ -17,7 +17,7 @@ macro_rules! unit {
             pub fn value(self) -> f64 {
                 self.0
             }
-            /// Neither infinite nor NaN.
+            /// True if the number is neither infinite nor NaN.
             pub fn is_finite(self) -> bool {
                 self.0.is_finite()
             }
@@ -73,7 +73,7 @@ unit!(
     "dBm"
 );
 unit!(
-    /// A voltage in volts, peak where it is a tone's.
+    /// A voltage in volts; for a tone, the peak voltage.
     Volts,
     "V"
 );
@@ -109,13 +109,13 @@ impl Dbm {
         Self(10.0 * milliwatts.log10())
     }
 
-    /// The power of a tone of `amplitude` (a fraction of full scale, its sign ignored) where a
-    /// tone of full scale has this power.
+    /// The power of a tone of `amplitude` (a fraction of full scale, its sign ignored) if a tone of
+    /// full scale has this power.
     pub fn at_amplitude(self, amplitude: f64) -> Self {
         Self(self.0 + 20.0 * amplitude.abs().log10())
     }
 
-    /// The amplitude, as a fraction of full scale, of a tone of power `tone` where a tone of full
+    /// The amplitude, as a fraction of full scale, of a tone of power `tone` if a tone of full
     /// scale has this power.
     pub fn amplitude_of(self, tone: Self) -> f64 {
         10f64.powf((tone.0 - self.0) / 20.0)
