@@ -18,7 +18,7 @@ pub enum AcquireSamples {}
 
 /// Number of samples to acquire, and the channels. All channels of a module sample at once.
 ///
-/// By default the samples are *settled*: the board first discards the samples that still depend on
+/// By default the samples are *settled*: an acquisition first discards those that still depend on
 /// the settings before the last change. Their number is
 /// [`crate::ModuleDescription::settle_samples`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

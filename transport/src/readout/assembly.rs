@@ -1,4 +1,4 @@
-//! Whose packet is it, and is it its turn? From datagrams and the time to packets in order.
+//! Attribution of datagrams to boards and modules, and the order of each module's packets.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::{BoardCounters, Counters, Source};
 /// The most modules that a board can have.
 const MODULES: usize = 8;
 
-/// What a packet says of itself.
+/// Head of a packet: its board, its module and its number.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Head {
     pub(super) serial: u16,
@@ -42,7 +42,7 @@ pub(super) struct Assembler {
     strangers: u64,
     copies: Copies,
     ready: Vec<Ready>,
-    /// How many of the ready ones have been handed over.
+    /// Number of the ready ones that have been handed over.
     taken: usize,
 }
 
@@ -55,7 +55,7 @@ struct Board {
 #[derive(Debug)]
 struct Address {
     address: Ipv4Addr,
-    /// Serial numbers, and where in `boards` they are.
+    /// Serial numbers, and their places in `boards`.
     boards: Vec<(u16, usize)>,
     foreign: u64,
     /// The serial number of the last of these.
@@ -135,7 +135,7 @@ impl Assembler {
         sequencer.offer(head.sequence, given, now, &mut desk);
     }
 
-    /// When [`Assembler::expire`] will have something to do.
+    /// Time at which [`Assembler::expire`] will have something to do.
     pub(super) fn due(&self) -> Option<Duration> {
         if self.copies.in_use == 0 {
             return None;
@@ -144,7 +144,7 @@ impl Assembler {
         modules.flatten().filter_map(|module| module.due()).min()
     }
 
-    /// Gives up what has been waited for too long.
+    /// Gives up the positions that have been waited for too long.
     pub(super) fn expire(&mut self, now: Duration) {
         if self.copies.in_use == 0 {
             return;
@@ -256,11 +256,11 @@ impl Copies {
     }
 }
 
-/// Where the packets of one module go.
+/// Sink for the packets of one module.
 struct Desk<'a> {
     source: Source,
     module: u8,
-    /// Those of the packet at hand.
+    /// Bytes of the packet at hand.
     bytes: &'a [u8],
     copies: &'a mut Copies,
     ready: &'a mut Vec<Ready>,

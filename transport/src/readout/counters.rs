@@ -1,13 +1,13 @@
-//! What a receiver has counted. Exact, so that a loss can be told from an outage and from a fault of
-//! the network.
+//! Counters of a receiver. They are exact, so that a loss can be told from an outage and from a
+//! fault of the network.
 
 use twotone_hal::ModuleId;
 
 use super::Source;
 
-/// What came of one module's packets, since the receiver was opened.
+/// Counters of one module's packets, since the receiver was opened.
 ///
-/// The positions of a stream are its sequence numbers, counted on where the 32 bits wrap. A position
+/// The positions of a stream are its sequence numbers, counted on when the 32 bits wrap. A position
 /// is *expected* once it has been settled: its packet was received in its turn, or it was given up
 /// because the window passed it. So it always holds that
 ///
@@ -19,7 +19,7 @@ pub struct ModuleCounters {
     pub expected: u64,
     /// Positions whose packet was handed over, in order.
     pub received: u64,
-    /// Positions that were given up. What comes later does not change this.
+    /// Positions that were given up. A packet that comes later does not change this.
     pub lost: u64,
     /// Runs of consecutive lost positions.
     pub gaps: u64,
@@ -30,25 +30,25 @@ pub struct ModuleCounters {
     /// Packets from before the first position, from more than [`ModuleCounters::MEMORY`] positions
     /// back, or from more than [`ModuleCounters::LONGEST_GAP`] ahead.
     pub stale: u64,
-    /// How often the stream began anew, because so many as [`ModuleCounters::PROBATION`] stale
-    /// packets followed on each other, or, among the last [`ModuleCounters::MEMORY`] positions, more
-    /// stale packets and duplicates than the window holds: a board that restarted. The positions
-    /// between are not expected.
+    /// Number of times that the stream began anew, because the board restarted. This is concluded
+    /// from [`ModuleCounters::PROBATION`] stale packets that follow on each other, or, among the
+    /// last [`ModuleCounters::MEMORY`] positions, from more stale packets and duplicates than the
+    /// window holds. The positions between are not expected.
     pub restarts: u64,
     /// Packets that wait for one before them.
     pub held: u32,
 }
 
 impl ModuleCounters {
-    /// How many positions back a packet is known to be late or a duplicate.
+    /// Number of positions back for which a packet is known to be late or a duplicate.
     pub const MEMORY: u32 = 1024;
     /// The longest gap that is counted as lost, in packets; a longer one is a restart.
     pub const LONGEST_GAP: u32 = 1 << 24;
-    /// How many packets in a row, all of them stale, show that the stream began anew.
+    /// Number of stale packets in a row that show that the stream began anew.
     pub const PROBATION: u32 = 4;
 }
 
-/// What came from one board, since the receiver was opened.
+/// Counters of one board's packets, since the receiver was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BoardCounters {
     /// The board.
@@ -66,7 +66,7 @@ pub struct BoardCounters {
 }
 
 impl BoardCounters {
-    /// The counters of one module; zeros where nothing has come from it.
+    /// The counters of one module; zeros if nothing has come from it.
     pub fn module(&self, module: ModuleId) -> ModuleCounters {
         let mut modules = self.modules.iter();
         let found = modules.find(|(id, _)| *id == module);
@@ -74,7 +74,7 @@ impl BoardCounters {
     }
 }
 
-/// What a receiver has counted since it was opened.
+/// Counters of a receiver since it was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counters {
     /// Each board, in the order in which they were given.
@@ -82,7 +82,7 @@ pub struct Counters {
     /// Packets from addresses that no board has. The kernel keeps them away, as a rule.
     pub strangers: u64,
     /// Datagrams that the kernel dropped because nobody took them from its buffer in time, as far
-    /// as the last packet tells. They are among the lost, where they were packets of a board.
+    /// as the last packet tells. Those that were packets of a board are among the lost.
     pub kernel_drops: u64,
 }
 

@@ -1,4 +1,5 @@
-//! A packet as its receiver gives it: whose, in its turn, in the receiver's own memory.
+//! A packet as its receiver gives it: with its board and module, in order, in the receiver's own
+//! memory.
 
 use twotone_hal::ModuleId;
 use twotone_wire::crs::{PfbPacket, ReadoutPacket};
@@ -13,10 +14,10 @@ pub struct Frame<'a> {
     pub source: Source,
     /// The module, as packets count them: from 1 within the analog bank in use.
     pub module: ModuleId,
-    /// How many packets of the module were lost just before this one. Where the stream began anew,
-    /// 0, and the sequence number does not follow on the one before.
+    /// Number of packets of the module that were lost just before this one. It is 0 if the stream
+    /// began anew; then the sequence number does not follow on the one before.
     pub lost_before: u64,
-    /// What it holds.
+    /// The packet itself.
     pub packet: ReadoutPacket<'a>,
 }
 
@@ -25,7 +26,7 @@ impl Frame<'_> {
     /// Others may contradict it: see [`Timeline`](super::Timeline).
     ///
     /// # Errors
-    /// Where the stamp has no meaning.
+    /// If the stamp has no meaning.
     pub fn time(&self) -> Result<SampleTime, NoTime> {
         SampleTime::of_readout(&self.packet.stamp(), self.packet.stage())
     }
@@ -38,18 +39,18 @@ pub struct PfbFrame<'a> {
     pub source: Source,
     /// The module, as packets count them: from 1 within the analog bank in use.
     pub module: ModuleId,
-    /// How many packets of the module were lost just before this one. Where the stream began anew,
-    /// 0, and the sequence number does not follow on the one before.
+    /// Number of packets of the module that were lost just before this one. It is 0 if the stream
+    /// began anew; then the sequence number does not follow on the one before.
     pub lost_before: u64,
-    /// What it holds.
+    /// The packet itself.
     pub packet: PfbPacket<'a>,
 }
 
 impl PfbFrame<'_> {
-    /// When the first sample was taken.
+    /// Time at which the first sample was taken.
     ///
     /// # Errors
-    /// Where the stamp has no meaning.
+    /// If the stamp has no meaning.
     pub fn time(&self) -> Result<SampleTime, NoTime> {
         SampleTime::of_stamp(&self.packet.stamp())
     }
@@ -69,7 +70,7 @@ macro_rules! frames {
                 Self { packets, next: 0 }
             }
 
-            /// Whether there is none.
+            /// True if there is none.
             pub fn is_empty(&self) -> bool {
                 self.len() == 0
             }

@@ -1,4 +1,4 @@
-//! From sockets to packets in order, by a deadline. What all receivers have in common.
+//! From sockets to packets in order, by a deadline: the part that all receivers have in common.
 
 use std::future::poll_fn;
 use std::io;
@@ -103,9 +103,10 @@ impl Intake {
         self.assembler.counters(self.datagrams.dropped)
     }
 
-    /// Waits until packets are ready or the deadline has passed; what has come is looked at first.
+    /// Waits until packets are ready or the deadline has passed. Packets that have come already are
+    /// looked at first.
     ///
-    /// Dropped, it has taken nothing.
+    /// If this is dropped, it has taken nothing.
     pub(super) async fn fill(&mut self, deadline: Instant) -> Result<()> {
         loop {
             if !self.assembler.ready().is_empty() {
@@ -153,15 +154,15 @@ impl Intake {
         self.datagrams.is_full()
     }
 
-    /// The most reads of full size that the kernel's buffers have in them. So many are made after a
-    /// deadline, and no more: packets may come without end.
+    /// Largest number of reads of full size that the kernel's buffers can fill. At most so many are
+    /// made after a deadline, since packets may come without end.
     pub(super) fn most_reads(&self) -> usize {
         // The kernel counts twice what it grants, and more than a packet's own bytes for each.
         let bytes = 2 * self.buffers.granted * self.buffers.sockets;
         bytes / (SLOTS * SHORTEST) + 1
     }
 
-    /// How many packets are ready.
+    /// Number of packets that are ready.
     pub(super) fn ready(&self) -> usize {
         self.assembler.ready().len()
     }
@@ -174,12 +175,12 @@ impl Intake {
             .map(|ready| self.packet(ready))
     }
 
-    /// Done with the first packet.
+    /// Drops the first packet that is ready.
     pub(super) fn skip(&mut self) {
         self.assembler.hand_over(1);
     }
 
-    /// All that is ready, and done with it.
+    /// Hands over all packets that are ready.
     pub(super) fn hand_over(&mut self) -> Packets<'_> {
         let count = self.ready();
         self.assembler.hand_over(count);
@@ -209,7 +210,7 @@ impl Intake {
         }
     }
 
-    /// Reads what there is, whatever the runtime knows of it.
+    /// Reads the datagrams that there are, even if the runtime does not know of them yet.
     fn read_now(&mut self) -> io::Result<()> {
         let mut failed = None;
         for socket in &mut self.sockets {

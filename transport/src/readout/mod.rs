@@ -1,19 +1,22 @@
 //! Receivers of the sample streams of CRS boards: UDP multicast in, samples in order out.
 //!
-//! * [`Receiver`]: the readout stream, a decimated sample of every channel of a module in each packet.
-//!   [`Receiver::recv`] gives what has come, [`Receiver::take`] so many consecutive samples of some
-//!   modules, also such as were taken after a setting changed.
+//! * [`Receiver`]: the readout stream, a decimated sample of every channel of a module in each
+//! packet. [`Receiver::recv`] gives the packets that have come. [`Receiver::take`] gives
+//! consecutive samples of some modules, and can leave out those taken before a setting changed.
 //! * [`PfbReceiver`]: the PFB stream, a few channels before the decimation.
 //! * [`Timeline`]: the times of a module's samples, with their stamps compared with each other. The
 //!   stamp of a single packet cannot say that its clock stands still or was set.
 //! * [`hear`]: the boards that send from an address.
-//! * [`Counters`]: what was received, lost, late, or another's; exact, per board and module.
+//! * [`Counters`]: exact numbers of packets received, lost, late, or of others, for each board and
+//!   module.
 //!
-//! Joins are source-specific: only packets from the boards' own addresses are asked for, and what comes
-//! from such an address with another serial number is counted and never used. Packets that come out of
-//! order are put in order; one is given up for lost when its window has passed (see [`StreamOptions`]).
+//! Joins are source-specific: only packets from the boards' own addresses are asked for. Packets
+//! from such an address with another serial number are counted and never used. Packets that come
+//! out of order are put in order; one is given up for lost when its window has passed (see
+//! [`StreamOptions`]).
 //!
-//! Modules are numbered as packets number them, see [`in_packets`]: from 1 within the analog bank in use.
+//! Modules are numbered as packets number them, see [`in_packets`]: from 1 within the analog bank
+//! in use.
 //!
 //! ```no_run
 //! use std::{net::Ipv4Addr, time::Duration};

@@ -1,4 +1,4 @@
-//! Which boards to listen to, and how.
+//! Boards to listen to, and options of the listening.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -8,7 +8,8 @@ use twotone_wire::crs;
 
 use super::sequence::Patience;
 
-/// A board whose packets are received: both must be right for a packet to be the board's.
+/// A board whose packets are received. A packet is the board's if its address and its serial number
+/// are both right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Source {
     /// The address that its packets come from; only those of this address are asked for.
@@ -30,27 +31,27 @@ impl fmt::Display for Source {
     }
 }
 
-/// How to listen, and how patient to be with packets out of order.
+/// Options of a receiver: its sockets, and its patience with packets out of order.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct StreamOptions {
     /// The multicast group. 239.192.0.2.
     pub group: Ipv4Addr,
-    /// The UDP port. That of the stream where there is none.
+    /// The UDP port; if there is none, that of the stream.
     pub port: Option<u16>,
-    /// The address of the interface to listen on. Where there is none, 127.0.0.1 for boards on
-    /// loopback, and as the host's routes say for the others.
+    /// The address of the interface to listen on. If there is none, 127.0.0.1 for boards on
+    /// loopback, and the interface that the host's routes give for the others.
     pub interface: Option<Ipv4Addr>,
-    /// A packet is lost when one of its module that is so many later has come. 32; at least 1,
-    /// which means that nothing is put in order.
+    /// Number of positions after which a missing packet is lost: a packet of its module that is so
+    /// many positions later has come. 32; at least 1, which means that nothing is put in order.
     pub window: u32,
-    /// A packet is lost when one that comes after it has waited for it so long. 50 ms.
+    /// Time after which a missing packet is lost: a later packet has waited for it so long. 50 ms.
     pub hold: Duration,
-    /// How large a buffer to ask of the kernel for each socket, in bytes. 32 MiB, which is the
-    /// fifth part of a second of 10 boards.
+    /// Size of the buffer that the kernel is asked for, for each socket, in bytes. 32 MiB, which
+    /// holds a fifth of a second of the streams of 10 boards.
     pub buffer_bytes: usize,
-    /// How many boards share a socket and its buffer. 10, which is the most that kernels allow
-    /// unless told otherwise; where one allows fewer, more sockets are opened.
+    /// Number of boards that share a socket and its buffer. 10, which is the most that kernels
+    /// allow by default; if a kernel allows fewer, more sockets are opened.
     pub sources_per_socket: usize,
 }
 

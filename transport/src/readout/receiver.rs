@@ -16,8 +16,9 @@ use crate::deadline;
 /// Receives the readout streams of any number of boards: a sample of every channel of a module in
 /// each packet.
 ///
-/// Whoever awaits [`Receiver::recv`] or [`Receiver::take`] drives it; meanwhile the kernel buffers
-/// what comes, and drops the newest when its buffer is full, which is counted as lost.
+/// It reads its sockets only while [`Receiver::recv`] or [`Receiver::take`] is awaited. At other
+/// times the kernel buffers the packets that come. If its buffer is full, it drops the newest,
+/// which are counted as lost.
 #[derive(Debug)]
 pub struct Receiver {
     pub(super) intake: Intake,
@@ -38,11 +39,11 @@ macro_rules! receiver {
             /// Listens to these boards. The sockets are driven by the process-wide runtime, so that
             /// the receiver works from any thread and runtime.
             ///
-            /// A kernel that grants smaller buffers than asked for is warned of in the log, and told
-            /// in [`Self::buffers`].
+            /// If the kernel grants smaller buffers than asked for, the log has a warning, and
+            /// [`Self::buffers`] tells it.
             ///
             /// # Errors
-            /// Where no board or one twice is given, or a source cannot be joined.
+            /// If no board or one twice is given, or a source cannot be joined.
             pub fn open(sources: &[Source], options: &StreamOptions) -> Result<Self> {
                 Self::on(sources, options, tworoutine::runtime().clone())
             }
@@ -69,25 +70,26 @@ macro_rules! receiver {
                 Ok(Self { intake })
             }
 
-            /// Packets in order, as soon as there are any, or none once `within` has passed. What
-            /// has come before is looked at first, so that no time at all is enough for it.
+            /// Returns packets in order, as soon as there are any, or none once `within` has
+            /// passed. Packets that have come before are looked at first, so that a `within` of
+            /// zero is enough for them.
             ///
-            /// Each packet is given once. Dropped while it waits, this has taken nothing.
+            /// Each packet is given once. If this is dropped while it waits, it has taken nothing.
             ///
             /// # Errors
-            /// Where a socket fails.
+            /// If a socket fails.
             pub async fn recv(&mut self, within: Duration) -> Result<$frames<'_>> {
                 self.intake.fill(deadline::within(within)).await?;
                 Ok($frames::new(self.intake.hand_over()))
             }
 
-            /// True if the last read brought as much as one read can: the kernel may hold more that has
-            /// come already.
+            /// True if the last read brought as much as one read can: the kernel may hold more
+            /// packets that have come already.
             pub fn is_behind(&self) -> bool {
                 self.intake.is_behind()
             }
 
-            /// What has been received, lost and refused since the receiver was opened.
+            /// Counters of received, lost and refused packets since the receiver was opened.
             pub fn counters(&self) -> Counters {
                 self.intake.counters()
             }
@@ -97,7 +99,8 @@ macro_rules! receiver {
                 self.intake.sources()
             }
 
-            /// The kernel's buffers, and whether they are as large as was asked for.
+            /// The kernel's buffers, with the size that was asked for and the size that was
+            /// granted.
             pub fn buffers(&self) -> KernelBuffers {
                 self.intake.buffers()
             }
@@ -109,26 +112,28 @@ receiver!(Receiver, READOUT_PORT, readout_head, Frames);
 receiver!(PfbReceiver, PFB_PORT, pfb_head, PfbFrames);
 
 impl Receiver {
-    /// Consecutive samples of some modules, one block each in the order asked for. They need not be
-    /// of the same times: ask for samples after a time for that.
+    /// Returns consecutive samples of some modules, one block each in the order asked for. The
+    /// blocks need not be of the same times; for that, ask for samples after a time.
     ///
-    /// Where a packet is lost, or the decimation changes, a block is begun anew. Samples of other
-    /// modules that come meanwhile are counted and thrown away; those that have come after the last
-    /// one taken are there for the next call, so that blocks of one module follow on each other.
+    /// If a packet is lost, or the decimation changes, a block is begun anew. Samples of other
+    /// modules that come meanwhile are counted and thrown away. Samples that have come after the
+    /// last one taken are there for the next call, so that blocks of one module follow on each
+    /// other.
     ///
-    /// Samples that the kernel holds when the time is over count as come: a process that was stopped over its
-    /// deadline loses nothing by it.
+    /// Samples that the kernel holds when the time is over are taken too: a process that was
+    /// stopped beyond its deadline loses none of them.
     ///
-    /// Dropped while it waits, the samples taken so far are gone; the receiver can be used on.
+    /// If this is dropped while it waits, the samples taken so far are gone. The receiver can be
+    /// used on.
     ///
     /// # Errors
-    /// * [`Timeout`](twotone_hal::ErrorKind::Timeout): not all was there `within` that time. The error
-    ///   says of which module, how many samples, and how many were lost.
+    /// * [`Timeout`](twotone_hal::ErrorKind::Timeout): not all was there `within` that time. The
+    /// error says of which module, how many samples, and how many were lost.
     /// * [`InvalidArgument`](twotone_hal::ErrorKind::InvalidArgument): no samples or channels were
     ///   asked for, or of a board that the receiver does not have.
-    /// * [`Unsupported`](twotone_hal::ErrorKind::Unsupported): the module's packets are short and lack
-    ///   the channels, or samples after a time were asked for and its stamps have no meaning, stand still
-    ///   or are set forward.
+    /// * [`Unsupported`](twotone_hal::ErrorKind::Unsupported): the module's packets are short and
+    /// lack the channels, or samples after a time were asked for and its stamps have no meaning,
+    /// stand still or are set forward.
     /// * [`ConnectionLost`](twotone_hal::ErrorKind::ConnectionLost): a socket failed.
     pub async fn take(&mut self, take: &Take, within: Duration) -> Result<Vec<Block>> {
         let failed = |error: twotone_hal::Error| error.during(take.to_string());
@@ -139,7 +144,7 @@ impl Receiver {
         loop {
             while let Some(packet) = self.intake.peek() {
                 let offered = collection.offer(&packet);
-                // Also where it is refused: the next call shall not meet it again.
+                // Also if it is refused: the next call shall not meet it again.
                 self.intake.skip();
                 offered.map_err(failed)?;
                 if collection.is_complete() {

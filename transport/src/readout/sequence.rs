@@ -7,25 +7,26 @@ use super::ModuleCounters;
 const MEMORY: i64 = ModuleCounters::MEMORY as i64;
 const WORDS: usize = ModuleCounters::MEMORY as usize / 64;
 
-/// How long a packet that is missing is waited for.
+/// Limits of the wait for a missing packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Patience {
-    /// A position is given up when a packet so many positions after it has come. At least 1.
+    /// Number of positions: one is given up when a packet so many positions after it has come. At
+    /// least 1.
     pub(super) window: u32,
-    /// A position is given up when a later packet has waited for it so long.
+    /// Time: a position is given up when a later packet has waited for it so long.
     pub(super) hold: Duration,
 }
 
-/// Where the bytes of a packet lie.
+/// Place of a packet's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// Where they were received: the number that was given with them.
+    /// The place of their reception: the number that was given with them.
     Given(u32),
     /// In a copy: the number that was answered when they were kept.
     Kept(u32),
 }
 
-/// What takes packets out of a [`Sequencer`] and keeps them for it.
+/// Receiver of the packets that leave a [`Sequencer`], and store of those that it holds.
 pub(super) trait Sink {
     /// Copies the packet at hand, which must wait for others; answers the number of the copy.
     fn keep(&mut self) -> u32;
@@ -35,7 +36,7 @@ pub(super) trait Sink {
 
 /// Puts the packets of one stream in order.
 ///
-/// Positions are sequence numbers that count on where the 32 bits wrap: the low 32 bits of a
+/// Positions are sequence numbers that count on when the 32 bits wrap: the low 32 bits of a
 /// position are its sequence number.
 #[derive(Debug)]
 pub(super) struct Sequencer {
@@ -48,12 +49,12 @@ pub(super) struct Sequencer {
     before: u64,
     /// Lost positions just before `next`.
     lost_run: u64,
-    /// Of each of the last positions, whether it was lost and has not come late.
+    /// One bit for each of the last positions: set if it was lost and has not come late.
     missing: [u64; WORDS],
     /// Packets from `next + 1` to `next + window - 1`, each at its position modulo the window.
     held: Vec<Option<Held>>,
-    /// The sequence number that would follow on the packets out of turn of late, and how many of
-    /// them in a row were stale or duplicates.
+    /// The sequence number that would follow on the latest packets out of turn, and the number of
+    /// them in a row that were stale or duplicates.
     suspect: Option<(u32, u32)>,
     counters: ModuleCounters,
 }
@@ -118,7 +119,7 @@ impl Sequencer {
         self.counters.held += 1;
     }
 
-    /// When the next held packet will have waited long enough.
+    /// Time at which the next held packet will have waited long enough.
     pub(super) fn due(&self) -> Option<Duration> {
         if self.counters.held == 0 {
             return None;
@@ -127,13 +128,14 @@ impl Sequencer {
         since.map(|since| since.saturating_add(self.patience.hold))
     }
 
-    /// Gives up what was waited for longer than the patience.
+    /// Gives up the positions that held packets have waited for longer than the patience.
     pub(super) fn expire(&mut self, now: Duration, sink: &mut impl Sink) {
         let hold = self.patience.hold;
         self.flush(|held| now.saturating_sub(held.since) >= hold, sink);
     }
 
-    /// Settles all up to the last held packet that is `done` waiting, and what follows on it.
+    /// Settles all positions up to the last held packet that is `done` waiting, and those that
+    /// follow on it without a gap.
     fn flush(&mut self, done: impl Fn(&Held) -> bool, sink: &mut impl Sink) {
         if self.counters.held == 0 {
             return;
@@ -171,7 +173,7 @@ impl Sequencer {
             Some((expected, row)) if expected == sequence => row,
             _ => 0,
         };
-        // That one is late shows nothing: it has not been seen before.
+        // A late packet does not count towards a restart: it has not been seen before.
         let row = row + u32::from(!is_late);
         self.suspect = Some((sequence.wrapping_add(1), row));
         let enough = if is_near {
@@ -213,7 +215,7 @@ impl Sequencer {
         }
     }
 
-    /// Delivers what is held from the next position on, without a gap.
+    /// Delivers the packets that are held from the next position on, without a gap.
     fn drain(&mut self, sink: &mut impl Sink) {
         while self.counters.held > 0 {
             let Some(kept) = self.take_held() else {
@@ -251,7 +253,7 @@ impl Sequencer {
         self.next = end;
     }
 
-    /// Whether a position was lost and has not come since; now it has.
+    /// Marks a lost position as come. Returns true if it was lost and had not come since.
     fn forget_missing(&mut self, position: i64) -> bool {
         let (word, bit) = memory_of(position);
         let was = self.missing[word] & bit != 0;

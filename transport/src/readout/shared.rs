@@ -1,4 +1,4 @@
-//! One receiver for several that take samples from it at the same time.
+//! One receiver from which several tasks take samples at the same time.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,8 +12,8 @@ use super::take::Collection;
 use super::{Block, Receiver, Source, Take, intake};
 use crate::deadline;
 
-/// A receiver from which several take at the same time: each packet goes to all whom it concerns.
-/// One of those who wait drives the receiver for the others.
+/// A receiver from which several tasks take samples at the same time. Each packet goes to all the
+/// tasks that want it. One of the tasks that wait drives the receiver for the others.
 #[derive(Debug)]
 pub(crate) struct SharedReceiver {
     sources: Vec<Source>,
@@ -58,7 +58,7 @@ impl SharedReceiver {
         }
     }
 
-    /// As [`Receiver::take`]. Dropped while it waits, the samples taken so far are gone.
+    /// As [`Receiver::take`]. If this is dropped while it waits, the samples taken so far are gone.
     pub(crate) async fn take(&self, take: &Take, within: Duration) -> Result<Vec<Block>> {
         let failed = |error: Error| error.during(take.to_string());
         let deadline = deadline::within(within);
@@ -78,8 +78,8 @@ impl SharedReceiver {
                     Ok(()) => {}
                     Err(error) => break Err(error),
                 },
-                // Another drives, and for longer. If this timer is late, so may that one be, and the
-                // kernel may hold what came in time.
+                // Another task drives, and for longer. If this timer is late, so may that one be,
+                // and the kernel may hold packets that came in time.
                 () = passed => {
                     let grace = deadline::grace(deadline);
                     if gives_up > deadline || grace.is_zero() {
@@ -105,8 +105,8 @@ impl SharedReceiver {
         Ok(Here { shared: self, id })
     }
 
-    /// Gives packets to all takers, until this one waits no more or the deadline has passed. What the
-    /// kernel holds then counts as come.
+    /// Gives packets to all takers, until this one waits no more or the deadline has passed.
+    /// Packets that the kernel holds then are still taken.
     async fn drive(&self, id: u64, deadline: Instant) -> Result<()> {
         let mut receiver = self.receiver.lock().await;
         let mut reads = receiver.intake.most_reads();
@@ -123,7 +123,7 @@ impl SharedReceiver {
         Ok(())
     }
 
-    /// Gives out what is ready.
+    /// Gives out the packets that are ready.
     fn give_out(&self, receiver: &mut Receiver) {
         let mut waiting = self.waiting();
         while let Some(packet) = receiver.intake.peek() {
@@ -132,12 +132,12 @@ impl SharedReceiver {
         }
     }
 
-    /// The error where time has run out.
+    /// The error if time has run out.
     fn late(&self, id: u64, within: Duration) -> Error {
         let Some(taker) = self.remove(id) else {
             return gone();
         };
-        // Where another drives, what was lost is not at hand; the error can do without.
+        // If another task drives, the counters are not at hand; the error can do without.
         let counters = self.receiver.try_lock().ok();
         let counters = counters.map(|receiver| receiver.counters());
         taker.collection.late(within, counters.as_ref())
@@ -232,8 +232,8 @@ mod tests {
         assert_eq!(taken.unwrap()[0].samples(), SENT as usize);
     }
 
-    /// Two take, the first one drives, and the process does not run for `stopped`, past the deadline
-    /// of the second. Returns what the second one has.
+    /// Two take, the first one drives, and the process does not run for `stopped`, past the
+    /// deadline of the second. Returns what the second one has.
     async fn second_of_two(port: u16, within: Duration, stopped: Duration) -> Result<Vec<Block>> {
         let (source, shared) = shared(port);
         let more = Take::new(2 * SENT as usize).of(source, ModuleId::FIRST);

@@ -1,4 +1,4 @@
-//! Sockets of a multicast group, and how packets are taken from them.
+//! Sockets of a multicast group, and the datagrams that are read from them.
 
 use std::io::{self, IoSliceMut};
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -16,7 +16,7 @@ use twotone_hal::{Certainty, Error, ErrorKind, Result};
 
 use super::StreamOptions;
 
-/// Bytes kept for each datagram. Longer ones are cut off, and so of a wrong length.
+/// Bytes kept for each datagram. Longer datagrams are cut off, and count as empty.
 const STRIDE: usize = 8256;
 /// Datagrams in one call of the kernel.
 pub(super) const SLOTS: usize = 64;
@@ -24,16 +24,16 @@ pub(super) const SLOTS: usize = 64;
 /// The kernel's buffers of a receiver's sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KernelBuffers {
-    /// How many sockets there are.
+    /// Number of sockets.
     pub sockets: usize,
-    /// What was asked for each, in bytes.
+    /// Size that was asked for each, in bytes.
     pub asked: usize,
-    /// What the least of them got, in bytes.
+    /// Size of the smallest buffer that was granted, in bytes.
     pub granted: usize,
 }
 
 impl KernelBuffers {
-    /// What to do where the kernel granted less than was asked for, in words.
+    /// Returns the remedy in words if the kernel granted less than was asked for.
     pub fn shortfall(&self) -> Option<String> {
         let Self { asked, granted, .. } = self;
         (granted < asked).then(|| {
@@ -49,7 +49,7 @@ impl KernelBuffers {
 #[derive(Debug)]
 pub(super) struct GroupSocket {
     socket: UdpSocket,
-    /// What the kernel has dropped, as it said last; it wraps.
+    /// Number of datagrams that the kernel has dropped, as it said last; it wraps.
     dropped: u32,
 }
 
@@ -61,7 +61,7 @@ impl GroupSocket {
     }
 }
 
-/// Opens the sockets for all senders, by their addresses, each once or more often.
+/// Opens the sockets for the addresses of all senders. An address may be given more than once.
 pub(super) fn open(
     senders: &[Ipv4Addr],
     port: u16,
@@ -138,7 +138,7 @@ fn bind(at: SocketAddrV4, buffer_bytes: usize) -> io::Result<(Socket, usize)> {
     // Other receivers on this host may listen too; each gets a packet of its own.
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
-    // Only what this socket has joined, not what others on this host have.
+    // Only the sources that this socket has joined, not those that others on this host have.
     socket.set_multicast_all_v4(false)?;
     socket.set_nonblocking(true)?;
     let asked = buffer_bytes.min(i32::MAX as usize / 2);
@@ -160,7 +160,7 @@ fn bind(at: SocketAddrV4, buffer_bytes: usize) -> io::Result<(Socket, usize)> {
 pub(super) struct Datagrams {
     bytes: Box<[u8]>,
     arrivals: Vec<Arrival>,
-    /// What the kernel has dropped of all sockets, as far as it has said.
+    /// Number of datagrams that the kernel has dropped of all sockets, as far as it has said.
     pub(super) dropped: u64,
 }
 
@@ -191,21 +191,22 @@ impl Datagrams {
         self.arrivals.len() >= SLOTS
     }
 
-    /// Where each came from, and its bytes.
+    /// The sender of each datagram, and its bytes.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Ipv4Addr, &[u8])> {
         let bytes = self.bytes.chunks_exact(STRIDE);
         let arrivals = self.arrivals.iter().zip(bytes);
         arrivals.map(|(arrival, bytes)| (arrival.from, &bytes[..arrival.length]))
     }
 
-    /// The bytes of one.
+    /// The bytes of one datagram.
     pub(super) fn get(&self, at: u32) -> &[u8] {
         let at = at as usize;
         let length = self.arrivals.get(at).map_or(0, |arrival| arrival.length);
         &self.bytes[at * STRIDE..][..length]
     }
 
-    /// Takes what has come to a socket, as much as there is room for; waits where nothing has.
+    /// Takes the datagrams that have come to a socket, as many as there is room for. Waits if none
+    /// has.
     pub(super) fn poll_fill(
         &mut self,
         socket: &mut GroupSocket,
@@ -217,8 +218,8 @@ impl Datagrams {
             let before = self.arrivals.len();
             let read = socket.try_io(Interest::READABLE, || {
                 let was_all = self.fill(socket.as_raw_fd(), dropped)?;
-                // Said although something came, so that the runtime waits for more before the kernel
-                // is asked again.
+                // Said although something came, so that the runtime waits for more before the
+                // kernel is asked again.
                 if was_all {
                     Err(io::ErrorKind::WouldBlock.into())
                 } else {
@@ -234,7 +235,8 @@ impl Datagrams {
         }
     }
 
-    /// Takes what has come to a socket, as much as there is room for, if anything has.
+    /// Takes the datagrams that have come to a socket, as many as there is room for, without
+    /// waiting.
     pub(super) fn fill_now(&mut self, socket: &mut GroupSocket) -> io::Result<()> {
         let GroupSocket { socket, dropped } = socket;
         if self.is_full() {
@@ -246,14 +248,14 @@ impl Datagrams {
         }
     }
 
-    /// Takes what there is. True if that was all.
+    /// Takes the datagrams that there are. Returns true if these were all.
     fn fill(&mut self, socket: RawFd, dropped: &mut u32) -> nix::Result<bool> {
         let used = self.arrivals.len();
         let room = SLOTS - used;
         let unused = self.bytes[used * STRIDE..].chunks_exact_mut(STRIDE);
         let mut slots: Vec<_> = unused.map(|bytes| [IoSliceMut::new(bytes)]).collect();
-        // New ones each time: they are bound to a thread, and where they are used again there is
-        // no room for the count of dropped packets in those that had none at first.
+        // New ones each time: they are bound to a thread. If they were used again, those that had
+        // no count of dropped packets at first would have no room for it.
         let mut headers =
             MultiHeaders::<SockaddrIn>::preallocate(room, Some(nix::cmsg_space!(u32)));
         let flags = MsgFlags::MSG_DONTWAIT;

@@ -10,7 +10,7 @@ use super::advance::Advance;
 use super::intake::Packet;
 use super::{Counters, Frame, ModuleCounters, NoTime, SampleTime, Source};
 
-/// Which samples to take.
+/// Selection of the samples to take.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Take {
     samples: usize,
@@ -21,7 +21,8 @@ pub struct Take {
 }
 
 impl Take {
-    /// So many consecutive samples (at least 1) of every channel, of modules still to be named.
+    /// Takes so many consecutive samples (at least 1) of every channel. The modules are still to be
+    /// named, with [`Take::of`].
     pub fn new(samples: usize) -> Self {
         Self {
             samples,
@@ -32,14 +33,14 @@ impl Take {
         }
     }
 
-    /// Of this module too, as packets count them: from 1 within the analog bank in use.
+    /// Adds a module, numbered as in packets: from 1 within the analog bank in use.
     #[must_use]
     pub fn of(mut self, source: Source, module: ModuleId) -> Self {
         self.modules.push((source, module));
         self
     }
 
-    /// Of `count` channels from `first` on, or all from there on.
+    /// Takes `count` channels from `first` on, or all from there on.
     #[must_use]
     pub fn channels(self, first: ChannelId, count: Option<u16>) -> Self {
         Self {
@@ -49,13 +50,13 @@ impl Take {
         }
     }
 
-    /// Only samples that were taken after `time`, by the board's clock, and of those not the first
-    /// `settle_samples`.
+    /// Takes only samples that were taken after `time`, by the board's clock, and of those not the
+    /// first `settle_samples`.
     ///
-    /// For samples that belong to new settings: let the board tell its time after them in the same
-    /// batch, and take what comes after that. It makes no difference how long the batch or the
-    /// packets are under way. A module whose stamps have no meaning cannot do it, which is an error; nor can
-    /// one whose clock stands still or is set forward meanwhile.
+    /// Use it for samples that belong to new settings: read the board's clock after the settings in
+    /// the same batch, and take the samples after that time. Delays of the batch and of the packets
+    /// make no difference. It is an error if the stamps of the module have no meaning, or if its
+    /// clock stands still or is set forward meanwhile.
     #[must_use]
     pub fn after(self, time: SampleTime, settle_samples: u32) -> Self {
         let after = Some((time, settle_samples));
@@ -89,7 +90,8 @@ pub struct Block {
     pub overrange: bool,
     /// An input was over its voltage in some of the samples.
     pub overvoltage: bool,
-    /// How often the block was begun anew, because packets were lost or the decimation changed.
+    /// Number of times that the block was begun anew, because packets were lost or the decimation
+    /// changed.
     pub interruptions: u32,
     channels: usize,
     /// I and Q as they are sent: sample after sample, each channel after channel.
@@ -97,26 +99,26 @@ pub struct Block {
 }
 
 impl Block {
-    /// How many samples.
+    /// Number of samples.
     pub fn samples(&self) -> usize {
         self.times.len()
     }
 
-    /// How many channels.
+    /// Number of channels.
     pub fn channels(&self) -> usize {
         self.channels
     }
 
     /// I and Q of every channel in one sample (from 0), as they were sent: 256 steps a readout
-    /// count. Nothing where there is no such sample.
+    /// count. Empty if there is no such sample.
     pub fn steps(&self, sample: usize) -> &[[i32; 2]] {
         let from = sample.saturating_mul(self.channels);
         let to = from.saturating_add(self.channels);
         self.steps.get(from..to).unwrap_or(&[])
     }
 
-    /// The samples of one channel (from 0 among those taken), in readout counts. Nothing where
-    /// there is no such channel.
+    /// The samples of one channel (from 0 among those taken), in readout counts. Empty if there is
+    /// no such channel.
     pub fn channel(&self, index: usize) -> impl Iterator<Item = Complex64> + '_ {
         let of_samples = self.steps.chunks_exact(self.channels.max(1));
         of_samples.filter_map(move |sample| sample.get(index).map(counts))
@@ -258,8 +260,7 @@ impl Collection {
         Ok(())
     }
 
-    /// The error where time has run out.
-    /// What of it came at all is told where the counters are known.
+    /// The error if time has run out. If the counters are known, it tells if anything came at all.
     pub(super) fn late(&self, within: Duration, counters: Option<&Counters>) -> Error {
         let wanted = self.take.samples;
         let mut unfinished = self.blocks.iter();
@@ -353,7 +354,7 @@ impl Growing {
         (block.stage, block.sequence) = (packet.stage(), packet.sequence());
         block.channels = channels;
         self.length = packet.length();
-        // Room for all, where that is not more than anyone can mean.
+        // Room for all, up to a bound that no sensible request exceeds.
         let samples = take.samples.min(MOST_RESERVED);
         block.times.reserve(samples);
         block

@@ -1,4 +1,4 @@
-//! When a sample was taken, by the board's clock.
+//! Times of samples, by the board's clock.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ const SECONDS_PER_DAY: i64 = 86_400;
 /// Seconds from the start of 1970 to that of 2000.
 const YEAR_2000_S: i64 = 946_684_800;
 
-/// When a sample was taken, by the board's clock: a count of 6.4 ns since the start of the year
-/// 2000, of days of 86,400 s.
+/// Time at which a sample was taken, by the board's clock: a count of 6.4 ns since the start of the
+/// year 2000, of days of 86,400 s.
 ///
 /// Times of boards that share a time code can be compared. A leap second and the second after it
 /// have the same times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SampleTime(i64);
 
-/// Why a packet tells no time.
+/// Reason why a packet tells no time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoTime {
@@ -32,7 +32,7 @@ pub enum NoTime {
     Field {
         /// Its name.
         field: &'static str,
-        /// What it holds; parts of a second are cut off.
+        /// Its value; parts of a second are cut off.
         value: i64,
     },
     /// The day is one that its year does not have.
@@ -87,7 +87,7 @@ impl SampleTime {
     /// The time that a board answers when it is asked for it.
     ///
     /// # Errors
-    /// Where it is not recent, or out of range.
+    /// If it is not recent, or out of range.
     pub fn of_board(time: &BoardTime) -> Result<Self, NoTime> {
         if time.recent != Some(true) {
             return Err(NoTime::NotRecent);
@@ -107,8 +107,8 @@ impl SampleTime {
     }
 
     /// So many seconds after the start of 1970 in UTC, as computers tell the time: to compare a
-    /// board's clock with. Good to about a microsecond. A time that is too far off becomes the first
-    /// or the last one that there is, and NaN the start of 1970.
+    /// board's clock with. Good to about a microsecond. A time that is too far off becomes the
+    /// first or the last one that there is, and NaN the start of 1970.
     pub fn of_unix(seconds: f64) -> Self {
         // A count of parts has more digits than the number has.
         let (whole, part) = (seconds.floor(), seconds - seconds.floor());
@@ -135,7 +135,7 @@ impl SampleTime {
         (second, (part * 32 / 5) as u32)
     }
 
-    /// How much later this is than `earlier`; nothing where it is not later.
+    /// Time that has passed since `earlier`; zero if this is not later.
     pub fn since(self, earlier: Self) -> Duration {
         let parts = u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0);
         let (seconds, part) = (parts / PARTS as u64, parts % PARTS as u64);

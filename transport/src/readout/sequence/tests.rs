@@ -225,7 +225,8 @@ fn reference(window: i64, arrivals: &[i64]) -> (Vec<(u32, u64)>, Counts) {
     (delivered, counts)
 }
 
-/// Up to the packet with which the stream begins anew; how many came before that one.
+/// The reference for the packets before the one with which the stream begins anew, and their
+/// number.
 fn reference_run(window: i64, arrivals: &[i64]) -> (Vec<(u32, u64)>, Counts, usize) {
     let mut fate: BTreeMap<i64, bool> = BTreeMap::new();
     let mut came: BTreeSet<i64> = BTreeSet::new();
@@ -297,7 +298,7 @@ fn reference_run(window: i64, arrivals: &[i64]) -> (Vec<(u32, u64)>, Counts, usi
     (delivered, counts, length)
 }
 
-/// What a network does to packet after packet: how often each comes, and how much later.
+/// Effect of a network on each packet: the number of times that it comes, and its delay.
 fn network() -> impl Strategy<Value = Vec<(u8, u16)>> {
     let copies = prop_oneof![10 => Just(1_u8), 2 => Just(0), 1 => Just(2)];
     let delay = prop_oneof![6 => Just(0_u16), 3 => 1..8_u16, 1 => 8..80_u16];
