@@ -6,17 +6,17 @@ use futures::StreamExt;
 use futures::stream;
 use twotone_hal::{BoardHandle, ErrorTree, Result};
 
-/// What connected, in the order asked for, and what did not.
+/// Boards that have connected, in the order asked for, and the failures of the others.
 #[derive(Debug)]
 pub struct Connected {
     /// The boards that answered.
     pub boards: Vec<BoardHandle>,
-    /// Why the others did not.
+    /// Failures of the others.
     pub failed: ErrorTree,
 }
 
-/// Connects many boards of whatever kinds, at most `at_once` at a time (0 counts as 1). A board
-/// that is not there costs its own deadline, not the others' boards.
+/// Connects many boards of any kinds, at most `at_once` at a time (0 counts as 1). A board that
+/// does not answer fails at its own deadline, and the others connect all the same.
 ///
 /// ```no_run
 /// use twotone_transport::{ConnectOptions, CrsBoard, Host, connect_all};

@@ -1,4 +1,4 @@
-//! Where a board answers.
+//! Addresses of boards.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -7,7 +7,7 @@ use std::str::FromStr;
 use twotone_hal::{Error, ErrorKind};
 
 /// A host name or address with a port: `127.0.0.2:18082`, `rfmux0042.local`, `[::1]:80`.
-/// Port 80 where none is given.
+/// The port is 80 if none is given.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Host {
     name: String,

@@ -32,7 +32,7 @@ pub(crate) struct Post {
     pub(crate) body: Bytes,
     pub(crate) format: Format,
     pub(crate) continue_on_error: bool,
-    /// What it sets, for the keeper of its module.
+    /// Changes that it makes, for the keeper of its module.
     pub(crate) leaves: Option<Arc<Leaves>>,
     /// Time that its acquisitions take on the board.
     pub(crate) acquiring: Duration,
@@ -64,14 +64,14 @@ impl Post {
     }
 }
 
-/// What a server answered.
+/// Answer of a server.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) content_type: Option<String>,
     pub(crate) body: Bytes,
     /// Number of repetitions of the request before it came.
     pub(crate) repeats: u32,
-    /// The request was sent before, and its answer was lost.
+    /// True if the request was sent before, and its answer was lost.
     pub(crate) was_lost: bool,
 }
 

@@ -1,9 +1,9 @@
 //! Clients of FPGA readout boards: [`twotone_hal::Board`] over each wire protocol.
 //!
 //! * [`CrsBoard`]: CRS boards, controlled through Tuber over HTTP.
-//! * [`TuberClient`]: any Tuber server, for what one board family alone has.
+//! * [`TuberClient`]: any Tuber server, for methods that only one board family has.
 //! * [`readout`]: receivers of the sample streams that CRS boards multicast.
-//! * [`connect_all`]: many boards at once; what did not connect is told, the rest is there.
+//! * [`connect_all`]: many boards at once; failures are listed, and the other boards can be used.
 //!
 //! A client's sockets are driven by the process-wide runtime, so that its handles work from any
 //! thread and under any executor; `connect_here` uses the runtime of the caller instead, and
@@ -45,5 +45,5 @@ pub use lookup::look_up;
 pub use options::{ConnectOptions, SampleSource};
 pub use stream::{ByteStream, Connector};
 pub use tuber::{Reply, TuberClient};
-/// The protocols themselves: what a [`TuberClient`] is told, and what it answers.
+/// The protocols themselves: the calls that a [`TuberClient`] is given, and the values it returns.
 pub use twotone_wire as wire;

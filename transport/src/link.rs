@@ -1,8 +1,8 @@
 //! A queue of exchanges with one board, each driven to its answer.
 //!
-//! A sent request belongs to its connection, not to whoever asked: it is driven to its answer even
-//! when the asker has gone, and what comes after it waits. A real server was seen to finish a batch
-//! whose client had left, so that a setting landed after the clean-up that should have undone it.
+//! A request that was sent is driven to its answer even if its caller has gone, and later requests
+//! wait for it. A real server was seen to finish a batch whose client had left, so that a setting
+//! took effect after the clean-up that should have undone it.
 
 mod keeper;
 mod line;
@@ -76,8 +76,8 @@ impl Link {
 
     /// Queues `post` and awaits its answer, until `deadline` at the latest.
     ///
-    /// Dropped before it was sent, it is not sent. Dropped later, it is driven to its answer, and
-    /// the exchanges behind it wait for that.
+    /// If this is dropped before the post was sent, it is not sent. If it is dropped later, the
+    /// post is driven to its answer, and the exchanges behind it wait for that.
     pub(crate) async fn exchange(
         &self,
         post: Post,
@@ -155,7 +155,7 @@ fn gone() -> Error {
 /// Least time that an exchange has again if the process was stopped past its deadline.
 const SHORTEST_PATIENCE: Duration = Duration::from_secs(1);
 
-/// By how much a waiting exchange outlives its deadline, so that the driver's own word comes first.
+/// Time by which a waiting exchange outlives its deadline, so that the driver's error comes first.
 const QUEUE_GRACE: Duration = Duration::from_millis(20);
 
 fn is_unsure(error: &Error) -> bool {
@@ -168,7 +168,7 @@ fn is_passing(error: &Error) -> bool {
     matches!(error.kind(), K::Rejected | K::Protocol | K::ConnectionLost)
 }
 
-/// Between two tries to reach a board that has just gone.
+/// Pause between two tries to reach a board that has just gone.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Time for which a verification of one connection holds for the next, if the server closes each
@@ -200,12 +200,12 @@ struct Driver<K> {
     keeper: K,
     idle_timeout: Duration,
     connect_timeout: Duration,
-    /// How the connection before the one at hand ended, until the one at hand is verified.
+    /// End of the connection before the one at hand, until the one at hand is verified.
     before: Before,
     verified: bool,
     /// Time at which the keeper last found everything as it was, on a connection of its own.
     vouched: Option<Instant>,
-    /// The log says that tones are switched off though nothing can be read back.
+    /// True if the log says that tones are switched off though nothing can be read back.
     is_told: bool,
     /// Number of repetitions for the exchange at hand.
     repeats: u32,
@@ -426,7 +426,7 @@ impl<K: Keeper> Driver<K> {
         }
     }
 
-    /// Sends what switches tones off, on a connection that nothing else is known of.
+    /// Sends a post that switches tones off, on a connection that is not verified.
     async fn switch_off(&mut self, job: &Job, deadline: Instant) {
         self.verified = false;
         if !self.line.is_open() {

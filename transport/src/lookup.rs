@@ -1,6 +1,6 @@
 //! Look-ups of names, on threads of their own.
 //!
-//! Tokio has such threads too, but panics where the system grants it none.
+//! Tokio has such threads too, but panics if the system grants it none.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -20,15 +20,15 @@ const MOST_LOOKS: usize = 100_000;
 
 /// Addresses of `name` with `port`.
 ///
-/// All who ask for the same at the same time share one look-up. Others wait for their turn if 64 are
-/// under way, or if the system grants no thread for one more.
+/// All who ask for the same at the same time share one look-up. Others wait for their turn if 64
+/// are under way, or if the system grants no thread for one more.
 ///
-/// Dropped while it waits, a look-up that has begun runs to its end, unwatched. One that nobody
-/// waits for any more is not begun.
+/// If this is dropped while it waits, a look-up that has begun runs to its end. A look-up that
+/// nobody waits for any more is not begun.
 ///
 /// # Errors
-/// The system's answer for the name, and where it grants no thread even though no other look-up is
-/// under way.
+/// The system's error for the name, and an error if the system grants no thread even though no
+/// other look-up is under way.
 pub async fn look_up(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     static OF_PROCESS: LookUps<fn(&str, u16) -> Found> =
         LookUps::new(|name, port| Ok((name, port).to_socket_addrs()?.collect()));
@@ -109,8 +109,8 @@ impl<F: Fn(&str, u16) -> Found + Send + Sync + 'static> LookUps<F> {
     /// Starts a thread if there is something for it to do.
     ///
     /// # Errors
-    /// If the system grants no thread, and no other does the work. True if it still counted one that
-    /// has ended.
+    /// If the system grants no thread, and no other does the work. True if it still counted one
+    /// that has ended.
     fn staff(&'static self) -> Result<(), (io::Error, bool)> {
         let mut state = self.state();
         if state.queue.is_empty() || state.threads >= MOST {

@@ -1,24 +1,24 @@
-//! How patient a client is.
+//! Options of the connections to a board.
 
 use std::time::Duration;
 
 use crate::readout::StreamOptions;
 
-/// Where the samples of an acquisition come from.
+/// Source of the samples of an acquisition.
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub enum SampleSource {
     /// The board's own acquisition call: its answer holds them.
     #[default]
     Rpc,
-    /// The board's sample stream, after the board's time when the settings before were made.
+    /// The board's sample stream, from the board's time after the settings before were made.
     ///
-    /// It costs two round trips for each acquisition of a batch, one of them when the samples have
-    /// come, which finds out whether the board is still as it was; the answers are small, and the
-    /// samples of all channels come at the rate of the stream, whoever else listens. Samples of
-    /// another decimation than the board described end its epoch. Where the
-    /// board's time code is not recent, samples cannot be told to belong to the settings, and the
-    /// board's own call is used, with a warning.
+    /// Each acquisition of a batch costs two round trips. The second one, when the samples have
+    /// come, finds out if the board has kept its settings. The answers are small, and the samples
+    /// of all channels come at the rate of the stream, even if others listen too. Samples of
+    /// another decimation than the board described end its epoch. If the board's time code is not
+    /// recent, samples cannot be shown to belong to the settings; then the board's own call is
+    /// used, with a warning.
     Stream(StreamOptions),
 }
 
@@ -26,26 +26,26 @@ pub enum SampleSource {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ConnectOptions {
-    /// How long opening a connection may take. 2 s.
+    /// Longest time for opening a connection. 2 s.
     pub connect_timeout: Duration,
     /// Longest time of a batch from asking to answer, the time of its acquisitions apart, a new
     /// connection and one repetition included. 10 s. A batch that can be sent again if it was not
     /// answered by then has this time twice.
     pub request_timeout: Duration,
-    /// After how long without use a connection is closed. 4 s: servers do it after 5, and a
+    /// Time without use after which a connection is closed. 4 s: servers close it after 5 s, and a
     /// request that crosses their closing may or may not be executed.
     pub idle_timeout: Duration,
-    /// Longest time for which a request can live whose connection was lost: by then it was executed,
-    /// or never will be. 5 s, and the time of its own acquisitions on top. A busy server, or a gateway
-    /// before it, may hold a request for so long. After a request of settings was lost, nothing is
-    /// sent to its module for this time but what switches tones off, and then all settings are read
-    /// back. An operation that would have to wait past its deadline fails.
+    /// Longest time for which a request can live whose connection was lost: by then it was
+    /// executed, or never will be. 5 s, and the time of its own acquisitions on top. A busy server,
+    /// or a gateway before it, may hold a request for so long. After a request of settings was
+    /// lost, only requests that switch tones off are sent to its module for this time, and then all
+    /// settings are read back. An operation that would have to wait past its deadline fails.
     pub request_life: Duration,
     /// The largest answer that is read, in bytes. 64 MiB.
     pub answer_limit: usize,
-    /// Whether to ask for CBOR, which is several times smaller and faster, or for JSON alone.
+    /// True to ask for CBOR, which is several times smaller and faster; false for JSON alone.
     pub cbor: bool,
-    /// Where samples come from. [`SampleSource::Rpc`].
+    /// Source of the samples. [`SampleSource::Rpc`].
     pub samples: SampleSource,
     /// The serial number that the board's packets bear, for [`SampleSource::Stream`].
     pub serial: Option<u16>,

@@ -1,4 +1,4 @@
-//! Byte streams to boards: TCP, or whatever a caller brings.
+//! Byte streams to boards: TCP, or streams of the caller's.
 
 use std::future::Future;
 use std::io;
@@ -83,7 +83,7 @@ impl Connector {
         }
     }
 
-    /// Whom the streams lead to.
+    /// Authority (host and port) that the streams lead to.
     pub fn authority(&self) -> &str {
         &self.authority
     }

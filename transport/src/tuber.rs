@@ -14,10 +14,10 @@ use crate::http::{Answer as Received, Post};
 use crate::link::{Link, Repeat, Unwatched};
 use crate::{ConnectOptions, Connector, Host};
 
-/// A client of any Tuber server, for what one board family alone has and for servers that are no
-/// boards. One connection, opened with the first call.
+/// A client of any Tuber server, for methods that only one board family has and for servers that
+/// are no boards. It has one connection, opened with the first call.
 ///
-/// A batch is not sent again when its answer was lost: what the calls do is not known here.
+/// A batch is not sent again when its answer was lost: the effect of its calls is not known here.
 #[derive(Debug)]
 pub struct TuberClient {
     link: Link,
@@ -26,12 +26,12 @@ pub struct TuberClient {
     format: Mutex<Format>,
 }
 
-/// What became of one call of a batch.
+/// Result of one call of a batch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reply {
     /// The value, or the server's message, to be shown and not parsed.
     pub result: Result<Value, String>,
-    /// What the server warned about.
+    /// Warnings of the server.
     pub warnings: Vec<String>,
 }
 
@@ -58,14 +58,14 @@ impl TuberClient {
         }
     }
 
-    /// Runs the calls that `write` adds, in order, and answers what became of each. With
+    /// Runs the calls that `write` adds, in order, and returns the result of each. With
     /// `continue_on_error` the calls after a failed one are run too.
     ///
-    /// Dropped before it was sent, the batch is not sent; dropped later, it is driven to its
-    /// answer.
+    /// If this is dropped before the batch was sent, the batch is not sent. If it is dropped later,
+    /// the batch is driven to its answer.
     ///
     /// # Errors
-    /// Where no answer came, it cannot be read, or the server refused the batch as a whole.
+    /// If no answer came, it cannot be read, or the server refused the batch as a whole.
     pub async fn batch(
         &self,
         continue_on_error: bool,
@@ -91,8 +91,8 @@ impl TuberClient {
     /// Makes one call.
     ///
     /// # Errors
-    /// As [`TuberClient::batch`], and [`ErrorKind::Rejected`] with the server's message where the
-    /// call failed.
+    /// As [`TuberClient::batch`], and [`ErrorKind::Rejected`] with the server's message if the call
+    /// failed.
     pub async fn call(&self, write: impl FnOnce(&mut BatchWriter)) -> Result<Value> {
         let mut replies = self.batch(false, write).await?;
         match replies.pop() {
@@ -106,11 +106,12 @@ impl TuberClient {
         }
     }
 
-    /// What an object says that it has. A server that answers with names alone is asked for each
-    /// of them in a second batch; what it then refuses to tell stays unknown.
+    /// Returns the description that an object gives of itself. A server that answers with names
+    /// alone is asked for each of them in a second batch. Members that it then refuses to describe
+    /// stay unknown.
     ///
     /// # Errors
-    /// As [`TuberClient::call`], for want of the object too.
+    /// As [`TuberClient::call`], also if there is no such object.
     pub async fn describe<'a>(&self, object: impl Into<Object<'a>> + Send) -> Result<Description> {
         let object = object.into();
         let mut answer = Err(String::new());
@@ -202,7 +203,7 @@ fn read(
     Ok(None)
 }
 
-/// What an element holds, or the server's message.
+/// Value of an element, or the server's message.
 fn described<T>(
     element: Element<'_>,
     read: impl FnOnce(&mut Cursor<'_>) -> Result<T, DecodeError>,
@@ -213,8 +214,8 @@ fn described<T>(
     }
 }
 
-/// Bytes that are no answer to what was asked. The batch was answered, but how far it
-/// came is not known.
+/// The error for bytes that are no answer to the batch. The batch was answered, but the number of
+/// calls that were executed is not known.
 pub(crate) fn broken(error: DecodeError) -> Error {
     Error::new(ErrorKind::Protocol, "the answer cannot be read")
         .certainty_is(Certainty::Unknown)

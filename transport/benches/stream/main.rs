@@ -1,12 +1,14 @@
-//! Packets a second that a receiver of sample streams takes, beside a bare loop around `recvmmsg` that
-//! only counts them: checked, put in order and their headers decoded, and then with every sample read. Both in turn, many times over, from one and the same sending process.
+//! Packets a second that a receiver of sample streams takes, compared with a bare loop around
+//! `recvmmsg` that only counts them. The receiver checks the packets, puts them in order and
+//! decodes their headers, and in other rows reads every sample too. Both take turns, many times
+//! over, from the same sending process.
 //!
 //! * `backlog`: the sender fills the kernel's buffer, then the clock runs until it is empty. The
-//!   sender costs nothing here: this is what the receiving side alone can do.
-//! * `window`: the sender sends as fast as the receiver takes, never more than a window ahead, so that
-//!   nothing is lost. Two processes on two cores; the slower one sets the pace.
+//!   sender costs nothing here: this is the rate of the receiving side alone.
+//! * `window`: the sender sends as fast as the receiver takes, never more than a window ahead, so
+//!   that nothing is lost. Two processes on two cores; the slower one sets the pace.
 //!
-//! Where `TWOTONE_PYTHON` names a Python with rfmux, the receiver in C++ inside that empties the same
+//! If `TWOTONE_PYTHON` names a Python with rfmux, the receiver in C++ inside that empties the same
 //! backlog, in the same turns.
 
 mod bare;
@@ -34,7 +36,7 @@ const BURSTS: usize = 20;
 /// Packets of a round with a window, and the window.
 const STREAMED: usize = 40_000;
 const WINDOW: usize = 256;
-/// The least part of the bare loop's rate that is asked for.
+/// Smallest ratio of a receiver's rate to that of the bare loop that is accepted.
 const LEAST_RATIO: f64 = 0.8;
 const PATIENT: Duration = Duration::from_secs(10);
 
@@ -57,16 +59,16 @@ fn options() -> StreamOptions {
     StreamOptions::new().group(*group).port(PORT)
 }
 
-/// What takes packets.
+/// A receiver of packets.
 trait Taker {
-    /// Takes what has come; how many packets.
+    /// Takes the packets that have come, and returns their number.
     async fn take(&mut self) -> usize;
 }
 
-/// What is done with each packet that the receiver gives.
+/// Use of each packet that the receiver gives.
 #[derive(Clone, Copy, PartialEq)]
 enum Use {
-    /// It is counted: its header is decoded, and its samples stay where they are.
+    /// It is counted: its header is decoded, and its samples are not read.
     Head,
     /// All its samples are read, as the integers that were sent, and come into one number.
     Decode,
@@ -134,7 +136,7 @@ impl Taker for bare::Loop {
     }
 }
 
-/// How long so many packets took, by the clock and of this thread's own time.
+/// Time that so many packets took, by the clock and of this thread's CPU.
 #[derive(Clone, Copy)]
 struct Cost {
     packets: usize,

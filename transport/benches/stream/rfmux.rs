@@ -17,7 +17,7 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// Starts it, where there is a Python for it.
+    /// Starts it, if there is a Python for it.
     pub(crate) fn start() -> Option<Self> {
         let python = std::env::var(PYTHON).ok()?;
         let options = options();

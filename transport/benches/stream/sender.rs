@@ -7,10 +7,10 @@ use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use socket2::{Domain, Socket, Type};
 use twotone_wire::crs::{PacketLength, ReadoutHeader, Stamp, StampSource};
 
-/// What makes a process the sender.
+/// Argument that makes a process the sender.
 pub(crate) const ARGUMENT: &str = "--send";
 
-/// Where a packet's sequence number lies.
+/// Place of a packet's sequence number.
 const SEQUENCE: std::ops::Range<usize> = 12..16;
 
 /// The sending process. It ends with its parent, whose pipe closes.
@@ -88,7 +88,7 @@ impl Module {
     }
 }
 
-/// What the sending process does.
+/// Runs the sending process.
 pub(crate) fn run() {
     let mut modules = modules();
     let mut orders = std::io::stdin().lock();

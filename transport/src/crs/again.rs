@@ -19,8 +19,8 @@
 //! "In its place" means that nothing else has been sent to the module since; otherwise the error
 //! stands. If the first request may still reach the board, the link makes sure that the board is at
 //! rest. A whole request that fails when it is sent again may have been executed the first time, so
-//! its certainty is unknown. A setting that the board refuses is not sent again. Nor is a request that only sets and is not answered in time: a
-//! caller that switches tones off must know at once.
+//! its certainty is unknown. A setting that the board refuses is not sent again. Nor is a request
+//! that only sets and is not answered in time: a caller that switches tones off must know at once.
 //!
 //! [`Replies::repeats`]: twotone_hal::Replies::repeats
 

@@ -20,9 +20,9 @@ pub(super) struct Decoder<'a> {
     pub(super) batch: &'a Batch,
     pub(super) part: Part,
     pub(super) survey: &'a Survey,
-    /// The module, where there is one.
+    /// Memory of the module, if there is one.
     pub(super) memory: Option<&'a ModuleMemory>,
-    /// Where the module was before the first operation.
+    /// State of the module before the first operation, and later after those that were read.
     pub(super) course: Option<Course>,
     pub(super) judge: &'a Judge,
 }
@@ -183,7 +183,7 @@ impl Decoder<'_> {
         }
     }
 
-    /// The tone as its callers know it: where the marker is, nobody has set an offset.
+    /// The tone as its callers know it: if its offset is the marker, nobody has set an offset.
     fn tone(&self, tone: ToneState) -> ToneState {
         let marks = |course: Course| tone.channel == course.marker_channel();
         let home = self.memory.map(ModuleMemory::home);

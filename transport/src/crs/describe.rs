@@ -17,13 +17,13 @@ pub(super) const OBJECT: &str = "Dfmux";
 
 /// Modules of both analog banks.
 pub(super) const MODULES: u8 = 2 * MODULES_IN_BANK;
-/// Volts (peak) for one readout count. Empirical; whether it depends on the attenuator is untested.
+/// Volts (peak) for one readout count. Empirical; a dependence on the attenuator is not tested.
 const VOLTS_PER_COUNT: f64 = 1.374_542_590_8e-7;
 /// Loss between the DAC's scale and the connector.
 const DAC_LOSS_DB: f64 = 1.5;
 /// Width of one Nyquist zone.
 const NYQUIST_HZ: f64 = 2.5e9;
-/// How far from the NCO a tone may lie without the extended module bandwidth.
+/// Largest distance of a tone from the NCO without the extended module bandwidth.
 const MAX_OFFSET_HZ: f64 = 250e6;
 /// Frequencies are multiples of the channelizer's slot over 2^32.
 const FREQUENCY_STEP_HZ: f64 = PFB_SAMPLE_RATE_HZ / 4_294_967_296.0;
@@ -32,7 +32,7 @@ const SLOWEST: u8 = 6;
 /// Bytes of an answer for one sample of one channel, at the most.
 const BYTES_A_SAMPLE: usize = 64;
 
-/// What was found out in one life of a board, and what follows from it.
+/// Findings about a board in one epoch, and the descriptions that follow from them.
 #[derive(Debug, Clone)]
 pub(super) struct Survey {
     pub(super) epoch: Epoch,
@@ -104,7 +104,7 @@ impl Survey {
         }
     }
 
-    /// With the board's own names: of its enumerations, its sensors and its rails.
+    /// Sets the board's own names: of its enumerations, its sensors and its rails.
     pub(super) fn named(
         self,
         units: &[(String, String)],
@@ -122,12 +122,12 @@ impl Survey {
         }
     }
 
-    /// With its serial number; empty if it does not say one.
+    /// Sets its serial number; empty if it does not say one.
     pub(super) fn numbered(self, serial: String) -> Self {
         Self { serial, ..self }
     }
 
-    /// With its firmware, and what it did not say.
+    /// Sets its firmware, and the doubts about facts that it did not say.
     pub(super) fn with(self, firmware: String, bank_is_known: bool, doubts: Vec<String>) -> Self {
         Self {
             firmware,
@@ -137,12 +137,12 @@ impl Survey {
         }
     }
 
-    /// With the number of questions that were asked again.
+    /// Sets the number of questions that were asked again.
     pub(super) fn repeated(self, repeats: u32) -> Self {
         Self { repeats, ..self }
     }
 
-    /// How long the samples of an acquisition take on a board in real time.
+    /// Time that the samples of an acquisition take on a board in real time.
     pub(super) fn acquisition_time(&self, acquire: &Acquire) -> Duration {
         let settling = if acquire.settle {
             self.settle_samples
@@ -153,7 +153,7 @@ impl Survey {
         Duration::from_secs_f64(samples / sample_rate_hz(self.stage.unwrap_or(SLOWEST)))
     }
 
-    /// What module `id` is.
+    /// Description of module `id`.
     pub(super) fn module(&self, id: ModuleId) -> Result<&ModuleDescription> {
         let known = self.modules.iter().find(|module| module.module == id);
         known.ok_or_else(|| {
@@ -225,7 +225,7 @@ fn named(names: &[(String, String)], name: &str) -> String {
     found.map_or(name, |(_, value)| value).to_owned()
 }
 
-/// What all modules have in common.
+/// Properties that all modules have in common.
 #[derive(Debug, Clone, Copy)]
 struct Shared {
     channels: u16,

@@ -1,4 +1,4 @@
-//! What is not as it was left, in words for whoever is on watch.
+//! Settings that are not as they were left, in words for the person on watch.
 
 use std::fmt;
 
@@ -12,11 +12,11 @@ pub(super) struct Difference {
     pub(super) first: Key,
     pub(super) found: Option<f64>,
     pub(super) expected: f64,
-    /// What it may have been set to since.
+    /// The newest value that it may have been set to since.
     pub(super) or: Option<f64>,
     pub(super) differ: usize,
     pub(super) compared: usize,
-    /// Everything that differs is as on a board that has just started.
+    /// True if everything that differs is as on a board that has just started.
     pub(super) all_lost: bool,
 }
 
@@ -81,7 +81,7 @@ fn shown(setting: Setting, value: f64) -> f64 {
         _ => 1e4,
     };
     let rounded = (value * digits).round() / digits;
-    // Not what is too large or too small to be rounded.
+    // Values that are too large or too small to be rounded are shown as they are.
     if rounded == 0.0 || !rounded.is_finite() {
         value
     } else {
@@ -89,7 +89,7 @@ fn shown(setting: Setting, value: f64) -> f64 {
     }
 }
 
-/// How many settings differ, of how many.
+/// Number of settings that differ, and of those compared.
 struct Among(usize, usize);
 
 impl fmt::Display for Among {

@@ -15,13 +15,13 @@ use super::life::{Course, ModuleMemory};
 pub(super) struct Encoder<'a> {
     pub(super) out: &'a mut BatchWriter,
     pub(super) survey: &'a Survey,
-    /// The module, where there is one.
+    /// Memory of the module, if there is one.
     pub(super) memory: Option<&'a ModuleMemory>,
-    /// Where the module is in what has been written.
+    /// State of the module after the calls written so far.
     pub(super) course: Option<Course>,
-    /// Samples come from the stream: the board is asked for its time instead.
+    /// True if samples come from the stream: the board is asked for its time instead.
     pub(super) streamed: bool,
-    /// What has been written changes this.
+    /// Changes that the calls written so far make.
     pub(super) changes: Vec<Change>,
 }
 
@@ -75,7 +75,8 @@ impl Encoder<'_> {
             Op::ReadClock => {
                 self.out.call(OBJECT, "get_timestamp");
             }
-            // Sensors are asked one by one: see `housekeeping`. What is not known is refused before.
+            // Sensors are asked one by one: see `housekeeping`. What is not known is refused
+            // before.
             _ => {}
         }
     }

@@ -1,20 +1,20 @@
-//! What the decimation filters of a CRS board do to its samples.
+//! Effects of the decimation filters of a CRS board on its samples.
 //!
-//! Readout samples pass a CIC filter of 3 stages that decimates 2.44 MS/s by 64, and a CIC filter of 6
-//! stages that decimates the result by `2^stage`.
+//! Readout samples pass a CIC filter of 3 stages that decimates 2.44 MS/s by 64, and a CIC filter
+//! of 6 stages that decimates the result by `2^stage`.
 
 use twotone_wire::crs::{group_delay_s, sample_rate_hz};
 
 const SECOND_ORDER: usize = 6;
 
-/// How many samples after a change still remember what was before it: twice the group delay, and
-/// one for the sample under way.
+/// Number of samples after a change that still depend on the signal before it: twice the group
+/// delay, and one for the sample under way.
 pub(super) fn settle_samples(stage: u8) -> u32 {
     (2.0 * group_delay_s(stage) * sample_rate_hz(stage)).ceil() as u32 + 1
 }
 
-/// Correlation of the white noise of one readout sample with the samples after it, at lags 1, 2, ...
-/// up to the length of the second filter. The first filter is too short to matter.
+/// Correlation of the white noise of one readout sample with the samples after it, at lags 1, 2,
+/// ... up to the length of the second filter. The first filter is too short to matter.
 pub(super) fn noise_correlation(stage: u8) -> Vec<f64> {
     let ratio = 1usize << stage;
     let mut response = vec![1.0];

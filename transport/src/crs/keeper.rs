@@ -1,4 +1,4 @@
-//! Is it still the same board, and is it at rest?
+//! The keeper of a module's link, which checks that the board has kept its settings and is at rest.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,25 +19,25 @@ use crate::http::{Answer as Received, Post};
 use crate::link::{Before, Keeper, Line, Repeat};
 use crate::tuber::broken;
 
-/// Of how many channels the settings are read back after an idle connection was closed from here.
+/// Number of channels whose settings are read back after an idle connection was closed from here.
 const SAMPLED_CHANNELS: usize = 16;
 
 /// Time between two readings that are to agree.
 const BETWEEN_READINGS: Duration = Duration::from_millis(250);
 
-/// Watches over the link of one module: keeps the journal of what is set there, and reads back
-/// after each new connection what must still be there.
+/// Watches over the link of one module: keeps the journal of the module's settings, and reads
+/// settings back after each new connection to see that they are still there.
 pub(super) struct ModuleKeeper {
     module: ModuleId,
     memory: Arc<ModuleMemory>,
     life: Arc<BoardLife>,
     seen: Epoch,
-    /// An epoch has begun, and the module has not been looked at in it.
+    /// True if an epoch has begun in which the module has not been read back yet.
     is_new: bool,
     ledger: Ledger,
-    /// Batches that went out and are not in the ledger yet, and whether their answers were lost.
+    /// Batches that went out and are not in the ledger yet; true with those whose answer was lost.
     unjudged: VecDeque<(Arc<Leaves>, bool)>,
-    /// How often a sample was read back.
+    /// Number of times that a sample of the channels was read back.
     turn: usize,
     /// Longest time for which a lost request can live, its acquisitions apart.
     request_life: Duration,
@@ -71,8 +71,8 @@ impl ModuleKeeper {
         }
     }
 
-    /// A new epoch: nothing is known to be set. What was lost may still land: it need not have
-    /// been a reboot.
+    /// Begins a new epoch, in which nothing is known to be set. Lost requests may still reach the
+    /// board, since the epoch may have ended without a reboot.
     fn begin(&mut self, epoch: Epoch) {
         self.seen = epoch;
         self.is_new = true;
@@ -81,8 +81,8 @@ impl ModuleKeeper {
         self.unjudged.clear();
     }
 
-    /// Enters the batches into the ledger of which it is known what became of them; all of them
-    /// where that is as much as will be known when it is needed.
+    /// Enters batches into the ledger, in their order, up to the first one whose outcome is open.
+    /// With `all`, open ones are entered too, as in doubt: the ledger is needed now.
     fn enter(&mut self, all: bool) {
         while let Some((leaves, lost)) = self.unjudged.front() {
             let verdict = match leaves.verdict() {
@@ -113,7 +113,7 @@ impl ModuleKeeper {
         self.enter(false);
     }
 
-    /// What is to be read back, with the marker at its end.
+    /// Settings to read back, with the marker at the end.
     fn keys(&mut self, survey: &Survey, before: Before) -> Vec<Key> {
         let last = survey.last_channel().number();
         let mut keys: Vec<Key> = match before {
@@ -128,7 +128,7 @@ impl ModuleKeeper {
         keys
     }
 
-    /// Every setting that a lost batch may have changed, with the marker at its end.
+    /// Every setting that a lost batch may have changed, with the marker at the end.
     fn all_keys(&self, survey: &Survey) -> Vec<Key> {
         let phases = self.ledger.known();
         let phases = phases.filter(|key| key.setting > Setting::Amplitude);
@@ -158,7 +158,7 @@ impl ModuleKeeper {
         survey: &Survey,
         keys: impl IntoIterator<Item = Key>,
     ) -> Result<Reading> {
-        // In JSON, which every server takes, whatever has been started in the place of this one.
+        // In JSON, which every server takes: another one may have been started in this one's place.
         let mut writer = BatchWriter::new(Format::Json);
         let keys: Vec<Key> = keys.into_iter().collect();
         for key in &keys {
@@ -176,8 +176,8 @@ impl ModuleKeeper {
         Ok(keys.into_iter().zip(values).collect())
     }
 
-    /// Reads everything back until two readings agree, and returns what they agree on. By now, all
-    /// that was lost has landed or never will.
+    /// Reads everything back until two readings agree, and returns the last one. It is called when
+    /// every lost request has reached the board by now or never will.
     async fn read_at_rest(
         &mut self,
         line: &mut Line,
@@ -210,8 +210,8 @@ impl ModuleKeeper {
         self.unrest_until = Some(self.unrest_until.map_or(until, later));
     }
 
-    /// Sees to it that the module has a marker. A tone that is on is left where it is, and is as
-    /// good a marker as any.
+    /// Makes sure that the module has a marker. If the last channel is on, or has an offset, its
+    /// offset is left as it is and serves as the marker.
     async fn mark(
         &mut self,
         line: &mut Line,
@@ -256,7 +256,7 @@ impl ModuleKeeper {
     }
 }
 
-/// The settings of the last channel that are the marker, or say whether it is one.
+/// True for the settings of the last channel that are the marker, or tell if there is one.
 fn marks(setting: Setting) -> bool {
     matches!(setting, Setting::Offset | Setting::Amplitude)
 }
@@ -279,7 +279,7 @@ fn values(calls: usize, answer: &Received) -> Result<Vec<Option<f64>>> {
     Ok(values)
 }
 
-/// An answer to what only reads: nothing of the exchange at hand has been sent yet.
+/// The error for an unreadable answer to a reading: nothing of the exchange at hand has been sent.
 fn unreadable(error: DecodeError) -> Error {
     broken(error).certainty_is(Certainty::NotExecuted)
 }
@@ -308,7 +308,7 @@ impl Keeper for ModuleKeeper {
     async fn verify(&mut self, line: &mut Line, before: Before, deadline: Instant) -> Result<()> {
         self.enter(true);
         let survey = self.life.survey();
-        // At rest first: a batch that is still landing may be about to change what is compared.
+        // At rest first: a lost batch may still change the settings that are compared.
         let reading = if self.unrest_until.is_some() {
             self.read_at_rest(line, deadline, &survey).await?
         } else {
@@ -341,7 +341,7 @@ impl Keeper for ModuleKeeper {
                 "answered later than a request is taken to live: `request_life_s` is too short",
             );
         }
-        // What was lost before may land after it.
+        // A request that was lost before may reach the board after it.
         self.went_out(post, self.unrest_until.is_some());
     }
 

@@ -1,4 +1,4 @@
-//! What a batch leaves behind on a module.
+//! Changes that a batch makes on a module.
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ impl Setting {
         [Self::Offset, Self::Amplitude, Self::Phase, Self::Rotation];
 }
 
-/// Which setting of which channel.
+/// A setting of one channel, or of the module as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     /// From 1; 0 for settings of the module as a whole.
@@ -67,19 +67,19 @@ pub(super) enum Change {
     Clear,
 }
 
-/// What a batch changes on its module, in order, and what became of it: shared by the one who
-/// sent it, who reads its answer, and the keeper of the module.
+/// Changes that a batch makes on its module, in order, and the outcome of the batch. The sender of
+/// the batch, the reader of its answer, and the keeper of the module share them.
 #[derive(Debug)]
 pub(crate) struct Leaves {
-    /// The life of the board's state that the batch was written for.
+    /// The epoch that the batch was written for.
     pub(super) epoch: Epoch,
     pub(super) changes: Vec<Change>,
     verdict: AtomicU8,
-    /// Where the NCO was read back to be after it was set: the bits of a number, or of none.
+    /// The NCO in Hz as it was read back after it was set: the bits of a number, or of NaN.
     nco: AtomicU64,
 }
 
-/// What became of a batch.
+/// Outcome of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// Its answer has not been read.
@@ -100,7 +100,7 @@ impl Leaves {
         }
     }
 
-    /// True if it switches tones off, and nothing on: this is right on any board.
+    /// True if it switches tones off, and nothing on. Such a batch is safe on any board.
     pub(crate) fn only_switches_off(&self) -> bool {
         let mut is_dark = false;
         let darkens = |change: &Change| match *change {
@@ -125,15 +125,15 @@ impl Leaves {
         }
     }
 
-    /// Where the NCO is in the end, where the batch has set it and read it back.
+    /// The NCO in Hz after the batch, if the batch has set it and read it back.
     pub(super) fn nco(&self) -> Option<f64> {
         let nco = f64::from_bits(self.nco.load(Ordering::Acquire));
         nco.is_finite().then_some(nco)
     }
 }
 
-/// Reads the answer of a batch and judges what became of it. Dropped without a word, the batch
-/// stays in doubt.
+/// Sets the outcome of a batch while its answer is read. If it is dropped before
+/// [`Judge::ran_through`], the batch is in doubt.
 #[derive(Debug)]
 pub(super) struct Judge(Arc<Leaves>);
 
@@ -142,7 +142,7 @@ impl Judge {
         Self(Arc::clone(leaves))
     }
 
-    /// The NCO was set, and read back as this.
+    /// Takes note of the NCO as it was read back after it was set.
     pub(super) fn found_nco(&self, nco: f64) {
         self.0.nco.store(nco.to_bits(), Ordering::Release);
     }

@@ -1,25 +1,25 @@
-//! The journal of one module: what this client last set there, and what else it may be set to.
+//! The journal of one module: its settings as this client last set them, and values in doubt.
 
 use super::difference::Difference;
 use super::leaves::{Change, Key, Setting};
 
-/// What a module was last set to, as far as its batches tell. Memory grows with the highest
-/// channel that is set, and with what is in doubt, up to [`MOST_DOUBTS`].
+/// Settings of a module as they were last set, as far as its batches tell. Memory grows with the
+/// highest channel that is set, and with the number of values in doubt, up to [`MOST_DOUBTS`].
 #[derive(Debug)]
 pub(super) struct Ledger {
-    /// No number where it was never set.
+    /// No number (NaN) if it was never set.
     nco: f64,
-    /// By channel from 0 and by setting; no number where it was never set.
+    /// By channel from 0 and by setting; no number (NaN) if it was never set.
     tones: Vec<[f64; 4]>,
     /// Values that a setting may have as well, oldest first for each setting.
     doubts: Vec<(Key, f64)>,
 }
 
-/// How many values in doubt are kept. What there are more of is no longer expected to be
-/// anything at all.
+/// Largest number of values in doubt that are kept. If there are more, the settings in doubt are
+/// forgotten: no value of them is expected any more.
 const MOST_DOUBTS: usize = 1 << 16;
 
-/// What a module reads back as.
+/// Settings of a module as they were read back; `None` for one that was never set.
 pub(super) type Reading = Vec<(Key, Option<f64>)>;
 
 impl Default for Ledger {
@@ -33,7 +33,7 @@ impl Default for Ledger {
 }
 
 impl Ledger {
-    /// What a setting was last surely set to.
+    /// Value that a setting was last surely set to.
     pub(super) fn expected(&self, key: Key) -> Option<f64> {
         let value = match key.setting {
             Setting::Nco => self.nco,
@@ -121,7 +121,8 @@ impl Ledger {
             .filter(move |key| *key == Key::NCO || chosen.binary_search(&key.channel).is_ok())
     }
 
-    /// What of `reading` is neither as it was set nor as it may be.
+    /// Difference of `reading` from the settings: the values that are neither as they were set nor
+    /// in doubt.
     pub(super) fn compare(&mut self, reading: &Reading) -> Option<Difference> {
         self.doubts.sort_by_key(|(key, _)| *key);
         let mut difference: Option<Difference> = None;
@@ -155,14 +156,15 @@ impl Ledger {
         })
     }
 
-    /// Takes note of a reading in which nothing differs: what was read is no longer in doubt.
+    /// Takes note of a reading in which nothing differs: settings that were read are no longer in
+    /// doubt.
     pub(super) fn learn(&mut self, reading: &Reading) {
         if self.doubts.is_empty() {
             return;
         }
         self.doubts.sort_by_key(|(key, _)| *key);
         for &(key, found) in reading {
-            // One that may have been set for the first time is now known to be what it is.
+            // One that may have been set for the first time now has the value that was found.
             let value = match self.expected(key) {
                 Some(_) => self.matching(key, found),
                 None if self.doubts_of(key).is_empty() => None,
@@ -180,7 +182,8 @@ impl Ledger {
         *self.slot(key) = value;
     }
 
-    /// The value, of those that the setting may have, that was found. The doubts are sorted.
+    /// The value that matches the one found, of those that the setting may have. The doubts must be
+    /// sorted.
     fn matching(&self, key: Key, found: Option<f64>) -> Option<f64> {
         let found = found.unwrap_or(0.0);
         let doubts = self.doubts_of(key).iter().rev().map(|(_, value)| *value);
@@ -195,7 +198,7 @@ impl Ledger {
         &self.doubts[from..to]
     }
 
-    /// Drops what is in doubt of `keys`.
+    /// Drops the values in doubt of `keys`.
     fn settle(&mut self, keys: impl Iterator<Item = Key>) {
         let mut settled: Vec<Key> = keys.collect();
         settled.sort_unstable();
@@ -203,7 +206,8 @@ impl Ledger {
             .retain(|(key, _)| settled.binary_search(key).is_err());
     }
 
-    /// What offsets and phases a board leaves after it has switched off all tones is not told.
+    /// Takes note that all tones are off. Boards do not tell the offsets and phases that they leave
+    /// then, so these are not expected.
     fn clear_tones(&mut self) {
         for tone in &mut self.tones {
             if tone.iter().any(|value| !value.is_nan()) {
@@ -245,7 +249,7 @@ fn spread(channels: &[u16], most: usize, turn: usize) -> Vec<u16> {
     chosen.copied().collect()
 }
 
-/// Whether two values of a setting are the same but for how boards round.
+/// True if two values of a setting are the same to within the rounding of boards.
 fn is_near(setting: Setting, one: f64, other: f64) -> bool {
     let apart = (one - other).abs();
     match setting {
@@ -275,7 +279,7 @@ mod tests {
     fn what_is_in_doubt_is_settled_by_what_comes_after() {
         let mut ledger = Ledger::default();
         let key = amplitude(3);
-        // What was never set is nobody's to compare.
+        // A setting that was never surely set is not compared.
         ledger.doubt(&[Change::Set(key, 0.5)]);
         assert!(!differs(&mut ledger, key, Some(0.7)));
         ledger.apply(&[Change::Set(key, 0.1)], None);
@@ -350,7 +354,7 @@ mod tests {
             ledger.doubt(&all(f64::from(step)));
             assert!(ledger.doubts.len() <= MOST_DOUBTS);
         }
-        // Too much to be held against anybody; the rest still is.
+        // Too many doubts: these settings are no longer compared, the others still are.
         assert!(!differs(&mut ledger, amplitude(7), Some(0.25)));
         assert!(differs(&mut ledger, Key::NCO, Some(0.0)));
     }

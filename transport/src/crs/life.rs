@@ -1,4 +1,4 @@
-//! The lives of a board's state, and what is remembered of each module in them.
+//! Epochs of a board, and the memory of each module in them.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,8 +14,7 @@ use super::describe::Survey;
 use super::survey;
 use crate::{ConnectOptions, Connector};
 
-/// Counts the lives of a board's state, with what the board said of itself in the latest that was
-/// asked. Every module's keeper shares it.
+/// The present epoch of a board, and the latest survey of it. The keepers of all modules share it.
 #[derive(Debug)]
 pub(super) struct BoardLife {
     epoch: AtomicU64,
@@ -26,7 +25,7 @@ pub(super) struct BoardLife {
 #[derive(Debug)]
 struct Latest {
     survey: Arc<Survey>,
-    /// Why the epoch before this one ended.
+    /// Reason of the end of the epoch before this one.
     why: String,
 }
 
@@ -46,13 +45,13 @@ impl BoardLife {
         Epoch(self.epoch.load(Ordering::Acquire))
     }
 
-    /// What the board last said of itself, be it in this epoch or in an earlier one.
+    /// The latest survey of the board, of this epoch or of an earlier one.
     pub(super) fn survey(&self) -> Arc<Survey> {
         Arc::clone(&self.latest().survey)
     }
 
-    /// What the board says of itself in this epoch. It is asked, by one at a time, if nobody has
-    /// asked since the last one ended.
+    /// The survey of the board in this epoch. The board is asked if nobody has asked it since the
+    /// last epoch ended, by one caller at a time.
     pub(super) async fn survey_now(
         &self,
         connector: &Connector,
@@ -73,7 +72,7 @@ impl BoardLife {
         Ok(survey)
     }
 
-    /// Ends the epoch `seen`, unless another module has found that out before.
+    /// Ends the epoch `seen`, unless it has ended already because of another module.
     pub(super) fn end(&self, seen: Epoch, why: String) {
         let mut latest = self.latest();
         if self.now() == seen {
@@ -83,7 +82,7 @@ impl BoardLife {
         }
     }
 
-    /// That the last epoch has ended, and why.
+    /// The error that tells the end of the last epoch, and its reason.
     pub(super) fn changed(&self) -> Error {
         let why = &self.latest().why;
         let message = format!("{why}; what was measured before is void");
@@ -95,19 +94,19 @@ impl BoardLife {
     }
 }
 
-/// What is remembered of a module, shared by those who write batches for it and its keeper.
+/// Memory of a module, shared by the writers of its batches and by its keeper.
 #[derive(Debug)]
 pub(super) struct ModuleMemory {
-    /// The marker: where the last channel stands, with no amplitude, while nobody uses it.
+    /// The marker: offset in Hz of the last channel, with no amplitude, while nobody uses it.
     home: f64,
-    /// One more than the epoch of which those who use the module know, 0 while nobody does.
+    /// One more than the latest epoch that the users of the module know of, 0 while it has none.
     told: AtomicU64,
     written: Mutex<Written>,
     /// Values that were read back although the board describes no such value.
     pub(super) beyond: Beyond,
 }
 
-/// How a module will be after all that has been written for it, sent or not.
+/// State of a module after all batches that have been written for it, sent or not.
 #[derive(Debug)]
 struct Written {
     epoch: Epoch,
@@ -136,8 +135,8 @@ impl ModuleMemory {
         self.home
     }
 
-    /// How the module will be when a batch begins that is written now, for what the board was in
-    /// `survey`.
+    /// State of the module at the beginning of a batch that is written now, for the board as
+    /// `survey` has it.
     pub(super) fn course(&self, survey: &Survey) -> Course {
         let mut written = self.written();
         if written.epoch < survey.epoch {
@@ -151,7 +150,8 @@ impl ModuleMemory {
         written.course
     }
 
-    /// A batch was written, after which the module will be like this. Gives its number.
+    /// Takes note of a batch that was written, and of the state of the module after it. Returns the
+    /// number of the batch.
     pub(super) fn will_be(&self, epoch: Epoch, course: Course) -> u64 {
         let mut written = self.written();
         written.batches += 1;
@@ -167,7 +167,8 @@ impl ModuleMemory {
         self.written().batches == number
     }
 
-    /// The batch of this number came no further than this: nothing behind it was executed.
+    /// Takes note of a batch that was executed only up to the state `course`. If another batch was
+    /// written behind it, nothing changes.
     pub(super) fn came_to(&self, number: u64, epoch: Epoch, course: Course) {
         let mut written = self.written();
         if written.batches == number && written.epoch == epoch {
@@ -175,8 +176,8 @@ impl ModuleMemory {
         }
     }
 
-    /// Whether the last channel is free for the marker: no caller has written anything for it.
-    /// Then the marker is there from now on.
+    /// Takes the last channel for the marker, and returns true, if no caller has written anything
+    /// for that channel.
     pub(super) fn take_marker(&self, epoch: Epoch) -> bool {
         let mut written = self.written();
         let free = written.epoch == epoch && written.course.marker != Marker::Callers;
@@ -186,20 +187,20 @@ impl ModuleMemory {
         free
     }
 
-    /// Somebody uses the module, who has met it in this epoch unless others have before.
+    /// Takes note that the module is used. Its first user knows of this epoch.
     pub(super) fn uses(&self, epoch: Epoch) {
         let _ = self
             .told
             .compare_exchange(0, epoch.0 + 1, Ordering::AcqRel, Ordering::Acquire);
     }
 
-    /// Whether those who use the module have yet to be told that an epoch has ended.
+    /// True if the users of the module have yet to be told that an epoch has ended.
     pub(super) fn owes_word(&self, epoch: Epoch) -> bool {
         let told = self.told.load(Ordering::Acquire);
         told != 0 && told <= epoch.0
     }
 
-    /// They have been told.
+    /// Takes note that the users of the module have been told.
     pub(super) fn told(&self, epoch: Epoch) {
         self.told.fetch_max(epoch.0 + 1, Ordering::AcqRel);
     }
@@ -209,8 +210,8 @@ impl ModuleMemory {
     }
 }
 
-/// What a module goes through while a batch is executed, as far as replies and later calls depend
-/// on it. Who writes the batch and who reads its answer go through the same.
+/// State of a module during a batch, as far as replies and later calls depend on it. The writer of
+/// the batch and the reader of its answer go through the same states.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Course {
     last: ChannelId,
@@ -218,14 +219,14 @@ pub(super) struct Course {
     pub(super) phase_epoch: PhaseEpoch,
 }
 
-/// Whose frequency the last channel has.
+/// Owner of the frequency of the last channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Marker {
     /// Not that of this client, as far as its batches go.
     Unset,
     /// The marker.
     Ours,
-    /// What a caller has set, or 0 where the caller has set none.
+    /// The frequency that a caller has set, or 0 if the caller has set none.
     Callers,
 }
 
@@ -243,8 +244,8 @@ impl Course {
         self.last
     }
 
-    /// A tone is updated. Whether its offset must be set to 0 before: it is switched on where the
-    /// marker is, which its caller knows nothing of.
+    /// Follows the update of a tone. Returns true if its offset must be set to 0 before: the update
+    /// switches the last channel on without an offset, and its caller does not know of the marker.
     pub(super) fn update(&mut self, update: &ToneUpdate) -> bool {
         let turned_on = update.amplitude.is_some_and(|amplitude| amplitude != 0.0);
         if update.channel != self.last || !(turned_on || update.offset.is_some()) {
@@ -254,12 +255,12 @@ impl Course {
         was == Marker::Ours && update.offset.is_none()
     }
 
-    /// The tones are cleared, and the marker is written again.
+    /// Follows the clearing of the tones, after which the marker is written again.
     pub(super) fn clear(&mut self) {
         self.marker = Marker::Ours;
     }
 
-    /// The NCO is set.
+    /// Follows the setting of the NCO.
     pub(super) fn set_nco(&mut self) {
         self.phase_epoch.0 += 1;
     }

@@ -1,12 +1,13 @@
 //! CRS boards: the board trait over Tuber.
 //!
-//! # Is it still the same board?
+//! # Detection of a board that has changed
 //!
-//! Each module has a connection of its own, and its keeper a journal of what this client last set
-//! there: the NCO, and the offset, amplitude, phase and rotation of every channel it has set. A
-//! batch that was answered whole says what settings are now; one that failed midway, or whose
-//! answer was lost, only what they may be, so that either is taken for right. After each new
-//! connection, and before anything else goes out on it, settings are read back and compared:
+//! Each module has a connection of its own, and its keeper a journal of the settings that this
+//! client last made there: the NCO, and the offset, amplitude, phase and rotation of every channel
+//! it has set. After a batch that was answered whole, the settings are known. After one that failed
+//! midway, or whose answer was lost, a setting may have its old or its new value, and both are
+//! taken for right. After each new connection, and before anything else goes out on it, settings
+//! are read back and compared:
 //!
 //! | the connection before | what is read back |
 //! |---|---|
@@ -14,15 +15,17 @@
 //! | lost, or closed by the board | the marker and everything that this client has set, in one round trip |
 //! | lost with a batch of settings on it | the NCO and the offsets and amplitudes of all channels, with the phases set: when [`ConnectOptions::request_life`] has passed since the loss, again and again until two readings agree |
 //!
-//! Connections that are closed from here are the rule wherever a client computes for some seconds,
-//! so their price is bounded; a board that restarts loses its marker and its NCO with everything
-//! else, and what another program does to single channels is found in turn.
+//! Connections are closed from here whenever a client computes for some seconds. This is frequent,
+//! so the reading after it is short. It finds a restart at once, since a board that restarts loses
+//! its marker and its NCO with everything else. Changes that another program makes to single
+//! channels are found when these channels have their turn.
 //!
-//! What differs ends the board's epoch: see [`CrsBoard`].
+//! A difference ends the board's epoch: see [`CrsBoard`].
 //!
 //! A request that only switches tones off is right on any board that it comes to. Settings are read
-//! back before it as well, but it is sent even if that fails or takes longer than 2 s. While settings
-//! that were lost may still reach the board, it is sent at once, and again when they cannot any more.
+//! back before it as well, but it is sent even if that fails or takes longer than 2 s. While
+//! settings that were lost may still reach the board, it is sent at once, and again when they
+//! cannot any more.
 //!
 //! # Servers that close each connection behind its first answer
 //!
@@ -91,23 +94,25 @@ use streamed::Streamed;
 
 /// A CRS board: 4 or 8 modules of up to 1024 tones, controlled through Tuber.
 ///
-/// One connection a module, opened with the module's first operation and closed when idle, one for
-/// what is read from the board as a whole, and one for its sensors. A batch is sent as one request for each run of
-/// operations on the same module. A batch whose answer was lost with its connection is sent once
-/// more when the board has been seen at rest: all operations read, or set absolute values. An
-/// operation that only reads is asked again, twice at the most, if the board refuses it or answers
-/// nonsense, and once if it does not answer in time.
+/// It has one connection for each module, opened with the module's first operation and closed when
+/// idle, one for readings of the board as a whole, and one for its sensors. A batch is sent as one
+/// request for each run of operations on the same module. A batch whose answer was lost with its
+/// connection is sent once more when the board has been seen at rest: all operations read, or set
+/// absolute values. An operation that only reads is asked again, twice at the most, if the board
+/// refuses it or answers nonsense, and once if it does not answer in time.
 ///
 /// # Epochs
-/// After each new connection, part or all of what this client has set on the module is read back,
-/// with a marker: the frequency of the last channel, which is set, with no amplitude, while nobody
-/// uses that channel, and reads back as never set. Where that is not as it was left, the board has
-/// restarted, or another program has set it, and its epoch ends. Then
+/// After each new connection, some or all settings that this client has made on the module are read
+/// back, with a marker. The marker is the frequency of the last channel. It is set, with no
+/// amplitude, while nobody uses that channel, and callers read it back as never set. If a setting
+/// or the marker differs, the board has restarted, or another program has set it, and the epoch
+/// ends. Then
 ///
-/// * the board is asked anew what it is and has, before anything else is sent;
+/// * the board is asked anew for its description, before anything else is sent;
 /// * on each module that has been used, the first batch that sets or acquires fails with
-///   [`ErrorKind::EpochChanged`], which says what differs. It is delivered to a caller who is
-///   there to take it, and goes by nobody who only reads: what is read back is true in any epoch.
+///   [`ErrorKind::EpochChanged`], which tells the difference. If its caller gives up before the
+///   error is there, the next such batch fails. Batches that only read are sent in the new epoch
+///   instead, since a reading is true in any epoch.
 #[derive(Debug)]
 pub struct CrsBoard {
     name: String,
@@ -117,12 +122,12 @@ pub struct CrsBoard {
     life: Arc<BoardLife>,
     /// Of both analog banks, by number from 1.
     modules: Vec<Module>,
-    /// For what is read from the board as a whole.
+    /// For readings of the board as a whole.
     of_board: Mutex<Option<Link>>,
     /// For sensors and rails, while no reading of them is under way.
     of_sensors: Mutex<Option<Link>>,
     writer: Mutex<BatchWriter>,
-    /// Where samples come from the stream.
+    /// The stream, if samples come from it.
     streamed: Option<Streamed>,
 }
 
@@ -138,7 +143,8 @@ impl CrsBoard {
     /// driven by the process-wide runtime, so that the board works from any thread and runtime.
     ///
     /// # Errors
-    /// Where nothing answers within the deadlines of `options`, or what answers is no CRS board.
+    /// If nothing answers within the deadlines of `options`, or the answer is not that of a CRS
+    /// board.
     pub async fn connect(name: &str, host: Host, options: ConnectOptions) -> Result<Self> {
         Self::open(
             name,
@@ -218,18 +224,18 @@ impl CrsBoard {
         BoardHandle::new(self)
     }
 
-    /// What the board is and has, as it last said: when it was connected, and again with the
-    /// first operation of each epoch.
+    /// Description of the board, as it last was asked for: when the board was connected, and again
+    /// with the first operation of each epoch.
     pub fn description(&self) -> Description {
         self.life.survey().description()
     }
 
-    /// The format in which the board and this client speak.
+    /// True if the board and this client speak CBOR, false if they speak JSON.
     pub fn speaks_cbor(&self) -> bool {
         self.life.survey().format == Format::Cbor
     }
 
-    /// What the board is and has in this epoch.
+    /// Survey of the board in this epoch.
     async fn survey(&self) -> Result<Arc<Survey>> {
         let survey = self
             .life

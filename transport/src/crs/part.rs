@@ -12,15 +12,15 @@ pub(super) struct Part {
     pub(super) from: usize,
     pub(super) to: usize,
     pub(super) module: Option<ModuleId>,
-    /// It changes settings.
+    /// True if it changes settings.
     pub(super) sets: bool,
-    /// How long its acquisitions take.
+    /// Time that its acquisitions take.
     pub(super) acquiring: Duration,
-    /// It acquires samples.
+    /// True if it acquires samples.
     pub(super) acquires: bool,
-    /// It ends with an acquisition whose samples are those of the stream.
+    /// True if it ends with an acquisition whose samples come from the stream.
     pub(super) streamed: bool,
-    /// It reads from the board as a whole: its clock, or its sensors.
+    /// True if it reads from the board as a whole: its clock, or its sensors.
     pub(super) of_board: bool,
 }
 
@@ -78,8 +78,8 @@ impl Part {
         &batch.ops()[self.from..self.to]
     }
 
-    /// Whether it means something only in the epoch that its caller knows: it sets or acquires.
-    /// What only reads back is true in any.
+    /// True if it is valid only in the epoch that its caller knows, since it sets or acquires. A
+    /// part that only reads back is valid in any epoch.
     pub(super) fn needs_its_epoch(&self) -> bool {
         self.sets || self.acquires
     }

@@ -308,8 +308,8 @@ impl Samples {
         (bad, channels)
     }
 
-    /// Mean and standard deviation of each channel's samples; no numbers for a channel with a sample
-    /// that is none.
+    /// Mean and standard deviation of each channel's samples; no numbers for a channel with a
+    /// sample that is none.
     pub(super) fn means(&self) -> (Vec<Complex64>, Vec<f64>) {
         let n = self.length as f64;
         let rows = self
@@ -337,7 +337,7 @@ impl Samples {
     }
 }
 
-/// What a Python traceback comes down to.
+/// Last line of a Python traceback, which tells the error.
 pub(super) fn last_line(message: &str) -> &str {
     message
         .trim_end()

@@ -231,8 +231,9 @@ impl CrsBoard {
     }
 
     /// Reads every sensor and rail, on a connection of their own, so that a sensor that hangs keeps
-    /// nothing else. The connection is kept for the next reading. While a reading is under way there
-    /// is none to be had: another reading, or one after the caller of this one has gone, has its own.
+    /// nothing else. The connection is kept for the next reading. While a reading is under way
+    /// there is none to be had: another reading, or one after the caller of this one has gone, has
+    /// its own.
     async fn read_housekeeping(
         &self,
         survey: &Survey,

@@ -1,12 +1,12 @@
 //! Samples from the board's stream, in place of its own acquisition call.
 //!
-//! A batch is cut at each acquisition: what comes before it is sent with a question for the
-//! board's time at its end, and the samples are those of the stream after that time, settled. It
-//! makes no difference how long the batch or the packets are under way.
+//! A batch is cut at each acquisition. The operations before it are sent with a question for the
+//! board's time at their end. The samples are those of the stream after that time, settled. Delays
+//! of the batch and of the packets make no difference.
 //!
-//! Packets say neither how the board is set nor which analog bank they are of. So the module is read
-//! from once more when they have come, on its own link: that is refused where the module is not of
-//! the bank in use, and the link finds out where the board has lost its settings meanwhile.
+//! Packets tell neither the settings of the board nor their analog bank. So the module is read
+//! once more when they have come, on its own link. The board refuses that if the module is not of
+//! the bank in use, and the link finds out if the board has lost its settings meanwhile.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -34,7 +34,7 @@ use crate::readout::{
 use crate::tuber::broken;
 use crate::{ConnectOptions, Connector, Host, deadline, look_up};
 
-/// For how long the stream is left alone once its stamps had no meaning.
+/// Time for which the stream is not used after its stamps had no meaning.
 const GIVEN_UP_FOR: Duration = Duration::from_secs(10);
 
 /// The stream of a board. Joined with the first acquisition, and left when the board is dropped.
@@ -43,7 +43,7 @@ pub(super) struct Streamed {
     options: StreamOptions,
     serial: u16,
     receiver: OnceCell<(Source, SharedReceiver)>,
-    /// Modules of which something has come.
+    /// Modules of which packets have come.
     heard: Mutex<BTreeSet<ModuleId>>,
     given_up: Mutex<Option<Instant>>,
 }
@@ -51,19 +51,19 @@ pub(super) struct Streamed {
 /// An acquisition whose samples are to come from the stream.
 pub(super) struct Acquired<'a> {
     pub(super) op: &'a Op,
-    /// When all settings before it were made.
+    /// Time of the board after all settings before it were made.
     pub(super) time: BoardTime,
     pub(super) survey: &'a Survey,
     pub(super) deadline: Instant,
 }
 
-/// Whether an operation acquires samples.
+/// True if an operation acquires samples.
 pub(super) fn is_acquisition(op: &Op) -> bool {
     matches!(op, Op::AcquireMean { .. } | Op::AcquireSamples { .. })
 }
 
 impl Streamed {
-    /// The stream, where samples are to come from it.
+    /// The stream, if samples are to come from it.
     pub(super) fn of(options: &ConnectOptions) -> Result<Option<Self>> {
         let SampleSource::Stream(stream) = &options.samples else {
             return Ok(None);
@@ -81,15 +81,15 @@ impl Streamed {
         }))
     }
 
-    /// Whether samples can come from it now.
+    /// True if samples can come from it now.
     pub(super) fn can_be_used(&self) -> bool {
         let given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
         given_up.is_none_or(|since| since.elapsed() > GIVEN_UP_FOR)
     }
 
-    /// Joins the stream, and waits until something comes of the module, the first time that samples
-    /// of it are wanted: before anything is set, so that a board that sends nothing, or not to here,
-    /// is told before it is touched.
+    /// Joins the stream, and waits until a packet of the module comes, the first time that samples
+    /// of it are wanted. This is done before anything is set, so that a board that sends nothing,
+    /// or not to this host, is reported before any setting changes.
     pub(super) async fn join(
         &self,
         connector: &Connector,
@@ -121,8 +121,8 @@ impl Streamed {
         Ok(())
     }
 
-    /// Takes the samples and answers the operation. Where they cannot be told to be those of the
-    /// settings, it is not answered, and the stream not used for a while.
+    /// Takes the samples and answers the operation. If the samples cannot be shown to belong to the
+    /// settings, the operation is not answered, and the stream is not used for a while.
     pub(super) async fn take(
         &self,
         acquired: &Acquired<'_>,
@@ -152,7 +152,7 @@ impl Streamed {
             Err(error) => return Err(error),
         };
         acquired.confirm(*module, link).await?;
-        // How long it settles, and how its noise is correlated, was told for this stage.
+        // The settling and the correlation of the noise were described for this stage.
         let (stage, described) = (block.stage, acquired.survey.stage);
         if let Some(described) = described
             && stage != described
@@ -224,7 +224,7 @@ impl Streamed {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leaves the stream alone for a while.
+    /// Stops the use of the stream for a while.
     pub(super) fn give_up(&self, why: &dyn std::fmt::Display) {
         let mut given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
         tracing::warn!(serial = self.serial, %why, "samples are taken by call, not from the stream");
@@ -233,8 +233,8 @@ impl Streamed {
 }
 
 impl Acquired<'_> {
-    /// Reads from the module once more. Where the connection was lost meanwhile, the link looks
-    /// whether the board has kept its settings before it does.
+    /// Reads from the module once more. If the connection was lost meanwhile, the link first checks
+    /// that the board has kept its settings.
     async fn confirm(&self, module: ModuleId, link: &Link) -> Result<()> {
         let format = self.survey.format;
         let mut writer = BatchWriter::new(format);

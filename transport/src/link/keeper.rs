@@ -1,4 +1,4 @@
-//! Who watches over a link.
+//! Keepers, which watch over links.
 
 use std::time::Duration;
 
@@ -9,18 +9,20 @@ use twotone_hal::Result;
 use super::Line;
 use crate::http::Post;
 
-/// What an exchange changes on the board, and so when it may be sent a second time.
+/// Conditions under which an exchange may be sent a second time. They follow from its changes on
+/// the board.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Repeat {
-    /// It only reads: at any time.
+    /// It only reads, and may be sent again at any time.
     Freely,
-    /// It sets absolute values: once the board is seen to be at rest, before anything later.
+    /// It sets absolute values, and may be sent again once the board is seen to be at rest, before
+    /// anything later.
     InPlace,
-    /// It may do something twice.
+    /// It may do something twice, and is never sent again.
     Never,
 }
 
-/// How the connection before a new one ended.
+/// End of the connection before a new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Before {
     /// It was closed with nothing under way: from here, idle, or by a server that closes each
@@ -30,34 +32,36 @@ pub(crate) enum Before {
     Lost,
 }
 
-/// Watches over a link: is it still the same board, is it at rest?
+/// Watches over a link: checks that the board has kept its settings and is at rest.
 #[async_trait]
 pub(crate) trait Keeper: Send + Sync + 'static {
-    /// Whether `post` still means what it did when it was written. Asked before anything is done
-    /// for it, and again right before it goes out; an error is its answer.
+    /// Checks that `post` is still valid, as it was when it was written. It is called before
+    /// anything is done for the post, and again right before it goes out. An error becomes the
+    /// post's answer.
     fn admit(&mut self, post: &Post) -> Result<()>;
 
-    /// Whether the connection must be verified anew, though it is still up.
+    /// True if the connection must be verified anew, though it is still up.
     fn is_in_doubt(&self) -> bool;
 
     /// Time from which no request that was lost can reach the board any more; none if there is no
     /// such request, or if the board was read back since.
     fn at_rest(&self) -> Option<Instant>;
 
-    /// A new connection is up, and nothing else has gone out on it, or the keeper is in doubt. The
-    /// questions of the keeper go out on that connection, and on others if the server closes each
-    /// behind its first answer. An error keeps the exchange at hand from being sent; the next
-    /// exchange asks again.
+    /// Verifies the connection: a new one on which nothing else has gone out, or any if the keeper
+    /// is in doubt. The questions of the keeper go out on that connection, and on others if the
+    /// server closes each behind its first answer. After an error the exchange at hand is not sent,
+    /// and the next exchange verifies again.
     async fn verify(&mut self, line: &mut Line, before: Before, deadline: Instant) -> Result<()>;
 
-    /// What only switches tones off goes out on a connection that is not verified: it may set a
-    /// marker on a board that has lost its own.
+    /// Takes note that a post that only switches tones off goes out on a connection that is not
+    /// verified. It may set a marker on a board that has lost its own.
     fn goes_out_unverified(&mut self) {}
 
-    /// An exchange was answered within `took`.
+    /// Takes note that an exchange was answered within `took`.
     fn answered(&mut self, post: &Post, took: Duration);
 
-    /// The answer of an exchange was lost; the board may still be at it.
+    /// Takes note that the answer of an exchange was lost. The board may still execute the
+    /// exchange.
     fn lost(&mut self, post: &Post, repeat: Repeat);
 }
 

@@ -1,4 +1,5 @@
-//! Stamps that go on as the sequence numbers do. Only these can tell which samples come after a time.
+//! Stamps that go on as the sequence numbers do. Only these can tell which samples come after a
+//! time.
 
 use std::time::Duration;
 
@@ -6,8 +7,8 @@ use super::{ModuleCounters, SampleTime};
 
 /// Number of equal stamps in a row that show that a clock stands still.
 const STILL: u32 = 8;
-/// Largest time that a stamp may be ahead of those before it. Clocks of boards that are put right once a
-/// second are within less.
+/// Largest time that a stamp may be ahead of those before it. Clocks of boards that are put right
+/// once a second are within less.
 const AHEAD: Duration = Duration::from_millis(1);
 
 /// Stamps of a module, as far as they have come.

@@ -1,8 +1,8 @@
 //! Receivers of the sample streams of CRS boards: UDP multicast in, samples in order out.
 //!
 //! * [`Receiver`]: the readout stream, a decimated sample of every channel of a module in each
-//! packet. [`Receiver::recv`] gives the packets that have come. [`Receiver::take`] gives
-//! consecutive samples of some modules, and can leave out those taken before a setting changed.
+//!   packet. [`Receiver::recv`] gives the packets that have come. [`Receiver::take`] gives
+//!   consecutive samples of some modules, and can leave out those taken before a setting changed.
 //! * [`PfbReceiver`]: the PFB stream, a few channels before the decimation.
 //! * [`Timeline`]: the times of a module's samples, with their stamps compared with each other. The
 //!   stamp of a single packet cannot say that its clock stands still or was set.

@@ -127,13 +127,13 @@ impl Receiver {
     /// used on.
     ///
     /// # Errors
-    /// * [`Timeout`](twotone_hal::ErrorKind::Timeout): not all was there `within` that time. The
-    /// error says of which module, how many samples, and how many were lost.
-    /// * [`InvalidArgument`](twotone_hal::ErrorKind::InvalidArgument): no samples or channels were
-    ///   asked for, or of a board that the receiver does not have.
+    /// * [`Timeout`](twotone_hal::ErrorKind::Timeout): not all samples came `within` that time. The
+    ///   error names a module, with its number of samples that came and of those that were lost.
+    /// * [`InvalidArgument`](twotone_hal::ErrorKind::InvalidArgument): no samples, modules or channels
+    ///   were asked for, a module was named twice, or the receiver does not have the board.
     /// * [`Unsupported`](twotone_hal::ErrorKind::Unsupported): the module's packets are short and
-    /// lack the channels, or samples after a time were asked for and its stamps have no meaning,
-    /// stand still or are set forward.
+    ///   lack the channels, or samples after a time were asked for and its stamps have no meaning,
+    ///   stand still or are set forward.
     /// * [`ConnectionLost`](twotone_hal::ErrorKind::ConnectionLost): a socket failed.
     pub async fn take(&mut self, take: &Take, within: Duration) -> Result<Vec<Block>> {
         let failed = |error: twotone_hal::Error| error.during(take.to_string());

@@ -44,10 +44,11 @@ const FAR: i64 = 1 << 60;
 pub enum TimeOrigin {
     /// Its stamp, which agrees with those around it.
     Stamp,
-    /// Stamps around it, and the sequence numbers between: its own has no meaning or contradicts them.
+    /// Stamps around it, and the sequence numbers between: its own has no meaning or contradicts
+    /// them.
     Sequence,
-    /// Its stamp, with the year of this computer's clock: the year on the stamp is out of reach, while
-    /// the day and the time of day are those of this computer to within a day.
+    /// Its stamp, with the year of this computer's clock: the year on the stamp is out of reach,
+    /// while the day and the time of day are those of this computer to within a day.
     Year,
 }
 
@@ -111,8 +112,8 @@ impl Stamped {
 /// After a step of the clock the line goes on as before: all times of a file are of one setting of
 /// the clock. It is the setting that the line began with, unless its date is out of reach. The size
 /// of the step is [found](TimeFindings::first_step). If the sequence numbers begin anew or the
-/// decimation changes, a new line begins. So it does if the sequence numbers jump while the stamps and
-/// the computer's clock go on, which is [counted](TimeFindings::sequence_jumps).
+/// decimation changes, a new line begins. So it does if the sequence numbers jump while the stamps
+/// and the computer's clock go on, which is [counted](TimeFindings::sequence_jumps).
 #[derive(Debug, Default)]
 pub struct Timeline {
     /// The sequence number that follows, and the stage of the packet before.
@@ -211,7 +212,8 @@ impl Timeline {
         }
     }
 
-    /// Number of samples that cannot have been lost just before this one, if the sequence numbers have jumped.
+    /// Number of samples that cannot have been lost just before this one, if the sequence numbers
+    /// have jumped.
     fn jumped(&self, seen: &Seen, stamped: &Stamped) -> Option<u64> {
         let left_out = i64::try_from(stamped.lost_before).ok()?;
         if left_out == 0 || seen.position == 0 {

@@ -1,4 +1,4 @@
-//! What is no answer, and what errors say.
+//! Answers that are none, and the messages of errors.
 
 use tokio::time::Instant;
 use twotone_transport::readout::StreamOptions;

@@ -1,4 +1,4 @@
-//! What the board is, after it has become another.
+//! Description of the board, after it has become another.
 
 use super::*;
 use twotone_hal::Dbm;

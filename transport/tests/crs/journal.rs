@@ -1,4 +1,4 @@
-//! What is read back after a new connection: the marker, and what this client last set.
+//! Reading back after a new connection: the marker, and the settings that this client last made.
 
 use super::*;
 
@@ -24,7 +24,7 @@ async fn set_up(scripted: &Scripted) -> CrsBoard {
     board
 }
 
-/// How the connection ends before the board is looked at again.
+/// End of the connection before the board is read back.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum End {
     Idle,
@@ -304,7 +304,7 @@ async fn the_marker_is_nobodys_offset() {
                 .setting("frequency", 1, 8)
                 .is_some_and(|at| at > 1e6)
         );
-        // Switched on, it is where its caller has it: at the NCO.
+        // Switched on, it is at the frequency that its caller knows: that of the NCO.
         let mut on = batch(1, [tone(8).amplitude(0.1)]);
         let seen = on.read_tones(module(1), last, 1, twotone_hal::ToneFields::ALL);
         let replies = board.run(&on).await.unwrap();

@@ -1,4 +1,4 @@
-//! What is sent, and in which order.
+//! Calls that are sent, and their order.
 
 use tokio::time::Instant;
 

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use twotone_transport::Connector;
 use twotone_wire::tuber::{Dispatch, Fault, Head, Invocation, Limits, Reply, Server, Slot, Value};
 
-/// What the board does with the next request.
+/// Behaviour of the board on the next request.
 #[derive(Debug, Clone)]
 pub(crate) enum Next {
     /// Takes this long, then answers.
@@ -52,14 +52,14 @@ pub(crate) enum Closing {
     Late(Duration),
 }
 
-/// How many channels a module of the board has, unless told otherwise.
+/// Number of channels of a module of the board, by default.
 pub(crate) const CHANNELS: usize = 8;
 
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) channels: usize,
     pub(crate) stage: u32,
-    /// In dBm; none where the board does not say.
+    /// In dBm; none if the board does not say.
     pub(crate) dac_scale: Option<f64>,
     pub(crate) next: VecDeque<Next>,
     /// Refuse new connections.
@@ -171,7 +171,7 @@ impl Scripted {
         self.0.lock().unwrap().settings.clear();
     }
 
-    /// What a setting is.
+    /// Value of a setting.
     pub(crate) fn setting(&self, what: &'static str, module: u64, channel: u64) -> Option<f64> {
         let state = self.0.lock().unwrap();
         state.settings.get(&(what, module, channel)).copied()
@@ -187,7 +187,7 @@ impl Scripted {
             .collect()
     }
 
-    /// How many calls were executed.
+    /// Number of calls that were executed.
     pub(crate) fn calls(&self) -> usize {
         self.0.lock().unwrap().calls.len()
     }

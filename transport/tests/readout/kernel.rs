@@ -1,4 +1,4 @@
-//! What lies in the kernel's buffers, and what they do not hold.
+//! Packets in the kernel's buffers, and packets that these do not hold.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

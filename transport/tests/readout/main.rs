@@ -1,4 +1,5 @@
-//! Receivers of sample streams on the multicast of loopback: whose packets, how many, in what order.
+//! Receivers of sample streams on the multicast of loopback: the packets that they give, and their
+//! order.
 
 mod kernel;
 mod sender;
@@ -25,8 +26,8 @@ fn options(test: u16) -> StreamOptions {
     StreamOptions::new().group(group.into()).port(29_800 + test)
 }
 
-/// Receives until so many packets have come, or nothing comes any more. Of each: whose, which module,
-/// which number.
+/// Receives until so many packets have come, or nothing comes any more. Returns the board, the
+/// module and the number of each.
 async fn receive(receiver: &mut Receiver, packets: usize) -> Vec<(Source, u8, u32)> {
     let mut received = Vec::new();
     while received.len() < packets {
@@ -87,8 +88,8 @@ async fn more_boards_than_a_socket_can_join() {
         .collect();
     let mut all = Receiver::open_here(&sources, &options).unwrap();
     assert_eq!(all.buffers().sockets, 3);
-    // Another receiver of the same group on this host, and one whose sockets find out for themselves
-    // how many sources they can join.
+    // Another receiver of the same group on this host, and one whose sockets find out for
+    // themselves how many sources they can join.
     let mut five = Receiver::open_here(&sources[3..8], &options).unwrap();
     let crowded = options.clone().sources_per_socket(100);
     let crowded = Receiver::open_here(&sources, &crowded).unwrap();

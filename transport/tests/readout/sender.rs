@@ -17,8 +17,8 @@ pub(crate) fn module(number: u8) -> ModuleId {
     ModuleId::new(number).unwrap()
 }
 
-/// What a board sends on a channel (from 0): another number for every board, module, sample and
-/// channel.
+/// I and Q that a board sends on a channel (from 0): other numbers for every board, module, sample
+/// and channel.
 pub(crate) fn steps(source: Source, module: ModuleId, sequence: u32, channel: usize) -> [i32; 2] {
     let of_module = 8 * i32::from(source.serial) + i32::from(module.number());
     let of_sample = (sequence % 1000) as i32 * 1024 + channel as i32;

@@ -86,7 +86,8 @@ async fn samples_after_a_setting_are_told_by_their_stamps() {
     }
     let first = Take::new(1).of(board, module(1));
     let first = receiver.take(&first, PATIENT).await.unwrap().remove(0);
-    // The sender stamps one period a packet: this is the time of sample 10, and 3 more do not count.
+    // The sender stamps one period a packet: this is the time of sample 10, and 3 more do not
+    // count.
     let time = sender::taken_at(10);
     assert_eq!(first.times[0], Ok(sender::taken_at(0)));
     let take = Take::new(4).of(board, module(1)).after(time, 3);

@@ -4,8 +4,8 @@ use twotone_wire::crs::StampSource;
 
 use super::PARTS;
 
-/// Findings of a [`Timeline`](super::Timeline) about a module's stamps. Counts are of samples unless they
-/// say otherwise.
+/// Findings of a [`Timeline`](super::Timeline) about a module's stamps. Counts are of samples
+/// unless they say otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub struct TimeFindings {
@@ -19,8 +19,8 @@ pub struct TimeFindings {
     pub no_such_day: u64,
     /// Another field of their stamp holds what no clock shows.
     pub out_of_range: u64,
-    /// The date on their stamp is more than half a year from this computer's clock, and the time was
-    /// not made up by the board for a test.
+    /// The date on their stamp is more than half a year from this computer's clock, and the time
+    /// was not made up by the board for a test.
     pub out_of_reach: u64,
     /// Their stamp is the same as the one before: the clock stands still.
     pub frozen: u64,
@@ -28,21 +28,24 @@ pub struct TimeFindings {
     pub stray: u64,
     /// The seconds of the day on their stamp are not those of its hour, minute and second.
     pub at_odds: u64,
-    /// Number of times that the clock was set: it has been off the time before by the same time for 50 ms or more.
+    /// Number of times that the clock was set: it has been off the time before by the same time for
+    /// 50 ms or more.
     pub steps: u64,
     /// The first step.
     pub first_step: Option<ClockStep>,
-    /// Number of times that the clock began to run faster or slower than the samples by more than 200 parts in a million:
-    /// it has gained or lost in excess of that 200 us, and half a period or 200 us, which is less.
+    /// Number of times that the clock began to run faster or slower than the samples by more than
+    /// 200 parts in a million: it has gained or lost in excess of that 200 us, and half a period or
+    /// 200 us, which is less.
     pub drifts: u64,
     /// Number of times that the stamps changed the source of their time.
     pub source_changes: u64,
-    /// Number of times that the sequence numbers jumped forward. So many samples cannot have been taken
-    /// meanwhile, by the computer's clock and the stamps.
+    /// Number of times that the sequence numbers jumped forward. So many samples cannot have been
+    /// taken meanwhile, by the computer's clock and the stamps.
     pub sequence_jumps: u64,
     /// Sequence number of the first sample after the first jump.
     pub first_jump_sequence: Option<u32>,
-    /// Samples that the jumps leave out and that cannot have been lost, although losses are counted by sequence numbers.
+    /// Samples that the jumps leave out and that cannot have been lost, although losses are counted
+    /// by sequence numbers.
     pub not_lost: u64,
     /// Leap seconds, after which the times of a second come twice. They are no contradiction.
     pub leap_seconds: u64,
@@ -63,8 +66,8 @@ pub struct ClockStep {
 }
 
 impl TimeFindings {
-    /// True if no stamp contradicts another, the calendar, or the date of this computer. Samples without
-    /// a time are sound if all that came until then says that it is not recent.
+    /// True if no stamp contradicts another, the calendar, or the date of this computer. Samples
+    /// without a time are sound if all that came until then says that it is not recent.
     pub fn is_sound(&self) -> bool {
         let contradictions = [
             self.reconstructed,

@@ -4,12 +4,12 @@ use super::line::{LATE, Line, STEP_LASTS, drift};
 use super::{Reading, Seen};
 
 impl Line {
-    /// Number of samples that cannot have been lost, of those that the sequence numbers leave out just before
-    /// this one. `None` if the sequence numbers are right as far as anything tells.
+    /// Number of samples that cannot have been lost, of those that the sequence numbers leave out
+    /// just before this one. `None` if the sequence numbers are right as far as anything tells.
     ///
-    /// If they are right and the clock was set, packets come as late after their samples as before. If they have
-    /// jumped, packets come before their samples were taken. Stamps that go on as if nothing was left out
-    /// tell the same, as no clock is set by just the length of a gap.
+    /// If they are right and the clock was set, packets come as late after their samples as before.
+    /// If they have jumped, packets come before their samples were taken. Stamps that go on as if
+    /// nothing was left out tell the same, as no clock is set by just the length of a gap.
     pub(super) fn not_lost(&self, seen: &Seen, left_out: i64) -> Option<u64> {
         let span = left_out * self.period;
         let passed = (seen.position - self.at) * self.period;

@@ -8,23 +8,24 @@ use crate::readout::time::year_start;
 /// a period, so that a sample more or less is noticed. And at most 100 us.
 const JITTER_OF_PERIOD: i64 = 4;
 const MOST_JITTER: i64 = PARTS / 10_000;
-/// Largest rate at which a clock may run fast or slow against the samples: by one part in so many, or 200 parts in a
-/// million. Oscillators of boards are good to some tens.
+/// Largest rate at which a clock may run fast or slow against the samples: by one part in so many,
+/// or 200 parts in a million. Oscillators of boards are good to some tens.
 const DRIFT: i64 = 5000;
-/// Largest rate at which the line follows its stamps: by one part in so many. It is more than `DRIFT`
-/// allows, so that a clock that runs faster than that is told by what it gains in the long run.
+/// Largest rate at which the line follows its stamps: by one part in so many. It is more than
+/// `DRIFT` allows, so that a clock that runs faster than that is told by what it gains in the long
+/// run.
 const FOLLOW: i64 = 1000;
-/// Shortest time for which stamps are off the line alike after a step of the clock: longer than a second
-/// may be renewed late, which is 20 ms.
+/// Shortest time for which stamps are off the line alike after a step of the clock: longer than a
+/// second may be renewed late, which is 20 ms.
 pub(super) const STEP_LASTS: i64 = PARTS / 20;
 /// Least number of samples in that time.
 const STEP_SAMPLES: u32 = 8;
-/// Largest distance of a date from this computer's clock: half a year. Beyond it another year would fit
-/// better.
+/// Largest distance of a date from this computer's clock: half a year. Beyond it another year would
+/// fit better.
 const REACH: i64 = 183 * DAY;
 const DAY: i64 = 86_400 * PARTS;
-/// Largest difference of the delays of two lines without a step: a busy computer may look at packets so
-/// late.
+/// Largest difference of the delays of two lines without a step: a busy computer may look at
+/// packets so late.
 pub(super) const LATE: i64 = 5 * PARTS;
 
 /// Largest distance of a stamp from the line.
@@ -44,8 +45,8 @@ pub(super) struct Line {
     is_leap: bool,
     /// Distance of the clock from the line, since it was set.
     pub(super) clock: i64,
-    /// Most that the line has lately gone forward and back in excess of what a clock may drift, in parts of a
-    /// second times `DRIFT`.
+    /// Most that the line has lately gone forward and back in excess of what a clock may drift, in
+    /// parts of a second times `DRIFT`.
     gained: [i64; 2],
     /// True if that is too much. The stamps are no times from then on.
     has_run_off: bool,
@@ -165,9 +166,9 @@ impl Line {
         (stamped - time).abs() <= self.jitter + drift(passed, is_new)
     }
 
-    /// Goes through a stamp that agrees, as far as a clock may be put right. A clock has run off once
-    /// the line has gone farther than a clock may drift and be put right, by stamps that differ by no more
-    /// than they may.
+    /// Goes through a stamp that agrees, as far as a clock may be put right. A clock has run off
+    /// once the line has gone farther than a clock may drift and be put right, by stamps that
+    /// differ by no more than they may.
     fn follow(&mut self, seen: &Seen, time: i64, off: i64, is_new: bool, found: &mut TimeFindings) {
         let passed = (seen.position - self.at).abs() * self.period;
         let most = drift(passed, is_new).max(passed / FOLLOW + 1);
@@ -175,7 +176,8 @@ impl Line {
         self.time = time + moved;
         self.at = seen.position;
         let [forward, back] = self.gained;
-        // The larger of each sum and zero is the most that any stretch of time until now adds up to.
+        // The larger of each sum and zero is the most that any stretch of time until now adds up
+        // to.
         self.gained = [(forward, moved), (back, -moved)]
             .map(|(gained, moved)| (gained + moved * DRIFT - passed).max(0));
         let most = 2 * self.jitter + drift(PARTS, true);
@@ -308,8 +310,8 @@ impl Date {
     }
 }
 
-/// Largest drift of a clock while so many parts of a second pass, or within a second if it is put right after
-/// that.
+/// Largest drift of a clock while so many parts of a second pass, or within a second if it is put
+/// right after that.
 pub(super) fn drift(passed: i64, is_put_right: bool) -> i64 {
     let since = if is_put_right {
         passed.max(PARTS)

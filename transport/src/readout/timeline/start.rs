@@ -5,14 +5,14 @@ use super::{PARTS, Reading, Seen};
 
 /// The least samples to decide by.
 const LEAST: usize = 8;
-/// The share of the stamps that must agree, as a divisor: a clock that is wrong now and then has more,
-/// one that stands still or runs backward has next to none.
+/// The share of the stamps that must agree, as a divisor: a clock that is wrong now and then has
+/// more, one that stands still or runs backward has next to none.
 const LEAST_SHARE: usize = 4;
 /// Largest number of different lines that are considered.
 const MOST_LINES: usize = 64;
 
-/// Number of samples that decide a line: a tenth of a second, which is several times the 20 ms for which
-/// a second may be renewed late.
+/// Number of samples that decide a line: a tenth of a second, which is several times the 20 ms for
+/// which a second may be renewed late.
 pub(super) fn window(period: i64) -> usize {
     usize::try_from(PARTS / 10 / period).map_or(LEAST, |samples| samples.max(LEAST))
 }

@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// A sample from which on the numbers are `numbers` higher, after `lost` samples were lost, and the clock is
-/// ahead by `ahead_s`.
+/// A sample from which on the numbers are `numbers` higher, after `lost` samples were lost, and the
+/// clock is ahead by `ahead_s`.
 #[derive(Clone, Copy)]
 struct Jump {
     at: i64,
@@ -114,7 +114,8 @@ fn sequence_numbers_that_jump_are_no_step_of_the_clock() {
         (found.sequence_jumps, found.steps, found.reconstructed),
         (4, 0, 1)
     );
-    // Packets come unevenly by 3 ms, in which two samples may be lost at the stamp that tells nothing.
+    // Packets come unevenly by 3 ms, in which two samples may be lost at the stamp that tells
+    // nothing.
     assert!((35_998..=36_000).contains(&found.not_lost), "{found:?}");
     assert!(judged.off_us() < 1.0, "{found:?}");
 }

@@ -29,7 +29,8 @@ fn a_clock_that_runs_faster_or_slower_than_it_may_is_found_at_every_stage() {
                 let found = judged.found;
                 let context = format!("{ppm} ppm at stage {stage}, {jitter}: {found:?}");
                 assert_eq!((found.drifts, found.steps), (1, 0), "{context}");
-                // From then on the sequence numbers count, and the times are off by no more than until then.
+                // From then on the sequence numbers count, and the times are off by no more than
+                // until then.
                 let last = judged.times.last().unwrap().unwrap();
                 assert_eq!(last.origin, TimeOrigin::Sequence, "{context}");
                 let most_us = 100.0 + ppm.abs() * (seconds - 1) as f64;
