@@ -42,7 +42,8 @@ struct Job {
 }
 
 impl Job {
-    /// Sets a deadline anew that passed while the process was stopped. Its asker does the same.
+    /// Sets a deadline anew that passed while the process was stopped. The caller who waits for the
+    /// answer does the same.
     fn renew(&mut self) {
         if deadline::passed_unseen(self.deadline) {
             self.deadline = deadline::within(self.patience);
@@ -87,7 +88,7 @@ impl Link {
         self.queue(post, repeat, deadline)?.answer().await
     }
 
-    /// Queues `post` at once, for those whose order must be that in which they call.
+    /// Queues `post` at once, for callers whose posts must go out in the order of their calls.
     pub(crate) fn queue(&self, post: Post, repeat: Repeat, deadline: Instant) -> Result<Queued> {
         let (answer, awaited) = oneshot::channel();
         let sent = Arc::new(AtomicBool::new(false));
@@ -113,7 +114,7 @@ impl Link {
     }
 }
 
-/// An exchange in the queue, or under way. Dropped before it was sent, it is not sent.
+/// An exchange in the queue, or under way. If this is dropped before it was sent, it is not sent.
 pub(crate) struct Queued {
     awaited: oneshot::Receiver<Result<Answer>>,
     sent: Arc<AtomicBool>,
@@ -126,7 +127,8 @@ impl Queued {
     /// Awaits the answer, until the deadline at the latest.
     pub(crate) async fn answer(mut self) -> Result<Answer> {
         loop {
-            // The driver keeps the deadline of what it has sent; this one is for what still waits.
+            // The driver keeps the deadline of a post that it has sent; this one is for posts that
+            // still wait.
             let expires = self.deadline + QUEUE_GRACE;
             let expired = {
                 let _runtime = self.runtime.enter();
@@ -152,7 +154,7 @@ fn gone() -> Error {
     )
 }
 
-/// Least time that an exchange has again if the process was stopped past its deadline.
+/// Least time that an exchange is given again if the process was stopped past its deadline.
 const SHORTEST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Time by which a waiting exchange outlives its deadline, so that the driver's error comes first.
@@ -223,7 +225,7 @@ impl<K: Keeper> Driver<K> {
             } else {
                 self.serve(&mut job).await
             };
-            // An asker who has gone is no failure: the exchange is complete.
+            // A caller who has gone is no failure: the exchange is complete.
             drop(job.answer.send(outcome));
         }
     }
@@ -267,8 +269,8 @@ impl<K: Keeper> Driver<K> {
                                 | ErrorKind::ConnectionLost
                                 | ErrorKind::Protocol
                         )
-                        // From the first failure on: a rest before it is no part of it. Early
-                        // enough to tell, before the deadline, how the first try ended.
+                        // Counted from the first failure on, without the rest before it, and
+                        // early enough to report the first failure before the deadline.
                         && Instant::now()
                             < *back_by.get_or_insert_with(|| {
                                 let latest = job.deadline - 2 * RECONNECT_PAUSE;
@@ -278,7 +280,7 @@ impl<K: Keeper> Driver<K> {
                     sleep(RECONNECT_PAUSE).await;
                     continue;
                 }
-                // That the board has lost its state says more than how its answer was lost.
+                // The loss of the board's state is reported, rather than the loss of the answer.
                 Err(error) if error.kind() == ErrorKind::EpochChanged => {
                     let unsure = first.as_ref().is_some_and(is_unsure);
                     return Err(if unsure {
@@ -290,7 +292,7 @@ impl<K: Keeper> Driver<K> {
                 Err(error) => return Err(first.unwrap_or(error)),
             }
             job.renew();
-            // The asker may have gone while the connection was made, or the time be over.
+            // The caller may have gone while the connection was made, or the deadline have passed.
             if first.is_none() && (job.answer.is_closed() || job.deadline <= Instant::now()) {
                 return Err(late(false));
             }
@@ -331,14 +333,14 @@ impl<K: Keeper> Driver<K> {
         }
     }
 
-    /// Sees to it that `post` may go out on the connection at hand: that one is open, and verified.
-    /// A post that only switches tones off goes out on one that cannot be verified, too.
+    /// Makes sure that the post of `job` may go out: the connection at hand is open and verified. A
+    /// post that only switches tones off goes out even if the connection cannot be verified.
     async fn ready(&mut self, job: &mut Job) -> Result<()> {
         let mut verifications = 0;
         let switches_off = job.post.only_switches_off();
         let mut verified_by = None;
         loop {
-            // Each time: a marker that a verification sets may be lost, too.
+            // Before each verification, since the marker that one sets may be lost, too.
             self.rest(job).await?;
             // The time may have passed while the process was stopped.
             job.renew();
@@ -384,7 +386,7 @@ impl<K: Keeper> Driver<K> {
                 }
                 Err(error) if switches_off && error.kind() != ErrorKind::EpochChanged => {
                     let host = self.line.authority();
-                    // Once: tones are switched off again and again until they are off.
+                    // One warning: tones are switched off again and again until they are off.
                     if std::mem::replace(&mut self.is_told, true) {
                         tracing::debug!(host, %error, "switching off what cannot be read back");
                     } else {
@@ -398,11 +400,12 @@ impl<K: Keeper> Driver<K> {
         }
     }
 
-    /// Waits until no request that was lost can reach the board any more. What only switches tones
-    /// off is sent at once, and again afterwards: in between, a lost request may switch them on.
+    /// Waits until no request that was lost can reach the board any more. A post that only switches
+    /// tones off is sent at once, and again afterwards: in between, a lost request may switch them
+    /// on.
     ///
     /// # Errors
-    /// [`ErrorKind::Timeout`] if the deadline of the job comes first, or the asker goes meanwhile.
+    /// [`ErrorKind::Timeout`] if the deadline of the job comes first, or its caller goes meanwhile.
     async fn rest(&mut self, job: &mut Job) -> Result<()> {
         let Some(at_rest) = self.keeper.at_rest() else {
             return Ok(());

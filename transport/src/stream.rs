@@ -27,7 +27,7 @@ pub struct Connector {
     pub(crate) one_exchange: Known,
 }
 
-/// Something that was found out about the other end, shared by all who connect to it.
+/// A fact that was found out about the other end, shared by all who connect to it.
 #[derive(Clone, Default)]
 pub(crate) struct Known(Arc<AtomicBool>);
 
@@ -61,8 +61,8 @@ impl Connector {
         }
     }
 
-    /// Streams from `open`, for tests in memory and for tunnels. `authority` is what stands in
-    /// the `Host` header and in errors.
+    /// Streams from `open`, for tests in memory and for tunnels. `authority` stands in the `Host`
+    /// header and in errors.
     pub fn new<F, S>(
         authority: impl Into<String>,
         open: impl Fn() -> F + Send + Sync + 'static,

@@ -49,9 +49,9 @@ pub(super) struct Resend {
     pub(super) pause: Duration,
 }
 
-/// The error of a request that failed with `first` and, sent again in its place, with `last`. That
-/// another request has taken its place, or that its time was over before it was sent, says less
-/// than the error for which it was to be sent again.
+/// The error of a request that failed with `first` and, when it was sent again in its place, with
+/// `last`. It is `first` if the second try was not sent, because another request had taken its
+/// place or its time was over.
 pub(super) fn told(first: Option<Error>, last: Error) -> Error {
     let is_late = match last.kind() {
         ErrorKind::Busy => true,
@@ -83,7 +83,8 @@ impl Again {
         }
         let rest = batch.ops().get(failed..part.to)?;
         let (first, rest_sets) = (rest.first()?, rest.iter().any(sets));
-        // Of samples from the stream it is known that the settings before them were executed.
+        // If the failed operation takes samples from the stream, the settings before it were
+        // executed.
         let is_pending = part.sets && error.executed() != Some(failed);
         // A request that was not sent before its deadline is not repeated.
         let is_first = self.times == 0 && error.certainty() != Certainty::NotExecuted;

@@ -1,7 +1,7 @@
 //! Questions to a board, each on a connection of its own.
 //!
-//! A board answers a request as a whole, so one question that hangs keeps the answers to all
-//! others. Nobody needs all of them: tones can be switched off without a firmware release.
+//! A board answers a request as a whole, so one question that hangs holds up the answers to all
+//! others. No caller needs all of them: tones can be switched off without a firmware release.
 
 use std::time::Duration;
 

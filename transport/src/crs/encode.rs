@@ -75,7 +75,7 @@ impl Encoder<'_> {
             Op::ReadClock => {
                 self.out.call(OBJECT, "get_timestamp");
             }
-            // Sensors are asked one by one: see `housekeeping`. What is not known is refused
+            // Sensors are asked one by one: see `housekeeping`. Unknown operations are refused
             // before.
             _ => {}
         }

@@ -104,7 +104,7 @@ pub(super) fn label(said: &str) -> String {
     legible_within(said.trim(), MOST).into_owned()
 }
 
-/// An answer that is none, in few words.
+/// Message about an answer that cannot be used, in few words.
 pub(super) fn odd(said: &Value) -> String {
     const MOST: usize = 40;
     let text = match said {

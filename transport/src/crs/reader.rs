@@ -38,13 +38,13 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
         Self { elements, taken: 0 }
     }
 
-    /// The elements from here on are those of another operation.
+    /// Begins another operation, to which the next elements belong.
     pub(super) fn begin(&mut self) {
         self.taken = 0;
     }
 
-    /// The result of the next call. The first error of an answer is the one that counts: what
-    /// comes after it was not run.
+    /// The result of the next call. The first error of an answer is the one that counts: the calls
+    /// after it were not run.
     pub(super) fn result(&mut self) -> Result<Cursor<'a>> {
         let Some(element) = self.elements.next().map_err(broken)? else {
             return Err(Error::new(ErrorKind::Protocol, "no answer came for it"));
@@ -84,8 +84,8 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
     }
 
     pub(super) fn tone(&mut self, channel: ChannelId, fields: ToneFields) -> Result<ToneState> {
-        // Handed on if it is none: the channel is named by whoever looks at it, and the others are
-        // as good as without it.
+        // A value that is no finite number is handed on: the caller can name the channel, and the
+        // other channels can be used.
         let mut read = |wanted: bool| -> Result<Option<f64>> {
             if wanted {
                 self.result()?.opt_f64().map_err(broken)
@@ -186,7 +186,7 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
             )));
         }
         if bad > 0 {
-            // Algorithms count and tell them; a line for each acquisition would hide all else.
+            // Algorithms count and report them; a line for each acquisition would hide all else.
             tracing::debug!(
                 bad,
                 channels,

@@ -20,8 +20,8 @@ use crate::deadline;
 use crate::http::{Answer, Post};
 use crate::link::{Queued, Repeat};
 
-/// Largest number of times that a request that only reads is written anew, if an epoch ended before
-/// it was sent.
+/// Largest number of times that a request that only reads is written, if an epoch ends each time
+/// before it is sent.
 const MOST_EPOCHS: u32 = 3;
 
 /// A part of a batch that was queued, with what it takes to read its answer.
@@ -38,9 +38,10 @@ pub(super) struct Sending {
     pub(super) part: Part,
     /// Its number among what was written for the module, when it was sent.
     pub(super) number: Option<u64>,
-    /// It is the repetition of that number in its place: nothing may have been written since.
+    /// True if it repeats that number in its place: nothing may have been written since.
     pub(super) in_place: bool,
-    /// It sets, and its first connection was lost: it may have been executed on that one as well.
+    /// True if it sets, and its first connection was lost: it may have been executed on that one as
+    /// well.
     pub(super) was_lost: bool,
 }
 
@@ -108,7 +109,7 @@ impl CrsBoard {
         Ok(written)
     }
 
-    /// By when `part` of a batch, which began then, is to be answered.
+    /// Deadline of the answer to `part` of a batch that began at `began`.
     pub(super) fn deadline(&self, part: Part, began: Instant) -> Instant {
         let within = self.options.request_timeout;
         deadline::after(began, within.saturating_add(part.acquiring))
@@ -230,10 +231,9 @@ impl CrsBoard {
         }
     }
 
-    /// Reads every sensor and rail, on a connection of their own, so that a sensor that hangs keeps
-    /// nothing else. The connection is kept for the next reading. While a reading is under way
-    /// there is none to be had: another reading, or one after the caller of this one has gone, has
-    /// its own.
+    /// Reads every sensor and rail, on a connection of their own, so that a sensor that hangs
+    /// delays nothing else. The connection is kept for the next reading. While a reading is under
+    /// way, or if its caller has gone, the next reading opens another connection.
     async fn read_housekeeping(
         &self,
         survey: &Survey,

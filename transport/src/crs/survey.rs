@@ -38,11 +38,11 @@ pub(super) struct Asker<'a> {
     pub(super) link: Link,
     pub(super) format: Format,
     pub(super) deadline: Instant,
-    /// A question hangs, so that each was asked apart.
+    /// True if a question hangs, so that each was asked apart.
     pub(super) asks_apart: bool,
 }
 
-/// Asks a server if it is a CRS board, and what it has in the life `epoch` of its state: two round
+/// Asks a server if it is a CRS board, and for its description in `epoch`. This takes two round
 /// trips if every question is answered, on a connection of their own.
 pub(super) async fn survey(
     connector: &Connector,
@@ -180,7 +180,7 @@ impl<'a> Asker<'a> {
         waiting.await;
     }
 
-    /// Asks what is to be asked first, again if the answer is none at all.
+    /// Asks the first questions, and asks them again if the answer is nonsense or a refusal.
     async fn ask_first(&mut self, questions: &[Question<'_>]) -> Result<Vec<Said>> {
         let (mut asked, mut first) = (1, None);
         loop {
@@ -194,7 +194,7 @@ impl<'a> Asker<'a> {
                     asked += 1;
                     first.get_or_insert(error);
                 }
-                // The first error says more than that no answer came in the time that was left.
+                // The first error says more than the last one, for which there was little time.
                 Err(error) => return Err(first.unwrap_or(error).repeated(asked - 1)),
                 Ok((format, said)) => {
                     self.format = format;
@@ -227,14 +227,14 @@ impl<'a> Asker<'a> {
                 },
             }
         };
-        // What is asked on the connection at hand would wait behind the question that hangs.
+        // Questions on the connection at hand would wait behind the one that hangs.
         self.link = self.apart().link;
         self.asks_apart = true;
         Ok(said)
     }
 
-    /// Asks the failed questions again, and those whose answer is none. A question that fails again
-    /// stays as it is. Returns the number of questions that were asked again.
+    /// Asks the failed questions again, and those whose answer cannot be used. A question that
+    /// fails again keeps its first answer. Returns the number of questions that were asked again.
     async fn ask_again(&self, questions: &[Question<'_>], said: &mut [Said]) -> u32 {
         // Modules of the other analog bank may refuse to answer: they are not used.
         let asked = |wanted| questions.iter().position(|question| *question == wanted);
@@ -248,7 +248,7 @@ impl<'a> Asker<'a> {
             .filter(|index| is_used(&questions[*index]))
             .filter(|index| !is_answer(&questions[*index], &said[*index]))
             .collect();
-        // One that hangs would keep the answers to the others once more.
+        // A question that hangs would hold up the answers to the others once more.
         if open.is_empty() || self.asks_apart {
             return 0;
         }
@@ -408,7 +408,7 @@ fn names(said: Said) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The values of an enumeration of what can be read.
+/// The values of an enumeration of sensors or rails.
 fn listed(said: Said, what: &str, doubts: &mut Doubts) -> Vec<String> {
     let said = said.and_then(|said| match said.as_map() {
         Some(_) => Ok(said),

@@ -67,7 +67,7 @@ impl Line {
         self.connector.one_exchange.get()
     }
 
-    /// Gives up a connection with nothing under way on it, and returns how it ended.
+    /// Gives up a connection with nothing under way on it, and returns the way in which it ended.
     pub(super) fn leave(&mut self) -> Option<Before> {
         let connection = self.connection.take()?;
         if connection.is_closed() {
@@ -146,8 +146,8 @@ impl Line {
         }
     }
 
-    /// Posts what may be asked at any time, on the connection at hand or on a new one, and once
-    /// more if the connection was lost.
+    /// Posts a question that may be asked at any time, on the connection at hand or on a new one,
+    /// and once more if the connection was lost.
     ///
     /// # Errors
     /// As [`Failure::told_of_reading`].
@@ -166,8 +166,8 @@ impl Line {
         }
     }
 
-    /// Posts what belongs to what was just asked: on the same connection, or on the next one of a
-    /// server that closes each behind its first answer. It is not sent twice.
+    /// Posts a change that follows from the last question: on the same connection, or on the next
+    /// one of a server that closes each behind its first answer. It is not sent twice.
     ///
     /// # Errors
     /// As [`Line::ask`]; whether the post was executed is then unknown.
@@ -188,8 +188,9 @@ impl Line {
         Ok(self.exchange(post, deadline).await)
     }
 
-    /// The server has ended a connection, with nothing of an answer under way on it. If that was
-    /// soon after the first answer, the server is taken to close each connection so.
+    /// Takes note that the server has ended a connection, with nothing of an answer under way on
+    /// it. If that was soon after the first answer, the server is taken to close each connection
+    /// so.
     fn learn(&self, ended: &Connection) {
         let soon = ended.answers() == 1 && ended.rested() < BEHIND_AN_ANSWER;
         if soon && !self.is_one_exchange() {

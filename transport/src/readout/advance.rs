@@ -24,9 +24,9 @@ impl Advance {
     /// Takes the next stamp.
     ///
     /// # Errors
-    /// The reason why stamps tell nothing: the clock stands still, or was set forward. One
-    /// that was set back, or shows a second late, makes samples seem too early, which costs no more
-    /// than time.
+    /// The reason why stamps tell nothing: the clock stands still, or was set forward. A clock that
+    /// was set back, or shows a second late, is no error: samples only seem too early, and more of
+    /// them are waited for.
     pub(super) fn take(
         &mut self,
         sequence: u32,

@@ -22,9 +22,9 @@ const BUFFER_BYTES: usize = 1 << 18;
 /// bear, in the order in which they came; none if nothing came.
 ///
 /// It ends with the first packet of the serial number that is `wanted`, after some packets of
-/// others alone, or when `within` has passed. Then the stream is left: nothing is received for
-/// longer than it takes to know. The socket is driven by the process-wide runtime. Dropped while it
-/// listens, it is left all the same, at the latest when `within` has passed.
+/// others alone, or when `within` has passed. Then the stream is left, so that no more packets are
+/// received than needed. The socket is driven by the process-wide runtime. If this is dropped while
+/// it listens, the stream is still left, at the latest when `within` has passed.
 ///
 /// # Errors
 /// [`ErrorKind::Unreachable`] if the stream cannot be joined.

@@ -129,8 +129,8 @@ impl Receiver {
     /// # Errors
     /// * [`Timeout`](twotone_hal::ErrorKind::Timeout): not all samples came `within` that time. The
     ///   error names a module, with its number of samples that came and of those that were lost.
-    /// * [`InvalidArgument`](twotone_hal::ErrorKind::InvalidArgument): no samples, modules or channels
-    ///   were asked for, a module was named twice, or the receiver does not have the board.
+    /// * [`InvalidArgument`](twotone_hal::ErrorKind::InvalidArgument): no samples, modules or
+    ///   channels were asked for, a module was named twice, or the receiver does not have a board.
     /// * [`Unsupported`](twotone_hal::ErrorKind::Unsupported): the module's packets are short and
     ///   lack the channels, or samples after a time were asked for and its stamps have no meaning,
     ///   stand still or are set forward.

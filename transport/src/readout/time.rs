@@ -27,7 +27,7 @@ pub enum NoTime {
     /// The board's time code had not arrived lately, so that the stamp has no meaning.
     #[error("the board's time code is not recent")]
     NotRecent,
-    /// A field of the stamp, or of a board's time, holds what no clock shows.
+    /// A field of the stamp, or of a board's time, is out of its range.
     #[error("the {field} of the stamp is {value}")]
     Field {
         /// Its name.
@@ -152,7 +152,7 @@ impl SampleTime {
         Self(parts)
     }
 
-    /// So many sampling periods later, at a decimation stage (0 to 7).
+    /// The time so many sampling periods later, at a decimation stage (0 to 7).
     pub(super) fn plus_samples(self, samples: u32, stage: u8) -> Self {
         Self(
             self.0

@@ -36,7 +36,7 @@ use super::{Frame, ModuleCounters, NoTime, SampleTime};
 
 const PARTS: i64 = Stamp::PARTS_PER_SECOND as i64;
 
-/// Longer than any clock here can be off: two hundred years.
+/// A time longer than any clock here can be off: more than two hundred years.
 const FAR: i64 = 1 << 60;
 
 /// Origin of the time of a sample.
@@ -91,7 +91,7 @@ pub struct Stamped {
 }
 
 impl Stamped {
-    /// That of a packet of the readout stream.
+    /// Number and stamp of a packet of the readout stream.
     pub fn of(frame: &Frame<'_>, received: Option<SampleTime>) -> Self {
         Self {
             sequence: frame.packet.sequence(),
@@ -105,9 +105,10 @@ impl Stamped {
 
 /// Judges the stamps of one module's packets, in their order. It has no clock of its own.
 ///
-/// The stamps of the first tenth of a second decide the line by majority; their times are
-/// given together after that. Later ones are given at once. The line follows a clock
-/// that runs by up to 200 parts in a million faster or slower than the samples, and leap seconds.
+/// The stamps of the first tenth of a second decide the line: it goes through the largest group of
+/// them that agree, if that has at least a quarter of them. Their times are given together after
+/// that, later ones at once. The line follows a clock that runs by up to 200 parts in a million
+/// faster or slower than the samples, and leap seconds.
 ///
 /// After a step of the clock the line goes on as before: all times of a file are of one setting of
 /// the clock. It is the setting that the line began with, unless its date is out of reach. The size
@@ -118,7 +119,7 @@ impl Stamped {
 pub struct Timeline {
     /// The sequence number that follows, and the stage of the packet before.
     next: Option<(u32, u8)>,
-    /// Of the next sample, in samples since the run began.
+    /// Position of the next sample, in samples since the run began.
     position: i64,
     /// Samples that no line is known for yet.
     waiting: Vec<Seen>,
@@ -156,13 +157,13 @@ enum Reading {
 }
 
 impl Timeline {
-    /// One that has seen nothing.
+    /// A timeline that has seen no packet yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes the next packet, and gives the times that are decided by now, one a packet, in their
-    /// order. `None` is a sample whose time is not known.
+    /// Takes the next packet, and gives the times that are decided by now, one for each packet, in
+    /// their order. `None` stands for a sample whose time is not known.
     pub fn take(&mut self, stamped: &Stamped, give: &mut impl FnMut(Option<JudgedTime>)) {
         let stage = stamped.stage & 7;
         let follows = stamped.sequence.wrapping_sub(stamped.lost_before as u32);
@@ -195,7 +196,7 @@ impl Timeline {
         }
     }
 
-    /// Decides on the times that have not been given yet, as nothing more comes.
+    /// Decides on the times that have not been given yet, when no more packets come.
     pub fn settle(&mut self, give: &mut impl FnMut(Option<JudgedTime>)) {
         if !self.waiting.is_empty() {
             self.decide(give);
@@ -238,7 +239,7 @@ impl Timeline {
         (self.position, self.last) = (0, None);
     }
 
-    /// Looks at a stamp for itself.
+    /// Reads a stamp by itself, without comparing it with the line.
     fn read(&mut self, stamped: &Stamped) -> Seen {
         let stamp = &stamped.stamp;
         let found = &mut self.found;

@@ -9,24 +9,25 @@ use super::PARTS;
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub struct TimeFindings {
-    /// Without any time.
+    /// Samples without any time.
     pub timeless: u64,
-    /// With a time that is not as their stamp has it: see [`TimeOrigin`](super::TimeOrigin).
+    /// Samples with a time that differs from their stamp: see [`TimeOrigin`](super::TimeOrigin).
     pub reconstructed: u64,
-    /// Their stamp says that it is not recent.
+    /// Samples whose stamp says that it is not recent.
     pub not_recent: u64,
-    /// The day on their stamp is one that its year does not have.
+    /// Samples whose stamp has a day that its year does not have.
     pub no_such_day: u64,
-    /// Another field of their stamp holds what no clock shows.
+    /// Samples whose stamp has another field out of its range.
     pub out_of_range: u64,
-    /// The date on their stamp is more than half a year from this computer's clock, and the time
-    /// was not made up by the board for a test.
+    /// Samples whose stamp has a date more than half a year from this computer's clock, though the
+    /// board did not make up the time for a test.
     pub out_of_reach: u64,
-    /// Their stamp is the same as the one before: the clock stands still.
+    /// Samples whose stamp is the same as the one before: the clock stands still.
     pub frozen: u64,
-    /// Their stamp is off those around it, and not for long enough for a step of the clock.
+    /// Samples whose stamp is off those around it, but not for long enough for a step of the clock.
     pub stray: u64,
-    /// The seconds of the day on their stamp are not those of its hour, minute and second.
+    /// Samples whose stamp has seconds of the day that are neither 0 nor those of its hour, minute
+    /// and second.
     pub at_odds: u64,
     /// Number of times that the clock was set: it has been off the time before by the same time for
     /// 50 ms or more.
@@ -51,12 +52,12 @@ pub struct TimeFindings {
     pub leap_seconds: u64,
     /// Source of the last stamp's time.
     pub source: Option<StampSource>,
-    /// Seconds that the board's clock is ahead of this computer's. Packets take their time, so
-    /// that it is a few milliseconds less than it should be. As the line began, before any step.
+    /// Seconds that the board's clock is ahead of this computer's, as the line began, before any
+    /// step. The delay of packets makes it a few milliseconds too small.
     pub clock_offset_s: Option<f64>,
 }
 
-/// The clock of a board was set.
+/// A step of a board's clock, which was set.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ClockStep {
     /// Sequence number of the first sample after it.
@@ -67,7 +68,7 @@ pub struct ClockStep {
 
 impl TimeFindings {
     /// True if no stamp contradicts another, the calendar, or the date of this computer. Samples
-    /// without a time are sound if all that came until then says that it is not recent.
+    /// without a time are no contradiction if all stamps until then say that they are not recent.
     pub fn is_sound(&self) -> bool {
         let contradictions = [
             self.reconstructed,
@@ -85,7 +86,7 @@ impl TimeFindings {
         contradictions.iter().all(|count| *count == 0)
     }
 
-    /// True if the board makes its time up, from the source that is there for tests.
+    /// True if the board makes up its time: the source of the stamps is the one for tests.
     pub fn is_made_up(&self) -> bool {
         self.source == Some(StampSource::Test)
     }

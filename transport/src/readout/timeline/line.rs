@@ -1,4 +1,4 @@
-//! A line through stamps: when each sample of a run was taken, by one setting of the clock.
+//! A line through stamps: the time of each sample of a run, by one setting of the clock.
 
 use super::{JudgedTime, PARTS, Reading, Seen, TimeFindings, TimeOrigin};
 use crate::readout::SampleTime;
@@ -40,7 +40,7 @@ pub(super) struct Line {
     /// A point of it: position and time.
     pub(super) at: i64,
     pub(super) time: i64,
-    /// The second that the last stamp showed, and whether it was a leap second.
+    /// The second that the last stamp showed, and true if it was a leap second.
     pub(super) second: u32,
     is_leap: bool,
     /// Distance of the clock from the line, since it was set.
@@ -146,7 +146,7 @@ impl Line {
         self.dated(time, origin, found)
     }
 
-    /// Takes note of how long after its sample a packet was received.
+    /// Takes note of the time from a sample to the reception of its packet.
     pub(super) fn receive(&mut self, seen: &Seen) {
         let Some(received) = seen.received else {
             return;
@@ -211,7 +211,7 @@ impl Line {
         };
         (run.last, run.samples) = (off, run.samples + 1);
         self.differing = Some(run);
-        // On the line they are times as any.
+        // A stamp on the line is no stray.
         found.stray += u64::from(off != 0);
         let lasted = (seen.position - run.from) * self.period;
         if lasted < STEP_LASTS || run.samples < STEP_SAMPLES {
@@ -222,14 +222,14 @@ impl Line {
         }
         let drifted = run.last - run.first;
         let is_drift = drifted.abs() > jitter(self.period) / 8 + drift(lasted, false);
-        // That one has run off is told already.
+        // A clock that has run off was counted before.
         if is_drift && !self.has_run_off {
             found.drifts += 1;
         } else {
             found.step(run.sequence, run.first - self.clock);
         }
         (self.clock, self.differing) = (run.last, None);
-        // If no time of this line is as stamped, there is nothing to go on with.
+        // If the dates of this line differ from the stamps, the line begins anew.
         let is_undated = !matches!(self.date, Date::Within);
         if is_undated {
             self.begin_at(seen, run.last);

@@ -3,7 +3,7 @@
 use super::line::{Line, jitter};
 use super::{PARTS, Reading, Seen};
 
-/// The least samples to decide by.
+/// Least number of samples that decide a line.
 const LEAST: usize = 8;
 /// The share of the stamps that must agree, as a divisor: a clock that is wrong now and then has
 /// more, one that stands still or runs backward has next to none.
@@ -26,7 +26,8 @@ struct Agreed {
     count: usize,
 }
 
-/// The line through most of these stamps, if enough of them agree.
+/// The line through the largest group of these stamps that agree, if it has at least a quarter of
+/// them.
 pub(super) fn line(seen: &[Seen], period: i64) -> Option<Line> {
     let mut lines: Vec<Agreed> = Vec::new();
     let mut stamps = 0;
@@ -51,7 +52,7 @@ pub(super) fn line(seen: &[Seen], period: i64) -> Option<Line> {
             });
         }
     }
-    // The first of equals.
+    // Of groups of the same size, the first.
     let most = lines.into_iter().rev().max_by_key(|line| line.count)?;
     let is_enough = LEAST_SHARE * most.count >= stamps;
     is_enough.then(|| Line::at(&seen[most.first], period))?
