@@ -12,16 +12,16 @@ use crate::{Batch, Clock, Description, Housekeeping, Nco, Replies, Result, Sampl
 ///
 /// # Contract
 /// * [`run`](Board::run) executes the operations of a batch **in order** and answers each of
-///   them, or fails with an [`Error`](crate::Error) that names the board and the operation, says
-///   by [`executed`](crate::Error::executed) how many operations before it were surely executed,
-///   and by its certainty whether the failed one was. Operations after a failed one are not
-///   executed.
+///   them, or fails with an [`Error`](crate::Error) that names the board and the operation.
+///   [`executed`](crate::Error::executed) is the number of operations before it that were surely
+///   executed, and [`certainty`](crate::Error::certainty) tells if the failed one was. Operations
+///   after a failed one are not executed.
 /// * Arguments out of the ranges of the board's description are refused before anything is sent.
 /// * Batches for one module are executed in the order in which `run` was first polled.
 /// * **On cancel** (the future is dropped before it is ready) a batch that was not sent yet is
 ///   not sent; one that was sent is driven to its answer all the same, and later batches for its
 ///   modules queue behind it.
-/// * `run` ends by the board's deadline, whatever the board does.
+/// * `run` ends by the board's deadline, even if the board does not answer.
 ///
 /// A wrapper (a deadline, a power limit, a journal) is a board around a board: one impl of this
 /// one method.

@@ -41,8 +41,8 @@ impl Replies {
     /// The reply that `ticket` stands for.
     ///
     /// # Panics
-    /// With a ticket of another batch. The replies of a batch always fit its own tickets, because
-    /// [`RepliesBuilder`] refuses an answer that does not fit its operation.
+    /// If the ticket is of another batch. The replies of a batch always fit its own tickets,
+    /// because [`RepliesBuilder`] refuses an answer that does not fit its operation.
     pub fn get<O: Operation>(&self, ticket: Ticket<O>) -> O::Reply<'_> {
         self.entries
             .get(ticket.index)
@@ -85,7 +85,7 @@ pub struct RepliesBuilder<'a> {
 }
 
 impl<'a> RepliesBuilder<'a> {
-    /// Nothing answered yet.
+    /// A builder of the replies to `batch`, with nothing answered yet.
     pub fn new(batch: &'a Batch) -> Self {
         let mut replies = Replies::default();
         replies.entries.reserve_exact(batch.len());

@@ -45,7 +45,7 @@ impl Acquire {
         }
     }
 
-    /// Of the first `count` channels only.
+    /// Limits it to the first `count` channels.
     #[must_use]
     pub fn first_channels(self, count: u16) -> Self {
         Self {
@@ -54,7 +54,7 @@ impl Acquire {
         }
     }
 
-    /// Of one channel only.
+    /// Limits it to one channel.
     #[must_use]
     pub fn channel(self, channel: ChannelId) -> Self {
         Self {

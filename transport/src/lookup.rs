@@ -50,7 +50,7 @@ struct LookUps<F> {
 }
 
 struct State {
-    /// Those who wait for each look-up, until it has ended.
+    /// Callers that wait for each look-up, until it has ended.
     asked: BTreeMap<Key, Vec<oneshot::Sender<Shared>>>,
     /// The look-ups that have not begun.
     queue: VecDeque<Key>,

@@ -49,7 +49,7 @@ impl Child {
         self.order(window);
     }
 
-    /// So many have been received.
+    /// Acknowledges that so many have been received.
     pub(crate) fn acknowledge(&mut self, received: usize) {
         self.order(received);
     }

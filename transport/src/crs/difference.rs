@@ -25,7 +25,7 @@ pub(super) struct Difference {
 pub(super) enum Marker {
     /// It is as it was left: a board that restarts loses it.
     Intact,
-    /// It is not.
+    /// It is not as it was left.
     Gone,
     /// There was none.
     Unset,

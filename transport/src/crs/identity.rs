@@ -21,7 +21,7 @@ const SERIALS: [&str; 7] = [
     "serial_number",
     "SERIAL",
 ];
-/// Those that tell a host name, which the serial number is a part of.
+/// Methods and properties that tell a host name, which the serial number is a part of.
 const HOST_NAMES: [&str; 3] = ["get_hostname", "hostname", "HOSTNAME"];
 
 /// The names of the methods and properties of an object that describes itself so, as a list of

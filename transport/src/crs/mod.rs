@@ -120,7 +120,7 @@ pub struct CrsBoard {
     connector: Connector,
     runtime: Handle,
     life: Arc<BoardLife>,
-    /// Of both analog banks, by number from 1.
+    /// Modules of both analog banks, by number from 1.
     modules: Vec<Module>,
     /// For readings of the board as a whole.
     of_board: Mutex<Option<Link>>,

@@ -143,7 +143,7 @@ pub(super) fn link(connector: &Connector, options: &ConnectOptions, runtime: &Ha
 }
 
 impl<'a> Asker<'a> {
-    /// One that asks on this connection.
+    /// An asker on this connection.
     pub(super) fn on(
         link: Link,
         connector: &'a Connector,

@@ -28,7 +28,7 @@ pub(crate) enum Before {
     /// It was closed with nothing under way: from here, idle, or by a server that closes each
     /// connection behind its first answer.
     Idle,
-    /// It was lost, or closed from there in another way; or there was none.
+    /// It was lost, or the server closed it in another way, or there was none.
     Lost,
 }
 

@@ -106,7 +106,7 @@ impl SampleTime {
         ))
     }
 
-    /// So many seconds after the start of 1970 in UTC, as computers tell the time: to compare a
+    /// The time `seconds` after the start of 1970 in UTC, as computers tell the time, to compare a
     /// board's clock with. Good to about a microsecond. A time that is too far off becomes the
     /// first or the last one that there is, and NaN the start of 1970.
     pub fn of_unix(seconds: f64) -> Self {

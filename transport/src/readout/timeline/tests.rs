@@ -53,12 +53,12 @@ struct Judged {
     start: i64,
 }
 
-/// Three seconds of a stream that begins at `start`, by a clock that goes wrong.
+/// Judges three seconds of a stream that begins at `start`, by a clock that goes wrong.
 fn stream(stage: u8, start: i64, wrong: Wrong<'_>) -> Judged {
     stream_for(3, stage, start, wrong)
 }
 
-/// So many seconds of it.
+/// Judges so many seconds of it.
 fn stream_for(seconds: i64, stage: u8, start: i64, wrong: Wrong<'_>) -> Judged {
     let (mut timeline, mut times) = (Timeline::new(), Vec::new());
     let mut give = |time| times.push(time);

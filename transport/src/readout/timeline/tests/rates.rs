@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// So many seconds by a clock that runs so fast, with stamps that are late by up to what
-/// they may.
+/// Judges so many seconds by a clock that runs so fast. With `jitter`, stamps are late by up to the
+/// largest lateness allowed.
 fn run(ppm: f64, jitter: bool, stage: u8, seconds: i64) -> Judged {
     let most = line::jitter(period_parts(stage)) as u64;
     stream_for(seconds, stage, noon(), &|at, made| {
