@@ -1,15 +1,15 @@
 //! Loopback addresses: each board has one of its own.
 //!
-//! Clients tell the multicast packets of two boards apart by their source
-//! address alone, so boards must not share one, however many farms run on
-//! the machine. All of 127.0.0.0/8 is the loopback interface on Linux.
+//! Clients tell the multicast packets of two boards apart by the source
+//! address alone, so no two boards of a machine may share one, in whatever
+//! farm they are. All of 127.0.0.0/8 is the loopback interface on Linux.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The first address handed out. 127.0.0.1 is left to everybody else.
+/// Number of the first address handed out. 127.0.0.1 is left to other programs.
 const FIRST: u32 = 2;
 
 /// Host parts 0 and 255 are skipped: they look like network and broadcast
@@ -19,26 +19,26 @@ const HOSTS_IN_BLOCK: u32 = 254;
 /// Blocks (the third byte of the address) before the numbering starts again.
 const BLOCKS: u32 = 256;
 
-/// The UDP port at which an address is held, and from which its board's
-/// packets come. One board can hold it, in whatever process; the system lets
-/// go of it when the process ends. It is below the ports that systems hand
-/// out, and not one that receivers of a stream listen on.
+/// UDP port at which an address is held, and from which its board's packets
+/// come. Only one board can hold it, in whatever process. The system frees it
+/// when the process ends. It is below the ports that systems assign by
+/// themselves, and receivers of a stream do not listen on it.
 const CLAIM_PORT: u16 = 9874;
 
-/// Which addresses a board may have.
+/// Addresses that a board may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Choice {
-    /// The first free ones: the same in every run, where nobody else has them.
+    /// The first free addresses: the same in every run, if no other farm has them.
     First,
-    /// Free ones that most likely nobody has had before, so that listeners
-    /// left over from another farm do not take this board for theirs.
+    /// Free addresses that most likely no other farm has used before, so that
+    /// listeners left over from another farm do not take this board for theirs.
     Fresh,
 }
 
 /// The places in the numbering at which the search goes on.
 static NEXT_FIRST: AtomicU32 = AtomicU32::new(0);
 static NEXT_FRESH: LazyLock<AtomicU32> = LazyLock::new(|| {
-    // Another block for each process. The lowest is left to people.
+    // Another block for each process. The lowest is left to `Choice::First`.
     let block = 1 + std::process::id() % (BLOCKS - 2);
     AtomicU32::new(block * HOSTS_IN_BLOCK)
 });

@@ -1,4 +1,4 @@
-//! One simulated board: who it is, what it is set to, what befalls it.
+//! One simulated board: its identity, its settings and its faults.
 //!
 //! Settings that belong to a module lie behind a lock of that module, so that
 //! connections to different modules run side by side.
@@ -43,17 +43,17 @@ pub(crate) struct Board {
     /// Calls since the start, by which faults are scheduled.
     calls: AtomicU64,
     faults: Mutex<FaultSet>,
-    /// Whether there are any, so that a sound board takes no lock for them.
+    /// True if there are faults, so that a board without any takes no lock for them.
     faulty: AtomicBool,
     power: Mutex<Power>,
     changed: Notify,
-    /// Told when a fault may be over.
+    /// Notified when a fault may be over.
     eased: Notify,
     shut_down: CancellationToken,
     tasks: TaskTracker,
 }
 
-/// Whether the board is up, and since which start.
+/// State of the board's power: its present life, and the end of its downtime.
 #[derive(Debug)]
 struct Power {
     /// Cancelled when this life of the board ends.
@@ -72,8 +72,7 @@ pub(crate) enum Held {
     Late,
     /// A method does not return: its name, and the number of the call.
     Call(&'static str, u64),
-    /// The answer to a call of this number has no end, as far as a client is
-    /// concerned.
+    /// The answer to the call of this number is longer than any client reads.
     Answer(u64),
 }
 
@@ -84,7 +83,7 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
-/// What a board is made of.
+/// Parts that a board is made of.
 pub(crate) struct Parts {
     pub(crate) name: String,
     pub(crate) serial: u16,
@@ -158,13 +157,14 @@ impl Board {
         Some(module)
     }
 
-    /// The same with its time where it was, for its streams: they come behind.
+    /// The module at `index`, without advancing its time. The streams use this,
+    /// since they send samples of the past.
     pub(crate) fn module_behind(&self, index: usize) -> Option<MutexGuard<'_, Module>> {
         self.modules.get(index).map(lock)
     }
 
-    /// The board's time: up to where any module has acquired, or one that
-    /// runs.
+    /// The board's clock. It shows the time up to which any module has acquired,
+    /// or runs by itself.
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
     }
@@ -177,7 +177,7 @@ impl Board {
         self.tally.read(crs::methods())
     }
 
-    /// Runs one request. Gives the answer, or what the board hangs in.
+    /// Runs one request. Returns the answer, or the reason that there is none yet.
     pub(crate) async fn run(&self, head: Head<'_>, body: &[u8]) -> Result<Answer, Held> {
         let answer = crs::run(self, head, body).await;
         if self.faulty.load(Ordering::Relaxed) {
@@ -199,13 +199,13 @@ impl Board {
 
 /// Streams.
 impl Board {
-    /// Lets time run while somebody listens.
+    /// Lets the board's time run while its streams are received.
     pub(crate) fn begin_streaming(&self) {
         self.clock.start();
     }
 
-    /// Nobody listens any more: no samples are kept, and time is as the farm
-    /// was told.
+    /// Ends the streams: no samples are kept for them any more, and time
+    /// advances again as the farm's [`TimeMode`] says.
     pub(crate) fn end_streaming(&self) {
         for module in &self.modules {
             lock(module).end_stream();
@@ -223,7 +223,7 @@ impl Board {
         self.streamed.read()
     }
 
-    /// What becomes of a packet, which is counted by the caller.
+    /// Fate of a packet. The caller counts it.
     pub(crate) fn on_packet(&self, packet: &Packet) -> OnPacket {
         if !self.faulty.load(Ordering::Relaxed) {
             return OnPacket::Send;
@@ -232,7 +232,7 @@ impl Board {
     }
 }
 
-/// What befalls the board.
+/// Faults and power.
 impl Board {
     pub(crate) fn inject(&self, fault: Scheduled) {
         lock(&self.faults).push(fault);
@@ -240,8 +240,8 @@ impl Board {
         self.changed.notify_one();
     }
 
-    /// Gives it a fault until [`Board::close_window`]; its calls count from
-    /// now.
+    /// Gives the board a fault until [`Board::close_window`]. The calls of the
+    /// fault count from now.
     pub(crate) fn open_window(&self, window: u64, mut fault: Scheduled) {
         let calls = self.calls.load(Ordering::Relaxed);
         if !fault.fault.counts_packets() {
@@ -280,7 +280,7 @@ impl Board {
     }
 
     /// True if the fault that has held a connection still does. A fault of a call or of
-    /// its answer is judged by the number of that call, whatever came since.
+    /// its answer is judged by the number of that call, even if later calls have come.
     fn holds(&self, held: &Held) -> bool {
         let faults = lock(&self.faults);
         let next = self.calls.load(Ordering::Relaxed);
@@ -320,7 +320,7 @@ impl Board {
         })
     }
 
-    /// Counts a call, and gives its number and what becomes of it.
+    /// Counts a call, and returns its number and its fate.
     pub(crate) fn on_call(&self, method: &str) -> (u64, OnCall) {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
         if !self.faulty.load(Ordering::Relaxed) {
@@ -362,8 +362,8 @@ impl Board {
     }
 }
 
-/// Locks, whatever became of the last holder: every setting is written whole,
-/// so that what a panic left behind is still a board.
+/// Locks, even if the last holder panicked: every setting is written whole, so
+/// that the board is consistent all the same.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! A board's time: stepped by its acquisitions, or running as real time does.
+//! A board's time: stepped by its acquisitions, or running in real time.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,25 +8,25 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// The time of one board, s since it started.
+/// Time of one board, s since it started.
 #[derive(Debug)]
 pub(crate) struct Clock {
     hand: Mutex<Hand>,
-    /// Whether the hand runs, for the many calls that ask nothing else.
+    /// True if the clock runs. A copy outside the lock, since many calls need only this.
     running: AtomicBool,
     stopped: Notify,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Hand {
-    /// Stands where the last acquisition ended.
+    /// Stands at this time, at which the last acquisition ended.
     At(f64),
-    /// Has run since a moment, from a time on.
+    /// Has run from this time on, since this moment.
     From(f64, Instant),
 }
 
 impl Clock {
-    /// A clock at 0 that runs, or that stands until something moves it.
+    /// Creates a clock at 0 that runs, or that stands until something moves it.
     pub(crate) fn new(running: bool) -> Self {
         let hand = if running {
             Hand::From(0.0, Instant::now())
@@ -44,17 +44,17 @@ impl Clock {
         with(&mut self.hand.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether it runs by itself.
+    /// True if it runs by itself.
     pub(crate) fn is_running(&self) -> bool {
         self.running.load(Ordering::Acquire)
     }
 
-    /// What it shows, s.
+    /// Time that it shows, s.
     pub(crate) fn now_s(&self) -> f64 {
         self.hand(|hand| hand.shows())
     }
 
-    /// What it shows, s, if it runs.
+    /// Time that it shows, s, if it runs.
     pub(crate) fn running_s(&self) -> Option<f64> {
         if !self.is_running() {
             return None;
@@ -65,8 +65,8 @@ impl Clock {
         })
     }
 
-    /// Moves a standing hand on to a time, s, unless it is there already. A
-    /// running one moves by itself.
+    /// Moves a standing clock on to a time, s, unless it is there already. A
+    /// running clock is left alone.
     pub(crate) fn reach(&self, seconds: f64) {
         self.hand(|hand| {
             if let Hand::At(at) = hand {
@@ -88,8 +88,8 @@ impl Clock {
         self.stopped.notify_waiters();
     }
 
-    /// Waits until it shows a time, s, or stands: then there is nothing to
-    /// wait for.
+    /// Waits until it shows a time, s. Returns at once if the clock stands, and
+    /// as soon as it stops.
     pub(crate) async fn wait_until(&self, seconds: f64) {
         let mut stopped = pin!(self.stopped.notified());
         // From here on a stop is not missed.

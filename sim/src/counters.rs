@@ -1,4 +1,4 @@
-//! What a board counts of its own traffic, for benchmarks.
+//! Counts of a board's own traffic, for benchmarks.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Counters {
     /// HTTP requests answered by the Tuber service.
     pub requests: u64,
-    /// Calls of methods, those that failed among them; not those that a batch
-    /// left out after an error.
+    /// Calls of methods, including those that failed, without those that a
+    /// batch left out after an error.
     pub calls: u64,
     /// Bytes of the requests' bodies.
     pub bytes_in: u64,

@@ -1,9 +1,9 @@
-//! Why a farm cannot be started.
+//! Reasons that a farm cannot be started.
 
 use std::io;
 use std::net::SocketAddr;
 
-/// A farm that was not started. Nothing of it is left running.
+/// Reason that a farm was not started. Nothing of it is left running.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
@@ -31,7 +31,7 @@ pub enum StartError {
     /// A number of modules that a board does not have.
     #[error("{0} modules asked for: a board has 1 to 4 that can be populated")]
     Modules(usize),
-    /// Serial numbers, which have 16 bits, would not suffice.
+    /// More boards than there are serial numbers, which have 16 bits.
     #[error("{0} boards asked for: there are serial numbers for 65535")]
     TooManyBoards(usize),
     /// A fault given to a board that the farm does not have.
@@ -59,7 +59,7 @@ pub enum StartError {
         board: String,
         /// The address wanted; port 0 means any.
         address: SocketAddr,
-        /// What the system says.
+        /// Error of the system.
         source: io::Error,
     },
     /// The runtime of a farm with threads of its own could not be started.

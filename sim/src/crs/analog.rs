@@ -84,7 +84,7 @@ pub(crate) fn set_nyquist_zone(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcom
     let number = call.module_number()?;
     let mut module = call.module(number)?;
     let analog = module.analog_mut();
-    // Without a target both ends move.
+    // Without a target, the zones of both converters are set.
     if target != Some("adc") {
         analog.dac_nyquist_zone = zone as u8;
     }
@@ -181,7 +181,8 @@ fn calibration_block(call: &Call<'_, '_>) -> Outcome<&'static str> {
     )
 }
 
-/// Kept for whoever asks; simulated converters need no calibration.
+/// Stores the coefficients, so that clients read them back. Simulated converters need no
+/// calibration.
 pub(crate) fn set_adc_calibration_coefficients(
     call: &mut Call<'_, '_>,
     out: Slot<'_>,

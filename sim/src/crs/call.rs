@@ -13,11 +13,11 @@ use super::names::{self, Members};
 use crate::board::{Board, MODULES};
 use crate::module::{Acquired, Module};
 
-/// What a method gives: nothing, since it writes its result, or the text of
-/// an exception.
+/// Result of a method: nothing if it succeeds, since it writes its result
+/// itself, or the text of an exception.
 pub(crate) type Outcome<T> = Result<T, Fault>;
 
-/// An argument has the right type and a value that is refused.
+/// Error of an argument that has the right type and a value that is refused.
 pub(crate) fn value_error(what: impl Display) -> Fault {
     Fault::value(what)
 }
@@ -29,22 +29,22 @@ pub(crate) struct Call<'b, 'a> {
     args: Args<'a>,
     /// The number of the request that the call came in.
     request: u64,
-    /// Whether the client left out `units`; see [`Call::new`].
+    /// True if the client left out `units`; see [`Call::new`].
     early: bool,
-    /// Seconds that the call has acquired for, and that it is to take.
+    /// Duration of the call's acquisition, s: the call takes this long in real time.
     pub(crate) acquired_s: f64,
     /// The samples that the call waits for, or has waited for.
     pub(crate) waiting: Option<Waiting<'b>>,
 }
 
-/// Samples that a call waits for. They are given up where it is dropped.
+/// Samples that a call waits for. They are given up if it is dropped.
 #[derive(Debug)]
 pub(crate) struct Waiting<'b> {
     board: &'b Board,
     /// The module's index, from 0.
     module: usize,
     tap: u64,
-    /// When they will have been taken, s.
+    /// Time at which the last of them is taken, s.
     pub(crate) until_s: f64,
 }
 
@@ -63,9 +63,11 @@ impl Drop for Waiting<'_> {
 }
 
 impl<'b, 'a> Call<'b, 'a> {
+    /// Binds the arguments of a call.
+    ///
     /// Older clients leave out the parameter `units`, which newer firmware
     /// has before `channel` and `module`. Their positional arguments are one
-    /// place early, which shows in a number where units should be.
+    /// place early. A number in the place of `units` shows this.
     pub(crate) fn new(board: &'b Board, args: Args<'a>, request: u64) -> Self {
         let units = args.cursor("units").map(|cursor| cursor.kind());
         Self {
@@ -78,8 +80,8 @@ impl<'b, 'a> Call<'b, 'a> {
         }
     }
 
-    /// The next samples of some channels of a module. None while they are
-    /// still to be waited for; then the call is made again when it has been.
+    /// Takes the next samples of some channels of a module. Returns `None` if
+    /// they must be waited for; the call is then made again with the samples.
     pub(crate) fn acquire(
         &mut self,
         number: usize,
@@ -111,7 +113,7 @@ impl<'b, 'a> Call<'b, 'a> {
         Ok(Some((start_s, flags)))
     }
 
-    /// The parameter whose place holds the argument that `name` asks for.
+    /// Parameter in whose place the client has put the argument `name`.
     fn place<'n>(&self, name: &'n str) -> &'n str {
         if !self.early {
             return name;
@@ -199,14 +201,14 @@ impl<'b, 'a> Call<'b, 'a> {
         }
     }
 
-    /// A module by its number, which [`Call::module_number`] gave.
+    /// A module by its number, which comes from [`Call::module_number`].
     pub(crate) fn module(&self, number: usize) -> Outcome<MutexGuard<'b, Module>> {
         let module = self.board.module(number.wrapping_sub(1));
         let mut module = module
             .ok_or_else(|| value_error(format_args!("Module must be between 1 and {MODULES}.")))?;
         if !self.board.clock().is_running() {
             module.reached_by(self.request);
-            // What is set now is set when the board says that it is.
+            // A setting that is made now takes effect at the time that the board's clock shows.
             self.board.clock().reach(module.now_s());
         }
         Ok(module)
@@ -218,7 +220,7 @@ impl<'b, 'a> Call<'b, 'a> {
         self.channel_index(channel)
     }
 
-    /// The argument `channel` as an index from 0, or none for all of them.
+    /// The argument `channel` as an index from 0, or `None` for all channels.
     pub(crate) fn channel_or_none(&self) -> Outcome<Option<usize>> {
         let channel = self.int_or_none("channel")?;
         channel
@@ -242,7 +244,7 @@ impl<'b, 'a> Call<'b, 'a> {
             .ok_or_else(|| Fault::type_error(format_args!("{name} must not be None")))
     }
 
-    /// The same, where the argument may be left out.
+    /// The same for an argument that may be left out.
     pub(crate) fn member_or_none(
         &self,
         name: &str,

@@ -1,4 +1,4 @@
-//! The board's clock, as a decoder of time codes stamps it.
+//! Time stamps of the board's clock, in the form that a decoder of time codes gives.
 //!
 //! Stamps count from the first midnight of a fixed year, so that two runs of
 //! a farm stamp their samples alike.
@@ -60,8 +60,8 @@ impl Stamp {
         sample.wrapping_mul(PARTS_PER_TICK / PFB_PER_TICK) as i64
     }
 
-    /// The stamp so many parts of a second after the board's first moment, or
-    /// before it.
+    /// The stamp at a number of parts of a second after the board's first
+    /// moment, or before it if negative.
     pub(crate) fn after_parts(parts: i64) -> Self {
         let whole = parts.div_euclid(PARTS_PER_SECOND);
         let sub_second = parts.rem_euclid(PARTS_PER_SECOND);

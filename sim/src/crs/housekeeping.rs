@@ -1,12 +1,12 @@
-//! What the board says of itself: sensors, supplies, firmware.
+//! Data of the board itself: sensors, supplies, firmware.
 
 use twotone_wire::tuber::Slot;
 
 use super::call::{Call, Outcome, value_error};
 use super::names::{self, Sensor};
 
-/// The release that a simulated board says it runs. Its behaviour is that of
-/// firmware 1.6 and later.
+/// Firmware release that a simulated board reports. It behaves as firmware
+/// 1.6 and later do.
 const FIRMWARE: [(&str, &str); 3] = [
     ("version", "1.7.0-sim"),
     ("build_date", "2026-01-01"),
@@ -97,7 +97,7 @@ pub(crate) fn get_firmware_release(_call: &mut Call<'_, '_>, out: Slot<'_>) -> O
     Ok(())
 }
 
-/// The front panel of a simulated board is its log.
+/// Writes the message to the log, which stands in for the front panel's display.
 pub(crate) fn display(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
     let message = call.value("message")?;
     tracing::info!(

@@ -34,8 +34,8 @@ pub(crate) fn methods() -> impl ExactSizeIterator<Item = &'static str> {
     table::BOARD.methods.iter().map(|method| method.name)
 }
 
-/// Runs a request, call by call, each taking its time. Gives the answer, or
-/// what the board hangs in.
+/// Runs a request, call by call, each for as long as it takes on the board.
+/// Returns the answer, or the reason that there is none yet.
 pub(crate) async fn run(board: &Board, head: Head<'_>, body: &[u8]) -> Result<Answer, Held> {
     let mut server = Server::new(Limits::REQUEST);
     let mut out = BytesMut::new();
@@ -48,7 +48,7 @@ pub(crate) async fn run(board: &Board, head: Head<'_>, body: &[u8]) -> Result<An
         waiting: None,
     };
     let mut exchange = server.open(&head, body, &mut out);
-    // Timers are coarser than calls: what one oversleeps the next ones make up.
+    // Timers are coarser than calls: if one sleeps too long, the next sleep less.
     let mut due = Instant::now();
     while exchange.step(&mut objects, &mut out) {
         if let Some(held) = objects.stuck {
@@ -83,11 +83,11 @@ struct Objects<'b> {
     board: &'b Board,
     /// The request's number.
     request: u64,
-    /// How long the last call takes.
+    /// Time that the last call takes.
     cost: Duration,
     /// The call in which the board has stopped, in the middle of the request.
     stuck: Option<Held>,
-    /// Whether anything but the simulator's own object was asked.
+    /// True if the request called an object other than the simulator's own.
     counted: bool,
     /// The samples that the last call waits for, to be made again with them.
     waiting: Option<Waiting<'b>>,

@@ -56,11 +56,11 @@ pub(crate) const ADC_CALIBRATION_BLOCK: Members = &[
 pub(crate) struct Sensor {
     pub(crate) name: &'static str,
     pub(crate) value: &'static str,
-    /// What a board on a bench reads: C, V or A.
+    /// Reading of a board on a bench: C, V or A.
     pub(crate) reading: f64,
 }
 
-/// Declares a list of sensors, and the same as an enumeration.
+/// Declares a list of sensors, and the enumeration of the same sensors.
 macro_rules! sensors {
     ($(#[$doc:meta])* $list:ident, $members:ident, $($name:literal $value:literal $reading:literal;)*) => {
         $(#[$doc])*

@@ -14,10 +14,10 @@ const MAX_SAMPLES: usize = 100_000;
 /// Most samples of a whole module in a call: at 1024 channels 134 MB.
 const MAX_MODULE_SAMPLES: usize = 8192;
 
-/// Samples of the filter bank at full scale have so many bits and a sign.
+/// Bits of a full-scale sample of the filter bank, without the sign.
 const PFB_BITS: i32 = 23;
 
-/// Samples of the converter have so many bits and a sign.
+/// Bits of a full-scale sample of the converter, without the sign.
 const ADC_BITS: i32 = 15;
 
 thread_local! {
@@ -67,8 +67,8 @@ fn count(call: &Call<'_, '_>, most: usize) -> Outcome<usize> {
         .ok_or_else(|| value_error(format!("num_samples must be between 1 and {most}.")))
 }
 
-/// The next samples of a module. They are taken after every setting made
-/// before, and the filters may still remember what was before that.
+/// Acquires the next samples of a module. They are taken after all settings
+/// that were made before, but the filters may not have settled yet.
 pub(crate) fn get_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
     let number = call.module_number()?;
     let average = call.bool("average")?;
@@ -115,13 +115,13 @@ pub(crate) fn get_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()>
         map.key("ts").f64_array(&times, &[n]);
         let mut flag = map.key("flags").map();
         flag.key("overrange").bool(flags.overrange);
-        // The simulated supplies hold.
+        // The simulated supplies never fail.
         flag.key("overvoltage").bool(false);
         Ok(())
     })
 }
 
-/// `{name: {i, q}}`, with plain numbers where one channel was asked for.
+/// Writes `{name: {i, q}}`, with plain numbers if one channel was asked for.
 fn pair(map: &mut Map<'_>, name: &str, values: &[Vec<f64>; 2], one: bool) {
     let mut pair = map.key(name).map();
     for (part, values) in ["i", "q"].into_iter().zip(values) {
@@ -155,7 +155,7 @@ fn deviation(values: &[f64], means: &[f64], n: usize) -> Vec<f64> {
         .collect()
 }
 
-/// Samples of one channel before the decimation, at 2.44 MS/s.
+/// Acquires samples of one channel before the decimation, at 2.44 MS/s.
 pub(crate) fn get_pfb_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
     let number = call.module_number()?;
     let n = count(call, MAX_SAMPLES)?;
@@ -182,7 +182,7 @@ pub(crate) fn get_pfb_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome
     })
 }
 
-/// The factor from readout counts to the units asked for.
+/// Factor from readout counts to the units asked for.
 fn scale(call: &Call<'_, '_>, bits: i32) -> Outcome<f64> {
     let units = call.units(&["raw", "normalized"])?;
     Ok(if units == Some("normalized") {
@@ -192,8 +192,8 @@ fn scale(call: &Call<'_, '_>, bits: i32) -> Outcome<f64> {
     })
 }
 
-/// Samples of the converter before any filter, at 625 MS/s around the NCO:
-/// every tone as the line returns it.
+/// Acquires samples of the converter before any filter, at 625 MS/s around
+/// the NCO: all tones, as the line returns them.
 pub(crate) fn get_fast_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
     let number = call.module_number()?;
     let n = count(call, MAX_FAST_SAMPLES)?;

@@ -1,5 +1,5 @@
-//! The object `Sim`, which a real board does not have: what the simulator
-//! counts, for benchmarks that compare clients over the same wire.
+//! The object `Sim`, which a real board does not have: the simulator's counts,
+//! for benchmarks that compare clients over the same wire.
 
 use twotone_wire::tuber::{Args, Fault, Interface, Method, Reply, Service};
 

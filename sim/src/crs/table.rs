@@ -1,5 +1,5 @@
-//! What a board offers: its methods, with their parameters as firmware 1.6
-//! has them, and its properties.
+//! The interface of a board: its methods, with their parameters as firmware
+//! 1.6 has them, and its properties.
 
 use twotone_wire::tuber::Constant::{Bool, Float, Int, Str};
 use twotone_wire::tuber::{Interface, Method, Param, Property, Slot};

@@ -19,9 +19,9 @@ pub(crate) fn get_timestamp_port(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outc
     Ok(())
 }
 
-/// The stamp of the moment up to which the board has acquired. A simulated
-/// board has a time code on each of its ports, so that stamps are always
-/// recent.
+/// Returns the stamp of the moment up to which the board has acquired. A
+/// simulated board has a time code on each of its ports, so that stamps are
+/// always recent.
 pub(crate) fn get_timestamp(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
     let stamp = Stamp::after(call.board.clock().now_s());
     let source = call.board.settings().timestamp_port;
@@ -81,7 +81,7 @@ pub(crate) fn get_clock_priority(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outc
     Ok(())
 }
 
-/// Addresses and values of the clock distributor's registers.
+/// An argument that is an address or a value of the clock distributor's registers, 0 to `last`.
 fn register(call: &Call<'_, '_>, name: &str, last: i64) -> Outcome<u16> {
     let value = call.int(name)?;
     u16::try_from(value)
@@ -90,7 +90,7 @@ fn register(call: &Call<'_, '_>, name: &str, last: i64) -> Outcome<u16> {
         .ok_or_else(|| value_error(format!("{name} must be between 0 and {last}.")))
 }
 
-/// Registers hold what was written to them and do nothing.
+/// Reads a register. Registers hold the values that were written to them and do nothing else.
 pub(crate) fn hmc7044_peek(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
     let address = register(call, "address", 0x1fff)?;
     let value = call.board.settings().registers.get(&address).copied();
@@ -160,13 +160,13 @@ pub(crate) fn set_decimation(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<
     Ok(())
 }
 
-/// What the board's network link carries, bit/s.
+/// Capacity of the board's network link, bit/s.
 const LINK_BPS: f64 = 1e9;
 
-/// The share of the link that streams may fill, unless told.
+/// Share of the link that streams may fill, by default.
 const DERATING: f64 = 0.8;
 
-/// Refuses streams that would overrun the link.
+/// Refuses streams that need more of the link than they may fill.
 fn fits_the_link(settings: &Settings, derating: f64) -> Outcome<()> {
     let (needed, allowed) = (settings.stream_bps(), LINK_BPS * derating);
     if needed <= allowed {

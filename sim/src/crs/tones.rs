@@ -12,7 +12,7 @@ const MAX_OFFSET_HZ: f64 = 313.5e6;
 /// of the band in which the filters do not droop.
 const FLAT_OFFSET_HZ: f64 = 250e6;
 
-/// The steps of the tone generators, Hz: 625 MHz / 256 / 2^32.
+/// Frequency step of the tone generators, Hz: 625 MHz / 256 / 2^32.
 pub(crate) const FREQUENCY_QUANTUM_HZ: f64 = 625e6 / 256.0 / 4_294_967_296.0;
 
 /// Highest frequency of the NCO, Hz: the converters' sample rate.

@@ -1,4 +1,4 @@
-//! How a farm is described and started.
+//! Description and start of a farm.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -20,16 +20,16 @@ use crate::stream::{self, Destination, Outbox, Pace, Streaming};
 use crate::time::TimeMode;
 use crate::{address, limits, threads};
 
-/// Modules that can be given detectors: those of the low analog bank.
+/// Number of modules that can have detectors: those of the low analog bank.
 const POPULATED: usize = 4;
 
-/// Detectors on one module before the next is used, unless told otherwise.
+/// Detectors on one module before the next is used, by default.
 const SPREAD_ABOVE: usize = 256;
 
-/// Boards of a farm: each has its serial number, of 16 bits.
+/// Most boards of a farm: each has its own serial number, of 16 bits.
 const MAX_BOARDS: usize = u16::MAX as usize;
 
-/// What a farm is made of. See [`Farm::builder`].
+/// Description of a farm. See [`Farm::builder`].
 #[derive(Debug, Clone)]
 pub struct FarmBuilder {
     boards: usize,
@@ -68,17 +68,17 @@ impl Default for FarmBuilder {
 }
 
 impl FarmBuilder {
-    /// How many boards; 1 unless told.
+    /// Sets the number of boards; 1 by default.
     #[must_use]
     pub fn boards(mut self, boards: usize) -> Self {
         self.boards = boards;
         self
     }
 
-    /// How many detectors each board has, dead ones among them; 256 unless
-    /// told.
+    /// Sets the number of detectors of each board, including dead ones; 256 by
+    /// default.
     ///
-    /// Unless [`FarmBuilder::modules`] says otherwise they are spread evenly
+    /// Unless [`FarmBuilder::modules`] says otherwise, they are spread evenly
     /// over one module for each 256 of them, at most four. A module holds at
     /// most 1024.
     #[must_use]
@@ -87,14 +87,15 @@ impl FarmBuilder {
         self
     }
 
-    /// Over how many modules of each board the detectors are spread, 1 to 4.
+    /// Sets the number of modules of each board over which the detectors are
+    /// spread, 1 to 4.
     #[must_use]
     pub fn modules(mut self, modules: usize) -> Self {
         self.modules = Some(modules);
         self
     }
 
-    /// What every random number comes from. Two farms of the same seed and
+    /// Sets the seed of all random numbers. Two farms of the same seed and
     /// size are the same, samples included.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
@@ -102,87 +103,92 @@ impl FarmBuilder {
         self
     }
 
-    /// How hard the simulated world is; [`Profile::Clean`] unless told.
+    /// Sets how difficult the simulated detectors are; [`Profile::Clean`] by default.
     #[must_use]
     pub fn profile(self, profile: Profile) -> Self {
         self.profile_params(profile.params())
     }
 
-    /// The numbers of the simulated world, one by one.
+    /// Sets the parameters of the simulated world one by one.
     #[must_use]
     pub fn profile_params(mut self, params: ProfileParams) -> Self {
         self.params = params;
         self
     }
 
-    /// The band of each module's feedline, Hz; 1.0 to 1.5 GHz unless told.
-    /// Its detectors are designed into all of it but a little at the ends, so
-    /// that scatter does not move them out of it. That part is the range to
-    /// which the farm's hardware map holds the modules: narrower than what a
-    /// board reaches, and with detectors at its ends and beyond, as in a
-    /// laboratory.
+    /// Sets the band of each module's feedline, Hz; 1.0 to 1.5 GHz by default.
+    ///
+    /// The design frequencies of the detectors fill the band except for a margin
+    /// at each end, so that scatter does not move detectors out of the band. The
+    /// farm's hardware map limits the modules to this inner part. It is narrower
+    /// than the range of a board, and has detectors at its ends and beyond, as in
+    /// a laboratory.
     #[must_use]
     pub fn band(mut self, f_min_hz: f64, f_max_hz: f64) -> Self {
         self.band = Band::new(f_min_hz, f_max_hz);
         self
     }
 
-    /// The TCP port of every board; 0, for one that the system chooses,
-    /// unless told. Each board has an address of its own: with a port given,
+    /// Sets the TCP port of every board; 0 by default, for a port that the
+    /// system chooses.
+    ///
+    /// Each board has an address of its own. With a port given, these are
     /// 127.0.0.2 and those that follow, as far as they are free, so that a
-    /// hardware map stays good; without, some of 127.0.0.0/8.
+    /// hardware map stays valid from run to run. Without, they are any of
+    /// 127.0.0.0/8.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
     }
 
-    /// How the boards' time advances; [`TimeMode::Accelerated`] unless told.
+    /// Sets how the boards' time advances; [`TimeMode::Accelerated`] by default.
     #[must_use]
     pub fn time(mut self, time: TimeMode) -> Self {
         self.time = time;
         self
     }
 
-    /// When the boards send their sample streams;
-    /// [`Streaming::WhenJoined`] unless told.
+    /// Sets when the boards send their sample streams;
+    /// [`Streaming::WhenJoined`] by default.
     ///
     /// Each board sends from its own address ([`SimBoard::ip`]) to one
-    /// multicast group on the loopback interface, as far as this machine and
-    /// no further: a receiver joins the group on 127.0.0.1 for that source,
-    /// and so gets the packets of this board alone. No other board on the
-    /// machine has the address, in any process.
+    /// multicast group on the loopback interface. Packets do not leave this
+    /// machine. A receiver joins the group on 127.0.0.1 for that source, and so
+    /// gets the packets of this board alone. No other board on the machine has
+    /// the address, in any process.
     #[must_use]
     pub fn streaming(mut self, streaming: Streaming) -> Self {
         self.streaming = streaming;
         self
     }
 
-    /// The multicast group of the streams; 239.192.0.2 unless told, which is
-    /// that of real boards. Receivers that join for any source get what every
-    /// farm on the machine sends to the group, so they should have their own.
+    /// Sets the multicast group of the streams; 239.192.0.2 by default, which is
+    /// that of real boards. Receivers that join a group for any source get the
+    /// packets of every farm on the machine that sends to it, so such a farm
+    /// should have its own group.
     #[must_use]
     pub fn stream_group(mut self, group: Ipv4Addr) -> Self {
         self.destination.group = group;
         self
     }
 
-    /// The UDP port of the readout stream; 9876 unless told.
+    /// Sets the UDP port of the readout stream; 9876 by default.
     #[must_use]
     pub fn stream_port(mut self, port: u16) -> Self {
         self.destination.readout_port = port;
         self
     }
 
-    /// The UDP port of the stream before the decimation; 9877 unless told.
+    /// Sets the UDP port of the stream before the decimation; 9877 by default.
     #[must_use]
     pub fn pfb_port(mut self, port: u16) -> Self {
         self.destination.pfb_port = port;
         self
     }
 
-    /// The sequence number of the first sample of each module's readout
-    /// stream, and of the first after a reboot; 0 unless told.
+    /// Sets the sequence number of the first sample of each module's readout
+    /// stream, and of the first after a reboot; 0 by default.
     #[must_use]
     pub fn first_sequence(mut self, number: u32) -> Self {
         self.first_sequence = number;
@@ -196,18 +202,18 @@ impl FarmBuilder {
         self
     }
 
-    /// Gives the boards the faults of a script, beside others.
+    /// Gives the boards the faults of a script, in addition to others.
     #[must_use]
     pub fn script(mut self, script: FaultScript) -> Self {
         self.script = script;
         self
     }
 
-    /// Starts the boards on the runtime that this is called on. All ports
-    /// are open when it returns.
+    /// Starts the boards on the runtime that this is called on. All ports are
+    /// open when it returns, except those that a fault keeps closed.
     ///
     /// # Errors
-    /// [`StartError`] says what is wrong; then nothing is left running.
+    /// [`StartError`] if the farm cannot be started; nothing is left running.
     pub async fn start(self) -> Result<Farm, StartError> {
         self.start_on(&Handle::current(), None)
     }
@@ -217,7 +223,7 @@ impl FarmBuilder {
     /// runtime.
     ///
     /// # Errors
-    /// As [`FarmBuilder::start`]; and where no thread can be started.
+    /// As [`FarmBuilder::start`]; also if no thread can be started.
     pub fn start_blocking(self) -> Result<Farm, StartError> {
         let runtime = threads::runtime().map_err(StartError::Runtime)?;
         let handle = runtime.handle().clone();
@@ -240,7 +246,7 @@ impl FarmBuilder {
         limits::raise_for(self.boards)?;
         let _entered = handle.enter();
         let stop = CancellationToken::new();
-        // Ends what has been started where a later board fails.
+        // Ends the boards that have been started if a later one fails.
         let guard = stop.clone().drop_guard();
         let tasks = TaskTracker::new();
         let params = Arc::new(self.params.clone());
@@ -278,7 +284,7 @@ impl FarmBuilder {
         })
     }
 
-    /// How many modules have detectors.
+    /// Number of modules that have detectors.
     fn populated(&self) -> Result<usize, StartError> {
         let modules = match self.modules {
             Some(modules) => modules,
@@ -359,8 +365,9 @@ impl FarmBuilder {
     }
 }
 
-/// The part of a band that detectors are designed into: scatter moves one in
-/// ten thousand of them beyond the rest.
+/// Part of a band in which the design frequencies of the detectors lie. The
+/// margins are so wide that scatter moves one detector in ten thousand at an
+/// end out of the band.
 fn designed(band: Band, params: &ProfileParams) -> Band {
     let margin = (4.0 * params.scatter * band.f_max_hz).min(0.05 * band.span_hz());
     Band::new(band.f_min_hz + margin, band.f_max_hz - margin)

@@ -17,7 +17,7 @@ pub use seen::SimBoard;
 use crate::map;
 use crate::truth::Truth;
 
-/// Boards that are running. They end when this is dropped.
+/// Running boards. They end when this is dropped.
 #[derive(Debug)]
 pub struct Farm {
     seed: u64,
@@ -31,7 +31,7 @@ pub struct Farm {
 }
 
 impl Farm {
-    /// A farm to be described and started.
+    /// Returns the description of a farm, to be completed and started.
     #[must_use]
     pub fn builder() -> FarmBuilder {
         FarmBuilder::default()
@@ -49,7 +49,7 @@ impl Farm {
         self.seed
     }
 
-    /// What the detectors really are.
+    /// True parameters of the detectors.
     #[must_use]
     pub fn truth(&self) -> Truth {
         Truth {
@@ -58,7 +58,7 @@ impl Farm {
         }
     }
 
-    /// A hardware map of the farm, as text: the modules that have detectors,
+    /// Hardware map of the farm, as TOML text: the modules that have detectors,
     /// with limits that suit them.
     #[must_use]
     pub fn map_toml(&self) -> String {
@@ -81,8 +81,8 @@ impl Drop for Farm {
     }
 }
 
-/// A runtime that belongs to a farm. It is never waited for: a farm may be
-/// dropped where waiting is not allowed.
+/// A runtime that belongs to a farm. Its end is never waited for: a farm may be
+/// dropped in a context that must not block.
 #[derive(Debug)]
 struct OwnRuntime(Option<Runtime>);
 

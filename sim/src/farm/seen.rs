@@ -15,7 +15,7 @@ use crate::service;
 use crate::stream::StreamCounters;
 use crate::truth::{BoardTruth, ModuleTruth};
 
-/// A running board, seen from outside. Its settings and samples are reached
+/// A running board, seen from outside. Its settings and samples are accessible
 /// over its protocol alone.
 #[derive(Debug, Clone)]
 pub struct SimBoard {
@@ -28,19 +28,19 @@ impl SimBoard {
         Self { board, handle }
     }
 
-    /// Its name in the hardware map.
+    /// Name of the board in the hardware map.
     #[must_use]
     pub fn name(&self) -> &str {
         self.board.name()
     }
 
-    /// Where it listens.
+    /// Address at which the board listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.board.address()
     }
 
-    /// Its own loopback address, which its packets come from.
+    /// Loopback address of this board alone, from which its packets come.
     #[must_use]
     pub fn ip(&self) -> Ipv4Addr {
         match self.board.address() {
@@ -49,28 +49,28 @@ impl SimBoard {
         }
     }
 
-    /// Its serial number, as it stands on the board: four digits.
+    /// Serial number, as printed on the board: four digits.
     #[must_use]
     pub fn serial(&self) -> String {
         format!("{:04}", self.board.serial())
     }
 
-    /// What it has counted of its traffic. The same is answered to a client
-    /// that calls the method `counters` of its object `Sim`.
+    /// Counts of the board's traffic. Clients get the same from the method
+    /// `counters` of the object `Sim`.
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.board.counters()
     }
 
-    /// What it has sent of its sample streams, module by module.
+    /// Counts of the packets of its sample streams, module by module.
     #[must_use]
     pub fn stream_counters(&self) -> Vec<StreamCounters> {
         self.board.stream_counters()
     }
 
-    /// A connection to it that is no socket, for tests under virtual time. It
-    /// is served on the farm's runtime, through a pipe of `capacity` bytes
-    /// each way. Where a fault refuses connections, it is closed already.
+    /// Opens a connection to the board without a socket, for tests under virtual
+    /// time. It is served on the farm's runtime, through a pipe of `capacity`
+    /// bytes each way. If a fault refuses connections, it is already closed.
     #[must_use]
     pub fn open_stream(&self, capacity: usize) -> DuplexStream {
         let (ours, theirs) = tokio::io::duplex(capacity);
@@ -89,27 +89,27 @@ impl SimBoard {
         theirs
     }
 
-    /// Changes the state of the world around the detectors of a module, from
-    /// 1: optical load, bath, shifts, modulation, faults of single detectors.
-    /// It holds from the next sample on. A module that the board does not
-    /// have is left alone.
+    /// Changes the conditions of the detectors of a module (counted from 1):
+    /// optical load, bath, shifts, modulation, faults of single detectors.
+    /// They apply from the next sample on. Does nothing if the board has no
+    /// such module.
     pub fn set_conditions(&self, module: u8, conditions: Conditions) {
         if let Some(mut module) = self.board.module(usize::from(module).wrapping_sub(1)) {
             module.set_conditions(conditions);
         }
     }
 
-    /// Gives it a fault from now on. Calls count from the board's start.
+    /// Gives the board a fault from now on. Calls count from the board's start.
     pub fn inject(&self, fault: impl Into<Scheduled>) {
         self.board.inject(fault.into());
     }
 
-    /// Takes all faults away. What they have done stays done.
+    /// Removes all faults. Their effects so far remain.
     pub fn clear_faults(&self) {
         self.board.clear_faults();
     }
 
-    /// What its detectors really are.
+    /// True parameters of its detectors.
     #[must_use]
     pub fn truth(&self) -> BoardTruth {
         let modules = self.populated().map(|module| ModuleTruth {
@@ -131,7 +131,7 @@ impl SimBoard {
         self.populated().map(|module| module.number()).collect()
     }
 
-    /// The modules that have detectors, or the first where none has.
+    /// The modules that have detectors, or the first if none has.
     fn populated(&self) -> impl Iterator<Item = MutexGuard<'_, Module>> {
         (0..MODULES)
             .filter_map(|index| self.board.module(index))
