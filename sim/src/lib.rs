@@ -1,9 +1,9 @@
 //! Simulated readout boards and farms, served over the real wire.
 //!
 //! A [`Farm`] is any number of boards, each listening on a loopback address of
-//! its own and speaking the control protocol of a CRS board. Nothing reaches a
-//! simulated board but its protocol: what a client sees of it is what it would
-//! see of a real one.
+//! its own and speaking the control protocol of a CRS board. A client reaches a
+//! simulated board over this protocol alone, and sees the same as of a real
+//! board.
 //!
 //! ```
 //! use twotone_sim::{Farm, Profile};
@@ -18,20 +18,20 @@
 //! # }
 //! ```
 //!
-//! What befalls a board beside that is a [`fault`]. What its detectors really
-//! are is the [`Truth`], for tests and for reports that score a measurement.
+//! A [`fault`] makes a board misbehave. The [`Truth`] holds the true parameters
+//! of the detectors, for tests and for reports that score a measurement.
 //!
-//! | file | what is there |
+//! | file | content |
 //! |---|---|
 //! | `farm` | builder, farm, boards as seen from outside |
-//! | `board`, `module`, `settings` | what a board is set to |
+//! | `board`, `module`, `settings` | state of a board |
 //! | `crs` | its methods and properties |
 //! | `service` | its HTTP service: sockets, no protocol |
 //! | `stream` | its sample streams: UDP multicast |
-//! | `fault` | what can go wrong with it |
-//! | `map`, `truth`, `counters` | what is written down about it |
+//! | `fault` | its possible faults |
+//! | `map`, `truth`, `counters` | its hardware map, detectors and traffic |
 //! | `address`, `limits` | loopback addresses, descriptors |
-//! | `time`, `clock` | how time passes |
+//! | `time`, `clock` | modes of time, and the board's clock |
 
 mod address;
 mod board;

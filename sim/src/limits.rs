@@ -1,22 +1,23 @@
-//! The process's limit on open files, which a large farm runs into first.
+//! The process's limit on open files, which is the first that a large farm reaches.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::StartError;
 
-/// Descriptors a board may need at once: its listener, and a connection for
-/// each of the modules that a client drives, with room for one client more.
+/// Descriptors that a board may need at once: its listener, and a connection for
+/// each of the modules that a client drives, with room for one more client.
 const PER_BOARD: u64 = 12;
 
-/// What the rest of the process may hold open: the runtime, logs, the
-/// client's own ends when it runs in the same process.
+/// Descriptors for the rest of the process: the runtime, logs, and the
+/// client's own ends if it runs in the same process.
 const RESERVE: u64 = 64;
 
-/// Raises the soft limit to what `boards` boards need, within the hard limit.
+/// Raises the soft limit to the descriptors that `boards` boards need, within
+/// the hard limit.
 ///
 /// # Errors
-/// [`StartError::Descriptors`] when the hard limit is below one listener and
-/// one connection a board.
+/// [`StartError::Descriptors`] if the hard limit is below one listener and
+/// one connection for each board.
 pub(crate) fn raise_for(boards: usize) -> Result<(), StartError> {
     let limit = getrlimit(Resource::Nofile);
     let Some(grant) = grant(limit.current, limit.maximum, boards)? else {
@@ -32,7 +33,8 @@ pub(crate) fn raise_for(boards: usize) -> Result<(), StartError> {
     Ok(())
 }
 
-/// The soft limit to ask for, or none where there is enough. No limit is none.
+/// The soft limit to ask for, or `None` if the present one suffices. A limit of
+/// `None` is unlimited.
 fn grant(soft: Option<u64>, hard: Option<u64>, boards: usize) -> Result<Option<u64>, StartError> {
     let wanted = RESERVE + PER_BOARD * boards as u64;
     let needed = RESERVE + 2 * boards as u64;

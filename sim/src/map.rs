@@ -6,11 +6,11 @@ use twotone_physics::{Band, ProfileParams};
 
 use crate::farm::SimBoard;
 
-/// The most that a detector should ever get, above the power for which the
-/// profile gives its nonlinearity, dB.
+/// Highest power that a detector should ever get, in dB above the power for
+/// which the profile gives its nonlinearity.
 const TONE_HEADROOM_DB: f64 = 20.0;
 
-/// The most that the line should ever carry, dBm at the board.
+/// Highest total power that the line should ever carry, dBm at the board.
 const MAX_TOTAL_DBM: f64 = -5.0;
 
 /// A hardware map that lists these boards. Powers are at the board's output.

@@ -1,4 +1,4 @@
-//! What a whole board is set to.
+//! Settings of a whole board.
 
 use std::collections::BTreeMap;
 
@@ -13,27 +13,27 @@ pub(crate) const LONG_CHANNELS: usize = 1024;
 /// Channels of a module in short packets.
 pub(crate) const SHORT_CHANNELS: usize = 128;
 
-/// The decimation stages there are: the sample rate halves with each.
+/// Highest decimation stage. The sample rate halves with each.
 pub(crate) const MAX_STAGE: u8 = 6;
 
-/// Long packets need at least this stage, or the network is too slow.
+/// Lowest decimation stage with long packets: below it, the network is too slow.
 pub(crate) const MIN_LONG_STAGE: u8 = 3;
 
 /// Settings that do not belong to one module, as after power-up.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Settings {
-    /// Whether modules 5-8 are connected and not 1-4.
+    /// True if modules 5-8 are connected, and not 1-4.
     pub(crate) high_bank: bool,
     /// Decimation stage, 0-6.
     pub(crate) stage: u8,
-    /// Whether 128 channels of each module are kept, and not 1024.
+    /// True if 128 channels of each module are kept, and not 1024.
     pub(crate) short: bool,
-    /// Which modules stream, counted from 1.
+    /// Modules that stream, counted from 1.
     pub(crate) streamed: Vec<u8>,
     pub(crate) timestamp_port: &'static str,
     pub(crate) clock_source: &'static str,
     pub(crate) clock_priority: Vec<&'static str>,
-    /// Whether tones may lie beyond 250 MHz of the NCO, by module.
+    /// True if tones may lie beyond 250 MHz of the NCO, by module.
     pub(crate) extended_bandwidth: [bool; MODULES],
     /// Channels of the fast stream, by module, counted from 1.
     pub(crate) pfb_channels: [Vec<u16>; MODULES],
@@ -68,13 +68,13 @@ impl Settings {
         }
     }
 
-    /// Whether the module (from 1) is connected to the analog bank in use.
+    /// True if the module (from 1) is connected to the analog bank in use.
     pub(crate) fn reaches(&self, module: usize) -> bool {
         (1..=MODULES).contains(&module) && (module > 4) == self.high_bank
     }
 
-    /// What the streams need of the network, bit/s, headers of the network
-    /// left out.
+    /// Rate of the streams on the network, bit/s, without the headers of the
+    /// network.
     pub(crate) fn stream_bps(&self) -> f64 {
         let length = if self.short {
             PacketLength::Short

@@ -1,4 +1,4 @@
-//! Threads of a farm that has its own.
+//! Threads of a farm that has its own runtime.
 
 use std::io;
 use std::path::Path;
@@ -7,16 +7,16 @@ use std::thread::{self, available_parallelism};
 
 use tokio::runtime::{Builder, Runtime};
 
-/// A runtime with a thread for each processor, or with as many as the system
-/// grants.
+/// Creates a runtime with a thread for each processor, or with as many as the
+/// system grants.
 ///
-/// Tokio panics where it cannot start a thread, so the threads are tried out
-/// before. While it unwinds it waits without end for those that it did start,
-/// but not inside a runtime, so it is called inside one, on a thread that is
-/// in no other.
+/// Tokio panics if it cannot start a thread, so the number of threads is tried
+/// out before. While it unwinds, it waits without end for the threads that it
+/// did start, except inside a runtime. It is therefore called inside one, on a
+/// new thread that is in no other runtime.
 ///
 /// # Errors
-/// Where not one thread is granted beside that, or no descriptors.
+/// Fails if the system grants fewer than two threads, or no descriptors.
 pub(crate) fn runtime() -> io::Result<Runtime> {
     let processors = available_parallelism().map_or(1, usize::from);
     let threads = granted(processors + 1)?.saturating_sub(1);
@@ -42,7 +42,7 @@ pub(crate) fn runtime() -> io::Result<Runtime> {
 /// Number of threads that can be started now, `most` at most.
 ///
 /// # Errors
-/// Reason that not even one can.
+/// Error of the system if not even one can.
 fn granted(most: usize) -> io::Result<usize> {
     let mut threads = Vec::with_capacity(most);
     let mut refused = None;
@@ -50,7 +50,7 @@ fn granted(most: usize) -> io::Result<usize> {
         let (keep, kept) = mpsc::channel::<()>();
         let idle = move || {
             let place = std::fs::read_link("/proc/thread-self").ok();
-            // An error says that it may end.
+            // An error means that the thread may end.
             let _ended = kept.recv();
             place
         };
@@ -81,5 +81,5 @@ fn granted(most: usize) -> io::Result<usize> {
     }
 }
 
-/// Looks for the end of a thread, after which it is taken to have ended.
+/// Most looks for the end of a thread. After these, it is taken to have ended.
 const MOST_LOOKS: usize = 100_000;

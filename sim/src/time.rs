@@ -1,21 +1,21 @@
-//! How a board's time advances.
+//! Modes of a board's time.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// How long the board's work takes.
+/// Mode in which a board's time advances.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TimeMode {
-    /// A module's own time advances by its acquisitions, and by 20 ms from
-    /// one request to the next, as long as a round trip takes. None of this
-    /// takes longer than it takes to compute.
+    /// A module's own time advances by its acquisitions, and by 20 ms from one
+    /// request to the next, which is the time of a round trip. No real time
+    /// passes except for the computation.
     ///
-    /// Within a request no time passes but that of its acquisitions: samples
-    /// taken right after a setting still hold the filters' memory of what was
-    /// before, as on a board.
+    /// Within a request, time advances only by its acquisitions. Samples taken
+    /// right after a setting still show the settling of the filters, as on a
+    /// board.
     #[default]
     Accelerated,
     /// An acquisition of n samples takes n sample periods, and each call some
@@ -27,7 +27,7 @@ pub enum TimeMode {
 }
 
 impl TimeMode {
-    /// How long a call takes that acquires for `acquired` seconds.
+    /// Time that a call takes that acquires for `acquired` seconds.
     pub(crate) fn cost(self, acquired: f64) -> Duration {
         match self {
             Self::Accelerated => Duration::ZERO,

@@ -1,4 +1,4 @@
-//! What the simulated detectors really are, for tests and reports that score
+//! True parameters of the simulated detectors, for tests and reports that score
 //! a measurement. No client reads this.
 
 use serde::{Deserialize, Serialize};

@@ -365,9 +365,9 @@ impl FarmBuilder {
     }
 }
 
-/// Part of a band in which the design frequencies of the detectors lie. The
-/// margins are so wide that scatter moves one detector in ten thousand at an
-/// end out of the band.
+/// Part of a band in which the design frequencies of the detectors lie. Each
+/// margin is four standard deviations of the scatter, and at most 5 % of the
+/// band.
 fn designed(band: Band, params: &ProfileParams) -> Band {
     let margin = (4.0 * params.scatter * band.f_max_hz).min(0.05 * band.span_hz());
     Band::new(band.f_min_hz + margin, band.f_max_hz - margin)

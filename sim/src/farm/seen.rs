@@ -131,7 +131,7 @@ impl SimBoard {
         self.populated().map(|module| module.number()).collect()
     }
 
-    /// The modules that have detectors, or the first if none has.
+    /// The first module, and the others that have detectors.
     fn populated(&self) -> impl Iterator<Item = MutexGuard<'_, Module>> {
         (0..MODULES)
             .filter_map(|index| self.board.module(index))

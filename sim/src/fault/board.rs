@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{OnCall, Rule};
 
-/// One method never returns, nor does the batch that it is in. What came
-/// before it in the batch has been done; what comes after is not.
+/// One method never returns, nor does the batch that it is in. The calls
+/// before it in the batch are run; those after it are not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hang {
@@ -25,11 +25,11 @@ impl Rule for Hang {
     }
 }
 
-/// Calls fail. With [`super::Fault::during`] it is the n-th call of any kind.
+/// Calls fail. [`super::Fault::during`] selects them by their numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ErrorOnCall {
-    /// The method that fails, or any.
+    /// The method that fails, or `None` for any.
     #[serde(default)]
     pub method: Option<String>,
     /// The message of the failure.
@@ -66,13 +66,13 @@ impl Rule for ErrorOnCall {
     }
 }
 
-/// The board starts anew before the call on which the fault begins to act:
-/// settings and connections are lost, phase references are new, and for a
-/// while nobody is at home.
+/// The board restarts before the call on which the fault begins to act:
+/// settings and connections are lost, phase references are new, and the port
+/// is closed for a while.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reboot {
-    /// How long the port stays closed, ms.
+    /// Time that the port stays closed, ms.
     #[serde(default)]
     pub down_ms: u64,
 }

@@ -23,7 +23,7 @@ impl Rule for ClockStep {
     }
 }
 
-/// The clock stands still, and says nevertheless that it is recent.
+/// The clock stands still, and its stamps still say that they are recent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClockStop {}
@@ -34,8 +34,8 @@ impl Rule for ClockStop {
     }
 }
 
-/// The clock shows each second late: the one before until then, with the
-/// sub-second of the new one.
+/// The clock shows each second late: at the start of a second, it shows the
+/// second before with the sub-second of the new one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClockLateSecond {
@@ -58,7 +58,7 @@ pub struct ClockDate {
     /// Year of the century, if it is wrong.
     #[serde(default)]
     pub year: Option<u32>,
-    /// Day of the year, if it is wrong. It need not be one that there is.
+    /// Day of the year, if it is wrong. It need not exist in the year.
     #[serde(default)]
     pub day: Option<u32>,
 }

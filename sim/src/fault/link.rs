@@ -18,7 +18,8 @@ impl Rule for Refuse {
     }
 }
 
-/// Connections are taken and never answered, nor are those that were open.
+/// New connections are accepted and never answered. Open ones are not
+/// answered any more.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BlackHole {}
@@ -37,7 +38,7 @@ impl Rule for BlackHole {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CloseMidAnswer {
-    /// How many bytes of the body are sent; half of it where not given.
+    /// Number of bytes of the body that are sent; half of it if not given.
     #[serde(default)]
     pub after_bytes: Option<u64>,
 }
@@ -48,8 +49,8 @@ impl Rule for CloseMidAnswer {
     }
 }
 
-/// Every request waits before it is run. It is run even when its client has
-/// given up meanwhile, and so lands late.
+/// Every request waits before it is run. It is run even if its client has
+/// given up meanwhile, and so takes effect late.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Slow {

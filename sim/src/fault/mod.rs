@@ -1,12 +1,12 @@
 //! Faults that a simulated board can be given.
 //!
-//! A fault is a small type that answers, at the few points where a board
-//! meets its client, what shall happen there. A new one is a type with a
-//! [`Rule`] in one of the files beside this one, and one line in [`Fault`].
+//! A fault is a small type that decides what happens at a few points of the
+//! exchange between a board and its client. A new fault is a type with a
+//! [`Rule`] in one of the files beside this one, and a variant of [`Fault`].
 //!
-//! When a fault acts is counted in calls that the board has been sent, not in
-//! seconds, so that a test hits the same operation on every machine. Faults
-//! of the sample streams count the packets of a module instead.
+//! The time at which a fault acts is counted in calls that the board has been
+//! sent, not in seconds, so that a test hits the same operation on every
+//! machine. Faults of the sample streams count the packets of a module instead.
 
 mod board;
 mod clock;
@@ -30,15 +30,15 @@ pub use rule::{OnAnswer, OnCall, OnClock, OnConnect, OnPacket, OnRequest, Packet
 pub(crate) use script::Window;
 pub use script::{FaultScript, ScriptError};
 
-/// Every fault there is. In a [`FaultScript`] it goes by the name of its type,
-/// `kind = "close-mid-answer"`, with its fields beside it.
+/// All kinds of faults. In a [`FaultScript`], `kind` is the name of the type,
+/// as in `kind = "close-mid-answer"`, with the fields of the type beside it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Fault {
     /// The port is closed.
     Refuse(Refuse),
-    /// Connections are taken and never answered.
+    /// Connections are accepted and never answered.
     BlackHole(BlackHole),
     /// The connection ends in the middle of an answer.
     CloseMidAnswer(CloseMidAnswer),
@@ -56,7 +56,7 @@ pub enum Fault {
     Hang(Hang),
     /// A method fails.
     ErrorOnCall(ErrorOnCall),
-    /// The board starts anew, with its settings lost.
+    /// The board restarts, with its settings lost.
     Reboot(Reboot),
     /// Packets of the streams are lost.
     PacketLoss(PacketLoss),
@@ -64,7 +64,7 @@ pub enum Fault {
     PacketDuplicate(PacketDuplicate),
     /// Packets of the streams arrive late.
     PacketReorder(PacketReorder),
-    /// Packets of the streams arrive spoilt.
+    /// Packets of the streams arrive corrupted.
     PacketCorrupt(PacketCorrupt),
     /// Stamps of the streams are not recent.
     StaleStamps(StaleStamps),
@@ -132,10 +132,10 @@ impl Fault {
 macro_rules! kinds {
     ($($name:ident $kind:literal),* $(,)?) => {
         impl Fault {
-            /// What each fault is called in a script.
+            /// Names of the faults in a script.
             pub const KINDS: &[&str] = &[$($kind),*];
 
-            /// Reads the fields of a fault of a kind; none where there is no
+            /// Reads the fields of a fault of a kind. Returns `None` if there is no
             /// such kind.
             fn read<'de, D: Deserializer<'de>>(
                 kind: &str,
@@ -184,19 +184,19 @@ kinds!(
 
 /// A fault and the calls during which it acts.
 ///
-/// Calls are those of any method of the board but the simulator's own object,
-/// counted from 0 since the board started; a fault at the connection or on a
-/// whole request acts when the next call to come lies inside the range. For a
-/// fault of the streams read packets for calls: those of each module, counted
-/// from 0 since the board started to send them.
+/// Calls of all methods of the board are counted from 0 since the board
+/// started, except those of the simulator's own object. A fault of the
+/// connection or of a whole request acts while the number of the next call is
+/// in the range. Faults of the streams count packets in place of calls: those
+/// of each module, from 0 since the board started to send them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scheduled {
-    /// What goes wrong.
+    /// The fault.
     pub fault: Fault,
     /// The first call that it acts on.
     #[serde(default)]
     pub first: u64,
-    /// For how many calls, or without end.
+    /// Number of calls that it acts on, or `None` for all that follow.
     #[serde(default)]
     pub count: Option<u64>,
 }
@@ -217,11 +217,11 @@ impl Scheduled {
     }
 }
 
-/// The faults of one board. The first that does anything at a point decides.
+/// The faults of one board. At each point, the first that does anything decides.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct FaultSet {
     scheduled: Vec<Scheduled>,
-    /// Those that a script's window has opened, by their numbers.
+    /// Faults whose window in a script is open, with the numbers of the windows.
     windowed: Vec<(u64, Scheduled)>,
 }
 
@@ -237,7 +237,7 @@ impl FaultSet {
         self.scheduled.push(scheduled);
     }
 
-    /// Adds a fault that [`FaultSet::close`] takes away.
+    /// Adds a fault that [`FaultSet::close`] removes.
     pub(crate) fn open(&mut self, window: u64, scheduled: Scheduled) {
         self.windowed.push((window, scheduled));
     }

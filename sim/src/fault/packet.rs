@@ -1,11 +1,11 @@
 //! Faults of the sample streams.
 //!
-//! Each decides from the packet's place in the stream of its module and from
-//! a seed, so that the same packets meet it in every run.
+//! Each fault decides from the packet's place in the stream of its module and
+//! from a seed, so that it hits the same packets in every run.
 //!
-//! A rate is a share, 0 to 1. Read from a script, another is refused; given in
-//! Rust, one above 1 hits all packets, and one below 0, or that is not a
-//! number, none.
+//! A rate is a share, 0 to 1. A script with another rate is refused. In Rust, a
+//! rate above 1 hits all packets, and one below 0 or that is not a number hits
+//! none.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -13,7 +13,7 @@ use twotone_physics::hash::Key;
 
 use super::{OnPacket, Packet, Rule};
 
-/// Whether the packet is among the share `rate` of all that a fault hits.
+/// True if the packet is in the share `rate` of all packets that a fault hits.
 fn hit(seed: u64, fault: u64, rate: f64, packet: &Packet) -> bool {
     series(seed, fault, packet).uniform(packet.nth) < rate
 }
@@ -36,7 +36,7 @@ fn depth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     }
 }
 
-/// Most packets that overtake one: those that are late are kept meanwhile.
+/// Most packets that overtake a late one. Late packets are kept in memory meanwhile.
 const DEEPEST: u32 = 1000;
 
 fn series(seed: u64, fault: u64, packet: &Packet) -> Key {
@@ -50,10 +50,10 @@ fn series(seed: u64, fault: u64, packet: &Packet) -> Key {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PacketLoss {
-    /// The share of packets that is lost, 0 to 1.
+    /// Share of packets that is lost, 0 to 1.
     #[serde(deserialize_with = "share")]
     pub rate: f64,
-    /// Which ones.
+    /// Seed of the choice of packets.
     #[serde(default)]
     pub seed: u64,
 }
@@ -72,10 +72,10 @@ impl Rule for PacketLoss {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PacketDuplicate {
-    /// The share of packets that is sent twice, 0 to 1.
+    /// Share of packets that is sent twice, 0 to 1.
     #[serde(deserialize_with = "share")]
     pub rate: f64,
-    /// Which ones.
+    /// Seed of the choice of packets.
     #[serde(default)]
     pub seed: u64,
 }
@@ -90,19 +90,20 @@ impl Rule for PacketDuplicate {
     }
 }
 
-/// Packets arrive late: after some that were sent behind them.
+/// Packets arrive late, after some that were made later.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PacketReorder {
-    /// The share of packets that is late, 0 to 1.
+    /// Share of packets that is late, 0 to 1.
     #[serde(deserialize_with = "share")]
     pub rate: f64,
-    /// How many later packets of the same module overtake a late one, at most;
-    /// how many it is, 1 or more, differs from packet to packet. 1 to 1000: in
-    /// a script another number is refused, and in Rust it counts as the nearest.
+    /// Most later packets of the same module that overtake a late one, 1 to
+    /// 1000. The number of them is drawn for each packet, from 1 to this. A
+    /// script with a number out of range is refused; in Rust, it counts as the
+    /// nearest in range.
     #[serde(default = "one", deserialize_with = "depth")]
     pub depth: u32,
-    /// Which ones.
+    /// Seed of the choice of packets.
     #[serde(default)]
     pub seed: u64,
 }
@@ -121,15 +122,15 @@ impl Rule for PacketReorder {
     }
 }
 
-/// Packets arrive spoilt, so that their headers tell: cut short, or with
-/// another magic number or version.
+/// Packets arrive corrupted in a way that their headers show: cut short, or
+/// with another magic number or version.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PacketCorrupt {
-    /// The share of packets that is spoilt, 0 to 1.
+    /// Share of packets that is corrupted, 0 to 1.
     #[serde(deserialize_with = "share")]
     pub rate: f64,
-    /// Which ones.
+    /// Seed of the choice of packets.
     #[serde(default)]
     pub seed: u64,
 }
@@ -149,7 +150,7 @@ impl Rule for PacketCorrupt {
     }
 }
 
-/// The time code is gone: stamps say that they are not recent.
+/// The time code is lost: stamps say that they are not recent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StaleStamps {}

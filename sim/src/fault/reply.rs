@@ -1,4 +1,4 @@
-//! Faults of what is answered.
+//! Faults of the answers.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -35,7 +35,7 @@ impl Rule for ServerError {
     }
 }
 
-/// A method's result is a text, whatever it should be. It is not run.
+/// A method's result is a text, of whatever type it should be. The method is not run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrongType {
@@ -53,12 +53,12 @@ impl Rule for WrongType {
     }
 }
 
-/// The answer is preceded by white space, which JSON allows, without end as
-/// far as a client is concerned.
+/// The answer is preceded by white space, which JSON allows: by default more
+/// than any client should read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HugeAnswer {
-    /// How many bytes are added.
+    /// Number of bytes that are added.
     pub bytes: u64,
 }
 

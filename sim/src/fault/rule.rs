@@ -1,26 +1,26 @@
-//! Where a board meets its clients, and what a fault can say there.
+//! The points at which a fault can act, and its possible decisions there.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
-/// What a listener does with a new connection.
+/// Fate of a new connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnConnect {
-    /// Serves it.
+    /// It is served.
     Serve,
-    /// Is not there: the kernel refuses the connection.
+    /// The kernel refuses it, as if nothing listened.
     Refuse,
-    /// Takes it and never reads from it nor answers.
+    /// It is accepted, and neither read nor answered.
     Ignore,
 }
 
-/// What becomes of a request whose body has been read.
+/// Fate of a request whose body has been read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OnRequest {
     /// It is run.
     Run,
-    /// It is run after a delay, even when its client has gone by then.
+    /// It is run after a delay, even if its client has gone by then.
     RunAfter(Duration),
     /// It is neither run nor answered.
     Never,
@@ -35,7 +35,7 @@ pub enum OnRequest {
     },
 }
 
-/// What becomes of one call of a batch.
+/// Fate of one call of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OnCall {
     /// It is run.
@@ -51,14 +51,14 @@ pub enum OnCall {
     Reboot(Duration),
 }
 
-/// How a finished answer is sent.
+/// Fate of a finished answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnAnswer {
-    /// As it is.
+    /// It is sent as it is.
     Send,
-    /// The headers promise all of it; the connection ends after so many bytes.
+    /// The headers announce all of it; the connection ends after this many bytes.
     CutAfter(u64),
-    /// So many bytes of white space go before it.
+    /// This many bytes of white space go before it.
     PadWith(u64),
 }
 
@@ -69,11 +69,11 @@ pub struct Packet {
     pub serial: u16,
     /// The module, from 1.
     pub module: u8,
-    /// How many of the module's packets came before it.
+    /// Number of the module's packets that came before it.
     pub nth: u64,
 }
 
-/// What becomes of a packet of a stream.
+/// Fate of a packet of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnPacket {
     /// It is sent.
@@ -82,11 +82,11 @@ pub enum OnPacket {
     Lose,
     /// It is sent twice.
     Twice,
-    /// It is sent after so many of the module's packets that come behind it.
+    /// It is sent after this many of the module's packets that follow it.
     Late(u32),
-    /// It is sent with the bits of one byte turned over.
+    /// It is sent with all bits of the byte at this offset inverted.
     Flip(u64),
-    /// Only so many bytes of it are sent.
+    /// Only this many bytes of it are sent.
     Cut(u64),
     /// Its stamp says that it is not recent.
     NotRecent,
@@ -100,11 +100,11 @@ pub enum OnPacket {
 /// which a second has 156 250 000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnClock {
-    /// A time so many parts of a second ahead.
+    /// A time this many parts of a second ahead.
     Ahead(i64),
-    /// The time at which this began.
+    /// The time at which the fault began.
     Stopped,
-    /// The second before, for so many parts of each second.
+    /// The second before, for this many parts of each second.
     LateSecond(i64),
     /// Another year of the century or day of the year.
     Date {

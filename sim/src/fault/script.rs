@@ -1,4 +1,4 @@
-//! Faults written down: which, on which boards, and when.
+//! Faults in a file, with the boards and the times of each.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Fault, Scheduled};
 
-/// Faults of a farm, as a file in TOML says them.
+/// Faults of a farm, as read from a file in TOML.
 ///
 /// ```
 /// use twotone_sim::fault::FaultScript;
@@ -42,11 +42,11 @@ use super::{Fault, Scheduled};
 /// ```
 ///
 /// `kind` is one of [`Fault::KINDS`], and the fields of that fault stand
-/// beside it. `first` and `count` are those of a [`Scheduled`]; within a
-/// window of time they count from when it opens. Time is that of the machine,
-/// also where the farm's is accelerated. Faults of the streams, which count
-/// packets, take a window or a count, not both. `seed` is that of all faults
-/// that draw and have none of their own.
+/// beside it. `first` and `count` are those of a [`Scheduled`]. In a window of
+/// time, calls count from its opening. Times are those of the machine, even if
+/// the farm's time is accelerated. Faults of the streams, which count packets,
+/// take a window or a count, not both. `seed` applies to all faults that draw
+/// random numbers and have no seed of their own.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FaultScript {
     pub(crate) entries: Vec<Entry>,
@@ -55,7 +55,7 @@ pub struct FaultScript {
 /// One fault of a script.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Entry {
-    /// The boards' names; none for all.
+    /// The boards' names; `None` for all.
     pub(crate) boards: Option<Vec<String>>,
     pub(crate) scheduled: Scheduled,
     pub(crate) window: Option<Window>,
@@ -65,11 +65,11 @@ pub(crate) struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Window {
     pub(crate) from: Duration,
-    /// For how long, or without end.
+    /// Length of the window, or `None` without end.
     pub(crate) lasting: Option<Duration>,
 }
 
-/// What is wrong with a script, and where.
+/// Error in a script, with its place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}, column {column}: {message}")]
 pub struct ScriptError {
@@ -77,11 +77,11 @@ pub struct ScriptError {
     pub line: usize,
     /// The column, from 1, in characters.
     pub column: usize,
-    /// What is wrong.
+    /// Description of the error.
     pub message: String,
 }
 
-/// What every fault of a script may have.
+/// Fields that every fault of a script may have.
 #[derive(Deserialize)]
 struct Common {
     kind: Spanned<String>,
@@ -95,7 +95,7 @@ struct Common {
 
 const COMMON: [&str; 6] = ["kind", "boards", "first", "count", "from_s", "for_s"];
 
-/// What is wrong, and where in the text.
+/// Place of an error in the text, and its description.
 struct Wrong(Range<usize>, String);
 
 impl From<toml::de::Error> for Wrong {
@@ -108,8 +108,8 @@ impl FaultScript {
     /// Reads a script.
     ///
     /// # Errors
-    /// [`ScriptError`] says where it is no TOML, where a key or a kind is
-    /// unknown, and where a value is wrong.
+    /// [`ScriptError`] if the text is no TOML, if a key or a kind is unknown,
+    /// or if a value is wrong.
     pub fn parse(text: &str) -> Result<Self, ScriptError> {
         read(text).map_err(|Wrong(at, message)| {
             let before = text.get(..at.start).unwrap_or_default();
@@ -123,20 +123,21 @@ impl FaultScript {
         })
     }
 
-    /// How many faults it has.
+    /// Number of faults.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether it has none.
+    /// True if there are no faults.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 }
 
-/// Characters of a message. The middle of a longer one is left out: it has a very long name in it.
+/// Most characters of a message. The middle of a longer one, which holds a very long name, is
+/// left out.
 const LONGEST: usize = 1000;
 
 fn shortened(message: String) -> String {
@@ -254,7 +255,7 @@ impl Fault {
         }
     }
 
-    /// Whether it is one of the streams.
+    /// True if it is a fault of the streams.
     pub(crate) fn counts_packets(&self) -> bool {
         matches!(
             self,

@@ -1,5 +1,5 @@
-//! One readout module: what its channels are set to, and the model that
-//! answers for its detectors.
+//! One readout module: the settings of its channels, and the model of its
+//! detectors.
 
 mod outlet;
 mod pipeline;
@@ -19,7 +19,7 @@ use self::takers::Tap;
 
 use crate::settings::LONG_CHANNELS;
 
-/// What a channel has been set to; none where it has not been.
+/// Settings of a channel; `None` for those that have not been set.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Channel {
     /// Relative to the NCO, Hz, as the board rounds it.
@@ -58,7 +58,7 @@ impl Default for Analog {
     }
 }
 
-/// What a module's detectors and line are drawn from.
+/// Parameters from which a module's detectors and line are drawn.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
     pub(crate) seed: u64,
@@ -93,16 +93,16 @@ pub(crate) struct Module {
     channels: Vec<Channel>,
     analog: Analog,
     stage: u8,
-    /// Made when the module is first used: most modules of a farm never are.
+    /// Created when the module is first used, since most modules of a farm never are.
     model: Option<ModuleModel>,
-    /// Whether the model has ever been told a setting, so that it is not what
-    /// would be drawn again.
+    /// True if the model has ever been told a setting, so that drawing it
+    /// again would give a different one.
     is_set: bool,
     /// The first moment that has not been acquired yet, in the model's ticks.
     tick: u64,
     /// The request that came last, by its number.
     request: u64,
-    /// When the model was last told settings that no sample shows yet.
+    /// Tick at which the model was last told settings that no sample shows yet.
     set_at: Option<u64>,
     sequence: Sequence,
     taps: Vec<Tap>,
@@ -155,7 +155,7 @@ impl Module {
         model
     }
 
-    /// The truth about the module's detectors.
+    /// True parameters of the module's detectors.
     pub(crate) fn truth(&self) -> Vec<TruthDetector> {
         match &self.model {
             Some(model) => model.truth(),
@@ -163,7 +163,7 @@ impl Module {
         }
     }
 
-    /// Changes the state of the world around the detectors.
+    /// Changes the conditions of the detectors.
     pub(crate) fn set_conditions(&mut self, conditions: Conditions) {
         self.change().set_conditions(conditions);
     }
@@ -181,7 +181,7 @@ impl Module {
         self.origin.detectors
     }
 
-    /// Back to the settings after power-up, with new phase references. The
+    /// Restores the settings after power-up, with new phase references. The
     /// time goes on.
     pub(crate) fn reboot(&mut self) {
         self.channels.clear();
@@ -203,7 +203,7 @@ impl Module {
 
 /// Tones. Channels are indices from 0, and below 1024.
 impl Module {
-    /// What a channel is set to.
+    /// Settings of a channel.
     pub(crate) fn channel(&self, index: usize) -> Channel {
         self.channels.get(index).copied().unwrap_or_default()
     }
@@ -257,7 +257,8 @@ impl Module {
         &self.analog
     }
 
-    /// For settings that the model knows nothing of.
+    /// The settings of the analog path, for changes that the model does not
+    /// depend on.
     pub(crate) fn analog_mut(&mut self) -> &mut Analog {
         &mut self.analog
     }
@@ -278,8 +279,8 @@ impl Module {
     }
 }
 
-/// The ranges have been checked where the call came in, so that a refusal by
-/// the model is a mistake of this crate. The setting is then left as it was.
+/// Logs a refusal by the model. Ranges are checked when a call comes in, so
+/// that a refusal is a bug of this crate. The setting is then left as it was.
 fn settle(set: Result<(), SettingError>) {
     if let Err(error) = set {
         debug_assert!(false, "the model refused a setting: {error}");

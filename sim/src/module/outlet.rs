@@ -1,8 +1,8 @@
-//! What a module has for its stream.
+//! Samples of a module on their way to its stream.
 //!
-//! The sender has samples made when it is about to send them, some at a time.
-//! Kept are only those that must be made before, because a setting is about to
-//! change or a call takes them: as many as there is room for in the farm.
+//! Samples are made when the sender is about to send them, some at a time. Only
+//! those that must be made before are kept, because a setting is about to change
+//! or a call takes them. All modules of a farm share the room for them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use super::takers::Made;
 /// streams: at 1024 channels 16 packets, and a fraction of a millisecond.
 const IN_TURN: usize = 16 * 1024;
 
-/// What a module had for its stream in a turn, beside the rows.
+/// State of a module's stream after a turn, in addition to the rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct InTurn {
-    /// So many samples were left out since the turn before.
+    /// Samples that were left out since the turn before.
     pub(crate) skipped: u64,
-    /// There is more by now.
+    /// True if more rows are due by now.
     pub(crate) is_behind: bool,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// Forgets all rows, and gives back room for more than `keep` samples.
+    /// Removes all rows, and frees the memory for more than `keep` samples.
     pub(crate) fn clear(&mut self, keep: usize) {
         self.heads.clear();
         self.samples.clear();
@@ -66,7 +66,7 @@ impl Rows {
     }
 }
 
-/// What a packet says of its row.
+/// Description of a row in the header of its packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) sequence: u32,
@@ -76,8 +76,9 @@ pub(crate) struct Head {
     pub(crate) overrange: bool,
 }
 
-/// Room for samples that were made before their packets could be sent, shared
-/// by all modules of a farm: however many stream, no more than this is kept.
+/// Room for samples that were made before their packets could be sent. All
+/// modules of a farm share it, so that however many stream, no more than this
+/// is kept.
 #[derive(Debug)]
 pub(crate) struct Room {
     /// Samples of single channels that may still be kept.
@@ -85,7 +86,7 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    /// Room for so many samples of single channels.
+    /// Creates room for this many samples of single channels.
     pub(crate) fn new(samples: usize) -> Self {
         Self {
             left: AtomicUsize::new(samples),
@@ -113,22 +114,23 @@ impl Room {
 pub(super) struct Outlet {
     pub(super) channels: usize,
     pub(super) skipped: u64,
-    /// In portions for a turn each, the oldest first.
+    /// Rows in portions of one turn each, the oldest first.
     kept: VecDeque<Rows>,
     room: Arc<Room>,
-    /// Samples had to be left out, and it has not caught up since.
+    /// True if samples were left out and the stream has not caught up since.
     is_late: bool,
 }
 
 impl Outlet {
-    /// Whether `n` samples can be kept. One that is late keeps few: they
-    /// would take the time of those who wait for an answer, and to no avail.
+    /// True if `n` samples can be kept. A late stream keeps at most one turn's
+    /// worth: more would take time from the calls that wait for an answer, and
+    /// would be too old to send.
     pub(super) fn has_room(&self, n: u64) -> bool {
         let n = n as usize;
         (!self.is_late || n <= IN_TURN / self.channels.max(1)) && self.room.has(n * self.channels)
     }
 
-    /// Keeps the rows of a run, or leaves them out where there is no room.
+    /// Keeps the rows of a run, or leaves them out if there is no room.
     pub(super) fn keep(&mut self, run: &Run, made: &Made<'_>) {
         let samples = run.n * self.channels;
         if !self.room.take(samples) {
@@ -146,8 +148,7 @@ impl Outlet {
         }
     }
 
-    /// Gives the rows that were kept first in place of `rows`; false where
-    /// there are none.
+    /// Puts the oldest kept rows into `rows`. Returns false if there are none.
     fn hand_over(&mut self, rows: &mut Rows) -> bool {
         let Some(kept) = self.kept.pop_front() else {
             return false;
@@ -157,8 +158,7 @@ impl Outlet {
         true
     }
 
-    /// Leaves out all rows that are kept where the first is from before a
-    /// tick.
+    /// Leaves out all kept rows if the first is from before a tick.
     fn leave_out_from_before(&mut self, tick: u64) {
         let first = self.kept.front().and_then(|rows| rows.heads.first());
         if first.is_none_or(|head| head.tick >= tick) {
@@ -179,9 +179,9 @@ impl Drop for Outlet {
     }
 }
 
-/// A sample as packets have it.
+/// Converts a sample to the steps of packets.
 pub(crate) fn on_the_wire(sample: Complex64) -> (i32, i32) {
-    // Rounds, and holds what is too large at the ends of the range.
+    // Rounds, and clips values that are too large to the ends of the range.
     let steps = |counts: f64| {
         let steps = counts * STEPS_PER_COUNT;
         (steps + 0.5_f64.copysign(steps)) as i32
@@ -191,9 +191,9 @@ pub(crate) fn on_the_wire(sample: Complex64) -> (i32, i32) {
 
 /// The stream.
 impl Module {
-    /// Gives the next rows for the stream, of the first `channels` channels,
-    /// in place of `rows`, as far as time, s, has brought them: those that
-    /// were kept, or some that are made now.
+    /// Puts the next rows of the stream, of the first `channels` channels, into
+    /// `rows`, as far as they are due at the time `seconds`: rows that were
+    /// kept, or some that are made now.
     pub(crate) fn stream(
         &mut self,
         channels: usize,
@@ -203,7 +203,7 @@ impl Module {
     ) -> InTurn {
         rows.clear(IN_TURN);
         if self.outlet.is_none() {
-            // It begins now.
+            // The stream begins now.
             self.advance_to(seconds);
         }
         let tick = tick_at(seconds);
@@ -221,7 +221,7 @@ impl Module {
         let behind = self.behind(tick);
         let in_turn = (IN_TURN / channels.max(1)).max(1) as u64;
         if had_kept {
-            // One thing at a time.
+            // These rows are enough for one turn.
         } else if behind > most && !self.is_tapped() {
             self.leave_out(behind, tick);
             self.set_late(true);
@@ -248,8 +248,8 @@ impl Module {
         }
     }
 
-    /// Keeps no more samples. Where nothing but the stream wanted the model,
-    /// that goes too: drawn again, it is the same.
+    /// Ends the stream. The model is dropped too if nothing else needs it and
+    /// it was never told a setting: drawn again, it is the same.
     pub(crate) fn end_stream(&mut self) {
         if self.outlet.take().is_some() && !self.is_set && self.taps.is_empty() {
             self.model = None;

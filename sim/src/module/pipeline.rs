@@ -1,4 +1,4 @@
-//! Time in a module, and the samples that it brings.
+//! Time in a module, and the samples that are due as it passes.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -10,13 +10,13 @@ use super::outlet::Rows;
 use super::takers::Made;
 use super::{Module, settle};
 
-/// The time from one request to the next where time is accelerated, s. On a
-/// board and its network it is this long or longer, so that the filters have
-/// settled by the next request (they take 10 ms at stage 6), and clients that
-/// set tones in one request and acquire in the next rely on that.
+/// Time from one request to the next if time is accelerated, s. On a board
+/// and its network it is this long or longer, so that the filters have settled
+/// by the next request (they take 10 ms at stage 6). Clients that set tones in
+/// one request and acquire in the next rely on this.
 const ROUND_TRIP_S: f64 = 0.02;
 
-/// Ticks after which a setting no longer shows in the filters at a stage.
+/// Ticks after which the filters at a stage have settled on a setting.
 fn settled_after(stage: u8) -> u64 {
     (6 << stage) + 3
 }
@@ -27,15 +27,16 @@ const CHUNK: usize = 32;
 /// Samples of few channels that are made at a time.
 const LONG_CHUNK: usize = 4096;
 
-/// A stream that is further behind than this leaves out all that it is behind, s.
+/// Longest time that a stream may be behind, s. Beyond this, it leaves out all samples that
+/// are due.
 pub(super) const MAX_BEHIND_S: f64 = 1.0;
 
 thread_local! {
-    /// What every module on a thread makes its samples in.
+    /// Buffer in which all modules on a thread make their samples.
     static WORK: RefCell<Vec<Complex64>> = RefCell::default();
 }
 
-/// Which sequence number a sample's packet has.
+/// Relation of the sequence numbers of packets to the numbers of samples.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sequence {
     number: u32,
@@ -62,15 +63,15 @@ pub(super) struct Run {
     pub(super) sequence: Sequence,
 }
 
-/// A moment, s, in the model's ticks.
+/// Converts a time, s, to the model's ticks.
 pub(super) fn tick_at(seconds: f64) -> u64 {
     (seconds * units::TICK_RATE_HZ).max(0.0) as u64
 }
 
 /// Time.
 impl Module {
-    /// Lets a round trip's time pass, once for each request that does
-    /// anything with the module.
+    /// Lets the time of a round trip pass, once for each request that uses the
+    /// module.
     pub(crate) fn reached_by(&mut self, request: u64) {
         if self.request != request {
             self.request = request;
@@ -78,10 +79,10 @@ impl Module {
         }
     }
 
-    /// Lets time pass up to a moment, s, unless it has passed already. What
-    /// was to be sampled meanwhile is, and settings made next take effect
-    /// then. Samples for a stream that has fallen behind, or that there is no
-    /// room to keep, are left out.
+    /// Lets time pass up to a moment, s, unless it has passed already. Samples
+    /// that are due by then are made, and settings made next take effect then.
+    /// Samples are left out if no call waits for them and the stream has
+    /// fallen behind or has no room to keep them.
     pub(crate) fn advance_to(&mut self, seconds: f64) {
         let tick = tick_at(seconds);
         if tick <= self.tick {
@@ -96,18 +97,18 @@ impl Module {
         self.tick = self.tick.max(tick);
     }
 
-    /// Whether a call waits for samples.
+    /// True if a call waits for samples.
     pub(super) fn is_tapped(&self) -> bool {
         self.taps.iter().any(|tap| tap.left() > 0)
     }
 
-    /// How many samples time has brought by a tick that are not made yet.
+    /// Number of samples that are due at a tick and not made yet.
     pub(super) fn behind(&self, tick: u64) -> u64 {
         let end = tick.div_ceil(1 << self.stage);
         end.saturating_sub(self.next_sample())
     }
 
-    /// Whether the next `n` samples can be made now and kept for the stream.
+    /// True if the next `n` samples can be made now and kept for the stream.
     fn can_keep(&self, n: u64) -> bool {
         let most = (MAX_BEHIND_S * units::sample_rate_hz(self.stage)) as u64;
         n <= most
@@ -117,7 +118,7 @@ impl Module {
                 .is_some_and(|outlet| outlet.has_room(n))
     }
 
-    /// Lets time pass up to a tick without the `n` samples that it brings.
+    /// Lets time pass up to a tick, without making the `n` samples that are due.
     pub(super) fn leave_out(&mut self, n: u64, tick: u64) {
         if let Some(outlet) = &mut self.outlet {
             outlet.skipped += n;
@@ -126,8 +127,8 @@ impl Module {
             .set_at
             .filter(|set| tick.saturating_sub(*set) > settled_after(self.stage))
         {
-            // Nobody looks, but the filters forget: a sample notes in the
-            // model what the settings changed, and when.
+            // The filters settle even if no sample is taken. Making one sample
+            // tells the model of the changed settings and of their time.
             let first = set.div_ceil(1 << self.stage);
             let channels = 0..self.channels.len();
             WORK.with_borrow_mut(|work| self.model().acquire(first, 1, channels, work));
@@ -136,7 +137,7 @@ impl Module {
         self.tick = self.tick.max(tick);
     }
 
-    /// Time of the first moment not acquired yet, s.
+    /// Time up to which the module has acquired, s.
     pub(crate) fn now_s(&self) -> f64 {
         self.tick as f64 / units::TICK_RATE_HZ
     }
@@ -166,8 +167,9 @@ impl Module {
 
 /// Samples.
 impl Module {
-    /// Makes the next `n` samples for whoever wants them. Those of the stream
-    /// are put into `rows`, or kept for it as far as there is room.
+    /// Makes the next `n` samples for the stream and for the calls that wait.
+    /// Those of the stream are put into `rows` if given, or else kept as far as
+    /// there is room.
     pub(super) fn make(&mut self, n: usize, mut rows: Option<&mut Rows>) {
         let streamed = self.outlet.as_ref().map(|outlet| 0..outlet.channels);
         let tapped = self.taps.iter().filter(|tap| tap.left() > 0);
@@ -209,7 +211,7 @@ impl Module {
     }
 
     /// Takes the next `n` samples of some channels at once, whatever time it
-    /// is, into `out`, channel by channel, in counts. Gives the time of the
+    /// is, into `out`, channel by channel, in counts. Returns the time of the
     /// first, s, and the flags.
     pub(crate) fn acquire(
         &mut self,
@@ -227,7 +229,7 @@ impl Module {
             }
             return (start_s, flags);
         }
-        // Others want them too.
+        // The stream or other calls need them too.
         let (id, _) = self.tap(n, channels);
         match self.untap(id) {
             Some(acquired) => {
@@ -256,8 +258,7 @@ impl Module {
         self.model().acquire_fast(tick, n, out)
     }
 
-    /// Lets the ticks of `n` samples of the filter bank pass, where time
-    /// waits for that.
+    /// Lets the time of `n` samples of the filter bank pass, in whole ticks.
     pub(crate) fn pass_pfb(&mut self, n: usize) {
         let tick = self.tick + (n as u64).div_ceil(64);
         self.advance_to(tick as f64 / units::TICK_RATE_HZ);

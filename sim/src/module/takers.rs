@@ -1,7 +1,7 @@
 //! Calls that take the samples of a module.
 //!
-//! Samples are made once and go to everybody who wants them: to the stream,
-//! if the module has one, and to calls that wait for theirs.
+//! Samples are made once and shared: by the stream, if the module has one, and
+//! by the calls that wait for samples.
 
 use std::ops::Range;
 
@@ -59,7 +59,7 @@ impl<'a> Made<'a> {
     }
 }
 
-/// What was acquired.
+/// Result of an acquisition.
 #[derive(Debug)]
 pub(crate) struct Acquired {
     /// Time of the first sample, s.
@@ -71,8 +71,8 @@ pub(crate) struct Acquired {
 
 /// Calls that wait.
 impl Module {
-    /// Begins to take the next `n` samples of some channels. Gives a number
-    /// for [`Module::untap`], and when they will have been taken, s.
+    /// Begins to take the next `n` samples of some channels. Returns a number
+    /// for [`Module::untap`], and the time at which the last of them is taken, s.
     pub(crate) fn tap(&mut self, n: usize, channels: Range<usize>) -> (u64, f64) {
         self.next_tap += 1;
         self.taps.push(Tap {
@@ -89,8 +89,8 @@ impl Module {
         (self.next_tap, ready)
     }
 
-    /// Takes the samples of a tap. What time has not brought of them yet is
-    /// made at once. None where there is no such tap.
+    /// Takes the samples of a tap. Those that are not due yet are made at once.
+    /// Returns `None` if there is no such tap.
     pub(crate) fn untap(&mut self, id: u64) -> Option<Acquired> {
         let index = self.taps.iter().position(|tap| tap.id == id)?;
         self.make(self.taps[index].left(), None);
@@ -102,7 +102,7 @@ impl Module {
         })
     }
 
-    /// Gives up a tap.
+    /// Cancels a tap.
     pub(crate) fn drop_tap(&mut self, id: u64) {
         self.taps.retain(|tap| tap.id != id);
     }

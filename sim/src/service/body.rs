@@ -1,4 +1,4 @@
-//! The body of an answer, whole or as a fault spoils it.
+//! The body of an answer, whole or changed by a fault.
 
 use std::io;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use crate::fault::OnAnswer;
 /// Padding is sent in pieces of this size, so that it takes no memory.
 const PIECE: &[u8] = &[b' '; 16 * 1024];
 
-/// An answer's bytes and what becomes of them on the way.
+/// Bytes of an answer, and what a fault does to them.
 #[derive(Debug)]
 pub(crate) enum AnswerBody {
     /// All of it; `None` once it is sent.

@@ -11,17 +11,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::board::{Board, Held};
 
-/// Bytes of further requests that are kept for after a late answer.
+/// Most bytes of further requests that are kept until a late answer is sent.
 const AHEAD: usize = 64 * 1024;
 
-/// A board lets go of a connection that it holds for longer than this.
+/// Longest time that a board holds a connection.
 const LONGEST: Duration = Duration::from_secs(1800);
 
 /// Time for a late answer to a client that has closed its sending side. Until it is written to, it
 /// cannot be told from one that has gone for good.
 const HALF_CLOSED: Duration = Duration::from_secs(10);
 
-/// A connection that a server reads and writes, and that is looked at beside the server. Both
+/// A connection that a server reads and writes, and that is watched at the same time. Both
 /// happen in one task.
 #[derive(Debug)]
 pub(super) struct Client<S>(Arc<Mutex<State<S>>>);
@@ -29,7 +29,7 @@ pub(super) struct Client<S>(Arc<Mutex<State<S>>>);
 #[derive(Debug)]
 struct State<S> {
     stream: S,
-    /// Bytes that were read while nobody served it.
+    /// Bytes that were read while a fault held the connection.
     ahead: Vec<u8>,
     ended: Option<Ended>,
     held: Option<Holding>,
@@ -53,11 +53,11 @@ enum Ended {
 /// Use of the bytes that a client sends while it is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Watch {
-    /// They are thrown away: nothing will be answered any more.
+    /// They are discarded: nothing will be answered any more.
     Discard,
     /// They are kept, up to [`AHEAD`]: they are served after the answer that is late.
     Keep,
-    /// They are left alone: the client is being answered, and its going shows there.
+    /// They are not read: the client is being answered, and writing shows if it has gone.
     Not,
 }
 
@@ -81,20 +81,21 @@ impl<S> Client<S> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says that a fault holds the connection.
+    /// Marks the connection as held by a fault.
     pub(super) fn hold(&self, by: Held, watch: Watch) {
         self.state().held = Some(Holding { by, watch });
     }
 
-    /// Says that no fault does any more.
+    /// Marks the connection as held no more.
     pub(super) fn release(&self) {
         self.state().held = None;
     }
 }
 
 impl<S: AsyncRead + Unpin> Client<S> {
-    /// Completes when the connection is to be let go of: a fault holds it, and its client has gone,
-    /// or the fault is over. To be polled after the server, which says when a fault begins or ends.
+    /// Completes when the connection is to be closed: a fault has held it, and its client has gone,
+    /// the fault is over, or the longest time has passed. Poll it after the server, which marks the
+    /// begin and the end of a hold.
     pub(super) async fn lost(&self, board: &Board) {
         loop {
             let held = poll_fn(|_| match &self.state().held {
@@ -120,7 +121,7 @@ impl<S: AsyncRead + Unpin> Client<S> {
     async fn gone(&self, watch: Watch) {
         let ended = poll_fn(|cx| self.state().poll_ended(cx, watch)).await;
         if watch == Watch::Keep && ended == Ended::Closed {
-            // It may still read.
+            // The client may still read.
             tokio::time::sleep(HALF_CLOSED).await;
         }
     }

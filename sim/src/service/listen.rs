@@ -10,15 +10,15 @@ use tokio::net::{TcpListener, TcpSocket};
 use crate::board::Board;
 use crate::fault::OnConnect;
 
-/// Connections that may wait for the board to take them.
+/// Connections that may wait to be accepted.
 const BACKLOG: u32 = 128;
 
-/// How long to wait after a failed accept (no descriptors left, mostly)
-/// before trying again.
+/// Time to wait after a failed accept (mostly because no descriptors are left)
+/// before the next attempt.
 const ACCEPT_RETRY: Duration = Duration::from_millis(20);
 
-/// A board's port: open, or held without listening, so that the kernel
-/// refuses connections and nobody else is given the port.
+/// A board's port: open, or bound without listening, so that the kernel
+/// refuses connections and gives the port to no other program.
 #[derive(Debug)]
 pub(crate) enum Port {
     Open(TcpListener),
@@ -26,8 +26,8 @@ pub(crate) enum Port {
 }
 
 impl Port {
-    /// Binds `address`, port 0 for one that the system chooses, and gives the
-    /// address as bound. Does not listen yet.
+    /// Binds `address`, with port 0 for one that the system chooses, and
+    /// returns the bound address. Does not listen yet.
     pub(crate) fn bind(address: SocketAddr) -> io::Result<(Self, SocketAddr)> {
         let socket = hold(address)?;
         let address = socket.local_addr()?;
@@ -73,7 +73,7 @@ pub(crate) fn first(board: &Board, port: Port) -> io::Result<Port> {
     port.turn(board)
 }
 
-/// Takes connections until the farm is shut down. A port that cannot be
+/// Accepts connections until the farm is shut down. A port that cannot be
 /// opened again after a fault closed it is reported and stays closed.
 pub(crate) async fn listen(board: Arc<Board>, mut port: Port) {
     let address = board.address();
@@ -102,13 +102,13 @@ async fn until(moment: Option<tokio::time::Instant>) {
     }
 }
 
-/// Takes one connection and starts to serve it.
+/// Accepts one connection and starts to serve it.
 async fn accept(board: &Arc<Board>, port: &Port) {
     let Port::Open(listener) = port else {
         return std::future::pending().await;
     };
     match listener.accept().await {
-        // It came before the port could be closed.
+        // The connection came before the port could be closed.
         Ok((stream, _)) if board.down_until().is_some() => drop(stream),
         Ok((stream, _)) if board.on_connect() == OnConnect::Serve => {
             // Nagle's delay would hold back the last segment of every answer.

@@ -2,13 +2,13 @@
 //!
 //! It behaves as the server on a real board does: POST on `/tuber` alone,
 //! connections kept alive and closed after 5 s without a request, and a batch
-//! finished even when its client has gone.
+//! finished even if its client has gone.
 //!
-//! A connection that a fault leaves without an answer lasts as long as its
-//! client and the fault do: then it is closed, with whatever came over it lost.
-//! A client that closes its sending side only cannot be told from one that has
-//! gone, as long as nothing is written to it. So a late answer is sent to it
-//! within 10 s after that, and withheld afterwards.
+//! A connection that a fault leaves without an answer is closed when its client
+//! has gone or when the fault is over. All that was sent over it is then lost.
+//! A client that closes only its sending side cannot be told from one that has
+//! gone, as long as nothing is written to it. A late answer is therefore sent to
+//! it within 10 s after that, and not later.
 
 mod body;
 mod client;
@@ -36,19 +36,19 @@ use self::client::{Client, Watch};
 use crate::board::{self, Board, Held};
 use crate::fault::{OnAnswer, OnRequest};
 
-/// After this long without a request a connection is closed.
+/// Longest time without a request before a connection is closed.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// A request body larger than this is refused with status 413.
+/// Largest request body, bytes. Larger ones are refused with status 413.
 const MAX_REQUEST: usize = tuber::Limits::REQUEST.body_bytes;
 
-/// What the board says about [`IDLE`], for as many requests as there are.
+/// Value of the `keep-alive` header: the time [`IDLE`], and no limit of requests.
 const KEEP_ALIVE: &str = "timeout=5, max=18446744073709551615";
 
 type Answer = Response<AnswerBody>;
 
-/// Takes a connection and does nothing with it, as long as its client is there
-/// and the fault that has it so acts.
+/// Holds a connection without answering, until its client has gone or the
+/// fault that causes this is over.
 pub(crate) async fn ignore<S: AsyncRead + Unpin>(board: Arc<Board>, stream: S) {
     let life = board.life();
     let client = Client::of(stream);
@@ -70,12 +70,12 @@ where
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE)
-        // A request that has arrived is run, whether its client has gone or not.
+        // A request that has arrived is run even if its client has gone.
         .half_close(true)
         .auto_date_header(false)
         .serve_connection(TokioIo::new(client.clone()), service);
     tokio::select! {
-        // The client is looked at when the service has said that it is held.
+        // The client is watched once the service has marked it as held.
         biased;
         ended = connection => {
             if let Err(error) = ended {
@@ -99,7 +99,7 @@ async fn respond<S>(board: &Arc<Board>, client: &Client<S>, request: Request<Inc
         return refusal(StatusCode::METHOD_NOT_ALLOWED);
     }
     let (head, body) = request.into_parts();
-    // One that says its length is not read first.
+    // A body with a declared length that is too large is refused unread.
     if body.size_hint().lower() > MAX_REQUEST as u64 {
         return refusal(StatusCode::PAYLOAD_TOO_LARGE);
     }
@@ -109,7 +109,7 @@ async fn respond<S>(board: &Arc<Board>, client: &Client<S>, request: Request<Inc
     };
     let headers = Headers::read(&head.headers);
     let (delay, detached) = match board.on_request() {
-        // Nothing of it waits: it cannot be given up half done.
+        // Nothing in the request waits, so that it cannot be cancelled half done.
         OnRequest::Run if !board.clock().is_running() => (Duration::ZERO, false),
         OnRequest::Run => (Duration::ZERO, true),
         OnRequest::RunAfter(delay) => (delay, true),
@@ -130,7 +130,7 @@ async fn respond<S>(board: &Arc<Board>, client: &Client<S>, request: Request<Inc
     let ran = if detached {
         let (late, life) = (Arc::clone(board), board.life());
         // Owned by the board and not by this connection: the batch is run to
-        // its end even when the client gives up, but not after a reboot.
+        // its end even if the client gives up, but not after a reboot.
         if delay > Duration::ZERO {
             client.hold(Held::Late, Watch::Keep);
         }
@@ -154,8 +154,8 @@ async fn respond<S>(board: &Arc<Board>, client: &Client<S>, request: Request<Inc
     }
 }
 
-/// No answer: the connection is let go of when its client has gone, or when
-/// what holds it is over.
+/// Never answers. The connection is closed when its client has gone, or when
+/// the fault that holds it is over.
 async fn hang<S>(client: &Client<S>, held: Held) -> Answer {
     client.hold(held, Watch::Discard);
     std::future::pending().await
@@ -191,7 +191,7 @@ fn refusal(status: StatusCode) -> Answer {
     answer
 }
 
-/// The headers of a request that Tuber looks at, where they are text.
+/// The headers of a request that Tuber reads, if they are text.
 #[derive(Debug, Default, Clone)]
 struct Headers {
     content_type: Option<String>,

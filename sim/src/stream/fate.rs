@@ -1,5 +1,5 @@
-//! One stream of a module on its way to the outbox, and what faults make of
-//! its packets.
+//! One stream of a module on its way to the outbox, with the effects of faults
+//! on its packets.
 
 use twotone_wire::crs;
 
@@ -10,7 +10,7 @@ use crate::fault::{OnClock, OnPacket, Packet};
 use super::outbox::{LaneId, Outbox};
 use super::tally::Count;
 
-/// What a packet says of the board, which a fault may change.
+/// Fields of a packet that describe the board, and that a fault may change.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Labels {
     pub(super) serial: u16,
@@ -30,11 +30,11 @@ pub(super) struct Moment {
 pub(super) struct Lane {
     id: LaneId,
     held: Vec<Held>,
-    /// The time at which the clock stands still.
+    /// Time at which a fault has stopped the clock.
     stopped: Option<i64>,
 }
 
-/// A packet that is to be late.
+/// A packet that is held back to be late.
 #[derive(Debug)]
 struct Held {
     /// The packet after which it is sent.
@@ -55,8 +55,8 @@ impl Lane {
         self.id.module
     }
 
-    /// Puts a packet of `length` bytes, which `write` fills, into the outbox,
-    /// as faults will have it.
+    /// Puts a packet of `length` bytes, which `write` fills, into the outbox.
+    /// Faults may change, hold back or drop it.
     pub(super) fn put(
         &mut self,
         board: &Board,
@@ -119,7 +119,7 @@ impl Lane {
         }
     }
 
-    /// The board's clock.
+    /// Stamp of a packet, from the board's clock or from one that a fault has made wrong.
     fn stamp(&mut self, moment: Moment, fate: OnPacket) -> crs::Stamp {
         let OnPacket::Clock(wrong) = fate else {
             self.stopped = None;
@@ -145,7 +145,7 @@ impl Lane {
         }
     }
 
-    /// Sends what is still held back.
+    /// Puts the packets that are still held back into the outbox.
     pub(super) fn end(&mut self, outbox: &mut Outbox) {
         self.release(outbox, u64::MAX);
     }

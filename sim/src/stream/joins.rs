@@ -1,4 +1,4 @@
-//! Who on this machine listens, as the kernel says.
+//! Listeners to the streams on this machine, as the kernel lists them.
 //!
 //! Linux lists the sources that sockets have joined in `/proc/net/mcfilter`
 //! and the groups with their members in `/proc/net/igmp`. Neither names ports.
@@ -12,24 +12,24 @@ use tokio::time::MissedTickBehavior;
 
 use super::Streaming;
 
-/// How often the kernel is asked.
+/// Time between two readings of the kernel's lists.
 const PERIOD: Duration = Duration::from_millis(250);
 
 /// The interface of the streams.
 const LOOPBACK: &str = "lo";
 
-/// A board's address, and where it is told whether to send.
+/// A board's address, and the end of a channel that tells it if it shall send.
 pub(crate) type Told = (Ipv4Addr, watch::Sender<bool>);
 
-/// Says to each board whether somebody listens to it, if that is what its
-/// sending depends on. There is one such task for all boards of a farm.
+/// Tells each board if it has listeners, unless the boards always or never
+/// send. There is one such task for all boards of a farm.
 pub(crate) async fn watch(streaming: Streaming, group: Ipv4Addr, boards: Vec<Told>) {
     match streaming {
         Streaming::WhenJoined => follow(|| Listeners::read(group), &boards, false).await,
         Streaming::WhenAnyJoined => follow(|| Listeners::read(group), &boards, true).await,
         Streaming::Always | Streaming::Never => {}
     }
-    // The boards' tasks live as long as they can be told something.
+    // The boards' tasks live as long as the senders of their channels.
     std::future::pending().await
 }
 
@@ -43,7 +43,7 @@ async fn follow(
     let (mut to_any, mut was_told) = (false, false);
     loop {
         period.tick().await;
-        // These files are made by the kernel while they are read: no disk.
+        // The kernel makes these files while they are read, without a disk.
         let listeners = match read() {
             Ok(listeners) => listeners,
             Err(error) => {
@@ -53,8 +53,8 @@ async fn follow(
                 continue;
             }
         };
-        // It wakes all boards, so it must be seen twice: the two files are not
-        // of one moment.
+        // A join for any source wakes all boards, so it must be seen twice:
+        // the two files are not read at the same moment.
         let to_all = std::mem::replace(&mut to_any, heed_any && listeners.to_any) && to_any;
         for (address, wanted) in boards {
             let listening = to_all || listeners.sources.contains_key(address);
@@ -66,9 +66,9 @@ async fn follow(
 /// The listeners of a group on the loopback interface.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Listeners {
-    /// Somebody listens whatever the source.
+    /// True if a member has joined for any source.
     to_any: bool,
-    /// How many listen to a source.
+    /// Number of listeners to each source.
     sources: HashMap<Ipv4Addr, u64>,
 }
 
@@ -81,7 +81,9 @@ impl Listeners {
         Ok(Self::parse(group, &groups, [&before, &after]))
     }
 
-    /// Whoever joins or leaves meanwhile is in one of the lists of sources.
+    /// Counts the listeners. The lists of sources are read before and after
+    /// that of groups, so that a listener that joins or leaves meanwhile is in
+    /// one of them.
     fn parse(group: Ipv4Addr, groups: &str, sources: [&str; 2]) -> Self {
         let mut listeners = Self::default();
         for text in sources {
@@ -90,13 +92,13 @@ impl Listeners {
                 *most = count.max(*most);
             }
         }
-        // A member for any source has no line among them.
+        // A member for any source has no line in the lists of sources.
         listeners.to_any = members(group, groups) > listeners.sources.values().sum();
         listeners
     }
 }
 
-/// The source that a line says is joined in a group, and by how many.
+/// The source that a line lists as joined in a group, with the number of its listeners.
 fn joined(group: Ipv4Addr, line: &str) -> Option<(Ipv4Addr, u64)> {
     let mut fields = line.split_whitespace().skip(1);
     let on_loopback = fields.next()? == LOOPBACK;
@@ -105,8 +107,8 @@ fn joined(group: Ipv4Addr, line: &str) -> Option<(Ipv4Addr, u64)> {
     (on_loopback && in_group && including > 0).then_some((source, including))
 }
 
-/// Members of a group on the loopback interface. Its lines follow that of
-/// their interface, which alone begins at the margin.
+/// Number of members of a group on the loopback interface. The lines of groups
+/// follow that of their interface, which is not indented.
 fn members(group: Ipv4Addr, groups: &str) -> u64 {
     let mut on_loopback = false;
     let mut members = 0;
@@ -122,13 +124,13 @@ fn members(group: Ipv4Addr, groups: &str) -> u64 {
     members
 }
 
-/// `0xefc00002`.
+/// Reads an address in the form `0xefc00002`.
 fn host_order(text: &str) -> Option<Ipv4Addr> {
     let digits = text.strip_prefix("0x")?;
     u32::from_str_radix(digits, 16).ok().map(Ipv4Addr::from)
 }
 
-/// `0200C0EF`: the bytes of the address as one number of this machine.
+/// Reads an address in the form `0200C0EF`: its bytes as one number of this machine.
 fn network_order(text: &str) -> Option<Ipv4Addr> {
     let number = u32::from_str_radix(text, 16).ok()?;
     Some(Ipv4Addr::from(number.to_ne_bytes()))
@@ -150,7 +152,7 @@ Idx Device        MCA        SRC    INC    EXC
 ";
 
     fn groups(members: u64) -> String {
-        // As on a machine whose lowest byte comes first, or as on this one.
+        // As on a little-endian machine, or as on this one.
         let group = u32::from_ne_bytes(GROUP.octets());
         format!(
             "Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n\
@@ -201,7 +203,7 @@ Idx Device        MCA        SRC    INC    EXC
         let seen = async {
             told.changed().await.unwrap();
             assert!(*told.borrow_and_update());
-            // Somebody else has said no meanwhile; it is put right by the next look that succeeds.
+            // The board has been told otherwise meanwhile. The next successful reading corrects this.
             boards[0].1.send_replace(false);
             told.mark_unchanged();
             let putting_right = tokio::time::timeout(8 * PERIOD, told.changed()).await;

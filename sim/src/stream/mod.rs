@@ -1,14 +1,14 @@
 //! The sample streams: UDP multicast from each board's own address.
 //!
-//! | file | what is there |
+//! | file | content |
 //! |---|---|
-//! | `joins` | who on this machine listens, as the kernel says |
-//! | `sender` | a board's task: packets as time brings their samples |
-//! | `pace` | whose turn it is to send, and what it may take |
+//! | `joins` | listeners on this machine, as the kernel lists them |
+//! | `sender` | a board's task: packets when their samples are due |
+//! | `pace` | turns of the boards to send, and their share of the machine |
 //! | `readout`, `pfb` | the two streams: rows of samples to packets |
-//! | `fate` | packets that a fault loses, doubles, delays or spoils |
+//! | `fate` | packets that a fault loses, doubles, delays or corrupts |
 //! | `outbox` | the socket, many packets a system call |
-//! | `tally` | what is counted of all that |
+//! | `tally` | counts of the packets |
 
 mod fate;
 mod joins;
@@ -31,7 +31,7 @@ pub(crate) use sender::send;
 pub(crate) use tally::StreamTally;
 pub use tally::{PacketCounters, StreamCounters};
 
-/// When a board sends its streams.
+/// Times at which a board sends its streams.
 ///
 /// While a board sends, its time is real, whatever the farm's
 /// [`TimeMode`](crate::TimeMode): the stream and the control protocol show the
@@ -39,17 +39,17 @@ pub use tally::{PacketCounters, StreamCounters};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Streaming {
-    /// While somebody on this machine has joined the group for the board's
-    /// address. A join is seen, and a leave, within a quarter of a second.
+    /// While a receiver on this machine has joined the group for the board's
+    /// address. A join or a leave is seen within a quarter of a second.
     #[default]
     WhenJoined,
-    /// The same, and while somebody has joined the group for any source: that
-    /// is seen within half a second. Such joins are told from the others by
-    /// there being more members of the group than joined sources; where a
-    /// member has joined several sources, one for any may be overlooked.
+    /// The same, and also while a receiver has joined the group for any source.
+    /// Such a join is seen within half a second. It shows in that the group has
+    /// more members than joined sources. It may therefore be overlooked if a
+    /// member has joined several sources.
     ///
-    /// One such listener wakes every farm on the machine that sends so, and
-    /// slows it to real time: use a group of your own
+    /// One such receiver wakes every farm on the machine that sends in this
+    /// mode to the same group, and slows it to real time. Use a group of your own
     /// ([`FarmBuilder::stream_group`](crate::FarmBuilder::stream_group)).
     WhenAnyJoined,
     /// From the start to the end.
@@ -58,7 +58,7 @@ pub enum Streaming {
     Never,
 }
 
-/// Where the streams go.
+/// Destination of the streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Destination {
     pub(crate) group: Ipv4Addr,

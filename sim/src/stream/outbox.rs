@@ -1,4 +1,4 @@
-//! A board's socket: many packets a system call.
+//! A board's socket: many packets in each system call.
 
 use std::io::IoSlice;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
@@ -11,13 +11,13 @@ use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmm
 
 use super::tally::{Count, Kind, StreamTally};
 
-/// Packets that are sent together at most.
+/// Most packets that are sent together.
 const TOGETHER: usize = 64;
 
-/// Larger buffers than this are given back once they are sent, bytes.
+/// Largest buffer that is kept once its packets are sent, bytes.
 const KEEP: usize = 1 << 18;
 
-/// The socket's buffer, bytes: what is sent together fits.
+/// The socket's buffer, bytes. Packets that are sent together fit into it.
 const SEND_BUFFER: usize = 1 << 20;
 
 /// Packets on their way out of a board.
@@ -36,7 +36,7 @@ struct Ready {
     lane: LaneId,
 }
 
-/// Whose packets they are, and where they go.
+/// Origin and destination of packets.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LaneId {
     /// The module's index, from 0.
@@ -46,14 +46,14 @@ pub(crate) struct LaneId {
 }
 
 impl Outbox {
-    /// Prepares a board's socket: what it sends to a group stays on this
+    /// Prepares a board's socket, so that packets to a group stay on this
     /// machine.
     pub(crate) fn new(socket: UdpSocket) -> std::io::Result<Self> {
         set_ip_multicast_if(&socket, &Ipv4Addr::LOCALHOST)?;
         set_ip_multicast_ttl(&socket, 0)?;
         set_ip_multicast_loop(&socket, true)?;
         socket.set_nonblocking(true)?;
-        // A wish: the system may grant less.
+        // The system may grant less.
         let _ = set_socket_send_buffer_size(&socket, SEND_BUFFER);
         Ok(Self {
             socket,
@@ -71,7 +71,7 @@ impl Outbox {
         self.packets.push(Ready { start, end, lane });
     }
 
-    /// The bytes of the packet added last; none where there is none.
+    /// The bytes of the packet added last; empty if there is none.
     pub(crate) fn last(&mut self) -> &mut [u8] {
         let range = self
             .packets
@@ -85,14 +85,14 @@ impl Outbox {
         self.packets.extend(self.packets.last().copied());
     }
 
-    /// Shortens the packet added last to so many bytes.
+    /// Shortens the packet added last to this many bytes.
     pub(crate) fn cut_last(&mut self, length: usize) {
         if let Some(last) = self.packets.last_mut() {
             last.end = last.end.min(last.start + length);
         }
     }
 
-    /// Takes the packet added last out again.
+    /// Removes the packet added last, and returns its bytes.
     pub(crate) fn take_last(&mut self) -> Vec<u8> {
         let Some(last) = self.packets.pop() else {
             return Vec::new();
@@ -102,8 +102,8 @@ impl Outbox {
         bytes
     }
 
-    /// Sends all, and counts those that the system did not take. They are not
-    /// kept: a network does not keep them either.
+    /// Sends all packets, and counts those that the system did not accept. They
+    /// are dropped, as a network would drop them.
     pub(crate) fn flush(&mut self, tally: &StreamTally) {
         for together in self.packets.chunks(TOGETHER) {
             let sent = send(&self.socket, &self.bytes, together);
@@ -118,19 +118,19 @@ impl Outbox {
         self.packets.shrink_to(KEEP / size_of::<Ready>());
     }
 
-    /// Whether there is enough to send.
+    /// True if there are enough packets to send.
     pub(crate) fn is_full(&self) -> bool {
         self.packets.len() >= TOGETHER / 4
     }
 
-    /// Gives all buffers back. What is not sent is lost.
+    /// Frees all buffers. Packets that are not sent are lost.
     pub(crate) fn rest(&mut self) {
         self.bytes = Vec::new();
         self.packets = Vec::new();
     }
 }
 
-/// Sends packets in one call, mostly. Gives how many the system took.
+/// Sends packets, mostly in one call. Returns the number that the system accepted.
 fn send(socket: &UdpSocket, bytes: &[u8], packets: &[Ready]) -> usize {
     let slices: Vec<[IoSlice<'_>; 1]> = packets
         .iter()

@@ -1,10 +1,10 @@
-//! What the streams of a farm may take of the machine.
+//! Limits on the share of the machine that the streams of a farm take.
 //!
-//! A farm can be asked for more than its machine can do: 256 boards with all
-//! their channels are 5 GB a second. Boards therefore send in turn, a few
-//! packets at a time, and no more of them at once than leave a processor to
-//! the control protocol and to those who listen. What a stream is too far
-//! behind with is left out.
+//! The streams of a farm can need more than its machine can do: 256 boards with
+//! all their channels send 5 GB/s. Boards therefore send in turn, a few packets
+//! at a time. As long as there are several threads, one is left to the control
+//! protocol and to receivers. A stream that falls too far behind leaves out
+//! samples.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,24 +13,24 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::module::Room;
 
-/// Samples of single channels that a farm keeps for its streams: 64 MB. Four
-/// boards with all channels of their modules fill it in 0.9 s.
+/// Most samples of single channels that a farm keeps for its streams: 64 MB.
+/// Four boards with all channels of four modules at stage 6 fill it in 0.9 s.
 const KEPT: usize = 8 << 20;
 
-/// What the streams of a farm share.
+/// State that the streams of a farm share.
 #[derive(Debug)]
 pub(crate) struct Pace {
     /// First come, first served.
     turns: Semaphore,
     room: Arc<Room>,
-    /// Boards that send.
+    /// Number of boards that send.
     sending: AtomicUsize,
-    /// It has been said that they are too many.
+    /// True if a warning that samples are left out has been logged.
     told: AtomicBool,
 }
 
 impl Pace {
-    /// For a farm whose tasks run on so many threads.
+    /// Creates the state for a farm whose tasks run on this many threads.
     pub(crate) fn new(threads: usize) -> Self {
         Self {
             turns: Semaphore::new(threads.saturating_sub(1).max(1)),
@@ -45,26 +45,26 @@ impl Pace {
         &self.room
     }
 
-    /// Waits until it is a board's turn to send, which lasts until what is
-    /// given is dropped. None where the farm has no turns any more.
+    /// Waits for a board's turn to send, which lasts until the permit is
+    /// dropped. Returns `None` if there are no turns any more.
     pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         self.turns.acquire().await.ok()
     }
 
-    /// A board begins to send.
+    /// Counts a board that begins to send.
     pub(super) fn begin(&self) {
         self.sending.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A board sends no more. When it was the last, the next that falls behind
-    /// is told of again.
+    /// Counts off a board that ends sending. After the last, the next board
+    /// that falls behind is logged again.
     pub(super) fn end(&self) {
         if self.sending.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.told.store(false, Ordering::Relaxed);
         }
     }
 
-    /// Samples have been left out: says so, once.
+    /// Logs once that samples have been left out.
     pub(super) fn leaves_out(&self) {
         if !self.told.swap(true, Ordering::Relaxed) {
             let boards = self.sending.load(Ordering::Relaxed);

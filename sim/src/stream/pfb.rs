@@ -17,8 +17,9 @@ use crate::settings::Settings;
 /// Samples of the filter bank in a tick.
 const PER_TICK: u64 = 64;
 
-/// A stream that is more ticks behind than this leaves out all of them: 0.1 s.
-/// One channel is as much as a module's whole readout stream.
+/// Most ticks that a stream may be behind: 0.1 s. Beyond this, it leaves out all
+/// samples that are due. One channel is as much data as 1024 channels of the
+/// readout stream at stage 4.
 const MAX_BEHIND: u64 = (TICK_RATE_HZ / 10.0) as u64;
 
 /// Ticks of single channels that are sent in turn with other streams: half a
@@ -33,15 +34,15 @@ pub(super) struct PfbStream {
     /// The first tick that has not been sampled yet.
     tick: u64,
     sequence: u32,
-    /// Samples that do not fill a packet yet, the channels in turn, and the
-    /// number of the first.
+    /// Samples that do not fill a packet yet, the channels in turn. `first` is
+    /// the number of the first.
     pairs: Vec<(i32, i32)>,
     first: u64,
 }
 
 impl PfbStream {
-    /// Makes the packets of the samples that the stream is behind with, as
-    /// many as it may have in a turn; true where there are more.
+    /// Makes the packets of the samples that are due, at most those of one turn.
+    /// Returns true if more are due.
     pub(super) fn send_due(
         &mut self,
         board: &Board,
@@ -57,7 +58,7 @@ impl PfbStream {
             self.end();
             return false;
         }
-        // No further than the module's other samples: settings change there.
+        // No further than the module's other samples, since settings change at that time.
         let Some(now) = board.module_behind(index).map(|module| module.tick()) else {
             return false;
         };
@@ -120,13 +121,13 @@ impl PfbStream {
         self.tick < now
     }
 
-    /// Nobody listens any more.
+    /// Ends the stream, and frees its memory.
     pub(super) fn end(&mut self) {
         self.channels = Vec::new();
         self.pairs = Vec::new();
     }
 
-    /// Begins anew at a tick.
+    /// Begins again at a tick.
     fn begin(&mut self, tick: u64) {
         self.tick = tick;
         self.first = tick * PER_TICK;

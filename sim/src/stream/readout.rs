@@ -14,8 +14,8 @@ use crate::settings::{SHORT_CHANNELS, Settings};
 /// Modules of an analog bank: packets count them from 0 in either.
 pub(super) const BANK: usize = MODULES_IN_BANK as usize;
 
-/// Makes the packets of the samples that a module's stream is behind with, as
-/// many as it may have in a turn; true where there are more.
+/// Makes the packets of the samples that are due, at most those of one turn.
+/// Returns true if more are due.
 pub(super) fn send_due(
     board: &Board,
     pace: &Pace,
@@ -51,7 +51,7 @@ pub(super) fn send_due(
             serial: 0,
             modules: settings.streamed.len() as u8,
             overrange: head.overrange,
-            // The simulated supplies hold.
+            // The simulated supplies never fail.
             overvoltage: false,
             stage: head.stage,
             module: (index % BANK) as u8,
@@ -76,7 +76,7 @@ pub(super) fn send_due(
     had.is_behind
 }
 
-/// Where the time code comes from, as stamps say it.
+/// Source of the time code, in the form of stamps.
 pub(super) fn source(settings: &Settings) -> StampSource {
     match settings.timestamp_port {
         "BACKPLANE" => StampSource::Backplane,

@@ -1,4 +1,4 @@
-//! A board's task: packets as time brings their samples.
+//! A board's task, which sends packets when their samples are due.
 
 use std::net::SocketAddrV4;
 use std::sync::Arc;
@@ -18,8 +18,9 @@ use crate::board::{Board, MODULES};
 use crate::module::Rows;
 use crate::settings::Settings;
 
-/// Packets are sent in bursts this far apart: at stage 6 three samples of each
-/// module. A board sends each as it comes; here many boards share a processor.
+/// Time between two bursts of packets: at stage 6, each has three samples of
+/// each module. A real board sends each sample at once; here, many boards share
+/// a processor.
 const BURST: Duration = Duration::from_millis(5);
 
 /// A board's streams.
@@ -39,7 +40,7 @@ struct Lanes {
     pfb_stream: PfbStream,
 }
 
-/// Sends a board's streams whenever it is wanted, until the farm is shut down.
+/// Sends a board's streams while `wanted` is true, until the farm is shut down.
 pub(crate) async fn send(
     board: Arc<Board>,
     pace: Arc<Pace>,
@@ -50,7 +51,7 @@ pub(crate) async fn send(
     let stop = board.shut_down().clone();
     let mut sender = Sender::new(Arc::clone(&board), Arc::clone(&pace), outbox, to);
     let work = async {
-        // The other end goes with the farm.
+        // The sender of the channel is dropped with the farm.
         while wanted.wait_for(|wanted| *wanted).await.is_ok() {
             board.begin_streaming();
             pace.begin();
@@ -92,8 +93,8 @@ impl Sender {
         }
     }
 
-    /// Waits for the board's turn, and sends of each module some of what is
-    /// due by then; true where more is due.
+    /// Waits for the board's turn, and sends some of the packets of each module
+    /// that are due by then. Returns true if more are due.
     async fn take_turn(&mut self) -> bool {
         let pace = Arc::clone(&self.pace);
         let Some(_turn) = pace.turn().await else {
@@ -106,14 +107,14 @@ impl Sender {
             if self.outbox.is_full() {
                 self.outbox.flush(self.board.streamed());
             }
-            // Whoever asks the board something is answered in between.
+            // Requests to the board are answered in between.
             tokio::task::yield_now().await;
         }
         self.outbox.flush(self.board.streamed());
         is_behind
     }
 
-    /// Prepares what a module has to send in a turn; true where it has more.
+    /// Prepares the packets of a module for one turn. Returns true if more are due.
     fn send_due(&mut self, module: usize, settings: &Settings) -> bool {
         let lanes = &mut self.lanes[module];
         let number = module as u8 + 1;
@@ -144,7 +145,7 @@ impl Sender {
         is_behind
     }
 
-    /// Sends what faults hold back, and gives all memory back.
+    /// Sends the packets that faults hold back, and frees all memory.
     fn end(&mut self) {
         for lanes in &mut self.lanes {
             lanes.readout.end(&mut self.outbox);

@@ -1,4 +1,4 @@
-//! What a board counts of its streams, for tests that count what arrives.
+//! Counts of the packets of a board's streams, for tests that count those that arrive.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,10 +17,10 @@ pub struct StreamCounters {
 
 /// Packets of one stream of one module since the board started.
 ///
-/// So many datagrams were sent: `made - lost - unsent + doubled`.
+/// The number of datagrams sent is `made - lost - unsent + doubled`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct PacketCounters {
-    /// Packets made, whatever became of them.
+    /// Packets made, including those that were not sent.
     pub made: u64,
     /// Lost by a fault.
     pub lost: u64,
@@ -28,7 +28,7 @@ pub struct PacketCounters {
     pub doubled: u64,
     /// Sent after later ones by a fault.
     pub late: u64,
-    /// Sent spoilt by a fault.
+    /// Sent corrupted by a fault.
     pub spoilt: u64,
     /// Sent with a stamp that is not recent by a fault.
     pub stale: u64,
@@ -36,13 +36,13 @@ pub struct PacketCounters {
     pub misdated: u64,
     /// Sent with another board's serial number by a fault.
     pub foreign: u64,
-    /// Not taken by the system.
+    /// Not accepted by the system.
     pub unsent: u64,
     /// Sequence numbers left out because the machine was too slow.
     pub skipped: u64,
 }
 
-/// What is counted of a stream.
+/// Kinds of counts of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Count {
     Made,
@@ -88,7 +88,7 @@ impl PacketTally {
     }
 }
 
-/// Which of a module's streams.
+/// Kinds of streams of a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Readout,
@@ -104,8 +104,8 @@ impl StreamTally {
         Self((0..modules).map(|_| Default::default()).collect())
     }
 
-    /// The counts of a stream of a module, by its index from 0. Those of a
-    /// module that there is not are those of the last.
+    /// The counts of a stream of a module, by its index from 0. An index out of
+    /// range gives those of the last module.
     pub(crate) fn of(&self, module: usize, kind: Kind) -> &PacketTally {
         &self.0[module.min(self.0.len() - 1)][kind as usize]
     }

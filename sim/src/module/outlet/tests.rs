@@ -1,4 +1,4 @@
-//! What a stream gets, however it is taken.
+//! A stream gets the same samples, however its turns come.
 
 use twotone_physics::{Band, Profile};
 
@@ -24,7 +24,7 @@ fn left(room: &Room) -> usize {
     room.left.load(Ordering::Relaxed)
 }
 
-/// What a stream has brought.
+/// Rows that a stream has brought.
 #[derive(Default)]
 struct Taken {
     numbers: Vec<u32>,
@@ -33,8 +33,8 @@ struct Taken {
 }
 
 impl Taken {
-    /// Takes a turn, and gives how many rows that brought and whether
-    /// there are more.
+    /// Takes a turn. Returns the number of rows that it brought, and true
+    /// if there are more.
     fn turn(&mut self, module: &mut Module, seconds: f64, room: &Arc<Room>) -> (usize, bool) {
         let mut rows = Rows::default();
         let had = module.stream(CHANNELS, seconds, room, &mut rows);
@@ -80,7 +80,7 @@ fn a_stream_has_every_sample_however_it_is_taken() {
     let n = (1.75 * RATE_HZ).ceil() as u32;
     assert_eq!(taken.numbers, (0..n).collect::<Vec<_>>());
     assert_eq!(left(&room), 1 << 20);
-    // The same samples as a call has that takes them all.
+    // They are the same as the samples of a call that takes all of them.
     let mut plain = super::tests::module();
     plain.set_nco(1.25e9);
     plain.set_frequency(3, 1e6);
@@ -134,7 +134,7 @@ fn no_more_is_kept_than_there_is_room_for_in_the_farm() {
             module.advance_to(f64::from(step) * 0.02);
         }
         if step == 20 {
-            // A call takes samples that the stream has to have too.
+            // A call takes samples that the stream must get too.
             modules[1].acquire(50, 0..CHANNELS, &mut Vec::new());
         }
         let outlets = modules.iter().filter_map(|module| module.outlet.as_ref());
@@ -151,7 +151,7 @@ fn no_more_is_kept_than_there_is_room_for_in_the_farm() {
     }
     let skipped: u64 = taken.iter().map(|taken| taken.skipped).sum();
     assert!(skipped > 1000, "{skipped}");
-    // What a stream keeps when it ends is given back.
+    // The room of kept samples is given back when the stream ends.
     modules[0].advance_to(0.85);
     assert!(left(&room) < ROOM);
     modules[0].end_stream();
@@ -192,7 +192,7 @@ fn what_is_kept_is_sent_in_turns_while_it_is_new() {
     }
     for _ in 0..3 {
         let (rows, more) = taken.turn(&mut module, 1.0, &room);
-        // What is made together may be two turns' worth.
+        // Samples that are made together may be enough for two turns.
         assert!((1..=2 * IN_TURN / CHANNELS).contains(&rows), "{rows}");
         assert!(more);
     }
