@@ -203,7 +203,7 @@ Idx Device        MCA        SRC    INC    EXC
         let seen = async {
             told.changed().await.unwrap();
             assert!(*told.borrow_and_update());
-            // The board has been told otherwise meanwhile. The next successful reading corrects this.
+            // The board was told otherwise meanwhile. The next successful reading corrects it.
             boards[0].1.send_replace(false);
             told.mark_unchanged();
             let putting_right = tokio::time::timeout(8 * PERIOD, told.changed()).await;
