@@ -1,8 +1,8 @@
-//! What a farm costs: `cargo bench -p twotone-sim`. Time to start and memory
-//! of many boards, and processor time of boards that stream.
+//! Costs of a farm: `cargo bench -p twotone-sim`. Time to start and memory of
+//! many boards, and processor time of boards that stream.
 //!
-//! Nobody reads the streams here: what is measured is the sender, with the
-//! kernel's delivery in it. `-- --json` prints one object.
+//! Nothing reads the streams here: the figures are those of the sender,
+//! including the kernel's delivery. `-- --json` prints one object.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use twotone_sim::{Farm, Profile, SimBoard};
 use twotone_wire::crs::GROUP;
 
-/// How long streams are looked at.
+/// Time over which streams are measured.
 const SPAN: Duration = Duration::from_secs(5);
 
 #[allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
@@ -26,7 +26,7 @@ fn pass(span: Duration) {
     std::thread::sleep(span);
 }
 
-/// Resident memory of this process, MB; 0 where the system does not say.
+/// Resident memory of this process, MB; 0 if the system does not give it.
 fn resident_mb() -> f64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = text.lines().find(|line| line.starts_with("VmRSS:"));
@@ -46,7 +46,7 @@ fn processor_s() -> f64 {
         / 100.0
 }
 
-/// One batch, which must succeed.
+/// Runs one batch, which must succeed.
 fn run(board: &SimBoard, calls: &[Value]) {
     let body = Value::from(calls.to_vec()).to_string();
     let mut stream = TcpStream::connect(board.address()).expect("the board is up");
@@ -65,7 +65,7 @@ fn call(method: &str, args: &Value, kwargs: &Value) -> Value {
     json!({"object": "Dfmux", "method": method, "args": args, "kwargs": kwargs})
 }
 
-/// A tone on each detector of a board.
+/// Sets a tone on each detector of a board.
 fn tune(farm: &Farm, index: usize) {
     for module in &farm.truth().boards[index].modules {
         let number = module.module;

@@ -1,4 +1,4 @@
-//! A board's requests: samples, time, batches, and what it says of itself, over its real socket.
+//! A board's requests: samples, time, batches, and data of the board itself, over its real socket.
 
 mod client;
 

@@ -1,5 +1,5 @@
-//! Farms: who has which detectors, what is written down about them, how time
-//! passes, and how many boards fit into a process.
+//! Farms: their detectors, truth and hardware map, the passing of time, and the
+//! number of boards that fit into a process.
 
 mod client;
 
@@ -102,8 +102,8 @@ fn the_map_names_every_board_and_populated_module() {
             .collect();
         assert_eq!(numbers, [1, 2]);
         let module = &modules[0];
-        // The range that the detectors were designed into: four times their
-        // scatter inside of the band.
+        // The design range of the detectors: the band without four times
+        // their scatter at each end.
         assert_eq!(module["f_min"].as_float(), Some(1.0012e9));
         assert_eq!(module["f_max"].as_float(), Some(1.4988e9));
         let number = |key: &str| module[key].as_float().unwrap();

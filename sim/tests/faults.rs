@@ -26,7 +26,7 @@ fn connect(farm: &Farm) -> Client {
     Client::connect(farm.boards()[0].address())
 }
 
-/// The other board of the farm does what it should.
+/// Checks that the other board of the farm works.
 fn check_neighbour(farm: &Farm) {
     let mut board = Client::connect(farm.boards()[1].address());
     assert_eq!(board.ok("get_decimation", json!([]), json!({})), json!(6));
@@ -49,7 +49,7 @@ fn refuse() {
     wait_until(|| TcpStream::connect(board.address()).is_err());
 }
 
-/// For what another thread will do soon. Ends with a failure after 10 s.
+/// Waits for something that another thread will do soon. Fails after 10 s.
 fn wait_until(mut done: impl FnMut() -> bool) {
     let (tell, told) = std::sync::mpsc::channel::<()>();
     for _ in 0..1000 {
@@ -144,7 +144,7 @@ fn slow_requests_are_run_though_their_client_has_gone() {
             .to_string()
             .as_bytes(),
     );
-    // The client gives up when the board has had time to take the request.
+    // The client gives up after the board has had time to receive the request.
     board.patience(Duration::from_millis(300));
     assert!(board.read().is_err());
     drop(board);
@@ -174,7 +174,7 @@ fn hang() {
     board.patience(Duration::from_millis(300));
     assert!(board.read().is_err());
     check_neighbour(&farm);
-    // What came before has been done, what comes after has not.
+    // The calls before it were run, those after it were not.
     assert_eq!(
         connect(&farm).ok("get_amplitude", json!([]), at(1)),
         json!(0.25)

@@ -1,5 +1,5 @@
-//! The HTTP service around the protocol: what a real board's server does with
-//! connections, headers and bodies.
+//! The HTTP service around the protocol handles connections, headers and bodies
+//! as a real board's server does.
 
 mod client;
 

@@ -1,5 +1,5 @@
-//! Connections that a fault leaves without an answer are let go of: when their client has gone, and
-//! when the fault is over. Under virtual time, over pipes.
+//! Connections that a fault leaves without an answer are closed when their client has gone or when
+//! the fault is over. Under virtual time, over pipes.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use tokio::time::{Instant, timeout};
 use twotone_sim::fault::{Fault, FaultScript, Scheduled};
 use twotone_sim::{Farm, FarmBuilder};
 
-/// Clients that come and go.
+/// Number of clients that come and go.
 const CLIENTS: usize = 20;
 
-/// Half an hour, after which a board lets go of any connection.
+/// Half an hour, after which a board closes any connection that a fault holds.
 const LONGEST: Duration = Duration::from_secs(1800);
 
 /// Time for a late answer to a client that has closed its sending side.
@@ -37,7 +37,7 @@ fn builder() -> FarmBuilder {
     Farm::builder().detectors(1)
 }
 
-/// A connection to the farm's board, with a request for samples sent.
+/// Opens a connection to the farm's board and sends a request for samples.
 async fn ask(farm: &Farm) -> DuplexStream {
     let mut client = farm.boards()[0].open_stream(64 * 1024);
     request(&mut client).await;
@@ -60,7 +60,7 @@ fn tasks() -> usize {
     Handle::current().metrics().num_alive_tasks()
 }
 
-/// Lets the board do what it can do at once.
+/// Lets the board do all that it can do at once.
 async fn settle() {
     tokio::time::sleep(Duration::from_millis(1)).await;
 }
@@ -77,7 +77,7 @@ async fn settle_after_closing(fault: &str) {
 async fn closed_after(mut client: DuplexStream) -> Duration {
     let begin = Instant::now();
     let mut byte = [0];
-    // A pipe that is full shows its end to who writes.
+    // A full pipe shows its end only to a writer.
     let read = async {
         let mut read = client.read(&mut byte).await;
         while matches!(read, Ok(1)) {
@@ -168,7 +168,7 @@ async fn a_client_that_stays_is_let_go_of_when_the_fault_is_over() {
             after.as_secs_f64() > 2.9 && after.as_secs() <= whole,
             "{fault}: {after:?}"
         );
-        // What comes afterwards is answered.
+        // Later requests are answered.
         let mut client = ask(&farm).await;
         let mut answer = [0; 15];
         client.read_exact(&mut answer).await.unwrap();
@@ -177,7 +177,7 @@ async fn a_client_that_stays_is_let_go_of_when_the_fault_is_over() {
     }
 }
 
-/// Not only new connections, but those too that were open when it began.
+/// Connections that were open when the fault began are closed as well as new ones.
 #[tokio::test(start_paused = true)]
 async fn so_are_connections_that_were_open_before() {
     let farm = farm(FAULTS[0], "from_s = 1.0\nfor_s = 3.0").await;
@@ -189,7 +189,7 @@ async fn so_are_connections_that_were_open_before() {
     farm.shut_down().await;
 }
 
-/// An answer without end that nobody reads.
+/// The fault is an answer without end that the client does not read.
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_nobody_reads_ends_with_its_fault() {
     let farm = farm(FAULTS[3], "for_s = 3.0").await;
@@ -205,7 +205,7 @@ async fn an_answer_that_nobody_reads_ends_with_its_fault() {
     farm.shut_down().await;
 }
 
-/// As long as it lasts, and no fault is for ever.
+/// The client waits until the fault ends, or for the longest time that a board holds a connection.
 #[tokio::test(start_paused = true)]
 async fn a_client_that_stays_waits_while_the_fault_lasts() {
     for fault in &FAULTS[..2] {

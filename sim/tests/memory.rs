@@ -1,5 +1,5 @@
-//! How much memory a board takes. Alone in its file, so that nothing else in
-//! the process grows meanwhile.
+//! Memory that a board takes. This test is alone in its file, so that nothing
+//! else in the process grows meanwhile.
 
 mod client;
 
@@ -65,8 +65,8 @@ fn a_board_of_1024_detectors_takes_at_most_3_mb() {
             use_all(&mut Client::connect(board.address()), modules as u32);
             after.push(resident());
         }
-        // The first boards also fill what all share: buffers and the
-        // allocator's reserve.
+        // The first boards also fill the buffers and the allocator's
+        // reserve, which all boards share.
         let growth = (after[BOARDS - 1] - after[3]) / (BOARDS - 4) as f64;
         println!("{modules} module(s): {:.2} MB a board", growth / 1e6);
         assert!(growth < 3e6, "{modules} module(s): {growth} bytes a board");

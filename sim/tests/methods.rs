@@ -1,4 +1,4 @@
-//! Methods beside those that set tones: what they take, refuse and answer.
+//! Methods other than those that set tones: their arguments, refusals and answers.
 
 mod client;
 
@@ -12,7 +12,7 @@ fn board() -> (Farm, Client) {
     (farm, client)
 }
 
-/// A call, what it answers, or what its refusal says.
+/// A call, and its answer or the text of its refusal.
 type Row = (&'static str, Value, Value, Result<Value, &'static str>);
 
 /// Makes the calls in their order.
@@ -103,7 +103,7 @@ fn decimation_is_refused_where_packets_or_the_link_are_too_small() {
             Ok(Value::Null),
         ),
         is(json!(3)),
-        // The share of the link can be told.
+        // The share of the link can be set.
         (
             "set_decimation",
             json!([]),

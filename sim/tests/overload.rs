@@ -1,5 +1,5 @@
-//! A farm that is asked for more than any machine can do. Alone in its file:
-//! what the process takes and says is looked at.
+//! A farm that is asked for more than any machine can do. This test is alone in
+//! its file, since it checks the memory and the log of the whole process.
 
 mod client;
 
@@ -15,21 +15,21 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use twotone_sim::{Farm, PacketCounters};
 use twotone_wire::crs::GROUP;
 
-/// Each is asked for 76 000 packets of 128 channels a second.
+/// Boards of the farm. Each is asked for 76 000 packets of 128 channels a second.
 const BOARDS: usize = 64;
 
-/// Sources that a socket joins; the system lets it have ten.
+/// Sources that a socket joins; the system allows ten.
 const A_SOCKET: usize = 8;
 
 /// Requests while the streams are behind.
 const REQUESTS: usize = 60;
 
-/// What is not there once nobody listens any more, bytes: room for what the
-/// allocator keeps.
+/// Most memory that may still be held after the last receiver has left, bytes:
+/// the reserve of the allocator.
 const REST: f64 = 100e6;
 
-/// What may be there meanwhile: samples that are kept (64 MB), models and
-/// buffers of the boards, samples of calls.
+/// Most memory that may be held meanwhile, bytes: kept samples (64 MB), models
+/// and buffers of the boards, samples of calls.
 const MOST: f64 = 250e6;
 
 /// Warnings of the simulator.
@@ -72,7 +72,7 @@ fn resident() -> f64 {
     kilobytes.parse::<f64>().unwrap() * 1024.0
 }
 
-/// Joins all boards. Nobody reads: what the kernel delivers is thrown away.
+/// Joins all boards. Nothing is read: the kernel discards the packets that it delivers.
 fn join(farm: &Farm, port: u16) -> Vec<UdpSocket> {
     let sockets = farm.boards().chunks(A_SOCKET).map(|boards| {
         let socket = UdpSocket::bind((Ipv4Addr::new(127, 0, 0, 1), port)).or_else(|_| {
@@ -128,7 +128,7 @@ fn a_farm_that_cannot_keep_up_answers_shares_and_stays_small() {
     let mut most = before;
     let behind = |module: &PacketCounters| module.skipped > 0 && module.made > 0;
     while !counters(&farm).iter().flatten().all(behind) {
-        // In turn with the waiting, a request that has samples kept.
+        // While waiting, requests make boards keep samples.
         let at = json!({"channel": 1, "module": 1});
         for index in 0..BOARDS {
             client(index).ok("set_amplitude", json!([0.001]), at.clone());
@@ -136,8 +136,8 @@ fn a_farm_that_cannot_keep_up_answers_shares_and_stays_small() {
         most = most.max(resident());
     }
 
-    // The next request is answered before every stream has had a turn: what
-    // the streams send meanwhile is little, most of the time.
+    // A request is answered before all streams have had a turn, so that most
+    // of the time the streams send little meanwhile.
     let mut meanwhile = Vec::new();
     for request in 0..REQUESTS {
         let mut client = client(request * 37 % BOARDS);
@@ -156,8 +156,8 @@ fn a_farm_that_cannot_keep_up_answers_shares_and_stays_small() {
     println!("packets meanwhile: {meanwhile:?}; a turn of all: {turn}");
     assert!(meanwhile[REQUESTS / 2] < turn / 8, "{meanwhile:?}");
 
-    // All had their share, but for a turn more or less, and what requests had
-    // them keep.
+    // All had the same share, except for one turn and for the samples that
+    // requests made them keep.
     let counted = counters(&farm);
     let shares = counted.iter().flatten().map(|module| module.made);
     let (least, largest) = (shares.clone().min().unwrap(), shares.max().unwrap());
@@ -166,11 +166,11 @@ fn a_farm_that_cannot_keep_up_answers_shares_and_stays_small() {
     println!("memory: {:.1} to {:.1} MB", before / 1e6, most / 1e6);
     assert!(most - before < MOST, "{before} to {most} bytes");
 
-    // And afterwards it is as before.
+    // Afterwards, all is as before.
     drop(listeners);
     loop {
         let sent = made(&farm);
-        // A look takes a quarter of a second; requests meanwhile.
+        // The joins are read each quarter of a second; requests pass the time.
         for _ in 0..2000 {
             client(0).ok("get_decimation", json!([]), json!({}));
         }
@@ -183,7 +183,7 @@ fn a_farm_that_cannot_keep_up_answers_shares_and_stays_small() {
     for index in 0..BOARDS {
         let mut client = client(index);
         let now = |client: &mut Client| client.ok("get_timestamp", json!([]), json!({}));
-        // Its time stands again, but for that of requests.
+        // The board's time stands again, except for the time of requests.
         let (one, other) = (now(&mut client), now(&mut client));
         assert_eq!(one, other);
     }

@@ -65,8 +65,8 @@ fn start() -> (Farm, Client, Listener) {
     (farm, client, listener)
 }
 
-/// Gain of a bin so many thousandths of its output's rate from its middle:
-/// the transform of the filter bank's window, made by another program.
+/// Gain of a bin at an offset from its middle, in thousandths of its output's
+/// rate: the transform of the filter bank's window, from another program.
 const GAIN: [(u32, f64); 4] = [(100, 0.7756), (123, 0.6795), (246, 0.1964), (350, 0.0274)];
 
 #[test]
@@ -88,8 +88,8 @@ fn every_tone_in_the_bin_shows_at_its_distance_as_the_bin_lets_it_through() {
             (beat / carrier / (2.0 * gain) - 1.0).abs() < 0.03,
             "{thousandths}: {beat} {carrier}"
         );
-        // From the other channel it is the other way round, and its own tone
-        // is as large as it is.
+        // In the other channel the tones change places, and its own tone has
+        // its full size.
         if thousandths < 200 {
             let row = samples(&board.ok("get_pfb_samples", json!([n]), at(2)));
             let (two, one) = (
@@ -99,7 +99,7 @@ fn every_tone_in_the_bin_shows_at_its_distance_as_the_bin_lets_it_through() {
             assert!((two / carrier / 2.0 - 1.0).abs() < 0.02, "{two} {carrier}");
             assert!((one / two * (2.0 * gain) - 1.0).abs() < 0.03, "{one} {two}");
         }
-        // The third is outside.
+        // The third tone is outside the bin.
         for bin in [-700, -301, 301, 903] {
             let other = size(at_frequency(&row, f64::from(bin) / f64::from(n)));
             assert!(other < 0.01 * carrier, "{bin}: {other} {carrier}");
@@ -112,7 +112,7 @@ fn noise_has_the_shape_of_the_bin_and_the_density_of_the_slow_samples() {
     let (_farm, mut board, _) = start();
     tone(&mut board, 1, 0.0, 0.001);
     let n = 50_000;
-    // Both first: the board does not wait for sums.
+    // Both acquisitions come first, since the board's time does not wait for sums.
     let row = samples(&board.ok("get_pfb_samples", json!([n]), at(1)));
     let slow = samples(&board.ok("get_samples", json!([20_000]), at(1)));
     // Mean power in a hundred bins around a frequency, cycles a sample.

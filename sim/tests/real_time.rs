@@ -1,5 +1,5 @@
-//! Boards whose time is real, under virtual time: what takes how long, and
-//! what is seen meanwhile.
+//! Boards whose time is real, under virtual time: the durations of calls, and
+//! the samples seen meanwhile.
 
 use std::time::Duration;
 
@@ -158,8 +158,8 @@ async fn a_board_answers_others_while_it_acquires() {
     );
     let sizes = sizes(&one.receive().await[0]);
     assert!(begun.elapsed() > Duration::from_secs(1));
-    // It shows from the sample on in which it was made, as the filters let it
-    // through: half of it after the delay of 5 ms, all after 10 ms.
+    // It shows from the sample in which it was made, as the filters settle:
+    // half of it after the delay of 5 ms, all after 10 ms.
     let number = (0.5 * RATE_HZ) as usize;
     let low = sizes[0];
     for (k, size) in sizes.iter().enumerate() {
@@ -254,8 +254,8 @@ async fn acquisitions_of_one_module_run_side_by_side() {
     }
     let took = begun.elapsed().as_secs_f64();
     assert!((took - 300.0 / RATE_HZ).abs() < 6e-3, "{took}");
-    // They began in the same period or the next, and where they overlap they
-    // are the same.
+    // They began in the same period or the next, and their samples are the
+    // same as far as they overlap.
     let start = |k: usize| all[k][0]["ts"][0].as_f64().unwrap();
     for k in 1..3 {
         let later = ((start(k) - start(0)) * RATE_HZ).round() as usize;

@@ -1,4 +1,4 @@
-//! What samples show of a board's settings and detectors, over its socket.
+//! Samples show a board's settings and detectors, over its socket.
 
 mod client;
 

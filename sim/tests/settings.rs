@@ -1,4 +1,4 @@
-//! What a board's tones are set to, and what is refused, over its real socket.
+//! Settings of a board's tones, and refusals, over its real socket.
 
 mod client;
 

@@ -1,7 +1,7 @@
-//! What faults do to the packets of a stream, beside what the board counts.
+//! Effects of faults on the packets of a stream, compared with the board's counts.
 //!
-//! Each acts on some packets near the beginning, all of which the listener
-//! gets: a board sends only from its join on.
+//! Each fault acts on some packets near the beginning. The listener gets all of
+//! them, since a board sends only from the join on.
 
 mod listener;
 
@@ -22,12 +22,12 @@ const RATE_HZ: f64 = 625e6 / 256.0 / 64.0 / 64.0;
 const FIRST: u64 = 5;
 const COUNT: u64 = 200;
 
-/// Packets of four modules that are received: more than those, whatever is
-/// lost.
+/// Packets of four modules that are received: more than those on which a fault
+/// acts, even if some are lost.
 const RECEIVED: usize = 1200;
 
-/// What the board counted of its first module, the headers of that module's
-/// packets, and how many of all packets were none.
+/// The board's counts of its first module, the headers of that module's packets,
+/// and the number of datagrams of all modules that are not valid packets.
 fn received(fault: impl Into<Fault>) -> (PacketCounters, Vec<ReadoutHeader>, u64) {
     let mut listener = Listener::new(GROUP);
     let builder = Farm::builder().detectors(0).stream_port(listener.port());
@@ -68,7 +68,7 @@ fn lost_packets_are_missing() {
     let missing: i64 = steps(&headers).iter().map(|step| step - 1).sum();
     assert!(counted.lost > 5, "{counted:?}");
     assert_eq!(missing as u64, counted.lost);
-    // All of them.
+    // All packets are lost.
     let (counted, headers, _) = received(PacketLoss { rate: 1.0, seed: 1 });
     assert_eq!(counted.lost, COUNT);
     let gap = steps(&headers).into_iter().max().unwrap();

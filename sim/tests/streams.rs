@@ -94,7 +94,7 @@ fn boards_send_to_their_own_listeners_alone() {
         assert_eq!(source, farm.boards()[1].ip());
         assert_eq!(ReadoutPacket::new(&bytes).unwrap().serial(), 2);
     }
-    // Nobody listens to the others, and they do not send.
+    // The others have no listeners, and do not send.
     for silent in [0, 2] {
         let counters = farm.boards()[silent].stream_counters();
         assert!(counters.iter().all(|module| module.readout.made == 0));
@@ -119,14 +119,14 @@ fn sending_begins_with_a_join_and_ends_with_the_leave() {
         listener.join(board.ip());
         let round = headers(&mut listener, 20);
         let mut numbers = round.iter().map(|header| header.sequence);
-        // Time has gone on, and with it the numbers.
+        // The numbers have gone on with time.
         assert!(numbers.clone().all(|number| number >= last), "{last}");
         last = numbers.by_ref().max().unwrap();
         listener.leave(board.ip());
         let stopped = (0..200).any(|_| {
             while listener.receive_within(Duration::from_millis(1)).is_some() {}
             let before = made();
-            // Nothing comes any more: a pause.
+            // No packets come any more.
             let silent = listener
                 .receive_within(Duration::from_millis(100))
                 .is_none();
@@ -167,7 +167,7 @@ fn a_listener_to_any_source_does_not_wake_boards_that_heed_sources() {
     let mut listener = Listener::new(group);
     let farm = start(Farm::builder().detectors(0).stream_group(group), &listener);
     listener.join_any();
-    // Three times as long as a join goes unseen.
+    // Three times the time within which a join is seen.
     assert!(
         listener
             .receive_within(Duration::from_millis(750))
@@ -191,7 +191,7 @@ fn a_board_is_told_to_send_always_or_never() {
             headers(&mut listener, 10);
         } else {
             listener.join(board.ip());
-            // Three times as long as a join goes unseen.
+            // Three times the time within which a join is seen.
             assert!(
                 listener
                     .receive_within(Duration::from_millis(750))
@@ -301,7 +301,7 @@ fn samples_stamped_after_a_setting_show_it() {
     let farm = start(Farm::builder().detectors(0), &listener);
     let board = &farm.boards()[0];
     let mut client = Client::connect(board.address());
-    // Each request takes its time, also where time is not real.
+    // Each request takes board time, even if time is not real.
     for request in 0..100 {
         let at = json!({"channel": 1, "module": 1});
         client.ok("set_frequency", json!([1e6]), at.clone());
@@ -322,7 +322,7 @@ fn samples_stamped_after_a_setting_show_it() {
         let since_s = f64::from(stamp.second_of_day) - told.0 as f64
             + (f64::from(stamp.part) - told.1 as f64) / 156.25e6;
         if packet.module() == 0 && since_s >= settled_s {
-            // And the stream is of now, not of a time that has yet to come.
+            // The stream shows the present, not a time that has yet to come.
             assert!(since_s < 5.0, "{since_s} s after the settings");
             let (i, q) = packet.samples().next().unwrap();
             sizes.push(f64::from(i).hypot(f64::from(q)) / 256.0);

@@ -1,7 +1,7 @@
 //! Time and memory of one module's work: `cargo bench -p twotone-physics`.
 //!
-//! Each line is the median of many rounds, since the machine does other things too; `-- --json` prints
-//! one object.
+//! Each line is the median of many rounds, since the machine may have other work; `-- --json`
+//! prints one object.
 
 use std::hint::black_box;
 use std::sync::Mutex;
@@ -63,7 +63,7 @@ fn module(profile: Profile, detectors: usize) -> ModuleModel {
     ModuleModel::draw(1, 0, 1, detectors, band, 1024, &profile.params())
 }
 
-/// `tones` tones over the band, moved by a little each round.
+/// Sets `tones` tones over the band, moved by a little each round.
 fn comb(model: &mut ModuleModel, tones: usize, round: u64) {
     for channel in 0..tones {
         let step = 498e6 / tones as f64;
@@ -79,7 +79,7 @@ fn comb(model: &mut ModuleModel, tones: usize, round: u64) {
     }
 }
 
-/// Resident memory of this process, kB; 0 where the system does not say.
+/// Resident memory of this process, kB; 0 if the system does not give it.
 fn resident_kb() -> f64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = text
@@ -110,7 +110,7 @@ fn memory(profile: Profile, detectors: usize) -> Vec<ModuleModel> {
 }
 
 fn main() {
-    // Kept until both are measured: what is freed is used again.
+    // Kept until both are measured, since freed memory is used again.
     let kept = [memory(Profile::Lab, 256), memory(Profile::Lab, 1024)];
     drop(kept);
     for profile in [Profile::Clean, Profile::Lab, Profile::Harsh] {

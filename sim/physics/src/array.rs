@@ -1,4 +1,4 @@
-//! The detectors on a line as the tones see them: positions, widths and pulls of now.
+//! The detectors on a line as the tones see them: their present positions, widths and pulls.
 
 use num_complex::Complex64;
 
@@ -18,22 +18,23 @@ pub(crate) struct Resonator {
     pub(crate) notch: Complex64,
     /// Width and its dependence on the pull.
     pub(crate) width: Width,
-    /// Shift by the conditions of now that do not change by themselves.
+    /// Shift by the present conditions, without the parts that vary with time.
     pub(crate) steady_shift: f64,
-    /// Index of its partner among the resonators and the partner's linewidth over its own.
+    /// Index of its partner among the resonators, and the ratio of the partner's linewidth to its
+    /// own.
     pub(crate) partner: Option<(u32, f64)>,
-    /// It moves by itself.
+    /// True if its resonance varies with time under constant settings.
     pub(crate) live: bool,
-    /// Pull: the memory of its branch.
+    /// Pull, linewidths. It holds the branch that the resonator is on.
     pub(crate) pull: f64,
-    /// Pull when the settings last changed: sets its two-level-system noise.
+    /// Pull when the settings last changed. It sets the two-level-system noise.
     pub(crate) energy: f64,
-    /// Width when last looked at.
+    /// Width at the last sample that was worked out.
     pub(crate) seen_width: f64,
-    /// Pull less shift when last looked at.
+    /// Pull minus shift at the last sample that was worked out.
     pub(crate) seen_offset: f64,
-    /// Width and offset when the settings last changed, without what moves by itself: how tones
-    /// see it that do not follow it sample by sample.
+    /// Width and offset when the settings last changed, without the parts that vary with time.
+    /// Tones that do not follow the resonator sample by sample see these.
     pub(crate) fixed_width: f64,
     pub(crate) fixed_offset: f64,
 }
@@ -50,7 +51,7 @@ impl Resonator {
         (frequency_hz - self.f0_hz) / self.f0_hz * self.q
     }
 
-    /// Its factor in the transmission.
+    /// Factor of the resonator in the transmission.
     #[inline]
     pub(crate) fn factor(&self, detuning: f64, width: f64, offset: f64) -> Complex64 {
         let (re, im) = (width, 2.0 * (detuning + offset));
@@ -61,7 +62,7 @@ impl Resonator {
         )
     }
 
-    /// Its factor for tones that do not follow it.
+    /// Factor of the resonator for tones that do not follow it sample by sample.
     #[inline]
     pub(crate) fn fixed_factor(&self, frequency_hz: f64) -> Complex64 {
         self.factor(
@@ -71,7 +72,7 @@ impl Resonator {
         )
     }
 
-    /// Its factor as last looked at.
+    /// Factor of the resonator at the last sample that was worked out.
     #[inline]
     pub(crate) fn seen_factor(&self, frequency_hz: f64) -> Complex64 {
         self.factor(
@@ -82,7 +83,8 @@ impl Resonator {
     }
 }
 
-/// All live detectors of a module, sorted by frequency, with their far tails summed up.
+/// All detectors of a module that are not dead, sorted by frequency, with the sum of their far
+/// tails.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Array {
     pub(crate) resonators: Vec<Resonator>,
@@ -93,13 +95,14 @@ pub(crate) struct Array {
 /// Tones further away than this many linewidths do not drive a detector.
 const DRIVE_LW: f64 = 30.0;
 
-/// Tones nearer than this feel where the detector is; the pull by others is constant.
+/// Within this many linewidths, the pull by a tone depends on the detector's position. The pull by
+/// other tones is constant.
 const NEAR_LW: f64 = 8.0;
 
-/// At most so many tones do; a crowd beyond that pulls as if it were constant.
+/// Most tones whose pull depends on the detector's position. The pull by any more is constant.
 pub(crate) const MAX_DRIVES: usize = 16;
 
-/// Numbers of the width's dependence on power that all detectors share.
+/// Parameters of the width's dependence on power that all detectors share.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PowerDependence {
     pub(crate) saturating: f64,
@@ -165,12 +168,13 @@ impl Array {
         }
     }
 
-    /// Works out the far tails anew, after shifts, widths or notches have changed.
+    /// Works out the far tails again, after shifts, widths or notches have changed.
     pub(crate) fn sum_tails(&mut self) {
         self.far.sum(&self.resonators);
     }
 
-    /// Resonators that a tone sees one by one, and the product of all others at its frequency.
+    /// Resonators that a tone sees one by one, and the product of the factors of all others at its
+    /// frequency.
     pub(crate) fn near(&self, frequency_hz: f64) -> (std::ops::Range<usize>, Complex64) {
         self.far.at(frequency_hz, self.resonators.len())
     }
@@ -213,7 +217,7 @@ impl Array {
         }
     }
 
-    /// Resonators that a tone at a frequency may drive, and some more.
+    /// Range of resonators that includes all that a tone at a frequency may drive.
     pub(crate) fn driven_from(&self, frequency_hz: f64) -> std::ops::Range<usize> {
         let reach = 2.0 * DRIVE_LW * self.widest_hz;
         let low = self
@@ -225,7 +229,7 @@ impl Array {
         low..high
     }
 
-    /// The resonator nearest to a frequency, in linewidths, with its steady shift counted in.
+    /// The resonator nearest to a frequency, in linewidths, including its steady shift.
     pub(crate) fn nearest(&self, frequency_hz: f64) -> Option<usize> {
         let here = self.resonators.partition_point(|r| r.f0_hz < frequency_hz);
         // Shifts and unequal widths can change the order among neighbours.
@@ -242,13 +246,13 @@ impl Array {
 
 const ORDER: usize = 6;
 
-/// Cells on either side of a tone's own whose detectors it sees one by one.
+/// Number of cells on either side of a tone's own whose detectors it sees one by one.
 const NEAR_CELLS: usize = 2;
 
 /// Sum of the logarithms of distant notches, as a polynomial in each of many cells of the band.
 ///
 /// A notch is a pole in frequency: `ln(1 - r/(f - p)) = -r/(f - p) - r^2/(2 (f - p)^2) - ...`, and
-/// each power of it is smooth where the pole is cells away.
+/// each of its powers is smooth at a distance of some cells from the pole.
 #[derive(Debug, Clone, Default)]
 struct FarField {
     origin_hz: f64,
@@ -312,7 +316,7 @@ impl FarField {
                     // In units of the cell: 1/(d + t) = 1/d sum (-t/d)^j.
                     let inverse = self.cell_hz / (centre - pole);
                     let g = residue * inverse / self.cell_hz;
-                    // What is left out goes as the distance to the minus (terms + 1).
+                    // The error goes as the distance to the power -(terms + 1).
                     let distance = 1.0 / inverse.norm_sqr();
                     let terms = match distance {
                         d if d < 80.0 => ORDER,
@@ -341,7 +345,7 @@ impl FarField {
             .collect();
     }
 
-    /// Near resonators and the far product. Outside the cells all are near.
+    /// Near resonators and the product of the far ones. Outside the cells all are near.
     fn at(&self, frequency_hz: f64, resonators: usize) -> (std::ops::Range<usize>, Complex64) {
         let position = (frequency_hz - self.origin_hz) / self.cell_hz;
         let one = Complex64::new(1.0, 0.0);

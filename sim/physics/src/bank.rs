@@ -1,4 +1,4 @@
-//! The polyphase filter bank: what of its input a bin lets through.
+//! The polyphase filter bank: the gain of its bins, and their noise.
 //!
 //! Its prototype is a Dolph-Chebyshev window (C. L. Dolph, Proc. IRE 34, 335, 1946) of 4096 taps at
 //! 1.25 GS/s with side lobes at -103 dB. Bins are half as far apart as each one's output is wide,
@@ -21,13 +21,13 @@ const SIDE_LOBES_DB: f64 = 103.0;
 /// Taps of the prototype at the rate of a bin's output.
 pub(crate) const TAPS: usize = 8;
 
-/// How far a frequency, relative to the NCO, is from the middle of its bin, Hz.
+/// Offset of a frequency, relative to the NCO, from the middle of its bin, Hz.
 pub fn offset_in_bin_hz(frequency_hz: f64) -> f64 {
     frequency_hz - (frequency_hz / BIN_SPACING_HZ).round() * BIN_SPACING_HZ
 }
 
-/// Gain of a bin so far from its middle, with the delay taken out: 1 in the middle, 0.19 half way
-/// to the next one's.
+/// Gain of a bin at an offset from its middle, with the delay taken out: 1 in the middle, 0.19 half
+/// way to the middle of the next bin.
 pub fn gain(offset_hz: f64) -> f64 {
     let order = PROTOTYPE_TAPS - 1.0;
     let top = 10f64.powf(SIDE_LOBES_DB / 20.0);
@@ -45,7 +45,7 @@ pub fn gain(offset_hz: f64) -> f64 {
 fn prototype() -> &'static [f64; TAPS] {
     static CELL: OnceLock<[f64; TAPS]> = OnceLock::new();
     CELL.get_or_init(|| {
-        // The gain back in time, from the part of the band that does not fold.
+        // The inverse transform of the gain, over the part of the band that does not fold.
         const POINTS: i32 = 512;
         let mut taps = [0.0; TAPS];
         for (k, tap) in taps.iter_mut().enumerate() {
@@ -61,8 +61,8 @@ fn prototype() -> &'static [f64; TAPS] {
     })
 }
 
-/// Weights that give white noise the spectrum of a channel so far from the middle of its bin, as
-/// dense at the channel's own frequency as before.
+/// Weights that give white noise the spectrum of a channel at an offset from the middle of its
+/// bin. The density at the channel's own frequency stays the same.
 pub(crate) fn colouring(offset_hz: f64) -> [Complex64; TAPS] {
     let level = 1.0 / gain(offset_hz);
     std::array::from_fn(|k| {
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn the_gain_is_that_of_the_window() {
-        // The transform of 4096 taps of such a window, made by another program.
+        // The transform of 4096 taps of such a window, from another program.
         for (offset_hz, expected) in [
             (0.0, 1.0),
             (0.2e6, 0.843_722),

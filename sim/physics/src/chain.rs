@@ -24,10 +24,10 @@ pub(crate) struct ChainSettings {
     pub(crate) line_gain_db: f64,
 }
 
-/// What a comb makes of the chain.
+/// Levels and noise of the chain under a comb.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Chain {
-    /// Power of a full-scale tone at the detectors, mW, as it really is.
+    /// Power of a full-scale tone at the detectors, mW, including the loss by clipping in the DAC.
     pub(crate) full_scale_mw: f64,
     /// Counts of a full-scale tone through a line of 0 dB.
     pub(crate) counts_per_amplitude: f64,
@@ -53,13 +53,13 @@ impl Comb {
         self.coherent += Complex64::from_polar(1.0, phase_rad) * amplitude;
     }
 
-    /// Its sigma as a waveform.
+    /// Standard deviation of its waveform.
     fn sigma(&self) -> f64 {
         (self.squares / 2.0).sqrt()
     }
 
-    /// Its peak: that of random phases, or more where the phases agree, but never more than all
-    /// tones at once.
+    /// Peak of its waveform: that of random phases, or more if the phases agree, but never more
+    /// than the sum of all tones.
     pub(crate) fn peak(&self) -> f64 {
         (CREST * self.sigma())
             .max(self.coherent.norm())
@@ -104,17 +104,17 @@ impl Chain {
     }
 }
 
-/// What clipping at 1 does to a comb.
+/// Effect of clipping at 1 on a comb.
 struct Clip {
     clips: bool,
     /// Factor on each tone.
     gain: f64,
-    /// Power of what is added.
+    /// Power of the distortion that clipping adds.
     distortion: f64,
 }
 
 impl Clip {
-    /// For a waveform taken as normal (Bussgang's theorem).
+    /// Works out the effect on a waveform with a normal distribution (Bussgang's theorem).
     fn of(peak: f64, sigma: f64) -> Self {
         if peak.is_nan() || peak <= 1.0 || sigma <= 0.0 {
             return Clip {

@@ -47,7 +47,7 @@ fn average(n: f64, frequency: f64) -> f64 {
     (PI * frequency * n).sin() / below
 }
 
-/// What is worked out once for a stage.
+/// The filters at one stage, worked out once.
 #[derive(Debug)]
 pub struct Filter {
     stage: u8,
@@ -104,7 +104,7 @@ impl Filter {
         sample_rate_hz(self.stage)
     }
 
-    /// How much of a change shows after so many ticks: 0 at and before 0, 1 once it has settled.
+    /// Share of a change that shows after a number of ticks: 0 at and before 0, 1 once settled.
     pub fn step(&self, ticks: f64) -> f64 {
         let position = ticks * FINE as f64;
         if position.is_nan() || position <= 0.0 {
@@ -329,7 +329,7 @@ mod tests {
                 (filter.step(6.0 * ticks + 3.0) - 1.0).abs() < 1e-6,
                 "stage {stage}"
             );
-            // The delay is the integral of what is still missing.
+            // The delay is the integral of the share that is still missing.
             let missing: f64 = (0..100_000)
                 .map(|k| 1.0 - filter.step((k as f64 + 0.5) * 5e-3))
                 .sum::<f64>();

@@ -1,8 +1,8 @@
-//! What the caller may change about the world: load, bath, drift, modulation, faults.
+//! Conditions that the caller may change: load, bath, drift, modulation, faults.
 
 use serde::{Deserialize, Serialize};
 
-/// State of the world around a module. The default is the state in which the detectors were drawn.
+/// Conditions of a module. The default is the state in which the detectors were drawn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Conditions {
@@ -10,14 +10,14 @@ pub struct Conditions {
     pub optical_load: f64,
     /// Bath temperature above nominal, K: lowers fr, raises 1/Qi.
     pub bath_k: f64,
-    /// All detectors move up by so many of their own linewidths.
+    /// Shift of all detectors, upward, in linewidths of each.
     pub common_shift_lw: f64,
-    /// Each detector moves by a normal number of this sigma, in linewidths, drawn from
+    /// Standard deviation of a normal shift of each detector, in linewidths, drawn from
     /// [`random_draw`](Self::random_draw).
     pub random_shift_lw: f64,
     /// Each Qi is multiplied by a number uniform within 1 plus or minus this (at most 0.9).
     pub qi_spread: f64,
-    /// Which draw of the random shifts and Qi.
+    /// Number of the draw of the random shifts and Qi.
     pub random_draw: u64,
     /// Gain above nominal, dB.
     pub gain_db: f64,
@@ -50,7 +50,7 @@ impl Default for Conditions {
 }
 
 impl Conditions {
-    /// The same with every number that is not finite taken as no change.
+    /// Returns the same, with numbers that are not finite replaced by no change.
     pub(crate) fn finite(mut self) -> Self {
         for value in [
             &mut self.optical_load,
@@ -88,45 +88,46 @@ pub struct Modulation {
     pub phase_rad: f64,
 }
 
-/// What is wrong with a detector.
+/// Fault of a detector.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum DetectorFault {
     /// It does not resonate.
     Dead,
-    /// It moves at once, and stays.
+    /// Its resonance jumps, and stays.
     Jump {
-        /// When, s of the board's time.
+        /// Time of the jump, s of the board's time.
         at_s: f64,
-        /// How far, in linewidths, upward if positive.
+        /// Size of the jump, linewidths, upward if positive.
         linewidths: f64,
     },
-    /// It moves steadily from a moment on.
+    /// Its resonance moves steadily from a moment on.
     Drift {
-        /// From when, s of the board's time.
+        /// Begin of the drift, s of the board's time.
         from_s: f64,
-        /// How fast, linewidths per second.
+        /// Speed of the drift, linewidths per second.
         linewidths_per_s: f64,
     },
-    /// It is hit often.
+    /// It is hit by particles at a rate of its own.
     Glitches {
         /// Hits per second, in place of the profile's rate.
         rate_hz: f64,
     },
 }
 
-/// What is wrong with a channel: its samples are not those of the line.
+/// Fault of a channel: its samples are not those of the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum ChannelFault {
-    /// Exactly zero.
+    /// Samples are exactly zero.
     Dead,
-    /// A constant without noise.
+    /// Samples are a constant without noise.
     Flat,
-    /// The converter's limits, by the sign of what would have been read; with the overrange flag.
+    /// Samples are at the converter's limits, with the signs of the samples in their place. The
+    /// overrange flag is set.
     Saturated,
-    /// A hundred times the noise.
+    /// Samples have a hundred times the noise.
     Noisy,
 }

@@ -3,11 +3,11 @@
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
 
-/// What was drawn of a detector, under nominal conditions and at low power.
+/// Parameters of a detector as drawn, under nominal conditions and at low power.
 ///
 /// Transmission past it, relative to the line: `1 - (Qr/Qc) (1 + i tan phi) / (1 + 2 i Qr x)` with
 /// `x = (f - fr)/fr` and `1/Qr = 1/Qc + 1/Qi`, the diameter correction (Khalil et al. 2012: Qc is
-/// the real part of the coupling, so that 1/Qi stays positive whatever the asymmetry).
+/// the real part of the coupling, so that 1/Qi stays positive for any asymmetry).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Detector {
@@ -41,8 +41,8 @@ pub struct Detector {
     /// Id of the detector that it is coupled to.
     #[serde(default)]
     pub partner: Option<u32>,
-    /// How much of the partner's frequency shifts it takes over, 0 to 0.5 (and gives up of its
-    /// own): sin^2 of the mixing angle.
+    /// Share of the partner's frequency shifts that it takes over, 0 to 0.5, in place of the same
+    /// share of its own: sin^2 of the mixing angle.
     #[serde(default)]
     pub mixing: f64,
 }
@@ -52,7 +52,7 @@ fn one() -> f64 {
 }
 
 impl Detector {
-    /// A plain detector: symmetric, linear, quiet.
+    /// Creates a plain detector: symmetric, linear, without noise.
     pub fn new(id: u32, fr_hz: f64, qc: f64, qi: f64) -> Self {
         Detector {
             id,
@@ -85,7 +85,7 @@ impl Detector {
         Complex64::new(1.0, self.phi_rad.tan()) / self.qc
     }
 
-    /// How far the smallest |S21| lies below the line, dB; 0 for a dead one.
+    /// Depth of the smallest |S21| below the line, dB; 0 for a dead detector.
     pub fn depth_db(&self) -> f64 {
         if self.dead {
             return 0.0;
@@ -110,7 +110,7 @@ impl Detector {
         1.0 - self.coupling() / Complex64::new(1.0 / self.qr(), 2.0 * x)
     }
 
-    /// True if every number is one that a detector can have.
+    /// True if all parameters are in the range that a detector can have.
     pub fn is_physical(&self) -> bool {
         let positive = [self.fr_hz, self.qc, self.qi];
         let finite = [

@@ -1,8 +1,8 @@
-//! Noise that is slow: octaves of interpolated random values.
+//! Slow noise: octaves of interpolated random values.
 //!
 //! Each octave is a row of independent values at the ends of cells of equal length, with straight
 //! lines between. Cells double from octave to octave; the weights give the sum a spectrum of
-//! `f^-n`. Any moment can be asked for without those before it.
+//! `f^-n`. The value at any moment can be worked out without those before it.
 
 use crate::hash::Key;
 
@@ -49,8 +49,7 @@ impl Octaves {
         Octaves { shortest_s, sigmas }
     }
 
-    /// Adds `scale` times the series of a key at `n` moments `first + k * step` (in samples, each
-    /// `sample_s` long, `delay_s` earlier than they say) to `out`.
+    /// Adds `scale` times the series of a key at the moments of `times` to `out`.
     pub(crate) fn add(&self, key: Key, scale: f64, times: Times, out: &mut [f64]) {
         for (octave, sigma) in self.sigmas.iter().enumerate() {
             let per_cell = 1.0 / (self.shortest_s * f64::from(1u32 << octave));
@@ -85,12 +84,12 @@ pub(crate) struct Times {
     pub(crate) first: u64,
     /// Time between samples, s.
     pub(crate) period_s: f64,
-    /// How much older the content is than the sample, s.
+    /// Delay of the filters: the age of the content of a sample, s.
     pub(crate) delay_s: f64,
 }
 
 impl Times {
-    /// Moment of sample `k` of the run, s. The same for a sample whatever run it is in.
+    /// Moment of sample `k` of the run, s. A sample has the same moment in every run.
     #[inline]
     pub(crate) fn at(&self, k: usize) -> f64 {
         self.first.wrapping_add(k as u64) as f64 * self.period_s - self.delay_s

@@ -1,4 +1,4 @@
-//! Noise that is sudden: hits that break pairs.
+//! Sudden noise: particle hits that break Cooper pairs.
 
 use crate::drift::Times;
 use crate::hash::Key;
@@ -12,7 +12,7 @@ pub(crate) struct Hits {
     pub(crate) height: f64,
     /// Decay time, s.
     pub(crate) decay_s: f64,
-    /// Rise time, s: what the filters make of a sudden start.
+    /// Rise time, s: a sudden start, smoothed by the filters.
     pub(crate) rise_s: f64,
 }
 

@@ -1,7 +1,7 @@
 //! Random numbers as pure functions.
 //!
-//! Every random number of the simulation is a hash of a [`Key`] and a counter: what the number is
-//! for, and which one of its series. Nothing depends on what was asked before.
+//! Every random number of the simulation is a hash of a [`Key`], which names its purpose, and of a
+//! counter, which is its place in the series. No number depends on those that were drawn before.
 
 use std::sync::OnceLock;
 
@@ -51,7 +51,7 @@ impl Key {
         inverse_normal(((self.bits(counter) >> 11) as f64 + 0.5) / 9_007_199_254_740_992.0)
     }
 
-    /// Two independent normals at the price of one hash, from a table: good to 1e-4 of a sigma.
+    /// Two independent normals from one hash and a table, to 1e-4 of a sigma.
     #[inline]
     pub fn normal_pair(self, counter: u64) -> (f32, f32) {
         let bits = self.bits(counter);
@@ -108,7 +108,7 @@ fn from_table(table: &[f32; TABLE + 1], bits: u32) -> f32 {
     table[k] + fraction * (table[k + 1] - table[k])
 }
 
-/// Cells at each end where the line between two entries would be off by more than 1e-4.
+/// Cells at each end in which the line between two entries would be off by more than 1e-4.
 const EDGE: usize = 24;
 
 #[cold]

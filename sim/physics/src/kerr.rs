@@ -3,13 +3,13 @@
 //! The kinetic inductance grows with the current, so that stored energy pulls the resonance down
 //! (Swenson et al. 2013). In linewidths of the resonator as drawn, with `u` the detuning of each
 //! tone from the low-power resonance and `s` the pull: `s = sum_j a_j / (w^2 + 4 (u_j + s)^2)`,
-//! where `w` is the width relative to the one drawn. For one tone and `w = 1` this is
+//! where `w` is the width relative to the drawn one. For one tone and `w = 1` this is
 //! `y = y0 + a / (1 + 4 y^2)` with `y = y0 + s`.
 //!
-//! Where more than one `s` solves it, the resonator keeps the one that it is led to: after a
-//! change, energy builds up while the drive exceeds what the present pull needs, and decays while
-//! it falls short, to the first solution in that direction. A tone that is swept upward so stays
-//! on the smallest root until it vanishes, one that is swept downward on the largest.
+//! If more than one `s` solves it, the solution depends on the past. After a change, stored energy
+//! builds up while the drive exceeds that of the present pull, and decays while it falls short, to
+//! the first solution in that direction. A tone that is swept upward therefore stays on the
+//! smallest root until this vanishes, and one that is swept downward on the largest.
 
 /// One tone near a resonator.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,11 +25,11 @@ pub struct Drive {
 pub struct Drives<'a> {
     /// The tones near it.
     pub near: &'a [Drive],
-    /// Pull by tones so far away that it does not depend on where the resonator is.
+    /// Pull by tones so far away that it does not depend on the position of the resonator.
     pub ambient: f64,
 }
 
-/// Width of the resonance, relative to the one drawn, and how it depends on the pull.
+/// Width of the resonance, relative to the drawn one, and its dependence on the pull.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Width {
     /// Part from the coupling: Qr/Qc.
@@ -56,7 +56,7 @@ impl Width {
         }
     }
 
-    /// The same with more internal loss (or less, down to a twentieth).
+    /// Returns the same with more internal loss (or less, down to a twentieth).
     #[inline]
     #[must_use]
     pub fn with_loss(&self, loss: f64) -> Self {
@@ -111,13 +111,13 @@ fn pull(drives: &Drives<'_>, width: &Width, shift: f64, s: f64) -> (f64, f64) {
     (sum, derivative)
 }
 
-/// Step of the search for the first solution, linewidths: two solutions closer than this may be
-/// passed over, which moves a jump by about the square of it.
+/// Step of the search for the first solution, linewidths. Two solutions closer than this may be
+/// missed, which moves a jump by about the square of the step.
 const STEP: f64 = 0.03;
 
-/// Where the pull settles from `s` under these drives, linewidths, with the low-power resonance
-/// moved up by `shift` linewidths. Never negative; 0 without drives, or where a number is not
-/// finite.
+/// Pull to which the resonator settles from the pull `s` under these drives, linewidths, with the
+/// low-power resonance moved up by `shift` linewidths. Never negative; 0 without drives, or if a
+/// parameter of the drives or the width is not finite.
 pub fn settle(drives: &Drives<'_>, width: &Width, shift: f64, s: f64) -> f64 {
     let least = width.least();
     let total: f64 = drives.near.iter().map(|d| d.a).sum();
@@ -152,8 +152,8 @@ pub fn settle(drives: &Drives<'_>, width: &Width, shift: f64, s: f64) -> f64 {
     }
 }
 
-/// Newton's method inside a bracket, then rounded so that the result does not remember where the
-/// search began.
+/// Newton's method inside a bracket. The result is rounded, so that it does not depend on the start
+/// of the search.
 fn polish(
     drives: &Drives<'_>,
     width: &Width,
@@ -173,8 +173,8 @@ fn polish(
             high = s;
         }
         let newton = s + excess / (1.0 - derivative);
-        // After a small step of Newton's what is left is about the square of it. This comes before
-        // the bracket, whose end may be the solution itself.
+        // After a small step of Newton's method, the error is about the square of the step. This
+        // test comes before the bracket, whose end may be the solution itself.
         if (newton - s).abs() < 1e-7 {
             s = newton;
             break;
@@ -193,7 +193,7 @@ fn polish(
 }
 
 /// The real roots of `4y^3 - 4 y0 y^2 + y - (y0 + a) = 0`, rising: the detunings of one tone from
-/// the pulled resonance, in linewidths. One or three; two where two of them meet.
+/// the pulled resonance, in linewidths. One or three; two if two of them coincide.
 pub fn roots(y0: f64, a: f64) -> Vec<f64> {
     // y = z + y0/3 removes the square: z^3 + p z + q = 0.
     let p = 0.25 - y0 * y0 / 3.0;

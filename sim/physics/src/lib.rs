@@ -2,8 +2,8 @@
 //!
 //! A [`ModuleModel`] is one readout module with its feedline and detectors: give it settings (NCO,
 //! tones, decimation) and ask it for samples. It has no clock and no random state. Time is the
-//! sample number that the caller asks for, and every random number is a hash of a seed and of what
-//! the number is for, so that the same request gives the same samples in any order.
+//! sample number that the caller asks for, and every random number is a hash of a seed and of the
+//! number's purpose, so that the same request gives the same samples in any order.
 //!
 //! ```
 //! use twotone_physics::{Band, ModuleModel, Profile, Tone};
@@ -23,21 +23,21 @@
 //! # Ok::<(), twotone_physics::SettingError>(())
 //! ```
 //!
-//! Story by file:
+//! Files:
 //! - [`units`]: rates, quanta and conversions of the board
 //! - [`hash`]: random numbers as pure functions
-//! - [`profile`]: every number of the simulation, for three kinds of array
-//! - [`detector`], [`population`], [`truth`]: what one detector is, how an array of them is drawn,
-//!   and what a truth file says of it
+//! - [`profile`]: all parameters of the simulation, for three kinds of array
+//! - [`detector`], [`population`], [`truth`]: parameters of one detector, the draw of an array of
+//!   detectors, and their true parameters in a truth file
 //! - [`kerr`]: the nonlinear resonator and the memory of its branch
 //! - [`mod@line`]: cable, standing waves, box modes
-//! - `array`: all detectors of a line, the near ones exactly, the far ones summed up
+//! - `array`: all detectors of a line, the near ones exactly, the far ones as a sum
 //! - `chain`: levels, clipping, compression, noise of the electronics
 //! - [`bank`]: the filter bank's bins, which tones and noise pass before the decimation
 //! - [`cic`]: the decimation filters: step response, droop, correlation of noise
-//! - [`drift`], [`glitch`]: noise that is slow, noise that is sudden; `world`: who moves by what
-//! - [`conditions`]: what the caller may change: load, bath, modulation, faults
-//! - [`module`]: all of it put together
+//! - [`drift`], [`glitch`]: slow and sudden noise; `world`: the motion of detectors and line
+//! - [`conditions`]: conditions that the caller may change: load, bath, modulation, faults
+//! - [`module`]: the model of a module, made of all these
 
 mod array;
 pub mod bank;

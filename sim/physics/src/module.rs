@@ -38,13 +38,13 @@ pub struct SampleFlags {
 /// A module, its line and its detectors.
 ///
 /// **Settings** take effect between samples: after the last sample that was asked for, or at the
-/// time told by [`set_time`](Self::set_time). Several settings before the next sample count as one
-/// change, except that setting the same quantity of the same channel twice makes the detectors
-/// follow both steps, so that a tone can be walked over a resonance without reading it.
+/// time given to [`set_time`](Self::set_time). Several settings before the next sample count as one
+/// change. However, if the same quantity of the same channel is set twice, the detectors follow
+/// both steps, so that a tone can be moved over a resonance without reading it.
 ///
 /// **Samples** are asked for by number. The same settings and numbers give the same samples,
-/// whatever was asked between. What is remembered is physical: the branch that each nonlinear
-/// detector is on, and the last few changes of settings that are still in the filters.
+/// independent of the requests between. The model has only physical memory: the branch that each
+/// nonlinear detector is on, and the last few changes of settings that are still in the filters.
 ///
 /// Channels count from 0 here.
 #[derive(Debug, Clone)]
@@ -66,11 +66,12 @@ pub struct ModuleModel {
     cable_m: f64,
     /// Tick of the last sample that was asked for.
     now: Option<f64>,
-    /// Tick at which the settings under way take effect, if told.
+    /// Tick at which the pending settings take effect, if it was set.
     set_at: Option<f64>,
     stale: Stale,
     chain: Chain,
-    /// Channels with a tone, by rising frequency, and each one's frequency and power in mW.
+    /// Channels with a tone, by rising frequency. `sorted` has the frequency and the power in mW of
+    /// each.
     order: Vec<u16>,
     sorted: Vec<(f64, f64)>,
     beats: Vec<Beat>,
@@ -78,12 +79,12 @@ pub struct ModuleModel {
     scratch: Box<sample::Scratch>,
 }
 
-/// What is out of date.
+/// Parts of the model that are out of date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stale {
     /// The detectors' steady positions.
     world: bool,
-    /// Levels, pulls, and what the tones see.
+    /// Levels, pulls, and the line and detectors at each tone.
     tones: bool,
 }
 
@@ -96,24 +97,24 @@ impl Stale {
 /// No detector: an index that no module reaches.
 const NO_DETECTOR: u16 = u16::MAX;
 
-/// A channel with all that is derived for it.
+/// A channel with all values that are derived for it.
 #[derive(Debug, Clone)]
 struct Slot {
     tone: Tone,
     /// Line and far detectors at its frequency.
     base: Complex64,
     base_known: bool,
-    /// Which of its quantities have been set since the detectors followed.
+    /// Quantities (bits) that were set since the detectors last followed.
     written: u8,
-    /// The two live detectors that it sees move.
+    /// The two detectors that it follows sample by sample.
     live: [u16; 2],
-    /// All of its sample but noise, drift and those two, counts.
+    /// Its sample without noise, drift and those two detectors, counts.
     rest: Complex64,
     /// Last sample without noise, counts; not a number if the filters start settled.
     last: Complex64,
     /// Tick of a change that no sample has shown yet; not a number if none.
     changed_at: f64,
-    /// How long its detector rings.
+    /// Time constant of its detector's ring-down, ticks.
     ringdown_ticks: f64,
 }
 
@@ -154,9 +155,9 @@ const MODULE: u64 = 3;
 const EPOCHS: u64 = 11;
 
 impl ModuleModel {
-    /// A module with detectors and a line drawn from a seed: a pure function of its arguments.
-    /// `channels` is at most 1024. All tones are off, the NCO is in the middle of the band, the
-    /// stage is 6.
+    /// Creates a module with detectors and a line drawn from a seed: a pure function of its
+    /// arguments. `channels` is at most 1024. All tones are off, the NCO is in the middle of the
+    /// band, the stage is 6.
     pub fn draw(
         seed: u64,
         board: u32,
@@ -175,8 +176,8 @@ impl ModuleModel {
         model
     }
 
-    /// A module with given detectors and line; the seed draws its noise. The NCO is at 0. At most
-    /// 65,534 detectors are taken.
+    /// Creates a module with given detectors and line; the seed draws its noise. The NCO is at 0.
+    /// At most 65,534 detectors are taken.
     pub fn new(
         seed: u64,
         board: u32,
@@ -237,7 +238,7 @@ impl ModuleModel {
         self.slots.len()
     }
 
-    /// The numbers that it was drawn from.
+    /// Parameters that it was drawn from.
     pub fn params(&self) -> &ProfileParams {
         &self.params
     }
@@ -252,16 +253,16 @@ impl ModuleModel {
         &self.line
     }
 
-    /// State of the world.
+    /// Present conditions.
     pub fn conditions(&self) -> &Conditions {
         &self.conditions
     }
 
-    /// Samples number `start` to `start + n - 1` of some channels, counts.
+    /// Acquires samples number `start` to `start + n - 1` of some channels, counts.
     ///
     /// `out` is cleared and filled channel by channel: `out[(c - channels.start) * n + k]` is
     /// sample `start + k` of channel `c`. Channels beyond the last are left out. Sample `m` is
-    /// taken at time `m / sample_rate_hz(stage)`; what it shows is older by the delay of the
+    /// taken at time `m / sample_rate_hz(stage)`, and its content is older by the delay of the
     /// filters ([`crate::cic::group_delay_s`]).
     pub fn acquire(
         &mut self,
@@ -273,14 +274,16 @@ impl ModuleModel {
         self.sample(start, n, channels, out)
     }
 
-    /// Samples of one channel at the rate of the filter bank ([`crate::units::PFB_RATE_HZ`]),
-    /// before the decimation filters: every tone in the bin and white noise, as the bin lets them
-    /// through ([`crate::bank`]), and a detector that rings down. A channel's own tone is as large
-    /// as in the decimated samples, wherever in the bin it lies. Sample `k` is number `64 * start_tick + k`. `out` is cleared; it stays empty where
-    /// there is no such channel.
+    /// Acquires samples of one channel at the rate of the filter bank
+    /// ([`crate::units::PFB_RATE_HZ`]), before the decimation filters.
+    ///
+    /// They have all tones in the bin and white noise, both filtered by the bin
+    /// ([`crate::bank`]), and the ring-down of the detector. A channel's own tone is as large as in
+    /// the decimated samples, wherever in the bin it lies. Sample `k` is number
+    /// `64 * start_tick + k`. `out` is cleared; it stays empty if there is no such channel.
     ///
     /// This stream runs beside that of [`acquire`](Self::acquire), a little before or behind it,
-    /// and does not disturb what that remembers. Settings made after it alone need
+    /// and does not change the memory of that. Settings that are made after this stream alone need
     /// [`set_time`](Self::set_time) to take effect later.
     pub fn acquire_pfb(
         &mut self,
@@ -292,12 +295,14 @@ impl ModuleModel {
         self.sample_pfb(start_tick, n, channel, out)
     }
 
-    /// Samples of the converter at [`crate::units::FAST_RATE_HZ`], around the NCO and before any
-    /// filter: every tone as the line returns it, with no demodulator's phase, and white noise.
-    /// Counts; the converter's own steps and limits are the caller's. `out` is cleared.
+    /// Acquires samples of the converter at [`crate::units::FAST_RATE_HZ`], around the NCO and
+    /// before any filter, in counts: all tones as the line returns them, without the phase of a
+    /// demodulator, and white noise. The caller applies the converter's steps and limits. `out` is
+    /// cleared.
     ///
-    /// The detectors stand as they were last looked at: in all of the samples of a call a tone
-    /// turns less than they move. It does not disturb what [`acquire`](Self::acquire) remembers.
+    /// The detectors stay as they were at the last sample that was worked out: over the samples of
+    /// a call, their motion is negligible. This does not change the memory of
+    /// [`acquire`](Self::acquire).
     pub fn acquire_fast(
         &mut self,
         start_tick: u64,
@@ -307,7 +312,7 @@ impl ModuleModel {
         self.sample_fast(start_tick, n, out)
     }
 
-    /// What a truth file says of each detector, by rising frequency.
+    /// True parameters of each detector, by rising frequency.
     pub fn truth(&self) -> Vec<TruthDetector> {
         truth::of(
             self.population.detectors(),
@@ -316,13 +321,13 @@ impl ModuleModel {
         )
     }
 
-    /// What is true of a channel's tone at a sample number, with what moves by itself (noise,
-    /// modulation, hits) left out; `None` if it is off, or if no live detector is there.
+    /// True state of a channel's tone at a sample number, without noise, modulation and hits.
+    /// `None` if the tone is off, or if no live detector is there.
     pub fn truth_at(&self, channel: usize, sample: u64) -> Option<OperatingPoint> {
         if !self.stale.any() {
             return self.operating_point(channel, sample);
         }
-        // Looking must not make the detectors follow settings that are still under way.
+        // This must not make the detectors follow settings that are still pending.
         let mut copy = self.clone();
         copy.refresh();
         copy.operating_point(channel, sample)

@@ -1,4 +1,4 @@
-//! How an array of detectors is drawn.
+//! The draw of an array of detectors.
 
 use serde::{Deserialize, Serialize};
 
@@ -46,8 +46,9 @@ pub struct Population {
 impl Population {
     /// Draws `n` detectors over a band: a pure function of its arguments.
     ///
-    /// They lie on an even schedule with half a spacing left at each end, scattered as the profile
-    /// says, in frequency and in their numbers. A band that is empty or not finite gives none.
+    /// Their frequencies lie on an even schedule with half a spacing left at each end. The profile
+    /// gives the scatter of the frequencies and of all other parameters. A band that is empty or
+    /// not finite gives no detectors.
     pub fn draw(
         seed: u64,
         board: u32,
@@ -76,8 +77,8 @@ impl Population {
         Population::from_detectors(detectors)
     }
 
-    /// A population of just these detectors, for tests and for adding to a drawn one. What is not
-    /// physical ([`Detector::is_physical`]) is left out.
+    /// Creates a population of just these detectors, for tests and for adding to a drawn one.
+    /// Detectors that are not physical ([`Detector::is_physical`]) are left out.
     pub fn from_detectors(detectors: impl IntoIterator<Item = Detector>) -> Self {
         let mut detectors: Vec<_> = detectors
             .into_iter()
@@ -93,7 +94,7 @@ impl Population {
         self
     }
 
-    /// The detectors, by rising frequency, dead ones among them.
+    /// The detectors, by rising frequency, including dead ones.
     pub fn detectors(&self) -> &[Detector] {
         &self.detectors
     }

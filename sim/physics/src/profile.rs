@@ -1,23 +1,23 @@
-//! Every number of the simulation, for three kinds of array.
+//! All parameters of the simulation, for three kinds of array.
 
 use serde::{Deserialize, Serialize};
 
-/// How hard the simulated world is.
+/// Quality of the simulated array and its readout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
-    /// An ideal array: every detector alive and apart, a flat line, little noise. The asymmetry,
-    /// the cable and the Kerr pull are there.
+    /// An ideal array: all detectors alive and well separated, a flat line, little noise. It still
+    /// has asymmetry, a cable and the Kerr pull.
     #[default]
     Clean,
     /// A good array in a good cryostat.
     Lab,
-    /// All that goes wrong, and more of it.
+    /// A bad array: all effects that spoil a measurement, stronger than in a good cryostat.
     Harsh,
 }
 
 impl Profile {
-    /// The numbers of this profile.
+    /// Parameters of this profile.
     pub fn params(self) -> ProfileParams {
         match self {
             Profile::Clean => ProfileParams::clean(),
@@ -50,7 +50,7 @@ impl std::fmt::Display for Profile {
     }
 }
 
-/// Every number from which a module is drawn. Missing keys take the values of `clean`.
+/// All parameters from which a module is drawn. Missing keys take the values of `clean`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProfileParams {

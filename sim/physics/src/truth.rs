@@ -1,4 +1,4 @@
-//! What a truth file says of a detector, and what is true of a tone.
+//! True parameters of a detector, as in a truth file, and the true state of a tone.
 
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
@@ -13,8 +13,8 @@ pub const CROWDED_LW: f64 = 5.0;
 /// A detector with no neighbour nearer than this many linewidths is isolated.
 pub const ISOLATED_LW: f64 = 20.0;
 
-/// Everything that is true of a detector under nominal conditions at low power. Distances are in
-/// linewidths, of the wider of the two; dead detectors are no neighbours.
+/// True parameters of a detector under nominal conditions at low power. Distances are in linewidths
+/// of the wider of the two; dead detectors do not count as neighbours.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TruthDetector {
     /// Number by design.
@@ -46,7 +46,7 @@ pub struct TruthDetector {
     pub crowded: bool,
     /// A neighbour within 1 linewidth.
     pub collided: bool,
-    /// Distance to the nearest live neighbour, linewidths; absent where there is none.
+    /// Distance to the nearest live neighbour, linewidths; absent if there is none.
     pub neighbour_lw: Option<f64>,
     /// Id of the detector it is coupled to.
     pub partner: Option<u32>,
@@ -60,7 +60,7 @@ pub struct TruthDetector {
     pub tau_s: f64,
 }
 
-/// What is true of a tone at its place and power, now.
+/// True state of a tone at its frequency and power, now.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct OperatingPoint {
     /// The live detector nearest to the tone, in linewidths.
@@ -71,7 +71,7 @@ pub struct OperatingPoint {
     pub qr: f64,
     /// Its internal quality factor now, at this power.
     pub qi: f64,
-    /// Its nonlinearity for this tone's power (with the Qr of now).
+    /// Its nonlinearity for this tone's power (with its present Qr).
     pub a: f64,
     /// Detuning from the low-power resonance, linewidths.
     pub y0: f64,
@@ -85,8 +85,8 @@ pub struct OperatingPoint {
     pub d_per_inv_qi: Complex64,
 }
 
-/// The truth of each of some detectors, which must be sorted by frequency, on a line of a given
-/// attenuation before them and a given total delay.
+/// Returns the true parameters of detectors, which must be sorted by frequency, on a line with a
+/// given attenuation before them and a given total delay.
 pub fn of(detectors: &[Detector], cold_attenuation_db: f64, tau_s: f64) -> Vec<TruthDetector> {
     let alive: Vec<&Detector> = detectors.iter().filter(|d| !d.dead).collect();
     let full_scale_mw =

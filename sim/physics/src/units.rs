@@ -22,7 +22,7 @@ pub const VOLTS_PER_COUNT: f64 = 1.3745425908e-7;
 /// A tone at full amplitude is this much below the DAC scale, dB.
 pub const DAC_BACKOFF_DB: f64 = 1.5;
 
-/// DAC scale of a module that has not been told otherwise, dBm.
+/// DAC scale of a module by default, dBm.
 pub const DEFAULT_DAC_SCALE_DBM: f64 = 1.0;
 
 /// Impedance of every line, ohm.
@@ -33,7 +33,7 @@ pub fn sample_rate_hz(stage: u8) -> f64 {
     TICK_RATE_HZ / f64::from(1u32 << stage.min(MAX_STAGE))
 }
 
-/// Frequency that the board really makes of a request, Hz. What is not finite becomes 0.
+/// Frequency to which the board rounds a request, Hz. Values that are not finite become 0.
 pub fn quantise_hz(frequency_hz: f64) -> f64 {
     if frequency_hz.is_finite() {
         (frequency_hz / FREQUENCY_QUANTUM_HZ).round() * FREQUENCY_QUANTUM_HZ
@@ -57,7 +57,7 @@ pub fn counts(power_mw: f64) -> f64 {
     peak_volts(power_mw) / VOLTS_PER_COUNT
 }
 
-/// Power in dBm at the ADC of a tone that reads as so many counts.
+/// Power in dBm at the ADC of a tone with this many readout counts.
 pub fn counts_to_dbm(counts: f64) -> f64 {
     let volts = counts * VOLTS_PER_COUNT;
     mw_to_dbm(volts * volts / (2.0 * IMPEDANCE_OHM) * 1e3)

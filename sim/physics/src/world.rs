@@ -1,4 +1,4 @@
-//! How detectors and line move by themselves, and how conditions move them.
+//! Motion of detectors and line: by noise and modulation, and by the conditions.
 
 use std::f64::consts::TAU;
 
@@ -11,7 +11,7 @@ use crate::glitch::Hits;
 use crate::hash::Key;
 use crate::profile::ProfileParams;
 
-/// Samples that are worked out together.
+/// Number of samples that are worked out together.
 pub(crate) const BLOCK: usize = 32;
 
 /// Branches of the module's key.
@@ -51,7 +51,7 @@ pub(crate) struct Motion {
     partner: [f64; BLOCK],
 }
 
-/// What a block of samples has in common.
+/// Motions that all detectors have in common over a block of samples.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Common {
     bath_k: [f64; BLOCK],
@@ -62,7 +62,7 @@ pub(crate) struct Common {
     pub(crate) phase: [f64; BLOCK],
 }
 
-/// Of what a detector's motion is made.
+/// Inputs from which a detector's motion is worked out.
 pub(crate) struct Source<'a> {
     pub(crate) array: &'a Array,
     pub(crate) detectors: &'a [Detector],
@@ -100,12 +100,12 @@ impl World {
         }
     }
 
-    /// The line moves by itself.
+    /// True if the gain or the phase of the line varies with time.
     pub(crate) fn line_drifts(&self) -> bool {
         self.gain_noise > 0.0 || self.phase_noise_rad > 0.0
     }
 
-    /// What the whole module shares over a block.
+    /// Motions that the whole module shares over a block.
     pub(crate) fn common(
         &self,
         conditions: &Conditions,
@@ -138,8 +138,8 @@ impl World {
         }
     }
 
-    /// Brings a resonator to the conditions: its steady shift, its internal loss, whether it lives
-    /// on by itself. The partner's part is not yet in.
+    /// Applies the conditions to a resonator: its steady shift, its internal loss, its notch, and
+    /// if it varies with time. The partner's share is not included yet.
     pub(crate) fn apply(&self, r: &mut Resonator, d: &Detector, conditions: &Conditions) {
         let key = self
             .key
@@ -180,7 +180,7 @@ impl World {
             || hit;
     }
 
-    /// Pairs broken by load and bath, as a fall of the resonance in linewidths.
+    /// Fall of the resonance by the pairs that load and bath break, linewidths.
     fn broken_by(&self, r: &Resonator, d: &Detector, conditions: &Conditions) -> f64 {
         let fractional = self.load_response * conditions.optical_load
             + self.bath_response_per_k * conditions.bath_k;
@@ -217,7 +217,7 @@ impl World {
         out.loss = loss;
     }
 
-    /// What moves a resonator without its partner.
+    /// Motion of a resonator without the share of its partner.
     fn own(&self, r: &Resonator, source: &Source<'_>, common: &Common, out: &mut Motion) {
         let d = &source.detectors[r.detector as usize];
         let (times, len) = (source.times, source.len);
@@ -270,7 +270,7 @@ fn faults_of(conditions: &Conditions, id: u32) -> impl Iterator<Item = &Detector
         .map(|(_, fault)| fault)
 }
 
-/// Where jumps and drifts have brought a detector by a time, linewidths.
+/// Shift of a detector by its jumps and drifts up to a time, linewidths.
 pub(crate) fn moved_by_faults(conditions: &Conditions, id: u32, time_s: f64) -> f64 {
     faults_of(conditions, id)
         .map(|fault| moved_by(fault, time_s))

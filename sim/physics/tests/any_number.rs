@@ -1,9 +1,9 @@
-//! No function of numbers panics or hangs, whatever the numbers are.
+//! No function of numbers panics or hangs, for any values of the numbers.
 
 use twotone_physics::kerr::{Drive, Drives, Width, roots, settle};
 use twotone_physics::{Detector, bank, cic, hash, units};
 
-/// Numbers of every size, and those that arithmetic stumbles over.
+/// Numbers of every size, and special ones.
 const NUMBERS: [f64; 24] = [
     0.0,
     -0.0,

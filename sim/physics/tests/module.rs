@@ -24,8 +24,8 @@ fn nonlinear(a: f64) -> Detector {
     }
 }
 
-/// Sweeps a tone over a detector in steps of linewidths and gives the place of the largest step
-/// between neighbouring samples, the cable taken out.
+/// Sweeps a tone over a detector in steps of linewidths. Returns the place of the largest step
+/// between neighbouring samples, with the cable taken out.
 fn largest_step(detector: &Detector, from: f64, to: f64) -> f64 {
     let mut model = one_detector(detector.clone(), &silent());
     let (mut last, mut greatest, mut start) = (None, (0.0, 0.0), 0);
@@ -110,7 +110,7 @@ fn sweeps_up_and_down_jump_at_the_folds() {
         "down at {down}, fold at {lower}"
     );
 
-    // Walked to between the folds without reading: the same branch as with.
+    // A tone that is moved between the folds without reading ends on the same branch as with.
     let middle = 0.5 * (upper + lower);
     for from in [1.0, -4.0] {
         let mut model = one_detector(strong.clone(), &silent());
@@ -123,7 +123,7 @@ fn sweeps_up_and_down_jump_at_the_folds() {
         assert!((point.a - 2.0).abs() < 1e-6 && (point.y0 - middle).abs() < 1e-6);
         assert!((y0_of(point.y) - middle).abs() < 1e-6);
         assert_eq!(point.y > -0.4, from > 0.0, "from {from}: y {}", point.y);
-        // Turned off and on, the memory is gone: the branch of little energy.
+        // Turned off and on, the detector loses its memory: it is on the branch of little energy.
         model.set_amplitude(0, 0.0).expect("valid");
         model.acquire(0, 1, 0..1, &mut Vec::new());
         model.set_amplitude(0, 0.002).expect("valid");
@@ -273,7 +273,7 @@ fn epochs_phases_and_the_cable() {
         "the phase did not change"
     );
 
-    // The board told of the right length sees no delay.
+    // With the right length set, the board shows no delay.
     model
         .set_cable_length_m(60e-9 * 0.66 * 299_792_458.0)
         .expect("finite");
@@ -442,7 +442,7 @@ fn at_low_power_samples_are_the_line_times_all_detectors() {
         adc_bits: 31,
         ..ProfileParams::harsh()
     };
-    // With hardly any noise of their own, detectors take another way through the model.
+    // Detectors with hardly any noise of their own are worked out by another path of the model.
     let moving = ProfileParams {
         tls_min: 1e-32,
         tls_max: 1e-31,

@@ -62,7 +62,7 @@ fn the_oscillator_follows_the_branch_that_is_claimed() {
                     assert!((y0 + pull - expected).abs() < 1e-6 || found.len() > 1);
                 }
             });
-            // Only near a jump may they differ: the field takes its time to fall or rise.
+            // They may differ only near a jump, since the field takes some time to fall or rise.
             let width = misses
                 .iter()
                 .fold((f64::MAX, f64::MIN), |(l, h), y0| (l.min(*y0), h.max(*y0)));
@@ -91,7 +91,7 @@ fn energy_pulls_the_resonance_down() {
     );
 }
 
-/// Lets a field settle under a tone that does not move.
+/// Lets a field settle under a fixed tone.
 fn relax(mut z: Complex64, y0: f64, a: f64) -> Complex64 {
     let step = 0.05;
     for _ in 0..8000 {

@@ -1,4 +1,4 @@
-//! Samples: filters, noise, what else is in a channel, and how they may be asked for.
+//! Samples: filters, noise, other tones in a channel, and the order of requests.
 
 mod rig;
 
@@ -43,7 +43,7 @@ fn a_change_shows_as_the_filters_step_and_only_for_their_length() {
             "stage {stage}: no memory"
         );
         assert!((out[6] - new).norm() < 1e-3, "stage {stage}: not settled");
-        // Read one by one, or another channel first: the same.
+        // Samples that are read one by one, or after another channel, are the same.
         model.set_amplitude(0, 0.002).expect("valid");
         let mut other = Vec::new();
         model.acquire(2000, 2, 5..6, &mut other);
@@ -256,8 +256,8 @@ fn the_filter_bank_shows_the_white_noise_and_the_ring_down() {
             .sum::<f64>()
             / 2e4
     };
-    // White noise as the bin lets it through: a quarter of it, its neighbours alike. The numbers are
-    // from the transform of the window by another program.
+    // White noise filtered by the bin: a quarter of it passes, and neighbours are alike. The
+    // numbers are from the transform of the window by another program.
     for (lag, expected) in [(1, 0.8308), (2, 0.4725), (3, 0.179)] {
         let got = power(lag) / power(0);
         assert!((got - expected).abs() < 0.02, "{lag}: {got}");
@@ -314,7 +314,7 @@ fn a_change_between_samples_is_seen_from_its_own_time_on() {
         let shown = Filter::at_stage(6).step((k as f64 + 0.5) * 64.0);
         assert!((z / old - 1.0 - shown).norm() < 1e-4, "sample {k}");
     }
-    // A time that was told holds only until samples are asked for.
+    // A time that was set holds only until samples are asked for.
     let mut later = model.clone();
     later.set_time(35.0 * 64.0);
     later.acquire(40, 5, 0..1, &mut out);

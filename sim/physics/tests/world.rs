@@ -1,4 +1,4 @@
-//! What moves by itself: noise of detectors and line, hits, pairs, and power.
+//! Motion under constant settings: noise of detectors and line, hits, pairs, and power.
 
 use std::f64::consts::TAU;
 
@@ -22,7 +22,7 @@ fn power_mw() -> f64 {
     units::dbm_to_mw(units::tone_dbm(1.0, AMPLITUDE) - 40.0)
 }
 
-/// A module with a tone on each detector, `y0` linewidths from it.
+/// A module with a tone at each detector, `y0` linewidths from it.
 fn toned(seed: u64, detectors: &[Detector], y0: f64, params: &ProfileParams) -> ModuleModel {
     let population = Population::from_detectors(detectors.to_vec());
     let mut model = ModuleModel::new(seed, 0, 1, population, Line::flat(), 16, params);
@@ -49,7 +49,7 @@ fn shifts(model: &mut ModuleModel, channel: usize, n: usize) -> Vec<f64> {
         .collect()
 }
 
-/// One-sided density around a frequency, 1/Hz of the square of what `x` is in.
+/// One-sided density around a frequency, in the square of the unit of `x` per Hz.
 fn density(x: &[f64], frequency: f64) -> f64 {
     let rate = units::sample_rate_hz(6);
     let mean = x.iter().sum::<f64>() / x.len() as f64;
@@ -201,7 +201,7 @@ fn drift_of_the_line_is_common_to_all_tones() {
     assert!(spread > 1e-4, "no drift: {spread}");
     for k in 100..2000 {
         let [a, b] = [out[k] / out[100], out[2000 + k] / out[2100]];
-        // What is left is the converter's quantisation, 2e-10 of a tone.
+        // The rest is the converter's quantisation, 2e-10 of a tone.
         assert!((a / b - 1.0).norm() < 5e-9, "sample {k}: {a} {b}");
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// Longer than anything a sound board needs.
+/// Longer than anything that a board without faults needs.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A connection to a board.
@@ -52,7 +52,7 @@ impl Client {
         Self { stream, address }
     }
 
-    /// Waits at most so long for anything.
+    /// Sets the longest time to wait for data.
     pub(crate) fn patience(&mut self, patience: Duration) {
         self.stream.set_read_timeout(Some(patience)).unwrap();
     }
@@ -61,7 +61,7 @@ impl Client {
         self.stream.write_all(request).unwrap();
     }
 
-    /// One answer, or an error where the connection ends before it is whole.
+    /// Reads one answer, or an error if the connection ends before it is whole.
     pub(crate) fn read(&mut self) -> std::io::Result<Http> {
         let mut head = Vec::new();
         let mut byte = [0];
@@ -83,7 +83,7 @@ impl Client {
         Ok(http)
     }
 
-    /// Whether the other side has closed the connection.
+    /// True if the other side has closed the connection.
     pub(crate) fn closed(&mut self) -> bool {
         let mut byte = [0];
         matches!(self.stream.read(&mut byte), Ok(0))
@@ -99,7 +99,7 @@ impl Client {
         self.send(body);
     }
 
-    /// Whether the board at an address answers now.
+    /// True if the board at an address answers now.
     pub(crate) fn answers(address: SocketAddr) -> bool {
         let Ok(mut stream) = TcpStream::connect(address) else {
             return false;
@@ -115,7 +115,7 @@ impl Client {
         self.read().unwrap()
     }
 
-    /// A batch, or any other body, in JSON.
+    /// Posts a batch, or any other body, in JSON, and returns the answer.
     pub(crate) fn json(&mut self, body: &Value) -> Value {
         let http = self.post(
             "Content-Type: application/json\r\n",
@@ -125,7 +125,7 @@ impl Client {
         http.json()
     }
 
-    /// One call: its result, or the text of its error.
+    /// Makes one call. Returns its result, or the text of its error.
     pub(crate) fn call(
         &mut self,
         method: &str,
@@ -136,13 +136,13 @@ impl Client {
         outcome(&answer[0])
     }
 
-    /// One call that must succeed.
+    /// Makes one call that must succeed, and returns its result.
     pub(crate) fn ok(&mut self, method: &str, args: Value, kwargs: Value) -> Value {
         self.call(method, args, kwargs)
             .unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
-    /// One call that must fail: its text.
+    /// Makes one call that must fail, and returns the text of its error.
     pub(crate) fn refused(&mut self, method: &str, args: Value, kwargs: Value) -> String {
         match self.call(method, args, kwargs) {
             Ok(value) => panic!("{method} gave {value}"),
@@ -163,7 +163,7 @@ pub(crate) fn outcome(element: &Value) -> Result<Value, String> {
     }
 }
 
-/// Whether two frequencies are the same but for the board's rounding, Hz.
+/// True if two frequencies, Hz, differ only by the board's rounding.
 pub(crate) fn near(left: f64, right: f64) -> bool {
     (left - right).abs() <= 0.3e-3
 }

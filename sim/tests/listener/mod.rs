@@ -10,7 +10,7 @@ use rustix::net::sockopt::{
     set_ip_add_source_membership, set_ip_drop_source_membership, set_socket_recv_buffer_size,
 };
 
-/// What no wait in a test should ever come to.
+/// Longest wait for a packet, which no test should reach.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Listener {
@@ -20,11 +20,11 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Listens on a port of its own: a farm of the test's own sends there.
+    /// Listens on a port of its own, to which only the farm of the test sends.
     pub(crate) fn new(group: Ipv4Addr) -> Self {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        // What is not granted of it shows as loss, which tests would notice.
+        // If the system grants less, packets are lost, which the tests would notice.
         let _ = set_socket_recv_buffer_size(&socket, 4 << 20);
         Self {
             socket,
@@ -54,13 +54,13 @@ impl Listener {
             .unwrap();
     }
 
-    /// The next packet and where it comes from.
+    /// The next packet and its source.
     pub(crate) fn receive(&mut self) -> (Ipv4Addr, Vec<u8>) {
         self.receive_within(PATIENCE)
             .unwrap_or_else(|| panic!("no packet came within {PATIENCE:?}"))
     }
 
-    /// The same, or none where there comes none in time.
+    /// The same, or `None` if no packet comes in time.
     pub(crate) fn receive_within(&mut self, patience: Duration) -> Option<(Ipv4Addr, Vec<u8>)> {
         self.socket.set_read_timeout(Some(patience)).unwrap();
         match self.socket.recv_from(&mut self.buffer) {

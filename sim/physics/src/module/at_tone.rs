@@ -1,4 +1,4 @@
-//! What is true of a tone, for reports and scores.
+//! The true state of a tone, for reports and scores.
 
 use num_complex::Complex64;
 
@@ -28,7 +28,7 @@ impl ModuleModel {
             .drives(r, detector.a_per_mw, &self.sorted, &mut row);
         let detuning = r.detuning(frequency_hz);
         let here = kerr::settle(&drives, &r.width, shift, r.pull);
-        // On the branch of now, for small changes of its position and of its loss.
+        // On the present branch, for small changes of its position and of its loss.
         let factor = |moved: f64, lossier: f64| {
             let width = kerr::Width {
                 internal: r.width.internal + lossier,
@@ -68,7 +68,7 @@ impl ModuleModel {
         })
     }
 
-    /// Where jumps and drifts have brought resonator `k` and its partner, as its shift.
+    /// Shift of resonator `k` by the jumps and drifts of itself and its partner, linewidths.
     pub(super) fn moved_by_faults(&self, k: usize, time_s: f64) -> f64 {
         let detector =
             |k: usize| &self.population.detectors()[self.array.resonators[k].detector as usize];

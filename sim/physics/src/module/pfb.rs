@@ -49,7 +49,7 @@ impl ModuleModel {
         }
     }
 
-    /// White noise as a channel's bin lets it through.
+    /// Adds white noise, filtered by a channel's bin.
     fn add_bank_noise(&self, tick: u64, n: usize, channel: usize, out: &mut Vec<Complex64>) {
         let key = self.noise_key(PFB).child(channel as u64);
         let sigma = (self.chain.noise_density * units::PFB_RATE_HZ / 2.0).sqrt();
@@ -92,7 +92,7 @@ impl ModuleModel {
             times,
             len: row.len().div_ceil(PER_TICK),
         };
-        // Nothing slow is lost in the bin: as at stage 0.
+        // The bin does not attenuate slow noise, as at stage 0.
         self.begin_block(block, 0, scratch);
         let mut steps = [Complex64::default(); BLOCK];
         let steps = &mut steps[..block.len];

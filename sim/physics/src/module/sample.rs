@@ -1,4 +1,4 @@
-//! Samples: what each channel reads, number by number.
+//! Samples of each channel, number by number.
 
 use std::f64::consts::TAU;
 use std::ops::Range;
@@ -15,13 +15,13 @@ use crate::kerr::{self, Drive};
 use crate::units;
 use crate::world::{BLOCK, Common, Motion, Source};
 
-/// Detectors whose motion over the block is kept at hand.
+/// Number of detectors whose motion over the block is kept.
 const KEPT: usize = 8;
 
-/// Changes of a sample below this are not followed through the filters, counts.
+/// Smallest change of a sample that is followed through the filters, counts.
 const NEGLIGIBLE: f64 = 1e-4;
 
-/// Rooms to work in; what is in them means nothing between calls.
+/// Buffers to work in. Their content has no meaning between calls.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Scratch {
     common: Common,
@@ -96,8 +96,8 @@ impl ModuleModel {
         }
     }
 
-    /// Prepares for a run that begins at a tick. Where that is no later than what was last asked
-    /// for, or nothing was, the settings of now count as made just before it.
+    /// Prepares for a run that begins at a tick. If the tick is not later than the last sample that
+    /// was asked for, the present settings count as made just before it.
     pub(super) fn begin(&mut self, tick: f64, period: f64) {
         if self.now.is_some_and(|now| now < tick) {
             return;
@@ -147,7 +147,7 @@ impl ModuleModel {
         self.key.child(NOISE).child(branch)
     }
 
-    /// The tones of a block, in order of frequency so that neighbours share their detectors.
+    /// Adds the tones of a block, in order of frequency so that neighbours share their detectors.
     fn add_block(
         &mut self,
         block: Block,
@@ -193,7 +193,7 @@ impl ModuleModel {
         }
     }
 
-    /// Works out what all tones of a block have in common.
+    /// Works out the motions that all tones of a block have in common.
     pub(super) fn begin_block(&self, block: Block, stage: u8, scratch: &mut Scratch) {
         let common = &mut scratch.common;
         self.world
@@ -206,7 +206,8 @@ impl ModuleModel {
         }
     }
 
-    /// A tone over a block, by its place in the order of frequencies: all but noise and beats.
+    /// Samples of a tone over a block, without noise and beats. The tone is given by its place in
+    /// the order of frequencies.
     pub(super) fn tone_over(
         &mut self,
         index: usize,
@@ -248,7 +249,7 @@ impl ModuleModel {
         }
     }
 
-    /// Works out where a live detector is over the block, pull and all.
+    /// Works out the width and offset of a live detector over the block, including its pull.
     fn work_out(&mut self, k: usize, block: Block, scratch: &mut Scratch) {
         let detectors = self.population.detectors();
         let source = Source {
@@ -280,7 +281,8 @@ impl ModuleModel {
         r.seen_offset = series.offset[block.len - 1];
     }
 
-    /// Notes what a change of settings has done to a channel, at the first sample after it.
+    /// Records the change of a channel's sample by a change of settings, at the first sample after
+    /// it.
     fn note_change(&mut self, channel: usize, now: Complex64) {
         let slot = &mut self.slots[channel];
         if slot.changed_at.is_nan() {
@@ -299,7 +301,7 @@ impl ModuleModel {
         }
     }
 
-    /// Takes back from each sample what the filters do not show of a change yet.
+    /// Subtracts from each sample the share of a change that the filters do not show yet.
     fn add_transients(
         &mut self,
         start: u64,

@@ -1,4 +1,4 @@
-//! Settings of a module: what is set, what is refused.
+//! Settings of a module, and the reasons to refuse one.
 
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
@@ -20,11 +20,11 @@ pub struct Tone {
     pub adc_phase_rad: f64,
 }
 
-/// Why a setting was refused; nothing was changed.
+/// Reason that a setting was refused. Nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum SettingError {
-    /// There is no such channel; the number of channels.
+    /// There is no such channel. Holds the number of channels.
     NoChannel(usize),
     /// The amplitude is outside -1..1 or not a number.
     Amplitude(f64),
@@ -52,7 +52,7 @@ const FREQUENCY: u8 = 1;
 const AMPLITUDE: u8 = 2;
 
 impl ModuleModel {
-    /// A channel's settings, as they were set; off where there is no such channel.
+    /// A channel's settings, as they were set; off if there is no such channel.
     pub fn tone(&self, channel: usize) -> Tone {
         self.slots
             .get(channel)
@@ -60,7 +60,7 @@ impl ModuleModel {
             .unwrap_or_default()
     }
 
-    /// Sets all of a channel.
+    /// Sets all settings of a channel.
     pub fn set_tone(&mut self, channel: usize, tone: Tone) -> Result<(), SettingError> {
         let channels = self.slots.len();
         let slot = self
@@ -90,7 +90,7 @@ impl ModuleModel {
         };
         let writes = moved | resized;
         if slot.written & writes != 0 {
-            // A second step of the same quantity: the detectors follow the first one first.
+            // The detectors follow the first step before a second one of the same quantity.
             self.follow(channel);
         }
         let slot = &mut self.slots[channel];
@@ -158,8 +158,8 @@ impl ModuleModel {
         self.nco_hz
     }
 
-    /// Sets the NCO: all tones move with it, and a new phase epoch begins with a phase drawn from
-    /// the seed and the epoch's number, even if the frequency is the same.
+    /// Sets the NCO. All tones move with it. A new phase epoch begins with a phase drawn from the
+    /// seed and the epoch's number, even if the frequency is the same.
     pub fn set_nco(&mut self, hz: f64) -> Result<(), SettingError> {
         self.nco_hz = finite(hz)?;
         self.begin_epoch();
@@ -243,17 +243,17 @@ impl ModuleModel {
         Ok(())
     }
 
-    /// Changes the state of the world, at once: detectors and line follow as they would to a
-    /// change of settings. Numbers that are not finite count as no change.
+    /// Changes the conditions. Detectors and line follow as to a change of settings. Numbers that
+    /// are not finite count as no change.
     pub fn set_conditions(&mut self, conditions: Conditions) {
         self.conditions = conditions.finite();
         self.stale.world = true;
         self.forget_line();
     }
 
-    /// Says when the settings that follow take effect, in ticks ([`crate::units::TICK_RATE_HZ`]).
-    /// It holds until the next samples are asked for; without it, settings take effect just after
-    /// the last sample that was asked for.
+    /// Sets the time at which the settings that follow take effect, in ticks
+    /// ([`crate::units::TICK_RATE_HZ`]). It holds until the next samples are asked for. Without it,
+    /// settings take effect just after the last sample that was asked for.
     pub fn set_time(&mut self, tick: f64) {
         self.set_at = tick.is_finite().then_some(tick);
     }

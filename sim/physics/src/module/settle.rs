@@ -1,4 +1,4 @@
-//! After a change of settings: levels, detectors, what each tone sees.
+//! Updates after a change of settings: levels, detectors, and the surroundings of each tone.
 
 use std::f64::consts::TAU;
 
@@ -13,17 +13,17 @@ use crate::kerr::{self, Drive};
 use crate::units;
 use crate::world::{Common, Motion, Source};
 
-/// Tones see a live detector move sample by sample within so many linewidths.
+/// Distance, in linewidths, within which a tone follows a live detector sample by sample.
 const LIVE_LW: f64 = 8.0;
 
-/// At most so many tones on either side beat with a tone.
+/// Most tones on either side that beat with a tone.
 const MAX_BEATS: usize = 16;
 
 /// Speed of light in the cable that the board corrects for, m/s.
 const CABLE_M_PER_S: f64 = 0.66 * 299_792_458.0;
 
 impl ModuleModel {
-    /// Brings everything that is derived from the settings up to date.
+    /// Updates all values that are derived from the settings.
     pub(super) fn refresh(&mut self) {
         if self.stale.world {
             self.apply_conditions();
@@ -37,10 +37,10 @@ impl ModuleModel {
         }
     }
 
-    /// Lets detectors follow the settings so far, while more are under way, because a channel is
-    /// about to take a second step.
+    /// Lets detectors follow the settings so far, before further ones, because a channel is about
+    /// to take a second step.
     pub(super) fn follow(&mut self, channel: usize) {
-        // Beyond so many channels under way it is cheaper to let all detectors follow at once.
+        // For more pending channels than this, it is cheaper to let all detectors follow at once.
         const MANY: usize = 64;
         if self.stale.world {
             self.apply_conditions();
@@ -87,7 +87,7 @@ impl ModuleModel {
         self.stale.tones = true;
     }
 
-    /// Works out what the tones of now make of the chain.
+    /// Works out the levels and the noise of the chain under the present tones.
     fn set_levels(&mut self) {
         let mut comb = Comb::default();
         for slot in self.slots.iter().filter(|slot| slot.tone.amplitude != 0.0) {
@@ -167,7 +167,7 @@ impl ModuleModel {
         }
     }
 
-    /// Works out what of each tone's sample stays while the settings do.
+    /// Works out the part of each tone's sample that is constant under constant settings.
     fn place_tones(&mut self) {
         for index in 0..self.order.len() {
             let channel = usize::from(self.order[index]);
@@ -192,7 +192,7 @@ impl ModuleModel {
                     product *= r.factor(detuning, r.fixed_width, r.fixed_offset);
                     continue;
                 }
-                // It takes the place of the further of the two.
+                // It replaces the further of the two.
                 let out = std::mem::replace(&mut live[1], (k as u16, distance)).0;
                 if live[1].1 < live[0].1 {
                     live.swap(0, 1);
@@ -216,8 +216,8 @@ impl ModuleModel {
         self.find_beats();
     }
 
-    /// Transmission of the line as the board shows it: its correction for the cable, the phase of
-    /// the epoch and the conditions are in.
+    /// Transmission of the line as the board shows it: with the correction for the cable, the phase
+    /// of the epoch and the conditions.
     pub(super) fn line_transmission(&self, frequency_hz: f64) -> Complex64 {
         let corrected = TAU * (frequency_hz * self.cable_m / CABLE_M_PER_S).fract();
         let phase = corrected + self.epoch_phase_rad + self.conditions.phase_rad;
@@ -232,7 +232,7 @@ impl ModuleModel {
         beats.clear();
         let image = units::dbm_to_mw(self.params.image_db).sqrt();
         for (channel, slot) in self.slots.iter().enumerate() {
-            // A channel that has never been placed listens to nothing.
+            // A channel without a frequency that is off receives nothing.
             if slot.tone.amplitude == 0.0 && slot.tone.frequency_hz == 0.0 {
                 continue;
             }
@@ -281,13 +281,13 @@ impl ModuleModel {
         })
     }
 
-    /// Settled amplitude of a tone as it comes in, before its own demodulator's phase.
+    /// Settled amplitude of a tone at the input, before the phase of its own demodulator.
     pub(super) fn before_demodulator(&self, channel: usize) -> Complex64 {
         let phase = self.slots[channel].tone.adc_phase_rad;
         self.settled(channel) * Complex64::from_polar(1.0, phase)
     }
 
-    /// Settled sample of a tone with all detectors as last looked at.
+    /// Settled sample of a tone, with all detectors as at the last sample that was worked out.
     pub(super) fn settled(&self, channel: usize) -> Complex64 {
         let slot = &self.slots[channel];
         let frequency_hz = self.absolute_hz(slot.tone.frequency_hz);

@@ -2,7 +2,7 @@
 
 use twotone_physics::{Complex64, Detector, Line, ModuleModel, Population, ProfileParams, Tone};
 
-/// No noise worth speaking of.
+/// Parameters with negligible noise.
 pub(crate) fn silent() -> ProfileParams {
     ProfileParams {
         noise_temperature_k: 0.0,
