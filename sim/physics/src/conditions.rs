@@ -104,7 +104,7 @@ pub enum DetectorFault {
     },
     /// Its resonance moves steadily from a moment on.
     Drift {
-        /// Begin of the drift, s of the board's time.
+        /// Start of the drift, s of the board's time.
         from_s: f64,
         /// Speed of the drift, linewidths per second.
         linewidths_per_s: f64,

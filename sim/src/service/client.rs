@@ -95,7 +95,7 @@ impl<S> Client<S> {
 impl<S: AsyncRead + Unpin> Client<S> {
     /// Completes when the connection is to be closed: a fault has held it, and its client has gone,
     /// the fault is over, or the longest time has passed. Poll it after the server, which marks the
-    /// begin and the end of a hold.
+    /// start and the end of a hold.
     pub(super) async fn lost(&self, board: &Board) {
         loop {
             let held = poll_fn(|_| match &self.state().held {

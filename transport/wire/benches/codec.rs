@@ -1,5 +1,5 @@
-//! Time per tone and allocations of the Tuber codecs: a batch that sets a comb of 1024 tones, and the samples
-//! of 1024 channels.
+//! Time per tone and allocations of the Tuber codecs: a batch that sets a comb of 1024 tones, and
+//! the samples of 1024 channels.
 //!
 //! `cargo bench -p twotone-wire --bench codec` prints a table, with `-- --json` one JSON object.
 
@@ -68,7 +68,7 @@ struct Board {
 
 impl Board {
     fn new() -> Board {
-        // Numbers with all their digits, as noise has them.
+        // Numbers with all their digits, like those of noise.
         let noise = |n: usize| {
             (0..n)
                 .map(|k| (k as f64 * 0.7391).sin() * 2580.902)
@@ -201,8 +201,8 @@ fn decode_samples(format: Format, body: &[u8], out: &mut Samples) {
     }
 }
 
-/// The median time of one run, in nanoseconds: of many short rounds, most of which nothing interrupts even
-/// where the machine has other work.
+/// The median time of one run, in nanoseconds, over many short rounds. Most of them are not
+/// interrupted, even if the machine has other work.
 fn median_ns(mut run: impl FnMut()) -> f64 {
     #[allow(
         clippy::disallowed_methods,
@@ -231,7 +231,7 @@ struct Row {
     name: String,
     value: f64,
     unit: &'static str,
-    /// The largest value that is a pass.
+    /// Largest value that passes.
     limit: Option<f64>,
 }
 
@@ -330,7 +330,7 @@ fn allocations(format: Format, rows: &mut Vec<Row>) {
             serve(&mut server, format, &request, &mut board, &mut out);
             assert_eq!(decode_sets(format, &out, 2 * tones), 2 * tones);
         };
-        // Twice, for the first batch of a length makes the buffers grow.
+        // Twice, since the first batch of a length makes the buffers grow.
         exchange();
         exchange();
         let count = measure(&mut exchange).count_total;

@@ -1,16 +1,17 @@
 //! The sample streams of CRS boards: UDP multicast, everything little-endian.
 //!
-//! A board sends two streams. The readout stream ([`ReadoutPacket`]) carries every channel of a module,
-//! decimated: one packet per module and sample. The PFB stream ([`PfbPacket`]) carries a few channels before
-//! the decimation, many samples a packet. Each packet ends with the board's stamp ([`Stamp`]) and counts up a
-//! sequence number of its own per module, so that a receiver knows what it has lost.
+//! A board sends two streams. The readout stream ([`ReadoutPacket`]) carries every channel of a
+//! module, decimated: one packet per module and sample. The PFB stream ([`PfbPacket`]) carries a
+//! few channels before the decimation, many samples a packet. Each packet ends with the board's
+//! stamp ([`Stamp`]) and has a sequence number that counts up per module and stream, so that a
+//! receiver knows its losses.
 //!
-//! A packet type is a checked view of its bytes: its length, magic number and version have been found right, and
-//! no field of it can be read out of bounds. A header type is the same as a plain struct, which is written by
-//! its `emit`.
+//! A packet type is a checked view of its bytes: its length, magic number and version are right,
+//! and no field of it can be read out of bounds. A header type is a plain struct of the same fields,
+//! which its `emit` writes.
 //!
-//! Boards share a group, so that packets of other boards and modules arrive too: compare serial number and
-//! module before any data are used.
+//! Boards share a group, so that packets of other boards and modules arrive too: compare serial
+//! number and module before any data are used.
 
 mod pfb;
 mod readout;
@@ -37,33 +38,33 @@ pub const PFB_SAMPLE_RATE_HZ: f64 = 625e6 / 256.0;
 /// Modules of an analog bank. Packets number a module within its bank.
 pub const MODULES_IN_BANK: u8 = 4;
 
-/// A sample's integer is so many times its value in readout counts.
+/// Factor from readout counts to the integers of samples.
 pub const STEPS_PER_COUNT: f64 = 256.0;
 
-/// Why bytes are not a packet of a stream.
+/// Reason that bytes are not a packet of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PacketError {
-    /// Another length than the header tells, or too short for a header.
+    /// The length is not that of the header, or too short for a header.
     #[error("{found} bytes, expected {expected}")]
     Length {
-        /// Bytes there should be; for too short a header, the fewest.
+        /// Expected number of bytes, or the length of a header if there are fewer.
         expected: usize,
-        /// Bytes there are.
+        /// Number of bytes found.
         found: usize,
     },
-    /// Another magic number: a packet of something else.
+    /// The magic number differs: these are not bytes of the stream.
     #[error("magic number {0:#010x}")]
     Magic(u32),
-    /// A version that is not known.
+    /// The version is not known.
     #[error("version {0} is not known")]
     Version(u16),
-    /// A field that holds what it cannot.
+    /// A field holds a value out of its range.
     #[error("{field} is {value}")]
     Field {
-        /// Its name.
+        /// Name of the field.
         field: &'static str,
-        /// What it holds.
+        /// Value of the field.
         value: u32,
     },
 }

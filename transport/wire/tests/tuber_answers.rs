@@ -1,4 +1,4 @@
-//! Answers of which something is wrong.
+//! Answers with an error in their form.
 
 use twotone_wire::tuber::{Answer, DecodeError, DecodeErrorKind, Limits, Value};
 
@@ -29,7 +29,7 @@ fn an_error_is_one_by_its_truth() {
     ] {
         assert_eq!(outcome(json).unwrap().unwrap_err(), message, "{json}");
     }
-    // No text to show: the value itself.
+    // Without a text to show, the error is the value itself.
     assert!(
         outcome(r#"{"error":{"code":3}}"#)
             .unwrap()

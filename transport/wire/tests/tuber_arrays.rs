@@ -17,7 +17,7 @@ fn hex(text: &str) -> Vec<u8> {
         .collect()
 }
 
-/// Reads an array of numbers: its shape and values, or what is wrong.
+/// Reads an array of numbers: its shape and values, or the kind of the error.
 fn array(format: Format, bytes: &[u8]) -> Result<(Vec<usize>, Vec<f64>), DecodeErrorKind> {
     let mut values = Vec::new();
     let mut read = cursor(format, bytes);
@@ -28,7 +28,7 @@ fn array(format: Format, bytes: &[u8]) -> Result<(Vec<usize>, Vec<f64>), DecodeE
 
 #[test]
 fn typed_arrays_of_every_tag() {
-    // The tag, the bytes of 1 in its element type, and how many of them.
+    // The tag, the bytes of 1 in its element type, and the number of them.
     let table = [
         (64, "01"),
         (65, "0001"),
@@ -66,7 +66,7 @@ fn typed_arrays_of_every_tag() {
             assert_eq!(array(Format::Cbor, &cut), part, "tag {tag}");
         }
     }
-    // All bits set is minus one where there is a sign.
+    // All bits set is minus one in types with a sign.
     for (tag, width, value) in [
         (64, 1, 255.0),
         (65, 2, 65_535.0),
@@ -234,7 +234,7 @@ fn a_shape_that_does_not_fit_is_replaced_by_one_axis() {
     check(&[f64::NAN, f64::INFINITY], &[2], "[null,null]");
 }
 
-/// An array without values may have any extents. What is written of it must not grow with these.
+/// An array without values may have any extents. The output must not grow with these.
 #[test]
 fn an_array_without_values_is_a_few_bytes_whatever_its_shape() {
     struct Empty<'s>(&'s [usize]);

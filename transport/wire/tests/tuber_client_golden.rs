@@ -14,7 +14,7 @@ macro_rules! golden {
 const JSON: Option<&str> = Some("application/json");
 const CBOR: Option<&str> = Some("application/cbor");
 
-/// What became of each call: the result as a value, or the error's text; and the warnings.
+/// Outcome of each call: the result as a value, or the error's text; and the warnings.
 fn outcomes(
     content_type: Option<&str>,
     body: &[u8],

@@ -1,4 +1,5 @@
-//! Bytes that mean harm or were cut off: an error, never a panic, and no more memory than they cost.
+//! Bytes that are hostile or cut off give an error, never a panic, and take memory only in
+//! proportion to their number.
 
 use allocation_counter::measure;
 use bytes::BytesMut;
@@ -36,7 +37,7 @@ impl Service for Board {
     }
 }
 
-/// Reads bytes in every way there is. What comes out does not matter, only that something does.
+/// Reads bytes in every way there is. Any result will do.
 fn read_in_every_way(format: Format, bytes: &[u8]) {
     let Ok(start) = Cursor::new(format, bytes, &Limits::ANSWER) else {
         return;
@@ -73,7 +74,7 @@ fn read_in_every_way(format: Format, bytes: &[u8]) {
     };
     let mut answer = BytesMut::new();
     Server::default().serve(&head, bytes, &mut Board { calls: 0 }, &mut answer);
-    // Whatever came, the answer is one well-formed value.
+    // For any bytes, the answer is one well-formed value.
     let mut cursor = Cursor::new(format, &answer, &Limits::ANSWER).unwrap();
     cursor.skip().unwrap();
     cursor.end().unwrap();
@@ -235,8 +236,8 @@ fn memory_per_byte(format: Format, bytes: &[u8]) -> f64 {
 
 #[test]
 fn claimed_lengths_cost_nothing() {
-    // Lists, maps, bytes, texts and typed arrays of 2^60 elements, in a few bytes, and shapes of which the
-    // product overflows or is nothing.
+    // Lists, maps, bytes, texts and typed arrays of 2^60 elements, in a few bytes, and shapes of
+    // which the product overflows or is nothing.
     let huge = 0x1000_0000_0000_0000_u64.to_be_bytes();
     let with = |head: &[u8], tail: &[u8]| [head, &huge, tail].concat();
     let claims = [
@@ -269,7 +270,7 @@ fn claimed_lengths_cost_nothing() {
 
 #[test]
 fn memory_is_in_proportion_to_bytes() {
-    // The dearest bytes there are: many small values.
+    // The bytes that take most memory: many small values.
     for (format, bytes) in [
         (
             Format::Json,

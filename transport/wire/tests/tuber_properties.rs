@@ -1,4 +1,4 @@
-//! What one half writes, the other reads: values and whole batches, in both formats.
+//! Each half reads the values and whole batches that the other writes, in both formats.
 
 use bytes::BytesMut;
 use proptest::prelude::*;
@@ -9,7 +9,7 @@ use twotone_wire::tuber::{
     NOT_RUN, NdArray, NdData, Options, Reply, Server, Shape, Slot, Value,
 };
 
-/// Writes values through the one public way to write: the arguments of a call, read back from its body.
+/// Writes values in the only public way: as arguments of a call, read back from its body.
 fn round_trip(format: Format, value: &(impl Encode + ?Sized)) -> Vec<u8> {
     let mut batch = BatchWriter::new(format);
     batch.call("o", "m").arg(value);
@@ -81,7 +81,7 @@ fn values() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(4, 60, 30, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..30).prop_map(Value::Array),
-            // A key of its own keeps a map from looking like the bytes of JSON.
+            // With such keys a map cannot look like the bytes of JSON.
             prop::collection::btree_map(".{0,8}x", inner, 0..30).prop_map(map),
         ]
     })
@@ -91,8 +91,8 @@ fn map(entries: BTreeMap<String, Value>) -> Value {
     Value::Map(entries.into_iter().collect())
 }
 
-/// What is left of a value after JSON: no numbers that are not finite, arrays as nested lists, and
-/// integers of typed arrays that 64 signed bits do not hold as floats.
+/// A value after its way through JSON: without numbers that are not finite, with arrays as nested
+/// lists, and with integers of typed arrays that 64 signed bits do not hold as floats.
 fn through_json(value: &Value) -> Value {
     let int = |wide: u64| i64::try_from(wide).map_or(Value::Float(wide as f64), Value::Int);
     match value {

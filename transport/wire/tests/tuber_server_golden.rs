@@ -1,4 +1,4 @@
-//! The server's half, given the requests that a real server was given, beside that server's answers.
+//! The server's half, given the requests of a real server and compared with that server's answers.
 
 use bytes::BytesMut;
 use serde_json::{Value as Json, json};
@@ -73,7 +73,7 @@ impl Service for Board {
     }
 }
 
-/// The same object with the containers inside it, which take more than a table.
+/// The same object with the containers inside it, which a table cannot declare.
 struct Nested(Board);
 
 impl Dispatch for Nested {
@@ -167,7 +167,7 @@ fn values_and_refusals_agree_with_the_real_server() {
 
 #[test]
 fn descriptions_agree_with_the_real_server() {
-    // What lies in containers is not declared by a table.
+    // A table does not declare the objects in containers.
     let without_objects = |mut json: Json, at: &str| {
         *json
             .pointer_mut(at)

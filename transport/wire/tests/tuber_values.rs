@@ -1,4 +1,5 @@
-//! Values by their bytes: the examples of the standards, and what servers are known to send beside them.
+//! Values by their bytes: the examples of the standards, and further forms that servers are known
+//! to send.
 
 use twotone_wire::tuber::{
     BatchWriter, Cursor, DecodeErrorKind, Encode, Format, Limits, Slot, Value,

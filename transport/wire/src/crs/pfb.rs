@@ -20,7 +20,7 @@ mod field {
 const MAGIC: u32 = 0x736e_6962;
 const VERSION: u8 = 1;
 
-/// How many channels a PFB stream carries.
+/// Number of channels that a PFB stream carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum PfbMode {
     /// One.
@@ -90,7 +90,7 @@ impl<'a> PfbPacket<'a> {
         Ok(PfbPacket { bytes, mode })
     }
 
-    /// How many channels it carries.
+    /// Number of channels that it carries.
     pub fn mode(&self) -> PfbMode {
         self.mode
     }
@@ -115,7 +115,7 @@ impl<'a> PfbPacket<'a> {
         u32_at(self.bytes, field::SEQUENCE)
     }
 
-    /// When the first sample was taken.
+    /// Time at which the first sample was taken.
     pub fn stamp(&self) -> Stamp {
         Stamp::parse(&self.bytes[self.bytes.len() - Stamp::BYTES..])
     }
@@ -126,7 +126,7 @@ impl<'a> PfbPacket<'a> {
         pairs(&self.bytes[field::HEADER.end..self.bytes.len() - Stamp::BYTES])
     }
 
-    /// I and Q of the channel in one slot, counted from 0; none of a slot that there is not.
+    /// I and Q of the channel in one slot, counted from 0; empty if there is no such slot.
     pub fn slot_samples(
         &self,
         slot: usize,
@@ -141,10 +141,10 @@ const fn packet_bytes(pairs: usize) -> usize {
     field::HEADER.end + 8 * pairs + Stamp::BYTES
 }
 
-/// All of a PFB packet but its samples.
+/// A PFB packet without its samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PfbHeader {
-    /// How many channels it carries.
+    /// Number of channels that it carries.
     pub mode: PfbMode,
     /// Serial number of the board.
     pub serial: u16,
@@ -154,7 +154,7 @@ pub struct PfbHeader {
     pub module: u8,
     /// The packet's number.
     pub sequence: u32,
-    /// When the first sample was taken.
+    /// Time at which the first sample was taken.
     pub stamp: Stamp,
 }
 
@@ -171,15 +171,16 @@ impl PfbHeader {
         }
     }
 
-    /// Length of a packet with so many I/Q pairs, in bytes.
+    /// Length of a packet with this many I/Q pairs, in bytes.
     pub fn buffer_len(&self, pairs: usize) -> usize {
         packet_bytes(pairs)
     }
 
     /// Writes the packet with its samples: I and Q of every channel in turn.
     ///
-    /// The buffer must hold [`PfbHeader::buffer_len`] bytes and may hold more, which stay. Nothing is written
-    /// where it holds less, or there are more than [`PfbPacket::MAX_PAIRS`] pairs.
+    /// The buffer must hold [`PfbHeader::buffer_len`] bytes. Further bytes stay as they are.
+    /// Nothing is written if the buffer is shorter, or if there are more than
+    /// [`PfbPacket::MAX_PAIRS`] pairs.
     pub fn emit(&self, samples: &[(i32, i32)], buffer: &mut [u8]) -> Result<(), PacketError> {
         if samples.len() > PfbPacket::MAX_PAIRS {
             let value = u32::try_from(samples.len()).unwrap_or(u32::MAX);

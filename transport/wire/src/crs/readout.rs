@@ -47,7 +47,7 @@ impl PacketLength {
         field::HEADER.end + 8 * self.channels() + Stamp::BYTES
     }
 
-    /// The version number that says so.
+    /// Version number of packets of this length.
     pub const fn version(self) -> u16 {
         match self {
             PacketLength::Long => 5,
@@ -61,8 +61,8 @@ pub fn sample_rate_hz(stage: u8) -> f64 {
     625e6 / 256.0 / 64.0 / 2_f64.powi(i32::from(stage))
 }
 
-/// How much later than its sample a stamp of the readout stream is, in seconds: the delay of the decimation
-/// filters, which the board does not take off.
+/// Delay of a stamp of the readout stream after its sample, in seconds: that of the decimation
+/// filters, which the board does not subtract.
 pub fn group_delay_s(stage: u8) -> f64 {
     let first = 1.5 * 63.0 / (625e6 / 256.0);
     let cascade = 3.0 * (2_f64.powi(i32::from(stage)) - 1.0) / sample_rate_hz(0);
@@ -104,7 +104,7 @@ impl<'a> ReadoutPacket<'a> {
         Ok(ReadoutPacket { bytes, length })
     }
 
-    /// Whether it is a long or a short packet.
+    /// Length of the packet: long or short.
     pub fn length(&self) -> PacketLength {
         self.length
     }
@@ -119,14 +119,14 @@ impl<'a> ReadoutPacket<'a> {
         self.bytes[field::MODULES]
     }
 
-    /// Whether an input was beyond the converter's range in this sample.
+    /// True if an input was beyond the converter's range in this sample.
     ///
-    /// Flags do not stick: combine those of every packet of an acquisition.
+    /// A flag holds for one sample only: combine those of all packets of an acquisition.
     pub fn overrange(&self) -> bool {
         self.bytes[field::FLAGS] & OVERRANGE != 0
     }
 
-    /// Whether an input was beyond the converter's safe voltage in this sample.
+    /// True if an input was beyond the converter's safe voltage in this sample.
     pub fn overvoltage(&self) -> bool {
         self.bytes[field::FLAGS] & OVERVOLTAGE != 0
     }
@@ -146,18 +146,19 @@ impl<'a> ReadoutPacket<'a> {
         u32_at(self.bytes, field::SEQUENCE)
     }
 
-    /// When the sample was taken, later by [`group_delay_s`].
+    /// Time at which the sample was taken, later by [`group_delay_s`].
     pub fn stamp(&self) -> Stamp {
         Stamp::parse(&self.bytes[self.bytes.len() - Stamp::BYTES..])
     }
 
-    /// I and Q of each channel in its order, in steps of [`STEPS_PER_COUNT`](super::STEPS_PER_COUNT).
+    /// I and Q of each channel in its order, in steps of
+    /// [`STEPS_PER_COUNT`](super::STEPS_PER_COUNT).
     pub fn samples(&self) -> impl ExactSizeIterator<Item = (i32, i32)> + Clone + 'a {
         pairs(&self.bytes[field::HEADER.end..self.bytes.len() - Stamp::BYTES])
     }
 }
 
-/// All of a readout packet but its samples.
+/// A readout packet without its samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ReadoutHeader {
     /// Long or short.
@@ -166,9 +167,9 @@ pub struct ReadoutHeader {
     pub serial: u16,
     /// Number of modules that the board streams.
     pub modules: u8,
-    /// An input was beyond the converter's range.
+    /// True if an input was beyond the converter's range.
     pub overrange: bool,
-    /// An input was beyond the converter's safe voltage.
+    /// True if an input was beyond the converter's safe voltage.
     pub overvoltage: bool,
     /// Decimation stage, 0 to 7.
     pub stage: u8,
@@ -176,7 +177,7 @@ pub struct ReadoutHeader {
     pub module: u8,
     /// The packet's number.
     pub sequence: u32,
-    /// When the sample was taken.
+    /// Time at which the sample was taken, later by [`group_delay_s`].
     pub stamp: Stamp,
 }
 
@@ -201,11 +202,11 @@ impl ReadoutHeader {
         self.length.bytes()
     }
 
-    /// Writes the packet with its samples: I and Q of each channel, from the first. Channels without a sample
-    /// are zero, samples beyond the last channel are left out.
+    /// Writes the packet with its samples: I and Q of each channel, from the first. Channels
+    /// without a sample are zero, samples beyond the last channel are left out.
     ///
-    /// The buffer must hold [`ReadoutHeader::buffer_len`] bytes and may hold more, which stay; where it holds
-    /// less, nothing is written.
+    /// The buffer must hold [`ReadoutHeader::buffer_len`] bytes. Further bytes stay as they are.
+    /// Nothing is written if the buffer is shorter.
     pub fn emit(&self, samples: &[(i32, i32)], buffer: &mut [u8]) -> Result<(), PacketError> {
         let (expected, found) = (self.buffer_len(), buffer.len());
         let Some(buffer) = buffer.get_mut(..expected) else {

@@ -2,7 +2,7 @@
 
 use super::u32_at;
 
-/// When a packet's sample was taken, by the board's clock.
+/// Time at which a packet's sample was taken, by the board's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Stamp {
     /// Year of the century, 0 to 99.
@@ -23,7 +23,7 @@ pub struct Stamp {
     pub second_of_day: u32,
 }
 
-/// Where a board has its time from.
+/// Source of a board's time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StampSource {
     /// The crate's backplane.
@@ -45,7 +45,7 @@ impl Stamp {
 
     const RECENT: u32 = 1 << 31;
 
-    /// Reads a stamp. Bytes that are not there are zero, which is not recent.
+    /// Reads a stamp. Missing bytes count as zero, so that the stamp is not recent.
     pub(super) fn parse(bytes: &[u8]) -> Stamp {
         let field = |n: usize| u32_at(bytes, 4 * n);
         Stamp {
@@ -79,12 +79,12 @@ impl Stamp {
         bytes
     }
 
-    /// Whether the clock's signal arrived lately. If not, the stamp has no meaning.
+    /// True if the clock's signal arrived lately. If not, the stamp has no meaning.
     pub fn is_recent(&self) -> bool {
         self.control & Stamp::RECENT != 0
     }
 
-    /// Where the time is from.
+    /// Source of the time.
     pub fn source(&self) -> StampSource {
         match self.control >> 29 & 3 {
             0 => StampSource::Backplane,
@@ -99,7 +99,7 @@ impl Stamp {
         self.control & 0x3_ffff
     }
 
-    /// The same stamp with another source.
+    /// Returns the stamp with another source, marked as recent or not.
     pub fn with_source(self, source: StampSource, is_recent: bool) -> Stamp {
         let recent = if is_recent { Stamp::RECENT } else { 0 };
         let kept = self.control & !(Stamp::RECENT | 3 << 29);

@@ -31,10 +31,10 @@ pub struct Answer<'a> {
 /// One element of an answer.
 #[derive(Debug, Clone)]
 pub struct Element<'a> {
-    /// Where the call ran, a cursor at its result. Where it failed, or was not run after an earlier
+    /// A cursor at the result if the call succeeded. If it failed, or was not run after an earlier
     /// failure, the server's text, which is to be shown and not to be parsed.
     pub outcome: Result<Cursor<'a>, Cow<'a, str>>,
-    /// What the server warned about while it ran.
+    /// Warnings of the server from the call.
     pub warnings: Warnings<'a>,
 }
 
@@ -42,7 +42,7 @@ pub struct Element<'a> {
 pub const NOT_RUN: &str = "Something went wrong in a preceding call";
 
 impl<'a> Answer<'a> {
-    /// An answer by its content type, which is read leniently, and its body.
+    /// Takes an answer by its content type, which is read leniently, and its body.
     pub fn new(
         content_type: Option<&str>,
         body: &'a [u8],
@@ -61,9 +61,10 @@ impl<'a> Answer<'a> {
 
     /// The elements that answer a batch of `calls` calls.
     ///
-    /// A request that failed as a whole is answered by one error for all of it: [`Elements::refusal`]
-    /// gives it, and there are no elements. An answer of another length is an error, found where it
-    /// shows: a surplus element instead of the end, or the end instead of an element.
+    /// A request that failed as a whole is answered by one error for all of it:
+    /// [`Elements::refusal`] gives it, and there are no elements. An answer of another length is an
+    /// error of the call that reaches a surplus element instead of the end, or the end instead of
+    /// an element.
     pub fn elements(&mut self, calls: usize) -> Result<Elements<'_, 'a>, DecodeError> {
         self.cursor = self.start;
         match self.cursor.kind()? {
@@ -113,15 +114,15 @@ pub struct Elements<'c, 'a> {
 }
 
 impl<'a> Elements<'_, 'a> {
-    /// The error that answers the batch as a whole, if that is what was answered.
+    /// The error that answers the batch as a whole, if there is one.
     pub fn refusal(&self) -> Option<&str> {
         self.refusal.as_deref()
     }
 
-    /// The next element, or none after the last.
+    /// Returns the next element, or `None` after the last.
     ///
-    /// An element that has neither a result nor an error is [`DecodeErrorKind::NoOutcome`], after which
-    /// one can read on; after any other error one cannot.
+    /// An element that has neither a result nor an error is [`DecodeErrorKind::NoOutcome`]. Reading
+    /// can go on after this error, and not after any other.
     #[expect(clippy::should_implement_trait, reason = "it can fail")]
     pub fn next(&mut self) -> Result<Option<Element<'a>>, DecodeError> {
         let Some(items) = &mut self.items else {
@@ -147,8 +148,8 @@ impl<'a> Elements<'_, 'a> {
 }
 
 impl<'a> Element<'a> {
-    /// Reads one element. What is a failure is decided by Python's truth of `error`, for some servers
-    /// send null beside a result, and keys may come in any order.
+    /// Reads one element. It is a failure if its `error` is true in Python's sense, since some
+    /// servers send null beside a result. Keys may come in any order.
     fn read(cursor: &mut Cursor<'a>) -> Result<Element<'a>, DecodeError> {
         let start = *cursor;
         let (mut result, mut error, mut warnings) = (None, None, None);
@@ -178,7 +179,7 @@ impl<'a> Element<'a> {
     }
 }
 
-/// The text of an error, or none where it is nothing, as Python sees it.
+/// The text of an error, or `None` if it is false in Python's sense.
 fn error_text<'a>(mut cursor: Cursor<'a>) -> Result<Option<Cow<'a, str>>, DecodeError> {
     let mut inner = cursor;
     match cursor.kind()? {
@@ -203,12 +204,12 @@ fn error_text<'a>(mut cursor: Cursor<'a>) -> Result<Option<Cow<'a, str>>, Decode
 pub struct Warnings<'a>(Option<Cursor<'a>>);
 
 impl<'a> Warnings<'a> {
-    /// Whether there are none.
+    /// True if there are no warnings.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// Calls `each` with every warning. What is not a list of texts is passed over.
+    /// Calls `each` with every warning. Anything but a list of texts is passed over.
     pub fn for_each(&self, mut each: impl FnMut(Cow<'a, str>)) {
         let Some(mut cursor) = self.0 else { return };
         let Ok(mut items) = cursor.items() else {

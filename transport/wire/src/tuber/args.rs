@@ -1,5 +1,5 @@
-//! The arguments of a served call: bound to the method's parameters as Python binds them, then read one
-//! by one as the type that the method wants.
+//! The arguments of a served call: bound to the method's parameters as Python binds them, then read
+//! one by one as the type that the method expects.
 
 use super::cursor::Cursor;
 use super::fault::Fault;
@@ -8,11 +8,11 @@ use super::service::Invocation;
 use super::value::Value;
 use std::borrow::Cow;
 
-/// The arguments of a call, bound to the parameters of its method. Nothing is copied: values are read
-/// from the request where they lie.
+/// The arguments of a call, bound to the parameters of its method. Nothing is copied: values are
+/// read straight from the request.
 ///
-/// A getter's fault is worded as Python would: `TypeError: set_phase() argument 'phase' must be float,
-/// not str`.
+/// A getter's fault is worded as Python would:
+/// `TypeError: set_phase() argument 'phase' must be float, not str`.
 #[derive(Debug, Clone, Copy)]
 pub struct Args<'c> {
     method: &'static Method,
@@ -20,21 +20,22 @@ pub struct Args<'c> {
     given: [Option<Place>; Method::MAX_PARAMS],
 }
 
-/// Where an argument lies.
+/// Place of an argument in the request.
 #[derive(Debug, Clone, Copy)]
 enum Place {
     Positional(usize),
     Named(usize),
 }
 
-/// What a parameter is bound to.
+/// Value that a parameter is bound to.
 enum Bound<'c> {
     Given(Cursor<'c>),
     Default(Constant),
 }
 
 impl<'c> Args<'c> {
-    /// Binds the arguments of a call, or says what is missing, surplus, unknown or given twice.
+    /// Binds the arguments of a call. The fault names the argument that is missing, surplus,
+    /// unknown or given twice.
     pub fn bind(method: &'static Method, call: &Invocation<'c>) -> Result<Args<'c>, Fault> {
         let mut args = Args {
             method,
@@ -171,17 +172,17 @@ impl<'c> Args<'c> {
         self.method
     }
 
-    /// The call as it came, with the arguments that no parameter takes by itself.
+    /// The call as it came, including the arguments that no parameter takes by itself.
     pub fn invocation(&self) -> &Invocation<'c> {
         &self.invocation
     }
 
-    /// Whether an argument was given, be it null.
+    /// True if an argument was given, even if it is null.
     pub fn is_given(&self, name: &str) -> bool {
         self.cursor(name).is_some()
     }
 
-    /// The place of an argument, or none where it was not given.
+    /// A cursor at an argument, or `None` if it was not given.
     pub fn cursor(&self, name: &str) -> Option<Cursor<'c>> {
         let index = self
             .method
@@ -220,7 +221,7 @@ impl<'c> Args<'c> {
         ))
     }
 
-    /// Reads an argument that has to be of one kind, or null where `take_null` allows it.
+    /// Reads an argument that has to be of one kind, or null if `take_null` allows it.
     fn read<T>(
         &self,
         name: &str,
@@ -244,7 +245,7 @@ impl<'c> Args<'c> {
         }
     }
 
-    /// A float, or none for null. Integers are taken too.
+    /// A float, or `None` for null. Integers are converted.
     pub fn opt_f64(&self, name: &str) -> Result<Option<f64>, Fault> {
         self.read(
             name,
@@ -258,13 +259,13 @@ impl<'c> Args<'c> {
         )
     }
 
-    /// A float. Integers are taken too.
+    /// A float. Integers are converted.
     pub fn f64(&self, name: &str) -> Result<f64, Fault> {
         self.opt_f64(name)?
             .ok_or_else(|| self.wrong(name, "float", "NoneType"))
     }
 
-    /// An integer, or none for null.
+    /// An integer, or `None` for null.
     pub fn opt_i64(&self, name: &str) -> Result<Option<i64>, Fault> {
         self.read(
             name,
@@ -286,7 +287,7 @@ impl<'c> Args<'c> {
             .ok_or_else(|| self.wrong(name, "int", "NoneType"))
     }
 
-    /// An integer from 0 on, or none for null.
+    /// An integer from 0 on, or `None` for null.
     pub fn opt_u32(&self, name: &str) -> Result<Option<u32>, Fault> {
         let Some(value) = self.opt_i64(name)? else {
             return Ok(None);
@@ -305,7 +306,7 @@ impl<'c> Args<'c> {
             .ok_or_else(|| self.wrong(name, "int", "NoneType"))
     }
 
-    /// A truth value, or none for null.
+    /// A truth value, or `None` for null.
     pub fn opt_bool(&self, name: &str) -> Result<Option<bool>, Fault> {
         self.read(
             name,
@@ -327,7 +328,7 @@ impl<'c> Args<'c> {
             .ok_or_else(|| self.wrong(name, "bool", "NoneType"))
     }
 
-    /// A text, or none for null.
+    /// A text, or `None` for null.
     pub fn opt_str(&self, name: &str) -> Result<Option<Cow<'c, str>>, Fault> {
         self.read(
             name,

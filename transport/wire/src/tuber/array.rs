@@ -19,7 +19,7 @@ impl Shape {
     /// The most axes that are read.
     pub const MAX_AXES: usize = 8;
 
-    /// The shape with these extents, or none where they are too many.
+    /// The shape with these extents, or `None` if they are too many.
     pub fn new(extents: &[usize]) -> Option<Shape> {
         let mut shape = Shape {
             axes: extents.len(),
@@ -32,7 +32,7 @@ impl Shape {
         Some(shape)
     }
 
-    /// The number of values, or none where it is beyond a `usize`.
+    /// The number of values, or `None` if it is beyond a `usize`.
     pub fn values(&self) -> Option<usize> {
         self.iter()
             .try_fold(1_usize, |n, extent| n.checked_mul(*extent))
@@ -66,11 +66,11 @@ pub(super) fn read(cursor: &mut Cursor<'_>, out: &mut Vec<f64>) -> Result<Shape,
     result
 }
 
-/// What nested lists have shown of their shape so far.
+/// Shape of nested lists, as far as they have been read.
 #[derive(Default)]
 struct Nested {
     extents: [Option<usize>; Shape::MAX_AXES],
-    /// At which level the numbers lie, once one has been seen.
+    /// Level at which the numbers lie, once one has been seen.
     numbers_at: Option<usize>,
 }
 

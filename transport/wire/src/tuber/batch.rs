@@ -1,16 +1,18 @@
-//! The client's requests: calls written one after another into a buffer that is used again and again.
+//! The client's requests: calls written one after another into a buffer that is used again and
+//! again.
 
 use super::emit::{Encode, Slot};
 use super::format::Format;
 use super::put::{ARRAY, MAP, put_null, put_str, set_head};
 use bytes::{Bytes, BytesMut};
 
-/// Which object a request is for.
+/// Object that a request is for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Object<'a> {
     /// An object of the server's registry, by name.
     Name(&'a str),
-    /// An object inside another: each step an attribute, or an item of a container that is an attribute.
+    /// An object inside another: each step an attribute, or an item of a container that is an
+    /// attribute.
     Path(&'a [Step<'a>]),
 }
 
@@ -39,7 +41,7 @@ pub enum Step<'a> {
     Items(&'a str, &'a [Index<'a>]),
 }
 
-/// Which item of a container.
+/// Index of an item of a container.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Index<'a> {
     /// The one at a position, counted from 0.
@@ -92,7 +94,8 @@ impl BatchWriter {
         }
     }
 
-    /// Drops what has been written since the last [`BatchWriter::finish`] and starts an empty batch.
+    /// Drops what has been written since the last [`BatchWriter::finish`] and starts an empty
+    /// batch.
     pub fn begin(&mut self, format: Format) {
         self.format = format;
         self.buffer.clear();
@@ -111,13 +114,13 @@ impl BatchWriter {
         self.calls
     }
 
-    /// Length of what has been written so far, in bytes.
+    /// Length of the batch so far, in bytes.
     pub fn bytes(&self) -> usize {
         self.buffer.len()
     }
 
-    /// Adds a call of a method. Arguments are added to what is returned: positional ones first, then
-    /// named ones.
+    /// Adds a call of a method. Arguments are added to the returned [`Call`]: positional ones
+    /// first, then named ones.
     pub fn call<'a>(&mut self, object: impl Into<Object<'a>>, method: &str) -> Call<'_> {
         self.open_request();
         self.object(object.into());
@@ -126,7 +129,7 @@ impl BatchWriter {
         Call(self)
     }
 
-    /// Asks for the value of a property; for the name of a method, its description.
+    /// Asks for the value of a property, or for the description of a method by its name.
     pub fn property<'a>(&mut self, object: impl Into<Object<'a>>, property: &str) {
         self.open_request();
         self.object(object.into());
@@ -147,7 +150,7 @@ impl BatchWriter {
         self.open_request();
     }
 
-    /// Ends the batch, gives its body, and starts an empty one in the same format.
+    /// Ends the batch, returns its body, and starts an empty one in the same format.
     ///
     /// The memory of the body comes back to this writer when the body has been dropped.
     pub fn finish(&mut self) -> Bytes {
@@ -165,11 +168,12 @@ impl BatchWriter {
         body
     }
 
-    /// Writes the head of the batch. This waits for the first request, for writing takes the memory
-    /// back from the last body, which is then more likely to have been dropped.
+    /// Writes the head of the batch. This happens at the first request and not before, since
+    /// writing takes the memory back from the last body, which by then is more likely to have been
+    /// dropped.
     fn open_batch(&mut self) {
         if self.buffer.is_empty() {
-            // In CBOR a length that is set at the end, in a field wide enough for any.
+            // In CBOR, the length is set at the end, in a field wide enough for any.
             self.buffer.extend_from_slice(match self.format {
                 Format::Json => b"[",
                 Format::Cbor => &[ARRAY | 26, 0, 0, 0, 0],
@@ -289,7 +293,7 @@ impl BatchWriter {
     }
 }
 
-/// A call to which arguments can be added. It is complete as it stands.
+/// A call to which arguments can be added. It is complete without any.
 #[derive(Debug)]
 pub struct Call<'w>(&'w mut BatchWriter);
 

@@ -16,7 +16,7 @@ const TYPED: std::ops::RangeInclusive<u64> = 64..=87;
 const POSITIVE_BIGNUM: u64 = 2;
 const NEGATIVE_BIGNUM: u64 = 3;
 
-/// The byte that ends what has no length, a head of major type 7.
+/// The byte that ends an item without a length, a head of major type 7.
 const BREAK: u8 = 0xff;
 /// The additional information of a head without an argument: no length.
 const INDEFINITE: u8 = 31;
@@ -38,22 +38,22 @@ enum Major {
 #[derive(Debug, Clone, Copy)]
 struct Head {
     major: Major,
-    /// The additional information, which says how the argument is stored.
+    /// The additional information, which gives the form of the argument.
     info: u8,
     /// The argument: a value, a length, a tag or the bits of a float. Nothing if indefinite.
     argument: u64,
-    /// Where the head ends.
+    /// Position of the end of the head.
     end: usize,
 }
 
 impl Head {
-    /// The argument as a length, or none where there is no length.
+    /// The argument as a length, or `None` if there is no length.
     fn length(&self) -> Option<u64> {
         (self.info != INDEFINITE).then_some(self.argument)
     }
 }
 
-/// Reads the head where the cursor stands, without moving.
+/// Reads the head at the cursor, without moving.
 #[inline]
 fn head(cursor: &Cursor<'_>) -> Result<Head, DecodeError> {
     use Major::*;
@@ -97,7 +97,7 @@ fn head(cursor: &Cursor<'_>) -> Result<Head, DecodeError> {
     })
 }
 
-/// Moves past tags without a meaning here and gives the head that comes next.
+/// Moves past tags without a meaning here and returns the head that comes next.
 #[inline]
 fn untagged(cursor: &mut Cursor<'_>) -> Result<Head, DecodeError> {
     loop {
@@ -285,8 +285,8 @@ pub(super) fn key<'a>(cursor: &mut Cursor<'a>) -> Result<Cow<'a, str>, DecodeErr
     }
 }
 
-/// Moves past one value. Nested ones are entered up to the cursor's depth, whatever their heads claim; a
-/// tag is a level too, so that no row of them overflows the stack.
+/// Moves past one value. Nested ones are entered up to the cursor's depth, whatever their heads
+/// claim; a tag is a level too, so that no row of them overflows the stack.
 pub(super) fn skip(cursor: &mut Cursor<'_>) -> Result<(), DecodeError> {
     let head = head(cursor)?;
     match head.major {

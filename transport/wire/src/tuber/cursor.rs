@@ -8,11 +8,12 @@ use super::value::Value;
 use super::{cbor, json};
 use std::borrow::Cow;
 
-/// A place in a body where a value begins. Each reading method moves it past what it read.
+/// A place in a body where a value begins. Each reading method moves it past the value that it
+/// read.
 ///
 /// A cursor is cheap to copy, and a copy reads on from the same place. After an error the place is
-/// undefined: go back to a copy, or give the body up. Texts are borrowed from the body, save those that
-/// hold escapes.
+/// undefined: go back to a copy, or give the body up. Texts are borrowed from the body, except
+/// those that hold escapes.
 ///
 /// ```
 /// use twotone_wire::tuber::{Cursor, Format, Limits};
@@ -39,7 +40,7 @@ pub struct Cursor<'a> {
     pub(super) max_depth: u8,
 }
 
-/// What a value is, before it is read.
+/// Kind of a value, before it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Null, or CBOR's undefined.
@@ -134,12 +135,12 @@ impl<'a> Cursor<'a> {
         self.format
     }
 
-    /// Where the cursor stands, in bytes from the start of the body.
+    /// Position of the cursor, in bytes from the start of the body.
     pub fn position(&self) -> usize {
         self.at
     }
 
-    /// What kind of value comes next, without moving.
+    /// Kind of the value that comes next, without moving.
     pub fn kind(&self) -> Result<Kind, DecodeError> {
         match self.format {
             Format::Json => json::kind(self),
@@ -159,7 +160,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Moves past a null and says true; stays and says false where there is another value.
+    /// Moves past a null and returns true. If there is another value, stays and returns false.
     pub fn take_null(&mut self) -> Result<bool, DecodeError> {
         if self.kind()? != Kind::Null {
             return Ok(false);
@@ -184,13 +185,13 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A number as a float; integers are converted. In JSON also the bare words `NaN`, `Infinity` and
-    /// `-Infinity`.
+    /// A number as a float; integers are converted. In JSON also the bare words `NaN`, `Infinity`
+    /// and `-Infinity`.
     pub fn f64(&mut self) -> Result<f64, DecodeError> {
         Ok(self.number()?.as_f64())
     }
 
-    /// A number, or none where there is null.
+    /// A number, or `None` for null.
     pub fn opt_f64(&mut self) -> Result<Option<f64>, DecodeError> {
         if self.take_null()? {
             Ok(None)
@@ -208,7 +209,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// An integer, or none where there is null.
+    /// An integer, or `None` for null.
     pub fn opt_i64(&mut self) -> Result<Option<i64>, DecodeError> {
         if self.take_null()? {
             Ok(None)
@@ -239,8 +240,7 @@ impl<'a> Cursor<'a> {
         Ok(Items(Level::new(self, remaining)))
     }
 
-    /// The keys and values of a map, in their order. Keys that CBOR holds as integers are given as
-    /// texts.
+    /// The keys and values of a map, in their order. Integer keys of CBOR are returned as texts.
     pub fn entries(&mut self) -> Result<Entries<'_, 'a>, DecodeError> {
         let remaining = match self.format {
             Format::Json => json::open(self, Kind::Map)?,
@@ -263,11 +263,12 @@ impl<'a> Cursor<'a> {
         self.array_into(out).map(|_| ())
     }
 
-    /// Appends the numbers of an array of any shape to `out`, row-major, and gives the shape.
+    /// Appends the numbers of an array of any shape to `out`, row-major, and returns the shape.
     ///
-    /// Reads nested lists in either format and, in CBOR, typed arrays of integers and floats of up to
-    /// 64 bits in either byte order, by themselves (one axis) or as a multi-dimensional array stored by
-    /// rows or by columns. A null among the numbers of a list is NaN: some servers write it so.
+    /// Reads nested lists in either format and, in CBOR, typed arrays of integers and floats of up
+    /// to 64 bits in either byte order, by themselves (one axis) or as a multi-dimensional array
+    /// stored by rows or by columns. A null among the numbers of a list is NaN: some servers write
+    /// it so.
     pub fn array_into(&mut self, out: &mut Vec<f64>) -> Result<Shape, DecodeError> {
         array::read(self, out)
     }
@@ -293,7 +294,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Enters a list whose items are then reached by [`Cursor::step`], where [`Items`] cannot be kept.
+    /// Enters a list whose items are then reached by [`Cursor::step`], if [`Items`] cannot be kept.
     pub(super) fn open_list(&mut self) -> Result<Remaining, DecodeError> {
         let remaining = match self.format {
             Format::Json => json::open(self, Kind::Array)?,
@@ -303,7 +304,7 @@ impl<'a> Cursor<'a> {
         Ok(remaining)
     }
 
-    /// Moves to the next item of a list or entry of a map and says whether there is one.
+    /// Moves to the next item of a list or entry of a map. Returns true if there is one.
     pub(super) fn step(&mut self, remaining: &mut Remaining) -> Result<bool, DecodeError> {
         match self.format {
             Format::Json => json::step(self, remaining),

@@ -5,10 +5,10 @@ use super::error::DecodeError;
 use super::interface::ParamKind;
 use super::value::Value;
 
-/// What an object says that it has.
+/// Description of an object by itself.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Description {
-    /// What it is.
+    /// Text about the object.
     pub doc: Option<String>,
     /// Its methods.
     pub methods: Vec<MethodInfo>,
@@ -20,30 +20,30 @@ pub struct Description {
     pub keys: Option<Value>,
     /// The descriptions of a container's items: one each, or one for all alike.
     pub values: Vec<Description>,
-    /// Whether methods or properties were given as names alone. Each is then to be asked for by itself,
-    /// as a property.
+    /// True if methods or properties were given as names alone. Each is then to be asked for by
+    /// itself, as a property.
     pub names_only: bool,
 }
 
-/// What is known of a method.
+/// Description of a method.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct MethodInfo {
     /// Its name.
     pub name: String,
-    /// What it does.
+    /// Text about the method.
     pub doc: Option<String>,
-    /// Its parameters, without `self`, where a signature is known.
+    /// Its parameters, without `self`, if a signature is known.
     pub params: Option<Vec<ParamInfo>>,
 }
 
-/// What is known of a parameter.
+/// Description of a parameter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ParamInfo {
     /// Its name.
     pub name: String,
-    /// How an argument reaches it.
+    /// Way in which an argument reaches it.
     pub kind: ParamKind,
-    /// Its default: a value, or the text of it where the signature is a text. None if it must be given.
+    /// Its default: a value, or its text if the signature is a text. `None` if it must be given.
     pub default: Option<Value>,
 }
 
@@ -134,7 +134,7 @@ impl Description {
             .as_ref()
     }
 
-    /// Whether there is a method or property of a name.
+    /// True if there is a method or property of a name.
     pub fn has(&self, name: &str) -> bool {
         self.method(name).is_some() || self.properties.iter().any(|(own, _)| own == name)
     }
@@ -253,7 +253,7 @@ fn read_signature(text: &str) -> Vec<ParamInfo> {
     params
 }
 
-/// The parts between the outermost brackets, split at the commas that lie in no others.
+/// The parts between the outermost brackets, split at the commas outside of inner brackets.
 fn top_level_parts(text: &str) -> Vec<&str> {
     let mut parts = Vec::new();
     let (mut depth, mut start, mut quote) = (0_usize, 0, None);

@@ -9,8 +9,8 @@ use bytes::BytesMut;
 
 /// The place where exactly one value is to be written.
 ///
-/// Each writing method consumes the slot, so one slot never holds two values. A slot that is dropped
-/// unwritten holds null, so whatever is written is always well formed.
+/// Each writing method consumes the slot, so that one slot never holds two values. A slot that is
+/// dropped unwritten holds null, so that the output is always well formed.
 #[derive(Debug)]
 pub struct Slot<'w> {
     format: Format,
@@ -70,9 +70,9 @@ impl<'w> Slot<'w> {
         }
     }
 
-    /// Writes a float, which stays a float even where it is a whole number.
+    /// Writes a float, which stays a float even if it is a whole number.
     ///
-    /// JSON has no spelling for a value that is not finite: null is written for it. CBOR keeps it.
+    /// JSON cannot express a value that is not finite: null is written for it. CBOR keeps it.
     pub fn f64(self, value: f64) {
         put_f64(self.format, self.buffer, value);
     }
@@ -99,11 +99,11 @@ impl<'w> Slot<'w> {
         }
     }
 
-    /// Writes an array of floats of any shape, row-major: nested lists in JSON, a little-endian typed
-    /// array of 64-bit floats in CBOR.
+    /// Writes an array of floats of any shape, row-major: nested lists in JSON, a little-endian
+    /// typed array of 64-bit floats in CBOR.
     ///
-    /// A shape whose product is not the number of values is replaced by one axis; in JSON, so is one that
-    /// consists of more than 1024 lists without a value. Values that are not finite are null in JSON.
+    /// A shape whose product is not the number of values is replaced by one axis. In JSON, so is a
+    /// shape of more than 1024 lists without a value. Values that are not finite are null in JSON.
     pub fn f64_array(self, values: &[f64], shape: &[usize]) {
         self.typed_array(values, shape);
     }
@@ -114,7 +114,7 @@ impl<'w> Slot<'w> {
         let product = shape
             .iter()
             .try_fold(1_usize, |n, extent| n.checked_mul(*extent));
-        // Without values the lists of JSON cost bytes nonetheless, so that their number must be bounded.
+        // Lists without values cost bytes in JSON too, so that their number must be bounded.
         let bounded =
             self.format == Format::Cbor || !values.is_empty() || lists(shape) <= MAX_EMPTY_LISTS;
         let fits = product == Some(values.len()) && bounded;
@@ -131,13 +131,13 @@ impl<'w> Slot<'w> {
         }
     }
 
-    /// Starts an array; each item is written through [`Seq::item`]. It ends where the value returned
+    /// Starts an array; each item is written through [`Seq::item`]. It ends when the returned value
     /// is dropped.
     pub fn seq(self) -> Seq<'w> {
         Seq(Open::new(self.format, self.buffer, b'[', ARRAY))
     }
 
-    /// Starts a map; each value is written through [`Map::key`]. It ends where the value returned is
+    /// Starts a map; each value is written through [`Map::key`]. It ends when the returned value is
     /// dropped.
     pub fn map(self) -> Map<'w> {
         Map(Open::new(self.format, self.buffer, b'{', MAP))
@@ -165,7 +165,7 @@ impl Seq<'_> {
 pub struct Map<'w>(Open<'w>);
 
 impl Map<'_> {
-    /// Writes a key and gives the place of its value. Keys are not checked for repetition.
+    /// Writes a key and returns the slot of its value. Keys are not checked for repetition.
     pub fn key(&mut self, key: &str) -> Slot<'_> {
         self.0.next();
         put_str(self.0.format, self.0.buffer, key);
@@ -191,11 +191,12 @@ impl Map<'_> {
 struct Open<'w> {
     format: Format,
     buffer: &'w mut BytesMut,
-    /// Where the one byte lies that becomes the head in CBOR.
+    /// Position of the one byte that becomes the head in CBOR.
     head: usize,
     major: u8,
     count: u64,
-    /// Length of the buffer where the last slot was given out: a slot is unwritten if it still has it.
+    /// Length of the buffer when the last slot was handed out. If it is still the same, the slot is
+    /// unwritten.
     mark: usize,
 }
 
@@ -248,8 +249,8 @@ impl Drop for Open<'_> {
 /// The most lists that are written of an array without values.
 const MAX_EMPTY_LISTS: usize = 1024;
 
-/// Number of lists inside the outermost one that an array of no values is in JSON: none lies in an
-/// empty one.
+/// Number of lists, inside the outermost one, of an array without values in JSON. An empty list
+/// holds no further ones.
 fn lists(shape: &[usize]) -> usize {
     let in_each = shape.iter().take_while(|extent| **extent > 0);
     let rows = in_each.scan(1_usize, |rows, extent| {
@@ -339,7 +340,7 @@ impl<T: Encode + ?Sized> Encode for &T {
     }
 }
 
-/// Null where there is no value.
+/// Writes null for `None`.
 impl<T: Encode> Encode for Option<T> {
     fn encode(&self, slot: Slot<'_>) {
         match self {

@@ -1,21 +1,21 @@
-//! What can be wrong with bytes that are read, and how much of them is taken.
+//! Errors of reading bytes, and limits of the bytes that are accepted.
 
 use std::borrow::Cow;
 
-/// How much is accepted from the other side.
+/// Limits of the data that are accepted from the other side.
 ///
-/// Whatever is decoded takes memory in proportion to the bytes that were read, whatever lengths those
-/// bytes claim, so the size of a body bounds everything else.
+/// Decoding takes memory in proportion to the bytes that were read, whatever lengths those bytes
+/// claim, so that the size of a body bounds everything else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Largest body, in bytes.
     pub body_bytes: usize,
     /// Deepest nesting of arrays and maps; at most [`Limits::MAX_DEPTH`] is used.
     pub depth: usize,
-    /// For a server: the most requests in a batch, each of which costs an answer.
+    /// For a server: most requests in a batch, each of which costs an answer.
     pub requests: usize,
-    /// For a server: a call is not run, but answered by an error, once the answer to its batch is longer
-    /// than this many bytes.
+    /// For a server: length of the answer to a batch, in bytes, beyond which further calls are not
+    /// run but answered by an error.
     pub answer_bytes: usize,
 }
 
@@ -31,24 +31,25 @@ impl Limits {
         answer_bytes: 256 << 20,
     };
 
-    /// For a server: 16 MiB and 65,536 requests, whose answers may take as much as a client accepts.
+    /// For a server: 16 MiB and 65,536 requests, whose answers may take as much as a client
+    /// accepts.
     pub const REQUEST: Limits = Limits {
         body_bytes: 16 << 20,
         ..Limits::ANSWER
     };
 }
 
-/// Bytes that could not be read as what was asked for.
+/// Error of bytes that could not be read as the value that was asked for.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{kind} (at byte {at})")]
 pub struct DecodeError {
-    /// Where in the body, in bytes from its start.
+    /// Place of the error in the body, in bytes from its start.
     pub at: usize,
-    /// What is wrong there.
+    /// Kind of the error.
     pub kind: DecodeErrorKind,
 }
 
-/// The ways in which bytes can be wrong.
+/// Kinds of errors of bytes that are read.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeErrorKind {
@@ -58,12 +59,12 @@ pub enum DecodeErrorKind {
     /// Not well-formed JSON or CBOR.
     #[error("malformed: {0}")]
     Malformed(Cow<'static, str>),
-    /// Well formed, and another type than was asked for.
+    /// Well formed, but of another type than was asked for.
     #[error("expected {expected}, found {found}")]
     WrongType {
-        /// What was asked for.
+        /// Type that was asked for.
         expected: &'static str,
-        /// What is there.
+        /// Type that was found.
         found: &'static str,
     },
     /// A number that the wanted type cannot hold.

@@ -1,11 +1,11 @@
-//! Why a server could not do what it was asked: a text, as Python servers word it.
+//! Reason that a server could not fulfil a request: a text, as Python servers word it.
 
 use super::error::DecodeError;
 use std::borrow::Cow;
 use std::fmt;
 
-/// A failed request. Tuber knows no error codes: the text, `TypeError: ...` for example, is all that a
-/// client gets.
+/// A failed request. Tuber knows no error codes: the text, `TypeError: ...` for example, is all
+/// that a client gets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Fault {
@@ -13,41 +13,41 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// A fault with a text of its own.
+    /// Creates a fault with any text.
     pub fn new(message: impl Into<Cow<'static, str>>) -> Fault {
         Fault {
             message: message.into(),
         }
     }
 
-    /// An argument has the right type and a value that is refused.
+    /// Fault of an argument that has the right type and a value that is refused.
     pub fn value(what: impl fmt::Display) -> Fault {
         Fault::new(format!("ValueError: {what}"))
     }
 
-    /// An argument is missing, is one too many or has the wrong type.
+    /// Fault of an argument that is missing, is one too many or has the wrong type.
     pub fn type_error(what: impl fmt::Display) -> Fault {
         Fault::new(format!("TypeError: {what}"))
     }
 
-    /// There is no object, method or property of that name.
+    /// Fault of a name that no object, method or property has.
     pub fn attribute(what: impl fmt::Display) -> Fault {
         Fault::new(format!("AttributeError: {what}"))
     }
 
-    /// The server is not able to do it now.
+    /// Fault of a server that is not able to fulfil a request now.
     pub fn runtime(what: impl fmt::Display) -> Fault {
         Fault::new(format!("RuntimeError: {what}"))
     }
 
-    /// An object that the server does not have.
+    /// Fault of an object that the server does not have.
     pub fn no_object(object: &str) -> Fault {
         Fault::attribute(format_args!(
             "'TuberRegistry' object has no attribute '{object}' (Invalid object name '{object}')"
         ))
     }
 
-    /// A method or property that an object does not have.
+    /// Fault of a method or property that an object does not have.
     pub fn no_attribute(object: &str, name: &str) -> Fault {
         Fault::attribute(format_args!("'{object}' object has no attribute '{name}'"))
     }
@@ -58,7 +58,7 @@ impl Fault {
     }
 }
 
-/// Bytes of a request that turned out not to be readable.
+/// Fault of a request whose bytes cannot be read.
 impl From<DecodeError> for Fault {
     fn from(error: DecodeError) -> Fault {
         Fault::value(error)

@@ -28,8 +28,8 @@ impl Format {
         }
     }
 
-    /// The format of a request by its media type. The match is exact, as on a real board: a parameter
-    /// such as `; charset=utf-8` makes it unknown.
+    /// The format of a request by its media type. The match is exact, as on a real board: a
+    /// parameter such as `; charset=utf-8` makes it unknown.
     pub fn of_request(content_type: &str) -> Option<Format> {
         Format::ALL
             .into_iter()
@@ -60,25 +60,25 @@ impl Format {
 /// The formats that one exchange uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Negotiated {
-    /// How the request body is to be read.
+    /// Format of the request body.
     pub request: Format,
-    /// How the answer is to be written.
+    /// Format of the answer.
     pub answer: Format,
 }
 
-/// Headers that no format satisfies. The message is to be answered in `answer`.
+/// Error of headers that no format satisfies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotNegotiable {
-    /// How the refusal is to be written.
+    /// Format in which the message is to be answered.
     pub answer: Format,
-    /// What is wrong, as a real server words it.
+    /// Text of the refusal, as a real server words it.
     pub message: String,
 }
 
 /// Chooses the formats of an exchange from its headers.
 ///
 /// An absent or empty `Content-Type` means JSON; any other must match exactly. `Accept` is split at
-/// commas and the first known type wins, save that `*/*` or `application/*` anywhere in it, or no
+/// commas and the first known type wins. However, `*/*` or `application/*` anywhere in it, or no
 /// header at all, means the request's own format.
 pub fn negotiate(
     content_type: Option<&str>,
@@ -108,10 +108,10 @@ pub fn negotiate(
     }
 }
 
-/// What the options header asks for.
+/// Options that the header of a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Options {
-    /// Run the rest of a batch after a call in it has failed.
+    /// True if the rest of a batch is to be run after a call in it has failed.
     pub continue_on_error: bool,
 }
 
@@ -124,7 +124,7 @@ impl Options {
         }
     }
 
-    /// The header's value, or none where no option is set and the header is to be left out.
+    /// The header's value, or `None` if no option is set and the header is to be left out.
     pub const fn header(self) -> Option<&'static str> {
         if self.continue_on_error {
             Some("continue-on-error")

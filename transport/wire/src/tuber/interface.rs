@@ -2,7 +2,7 @@
 
 use super::emit::{Encode, Map, Slot};
 
-/// What an object offers.
+/// Methods and properties that an object offers.
 ///
 /// ```
 /// use twotone_wire::tuber::{Interface, Method, Param, Property};
@@ -23,7 +23,7 @@ use super::emit::{Encode, Map, Slot};
 pub struct Interface {
     /// The name under which the object is found.
     pub name: &'static str,
-    /// What it is. Empty for no text.
+    /// Text about the object. Empty for no text.
     pub doc: &'static str,
     /// Its methods, in the order in which they are described.
     pub methods: &'static [Method],
@@ -36,9 +36,10 @@ pub struct Interface {
 pub struct Method {
     /// Its name.
     pub name: &'static str,
-    /// What it does. Empty for no text.
+    /// Text about the method. Empty for no text.
     pub doc: &'static str,
-    /// Its parameters, without `self`: at most [`Method::MAX_PARAMS`], the rest is never bound.
+    /// Its parameters, without `self`. Those after the first [`Method::MAX_PARAMS`] are never
+    /// bound.
     pub params: &'static [Param],
 }
 
@@ -47,13 +48,13 @@ pub struct Method {
 pub struct Param {
     /// Its name.
     pub name: &'static str,
-    /// How an argument reaches it.
+    /// Way in which an argument reaches it.
     pub kind: ParamKind,
-    /// What it is where no argument is given, if it may be left out.
+    /// Its value if no argument is given. `None` if it must be given.
     pub default: Option<Constant>,
 }
 
-/// How an argument reaches a parameter. The numbers are those of a description.
+/// Way in which an argument reaches a parameter. The numbers are those of a description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParamKind {
     /// By its place alone.
@@ -99,7 +100,7 @@ pub enum PropertyValue {
     Constant(Constant),
     /// An enumeration: names and the texts that stand for them in calls.
     Members(&'static [(&'static str, &'static str)]),
-    /// Whatever the object answers when it is asked.
+    /// A value that the object is asked for at each request.
     Asked,
 }
 
@@ -109,8 +110,8 @@ pub enum DescribeForm {
     /// Methods with their parameters and properties with their values, all at once.
     #[default]
     Full,
-    /// Names alone, as servers up to 0.15 answer: a client then asks for each by itself, and a method
-    /// gives its signature as a text.
+    /// Names alone, as servers up to 0.15 answer. A client then asks for each by itself, and gets
+    /// the signature of a method as a text.
     Names,
 }
 
@@ -133,12 +134,12 @@ impl Param {
         }
     }
 
-    /// A parameter that is null where it is left out.
+    /// A parameter that is null if it is left out.
     pub const fn null(name: &'static str) -> Param {
         Param::optional(name, Constant::Null)
     }
 
-    /// The same parameter, to be given by its name alone.
+    /// Returns the same parameter, to be given by its name alone.
     pub const fn keyword(self) -> Param {
         Param {
             kind: ParamKind::Keyword,
@@ -196,7 +197,7 @@ impl Interface {
             .for_each(|property| names.item().str(property.name));
     }
 
-    /// Writes all but the properties and the end of a full description.
+    /// Writes a full description without the properties and the end.
     pub(super) fn describe_methods(&self, map: &mut Map<'_>) {
         map.entry("__doc__", &doc(self.doc));
         let mut methods = map.key("methods").map();
@@ -206,7 +207,7 @@ impl Interface {
     }
 }
 
-/// An empty text stands for none.
+/// The text, or `None` if it is empty.
 fn doc(text: &str) -> Option<&str> {
     Some(text).filter(|text| !text.is_empty())
 }
@@ -303,7 +304,7 @@ impl Encode for Constant {
 }
 
 impl Encode for PropertyValue {
-    /// Writes the value; null where it is to be asked for.
+    /// Writes the value, or null if the object is to be asked for it.
     fn encode(&self, slot: Slot<'_>) {
         match self {
             PropertyValue::Constant(value) => value.encode(slot),

@@ -6,7 +6,8 @@ use super::nested::Remaining;
 use jiter::{Jiter, JiterError, JiterErrorType, JsonErrorType, NumberAny, NumberInt};
 use std::borrow::Cow;
 
-/// A parser over what the cursor has not read. Making one is free: it allocates for escapes alone.
+/// A parser of the bytes that the cursor has not read. Making one is cheap: it allocates only for
+/// escapes.
 pub(super) fn parser<'a>(cursor: &Cursor<'a>) -> Jiter<'a> {
     Jiter::new(cursor.rest()).with_allow_inf_nan()
 }
@@ -36,7 +37,7 @@ pub(super) fn convert(base: usize, error: JiterError) -> DecodeError {
     DecodeError::new(base + error.index, kind)
 }
 
-/// Moves past white space and gives the byte there.
+/// Moves past white space and returns the byte there.
 fn peek(cursor: &mut Cursor<'_>) -> Result<u8, DecodeError> {
     let rest = cursor.rest();
     let blank = rest
@@ -115,7 +116,7 @@ pub(super) fn str<'a>(cursor: &mut Cursor<'a>) -> Result<Cow<'a, str>, DecodeErr
     }
 }
 
-/// The form that Tuber gives bytes in JSON.
+/// Reads bytes in the form that Tuber gives them in JSON.
 pub(super) fn bytes<'a>(cursor: &mut Cursor<'a>) -> Result<Cow<'a, [u8]>, DecodeError> {
     let start = *cursor;
     let mut found = None;

@@ -11,10 +11,10 @@ use std::borrow::Cow;
 pub struct Items<'c, 'a>(pub(super) Level<'c, 'a>);
 
 impl<'a> Items<'_, 'a> {
-    /// The next item, or none at the end of the list, past which the cursor then stands.
+    /// Returns the next item, or `None` at the end of the list. The cursor then stands past the
+    /// list.
     ///
-    /// An item that is not touched is skipped by the next call; one that is left half read is an error
-    /// of it.
+    /// The next call skips an item that is not touched. It fails if an item is left half read.
     #[expect(
         clippy::should_implement_trait,
         reason = "it lends the cursor, and it can fail"
@@ -28,7 +28,7 @@ impl<'a> Items<'_, 'a> {
         }
     }
 
-    /// The cursor: at the end of the list, past it.
+    /// The cursor. After the last item it stands past the list.
     pub(super) fn cursor(&self) -> &Cursor<'a> {
         self.0.cursor
     }
@@ -39,11 +39,10 @@ impl<'a> Items<'_, 'a> {
 pub struct Entries<'c, 'a>(pub(super) Level<'c, 'a>);
 
 impl<'a> Entries<'_, 'a> {
-    /// The next key, with the cursor at its value, or none at the end of the map, past which the cursor
-    /// then stands.
+    /// Returns the next key, with the cursor at its value, or `None` at the end of the map. The
+    /// cursor then stands past the map.
     ///
-    /// A value that is not touched is skipped by the next call; one that is left half read is an error
-    /// of it.
+    /// The next call skips a value that is not touched. It fails if a value is left half read.
     #[expect(
         clippy::should_implement_trait,
         reason = "it lends the cursor, and it can fail"
@@ -61,12 +60,12 @@ impl<'a> Entries<'_, 'a> {
     }
 }
 
-/// How many items or entries a list or map still has.
+/// Number of items or entries that a list or map still has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Remaining {
     /// Known from its head.
     Exactly(u64),
-    /// Until a closing mark; whether one item was read already.
+    /// Any number until a closing mark; `first` is true before the first item.
     UntilMark { first: bool, kind: Kind },
     /// None: the cursor stands past the end.
     Done,
@@ -78,7 +77,7 @@ pub(super) struct Level<'c, 'a> {
     cursor: &'c mut Cursor<'a>,
     remaining: Remaining,
     depth: u8,
-    /// Where the value begins that was handed out last.
+    /// Position of the value that was handed out last.
     untouched: usize,
 }
 
@@ -93,7 +92,7 @@ impl<'c, 'a> Level<'c, 'a> {
         }
     }
 
-    /// Moves to the next item and says whether there is one.
+    /// Moves to the next item. Returns true if there is one.
     fn step(&mut self) -> Result<bool, DecodeError> {
         if self.remaining == Remaining::Done {
             return Ok(false);

@@ -94,7 +94,7 @@ pub(super) fn put_head(buffer: &mut BytesMut, major: u8, argument: u64) {
     buffer.extend_from_slice(&bytes[..length]);
 }
 
-/// Replaces the one byte at `at` by a head, moving what follows where the head is longer.
+/// Replaces the one byte at `at` by a head, and moves the following bytes if the head is longer.
 pub(super) fn set_head(buffer: &mut BytesMut, at: usize, major: u8, count: u64) {
     let (bytes, length) = head_bytes(major, count);
     let end = buffer.len();
@@ -105,8 +105,8 @@ pub(super) fn set_head(buffer: &mut BytesMut, at: usize, major: u8, count: u64) 
     buffer[at..at + length].copy_from_slice(&bytes[..length]);
 }
 
-/// All of a row-major array but its data: the array's tag, its shape, the tag of its element type and
-/// the head of its byte string.
+/// Writes a row-major array without its data: the array's tag, its shape, the tag of its element
+/// type and the head of its byte string.
 pub(super) fn put_array_heads(buffer: &mut BytesMut, shape: &[usize], tag: u64, bytes: usize) {
     put_head(buffer, TAG, 40);
     put_head(buffer, ARRAY, 2);

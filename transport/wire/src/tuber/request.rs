@@ -45,7 +45,7 @@ impl<'a> Parts<'a> {
         Ok(parts)
     }
 
-    /// The call that these parts make of a method.
+    /// The call of a method from these parts.
     pub(super) fn call<'m>(&self, object: &'m str, method: &'m str) -> Result<Invocation<'m>, Fault>
     where
         'a: 'm,

@@ -12,7 +12,7 @@ use super::request::{Parts, write_object};
 use super::service::{Dispatch, Reply};
 use bytes::BytesMut;
 
-/// The headers of a request, as far as they matter. An absent one is none.
+/// The headers of a request that Tuber uses; `None` for those that are absent.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Head<'a> {
     /// `Content-Type`.
@@ -23,7 +23,8 @@ pub struct Head<'a> {
     pub options: Option<&'a str>,
 }
 
-/// Answers requests. It keeps nothing between requests but memory, so that a batch takes none.
+/// Answers requests. Between requests it keeps nothing but its buffers, so that a batch need not
+/// allocate.
 #[derive(Debug)]
 pub struct Server {
     limits: Limits,
@@ -48,10 +49,10 @@ impl Server {
         }
     }
 
-    /// Answers a request whole: appends the answer's body to `out` and gives its format.
+    /// Answers a whole request: appends the answer's body to `out` and returns its format.
     ///
-    /// There is always an answer, and its HTTP status is always 200: a request that cannot be read is
-    /// answered by an error.
+    /// There is always an answer, and its HTTP status is always 200: a request that cannot be read
+    /// is answered by an error.
     pub fn serve(
         &mut self,
         head: &Head<'_>,
@@ -64,9 +65,9 @@ impl Server {
         exchange.close(out)
     }
 
-    /// Begins to answer a request that is to be run step by step: [`Exchange::step`] until it says
-    /// false, then [`Exchange::close`]. Nothing is run before the whole body has been read as well
-    /// formed.
+    /// Begins to answer a request that is to be run step by step: call [`Exchange::step`] until it
+    /// returns false, then [`Exchange::close`]. Nothing is run before the whole body has been
+    /// checked to be well formed.
     pub fn open<'s, 'b>(
         &'s mut self,
         head: &Head<'_>,
@@ -202,13 +203,13 @@ pub struct Exchange<'s, 'b> {
     failed: bool,
     answered: u32,
     batch: bool,
-    /// Where the answer begins in its buffer.
+    /// Position of the answer's start in its buffer.
     start: usize,
-    /// How things were before the last step.
+    /// State before the last step.
     before: Option<Before<'b>>,
 }
 
-/// What a step changes, for it to be taken back.
+/// State that a step changes, so that it can be taken back.
 #[derive(Debug, Clone, Copy)]
 struct Before<'b> {
     cursor: Cursor<'b>,
@@ -218,7 +219,7 @@ struct Before<'b> {
     written: usize,
 }
 
-/// What of a request has not been run.
+/// Part of a request that has not been run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Left {
     Nothing,
@@ -232,16 +233,16 @@ impl Exchange<'_, '_> {
         self.format
     }
 
-    /// Whether a request of it has failed so far.
+    /// True if a request of the batch has failed so far.
     pub fn failed(&self) -> bool {
         self.failed
     }
 
-    /// Runs the next request of the batch and appends its answer; says false, and does nothing, where
-    /// there is none left. `out` must hold what the steps before have appended.
+    /// Runs the next request of the batch and appends its answer. Returns false, and does nothing,
+    /// if none is left. `out` must hold the output of the steps before.
     ///
-    /// After a failure the rest is not run but answered by [`NOT_RUN`], each in a step of its own, unless
-    /// the request's options ask to go on.
+    /// After a failure the rest is not run but answered by [`NOT_RUN`], each in a step of its own,
+    /// unless the request's options ask to go on.
     pub fn step(&mut self, target: &mut impl Dispatch, out: &mut BytesMut) -> bool {
         self.before = Some(Before {
             cursor: self.cursor,
@@ -254,7 +255,7 @@ impl Exchange<'_, '_> {
             Left::Nothing => return false,
             Left::Single => {}
             Left::Batch(remaining) => {
-                // The body has been read once, so that there is nothing to fail here.
+                // The body has been checked before, so that this cannot fail.
                 if !self.cursor.step(remaining).unwrap_or(false) {
                     self.left = Left::Nothing;
                     return false;
@@ -287,9 +288,10 @@ impl Exchange<'_, '_> {
         true
     }
 
-    /// Takes the last step back, with what it has appended, so that the next step runs the same request
-    /// again: for a target that has found that it must wait before it can answer. What the target did of
-    /// the request is for itself to remember. Without a step, or a second time, nothing happens.
+    /// Takes the last step back, with its output, so that the next step runs the same request
+    /// again. This is for a target that must wait before it can answer. The target itself must
+    /// remember the part of the request that it has done. Does nothing without a step, or a second
+    /// time.
     pub fn take_back(&mut self, out: &mut BytesMut) {
         if let Some(before) = self.before.take() {
             self.cursor = before.cursor;
@@ -300,7 +302,7 @@ impl Exchange<'_, '_> {
         }
     }
 
-    /// Ends the answer and gives its format.
+    /// Ends the answer and returns its format.
     pub fn close(self, out: &mut BytesMut) -> Format {
         match self.format {
             Format::Json if self.batch => out.extend_from_slice(b"]"),
@@ -319,7 +321,7 @@ impl Exchange<'_, '_> {
 struct Failed;
 
 impl Server {
-    /// Answers one request, or one that could not be read or is not to be run.
+    /// Answers one request, including one that could not be read or is not to be run.
     fn answer(
         &mut self,
         format: Format,
@@ -414,7 +416,7 @@ fn put_error(format: Format, out: &mut BytesMut, message: &str) {
     }
 }
 
-/// Writes the same without the end of the outer map, where there is one to write.
+/// Writes the same without the end of the outer map, in formats that mark it.
 fn put_open_error(format: Format, out: &mut BytesMut, message: &str) {
     match format {
         Format::Json => out.extend_from_slice(b"{\"error\":"),

@@ -1,4 +1,4 @@
-//! What is served: objects that are called back with requests that have been read.
+//! Served objects, which are called back with requests that have been read.
 
 use super::args::Args;
 use super::cursor::Cursor;
@@ -6,19 +6,20 @@ use super::emit::{Encode, Slot};
 use super::fault::Fault;
 use super::interface::{DescribeForm, Interface, Method, PropertyValue};
 
-/// Objects that can be served. [`Service`] is the usual way to have this: whatever implements that
-/// serves one object.
+/// Objects that can be served. The usual way to implement this is [`Service`], which serves one
+/// object.
 ///
-/// Objects are named as their request names them. A path to an object inside another is given as one
-/// text, `Board.mods[0]` or `Board.named["a"]`.
+/// Objects have the names that requests give them. A path to an object inside another is passed as
+/// one text, `Board.mods[0]` or `Board.named["a"]`.
 pub trait Dispatch {
     /// The names of the objects, in the order in which they are listed.
     fn objects(&self) -> Vec<String>;
 
-    /// Describes an object: with all it has if `resolve` is set, by names alone otherwise.
+    /// Describes an object: with all its members if `resolve` is set, by names alone otherwise.
     fn describe(&mut self, object: &str, resolve: bool, slot: Slot<'_>) -> Result<(), Fault>;
 
-    /// Gives the value of a property, or the description of a method or of an object inside this one.
+    /// Writes the value of a property, or the description of a method or of an object inside this
+    /// one.
     fn property(&mut self, object: &str, property: &str, slot: Slot<'_>) -> Result<(), Fault>;
 
     /// Calls a method.
@@ -27,17 +28,17 @@ pub trait Dispatch {
 
 /// One served object whose methods and properties are declared as data.
 ///
-/// Names, arguments and descriptions are dealt with before any of this is called.
+/// Names, arguments and descriptions are handled before any of these methods is called.
 pub trait Service {
-    /// What the object offers.
+    /// Methods and properties that the object offers.
     fn interface(&self) -> &'static Interface;
 
-    /// In which form the object describes itself.
+    /// Form in which the object describes itself.
     fn describe_form(&self) -> DescribeForm {
         DescribeForm::Full
     }
 
-    /// Calls a method. What is written before a fault is returned is dropped.
+    /// Calls a method. If it returns a fault, its output is dropped.
     fn call(
         &mut self,
         method: &'static Method,
@@ -45,7 +46,7 @@ pub trait Service {
         reply: Reply<'_>,
     ) -> Result<(), Fault>;
 
-    /// Gives the value of a property that is declared as [`PropertyValue::Asked`].
+    /// Writes the value of a property that is declared as [`PropertyValue::Asked`].
     fn property(&mut self, name: &str, _slot: Slot<'_>) -> Result<(), Fault> {
         Err(Fault::no_attribute(self.interface().name, name))
     }
@@ -64,7 +65,7 @@ pub struct Invocation<'a> {
     pub kwargs: Option<Cursor<'a>>,
 }
 
-/// Where a call's result goes: exactly one value, null if none is written.
+/// Destination of a call's result: exactly one value, null if none is written.
 #[derive(Debug)]
 pub struct Reply<'w> {
     slot: Slot<'w>,
@@ -81,7 +82,7 @@ impl<'w> Reply<'w> {
         self.warnings.push(text.into());
     }
 
-    /// Answers a value.
+    /// Answers the call by a value.
     pub fn send(self, value: &(impl Encode + ?Sized)) {
         self.slot.write(value);
     }
@@ -144,7 +145,7 @@ impl<T: Service> Dispatch for T {
     }
 }
 
-/// The interface, if that is its name.
+/// Returns the interface if it has this name, or a fault.
 fn named(interface: &'static Interface, object: &str) -> Result<&'static Interface, Fault> {
     if interface.name == object {
         Ok(interface)

@@ -1,4 +1,4 @@
-//! Typed arrays of CBOR, as RFC 8746 has them: numbers of one type, packed, with or without a shape.
+//! Typed arrays of CBOR, as in RFC 8746: numbers of one type, packed, with or without a shape.
 
 use super::array::Shape;
 use super::cbor::{self, COLUMN_MAJOR, ROW_MAJOR};
@@ -67,7 +67,7 @@ pub(super) struct Typed<'a> {
 }
 
 impl<'a> Typed<'a> {
-    /// Reads the heads and checks that shape and data agree.
+    /// Reads the heads, and checks that shape and data agree.
     pub(super) fn read(cursor: &mut Cursor<'a>) -> Result<Typed<'a>, DecodeError> {
         let start = *cursor;
         let tag = cbor::tag(cursor)?;

@@ -117,7 +117,7 @@ impl Value {
         }
     }
 
-    /// Whether Python takes the value for true: null, false, zero and all that is empty are not.
+    /// True if the value is true in Python's sense: null, false, zero and empty values are not.
     pub fn truthy(&self) -> bool {
         match self {
             Value::Null => false,
@@ -166,7 +166,7 @@ impl Value {
     }
 }
 
-/// The bytes that a map stands for, if it has the form that Tuber gives bytes in JSON.
+/// The bytes of a map, if it has the form that Tuber gives bytes in JSON.
 fn bytes_of_map(entries: &[(String, Value)]) -> Option<Vec<u8>> {
     let fits = match entries {
         [(key, _)] => key == "bytes",
@@ -198,7 +198,7 @@ impl NdArray {
             Element::I16 => NdData::I16(all(typed, i16::from_le_bytes)),
             Element::I32 => NdData::I32(all(typed, i32::from_le_bytes)),
             Element::I64 => NdData::I64(all(typed, i64::from_le_bytes)),
-            // Widened without loss: there is no type for it in the language.
+            // Widened without loss, since the language has no such type.
             Element::F16 => NdData::F32(all(typed, |b| half::f16::from_le_bytes(b).to_f32())),
             Element::F32 => NdData::F32(all(typed, f32::from_le_bytes)),
             Element::F64 => NdData::F64(all(typed, f64::from_le_bytes)),
