@@ -18,7 +18,7 @@ use twotone_wire::crs::{GROUP, ReadoutHeader, ReadoutPacket, Stamp};
 /// Rate of the samples at the default decimation, in Hz.
 const RATE_HZ: f64 = 625e6 / 256.0 / 64.0 / 64.0;
 
-/// The packets of a module on which a fault acts: the first and how many.
+/// The packets of a module on which a fault acts: the first, and their number.
 const FIRST: u64 = 5;
 const COUNT: u64 = 200;
 

@@ -1,5 +1,5 @@
-//! One call of a method: the board it is made on, its arguments, and how
-//! those name modules, channels and members of enumerations.
+//! One call of a method: its board and its arguments, with the lookup of the
+//! modules, channels and members of enumerations that these name.
 
 use std::borrow::Cow;
 use std::fmt::Display;

@@ -103,7 +103,7 @@ impl FarmBuilder {
         self
     }
 
-    /// Sets how difficult the simulated detectors are; [`Profile::Clean`] by default.
+    /// Sets the quality of the simulated arrays and their readout; [`Profile::Clean`] by default.
     #[must_use]
     pub fn profile(self, profile: Profile) -> Self {
         self.profile_params(profile.params())
@@ -142,14 +142,14 @@ impl FarmBuilder {
         self
     }
 
-    /// Sets how the boards' time advances; [`TimeMode::Accelerated`] by default.
+    /// Sets the mode of the boards' time; [`TimeMode::Accelerated`] by default.
     #[must_use]
     pub fn time(mut self, time: TimeMode) -> Self {
         self.time = time;
         self
     }
 
-    /// Sets when the boards send their sample streams;
+    /// Sets the times at which the boards send their sample streams;
     /// [`Streaming::WhenJoined`] by default.
     ///
     /// Each board sends from its own address ([`SimBoard::ip`]) to one

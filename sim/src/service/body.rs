@@ -12,7 +12,7 @@ use crate::fault::OnAnswer;
 /// Padding is sent in pieces of this size, so that it takes no memory.
 const PIECE: &[u8] = &[b' '; 16 * 1024];
 
-/// Bytes of an answer, and what a fault does to them.
+/// Bytes of an answer, whole or changed by a fault.
 #[derive(Debug)]
 pub(crate) enum AnswerBody {
     /// All of it; `None` once it is sent.

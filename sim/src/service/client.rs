@@ -41,7 +41,7 @@ struct Holding {
     watch: Watch,
 }
 
-/// End of what a client sends.
+/// Way in which a client has stopped sending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ended {
     /// It has closed its sending side, or its whole connection.

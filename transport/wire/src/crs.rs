@@ -7,8 +7,8 @@
 //! receiver knows its losses.
 //!
 //! A packet type is a checked view of its bytes: its length, magic number and version are right,
-//! and no field of it can be read out of bounds. A header type is a plain struct of the same fields,
-//! which its `emit` writes.
+//! and no field of it can be read out of bounds. A header type is a plain struct of the same
+//! fields, which its `emit` writes.
 //!
 //! Boards share a group, so that packets of other boards and modules arrive too: compare serial
 //! number and module before any data are used.

@@ -37,7 +37,7 @@ static BOARD: Interface = Interface {
     properties: &[],
 };
 
-/// The board, whose methods do what a closure does.
+/// The board, whose methods call a closure.
 struct Board<F>(F);
 
 impl<F: FnMut(&'static Method, &Args<'_>, Reply<'_>) -> Result<(), Fault>> Service for Board<F> {

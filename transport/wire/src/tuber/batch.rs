@@ -94,7 +94,7 @@ impl BatchWriter {
         }
     }
 
-    /// Drops what has been written since the last [`BatchWriter::finish`] and starts an empty
+    /// Drops all requests since the last [`BatchWriter::finish`] and starts an empty
     /// batch.
     pub fn begin(&mut self, format: Format) {
         self.format = format;

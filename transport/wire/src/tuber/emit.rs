@@ -17,7 +17,7 @@ pub struct Slot<'w> {
     buffer: &'w mut BytesMut,
 }
 
-/// A value that knows how to write itself into a [`Slot`].
+/// A value that can write itself into a [`Slot`].
 pub trait Encode {
     /// Writes the value.
     fn encode(&self, slot: Slot<'_>);
