@@ -164,7 +164,7 @@ pub(super) fn step(cursor: &mut Cursor<'_>, left: &mut Remaining) -> Result<bool
         cursor.at += 1;
         return Ok(false);
     }
-    // A comma before the mark shows where an item is then looked for and the mark is found.
+    // A comma just before the mark shows later: the mark is then read as an item, which fails.
     if *first {
         *first = false;
     } else {
