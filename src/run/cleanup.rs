@@ -1,4 +1,4 @@
-//! Bringing a module to its declared state, and saying how far that came.
+//! Brings a module to its declared state, and reports the state that was reached.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use super::shadow::ShadowTone;
 use super::stray::is_same;
 use super::{Channels, HardwareState, SafeState};
 
-/// Number of times that something is tried which the client of the board does not even send.
+/// Number of attempts at something that the client of the board refuses to send.
 pub(super) const ASKED: u32 = 3;
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(50);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// No attempt is given up sooner than this while there is time.
+/// Shortest time that an attempt has, unless less is left in all.
 const SHORTEST_ATTEMPT: Duration = Duration::from_secs(1);
 
 const ALL_GONE: &str = "all its tones are off since: the board has restarted, or another program has \
@@ -30,24 +30,25 @@ const OTHERWISE: &str = "the board reads back otherwise than it was set";
 /// The clean-up of one module.
 pub(super) struct Cleanup<'a> {
     pub(super) journal: &'a Journal,
-    /// What is to be reached. `Hold`: nothing is changed, and what is in doubt is read back.
+    /// State that is to be reached. With `Hold` nothing is changed, and settings in doubt are read
+    /// back.
     pub(super) safe_state: SafeState,
     /// Time that it may take.
     pub(super) time: &'a Allowance,
-    /// How long after a lost link a board may still execute what was sent before.
+    /// Time after the loss of a link in which a board may still execute earlier requests.
     pub(super) request_life: Duration,
-    /// The module is read back once more after this.
+    /// True if the module is read back once more after this clean-up.
     pub(super) is_read_again: bool,
-    /// Gives it up.
+    /// Token that gives the clean-up up.
     pub(super) abandon: &'a CancellationToken,
 }
 
 impl Cleanup<'_> {
     /// Brings the module to its state and reads it back, again and again until it is there or
-    /// the time is over. One batch an attempt, that the board executes in order.
+    /// the time is over. Each attempt is one batch, which the board executes in order.
     ///
     /// # Errors
-    /// Why it is not there; [`Journal::left`] says what is not.
+    /// Last failure, if the state was not reached; [`Journal::left`] lists the channels.
     pub(super) async fn reach(&self) -> Result<()> {
         if self.journal.stray(self.safe_state).is_none() {
             return Ok(());
@@ -55,7 +56,7 @@ impl Cleanup<'_> {
         self.insist(&mut None).await
     }
 
-    /// Reads back what an algorithm has left on purpose, and compares it with what it set.
+    /// Reads back the settings that an algorithm keeps, and compares them with what it set.
     pub(super) async fn keep(&self) -> HardwareState {
         let (set, nco_set) = (self.journal.settings(), self.journal.nco());
         let mut last = None;
@@ -68,7 +69,7 @@ impl Cleanup<'_> {
             let (Some(set), Some(channel)) = (set, ChannelId::from_index(index)) else {
                 continue;
             };
-            // What was never set is as the board has it.
+            // A field that was never set counts as the board reads it back.
             let found_or = |found: &ToneState| ToneState {
                 offset: set.offset.or(found.offset),
                 phase: set.phase.or(found.phase),
@@ -105,11 +106,12 @@ impl Cleanup<'_> {
         }
     }
 
-    /// `last` is the last failure on the way, also if the state is reached in the end.
+    /// Repeats attempts until the state is reached, the time is over or the clean-up is abandoned.
+    /// `last` becomes the last failure on the way, also if the state is reached in the end.
     async fn insist(&self, last: &mut Option<Error>) -> Result<()> {
         let reached = tokio::select! {
             biased;
-            // First: an answer that is there is read.
+            // Polled first, so that an answer that has arrived is used.
             reached = self.time.within(self.persist(last)) => reached,
             () = self.abandon.cancelled() => {
                 return Err(Error::new(ErrorKind::Cancelled, "the clean-up was given up"));
@@ -124,16 +126,17 @@ impl Cleanup<'_> {
         }))
     }
 
-    /// True if the state was reached. Asks again until then, with pauses that grow; ends without it
-    /// if nothing of an attempt can be sent at all.
+    /// Repeats attempts, with pauses that grow, and returns true when the state is reached. Returns
+    /// false if the client of the board refused three times to send an attempt.
     async fn persist(&self, last: &mut Option<Error>) -> bool {
         let mut pause = FIRST_PAUSE;
         let (mut failed, mut refused, mut unsendable) = (0_u32, 0_u32, 0_u32);
         loop {
             let attempt = match self.safe_state {
-                // A board that does not take all that was there before.
+                // The board refuses some of the earlier settings.
                 SafeState::Previous if refused > 0 => self.piecewise().await,
-                // One that does not clear its tones may still set them, and the other way round.
+                // A board that fails to clear its tones may still set them, and the other way
+                // round.
                 SafeState::Off if failed % 2 == 1 => self.piecewise().await,
                 _ => self.attempt(self.restoration()).await,
             };
@@ -151,10 +154,10 @@ impl Cleanup<'_> {
                     unsendable += u32::from(is_unsendable(&error));
                     if !is_passing(&error) {
                         refused += 1;
-                        // What is on is worth knowing, if the board says no more than that.
+                        // The board may still say which tones are on.
                         let _ = self.attempt(Batch::new()).await;
                     }
-                    // What the board said is worth more than that the time was short afterwards.
+                    // An error of the board says more than a timeout that followed it.
                     if error.kind() != ErrorKind::Timeout || last.is_none() {
                         *last = Some(error);
                     }
@@ -169,7 +172,7 @@ impl Cleanup<'_> {
         }
     }
 
-    /// The error of a board that was set and reads back otherwise.
+    /// Error of a board whose settings read back otherwise than they were set.
     fn otherwise(&self) -> Error {
         let record = self.journal.locked();
         let away = match (self.safe_state, &record.start) {
@@ -182,7 +185,8 @@ impl Cleanup<'_> {
         broken(&format!("{OTHERWISE}{away}"))
     }
 
-    /// After a lost link, reads back once more when whatever was sent before must be over.
+    /// Returns true if the state is final. After a lost link, waits until no earlier request can be
+    /// executed any more, and reads back once more.
     async fn confirm(&self, last: &mut Option<Error>) -> bool {
         let Some(since) = self.journal.locked().suspect else {
             return true;
@@ -203,12 +207,12 @@ impl Cleanup<'_> {
         false
     }
 
-    /// Sends the batch with a read-back at its end, and takes note of what that says.
+    /// Sends the batch with a read-back at its end, and records the settings that were read.
     pub(super) async fn attempt(&self, mut batch: Batch) -> Result<()> {
         let module = self.journal.module();
         let fields = match self.safe_state {
             SafeState::Off => ToneFields::AMPLITUDE,
-            // Settings that are read back once more when all modules have ended.
+            // All settings are read back once more when all modules have ended.
             SafeState::Hold if self.is_read_again && !self.journal.is_in_doubt() => {
                 ToneFields::AMPLITUDE
             }
@@ -217,13 +221,13 @@ impl Cleanup<'_> {
         let first = ChannelId::new(1)?;
         let channels = self.journal.described().channels;
         let amplitudes = batch.read_tones(module, first, channels, ToneFields::AMPLITUDE);
-        // Of a channel that nobody has set, no more than that matters.
+        // All settings only of the channels from the first to the last that was set or is in doubt.
         let whole = self
             .journal
             .extent_set()
             .filter(|_| fields == ToneFields::ALL);
         let whole = whole.map(|(first, count)| batch.read_tones(module, first, count, fields));
-        // A tone that is off is off at any frequency: an NCO that cannot be read hides nothing.
+        // A tone that is off is off at any frequency: to switch off, the NCO need not be read.
         let nco = (self.safe_state != SafeState::Off).then(|| batch.read_nco(module));
         let replies = self.send(&batch).await?;
         let nco = nco.map(|nco| replies.get(nco).frequency);
@@ -234,10 +238,11 @@ impl Cleanup<'_> {
         all.and(whole.unwrap_or(Ok(())))
     }
 
-    /// Sends the batch, and waits for half of the time that is left at the most.
+    /// Sends the batch, and waits for its answer for half of the time that is left, but for 1 s at
+    /// least if as much is left.
     pub(super) async fn send(&self, batch: &Batch) -> Result<Replies> {
         let left = self.time.left();
-        // Half of what is left, so that a board that hangs once is asked again.
+        // Half of the time that is left, so that a board that hangs once is asked again.
         let limit = (left / 2).max(SHORTEST_ATTEMPT.min(left));
         let limited = Allowance::new(limit);
         let sent = limited.within(self.journal.run(batch));
@@ -255,7 +260,7 @@ impl Cleanup<'_> {
         })
     }
 
-    /// What must be sent to reach the state.
+    /// Batch that brings the module to its state.
     fn restoration(&self) -> Batch {
         let mut batch = Batch::new();
         let module = self.journal.module();
@@ -292,9 +297,9 @@ impl Record {
         self.now.nco_touched && (self.now.nco_in_doubt || self.now.nco.low != start.nco.0)
     }
 
-    /// The updates that bring every touched tone back: those that lower a tone, then those that
-    /// raise one, so that the power is never above both ends. With the NCO to be moved in
-    /// between, all tones are off before it.
+    /// Updates that bring every touched tone back: those that lower a tone, then those that raise
+    /// one, so that the power never exceeds the larger of the powers before and after. If the NCO
+    /// is moved in between, all tones are off before the move.
     fn restored(&self, nco_moved: bool) -> (Vec<ToneUpdate>, Vec<ToneUpdate>) {
         let (mut lowered, mut raised) = (Vec::new(), Vec::new());
         let start = self.start.as_ref().map_or(&[][..], |start| &start.tones);
@@ -315,8 +320,8 @@ impl Record {
     }
 }
 
-/// The update that brings a tone back. A setting that was never made before the run, and was made
-/// by it, goes back to 0, which boards start with.
+/// Update that brings a tone back. A setting that was first made by the run goes back to 0, the
+/// value that boards start with.
 pub(super) fn as_it_was(now: &ShadowTone, before: &ToneState) -> ToneUpdate {
     let mut update = before.as_update();
     update.offset = update.offset.or(now.last.offset.map(|_| Hertz(0.0)));
@@ -329,7 +334,7 @@ fn broken(message: &str) -> Error {
     Error::new(ErrorKind::Protocol, message)
 }
 
-/// True if the client of the board refused to send something: the board has no say in it.
+/// True if the client of the board refused to send something, so that the board never saw it.
 pub(super) fn is_unsendable(error: &Error) -> bool {
     matches!(
         error.kind(),
@@ -337,7 +342,7 @@ pub(super) fn is_unsendable(error: &Error) -> bool {
     )
 }
 
-/// True if a failure may be gone at the next attempt, with nothing done otherwise.
+/// True if the same attempt may succeed when it is repeated.
 pub(super) fn is_passing(error: &Error) -> bool {
     !matches!(
         error.kind(),

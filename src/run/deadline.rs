@@ -1,12 +1,12 @@
-//! A time by which a batch ends.
+//! Wrapper that bounds the time of a batch.
 
 use std::time::Duration;
 
 use tworoutine::Allowance;
 use twotone_hal::{Batch, Board, BoardHandle, Error, ErrorKind, Replies, Result, async_trait};
 
-/// Ends a batch that takes longer than it may: [`ErrorKind::Timeout`], and whether the batch was
-/// executed is unknown. Time in which the process does not run does not count.
+/// Ends a batch that takes longer than it may, with [`ErrorKind::Timeout`]. It is then unknown
+/// whether the batch was executed. Time in which the process does not run does not count.
 #[derive(Debug)]
 pub struct Deadline {
     board: BoardHandle,
@@ -42,7 +42,7 @@ impl Board for Deadline {
     }
 }
 
-/// A batch in few words.
+/// Describes a batch in few words.
 pub(super) fn in_words(batch: &Batch) -> String {
     match batch.ops() {
         [] => "nothing".to_owned(),

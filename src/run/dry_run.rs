@@ -1,4 +1,4 @@
-//! A board that nothing is written to.
+//! Wrapper that writes nothing to its board.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,10 +10,10 @@ use twotone_hal::{
 
 use super::shadow::is_known;
 
-/// Writes nothing. Settings are remembered here and read back from here, all off and the NCO at
-/// the middle of its range to begin with; the description, the clock and the housekeeping are the
-/// board's own. Samples cannot be had of tones that are not there: an acquisition fails with
-/// [`ErrorKind::Unsupported`] after everything before it in its batch has been gone through.
+/// Writes nothing to its board. Settings are stored in the wrapper and read back from it. At first
+/// all tones are off and each NCO is at the middle of its range. The description, the clock and the
+/// housekeeping are read from the board. The tones do not exist, so there are no samples: an
+/// acquisition fails with [`ErrorKind::Unsupported`], after the operations before it in its batch.
 #[derive(Debug)]
 pub struct DryRun {
     board: BoardHandle,
@@ -28,7 +28,7 @@ struct Module {
 }
 
 impl DryRun {
-    /// Takes the place of `board`.
+    /// Makes a dry run of `board`.
     pub fn new(board: BoardHandle) -> Self {
         Self {
             board,
@@ -93,7 +93,7 @@ impl Module {
         }
     }
 
-    /// Whether there is an answer to it.
+    /// Answers an operation; false if this wrapper has no answer to it.
     fn answer(&mut self, op: &Op, batch: &Batch, replies: &mut RepliesBuilder<'_>) -> bool {
         match op {
             Op::SetTones { updates, .. } => {

@@ -1,4 +1,4 @@
-//! What each channel of a module is set to, or may be.
+//! Record of the settings that each channel of a module has, or may have.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,13 +12,13 @@ use twotone_hal::{
 use super::Channels;
 use super::shadow::{Applied, Shadow, ShadowTone, is_known};
 
-/// Records what every channel of one module was last set to, and of which channels that is not
-/// certain: after an error that leaves it open whether a write was executed, and after a batch
-/// whose caller went away.
+/// Records the last settings of every channel of one module, and the channels whose settings are
+/// not certain. A setting is uncertain after an error that leaves open whether a write was
+/// executed, and after a batch whose caller was dropped.
 ///
 /// Batches about the module run one at a time, in the order in which they were first polled, so
-/// that the record is in the board's order. Batches about anything else pass through unseen.
-/// The memory is fixed by the number of the module's channels.
+/// that the record has the order of the board. Batches about anything else pass through
+/// unrecorded. The memory is fixed by the number of the module's channels.
 #[derive(Debug)]
 pub struct Journal {
     board: BoardHandle,
@@ -28,32 +28,33 @@ pub struct Journal {
     record: Mutex<Record>,
 }
 
-/// What a [`Journal`] knows, to be stored or shown.
+/// Knowledge of a [`Journal`] at one moment, to be stored or shown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
-    /// The NCO, if it is certain.
+    /// Frequency of the NCO, if it is certain.
     pub nco: Option<Hertz>,
-    /// Every channel that is on or may be, with what it was last asked to be.
+    /// Every channel that is on or may be on, with its last requested settings.
     pub tones: Vec<ToneState>,
-    /// Of these, the channels of which it is not certain that they are so.
+    /// Those of these channels whose settings are not certain.
     pub unknown: Vec<ChannelId>,
 }
 
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) now: Shadow,
-    /// As read at the start, if it was.
+    /// The module as it was read at the start, if it was read.
     pub(super) start: Option<Start>,
-    /// A write was sent.
+    /// True if a write was sent.
     pub(super) written: bool,
-    /// Time at which the link, an answer or the board's state was last lost, if it was not read back
-    /// since: an earlier batch may yet be executed late.
+    /// Time at which the link, an answer or the board's state was last lost, if the module was not
+    /// read back since. The board may still execute an earlier batch.
     pub(super) suspect: Option<Instant>,
 }
 
 impl Record {
-    /// Takes note that a link was lost with a batch on it. One that only reads changes nothing that
-    /// can be late; but a write whose caller went away may have been on the link as well.
+    /// Takes note that a link was lost with a batch on it. A batch that only reads changes nothing,
+    /// however late it is executed. But a write whose caller was dropped may have been on the same
+    /// link: so such a loss counts if a setting is in doubt.
     fn lose_link(&mut self, writes: bool) {
         let is_in_doubt =
             || self.now.nco_in_doubt || self.now.tones.iter().any(ShadowTone::is_in_doubt);
@@ -71,10 +72,10 @@ pub(super) struct Start {
 }
 
 impl Journal {
-    /// A journal of `module`, of which nothing is known yet: every tone may be on.
+    /// Makes a journal of `module`, of which nothing is known yet: every tone may be on.
     ///
     /// # Errors
-    /// As [`Board::run`], and where the board has no such module.
+    /// As [`Board::run`], and if the board has no such module.
     pub async fn blank(board: BoardHandle, module: ModuleId) -> Result<Arc<Self>> {
         let description = board.describe().await?;
         let described = description
@@ -96,11 +97,11 @@ impl Journal {
         }))
     }
 
-    /// A journal of `module` that begins with what the module is set to, read back from the
+    /// Makes a journal of `module` that begins with the settings of the module, read back from the
     /// board: the NCO and `fields` of every channel, and all settings of those that are on.
     ///
     /// # Errors
-    /// As [`Board::run`], and where the board has no such module.
+    /// As [`Board::run`], and if the board has no such module.
     pub async fn start(
         board: BoardHandle,
         module: ModuleId,
@@ -126,17 +127,17 @@ impl Journal {
         Ok(journal)
     }
 
-    /// The module that is recorded.
+    /// Module that is recorded.
     pub fn module(&self) -> ModuleId {
         self.module
     }
 
-    /// What the board says of the module.
+    /// Description of the module, as the board gave it.
     pub fn described(&self) -> &ModuleDescription {
         &self.described
     }
 
-    /// What is known now.
+    /// Returns what is known now.
     pub fn snapshot(&self) -> Snapshot {
         let record = self.locked();
         let now = &record.now;
@@ -170,10 +171,11 @@ impl Journal {
         Ok((tones.to_vec(), nco))
     }
 
-    /// Takes note of what was read back. Channels of which a number is none stay unknown.
+    /// Takes note of settings that were read back. A channel with a value that is NaN or infinite
+    /// stays unknown.
     ///
     /// # Errors
-    /// [`ErrorKind::Protocol`] where a number that was read back is no number.
+    /// [`ErrorKind::Protocol`] if a value that was read back is NaN or infinite.
     pub(super) fn learn(
         &self,
         tones: &[ToneState],
@@ -195,8 +197,8 @@ impl Journal {
         Ok(())
     }
 
-    /// As [`Board::run`], after `check` has let the batch pass: it sees the module as it will be,
-    /// or may be, when the batch begins.
+    /// Runs a batch as [`Board::run`] does, after `check` has let it pass. `check` sees the module
+    /// as it is, or may be, when the batch begins.
     pub(super) async fn run_if(
         &self,
         batch: &Batch,
@@ -216,11 +218,11 @@ impl Journal {
     }
 
     pub(super) fn locked(&self) -> MutexGuard<'_, Record> {
-        // A panic while the lock was held leaves a record that errs on the side of doubt.
+        // A record that a panic left half updated may doubt too much, never too little.
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes note that nobody waits for the answer to `batch` any more.
+    /// Takes note that the answer to `batch` is no longer waited for.
     pub(super) fn suspect(&self, batch: &Batch) {
         let writes = self.writes(batch).next().is_some();
         self.locked().lose_link(writes);
@@ -239,7 +241,7 @@ impl Journal {
             .filter(move |(_, op)| of_module(op))
     }
 
-    /// A channel that the module does not have could not be recorded.
+    /// Refuses channels that the module does not have: they could not be recorded.
     fn refuse_unknown_channels(&self, batch: &Batch) -> Result<()> {
         for (_, op) in self.writes(batch) {
             let Op::SetTones { updates, .. } = op else {
@@ -276,8 +278,8 @@ impl Board for Journal {
     }
 }
 
-/// A batch on its way. Dropped while it is open, its caller has gone and each of its writes may
-/// have been executed.
+/// A batch on its way. If it is dropped while open, its caller was dropped, and each of its writes
+/// may have been executed.
 struct Entry<'a> {
     journal: &'a Journal,
     batch: &'a Batch,
@@ -300,8 +302,8 @@ impl<'a> Entry<'a> {
         self.open = false;
         let mut record = self.journal.locked();
         let error = answer.as_ref().err();
-        // Operations below the first are done, those from the second on are not, and those in
-        // between may be.
+        // Operations before index `done` are done, those from index `untouched` on are not, and
+        // those in between may be.
         let (done, untouched) = match error {
             None => (self.batch.len(), self.batch.len()),
             Some(error) => extent_of(error, self.batch.len()),
@@ -313,7 +315,7 @@ impl<'a> Entry<'a> {
                 record.now.apply(self.batch, op, Applied::Perhaps);
             }
         }
-        // It may have been lost before it was answered, and still be on its way to the board.
+        // A first request that was repeated may still be on its way to the board.
         let repeats = match answer {
             Ok(replies) => replies.repeats(),
             Err(error) => error.repeats(),
@@ -326,7 +328,8 @@ impl<'a> Entry<'a> {
             return;
         };
         match error.kind() {
-            // Told when the settings have been read anew: nothing from before is on its way.
+            // The client reports this error after it has read the settings anew: no earlier request
+            // is on its way.
             ErrorKind::EpochChanged => record.now.lose(),
             ErrorKind::ConnectionLost | ErrorKind::Timeout
                 if error.certainty() != Certainty::NotExecuted =>
@@ -349,11 +352,12 @@ impl Drop for Entry<'_> {
     }
 }
 
-/// How many operations of a failed batch were surely executed, and from which on none was.
+/// Number of operations of a failed batch that were surely executed, and the index from which on
+/// surely none was.
 fn extent_of(error: &Error, len: usize) -> (usize, usize) {
     use ErrorKind as K;
     match (error.executed(), error.certainty()) {
-        // Where the answer was lost, those after the failed one may have been done as well.
+        // If the answer was lost, the operations after the failed one may have been done as well.
         (done, Certainty::Unknown) => (done.unwrap_or(0), len),
         (Some(done), Certainty::NotExecuted) => (done, done),
         (Some(done), Certainty::Executed) => (done + 1, done + 1),

@@ -1,4 +1,4 @@
-//! A module belongs to one run at a time.
+//! Leases of modules: a module belongs to one run at a time.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -12,12 +12,12 @@ use twotone_hal::{
 /// Modules that are leased, process-wide: the address of the board and the module's number.
 static LEASED: Mutex<BTreeSet<(usize, u8)>> = Mutex::new(BTreeSet::new());
 
-/// The right to run on a module, until it is dropped. Clones of a handle are the same board;
-/// two handles that were connected apart are not.
+/// The right to run on a module, until it is dropped. Clones of a handle count as the same board.
+/// Two handles that were connected separately count as two boards.
 #[derive(Debug)]
 pub(super) struct Lease {
     key: (usize, u8),
-    /// Keeps the board, so that no other can come to lie at its address.
+    /// Keeps the board alive, so that no other board can be allocated at its address.
     _board: BoardHandle,
 }
 
@@ -25,7 +25,7 @@ impl Lease {
     /// Takes the lease of `module` of `board`.
     ///
     /// # Errors
-    /// [`ErrorKind::Busy`] where another run has it.
+    /// [`ErrorKind::Busy`] if another run has it.
     pub(super) fn take(board: &BoardHandle, module: ModuleId) -> Result<Self> {
         let address = (&raw const **board).cast::<()>() as usize;
         let key = (address, module.number());
@@ -52,12 +52,12 @@ fn leased() -> std::sync::MutexGuard<'static, BTreeSet<(usize, u8)>> {
     LEASED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What an algorithm gets to hold: a board that it can use while its run lasts, and of which it
-/// can change its own module only.
+/// Board that an algorithm is given. It works while the run lasts, and lets the algorithm change
+/// its own module only.
 ///
-/// When the run ends, batches on their way are given up and later ones refused, both with
-/// [`ErrorKind::Cancelled`], whoever has kept a clone of the handle. So nothing that an algorithm
-/// began can reach the board after its clean-up.
+/// When the run ends, batches on their way are dropped and later ones refused, both with
+/// [`ErrorKind::Cancelled`], through every clone of the handle. So no batch that an algorithm began
+/// can reach the board after its clean-up.
 #[derive(Debug)]
 pub struct Leased {
     board: BoardHandle,
@@ -66,7 +66,7 @@ pub struct Leased {
     on_their_way: TaskTracker,
 }
 
-/// Ends what a [`Leased`] board lets through.
+/// Handle that ends a [`Leased`] board.
 #[derive(Debug, Clone)]
 pub(super) struct End {
     ended: CancellationToken,
@@ -111,7 +111,7 @@ impl Board for Leased {
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {
         let foreign = batch.ops().iter().find(|op| {
-            // What is about no module changes the whole board.
+            // A write about no module changes the whole board.
             op.safety().writes() && op.module() != Some(self.module)
         });
         if let Some(op) = foreign {

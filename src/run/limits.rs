@@ -1,4 +1,4 @@
-//! What a module may put out, checked before every write.
+//! Wrapper that checks every write against the limits of its module.
 
 use std::sync::Arc;
 
@@ -10,21 +10,21 @@ use twotone_hal::{
 use super::Journal;
 use super::shadow::{Shadow, Span};
 
-/// Refuses every batch that would break a limit of its module at any point of its order, before
-/// anything of it is sent: [`ErrorKind::Limit`] with the channel, what was asked and what is
-/// allowed. A number that is none, or an amplitude beyond full scale, is
-/// [`ErrorKind::InvalidArgument`].
+/// Refuses every batch that would break a limit of its module after any of its operations, before
+/// anything of it is sent. The error is [`ErrorKind::Limit`] with the channel, the value that was
+/// asked and the value that is allowed. A value that is NaN or infinite, or an amplitude beyond
+/// full scale, is [`ErrorKind::InvalidArgument`].
 ///
 /// The description that it answers has these limits, so that an algorithm can keep to them before
 /// it has sent anything.
 ///
-/// What the module is set to comes from the journal beneath; a channel that may have one of two
-/// settings counts with the worse one. A write that lowers an amplitude is never refused.
+/// The present settings of the module come from the journal beneath. A channel that may have one of
+/// two settings counts with the worse one. A write that lowers an amplitude is never refused.
 ///
-/// Powers hold at every point. The frequency of a tone that a batch sets holds at each acquisition
-/// and at the end of the batch, and where the run has moved the NCO, that of every tone at each
-/// acquisition: between the move of an NCO and that of the offsets, tones stand for a moment where
-/// nobody means to leave them.
+/// Powers are checked after every operation. The frequency of a tone that a batch sets is checked
+/// at each acquisition and at the end of the batch. If the run has moved the NCO, the frequencies
+/// of all tones are checked at each acquisition. They are not checked earlier because tones are out
+/// of place for a moment between the move of an NCO and that of the offsets.
 #[derive(Debug)]
 pub struct Limits {
     journal: Arc<Journal>,
@@ -74,14 +74,14 @@ impl Board for Limits {
     }
 }
 
-/// The comb of a module while a batch is walked through.
+/// The comb of a module after each operation of a batch that is being checked.
 struct Comb<'a> {
     limits: &'a ModuleLimits,
     full_scale: Dbm,
     amplitude: Vec<Span>,
     offset: Vec<Span>,
     nco: Span,
-    /// Channels that were set since the comb last came to rest.
+    /// Channels that were set since the frequencies were last judged.
     set: Vec<ChannelId>,
     nco_moved: bool,
     squares: f64,
@@ -217,7 +217,7 @@ impl<'a> Comb<'a> {
                 format!("channel {channel}: {asked} asked, and the map allows {side} {allowed}");
             Err(Error::new(ErrorKind::Limit, message))
         };
-        // A limit that is no number allows nothing.
+        // A limit that is NaN allows nothing.
         let within = |one: Hertz, other: Hertz| one.partial_cmp(&other).is_some_and(|o| o.is_le());
         match *self.limits {
             ModuleLimits {

@@ -25,19 +25,19 @@
 //! # Wrappers
 //! Each is a [`Board`](twotone_hal::Board) around a board, one implementation of one method, and
 //! they compose by nesting. The runner's own stack is, from the algorithm down: [`Leased`],
-//! [`Limits`], [`Journal`], [`Deadline`], [`Trace`], [`CatchPanic`]. The others are there to put
-//! around a board before it becomes a target.
+//! [`Limits`], [`Journal`], [`Deadline`], [`Trace`], [`CatchPanic`]. Callers put the others around
+//! a board before it becomes a target.
 //!
-//! | wrapper | what it adds |
+//! | wrapper | purpose |
 //! |---|---|
 //! | [`Leased`] | lets batches through while the run lasts, and writes to its own module only |
 //! | [`Limits`] | refuses a write that would break a limit at any point of its batch |
-//! | [`Journal`] | knows what each channel is set to, or may be |
+//! | [`Journal`] | records the settings that each channel has, or may have |
 //! | [`Deadline`] | ends a batch that takes too long |
 //! | [`Trace`] | a tracing span for each batch |
 //! | [`CatchPanic`] | makes a panic in the board's code an error |
 //! | [`Retry`] | sends again what is safe to repeat |
-//! | [`Throttle`] | bounds how many batches run at once, and how often |
+//! | [`Throttle`] | bounds the number of batches that run at once, and their rate |
 //! | [`DryRun`] | writes nothing |
 
 mod cleanup;

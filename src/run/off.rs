@@ -1,4 +1,4 @@
-//! All tones off.
+//! Switches all tones off.
 
 use std::future::Future;
 
@@ -8,21 +8,21 @@ use super::supervise::Supervised;
 use super::{HardwareState, Outcome, Runner, Target};
 
 impl Runner {
-    /// Switches every tone of each target off, and reads back before it says so. Limits and safe
+    /// Switches every tone of each target off, and confirms this by a read-back. Limits and safe
     /// states of the targets do not matter here.
     ///
-    /// A target succeeds where every tone reads back as off. Otherwise its outcome lists what is
-    /// left on or unknown, and its error says why. Asks again until the deadline where the link
-    /// fails in between, so it can be called before a board is back. The outcomes come in the
-    /// order of the targets.
+    /// A target succeeds if every tone reads back as off. Otherwise its outcome lists the channels
+    /// that are left on or unknown, and its error gives the reason. If the link fails, the request
+    /// is repeated until the deadline, so this can be called before a board is back. The outcomes
+    /// come in the order of the targets.
     ///
     /// **On cancel** by the token, a target that has not begun is left untouched, and others end
-    /// with what is known; the same when the future is dropped.
+    /// with what is known; the same happens if the future is dropped.
     pub fn off(
         &self,
         targets: Vec<Target>,
     ) -> Tworoutine<impl Future<Output = Vec<Outcome<()>>> + Send + use<>> {
-        // A cancel is all that there is to end: there is no clean-up after it.
+        // Switching off is itself the clean-up: a cancel gives it up, and nothing comes after it.
         let settings = self.clone().abandon(self.cancel.clone());
         let ended = settings.over(targets, off);
         Tworoutine::new(async move { ended.await.into_iter().map(|one| one.outcome).collect() })

@@ -1,4 +1,4 @@
-//! What became of a target.
+//! Outcome of a run on one target.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,35 +6,35 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use twotone_hal::{ChannelId, Error, ModuleId};
 
-/// What became of one target of a run. Outcomes come in the order of the targets.
+/// Outcome of a run on one target. Outcomes come in the order of the targets.
 #[derive(Debug)]
 pub struct Outcome<T> {
     /// The board's name.
     pub board: String,
     /// The module.
     pub module: ModuleId,
-    /// What the algorithm answered, or why it did not. A panic is
+    /// Result of the algorithm, or the error that ended it. A panic is
     /// [`ErrorKind::Panicked`](twotone_hal::ErrorKind::Panicked), a cancel
     /// [`ErrorKind::Cancelled`](twotone_hal::ErrorKind::Cancelled), the run's deadline
     /// [`ErrorKind::Timeout`](twotone_hal::ErrorKind::Timeout).
     pub result: Result<T, Error>,
-    /// What the tones of the module are left at. Independent of `result`: an algorithm can
+    /// State that the tones of the module are left in. Independent of `result`: an algorithm can
     /// succeed and its clean-up fail.
     pub hardware: HardwareState,
     /// Number of repetitions of operations on the board: see
     /// [`Replies::repeats`](twotone_hal::Replies::repeats).
     pub repeats: u32,
-    /// From the target's own start to its end, clean-up included, on the runtime's clock.
+    /// Time from the target's own start to its end, clean-up included, on the runtime's clock.
     pub elapsed: Duration,
 }
 
 impl<T> Outcome<T> {
-    /// Whether the algorithm succeeded and the hardware is left as wished.
+    /// True if the algorithm succeeded and the hardware is left as it should be.
     pub fn is_well(&self) -> bool {
         self.result.is_ok() && self.hardware.is_settled()
     }
 
-    /// The same outcome with another kind of result, where there is one.
+    /// Converts the result, if the algorithm succeeded; all else stays.
     pub fn map<U>(self, convert: impl FnOnce(T) -> U) -> Outcome<U> {
         Outcome {
             board: self.board,
@@ -47,36 +47,36 @@ impl<T> Outcome<T> {
     }
 }
 
-/// What the tones of a module are left at when a run has ended.
+/// State that the tones of a module are left in when a run has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum HardwareState {
     /// The declared safe state, reached and read back.
     AsDeclared,
-    /// What the algorithm set, read back: it succeeded, and was to keep its settings.
+    /// The settings of the algorithm, read back: it succeeded, and was to keep its settings.
     Kept,
-    /// What it was before: the run has sent nothing that changes anything.
+    /// The state before the run: the run has sent nothing that changes anything.
     Untouched,
-    /// Not the declared state, or not surely.
+    /// Another state than the declared one, or possibly another one.
     Left {
-        /// Channels that drive a tone and should not, or not this one.
+        /// Channels that drive a tone and should drive none, or another one.
         left_on: Channels,
-        /// Channels of which it is not known what they are set to.
+        /// Channels whose settings are not known.
         unknown: Channels,
         /// Channels that are off and should be on.
         not_restored: Channels,
-        /// Frequency of the NCO and the one that it had before, in words, if it was to go back and
-        /// has not, or not surely: every tone is elsewhere then.
+        /// Frequency of the NCO and the frequency that it should have, in words, if the NCO is not
+        /// there, or not surely. Every tone is then shifted by the difference.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         nco: Option<String>,
-        /// Why the declared state was not reached.
+        /// Reason for which the declared state was not reached.
         reason: String,
     },
 }
 
 impl HardwareState {
-    /// Nothing is known of any channel.
+    /// State of a module that was not reached: nothing is known of any channel.
     pub(super) fn unreached(error: &Error) -> Self {
         Self::Left {
             left_on: Channels::default(),
@@ -87,12 +87,12 @@ impl HardwareState {
         }
     }
 
-    /// Whether every channel is as it should be.
+    /// True if every channel is as it should be.
     pub fn is_settled(&self) -> bool {
         !matches!(self, Self::Left { .. })
     }
 
-    /// The channels that drive a tone and should not.
+    /// Channels that drive a tone and should drive none, or another one.
     pub fn left_on(&self) -> Channels {
         match self {
             Self::Left { left_on, .. } => left_on.clone(),
@@ -100,7 +100,7 @@ impl HardwareState {
         }
     }
 
-    /// The channels that are off and should be on.
+    /// Returns the channels that are off and should be on.
     pub fn not_restored(&self) -> Channels {
         match self {
             Self::Left { not_restored, .. } => not_restored.clone(),
@@ -108,7 +108,7 @@ impl HardwareState {
         }
     }
 
-    /// The channels of which nothing is known.
+    /// Channels whose settings are not known.
     pub fn unknown(&self) -> Channels {
         match self {
             Self::Left { unknown, .. } => unknown.clone(),
@@ -151,19 +151,19 @@ impl fmt::Display for HardwareState {
 /// Some channels of a module. Written as `"all"` or as a list of numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Channels {
-    /// Every channel, however many the module has: the board was never reached to say.
+    /// Every channel. Used if the board was never reached, so that their number is not known.
     All,
     /// These, in order.
     These(Vec<ChannelId>),
 }
 
 impl Channels {
-    /// No channel at all.
+    /// True if there is no channel among them.
     pub fn is_empty(&self) -> bool {
         matches!(self, Self::These(channels) if channels.is_empty())
     }
 
-    /// Whether `channel` is among them.
+    /// True if `channel` is among them.
     pub fn contains(&self, channel: ChannelId) -> bool {
         match self {
             Self::All => true,

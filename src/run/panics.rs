@@ -1,4 +1,4 @@
-//! A panic in the code of a board is an error.
+//! Wrapper that makes a panic in the code of a board an error.
 
 use std::any::Any;
 use std::future::poll_fn;
@@ -30,7 +30,7 @@ impl Board for CatchPanic {
     async fn run(&self, batch: &Batch) -> Result<Replies> {
         let mut run = self.board.run(batch);
         poll_fn(|context| {
-            // After a panic the future is not polled again, and the board is told as broken.
+            // After a panic the future is not polled again, and the batch fails.
             catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(context)))
                 .unwrap_or_else(|payload| Poll::Ready(Err(panicked(&*payload).on(self.name()))))
         })

@@ -1,9 +1,9 @@
-//! Bringing a module to its state piece by piece, once its board has refused to be set as a whole.
+//! Brings a module to its state in several batches, after its board has refused a single one.
 //!
-//! A board stops at the first setting that it refuses, so that one of them would keep every tone of
-//! the run on. First all tones go off that the board lets go off; then, if the state is the previous
-//! one, the settings that the board takes are put back. Those that it refuses are named, and their
-//! tones stay off.
+//! A board stops at the first setting that it refuses, so one such setting would leave every tone
+//! of the run on. First, every tone is switched off that the board lets switch off. Then, if the
+//! state is the previous one, the settings that the board accepts are put back. Settings that it
+//! refuses are named, and their tones stay off.
 
 use twotone_hal::{Batch, Error, ErrorKind, Result, ToneUpdate};
 
@@ -14,10 +14,10 @@ use super::cleanup::{Cleanup, as_it_was, is_passing};
 const NAMED: usize = 3;
 
 impl Cleanup<'_> {
-    /// Sets the module piece by piece, and reads it back.
+    /// Sets the module in several batches, and reads it back.
     ///
     /// # Errors
-    /// Those of the link, and what the board refused.
+    /// Those of the link, and [`ErrorKind::Rejected`] with the settings that the board refused.
     pub(super) async fn piecewise(&self) -> Result<()> {
         let mut refused = Vec::new();
         if self.safe_state == SafeState::Off {
@@ -44,7 +44,8 @@ impl Cleanup<'_> {
         self.set_in_parts(on, refused).await
     }
 
-    /// Switches off what the run has set, and puts back those earlier settings that the board takes.
+    /// Switches off the tones that the run has set, and puts back those earlier settings that the
+    /// board accepts.
     async fn restore_piecewise(&self, refused: &mut Vec<String>) -> Result<()> {
         let module = self.journal.module();
         let (darkened, nco, tones) = {
@@ -75,15 +76,15 @@ impl Cleanup<'_> {
             batch.set_nco(module, nco);
             if let Some(error) = self.try_setting(&batch).await? {
                 refused.push(format!("the NCO cannot be put back to {nco}: {error}"));
-                // Elsewhere, the tones would not be what they were.
+                // With the NCO elsewhere, the tones would be at other frequencies than before.
                 return Ok(());
             }
         }
         self.set_in_parts(tones, refused).await
     }
 
-    /// Sets tones: all at once, and halves of what is refused until what is refused is one tone.
-    /// That one is named, and switched off if the board lets it.
+    /// Sets tones: all at once, then halves of each part that is refused, down to single tones. A
+    /// single tone that is refused is named, and switched off if the board allows it.
     async fn set_in_parts(&self, tones: Vec<ToneUpdate>, refused: &mut Vec<String>) -> Result<()> {
         let module = self.journal.module();
         let mut parts = vec![tones];
@@ -117,7 +118,7 @@ impl Cleanup<'_> {
         Ok(())
     }
 
-    /// Sends a batch, and gives the error back if the board refuses it.
+    /// Sends a batch, and returns the error as `Ok(Some(_))` if the board refuses it.
     async fn try_setting(&self, batch: &Batch) -> Result<Option<Error>> {
         match self.send(batch).await {
             Ok(_) => Ok(None),
@@ -127,7 +128,7 @@ impl Cleanup<'_> {
     }
 }
 
-/// Settings that a board refused, as the error that a clean-up ends with.
+/// Error that names the settings that a board refused.
 fn refusal(refused: &[String]) -> Error {
     let mut message = refused[..refused.len().min(NAMED)].join("; ");
     if refused.len() > NAMED {

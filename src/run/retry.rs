@@ -1,4 +1,4 @@
-//! Sending again what is safe to repeat.
+//! Wrapper that sends batches again that are safe to repeat.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use twotone_hal::{
     Batch, Board, BoardHandle, Certainty, Error, ErrorKind, Replies, Result, Safety, async_trait,
 };
 
-/// Sends a batch again when its failure is of the link and repeating it is safe, after a pause
-/// that doubles each time.
+/// Sends a batch again if the link failed and repeating the batch is safe, after a pause that
+/// doubles each time.
 ///
 /// A batch that only reads is repeated whenever the link failed. One that writes is repeated only
-/// where nothing of it was executed for certain: a board may finish a batch whose answer was
-/// lost, and would then undo what was sent after it.
+/// if it is certain that nothing of it was executed: a board may finish a batch whose answer was
+/// lost, and would then undo batches that were sent after it.
 ///
 /// The client of a board repeats by itself an operation that the board refuses or answers wrongly
 /// once, as far as that is safe. Only the client knows which operations of a batch were executed.
-/// This wrapper is for more patience with a link.
+/// This wrapper is for links that fail for longer than that.
 #[derive(Debug)]
 pub struct Retry {
     board: BoardHandle,

@@ -1,4 +1,4 @@
-//! One algorithm over any number of boards.
+//! Runner of one algorithm over any number of boards.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -13,24 +13,24 @@ use twotone_hal::{BoardHandle, Error, ModuleId};
 use super::supervise::{self, Supervised};
 use super::{Ending, HardwareState, Journal, Outcome, Target};
 
-/// A target that has ended, and what was written to it.
+/// A target that has ended, and the record of its settings.
 pub(super) struct Ended<T> {
     pub(super) outcome: Outcome<T>,
     journal: Arc<OnceLock<Arc<Journal>>>,
 }
 
-/// Longer times count as this one, so that no sum of times overflows.
+/// Longest time that can be set; longer ones count as this one, so that no sum overflows.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Runs an algorithm over targets: each in its own context, each outcome a value.
 ///
-/// A target that fails, hangs, panics or answers nonsense takes no other down, and its module is
-/// brought to the target's safe state within a reserved share of the deadline. What could not be
-/// reached is listed, channel by channel.
+/// A target that fails, hangs, panics or answers nonsense does not affect the others, and its
+/// module is brought to the target's safe state within a reserved share of the deadline. Channels
+/// that could not be brought there are listed.
 ///
 /// Two things no runner can do for an algorithm: end it while it computes without ever waiting
-/// (give such work to `tworoutine::offload`), and keep its settings off other modules if it was
-/// handed a board in another way than by the runner.
+/// (give such work to `tworoutine::offload`), and keep it from other modules if it got a board in
+/// another way than from the runner.
 #[derive(Debug, Clone)]
 pub struct Runner {
     concurrency: usize,
@@ -50,8 +50,8 @@ impl Default for Runner {
 }
 
 impl Runner {
-    /// A runner over any number of targets at once, 10 minutes for each of them of which a
-    /// quarter is reserved for the clean-up, 1 minute for a batch.
+    /// Makes a runner over any number of targets at once. Each target has 10 minutes, of which a
+    /// quarter is reserved for the clean-up; each batch has 1 minute.
     pub fn new() -> Self {
         Self {
             concurrency: Semaphore::MAX_PERMITS,
@@ -65,34 +65,34 @@ impl Runner {
         }
     }
 
-    /// At most `targets` at once; 0 counts as 1.
+    /// Runs at most `targets` at once; 0 counts as 1.
     #[must_use]
     pub fn concurrency(mut self, targets: usize) -> Self {
         self.concurrency = targets.clamp(1, Semaphore::MAX_PERMITS);
         self
     }
 
-    /// By when a target ends, clean-up included, counted from its own start: with bounded
-    /// concurrency, a target that hangs does not use up the time of those that wait for it. Time
-    /// in which the process does not run, because it was stopped or the machine slept, does not
-    /// count, and the clean-up has its share from the moment at which it begins. If several targets
-    /// may keep their tones, the last 5 s, or a tenth if that is less, are for reading them back
-    /// when all have ended.
+    /// Sets the longest time of a target, clean-up included, counted from its own start. With
+    /// bounded concurrency, a target that hangs does not use up the time of those that wait for it.
+    /// Time in which the process does not run, because it was stopped or the machine slept, does
+    /// not count, and the clean-up has its share from the moment at which it begins. If several
+    /// targets may keep their tones, the last 5 s, or a tenth if that is less, are for reading them
+    /// back when all have ended.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline.min(LONGEST);
         self
     }
 
-    /// By when each batch of the algorithm ends.
+    /// Sets the longest time of each batch, those of the clean-up included.
     #[must_use]
     pub fn batch_deadline(mut self, deadline: Duration) -> Self {
         self.batch_deadline = deadline.min(LONGEST);
         self
     }
 
-    /// The share of the deadline, 0 to 1, that is reserved for the clean-up. A number outside
-    /// counts as the nearest, one that is none as a quarter.
+    /// Sets the share of the deadline, 0 to 1, that is reserved for the clean-up. A number outside
+    /// counts as the nearest bound, NaN as a quarter.
     #[must_use]
     pub fn cleanup_share(mut self, share: f64) -> Self {
         self.cleanup_share = if share.is_nan() {
@@ -103,20 +103,20 @@ impl Runner {
         self
     }
 
-    /// Longest time for which a request can live whose connection was lost: by then it was
-    /// executed, or never will be. 5 s. After a loss with settings under way, nothing is said of
-    /// their channels until this time has passed, and the settings were read back at its end. If
-    /// the deadline comes first, the channels are unknown. The clean-up has 5 s more than this
-    /// reserved, up to half of the deadline. A target may have a time of its own
-    /// ([`Target::request_life`]).
+    /// Sets the longest time for which a request can live whose connection was lost: by then it was
+    /// executed, or never will be. The default is 5 s. After a loss with settings under way, the
+    /// state of their channels is reported only once this time has passed and the settings were
+    /// read back at its end. If the deadline comes first, the channels are unknown. The time
+    /// reserved for the clean-up is at least 5 s longer than this, up to half of the deadline. A
+    /// target may have a time of its own ([`Target::request_life`]).
     #[must_use]
     pub fn request_life(mut self, life: Duration) -> Self {
         self.request_life = life.min(LONGEST);
         self
     }
 
-    /// Keeps what the algorithm has set where it succeeds. Otherwise the safe state is reached
-    /// after success too.
+    /// Keeps the settings of an algorithm that succeeds. Without this, the module is brought to its
+    /// safe state after success too.
     #[must_use]
     pub fn keep_on_success(mut self) -> Self {
         self.ending = Ending::Kept;
@@ -124,39 +124,40 @@ impl Runner {
     }
 
     /// Leaves each module as it was found, for algorithms that only measure: `hold` counts as
-    /// `previous`, so that nothing which the algorithm has set stays on. See [`Ending::AsFound`].
+    /// `previous`, so that no setting of the algorithm stays. See [`Ending::AsFound`].
     #[must_use]
     pub fn leave_as_found(mut self) -> Self {
         self.ending = Ending::AsFound;
         self
     }
 
-    /// Ends every algorithm, cleans up, and returns, when `token` is cancelled. Targets that have
-    /// not begun are left untouched.
+    /// Sets the token that ends the run: when it is cancelled, every algorithm is ended, its module
+    /// cleaned up, and the run returns. Targets that have not begun are left untouched.
     #[must_use]
     pub fn cancel(mut self, token: CancellationToken) -> Self {
         self.cancel = token;
         self
     }
 
-    /// Gives up the clean-up when `token` is cancelled, and returns at once with what is left on.
+    /// Sets the token that ends the clean-up: when it is cancelled, the run returns at once, and
+    /// its outcomes list the channels that are left on or unknown.
     #[must_use]
     pub fn abandon(mut self, token: CancellationToken) -> Self {
         self.abandon = token;
         self
     }
 
-    /// Runs `algorithm` on each target and answers every outcome, in the order of the targets.
+    /// Runs `algorithm` on each target and returns every outcome, in the order of the targets.
     ///
     /// `algorithm` gets a handle that is held to the target's limits and that works until the run
-    /// ends, and the module. When all have ended, those of several that keep their tones on are read
-    /// back once more: a board may have lost them since. A target whose module another run has
-    /// fails with [`Busy`](twotone_hal::ErrorKind::Busy), one that is listed twice with
-    /// [`InvalidArgument`](twotone_hal::ErrorKind::InvalidArgument); what it would have run on is
-    /// left to the other.
+    /// ends, and the module. If there are several targets, those that keep their tones on are read
+    /// back once more when all have ended: a board may have lost its tones since. A target whose
+    /// module another run has fails with [`Busy`](twotone_hal::ErrorKind::Busy). One that is listed
+    /// twice fails with [`InvalidArgument`](twotone_hal::ErrorKind::InvalidArgument) the second
+    /// time, and the first one runs.
     ///
     /// **On cancel** (the future is dropped before it is ready) the algorithms are ended and the
-    /// hardware cleaned up all the same, with nobody to tell.
+    /// hardware is cleaned up all the same; its outcomes are lost.
     pub fn run<T, E, A, F>(
         &self,
         targets: Vec<Target>,
@@ -194,7 +195,7 @@ impl Runner {
     {
         let settings = self.clone();
         Tworoutine::new(async move {
-            // Dropped with this future: then every target is cancelled.
+            // The guard is dropped with this future, and cancels every target.
             let cancel = settings.cancel.child_token();
             let _cancel_on_drop = cancel.clone().drop_guard();
             let settings = Self { cancel, ..settings };
@@ -235,8 +236,8 @@ impl Runner {
         })
     }
 
-    /// Reads back the modules that keep their tones on, if there are several: while one was worked
-    /// on, the board of another may have restarted, or have been replaced.
+    /// Reads back the modules that keep their tones on, if there are several targets: while one
+    /// ran, the board of another may have restarted, or have been replaced.
     ///
     /// `left` is the time that is left of the deadline.
     async fn still_kept<T>(

@@ -1,8 +1,8 @@
-//! What a module may be set to, as far as its writes tell.
+//! Settings that a module may have, by the operations that were sent to it and its readings.
 
 use twotone_hal::{Batch, ChannelId, Hertz, Op, ToneFields, ToneState, ToneUpdate};
 
-/// The values that a setting may have: one where it is known, a range where it is not.
+/// Values that a setting may have: one value if it is known, a range if it is not.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Span {
     pub(super) low: f64,
@@ -10,7 +10,7 @@ pub(super) struct Span {
 }
 
 impl Span {
-    /// Never read.
+    /// Span of a setting that was never read.
     const ANYWHERE: Self = Self {
         low: f64::NEG_INFINITY,
         high: f64::INFINITY,
@@ -37,15 +37,15 @@ impl Span {
     }
 }
 
-/// Whether an operation took effect.
+/// Certainty that an operation took effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Applied {
     Surely,
     Perhaps,
 }
 
-/// True if the effect of an operation on a module is known here. The wrappers that record or judge
-/// settings refuse all others: a new operation is entered here and in [`Shadow::apply`].
+/// True if this file knows the effect of an operation on a module. The wrappers that record or
+/// judge settings refuse all others. A new operation is added here and in [`Shadow::apply`].
 pub(super) fn is_known(op: &Op) -> bool {
     matches!(
         op,
@@ -62,7 +62,7 @@ pub(super) fn is_known(op: &Op) -> bool {
     )
 }
 
-/// Settings in doubt: a bit each.
+/// Bits of the settings in doubt.
 const OFFSET: u8 = 1;
 const AMPLITUDE: u8 = 2;
 const PHASE: u8 = 4;
@@ -71,21 +71,21 @@ const ROTATION: u8 = 8;
 /// One channel.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ShadowTone {
-    /// What was last asked for, or read.
+    /// Settings that were last requested or read.
     pub(super) last: ToneState,
     /// Amplitudes that it may have, without sign.
     pub(super) amplitude: Span,
     /// Offsets from the NCO that it may have, in Hz.
     pub(super) offset: Span,
     doubt: u8,
-    /// A write of this run may have changed it.
+    /// True if a write of this run may have changed the channel.
     pub(super) touched: bool,
-    /// Its amplitude was read back after the last write.
+    /// True if the amplitude was read back after the last write.
     pub(super) is_read_back: bool,
 }
 
 impl ShadowTone {
-    /// Nothing is known: it may be off, or on at full scale.
+    /// State of a channel of which nothing is known: it may be off, or on at full scale.
     fn unread(channel: ChannelId) -> Self {
         Self {
             last: ToneState {
@@ -114,7 +114,8 @@ impl ShadowTone {
         self.amplitude.low > 0.0
     }
 
-    /// Whether any setting of it is not known. Of a tone that is surely off no other matters.
+    /// True if the tone may be on and any of its settings is not known. If the tone is surely off,
+    /// its other settings do not matter.
     pub(super) fn is_in_doubt(&self) -> bool {
         self.doubt != 0 && !self.is_surely_off()
     }
@@ -150,7 +151,7 @@ impl ShadowTone {
     fn clear(&mut self, how: Applied) {
         self.touched |= !self.is_surely_off();
         self.is_read_back = false;
-        // A board may take all settings back with its amplitude.
+        // A board may reset the other settings together with the amplitude.
         self.last.offset = None;
         self.last.phase = None;
         self.last.rotation = None;
@@ -175,7 +176,7 @@ pub(super) struct Shadow {
 }
 
 impl Shadow {
-    /// A module of which nothing is known but how many channels it has.
+    /// State of a module of which only the number of channels is known.
     pub(super) fn unread(channels: u16) -> Self {
         Self {
             tones: (0..usize::from(channels))
@@ -211,14 +212,15 @@ impl Shadow {
             | Op::AcquireSamples { .. }
             | Op::ReadClock
             | Op::ReadHousekeeping => {}
-            // Never sent: `is_known` refuses it. If it was, anything may be set.
+            // `is_known` refuses these operations, so none is sent. If one was, any setting may
+            // differ.
             _ => self.lose(),
         }
     }
 
-    /// Takes note of what was read back when `fields` were asked for. Returns the channels of which
-    /// a number is none: what they are set to is not known. A setting that was never made on the
-    /// board comes as `None`: an amplitude of that kind is off, an offset 0.
+    /// Takes note of the `fields` that were read back. Returns the channels with a value that is
+    /// NaN or infinite: their settings are not known. A setting that was never made on the board
+    /// reads back as `None`: such an amplitude counts as off, such an offset as 0.
     pub(super) fn learn(&mut self, states: &[ToneState], fields: ToneFields) -> Vec<ChannelId> {
         let mut wrong = Vec::new();
         for state in states {
@@ -262,13 +264,13 @@ impl Shadow {
         wrong
     }
 
-    /// Takes note of the NCO as it was read back.
+    /// Takes note of the frequency of the NCO that was read back.
     pub(super) fn learn_nco(&mut self, frequency: f64) {
         self.nco = Span::at(frequency);
         self.nco_in_doubt = false;
     }
 
-    /// Takes note that the board lost its settings: every tone may be off, or not yet.
+    /// Takes note that the board lost its settings: every tone may be off now.
     pub(super) fn lose(&mut self) {
         for tone in &mut self.tones {
             if !tone.is_surely_off() {

@@ -1,4 +1,4 @@
-//! Which channels of a module are not as declared.
+//! Channels of a module that are not as declared.
 
 use twotone_hal::{ChannelId, Hertz, Radians, ToneState};
 
@@ -6,12 +6,13 @@ use super::journal::{Journal, Record, extent};
 use super::shadow::ShadowTone;
 use super::{Channels, HardwareState, SafeState};
 
-/// What was read back and is set again may be rounded once more, by no more than this.
+/// Largest rounding of a value that was read back and is set again: of an amplitude as a share of
+/// full scale, of an angle in rad.
 const AMPLITUDE_STEP: f64 = 1e-6;
 const ANGLE_STEP: f64 = 1e-6;
 
 impl Journal {
-    /// What is not as `safe_state` has it, and why.
+    /// State of a module that is not as `safe_state` has it, with the channels and the reason.
     pub(super) fn left(&self, safe_state: SafeState, reason: &str) -> HardwareState {
         let record = self.locked();
         let (step, suspect) = (self.described().frequency_step, record.suspect.is_some());
@@ -27,7 +28,7 @@ impl Journal {
         }
     }
 
-    /// The settings of each channel that are certain.
+    /// Settings of each channel, `None` if they are not certain.
     pub(super) fn settings(&self) -> Vec<Option<ToneState>> {
         let record = self.locked();
         let tones = record.now.tones.iter();
@@ -36,21 +37,21 @@ impl Journal {
             .collect()
     }
 
-    /// The NCO, if it is certain.
+    /// Frequency of the NCO, if it is certain.
     pub(super) fn nco(&self) -> Option<Hertz> {
         let record = self.locked();
         (!record.now.nco_in_doubt).then_some(Hertz(record.now.nco.low))
     }
 
-    /// Takes all that was read back before as not read.
+    /// Marks every channel as not read back.
     pub(super) fn read_anew(&self) {
         let mut record = self.locked();
         let tones = record.now.tones.iter_mut();
         tones.for_each(|tone| tone.is_read_back = false);
     }
 
-    /// First of the channels that may be otherwise than they were found, and their number with all
-    /// in between; none if there is none.
+    /// First of the channels that may differ from their state before the run, and the number of
+    /// channels from it to the last one; `None` if none may differ.
     pub(super) fn extent_set(&self) -> Option<(ChannelId, u16)> {
         let record = self.locked();
         let tones = record.now.tones.iter();
@@ -64,13 +65,13 @@ impl Journal {
         record.now.tones.iter().any(ShadowTone::is_in_doubt)
     }
 
-    /// True if anything was written, be it perhaps.
+    /// True if a write was sent, also if it may not have been executed.
     pub(super) fn has_written(&self) -> bool {
         self.locked().written
     }
 
-    /// True if all is as `safe_state` has it by what was last read or set, the loss of the link
-    /// apart.
+    /// True if the settings that were last read or set are as `safe_state` has them. Requests that
+    /// may still arrive after the loss of a link are not considered.
     pub(super) fn is_settled(&self, safe_state: SafeState) -> bool {
         let record = self.locked();
         record
@@ -97,11 +98,11 @@ pub(super) struct Stray {
     left_on: Channels,
     unknown: Channels,
     not_restored: Channels,
-    /// The NCO, in words, if it is not where it was.
+    /// Present and earlier frequency of the NCO, in words, if they differ.
     nco: Option<String>,
 }
 
-/// State that a tone is taken to be in if it was not read back since it was set.
+/// State that a tone is assumed to be in if it was not read back since it was set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unread {
     AsSet,
@@ -163,7 +164,7 @@ impl Record {
                 Is::NotRestored => not_restored.push(tone.last.channel),
             }
         }
-        // An NCO at another frequency is not as it was, also if no tone was on.
+        // The NCO must be back at its earlier frequency, also if no tone was on.
         let is_to_be_back = safe_state == SafeState::Previous && self.now.nco_touched;
         let nco = start.filter(|_| is_to_be_back).and_then(|start| {
             let was = start.nco;
@@ -185,7 +186,7 @@ impl Record {
     }
 }
 
-/// True if two settings are the same; one that was never made is 0.
+/// True if two settings differ by no more than `within`; one that was never made counts as 0.
 fn near(one: Option<f64>, other: Option<f64>, within: f64) -> bool {
     (one.unwrap_or(0.0) - other.unwrap_or(0.0)).abs() <= within
 }
@@ -220,7 +221,7 @@ fn previous(tone: &ShadowTone, before: &ToneState, step: Hertz) -> Is {
     }
 }
 
-/// True if two tones are the same within the steps of the board, if they are on.
+/// True if two tones are both off, or the same within the steps of the board.
 pub(super) fn is_same(one: &ToneState, other: &ToneState, step: Hertz) -> bool {
     if !one.is_on() && !other.is_on() {
         return true;

@@ -23,11 +23,12 @@ pub(super) struct Supervised {
     pub(super) target: Target,
     pub(super) settings: Runner,
     turns: Arc<Semaphore>,
-    /// Another target of the run is the same module.
+    /// True if another target of the run is the same module.
     pub(super) twice: bool,
-    /// It is read back once more when all have ended, if it keeps its tones.
+    /// True if the module is read back once more when all targets have ended, if it keeps its
+    /// tones.
     pub(super) is_looked_at_last: bool,
-    /// What was written, for those who must tell when this context cannot.
+    /// Record of what was written. The runner reads it if this context ends without an outcome.
     pub(super) journal: Arc<OnceLock<Arc<Journal>>>,
     /// Number of repetitions of operations on the board.
     repeats: Arc<AtomicU32>,
@@ -55,7 +56,8 @@ where
         Err(error) => return supervised.outcome(None, Err(error), HardwareState::Untouched),
     };
     let (share, reserved) = supervised.times();
-    // Not two moments: a process that was stopped until after them could do nothing in its time.
+    // Two allowances, and not two points in time: a process that was stopped until after both
+    // points would have no time left.
     let share = Allowance::new(share);
     let reserve = Allowance::new(reserved);
     let board = supervised.board();
@@ -80,19 +82,20 @@ where
 /// Longest time for reading a module back when all others have ended.
 const LAST_LOOK: Duration = Duration::from_secs(5);
 
-/// Time in which a context that waits has had its next turn.
+/// Time within which the runtime polls a waiting context again.
 const TURN: Duration = Duration::from_millis(100);
 
-/// Time that a clean-up has beyond the life of a lost request.
+/// Time that is reserved for a clean-up beyond the life of a lost request.
 const OUTLIVES: Duration = Duration::from_secs(5);
 
-/// Time for that of a run that may take `deadline`.
+/// Longest time for that reading in a run that may take `deadline`.
 fn last_look(deadline: Duration) -> Duration {
     LAST_LOOK.min(deadline / 10)
 }
 
 /// State of a module that keeps its tones on, read back within `time` when all others have ended,
-/// and the number of repetitions that this took. A run that is cancelled takes 5 s at the most.
+/// and the number of repeated operations. After a cancel of the run the reading takes 5 s at the
+/// most.
 pub(super) async fn still_kept(
     target: Target,
     settings: Runner,
@@ -133,7 +136,7 @@ pub(super) async fn still_kept(
     (read, supervised.repeats.load(Ordering::Relaxed))
 }
 
-/// Why a context has no result.
+/// Error of a context that ended without a result.
 pub(super) fn failed(ended: &JoinError) -> Error {
     if ended.is_cancelled() {
         return Error::new(ErrorKind::Cancelled, "its context was shut down");
@@ -155,8 +158,8 @@ impl Supervised {
         }
     }
 
-    /// Times of the algorithm and of its clean-up. A clean-up that cannot outlive a lost request
-    /// could never say that it has succeeded.
+    /// Times of the algorithm and of its clean-up. The clean-up has more time than a lost request
+    /// can live: with less, it could never confirm its success after such a loss.
     fn times(&self) -> (Duration, Duration) {
         let settings = &self.settings;
         let mut deadline = settings.deadline;
@@ -169,16 +172,17 @@ impl Supervised {
         (deadline - reserved, reserved)
     }
 
-    /// Longest time for which a request that was lost can live.
+    /// Longest time after which the board may still execute a lost request.
     fn request_life(&self) -> Duration {
         let own = self.target.request_life;
         own.unwrap_or(self.settings.request_life)
     }
 
-    /// Waits for its turn.
+    /// Waits until this target may run, and takes the lease of its module.
     ///
     /// # Errors
-    /// Where the run is cancelled before that, or another run has the module.
+    /// [`ErrorKind::InvalidArgument`] if the module is listed twice, [`ErrorKind::Cancelled`] if
+    /// the run is cancelled before, [`ErrorKind::Busy`] if another run has the module.
     pub(super) async fn turn(&self) -> Result<Turn<'_>> {
         if self.twice {
             let message = format!("module {} is listed twice", self.target.module);
@@ -223,7 +227,7 @@ impl Supervised {
         }
     }
 
-    /// Reads what the module is set to before anything changes it.
+    /// Reads the settings of the module before anything changes them.
     async fn begin(&self, board: &BoardHandle, share: &Allowance) -> Result<Arc<Journal>> {
         let fields = match self.ends_in(false) {
             Some(SafeState::Previous) => ToneFields::ALL,
@@ -231,7 +235,8 @@ impl Supervised {
         };
         let start = async {
             if self.target.was_taken_over() {
-                // Nothing is read or measured while a request of the program before may still come.
+                // Nothing is read or measured while a request of the earlier program may still
+                // arrive.
                 sleep(self.request_life()).await;
             }
             Journal::start(board.clone(), self.target.module, fields).await
@@ -244,7 +249,7 @@ impl Supervised {
         Ok(Arc::clone(self.journal.get_or_init(|| journal)))
     }
 
-    /// Runs the algorithm until it ends, or ends it.
+    /// Runs the algorithm until it ends; ends it when its time is over or the run is cancelled.
     async fn attend<T, E, F>(
         &self,
         journal: &Arc<Journal>,
@@ -264,7 +269,7 @@ impl Supervised {
         let mut context = tworoutine::spawn(async move { algorithm(board, module).await });
         let result = tokio::select! {
             biased;
-            // First, so that an algorithm that has ended has not been ended.
+            // Polled first, so that the result of an algorithm that has finished is not discarded.
             ended = share.within(&mut context) => match ended {
                 Ok(Ok(result)) => result.map_err(Into::into),
                 Ok(Err(ended)) => Err(failed(&ended)),
@@ -272,8 +277,8 @@ impl Supervised {
             },
             () = self.settings.cancel.cancelled() => Err(self.cancelled()),
         };
-        // One that computes without waiting cannot be ended; what it sends is refused all the
-        // same, so the clean-up need not wait for it for ever.
+        // An algorithm that computes without waiting cannot be ended. Its batches are refused all
+        // the same, so the clean-up waits for a limited time only.
         let quiet = end.clone();
         let patience = Allowance::new(reserve.left() / 4);
         let ended = patience.within(end_context(context, end));
@@ -281,7 +286,8 @@ impl Supervised {
             biased;
             _ = reserve.within(ended) => {}
             () = self.settings.abandon.cancelled() => {
-                // What is under way is let go in its next turn; then the journal knows of it.
+                // A batch under way is dropped at its next poll, and the journal then records that
+                // it may have been executed.
                 if Allowance::new(TURN).within(quiet.come()).await.is_err() {
                     journal.locked().now.lose();
                 }
@@ -297,7 +303,7 @@ impl Supervised {
             .state(self.target.safe_state, succeeded)
     }
 
-    /// Brings the module to where the result of the algorithm says it belongs.
+    /// Brings the module to the state that follows from the result of the algorithm.
     async fn finish(
         &self,
         journal: &Journal,
@@ -305,7 +311,7 @@ impl Supervised {
         time: &Allowance,
     ) -> HardwareState {
         let ends_in = self.ends_in(failed.is_none());
-        // A wrong parameter must not switch off what is observing.
+        // A wrong parameter must not switch off tones of an observation.
         let refused = failed.is_some_and(|error| {
             use ErrorKind as K;
             matches!(
@@ -326,15 +332,15 @@ impl Supervised {
         }
     }
 
-    /// What becomes of a module whose settings could not even be read: it is not changed, unless
-    /// it is to be off.
+    /// Ends the run on a module whose settings could not be read. It is switched off if its safe
+    /// state is `off` and the request was not refused; otherwise it is left unchanged.
     async fn give_up(&self, board: &BoardHandle, error: &Error, time: &Allowance) -> HardwareState {
         let refused = matches!(
             error.kind(),
             ErrorKind::InvalidArgument | ErrorKind::Unsupported | ErrorKind::Busy
         );
         if error.kind() == ErrorKind::EpochChanged && self.target.safe_state != SafeState::Off {
-            // What it was set to is lost, and nobody has read it.
+            // Its settings are lost, and they were never read.
             return HardwareState::unreached(error);
         }
         if refused || self.target.safe_state != SafeState::Off {
@@ -343,7 +349,7 @@ impl Supervised {
         self.switch_off(board, time).await.1
     }
 
-    /// Switches every tone off without knowing what is on.
+    /// Switches every tone off without knowing which tones are on.
     pub(super) async fn switch_off(
         &self,
         board: &BoardHandle,
@@ -359,14 +365,14 @@ impl Supervised {
         };
         let journal = match journal {
             Ok(journal) => self.journal.get_or_init(|| journal),
-            // The board does not even say how many channels it has.
+            // The number of channels is not known either.
             Err(error) => {
                 let hardware = HardwareState::unreached(&error);
                 return (Err(error), hardware);
             }
         };
         if self.target.was_taken_over() {
-            // A request of the program before may still come, and is waited for.
+            // A request of the earlier program may still arrive: the clean-up waits for its end.
             journal.locked().suspect = Some(Instant::now());
         }
         let cleanup = self.cleanup(journal, SafeState::Off, time);
@@ -379,7 +385,8 @@ impl Supervised {
         }
     }
 
-    /// A journal of a module that has not been reached, asked for until it is there.
+    /// Makes a journal of a module that has not been reached. Asks the board again and again, and
+    /// gives up only if the client of the board refuses three times to send the request.
     async fn blank(&self, board: &BoardHandle, last: &mut Option<Error>) -> Result<Arc<Journal>> {
         let mut pause = cleanup::FIRST_PAUSE;
         let mut unsendable = 0;
@@ -425,12 +432,12 @@ impl Supervised {
     }
 }
 
-/// Ends an algorithm, and waits until nothing of it is left: neither its context nor a batch.
+/// Ends an algorithm, and waits until its context has ended and none of its batches is on its way.
 async fn end_context<T>(context: JoinHandle<T>, end: End) {
     context.abort();
     end.come().await;
     if !context.is_finished() {
-        // How it ended no longer matters.
+        // The result is known already.
         let _ = context.await;
     }
 }

@@ -1,4 +1,4 @@
-//! What a run is about: a module of a board.
+//! Target of a run: a module of a board.
 
 use std::time::Duration;
 
@@ -9,26 +9,26 @@ pub use crate::map::SafeState;
 use super::ModuleLimits;
 use crate::map::ModuleEntry;
 
-/// One module of one board, what it may put out, and what a run is to leave behind on it.
+/// One module of one board, its limits, and the state that a run is to leave it in.
 #[derive(Debug, Clone)]
 pub struct Target {
     /// The board.
     pub board: BoardHandle,
-    /// The module: a run has it to itself.
+    /// The module. No two runs have the same module at once.
     pub module: ModuleId,
-    /// What every write is checked against.
+    /// Limits that every write is checked against.
     pub limits: ModuleLimits,
-    /// What is left behind when the algorithm does not succeed.
+    /// State that the module is left in if the algorithm does not succeed.
     pub safe_state: SafeState,
-    /// Longest time for which a request to the board can live whose connection was lost, if it is
-    /// another than that of the run ([`Runner::request_life`](super::Runner::request_life)).
+    /// Longest time for which a request can live whose connection to the board was lost. `None`:
+    /// that of the run ([`Runner::request_life`](super::Runner::request_life)).
     pub request_life: Option<Duration>,
     taken_over: bool,
 }
 
 impl Target {
-    /// `module` of `board`, with no limit but the headroom of the comb, to be left with all tones
-    /// off.
+    /// Target of `module` on `board`, with no limit but the headroom of the comb, and with all
+    /// tones off as its safe state.
     pub fn new(board: BoardHandle, module: ModuleId) -> Self {
         Self {
             board,
@@ -40,7 +40,7 @@ impl Target {
         }
     }
 
-    /// A module as the hardware map has it: with its limits and its safe state.
+    /// Target of a module of the hardware map, with the map's limits and safe state.
     pub fn mapped(board: BoardHandle, entry: &ModuleEntry) -> Self {
         Self {
             board,
@@ -52,13 +52,13 @@ impl Target {
         }
     }
 
-    /// With other limits.
+    /// Returns the target with these limits.
     #[must_use]
     pub fn limits(self, limits: ModuleLimits) -> Self {
         Self { limits, ..self }
     }
 
-    /// With another longest life of a request, or with that of the run.
+    /// Returns the target with this longest life of a request; `None`: that of the run.
     #[must_use]
     pub fn request_life(self, request_life: Option<Duration>) -> Self {
         Self {
@@ -67,8 +67,9 @@ impl Target {
         }
     }
 
-    /// With the board taken over from another program, or not: settings that the other one has sent
-    /// may still be on their way to it. A run waits until they cannot be any more.
+    /// Returns the target with its board marked as taken over from another program, or not.
+    /// Requests of that program may still be on their way to the board. A run waits until they
+    /// cannot arrive any more.
     #[must_use]
     pub fn taken_over(self, taken_over: bool) -> Self {
         Self { taken_over, ..self }
@@ -79,7 +80,7 @@ impl Target {
         self.taken_over
     }
 
-    /// With another state to be left behind.
+    /// Returns the target with this safe state.
     #[must_use]
     pub fn safe_state(self, safe_state: SafeState) -> Self {
         Self { safe_state, ..self }

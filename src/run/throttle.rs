@@ -1,4 +1,4 @@
-//! How many batches run at once, and how often.
+//! Wrapper that bounds the number of batches that run at once, and their rate.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,9 +7,9 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{Instant, sleep_until};
 use twotone_hal::{Batch, Board, BoardHandle, Error, ErrorKind, Replies, Result, async_trait};
 
-/// Lets a batch through when one of the permits is free, and no sooner than the pause after the
-/// one before it. Clones of the same permits bound many boards together. Batches keep the order
-/// in which they were first polled.
+/// Lets a batch through when one of the permits is free, and no sooner than `pause` after the start
+/// of the batch before it. Boards that share the same permits are bounded together. Batches keep
+/// the order in which they were first polled.
 #[derive(Debug)]
 pub struct Throttle {
     board: BoardHandle,

@@ -5,8 +5,8 @@ use twotone_hal::{Batch, Board, BoardHandle, Replies, Result, async_trait};
 
 use super::deadline::in_words;
 
-/// Runs each batch in a span `batch` with the fields `board` and `operations`, and tells
-/// of its failure at debug level.
+/// Runs each batch in a span `batch` with the fields `board` and `operations`, and logs its failure
+/// at debug level.
 #[derive(Debug)]
 pub struct Trace {
     board: BoardHandle,

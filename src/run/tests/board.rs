@@ -1,5 +1,5 @@
-//! A board that keeps the contract of its trait, remembers what really happened to it, and fails
-//! as it is told.
+//! Fake board that keeps the contract of its trait, records what really happened to it, and fails
+//! as a test asks.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -14,24 +14,24 @@ use twotone_hal::{
 };
 
 pub(super) const CHANNELS: u16 = 8;
-/// What the board takes for an operation.
+/// Time that the board takes for an operation.
 pub(super) const OPERATION: Duration = Duration::from_millis(10);
-/// After this, whoever waits for an answer is told that none came.
+/// Time after which a request without an answer fails.
 pub(super) const BOARD_DEADLINE: Duration = Duration::from_secs(5);
 
-/// What goes wrong at one operation.
+/// Fault at one operation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Fault {
-    /// The board says no, and does neither this operation nor those after it.
+    /// The board refuses this operation, and does neither it nor those after it.
     Refuse,
-    /// The same, without saying which operation it was.
+    /// The same, but the error does not say which operation was refused.
     RefuseInSilence,
     /// The whole batch is done and its answer lost.
     LoseAnswer,
     /// The link breaks before this operation: it and those after it are not done.
     Break,
-    /// The answer is lost, and the rest of the batch done only after this time, unordered with
-    /// what is sent on the next link.
+    /// The answer is lost, and the rest of the batch is done only after this time, in no fixed
+    /// order with requests on the next link.
     Late(Duration),
     /// The operation is sent, not answered, sent again, and answered. The first one is done only
     /// after this time.
@@ -40,13 +40,13 @@ pub(super) enum Fault {
     Dead(Duration),
     /// The board restarts with all settings lost.
     Reboot,
-    /// The board says done and does nothing.
+    /// The board answers as if the operation was done, and does nothing.
     Lie,
-    /// A number that is read back is none.
+    /// A value that is read back is NaN.
     Nan,
     /// The code that talks to the board panics.
     Panic,
-    /// The process is stopped for this long, and the board is not.
+    /// The process is stopped for this time, and the board goes on.
     Suspended(Duration),
 }
 
@@ -55,7 +55,7 @@ pub(super) struct Fake(Arc<Inner>);
 
 struct Inner {
     name: String,
-    /// One batch at a time.
+    /// Lock that lets one batch run at a time.
     line: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }
@@ -65,16 +65,17 @@ struct State {
     tones: BTreeMap<u16, ToneUpdate>,
     nco: f64,
     phase_epoch: u64,
-    /// Operations begun, and the fault at one of them (or none).
+    /// Number of operations that were begun.
     operations: usize,
+    /// Number of the operation that fails, with its fault, if any.
     fault: Option<(usize, Fault)>,
-    /// A fault at every operation that begins with these words.
+    /// Faults at every operation whose description begins with these words.
     always: Vec<(Fault, &'static str)>,
     /// Channels whose tones the board refuses to switch on.
     refused: Vec<u16>,
     dead_until: Option<Instant>,
     log: Vec<String>,
-    /// The largest sum of squares that ever was.
+    /// Largest sum of the squared amplitudes so far.
     most_power: f64,
 }
 
@@ -86,7 +87,7 @@ pub(super) fn channel(number: u16) -> ChannelId {
     ChannelId::new(number).unwrap()
 }
 
-/// A tone of `channel` at `offset` MHz.
+/// Update of channel `number`, with its offset from the NCO in MHz.
 pub(super) fn tone(number: u16, offset_mhz: f64, amplitude: f64) -> ToneUpdate {
     ToneUpdate::new(channel(number))
         .offset(Hertz(offset_mhz * 1e6))
@@ -105,7 +106,7 @@ impl Fake {
         }))
     }
 
-    /// With `fault` at the operation number `at` from now on, counted from 0.
+    /// Returns the board with `fault` at the operation number `at` from now on, counted from 0.
     pub(super) fn with(self, at: usize, fault: Fault) -> Self {
         self.fail(at, fault);
         self
@@ -117,7 +118,7 @@ impl Fake {
         state.fault = Some((state.operations + at, fault));
     }
 
-    /// With `fault` at every operation whose words begin with `what`.
+    /// Returns the board with `fault` at every operation whose description begins with `what`.
     pub(super) fn always(self, fault: Fault, what: &'static str) -> Self {
         self.state().always.push((fault, what));
         self
@@ -128,7 +129,7 @@ impl Fake {
         self.state().refused = channels.to_vec();
     }
 
-    /// Loses all settings, as after a restart that nobody has seen.
+    /// Loses all settings, as in a restart that no client noticed.
     pub(super) fn forget(&self) {
         let mut state = self.state();
         state.tones.clear();
@@ -139,7 +140,7 @@ impl Fake {
         BoardHandle::new(self.clone())
     }
 
-    /// The amplitudes as they really are.
+    /// True amplitudes of all channels.
     pub(super) fn amplitudes(&self) -> Vec<f64> {
         let state = self.state();
         (1..=CHANNELS)
@@ -157,13 +158,13 @@ impl Fake {
             .collect()
     }
 
-    /// Every setting, as it really is.
+    /// True frequency of the NCO in Hz, and the true settings of all tones.
     pub(super) fn settings(&self) -> (f64, Vec<ToneUpdate>) {
         let state = self.state();
         (state.nco, state.tones.values().copied().collect())
     }
 
-    /// What was begun, an operation a line.
+    /// Operations that were begun, one a line.
     pub(super) fn log(&self) -> Vec<String> {
         self.state().log.clone()
     }
@@ -172,7 +173,7 @@ impl Fake {
         self.state().operations
     }
 
-    /// The largest effective amplitude of the comb that there ever was.
+    /// Largest effective amplitude of the comb so far: the root of the sum of the squares.
     pub(super) fn most(&self) -> f64 {
         self.state().most_power.sqrt()
     }
@@ -183,12 +184,12 @@ impl Fake {
         (state.dead_until, state.fault) = (None, None);
     }
 
-    /// Moves the NCO behind everybody's back.
+    /// Moves the NCO without the knowledge of any client.
     pub(super) fn move_nco(&self, hertz: f64) {
         self.state().nco = hertz;
     }
 
-    /// Sets a tone behind everybody's back.
+    /// Sets a tone without the knowledge of any client.
     pub(super) fn set(&self, update: ToneUpdate) {
         self.state().tones.insert(update.channel.number(), update);
     }
@@ -351,7 +352,7 @@ impl Fake {
                         let tone = state.tone(number, ToneFields::ALL);
                         let f = state.nco + tone.offset.map_or(0.0, |offset| offset.0);
                         let a = tone.amplitude.unwrap_or(0.0);
-                        // A tone that is off answers the same zero, whatever was set before.
+                        // A tone that is off answers 0, independent of earlier settings.
                         let z = Complex64::from_polar(a, f * 1e-7 + self.0.name.len() as f64);
                         if a == 0.0 { Complex64::ZERO } else { z }
                     })
@@ -406,7 +407,7 @@ impl Board for Fake {
     }
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {
-        // What was sent is done whether or not somebody waits for it.
+        // A batch that was sent is executed also if its caller is dropped.
         let sent = tworoutine::spawn(self.clone().execute(batch.clone()));
         match Allowance::new(BOARD_DEADLINE).within(sent).await {
             Ok(Ok(answer)) => answer,

@@ -1,4 +1,4 @@
-//! What a run leaves behind.
+//! Tests of the state that a run leaves a module in.
 
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -248,7 +248,7 @@ async fn dropping_the_run_still_cleans_up() {
 #[tworoutine::test(start_paused = true)]
 async fn a_clean_up_that_hangs_once_is_tried_again_in_time() {
     let fakes = [Fake::new("b").with(4, Fault::Late(1000 * SECOND))];
-    // Three seconds for the clean-up: less than the board gives a batch.
+    // The clean-up has 3 s: less than the board's deadline of a batch.
     let runner = runner().deadline(12 * SECOND).request_life(SECOND / 10);
     let outcome = only(runner.run(targets(&fakes), fail).await);
     assert_eq!(fakes[0].log()[4], "clear the tones of module 1");
@@ -259,8 +259,8 @@ async fn a_clean_up_that_hangs_once_is_tried_again_in_time() {
 
 #[tworoutine::test(start_paused = true)]
 async fn a_batch_that_was_repeated_may_still_be_on_its_way() {
-    // The operation at 3 is the setting of the algorithm. It is done once more while the clean-up
-    // has its readings.
+    // Operation 3 is the setting of the algorithm. It is done once more while the clean-up reads
+    // back.
     for late in [SECOND / 2, SECOND, 2 * SECOND] {
         let fakes = [Fake::new("b").with(3, Fault::Repeated(late))];
         let run = runner().request_life(3 * SECOND);

@@ -1,4 +1,4 @@
-//! What the journal knows, against what really is.
+//! Tests of the journal against the true settings of the board.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ async fn start(fake: &Fake) -> (std::sync::Arc<Journal>, BoardHandle) {
     (journal, board.into())
 }
 
-/// The journal's word on each channel must hold: what it calls certain is so.
+/// Asserts that every setting which the journal calls certain is true.
 fn assert_true(journal: &Journal, fake: &Fake, when: &str) {
     let known = journal.snapshot();
     let (nco, tones) = fake.settings();
@@ -68,7 +68,7 @@ async fn begins_with_what_is_set() {
         Some(Hertz(7e6)),
         "the offset of a tone that is on is read"
     );
-    // Description; amplitudes and NCO; the settings of the one that is on.
+    // Description; amplitudes and NCO; the settings of the one channel that is on.
     assert_eq!(fake.operations(), 5, "{:?}", fake.log());
 }
 
@@ -108,7 +108,7 @@ async fn is_never_certain_of_what_is_not_so() {
             fake.fail(at, fault);
             board.run(&batch()).await.unwrap_err();
             let when = format!("{fault:?} at {at}");
-            // What was sent late may land now or later: both must be covered.
+            // A late batch may be executed now or later: the journal must cover both.
             assert_true(&journal, &fake, &when);
             tokio::time::sleep(Duration::from_secs(60)).await;
             assert_true(&journal, &fake, &format!("{when}, later"));

@@ -21,7 +21,7 @@ async fn limited(fake: &Fake, limits: ModuleLimits) -> BoardHandle {
     BoardHandle::new(Limits::new(journal.await.unwrap(), limits))
 }
 
-/// Runs batches in turn; those before the last must pass. Answers what the last one says, and
+/// Runs batches in turn; those before the last must pass. Returns the result of the last one, and
 /// checks that a refused one sent nothing.
 async fn check(limits: ModuleLimits, batches: &[Batch]) -> Result<(), (ErrorKind, String)> {
     let fake = Fake::new("b");
@@ -91,7 +91,7 @@ async fn all_tones_together_have_theirs_at_every_point_of_a_batch() {
     let third = tones(&[tone(3, 3.0, 0.1)]);
     assert_eq!(check(LIMITS, &[two.clone(), third]).await, refused(message));
 
-    // Lowering one before raising another is well, the other order is not.
+    // Lowering one tone before raising another is allowed, the other order is not.
     let lower = ToneUpdate::new(channel(1)).amplitude(0.0);
     let raise = tone(3, 3.0, 0.1);
     assert_eq!(
@@ -100,7 +100,7 @@ async fn all_tones_together_have_theirs_at_every_point_of_a_batch() {
     );
     let wrong = check(LIMITS, &[two.clone(), tones(&[raise, lower])]).await;
     assert_eq!(wrong, refused(message));
-    // Nor is too much for a moment between two operations.
+    // Too much power between two operations of a batch is refused too.
     let moment = batch(|batch| {
         batch.set_tone(module(), raise);
         batch.clear_tones(module());
@@ -123,11 +123,11 @@ async fn a_tone_that_was_on_before_the_run_counts() {
     let board = limited(&fake, LIMITS).await;
     let error = board.run(&tones(&[tone(1, 1.0, 0.09)])).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Limit);
-    // It is above the limit of one tone, and may be lowered all the same.
+    // Tone 7 is above the limit of one tone, and may be lowered all the same.
     board.run(&tones(&[tone(7, 5.0, 0.12)])).await.unwrap();
     board.run(&tones(&[tone(1, 1.0, 0.09)])).await.unwrap();
     assert_eq!(fake.on(), [1, 7]);
-    // Where it may be off by now, the same would be raising it.
+    // If it may be off by now, an amplitude of 0.11 may raise it.
     fake.fail(0, super::board::Fault::LoseAnswer);
     board.run(&tones(&[tone(7, 5.0, 0.0)])).await.unwrap_err();
     let error = board.run(&tones(&[tone(7, 5.0, 0.11)])).await.unwrap_err();
@@ -179,19 +179,20 @@ async fn tones_stay_in_their_range_wherever_the_comb_rests() {
         refused("channel 1: 899000000 Hz asked, and the map allows no lower than 900000000 Hz");
     assert_eq!(check(LIMITS, &[at(101.0)]).await, high);
     assert_eq!(check(LIMITS, &[at(-101.0)]).await, low);
-    // Nor may it be measured out of range and be back before the batch ends.
+    // A tone must not be measured out of range either, even if it is back before the batch ends.
     let back = batch(|batch| {
         batch.set_tone(module(), tone(1, 101.0, 0.05));
         batch.acquire_mean(module(), Acquire::new(10));
         batch.set_tone(module(), tone(1, 100.0, 0.05));
     });
     assert_eq!(check(LIMITS, &[back]).await, high);
-    // A tone that is off is nowhere, until it is switched on there.
+    // The frequency of a tone that is off is not limited, until it is switched on there.
     let off = tones(&[tone(1, 101.0, 0.0)]);
     let on = tones(&[ToneUpdate::new(channel(1)).amplitude(0.05)]);
     assert_eq!(check(LIMITS, &[off, on]).await, high);
 
-    // Where a tone is that this run has not set, only a reading of all settings would tell.
+    // The frequency of a tone that this run has not set is known only from a reading of all
+    // settings.
     let alone = tones(&[ToneUpdate::new(channel(2)).amplitude(0.05)]);
     let nowhere = refused(
         "channel 2 is to carry a tone, and its offset from the NCO is not known: nobody has set it in this run, and the board did not say it. The range of the map cannot be held; set its offset in the same batch",

@@ -1,4 +1,4 @@
-//! The runner and its wrappers against boards that fail as told, under virtual time.
+//! Tests of the runner and its wrappers on boards that fail as asked, in virtual time.
 
 mod board;
 mod cleanup;

@@ -1,4 +1,4 @@
-//! Switching off.
+//! Tests of switching off.
 
 use std::time::Duration;
 
@@ -105,7 +105,7 @@ async fn what_does_not_go_off_together_goes_off_one_by_one() {
         assert!(outcome.is_well(), "{fault:?}: {outcome:?}");
         assert_eq!(fake.on(), [0u16; 0], "{fault:?}");
     }
-    // The other way round, at a time at which nothing is known of the tones.
+    // A board that refuses to set tones but clears them; nothing is known of the tones yet.
     let fake = lit("b").always(Fault::Refuse, "set");
     let outcome = &Runner::new().off(vec![target(&fake)]).await[0];
     assert!(outcome.is_well(), "{outcome:?}");
@@ -178,7 +178,7 @@ async fn channels_that_cannot_be_read_back_are_listed() {
     let all = || (1..=CHANNELS).map(channel).collect::<Channels>();
     for (fault, unknown) in [
         (Fault::Refuse, all()),
-        // As the double answers it: none of the first channel's numbers is one.
+        // The fake answers NaN for the first channel only.
         (Fault::Nan, [1].map(channel).into_iter().collect()),
     ] {
         let fake = lit("b").always(fault, "read");
@@ -201,7 +201,7 @@ async fn a_board_that_was_taken_over_is_waited_for() {
         let target = || vec![target(&fake).taken_over(taken_over)];
         let began = Instant::now();
         let off = Runner::new().request_life(life).off(target());
-        // A request of the program before lands meanwhile.
+        // A request of the earlier program is executed meanwhile.
         let other = async {
             sleep(2 * SECOND).await;
             if taken_over {

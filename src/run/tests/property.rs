@@ -1,5 +1,6 @@
-//! One fault, of any kind, at any operation of an algorithm: the run ends by its deadline, the
-//! tones are as declared or their channels are listed, and the other boards notice nothing.
+//! Property test: with one fault, of any kind, at any operation of an algorithm, the run ends by
+//! its deadline, the tones are as declared or their channels are listed, and the other boards are
+//! not affected.
 
 use std::time::Duration;
 
@@ -12,11 +13,12 @@ use super::board::{CHANNELS, Fake, Fault, channel, module, tone};
 use crate::run::{HardwareState, Outcome, Runner, SafeState, Target};
 
 const DEADLINE: Duration = Duration::from_secs(120);
-/// Longer than a board deadline and shorter than what the runner allows for a late batch.
+/// Delay of a late batch: longer than the deadline of the board, and as long as the runner lets a
+/// lost request live.
 const LATE: Duration = Duration::from_secs(8);
 const FOR_EVER: Duration = Duration::from_secs(100_000);
 
-/// Longer than the whole run may take.
+/// Time that is longer than the whole run may take.
 const SUSPENDED: Duration = Duration::from_secs(1000);
 
 const FAULTS: [Fault; 13] = [
@@ -35,7 +37,7 @@ const FAULTS: [Fault; 13] = [
     Fault::Suspended(SUSPENDED),
 ];
 
-/// A small tuning: the NCO, three steps of a sweep, the final tones, read back and measured.
+/// Runs a small tune: the NCO, three steps of a sweep, the final tones, read back and measured.
 async fn tune(board: BoardHandle, module: ModuleId) -> Result<Vec<Complex64>> {
     let mut measured = Vec::new();
     board.nco().set(module, Hertz(1.2e9)).await?;
@@ -58,7 +60,7 @@ async fn tune(board: BoardHandle, module: ModuleId) -> Result<Vec<Complex64>> {
     Ok(measured)
 }
 
-/// Tones 2 and 6 are on before the run.
+/// Makes three boards, with tones 2 and 6 on before the run.
 fn farm() -> Vec<Fake> {
     let fakes: Vec<_> = ["a", "bb", "ccc"].map(Fake::new).into();
     for fake in &fakes {
@@ -78,7 +80,7 @@ async fn run(fakes: &[Fake], safe_state: SafeState) -> Vec<Outcome<Vec<Complex64
         .await
 }
 
-/// What `outcome` says of the tones, against what they really are.
+/// Compares the tones in `outcome` with the true ones.
 fn check_tones(outcome: &Outcome<Vec<Complex64>>, fake: &Fake, safe_state: SafeState, when: &str) {
     let (on, hardware) = (fake.on(), &outcome.hardware);
     let declared: &[u16] = match (hardware, safe_state) {
@@ -123,7 +125,7 @@ async fn one_fault_anywhere(safe_state: SafeState) {
     let result = |outcome: &Outcome<Vec<Complex64>>| format!("{:?}", outcome.result);
 
     for fault in FAULTS {
-        // A little further than the run without a fault: into its clean-up.
+        // A few operations further than the run without a fault, into its clean-up.
         for at in 0..operations + 4 {
             let when = format!("{safe_state}: {fault:?} at operation {at} of {operations}");
             let fakes = farm();
@@ -146,11 +148,11 @@ async fn one_fault_anywhere(safe_state: SafeState) {
                 assert_eq!(with.hardware, without.hardware, "{when}");
             }
 
-            // Whatever was sent late has landed by now.
+            // Every late batch has been executed by now.
             sleep(Duration::from_secs(60)).await;
             check_tones(&outcomes[1], &faulty, safe_state, &when);
-            // What a reboot takes before it was read cannot be known, and what an algorithm has
-            // finished with is not set again.
+            // Settings that a reboot loses before they were read cannot be known, and the settings
+            // of an algorithm that has finished are not set again.
             let unread = at < 3 && safe_state == SafeState::Previous;
             let lost = fault == Fault::Reboot && (unread || outcomes[1].result.is_ok());
             if let Fault::Suspended(_) = fault {

@@ -1,4 +1,5 @@
-//! Putting back what was there before: as declared, as found, and as far as the board takes it.
+//! Tests of the return to earlier settings: as declared, as found, and as far as the board accepts
+//! them.
 
 use twotone_hal::{BoardHandle, Hertz, ModuleId, Radians, Result};
 
@@ -6,7 +7,7 @@ use super::board::{Fake, Fault, module, tone};
 use super::runner::{SECOND, list, only, runner, two_tones};
 use crate::run::{Ending, HardwareState, Runner, SafeState, Target};
 
-/// Moves the NCO and puts a comb on, as a sweep does.
+/// Moves the NCO and switches a comb on, as a sweep does.
 async fn measure(board: BoardHandle, module: ModuleId) -> Result<()> {
     board.nco().set(module, Hertz(1.5e9)).await?;
     let comb = (1..=8).map(|number| {
@@ -16,7 +17,7 @@ async fn measure(board: BoardHandle, module: ModuleId) -> Result<()> {
     board.tones().set(module, comb).await
 }
 
-/// A board with two tones on, and one that was set and is off.
+/// Makes a board with two tones on, and one that was set and is off.
 fn observing() -> Fake {
     let fake = Fake::new("b");
     fake.set(tone(2, 20.0, 0.1));
@@ -102,12 +103,12 @@ async fn an_nco_that_is_elsewhere_is_told_though_no_tone_was_on() {
         "{hardware}"
     );
     assert_eq!(fake.on(), [0u16; 0]);
-    // One that takes it and stays where it is.
+    // An NCO whose move is answered as done, but which stays where it is.
     let fake = Fake::new("b").always(Fault::Lie, "set the NCO of module 1 to 1000000000");
     let hardware = run(runner(), &fake, SafeState::Previous).await;
     let told = "the NCO is at 1500000000 Hz and was at 1000000000 Hz before";
     assert!(hardware.to_string().contains(told), "{hardware}");
-    // If nobody asked for that, the NCO need not be put back.
+    // With `off` as the safe state, the NCO need not be put back.
     let fake = Fake::new("b").always(Fault::Refuse, "set the NCO of module 1 to 1000000000");
     let hardware = run(runner(), &fake, SafeState::Off).await;
     assert_eq!(hardware, HardwareState::AsDeclared);
@@ -148,8 +149,8 @@ async fn a_setting_that_hangs_uses_up_a_part_of_the_time() {
         let fake = hanging.clone();
         async move {
             let measured = measure(board, module).await;
-            // The first batch of the clean-up darkens and is refused at the NCO. The darkening by
-            // itself comes after it.
+            // The first batch of the clean-up switches the tones off and is refused at the NCO.
+            // Switching off alone comes after it.
             fake.fail(2, Fault::Dead(10 * SECOND));
             measured
         }

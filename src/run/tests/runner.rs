@@ -1,4 +1,4 @@
-//! The runner: outcomes as values, ends, clean-up.
+//! Tests of the runner: outcomes as values, ends, clean-up.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,7 +28,7 @@ pub(super) fn runner() -> Runner {
     Runner::new().deadline(100 * SECOND)
 }
 
-/// Two tones on; then whatever comes after.
+/// Switches two tones on, for an algorithm that goes on after that.
 pub(super) async fn two_tones(board: &BoardHandle, module: ModuleId) -> Result<()> {
     board
         .tones()
@@ -229,7 +229,7 @@ async fn a_handle_that_was_kept_reaches_nothing_after_the_run() {
                 let kept = kept.clone();
                 move |board, module| {
                     *kept.lock().unwrap() = Some(board.clone());
-                    // Somebody else goes on with the board after the algorithm has ended.
+                    // Another context goes on with the board after the algorithm has ended.
                     let stray = board.clone();
                     let _unwatched = tworoutine::spawn(async move {
                         loop {
@@ -306,7 +306,7 @@ fn channels_are_told_and_stored() {
     );
 }
 
-/// Two boards, of which the second takes until something has happened to the first.
+/// Runs on two boards. The second run lasts until `happens` was called on the first board.
 async fn one_after_the_other(happens: impl FnOnce(&Fake)) -> (Vec<Fake>, Vec<Outcome<String>>) {
     one_after_the_other_of(runner().keep_on_success(), happens).await
 }
@@ -360,7 +360,7 @@ async fn what_is_kept_is_read_back_when_the_last_has_ended() {
     let (_, outcomes) = one_after_the_other(|fake| fake.set(tone(3, 2.0, 0.7))).await;
     assert_eq!(outcomes[0].hardware.left_on(), list(&[3]), "{outcomes:?}");
 
-    // Of a tone, more than its amplitude counts; so does the NCO.
+    // All settings of a tone count, not its amplitude alone, and the NCO counts.
     let (_, outcomes) = one_after_the_other(|fake| fake.set(tone(3, 2.5, 0.1))).await;
     assert_eq!(outcomes[0].hardware.left_on(), list(&[3]), "{outcomes:?}");
     let (_, outcomes) = one_after_the_other(|fake| fake.move_nco(1.1e9)).await;
@@ -369,7 +369,7 @@ async fn what_is_kept_is_read_back_when_the_last_has_ended() {
     };
     assert!(nco.contains("1100000000"), "{nco}");
 
-    // One that is gone: what was on may be on.
+    // A board that does not answer any more: its tones may still be on.
     let (_, outcomes) = one_after_the_other(|fake| {
         fake.fail(0, Fault::Dead(1000 * SECOND));
     })
@@ -413,7 +413,7 @@ async fn giving_up_is_immediate_while_an_algorithm_cannot_be_ended() {
     let run = runner().cancel(cancel.clone()).abandon(abandon.clone());
     let run = run.run(targets(&fakes), |board, module| async move {
         two_tones(&board, module).await?;
-        // Its batch stays under way when its caller is gone.
+        // The batch stays under way when its caller is dropped.
         let mut slow = twotone_hal::Batch::new();
         slow.read_nco(module);
         board.run(&slow).await?;

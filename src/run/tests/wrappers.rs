@@ -1,4 +1,4 @@
-//! The wrappers that stand alone.
+//! Tests of each wrapper on its own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,8 +47,8 @@ async fn a_deadline_ends_a_batch_and_says_what_is_not_known() {
     );
 }
 
-/// The wrappers that carry out, record or judge operations refuse what they do not know; the lease
-/// of a module refuses what changes more than the module.
+/// The wrappers that execute, record or check operations refuse operations that they do not know.
+/// The lease of a module refuses operations that change more than the module.
 #[tworoutine::test(start_paused = true)]
 async fn an_operation_that_is_not_known_is_refused_before_anything_is_sent() {
     let other = ModuleId::new(2).unwrap();
@@ -109,7 +109,7 @@ async fn what_acts_each_time_is_not_sent_again() {
 #[tworoutine::test(start_paused = true)]
 async fn only_what_is_safe_is_sent_again() {
     let pause = Duration::from_secs(10);
-    // What, the fault at its first operation, and how often its operations were begun.
+    // Batch, fault at its first operation, success, and number of operations that were begun.
     let cases = [
         (read(), Fault::LoseAnswer, true, 2),
         (read(), Fault::Break, true, 2),
