@@ -1,4 +1,4 @@
-//! From samples to the shift of a resonance and the change of its loss.
+//! Conversion of samples to the shift of a resonance and the change of its loss.
 
 use twotone_algorithms::calibration::Calibration;
 use twotone_hal::{ChannelId, Complex64};
@@ -6,7 +6,7 @@ use twotone_transport::readout::STEPS_PER_COUNT;
 
 use crate::record::{SampleColumns, SampleRows};
 
-/// The calibration for samples that all come `change` times what they were.
+/// Calibration for samples that have all changed by the complex factor `change` since the tune.
 pub(super) fn changed_by(change: Complex64, calibration: Calibration) -> Calibration {
     Calibration {
         d: calibration.d * change,
@@ -18,8 +18,8 @@ pub(super) fn changed_by(change: Complex64, calibration: Calibration) -> Calibra
 
 /// Calibrates the rows of one module.
 ///
-/// By inverting the loop, so that it holds for a shift of a good part of a linewidth too, and
-/// against the sample of the tune, so that nothing is what the resonator did then.
+/// The resonance circle is inverted, so the result also holds for shifts of a good part of a
+/// linewidth. Shifts and losses are relative to the sample of the tune: 0 is the state at the tune.
 #[derive(Debug)]
 pub(super) struct Calibrator {
     channels: usize,
@@ -28,7 +28,7 @@ pub(super) struct Calibrator {
 
 #[derive(Debug)]
 struct Tone {
-    /// Its place among the channels of a row.
+    /// Index of the tone among the channels of a row.
     at: usize,
     calibration: Calibration,
     shift0_hz: f64,
@@ -47,7 +47,7 @@ impl Tone {
         Some(tone)
     }
 
-    /// Shift and loss against those of the tune.
+    /// Shift in Hz and change of the loss, both relative to the tune.
     fn of(&self, z: Complex64) -> Option<(f64, f64)> {
         let shift_hz = self.calibration.shift_hz(z)?;
         // 1 + 2 i y is Qr (1/Qr' + 2 i x): a loss shows in the imaginary part of y.
@@ -59,7 +59,7 @@ impl Tone {
 }
 
 impl Calibrator {
-    /// For files with these columns.
+    /// Makes the calibrator of a file with these columns.
     pub(super) fn new(columns: &SampleColumns) -> Self {
         let tone = |(channel, calibration): &(ChannelId, Calibration)| {
             let at = columns.channels.binary_search(channel).ok()?;
@@ -71,12 +71,12 @@ impl Calibrator {
         }
     }
 
-    /// Whether a calibration can be used on some of these channels.
+    /// True if the channel of a calibration is among `channels` and the calibration can be used.
     pub(super) fn can_use(channels: &[ChannelId], one: &(ChannelId, Calibration)) -> bool {
         channels.binary_search(&one.0).is_ok() && Tone::new(0, one.1).is_some()
     }
 
-    /// Fills in the calibrated columns.
+    /// Fills in the calibrated columns, with NaN for samples that cannot be calibrated.
     pub(super) fn calibrate(&self, rows: &mut SampleRows) {
         if self.tones.is_empty() {
             return;

@@ -1,4 +1,4 @@
-//! The boards' clocks, as the stamps of a capture show them.
+//! Clocks of the boards, judged by the time stamps of a capture.
 
 use std::time::Duration;
 
@@ -7,11 +7,12 @@ use twotone_transport::readout::{StampSource, TimeFindings};
 
 use super::ModuleOutcome;
 
-/// Largest difference that the clocks of modules of one board may seem to have, in seconds. A board has one
-/// clock, and packets of each module come within less.
+/// Largest apparent difference between the clocks of the modules of one board, in seconds. A board
+/// has one clock, and the packets of its modules arrive within less than this.
 const ONE_CLOCK_S: f64 = 1.0;
-/// A clock as near to this computer's as this, in seconds, is meant to show the same time: the hour of another
-/// time zone, or another day, is a mistake. One that is farther off shows a time of its own.
+/// Largest difference, in seconds, up to which a clock is taken to be meant to show the time of
+/// this computer: a wrong time zone or a wrong day is then a mistake. A clock that is farther off
+/// is taken to show a time of its own.
 const MEANT_S: f64 = 2.0 * 86_400.0;
 /// Largest difference of clocks that are meant to show the same time, in seconds: more than the
 /// error of a computer that sets its clock now and then, and less than the lead of GPS time over
@@ -21,12 +22,13 @@ const SAME_S: f64 = 10.0;
 /// The board's clock, by the stamps of a module.
 #[derive(Debug, Clone, PartialEq, Serialize, Default)]
 pub struct ClockOutcome {
-    /// Source of its time: `backplane`, `test` (made up by the board), `sma` or `ground` (nothing).
-    /// `None` if no stamp is recent.
+    /// Source of its time: `backplane`, `test` (made up by the board), `sma` or `ground` (no
+    /// source). `None` if no stamp is recent.
     pub clock_source: Option<&'static str>,
-    /// Seconds that it is ahead of this computer's, before any step. `None` if no time is known.
+    /// Time in seconds that it is ahead of this computer's clock, before any step. `None` if no
+    /// time is known.
     pub clock_offset_s: Option<f64>,
-    /// Size of its first step, in seconds forward, if it was set meanwhile.
+    /// Size of its first step in seconds, positive if forward, if it was set during the capture.
     pub clock_step_s: Option<f64>,
     /// Sequence number of the first sample after that step.
     pub clock_step_sequence: Option<u32>,
@@ -46,7 +48,8 @@ impl ClockOutcome {
         }
     }
 
-    /// Difference between its clock and this computer's, in words; `None` if that is not known.
+    /// Difference between the board's clock and this computer's, in words; `None` if it is not
+    /// known.
     pub fn offset(&self) -> Option<String> {
         let offset_s = self.clock_offset_s?;
         let where_it_is = if offset_s < 0.0 { "behind" } else { "ahead of" };
@@ -146,7 +149,7 @@ pub(super) fn doubts(found: &TimeFindings, within: Option<Duration>) -> Vec<Stri
     doubts
 }
 
-/// Compares the clocks of the modules of one board, which has but one.
+/// Compares the clocks of the modules of one board, which all have the same clock.
 pub(super) fn compare(modules: &mut [ModuleOutcome]) {
     let offsets = modules.iter().map(|module| module.clock.clock_offset_s);
     for (at, other, off_s) in strange(&offsets.collect::<Vec<_>>()) {
@@ -156,8 +159,8 @@ pub(super) fn compare(modules: &mut [ModuleOutcome]) {
     }
 }
 
-/// The places whose offset is that of another clock than the median offset, each with the place that
-/// it is compared with and the difference.
+/// Indices of the modules whose offset is not that of the median clock, each with the index of the
+/// module that it is compared with, and the difference in seconds.
 fn strange(offsets_s: &[Option<f64>]) -> Vec<(usize, usize, f64)> {
     let known = offsets_s.iter().enumerate();
     let mut known: Vec<(usize, f64)> = known
@@ -172,7 +175,7 @@ fn strange(offsets_s: &[Option<f64>]) -> Vec<(usize, usize, f64)> {
         .iter()
         .partition(|(_, offset_s)| (offset_s - median.1).abs() <= ONE_CLOCK_S);
     let mut strange: Vec<_> = off.iter().map(from(median)).collect();
-    // Without a majority nothing tells which clock is right, and all are doubtful.
+    // Without a majority it is unknown which clock is right, and all are doubtful.
     if near.len() <= off.len()
         && let Some(&other) = off.first()
     {
@@ -182,7 +185,7 @@ fn strange(offsets_s: &[Option<f64>]) -> Vec<(usize, usize, f64)> {
     strange
 }
 
-/// A length of time in words, whatever its sign.
+/// Describes the absolute value of a time.
 fn apart(seconds: f64) -> String {
     let seconds = seconds.abs();
     if seconds >= 2.0 * 86_400.0 {

@@ -1,32 +1,34 @@
-//! Samples that are due of a module, and the time that those cover which are there or counted as lost.
+//! Number of samples that are due of a module, and the time that is covered by the samples that
+//! were received or counted as lost.
 //!
-//! The time of a capture passes by the clock of this computer. A process that was stopped meanwhile, or
-//! a stream that ended, leaves less than that time asks for, which no sequence number tells.
+//! The time of a capture passes by the clock of this computer. If the process was stopped
+//! meanwhile, or a stream ended, samples are missing that no sequence number shows.
 
 use std::time::Duration;
 
-/// A clock may run slower than this computer's by this part without a sample missing.
+/// Part by which a board's clock may run slower than this computer's: that many samples do not
+/// count as missing.
 const SLOWEST: f64 = 200e-6;
-/// A stream may begin later than the first one by this part of the time.
+/// Part of the time of the capture by which a stream may begin later than the first one.
 const LATE_PART: f64 = 0.1;
-/// A stream may begin so much later than the first one, be the time as short as it may.
+/// Time by which a stream may begin later than the first one, however short the capture is.
 const LATE: Duration = Duration::from_millis(100);
 
-/// Positions of a stream, received or lost, and the time that they cover.
+/// Number of positions of a stream, received or lost, and the time that they cover.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Covered {
-    /// Seconds that the positions at former rates cover.
+    /// Time in seconds that is covered by the positions at former rates.
     before_s: f64,
-    /// Positions at this rate.
+    /// Number of positions at this rate.
     count: u64,
     /// Time between samples; zero before the first one.
     pub(super) period: Duration,
-    /// Positions at former rates.
+    /// Number of positions at former rates.
     count_before: u64,
 }
 
 impl Covered {
-    /// Positions follow at another rate.
+    /// Changes the rate of the positions that follow.
     pub(super) fn change(&mut self, period: Duration) {
         *self = Self {
             before_s: self.seconds(),
@@ -36,7 +38,7 @@ impl Covered {
         };
     }
 
-    /// So many positions more.
+    /// Adds `positions`.
     pub(super) fn take(&mut self, positions: u64) {
         self.count += positions;
     }
@@ -49,15 +51,16 @@ impl Covered {
         self.count_before + self.count
     }
 
-    /// Number of positions, up to `most`, until so many seconds are covered.
+    /// Number of positions, up to `most`, until `due_s` seconds are covered.
     pub(super) fn left(&self, due_s: f64, most: u64) -> u64 {
         let left = (due_s - self.seconds()) / self.period.as_secs_f64();
-        // A rounding error is no sample.
+        // A rounding error must not add a sample.
         (left - 1e-3).ceil().clamp(0.0, most as f64) as u64
     }
 
-    /// Number of positions that `due_s` asks for, at the rates that there were, and how many of them
-    /// are missing; few enough are none, as packets are under way and clocks differ.
+    /// Number of positions that are due for `due_s` seconds, at the rates of the stream, and number
+    /// of them that are missing. A few missing ones count as 0, as packets are under way and clocks
+    /// differ.
     pub(super) fn shortfall(&self, due_s: f64, hold: Duration) -> (u64, u64) {
         let missing_s = due_s - self.seconds();
         let missing = (missing_s / self.period.as_secs_f64()).round() as i64;
@@ -70,8 +73,9 @@ impl Covered {
     }
 }
 
-/// Seconds of samples that are due of a stream that began so much later than the first one, of `asked`:
-/// what joins take is not its fault.
+/// Time in seconds for which samples are due of a stream that began `late` after the first one, in a
+/// capture of the time `asked`. A short delay is subtracted, as joining the streams takes time. A
+/// delay longer than a tenth of the capture (but 0.1 s at least and 1 s at most) is not.
 pub(super) fn due_s(asked: Duration, late: Duration) -> f64 {
     let asked_s = asked.as_secs_f64();
     let tolerated_s = LATE.as_secs_f64().max(LATE_PART * asked_s);
@@ -109,7 +113,7 @@ mod tests {
             (&[(500.0, 500)], 3.0, (1500, 1000)),
             (&[(38_000.0, 35_000)], 1.0, (38_000, 3000)),
             (&[(38_000.0, 37_000)], 1.0, (38_000, 0)),
-            // A short one.
+            // A short capture.
             (&[(500.0, 40)], 0.2, (100, 60)),
             // A clock that is slower by 150 parts in a million, for a day, and by 300.
             (&[(500.0, 43_193_520)], 86_400.0, (43_200_000, 0)),

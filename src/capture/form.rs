@@ -1,13 +1,13 @@
-//! The form of a module's packets, which may not change while it is captured.
+//! Form of a module's packets, and its changes during a capture.
 
-/// The form of a packet.
+/// Form of a packet: its number of channels, and the decimation stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Form {
     pub(super) channels: usize,
     pub(super) stage: u8,
 }
 
-/// The forms that packets of a module had.
+/// Forms that the packets of a module had.
 #[derive(Debug, Default)]
 pub(super) struct Forms {
     last: Option<Form>,
@@ -17,7 +17,7 @@ pub(super) struct Forms {
 }
 
 impl Forms {
-    /// Takes note of a packet's form; true if it is another than before.
+    /// Takes note of a packet's form; true if it differs from that of the packet before.
     pub(super) fn take(&mut self, form: Form, sequence: u32) -> bool {
         if self.last == Some(form) {
             return false;
@@ -33,7 +33,7 @@ impl Forms {
         self.changes
     }
 
-    /// Changes, and so many packets that lacked channels of the file, in words.
+    /// Describes changes of the form, and the `misfit` samples that lack channels of the file.
     pub(super) fn doubt(&self, misfit: u64) -> Option<String> {
         let shape = |form: Form| format!("{} channels at stage {}", form.channels, form.stage);
         let change = self.first.map(|(before, after, sequence)| {

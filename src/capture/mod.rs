@@ -1,5 +1,5 @@
-//! Capturing the sample streams of an array: to disk while they come, in hertz of detuning where a
-//! tune is at hand, with everything that was lost counted. Described in `docs/capture.md`.
+//! Captures the sample streams of an array. Samples are written to disk while they arrive, in Hz of
+//! detuning if a tune is at hand, and all losses are counted. Described in `docs/capture.md`.
 //!
 //! ```no_run
 //! use twotone::capture::{CaptureParams, capture, plan};
@@ -46,24 +46,24 @@ pub use params::CaptureParams;
 pub use plan::{BoardPlan, ModulePlan, plan};
 pub use standing::{Standing, TuneState};
 
-/// What the files of a capture say of their origin, besides board and module.
+/// Notes on the origin of a capture in its files, besides board and module.
 pub type Provenance = BTreeMap<String, String>;
 
-/// Receives the streams of `boards` and writes them into `run`, which it gives back uncommitted.
+/// Receives the streams of `boards` and writes them into `run`, which it returns uncommitted.
 ///
-/// Sockets are read by whoever drives this; a thread of its own calibrates and writes. What that
-/// thread cannot keep up with is counted as unwritten and thrown away, so that a slow disk never
-/// costs packets that are still to come. Cancelling `params.stop` ends it early: what has come is
-/// written whole.
+/// The task or thread that drives this future reads the sockets; a separate thread calibrates and
+/// writes. Samples that this thread cannot keep up with are counted as unwritten and dropped, so
+/// that a slow disk never costs packets that are still to come. Cancelling `params.stop` ends the
+/// capture early: all samples received until then are written.
 ///
-/// A socket that fails, or a file that cannot be written, ends it early too:
-/// [`CaptureOutcome::not_received`], [`CaptureOutcome::not_written`]. After the latter `run` is not
-/// whole, and for [`RunDirectory::keep`] rather than for [`RunDirectory::commit`].
+/// A socket that fails, or a file that cannot be written, ends the capture early too:
+/// [`CaptureOutcome::not_received`], [`CaptureOutcome::not_written`]. After the latter, `run` is
+/// incomplete: call [`RunDirectory::keep`] rather than [`RunDirectory::commit`].
 ///
-/// Dropped, it receives no more, and `run` is removed.
+/// If the future is dropped, it receives no more, and `run` is removed.
 ///
 /// # Errors
-/// Where the streams cannot be joined. Nothing has come then, and `run` is gone.
+/// If the streams cannot be joined. Nothing was received then, and `run` is removed.
 #[tworoutine(Send)]
 pub async fn capture(
     boards: Vec<BoardPlan>,
@@ -92,5 +92,5 @@ pub async fn capture(
     Ok((written.run, outcome))
 }
 
-/// Ends a capture early when cancelled.
+/// Token that ends a capture early when it is cancelled.
 pub type Stop = CancellationToken;

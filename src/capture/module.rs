@@ -1,4 +1,4 @@
-//! A module of a capture: from its packets to rows.
+//! Conversion of the packets of a module to rows.
 
 use std::time::Duration;
 
@@ -15,47 +15,49 @@ use super::standing::Standing;
 use super::write::Queue;
 use crate::record::{SampleColumns, SampleRows};
 
-/// Time at which a packet came.
+/// Time at which a packet arrived.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Arrival {
-    /// Time since the listening began.
+    /// Time for which the receiver has listened, without times in which the process was stopped.
     pub(super) listened: Duration,
-    /// By this computer's clock.
+    /// Time by this computer's clock.
     pub(super) time: SampleTime,
 }
 
 /// A module of a capture.
 #[derive(Debug)]
 pub(super) struct ModuleIntake {
-    /// Place of its board.
+    /// Index of its board.
     pub(super) board: usize,
     pub(super) source: Source,
     pub(super) plan: ModulePlan,
-    /// Known from the first packet on.
+    /// Columns of its file, known from the first packet on.
     pub(super) columns: Option<SampleColumns>,
-    /// The most bytes of a batch, and how many rows that is.
+    /// Largest size of a batch, in bytes.
     batch_bytes: usize,
+    /// Number of rows of a batch.
     batch: usize,
     pub(super) rows: SampleRows,
     pub(super) unwritten: u64,
-    /// Packets that lacked channels of the file.
+    /// Number of packets that lacked channels of the file.
     pub(super) misfit: u64,
-    /// Samples with a converter over its range, and with an input over its voltage.
+    /// Number of samples with a converter over its range.
     pub(super) overrange: u64,
+    /// Number of samples with an input over its voltage.
     pub(super) overvoltage: u64,
-    /// Samples since the last one that has a row: lost, or not fit for one.
+    /// Number of samples since the last one with a row: lost ones, and those that lack channels.
     left_out: u64,
     pub(super) timeline: Timeline,
     pub(super) forms: Forms,
-    /// Time for which had been listened when its first packet came, and its last.
+    /// Times of listening at its first packet and at its last one.
     pub(super) heard: Option<(Duration, Duration)>,
-    /// Time that its samples cover.
+    /// Time that its samples cover, lost ones included.
     pub(super) covered: Covered,
-    /// Samples that came after the time was over, and are not taken.
+    /// Samples from after the end of the capture, which are not taken.
     pub(super) beyond: Beyond,
 }
 
-/// Samples from behind the end of a capture, which the receiver has counted all the same.
+/// Samples from after the end of a capture, which the receiver has counted all the same.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Beyond {
     pub(super) received: u64,
@@ -86,7 +88,7 @@ impl ModuleIntake {
         }
     }
 
-    /// Columns of its file, once a packet says how many channels there are.
+    /// Columns of its file, if packets have `there` channels.
     fn columns(&self, there: usize) -> SampleColumns {
         let channels = self.plan.channels.clone().unwrap_or_else(|| {
             let all = (0..there).filter_map(ChannelId::from_index);
@@ -103,7 +105,8 @@ impl ModuleIntake {
         }
     }
 
-    /// Seconds of samples that are due, of those `asked` for since the first module was heard.
+    /// Time in seconds for which samples of this module are due, if `asked` is the time of the
+    /// capture since `began`, the first packet of any module.
     pub(super) fn due_s(&self, asked: Duration, began: Option<Duration>) -> f64 {
         let late = self
             .heard
@@ -112,8 +115,8 @@ impl ModuleIntake {
         due::due_s(asked, late.unwrap_or_default())
     }
 
-    /// Number of samples that were due, and how many of them are missing; `None` if nothing came, as its
-    /// rate is not known.
+    /// Number of samples that were due, and number of them that are missing; `None` if no packet
+    /// came, as the rate is then not known.
     pub(super) fn shortfall(
         &self,
         asked: Duration,
@@ -125,8 +128,8 @@ impl ModuleIntake {
         Some(self.covered.shortfall(due_s, hold))
     }
 
-    /// True if a packet was sent after the time was over. It is not taken then, nor what was lost behind
-    /// the end.
+    /// True if a packet was sent after the end of the capture. Then neither the packet counts nor
+    /// the losses before it that fall after the end.
     pub(super) fn is_beyond(&mut self, frame: &Frame<'_>, due_s: f64) -> bool {
         if self.heard.is_none() {
             return false;
@@ -142,7 +145,7 @@ impl ModuleIntake {
         true
     }
 
-    /// Takes a packet.
+    /// Adds the row of a packet, and hands the batch on when it is full.
     pub(super) fn take(&mut self, at: usize, frame: &Frame<'_>, arrival: Arrival, queue: &Queue) {
         let packet = &frame.packet;
         let listened = arrival.listened;
@@ -169,7 +172,7 @@ impl ModuleIntake {
         self.left_out += frame.lost_before;
         let channels = &columns.channels;
         if channels.last().is_some_and(|last| last.index() >= there) {
-            // A row that is not whole is none.
+            // A packet that lacks channels gets no row.
             (self.misfit, self.left_out) = (self.misfit + 1, self.left_out + 1);
             return;
         }
@@ -199,13 +202,13 @@ impl ModuleIntake {
         };
         self.timeline
             .take(&stamped, &mut |time| rows.push_time(time));
-        // The times of the first samples come together, a tenth of a second later.
+        // The times of the first samples are known together, a tenth of a second later.
         if rows.len() >= self.batch && rows.time_ns.len() == rows.len() {
             self.hand_on(at, queue);
         }
     }
 
-    /// Sentences about samples whose input was driven too hard.
+    /// Sentences about samples for which a converter or an input was driven too hard.
     pub(super) fn overdriven(&self) -> impl Iterator<Item = String> {
         let counts = [
             (self.overrange, "a converter over its range"),
@@ -226,7 +229,7 @@ impl ModuleIntake {
 }
 
 impl SampleRows {
-    /// The time of the first row that has none yet.
+    /// Sets the time of the first row that has none yet.
     pub(super) fn push_time(&mut self, judged: Option<JudgedTime>) {
         self.time_ns.push(judged.map(|judged| {
             let (seconds, nanoseconds) = judged.time.unix();

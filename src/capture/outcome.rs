@@ -1,4 +1,4 @@
-//! What a capture came to.
+//! Outcome of a capture.
 
 use std::time::Duration;
 
@@ -11,67 +11,70 @@ use super::plan::{BoardPlan, ModulePlan};
 use super::standing::{self, Standing};
 use crate::record::{CounterRow, RecordError};
 
-/// What a capture came to.
+/// Outcome of a capture.
 #[derive(Debug)]
 pub struct CaptureOutcome {
-    /// Seconds from the first packet to the end.
+    /// Time from the first packet to the end, in seconds.
     pub elapsed_s: f64,
-    /// It was stopped before its time.
+    /// True if it was stopped before its time was over.
     pub stopped: bool,
-    /// Datagrams that the kernel dropped because its buffer was full.
+    /// Number of datagrams that the kernel dropped because its buffer was full.
     pub kernel_drops: u64,
-    /// What the kernel's buffers are short of, and what to change.
+    /// Shortfall of the kernel's buffers, and the setting to change.
     pub buffer_shortfall: Option<String>,
-    /// Why nothing more was received, where a socket failed.
+    /// Error of a socket, after which nothing more was received.
     pub not_received: Option<Error>,
-    /// Why nothing more was written, where a file could not be: the run is not whole.
+    /// Error of a file, after which nothing more was written: the run is incomplete.
     pub not_written: Option<RecordError>,
     /// Every board that was planned, in order.
     pub boards: Vec<BoardOutcome>,
 }
 
-/// What was captured of a board.
+/// Outcome of a capture for one board.
 #[derive(Debug, Clone)]
 pub struct BoardOutcome {
     /// Its name in the map.
     pub name: String,
-    /// Why nothing could be captured, or what is not known of it because it did not answer.
+    /// Reason for which nothing could be captured, or doubts about the board: it did not answer, or
+    /// packets of another board came from its address.
     pub error: Option<String>,
     /// Its modules that sent anything or were expected to, in order.
     pub modules: Vec<ModuleOutcome>,
 }
 
-/// What was captured of a module.
+/// Outcome of a capture for one module.
 #[derive(Debug, Clone, Serialize)]
 pub struct ModuleOutcome {
-    /// Counts. The rows in the file are `received - unwritten - misfit`.
+    /// Counters. The number of rows in the file is `received - unwritten - misfit`.
     #[serde(flatten)]
     pub counters: CounterRow,
-    /// Number of samples that the time of the capture asks for. `None` if nothing came, as the rate is
-    /// not known.
+    /// Number of samples that are due for the time of the capture. `None` if no packet came, as the
+    /// rate is then not known.
     pub due: Option<u64>,
-    /// Number of these that did not come and are not counted as lost, as no sequence number tells of
-    /// them: the stream ended, or the kernel could not hold what came while the program was stopped. 0 if
-    /// they are so few that packets under way, or the clocks, make up for them.
+    /// Number of these samples that did not come and are not counted as lost, as no sequence number
+    /// shows them: the stream ended, or the kernel could not hold the packets that came while the
+    /// program was stopped. 0 if they are so few that packets under way, or the difference of the
+    /// clocks, explain them.
     pub missing: u64,
-    /// What went wrong with its stream or its file, beside losses.
+    /// Failure of its stream or its file, apart from losses.
     pub error: Option<String>,
-    /// The board's clock, by the module's stamps.
+    /// The board's clock, by the time stamps of the module.
     #[serde(flatten)]
     pub clock: ClockOutcome,
-    /// Contradictions of its packets, in words: in their times and in their form.
+    /// Sentences about doubtful samples: contradictory times, changes of the packets' form, missing
+    /// samples, inputs that were driven too hard.
     pub doubts: Vec<String>,
-    /// The file within the run directory; `None` where nothing came.
+    /// The file within the run directory; `None` if no packet came.
     pub file: Option<String>,
-    /// How many channels it holds.
+    /// Number of channels in the file.
     pub channels: usize,
-    /// How many of them are calibrated.
+    /// Number of these channels that are calibrated.
     pub calibrated: usize,
-    /// Whether the tune held when the capture began.
+    /// State of the tune when the capture began.
     pub tune: Option<Standing>,
-    /// Whether it did when the capture had ended.
+    /// State of the tune after the end of the capture.
     pub tune_after: Option<Standing>,
-    /// What it was planned as.
+    /// Plan of the module.
     #[serde(skip)]
     pub plan: ModulePlan,
 }
@@ -82,7 +85,7 @@ impl ModuleOutcome {
         self.counters.module
     }
 
-    /// Whether everything that was expected of it is there.
+    /// True if everything that was expected of it is there.
     pub fn is_whole(&self) -> bool {
         let holds = |standing: &Option<Standing>| standing.as_ref().is_none_or(Standing::is_whole);
         self.error.is_none()
@@ -96,21 +99,21 @@ impl ModuleOutcome {
 }
 
 impl BoardOutcome {
-    /// Whether everything that was expected of it is there.
+    /// True if everything that was expected of it is there.
     pub fn is_whole(&self) -> bool {
         self.error.is_none()
             && !self.modules.is_empty()
             && self.modules.iter().all(ModuleOutcome::is_whole)
     }
 
-    /// Samples received of all modules.
+    /// Number of samples received from all modules.
     pub fn received(&self) -> u64 {
         self.modules.iter().map(|one| one.counters.received).sum()
     }
 }
 
 impl CaptureOutcome {
-    /// What comes of boards none of which can be listened to.
+    /// Outcome of a capture of boards whose streams can all not be captured.
     pub(super) fn nothing(boards: Vec<BoardPlan>) -> Self {
         let board = |board: BoardPlan| BoardOutcome {
             error: board.error(),
@@ -128,27 +131,28 @@ impl CaptureOutcome {
         }
     }
 
-    /// Samples received.
+    /// Number of samples received.
     pub fn received(&self) -> u64 {
         self.boards.iter().map(BoardOutcome::received).sum()
     }
 
-    /// Samples lost on the way, missing or not written.
+    /// Number of samples lost on the way, missing or not written.
     pub fn lost(&self) -> u64 {
         let modules = self.boards.iter().flat_map(|board| &board.modules);
         let lost = modules.map(|module| module.counters.missing() + module.missing);
         lost.sum()
     }
 
-    /// Whether everything that was expected is there.
+    /// True if everything that was expected is there.
     pub fn is_whole(&self) -> bool {
         self.not_received.is_none()
             && self.not_written.is_none()
             && self.boards.iter().all(BoardOutcome::is_whole)
     }
 
-    /// Asks the boards once more whether the tune holds, all at the same time. Of those that have
-    /// not answered `within` that time, or before `stop` is cancelled, it is not known.
+    /// Asks the boards once more if the tune holds, all at the same time. The state is
+    /// [`TuneState::Unknown`](super::TuneState::Unknown) for a board that has not answered `within`
+    /// this time, or before `stop` is cancelled.
     pub async fn check_tune(&mut self, within: Duration, stop: &Stop) {
         let modules = self.boards.iter_mut().flat_map(|board| &mut board.modules);
         let (mut places, mut asks) = (Vec::new(), Vec::new());

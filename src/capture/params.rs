@@ -1,4 +1,4 @@
-//! What to capture, and for how long.
+//! Parameters of a capture.
 
 use std::time::Duration;
 
@@ -6,28 +6,29 @@ use twotone_transport::readout::StreamOptions;
 
 use super::Stop;
 
-/// What to capture, and for how long.
+/// Parameters of a capture.
 #[derive(Debug, Clone)]
 pub struct CaptureParams {
-    /// Seconds from the first packet on. 10.
+    /// Length of the capture in seconds, from the first packet on. 10 s.
     pub seconds: f64,
-    /// Only the first so many channels; those with tones in the tune, or all, where there is none.
+    /// Number of channels that are captured, from the first one on. `None`: the channels with tones
+    /// in the tune, or all channels if there is no tune.
     pub channels: Option<u16>,
-    /// Largest difference between the boards' clocks and this computer's that is no doubt. Without it, 10 s
-    /// if they are within two days, and half a year if they are not. Boards that make their time up may then
-    /// show any time.
+    /// Largest difference between the boards' clocks and this computer's that counts as sound.
+    /// `None`: 10 s if they are within two days, and half a year if they are not; boards that make
+    /// their time up may then show any time.
     pub clock_within: Option<Duration>,
-    /// How to listen.
+    /// Options of the receiver.
     pub stream: StreamOptions,
-    /// How long to wait for the first packet. 5 s.
+    /// Longest wait for the first packet. 5 s.
     pub patience: Duration,
-    /// How long to wait for boards to say whether the tune holds. 10 s.
+    /// Longest wait for the boards' answers to the check of the tune. 10 s.
     pub ask_within: Duration,
-    /// How much may wait to be written, in bytes; what does not fit is lost. 512 MiB.
+    /// Size of the queue of rows to be written, in bytes; rows that do not fit are lost. 512 MiB.
     pub queue_bytes: usize,
-    /// Ends the capture early when cancelled.
+    /// Token that ends the capture early.
     pub stop: Stop,
-    /// When cancelled, what waits to be written is given up, and counted as unwritten.
+    /// Token that gives up the rows in the queue; they are counted as unwritten.
     pub abandon: Stop,
 }
 

@@ -1,4 +1,4 @@
-//! Which boards, modules and channels are captured, and what their samples mean.
+//! Plan of a capture: its boards, modules and channels, and the calibrations of their samples.
 
 use std::sync::Arc;
 
@@ -21,11 +21,11 @@ use crate::{Array, ArrayBoard};
 pub struct BoardPlan {
     /// Its name in the map.
     pub name: String,
-    /// Where its packets come from, and the serial number that they bear; or why nothing of it can
-    /// be captured.
+    /// Address and serial number of its packets, or the reason for which nothing of it can be
+    /// captured.
     pub source: std::result::Result<Source, String>,
-    /// Why it did not answer, if it did not. That its modules are those of the analog bank in use
-    /// is not known then.
+    /// Error of a board that did not answer. It is then not known if its modules are those of the
+    /// analog bank in use.
     pub unanswered: Option<String>,
     /// Its modules.
     pub modules: Vec<ModulePlan>,
@@ -36,22 +36,22 @@ pub struct BoardPlan {
 pub struct ModulePlan {
     /// The module, numbered as in the map.
     pub module: ModuleId,
-    /// The module as packets number it, from 1 within the analog bank in use.
+    /// Number of the module in packets, from 1 within the analog bank in use.
     pub in_packets: ModuleId,
-    /// Whether it fails the capture that nothing comes from it: somebody has named it.
+    /// True if the map names the module, so that a capture without any packet of it fails.
     pub is_expected: bool,
-    /// The channels to write, in order; `None` for all that a packet holds.
+    /// Channels to write, in order; `None` for all that a packet holds.
     pub channels: Option<Vec<ChannelId>>,
-    /// Calibrations, by channel, with [`Standing::reference`] in them.
+    /// Calibrations, by channel, corrected by [`Standing::reference`].
     pub calibrated: Vec<(ChannelId, Calibration)>,
-    /// Whether the tune holds, where there is one.
+    /// State of the tune, if there is one.
     pub standing: Option<Standing>,
     board: Option<BoardHandle>,
     tune: Option<Arc<ModuleTune>>,
 }
 
 impl BoardPlan {
-    /// What is wrong with it before anything has come.
+    /// Fault of the board that is known before any packet has come.
     pub(super) fn error(&self) -> Option<String> {
         self.source
             .as_ref()
@@ -61,9 +61,10 @@ impl BoardPlan {
     }
 }
 
-/// The boards of `map` that have modules to capture. Boards of `array` are asked whether `tune`
-/// still holds, all at the same time; they are only read from. A board that did not answer is
-/// captured all the same, without a calibration; one that is not what the map says is not.
+/// Plans the capture of the boards of `map` that have modules to capture. Boards of `array` are
+/// asked if `tune` still holds, all at the same time; nothing is set on them. A board that did not
+/// answer is captured all the same, without a calibration. A board that is not the one in the map
+/// is not captured.
 #[tworoutine(Send)]
 pub async fn plan(
     map: &HardwareMap,
@@ -131,13 +132,13 @@ fn plan_board(
     }
 }
 
-/// Whether a board that failed so has said nothing at all.
+/// True if `error` means that the board did not answer at all.
 fn is_silence(error: &Error) -> bool {
     use ErrorKind::{ConnectionLost, Timeout, Unreachable};
     matches!(error.kind(), Unreachable | Timeout | ConnectionLost)
 }
 
-/// Why modules cannot be told apart by their packets, where they cannot.
+/// Sentence about two modules whose packets cannot be told apart, if there are such.
 fn twins(modules: &[ModulePlan]) -> Option<String> {
     let mut rest = modules;
     while let [one, others @ ..] = rest {
@@ -156,7 +157,7 @@ fn twins(modules: &[ModulePlan]) -> Option<String> {
     None
 }
 
-/// The modules of a board, and whether somebody has named them.
+/// Modules of a board, each with true if the map names it.
 fn modules_of(entry: &BoardEntry, described: Option<&Description>) -> Vec<(ModuleId, bool)> {
     let listed = entry.modules.iter().map(|listed| (listed.module, true));
     let found = described.map(|described| described.modules.iter().map(|found| found.module));
@@ -223,12 +224,12 @@ impl ModulePlan {
         }
     }
 
-    /// What to ask whom, to know whether the tune holds.
+    /// Board and tune for the check of the tune; `None` if there is nothing to ask.
     pub(super) fn ask(&self) -> Option<(BoardHandle, Arc<ModuleTune>)> {
         self.board.clone().zip(self.tune.clone())
     }
 
-    /// Takes what it was told of its tune.
+    /// Takes the state of the tune, and the calibrations if it holds.
     fn judge(&mut self, standing: Option<Standing>) {
         self.standing = standing;
         let (Some(standing), Some(tune)) = (&self.standing, &self.tune) else {
@@ -249,7 +250,7 @@ impl ModulePlan {
     }
 }
 
-/// The calibration of a channel that is tuned.
+/// Calibration of a channel that is tuned.
 fn usable(one: &ChannelOutcome) -> Option<(ChannelId, Calibration)> {
     let calibration = one.calibration?;
     (one.status == ChannelStatus::Tuned).then_some((one.channel, calibration))
@@ -267,7 +268,7 @@ fn toned(tune: &ModuleTune) -> Vec<ChannelId> {
     channels
 }
 
-/// Where a board's packets come from, and what serial number they bear.
+/// Address and serial number of a board's packets.
 async fn source(entry: &BoardEntry) -> Result<Source> {
     if entry.kind != BoardKind::CRS {
         let why = format!("boards of kind {} have no sample stream", entry.kind);

@@ -1,4 +1,4 @@
-//! Packets of all boards, until what is due has come.
+//! Receives the packets of all boards, until all samples that are due have come.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,35 +15,36 @@ use super::plan::BoardPlan;
 use super::write::{Queue, WrittenFile};
 use crate::record::{CounterRow, UtcTime};
 
-/// The most bytes of a batch of rows. Many modules have smaller ones: together a quarter of what the
-/// queue holds, so that all can be handed on at once.
+/// Largest size of a batch of rows, in bytes. With many modules the batches are smaller: all
+/// together have a quarter of the size of the queue, so that all can be sent at once.
 const BATCH_BYTES: usize = 4 << 20;
-/// How long to wait at the most before looking at the clock.
+/// Longest wait for packets between two looks at the clock.
 const GLANCE: Duration = Duration::from_millis(100);
-/// How often the counters are written.
+/// Interval at which the counters are written.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
-/// How long nothing may come of a stream that goes on, beside what the receiver holds back.
+/// Longest silence of a stream that counts as going on, beyond the time for which the receiver
+/// holds packets back.
 const LONGEST_SILENCE: Duration = Duration::from_secs(1);
 
-/// Time at which the listening began.
+/// Time at which the receiver began to listen.
 #[derive(Debug, Clone, Copy)]
 struct Opened {
     at: Instant,
     utc_s: f64,
 }
 
-/// The boards of a capture, and what has come of them.
+/// The boards of a capture, and the samples that have come from them.
 #[derive(Debug)]
 pub(super) struct Intake {
     pub(super) boards: Vec<BoardPlan>,
-    /// Those whose streams are joined.
+    /// Modules whose streams are joined.
     pub(super) modules: Vec<ModuleIntake>,
     places: HashMap<(Source, ModuleId), usize>,
     began: Option<Instant>,
     elapsed: Duration,
-    /// Time whose samples are due.
+    /// Time for which samples are due.
     asked: Duration,
-    /// For how long it has listened, the times left out in which it was kept from doing so.
+    /// Time for which it has listened, without the times in which the process was stopped.
     listened: Duration,
     hold: Duration,
     clock_within: Option<Duration>,
@@ -80,7 +81,7 @@ impl Intake {
         }
     }
 
-    /// Receives until the time is over, nothing comes, or it is stopped.
+    /// Receives until the time is over, no first packet comes, it is stopped, or an error ends it.
     pub(super) async fn receive(
         &mut self,
         receiver: &mut Receiver,
@@ -108,7 +109,7 @@ impl Intake {
             if is_over || self.stopped || queue.has_failed() {
                 break;
             }
-            // Before nobody is waited for any longer, what has come is looked at.
+            // Packets that have arrived are read before the wait for the first one is given up.
             match self
                 .receive_some(receiver, queue, left.min(GLANCE), opened, None)
                 .await
@@ -144,7 +145,8 @@ impl Intake {
         received
     }
 
-    /// Receives what comes `within` that time. If the time is over, only what was `due` then is taken.
+    /// Receives the packets that come `within` this time. If `due` is set, the capture is over, and
+    /// only samples of these first `due` seconds are taken.
     async fn receive_some(
         &mut self,
         receiver: &mut Receiver,
@@ -179,8 +181,8 @@ impl Intake {
         Ok(())
     }
 
-    /// Receives the samples that are due and were not read in time: those that the kernel holds after
-    /// this process was stopped, and those that are under way.
+    /// Receives the samples that are due and were not read in time: those that the kernel has held
+    /// while this process was stopped, and those that are under way.
     async fn receive_rest(
         &mut self,
         receiver: &mut Receiver,
@@ -197,7 +199,7 @@ impl Intake {
             let before = self.listened;
             self.receive_some(receiver, queue, GLANCE, opened, Some(self.asked))
                 .await?;
-            // To read what has come long ago is not to wait.
+            // Reading packets that came long ago does not count as waiting.
             if !receiver.is_behind() {
                 waited += self.listened - before;
             }
@@ -215,18 +217,18 @@ impl Intake {
         })
     }
 
-    /// Time that had been listened when the first packet of any module came.
+    /// Time of listening at the first packet of any module.
     fn heard_first(&self) -> Option<Duration> {
         let firsts = self.modules.iter().filter_map(|module| module.heard);
         firsts.map(|(first, _)| first).min()
     }
 
-    /// Longest time without anything from a stream that goes on.
+    /// Longest time without a packet in a stream that counts as going on.
     fn longest(&self, module: &ModuleIntake) -> Duration {
         LONGEST_SILENCE + self.hold + 16 * module.covered.period
     }
 
-    /// Hands the counters on, of the modules that have sent anything.
+    /// Sends the counters of the modules that have sent anything to the writer.
     fn count(&self, receiver: &Receiver, queue: &Queue) {
         let all = receiver.counters();
         for board in 0..self.boards.len() {
@@ -283,7 +285,7 @@ impl Intake {
         }
     }
 
-    /// What it came to, with the files that were written.
+    /// Outcome of the capture, with the files that were written.
     pub(super) fn outcome(
         self,
         receiver: &Receiver,
@@ -356,7 +358,7 @@ impl Intake {
         }
     }
 
-    /// A serial number in words, with the board of the capture that has it.
+    /// Describes a serial number, with the board of the capture that has it.
     fn named(&self, serial: Option<u16>) -> String {
         let Some(serial) = serial else {
             return "another serial number".to_owned();
@@ -367,7 +369,7 @@ impl Intake {
         format!("another serial number, {serial:04}{of}")
     }
 
-    /// How a stream was interrupted, beside what its sequence numbers tell.
+    /// Interruption of a stream that its sequence numbers do not show, in words.
     fn interruption(&self, module: &ModuleIntake, counters: &CounterRow) -> Option<String> {
         let (Some(began), Some((first, last))) = (self.heard_first(), module.heard) else {
             return Some("nothing came from it".to_owned());
@@ -388,8 +390,8 @@ impl Intake {
     }
 }
 
-/// The fault of a board whose packets are not there, or not alone. `stranger` is the serial
-/// number of the foreign ones.
+/// Fault of a board from whose address no packets of its own came, or also packets of another
+/// board. `stranger` is the serial number of the latter.
 fn strangers(foreign: u64, stranger: String, own: u64) -> Option<String> {
     let bear = format!("{foreign} packets from its address bear {stranger}");
     match (own, foreign) {
@@ -402,7 +404,7 @@ fn strangers(foreign: u64, stranger: String, own: u64) -> Option<String> {
     }
 }
 
-/// Sentence about samples that did not come and that no sequence number tells of.
+/// Sentence about samples that did not come and that no sequence number shows.
 fn missed(due: u64, missing: u64) -> Option<String> {
     (missing > 0).then(|| {
         format!(

@@ -1,5 +1,5 @@
-//! Whether a tune still holds on a board: its tones are set as they were, and what comes back on
-//! the reference tones has the phase that it had.
+//! Check of a tune on a board: the tune holds if its tones are set as they were, and the reference
+//! tones come back with the phase and gain that they had.
 
 use std::f64::consts::TAU;
 use std::sync::Arc;
@@ -15,54 +15,54 @@ use twotone_hal::{
 use super::Stop;
 use crate::record::{ModuleTune, polar};
 
-/// How far the reference tones may have turned or changed together since the tune, in rad and as
-/// a factor: that much is corrected. Drift stays within it for hours; of the phases of another
-/// phase epoch, one in sixteen does.
+/// Largest common turn of the reference tones since the tune, in rad, and largest common change, as
+/// a factor. Changes up to these are corrected. Drift stays within them for hours; the phases of
+/// another phase epoch do by chance, in one case of sixteen.
 const MOST_TURN_RAD: f64 = 0.2;
 const MOST_GAIN: f64 = 1.25;
-/// How far three quarters of the reference tones may be from what they have in common, as a share
-/// of it: what is not the same at all frequencies cannot be corrected.
+/// Largest distance of three quarters of the reference tones from their common change, as a share
+/// of it. A change that is not the same at all frequencies cannot be corrected.
 const MOST_SPREAD: f64 = 0.03;
-/// Samples that the reference tones are looked at with.
+/// Number of samples that are averaged for each reference tone.
 const SAMPLES: u32 = 16;
 
-/// Whether the tune of a module still holds.
+/// State of the tune of a module, with its reason and the change of the reference tones.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Standing {
-    /// Whether it does.
+    /// State of the tune.
     pub state: TuneState,
-    /// Why not.
+    /// Reason for which it does not hold, or for which this is not known.
     pub why: Option<String>,
     /// Channels whose tones are not as they were tuned; the others are calibrated.
     pub changed: Vec<ChannelId>,
-    /// How far the reference tones have turned since the tune, in rad. Calibrations take it, and
-    /// the factor, into account.
+    /// Common turn of the reference tones since the tune, in rad. Calibrations take it, and the
+    /// gain, into account.
     pub reference_turn_rad: Option<f64>,
-    /// By which factor they have changed.
+    /// Common change of their amplitude since the tune, as a factor.
     pub reference_gain: Option<f64>,
-    /// How far they are from having turned and changed alike, as a share.
+    /// Distance of three quarters of them from the common change, as a share of it.
     pub reference_spread: Option<f64>,
 }
 
-/// Whether a tune holds.
+/// State of a tune.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TuneState {
-    /// It does.
+    /// The tune holds.
     Holds,
-    /// It does not: nothing is calibrated by it.
+    /// The tune does not hold: nothing is calibrated by it.
     Void,
-    /// The board could not be asked: nothing is calibrated by it.
+    /// The board did not answer, or the tune has no reference tones: nothing is calibrated by it.
     Unknown,
 }
 
 impl Standing {
-    /// Whether it holds, for all channels.
+    /// True if the tune holds for all channels.
     pub fn is_whole(&self) -> bool {
         self.state == TuneState::Holds && self.changed.is_empty()
     }
 
-    /// By what all samples have changed since the tune.
+    /// Complex factor by which all samples have changed since the tune.
     pub fn reference(&self) -> Option<Complex64> {
         let gain = self.reference_gain?;
         Some(Complex64::from_polar(gain, self.reference_turn_rad?))
@@ -80,8 +80,8 @@ impl Standing {
     }
 }
 
-/// Asks boards, all at the same time, whether tunes hold. Of those that have not answered `within`
-/// that time, or before `stop` is cancelled, it is not known.
+/// Asks boards, all at the same time, if tunes hold. The state is [`TuneState::Unknown`] for a
+/// board that has not answered `within` this time, or before `stop` is cancelled.
 pub(super) async fn ask_all(
     asks: Vec<(BoardHandle, Arc<ModuleTune>)>,
     within: Duration,
@@ -117,7 +117,7 @@ pub(super) async fn ask_all(
     standings
 }
 
-/// Reads the tones back and looks at the references, in one round trip.
+/// Reads the tones back and measures the reference tones, in one round trip.
 async fn ask(board: &BoardHandle, tune: &ModuleTune) -> Result<Standing> {
     let of_channels = tune.channel.iter().map(|one| one.channel);
     let last = of_channels.chain(tune.reference.iter().map(|one| one.channel));
@@ -185,7 +185,7 @@ fn is_set(tone: &ToneState, tuned: &ChannelOutcome, nco_hz: f64) -> bool {
             .is_some_and(|rad| is_turned(tone.phase, rad))
 }
 
-/// Judges by the samples of the reference tones over what they were.
+/// Judges a tune by the ratios of the reference tones' samples to those of the tune.
 fn judge(ratios: &[Complex64], changed: Vec<ChannelId>) -> Standing {
     let mut standing = Standing {
         state: TuneState::Holds,
@@ -253,7 +253,8 @@ mod tests {
         assert_eq!(standing.state, TuneState::Holds);
         let off = standing.reference().unwrap() - Complex64::from_polar(0.9, 0.1);
         assert!(off.norm() < 1e-12, "{standing:?}");
-        // Another length of line turns each by its frequency, none far.
+        // Another length of the line turns each tone in proportion to its frequency, none of them
+        // far.
         for (most_rad, state) in [(0.02, TuneState::Holds), (0.15, TuneState::Void)] {
             let along = (0..8).map(|at| f64::from(at) / 3.5 - 1.0);
             let ratios: Vec<_> = along.map(|at| Complex64::cis(at * most_rad)).collect();

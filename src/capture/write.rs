@@ -17,13 +17,13 @@ use crate::record::{
     SampleColumns, SampleRows, SampleWriter,
 };
 
-/// What the writer gives back once its queue has ended.
+/// Result of the writer, once its queue has ended.
 #[derive(Debug)]
 pub(super) struct Written {
     pub(super) run: RunDirectory,
-    /// By place of their module.
+    /// Files, by the index of their module.
     pub(super) files: HashMap<usize, WrittenFile>,
-    /// Why not everything could be written.
+    /// First error of writing.
     pub(super) error: Option<RecordError>,
 }
 
@@ -31,13 +31,14 @@ pub(super) struct Written {
 #[derive(Debug, Default)]
 pub(super) struct WrittenFile {
     pub(super) name: String,
-    /// Why it has no proper end.
+    /// Reason for which the file is incomplete.
     pub(super) error: Option<String>,
-    /// Rows that were to be in it and are not.
+    /// Number of rows that were not written.
     pub(super) unwritten: u64,
 }
 
-/// What waits to be written. It holds so many bytes and no more; to put something in never waits.
+/// Queue of rows and counters to be written. It holds `most_bytes` of rows at the most, and sending
+/// never waits.
 #[derive(Debug)]
 pub(super) struct Queue {
     sender: mpsc::Sender<Message>,
@@ -104,12 +105,12 @@ pub(super) fn start(
 }
 
 impl Queue {
-    /// The columns of a module's file.
+    /// Begins the file of a module, with these columns.
     pub(super) fn begin(&self, module: usize, columns: SampleColumns) {
         self.send(Message::Begin(module, columns));
     }
 
-    /// Rows to be written; false where there is no room for them.
+    /// Sends rows to be written; false if there is no room for them.
     pub(super) fn offer(&self, module: usize, rows: SampleRows) -> bool {
         let bytes = size_of::<i32>() * (rows.i.len() + rows.q.len()) + 32 * rows.len();
         if self.state.bytes.load(Ordering::Relaxed) + bytes > self.most_bytes {
@@ -119,40 +120,40 @@ impl Queue {
         self.send(Message::Rows(module, rows, bytes))
     }
 
-    /// Counters to be written.
+    /// Sends counters to be written.
     pub(super) fn count(&self, board: usize, rows: Vec<CounterRow>) {
         self.send(Message::Counters(board, rows));
     }
 
-    /// Whether a file could not be written.
+    /// True if a file could not be written.
     pub(super) fn has_failed(&self) -> bool {
         self.state.failed.load(Ordering::Relaxed)
     }
 
     fn send(&self, message: Message) -> bool {
-        // A writer that is gone has failed, which is told when it is waited for.
+        // The writer ends early only if it panics; `capture` reports that at the end.
         self.sender.send(message).is_ok()
     }
 }
 
 struct Writer {
     run: RunDirectory,
-    /// Names, and what their files say of their origin.
+    /// Names of the boards, with the notes on the origin in their files.
     boards: Vec<(String, Provenance)>,
-    /// Place of the board, and the module's number.
+    /// Index of the board, and number of the module.
     modules: Vec<(usize, u8)>,
     samples: HashMap<usize, (SampleWriter<RunFile>, Calibrator)>,
     counters: HashMap<usize, CounterWriter<RunFile>>,
     files: HashMap<usize, WrittenFile>,
-    /// Why no more is written.
+    /// First error, after which no more is written.
     error: Option<RecordError>,
     abandon: Stop,
     state: Arc<State>,
 }
 
 impl Writer {
-    /// Writes what comes. Where a file cannot be written, nothing more is, and the others are
-    /// ended properly.
+    /// Writes rows and counters until the queue ends. After the first error nothing more is
+    /// written, and the other files are finished properly.
     fn run(mut self, messages: &mpsc::Receiver<Message>) -> Written {
         for message in messages {
             if let Err(error) = self.write(message) {
@@ -204,7 +205,7 @@ impl Writer {
         let written = samples.write(rows);
         if written.is_err() {
             file.unwritten += count;
-            // Its end finds room then, and so do those of the others.
+            // Removes the part of the rows, so that there is room for the ends of all files.
             if let Err(error) = samples.get_mut().rewind() {
                 file.error = Some(error.to_string());
                 self.samples.remove(&module);
@@ -232,7 +233,7 @@ impl Writer {
     }
 
     fn count(&mut self, board: usize, rows: &[CounterRow]) -> Result<(), RecordError> {
-        // Files whose folder was removed can still be written, and nobody will ever see them.
+        // A file whose folder was removed can still be written, but nobody can ever open it.
         self.run.is_there()?;
         if !self.counters.contains_key(&board) {
             let (name, provenance) = &self.boards[board];
