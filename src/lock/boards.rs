@@ -1,4 +1,4 @@
-//! Boards as they are used under a lock, or without one.
+//! Wrappers of boards: one for a board that is locked, one for a board that could not be.
 
 use twotone_hal::{
     Batch, Board, BoardHandle, Certainty, Error, ErrorKind, Op, Replies, Result, async_trait,
@@ -6,7 +6,7 @@ use twotone_hal::{
 
 use super::BoardLock;
 
-/// A board on which this program sets nothing: nothing is asked of it but to describe itself.
+/// A board that this program has not locked: every request but for its description is refused.
 #[derive(Debug)]
 pub(crate) struct Refused {
     board: BoardHandle,
@@ -36,8 +36,8 @@ impl Board for Refused {
     }
 }
 
-/// A board that this program has locked: once it is taken over, nothing more is sent that sets
-/// something.
+/// A board that this program has locked. Once another program has taken it over, every batch that
+/// changes settings is refused.
 #[derive(Debug)]
 pub(crate) struct Locked {
     board: BoardHandle,

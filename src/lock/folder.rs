@@ -9,19 +9,19 @@ use std::thread::yield_now;
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, StatVfsMountFlags, flock};
 use rustix::io::Errno;
 
-/// Environment variable with a folder of one's own.
+/// Environment variable that names another folder.
 const VARIABLE: &str = "TWOTONE_LOCKS";
 
-/// Folder on most systems: for all users, and empty after a start.
+/// Folder on most systems: for all users, and empty after a start of the system.
 const USUAL: &str = "/run/lock";
 
-/// Folder on systems whose usual one is not there, or is root's alone.
+/// Folder on systems whose usual one does not exist, or is for root only.
 const TEMPORARY: &str = "/tmp/twotone-locks";
 
-/// Permissions of a folder in which all users make files, and none removes those of others.
+/// Permissions of a folder in which all users can make files, and none can remove those of others.
 const FOR_ALL: u32 = 0o1777;
 
-/// Number of looks until a folder is free that another program has for a moment.
+/// Largest number of attempts to lock a folder that another program has locked for a moment.
 const MOST_LOOKS: u32 = 1_000_000;
 
 /// A folder of locks, open.
@@ -32,8 +32,9 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// The folder of this host. All programs find the same one, whoever runs them: two folders would
-    /// be two locks of one board. So a disk that is full leads to an error, and to no other folder.
+    /// Opens the folder of this host. All programs of all users find the same one: two folders
+    /// would be two locks of one board. So a full disk is an error and does not lead to another
+    /// folder.
     pub(super) fn of_host() -> io::Result<Self> {
         match std::env::var_os(VARIABLE).filter(|set| !set.is_empty()) {
             Some(set) => {
@@ -47,8 +48,8 @@ impl Folder {
         }
     }
 
-    /// `usual` if all users can make files there, otherwise `temporary`, which is made if it is not
-    /// there.
+    /// Opens `usual` if all users can make files there, otherwise `temporary`, which is made if it
+    /// does not exist.
     fn common(usual: &Path, temporary: &Path) -> io::Result<Self> {
         match Self::open(usual).and_then(Self::for_all) {
             Ok(folder) => Ok(folder),
@@ -85,7 +86,8 @@ impl Folder {
         Ok(self)
     }
 
-    /// A folder for all users in a place where anybody may have made something of its name before.
+    /// Makes or opens a folder for all users, in a place in which any user may have made something
+    /// of this name before.
     fn temporary(path: &Path) -> io::Result<Self> {
         match rustix::fs::mkdir(path, Mode::from_raw_mode(FOR_ALL)) {
             Ok(()) | Err(Errno::EXIST) => {}
@@ -107,7 +109,7 @@ impl Folder {
                 "it is neither root's nor this user's, but of user number {owner}"
             )));
         }
-        // Also if the mask of this user has kept others out.
+        // The umask of the user who made it may have kept others out.
         if found.mode() & 0o7777 != FOR_ALL {
             let for_all = Permissions::from_mode(FOR_ALL);
             folder.file.set_permissions(for_all)?;
@@ -115,10 +117,10 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Keeps all others out who look for a lock here, until it is dropped.
+    /// Locks the folder, so that no other program looks for a lock here until it is dropped.
     ///
     /// # Errors
-    /// If another program does not leave the folder.
+    /// If another program keeps the folder locked.
     pub(super) fn alone(self) -> io::Result<Self> {
         for _ in 0..MOST_LOOKS {
             if lock(&self.file)? {
@@ -136,7 +138,7 @@ impl Folder {
         &self.path
     }
 
-    /// The file of a name, if there is one.
+    /// Opens the file of a name, if there is one.
     pub(super) fn file(&self, name: &str) -> io::Result<Option<File>> {
         let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let file: File = match rustix::fs::openat(&self.file, name, flags, Mode::empty()) {
@@ -150,18 +152,18 @@ impl Folder {
         Ok(Some(file))
     }
 
-    /// A new file for all users.
+    /// Makes a new file for all users.
     pub(super) fn make(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::CREATE | OFlags::EXCL;
         let all = Mode::from_raw_mode(0o666);
         let made = rustix::fs::openat(&self.file, name, flags, all);
         let file = made.map_err(|error| self.of(name, error))?;
-        // Also if the mask of this user would keep others out.
+        // The umask of this user may keep others out.
         let _ = rustix::fs::fchmod(&file, all);
         Ok(file.into())
     }
 
-    /// True if `file` is what is found under this name.
+    /// True if `file` is the file that has this name now.
     pub(super) fn has(&self, name: &str, file: &File) -> bool {
         let found = rustix::fs::statat(&self.file, name, AtFlags::SYMLINK_NOFOLLOW);
         let place = |file: Metadata| (file.dev(), file.ino());
@@ -171,7 +173,7 @@ impl Folder {
         place(file) == (found.st_dev, found.st_ino)
     }
 
-    /// Removes a file, if it is this user's: the system keeps those of others.
+    /// Removes a file, if it belongs to this user: the system refuses to remove those of others.
     pub(super) fn remove(&self, name: &str) {
         let _ = rustix::fs::unlinkat(&self.file, name, AtFlags::empty());
     }
@@ -213,10 +215,10 @@ mod tests {
             let folder = Folder::common(&usual, &temporary)?;
             Ok::<_, io::Error>(folder.path().to_owned())
         };
-        // Not there, as in a container.
+        // The usual folder does not exist, as in a container.
         assert_eq!(found().unwrap(), temporary);
         assert_eq!(mode(&temporary), FOR_ALL);
-        // One of root's alone, which root could use and others could not.
+        // A folder that root could use and others could not.
         fs::create_dir(&usual).unwrap();
         set_mode(&usual, 0o755);
         assert_eq!(found().unwrap(), temporary);
@@ -226,7 +228,7 @@ mod tests {
         fs::remove_dir(&usual).unwrap();
         fs::write(&usual, "").unwrap();
         assert_eq!(found().unwrap(), temporary);
-        // One that was made with a mask.
+        // A folder that was made with a umask.
         set_mode(&temporary, 0o700);
         assert_eq!(found().unwrap(), temporary);
         assert_eq!(mode(&temporary), FOR_ALL);

@@ -48,7 +48,7 @@ fn a_board_has_one_holder_until_it_is_left_or_taken_over() {
     let (second, from) = taken(ask(&folder, true));
     assert_eq!(from.unwrap().process, Some(std::process::id()));
     assert!(second.taken_over().is_none());
-    // The first one has it locked as long as it lives, and still it is not its.
+    // The first program keeps the file locked as long as it lives, but has lost the board.
     assert!(first.taken_over().is_some());
     drop(first);
     assert!(second.taken_over().is_none());
@@ -57,8 +57,8 @@ fn a_board_has_one_holder_until_it_is_left_or_taken_over() {
     taken(ask(&folder, false));
 }
 
-/// Takes a board over from program to program. Then they end in the order `ends`, and none of them
-/// looks at the board meanwhile.
+/// Takes a board over from program to program. Then the programs end in the order `ends`, and none
+/// of them checks its lock meanwhile.
 fn check_ends(ends: &[usize]) {
     let folder = tempfile::tempdir().unwrap();
     let mut programs: Vec<_> = (0..ends.len())
@@ -177,7 +177,7 @@ fn a_holder_is_told_as_far_as_it_says_who_it_is() {
         assert_eq!(by.to_string(), told, "{text}");
         let unknown = ["process 0", "unknown", "now"];
         assert!(!unknown.iter().any(|word| in_use(&by).contains(word)));
-        // It can be taken over all the same.
+        // The board can be taken over all the same.
         let (lock, from) = taken(ask(&folder, true));
         assert_eq!(from, Some(by));
         assert!(lock.taken_over().is_none());
@@ -202,7 +202,7 @@ fn a_line_that_is_being_written_does_not_count() {
     lock.file.write_all_at(line.as_bytes(), end).unwrap();
     let by = lock.taken_over().unwrap().to_string();
     assert_eq!(by, "`twotone off` (process 7)");
-    // Emptied by somebody.
+    // The file was emptied from outside.
     lock.file.set_len(0).unwrap();
     assert_eq!(lock.taken_over().unwrap().to_string(), "another program");
 }
