@@ -1,5 +1,5 @@
-//! `cargo xtask advisories`: no package of `Cargo.lock` has a known vulnerability, as far as a database
-//! on this computer tells.
+//! `cargo xtask advisories`: checks the packages of `Cargo.lock` for known vulnerabilities, by a
+//! database on this computer.
 //!
 //! The database is a clone of <https://github.com/rustsec/advisory-db>. Nothing is fetched.
 
@@ -19,10 +19,10 @@ const VARIABLE: &str = "RUSTSEC_DB";
 /// The registry that the advisories are about.
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
-/// Result of a look into the database.
+/// Result of the check.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Checked {
-    /// True if no package is vulnerable.
+    /// The packages were looked up; true if none is vulnerable.
     Against(bool),
     /// There is no database on this computer.
     NoDatabase,
@@ -65,13 +65,13 @@ struct Versions {
     unaffected: Vec<VersionReq>,
 }
 
-/// Checks `Cargo.lock` and tells what was found; false if a package is vulnerable. Without a
-/// database it says so, and is true.
+/// Checks `Cargo.lock` and prints the findings; false if a package is vulnerable. Without a
+/// database it prints that, and returns true.
 pub(crate) fn run(workspace: &Workspace) -> Result<bool> {
     Ok(check(workspace)? != Checked::Against(false))
 }
 
-/// Checks `Cargo.lock` and tells what was found.
+/// Checks `Cargo.lock` and prints the findings.
 pub(crate) fn check(workspace: &Workspace) -> Result<Checked> {
     let Some(database) = database() else {
         println!(
@@ -111,11 +111,11 @@ struct Found {
     /// Number of packages that were looked up.
     packages: usize,
     vulnerable: Vec<String>,
-    /// Of packages that are unmaintained, unsound or the like.
+    /// Remarks about packages that are unmaintained, unsound or the like.
     remarks: Vec<String>,
 }
 
-/// Looks up every package of a lock file that is from the registry.
+/// Looks up every package of a lock file that comes from the registry.
 fn look(lock: &str, database: &Path) -> Result<Found> {
     let lock: Lock =
         toml::from_str(lock).map_err(|error| format!("Cargo.lock cannot be read: {error}"))?;
@@ -149,7 +149,7 @@ fn look(lock: &str, database: &Path) -> Result<Found> {
     Ok(found)
 }
 
-/// The files about one package, in order; none if there is no folder for it.
+/// Paths of the advisories about one package, in order; none if there is no folder for it.
 fn advisories(folder: &Path) -> Result<Vec<PathBuf>> {
     if !folder.exists() {
         return Ok(Vec::new());
@@ -167,8 +167,8 @@ fn advisories(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Reads the TOML between the fences at the beginning of an advisory. One that cannot be read is an
-/// error: nobody knows then if it is about us.
+/// Reads the TOML between the fences at the beginning of an advisory. An advisory that cannot be
+/// read is an error: it might be about a package of the lock file.
 fn read(path: &Path) -> Result<Advisory> {
     let wrong = |why: String| format!("advisory {}: {why}", path.display());
     let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
@@ -244,7 +244,7 @@ mod tests {
         let kind = "informational = \"unmaintained\"";
         let remark: &[&str] = &["left 1.2.3: RUSTSEC-2026-0001 (unmaintained)"];
         check("left", kind, "patched = []", [&[], remark]);
-        // What is not from the registry is ours, whatever it is called.
+        // A package that is not from the registry is one of ours, whatever its name.
         check("ours", "", "patched = []", [&[], &[]]);
         check("right", "", "patched = []", [&[], &[]]);
     }

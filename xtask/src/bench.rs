@@ -11,29 +11,29 @@ use serde_json::Value;
 use crate::workspace::{Workspace, cargo};
 use crate::{Result, child, test};
 
-/// How long a benchmark may take, its build included.
+/// Longest time of a benchmark, its build included.
 const LIMIT: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// A benchmark.
 pub(crate) struct Bench {
-    /// What people call it.
+    /// Name on the command line.
     name: &'static str,
     pub(crate) package: &'static str,
     /// The bench target in that package.
     pub(crate) target: &'static str,
     /// Features beyond the default ones.
     features: &'static [&'static str],
-    /// Whether it measures against something in Python.
+    /// Use of Python.
     python: Python,
     about: &'static str,
 }
 
-/// What a benchmark does with Python.
+/// Use of Python by a benchmark.
 enum Python {
     No,
-    /// Leaves rows empty without it. The interpreter is in that variable.
+    /// Leaves rows empty without Python. The environment variable of this name has the interpreter.
     Uses(&'static str),
-    /// Measures nothing without it.
+    /// Measures nothing without Python. The environment variable of this name has the interpreter.
     Needs(&'static str),
 }
 
@@ -108,7 +108,7 @@ pub(crate) const BENCHES: [Bench; 9] = [
         package: "tworoutine",
         target: "compare",
         features: &[],
-        // A package that knows nothing of telescopes has its own word for it.
+        // The package is independent of this project, so its variable has another name.
         python: Python::Uses("TWOROUTINE_PYTHON"),
         about: "the cost of calling one function in two ways, beside other ways to do so",
     },
@@ -126,7 +126,7 @@ pub(crate) struct Args {
     rest: Vec<String>,
 }
 
-/// Runs a benchmark; false when it failed. A row that misses its limit is not a failure.
+/// Runs a benchmark; false if it failed. A row that misses its limit is not a failure.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     let Some(name) = &args.name else {
         print!("{}", list());
@@ -177,7 +177,7 @@ fn command(workspace: &Workspace, bench: &Bench, args: &Args) -> Result<Command>
     Ok(command)
 }
 
-/// What a benchmark printed, if it is one report.
+/// Output of a benchmark, if it is one report.
 fn report(stdout: &[u8]) -> Result<String> {
     let text = String::from_utf8_lossy(stdout);
     let report: Value = serde_json::from_str(text.trim())

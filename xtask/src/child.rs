@@ -1,5 +1,5 @@
-//! Programs that this one runs. None outlives it: each gets a process group of its own, and a
-//! signal that ends this program ends those groups first.
+//! Child processes of this program. None outlives it: each has its own process group, and a signal
+//! that ends this program ends those groups first.
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -13,13 +13,13 @@ use signal_hook::iterator::Signals;
 
 use crate::Result;
 
-/// How long a group has between being asked to end and being killed.
+/// Time that a group has between the request to end and the kill.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How often a child with a time limit is looked at.
+/// Interval at which a child with a time limit is polled.
 const GLANCE: Duration = Duration::from_millis(50);
 
-/// The groups that run now.
+/// Process groups that run now.
 static GROUPS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
 fn groups() -> MutexGuard<'static, Vec<Pid>> {
@@ -32,7 +32,7 @@ pub(crate) fn watch_signals() -> Result<()> {
         .map_err(|error| format!("cannot watch for signals: {error}"))?;
     thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
-            // Held to the end, so that no further child starts.
+            // The lock is held until the exit, so that no further child starts.
             let groups = groups();
             eprintln!("xtask: interrupted; ending what it started");
             end(&groups, || {});
@@ -71,7 +71,7 @@ pub(crate) fn output(command: &mut Command) -> Result<Output> {
         .map_err(|error| format!("cannot read from {}: {error}", name(command)))
 }
 
-/// How a program ended, in words.
+/// Describes the end of a program: its exit code or signal.
 pub(crate) fn ending(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
@@ -124,7 +124,7 @@ impl Drop for Started {
 
 /// Asks groups to end, and kills those that have not after the grace. `reap` is called meanwhile.
 fn end(groups: &[Pid], mut reap: impl FnMut()) {
-    // A group that is gone already is as it should be.
+    // An error means that the group has ended already.
     for group in groups {
         let _ = kill_process_group(*group, Signal::TERM);
     }
@@ -146,7 +146,7 @@ fn end(groups: &[Pid], mut reap: impl FnMut()) {
 mod tests {
     use super::*;
 
-    /// Whether a process is there and has not ended.
+    /// True if a process exists and has not ended.
     fn lives(pid: &str) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         stat.rsplit(") ")

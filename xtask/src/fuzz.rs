@@ -1,11 +1,11 @@
-//! `cargo xtask fuzz`: changed inputs for every reader, for so many seconds each.
+//! `cargo xtask fuzz`: runs every reader on mutated inputs, each for a number of seconds.
 
 use std::time::Duration;
 
 use crate::workspace::{Workspace, cargo};
 use crate::{Result, child};
 
-/// Time that the build may take, and that a target may take to shorten an input that fails.
+/// Time that the build may take, and that each target may take to shorten a failing input.
 const BESIDE: Duration = Duration::from_secs(30 * 60);
 
 #[derive(clap::Args)]

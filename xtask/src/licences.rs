@@ -1,4 +1,5 @@
-//! `cargo xtask licences`: every dependency is under a licence that `docs/dependencies.md` allows.
+//! `cargo xtask licences`: checks that `docs/dependencies.md` allows the licence of every
+//! dependency.
 
 use std::collections::BTreeSet;
 use std::process::{Command, Output};
@@ -25,7 +26,7 @@ struct Package {
     license: Option<String>,
 }
 
-/// Looks at all packages that a build for this platform takes; false if one is not allowed.
+/// Checks all packages of a build for this platform; false if one is not allowed.
 pub(crate) fn run(workspace: &Workspace) -> Result<bool> {
     let page = workspace.text(PAGE.as_ref());
     let page = page.ok_or_else(|| format!("{PAGE} cannot be read"))?;
@@ -49,7 +50,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<bool> {
     Ok(refused.is_empty())
 }
 
-/// All packages of a build for this platform. Those of other platforms need not be on this computer.
+/// Packages of a build for this platform. Those of other platforms need not be on this computer.
 fn packages(workspace: &Workspace) -> Result<Vec<Package>> {
     let version = said(Command::new("rustc").arg("-vV"))?;
     let version = String::from_utf8_lossy(&version.stdout).into_owned();
@@ -95,7 +96,7 @@ fn allowed(page: &str) -> BTreeSet<&str> {
         .collect()
 }
 
-/// The sentence about a package that is not allowed.
+/// Sentence about a package whose licence is not allowed; `None` if it is allowed.
 fn refusal(package: &Package, allowed: &BTreeSet<&str>) -> Option<String> {
     let Package {
         name,
@@ -138,7 +139,7 @@ impl Expression<'_> {
         is_next
     }
 
-    /// True if one of the licences between `OR` is allowed; `None` if it is no expression.
+    /// True if one of the licences between `OR` is allowed; `None` if the text is no expression.
     fn any(&mut self) -> Option<bool> {
         let mut is_allowed = self.all()?;
         while self.take("OR") {

@@ -73,5 +73,5 @@ fn main() -> ExitCode {
     }
 }
 
-/// What went wrong, in one sentence for a person.
+/// Result whose error is one sentence for a person.
 type Result<T> = std::result::Result<T, String>;

@@ -1,4 +1,5 @@
-//! `cargo xtask soak`: what holds for long, under load, and when programs are killed.
+//! `cargo xtask soak`: runs the long tests: over hours, under load, and with programs that are
+//! killed.
 
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ pub(crate) struct Args {
     kills: Option<u64>,
 }
 
-/// One of the tests: the module that it is in, the variable with the number, and how long it may take.
+/// One of the tests: its module, the environment variable with its number, and its longest time.
 struct Soak {
     module: &'static str,
     variable: &'static str,
@@ -64,7 +65,7 @@ impl Args {
     }
 }
 
-/// Runs what is asked for, one after the other; false if something was left or lost.
+/// Runs the tests that are asked for, one after the other; false if one failed.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     let mut is_well = true;
     for soak in args.soaks() {

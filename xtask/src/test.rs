@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every check, in order, as a person and CI run it.
+//! `cargo xtask test`: runs every check, in order. A person and CI run the same command.
 //!
 //! A new check is a line of [`STEPS`]. All steps share one profile and one target folder; the
 //! Python environment is made in the background while the first steps compile.
@@ -21,7 +21,7 @@ struct Step {
     run: fn(&Run<'_>) -> Outcome,
 }
 
-/// The checks: the quick ones first, then those that need no code made, then those that run it.
+/// The checks: the quick ones first, then those that need no compiled code, then those that run it.
 const STEPS: [Step; 11] = [
     Step {
         name: "format",
@@ -80,7 +80,7 @@ const STEPS: [Step; 11] = [
     },
 ];
 
-/// How a step ended.
+/// Result of a step.
 enum Outcome {
     Passed,
     Failed(String),
@@ -97,13 +97,13 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// What the steps share.
+/// Context that all steps share.
 struct Run<'a> {
     workspace: &'a Workspace,
-    /// Whether a missing Python is an error.
+    /// True if a missing Python is an error.
     ci: bool,
-    /// The interpreter of the Python environment, or None on a machine without Python, or why
-    /// there is none.
+    /// Returns the interpreter of the Python environment, `None` on a machine without Python, or
+    /// the error of making the environment.
     python: &'a dyn Fn() -> Result<Option<PathBuf>>,
 }
 
@@ -117,7 +117,7 @@ pub(crate) struct Args {
     steps: Vec<String>,
 }
 
-/// Runs the steps; false when one failed.
+/// Runs the steps; false if one failed.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     let chosen =
         |step: &&Step| args.steps.is_empty() || args.steps.iter().any(|it| it == step.name);
@@ -184,7 +184,7 @@ fn in_turn<'a>(chosen: &[&'a Step], keep_going: bool, run: &Run<'_>) -> Vec<Fini
     results
 }
 
-/// Prints the table and the closing line; true when no step failed.
+/// Prints the table and the closing line; true if no step failed.
 fn summary(results: &[Finished<'_>]) -> bool {
     println!("\n{:<18}{:>8}  result", "step", "time");
     for (step, outcome, took) in results {
@@ -195,7 +195,7 @@ fn summary(results: &[Finished<'_>]) -> bool {
     failed == 0
 }
 
-/// How many steps passed, failed and were skipped.
+/// Number of steps that passed, that failed and that were skipped.
 fn count(results: &[Finished<'_>]) -> (usize, usize, usize) {
     results.iter().fold(
         (0, 0, 0),

@@ -35,7 +35,7 @@ use crate::workspace::Workspace;
 /// An invariant.
 struct Check {
     name: &'static str,
-    /// Why the workspace keeps it.
+    /// Reason for the invariant.
     reason: &'static str,
     find: fn(&Tree) -> Vec<Breach>,
 }
@@ -139,7 +139,7 @@ const CHECKS: [Check; 19] = [
     },
 ];
 
-/// Where and how an invariant is broken.
+/// Place at which an invariant is broken, with a sentence about it.
 #[derive(Debug)]
 struct Breach {
     path: PathBuf,
@@ -204,8 +204,8 @@ impl Tree {
         })
     }
 
-    /// A TOML file as a table; what is missing or broken is empty, and so a breach of whatever
-    /// looks for something in it.
+    /// A TOML file as a table. A missing or broken file is an empty table, which the checks that
+    /// look for something in it report.
     fn toml(&self, path: impl AsRef<Path>) -> toml::Table {
         let text = self.workspace.text(path.as_ref());
         text.and_then(|text| text.parse().ok()).unwrap_or_default()
@@ -219,7 +219,7 @@ pub(crate) struct Args {
     list: bool,
 }
 
-/// Checks every invariant; false when one is broken.
+/// Checks every invariant; false if one is broken.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     if args.list {
         for check in &CHECKS {

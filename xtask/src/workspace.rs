@@ -17,11 +17,11 @@ const LEFT_BEHIND: [&str; 4] = ["target", "runs", "__pycache__", ".git"];
 pub(crate) struct Workspace {
     /// Its top folder, absolute.
     pub(crate) root: PathBuf,
-    /// Where builds go, absolute.
+    /// Its target folder, absolute.
     pub(crate) target: PathBuf,
     /// The member packages.
     pub(crate) packages: Vec<Package>,
-    /// Every file that belongs to the tree, relative to the root, sorted. Ignored files are out.
+    /// Every file of the tree, relative to the root, sorted, without ignored files.
     pub(crate) files: Vec<PathBuf>,
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct Dependency {
     pub(crate) name: String,
     /// Null for a normal dependency, else `dev` or `build`.
     pub(crate) kind: Option<String>,
-    /// Where it is, for a dependency by path.
+    /// Its folder, for a dependency by path.
     pub(crate) path: Option<PathBuf>,
 }
 
@@ -92,7 +92,7 @@ impl Workspace {
         })
     }
 
-    /// The text of a file, by its path from the root. None when it is missing or is not UTF-8.
+    /// The text of a file, by its path from the root. `None` if it is missing or is not UTF-8.
     pub(crate) fn text(&self, path: &Path) -> Option<String> {
         fs::read_to_string(self.root.join(path)).ok()
     }
@@ -114,13 +114,13 @@ impl Workspace {
         folder.strip_prefix(&self.root).unwrap_or(folder)
     }
 
-    /// Whether git tracks a file. None where git cannot say.
+    /// True if git tracks a file. `None` if git cannot tell.
     pub(crate) fn is_tracked(&self, path: &Path) -> Option<bool> {
         let tracked = told_by_git(&self.root, &["ls-files", "-z", "--cached"])?;
         Some(tracked.iter().any(|each| each == path))
     }
 
-    /// The tracked files that differ from the last commit. None where git cannot say.
+    /// The tracked files that differ from the last commit. `None` if git cannot tell them.
     pub(crate) fn changed(&self) -> Option<Vec<PathBuf>> {
         told_by_git(
             &self.root,
@@ -146,7 +146,8 @@ impl Workspace {
 /// The cargo that started this program, else the one on the path.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // What `cargo run` tells this program about itself must not reach the builds that it starts.
+    // The variables that `cargo run` sets for this program must not reach the builds that it
+    // starts.
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
@@ -156,7 +157,7 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// The files of a tree: what git tracks or would track, else what a walk finds.
+/// The files of a tree: those that git tracks or would track; without git, those that a walk finds.
 fn files(root: &Path) -> Result<Vec<PathBuf>> {
     let mut found = BTreeSet::new();
     match told_by_git(
@@ -175,7 +176,7 @@ fn files(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(found.into_iter().collect())
 }
 
-/// The paths that git tells, if the tree is the top of a repository.
+/// The paths that a command of git prints, if the tree is the top of a repository.
 fn told_by_git(root: &Path, args: &[&str]) -> Option<Vec<PathBuf>> {
     if !root.join(".git").exists() {
         return None;

@@ -10,25 +10,26 @@ use std::time::Duration;
 use crate::workspace::{Target, Workspace};
 use crate::{Result, child};
 
-/// Tells a test or benchmark the interpreter. A test file that has this word needs Python.
+/// Environment variable with the path of the interpreter, for tests and benchmarks. A test file
+/// that contains this word needs Python.
 pub(crate) const VARIABLE: &str = "TWOTONE_PYTHON";
 
-/// Said where there is none.
+/// Message if there is no suitable Python.
 pub(crate) const MISSING: &str = "no Python 3.11 or later with venv and ensurepip on the PATH";
 
-/// What the environment holds, from the root.
+/// Path from the root of the list of packages in the environment.
 const REQUIREMENTS: &str = "xtask/python-requirements.txt";
 
-/// Ends well under an interpreter that can make the environment.
+/// Program that succeeds under an interpreter that can make the environment.
 const PROBE: &str = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))";
 
-/// How long a probe may take.
+/// Longest time of a probe.
 const PROBE_LIMIT: Duration = Duration::from_secs(30);
 
-/// How long making the environment, and one attempt to fill it, may take.
+/// Longest time for making the environment, and for each attempt to fill it.
 const INSTALL_LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// How often the installation is tried: networks fail.
+/// Number of attempts at the installation, as networks fail.
 const ATTEMPTS: u32 = 2;
 
 /// The names of the test targets that need Python, sorted.
@@ -38,7 +39,7 @@ pub(crate) fn tests(workspace: &Workspace) -> Vec<String> {
             .src_path
             .strip_prefix(&workspace.root)
             .unwrap_or(&target.src_path);
-        // A target that is a folder of files needs what any of them needs.
+        // A target that is a folder of files needs Python if any of them does.
         let is_folder = path.file_name().is_some_and(|name| name == "main.rs");
         let folder = path.parent().filter(|_| is_folder).unwrap_or(path);
         let mut files = workspace
@@ -60,7 +61,8 @@ pub(crate) fn tests(workspace: &Workspace) -> Vec<String> {
     names
 }
 
-/// The interpreter of the environment, which is made if need be. None without a Python to make it.
+/// Returns the interpreter of the environment, which is made if needed; `None` if no Python can
+/// make it.
 pub(crate) fn prepare(workspace: &Workspace) -> Result<Option<PathBuf>> {
     let Some(base) = base_interpreter() else {
         return Ok(None);
@@ -71,10 +73,10 @@ pub(crate) fn prepare(workspace: &Workspace) -> Result<Option<PathBuf>> {
     let folder = workspace.target.join("python");
     fs::create_dir_all(&workspace.target)
         .map_err(|error| format!("cannot make {}: {error}", workspace.target.display()))?;
-    // Held until this returns: two runs at once make one environment.
+    // Held until this returns, so that two runs at once make one environment.
     let _lock = lock(&workspace.target.join("python.lock"))?;
 
-    // Written last, so that an environment that is half made has none.
+    // The stamp is written last, so that an incomplete environment has none.
     let stamp = folder.join("made-from.txt");
     let made_from = format!("# {}\n{requirements}", base.display());
     let interpreter = folder.join("bin/python");

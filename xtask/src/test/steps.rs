@@ -8,10 +8,10 @@ use crate::advisories::{self, Checked};
 use crate::workspace::cargo;
 use crate::{child, licences, tidy};
 
-/// How long one command may take: far above what it does, so that a hung one ends at last.
+/// Longest time of one command: far more than it needs, so that only a hung command is ended.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
 
-/// What must also compile: package and arguments.
+/// Further builds that must succeed: package and arguments.
 const FEATURE_SETS: [(&str, &[&str]); 4] = [
     ("tworoutine", &["--all-targets", "--no-default-features"]),
     ("twotone", &["--lib", "--no-default-features"]),
@@ -83,7 +83,8 @@ pub(super) fn docs(run: &Run<'_>) -> Outcome {
 }
 
 pub(super) fn tests(run: &Run<'_>) -> Outcome {
-    // As programs, for the test that runs them: the runner's `--examples` makes their unit tests.
+    // Builds the examples as programs, for the test that runs them. The `--examples` of the test
+    // runner builds only their unit tests.
     let examples = cargo_with(&["build", "--locked", "--workspace", "--examples"]);
     let mut command = runner();
     command.args(["--lib", "--bins", "--examples"]);
@@ -95,7 +96,7 @@ pub(super) fn tests(run: &Run<'_>) -> Outcome {
     {
         command.args(["--test", &target.name]);
     }
-    // Where there are no stacks to switch, what does not need them must still work.
+    // On targets without stacks to switch, code that does not need them must still work.
     let mut without_fibers = cargo_with(&["test", "--locked", "--package", "tworoutine"]);
     without_fibers.args(["--no-default-features", "--tests"]);
     in_order(run, [examples, command, without_fibers])
@@ -150,7 +151,7 @@ pub(super) fn interoperability(run: &Run<'_>) -> Outcome {
     in_order(run, [command])
 }
 
-/// The command that runs tests, short of which: nextest where it is installed, else cargo's own.
+/// Command that runs tests, without their selection: nextest if it is installed, else `cargo test`.
 fn runner() -> Command {
     if has_nextest() {
         cargo_with(&[

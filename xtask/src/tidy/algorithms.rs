@@ -1,5 +1,5 @@
-//! `algorithms` stand on hal alone: no board's client, no simulator, no runtime, no clock, and
-//! nothing of the physics that they are tested against.
+//! The package `algorithms` uses hal alone: no board's client, no simulator, no runtime, no clock,
+//! and nothing of the physics that it is tested against.
 
 use super::{Breach, Tree};
 
@@ -18,7 +18,7 @@ const BOARDS_AND_RUNTIMES: [&str; 9] = [
     "twotone_wire",
 ];
 
-/// What tells the time or waits for it.
+/// Crates and items that tell the time or wait for it.
 const CLOCKS: [&str; 9] = [
     "chrono",
     "futures_timer",
@@ -31,17 +31,17 @@ const CLOCKS: [&str; 9] = [
     "std::time::UNIX_EPOCH",
 ];
 
-/// Boards by other means than hal, and runtimes.
+/// Uses of boards by other means than hal, and of runtimes.
 pub(super) fn names(tree: &Tree) -> Vec<Breach> {
     named_in(tree, &BOARDS_AND_RUNTIMES)
 }
 
-/// Clocks of any kind.
+/// Uses of clocks of any kind.
 pub(super) fn clocks(tree: &Tree) -> Vec<Breach> {
     named_in(tree, &CLOCKS)
 }
 
-/// The simulator's physics, whether as a package or as a file that is included.
+/// Uses of the simulator's physics, as a package or as an included file.
 pub(super) fn physics(tree: &Tree) -> Vec<Breach> {
     let mut breaches = named_in(tree, &["twotone_physics"]);
     for source in tree.sources_of(ALGORITHMS) {
@@ -56,7 +56,8 @@ pub(super) fn physics(tree: &Tree) -> Vec<Breach> {
     breaches
 }
 
-/// Where the package depends on one of these crates, or a source of it names an item of them.
+/// Places at which the package depends on one of these crates, or a source of it names an item of
+/// them.
 fn named_in(tree: &Tree, items: &[&str]) -> Vec<Breach> {
     let mut breaches = Vec::new();
     for package in tree

@@ -1,4 +1,4 @@
-//! Each invariant is shown to fail: breaches are planted in a sound workspace, one at a time.
+//! Tests that each check finds breaches, which are planted in a sound workspace, one at a time.
 
 mod code;
 mod tree;
@@ -10,7 +10,7 @@ use super::fixture::Fixture;
 struct Planted {
     /// The check that must find it.
     check: &'static str,
-    /// What that check must say, its place first.
+    /// Beginning of the sentence that the check must print, with its place first.
     says: &'static str,
     plant: fn(&Fixture),
 }

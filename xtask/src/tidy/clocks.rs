@@ -1,14 +1,15 @@
-//! Virtual time holds by construction: who reads a clock, sleeps or spawns bare is on a list.
+//! Virtual time works everywhere: code that reads a clock, puts a thread to sleep or spawns a task
+//! without an owner is on a list.
 
 use std::path::Path;
 
 use super::places::{FOLDERS, ITEMS, PLACES, Place};
 use super::{Breach, Tree};
 
-/// The lint that holds the same list by type.
+/// Lint that checks the same list by type.
 const LINT: &str = "clippy::disallowed_methods";
 
-/// Names of the items outside their places, and places that are no longer used.
+/// Uses of the items outside their places, and places that are no longer used.
 pub(super) fn places(tree: &Tree) -> Vec<Breach> {
     let mut used = [false; PLACES.len()];
     let mut breaches = Vec::new();
@@ -46,7 +47,7 @@ pub(super) fn places(tree: &Tree) -> Vec<Breach> {
     breaches
 }
 
-/// Items that clippy does not know of, and exceptions from the lint outside the places.
+/// Items that `clippy.toml` does not list, and exceptions from the lint outside the places.
 pub(super) fn lint(tree: &Tree) -> Vec<Breach> {
     let mut breaches = Vec::new();
     let clippy = tree.toml("clippy.toml");
@@ -83,7 +84,7 @@ fn in_folders(path: &Path) -> bool {
     FOLDERS.iter().any(|(folder, _)| covers(folder, path))
 }
 
-/// Whether a named place is that file or a folder around it.
+/// True if a place is this file or a folder around it.
 fn covers(place: &str, path: &Path) -> bool {
     if place.ends_with('/') {
         path.starts_with(place)

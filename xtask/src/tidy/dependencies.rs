@@ -1,5 +1,5 @@
-//! Every dependency on others' work has its reason in `docs/dependencies.md`, and the other way
-//! round; and a package uses it.
+//! Every external dependency has its reason in `docs/dependencies.md`, every row there has its
+//! dependency, and a package uses it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,7 +45,7 @@ pub(super) fn find(tree: &Tree) -> Vec<Breach> {
     breaches
 }
 
-/// What the workspace's table has from elsewhere, by the names of the packages.
+/// Names of the external packages in the workspace's table.
 fn shared(tree: &Tree) -> BTreeSet<String> {
     let root = tree.toml("Cargo.toml");
     let table = root
@@ -66,7 +66,7 @@ fn shared(tree: &Tree) -> BTreeSet<String> {
         .collect()
 }
 
-/// The rows of the page's tables, ``| `name` | reason | ... |``: line and reason by name.
+/// Rows of the page's tables, ``| `name` | reason | ... |``: line and reason, by name.
 fn reasons(text: &str) -> BTreeMap<&str, (usize, &str)> {
     let row = |line: &'_ str| -> Option<(usize, usize)> {
         let start = line

@@ -70,7 +70,7 @@ const REASONS: &str = "
 | `tokio` | sockets, timers and runtimes |
 ";
 
-/// Limits of the code, and what the page says of them.
+/// Limits of the code, and the page about them.
 const LIMIT: &str = "
 /// Most bytes.
 const MOST_BYTES: usize = 32 << 20;
@@ -90,7 +90,7 @@ const LIMITS: &str = "
 | wait | 2 s | `wait` in `sim/src/limits.rs` | |
 ";
 
-/// Everything that looks like a breach and is none.
+/// Text that looks like breaches and has none.
 const NO_BREACH: &str = r##"
 //! tokio::spawn, Instant::now, Tuber and unsafe in prose.
 /* std::thread::sleep(d) */
@@ -98,7 +98,7 @@ const PROSE: &str = "tokio::spawn(std::time::Instant::now(), unsafe)";
 const UNSAFE: bool = true; // unsafe code
 "##;
 
-/// Unsafe code that says why.
+/// Unsafe code with its reasons.
 const UNSAFE: &str = r#"
 /// Doc.
 ///
@@ -128,15 +128,15 @@ unsafe impl Alloc for X {
 struct X;
 "#;
 
-/// The workspace; it goes when this does.
+/// The workspace; its folder is removed when this is dropped.
 pub(super) struct Fixture {
-    /// Around the workspace, for what lies beside it.
+    /// Folder around the workspace, for files beside it.
     around: TempDir,
     root: PathBuf,
 }
 
 impl Fixture {
-    /// A workspace that breaks nothing.
+    /// Makes a workspace in which every invariant holds.
     pub(super) fn sound() -> Self {
         let around = TempDir::new().expect("a folder for the fixture");
         let fixture = Self {
@@ -226,7 +226,7 @@ impl Fixture {
         self.around.path()
     }
 
-    /// What the checks see.
+    /// Reads the workspace as the checks do.
     pub(super) fn tree(&self) -> Tree {
         let workspace = Workspace::read(self.root()).expect("cargo reads the fixture");
         Tree::read(workspace).expect("the fixture is Rust")

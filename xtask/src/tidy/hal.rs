@@ -1,10 +1,10 @@
-//! `hal` names no runtime and no protocol.
+//! The package `hal` names no runtime and no protocol.
 
 use super::{Breach, Tree};
 
 const HAL: &str = "twotone-hal";
 
-/// Runtimes and executors, and what speaks a protocol, by the start of the package's name.
+/// Runtimes, executors and packages of protocols, by the start of the package's name.
 const NOT_NEUTRAL: [&str; 18] = [
     "async-executor",
     "async-global-executor",
@@ -38,7 +38,7 @@ pub(super) fn find(tree: &Tree) -> Vec<Breach> {
         .filter(|package| package.name == HAL)
     {
         for dependency in &package.dependencies {
-            // `futures` brings an executor along: good in a test, not in the library.
+            // `futures` includes an executor: allowed in a test, not in the library.
             let executor =
                 dependency.name == "futures" && dependency.kind.as_deref() != Some("dev");
             if executor || is_not_neutral(&dependency.name) {

@@ -1,4 +1,4 @@
-//! Who may use whom among the packages of the workspace.
+//! Dependencies that are allowed among the packages of the workspace.
 
 use super::{Breach, Tree};
 

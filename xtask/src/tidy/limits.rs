@@ -1,4 +1,4 @@
-//! Every limit in the code has its row in `docs/threat-model.md`, with the value that the code has.
+//! Every limit in the code has its row in `docs/threat-model.md`, with the value of the code.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use super::{Breach, Tree};
 
 const PAGE: &str = "docs/threat-model.md";
 
-/// Folders whose constants are limits of the product if they are called so.
+/// Folders whose constants are limits of the product if their names begin like one.
 const FOLDERS: [&str; 6] = [
     "hal/src/",
     "sim/src/",
@@ -19,7 +19,7 @@ const FOLDERS: [&str; 6] = [
 /// Beginnings of the names of limits.
 const BEGINNINGS: [&str; 5] = ["DEEPEST", "LARGEST", "LONGEST", "MAX_", "MOST"];
 
-/// A row of the page: ``| text | value | `NAME` in `path` | where it is changed |``.
+/// A row of the page: ``| text | value | `NAME` in `path` | place to change it |``.
 struct Row<'p> {
     /// From 1.
     line: usize,
@@ -87,7 +87,8 @@ fn rows(text: &str) -> impl Iterator<Item = Row<'_>> {
     })
 }
 
-/// The breach of a row whose value is not that of the code, or which names what is not there.
+/// Breach of a row whose value is not that of the code, or which names something that does not
+/// exist.
 fn wrong(tree: &Tree, row: &Row<'_>) -> Option<Breach> {
     let Row {
         line, name, path, ..
@@ -99,7 +100,7 @@ fn wrong(tree: &Tree, row: &Row<'_>) -> Option<Breach> {
         return breach(format!("there is no `{name}` in {path}"));
     }
     let values: Vec<_> = expressions.iter().filter_map(|it| value(it)).collect();
-    // What is made of other constants is not followed.
+    // Values that are computed from other constants are not followed.
     if values.is_empty() {
         return None;
     }
@@ -115,7 +116,7 @@ fn wrong(tree: &Tree, row: &Row<'_>) -> Option<Breach> {
     }
 }
 
-/// Value that a file has for a name: as a constant, or as a field in a list of defaults.
+/// Expressions that a file has for a name: as a constant, or as a field in a list of defaults.
 fn expressions<'c>(code: &'c str, name: &str) -> Vec<&'c str> {
     let constant = format!("const {name}: ");
     let constants = code.split(&constant).skip(1).filter_map(|rest| {
@@ -130,7 +131,7 @@ fn expressions<'c>(code: &'c str, name: &str) -> Vec<&'c str> {
         .collect()
 }
 
-/// The value of a simple expression; times are in seconds.
+/// Value of a simple expression; times are in seconds.
 fn value(expression: &str) -> Option<f64> {
     let expression = expression.trim();
     for (function, unit) in [
@@ -151,7 +152,7 @@ fn value(expression: &str) -> Option<f64> {
     expression.replace('_', "").parse().ok()
 }
 
-/// The number at the beginning of a cell with its unit, if it has one of these; times in seconds.
+/// Value of the number at the beginning of a cell, times its unit if it has one; times in seconds.
 fn told(cell: &str) -> Option<f64> {
     let mut words = cell.split_whitespace();
     let number: f64 = words.next()?.replace(',', "").parse().ok()?;

@@ -30,7 +30,7 @@ pub(super) fn find(tree: &Tree) -> Vec<Breach> {
     breaches
 }
 
-/// The targets of the links in a line that are paths: `[text](target#part)` without the part.
+/// Targets of the links in a line that are paths: `[text](target#part)` without the part.
 fn links(line: &str) -> impl Iterator<Item = &str> {
     line.split("](").skip(1).filter_map(|rest| {
         let (target, _) = rest.split_once(')')?;
@@ -47,7 +47,7 @@ fn leads_somewhere(tree: &Tree, page: &Path, link: &str) -> bool {
             Component::Normal(name) => target.push(name),
             Component::CurDir => {}
             Component::ParentDir if target.pop() => {}
-            // Out of the tree.
+            // The path leads out of the tree.
             _ => return false,
         }
     }

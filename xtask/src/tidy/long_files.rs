@@ -1,8 +1,8 @@
-//! Files that may tell more than one story. A remark, not a breach.
+//! Long files, which may have more than one purpose. A remark, not a breach.
 
 use super::Tree;
 
-/// Lines above which a source is remarked on.
+/// Number of lines above which a source gets a remark.
 const MANY: usize = 500;
 
 pub(super) fn find(tree: &Tree) -> Vec<String> {

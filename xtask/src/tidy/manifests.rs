@@ -1,4 +1,4 @@
-//! Member manifests take from the workspace what the workspace sets.
+//! Manifests of members inherit the settings of the workspace.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ const INHERITED: [&str; 5] = ["version", "edition", "rust-version", "license", "
 /// The one package with a lint table of its own, and the lint in which it differs.
 const OWN_LINTS: (&str, &str) = ("tworoutine", "unsafe_code");
 
-/// Version, edition, licence and lints.
+/// Members that do not inherit version, edition, licence and lints.
 pub(super) fn inherited(tree: &Tree) -> Vec<Breach> {
     let root = tree.toml("Cargo.toml");
     let shared = at(&root, &["workspace", "lints"]);
@@ -34,7 +34,7 @@ pub(super) fn inherited(tree: &Tree) -> Vec<Breach> {
     breaches
 }
 
-/// Every dependency is `workspace = true`.
+/// Dependencies that are not `workspace = true`.
 pub(super) fn versions(tree: &Tree) -> Vec<Breach> {
     let mut breaches = Vec::new();
     for (_, path, manifest) in members(tree) {
@@ -65,7 +65,7 @@ pub(super) fn versions(tree: &Tree) -> Vec<Breach> {
     breaches
 }
 
-/// Each member's name, the path of its manifest and what it holds.
+/// Name of each member, with the path and the content of its manifest.
 fn members(tree: &Tree) -> impl Iterator<Item = (&str, PathBuf, Table)> {
     tree.workspace.packages.iter().map(|package| {
         let path = tree.workspace.folder(package).join("Cargo.toml");
@@ -74,8 +74,8 @@ fn members(tree: &Tree) -> impl Iterator<Item = (&str, PathBuf, Table)> {
     })
 }
 
-/// Whether a package's own lints hold all of the shared ones at their levels but the one. It may
-/// have further ones.
+/// True if a package's own lints contain all shared ones at their levels, except for the one in
+/// [`OWN_LINTS`]. The package may have further ones.
 fn same_but_one(own: Option<&Value>, shared: Option<&Value>) -> bool {
     let Some(shared) = shared.and_then(Value::as_table) else {
         return false;

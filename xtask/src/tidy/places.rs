@@ -1,10 +1,11 @@
-//! Where the clock is read, a thread sleeps or a task is spawned bare, and why. Data only.
+//! Places that may read the clock, put a thread to sleep or spawn a task without an owner, with
+//! their reasons. Data only.
 
 /// An item that ignores virtual time or leaves a task without an owner.
 pub(super) struct Item {
     /// Its full path.
     pub(super) path: &'static str,
-    /// Whether `clippy.toml` must list it; others are the concern of a few packages alone.
+    /// True if `clippy.toml` must list it. The others matter in a few packages only.
     pub(super) in_clippy: bool,
 }
 
@@ -40,7 +41,7 @@ pub(super) const ITEMS: [Item; 7] = [
     },
 ];
 
-/// Folders where all of it is allowed.
+/// Folders in which all items are allowed.
 pub(super) const FOLDERS: [(&str, &str); 2] = [
     (
         "tworoutine/",
@@ -97,7 +98,7 @@ pub(super) const PLACES: [Place; 7] = [
     },
 ];
 
-/// Folders and places: where, which item, why.
+/// Folders and places: path, item and reason.
 pub(super) fn all() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
     let folders = FOLDERS.iter().map(|(path, reason)| (*path, "*", *reason));
     folders.chain(

@@ -1,11 +1,11 @@
-//! `sim` never uses `transport`.
+//! The package `sim` never uses `transport`.
 
 use super::{Breach, Tree};
 
-/// The simulator and what it is made of.
+/// The simulator and the packages that it is made of.
 const SERVERS: [&str; 3] = ["twotone-sim", "twotone-physics", "twotone-wire"];
 
-/// The clients and what they are written for.
+/// The clients, and the packages of the programs that use them.
 const CLIENTS: [&str; 3] = ["twotone-transport", "twotone-hal", "twotone-algorithms"];
 
 pub(super) fn find(tree: &Tree) -> Vec<Breach> {

@@ -1,5 +1,5 @@
-//! A Rust source as its tokens and the names that they make, each resolved by the file's imports.
-//! Comments and strings are not names, so prose may say what code may not.
+//! A Rust source as its tokens and the paths that they form, each resolved by the file's imports.
+//! Comments and strings are not searched for names, so prose may contain names that code may not.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,13 +11,13 @@ use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 pub(crate) struct Source {
     /// From the root of the workspace.
     pub(crate) path: PathBuf,
-    /// Its lines, for what tokens do not keep: comments.
+    /// Its lines, for the comments, which tokens do not keep.
     pub(crate) lines: Vec<String>,
     pub(crate) tokens: Vec<Token>,
     pub(crate) names: Vec<Name>,
 }
 
-/// A token; `::` is one, a delimiter is one at each end.
+/// A token. `::` is one token, a pair of delimiters is two.
 #[derive(Clone, PartialEq)]
 pub(crate) struct Token {
     pub(crate) kind: Kind,
@@ -42,7 +42,7 @@ impl Token {
         }
     }
 
-    /// Whether this is that word or sign, and not a literal of it.
+    /// True if this is that word or sign, and not a literal with that text.
     pub(crate) fn is(&self, text: &str) -> bool {
         self.kind != Kind::Literal && self.text == text
     }
@@ -50,16 +50,16 @@ impl Token {
 
 /// A path that the file writes, such as `thread::sleep`, or imports.
 pub(crate) struct Name {
-    /// In full, such as `std::thread::sleep`, as far as the file's imports tell.
+    /// Full path, such as `std::thread::sleep`, as far as the file's imports resolve it.
     pub(crate) path: String,
-    /// Whether an import told, or the path was already an import's.
+    /// True if an import resolved the path, or the path is that of an import.
     resolved: bool,
     /// From 1.
     pub(crate) line: usize,
 }
 
 impl Name {
-    /// Whether this is, or may be, the item of that full path.
+    /// True if this is, or may be, the item of that full path.
     pub(crate) fn is(&self, item: &str) -> bool {
         let tail = self.path.contains("::")
             && item
@@ -68,7 +68,7 @@ impl Name {
         self.path == item || (!self.resolved && tail)
     }
 
-    /// Whether this is the item of that full path or something in it.
+    /// True if this is the item of that full path or something in it.
     pub(crate) fn is_in(&self, item: &str) -> bool {
         self.path
             .strip_prefix(item)
@@ -77,7 +77,7 @@ impl Name {
 }
 
 impl Source {
-    /// Reads a source. The error says where it is not Rust.
+    /// Reads a source. The error has the line at which it is not Rust.
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, String> {
         let stream = TokenStream::from_str(text)
             .map_err(|error| format!("line {}: {error}", error.span().start().line))?;
@@ -151,8 +151,8 @@ fn flatten(stream: TokenStream, tokens: &mut Vec<Token>) {
     }
 }
 
-/// What the file's `use` items bring in. Scopes are not told apart: a name imported twice is
-/// taken to be either.
+/// Names that the file's `use` items import. Scopes are not distinguished: a name that is imported
+/// twice may stand for either path.
 #[derive(Default)]
 struct Imports {
     /// From the name in this file to the full paths that it may stand for.
@@ -175,7 +175,7 @@ fn imports(tokens: &[Token]) -> Imports {
 }
 
 impl Imports {
-    /// Reads one use tree below a path; gives the index after it.
+    /// Reads one use tree below a path; returns the index after it.
     fn tree(&mut self, tokens: &[Token], mut at: usize, mut path: String) -> usize {
         while let Some(token) = tokens.get(at) {
             at += 1;
@@ -219,7 +219,7 @@ impl Imports {
     }
 }
 
-/// Every path that the tokens write, in full.
+/// Every path that the tokens form, in full.
 fn names(tokens: &[Token], imports: &Imports) -> Vec<Name> {
     let written = imports.written.iter();
     let mut names: Vec<Name> = written

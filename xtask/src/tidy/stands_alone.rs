@@ -1,4 +1,4 @@
-//! The tree needs nothing that lies beside it.
+//! The tree needs no files outside of it.
 
 use super::{Breach, Tree};
 

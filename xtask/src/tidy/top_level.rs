@@ -1,4 +1,4 @@
-//! What stands at the top of the tree.
+//! Files and folders at the top of the tree.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -38,7 +38,7 @@ const FILES: [&str; 11] = [
 
 const LOCK: &str = "Cargo.lock";
 
-/// Entries that do not belong.
+/// Entries that do not belong there.
 pub(super) fn entries(tree: &Tree) -> Vec<Breach> {
     let mut top: BTreeMap<&str, bool> = BTreeMap::new();
     for path in &tree.workspace.files {

@@ -1,4 +1,4 @@
-//! Unsafe code is in `tworoutine` alone, and each piece of it says why it is sound.
+//! Unsafe code is in `tworoutine` alone, and each piece of it has a comment on its soundness.
 
 use super::source::{Kind, Source, Token};
 use super::{Breach, Tree};
@@ -6,10 +6,10 @@ use super::{Breach, Tree};
 /// The folder whose packages may have unsafe code.
 const FOLDER: &str = "tworoutine";
 
-/// Code there that must not compile, and so need not say why it would be sound.
+/// Code there that must not compile, and so needs no comment on its soundness.
 const MUST_NOT_COMPILE: &str = "tworoutine/tests/ui";
 
-/// Unsafe code elsewhere, and a workspace that does not forbid it.
+/// Unsafe code in other packages, and a workspace that does not forbid it.
 pub(super) fn elsewhere(tree: &Tree) -> Vec<Breach> {
     let mut breaches = Vec::new();
     let manifest = tree.toml("Cargo.toml");
@@ -38,7 +38,7 @@ pub(super) fn elsewhere(tree: &Tree) -> Vec<Breach> {
     breaches
 }
 
-/// Unsafe code that does not say why it is sound, or what its caller must hold.
+/// Unsafe code without a comment on its soundness, or on the duties of its caller.
 pub(super) fn unexplained(tree: &Tree) -> Vec<Breach> {
     let mut breaches = Vec::new();
     for source in &tree.sources {
@@ -68,7 +68,7 @@ pub(super) fn unexplained(tree: &Tree) -> Vec<Breach> {
 
 fn unexplained_piece(source: &Source, line: usize, piece: Piece, of_trait: bool) -> Option<Breach> {
     let what = match piece {
-        // What a method of a trait demands is the trait's to say.
+        // The duties of the caller of a trait's method are documented at the trait.
         Piece::Type => return None,
         Piece::Demand if of_trait => return None,
         Piece::Demand if commented(source, line, &["# Safety", "SAFETY:"]) => return None,
@@ -79,7 +79,7 @@ fn unexplained_piece(source: &Source, line: usize, piece: Piece, of_trait: bool)
     Some(Breach::at(&source.path, line, what))
 }
 
-/// Whether what stands before a brace is `impl Trait for Type`.
+/// True if the tokens before a brace are `impl Trait for Type`.
 fn implements_trait(header: &[Token]) -> bool {
     let is_impl = header.iter().any(|token| token.is("impl"));
     is_impl
@@ -88,13 +88,13 @@ fn implements_trait(header: &[Token]) -> bool {
             .any(|pair| pair[0].is("for") && !pair[1].is("<"))
 }
 
-/// What an `unsafe` begins.
+/// Piece of code that an `unsafe` begins.
 enum Piece {
-    /// A block, an `impl`, an attribute: the code promises something.
+    /// A block, an `impl` or an attribute: this code keeps a contract.
     Promise,
-    /// A function or a trait: the caller or implementor has to.
+    /// A function or a trait: its caller or implementor must keep a contract.
     Demand,
-    /// A type of functions, which does neither.
+    /// A type of unsafe functions: no contract is kept here.
     Type,
 }
 
@@ -113,7 +113,7 @@ fn piece(after: &[Token]) -> Piece {
     }
 }
 
-/// Whether the line, or the comment above the statement or item that it is in, has one of the
+/// True if the line, or the comment above the statement or item that it is in, has one of the
 /// words.
 fn commented(source: &Source, line: usize, words: &[&str]) -> bool {
     let says = |line: &str| words.iter().any(|word| comment(line).contains(word));

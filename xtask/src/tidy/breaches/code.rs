@@ -1,4 +1,4 @@
-//! Breaches of what packages and sources may use and say.
+//! Planted breaches in the dependencies of packages and in sources.
 
 use super::{Planted, planted};
 

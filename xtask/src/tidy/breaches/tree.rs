@@ -1,4 +1,4 @@
-//! Breaches of what manifests, pages and the tree hold.
+//! Planted breaches in manifests, pages and the tree.
 
 use std::process::Command;
 
