@@ -1,5 +1,5 @@
-//! Programs that others wrote, unmodified, against ours: the Python client of CRS boards and its
-//! simulator, the Tuber server and the public client of it.
+//! Tests of our programs with unmodified programs of others: the Python client of CRS boards and
+//! its simulator, the Tuber server and its public client.
 //!
 //! The environment variable `TWOTONE_PYTHON` names a Python that has their packages
 //! (`cargo xtask test interoperability` makes one); without it each test says so and passes.

@@ -1,4 +1,4 @@
-//! The program and the stream receiver on the board that rfmux simulates.
+//! Tests of the program and the stream receiver on the board that rfmux simulates.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -15,12 +15,12 @@ use twotone::tworoutine::Wait;
 use crate::python::{Peer, Script, python};
 
 const RESONATORS: usize = 8;
-/// That board simulates the one with this serial number.
+/// Serial number of the simulated board.
 const SERIAL: u16 = 0;
 const STREAMED: usize = 3000;
 
-/// Low power: `a` is about a thousandth, less than the noise of the simulated quasiparticles lets
-/// a fit tell from nothing, so that the line is one to the linear fit too.
+/// Map with a low power: `a` is about 0.001. The noise of the simulated quasiparticles hides so
+/// small a value from a fit, so the linear fit also describes the line.
 const MAP: &str = r#"
 [[board]]
 name = "mock"
@@ -37,7 +37,7 @@ max_total_dbm = -40.0
 start_power_dbm = -80.0
 "#;
 
-/// 5 kHz between points: the lines are 70 kHz wide.
+/// Parameters with 5 kHz between points: the lines are 70 kHz wide.
 const PARAMS: &str = "[network_analysis]\npoints = 20000\nqr_max = 1e5\n";
 
 #[test]
@@ -65,8 +65,8 @@ fn the_program_tunes_the_simulated_board_of_rfmux_as_rfmux_fits_it() {
     streams_without_loss(&mock, &path("run"));
 }
 
-/// What a command of the program, given the map of a folder and what else it needs, says when it
-/// has gone well. It leaves the run `out` in that folder.
+/// Report of a command of the program, which must succeed, with the map of a folder and further
+/// arguments. The command makes the run `out` in that folder.
 fn twotone(command: &str, folder: &Path, out: &str, more: &[&str]) -> Value {
     let done = Command::new(env!("CARGO_BIN_EXE_twotone"))
         .args([command, "--json"])
@@ -82,7 +82,7 @@ fn twotone(command: &str, folder: &Path, out: &str, more: &[&str]) -> Value {
     serde_json::from_str(&said).unwrap()
 }
 
-/// Its stream to disk, in hertz by the tune, which holds from before to after.
+/// Captures the stream of the board to disk, in Hz by the tune, which holds before and after.
 fn is_captured_without_loss(mock: &Peer, folder: &Path) {
     let port = mock.said["stream_port"].to_string();
     let run = folder.join("run");
@@ -99,7 +99,7 @@ fn is_captured_without_loss(mock: &Peer, folder: &Path) {
     assert_eq!(module["tune_after"]["state"], "holds", "{said}");
 }
 
-/// Our fits, and those that rfmux makes of the same points.
+/// Compares our fits with those that rfmux makes of the same points.
 fn agrees_with_rfmux(python: &str, run: &Path) {
     let sweeps = run.join("sweeps/mock.arrow");
     let theirs = Script::new(python, "rfmux_fit.py").args([&sweeps]).run();
@@ -123,7 +123,7 @@ fn agrees_with_rfmux(python: &str, run: &Path) {
     }
 }
 
-/// Its stream, and that it is of the tones that the tune left on.
+/// Checks that the stream of the board is complete and has the tones that the tune left on.
 fn streams_without_loss(mock: &Peer, run: &Path) {
     let source = Source::new(Ipv4Addr::LOCALHOST, SERIAL);
     let port = mock.said["stream_port"].as_u64().unwrap();
@@ -145,7 +145,7 @@ fn streams_without_loss(mock: &Peer, run: &Path) {
     assert_eq!((module.lost, module.late, module.duplicate), (0, 0, 0));
     assert_eq!((board.foreign, board.malformed), (0, 0), "{counters:?}");
     assert_eq!(counters.kernel_drops, 0, "{counters:?}");
-    // Every stamp is one sample after the one before.
+    // Every time stamp is one sample after the one before.
     let rate = 625e6 / 256.0 / 64.0 / 64.0;
     let times: Vec<_> = blocks[0].times.iter().map(|time| time.unwrap()).collect();
     let steps = times
@@ -163,7 +163,7 @@ fn streams_without_loss(mock: &Peer, run: &Path) {
             let part = |index: usize| pair[index].as_float().unwrap();
             Complex64::new(part(0), part(1))
         };
-        // As far as the board's simulated noise lets it drift, in diameters of the circle.
+        // Drift by the simulated noise of the board, in diameters of the resonance circle.
         let index = usize::try_from(number - 1).unwrap();
         let drift = (means[index] - point("z0")).norm() / point("line").norm();
         println!("channel {number}: {drift:.4} of the line off resonance");
@@ -171,7 +171,7 @@ fn streams_without_loss(mock: &Peer, run: &Path) {
     }
 }
 
-/// The tuned channels of a run.
+/// Tuned channels of a run.
 fn tune(run: &Path) -> Vec<toml::Table> {
     let text = std::fs::read_to_string(run.join("tune.toml")).unwrap();
     let tune: toml::Table = text.parse().unwrap();
@@ -180,7 +180,7 @@ fn tune(run: &Path) -> Vec<toml::Table> {
     tables.collect()
 }
 
-/// That board lists the names of what it has, each of which is then asked for.
+/// Checks the description of this board: it lists names, each of which the client then asks for.
 fn describes_itself_by_names(mock: &Peer) {
     let host = mock.said["address"].as_str().unwrap().parse().unwrap();
     let client = TuberClient::new(host, ConnectOptions::new());

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
 
-/// The interpreter that has the peers' packages, or none where there is none.
+/// The interpreter that has the peers' packages, if there is one.
 pub(crate) fn python() -> Option<String> {
     let python = std::env::var("TWOTONE_PYTHON").ok();
     if python.is_none() {
@@ -25,7 +25,7 @@ impl Script {
     pub(crate) fn new(python: &str, name: &str) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop");
         let mut command = Command::new(python);
-        // What a library prints must not stay in a buffer when the process is ended.
+        // Without a buffer, so that no output of a library is lost when the process is ended.
         command.arg("-u").arg(folder.join(name));
         Self {
             command,
@@ -66,7 +66,8 @@ impl Script {
         peer
     }
 
-    /// Runs the script to its end, which must be a good one: the JSON object that it printed.
+    /// Runs the script to its end, which must be a success. Returns the JSON object that it
+    /// printed.
     #[track_caller]
     pub(crate) fn run(self) -> Value {
         let mut peer = self.start();
@@ -82,8 +83,8 @@ impl Script {
     }
 }
 
-/// A script that runs. It is ended when this is dropped, and ends by itself when its standard
-/// input does, should the test be killed.
+/// A running script. It is ended when this is dropped. It also ends when its standard input is
+/// closed, so that it does not outlive a test that is killed.
 pub(crate) struct Peer {
     name: String,
     child: Child,
@@ -95,14 +96,14 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// The next line that it prints, a JSON object.
+    /// Reads the next line that it prints, a JSON object.
     #[track_caller]
     fn line(&mut self) -> Value {
         let mut line = String::new();
         let read = self.stdout.read_line(&mut line);
         let value = read.ok().and_then(|_| serde_json::from_str(&line).ok());
         value.unwrap_or_else(|| {
-            // With its output at its end it is about to end, and may still say why.
+            // A script that has closed its output is about to end, and may still print the reason.
             if !line.is_empty() {
                 drop(self.child.kill());
             }
@@ -111,7 +112,7 @@ impl Peer {
         })
     }
 
-    /// What it wrote to its standard error so far.
+    /// Text that it has written to its standard error so far.
     fn complaints(&self) -> String {
         let (mut file, mut bytes) = (&self.complaints, Vec::new());
         drop(file.rewind());

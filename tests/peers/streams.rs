@@ -1,4 +1,4 @@
-//! The unmodified Python client reads the sample streams of simulated boards.
+//! Test of the unmodified Python client on the sample streams of simulated boards.
 
 use twotone::sim::{Conditions, Farm, Modulation};
 
@@ -16,7 +16,7 @@ fn rfmux_reads_samples_spectra_and_pfb_samples() {
         .start_blocking()
         .unwrap();
     let boards = farm.boards();
-    // A detector with no other near it, on the first board.
+    // A detector without a near neighbour, on the first board.
     let truth = boards[0].truth();
     let detectors = &truth.modules[0].detectors;
     let lonely = |fr: f64| {
@@ -50,8 +50,8 @@ fn rfmux_reads_samples_spectra_and_pfb_samples() {
     for board in boards {
         let read = &report["measured"][format!("packets of {}", board.serial())];
         assert_eq!(read, 200, "{report:#}");
-        // What was read was sent by this board, as far as the machine let it: that what
-        // was taken is whole the script has looked at.
+        // This board has sent the packets that were read. The script has checked that the
+        // samples are complete.
         let sent = board.stream_counters()[0].readout;
         assert!(sent.made > 600 && sent.foreign == 0, "{sent:?}");
     }

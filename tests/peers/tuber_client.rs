@@ -1,4 +1,4 @@
-//! The public Tuber client against our server.
+//! Test of the public Tuber client on our server.
 
 use twotone::sim::Farm;
 
@@ -14,7 +14,7 @@ fn the_public_client_uses_a_simulated_board() {
         .run();
     println!("{report:#}");
     assert_eq!(report["failures"].as_array().unwrap().len(), 0);
-    // Sync and async, each in JSON, in CBOR and in what is preferred.
+    // Sync and async, each in JSON, in CBOR and in the preferred format.
     assert_eq!(report["read"].as_object().unwrap().len(), 6, "{report:#}");
     assert!(report["checks"].as_u64().unwrap() > 6 * 20, "{report:#}");
     let counters = board.counters();

@@ -1,4 +1,4 @@
-//! Our Tuber client against the real server.
+//! Tests of our Tuber client on the real server.
 
 use std::future::Future;
 
@@ -11,7 +11,7 @@ use twotone::tworoutine::Wait;
 
 use crate::python::{Peer, Script, python};
 
-/// What answers calls that were not run.
+/// Answer to calls that were not run.
 const NOT_RUN: &str = "Something went wrong in a preceding call";
 
 /// The real server with the objects of `tuberd_registry.py`, and clients of it.
@@ -35,12 +35,12 @@ impl Tuberd {
         )
     }
 
-    /// Clients that take the answers in JSON, and in CBOR once the server has shown that it can:
-    /// the second batch of such a client is written in it too.
+    /// Two clients: one takes answers in JSON, the other in CBOR. The second one also writes its
+    /// batches in CBOR, from the second batch on, once the server has answered in it.
     fn clients(&self) -> [TuberClient; 2] {
         let clients = [false, true].map(|cbor| self.client(cbor));
         for client in &clients {
-            // The request for this is in JSON always.
+            // This request is always in JSON.
             done(client.batch(false, BatchWriter::list_objects));
         }
         clients
@@ -55,7 +55,7 @@ where
     outcome.wait().unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The results of a batch that went well.
+/// Results of a batch, which must succeed.
 #[track_caller]
 fn results(client: &TuberClient, write: impl FnOnce(&mut BatchWriter) + Send) -> Vec<Value> {
     let value = |reply: Reply| match reply.result {
@@ -117,7 +117,7 @@ fn values_go_there_and_back_in_both_formats() {
         for ((name, expected), read) in expected.iter().zip(&read) {
             assert_eq!(read, expected, "{name} of {client:?}");
         }
-        // The same values as arguments: what comes back is what the server understood.
+        // The same values as arguments: the answers are the values that the server has read.
         let read = results(&client, |batch| {
             for (_, value) in &expected {
                 batch
@@ -158,7 +158,7 @@ fn values_go_there_and_back_in_both_formats() {
     }
 }
 
-/// Two rows of three: 0, 1, the largest; the smallest, 2, 3.
+/// Two rows of three numbers: 0, 1, the largest; the smallest, 2, 3.
 macro_rules! rows {
     ($kind:ident, $number:ty, $smallest:expr, $largest:expr) => {
         NdData::$kind(
@@ -179,7 +179,7 @@ fn arrays_of_each_type_keep_their_shape_and_values() {
         return;
     };
     let client = server.client(true);
-    // A half is read as a single; its largest is 65504.
+    // A number of half precision is read as single precision; the largest is 65504.
     let expected = [
         ("u1", rows!(U8, u8)),
         ("u2", rows!(U16, u16)),
@@ -219,7 +219,7 @@ fn arrays_of_each_type_keep_their_shape_and_values() {
         assert_eq!(&array.data, data, "{dtype} {way:?}");
     }
 
-    // Of any shape, in either order, and between other things.
+    // Arrays of any shape, in either order, and between other values.
     let shapes: [&[u64]; 5] = [&[0], &[5], &[2, 3, 4], &[1, 1, 6], &[3, 0, 2]];
     let read = results(&client, |batch| {
         for shape in shapes {
@@ -255,13 +255,13 @@ fn arrays_of_each_type_keep_their_shape_and_values() {
     assert!(is(q.first(), NdData::I16(vec![0, 1])), "{q:?}");
     assert_eq!(q[1], Value::Int(7));
 
-    // Quadruple precision is refused in words, and the client lives on.
+    // Quadruple precision is an error with a message, after which the client still works.
     let refused = client.call(|batch| {
         batch.call("Arrays", "quadruple");
     });
     let refused = refused.wait().unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Protocol, "{refused}");
-    // What the server cannot write is an error of that call alone.
+    // A value that the server cannot write is an error of its call alone.
     let replies = done(client.batch(true, |batch| {
         batch.call("Arrays", "complex");
         batch.call("Arrays", "of").arg("u1");
@@ -270,7 +270,7 @@ fn arrays_of_each_type_keep_their_shape_and_values() {
     assert!(message.contains("complex"), "{message}");
     assert!(matches!(&replies[1].result, Ok(Value::NdArray(_))));
 
-    // Arrays as arguments: the server reads what we write.
+    // Arrays as arguments: the server reads what the client writes.
     let shape = twotone::transport::wire::tuber::Shape::new(&[2, 3]).unwrap();
     let read = results(&client, |batch| {
         for (_, data) in &expected {
@@ -417,7 +417,7 @@ fn objects_describe_themselves_and_those_inside_them() {
             Some(&Value::Bytes((0..=255).collect()))
         );
 
-        // A list of like objects, and a mapping of unlike ones.
+        // A list of objects of one kind, and a mapping of objects of several kinds.
         let row = done(client.describe("Row"));
         assert_eq!(row.keys, Some(Value::Int(2)));
         assert!(row.values[0].method("shout").is_some());

@@ -1,4 +1,4 @@
-//! The unmodified Python client tunes a simulated board.
+//! Test in which the unmodified Python client tunes a simulated board.
 
 use twotone::sim::Farm;
 
@@ -25,7 +25,7 @@ fn rfmux_finds_and_biases_every_detector() {
     assert_eq!(result["found"].as_array().unwrap().len(), 20, "{result}");
     assert_eq!(result["biased"].as_array().unwrap().len(), 20, "{result}");
     assert_eq!(result["missed"].as_array().unwrap().len(), 0, "{result}");
-    // It was this board that answered, and it was asked over the wire.
+    // This board has answered, and the requests came over the wire.
     let counters = board.counters();
     assert!(counters.by_method["get_samples"] > 50, "{counters:?}");
 }

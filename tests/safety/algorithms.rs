@@ -1,4 +1,4 @@
-//! The algorithms that set something on a board. New ones are registered here.
+//! Algorithms that change settings of a board. New ones are registered here.
 
 use std::future::Future;
 use std::path::Path;
@@ -18,20 +18,20 @@ use crate::rig::BAND_HZ;
 
 type Running = Pin<Box<dyn Future<Output = Result<Value>> + Send>>;
 
-/// An algorithm, and how it is run.
+/// An algorithm, with the settings of its run.
 pub(crate) struct Algorithm {
     pub(crate) name: &'static str,
-    /// Functions of the crate that are parts of it, or other forms.
+    /// Functions of the crate that are parts of it or other forms of it.
     pub(crate) also: &'static [&'static str],
-    /// None: every tone is switched off.
+    /// Starts the algorithm; `None`: every tone is switched off.
     pub(crate) start: Option<fn(BoardHandle, ModuleId) -> Running>,
     pub(crate) settings: fn(Runner) -> Runner,
     pub(crate) safe_state: SafeState,
-    /// Each fault is tried at every so manieth request, unless all are asked for.
+    /// Number of requests from one at which a fault is tried to the next, unless all are asked for.
     pub(crate) stride: usize,
-    /// True if it keeps its tones if it succeeds.
+    /// True if it keeps its tones after success.
     pub(crate) keeps: bool,
-    /// True if some tones are on before.
+    /// True if some tones are on before the run.
     pub(crate) lit: bool,
 }
 

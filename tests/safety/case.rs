@@ -1,4 +1,4 @@
-//! One fault at one request of one algorithm.
+//! A case of the property: one fault at one request of one algorithm.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,23 +16,24 @@ use crate::rig::{Board, CHANNELS, DEADLINE, Format, Rig};
 use crate::state::{State, difference, shape, toned};
 use crate::table::End;
 
-/// Longer than anything that was sent can live.
+/// Time that is longer than the life of any request.
 const LANDED: Duration = Duration::from_secs(60);
 
-/// Requests until a run has read what it finds.
+/// Number of requests until a run has read the settings that it finds.
 const UNREAD: usize = 2;
 
-/// Time in which a run has ended that is given up.
+/// Longest time until an abandoned run has ended.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// A run without a fault.
 pub(crate) struct Quiet {
     /// Result of each board.
     results: Vec<Value>,
-    /// Settings afterwards, and before.
+    /// Settings after the run.
     after: State,
+    /// Settings before the run.
     before: State,
-    /// Channels that are set, if that was looked at.
+    /// Channels that are set, if they were recorded.
     pub(crate) touched: BTreeSet<u16>,
     /// Number of requests to the second board.
     pub(crate) requests: usize,
@@ -92,7 +93,7 @@ pub(crate) struct Case {
 pub(crate) enum At {
     /// The request with this number, from 0.
     Request(usize),
-    /// So long after the start of the run, on boards that take time.
+    /// This time after the start of the run, on boards that take time.
     Moment(Duration),
     /// The same, after the request with this number was lost.
     MomentAfterLoss(usize, Duration),
@@ -120,7 +121,7 @@ impl fmt::Display for At {
 }
 
 impl Case {
-    /// Runs the case, and asserts all that must be true.
+    /// Runs the case, and asserts the property.
     pub(crate) async fn run(&self, quiets: &Quiets) -> End {
         let when = format!("{}: {} {}", self.algorithm.name, self.named, self.at);
         let (format, quiet) = match self.fault.edits() {
@@ -129,7 +130,7 @@ impl Case {
         };
         let rig = Rig::start(self.algorithm, format, self.at.time()).await;
         let (healthy, faulty) = (&rig.boards[0], &rig.boards[1]);
-        // As before the run without the fault.
+        // The same read as before the run without the fault.
         faulty.state().await;
         match self.at {
             At::Request(at) => faulty.tap.arm(Some((at, self.fault))),
@@ -151,7 +152,7 @@ impl Case {
             assert!(given_up <= AT_ONCE, "{when}: given up after {given_up:?}");
         }
 
-        // All that was sent has landed by then, and a run that was dropped has cleaned up.
+        // By then every request was executed, and a run that was dropped has cleaned up.
         sleep(if outcomes.is_none() { DEADLINE } else { LANDED }).await;
         let end = match &outcomes {
             None => {
@@ -160,7 +161,7 @@ impl Case {
                 End::Restored
             }
             Some(outcomes) => {
-                // These happen to the whole run.
+                // These faults affect the whole run.
                 let of_all = matches!(
                     self.fault,
                     Fault::Cancelled
@@ -221,7 +222,7 @@ impl Case {
                 Ok(_) => End::DoneAndListed,
                 Err(_) => End::Listed,
             },
-            // A board that is there by the deadline is brought to what is declared.
+            // A board that answers again by the deadline is brought to its declared state.
             (result, false) => {
                 panic!("{when}: {}, {:?}", outcome.hardware, result.as_ref().err())
             }
@@ -232,7 +233,7 @@ impl Case {
         }
     }
 
-    /// Asserts that all tones are off that can be switched off, though none can be read back.
+    /// Asserts that all tones that can be switched off are off, though none can be read back.
     async fn check_dark(&self, board: &Board, when: &str) {
         if self.algorithm.safe_state == SafeState::Off {
             let on = board.state().await.tones;
@@ -240,7 +241,7 @@ impl Case {
         }
     }
 
-    /// Largest number of channels that a tune may call tuned.
+    /// Largest number of channels that a tune may report as tuned.
     fn most_tuned(&self, quiet: &Quiet) -> usize {
         let without = tuned(&quiet.results[1]);
         match (self.named, self.at) {
@@ -250,12 +251,12 @@ impl Case {
         }
     }
 
-    /// True if other detectors are measured than without the fault.
+    /// True if the fault changes the detectors.
     fn is_of_detectors(&self) -> bool {
         matches!(self.fault, Fault::World(_))
     }
 
-    /// State that is declared if the algorithm does not succeed.
+    /// Declared state if the algorithm does not succeed.
     fn declared(&self, quiet: &Quiet) -> State {
         match self.algorithm.safe_state {
             SafeState::Off => State::default(),
@@ -265,7 +266,7 @@ impl Case {
 
     async fn check_declared(&self, board: &Board, quiet: &Quiet, when: &str) {
         let is = board.state().await;
-        // It may have been done when it was dropped: then its tones are kept.
+        // The algorithm may have succeeded before the drop: then its tones are kept.
         let done = is.tones.keys().eq(quiet.after.tones.keys());
         assert!(
             is.is(&self.declared(quiet)) || done,
@@ -273,7 +274,7 @@ impl Case {
         );
     }
 
-    /// Compares what an outcome says of the tones with what they are.
+    /// Compares the tones of an outcome with the true ones.
     async fn check_tones(
         &self,
         board: &Board,
@@ -282,7 +283,7 @@ impl Case {
         when: &str,
     ) {
         let is = board.state().await;
-        // Tones that a restart takes before they were read are not known to the run.
+        // The run cannot know tones that a restart has switched off before they were read.
         let unread = match self.at {
             At::Request(at) => at < UNREAD,
             At::Moment(_) | At::MomentAfterLoss(..) => true,
@@ -328,19 +329,19 @@ impl Case {
     }
 }
 
-/// Number of channels that a tune calls tuned; 0 of another result.
+/// Number of channels that a tune reports as tuned; 0 for another result.
 fn tuned(value: &Value) -> usize {
     let channels = value["channels"].as_array();
     let tuned = |channel: &&Value| channel["status"] == "tuned";
     channels.map_or(0, |channels| channels.iter().filter(tuned).count())
 }
 
-/// A result as it is stored; times are no part of it.
+/// A result as it is stored, without times.
 fn stored(outcome: &Outcome<Value>) -> &Value {
     outcome.result.as_ref().unwrap_or(&Value::Null)
 }
 
-/// Asserts that a result is that of a run without a fault but for noise.
+/// Asserts that a result is the same as that of a run without a fault, except for noise.
 fn check_same(outcome: &Outcome<Value>, quiet: &Quiet, when: &str) {
     let (is, was) = (stored(outcome), &quiet.results[1]);
     assert_eq!(shape(is), shape(was), "{when}");

@@ -1,4 +1,4 @@
-//! The faults that one request can have.
+//! Faults that one request can have.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use crate::rig::CHANNELS;
 /// A change of the detectors.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Change {
-    /// What holds from the start of the run.
+    /// Conditions from the start of the run.
     pub(crate) before: fn() -> Conditions,
-    /// What holds from the request on.
+    /// Conditions from the request on.
     pub(crate) after: fn() -> Conditions,
 }
 
@@ -25,7 +25,7 @@ impl PartialEq for Change {
 /// A fault at one request of a board, and what follows from it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Fault {
-    /// The request reaches the board so much later, and is answered.
+    /// The request reaches the board this time later, and is answered.
     Slow(Duration),
     /// The connection is lost; the request never reaches the board.
     Lost,
@@ -35,13 +35,14 @@ pub(crate) enum Fault {
     AnswerCut,
     /// Request and answer come in pieces of a few bytes.
     Pieces,
-    /// The connection is lost; the request is executed so much later.
+    /// The connection is lost; the request is executed this time later.
     Late(Duration),
-    /// The same, and once more at the second time: something in between has sent it again.
+    /// The same, and the request is executed again after the second time: the network has sent it
+    /// twice.
     LateTwice(Duration, Duration),
-    /// Nothing is answered any more for so long, on this and on any other connection.
+    /// For this time nothing is answered, on this and on any other connection.
     Silent(Duration),
-    /// The connection is lost, and the board takes no other for so long.
+    /// The connection is lost, and the board accepts no other for this time.
     Gone(Duration),
     /// The board restarts with all settings lost, before the request.
     Reboot,
@@ -49,23 +50,23 @@ pub(crate) enum Fault {
     Refused,
     /// Half of the calls are executed, and the next one is refused.
     HalfRefused,
-    /// The numbers that are answered are texts.
+    /// The numbers in the answer are strings.
     WrongType,
-    /// The numbers that are answered are none.
+    /// The numbers in the answer are NaN.
     NoNumbers,
     /// The answer is no Tuber answer; the request is executed.
     Garbled,
     /// A gateway answers in the place of the board.
     Gateway,
-    /// The answer is longer than what is read.
+    /// The answer is longer than the client reads.
     TooLarge,
-    /// The process is stopped for so long, before the request goes out.
+    /// The process is stopped for this time, before the request is sent.
     SuspendedBefore(Duration),
-    /// The process is stopped for so long, when the answer is there.
+    /// The process is stopped for this time, after the answer has arrived.
     SuspendedAfter(Duration),
-    /// From then on, whatever reads is refused. Settings are taken.
+    /// From then on, every read is refused. Settings are accepted.
     ReadsRefused,
-    /// From then on, whatever reads hangs. Settings are taken.
+    /// From then on, every read hangs. Settings are accepted.
     ReadsHang,
     /// From then on, everything is refused.
     AllRefused,
@@ -73,28 +74,28 @@ pub(crate) enum Fault {
     Hangs,
     /// The request is executed, and its connection stays open without an answer.
     AnswerHangs,
-    /// The board takes so long for each request from then on.
+    /// The board takes this time for each request from then on.
     SlowFromThenOn(Duration),
-    /// The board reads the request at this pace.
+    /// The board reads the request at this rate.
     SlowReader(Pace),
-    /// From then on, all bytes pass at this pace.
+    /// From then on, all bytes pass at this rate.
     Narrow(Pace),
-    /// The detectors are others from then on.
+    /// The detectors change at the request.
     World(Change),
     /// The run is cancelled.
     Cancelled,
-    /// The run is cancelled when the answer is there.
+    /// The run is cancelled after the answer has arrived.
     CancelledAnswered,
     /// The run is cancelled, and its clean-up given up at once.
     Abandoned,
     /// The future of the run is dropped.
     Dropped,
-    /// The future of the run is dropped when the answer is there.
+    /// The future of the run is dropped after the answer has arrived.
     DroppedAnswered,
 }
 
 impl Fault {
-    /// True if it edits an answer, which must be JSON then.
+    /// True if the fault edits an answer, which must be JSON then.
     pub(crate) fn edits(self) -> bool {
         self.blinds()
             || matches!(
@@ -108,7 +109,7 @@ impl Fault {
         matches!(self, Self::ReadsRefused | Self::ReadsHang)
     }
 
-    /// True if the state of the tones cannot be found out before the deadline, or is not to be.
+    /// True if the state of the tones cannot be read before the deadline, or need not be.
     pub(crate) fn is_hopeless(self) -> bool {
         let for_ever = |time: Duration| time >= FOR_EVER;
         match self {
@@ -124,13 +125,13 @@ const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// 20 kB/s.
+/// Rate of 20 kB/s.
 const CRAWL: Pace = Pace {
     bytes: 400,
     every: Duration::from_millis(20),
 };
 
-/// A change from nothing special.
+/// A change from the default conditions.
 const fn turns(after: fn() -> Conditions) -> Fault {
     Fault::World(Change {
         before: Conditions::default,
@@ -138,7 +139,7 @@ const fn turns(after: fn() -> Conditions) -> Fault {
     })
 }
 
-/// The channels that the algorithms use have the fault.
+/// Conditions in which the channels that the algorithms use have the fault.
 fn channels(fault: ChannelFault) -> Conditions {
     Conditions {
         channel_faults: (0..usize::from(CHANNELS)).map(|at| (at, fault)).collect(),
@@ -146,7 +147,7 @@ fn channels(fault: ChannelFault) -> Conditions {
     }
 }
 
-/// The first detector has the fault.
+/// Conditions in which the first detector has the fault.
 fn detector(fault: DetectorFault) -> Conditions {
     Conditions {
         detector_faults: vec![(0, fault)],
@@ -154,7 +155,7 @@ fn detector(fault: DetectorFault) -> Conditions {
     }
 }
 
-/// All detectors are 20 of their linewidths higher.
+/// Conditions in which all detectors are 20 of their linewidths higher.
 fn jump() -> Conditions {
     Conditions {
         common_shift_lw: 20.0,
@@ -250,8 +251,8 @@ pub(crate) const FAULTS: &[(&str, Fault)] = &[
     ("dropped, answered", Fault::DroppedAnswered),
 ];
 
-/// Ends of a run at moments between its requests, with their names in the table, and true if a
-/// request before is lost.
+/// Ends of a run at moments between its requests, with their names in the table, and true if an
+/// earlier request is lost.
 pub(crate) const MOMENTS: &[(&str, Fault, bool)] = &[
     ("cancelled in between", Fault::Cancelled, false),
     ("abandoned in between", Fault::Abandoned, false),
@@ -261,7 +262,7 @@ pub(crate) const MOMENTS: &[(&str, Fault, bool)] = &[
     ("lost, dropped in between", Fault::Dropped, true),
 ];
 
-/// Number of moments that each is tried at.
+/// Number of moments at which each is tried.
 pub(crate) const EACH: u32 = 12;
 
 /// Names of all rows of the table, in order.

@@ -1,16 +1,16 @@
-//! The property that keeps hardware safe, exhaustively: any one fault, at any one request, of any
-//! algorithm.
+//! Exhaustive test of the property that keeps hardware safe, with any one fault, at any one
+//! request, of any algorithm.
 //!
 //! Two simulated boards run an algorithm in virtual time, over links in memory. One of them has a
 //! fault at one request; each fault at each request is a case. In each case
 //!
 //! - the run ends by its deadline;
 //! - the tones are as declared, or their channels are listed;
-//! - the other board's result is to the byte what it is without the fault;
+//! - the other board's result is, to the byte, the same as without the fault;
 //! - `off` switches everything off when the fault is over, and a rerun gives what a run without the
 //!   fault gives.
 //!
-//! `table.md` counts how the cases ended, for people to read. It is written anew with
+//! `table.md` has the ends of the cases, for people to read. It is written anew with
 //! `TWOTONE_WRITE_TABLE=1`.
 
 mod algorithms;
@@ -67,8 +67,8 @@ async fn check(name: &str) {
     table::compare(name, &rows);
 }
 
-/// Ends a run between its requests: while it waits for samples, for a new connection, for a lost
-/// request to be over, or for nothing but its turn.
+/// Ends a run between its requests: while it waits for samples, for a new connection, for the end
+/// of a lost request, or to be polled.
 async fn check_moments(algorithm: &'static Algorithm) -> Vec<(&'static str, table::Ends)> {
     let time = At::Moment(Duration::ZERO).time();
     let quiet = Quiet::run(algorithm, Format::Cbor, time).await;
@@ -83,7 +83,7 @@ async fn check_moments(algorithm: &'static Algorithm) -> Vec<(&'static str, tabl
         for moment in 0..EACH {
             let share = f64::from(2 * moment + 1) / f64::from(2 * EACH);
             let at = if is_after_loss {
-                // The loss is felt for the life of a request.
+                // The loss delays the run by the life of a request.
                 let longer = took + Duration::from_secs(7);
                 At::MomentAfterLoss(requests / 2, longer.mul_f64(share))
             } else {

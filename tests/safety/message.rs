@@ -1,4 +1,4 @@
-//! Requests and answers of a link, whole.
+//! Requests and answers on a link, as whole messages.
 
 use std::io;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::sleep;
 
-/// Puts another value in the place of each number.
+/// Replaces each number by another value.
 pub(crate) fn replace_numbers(value: &mut Value, by: &Value) {
     match value {
         Value::Number(_) => *value = by.clone(),
@@ -26,7 +26,7 @@ pub(crate) struct Pace {
     pub(crate) every: Duration,
 }
 
-/// A message of which the body is still to be read.
+/// A message whose body is still to be read.
 pub(crate) struct Begun {
     message: Message,
     length: usize,
@@ -59,7 +59,7 @@ impl Begun {
 /// A request or an answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
-    /// First line and headers but for the length, with their line ends.
+    /// First line and headers except for the length, with their line ends.
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
 }

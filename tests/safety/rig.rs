@@ -14,7 +14,7 @@ use crate::algorithms::Algorithm;
 use crate::state::State;
 use crate::tap::Tap;
 
-/// Time of a run.
+/// Deadline of a run.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
 /// A band that a small farm fills.
@@ -24,7 +24,7 @@ pub(crate) const BAND_HZ: (f64, f64) = (1.0e9, 1.01e9);
 pub(crate) const ANSWER_LIMIT: usize = 8 << 20;
 
 const PIPE: usize = 1 << 20;
-/// Channels that are looked at: more than the algorithms use.
+/// Number of channels that are read: more than the algorithms use.
 pub(crate) const CHANNELS: u16 = 256;
 
 /// Form of the batches on the link.
@@ -34,7 +34,7 @@ pub(crate) enum Format {
     Json,
 }
 
-/// The boards, each with the link that an algorithm uses and one to look at it.
+/// The boards, each with the link that an algorithm uses and a second one to read its state.
 pub(crate) struct Rig {
     _farm: Farm,
     pub(crate) boards: Vec<Board>,
@@ -47,7 +47,7 @@ pub(crate) struct Board {
 }
 
 impl Rig {
-    /// Connects. In JSON, which takes longer, for answers that are to be edited.
+    /// Starts and connects the boards. JSON takes longer, and is for answers that are to be edited.
     pub(crate) async fn start(algorithm: &Algorithm, format: Format, time: TimeMode) -> Self {
         let farm = Farm::builder()
             .boards(2)
@@ -78,7 +78,8 @@ impl Rig {
                 handle: connect(tap.connector(), options).await,
                 tap,
             };
-            // Also so that the farm goes through the same before each run, looked at or not.
+            // The farm goes through the same requests before each run, so that its noise is the
+            // same.
             board.state().await;
             if algorithm.lit {
                 board.light().await;
@@ -146,7 +147,7 @@ impl Board {
         self.handle.name() == "crs0002"
     }
 
-    /// Switches on what a run finds.
+    /// Switches on the tones that a run finds.
     pub(crate) async fn light(&self) {
         let tone = |channel, offset, amplitude| {
             ToneUpdate::new(ChannelId::new(channel).expect("a channel"))
@@ -165,14 +166,14 @@ impl Board {
         lit.expect("a healthy board");
     }
 
-    /// Settings of the board, as it has them.
+    /// True settings of the board.
     pub(crate) async fn state(&self) -> State {
         let mut batch = Batch::new();
         let fields = ToneFields::ALL;
         let read = batch.read_tones(ModuleId::FIRST, ChannelId::FIRST, CHANNELS, fields);
         let nco = batch.read_nco(ModuleId::FIRST);
         for _ in 0..3 {
-            // A restart that nobody has told it of is an error once.
+            // After a restart that this client has not noticed, the first request fails.
             if let Ok(replies) = self.look.run(&batch).await {
                 return State::new(replies.get(read), replies.get(nco).frequency);
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use twotone::hal::{Hertz, ToneState};
 
-/// The tones of a module that are on, by channel, and its NCO in hertz.
+/// Tones of a module that are on, by channel, and its NCO in Hz.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct State {
     pub(crate) tones: BTreeMap<u16, ToneState>,
@@ -21,7 +21,8 @@ impl State {
         }
     }
 
-    /// True if a channel is as in another state. Of a tone that is off nothing else matters.
+    /// True if a channel is as in another state. If its tone is off, its other settings do not
+    /// matter.
     pub(crate) fn agrees(&self, other: &Self, channel: u16) -> bool {
         match (self.tones.get(&channel), other.tones.get(&channel)) {
             (None, None) => true,
@@ -49,8 +50,7 @@ impl State {
     }
 }
 
-/// Amplitudes of the tones that a tune says it has left on, by channel, and their frequencies in
-/// hertz.
+/// Amplitudes and frequencies in Hz of the tones that a tune reports as left on, by channel.
 pub(crate) fn toned(tune: &Value) -> Option<BTreeMap<u16, (f64, f64)>> {
     let channels = tune["channels"].as_array()?;
     let references = tune["references"].as_array()?;
@@ -72,7 +72,7 @@ pub(crate) fn toned(tune: &Value) -> Option<BTreeMap<u16, (f64, f64)>> {
 }
 
 impl State {
-    /// True if a channel is as a tune says that it has left it.
+    /// True if a channel is as a tune reports it.
     pub(crate) fn agrees_with_tune(&self, tune: &BTreeMap<u16, (f64, f64)>, channel: u16) -> bool {
         match (self.tones.get(&channel), tune.get(&channel)) {
             (None, None) => true,
@@ -86,7 +86,7 @@ impl State {
     }
 }
 
-/// Result without what noise changes: statuses, reasons, and how many there are of what.
+/// Part of a result that noise does not change: statuses, reasons and the lengths of lists.
 pub(crate) fn shape(value: &Value) -> Value {
     match value {
         Value::Number(_) => Value::from(0),
@@ -99,11 +99,11 @@ pub(crate) fn shape(value: &Value) -> Value {
     }
 }
 
-/// First number that is another than in a run without the fault, by more than noise makes it; none
-/// if there is none. Compared are results of one [`shape`].
+/// First number that differs from that of a run without the fault by more than noise, if there is
+/// one. Both results must have the same [`shape`].
 ///
-/// Noise is small against the largest number of each kind, such as the samples of a sweep: a
-/// setting that was undone in its midst makes some of them wholly others.
+/// Noise is small against the largest number of each kind, such as the samples of a sweep. A
+/// setting that was undone in the middle of a sweep changes some of them by far more.
 pub(crate) fn difference(value: &Value, quiet: &Value) -> Option<String> {
     let mut numbers = BTreeMap::<String, Vec<(f64, f64)>>::new();
     gather(value, quiet, String::new(), &mut numbers);
@@ -123,11 +123,11 @@ pub(crate) fn difference(value: &Value, quiet: &Value) -> Option<String> {
     })
 }
 
-/// Share of the largest number of a kind that noise makes of each, at the most.
+/// Largest noise of a number, as a share of the largest number of its kind.
 const NOISE_SHARE: f64 = 0.05;
 
-/// Numbers that are noise, or counts of changes, or phases, which are others after each setting of
-/// the NCO.
+/// Numbers that are not compared: noise, counts of changes, and phases, which change with each
+/// setting of the NCO.
 const NOISE: &[&str] = &[
     "epoch",
     "errors",
@@ -152,7 +152,7 @@ fn gather(
     into: &mut BTreeMap<String, Vec<(f64, f64)>>,
 ) {
     match (value, quiet) {
-        // A complex number: its phase is another after each setting of the NCO.
+        // A complex number: its phase changes with each setting of the NCO.
         (Value::Array(values), Value::Array(quiets))
             if values.len() == 2 && quiets.len() == 2 && values[0].is_f64() =>
         {

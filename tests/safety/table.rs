@@ -1,4 +1,4 @@
-//! A table, which is kept, of the ends of the cases.
+//! Table of the ends of the cases, which is kept in the repository.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,20 +6,20 @@ use std::sync::Mutex;
 
 use crate::fault;
 
-/// End of a case, of those that are allowed.
+/// End of a case that is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum End {
-    /// The result is to the byte that of a run without the fault.
+    /// The result is, to the byte, that of a run without the fault.
     Same,
-    /// Some samples were taken again: the result has other noise and the same statuses.
+    /// Some samples were taken again: the result has different noise and the same statuses.
     Again,
-    /// The detectors are others, and the result says so; the tones are those that it names.
+    /// The detectors have changed, and the result says so; the tones are those that it names.
     Other,
     /// The algorithm failed, and the tones are as declared.
     Restored,
     /// The algorithm failed, and the channels that may not be as declared are listed.
     Listed,
-    /// The algorithm was done, and then its tones were lost: they are listed.
+    /// The algorithm succeeded, and its tones were lost afterwards: they are listed.
     DoneAndListed,
 }
 
@@ -89,7 +89,7 @@ board: `tests/program/lock.rs`. The clock of the host is read in one place, for 
 `TWOTONE_SAFETY=all` it tries all. `TWOTONE_WRITE_TABLE=1` with that writes the table anew.
 ";
 
-/// True if every case is tried, and not a sample.
+/// True if every case is tried, and not only a sample of them.
 pub(crate) fn is_whole() -> bool {
     std::env::var_os("TWOTONE_SAFETY").is_some_and(|which| which == "all")
 }
@@ -101,7 +101,7 @@ fn path() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/safety/table.md")
 }
 
-/// The rows that are kept: by algorithm, each fault and its cell.
+/// Rows of the kept table: by algorithm, each fault with its cell.
 fn kept() -> BTreeMap<String, BTreeMap<String, String>> {
     let text = std::fs::read_to_string(path()).unwrap_or_default();
     let mut tables = BTreeMap::<String, BTreeMap<_, _>>::new();
@@ -122,7 +122,7 @@ fn kept() -> BTreeMap<String, BTreeMap<String, String>> {
     tables
 }
 
-/// Compares the cells of an algorithm with those that are kept, or keeps them.
+/// Compares the cells of an algorithm with those of the kept table, or writes them into it.
 pub(crate) fn compare(name: &str, rows: &[(&str, Ends)]) {
     if std::env::var_os("TWOTONE_WRITE_TABLE").is_none() {
         let kept = kept().remove(name).unwrap_or_default();
@@ -139,7 +139,7 @@ pub(crate) fn compare(name: &str, rows: &[(&str, Ends)]) {
         .map(|(fault, ends)| ((*fault).to_owned(), ends.0.clone()));
     let rows = rows.collect();
     let _writing = WRITING.lock();
-    // Other tests are other processes.
+    // Other tests may run in other processes.
     let lock = std::fs::File::create(std::env::temp_dir().join("twotone-safety-table.lock"))
         .expect("a lock");
     lock.lock().expect("a lock");
@@ -158,7 +158,7 @@ pub(crate) fn compare(name: &str, rows: &[(&str, Ends)]) {
     std::fs::write(path(), text).expect("the table");
 }
 
-/// The table has these algorithms, and no others.
+/// Asserts that the table has these algorithms, and no others.
 pub(crate) fn compare_names(names: &[&str]) {
     if std::env::var_os("TWOTONE_WRITE_TABLE").is_some() {
         return;

@@ -16,12 +16,12 @@ use twotone::transport::Connector;
 use crate::fault::{Change, Fault};
 use crate::message::{Message, Pace, replace_numbers};
 
-/// Stands for what is no number, until an answer is text.
+/// Placeholder of NaN in an answer, until the answer is written as text.
 const NO_NUMBER: &str = "no number";
 
 const PIPE: usize = 1 << 20;
 
-/// Bytes that a connection holds, few enough that a slow reader is felt.
+/// Number of bytes that a connection buffers: so few that a slow reader delays the writer.
 const SOCKET: usize = 1 << 12;
 
 /// The link to one board, through which all its requests go.
@@ -31,7 +31,7 @@ pub(crate) struct Tap(Arc<Inner>);
 struct Inner {
     board: SimBoard,
     state: Mutex<State>,
-    /// The run is ended by these from outside.
+    /// Tokens that end the run from outside.
     pub(crate) cancel: CancellationToken,
     pub(crate) abandon: CancellationToken,
     pub(crate) drop: CancellationToken,
@@ -39,7 +39,7 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
-    /// Requests are counted from here on.
+    /// True if requests are counted.
     armed: bool,
     requests: usize,
     fault: Option<(usize, Fault)>,
@@ -48,7 +48,7 @@ struct State {
     touched: BTreeSet<u16>,
     silent_until: Option<Instant>,
     gone_until: Option<Instant>,
-    /// Fault of all requests that follow, or of those that read.
+    /// Fault of all requests that follow, or of all reads that follow.
     from_then_on: Option<Fault>,
     pace: Option<Pace>,
     /// Time that the board takes for each request.
@@ -78,7 +78,7 @@ impl Tap {
         &self.0.drop
     }
 
-    /// Counts requests from now on, and has the fault at one of them.
+    /// Counts requests from now on, with the fault at one of them.
     pub(crate) fn arm(&self, fault: Option<(usize, Fault)>) {
         if let Some((_, Fault::World(Change { before, .. }))) = fault {
             self.0.board.set_conditions(1, before());
@@ -90,7 +90,7 @@ impl Tap {
         };
     }
 
-    /// Ends the run after some time; a request before that is lost, if one is named.
+    /// Ends the run after `time`. The request with the number `lost` is lost, if it is set.
     pub(crate) fn end_after(&self, time: Duration, how: Fault, lost: Option<usize>) {
         self.arm(lost.map(|lost| (lost, Fault::Lost)));
         let tap = self.clone();
@@ -128,7 +128,7 @@ impl Tap {
         self.state().touched.clone()
     }
 
-    /// The fault is over.
+    /// Ends the fault.
     pub(crate) fn mend(&self) {
         *self.state() = State::default();
         self.0.board.set_conditions(1, Conditions::default());
@@ -139,7 +139,7 @@ impl Tap {
         Connector::new("board:80", move || {
             let tap = tap.clone();
             async move {
-                // A connection is not free, even in memory.
+                // A connection takes time, as on a network.
                 sleep(Duration::from_millis(1)).await;
                 let gone = tap.state().gone_until;
                 if gone.is_some_and(|until| Instant::now() < until) {
@@ -147,7 +147,7 @@ impl Tap {
                 }
                 let (ours, theirs) = duplex(SOCKET);
                 drop(tworoutine::spawn(async move {
-                    // How a connection ends is the client's to find out.
+                    // The client sees the end of the connection itself.
                     let _ = tap.carry(theirs).await;
                 }));
                 Ok(ours)
@@ -159,7 +159,7 @@ impl Tap {
         self.0.state.lock().expect("no panic")
     }
 
-    /// The fault of the next request, if it has one.
+    /// Counts the next request and returns its fault, if it has one.
     fn next(&self) -> Option<Fault> {
         let mut state = self.state();
         if !state.armed {
@@ -235,7 +235,7 @@ impl Tap {
         }
     }
 
-    /// The answer of a board on which something is refused or hangs from then on.
+    /// Answer of a board on which some requests are refused or hang from then on.
     async fn instead(&self, request: &Message) -> io::Result<Option<Message>> {
         let from_then_on = self.state().from_then_on;
         let first = match from_then_on {
@@ -260,7 +260,7 @@ impl Tap {
         Ok(Some(answer))
     }
 
-    /// The answer to a request with a fault; none if the connection is lost.
+    /// Answer to a request with a fault; `None` if the connection is lost.
     async fn answer(
         &self,
         fault: Option<Fault>,
@@ -269,7 +269,7 @@ impl Tap {
     ) -> io::Result<Option<Message>> {
         let answer = match fault {
             Some(Fault::Slow(time)) => {
-                // The board is at it, whoever waits.
+                // The board executes the request even if the client no longer waits.
                 let (tap, request) = (self.clone(), request.clone());
                 let done = tworoutine::spawn(async move {
                     sleep(time).await;
@@ -310,7 +310,7 @@ impl Tap {
                 let mut body = answer.json();
                 replace_numbers(&mut body, &replaced);
                 answer.set_json(&body);
-                // As servers write it that are not strict.
+                // Some servers write NaN in this way, which is no valid JSON.
                 let text = String::from_utf8(answer.body).map_err(io::Error::other)?;
                 answer.body = text.replace(&format!("\"{NO_NUMBER}\""), "NaN").into();
                 answer

@@ -1,8 +1,8 @@
-//! Boards and clients come and go for a while: connections are cut, refused, ignored and left hanging,
-//! boards start anew, clients are killed. When all is quiet again, neither side holds more than it
-//! began with.
+//! Test in which boards and clients come and go for a while: connections are cut, refused, ignored
+//! and left open, boards restart, clients are killed. At the end, neither side holds more resources
+//! than at the beginning.
 //!
-//! For some seconds, or for as long as `cargo xtask soak --minutes N` says.
+//! It takes some seconds, or as long as `cargo xtask soak --minutes N` says.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -19,10 +19,10 @@ use super::process::{SimProcess, twotone, write};
 
 const BOARDS: usize = 4;
 
-/// For how long the boards are out of order, unless the variable says otherwise.
+/// Time for which the boards have faults, if [`MINUTES`] is not set.
 const SHORT: Duration = Duration::from_secs(6);
 
-/// Minutes for which they are.
+/// Environment variable with this time in minutes.
 const MINUTES: &str = "TWOTONE_SOAK_MINUTES";
 
 /// Faults that follow each other, with the shares of a round after which each begins and ends.
@@ -35,9 +35,10 @@ const ROUND: [(&str, f64, f64); 6] = [
     ("kind = \"reboot\"\ndown_ms = 50", 0.92, 0.95),
 ];
 
-/// A script of rounds of faults, of all boards in one and of every other board in the next.
+/// Makes a script of rounds of faults: of all boards in one round, of every other board in the
+/// next.
 fn script(lasting: Duration) -> String {
-    // A script has its limit too.
+    // The number of faults in a script is limited.
     let round_s = (lasting.as_secs_f64() / 500.0).max(2.0);
     let rounds = (lasting.as_secs_f64() / round_s).ceil() as usize;
     let mut text = String::new();
@@ -55,8 +56,8 @@ fn script(lasting: Duration) -> String {
     text
 }
 
-/// Connects to the boards of a map and reads samples of each, as far as they let it. The number of
-/// boards that gave some.
+/// Connects to the boards of a map and reads samples of each, if possible. Returns the number of
+/// boards that gave samples.
 fn measure(map: &HardwareMap) -> usize {
     let options = ConnectOptions::new().request_timeout(Duration::from_millis(500));
     let array = Array::connect_with(map, &options, BOARDS).wait();
@@ -73,7 +74,7 @@ fn measure(map: &HardwareMap) -> usize {
         .count()
 }
 
-/// Clients that ask something and go without waiting for an answer.
+/// Sends requests to the boards and closes the connections without waiting for the answers.
 fn cut(map: &HardwareMap) {
     let request = b"POST /tuber HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}";
     let clients = map.boards().iter().map(|board| {
@@ -84,7 +85,7 @@ fn cut(map: &HardwareMap) {
     drop(clients.collect::<Vec<_>>());
 }
 
-/// A program that is killed while it talks to the boards.
+/// Starts a program and kills it while it talks to the boards.
 fn kill(map: &str) {
     let mut client = twotone(&["info", map])
         .stdout(Stdio::null())
@@ -99,16 +100,16 @@ fn own_tasks() -> usize {
     tworoutine::runtime().metrics().num_alive_tasks()
 }
 
-/// Resources that both sides hold when nothing goes on.
+/// Resources that both sides hold when nothing is under way.
 struct Quiet {
-    /// Tasks of this process.
+    /// Number of tasks of this process.
     tasks: usize,
     own: Holds,
     simulator: Holds,
 }
 
-/// Resources that both sides hold when sound boards have been measured and all that is made once is there,
-/// such as the runtimes that wait for boards.
+/// Resources that both sides hold after boards without faults were measured: then everything that
+/// is made only once exists, such as the runtimes that wait for boards.
 fn begin_with(boards: &str) -> Quiet {
     let tasks = own_tasks();
     let sim = SimProcess::start(&["--boards", boards, "--detectors", "2"]);
@@ -145,7 +146,7 @@ fn a_farm_that_comes_and_goes_leaves_nothing_behind() {
     let began = begin_with(&boards);
     let sim = SimProcess::start(&["--boards", &boards, "--detectors", "2", "--faults", &faults]);
     let map = HardwareMap::load(sim.map()).unwrap();
-    // A long script of faults takes memory from the start.
+    // A long script of faults takes memory from the start, so the simulator is measured again.
     let simulator = began.simulator.with_memory_of(Holds::of(sim.id()));
 
     let begin = Instant::now();
@@ -165,6 +166,6 @@ fn a_farm_that_comes_and_goes_leaves_nothing_behind() {
     let own = began.own.waited_for("this process", std::process::id());
     println!("simulator: {simulator:?}\n    then {simulator_then:?}");
     println!("this process: {:?}\n    then {own:?}", began.own);
-    // Nothing is kept either if nothing went wrong.
+    // Without this the test would also succeed if no fault had an effect.
     assert!(answered < rounds * BOARDS, "no fault was met");
 }

@@ -1,4 +1,4 @@
-//! Resources of the system that a process holds, and the time that it may take to give them back.
+//! Resources of the system that a process holds, and the wait until it has given them back.
 
 use std::fs;
 use std::process::Command;
@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Resident memory that a process may have more than at its beginning. Without a leak it was up to
-/// 3 MiB after six seconds, and up to 6 MiB after three minutes, from when on it did not grow.
+/// Largest increase of the resident memory of a process. Without a leak it was up to 3 MiB after
+/// six seconds and up to 6 MiB after three minutes, after which it did not grow.
 const ALLOWANCE_BYTES: usize = 16 << 20;
 
-/// Settings of the allocator of glibc with which it gives back what is freed. Without them it keeps
-/// tens of megabytes of the largest answers, which hide a leak.
+/// Settings with which the allocator of glibc gives freed memory back to the system. Without them
+/// it keeps tens of megabytes of the largest answers, which hide a leak.
 const GIVING_BACK: [(&str, &str); 2] = [
     ("MALLOC_TRIM_THRESHOLD_", "131072"),
     ("MALLOC_MMAP_THRESHOLD_", "131072"),
 ];
 
-/// True if this process and those that it starts give back what they free. If they do not, runs the
-/// test with this name once more in a process that does, and fails if that fails.
+/// True if this process and those that it starts give freed memory back. If they do not, runs the
+/// test with this name once more in a process that does, and fails if that one fails.
 pub(crate) fn gives_back(test: &str) -> bool {
     if GIVING_BACK
         .iter()
@@ -34,14 +34,14 @@ pub(crate) fn gives_back(test: &str) -> bool {
     false
 }
 
-/// Resources that a process holds, as the kernel tells it.
+/// Resources that a process holds, by the kernel's accounts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Holds {
-    /// Open descriptors of any kind, sockets included.
+    /// Number of open descriptors of any kind, sockets included.
     descriptors: usize,
     sockets: usize,
     threads: usize,
-    /// Resident memory.
+    /// Resident memory in bytes.
     memory_bytes: usize,
 }
 
@@ -50,7 +50,7 @@ impl Holds {
     pub(crate) fn of(process: u32) -> Self {
         let folder = format!("/proc/{process}");
         let entries = fs::read_dir(format!("{folder}/fd")).expect("it is running");
-        // One that was closed since the folder was listed leads nowhere.
+        // The link of a descriptor that was closed after the listing cannot be read.
         let links: Vec<_> = entries
             .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
             .collect();
@@ -64,7 +64,7 @@ impl Holds {
         }
     }
 
-    /// This, with the memory of another process or time.
+    /// Returns these resources with the memory of another process or time.
     pub(crate) fn with_memory_of(self, other: Self) -> Self {
         Self {
             memory_bytes: other.memory_bytes,
@@ -72,7 +72,7 @@ impl Holds {
         }
     }
 
-    /// Kinds of which this is more than `before`, beyond what is allowed.
+    /// Kinds of resources of which this has more than `before`, beyond the allowance.
     fn more_than(&self, before: &Self) -> Vec<&'static str> {
         let most_memory = before.memory_bytes + ALLOWANCE_BYTES;
         [
@@ -87,7 +87,7 @@ impl Holds {
     }
 
     /// Waits until a process holds no more than this, and returns what it holds then. Fails if it
-    /// still does after a minute.
+    /// still holds more after a minute.
     pub(crate) fn waited_for(&self, who: &str, process: u32) -> Self {
         let mut now = Self::of(process);
         let is_given_back = within_a_minute(|| {
@@ -100,14 +100,14 @@ impl Holds {
     }
 }
 
-/// The number behind a key of `/proc/PROCESS/status`.
+/// The number after a key of `/proc/PROCESS/status`.
 fn number(status: &str, key: &str) -> usize {
     let line = status.lines().find_map(|line| line.strip_prefix(key));
     let word = line.and_then(|line| line.split_whitespace().next());
     word.and_then(|word| word.parse().ok()).expect(key)
 }
 
-/// Waits for what others will do soon. Fails if they have not done so after a minute.
+/// Waits until `done` is true. Fails if it is not after a minute.
 pub(crate) fn wait_until(what: &str, done: impl FnMut() -> bool) {
     assert!(within_a_minute(done), "{what}");
 }

@@ -1,7 +1,7 @@
-//! Programs are killed outright at random moments: what they leave under its name is whole, no board
-//! stays locked, and the next program starts and succeeds.
+//! Test in which programs are killed at random moments: a run directory that has its final name is
+//! complete, no board stays locked, and the next program starts and succeeds.
 //!
-//! Some kills of each command, or as many as `cargo xtask soak --kills N` says.
+//! Each command is killed some times, or as often as `cargo xtask soak --kills N` says.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,32 +20,32 @@ use twotone::sim::Farm;
 use super::asked_for;
 use super::process::{locks, run, twotone, write};
 
-/// Kills of each command in the short version.
+/// Number of kills of each command in the short version.
 const SHORT: u64 = 4;
 
-/// Kills of each command otherwise.
+/// Environment variable with the number of kills of each command.
 const KILLS: &str = "TWOTONE_SOAK_KILLS";
 
-/// Seed of the moments; of the process if it is not set.
+/// Environment variable with the seed of the moments; by default the process number is the seed.
 const SEED: &str = "TWOTONE_SOAK_SEED";
 
 const BOARDS: usize = 2;
 
-/// Commands that leave a run directory, with what they are given beside map and name.
+/// Commands that make a run directory, with their arguments besides map and name.
 const COMMANDS: [(&str, &[&str]); 3] = [
     ("tune", &[]),
     ("sweep", &["--no-listen"]),
     ("capture", &["--seconds", "0.3", "--channels", "16"]),
 ];
 
-/// The moment at which a program is killed.
+/// Moment at which a program is killed.
 #[derive(Debug, Clone, Copy)]
 enum Moment {
-    /// So long after its start.
+    /// This time after its start.
     After(Duration),
-    /// Once so many files of its run are there, wherever they lie.
+    /// Once this many files of its run exist, in any folder.
     Files(u64),
-    /// Once its run has its name.
+    /// Once its run directory has its final name.
     Named,
 }
 
@@ -63,7 +63,7 @@ impl Random {
     }
 }
 
-/// All files below a folder; those that go meanwhile are left out.
+/// All files below a folder, without those that are removed meanwhile.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries
@@ -77,7 +77,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Starts the program and kills it at a moment, or lets it end if it ends before.
+/// Starts the program and kills it at a moment, unless it ends before.
 fn kill(args: &[&str], runs: &Path, moment: Moment) {
     let begin = Instant::now();
     let mut child = twotone(args)
@@ -99,7 +99,7 @@ fn kill(args: &[&str], runs: &Path, moment: Moment) {
     child.wait().unwrap();
 }
 
-/// Checks a run directory: what belongs to the command is there, and all that is there can be read.
+/// Checks a run directory: all files of the command exist, and every file can be read.
 fn check_whole(run: &Path, command: &str, map: &HardwareMap) {
     let manifest = Manifest::read(run).unwrap_or_else(|error| panic!("{}: {error}", run.display()));
     assert_eq!(manifest.command[1], command);
@@ -152,7 +152,7 @@ fn check_whole(run: &Path, command: &str, map: &HardwareMap) {
     }
 }
 
-/// Checks all that lies in the folder of the runs, and says if a run has its name.
+/// Checks everything in the folder of the runs; true if a run has its final name.
 fn check_left(runs: &Path, name: &str, command: &str, map: &HardwareMap) -> bool {
     for entry in fs::read_dir(runs).into_iter().flatten() {
         let found = entry.unwrap().file_name().into_string().unwrap();
@@ -199,7 +199,7 @@ fn a_program_that_is_killed_leaves_whole_runs_and_free_boards() {
             let args = with(runs, name);
             let args: Vec<_> = args.iter().map(String::as_str).collect();
             let (status, out, err) = run(&args);
-            // A busy computer loses samples, which a capture tells by its status.
+            // A busy computer loses samples, which a capture reports by its status.
             let is_lossy = command == "capture" && status == 3;
             assert!(status == 0 || is_lossy, "{command}: {out}\n{err}");
             check_whole(&runs.join(name), command, &map);
@@ -234,7 +234,7 @@ fn a_program_that_is_killed_leaves_whole_runs_and_free_boards() {
             let left = files(&runs);
             let next = if is_there { "next" } else { "run" };
             succeeds(&runs, next);
-            // What was left is as it was.
+            // The files that the killed program left are still there.
             assert!(
                 left.iter().all(|file| file.exists()),
                 "{moment:?}: {left:?}"

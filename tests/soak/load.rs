@@ -1,7 +1,7 @@
-//! Many boards, of which a tenth fails at a time, each tenth in its turn: every outcome is told, and
-//! the results of the others are what they are without faults.
+//! Test with many boards, of which a tenth fails at a time, each tenth in its turn: every outcome
+//! is reported, and the results of the other boards are the same as without faults.
 //!
-//! A few dozen boards, or as many as `cargo xtask soak --boards N` says.
+//! There are a few dozen boards, or as many as `cargo xtask soak --boards N` says.
 
 use std::path::Path;
 
@@ -19,17 +19,17 @@ use super::process::{run_json, write};
 /// Number of boards of the short version.
 const SHORT: u64 = 40;
 
-/// Number of boards otherwise.
+/// Environment variable with the number of boards.
 const BOARDS: &str = "TWOTONE_SOAK_BOARDS";
 
-/// One board in so many fails at a time.
+/// One board of this number fails at a time.
 const TURNS: usize = 10;
 
-/// Turns of the short version; all of them otherwise.
+/// Number of turns of the short version; otherwise all turns are run.
 const SHORT_TURNS: usize = 2;
 
-/// Faults that a tune does not survive, from the first call or from one within it. Those that cost
-/// the time of several requests come last, where the short version does not get to.
+/// Faults that make a tune fail, from the first call on or from a later one on. Faults that cost
+/// the time of several requests come last, and the short version does not reach them.
 fn faults() -> Vec<Scheduled> {
     let samples = || "get_samples".to_owned();
     let fails = || ErrorOnCall {
@@ -53,11 +53,11 @@ fn faults() -> Vec<Scheduled> {
     ]
 }
 
-/// Farthest that a frequency may be from that of another tune of the same board, in linewidths. On a
-/// busy computer a board may be asked more often, and then draws its noise otherwise.
+/// Largest difference of a frequency from that of another tune of the same board, in linewidths. On
+/// a busy computer a board may get more requests, and then its noise is different.
 const NOISE_LW: f64 = 0.01;
 
-/// Boards with few detectors in a narrow band, so that a tune of one is short.
+/// Boards with few detectors in a narrow band, so that a tune of a board is short.
 fn farm(boards: usize) -> FarmBuilder {
     Farm::builder()
         .boards(boards)
@@ -66,12 +66,12 @@ fn farm(boards: usize) -> FarmBuilder {
         .band(1.0e9, 1.03e9)
 }
 
-/// Tunes all boards with the program: its exit status, its report and its manifest.
+/// Tunes all boards with the program. Returns its exit status, its report and its manifest.
 fn tuned(farm: &Farm, folder: &Path) -> (i32, Value, Manifest) {
     let map = write(folder, "map.toml", &farm.map_toml());
     let run = folder.join("run");
     let out = run.display().to_string();
-    // Streams would make the results depend on what was heard when.
+    // With streams the results would depend on the time of each packet.
     let args = [
         "tune",
         &map,
@@ -87,7 +87,8 @@ fn tuned(farm: &Farm, folder: &Path) -> (i32, Value, Manifest) {
     (status, report, manifest)
 }
 
-/// A board of a report without what differs from run to run, and without its channels' numbers.
+/// A board of a report, without values that differ from run to run and without the numbers of its
+/// channels.
 fn lasting(board: &Value) -> Value {
     let mut board = board.clone();
     let mut remove = |list: &str, names: &[&str]| {
@@ -101,7 +102,7 @@ fn lasting(board: &Value) -> Value {
     board
 }
 
-/// Checks that a board has the result that it has in a farm without faults.
+/// Checks that a board has the same result as in a farm without faults.
 fn check_unmoved(board: &Value, sound: &Value, told: &str) {
     assert_eq!(lasting(board), lasting(sound), "{told}");
     let channels = |board: &Value| board["channels"].as_array().unwrap().clone();
@@ -122,7 +123,7 @@ fn boards(report: &Value) -> &[Value] {
     report["boards"].as_array().unwrap()
 }
 
-/// Errors of a board, of itself and of its modules.
+/// Errors of a board and of its modules.
 fn errors(board: &Value) -> Vec<&str> {
     let modules = board["modules"].as_array().unwrap();
     let all = std::iter::once(board).chain(modules);

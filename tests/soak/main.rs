@@ -1,5 +1,5 @@
-//! Promises that hold for long, under load, and when programs are killed. `cargo test` has a short version of
-//! each; `cargo xtask soak` has the long ones.
+//! Tests over long times, under load, and with programs that are killed. `cargo test` has a short
+//! version of each; `cargo xtask soak` has the long ones.
 
 mod comes_and_goes;
 mod holds;
@@ -11,7 +11,7 @@ mod process;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Keeps the tests of this program apart: what one holds, another would count.
+/// Lets one test of this program run at a time: each would count the resources of the others.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
