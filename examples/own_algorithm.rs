@@ -1,12 +1,12 @@
-//! An algorithm of one's own over an array, one board of which is not well.
-//! How it is tested is shown in `tests/my_algorithm.rs`.
+//! An own algorithm over an array, one board of which hangs.
+//! See `tests/my_algorithm.rs` for the test of such an algorithm.
 use std::time::Duration;
 
 use twotone::prelude::*;
 use twotone::sim::fault::Hang;
 use twotone::transport::ConnectOptions;
 
-/// The noise on a tone at 1.25 GHz, as a fraction of its level, in one round trip.
+/// Measures the noise on a tone at 1.25 GHz, as a fraction of its level, in one round trip.
 #[tworoutine]
 async fn noise(board: &BoardHandle, module: ModuleId) -> Result<f64> {
     let mut batch = Batch::new();
@@ -27,7 +27,7 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let method = "get_samples".to_owned();
     farm.boards()[2].inject(Hang { method });
 
-    // Every board at once. What hangs costs its own deadline, and no other board notices.
+    // Every board at once. A board that hangs fails at its deadline and does not affect the others.
     let noise = async |board, module| noise(&board, module).await;
     for outcome in Runner::new().run(array.targets(), noise).await {
         match outcome.result {

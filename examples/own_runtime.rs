@@ -1,18 +1,18 @@
-//! Linked into an application that has a multi-thread runtime: everything is awaited.
+//! Use in an application that has a multi-thread runtime: everything is awaited.
 use std::time::Duration;
 
 use twotone::prelude::*;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // In place of boards; an application reads its map with `HardwareMap::load`.
+    // A simulated farm. For real boards, an application reads its map with `HardwareMap::load`.
     let farm = Farm::builder().boards(3).detectors(16).start().await?;
     let array = Array::connect(&HardwareMap::try_from(&farm)?).await;
 
     let tuning = async |board, module| tune(&board, module, &TuneParams::default()).await;
     let run = Runner::new().run(array.targets(), tuning);
 
-    // Each board is tuned in a context of its own, and the application's work goes on beside them.
+    // Each board is tuned in its own context, and the application's work goes on beside them.
     let mut heartbeat = tokio::time::interval(Duration::from_millis(20));
     let mut beats = 0;
     tokio::pin!(run);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use twotone::prelude::*;
 
-/// How deep the line of a detector is, in dB: the transmission beside it over that on it.
+/// Depth of the line of a detector, in dB: the transmission beside the line over that on it.
 #[tworoutine]
 async fn depth(board: &BoardHandle, module: ModuleId, fr: Hertz) -> Result<f64> {
     let tone = |offset| ToneUpdate::tone(ChannelId::FIRST, offset, 0.0005);
@@ -19,7 +19,7 @@ async fn depth(board: &BoardHandle, module: ModuleId, fr: Hertz) -> Result<f64> 
     Ok(20.0 * (beside / on).log10())
 }
 
-/// No runtime and no `async` in sight: this is a script.
+/// A script, without a runtime and without `async fn main`.
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let farm = Farm::builder().boards(100).detectors(1).start_blocking()?;
     let boards = farm.truth().boards.into_iter();

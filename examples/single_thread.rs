@@ -1,10 +1,10 @@
-//! Linked into an application whose runtime has one thread, with a function that blocks.
+//! Use in an application whose runtime has one thread, with a function that blocks.
 use std::time::Duration;
 
 use twotone::prelude::*;
 use twotone::tworoutine::context;
 
-/// How many channels a module has tuned: written for a prompt, one line after the other.
+/// Tunes a module and returns the number of tuned channels: written for a prompt, line by line.
 fn tuned(board: &BoardHandle, module: ModuleId) -> Result<usize> {
     let outcome = tune(board, module, &TuneParams::default()).wait()?;
     board.tones().clear(module).wait()?;
@@ -17,8 +17,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let array = Array::connect(&HardwareMap::try_from(&farm)?).await;
     let board = array.board("crs0001").await?;
 
-    // In a context a wait suspends the context alone: the thread's other work goes on. Outside of
-    // one, on the only thread of a runtime, it could but block everything, and panics instead.
+    // In a context a wait suspends the context alone, and the thread's other work goes on. Outside
+    // of a context, on the only thread of a runtime, a wait would block everything: it panics.
     let blocking = context(async move { tuned(&board, ModuleId::FIRST) });
     let mut heartbeat = tokio::time::interval(Duration::from_millis(20));
     let mut beats = 0;

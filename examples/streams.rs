@@ -1,4 +1,4 @@
-//! A board's sample stream, received beside its control connection: what came, when, and what was lost.
+//! Receives a board's sample stream beside its control connection: samples, times, and losses.
 use std::time::Duration;
 
 use twotone::prelude::*;
@@ -10,7 +10,7 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let array = Array::connect(&HardwareMap::try_from(&farm)?).await;
     let board = array.board("crs0001").await?;
 
-    // The address that a board's packets come from, and the serial number that is in them.
+    // The address that a board's packets come from, and the serial number in them.
     let sender = &farm.boards()[0];
     let source = Source::new(sender.ip(), sender.serial().parse()?);
     let mut receiver = Receiver::open(&[source], &StreamOptions::new())?;
@@ -19,7 +19,7 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     board.nco().set(ModuleId::FIRST, Hertz(1.2e9)).await?;
     board.tones().set(ModuleId::FIRST, [tone]).await?;
 
-    // A block of consecutive samples, within a time that it is worth waiting for.
+    // Takes a block of 200 consecutive samples, and waits for 10 s at the most.
     let take = Take::new(200).of(source, ModuleId::FIRST);
     let blocks = receiver.take(&take, Duration::from_secs(10)).await?;
     let times: Vec<f64> = blocks[0]

@@ -1,4 +1,4 @@
-//! Files of sweeps and of samples as Python opens them.
+//! Tests of files of sweeps and of samples, opened in Python.
 //!
 //! The test needs a Python with pyarrow, pandas and polars; the environment variable
 //! `TWOTONE_PYTHON` names it. Without it the test says so and passes.
@@ -14,10 +14,10 @@ use twotone::record::{
 use twotone::transport::readout::TimeOrigin;
 use twotone_hal::{ChannelId, Complex64, Hertz, ModuleId};
 
-/// Rows of the network analysis: more than one record batch.
+/// Number of rows of the network analysis: more than one record batch.
 const ANALYSIS: usize = 70_000;
 
-/// Prints, for pandas and polars alike, what the file says.
+/// Script that prints the content of the file as pandas and polars read it.
 const READER: &str = r#"
 import sys
 import pandas, polars, pyarrow
@@ -78,7 +78,7 @@ fn pandas_and_polars_open_sweeps() {
     assert_eq!(said.lines().collect::<Vec<_>>(), expected, "{complaint}");
 }
 
-/// Prints what the file says of samples, as the documents tell to read it.
+/// Script that prints the samples of the file, read as the documents describe.
 const SAMPLES_READER: &str = r#"
 import sys, json
 import pandas, polars, pyarrow
@@ -112,7 +112,7 @@ fn pandas_and_polars_open_samples() {
     for (sequence, lost) in [(u32::MAX, 0), (2, 2)] {
         samples.write(rows(sequence, lost)).unwrap();
     }
-    // Rows that do not fit the columns are refused whole.
+    // Rows that do not fit the columns are refused as a whole.
     let short = SampleRows {
         i: vec![1],
         ..rows(3, 0)
@@ -166,7 +166,7 @@ fn columns() -> SampleColumns {
     }
 }
 
-/// Two rows, the second without a time and with a sample that cannot be.
+/// Makes two rows, the second without a time and with a sample that cannot be calibrated.
 fn rows(sequence: u32, lost_before: u64) -> SampleRows {
     SampleRows {
         time_ns: vec![Some(1_795_351_047_123_456_789), None],

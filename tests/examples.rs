@@ -1,7 +1,7 @@
-//! The examples, run as a reader would: each as a process, for what it prints and how it ends.
+//! Tests of the examples, each run as a process: its output and its end.
 //!
-//! Cargo builds them for `cargo test`, but not where single tests are chosen. One that is missing, or
-//! older than a source that it was made of, fails here with the command that builds it.
+//! Cargo builds them for `cargo test`, but not if single tests are chosen. If one is missing, or
+//! older than one of its sources, its test fails with the command that builds it.
 
 use std::env;
 use std::fs;
@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
-/// Runs an example and gives what it printed, line by line. It must end with status 0 and complain
-/// of nothing.
+/// Runs an example and returns its output, line by line. It must end with status 0 and print no
+/// errors.
 fn lines(example: &str) -> Vec<String> {
     let output = Command::new(built(example))
         .stdin(Stdio::null())
@@ -23,7 +23,7 @@ fn lines(example: &str) -> Vec<String> {
     said.lines().map(str::to_owned).collect()
 }
 
-/// The program of an example, beside this test in the target folder.
+/// Path of the program of an example, beside this test in the target folder.
 fn built(example: &str) -> PathBuf {
     let test = env::current_exe().expect("this test has a path");
     let profile = test.ancestors().nth(2).expect("PROFILE/deps/TEST");
@@ -44,7 +44,7 @@ fn built(example: &str) -> PathBuf {
     program
 }
 
-/// The sources in cargo's list, `program: source source ...`, where `\ ` is a space in a name.
+/// Sources in cargo's list, `program: source source ...`, in which `\ ` is a space in a name.
 fn listed(list: &str) -> Vec<PathBuf> {
     let (_, sources) = list.split_once(": ").expect("a program and its sources");
     let sources = sources.trim_end().replace("\\ ", "\0");
@@ -175,7 +175,7 @@ fn a_stream_of_samples() {
     };
     assert_eq!(samples, "200 samples");
     assert_eq!(period, "1.7 ms from one to the next");
-    // A block is made anew after a loss, so that a busy machine may need more than one.
+    // A block begins anew after a loss, so a busy machine may need several attempts.
     let (lost, rest) = number(lost);
     let expected = rest.strip_prefix("lost of ").expect("a count");
     let expected: f64 = expected.parse().expect("a number");

@@ -1,7 +1,7 @@
-//! An algorithm of one's own, tested on a simulated farm.
+//! Test of an own algorithm on a simulated farm.
 use twotone::prelude::*;
 
-/// How much of a tone at `frequency` comes through, in readout counts.
+/// Level of a tone at `frequency` after the readout line, in readout counts.
 #[tworoutine]
 async fn level(board: &BoardHandle, module: ModuleId, frequency: Hertz) -> Result<f64> {
     let mut batch = Batch::new();

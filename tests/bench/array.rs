@@ -1,7 +1,8 @@
-//! What an array costs: farms of growing size tuned whole, the farm in one process and the client
-//! in another, and the same in real time.
+//! Benchmark of an array: tunes of farms of growing size, with the farm in one process and the
+//! client in another, and the same in real time.
 //!
-//! The processor time and the peak of memory of both processes are those that the system tells.
+//! The processor time and the peak of the memory of both processes are those that the system
+//! reports.
 
 use std::error::Error;
 use std::process::{Command, Stdio};
@@ -17,16 +18,16 @@ use twotone::run::Runner;
 mod process;
 mod table;
 
-/// By how much the cost of a detector may grow with the number of boards.
+/// Largest factor by which the cost of a detector may grow with the number of boards.
 const FLAT: f64 = 1.25;
-/// By how much longer many boards may take in real time than one.
+/// Largest ratio of the times of many boards and of one, in real time.
 const LONGER: f64 = 1.3;
-/// The longest that 1000 tones of one module may take, in seconds.
+/// Longest time of 1000 tones of one module, in seconds.
 const THOUSAND_S: f64 = 90.0;
-/// The longest that a map of 256 boards may take to be read and connected, in seconds.
+/// Longest time in which a map of 256 boards is read and connected, in seconds.
 const CONNECT_S: f64 = 1.0;
 
-/// The least part of a farm's detectors that are to be tuned.
+/// Smallest part of a farm's detectors that must be tuned.
 const LEAST_TUNED: f64 = 0.95;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -110,7 +111,7 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// How many channels were tuned: a tune that fails is a fast one.
+/// Row with the number of tuned channels, as a tune that fails is fast.
 fn tuned(name: &str, tuned: u64, detectors: usize) -> Value {
     let limit = LEAST_TUNED * detectors as f64;
     json!({
@@ -124,11 +125,11 @@ struct Farm {
     boards: usize,
     detectors: usize,
     modules: Option<usize>,
-    /// In real time, what a call costs, in microseconds.
+    /// Time of a call in microseconds, if the farm runs in real time.
     real_time: Option<usize>,
 }
 
-/// What a farm's tune came to.
+/// Result of a farm's tune.
 struct Run {
     connect_s: f64,
     wall_s: f64,
@@ -185,7 +186,7 @@ impl Farm {
     }
 }
 
-/// Connects and tunes everything in the map, and says what it took.
+/// Connects and tunes everything in the map, and prints the times.
 fn client(map: &str) -> Outcome<()> {
     let began = now();
     let map = HardwareMap::load(map)?;
@@ -202,7 +203,7 @@ fn client(map: &str) -> Outcome<()> {
             let params = params.clone();
             async move {
                 let outcome = tune(&board, module, &params).await?;
-                // Kept as a program would: the tune without the points of its sweeps.
+                // A program would also keep the tune without the points of its sweeps.
                 Ok::<_, twotone::hal::Error>(outcome.tuned())
             }
         });

@@ -1,5 +1,5 @@
-//! Sample streams to disk: the default streams of 4 boards for a minute, the farm in one process and
-//! `twotone capture` in another.
+//! Benchmark of the capture of sample streams to disk: the default streams of 4 boards for a
+//! minute, with the farm in one process and `twotone capture` in another.
 //!
 //! `--seconds N` makes it shorter.
 
@@ -16,10 +16,10 @@ mod table;
 
 const BOARDS: usize = 4;
 const SECONDS: f64 = 60.0;
-/// Packets of a board in a second: 4 modules at the default decimation.
+/// Number of packets of a board in a second: 4 modules at the default decimation.
 const PACKETS_A_SECOND: f64 = 4.0 * 625e6 / 256.0 / 64.0 / 64.0;
 
-/// The least share of what is due that must be there.
+/// Smallest share of the samples that are due which must be there.
 const LEAST: f64 = 0.99;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -52,7 +52,7 @@ fn main() -> Outcome<()> {
     let mut told = String::new();
     let pipe = capture.0.stdout.as_mut().ok_or("no pipe")?;
     pipe.read_to_string(&mut told)?;
-    // Its accounts are there until somebody has waited for it.
+    // The accounts of the process exist until it has been waited for.
     let id = Pid::from_raw(i32::try_from(capture.0.id())?).ok_or("no process id")?;
     waitid(
         WaitId::Pid(id),

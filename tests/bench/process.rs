@@ -1,4 +1,4 @@
-//! The program in a process of its own, and what it takes there.
+//! The program as a process, and its use of processor and memory.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader};
@@ -26,7 +26,7 @@ impl Process {
         }
     }
 
-    /// What it has taken until now.
+    /// Processor time and memory until now.
     pub(crate) fn cost(&self) -> Result<Cost, Box<dyn Error>> {
         Cost::of(&self.0.id().to_string())
     }
@@ -39,20 +39,20 @@ impl Drop for Process {
     }
 }
 
-/// What a process has taken.
+/// Processor time and memory of a process.
 pub(crate) struct Cost {
     pub(crate) processor_s: f64,
-    /// None where it has ended.
+    /// Peak of the memory; `None` if the process has ended.
     pub(crate) peak_mb: Option<f64>,
 }
 
 impl Cost {
-    /// Of the process named `id` in `/proc`.
+    /// Reads the accounts of the process named `id` in `/proc`.
     pub(crate) fn of(id: &str) -> Result<Self, Box<dyn Error>> {
-        /// Ticks of the kernel's accounts in a second, on every Linux of today.
+        /// Number of ticks in a second in the kernel's accounts, on every present Linux.
         const TICKS: f64 = 100.0;
         let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
-        // The name, in brackets, may hold spaces.
+        // The name, in brackets, may contain spaces.
         let fields = stat.rsplit(')').next().unwrap_or_default();
         let ticks = fields.split_whitespace().skip(11).take(2);
         let ticks: f64 = ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum();

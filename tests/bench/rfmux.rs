@@ -1,7 +1,9 @@
-//! The same work on the same simulated board, by this library and by the Python client, in turn.
+//! Benchmark of the same work on the same simulated board, by this library and by the Python
+//! client, in turn.
 //!
-//! A network analysis of 50,000 points, three sweeps of 101 points on 10 detectors, and nonlinear
-//! fits of all of them; neither side's start-up and imports count. The board counts calls and bytes.
+//! The work is a network analysis of 50,000 points, three sweeps of 101 points on 10 detectors, and
+//! nonlinear fits of all of them. Start-up and imports of both sides do not count. The board counts
+//! calls and bytes.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Write};
@@ -24,15 +26,15 @@ const ROUNDS: usize = 5;
 const DETECTORS: usize = 10;
 const AMPLITUDE: f64 = 0.002;
 const SPAN_HZ: f64 = 400e3;
-/// Steps of a sweep that travel in one request. The Python client cannot put more than the settings
-/// of one step into a request, since its acquisition is a request of its own.
+/// Number of steps of a sweep in one request. The Python client cannot put more than the settings
+/// of one step into a request, since its acquisition is a separate request.
 const STEPS_PER_BATCH: usize = 8;
-/// The least ratio of wall times that is asked for.
+/// Smallest ratio of wall times that passes.
 const LEAST_RATIO: f64 = 20.0;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// One round of one side: wall time, fits that succeeded, and what the board counted.
+/// One round of one side: wall time, number of fits that succeeded, and the counters of the board.
 struct Round {
     wall: Duration,
     fitted: usize,
@@ -48,7 +50,7 @@ fn main() -> Outcome<()> {
         .boards(1)
         .detectors(DETECTORS)
         .seed(2)
-        // The map holds modules to a little less, and both sides sweep 1.0 to 1.5 GHz.
+        // The map limits modules to a slightly narrower band, and both sides sweep 1.0 to 1.5 GHz.
         .band(0.99e9, 1.51e9)
         .start_blocking()?;
     let centres: Vec<f64> = farm.truth().boards[0].modules[0]
@@ -61,7 +63,7 @@ fn main() -> Outcome<()> {
 
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        // Connected anew, before the clock runs: the other client has set the board since.
+        // Connected anew, before the time is taken, as the other client has changed settings since.
         let array = Array::connect(&map).wait();
         let board = array.board("crs0001").wait()?;
         ours.push(measured(&farm, || work(&board, &centres))?);
@@ -140,7 +142,7 @@ fn work(board: &BoardHandle, centres: &[f64]) -> Outcome<usize> {
     Ok(fitted)
 }
 
-/// The Python client in a process of its own, which does the work on request.
+/// The Python client as a process, which does the work on request.
 struct Peer {
     child: Child,
     requests: ChildStdin,

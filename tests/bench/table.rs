@@ -1,4 +1,4 @@
-//! What a benchmark prints: a table, or one JSON object.
+//! Output of a benchmark: a table, or one JSON object.
 
 use serde_json::{Value, json};
 

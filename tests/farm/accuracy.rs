@@ -1,4 +1,4 @@
-//! How well a tune meets the truth of what it was tuned on.
+//! Tests of the accuracy of a tune against the true detectors.
 
 use twotone::algorithms::{ChannelOutcome, ChannelStatus, Reason, TuneParams};
 use twotone::score::score;
@@ -6,7 +6,7 @@ use twotone::sim::{Farm, Profile, Truth, TruthDetector};
 
 use super::{connect, tune_all};
 
-/// The live detector that a channel's resonance is nearest to.
+/// Live detector that is nearest to a channel's resonance.
 fn nearest<'a>(truth: &'a Truth, board: usize, channel: &ChannelOutcome) -> &'a TruthDetector {
     let fr_hz = channel.fr_hz.expect("a tuned channel has a resonance");
     let detectors = &truth.boards[board].modules[0].detectors;
@@ -45,7 +45,8 @@ fn clean_boards_are_tuned_whole() {
 
 #[test]
 fn errors_are_those_of_the_noise_where_nothing_is_near() {
-    // Hundreds of linewidths apart: nearer ones show, at this signal to noise, beyond the noise.
+    // Detectors hundreds of linewidths apart: at this signal to noise, the effect of nearer ones is
+    // larger than the noise.
     let farm = Farm::builder()
         .boards(8)
         .detectors(24)
@@ -90,14 +91,15 @@ fn errors_are_those_of_the_noise_where_nothing_is_near() {
     assert!(rms.iter().all(|rms| (0.5..=1.5).contains(rms)), "{rms:?}");
 }
 
-/// The least shares of what a profile must come to.
+/// Shares that a tune of a profile must reach.
 struct Goal {
     profile: Profile,
     boards: usize,
     found_of_isolated: f64,
     false_of_detectors: f64,
     tuned_of_detectors: f64,
-    /// The most of what reports `tuned` that may miss what `tuned` means, by little.
+    /// Largest share of the channels reported as `tuned` that may miss the criteria of `tuned`, by
+    /// a little.
     wrong_of_reported: f64,
 }
 
@@ -120,7 +122,7 @@ fn nothing_on_harsh_lines_is_called_tuned_and_far_off() {
         boards: 2,
         found_of_isolated: 0.99,
         false_of_detectors: 0.002,
-        // Crowded lines, whose neighbours show in the derivative.
+        // Crowded lines, whose neighbours change the derivative.
         tuned_of_detectors: 0.75,
         wrong_of_reported: 0.15,
     });

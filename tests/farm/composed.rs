@@ -1,5 +1,5 @@
-//! Algorithms made of algorithms: the inner ones are called in either idiom, from a plain function,
-//! from an async one and over a whole farm, and it is the same work each time.
+//! Tests of algorithms that call other algorithms. The inner ones are called in either idiom, from
+//! a plain function, from an async one and over a whole farm, with the same result each time.
 
 use tworoutine::tworoutine;
 use twotone::algorithms::finding::find_resonances;
@@ -10,13 +10,13 @@ use twotone::sim::Farm;
 
 use super::{BAND_HZ, connect, params};
 
-/// Within the range of the farm's map.
+/// Band within the range of the farm's map.
 const BAND: Band = Band {
     f_min_hz: 1.001e9,
     f_max_hz: 1.099e9,
 };
 
-/// The resonances of a module, as a physicist first writes it: one step after the other.
+/// Finds the resonances of a module, written as at a prompt: one step after the other.
 fn lines_at_the_prompt(board: &BoardHandle, module: ModuleId) -> Result<Vec<f64>> {
     let params = params();
     let delay = cable_delay(board, module, BAND, &CableDelayParams::default()).wait()?;
@@ -26,7 +26,7 @@ fn lines_at_the_prompt(board: &BoardHandle, module: ModuleId) -> Result<Vec<f64>
     Ok(found.candidates.iter().map(|line| line.fr_hz).collect())
 }
 
-/// The same for an event loop, with waits left in it from the prompt.
+/// Does the same for an event loop, with some waits left from the prompt.
 #[tworoutine(Send)]
 async fn lines(board: &BoardHandle, module: ModuleId) -> Result<Vec<f64>> {
     let params = params();
@@ -42,7 +42,7 @@ async fn lines(board: &BoardHandle, module: ModuleId) -> Result<Vec<f64>> {
         .collect())
 }
 
-/// Both boards' lines, each farm made anew from the same seed.
+/// Measures both boards of a farm, which is made anew from the same seed each time.
 fn by<T>(measure: impl FnOnce(&twotone::Array) -> T) -> T {
     let farm = Farm::builder()
         .boards(2)
@@ -69,7 +69,7 @@ fn what_is_composed_in_one_idiom_is_the_same_in_the_other() {
     });
     assert!(at_the_prompt.iter().all(|lines| lines.len() == 8));
 
-    // The waits inside are on a plain thread here, and in a context there.
+    // The inner waits are on a plain thread here, and in a context below.
     let waited = by(|array| {
         let each = targets(array).into_iter();
         each.map(|(board, module)| lines(&board, module).wait().unwrap())
@@ -98,8 +98,8 @@ fn what_is_composed_in_one_idiom_is_the_same_in_the_other() {
             .map(|outcome| outcome.result.unwrap())
             .collect::<Vec<_>>()
     });
-    // The runner's own questions take time on the boards, so the noise is another: a few tens of
-    // hertz on lines that are 50 kHz wide.
+    // The runner's own requests take time on the boards, so the noise is different: a few tens of
+    // Hz on lines that are 50 kHz wide.
     let pairs = over_the_farm
         .iter()
         .flatten()

@@ -1,5 +1,5 @@
-//! One board of three has a fault: its error names board, operation and cause, its tones are as
-//! declared or named, and the others never notice.
+//! Tests in which one board of three has a fault: its error names board, operation and cause, its
+//! tones are as declared or listed, and the other boards are not affected.
 
 use std::time::Duration;
 
@@ -23,16 +23,16 @@ fn farm() -> twotone::sim::FarmBuilder {
         .band(BAND_HZ.0, BAND_HZ.1)
 }
 
-/// What a tune comes to, as stored: times and ids apart, of which it has none.
+/// Result of a tune as it is stored, which has no times and no ids.
 fn stored(outcome: &Outcome<TuneOutcome>) -> String {
     serde_json::to_string(outcome.result.as_ref().expect("it has no fault")).expect("plain data")
 }
 
 struct Case {
     fault: Scheduled,
-    /// The kind of the error, or none where the fault only costs time.
+    /// The kind of the error; `None` if the fault only costs time.
     kind: Option<ErrorKind>,
-    /// Whether the board is never connected.
+    /// True if the board is never connected.
     absent: bool,
 }
 
@@ -44,7 +44,7 @@ fn absent(fault: impl Into<Scheduled>, kind: ErrorKind) -> Case {
     }
 }
 
-/// A fault in the middle of the tune: after that many calls.
+/// A fault in the middle of the tune, after a number of calls.
 fn midway(fault: Fault, calls: (u64, Option<u64>), kind: Option<ErrorKind>) -> Case {
     let fault = match calls {
         (first, Some(count)) => fault.during(first, count),
@@ -72,7 +72,7 @@ fn cases() -> Vec<Case> {
         absent(ServerError {}, K::Protocol),
         absent(CloseMidAnswer { after_bytes: None }, K::ConnectionLost),
         absent(HugeAnswer { bytes: 16 << 20 }, K::Protocol),
-        // A board is known without its samples; a tune is not.
+        // A board can be connected without samples; a tune fails without them.
         midway(wrong().into(), (0, None), Some(K::Protocol)),
         midway(
             Hang { method: samples() }.into(),
@@ -104,7 +104,7 @@ fn cases() -> Vec<Case> {
             (5000, Some(1)),
             Some(K::EpochChanged),
         ),
-        // Still down when it is asked again.
+        // The board is still down when it is asked again.
         midway(
             Reboot { down_ms: 300 }.into(),
             (5000, Some(1)),
@@ -128,7 +128,7 @@ fn a_fault_on_one_board_is_told_and_the_others_never_notice() {
             .fault(1, case.fault)
             .start_blocking()
             .expect("a farm");
-        // Past its deadline, with room for a loaded machine, this is a hang.
+        // Longer than this, which is more than the deadline even on a loaded machine, is a hang.
         let array = connecting(&farm).wait_timeout(Duration::from_secs(15));
         let array = array.unwrap_or_else(|_| panic!("{told}: connecting went on"));
         let outcomes = tune_all(&array, &params());
@@ -175,8 +175,8 @@ fn a_fault_on_one_board_is_told_and_the_others_never_notice() {
     }
 }
 
-/// The tones are off, as declared; or the outcome says which may not be, and once the fault is
-/// gone they can be switched off.
+/// Asserts that the tones are off, as declared, or that the outcome lists those that may be on; and
+/// that they can be switched off once the fault has ended.
 fn check_tones(farm: &Farm, outcome: &Outcome<TuneOutcome>, told: &str) {
     farm.boards()[1].clear_faults();
     let array = connect(farm);

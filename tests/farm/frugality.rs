@@ -1,4 +1,4 @@
-//! What goes over the wire in a tune: nothing twice, nothing that did not change.
+//! Test of the calls of a tune on the wire: none is sent twice, and no unchanged setting is sent.
 
 use twotone::sim::Farm;
 
@@ -25,11 +25,11 @@ fn settings_that_do_not_change_are_not_sent() {
         count(&after) - count(&before)
     };
 
-    // Before the first tone, and once more where the comb makes place for the tones: one call in
-    // the place of a thousand amplitudes.
+    // Before the first tone, and once more when the tones replace the comb: one call in the place
+    // of a thousand amplitudes.
     assert_eq!(calls("clear_channels"), 2);
-    // Each frequency of each sweep is set once: those of the network analysis, of the delay, of
-    // the fine sweep, and the places of the tones; and one marker a clear and a connection.
+    // Each frequency of each sweep is set once: those of the network analysis, of the delay, of the
+    // fine sweep, and the final ones of the tones; and one marker for each clear and connection.
     let points = tune.network_analysis.frequency_hz.len() as u64;
     let steps = params().fine_sweep.points as u64;
     let tones = (tune.channels.len() + tune.references.len()) as u64;
@@ -45,8 +45,8 @@ fn settings_that_do_not_change_are_not_sent() {
         "{} of {most}",
         calls("set_frequency")
     );
-    // Amplitudes and phases stay through a sweep: on at most once for the comb, once for the
-    // tones, and off again for those that are left over.
+    // Amplitudes and phases stay during a sweep: they are set at most once for the comb, once for
+    // the tones, and once to 0 for the channels that are left over.
     assert!(
         calls("set_amplitude") <= 4 * 1024,
         "{}",

@@ -1,4 +1,4 @@
-//! A board's handle works from any thread, under any runtime, and in a context.
+//! Tests of a board's handle from any thread, under any runtime, and in a context.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use twotone::sim::Farm;
 
 use super::connect;
 
-/// A measurement to be asked for from anywhere.
+/// Measures the level of a channel.
 async fn level(board: BoardHandle) -> Result<f64> {
     let acquire = Acquire::new(4).first_channels(1);
     let mean = board.samples().mean(ModuleId::FIRST, acquire).await?;
@@ -50,7 +50,7 @@ fn one_handle_serves_every_thread_and_every_runtime() {
     );
     drop(many);
 
-    // With neither timers nor sockets of its own.
+    // A runtime without timers and sockets.
     let single = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
@@ -67,7 +67,7 @@ fn one_handle_serves_every_thread_and_every_runtime() {
     fine("after all these runtimes are gone", level(board).wait());
 }
 
-/// Boards beside the one that is waited for.
+/// Number of boards beside the one that is waited for.
 const OTHERS: usize = 200;
 
 #[test]
@@ -80,7 +80,7 @@ fn a_wait_for_one_board_leaves_hundreds_of_others_going() {
     let mut boards = handles(&farm);
     assert_eq!(boards.len(), 1 + OTHERS);
     let waiting = boards.remove(0);
-    // One thread for all of them: had a wait blocked it, nobody else would come to an end.
+    // All run on one thread: if a wait blocked it, none of the others would end.
     tworoutine::block_on(async {
         let done = Rc::new(Cell::new(0));
         let others: Vec<_> = boards

@@ -1,4 +1,4 @@
-//! A board of an array is held to the limits of the map on every write, whoever writes.
+//! Tests that every write to a board of an array is checked against the limits of the map.
 
 use tworoutine::Wait;
 use twotone::algorithms::{Band, TuneParams};
@@ -51,7 +51,7 @@ fn parameters_out_of_range_are_refused_before_anything_is_set() {
         .band(BAND_HZ.0, BAND_HZ.1);
     let farm = farm.start_blocking().unwrap();
     let array = connect(&farm);
-    // Opens the connection of the module, which leaves a marker on a board that has none.
+    // Connects the board, which sets a marker on a board that has none.
     array.board("crs0001").wait().unwrap();
     type Change = fn(&mut TuneParams);
     let wrong: [(&str, ErrorKind, Change); 7] = [

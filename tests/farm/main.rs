@@ -1,4 +1,4 @@
-//! Algorithms over simulated farms, through the wire and back.
+//! Tests of algorithms on simulated farms, over the wire.
 
 mod accuracy;
 mod composed;
@@ -19,11 +19,11 @@ use twotone::run::{Outcome, Runner};
 use twotone::sim::Farm;
 use twotone::transport::ConnectOptions;
 
-/// A band that a small farm fills, so that a test's network analysis is short. The map holds its
-/// modules to a little less.
+/// Band that a small farm fills, so that the network analysis of a test is short. The map limits
+/// the modules to a slightly narrower band.
 pub(crate) const BAND_HZ: (f64, f64) = (1.0e9, 1.1e9);
 
-/// Parameters for that band; points as dense as the default ones.
+/// Parameters for this band, with points as dense as the default ones.
 pub(crate) fn params() -> TuneParams {
     let network_analysis = NetworkAnalysisParams {
         points: 10_000,
@@ -35,7 +35,7 @@ pub(crate) fn params() -> TuneParams {
     }
 }
 
-/// What a run may take, clean-up included.
+/// Longest time of a run, clean-up included.
 pub(crate) const RUN_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Connects with short deadlines.
@@ -43,7 +43,7 @@ pub(crate) fn connect(farm: &Farm) -> Array {
     connecting(farm).wait()
 }
 
-/// As [`connect`], not yet waited for.
+/// As [`connect`], but not waited for.
 #[tworoutine]
 pub(crate) async fn connecting(farm: &Farm) -> Array {
     let map = HardwareMap::try_from(farm).expect("a farm's own map");

@@ -1,5 +1,5 @@
-//! Ranges that end among the detectors of a farm, drawn at random: no module is lost, and what lies
-//! within its range is tuned.
+//! Tests with random ranges that end among the detectors of a farm: every module has a tune, and
+//! the detectors within its range are tuned.
 
 use twotone::algorithms::{ChannelStatus, NetworkAnalysisParams, Reason, TuneParams, tune};
 use twotone::hal::{Hertz, ModuleLimits};
@@ -8,14 +8,14 @@ use twotone::sim::{Farm, Profile, TruthDetector};
 
 use super::{RUN_DEADLINE, connect};
 
-/// A number from 0 to 1, another for each index.
+/// A pseudorandom number from 0 to 1, a different one for each index.
 fn drawn(index: u64) -> f64 {
     let mut x = index.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 31)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     (x >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// True if a detector lies within a range, with so many of its linewidths to spare.
+/// True if a detector is within a range, at least `spare_lw` of its linewidths from both ends.
 fn within(detector: &TruthDetector, range: (f64, f64), spare_lw: f64) -> bool {
     let spare = spare_lw * detector.linewidth_hz;
     (range.0 + spare..=range.1 - spare).contains(&detector.fr_hz)
@@ -45,7 +45,7 @@ fn no_range_costs_a_module_and_what_lies_within_it_is_tuned() {
         ..TuneParams::default()
     };
     for trial in 0..24 {
-        // Each end within four linewidths of a detector, on either side of it.
+        // Each end is within four linewidths of a detector, on either side of it.
         let end = |low: f64, at: u64| {
             let index = low + 0.45 * drawn(2 * trial + at);
             let detector = detectors[(index * detectors.len() as f64) as usize];

@@ -1,5 +1,5 @@
-//! Samples from the boards' streams in place of their acquisition calls: the same samples, and the
-//! same tune.
+//! Tests of samples from the boards' streams in the place of their acquisition calls: they give the
+//! same samples and the same tune.
 
 use std::thread;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use super::{BAND_HZ, RUN_DEADLINE, params};
 const TONES: u16 = 4;
 const SAMPLES: u32 = 16;
 
-/// A map that lists no modules: those of the bank in use are there.
+/// A map without modules, so that those of the bank in use count.
 fn map(farm: &Farm) -> HardwareMap {
     let board = &farm.boards()[0];
     let (address, serial) = (board.address(), board.serial());
@@ -42,7 +42,7 @@ fn connect_streamed(map: &HardwareMap) -> Array {
     Array::connect_with(map, &options, 16).wait()
 }
 
-/// The board without limits, which would read back and count.
+/// The first board without limits, which would send read-backs that are counted too.
 fn first(array: &Array) -> BoardHandle {
     array.targets()[0].board.clone()
 }
@@ -72,7 +72,7 @@ async fn set_and_measure(
     })
 }
 
-/// Whether two measurements of the same settings differ by noise alone.
+/// Asserts that two measurements of the same settings differ by noise alone.
 fn assert_same(streamed: &MeanSamples, called: &MeanSamples, what: &str) {
     assert_eq!(streamed.mean.len(), called.mean.len());
     for channel in 0..called.mean.len() {
@@ -89,13 +89,13 @@ fn assert_same(streamed: &MeanSamples, called: &MeanSamples, what: &str) {
     }
 }
 
-/// How often the board was asked for samples.
+/// Number of acquisition calls to the board.
 fn asked(farm: &Farm) -> u64 {
     let counters = farm.boards()[0].counters();
     counters.by_method.get("get_samples").copied().unwrap_or(0)
 }
 
-/// Another program calls the board.
+/// Calls the board as another program.
 fn another_calls(farm: &Farm, write: impl FnOnce(&mut BatchWriter)) -> Result<Value> {
     let host = farm.boards()[0].address().to_string().parse().unwrap();
     let client = TuberClient::new(host, ConnectOptions::new());
@@ -188,7 +188,7 @@ fn modules_share_the_stream_of_their_board() {
     }
 }
 
-/// A board whose time is real, streamed from.
+/// A farm of one board in real time, for streams.
 fn in_real_time(seed: u64) -> Farm {
     let farm = Farm::builder().boards(1).detectors(4).modules(4).seed(seed);
     let farm = farm.time(TimeMode::RealTime { call_us: 0 });
@@ -218,13 +218,13 @@ fn a_reboot_while_samples_are_taken_is_told() {
     pause(100);
     let sim = &farm.boards()[0];
     sim.inject(Fault::from(Reboot { down_ms: 0 }).from_call(sim.counters().calls));
-    // It loses its settings before it answers.
+    // The board loses its settings before it answers.
     let _ = another_calls(&farm, |calls| {
         calls.call("Dfmux", "get_timestamp");
     });
     let error = taking.join().unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::EpochChanged, "{error}");
-    // Once told, it is measured anew.
+    // Once the loss was reported, the board is measured anew.
     let silent = board.samples().mean(ModuleId::FIRST, third()).wait();
     let silent = silent.unwrap();
     let loudest = silent.mean.iter().map(|z| z.norm()).fold(0.0, f64::max);
@@ -238,7 +238,7 @@ fn samples_of_the_other_bank_are_not_taken_for_a_modules_own() {
     let measure = || board.samples().mean(ModuleId::FIRST, third()).wait();
     measure().unwrap();
     for wait_ms in [100, 0] {
-        // Switched before the acquisition, and in the middle of it.
+        // The bank is switched before the acquisition, and in the middle of it.
         let switch = |high: bool| {
             another_calls(&farm, |calls| {
                 calls.call("Dfmux", "set_analog_bank").arg(high);
@@ -326,7 +326,7 @@ fn a_module_that_falls_silent_is_told_as_such_while_another_is_measured() {
     })
     .unwrap();
     thread::scope(|scope| {
-        // It drives the receiver for both.
+        // The first acquisition drives the receiver for both.
         let long = scope.spawn(|| board.samples().mean(one, Acquire::new(900)).wait());
         pause(100);
         let error = board.samples().mean(two, third()).wait().unwrap_err();

@@ -1,4 +1,4 @@
-//! Asking boards what they are, sweeping them, and what is printed for other programs.
+//! Tests of the commands that describe and sweep boards, and of their output for other programs.
 
 use twotone::record::SweepTable;
 use twotone::sim::fault::{Fault, FaultScript};
@@ -43,13 +43,13 @@ fn info_says_what_answers_and_what_does_not() {
     assert_eq!(run(&["info", &map]).0, 4);
 }
 
-/// A farm of one board, of which calls of some methods fail.
+/// Starts a farm of one board on which calls of some methods fail.
 fn failing(folder: &std::path::Path, methods: &[&str]) -> SimProcess {
     let kind = "kind = \"error-on-call\"\nmessage = \"i2c read failed\"";
     faulty(folder, kind, methods)
 }
 
-/// A farm of one board that has a fault of that kind in calls of some methods.
+/// Starts a farm of one board that has a fault of this kind in calls of some methods.
 fn faulty(folder: &std::path::Path, kind: &str, methods: &[&str]) -> SimProcess {
     let fault = |method: &&str| {
         format!("[[fault]]\n{kind}\nboards = [\"crs0001\"]\nmethod = \"{method}\"\n")
@@ -99,7 +99,7 @@ fn info_says_what_it_cannot_read_beside_what_it_can() {
             is_null(board, "/error") && is_null(board, unknown),
             "{method}: {board}"
         );
-        // All the rest is there.
+        // All other values are there.
         for known in [
             "/housekeeping/0/value",
             "/clock",
@@ -122,7 +122,7 @@ fn info_says_what_it_cannot_read_beside_what_it_can() {
     }
 }
 
-/// Test if a board of a report has told something.
+/// Test if a board of a report has a certain value.
 type IsKnown = Box<dyn Fn(&serde_json::Value) -> bool + Sync>;
 
 #[test]
@@ -149,7 +149,7 @@ fn a_question_that_hangs_hides_no_other_answer() {
             Box::new(|board| board["modules"][0]["nco_hz"].is_f64()),
         ),
     ];
-    // At the same time, as each takes as long as the question that hangs.
+    // All at the same time, as each takes as long as the request that hangs.
     std::thread::scope(|scope| {
         for (method, _) in &known {
             let sim = faulty(folder.path(), "kind = \"hang\"", &[method]);
@@ -243,7 +243,7 @@ fn a_sweep_goes_to_files_and_leaves_no_tone_on() {
     );
     let loaded = twotone::map::HardwareMap::load(&map).unwrap();
     assert!(!any_tone_on(&loaded), "a tone is on");
-    // It is not written over.
+    // An existing run is not overwritten.
     assert_eq!(run(&args).0, 2);
 
     let arrow = sim.text_path("arrow");
@@ -261,7 +261,7 @@ fn a_sweep_goes_to_files_and_leaves_no_tone_on() {
     assert!(table.points().iter().all(|point| point.noise > Some(0.0)));
     assert!(sim.path("arrow").join("manifest.json").exists());
 
-    // A band of several NCO settings: each point has the one that it was taken at.
+    // A band of several NCO settings: each point has the setting at which it was measured.
     let wide = sim.text_path("wide");
     let band = ["--f-min", "1.0e9", "--f-max", "2.2e9", "--format", "csv"];
     let free = std::fs::read_to_string(&map).unwrap();
@@ -277,7 +277,7 @@ fn a_sweep_goes_to_files_and_leaves_no_tone_on() {
     ]
     .concat();
     let (status, report) = run_json(&args);
-    // The map says no range, so the parameters have none but the band of the command line.
+    // The map has no range, so only the band of the command line limits the sweep.
     assert_eq!(status, 0, "{report}");
     let text = std::fs::read_to_string(sim.path("wide").join("sweeps/crs0001.csv")).unwrap();
     let mut ncos = std::collections::BTreeSet::new();
@@ -328,7 +328,7 @@ fn a_python_map_is_imported_and_its_boards_answer() {
         "{report}"
     );
 
-    // A board that is said to be off is one to look at.
+    // A board that its map marks as offline is reported.
     let off =
         "session: 14\nhardware_map: !HardwareMap\n  - !CRS { serial: \"71\", online: false }\n";
     let off = write(sim.folder.path(), "off.yaml", off);
@@ -344,7 +344,7 @@ fn a_python_map_is_imported_and_its_boards_answer() {
         assert!(err.contains(words), "{err}");
     }
 
-    // It does not say where the detectors are, and is told so before anything is set.
+    // The map has no range of the detectors, which is an error before anything is set.
     let out = sim.text_path("run");
     for command in ["tune", "sweep"] {
         let (status, _, err) = run(&[command, &imported, "--out", &out]);
@@ -398,7 +398,7 @@ fn a_farm_can_have_real_time_and_faults_from_a_file() {
     let (status, report) = run_json(&["info", &sim.map()]);
     assert_eq!(status, 3, "{report}");
     assert!(report["boards"][0]["error"].is_null() && report["boards"][1]["error"].is_string());
-    // As long as its samples: a farm whose time is not real has done so much in a tenth of that.
+    // It takes as long as its samples; a farm in virtual time is done in a tenth of that.
     let swept = sim.text_path("swept");
     let args = ["sweep", &sim.map(), "--board", "crs0001", "--out", &swept];
     let (status, report) = run_json(&args);

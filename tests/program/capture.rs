@@ -1,6 +1,6 @@
-//! Capturing sample streams with the program: what is in the files, and what was lost.
+//! Tests of capturing sample streams with the program: content of the files, and losses.
 
-/// Has a board do something that no client of ours does.
+/// Calls a method of a board that no client of ours calls.
 macro_rules! tell {
     ($board:expr, $method:literal $(, $arg:expr)*) => {{
         let host: twotone::map::Host = $board.address().to_string().parse().unwrap();
@@ -36,10 +36,10 @@ use super::process::{rest, run_json, signal_to, twotone, write};
 
 /// Rate of the samples at the default decimation, in Hz.
 const RATE_HZ: f64 = 625e6 / 256.0 / 64.0 / 64.0;
-/// The start of 2026, where simulated boards begin, in seconds since 1970.
+/// Start of 2026 in seconds since 1970, at which the time of simulated boards begins.
 const YEAR_2026_S: i64 = 1_767_225_600;
 
-/// What all resonances do.
+/// Modulation of all resonances.
 const MODULATION: Modulation = Modulation {
     amplitude_lw: 0.01,
     frequency_hz: 1.0,
@@ -64,7 +64,7 @@ fn times(batches: &[RecordBatch]) -> Vec<f64> {
     times
 }
 
-/// One channel of a list column, by its place.
+/// Values of one channel of a list column, by its index.
 fn channel(batches: &[RecordBatch], column: &str, at: usize) -> Vec<f64> {
     let mut values = Vec::new();
     for batch in batches {
@@ -92,15 +92,15 @@ fn channel(batches: &[RecordBatch], column: &str, at: usize) -> Vec<f64> {
     values
 }
 
-/// What the metadata of a column says, as numbers.
+/// Numbers under a key of the metadata of a column.
 fn noted(batches: &[RecordBatch], column: &str, key: &str) -> Vec<f64> {
     let schema = batches[0].schema();
     let field = schema.field_with_name(column).expect("the column");
     serde_json::from_str(&field.metadata()[key]).expect("a list of numbers")
 }
 
-/// Rows are in order and none is made up: sequence numbers and losses agree, and the stamps with
-/// both. Answers how many there are.
+/// Asserts that rows are in order and none is made up: sequence numbers, losses and time stamps
+/// agree. Returns the number of rows.
 fn check_rows(batches: &[RecordBatch]) -> usize {
     let (mut sequence, mut lost) = (Vec::<u32>::new(), Vec::<u64>::new());
     for batch in batches {
@@ -117,8 +117,8 @@ fn check_rows(batches: &[RecordBatch]) -> usize {
     times.len()
 }
 
-/// Amplitude and phase of a sine of 1 Hz, `amplitude * sin(2 pi t + phase)`, in values that drift
-/// besides: by least squares.
+/// Fits a sine of 1 Hz, `amplitude * sin(2 pi t + phase)`, to values that also drift, by least
+/// squares. Returns amplitude and phase.
 fn sine(times: &[f64], values: &[f64]) -> (f64, f64) {
     const TERMS: usize = 4;
     let middle = times[times.len() / 2];
@@ -176,7 +176,7 @@ impl Lab {
         Self { farm, folder, map }
     }
 
-    /// A farm that has been tuned, and where the tune lies.
+    /// Makes a farm that is tuned, and returns it with the path of the tune.
     fn tuned(detectors: usize, seed: u64) -> (Self, String) {
         let lab = Self::new(detectors, seed);
         let tune = lab.text_path("tune");
@@ -185,7 +185,7 @@ impl Lab {
         (lab, tune)
     }
 
-    /// Captures with `--json`: the exit status, and the report.
+    /// Captures with `--json`. Returns the exit status and the report.
     fn capture(&self, seconds: &str, more: &[&str]) -> (i32, Value) {
         let args = ["capture", &self.map, "--seconds", seconds];
         run_json(&[&args[..], more].concat())
@@ -218,7 +218,7 @@ fn a_modulation_is_captured_in_hertz_with_its_sign_and_at_its_time() {
         &tune,
     ];
     let (status, report) = run_json(&args);
-    // Where the machine is too busy for the boards, samples are lost, which is told.
+    // If the machine is too busy for the boards, samples are lost, which is reported.
     assert!(
         status == 0 || (status == 3 && report["lost"] != 0),
         "{report}"
@@ -288,7 +288,7 @@ fn what_is_lost_is_counted_seen_in_the_rows_and_told() {
         .flat_map(|batch| batch["lost_before"].as_primitive::<UInt64Type>().values())
         .sum();
     assert_eq!(module["lost"], lost);
-    // What was counted last is what was reported.
+    // The last counters are those of the report.
     let counted = batches(Path::new(&out), "counters/crs0001.arrow");
     let last = counted.last().unwrap();
     for key in ["expected", "received", "lost", "gaps"] {

@@ -1,4 +1,4 @@
-//! Usage, maps and parameter files, with no board touched.
+//! Tests of usage, maps and parameter files, which no board takes part in.
 
 use twotone::algorithms::{Band, TuneParams};
 use twotone::map::parse_params;
@@ -33,7 +33,7 @@ fn a_result_that_cannot_be_written_is_not_well() {
         let said = twotone(&[asked]).stdout(full).output().unwrap();
         assert_eq!(said.status.code(), Some(3), "{asked}");
     }
-    // Nor is a map, and what is no file stays what it is.
+    // Nor is a map, and a path that is no regular file is not replaced.
     let (status, _, said) = run(&["sim", "--boards", "1", "--write-map", "/dev/full"]);
     assert_eq!(status, 2, "{said}");
     assert!(said.contains("/dev/full cannot be written"), "{said}");
@@ -235,7 +235,7 @@ fn addresses_that_can_be_read_in_two_ways_are_refused() {
     ] {
         assert_eq!(check(&[("address", address)]).0, 0, "{address}");
     }
-    // One board in two spellings.
+    // One board with two spellings.
     for (one, other) in [
         (("address", "Rfmux7.local"), ("serial", "7")),
         (("address", "b7.lab."), ("address", "b7.lab")),
@@ -256,7 +256,7 @@ fn the_page_on_parameters_has_every_one_at_its_default() {
     let (text, _) = text.split_once("```").unwrap();
     let default = TuneParams::default();
     assert_eq!(parse_params::<TuneParams>(text, "page").unwrap(), default);
-    // Those too that have no default.
+    // Also parameters without a default.
     let default = TuneParams {
         band: Some(Band::default()),
         ..default
@@ -312,7 +312,7 @@ fn a_farm_ends_with_an_interrupt_and_with_its_parent() {
     sim.signal(rustix::process::Signal::INT);
     assert_eq!(sim.wait(), 0);
 
-    // A shell that starts a farm and ends at once takes it along.
+    // A farm ends with the shell that has started it.
     let program = env!("CARGO_BIN_EXE_twotone");
     let folder = tempfile::tempdir().unwrap();
     let map = folder.path().join("map.toml").display().to_string();

@@ -1,4 +1,4 @@
-//! Descriptors of a simulator whose boards are out of order, and whose clients go without a word.
+//! Tests of the descriptors of a simulator whose boards have faults, and whose clients disappear.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
@@ -8,10 +8,10 @@ use super::process::{SimProcess, write};
 
 const CLIENTS: usize = 50;
 
-/// Descriptors that the simulator may open for itself after it is ready.
+/// Number of descriptors that the simulator may open for itself after it is ready.
 const OF_ITS_OWN: usize = 2;
 
-/// Waits for what another process will do soon. Fails if it has not done so after 20 s.
+/// Waits until `done` is true. Fails if it is not after 20 s.
 fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let (tell, told) = std::sync::mpsc::channel::<()>();
     let waited = (0..2000).any(|_| {
@@ -25,7 +25,7 @@ fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     assert!(waited, "{what}");
 }
 
-/// A connection with a request for samples sent, and half of a further one.
+/// Opens a connection and sends a request for samples and half of a further one.
 fn ask(address: &str) -> TcpStream {
     let body = r#"[{"object":"Dfmux","method":"get_samples","args":[1],"kwargs":{"channel":1,"module":1}}]"#;
     let length = body.len();
@@ -68,10 +68,11 @@ fn clients_that_have_gone_leave_no_descriptors_whatever_the_fault_is() {
     ] {
         check(fault, drop);
     }
-    // The sending side alone.
+    // Closes the sending side alone.
     check("kind = \"black-hole\"", |client| {
         client.shutdown(Shutdown::Write).unwrap();
-        // It is kept to the end of the process: the board lets go of it first.
+        // The client is kept until the end of the process, so the board closes the connection
+        // first.
         std::mem::forget(client);
     });
 }

@@ -1,4 +1,4 @@
-//! State of a board after each command, by the safe state of its map.
+//! Tests of the state of a board after each command, by the safe state of its map.
 
 use tworoutine::Wait;
 use twotone::Array;
@@ -8,7 +8,7 @@ use twotone::run::ENDINGS;
 
 use super::process::{SimProcess, run, run_json, write};
 
-/// Amplitudes of the first channels of the one board's first module, and its NCO.
+/// Amplitudes of the first channels of the first module of the only board, and its NCO.
 fn settings(map: &HardwareMap) -> (Vec<f64>, f64) {
     let array = Array::connect(map).wait();
     let target = &array.boards()[0].targets()[0];
@@ -36,7 +36,7 @@ fn a_sweep_leaves_what_it_found_or_nothing() {
     let sim = SimProcess::start(&["--boards", "1", "--detectors", "4"]);
     let loaded = HardwareMap::load(sim.map()).unwrap();
     for safe_state in ["hold", "previous", "off"] {
-        // Two tones that observe, one of them outside of the map's range.
+        // Two tones of an observation, one of them outside of the map's range.
         let array = Array::connect(&loaded).wait();
         let board = array.boards()[0].handle();
         let module = ModuleId::FIRST;
@@ -85,7 +85,7 @@ fn the_rule_stands_in_help_and_on_the_page() {
 #[test]
 fn a_band_beyond_the_maps_range_is_refused_before_any_board_is_asked() {
     let folder = tempfile::tempdir().unwrap();
-    // Nobody answers here: a refusal that came after connecting would have status 4.
+    // No board answers at this address: a refusal after connecting would have status 4.
     let map = "[[board]]\nname = \"b\"\nkind = \"crs\"\naddress = \"127.0.0.1:1\"\n\
                [[board.module]]\nnumber = 1\nf_min_hz = 1.0e9\nf_max_hz = 1.5e9\n\
                [[board.module]]\nnumber = 2\nf_min_hz = 1.2e9\nf_max_hz = 1.7e9\n";
@@ -156,7 +156,7 @@ fn a_band_beyond_the_maps_range_is_refused_before_any_board_is_asked() {
             "{band:?}: {err}"
         );
     }
-    // One end is enough: the other one is that of each module, or of the band of the file.
+    // One end is enough: the other one comes from each module, or from the band of the file.
     for band in [["--f-min", "1.3e9"], ["--f-max", "1.4e9"]] {
         assert_eq!(sweep(&band).0, 4, "{band:?}");
     }
@@ -168,7 +168,7 @@ fn a_band_beyond_the_maps_range_is_refused_before_any_board_is_asked() {
         status == 2 && err.contains("from 1300000000 Hz to 1250000000 Hz"),
         "{err}"
     );
-    // Within the range of what is asked for, it goes on to the boards.
+    // A band within the range is accepted, and the command connects to the boards.
     let args = [
         "sweep", &map, "--out", &out, "--f-min", "1.3e9", "--f-max", "1.4e9",
     ];

@@ -1,5 +1,5 @@
-//! A sample of faults at random calls, and of mishaps of the process, with real sockets and processes:
-//! what `tests/safety` tries exhaustively in memory.
+//! Tests with a sample of faults at random calls, and of mishaps of the process, with real sockets
+//! and processes. `tests/safety` tries faults exhaustively in memory.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -18,13 +18,13 @@ use twotone::sim::fault::{
 
 use super::process::{rest, run_json, signal_to, twotone, write};
 
-/// Cases of a run.
+/// Number of cases of a run.
 const CASES: u64 = 8;
 
-/// Seed of the sample; printed, and set by this variable.
+/// Environment variable with the seed of the sample, which is printed.
 const SEED: &str = "TWOTONE_FAULTS_SEED";
 
-/// Numbers that look random.
+/// Random numbers that follow from a seed.
 struct Random(u64);
 
 impl Random {
@@ -36,14 +36,14 @@ impl Random {
     }
 }
 
-/// The seed of a sample, and its numbers.
+/// The seed of the sample, and its numbers.
 fn sample() -> (u64, Random) {
     let seed = std::env::var(SEED).ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or(20_261_129);
     (seed, Random(seed))
 }
 
-/// A fault that is over after some calls, so that the board is there at the deadline.
+/// A fault that ends after some calls, so that the board answers again before the deadline.
 fn fault(random: &mut Random) -> Scheduled {
     let method = |random: &mut Random| {
         ["get_samples", "get_amplitude", "set_frequency"][random.below(3) as usize].to_owned()
@@ -117,7 +117,7 @@ fn a_fault_at_any_call_leaves_what_is_told() {
     }
 }
 
-/// Checks that the second board has so many tones on as is told.
+/// Checks that the report agrees with the number of tones `on` on the second board.
 fn check_told(command: &str, status: i32, report: &Value, on: usize, when: &str) {
     // A board that could not be connected has no modules, and nothing was set on it.
     let module = &report["boards"][1]["modules"][0];
@@ -131,7 +131,7 @@ fn check_told(command: &str, status: i32, report: &Value, on: usize, when: &str)
     assert!([0, 3].contains(&status), "{when}: {status}");
 }
 
-/// Checks that `off` switches all off, and that the command succeeds after that.
+/// Checks that `off` switches all tones off, and that the command succeeds after that.
 fn check_next(command: &str, folder: &Path, map: &HardwareMap, when: &str) {
     let (status, off) = run_json(&["off", map.file()]);
     assert_eq!((status, tones(map)), (0, 0), "{when}: {off}");
@@ -141,20 +141,20 @@ fn check_next(command: &str, folder: &Path, map: &HardwareMap, when: &str) {
     assert_eq!(status, 0, "{when}: a rerun: {report}");
 }
 
-/// Mishap of the process. Readers that do not read and other programs on the board have tests of
-/// their own, in `unread.rs` and `lock.rs`.
+/// Mishap of the process. Readers that do not read are tested in `unread.rs`, and other programs on
+/// the board in `lock.rs`.
 #[derive(Debug, Clone, Copy)]
 enum Mishap {
     /// It is stopped for longer than its deadline.
     Stopped,
-    /// It is killed outright.
+    /// It is killed.
     Killed,
 }
 
 /// Deadline of a command that has a mishap, in seconds.
 const DEADLINE_S: &str = "20";
 
-/// Time for which it is stopped, in seconds.
+/// Time for which the process is stopped, in seconds.
 const STOPPED_S: &str = "21";
 
 #[test]
@@ -200,7 +200,7 @@ fn a_mishap_of_the_process_at_any_moment_leaves_what_is_told() {
             let report = serde_json::from_str(&said);
             let report = report.unwrap_or_else(|error| panic!("{when}: {error}: {said}{err}"));
             check_told(command, status, &report, tones(&map), &when);
-            // The time in which it could do nothing does not count.
+            // The time in which it was stopped does not count.
             assert_eq!(status, 0, "{when}: {report}");
         }
         check_next(command, folder.path(), &map, &when);

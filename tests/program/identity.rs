@@ -1,4 +1,4 @@
-//! Boards that are not those of the map: recognized by their streams, before a tone is set.
+//! Tests with boards that are not those of the map: their streams show it before a tone is set.
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -6,7 +6,7 @@ use twotone::sim::{Farm, Streaming};
 
 use super::process::{run, run_json, write};
 
-/// A farm of two boards, with a map that `change` has made of the farm's own.
+/// A farm of two boards, with a map that was made from the farm's own by a change.
 struct Lab {
     farm: Farm,
     folder: TempDir,
@@ -36,7 +36,7 @@ impl Lab {
     }
 }
 
-/// The two serial numbers exchanged.
+/// Exchanges the two serial numbers of a map.
 fn swapped(map: String) -> String {
     let map = map.replace("serial = \"0001\"", "serial = \"new\"");
     let map = map.replace("serial = \"0002\"", "serial = \"0001\"");
@@ -48,7 +48,7 @@ fn swapped(map: String) -> String {
     swapped
 }
 
-/// The second board has another serial number than the map says, one that no board of it has.
+/// Gives the second board of a map a serial number that no board has.
 fn replaced(map: String) -> String {
     let replaced = map.replace("serial = \"0002\"", "serial = \"0077\"");
     assert_ne!(replaced, map);
@@ -125,7 +125,7 @@ fn what_each_board_says_of_itself_stands_beside_what_the_map_says() {
     assert_eq!(other["serial"], "0077");
     assert_eq!(other["identity"]["state"], "another", "{other}");
     assert_eq!(other["identity"]["packet_serials"], serde_json::json!([2]));
-    // It has answered all the same.
+    // The board has answered all the same.
     assert!(
         other["firmware"].is_string() && other["error"].is_null(),
         "{other}"
@@ -174,7 +174,7 @@ fn a_board_of_which_nothing_tells_who_it_is_is_used_and_told_as_unknown() {
             (&"unknown".into(), &why.into())
         );
     }
-    // What its packets say is shown, for a person to compare.
+    // The serial number in its packets is shown, so that a person can compare it.
     let streaming = Lab::new(Streaming::WhenJoined, nameless);
     let (status, report) = run_json(&["info", &streaming.map]);
     assert_eq!(status, 0, "{report}");

@@ -1,5 +1,5 @@
-//! Files that are given to the program and are none, or too large, or full of mistakes: told at once,
-//! with nothing done.
+//! Tests with input files that are no files, too large, or full of mistakes: the program reports
+//! that at once and does nothing.
 
 use std::fs::File;
 use std::os::unix::net::UnixListener;
@@ -12,7 +12,7 @@ use super::process::{run, twotone, write};
 const MAP: &str = "[[board]]\nname = \"b1\"\nkind = \"crs\"\naddress = \"127.0.0.1:1\"\n\
                    serial = \"1\"\n[[board.module]]\nnumber = 1\nf_min_hz = 1e9\nf_max_hz = 1.5e9\n";
 
-/// Each command that reads a file, with `FILE` in its place.
+/// Each command that reads a file, with `FILE` in the place of its path.
 const READERS: [&[&str]; 12] = [
     &["check", "FILE"],
     &["check", "MAP", "--params", "FILE"],
@@ -28,7 +28,7 @@ const READERS: [&[&str]; 12] = [
     &["sim", "--boards", "1", "--faults", "FILE"],
 ];
 
-/// Whatever reads the file at `path` says these words of it and does nothing else.
+/// Checks that each command that reads the file at `path` prints `words` and does nothing else.
 fn check(folder: &Path, path: &str, words: &str) {
     let map = write(folder, "map.toml", MAP);
     let out = folder.join("run").display().to_string();
@@ -105,7 +105,7 @@ fn so_are_the_files_of_a_tune_that_is_to_calibrate() {
     }
 }
 
-/// The manifest of some run.
+/// Text of the manifest of a run.
 fn manifest() -> String {
     let map = twotone::map::HardwareMap::parse(MAP, "map.toml").unwrap();
     let started = twotone::record::UtcTime::now();

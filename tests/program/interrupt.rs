@@ -1,4 +1,4 @@
-//! Ctrl-C in the middle of a tune.
+//! Tests of Ctrl-C in the middle of a tune.
 
 use std::process::Stdio;
 
@@ -13,7 +13,7 @@ use twotone::sim::fault::{BlackHole, Fault};
 
 use super::process::{SimProcess, rest, signal_to, twotone, write};
 
-/// Whether any channel of the first board's modules in the map drives a tone.
+/// True if any channel of the first board's modules in the map drives a tone.
 pub(crate) fn any_tone_on(map: &HardwareMap) -> bool {
     let array = Array::connect(map).wait();
     array.boards()[0].targets().iter().any(|target| {
@@ -32,7 +32,7 @@ fn an_interrupt_restores_the_hardware_and_says_so() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Not before it drives tones, and not after it is done with them.
+    // The signal must come while the tune drives tones.
     while !any_tone_on(&map) {
         assert!(
             tune.try_wait().unwrap().is_none(),
@@ -75,7 +75,7 @@ fn a_second_interrupt_leaves_at_once_and_names_what_is_left_on() {
             "it ended before it drove a tone"
         );
     }
-    // From now on the first board takes what it is sent and never answers: no clean-up reaches it.
+    // From now on the first board accepts requests and never answers: no clean-up reaches it.
     farm.boards()[0].inject(Fault::from(BlackHole {}));
     signal_to(&tune, Signal::INT);
     std::process::Command::new("sleep")
@@ -104,7 +104,7 @@ fn a_second_interrupt_leaves_at_once_and_names_what_is_left_on() {
         "left"
     );
 
-    // Once the board is back, `off` finishes the job.
+    // Once the board answers again, `off` switches its tones off.
     assert!(
         any_tone_on_after_return(&farm, &map),
         "nothing was left on: the test shows nothing"

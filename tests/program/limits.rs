@@ -1,5 +1,5 @@
-//! Few threads, files or memory: each command works, or ends with a status and words that name the
-//! limit. It neither panics nor hangs.
+//! Tests with few threads, files or little memory: each command works, or ends with a status and a
+//! message that names the limit. It neither panics nor hangs.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, BufReader, Read};
@@ -14,22 +14,23 @@ use super::process::{SimProcess, signal_to, write};
 /// A limit of the system.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Limit {
-    /// Threads beside the first. Each has so large a stack that the limit of the memory limits their
-    /// number, for any user and whatever else the user runs.
+    /// Number of threads beside the first. Each has so large a stack that the limit of the memory
+    /// limits their number, independent of the user and of other programs.
     Threads(u64),
-    /// Threads of a user who runs nothing else, with the first. Only root can become another user.
+    /// Number of threads, the first included, of a user who runs nothing else. Only root can become
+    /// another user.
     ThreadsOfUser(u64),
-    /// Open files.
+    /// Number of open files.
     Files(u64),
     /// Address space, in KiB.
     Memory(u64),
 }
 
-/// Stack of each thread in KiB, where stacks limit the threads.
+/// Stack of each thread in KiB, if stacks limit the threads.
 const STACK_KIB: u64 = 4 << 20;
 
 impl Limit {
-    /// The limit in the words of a shell.
+    /// The limit as commands of a shell.
     pub(crate) fn shell(self) -> String {
         match self {
             Self::Threads(count) => {
@@ -37,7 +38,7 @@ impl Limit {
                 format!("ulimit -v {memory}; export RUST_MIN_STACK={stack}")
             }
             Self::ThreadsOfUser(count) => format!("ulimit -u {count}"),
-            // Without what the program is handed by those who run the test.
+            // Without descriptors that the program would inherit from the test runner.
             Self::Files(count) => {
                 format!("exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; ulimit -n {count}")
             }
@@ -96,7 +97,7 @@ impl Bench {
 
     /// A number from `least` to `most`.
     fn random(&mut self, least: u64, most: u64) -> u64 {
-        // Knuth's generator: its high bits are good enough to choose by.
+        // Knuth's generator, of which the high bits are random enough here.
         self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005);
         self.seed = self.seed.wrapping_add(1_442_695_040_888_963_407);
         least + (self.seed >> 33) % (most - least + 1)
@@ -129,7 +130,7 @@ impl Bench {
     }
 }
 
-/// Waits for the end. A simulator that is ready is interrupted.
+/// Waits for the end of a command. A simulator that is ready is interrupted.
 fn ended(mut child: Child) -> Ending {
     let mut said = String::new();
     let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
@@ -178,7 +179,7 @@ fn a_command_works_or_names_the_limit() {
             }
             let Ending { status, said } = bench.run(limit, &args);
             let case = format!("{limit:?} {args:?}: status {status:?}, said: {said}");
-            // No signal, no panic (101), no end by the clock (124).
+            // No signal, no panic (101), no end by the time limit (124).
             assert!(
                 status.is_some_and(|status| [0, 2, 3, 4].contains(&status)),
                 "{case}"

@@ -1,4 +1,4 @@
-//! Two programs on one board.
+//! Tests of two programs on one board.
 
 use std::fs;
 use std::net::TcpListener;
@@ -14,7 +14,7 @@ use twotone::sim::fault::{Fault, Hang};
 use super::interrupt::any_tone_on;
 use super::process::{SimProcess, rest, run_json, signal_to, twotone, write};
 
-/// A tune that takes some seconds, once it drives tones.
+/// Starts a tune that takes some seconds, and waits until it drives tones.
 fn tuning(sim: &SimProcess, run: &str) -> Child {
     let tune = twotone(&["tune", &sim.map(), "--out", &sim.text_path(run), "--json"])
         .stdout(Stdio::piped())
@@ -38,8 +38,8 @@ fn slow() -> SimProcess {
     ])
 }
 
-/// Runs a program to its end, with a folder of locks of its own: its status, its report, null if
-/// there is none, and what else it said.
+/// Runs the program to its end, with its own folder of locks. Returns its status, its report (null
+/// if there is none) and its standard error.
 fn run_with(locks: &Path, args: &[&str]) -> (Option<i32>, Value, String) {
     let mut command = twotone(&[args, &["--json"]].concat());
     let done = command.env("TWOTONE_LOCKS", locks).output().unwrap();
@@ -48,7 +48,7 @@ fn run_with(locks: &Path, args: &[&str]) -> (Option<i32>, Value, String) {
     (done.status.code(), report, err)
 }
 
-/// Status of a tune, its report, and what else it said.
+/// Waits for the end of a tune. Returns its status, its report and its standard error.
 fn end(mut tune: Child) -> (Option<i32>, Value, String) {
     let (out, err) = (rest(tune.stdout.take()), rest(tune.stderr.take()));
     let report = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}\n{err}"));
@@ -104,7 +104,7 @@ fn a_board_that_is_taken_over_is_no_more_set_by_the_first() {
     assert_eq!(status, Some(3), "{err}");
     let told = report.to_string();
     assert!(told.contains("has taken this board over"), "{told}");
-    // Its clean-up has switched nothing off.
+    // The clean-up of the first tune has switched nothing off.
     assert!(any_tone_on(&HardwareMap::load(sim.map()).unwrap()));
 }
 
@@ -130,7 +130,7 @@ fn off_switches_off_what_another_program_works_on() {
 fn a_program_of_another_host_is_seen_by_what_it_sets() {
     let sim = slow();
     let first = tuning(&sim, "first");
-    // The locks of another host are not seen.
+    // Another folder of locks stands for another host, whose locks are not visible.
     let locks = sim.path("locks");
     fs::create_dir(&locks).unwrap();
     let (map, out) = (sim.map(), sim.text_path("second"));
@@ -149,7 +149,7 @@ fn a_program_of_another_host_is_seen_by_what_it_sets() {
         for words in ["another program sets module 1 right now", "--ignore-others"] {
             assert!(told.contains(words), "{option:?}: {told}");
         }
-        // That takes nothing from a program of another host.
+        // Taking over has no effect on a program of another host, so it is not suggested.
         assert!(!told.contains("(--take-over)"), "{told}");
         assert_eq!(report["boards"][0]["taken_over"], Value::Null, "{told}");
     }
@@ -208,7 +208,7 @@ fn programs_leave_no_locks_behind() {
         let left: Vec<_> = fs::read_dir(&locks).unwrap().collect();
         assert!(left.is_empty(), "{args:?}: {left:?}");
     }
-    // Nobody else knows the boards that a program simulates itself, so it locks none.
+    // No other program knows the boards that a program simulates itself, so it locks none.
     let nowhere = out("nowhere");
     let demo = ["demo", "--boards", "1", "--detectors", "2"];
     let (status, report, err) = run_with(
@@ -284,7 +284,7 @@ fn a_holder_that_does_not_say_who_it_is_is_told_without_what_is_not_known() {
     assert_eq!(*taken, unknown, "{report}");
 }
 
-/// A map of one board at an address.
+/// Writes a map of one board at an address.
 fn map_of(folder: &Path, address: &str) -> String {
     let map = format!(
         "[[board]]\nname = \"b1\"\nkind = \"crs\"\naddress = \"{address}\"\n\
@@ -296,7 +296,7 @@ fn map_of(folder: &Path, address: &str) -> String {
 #[test]
 fn an_interrupt_while_connecting_leaves_a_report_and_true_words() {
     let folder = tempfile::tempdir().unwrap();
-    // A board that takes connections and does not answer.
+    // A board that accepts connections and does not answer.
     let board = TcpListener::bind("127.0.0.1:0").unwrap();
     let map = map_of(folder.path(), &board.local_addr().unwrap().to_string());
     for command in ["tune", "sweep"] {
@@ -317,10 +317,10 @@ fn an_interrupt_while_connecting_leaves_a_report_and_true_words() {
     }
 }
 
-/// The first question when the settings of a module are read.
+/// Method that is called first when the settings of a module are read.
 const READ_FIRST: &str = "get_nco_frequency";
 
-/// A farm of two boards, the second of which never returns from a method, and its map.
+/// Starts a farm of two boards, the second of which never answers calls of a method; with its map.
 fn hanging(method: &str) -> (Farm, tempfile::TempDir, String) {
     let farm = Farm::builder()
         .boards(2)
@@ -356,7 +356,7 @@ fn an_interrupt_ends_the_watch_for_other_programs() {
         let (status, report, err) = end(run);
         assert_eq!(status, Some(130), "{report} {err}");
         assert_eq!(report["interrupted"], true, "{report}");
-        // It was connected before.
+        // The board was connected before.
         let hardware = &report["boards"][1]["modules"][0]["hardware"];
         assert_eq!(hardware["state"], "untouched", "{report}");
         assert_eq!(asked(), before + 1, "it went on asking");

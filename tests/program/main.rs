@@ -1,4 +1,5 @@
-//! The installed program, run as an operator runs it: commands, exit status, files, interrupts.
+//! Tests of the installed program, run as an operator runs it: commands, exit status, files,
+//! interrupts.
 
 mod ask;
 mod capture;

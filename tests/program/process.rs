@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use serde_json::Value;
 
-/// Folder of the locks of all programs that tests start: not that of the host.
+/// Folder of the locks of all programs that tests start, in the place of that of the host.
 pub(crate) fn locks() -> PathBuf {
     let locks = Path::new(env!("CARGO_TARGET_TMPDIR")).join("locks");
     std::fs::create_dir_all(&locks).expect("a folder");
@@ -21,7 +21,7 @@ pub(crate) fn twotone(args: &[&str]) -> Command {
     command
 }
 
-/// Runs the program to its end: its exit status, and what it said.
+/// Runs the program to its end. Returns its exit status, standard output and standard error.
 pub(crate) fn run(args: &[&str]) -> (i32, String, String) {
     let output: Output = twotone(args).output().expect("the program starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -29,7 +29,7 @@ pub(crate) fn run(args: &[&str]) -> (i32, String, String) {
     (status, text(&output.stdout), text(&output.stderr))
 }
 
-/// Runs the program with `--json`: its exit status and the one object that it printed.
+/// Runs the program with `--json`. Returns its exit status and the one object that it printed.
 pub(crate) fn run_json(args: &[&str]) -> (i32, Value) {
     let (status, out, err) = run(&[args, &["--json"]].concat());
     assert_eq!(out.lines().count(), 1, "stdout: {out}\nstderr: {err}");
@@ -116,7 +116,7 @@ pub(crate) fn signal_to(child: &Child, signal: rustix::process::Signal) {
     rustix::process::kill_process(id.expect("a process id"), signal).expect("it is running");
 }
 
-/// Everything that a child has still to say.
+/// Reads the rest of a child's output.
 pub(crate) fn rest(stream: Option<impl Read>) -> String {
     let mut text = String::new();
     stream
@@ -126,7 +126,7 @@ pub(crate) fn rest(stream: Option<impl Read>) -> String {
     text
 }
 
-/// Writes a file into a folder.
+/// Writes a file into a folder. Returns its path.
 pub(crate) fn write(folder: &Path, name: &str, text: &str) -> String {
     let path = folder.join(name);
     std::fs::write(&path, text).expect("a writable folder");

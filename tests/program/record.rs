@@ -1,4 +1,4 @@
-//! Runs whose disk is full at the end, or whose folder is not where it was.
+//! Tests of runs whose disk is full at the end, or whose folder was moved or removed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use twotone::record::{Manifest, TuneRecord};
 
 use super::process::{SimProcess, twotone};
 
-/// Runs the program with `--json` while no file may grow beyond so many kB, as on a disk that is full.
+/// Runs the program with `--json` while no file may grow beyond `kb` kB, as on a full disk.
 fn run_limited(kb: u32, args: &[&str]) -> (i32, Value, String) {
     let script = format!("trap '' XFSZ; ulimit -f {kb}; exec \"$@\"");
     let program = env!("CARGO_BIN_EXE_twotone");
@@ -63,7 +63,8 @@ fn a_disk_that_is_full_costs_the_sweeps_and_not_the_tune() {
         assert_eq!(module.channel.len(), 8);
     }
 
-    // A sweep is nothing without its points: every place is tried, and what there is is kept.
+    // A sweep is of no use without its points: every board's file is tried, and those that can be
+    // written are kept.
     let out = sim.text_path("swept");
     for more in [&[][..], &["--format", "csv"]] {
         let args = [&["sweep", &map, "--out", &out], more].concat();
@@ -85,7 +86,7 @@ enum Fate {
     Taken,
 }
 
-/// Runs the program in a folder of its own, and lets its run directory have its fate meanwhile.
+/// Runs the program in its own folder, and lets the mishap happen to its run directory meanwhile.
 /// Returns the exit status, the report, and the folder.
 fn run_fated(
     fate: Fate,
@@ -176,7 +177,7 @@ fn a_capture_whose_folder_went_away_says_where_its_samples_are() {
         let (status, report, _folder) = run_fated(fate, &args, begun);
         assert_eq!(status, 3, "{fate:?}: {report}");
         if let Fate::Removed = fate {
-            // It ends when that is noticed, and not after three seconds.
+            // It ends when the mishap is noticed, and not after three seconds.
             assert!(
                 report["boards"][0]["modules"][0]["missing"].as_u64() > Some(300),
                 "{report}"

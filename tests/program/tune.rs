@@ -1,4 +1,4 @@
-//! Tuning with the program: results, records, boards that fail.
+//! Tests of tuning with the program: results, records, boards that fail.
 
 use std::net::TcpListener;
 
@@ -54,7 +54,7 @@ fn a_farm_is_tuned_scored_recorded_and_switched_off() {
         );
     }
 
-    // The record is whole.
+    // The record is complete.
     let manifest = std::fs::read_to_string(sim.path("run").join("manifest.json")).unwrap();
     let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
     assert_eq!(manifest["note"], "first light");
@@ -74,7 +74,7 @@ fn a_farm_is_tuned_scored_recorded_and_switched_off() {
     assert_eq!(sweeps.points().len(), 50_000 + 20 * 41);
     assert_eq!(sweeps.provenance["note"], "first light");
 
-    // It is not written over, and the boards are not touched for it.
+    // An existing run is not overwritten, and the boards are not touched.
     let (status, _, err) = run(&args);
     assert_eq!(status, 2, "{err}");
     assert!(err.contains("run"), "{err}");
@@ -174,7 +174,7 @@ fn the_demo_tunes_scores_and_records() {
 #[test]
 fn boards_that_are_not_there_do_not_keep_the_others() {
     let sim = SimProcess::start(&["--boards", "1", "--detectors", "4"]);
-    // A port that is taken by something that never answers, and one that is closed.
+    // A port on which no answer ever comes, and one that is closed.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let closed = TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -211,14 +211,14 @@ fn boards_that_are_not_there_do_not_keep_the_others() {
         let error = report["boards"][index]["error"].as_str().unwrap();
         assert!(error.contains(words), "{error}");
     }
-    // What went wrong stands in the record.
+    // The record has the failures.
     let manifest = std::fs::read_to_string(sim.path("run").join("manifest.json")).unwrap();
     assert!(
         manifest.contains("board silent: connect: timed out"),
         "{manifest}"
     );
 
-    // Who does not answer keeps no other on, and is asked no longer than was said.
+    // A board that does not answer does not delay the others, and is asked until the deadline.
     let (status, report) = run_json(&["off", &map, "--deadline", "2"]);
     assert_eq!(status, 3, "{report}");
     let off = |index: usize| report["boards"][index]["off"].as_bool().unwrap();
@@ -255,7 +255,7 @@ fn what_is_out_of_range_is_refused_before_anything_is_sent() {
             "--json",
         ])
     };
-    // What is wrong whatever the board is: usage.
+    // Parameters that are wrong for any board: an error of usage.
     for (text, words) in [
         ("[fine_sweep]\npoints = 0\n", "points"),
         ("tone_amplitude = 2.0\n", "tone_amplitude"),
@@ -267,7 +267,7 @@ fn what_is_out_of_range_is_refused_before_anything_is_sent() {
         assert!(err.contains(words), "{text}: {err}");
         assert!(!sim.path("run").exists(), "{text}");
     }
-    // What is wrong for this board: it failed, and nothing was sent to it.
+    // Parameters that are wrong for this board: its tune fails, and nothing was sent to it.
     for (text, words) in [
         ("[network_analysis]\namplitude = 0.5\n", "dBm"),
         ("[network_analysis]\namplitude = 0.015\n", "full scale"),
@@ -286,7 +286,7 @@ fn what_is_out_of_range_is_refused_before_anything_is_sent() {
             "{text}: {module}"
         );
         assert_eq!(module["hardware"]["state"], "untouched", "{text}: {module}");
-        // Its name is still free.
+        // The name of the run is still free.
         assert!(!sim.path("run").exists(), "{text}");
     }
     assert!(

@@ -1,4 +1,4 @@
-//! Terminals and pipes that nobody reads.
+//! Tests with terminals and pipes that are not read.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,8 +11,8 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use super::limits::{Limit, twotone_under};
 use super::process::{SimProcess, rest, run_json, signal_to, twotone};
 
-/// Limits with which the program has all threads, one that drives everything, or none, and none
-/// though there are some that write.
+/// Limits with which the program has all its threads, only the one that drives everything, none, or
+/// only some that write.
 const LIMITS: [Limit; 4] = [
     Limit::Files(1024),
     Limit::Threads(1),
@@ -20,7 +20,7 @@ const LIMITS: [Limit; 4] = [
     Limit::Memory(400_000),
 ];
 
-/// A terminal that nobody reads: the end to be read, and the end of the program.
+/// Opens a terminal that is not read. Returns the end to be read, and the end of the program.
 fn terminal() -> (File, File) {
     let reader = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&reader).unwrap();
@@ -33,12 +33,13 @@ fn terminal() -> (File, File) {
     (File::from(reader), end.unwrap())
 }
 
-/// Fills a terminal or a pipe until it takes no more.
+/// Fills a terminal or a pipe until it accepts no more.
 fn fill(end: &File) {
     let flags = rustix::fs::fcntl_getfl(end).unwrap();
     let nonblocking = flags | rustix::fs::OFlags::NONBLOCK;
     rustix::fs::fcntl_setfl(end, nonblocking).unwrap();
-    // Until nothing has moved on for a while: the system takes a part of it out of the way first.
+    // Writes until nothing is accepted for a while: at first the system moves a part of the text
+    // to other buffers.
     let wait = rustix::time::Timespec {
         tv_sec: 0,
         tv_nsec: 200_000_000,
@@ -106,12 +107,12 @@ fn a_result_that_is_not_read_can_be_interrupted_and_is_told() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // All else is done by then.
+        // Everything else is done when the manifest exists.
         while !run.join("manifest.json").exists() {
             assert!(tune.try_wait().unwrap().is_none(), "it waits for no reader");
         }
         let mut said = tune.stderr.take();
-        // Until it is heard: it may not have come to its last wait yet.
+        // Repeated until it has an effect: the program may not be in its last wait yet.
         while tune.try_wait().unwrap().is_none() {
             signal_to(&tune, Signal::INT);
             std::thread::yield_now();

@@ -1,4 +1,4 @@
-//! Clocks of boards that go wrong while a capture goes on, and packets that change their form.
+//! Tests with clocks of boards that fail during a capture, and packets that change their form.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,7 +18,7 @@ use super::super::process::run;
 use super::endings::{begun, ended, wait_for_packets};
 use super::{Lab, batches, check_rows};
 
-/// Number of rows by the origin of their time; those without a time are not among them.
+/// Number of rows by the origin of their time, without rows that have no time.
 fn sources(found: &[RecordBatch]) -> BTreeMap<String, u64> {
     let mut rows = BTreeMap::new();
     for batch in found {
@@ -40,7 +40,7 @@ fn doubts(module: &Value) -> String {
     doubts.collect::<Vec<_>>().join("; ")
 }
 
-/// Every doubt of a module is in the manifest.
+/// Checks that every doubt of a module is in the manifest.
 fn check_noted(noted: &BoardRecord, module: &Value) {
     for doubt in module["doubts"].as_array().unwrap() {
         let told = format!("module {}: {}", module["module"], doubt.as_str().unwrap());
@@ -62,7 +62,7 @@ fn clocks_that_contradict_themselves_are_told_and_their_times_marked() {
         })
     };
     let step = |seconds| Fault::from(ClockStep { seconds });
-    // The fault, the name of its count, a part of the doubt, and true if there are times.
+    // The fault, the name of its counter, a part of the doubt, and true if the samples have times.
     let cases: [(Scheduled, &str, &str, bool); 7] = [
         (
             step(3600.0).from_call(400),
@@ -130,7 +130,7 @@ fn clocks_that_contradict_themselves_are_told_and_their_times_marked() {
         let of = |source: &str| sources.get(source).copied().unwrap_or(0);
         let received = count(module, "received");
         if *has_times {
-            // They go on as the sequence numbers do.
+            // The times go on as the sequence numbers do.
             assert_eq!(check_rows(&found) as u64, received);
             assert_eq!(of("stamp") + of("sequence"), received, "{sources:?}");
             assert!(
@@ -152,7 +152,7 @@ fn clocks_that_contradict_themselves_are_told_and_their_times_marked() {
     let first = &report["boards"][0]["modules"][0];
     let step_s = first["clock_step_s"].as_f64().unwrap();
     assert!((step_s - 3600.0).abs() < 1e-6 && first["clock_step_sequence"].is_u64());
-    // One that is right stays right.
+    // A clock without a fault is not doubted.
     let right = &report["boards"][cases.len()];
     let (is_whole, right) = (&right["ok"], &right["modules"][0]);
     // A machine that is too busy for the boards loses samples, which is reported.
@@ -196,7 +196,7 @@ fn a_year_that_is_out_of_reach_is_no_time_as_any() {
     ] {
         assert!(doubts(module).contains(says), "{module}");
     }
-    // This computer's year makes a time of it only if the day is that of today.
+    // A stamp without a year gets this computer's year only if its day is today's.
     let found = batches(Path::new(&out), module["file"].as_str().unwrap());
     let with_year = sources(&found).remove("year").unwrap_or(0);
     assert_eq!(with_year + count(module, "timeless"), received);
@@ -211,8 +211,8 @@ fn a_year_that_is_out_of_reach_is_no_time_as_any() {
 
 #[test]
 fn packets_that_change_their_form_are_told_as_that() {
-    // What is to be known of the clocks is told all the same: the first has no time code, and the
-    // other is 5 s behind this computer. Simulated boards start with the year 2026.
+    // The report describes the clocks all the same: the first has no time code, and the other is
+    // 5 s behind this computer. The time of simulated boards begins with the year 2026.
     let year_begins = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
     let since = year_begins.elapsed().unwrap();
     let farm = Farm::builder().boards(2).detectors(1).seed(73);

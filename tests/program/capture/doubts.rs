@@ -1,4 +1,4 @@
-//! What makes a capture doubtful: the tune, the modules, boards that do not answer.
+//! Tests of doubtful captures: by the tune, the modules, and boards that do not answer.
 
 use std::path::Path;
 
@@ -38,7 +38,7 @@ fn a_tune_of_another_phase_epoch_calibrates_nothing() {
         assert!(batches[0].column_by_name("df_hz").is_none());
         assert!(check_rows(&batches) > 0);
     }
-    // It is on disk as well, with what the boards are.
+    // The report is also on disk, with descriptions of the boards.
     let stored = std::fs::read_to_string(Path::new(&out).join("capture.json")).unwrap();
     assert_eq!(serde_json::from_str::<Value>(&stored).unwrap(), report);
     let manifest = Manifest::read(&out).unwrap();
@@ -129,7 +129,7 @@ fn a_tune_that_does_not_have_the_module_is_void() {
         table.contains("the run has no tune of this module"),
         "{table}"
     );
-    // A module none of whose channels is tuned is worth as little.
+    // A tune without any tuned channel of the module counts as void too.
     let file = Path::new(&tune).join("tune.toml");
     let failed = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, failed.replace("\"tuned\"", "\"failed\"")).unwrap();
@@ -144,7 +144,7 @@ fn modules_are_those_of_the_bank_in_use() {
     let farm = Farm::builder().boards(2).detectors(2).seed(48);
     let lab = Lab::of(farm.start_blocking().unwrap());
     tell!(lab.farm.boards()[0], "set_analog_bank", true);
-    // The map lists module 1 of both, of which the first has none now.
+    // The map lists module 1 of both boards, which the first board does not have now.
     let out = lab.text_path("low");
     let (status, report) = lab.capture("0.2", &["--out", &out]);
     assert_eq!(status, 3, "{report}");
@@ -200,7 +200,7 @@ fn a_board_that_does_not_answer_is_captured_and_told() {
     assert_eq!(status, 3);
     assert!(table.contains("unreachable"), "{table}");
 
-    // Nobody can say which of two modules its packets are of.
+    // The packets of the two modules cannot be told apart.
     let map = std::fs::read_to_string(&lab.map).unwrap();
     let second = map.find("[[board]]\nname = \"crs0002\"").unwrap();
     let twins = format!(
@@ -224,7 +224,7 @@ fn samples_without_a_time_and_packets_of_another_serial_number_are_told() {
     lab.farm.boards()[0].inject(Fault::from(StaleStamps {}));
     lab.farm.boards()[1].inject(Fault::from(WrongSerial { serial: 77 }));
     let map = std::fs::read_to_string(&lab.map).unwrap();
-    // A board that lists its modules, and one that leaves them to the board.
+    // A board with modules in the map, and one whose modules the map leaves to the board.
     let keep = |line: &&str| !line.starts_with("[[board.module]]");
     let bare: String = map
         .split("\n\n")
@@ -263,7 +263,8 @@ fn packets_of_two_boards_from_one_address_are_told() {
     let out = lab.text_path("samples");
     let capture = begun(&lab, &out, &["--seconds", "2"]);
     wait_for_packets(board, 300);
-    // 50 of each module. The board exchanged for another one in the last moments would look like this.
+    // 50 packets of each module, as if the board was replaced by another one shortly before the
+    // end.
     board.inject(Fault::from(WrongSerial { serial: 77 }).during(800, 50));
     let (status, report, _) = ended(capture);
     assert_eq!(status, 3, "{report}");
@@ -327,7 +328,7 @@ fn modules_are_chosen_and_strange_ones_refused() {
     let (status, _, err) = run(&args);
     assert_eq!(status, 2, "{err}");
     assert!(err.contains("the map has no module 7"), "{err}");
-    // Where the map leaves it to the board, the board says so.
+    // If the map leaves the modules to the board, the board describes them.
     let map = std::fs::read_to_string(&lab.map).unwrap();
     let short = &map[..map.find("[[board.module]]").unwrap()];
     let short = write(lab.folder.path(), "short.toml", short);

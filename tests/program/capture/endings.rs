@@ -1,4 +1,4 @@
-//! How a capture ends: streams that stop, disks that are full, and operators who have enough.
+//! Tests of the end of a capture: streams that stop, full disks, and interrupts by the operator.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use twotone::sim::{Farm, SimBoard};
 use super::super::process::{rest, run, signal_to, twotone};
 use super::{Lab, batches, check_rows};
 
-/// Waits until a board has sent so many packets more.
+/// Waits until a board has sent `more` packets.
 pub(super) fn wait_for_packets(board: &SimBoard, more: u64) {
     let made = || board.stream_counters()[0].readout.made;
     let until = made() + more;
@@ -31,7 +31,7 @@ pub(super) fn pause() {
     sleep.arg("0.05").status().unwrap();
 }
 
-/// A capture in the background, that has begun to write.
+/// Starts a capture in the background, and waits until it has begun to write.
 pub(super) fn begun(lab: &Lab, out: &str, more: &[&str]) -> Child {
     let child = twotone(&["capture", &lab.map, "--out", out, "--json"])
         .args(more)
@@ -101,7 +101,7 @@ fn a_stream_that_stops_or_begins_late_is_told() {
         "{two}"
     );
 
-    // The first is still silent, and comes back when the second has been heard for a while.
+    // The first board is still silent, and streams again after the second one has for a while.
     let sent = other.stream_counters()[0].readout.made;
     let out = lab.text_path("late");
     std::thread::scope(|scope| {
@@ -169,7 +169,7 @@ fn a_queue_that_is_full_loses_rows_that_are_counted() {
     let lab = Lab::new(2, 63);
     let map = HardwareMap::load(&lab.map).unwrap();
     let array = Array::connect(&map).wait();
-    // Less than a row.
+    // A queue that is smaller than a row.
     let params = CaptureParams {
         seconds: 0.3,
         queue_bytes: 4 << 10,
@@ -202,7 +202,7 @@ fn modules_share_the_queue() {
     let lab = Lab::of(farm.start_blocking().unwrap());
     let map = HardwareMap::load(&lab.map).unwrap();
     let array = Array::connect(&map).wait();
-    // What eight modules bring in the end is twice that, were it kept until then.
+    // The samples of eight modules are twice as many bytes, if they were kept until the end.
     let params = CaptureParams {
         seconds: 0.5,
         queue_bytes: 8 << 20,
@@ -248,7 +248,7 @@ fn boards_that_say_nothing_are_waited_for_so_long_and_no_longer() {
     assert_eq!(silent.why.unwrap(), "no answer came within 0.3 s");
     assert_eq!(other.unwrap().state, TuneState::Holds);
     assert!(!captured.is_whole() && captured.boards[1].is_whole());
-    // What is known already before a capture calibrates nothing.
+    // The plan of a capture already shows that nothing is calibrated.
     let boards = plan(&map, &array, Some(&tune), &params).wait();
     let calibrated = boards.iter().map(|board| board.modules[0].calibrated.len());
     assert_eq!(calibrated.collect::<Vec<_>>(), [0, 4]);

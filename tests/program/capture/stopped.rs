@@ -1,5 +1,5 @@
-//! Captures by a program that was stopped meanwhile, and streams that end early: what is due is there, or is
-//! told to be missing.
+//! Tests of captures by a program that was stopped meanwhile, and of streams that end early:
+//! samples that are due are there, or are reported as missing.
 
 use std::process::Stdio;
 
@@ -12,17 +12,17 @@ use super::super::process::{signal_to, twotone};
 use super::endings::{begun, ended, hidden_beside, pause, wait_for_packets};
 use super::{Lab, RATE_HZ, batches, check_rows};
 
-/// When the program is stopped.
+/// Moment at which the program is stopped.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum At {
-    /// When the stream has been joined, and little has been read.
+    /// After the stream was joined, when little has been read.
     Start,
-    /// When so many samples have been made since it began to write.
+    /// When this many samples have been made since it began to write.
     Samples(u64),
 }
 
-/// Everything that is due was received, or is told to be lost or missing. Answers those that were not
-/// received.
+/// Asserts that all samples that are due were received, or are reported as lost or missing. Returns
+/// the number of those that were not received.
 fn check_due(module: &Value, expected: f64) -> u64 {
     let number = |key: &str| {
         module[key]
@@ -37,7 +37,7 @@ fn check_due(module: &Value, expected: f64) -> u64 {
     );
     let lost = number("lost") + number("missing");
     let told = number("received") + lost;
-    // Packets under way when it ended.
+    // Packets may have been under way at the end.
     assert!(
         told.abs_diff(due) <= 50 + due / 500,
         "{told} of {due}: {module}"
@@ -51,7 +51,8 @@ fn what_came_while_the_program_was_stopped_is_read_or_told_to_be_missing() {
     let board = &lab.farm.boards()[0];
     let of = |seconds: f64| (seconds * RATE_HZ) as u64;
     for (seconds, at, stopped_s) in [
-        // Over its end, for longer than the rest, in the middle, at the start, and for longer than all of it.
+        // Stopped over the end of the capture, for longer than the rest, in the middle, at the
+        // start, and for longer than all of it.
         ("2", At::Samples(of(0.8)), 2.0),
         ("0.5", At::Samples(of(0.1)), 1.0),
         ("2", At::Samples(of(0.2)), 0.8),
@@ -76,7 +77,7 @@ fn what_came_while_the_program_was_stopped_is_read_or_told_to_be_missing() {
                 while hidden_beside(&out).is_none() {
                     pause();
                 }
-                // The stream is sent from when it is joined.
+                // The stream is sent as soon as it is joined.
                 wait_for_packets(board, 1);
                 capture
             }
@@ -90,7 +91,7 @@ fn what_came_while_the_program_was_stopped_is_read_or_told_to_be_missing() {
         for board in 0..2 {
             let module = &report["boards"][board]["modules"][0];
             let number = |key: &str| module[key].as_u64().unwrap();
-            // What came before it was stopped, or while it was, may be more than was due.
+            // Before and during the stop, more samples may have come than were due.
             let told = ["received", "lost", "missing"]
                 .map(number)
                 .iter()
@@ -147,7 +148,7 @@ fn a_stream_that_ends_shortly_before_the_end_lacks_samples() {
     let board = &lab.farm.boards()[0];
     let out = lab.text_path("samples");
     let capture = begun(&lab, &out, &["--seconds", "3", "--channels", "4"]);
-    // Half a second before the end, which no sequence number tells.
+    // The stream ends half a second before the end of the capture, which no sequence number shows.
     wait_for_packets(board, (2.4 * RATE_HZ) as u64);
     board.inject(Fault::from(PacketLoss { rate: 1.0, seed: 1 }));
     let (status, report, _) = ended(capture);
