@@ -12,10 +12,10 @@ use crate::Target;
 /// Failure of a target on an input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// In words, on one line or some.
+    /// Description, on one line or several.
     pub what: String,
-    /// The place in the source, or the bound that was passed: the same for all inputs that fail for the same
-    /// reason.
+    /// Place in the source, or the bound that was exceeded: the same for all inputs that fail for
+    /// the same reason.
     pub at: String,
 }
 
@@ -25,18 +25,18 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Characters of a panic that are kept.
+/// Largest number of characters of a panic that are kept.
 const LONGEST: usize = 2000;
 
-/// The first panic since an attempt began, on whatever thread. Those that a runtime catches count too.
+/// First panic since an attempt began, on any thread. Panics that a runtime catches count too.
 static PANIC: Mutex<Option<Failure>> = Mutex::new(None);
 
-/// One attempt at a time: they share [`PANIC`].
+/// Lock that lets one attempt run at a time, as all share [`PANIC`].
 static TURN: Mutex<()> = Mutex::new(());
 
 static ATTEMPTS: AtomicU64 = AtomicU64::new(0);
 
-/// Number of attempts that have begun in this process: it stands still while an input hangs.
+/// Number of attempts that have begun in this process. It does not change while an input hangs.
 pub fn attempts() -> u64 {
     ATTEMPTS.load(Ordering::Relaxed)
 }
@@ -65,19 +65,19 @@ fn watch_panics() {
     });
 }
 
-/// Runs a target on `input`. Returns the outline of what came out.
+/// Runs a target on `input`. Returns the outline of its result.
 ///
 /// # Errors
-/// [`Failure`] if the target panicked, also within a task that a runtime runs, or if more memory was taken in
-/// all than [`Target::memory`] grants an input of this length. What is taken and given back counts each time,
-/// so that this bounds the work too.
+/// [`Failure`] if the target panicked, also within a task that a runtime runs, or if more memory
+/// was allocated in all than [`Target::memory`] grants an input of this length. Memory that is
+/// freed again counts too, so this also bounds the work.
 pub fn attempt(target: &Target, input: &[u8]) -> Result<String, Failure> {
     let _turn = lock(&TURN);
     watch_panics();
     ATTEMPTS.fetch_add(1, Ordering::Relaxed);
     *lock(&PANIC) = None;
     let mut outcome = None;
-    // A measurement does not survive a panic: this is caught inside it.
+    // A panic would end the measurement, so it is caught inside.
     let taken = measure(|| {
         outcome = panic::catch_unwind(AssertUnwindSafe(|| (target.run)(input))).ok();
     });

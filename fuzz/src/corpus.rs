@@ -9,31 +9,31 @@ use crate::Target;
 /// An input with its file.
 #[derive(Debug, Clone)]
 pub struct Input {
-    /// The file, absolute.
+    /// Absolute path of the file.
     pub path: PathBuf,
     /// Its bytes.
     pub bytes: Vec<u8>,
 }
 
-/// The inputs of one target.
+/// Inputs of one target.
 #[derive(Debug, Clone)]
 pub struct Corpus {
-    /// Sorted by their paths.
+    /// The inputs, sorted by their paths.
     pub inputs: Vec<Input>,
 }
 
-/// The folder of this package.
+/// Folder of this package.
 fn home() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 impl Corpus {
-    /// The folder with the inputs of a target.
+    /// Folder with the inputs of a target.
     pub fn folder(target: &Target) -> PathBuf {
         home().join("corpus").join(target.name)
     }
 
-    /// The inputs of a target: those of its folder, and the golden files that it names.
+    /// Reads the inputs of a target: those of its folder, and the golden files that it names.
     ///
     /// # Errors
     /// If a folder or a file cannot be read.
@@ -55,12 +55,13 @@ impl Corpus {
         })
     }
 
-    /// Keeps an input that failed. Returns its file: its name follows from what is in it.
+    /// Stores an input that failed. Returns the path of its file, whose name is a hash of the
+    /// input.
     ///
     /// # Errors
     /// If the file cannot be written.
     pub fn keep(target: &Target, input: &[u8]) -> io::Result<PathBuf> {
-        // FNV-1a: enough for a name.
+        // FNV-1a, which is good enough for a name.
         let hash = input.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
         });

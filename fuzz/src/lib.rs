@@ -1,11 +1,13 @@
-//! Any bytes for every reader of twotone: no panic, no hang, no memory that the bytes do not pay for.
+//! Fuzzing of every reader of twotone: no bytes may lead to a panic, a hang, or to more memory than
+//! is in proportion to their number.
 //!
-//! A [`Target`] is a plain function of bytes. It reads them, and asserts what must hold whatever they are: what
-//! is read is written back and read again with the same meaning, an error has its place, and reading twice gives
-//! the same. [`attempt`] runs a target on an input and says what went wrong, the memory that it took included.
+//! A [`Target`] is a plain function of bytes. It reads them, and asserts properties that hold for
+//! any bytes: a value that was read is written back and read again with the same meaning, an error
+//! has its place, and reading twice gives the same result. [`attempt`] runs a target on an input
+//! and reports its failure, too much memory included.
 //!
-//! Each target has inputs in `corpus/` and may name golden files. The test `tests/corpus.rs` replays them, with
-//! some seconds of mutations. `cargo xtask fuzz` goes on for longer.
+//! Each target has inputs in `corpus/` and may name golden files. The test `tests/corpus.rs`
+//! replays them, with some seconds of mutations. `cargo xtask fuzz` goes on for longer.
 
 mod attempt;
 mod corpus;

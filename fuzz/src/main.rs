@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use twotone_fuzz::{Corpus, Found, Search, TARGETS, Target, attempt, attempts};
 
-/// An input that takes longer than this hangs.
+/// Longest time of an input; one that takes longer counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Gives changed inputs to the readers of twotone and keeps those that fail.
@@ -111,10 +111,10 @@ fn run(target: &Target, args: &Args) -> std::io::Result<bool> {
     Ok(true)
 }
 
-/// The input that is being tried, in a file, and the watch over it.
+/// File with the input that is being tried, and the thread that watches its time.
 struct Current {
     file: File,
-    /// Dropped at the end of the target, which ends the watch.
+    /// Sender that is dropped at the end of the target, which ends the watching thread.
     _done: mpsc::Sender<()>,
 }
 
@@ -142,7 +142,7 @@ impl Current {
         Ok(Self { file, _done: done })
     }
 
-    /// Writes the input that is tried next to the file.
+    /// Writes the input that is tried next into the file.
     fn write(&mut self, input: &[u8]) -> std::io::Result<()> {
         self.file.seek(SeekFrom::Start(0))?;
         self.file.write_all(input)?;

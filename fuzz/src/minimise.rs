@@ -1,11 +1,12 @@
-//! The shortest input that fails for the same reason.
+//! Shortens an input that fails, so that it still fails for the same reason.
 
 use crate::{Target, attempt};
 
-/// Runs that are spent on one input.
+/// Largest number of runs for one input.
 const TRIES: usize = 2000;
 
-/// A shorter input on which `target` fails at the same place as on `input`; `input` itself if there is none.
+/// Returns a shorter input on which `target` fails at the same place as on `input`; `input` itself
+/// if none is found.
 pub fn minimise(target: &Target, input: &[u8]) -> Vec<u8> {
     let Err(failure) = attempt(target, input) else {
         return input.to_vec();

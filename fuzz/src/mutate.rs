@@ -1,14 +1,15 @@
-//! Changes of inputs that readers stumble over.
+//! Mutations of inputs that often lead to errors in readers.
 
 use crate::random::Random;
 
-/// Longest input that is made, in bytes. A quadratic reader shows by then.
+/// Largest size of an input that is made, in bytes. At this size a reader of quadratic cost exceeds
+/// its bounds.
 pub const LONGEST: usize = 16 << 10;
 
-/// Most changes of one input.
+/// Largest number of changes of one input.
 const CHANGES: usize = 6;
 
-/// Integers at the edges of types, of signs and of what fits into memory.
+/// Integers at the limits of types, of signs and of sizes of memory.
 const EDGES: [u64; 14] = [
     0,
     1,
@@ -26,7 +27,7 @@ const EDGES: [u64; 14] = [
     u64::MAX,
 ];
 
-/// Numbers of texts, finite or not, that some type does not hold.
+/// Numbers as text, finite or not, each of which some type cannot hold.
 const NUMBERS: [&str; 21] = [
     "0",
     "-0",
@@ -51,15 +52,16 @@ const NUMBERS: [&str; 21] = [
     "NaN",
 ];
 
-/// Makes new inputs out of known ones.
+/// Makes new inputs from known ones.
 #[derive(Debug)]
 pub struct Mutator<'a> {
-    /// Words of the format, which random bytes would not hit upon.
+    /// Words of the format, which random bytes would hardly ever form.
     pub tokens: &'a [&'a str],
 }
 
 impl Mutator<'_> {
-    /// A changed copy of `input`, up to [`LONGEST`] bytes. `other` is what parts are taken from.
+    /// Returns a changed copy of `input`, up to [`LONGEST`] bytes. Parts of `other` may be
+    /// inserted.
     pub fn mutate(&self, random: &mut Random, input: &[u8], other: &[u8]) -> Vec<u8> {
         let mut bytes = input[..input.len().min(LONGEST)].to_vec();
         for _ in 0..=random.below(CHANGES) {
@@ -94,7 +96,7 @@ impl Mutator<'_> {
                 let to = random.below(bytes.len() + 1);
                 bytes.splice(to..to, copy);
             }
-            // A part many times over: nesting, long lists, long names.
+            // Repeats a part many times, which makes nesting, long lists or long names.
             6 => {
                 let copy = bytes[at..end].repeat(1 << random.below(11));
                 bytes.splice(at..at, copy);
@@ -121,7 +123,7 @@ impl Mutator<'_> {
     }
 }
 
-/// Writes an edge of some width at the beginning of `bytes`, in either order.
+/// Writes one of [`EDGES`] at the beginning of `bytes`, with some width and byte order.
 fn edge(random: &mut Random, bytes: &mut [u8]) {
     let value = random.one_of(&EDGES).copied().unwrap_or(0);
     let value = value.wrapping_add(random.draw() % 3).wrapping_sub(1);
@@ -136,7 +138,7 @@ fn edge(random: &mut Random, bytes: &mut [u8]) {
     }
 }
 
-/// Puts another number into the place of the first one behind `at` that is written in digits.
+/// Replaces the first number in digits after `at` by another one.
 fn number(random: &mut Random, bytes: &mut Vec<u8>, at: usize) {
     let is_part = |byte: &u8| byte.is_ascii_digit() || b".-".contains(byte);
     let Some(start) = bytes[at..].iter().position(u8::is_ascii_digit) else {

@@ -1,16 +1,16 @@
-//! Numbers drawn from a seed: the same on every machine.
+//! Random numbers that follow from a seed: the same on every machine.
 
-/// A generator of numbers (splitmix64).
+/// A generator of random numbers (splitmix64).
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
 impl Random {
-    /// The generator of a seed.
+    /// Makes the generator of a seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The next number.
+    /// Returns the next number.
     pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -19,12 +19,12 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number from 0 on and below `end`; 0 if `end` is 0.
+    /// Returns a number below `end`; 0 if `end` is 0.
     pub fn below(&mut self, end: usize) -> usize {
         (self.draw() % (end.max(1) as u64)) as usize
     }
 
-    /// One of `all`. `None` if there is none.
+    /// Returns one of `all`; `None` if it is empty.
     pub fn one_of<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
         all.get(self.below(all.len()))
     }

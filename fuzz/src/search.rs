@@ -1,22 +1,22 @@
-//! A search among changed inputs for one that fails.
+//! Search among mutated inputs for one that fails.
 
 use std::collections::HashSet;
 
 use crate::{Corpus, Failure, Mutator, Random, Target, attempt, minimise};
 
-/// Inputs that are kept for further changes.
+/// Largest number of inputs that are kept for further mutations.
 const POOL: usize = 4096;
 
 /// An input that fails.
 #[derive(Debug, Clone)]
 pub struct Found {
-    /// The input as short as it was made.
+    /// The input, shortened.
     pub input: Vec<u8>,
-    /// The failure that it leads to.
+    /// Its failure.
     pub failure: Failure,
 }
 
-/// A search over the inputs of a target. Inputs with a new outline are changed further.
+/// A search over the inputs of a target. Inputs with a new outline are mutated further.
 #[derive(Debug)]
 pub struct Search<'t> {
     target: &'t Target,
@@ -28,7 +28,7 @@ pub struct Search<'t> {
 }
 
 impl<'t> Search<'t> {
-    /// A search that begins with `corpus`. All that it does follows from `seed`.
+    /// Makes a search that begins with `corpus`. All its inputs follow from `corpus` and `seed`.
     pub fn new(target: &'t Target, corpus: &Corpus, seed: u64) -> Self {
         Self {
             target,
@@ -43,13 +43,13 @@ impl<'t> Search<'t> {
         }
     }
 
-    /// The next input.
+    /// Returns the next input.
     pub fn next_input(&mut self) -> Vec<u8> {
         let mutator = Mutator {
             tokens: self.target.tokens,
         };
         let random = &mut self.random;
-        // Half of all begin with the corpus, however many others there are by then.
+        // Half of the inputs come from the corpus, however many others there are by then.
         let from = [self.given, self.pool.len()][random.below(2)];
         let (one, other) = (random.below(from), random.below(self.pool.len()));
         let bytes = |index| self.pool.get(index).map_or(&[][..], Vec::as_slice);
@@ -78,7 +78,7 @@ impl<'t> Search<'t> {
     }
 }
 
-/// The text without numbers and without names in quotes, which differ with every input.
+/// Returns the text without numbers and without names in quotes, which differ with every input.
 fn outlined(text: &str) -> String {
     let mut out = String::new();
     let mut quote = None;

@@ -1,13 +1,13 @@
-//! Every input of every corpus is read as its target says, and so are some thousand changed ones.
+//! Test of every target on every input of its corpus, and on some hundred mutated ones.
 
 use std::collections::BTreeSet;
 
 use twotone_fuzz::{Corpus, Search, TARGETS, attempt};
 
-/// Changed inputs of each target.
+/// Number of mutated inputs of each target.
 const CHANGED: usize = 300;
 
-/// Longest of all inputs together that the repository holds, in bytes.
+/// Largest size of all inputs of the repository together, in bytes.
 const LARGEST: usize = 300_000;
 
 #[test]

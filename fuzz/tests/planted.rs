@@ -1,12 +1,12 @@
-//! The search finds readers that are wrong in the ways in which readers are.
+//! Tests that the search finds the usual errors of readers.
 
 use twotone_fuzz::{Corpus, Input, LONGEST, Memory, Search, Target, attempt};
 
-/// Inputs within which each is found.
+/// Number of inputs within which each error must be found.
 const TRIED: usize = 20_000;
 
-/// Searches with `run` as the reader, from `first` on. Asserts that an input fails for a reason with `words` in it,
-/// and that it was shortened to at most `longest` bytes.
+/// Searches with `run` as the reader, from `first` on. Asserts that an input fails for a reason
+/// with `words` in it, and that it was shortened to at most `longest` bytes.
 fn check(run: fn(&[u8]) -> String, first: &[u8], words: &str, longest: usize) {
     let target = Target {
         name: "planted",

@@ -1,4 +1,5 @@
-//! Answers of Tuber servers, as a client reads them: values, arrays, descriptions, elements of batches.
+//! Answers of Tuber servers, as a client reads them: values, arrays, descriptions, elements of
+//! batches.
 
 use twotone_wire::tuber::{
     Answer, BatchWriter, Cursor, DecodeErrorKind, Description, Format, Kind, Limits, MethodInfo,
@@ -29,8 +30,8 @@ fn run(format: Format, bytes: &[u8]) -> String {
         Ok((value, end)) => {
             match &skipped {
                 Ok(other) => assert_eq!(end, other, "a value ends in two places"),
-                // Tags are levels to what skips, and none to what reads. Integers of thousands of digits are
-                // numbers to what reads alone.
+                // Skipping counts a tag as a level, and reading does not. Integers of thousands of
+                // digits can be read but not skipped.
                 Err(error) => assert!(
                     matches!(
                         error.kind,
@@ -62,7 +63,7 @@ fn run(format: Format, bytes: &[u8]) -> String {
     outline
 }
 
-/// Reads an array of numbers behind what a buffer holds already.
+/// Reads an array of numbers into a buffer, after its present content.
 fn flat(start: Cursor<'_>, value: Option<&Value>, length: usize) {
     let mut out = vec![7.5];
     match { start }.array_into(&mut out) {
@@ -81,7 +82,7 @@ fn flat(start: Cursor<'_>, value: Option<&Value>, length: usize) {
     assert_eq!(out[0], 7.5);
 }
 
-/// Numbers of a value, or nulls that stand for some.
+/// Count of the numbers of a value, and of nulls in their place.
 fn numbers(value: &Value) -> usize {
     match value {
         Value::Array(items) => items.iter().map(numbers).sum(),
@@ -90,7 +91,8 @@ fn numbers(value: &Value) -> usize {
     }
 }
 
-/// Asserts that a value is written in either format, and means the same when it is read again.
+/// Asserts that a value is written in either format, and has the same meaning when it is read
+/// again.
 fn comes_back(format: Format, value: &Value) {
     let limits = Limits {
         depth: Limits::MAX_DEPTH,
@@ -123,7 +125,7 @@ fn first_argument(mut cursor: Cursor<'_>) -> Value {
     panic!("a call without its argument");
 }
 
-/// A value as a format can hold it: JSON has no numbers that are not finite.
+/// Returns a value as a format can hold it: JSON has no NaN and no infinite numbers.
 pub(super) fn kept(format: Format, value: &Value) -> Value {
     match value {
         Value::Float(number) if format == Format::Json && !number.is_finite() => Value::Null,
@@ -141,7 +143,8 @@ pub(super) fn kept(format: Format, value: &Value) -> Value {
     }
 }
 
-/// Reads the answer to batches of several lengths. Only the true one may be read to its end.
+/// Reads an answer as one to batches of several lengths. Only that of the true length may be read
+/// to its end.
 fn elements(format: Format, start: Cursor<'_>, bytes: &[u8]) -> String {
     let count: usize = match { start }.kind() {
         Ok(Kind::Array) => {
@@ -169,7 +172,8 @@ fn elements(format: Format, start: Cursor<'_>, bytes: &[u8]) -> String {
     outline
 }
 
-/// Reads the answer to so many calls. Returns true if it was read to its end, and its outline.
+/// Reads an answer as one to `calls` calls. Returns true if it was read to its end, and its
+/// outline.
 fn read_elements(format: Format, bytes: &[u8], calls: usize) -> (bool, String) {
     let content_type = Some(format.content_type());
     let mut answer = Answer::new(content_type, bytes, &Limits::ANSWER).expect("short enough");

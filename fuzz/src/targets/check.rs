@@ -1,11 +1,11 @@
-//! Assertions on every reader.
+//! Assertions for every reader.
 
 use std::fmt::Debug;
 
 use twotone::map::MapError;
 use twotone_wire::tuber::DecodeError;
 
-/// Reads twice. Returns what was read, the same both times.
+/// Reads twice, and asserts that both results are the same. Returns the result.
 pub(super) fn twice<T: Debug>(read: impl Fn() -> T) -> T {
     let (one, other) = (read(), read());
     let (shown, again) = (format!("{one:?}"), format!("{other:?}"));
@@ -13,7 +13,7 @@ pub(super) fn twice<T: Debug>(read: impl Fn() -> T) -> T {
     one
 }
 
-/// Asserts that an error of the wire has a place in what was read.
+/// Asserts that an error of the wire has a position within the bytes.
 pub(super) fn wire_error(error: &DecodeError, length: usize) -> String {
     assert!(
         error.at <= length,
@@ -22,7 +22,8 @@ pub(super) fn wire_error(error: &DecodeError, length: usize) -> String {
     error.kind.to_string()
 }
 
-/// Asserts that an error of a file has problems, each in the text and on one line of a bounded length.
+/// Asserts that an error of a file has problems, each in the text and on one line of a bounded
+/// length.
 pub(super) fn map_error(error: &MapError, text: &str) -> String {
     let lines = text.split('\n').count();
     assert!(!error.problems().is_empty(), "an error without a problem");

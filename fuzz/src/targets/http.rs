@@ -1,6 +1,7 @@
-//! Whole connections: a board that is sent any bytes, and clients that are answered any.
+//! Whole connections: a board that receives any bytes, and clients that receive any bytes as
+//! answers.
 //!
-//! Time is virtual: what waits for hours is over at once.
+//! Time is virtual, so a wait of hours ends at once.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -14,13 +15,13 @@ use twotone_hal::{Acquire, Batch, ChannelId, Hertz, ModuleId, Result, ToneUpdate
 use twotone_sim::Farm;
 use twotone_transport::{ConnectOptions, Connector, CrsBoard, TuberClient};
 
-/// Longer than any deadline.
+/// Time that is longer than any deadline.
 const HANGS: Duration = Duration::from_secs(24 * 3600);
 
-/// Bytes that a pipe holds.
+/// Size of a pipe in bytes.
 const PIPE: usize = 64 << 10;
 
-/// Between the bodies that answer one request after the other.
+/// Separator of the bodies that answer one request after the other.
 const NEXT: &[u8] = b"\n--\n";
 
 const GOOD: &[u8] =
@@ -38,7 +39,7 @@ fn in_virtual_time<T>(future: impl Future<Output = T>) -> T {
     })
 }
 
-/// Any bytes of a client for a board.
+/// Sends the bytes to a board as those of a client.
 pub(super) fn request(bytes: &[u8]) -> String {
     in_virtual_time(async {
         let farm = Farm::builder().boards(1).detectors(1).start().await;
@@ -61,7 +62,7 @@ pub(super) fn request(bytes: &[u8]) -> String {
     })
 }
 
-/// Sends bytes, ends the sending side, and reads what comes back.
+/// Sends bytes, closes the sending side, and reads the answer.
 async fn exchange(stream: DuplexStream, bytes: &[u8]) -> Vec<u8> {
     let (mut from, mut to) = split(stream);
     let send = async move {
@@ -77,7 +78,7 @@ async fn exchange(stream: DuplexStream, bytes: &[u8]) -> Vec<u8> {
     tokio::join!(send, receive).1
 }
 
-/// Any bytes as the answer for a client.
+/// Answers a request of a client with the bytes.
 pub(super) fn answer(bytes: &[u8]) -> String {
     let read = || {
         let bytes = bytes.to_vec();
@@ -119,7 +120,7 @@ pub(super) fn answer(bytes: &[u8]) -> String {
     one
 }
 
-/// Any answers for the client of a CRS board: one body for each request.
+/// Answers the requests of the client of a CRS board: one body for each request.
 pub(super) fn crs(bytes: &[u8]) -> String {
     let bodies: Arc<[Vec<u8>]> = bodies(bytes).into();
     let asked = Arc::new(AtomicUsize::new(0));
@@ -186,7 +187,7 @@ fn bodies(bytes: &[u8]) -> Vec<Vec<u8>> {
     bodies
 }
 
-/// Answers each request with the next body; the last one answers all that come behind.
+/// Answers each request with the next body, and all further ones with the last body.
 async fn answer_in_turn(mut stream: DuplexStream, bodies: Arc<[Vec<u8>]>, asked: Arc<AtomicUsize>) {
     let mut inbox = Vec::new();
     while read_request(&mut stream, &mut inbox).await {

@@ -1,4 +1,4 @@
-//! Python maps, to be imported.
+//! Hardware maps of the Python client, which are imported.
 
 use twotone::map::{HardwareMap, import_rfmux};
 

@@ -1,4 +1,4 @@
-//! The targets: one for each kind of bytes that somebody else writes.
+//! The targets: one for each kind of bytes that comes from outside.
 //!
 //! A new one is a function here and a line in [`TARGETS`], with a folder in `corpus/`.
 
@@ -13,33 +13,34 @@ mod params;
 mod record;
 mod request;
 
-/// A reader, to be given any bytes.
+/// A reader, which is run on any bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
     /// Its name, and that of its folder in `corpus/`.
     pub name: &'static str,
-    /// Reads the bytes, panics if something does not hold that must, and returns an outline of what came out: an
-    /// input with a new outline is worth to be changed further.
+    /// Reads the bytes, panics if an assertion fails, and returns an outline of the result. Inputs
+    /// with a new outline are mutated further.
     pub run: fn(&[u8]) -> String,
-    /// The memory that it may take.
+    /// Memory that it may allocate.
     pub memory: Memory,
-    /// Words that its format has.
+    /// Words of its format.
     pub tokens: &'static [&'static str],
-    /// Folders from the top of the repository whose files are inputs too, if their names end so.
+    /// Folders, from the top of the repository, with endings of names: files with these endings are
+    /// inputs too.
     pub golden: &'static [(&'static str, &'static str)],
 }
 
-/// The memory that a target may take in all, what it gives back on the way included.
+/// Memory that a target may allocate in all, freed memory included.
 #[derive(Debug, Clone, Copy)]
 pub struct Memory {
-    /// Whatever the input, in bytes.
+    /// Part that is independent of the input, in bytes.
     pub fixed: u64,
-    /// For each byte of the input, in bytes.
+    /// Part for each byte of the input, in bytes.
     pub per_byte: u64,
 }
 
 impl Memory {
-    /// Memory that an input of `length` bytes may take, in bytes.
+    /// Memory that is granted to an input of `length` bytes, in bytes.
     pub fn granted(self, length: usize) -> u64 {
         self.fixed + self.per_byte * length as u64
     }

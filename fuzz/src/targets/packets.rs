@@ -1,4 +1,5 @@
-//! Packets of the sample streams: what is checked to be one can be read whole and is written back the same.
+//! Packets of the sample streams: bytes that pass the check can be read as a whole and are written
+//! back unchanged.
 
 use twotone_transport::readout::SampleTime;
 use twotone_wire::crs::{
@@ -7,7 +8,7 @@ use twotone_wire::crs::{
 
 use super::check::twice;
 
-/// A packet of the readout stream.
+/// Reads a packet of the readout stream.
 pub(super) fn readout(bytes: &[u8]) -> String {
     let packet = match twice(|| ReadoutPacket::new(bytes)) {
         Ok(packet) => packet,
@@ -31,7 +32,7 @@ pub(super) fn readout(bytes: &[u8]) -> String {
     format!("readout {:?} {:?}", packet.length(), time.map(|_| ()))
 }
 
-/// A packet of the PFB stream.
+/// Reads a packet of the PFB stream.
 pub(super) fn pfb(bytes: &[u8]) -> String {
     let packet = match twice(|| PfbPacket::new(bytes)) {
         Ok(packet) => packet,

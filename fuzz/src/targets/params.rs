@@ -16,7 +16,7 @@ pub(super) fn run(bytes: &[u8]) -> String {
         Ok(params) => params,
         Err(error) => return format!("{} {of_others}", map_error(&error, &text)),
     };
-    // As the program does, to know which parameters a file has.
+    // The program does the same, to know which parameters a file has.
     let given = parse_params::<serde_json::Value>(&text, "any.toml");
     if let Err(error) = &given {
         map_error(error, &text);
@@ -31,7 +31,7 @@ pub(super) fn run(bytes: &[u8]) -> String {
     let written = toml::to_string(&params).expect("parameters have a form in TOML");
     let again =
         parse_params::<TuneParams>(&written, "written").expect("written parameters are some");
-    // Some may be NaN, which equals nothing.
+    // Compared as text, as NaN is not equal to itself.
     assert_eq!(format!("{again:?}"), format!("{params:?}"), "{written}");
     format!("params {problem:?} {of_others}")
 }

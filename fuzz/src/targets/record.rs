@@ -9,10 +9,10 @@ use twotone_hal::ModuleId;
 
 use super::check::twice;
 
-/// A manifest that says nothing but that its format is known.
+/// The smallest manifest of the known format.
 const KNOWN: &str = include_str!("../../corpus/manifest/smallest");
 
-/// `manifest.json`.
+/// Reads a `manifest.json`.
 pub(super) fn manifest(bytes: &[u8]) -> String {
     let run = folder(&[(MANIFEST_FILE, bytes)]);
     let manifest = match twice(|| Manifest::read(run.path())) {
@@ -34,7 +34,7 @@ pub(super) fn manifest(bytes: &[u8]) -> String {
     )
 }
 
-/// `tune.toml`.
+/// Reads a `tune.toml`.
 pub(super) fn tune(bytes: &[u8]) -> String {
     let run = folder(&[(MANIFEST_FILE, KNOWN.as_bytes()), (TUNE_FILE, bytes)]);
     match twice(|| TuneRecord::read(run.path())) {

@@ -1,4 +1,5 @@
-//! Requests to a Tuber server: whatever comes is answered, once, and runs no more calls than it has.
+//! Requests to a Tuber server: any bytes are answered once, and run no more calls than they
+//! contain.
 
 use bytes::BytesMut;
 use twotone_wire::tuber::{
@@ -52,7 +53,7 @@ fn served(head: &Head<'_>, bytes: &[u8], server: &mut Server) -> (BytesMut, Echo
     (out, echo)
 }
 
-/// The answer of a server that takes each step back once.
+/// Answer of a server that takes each step back once and runs it again.
 fn step_by_step(head: &Head<'_>, bytes: &[u8]) -> BytesMut {
     let (mut out, mut echo) = (BytesMut::new(), Echo::default());
     let mut server = Server::default();
@@ -71,7 +72,8 @@ fn step_by_step(head: &Head<'_>, bytes: &[u8]) -> BytesMut {
     out
 }
 
-/// Asserts that an answer is one well-formed value that answers each request. Returns its outline.
+/// Asserts that an answer is one well-formed value with an answer to each call. Returns its
+/// outline.
 fn readable(asked: Format, bytes: &[u8], format: Format, answer: &[u8], calls: usize) -> String {
     let start = Cursor::new(format, answer, &Limits::ANSWER).expect("short enough");
     let mut cursor = start;
@@ -114,7 +116,7 @@ fn readable(asked: Format, bytes: &[u8], format: Format, answer: &[u8], calls: u
     outline
 }
 
-/// Asserts that the calls that were run are written and run again as the same calls.
+/// Asserts that the calls that were run can be written and run again as the same calls.
 fn rewritten(format: Format, echo: &Echo) {
     let mut batch = BatchWriter::new(format);
     for call in &echo.calls {
@@ -134,7 +136,7 @@ fn rewritten(format: Format, echo: &Echo) {
         accept: None,
         options: Some("continue-on-error"),
     };
-    // What is inside arguments lies as deep as in the original.
+    // The values inside arguments are nested as deep as in the original.
     let (_, again) = served(&head, &batch.finish(), &mut Server::default());
     assert_eq!(again.kept(format), echo.kept(format));
 }
@@ -148,14 +150,14 @@ struct Echoed {
     kwargs: Vec<(String, Value)>,
 }
 
-/// Remembers its calls, answers their arguments, and warns with their names.
+/// Service that records its calls, answers with their arguments, and warns with their names.
 #[derive(Debug, Default)]
 struct Echo {
     calls: Vec<Echoed>,
 }
 
 impl Echo {
-    /// Its calls as text, for numbers that equal nothing.
+    /// Returns its calls as text, so that NaN can be compared too.
     fn kept(&self, format: Format) -> String {
         let calls = self.calls.iter().map(|call| Echoed {
             args: call.args.iter().map(|value| kept(format, value)).collect(),
@@ -239,7 +241,7 @@ static BOARD: Interface = Interface {
     properties: &[],
 };
 
-/// Binds arguments and reads each as every type.
+/// Service that binds arguments and reads each of them as every type.
 struct Board;
 
 impl Service for Board {
