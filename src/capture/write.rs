@@ -233,7 +233,7 @@ impl Writer {
     }
 
     fn count(&mut self, board: usize, rows: &[CounterRow]) -> Result<(), RecordError> {
-        // A file whose folder was removed can still be written, but nobody can ever open it.
+        // A file whose folder was removed can still be written, but can never be opened.
         self.run.is_there()?;
         if !self.counters.contains_key(&board) {
             let (name, provenance) = &self.boards[board];

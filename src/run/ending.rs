@@ -26,8 +26,8 @@ pub enum Ending {
 }
 
 impl Ending {
-    /// Final state of a module whose target declares `declared`; `None` if it keeps what the
-    /// algorithm has set.
+    /// Final state of a module whose target declares `declared`; `None` if it keeps the settings of
+    /// the algorithm.
     pub fn state(self, declared: SafeState, succeeded: bool) -> Option<SafeState> {
         match (self, declared) {
             (Self::Kept, _) if succeeded => None,
@@ -36,7 +36,7 @@ impl Ending {
         }
     }
 
-    /// True if a module may keep what the algorithm has set.
+    /// True if a module may keep the settings of the algorithm.
     pub(super) fn keeps(self) -> bool {
         self == Self::Kept
     }

@@ -36,7 +36,7 @@
 //! | [`Deadline`] | ends a batch that takes too long |
 //! | [`Trace`] | a tracing span for each batch |
 //! | [`CatchPanic`] | makes a panic in the board's code an error |
-//! | [`Retry`] | sends again what is safe to repeat |
+//! | [`Retry`] | repeats batches that are safe to repeat if the link fails |
 //! | [`Throttle`] | bounds the number of batches that run at once, and their rate |
 //! | [`DryRun`] | writes nothing |
 

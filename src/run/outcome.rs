@@ -153,7 +153,7 @@ impl fmt::Display for HardwareState {
 pub enum Channels {
     /// Every channel. Used if the board was never reached, so that their number is not known.
     All,
-    /// These, in order.
+    /// The channels in this list, in order.
     These(Vec<ChannelId>),
 }
 

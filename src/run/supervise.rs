@@ -296,7 +296,7 @@ impl Supervised {
         result.map_err(|error| error.during(format!("run on module {module}")))
     }
 
-    /// The state that the module is brought to; `None` if it keeps what the algorithm has set.
+    /// State that the module is brought to; `None` if it keeps the settings of the algorithm.
     fn ends_in(&self, succeeded: bool) -> Option<SafeState> {
         self.settings
             .ending

@@ -13,7 +13,7 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Traces what is run on `board`.
+    /// Traces the batches on `board`.
     pub fn new(board: BoardHandle) -> Self {
         Self { board }
     }

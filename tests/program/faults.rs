@@ -145,9 +145,9 @@ fn check_next(command: &str, folder: &Path, map: &HardwareMap, when: &str) {
 /// the board in `lock.rs`.
 #[derive(Debug, Clone, Copy)]
 enum Mishap {
-    /// It is stopped for longer than its deadline.
+    /// The process is stopped for longer than its deadline.
     Stopped,
-    /// It is killed.
+    /// The process is killed.
     Killed,
 }
 

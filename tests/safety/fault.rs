@@ -22,7 +22,7 @@ impl PartialEq for Change {
     }
 }
 
-/// A fault at one request of a board, and what follows from it.
+/// A fault at one request of a board, with its consequences.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Fault {
     /// The request reaches the board this time later, and is answered.

@@ -7,8 +7,8 @@
 //! - the run ends by its deadline;
 //! - the tones are as declared, or their channels are listed;
 //! - the other board's result is, to the byte, the same as without the fault;
-//! - `off` switches everything off when the fault is over, and a rerun gives what a run without the
-//!   fault gives.
+//! - `off` switches everything off when the fault is over, and a rerun gives the same result as a
+//!   run without the fault.
 //!
 //! `table.md` has the ends of the cases, for people to read. It is written anew with
 //! `TWOTONE_WRITE_TABLE=1`.

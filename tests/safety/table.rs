@@ -94,7 +94,7 @@ pub(crate) fn is_whole() -> bool {
     std::env::var_os("TWOTONE_SAFETY").is_some_and(|which| which == "all")
 }
 
-/// One test writes at a time; nextest runs each in a process of its own.
+/// Lock that lets one test write at a time in this process; nextest runs each in its own process.
 static WRITING: Mutex<()> = Mutex::new(());
 
 fn path() -> PathBuf {

@@ -361,7 +361,7 @@ impl Tap {
         let tap = self.clone();
         drop(tworoutine::spawn(async move {
             sleep(time).await;
-            // Nobody reads its answer.
+            // The answer is not read.
             let _ = tap.execute(&request).await;
         }));
     }

@@ -22,7 +22,7 @@ const SHORT: u64 = 40;
 /// Environment variable with the number of boards.
 const BOARDS: &str = "TWOTONE_SOAK_BOARDS";
 
-/// One board of this number fails at a time.
+/// Number of turns. In each of them, one board of this number fails.
 const TURNS: usize = 10;
 
 /// Number of turns of the short version; otherwise all turns are run.

@@ -1,7 +1,7 @@
-//! `cargo xtask tidy`: the invariants of the workspace that the compiler does not hold.
+//! `cargo xtask tidy`: checks the invariants of the workspace that the compiler does not check.
 //!
-//! Each is one small check in [`CHECKS`]. A new one is a function, a line there, and a breach in
-//! the tests that shows it to fail.
+//! Each is one small check in [`CHECKS`]. A new check is a function, a line in that table, and a
+//! breach in the tests that it must find.
 
 mod algorithms;
 mod bench_table;
@@ -143,7 +143,7 @@ const CHECKS: [Check; 19] = [
 #[derive(Debug)]
 struct Breach {
     path: PathBuf,
-    /// From 1.
+    /// Line, from 1.
     line: Option<usize>,
     what: String,
 }

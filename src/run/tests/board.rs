@@ -36,7 +36,7 @@ pub(super) enum Fault {
     /// The operation is sent, not answered, sent again, and answered. The first one is done only
     /// after this time.
     Repeated(Duration),
-    /// Nothing is answered or done for this long.
+    /// The board answers and does nothing for this time.
     Dead(Duration),
     /// The board restarts with all settings lost.
     Reboot,

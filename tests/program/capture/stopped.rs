@@ -15,7 +15,7 @@ use super::{Lab, RATE_HZ, batches, check_rows};
 /// Moment at which the program is stopped.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum At {
-    /// After the stream was joined, when little has been read.
+    /// Just after the stream was joined, when little has been read.
     Start,
     /// When this many samples have been made since it began to write.
     Samples(u64),

@@ -1,5 +1,5 @@
 //! The Python environment of the tests and benchmarks that run Python programs: made under the
-//! target folder, and made anew when what it should hold changes.
+//! target folder, and made anew when the list of its packages changes.
 
 use std::env;
 use std::fs::{self, File};

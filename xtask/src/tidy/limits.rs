@@ -21,7 +21,7 @@ const BEGINNINGS: [&str; 5] = ["DEEPEST", "LARGEST", "LONGEST", "MAX_", "MOST"];
 
 /// A row of the page: ``| text | value | `NAME` in `path` | place to change it |``.
 struct Row<'p> {
-    /// From 1.
+    /// Line, from 1.
     line: usize,
     value: &'p str,
     name: &'p str,

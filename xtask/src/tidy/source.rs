@@ -9,7 +9,7 @@ use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 
 /// One source file.
 pub(crate) struct Source {
-    /// From the root of the workspace.
+    /// Path from the root of the workspace.
     pub(crate) path: PathBuf,
     /// Its lines, for the comments, which tokens do not keep.
     pub(crate) lines: Vec<String>,
@@ -22,7 +22,7 @@ pub(crate) struct Source {
 pub(crate) struct Token {
     pub(crate) kind: Kind,
     pub(crate) text: String,
-    /// From 1.
+    /// Line, from 1.
     pub(crate) line: usize,
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct Name {
     pub(crate) path: String,
     /// True if an import resolved the path, or the path is that of an import.
     resolved: bool,
-    /// From 1.
+    /// Line, from 1.
     pub(crate) line: usize,
 }
 
@@ -155,7 +155,7 @@ fn flatten(stream: TokenStream, tokens: &mut Vec<Token>) {
 /// twice may stand for either path.
 #[derive(Default)]
 struct Imports {
-    /// From the name in this file to the full paths that it may stand for.
+    /// Full paths that a name in this file may stand for, by the name.
     named: BTreeMap<String, Vec<String>>,
     /// Every path that a `use` item names, with its line.
     written: Vec<(String, usize)>,
