@@ -63,7 +63,8 @@ pub type Provenance = BTreeMap<String, String>;
 /// If the future is dropped, it receives no more, and `run` is removed.
 ///
 /// # Errors
-/// If the streams cannot be joined. Nothing was received then, and `run` is removed.
+/// If the streams cannot be joined, or the thread that writes cannot be started: nothing was
+/// received then. If this thread panics. In each case `run` is removed.
 #[tworoutine(Send)]
 pub async fn capture(
     boards: Vec<BoardPlan>,

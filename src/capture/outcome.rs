@@ -113,7 +113,7 @@ impl BoardOutcome {
 }
 
 impl CaptureOutcome {
-    /// Outcome of a capture of boards whose streams can all not be captured.
+    /// Outcome of a capture in which no board has a stream that can be captured.
     pub(super) fn nothing(boards: Vec<BoardPlan>) -> Self {
         let board = |board: BoardPlan| BoardOutcome {
             error: board.error(),

@@ -38,7 +38,7 @@ pub struct ModulePlan {
     pub module: ModuleId,
     /// Number of the module in packets, from 1 within the analog bank in use.
     pub in_packets: ModuleId,
-    /// True if the map names the module, so that a capture without any packet of it fails.
+    /// True if the map lists the module, so that a capture without any packet of it fails.
     pub is_expected: bool,
     /// Channels to write, in order; `None` for all that a packet holds.
     pub channels: Option<Vec<ChannelId>>,
@@ -157,7 +157,7 @@ fn twins(modules: &[ModulePlan]) -> Option<String> {
     None
 }
 
-/// Modules of a board, each with true if the map names it.
+/// Modules of a board, each with true if the map lists it.
 fn modules_of(entry: &BoardEntry, described: Option<&Description>) -> Vec<(ModuleId, bool)> {
     let listed = entry.modules.iter().map(|listed| (listed.module, true));
     let found = described.map(|described| described.modules.iter().map(|found| found.module));

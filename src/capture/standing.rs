@@ -16,8 +16,8 @@ use super::Stop;
 use crate::record::{ModuleTune, polar};
 
 /// Largest common turn of the reference tones since the tune, in rad, and largest common change, as
-/// a factor. Changes up to these are corrected. Drift stays within them for hours; the phases of
-/// another phase epoch do by chance, in one case of sixteen.
+/// a factor. Changes up to these are corrected. Drift stays within them for hours. The phases of
+/// another phase epoch are within this turn by chance in one case of sixteen.
 const MOST_TURN_RAD: f64 = 0.2;
 const MOST_GAIN: f64 = 1.25;
 /// Largest distance of three quarters of the reference tones from their common change, as a share

@@ -23,7 +23,7 @@ pub(super) struct Supervised {
     pub(super) target: Target,
     pub(super) settings: Runner,
     turns: Arc<Semaphore>,
-    /// True if another target of the run is the same module.
+    /// True if an earlier target of the run is the same module.
     pub(super) twice: bool,
     /// True if the module is read back once more when all targets have ended, if it keeps its
     /// tones.
@@ -159,7 +159,8 @@ impl Supervised {
     }
 
     /// Times of the algorithm and of its clean-up. The clean-up has more time than a lost request
-    /// can live: with less, it could never confirm its success after such a loss.
+    /// can live, up to half of the deadline: with less, it could not confirm its success after such
+    /// a loss.
     fn times(&self) -> (Duration, Duration) {
         let settings = &self.settings;
         let mut deadline = settings.deadline;
