@@ -73,8 +73,8 @@ impl Covered {
     }
 }
 
-/// Time in seconds for which samples are due of a stream that began `late` after the first one, in a
-/// capture of the time `asked`. A short delay is subtracted, as joining the streams takes time. A
+/// Time in seconds for which samples are due of a stream that began `late` after the first one, in
+/// a capture of the time `asked`. A short delay is subtracted, as joining the streams takes time. A
 /// delay longer than a tenth of the capture (but 0.1 s at least and 1 s at most) is not.
 pub(super) fn due_s(asked: Duration, late: Duration) -> f64 {
     let asked_s = asked.as_secs_f64();
