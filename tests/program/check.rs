@@ -64,7 +64,6 @@ fn a_name_of_a_file_forges_no_line() {
                 "0.1",
                 "--out",
                 &odd("c\nFORGED"),
-                "--no-listen",
             ],
             0,
         ),
