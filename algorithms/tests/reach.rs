@@ -107,7 +107,11 @@ fn fine_sweeps_refuse_what_they_cannot_do() {
         linewidth_hz: -1.0,
         ..target
     };
-    assert!(try_it(&[nonsense]).to_string().contains("not a resonance"));
+    let error = try_it(&[nonsense]).to_string();
+    assert!(
+        error.contains("a resonance at") && error.contains("is none"),
+        "{error}"
+    );
     assert_eq!(state.lock().unwrap().counts.clears, 0);
     let unknown = ModuleId::new(9).unwrap();
     let error = cable_delay(

@@ -245,8 +245,9 @@ impl Case {
     fn most_tuned(&self, quiet: &Quiet) -> usize {
         let without = tuned(&quiet.results[1]);
         match (self.named, self.at) {
-            ("channels dead" | "channels flat" | "channels saturated", At::Request(0)) => 0,
-            ("a detector dies", At::Request(0)) => without - 1,
+            // A flat channel has no noise; its tone is where it would be.
+            ("channels dead" | "channels saturated", At::Request(0)) => 0,
+            ("a detector dies", At::Request(0)) => without.saturating_sub(1),
             _ => without,
         }
     }
