@@ -2,7 +2,7 @@
 //! and processes. `tests/safety` tries faults exhaustively in memory.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -16,7 +16,7 @@ use twotone::sim::fault::{
     WrongType,
 };
 
-use super::process::{rest, run_json, signal_to, twotone, write};
+use super::process::{rest, run, run_json, signal_to, twotone, write};
 
 /// Number of cases of a run.
 const CASES: u64 = 8;
@@ -157,6 +157,31 @@ const DEADLINE_S: &str = "20";
 /// Time for which the process is stopped, in seconds.
 const STOPPED_S: &str = "21";
 
+/// A program that drives tones at this moment. One that has ended between two looks, on a machine
+/// that is busy with other things, is started again.
+fn driving(args: &[&str], map: &HardwareMap, out: &Path, when: &str) -> Child {
+    for _ in 0..20 {
+        let mut child = twotone(args)
+            .args(["--deadline", DEADLINE_S])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        loop {
+            if tones(map) > 0 && child.try_wait().unwrap().is_none() {
+                return child;
+            }
+            if child.try_wait().unwrap().is_some() {
+                break;
+            }
+        }
+        // A tune that has ended keeps its tones on.
+        run(&["off", map.file()]);
+        std::fs::remove_dir_all(out).unwrap();
+    }
+    panic!("{when}: it drove none");
+}
+
 #[test]
 fn a_mishap_of_the_process_at_any_moment_leaves_what_is_told() {
     let (seed, mut random) = sample();
@@ -165,7 +190,7 @@ fn a_mishap_of_the_process_at_any_moment_leaves_what_is_told() {
         .enumerate()
     {
         let command = ["tune", "sweep"][random.below(2) as usize];
-        let looks = random.below(4);
+        let looks = random.below(2);
         let when = format!("{SEED}={seed}, case {case}: {command}, {mishap:?} after {looks} looks");
         let farm = Farm::builder().boards(2).detectors(100).seed(7);
         let farm = farm.start_blocking().unwrap();
@@ -174,15 +199,7 @@ fn a_mishap_of_the_process_at_any_moment_leaves_what_is_told() {
         let map = HardwareMap::load(&file).unwrap();
         let out = folder.path().join("run").display().to_string();
         let args = [command, &file, "--out", &out, "--no-listen", "--json"];
-        let mut child = twotone(&args)
-            .args(["--deadline", DEADLINE_S])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        while tones(&map) == 0 {
-            assert!(child.try_wait().unwrap().is_none(), "{when}: it drove none");
-        }
+        let mut child = driving(&args, &map, Path::new(&out), &when);
         for _ in 0..looks {
             tones(&map);
         }
