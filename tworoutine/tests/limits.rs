@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use tworoutine::prelude::*;
-use tworoutine::{Threads, offload, runtime, spawn, start, wait_all};
+use tworoutine::{Threads, offload, runtime, spawn, start};
 
 const PART: &str = "TWOROUTINE_TEST_PART";
 /// Stack of each thread, in KiB: so much that the limit of the memory limits the threads, for any
@@ -59,6 +59,29 @@ fn run(test: &str, limits: &str) -> (Output, String) {
 
 /// One of each thing that the crate does.
 fn everything() {
+    let awaiting: Vec<_> = (0..20)
+        .map(|number| {
+            spawn(async move {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                let deeper = spawn(async move { number + 1 });
+                deeper.await.unwrap() + offload(move || number).await
+            })
+        })
+        .collect();
+    let sum: i32 = awaiting.into_iter().map(|one| one.wait().unwrap()).sum();
+    assert_eq!(sum, 400);
+    let task = runtime().spawn(async {
+        tokio::task::yield_now().await;
+        5
+    });
+    assert_eq!(task.wait().unwrap(), 5);
+    // Only a context on a fiber can be suspended by a wait.
+    #[cfg(feature = "fibers")]
+    everything_that_waits_in_contexts();
+}
+
+#[cfg(feature = "fibers")]
+fn everything_that_waits_in_contexts() {
     let waiting: Vec<_> = (0..20)
         .map(|number| {
             spawn(async move {
@@ -70,11 +93,6 @@ fn everything() {
         .collect();
     let sum: i32 = waiting.into_iter().map(|one| one.wait().unwrap()).sum();
     assert_eq!(sum, 400);
-    let task = runtime().spawn(async {
-        tokio::task::yield_now().await;
-        5
-    });
-    assert_eq!(task.wait().unwrap(), 5);
     let inside = offload(|| tworoutine::wait(async { spawn(async { 6 }).await.unwrap() }));
     assert_eq!(inside.wait(), 6);
     // Each computation holds its thread while others need one.
@@ -97,7 +115,7 @@ fn everything() {
             context.wait().unwrap()
         })
     };
-    let all = wait_all((0..8).map(nested));
+    let all = tworoutine::wait_all((0..8).map(nested));
     assert_eq!(all, (0..8).collect::<Vec<_>>());
 }
 
