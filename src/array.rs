@@ -1,14 +1,16 @@
 //! The boards of a hardware map, connected.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OnceCell;
 use tworoutine::tworoutine;
 use twotone_hal::{BoardHandle, Description, Error, ErrorKind, ErrorTree, Result, ToneFields};
-use twotone_transport::{ConnectOptions, Connected, CrsBoard, connect_all};
+use twotone_transport::{ConnectOptions, Connected, connect_all};
 
 use crate::identity::{Identity, Listening, address};
 use crate::lock::{self, Asked, BoardLock, Holder, Locked, Refused};
-use crate::map::{BoardEntry, BoardKind, HardwareMap};
+use crate::map::{BoardEntry, HardwareMap};
 use crate::run::{Journal, Limits, Target};
 use crate::settings_watch::{self, Watched};
 
@@ -42,6 +44,8 @@ pub struct ArrayBoard {
     handle: BoardHandle,
     description: Description,
     targets: Vec<Target>,
+    /// Handle that is held to the limits of all modules, once it was asked for.
+    limited: Arc<OnceCell<BoardHandle>>,
 }
 
 /// Number of boards that connect at the same time unless told otherwise.
@@ -251,8 +255,9 @@ impl Array {
     }
 
     /// The board that the map calls `name`, for direct use: every write to a module of the map is
-    /// held to its limits. Reads back the settings of the modules, so that tones which are on
-    /// already count.
+    /// held to its limits. Reads back the settings of the modules the first time, so that tones
+    /// which are on already count. All handles that this returns for a board are one: what is set
+    /// through one of them counts for the limits of the others.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] if no such board answered, and as
@@ -265,12 +270,15 @@ impl Array {
                 format!("no board {name:?} has answered"),
             )
         })?;
-        let mut handle = board.handle.clone();
-        for target in &board.targets {
-            let journal = Journal::start(handle, target.module, ToneFields::AMPLITUDE).await?;
-            handle = BoardHandle::new(Limits::new(journal, target.limits));
-        }
-        Ok(handle)
+        let limited = board.limited.get_or_try_init(|| async {
+            let mut handle = board.handle.clone();
+            for target in &board.targets {
+                let journal = Journal::start(handle, target.module, ToneFields::AMPLITUDE).await?;
+                handle = BoardHandle::new(Limits::new(journal, target.limits));
+            }
+            Ok(handle)
+        });
+        limited.await.cloned()
     }
 
     /// The modules of the board that the map calls `name`; none if it has not answered.
@@ -306,6 +314,7 @@ impl ArrayBoard {
             targets: targets.collect(),
             handle,
             description,
+            limited: Arc::default(),
         })
     }
 
@@ -337,6 +346,7 @@ impl ArrayBoard {
             targets: targets.collect(),
             handle,
             description: self.description,
+            limited: Arc::default(),
         }
     }
 
@@ -382,16 +392,7 @@ async fn connect_board(entry: &BoardEntry, options: &ConnectOptions) -> Result<B
         // An operation that waits for the end of a lost request has time for itself afterwards.
         options.request_timeout = options.request_timeout.max(2 * life);
     }
-    // A new board kind is one arm here.
-    match entry.kind {
-        kind if kind == BoardKind::CRS => Ok(CrsBoard::connect(&entry.name, host, options)
-            .await?
-            .handle()),
-        kind => {
-            let message = format!("no client for boards of kind {kind}");
-            Err(Error::new(ErrorKind::Unsupported, message).on(&entry.name))
-        }
-    }
+    (entry.kind.family().connect)(&entry.name, host, options).await
 }
 
 #[cfg(all(test, feature = "sim"))]
@@ -401,6 +402,22 @@ mod tests {
     use twotone_sim::Farm;
 
     use super::*;
+
+    #[test]
+    fn a_board_has_one_handle_however_often_it_is_asked_for() {
+        let farm = Farm::builder().boards(1).detectors(2).start_blocking();
+        let farm = farm.unwrap();
+        let map = HardwareMap::try_from(&farm).unwrap();
+        let mut array = Array::connect(&map).wait();
+        let handle = |array: &Array| array.board("crs0001").wait().unwrap();
+        let is_one =
+            |a: &BoardHandle, b: &BoardHandle| std::ptr::addr_eq(&raw const **a, &raw const **b);
+        let (one, other) = (handle(&array), handle(&array));
+        assert!(is_one(&one, &other));
+        // The handle of before is not that of a board that was locked since.
+        array.lock(&map, false).wait();
+        assert!(!is_one(&one, &handle(&array)));
+    }
 
     #[test]
     fn targets_say_if_their_board_was_taken_over() {

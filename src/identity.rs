@@ -14,7 +14,7 @@ use twotone_hal::{Error, ErrorKind, Result};
 use twotone_transport::look_up;
 use twotone_transport::readout::{StreamOptions, hear};
 
-use crate::map::{BoardEntry, BoardKind, HardwareMap, same_serial};
+use crate::map::{BoardEntry, HardwareMap, same_serial};
 
 /// Longest time for listening to a board's stream. A board that streams sends a packet every few
 /// milliseconds. The rest of the time is for the network to let the packets through.
@@ -161,7 +161,7 @@ async fn listen(entry: &BoardEntry, hears: bool) -> Heard {
         nothing: Some(why.to_owned()),
         ..Heard::default()
     };
-    if entry.kind != BoardKind::CRS {
+    if !entry.kind.family().sends_serial {
         return nothing("boards of its kind have no stream");
     }
     // A name that takes long to look up must not hold up the others.

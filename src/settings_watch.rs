@@ -22,8 +22,8 @@ const FIELDS: ToneFields = ToneFields {
 /// Time for the reading of a module. One that takes longer counts as unread.
 const READ_WITHIN: Duration = Duration::from_millis(2500);
 
-/// Settings of a module: its NCO in hertz, and its tones.
-type Settings = (f64, Vec<ToneState>);
+/// Settings of a module: its NCO in hertz if it has one, and its tones.
+type Settings = (Option<f64>, Vec<ToneState>);
 
 /// Result of watching a board.
 #[derive(Debug, Default)]
@@ -92,10 +92,11 @@ async fn twice(board: &ArrayBoard, time: Duration) -> Watched {
 async fn read(board: &ArrayBoard, wanted: &[bool]) -> Vec<Result<Settings, Error>> {
     let reading = board.targets().iter().zip(wanted).map(|(target, wanted)| {
         let described = board.description().module(target.module);
-        let channels = described.map_or(0, |module| module.channels);
+        let channels = described.as_ref().map_or(0, |module| module.channels);
+        let has_nco = described.is_ok_and(|module| module.nco.is_some());
         let target = target.clone();
         let module = async move {
-            match timeout(READ_WITHIN, module(&target, channels)).await {
+            match timeout(READ_WITHIN, module(&target, channels, has_nco)).await {
                 Ok(read) => read,
                 Err(_) => Err(silent()),
             }
@@ -121,12 +122,13 @@ fn silent() -> Error {
     Error::new(ErrorKind::Timeout, format!("no answer within {seconds} s"))
 }
 
-async fn module(target: &Target, channels: u16) -> Result<Settings, Error> {
+async fn module(target: &Target, channels: u16, has_nco: bool) -> Result<Settings, Error> {
     let mut batch = Batch::new();
-    let nco = batch.read_nco(target.module);
+    let nco = has_nco.then(|| batch.read_nco(target.module));
     let tones = batch.read_tones(target.module, ChannelId::FIRST, channels, FIELDS);
     let replies = target.board.run(&batch).await?;
-    Ok((replies.get(nco).frequency.0, replies.get(tones).to_vec()))
+    let nco = nco.map(|nco| replies.get(nco).frequency.0);
+    Ok((nco, replies.get(tones).to_vec()))
 }
 
 /// Reason that nothing is set on a board whose module has changed between two readings; none if it
@@ -137,7 +139,7 @@ fn changed(target: &Target, before: &Settings, after: &Settings) -> Option<Strin
     let ((nco, tones), (nco_after, tones_after)) = (before, after);
     let what = if differ(
         nco == nco_after,
-        [nco, nco_after].map(|nco| nco.to_string()),
+        [nco, nco_after].map(|nco| format!("{nco:?}")),
     ) {
         "its NCO".to_owned()
     } else {

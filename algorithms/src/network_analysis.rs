@@ -386,8 +386,9 @@ fn plan(session: &Session<'_>, band: Band, params: &NetworkAnalysisParams) -> Re
 fn nco_of(session: &Session<'_>, first_hz: f64, spacing_hz: f64, points: usize) -> f64 {
     let module = &session.description;
     let last_hz = first_hz + spacing_hz * (points as f64 - 1.0);
-    let low = module.nco_min.0.max(last_hz - module.max_offset.0);
-    let high = module.nco_max.0.min(first_hz + module.max_offset.0);
+    let nco = module.nco_range();
+    let low = nco.min.0.max(last_hz - module.max_offset.0);
+    let high = nco.max.0.min(first_hz + module.max_offset.0);
     // A quarter off the grid: the mirror of each point falls half way between two points.
     let at = |place: f64| first_hz + spacing_hz * (place - 0.25);
     let place = |nco_hz: f64| (nco_hz - first_hz) / spacing_hz + 0.25;

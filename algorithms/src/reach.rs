@@ -56,15 +56,17 @@ mod tests {
         ModuleDescription {
             module: ModuleId::FIRST,
             channels: 8,
-            nco_min: Hertz(0.0),
-            nco_max: Hertz(5e9),
+            nco: Some(twotone_hal::NcoRange {
+                min: Hertz(0.0),
+                max: Hertz(5e9),
+            }),
             max_offset: Hertz(100.0),
             frequency_step: Hertz(0.5),
             sample_rate: Hertz(600.0),
             settle_samples: 7,
             noise_correlation: Vec::new(),
             max_samples: 100,
-            full_scale: Dbm(0.0),
+            full_scale: Some(Dbm(0.0)),
             volts_per_count: Volts(1e-7),
             limits: ModuleLimits {
                 f_min: f_min.map(Hertz),

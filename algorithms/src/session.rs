@@ -6,7 +6,7 @@ mod watch;
 use num_complex::Complex64;
 use twotone_hal::{
     Acquire, Batch, BoardHandle, Epoch, Error, ErrorKind, Hertz, ModuleDescription, ModuleId,
-    NcoState, Result,
+    NcoState, OperationKind, PhaseEpoch, Result,
 };
 
 use crate::band::Band;
@@ -95,29 +95,40 @@ pub(crate) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// Asks for the description of the module and the frequency of its NCO. Changes nothing yet;
+    /// Asks for the description of the module and, if it has one, the frequency of its NCO. Changes nothing yet;
     /// the first step clears the module's tones once.
     pub(crate) async fn open(
         board: &'a BoardHandle,
         module: ModuleId,
         progress: &'a dyn Progress,
     ) -> Result<Self> {
-        let mut batch = Batch::new();
-        let described = batch.describe();
-        let nco = batch.read_nco(module);
-        let replies = board.run(&batch).await?;
-        let description = replies.get(described);
+        let description = board.describe().await?;
+        description
+            .require(&[OperationKind::Tones, OperationKind::Samples])
+            .map_err(|error| {
+                error
+                    .during(format!("measure on module {module}"))
+                    .on(board.name())
+            })?;
         let of_module = description
             .module(module)
             .map_err(|e| e.on(board.name()))?
             .clone();
+        let nco = match of_module.nco {
+            Some(_) => board.nco().read(module).await?,
+            // Tones of a module without an NCO are relative to 0 Hz, and nothing moves them.
+            None => NcoState {
+                frequency: Hertz(0.0),
+                phase_epoch: PhaseEpoch(0),
+            },
+        };
         Ok(Self {
             board,
             module,
             sent: vec![OFF; usize::from(of_module.channels)],
             description: of_module,
             epoch: description.epoch,
-            nco: replies.get(nco),
+            nco,
             progress,
             cleared: false,
             turn: 0,
@@ -158,7 +169,8 @@ impl<'a> Session<'a> {
 
     /// The NCO frequency nearest to `wanted_hz` that the board can set.
     pub(crate) fn nearest_nco(&self, wanted_hz: f64) -> f64 {
-        let (low, high) = (self.description.nco_min.0, self.description.nco_max.0);
+        let range = self.description.nco_range();
+        let (low, high) = (range.min.0, range.max.0);
         let nearest = wanted_hz.max(low).min(high);
         let rounded = self.settable(nearest);
         if (low..=high).contains(&rounded) {
@@ -170,7 +182,8 @@ impl<'a> Session<'a> {
 
     /// Refuses NCO frequencies that the board does not have.
     pub(crate) fn check_nco(&self, what: &str, nco_hz: f64) -> Result<()> {
-        let (low, high) = (self.description.nco_min.0, self.description.nco_max.0);
+        let range = self.description.nco_range();
+        let (low, high) = (range.min.0, range.max.0);
         if nco_hz >= low && nco_hz <= high {
             return Ok(());
         }

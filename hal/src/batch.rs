@@ -81,8 +81,9 @@ pub enum Op {
     },
 }
 
-/// Conditions under which an operation may be sent again if its answer was lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Conditions under which an operation may be sent again if its answer was lost, from the most to
+/// the least repeatable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Safety {
     /// It changes nothing: it may be repeated at any time.
     Read,

@@ -53,6 +53,22 @@ pub enum OperationKind {
     Unknown,
 }
 
+impl OperationKind {
+    /// The object of these operations, in words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Describe => "its description",
+            Self::Tones => "tones",
+            Self::Nco => "an NCO",
+            Self::Samples => "samples",
+            Self::Clock => "a clock",
+            Self::Housekeeping => "housekeeping",
+            #[cfg(feature = "mock")]
+            Self::Unknown => "something unknown",
+        }
+    }
+}
+
 /// Description of a board: its kind, its modules and the operations that it has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Description {
@@ -81,11 +97,12 @@ pub struct ModuleDescription {
     pub module: ModuleId,
     /// Number of channels (tones) of the module; channels are numbered from 1.
     pub channels: u16,
-    /// The lowest frequency that the NCO can be set to.
-    pub nco_min: Hertz,
-    /// The highest frequency that the NCO can be set to.
-    pub nco_max: Hertz,
-    /// Largest distance of a tone from the NCO, on either side.
+    /// Frequencies that the NCO can be set to; `None` if the module has no NCO. The tones of such a
+    /// base-band module are relative to 0 Hz.
+    #[serde(flatten)]
+    pub nco: Option<NcoRange>,
+    /// Largest distance of a tone from the NCO, on either side. The highest frequency of a tone, if
+    /// there is no NCO.
     pub max_offset: Hertz,
     /// The spacing of the frequencies that a tone can have.
     pub frequency_step: Hertz,
@@ -103,15 +120,44 @@ pub struct ModuleDescription {
     pub noise_correlation: Vec<f64>,
     /// The most samples that one acquisition may ask for.
     pub max_samples: u32,
-    /// The power, at the board's connector, of a tone of amplitude 1; no number (NaN) if the board
-    /// does not say it, and then [`ModuleDescription::power_scale`] is an error.
-    pub full_scale: Dbm,
+    /// The power, at the board's connector, of a tone of amplitude 1; `None` if the board has no
+    /// such scale or does not say it, and then [`ModuleDescription::power_scale`] is an error.
+    pub full_scale: Option<Dbm>,
     /// Volts (peak) at the board's input for one readout count.
     pub volts_per_count: Volts,
     /// Limits of the module's output: those of the board itself, or narrower ones if a hardware map
     /// sets them.
     #[serde(default)]
     pub limits: ModuleLimits,
+}
+
+/// Frequencies that an NCO can be set to.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct NcoRange {
+    /// The lowest frequency.
+    #[serde(rename = "nco_min")]
+    pub min: Hertz,
+    /// The highest frequency.
+    #[serde(rename = "nco_max")]
+    pub max: Hertz,
+}
+
+impl NcoRange {
+    /// Range of a module that has no NCO: its tones are relative to 0 Hz.
+    const AT_ZERO: Self = Self {
+        min: Hertz(0.0),
+        max: Hertz(0.0),
+    };
+
+    /// True if the NCO can be set to `frequency`.
+    pub fn contains(&self, frequency: Hertz) -> bool {
+        (self.min.0..=self.max.0).contains(&frequency.0)
+    }
+
+    /// The middle of the range.
+    pub fn middle(&self) -> Hertz {
+        (self.min + self.max) * 0.5
+    }
 }
 
 impl Description {
@@ -136,6 +182,25 @@ impl Description {
             })
     }
 
+    /// Checks that the board has the operations of all of these kinds, for code that cannot do
+    /// without them. It names what is lacking before anything is sent.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] with the kinds that the board lacks.
+    pub fn require(&self, operations: &[OperationKind]) -> Result<(), Error> {
+        let lacking = operations.iter().filter(|kind| !self.has(**kind));
+        let lacking: Vec<_> = lacking.map(|kind| kind.as_str()).collect();
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        let message = format!(
+            "a board of the kind {} has no operations for {}",
+            self.kind,
+            lacking.join(" and ")
+        );
+        Err(Error::new(ErrorKind::Unsupported, message))
+    }
+
     /// True if the board has the operations of this kind.
     pub fn has(&self, operation: OperationKind) -> bool {
         self.operations.contains(&operation)
@@ -150,8 +215,8 @@ impl ModuleDescription {
     /// [`ErrorKind::Unsupported`] if the board does not say it: then amplitudes cannot be converted
     /// to powers.
     pub fn power_scale(&self) -> Result<Dbm, Error> {
-        if self.full_scale.0.is_finite() {
-            return Ok(self.full_scale);
+        if let Some(full_scale) = self.full_scale {
+            return Ok(full_scale);
         }
         let module = self.module;
         Err(Error::new(
@@ -165,8 +230,15 @@ impl ModuleDescription {
 
     /// The lowest and the highest absolute frequency that a tone can have.
     pub fn reach(&self) -> (Hertz, Hertz) {
-        let lowest = (self.nco_min - self.max_offset).0.max(0.0);
-        (Hertz(lowest), self.nco_max + self.max_offset)
+        let nco = self.nco_range();
+        let lowest = (nco.min - self.max_offset).0.max(0.0);
+        (Hertz(lowest), nco.max + self.max_offset)
+    }
+
+    /// Frequencies that tones can be relative to: the range of the NCO, or 0 Hz alone if there is
+    /// no NCO.
+    pub fn nco_range(&self) -> NcoRange {
+        self.nco.unwrap_or(NcoRange::AT_ZERO)
     }
 
     /// Factor by which the error of a mean of `samples` consecutive samples exceeds

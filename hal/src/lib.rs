@@ -63,11 +63,13 @@ mod housekeeping;
 mod ids;
 mod legible;
 mod limits;
+mod memory;
 #[cfg(feature = "mock")]
 mod mock;
 mod nco;
 mod replies;
 mod samples;
+mod settings;
 mod tones;
 mod tree;
 mod units;
@@ -76,12 +78,13 @@ pub use async_trait::async_trait;
 pub use batch::{Batch, Op, Operation, Safety, Ticket};
 pub use board::{Board, BoardHandle};
 pub use clock::{BoardTime, Clock, ReadClock};
-pub use describe::{Describe, Description, ModuleDescription, OperationKind};
+pub use describe::{Describe, Description, ModuleDescription, NcoRange, OperationKind};
 pub use error::{Certainty, Error, ErrorKind, Result};
 pub use housekeeping::{Housekeeping, ReadHousekeeping, Reading, ReadingUnit};
 pub use ids::{ChannelId, Epoch, ModuleId, PhaseEpoch};
 pub use legible::{legible, legible_within};
 pub use limits::ModuleLimits;
+pub use memory::MemoryModule;
 #[cfg(feature = "mock")]
 pub use mock::MockBoard;
 pub use nco::{Nco, NcoState, ReadNco, SetNco};
@@ -89,6 +92,10 @@ pub use num_complex::Complex64;
 pub use replies::{Replies, RepliesBuilder};
 pub use samples::{
     Acquire, AcquireMean, AcquireSamples, MeanSamples, MeanView, Samples, SamplesView, TimeStreams,
+};
+pub use settings::{
+    Change, Difference, MOST_DOUBTS, ModuleSettings, Rounding, Setting, SettingKey, Span,
+    ToneSettings,
 };
 pub use tones::{ClearTones, ReadTones, SetTones, ToneFields, ToneState, ToneUpdate, Tones};
 pub use tree::ErrorTree;

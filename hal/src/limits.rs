@@ -44,11 +44,11 @@ impl ModuleLimits {
     /// if it may.
     ///
     /// The comb, this tone included, has amplitudes whose squares add up to `squares` and whose
-    /// sizes add up to `sum`. A tone of full scale has the power `full_scale`; if that is no number
-    /// (NaN), a limit of power allows nothing.
+    /// sizes add up to `sum`. A tone of full scale has the power `full_scale`; if that is not known, a
+    /// limit of power allows nothing.
     pub fn problem(
         &self,
-        full_scale: Dbm,
+        full_scale: Option<Dbm>,
         amplitude: f64,
         squares: f64,
         sum: f64,
@@ -63,6 +63,7 @@ impl ModuleLimits {
             (squares.sqrt(), self.max_total, "all tones together"),
         ];
         for (amplitude, allowed, of) in powers {
+            let full_scale = full_scale.unwrap_or(Dbm(f64::NAN));
             let asked = full_scale.at_amplitude(amplitude);
             if let Some(allowed) = allowed
                 && exceeds(asked, allowed)
@@ -127,7 +128,7 @@ mod tests {
     fn of(limits: ModuleLimits, full_scale: f64, tones: u32, amplitude: f64) -> Option<String> {
         let n = f64::from(tones);
         limits.problem(
-            Dbm(full_scale),
+            Some(Dbm(full_scale)).filter(|scale| scale.is_finite()),
             amplitude,
             n * amplitude * amplitude,
             n * amplitude,

@@ -132,6 +132,39 @@ pub struct ToneState {
 }
 
 impl ToneState {
+    /// State of a tone of which nothing was ever set.
+    pub fn never_set(channel: ChannelId) -> Self {
+        Self {
+            channel,
+            offset: None,
+            amplitude: None,
+            phase: None,
+            rotation: None,
+        }
+    }
+
+    /// Takes over the settings of `update`; those that it leaves `None` stay as they are. The
+    /// channels are not compared.
+    pub fn apply(&mut self, update: &ToneUpdate) {
+        self.offset = update.offset.or(self.offset);
+        self.amplitude = update.amplitude.or(self.amplitude);
+        self.phase = update.phase.or(self.phase);
+        self.rotation = update.rotation.or(self.rotation);
+    }
+
+    /// Returns the state with only the settings of `fields`, as a board that is asked for these
+    /// answers it.
+    #[must_use]
+    pub fn only(self, fields: ToneFields) -> Self {
+        Self {
+            channel: self.channel,
+            offset: self.offset.filter(|_| fields.offset),
+            amplitude: self.amplitude.filter(|_| fields.amplitude),
+            phase: self.phase.filter(|_| fields.phase),
+            rotation: self.rotation.filter(|_| fields.rotation),
+        }
+    }
+
     /// True if the tone is driven. False if its amplitude was not read.
     pub fn is_on(&self) -> bool {
         self.amplitude.is_some_and(|amplitude| amplitude != 0.0)

@@ -132,13 +132,16 @@ async fn ask(board: &BoardHandle, tune: &ModuleTune) -> Result<Standing> {
         rotation: true,
     };
     let mut batch = Batch::new();
-    let nco = batch.read_nco(tune.module);
+    let described = board.describe().await?;
+    let has_nco = described.module(tune.module)?.nco.is_some();
+    let nco = has_nco.then(|| batch.read_nco(tune.module));
     let tones = batch.read_tones(tune.module, first, last.number(), fields);
     let samples = Acquire::new(SAMPLES).first_channels(last.number());
     let means = batch.acquire_mean(tune.module, samples);
     let replies = board.run(&batch).await?;
 
-    let nco_hz = replies.get(nco).frequency.0;
+    // Tones of a module without an NCO are relative to 0 Hz.
+    let nco_hz = nco.map_or(0.0, |nco| replies.get(nco).frequency.0);
     if (nco_hz - tune.nco_hz).abs() > 1.0 {
         let why = format!("the NCO is at {nco_hz} Hz, and was at {} Hz", tune.nco_hz);
         return Ok(Standing::not(TuneState::Void, why));

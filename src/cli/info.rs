@@ -58,6 +58,9 @@ struct BoardReport {
 struct Found {
     kind: String,
     firmware: Option<String>,
+    /// True if the board has a clock that can be read.
+    #[serde(skip)]
+    has_clock: bool,
     clock: Option<ClockReport>,
     clock_error: Option<String>,
     housekeeping: Vec<Reading>,
@@ -184,7 +187,7 @@ impl BoardReport {
     /// True if everything that was asked for is known.
     fn is_whole(&self) -> bool {
         self.found.as_ref().is_some_and(|found| {
-            found.clock.is_some()
+            found.clock.is_some() == found.has_clock
                 && found.housekeeping_error.is_none()
                 && found.housekeeping.iter().all(|one| one.value.is_some())
                 && found

@@ -144,8 +144,8 @@ pub(super) fn detector_is_at_home(
         let what = format!("there is no board `{}`", board.value);
         return findings.suggest(board.at, what, near);
     };
-    if module.value > entry.kind.highest_module() {
-        let highest = entry.kind.highest_module();
+    if module.value > entry.kind.family().highest_module {
+        let highest = entry.kind.family().highest_module;
         let what = format!("a {} board has modules 1 to {highest}", entry.kind);
         return findings.say(module.at, what);
     }

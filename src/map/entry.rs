@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
 use twotone_hal::{Dbm, Description, Error, Hertz, ModuleId, ModuleLimits};
+use twotone_transport::BoardPlace;
 
 use super::{BoardKind, Host};
 
@@ -82,8 +83,17 @@ impl BoardEntry {
         self.address.clone().unwrap_or_else(|| {
             // A map with none of the three is refused, so the name stands in only for entries
             // that a program has made and not yet put into a map.
-            let announced = self.kind.host(self);
-            announced.unwrap_or_else(|| Host::new(&self.name, self.kind.default_port()))
+            let announced = self.derived_host();
+            announced.unwrap_or_else(|| Host::new(&self.name, self.kind.family().default_port))
+        })
+    }
+
+    /// Address that its kind derives from crate and slot, or from the serial number.
+    pub(crate) fn derived_host(&self) -> Option<Host> {
+        (self.kind.family().host)(&BoardPlace {
+            serial: self.serial.as_deref(),
+            crate_serial: self.crate_serial.as_deref(),
+            slot: self.slot,
         })
     }
 

@@ -33,7 +33,6 @@ mod entry;
 mod error;
 #[cfg(feature = "sim")]
 mod farm;
-mod kind;
 mod only;
 mod params;
 mod place;
@@ -56,13 +55,13 @@ pub use entry::{
     CONSERVATIVE_START_POWER, DetectorEntry, ModuleEntry, SafeState,
 };
 pub use error::{MapError, Problem};
-pub use kind::BoardKind;
 pub use params::{load_params, parse_params, read_params};
 pub use place::Place;
 pub use plausible::{HIGHEST_TONE, LOWEST_TONE, implausible_hz};
 #[cfg(feature = "cli")]
 pub use rfmux::{Imported, import_rfmux};
 pub use twotone_transport::Host;
+pub use twotone_transport::{BoardFamily, BoardKind};
 
 use crate::input;
 

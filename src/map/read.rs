@@ -130,7 +130,7 @@ fn board(
 
     let mut modules = Vec::new();
     let mut numbers = Uniques::default();
-    let highest = kind.map_or(u8::MAX, BoardKind::highest_module);
+    let highest = kind.map_or(u8::MAX, |kind| kind.family().highest_module);
     for module_section in section.list(findings, "module", "[[board.module]]") {
         modules.extend(module(&module_section, findings, &mut numbers, highest));
     }
@@ -152,7 +152,7 @@ fn board(
     let kind = kind?;
     let place = match address {
         None => None,
-        Some(text) => match address::parse(&text.value, kind.default_port()) {
+        Some(text) => match address::parse(&text.value, kind.family().default_port) {
             Ok(address) => Some(Found {
                 value: address,
                 at: text.at,
@@ -177,7 +177,7 @@ fn board(
         request_life_s: request_life.map(|found| found.value),
         modules,
     };
-    let derived = match (&entry.address, kind.host(&entry)) {
+    let derived = match (&entry.address, entry.derived_host()) {
         (None, Some(host)) => check::derived(findings, &host, follows_from),
         _ => false,
     };
@@ -192,7 +192,7 @@ fn kind(section: &Section<'_, '_>, findings: &mut Findings<'_>) -> Option<BoardK
     let name = section.string(findings, "kind")?;
     let kind = BoardKind::named(&name.value);
     if kind.is_none() {
-        let known = BoardKind::ALL.iter().map(|kind| kind.name());
+        let known = BoardKind::all().into_iter().map(BoardKind::name);
         let what = format!("unknown board kind `{}`", name.value);
         findings.unknown(name.at, &what, known, &name.value);
     }

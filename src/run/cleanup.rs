@@ -7,11 +7,10 @@ use tokio_util::sync::CancellationToken;
 use tworoutine::Allowance;
 use twotone_hal::{
     Batch, Board, ChannelId, Error, ErrorKind, Hertz, Radians, Replies, Result, ToneFields,
-    ToneState, ToneUpdate,
+    ToneSettings, ToneState, ToneUpdate,
 };
 
-use super::journal::{Journal, Record};
-use super::shadow::ShadowTone;
+use super::journal::{Journal, Record, Start};
 use super::stray::is_same;
 use super::{Channels, HardwareState, SafeState};
 
@@ -176,9 +175,9 @@ impl Cleanup<'_> {
     fn otherwise(&self) -> Error {
         let record = self.journal.locked();
         let away = match (self.safe_state, &record.start) {
-            (SafeState::Previous, Some(start)) if record.nco_moved() => {
-                let is = Hertz(record.now.nco.low);
-                format!(": the NCO is at {is} and was at {} before", start.nco)
+            (SafeState::Previous, Some(Start { nco: Some(was), .. })) if record.nco_moved() => {
+                let is = Hertz(record.now.nco_span().low);
+                format!(": the NCO is at {is} and was at {was} before")
             }
             _ => String::new(),
         };
@@ -228,7 +227,9 @@ impl Cleanup<'_> {
             .filter(|_| fields == ToneFields::ALL);
         let whole = whole.map(|(first, count)| batch.read_tones(module, first, count, fields));
         // A tone that is off is off at any frequency: to switch off, the NCO need not be read.
-        let nco = (self.safe_state != SafeState::Off).then(|| batch.read_nco(module));
+        let has_nco = self.journal.described().nco.is_some();
+        let reads_nco = has_nco && self.safe_state != SafeState::Off;
+        let nco = reads_nco.then(|| batch.read_nco(module));
         let replies = self.send(&batch).await?;
         let nco = nco.map(|nco| replies.get(nco).frequency);
         let all = self
@@ -278,8 +279,8 @@ impl Cleanup<'_> {
                     }
                 };
                 add(&mut batch, lowered);
-                if moved {
-                    batch.set_nco(module, start.nco);
+                if let Some(was) = start.nco.filter(|_| moved) {
+                    batch.set_nco(module, was);
                 }
                 add(&mut batch, raised);
             }
@@ -291,10 +292,11 @@ impl Cleanup<'_> {
 
 impl Record {
     pub(super) fn nco_moved(&self) -> bool {
-        let Some(start) = &self.start else {
+        let Some(was) = self.start.as_ref().and_then(|start| start.nco) else {
             return false;
         };
-        self.now.nco_touched && (self.now.nco_in_doubt || self.now.nco.low != start.nco.0)
+        self.now.nco_is_touched()
+            && (self.now.nco_is_in_doubt() || self.now.nco_span().low != was.0)
     }
 
     /// Updates that bring every touched tone back: those that lower a tone, then those that raise
@@ -303,14 +305,14 @@ impl Record {
     fn restored(&self, nco_moved: bool) -> (Vec<ToneUpdate>, Vec<ToneUpdate>) {
         let (mut lowered, mut raised) = (Vec::new(), Vec::new());
         let start = self.start.as_ref().map_or(&[][..], |start| &start.tones);
-        for (tone, before) in self.now.tones.iter().zip(start) {
+        for (tone, before) in self.now.tones().iter().zip(start) {
             let target = as_it_was(tone, before);
             if nco_moved && !tone.is_surely_off() {
                 lowered.push(ToneUpdate::new(before.channel).amplitude(0.0));
                 raised.push(target);
-            } else if !tone.touched {
+            } else if !tone.is_touched() {
                 continue;
-            } else if target.amplitude.unwrap_or(0.0).abs() < tone.amplitude.high {
+            } else if target.amplitude.unwrap_or(0.0).abs() < tone.amplitude().high {
                 lowered.push(target);
             } else {
                 raised.push(target);
@@ -322,11 +324,12 @@ impl Record {
 
 /// Update that brings a tone back. A setting that was first made by the run goes back to 0, the
 /// value that boards start with.
-pub(super) fn as_it_was(now: &ShadowTone, before: &ToneState) -> ToneUpdate {
+pub(super) fn as_it_was(now: &ToneSettings, before: &ToneState) -> ToneUpdate {
     let mut update = before.as_update();
-    update.offset = update.offset.or(now.last.offset.map(|_| Hertz(0.0)));
-    update.phase = update.phase.or(now.last.phase.map(|_| Radians(0.0)));
-    update.rotation = update.rotation.or(now.last.rotation.map(|_| Radians(0.0)));
+    let last = now.last();
+    update.offset = update.offset.or(last.offset.map(|_| Hertz(0.0)));
+    update.phase = update.phase.or(last.phase.map(|_| Radians(0.0)));
+    update.rotation = update.rotation.or(last.rotation.map(|_| Radians(0.0)));
     update
 }
 

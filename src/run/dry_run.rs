@@ -1,14 +1,12 @@
 //! Wrapper that writes nothing to its board.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use twotone_hal::{
-    Batch, Board, BoardHandle, ChannelId, Error, ErrorKind, Hertz, ModuleId, NcoState, Op,
-    PhaseEpoch, Replies, RepliesBuilder, Result, ToneFields, ToneState, ToneUpdate, async_trait,
+    Batch, Board, BoardHandle, Description, Error, ErrorKind, MemoryModule, ModuleId, Op, Replies,
+    RepliesBuilder, Result, async_trait,
 };
-
-use super::shadow::is_known;
 
 /// Writes nothing to its board. Settings are stored in the wrapper and read back from it. At first
 /// all tones are off and each NCO is at the middle of its range. The description, the clock and the
@@ -17,14 +15,7 @@ use super::shadow::is_known;
 #[derive(Debug)]
 pub struct DryRun {
     board: BoardHandle,
-    modules: Mutex<BTreeMap<ModuleId, Module>>,
-}
-
-#[derive(Debug)]
-struct Module {
-    nco: Hertz,
-    phase_epoch: PhaseEpoch,
-    tones: BTreeMap<ChannelId, ToneUpdate>,
+    modules: Mutex<BTreeMap<ModuleId, MemoryModule>>,
 }
 
 impl DryRun {
@@ -35,6 +26,21 @@ impl DryRun {
             modules: Mutex::default(),
         }
     }
+
+    /// Checks the arguments of an operation. The first one on a module makes that module.
+    fn check(&self, description: &Description, batch: &Batch, op: &Op) -> Result<()> {
+        let Some(module) = op.module() else {
+            return Ok(());
+        };
+        let described = description.module(module)?;
+        let mut modules = self.modules();
+        let new = || MemoryModule::new(described.clone());
+        modules.entry(module).or_insert_with(new).check(batch, op)
+    }
+
+    fn modules(&self) -> MutexGuard<'_, BTreeMap<ModuleId, MemoryModule>> {
+        self.modules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[async_trait]
@@ -44,121 +50,41 @@ impl Board for DryRun {
     }
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {
-        batch.refuse_unknown(self.name(), is_known)?;
+        batch.refuse_unknown(self.name(), Op::is_modelled)?;
         let description = self.board.describe().await?;
+        let fail =
+            |error: Error, op: &Op, done| error.during(op.to_string()).on(self.name()).after(done);
+        for op in batch.ops() {
+            self.check(&description, batch, op)
+                .map_err(|error| fail(error, op, 0))?;
+        }
         let mut replies = RepliesBuilder::new(batch);
         while let Some(op) = replies.next_op() {
-            let fail =
-                |error: Error, done| error.during(op.to_string()).on(self.name()).after(done);
             let done = replies.answered();
-            if let Some(module) = op.module() {
-                description
-                    .module(module)
-                    .map_err(|error| fail(error, done))?;
-            }
             match op {
                 Op::Describe => replies.description(description.clone())?,
                 Op::ReadClock => {
                     let time = self.board.clock().read().await;
-                    replies.clock(time.map_err(|error| fail(error, done))?)?;
+                    replies.clock(time.map_err(|error| fail(error, op, done))?)?;
                 }
                 Op::ReadHousekeeping => {
                     let readings = self.board.housekeeping().read().await;
-                    replies.readings(readings.map_err(|error| fail(error, done))?)?;
+                    replies.readings(readings.map_err(|error| fail(error, op, done))?)?;
                 }
                 _ => {
-                    let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
-                    let module = op.module().and_then(|module| {
-                        let described = description.module(module).ok()?;
-                        let middle = (described.nco_min + described.nco_max) * 0.5;
-                        Some(modules.entry(module).or_insert_with(|| Module::at(middle)))
-                    });
-                    if !module.is_some_and(|module| module.answer(op, batch, &mut replies)) {
+                    let mut modules = self.modules();
+                    let module = op.module().and_then(|module| modules.get_mut(&module));
+                    let is_answered = match module {
+                        Some(module) => module.answer(batch, op, &mut replies)?,
+                        None => false,
+                    };
+                    if !is_answered {
                         let message = "a dry run has no samples";
-                        return Err(fail(Error::new(ErrorKind::Unsupported, message), done));
+                        return Err(fail(Error::new(ErrorKind::Unsupported, message), op, done));
                     }
                 }
             }
         }
         replies.finish()
-    }
-}
-
-impl Module {
-    fn at(nco: Hertz) -> Self {
-        Self {
-            nco,
-            phase_epoch: PhaseEpoch(0),
-            tones: BTreeMap::new(),
-        }
-    }
-
-    /// Answers an operation; false if this wrapper has no answer to it.
-    fn answer(&mut self, op: &Op, batch: &Batch, replies: &mut RepliesBuilder<'_>) -> bool {
-        match op {
-            Op::SetTones { updates, .. } => {
-                batch.tone_updates()[updates.clone()]
-                    .iter()
-                    .for_each(|update| self.set(update));
-                replies.done().is_ok()
-            }
-            Op::ClearTones { .. } => {
-                self.tones.clear();
-                replies.done().is_ok()
-            }
-            Op::SetNco { frequency, .. } => {
-                self.nco = *frequency;
-                self.phase_epoch.0 += 1;
-                replies.nco(self.nco()).is_ok()
-            }
-            Op::ReadNco { .. } => replies.nco(self.nco()).is_ok(),
-            Op::ReadTones {
-                first,
-                count,
-                fields,
-                ..
-            } => {
-                let channels = (first.index()..).take(usize::from(*count));
-                let states = channels
-                    .filter_map(ChannelId::from_index)
-                    .map(|channel| self.state(channel, *fields));
-                replies.tones(states).is_ok()
-            }
-            _ => false,
-        }
-    }
-
-    fn nco(&self) -> NcoState {
-        NcoState {
-            frequency: self.nco,
-            phase_epoch: self.phase_epoch,
-        }
-    }
-
-    fn set(&mut self, update: &ToneUpdate) {
-        let channel = update.channel;
-        let tone = self
-            .tones
-            .entry(channel)
-            .or_insert_with(|| ToneUpdate::new(channel));
-        tone.offset = update.offset.or(tone.offset);
-        tone.amplitude = update.amplitude.or(tone.amplitude);
-        tone.phase = update.phase.or(tone.phase);
-        tone.rotation = update.rotation.or(tone.rotation);
-    }
-
-    fn state(&self, channel: ChannelId, fields: ToneFields) -> ToneState {
-        let tone = self.tones.get(&channel);
-        ToneState {
-            channel,
-            offset: tone.and_then(|tone| tone.offset).filter(|_| fields.offset),
-            amplitude: tone
-                .and_then(|tone| tone.amplitude)
-                .filter(|_| fields.amplitude),
-            phase: tone.and_then(|tone| tone.phase).filter(|_| fields.phase),
-            rotation: tone
-                .and_then(|tone| tone.rotation)
-                .filter(|_| fields.rotation),
-        }
     }
 }

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use twotone_hal::{
     Batch, Board, BoardHandle, Certainty, ChannelId, Error, ErrorKind, Hertz, ModuleDescription,
-    ModuleId, Op, Replies, Result, ToneFields, ToneState, async_trait,
+    ModuleId, ModuleSettings, Op, OperationKind, Replies, Result, SettingKey, ToneFields,
+    ToneSettings, ToneState, async_trait,
 };
 
 use super::Channels;
-use super::shadow::{Applied, Shadow, ShadowTone, is_known};
 
 /// Records the last settings of every channel of one module, and the channels whose settings are
 /// not certain. A setting is uncertain after an error that leaves open whether a write was
@@ -31,7 +31,7 @@ pub struct Journal {
 /// Knowledge of a [`Journal`] at one moment, to be stored or shown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
-    /// Frequency of the NCO, if it is certain.
+    /// Frequency of the NCO, if there is one and it is certain.
     pub nco: Option<Hertz>,
     /// Every channel that is on or may be on, with its last requested settings.
     pub tones: Vec<ToneState>,
@@ -41,7 +41,7 @@ pub struct Snapshot {
 
 #[derive(Debug)]
 pub(super) struct Record {
-    pub(super) now: Shadow,
+    pub(super) now: ModuleSettings,
     /// The module as it was read at the start, if it was read.
     pub(super) start: Option<Start>,
     /// True if a write was sent.
@@ -56,9 +56,7 @@ impl Record {
     /// however late it is executed. But a write whose caller was dropped may have been on the same
     /// link: so such a loss counts if a setting is in doubt.
     fn lose_link(&mut self, writes: bool) {
-        let is_in_doubt =
-            || self.now.nco_in_doubt || self.now.tones.iter().any(ShadowTone::is_in_doubt);
-        if writes || (self.suspect.is_none() && is_in_doubt()) {
+        if writes || (self.suspect.is_none() && self.now.is_in_doubt()) {
             self.suspect = Some(Instant::now());
         }
     }
@@ -68,7 +66,8 @@ impl Record {
 #[derive(Debug, Clone)]
 pub(super) struct Start {
     pub(super) tones: Vec<ToneState>,
-    pub(super) nco: Hertz,
+    /// `None` if the module has no NCO.
+    pub(super) nco: Option<Hertz>,
 }
 
 impl Journal {
@@ -78,11 +77,21 @@ impl Journal {
     /// As [`Board::run`], and if the board has no such module.
     pub async fn blank(board: BoardHandle, module: ModuleId) -> Result<Arc<Self>> {
         let description = board.describe().await?;
+        description
+            .require(&[OperationKind::Tones])
+            .map_err(|error| {
+                error
+                    .during(format!("read back module {module}"))
+                    .on(board.name())
+            })?;
         let described = description
             .module(module)
             .map_err(|error| error.on(board.name()))?
             .clone();
-        let now = Shadow::unread(described.channels);
+        let mut now = ModuleSettings::unknown(described.channels);
+        if described.nco.is_none() {
+            now = now.without_nco();
+        }
         Ok(Arc::new(Self {
             board,
             module,
@@ -141,14 +150,14 @@ impl Journal {
     pub fn snapshot(&self) -> Snapshot {
         let record = self.locked();
         let now = &record.now;
-        let on = || now.tones.iter().filter(|tone| !tone.is_surely_off());
+        let on = || now.tones().iter().filter(|tone| !tone.is_surely_off());
+        let unknown = on().filter(|tone| tone.is_in_doubt());
         Snapshot {
-            nco: (!now.nco_in_doubt).then_some(Hertz(now.nco.low)),
-            tones: on().map(|tone| tone.last).collect(),
-            unknown: on()
-                .filter(|tone| tone.is_in_doubt())
-                .map(|tone| tone.last.channel)
-                .collect(),
+            nco: now
+                .nco()
+                .filter(|_| self.described.nco.is_some() && !now.nco_is_in_doubt()),
+            tones: on().map(ToneSettings::last).collect(),
+            unknown: unknown.map(ToneSettings::channel).collect(),
         }
     }
 
@@ -161,13 +170,14 @@ impl Journal {
         first: ChannelId,
         count: u16,
         fields: ToneFields,
-    ) -> Result<(Vec<ToneState>, Hertz)> {
+    ) -> Result<(Vec<ToneState>, Option<Hertz>)> {
         let mut batch = Batch::new();
         let tones = batch.read_tones(self.module, first, count, fields);
-        let nco = batch.read_nco(self.module);
+        let nco = self.described.nco.map(|_| batch.read_nco(self.module));
         let replies = self.run(&batch).await?;
-        let (tones, nco) = (replies.get(tones), replies.get(nco).frequency);
-        self.learn(tones, fields, Some(nco))?;
+        let nco = nco.map(|nco| replies.get(nco).frequency);
+        let tones = replies.get(tones);
+        self.learn(tones, fields, nco)?;
         Ok((tones.to_vec(), nco))
     }
 
@@ -182,7 +192,7 @@ impl Journal {
         fields: ToneFields,
         nco: Option<Hertz>,
     ) -> Result<()> {
-        let wrong = self.locked().now.learn(tones, fields);
+        let wrong = self.locked().now.learn_tones(tones, fields);
         if !wrong.is_empty() {
             let channels = Channels::These(wrong);
             let message = format!("what is set on channels {channels} reads back as no number");
@@ -192,7 +202,7 @@ impl Journal {
             return Err(self.broken(format!("the NCO reads back as {nco}")));
         }
         if let Some(nco) = nco {
-            self.locked().now.learn_nco(nco.0);
+            self.locked().now.learn(SettingKey::NCO, Some(nco.0));
         }
         Ok(())
     }
@@ -202,9 +212,9 @@ impl Journal {
     pub(super) async fn run_if(
         &self,
         batch: &Batch,
-        check: impl FnOnce(&Shadow) -> Result<()> + Send,
+        check: impl FnOnce(&ModuleSettings) -> Result<()> + Send,
     ) -> Result<Replies> {
-        batch.refuse_unknown(self.name(), is_known)?;
+        batch.refuse_unknown(self.name(), Op::is_modelled)?;
         if !batch.ops().iter().any(|op| self.concerns(op)) {
             return self.board.run(batch).await;
         }
@@ -310,9 +320,11 @@ impl<'a> Entry<'a> {
         };
         for (index, op) in self.journal.writes(self.batch) {
             if index < done {
-                record.now.apply(self.batch, op, Applied::Surely);
+                record
+                    .now
+                    .apply(self.batch.changes(op), Certainty::Executed);
             } else if index < untouched {
-                record.now.apply(self.batch, op, Applied::Perhaps);
+                record.now.apply(self.batch.changes(op), Certainty::Unknown);
             }
         }
         // A first request that was repeated may still be on its way to the board.
@@ -346,7 +358,7 @@ impl Drop for Entry<'_> {
         if self.open {
             let mut record = self.journal.locked();
             for (_, op) in self.journal.writes(self.batch) {
-                record.now.apply(self.batch, op, Applied::Perhaps);
+                record.now.apply(self.batch.changes(op), Certainty::Unknown);
             }
         }
     }

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use twotone_hal::{
-    Batch, Board, ChannelId, Dbm, Error, ErrorKind, Hertz, ModuleLimits, Op, Replies, Result,
-    ToneUpdate, async_trait,
+    Batch, Board, ChannelId, Dbm, Error, ErrorKind, Hertz, ModuleLimits, ModuleSettings, Op,
+    Replies, Result, Span, ToneSettings, ToneUpdate, async_trait,
 };
 
 use super::Journal;
-use super::shadow::{Shadow, Span};
 
 /// Refuses every batch that would break a limit of its module after any of its operations, before
 /// anything of it is sent. The error is [`ErrorKind::Limit`] with the channel, the value that was
@@ -37,8 +36,8 @@ impl Limits {
         Self { journal, limits }
     }
 
-    fn check(&self, shadow: &Shadow, batch: &Batch) -> Result<()> {
-        let mut comb = Comb::new(shadow, &self.limits, self.journal.described().full_scale);
+    fn check(&self, settings: &ModuleSettings, batch: &Batch) -> Result<()> {
+        let mut comb = Comb::new(settings, &self.limits, self.journal.described().full_scale);
         let named = |error: Error, op: &Op| error.during(op.to_string()).on(self.name()).after(0);
         let mut last = None;
         for op in batch.ops() {
@@ -62,7 +61,7 @@ impl Board for Limits {
     }
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {
-        let check = |shadow: &Shadow| self.check(shadow, batch);
+        let check = |settings: &ModuleSettings| self.check(settings, batch);
         let mut replies = self.journal.run_if(batch, check).await?;
         let described = replies.descriptions_mut().iter_mut();
         for module in described.flat_map(|description| &mut description.modules) {
@@ -77,7 +76,7 @@ impl Board for Limits {
 /// The comb of a module after each operation of a batch that is being checked.
 struct Comb<'a> {
     limits: &'a ModuleLimits,
-    full_scale: Dbm,
+    full_scale: Option<Dbm>,
     amplitude: Vec<Span>,
     offset: Vec<Span>,
     nco: Span,
@@ -89,18 +88,19 @@ struct Comb<'a> {
 }
 
 impl<'a> Comb<'a> {
-    fn new(shadow: &Shadow, limits: &'a ModuleLimits, full_scale: Dbm) -> Self {
-        let amplitude: Vec<Span> = shadow.tones.iter().map(|tone| tone.amplitude).collect();
+    fn new(settings: &ModuleSettings, limits: &'a ModuleLimits, full_scale: Option<Dbm>) -> Self {
+        let tones = settings.tones().iter();
+        let amplitude: Vec<Span> = tones.map(ToneSettings::amplitude).collect();
         Self {
             limits,
             full_scale,
             squares: amplitude.iter().map(|a| a.high * a.high).sum(),
             sum: amplitude.iter().map(|a| a.high).sum(),
             amplitude,
-            offset: shadow.tones.iter().map(|tone| tone.offset).collect(),
-            nco: shadow.nco,
+            offset: settings.tones().iter().map(ToneSettings::offset).collect(),
+            nco: settings.nco_span(),
             set: Vec::new(),
-            nco_moved: shadow.nco_touched,
+            nco_moved: settings.nco_is_touched(),
         }
     }
 
@@ -196,10 +196,9 @@ impl<'a> Comb<'a> {
             return Ok(());
         }
         let offset = self.offset[channel.index()];
-        let known = |span: Span| span.low.is_finite() && span.high.is_finite();
         let bounded = self.limits.f_min.is_some() || self.limits.f_max.is_some();
-        if bounded && !(known(offset) && known(self.nco)) {
-            let (unknown, remedy) = match known(offset) {
+        if bounded && !(offset.is_bounded() && self.nco.is_bounded()) {
+            let (unknown, remedy) = match offset.is_bounded() {
                 false => ("offset from the NCO", "set its offset in the same batch"),
                 true => ("NCO", "set the NCO first"),
             };

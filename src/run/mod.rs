@@ -36,7 +36,6 @@
 //! | [`Deadline`] | ends a batch that takes too long |
 //! | [`Trace`] | a tracing span for each batch |
 //! | [`CatchPanic`] | makes a panic in the board's code an error |
-//! | [`Retry`] | repeats batches that are safe to repeat if the link fails |
 //! | [`Throttle`] | bounds the number of batches that run at once, and their rate |
 //! | [`DryRun`] | writes nothing |
 
@@ -51,9 +50,7 @@ mod off;
 mod outcome;
 mod panics;
 mod piecewise;
-mod retry;
 mod runner;
-mod shadow;
 mod stray;
 mod supervise;
 mod tally;
@@ -71,7 +68,6 @@ pub use lease::Leased;
 pub use limits::Limits;
 pub use outcome::{Channels, HardwareState, Outcome};
 pub use panics::CatchPanic;
-pub use retry::Retry;
 pub use runner::Runner;
 pub use target::{SafeState, Target};
 pub use throttle::Throttle;

@@ -37,8 +37,12 @@ impl Cleanup<'_> {
     async fn switch_off_piecewise(&self, refused: &mut Vec<String>) -> Result<()> {
         let on: Vec<_> = {
             let record = self.journal.locked();
-            let on = record.now.tones.iter().filter(|tone| !tone.is_surely_off());
-            on.map(|tone| ToneUpdate::new(tone.last.channel).amplitude(0.0))
+            let on = record
+                .now
+                .tones()
+                .iter()
+                .filter(|tone| !tone.is_surely_off());
+            on.map(|tone| ToneUpdate::new(tone.channel()).amplitude(0.0))
                 .collect()
         };
         self.set_in_parts(on, refused).await
@@ -55,18 +59,18 @@ impl Cleanup<'_> {
             };
             let moved = record.nco_moved();
             let changed = |index: usize| {
-                let tone = &record.now.tones[index];
-                tone.touched || (moved && !tone.is_surely_off())
+                let tone = &record.now.tones()[index];
+                tone.is_touched() || (moved && !tone.is_surely_off())
             };
             let before = start.tones.iter().enumerate();
             let before = before.filter(|(index, _)| changed(*index));
-            let tones = before.map(|(index, tone)| as_it_was(&record.now.tones[index], tone));
+            let tones = before.map(|(index, tone)| as_it_was(&record.now.tones()[index], tone));
             let tones: Vec<_> = tones.collect();
             let darkened = tones.iter();
             let darkened = darkened.map(|tone| ToneUpdate::new(tone.channel).amplitude(0.0));
             (
                 darkened.collect::<Vec<_>>(),
-                moved.then_some(start.nco),
+                start.nco.filter(|_| moved),
                 tones,
             )
         };

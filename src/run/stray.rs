@@ -1,9 +1,8 @@
 //! Channels of a module that are not as declared.
 
-use twotone_hal::{ChannelId, Hertz, Radians, ToneState};
+use twotone_hal::{ChannelId, Hertz, Radians, ToneSettings, ToneState};
 
 use super::journal::{Journal, Record, extent};
-use super::shadow::ShadowTone;
 use super::{Channels, HardwareState, SafeState};
 
 /// Largest rounding of a value that was read back and is set again: of an amplitude as a share of
@@ -31,38 +30,36 @@ impl Journal {
     /// Settings of each channel, `None` if they are not certain.
     pub(super) fn settings(&self) -> Vec<Option<ToneState>> {
         let record = self.locked();
-        let tones = record.now.tones.iter();
+        let tones = record.now.tones().iter();
         tones
-            .map(|tone| (!tone.is_in_doubt()).then_some(tone.last))
+            .map(|tone| (!tone.is_in_doubt()).then_some(tone.last()))
             .collect()
     }
 
     /// Frequency of the NCO, if it is certain.
     pub(super) fn nco(&self) -> Option<Hertz> {
         let record = self.locked();
-        (!record.now.nco_in_doubt).then_some(Hertz(record.now.nco.low))
+        record.now.nco().filter(|_| !record.now.nco_is_in_doubt())
     }
 
     /// Marks every channel as not read back.
     pub(super) fn read_anew(&self) {
-        let mut record = self.locked();
-        let tones = record.now.tones.iter_mut();
-        tones.for_each(|tone| tone.is_read_back = false);
+        self.locked().now.read_anew();
     }
 
     /// First of the channels that may differ from their state before the run, and the number of
     /// channels from it to the last one; `None` if none may differ.
     pub(super) fn extent_set(&self) -> Option<(ChannelId, u16)> {
         let record = self.locked();
-        let tones = record.now.tones.iter();
-        let set = tones.filter(|tone| tone.touched || tone.is_in_doubt());
-        let (low, high) = extent(set.map(|tone| tone.last.channel))?;
+        let tones = record.now.tones().iter();
+        let set = tones.filter(|tone| tone.is_touched() || tone.is_in_doubt());
+        let (low, high) = extent(set.map(ToneSettings::channel))?;
         Some((low, high.number() - low.number() + 1))
     }
 
     pub(super) fn is_in_doubt(&self) -> bool {
         let record = self.locked();
-        record.now.tones.iter().any(ShadowTone::is_in_doubt)
+        record.now.tones().iter().any(ToneSettings::is_in_doubt)
     }
 
     /// True if a write was sent, also if it may not have been executed.
@@ -125,17 +122,18 @@ impl Record {
         unread: Unread,
     ) -> Option<Stray> {
         let start = self.start.as_ref();
-        let nco_in_doubt = self.now.nco_in_doubt || (suspect && self.now.nco_touched);
-        let nco_away = start.is_some_and(|start| (self.now.nco.low - start.nco.0).abs() > step.0);
+        let nco_in_doubt = self.now.nco_is_in_doubt() || (suspect && self.now.nco_is_touched());
+        let nco_was = start.and_then(|start| start.nco);
+        let nco_away = nco_was.is_some_and(|was| (self.now.nco_span().low - was.0).abs() > step.0);
         let (mut left_on, mut unknown, mut not_restored) = (Vec::new(), Vec::new(), Vec::new());
-        for (index, tone) in self.now.tones.iter().enumerate() {
+        for (index, tone) in self.now.tones().iter().enumerate() {
             let before = start.and_then(|start| start.tones.get(index));
             let mut is = match (safe_state, before) {
                 (SafeState::Off, _) => off(tone),
                 (SafeState::Previous, Some(before)) => {
                     let is = previous(tone, before, step);
                     match is {
-                        Is::AsDeclared if !tone.is_surely_off() && self.now.nco_touched => {
+                        Is::AsDeclared if !tone.is_surely_off() && self.now.nco_is_touched() => {
                             if nco_in_doubt {
                                 Is::Unknown
                             } else if nco_away {
@@ -152,26 +150,25 @@ impl Record {
                 }
                 _ => Is::AsDeclared,
             };
-            let may_be_on = tone.touched || !tone.is_surely_off();
-            let not_read = unread == Unread::IsUnknown && !tone.is_read_back && may_be_on;
-            if (suspect && tone.touched || not_read) && !matches!(is, Is::LeftOn) {
+            let may_be_on = tone.is_touched() || !tone.is_surely_off();
+            let not_read = unread == Unread::IsUnknown && !tone.is_read_back() && may_be_on;
+            if (suspect && tone.is_touched() || not_read) && !matches!(is, Is::LeftOn) {
                 is = Is::Unknown;
             }
             match is {
                 Is::AsDeclared => {}
-                Is::LeftOn => left_on.push(tone.last.channel),
-                Is::Unknown => unknown.push(tone.last.channel),
-                Is::NotRestored => not_restored.push(tone.last.channel),
+                Is::LeftOn => left_on.push(tone.channel()),
+                Is::Unknown => unknown.push(tone.channel()),
+                Is::NotRestored => not_restored.push(tone.channel()),
             }
         }
         // The NCO must be back at its earlier frequency, also if no tone was on.
-        let is_to_be_back = safe_state == SafeState::Previous && self.now.nco_touched;
-        let nco = start.filter(|_| is_to_be_back).and_then(|start| {
-            let was = start.nco;
+        let is_to_be_back = safe_state == SafeState::Previous && self.now.nco_is_touched();
+        let nco = nco_was.filter(|_| is_to_be_back).and_then(|was| {
             if nco_in_doubt {
                 Some(format!("it is not known where it is, and it was at {was}"))
             } else {
-                let is = Hertz(self.now.nco.low);
+                let is = Hertz(self.now.nco_span().low);
                 nco_away.then(|| format!("it is at {is} and was at {was}"))
             }
         });
@@ -191,7 +188,7 @@ fn near(one: Option<f64>, other: Option<f64>, within: f64) -> bool {
     (one.unwrap_or(0.0) - other.unwrap_or(0.0)).abs() <= within
 }
 
-fn off(tone: &ShadowTone) -> Is {
+fn off(tone: &ToneSettings) -> Is {
     if tone.is_surely_off() {
         Is::AsDeclared
     } else if tone.is_surely_on() {
@@ -201,8 +198,8 @@ fn off(tone: &ShadowTone) -> Is {
     }
 }
 
-fn previous(tone: &ShadowTone, before: &ToneState, step: Hertz) -> Is {
-    if !tone.touched {
+fn previous(tone: &ToneSettings, before: &ToneState, step: Hertz) -> Is {
+    if !tone.is_touched() {
         return Is::AsDeclared;
     }
     if !before.is_on() {
@@ -214,7 +211,7 @@ fn previous(tone: &ShadowTone, before: &ToneState, step: Hertz) -> Is {
     if tone.is_in_doubt() {
         return Is::Unknown;
     }
-    if is_same(&tone.last, before, step) {
+    if is_same(&tone.last(), before, step) {
         Is::AsDeclared
     } else {
         Is::LeftOn

@@ -60,14 +60,14 @@ pub(crate) const ALGORITHMS: &[Algorithm] = &[
     Algorithm {
         also: &["tune_with_progress"],
         start: Some(run_tune),
-        stride: 3,
+        stride: 6,
         settings: Runner::keep_on_success,
         keeps: true,
         ..measurement("tune")
     },
     Algorithm {
         start: Some(run_tune),
-        stride: 3,
+        stride: 6,
         settings: Runner::keep_on_success,
         keeps: true,
         lit: true,
@@ -76,6 +76,7 @@ pub(crate) const ALGORITHMS: &[Algorithm] = &[
     },
     Algorithm {
         start: Some(run_sweep),
+        stride: 2,
         settings: Runner::leave_as_found,
         lit: true,
         safe_state: SafeState::Hold,

@@ -21,8 +21,8 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use twotone_wire::tuber::Format;
 
-use crate::crs::Leaves;
 use crate::deadline;
+use crate::link::Sent;
 use crate::stream::ByteStream;
 pub(crate) use failure::Failure;
 
@@ -33,7 +33,7 @@ pub(crate) struct Post {
     pub(crate) format: Format,
     pub(crate) continue_on_error: bool,
     /// Changes that it makes, for the keeper of its module.
-    pub(crate) leaves: Option<Arc<Leaves>>,
+    pub(crate) sent: Option<Arc<Sent>>,
     /// Time that its acquisitions take on the board.
     pub(crate) acquiring: Duration,
 }
@@ -44,15 +44,15 @@ impl Post {
             body,
             format,
             continue_on_error: false,
-            leaves: None,
+            sent: None,
             acquiring: Duration::ZERO,
         }
     }
 
     /// True if it switches tones off, and changes nothing else.
     pub(crate) fn only_switches_off(&self) -> bool {
-        let leaves = self.leaves.as_ref();
-        leaves.is_some_and(|leaves| leaves.only_switches_off())
+        let sent = self.sent.as_ref();
+        sent.is_some_and(|sent| sent.only_switches_off())
     }
 
     /// Has the calls after a failed one run too.

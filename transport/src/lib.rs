@@ -27,10 +27,12 @@
 //! ```
 
 mod array;
+mod continuity;
 mod crs;
 mod deadline;
 mod host;
 mod http;
+mod kinds;
 mod link;
 mod lookup;
 mod options;
@@ -41,6 +43,7 @@ mod tuber;
 pub use array::{Connected, connect_all};
 pub use crs::CrsBoard;
 pub use host::Host;
+pub use kinds::{BoardFamily, BoardKind, BoardPlace, Connecting};
 pub use lookup::look_up;
 pub use options::{ConnectOptions, SampleSource};
 pub use stream::{ByteStream, Connector};

@@ -6,6 +6,7 @@
 
 mod keeper;
 mod line;
+mod sent;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,14 +16,15 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tworoutine::Allowance;
-use twotone_hal::{Certainty, Error, ErrorKind, Result};
+use twotone_hal::{Certainty, Error, ErrorKind, Result, Safety};
 
 use crate::ConnectOptions;
 use crate::deadline;
 use crate::http::{Answer, Failure, Post};
 use crate::stream::Connector;
-pub(crate) use keeper::{Before, Keeper, Repeat, Unwatched};
+pub(crate) use keeper::{Before, Keeper, Unwatched};
 pub(crate) use line::Line;
+pub(crate) use sent::{Outcome, OutcomeWriter, Sent};
 
 /// The sending end of the queue. Dropping the last clone ends the link once the queue is empty.
 #[derive(Debug, Clone)]
@@ -34,7 +36,7 @@ pub(crate) struct Link {
 #[derive(Debug)]
 struct Job {
     post: Post,
-    repeat: Repeat,
+    safety: Safety,
     deadline: Instant,
     patience: Duration,
     sent: Arc<AtomicBool>,
@@ -82,20 +84,20 @@ impl Link {
     pub(crate) async fn exchange(
         &self,
         post: Post,
-        repeat: Repeat,
+        safety: Safety,
         deadline: Instant,
     ) -> Result<Answer> {
-        self.queue(post, repeat, deadline)?.answer().await
+        self.queue(post, safety, deadline)?.answer().await
     }
 
     /// Queues `post` at once, for callers whose posts must go out in the order of their calls.
-    pub(crate) fn queue(&self, post: Post, repeat: Repeat, deadline: Instant) -> Result<Queued> {
+    pub(crate) fn queue(&self, post: Post, safety: Safety, deadline: Instant) -> Result<Queued> {
         let (answer, awaited) = oneshot::channel();
         let sent = Arc::new(AtomicBool::new(false));
         let patience = deadline::left(deadline).max(SHORTEST_PATIENCE);
         let job = Job {
             post,
-            repeat,
+            safety,
             deadline,
             patience,
             sent: Arc::clone(&sent),
@@ -313,11 +315,11 @@ impl<K: Keeper> Driver<K> {
             };
             self.before = Before::Lost;
             if failure.may_have_run() {
-                self.keeper.lost(&job.post, job.repeat);
+                self.keeper.lost(&job.post, job.safety);
             }
             let again = match failure {
                 Failure::NotSent(_) => true,
-                Failure::Lost { .. } => job.repeat != Repeat::Never,
+                Failure::Lost { .. } => job.safety != Safety::Once,
                 _ => false,
             };
             let unsure = failure.may_have_run() || first.as_ref().is_some_and(is_unsure);
@@ -445,7 +447,7 @@ impl<K: Keeper> Driver<K> {
             (Err(failure), _) => {
                 self.before = Before::Lost;
                 if failure.may_have_run() {
-                    self.keeper.lost(&job.post, job.repeat);
+                    self.keeper.lost(&job.post, job.safety);
                 }
             }
         }

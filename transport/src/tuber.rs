@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use tokio::runtime::Handle;
-use twotone_hal::{Certainty, Error, ErrorKind, Result};
+use twotone_hal::{Certainty, Error, ErrorKind, Result, Safety};
 use twotone_wire::tuber::{
     Answer, BatchWriter, Cursor, DecodeError, Description, Element, Format, Limits, MethodInfo,
     Object, Value,
@@ -11,7 +11,7 @@ use twotone_wire::tuber::{
 
 use crate::deadline;
 use crate::http::{Answer as Received, Post};
-use crate::link::{Link, Repeat, Unwatched};
+use crate::link::{Link, Unwatched};
 use crate::{ConnectOptions, Connector, Host};
 
 /// A client of any Tuber server, for methods that only one board family has and for servers that
@@ -170,7 +170,7 @@ impl TuberClient {
             post = post.continue_on_error();
         }
         let deadline = deadline::within(self.options.request_timeout);
-        let answer = self.link.exchange(post, Repeat::Never, deadline).await?;
+        let answer = self.link.exchange(post, Safety::Once, deadline).await?;
         if let Some(format) = Format::of_answer(answer.content_type.as_deref()) {
             *self.format.lock().unwrap_or_else(PoisonError::into_inner) = format;
         }

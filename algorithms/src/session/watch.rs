@@ -14,7 +14,7 @@ use super::{Session, Tone};
 pub(super) struct Watched {
     set: Vec<Tone>,
     tone: Ticket<ReadTones>,
-    nco: Ticket<ReadNco>,
+    nco: Option<Ticket<ReadNco>>,
 }
 
 /// Frequencies that are no further apart are the same but for a board's rounding, in hertz.
@@ -49,14 +49,16 @@ impl Session<'_> {
         Some(Watched {
             set: self.sent.get(first..first + usize::from(count))?.to_vec(),
             tone: batch.read_tones(self.module, channel, count, fields),
-            nco: batch.read_nco(self.module),
+            nco: self.description.nco.map(|_| batch.read_nco(self.module)),
         })
     }
 
     /// Refuses samples of a module that is not set as it was.
     pub(super) fn confirm(&self, watched: &Watched, replies: &Replies) -> Result<()> {
-        let nco_hz = replies.get(watched.nco).frequency.0;
         let set_hz = self.nco.frequency.0;
+        let nco_hz = watched
+            .nco
+            .map_or(set_hz, |nco| replies.get(nco).frequency.0);
         let mut differs = Vec::new();
         if (nco_hz - set_hz).abs() > SAME_HZ {
             differs.push(format!(

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use num_complex::Complex64;
 use twotone_hal::{
     Acquire, Batch, Board, BoardHandle, ChannelId, Dbm, Description, Epoch, Error, ErrorKind,
-    Hertz, ModuleDescription, ModuleId, ModuleLimits, NcoState, Op, OperationKind, PhaseEpoch,
-    Replies, RepliesBuilder, Result, ToneState, Volts, async_trait,
+    Hertz, ModuleDescription, ModuleId, ModuleLimits, NcoRange, NcoState, Op, OperationKind,
+    PhaseEpoch, Replies, RepliesBuilder, Result, ToneState, Volts, async_trait,
 };
 
 use super::Noise;
@@ -136,15 +136,17 @@ impl FakeBoard {
             modules: vec![ModuleDescription {
                 module: ModuleId::new(1).unwrap(),
                 channels: CHANNELS as u16,
-                nco_min: Hertz(self.nco_hz.0),
-                nco_max: Hertz(self.nco_hz.1),
+                nco: Some(NcoRange {
+                    min: Hertz(self.nco_hz.0),
+                    max: Hertz(self.nco_hz.1),
+                }),
                 max_offset: Hertz(self.max_offset_hz),
                 frequency_step: Hertz(625e6 / 256.0 / 4_294_967_296.0),
                 sample_rate: Hertz(596.0),
                 settle_samples: 7,
                 noise_correlation: Vec::new(),
                 max_samples: 100_000,
-                full_scale: Dbm(0.0),
+                full_scale: Some(Dbm(0.0)),
                 volts_per_count: Volts(1e-7),
                 limits: self.limits,
             }],
@@ -241,7 +243,10 @@ impl Board for FakeBoard {
         let mut state = self.state.lock().unwrap();
         let state = &mut *state;
         let mut replies = RepliesBuilder::new(batch);
-        state.counts.batches += 1;
+        // Boards keep their description: asking for it alone sends nothing.
+        if *batch.ops() != [Op::Describe] {
+            state.counts.batches += 1;
+        }
         if let Some((_, meddle)) = self.intruder.filter(|one| one.0 == state.acquisitions) {
             meddle(state);
         }

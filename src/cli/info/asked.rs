@@ -2,8 +2,8 @@
 
 use tworoutine::JoinHandle;
 use twotone::hal::{
-    Batch, BoardHandle, BoardTime, Description, ModuleDescription, ModuleId, Operation, Reading,
-    Replies, Result, Ticket,
+    Batch, BoardHandle, BoardTime, Description, ModuleDescription, ModuleId, Operation,
+    OperationKind, Reading, Replies, Result, Ticket,
 };
 
 use super::{ClockReport, Found, ModuleReport};
@@ -15,20 +15,24 @@ use super::{ClockReport, Found, ModuleReport};
 /// If the board does not say what it is.
 pub(super) async fn found(board: &BoardHandle, listed: &[ModuleId]) -> Result<Found> {
     let described = board.describe().await?;
-    let clock = ask(board, Batch::read_clock);
-    let housekeeping = ask(board, Batch::read_housekeeping);
+    let has_clock = described.has(OperationKind::Clock);
+    let clock = has_clock.then(|| ask(board, Batch::read_clock));
+    let has_housekeeping = described.has(OperationKind::Housekeeping);
+    let housekeeping = has_housekeeping.then(|| ask(board, Batch::read_housekeeping));
     let ncos = described.modules.iter().map(|module| {
         let id = module.module;
-        ask(board, move |batch| batch.read_nco(id))
+        module
+            .nco
+            .map(|_| ask(board, move |batch| batch.read_nco(id)))
     });
     let ncos: Vec<_> = ncos.collect();
     let mut repeats = 0;
-    let (clock, clock_error) = clock.told(&mut repeats, ClockReport::of).await;
+    let (clock, clock_error) = told(clock, &mut repeats, ClockReport::of).await;
     let read = <[Reading]>::to_vec;
-    let (housekeeping, housekeeping_error) = housekeeping.told(&mut repeats, read).await;
+    let (housekeeping, housekeeping_error) = told(housekeeping, &mut repeats, read).await;
     let mut modules = Vec::new();
     for (module, nco) in described.modules.iter().zip(ncos) {
-        let (nco_hz, error) = nco.told(&mut repeats, |nco| nco.frequency.0).await;
+        let (nco_hz, error) = told(nco, &mut repeats, |nco| nco.frequency.0).await;
         modules.push(ModuleReport {
             is_asked_for: listed.contains(&module.module),
             nco_hz,
@@ -45,6 +49,7 @@ pub(super) async fn found(board: &BoardHandle, listed: &[ModuleId]) -> Result<Fo
     Ok(Found {
         kind,
         firmware: (!firmware.is_empty()).then_some(firmware),
+        has_clock,
         clock,
         clock_error,
         housekeeping: housekeeping.unwrap_or_default(),
@@ -53,6 +58,19 @@ pub(super) async fn found(board: &BoardHandle, listed: &[ModuleId]) -> Result<Fo
         doubts,
         repeats,
     })
+}
+
+/// The answer to a question, or the reason that there is none. Neither, if the board was not asked
+/// because it does not have the operation.
+async fn told<O: Operation, T>(
+    asked: Option<Asked<O>>,
+    repeats: &mut u32,
+    read: impl FnOnce(O::Reply<'_>) -> T,
+) -> (Option<T>, Option<String>) {
+    match asked {
+        Some(asked) => asked.told(repeats, read).await,
+        None => (None, None),
+    }
 }
 
 /// A question under way, in a context of its own.
@@ -104,7 +122,7 @@ impl ModuleReport {
             channels: module.channels,
             sample_rate_hz: known(module.sample_rate.0),
             nco_hz: None,
-            full_scale_dbm: known(module.full_scale.0),
+            full_scale_dbm: module.full_scale.map(|scale| scale.0),
             error: None,
         }
     }

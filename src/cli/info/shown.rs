@@ -10,6 +10,8 @@ use super::{ClockReport, Found, Report};
 
 /// Text for an unknown value in a table.
 const UNKNOWN: &str = "unknown";
+/// Cell of a board that has no clock.
+const NO_CLOCK: &str = "none";
 
 impl Report {
     pub(super) fn table(&self, readings: bool) -> String {
@@ -48,7 +50,11 @@ impl Found {
     /// Cells of the board's row, from the firmware on.
     fn cells(&self) -> [String; 6] {
         let unknown = || UNKNOWN.to_owned();
-        let clock = self.clock.as_ref().map_or_else(unknown, ClockReport::cell);
+        let clock = match &self.clock {
+            Some(clock) => clock.cell(),
+            None if self.has_clock => unknown(),
+            None => NO_CLOCK.to_owned(),
+        };
         let (first, last) = (self.modules.first(), self.modules.last());
         let modules = first.zip(last);
         let modules = modules.map(|(first, last)| format!("{}-{}", first.module, last.module));

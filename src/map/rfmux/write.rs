@@ -181,7 +181,7 @@ impl Board {
             self.serial.as_ref().map(|serial| serial.at),
         ];
         let at = follows_from.into_iter().flatten().next().unwrap_or(self.at);
-        match (&self.hostname, &entry.address, entry.kind.host(entry)) {
+        match (&self.hostname, &entry.address, entry.derived_host()) {
             (Some(host), Some(address), _) => drop(uniques.address(findings, address, host.at)),
             // The problem with its host name was reported before.
             (Some(_), None, _) => {}

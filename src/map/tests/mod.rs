@@ -90,15 +90,17 @@ fn a_board_without_modules_has_those_that_it_describes() {
     let described = ModuleDescription {
         module: one,
         channels: 1024,
-        nco_min: Hertz(1e8),
-        nco_max: Hertz(5e9),
+        nco: Some(twotone_hal::NcoRange {
+            min: Hertz(1e8),
+            max: Hertz(5e9),
+        }),
         max_offset: Hertz(3e8),
         frequency_step: Hertz(1e-3),
         sample_rate: Hertz(600.0),
         settle_samples: 7,
         noise_correlation: vec![],
         max_samples: 1000,
-        full_scale: Dbm(0.0),
+        full_scale: Some(Dbm(0.0)),
         volts_per_count: twotone_hal::Volts(1e-7),
         limits: twotone_hal::ModuleLimits::default(),
     };

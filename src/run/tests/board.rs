@@ -9,8 +9,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tworoutine::Allowance;
 use twotone_hal::{
     Batch, Board, BoardHandle, Certainty, ChannelId, Complex64, Dbm, Description, Epoch, Error,
-    ErrorKind, Hertz, ModuleDescription, ModuleId, NcoState, Op, OperationKind, PhaseEpoch,
-    Replies, RepliesBuilder, Result, ToneFields, ToneState, ToneUpdate, Volts, async_trait,
+    ErrorKind, Hertz, ModuleDescription, ModuleId, NcoRange, NcoState, Op, OperationKind,
+    PhaseEpoch, Replies, RepliesBuilder, Result, ToneFields, ToneState, ToneUpdate, Volts,
+    async_trait,
 };
 
 pub(super) const CHANNELS: u16 = 8;
@@ -62,7 +63,7 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
-    tones: BTreeMap<u16, ToneUpdate>,
+    tones: BTreeMap<u16, ToneState>,
     nco: f64,
     phase_epoch: u64,
     /// Number of operations that were begun.
@@ -159,7 +160,7 @@ impl Fake {
     }
 
     /// True frequency of the NCO in Hz, and the true settings of all tones.
-    pub(super) fn settings(&self) -> (f64, Vec<ToneUpdate>) {
+    pub(super) fn settings(&self) -> (f64, Vec<ToneState>) {
         let state = self.state();
         (state.nco, state.tones.values().copied().collect())
     }
@@ -191,7 +192,7 @@ impl Fake {
 
     /// Sets a tone without the knowledge of any client.
     pub(super) fn set(&self, update: ToneUpdate) {
-        self.state().tones.insert(update.channel.number(), update);
+        self.state().set(&update);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -371,25 +372,16 @@ impl State {
         let tone = self
             .tones
             .entry(number)
-            .or_insert_with(|| ToneUpdate::new(update.channel));
-        tone.offset = update.offset.or(tone.offset);
-        tone.amplitude = update.amplitude.or(tone.amplitude);
-        tone.phase = update.phase.or(tone.phase);
-        tone.rotation = update.rotation.or(tone.rotation);
+            .or_insert_with(|| ToneState::never_set(update.channel));
+        tone.apply(update);
         let amplitudes = self.tones.values().filter_map(|tone| tone.amplitude);
         let power = amplitudes.map(|a| a * a).sum();
         self.most_power = self.most_power.max(power);
     }
 
     fn tone(&self, number: u16, fields: ToneFields) -> ToneState {
-        let tone = self.tones.get(&number);
-        ToneState {
-            channel: channel(number),
-            offset: tone.and_then(|t| t.offset).filter(|_| fields.offset),
-            amplitude: tone.and_then(|t| t.amplitude).filter(|_| fields.amplitude),
-            phase: tone.and_then(|t| t.phase).filter(|_| fields.phase),
-            rotation: tone.and_then(|t| t.rotation).filter(|_| fields.rotation),
-        }
+        let never = ToneState::never_set(channel(number));
+        self.tones.get(&number).unwrap_or(&never).only(fields)
     }
 
     fn nco_state(&self) -> NcoState {
@@ -437,15 +429,17 @@ fn description() -> Description {
         modules: vec![ModuleDescription {
             module: module(),
             channels: CHANNELS,
-            nco_min: Hertz(0.0),
-            nco_max: Hertz(3e9),
+            nco: Some(NcoRange {
+                min: Hertz(0.0),
+                max: Hertz(3e9),
+            }),
             max_offset: Hertz(250e6),
             frequency_step: Hertz(0.001),
             sample_rate: Hertz(600.0),
             settle_samples: 7,
             noise_correlation: Vec::new(),
             max_samples: 1000,
-            full_scale: Dbm(0.0),
+            full_scale: Some(Dbm(0.0)),
             volts_per_count: Volts(1e-7),
             limits: twotone_hal::ModuleLimits::default(),
         }],

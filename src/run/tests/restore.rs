@@ -48,7 +48,11 @@ async fn a_measurement_leaves_what_it_found_or_nothing() {
             assert_eq!(after.0, before.0, "{safe_state}");
             for tone in before.1 {
                 // Phase and rotation that were never set are 0.
-                let tone = tone.phase(Radians(0.0)).rotation(Radians(0.0));
+                let tone = twotone_hal::ToneState {
+                    phase: Some(Radians(0.0)),
+                    rotation: Some(Radians(0.0)),
+                    ..tone
+                };
                 assert!(after.1.contains(&tone), "{safe_state}: {tone:?} {after:?}");
             }
         }

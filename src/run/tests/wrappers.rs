@@ -6,13 +6,12 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use twotone_hal::{
-    Acquire, Batch, Board, BoardHandle, Certainty, ErrorKind, Hertz, MockBoard, ModuleId, Safety,
-    ToneFields,
+    Acquire, Batch, Board, BoardHandle, Certainty, ErrorKind, Hertz, ModuleId, Safety, ToneFields,
 };
 
 use super::board::{Fake, Fault, OPERATION, channel, module, tone};
 use crate::run::lease::Leased;
-use crate::run::{Deadline, DryRun, Journal, Limits, Retry, Throttle, Trace};
+use crate::run::{Deadline, DryRun, Journal, Limits, Throttle, Trace};
 
 fn read() -> Batch {
     let mut batch = Batch::new();
@@ -83,62 +82,6 @@ async fn an_operation_that_is_not_known_is_refused_before_anything_is_sent() {
                 assert_eq!(fake.operations(), before, "{when}");
             }
         }
-    }
-}
-
-#[tworoutine::test(start_paused = true)]
-async fn what_acts_each_time_is_not_sent_again() {
-    for (certainty, calls) in [
-        (Certainty::Unknown, 1),
-        (Certainty::Executed, 1),
-        (Certainty::NotExecuted, 3),
-    ] {
-        let mut mock = MockBoard::new();
-        mock.expect_name().return_const("b".to_owned());
-        mock.expect_run().times(calls).returning(move |_| {
-            let lost = twotone_hal::Error::new(ErrorKind::ConnectionLost, "gone");
-            Err(lost.certainty_is(certainty))
-        });
-        let board = Retry::new(BoardHandle::new(mock), 2, OPERATION);
-        let mut batch = Batch::new();
-        batch.unknown(Some(module()), Safety::Once);
-        BoardHandle::new(board).run(&batch).await.unwrap_err();
-    }
-}
-
-#[tworoutine::test(start_paused = true)]
-async fn only_what_is_safe_is_sent_again() {
-    let pause = Duration::from_secs(10);
-    // Batch, fault at its first operation, success, and number of operations that were begun.
-    let cases = [
-        (read(), Fault::LoseAnswer, true, 2),
-        (read(), Fault::Break, true, 2),
-        (read(), Fault::Refuse, false, 1),
-        (write(), Fault::LoseAnswer, false, 2),
-        (write(), Fault::Break, false, 1),
-        (write(), Fault::Refuse, false, 1),
-    ];
-    for (batch, fault, succeeds, operations) in cases {
-        let fake = Fake::new("b").with(0, fault);
-        let board = BoardHandle::new(Retry::new(fake.handle(), 2, pause));
-        let result = board.run(&batch).await;
-        assert_eq!(result.is_ok(), succeeds, "{fault:?} {result:?}");
-        assert_eq!(fake.operations(), operations, "{fault:?} {:?}", fake.log());
-    }
-}
-
-#[tworoutine::test(start_paused = true)]
-async fn a_retry_gives_up_and_waits_longer_each_time() {
-    let pause = Duration::from_secs(10);
-    for (times, waited) in [(0, 0), (1, 10), (2, 30), (3, 70)] {
-        let fake = Fake::new("b").always(Fault::Break, "read");
-        let board = BoardHandle::new(Retry::new(fake.handle(), times, pause));
-        let began = Instant::now();
-        let error = board.run(&read()).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::ConnectionLost);
-        assert_eq!(fake.operations(), times as usize + 1);
-        let all = Duration::from_secs(waited) + (times + 1) * OPERATION;
-        assert_eq!(began.elapsed(), all, "{times} times");
     }
 }
 

@@ -26,7 +26,7 @@
 
 use std::time::Duration;
 
-use twotone_hal::{Batch, Certainty, Error, ErrorKind, Op};
+use twotone_hal::{Batch, Certainty, Error, ErrorKind, Op, Safety};
 
 use super::part::Part;
 
@@ -83,9 +83,12 @@ impl Again {
         }
         let rest = batch.ops().get(failed..part.to)?;
         let (first, rest_sets) = (rest.first()?, rest.iter().any(sets));
+        if rest.iter().any(|op| op.safety() == Safety::Once) {
+            return None;
+        }
         // If the failed operation takes samples from the stream, the settings before it were
         // executed.
-        let is_pending = part.sets && error.executed() != Some(failed);
+        let is_pending = part.sets() && error.executed() != Some(failed);
         // A request that was not sent before its deadline is not repeated.
         let is_first = self.times == 0 && error.certainty() != Certainty::NotExecuted;
         let (whole, anew) = match error.kind() {

@@ -7,17 +7,15 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use twotone_hal::ModuleDescription;
-
-use super::leaves::{Key, Setting};
+use twotone_hal::{Hertz, ModuleDescription, Setting, SettingKey};
 
 /// Values that were found on one module. At most the latest value of each setting is kept.
 #[derive(Debug, Default)]
-pub(super) struct Beyond(Mutex<BTreeMap<Key, f64>>);
+pub(super) struct Beyond(Mutex<BTreeMap<SettingKey, f64>>);
 
 impl Beyond {
     /// Takes note of a value that was read back, if `module` does not have it in its range.
-    pub(super) fn note(&self, module: &ModuleDescription, key: Key, value: f64) {
+    pub(super) fn note(&self, module: &ModuleDescription, key: SettingKey, value: f64) {
         if value.is_finite() && !is_in_range(module, key.setting, value) {
             let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             found.insert(key, value);
@@ -25,7 +23,7 @@ impl Beyond {
     }
 
     /// True if the setting was found to have this value.
-    pub(super) fn has(&self, key: Key, value: f64) -> bool {
+    pub(super) fn has(&self, key: SettingKey, value: f64) -> bool {
         let found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         found.get(&key) == Some(&value)
     }
@@ -34,7 +32,7 @@ impl Beyond {
 /// True if `module` describes `value` as one that the setting can have.
 pub(super) fn is_in_range(module: &ModuleDescription, setting: Setting, value: f64) -> bool {
     match setting {
-        Setting::Nco => (module.nco_min.0..=module.nco_max.0).contains(&value),
+        Setting::Nco => module.nco_range().contains(Hertz(value)),
         Setting::Offset => value.abs() <= module.max_offset.0,
         Setting::Amplitude => value.abs() <= 1.0,
         Setting::Phase | Setting::Rotation => value.is_finite(),

@@ -2,17 +2,17 @@
 
 use twotone_hal::{
     Acquire, Batch, BoardTime, Certainty, ChannelId, Complex64, Error, ErrorKind, Hertz, NcoState,
-    Op, RepliesBuilder, Result, ToneState,
+    Op, RepliesBuilder, Result, Setting, SettingKey, ToneState,
 };
 use twotone_wire::tuber::{Answer, Limits};
 
 use super::describe::Survey;
-use super::leaves::{Judge, Key, Setting};
 use super::life::{Course, ModuleMemory};
 use super::part::Part;
 use super::reader::{Reader, Samples, Wanted};
 use super::streamed;
 use crate::http;
+use crate::link::OutcomeWriter;
 use crate::tuber::broken;
 
 /// Reads the answer to one request.
@@ -24,7 +24,7 @@ pub(super) struct Decoder<'a> {
     pub(super) memory: Option<&'a ModuleMemory>,
     /// State of the module before the first operation, and later after those that were read.
     pub(super) course: Option<Course>,
-    pub(super) judge: &'a Judge,
+    pub(super) outcome: &'a OutcomeWriter,
 }
 
 impl Decoder<'_> {
@@ -115,7 +115,7 @@ impl Decoder<'_> {
                         let tone = self.tone(reader.tone(channel, *fields)?);
                         let found = |setting, value: Option<f64>| {
                             let value = value.unwrap_or(0.0);
-                            self.found(op, Key::tone(channel.number(), setting), value);
+                            self.found(op, SettingKey::tone(channel, setting), value);
                         };
                         found(Setting::Offset, tone.offset.map(|offset| offset.0));
                         found(Setting::Amplitude, tone.amplitude);
@@ -130,12 +130,12 @@ impl Decoder<'_> {
                     course.set_nco();
                 }
                 let nco = self.nco(reader)?;
-                self.judge.found_nco(nco.frequency.0);
+                self.outcome.found_nco(nco.frequency);
                 replies.nco(nco)
             }
             Op::ReadNco { .. } => {
                 let nco = self.nco(reader)?;
-                self.found(op, Key::NCO, nco.frequency.0);
+                self.found(op, SettingKey::NCO, nco.frequency.0);
                 replies.nco(nco)
             }
             Op::AcquireMean { acquire, .. } => {
@@ -176,7 +176,7 @@ impl Decoder<'_> {
     }
 
     /// Takes note of a setting that was read back.
-    fn found(&self, op: &Op, key: Key, value: f64) {
+    fn found(&self, op: &Op, key: SettingKey, value: f64) {
         let module = op.module().and_then(|id| self.survey.module(id).ok());
         if let (Some(memory), Some(module)) = (self.memory, module) {
             memory.beyond.note(module, key, value);

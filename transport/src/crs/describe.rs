@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use twotone_hal::{
     Acquire, ChannelId, Dbm, Description, Epoch, Error, ErrorKind, Hertz, ModuleDescription,
-    ModuleId, ModuleLimits, OperationKind, Result, Volts,
+    ModuleId, ModuleLimits, NcoRange, OperationKind, Result, Setting, SettingKey, Volts,
 };
 use twotone_wire::crs::{MODULES_IN_BANK, PFB_SAMPLE_RATE_HZ, sample_rate_hz};
 use twotone_wire::tuber::{BatchWriter, Format};
 
 use super::filters;
-use super::leaves::{Key, Setting};
 
 /// The one object of a CRS board.
 pub(super) const OBJECT: &str = "Dfmux";
@@ -197,7 +196,7 @@ impl Survey {
     }
 
     /// Writes the call that reads one setting back.
-    pub(super) fn write_get(&self, out: &mut BatchWriter, module: ModuleId, key: Key) {
+    pub(super) fn write_get(&self, out: &mut BatchWriter, module: ModuleId, key: SettingKey) {
         let method = match key.setting {
             Setting::Nco => "get_nco_frequency",
             Setting::Offset => "get_frequency",
@@ -210,8 +209,8 @@ impl Survey {
             _ => None,
         };
         let mut call = out.call(OBJECT, method).kwarg("module", module.number());
-        if key.setting != Setting::Nco {
-            call = call.kwarg("channel", key.channel);
+        if let Some(channel) = key.channel {
+            call = call.kwarg("channel", channel.number());
         }
         if let Some(target) = target {
             call.kwarg("units", self.units_degrees.as_str())
@@ -249,20 +248,22 @@ fn describe_module(number: u8, found: Module, shared: Shared) -> Option<ModuleDe
     };
     // Powers follow from the scale of the DAC: without it there are none, rather than wrong ones.
     // The same holds for the rate; the noise is correlated no more than at the slowest one.
-    let scale = found.dac_scale.unwrap_or(f64::NAN);
+    let scale = found.dac_scale.filter(|scale| scale.is_finite());
     let rate = shared.stage.map_or(f64::NAN, sample_rate_hz);
     Some(ModuleDescription {
         module: ModuleId::new(number).ok()?,
         channels: shared.channels,
-        nco_min: Hertz(low),
-        nco_max: Hertz(high),
+        nco: Some(NcoRange {
+            min: Hertz(low),
+            max: Hertz(high),
+        }),
         max_offset: Hertz(MAX_OFFSET_HZ),
         frequency_step: Hertz(FREQUENCY_STEP_HZ),
         sample_rate: Hertz(rate),
         settle_samples: shared.settle_samples(),
         noise_correlation: filters::noise_correlation(shared.stage.unwrap_or(SLOWEST)),
         max_samples: shared.max_samples,
-        full_scale: Dbm(scale - DAC_LOSS_DB),
+        full_scale: scale.map(|scale| Dbm(scale - DAC_LOSS_DB)),
         volts_per_count: Volts(VOLTS_PER_COUNT),
         limits: ModuleLimits::default(),
     })

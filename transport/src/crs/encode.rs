@@ -1,14 +1,13 @@
 //! Operations as Tuber calls.
 
 use twotone_hal::{
-    Acquire, Batch, ChannelId, Error, ErrorKind, Hertz, ModuleDescription, ModuleId, Op, Result,
-    ToneFields, ToneUpdate,
+    Acquire, Batch, Change, ChannelId, Error, ErrorKind, Hertz, ModuleDescription, ModuleId, Op,
+    Result, Setting, SettingKey, ToneFields, ToneUpdate,
 };
 use twotone_wire::tuber::BatchWriter;
 
 use super::beyond::is_in_range;
 use super::describe::{OBJECT, Survey};
-use super::leaves::{Change, Key, Setting};
 use super::life::{Course, ModuleMemory};
 
 /// Writes the calls of operations on one module, or on none.
@@ -32,7 +31,7 @@ impl Encoder<'_> {
             Op::Describe => {}
             Op::SetTones { module, updates } => {
                 let updates = &batch.tone_updates()[updates.clone()];
-                self.changes.reserve(2 * updates.len());
+                self.changes.reserve(updates.len());
                 for update in updates {
                     self.set_tone(*module, update);
                 }
@@ -47,11 +46,11 @@ impl Encoder<'_> {
                 self.out
                     .call(OBJECT, "clear_channels")
                     .kwarg("module", module.number());
-                self.changes.push(Change::Clear);
+                self.changes.push(Change::ClearTones);
                 if let (Some(course), Some(memory)) = (&mut self.course, self.memory) {
                     course.clear();
                     let channel = course.marker_channel();
-                    self.set_offset(*module, channel, memory.home());
+                    self.move_to(*module, channel, Hertz(memory.home()));
                 }
             }
             Op::SetNco { module, frequency } => {
@@ -59,13 +58,13 @@ impl Encoder<'_> {
                     .call(OBJECT, "set_nco_frequency")
                     .arg(frequency.0)
                     .kwarg("module", module.number());
-                self.survey.write_get(self.out, *module, Key::NCO);
-                self.changes.push(Change::Set(Key::NCO, frequency.0));
+                self.survey.write_get(self.out, *module, SettingKey::NCO);
+                self.changes.push(Change::Nco(*frequency));
                 if let Some(course) = &mut self.course {
                     course.set_nco();
                 }
             }
-            Op::ReadNco { module } => self.survey.write_get(self.out, *module, Key::NCO),
+            Op::ReadNco { module } => self.survey.write_get(self.out, *module, SettingKey::NCO),
             Op::AcquireMean { .. } | Op::AcquireSamples { .. } if self.streamed => {
                 self.out.call(OBJECT, "get_timestamp");
             }
@@ -87,11 +86,11 @@ impl Encoder<'_> {
             .as_mut()
             .is_some_and(|course| course.update(update))
         {
-            self.set_offset(module, update.channel, 0.0);
+            self.move_to(module, update.channel, Hertz(0.0));
         }
         let (channel, number) = (update.channel.number(), module.number());
         if let Some(offset) = update.offset {
-            self.set_offset(module, update.channel, offset.0);
+            self.write_offset(module, update.channel, offset);
         }
         if let Some(amplitude) = update.amplitude {
             self.out
@@ -99,12 +98,10 @@ impl Encoder<'_> {
                 .arg(amplitude)
                 .kwarg("channel", channel)
                 .kwarg("module", number);
-            let key = Key::tone(channel, Setting::Amplitude);
-            self.changes.push(Change::Set(key, amplitude));
         }
-        for (phase, target, setting) in [
-            (update.phase, &self.survey.target_dac, Setting::Phase),
-            (update.rotation, &self.survey.target_adc, Setting::Rotation),
+        for (phase, target) in [
+            (update.phase, &self.survey.target_dac),
+            (update.rotation, &self.survey.target_adc),
         ] {
             if let Some(phase) = phase {
                 self.out
@@ -114,24 +111,31 @@ impl Encoder<'_> {
                     .kwarg("target", target.as_str())
                     .kwarg("channel", channel)
                     .kwarg("module", number);
-                let key = Key::tone(channel, setting);
-                self.changes.push(Change::Set(key, phase.degrees()));
             }
+        }
+        if *update != ToneUpdate::new(update.channel) {
+            self.changes.push(Change::Tone(*update));
         }
     }
 
-    fn set_offset(&mut self, module: ModuleId, channel: ChannelId, hz: f64) {
+    /// Sets the offset of a channel that no caller has set.
+    fn move_to(&mut self, module: ModuleId, channel: ChannelId, offset: Hertz) {
+        self.write_offset(module, channel, offset);
+        let update = ToneUpdate::new(channel).offset(offset);
+        self.changes.push(Change::Tone(update));
+    }
+
+    fn write_offset(&mut self, module: ModuleId, channel: ChannelId, offset: Hertz) {
         self.out
             .call(OBJECT, "set_frequency")
-            .arg(hz)
+            .arg(offset.0)
             .kwarg("channel", channel.number())
             .kwarg("module", module.number());
-        let key = Key::tone(channel.number(), Setting::Offset);
-        self.changes.push(Change::Set(key, hz));
     }
 
     fn read_tones(&mut self, module: ModuleId, first: ChannelId, count: u16, fields: ToneFields) {
-        for channel in first.number()..first.number().saturating_add(count) {
+        let channels = (first.index()..).take(usize::from(count));
+        for channel in channels.filter_map(ChannelId::from_index) {
             for (wanted, setting) in [
                 (fields.offset, Setting::Offset),
                 (fields.amplitude, Setting::Amplitude),
@@ -139,7 +143,7 @@ impl Encoder<'_> {
                 (fields.rotation, Setting::Rotation),
             ] {
                 if wanted {
-                    let key = Key::tone(channel, setting);
+                    let key = SettingKey::tone(channel, setting);
                     self.survey.write_get(self.out, module, key);
                 }
             }
@@ -184,9 +188,14 @@ pub(super) fn check(
             .iter()
             .try_for_each(|u| check_tone(module, memory, u)),
         Op::ReadTones { first, count, .. } => check_channels(module, *first, Some(*count)),
-        Op::SetNco { frequency, .. } if is_allowed(module, memory, Key::NCO, frequency.0) => Ok(()),
+        Op::SetNco { frequency, .. }
+            if is_allowed(module, memory, SettingKey::NCO, frequency.0) =>
+        {
+            Ok(())
+        }
         Op::SetNco { frequency, .. } => {
-            Err(outside("NCO", *frequency, module.nco_min, module.nco_max))
+            let range = module.nco_range();
+            Err(outside("NCO", *frequency, range.min, range.max))
         }
         Op::AcquireMean { acquire, .. } | Op::AcquireSamples { acquire, .. } => {
             check_acquire(module, acquire)
@@ -226,7 +235,7 @@ fn outside(what: &str, value: Hertz, low: Hertz, high: Hertz) -> Error {
 fn is_allowed(
     module: &ModuleDescription,
     memory: Option<&ModuleMemory>,
-    key: Key,
+    key: SettingKey,
     value: f64,
 ) -> bool {
     is_in_range(module, key.setting, value) || memory.is_some_and(|one| one.beyond.has(key, value))
@@ -238,8 +247,7 @@ fn check_tone(
     update: &ToneUpdate,
 ) -> Result<()> {
     check_channels(module, update.channel, Some(1))?;
-    let number = update.channel.number();
-    let key = |setting| Key::tone(number, setting);
+    let key = |setting| SettingKey::tone(update.channel, setting);
     if let Some(offset) = update.offset
         && !is_allowed(module, memory, key(Setting::Offset), offset.0)
     {

@@ -5,49 +5,38 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
-use twotone_hal::{
-    Certainty, ChannelId, Epoch, Error, ErrorKind, ModuleId, PhaseEpoch, Result, ToneUpdate,
-};
+use twotone_hal::{ChannelId, Epoch, ModuleId, PhaseEpoch, Result, ToneUpdate};
 
 use super::beyond::Beyond;
 use super::describe::Survey;
 use super::survey;
+use crate::continuity::Epochs;
 use crate::{ConnectOptions, Connector};
 
-/// The present epoch of a board, and the latest survey of it. The keepers of all modules share it.
+/// The epochs of a board, and the latest survey of it. All modules share it.
 #[derive(Debug)]
 pub(super) struct BoardLife {
-    epoch: AtomicU64,
-    latest: Mutex<Latest>,
+    epochs: Epochs,
+    latest: Mutex<Arc<Survey>>,
     renewing: tokio::sync::Mutex<()>,
-}
-
-#[derive(Debug)]
-struct Latest {
-    survey: Arc<Survey>,
-    /// Reason of the end of the epoch before this one.
-    why: String,
 }
 
 impl BoardLife {
     pub(super) fn new(survey: Survey) -> Self {
         Self {
-            epoch: AtomicU64::new(survey.epoch.0),
-            latest: Mutex::new(Latest {
-                survey: Arc::new(survey),
-                why: String::new(),
-            }),
+            epochs: Epochs::beginning_with(survey.epoch),
+            latest: Mutex::new(Arc::new(survey)),
             renewing: tokio::sync::Mutex::new(()),
         }
     }
 
-    pub(super) fn now(&self) -> Epoch {
-        Epoch(self.epoch.load(Ordering::Acquire))
+    pub(super) fn epochs(&self) -> &Epochs {
+        &self.epochs
     }
 
     /// The latest survey of the board, of this epoch or of an earlier one.
     pub(super) fn survey(&self) -> Arc<Survey> {
-        Arc::clone(&self.latest().survey)
+        Arc::clone(&self.latest())
     }
 
     /// The survey of the board in this epoch. The board is asked if nobody has asked it since the
@@ -58,7 +47,7 @@ impl BoardLife {
         options: &ConnectOptions,
         runtime: &Handle,
     ) -> Result<Arc<Survey>> {
-        let is_new = |survey: &Arc<Survey>| survey.epoch == self.now();
+        let is_new = |survey: &Arc<Survey>| survey.epoch == self.epochs.present();
         if let Some(survey) = Some(self.survey()).filter(is_new) {
             return Ok(survey);
         }
@@ -66,30 +55,13 @@ impl BoardLife {
         if let Some(survey) = Some(self.survey()).filter(is_new) {
             return Ok(survey);
         }
-        let survey = survey::survey(connector, options, runtime, self.now()).await?;
+        let survey = survey::survey(connector, options, runtime, self.epochs.present()).await?;
         let survey = Arc::new(survey);
-        self.latest().survey = Arc::clone(&survey);
+        *self.latest() = Arc::clone(&survey);
         Ok(survey)
     }
 
-    /// Ends the epoch `seen`, unless it has ended already because of another module.
-    pub(super) fn end(&self, seen: Epoch, why: String) {
-        let mut latest = self.latest();
-        if self.now() == seen {
-            tracing::warn!(%why, "the state of the board is not what it was");
-            latest.why = why;
-            self.epoch.store(seen.0 + 1, Ordering::Release);
-        }
-    }
-
-    /// The error that tells the end of the last epoch, and its reason.
-    pub(super) fn changed(&self) -> Error {
-        let why = &self.latest().why;
-        let message = format!("{why}; what was measured before is void");
-        Error::new(ErrorKind::EpochChanged, message).certainty_is(Certainty::NotExecuted)
-    }
-
-    fn latest(&self) -> MutexGuard<'_, Latest> {
+    fn latest(&self) -> MutexGuard<'_, Arc<Survey>> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! # Detection of a board that has changed
 //!
-//! Each module has a connection of its own, and its keeper a journal of the settings that this
+//! Each module has a connection of its own, and its keeper a record of the settings that this
 //! client last made there: the NCO, and the offset, amplitude, phase and rotation of every channel
 //! it has set. After a batch that was answered whole, the settings are known. After one that failed
 //! midway, or whose answer was lost, a setting may have its old or its new value, and both are
@@ -54,17 +54,15 @@ mod beyond;
 mod channels;
 mod decode;
 mod describe;
-mod difference;
 mod encode;
+mod family;
 mod filters;
 mod housekeeping;
 mod identity;
-mod keeper;
-mod leaves;
-mod ledger;
 mod life;
 mod part;
 mod question;
+mod read_back;
 mod reader;
 mod run;
 mod streamed;
@@ -81,14 +79,15 @@ use twotone_hal::{
 };
 use twotone_wire::tuber::{BatchWriter, Format};
 
+use crate::continuity::ModuleKeeper;
 use crate::link::{Link, Unwatched};
 use crate::{ConnectOptions, Connector, Host};
 use again::Again;
 use describe::Survey;
-use keeper::ModuleKeeper;
-pub(crate) use leaves::Leaves;
+pub(crate) use family::FAMILY;
 use life::{BoardLife, ModuleMemory};
 use part::Part;
+use read_back::CrsReadBack;
 use run::Sending;
 use streamed::Streamed;
 
@@ -268,8 +267,12 @@ impl CrsBoard {
         let mut link = module.link.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(link
             .get_or_insert_with(|| {
-                let (memory, life) = (Arc::clone(&module.memory), Arc::clone(&self.life));
-                let keeper = ModuleKeeper::new(module.id, memory, life, self.options.request_life);
+                let board = CrsReadBack {
+                    module: module.id,
+                    memory: Arc::clone(&module.memory),
+                    life: Arc::clone(&self.life),
+                };
+                let keeper = ModuleKeeper::new(board, self.options.request_life);
                 let (connector, options) = (self.connector.clone(), self.options.clone());
                 Link::new(connector, options, keeper, self.runtime.clone())
             })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use twotone_hal::{Batch, ModuleId, Op};
+use twotone_hal::{Batch, ModuleId, Op, Safety};
 
 use super::describe::Survey;
 
@@ -12,8 +12,8 @@ pub(super) struct Part {
     pub(super) from: usize,
     pub(super) to: usize,
     pub(super) module: Option<ModuleId>,
-    /// True if it changes settings.
-    pub(super) sets: bool,
+    /// The least repeatable of its operations.
+    pub(super) safety: Safety,
     /// Time that its acquisitions take.
     pub(super) acquiring: Duration,
     /// True if it acquires samples.
@@ -33,7 +33,7 @@ impl Part {
             from,
             to: from,
             module: None,
-            sets: false,
+            safety: Safety::Read,
             acquiring: Duration::ZERO,
             acquires: false,
             streamed: false,
@@ -55,7 +55,7 @@ impl Part {
                 (None, other) => part.module = other,
                 _ => {}
             }
-            part.sets |= op.safety().writes();
+            part.safety = part.safety.max(op.safety());
             if let Op::AcquireMean { acquire, .. } | Op::AcquireSamples { acquire, .. } = op {
                 part.acquiring += survey.acquisition_time(acquire);
                 part.acquires = true;
@@ -67,6 +67,11 @@ impl Part {
             }
         }
         part
+    }
+
+    /// True if it changes settings.
+    pub(super) fn sets(&self) -> bool {
+        self.safety.writes()
     }
 
     /// True if it reads the sensors, and does nothing else.
@@ -81,6 +86,6 @@ impl Part {
     /// True if it is valid only in the epoch that its caller knows, since it sets or acquires. A
     /// part that only reads back is valid in any epoch.
     pub(super) fn needs_its_epoch(&self) -> bool {
-        self.sets || self.acquires
+        self.sets() || self.acquires
     }
 }

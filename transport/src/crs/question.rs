@@ -1,14 +1,14 @@
 //! Questions to a board that only read, each by itself.
 
 use tokio::time::Instant;
-use twotone_hal::{Error, ErrorKind, Result, legible_within};
+use twotone_hal::{Error, ErrorKind, Result, Safety, legible_within};
 use twotone_wire::tuber::{Answer, BatchWriter, Format, Limits, Value};
 
 use super::describe::OBJECT;
 use super::identity;
 use super::reader::last_line;
 use crate::http::Post;
-use crate::link::{Link, Repeat};
+use crate::link::Link;
 use crate::tuber::broken;
 
 /// Answer of a board to a question, or the reason that there is none.
@@ -46,7 +46,7 @@ pub(super) async fn ask(
     }
     let calls = writer.calls();
     let post = Post::new(writer.finish(), format).continue_on_error();
-    let answer = link.exchange(post, Repeat::Freely, deadline).await?;
+    let answer = link.exchange(post, Safety::Read, deadline).await?;
     let content_type = answer.content_type.as_deref();
     let format = Format::of_answer(content_type).unwrap_or(Format::Json);
     let mut read = Answer::new(content_type, &answer.body, &Limits::ANSWER).map_err(broken)?;

@@ -10,7 +10,6 @@ use twotone_wire::tuber::Limits;
 use super::decode::Decoder;
 use super::describe::Survey;
 use super::encode::{self, Encoder};
-use super::leaves::{Judge, Leaves};
 use super::life::{Course, ModuleMemory};
 use super::part::Part;
 use super::streamed::Acquired;
@@ -18,7 +17,7 @@ use super::survey::{self, Asker};
 use super::{CrsBoard, housekeeping};
 use crate::deadline;
 use crate::http::{Answer, Post};
-use crate::link::{Queued, Repeat};
+use crate::link::{OutcomeWriter, Queued, Sent};
 
 /// Largest number of times that a request that only reads is written, if an epoch ends each time
 /// before it is sent.
@@ -29,7 +28,7 @@ struct Written {
     queued: Option<Queued>,
     calls: usize,
     course: Option<Course>,
-    judge: Judge,
+    outcome: OutcomeWriter,
 }
 
 /// A part of a batch that is to be sent, and what was sent of it before.
@@ -85,26 +84,21 @@ impl CrsBoard {
         if let (Some(memory), Some(after)) = (memory, after) {
             sending.number = Some(memory.will_be(survey.epoch, after));
         }
-        let leaves = Arc::new(Leaves::new(survey.epoch, changes));
+        let sent = Arc::new(Sent::new(survey.epoch, changes));
         let mut written = Written {
             queued: None,
             calls: writer.calls(),
             course,
-            judge: Judge::new(&leaves),
+            outcome: OutcomeWriter::new(&sent),
         };
         if written.calls > 0 {
             let post = Post {
-                leaves: Some(leaves),
+                sent: Some(sent),
                 acquiring: part.acquiring,
                 ..Post::new(writer.finish(), survey.format)
             };
-            let repeat = if part.sets {
-                Repeat::InPlace
-            } else {
-                Repeat::Freely
-            };
             let deadline = self.deadline(part, began);
-            written.queued = Some(link.queue(post, repeat, deadline)?);
+            written.queued = Some(link.queue(post, part.safety, deadline)?);
         }
         Ok(written)
     }
@@ -150,14 +144,14 @@ impl CrsBoard {
                 memory.uses(survey.epoch);
                 if part.needs_its_epoch() && memory.owes_word(survey.epoch) {
                     memory.told(survey.epoch);
-                    return Err(self.life.changed());
+                    return Err(self.life.epochs().changed());
                 }
             }
             let Written {
                 queued,
                 calls,
                 course,
-                judge,
+                outcome,
             } = self.write(batch, sending, &survey, began)?;
             let answer = match queued {
                 None => Ok(Answer::empty()),
@@ -166,7 +160,7 @@ impl CrsBoard {
             let answer = match answer {
                 Err(error) if error.kind() == ErrorKind::EpochChanged => {
                     if part.needs_its_epoch() {
-                        memory.inspect(|memory| memory.told(self.life.now()));
+                        memory.inspect(|memory| memory.told(self.life.epochs().present()));
                         return Err(error);
                     }
                     epochs += 1;
@@ -178,7 +172,7 @@ impl CrsBoard {
                 answer => answer?,
             };
             replies.repeated(answer.repeats);
-            sending.was_lost = part.sets && answer.was_lost;
+            sending.was_lost = part.sets() && answer.was_lost;
             let limits = Limits {
                 body_bytes: self.options.answer_limit,
                 ..Limits::ANSWER
@@ -189,7 +183,7 @@ impl CrsBoard {
                 survey: &survey,
                 memory,
                 course,
-                judge: &judge,
+                outcome: &outcome,
             };
             let time = match decoder.decode(calls, &answer, &limits, replies) {
                 Ok(time) => time,
@@ -203,7 +197,7 @@ impl CrsBoard {
                     return Err(error);
                 }
             };
-            judge.ran_through();
+            outcome.executed();
             let (Some(time), Some(streamed)) = (time, streamed) else {
                 return Ok(());
             };
@@ -224,7 +218,7 @@ impl CrsBoard {
             let taken = streamed.take(&acquired, &link, &self.life, replies).await;
             return taken.map_err(|error| {
                 if error.kind() == ErrorKind::EpochChanged {
-                    memory.inspect(|memory| memory.told(self.life.now()));
+                    memory.inspect(|memory| memory.told(self.life.epochs().present()));
                 }
                 error.after(replies.answered())
             });

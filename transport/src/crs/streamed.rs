@@ -17,16 +17,16 @@ use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 use twotone_hal::{
-    Acquire, BoardTime, Certainty, Error, ErrorKind, ModuleId, Op, RepliesBuilder, Result,
+    Acquire, BoardTime, Certainty, Error, ErrorKind, ModuleId, Op, RepliesBuilder, Result, Safety,
+    SettingKey,
 };
 use twotone_wire::tuber::{Answer, BatchWriter, Limits};
 
 use super::describe::Survey;
-use super::leaves::{Key, Leaves};
 use super::life::BoardLife;
 use super::reader::{Reader, Samples};
 use crate::http::Post;
-use crate::link::{Link, Repeat};
+use crate::link::{Link, Sent};
 use crate::options::SampleSource;
 use crate::readout::{
     Block, Receiver, SampleTime, SharedReceiver, Source, StreamOptions, Take, in_packets,
@@ -158,8 +158,8 @@ impl Streamed {
             && stage != described
         {
             let why = format!("the board decimates at stage {stage}, no more at {described}");
-            life.end(acquired.survey.epoch, why);
-            return Err(life.changed());
+            life.epochs().end(acquired.survey.epoch, why);
+            return Err(life.epochs().changed());
         }
         let (overrange, overvoltage) = (block.overrange, block.overvoltage);
         if let Op::AcquireSamples { .. } = acquired.op {
@@ -238,14 +238,14 @@ impl Acquired<'_> {
     async fn confirm(&self, module: ModuleId, link: &Link) -> Result<()> {
         let format = self.survey.format;
         let mut writer = BatchWriter::new(format);
-        self.survey.write_get(&mut writer, module, Key::NCO);
+        self.survey.write_get(&mut writer, module, SettingKey::NCO);
         let calls = writer.calls();
-        let leaves = Leaves::new(self.survey.epoch, Vec::new());
+        let sent = Sent::new(self.survey.epoch, Vec::new());
         let post = Post {
-            leaves: Some(Arc::new(leaves)),
+            sent: Some(Arc::new(sent)),
             ..Post::new(writer.finish(), format)
         };
-        let answer = link.exchange(post, Repeat::Freely, self.deadline).await?;
+        let answer = link.exchange(post, Safety::Read, self.deadline).await?;
         let content_type = answer.content_type.as_deref();
         let mut read = Answer::new(content_type, &answer.body, &Limits::ANSWER).map_err(broken)?;
         let mut elements = read.elements(calls).map_err(broken)?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
-use twotone_hal::{Epoch, Error, ErrorKind, Result};
+use twotone_hal::{Epoch, Error, ErrorKind, Result, Safety};
 use twotone_wire::crs::MODULES_IN_BANK;
 use twotone_wire::tuber::{Format, Value};
 
@@ -19,7 +19,7 @@ use super::question::{self, Question, Said, label, number, odd};
 use super::{apart, channels};
 use crate::deadline;
 use crate::http::{Answer, Post};
-use crate::link::{Link, Repeat, Unwatched};
+use crate::link::{Link, Unwatched};
 use crate::{ConnectOptions, Connector};
 
 /// Largest number of times that the board is asked if it answers nonsense, or refuses everything.
@@ -272,7 +272,7 @@ impl<'a> Asker<'a> {
 
     /// One exchange, on the connection of this asker.
     pub(super) async fn exchange(&self, post: Post, deadline: Instant) -> Result<Answer> {
-        self.link.exchange(post, Repeat::Freely, deadline).await
+        self.link.exchange(post, Safety::Read, deadline).await
     }
 
     /// True if modules of the high analog bank can be read from, and none of the low one.

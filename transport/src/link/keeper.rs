@@ -4,23 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::Instant;
-use twotone_hal::Result;
+use twotone_hal::{Result, Safety};
 
 use super::Line;
 use crate::http::Post;
-
-/// Conditions under which an exchange may be sent a second time. They follow from its changes on
-/// the board.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Repeat {
-    /// It only reads, and may be sent again at any time.
-    Freely,
-    /// It sets absolute values, and may be sent again once the board is seen to be at rest, before
-    /// anything later.
-    InPlace,
-    /// It may do something twice, and is never sent again.
-    Never,
-}
 
 /// End of the connection before a new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +49,7 @@ pub(crate) trait Keeper: Send + Sync + 'static {
 
     /// Takes note that the answer of an exchange was lost. The board may still execute the
     /// exchange.
-    fn lost(&mut self, post: &Post, repeat: Repeat);
+    fn lost(&mut self, post: &Post, safety: Safety);
 }
 
 /// Watches nothing: for servers that are no boards.
@@ -83,5 +70,5 @@ impl Keeper for Unwatched {
         Ok(())
     }
     fn answered(&mut self, _: &Post, _: Duration) {}
-    fn lost(&mut self, _: &Post, _: Repeat) {}
+    fn lost(&mut self, _: &Post, _: Safety) {}
 }

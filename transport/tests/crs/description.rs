@@ -95,7 +95,7 @@ async fn a_scale_that_the_board_does_not_say_is_no_scale() {
         let board = connect(&scripted).await;
         let description = board.description();
         let module = &description.modules[0];
-        assert!(module.full_scale.0.is_nan(), "{:?}", module.full_scale);
+        assert!(module.full_scale.is_none(), "{:?}", module.full_scale);
         let error = module.power_scale().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
         // Amplitudes are fractions of it, whatever it is.

@@ -1,0 +1,232 @@
+//! Values in doubt, and the comparison of readings with what was set.
+
+use super::tone::Bits;
+use super::{MOST_DOUBTS, ModuleSettings, Setting, SettingKey};
+use crate::{Hertz, Radians};
+
+/// Largest differences of a value that is read back from the value that was set, by the rounding of
+/// a board.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rounding {
+    /// Of the NCO and of offsets.
+    pub frequency: Hertz,
+    /// Of amplitudes, as a fraction of full scale.
+    pub amplitude: f64,
+    /// Of phases. Full turns do not count.
+    pub angle: Radians,
+}
+
+/// Settings that read back otherwise than they were set.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Difference {
+    /// The first setting that differs, in the order of the reading.
+    pub first: SettingKey,
+    /// Its value that was read back; `None` if the board says that it was never set.
+    pub found: Option<f64>,
+    /// Its value that was surely set last.
+    pub expected: f64,
+    /// The newest value that it may have been set to since.
+    pub or: Option<f64>,
+    /// Number of settings that differ.
+    pub differ: usize,
+    /// Number of settings that were compared.
+    pub compared: usize,
+    /// True if everything that differs is as on a board that has just started: 0 or never set.
+    pub all_lost: bool,
+}
+
+impl Rounding {
+    /// True if two values of a setting are the same.
+    pub fn is_same(&self, setting: Setting, one: f64, other: f64) -> bool {
+        let apart = (one - other).abs();
+        match setting {
+            Setting::Nco | Setting::Offset => apart <= self.frequency.0,
+            Setting::Amplitude => apart <= self.amplitude,
+            Setting::Phase | Setting::Rotation => {
+                let turn = std::f64::consts::TAU;
+                let turned = apart.rem_euclid(turn);
+                turned.min(turn - turned) <= self.angle.0
+            }
+        }
+    }
+}
+
+impl ModuleSettings {
+    /// Value that a reading of the setting is compared with: the one that it was surely set to
+    /// last. `None` if no write of this program has surely set it.
+    pub fn expected(&self, key: SettingKey) -> Option<f64> {
+        let bits = self.bits(key).filter(|bits| bits.is_expected)?;
+        if bits.has_doubts {
+            let mut doubts = self.doubts.iter();
+            return doubts.find_map(|(known, value)| (*known == key).then_some(*value));
+        }
+        self.value(key)
+    }
+
+    /// Every setting that a write of this program has surely set, in the order of the channels.
+    pub fn known(&self) -> impl Iterator<Item = SettingKey> + '_ {
+        let tones = self.tones().iter().flat_map(|tone| {
+            let settings = Setting::OF_TONES.into_iter();
+            settings.map(|setting| SettingKey::tone(tone.channel(), setting))
+        });
+        let all = [SettingKey::NCO].into_iter().chain(tones);
+        all.filter(|key| self.bits(*key).is_some_and(|bits| bits.is_expected))
+    }
+
+    /// Difference of `reading` from the settings: the values that are neither as they were surely
+    /// set nor as they may have been set since. Settings that were never surely set are not
+    /// compared.
+    pub fn compare(
+        &mut self,
+        reading: &[(SettingKey, Option<f64>)],
+        rounding: &Rounding,
+    ) -> Option<Difference> {
+        self.sort_doubts();
+        let mut difference: Option<Difference> = None;
+        let mut compared = 0;
+        for &(key, found) in reading {
+            let Some(bits) = self.bits(key).filter(|bits| bits.is_expected) else {
+                continue;
+            };
+            let doubts = if bits.has_doubts {
+                self.doubts_of(key)
+            } else {
+                &[]
+            };
+            let first = doubts.first().map(|(_, value)| *value);
+            let Some(expected) = first.or_else(|| self.value(key)) else {
+                continue;
+            };
+            compared += 1;
+            let is = found.unwrap_or(0.0);
+            let mut values = doubts.iter().map(|(_, value)| *value).chain([expected]);
+            if values.any(|value| rounding.is_same(key.setting, value, is)) {
+                continue;
+            }
+            let difference = difference.get_or_insert(Difference {
+                first: key,
+                found,
+                expected,
+                or: doubts.last().map(|(_, value)| *value),
+                differ: 0,
+                compared: 0,
+                all_lost: true,
+            });
+            difference.differ += 1;
+            difference.all_lost &= is == 0.0;
+        }
+        difference.map(|difference| Difference {
+            compared,
+            ..difference
+        })
+    }
+
+    /// Takes note of a reading in which nothing differs. Settings that this program has not written
+    /// are left out: their values are no expectation of it.
+    pub fn learn_reading(&mut self, reading: &[(SettingKey, Option<f64>)]) {
+        for &(key, found) in reading {
+            let is_written = |bits: Bits| bits.is_expected || bits.has_doubts;
+            if self.bits(key).is_some_and(is_written) {
+                self.learn(key, found);
+            }
+        }
+    }
+
+    /// Value of a setting that was last requested or read; 0 if the board has never set it.
+    fn value(&self, key: SettingKey) -> Option<f64> {
+        let value = match key.channel {
+            None => self.nco.value,
+            Some(channel) => self.tone(channel)?.value(key.setting),
+        };
+        Some(if value.is_nan() { 0.0 } else { value })
+    }
+
+    /// Adds a value that the setting may have been set to. It is called before the value is taken
+    /// for the last one.
+    pub(super) fn doubt(&mut self, key: SettingKey, value: f64) {
+        let Some(bits) = self.bits(key) else {
+            return;
+        };
+        if !bits.has_doubts {
+            self.drop_settled();
+            let surely = self.expected(key).unwrap_or(f64::NAN);
+            self.doubts.push((key, surely));
+            let has_doubts = true;
+            self.set_bits(key, Bits { has_doubts, ..bits });
+        }
+        self.doubts.push((key, value));
+    }
+
+    /// Takes note that a setting is no longer in doubt. One that may have been set for the first
+    /// time is compared from now on.
+    pub(super) fn settle(&mut self, key: SettingKey) {
+        let Some(bits) = self.bits(key) else {
+            return;
+        };
+        if bits.has_doubts {
+            // Its values go with those of all others, before the next doubt: one by one would take
+            // a time that grows with the square of their number.
+            self.has_settled = true;
+            let settled = Bits {
+                is_expected: true,
+                has_doubts: false,
+            };
+            self.set_bits(key, settled);
+        }
+    }
+
+    /// Keeps the memory of values in doubt bounded.
+    pub(super) fn bound_doubts(&mut self) {
+        if self.doubts.len() <= MOST_DOUBTS {
+            return;
+        }
+        self.sort_doubts();
+        let groups = self.doubts.chunk_by(|one, other| one.0 == other.0);
+        let distinct = groups.flat_map(|group| {
+            // The first value of each setting is the one that it surely had.
+            let mut rest = group[1..].to_vec();
+            rest.sort_by(|one, other| one.1.total_cmp(&other.1));
+            rest.dedup();
+            [group[0]].into_iter().chain(rest)
+        });
+        self.doubts = distinct.collect();
+        if self.doubts.len() > MOST_DOUBTS {
+            for (key, _) in std::mem::take(&mut self.doubts) {
+                let unknown = Bits {
+                    is_expected: false,
+                    has_doubts: false,
+                };
+                self.set_bits(key, unknown);
+            }
+        }
+    }
+
+    fn drop_settled(&mut self) {
+        if std::mem::take(&mut self.has_settled) {
+            let doubts = std::mem::take(&mut self.doubts);
+            let is_open = |key| self.bits(key).is_some_and(|bits| bits.has_doubts);
+            self.doubts = doubts
+                .into_iter()
+                .filter(|(key, _)| is_open(*key))
+                .collect();
+        }
+    }
+
+    fn sort_doubts(&mut self) {
+        self.drop_settled();
+        // Stable: the values of a setting keep their order.
+        self.doubts.sort_by_key(|(key, _)| *key);
+    }
+
+    /// Values in doubt of a setting. The doubts must be sorted.
+    fn doubts_of(&self, key: SettingKey) -> &[(SettingKey, f64)] {
+        let from = self.doubts.partition_point(|(known, _)| *known < key);
+        let to = self.doubts.partition_point(|(known, _)| *known <= key);
+        &self.doubts[from..to]
+    }
+
+    #[cfg(test)]
+    pub(super) fn doubts(&self) -> usize {
+        self.doubts.len()
+    }
+}

@@ -1,0 +1,47 @@
+//! The present epoch of a board.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use twotone_hal::{Certainty, Epoch, Error, ErrorKind};
+
+/// The present epoch of a board, and the reason of the end of the one before. The keepers of all
+/// modules share it.
+#[derive(Debug, Default)]
+pub(crate) struct Epochs {
+    present: AtomicU64,
+    why: Mutex<String>,
+}
+
+impl Epochs {
+    pub(crate) fn beginning_with(epoch: Epoch) -> Self {
+        Self {
+            present: AtomicU64::new(epoch.0),
+            why: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn present(&self) -> Epoch {
+        Epoch(self.present.load(Ordering::Acquire))
+    }
+
+    /// Ends the epoch `seen`, unless it has ended already because of another module.
+    pub(crate) fn end(&self, seen: Epoch, why: String) {
+        let mut last = self.why();
+        if self.present() == seen {
+            tracing::warn!(%why, "the state of the board is not what it was");
+            *last = why;
+            self.present.store(seen.0 + 1, Ordering::Release);
+        }
+    }
+
+    /// Returns the error that tells the end of the last epoch, and its reason.
+    pub(crate) fn changed(&self) -> Error {
+        let message = format!("{}; what was measured before is void", self.why());
+        Error::new(ErrorKind::EpochChanged, message).certainty_is(Certainty::NotExecuted)
+    }
+
+    fn why(&self) -> MutexGuard<'_, String> {
+        self.why.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,26 @@
+//! The CRS boards as a kind.
+
+use super::CrsBoard;
+use crate::Host;
+use crate::kinds::{BoardFamily, BoardPlace};
+
+/// Properties of CRS boards.
+pub(crate) static FAMILY: BoardFamily = BoardFamily {
+    name: "crs",
+    default_port: Host::DEFAULT_PORT,
+    highest_module: super::describe::MODULES,
+    host,
+    sends_serial: true,
+    connect: |name, host, options| {
+        Box::pin(async move { Ok(CrsBoard::connect(name, host, options).await?.handle()) })
+    },
+};
+
+/// The names that CRS boards announce by multicast DNS.
+fn host(place: &BoardPlace<'_>) -> Option<Host> {
+    match (place.serial, place.crate_serial, place.slot) {
+        (_, Some(crate_serial), Some(slot)) => Some(Host::of_slot(slot, crate_serial)),
+        (Some(serial), ..) => Some(Host::of_serial(serial)),
+        _ => None,
+    }
+}

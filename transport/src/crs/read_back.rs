@@ -1,0 +1,119 @@
+//! Settings of a module, read back for its keeper.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+use twotone_hal::{
+    Certainty, ChannelId, Epoch, Error, ErrorKind, Hertz, ModuleId, Radians, Result, Rounding,
+    Setting, SettingKey,
+};
+use twotone_wire::tuber::{Answer, BatchWriter, DecodeError, Format, Limits};
+
+use super::describe::OBJECT;
+use super::life::{BoardLife, ModuleMemory};
+use crate::continuity::{Epochs, ReadBack};
+use crate::http::{Answer as Received, Post};
+use crate::link::Line;
+use crate::tuber::broken;
+
+/// Largest differences of values that a board reads back from those that were set: half a step of
+/// 16 bits for amplitudes.
+const ROUNDING: Rounding = Rounding {
+    frequency: Hertz(1.0),
+    amplitude: 1.0 / 65_536.0,
+    angle: Radians(0.01 * std::f64::consts::PI / 180.0),
+};
+
+/// One module of a CRS board.
+pub(super) struct CrsReadBack {
+    pub(super) module: ModuleId,
+    pub(super) memory: Arc<ModuleMemory>,
+    pub(super) life: Arc<BoardLife>,
+}
+
+#[async_trait]
+impl ReadBack for CrsReadBack {
+    fn module(&self) -> ModuleId {
+        self.module
+    }
+
+    fn epochs(&self) -> &Epochs {
+        self.life.epochs()
+    }
+
+    fn rounding(&self) -> Rounding {
+        ROUNDING
+    }
+
+    fn last_channel(&self) -> ChannelId {
+        self.life.survey().last_channel()
+    }
+
+    fn marker(&self) -> Hertz {
+        Hertz(self.memory.home())
+    }
+
+    fn take_last_channel(&self, epoch: Epoch) -> bool {
+        self.memory.take_marker(epoch)
+    }
+
+    async fn read(
+        &self,
+        line: &mut Line,
+        deadline: Instant,
+        keys: &[SettingKey],
+    ) -> Result<Vec<Option<f64>>> {
+        // In JSON, which every server takes: another one may have been started in this one's place.
+        let mut writer = BatchWriter::new(Format::Json);
+        let survey = self.life.survey();
+        for key in keys {
+            survey.write_get(&mut writer, self.module, *key);
+        }
+        let calls = writer.calls();
+        let post = Post::new(writer.finish(), writer.format());
+        let mut values = values(calls, &line.ask(&post, deadline).await?)?;
+        for (key, value) in keys.iter().zip(&mut values) {
+            if matches!(key.setting, Setting::Phase | Setting::Rotation) {
+                *value = value.map(f64::to_radians);
+            }
+        }
+        Ok(values)
+    }
+
+    async fn write_marker(&self, line: &mut Line, deadline: Instant) -> Result<()> {
+        let mut writer = BatchWriter::new(Format::Json);
+        writer
+            .call(OBJECT, "set_frequency")
+            .arg(self.memory.home())
+            .kwarg("channel", self.last_channel().number())
+            .kwarg("module", self.module.number());
+        let calls = writer.calls();
+        let post = Post::new(writer.finish(), writer.format());
+        let answer = line.tell(&post, deadline).await?;
+        values(calls, &answer).map(drop)
+    }
+}
+
+/// The values that were answered.
+fn values(calls: usize, answer: &Received) -> Result<Vec<Option<f64>>> {
+    let mut values = Vec::with_capacity(calls);
+    let content_type = answer.content_type.as_deref();
+    let mut read = Answer::new(content_type, &answer.body, &Limits::ANSWER).map_err(unreadable)?;
+    let mut elements = read.elements(calls).map_err(unreadable)?;
+    if let Some(refusal) = elements.refusal() {
+        return Err(Error::new(ErrorKind::Rejected, refusal));
+    }
+    while let Some(element) = elements.next().map_err(unreadable)? {
+        match element.outcome {
+            Ok(mut value) => values.push(value.opt_f64().map_err(unreadable)?),
+            Err(message) => return Err(Error::new(ErrorKind::Rejected, message)),
+        }
+    }
+    Ok(values)
+}
+
+/// The error for an unreadable answer to a reading: nothing of the exchange at hand has been sent.
+fn unreadable(error: DecodeError) -> Error {
+    broken(error).certainty_is(Certainty::NotExecuted)
+}

@@ -1,0 +1,120 @@
+//! Registry of board kinds.
+//!
+//! A kind of boards is described by one [`BoardFamily`]: its name, its addresses, its limits and its
+//! client. The kinds of this crate are in [`BUILT_IN`]. A program adds its own with
+//! [`BoardKind::register`], before it reads a hardware map that names them.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{PoisonError, RwLock};
+
+use serde::{Serialize, Serializer};
+use twotone_hal::{BoardHandle, Error, ErrorKind, Result};
+
+use crate::{ConnectOptions, Host, crs};
+
+/// Kinds that this crate has clients for. A new kind is one line here.
+const BUILT_IN: &[BoardKind] = &[BoardKind::CRS];
+
+/// Kinds that programs have added.
+static REGISTERED: RwLock<Vec<BoardKind>> = RwLock::new(Vec::new());
+
+/// A connection under way. It is `Send`, so that many can be made at once.
+pub type Connecting<'a> = Pin<Box<dyn Future<Output = Result<BoardHandle>> + Send + 'a>>;
+
+/// Properties that all boards of one kind have in common.
+#[derive(Debug)]
+pub struct BoardFamily {
+    /// Name of the kind, as maps and descriptions have it, such as `crs`.
+    pub name: &'static str,
+    /// Port of the control protocol, if an address names none.
+    pub default_port: u16,
+    /// Highest number that a module can have.
+    pub highest_module: u8,
+    /// Host of a board that has no address in the map, from its place or its serial number; `None`
+    /// if they give none.
+    pub host: fn(&BoardPlace<'_>) -> Option<Host>,
+    /// True if its boards send their samples in packets that bear the serial number of the board.
+    pub sends_serial: bool,
+    /// Connects to the board at an address, under the name that it has in the map.
+    pub connect: for<'a> fn(&'a str, Host, ConnectOptions) -> Connecting<'a>,
+}
+
+/// BoardPlace of a board, as a map has it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct BoardPlace<'a> {
+    /// Serial number of the board.
+    pub serial: Option<&'a str>,
+    /// Serial number of its crate.
+    pub crate_serial: Option<&'a str>,
+    /// Its slot in the crate.
+    pub slot: Option<u8>,
+}
+
+/// A kind of board.
+#[derive(Clone, Copy)]
+pub struct BoardKind(&'static BoardFamily);
+
+impl BoardKind {
+    /// The CRS board, reached by Tuber over HTTP.
+    pub const CRS: Self = Self(&crs::FAMILY);
+
+    /// Returns every kind that can be used, those of this crate first.
+    pub fn all() -> Vec<Self> {
+        let registered = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
+        [BUILT_IN, registered.as_slice()].concat()
+    }
+
+    /// Returns the kind of this name, if there is one.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// Adds a kind, so that hardware maps can name it. It stays for the rest of the process.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] if there is a kind of this name.
+    pub fn register(family: &'static BoardFamily) -> Result<Self> {
+        let kind = Self(family);
+        let mut registered = REGISTERED.write().unwrap_or_else(PoisonError::into_inner);
+        if BUILT_IN.contains(&kind) || registered.contains(&kind) {
+            let message = format!("there is a board kind of the name {kind} already");
+            return Err(Error::new(ErrorKind::InvalidArgument, message));
+        }
+        registered.push(kind);
+        Ok(kind)
+    }
+
+    /// Name of the kind, as maps and descriptions have it.
+    pub fn name(self) -> &'static str {
+        self.0.name
+    }
+
+    /// Properties of its boards.
+    pub fn family(self) -> &'static BoardFamily {
+        self.0
+    }
+}
+
+impl PartialEq for BoardKind {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+impl Eq for BoardKind {}
+
+impl fmt::Debug for BoardKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BoardKind({})", self.name())
+    }
+}
+impl fmt::Display for BoardKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+impl Serialize for BoardKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
