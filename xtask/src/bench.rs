@@ -59,7 +59,7 @@ pub(crate) const BENCHES: [Bench; 9] = [
         name: "codec",
         package: "twotone-wire",
         target: "codec",
-        features: &[],
+        features: &["server"],
         python: Python::No,
         about: "time per tone to encode and decode a board's requests and answers",
     },

@@ -47,7 +47,7 @@
 //!
 //! # The server's half
 //!
-//! [`Server`] takes a request's headers and body and writes the answer. It calls back the object
+//! This half is behind the feature `server`, which clients leave out. [`Server`] takes a request's headers and body and writes the answer. It calls back the object
 //! that is served: a [`Service`], which declares its methods as data ([`Interface`]) and gets its
 //! arguments bound and checked ([`Args`]), or a [`Dispatch`] if more than one object is served.
 //! [`Exchange`] does the same step by step, for a server that has to wait between calls.
@@ -56,7 +56,6 @@
 //! always in proportion to the bytes that came ([`Limits`]).
 
 mod answer;
-mod args;
 mod array;
 mod batch;
 mod cbor;
@@ -64,32 +63,28 @@ mod cursor;
 mod describe;
 mod emit;
 mod error;
-mod fault;
 mod format;
-mod interface;
 mod json;
+mod keys;
 mod nested;
 mod put;
-mod request;
-mod serve;
-mod service;
+#[cfg(feature = "server")]
+mod server;
 mod typed;
 mod value;
 
 pub use answer::{Answer, Element, Elements, NOT_RUN, Warnings};
-pub use args::Args;
 pub use array::Shape;
 pub use batch::{BatchWriter, Call, Index, Kwargs, Object, Step};
 pub use cursor::{Cursor, Kind, Number};
-pub use describe::{Description, MethodInfo, ParamInfo};
+pub use describe::{Description, MethodInfo, ParamInfo, ParamKind};
 pub use emit::{Encode, Map, Numeric, Seq, Slot};
 pub use error::{DecodeError, DecodeErrorKind, Limits};
-pub use fault::Fault;
-pub use format::{Format, Negotiated, NotNegotiable, OPTIONS_HEADER, Options, PATH, negotiate};
-pub use interface::{
-    Constant, DescribeForm, Interface, Method, Param, ParamKind, Property, PropertyValue,
-};
+pub use format::{Format, OPTIONS_HEADER, Options, PATH};
 pub use nested::{Entries, Items};
-pub use serve::{Exchange, Head, Server};
-pub use service::{Dispatch, Invocation, Reply, Service};
+#[cfg(feature = "server")]
+pub use server::{
+    Args, Constant, DescribeForm, Dispatch, Exchange, Fault, Head, Interface, Invocation, Method,
+    Negotiated, NotNegotiable, Param, Property, PropertyValue, Reply, Server, Service, negotiate,
+};
 pub use value::{NdArray, NdData, Value};

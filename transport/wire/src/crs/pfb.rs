@@ -23,12 +23,12 @@ const VERSION: u8 = 1;
 /// Number of channels that a PFB stream carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum PfbMode {
-    /// One.
+    /// One channel.
     #[default]
     One = 0,
-    /// Two.
+    /// Two channels.
     Two = 1,
-    /// Four.
+    /// Four channels.
     Four = 2,
 }
 

@@ -1,7 +1,7 @@
 //! The readout stream: a decimated sample of every channel of one module.
 
 use super::stamp::Stamp;
-use super::{PacketError, pairs, put_pairs, u16_at, u32_at};
+use super::{PFB_SAMPLE_RATE_HZ, PacketError, pairs, put_pairs, u16_at, u32_at};
 
 mod field {
     use std::ops::Range;
@@ -56,15 +56,18 @@ impl PacketLength {
     }
 }
 
+/// Factor of the first decimation filter, before the stages.
+const FIRST_DECIMATION: f64 = 64.0;
+
 /// Sample rate of the readout stream at a decimation stage (0 to 6), in Hz.
 pub fn sample_rate_hz(stage: u8) -> f64 {
-    625e6 / 256.0 / 64.0 / 2_f64.powi(i32::from(stage))
+    PFB_SAMPLE_RATE_HZ / FIRST_DECIMATION / 2_f64.powi(i32::from(stage))
 }
 
 /// Delay of a stamp of the readout stream after its sample, in seconds: that of the decimation
 /// filters, which the board does not subtract.
 pub fn group_delay_s(stage: u8) -> f64 {
-    let first = 1.5 * 63.0 / (625e6 / 256.0);
+    let first = 1.5 * (FIRST_DECIMATION - 1.0) / PFB_SAMPLE_RATE_HZ;
     let cascade = 3.0 * (2_f64.powi(i32::from(stage)) - 1.0) / sample_rate_hz(0);
     first + cascade
 }
@@ -90,11 +93,11 @@ impl<'a> ReadoutPacket<'a> {
         if magic != MAGIC {
             return Err(PacketError::Magic(magic));
         }
-        let length = match u16_at(bytes, field::VERSION) {
-            5 => PacketLength::Long,
-            6 => PacketLength::Short,
-            other => return Err(PacketError::Version(other)),
-        };
+        let version = u16_at(bytes, field::VERSION);
+        let length = [PacketLength::Long, PacketLength::Short]
+            .into_iter()
+            .find(|length| length.version() == version)
+            .ok_or(PacketError::Version(version))?;
         if found != length.bytes() {
             return Err(PacketError::Length {
                 expected: length.bytes(),

@@ -3,6 +3,7 @@
 use super::cursor::{Cursor, Kind};
 use super::error::{DecodeError, DecodeErrorKind, Limits};
 use super::format::Format;
+use super::keys;
 use super::nested::Items;
 use super::value::Value;
 use std::borrow::Cow;
@@ -156,9 +157,9 @@ impl<'a> Element<'a> {
         let mut entries = cursor.entries()?;
         while let Some((key, value)) = entries.next()? {
             match &*key {
-                "result" => result = Some(*value),
-                "error" => error = Some(*value),
-                "warnings" => warnings = Some(*value),
+                keys::RESULT => result = Some(*value),
+                keys::ERROR => error = Some(*value),
+                keys::WARNINGS => warnings = Some(*value),
                 _ => {}
             }
             value.skip()?;
@@ -188,7 +189,7 @@ fn error_text<'a>(mut cursor: Cursor<'a>) -> Result<Option<Cow<'a, str>>, Decode
         Kind::Map => {
             let mut entries = inner.entries()?;
             while let Some((key, value)) = entries.next()? {
-                if key == "message" && value.kind()? == Kind::Str {
+                if key == keys::MESSAGE && value.kind()? == Kind::Str {
                     return value.str().map(Some);
                 }
             }

@@ -3,7 +3,8 @@
 
 use super::emit::{Encode, Slot};
 use super::format::Format;
-use super::put::{ARRAY, MAP, put_null, put_str, set_head};
+use super::keys;
+use super::put::{ARRAY, MAP, put_key, put_null, put_str, set_head};
 use bytes::{Bytes, BytesMut};
 
 /// Object that a request is for.
@@ -124,7 +125,7 @@ impl BatchWriter {
     pub fn call<'a>(&mut self, object: impl Into<Object<'a>>, method: &str) -> Call<'_> {
         self.open_request();
         self.object(object.into());
-        self.key("method");
+        self.key(keys::METHOD);
         put_str(self.format, &mut self.buffer, method);
         Call(self)
     }
@@ -133,7 +134,7 @@ impl BatchWriter {
     pub fn property<'a>(&mut self, object: impl Into<Object<'a>>, property: &str) {
         self.open_request();
         self.object(object.into());
-        self.key("property");
+        self.key(keys::PROPERTY);
         put_str(self.format, &mut self.buffer, property);
     }
 
@@ -141,7 +142,7 @@ impl BatchWriter {
     pub fn resolve<'a>(&mut self, object: impl Into<Object<'a>>) {
         self.open_request();
         self.object(object.into());
-        self.key("resolve");
+        self.key(keys::RESOLVE);
         Slot::new(self.format, &mut self.buffer).bool(true);
     }
 
@@ -210,12 +211,15 @@ impl BatchWriter {
     fn key(&mut self, key: &str) {
         if let Some((_, keys)) = &mut self.request {
             *keys += 1;
-            put_key(self.format, &mut self.buffer, key, *keys == 1);
+            if self.format == Format::Json && *keys > 1 {
+                self.buffer.extend_from_slice(b",");
+            }
+            put_key(self.format, &mut self.buffer, key);
         }
     }
 
     fn object(&mut self, object: Object<'_>) {
-        self.key("object");
+        self.key(keys::OBJECT);
         let slot = Slot::new(self.format, &mut self.buffer);
         match object {
             Object::Name(name) => slot.str(name),
@@ -260,7 +264,11 @@ impl BatchWriter {
             return false;
         }
         self.close_list();
-        self.key(if major == MAP { "kwargs" } else { "args" });
+        self.key(if major == MAP {
+            keys::KWARGS
+        } else {
+            keys::ARGS
+        });
         self.list = Some(List {
             head: self.buffer.len(),
             count: 1,
@@ -320,19 +328,11 @@ pub struct Kwargs<'w>(&'w mut BatchWriter);
 impl Kwargs<'_> {
     /// Adds a named argument. Names are not checked for repetition.
     pub fn kwarg(self, name: &str, value: impl Encode) -> Self {
-        let first = self.0.count_argument(MAP);
-        put_key(self.0.format, &mut self.0.buffer, name, first);
+        if !self.0.count_argument(MAP) && self.0.format == Format::Json {
+            self.0.buffer.extend_from_slice(b",");
+        }
+        put_key(self.0.format, &mut self.0.buffer, name);
         self.0.value(value);
         self
-    }
-}
-
-fn put_key(format: Format, buffer: &mut BytesMut, key: &str, first: bool) {
-    if format == Format::Json && !first {
-        buffer.extend_from_slice(b",");
-    }
-    put_str(format, buffer, key);
-    if format == Format::Json {
-        buffer.extend_from_slice(b":");
     }
 }

@@ -75,20 +75,6 @@ impl Kind {
             Kind::TypedArray => "a typed array",
         }
     }
-
-    /// The name that Python has for the type.
-    pub const fn python_name(self) -> &'static str {
-        match self {
-            Kind::Null => "NoneType",
-            Kind::Bool => "bool",
-            Kind::Number => "float",
-            Kind::Str => "str",
-            Kind::Bytes => "bytes",
-            Kind::Array => "list",
-            Kind::Map => "dict",
-            Kind::TypedArray => "ndarray",
-        }
-    }
 }
 
 /// An integer or a float, as it was written.
@@ -145,18 +131,6 @@ impl<'a> Cursor<'a> {
         match self.format {
             Format::Json => json::kind(self),
             Format::Cbor => cbor::kind(self),
-        }
-    }
-
-    /// The name that Python has for the type of the value that comes next, for texts of errors.
-    pub fn python_type(&self) -> &'static str {
-        match self.kind() {
-            Ok(Kind::Number) => match { *self }.number() {
-                Ok(Number::Int(_)) => "int",
-                _ => "float",
-            },
-            Ok(kind) => kind.python_name(),
-            Err(_) => "unreadable",
         }
     }
 

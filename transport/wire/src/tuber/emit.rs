@@ -1,9 +1,10 @@
 //! Writing values, in either format, straight into a buffer.
 
 use super::format::Format;
+use super::keys;
 use super::put::{
-    ARRAY, BYTES, MAP, NEGATIVE, UNSIGNED, put_array_heads, put_f64, put_head, put_null, put_str,
-    put_text, set_head,
+    ARRAY, BYTES, MAP, NEGATIVE, UNSIGNED, put_array_heads, put_f64, put_head, put_key, put_null,
+    put_str, put_text, set_head,
 };
 use bytes::BytesMut;
 
@@ -87,7 +88,7 @@ impl<'w> Slot<'w> {
         match self.format {
             Format::Json => {
                 let mut map = self.map();
-                let mut numbers = map.key("bytes").seq();
+                let mut numbers = map.key(keys::BYTES).seq();
                 for byte in value {
                     numbers.item().u64(u64::from(*byte));
                 }
@@ -168,10 +169,7 @@ impl Map<'_> {
     /// Writes a key and returns the slot of its value. Keys are not checked for repetition.
     pub fn key(&mut self, key: &str) -> Slot<'_> {
         self.0.next();
-        put_str(self.0.format, self.0.buffer, key);
-        if self.0.format == Format::Json {
-            self.0.buffer.extend_from_slice(b":");
-        }
+        put_key(self.0.format, self.0.buffer, key);
         self.0.mark = self.0.buffer.len();
         Slot {
             format: self.0.format,

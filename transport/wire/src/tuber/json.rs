@@ -2,6 +2,7 @@
 
 use super::cursor::{Cursor, Kind, Number};
 use super::error::{DecodeError, DecodeErrorKind};
+use super::keys;
 use super::nested::Remaining;
 use jiter::{Jiter, JiterError, JiterErrorType, JsonErrorType, NumberAny, NumberInt};
 use std::borrow::Cow;
@@ -123,7 +124,7 @@ pub(super) fn bytes<'a>(cursor: &mut Cursor<'a>) -> Result<Cow<'a, [u8]>, Decode
     let mut entries = cursor.entries()?;
     while let Some((key, value)) = entries.next()? {
         match &*key {
-            "bytes" => {
+            keys::BYTES => {
                 let mut bytes = Vec::new();
                 let mut items = value.items()?;
                 while let Some(item) = items.next()? {

@@ -47,6 +47,14 @@ pub(super) fn put_str(format: Format, buffer: &mut BytesMut, text: &str) {
     }
 }
 
+/// Writes a key of a map, and the mark that separates it from its value.
+pub(super) fn put_key(format: Format, buffer: &mut BytesMut, key: &str) {
+    put_str(format, buffer, key);
+    if format == Format::Json {
+        buffer.extend_from_slice(b":");
+    }
+}
+
 /// Writes a text between quotes. Runs without a character to escape are copied whole.
 fn put_json_str(buffer: &mut BytesMut, text: &str) {
     buffer.extend_from_slice(b"\"");

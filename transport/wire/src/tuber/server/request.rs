@@ -1,8 +1,10 @@
 //! One request of a body: its parts, before any of them is acted upon.
 
-use super::cursor::{Cursor, Kind};
 use super::fault::Fault;
+use super::python;
 use super::service::Invocation;
+use crate::tuber::cursor::{Cursor, Kind};
+use crate::tuber::keys;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
@@ -22,7 +24,11 @@ impl<'a> Parts<'a> {
     pub(super) fn read(cursor: &mut Cursor<'a>) -> Result<Parts<'a>, Fault> {
         let kind = cursor.kind()?;
         if kind != Kind::Map {
-            let what = format_args!("a request must be a dict, not {}", cursor.python_type());
+            let what = format_args!(
+                "a request must be a {}, not {}",
+                python::DICT,
+                python::type_of(cursor)
+            );
             return Err(Fault::type_error(what));
         }
         let mut parts = Parts::default();
@@ -30,13 +36,13 @@ impl<'a> Parts<'a> {
         while let Some((key, value)) = entries.next()? {
             let is_null = value.kind()? == Kind::Null;
             match &*key {
-                "args" => parts.args = Some(*value),
-                "kwargs" => parts.kwargs = Some(*value),
+                keys::ARGS => parts.args = Some(*value),
+                keys::KWARGS => parts.kwargs = Some(*value),
                 _ if is_null => {}
-                "object" => parts.object = Some(*value),
-                "method" => parts.method = Some(name(value, "a method")?),
-                "property" => parts.property = Some(name(value, "a property")?),
-                "resolve" => parts.resolve = value.bool()?,
+                keys::OBJECT => parts.object = Some(*value),
+                keys::METHOD => parts.method = Some(name(value, "a method")?),
+                keys::PROPERTY => parts.property = Some(name(value, "a property")?),
+                keys::RESOLVE => parts.resolve = value.bool()?,
                 _ => {}
             }
         }
@@ -56,8 +62,8 @@ impl<'a> Parts<'a> {
             ))),
             _ => Ok(()),
         };
-        check(self.args, Kind::Array, "args", "list")?;
-        check(self.kwargs, Kind::Map, "kwargs", "dict")?;
+        check(self.args, Kind::Array, keys::ARGS, python::LIST)?;
+        check(self.kwargs, Kind::Map, keys::KWARGS, python::DICT)?;
         Ok(Invocation {
             object,
             method,
@@ -71,8 +77,9 @@ fn name<'a>(value: &mut Cursor<'a>, what: &str) -> Result<Cow<'a, str>, Fault> {
     match value.kind()? {
         Kind::Str => Ok(value.str()?),
         _ => Err(Fault::type_error(format_args!(
-            "{what}'s name must be str, not {}",
-            value.python_type()
+            "{what}'s name must be {}, not {}",
+            python::STR,
+            python::type_of(value)
         ))),
     }
 }

@@ -1,10 +1,11 @@
 //! Served objects, which are called back with requests that have been read.
 
 use super::args::Args;
-use super::cursor::Cursor;
-use super::emit::{Encode, Slot};
 use super::fault::Fault;
 use super::interface::{DescribeForm, Interface, Method, PropertyValue};
+use crate::tuber::cursor::Cursor;
+use crate::tuber::emit::{Encode, Slot};
+use crate::tuber::keys;
 
 /// Objects that can be served. The usual way to implement this is [`Service`], which serves one
 /// object.
@@ -106,7 +107,7 @@ impl<T: Service> Dispatch for T {
         }
         let mut map = slot.map();
         interface.describe_methods(&mut map);
-        let mut properties = map.key("properties").map();
+        let mut properties = map.key(keys::PROPERTIES).map();
         for property in interface.properties {
             let slot = properties.key(property.name);
             match &property.value {
@@ -115,7 +116,7 @@ impl<T: Service> Dispatch for T {
             }
         }
         drop(properties);
-        map.key("objects").map();
+        map.key(keys::OBJECTS).map();
         Ok(())
     }
 

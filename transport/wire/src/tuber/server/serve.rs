@@ -1,15 +1,17 @@
 //! The server's half: a request's headers and body in, an answer's body out.
 
-use super::answer::NOT_RUN;
-use super::cursor::{Cursor, Kind};
-use super::emit::Slot;
-use super::error::{DecodeError, DecodeErrorKind, Limits};
 use super::fault::Fault;
-use super::format::{Format, Negotiated, Options, negotiate};
-use super::nested::Remaining;
-use super::put::{ARRAY, MAP, put_head, put_null, put_str};
+use super::negotiate::{Negotiated, negotiate};
 use super::request::{Parts, write_object};
 use super::service::{Dispatch, Reply};
+use crate::tuber::answer::NOT_RUN;
+use crate::tuber::cursor::{Cursor, Kind};
+use crate::tuber::emit::Slot;
+use crate::tuber::error::{DecodeError, DecodeErrorKind, Limits};
+use crate::tuber::format::{Format, Options};
+use crate::tuber::keys;
+use crate::tuber::nested::Remaining;
+use crate::tuber::put::{ARRAY, MAP, put_head, put_key, put_null};
 use bytes::BytesMut;
 
 /// The headers of a request that Tuber uses; `None` for those that are absent.
@@ -25,6 +27,54 @@ pub struct Head<'a> {
 
 /// Answers requests. Between requests it keeps nothing but its buffers, so that a batch need not
 /// allocate.
+///
+/// A call from end to end, with nothing between the halves but bytes:
+///
+/// ```
+/// use bytes::BytesMut;
+/// use twotone_wire::tuber::{
+///     Answer, Args, BatchWriter, Fault, Format, Head, Interface, Limits, Method, Param, Reply,
+///     Server, Service,
+/// };
+///
+/// static BOARD: Interface = Interface {
+///     name: "Board",
+///     doc: "Doubles numbers.",
+///     methods: &[Method { name: "double", doc: "Twice x.", params: &[Param::required("x")] }],
+///     properties: &[],
+/// };
+///
+/// struct Board;
+///
+/// impl Service for Board {
+///     fn interface(&self) -> &'static Interface {
+///         &BOARD
+///     }
+///
+///     fn call(
+///         &mut self,
+///         _: &'static Method,
+///         args: &Args<'_>,
+///         reply: Reply<'_>,
+///     ) -> Result<(), Fault> {
+///         reply.send(&(2.0 * args.f64("x")?));
+///         Ok(())
+///     }
+/// }
+///
+/// // The client's half writes a batch, the server's half answers it, the client's half reads on.
+/// let mut batch = BatchWriter::new(Format::Json);
+/// batch.call("Board", "double").arg(21.0);
+/// let (calls, body) = (batch.calls(), batch.finish());
+///
+/// let mut answer = BytesMut::new();
+/// Server::default().serve(&Head::default(), &body, &mut Board, &mut answer);
+///
+/// let mut read = Answer::new(Some("application/json"), &answer, &Limits::ANSWER)?;
+/// let element = read.elements(calls)?.next()?.expect("one call, one answer");
+/// assert_eq!(element.outcome.expect("no fault").f64()?, 42.0);
+/// # Ok::<(), twotone_wire::tuber::DecodeError>(())
+/// ```
 #[derive(Debug)]
 pub struct Server {
     limits: Limits,
@@ -95,7 +145,7 @@ impl Server {
         let formats = match negotiate(head.content_type, head.accept) {
             Ok(formats) => formats,
             Err(refusal) => {
-                put_error(refusal.answer, out, &refusal.message);
+                put_error(refusal.answer, out, &refusal.fault);
                 return Exchange {
                     format: refusal.answer,
                     ..refused
@@ -119,8 +169,8 @@ impl Server {
                     ..refused
                 }
             }
-            Err(message) => {
-                put_error(formats.answer, out, &message);
+            Err(fault) => {
+                put_error(formats.answer, out, &fault);
                 Exchange {
                     format: formats.answer,
                     ..refused
@@ -135,7 +185,7 @@ fn open_body<'b>(
     formats: Negotiated,
     body: &'b [u8],
     limits: &Limits,
-) -> Result<(Cursor<'b>, Left), String> {
+) -> Result<(Cursor<'b>, Left), Fault> {
     let read = || {
         let start = Cursor::new(formats.request, body, limits)?;
         let kind = start.kind()?;
@@ -162,16 +212,14 @@ fn open_body<'b>(
     match kind {
         Kind::Map => Ok((cursor, Left::Single)),
         Kind::Array => {
-            let remaining = cursor
-                .open_list()
-                .map_err(|error| format!("ValueError: {error}"))?;
+            let remaining = cursor.open_list()?;
             Ok((cursor, Left::Batch(remaining)))
         }
-        _ => Err(String::from("TypeError: Unexpected type in request")),
+        _ => Err(Fault::type_error("Unexpected type in request")),
     }
 }
 
-fn body_error(format: Format, body: &[u8], error: &DecodeError) -> String {
+fn body_error(format: Format, body: &[u8], error: &DecodeError) -> Fault {
     match format {
         Format::Json => {
             let before = &body[..error.at.min(body.len())];
@@ -183,12 +231,12 @@ fn body_error(format: Format, body: &[u8], error: &DecodeError) -> String {
                 .count()
                 + 1;
             let what = &error.kind;
-            format!(
+            Fault::new(format!(
                 "JSONDecodeError: {what}: line {line} column {column} (char {})",
                 error.at
-            )
+            ))
         }
-        Format::Cbor => format!("CBORDecodeError: {error}"),
+        Format::Cbor => Fault::new(format!("CBORDecodeError: {error}")),
     }
 }
 
@@ -289,9 +337,9 @@ impl Exchange<'_, '_> {
     }
 
     /// Takes the last step back, with its output, so that the next step runs the same request
-    /// again. This is for a target that must wait before it can answer. The target itself must
-    /// remember the part of the request that it has done. Does nothing without a step, or a second
-    /// time.
+    /// again. This is for a target that must wait before it can answer. The target remembers the part
+    /// of the request that it has already done. Does nothing if there was no step since the start or
+    /// since the last call of this method.
     pub fn take_back(&mut self, out: &mut BytesMut) {
         if let Some(before) = self.before.take() {
             self.cursor = before.cursor;
@@ -332,28 +380,24 @@ impl Server {
         let element = out.len();
         self.warnings.clear();
         match format {
-            Format::Json => out.extend_from_slice(b"{\"result\":"),
-            Format::Cbor => {
-                out.extend_from_slice(&[MAP | 1]);
-                put_str(format, out, "result");
-            }
+            Format::Json => out.extend_from_slice(b"{"),
+            Format::Cbor => out.extend_from_slice(&[MAP | 1]),
         }
+        put_key(format, out, keys::RESULT);
         let value = out.len();
         let outcome = request.and_then(|parts| self.run(format, &parts, target, out));
         if let Err(fault) = &outcome {
             out.truncate(element);
-            put_open_error(format, out, fault.message());
+            put_open_error(format, out, fault);
         } else if out.len() == value {
             put_null(format, out);
         }
         if !self.warnings.is_empty() {
             match format {
-                Format::Json => out.extend_from_slice(b",\"warnings\":"),
-                Format::Cbor => {
-                    out[element] = MAP | 2;
-                    put_str(format, out, "warnings");
-                }
+                Format::Json => out.extend_from_slice(b","),
+                Format::Cbor => out[element] = MAP | 2,
             }
+            put_key(format, out, keys::WARNINGS);
             let mut texts = Slot::new(format, out).seq();
             for text in &self.warnings {
                 texts.item().str(text);
@@ -397,33 +441,34 @@ fn list_objects(target: &mut impl Dispatch, resolve: bool, slot: Slot<'_>) -> Re
     let names = target.objects();
     let mut map = slot.map();
     if resolve {
-        let mut objects = map.key("objects").map();
+        let mut objects = map.key(keys::OBJECTS).map();
         for name in &names {
             target.describe(name, true, objects.key(name))?;
         }
     } else {
-        let mut objects = map.key("objects").seq();
+        let mut objects = map.key(keys::OBJECTS).seq();
         names.iter().for_each(|name| objects.item().str(name));
     }
     Ok(())
 }
 
 /// Writes `{"error":{"message":"..."}}`.
-fn put_error(format: Format, out: &mut BytesMut, message: &str) {
-    put_open_error(format, out, message);
+fn put_error(format: Format, out: &mut BytesMut, fault: &Fault) {
+    put_open_error(format, out, fault);
     if format == Format::Json {
         out.extend_from_slice(b"}");
     }
 }
 
-/// Writes the same without the end of the outer map, in formats that mark it.
-fn put_open_error(format: Format, out: &mut BytesMut, message: &str) {
+/// Writes `{"error":{"message":"..."}`: JSON without the end of the outer map, so that warnings can
+/// follow.
+fn put_open_error(format: Format, out: &mut BytesMut, fault: &Fault) {
     match format {
-        Format::Json => out.extend_from_slice(b"{\"error\":"),
-        Format::Cbor => {
-            put_head(out, MAP, 1);
-            put_str(format, out, "error");
-        }
+        Format::Json => out.extend_from_slice(b"{"),
+        Format::Cbor => put_head(out, MAP, 1),
     }
-    Slot::new(format, out).map().entry("message", message);
+    put_key(format, out, keys::ERROR);
+    Slot::new(format, out)
+        .map()
+        .entry(keys::MESSAGE, fault.message());
 }

@@ -1,6 +1,6 @@
 //! Reason that a server could not fulfil a request: a text, as Python servers word it.
 
-use super::error::DecodeError;
+use crate::tuber::error::DecodeError;
 use std::borrow::Cow;
 use std::fmt;
 

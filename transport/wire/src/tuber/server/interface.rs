@@ -1,6 +1,8 @@
 //! The methods and properties of a served object as data, and the descriptions that come from it.
 
-use super::emit::{Encode, Map, Slot};
+use crate::tuber::describe::ParamKind;
+use crate::tuber::emit::{Encode, Map, Slot};
+use crate::tuber::keys;
 
 /// Methods and properties that an object offers.
 ///
@@ -21,52 +23,37 @@ use super::emit::{Encode, Map, Slot};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interface {
-    /// The name under which the object is found.
+    /// Name of the object in requests.
     pub name: &'static str,
-    /// Text about the object. Empty for no text.
+    /// Description of the object. Empty if there is none.
     pub doc: &'static str,
-    /// Its methods, in the order in which they are described.
+    /// Methods, in the order in which they are described.
     pub methods: &'static [Method],
-    /// Its properties, in the order in which they are described.
+    /// Properties, in the order in which they are described.
     pub properties: &'static [Property],
 }
 
-/// One method.
+/// A method.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Method {
-    /// Its name.
+    /// Name in calls.
     pub name: &'static str,
-    /// Text about the method. Empty for no text.
+    /// Description of the method. Empty if there is none.
     pub doc: &'static str,
-    /// Its parameters, without `self`. Those after the first [`Method::MAX_PARAMS`] are never
+    /// Parameters, without `self`. Those after the first [`Method::MAX_PARAMS`] are never
     /// bound.
     pub params: &'static [Param],
 }
 
-/// One parameter of a method.
+/// A parameter of a method.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Param {
-    /// Its name.
+    /// Name in calls and descriptions.
     pub name: &'static str,
     /// Way in which an argument reaches it.
     pub kind: ParamKind,
-    /// Its value if no argument is given. `None` if it must be given.
+    /// Value if no argument is given. `None` if an argument must be given.
     pub default: Option<Constant>,
-}
-
-/// Way in which an argument reaches a parameter. The numbers are those of a description.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ParamKind {
-    /// By its place alone.
-    Positional = 0,
-    /// By its place or by its name.
-    Either = 1,
-    /// All further positional arguments (`*args`).
-    MorePositional = 2,
-    /// By its name alone.
-    Keyword = 3,
-    /// All further named arguments (`**kwargs`).
-    MoreKeyword = 4,
 }
 
 /// The default of a parameter.
@@ -84,12 +71,12 @@ pub enum Constant {
     Str(&'static str),
 }
 
-/// One property.
+/// A property.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Property {
-    /// Its name.
+    /// Name in requests.
     pub name: &'static str,
-    /// Its value.
+    /// Value, or that the object is asked for it.
     pub value: PropertyValue,
 }
 
@@ -185,13 +172,13 @@ impl Interface {
     /// Writes the names of methods and properties.
     pub(super) fn describe_names(&self, slot: Slot<'_>) {
         let mut map = slot.map();
-        map.entry("__doc__", &doc(self.doc));
-        let mut names = map.key("methods").seq();
+        map.entry(keys::DOC, &doc(self.doc));
+        let mut names = map.key(keys::METHODS).seq();
         self.methods
             .iter()
             .for_each(|method| names.item().str(method.name));
         drop(names);
-        let mut names = map.key("properties").seq();
+        let mut names = map.key(keys::PROPERTIES).seq();
         self.properties
             .iter()
             .for_each(|property| names.item().str(property.name));
@@ -199,8 +186,8 @@ impl Interface {
 
     /// Writes a full description without the properties and the end.
     pub(super) fn describe_methods(&self, map: &mut Map<'_>) {
-        map.entry("__doc__", &doc(self.doc));
-        let mut methods = map.key("methods").map();
+        map.entry(keys::DOC, &doc(self.doc));
+        let mut methods = map.key(keys::METHODS).map();
         for method in self.methods {
             method.describe(methods.key(method.name), DescribeForm::Full);
         }
@@ -255,24 +242,24 @@ impl Method {
         let mut map = slot.map();
         if form == DescribeForm::Names {
             map.entry("__name__", self.name)
-                .entry("__doc__", &doc(self.doc));
-            map.entry("__signature__", &self.signature());
+                .entry(keys::DOC, &doc(self.doc));
+            map.entry(keys::SIGNATURE, &self.signature());
             return;
         }
-        map.entry("__doc__", &doc(self.doc));
-        let mut signature = map.key("__signature__").map();
-        let mut params = signature.key("parameters").seq();
+        map.entry(keys::DOC, &doc(self.doc));
+        let mut signature = map.key(keys::SIGNATURE).map();
+        let mut params = signature.key(keys::PARAMETERS).seq();
         params
             .item()
             .map()
-            .entry("name", "self")
-            .entry("kind", &1_u64);
+            .entry(keys::NAME, keys::SELF)
+            .entry(keys::KIND, &(ParamKind::Either as u64));
         for param in self.params {
             let mut map = params.item().map();
-            map.entry("name", param.name)
-                .entry("kind", &(param.kind as u64));
+            map.entry(keys::NAME, param.name)
+                .entry(keys::KIND, &(param.kind as u64));
             if let Some(default) = param.default {
-                map.entry("default", &default);
+                map.entry(keys::DEFAULT, &default);
             }
         }
     }
@@ -316,5 +303,41 @@ impl Encode for PropertyValue {
             }
             PropertyValue::Asked => slot.null(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tuber::describe::{ParamInfo, read_signature};
+
+    #[test]
+    fn a_declared_method_is_read_back_from_its_signature() {
+        static METHOD: Method = Method {
+            name: "f",
+            doc: "",
+            params: &[
+                Param {
+                    name: "a",
+                    kind: ParamKind::Positional,
+                    default: None,
+                },
+                Param::required("b"),
+                Param::optional("c", Constant::Str("x, y")),
+                Param::null("d").keyword(),
+                Param {
+                    name: "rest",
+                    kind: ParamKind::MoreKeyword,
+                    default: None,
+                },
+            ],
+        };
+        assert_eq!(METHOD.signature(), "(a, /, b, c='x, y', *, d=None, **rest)");
+        let read = read_signature(&METHOD.signature());
+        let kinds = |params: &[ParamInfo]| params.iter().map(|p| p.kind).collect::<Vec<_>>();
+        assert_eq!(
+            kinds(&read),
+            METHOD.params.iter().map(|p| p.kind).collect::<Vec<_>>()
+        );
     }
 }

@@ -1,11 +1,13 @@
 //! The arguments of a served call: bound to the method's parameters as Python binds them, then read
 //! one by one as the type that the method expects.
 
-use super::cursor::Cursor;
 use super::fault::Fault;
-use super::interface::{Constant, Method, ParamKind};
+use super::interface::{Constant, Method};
+use super::python;
 use super::service::Invocation;
-use super::value::Value;
+use crate::tuber::cursor::Cursor;
+use crate::tuber::describe::ParamKind;
+use crate::tuber::value::Value;
 use std::borrow::Cow;
 
 /// The arguments of a call, bound to the parameters of its method. Nothing is copied: values are
@@ -232,8 +234,8 @@ impl<'c> Args<'c> {
         match self.bound(name)? {
             Bound::Given(cursor) => match from(cursor) {
                 Some(value) => Ok(Some(value)),
-                None => match cursor.python_type() {
-                    "NoneType" => Ok(None),
+                None => match python::type_of(&cursor) {
+                    python::NONE => Ok(None),
                     found => Err(self.wrong(name, wanted, found)),
                 },
             },
@@ -249,7 +251,7 @@ impl<'c> Args<'c> {
     pub fn opt_f64(&self, name: &str) -> Result<Option<f64>, Fault> {
         self.read(
             name,
-            "float",
+            python::FLOAT,
             |mut cursor| cursor.f64().ok(),
             |constant| match constant {
                 Constant::Float(value) => Some(value),
@@ -262,14 +264,14 @@ impl<'c> Args<'c> {
     /// A float. Integers are converted.
     pub fn f64(&self, name: &str) -> Result<f64, Fault> {
         self.opt_f64(name)?
-            .ok_or_else(|| self.wrong(name, "float", "NoneType"))
+            .ok_or_else(|| self.wrong(name, python::FLOAT, python::NONE))
     }
 
     /// An integer, or `None` for null.
     pub fn opt_i64(&self, name: &str) -> Result<Option<i64>, Fault> {
         self.read(
             name,
-            "int",
+            python::INT,
             |mut cursor| cursor.i64().ok(),
             |constant| {
                 if let Constant::Int(value) = constant {
@@ -284,7 +286,7 @@ impl<'c> Args<'c> {
     /// An integer.
     pub fn i64(&self, name: &str) -> Result<i64, Fault> {
         self.opt_i64(name)?
-            .ok_or_else(|| self.wrong(name, "int", "NoneType"))
+            .ok_or_else(|| self.wrong(name, python::INT, python::NONE))
     }
 
     /// An integer from 0 on, or `None` for null.
@@ -303,14 +305,14 @@ impl<'c> Args<'c> {
     /// An integer from 0 on.
     pub fn u32(&self, name: &str) -> Result<u32, Fault> {
         self.opt_u32(name)?
-            .ok_or_else(|| self.wrong(name, "int", "NoneType"))
+            .ok_or_else(|| self.wrong(name, python::INT, python::NONE))
     }
 
     /// A truth value, or `None` for null.
     pub fn opt_bool(&self, name: &str) -> Result<Option<bool>, Fault> {
         self.read(
             name,
-            "bool",
+            python::BOOL,
             |mut cursor| cursor.bool().ok(),
             |constant| {
                 if let Constant::Bool(value) = constant {
@@ -325,14 +327,14 @@ impl<'c> Args<'c> {
     /// A truth value.
     pub fn bool(&self, name: &str) -> Result<bool, Fault> {
         self.opt_bool(name)?
-            .ok_or_else(|| self.wrong(name, "bool", "NoneType"))
+            .ok_or_else(|| self.wrong(name, python::BOOL, python::NONE))
     }
 
     /// A text, or `None` for null.
     pub fn opt_str(&self, name: &str) -> Result<Option<Cow<'c, str>>, Fault> {
         self.read(
             name,
-            "str",
+            python::STR,
             |mut cursor| cursor.str().ok(),
             |constant| {
                 if let Constant::Str(text) = constant {
@@ -347,7 +349,7 @@ impl<'c> Args<'c> {
     /// A text.
     pub fn str(&self, name: &str) -> Result<Cow<'c, str>, Fault> {
         self.opt_str(name)?
-            .ok_or_else(|| self.wrong(name, "str", "NoneType"))
+            .ok_or_else(|| self.wrong(name, python::STR, python::NONE))
     }
 
     /// A value of any kind.

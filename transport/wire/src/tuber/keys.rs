@@ -1,0 +1,32 @@
+//! Names that both halves of the protocol use: keys of requests, answers and descriptions.
+
+// Keys of a request.
+pub(super) const OBJECT: &str = "object";
+pub(super) const METHOD: &str = "method";
+pub(super) const ARGS: &str = "args";
+pub(super) const KWARGS: &str = "kwargs";
+pub(super) const PROPERTY: &str = "property";
+pub(super) const RESOLVE: &str = "resolve";
+
+// Keys of an answer.
+pub(super) const RESULT: &str = "result";
+pub(super) const ERROR: &str = "error";
+pub(super) const MESSAGE: &str = "message";
+pub(super) const WARNINGS: &str = "warnings";
+
+// Keys of a description.
+pub(super) const DOC: &str = "__doc__";
+pub(super) const METHODS: &str = "methods";
+pub(super) const PROPERTIES: &str = "properties";
+pub(super) const OBJECTS: &str = "objects";
+pub(super) const SIGNATURE: &str = "__signature__";
+pub(super) const PARAMETERS: &str = "parameters";
+pub(super) const NAME: &str = "name";
+pub(super) const KIND: &str = "kind";
+pub(super) const DEFAULT: &str = "default";
+
+/// Name of the first parameter of a method: the object itself.
+pub(super) const SELF: &str = "self";
+
+/// Key of the map that stands for bytes in JSON.
+pub(super) const BYTES: &str = "bytes";

@@ -1,0 +1,17 @@
+//! The server's half: requests are read, bound to the methods of a served object, and answered.
+
+mod args;
+mod fault;
+mod interface;
+mod negotiate;
+mod python;
+mod request;
+mod serve;
+mod service;
+
+pub use args::Args;
+pub use fault::Fault;
+pub use interface::{Constant, DescribeForm, Interface, Method, Param, Property, PropertyValue};
+pub use negotiate::{Negotiated, NotNegotiable, negotiate};
+pub use serve::{Exchange, Head, Server};
+pub use service::{Dispatch, Invocation, Reply, Service};
