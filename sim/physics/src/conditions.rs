@@ -25,9 +25,9 @@ pub struct Conditions {
     pub phase_rad: f64,
     /// A modulation of every fr.
     pub modulation: Option<Modulation>,
-    /// Faults of single detectors, by [`Detector::id`](crate::Detector::id); all listed apply.
+    /// Faults of single detectors, by [`Detector::id`](crate::Detector::id). All of them apply.
     pub detector_faults: Vec<(u32, DetectorFault)>,
-    /// Faults of single channels, counted from 0; the last one listed for a channel applies.
+    /// Faults of single channels, counted from 0. The last one of a channel applies.
     pub channel_faults: Vec<(usize, ChannelFault)>,
 }
 
@@ -93,23 +93,23 @@ pub struct Modulation {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum DetectorFault {
-    /// It does not resonate.
+    /// The detector does not resonate.
     Dead,
-    /// Its resonance jumps, and stays.
+    /// The resonance jumps, and stays there.
     Jump {
         /// Time of the jump, s of the board's time.
         at_s: f64,
         /// Size of the jump, linewidths, upward if positive.
         linewidths: f64,
     },
-    /// Its resonance moves steadily from a moment on.
+    /// The resonance moves steadily from a moment on.
     Drift {
         /// Start of the drift, s of the board's time.
         from_s: f64,
         /// Speed of the drift, linewidths per second.
         linewidths_per_s: f64,
     },
-    /// It is hit by particles at a rate of its own.
+    /// Particles hit the detector at a rate of its own.
     Glitches {
         /// Hits per second, in place of the profile's rate.
         rate_hz: f64,

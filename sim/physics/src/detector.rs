@@ -35,10 +35,10 @@ pub struct Detector {
     /// Response to load and bath, relative to the profile's.
     #[serde(default = "one")]
     pub responsivity: f64,
-    /// It does not resonate.
+    /// True if the detector does not resonate.
     #[serde(default)]
     pub dead: bool,
-    /// Id of the detector that it is coupled to.
+    /// Id of the detector to which it is coupled.
     #[serde(default)]
     pub partner: Option<u32>,
     /// Share of the partner's frequency shifts that it takes over, 0 to 0.5, in place of the same

@@ -72,7 +72,7 @@ impl Width {
         self.coupling + self.internal_at(s)
     }
 
-    /// Its internal part at a pull.
+    /// Part of the width from internal loss, at a pull.
     #[inline]
     pub fn internal_at(&self, s: f64) -> f64 {
         if self.saturating == 0.0 {

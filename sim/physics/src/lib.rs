@@ -1,29 +1,7 @@
-//! Physics of simulated detectors and their readout electronics, as pure functions.
+#![doc = include_str!("../README.md")]
 //!
-//! A [`ModuleModel`] is one readout module with its feedline and detectors: give it settings (NCO,
-//! tones, decimation) and ask it for samples. It has no clock and no random state. Time is the
-//! sample number that the caller asks for, and every random number is a hash of a seed and of the
-//! number's purpose, so that the same request gives the same samples in any order.
+//! # Files
 //!
-//! ```
-//! use twotone_physics::{Band, ModuleModel, Profile, Tone};
-//!
-//! let band = Band::new(750e6, 1250e6);
-//! let mut module = ModuleModel::draw(1, 0, 1, 256, band, 1024, &Profile::Lab.params());
-//! let resonance = module.truth()[0].fr_hz;
-//! let tone = Tone {
-//!     frequency_hz: resonance - module.nco_hz(),
-//!     amplitude: 0.002,
-//!     ..Tone::default()
-//! };
-//! module.set_tone(0, tone)?;
-//! let mut samples = Vec::new();
-//! let flags = module.acquire(0, 17, 0..1, &mut samples); // the first 7 still settle
-//! assert!(!flags.overrange && samples[16].norm() > 0.0);
-//! # Ok::<(), twotone_physics::SettingError>(())
-//! ```
-//!
-//! Files:
 //! - [`units`]: rates, quanta and conversions of the board
 //! - [`hash`]: random numbers as pure functions
 //! - [`profile`]: all parameters of the simulation, for three kinds of array

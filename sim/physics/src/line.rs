@@ -13,9 +13,9 @@ use crate::profile::ProfileParams;
 pub struct StandingWave {
     /// Strength of the echo.
     pub rho: f64,
-    /// Its delay: the inverse of the period in frequency, s.
+    /// Delay of the echo: the inverse of the period in frequency, s.
     pub delay_s: f64,
-    /// Its phase at frequency 0, rad.
+    /// Phase of the echo at frequency 0, rad.
     pub phase_rad: f64,
 }
 

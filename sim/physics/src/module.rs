@@ -101,14 +101,14 @@ const NO_DETECTOR: u16 = u16::MAX;
 #[derive(Debug, Clone)]
 struct Slot {
     tone: Tone,
-    /// Line and far detectors at its frequency.
+    /// Transmission of the line and of the far detectors at the frequency of the tone.
     base: Complex64,
     base_known: bool,
     /// Quantities (bits) that were set since the detectors last followed.
     written: u8,
-    /// The two detectors that it follows sample by sample.
+    /// The two detectors that the channel follows sample by sample.
     live: [u16; 2],
-    /// Its sample without noise, drift and those two detectors, counts.
+    /// Sample of the channel without noise, drift and those two detectors, counts.
     rest: Complex64,
     /// Last sample without noise, counts; not a number if the filters start settled.
     last: Complex64,
@@ -150,7 +150,7 @@ struct Transient {
     delta: Complex32,
 }
 
-/// Branches of the seed.
+// Branches of the seed. Each purpose has its own, so that its random numbers depend on no other.
 const MODULE: u64 = 3;
 const EPOCHS: u64 = 11;
 
@@ -277,7 +277,7 @@ impl ModuleModel {
     /// Acquires samples of one channel at the rate of the filter bank
     /// ([`crate::units::PFB_RATE_HZ`]), before the decimation filters.
     ///
-    /// They have all tones in the bin and white noise, both filtered by the bin
+    /// The samples have all tones in the bin and white noise, both filtered by the bin
     /// ([`crate::bank`]), and the ring-down of the detector. A channel's own tone is as large as in
     /// the decimated samples, wherever in the bin it lies. Sample `k` is number
     /// `64 * start_tick + k`. `out` is cleared; it stays empty if there is no such channel.

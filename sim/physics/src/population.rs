@@ -26,12 +26,12 @@ impl Band {
         }
     }
 
-    /// Its middle, Hz.
+    /// Middle of the band, Hz.
     pub fn centre_hz(&self) -> f64 {
         0.5 * (self.f_min_hz + self.f_max_hz)
     }
 
-    /// Its width, Hz.
+    /// Width of the band, Hz.
     pub fn span_hz(&self) -> f64 {
         self.f_max_hz - self.f_min_hz
     }
@@ -46,7 +46,7 @@ pub struct Population {
 impl Population {
     /// Draws `n` detectors over a band: a pure function of its arguments.
     ///
-    /// Their frequencies lie on an even schedule with half a spacing left at each end. The profile
+    /// The frequencies lie on an even schedule with half a spacing left at each end. The profile
     /// gives the scatter of the frequencies and of all other parameters. A band that is empty or
     /// not finite gives no detectors.
     pub fn draw(
@@ -100,7 +100,7 @@ impl Population {
     }
 }
 
-/// Branches of the seed.
+// Branches of the seed.
 const POPULATION: u64 = 1;
 const COUPLING: u64 = u64::MAX;
 

@@ -60,11 +60,11 @@ pub struct ProfileParams {
     pub scatter_cut: f64,
     /// Median of the coupling quality factor (diameter-corrected).
     pub qc_median: f64,
-    /// Its spread, sigma of the natural logarithm.
+    /// Spread of the coupling quality factor, sigma of the natural logarithm.
     pub qc_spread: f64,
     /// Median of the internal quality factor under nominal load at low power.
     pub qi_median: f64,
-    /// Its spread, sigma of the natural logarithm.
+    /// Spread of the internal quality factor, sigma of the natural logarithm.
     pub qi_spread: f64,
     /// The asymmetry angle is uniform within plus or minus this, rad.
     pub phi_max_rad: f64,
@@ -93,23 +93,23 @@ pub struct ProfileParams {
     /// Ratio of 2 dfr/fr to d(1/Qi) for broken pairs.
     pub pair_beta: f64,
 
-    /// Two-level-system noise at 1 Hz at a pull of 0.1 linewidth, 1/Hz, lower end of its spread.
+    /// Two-level-system noise at 1 Hz at a pull of 0.1 linewidth, 1/Hz, lower end of the spread over detectors.
     pub tls_min: f64,
-    /// Upper end of its spread (log-uniform); 0 for none.
+    /// Upper end of that spread (log-uniform); 0 for none.
     pub tls_max: f64,
-    /// It falls as f to minus this power.
+    /// Two-level-system noise falls as f to minus this power.
     pub tls_exponent: f64,
     /// Drift of the bath, K/sqrt(Hz) at 1 Hz, falling as 1/f in power.
     pub bath_noise_k: f64,
     /// Amplitude of a line (pulse tube) in fr/fr, scattered by a factor up to 2 and in sign.
     pub line_amplitude: f64,
-    /// Its frequency, Hz.
+    /// Frequency of that line, Hz.
     pub line_hz: f64,
     /// Glitches (particle hits) per detector and second.
     pub glitch_rate_hz: f64,
-    /// Their mean height in linewidths.
+    /// Mean height of the glitches, linewidths.
     pub glitch_height_lw: f64,
-    /// Their decay time, s.
+    /// Decay time of the glitches, s.
     pub glitch_decay_s: f64,
 
     /// Attenuation from the board to the detectors, dB.
@@ -132,13 +132,13 @@ pub struct ProfileParams {
     pub slope_db: f64,
     /// Number of standing waves.
     pub standing_waves: u32,
-    /// Their smallest height, dB from trough to crest.
+    /// Smallest height of a standing wave, dB from trough to crest.
     pub standing_min_db: f64,
-    /// Their greatest height, dB.
+    /// Greatest height of a standing wave, dB from trough to crest.
     pub standing_max_db: f64,
-    /// Their shortest period, Hz.
+    /// Shortest period of a standing wave in frequency, Hz.
     pub standing_min_hz: f64,
-    /// Their longest period, Hz.
+    /// Longest period of a standing wave in frequency, Hz.
     pub standing_max_hz: f64,
     /// Number of box modes in a band of 500 MHz.
     pub box_modes: u32,

@@ -38,17 +38,17 @@ pub struct TruthDetector {
     /// Nonlinearity `a` of a tone of amplitude 1 at the default DAC scale; `a` goes as the square
     /// of the amplitude.
     pub a_per_amplitude2: f64,
-    /// It does not resonate.
+    /// True if the detector does not resonate.
     pub dead: bool,
-    /// No neighbour within 20 linewidths.
+    /// True if there is no neighbour within 20 linewidths.
     pub isolated: bool,
-    /// A neighbour within 5 linewidths.
+    /// True if there is a neighbour within 5 linewidths.
     pub crowded: bool,
-    /// A neighbour within 1 linewidth.
+    /// True if there is a neighbour within 1 linewidth.
     pub collided: bool,
     /// Distance to the nearest live neighbour, linewidths; absent if there is none.
     pub neighbour_lw: Option<f64>,
-    /// Id of the detector it is coupled to.
+    /// Id of the detector to which it is coupled.
     pub partner: Option<u32>,
     /// Share of the partner's shifts that it takes over.
     pub mixing: f64,
@@ -65,13 +65,13 @@ pub struct TruthDetector {
 pub struct OperatingPoint {
     /// The live detector nearest to the tone, in linewidths.
     pub detector: u32,
-    /// Its resonance frequency at low power now, Hz.
+    /// Present resonance frequency of that detector at low power, Hz.
     pub fr_hz: f64,
-    /// Its total quality factor now, at this power.
+    /// Present total quality factor at the power of the tone.
     pub qr: f64,
-    /// Its internal quality factor now, at this power.
+    /// Present internal quality factor at the power of the tone.
     pub qi: f64,
-    /// Its nonlinearity for this tone's power (with its present Qr).
+    /// Nonlinearity `a` at the power of the tone, for the present Qr.
     pub a: f64,
     /// Detuning from the low-power resonance, linewidths.
     pub y0: f64,

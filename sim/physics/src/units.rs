@@ -6,15 +6,21 @@ pub const FAST_RATE_HZ: f64 = 625e6;
 /// Rate of the polyphase filter bank's output, and so of the first decimation filter's input, Hz.
 pub const PFB_RATE_HZ: f64 = FAST_RATE_HZ / 256.0;
 
+/// Samples of the filter bank in a tick: the factor of the first decimation filter.
+pub const PFB_SAMPLES_PER_TICK: u64 = 64;
+
+/// Samples of the converter in a tick.
+pub const FAST_SAMPLES_PER_TICK: u64 = 256 * PFB_SAMPLES_PER_TICK;
+
 /// Rate after the first decimation filter, Hz. One period of it is a *tick*, the model's unit of
 /// time: sample `m` at stage `s` is taken at tick `m << s`.
-pub const TICK_RATE_HZ: f64 = PFB_RATE_HZ / 64.0;
+pub const TICK_RATE_HZ: f64 = PFB_RATE_HZ / PFB_SAMPLES_PER_TICK as f64;
 
 /// Highest decimation stage.
 pub const MAX_STAGE: u8 = 6;
 
 /// Smallest step of a tone's frequency, Hz.
-pub const FREQUENCY_QUANTUM_HZ: f64 = 625e6 / 256.0 / 4_294_967_296.0;
+pub const FREQUENCY_QUANTUM_HZ: f64 = PFB_RATE_HZ / 4_294_967_296.0;
 
 /// Peak volts of one readout count.
 pub const VOLTS_PER_COUNT: f64 = 1.3745425908e-7;

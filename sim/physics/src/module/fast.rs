@@ -10,9 +10,6 @@ use crate::units;
 /// Branch of the noise, beside those of the stages.
 const FAST: u64 = 101;
 
-/// Samples of the converter in a tick.
-const PER_TICK: u64 = 16_384;
-
 impl ModuleModel {
     pub(super) fn sample_fast(
         &mut self,
@@ -24,7 +21,7 @@ impl ModuleModel {
             self.begin(start_tick as f64, 1.0);
         }
         self.refresh();
-        let first = start_tick.wrapping_mul(PER_TICK);
+        let first = start_tick.wrapping_mul(units::FAST_SAMPLES_PER_TICK);
         let key = self.noise_key(FAST);
         let sigma = (self.chain.noise_density * units::FAST_RATE_HZ / 2.0).sqrt();
         out.clear();

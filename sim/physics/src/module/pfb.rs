@@ -12,7 +12,7 @@ use crate::units;
 use crate::world::BLOCK;
 
 /// Samples of the filter bank in a tick.
-const PER_TICK: usize = 64;
+const PER_TICK: usize = units::PFB_SAMPLES_PER_TICK as usize;
 
 /// Width of a bin to either side, Hz: tones further away are not seen.
 const BIN_HZ: f64 = 0.5 * units::PFB_RATE_HZ;
