@@ -1,5 +1,5 @@
-//! A context that is dropped while it waits is unwound from there. In a program built with
-//! `panic = "abort"`, where nothing can be unwound, it is leaked.
+//! A context that is dropped while it waits: its stack is unwound from the wait. In a program built
+//! with `panic = "abort"` no stack can be unwound, so the context is leaked.
 
 use std::cell::Cell;
 use std::future::pending;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tworoutine::prelude::*;
 use tworoutine::{block_on, spawn_local};
 
-/// Notes that it was dropped.
+/// Records its drop.
 struct Held(Rc<Cell<bool>>);
 
 impl Drop for Held {

@@ -1,4 +1,4 @@
-//! Waiting for many futures at once, each in a context of its own.
+//! A wait for many futures at once, each in a context of its own.
 
 use std::future::IntoFuture;
 
@@ -11,13 +11,13 @@ use crate::waiting::wait;
 /// Runs futures side by side, each in its own context, and waits for all of them. The outputs come
 /// in the order of the futures, which may borrow from the caller.
 ///
-/// This, and not `join!`, is for code that waits: the branches of one `join!` share a context, so
-/// that a wait in one suspends all.
+/// Code that waits needs this function and not `join!`: the branches of one `join!` share a
+/// context, so a wait in one branch suspends all of them.
 ///
 /// # Panics
 ///
-/// As [`wait`]. When one of the futures panics, the others are cancelled where they stand and the
-/// panic passes to the caller.
+/// As [`wait`]. If one of the futures panics, the others are cancelled at their current wait, and
+/// the panic passes to the caller.
 #[track_caller]
 pub fn wait_all<I>(futures: I) -> Vec<<I::Item as IntoFuture>::Output>
 where
@@ -40,6 +40,6 @@ where
             outputs[index] = Some(output);
         }
     });
-    // Each index was yielded once, or the loop would not have ended.
+    // Each index was yielded once, since the loop has ended.
     outputs.into_iter().flatten().collect()
 }

@@ -1,4 +1,4 @@
-//! Time in which the process runs.
+//! Time limits that count only while the process runs.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -10,25 +10,24 @@ use tokio::time::{Instant, sleep};
 
 use crate::Elapsed;
 
-/// Longest time between two looks at the clock.
+/// Longest time between two readings of the clock.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Most that counts between two looks. A timer that is so late was not late by itself: the process
-/// did not run.
+/// Longest time that counts between two readings. If a timer fires later than that, the process was
+/// stopped meanwhile.
 const MOST: Duration = Duration::from_millis(750);
 
 /// Longer times count as this one, so that no sum of times overflows.
 const LONGEST: Duration = Duration::from_secs(30 * 365 * 86_400);
 
-/// A limited time for something to be done, which passes only while the process runs.
+/// Limited time for some work. It passes only while the process runs.
 ///
-/// A deadline is a moment. If the process is stopped for longer than is left until then (by a
-/// signal, because the machine sleeps), the deadline has passed when it goes on, though nothing
-/// could be done in the meantime. An allowance does not pass meanwhile: of each time that the
-/// process did not run, at most 0.75 s count.
+/// A deadline passes even if the process is stopped, by a signal or because the machine sleeps,
+/// though no work can be done then. An allowance does not: of each time in which the process did
+/// not run, at most 0.75 s count.
 ///
-/// The time passes while [`within`](Self::within) is awaited, once if several futures are, and at
-/// no other time.
+/// The time passes only while [`within`](Self::within) is awaited. It passes once, not several
+/// times, if several futures are awaited at the same time.
 #[derive(Debug)]
 pub struct Allowance {
     time: Mutex<Time>,
@@ -37,14 +36,14 @@ pub struct Allowance {
 #[derive(Debug)]
 struct Time {
     left: Duration,
-    /// Last look at the clock.
+    /// Last reading of the clock.
     since: Instant,
-    /// Number of futures that it is used for now.
+    /// Number of futures that use the allowance now.
     uses: usize,
 }
 
 impl Time {
-    /// Takes what has passed since the last look from what is left.
+    /// Subtracts the time since the last reading from the time that is left.
     fn count(&mut self) {
         let now = Instant::now();
         if self.uses > 0 {
@@ -56,7 +55,7 @@ impl Time {
 }
 
 impl Allowance {
-    /// An allowance of `time`.
+    /// Returns an allowance of `time`.
     pub fn new(time: Duration) -> Self {
         Self {
             time: Mutex::new(Time {
@@ -78,8 +77,10 @@ impl Allowance {
         self.time.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Awaits `future` however long it takes, and returns with its output the time that it took, as
-    /// an allowance counts it: the least time that it can have taken on the other end of a wire.
+    /// Awaits `future` without a limit. Returns its output and the time that it took, as an
+    /// allowance counts time.
+    ///
+    /// If `future` waits for another computer, it took at least this time there.
     ///
     /// # Panics
     /// As [`within`](Self::within).
@@ -101,7 +102,7 @@ impl Allowance {
     /// # Panics
     /// Outside a tokio runtime with a timer, as tokio's own timers.
     ///
-    /// **On cancel**, `future` is dropped, and the time until then counts.
+    /// **On cancel**, `future` is dropped; the time until then counts.
     pub async fn within<F: Future>(&self, future: F) -> Result<F::Output, Elapsed> {
         let mut future = pin!(future);
         let _use = Use::begin(self);
@@ -124,7 +125,7 @@ impl Allowance {
     }
 }
 
-/// A future that an allowance is used for.
+/// Use of an allowance by one future.
 struct Use<'a>(&'a Allowance);
 
 impl<'a> Use<'a> {

@@ -1,8 +1,9 @@
-//! Number of waits that block the threads of each runtime.
+//! Counts of the waits that block threads of each runtime.
 //!
 //! A wait on a worker of a multi-thread runtime hands the worker's tasks to another thread of the
-//! runtime's pool. When the pool has no more, nothing runs the tasks that the waits wait for, and
-//! the runtime deadlocks. The pool's size cannot be asked for, so waits are counted up to a limit.
+//! runtime's pool. If the pool has no thread left, the tasks that the waits need do not run, and
+//! the runtime deadlocks. Tokio does not tell the size of the pool, so the waits are counted up to
+//! a limit.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +13,7 @@ use tokio::runtime::{Handle, Id};
 
 use crate::config::{self, lock};
 
-/// The waits that block threads of one runtime.
+/// Count of the waits that block threads of one runtime.
 pub(crate) struct Count {
     blocked: AtomicUsize,
     limit: AtomicUsize,
@@ -27,7 +28,7 @@ impl Count {
     ///
     /// # Errors
     ///
-    /// The limit, when it is reached.
+    /// The limit, if it is reached.
     pub(crate) fn enter(self: Arc<Self>) -> Result<Blocked, usize> {
         let limit = self.limit.load(Ordering::Relaxed);
         if self.blocked.fetch_add(1, Ordering::Relaxed) >= limit {
@@ -47,8 +48,10 @@ impl Drop for Blocked {
     }
 }
 
-/// The count of a runtime. Ids are given again after a runtime is gone: no wait blocks it then, but
-/// its limit would be inherited, which a later `set_max_blocked_waits` overrides.
+/// Returns the count of a runtime.
+///
+/// Tokio may reuse the id of a runtime that has ended. A new runtime then inherits the limit of the
+/// old one, which `set_max_blocked_waits` overrides, and a count of zero.
 pub(crate) fn count_of(runtime: &Handle) -> Arc<Count> {
     static COUNTS: LazyLock<Mutex<HashMap<Id, Arc<Count>>>> = LazyLock::new(Default::default);
     let fresh = || {

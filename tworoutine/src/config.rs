@@ -25,7 +25,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults, each named at its setter.
+    /// Returns the defaults. Each setter names its own.
     pub fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Config {
@@ -38,53 +38,58 @@ impl Config {
         }
     }
 
-    /// Bytes of address space for the stack of a context; 1 MiB unless set, at least 64 KiB.
+    /// Sets the bytes of address space for the stack of a context; 1 MiB unless set, at least
+    /// 64 KiB.
     ///
-    /// Every poll of a context runs on such a stack, so code with large arrays or deep recursion
-    /// needs more, above all in a debug build. Only pages that are touched take memory. Beyond its
-    /// end lies a guard page: an overflow ends the process, and never writes elsewhere.
+    /// Every poll of a context runs on such a stack. So code with large arrays or deep recursion
+    /// needs more, above all in a debug build. Only pages that are touched take memory. A guard
+    /// page lies beyond the end of the stack: an overflow ends the process and never writes
+    /// elsewhere.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = bytes.max(64 * 1024);
         self
     }
 
-    /// Number of unused stacks that the process keeps for the next contexts; 16,384 unless set.
+    /// Sets the number of unused stacks that the process keeps for the next contexts; 16,384 unless
+    /// set.
     pub fn idle_stacks(mut self, stacks: usize) -> Self {
         self.idle_stacks = stacks;
         self
     }
 
-    /// Most waits outside contexts that may block threads of the same multi-thread runtime at once;
-    /// 480 unless set, a little under tokio's default of 512 extra threads, beyond which a runtime
-    /// deadlocks. [`set_max_blocked_waits`] sets it for one runtime.
+    /// Sets the largest number of waits outside contexts that may block threads of the same
+    /// multi-thread runtime at once; 480 unless set. That is a little under tokio's default of 512
+    /// extra threads, beyond which a runtime deadlocks. [`set_max_blocked_waits`] sets it for one
+    /// runtime.
     pub fn max_blocked_waits(mut self, waits: usize) -> Self {
         self.max_blocked_waits = waits;
         self
     }
 
-    /// Threads that serve [`spawn`](crate::spawn); one for each core unless set, at least one.
+    /// Sets the number of threads that serve [`spawn`](crate::spawn); one for each core unless set,
+    /// at least one.
     /// There is at most one if [`threads`](Self::threads) is set to one or none.
     pub fn spawn_threads(mut self, threads: usize) -> Self {
         self.spawn_threads = threads.max(1);
         self
     }
 
-    /// Threads that serve [`offload`](crate::offload); one for each core unless set, at least one.
-    /// There is none if [`threads`](Self::threads) is set to one or none.
+    /// Sets the number of threads that serve [`offload`](crate::offload); one for each core unless
+    /// set, at least one. There is none if [`threads`](Self::threads) is set to one or none.
     pub fn offload_threads(mut self, threads: usize) -> Self {
         self.offload_threads = threads.max(1);
         self
     }
 
-    /// Threads that serve the crate at most; [`Threads::All`] unless set.
+    /// Sets a limit on the threads that serve the crate; [`Threads::All`] unless set.
     ///
     /// With [`Threads::One`] and [`Threads::None`], computations given to
     /// [`offload`](crate::offload) run among the contexts of [`spawn`](crate::spawn), and hold them
     /// up. Threads that tokio starts for `spawn_blocking` are not counted.
     ///
     /// Each thread takes some 70 MiB of address space, so fewer are of use if that is limited
-    /// (`ulimit -v`). With [`Threads::None`] call [`start`](crate::start()) before anything else,
-    /// on the thread that is going to wait.
+    /// (`ulimit -v`). With [`Threads::None`], call [`start`](crate::start()) before anything else,
+    /// on the thread that will wait.
     pub fn threads(mut self, at_most: Threads) -> Self {
         self.threads = at_most;
         self
@@ -94,8 +99,8 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`AlreadyRunning`] when settings were applied before, or the crate was used and so took the
-    /// defaults.
+    /// [`AlreadyRunning`] if settings were applied before, or if the crate was used before and so
+    /// took the defaults.
     pub fn apply(self) -> Result<(), AlreadyRunning> {
         CONFIG.set(self).map_err(|_| AlreadyRunning)
     }
@@ -107,7 +112,7 @@ impl Default for Config {
     }
 }
 
-/// The settings of the process are fixed already: apply them before the first use of the crate.
+/// Error of settings that come too late: apply them before the first use of the crate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AlreadyRunning;
 
@@ -119,9 +124,11 @@ impl fmt::Display for AlreadyRunning {
 
 impl std::error::Error for AlreadyRunning {}
 
-/// Sets the number of waits outside contexts that may block threads of this runtime at once. Keep
-/// it under the runtime's `max_blocking_threads`, by as many threads as its other blocking work
-/// takes: a runtime whose threads all wait, with none left to replace them, deadlocks for ever.
+/// Sets the number of waits outside contexts that may block threads of this runtime at once.
+///
+/// Keep it below the runtime's `max_blocking_threads`, by the number of threads that its other
+/// blocking work takes. A runtime deadlocks if all of its threads wait and none is left to replace
+/// them.
 pub fn set_max_blocked_waits(runtime: &Handle, waits: usize) {
     blocked::count_of(runtime).set_limit(waits);
 }
@@ -161,7 +168,7 @@ pub(crate) fn threads() -> Threads {
     config().threads
 }
 
-/// Locks a mutex of the crate, none of which is ever left half-changed by a panic.
+/// Locks a mutex of the crate. A panic never leaves the data of such a mutex half changed.
 pub(crate) fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

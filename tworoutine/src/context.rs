@@ -1,4 +1,4 @@
-//! Contexts: futures in which a wait suspends nothing but themselves.
+//! Contexts: futures in which a wait suspends only the future itself.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,38 +8,40 @@ use tokio::runtime::Handle;
 
 use crate::{runtime, stats};
 
-/// Makes a future a context: a wait inside suspends only it, and every other task of the thread
-/// goes on.
+/// Makes a future a context: a wait inside it suspends only this future, and every other task of
+/// the thread goes on.
 ///
 /// A context is itself a future, for any executor. Outside tokio, the process-wide runtime drives
 /// the sockets and timers that it makes.
 ///
-/// A deadline, a cancel or a `select!` goes *around* a context. Dropping a context that waits
-/// unwinds it from there, so that everything it holds is dropped; with `panic = "abort"`, and while
-/// the thread is exiting, it is leaked instead.
+/// A deadline, a cancel or a `select!` goes *around* a context. If a context is dropped while it
+/// waits, its stack is unwound from the wait, so that everything it holds is dropped. With
+/// `panic = "abort"`, and while the thread exits, the context is leaked instead.
 ///
-/// A context never changes thread, so it is not `Send`; [`spawn`](crate::spawn) takes a future
-/// that is and makes it a context where it stays. It must own what it uses: a context that borrows
-/// could be forgotten in the middle of a wait, and with it the guards that protect what it borrows.
-/// [`block_on`](crate::block_on), [`wait_all`](crate::wait_all) and
-/// [`wait_timeout`](crate::wait_timeout) consume their futures on the spot and let them borrow.
+/// A context never changes thread, so it is not `Send`. [`spawn`](crate::spawn) takes a future that
+/// is `Send`, moves it to a thread, and makes it a context there.
+///
+/// A context must own what it uses. One that borrows could be forgotten in the middle of a wait,
+/// and with it the guards that protect the borrowed data. [`block_on`](crate::block_on),
+/// [`wait_all`](crate::wait_all) and [`wait_timeout`](crate::wait_timeout) consume their futures
+/// before they return, so these may borrow.
 pub fn context<F: Future + 'static>(future: F) -> Context<F> {
     Context::new(future, imp::Borrows::Nothing)
 }
 
-/// A future that runs as a context of its own. See [`context`].
+/// Future that runs as a context of its own. See [`context`].
 #[must_use = "a context does nothing unless it is polled"]
 pub struct Context<F: Future> {
     inner: imp::Inner<F>,
 }
 
 impl<F: Future> Context<F> {
-    /// A context that may borrow.
+    /// Makes a context whose future may borrow.
     ///
     /// # Safety
     ///
-    /// It must not be forgotten before it has ended: what it borrows must outlive its drop. (When a
-    /// future owns all that it uses this holds of itself.)
+    /// The context must not be forgotten before it has ended: the borrowed data must outlive its
+    /// drop. A future that owns all that it uses meets this by itself.
     pub(crate) unsafe fn unbound(future: F) -> Self {
         Context::new(future, imp::Borrows::Something)
     }
@@ -88,27 +90,27 @@ mod imp {
 
     use tokio::runtime::Id;
 
-    use crate::exiting;
     use crate::fiber::Fiber;
+    use crate::thread_exit;
 
-    /// Says if the future of a context may borrow. A context whose future does must not be leaked.
+    /// True if the future of a context may borrow. Such a context must not be leaked.
     #[derive(Clone, Copy, PartialEq)]
     pub(super) enum Borrows {
         Nothing,
         Something,
     }
 
-    /// Owns a [`Shared`] through a raw pointer, since code on the fiber holds pointers into it
-    /// while the context is polled, which a `Box` in the way would forbid.
+    /// Owns a [`Shared`] through a raw pointer. Code on the fiber holds pointers into it while the
+    /// context is polled, and the aliasing rules of `Box` would forbid them.
     pub(super) struct Inner<F: Future> {
         shared: NonNull<Shared<F>>,
-        /// Neither `Send` nor `Sync`: the fiber has stack frames of any kind.
+        /// Neither `Send` nor `Sync`, since the fiber has stack frames of any kind.
         _owns: PhantomData<(Box<F>, *mut ())>,
     }
 
     struct Shared<F: Future> {
         fiber: Fiber,
-        /// Pinned: never moved out of, dropped where it is.
+        /// Pinned: it is never moved out of, and is dropped in place.
         future: UnsafeCell<F>,
         output: Cell<Option<F::Output>>,
         ended: Cell<bool>,
@@ -117,7 +119,7 @@ mod imp {
 
     impl<F: Future> Inner<F> {
         pub(super) fn new(future: F, borrows: Borrows) -> Self {
-            exiting::watch();
+            thread_exit::watch();
             let shared = Box::new(Shared {
                 fiber: Fiber::new(),
                 future: UnsafeCell::new(future),
@@ -166,7 +168,7 @@ mod imp {
     ///
     /// `shared` is a live `Shared<F>`, and no other call of this function for it is under way.
     unsafe fn step<F: Future>(shared: NonNull<()>, cx: &mut task::Context<'_>) -> Poll<()> {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises that `shared` is live.
         let shared = unsafe { shared.cast::<Shared<F>>().as_ref() };
         // SAFETY: the future is reached only here and in `drop`, which does not happen during a
         // step; it is not moved until it is dropped.
@@ -178,14 +180,15 @@ mod imp {
 
     impl<F: Future> Drop for Inner<F> {
         fn drop(&mut self) {
-            // SAFETY: as in `poll`.
+            // SAFETY: the allocation lives until the end of `drop`, as in `poll`.
             let shared = unsafe { self.shared.as_ref() };
-            if shared.fiber.is_suspended() && (cfg!(panic = "abort") || exiting::now()) {
+            if shared.fiber.is_suspended() && (cfg!(panic = "abort") || thread_exit::in_progress())
+            {
                 match shared.borrows {
-                    // Its stack and its future stay as they are, for ever.
+                    // The stack and the future are leaked: nothing can unwind them.
                     Borrows::Nothing => return,
-                    // It borrows from its caller, so it must be unwound. Its makers never drop it
-                    // while it is suspended and cannot be unwound.
+                    // The future borrows from its caller, so the stack must be unwound. Code that
+                    // makes such contexts never drops one that is suspended and cannot be unwound.
                     Borrows::Something if cfg!(panic = "abort") => std::process::abort(),
                     Borrows::Something => {}
                 }
@@ -199,7 +202,7 @@ mod imp {
         }
     }
 
-    /// Frees a [`Shared`] when dropped, also when a cancel ends in a panic.
+    /// Frees a [`Shared`] when dropped, even if a cancel ends in a panic.
     struct Free<F: Future>(NonNull<Shared<F>>);
 
     impl<F: Future> Drop for Free<F> {
@@ -211,7 +214,7 @@ mod imp {
     }
 }
 
-/// Contexts without fibers: futures and no more. A wait inside acts as outside any context.
+/// Contexts without fibers: plain futures. A wait inside acts as if outside any context.
 #[cfg(not(fibers))]
 mod imp {
     use std::future::Future;

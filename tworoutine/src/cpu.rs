@@ -1,4 +1,4 @@
-//! The CPU pool: threads for heavy numerics, so that no event loop computes.
+//! The CPU pool: threads for heavy numerics, so that these do not hold up an event loop.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -12,19 +12,21 @@ use tokio::sync::oneshot;
 use crate::config::{self, lock};
 use crate::{Tworoutine, runtime, spawn};
 
-/// Runs a computation on the CPU pool, to be awaited or waited for.
+/// Runs a computation on the CPU pool. The result can be awaited or waited for.
 ///
 /// The pool has one thread for each core, or fewer if the system does not grant so many. If it
-/// has none, or all of them wait, the computation is a context of [`spawn`], which holds up the
-/// others. The computation is queued at the first poll. Dropping the future before the computation
-/// has begun cancels it; one that has begun runs to its end, unwatched. A panic of the computation
-/// passes to the caller.
+/// has none, or all of them wait, the computation runs as a context of [`spawn`] and holds up the
+/// other contexts of that thread.
 ///
-/// The computation may itself wait (other threads take over meanwhile) and offload (what it
-/// offloads runs in its own thread).
+/// The computation is queued at the first poll. If the future is dropped before the computation has
+/// begun, the computation is cancelled; if it has begun, it runs to its end. A panic of the
+/// computation passes to the caller.
 ///
-/// In a test under virtual time it runs on the runtime's own blocking threads, which hold its
-/// clock.
+/// The computation may itself wait; another thread takes its place meanwhile. It may call `offload`
+/// too; that computation then runs on the same thread.
+///
+/// In a test under virtual time the computation runs on the runtime's own blocking threads, so that
+/// the clock stands still meanwhile.
 pub fn offload<T, F>(computation: F) -> Tworoutine<impl Future<Output = T> + Send>
 where
     F: FnOnce() -> T + Send + 'static,
@@ -43,21 +45,23 @@ where
             let (sender, receiver) = oneshot::channel();
             let refused = POOL.push(Box::new(move || {
                 if !sender.is_closed() {
-                    // An error means that the caller has gone.
+                    // An error means that the caller has dropped the future.
                     let _ = sender.send(catch_unwind(AssertUnwindSafe(computation)));
                 }
             }));
             if let Some(job) = refused {
                 run_in_context(job);
             }
-            // The pool never drops a job, and a job that is dropped by its own check has no caller.
+            // The pool never drops a job. A job drops itself only if its caller has dropped the
+            // future.
             receiver.await.expect("the CPU pool runs what it is given")
         };
         outcome.unwrap_or_else(|payload| resume_unwind(payload))
     })
 }
 
-/// Runs code that blocks this thread. When it is one of the pool's, another may work meanwhile.
+/// Runs code that blocks this thread. If it is a thread of the pool, another thread may work
+/// meanwhile.
 pub(crate) fn while_blocked<R>(code: impl FnOnce() -> R) -> R {
     if !ON_POOL.get() || LENT.get() {
         return code();
@@ -69,13 +73,14 @@ pub(crate) fn while_blocked<R>(code: impl FnOnce() -> R) -> R {
 type Job = Box<dyn FnOnce() + Send>;
 
 thread_local! {
-    /// True if this thread is one of the pool's.
+    /// True if this thread belongs to the pool.
     static ON_POOL: Cell<bool> = const { Cell::new(false) };
-    /// True if its place is lent already: code that blocks it may run other code that does.
+    /// True if another thread already works in place of this one: code that blocks may run other
+    /// code that blocks.
     static LENT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs a job that no thread of the pool can take. In a context it may wait.
+/// Runs a job that no thread of the pool can take, in a context, so that the job may wait.
 fn run_in_context(job: Job) {
     drop(spawn(async move { job() }));
 }
@@ -88,9 +93,9 @@ struct Pool {
 #[derive(Default)]
 struct State {
     jobs: VecDeque<Job>,
-    /// Threads, working or not, that are not blocked in a wait.
+    /// Number of threads that are not blocked in a wait, with or without a job.
     able: usize,
-    /// Threads that wait for a job.
+    /// Number of threads that wait for a job.
     idle: usize,
 }
 
@@ -104,7 +109,7 @@ static POOL: Pool = Pool {
 };
 
 impl Pool {
-    /// Queues a job, or returns it if the pool has no thread for it and can start none.
+    /// Queues a job. Returns the job if the pool has no thread for it and can start none.
     fn push(&'static self, job: Job) -> Option<Job> {
         let mut state = lock(&self.state);
         state.jobs.push_back(job);
@@ -116,7 +121,7 @@ impl Pool {
         }
     }
 
-    /// Wakes or starts a thread when there is more work than threads at it.
+    /// Wakes or starts a thread if there are more jobs than threads that work on them.
     fn staff(&'static self, state: &mut State) {
         if state.idle > 0 {
             self.work.notify_one();
@@ -125,7 +130,7 @@ impl Pool {
             let started = std::thread::Builder::new()
                 .name("tworoutine-cpu".into())
                 .spawn(|| self.work());
-            // Without it the other threads do the work, or the callers.
+            // If no thread can be started, other threads or the callers do the work.
             state.able += usize::from(started.is_ok());
         }
     }
@@ -133,7 +138,7 @@ impl Pool {
     fn work(&'static self) {
         ON_POOL.set(true);
         let mut state = lock(&self.state);
-        // A surplus thread, left over from a wait that has ended, ends.
+        // A thread that replaced a blocked one ends when the wait of that one has ended.
         while state.able <= config::offload_threads() {
             if let Some(job) = state.jobs.pop_front() {
                 drop(state);
@@ -149,12 +154,12 @@ impl Pool {
             }
         }
         state.able -= 1;
-        // The wake-up after which it ended may have been for a job.
+        // The wake-up after which this thread ended may have been for a job.
         self.work.notify_one();
     }
 }
 
-/// A thread of the pool that is blocked, its place lent to another.
+/// Guard of a thread of the pool that is blocked while another works in its place.
 struct Spare(());
 
 impl Spare {
@@ -164,7 +169,8 @@ impl Spare {
         let mut state = lock(&POOL.state);
         state.able -= 1;
         POOL.staff(&mut state);
-        // With no thread left the queue would wait for this one, which may wait for the queue.
+        // If no thread is left, the queue would wait for this thread, which may wait for the
+        // queue.
         let left = match state.able {
             0 => mem::take(&mut state.jobs),
             _ => VecDeque::new(),

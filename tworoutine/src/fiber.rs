@@ -1,4 +1,4 @@
-//! Fibers: stacks that contexts run on, which a wait leaves and comes back to.
+//! Fibers: stacks that contexts run on. A wait leaves a stack and returns to it later.
 //!
 //! A fiber takes a stack at the start of each poll and gives it back at its end, so that only a
 //! context that is suspended in a wait holds one. It never changes thread.
@@ -17,17 +17,17 @@ use tokio::runtime::{Handle, Id};
 use crate::stack::{self, Stack};
 use crate::waiting::WaitError;
 use crate::wakers::Wakers;
-use crate::{ahead, stats};
+use crate::{prefetch, stats};
 
 type Payload = Box<dyn Any + Send>;
 type Running = Coroutine<Resume, (), Result<Poll<()>, Payload>, Stack>;
 
-/// Order to a suspended fiber when it is resumed.
+/// Instruction to a suspended fiber when it is resumed.
 #[derive(Clone, Copy, PartialEq)]
 enum Resume {
-    /// The context is polled: look again.
+    /// The context is polled: poll the awaited future again.
     Poll,
-    /// The context is dropped: unwind.
+    /// The context is dropped: unwind the stack.
     Cancel,
 }
 
@@ -41,20 +41,22 @@ pub(crate) type Step = unsafe fn(NonNull<()>, &mut task::Context<'_>) -> Poll<()
 pub(crate) struct Fiber {
     /// The coroutine, while the fiber is suspended in a wait.
     suspended: Cell<Option<Running>>,
-    /// The way out, while code runs on the fiber's stack.
+    /// Switch out of the fiber, while code runs on its stack.
     yielder: Cell<*const Yielder<Resume, ()>>,
     wakers: Wakers,
-    /// Number of times that the fiber was suspended. Wakes that came meanwhile resumed only the
-    /// innermost wait, so a poll during which this number grew must be done again before it counts.
+    /// Number of times that the fiber was suspended. While it is suspended, a wake resumes only
+    /// the innermost wait. So a future whose poll raised this number must be polled again
+    /// before its `Pending` counts.
     suspensions: Cell<u64>,
     cancelled: Cell<bool>,
     no_suspend: Cell<usize>,
-    /// Origin of the latest poll: waits of other tasks and runtimes are not this fiber's.
+    /// Task and runtime of the latest poll. Waits of other tasks or runtimes do not suspend this
+    /// fiber.
     task: Cell<Option<tokio::task::Id>>,
     runtime: Cell<Option<Id>>,
     /// True if the thread was already unwinding when the fiber was entered.
     panicking: Cell<bool>,
-    /// Its place in the order of suspensions.
+    /// Position in the order of suspensions, for [`prefetch`].
     place: Cell<usize>,
 }
 
@@ -70,14 +72,14 @@ pub(crate) fn current() -> Option<Current> {
     (!current.is_null()).then_some(Current(current))
 }
 
-/// Makes the thread a plain one, outside any fiber, until the guard is dropped.
+/// Hides the fiber that the thread runs, as if it ran none, until the guard is dropped.
 pub(crate) fn outside() -> Entered {
     Entered {
         before: CURRENT.replace(ptr::null()),
     }
 }
 
-/// Restores what the thread ran before.
+/// Restores the fiber that the thread ran before.
 pub(crate) struct Entered {
     before: *const Fiber,
 }
@@ -112,8 +114,8 @@ impl Fiber {
         is
     }
 
-    /// Runs the fiber until its step is done or a wait suspends it. `Ready` means that it has
-    /// ended, with the payload of a panic if there was one.
+    /// Runs the fiber until its step is done or a wait suspends it. `Ready` means that the fiber
+    /// has ended, with the payload of a panic if there was one.
     ///
     /// # Safety
     ///
@@ -134,14 +136,14 @@ impl Fiber {
                 running
             }
             None => {
-                // SAFETY: no code is on the fiber, so that no frame there uses a waker.
+                // SAFETY: no code is on the fiber, so no frame on it uses a waker.
                 unsafe { self.wakers.restart(waker) };
                 let this = NonNull::from(self);
                 Coroutine::with_stack(stack::take(), move |yielder, _| {
-                    // SAFETY: the caller keeps the fiber where it is while its code runs.
+                    // SAFETY: the caller does not move the fiber while code runs on it.
                     let this = unsafe { this.as_ref() };
                     this.yielder.set(yielder);
-                    // SAFETY: the caller's promise.
+                    // SAFETY: the caller promises that `step` is sound to call with `data`.
                     catch_unwind(AssertUnwindSafe(|| unsafe { this.run(step, data) }))
                 })
             }
@@ -154,23 +156,24 @@ impl Fiber {
         }
     }
 
-    /// Ends a suspended fiber by unwinding it. Returns a panic that code on it made of its own.
+    /// Ends a suspended fiber by unwinding its stack. Returns the payload of a panic that code on
+    /// it raised meanwhile.
     pub(crate) fn cancel(&self) -> Option<Payload> {
         let running = self.suspended.take()?;
         self.cancelled.set(true);
-        // Once it is cancelled no wait suspends it any more, so this runs to the end.
+        // No wait suspends a fiber that is cancelled, so this runs to the end.
         match self.resume(running, Resume::Cancel)? {
             Err(payload) if !payload.is::<Cancelled>() => Some(payload),
             _ => None,
         }
     }
 
-    /// Switches to the fiber. `None` means that it is suspended.
+    /// Switches to the fiber. Returns `None` if a wait has suspended it.
     fn resume(&self, mut running: Running, how: Resume) -> Option<Result<Poll<()>, Payload>> {
         self.panicking.set(std::thread::panicking());
         if running.started() {
             stats::count_suspended(-1);
-            ahead::resuming(self.place.get());
+            prefetch::resuming(self.place.get());
         }
         let entered = Entered {
             before: CURRENT.replace(self),
@@ -190,7 +193,7 @@ impl Fiber {
         }
     }
 
-    /// One poll of the context's future, on the fiber.
+    /// Polls the context's future once, on the fiber.
     ///
     /// # Safety
     ///
@@ -199,7 +202,7 @@ impl Fiber {
         loop {
             let before = self.suspensions.get();
             let latest = self.wakers.latest();
-            // SAFETY: the caller's promise.
+            // SAFETY: the caller promises that `step` is sound to call with `data`.
             let polled = unsafe { step(data, &mut task::Context::from_waker(latest.get())) };
             drop(latest);
             if polled.is_ready() || self.suspensions.get() == before {
@@ -209,11 +212,11 @@ impl Fiber {
     }
 }
 
-/// Reason that a wait could not be had on the fiber.
+/// Reason that a wait on the fiber is not possible.
 pub(crate) enum Refusal {
     /// The code belongs to another executor that runs inside the context.
     Elsewhere,
-    /// It cannot be had at all.
+    /// No wait is possible here at all.
     No(WaitError),
 }
 
@@ -227,7 +230,7 @@ impl Current {
     pub(crate) fn wait<F: Future>(self, mut future: Pin<&mut F>) -> Result<F::Output, Refusal> {
         let fiber = self.fiber();
         if fiber.cancelled.get() && !std::thread::panicking() {
-            // The code caught the unwinding and went on: once more.
+            // The code caught the unwinding and went on, so the unwinding is started once more.
             resume_unwind(Box::new(Cancelled));
         }
         loop {
@@ -260,7 +263,7 @@ impl Current {
     }
 }
 
-/// While it lives, the fiber must not be suspended.
+/// Guard during whose life the fiber must not be suspended.
 pub(crate) struct NoSuspend(Current);
 
 impl Drop for NoSuspend {
@@ -279,7 +282,7 @@ impl Fiber {
             return Err(Refusal::Elsewhere);
         }
         if self.cancelled.get() || std::thread::panicking() != self.panicking.get() {
-            // Leaving now would let others run on a thread that counts as panicking.
+            // A suspension now would let other tasks run on a thread that counts as panicking.
             return Err(Refusal::No(WaitError::Dropping));
         }
         if self.no_suspend.get() > 0 {
@@ -289,7 +292,7 @@ impl Fiber {
         self.suspensions.set(self.suspensions.get() + 1);
         let here = 0_u8;
         let left_at = (&raw const here).addr();
-        self.place.set(ahead::suspending(self, left_at));
+        self.place.set(prefetch::suspending(self, left_at));
         // SAFETY: the yielder lives on the stack that this code runs on, for as long as it runs.
         let yielder = unsafe { &*self.yielder.get() };
         let how = yielder.suspend(());

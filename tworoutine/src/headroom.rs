@@ -1,33 +1,33 @@
-//! The limits of threads that Linux tells: threads are tried out only if one of them is near.
+//! Limits on threads that Linux reports. Threads are tried out only if such a limit is near.
 
-/// Divisor of the room under a limit. The quotient is taken without a try; the rest is left to
-/// other processes.
+/// Divisor of the number of threads that a limit still allows. If the threads that are wanted are
+/// at most the quotient, they are not tried out first; the rest is left to other processes.
 const SHARE: u64 = 4;
-/// Memory mappings of a thread: its stack, that of its signals, its heap, each with a guard.
+/// Memory mappings of a thread: its stack, its signal stack and its heap, each with a guard page.
 const MAPPINGS: u64 = 6;
 
-/// True if every limit of threads is known, and leaves room for many more than this.
+/// True if every limit on threads is known and allows many more threads than `threads`.
 ///
-/// It is false if the limits cannot be read, as on other systems than Linux. It is false too if the
-/// memory is limited, as the memory that a thread takes is not known.
+/// False if the limits cannot be read, as on systems other than Linux. False too if the memory is
+/// limited, since the memory that a thread takes is not known.
 pub(crate) fn is_ample(threads: usize) -> bool {
     let read = |path: &str| std::fs::read_to_string(path).ok();
     Limits { read: &read }.leave(threads as u64).is_some()
 }
 
-/// Limits in the files of the kernel.
+/// Reader of the limits in the kernel's files.
 struct Limits<'a> {
     read: &'a dyn Fn(&str) -> Option<String>,
 }
 
 impl Limits<'_> {
-    /// Something if the limits leave room for many times so many threads.
+    /// Returns `Some` if the limits allow many times so many threads.
     fn leave(&self, threads: u64) -> Option<()> {
         let room = |limit: u64, used: u64| {
             let is_ample = limit.saturating_sub(used) / SHARE >= threads;
             is_ample.then_some(())
         };
-        // Those of all users, so that those of this one are no more.
+        // The threads of all users; this user has no more than that.
         let running = self.running()?;
         let of_process = (self.read)("/proc/self/limits")?;
         room(soft(&of_process, "Max processes")?, running)?;
@@ -37,14 +37,14 @@ impl Limits<'_> {
         for of_system in ["kernel/threads-max", "kernel/pid_max"] {
             room(self.number(&format!("/proc/sys/{of_system}"))?, running)?;
         }
-        // With 2 the kernel refuses memory that is only reserved.
+        // With the value 2 the kernel refuses memory that is reserved but not used.
         (self.number("/proc/sys/vm/overcommit_memory")? != 2).then_some(())?;
         let mappings = (self.read)("/proc/self/maps")?.lines().count() as u64;
         let most_mappings = self.number("/proc/sys/vm/max_map_count")?;
         room(most_mappings / MAPPINGS, mappings.div_ceil(MAPPINGS))?;
         self.groups()?.into_iter().try_for_each(|group| {
             let Some(limit) = (self.read)(&format!("{group}/pids.max")) else {
-                // The first group has none, nor have those without this kind of limit.
+                // The root group has no limit, nor has a group without the controller for threads.
                 return Some(());
             };
             room(
@@ -54,14 +54,15 @@ impl Limits<'_> {
         })
     }
 
-    /// Threads of the whole system.
+    /// Returns the number of threads of the whole system.
     fn running(&self) -> Option<u64> {
         let load = (self.read)("/proc/loadavg")?;
         let (_, all) = load.split_whitespace().nth(3)?.split_once('/')?;
         all.parse().ok()
     }
 
-    /// Folders of the control groups that limit the threads of this process, from the inside out.
+    /// Returns the folders of the control groups that limit the threads of this process, the
+    /// innermost first.
     fn groups(&self) -> Option<Vec<String>> {
         let groups = (self.read)("/proc/self/cgroup")?;
         let of = |wanted: fn(&str) -> bool| {
@@ -78,13 +79,13 @@ impl Limits<'_> {
             None => ("/sys/fs/cgroup", of(str::is_empty)?),
         };
         let is_group = |folder: &str| (self.read)(&format!("{folder}/cgroup.procs")).is_some();
-        // One that is mounted elsewhere, or lies outside of what this process sees.
+        // The group is mounted elsewhere, or lies outside the part that this process sees.
         if !is_group(mount) || path.contains("..") {
             return None;
         }
         let mut folders = Vec::new();
         let mut inner = format!("{mount}{}", path.trim_end_matches('/'));
-        // A container may see its own group as the first one. Then there is none of its outer name.
+        // A container may see its own group as the root. Then no folder has the group's full name.
         while inner.len() > mount.len() {
             let outer = inner.rfind('/')?;
             folders.push(inner.clone());
@@ -99,7 +100,7 @@ impl Limits<'_> {
     }
 }
 
-/// The limit of this name that holds now, from the table of the kernel.
+/// Returns the soft limit of this name from the kernel's table.
 fn soft(limits: &str, name: &str) -> Option<u64> {
     let mut rows = limits.lines().filter_map(|line| line.strip_prefix(name));
     number(rows.next()?.split_whitespace().next()?)

@@ -11,11 +11,11 @@ use futures_util::future::{AbortHandle, Abortable, CatchUnwind, FutureExt};
 use tokio::sync::oneshot;
 use tokio::task;
 
-/// The handle of a context that was given to [`spawn`](crate::spawn) or
+/// Handle of a context that was given to [`spawn`](crate::spawn) or
 /// [`spawn_local`](crate::spawn_local): a future of its result.
 ///
-/// Dropping the handle lets the context go on unwatched. The handle is `Send` when the result is,
-/// and can be awaited or waited for on any thread and any runtime.
+/// If the handle is dropped, the context goes on. The handle is `Send` if the result is, and can be
+/// awaited or waited for on any thread and any runtime.
 pub struct JoinHandle<T>(Kind<T>);
 
 enum Kind<T> {
@@ -30,10 +30,11 @@ enum Kind<T> {
 }
 
 impl<T> JoinHandle<T> {
-    /// Cancels the context where it stands, at its next turn: a wait in it unwinds, everything it
-    /// holds is dropped, and the handle resolves to an error of which
-    /// [`is_cancelled`](JoinError::is_cancelled) holds. A context that has ended already keeps its
-    /// result.
+    /// Cancels the context the next time that its thread would run it.
+    ///
+    /// Its stack is unwound from its current wait, everything it holds is dropped, and the handle
+    /// resolves to an error with [`is_cancelled`](JoinError::is_cancelled). A context that has
+    /// ended already keeps its result.
     pub fn abort(&self) {
         match &self.0 {
             Kind::Local(task) => task.abort(),
@@ -41,7 +42,7 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// True if the context has ended, in whatever way.
+    /// True if the context has ended, by a result, a panic or a cancel.
     pub fn is_finished(&self) -> bool {
         match &self.0 {
             Kind::Local(task) => task.is_finished(),
@@ -64,7 +65,7 @@ impl<T> Future for JoinHandle<T> {
                 result, received, ..
             } => Pin::new(result).poll(cx).map(|end| {
                 *received = true;
-                // The sender is dropped unused when the runtime of the context is shut down.
+                // The sender is dropped unused if the runtime of the context is shut down.
                 end.unwrap_or(Err(JoinError::CANCELLED))
             }),
         }
@@ -79,7 +80,7 @@ impl<T> fmt::Debug for JoinHandle<T> {
 
 /// Reason that a spawned context has no result: it panicked, or it was cancelled.
 pub struct JoinError {
-    /// The payload of the panic, if there was one.
+    /// Payload of the panic, if there was one.
     panic: Option<Box<dyn Any + Send>>,
 }
 
@@ -96,16 +97,16 @@ impl JoinError {
         self.panic.is_none()
     }
 
-    /// The payload of the panic, for `std::panic::resume_unwind`.
+    /// Returns the payload of the panic, for `std::panic::resume_unwind`.
     ///
     /// # Errors
     ///
-    /// The error itself, if it is no panic.
+    /// The error itself, if there was no panic.
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send>, JoinError> {
         self.panic.ok_or(JoinError::CANCELLED)
     }
 
-    /// The message of the panic, if its payload is a string, as that of `panic!` is.
+    /// Returns the message of the panic, if its payload is a string, as with `panic!`.
     pub fn message(&self) -> Option<&str> {
         let payload = self.panic.as_deref()?;
         payload
@@ -137,18 +138,18 @@ impl fmt::Display for JoinError {
 
 impl std::error::Error for JoinError {}
 
-// SAFETY: the payload is never reached through a shared reference but as `&str` (`message`), and
-// strings are `Sync`; any other access takes the error by value.
+// SAFETY: through a shared reference, the payload is reached only as `&str` (in `message`), and
+// strings are `Sync`. Any other access takes the error by value.
 unsafe impl Sync for JoinError {}
 
-/// The handle of a task on this thread's runtime.
+/// Returns the handle of a task on this thread's runtime.
 pub(crate) fn local<T>(task: task::JoinHandle<T>) -> JoinHandle<T> {
     JoinHandle(Kind::Local(task))
 }
 
-/// A handle, and a function that makes the task that serves it. The function itself crosses to
-/// the thread of the context, so that the context is made, polled and dropped there.
-pub(crate) fn pair<T, F>() -> (JoinHandle<T>, impl FnOnce(F) -> Served<F, T>)
+/// Returns a handle, and a function that makes the task behind it. The function moves to the thread
+/// of the context, so that the context is made, polled and dropped there.
+pub(crate) fn handle_and_task<T, F>() -> (JoinHandle<T>, impl FnOnce(F) -> ReportingTask<F, T>)
 where
     F: Future<Output = T> + Unpin,
 {
@@ -159,7 +160,7 @@ where
         abort,
         received: false,
     });
-    let serve = move |future: F| Served {
+    let serve = move |future: F| ReportingTask {
         running: Some(Abortable::new(
             AssertUnwindSafe(future).catch_unwind(),
             registration,
@@ -169,13 +170,13 @@ where
     (handle, serve)
 }
 
-/// A task that runs a future and hands its end to a [`JoinHandle`].
-pub(crate) struct Served<F: Future, T> {
+/// Task that runs a future and sends its result to a [`JoinHandle`].
+pub(crate) struct ReportingTask<F: Future, T> {
     running: Option<Abortable<CatchUnwind<AssertUnwindSafe<F>>>>,
     sender: Option<oneshot::Sender<Result<T, JoinError>>>,
 }
 
-impl<F: Future<Output = T> + Unpin, T> Future for Served<F, T> {
+impl<F: Future<Output = T> + Unpin, T> Future for ReportingTask<F, T> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -185,7 +186,8 @@ impl<F: Future<Output = T> + Unpin, T> Future for Served<F, T> {
         let Poll::Ready(end) = Pin::new(running).poll(cx) else {
             return Poll::Pending;
         };
-        // First let go of everything that the context holds, then tell of its end.
+        // The context is dropped first, so that whoever gets the result finds released what the
+        // context held.
         self.running = None;
         let end = match end {
             Ok(Ok(value)) => Ok(value),
@@ -195,11 +197,11 @@ impl<F: Future<Output = T> + Unpin, T> Future for Served<F, T> {
             Err(_) => Err(JoinError::CANCELLED),
         };
         if let Some(sender) = self.sender.take() {
-            // An error means that the handle was dropped: no one listens.
+            // An error means that the handle was dropped.
             let _ = sender.send(end);
         }
         Poll::Ready(())
     }
 }
 
-impl<F: Future, T> Unpin for Served<F, T> {}
+impl<F: Future, T> Unpin for ReportingTask<F, T> {}

@@ -1,24 +1,21 @@
 #![doc = include_str!("../README.md")]
 
-#[cfg(fibers)]
-mod ahead;
 mod all;
 mod allowance;
-mod alone;
 mod blocked;
+mod blocking;
 mod config;
 mod context;
 mod cpu;
-#[cfg(fibers)]
-mod exiting;
 #[cfg(fibers)]
 mod fiber;
 mod headroom;
 mod join;
 mod local;
-mod place;
+mod only_thread;
 mod pool;
-mod room;
+#[cfg(fibers)]
+mod prefetch;
 mod routine;
 mod runtime;
 mod spawn;
@@ -26,6 +23,9 @@ mod spawn;
 mod stack;
 mod starting;
 mod stats;
+#[cfg(fibers)]
+mod thread_exit;
+mod try_out;
 mod waiting;
 #[cfg(fibers)]
 mod wakers;

@@ -13,13 +13,14 @@ use crate::starting::StartError;
 
 /// Runs a future as a context of a fresh local runtime on this thread, and returns its output.
 ///
-/// A wait inside suspends this future alone: what it gave to [`spawn_local`](crate::spawn_local)
-/// goes on. When the future ends, contexts and tasks that are left on the runtime are cancelled.
-/// The future may borrow from the caller, since it is consumed on the spot.
+/// A wait inside suspends only this future; contexts that it gave to
+/// [`spawn_local`](crate::spawn_local) go on. When the future ends, contexts and tasks that are
+/// left on the runtime are cancelled. The future may borrow from the caller, since it ends before
+/// this function returns.
 ///
 /// # Panics
 ///
-/// When called inside a runtime or a context, where [`wait`](crate::wait) is the way, and when the
+/// If it is called inside a runtime or a context (use [`wait`](crate::wait) there), and if the
 /// system grants no descriptors for a runtime. A panic of the future passes through.
 #[track_caller]
 pub fn block_on<F: Future>(future: F) -> F::Output {
@@ -27,7 +28,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     drive(&runtime, future)
 }
 
-/// As [`block_on`], under a paused clock: what `#[tworoutine::test(start_paused = true)]` calls.
+/// As [`block_on`], with a paused clock. `#[tworoutine::test(start_paused = true)]` calls this.
 #[doc(hidden)]
 #[cfg(feature = "test-util")]
 #[track_caller]
@@ -41,7 +42,7 @@ pub fn block_on_paused<F: Future>(future: F) -> F::Output {
     drive(&runtime, future)
 }
 
-/// A paused clock is missing: the feature `test-util` of `tworoutine` is off.
+/// Panics, since the clock can be paused only with the feature `test-util` of `tworoutine`.
 #[doc(hidden)]
 #[cfg(not(feature = "test-util"))]
 pub fn block_on_paused<F: Future>(_: F) -> F::Output {

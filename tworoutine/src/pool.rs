@@ -1,4 +1,4 @@
-//! The pinned pool: threads that each run a local runtime, and tasks that never move.
+//! The pinned pool: threads that each run a local runtime. Tasks never change thread.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use crate::local;
 use crate::starting::{Lowest, StartError, service};
 
-/// Function that crosses to a thread and starts a task there.
+/// Function that is sent to a thread and starts a task there.
 pub(crate) type Start = Box<dyn FnOnce() + Send>;
 
 /// A thread of the pool.
@@ -20,11 +20,11 @@ pub(crate) struct Thread {
     runtime: Handle,
 }
 
-/// Makes a task on the thread that has the fewest, and runs it there.
+/// Makes a task on the thread with the fewest tasks, and runs it there.
 ///
 /// # Panics
 ///
-/// When no thread can be started for it.
+/// If no thread of the pool can be started.
 #[track_caller]
 pub(crate) fn run<T: Future<Output = ()> + 'static>(make: impl FnOnce() -> T + Send + 'static) {
     let pool = match service(Lowest::One).and_then(|service| service.pool()) {
@@ -47,7 +47,7 @@ pub(crate) fn run<T: Future<Output = ()> + 'static>(make: impl FnOnce() -> T + S
     let _ = thread.starts.send(start);
 }
 
-/// One task of a thread.
+/// Count of one task of a thread.
 struct Counted(&'static Thread);
 
 impl Counted {
@@ -64,7 +64,7 @@ impl Drop for Counted {
 }
 
 impl Thread {
-    /// A thread that runs what is sent to it on its runtime.
+    /// Returns a thread that runs the functions that are sent to it, on its runtime.
     pub(crate) fn new(starts: UnboundedSender<Start>, runtime: Handle) -> Self {
         Thread {
             starts,
@@ -83,7 +83,7 @@ impl Thread {
                 Ok(runtime) => runtime,
                 Err(error) => return drop(started.send(Err(error))),
             };
-            // Whoever starts the thread waits for this.
+            // `start` waits for this message.
             let _ = started.send(Ok(runtime.handle().clone()));
             runtime.block_on(async {
                 while let Some(start) = inbox.recv().await {
@@ -100,7 +100,7 @@ impl Thread {
         Ok(Thread::new(starts, runtime))
     }
 
-    /// Handle of its runtime.
+    /// Returns the handle of its runtime.
     pub(crate) fn runtime(&self) -> &Handle {
         &self.runtime
     }

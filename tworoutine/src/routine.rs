@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use crate::waiting::{self, Elapsed};
 
-/// A call that has not begun: `.await` it, or `.wait()` for it.
+/// Call that has not begun: use `.await` or `.wait()` to run it.
 ///
 /// A function under [`#[tworoutine]`](macro@crate::tworoutine) returns one. It is a [`Future`] of
-/// the same size as the one inside, so whatever takes futures takes it: `join!`, `select!`,
-/// `spawn`, a bound of `AsyncFn`. It is `Send` when the future inside is.
+/// the same size as the one inside, so everything that takes futures takes it: `join!`, `select!`,
+/// `spawn`, a bound of `AsyncFn`. It is `Send` if the future inside is.
 ///
-/// Dropped unused it does nothing at all, which the compiler warns of.
+/// If it is dropped unused, nothing happens, and the compiler warns.
 #[must_use = "a tworoutine does nothing unless you `.await` it or `.wait()` for it"]
 #[derive(Clone, Debug)]
 #[repr(transparent)]
@@ -22,20 +22,20 @@ pub struct Tworoutine<F> {
 }
 
 impl<F: Future> Tworoutine<F> {
-    /// Wraps a future. The macro does this; a function that builds its future by hand can too.
+    /// Wraps a future. The macro calls this; a function that builds its future by hand can too.
     #[inline]
     pub const fn new(future: F) -> Self {
         Tworoutine { future }
     }
 
-    /// Runs the call and blocks this execution context, and nothing else, until it is done.
+    /// Runs the call and blocks only this execution context until it is done.
     ///
-    /// Inside a context only that context is suspended; on a plain thread the thread blocks. The
-    /// crate's front page lists every calling place.
+    /// Inside a context only that context is suspended. On a plain thread the thread blocks. The
+    /// crate's front page lists all places of call.
     ///
     /// # Panics
     ///
-    /// If a wait cannot be had, with a message that says why and what to do instead: on a
+    /// If a wait is not possible, with a message that says why and what to do instead: on a
     /// single-threaded runtime outside a context, in a `Drop` while unwinding, inside
     /// [`no_suspend`](crate::no_suspend), or when too many waits block the same runtime's threads.
     /// [`WaitError`](crate::WaitError) lists them. A panic of the call itself passes through.
@@ -45,17 +45,17 @@ impl<F: Future> Tworoutine<F> {
         waiting::wait(self.future)
     }
 
-    /// As [`wait`](Self::wait), for at most `limit`; then the call is cancelled where it stands.
+    /// As [`wait`](Self::wait), for at most `limit`. After that the call is cancelled.
     ///
     /// # Errors
     ///
-    /// [`Elapsed`] when the limit came first. See [`wait_timeout`](crate::wait_timeout).
+    /// [`Elapsed`] if the limit came first. See [`wait_timeout`](crate::wait_timeout).
     #[track_caller]
     pub fn wait_timeout(self, limit: Duration) -> Result<F::Output, Elapsed> {
         waiting::wait_timeout(limit, self.future)
     }
 
-    /// The future inside.
+    /// Returns the future inside.
     #[inline]
     pub fn into_inner(self) -> F {
         self.future
@@ -74,13 +74,14 @@ impl<F: Future> Future for Tworoutine<F> {
     }
 }
 
-/// A boxed tworoutine that can be sent to another thread: what `#[tworoutine(dyn, Send)]` returns.
+/// Boxed tworoutine that can be sent to another thread. Functions under `#[tworoutine(dyn, Send)]`
+/// return it.
 pub type BoxTworoutine<'a, T> = Tworoutine<Pin<Box<dyn Future<Output = T> + Send + 'a>>>;
 
-/// A boxed tworoutine that stays on its thread: what `#[tworoutine(dyn)]` returns.
+/// Boxed tworoutine that stays on its thread. Functions under `#[tworoutine(dyn)]` return it.
 pub type LocalBoxTworoutine<'a, T> = Tworoutine<Pin<Box<dyn Future<Output = T> + 'a>>>;
 
-/// Boxes for whichever of the two aliases the signature names.
+/// Boxes a future as the one of the two aliases that the signature names.
 #[doc(hidden)]
 pub fn boxed<F: Future, B: BoxedForm<F>>(future: F) -> B {
     B::boxed(future)

@@ -8,20 +8,20 @@ use tokio::runtime::{Handle, Id};
 
 use crate::starting::{Lowest, service};
 
-/// The process-wide multi-thread runtime, started on first use and never stopped.
+/// Returns the process-wide multi-thread runtime, which starts on first use and never stops.
 ///
-/// It drives every wait on a plain thread, and whatever is registered with it: a socket or timer
-/// made inside `runtime().enter()`, in a task of `runtime().spawn(..)`, or by a future that is
-/// waited for on a plain thread. Such things work from any thread and any other runtime, because
-/// this runtime always runs. It has one worker for each core, or as many as the environment
+/// It drives every wait on a plain thread. It drives every socket and timer that is made inside
+/// `runtime().enter()`, in a task of `runtime().spawn(..)`, or by a future that is waited for on a
+/// plain thread. Such sockets and timers work from any thread and any other runtime, because this
+/// runtime always runs. It has one worker for each core, or as many as the environment
 /// variable `TOKIO_WORKER_THREADS` says. If the system does not grant so many threads, it is
 /// single-threaded, as [`start`](crate::start()) says.
 ///
 /// # Panics
 ///
-/// In a test under virtual time (`#[tworoutine::test(start_paused = true)]`): this runtime lives by
-/// the real clock, so that the test's clock would jump to its next deadline while work here is
-/// under way. Also when the system grants not even one thread for it, or no descriptors:
+/// In a test under virtual time (`#[tworoutine::test(start_paused = true)]`): this runtime follows
+/// the real clock, so the test's clock would jump to its next deadline while work on this runtime
+/// is under way. Also if the system grants no thread or no descriptors for it:
 /// [`start`](crate::start()) returns that as an error, with the same text.
 #[track_caller]
 pub fn runtime() -> &'static Handle {
@@ -34,7 +34,7 @@ pub fn runtime() -> &'static Handle {
     process()
 }
 
-/// The process-wide runtime, for waits that no virtual clock can see.
+/// Returns the process-wide runtime, for waits outside virtual time.
 #[track_caller]
 pub(crate) fn process() -> &'static Handle {
     match service(Lowest::One) {
@@ -43,7 +43,8 @@ pub(crate) fn process() -> &'static Handle {
     }
 }
 
-/// The paused runtimes. Counted apart, so that a program without any pays one load.
+/// Ids of the runtimes with a paused clock. Their number is kept apart, so that a program without
+/// such runtimes needs one load to find out.
 static VIRTUAL: LazyLock<Mutex<HashSet<Id>>> = LazyLock::new(Default::default);
 static VIRTUAL_COUNT: AtomicUsize = AtomicUsize::new(0);
 
@@ -58,8 +59,8 @@ pub(crate) fn is_virtual() -> bool {
         })
 }
 
-/// Marks a runtime as virtual while it lives. Must be dropped before the runtime, whose id may then
-/// be given to another.
+/// Guard that marks a runtime as virtual. It must be dropped before the runtime, since tokio may
+/// reuse the id of a runtime that has ended.
 #[cfg(feature = "test-util")]
 pub(crate) struct Virtual(Id);
 

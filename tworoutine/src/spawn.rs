@@ -8,8 +8,8 @@ use crate::{pool, runtime};
 
 /// Starts a context on the runtime of this thread.
 ///
-/// It runs beside the caller from its next await or wait on. It need not be `Send`, and never
-/// leaves the thread. Its panic is caught and is the error of the handle.
+/// The context first runs at the caller's next await or wait. It need not be `Send`, and never
+/// leaves the thread. A panic in it is caught and becomes the error of the handle.
 ///
 /// # Panics
 ///
@@ -27,18 +27,18 @@ where
 /// Starts a context on a pool of pinned threads, each a single-threaded runtime of its own, one
 /// for each core.
 ///
-/// The context goes to the thread with the fewest, and stays there. Any number of contexts can wait
-/// at once. It can be called from anywhere, with or without a runtime. Sockets and timers that the
-/// context makes belong to the runtime of its thread, which lives as long as the process. Its panic
-/// is caught and is the error of the handle.
+/// The context goes to the thread with the fewest contexts, and stays there. Any number of contexts
+/// can wait at once. The function can be called from anywhere, with or without a runtime. Sockets
+/// and timers that the context makes belong to the runtime of its thread, which lives as long as
+/// the process. A panic in the context is caught and becomes the error of the handle.
 ///
-/// In a test under virtual time the context is a local one, as of [`spawn_local`].
+/// In a test under virtual time the context is a local one, as with [`spawn_local`].
 ///
 /// If the system does not grant all threads, there are fewer, as [`start`](crate::start()) says.
 ///
 /// # Panics
 ///
-/// When the system grants not even one thread, or no descriptors for its runtime:
+/// If the system grants no thread, or no descriptors for its runtime:
 /// [`start`](crate::start()) returns that as an error, with the same text.
 #[track_caller]
 pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
@@ -49,7 +49,7 @@ where
     if runtime::is_virtual() {
         return spawn_local(future);
     }
-    let (handle, serve) = join::pair();
+    let (handle, serve) = join::handle_and_task();
     pool::run(move || serve(context(future)));
     handle
 }

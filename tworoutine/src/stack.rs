@@ -1,4 +1,4 @@
-//! Stacks of fibers: kept for reuse, and counted.
+//! Stacks of fibers, which are counted and reused.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,21 +6,21 @@ use std::sync::{LazyLock, Mutex};
 
 use corosensei::stack::{DefaultStack, StackPointer};
 
-use crate::ahead;
 use crate::config::{self, lock};
+use crate::prefetch;
 use crate::waiting::WaitError;
 
-/// A stack with a guard page below it: two mappings.
+/// Stack with a guard page below it: two memory mappings.
 ///
-/// Not every stack begins at the top of its last page. If they did, the few lines of each that a
-/// blocked context uses would all compete for the same sets of the processor's caches, and
-/// switching among thousands of contexts would be a cache miss at every step.
+/// Stacks begin at different distances from the top of their last page. If all began at the top,
+/// the few cache lines that a blocked context uses would compete for the same sets of the
+/// processor's caches, and each switch among thousands of contexts would be a cache miss.
 pub(crate) struct Stack {
     whole: DefaultStack,
     base: StackPointer,
 }
 
-/// Distance of the beginnings of stacks from each other, in bytes, and number of them.
+/// Step between the different beginnings of stacks, in bytes, and number of steps.
 const STAGGER: usize = 448;
 const STAGGERS: usize = 6;
 
@@ -28,7 +28,7 @@ impl Stack {
     fn new(size: usize, number: usize) -> std::io::Result<Self> {
         use corosensei::stack::Stack;
         let whole = DefaultStack::new(size + STAGGER * STAGGERS)?;
-        // Windows keeps the base of the stack in the thread's block, so there it stays where it is.
+        // Windows keeps the base of the stack in the thread's block, so it must not be moved there.
         let offset = if cfg!(windows) {
             0
         } else {
@@ -40,9 +40,9 @@ impl Stack {
     }
 }
 
-// SAFETY: as of `DefaultStack`, from whose range a multiple of 64 bytes at the top is left out: the
-// range is mapped for as long as the stack lives, its base is aligned to 16 bytes as every target
-// asks, and the guard page is at its limit.
+// SAFETY: as for `DefaultStack`, from whose range a multiple of 64 bytes at the top is left out.
+// The range is mapped for as long as the stack lives, its base is aligned to 16 bytes as every
+// target requires, and the guard page is at its limit.
 unsafe impl corosensei::stack::Stack for Stack {
     #[inline]
     fn base(&self) -> StackPointer {
@@ -66,14 +66,14 @@ unsafe impl corosensei::stack::Stack for Stack {
     }
 }
 
-/// Stacks that a thread keeps at hand.
+/// Number of idle stacks that a thread keeps for itself.
 const AT_HAND: usize = 64;
 
 thread_local! {
     static LOCAL: RefCell<Local> = const { RefCell::new(Local(Vec::new())) };
 }
 
-/// The stacks of a thread; at its end they go to the depot.
+/// Idle stacks of a thread. They go to the depot when the thread ends.
 struct Local(Vec<Stack>);
 
 impl Drop for Local {
@@ -82,36 +82,36 @@ impl Drop for Local {
     }
 }
 
-/// Idle stacks of all threads.
+/// Idle stacks for all threads.
 static DEPOT: Mutex<Vec<Stack>> = Mutex::new(Vec::new());
 
-/// Stacks that exist, in use or idle.
+/// Number of stacks that exist, in use or idle.
 static EXISTING: AtomicUsize = AtomicUsize::new(0);
 
 pub(crate) fn existing() -> usize {
     EXISTING.load(Ordering::Relaxed)
 }
 
-/// As many stacks as the kernel has mappings for, with a sixteenth left for everything else.
+/// Number of stacks that the kernel has mappings for, with a sixteenth left for everything else.
 static LIMIT: LazyLock<Option<usize>> = LazyLock::new(|| {
     let setting = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok()?;
     let mappings: usize = setting.trim().parse().ok()?;
     Some((mappings - mappings / 16) / 2)
 });
 
-/// A stack for a poll.
+/// Takes a stack for a poll.
 ///
 /// # Panics
 ///
-/// When the kernel has no more mappings or memory for one. [`reserve`] sees to it that this does
-/// not happen to a thread that lets no more contexts hold a stack than it has stacks for.
+/// If the kernel has no mappings or memory for another stack. A thread that calls [`reserve`]
+/// before each suspension has a stack for the next poll, so it does not panic.
 pub(crate) fn take() -> Stack {
     let taken = LOCAL.try_with(|local| {
         let mut local = local.borrow_mut();
         let stacks = local.restock();
         let taken = stacks.pop();
         if let Some(next) = stacks.last() {
-            ahead::fetch_beginning(next.base.get());
+            prefetch::fetch_beginning(next.base.get());
         }
         taken
     });
@@ -121,11 +121,12 @@ pub(crate) fn take() -> Stack {
     }
 }
 
-/// Has a stack at hand for the thread's next poll, so that the running one may be held on to.
+/// Makes sure that the thread has a stack for its next poll, so that the running context may keep
+/// its own while it is suspended.
 ///
 /// # Errors
 ///
-/// When the kernel has no more mappings or memory for one.
+/// If the kernel has no mappings or memory for another stack.
 pub(crate) fn reserve() -> Result<(), WaitError> {
     let reserved = LOCAL.try_with(|local| {
         let mut local = local.borrow_mut();
@@ -135,25 +136,25 @@ pub(crate) fn reserve() -> Result<(), WaitError> {
         }
         Ok(())
     });
-    // The thread is exiting, its own store gone: each poll makes its own.
+    // The thread is exiting and its idle stacks are gone, so each poll makes a new one.
     reserved.unwrap_or(Ok(()))
 }
 
 impl Local {
-    /// The stacks at hand, some fetched from the depot if there were none.
+    /// Returns the idle stacks, after some were moved here from the depot if there were none.
     fn restock(&mut self) -> &mut Vec<Stack> {
         if self.0.is_empty() {
             let mut depot = lock(&DEPOT);
             let rest = depot.len().saturating_sub(AT_HAND / 2);
             self.0.extend(depot.drain(rest..));
             drop(depot);
-            ahead::translate(self.0.iter().map(|stack| stack.base.get()));
+            prefetch::translate(self.0.iter().map(|stack| stack.base.get()));
         }
         &mut self.0
     }
 }
 
-/// Takes back a stack on which nothing runs any more.
+/// Takes back a stack on which no code runs any more.
 pub(crate) fn give_back(stack: Stack) {
     let mut stack = Some(stack);
     let _ = LOCAL.try_with(|local| {
@@ -164,12 +165,12 @@ pub(crate) fn give_back(stack: Stack) {
         }
     });
     if let Some(stack) = stack {
-        // The thread is exiting, its own store gone.
+        // The thread is exiting and its list of idle stacks is gone.
         store(&mut vec![stack], 0);
     }
 }
 
-/// Moves all but some stacks to the depot, or frees them when that is full.
+/// Moves all but `keep` stacks to the depot, or frees them if the depot is full.
 fn store(stacks: &mut Vec<Stack>, keep: usize) {
     let mut depot = lock(&DEPOT);
     let room = config::idle_stacks().saturating_sub(depot.len());

@@ -8,46 +8,46 @@ use std::sync::{Mutex, OnceLock};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use crate::alone;
 use crate::config::{self, lock};
 use crate::headroom;
+use crate::only_thread;
 use crate::pool::Thread;
-use crate::room;
+use crate::try_out;
 
-/// Threads that serve the crate. See [`start`].
+/// Number of threads that serve the crate. See [`start`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Threads {
-    /// All that the settings name.
+    /// All threads that the settings name.
     All,
-    /// One, because the system does not grant all or the settings want no more: it drives the
-    /// process-wide runtime and every context of [`spawn`](crate::spawn). If the settings want no
-    /// more, it also computes what is given to [`offload`](crate::offload), which otherwise takes
-    /// the threads that it gets.
+    /// One thread, because the system does not grant all or the settings ask for one. It drives the
+    /// process-wide runtime and every context of [`spawn`](crate::spawn). If the settings ask for
+    /// one, it also runs the computations of [`offload`](crate::offload); otherwise those have the
+    /// threads that the system grants.
     One,
-    /// None, because the system grants no thread or the settings want none: the thread that called
-    /// [`start`] drives everything while it waits, and nothing goes on while it does not.
+    /// No thread, because the system grants none or the settings ask for none. The thread that
+    /// called [`start`] drives all tasks while it waits; at other times no task runs.
     None,
 }
 
-/// Starts the threads and runtimes of the crate, so that a limit of the system shows now and not in
-/// the middle of the work. Later calls return the result of the first one.
+/// Starts the threads and runtimes of the crate, so that a limit of the system shows now and not
+/// later. Later calls return the result of the first one.
 ///
-/// Call it at the beginning of `main`, on the thread that is going to wait. If the system does not
-/// grant all threads and descriptors that the settings ask for, it starts with one thread, or with
+/// Call it at the beginning of `main`, on the thread that will wait. If the system does not grant
+/// all threads and descriptors that the settings ask for, the crate starts with one thread, or with
 /// none, as [`Threads`] says. All functions of the crate work then too, with three differences:
 /// * a wait in a task of [`runtime()`](crate::runtime()) that is not in a context panics with
 ///   [`WaitError::SingleThreaded`](crate::WaitError::SingleThreaded);
-/// * [`offload`](crate::offload) computes among the contexts of [`spawn`](crate::spawn) if it has
-///   no thread of its own, and holds them up;
+/// * if [`offload`](crate::offload) has no thread of its own, its computations run among the
+///   contexts of [`spawn`](crate::spawn) and hold them up;
 /// * with no thread, waits on other threads end only while the thread that called this waits.
 ///
-/// Without a call of this function the first use of the crate starts it, with one thread at least.
+/// If this function is not called, the first use of the crate starts it, with at least one thread.
 ///
 /// # Errors
 ///
-/// [`StartError`], if the system grants too little for that too, or `TOKIO_WORKER_THREADS` is no
-/// number of threads. It may be called again.
+/// [`StartError`] if the system grants too little even for that, or if `TOKIO_WORKER_THREADS` is
+/// not a number of threads. The function may then be called again.
 pub fn start() -> Result<Threads, StartError> {
     let service = service(Lowest::None)?;
     service.pool()?;
@@ -57,19 +57,18 @@ pub fn start() -> Result<Threads, StartError> {
     })
 }
 
-/// A resource that the system does not grant the process, or a setting that cannot be followed, so
-/// that the crate cannot be started.
+/// Resource that the system does not grant, or setting that is not valid, so that the crate cannot
+/// be started.
 ///
-/// The text names the limit or the setting, and the place where it is set.
+/// The text names the limit or the setting, and says how to change it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
-    /// Threads, or memory for their stacks.
+    /// The system grants no thread, or no memory for its stack.
     Threads(io::Error),
-    /// Descriptors, or memory for what they stand for.
+    /// The system grants no descriptors, or no memory for the objects behind them.
     Descriptors(io::Error),
-    /// The environment variable `TOKIO_WORKER_THREADS`, which is set to something else than a
-    /// number of threads from 1 to 8192.
+    /// The environment variable `TOKIO_WORKER_THREADS` is not a number of threads from 1 to 8192.
     Workers(OsString),
 }
 
@@ -105,22 +104,22 @@ impl std::error::Error for StartError {
     }
 }
 
-/// Environment variable that sets the workers of tokio's runtimes.
+/// Environment variable that sets the number of workers of tokio's runtimes.
 const WORKERS: &str = "TOKIO_WORKER_THREADS";
-/// Largest number of workers that are tried: more than Linux has processors.
+/// Largest number of workers that is accepted: more than the number of processors of Linux.
 const MOST_WORKERS: usize = 8192;
-/// Descriptors of a runtime: its poll and a copy, its wake-up, its end of the signals.
+/// Descriptors of a runtime: its poll and a copy, its wake-up, its receiver of signals.
 const PER_RUNTIME: usize = 4;
-/// Descriptors by which tokio is told of signals. It panics if it does not get them.
+/// Descriptors that tokio receives signals with. It panics if the system does not grant them.
 const SIGNALS: usize = 2;
 /// Descriptors that are left to the program if all threads are started.
 const LEFT: usize = 32;
-/// Descriptors without which nothing can be started.
+/// Descriptors without which the crate cannot be started.
 const FEWEST_DESCRIPTORS: usize = PER_RUNTIME + SIGNALS;
 
 /// The runtimes that serve the crate.
 pub(crate) enum Service {
-    /// The process-wide runtime, and the pinned pool, once it is needed.
+    /// The process-wide runtime, and the pinned pool, which starts when it is first needed.
     All {
         runtime: Runtime,
         pool: OnceLock<Vec<Thread>>,
@@ -129,14 +128,14 @@ pub(crate) enum Service {
     Shared { thread: Thread, threads: Threads },
 }
 
-/// Fewest threads with which to start.
+/// Smallest number of threads with which the crate may start.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Lowest {
     One,
     None,
 }
 
-/// The runtimes that serve the crate, started if none is yet.
+/// Returns the runtimes that serve the crate, and starts them if they do not run yet.
 pub(crate) fn service(lowest: Lowest) -> Result<&'static Service, StartError> {
     static SERVICE: OnceLock<Service> = OnceLock::new();
     static STARTING: Mutex<()> = Mutex::new(());
@@ -160,7 +159,7 @@ pub(crate) fn service(lowest: Lowest) -> Result<&'static Service, StartError> {
 }
 
 impl Service {
-    /// Handle of the process-wide runtime.
+    /// Returns the handle of the process-wide runtime.
     pub(crate) fn runtime(&self) -> &Handle {
         match self {
             Service::All { runtime, .. } => runtime.handle(),
@@ -168,7 +167,7 @@ impl Service {
         }
     }
 
-    /// Threads for contexts, started if none is yet.
+    /// Returns the threads for contexts, and starts them if they do not run yet.
     pub(crate) fn pool(&self) -> Result<&[Thread], StartError> {
         static STARTING: Mutex<()> = Mutex::new(());
         let pool = match self {
@@ -183,13 +182,13 @@ impl Service {
             return Ok(pool);
         }
         let mut threads = vec![Thread::start(0)?];
-        // Fewer do as well.
+        // Fewer threads are enough.
         threads.extend((1..config::spawn_threads()).map_while(|index| Thread::start(index).ok()));
         Ok(pool.get_or_init(|| threads))
     }
 }
 
-/// Number of workers of the process-wide runtime: as tokio counts those of any runtime.
+/// Returns the number of workers of the process-wide runtime, by the rule of tokio.
 fn workers() -> Result<usize, StartError> {
     match std::env::var_os(WORKERS) {
         None => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
@@ -204,11 +203,11 @@ fn workers() -> Result<usize, StartError> {
 /// Starts the process-wide runtime, if the system grants all threads of the settings.
 fn all(workers: usize) -> Option<Service> {
     let (spawn, offload) = (config::spawn_threads(), config::offload_threads());
-    room::descriptors(PER_RUNTIME * (spawn + 1) + SIGNALS + LEFT).ok()?;
+    try_out::descriptors(PER_RUNTIME * (spawn + 1) + SIGNALS + LEFT).ok()?;
     let threads = workers + spawn + offload + 1;
-    // To try them takes time: some 0.1 ms for each.
+    // A trial takes some 0.1 ms for each thread.
     if !headroom::is_ample(threads) {
-        room::threads(threads).ok()?;
+        try_out::threads(threads).ok()?;
     }
     Some(Service::All {
         runtime: build(workers)?,
@@ -216,18 +215,18 @@ fn all(workers: usize) -> Option<Service> {
     })
 }
 
-/// A runtime with this many workers.
+/// Builds a runtime with this many workers.
 ///
-/// Tokio panics if it cannot start a worker, and while it unwinds, it waits without end for the
-/// workers that it did start. There is room for all by now, unless another process has taken it
-/// just then. Inside a runtime tokio does not wait while it unwinds, so it is called inside one, on
-/// a thread that is in no other.
+/// If tokio cannot start a worker, it panics, and while it unwinds it waits without end for the
+/// workers that it did start. The trial before has shown that the threads can be started, unless
+/// another process has taken them since. Inside a runtime, tokio does not wait while it unwinds. So
+/// it is called inside one, on a new thread.
 fn build(workers: usize) -> Option<Runtime> {
     let build = move || {
         Builder::new_multi_thread()
             .worker_threads(workers)
             .thread_name("tworoutine")
-            // Room for as many blocked waits as are let in, and for other blocking work.
+            // Threads for the blocked waits that are allowed, and for other blocking work.
             .max_blocking_threads(config::max_blocked_waits() + 128)
             .enable_all()
             .build()
@@ -238,20 +237,21 @@ fn build(workers: usize) -> Option<Runtime> {
         around.block_on(async { build() })
     };
     let thread = std::thread::Builder::new().spawn(inside).ok()?;
-    // An error is a panic.
+    // An error means that tokio panicked.
     thread.join().ok()?
 }
 
-/// Starts one event loop, on a thread of its own, or on this one if that is allowed.
+/// Starts one event loop for the process-wide runtime and the pool, on a thread of its own, or on
+/// this thread if that is allowed.
 fn shared(lowest: Lowest, at_most: Threads) -> Result<Service, StartError> {
-    room::descriptors(FEWEST_DESCRIPTORS).map_err(StartError::Descriptors)?;
-    let may_be_alone = lowest == Lowest::None;
-    let alone = || Ok((alone::start()?, Threads::None));
-    let (thread, threads) = if may_be_alone && at_most == Threads::None {
-        alone()?
+    try_out::descriptors(FEWEST_DESCRIPTORS).map_err(StartError::Descriptors)?;
+    let may_use_this_thread = lowest == Lowest::None;
+    let on_this_thread = || Ok((only_thread::start()?, Threads::None));
+    let (thread, threads) = if may_use_this_thread && at_most == Threads::None {
+        on_this_thread()?
     } else {
         match Thread::start(0) {
-            Err(StartError::Threads(_)) if may_be_alone => alone()?,
+            Err(StartError::Threads(_)) if may_use_this_thread => on_this_thread()?,
             started => (started?, Threads::One),
         }
     };
@@ -270,6 +270,6 @@ mod tests {
         let is_ample = headroom::is_ample(threads);
         assert_eq!(start().unwrap(), Threads::All);
         let expected = if is_ample { 0 } else { threads };
-        assert_eq!(room::TRIED.load(Ordering::Relaxed), expected);
+        assert_eq!(try_out::TRIED.load(Ordering::Relaxed), expected);
     }
 }

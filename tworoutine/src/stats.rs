@@ -3,21 +3,21 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 
-/// Numbers of contexts and stacks that the process has at a moment. See [`stats`].
+/// Numbers of contexts and stacks of the process at one time. See [`stats`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Contexts that were made and are not dropped yet.
+    /// Number of contexts that were made and are not dropped yet.
     pub contexts: usize,
-    /// Contexts that are suspended in a wait. Each holds a stack.
+    /// Number of contexts that are suspended in a wait. Each holds a stack.
     pub suspended: usize,
-    /// Stacks that exist: held, or idle and kept for the next contexts.
+    /// Number of stacks that exist: held, or idle and kept for the next contexts.
     pub stacks: usize,
 }
 
-/// Counts the contexts and stacks of the process, to watch a program or to find a leak in it.
+/// Counts the contexts and stacks of the process, to monitor a program or to find a leak.
 ///
-/// The numbers are not of one instant while other threads are at work.
+/// While other threads work, the numbers are not all of the same instant.
 pub fn stats() -> Stats {
     let sum = |count: fn(&Shard) -> &AtomicIsize| {
         let total: isize = SHARDS
@@ -36,7 +36,7 @@ pub fn stats() -> Stats {
     }
 }
 
-/// The counts of some of the threads, apart from the others' so that cores do not compete for them.
+/// Counts of some of the threads. Several shards keep cores from competing for one cache line.
 #[repr(align(128))]
 struct Shard {
     contexts: AtomicIsize,

@@ -1,15 +1,15 @@
-//! Waiting: the one operation, in its several spellings.
+//! Functions and methods that wait for a future.
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
+use crate::blocking;
 #[cfg(not(panic = "abort"))]
 use crate::context::Context;
-use crate::place;
 
-/// `.wait()` for every future: boxed ones, join handles, whatever can be awaited.
+/// `.wait()` for every future: boxed futures, join handles, and all else that can be awaited.
 pub trait Wait: IntoFuture + Sized {
     /// Blocks this execution context until the future is ready. See [`wait`].
     ///
@@ -26,7 +26,7 @@ pub trait Wait: IntoFuture + Sized {
     ///
     /// # Errors
     ///
-    /// [`Elapsed`] when the limit came first.
+    /// [`Elapsed`] if the limit came first.
     #[track_caller]
     fn wait_timeout(self, limit: Duration) -> Result<Self::Output, Elapsed> {
         wait_timeout(limit, self)
@@ -35,51 +35,53 @@ pub trait Wait: IntoFuture + Sized {
 
 impl<F: IntoFuture> Wait for F {}
 
-/// Runs a future and blocks this execution context, and nothing else, until it is ready.
+/// Runs a future and blocks only this execution context until the future is ready.
 ///
 /// Inside a context only that context is suspended. On a plain thread the process-wide runtime
 /// drives the future while the thread blocks. On a thread of a multi-thread runtime, the runtime
-/// moves its other tasks away and the thread blocks.
+/// moves the thread's other tasks away, and the thread blocks.
 ///
-/// Arguments are evaluated before the wait begins: on a plain thread, where no runtime is entered
-/// yet, write `wait(async { sleep(d).await })`, since `wait(sleep(d))` makes its timer too early.
+/// Arguments are evaluated before the wait begins. On a plain thread no runtime is entered yet at
+/// that time, so write `wait(async { sleep(d).await })`: `wait(sleep(d))` makes its timer too
+/// early.
 ///
 /// # Panics
 ///
-/// If a wait cannot be had: [`WaitError`] has the list. [`try_wait`] returns it instead.
+/// If a wait is not possible: [`WaitError`] lists the reasons. [`try_wait`] returns the reason
+/// instead.
 #[inline]
 #[track_caller]
 pub fn wait<F: IntoFuture>(future: F) -> F::Output {
-    match run(pin!(future.into_future()), place::block) {
+    match run(pin!(future.into_future()), blocking::block) {
         Ok(output) => output,
         Err(refusal) => refuse(refusal),
     }
 }
 
-/// As [`wait`], but if a wait cannot be had, polls the future once and returns the reason.
+/// As [`wait`], but if a wait is not possible, polls the future once and returns the reason.
 ///
-/// This is the wait for a `Drop`, which may run while the thread unwinds.
+/// Use it in a `Drop`, which may run while the thread unwinds.
 ///
-/// On a single-threaded runtime outside a context it refuses whatever is not ready at once, on the
-/// runtime's own blocking threads too, where [`wait`] would do.
+/// On a single-threaded runtime outside a context it refuses every future that is not ready at
+/// once. It does so on the runtime's own blocking threads too, although [`wait`] works there.
 ///
 /// # Errors
 ///
-/// [`WaitError`]; the future has been dropped then.
+/// [`WaitError`]. The future is then dropped.
 pub fn try_wait<F: IntoFuture>(future: F) -> Result<F::Output, WaitError> {
-    run(pin!(future.into_future()), place::try_block)
+    run(pin!(future.into_future()), blocking::try_block)
 }
 
-/// As [`wait`], for at most `limit`; then the future is cancelled where it stands and dropped.
+/// As [`wait`], for at most `limit`. After that the future is cancelled and dropped.
 ///
-/// The limit reaches into waits that the future makes itself: the future runs in a context of its
-/// own. (A `timeout` *inside* a context cannot do that: while the code in it waits, the whole
-/// context is suspended, the timer with it.) In a program built with `panic = "abort"`, a waiting
-/// context cannot be unwound, so the limit takes effect when such an inner wait has ended.
+/// The limit also ends waits inside the future, since the future runs in a context of its own. A
+/// `timeout` *inside* a context cannot do that: while the code in it waits, the whole context is
+/// suspended, with the timer. In a program built with `panic = "abort"`, a waiting context cannot
+/// be unwound, so the limit takes effect when such an inner wait has ended.
 ///
 /// # Errors
 ///
-/// [`Elapsed`] when the limit came first.
+/// [`Elapsed`] if the limit came first.
 ///
 /// # Panics
 ///
@@ -87,7 +89,7 @@ pub fn try_wait<F: IntoFuture>(future: F) -> Result<F::Output, WaitError> {
 #[track_caller]
 pub fn wait_timeout<F: IntoFuture>(limit: Duration, future: F) -> Result<F::Output, Elapsed> {
     let future = future.into_future();
-    // SAFETY: the context is pinned in the frame of `wait`, below: it is dropped before anything
+    // SAFETY: the context is pinned in the frame of `wait` below. It is dropped before anything
     // that it borrows, whether `wait` returns or unwinds.
     #[cfg(not(panic = "abort"))]
     let future = unsafe { Context::unbound(future) };
@@ -98,19 +100,19 @@ pub fn wait_timeout<F: IntoFuture>(limit: Duration, future: F) -> Result<F::Outp
     })
 }
 
-/// Runs a piece of code in which a context must not be suspended.
+/// Runs code during which the context must not be suspended.
 ///
-/// For code that a scoped thread-local, an entered tracing span or a std mutex guard is held
-/// across. A wait inside that is not ready at once panics instead of letting other code run in the
-/// middle of the scope. Outside contexts a wait blocks the thread and the scope with it, so there
-/// this does nothing.
+/// Use it around code that holds a scoped thread-local, an entered tracing span or a std mutex
+/// guard. A wait inside for a future that is not ready at once panics, so that no other code runs
+/// in the middle of the scope. Outside contexts a wait blocks the whole thread, so this function
+/// changes nothing there.
 pub fn no_suspend<R>(code: impl FnOnce() -> R) -> R {
     #[cfg(fibers)]
     let _guard = crate::fiber::current().map(crate::fiber::Current::no_suspend);
     code()
 }
 
-/// Waits on the fiber of this context, or blocks the thread in the given way if there is none.
+/// Waits on the fiber of this context, or blocks the thread by `block` if there is none.
 #[inline]
 #[cfg_attr(not(fibers), allow(unused_mut))]
 fn run<F: Future>(
@@ -134,8 +136,8 @@ fn refuse(refusal: WaitError) -> ! {
     panic!("{refusal}")
 }
 
-/// The time limit of [`wait_timeout`], or an [`Allowance`](crate::Allowance), came to its end
-/// before the result.
+/// Error of a result that came later than the limit of [`wait_timeout`] or the end of an
+/// [`Allowance`](crate::Allowance).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed(pub(crate) ());
 
@@ -147,35 +149,36 @@ impl fmt::Display for Elapsed {
 
 impl std::error::Error for Elapsed {}
 
-/// Reason that a wait cannot be had here. [`wait`] panics with its text.
+/// Reason that a wait is not possible. [`wait`] panics with its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WaitError {
-    /// On a single-threaded runtime, outside a context: blocking the thread would block the very
-    /// runtime that the future needs.
+    /// The thread runs a single-threaded runtime and is outside a context. Blocking it would block
+    /// the runtime that the future needs.
     SingleThreaded,
-    /// In a `Drop` that runs while the thread unwinds, from a panic or because a context is being
-    /// cancelled, and the future is not ready at once.
+    /// The thread unwinds, from a panic or because a context is cancelled, and the future is not
+    /// ready at once.
     Dropping,
-    /// Inside [`no_suspend`], and the future is not ready at once.
+    /// The wait is inside [`no_suspend`], and the future is not ready at once.
     NoSuspend,
-    /// In a context, when so many are suspended that the kernel has no memory mappings for the
-    /// stack of another.
+    /// So many contexts are suspended that the kernel has no memory mappings for the stack of
+    /// another.
     TooManySuspended {
-        /// Stacks that exist.
+        /// Number of stacks that exist.
         stacks: usize,
     },
-    /// In a context, when the system grants no memory for the stack of another.
+    /// The system grants no memory for the stack of another context.
     NoMemory {
-        /// Stacks that exist.
+        /// Number of stacks that exist.
         stacks: usize,
     },
-    /// On a worker of a multi-thread runtime, outside contexts, when the system grants no thread
-    /// that could take the worker's other tasks over. The runtime is left with one worker fewer.
+    /// The thread is a worker of a multi-thread runtime, outside contexts, and the system grants no
+    /// thread to take over the worker's other tasks. The runtime is left with one worker fewer.
     NoThread,
-    /// As many waits block threads of this runtime as it can bear.
+    /// The number of waits that block threads of this runtime has reached its limit.
     TooManyBlocked {
-        /// The limit that was reached; see [`set_max_blocked_waits`](crate::set_max_blocked_waits).
+        /// The limit that was reached; see
+        /// [`set_max_blocked_waits`](crate::set_max_blocked_waits).
         limit: usize,
     },
 }

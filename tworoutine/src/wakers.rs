@@ -1,22 +1,23 @@
-//! The wakers that code on a fiber polls with.
+//! Wakers that code on a fiber polls with.
 //!
 //! A poll frame on a suspended fiber outlives the executor's own `Context`, and the executor may
-//! come back with another waker. A frame keeps the waker that it began with, unchanged; a new frame
-//! gets the latest. (Wakes that a stale waker misses do no harm: a poll during which the fiber was
-//! suspended is done again before its outcome counts.)
+//! poll the context later with another waker. A frame keeps the waker that it began with; a new
+//! frame gets the latest one. A wake that goes to an old waker and is lost does no harm: a future
+//! is polled again if the fiber was suspended during its poll.
 
 use std::cell::{RefCell, UnsafeCell};
 use std::rc::Rc;
 use std::task::Waker;
 
 pub(crate) struct Wakers {
-    /// The waker of the fiber's first poll since no code was on it. Unchanged while code is.
+    /// Waker of the fiber's first poll since no code was on it. It does not change while code is
+    /// on the fiber.
     first: UnsafeCell<Waker>,
-    /// The latest, when the executor changed it while the fiber was suspended.
+    /// Latest waker, if the executor changed it while the fiber was suspended.
     changed: RefCell<Option<Rc<Waker>>>,
 }
 
-/// The waker for a poll frame to use and hold.
+/// Waker for a poll frame to use and keep.
 pub(crate) enum Latest<'a> {
     First(&'a Waker),
     Changed(Rc<Waker>),
@@ -40,19 +41,19 @@ impl Wakers {
         }
     }
 
-    /// Begins anew.
+    /// Starts with a new first waker.
     ///
     /// # Safety
     ///
-    /// No [`Latest`] of before may be in use.
+    /// No [`Latest`] that was returned before may be in use.
     pub(crate) unsafe fn restart(&self, waker: &Waker) {
         *self.changed.borrow_mut() = None;
-        // SAFETY: references to it are handed out in `Latest` only, and none is in use.
+        // SAFETY: only `Latest` holds references to it, and none is in use.
         let first = unsafe { &mut *self.first.get() };
         first.clone_from(waker);
     }
 
-    /// Takes note of the waker of a further poll. Frames of before keep theirs.
+    /// Stores the waker of a further poll. Older frames keep theirs.
     pub(crate) fn renew(&self, waker: &Waker) {
         if !self.latest().get().will_wake(waker) {
             *self.changed.borrow_mut() = Some(Rc::new(waker.clone()));
@@ -63,7 +64,7 @@ impl Wakers {
     pub(crate) fn latest(&self) -> Latest<'_> {
         match &*self.changed.borrow() {
             Some(waker) => Latest::Changed(Rc::clone(waker)),
-            // SAFETY: it changes in `restart` only, when no `Latest` is in use.
+            // SAFETY: only `restart` changes it, while no `Latest` is in use.
             None => Latest::First(unsafe { &*self.first.get() }),
         }
     }

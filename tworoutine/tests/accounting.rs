@@ -1,4 +1,4 @@
-//! Contexts and stacks are counted, and none is lost. One test, since the counts are the process's.
+//! Counts of contexts and stacks. There is one test, since the counts are those of the process.
 #![cfg(feature = "fibers")]
 
 use std::future::pending;
@@ -53,12 +53,12 @@ fn contexts_and_stacks() {
         }
         assert_eq!(stats().suspended, before.suspended);
         assert_eq!(stats().contexts, before.contexts);
-        // Of those that are idle now, the process keeps as many as it was told, and some at hand.
+        // Of the idle stacks the process keeps the configured number, and each thread a few.
         assert!(stats().stacks <= 100 + 66, "{:?}", stats());
     });
     assert_eq!((stats().contexts, stats().suspended), (0, 0));
 
-    // Cancelled ones give theirs back too, and so do threads that end.
+    // Cancelled contexts give their stacks back too, and so do threads that end.
     for _ in 0..20 {
         let thread = std::thread::spawn(|| {
             block_on(async {
@@ -73,7 +73,7 @@ fn contexts_and_stacks() {
         assert!(stats().stacks <= 100 + 66, "{:?}", stats());
     }
 
-    // A configured size holds: this would overflow the default of threads' 2 MiB were it theirs.
+    // The configured size holds: this code would overflow the 2 MiB that threads have by default.
     let size = || {
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
         let here = &maps as *const _ as usize;

@@ -1,5 +1,5 @@
-//! Ends of processes and threads, which can only be seen from outside. Each test runs itself again
-//! as a child process, with the part to play in the environment.
+//! Ends of processes and threads, which are visible only from another process. Each test starts
+//! itself again as a child process, whose role is in an environment variable.
 #![cfg(feature = "fibers")]
 
 use std::cell::RefCell;
@@ -16,7 +16,7 @@ use tworoutine::{block_on, context, spawn_local};
 
 const PART: &str = "TWOROUTINE_TEST_PART";
 
-/// In the child: plays the part. In the parent: starts the child, and returns how it ended.
+/// Plays the role in the child. In the parent, starts the child and returns its exit status.
 fn ending_of(test: &str, part: impl FnOnce()) -> Option<(Output, String)> {
     if std::env::var(PART).is_ok_and(|playing| playing == test) {
         part();
@@ -114,7 +114,7 @@ fn the_stack_has_room_for_a_panic_with_its_backtrace() {
     let test = "the_stack_has_room_for_a_panic_with_its_backtrace";
     let part = || {
         block_on(context(async {
-            // Half of it used already, as by a deep parser in a debug build.
+            // Half of the stack is used already, as by a deep parser in a debug build.
             deep(1500, &|| panic!("deep down"));
         }))
     };
@@ -132,7 +132,7 @@ fn an_overflow_hits_the_guard_page() {
     let test = "an_overflow_hits_the_guard_page";
     let part = || {
         block_on(async {
-            // Below this stack lie those of others.
+            // The stacks of other contexts lie below this one.
             for _ in 0..64 {
                 drop(spawn_local(async { pending::<()>().wait() }));
             }
@@ -175,7 +175,7 @@ fn more_contexts_than_the_kernel_has_mappings_for_are_refused() {
                 tokio::task::yield_now().await;
                 refused = tasks.iter().filter(|task| task.is_finished()).count();
             }
-            // Enough is left for everything else, and what waits is none the worse.
+            // Enough mappings are left for everything else, and the waiting contexts still work.
             std::thread::spawn(|| vec![0_u8; 1 << 22].len())
                 .join()
                 .unwrap();
@@ -236,13 +236,13 @@ impl Drop for UsesThreadLocal {
 /// Leaves a context in the thread-local, suspended in a frame whose drop uses another one.
 fn keep_suspended(others_first: bool) {
     if others_first {
-        // The thread has contexts, and so knows of its end, before the slot exists.
+        // The thread has contexts, and so a sentinel, before the slot exists.
         futures::executor::block_on(context(async {}));
     }
     KEPT.with_borrow_mut(|kept| {
         let mut waiting: Pin<Box<dyn Future<Output = ()>>> = Box::pin(context(async {
             let _uses = UsesThreadLocal;
-            // Made after the slot, and so destroyed before it.
+            // This thread-local is made after the slot, so it is destroyed before it.
             USED_IN_DROP.with_borrow_mut(|used| used.push(0));
             pending::<()>().wait();
         }));
@@ -283,7 +283,7 @@ impl Drop for WaitsAtTheEnd {
             pending::<()>().wait();
         };
         assert!(waits.wait_timeout(Duration::from_millis(5)).is_err());
-        // What borrows must be gone when the borrow ends: here no leak is in order.
+        // A context that borrows must be gone when the borrow ends, so it must not be leaked here.
         DROPS.fetch_add(borrowed.load(Ordering::SeqCst), Ordering::SeqCst);
     }
 }

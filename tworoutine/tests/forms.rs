@@ -1,4 +1,4 @@
-//! Every form of function that the attribute takes, and that it changes nothing else about it.
+//! Every form of function that the attribute takes. It changes nothing else about the function.
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Debug;
@@ -336,7 +336,7 @@ fn note(what: &'static str) {
     NOTES.with_borrow_mut(|notes| notes.push(what));
 }
 
-/// Notes its drop.
+/// Records its drop.
 struct Noisy(&'static str);
 
 impl Drop for Noisy {

@@ -9,11 +9,11 @@ use tworoutine::prelude::*;
 use tworoutine::{Threads, offload, runtime, spawn, start};
 
 const PART: &str = "TWOROUTINE_TEST_PART";
-/// Stack of each thread, in KiB: so much that the limit of the memory limits the threads, for any
-/// user and whatever else the user runs.
+/// Stack of each thread, in KiB: so large that the limit of the memory limits the threads, for any
+/// user and beside any other programs.
 const STACK_KIB: u64 = 4 << 20;
 
-/// Limits of a child, in the words of a shell. One thread is that of the test, if there is one.
+/// Limits of a child, as arguments of the shell's `ulimit`. The test itself takes one thread.
 fn threads(count: u64) -> String {
     format!(
         "ulimit -v {}; export RUST_MIN_STACK={}",
@@ -26,8 +26,8 @@ fn files(count: u64) -> String {
     format!("ulimit -n {count}")
 }
 
-/// In the child: plays the part. In the parent: starts a child under each of the limits, and checks
-/// how it ended.
+/// Plays the role in the child. In the parent, starts a child under each of the limits and checks
+/// its exit status.
 fn check<const N: usize>(
     test: &str,
     part: impl FnOnce(),
@@ -57,7 +57,7 @@ fn run(test: &str, limits: &str) -> (Output, String) {
     (output, String::from_utf8_lossy(&text).into_owned())
 }
 
-/// One of each thing that the crate does.
+/// Uses each feature of the crate once.
 fn everything() {
     let awaiting: Vec<_> = (0..20)
         .map(|number| {
@@ -139,7 +139,7 @@ fn everything_works_with_as_many_threads_as_there_are() {
         (threads(1), "started: None"),
         (threads(2), "started: One"),
         (threads(3), "started: One"),
-        // All or one, as there are cores.
+        // All threads or one, depending on the number of cores.
         (threads(4), "started: "),
         (threads(5), "started: "),
         (files(20), "started: One"),
@@ -164,7 +164,7 @@ fn the_first_use_says_which_limit_it_met() {
     });
 }
 
-/// Plays all parts with at most so many threads, and tells their number afterwards.
+/// Uses all features with at most `threads` threads, and prints their number afterwards.
 fn with_at_most(at_most: Threads) {
     let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
     let before = threads();

@@ -14,11 +14,11 @@ use std::task::{Context, Poll, Wake, Waker};
 use programs::{Op, Run, Value, World};
 use tworoutine::context;
 
-/// Gates that the executor opens one by one. Each remembers the waker of the last wait at it alone.
+/// Gates that the executor opens one by one. Each keeps only the waker of the last wait at it.
 #[derive(Clone, Default)]
 struct Gates(Rc<RefCell<Vec<Gate>>>);
 
-/// A gate: true if it is open, and the waker of the wait at it.
+/// State of a gate: true if it is open, and the waker of the wait at it.
 type Gate = (bool, Option<Waker>);
 
 impl Gates {
@@ -114,8 +114,8 @@ impl Play {
                     return;
                 };
                 if self.fresh_wakers {
-                    // An executor may come with another waker each time, and need listen to the
-                    // latest alone.
+                    // An executor may pass another waker at each poll, and need obey only the
+                    // latest one.
                     self.woken = Arc::default();
                 }
                 self.woken.0.store(false, Ordering::SeqCst);
@@ -147,7 +147,7 @@ fn every_order(op: &Op, count: usize, expected: Value, done: &mut Vec<Step>, tri
                 "{op:?} after {done:?}: a wake was lost"
             );
         } else if done.len() % 2 == 1 {
-            // Cancelled where it stands.
+            // Cancelled at its current wait.
             play.program = None;
         } else {
             continue;
@@ -202,7 +202,7 @@ fn programs(first: usize, count: usize, depth: usize) -> Vec<Op> {
             for b in &seconds {
                 let (a, b) = (a.clone(), b.clone());
                 all.push(Op::Join(vec![a.clone(), b.clone()]));
-                // The same branches, polled the other way round.
+                // The same branches, polled in the other order.
                 all.push(Op::Join(vec![b.clone(), a.clone()]));
                 all.push(Op::Seq(vec![a.clone(), b.clone()]));
                 all.push(Op::All(vec![a.clone(), b.clone()]));

@@ -1,4 +1,4 @@
-//! Every calling place, and the behaviour of a wait there.
+//! The behaviour of a wait in every place from which it can be called.
 #![cfg_attr(not(feature = "fibers"), allow(unused))]
 
 use std::cell::Cell;
@@ -25,7 +25,7 @@ async fn slow(x: u32) -> u32 {
     x + 1
 }
 
-/// The message of the panic that some code ends in.
+/// Returns the message of the panic that `code` ends with.
 fn panic_of<R>(code: impl FnOnce() -> R) -> String {
     let payload = catch_unwind(AssertUnwindSafe(code)).err().expect("a panic");
     match payload.downcast::<String>() {
@@ -228,7 +228,7 @@ fn on_a_worker_too_many_waits_are_refused_before_the_pool_is_used_up() {
         for wait in waits {
             wait.await.unwrap();
         }
-        // The waits that have ended count no more.
+        // Waits that have ended no longer count.
         tokio::spawn(async { slow(1).wait() }).await.unwrap();
     });
 }
@@ -289,7 +289,7 @@ fn another_runtime_inside_a_context_is_outside_it() {
             let value = tokio::task::block_in_place(|| inner.block_on(async { slow(1).wait() }));
             (value, others.load(Ordering::SeqCst), inner)
         });
-        // Had the wait suspended the context, this would have run meanwhile.
+        // If the wait had suspended the context, this task would have run meanwhile.
         let beside = async { seen.store(true, Ordering::SeqCst) };
         let ((value, others_ran, inner), ()) = futures::join!(nested, beside);
         assert_eq!((value, others_ran), (2, false));
@@ -297,9 +297,9 @@ fn another_runtime_inside_a_context_is_outside_it() {
     });
 }
 
-// While unwinding: the other half of this row ends the process, and is in tests/endings.rs.
+// While unwinding. The cases that end the process are in tests/endings.rs.
 
-/// Tries to wait when dropped, and notes the result.
+/// Tries to wait when dropped, and records the result.
 struct TriesInDrop<'a>(&'a Cell<Option<Result<u32, WaitError>>>, bool);
 
 impl Drop for TriesInDrop<'_> {

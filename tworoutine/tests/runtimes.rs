@@ -1,4 +1,4 @@
-//! Runtimes that drive waits, and waits that must not hold up others.
+//! Runtimes that drive waits, and waits that must not hold up other tasks.
 #![cfg_attr(not(feature = "fibers"), allow(unused))]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use tworoutine::prelude::*;
 use tworoutine::{no_suspend, spawn, spawn_local, wait_all};
 
-/// A stream to a task that sends back what it gets. Both belong to the runtime of the caller.
+/// Returns a stream to a task that sends back what it gets. Both belong to the caller's runtime.
 async fn echo() -> std::io::Result<TcpStream> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let stream = TcpStream::connect(listener.local_addr()?).await?;
@@ -148,7 +148,7 @@ async fn what_is_held_across_a_wait_is_held() {
     );
     holds.await.unwrap();
 
-    // Inside `no_suspend` it cannot come to that.
+    // Inside `no_suspend` the wait panics, so this cannot happen.
     let holder = mutex.clone();
     let refused = spawn_local(async move {
         no_suspend(|| {

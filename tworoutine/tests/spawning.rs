@@ -24,7 +24,7 @@ fn assert_send<T: Send>(_: &T) {}
 #[test]
 fn a_spawned_context_stays_on_its_thread() {
     let task = spawn(async {
-        // What a wait is held across need not be `Send`, since it never moves.
+        // A value that is held across a wait need not be `Send`, since the context never moves.
         let before = Rc::new(std::thread::current().id());
         pause(2).wait();
         assert_eq!(*before, std::thread::current().id());
@@ -63,11 +63,11 @@ fn a_panic_is_caught_and_told() {
     assert_eq!(error.to_string(), "the context panicked: number 5");
     let payload = error.try_into_panic().unwrap();
     assert_eq!(*payload.downcast::<String>().unwrap(), "number 5");
-    // The thread serves others as before.
+    // The thread still serves other contexts.
     assert_eq!(spawn(async { 1 }).wait().unwrap(), 1);
 }
 
-/// Says when it is dropped, slowly.
+/// Is dropped slowly, and records it.
 struct SlowDrop(Arc<AtomicBool>);
 
 impl Drop for SlowDrop {
@@ -200,7 +200,7 @@ fn computations_may_run_event_loops_and_offload() {
     let nested = |n: usize| {
         offload(move || match n % 2 {
             0 => tworoutine::block_on(inside(n)),
-            // A runtime of somebody else, and a wait in it.
+            // Another runtime, and a wait in it.
             _ => {
                 let runtime = tokio::runtime::Runtime::new().unwrap();
                 runtime.block_on(async { inside(n).wait() })

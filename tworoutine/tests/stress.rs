@@ -81,7 +81,7 @@ fn world(waits: bool, held: &Arc<AtomicIsize>) -> World {
     }
 }
 
-/// Value of a program without any wait and any event.
+/// Returns the value of a program, computed without waits and events.
 fn reference(op: &Op) -> Value {
     let held = Arc::default();
     let event = Rc::new(|_| Box::pin(async {}) as Pin<Box<dyn Future<Output = ()>>>);
@@ -112,7 +112,7 @@ const PLACES: [Place; 5] = [
     Place::Worker,
 ];
 
-/// Runs a program in some place; nothing when it does not end, which is a lost wake-up.
+/// Runs a program in a place. `None` if it does not end, which means a lost wake-up.
 fn run(op: &Op, place: Place, held: &Arc<AtomicIsize>) -> Option<Value> {
     let limit = Duration::from_secs(30);
     let (op, held) = (op.clone(), held.clone());
@@ -143,8 +143,8 @@ fn resident() -> usize {
         * 4096
 }
 
-/// Waits until everything that was cancelled on other threads is gone too. Returns what is left:
-/// values, contexts, suspended ones, and tasks of the process-wide runtime.
+/// Waits until everything that was cancelled on other threads is dropped. Returns the numbers that
+/// are left: of values, contexts, suspended contexts, and tasks of the process-wide runtime.
 fn settle(held: &AtomicIsize) -> (isize, usize, usize, usize) {
     let left = || {
         let (held, stats) = (held.load(Ordering::SeqCst), stats());
@@ -242,7 +242,7 @@ fn barrier(count: usize) {
     assert_eq!(leaders, 1);
 }
 
-/// Contexts that are aborted from another thread wherever they happen to stand.
+/// Contexts that are aborted from another thread at random points.
 fn cancelled_crowd(count: u64) {
     let work = |n: u64| async move {
         let inner =

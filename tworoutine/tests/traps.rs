@@ -1,5 +1,4 @@
-//! Traps that contexts lay, and that this crate must not fall into. Each test fails when the remedy
-//! is taken out.
+//! Difficult cases of contexts. Each test fails if the code that handles its case is removed.
 #![cfg(feature = "fibers")]
 
 use std::cell::{Cell, RefCell};
@@ -30,7 +29,7 @@ async fn pause(milliseconds: u64) {
 // Lost wake-ups. In each, a branch is woken while the other has the context suspended, and nothing
 // wakes the context after that.
 
-/// A channel whose value comes after some milliseconds.
+/// Returns a channel whose value comes after some milliseconds.
 fn later(milliseconds: u64) -> oneshot::Receiver<()> {
     let (sender, receiver) = oneshot::channel();
     spawn_local(async move {
@@ -40,7 +39,7 @@ fn later(milliseconds: u64) -> oneshot::Receiver<()> {
     receiver
 }
 
-/// A wake that is lost leaves the program to the timeout, which looks at it once more in the end.
+/// Runs a program with a timeout. After a lost wake, the timeout polls the program once more.
 async fn ends_after(milliseconds: u64, program: impl Future<Output = ()>) {
     let start = Instant::now();
     timeout(ms(1000), program).await.expect("a wake was lost");
@@ -70,7 +69,8 @@ async fn a_wake_of_an_outer_wait_during_an_inner_one_is_not_lost() {
 
 #[tworoutine::test(start_paused = true)]
 async fn wakes_at_two_depths_are_not_lost() {
-    // The outer wait looks again, and so notices its own branch; the top future must notice its.
+    // The outer wait polls again and so sees its own branch; the top future must see its branch
+    // too.
     let program = context(async {
         let outer = async {
             let (beside, _) = join!(later(10), async { pause(20).wait() });
@@ -93,7 +93,7 @@ impl Wake for CountingWaker {
     }
 }
 
-/// Ready when told so; keeps the latest waker.
+/// Future that is ready once a flag is set. It keeps the latest waker.
 #[derive(Clone, Default)]
 struct Gate(Rc<RefCell<(bool, Option<Waker>)>>);
 
@@ -128,7 +128,7 @@ fn the_waker_may_change_while_a_context_waits() {
     let gates = (first.clone(), second.clone(), third.clone());
     let mut program = pin!(context(async move {
         gates.0.wait();
-        // This frame polls with the waker that it began with, across two changes of it.
+        // This frame polls with its first waker, across two changes of the waker.
         let mut inner = Box::pin(gates.2);
         poll_fn(move |cx| {
             gates.1.clone().wait();
@@ -232,14 +232,14 @@ async fn a_cancelled_wait_that_is_caught_is_thrown_again() {
     let waiting = spawn_local(async move {
         for _ in 0..3 {
             let thrown = catch_unwind(AssertUnwindSafe(|| pending::<()>().wait())).unwrap_err();
-            // No panic, with a message, but the same silent token each time.
+            // The payload is not a panic with a message but the same token each time.
             assert!(!thrown.is::<String>() && !thrown.is::<&str>());
-            // Even a future that is ready is not polled any more.
+            // Not even a future that is ready is polled any more.
             let thrown = catch_unwind(|| ready(1).wait()).unwrap_err();
             assert!(!thrown.is::<String>() && !thrown.is::<&str>());
             count.set(count.get() + 1);
         }
-        // To return while cancelled is in order too, and does not poll again.
+        // Code may also return while cancelled; the future is not polled again.
         sleep(Duration::from_secs(3600)).await;
     });
     tokio::task::yield_now().await;
@@ -253,7 +253,7 @@ async fn a_panic_passes_through_a_wait() {
     let inner = spawn_local(async {
         let caught = catch_unwind(|| async { panic!("inner") }.wait());
         assert_eq!(*caught.unwrap_err().downcast::<&str>().unwrap(), "inner");
-        // The context is as good as before.
+        // The context still works.
         pause(1).wait();
         panic!("outer")
     });

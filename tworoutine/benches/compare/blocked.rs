@@ -58,7 +58,7 @@ enum Way {
 }
 
 impl Way {
-    /// A task that waits in this way.
+    /// Returns a task that waits in this way.
     fn task(self, future: impl Future<Output = ()> + 'static) -> Pin<Box<dyn Future<Output = ()>>> {
         match self {
             Way::Context => Box::pin(tworoutine::context(async { future.wait() })),
@@ -85,7 +85,7 @@ fn barrier(count: usize) -> Duration {
     start.elapsed()
 }
 
-/// The same with a thread for each wait, as far as there are threads.
+/// As above, with a thread for each wait, as far as there are threads.
 fn barrier_in_place(count: usize) -> Duration {
     let runtime = Runtime::new().expect("a runtime");
     let start = Instant::now();
@@ -105,7 +105,7 @@ fn barrier_in_place(count: usize) -> Duration {
     start.elapsed()
 }
 
-/// The same on one thread.
+/// As above, on one thread.
 fn barrier_on_one_thread(count: usize, way: Way) -> Duration {
     let runtime = local();
     let start = Instant::now();
@@ -151,7 +151,7 @@ fn memory(count: usize, way: Way) -> Option<f64> {
     })
 }
 
-/// The same if each has a thread, of which the process sees its own part only.
+/// As above, with a thread for each task. The kernel's memory for a thread is not counted.
 fn memory_in_place(count: usize) -> Option<f64> {
     multi_thread(2 * count).block_on(async {
         let barrier = Arc::new(Barrier::new(count + 1));

@@ -1,4 +1,4 @@
-//! Costs of a call when nothing has to wait: time, instructions, size, allocations.
+//! Costs of a call that does not have to wait: time, instructions, size, allocations.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::future::Future;
@@ -12,19 +12,19 @@ use tworoutine::prelude::*;
 
 use crate::table::{Row, nanoseconds};
 
-/// Counts allocations, when asked to.
+/// Allocator that counts allocations while counting is on.
 pub(crate) struct Counting;
 
 static COUNTS: AtomicBool = AtomicBool::new(false);
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
-// SAFETY: everything is the system allocator's.
+// SAFETY: the system allocator does all the work.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if COUNTS.load(Ordering::Relaxed) {
             ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller keeps the contract of the system allocator, which is the same.
         unsafe { System.alloc(layout) }
     }
 
@@ -32,12 +32,12 @@ unsafe impl GlobalAlloc for Counting {
         if COUNTS.load(Ordering::Relaxed) {
             ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller keeps the contract of the system allocator, which is the same.
         unsafe { System.realloc(at, layout, size) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller keeps the contract of the system allocator, which is the same.
         unsafe { System.dealloc(at, layout) }
     }
 }

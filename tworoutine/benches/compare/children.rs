@@ -4,14 +4,14 @@ use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The number that this program prints as `--child which`, or nothing when it is not done in time.
+/// Returns the number that this program prints as `--child which`. `None` if it takes too long.
 pub(crate) fn number(which: &str, seconds: u64) -> Option<f64> {
     let mut command = Command::new(std::env::current_exe().ok()?);
     command.args(["--child", which]).stderr(Stdio::null());
     output(command, None, seconds)?.trim().parse().ok()
 }
 
-/// A Python that has `nest_asyncio`: `$TWOROUTINE_PYTHON`, or else `python3`.
+/// Returns a Python that has `nest_asyncio`: `$TWOROUTINE_PYTHON`, or else `python3`.
 pub(crate) fn python() -> Option<String> {
     let python = std::env::var("TWOROUTINE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let mut check = Command::new(&python);
@@ -23,7 +23,7 @@ pub(crate) fn python() -> Option<String> {
         .then_some(python)
 }
 
-/// One number from the Python peer.
+/// Returns one number from the Python peer.
 pub(crate) fn python_number(python: &str, which: &str) -> Option<f64> {
     let mut command = Command::new(python);
     command.args(["-", which]).stderr(Stdio::null());
@@ -37,7 +37,7 @@ fn output(mut command: Command, input: Option<&str>, seconds: u64) -> Option<Str
     command.stdout(Stdio::piped()).stdin(Stdio::piped());
     let mut child = command.spawn().ok()?;
     let mut stdin = child.stdin.take()?;
-    // A child that does not read ends the pipe, and prints nothing that parses.
+    // If the child does not read, the pipe is closed, and its output is no number.
     let _ = stdin.write_all(input.unwrap_or_default().as_bytes());
     drop(stdin);
     if !ends_in_time(&mut child, Duration::from_secs(seconds)) {

@@ -96,7 +96,7 @@ pub(crate) fn rows(rows: &mut Vec<Row>, python: &dyn Fn(&str) -> Option<f64>) {
         let name = format!("{count} nested waits of 1 ms, warm");
         contexts(&local, count, pause);
         awaits(&local, count, pause);
-        // In turns, so that both meet the same weather.
+        // In turns, so that other work on the computer affects both alike.
         let (mut here, mut bare) = (Vec::new(), Vec::new());
         for _ in 0..runs {
             here.push(contexts(&local, count, pause));
@@ -104,7 +104,7 @@ pub(crate) fn rows(rows: &mut Vec<Row>, python: &dyn Fn(&str) -> Option<f64>) {
         }
         let (here, bare) = (ms(middle(here)), ms(middle(bare)));
         rows.push(Row::new(&name, "ms", here).peer(BARE, bare).limit(limit));
-        // Each peer has a process, so that no one's threads or mappings are in another's way.
+        // Each peer has a process of its own, so that threads and mappings of others do not matter.
         let there = children::number(&format!("in_place_{count}"), 60);
         rows.push(Row::new(&name, "ms", here).peer(IN_PLACE, there));
         let there = children::number(&format!("stackful_{count}"), 60);

@@ -1,4 +1,4 @@
-//! Costs of waiting, beside the other ways to do it, in one run.
+//! Costs of waiting, compared with other ways to wait, in one run.
 //!
 //! `cargo bench -p tworoutine --bench compare -- [--json] [--awake]`
 //!

@@ -51,7 +51,7 @@ impl Row {
         } else {
             self.value
         };
-        // What could not be measured did not pass.
+        // A row that could not be measured has not passed.
         Some(measured.is_some_and(|measured| measured <= limit))
     }
 }

@@ -1,4 +1,4 @@
-//! `#[tworoutine]`: from an `async fn` to a function that returns a `Tworoutine`.
+//! `#[tworoutine]`: makes an `async fn` a function that returns a `Tworoutine`.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
@@ -53,7 +53,7 @@ pub(crate) fn expand(form: Form, item: TokenStream) -> Result<TokenStream> {
 fn expand_method(form: Form, method: &impl ToTokens) -> Result<TokenStream> {
     let function = Function::parse.parse2(method.to_token_stream())?;
     if function.attrs.iter().any(is_tworoutine) {
-        // It asked for its own form, and gets it when that attribute is expanded.
+        // The method has an attribute of its own, which the compiler expands later.
         return Ok(method.to_token_stream());
     }
     function.expand(form)
@@ -77,7 +77,7 @@ fn block_of(methods: usize, name: &impl ToTokens, block: &impl ToTokens) -> Resu
     Ok(block.to_token_stream())
 }
 
-/// A function wherever it may stand: free, in a trait, in an `impl`.
+/// Function, free or in a trait or an `impl` block.
 struct Function {
     attrs: Vec<Attribute>,
     vis: Visibility,
@@ -162,7 +162,10 @@ impl Function {
     }
 }
 
-/// Refuses a signature that cannot be made a tworoutine, at the token that prevents it.
+/// Checks that a signature can become that of a tworoutine.
+///
+/// # Errors
+/// An error at the token that prevents it.
 fn check(sig: &Signature, form: Form) -> Result<()> {
     if sig.asyncness.is_none() {
         return Err(Error::new_spanned(
@@ -194,8 +197,8 @@ fn check(sig: &Signature, form: Form) -> Result<()> {
 }
 
 /// Gives each argument a name that the async block can capture, and returns the statements that
-/// move the arguments into it. As in a bare `async fn`, all of them move, used or not, so that they
-/// live as long as the call.
+/// move the arguments into the block. All arguments move, used or not, so that they live as long as
+/// the call, as in a bare `async fn`.
 fn name_arguments(sig: &mut Signature) -> Vec<TokenStream> {
     let mut bindings = Vec::new();
     for (index, argument) in sig.inputs.iter_mut().enumerate() {
@@ -230,8 +233,8 @@ fn name_arguments(sig: &mut Signature) -> Vec<TokenStream> {
     bindings
 }
 
-/// The future itself. The two statements around the body give `return` and `?` the declared type,
-/// which an async block cannot state.
+/// Returns the async block of a function. The two statements around the body give `return` and `?`
+/// the declared type, which an async block cannot state.
 fn async_block(bindings: &[TokenStream], output: Option<&Type>, body: &Block) -> TokenStream {
     let typed = match output {
         Some(ty) if holds_impl_trait(ty) => quote!(#body),

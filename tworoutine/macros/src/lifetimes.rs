@@ -1,5 +1,5 @@
-//! Lifetimes of a boxed tworoutine: `dyn Future + 'call` must name one lifetime that everything
-//! borrowed by the call outlives, so the elided ones get names and a bound.
+//! Lifetimes of a boxed tworoutine. `dyn Future + 'call` must name one lifetime that all borrows of
+//! the call outlive, so the elided lifetimes get names and a bound.
 
 use proc_macro2::Span;
 use syn::visit_mut::{self, VisitMut};
@@ -13,8 +13,8 @@ pub(crate) fn call() -> Lifetime {
     Lifetime::new("'__call", Span::mixed_site())
 }
 
-/// Names the elided lifetimes of the arguments, bounds everything by [`call`], and returns the
-/// output type with its own elided lifetimes resolved by the usual rules.
+/// Names the elided lifetimes of the arguments and bounds all lifetimes by [`call`]. Returns the
+/// output type, with its own elided lifetimes resolved by the usual rules.
 pub(crate) fn tie(sig: &mut Signature, output: Option<Type>) -> Option<Type> {
     let mut names = Namer {
         fresh: Vec::new(),
@@ -134,13 +134,13 @@ impl VisitMut for Namer {
         ty.bounds.push(parse_quote!(#call));
     }
 
-    // Elided lifetimes of `fn(&T)` and `Fn(&T)` belong to those.
+    // Elided lifetimes in `fn(&T)` and `Fn(&T)` belong to those types.
     fn visit_type_fn_ptr_mut(&mut self, _: &mut syn::TypeFnPtr) {}
     fn visit_parenthesized_generic_arguments_mut(&mut self, _: &mut ParenthesizedGenericArguments) {
     }
 }
 
-/// Writes the one possible lifetime wherever the output elides it.
+/// Replaces elided lifetimes of the output by the only possible one.
 struct Resolver {
     lifetime: Lifetime,
 }

@@ -7,9 +7,9 @@ use syn::{Error, Ident, LitBool, Result, Token};
 /// The options of `#[tworoutine(..)]`.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Form {
-    /// Demand a `Send` future.
+    /// True if the future must be `Send`.
     pub(crate) send: bool,
-    /// Box the future.
+    /// True if the future is boxed.
     pub(crate) boxed: bool,
 }
 
@@ -47,7 +47,7 @@ fn unknown(span: Span) -> Error {
     )
 }
 
-/// The options of `#[tworoutine::main]`: none.
+/// The options of `#[tworoutine::main]`, of which there are none.
 pub(crate) struct Main;
 
 impl Parse for Main {
@@ -66,7 +66,7 @@ impl Parse for Main {
 /// The options of `#[tworoutine::test(..)]`.
 #[derive(Default)]
 pub(crate) struct Test {
-    /// Begin with the clock paused.
+    /// True if the clock is paused.
     pub(crate) start_paused: bool,
 }
 

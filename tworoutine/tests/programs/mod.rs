@@ -1,4 +1,4 @@
-//! Programs of nested waits, joins, selects, cancels and panics, as data, and how to run them.
+//! Programs of nested waits, joins, selects, cancels and panics as data, and their execution.
 
 use std::future::{Future, pending};
 use std::panic::AssertUnwindSafe;
@@ -12,7 +12,7 @@ use futures::future::{Either, join_all, select};
 use tworoutine::prelude::*;
 use tworoutine::{context, wait_all};
 
-/// A program. Its value depends on nothing but the program, whatever the order of events.
+/// Program whose value does not depend on the order of events.
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
     /// Await event number n.
@@ -39,13 +39,13 @@ pub(crate) type Value = u64;
 pub(crate) type Event = Pin<Box<dyn Future<Output = ()>>>;
 pub(crate) type Run = Pin<Box<dyn Future<Output = Value>>>;
 
-/// Surroundings of a program: its events, and if its waits are waits or awaits.
+/// Environment of a program: its events, and the idiom of its waits.
 #[derive(Clone)]
 pub(crate) struct World {
     pub(crate) event: Rc<dyn Fn(usize) -> Event>,
-    /// With waits; or, as the reference, with nothing but awaits.
+    /// True if waits are `.wait()`; false in the reference, in which they are `.await`.
     pub(crate) waits: bool,
-    /// Values on stacks and in futures, all of which must be gone in the end.
+    /// Number of values on stacks and in futures. It must be zero in the end.
     pub(crate) held: Arc<AtomicIsize>,
 }
 
@@ -69,13 +69,13 @@ impl World {
         Held(self.held.clone())
     }
 
-    /// Waits for it, or awaits it in the reference.
+    /// Waits for a future, or awaits it in the reference.
     async fn wait(&self, run: Run) -> Value {
         let _held = self.hold();
         if self.waits { run.wait() } else { run.await }
     }
 
-    /// As a context, or as it is in the reference.
+    /// Makes a future a context, or leaves it as it is in the reference.
     fn context(&self, run: Run) -> Run {
         if self.waits {
             Box::pin(context(run))

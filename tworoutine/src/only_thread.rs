@@ -1,4 +1,5 @@
-//! A process that is granted no other thread: the one that it has drives everything while it waits.
+//! The event loop of a process that gets no second thread from the system. Its only thread drives
+//! all tasks while it waits.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -12,38 +13,38 @@ use crate::local;
 use crate::pool::{Start, Thread};
 use crate::starting::StartError;
 
-/// The event loop of the process, on the thread that made it.
-pub(crate) struct Alone {
+/// Event loop of the process, on the thread that made it.
+pub(crate) struct OnlyThread {
     runtime: LocalRuntime,
     starts: RefCell<UnboundedReceiver<Start>>,
 }
 
 thread_local! {
-    static HERE: Cell<Option<&'static Alone>> = const { Cell::new(None) };
+    static CURRENT: Cell<Option<&'static OnlyThread>> = const { Cell::new(None) };
 }
 
-/// Makes this thread the one that drives everything.
+/// Makes this thread the one that drives all tasks of the process.
 pub(crate) fn start() -> Result<Thread, StartError> {
     let runtime = local::try_build(tokio::runtime::Builder::new_current_thread().enable_all())?;
     let (sender, starts) = unbounded_channel();
     let thread = Thread::new(sender, runtime.handle().clone());
-    // Its tasks may be of use for as long as the process lives, and to end them while the thread
-    // exits would be too late.
-    let alone = Box::leak(Box::new(Alone {
+    // Tasks may be needed until the process ends. Ending them while the thread exits would be too
+    // late, since its thread-locals are gone by then.
+    let only = Box::leak(Box::new(OnlyThread {
         runtime,
         starts: RefCell::new(starts),
     }));
-    HERE.set(Some(alone));
+    CURRENT.set(Some(only));
     Ok(thread)
 }
 
-/// The event loop of this thread, if it drives everything.
-pub(crate) fn here() -> Option<&'static Alone> {
-    HERE.get()
+/// Returns the event loop of this thread, if it has one.
+pub(crate) fn current() -> Option<&'static OnlyThread> {
+    CURRENT.get()
 }
 
-impl Alone {
-    /// Drives everything until the future is ready.
+impl OnlyThread {
+    /// Drives all tasks of the process until the future is ready.
     pub(crate) fn block_on<F: Future>(&self, mut future: Pin<&mut F>) -> F::Output {
         self.runtime.block_on(poll_fn(|cx| {
             loop {

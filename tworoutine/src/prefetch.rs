@@ -1,35 +1,38 @@
-//! Fetching ahead: in a crowd of contexts, the memory of the next ones is in no cache of the
-//! processor, so it is fetched while the contexts before them still run. Nothing here changes the
-//! behaviour of a program.
+//! Prefetching of the memory of contexts.
 //!
-//! The first touch of a stack is the slowest, since its address must be translated. The processor
-//! translates several at a time when it is asked for them together, so that is done in batches.
+//! With thousands of contexts, the memory of the next one to run is in no cache of the processor.
+//! So it is fetched while the contexts before it still run. This changes the speed of a program and
+//! nothing else.
+//!
+//! The first access to a stack is the slowest, since its address must be translated. The processor
+//! translates several addresses at a time if they are requested together, so requests are batched.
 
 use std::cell::RefCell;
 use std::ptr;
 
 /// Bytes at the beginning of a stack that a context typically touches until its first wait.
 const BEGINNING: usize = 896;
-/// Bytes that it touches when it goes on, above and below where it was suspended.
+/// Bytes that a context typically touches when it is resumed, above and below the stack pointer at
+/// which it was suspended.
 const ABOVE: usize = 640;
 const BELOW: usize = 256;
-/// Bytes of a fiber and of the future after it.
+/// Bytes of a fiber and of the future that follows it in memory.
 const STATE: usize = 256;
 
 /// Addresses that are translated together.
 const BATCH: usize = 16;
-/// Number of fibers that a thread remembers, the latest.
+/// Number of latest fibers that a thread remembers.
 const REMEMBERED: usize = 16 * 1024;
 
 thread_local! {
     static ORDER: RefCell<Order> = const { RefCell::new(Order::new()) };
 }
 
-/// The order in which the fibers of a thread were suspended. Timers, queues and barriers wake in
-/// the order of arrival, so they are likely to be resumed in the same.
+/// Order in which the fibers of a thread were suspended. They are likely to be resumed in the same
+/// order, since timers, queues and barriers wake in the order of arrival.
 struct Order {
     fibers: Vec<Suspended>,
-    /// The place of the next one.
+    /// Position of the next fiber.
     next: usize,
     suspended: usize,
 }
@@ -52,7 +55,7 @@ impl Order {
 
     fn enter(&mut self, fiber: Suspended) -> usize {
         if self.suspended == 0 {
-            // Few waits at a time take few bytes.
+            // Starting again keeps the list short if few fibers are suspended at a time.
             self.next = 0;
         }
         self.suspended += 1;
@@ -85,8 +88,8 @@ impl Order {
     }
 }
 
-/// Takes note of a fiber that is about to be suspended, with its stack in use from `left_at` up.
-/// Returns its place in the order.
+/// Records a fiber that is about to be suspended, with its stack in use from `left_at` upward.
+/// Returns its position in the order.
 #[inline]
 pub(crate) fn suspending<T>(fiber: &T, left_at: usize) -> usize {
     let state = ptr::from_ref(fiber).addr();
@@ -95,19 +98,19 @@ pub(crate) fn suspending<T>(fiber: &T, left_at: usize) -> usize {
         .unwrap_or(0)
 }
 
-/// Begins to fetch the memory that the fibers after this one need to go on.
+/// Begins to fetch the memory that the next fibers need when they are resumed.
 #[inline]
 pub(crate) fn resuming(place: usize) {
     let _ = ORDER.try_with(|order| order.borrow_mut().leave(place));
 }
 
-/// Begins to fetch the beginning of a stack that is going to be taken next.
+/// Begins to fetch the beginning of the stack that will be taken next.
 #[inline]
 pub(crate) fn fetch_beginning(base: usize) {
     fetch(base - BEGINNING, BEGINNING);
 }
 
-/// Has the addresses of some stacks translated that are going to be taken.
+/// Has the processor translate the addresses of stacks that will be taken next.
 pub(crate) fn translate(bases: impl Iterator<Item = usize>) {
     bases.for_each(|base| fetch(base - 64, 1));
 }

@@ -1,15 +1,15 @@
-//! Room for threads and descriptors: found out by taking it, and giving it back.
+//! Tests of how many threads and descriptors the system grants: they are taken and given back.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
-/// Finds out if this many threads can be started now.
+/// Tries if this many threads can be started now.
 ///
 /// # Errors
 ///
-/// That of the first one that could not.
+/// The error of the first thread that could not be started.
 pub(crate) fn threads(count: usize) -> io::Result<()> {
     let mut started = Vec::with_capacity(count);
     let all = (0..count).try_for_each(|_| {
@@ -17,7 +17,7 @@ pub(crate) fn threads(count: usize) -> io::Result<()> {
         Ok(())
     });
     let ended: Vec<_> = started.into_iter().map(Idle::end).collect();
-    // The kernel counts a thread for some time after it has ended.
+    // The kernel still counts a thread for some time after it has ended.
     for place in ended.into_iter().flatten() {
         for _ in 0..MOST_LOOKS {
             if !place.exists() {
@@ -29,24 +29,24 @@ pub(crate) fn threads(count: usize) -> io::Result<()> {
     all
 }
 
-/// Looks for the end of a thread, after which it is taken to have ended.
+/// Number of checks for the end of a thread. After them the thread is assumed to have ended.
 const MOST_LOOKS: usize = 100_000;
 
-/// Finds out if this many descriptors can be had now.
+/// Tries if this many descriptors can be opened now.
 ///
 /// # Errors
 ///
-/// That of the first one that could not.
+/// The error of the first descriptor that could not be opened.
 pub(crate) fn descriptors(count: usize) -> io::Result<()> {
     let pipes = (0..count.div_ceil(2)).map(|_| io::pipe());
     pipes.collect::<io::Result<Vec<_>>>().map(drop)
 }
 
-/// Threads that were started to try them.
+/// Number of threads that were started on trial.
 #[cfg(test)]
 pub(crate) static TRIED: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
 
-/// A thread that does nothing.
+/// Thread that does nothing.
 struct Idle {
     /// Ends the thread when it is dropped.
     keep: mpsc::Sender<()>,
@@ -58,7 +58,7 @@ impl Idle {
         let (keep, kept) = mpsc::channel::<()>();
         let idle = move || {
             let place = std::fs::read_link("/proc/thread-self").ok();
-            // An error says that it may end.
+            // An error means that the thread may end.
             let _ = kept.recv();
             place
         };
@@ -68,8 +68,8 @@ impl Idle {
         Ok(Self { keep, thread })
     }
 
-    /// Ends the thread. Returns the place in `/proc` that it has until the kernel counts it no
-    /// more.
+    /// Ends the thread. Returns its folder in `/proc`, which exists as long as the kernel counts
+    /// the thread.
     fn end(self) -> Option<PathBuf> {
         drop(self.keep);
         let place = self.thread.join().ok()??;

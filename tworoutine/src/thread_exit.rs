@@ -1,19 +1,20 @@
-//! Knowledge if the thread is destroying its thread-locals.
+//! Detection of the end of a thread, when its thread-locals are destroyed.
 //!
-//! Code on a fiber that is unwound then could meet thread-locals that are gone already. They are
-//! destroyed in the reverse order of their making, so a sentinel tells of it in time for every
-//! context that is kept in an older one. New sentinels are posted as contexts are made.
+//! Code on a fiber that is unwound at that time could use thread-locals that no longer exist.
+//! Thread-locals are destroyed in the reverse order of their creation. So a sentinel, which sets a
+//! flag when it is destroyed, is early enough for every context that is kept in an older
+//! thread-local. New sentinels are created as contexts are made.
 
 use std::cell::Cell;
 
 thread_local! {
     static EXITING: Cell<bool> = const { Cell::new(false) };
-    /// Contexts made on this thread.
+    /// Number of contexts made on this thread.
     static MADE: Cell<u32> = const { Cell::new(0) };
     static SENTINEL: Sentinel = const { Sentinel };
 }
 
-/// Tells of the end of the thread by being dropped.
+/// Marks the end of the thread when it is dropped.
 struct Sentinel;
 
 impl Drop for Sentinel {
@@ -23,36 +24,37 @@ impl Drop for Sentinel {
 }
 
 /// True if thread-locals of this thread are being destroyed.
-pub(crate) fn now() -> bool {
+pub(crate) fn in_progress() -> bool {
     EXITING.get()
 }
 
-/// Takes note of one more context, for [`now`] to be known in time.
+/// Counts one more context, and creates a sentinel from time to time.
 #[inline]
 pub(crate) fn watch() {
     let made = MADE.get().wrapping_add(1);
     MADE.set(made);
-    // A post takes some bytes for as long as the thread lives.
+    // Each sentinel takes some bytes for as long as the thread lives, so not every context has one.
     if made.is_power_of_two() || made.is_multiple_of(4096) {
-        post();
+        create();
     }
 }
 
 #[cold]
-fn post() {
+fn create() {
     if SENTINEL.try_with(|_| ()).is_err() {
         EXITING.set(true);
     }
-    further::post();
+    further_sentinels::create();
 }
 
-/// Here Rust hands its destructors to the C library, and more of them can be given to it.
+/// Further sentinels, on systems on which Rust registers destructors of thread-locals with the C
+/// library. That library takes any number of them.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-mod further {
+mod further_sentinels {
     use std::ffi::c_void;
     use std::ptr;
 
-    // SAFETY: both are declared as the C library and the linker define them.
+    // SAFETY: the two are declared as the C library and the linker define them.
     unsafe extern "C" {
         static __dso_handle: u8;
         fn __cxa_thread_atexit_impl(
@@ -62,12 +64,17 @@ mod further {
         ) -> i32;
     }
 
-    // SAFETY: it is safe at any time and with anything. It is `unsafe` for the C library's type.
+    /// Marks the end of the thread.
+    ///
+    /// # Safety
+    ///
+    /// Any argument is allowed, at any time. The function is `unsafe` only because the type in the C
+    /// library is.
     unsafe extern "C" fn callback(_: *mut c_void) {
         super::EXITING.set(true);
     }
 
-    pub(super) fn post() {
+    pub(super) fn create() {
         // SAFETY: the function is in every glibc that Rust supports. The callback touches nothing
         // but a thread-local without destructor, and the handle keeps the code loaded until then.
         unsafe {
@@ -77,8 +84,8 @@ mod further {
     }
 }
 
-/// Elsewhere the first sentinel must do.
+/// No further sentinels on other systems: the first one is the only one.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-mod further {
-    pub(super) fn post() {}
+mod further_sentinels {
+    pub(super) fn create() {}
 }

@@ -1,4 +1,5 @@
-//! Waits outside contexts: the way to block depends on the runtime that the thread belongs to.
+//! Waits outside contexts. The way to block a thread depends on the runtime that the thread belongs
+//! to.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -10,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::waiting::WaitError;
-use crate::{alone, blocked, cpu, runtime};
+use crate::{blocked, cpu, only_thread, runtime};
 
 /// Blocks this thread until the future is ready.
 pub(crate) fn block<F: Future>(future: Pin<&mut F>) -> Result<F::Output, WaitError> {
@@ -26,7 +27,7 @@ pub(crate) fn block<F: Future>(future: Pin<&mut F>) -> Result<F::Output, WaitErr
     }
 }
 
-/// As [`block`], but if blocking is not in order, returns an error and causes no panic.
+/// As [`block`], but returns an error if tokio would panic because blocking is not allowed.
 pub(crate) fn try_block<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, WaitError> {
     match Handle::try_current() {
         Ok(handle) if handle.runtime_flavor() == RuntimeFlavor::CurrentThread => {
@@ -40,7 +41,7 @@ pub(crate) fn try_block<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output,
     }
 }
 
-/// A thread that belongs to no runtime.
+/// Blocks a thread that belongs to no runtime.
 fn block_plain<F: Future>(future: Pin<&mut F>) -> Result<F::Output, WaitError> {
     let process = runtime::process();
     if std::thread::panicking() {
@@ -48,14 +49,15 @@ fn block_plain<F: Future>(future: Pin<&mut F>) -> Result<F::Output, WaitError> {
         return poll_once(future).ok_or(WaitError::Dropping);
     }
     Ok(cpu::while_blocked(|| {
-        outside_contexts(|| match alone::here() {
-            Some(alone) => alone.block_on(future),
+        outside_contexts(|| match only_thread::current() {
+            Some(only) => only.block_on(future),
             None => process.block_on(future),
         })
     }))
 }
 
-/// A thread of a multi-thread runtime: a worker, a blocking thread, or one inside `block_on`.
+/// Blocks a thread of a multi-thread runtime: a worker, a blocking thread, or a thread inside
+/// `block_on`.
 fn block_on_pool<F: Future>(
     handle: &Handle,
     mut future: Pin<&mut F>,
@@ -63,8 +65,8 @@ fn block_on_pool<F: Future>(
     if let Some(output) = outside_contexts(|| poll_once(future.as_mut())) {
         return Ok(output);
     }
-    // Tasks have ids, and run on threads of the pool; the root of a `block_on` has none, and its
-    // thread is the caller's own.
+    // Tasks have ids and run on threads of the pool, so their waits are counted. The root future of
+    // a `block_on` has no id; its thread is the caller's own.
     let _blocked = match tokio::task::try_id() {
         Some(_) => match blocked::count_of(handle).enter() {
             Ok(blocked) => Some(blocked),
@@ -75,37 +77,40 @@ fn block_on_pool<F: Future>(
     block_in_place(handle, future)
 }
 
-/// Tokio's `block_in_place` knows all places where blocking is in order and makes it so. On the
-/// thread of a single-threaded runtime or of a `LocalSet` it is not in order: `block_in_place`
-/// panics before it calls the closure, and there is no other way to ask.
+/// Blocks this thread by tokio's `block_in_place`, which moves the thread's other tasks away.
+///
+/// On the thread of a single-threaded runtime or of a `LocalSet`, blocking is not allowed, and
+/// `block_in_place` panics before it calls the closure. Tokio has no other way to ask, so the panic
+/// is caught.
 fn block_in_place<F: Future>(handle: &Handle, future: Pin<&mut F>) -> Result<F::Output, WaitError> {
-    let in_order = Cell::new(false);
+    let allowed = Cell::new(false);
     let attempt = catch_unwind(AssertUnwindSafe(|| {
         tokio::task::block_in_place(|| {
-            in_order.set(true);
+            allowed.set(true);
             let wait = || handle.block_on(NestedBlockOn(future));
             cpu::while_blocked(|| outside_contexts(wait))
         })
     }));
     match attempt {
         Ok(output) => Ok(output),
-        Err(payload) if !in_order.get() && is_of_no_thread(&*payload) => Err(WaitError::NoThread),
-        Err(_) if !in_order.get() => Err(WaitError::SingleThreaded),
+        Err(payload) if !allowed.get() && is_of_no_thread(&*payload) => Err(WaitError::NoThread),
+        Err(_) if !allowed.get() => Err(WaitError::SingleThreaded),
         Err(payload) => resume_unwind(payload),
     }
 }
 
-/// True if tokio panicked because it could not start a thread. Only the text of the panic tells.
+/// True if tokio panicked because it could not start a thread. Only the text of the panic tells
+/// this case from others.
 fn is_of_no_thread(payload: &(dyn Any + Send)) -> bool {
     let text = payload.downcast_ref::<String>();
     text.is_some_and(|text| text.starts_with("OS can't spawn worker thread"))
 }
 
-/// A future for a `block_on` that may be inside another one of the same thread.
+/// Future for a `block_on` that may run inside another `block_on` of the same thread.
 ///
-/// Tokio parks the thread of every `block_on` with the same token, so that the inner one swallows
-/// wakes of the outer. When the inner one is done it sets the token once more, and the outer one
-/// looks again.
+/// Tokio parks a thread with one token for every `block_on` on it, so the inner `block_on` can
+/// consume a wake that was meant for the outer one. When this future is ready it sets the token
+/// once more, and the outer `block_on` polls again.
 struct NestedBlockOn<'a, F>(Pin<&'a mut F>);
 
 impl<F: Future> Future for NestedBlockOn<'_, F> {
@@ -120,7 +125,7 @@ impl<F: Future> Future for NestedBlockOn<'_, F> {
     }
 }
 
-/// Runs code that blocks the thread outside any context that the thread may be in.
+/// Runs code that blocks the thread as if the thread were in no context.
 fn outside_contexts<R>(code: impl FnOnce() -> R) -> R {
     #[cfg(fibers)]
     let _guard = crate::fiber::outside();
