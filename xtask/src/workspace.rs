@@ -97,14 +97,6 @@ impl Workspace {
         fs::read_to_string(self.root.join(path)).ok()
     }
 
-    /// The package that a file belongs to: the one with the longest folder around it.
-    pub(crate) fn package_of(&self, path: &Path) -> Option<&Package> {
-        self.packages
-            .iter()
-            .filter(|package| path.starts_with(self.folder(package)))
-            .max_by_key(|package| self.folder(package).components().count())
-    }
-
     /// The folder of a package, relative to the root.
     pub(crate) fn folder<'a>(&self, package: &'a Package) -> &'a Path {
         let folder = package

@@ -1,19 +1,23 @@
 //! Every bench target has its row in the table of `cargo xtask bench`.
 
-use super::{Breach, Tree};
+use super::breach;
 use crate::bench::BENCHES;
+use crate::workspace::Workspace;
 
-pub(super) fn find(tree: &Tree) -> Vec<Breach> {
+pub(super) fn find(workspace: &Workspace) -> Vec<String> {
     let mut breaches = Vec::new();
-    for package in &tree.workspace.packages {
-        for target in &package.targets {
-            let listed = BENCHES
-                .iter()
-                .any(|bench| bench.package == package.name && bench.target == target.name);
-            if target.kind.iter().any(|kind| kind == "bench") && !listed {
-                let path = target.src_path.strip_prefix(&tree.workspace.root);
+    for package in &workspace.packages {
+        let is_bench = |kind: &String| kind == "bench";
+        for target in package
+            .targets
+            .iter()
+            .filter(|it| it.kind.iter().any(is_bench))
+        {
+            let mut rows = BENCHES.iter();
+            if !rows.any(|row| row.package == package.name && row.target == target.name) {
+                let path = target.src_path.strip_prefix(&workspace.root);
                 let what = format!("bench `{}` of {} has no row", target.name, package.name);
-                breaches.push(Breach::new(path.unwrap_or(&target.src_path), what));
+                breaches.push(breach(path.unwrap_or(&target.src_path), what));
             }
         }
     }

@@ -1,87 +1,72 @@
 //! Tests that each check finds breaches, which are planted in a sound workspace, one at a time.
 
-mod code;
-mod tree;
+mod fixture;
+mod found_by_clippy;
 
-use super::CHECKS;
-use super::fixture::Fixture;
+use self::fixture::Fixture;
+use super::{CHECKS, REASONS, rows, top_level};
 
-/// A breach.
-struct Planted {
-    /// The check that must find it.
-    check: &'static str,
-    /// Beginning of the sentence that the check must print, with its place first.
-    says: &'static str,
-    plant: fn(&Fixture),
-}
-
-/// A row of the table.
-const fn planted(check: &'static str, says: &'static str, plant: fn(&Fixture)) -> Planted {
-    Planted { check, says, plant }
-}
-
-/// The breaches.
-fn all() -> impl Iterator<Item = &'static Planted> {
-    code::PLANTED.iter().chain(tree::PLANTED)
+/// The planted breaches: check, beginning of the sentence that it must say, and changes.
+fn planted() -> Vec<(&'static str, &'static str, Vec<&'static str>)> {
+    let mut planted: Vec<(_, _, Vec<_>)> = Vec::new();
+    for line in include_str!("breaches/planted.txt").lines() {
+        if let Some(change) = line.strip_prefix("    ") {
+            planted.last_mut().expect("a check").2.push(change);
+        } else if let Some((check, says)) = line.split_once(" | ") {
+            planted.push((check, says, Vec::new()));
+        }
+    }
+    planted
 }
 
 #[test]
 fn a_sound_workspace_breaks_nothing() {
-    let fixture = Fixture::sound();
-    let tree = fixture.tree();
-    for check in &CHECKS {
-        let breaches: Vec<_> = (check.find)(&tree)
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        assert!(breaches.is_empty(), "{}: {breaches:#?}", check.name);
+    let fixture = Fixture::new(&[]);
+    let workspace = fixture.workspace();
+    for (name, find) in CHECKS {
+        let breaches = find(&workspace);
+        assert!(breaches.is_empty(), "{name}: {breaches:#?}");
     }
 }
 
 #[test]
 fn every_planted_breach_is_found() {
-    for Planted { check, says, plant } in all() {
-        let fixture = Fixture::sound();
-        plant(&fixture);
-        let tree = fixture.tree();
-        let check = CHECKS
+    for (name, says, changes) in planted() {
+        let fixture = Fixture::new(&changes);
+        let (_, find) = CHECKS
             .iter()
-            .find(|each| each.name == *check)
-            .expect("the check exists");
-        let breaches: Vec<_> = (check.find)(&tree)
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        let found = breaches
-            .iter()
-            .any(|breach| breach.starts_with(says) || breach.contains(says));
-        assert!(
-            found,
-            "{}: nothing says {says:?} in {breaches:#?}",
-            check.name
-        );
+            .find(|(each, _)| *each == name)
+            .expect("a check");
+        let breaches = find(&fixture.workspace());
+        let found = breaches.iter().any(|breach| breach.starts_with(says));
+        assert!(found, "{name}: nothing says {says:?} in {breaches:#?}");
     }
 }
 
 #[test]
-fn every_check_has_a_planted_breach() {
-    for check in &CHECKS {
-        assert!(
-            all().any(|each| each.check == check.name),
-            "{} has none",
-            check.name
-        );
-    }
-}
-
-#[test]
-fn what_is_not_rust_is_said_with_its_place() {
-    let fixture = Fixture::sound();
-    fixture.write("sim/src/broken.rs", "fn f() {\n");
-    let workspace = crate::workspace::Workspace::read(fixture.root()).expect("cargo reads it");
-    let error = super::Tree::read(workspace).err().unwrap_or_default();
+fn every_check_has_a_reason_and_a_planted_breach() {
     assert!(
-        error.starts_with("sim/src/broken.rs is not Rust: line "),
-        "{error}"
+        rows(REASONS)
+            .map(|(name, _)| name)
+            .eq(CHECKS.map(|(name, _)| name))
     );
+    for (name, _) in CHECKS {
+        assert!(
+            planted().iter().any(|(each, ..)| *each == name),
+            "{name} has none"
+        );
+    }
+}
+
+#[test]
+fn a_lock_that_changes_with_a_manifest_is_sound() {
+    let changes = [
+        "git init --quiet",
+        "git add .",
+        "git -c user.name=x -c user.email=x@x commit --quiet --message=x",
+        "+ Cargo.lock # anew\\n",
+        "+ hal/Cargo.toml # anew\\n",
+    ];
+    let fixture = Fixture::new(&changes);
+    assert!(top_level::lock(&fixture.workspace()).is_empty());
 }

@@ -1,86 +1,59 @@
 //! Every external dependency has its reason in `docs/dependencies.md`, every row there has its
 //! dependency, and a package uses it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use toml::Value;
-
-use super::{Breach, Tree};
+use super::manifests::{at, table};
+use super::{breach, breach_at, toml};
+use crate::workspace::Workspace;
 
 const PAGE: &str = "docs/dependencies.md";
 
-pub(super) fn find(tree: &Tree) -> Vec<Breach> {
-    let mut breaches = Vec::new();
-    let table = shared(tree);
-    let Some(text) = tree.workspace.text(PAGE.as_ref()) else {
-        return vec![Breach::new(PAGE, "is missing")];
+pub(super) fn find(workspace: &Workspace) -> Vec<String> {
+    let Some(page) = workspace.text(PAGE.as_ref()) else {
+        return vec![breach(PAGE, "is missing")];
     };
-    let reasons = reasons(&text);
-    for name in table
-        .iter()
-        .filter(|name| !reasons.contains_key(name.as_str()))
-    {
-        breaches.push(Breach::new(
-            "Cargo.toml",
-            format!("`{name}` has no line in {PAGE}"),
-        ));
-    }
-    for (name, (line, reason)) in &reasons {
-        if !table.contains(*name) {
-            let what = format!("`{name}` is not a dependency of the workspace");
-            breaches.push(Breach::at(PAGE, *line, what));
-        } else if reason.split_whitespace().count() < 3 {
-            breaches.push(Breach::at(PAGE, *line, format!("`{name}` has no reason")));
-        }
-    }
-    for name in &table {
-        let mut packages = tree.workspace.packages.iter();
-        if !packages.any(|package| package.dependencies.iter().any(|it| it.name == *name)) {
-            breaches.push(Breach::new(
-                "Cargo.toml",
-                format!("no package uses `{name}`"),
-            ));
-        }
-    }
-    breaches
-}
-
-/// Names of the external packages in the workspace's table.
-fn shared(tree: &Tree) -> BTreeSet<String> {
-    let root = tree.toml("Cargo.toml");
-    let table = root
-        .get("workspace")
-        .and_then(|workspace| workspace.get("dependencies"));
-    table
-        .and_then(Value::as_table)
-        .into_iter()
-        .flatten()
-        .filter(|(_, entry)| entry.get("path").is_none())
+    let root = toml(workspace, "Cargo.toml");
+    let shared = at(&root, &["workspace", "dependencies"]);
+    let shared = table(shared).filter(|(_, entry)| entry.get("path").is_none());
+    let names: BTreeSet<&str> = shared
         .map(|(name, entry)| {
             entry
                 .get("package")
-                .and_then(Value::as_str)
+                .and_then(|it| it.as_str())
                 .unwrap_or(name)
-                .to_owned()
         })
-        .collect()
-}
-
-/// Rows of the page's tables, ``| `name` | reason | ... |``: line and reason, by name.
-fn reasons(text: &str) -> BTreeMap<&str, (usize, &str)> {
-    let row = |line: &'_ str| -> Option<(usize, usize)> {
-        let start = line
-            .strip_prefix("| `")
-            .map(|rest| line.len() - rest.len())?;
-        let end = start + line[start..].find('`')?;
-        Some((start, end))
-    };
-    text.lines()
-        .enumerate()
-        .filter_map(|(index, line)| {
-            let (start, end) = row(line)?;
-            let reason = line[end..].split('|').nth(1).unwrap_or_default();
-            Some((&line[start..end], (index + 1, reason)))
-        })
-        .collect()
+        .collect();
+    let mut breaches = Vec::new();
+    let mut explained = BTreeSet::new();
+    // Rows are ``| `name` | reason | ... |``.
+    for (index, line) in page.lines().enumerate() {
+        let row = line.strip_prefix("| `").and_then(|row| row.split_once('`'));
+        let Some((name, rest)) = row else { continue };
+        let reason = rest.split('|').nth(1).unwrap_or_default();
+        explained.insert(name);
+        if !names.contains(name) {
+            let what = format!("`{name}` is not a dependency of the workspace");
+            breaches.push(breach_at(PAGE, index + 1, what));
+        } else if reason.split_whitespace().count() < 3 {
+            breaches.push(breach_at(
+                PAGE,
+                index + 1,
+                format!("`{name}` has no reason"),
+            ));
+        }
+    }
+    for name in names {
+        if !explained.contains(name) {
+            breaches.push(breach(
+                "Cargo.toml",
+                format!("`{name}` has no line in {PAGE}"),
+            ));
+        }
+        let mut used = workspace.packages.iter().flat_map(|it| &it.dependencies);
+        if !used.any(|dependency| dependency.name == name) {
+            breaches.push(breach("Cargo.toml", format!("no package uses `{name}`")));
+        }
+    }
+    breaches
 }

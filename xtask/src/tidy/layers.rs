@@ -1,116 +1,94 @@
-//! Dependencies that are allowed among the packages of the workspace.
+//! Dependencies that are allowed to each package, and words that two packages must not use.
 
-use super::{Breach, Tree};
+use std::path::Path;
 
-/// A package and those of ours that it may depend on, for its tests, benches and build too.
-pub(crate) struct Layer {
-    pub(crate) package: &'static str,
-    /// Its folder from the root.
-    pub(crate) folder: &'static str,
-    pub(crate) may_use: &'static [&'static str],
-}
+use super::{breach, breach_at, rows};
+use crate::workspace::Workspace;
 
-/// The table. A package of ours that is not here is a breach.
-pub(crate) const LAYERS: [Layer; 11] = [
-    Layer {
-        package: "twotone-hal",
-        folder: "hal",
-        may_use: &[],
-    },
-    Layer {
-        package: "twotone-wire",
-        folder: "transport/wire",
-        may_use: &[],
-    },
-    Layer {
-        package: "twotone-transport",
-        folder: "transport",
-        may_use: &["twotone-hal", "twotone-wire", "tworoutine"],
-    },
-    Layer {
-        package: "tworoutine",
-        folder: "tworoutine",
-        may_use: &["tworoutine-macros"],
-    },
-    Layer {
-        package: "tworoutine-macros",
-        folder: "tworoutine/macros",
-        may_use: &[],
-    },
-    Layer {
-        package: "twotone-algorithms",
-        folder: "algorithms",
-        may_use: &["twotone-hal", "tworoutine"],
-    },
-    Layer {
-        package: "twotone-physics",
-        folder: "sim/physics",
-        may_use: &[],
-    },
-    Layer {
-        package: "twotone-sim",
-        folder: "sim",
-        may_use: &["twotone-wire", "twotone-physics"],
-    },
-    Layer {
-        package: "twotone",
-        folder: "",
-        may_use: &[
-            "twotone-hal",
-            "twotone-wire",
-            "twotone-transport",
-            "twotone-algorithms",
-            "twotone-physics",
-            "twotone-sim",
-            "tworoutine",
-        ],
-    },
-    Layer {
-        package: "twotone-fuzz",
-        folder: "fuzz",
-        may_use: &[
-            "twotone",
-            "twotone-hal",
-            "twotone-wire",
-            "twotone-transport",
-            "twotone-algorithms",
-            "twotone-sim",
-        ],
-    },
-    Layer {
-        package: "xtask",
-        folder: "xtask",
-        may_use: &[],
-    },
-];
+/// Folder, package, packages of ours that it may depend on (for its tests, benches and build too),
+/// packages of others that it may depend on, and those that its tests may depend on besides.
+///
+/// A package of ours that is not here is a breach. The simulator does not use transport, so that it
+/// is not made of the client that it tests; algorithms do not use physics, because a fit that is
+/// tested on the formula that it fits proves nothing. `*` allows all packages of others.
+pub(super) const LAYERS: &str = "
+hal: twotone-hal | | async-trait mockall num-complex serde thiserror | futures serde_json
+transport/wire: twotone-wire | | *
+transport: twotone-transport | twotone-hal twotone-wire tworoutine | *
+tworoutine: tworoutine | tworoutine-macros | *
+tworoutine/macros: tworoutine-macros | | *
+algorithms: twotone-algorithms | twotone-hal tworoutine | num-complex serde | proptest serde_json
+sim/physics: twotone-physics | | *
+sim: twotone-sim | twotone-wire twotone-physics | *
+.: twotone | twotone-hal twotone-wire twotone-transport twotone-algorithms twotone-physics \
+    twotone-sim tworoutine | *
+fuzz: twotone-fuzz | twotone twotone-hal twotone-wire twotone-transport twotone-algorithms \
+    twotone-sim | *
+xtask: xtask | | *
+";
 
-pub(super) fn find(tree: &Tree) -> Vec<Breach> {
-    let packages = &tree.workspace.packages;
+/// Words that the code of a folder must not have, in lower case.
+const WORDS: &str = "
+hal: tuber ipbus cbor http multicast
+algorithms: sim/physics
+";
+
+/// Dependencies that the table does not allow.
+pub(super) fn find(workspace: &Workspace) -> Vec<String> {
     let mut breaches = Vec::new();
-    for package in packages {
-        let folder = tree.workspace.folder(package);
+    for package in &workspace.packages {
+        let (own, folder) = (package.name.as_str(), workspace.folder(package));
         let manifest = folder.join("Cargo.toml");
-        let Some(layer) = LAYERS.iter().find(|layer| layer.package == package.name) else {
-            breaches.push(Breach::new(
-                manifest,
-                format!("{} has no layer", package.name),
-            ));
+        let Some((place, columns)) = layers().find(|(_, columns)| columns[0] == own) else {
+            breaches.push(breach(manifest, format!("{own} has no layer")));
             continue;
         };
-        if folder.as_os_str() != layer.folder {
-            let what = format!("{} belongs in `{}/`", package.name, layer.folder);
-            breaches.push(Breach::new(&manifest, what));
+        if folder != Path::new(place) {
+            breaches.push(breach(&manifest, format!("{own} belongs in `{place}/`")));
         }
         for dependency in &package.dependencies {
             let name = dependency.name.as_str();
-            let ours = dependency.path.is_some() || packages.iter().any(|each| each.name == name);
-            if ours && !layer.may_use.contains(&name) {
-                let kind = match dependency.kind.as_deref() {
-                    Some(kind) => format!("{kind}-depend"),
-                    None => "depend".to_owned(),
-                };
-                let what = format!("{} may not {kind} on {name}", package.name);
-                breaches.push(Breach::new(&manifest, what));
+            let is_ours = workspace.packages.iter().any(|each| each.name == name);
+            let for_tests = dependency.kind.as_deref() == Some("dev");
+            let listed = |column: usize| {
+                let names = columns.get(column).copied().unwrap_or_default();
+                names.split_whitespace().any(|it| it == name || it == "*")
+            };
+            let allowed = match is_ours || dependency.path.is_some() {
+                true => listed(1),
+                false => listed(2) || (for_tests && listed(3)),
+            };
+            if !allowed {
+                let kind = dependency.kind.as_deref().unwrap_or("normal");
+                let what = format!("{own} may not depend on {name} ({kind})");
+                breaches.push(breach(&manifest, what));
+            }
+        }
+    }
+    breaches
+}
+
+/// Folder of each package, its name, and the lists of packages that it may depend on.
+pub(super) fn layers() -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
+    rows(LAYERS).map(|(folder, columns)| {
+        let folder = folder.trim_start_matches('.');
+        (folder, columns.split('|').map(str::trim).collect())
+    })
+}
+
+/// Words of protocols in hal, and paths to the simulator's physics in algorithms. Comments may have
+/// them.
+pub(super) fn words(workspace: &Workspace) -> Vec<String> {
+    let mut breaches = Vec::new();
+    for (folder, words) in rows(WORDS) {
+        for path in workspace.sources().filter(|path| path.starts_with(folder)) {
+            let text = workspace.text(path).unwrap_or_default().to_lowercase();
+            for (index, line) in text.lines().enumerate() {
+                let code = line.split("//").next().unwrap_or_default();
+                if let Some(word) = words.split(' ').find(|word| code.contains(*word)) {
+                    let what = format!("`{word}` in the code of `{folder}/`");
+                    breaches.push(breach_at(path, index + 1, what));
+                }
             }
         }
     }

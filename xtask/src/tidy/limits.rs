@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{Breach, Tree};
+use super::{breach, breach_at};
+use crate::workspace::Workspace;
 
 const PAGE: &str = "docs/threat-model.md";
 
@@ -19,126 +20,117 @@ const FOLDERS: [&str; 6] = [
 /// Beginnings of the names of limits.
 const BEGINNINGS: [&str; 5] = ["DEEPEST", "LARGEST", "LONGEST", "MAX_", "MOST"];
 
-/// A row of the page: ``| text | value | `NAME` in `path` | place to change it |``.
-struct Row<'p> {
-    /// Line, from 1.
-    line: usize,
-    value: &'p str,
-    name: &'p str,
-    path: &'p str,
-}
+/// Units of the page and of the code. Times are in seconds.
+const UNITS: [(&str, f64); 8] = [
+    ("KiB", 1024.0),
+    ("MiB", 1024.0 * 1024.0),
+    ("GiB", 1024.0 * 1024.0 * 1024.0),
+    ("ms", 1e-3),
+    ("MHz", 1e6),
+    ("GHz", 1e9),
+    ("minutes", 60.0),
+    ("days", 86_400.0),
+];
+const FUNCTIONS: [(&str, f64); 3] = [
+    ("Duration::from_secs(", 1.0),
+    ("Duration::from_millis(", 1e-3),
+    ("Dbm(", 1.0),
+];
 
-pub(super) fn find(tree: &Tree) -> Vec<Breach> {
-    let Some(text) = tree.workspace.text(PAGE.as_ref()) else {
-        return vec![Breach::new(PAGE, "is missing")];
+pub(super) fn find(workspace: &Workspace) -> Vec<String> {
+    let Some(page) = workspace.text(PAGE.as_ref()) else {
+        return vec![breach(PAGE, "is missing")];
     };
-    let rows: Vec<_> = rows(&text).collect();
-    let mut breaches: Vec<_> = rows.iter().filter_map(|row| wrong(tree, row)).collect();
-    for path in tree.workspace.sources().filter(|path| is_ours(path)) {
-        let code = code(tree, path);
-        for (line, name, kind) in constants(&code) {
-            let is_limit = kind == "Duration" || BEGINNINGS.iter().any(|it| name.starts_with(it));
-            let is_told = |row: &Row<'_>| row.name == name && Path::new(row.path) == path;
-            if is_limit && !rows.iter().any(is_told) {
-                breaches.push(Breach::at(path, line, format!("`{name}` is not in {PAGE}")));
+    let mut breaches = Vec::new();
+    let mut rows = Vec::new();
+    for (index, line) in page.lines().enumerate() {
+        let Some((cell, name, path)) = row(line) else {
+            continue;
+        };
+        rows.push((name, Path::new(path)));
+        if let Some(what) = wrong(&code(workspace, path.as_ref()), cell, name, path) {
+            breaches.push(breach_at(PAGE, index + 1, what));
+        }
+    }
+    for path in workspace.sources().filter(|path| is_product(path)) {
+        for (index, line) in code(workspace, path).lines().enumerate() {
+            if let Some(name) = limit(line).filter(|name| !rows.contains(&(name, path))) {
+                breaches.push(breach_at(
+                    path,
+                    index + 1,
+                    format!("`{name}` is not in {PAGE}"),
+                ));
             }
         }
     }
     breaches
 }
 
-fn is_ours(path: &Path) -> bool {
+fn is_product(path: &Path) -> bool {
     let text = path.to_string_lossy();
     let is_test = text.contains("/tests/") || text.ends_with("/tests.rs");
     !is_test && FOLDERS.iter().any(|folder| text.starts_with(folder))
 }
 
 /// The text of a file, without the tests at its end.
-fn code(tree: &Tree, path: &Path) -> String {
-    let mut text = tree.workspace.text(path).unwrap_or_default();
-    if let Some(tests) = text.find("#[cfg(test)]\nmod ") {
-        text.truncate(tests);
-    }
+fn code(workspace: &Workspace, path: &Path) -> String {
+    let mut text = workspace.text(path).unwrap_or_default();
+    text.truncate(text.find("#[cfg(test)]\nmod ").unwrap_or(text.len()));
     text
 }
 
-/// Line, name and type of each constant.
-fn constants(code: &str) -> impl Iterator<Item = (usize, &str, &str)> {
-    code.lines().enumerate().filter_map(|(index, line)| {
-        let (before, rest) = line.split_once("const ")?;
-        let (name, rest) = rest.split_once(": ")?;
-        let (kind, _) = rest.split_once(" =")?;
-        let is_item = before.trim().is_empty() || before.trim_start().starts_with("pub");
-        let is_number = kind == "Duration" || kind.starts_with(['f', 'i', 'u']);
-        (is_item && is_number).then_some((index + 1, name, kind))
-    })
+/// Name of the limit that a line of code sets as a constant: a time, or a number that is called a
+/// limit.
+fn limit(line: &str) -> Option<&str> {
+    let (before, rest) = line.split_once("const ")?;
+    let (name, rest) = rest.split_once(": ")?;
+    let (kind, _) = rest.split_once(" =")?;
+    let is_item = before.trim().is_empty() || before.trim_start().starts_with("pub");
+    let is_called_limit = BEGINNINGS.iter().any(|it| name.starts_with(it));
+    let is_number = kind.starts_with(['f', 'i', 'u']);
+    (is_item && (kind == "Duration" || is_number && is_called_limit)).then_some(name)
 }
 
-fn rows(text: &str) -> impl Iterator<Item = Row<'_>> {
-    text.lines().enumerate().filter_map(|(index, line)| {
-        let cells: Vec<_> = line.strip_prefix('|')?.split('|').map(str::trim).collect();
-        let (name, path) = cells.get(2)?.split_once(" in ")?;
-        Some(Row {
-            line: index + 1,
-            value: cells[1],
-            name: name.trim_matches('`'),
-            path: path.trim_matches('`'),
-        })
-    })
+/// Value, name and file of a row: ``| text | value | `NAME` in `path` | place to change it |``.
+fn row(line: &str) -> Option<(&str, &str, &str)> {
+    let cells: Vec<_> = line.strip_prefix('|')?.split('|').map(str::trim).collect();
+    let (name, path) = cells.get(2)?.split_once(" in ")?;
+    Some((cells[1], name.trim_matches('`'), path.trim_matches('`')))
 }
 
-/// Breach of a row whose value is not that of the code, or which names something that does not
+/// The fault of a row whose value is not that of the code, or which names something that does not
 /// exist.
-fn wrong(tree: &Tree, row: &Row<'_>) -> Option<Breach> {
-    let Row {
-        line, name, path, ..
-    } = row;
-    let breach = |what| Some(Breach::at(PAGE, *line, what));
-    let code = code(tree, path.as_ref());
-    let expressions = expressions(&code, name);
-    if expressions.is_empty() {
-        return breach(format!("there is no `{name}` in {path}"));
-    }
-    let values: Vec<_> = expressions.iter().filter_map(|it| value(it)).collect();
+fn wrong(code: &str, cell: &str, name: &str, path: &str) -> Option<String> {
+    // A constant, or a field in a list of defaults.
+    let expressions: Vec<_> = code
+        .lines()
+        .filter_map(|line| match line.split_once(&format!("const {name}: ")) {
+            Some((_, rest)) => Some(rest.split_once("= ")?.1.trim_end_matches(';')),
+            None => {
+                let field = line.trim().strip_prefix(name)?.strip_prefix(": ")?;
+                field.strip_suffix(',').filter(|it| value(it).is_some())
+            }
+        })
+        .collect();
+    let Some(first) = expressions.first() else {
+        return Some(format!("there is no `{name}` in {path}"));
+    };
     // Values that are computed from other constants are not followed.
-    if values.is_empty() {
-        return None;
-    }
-    let Some(told) = told(row.value) else {
-        return breach(format!(
+    let mut values = expressions.iter().filter_map(|it| value(it)).peekable();
+    values.peek()?;
+    let Some(told) = told(cell) else {
+        return Some(format!(
             "the value of `{name}` does not begin with a number"
         ));
     };
-    let is_it = |value: &f64| (value - told).abs() <= 1e-9 * told.abs();
-    match values.iter().any(is_it) {
-        true => None,
-        false => breach(format!("`{name}` is {}, not {}", expressions[0], row.value)),
-    }
+    let is_it = |value: f64| (value - told).abs() <= 1e-9 * told.abs();
+    (!values.any(is_it)).then(|| format!("`{name}` is {first}, not {cell}"))
 }
 
-/// Expressions that a file has for a name: as a constant, or as a field in a list of defaults.
-fn expressions<'c>(code: &'c str, name: &str) -> Vec<&'c str> {
-    let constant = format!("const {name}: ");
-    let constants = code.split(&constant).skip(1).filter_map(|rest| {
-        let (_, rest) = rest.split_once('=')?;
-        Some(rest.split_once(';')?.0.trim())
-    });
-    let field = format!("{name}: ");
-    let lines = code.lines().map(str::trim);
-    let fields = lines.filter_map(|line| line.strip_prefix(&field)?.strip_suffix(','));
-    constants
-        .chain(fields.filter(|it| value(it).is_some()))
-        .collect()
-}
-
-/// Value of a simple expression; times are in seconds.
+/// Value of a simple expression.
 fn value(expression: &str) -> Option<f64> {
     let expression = expression.trim();
-    for (function, unit) in [
-        ("Duration::from_secs(", 1.0),
-        ("Duration::from_millis(", 1e-3),
-        ("Dbm(", 1.0),
-    ] {
+    for (function, unit) in FUNCTIONS {
         if let Some(rest) = expression.strip_prefix(function) {
             return Some(value(rest.strip_suffix(')')?)? * unit);
         }
@@ -152,44 +144,28 @@ fn value(expression: &str) -> Option<f64> {
     expression.replace('_', "").parse().ok()
 }
 
-/// Value of the number at the beginning of a cell, times its unit if it has one; times in seconds.
+/// Value of the number at the beginning of a cell, times its unit if it has one.
 fn told(cell: &str) -> Option<f64> {
     let mut words = cell.split_whitespace();
     let number: f64 = words.next()?.replace(',', "").parse().ok()?;
-    let unit = match words.next().map(|word| word.trim_end_matches([',', ';'])) {
-        Some("KiB") => 1024.0,
-        Some("MiB") => 1024.0 * 1024.0,
-        Some("GiB") => 1024.0 * 1024.0 * 1024.0,
-        Some("ms") => 1e-3,
-        Some("MHz") => 1e6,
-        Some("GHz") => 1e9,
-        Some("minutes") => 60.0,
-        Some("days") => 86_400.0,
-        _ => 1.0,
-    };
-    Some(number * unit)
+    let word = words.next().map(|word| word.trim_end_matches([',', ';']));
+    let unit = UNITS.iter().find(|(unit, _)| Some(*unit) == word);
+    Some(number * unit.map_or(1.0, |(_, factor)| *factor))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{told, value};
-
-    #[track_caller]
-    fn check(expression: &str, cell: &str) {
+#[test]
+fn values_of_the_code_and_of_the_page_are_compared_as_numbers() {
+    for (expression, cell) in [
+        ("32 << 20", "32 MiB"),
+        ("1_000_000", "1,000,000 nodes"),
+        ("Duration::from_millis(2500)", "2.5 s, then each"),
+        ("Duration::from_secs(365 * 24 * 3600)", "365 days"),
+        ("313.5e6", "313.5 MHz"),
+    ] {
         let (value, told) = (value(expression).unwrap(), told(cell).unwrap());
         assert!((value - told).abs() < 1e-9 * told, "{value} is not {told}");
     }
-
-    #[test]
-    fn values_of_the_code_and_of_the_page_are_compared_as_numbers() {
-        check("32 << 20", "32 MiB");
-        check("1 << 16", "65,536");
-        check("1_000_000", "1,000,000 nodes");
-        check("Duration::from_millis(2500)", "2.5 s, then each");
-        check("Duration::from_secs(365 * 24 * 3600)", "365 days");
-        check("64 * 1024", "64 KiB");
-        check("313.5e6", "313.5 MHz");
-        assert_eq!(value("Limits::REQUEST.body_bytes"), None);
-        assert_eq!(told("a few"), None);
-    }
+    assert_eq!(value("Limits::REQUEST.body_bytes"), None);
+    assert_eq!(told("a few"), None);
 }

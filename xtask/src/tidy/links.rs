@@ -1,28 +1,23 @@
 //! A relative link in a document leads to a file or a folder of the tree.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
-use super::{Breach, Tree};
+use super::breach_at;
+use crate::workspace::Workspace;
 
-pub(super) fn find(tree: &Tree) -> Vec<Breach> {
+pub(super) fn find(workspace: &Workspace) -> Vec<String> {
     let mut breaches = Vec::new();
-    let is_page = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "md");
-    for page in tree.workspace.files.iter().filter(is_page) {
-        let Some(text) = tree.workspace.text(page) else {
+    for page in &workspace.files {
+        if page.extension().is_none_or(|extension| extension != "md") {
             continue;
-        };
+        }
         let mut in_code = false;
-        for (index, line) in text.lines().enumerate() {
-            if line.trim_start().starts_with("```") {
-                in_code = !in_code;
-            }
-            if in_code {
-                continue;
-            }
-            for link in links(line) {
-                if !leads_somewhere(tree, page, link) {
+        for (index, line) in workspace.text(page).unwrap_or_default().lines().enumerate() {
+            in_code ^= line.trim_start().starts_with("```");
+            for link in links(line).filter(|_| !in_code) {
+                if !leads_somewhere(workspace, page, link) {
                     let what = format!("the link `{link}` leads nowhere");
-                    breaches.push(Breach::at(page, index + 1, what));
+                    breaches.push(breach_at(page, index + 1, what));
                 }
             }
         }
@@ -40,7 +35,7 @@ fn links(line: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn leads_somewhere(tree: &Tree, page: &Path, link: &str) -> bool {
+fn leads_somewhere(workspace: &Workspace, page: &Path, link: &str) -> bool {
     let mut target = page.parent().unwrap_or(page).to_path_buf();
     for part in Path::new(link).components() {
         match part {
@@ -51,6 +46,6 @@ fn leads_somewhere(tree: &Tree, page: &Path, link: &str) -> bool {
             _ => return false,
         }
     }
-    let mut files = tree.workspace.files.iter();
+    let mut files = workspace.files.iter();
     files.any(|file| file.starts_with(&target))
 }

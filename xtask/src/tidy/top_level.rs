@@ -1,80 +1,48 @@
 //! Files and folders at the top of the tree.
 
-use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
-use super::{Breach, Tree};
+use super::breach;
+use crate::workspace::Workspace;
 
-/// Folders, besides those that begin with a dot.
-const FOLDERS: [&str; 12] = [
-    "algorithms",
-    "docs",
-    "examples",
-    "fuzz",
-    "hal",
-    "python",
-    "sim",
-    "src",
-    "tests",
-    "transport",
-    "tworoutine",
-    "xtask",
-];
-
-/// Files, besides those that begin with a dot.
-const FILES: [&str; 11] = [
-    "CHANGELOG.md",
-    "CONTRIBUTING.md",
-    "Cargo.lock",
-    "Cargo.toml",
-    "LICENSE-APACHE",
-    "LICENSE-MIT",
-    "README.md",
-    "clippy.toml",
-    "deny.toml",
-    "rust-toolchain.toml",
-    "rustfmt.toml",
-];
-
-const LOCK: &str = "Cargo.lock";
+/// Folders and files at the top, besides those that begin with a dot.
+const FOLDERS: &str =
+    "algorithms docs examples fuzz hal python sim src tests transport tworoutine xtask";
+const FILES: &str = "CHANGELOG.md CONTRIBUTING.md Cargo.lock Cargo.toml LICENSE-APACHE LICENSE-MIT \
+    README.md clippy.toml deny.toml rust-toolchain.toml rustfmt.toml";
 
 /// Entries that do not belong there.
-pub(super) fn entries(tree: &Tree) -> Vec<Breach> {
-    let mut top: BTreeMap<&str, bool> = BTreeMap::new();
-    for path in &tree.workspace.files {
-        let mut parts = path.components();
-        if let Some(Component::Normal(first)) = parts.next() {
-            top.insert(first.to_str().unwrap_or("?"), parts.next().is_some());
+pub(super) fn entries(workspace: &Workspace) -> Vec<String> {
+    let mut unknown = BTreeSet::new();
+    for path in &workspace.files {
+        let mut parts = path.iter().map(|part| part.to_str().unwrap_or("?"));
+        let first = parts.next().unwrap_or_default();
+        let known = if parts.next().is_some() {
+            FOLDERS
+        } else {
+            FILES
+        };
+        if !first.starts_with('.') && known.split(' ').all(|name| name.trim() != first) {
+            unknown.insert(breach(first, "does not belong at the top level"));
         }
     }
-    top.into_iter()
-        .filter(|(name, is_folder)| {
-            let listed = if *is_folder {
-                FOLDERS.contains(name)
-            } else {
-                FILES.contains(name)
-            };
-            !listed && !name.starts_with('.')
-        })
-        .map(|(name, _)| Breach::new(name, "does not belong at the top level"))
-        .collect()
+    unknown.into_iter().collect()
 }
 
 /// A lock file that is missing, that git does not track, or whose committed state is stale.
-pub(super) fn lock(tree: &Tree) -> Vec<Breach> {
-    let lock = Path::new(LOCK);
-    let exists = tree.workspace.files.iter().any(|path| path == lock);
-    if !exists || tree.workspace.is_tracked(lock) == Some(false) {
-        return vec![Breach::new(LOCK, "is not committed")];
+pub(super) fn lock(workspace: &Workspace) -> Vec<String> {
+    let lock = Path::new("Cargo.lock");
+    let exists = workspace.files.iter().any(|path| path == lock);
+    if !exists || workspace.is_tracked(lock) == Some(false) {
+        return vec![breach(lock, "is not committed")];
     }
-    let changed = tree.workspace.changed().unwrap_or_default();
+    let changed = workspace.changed().unwrap_or_default();
     let manifest = |path: &PathBuf| path.ends_with("Cargo.toml");
     if changed.iter().any(|path| path == lock) && !changed.iter().any(manifest) {
         // Cargo wrote it anew to run this program.
-        return vec![Breach::new(
-            LOCK,
-            "is not what was committed, though no manifest changed",
-        )];
+        let what = "is not what was committed, though no manifest changed";
+        return vec![breach(lock, what)];
     }
     Vec::new()
 }
