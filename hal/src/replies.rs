@@ -50,6 +50,11 @@ impl Replies {
             .unwrap_or_else(|| panic!("{ticket:?} belongs to another batch"))
     }
 
+    /// The reply to the operation at this place of the batch.
+    pub(crate) fn entry(&self, operation: usize) -> Option<&Entry> {
+        self.entries.get(operation)
+    }
+
     /// Every description among the replies, for a wrapper that sets narrower limits on a module
     /// than its board does.
     pub fn descriptions_mut(&mut self) -> &mut [Description] {

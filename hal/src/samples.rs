@@ -143,15 +143,60 @@ impl<'a> SamplesView<'a> {
     }
 }
 
-/// [`SamplesView`] with memory of its own: one stream a channel, in readout counts.
+/// [`SamplesView`] with memory of its own: the samples of all channels in one flat buffer, in
+/// readout counts. [`Replies::into_samples`] and [`Samples::take`] give it without a copy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TimeStreams {
-    /// The samples of each channel asked for, in order.
-    pub channels: Vec<Vec<Complex64>>,
+    samples: Vec<Complex64>,
+    channels: usize,
     /// A converter was over its range during the acquisition.
     pub overrange: bool,
     /// An input was over its voltage during the acquisition.
     pub overvoltage: bool,
+}
+
+impl TimeStreams {
+    /// Number of channels.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// Number of samples of each channel.
+    pub fn samples(&self) -> usize {
+        self.samples.len().checked_div(self.channels).unwrap_or(0)
+    }
+
+    /// The samples of the channel at `index` among those asked for (from 0), in readout counts.
+    ///
+    /// # Panics
+    /// If `index` is not below [`TimeStreams::channels`].
+    pub fn channel(&self, index: usize) -> &[Complex64] {
+        self.view().channel(index)
+    }
+
+    /// The samples of each channel asked for, in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[Complex64]> {
+        (0..self.channels).map(|index| self.channel(index))
+    }
+
+    /// All samples: those of the first channel, then those of the second, and so on.
+    pub fn flat(&self) -> &[Complex64] {
+        &self.samples
+    }
+
+    /// The flat buffer itself, by value: see [`TimeStreams::flat`].
+    pub fn into_flat(self) -> Vec<Complex64> {
+        self.samples
+    }
+
+    fn view(&self) -> SamplesView<'_> {
+        SamplesView {
+            samples: &self.samples,
+            channels: self.channels,
+            overrange: self.overrange,
+            overvoltage: self.overvoltage,
+        }
+    }
 }
 
 #[doc(hidden)]
@@ -201,6 +246,28 @@ impl Operation for AcquireSamples {
             overrange: entry.overrange,
             overvoltage: entry.overvoltage,
         })
+    }
+}
+
+impl Replies {
+    /// The reply that `ticket` stands for, by value. Its samples are moved out of the replies: they
+    /// are not copied if the batch acquired nothing before them.
+    ///
+    /// # Panics
+    /// If the ticket is of another batch.
+    pub fn into_samples(mut self, ticket: Ticket<AcquireSamples>) -> TimeStreams {
+        let Some(Entry::Samples(entry)) = self.entry(ticket.index).cloned() else {
+            panic!("{ticket:?} belongs to another batch");
+        };
+        let mut samples = std::mem::take(&mut self.complex);
+        samples.truncate(entry.range.end);
+        samples.drain(..entry.range.start);
+        TimeStreams {
+            samples,
+            channels: entry.channels,
+            overrange: entry.overrange,
+            overvoltage: entry.overvoltage,
+        }
     }
 }
 
@@ -255,13 +322,6 @@ impl<'a> Samples<'a> {
         let mut batch = Batch::new();
         let ticket = batch.acquire_samples(module, acquire);
         let replies = self.0.run(&batch).await?;
-        let view = replies.get(ticket);
-        Ok(TimeStreams {
-            channels: (0..view.channels())
-                .map(|index| view.channel(index).to_vec())
-                .collect(),
-            overrange: view.overrange,
-            overvoltage: view.overvoltage,
-        })
+        Ok(replies.into_samples(ticket))
     }
 }
