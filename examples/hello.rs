@@ -1,14 +1,28 @@
 //! One function, called both ways: at a prompt on one board, then on a whole farm at once.
+use twotone::campaign::CampaignParams;
 use twotone::prelude::*;
 
 #[tworoutine::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let farm = Farm::builder().boards(4).detectors(32).start().await?;
-    let array = Array::connect(&HardwareMap::try_from(&farm)?).await;
+    let map = HardwareMap::try_from(&farm)?;
+    let array = Array::connect(&map).await;
+    // The band and the start power of each module, as the map has them.
+    let params = CampaignParams::default().for_array(&map, &array);
+
     let board = array.board("crs0001").wait()?;
-    let alone = tune(&board, ModuleId::FIRST, &TuneParams::default()).wait()?;
+    let alone = tune(
+        &board,
+        ModuleId::FIRST,
+        &params.of("crs0001", ModuleId::FIRST)?,
+    )
+    .wait()?;
     println!("alone: {alone}");
-    let tuning = async |board, module| tune(&board, module, &TuneParams::default()).await;
+
+    let tuning = move |board: BoardHandle, module| {
+        let params = params.of(board.name(), module);
+        async move { tune(&board, module, &params?).await }
+    };
     for outcome in Runner::new().run(array.targets(), tuning).await {
         println!("{}: {}", outcome.board, outcome.result?);
     }

@@ -39,6 +39,7 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`map`] | the hardware map: which boards there are, what they may put out |
+//! | [`campaign`] | a map and parameters become a tune, a sweep, a switch-off or a capture |
 //! | [`Array`] | the boards of a map, connected |
 //! | `capture` | sample streams, to disk (feature `arrow`) |
 //! | [`run`] | one algorithm over many boards, and the wrappers around a board |
@@ -49,6 +50,7 @@
 //! | `sim`, `score` | simulated farms, and how well a tune met their truth (feature `sim`) |
 
 mod array;
+pub mod campaign;
 #[cfg(feature = "arrow")]
 pub mod capture;
 #[cfg(all(doctest, feature = "sim"))]

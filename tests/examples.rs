@@ -9,10 +9,21 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
+use twotone::hal::ModuleId;
+use twotone::record::{Manifest, TuneRecord};
+use twotone::sim::Farm;
+
 /// Runs an example and returns its output, line by line. It must end with status 0 and print no
 /// errors.
 fn lines(example: &str) -> Vec<String> {
+    lines_with(example, &[])
+}
+
+/// As [`lines`], with arguments.
+fn lines_with(example: &str, arguments: &[&Path]) -> Vec<String> {
     let output = Command::new(built(example))
+        .args(arguments)
+        .env("TWOTONE_LOCKS", env!("CARGO_TARGET_TMPDIR"))
         .stdin(Stdio::null())
         .output()
         .expect("the example starts");
@@ -81,6 +92,21 @@ fn hello() {
     assert!(alone.ends_with("channels tuned"), "{alone}");
     assert_eq!(lines[1], format!("crs0001: {alone}"), "the same function");
     check_tunes(&lines[1..], 4, 32.0);
+}
+
+#[test]
+fn an_array_is_tuned_as_by_the_program() {
+    let farm = Farm::builder().boards(2).detectors(8);
+    let farm = farm.start_blocking().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let [map, out] = ["map.toml", "run"].map(|name| folder.path().join(name));
+    fs::write(&map, farm.map_toml()).unwrap();
+    let lines = lines_with("campaign", &[&map, &out]);
+    assert_eq!(lines, ["crs0001: ok", "crs0002: ok"]);
+    assert_eq!(Manifest::read(&out).unwrap().boards.len(), 2);
+    let tune = TuneRecord::read(&out).unwrap();
+    let module = tune.module("crs0002", ModuleId::FIRST).unwrap();
+    assert_eq!(module.channel.len(), 8);
 }
 
 #[test]

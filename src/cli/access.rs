@@ -1,21 +1,13 @@
-//! Connections of commands that set something: to the boards of the map, and with no other program
-//! on them.
-
-use std::time::Duration;
+//! Options about the access to boards, of commands that set something.
 
 use clap::Args;
-use twotone::hal::legible;
-use twotone::identity::Listening;
+use twotone::campaign;
+use twotone::hal::{ModuleId, legible};
+use twotone::lock::Holder;
 use twotone::map::HardwareMap;
-use twotone::run::{HardwareState, Outcome};
-use twotone::{Array, lock};
+use twotone::run::HardwareState;
 
-use super::interrupt::Interrupt;
 use super::output::complain;
-
-/// Time for which the settings of boards are watched before anything is set on them. A program that
-/// sweeps sets something more often.
-const WATCHED: Duration = Duration::from_millis(300);
 
 /// Options of commands that set something.
 #[derive(Debug, Args)]
@@ -32,84 +24,33 @@ pub(crate) struct Access {
     /// settings change in the 0.3 s before the run is refused. With it, both programs set the board.
     #[arg(long)]
     ignore_others: bool,
-    /// True if the boards are simulated by this program: nobody else knows them.
-    #[arg(skip)]
-    own_farm: bool,
 }
 
 impl Access {
-    /// Access to boards that this program simulates itself: it has written their map.
-    pub(crate) fn to_own_farm() -> Self {
-        Self {
-            no_listen: true,
-            take_over: false,
-            ignore_others: true,
-            own_farm: true,
-        }
-    }
-
-    /// True if the boards end with the program.
-    pub(crate) fn is_to_own_farm(&self) -> bool {
-        self.own_farm
-    }
-
-    /// Finds out if boards can be locked, before any is touched.
-    ///
-    /// # Errors
-    /// Words that say what is wrong, and what to do.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        match self.own_farm {
-            true => Ok(()),
-            false => lock::check().map_err(|why| format!("{why}. Nothing was sent to any board")),
-        }
-    }
-
-    /// Connects to the boards, locks them, and watches them for other programs. `None` if there is an
-    /// interrupt before they are connected. After a later one, the array tells what was locked and
-    /// taken over until then.
-    pub(crate) fn connect(&self, map: &HardwareMap, interrupt: &Interrupt) -> Option<Array> {
-        let listening = match self.no_listen {
-            true => Listening::none(map),
-            false => Listening::begin(map),
-        };
-        let connecting = Array::connect_identified(map, listening);
-        let Some(mut array) = interrupt.unless(connecting) else {
-            complain(
-                "interrupted while connecting: nothing was set on any board, and none was taken over",
-            );
-            return None;
-        };
-        if !self.own_farm {
-            let _ = interrupt.unless(array.lock(map, self.take_over));
-            tell_taken(map, &array);
-        }
-        if !self.ignore_others {
-            let _ = interrupt.unless(array.refuse_boards_set_by_others(WATCHED));
-        }
-        Some(array)
+    /// The checks that these options leave.
+    pub(crate) fn checks(&self) -> campaign::Access {
+        let mut access = campaign::Access::default();
+        access.listen = !self.no_listen;
+        access.take_over = self.take_over;
+        access.watch = !self.ignore_others;
+        access
     }
 }
 
-/// Says from whom boards were taken over.
-pub(crate) fn tell_taken(map: &HardwareMap, array: &Array) {
-    for board in map.boards() {
-        if let Some(from) = array.taken_over(&board.name) {
-            complain(&format!("board {}: taken over from {from}", board.name));
+/// Warns of modules whose board was taken over and that were then left as they were: the program
+/// that had them could not switch its tones off. `modules` has the board of each, and the program
+/// that had it.
+pub(crate) fn warn_of_tones_of_others<'a>(
+    map: &HardwareMap,
+    modules: impl Iterator<Item = (&'a str, Option<&'a Holder>, ModuleId, &'a HardwareState)>,
+) {
+    for (board, taken_over, module, hardware) in modules {
+        if *hardware == HardwareState::Untouched && taken_over.is_some() {
+            complain(&format!(
+                "board {board} module {module}: taken over and not changed; tones of the program \
+                 that had it may be on: `twotone off {}` switches them off",
+                legible(map.file())
+            ));
         }
-    }
-}
-
-/// Says which modules were taken over and then left as they were: the program that had them could
-/// not switch its tones off.
-pub(crate) fn tell_left_of_others<T>(map: &HardwareMap, array: &Array, outcomes: &[Outcome<T>]) {
-    let untouched = outcomes.iter().filter(|outcome| {
-        outcome.hardware == HardwareState::Untouched && array.taken_over(&outcome.board).is_some()
-    });
-    for Outcome { board, module, .. } in untouched {
-        complain(&format!(
-            "board {board} module {module}: taken over and not changed; tones of the program that had \
-             it may be on: `twotone off {}` switches them off",
-            legible(map.file())
-        ));
     }
 }

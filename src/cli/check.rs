@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
+use twotone::campaign::CampaignParams;
 use twotone::input::shown;
 use twotone::map::{HardwareMap, MapError};
 
 use super::Exit;
 use super::output::{complain, say, say_json};
-use super::tuning::read_tuning;
 
 /// The arguments of `twotone check`.
 #[derive(Debug, Args)]
@@ -53,11 +53,11 @@ impl Check {
             Err(error) => note(&error, &mut checked, &mut texts),
         }
         if let Some(path) = &self.params {
-            match read_tuning(path) {
-                Ok(tuning) => {
+            match CampaignParams::read(path) {
+                Ok(params) => {
                     let problem = match &map {
-                        Some(map) => tuning.problem(map),
-                        None => tuning.own_problem(),
+                        Some(map) => params.problem(map),
+                        None => params.problem_alone(),
                     };
                     if let Some(message) = problem {
                         let file = path.display().to_string();

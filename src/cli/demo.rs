@@ -1,27 +1,26 @@
 //! `twotone demo`: a simulated farm, tuned and scored.
 
 use std::path::PathBuf;
-use std::time::Duration;
 use std::{fs, io};
 
 use clap::Args;
 use tworoutine::Wait;
+use twotone::campaign::Access;
 use twotone::map::HardwareMap;
 use twotone::record::UtcTime;
 
-use super::access::Access;
-use super::campaign::Campaign;
+use super::campaign::{INTERRUPTED, campaign};
+use super::interrupt::Interrupt;
 use super::output::complain;
 use super::sim::FarmArgs;
-use super::tuning::Tuning;
-use super::{Exit, limits};
+use super::{Exit, limits, tune};
 
 /// The arguments of `twotone demo`.
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
     #[command(flatten)]
     farm: FarmArgs,
-    /// Where the run directory is to be. A new one under `runs` unless given.
+    /// Path of the new run directory. If it is absent: a new one in the folder `runs`.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -53,19 +52,22 @@ impl Demo {
                 return Exit::Usage;
             }
         };
-        let campaign = Campaign {
-            map,
-            tuning: Tuning::default(),
-            out,
-            note: Some("simulated".to_owned()),
-            seed: Some(farm.seed()),
-            truth: Some(farm.truth()),
-            deadline: Duration::from_secs(600),
-            at_once: usize::MAX,
-            json,
-            access: Access::to_own_farm(),
+        let interrupt = Interrupt::watch(INTERRUPTED);
+        let campaign = campaign(map, &interrupt, json)
+            .access(Access::unchecked())
+            .note("simulated")
+            .seed(farm.seed());
+        let exit = match campaign.tune(out).wait() {
+            Ok(tuned) => {
+                let exit = tune::tell(&tuned, Some(&farm.truth()), None, json);
+                tune::tell_rest(&campaign, &tuned, &interrupt);
+                exit
+            }
+            Err(error) => {
+                complain(&error.to_string());
+                Exit::Usage
+            }
         };
-        let exit = campaign.run(std::env::args().collect());
         farm.shut_down().wait();
         exit
     }

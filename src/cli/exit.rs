@@ -1,8 +1,13 @@
-//! How the program ends.
+//! Exit statuses of the program.
 
 use std::process::ExitCode;
 
-/// How the program ends; each has its exit status.
+use twotone::campaign::{Completion, RecordReport};
+use twotone::hal::legible;
+
+use super::output::complain;
+
+/// End of the program; each has its exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Everything asked for was done.
@@ -33,5 +38,38 @@ impl Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.status())
+    }
+}
+
+impl From<Completion> for Exit {
+    fn from(completion: Completion) -> Self {
+        match completion {
+            Completion::Complete => Self::Well,
+            Completion::Incomplete => Self::SomeFailed,
+            Completion::Unreachable => Self::NothingReachable,
+            Completion::Interrupted => Self::Interrupted,
+        }
+    }
+}
+
+/// Complains of a run that is not recorded as asked, and says what is recorded, and its place.
+pub(crate) fn complain_of_record(record: &RecordReport) {
+    if record.is_whole() {
+        return;
+    }
+    if let Some(error) = &record.record_error {
+        complain(&format!("the run could not be recorded as asked: {error}"));
+    }
+    if record.run_directory.is_none() {
+        complain("nothing of the run could be recorded anywhere");
+    } else if let Some(first) = record.missing_files.first() {
+        let files = match record.missing_files.len() {
+            1 => "1 file of the run is missing".to_owned(),
+            count => format!("{count} files of the run are missing, the first of them"),
+        };
+        complain(&format!("{files}: {}: {}", first.file, first.reason));
+    }
+    if let Some(path) = &record.run_directory {
+        complain(&format!("the run was recorded in {}", legible(path)));
     }
 }

@@ -1,4 +1,4 @@
-//! `twotone info`: what every board of a map is, and how it is.
+//! `twotone info`: versions, clock and housekeeping of every board of a map.
 //!
 //! Each question is asked by itself, so that one that fails, or hangs, hides no answer to another.
 

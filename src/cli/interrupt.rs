@@ -1,4 +1,4 @@
-//! Ctrl-C: the first one ends what runs and cleans up, the second one exits at once.
+//! Interrupts (Ctrl-C): the first ends the campaign and cleans up, the second exits at once.
 
 use std::future::Future;
 use std::iter::repeat;
@@ -37,7 +37,7 @@ pub(crate) struct Interrupt {
 }
 
 impl Interrupt {
-    /// Watches from now on. `message` is told at the first interrupt.
+    /// Watches from now on. `message` is printed at the first interrupt.
     pub(crate) fn watch(message: &'static str) -> Self {
         let interrupt = Self::default();
         let watched = interrupt.clone();
@@ -85,13 +85,13 @@ impl Interrupt {
         })
     }
 
-    /// Whether there has been one.
+    /// True if there has been one.
     pub(crate) fn happened(&self) -> bool {
         self.first.is_cancelled()
     }
 }
 
-/// Says what an interrupted run has left behind.
+/// Complains of the states in which an interrupted run has left the modules.
 pub(crate) fn tell_hardware<T>(outcomes: &[Outcome<T>]) {
     let (mut restored, mut kept) = (0, 0);
     let left = || {

@@ -1,9 +1,8 @@
-//! The command line: one file a command, and what they share.
+//! The command line: one file for each command, and their common parts.
 
 mod access;
 mod campaign;
 mod capture;
-mod captured;
 mod check;
 mod completions;
 mod demo;
@@ -18,16 +17,12 @@ mod outlet;
 mod output;
 mod parent;
 mod progress;
-mod report;
-mod room;
 mod screen;
 mod selection;
 mod sim;
-mod stored;
 mod sweep;
 mod table;
 mod tune;
-mod tuning;
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -69,24 +64,24 @@ enum Command {
     /// Tune every module of a hardware map, and leave the tones on.
     #[command(after_help = ENDINGS)]
     Tune(tune::Tune),
-    /// Ask every board of a hardware map what it is and how it is: versions, clock, housekeeping.
+    /// Ask every board of a hardware map for its versions, its clock and its housekeeping.
     Info(info::Info),
     /// Sweep every module of a hardware map over its range, and leave no tone of the sweep on.
     #[command(after_help = ENDINGS)]
     Sweep(sweep::Sweep),
-    /// Write the sample streams of an array to disk, and say what was lost.
+    /// Write the sample streams of an array to disk, and count the losses.
     Capture(capture::Capture),
     /// Verify a hardware map, and a parameter file, without touching a board.
     Check(check::Check),
     /// Switch all tones of a hardware map's modules off, and read back that they are.
     Off(off::Off),
-    /// Print the hardware map that a Python map of CRS boards (YAML) comes to.
+    /// Convert a Python hardware map of CRS boards (YAML), and print the result.
     Import(import::Import),
     /// Print the completions of a shell.
     Completions(completions::Completions),
 }
 
-/// Reads a hardware map, or complains of what is wrong with it.
+/// Reads a hardware map, or complains of its faults.
 fn load_map(path: &Path) -> Result<HardwareMap, Exit> {
     HardwareMap::load(path).map_err(|error| {
         output::complain(&error.to_string());
@@ -115,7 +110,7 @@ pub(crate) fn main() -> ExitCode {
         _ => "debug",
     };
     let filter = EnvFilter::try_from_env("TWOTONE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    // Without colours: nothing that a board says can be told from them.
+    // Without colours: text of a board could contain the same control characters.
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(output::Log)
@@ -141,7 +136,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Completions(completions) => completions.run(),
     };
     match (exit, output::finish()) {
-        // Who reads the result of a script that went well has to have it.
+        // A program that reads the result must not take a part of it for the whole.
         (Exit::Well, false) => Exit::SomeFailed.into(),
         (exit, _) => exit.into(),
     }

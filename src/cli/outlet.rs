@@ -1,9 +1,9 @@
-//! A way to a terminal, a pipe or a file that never holds up who writes.
+//! Writer to a terminal, a pipe or a file that never blocks the caller.
 //!
-//! A terminal that nobody reads (Ctrl-S, a stalled `ssh`), and a pipe whose reader sleeps, block
-//! whoever writes to them, for as long as they like. What drives hardware must not wait for them: it
-//! leaves what it has to say in a queue, and a thread of its own writes it. If the system grants no
-//! such thread, each who says something writes as much as is taken at once.
+//! A terminal that nobody reads (Ctrl-S, a stalled `ssh`) and a pipe whose reader sleeps block a
+//! writer for an unlimited time. A program that drives hardware must not wait for them. It puts its
+//! text into a queue, and a separate thread writes it. If the system grants no such thread, each call
+//! writes as much as can be written without blocking.
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-/// Most bytes that wait in a queue of what may be left out.
+/// Most bytes that may wait in the queue before further text is left out.
 const MOST_WAITING: usize = 256 << 10;
 
 /// Bytes that a pipe, a terminal or a socket takes without waiting once it says that it takes any.
@@ -23,7 +23,7 @@ const TAKEN_AT_ONCE: usize = 128;
 /// Time between two looks for room, if no thread waits for it.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// A queue, and the thread that writes what is in it.
+/// A queue of text, and the thread that writes it.
 #[derive(Debug, Clone)]
 pub(crate) struct Outlet(Arc<Inner>);
 
@@ -42,7 +42,7 @@ struct Queue {
     bytes: usize,
     /// Number of bytes of the first text that are written already, if no thread writes.
     begun: usize,
-    /// The thread has taken something, and has not written it to its end.
+    /// True if the thread has taken a text and has not yet written it to its end.
     writing: bool,
     /// Number of texts that found the queue full.
     left_out: u64,
@@ -111,7 +111,7 @@ impl Outlet {
         !queue.is_busy()
     }
 
-    /// Reason that something could not be written, told once.
+    /// Reason that something could not be written. It is returned once.
     pub(crate) fn failure(&self) -> Option<io::Error> {
         self.0.locked().failed.take()
     }
@@ -122,8 +122,8 @@ impl Queue {
         self.writing || !self.waiting.is_empty()
     }
 
-    /// Takes note that a text of so many bytes was written, or failed to be. The last one is followed
-    /// by the number of those that were left out.
+    /// Notes that a text of `bytes` bytes was written, or failed to be. After the last one, the number
+    /// of texts that were left out is written.
     fn is_done(&mut self, bytes: usize, failed: Option<io::Error>) {
         self.bytes -= bytes;
         // A later success makes up for no failure.
@@ -189,7 +189,7 @@ impl Inner {
         }
     }
 
-    /// Writes what is in the queue, for ever.
+    /// Writes the texts of the queue as they come, and never returns.
     fn write_all(&self) {
         loop {
             let text = self.next();

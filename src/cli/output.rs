@@ -1,5 +1,5 @@
-//! Words for standard output and standard error. Nothing here waits for a reader but
-//! [`finish`], when all else is done.
+//! Standard output and standard error. Only [`finish`], at the end of the program, waits for their
+//! readers.
 
 use std::io::{self, Write};
 use std::sync::LazyLock;
@@ -42,17 +42,17 @@ pub(crate) fn say_json(value: &impl Serialize) {
     }
 }
 
-/// Writes to standard error what the operator must see whatever the log level is.
+/// Writes to standard error what the operator must see at any log level.
 pub(crate) fn complain(text: &str) {
     ERR.put(lines(text).into_bytes());
 }
 
-/// Draws on standard error what may be left out.
+/// Draws on standard error, unless other output is waiting there.
 pub(crate) fn draw(frame: Vec<u8>) {
     ERR.offer_alone(frame);
 }
 
-/// Draws on standard error, whatever is waiting there.
+/// Draws on standard error, after the output that is waiting there.
 pub(crate) fn draw_last(frame: Vec<u8>) {
     ERR.offer(frame);
 }
@@ -72,12 +72,13 @@ pub(crate) fn finish() -> bool {
         INCOMPLETE.store(true, Ordering::Relaxed);
         complain(&format!("standard output cannot be written: {error}"));
     }
-    // Nobody is owed more than that.
+    // Standard error is not the result: its readers are not waited for any longer.
     ERR.drain(LAST_WORDS);
     !INCOMPLETE.load(Ordering::Relaxed)
 }
 
-/// Lines of ours, in which something of others may be.
+/// Makes lines of a text that may have names and words of boards and files in it, which may hold
+/// control characters.
 fn lines(text: &str) -> String {
     let mut lines = String::with_capacity(text.len() + 1);
     for line in text.split('\n') {
@@ -87,8 +88,8 @@ fn lines(text: &str) -> String {
     lines
 }
 
-/// JSON leaves a few characters as they are that act on a terminal. They occur in strings only,
-/// where an escape means the same.
+/// Escapes the characters in JSON that act on a terminal. JSON leaves a few as they are. They occur in
+/// strings only, in which an escape means the same.
 fn visible_json(text: &str) -> String {
     let mut visible = String::with_capacity(text.len());
     for char in text.chars() {

@@ -1,42 +1,81 @@
-//! Progress bars on standard error: one a module, or one for all where there are many.
+//! Progress bars on standard error: one for each module, or one for all of many.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use twotone::algorithms::{Progress, Stage, Step};
-use twotone::run::Target;
+use twotone::algorithms::{Stage, Step};
+use twotone::campaign::Observer;
+use twotone::hal::ModuleId;
 
+use super::output::complain;
 use super::screen::Screen;
 
-/// The bars of a run.
+/// Bars of a campaign. They are drawn if standard error is a terminal.
 pub(crate) struct Bars {
-    shown: MultiProgress,
-    modules: Vec<Arc<Bar>>,
+    is_quiet: bool,
+    drawn: OnceLock<Drawn>,
 }
 
-/// The bar of one module; takes an algorithm's reports.
-pub(crate) struct Bar {
-    board: String,
-    module: u8,
+/// The bars of the modules, by board.
+struct Drawn {
+    all: MultiProgress,
+    modules: BTreeMap<String, BTreeMap<ModuleId, Bar>>,
+}
+
+/// The bar of one module, which several modules may share.
+struct Bar {
     bar: ProgressBar,
-    /// How much of the run this module has brought to a bar that it shares.
+    /// Progress of this module, in steps of the bar.
     counted: Mutex<u64>,
 }
 
-/// As many modules have bars of their own; more share one.
+/// Most modules that have bars of their own; more share one.
 const MOST_BARS: usize = 24;
 /// Steps of a bar for one module.
 const LENGTH: u64 = 1000;
 
 impl Bars {
-    /// Bars for `targets`. On something that is no terminal nothing is shown.
-    pub(crate) fn new(targets: &[Target], quiet: bool) -> Self {
-        let to = if quiet {
-            ProgressDrawTarget::hidden()
-        } else {
-            Screen::target()
+    /// Bars that are not drawn yet, and never if `is_quiet`.
+    pub(crate) fn new(is_quiet: bool) -> Self {
+        Self {
+            is_quiet,
+            drawn: OnceLock::new(),
+        }
+    }
+}
+
+impl Observer for Bars {
+    fn begin(&self, modules: &[(String, ModuleId)]) {
+        let target = match self.is_quiet {
+            true => ProgressDrawTarget::hidden(),
+            false => Screen::target(),
         };
-        let shown = MultiProgress::with_draw_target(to);
+        self.drawn.get_or_init(|| Drawn::new(target, modules));
+    }
+
+    fn step(&self, board: &str, step: &Step) {
+        let modules = self.drawn.get().and_then(|drawn| drawn.modules.get(board));
+        if let Some(bar) = modules.and_then(|modules| modules.get(&step.module)) {
+            bar.step(board, step);
+        }
+    }
+
+    fn end(&self) {
+        if let Some(drawn) = self.drawn.get() {
+            drop(drawn.all.clear());
+            Screen::clear();
+        }
+    }
+
+    fn notice(&self, text: &str) {
+        complain(text);
+    }
+}
+
+impl Drawn {
+    fn new(target: ProgressDrawTarget, targets: &[(String, ModuleId)]) -> Self {
+        let all = MultiProgress::with_draw_target(target);
         let style = |template: &str| {
             ProgressStyle::with_template(template)
                 .unwrap_or_else(|_| ProgressStyle::default_bar())
@@ -46,52 +85,36 @@ impl Bars {
             let bar = undrawn(LENGTH * targets.len() as u64);
             bar.set_style(style("{bar:50} {percent:>3} % of {msg}, {elapsed}"));
             bar.set_message(format!("{} modules", targets.len()));
-            shown.add(bar)
+            all.add(bar)
         });
-        let modules = targets.iter().map(|target| {
-            let name = target.board.name().to_owned();
+        let mut modules: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+        for (board, module) in targets {
             let bar = shared.clone().unwrap_or_else(|| {
                 let bar = undrawn(LENGTH);
                 bar.set_style(style("{prefix:16} {bar:30} {percent:>3} %  {msg}"));
-                bar.set_prefix(format!("{name} m{}", target.module));
-                shown.add(bar)
+                bar.set_prefix(format!("{board} m{module}"));
+                all.add(bar)
             });
-            let module = target.module.number();
-            Arc::new(Bar {
-                board: name,
-                module,
+            let bar = Bar {
                 bar,
                 counted: Mutex::new(0),
-            })
-        });
-        Self {
-            modules: modules.collect(),
-            shown,
+            };
+            modules
+                .entry(board.clone())
+                .or_default()
+                .insert(*module, bar);
         }
-    }
-
-    /// The bar of a module, or none where it is not among the targets.
-    pub(crate) fn of(&self, board: &str, module: u8) -> Option<Arc<Bar>> {
-        self.modules
-            .iter()
-            .find(|bar| bar.board == board && bar.module == module)
-            .cloned()
-    }
-
-    /// Takes the bars away.
-    pub(crate) fn clear(&self) {
-        drop(self.shown.clear());
-        Screen::clear();
+        Self { all, modules }
     }
 }
 
-/// A bar that is drawn when it is added to the others, and not before: by itself it would write to
-/// standard error, and wait for a reader.
+/// Makes a bar that is drawn only when it is added to the others. By itself it would write to standard
+/// error, and wait for a reader.
 fn undrawn(length: u64) -> ProgressBar {
     ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden())
 }
 
-/// Where a stage begins and ends in the course of a tune, in thousandths.
+/// Begin and end of a stage in the course of a tune, in thousandths, and its name.
 fn extent(stage: Stage) -> (u64, u64, &'static str) {
     match stage {
         Stage::CableDelay => (0, 30, "cable delay"),
@@ -104,11 +127,11 @@ fn extent(stage: Stage) -> (u64, u64, &'static str) {
     }
 }
 
-impl Progress for Bar {
-    fn report(&self, step: &Step) {
+impl Bar {
+    fn step(&self, board: &str, step: &Step) {
         let (from, to, name) = extent(step.stage);
         if step.done == 0 {
-            tracing::info!(board = self.board, module = self.module, "{name}");
+            tracing::info!(board, module = step.module.number(), "{name}");
         }
         let share = step.done.min(step.total) as u64 * (to - from) / step.total.max(1) as u64;
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);

@@ -16,30 +16,30 @@ use super::interrupt::Interrupt;
 use super::output::{complain, say, say_json};
 use super::parent::end_with_parent;
 
-/// What a farm is made of.
+/// Options that say which farm is simulated.
 #[derive(Debug, Args)]
 pub(crate) struct FarmArgs {
-    /// How many boards.
+    /// Number of boards.
     #[arg(long, default_value_t = 16, value_parser = parse_boards)]
     pub(crate) boards: usize,
-    /// How many detectors on each board.
+    /// Number of detectors on each board.
     #[arg(long, default_value_t = 256)]
     pub(crate) detectors: usize,
-    /// Over how many modules of each board the detectors are spread; one for each 256 of them
-    /// unless given.
+    /// Number of modules of each board over which the detectors are spread. If it is absent: one for
+    /// each 256 detectors.
     #[arg(long, value_parser = parse_modules)]
     pub(crate) modules: Option<usize>,
-    /// Everything drawn at random follows from this number.
+    /// Seed of everything that is drawn at random.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
-    /// How hard the detectors are to tune: clean, lab or harsh.
+    /// Difficulty of the tune: clean, lab or harsh.
     #[arg(long, default_value_t = Profile::Clean)]
     pub(crate) profile: Profile,
-    /// Let the boards' time be real: an acquisition takes as long as its samples, and filters
-    /// settle as on a board.
+    /// Let the boards take real time: an acquisition takes as long as its samples, and filters settle
+    /// as on a board.
     #[arg(long)]
     pub(crate) real_time: bool,
-    /// In real time, how long each call takes the board, in microseconds.
+    /// In real time, time of the board for each call, in microseconds.
     #[arg(long, value_name = "US", default_value_t = 0, requires = "real_time")]
     pub(crate) call_us: u64,
 }
@@ -88,13 +88,13 @@ pub(crate) struct Sim {
     /// Write the hardware map of the farm to this file.
     #[arg(long, value_name = "FILE")]
     write_map: Option<PathBuf>,
-    /// Write what the detectors really are to this file, as JSON.
+    /// Write the true parameters of the detectors to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     truth: Option<PathBuf>,
-    /// When the boards send their sample streams.
+    /// Times at which the boards send their sample streams.
     #[arg(long, value_enum, default_value_t = Stream::WhenJoined)]
     stream: Stream,
-    /// What goes wrong, where and when: a file of faults, in TOML.
+    /// A file of faults of the boards, in TOML.
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
     /// End when the parent process ends.
@@ -102,12 +102,12 @@ pub(crate) struct Sim {
     with_parent: bool,
 }
 
-/// When boards send their sample streams.
+/// Times at which boards send their sample streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Stream {
-    /// While somebody on this machine has joined the board's own source.
+    /// While a program on this machine has joined the board's own source.
     WhenJoined,
-    /// The same, and while somebody has joined the group for any source.
+    /// The same, and while a program has joined the group for any source.
     WhenAnyJoined,
     /// From start to end.
     Always,
@@ -227,14 +227,14 @@ impl Sim {
     }
 }
 
-/// Writes a file whole or not at all: who waits for it never reads half of it.
+/// Writes a file whole or not at all, so that a program that waits for it never reads half of it.
 pub(crate) fn write_file(path: &Path, text: &str) -> Result<(), Exit> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     let whole = || {
-        // Readable by all whom the umask lets, unlike other temporary files.
+        // Temporary files are readable by their owner only; this one is for all that the umask lets.
         let readable = Permissions::from_mode(0o666);
         let file = tempfile::Builder::new()
             .permissions(readable)

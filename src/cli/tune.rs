@@ -1,30 +1,40 @@
 //! `twotone tune`: every module of a hardware map.
 
+mod table;
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use serde::Serialize;
+use twotone::campaign::{Campaign, CampaignParams, TuneReport, TuneRun};
 use twotone::input::{self, shown};
+use twotone::map::HardwareMap;
+use twotone::score::{Score, score};
 use twotone::sim::Truth;
 
 use super::Exit;
-use super::access::Access;
-use super::campaign::Campaign;
-use super::output::complain;
+use super::access::{Access, warn_of_tones_of_others};
+use super::campaign::{INTERRUPTED, campaign};
+use super::exit::complain_of_record;
+use super::interrupt::{self, Interrupt};
+use super::output::{complain, say, say_json};
 use super::selection::Selection;
-use super::tuning::load_tuning;
 
 /// The arguments of `twotone tune`.
 #[derive(Debug, Args)]
 pub(crate) struct Tune {
     /// The hardware map.
     map: PathBuf,
-    /// Where the run directory is to be; refused where something is there already.
+    /// Path of the new run directory. Refused if something is there already.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     #[command(flatten)]
     part: Selection,
-    /// A file of tuning parameters, in TOML. Band and amplitude are the map's unless given here.
+    /// A file of tuning parameters, in TOML. Band and amplitude follow from the map unless they are
+    /// in it.
     #[arg(long, value_name = "FILE")]
     params: Option<PathBuf>,
     /// A note that is kept with the run.
@@ -33,12 +43,12 @@ pub(crate) struct Tune {
     /// Score the result against the truth of a simulated farm.
     #[arg(long, value_name = "FILE")]
     truth: Option<PathBuf>,
-    /// How long each module may take, clean-up included, in seconds.
+    /// Longest time of each module in seconds, clean-up included.
     #[arg(long, value_name = "S", default_value_t = 600.0, value_parser = parse_seconds)]
     deadline: f64,
     #[command(flatten)]
     access: Access,
-    /// How many modules are tuned at the same time.
+    /// Largest number of modules that are tuned at the same time.
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = parse_at_once)]
     at_once: usize,
 }
@@ -59,9 +69,8 @@ fn parse_at_once(text: &str) -> Result<usize, String> {
 
 impl Tune {
     pub(crate) fn run(self, json: bool) -> Exit {
-        let campaign = self.campaign(json);
-        match campaign {
-            Ok(campaign) => campaign.run(std::env::args().collect()),
+        match self.read() {
+            Ok((map, params, truth)) => self.tune(map, params, truth.as_ref(), json),
             Err(message) => {
                 complain(&message);
                 Exit::Usage
@@ -69,23 +78,90 @@ impl Tune {
         }
     }
 
-    fn campaign(self, json: bool) -> Result<Campaign, String> {
+    /// Reads all files that are given.
+    fn read(&self) -> Result<(HardwareMap, CampaignParams, Option<Truth>), String> {
         let map = self.part.of(&self.map)?;
-        let tuning = self.params.as_deref().map(load_tuning).transpose()?;
-        let tuning = tuning.unwrap_or_default();
-        tuning.fit_for(&map)?;
-        Ok(Campaign {
-            map,
-            tuning,
-            truth: self.truth.as_deref().map(load_truth).transpose()?,
-            out: self.out,
-            note: self.note,
-            seed: None,
-            deadline: Duration::from_secs_f64(self.deadline),
-            at_once: self.at_once,
-            json,
-            access: self.access,
-        })
+        let params = self.params.as_deref().map(CampaignParams::load);
+        let params = params.transpose().map_err(|error| error.to_string())?;
+        let truth = self.truth.as_deref().map(load_truth).transpose()?;
+        Ok((map, params.unwrap_or_default(), truth))
+    }
+
+    fn tune(
+        self,
+        map: HardwareMap,
+        params: CampaignParams,
+        truth: Option<&Truth>,
+        json: bool,
+    ) -> Exit {
+        let interrupt = Interrupt::watch(INTERRUPTED);
+        let mut campaign = campaign(map, &interrupt, json)
+            .params(params)
+            .access(self.access.checks())
+            .deadline(Duration::from_secs_f64(self.deadline))
+            .concurrency(self.at_once);
+        if let Some(note) = self.note {
+            campaign = campaign.note(note);
+        }
+        match campaign.tune(self.out).wait() {
+            Ok(tuned) => {
+                let file = campaign.map().file();
+                let exit = tell(&tuned, truth, Some(file), json);
+                tell_rest(&campaign, &tuned, &interrupt);
+                exit
+            }
+            Err(error) => {
+                complain(&error.to_string());
+                Exit::Usage
+            }
+        }
+    }
+}
+
+/// Result of a tune, as printed with `--json`.
+#[derive(Serialize)]
+struct Printed<'a> {
+    #[serde(flatten)]
+    report: &'a TuneReport,
+    /// Score, if the truth is known.
+    score: Option<Score>,
+}
+
+/// Prints the result of a tune, and complains of what is not recorded. `map` is the file of the map,
+/// if the boards outlive the program. Returns the end of the program.
+pub(crate) fn tell(tuned: &TuneRun, truth: Option<&Truth>, map: Option<&str>, json: bool) -> Exit {
+    let report = &tuned.report;
+    let tunes = tuned.outcomes.iter();
+    let tunes =
+        tunes.filter_map(|outcome| Some((outcome.board.as_str(), outcome.result.as_ref().ok()?)));
+    // If no board was connected, there is nothing to score.
+    let truth = truth.filter(|_| !report.boards.is_empty());
+    let score = truth.map(|truth| score(truth, tunes));
+    complain_of_record(&report.record);
+    if json {
+        say_json(&Printed { report, score });
+    } else if !report.boards.is_empty() {
+        say(&table::table(report, score.as_ref(), map));
+    }
+    report.completion().into()
+}
+
+/// Complains of what an interrupted tune has left on.
+pub(crate) fn tell_rest(campaign: &Campaign, tuned: &TuneRun, interrupt: &Interrupt) {
+    let boards = tuned.report.boards.iter();
+    let modules = boards.flat_map(|board| {
+        let modules = board.modules.iter();
+        let (name, taken_over) = (board.name.as_str(), board.taken_over.as_ref());
+        modules.map(move |one| (name, taken_over, one.module, &one.hardware))
+    });
+    warn_of_tones_of_others(campaign.map(), modules);
+    if tuned.report.boards.is_empty() {
+        return;
+    }
+    if tuned.report.interrupted {
+        interrupt::tell_hardware(&tuned.outcomes);
+    } else if interrupt.happened() {
+        complain("the run had ended before the interrupt: its tones are on");
     }
 }
 

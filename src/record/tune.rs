@@ -1,11 +1,15 @@
-//! The tune of a run directory, read back.
+//! The tune of a run directory, `tune.toml`.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::Path;
 
-use serde::Deserialize;
-use twotone_algorithms::{ChannelOutcome, ReferenceTone};
-use twotone_hal::{ModuleId, legible};
+use serde::{Deserialize, Serialize};
+use twotone_algorithms::chunks::JoinStatus;
+use twotone_algorithms::delay::DelayStatus;
+use twotone_algorithms::finding::FindStatus;
+use twotone_algorithms::{ChannelOutcome, NotToned, ReferenceTone, TuneOutcome};
+use twotone_hal::{Epoch, ModuleId, PhaseEpoch, legible};
 
 use super::RecordError;
 use crate::input;
@@ -21,7 +25,7 @@ const HEAD: &str = "[[tune]]";
 const MOST_CHANNELS: usize = 1024;
 
 /// Tunes of the modules of a run.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TuneRecord {
     /// One entry for each module that was tuned.
     #[serde(default)]
@@ -29,14 +33,34 @@ pub struct TuneRecord {
 }
 
 /// The tune of one module. Its calibrations hold in one phase epoch of the board only.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+///
+/// Fields that are `None` or empty may be missing in the file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModuleTune {
     /// The board's name in the map.
     pub board: String,
     /// The module.
     pub module: ModuleId,
+    /// Epoch of the board in which it was tuned.
+    pub epoch: Option<Epoch>,
+    /// Phase epoch of the module in which it was tuned.
+    pub phase_epoch: Option<PhaseEpoch>,
     /// Frequency of the NCO, in hertz.
     pub nco_hz: f64,
+    /// Delay of the line, in seconds.
+    pub tau_s: Option<f64>,
+    /// Status of the measurement of the delay.
+    pub delay_status: Option<DelayStatus>,
+    /// Status of the join of several settings of the NCO.
+    pub join_status: Option<JoinStatus>,
+    /// Status of the search for resonances.
+    pub find_status: Option<FindStatus>,
+    /// Everything that any stage found to be less than well, a sentence each.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+    /// Resonances without a tone.
+    #[serde(default)]
+    pub not_toned: Vec<NotToned>,
     /// Every tone on a resonance.
     #[serde(default)]
     pub channel: Vec<ChannelOutcome>,
@@ -45,7 +69,53 @@ pub struct ModuleTune {
     pub reference: Vec<ReferenceTone>,
 }
 
+impl ModuleTune {
+    /// The tune of a module of the board of this name. The sweeps go into files of their own.
+    pub fn of(board: &str, tune: &TuneOutcome) -> Self {
+        Self {
+            board: board.to_owned(),
+            module: tune.module,
+            epoch: Some(tune.epoch),
+            phase_epoch: Some(tune.phase_epoch),
+            nco_hz: tune.nco_hz,
+            tau_s: Some(tune.cable_delay.delay.tau_s),
+            delay_status: Some(tune.cable_delay.delay.status),
+            join_status: Some(tune.network_analysis.join),
+            find_status: Some(tune.find.status),
+            warnings: tune.warnings.clone(),
+            not_toned: tune.not_toned.clone(),
+            channel: tune.channels.clone(),
+            reference: tune.references.clone(),
+        }
+    }
+}
+
 impl TuneRecord {
+    /// Writes the tunes of modules as TOML, one after the other: an array may have more channels
+    /// than are to be in memory twice.
+    ///
+    /// # Errors
+    /// [`RecordError::Format`] if the writer fails, or if a number has no form in TOML.
+    pub fn write(
+        tunes: impl IntoIterator<Item = ModuleTune>,
+        writer: &mut impl Write,
+    ) -> Result<(), RecordError> {
+        let mut tunes = tunes.into_iter();
+        let mut next = tunes.next().into_iter().collect::<Vec<_>>();
+        loop {
+            let text = toml::to_string(&Self { tune: next })
+                .map_err(RecordError::format("write", TUNE_FILE))?;
+            writer
+                .write_all(text.as_bytes())
+                .map_err(RecordError::format("write", TUNE_FILE))?;
+            let Some(tune) = tunes.next() else {
+                return Ok(());
+            };
+            writeln!(writer).map_err(RecordError::format("write", TUNE_FILE))?;
+            next = vec![tune];
+        }
+    }
+
     /// Reads the tune of the run directory `run`.
     ///
     /// # Errors
@@ -155,6 +225,22 @@ mod tests {
         let read = TuneRecord::read_for(&map, &run).unwrap();
         assert_eq!(read.tune.len(), 1);
         assert_eq!(read.tune[0].reference.len(), 1024);
+    }
+
+    #[test]
+    fn tunes_that_are_written_one_by_one_are_the_whole_record() {
+        let text = [module("b1", 1, 3), module("b1", 2, 0), module("b2", 1, 2)].concat();
+        let all: TuneRecord = toml::from_str(&text).unwrap();
+        for count in 0..=3 {
+            let some = TuneRecord {
+                tune: all.tune[..count].to_vec(),
+            };
+            let mut written = Vec::new();
+            TuneRecord::write(some.tune.clone(), &mut written).unwrap();
+            let written = String::from_utf8(written).unwrap();
+            assert_eq!(written, toml::to_string(&some).unwrap());
+            assert_eq!(toml::from_str::<TuneRecord>(&written).unwrap(), some);
+        }
     }
 
     #[test]

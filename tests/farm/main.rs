@@ -1,6 +1,7 @@
 //! Tests of algorithms on simulated farms, over the wire.
 
 mod accuracy;
+mod campaign;
 mod composed;
 mod faults;
 mod frugality;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use twotone::campaign::repeats_in_words;
 use twotone::hal::{Reading, ReadingUnit};
 
-use super::super::report::asked_again;
-use super::super::table::Table;
 use super::{ClockReport, Found, Report};
+use crate::cli::table::Table;
 
 /// Text for an unknown value in a table.
 const UNKNOWN: &str = "unknown";
@@ -122,7 +122,7 @@ impl Found {
                 told.push(format!("module {number}: NCO unknown ({why})"));
             }
         }
-        told.extend(asked_again(self.repeats));
+        told.extend(repeats_in_words(self.repeats));
         told
     }
 }

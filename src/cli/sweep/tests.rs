@@ -1,7 +1,13 @@
 //! Every warning and failure of a sweep is in the object, the table and the exit status.
 
-use twotone::algorithms::delay::estimate_delay;
-use twotone::hal::{Complex64, Error, ErrorKind, Hertz};
+use twotone::Array;
+use twotone::algorithms::chunks::JoinStatus;
+use twotone::algorithms::delay::{DelayStatus, estimate_delay};
+use twotone::algorithms::{CableDelayOutcome, NetworkAnalysisOutcome};
+use twotone::campaign::{Completion, Swept};
+use twotone::hal::{Complex64, Error, ErrorKind, Hertz, ModuleId};
+use twotone::record::BoardRecord;
+use twotone::run::{HardwareState, Outcome};
 use twotone::sim::Farm;
 
 use super::*;
@@ -12,7 +18,7 @@ fn swept() -> Swept {
     let z = vec![Complex64::new(1e4, 0.0); 64];
     let delay = estimate_delay(&frequency_hz, &z, 1e-6);
     Swept {
-        delay: CableDelayOutcome {
+        cable_delay: CableDelayOutcome {
             module: ModuleId::FIRST,
             nco: Hertz(1.003e9),
             span_hz: 6.3e6,
@@ -22,7 +28,7 @@ fn swept() -> Swept {
             overvoltage: false,
             bad_points: 0,
         },
-        wide: NetworkAnalysisOutcome {
+        network_analysis: NetworkAnalysisOutcome {
             module: ModuleId::FIRST,
             join: JoinStatus::Success,
             frequency_hz,
@@ -50,25 +56,6 @@ fn outcome(module: u8, result: twotone::hal::Result<Swept>) -> Outcome<Swept> {
     }
 }
 
-/// The report of one board.
-fn report(outcomes: &[Outcome<Swept>]) -> Report {
-    let board = BoardReport {
-        name: "crs0001".to_owned(),
-        reached: true,
-        identity: None,
-        taken_over: None,
-        doubts: Vec::new(),
-        error: None,
-        modules: outcomes.iter().map(ModuleReport::of).collect(),
-    };
-    Report {
-        elapsed_s: 1.0,
-        interrupted: false,
-        record: Default::default(),
-        boards: vec![board],
-    }
-}
-
 /// A board for the manifest.
 struct Lab {
     _farm: Farm,
@@ -88,7 +75,12 @@ impl Lab {
         }
     }
 
-    fn record(&self, report: &Report) -> BoardRecord {
+    /// The report of the outcomes of the board.
+    fn report(&self, outcomes: &[Outcome<Swept>]) -> SweepReport {
+        SweepReport::of(&self.map, &self.array, outcomes, 1.0)
+    }
+
+    fn record(&self, report: &SweepReport) -> BoardRecord {
         report.records(&self.array, &self.map).remove(0)
     }
 
@@ -97,11 +89,12 @@ impl Lab {
     fn check(&self, word: &str, change: impl FnOnce(&mut Swept)) {
         let mut swept = swept();
         change(&mut swept);
-        let report = report(&[outcome(1, Ok(swept))]);
-        assert_eq!(report.exit(), Exit::SomeFailed, "{word}");
+        let report = self.report(&[outcome(1, Ok(swept))]);
+        assert_eq!(report.completion(), Completion::Incomplete, "{word}");
         let object = serde_json::to_string(&report).unwrap();
         assert!(object.contains(word), "{word}: {object}");
-        assert!(report.table().contains(word), "{word}: {}", report.table());
+        let table = table(&report);
+        assert!(table.contains(word), "{word}: {table}");
         let record = self.record(&report);
         let kept = record.warnings.iter().any(|text| text.contains(word));
         assert!(kept, "{word}: {record:?}");
@@ -115,30 +108,38 @@ impl Lab {
 #[test]
 fn every_status_and_warning_of_a_sweep_is_told() {
     let lab = Lab::new();
-    let well = report(&[outcome(1, Ok(swept()))]);
-    assert_eq!(well.exit(), Exit::Well, "{}", well.table());
+    let well = lab.report(&[outcome(1, Ok(swept()))]);
+    assert_eq!(well.completion(), Completion::Complete, "{}", table(&well));
     let record = lab.record(&well);
     assert_eq!((record.status.as_str(), record.warnings), ("ok", vec![]));
     for status in DelayStatus::ALL.into_iter().filter(|s| !s.is_success()) {
-        lab.check(status.as_str(), |swept| swept.delay.delay.status = status);
+        lab.check(status.as_str(), |swept| {
+            swept.cable_delay.delay.status = status
+        });
     }
     for status in JoinStatus::ALL.into_iter().filter(|s| !s.is_success()) {
-        lab.check(status.as_str(), |swept| swept.wide.join = status);
+        lab.check(status.as_str(), |swept| {
+            swept.network_analysis.join = status
+        });
         lab.check("1003.000 MHz", |swept| {
-            swept.wide.join = status;
-            swept.wide.seam_status = vec![status];
+            swept.network_analysis.join = status;
+            swept.network_analysis.seam_status = vec![status];
         });
     }
     lab.check("a converter was over its range", |swept| {
-        swept.delay.overrange = true
+        swept.cable_delay.overrange = true
     });
     lab.check("a converter was over its range", |swept| {
-        swept.wide.overrange = true
+        swept.network_analysis.overrange = true
     });
-    lab.check("3 points are left out", |swept| swept.delay.bad_points = 3);
-    lab.check("3 points are left out", |swept| swept.wide.bad_points = 3);
+    lab.check("3 points are left out", |swept| {
+        swept.cable_delay.bad_points = 3
+    });
+    lab.check("3 points are left out", |swept| {
+        swept.network_analysis.bad_points = 3
+    });
     lab.check("is zero", |swept| {
-        swept.wide.z.fill(Complex64::new(0.0, 0.0))
+        swept.network_analysis.z.fill(Complex64::new(0.0, 0.0))
     });
 }
 
@@ -161,7 +162,7 @@ fn the_manifest_has_every_error_repetition_and_setting_of_every_module() {
         ..outcome(4, failed("no answer"))
     };
     let mut doubtful = swept();
-    doubtful.wide.overrange = true;
+    doubtful.network_analysis.overrange = true;
     for (outcomes, status, error, warnings) in [
         (
             vec![outcome(1, Ok(swept())), repeated],
@@ -192,7 +193,7 @@ fn the_manifest_has_every_error_repetition_and_setting_of_every_module() {
             ],
         ),
     ] {
-        let record = lab.record(&report(&outcomes));
+        let record = lab.record(&lab.report(&outcomes));
         assert_eq!(record.status, status, "{record:?}");
         let found = record.error.as_deref();
         assert_eq!(found.is_some(), error.is_some(), "{record:?}");

@@ -1,33 +1,28 @@
-//! Room on the disk, looked at before any board is touched.
+//! Room on the disk that a run needs, estimated before any board is touched.
 
 use std::path::Path;
 
-use twotone::input::shown;
-use twotone::map::{BoardEntry, HardwareMap};
-use twotone::record::{Room, RunDirectory};
+use super::{CampaignError, CampaignParams, Observer, SweepFormat};
+use crate::input::shown;
+use crate::map::{BoardEntry, HardwareMap};
+use crate::record::{Room, RunDirectory};
 
-use super::output::complain;
-use super::tuning::Tuning;
-
-/// Bytes of a point of a sweep in an Arrow file: five numbers of eight bytes, and what it belongs to.
-pub(crate) const ARROW_POINT: u64 = 46;
-/// Bytes of a point of a sweep as text, at the least.
-pub(crate) const CSV_POINT: u64 = 80;
 /// Bytes of a channel in `tune.toml`, at the least and as they mostly are.
 const TUNED: [u64; 2] = [1000, 2000];
 /// Bytes of a module in `tune.toml`, beside its channels.
 const MODULE: u64 = 300;
 /// Bytes of a manifest beside the map, and for each board.
 const MANIFEST: [u64; 2] = [3000, 200];
-/// Bytes of the least that a captured module has: the head of its file.
+/// Bytes of the head of the file of a captured module.
+#[cfg(feature = "arrow")]
 const HEAD: u64 = 1000;
 
 /// Room that a run needs, in bytes, estimated from the map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Need {
-    /// For what a run is worth nothing without.
+pub(super) struct Need {
+    /// Room of the files without which the run is worth nothing.
     least: u64,
-    /// For all of it, as far as that is known before.
+    /// Room of all files, as far as it is known before.
     whole: u64,
     /// Number of files.
     files: u64,
@@ -35,33 +30,40 @@ pub(crate) struct Need {
 
 impl Need {
     /// Need of a tune: its least is the tune and the manifest.
-    pub(crate) fn of_tune(map: &HardwareMap, tuning: &Tuning) -> Self {
+    pub(super) fn of_tune(map: &HardwareMap, params: &CampaignParams) -> Self {
+        let point = SweepFormat::default().bytes_of_point();
         let modules: usize = map.boards().iter().map(modules).sum();
         let detectors = map.detectors().len() as u64;
         let [tune, whole_tune] =
             TUNED.map(|bytes| manifest(map) + MODULE * modules as u64 + bytes * detectors);
-        let fine = &tuning.params.fine_sweep;
+        let fine = &params.params().fine_sweep;
         let fine = detectors * (fine.points * fine.directions.len()) as u64;
         Self {
             least: tune,
-            whole: whole_tune + ARROW_POINT * (wide_points(map, tuning) + fine),
+            whole: whole_tune + point * (wide_points(map, params) + fine),
             files: 2 + map.boards().len() as u64,
         }
     }
 
-    /// Need of a sweep whose points have so many bytes each: its least is the manifest.
-    pub(crate) fn of_sweep(map: &HardwareMap, tuning: &Tuning, bytes_of_point: u64) -> Self {
+    /// Need of a sweep that is written in this format: its least is the manifest.
+    pub(super) fn of_sweep(
+        map: &HardwareMap,
+        params: &CampaignParams,
+        format: SweepFormat,
+    ) -> Self {
+        let bytes_of_point = format.bytes_of_point();
         let least = manifest(map);
         Self {
             least,
-            whole: least + bytes_of_point * wide_points(map, tuning),
+            whole: least + bytes_of_point * wide_points(map, params),
             files: 1 + map.boards().len() as u64,
         }
     }
 
-    /// Need of a capture of so many rows of so many bytes for each module: its least is the manifest,
-    /// and the heads of the files.
-    pub(crate) fn of_capture(map: &HardwareMap, rows: f64, bytes_of_row: u64) -> Self {
+    /// Need of a capture of `rows` rows of `bytes_of_row` bytes for each module: its least is the
+    /// manifest, and the heads of the files.
+    #[cfg(feature = "arrow")]
+    pub(super) fn of_capture(map: &HardwareMap, rows: f64, bytes_of_row: u64) -> Self {
         let modules = map.boards().iter().map(modules).sum::<usize>() as u64;
         let least = manifest(map) + modules * HEAD;
         Self {
@@ -71,25 +73,23 @@ impl Need {
         }
     }
 
-    /// Prepares the run directory `path` if there is room for the run, and warns if there is room for
-    /// a part of it only.
-    ///
-    /// # Errors
-    /// Words that say what is wrong, and what to do.
-    pub(crate) fn prepare(self, path: &Path) -> Result<RunDirectory, String> {
-        let run = RunDirectory::prepare(path).map_err(|error| error.to_string())?;
+    /// Prepares the run directory `path` if there is room for the run. Tells `observer` if there may
+    /// be room for a part of it only.
+    pub(super) fn prepare(
+        self,
+        path: &Path,
+        observer: &dyn Observer,
+    ) -> Result<RunDirectory, CampaignError> {
+        let run = RunDirectory::prepare(path)?;
         let Some(room) = run.room() else {
             return Ok(run);
         };
-        let shown = shown(path);
+        let path = shown(path);
         if let Some(why) = self.refusal(room) {
-            return Err(format!(
-                "no room for `{shown}`: {why}; nothing was sent to any board. Make room, or choose \
-                 another disk with --out"
-            ));
+            return Err(CampaignError::Room { path, why });
         }
         if let Some(why) = self.warning(room) {
-            complain(&format!("perhaps not enough room for `{shown}`: {why}"));
+            observer.notice(&format!("perhaps not enough room for `{path}`: {why}"));
         }
         Ok(run)
     }
@@ -132,11 +132,11 @@ fn manifest(map: &HardwareMap) -> u64 {
 }
 
 /// Number of points of the wide sweeps of all modules.
-fn wide_points(map: &HardwareMap, tuning: &Tuning) -> u64 {
+fn wide_points(map: &HardwareMap, params: &CampaignParams) -> u64 {
     let points = map.boards().iter().map(|board| {
-        let listed = board.modules.iter().map(|module| tuning.points_of(module));
+        let listed = board.modules.iter().map(|module| params.points_of(module));
         match board.modules.is_empty() {
-            true => tuning.params.network_analysis.points,
+            true => params.params().network_analysis.points,
             false => listed.sum(),
         }
     });
@@ -160,17 +160,24 @@ mod tests {
         [[board.module]]\nnumber = 2\nf_min_hz = 2e9\nf_max_hz = 2.5e9\n";
 
     #[test]
-    fn room_is_refused_or_doubted_by_what_the_run_needs() {
+    fn a_run_is_refused_or_doubted_by_the_room_that_it_needs() {
         let map = HardwareMap::parse(MAP, "map.toml").unwrap();
-        let tuning = Tuning::default();
-        let tune = Need::of_tune(&map, &tuning);
+        let params = CampaignParams::default();
+        let tune = Need::of_tune(&map, &params);
         // Two modules of at least 50,000 points.
-        assert!(tune.whole > 2 * 50_000 * ARROW_POINT, "{tune:?}");
+        let point = SweepFormat::default().bytes_of_point();
+        assert!(tune.whole > 2 * 50_000 * point, "{tune:?}");
         assert!(tune.least < 20_000, "{tune:?}");
-        let text = Need::of_sweep(&map, &tuning, CSV_POINT);
-        assert!(text.whole > Need::of_sweep(&map, &tuning, ARROW_POINT).whole);
-        let capture = Need::of_capture(&map, 596.0 * 10.0, 8 * 1024);
-        assert_eq!(capture.whole - capture.least, 2 * 5960 * 8192);
+        #[cfg(feature = "arrow")]
+        {
+            let sweep = |format| Need::of_sweep(&map, &params, format).whole;
+            assert!(sweep(SweepFormat::Csv) > sweep(SweepFormat::Arrow));
+        }
+        #[cfg(feature = "arrow")]
+        {
+            let capture = Need::of_capture(&map, 596.0 * 10.0, 8 * 1024);
+            assert_eq!(capture.whole - capture.least, 2 * 5960 * 8192);
+        }
         for (free, files, refused, doubted) in [
             (0, None, true, true),
             (tune.least - 1, None, true, true),

@@ -9,12 +9,14 @@ use twotone::algorithms::{
     ChannelStatus, NetworkAnalysisParams, NotToned, NotTonedReason, Reason, TuneOutcome,
     TuneParams, tune,
 };
+use twotone::campaign::{BoardStatus, Completion, TuneReport};
 use twotone::hal::{Error, ErrorKind, ModuleId};
 use twotone::map::HardwareMap;
+use twotone::record::BoardRecord;
 use twotone::run::{HardwareState, Outcome};
 use twotone::sim::Farm;
 
-use super::{BoardStatus, Exit, Report};
+use super::table::table;
 
 /// A board of three detectors, and its tune, with which all is well.
 struct Tuned {
@@ -47,7 +49,7 @@ impl Tuned {
         }
     }
 
-    fn report(&self, change: impl FnOnce(&mut TuneOutcome)) -> Report {
+    fn report(&self, change: impl FnOnce(&mut TuneOutcome)) -> TuneReport {
         let mut tune = self.tune.clone();
         change(&mut tune);
         // As a tune gathers them.
@@ -69,25 +71,30 @@ impl Tuned {
             elapsed: std::time::Duration::ZERO,
             repeats: 0,
         };
-        Report::of(&self.map, &self.array, &[outcome], 1.0)
+        TuneReport::of(&self.map, &self.array, &[outcome], 1.0)
+    }
+
+    /// Entry of the board in the manifest.
+    fn record(&self, report: &TuneReport) -> BoardRecord {
+        report.records(&self.array, &self.map).remove(0)
     }
 
     /// Changes the outcome, and finds `word` wherever a person looks.
     fn check(&self, word: &str, change: impl FnOnce(&mut TuneOutcome)) {
         let report = self.report(change);
-        let spaced = super::spaced(word);
+        let spaced = word.replace('_', " ");
         let found = |text: &str| text.contains(word) || text.contains(&spaced);
-        assert_eq!(report.exit(), Exit::SomeFailed, "{word}");
+        assert_eq!(report.completion(), Completion::Incomplete, "{word}");
         let object = serde_json::to_string(&report).unwrap();
         assert!(found(&object), "{word}: {object}");
-        let table = report.table(None);
+        let table = table(&report, None, None);
         assert!(found(&table), "{word}: {table}");
         let board = &report.boards[0];
         assert_eq!(board.status, BoardStatus::SomeFailed, "{word}");
-        let manifest = (board.warnings(), board.counts());
-        let kept = manifest.0.iter().any(|text| found(text))
-            || manifest.1["failed"] + manifest.1["not_toned"] > 0;
-        assert!(kept, "{word}: {manifest:?}");
+        let record = self.record(&report);
+        let kept = record.warnings.iter().any(|text| found(text))
+            || record.channels["failed"] + record.channels["not_toned"] > 0;
+        assert!(kept, "{word}: {record:?}");
     }
 }
 
@@ -95,7 +102,8 @@ impl Tuned {
 fn every_status_and_warning_of_every_stage_is_told() {
     let tuned = Tuned::new();
     let well = tuned.report(|_| {});
-    assert_eq!(well.exit(), Exit::Well, "{}", well.table(None));
+    let shown = table(&well, None, None);
+    assert_eq!(well.completion(), Completion::Complete, "{shown}");
 
     for status in DelayStatus::ALL.into_iter().filter(|s| !s.is_success()) {
         tuned.check(status.as_str(), |tune| {
@@ -195,9 +203,9 @@ fn the_manifest_has_every_error_and_repetition_of_every_module() {
             &["module 2: no answer"],
         ),
     ] {
-        let report = Report::of(&tuned.map, &tuned.array, &outcomes, 1.0);
+        let report = TuneReport::of(&tuned.map, &tuned.array, &outcomes, 1.0);
         let board = &report.boards[0];
-        let told = board.warnings();
+        let told = tuned.record(&report).warnings;
         assert_eq!(
             (board.status, told.len()),
             (status, warnings.len()),

@@ -1,42 +1,58 @@
-//! What `twotone capture` says of a capture.
+//! Report of a capture.
 
 use serde::Serialize;
-use twotone::capture::{CaptureOutcome, ModuleOutcome, Standing, TuneState};
-use twotone::hal::legible;
-use twotone::record::{BoardRecord, CounterRow, MissingFile, Recorded};
 
-use super::Exit;
-use super::table::Table;
+use super::Completion;
+use crate::capture::{CaptureOutcome, ModuleOutcome, Standing, TuneState};
+use crate::record::{BoardRecord, CounterRow, Manifest, MissingFile, Recorded};
 
 /// Least difference between a clock and this computer's that is reported, in seconds.
 const REMARKABLE_S: f64 = 1.0;
 
-#[derive(Debug, Default, Serialize)]
-pub(super) struct Report {
-    pub(super) elapsed_s: f64,
-    pub(super) interrupted: bool,
-    pub(super) run_directory: Option<String>,
-    pub(super) error: Option<String>,
+/// Report of a capture. Its JSON is the object of `twotone capture --json`.
+#[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
+pub struct CaptureReport {
+    /// Time from the first packet to the end, in seconds.
+    pub elapsed_s: f64,
+    /// True if it was cancelled before its time was over.
+    pub interrupted: bool,
+    /// The run directory. `None` if no packet came, or if not all samples could be written.
+    pub run_directory: Option<String>,
+    /// Reason that it could not begin or ended by itself, with the place of its files if that is not
+    /// the run directory that was asked for.
+    pub error: Option<String>,
     /// Files of the run that could not be written.
-    pub(super) missing_files: Vec<MissingFile>,
-    pub(super) received: u64,
-    pub(super) lost: u64,
-    pub(super) kernel_drops: u64,
-    pub(super) buffer_shortfall: Option<String>,
-    pub(super) boards: Vec<BoardReport>,
+    pub missing_files: Vec<MissingFile>,
+    /// Number of samples received.
+    pub received: u64,
+    /// Number of samples that were lost, are missing, or could not be written.
+    pub lost: u64,
+    /// Number of datagrams that the kernel dropped because its buffer was full.
+    pub kernel_drops: u64,
+    /// Shortfall of the kernel's buffers, and the setting to change.
+    pub buffer_shortfall: Option<String>,
+    /// Every board of the map that has modules to capture, in its order.
+    pub boards: Vec<CapturedBoard>,
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct BoardReport {
-    pub(super) name: String,
-    pub(super) ok: bool,
-    pub(super) error: Option<String>,
-    pub(super) modules: Vec<ModuleOutcome>,
+/// Report of the capture of a board.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct CapturedBoard {
+    /// Its name in the map.
+    pub name: String,
+    /// True if everything that was expected of it is there.
+    pub ok: bool,
+    /// Reason that nothing could be captured, or that the board is doubted.
+    pub error: Option<String>,
+    /// Its modules that sent anything or were expected to.
+    pub modules: Vec<ModuleOutcome>,
 }
 
-impl BoardReport {
-    /// What is not wrong with its samples, and is to be known.
-    fn remarks(&self) -> impl Iterator<Item = String> {
+impl CapturedBoard {
+    /// Sentences about its samples and its clock that are no faults.
+    pub fn remarks(&self) -> impl Iterator<Item = String> {
         // A time that the board makes up can be any time.
         let clocks = self.modules.iter();
         let clocks = clocks.filter(|module| module.clock.clock_source != Some("test"));
@@ -76,8 +92,8 @@ impl BoardReport {
         some.chain(offset)
     }
 
-    /// What is not as it should be with its modules, beside losses.
-    fn doubts(module: &ModuleOutcome) -> Vec<String> {
+    /// Sentences about faults of one of its modules, beside losses.
+    pub fn doubts(module: &ModuleOutcome) -> Vec<String> {
         let standings = [("", &module.tune), ("afterwards, ", &module.tune_after)];
         let standings = standings.into_iter();
         let doubts = standings.filter_map(|(when, standing)| doubt(when, standing.as_ref()?));
@@ -86,8 +102,8 @@ impl BoardReport {
         errors.chain(contradictions).chain(doubts).collect()
     }
 
-    /// Puts all that is known of it into the manifest, with what is known of the `whole` capture.
-    pub(super) fn note_in(&self, record: &mut BoardRecord, whole: &[String]) {
+    /// Fills in its entry in the manifest, with sentences about the `whole` capture.
+    fn note_in(&self, record: &mut BoardRecord, whole: &[String]) {
         record.status = if self.ok { "ok" } else { "some_failed" }.to_owned();
         let doubts = self.modules.iter().flat_map(|module| {
             let doubts = Self::doubts(module).into_iter();
@@ -121,9 +137,10 @@ impl BoardReport {
     }
 }
 
-impl Report {
-    pub(super) fn of(outcome: &CaptureOutcome) -> Self {
-        let boards = outcome.boards.iter().map(|board| BoardReport {
+impl CaptureReport {
+    /// Report of the outcome of a capture that is not recorded yet.
+    pub fn of(outcome: &CaptureOutcome) -> Self {
+        let boards = outcome.boards.iter().map(|board| CapturedBoard {
             name: board.name.clone(),
             ok: board.is_whole(),
             error: board.error.clone(),
@@ -145,8 +162,9 @@ impl Report {
         }
     }
 
-    /// Takes what was recorded, and where. `is_broken` if not all samples could be written: the run
-    /// directory does not have its name then, and the error says where the files are.
+    /// Takes the place of the run and the files that are missing. `is_broken` if not all samples
+    /// could be written: the run directory does not have its name then, and the error names the
+    /// place of the files.
     pub(super) fn note(&mut self, recorded: Recorded, is_broken: bool) {
         let path = recorded.path.filter(|_| !is_broken);
         self.run_directory = path.map(|path| path.display().to_string());
@@ -161,100 +179,46 @@ impl Report {
         }
     }
 
-    pub(super) fn exit(&self) -> Exit {
-        if self.error.is_some() && self.received > 0 {
-            Exit::SomeFailed
-        } else if self.interrupted {
-            Exit::Interrupted
-        } else if self.received == 0 {
-            Exit::NothingReachable
-        } else if self.boards.iter().all(|board| board.ok) {
-            Exit::Well
-        } else {
-            Exit::SomeFailed
+    /// Fills in the boards of a manifest.
+    pub fn note_in(&self, manifest: &mut Manifest) {
+        let whole: Vec<String> = self
+            .error
+            .clone()
+            .into_iter()
+            .chain(self.kernel_remarks())
+            .collect();
+        for record in &mut manifest.boards {
+            let mut boards = self.boards.iter();
+            if let Some(board) = boards.find(|board| board.name == record.name) {
+                board.note_in(record, &whole);
+            }
         }
     }
 
-    /// Sentences about the whole capture, for the manifest.
-    pub(super) fn of_whole(&self) -> Vec<String> {
-        self.error
-            .clone()
-            .into_iter()
-            .chain(self.of_kernel())
-            .collect()
+    /// Completion of the capture and its record.
+    pub fn completion(&self) -> Completion {
+        if self.error.is_some() && self.received > 0 {
+            Completion::Incomplete
+        } else if self.interrupted {
+            Completion::Interrupted
+        } else if self.received == 0 {
+            Completion::Unreachable
+        } else if self.boards.iter().all(|board| board.ok) {
+            Completion::Complete
+        } else {
+            Completion::Incomplete
+        }
     }
 
-    fn of_kernel(&self) -> impl Iterator<Item = String> {
+    /// Sentences about samples that the kernel dropped, and its buffers.
+    pub fn kernel_remarks(&self) -> impl Iterator<Item = String> {
         let drops = self.kernel_drops;
         let drops = (drops > 0).then(|| format!("{drops} datagrams were dropped by the kernel"));
         drops.into_iter().chain(self.buffer_shortfall.clone())
     }
-
-    pub(super) fn table(&self) -> String {
-        let mut table = Table::new([
-            "board",
-            "module",
-            "channels",
-            "calibrated",
-            "due",
-            "received",
-            "lost",
-            "missing",
-            "gaps",
-            "late",
-            "duplicate",
-            "unwritten",
-        ]);
-        for board in &self.boards {
-            for module in &board.modules {
-                let row = &module.counters;
-                let due = module.due.map_or_else(String::new, |due| due.to_string());
-                let head = [module.channels, module.calibrated].map(|count| count.to_string());
-                let numbers = [
-                    row.received,
-                    row.lost,
-                    module.missing,
-                    row.gaps,
-                    row.late,
-                    row.duplicate,
-                    row.unwritten,
-                ];
-                let place = [board.name.clone(), row.module.to_string()];
-                let numbers = numbers.map(|number| number.to_string());
-                let cells = place.into_iter().chain(head).chain([due]).chain(numbers);
-                table.row(cells);
-                for doubt in BoardReport::doubts(module) {
-                    table.note(doubt);
-                }
-            }
-            if board.modules.is_empty() {
-                table.row([board.name.clone()]);
-            }
-            if let Some(error) = &board.error {
-                table.note(error);
-            }
-            board.remarks().for_each(|remark| table.note(remark));
-        }
-        let mut text = table.to_string();
-        text += &match (self.received, self.lost) {
-            (0, _) => "nothing came\n".to_owned(),
-            (_, 0) => format!("no sample lost in {:.1} s\n", self.elapsed_s),
-            (_, lost) => format!(
-                "{lost} samples lost, missing or not written in {:.1} s\n",
-                self.elapsed_s
-            ),
-        };
-        for told in self.of_kernel() {
-            text += &format!("{told}\n");
-        }
-        if let Some(path) = &self.run_directory {
-            text += &format!("run directory: {}", legible(path));
-        }
-        text
-    }
 }
 
-/// Why not everything is calibrated that was tuned.
+/// Reason that not everything is calibrated that was tuned, if there is one.
 fn doubt(when: &str, standing: &Standing) -> Option<String> {
     if standing.is_whole() {
         return None;
@@ -279,49 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn drops_and_a_buffer_that_is_too_small_are_told_in_the_table_and_the_manifest() {
-        let board = BoardReport {
-            name: "b".to_owned(),
-            ok: true,
-            error: None,
-            modules: Vec::new(),
-        };
-        let report = Report {
-            received: 1,
-            kernel_drops: 7,
-            buffer_shortfall: Some("the kernel grants 1 of 2 bytes".to_owned()),
-            boards: vec![board],
-            ..Report::default()
-        };
-        let mut record = BoardRecord {
-            name: "b".to_owned(),
-            serial: None,
-            identity: None,
-            firmware: None,
-            doubts: Vec::new(),
-            taken_over: None,
-            status: "not_captured".to_owned(),
-            error: None,
-            warnings: Vec::new(),
-            channels: Default::default(),
-        };
-        report.boards[0].note_in(&mut record, &report.of_whole());
-        let table = report.table();
-        for (at, told) in [
-            "7 datagrams were dropped by the kernel",
-            "the kernel grants 1 of 2 bytes",
-        ]
-        .into_iter()
-        .enumerate()
-        {
-            assert!(table.contains(&format!("\n{told}\n")), "{table}");
-            assert_eq!(record.warnings[at], format!("the whole capture: {told}"));
-        }
-        assert_eq!((record.status.as_str(), record.error), ("ok", None));
-    }
-
-    #[test]
-    fn what_is_not_known_is_not_called_wrong() {
+    fn a_tune_of_which_nothing_is_known_is_not_called_wrong() {
         let standing = |state| Standing {
             state,
             why: Some("no answer".to_owned()),

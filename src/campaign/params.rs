@@ -1,13 +1,16 @@
-//! The parameters of a tune: from a file, and from the map where the file says nothing.
+//! Parameters of a tune or a sweep: given ones, and those that follow from the map.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
-use twotone::Array;
-use twotone::algorithms::{Band, TuneParams};
-use twotone::hal::{Dbm, Description, Error, ErrorKind, ModuleId, Result};
-use twotone::input::shown;
-use twotone::map::{HardwareMap, MapError, ModuleEntry, implausible_hz, parse_params, read_params};
+use twotone_algorithms::{Band, TuneParams};
+use twotone_hal::{Dbm, Description, Error, ErrorKind, ModuleId, Result};
+
+use super::CampaignError;
+use crate::Array;
+use crate::input::shown;
+use crate::map::{HardwareMap, MapError, ModuleEntry, implausible_hz, parse_params, read_params};
 
 const NO_RANGE: &str = "the map does not say where the detectors are: its modules need f_min_hz and \
                         f_max_hz, or the parameter file a band";
@@ -15,15 +18,62 @@ const NO_RANGE: &str = "the map does not say where the detectors are: its module
 /// The keys of a band's ends.
 const KEYS: [&str; 2] = ["f_min_hz", "f_max_hz"];
 
-/// Parameters, and which of them were given and not just left at their defaults.
+/// Parameters of a campaign, and the names of those that were given.
+///
+/// The default gives none. Four parameters follow from the map for each module unless they are
+/// given: the band is the range of the module, the amplitude of tones that of its start power, the
+/// amplitude of combs half of that or as much as the total power allows, and the points of the
+/// network analysis are as many as the range needs.
 #[derive(Debug, Clone, Default, Serialize)]
-pub(crate) struct Tuning {
-    pub(crate) params: TuneParams,
-    /// The parameters that were given. Band and amplitudes that were not follow from the map.
-    pub(crate) given: toml::Table,
+pub struct CampaignParams {
+    params: TuneParams,
+    /// The parameters that were given.
+    given: toml::Table,
 }
 
-impl Tuning {
+impl CampaignParams {
+    /// Reads a parameter file, in TOML.
+    ///
+    /// # Errors
+    /// If the file cannot be read, has unknown keys or values of the wrong type, or if its
+    /// parameters are of no use. The message names the file.
+    pub fn load(path: impl AsRef<Path>) -> std::result::Result<Self, CampaignError> {
+        let path = path.as_ref();
+        let read = Self::read(path).map_err(|error| CampaignError::Params(error.to_string()))?;
+        match read.problem_alone() {
+            Some(problem) => {
+                let text = format!("{}: {problem}", shown(path));
+                Err(CampaignError::Params(text))
+            }
+            None => Ok(read),
+        }
+    }
+
+    /// Reads a parameter file, also if its parameters are of no use:
+    /// [`CampaignParams::problem_alone`] tells that.
+    ///
+    /// # Errors
+    /// If the file cannot be read, has unknown keys or values of the wrong type, each with its line.
+    pub fn read(path: impl AsRef<Path>) -> std::result::Result<Self, MapError> {
+        let path = path.as_ref();
+        Self::parse(&read_params(path)?, &path.display().to_string())
+    }
+
+    /// Reads parameters from TOML; errors call the text `file`.
+    ///
+    /// # Errors
+    /// Unknown keys and values of the wrong type, each with its line.
+    pub fn parse(text: &str, file: &str) -> std::result::Result<Self, MapError> {
+        let params = parse_params::<TuneParams>(text, file)?;
+        let given = parse_params(text, file)?;
+        Ok(Self { params, given })
+    }
+
+    /// The parameters, with defaults for those that were not given.
+    pub fn params(&self) -> &TuneParams {
+        &self.params
+    }
+
     fn is_given(&self, part: &str, key: Option<&str>) -> bool {
         match (self.given.get(part), key) {
             (Some(found), Some(key)) => found.get(key).is_some(),
@@ -31,8 +81,8 @@ impl Tuning {
         }
     }
 
-    /// Problem of the parameters by themselves, if they are of no use.
-    pub(crate) fn own_problem(&self) -> Option<String> {
+    /// Problem of the parameters for any map, if they are of no use.
+    pub fn problem_alone(&self) -> Option<String> {
         let ends = || {
             let ends = KEYS.map(|key| Some((key, self.end(key)?)));
             ends.into_iter().flatten()
@@ -45,10 +95,10 @@ impl Tuning {
         self.params.problem().or(no_range).or_else(in_band)
     }
 
-    /// Problem of the parameters by themselves or with modules of the map: a band that the range of
-    /// one does not have, or points too coarse for its range. The first such module is named, and the
-    /// others are counted.
-    pub(crate) fn problem(&self, map: &HardwareMap) -> Option<String> {
+    /// Problem of the parameters for any map or for the modules of this one: a band that is not
+    /// within the range of a module, or points too coarse for the range. The first such module is
+    /// named, and the others are counted.
+    pub fn problem(&self, map: &HardwareMap) -> Option<String> {
         let of_module = || {
             let mut problems = map.boards().iter().flat_map(|board| {
                 let modules = board.modules.iter();
@@ -65,7 +115,7 @@ impl Tuning {
                 more => format!("{first}; {more} more modules have such a problem"),
             })
         };
-        self.own_problem().or_else(of_module)
+        self.problem_alone().or_else(of_module)
     }
 
     /// An end of the band that was given.
@@ -114,17 +164,21 @@ impl Tuning {
         ))
     }
 
-    /// Refuses what no module of the map can be tuned with, before any board is asked.
-    pub(crate) fn fit_for(&self, map: &HardwareMap) -> std::result::Result<(), String> {
+    /// Refuses parameters with which no module of the map can be tuned. No board is asked.
+    ///
+    /// # Errors
+    /// [`CampaignParams::problem`], or that the map has no range for any module.
+    pub fn check(&self, map: &HardwareMap) -> std::result::Result<(), CampaignError> {
         if let Some(problem) = self.problem(map) {
-            return Err(problem);
+            return Err(CampaignError::Params(problem));
         }
         let mut modules = map.boards().iter().flat_map(|board| &board.modules);
         let placed = modules.any(|module| self.band_of(module).is_some());
         if placed || self.params.band.is_some() {
             return Ok(());
         }
-        Err(format!("{}: {NO_RANGE}", map.file()))
+        let text = format!("{}: {NO_RANGE}", map.file());
+        Err(CampaignError::Params(text))
     }
 
     /// Reason that the given points are too few for a module whose range is known.
@@ -136,9 +190,9 @@ impl Tuning {
         self.params.network_analysis.too_coarse(band)
     }
 
-    /// Sets the ends of the band that are given. An end that is not stays that of the file's band. If
-    /// there is none, it is the end of each module's range.
-    pub(crate) fn set_ends(&mut self, low: Option<f64>, high: Option<f64>) {
+    /// Sets the ends of the band, in hertz. An end that is `None` stays as it was given. If it was
+    /// not, it is the end of each module's range.
+    pub fn set_band(&mut self, low: Option<f64>, high: Option<f64>) {
         if low.is_none() && high.is_none() {
             return;
         }
@@ -150,8 +204,8 @@ impl Tuning {
         self.given.insert("band".to_owned(), table);
     }
 
-    /// Sets the points of the network analysis, as a file would.
-    pub(crate) fn set_points(&mut self, points: usize) {
+    /// Sets the number of points of the network analysis.
+    pub fn set_points(&mut self, points: usize) {
         self.params.network_analysis.points = points;
         let part = self.given.entry("network_analysis");
         let part = part.or_insert_with(|| toml::Value::Table(toml::Table::new()));
@@ -174,15 +228,20 @@ impl Tuning {
     }
 
     /// Number of points of the wide sweep of a module, as far as the map tells its band.
-    pub(crate) fn points_of(&self, module: &ModuleEntry) -> usize {
+    pub(super) fn points_of(&self, module: &ModuleEntry) -> usize {
         let band = self.band_of(module);
         band.map_or(self.params.network_analysis.points, |band| {
             self.points_over(band)
         })
     }
 
-    /// The parameters for one module.
-    pub(crate) fn of(&self, entry: &ModuleEntry, description: &Description) -> Result<TuneParams> {
+    /// Returns the parameters for a module of a board with this description.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] if neither the map nor the parameters have a band, if the
+    /// board does not reach it, or if the start power of the map is above full scale;
+    /// [`ErrorKind::Unsupported`] if the board does not say its scale.
+    pub fn for_module(&self, entry: &ModuleEntry, description: &Description) -> Result<TuneParams> {
         let mut params = self.params.clone();
         let module = description.module(entry.module)?;
         let full_scale = module.power_scale()?;
@@ -229,9 +288,9 @@ impl Tuning {
         Ok(params)
     }
 
-    /// The parameters of every module of an array, or why there are none.
-    pub(crate) fn for_array(&self, map: &HardwareMap, array: &Array) -> Vec<ForModule> {
-        let mut parameters = Vec::new();
+    /// Returns the parameters of every module of an array.
+    pub fn for_array(&self, map: &HardwareMap, array: &Array) -> ModuleParams {
+        let mut parameters = BTreeMap::new();
         for board in array.boards() {
             let Some(entry) = map.board(board.name()) else {
                 continue;
@@ -239,19 +298,46 @@ impl Tuning {
             for target in board.targets() {
                 let params = entry
                     .module(target.module)
-                    .ok_or_else(|| format!("module {} is not in the map", target.module))
+                    .ok_or_else(|| {
+                        let why = format!("module {} is not in the map", target.module);
+                        (ErrorKind::InvalidArgument, why)
+                    })
                     .and_then(|module| {
-                        let of = self.of(&module, board.description());
-                        of.map_err(|error| error.message().to_owned())
+                        let params = self.for_module(&module, board.description());
+                        params.map_err(|error| (error.kind(), error.message().to_owned()))
                     });
-                parameters.push(ForModule {
-                    board: board.name().to_owned(),
-                    module: target.module,
-                    params,
-                });
+                parameters.insert((board.name().to_owned(), target.module), params);
             }
         }
-        parameters
+        ModuleParams(parameters)
+    }
+}
+
+/// Parameters that are all given: nothing but a band that is `None` follows from the map.
+impl From<TuneParams> for CampaignParams {
+    fn from(params: TuneParams) -> Self {
+        let table = |keys: &[(&str, toml::Value)]| {
+            let keys = keys
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), value.clone()));
+            toml::Value::Table(keys.collect())
+        };
+        let points = i64::try_from(params.network_analysis.points).unwrap_or(i64::MAX);
+        let wide = [
+            ("points", toml::Value::Integer(points)),
+            ("amplitude", params.network_analysis.amplitude.into()),
+        ];
+        let delay = [("amplitude", params.cable_delay.amplitude.into())];
+        let mut given = toml::Table::new();
+        given.insert("tone_amplitude".to_owned(), params.tone_amplitude.into());
+        given.insert("network_analysis".to_owned(), table(&wide));
+        given.insert("cable_delay".to_owned(), table(&delay));
+        if let Some(band) = params.band {
+            let ends = [band.f_min_hz.into(), band.f_max_hz.into()];
+            let band: Vec<_> = KEYS.into_iter().zip(ends).collect();
+            given.insert("band".to_owned(), table(&band));
+        }
+        Self { params, given }
     }
 }
 
@@ -260,43 +346,23 @@ fn range_of(module: &ModuleEntry) -> Option<Band> {
     Some(Band::new(module.f_min?.0, module.f_max?.0))
 }
 
-/// The parameters of one module, or why there are none.
+/// Parameters of the modules of an array, or the reasons that there are none.
 #[derive(Debug, Clone)]
-pub(crate) struct ForModule {
-    board: String,
-    module: ModuleId,
-    params: std::result::Result<TuneParams, String>,
-}
+pub struct ModuleParams(BTreeMap<(String, ModuleId), Found>);
 
-impl ForModule {
-    /// The parameters of a module among `all`, or the error that an algorithm on it answers.
-    pub(crate) fn find(all: &[Self], board: &str, module: ModuleId) -> Result<TuneParams> {
-        let mine = all
-            .iter()
-            .find(|one| one.board == board && one.module == module);
-        let params = mine.map_or_else(
-            || Err("not in the map".to_owned()),
-            |one| one.params.clone(),
-        );
-        params.map_err(|why| Error::new(ErrorKind::InvalidArgument, why).on(board))
+/// Parameters of a module, or kind and message of the error that there are none.
+type Found = std::result::Result<TuneParams, (ErrorKind, String)>;
+
+impl ModuleParams {
+    /// Returns the parameters of a module of the board of this name.
+    ///
+    /// # Errors
+    /// As [`CampaignParams::for_module`], and [`ErrorKind::InvalidArgument`] if the module is not
+    /// one of the array.
+    pub fn of(&self, board: &str, module: ModuleId) -> Result<TuneParams> {
+        let found = self.0.get(&(board.to_owned(), module)).cloned();
+        let none = || Err((ErrorKind::InvalidArgument, "not in the map".to_owned()));
+        let params = found.unwrap_or_else(none);
+        params.map_err(|(kind, why)| Error::new(kind, why).on(board))
     }
-}
-
-/// Reads a parameter file, and finds out which of the parameters that a map also has are in it.
-/// Parameters that are of no use are refused.
-pub(crate) fn load_tuning(path: &Path) -> std::result::Result<Tuning, String> {
-    let tuning = read_tuning(path).map_err(|error| error.to_string())?;
-    match tuning.own_problem() {
-        Some(problem) => Err(format!("{}: {problem}", shown(path))),
-        None => Ok(tuning),
-    }
-}
-
-/// Reads a parameter file, also if its parameters are of no use.
-pub(crate) fn read_tuning(path: &Path) -> std::result::Result<Tuning, MapError> {
-    let text = read_params(path)?;
-    let file = path.display().to_string();
-    let params = parse_params::<TuneParams>(&text, &file)?;
-    let given = parse_params(&text, &file)?;
-    Ok(Tuning { params, given })
 }

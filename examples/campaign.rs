@@ -1,0 +1,16 @@
+//! Tunes an array as `twotone tune MAP --out DIR` does: the boards are locked and checked, tuned
+//! within a deadline, brought to their declared states if that fails, and recorded.
+use twotone::campaign::Campaign;
+use twotone::map::HardwareMap;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let [_, map, out] = &arguments[..] else {
+        return Err("use: campaign MAP DIR".into());
+    };
+    let tuned = Campaign::new(HardwareMap::load(map)?).tune(out).wait()?;
+    for board in &tuned.report.boards {
+        println!("{}: {}", board.name, board.status.as_str());
+    }
+    Ok(())
+}

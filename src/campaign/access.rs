@@ -1,0 +1,122 @@
+//! Connections of campaigns that set something: to the boards of the map, with no other program on
+//! them.
+
+use std::time::Duration;
+
+use super::{Campaign, CampaignError};
+use crate::identity::Listening;
+use crate::map::HardwareMap;
+use crate::{Array, lock};
+
+/// Time for which the settings of boards are watched before anything is set on them. A program that
+/// sweeps sets something more often.
+const WATCHED: Duration = Duration::from_millis(300);
+
+/// Checks of the boards before a campaign sets anything on them.
+///
+/// The default makes all of them, and takes no board from another program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Access {
+    /// True to listen to the boards' streams, to find out if they are those of the map. Turn it off
+    /// for links that streams would fill, and for simulated boards whose samples are to repeat to
+    /// the bit.
+    pub listen: bool,
+    /// True to lock the boards, so that other programs on this host set nothing on them.
+    pub lock: bool,
+    /// True to take boards over that another program on this host has locked. Its tones are not
+    /// switched off.
+    pub take_over: bool,
+    /// True to watch the boards for other programs, perhaps on other hosts, and to refuse a board
+    /// whose settings change in the 0.3 s before the campaign.
+    pub watch: bool,
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Self {
+            listen: true,
+            lock: true,
+            take_over: false,
+            watch: true,
+        }
+    }
+}
+
+impl Access {
+    /// Makes no check: for boards that no other program knows, such as those that this program
+    /// simulates.
+    pub fn unchecked() -> Self {
+        Self {
+            listen: false,
+            lock: false,
+            take_over: false,
+            watch: false,
+        }
+    }
+
+    /// Finds out if boards can be locked, before any is touched.
+    pub(super) fn check(self) -> Result<(), CampaignError> {
+        match self.lock {
+            true => lock::check().map_err(CampaignError::Lock),
+            false => Ok(()),
+        }
+    }
+
+    /// Begins to listen to the boards of `map`, if that is asked for.
+    pub(super) fn listening(self, map: &HardwareMap) -> Listening {
+        match self.listen {
+            true => Listening::begin(map),
+            false => Listening::none(map),
+        }
+    }
+}
+
+impl Campaign {
+    /// Connects to the boards, locks them, and watches them for other programs. Returns `None` if
+    /// the campaign is cancelled before they are connected. After a later cancel, the array tells
+    /// which boards were locked and taken over until then.
+    pub(super) async fn connect(&self) -> Option<Array> {
+        let (map, access) = (&self.map, self.access);
+        let connecting = Array::connect_identified(map, access.listening(map));
+        let Some(mut array) = self.unless_cancelled(connecting).await else {
+            self.observer.notice(
+                "interrupted while connecting: nothing was set on any board, and none was taken over",
+            );
+            return None;
+        };
+        if access.lock {
+            let _ = self
+                .unless_cancelled(array.lock(map, access.take_over))
+                .await;
+            self.notice_taken(map, &array);
+        }
+        if access.watch {
+            let watching = array.refuse_boards_set_by_others(WATCHED);
+            let _ = self.unless_cancelled(watching).await;
+        }
+        for error in array.failed().errors() {
+            tracing::error!(%error, "not connected");
+        }
+        Some(array)
+    }
+
+    /// Tells the observer from which programs boards were taken over.
+    pub(super) fn notice_taken(&self, map: &HardwareMap, array: &Array) {
+        for board in map.boards() {
+            if let Some(from) = array.taken_over(&board.name) {
+                let text = format!("board {}: taken over from {from}", board.name);
+                self.observer.notice(&text);
+            }
+        }
+    }
+
+    /// Waits for `future`, unless the campaign is cancelled before.
+    pub(super) async fn unless_cancelled<F: IntoFuture>(&self, future: F) -> Option<F::Output> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => None,
+            done = future.into_future() => Some(done),
+        }
+    }
+}

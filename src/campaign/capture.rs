@@ -1,0 +1,159 @@
+//! Capture of the sample streams of an array.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use tworoutine::offload;
+use twotone_hal::Error;
+use twotone_transport::readout::sample_rate_hz;
+
+use super::completion::board_record;
+use super::need::Need;
+use super::{Campaign, CampaignError, CaptureReport};
+use crate::Array;
+use crate::capture::{CaptureOutcome, CaptureParams, capture, plan};
+use crate::record::{CAPTURE_FILE, Content, Manifest, RunDirectory, TuneRecord, UtcTime, Weight};
+
+/// The decimation stage that boards mostly have.
+const MOSTLY_STAGE: u8 = 6;
+/// Channels of a packet.
+const MOST_CHANNELS: u16 = 1024;
+/// Bytes of a row, beside its channels.
+const ROW: u64 = 32;
+
+/// Settings of a capture.
+#[derive(Debug, Clone, Default)]
+pub struct CaptureSettings {
+    /// Parameters of the receiver and the files. Their tokens are replaced by those of the campaign.
+    pub params: CaptureParams,
+    /// Run directory of a tune. Only its tones are captured, calibrated in hertz if it still holds.
+    pub tune: Option<PathBuf>,
+    /// Parameters as the manifest is to note them. `None`: length, channels and tune.
+    pub noted: Option<Value>,
+}
+
+/// Checks, connects, captures, reports and records.
+pub(super) async fn run(
+    campaign: Campaign,
+    out: PathBuf,
+    settings: CaptureSettings,
+) -> Result<CaptureReport, CampaignError> {
+    let map = &campaign.map;
+    if map.boards().iter().all(|board| board.serial.is_none()) {
+        let file = map.file();
+        return Err(CampaignError::Map(format!(
+            "{file}: no board has a serial number, which its packets are known by"
+        )));
+    }
+    let tune = settings.tune.as_ref();
+    let tune = tune.map(|run| TuneRecord::read_for(map, run)).transpose()?;
+    let params = CaptureParams {
+        stop: campaign.cancel.clone(),
+        abandon: campaign.abandon.clone(),
+        ..settings.params.clone()
+    };
+    let need = need(&campaign, &params, tune.is_some());
+    let run = need.prepare(&out, &*campaign.observer)?;
+    let started = UtcTime::now();
+    let planned = campaign.unless_cancelled(async {
+        let array = Array::connect(map).await;
+        for error in array.failed().errors() {
+            tracing::warn!(%error, "not connected");
+        }
+        let boards = plan(map, &array, tune.as_ref(), &params).await;
+        (boards, array)
+    });
+    let Some((boards, array)) = planned.await else {
+        return Ok(CaptureReport::interrupted());
+    };
+    let mut manifest = match campaign.manifest(&noted(&settings), started) {
+        Ok(manifest) => manifest,
+        Err(error) => return Ok(CaptureReport::failed(&error.into())),
+    };
+    let entries = map.boards().iter();
+    manifest.boards = entries
+        .map(|entry| board_record(map, &array, &entry.name, "not_captured", None))
+        .collect();
+    let captured = capture(boards, run, &params, &manifest.provenance("")).await;
+    match captured {
+        Ok((run, outcome)) => Ok(record(&campaign, run, manifest, outcome, &params).await),
+        Err(error) => Ok(CaptureReport::failed(&error)),
+    }
+}
+
+/// Need of rows with all channels at the rate that boards mostly have. If there are fewer channels,
+/// that much more room is left.
+fn need(campaign: &Campaign, params: &CaptureParams, is_tuned: bool) -> Need {
+    let rows = params.seconds * sample_rate_hz(MOSTLY_STAGE);
+    let bytes_of_row = match (is_tuned, params.channels) {
+        // The tones of the tune are not counted here.
+        (true, _) => ROW,
+        (false, channels) => ROW + 8 * u64::from(channels.unwrap_or(MOST_CHANNELS)),
+    };
+    Need::of_capture(&campaign.map, rows, bytes_of_row)
+}
+
+/// Parameters for the manifest.
+fn noted(settings: &CaptureSettings) -> Value {
+    let params = &settings.params;
+    settings.noted.clone().unwrap_or_else(|| {
+        json!({
+            "seconds": params.seconds,
+            "channels": params.channels,
+            "tune": settings.tune,
+        })
+    })
+}
+
+/// Asks once more if the tune holds, and puts what was captured in its place.
+async fn record(
+    campaign: &Campaign,
+    run: RunDirectory,
+    mut manifest: Manifest,
+    mut outcome: CaptureOutcome,
+    params: &CaptureParams,
+) -> CaptureReport {
+    if outcome.received() == 0 {
+        return CaptureReport::of(&outcome);
+    }
+    // A cancel from now on ends the asking.
+    let end = match outcome.stopped {
+        true => &campaign.abandon,
+        false => &campaign.cancel,
+    };
+    outcome.check_tune(params.ask_within, end).await;
+    let mut report = CaptureReport::of(&outcome);
+    report.note_in(&mut manifest);
+    manifest.ended = UtcTime::now();
+    let path = run.path().display().to_string();
+    report.run_directory = outcome.not_written.is_none().then_some(path);
+    let broken = outcome.not_written.take();
+    let recording = offload(move || {
+        let is_broken = broken.is_some();
+        let recorded = {
+            let contents = [Content::json(CAPTURE_FILE, Weight::Needed, &report)];
+            run.record(manifest, &contents, broken)
+        };
+        report.note(recorded, is_broken);
+        report
+    });
+    recording.await
+}
+
+impl CaptureReport {
+    /// Report of a capture that could not begin, or ended without a result.
+    fn failed(error: &Error) -> Self {
+        Self {
+            error: Some(error.to_string()),
+            ..Self::default()
+        }
+    }
+
+    /// Report of a campaign that was cancelled before the capture began.
+    fn interrupted() -> Self {
+        Self {
+            interrupted: true,
+            ..Self::default()
+        }
+    }
+}

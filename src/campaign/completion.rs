@@ -1,0 +1,169 @@
+//! Parts that the reports of campaigns have in common.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::lock::Holder;
+use crate::map::HardwareMap;
+use crate::record::{BoardRecord, MissingFile, Recorded};
+use crate::run::HardwareState;
+use crate::{Array, ArrayBoard};
+use twotone_hal::ModuleId;
+
+/// Degree to which a campaign did what was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Completion {
+    /// Everything was done, and recorded as asked.
+    Complete,
+    /// Some boards, modules or channels failed, or the record is not whole.
+    Incomplete,
+    /// No board could be reached.
+    Unreachable,
+    /// The campaign was cancelled, and the hardware is in its declared state.
+    Interrupted,
+}
+
+/// Status of a board after a campaign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BoardStatus {
+    /// Everything is well.
+    Ok,
+    /// Some channels or some modules failed, or have a warning.
+    SomeFailed,
+    /// Every module failed.
+    Failed,
+    /// It did not answer.
+    Unreachable,
+}
+
+impl BoardStatus {
+    /// Name of the status in files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::SomeFailed => "some_failed",
+            Self::Failed => "failed",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+/// Place of a recorded run. All fields are empty if the campaign set nothing, and so recorded
+/// nothing.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct RecordReport {
+    /// The run directory.
+    pub run_directory: Option<String>,
+    /// Reason that it is not where it was to be.
+    pub record_error: Option<String>,
+    /// Files of the run that could not be written.
+    pub missing_files: Vec<MissingFile>,
+}
+
+impl RecordReport {
+    /// True if everything that was to be recorded was, in its place.
+    pub fn is_whole(&self) -> bool {
+        self.record_error.is_none() && self.missing_files.is_empty()
+    }
+
+    /// Completion of a campaign that has this record, and would otherwise have `completion`.
+    pub(super) fn lower(&self, completion: Completion) -> Completion {
+        match completion {
+            Completion::Complete | Completion::Interrupted if !self.is_whole() => {
+                Completion::Incomplete
+            }
+            other => other,
+        }
+    }
+}
+
+impl From<Recorded> for RecordReport {
+    fn from(recorded: Recorded) -> Self {
+        Self {
+            run_directory: recorded.path.map(|path| path.display().to_string()),
+            record_error: recorded.error,
+            missing_files: recorded.missing,
+        }
+    }
+}
+
+/// Entry of a board in a manifest, as far as it does not depend on the kind of the campaign.
+pub(super) fn board_record(
+    map: &HardwareMap,
+    array: &Array,
+    name: &str,
+    status: &str,
+    error: Option<String>,
+) -> BoardRecord {
+    let described = array.answered(name).map(ArrayBoard::description);
+    let mapped = map.board(name).and_then(|entry| entry.serial.clone());
+    BoardRecord {
+        name: name.to_owned(),
+        serial: described
+            .map(|described| described.serial.clone())
+            .filter(|serial| !serial.is_empty())
+            .or(mapped),
+        identity: array.identity(name).map(ToString::to_string),
+        firmware: described
+            .map(|described| described.firmware.clone())
+            .filter(|firmware| !firmware.is_empty()),
+        doubts: described.map_or_else(Vec::new, |described| described.doubts.clone()),
+        taken_over: array.taken_over(name).cloned(),
+        status: status.to_owned(),
+        error,
+        warnings: Vec::new(),
+        channels: BTreeMap::new(),
+    }
+}
+
+/// Facts about a module for the manifest of its run.
+pub(super) struct ModuleNotes<'a> {
+    pub(super) module: ModuleId,
+    pub(super) error: Option<&'a str>,
+    pub(super) repeats: u32,
+    pub(super) warnings: &'a [String],
+    pub(super) hardware: &'a HardwareState,
+}
+
+/// Sentences about the modules of a board for its manifest, which has `error` as the error of the
+/// board.
+pub(super) fn module_warnings<'a>(
+    error: Option<&str>,
+    modules: impl Iterator<Item = ModuleNotes<'a>>,
+) -> Vec<String> {
+    let mut board_error = error;
+    let mut sentences = Vec::new();
+    for module in modules {
+        // The error of one module stands for the board's; those of the others would be lost.
+        let another = module.error.filter(|error| board_error != Some(*error));
+        if another.is_none() && module.error.is_some() {
+            board_error = None;
+        }
+        let hardware = (!module.hardware.is_settled()).then(|| module.hardware.to_string());
+        let all = another.map(ToOwned::to_owned).into_iter();
+        let all = all
+            .chain(repeats_in_words(module.repeats))
+            .chain(module.warnings.iter().cloned())
+            .chain(hardware);
+        sentences.extend(all.map(|text| format!("module {}: {text}", module.module)));
+    }
+    sentences
+}
+
+/// Returns a sentence about the program from which a board was taken over.
+pub fn taken_over_in_words(from: &Holder) -> String {
+    format!("taken over from {from}")
+}
+
+/// Returns a sentence about questions that a board had to be asked again, if there were any.
+pub fn repeats_in_words(repeats: u32) -> Option<String> {
+    match repeats {
+        0 => None,
+        1 => Some("one question had to be asked again, as its answer failed".to_owned()),
+        _ => Some(format!(
+            "{repeats} questions had to be asked again, as answers failed"
+        )),
+    }
+}

@@ -1,0 +1,35 @@
+//! Reasons that a campaign is refused.
+
+use crate::record::RecordError;
+
+/// Reason that a campaign was refused before anything was sent to any board, or that it ended
+/// without a report.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CampaignError {
+    /// The parameters are of no use, or do not fit the modules of the map.
+    #[error("{0}")]
+    Params(String),
+    /// The part of the map that is asked for cannot be used.
+    #[error("{0}")]
+    Map(String),
+    /// Boards cannot be locked on this host, so that nothing would keep other programs off them.
+    #[error("{0}. Nothing was sent to any board")]
+    Lock(String),
+    /// The run directory cannot be made, or a run directory cannot be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The file system of the run directory has no room for the result.
+    #[error(
+        "no room for `{path}`: {why}; nothing was sent to any board. Make room, or choose another disk"
+    )]
+    Room {
+        /// Path of the run directory.
+        path: String,
+        /// What is free, and what is needed.
+        why: String,
+    },
+    /// The campaign panicked or was shut down. Modules that were set may be left as they are.
+    #[error("the campaign ended without a result: {0}")]
+    Ended(String),
+}

@@ -1,0 +1,77 @@
+//! Campaigns: a map and parameters become a tune, a sweep, a switch-off or a capture over an array.
+//!
+//! A [`Campaign`] connects the boards of a map, makes sure that they are those of the map and that
+//! no other program sets them, runs an algorithm on every module within a deadline, brings each
+//! module to its declared state, and records the results in a run directory. The program `twotone`
+//! calls nothing else, and an application does the same in a few lines:
+//!
+//! ```
+//! use twotone::campaign::{Access, Campaign};
+//! use twotone::map::HardwareMap;
+//! # #[cfg(feature = "sim")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let farm = twotone::sim::Farm::builder().detectors(4).start_blocking()?;
+//! # let map = HardwareMap::try_from(&farm)?;
+//! # let access = Access::unchecked();
+//! // let (map, access) = (HardwareMap::load("map.toml")?, Access::default());
+//! let campaign = Campaign::new(map).access(access).note("first light");
+//! # let out = folder.path().join("tonight");
+//! let tuned = campaign.tune(out).wait()?; // or `.await`
+//! for board in &tuned.report.boards {
+//!     println!("{}: {}", board.name, board.status.as_str());
+//! }
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "sim"))]
+//! # fn main() {}
+//! ```
+//!
+//! Each campaign returns a report. It serializes to the JSON that `docs/json.md` describes. Its
+//! method `completion` returns the degree to which the campaign was done.
+//!
+//! # Runtimes and cancelling
+//! A campaign runs in a context of its own ([`tworoutine::spawn`]). It can be awaited by a task of a
+//! multi-thread or a single-threaded runtime and by any other executor, and a plain thread can wait
+//! for it.
+//!
+//! **On cancel**, by the token of [`Campaign::cancel`] or because the future is dropped, the
+//! algorithms are ended, the modules are brought to their declared states, and what was measured is
+//! recorded. If the future is dropped, all this goes on in the background, and its report is lost.
+
+mod access;
+#[cfg(feature = "arrow")]
+mod capture;
+#[cfg(feature = "arrow")]
+mod capture_report;
+mod completion;
+mod error;
+mod need;
+mod observer;
+mod off;
+mod params;
+mod settings;
+mod sweep;
+mod sweep_report;
+mod tune;
+mod tune_report;
+mod write;
+
+pub use access::Access;
+#[cfg(feature = "arrow")]
+pub use capture::CaptureSettings;
+#[cfg(feature = "arrow")]
+pub use capture_report::{CaptureReport, CapturedBoard};
+pub use completion::{
+    BoardStatus, Completion, RecordReport, repeats_in_words, taken_over_in_words,
+};
+pub use error::CampaignError;
+pub use observer::Observer;
+pub use off::{OffBoard, OffModule, OffReport};
+pub use params::{CampaignParams, ModuleParams};
+pub use settings::Campaign;
+pub use sweep::{SweepRun, Swept};
+pub use sweep_report::{SweepReport, SweptBoard, SweptModule};
+pub use tune::TuneRun;
+pub use tune_report::{TuneReport, TunedBoard, TunedChannel, TunedModule};
+pub use write::SweepFormat;

@@ -1,0 +1,281 @@
+//! Settings that all campaigns have in common.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tworoutine::Tworoutine;
+use twotone_hal::ModuleId;
+
+use super::{
+    Access, CampaignError, CampaignParams, Observer, OffReport, SweepFormat, SweepRun, TuneRun,
+    off, sweep, tune,
+};
+#[cfg(feature = "arrow")]
+use super::{CaptureReport, CaptureSettings, capture};
+use crate::map::HardwareMap;
+use crate::record::{Manifest, RecordError, UtcTime};
+use crate::run::{Runner, Target};
+
+/// Longest time that the clean-up of a module may take, in seconds. If a board is lost, it is to be
+/// known soon what may be left on.
+const LONGEST_CLEANUP_S: f64 = 30.0;
+
+/// A hardware map, the settings of a run over its boards, and the runs themselves.
+///
+/// A clone has the same tokens and the same observer.
+#[derive(Clone)]
+pub struct Campaign {
+    pub(super) map: HardwareMap,
+    pub(super) params: CampaignParams,
+    pub(super) access: Access,
+    pub(super) deadline: Option<Duration>,
+    pub(super) concurrency: usize,
+    pub(super) command: Vec<String>,
+    pub(super) note: Option<String>,
+    pub(super) seed: Option<u64>,
+    pub(super) cancel: CancellationToken,
+    pub(super) abandon: CancellationToken,
+    pub(super) observer: Arc<dyn Observer>,
+}
+
+impl Campaign {
+    /// Makes a campaign over all boards of `map`, with parameters that follow from it, all checks of
+    /// [`Access`], and the command line of this process as its command.
+    pub fn new(map: HardwareMap) -> Self {
+        let command = std::env::args_os();
+        Self {
+            map,
+            params: CampaignParams::default(),
+            access: Access::default(),
+            deadline: None,
+            concurrency: Semaphore::MAX_PERMITS,
+            command: command
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect(),
+            note: None,
+            seed: None,
+            cancel: CancellationToken::new(),
+            abandon: CancellationToken::new(),
+            observer: Arc::new(()),
+        }
+    }
+
+    /// Sets the parameters of the tune or the sweep.
+    #[must_use]
+    pub fn params(self, params: CampaignParams) -> Self {
+        Self { params, ..self }
+    }
+
+    /// Sets the checks of the boards before anything is set on them.
+    #[must_use]
+    pub fn access(self, access: Access) -> Self {
+        Self { access, ..self }
+    }
+
+    /// Sets the longest time of each module, clean-up included; of a switch-off, that of each board.
+    /// The default is 10 minutes, and 30 s for a switch-off.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Works on at most `modules` at a time; 0 counts as 1. A switch-off works on so many boards at
+    /// a time. The default is all.
+    #[must_use]
+    pub fn concurrency(self, modules: usize) -> Self {
+        Self {
+            concurrency: modules.clamp(1, Semaphore::MAX_PERMITS),
+            ..self
+        }
+    }
+
+    /// Sets the command line that the manifest notes, the program first.
+    #[must_use]
+    pub fn command(self, command: Vec<String>) -> Self {
+        Self { command, ..self }
+    }
+
+    /// Sets a note that the manifest keeps.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.note = Some(note.into());
+        self
+    }
+
+    /// Sets the seed that the manifest notes, from which everything was drawn that is random.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Sets the token that ends the campaign early: modules under way are brought to their declared
+    /// states, and what was measured is recorded.
+    #[must_use]
+    pub fn cancel(self, cancel: CancellationToken) -> Self {
+        Self { cancel, ..self }
+    }
+
+    /// Sets the token that gives up the clean-up after a cancel: the campaign ends at once, and its
+    /// report lists the channels that are left on or unknown.
+    #[must_use]
+    pub fn abandon(self, abandon: CancellationToken) -> Self {
+        Self { abandon, ..self }
+    }
+
+    /// Sets the observer of the progress.
+    #[must_use]
+    pub fn observer(self, observer: Arc<dyn Observer>) -> Self {
+        Self { observer, ..self }
+    }
+
+    /// Map of the campaign.
+    pub fn map(&self) -> &HardwareMap {
+        &self.map
+    }
+
+    /// Tunes every module, leaves its tones on if that succeeds, and records the run in `out`, a
+    /// directory that must not exist.
+    ///
+    /// A campaign that set nothing on any board records nothing.
+    ///
+    /// **On cancel** see the [module](self#runtimes-and-cancelling).
+    ///
+    /// # Errors
+    /// If the parameters do not fit the map, if boards cannot be locked on this host, or if `out`
+    /// cannot be made or has no room: nothing was sent to any board then. Failures of boards are in
+    /// the report.
+    pub fn tune<P: Into<PathBuf>>(
+        &self,
+        out: P,
+    ) -> Tworoutine<impl Future<Output = Result<TuneRun, CampaignError>> + Send + use<P>> {
+        let out = out.into();
+        self.in_context(move |campaign| async move { tune::run(campaign, out).await })
+    }
+
+    /// Measures the delay of the line and sweeps every module over its range, leaves no tone of the
+    /// sweep on, and records the run in `out`, a directory that must not exist.
+    ///
+    /// A campaign in which no module was swept to its end records nothing.
+    ///
+    /// **On cancel** see the [module](self#runtimes-and-cancelling).
+    ///
+    /// # Errors
+    /// As [`Campaign::tune`].
+    pub fn sweep<P: Into<PathBuf>>(
+        &self,
+        out: P,
+        format: SweepFormat,
+    ) -> Tworoutine<impl Future<Output = Result<SweepRun, CampaignError>> + Send + use<P>> {
+        let out = out.into();
+        self.in_context(move |campaign| async move { sweep::run(campaign, out, format).await })
+    }
+
+    /// Switches every tone of the map's modules off, and reads back that it is. Boards that do not
+    /// answer are asked again until the deadline. Boards of other programs are taken over.
+    ///
+    /// **On cancel** boards under way are reported with what is known of them.
+    pub fn off(&self) -> Tworoutine<impl Future<Output = OffReport> + Send + use<>> {
+        let map = self.map.clone();
+        let ended = self.in_context(|campaign| async move { Ok(off::run(campaign).await) });
+        Tworoutine::new(async move {
+            let report = ended.await;
+            report.unwrap_or_else(|error| OffReport::unknown(&map, &error.to_string()))
+        })
+    }
+
+    /// Captures the sample streams of the boards into `out`, a directory that must not exist.
+    /// Nothing is set on any board.
+    ///
+    /// **On cancel** the samples that have come are written whole and recorded; if there are none,
+    /// nothing is recorded. [`Campaign::abandon`] gives up the samples that are not yet written.
+    ///
+    /// # Errors
+    /// If the map has no serial number of any board, if the tune cannot be read, or if `out` cannot
+    /// be made or has no room: nothing was sent to any board then. Later failures are in the report.
+    #[cfg(feature = "arrow")]
+    pub fn capture<P: Into<PathBuf>>(
+        &self,
+        out: P,
+        settings: CaptureSettings,
+    ) -> Tworoutine<impl Future<Output = Result<CaptureReport, CampaignError>> + Send + use<P>>
+    {
+        let out = out.into();
+        self.in_context(move |campaign| async move { capture::run(campaign, out, settings).await })
+    }
+
+    /// Runs `work` in a context of its own. If the future is dropped, the campaign of `work` is
+    /// cancelled, and goes on to its end.
+    pub(super) fn in_context<T, W, F>(
+        &self,
+        work: W,
+    ) -> Tworoutine<impl Future<Output = Result<T, CampaignError>> + Send + use<T, W, F>>
+    where
+        T: Send + 'static,
+        W: FnOnce(Self) -> F + Send + 'static,
+        F: Future<Output = Result<T, CampaignError>> + Send + 'static,
+    {
+        let cancel = self.cancel.child_token();
+        let campaign = Self {
+            cancel: cancel.clone(),
+            ..self.clone()
+        };
+        Tworoutine::new(async move {
+            let _cancel_on_drop = cancel.drop_guard();
+            let ended = tworoutine::spawn(work(campaign)).await;
+            ended.unwrap_or_else(|ended| Err(CampaignError::Ended(ended.to_string())))
+        })
+    }
+
+    /// Longest time of each module.
+    pub(super) fn module_deadline(&self) -> Duration {
+        self.deadline.unwrap_or(Duration::from_secs(600))
+    }
+
+    /// Runner of an algorithm on every module.
+    pub(super) fn runner(&self) -> Runner {
+        let deadline = self.module_deadline();
+        Runner::new()
+            .deadline(deadline)
+            .cleanup_share((LONGEST_CLEANUP_S / deadline.as_secs_f64()).min(0.25))
+            .concurrency(self.concurrency)
+            .cancel(self.cancel.clone())
+            .abandon(self.abandon.clone())
+    }
+
+    /// Manifest of a run with these parameters that began at `started` and ends now, without boards.
+    pub(super) fn manifest(
+        &self,
+        params: &impl Serialize,
+        started: UtcTime,
+    ) -> Result<Manifest, RecordError> {
+        let mut manifest = Manifest::new(self.command.clone(), &self.map, params, started)?;
+        manifest.note.clone_from(&self.note);
+        manifest.seed = self.seed;
+        Ok(manifest)
+    }
+
+    /// Tells the observer on which modules the campaign is about to run.
+    pub(super) fn begin(&self, targets: &[Target]) {
+        let modules: Vec<(String, ModuleId)> = targets
+            .iter()
+            .map(|target| (target.board.name().to_owned(), target.module))
+            .collect();
+        self.observer.begin(&modules);
+    }
+}
+
+impl std::fmt::Debug for Campaign {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Campaign")
+            .field("map", &self.map.file())
+            .field("access", &self.access)
+            .finish_non_exhaustive()
+    }
+}

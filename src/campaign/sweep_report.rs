@@ -1,0 +1,216 @@
+//! Report of a sweep.
+
+use serde::Serialize;
+use twotone_algorithms::chunks::JoinStatus;
+use twotone_algorithms::delay::DelayStatus;
+use twotone_hal::ModuleId;
+
+use super::completion::{ModuleNotes, board_record, module_warnings};
+use super::{BoardStatus, Completion, RecordReport, Swept};
+use crate::identity::Identity;
+use crate::lock::Holder;
+use crate::map::HardwareMap;
+use crate::record::BoardRecord;
+use crate::run::{HardwareState, Outcome};
+use crate::{Array, ArrayBoard};
+
+/// Report of a sweep. Its JSON is the object of `twotone sweep --json`.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct SweepReport {
+    /// Time from the first connection to the last clean-up, in seconds.
+    pub elapsed_s: f64,
+    /// True if the campaign was cancelled before every module was done.
+    pub interrupted: bool,
+    /// Place of the run directory.
+    #[serde(flatten)]
+    pub record: RecordReport,
+    /// Every board of the map, in its order. Empty if the campaign was cancelled before the boards
+    /// were connected.
+    pub boards: Vec<SweptBoard>,
+}
+
+/// Report of the sweep of a board.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct SweptBoard {
+    /// Its name in the map.
+    pub name: String,
+    #[serde(skip)]
+    reached: bool,
+    /// Its error, if it could not be used.
+    pub error: Option<String>,
+    /// Result of the check that it is the board of the map.
+    pub identity: Option<Identity>,
+    /// Program from which it was taken over.
+    pub taken_over: Option<Holder>,
+    /// Facts that the board did not tell about itself, with the assumptions in their place, a
+    /// sentence each.
+    pub doubts: Vec<String>,
+    /// Its modules that were to be swept.
+    pub modules: Vec<SweptModule>,
+}
+
+/// Report of the sweep of a module.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct SweptModule {
+    /// The module.
+    pub module: ModuleId,
+    /// Its error, if it was not swept.
+    pub error: Option<String>,
+    /// Number of repetitions of operations on the board.
+    pub repeats: u32,
+    /// Everything that any stage found to be less than well, a sentence each.
+    pub warnings: Vec<String>,
+    /// Status of the measurement of the delay.
+    pub delay_status: Option<DelayStatus>,
+    /// Status of the join of several settings of the NCO.
+    pub join_status: Option<JoinStatus>,
+    /// Number of points of the sweep.
+    pub points: usize,
+    /// Lowest frequency of the sweep, in hertz.
+    pub f_min_hz: Option<f64>,
+    /// Highest frequency of the sweep, in hertz.
+    pub f_max_hz: Option<f64>,
+    /// True if a converter was over its range.
+    pub overrange: bool,
+    /// State that the tones are left in.
+    pub hardware: HardwareState,
+}
+
+impl SweepReport {
+    /// Report of the outcomes of a run over the modules of `array`, with every board of `map`.
+    /// `elapsed_s` is the time of the run in seconds.
+    pub fn of(
+        map: &HardwareMap,
+        array: &Array,
+        outcomes: &[Outcome<Swept>],
+        elapsed_s: f64,
+    ) -> Self {
+        let boards = map.boards().iter().map(|entry| {
+            let modules = outcomes
+                .iter()
+                .filter(|outcome| outcome.board == entry.name);
+            SweptBoard::of(&entry.name, array, modules.map(SweptModule::of).collect())
+        });
+        Self {
+            boards: boards.collect(),
+            interrupted: false,
+            ..Self::interrupted(elapsed_s)
+        }
+    }
+
+    /// Report of a campaign that was cancelled before any board was connected.
+    pub(super) fn interrupted(elapsed_s: f64) -> Self {
+        Self {
+            elapsed_s,
+            interrupted: true,
+            record: RecordReport::default(),
+            boards: Vec::new(),
+        }
+    }
+
+    /// Completion of the sweep and its record.
+    pub fn completion(&self) -> Completion {
+        let modules = || self.boards.iter().flat_map(|board| &board.modules);
+        let completion = if self.interrupted && modules().all(|module| module.hardware.is_settled())
+        {
+            Completion::Interrupted
+        } else if !self.boards.iter().any(|board| board.reached) {
+            Completion::Unreachable
+        } else if modules().all(SweptModule::is_well)
+            && modules().next().is_some()
+            && self.boards.iter().all(|board| board.error.is_none())
+        {
+            Completion::Complete
+        } else {
+            Completion::Incomplete
+        };
+        self.record.lower(completion)
+    }
+
+    /// Entries of the boards in the manifest of the run.
+    pub fn records(&self, array: &Array, map: &HardwareMap) -> Vec<BoardRecord> {
+        let records = self.boards.iter().map(|board| {
+            let mut errors = board.modules.iter().map(|module| module.error.as_deref());
+            let error = board.error.as_deref();
+            let error = error.or_else(|| errors.find_map(|error| error));
+            let notes = board.modules.iter().map(|module| ModuleNotes {
+                module: module.module,
+                error: module.error.as_deref(),
+                repeats: module.repeats,
+                warnings: &module.warnings,
+                hardware: &module.hardware,
+            });
+            let status = board.status().as_str();
+            BoardRecord {
+                warnings: module_warnings(error, notes),
+                ..board_record(map, array, &board.name, status, error.map(str::to_owned))
+            }
+        });
+        records.collect()
+    }
+}
+
+impl SweptBoard {
+    fn of(name: &str, array: &Array, modules: Vec<SweptModule>) -> Self {
+        let described = array.answered(name).map(ArrayBoard::description);
+        Self {
+            name: name.to_owned(),
+            reached: array.reached(name),
+            error: array.failure(name).map(ToString::to_string),
+            identity: array.identity(name).cloned(),
+            taken_over: array.taken_over(name).cloned(),
+            doubts: described.map_or_else(Vec::new, |described| described.doubts.clone()),
+            modules,
+        }
+    }
+
+    /// Status of the board.
+    pub fn status(&self) -> BoardStatus {
+        if !self.reached {
+            BoardStatus::Unreachable
+        } else if self.modules.iter().all(|module| module.error.is_some()) {
+            BoardStatus::Failed
+        } else if self.error.is_none() && self.modules.iter().all(SweptModule::is_well) {
+            BoardStatus::Ok
+        } else {
+            BoardStatus::SomeFailed
+        }
+    }
+}
+
+impl SweptModule {
+    fn of(outcome: &Outcome<Swept>) -> Self {
+        let swept = outcome.result.as_ref().ok();
+        let wide = swept.map(|swept| &swept.network_analysis);
+        let warnings = swept.map(|swept| {
+            [
+                swept.cable_delay.warnings(),
+                swept.network_analysis.warnings(),
+            ]
+            .concat()
+        });
+        let points = wide
+            .map(|wide| wide.frequency_hz.as_slice())
+            .unwrap_or_default();
+        Self {
+            module: outcome.module,
+            error: outcome.result.as_ref().err().map(ToString::to_string),
+            repeats: outcome.repeats,
+            warnings: warnings.unwrap_or_default(),
+            delay_status: swept.map(|swept| swept.cable_delay.delay.status),
+            join_status: wide.map(|wide| wide.join),
+            points: points.len(),
+            f_min_hz: points.first().copied(),
+            f_max_hz: points.last().copied(),
+            overrange: wide.is_some_and(|wide| wide.overrange),
+            hardware: outcome.hardware.clone(),
+        }
+    }
+
+    fn is_well(&self) -> bool {
+        self.error.is_none() && self.hardware.is_settled() && self.warnings.is_empty()
+    }
+}

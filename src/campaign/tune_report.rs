@@ -1,0 +1,362 @@
+//! Report of a tune.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use twotone_algorithms::chunks::JoinStatus;
+use twotone_algorithms::delay::DelayStatus;
+use twotone_algorithms::finding::{FindStatus, Flag};
+use twotone_algorithms::{ChannelOutcome, ChannelStatus, Reason, TuneOutcome};
+use twotone_hal::{ChannelId, ModuleId};
+
+use super::completion::{ModuleNotes, board_record, module_warnings};
+use super::{BoardStatus, Completion, RecordReport};
+use crate::identity::Identity;
+use crate::lock::Holder;
+use crate::map::HardwareMap;
+use crate::record::BoardRecord;
+use crate::run::{HardwareState, Outcome};
+use crate::{Array, ArrayBoard};
+
+/// Report of a tune. Its JSON is the object of `twotone tune --json`, without the score.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct TuneReport {
+    /// Time from the first connection to the last clean-up, in seconds.
+    pub elapsed_s: f64,
+    /// True if the campaign was cancelled before every module was done.
+    pub interrupted: bool,
+    /// Place of the run directory.
+    #[serde(flatten)]
+    pub record: RecordReport,
+    /// Every board of the map, in its order. Empty if the campaign was cancelled before the boards
+    /// were connected.
+    pub boards: Vec<TunedBoard>,
+}
+
+/// Report of the tune of a board.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct TunedBoard {
+    /// Its name in the map.
+    pub name: String,
+    /// Its status. It is well only if every channel is tuned, every resonance that was found has a
+    /// tone, and no stage has a warning.
+    pub status: BoardStatus,
+    /// Its error, or that of its first module that has one.
+    pub error: Option<String>,
+    /// Facts that the board did not tell about itself, with the assumptions in their place.
+    pub doubts: Vec<String>,
+    /// Result of the check that it is the board of the map.
+    pub identity: Option<Identity>,
+    /// Program from which it was taken over.
+    pub taken_over: Option<Holder>,
+    /// Its modules that were to be tuned.
+    pub modules: Vec<TunedModule>,
+    /// Channels of all its modules: every resonance that has one.
+    pub channels: Vec<TunedChannel>,
+}
+
+/// Report of the tune of a module.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct TunedModule {
+    /// The module.
+    pub module: ModuleId,
+    /// Its error, if it was not tuned.
+    pub error: Option<String>,
+    /// Number of repetitions of operations on the board.
+    pub repeats: u32,
+    /// Time of the module, clean-up included, in seconds.
+    pub elapsed_s: f64,
+    /// Delay of the line, in seconds.
+    pub tau_s: Option<f64>,
+    /// Number of resonances that were found.
+    pub candidates: usize,
+    /// Number of resonances without a channel.
+    pub not_toned: usize,
+    /// Number of these for each reason.
+    pub not_toned_reasons: BTreeMap<&'static str, usize>,
+    /// Everything that any stage found to be less than well, a sentence each.
+    pub warnings: Vec<String>,
+    /// Status of the measurement of the delay.
+    pub delay_status: Option<DelayStatus>,
+    /// Status of the join of several settings of the NCO.
+    pub join_status: Option<JoinStatus>,
+    /// Status of the search for resonances.
+    pub find_status: Option<FindStatus>,
+    /// State that the tones are left in.
+    pub hardware: HardwareState,
+}
+
+/// Report of a channel: the main numbers of a [`ChannelOutcome`].
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct TunedChannel {
+    /// The module.
+    pub module: ModuleId,
+    /// The channel.
+    pub channel: ChannelId,
+    /// Its status: it can be used, or not.
+    pub status: ChannelStatus,
+    /// Reason of the status.
+    pub reason: Reason,
+    /// Flags of its resonance, from its surroundings.
+    pub flags: Vec<Flag>,
+    /// Absolute frequency of the tone, in hertz; of the resonance as found if the channel is off.
+    pub tone_hz: f64,
+    /// Frequency of the NCO, in hertz.
+    pub nco_hz: f64,
+    /// Amplitude of the tone, as a fraction of full scale; 0 if the channel is off.
+    pub amplitude: f64,
+    /// Resonance frequency at vanishing power, in hertz; as all that follow, of a successful fit.
+    pub fr_hz: Option<f64>,
+    /// Total quality factor.
+    pub qr: Option<f64>,
+    /// Internal quality factor.
+    pub qi: Option<f64>,
+    /// Nonlinearity at the tone's amplitude.
+    pub a: Option<f64>,
+}
+
+impl From<&ChannelOutcome> for TunedChannel {
+    fn from(channel: &ChannelOutcome) -> Self {
+        Self {
+            module: channel.module,
+            channel: channel.channel,
+            status: channel.status,
+            reason: channel.reason,
+            flags: channel.flags.clone(),
+            tone_hz: channel.tone_hz,
+            nco_hz: channel.nco_hz,
+            amplitude: channel.amplitude,
+            fr_hz: channel.fr_hz,
+            qr: channel.qr,
+            qi: channel.qi,
+            a: channel.a,
+        }
+    }
+}
+
+impl TuneReport {
+    /// Report of the outcomes of a run over the modules of `array`, with every board of `map`.
+    /// `elapsed_s` is the time of the run in seconds.
+    pub fn of(
+        map: &HardwareMap,
+        array: &Array,
+        outcomes: &[Outcome<TuneOutcome>],
+        elapsed_s: f64,
+    ) -> Self {
+        let boards = map.boards().iter().map(|entry| {
+            let modules: Vec<_> = outcomes
+                .iter()
+                .filter(|outcome| outcome.board == entry.name)
+                .collect();
+            TunedBoard::of(&entry.name, array, &modules)
+        });
+        Self {
+            elapsed_s,
+            interrupted: false,
+            record: RecordReport::default(),
+            boards: boards.collect(),
+        }
+    }
+
+    /// Report of a campaign that was cancelled before any board was connected.
+    pub(super) fn interrupted(elapsed_s: f64) -> Self {
+        Self {
+            elapsed_s,
+            interrupted: true,
+            record: RecordReport::default(),
+            boards: Vec::new(),
+        }
+    }
+
+    /// Completion of the tune and its record.
+    pub fn completion(&self) -> Completion {
+        let modules = || self.boards.iter().flat_map(|board| &board.modules);
+        let restored = |module: &TunedModule| {
+            module.hardware.is_settled() && module.hardware != HardwareState::Kept
+        };
+        let mut statuses = self.boards.iter().map(|board| board.status);
+        let all = |status| statuses.clone().all(|one| one == status);
+        let completion = if self.interrupted && modules().all(restored) {
+            Completion::Interrupted
+        } else if all(BoardStatus::Unreachable) {
+            Completion::Unreachable
+        } else if statuses.all(|one| one == BoardStatus::Ok) {
+            Completion::Complete
+        } else {
+            Completion::Incomplete
+        };
+        self.record.lower(completion)
+    }
+
+    /// Entries of the boards in the manifest of the run.
+    pub fn records(&self, array: &Array, map: &HardwareMap) -> Vec<BoardRecord> {
+        let record = |board: &TunedBoard| BoardRecord {
+            channels: board.counts(),
+            warnings: board.module_warnings(),
+            ..board_record(
+                map,
+                array,
+                &board.name,
+                board.status.as_str(),
+                board.error.clone(),
+            )
+        };
+        self.boards.iter().map(record).collect()
+    }
+}
+
+impl TunedBoard {
+    fn of(name: &str, array: &Array, outcomes: &[&Outcome<TuneOutcome>]) -> Self {
+        let mut channels = Vec::new();
+        let mut modules = Vec::new();
+        for outcome in outcomes {
+            let tune = outcome.result.as_ref().ok();
+            modules.push(TunedModule {
+                module: outcome.module,
+                error: outcome.result.as_ref().err().map(ToString::to_string),
+                repeats: outcome.repeats,
+                elapsed_s: outcome.elapsed.as_secs_f64(),
+                tau_s: tune.map(|tune| tune.cable_delay.delay.tau_s),
+                candidates: tune.map_or(0, |tune| tune.find.candidates.len()),
+                not_toned: tune.map_or(0, |tune| tune.not_toned.len()),
+                not_toned_reasons: count(
+                    tune.iter()
+                        .flat_map(|tune| &tune.not_toned)
+                        .map(|one| one.reason.as_str()),
+                ),
+                warnings: tune.map(|tune| tune.warnings.clone()).unwrap_or_default(),
+                delay_status: tune.map(|tune| tune.cable_delay.delay.status),
+                join_status: tune.map(|tune| tune.network_analysis.join),
+                find_status: tune.map(|tune| tune.find.status),
+                hardware: outcome.hardware.clone(),
+            });
+            channels.extend(
+                tune.iter()
+                    .flat_map(|tune| &tune.channels)
+                    .map(TunedChannel::from),
+            );
+        }
+        let status = if !array.reached(name) {
+            BoardStatus::Unreachable
+        } else if modules.iter().all(|module| module.error.is_some()) {
+            BoardStatus::Failed
+        } else if modules.iter().all(TunedModule::is_well)
+            && channels
+                .iter()
+                .all(|channel| channel.status == ChannelStatus::Tuned)
+        {
+            BoardStatus::Ok
+        } else {
+            BoardStatus::SomeFailed
+        };
+        let error = array.failure(name).map(ToString::to_string);
+        let error = error.or_else(|| modules.iter().find_map(|module| module.error.clone()));
+        let described = array.answered(name).map(ArrayBoard::description);
+        Self {
+            name: name.to_owned(),
+            status,
+            error,
+            doubts: described.map_or_else(Vec::new, |described| described.doubts.clone()),
+            identity: array.identity(name).cloned(),
+            taken_over: array.taken_over(name).cloned(),
+            modules,
+            channels,
+        }
+    }
+
+    /// True if a module keeps tones of its tune on.
+    pub fn has_left_tones_on(&self) -> bool {
+        let mut kept = self.modules.iter();
+        kept.any(|module| {
+            let mut channels = self.channels.iter();
+            module.hardware == HardwareState::Kept
+                && channels.any(|one| one.module == module.module && one.amplitude > 0.0)
+        })
+    }
+
+    fn tuned(&self) -> usize {
+        let channels = self.channels.iter();
+        channels.filter(|channel| self.is_tuned(channel)).count()
+    }
+
+    /// True if a channel is tuned, and still is as its tune has left it, as far as is known.
+    pub fn is_tuned(&self, channel: &TunedChannel) -> bool {
+        channel.status == ChannelStatus::Tuned && self.holds(channel)
+    }
+
+    /// True if a channel is as its tune has left it, as far as is known.
+    pub fn holds(&self, channel: &TunedChannel) -> bool {
+        let mut modules = self.modules.iter();
+        modules.all(|module| {
+            let hardware = &module.hardware;
+            let lists = [
+                hardware.left_on(),
+                hardware.unknown(),
+                hardware.not_restored(),
+            ];
+            module.module != channel.module
+                || lists.iter().all(|list| !list.contains(channel.channel))
+        })
+    }
+
+    /// Sentences about the modules for the manifest, which has the error of the board beside them.
+    fn module_warnings(&self) -> Vec<String> {
+        let notes = self.modules.iter().map(|module| ModuleNotes {
+            module: module.module,
+            error: module.error.as_deref(),
+            repeats: module.repeats,
+            warnings: &module.warnings,
+            hardware: &module.hardware,
+        });
+        module_warnings(self.error.as_deref(), notes)
+    }
+
+    /// Number of channels that ended with each status, for the manifest.
+    fn counts(&self) -> BTreeMap<String, usize> {
+        let tuned = self.tuned();
+        let not_toned = self.modules.iter().map(|module| module.not_toned).sum();
+        let counts = [
+            ("tuned", tuned),
+            ("failed", self.channels.len() - tuned),
+            ("not_toned", not_toned),
+        ];
+        counts
+            .into_iter()
+            .map(|(status, count)| (status.to_owned(), count))
+            .collect()
+    }
+}
+
+/// Number of times that each name comes.
+fn count<'a>(names: impl Iterator<Item = &'a str>) -> BTreeMap<&'a str, usize> {
+    let mut counts = BTreeMap::new();
+    names.for_each(|name| *counts.entry(name).or_insert(0) += 1);
+    counts
+}
+
+impl TunedModule {
+    /// True if all is well. It is false after an error or a warning, if a resonance has no tone, if
+    /// no resonance is found, and if the hardware is not known to be as it should be.
+    fn is_well(&self) -> bool {
+        self.error.is_none()
+            && self.hardware.is_settled()
+            && self.candidates > 0
+            && self.not_toned == 0
+            && self.warnings.is_empty()
+    }
+
+    /// Status of the module, if all its channels are tuned or not.
+    pub fn status(&self, all_tuned: bool) -> BoardStatus {
+        if self.error.is_some() {
+            BoardStatus::Failed
+        } else if all_tuned && self.is_well() {
+            BoardStatus::Ok
+        } else {
+            BoardStatus::SomeFailed
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Files that a tune and a sweep leave in their run directories.
+
+use twotone_algorithms::resonator::Direction;
+use twotone_algorithms::{NetworkAnalysisOutcome, TuneOutcome};
+use twotone_hal::Hertz;
+
+use super::Swept;
+use crate::record::{
+    BoardRecord, Content, Manifest, ModuleTune, RecordError, Recorded, RunDirectory, SWEEPS_FOLDER,
+    SweepHead, SweepKind, SweepPoint, SweepTable, TUNE_FILE, TuneRecord, Weight,
+};
+use crate::run::Outcome;
+
+/// Format of the files of sweeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum SweepFormat {
+    /// Arrow IPC: `sweeps/BOARD.arrow`. The default with the feature `arrow`.
+    #[cfg(feature = "arrow")]
+    #[default]
+    Arrow,
+    /// Text with a line for each point: `sweeps/BOARD.csv`. The default without the feature `arrow`.
+    #[cfg_attr(not(feature = "arrow"), default)]
+    Csv,
+}
+
+impl SweepFormat {
+    /// Extension of the files, without the dot.
+    pub fn extension(self) -> &'static str {
+        match self {
+            #[cfg(feature = "arrow")]
+            Self::Arrow => "arrow",
+            Self::Csv => "csv",
+        }
+    }
+
+    /// Estimated size of a point, in bytes.
+    pub(super) fn bytes_of_point(self) -> u64 {
+        match self {
+            // Five numbers of eight bytes, and the module, the channel and the kind of the sweep.
+            #[cfg(feature = "arrow")]
+            Self::Arrow => 46,
+            // At least: numbers have as many digits as they need.
+            Self::Csv => 80,
+        }
+    }
+
+    /// Content of the file of a board's sweeps. `fill` adds the points.
+    fn content<'a>(
+        self,
+        manifest: &Manifest,
+        board: &str,
+        weight: Weight,
+        fill: impl Fn(&mut SweepTable) -> Result<(), RecordError> + 'a,
+    ) -> Content<'a> {
+        let provenance = manifest.provenance(board);
+        let file = format!("{SWEEPS_FOLDER}/{board}.{}", self.extension());
+        let named = file.clone();
+        Content::new(file, weight, move |writer| {
+            let mut table = SweepTable::new(provenance.clone());
+            fill(&mut table)?;
+            match self {
+                #[cfg(feature = "arrow")]
+                Self::Arrow => table.write_arrow(writer),
+                Self::Csv => table
+                    .write_csv(writer)
+                    .map_err(|error| RecordError::Format {
+                        action: "write",
+                        file: named.clone(),
+                        source: error.into(),
+                    }),
+            }
+        })
+    }
+}
+
+/// Records a tune: the tunes, the manifest and the sweeps, in this order, and puts the directory in
+/// its place or the next best one.
+pub(super) fn record_tune(
+    run: RunDirectory,
+    manifest: Manifest,
+    outcomes: &[Outcome<TuneOutcome>],
+) -> Recorded {
+    let tuned = || {
+        outcomes
+            .iter()
+            .filter_map(|outcome| Some((outcome, outcome.result.as_ref().ok()?)))
+    };
+    let tune = Content::new(TUNE_FILE, Weight::First, |writer| {
+        let tunes = tuned().map(|(outcome, tune)| ModuleTune::of(&outcome.board, tune));
+        TuneRecord::write(tunes, writer)
+    });
+    let mut contents = vec![tune];
+    for BoardRecord { name, .. } in &manifest.boards {
+        if !tuned().any(|(outcome, _)| outcome.board == *name) {
+            continue;
+        }
+        let fill = {
+            let name = name.clone();
+            move |table: &mut SweepTable| {
+                let mut mine = tuned().filter(|(outcome, _)| outcome.board == name);
+                mine.try_for_each(|(_, tune)| add_tune(table, tune))
+            }
+        };
+        let format = SweepFormat::default();
+        contents.push(format.content(&manifest, name, Weight::Further, fill));
+    }
+    run.record(manifest, &contents, None)
+}
+
+/// Records a sweep: the manifest and the sweeps, and puts the directory in its place or the next
+/// best one.
+pub(super) fn record_sweep(
+    run: RunDirectory,
+    manifest: Manifest,
+    outcomes: &[Outcome<Swept>],
+    format: SweepFormat,
+) -> Recorded {
+    let mut contents = Vec::new();
+    for BoardRecord { name, .. } in &manifest.boards {
+        let mine = outcomes.iter().filter(|outcome| outcome.board == *name);
+        let swept = mine.filter_map(|outcome| outcome.result.as_ref().ok());
+        let swept: Vec<_> = swept.map(|swept| &swept.network_analysis).collect();
+        if swept.iter().all(|wide| wide.frequency_hz.is_empty()) {
+            continue;
+        }
+        let fill = move |table: &mut SweepTable| {
+            swept.iter().for_each(|wide| add_wide_sweep(table, wide));
+            Ok(())
+        };
+        contents.push(format.content(&manifest, name, Weight::Needed, fill));
+    }
+    run.record(manifest, &contents, None)
+}
+
+/// Adds the points of a network analysis.
+fn add_wide_sweep(table: &mut SweepTable, wide: &NetworkAnalysisOutcome) {
+    for (&frequency_hz, &mean) in wide.frequency_hz.iter().zip(&wide.z) {
+        let head = SweepHead {
+            module: wide.module,
+            channel: None,
+            kind: SweepKind::NetworkAnalysis,
+            nco: Hertz(wide.nco_at(frequency_hz).unwrap_or(f64::NAN)),
+        };
+        table.push(SweepPoint {
+            head,
+            frequency: Hertz(frequency_hz),
+            mean,
+            noise: wide.noise,
+        });
+    }
+}
+
+/// Adds the points of all sweeps of a tune.
+fn add_tune(table: &mut SweepTable, tune: &TuneOutcome) -> Result<(), RecordError> {
+    add_wide_sweep(table, &tune.network_analysis);
+    for sweep in tune.fine_sweep.iter().flat_map(|fine| &fine.sweeps) {
+        let kind = match sweep.direction {
+            Direction::Up => SweepKind::FineUp,
+            Direction::Down => SweepKind::FineDown,
+        };
+        let head = SweepHead {
+            module: tune.module,
+            channel: Some(sweep.channel),
+            kind,
+            nco: Hertz(tune.nco_hz),
+        };
+        table.push_sweep(head, &sweep.frequency_hz, &sweep.z, sweep.noise)?;
+    }
+    Ok(())
+}
