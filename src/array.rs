@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 use tworoutine::tworoutine;
-use twotone_hal::{BoardHandle, Description, Error, ErrorKind, ErrorTree, Result, ToneFields};
+use twotone_hal::{BoardHandle, Description, Error, ErrorKind, ModuleLimits, ErrorTree, Result, ToneFields};
 use twotone_transport::{ConnectOptions, Connected, connect_all};
 
 use crate::identity::{Identity, Listening, address};
@@ -306,9 +306,22 @@ impl ArrayBoard {
             Error::new(ErrorKind::InvalidArgument, "it is not in the map").on(handle.name())
         })?;
         let modules = entry.modules_of(&description)?;
+        let without_powers = |limits: ModuleLimits| ModuleLimits {
+            max_tone: None,
+            max_total: None,
+            ..limits
+        };
         let targets = modules
             .iter()
             .map(|module| Target::mapped(handle.clone(), module))
+            .map(|target| match entry.kind.family().has_power_scale {
+                true => target,
+                // Nothing could be set that is held to a power.
+                false => {
+                    let limits = without_powers(target.limits);
+                    target.limits(limits)
+                }
+            })
             .map(|target| target.request_life(entry.request_life()));
         Ok(Self {
             targets: targets.collect(),

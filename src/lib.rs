@@ -46,13 +46,19 @@
 //! | [`lock`] | one program a board, on this host |
 //! | [`record`] | run directories: written whole or not at all |
 //! | [`input`] | files that are given to the program: read whole, up to a limit |
+//! | `cli` | the program `twotone`, for programs with board kinds of their own (feature `cli`) |
 //! | [`hal`], [`algorithms`], [`transport`], [`tworoutine`] | the crates beneath |
 //! | `sim`, `score` | simulated farms, and how well a tune met their truth (feature `sim`) |
+
+// The program in `cli` is written as any other that links this crate.
+extern crate self as twotone;
 
 mod array;
 pub mod campaign;
 #[cfg(feature = "arrow")]
 pub mod capture;
+#[cfg(feature = "cli")]
+pub mod cli;
 #[cfg(all(doctest, feature = "sim"))]
 mod how_to;
 pub mod identity;

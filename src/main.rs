@@ -1,7 +1,5 @@
 //! The `twotone` program: see `twotone --help`.
 
-mod cli;
-
 fn main() -> std::process::ExitCode {
-    cli::main()
+    twotone::cli::main()
 }

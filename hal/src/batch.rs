@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
+use std::time::Duration;
 
 use crate::replies::Entry;
 use crate::tones::ToneUpdate;
@@ -70,6 +71,13 @@ pub enum Op {
     ReadClock,
     /// Read every sensor and rail.
     ReadHousekeeping,
+    /// Let time pass on the board before the next operation.
+    Wait {
+        /// The module whose next operation waits.
+        module: ModuleId,
+        /// The time, at least.
+        time: Duration,
+    },
     /// An operation that no board knows, for tests of the code that must refuse it.
     #[cfg(feature = "mock")]
     #[doc(hidden)]
@@ -115,7 +123,8 @@ impl Op {
             | Self::SetNco { module, .. }
             | Self::ReadNco { module }
             | Self::AcquireMean { module, .. }
-            | Self::AcquireSamples { module, .. } => Some(module),
+            | Self::AcquireSamples { module, .. }
+            | Self::Wait { module, .. } => Some(module),
             Self::Describe | Self::ReadClock | Self::ReadHousekeeping => None,
             #[cfg(feature = "mock")]
             Self::Unknown { module, .. } => module,
@@ -133,6 +142,7 @@ impl Op {
             Self::AcquireMean { .. } | Self::AcquireSamples { .. } => OperationKind::Samples,
             Self::ReadClock => OperationKind::Clock,
             Self::ReadHousekeeping => OperationKind::Housekeeping,
+            Self::Wait { .. } => OperationKind::Wait,
             #[cfg(feature = "mock")]
             Self::Unknown { .. } => OperationKind::Unknown,
         }
@@ -150,7 +160,8 @@ impl Op {
             | Self::AcquireMean { .. }
             | Self::AcquireSamples { .. }
             | Self::ReadClock
-            | Self::ReadHousekeeping => Safety::Read,
+            | Self::ReadHousekeeping
+            | Self::Wait { .. } => Safety::Read,
             #[cfg(feature = "mock")]
             Self::Unknown { safety, .. } => safety,
         }
@@ -185,6 +196,9 @@ impl fmt::Display for Op {
             }
             Self::ReadClock => f.write_str("read the clock"),
             Self::ReadHousekeeping => f.write_str("read the housekeeping"),
+            Self::Wait { module, time } => {
+                write!(f, "wait {} s on module {module}", time.as_secs_f64())
+            }
             #[cfg(feature = "mock")]
             Self::Unknown { .. } => f.write_str("do something unknown"),
         }

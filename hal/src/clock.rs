@@ -1,14 +1,20 @@
 //! The board's own time.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Operation;
 use crate::replies::Entry;
-use crate::{Batch, BoardHandle, Op, Replies, Result, Ticket};
+use crate::{Batch, BoardHandle, ModuleId, Op, Replies, Result, Ticket};
 
 /// Read the board's time.
 #[derive(Debug)]
 pub enum ReadClock {}
+
+/// Let time pass on a board.
+#[derive(Debug)]
+pub enum Wait {}
 
 /// The board's time, as its time code source gives it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,7 +43,23 @@ impl Operation for ReadClock {
     }
 }
 
+impl Operation for Wait {
+    type Reply<'a> = ();
+
+    fn reply<'a>(entry: &'a Entry, _: &'a Replies) -> Option<()> {
+        matches!(entry, Entry::Done).then_some(())
+    }
+}
+
 impl Batch {
+    /// Adds: let at least `time` pass on the board before the next operation on `module`.
+    ///
+    /// A real board takes that time. A simulated one whose time is that of its samples answers at
+    /// once, so that an algorithm that must wait for minutes is tested in no time.
+    pub fn wait(&mut self, module: ModuleId, time: Duration) -> Ticket<Wait> {
+        self.push(Op::Wait { module, time })
+    }
+
     /// Adds: read the board's time.
     pub fn read_clock(&mut self) -> Ticket<ReadClock> {
         self.push(Op::ReadClock)
@@ -51,6 +73,16 @@ pub struct Clock<'a>(&'a BoardHandle);
 impl<'a> Clock<'a> {
     pub(crate) fn new(board: &'a BoardHandle) -> Self {
         Self(board)
+    }
+
+    /// Lets at least `time` pass on the board before the next operation on `module`.
+    ///
+    /// # Errors
+    /// As [`crate::Board::run`].
+    pub async fn wait(&self, module: ModuleId, time: Duration) -> Result<()> {
+        let mut batch = Batch::new();
+        batch.wait(module, time);
+        self.0.run(&batch).await.map(drop)
     }
 
     /// Reads the board's time.

@@ -47,6 +47,8 @@ pub enum OperationKind {
     Clock,
     /// [`Batch::read_housekeeping`].
     Housekeeping,
+    /// [`Batch::wait`].
+    Wait,
     /// The kind of an operation that no board knows, for tests.
     #[cfg(feature = "mock")]
     #[doc(hidden)]
@@ -63,6 +65,7 @@ impl OperationKind {
             Self::Samples => "samples",
             Self::Clock => "a clock",
             Self::Housekeeping => "housekeeping",
+            Self::Wait => "waits",
             #[cfg(feature = "mock")]
             Self::Unknown => "something unknown",
         }

@@ -77,7 +77,7 @@ mod units;
 pub use async_trait::async_trait;
 pub use batch::{Batch, Op, Operation, Safety, Ticket};
 pub use board::{Board, BoardHandle};
-pub use clock::{BoardTime, Clock, ReadClock};
+pub use clock::{BoardTime, Clock, ReadClock, Wait};
 pub use describe::{Describe, Description, ModuleDescription, NcoRange, OperationKind};
 pub use error::{Certainty, Error, ErrorKind, Result};
 pub use housekeeping::{Housekeeping, ReadHousekeeping, Reading, ReadingUnit};

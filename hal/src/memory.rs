@@ -9,8 +9,8 @@ use crate::{
 /// Settings of one module in memory, for boards without hardware behind them: dry runs, and doubles
 /// in tests.
 ///
-/// It keeps the contract of [`Board`](crate::Board) for everything that sets or reads settings. Its
-/// user answers the other operations: the description, the clock, housekeeping, and acquisitions
+/// It keeps the contract of [`Board`](crate::Board) for everything that sets or reads settings, and
+/// for waits, which end at once. Its user answers the other operations: the description, the clock, housekeeping, and acquisitions
 /// from [`MemoryModule::tone`] and [`MemoryModule::nco`].
 #[derive(Debug, Clone)]
 pub struct MemoryModule {
@@ -89,14 +89,18 @@ impl MemoryModule {
                 refuse(format!("the NCO cannot be set to {frequency}"))
             }
             Op::ReadNco { .. } => self.needs_nco(),
-            Op::ClearTones { .. } | Op::Describe | Op::ReadClock | Op::ReadHousekeeping => Ok(()),
+            Op::ClearTones { .. }
+            | Op::Describe
+            | Op::ReadClock
+            | Op::ReadHousekeeping
+            | Op::Wait { .. } => Ok(()),
             #[cfg(feature = "mock")]
             Op::Unknown { .. } => Ok(()),
         }
     }
 
-    /// Executes and answers an operation that sets or reads settings of the module. Returns false
-    /// for any other operation, which is not answered.
+    /// Executes and answers an operation that sets or reads settings of the module, or waits.
+    /// Returns false for any other operation, which is not answered.
     ///
     /// # Errors
     /// As [`RepliesBuilder`].
@@ -108,7 +112,8 @@ impl MemoryModule {
     ) -> Result<bool> {
         self.settings.apply(batch.changes(op), Certainty::Executed);
         match op {
-            Op::SetTones { .. } | Op::ClearTones { .. } => replies.done()?,
+            // The time of settings in memory does not pass.
+            Op::SetTones { .. } | Op::ClearTones { .. } | Op::Wait { .. } => replies.done()?,
             Op::SetNco { .. } => {
                 self.phase_epoch.0 += 1;
                 replies.nco(self.nco())?;

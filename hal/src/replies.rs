@@ -123,7 +123,12 @@ impl<'a> RepliesBuilder<'a> {
     /// If the next operation is of another kind.
     pub fn done(&mut self) -> Result<()> {
         self.entry(
-            |op| matches!(op, Op::SetTones { .. } | Op::ClearTones { .. }),
+            |op| {
+                matches!(
+                    op,
+                    Op::SetTones { .. } | Op::ClearTones { .. } | Op::Wait { .. }
+                )
+            },
             Entry::Done,
         )
     }

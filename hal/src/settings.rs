@@ -49,7 +49,8 @@ impl Op {
             | Self::AcquireMean { .. }
             | Self::AcquireSamples { .. }
             | Self::ReadClock
-            | Self::ReadHousekeeping => true,
+            | Self::ReadHousekeeping
+            | Self::Wait { .. } => true,
             #[cfg(feature = "mock")]
             Self::Unknown { .. } => false,
         }
@@ -70,7 +71,8 @@ impl Batch {
             | Op::AcquireMean { .. }
             | Op::AcquireSamples { .. }
             | Op::ReadClock
-            | Op::ReadHousekeeping => (none, None),
+            | Op::ReadHousekeeping
+            | Op::Wait { .. } => (none, None),
             #[cfg(feature = "mock")]
             Op::Unknown { safety, .. } => (none, safety.writes().then_some(Change::Anything)),
         };

@@ -10,7 +10,7 @@ use twotone_hal::{Dbm, Description, Error, ErrorKind, ModuleId, Result};
 use super::CampaignError;
 use crate::Array;
 use crate::input::shown;
-use crate::map::{HardwareMap, MapError, ModuleEntry, implausible_hz, parse_params, read_params};
+use crate::map::{BoardKind, HardwareMap, MapError, ModuleEntry, implausible_hz, parse_params, read_params};
 
 const NO_RANGE: &str = "the map does not say where the detectors are: its modules need f_min_hz and \
                         f_max_hz, or the parameter file a band";
@@ -240,11 +240,14 @@ impl CampaignParams {
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] if neither the map nor the parameters have a band, if the
     /// board does not reach it, or if the start power of the map is above full scale;
-    /// [`ErrorKind::Unsupported`] if the board does not say its scale.
+    /// [`ErrorKind::Unsupported`] if the board does not say its scale, and boards of its kind have
+    /// one.
     pub fn for_module(&self, entry: &ModuleEntry, description: &Description) -> Result<TuneParams> {
         let mut params = self.params.clone();
         let module = description.module(entry.module)?;
-        let full_scale = module.power_scale()?;
+        let kind = BoardKind::named(&description.kind);
+        let has_powers = kind.is_none_or(|kind| kind.family().has_power_scale);
+        let full_scale = has_powers.then(|| module.power_scale()).transpose()?;
         let refuse = |why: String| Err(Error::new(ErrorKind::InvalidArgument, why));
         let Some(band) = self.band_of(entry) else {
             return refuse(NO_RANGE.to_owned());
@@ -266,6 +269,10 @@ impl CampaignParams {
         }
         params.band = Some(band);
         params.network_analysis.points = self.points_over(band);
+        // Without powers, the amplitudes of the parameters stay as they are.
+        let Some(full_scale) = full_scale else {
+            return Ok(params);
+        };
         if !self.is_given("tone_amplitude", None) {
             params.tone_amplitude = full_scale.amplitude_of(entry.start_power);
             if params.tone_amplitude > 1.0 {

@@ -89,8 +89,13 @@ fn load_map(path: &Path) -> Result<HardwareMap, Exit> {
     })
 }
 
-/// Runs the program on the arguments of the process.
-pub(crate) fn main() -> ExitCode {
+/// Runs the program on the arguments of the process, and returns its exit status.
+///
+/// A program with board kinds of its own calls [`BoardKind::register`] before, and this then: every
+/// command works on maps that name these kinds.
+///
+/// [`BoardKind::register`]: crate::map::BoardKind::register
+pub fn main() -> ExitCode {
     // Wrong usage ends here, with status 2; help and version with 0, if they could be written.
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

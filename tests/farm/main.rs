@@ -9,6 +9,7 @@ mod handles;
 mod limits;
 mod ranges;
 mod streamed;
+mod waits;
 
 use std::time::Duration;
 

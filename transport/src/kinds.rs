@@ -36,6 +36,9 @@ pub struct BoardFamily {
     pub host: fn(&BoardPlace<'_>) -> Option<Host>,
     /// True if its boards send their samples in packets that bear the serial number of the board.
     pub sends_serial: bool,
+    /// True if the amplitudes of its tones have powers in dBm. If not, limits and start powers of
+    /// maps, which are in dBm, do not apply to its boards.
+    pub has_power_scale: bool,
     /// Connects to the board at an address, under the name that it has in the map.
     pub connect: for<'a> fn(&'a str, Host, ConnectOptions) -> Connecting<'a>,
 }

@@ -1,5 +1,7 @@
 //! Operations as Tuber calls.
 
+use std::time::Duration;
+
 use twotone_hal::{
     Acquire, Batch, Change, ChannelId, Error, ErrorKind, Hertz, ModuleDescription, ModuleId, Op,
     Result, Setting, SettingKey, ToneFields, ToneUpdate,
@@ -9,6 +11,9 @@ use twotone_wire::tuber::BatchWriter;
 use super::beyond::is_in_range;
 use super::describe::{OBJECT, Survey};
 use super::life::{Course, ModuleMemory};
+
+/// Longest time of one wait. The connection of the module is in use as long.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
 /// Writes the calls of operations on one module, or on none.
 pub(super) struct Encoder<'a> {
@@ -73,6 +78,16 @@ impl Encoder<'_> {
             }
             Op::ReadClock => {
                 self.out.call(OBJECT, "get_timestamp");
+            }
+            // The board's time passes while it acquires.
+            Op::Wait { module, time } => {
+                for samples in self.survey.samples_of(*time) {
+                    self.out
+                        .call(OBJECT, "get_samples")
+                        .arg(samples)
+                        .kwarg("channel", ChannelId::FIRST.number())
+                        .kwarg("module", module.number());
+                }
             }
             // Sensors are asked one by one: see `housekeeping`. Unknown operations are refused
             // before.
@@ -200,6 +215,15 @@ pub(super) fn check(
         Op::AcquireMean { acquire, .. } | Op::AcquireSamples { acquire, .. } => {
             check_acquire(module, acquire)
         }
+        Op::Wait { time, .. } if *time > LONGEST_WAIT => Err(refuse(format!(
+            "a wait of {} s is longer than {} s",
+            time.as_secs_f64(),
+            LONGEST_WAIT.as_secs()
+        ))),
+        Op::Wait { .. } if survey.stage.is_none() => Err(Error::new(
+            ErrorKind::Unsupported,
+            "the board does not say the rate of its samples, which its time is counted by",
+        )),
         _ => Ok(()),
     }
 }
@@ -218,6 +242,7 @@ pub(super) fn is_known(op: &Op) -> bool {
             | Op::AcquireSamples { .. }
             | Op::ReadClock
             | Op::ReadHousekeeping
+            | Op::Wait { .. }
     )
 }
 

@@ -11,6 +11,7 @@ pub(crate) static FAMILY: BoardFamily = BoardFamily {
     highest_module: super::describe::MODULES,
     host,
     sends_serial: true,
+    has_power_scale: true,
     connect: |name, host, options| {
         Box::pin(async move { Ok(CrsBoard::connect(name, host, options).await?.handle()) })
     },

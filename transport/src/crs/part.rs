@@ -60,6 +60,9 @@ impl Part {
                 part.acquiring += survey.acquisition_time(acquire);
                 part.acquires = true;
             }
+            if let Op::Wait { time, .. } = op {
+                part.acquiring += *time;
+            }
             part.to += 1;
             if streamed && part.acquires {
                 part.streamed = true;

@@ -1,0 +1,46 @@
+//! Tests of waits, which take the board's time and not that of the caller.
+
+use std::time::Duration;
+
+use tworoutine::Wait;
+use twotone::hal::{Batch, BoardTime, ErrorKind, Hertz, ModuleId, ToneUpdate};
+use twotone::sim::Farm;
+
+use super::connect;
+
+/// Seconds since the board's midnight, from one time to a later one.
+fn seconds_between(earlier: &BoardTime, later: &BoardTime) -> f64 {
+    (later.second_of_day - earlier.second_of_day).rem_euclid(86_400.0)
+}
+
+#[test]
+fn a_wait_lets_the_time_of_the_board_pass_between_two_operations() {
+    let farm = Farm::builder().detectors(2).start_blocking().unwrap();
+    let board = connect(&farm).targets().remove(0).board;
+    let channel = twotone::hal::ChannelId::FIRST;
+    // One sample, more than one acquisition can take, and no multiple of a sample.
+    for wait in [Duration::from_millis(1), Duration::from_secs(150), Duration::from_millis(1234)] {
+        let mut batch = Batch::new();
+        batch.set_tone(ModuleId::FIRST, ToneUpdate::tone(channel, Hertz(1e6), 0.001));
+        let before = batch.read_clock();
+        batch.wait(ModuleId::FIRST, wait);
+        let after = batch.read_clock();
+        let replies = board.run(&batch).wait().unwrap();
+        let passed = seconds_between(replies.get(before), replies.get(after));
+        let asked = wait.as_secs_f64();
+        // The last sample may be under way when the time is read.
+        assert!(passed > asked - 0.01 && passed < asked + 0.1, "{passed} of {asked}");
+    }
+}
+
+#[test]
+fn a_wait_that_would_hold_a_connection_for_ever_is_refused() {
+    let farm = Farm::builder().detectors(2).start_blocking().unwrap();
+    let board = connect(&farm).targets().remove(0).board;
+    for wait in [Duration::from_secs(601), Duration::MAX] {
+        let error = board.clock().wait(ModuleId::FIRST, wait).wait().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+    }
+    let none = board.clock().wait(ModuleId::FIRST, Duration::ZERO);
+    none.wait().unwrap();
+}
