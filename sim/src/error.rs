@@ -29,8 +29,21 @@ pub enum StartError {
         capacity: usize,
     },
     /// A number of modules that a board does not have.
-    #[error("{0} modules asked for: a board has 1 to 4 that can be populated")]
-    Modules(usize),
+    #[error("{modules} modules asked for: a board has 1 to {most} that can be populated")]
+    Modules {
+        /// Modules asked for, a board.
+        modules: usize,
+        /// Modules of a board that can have detectors.
+        most: usize,
+    },
+    /// A kind of boards that cannot be simulated.
+    #[error("boards of the kind {kind} cannot be simulated: the kinds are {known}")]
+    UnknownKind {
+        /// Name of the kind.
+        kind: String,
+        /// Names of the kinds that can be simulated.
+        known: String,
+    },
     /// More boards than there are serial numbers, which have 16 bits.
     #[error("{0} boards asked for: there are serial numbers for 65535")]
     TooManyBoards(usize),

@@ -1,195 +1,138 @@
-//! The board's methods and properties, as its clients see them.
+//! Simulated CRS boards: modules with detectors, set over Tuber, with two UDP sample streams.
+//!
+//! | file | content |
+//! |---|---|
+//! | `settings`, `module` | state of a board |
+//! | `tuber` | its methods and properties |
+//! | `service` | its HTTP service: connections, no protocol |
+//! | `stream` | packets of its sample streams |
+//! | `stamp` | time stamps |
 
-mod analog;
-mod call;
-mod clock;
-mod housekeeping;
-mod names;
-mod samples;
-mod simulator;
-mod table;
-mod timing;
-mod tones;
+mod module;
+mod service;
+mod settings;
+mod stamp;
+mod stream;
+mod tuber;
 
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use bytes::BytesMut;
-use tokio::time::Instant;
-use twotone_wire::tuber::{
-    Args, Dispatch, Fault, Head, Interface, Invocation, Limits, Method, Reply, Server, Service,
-    Slot,
+use twotone_physics::{Conditions, TruthDetector};
+use twotone_wire::crs;
+
+use self::module::Module;
+use self::settings::Settings;
+use crate::board::{Board, Connection, Destination, Kind, Origin, Sending, Simulated, Work, lock};
+
+/// Modules of a board: 1-4 on the low analog bank, 5-8 on the high one.
+const MODULES: usize = 2 * BANK;
+
+/// Modules of an analog bank. Packets count them from 0 in either.
+const BANK: usize = crs::MODULES_IN_BANK as usize;
+
+/// CRS boards, as data.
+pub(crate) static KIND: Kind = Kind {
+    name: "crs",
+    modules: MODULES,
+    // Boards start with the low bank.
+    populated: BANK,
+    channels: settings::LONG_CHANNELS,
+    methods: tuber::METHODS,
+    destination: Destination {
+        group: crs::GROUP,
+        readout_port: crs::READOUT_PORT,
+        pfb_port: crs::PFB_PORT,
+    },
+    create: |board, origins| Arc::new(Crs::new(board, origins)),
 };
 
-use self::call::{Call, Waiting};
-pub(crate) use self::clock::Stamp;
-use self::simulator::Simulator;
-use crate::board::{Answer, Board, Held};
-use crate::fault::OnCall;
-
-/// The name of the object that is the simulator and not the board.
-pub(crate) const SIMULATOR_NAME: &str = "Sim";
-
-/// The names of the board's methods, in the order in which they are counted.
-pub(crate) fn methods() -> impl ExactSizeIterator<Item = &'static str> {
-    table::BOARD.methods.iter().map(|method| method.name)
+/// A CRS board.
+///
+/// Settings that belong to a module lie behind a lock of that module, so that
+/// connections to different modules run side by side.
+#[derive(Debug)]
+struct Crs {
+    board: Board,
+    settings: Mutex<Settings>,
+    modules: Vec<Mutex<Module>>,
 }
 
-/// Runs a request, call by call, each for as long as it takes on the board.
-/// Returns the answer, or the reason that there is none yet.
-pub(crate) async fn run(board: &Board, head: Head<'_>, body: &[u8]) -> Result<Answer, Held> {
-    let mut server = Server::new(Limits::REQUEST);
-    let mut out = BytesMut::new();
-    let mut objects = Objects {
-        board,
-        request: board.next_request(),
-        cost: Duration::ZERO,
-        stuck: None,
-        counted: false,
-        waiting: None,
-    };
-    let mut exchange = server.open(&head, body, &mut out);
-    // Timers are coarser than calls: if one sleeps too long, the next sleep less.
-    let mut due = Instant::now();
-    while exchange.step(&mut objects, &mut out) {
-        if let Some(held) = objects.stuck {
-            return Err(held);
-        }
-        if let Some(waiting) = &objects.waiting {
-            board.clock().wait_until(waiting.until_s).await;
-            due = due.max(Instant::now());
-            exchange.take_back(&mut out);
-            continue;
-        }
-        let cost = std::mem::take(&mut objects.cost);
-        if cost > Duration::ZERO {
-            due += cost;
-            if due > Instant::now() {
-                tokio::time::sleep_until(due).await;
-            }
+impl Crs {
+    /// Creates a board with settings as after power-up. There is one origin a module, in order.
+    fn new(board: Board, origins: Vec<Origin>) -> Self {
+        debug_assert_eq!(origins.len(), MODULES);
+        let modules = origins.into_iter().map(Module::new).map(Mutex::new);
+        Self {
+            board,
+            settings: Mutex::default(),
+            modules: modules.collect(),
         }
     }
-    let format = exchange.close(&mut out);
-    if objects.counted {
-        board.tally().request(body.len(), out.len());
+
+    fn settings(&self) -> MutexGuard<'_, Settings> {
+        lock(&self.settings)
     }
-    Ok(Answer {
-        content_type: format.content_type(),
-        body: out.freeze(),
-    })
-}
 
-/// The objects of a board, for the length of one request.
-struct Objects<'b> {
-    board: &'b Board,
-    /// The request's number.
-    request: u64,
-    /// Time that the last call takes.
-    cost: Duration,
-    /// The call in which the board has stopped, in the middle of the request.
-    stuck: Option<Held>,
-    /// True if the request called an object other than the simulator's own.
-    counted: bool,
-    /// The samples that the last call waits for, to be made again with them.
-    waiting: Option<Waiting<'b>>,
-}
+    /// The module at `index`, from 0.
+    fn module(&self, index: usize) -> Option<MutexGuard<'_, Module>> {
+        let mut module = self.modules.get(index).map(lock)?;
+        if let Some(seconds) = self.board.clock().running_s() {
+            module.advance_to(seconds);
+        }
+        Some(module)
+    }
 
-impl Objects<'_> {
-    fn simulator(&self, object: &str) -> Option<Simulator<'_>> {
-        (object == SIMULATOR_NAME).then_some(Simulator(self.board))
+    /// The module at `index`, without advancing its time. The streams use this,
+    /// since they send samples of the past.
+    fn module_behind(&self, index: usize) -> Option<MutexGuard<'_, Module>> {
+        self.modules.get(index).map(lock)
+    }
+
+    /// Ends the streams: no samples are kept for them any more.
+    fn end_streaming(&self) {
+        for module in &self.modules {
+            lock(module).end_stream();
+        }
+        self.board.end_streaming();
+    }
+
+    /// Loses all settings and connections, and takes no new ones for `down`.
+    fn reboot(&self, down: Duration) {
+        *self.settings() = Settings::default();
+        for module in &self.modules {
+            lock(module).reboot();
+        }
+        self.board.power_cycle(down);
     }
 }
 
-impl Dispatch for Objects<'_> {
-    fn objects(&self) -> Vec<String> {
-        vec![table::BOARD.name.to_owned(), SIMULATOR_NAME.to_owned()]
+impl Simulated for Crs {
+    fn board(&self) -> &Board {
+        &self.board
     }
 
-    fn describe(&mut self, object: &str, resolve: bool, slot: Slot<'_>) -> Result<(), Fault> {
-        match self.simulator(object) {
-            Some(mut simulator) => simulator.describe(object, resolve, slot),
-            None => {
-                self.counted = true;
-                Crs(self).describe(object, resolve, slot)
-            }
-        }
+    fn serve(self: Arc<Self>, connection: Connection) -> Work {
+        Box::pin(service::serve(self, connection))
     }
 
-    fn property(&mut self, object: &str, property: &str, slot: Slot<'_>) -> Result<(), Fault> {
-        match self.simulator(object) {
-            Some(mut simulator) => Dispatch::property(&mut simulator, object, property, slot),
-            None => {
-                self.counted = true;
-                Dispatch::property(&mut Crs(self), object, property, slot)
-            }
-        }
+    fn send(self: Arc<Self>, sending: Sending) -> Work {
+        Box::pin(stream::send(self, sending))
     }
 
-    fn call(&mut self, call: &Invocation<'_>, reply: Reply<'_>) -> Result<(), Fault> {
-        match self.simulator(call.object) {
-            Some(mut simulator) => Dispatch::call(&mut simulator, call, reply),
-            None => {
-                self.counted = true;
-                Dispatch::call(&mut Crs(self), call, reply)
-            }
+    fn detectors(&self, module: u8) -> Vec<TruthDetector> {
+        let module = self.module(index(module));
+        module.map(|module| module.truth()).unwrap_or_default()
+    }
+
+    fn set_conditions(&self, module: u8, conditions: Conditions) {
+        if let Some(mut module) = self.module(index(module)) {
+            module.set_conditions(conditions);
         }
     }
 }
 
-/// The board itself.
-struct Crs<'o, 'b>(&'o mut Objects<'b>);
-
-impl Service for Crs<'_, '_> {
-    fn interface(&self) -> &'static Interface {
-        &table::BOARD
-    }
-
-    fn call(
-        &mut self,
-        method: &'static Method,
-        args: &Args<'_>,
-        reply: Reply<'_>,
-    ) -> Result<(), Fault> {
-        let objects = &mut *self.0;
-        let board = objects.board;
-        let Some(index) = table::find(method.name) else {
-            return Err(Fault::no_attribute(table::BOARD.name, method.name));
-        };
-        let mut call = Call::new(board, *args, objects.request);
-        call.waiting = objects.waiting.take();
-        let (number, fate) = if call.waiting.is_some() {
-            // It has been counted, and its fate decided.
-            (0, OnCall::Run)
-        } else {
-            board.tally().call(index);
-            board.on_call(method.name)
-        };
-        let outcome = match fate {
-            OnCall::Run => (table::RUN[index])(&mut call, reply.slot()),
-            OnCall::Fail(message) => Err(Fault::new(message)),
-            OnCall::Answer(text) => {
-                reply.slot().str(text);
-                Ok(())
-            }
-            OnCall::Hang => {
-                objects.stuck = Some(Held::Call(method.name, number));
-                Ok(())
-            }
-            OnCall::Reboot(down) => {
-                board.reboot(down);
-                objects.stuck = Some(Held::Connection);
-                Ok(())
-            }
-        };
-        if call.waiting.is_some() {
-            objects.waiting = call.waiting;
-            return Ok(());
-        }
-        let acquired_s = if board.clock().is_running() {
-            call.acquired_s
-        } else {
-            0.0
-        };
-        objects.cost += board.time().cost(acquired_s);
-        outcome
-    }
+/// Index of the module of a number, from 1. Number 0 gives an index that no module has.
+fn index(module: u8) -> usize {
+    usize::from(module).wrapping_sub(1)
 }

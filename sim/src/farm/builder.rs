@@ -9,19 +9,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use twotone_physics::{Band, Profile, ProfileParams};
 
-use super::{Farm, OwnRuntime, SimBoard, script};
-use crate::board::{Board, MODULES, Parts};
+use super::{Farm, OwnRuntime, SimBoard, limits, script, threads};
+use crate::board::stream::{Outbox, Pace, Streaming, watch as watch_joins};
+use crate::board::{
+    self, Board, Destination, Kind, Origin, Parts, Port, Sending, Simulated, TimeMode, address,
+};
 use crate::error::StartError;
 use crate::fault::{FaultScript, Scheduled};
-use crate::module::{Module, Origin};
-use crate::service::{self, Port};
-use crate::settings::LONG_CHANNELS;
-use crate::stream::{self, Destination, Outbox, Pace, Streaming};
-use crate::time::TimeMode;
-use crate::{address, limits, threads};
-
-/// Number of modules that can have detectors: those of the low analog bank.
-const POPULATED: usize = 4;
 
 /// Detectors on one module before the next is used, by default.
 const SPREAD_ABOVE: usize = 256;
@@ -32,6 +26,7 @@ const MAX_BOARDS: usize = u16::MAX as usize;
 /// Description of a farm. See [`Farm::builder`].
 #[derive(Debug, Clone)]
 pub struct FarmBuilder {
+    kind: String,
     boards: usize,
     detectors: usize,
     modules: Option<usize>,
@@ -41,7 +36,9 @@ pub struct FarmBuilder {
     port: u16,
     time: TimeMode,
     streaming: Streaming,
-    destination: Destination,
+    stream_group: Option<Ipv4Addr>,
+    stream_port: Option<u16>,
+    pfb_port: Option<u16>,
     first_sequence: u32,
     faults: Vec<(usize, Scheduled)>,
     script: FaultScript,
@@ -50,6 +47,7 @@ pub struct FarmBuilder {
 impl Default for FarmBuilder {
     fn default() -> Self {
         Self {
+            kind: String::from(board::DEFAULT_KIND.name),
             boards: 1,
             detectors: 256,
             modules: None,
@@ -59,7 +57,9 @@ impl Default for FarmBuilder {
             port: 0,
             time: TimeMode::Accelerated,
             streaming: Streaming::WhenJoined,
-            destination: Destination::default(),
+            stream_group: None,
+            stream_port: None,
+            pfb_port: None,
             first_sequence: 0,
             faults: Vec::new(),
             script: FaultScript::default(),
@@ -68,6 +68,13 @@ impl Default for FarmBuilder {
 }
 
 impl FarmBuilder {
+    /// Sets the kind of the boards, by its name in hardware maps; `crs` by default.
+    #[must_use]
+    pub fn kind(mut self, kind: &str) -> Self {
+        kind.clone_into(&mut self.kind);
+        self
+    }
+
     /// Sets the number of boards; 1 by default.
     #[must_use]
     pub fn boards(mut self, boards: usize) -> Self {
@@ -169,21 +176,21 @@ impl FarmBuilder {
     /// should have its own group.
     #[must_use]
     pub fn stream_group(mut self, group: Ipv4Addr) -> Self {
-        self.destination.group = group;
+        self.stream_group = Some(group);
         self
     }
 
     /// Sets the UDP port of the readout stream; 9876 by default.
     #[must_use]
     pub fn stream_port(mut self, port: u16) -> Self {
-        self.destination.readout_port = port;
+        self.stream_port = Some(port);
         self
     }
 
     /// Sets the UDP port of the stream before the decimation; 9877 by default.
     #[must_use]
     pub fn pfb_port(mut self, port: u16) -> Self {
-        self.destination.pfb_port = port;
+        self.pfb_port = Some(port);
         self
     }
 
@@ -232,7 +239,11 @@ impl FarmBuilder {
 
     fn start_on(self, handle: &Handle, runtime: Option<Runtime>) -> Result<Farm, StartError> {
         let runtime = OwnRuntime(runtime);
-        let modules = self.populated()?;
+        let kind = board::kind(&self.kind).ok_or_else(|| StartError::UnknownKind {
+            kind: self.kind.clone(),
+            known: board::kind_names().join(", "),
+        })?;
+        let modules = self.populated(kind)?;
         if self.boards > MAX_BOARDS {
             return Err(StartError::TooManyBoards(self.boards));
         }
@@ -251,31 +262,32 @@ impl FarmBuilder {
         let tasks = TaskTracker::new();
         let params = Arc::new(self.params.clone());
         let pace = Arc::new(Pace::new(handle.metrics().num_workers()));
+        let to = self.destination(kind);
         let mut boards = Vec::with_capacity(self.boards);
         let mut listeners = Vec::new();
         for index in 0..self.boards {
-            let (board, port, outbox) = self.board(index, modules, &params, &stop, &tasks)?;
-            tasks.spawn(service::listen(Arc::clone(&board), port));
-            let (wanted, when_wanted) = watch::channel(self.streaming == Streaming::Always);
-            tasks.spawn(stream::send(
-                Arc::clone(&board),
-                Arc::clone(&pace),
+            let origins = self.origins(index, kind, modules, &params);
+            let (board, port, outbox) = self.board(index, kind, origins, &stop, &tasks)?;
+            tasks.spawn(board::listen(Arc::clone(&board), port));
+            let (switch, wanted) = watch::channel(self.streaming == Streaming::Always);
+            tasks.spawn(Arc::clone(&board).send(Sending {
+                pace: Arc::clone(&pace),
                 outbox,
-                self.destination,
-                when_wanted,
-            ));
+                to,
+                wanted,
+            }));
             let board = SimBoard::new(board, handle.clone());
-            listeners.push((board.ip(), wanted));
+            listeners.push((board.ip(), switch));
             boards.push(board);
         }
-        let joins = stream::watch(self.streaming, self.destination.group, listeners);
+        let joins = watch_joins(self.streaming, to.group, listeners);
         let stopped = stop.clone();
         tasks.spawn(async move { stopped.run_until_cancelled(joins).await });
         script::run(&self.script, &boards, &stop, &tasks)?;
         guard.disarm();
         Ok(Farm {
             seed: self.seed,
-            range: designed(self.band, &self.params),
+            range: design_band(self.band, &self.params),
             params,
             boards,
             stop,
@@ -285,36 +297,79 @@ impl FarmBuilder {
     }
 
     /// Number of modules that have detectors.
-    fn populated(&self) -> Result<usize, StartError> {
+    fn populated(&self, kind: &Kind) -> Result<usize, StartError> {
         let modules = match self.modules {
             Some(modules) => modules,
-            None => self.detectors.div_ceil(SPREAD_ABOVE).clamp(1, POPULATED),
+            None => self
+                .detectors
+                .div_ceil(SPREAD_ABOVE)
+                .clamp(1, kind.populated),
         };
-        if !(1..=POPULATED).contains(&modules) {
-            return Err(StartError::Modules(modules));
+        if !(1..=kind.populated).contains(&modules) {
+            return Err(StartError::Modules {
+                modules,
+                most: kind.populated,
+            });
         }
-        if self.detectors > modules * LONG_CHANNELS {
+        if self.detectors > modules * kind.channels {
             return Err(StartError::TooManyDetectors {
                 detectors: self.detectors,
                 modules,
-                capacity: LONG_CHANNELS,
+                capacity: kind.channels,
             });
         }
         Ok(modules)
     }
 
+    /// Destination of the sample streams.
+    fn destination(&self, kind: &Kind) -> Destination {
+        let default = kind.destination;
+        Destination {
+            group: self.stream_group.unwrap_or(default.group),
+            readout_port: self.stream_port.unwrap_or(default.readout_port),
+            pfb_port: self.pfb_port.unwrap_or(default.pfb_port),
+        }
+    }
+
+    /// Origins of all modules of a board, of which the first `populated` have detectors.
+    fn origins(
+        &self,
+        index: usize,
+        kind: &Kind,
+        populated: usize,
+        params: &Arc<ProfileParams>,
+    ) -> Vec<Origin> {
+        let detectors = |module: usize| {
+            if module < populated {
+                self.detectors / populated + usize::from(module < self.detectors % populated)
+            } else {
+                0
+            }
+        };
+        let origin = |module: usize| Origin {
+            seed: self.seed,
+            board: index as u32,
+            module: module as u32 + 1,
+            detectors: detectors(module),
+            band: design_band(self.band, params),
+            params: Arc::clone(params),
+            first_sequence: self.first_sequence,
+        };
+        (0..kind.modules).map(origin).collect()
+    }
+
+    /// Creates a board. Its port is bound, and open unless a fault keeps it closed.
     fn board(
         &self,
         index: usize,
-        populated: usize,
-        params: &Arc<ProfileParams>,
+        kind: &'static Kind,
+        origins: Vec<Origin>,
         stop: &CancellationToken,
         tasks: &TaskTracker,
-    ) -> Result<(Arc<Board>, Port, Outbox), StartError> {
+    ) -> Result<(Arc<dyn Simulated>, Port, Outbox), StartError> {
         let serial = index as u16 + 1;
-        let name = format!("crs{serial:04}");
         let failed = |address, source| StartError::Listen {
-            board: name.clone(),
+            board: kind.board_name(serial),
             address,
             source,
         };
@@ -329,46 +384,33 @@ impl FarmBuilder {
         let (ip, outbox) = claimed.map_err(|source| failed(any, source))?;
         let wanted = SocketAddr::from((ip, self.port));
         let (port, bound) = Port::bind(wanted).map_err(|source| failed(wanted, source))?;
-        let modules = (0..MODULES)
-            .map(|module| {
-                let detectors = if module < populated {
-                    self.detectors / populated + usize::from(module < self.detectors % populated)
-                } else {
-                    0
-                };
-                Module::new(Origin {
-                    seed: self.seed,
-                    board: index as u32,
-                    module: module as u32 + 1,
-                    detectors,
-                    band: designed(self.band, params),
-                    params: Arc::clone(params),
-                    first_sequence: self.first_sequence,
-                })
-            })
-            .collect();
+        // The first module is in the hardware map even if it has no detectors.
+        let is_populated = |origin: &&Origin| origin.detectors > 0 || origin.module == 1;
+        let populated = origins.iter().filter(is_populated);
         let faults = self.faults.iter().filter(|(board, _)| *board == index);
         let board = Board::new(Parts {
-            name: name.clone(),
+            kind,
             serial,
             address: bound,
             time: self.time,
-            modules,
+            populated: populated.map(|origin| origin.module as u8).collect(),
             faults: faults.map(|(_, fault)| fault.clone()).collect(),
             shut_down: stop.clone(),
             tasks: tasks.clone(),
         });
         // Opened here and not in the task, so that a client that connects
         // as soon as the farm has started finds the port open.
-        let port = service::first(&board, port).map_err(|source| failed(bound, source))?;
-        Ok((Arc::new(board), port, outbox))
+        let port = port
+            .follow_faults(&board)
+            .map_err(|source| failed(bound, source))?;
+        Ok(((kind.create)(board, origins), port, outbox))
     }
 }
 
 /// Part of a band in which the design frequencies of the detectors lie. Each
 /// margin is four standard deviations of the scatter, and at most 5 % of the
 /// band.
-fn designed(band: Band, params: &ProfileParams) -> Band {
+fn design_band(band: Band, params: &ProfileParams) -> Band {
     let margin = (4.0 * params.scatter * band.f_max_hz).min(0.05 * band.span_hz());
     Band::new(band.f_min_hz + margin, band.f_max_hz - margin)
 }

@@ -1,8 +1,12 @@
 //! A farm of simulated boards.
 
 mod builder;
+mod limits;
+mod map;
 mod script;
-mod seen;
+mod sim_board;
+mod threads;
+mod truth;
 
 use std::sync::Arc;
 
@@ -12,10 +16,8 @@ use tokio_util::task::TaskTracker;
 use twotone_physics::{Band, ProfileParams};
 
 pub use builder::FarmBuilder;
-pub use seen::SimBoard;
-
-use crate::map;
-use crate::truth::Truth;
+pub use sim_board::SimBoard;
+pub use truth::{BoardTruth, ModuleTruth, Truth};
 
 /// Running boards. They end when this is dropped.
 #[derive(Debug)]

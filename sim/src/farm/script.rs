@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::SimBoard;
-use crate::board::Board;
+use crate::board::Simulated;
 use crate::error::StartError;
 use crate::fault::{FaultScript, Scheduled, Window};
 
@@ -33,14 +33,19 @@ pub(super) fn run(
             });
         }
         for board in boards {
-            let board = board.board();
+            let simulated = board.simulated();
             if named.is_some_and(|names| !names.iter().any(|name| name == board.name())) {
                 continue;
             }
             match entry.window {
-                None => board.inject(entry.scheduled.clone()),
+                None => simulated.board().inject(entry.scheduled.clone()),
                 Some(window) => {
-                    let fault = during(Arc::clone(board), number, window, entry.scheduled.clone());
+                    let fault = during(
+                        Arc::clone(simulated),
+                        number,
+                        window,
+                        entry.scheduled.clone(),
+                    );
                     let stop = stop.clone();
                     tasks.spawn(async move { stop.run_until_cancelled(fault).await });
                 }
@@ -51,7 +56,8 @@ pub(super) fn run(
 }
 
 /// Gives a board a fault for a while.
-async fn during(board: Arc<Board>, number: u64, window: Window, fault: Scheduled) {
+async fn during(simulated: Arc<dyn Simulated>, number: u64, window: Window, fault: Scheduled) {
+    let board = simulated.board();
     tokio::time::sleep(window.from).await;
     board.open_window(number, fault);
     if let Some(lasting) = window.lasting {

@@ -1,0 +1,86 @@
+//! Counts of a board's own traffic, for benchmarks.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counts since the board started or since they were last set to zero.
+///
+/// Calls of the object `Sim` and the requests that hold nothing else are left
+/// out, so that reading the counters does not change them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Counters {
+    /// HTTP requests answered by the Tuber service.
+    pub requests: u64,
+    /// Calls of methods, including those that failed, without those that a
+    /// batch left out after an error.
+    pub calls: u64,
+    /// Bytes of the requests' bodies.
+    pub bytes_in: u64,
+    /// Bytes of the answers' bodies.
+    pub bytes_out: u64,
+    /// Calls by method.
+    pub by_method: BTreeMap<String, u64>,
+}
+
+/// The live counts behind [`Counters`], one slot a method.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    /// Names of the methods, in the order of the slots.
+    methods: &'static [&'static str],
+    requests: AtomicU64,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    by_method: Box<[AtomicU64]>,
+}
+
+impl Tally {
+    pub(crate) fn new(methods: &'static [&'static str]) -> Self {
+        Self {
+            methods,
+            requests: AtomicU64::new(0),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            by_method: methods.iter().map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    pub(crate) fn request(&self, bytes_in: usize, bytes_out: usize) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.bytes_in.fetch_add(bytes_in as u64, Ordering::Relaxed);
+        self.bytes_out
+            .fetch_add(bytes_out as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn call(&self, method: usize) {
+        if let Some(slot) = self.by_method.get(method) {
+            slot.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn reset(&self) {
+        for counter in [&self.requests, &self.bytes_in, &self.bytes_out] {
+            counter.store(0, Ordering::Relaxed);
+        }
+        for counter in &self.by_method {
+            counter.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// The counts. Methods never called are left out.
+    pub(crate) fn read(&self) -> Counters {
+        let by_method: BTreeMap<String, u64> = self
+            .methods
+            .iter()
+            .zip(&self.by_method)
+            .map(|(name, count)| (String::from(*name), count.load(Ordering::Relaxed)))
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        Counters {
+            requests: self.requests.load(Ordering::Relaxed),
+            calls: by_method.values().sum(),
+            bytes_in: self.bytes_in.load(Ordering::Relaxed),
+            bytes_out: self.bytes_out.load(Ordering::Relaxed),
+            by_method,
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Listeners to the streams on this machine, as the kernel lists them.
+//!
+//! Linux lists the sources that sockets have joined in `/proc/net/mcfilter`
+//! and the groups with their members in `/proc/net/igmp`. Neither names ports.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+use super::Streaming;
+
+/// Time between two readings of the kernel's lists.
+const PERIOD: Duration = Duration::from_millis(250);
+
+/// The interface of the streams.
+const LOOPBACK: &str = "lo";
+
+/// A board's address, and the switch of its streams.
+pub(crate) type StreamSwitch = (Ipv4Addr, watch::Sender<bool>);
+
+/// Switches the streams of each board that has listeners on, and of the others off, unless the boards always or never
+/// send. There is one such task for all boards of a farm.
+pub(crate) async fn watch(streaming: Streaming, group: Ipv4Addr, boards: Vec<StreamSwitch>) {
+    match streaming {
+        Streaming::WhenJoined => follow(|| Listeners::read(group), &boards, false).await,
+        Streaming::WhenAnyJoined => follow(|| Listeners::read(group), &boards, true).await,
+        Streaming::Always | Streaming::Never => {}
+    }
+    // The boards' tasks live as long as the senders of their channels.
+    std::future::pending().await
+}
+
+async fn follow(
+    mut read: impl FnMut() -> std::io::Result<Listeners>,
+    boards: &[StreamSwitch],
+    any_source: bool,
+) {
+    let mut period = tokio::time::interval(PERIOD);
+    period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut to_any, mut is_logged) = (false, false);
+    loop {
+        period.tick().await;
+        // The kernel makes these files while they are read, without a disk.
+        let listeners = match read() {
+            Ok(listeners) => listeners,
+            Err(error) => {
+                if !std::mem::replace(&mut is_logged, true) {
+                    tracing::warn!(%error, "joins cannot be seen: boards send on as they did");
+                }
+                continue;
+            }
+        };
+        // A join for any source wakes all boards, so it must be seen twice:
+        // the two files are not read at the same moment.
+        let to_all = std::mem::replace(&mut to_any, any_source && listeners.to_any) && to_any;
+        for (address, wanted) in boards {
+            let listening = to_all || listeners.sources.contains_key(address);
+            wanted.send_if_modified(|wanted| std::mem::replace(wanted, listening) != listening);
+        }
+    }
+}
+
+/// The listeners of a group on the loopback interface.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Listeners {
+    /// True if a member has joined for any source.
+    to_any: bool,
+    /// Number of listeners to each source.
+    sources: HashMap<Ipv4Addr, u64>,
+}
+
+impl Listeners {
+    fn read(group: Ipv4Addr) -> std::io::Result<Self> {
+        const SOURCES: &str = "/proc/net/mcfilter";
+        let before = std::fs::read_to_string(SOURCES)?;
+        let groups = std::fs::read_to_string("/proc/net/igmp")?;
+        let after = std::fs::read_to_string(SOURCES)?;
+        Ok(Self::parse(group, &groups, [&before, &after]))
+    }
+
+    /// Counts the listeners. The lists of sources are read before and after
+    /// that of groups, so that a listener that joins or leaves meanwhile is in
+    /// one of them.
+    fn parse(group: Ipv4Addr, groups: &str, sources: [&str; 2]) -> Self {
+        let mut listeners = Self::default();
+        for text in sources {
+            for (source, count) in text.lines().skip(1).filter_map(|line| joined(group, line)) {
+                let most = listeners.sources.entry(source).or_default();
+                *most = count.max(*most);
+            }
+        }
+        // A member for any source has no line in the lists of sources.
+        listeners.to_any = members(group, groups) > listeners.sources.values().sum();
+        listeners
+    }
+}
+
+/// The source that a line lists as joined in a group, with the number of its listeners.
+fn joined(group: Ipv4Addr, line: &str) -> Option<(Ipv4Addr, u64)> {
+    let mut fields = line.split_whitespace().skip(1);
+    let on_loopback = fields.next()? == LOOPBACK;
+    let in_group = host_order(fields.next()?)? == group;
+    let (source, including) = (host_order(fields.next()?)?, fields.next()?.parse().ok()?);
+    (on_loopback && in_group && including > 0).then_some((source, including))
+}
+
+/// Number of members of a group on the loopback interface. The lines of groups
+/// follow that of their interface, which is not indented.
+fn members(group: Ipv4Addr, groups: &str) -> u64 {
+    let mut on_loopback = false;
+    let mut members = 0;
+    for line in groups.lines().skip(1) {
+        let mut fields = line.split_whitespace();
+        if line.starts_with(|c: char| !c.is_whitespace()) {
+            on_loopback = fields.nth(1) == Some(LOOPBACK);
+        } else if on_loopback && fields.next().and_then(network_order) == Some(group) {
+            let count = fields.next().and_then(|count| count.parse().ok());
+            members += count.unwrap_or(0);
+        }
+    }
+    members
+}
+
+/// Reads an address in the form `0xefc00002`.
+fn host_order(text: &str) -> Option<Ipv4Addr> {
+    let digits = text.strip_prefix("0x")?;
+    u32::from_str_radix(digits, 16).ok().map(Ipv4Addr::from)
+}
+
+/// Reads an address in the form `0200C0EF`: its bytes as one number of this machine.
+fn network_order(text: &str) -> Option<Ipv4Addr> {
+    let number = u32::from_str_radix(text, 16).ok()?;
+    Some(Ipv4Addr::from(number.to_ne_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GROUP: Ipv4Addr = Ipv4Addr::new(239, 192, 0, 2);
+
+    const FILTERS: &str = "\
+Idx Device        MCA        SRC    INC    EXC
+  1     lo 0xefc00002 0x7f000002      1      0
+  1     lo 0xefc00002 0x7f000304      2      0
+  1     lo 0xefc00002 0x7f000009      0      1
+  1     lo 0xefc00003 0x7f000005      1      0
+  4   eth0 0xefc00002 0x7f000006      1      0
+";
+
+    fn groups(members: u64) -> String {
+        // As on a little-endian machine, or as on this one.
+        let group = u32::from_ne_bytes(GROUP.octets());
+        format!(
+            "Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n\
+             1\tlo        :     2      V3\n\
+             \t\t\t\t{group:08X}     {members} 0:00000000\t\t0\n\
+             \t\t\t\t010000E0     1 0:00000000\t\t0\n\
+             4\teth0      :     1      V3\n\
+             \t\t\t\t{group:08X}     9 0:00000000\t\t0\n"
+        )
+    }
+
+    #[test]
+    fn sources_are_those_joined_on_loopback_for_the_group() {
+        let check = |filters: &str, members: u64, address: [u8; 4], want: bool| {
+            let listeners = Listeners::parse(GROUP, &groups(members), [filters, ""]);
+            assert_eq!(
+                listeners,
+                Listeners::parse(GROUP, &groups(members), ["", filters])
+            );
+            let listening = listeners.to_any || listeners.sources.contains_key(&address.into());
+            assert_eq!(listening, want, "{address:?} {members}");
+        };
+        check(FILTERS, 3, [127, 0, 0, 2], true);
+        check(FILTERS, 3, [127, 0, 3, 4], true);
+        check(FILTERS, 3, [127, 0, 0, 9], false);
+        check(FILTERS, 3, [127, 0, 0, 5], false);
+        check(FILTERS, 3, [127, 0, 0, 6], false);
+        // One member more than joined sources.
+        check(FILTERS, 4, [127, 0, 0, 6], true);
+        check("", 1, [127, 0, 0, 6], true);
+        check("", 0, [127, 0, 0, 6], false);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn joins_are_seen_again_after_they_could_not_be() {
+        let address = Ipv4Addr::new(127, 0, 0, 2);
+        let (wanted, mut told) = watch::channel(false);
+        let boards = [(address, wanted)];
+        let mut reads = 0;
+        let read = || {
+            reads += 1;
+            match reads {
+                2..5 => Err(std::io::Error::other("too many open files")),
+                _ => Ok(Listeners::parse(GROUP, "", [FILTERS, ""])),
+            }
+        };
+        let following = follow(read, &boards, false);
+        let seen = async {
+            told.changed().await.unwrap();
+            assert!(*told.borrow_and_update());
+            // The board was told otherwise meanwhile. The next successful reading corrects it.
+            boards[0].1.send_replace(false);
+            told.mark_unchanged();
+            let putting_right = tokio::time::timeout(8 * PERIOD, told.changed()).await;
+            putting_right.expect("it still looks").unwrap();
+            assert!(*told.borrow());
+        };
+        tokio::select! {
+            () = following => panic!("it has ended"),
+            () = seen => {}
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_nobody() {
+        for text in [
+            "",
+            "\n\n",
+            "Idx\n1\n",
+            "Idx\n 1 lo 0x 0x\n",
+            "Idx\n1 lo\n\tzz 1\n",
+        ] {
+            assert_eq!(
+                Listeners::parse(GROUP, text, [text, text]),
+                Listeners::default()
+            );
+        }
+    }
+}

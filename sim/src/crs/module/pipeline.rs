@@ -1,0 +1,266 @@
+//! Time in a module, and the samples that are due as it passes.
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use twotone_physics::units::{self, MAX_STAGE};
+use twotone_physics::{Complex64, SampleFlags};
+
+use super::outlet::Rows;
+use super::taps::NewSamples;
+use super::{Module, log_refusal};
+
+/// Time from one request to the next if time is accelerated, s. On a board
+/// and its network it is this long or longer, so that the filters have settled
+/// by the next request (they take 10 ms at stage 6). Clients that set tones in
+/// one request and acquire in the next rely on this.
+const ROUND_TRIP_S: f64 = 0.02;
+
+/// Ticks after which the filters at a stage have settled on a setting.
+fn settled_after(stage: u8) -> u64 {
+    (6 << stage) + 3
+}
+
+/// Samples of all channels that are made at a time.
+const CHUNK: usize = 32;
+
+/// Samples of few channels that are made at a time.
+const LONG_CHUNK: usize = 4096;
+
+/// Longest time that a stream may be behind, s. Beyond this, it leaves out all samples that
+/// are due.
+pub(super) const MAX_BEHIND_S: f64 = 1.0;
+
+thread_local! {
+    /// Buffer in which all modules on a thread make their samples.
+    static WORK: RefCell<Vec<Complex64>> = RefCell::default();
+}
+
+/// Relation of the sequence numbers of packets to the numbers of samples.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sequence {
+    number: u32,
+    of_sample: u64,
+}
+
+impl Sequence {
+    pub(super) fn new(number: u32, of_sample: u64) -> Self {
+        Self { number, of_sample }
+    }
+
+    pub(super) fn at(self, sample: u64) -> u32 {
+        self.number
+            .wrapping_add(sample.wrapping_sub(self.of_sample) as u32)
+    }
+}
+
+/// Samples of a stream, one after the other.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Run {
+    pub(super) first: u64,
+    pub(super) n: usize,
+    pub(super) stage: u8,
+    pub(super) sequence: Sequence,
+}
+
+/// Converts a time, s, to the model's ticks.
+pub(super) fn tick_at(seconds: f64) -> u64 {
+    (seconds * units::TICK_RATE_HZ).max(0.0) as u64
+}
+
+/// Time.
+impl Module {
+    /// Lets the time of a round trip pass, once for each request that uses the
+    /// module.
+    pub(crate) fn begin_request(&mut self, request: u64) {
+        if self.request != request {
+            self.request = request;
+            self.advance_to(self.now_s() + ROUND_TRIP_S);
+        }
+    }
+
+    /// Lets time pass up to a moment, s, unless it has passed already. Samples
+    /// that are due by then are made, and settings made next take effect then.
+    /// Samples are left out if no call waits for them and the stream has
+    /// fallen behind or has no room to keep them.
+    pub(crate) fn advance_to(&mut self, seconds: f64) {
+        let tick = tick_at(seconds);
+        if tick <= self.tick {
+            return;
+        }
+        let n = self.behind(tick);
+        if self.is_tapped() || self.can_keep(n) {
+            self.make(n as usize, None);
+        } else {
+            self.skip(n, tick);
+        }
+        self.tick = self.tick.max(tick);
+    }
+
+    /// True if a call waits for samples.
+    pub(super) fn is_tapped(&self) -> bool {
+        self.taps.iter().any(|tap| tap.left() > 0)
+    }
+
+    /// Number of samples that are due at a tick and not made yet.
+    pub(super) fn behind(&self, tick: u64) -> u64 {
+        let end = tick.div_ceil(1 << self.stage);
+        end.saturating_sub(self.next_sample())
+    }
+
+    /// True if the next `n` samples can be made now and kept for the stream.
+    fn can_keep(&self, n: u64) -> bool {
+        let most = (MAX_BEHIND_S * units::sample_rate_hz(self.stage)) as u64;
+        n <= most
+            && self
+                .outlet
+                .as_ref()
+                .is_some_and(|outlet| outlet.has_room(n))
+    }
+
+    /// Lets time pass up to a tick, without making the `n` samples that are due.
+    pub(super) fn skip(&mut self, n: u64, tick: u64) {
+        if let Some(outlet) = &mut self.outlet {
+            outlet.skipped += n;
+        }
+        if let Some(set) = self
+            .set_at
+            .filter(|set| tick.saturating_sub(*set) > settled_after(self.stage))
+        {
+            // The filters settle even if no sample is taken. Making one sample
+            // tells the model of the changed settings and of their time.
+            let first = set.div_ceil(1 << self.stage);
+            let channels = 0..self.channels.len();
+            WORK.with_borrow_mut(|work| self.model().acquire(first, 1, channels, work));
+            self.set_at = None;
+        }
+        self.tick = self.tick.max(tick);
+    }
+
+    /// Time up to which the module has acquired, s.
+    pub(crate) fn now_s(&self) -> f64 {
+        self.tick as f64 / units::TICK_RATE_HZ
+    }
+
+    /// Time up to which the module has acquired, in the model's ticks.
+    pub(crate) fn tick(&self) -> u64 {
+        self.tick
+    }
+
+    /// The number of the next sample at this stage.
+    pub(super) fn next_sample(&self) -> u64 {
+        self.tick.div_ceil(1 << self.stage)
+    }
+
+    pub(crate) fn set_stage(&mut self, stage: u8) {
+        if stage == self.stage || stage > MAX_STAGE {
+            return;
+        }
+        let number = self.sequence.at(self.next_sample());
+        self.stage = stage;
+        self.sequence = Sequence::new(number, self.next_sample());
+        if let Some(model) = &mut self.model {
+            log_refusal(model.set_stage(stage));
+        }
+    }
+}
+
+/// Samples.
+impl Module {
+    /// Makes the next `n` samples for the stream and for the calls that wait.
+    /// Those of the stream are put into `rows` if given, or else kept as far as
+    /// there is room.
+    pub(super) fn make(&mut self, n: usize, mut rows: Option<&mut Rows>) {
+        let streamed = self.outlet.as_ref().map(|outlet| 0..outlet.channels);
+        let tapped = self.taps.iter().filter(|tap| tap.left() > 0);
+        let wanted = tapped.map(|tap| tap.channels.clone()).chain(streamed);
+        let Some(channels) = wanted.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)) else {
+            return;
+        };
+        let chunk = (CHUNK * 1024 / channels.len().max(1)).clamp(CHUNK, LONG_CHUNK);
+        WORK.with_borrow_mut(|work| {
+            let mut left = n;
+            while left > 0 {
+                let (first, some) = (self.next_sample(), left.min(chunk));
+                let flags = self.model().acquire(first, some, channels.clone(), work);
+                self.set_at = None;
+                let made = NewSamples {
+                    channels: channels.clone(),
+                    samples: work,
+                    flags,
+                };
+                for tap in &mut self.taps {
+                    tap.take(first << self.stage, some, &made);
+                }
+                if let Some(outlet) = &mut self.outlet {
+                    let run = Run {
+                        first,
+                        n: some,
+                        stage: self.stage,
+                        sequence: self.sequence,
+                    };
+                    match &mut rows {
+                        Some(rows) => rows.push(&run, outlet.channels, &made),
+                        None => outlet.keep(&run, &made),
+                    }
+                }
+                self.tick = ((first + some as u64 - 1) << self.stage) + 1;
+                left -= some;
+            }
+        });
+    }
+
+    /// Takes the next `n` samples of some channels at once, whatever time it
+    /// is, into `out`, channel by channel, in counts. Returns the time of the
+    /// first, s, and the flags.
+    pub(crate) fn acquire(
+        &mut self,
+        n: usize,
+        channels: Range<usize>,
+        out: &mut Vec<Complex64>,
+    ) -> (f64, SampleFlags) {
+        let first = self.next_sample();
+        let start_s = (first << self.stage) as f64 / units::TICK_RATE_HZ;
+        if self.outlet.is_none() && self.taps.is_empty() {
+            let flags = self.model().acquire(first, n, channels, out);
+            self.set_at = None;
+            if n > 0 {
+                self.tick = ((first + n as u64 - 1) << self.stage) + 1;
+            }
+            return (start_s, flags);
+        }
+        // The stream or other calls need them too.
+        let (id, _) = self.tap(n, channels);
+        match self.untap(id) {
+            Some(acquired) => {
+                *out = acquired.samples;
+                (acquired.start_s, acquired.flags)
+            }
+            None => (start_s, SampleFlags::default()),
+        }
+    }
+
+    /// Takes `n` samples of one channel at the rate of the filter bank, from
+    /// a tick on.
+    pub(crate) fn acquire_pfb(
+        &mut self,
+        tick: u64,
+        n: usize,
+        channel: usize,
+        out: &mut Vec<Complex64>,
+    ) -> SampleFlags {
+        self.model().acquire_pfb(tick, n, channel, out)
+    }
+
+    /// Takes the next `n` samples of the converter.
+    pub(crate) fn acquire_fast(&mut self, n: usize, out: &mut Vec<Complex64>) -> SampleFlags {
+        let tick = self.tick;
+        self.model().acquire_fast(tick, n, out)
+    }
+
+    /// Lets the time of `n` samples of the filter bank pass, in whole ticks.
+    pub(crate) fn pass_pfb(&mut self, n: usize) {
+        let tick = self.tick + (n as u64).div_ceil(units::PFB_SAMPLES_PER_TICK);
+        self.advance_to(tick as f64 / units::TICK_RATE_HZ);
+    }
+}

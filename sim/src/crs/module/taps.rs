@@ -1,0 +1,109 @@
+//! Calls that take the samples of a module.
+//!
+//! Samples are made once and shared: by the stream, if the module has one, and
+//! by the calls that wait for samples.
+
+use std::ops::Range;
+
+use twotone_physics::{Complex64, SampleFlags, units};
+
+use super::Module;
+
+/// Samples for a call that waits for them.
+#[derive(Debug)]
+pub(super) struct Tap {
+    id: u64,
+    n: usize,
+    done: usize,
+    pub(super) channels: Range<usize>,
+    first_tick: Option<u64>,
+    flags: SampleFlags,
+    samples: Vec<Complex64>,
+}
+
+impl Tap {
+    pub(super) fn left(&self) -> usize {
+        self.n - self.done
+    }
+
+    /// Takes the first of `n` samples of the channels `made`.
+    pub(super) fn take(&mut self, tick: u64, n: usize, made: &NewSamples<'_>) {
+        let taken = n.min(self.left());
+        if taken == 0 {
+            return;
+        }
+        self.first_tick.get_or_insert(tick);
+        self.flags.overrange |= made.flags.overrange;
+        for (index, channel) in self.channels.clone().enumerate() {
+            let Some(row) = made.row(channel, n) else {
+                continue;
+            };
+            let at = index * self.n + self.done;
+            self.samples[at..at + taken].copy_from_slice(&row[..taken]);
+        }
+        self.done += taken;
+    }
+}
+
+/// Samples just made, channel by channel.
+pub(super) struct NewSamples<'a> {
+    pub(super) channels: Range<usize>,
+    pub(super) samples: &'a [Complex64],
+    pub(super) flags: SampleFlags,
+}
+
+impl<'a> NewSamples<'a> {
+    pub(super) fn row(&self, channel: usize, n: usize) -> Option<&'a [Complex64]> {
+        let index = channel.checked_sub(self.channels.start)?;
+        self.samples.get(index * n..(index + 1) * n)
+    }
+}
+
+/// Result of an acquisition.
+#[derive(Debug)]
+pub(crate) struct Acquired {
+    /// Time of the first sample, s.
+    pub(crate) start_s: f64,
+    pub(crate) flags: SampleFlags,
+    /// Channel by channel, counts.
+    pub(crate) samples: Vec<Complex64>,
+}
+
+/// Calls that wait.
+impl Module {
+    /// Begins to take the next `n` samples of some channels. Returns a number
+    /// for [`Module::untap`], and the time at which the last of them is taken, s.
+    pub(crate) fn tap(&mut self, n: usize, channels: Range<usize>) -> (u64, f64) {
+        self.next_tap += 1;
+        self.taps.push(Tap {
+            id: self.next_tap,
+            n,
+            done: 0,
+            samples: vec![Complex64::default(); channels.len() * n],
+            channels,
+            first_tick: None,
+            flags: SampleFlags::default(),
+        });
+        let last = (self.next_sample() + n as u64).saturating_sub(1) << self.stage;
+        let ready = (last + 1) as f64 / units::TICK_RATE_HZ;
+        (self.next_tap, ready)
+    }
+
+    /// Takes the samples of a tap. Those that are not due yet are made at once.
+    /// Returns `None` if there is no such tap.
+    pub(crate) fn untap(&mut self, id: u64) -> Option<Acquired> {
+        let index = self.taps.iter().position(|tap| tap.id == id)?;
+        self.make(self.taps[index].left(), None);
+        let tap = self.taps.swap_remove(index);
+        Some(Acquired {
+            start_s: tap.first_tick.unwrap_or(self.tick) as f64 / units::TICK_RATE_HZ,
+            flags: tap.flags,
+            samples: tap.samples,
+        })
+    }
+
+    /// Cancels a tap.
+    pub(crate) fn drop_tap(&mut self, id: u64) {
+        self.taps.retain(|tap| tap.id != id);
+    }
+}

@@ -1,0 +1,96 @@
+//! Settings of a whole board.
+
+use std::collections::BTreeMap;
+
+use twotone_physics::units;
+use twotone_wire::crs::{PacketLength, PfbHeader, PfbPacket};
+
+use super::tuber::names;
+use super::{BANK, MODULES};
+
+/// Channels of a module in long packets.
+pub(crate) const LONG_CHANNELS: usize = PacketLength::Long.channels();
+
+/// Channels of a module in short packets.
+pub(crate) const SHORT_CHANNELS: usize = PacketLength::Short.channels();
+
+/// Lowest decimation stage with long packets: below it, the network is too slow.
+pub(crate) const MIN_LONG_STAGE: u8 = 3;
+
+/// Settings that do not belong to one module, as after power-up.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Settings {
+    /// True if modules 5-8 are connected, and not 1-4.
+    pub(crate) high_bank: bool,
+    /// Decimation stage, 0-6.
+    pub(crate) stage: u8,
+    /// True if 128 channels of each module are kept, and not 1024.
+    pub(crate) short: bool,
+    /// Modules that stream, counted from 1.
+    pub(crate) streamed: Vec<u8>,
+    pub(crate) timestamp_port: &'static str,
+    pub(crate) clock_source: &'static str,
+    pub(crate) clock_priority: Vec<&'static str>,
+    /// True if tones may lie beyond 250 MHz of the NCO, by module.
+    pub(crate) extended_bandwidth: [bool; MODULES],
+    /// Channels of the fast stream, by module, counted from 1.
+    pub(crate) pfb_channels: [Vec<u16>; MODULES],
+    /// Registers of the clock distributor that were written.
+    pub(crate) registers: BTreeMap<u16, u8>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            high_bank: false,
+            stage: units::MAX_STAGE,
+            short: false,
+            streamed: (1..=BANK as u8).collect(),
+            timestamp_port: names::TEST,
+            clock_source: names::VCXO,
+            clock_priority: Vec::new(),
+            extended_bandwidth: [false; MODULES],
+            pfb_channels: Default::default(),
+            registers: BTreeMap::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// Channels of each module.
+    pub(crate) fn channels(&self) -> usize {
+        if self.short {
+            SHORT_CHANNELS
+        } else {
+            LONG_CHANNELS
+        }
+    }
+
+    /// True if the module (from 1) is connected to the analog bank in use.
+    pub(crate) fn reaches(&self, module: usize) -> bool {
+        (1..=MODULES).contains(&module) && (module > BANK) == self.high_bank
+    }
+
+    /// Rate of the streams on the network, bit/s, without the headers of the
+    /// network.
+    pub(crate) fn stream_bps(&self) -> f64 {
+        let length = if self.short {
+            PacketLength::Short
+        } else {
+            PacketLength::Long
+        };
+        let readout =
+            self.streamed.len() as f64 * units::sample_rate_hz(self.stage) * length.bytes() as f64;
+        let pfb_channels = self
+            .pfb_channels
+            .iter()
+            .zip(1..)
+            .filter(|(_, module)| self.reaches(*module))
+            .map(|(channels, _)| channels.len())
+            .sum::<usize>();
+        let pairs = PfbPacket::MAX_PAIRS;
+        let pfb_packets = pfb_channels as f64 * units::PFB_RATE_HZ / pairs as f64;
+        let pfb = pfb_packets * PfbHeader::default().buffer_len(pairs) as f64;
+        8.0 * (readout + pfb)
+    }
+}

@@ -1,0 +1,167 @@
+//! One stream of a module on its way to the outbox, with the effects of faults
+//! on its packets.
+
+use twotone_wire::crs;
+
+use crate::board::Board;
+use crate::board::stream::{Count, LaneId, Outbox};
+use crate::crs::stamp::Stamp;
+use crate::fault::{OnClock, OnPacket, Packet};
+
+/// Fields of a packet that describe the board, and that a fault may change.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Labels {
+    pub(super) serial: u16,
+    pub(super) stamp: crs::Stamp,
+}
+
+/// Time at which a packet is stamped.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    /// Parts of a second after the board's first moment.
+    pub(super) parts: i64,
+    pub(super) source: crs::StampSource,
+}
+
+/// One stream of a module.
+#[derive(Debug)]
+pub(super) struct Lane {
+    id: LaneId,
+    late: Vec<LatePacket>,
+    /// Time at which a fault has stopped the clock.
+    stopped: Option<i64>,
+}
+
+/// A packet that a fault holds back.
+#[derive(Debug)]
+struct LatePacket {
+    /// The packet after which it is sent.
+    after: u64,
+    bytes: Vec<u8>,
+}
+
+impl Lane {
+    pub(super) fn new(id: LaneId) -> Self {
+        Self {
+            id,
+            late: Vec::new(),
+            stopped: None,
+        }
+    }
+
+    pub(super) fn module(&self) -> usize {
+        self.id.module
+    }
+
+    /// Puts a packet of `length` bytes, which `write` fills, into the outbox.
+    /// Faults may change, hold back or drop it.
+    pub(super) fn put(
+        &mut self,
+        board: &Board,
+        outbox: &mut Outbox,
+        length: usize,
+        moment: Moment,
+        write: impl FnOnce(&mut [u8], Labels),
+    ) {
+        let tally = board.streamed().of(self.id.module, self.id.kind);
+        let nth = tally.get(Count::Made);
+        tally.add(Count::Made, 1);
+        let packet = Packet {
+            serial: board.serial(),
+            module: self.id.module as u8 + 1,
+            nth,
+        };
+        let fate = board.on_packet(&packet);
+        let mut labels = Labels {
+            serial: packet.serial,
+            stamp: self.stamp(moment, fate),
+        };
+        let count = match fate {
+            OnPacket::Send => None,
+            OnPacket::Lose => Some(Count::Lost),
+            OnPacket::Twice => Some(Count::Doubled),
+            OnPacket::Late(_) => Some(Count::Late),
+            OnPacket::Flip(_) | OnPacket::Cut(_) => Some(Count::Spoilt),
+            OnPacket::NotRecent => {
+                labels.stamp = labels.stamp.with_source(moment.source, false);
+                Some(Count::Stale)
+            }
+            OnPacket::Clock(_) => Some(Count::Misdated),
+            OnPacket::Serial(serial) => {
+                labels.serial = serial;
+                Some(Count::Foreign)
+            }
+        };
+        if let Some(count) = count {
+            tally.add(count, 1);
+        }
+        if fate != OnPacket::Lose {
+            outbox.add(self.id, length, |bytes| write(bytes, labels));
+        }
+        match fate {
+            OnPacket::Twice => outbox.double_last(),
+            OnPacket::Late(by) => self.late.push(LatePacket {
+                after: nth + u64::from(by),
+                bytes: outbox.take_last(),
+            }),
+            OnPacket::Flip(at) => {
+                if let Some(byte) = outbox.last().get_mut(at as usize) {
+                    *byte ^= 0xff;
+                }
+            }
+            OnPacket::Cut(to) => outbox.cut_last((to as usize).min(length.saturating_sub(1))),
+            _ => {}
+        }
+        if !self.late.is_empty() {
+            self.release(outbox, nth);
+        }
+    }
+
+    /// Stamp of a packet, from the board's clock or from one that a fault has made wrong.
+    fn stamp(&mut self, moment: Moment, fate: OnPacket) -> crs::Stamp {
+        let OnPacket::Clock(wrong) = fate else {
+            self.stopped = None;
+            return on_the_wire(moment.parts, moment.source);
+        };
+        let second = i64::from(crs::Stamp::PARTS_PER_SECOND);
+        let parts = match wrong {
+            OnClock::Ahead(parts) => moment.parts.saturating_add(parts),
+            OnClock::Stopped => *self.stopped.get_or_insert(moment.parts),
+            OnClock::LateSecond(late) if moment.parts.rem_euclid(second) < late => {
+                moment.parts - second
+            }
+            OnClock::LateSecond(_) | OnClock::Date { .. } => moment.parts,
+        };
+        let stamp = on_the_wire(parts, moment.source);
+        match wrong {
+            OnClock::Date { year, day } => crs::Stamp {
+                year: year.unwrap_or(stamp.year),
+                day: day.unwrap_or(stamp.day),
+                ..stamp
+            },
+            _ => stamp,
+        }
+    }
+
+    /// Puts the packets that are still held back into the outbox.
+    pub(super) fn end(&mut self, outbox: &mut Outbox) {
+        self.release(outbox, u64::MAX);
+    }
+
+    fn release(&mut self, outbox: &mut Outbox, nth: u64) {
+        let id = self.id;
+        self.late.retain(|late| {
+            let due = late.after <= nth;
+            if due {
+                outbox.add(id, late.bytes.len(), |bytes| {
+                    bytes.copy_from_slice(&late.bytes)
+                });
+            }
+            !due
+        });
+    }
+}
+
+fn on_the_wire(parts: i64, source: crs::StampSource) -> crs::Stamp {
+    Stamp::after_parts(parts).on_the_wire(source, true)
+}

@@ -1,0 +1,234 @@
+//! Samples over the control protocol.
+
+use std::cell::RefCell;
+
+use twotone_physics::Complex64;
+use twotone_physics::units;
+use twotone_wire::tuber::{Map, Slot};
+
+use super::call::{Call, Outcome, value_error};
+use super::names;
+
+/// Most samples of one channel in a call.
+const MAX_SAMPLES: usize = 100_000;
+
+/// Most samples of a whole module in a call: at 1024 channels 134 MB.
+const MAX_MODULE_SAMPLES: usize = 8192;
+
+/// Bits of a full-scale sample of the filter bank, without the sign.
+const PFB_BITS: i32 = 23;
+
+/// Bits of a full-scale sample of the converter, without the sign.
+const ADC_BITS: i32 = 15;
+
+thread_local! {
+    /// Buffers that every acquisition on a thread uses again.
+    static BUFFERS: RefCell<Buffers> = RefCell::default();
+}
+
+/// Larger buffers than this are given back after use, so that one long
+/// acquisition does not stay in memory for good.
+const KEEP: usize = 1 << 16;
+
+#[derive(Default)]
+struct Buffers {
+    samples: Vec<Complex64>,
+    i: Vec<f64>,
+    q: Vec<f64>,
+}
+
+impl Buffers {
+    fn split(&mut self) {
+        self.i.clear();
+        self.q.clear();
+        self.i.extend(self.samples.iter().map(|sample| sample.re));
+        self.q.extend(self.samples.iter().map(|sample| sample.im));
+    }
+
+    fn give_back(&mut self) {
+        self.samples.shrink_to(KEEP);
+        self.i.shrink_to(KEEP);
+        self.q.shrink_to(KEEP);
+    }
+}
+
+fn with_buffers<T>(work: impl FnOnce(&mut Buffers) -> T) -> T {
+    BUFFERS.with_borrow_mut(|buffers| {
+        let done = work(buffers);
+        buffers.give_back();
+        done
+    })
+}
+
+fn count(call: &Call<'_, '_>, most: usize) -> Outcome<usize> {
+    let n = call.int("num_samples")?;
+    usize::try_from(n)
+        .ok()
+        .filter(|n| (1..=most).contains(n))
+        .ok_or_else(|| value_error(format!("num_samples must be between 1 and {most}.")))
+}
+
+/// Acquires the next samples of a module. They are taken after all settings
+/// that were made before, but the filters may not have settled yet.
+pub(crate) fn get_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    let number = call.module_number()?;
+    let average = call.bool("average")?;
+    let (stage, all) = {
+        let settings = call.crs.settings();
+        (settings.stage, settings.channels())
+    };
+    let one = call.channel_or_none()?;
+    let n = count(
+        call,
+        if one.is_some() {
+            MAX_SAMPLES
+        } else {
+            MAX_MODULE_SAMPLES
+        },
+    )?;
+    let channels = one.map_or(0..all, |channel| channel..channel + 1);
+    let rate = units::sample_rate_hz(stage);
+    with_buffers(|buffers| {
+        let acquired = call.acquire(number, n, channels.clone(), &mut buffers.samples)?;
+        let Some((start, flags)) = acquired else {
+            return Ok(());
+        };
+        buffers.split();
+        let shape = [channels.len(), n];
+        let shape = if one.is_some() {
+            &shape[1..]
+        } else {
+            &shape[..]
+        };
+        let mut map = out.map();
+        if average {
+            let means = [mean(&buffers.i, n), mean(&buffers.q, n)];
+            let stds = [
+                deviation(&buffers.i, &means[0], n),
+                deviation(&buffers.q, &means[1], n),
+            ];
+            pair(&mut map, "mean", &means, one.is_some());
+            pair(&mut map, "std", &stds, one.is_some());
+        }
+        map.key("i").f64_array(&buffers.i, shape);
+        map.key("q").f64_array(&buffers.q, shape);
+        let times: Vec<f64> = (0..n).map(|k| start + k as f64 / rate).collect();
+        map.key("ts").f64_array(&times, &[n]);
+        let mut flag = map.key("flags").map();
+        flag.key("overrange").bool(flags.overrange);
+        // The simulated supplies never fail.
+        flag.key("overvoltage").bool(false);
+        Ok(())
+    })
+}
+
+/// Writes `{name: {i, q}}`, with plain numbers if one channel was asked for.
+fn pair(map: &mut Map<'_>, name: &str, values: &[Vec<f64>; 2], one: bool) {
+    let mut pair = map.key(name).map();
+    for (part, values) in ["i", "q"].into_iter().zip(values) {
+        match values.as_slice() {
+            [value] if one => pair.key(part).f64(*value),
+            values => pair.key(part).f64_array(values, &[values.len()]),
+        }
+    }
+}
+
+fn mean(values: &[f64], n: usize) -> Vec<f64> {
+    values
+        .chunks_exact(n)
+        .map(|channel| channel.iter().sum::<f64>() / n as f64)
+        .collect()
+}
+
+fn deviation(values: &[f64], means: &[f64], n: usize) -> Vec<f64> {
+    let square = |value: f64| value * value;
+    values
+        .chunks_exact(n)
+        .zip(means)
+        .map(|(channel, mean)| {
+            (channel
+                .iter()
+                .map(|value| square(value - mean))
+                .sum::<f64>()
+                / n as f64)
+                .sqrt()
+        })
+        .collect()
+}
+
+/// Acquires samples of one channel before the decimation, at 2.44 MS/s.
+pub(crate) fn get_pfb_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    let number = call.module_number()?;
+    let n = count(call, MAX_SAMPLES)?;
+    let scale = scale(call, PFB_BITS)?;
+    let channel = call.channel()?;
+    with_buffers(|buffers| {
+        let mut module = call.module(number)?;
+        let tick = module.tick();
+        module.acquire_pfb(tick, n, channel, &mut buffers.samples);
+        if !call.crs.board.clock().is_running() {
+            module.pass_pfb(n);
+            call.crs.board.clock().advance_to(module.now_s());
+        }
+        drop(module);
+        call.acquired_s += n as f64 / units::PFB_RATE_HZ;
+        for sample in &mut buffers.samples {
+            *sample *= scale;
+        }
+        buffers.split();
+        let mut map = out.map();
+        map.key("i").f64_array(&buffers.i, &[n]);
+        map.key("q").f64_array(&buffers.q, &[n]);
+        Ok(())
+    })
+}
+
+/// Factor from readout counts to the units asked for.
+fn scale(call: &Call<'_, '_>, bits: i32) -> Outcome<f64> {
+    let units = call.units(&[names::RAW, names::NORMALIZED])?;
+    Ok(if units == Some(names::NORMALIZED) {
+        0.5_f64.powi(bits)
+    } else {
+        1.0
+    })
+}
+
+/// Acquires samples of the converter before any filter, at 625 MS/s around
+/// the NCO: all tones, as the line returns them.
+pub(crate) fn get_fast_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
+    let number = call.module_number()?;
+    let n = count(call, MAX_FAST_SAMPLES)?;
+    let normalized = call.units(&[names::RAW, names::NORMALIZED])? != Some(names::RAW);
+    with_buffers(|buffers| {
+        let mut module = call.module(number)?;
+        module.acquire_fast(n, &mut buffers.samples);
+        let full_scale = module.adc_full_scale();
+        if !call.crs.board.clock().is_running() {
+            // A tick is longer than all samples that a call may take.
+            module.pass_pfb(1);
+            call.crs.board.clock().advance_to(module.now_s());
+        }
+        drop(module);
+        call.acquired_s += n as f64 / units::FAST_RATE_HZ;
+        // The converter rounds and clips.
+        let steps = f64::from(1_u32 << ADC_BITS);
+        let scale = if normalized { 1.0 / steps } else { 1.0 };
+        let convert = |part: f64| {
+            (part / full_scale * steps)
+                .round()
+                .clamp(-steps, steps - 1.0)
+                * scale
+        };
+        for sample in &mut buffers.samples {
+            *sample = Complex64::new(convert(sample.re), convert(sample.im));
+        }
+        buffers.split();
+        let mut map = out.map();
+        map.key("i").f64_array(&buffers.i, &[n]);
+        map.key("q").f64_array(&buffers.q, &[n]);
+        Ok(())
+    })
+}
+
+/// Most samples of the converter in a call.
+const MAX_FAST_SAMPLES: usize = 16_384;

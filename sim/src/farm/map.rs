@@ -1,0 +1,52 @@
+//! The hardware map of a farm.
+
+use std::fmt::Write;
+
+use twotone_physics::{Band, ProfileParams};
+
+use super::SimBoard;
+
+/// Highest power that a detector should ever get, in dB above the power for
+/// which the profile gives its nonlinearity.
+const TONE_HEADROOM_DB: f64 = 20.0;
+
+/// Highest total power that the line should ever carry, dBm at the board.
+const MAX_TOTAL_DBM: f64 = -5.0;
+
+/// A hardware map that lists these boards. Powers are at the board's output.
+pub(crate) fn write(boards: &[SimBoard], range: Band, params: &ProfileParams) -> String {
+    let start_dbm = params.kerr_reference_dbm + params.cold_attenuation_db;
+    let mut text = String::from("# Simulated boards\n");
+    for board in boards {
+        // Writing to a string cannot fail.
+        let _ = write!(
+            text,
+            "\n[[board]]\nname = \"{}\"\nkind = \"{}\"\naddress = \"{}\"\nserial = \"{}\"\n",
+            board.name(),
+            board.kind(),
+            board.address(),
+            board.serial(),
+        );
+        for number in board.module_numbers() {
+            let _ = write!(
+                text,
+                "\n[[board.module]]\n\
+                 number = {number}\n\
+                 feedline = \"{name}-{number}\"\n\
+                 f_min = {f_min:.1}\n\
+                 f_max = {f_max:.1}\n\
+                 cold_attenuation_db = {attenuation:.1}\n\
+                 max_tone_dbm = {max_tone:.1}\n\
+                 max_total_dbm = {MAX_TOTAL_DBM:.1}\n\
+                 start_power_dbm = {start_dbm:.1}\n\
+                 safe_state = \"off\"\n",
+                name = board.name(),
+                f_min = range.f_min_hz,
+                f_max = range.f_max_hz,
+                attenuation = params.cold_attenuation_db,
+                max_tone = start_dbm + TONE_HEADROOM_DB,
+            );
+        }
+    }
+    text
+}
