@@ -1,114 +1,36 @@
 //! Faults that a simulated board can be given.
 //!
 //! A fault is a small type that decides what happens at a few points of the
-//! exchange between a board and its client. A new fault is a type with a
-//! [`Rule`] in one of the files beside this one, and a variant of [`Fault`].
+//! exchange between a board and its client. A new fault is a file in `kinds`, with a type
+//! that has a [`Rule`] and a [`Describe`], and a line in the list of `kinds/mod.rs`.
 //!
 //! The time at which a fault acts is counted in calls that the board has been
 //! sent, not in seconds, so that a test hits the same operation on every
 //! machine. Faults of the sample streams count the packets of a module instead.
 
-mod board;
-mod clock;
-mod link;
-mod packet;
-mod reply;
+mod chance;
+mod kinds;
 mod rule;
 mod script;
 
 use bytes::Bytes;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
-pub use board::{ErrorOnCall, Hang, Reboot};
-pub use clock::{ClockDate, ClockLateSecond, ClockStep, ClockStop};
-pub use link::{BlackHole, CloseMidAnswer, Refuse, Slow};
-pub use packet::{
-    PacketCorrupt, PacketDuplicate, PacketLoss, PacketReorder, StaleStamps, WrongSerial,
+pub use kinds::*;
+pub use rule::{
+    Describe, Description, OnAnswer, OnCall, OnClock, OnConnect, OnPacket, OnRequest, Packet, Rule,
 };
-pub use reply::{HugeAnswer, NotTuber, ServerError, WrongType};
-pub use rule::{OnAnswer, OnCall, OnClock, OnConnect, OnPacket, OnRequest, Packet, Rule};
 pub(crate) use script::Window;
 pub use script::{FaultScript, ScriptError};
 
-/// All kinds of faults. In a [`FaultScript`], `kind` is the name of the type,
-/// as in `kind = "close-mid-answer"`, with the fields of the type beside it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-#[non_exhaustive]
-pub enum Fault {
-    /// The port is closed.
-    Refuse(Refuse),
-    /// Connections are accepted and never answered.
-    BlackHole(BlackHole),
-    /// The connection ends in the middle of an answer.
-    CloseMidAnswer(CloseMidAnswer),
-    /// Every request waits before it is run.
-    Slow(Slow),
-    /// A web server of some other kind answers.
-    NotTuber(NotTuber),
-    /// Every request is answered with status 500.
-    ServerError(ServerError),
-    /// A method's result is of the wrong type.
-    WrongType(WrongType),
-    /// The answer is larger than any client should accept.
-    HugeAnswer(HugeAnswer),
-    /// A method never returns.
-    Hang(Hang),
-    /// A method fails.
-    ErrorOnCall(ErrorOnCall),
-    /// The board restarts, with its settings lost.
-    Reboot(Reboot),
-    /// Packets of the streams are lost.
-    PacketLoss(PacketLoss),
-    /// Packets of the streams arrive twice.
-    PacketDuplicate(PacketDuplicate),
-    /// Packets of the streams arrive late.
-    PacketReorder(PacketReorder),
-    /// Packets of the streams arrive corrupted.
-    PacketCorrupt(PacketCorrupt),
-    /// Stamps of the streams are not recent.
-    StaleStamps(StaleStamps),
-    /// The clock that stamps packets is set to another time.
-    ClockStep(ClockStep),
-    /// That clock stands still.
-    ClockStop(ClockStop),
-    /// That clock shows each second late.
-    ClockLateSecond(ClockLateSecond),
-    /// That clock shows another date.
-    ClockDate(ClockDate),
-    /// Packets of the streams carry another board's serial number.
-    WrongSerial(WrongSerial),
-}
-
 impl Fault {
-    fn rule(&self) -> &dyn Rule {
-        match self {
-            Self::Refuse(rule) => rule,
-            Self::BlackHole(rule) => rule,
-            Self::CloseMidAnswer(rule) => rule,
-            Self::Slow(rule) => rule,
-            Self::NotTuber(rule) => rule,
-            Self::ServerError(rule) => rule,
-            Self::WrongType(rule) => rule,
-            Self::HugeAnswer(rule) => rule,
-            Self::Hang(rule) => rule,
-            Self::ErrorOnCall(rule) => rule,
-            Self::Reboot(rule) => rule,
-            Self::PacketLoss(rule) => rule,
-            Self::PacketDuplicate(rule) => rule,
-            Self::PacketReorder(rule) => rule,
-            Self::PacketCorrupt(rule) => rule,
-            Self::StaleStamps(rule) => rule,
-            Self::ClockStep(rule) => rule,
-            Self::ClockStop(rule) => rule,
-            Self::ClockLateSecond(rule) => rule,
-            Self::ClockDate(rule) => rule,
-            Self::WrongSerial(rule) => rule,
-        }
+    /// True if it is a fault of the streams.
+    pub(crate) fn counts_packets(&self) -> bool {
+        self.rule().counts_packets()
     }
 
-    /// This fault, acting from the board's `first` call on (counted from 0),
-    /// for `count` calls.
+    /// Returns this fault for `count` calls, from the board's call `first` on
+    /// (counted from 0).
     #[must_use]
     pub fn during(self, first: u64, count: u64) -> Scheduled {
         Scheduled {
@@ -118,7 +40,7 @@ impl Fault {
         }
     }
 
-    /// This fault, acting from the board's `first` call on (counted from 0).
+    /// Returns this fault from the board's call `first` on (counted from 0), without end.
     #[must_use]
     pub fn from_call(self, first: u64) -> Scheduled {
         Scheduled {
@@ -128,59 +50,6 @@ impl Fault {
         }
     }
 }
-
-macro_rules! kinds {
-    ($($name:ident $kind:literal),* $(,)?) => {
-        impl Fault {
-            /// Names of the faults in a script.
-            pub const KINDS: &[&str] = &[$($kind),*];
-
-            /// Reads the fields of a fault of a kind. Returns `None` if there is no
-            /// such kind.
-            fn read<'de, D: Deserializer<'de>>(
-                kind: &str,
-                fields: D,
-            ) -> Option<Result<Self, D::Error>> {
-                match kind {
-                    $($kind => Some($name::deserialize(fields).map(Self::$name)),)*
-                    _ => None,
-                }
-            }
-        }
-        $(
-            impl From<$name> for Fault {
-                fn from(rule: $name) -> Self { Self::$name(rule) }
-            }
-            impl From<$name> for Scheduled {
-                fn from(rule: $name) -> Self { Fault::$name(rule).into() }
-            }
-        )*
-    };
-}
-
-kinds!(
-    Refuse "refuse",
-    BlackHole "black-hole",
-    CloseMidAnswer "close-mid-answer",
-    Slow "slow",
-    NotTuber "not-tuber",
-    ServerError "server-error",
-    WrongType "wrong-type",
-    HugeAnswer "huge-answer",
-    Hang "hang",
-    ErrorOnCall "error-on-call",
-    Reboot "reboot",
-    PacketLoss "packet-loss",
-    PacketDuplicate "packet-duplicate",
-    PacketReorder "packet-reorder",
-    PacketCorrupt "packet-corrupt",
-    StaleStamps "stale-stamps",
-    ClockStep "clock-step",
-    ClockStop "clock-stop",
-    ClockLateSecond "clock-late-second",
-    ClockDate "clock-date",
-    WrongSerial "wrong-serial",
-);
 
 /// A fault and the calls during which it acts.
 ///

@@ -7,24 +7,24 @@ use bytes::Bytes;
 /// Fate of a new connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnConnect {
-    /// It is served.
+    /// The connection is served.
     Serve,
-    /// The kernel refuses it, as if nothing listened.
+    /// The kernel refuses the connection, as if nothing listened.
     Refuse,
-    /// It is accepted, and neither read nor answered.
+    /// The connection is accepted, and neither read nor answered.
     Ignore,
 }
 
 /// Fate of a request whose body has been read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OnRequest {
-    /// It is run.
+    /// The request is run.
     Run,
-    /// It is run after a delay, even if its client has gone by then.
+    /// The request is run after a delay, even if its client has gone by then.
     RunAfter(Duration),
-    /// It is neither run nor answered.
+    /// The request is neither run nor answered.
     Never,
-    /// It is not run; this is the answer.
+    /// The request is not run; this is the answer.
     Answer {
         /// HTTP status.
         status: u16,
@@ -38,13 +38,13 @@ pub enum OnRequest {
 /// Fate of one call of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OnCall {
-    /// It is run.
+    /// The call is run.
     Run,
-    /// It is not run and fails with this message.
+    /// The call is not run, and fails as a runtime error with this message.
     Fail(String),
-    /// It is not run, and its result is this text.
+    /// The call is not run, and its result is this text.
     Answer(&'static str),
-    /// It does not return, nor does the batch.
+    /// The call does not return, nor does its batch.
     Hang,
     /// The board loses its settings and its connections before the call is
     /// run, and takes new connections after this time.
@@ -52,14 +52,16 @@ pub enum OnCall {
 }
 
 /// Fate of a finished answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OnAnswer {
-    /// It is sent as it is.
+    /// The answer is sent as it is.
     Send,
     /// The headers announce all of it; the connection ends after this many bytes.
     CutAfter(u64),
-    /// This many bytes of white space go before it.
+    /// This many bytes of white space are sent before the answer.
     PadWith(u64),
+    /// Other bytes are sent in place of the answer.
+    Replace(Bytes),
 }
 
 /// A packet of a stream that is about to be sent.
@@ -76,23 +78,23 @@ pub struct Packet {
 /// Fate of a packet of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnPacket {
-    /// It is sent.
+    /// The packet is sent.
     Send,
-    /// It is not sent.
+    /// The packet is not sent.
     Lose,
-    /// It is sent twice.
+    /// The packet is sent twice.
     Twice,
-    /// It is sent after this many of the module's packets that follow it.
+    /// The packet is sent after this many of the module's packets that follow it.
     Late(u32),
-    /// It is sent with all bits of the byte at this offset inverted.
+    /// The packet is sent with all bits of the byte at this offset inverted.
     Flip(u64),
-    /// Only this many bytes of it are sent.
+    /// Only the first bytes of the packet are sent, so many.
     Cut(u64),
-    /// Its stamp says that it is not recent.
+    /// The stamp of the packet says that it is not recent.
     NotRecent,
-    /// Its stamp is that of a clock that is wrong.
+    /// The stamp of the packet is that of a wrong clock.
     Clock(OnClock),
-    /// It carries this serial number.
+    /// The packet carries this serial number.
     Serial(u16),
 }
 
@@ -117,25 +119,64 @@ pub enum OnClock {
 
 /// The points at which a fault can act. The defaults do nothing.
 pub trait Rule: std::fmt::Debug + Send + Sync {
-    /// A client connects.
+    /// Decides on a new connection.
     fn on_connect(&self) -> OnConnect {
         OnConnect::Serve
     }
-    /// A request has been read whole.
+    /// Decides on a request that has been read whole.
     fn on_request(&self) -> OnRequest {
         OnRequest::Run
     }
-    /// A method is about to be run; `nth` counts the calls since the fault
+    /// Decides on a method that is about to be run; `nth` counts the calls since the fault
     /// began to act, from 0.
     fn on_call(&self, _method: &str, _nth: u64) -> OnCall {
         OnCall::Run
     }
-    /// An answer is about to be sent.
+    /// Decides on an answer that is about to be sent.
     fn on_answer(&self, _answer: &Bytes) -> OnAnswer {
         OnAnswer::Send
     }
-    /// A packet of a stream is about to be sent.
+    /// Decides on a packet of a stream that is about to be sent.
     fn on_packet(&self, _packet: &Packet) -> OnPacket {
         OnPacket::Send
+    }
+    /// True if it acts on packets of the streams, so that packets are counted in place of calls.
+    fn counts_packets(&self) -> bool {
+        false
+    }
+    /// Sets the seed of a fault that draws random numbers.
+    fn set_seed(&mut self, _seed: u64) {}
+}
+
+/// Name of a fault in scripts, and its description.
+pub trait Describe {
+    /// Name: that of the type, in lower case, with hyphens between words.
+    const NAME: &'static str;
+    /// Keys of its own in a script, in Markdown, with defaults. Empty if there are none.
+    const KEYS: &'static str;
+    /// Effect, as a sentence without capital and full stop.
+    const ABOUT: &'static str;
+}
+
+/// Description of a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Description {
+    /// Name in scripts.
+    pub name: &'static str,
+    /// Keys of its own in a script, in Markdown, with defaults. Empty if there are none.
+    pub keys: &'static str,
+    /// Effect, as a sentence without capital and full stop.
+    pub about: &'static str,
+}
+
+impl Description {
+    /// Returns the description of a kind of fault.
+    #[must_use]
+    pub const fn of<K: Describe>() -> Self {
+        Self {
+            name: K::NAME,
+            keys: K::KEYS,
+            about: K::ABOUT,
+        }
     }
 }

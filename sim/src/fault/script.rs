@@ -208,7 +208,7 @@ fn entry((span, table): Table<'_>, seed: u64) -> Result<Entry, Wrong> {
         Wrong(common.kind.span(), message)
     })??;
     if !has_seed {
-        fault.set_seed(seed);
+        fault.rule_mut().set_seed(seed);
     }
     let window = window(common.from_s.as_ref(), common.for_s.as_ref())?;
     if window.is_some() && fault.counts_packets() && (common.first > 0 || common.count.is_some()) {
@@ -242,35 +242,6 @@ fn window(
         from: from.map(time).transpose()?.unwrap_or_default(),
         lasting: lasting.map(time).transpose()?,
     }))
-}
-
-impl Fault {
-    fn set_seed(&mut self, value: u64) {
-        match self {
-            Self::PacketLoss(fault) => fault.seed = value,
-            Self::PacketDuplicate(fault) => fault.seed = value,
-            Self::PacketReorder(fault) => fault.seed = value,
-            Self::PacketCorrupt(fault) => fault.seed = value,
-            _ => {}
-        }
-    }
-
-    /// True if it is a fault of the streams.
-    pub(crate) fn counts_packets(&self) -> bool {
-        matches!(
-            self,
-            Self::PacketLoss(_)
-                | Self::PacketDuplicate(_)
-                | Self::PacketReorder(_)
-                | Self::PacketCorrupt(_)
-                | Self::StaleStamps(_)
-                | Self::ClockStep(_)
-                | Self::ClockStop(_)
-                | Self::ClockLateSecond(_)
-                | Self::ClockDate(_)
-                | Self::WrongSerial(_)
-        )
-    }
 }
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ impl AnswerBody {
                 left,
                 tail: Some(answer),
             },
+            OnAnswer::Replace(other) => Self::Whole(Some(other)),
         }
     }
 }

@@ -176,7 +176,7 @@ impl Service for Served<'_, '_> {
         };
         let outcome = match fate {
             OnCall::Run => (table::RUN[index])(&mut call, reply.slot()),
-            OnCall::Fail(message) => Err(Fault::new(message)),
+            OnCall::Fail(message) => Err(Fault::runtime(message)),
             OnCall::Answer(text) => {
                 reply.slot().str(text);
                 Ok(())

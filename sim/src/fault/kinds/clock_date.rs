@@ -1,0 +1,35 @@
+//! A clock that shows another date.
+
+use serde::{Deserialize, Serialize};
+
+use crate::fault::{Describe, OnClock, OnPacket, Packet, Rule};
+
+/// The clock shows another date.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClockDate {
+    /// Year of the century, if it is wrong.
+    #[serde(default)]
+    pub year: Option<u32>,
+    /// Day of the year, if it is wrong. It need not exist in the year.
+    #[serde(default)]
+    pub day: Option<u32>,
+}
+
+impl Rule for ClockDate {
+    fn on_packet(&self, _packet: &Packet) -> OnPacket {
+        let (year, day) = (self.year, self.day);
+        OnPacket::Clock(OnClock::Date { year, day })
+    }
+
+    fn counts_packets(&self) -> bool {
+        true
+    }
+}
+
+impl Describe for ClockDate {
+    const NAME: &'static str = "clock-date";
+    const KEYS: &'static str = "`year`: of the century; `day`: of the year; right by default";
+    const ABOUT: &'static str =
+        "stamps show another date, such as a day that the year does not have";
+}

@@ -1,0 +1,34 @@
+//! A clock that shows each second late.
+
+use serde::{Deserialize, Serialize};
+use twotone_wire::crs::Stamp;
+
+use crate::fault::{Describe, OnClock, OnPacket, Packet, Rule};
+
+/// The clock shows each second late: at the start of a second, it shows the
+/// second before with the sub-second of the new one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClockLateSecond {
+    /// Time that it is late in each second, in milliseconds.
+    #[serde(default)]
+    pub late_ms: u32,
+}
+
+impl Rule for ClockLateSecond {
+    fn on_packet(&self, _packet: &Packet) -> OnPacket {
+        let late = f64::from(self.late_ms) * 1e-3 * f64::from(Stamp::PARTS_PER_SECOND);
+        OnPacket::Clock(OnClock::LateSecond(late as i64))
+    }
+
+    fn counts_packets(&self) -> bool {
+        true
+    }
+}
+
+impl Describe for ClockLateSecond {
+    const NAME: &'static str = "clock-late-second";
+    const KEYS: &'static str = "`late_ms`";
+    const ABOUT: &'static str =
+        "stamps show the second before during the first `late_ms` of each second";
+}

@@ -1,0 +1,33 @@
+//! A clock that is set to another time.
+
+use serde::{Deserialize, Serialize};
+use twotone_wire::crs::Stamp;
+
+use crate::fault::{Describe, OnClock, OnPacket, Packet, Rule};
+
+/// The clock is set to another time.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClockStep {
+    /// Seconds that it is set forward; negative for backward.
+    #[serde(default)]
+    pub seconds: f64,
+}
+
+impl Rule for ClockStep {
+    fn on_packet(&self, _packet: &Packet) -> OnPacket {
+        OnPacket::Clock(OnClock::Ahead(
+            (self.seconds * f64::from(Stamp::PARTS_PER_SECOND)) as i64,
+        ))
+    }
+
+    fn counts_packets(&self) -> bool {
+        true
+    }
+}
+
+impl Describe for ClockStep {
+    const NAME: &'static str = "clock-step";
+    const KEYS: &'static str = "`seconds`: forward, negative for backward";
+    const ABOUT: &'static str = "stamps are those of a clock that was set to another time";
+}

@@ -1,0 +1,52 @@
+//! Calls that fail.
+
+use serde::{Deserialize, Serialize};
+
+use crate::fault::{Describe, OnCall, Rule};
+
+/// Calls fail. [`Fault::during`](crate::Fault::during) selects them by their numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ErrorOnCall {
+    /// The method that fails, or `None` for any.
+    #[serde(default)]
+    pub method: Option<String>,
+    /// The message of the failure.
+    pub message: String,
+}
+
+impl ErrorOnCall {
+    /// Any call fails.
+    #[must_use]
+    pub fn any(message: &str) -> Self {
+        Self {
+            method: None,
+            message: message.to_owned(),
+        }
+    }
+
+    /// Calls of one method fail.
+    #[must_use]
+    pub fn of(method: &str, message: &str) -> Self {
+        Self {
+            method: Some(method.to_owned()),
+            message: message.to_owned(),
+        }
+    }
+}
+
+impl Rule for ErrorOnCall {
+    fn on_call(&self, method: &str, _nth: u64) -> OnCall {
+        if self.method.as_deref().is_none_or(|name| name == method) {
+            OnCall::Fail(self.message.clone())
+        } else {
+            OnCall::Run
+        }
+    }
+}
+
+impl Describe for ErrorOnCall {
+    const NAME: &'static str = "error-on-call";
+    const KEYS: &'static str = "`message`; `method`, any by default";
+    const ABOUT: &'static str = "the call fails";
+}

@@ -1,0 +1,30 @@
+//! A method that never returns.
+
+use serde::{Deserialize, Serialize};
+
+use crate::fault::{Describe, OnCall, Rule};
+
+/// A method never returns, nor does the batch that holds its call. The calls
+/// before it in the batch are run; those after it are not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hang {
+    /// The method's name.
+    pub method: String,
+}
+
+impl Rule for Hang {
+    fn on_call(&self, method: &str, _nth: u64) -> OnCall {
+        if method == self.method {
+            OnCall::Hang
+        } else {
+            OnCall::Run
+        }
+    }
+}
+
+impl Describe for Hang {
+    const NAME: &'static str = "hang";
+    const KEYS: &'static str = "`method`";
+    const ABOUT: &'static str = "the method never returns, nor does the batch that it is in";
+}

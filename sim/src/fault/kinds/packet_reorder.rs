@@ -1,0 +1,65 @@
+//! Packets that arrive late.
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::fault::chance::{self, hit, series};
+use crate::fault::{Describe, OnPacket, Packet, Rule};
+
+/// Packets arrive late, after some that were made later.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PacketReorder {
+    /// Share of packets that is late, 0 to 1.
+    #[serde(deserialize_with = "chance::rate")]
+    pub rate: f64,
+    /// Most later packets of the same module that overtake a late one, 1 to
+    /// 1000. The number of them is drawn for each packet, from 1 to this. A
+    /// script with a number out of range is refused; in Rust, it counts as the
+    /// nearest in range.
+    #[serde(default = "one", deserialize_with = "depth")]
+    pub depth: u32,
+    /// Seed of the choice of packets.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+/// Most packets that overtake a late one. Late packets are kept in memory meanwhile.
+const DEEPEST: u32 = 1000;
+
+fn one() -> u32 {
+    1
+}
+
+fn depth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    match u32::deserialize(deserializer)? {
+        depth @ 1..=DEEPEST => Ok(depth),
+        depth => Err(D::Error::custom(format_args!(
+            "`depth` is how many packets overtake one, 1 to {DEEPEST}, not {depth}"
+        ))),
+    }
+}
+
+impl Rule for PacketReorder {
+    fn on_packet(&self, packet: &Packet) -> OnPacket {
+        if !hit(self.seed, 3, self.rate, packet) {
+            return OnPacket::Send;
+        }
+        let draw = series(self.seed, 4, packet).bits(packet.nth);
+        OnPacket::Late(1 + (draw % u64::from(self.depth.clamp(1, DEEPEST))) as u32)
+    }
+
+    fn counts_packets(&self) -> bool {
+        true
+    }
+
+    fn set_seed(&mut self, seed: u64) {
+        self.seed = seed;
+    }
+}
+
+impl Describe for PacketReorder {
+    const NAME: &'static str = "packet-reorder";
+    const KEYS: &'static str = "`rate`; `depth`: 1 to 1000, 1 by default; `seed`";
+    const ABOUT: &'static str = "a share of the packets is overtaken by up to `depth` later ones";
+}

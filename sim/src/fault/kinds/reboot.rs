@@ -1,0 +1,34 @@
+//! A restart of the board.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::fault::{Describe, OnCall, Rule};
+
+/// The board restarts before the call on which the fault begins to act:
+/// settings and connections are lost, phase references are new, and the port
+/// is closed for a while.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reboot {
+    /// Time that the port stays closed, ms.
+    #[serde(default)]
+    pub down_ms: u64,
+}
+
+impl Rule for Reboot {
+    fn on_call(&self, _method: &str, nth: u64) -> OnCall {
+        if nth == 0 {
+            OnCall::Reboot(Duration::from_millis(self.down_ms))
+        } else {
+            OnCall::Run
+        }
+    }
+}
+
+impl Describe for Reboot {
+    const NAME: &'static str = "reboot";
+    const KEYS: &'static str = "`down_ms`, 0 by default";
+    const ABOUT: &'static str = "the board restarts before the first call that the fault acts on: settings, connections and phase references are lost";
+}
