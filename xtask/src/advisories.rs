@@ -16,7 +16,7 @@ use crate::workspace::Workspace;
 /// Environment variable with the folder of the database.
 const VARIABLE: &str = "RUSTSEC_DB";
 
-/// The registry that the advisories are about.
+/// Registry of the packages that the advisories are about.
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
 /// Result of the check.
@@ -52,7 +52,7 @@ struct Advisory {
 struct About {
     id: String,
     package: String,
-    /// A remark such as `unmaintained`, and no vulnerability.
+    /// Remark such as `unmaintained`, if the advisory is not about a vulnerability.
     informational: Option<String>,
     withdrawn: Option<toml::Value>,
 }
@@ -65,8 +65,8 @@ struct Versions {
     unaffected: Vec<VersionReq>,
 }
 
-/// Checks `Cargo.lock` and prints the findings; false if a package is vulnerable. Without a
-/// database it prints that, and returns true.
+/// Checks `Cargo.lock` and prints the findings. Returns false if a package is vulnerable. Without a
+/// database it says so and returns true.
 pub(crate) fn run(workspace: &Workspace) -> Result<bool> {
     Ok(check(workspace)? != Checked::Against(false))
 }
@@ -95,7 +95,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<Checked> {
     Ok(Checked::Against(found.vulnerable.is_empty()))
 }
 
-/// Folder of the database: the one that is named, or else the usual one if there is one.
+/// Returns the folder of the database: that of the variable, or else the usual one if it exists.
 fn database() -> Option<PathBuf> {
     if let Some(named) = env::var_os(VARIABLE) {
         return Some(named.into());
@@ -105,13 +105,13 @@ fn database() -> Option<PathBuf> {
     Some(cargo.join("advisory-db")).filter(|folder| folder.exists())
 }
 
-/// Findings, a sentence each.
+/// Findings, one sentence each.
 #[derive(Debug, Default, PartialEq)]
 struct Found {
     /// Number of packages that were looked up.
     packages: usize,
     vulnerable: Vec<String>,
-    /// Remarks about packages that are unmaintained, unsound or the like.
+    /// Remarks about packages that are unmaintained or unsound.
     remarks: Vec<String>,
 }
 
@@ -149,7 +149,7 @@ fn look(lock: &str, database: &Path) -> Result<Found> {
     Ok(found)
 }
 
-/// Paths of the advisories about one package, in order; none if there is no folder for it.
+/// Returns the paths of the advisories about one package, in order; none if it has no folder.
 fn advisories(folder: &Path) -> Result<Vec<PathBuf>> {
     if !folder.exists() {
         return Ok(Vec::new());
@@ -167,8 +167,10 @@ fn advisories(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Reads the TOML between the fences at the beginning of an advisory. An advisory that cannot be
-/// read is an error: it might be about a package of the lock file.
+/// Reads the TOML between the fences at the beginning of an advisory.
+///
+/// # Errors
+/// If the advisory cannot be read, since it might be about a package of the lock file.
 fn read(path: &Path) -> Result<Advisory> {
     let wrong = |why: String| format!("advisory {}: {why}", path.display());
     let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
@@ -244,7 +246,7 @@ mod tests {
         let kind = "informational = \"unmaintained\"";
         let remark: &[&str] = &["left 1.2.3: RUSTSEC-2026-0001 (unmaintained)"];
         check("left", kind, "patched = []", [&[], remark]);
-        // A package that is not from the registry is one of ours, whatever its name.
+        // A package that is not from the registry is one of ours, even if its name is known there.
         check("ours", "", "patched = []", [&[], &[]]);
         check("right", "", "patched = []", [&[], &[]]);
     }

@@ -28,12 +28,12 @@ pub(crate) struct Bench {
     about: &'static str,
 }
 
-/// Use of Python by a benchmark.
+/// Use of Python by a benchmark. The environment variable of this name holds the interpreter.
 enum Python {
     No,
-    /// Leaves rows empty without Python. The environment variable of this name has the interpreter.
+    /// Without Python some rows are empty.
     Uses(&'static str),
-    /// Measures nothing without Python. The environment variable of this name has the interpreter.
+    /// Without Python nothing is measured.
     Needs(&'static str),
 }
 
@@ -116,17 +116,17 @@ pub(crate) const BENCHES: [Bench; 9] = [
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Which benchmark; without it, they are listed.
+    /// Name of the benchmark; without it, all are listed.
     name: Option<String>,
     /// Print one JSON object and nothing else.
     #[arg(long)]
     json: bool,
-    /// Passed on to the benchmark.
+    /// Arguments for the benchmark.
     #[arg(last = true)]
     rest: Vec<String>,
 }
 
-/// Runs a benchmark; false if it failed. A row that misses its limit is not a failure.
+/// Runs a benchmark. Returns false if it failed. A row that misses its limit is not a failure.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     let Some(name) = &args.name else {
         print!("{}", list());
@@ -177,7 +177,7 @@ fn command(workspace: &Workspace, bench: &Bench, args: &Args) -> Result<Command>
     Ok(command)
 }
 
-/// Output of a benchmark, if it is one report.
+/// Returns the output of a benchmark, if it is one report.
 fn report(stdout: &[u8]) -> Result<String> {
     let text = String::from_utf8_lossy(stdout);
     let report: Value = serde_json::from_str(text.trim())

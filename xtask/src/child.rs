@@ -1,5 +1,5 @@
-//! Child processes of this program. None outlives it: each has its own process group, and a signal
-//! that ends this program ends those groups first.
+//! Child processes of this program. Each has its own process group. A signal that ends this program
+//! ends those groups first, so that no child outlives it.
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -13,20 +13,20 @@ use signal_hook::iterator::Signals;
 
 use crate::Result;
 
-/// Time that a group has between the request to end and the kill.
+/// Time between the request to a group to end and its kill.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Interval at which a child with a time limit is polled.
-const GLANCE: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Process groups that run now.
+/// Process groups that are running.
 static GROUPS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
 fn groups() -> MutexGuard<'static, Vec<Pid>> {
     GROUPS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Ends the children, then this program, on an interrupt, a hang-up or a request to end.
+/// Ends the children and then this program, on an interrupt, a hang-up or a request to end.
 pub(crate) fn watch_signals() -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
         .map_err(|error| format!("cannot watch for signals: {error}"))?;
@@ -42,17 +42,19 @@ pub(crate) fn watch_signals() -> Result<()> {
     Ok(())
 }
 
-/// Runs a program to its end with this program's output streams. At the limit its whole group is
-/// killed, which is an error.
+/// Runs a program to its end with this program's output streams.
+///
+/// # Errors
+/// If it cannot be run, or if it runs longer than `limit`. Its whole group is then killed.
 pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<ExitStatus> {
     let mut started = Started::new(command)?;
     let deadline = Instant::now() + limit;
     loop {
         match started.child.try_wait() {
             Ok(Some(status)) => return Ok(status),
-            Ok(None) if Instant::now() < deadline => thread::sleep(GLANCE),
+            Ok(None) if Instant::now() < deadline => thread::sleep(POLL_INTERVAL),
             Ok(None) => {
-                // A child that has ended still counts as living until it is waited for.
+                // The kernel counts a child that has ended as running until it is waited for.
                 let child = &mut started.child;
                 end(&[started.group], || drop(child.try_wait()));
                 let _ = child.wait();
@@ -84,7 +86,7 @@ fn name(command: &Command) -> String {
     command.get_program().to_string_lossy().into_owned()
 }
 
-/// A child that is on the list of groups for as long as it runs.
+/// Child whose group is on the list for as long as it runs.
 struct Started {
     child: Child,
     group: Pid,
@@ -122,7 +124,7 @@ impl Drop for Started {
     }
 }
 
-/// Asks groups to end, and kills those that have not after the grace. `reap` is called meanwhile.
+/// Asks groups to end, and kills those that still run after [`GRACE`]. `reap` is called meanwhile.
 fn end(groups: &[Pid], mut reap: impl FnMut()) {
     // An error means that the group has ended already.
     for group in groups {
@@ -134,7 +136,7 @@ fn end(groups: &[Pid], mut reap: impl FnMut()) {
             .iter()
             .any(|group| test_kill_process_group(*group).is_ok())
     {
-        thread::sleep(GLANCE);
+        thread::sleep(POLL_INTERVAL);
         reap();
     }
     for group in groups {

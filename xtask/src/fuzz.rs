@@ -5,23 +5,23 @@ use std::time::Duration;
 use crate::workspace::{Workspace, cargo};
 use crate::{Result, child};
 
-/// Time that the build may take, and that each target may take to shorten a failing input.
-const BESIDE: Duration = Duration::from_secs(30 * 60);
+/// Longest time of the build, and of the shortening of a failing input by a target.
+const EXTRA_TIME: Duration = Duration::from_secs(30 * 60);
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// For how many seconds each target is run, up to a week.
+    /// Seconds for each target, up to a week.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=604_800))]
     seconds: u64,
-    /// This target alone; may be given again. A name that is none has all of them told.
+    /// Run only this target; may be given several times. An unknown name lists all targets.
     #[arg(long, value_name = "NAME")]
     target: Vec<String>,
-    /// The inputs follow from this number and from the corpus.
+    /// Seed of the inputs, which also depend on the corpus.
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
 
-/// Runs the program of `fuzz/`; false if an input failed, which is then in the corpus.
+/// Runs the program of `fuzz/`. Returns false if an input failed; it is then in the corpus.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     let scratch = workspace.target.join("fuzz");
     let mut command = cargo();
@@ -35,14 +35,14 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     for target in &args.target {
         command.args(["--target", target]);
     }
-    // As many targets as there are corpora, unless some are chosen.
+    // Unless some are chosen, all targets run, and each has a corpus.
     let corpora = workspace.root.join("fuzz/corpus");
     let all = || std::fs::read_dir(&corpora).map_or(1, Iterator::count);
     let targets = match args.target.len() {
         0 => all(),
         chosen => chosen,
     };
-    let limit = Duration::from_secs(args.seconds.saturating_mul(targets as u64)) + BESIDE;
+    let limit = Duration::from_secs(args.seconds.saturating_mul(targets as u64)) + EXTRA_TIME;
     let status = child::run(&mut command, limit)?;
     if !status.success() && status.code().is_none() {
         eprintln!(

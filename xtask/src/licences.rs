@@ -26,7 +26,7 @@ struct Package {
     license: Option<String>,
 }
 
-/// Checks all packages of a build for this platform; false if one is not allowed.
+/// Checks all packages of a build for this platform. Returns false if one is not allowed.
 pub(crate) fn run(workspace: &Workspace) -> Result<bool> {
     let page = workspace.text(PAGE.as_ref());
     let page = page.ok_or_else(|| format!("{PAGE} cannot be read"))?;
@@ -50,7 +50,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<bool> {
     Ok(refused.is_empty())
 }
 
-/// Packages of a build for this platform. Those of other platforms need not be on this computer.
+/// Returns the packages of a build for this platform. Those of other platforms may be missing here.
 fn packages(workspace: &Workspace) -> Result<Vec<Package>> {
     let version = said(Command::new("rustc").arg("-vV"))?;
     let version = String::from_utf8_lossy(&version.stdout).into_owned();
@@ -83,7 +83,7 @@ fn said(command: &mut Command) -> Result<Output> {
     }
 }
 
-/// Licences in the first column of the table on the page.
+/// Returns the licences in the first column of the table on the page.
 fn allowed(page: &str) -> BTreeSet<&str> {
     let section = page.split(HEADING).nth(1).unwrap_or_default();
     let section = section.split("\n## ").next().unwrap_or_default();
@@ -96,7 +96,7 @@ fn allowed(page: &str) -> BTreeSet<&str> {
         .collect()
 }
 
-/// Sentence about a package whose licence is not allowed; `None` if it is allowed.
+/// Returns a sentence about a package whose licence is not allowed; `None` if it is allowed.
 fn refusal(package: &Package, allowed: &BTreeSet<&str>) -> Option<String> {
     let Package {
         name,
@@ -126,7 +126,7 @@ fn refusal(package: &Package, allowed: &BTreeSet<&str>) -> Option<String> {
     }
 }
 
-/// The rest of an SPDX expression.
+/// Part of an SPDX expression that is not read yet.
 struct Expression<'e> {
     words: &'e [&'e str],
     allowed: &'e BTreeSet<&'e str>,

@@ -1,18 +1,17 @@
-//! `cargo xtask soak`: runs the long tests: over hours, under load, and with programs that are
-//! killed.
+//! `cargo xtask soak`: runs the long tests, which take hours, make load, or kill programs.
 
 use std::time::Duration;
 
 use crate::workspace::{Workspace, cargo};
 use crate::{Result, child};
 
-/// Time that the build and the end may take beside the minutes asked for.
-const BESIDE: Duration = Duration::from_secs(30 * 60);
+/// Longest time of the build and the end, beyond the requested minutes.
+const EXTRA_TIME: Duration = Duration::from_secs(30 * 60);
 
-/// Time that each board of the load may take: eleven tunes on a slow computer.
+/// Longest time for each board of the load: eleven tunes on a slow computer.
 const EACH_BOARD: Duration = Duration::from_secs(30);
 
-/// Time that each kill may take, of all three commands.
+/// Longest time for each kill of all three commands.
 const EACH_KILL: Duration = Duration::from_secs(30);
 
 #[derive(clap::Args)]
@@ -29,7 +28,7 @@ pub(crate) struct Args {
     kills: Option<u64>,
 }
 
-/// One of the tests: its module, the environment variable with its number, and its longest time.
+/// Long test: its module, the environment variable with its number, and its longest time.
 struct Soak {
     module: &'static str,
     variable: &'static str,
@@ -50,7 +49,7 @@ impl Args {
                 module,
                 variable,
                 number,
-                limit: each.saturating_mul(times) + BESIDE,
+                limit: each.saturating_mul(times) + EXTRA_TIME,
             })
         };
         let minute = Duration::from_secs(60);
@@ -65,7 +64,7 @@ impl Args {
     }
 }
 
-/// Runs the tests that are asked for, one after the other; false if one failed.
+/// Runs the requested tests, one after the other. Returns false if one failed.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     let mut is_well = true;
     for soak in args.soaks() {

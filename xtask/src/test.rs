@@ -117,7 +117,7 @@ pub(crate) struct Args {
     steps: Vec<String>,
 }
 
-/// Runs the steps; false if one failed.
+/// Runs the steps. Returns false if one failed.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     let chosen =
         |step: &&Step| args.steps.is_empty() || args.steps.iter().any(|it| it == step.name);
@@ -184,7 +184,7 @@ fn in_turn<'a>(chosen: &[&'a Step], keep_going: bool, run: &Run<'_>) -> Vec<Fini
     results
 }
 
-/// Prints the table and the closing line; true if no step failed.
+/// Prints the table and the closing line. Returns true if no step failed.
 fn summary(results: &[Finished<'_>]) -> bool {
     println!("\n{:<18}{:>8}  result", "step", "time");
     for (step, outcome, took) in results {
@@ -195,7 +195,7 @@ fn summary(results: &[Finished<'_>]) -> bool {
     failed == 0
 }
 
-/// Number of steps that passed, that failed and that were skipped.
+/// Counts the steps that passed, that failed and that were skipped.
 fn count(results: &[Finished<'_>]) -> (usize, usize, usize) {
     results.iter().fold(
         (0, 0, 0),

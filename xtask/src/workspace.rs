@@ -1,4 +1,4 @@
-//! The workspace as data: its packages, from `cargo metadata`, and its files.
+//! Packages and files of the workspace, from `cargo metadata` and git.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::Result;
 
-/// Folders that a build or a run leaves behind, for trees that git does not know.
+/// Folders that builds and runs make. They are left out in trees that are no repositories.
 const LEFT_BEHIND: [&str; 4] = ["target", "runs", "__pycache__", ".git"];
 
 /// A workspace on disk.
@@ -62,14 +62,14 @@ struct Metadata {
 }
 
 impl Workspace {
-    /// The workspace that this program was built from.
+    /// Reads the workspace that this program was built from.
     pub(crate) fn here() -> Result<Self> {
         let manifest = env::var_os("CARGO_MANIFEST_DIR")
             .ok_or("run me as `cargo xtask`, so that I know where the workspace is")?;
         Self::read(Path::new(&manifest))
     }
 
-    /// The workspace around a folder.
+    /// Reads the workspace around a folder.
     pub(crate) fn read(folder: &Path) -> Result<Self> {
         // --no-deps touches neither the network nor Cargo.lock.
         let output = cargo()
@@ -92,12 +92,12 @@ impl Workspace {
         })
     }
 
-    /// The text of a file, by its path from the root. `None` if it is missing or is not UTF-8.
+    /// Reads a file, by its path from the root. `None` if it is missing or is not UTF-8.
     pub(crate) fn text(&self, path: &Path) -> Option<String> {
         fs::read_to_string(self.root.join(path)).ok()
     }
 
-    /// The folder of a package, relative to the root.
+    /// Returns the folder of a package, relative to the root.
     pub(crate) fn folder<'a>(&self, package: &'a Package) -> &'a Path {
         let folder = package
             .manifest_path
@@ -112,7 +112,7 @@ impl Workspace {
         Some(tracked.iter().any(|each| each == path))
     }
 
-    /// The tracked files that differ from the last commit. `None` if git cannot tell them.
+    /// Returns the tracked files that differ from the last commit. `None` if git cannot tell.
     pub(crate) fn changed(&self) -> Option<Vec<PathBuf>> {
         told_by_git(
             &self.root,
@@ -120,13 +120,13 @@ impl Workspace {
         )
     }
 
-    /// The integration tests of all packages.
+    /// Returns the integration tests of all packages.
     pub(crate) fn tests(&self) -> impl Iterator<Item = &Target> {
         let targets = self.packages.iter().flat_map(|package| &package.targets);
         targets.filter(|target| target.kind.iter().any(|kind| kind == "test"))
     }
 
-    /// The Rust sources.
+    /// Returns the paths of the Rust sources.
     pub(crate) fn sources(&self) -> impl Iterator<Item = &Path> {
         self.files
             .iter()
@@ -135,7 +135,7 @@ impl Workspace {
     }
 }
 
-/// The cargo that started this program, else the one on the path.
+/// Returns a command for the cargo that started this program, else for the one on the path.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     // The variables that `cargo run` sets for this program must not reach the builds that it
@@ -149,7 +149,7 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// The files of a tree: those that git tracks or would track; without git, those that a walk finds.
+/// Returns the files of a tree: those that git tracks or would track, or all files without git.
 fn files(root: &Path) -> Result<Vec<PathBuf>> {
     let mut found = BTreeSet::new();
     match told_by_git(
@@ -168,7 +168,7 @@ fn files(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(found.into_iter().collect())
 }
 
-/// The paths that a command of git prints, if the tree is the top of a repository.
+/// Returns the paths that a command of git prints, if the tree is the top of a repository.
 fn told_by_git(root: &Path, args: &[&str]) -> Option<Vec<PathBuf>> {
     if !root.join(".git").exists() {
         return None;

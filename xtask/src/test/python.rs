@@ -29,10 +29,10 @@ const PROBE_LIMIT: Duration = Duration::from_secs(30);
 /// Longest time for making the environment, and for each attempt to fill it.
 const INSTALL_LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// Number of attempts at the installation, as networks fail.
+/// Number of attempts at the installation, since networks fail.
 const ATTEMPTS: u32 = 2;
 
-/// The names of the test targets that need Python, sorted.
+/// Returns the names of the test targets that need Python, sorted.
 pub(crate) fn tests(workspace: &Workspace) -> Vec<String> {
     let needs = |target: &&Target| {
         let path = target
@@ -73,7 +73,7 @@ pub(crate) fn prepare(workspace: &Workspace) -> Result<Option<PathBuf>> {
     let folder = workspace.target.join("python");
     fs::create_dir_all(&workspace.target)
         .map_err(|error| format!("cannot make {}: {error}", workspace.target.display()))?;
-    // Held until this returns, so that two runs at once make one environment.
+    // Held until this returns, so that two runs at the same time make only one environment.
     let _lock = lock(&workspace.target.join("python.lock"))?;
 
     // The stamp is written last, so that an incomplete environment has none.
@@ -90,7 +90,7 @@ pub(crate) fn prepare(workspace: &Workspace) -> Result<Option<PathBuf>> {
     Ok(Some(interpreter))
 }
 
-/// The first Python on the path that can make an environment; some lack the parts for it.
+/// Returns the first Python on the path that can make an environment. Some lack `venv`.
 fn base_interpreter() -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path)
@@ -142,7 +142,7 @@ fn make(base: &Path, folder: &Path, requirements: &Path, log: &Path) -> Result<(
     }
 }
 
-/// Runs a command with its output in a log, whose end is the error's text.
+/// Runs a command with its output in a log. The text of an error is the end of the log.
 fn logged(command: &mut Command, log: &Path, doing: &str) -> Result<()> {
     let unwritable = |error| format!("cannot write {}: {error}", log.display());
     let file = File::create(log).map_err(unwritable)?;

@@ -8,7 +8,7 @@ use crate::advisories::{self, Checked};
 use crate::workspace::cargo;
 use crate::{child, licences, tidy};
 
-/// Longest time of one command: far more than it needs, so that only a hung command is ended.
+/// Longest time of one command. It is far more than any needs, so that only a hung one is ended.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// Further builds that must succeed: package and arguments.
@@ -96,7 +96,7 @@ pub(super) fn tests(run: &Run<'_>) -> Outcome {
     {
         command.args(["--test", &target.name]);
     }
-    // On targets without stacks to switch, code that does not need them must still work.
+    // On targets without fibers, code that does not need them must still work.
     let mut without_fibers = cargo_with(&["test", "--locked", "--package", "tworoutine"]);
     without_fibers.args(["--no-default-features", "--tests"]);
     in_order(run, [examples, command, without_fibers])
@@ -151,7 +151,8 @@ pub(super) fn interoperability(run: &Run<'_>) -> Outcome {
     in_order(run, [command])
 }
 
-/// Command that runs tests, without their selection: nextest if it is installed, else `cargo test`.
+/// Returns the command that runs tests, without their selection: nextest if it is installed, else
+/// `cargo test`.
 fn runner() -> Command {
     if has_nextest() {
         cargo_with(&[
