@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 use tworoutine::tworoutine;
-use twotone_hal::{BoardHandle, Description, Error, ErrorKind, ModuleLimits, ErrorTree, Result, ToneFields};
+use twotone_hal::{
+    BoardHandle, Description, Error, ErrorKind, ErrorTree, ModuleLimits, Result, ToneFields,
+};
 use twotone_transport::{ConnectOptions, Connected, connect_all};
 
 use crate::identity::{Identity, Listening, address};

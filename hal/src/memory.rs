@@ -146,13 +146,14 @@ impl MemoryModule {
         let channel = update.channel;
         self.check_channels(channel, 1)?;
         let most = self.description.max_offset;
-        let is_far = |offset: Hertz| !(offset.0.abs() <= most.0);
+        // What is no number is refused too.
+        let is_far = |offset: Hertz| offset.0.is_nan() || offset.0.abs() > most.0;
         if let Some(offset) = update.offset.filter(|offset| is_far(*offset)) {
             return refuse(format!(
                 "channel {channel}: offset {offset} is beyond {most}"
             ));
         }
-        let is_large = |amplitude: &f64| !(amplitude.abs() <= 1.0);
+        let is_large = |amplitude: &f64| amplitude.is_nan() || amplitude.abs() > 1.0;
         if let Some(amplitude) = update.amplitude.filter(is_large) {
             return refuse(format!(
                 "channel {channel}: amplitude {amplitude} is not -1 to 1"

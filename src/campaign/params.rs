@@ -10,7 +10,9 @@ use twotone_hal::{Dbm, Description, Error, ErrorKind, ModuleId, Result};
 use super::CampaignError;
 use crate::Array;
 use crate::input::shown;
-use crate::map::{BoardKind, HardwareMap, MapError, ModuleEntry, implausible_hz, parse_params, read_params};
+use crate::map::{
+    BoardKind, HardwareMap, MapError, ModuleEntry, implausible_hz, parse_params, read_params,
+};
 
 const NO_RANGE: &str = "the map does not say where the detectors are: its modules need f_min_hz and \
                         f_max_hz, or the parameter file a band";

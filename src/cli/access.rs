@@ -29,11 +29,12 @@ pub(crate) struct Access {
 impl Access {
     /// The checks that these options leave.
     pub(crate) fn checks(&self) -> campaign::Access {
-        let mut access = campaign::Access::default();
-        access.listen = !self.no_listen;
-        access.take_over = self.take_over;
-        access.watch = !self.ignore_others;
-        access
+        campaign::Access {
+            listen: !self.no_listen,
+            take_over: self.take_over,
+            watch: !self.ignore_others,
+            ..campaign::Access::default()
+        }
     }
 }
 

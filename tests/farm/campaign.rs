@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
 use tokio_util::sync::CancellationToken;
+use tworoutine::Wait;
 use twotone::Array;
 use twotone::algorithms::Step;
 use twotone::campaign::{
@@ -94,7 +95,7 @@ fn a_foreign_multi_thread_runtime_awaits_a_campaign() {
             .worker_threads(2)
             .build()
             .unwrap();
-        let tune = campaign.tune(out);
+        let tune = campaign.tune(out.to_owned());
         runtime.block_on(runtime.spawn(tune)).unwrap().unwrap()
     });
 }

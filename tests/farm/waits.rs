@@ -19,9 +19,16 @@ fn a_wait_lets_the_time_of_the_board_pass_between_two_operations() {
     let board = connect(&farm).targets().remove(0).board;
     let channel = twotone::hal::ChannelId::FIRST;
     // One sample, more than one acquisition can take, and no multiple of a sample.
-    for wait in [Duration::from_millis(1), Duration::from_secs(150), Duration::from_millis(1234)] {
+    for wait in [
+        Duration::from_millis(1),
+        Duration::from_secs(150),
+        Duration::from_millis(1234),
+    ] {
         let mut batch = Batch::new();
-        batch.set_tone(ModuleId::FIRST, ToneUpdate::tone(channel, Hertz(1e6), 0.001));
+        batch.set_tone(
+            ModuleId::FIRST,
+            ToneUpdate::tone(channel, Hertz(1e6), 0.001),
+        );
         let before = batch.read_clock();
         batch.wait(ModuleId::FIRST, wait);
         let after = batch.read_clock();
@@ -29,7 +36,10 @@ fn a_wait_lets_the_time_of_the_board_pass_between_two_operations() {
         let passed = seconds_between(replies.get(before), replies.get(after));
         let asked = wait.as_secs_f64();
         // The last sample may be under way when the time is read.
-        assert!(passed > asked - 0.01 && passed < asked + 0.1, "{passed} of {asked}");
+        assert!(
+            passed > asked - 0.01 && passed < asked + 0.1,
+            "{passed} of {asked}"
+        );
     }
 }
 
@@ -38,9 +48,13 @@ fn a_wait_that_would_hold_a_connection_for_ever_is_refused() {
     let farm = Farm::builder().detectors(2).start_blocking().unwrap();
     let board = connect(&farm).targets().remove(0).board;
     for wait in [Duration::from_secs(601), Duration::MAX] {
-        let error = board.clock().wait(ModuleId::FIRST, wait).wait().unwrap_err();
+        let error = board
+            .clock()
+            .wait(ModuleId::FIRST, wait)
+            .wait()
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
     }
-    let none = board.clock().wait(ModuleId::FIRST, Duration::ZERO);
-    none.wait().unwrap();
+    let nothing = board.clock().wait(ModuleId::FIRST, Duration::ZERO).wait();
+    nothing.unwrap();
 }

@@ -75,10 +75,12 @@ mod tests {
 
     #[test]
     fn drops_and_a_buffer_that_is_too_small_are_in_the_table() {
-        let mut report = CaptureReport::default();
-        report.received = 1;
-        report.kernel_drops = 7;
-        report.buffer_shortfall = Some("the kernel grants 1 of 2 bytes".to_owned());
+        let report = CaptureReport {
+            received: 1,
+            kernel_drops: 7,
+            buffer_shortfall: Some("the kernel grants 1 of 2 bytes".to_owned()),
+            ..CaptureReport::default()
+        };
         let table = table(&report);
         for words in [
             "7 datagrams were dropped by the kernel",
