@@ -1,4 +1,4 @@
-//! The part of the spectrum that a module works in.
+//! Ranges of absolute frequencies.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ pub struct Band {
 }
 
 impl Default for Band {
-    /// 1.0 to 1.5 GHz.
+    /// Returns the band from 1.0 to 1.5 GHz.
     fn default() -> Self {
         Self {
             f_min_hz: 1.0e9,
@@ -23,25 +23,25 @@ impl Default for Band {
 }
 
 impl Band {
-    /// From `f_min_hz` to `f_max_hz`.
+    /// Returns the band from `f_min_hz` to `f_max_hz`.
     #[must_use]
     pub fn new(f_min_hz: f64, f_max_hz: f64) -> Self {
         Self { f_min_hz, f_max_hz }
     }
 
-    /// Its width, in hertz.
+    /// Returns the width of the band, in hertz.
     #[must_use]
     pub fn span_hz(&self) -> f64 {
         self.f_max_hz - self.f_min_hz
     }
 
-    /// Its middle, in hertz.
+    /// Returns the centre of the band, in hertz.
     #[must_use]
     pub fn centre_hz(&self) -> f64 {
         0.5 * (self.f_min_hz + self.f_max_hz)
     }
 
-    /// Reason that the band cannot be used, or `None` if it can.
+    /// Returns the reason that the band cannot be used, or `None` if it can.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         let Self { f_min_hz, f_max_hz } = *self;

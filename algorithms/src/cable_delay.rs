@@ -1,4 +1,4 @@
-//! Measuring the delay of a module's line.
+//! Measurement of the delay of a module's line.
 
 use serde::{Deserialize, Serialize};
 use twotone_hal::{BoardHandle, ErrorKind, Hertz, ModuleId, Result};
@@ -10,24 +10,26 @@ use crate::session::{InputFlags, Session, Tone, carrier_phase, told_of_bad};
 
 const WHAT: &str = "cable delay";
 
-/// Share of the reach of the NCO that a comb covers. It is less than 1, as boards round the NCO.
+/// Part of the range of tones around the NCO that a comb covers. It is less than 1, since boards
+/// round the frequency of the NCO.
 const NEAR_SPAN: f64 = 0.99;
 
-/// Span below which a single resonance turns the phase as a delay does, in hertz. With one of
-/// 70 kHz in the middle, spans of 6, 3 and 1 MHz were off by some 2, 6 and 40 ns.
+/// Span, in hertz, below which a single resonance changes the measured delay. With a resonance of
+/// 70 kHz linewidth in the middle, delays from spans of 6, 3 and 1 MHz were wrong by some 2, 6 and
+/// 40 ns.
 const NARROW_HZ: f64 = 5e6;
 
-/// Parameters of a measurement of the delay.
+/// Parameters of a measurement of the delay of a line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CableDelayParams {
-    /// Tones of each comb.
+    /// Number of tones of each comb.
     pub tones: usize,
     /// Amplitude of each tone, as a fraction of full scale.
     pub amplitude: f64,
-    /// Samples averaged for each point.
+    /// Number of samples averaged for each point.
     pub samples: u32,
-    /// Largest delay looked for, in seconds, in either direction.
+    /// Largest delay of either sign that is searched for, in seconds.
     pub max_delay_s: f64,
 }
 
@@ -43,7 +45,7 @@ impl Default for CableDelayParams {
 }
 
 impl CableDelayParams {
-    /// Reason that these parameters cannot be used, or `None` if they can.
+    /// Returns the reason that these parameters cannot be used, or `None` if they can.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         crate::params::out_of_range(&[
@@ -60,25 +62,25 @@ impl CableDelayParams {
 pub struct CableDelayOutcome {
     /// The module.
     pub module: ModuleId,
-    /// NCO that it was measured with.
+    /// Frequency of the NCO during the measurement.
     pub nco: Hertz,
-    /// Span of frequencies that it was measured over, in hertz.
+    /// Span of the frequencies of the measurement, in hertz.
     pub span_hz: f64,
     /// The delay, with its status.
     pub delay: Delay,
-    /// The delay as a length of cable (velocity 0.66 c), in metres. A board that corrects for its
-    /// cable is to be told this much more than it was told before.
+    /// The delay as a length of cable (velocity 0.66 c), in metres. Add it to the length that a
+    /// board already corrects for.
     pub cable_length_m: f64,
-    /// A converter was over its range.
+    /// True if a converter was over its range.
     pub overrange: bool,
-    /// An input was over its voltage.
+    /// True if an input was over its voltage.
     pub overvoltage: bool,
-    /// Number of points whose samples are no numbers; they are left out.
+    /// Number of points whose samples are not numbers. These points are left out.
     pub bad_points: usize,
 }
 
 impl CableDelayOutcome {
-    /// Warnings that a person must know, a sentence each; empty if all is well.
+    /// Returns the warnings about this result, a sentence each; empty if there are none.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
@@ -102,14 +104,15 @@ impl CableDelayOutcome {
     }
 }
 
-/// Measures the delay of a module's line over as much of `band` as lies around one NCO setting.
+/// Measures the delay of a module's line over the part of `band` that one NCO setting reaches.
 ///
-/// A comb is measured in four places, a small, a larger and a large step apart, so that delays up
-/// to the largest asked for cannot be mistaken for others. Clears the module's tones first, and
-/// leaves its own on.
+/// A comb is measured at four offsets, with a small, a larger and a large step between them. So
+/// delays up to `max_delay_s` are not ambiguous. The module's tones are cleared first; the tones of
+/// the measurement are left on.
 ///
 /// # Errors
-/// Parameters out of range are refused before anything is sent; otherwise those of the board.
+/// An error about parameters that are out of range, before anything is sent, or an error of the
+/// board.
 #[tworoutine::tworoutine(Send)]
 pub async fn cable_delay(
     board: &BoardHandle,
@@ -139,11 +142,12 @@ pub(crate) async fn measure(
         let why = format!("nothing of the band is within reach of an NCO at {nco_hz} Hz");
         return Err(session.refuse(ErrorKind::InvalidArgument, WHAT, why));
     }
-    // Relative to the NCO; a hundredth of the width is left at the ends of it.
+    // Relative to the NCO. A hundredth of the width is left free at the ends.
     let from_hz = 0.5 * (reach.low_hz + reach.high_hz - span) - nco_hz;
     let tones = params.tones.min(session.channels());
     let spacing = span / tones as f64;
-    // Steps of the comb: the least keeps the largest delay below half a turn.
+    // Steps of the comb. Over the smallest step the largest delay turns the phase by less than half
+    // a turn.
     let least = (0.4 / params.max_delay_s).min(0.1 * spacing);
     let middle = (least * 0.25 * spacing).sqrt();
     let shifts = [0.0, least, middle.max(2.0 * least), 0.3 * spacing];

@@ -1,23 +1,23 @@
-//! From samples to detuning: the derivative at the tone, its inverse, the rotation.
+//! Conversion of samples to detuning: the derivative at the tone, its inverse, and the rotation.
 
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
 
 use crate::resonator::{Direction, Resonator, detuning_slope, pulled_detuning};
 
-/// Meaning of the samples of one tone. It holds for one phase epoch and one tone power.
+/// Calibration of the samples of one tone. It holds for one phase epoch and one tone power.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     /// Frequency of the tone, in hertz.
     pub tone_hz: f64,
     /// Resonance frequency that the calibration holds for, in hertz.
     pub fr_hz: f64,
-    /// `D = -dS/dfr` of the resonator's factor alone, the line held at the tone, in samples' units
-    /// a hertz, as rotated by `rotation_rad`.
+    /// `D = -dS/dfr`, in samples' units per hertz, after the rotation by `rotation_rad`. It is the
+    /// derivative of the resonator's factor alone: the line keeps its value at the tone.
     pub d: Complex64,
-    /// Sample without any shift, as rotated by `rotation_rad`.
+    /// Sample without any shift, after the rotation by `rotation_rad`.
     pub z0: Complex64,
-    /// Transmission of the line at the tone, as rotated by `rotation_rad`.
+    /// Transmission of the line at the tone, after the rotation by `rotation_rad`.
     pub line: Complex64,
     /// `A` of the resonator.
     pub coupling: Complex64,
@@ -25,14 +25,14 @@ pub struct Calibration {
     pub qr: f64,
     /// Nonlinearity at the tone's power.
     pub a: f64,
-    /// Phase by which the board turns the samples back: they rotate by minus this.
+    /// Phase by which the board turns the samples back: it rotates them by `-rotation_rad`.
     pub rotation_rad: f64,
 }
 
 impl Calibration {
-    /// The calibration of a tone at `tone_hz` on a fitted resonator, on the upper branch, without
-    /// rotation. `None` if the derivative is not a finite number or the tone sits where the
-    /// branch ends.
+    /// Returns the calibration of a tone at `tone_hz` on a fitted resonator, on the upper branch,
+    /// without rotation. `None` if the derivative is not a finite number, or if the tone is at the
+    /// end of the branch.
     #[must_use]
     pub fn at(resonator: &Resonator, tone_hz: f64) -> Option<Self> {
         let line = resonator.line(tone_hz);
@@ -62,7 +62,7 @@ impl Calibration {
         })
     }
 
-    /// The same calibration for samples that the board turns by minus `rotation_rad` more.
+    /// Returns the calibration for samples that the board turns by a further `-rotation_rad`.
     #[must_use]
     pub fn rotated(self, rotation_rad: f64) -> Self {
         let turn = Complex64::cis(-rotation_rad);
@@ -75,28 +75,28 @@ impl Calibration {
         }
     }
 
-    /// The calibration with `D` turned onto the positive real axis: a shift of the resonance then
-    /// moves the real part only. The rotation is the phase to set on the board.
+    /// Returns the calibration with `D` turned onto the positive real axis, so that a shift of the
+    /// resonance changes only the real part. Its rotation is the phase to set on the board.
     #[must_use]
     pub fn aligned(self) -> Self {
         self.rotated(self.d.arg())
     }
 
-    /// Small shift of the resonance for a sample, in hertz: `-Re((z - z0)/D)`. Good to a few
-    /// per cent up to 0.02 linewidths.
+    /// Returns the shift of the resonance for a sample, in hertz, to first order:
+    /// `-Re((z - z0)/D)`. Its error is a few per cent for shifts up to 0.02 linewidths.
     #[must_use]
     pub fn small_shift_hz(&self, z: Complex64) -> f64 {
         -((z - self.z0) / self.d).re
     }
 
-    /// Small change of `1/Qi` for a sample: `-2 Im((z - z0)/D) / fr`.
+    /// Returns the change of `1/Qi` for a sample, to first order: `-2 Im((z - z0)/D) / fr`.
     #[must_use]
     pub fn small_loss(&self, z: Complex64) -> f64 {
         -2.0 * ((z - self.z0) / self.d).im / self.fr_hz
     }
 
-    /// Any shift of the resonance for a sample, in hertz, by inverting the loop; good over the
-    /// whole line. `None` if the sample cannot come from this resonator.
+    /// Returns the shift of the resonance for a sample, in hertz, by inversion of the model. It
+    /// holds over the whole line. `None` if the sample cannot come from this resonator.
     #[must_use]
     pub fn shift_hz(&self, z: Complex64) -> Option<f64> {
         let y = self.detuning(z)?;
@@ -106,7 +106,7 @@ impl Calibration {
         shift.is_finite().then_some(shift)
     }
 
-    /// Detuning of the tone for a sample, in linewidths, with the pull in it:
+    /// Returns the detuning of the tone for a sample, in linewidths, including the pull:
     /// `y = (A / (1 - z/G) - 1) / (2 i)`. Its imaginary part is the change of the loss.
     #[must_use]
     pub fn detuning(&self, z: Complex64) -> Option<Complex64> {
@@ -169,7 +169,7 @@ mod tests {
                 assert!(leak.abs() < 0.05 * shift, "{leak}");
             }
             for shift in [-0.3 * lw, 0.3 * lw] {
-                // The upper branch is all there is below bifurcation.
+                // Below bifurcation there is only the upper branch.
                 let z = moved(&r, tone, shift) * turn;
                 let found = c.shift_hz(z).unwrap();
                 assert!((found - shift).abs() < 1e-3 * lw, "a {a}: {found} {shift}");

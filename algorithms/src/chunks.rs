@@ -1,18 +1,18 @@
-//! Joining pieces of a sweep that were taken with different phase references.
+//! Joining of pieces of a sweep that were taken with different phase references.
 //!
-//! Each NCO setting has its own phase, and a little gain. Neighbouring chunks overlap by several
-//! points; the robust complex ratio over the overlap, with the delay removed, brings them on one
-//! scale. A single shared point would fail if it fell on a resonance.
+//! Each NCO setting has its own phase and a slightly different gain. Neighbouring chunks overlap by
+//! several points. A robust complex ratio over the overlap, with the delay removed, brings the
+//! chunks to one scale. One shared point would not do, since it could lie on a resonance.
 
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
 
 use crate::robust::complex_median;
 
-/// One piece of a sweep: frequencies ascending, in hertz, a sample for each.
+/// Piece of a sweep, with one sample for each frequency.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Chunk {
-    /// NCO that it was taken with, in hertz.
+    /// Frequency of the NCO, in hertz.
     pub nco_hz: f64,
     /// Frequencies in hertz, ascending.
     pub frequency_hz: Vec<f64>,
@@ -57,9 +57,11 @@ impl JoinStatus {
 /// Chunks on the scale of the first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Joined {
-    /// Success if all could be joined, or else the first failure. The data are there in any case.
+    /// Success if all chunks were joined, or else the first failure. The data are kept in any
+    /// case.
     pub status: JoinStatus,
-    /// Frequencies in hertz, ascending; of two points at one frequency the earlier chunk's stays.
+    /// Frequencies in hertz, ascending. Of two points at one frequency, the point of the earlier
+    /// chunk is kept.
     pub frequency_hz: Vec<f64>,
     /// Samples on the scale of the first chunk.
     pub z: Vec<Complex64>,
@@ -107,7 +109,7 @@ pub fn join_chunks(chunks: &[Chunk], tau_s: f64) -> Joined {
             }
         };
         joined.factors.push(factor);
-        // Each chunk serves up to the middle of the overlap: its ends are its worst part.
+        // Each chunk is used up to the middle of the overlap, since its ends are its worst part.
         let seam = joined
             .seams_hz
             .last()
@@ -130,7 +132,7 @@ pub fn join_chunks(chunks: &[Chunk], tau_s: f64) -> Joined {
     joined
 }
 
-/// The factor that brings `points` onto the scale of the chunks joined so far.
+/// Returns the factor that brings `points` to the scale of the chunks joined so far.
 fn ratio(joined: &Joined, points: &[(f64, Complex64)], tau_s: f64) -> (Complex64, JoinStatus) {
     let one = Complex64::new(1.0, 0.0);
     let mut ratios = Vec::new();
@@ -146,7 +148,8 @@ fn ratio(joined: &Joined, points: &[(f64, Complex64)], tau_s: f64) -> (Complex64
     if ratios.len() < 4 {
         return (one, JoinStatus::TooLittleOverlap);
     }
-    // Relative to the direction of the sum, the median of real and imaginary parts is sound.
+    // The median of real and imaginary parts depends on the choice of axes, so they are taken
+    // relative to the direction of the sum.
     let sum: Complex64 = ratios.iter().map(|r| r / r.norm()).sum();
     let direction = if sum.norm() > 0.0 {
         sum / sum.norm()
@@ -169,8 +172,8 @@ fn ratio(joined: &Joined, points: &[(f64, Complex64)], tau_s: f64) -> (Complex64
     (middle * direction, status)
 }
 
-/// Sample of the joined data at `f_hz`, between its neighbours with the delay removed. `None`
-/// outside of the data.
+/// Returns the joined data at `f_hz`, interpolated with the delay removed. `None` outside the range
+/// of the data.
 fn interpolate(joined: &Joined, f_hz: f64, tau_s: f64) -> Option<Complex64> {
     let f = &joined.frequency_hz;
     let above = f.partition_point(|g| *g < f_hz);
@@ -195,7 +198,7 @@ fn interpolate(joined: &Joined, f_hz: f64, tau_s: f64) -> Option<Complex64> {
 mod tests {
     use super::*;
 
-    /// A line with a delay of 3 us and a resonator right in the overlap.
+    /// Returns a line with a delay of 3 us and a resonator in the middle of the overlap.
     fn line(f: f64) -> Complex64 {
         let y = (f - 1.000_040e9) / 50e3;
         let notch = 1.0 - Complex64::new(0.8, 0.1) / Complex64::new(1.0, 2.0 * y);

@@ -1,10 +1,10 @@
-//! The delay of a line from its phase over frequency.
+//! Estimation of the delay of a line from its phase over frequency.
 //!
-//! The phase is `phi0 - 2 pi f tau`. Unwrapping fails if neighbouring points turn by more than
-//! half a circle, so the delay is the place where `|sum z exp(2 pi i f tau)|` is greatest, found
-//! from coarse to fine: first with short stretches of the sweep, each coherent in itself, whose
-//! peak is wide; then with longer and longer ones. A robust line through what is left of the
-//! phase ends it, with resonances as the outliers.
+//! The phase is `phi0 - 2 pi f tau`. Unwrapping fails if the phase turns by more than half a circle
+//! between neighbouring points. So the delay is the value at which `|sum z exp(2 pi i f tau)|` is
+//! largest. It is found from coarse to fine: first with sums over short stretches of the sweep,
+//! whose peak is wide, then over longer and longer ones. Last, a robust line is fitted to the
+//! remaining phase; resonances are its outliers.
 
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
@@ -13,13 +13,13 @@ use crate::robust::{median, spread};
 
 /// Speed of light, in metres a second.
 const LIGHT: f64 = 299_792_458.0;
-/// Residual phase, in multiples of its robust spread, beyond which a point is an outlier.
+/// Residual phase above which a point is an outlier, in multiples of the robust spread.
 const REJECT: f64 = 3.5;
-/// The least residual phase that makes an outlier, in radians.
+/// Smallest residual phase that makes a point an outlier, in radians.
 const LEAST_REJECT: f64 = 0.05;
-/// Share of outliers above which the line is not believed.
+/// Fraction of outliers above which the line is rejected.
 const MOST_REJECTED: f64 = 0.2;
-/// Coherence below which there is no line at all.
+/// Coherence below which the phases do not follow a line at all.
 const LEAST_COHERENCE: f64 = 0.3;
 
 /// Result of an estimate: success, or the reason that the delay cannot be used.
@@ -37,9 +37,9 @@ pub enum DelayStatus {
     NoSignal,
     /// More than a fifth of the points are outliers.
     TooManyRejected,
-    /// The phase left over one span is known to no better than 0.1 rad.
+    /// The error of the delay is more than 0.1 rad of phase over the span.
     Uncertain,
-    /// The points are so far apart that other delays would fit as well.
+    /// The points are so far apart that other delays fit as well.
     Ambiguous,
 }
 
@@ -81,17 +81,17 @@ impl DelayStatus {
 pub struct Delay {
     /// Success, or the reason that the delay cannot be used.
     pub status: DelayStatus,
-    /// The delay, in seconds. Phase falls with frequency for a positive one.
+    /// The delay, in seconds. The phase falls with frequency for a positive delay.
     pub tau_s: f64,
-    /// Its error, `s sqrt(12/M) / (2 pi B)` for uniform points, in seconds.
+    /// Error of the delay, `s sqrt(12/M) / (2 pi B)` for uniform points, in seconds.
     pub sigma_s: f64,
     /// Phase at the middle of the sweep after the delay is removed, in radians.
     pub phase_rad: f64,
     /// Robust scatter of the phase about the line, in radians.
     pub residual_rad: f64,
-    /// Slope that the later half of the points has left, over the whole span, in radians.
+    /// Remaining slope of every second point, times the span, in radians.
     pub residual_slope_rad: f64,
-    /// Share of points rejected as outliers.
+    /// Fraction of the points that are outliers.
     pub rejected: f64,
 }
 
@@ -108,16 +108,16 @@ impl Delay {
         }
     }
 
-    /// Length of coaxial cable (velocity 0.66 c) that the delay stands for, in metres. A
-    /// board that corrects for its cable is to be told this much more than it was told before.
+    /// Returns the length of coaxial cable (velocity 0.66 c) with this delay, in metres. Add it to
+    /// the length that a board already corrects for.
     #[must_use]
     pub fn cable_length_m(&self) -> f64 {
         self.tau_s * 0.66 * LIGHT
     }
 }
 
-/// Estimates the delay of a sweep over any frequencies, in any order, searching from minus to plus
-/// `max_tau_s`. Never panics: the status says if something is wrong.
+/// Estimates the delay of a sweep, between `-max_tau_s` and `max_tau_s`. The frequencies may be in
+/// any order. Never panics: the status tells if the delay can be used.
 #[must_use]
 pub fn estimate_delay(frequency_hz: &[f64], z: &[Complex64], max_tau_s: f64) -> Delay {
     let n = frequency_hz.len();
@@ -136,7 +136,7 @@ pub fn estimate_delay(frequency_hz: &[f64], z: &[Complex64], max_tau_s: f64) -> 
         return Delay::failed(DelayStatus::TooFewPoints);
     }
     let f: Vec<f64> = order.iter().map(|&i| frequency_hz[i] - centre).collect();
-    // Phases alone: a resonance must not count less by being deep, nor a strong point more.
+    // Only phases are used, so that all points have the same weight, whatever their magnitude.
     let phasors: Vec<Complex64> = order
         .iter()
         .map(|&i| {
@@ -163,9 +163,10 @@ pub fn estimate_delay(frequency_hz: &[f64], z: &[Complex64], max_tau_s: f64) -> 
     fit_line(&f, &phasors, coarse, span)
 }
 
-/// From coarse to fine. `None` if even the nearest points are too far apart for `max_tau_s`.
+/// Searches the delay from coarse to fine. `None` if even the nearest points are too far apart for
+/// `max_tau_s`.
 fn search(f: &[f64], phasors: &[Complex64], span: f64, max_tau_s: f64) -> Option<f64> {
-    // The first stretches turn by at most a quarter over the largest delay.
+    // Over the first stretches the largest delay turns the phase by at most a quarter turn.
     let nearest = f
         .windows(2)
         .map(|w| w[1] - w[0])
@@ -198,8 +199,8 @@ fn search(f: &[f64], phasors: &[Complex64], span: f64, max_tau_s: f64) -> Option
     }
 }
 
-/// Mean magnitude of the sums over stretches of the sweep, each of which counts by its points; 1
-/// if all phases agree. Looks at no more than about `most` points.
+/// Returns the mean magnitude of the sums over stretches of the sweep, weighted by their number of
+/// points; 1 if all phases agree. Uses at most about `most` points.
 fn coherent(f: &[f64], phasors: &[Complex64], tau: f64, stretch: f64, most: usize) -> f64 {
     let mut total = 0.0;
     let mut counted = 0.0;
@@ -224,7 +225,7 @@ fn coherent(f: &[f64], phasors: &[Complex64], tau: f64, stretch: f64, most: usiz
                 sum += phasors[k] * Complex64::cis(std::f64::consts::TAU * (f[k] - f[i]) * tau);
                 count += 1.0;
             }
-            // Power above what points without any order have.
+            // Power above that of points with random phases.
             total += (sum.norm_sqr() - count) / count;
             counted += count - 1.0;
         }
@@ -238,7 +239,7 @@ fn coherent(f: &[f64], phasors: &[Complex64], tau: f64, stretch: f64, most: usiz
     }
 }
 
-/// Robust line through the phase that is left at `coarse`.
+/// Fits a robust line to the phase that remains after the delay `coarse`.
 fn fit_line(f: &[f64], phasors: &[Complex64], coarse: f64, span: f64) -> Delay {
     let turned: Vec<Complex64> = f
         .iter()
@@ -316,7 +317,7 @@ fn fit_line(f: &[f64], phasors: &[Complex64], coarse: f64, span: f64) -> Delay {
     }
 }
 
-/// Slope of every second point alone, as a check that does not share all of the noise.
+/// Returns the slope of every second point, as a check with noise of its own.
 fn later_slope(x: &[f64], phases: &[f64], keep: &[bool]) -> Option<f64> {
     let every_second: Vec<bool> = keep
         .iter()

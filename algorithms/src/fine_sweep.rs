@@ -1,4 +1,4 @@
-//! Sweeping over every resonance of a module at once.
+//! Sweeps over all resonances of a module at once.
 
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
@@ -15,15 +15,15 @@ const WHAT: &str = "fine sweep";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FineSweepParams {
-    /// Points of each sweep.
+    /// Number of points of each sweep.
     pub points: usize,
     /// Span of each sweep, in linewidths of its resonance.
     pub span_lw: f64,
-    /// Samples averaged for each point.
+    /// Number of samples averaged for each point.
     pub samples: u32,
-    /// Directions to sweep in, one after the other.
+    /// Directions of the sweeps, one after the other.
     pub directions: Vec<Direction>,
-    /// Steps sent in one batch.
+    /// Number of steps sent in one batch.
     pub steps_per_batch: usize,
 }
 
@@ -40,7 +40,7 @@ impl Default for FineSweepParams {
 }
 
 impl FineSweepParams {
-    /// Reason that these parameters cannot be used, or `None` if they can.
+    /// Returns the reason that these parameters cannot be used, or `None` if they can.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         if self.directions.is_empty() {
@@ -65,11 +65,11 @@ impl FineSweepParams {
     }
 }
 
-/// One resonance to sweep over. The tone at index `i` of a list is on channel `i + 1`.
+/// Resonance to sweep over. The tone at index `i` of a list is on channel `i + 1`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SweepTarget {
-    /// Middle of the sweep, an absolute frequency in hertz.
+    /// Centre of the sweep, an absolute frequency in hertz.
     pub centre_hz: f64,
     /// Linewidth of the resonance, in hertz.
     pub linewidth_hz: f64,
@@ -77,26 +77,26 @@ pub struct SweepTarget {
     pub amplitude: f64,
 }
 
-/// A sweep of one tone over one resonance.
+/// Sweep of one tone over one resonance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sweep {
     /// The tone's channel.
     pub channel: ChannelId,
-    /// Direction in which it was stepped.
+    /// Direction in which the tone was stepped.
     pub direction: Direction,
-    /// Absolute frequencies as really set, in hertz, in the order of the steps.
+    /// Absolute frequencies as set by the board, in hertz, in the order of the steps.
     pub frequency_hz: Vec<f64>,
-    /// Samples in readout counts, the phase of the carrier taken out.
+    /// Samples in readout counts, with the phase of the carrier removed.
     pub z: Vec<Complex64>,
     /// Amplitude of the tone.
     pub amplitude: f64,
-    /// Error of each point, `sqrt(<|n|^2>)` in readout counts; `None` if single samples leave
-    /// it unknown.
+    /// Error of each point, `sqrt(<|n|^2>)` in readout counts. `None` if points of one sample
+    /// leave it unknown.
     pub noise: Option<f64>,
 }
 
 impl Sweep {
-    /// The sweep as the fits take it, with a delay known beforehand.
+    /// Returns the sweep as input of the fits, with the known delay `tau_s`.
     #[must_use]
     pub fn data(&self, tau_s: f64) -> SweepData<'_> {
         SweepData {
@@ -114,23 +114,23 @@ impl Sweep {
 pub struct FineSweepOutcome {
     /// The module.
     pub module: ModuleId,
-    /// NCO that it was taken with, in hertz.
+    /// Frequency of the NCO, in hertz.
     pub nco_hz: f64,
     /// Phase reference of the samples.
     pub phase_epoch: PhaseEpoch,
-    /// One sweep for each target and direction: all targets upward, then all downward, or as
-    /// asked.
+    /// One sweep for each target and direction, in the order of `directions`: all targets in the
+    /// first direction, then all in the second.
     pub sweeps: Vec<Sweep>,
-    /// A converter was over its range.
+    /// True if a converter was over its range.
     pub overrange: bool,
-    /// An input was over its voltage.
+    /// True if an input was over its voltage.
     pub overvoltage: bool,
-    /// Number of points whose samples are no numbers; they are left out of their sweeps.
+    /// Number of points whose samples are not numbers. These points are left out of their sweeps.
     pub bad_points: usize,
 }
 
 impl FineSweepOutcome {
-    /// Warnings that a person must know, a sentence each; empty if all is well.
+    /// Returns the warnings about this result, a sentence each; empty if there are none.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let flags = InputFlags {
@@ -142,16 +142,16 @@ impl FineSweepOutcome {
     }
 }
 
-/// Steps all tones at once, each over the span of its own resonance.
+/// Steps all tones at the same time, each over the span of its own resonance.
 ///
-/// All targets must lie within reach of one NCO: `nco_hz` if it is given, else the present one.
-/// For targets further apart, call once for each region. Clears the module's tones first, and
-/// leaves its own on at the last step.
+/// All targets must be within reach of one NCO setting: `nco_hz` if it is given, else the present
+/// one. Call this function once for each region if targets are further apart. The module's tones
+/// are cleared first; the tones of the last step are left on.
 ///
 /// # Errors
-/// Refused before anything is sent: no target, more targets than channels, steps above a fifth of
-/// a linewidth, tones beyond the NCO's reach, a comb above full scale. Otherwise the errors of the
-/// board.
+/// An error before anything is sent, if there is no target, if there are more targets than
+/// channels, if a step is above a fifth of a linewidth, if a tone is beyond the NCO's reach, or if
+/// the comb is above full scale. Otherwise the errors of the board.
 #[tworoutine::tworoutine(Send)]
 pub async fn fine_sweep(
     board: &BoardHandle,
@@ -195,7 +195,7 @@ pub(crate) async fn sweep(
         }
     }
     let wanted_nco = nco_hz.unwrap_or(session.nco.frequency.0);
-    // The first and the last step reach furthest.
+    // The first and the last step have the lowest and the highest frequencies.
     for point in [0, params.points - 1] {
         let comb = comb(session, targets, point, wanted_nco, params);
         session.check(WHAT, wanted_nco, &comb)?;

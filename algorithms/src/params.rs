@@ -1,7 +1,7 @@
-//! Checking parameters before anything is sent, and holding numbers to ranges of them.
+//! Checks of parameters before anything is sent, and limits of numbers to ranges.
 
-/// The first of `(name, value, least, most)` that is not finite or lies outside its range, in
-/// words.
+/// Returns a sentence about the first of `(name, value, least, most)` that is not finite or is
+/// outside its range.
 pub(crate) fn out_of_range(ranges: &[(&str, f64, f64, f64)]) -> Option<String> {
     ranges.iter().find_map(|(name, value, least, most)| {
         let inside = value.is_finite() && value >= least && value <= most;
@@ -9,8 +9,8 @@ pub(crate) fn out_of_range(ranges: &[(&str, f64, f64, f64)]) -> Option<String> {
     })
 }
 
-/// `value`, or the bound that it is beyond. Unlike [`f64::clamp`] it takes any bounds: if they
-/// contradict each other, the lower one holds for values below it.
+/// Returns `value`, or the bound that it is beyond. Unlike [`f64::clamp`], this function takes any
+/// bounds: if they contradict each other, the lower bound holds for values below it.
 pub(crate) fn held(value: f64, least: f64, most: f64) -> f64 {
     if value < least {
         least

@@ -1,4 +1,4 @@
-//! Setting tones on fitted resonances, and calibrating their samples there.
+//! Placement of tones on fitted resonances, and calibration of their samples.
 
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
@@ -12,12 +12,12 @@ use crate::session::{InputFlags, Means, Session, Tone, carrier_phase, told_of_ba
 
 const WHAT: &str = "placing tones";
 
-/// A tone to set. The one at index `i` of a list goes on channel `i + 1`.
+/// Tone to set. The tone at index `i` of a list is on channel `i + 1`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ToneTarget {
-    /// The resonator to put it on, as fitted from this module's samples in the present phase
-    /// epoch at this amplitude; `None` for a tone that goes to `otherwise_hz`.
+    /// Resonator of the tone, fitted to samples of this module, in the present phase epoch, at
+    /// this amplitude. `None` for a tone at `otherwise_hz`.
     pub resonator: Option<Resonator>,
     /// Absolute frequency of a tone without a resonator, in hertz.
     pub otherwise_hz: f64,
@@ -25,27 +25,27 @@ pub struct ToneTarget {
     pub amplitude: f64,
 }
 
-/// A tone that was set.
+/// Tone that was set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlacedTone {
-    /// Its channel.
+    /// The channel.
     pub channel: ChannelId,
-    /// Absolute frequency as really set, in hertz.
+    /// Absolute frequency as set by the board, in hertz.
     pub tone_hz: f64,
     /// Amplitude, as a fraction of full scale.
     pub amplitude: f64,
-    /// Phase of its carrier as set, in radians.
+    /// Phase of the carrier as set, in radians.
     pub phase_rad: f64,
-    /// Its place on the resonator; `None` without a resonator, or if that has no such place.
+    /// Position on the resonator. `None` without a resonator, or if the rule gives no position.
     pub placement: Option<Placement>,
-    /// Detuning with the pull in it, in linewidths, that it was put at.
+    /// Detuning at which the tone was placed, including the pull, in linewidths.
     pub y: Option<f64>,
-    /// Distance from there at which it was found, in linewidths: the shift of the resonance since
-    /// it was fitted, or the error of the fit.
+    /// Difference between the measured detuning and that of the placement, in linewidths: the
+    /// shift of the resonance since it was fitted, or the error of the fit.
     pub offset_lw: Option<f64>,
-    /// Meaning of its samples, in readout counts, turned as the board turns them now.
+    /// Calibration of the samples, in readout counts, with the rotation that the board has now.
     pub calibration: Option<Calibration>,
-    /// Its mean sample, in readout counts, turned as the board turns it now.
+    /// Mean sample, in readout counts, with the rotation that the board has now.
     pub z0: Complex64,
 }
 
@@ -54,24 +54,24 @@ pub struct PlacedTone {
 pub struct PlaceOutcome {
     /// The module.
     pub module: ModuleId,
-    /// Life of the board's state that this belongs to.
+    /// Epoch of the board for which this holds.
     pub epoch: Epoch,
-    /// Phase reference that the calibrations belong to.
+    /// Phase epoch for which the calibrations hold.
     pub phase_epoch: PhaseEpoch,
-    /// NCO, in hertz.
+    /// Frequency of the NCO, in hertz.
     pub nco_hz: f64,
     /// One entry for each target.
     pub tones: Vec<PlacedTone>,
-    /// A converter was over its range.
+    /// True if a converter was over its range.
     pub overrange: bool,
-    /// An input was over its voltage.
+    /// True if an input was over its voltage.
     pub overvoltage: bool,
-    /// Number of tones whose mean sample is no number, also when it was measured again.
+    /// Number of tones whose mean sample is not a number, even after a second measurement.
     pub bad_points: usize,
 }
 
 impl PlaceOutcome {
-    /// Warnings that a person must know, a sentence each; empty if all is well.
+    /// Returns the warnings about this result, a sentence each; empty if there are none.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let flags = InputFlags {
@@ -86,15 +86,18 @@ impl PlaceOutcome {
     }
 }
 
-/// Sets tones on their resonators with the NCO as it stands, from above if the resonator is
-/// strongly driven, measures `samples` samples at them, and turns the samples of each so that a
-/// shift of its resonance moves the real part.
+/// Sets tones on their resonators and calibrates their samples. The NCO is not changed.
 ///
-/// All other tones of the module go off. The tones stay on.
+/// A tone on a strongly driven resonator approaches it from above. `samples` samples are measured
+/// at each tone. The rotation of each channel is then set so that a shift of its resonance changes
+/// the real part of its samples.
+///
+/// All other tones of the module are switched off. The tones stay on.
 ///
 /// # Errors
-/// Refused before anything is sent: parameters out of range, more targets than channels, tones
-/// beyond the NCO's reach, a comb above full scale. Otherwise the errors of the board.
+/// An error before anything is sent, if parameters are out of range, if there are more targets than
+/// channels, if a tone is beyond the NCO's reach, or if the comb is above full scale. Otherwise the
+/// errors of the board.
 #[tworoutine::tworoutine(Send)]
 pub async fn place_tones(
     board: &BoardHandle,
@@ -133,7 +136,7 @@ pub(crate) async fn place_in(
     };
     let place_of = |k: usize| placements[k].map_or(targets[k].otherwise_hz, |p| p.tone_hz);
     let mut tones: Vec<Tone> = (0..targets.len()).map(|k| tone(k, place_of(k))).collect();
-    // A tone near the upper end of the reach comes from as far above as there is room.
+    // A tone near the upper end of the reach approaches from as far above as the reach allows.
     let highest_hz = session.reach(nco_hz).high_hz;
     let from_above = |k: usize| {
         let approach_hz = placements[k].and_then(|p| p.approach_hz)?;
@@ -151,7 +154,7 @@ pub(crate) async fn place_in(
 
     let mut mean = measure(session, &tones, samples).await?;
     if mean.bad() > 0 {
-        // There is one sample a tone here, so one that is no number would cost its channel.
+        // There is one mean for each tone, so one that is not a number would cost the channel.
         let again = measure(session, &tones, samples).await?;
         mean.flags.add(again.flags);
         for (z, again) in mean.z.iter_mut().zip(again.z) {
@@ -174,7 +177,7 @@ pub(crate) async fn place_in(
             .and_then(|r| Calibration::at(&r, tone_hz));
         let shift_hz = at.and_then(|c| c.shift_hz(z));
         let aligned = at.map(|c| Calibration { z0: z, ..c }.aligned());
-        // Samples come turned by the carrier's phase, which the rotation takes out as well.
+        // The phase of the carrier turns the samples too, so the rotation includes it.
         let carrier = tones[k].phase_rad;
         if let Some(c) = &aligned {
             tones[k].rotation_rad = wrap(c.rotation_rad + carrier);

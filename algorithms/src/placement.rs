@@ -1,24 +1,24 @@
-//! Place of a tone on its resonance.
+//! Choice of the frequency of a tone on its resonance.
 
 use serde::{Deserialize, Serialize};
 
 use crate::resonator::{Direction, Resonator, pulled_detuning};
 
-/// Grid of the CRS boards' bias policy, in hertz: intermodulation of tones on multiples of it
-/// falls outside the detectors' band.
+/// Grid of the CRS boards' bias policy, in hertz. Intermodulation products of tones on its
+/// multiples are outside the detectors' band.
 pub const INTERMODULATION_GRID_HZ: f64 = 625e6 / 2_097_152.0;
 
-/// Point of the resonance that the tone is put on.
+/// Rule for the point of the resonance at which a tone is placed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PlacementRule {
-    /// On resonance at low power, a little above it, on the stable side, at higher power.
+    /// On the resonance at low power; a little above it, on the stable side, at higher power.
     #[default]
     Stable,
     /// The minimum of |S21|.
     LeastTransmission,
-    /// The greatest speed along the loop. On the unstable side at high power, so of use at small
-    /// nonlinearity only: above 0.1 the stable rule is taken instead.
+    /// The largest speed along the loop. At high power that point is on the unstable side, so the
+    /// stable rule replaces this one for a nonlinearity above 0.1.
     GreatestSpeed,
 }
 
@@ -28,13 +28,13 @@ pub enum PlacementRule {
 pub struct PlacementParams {
     /// The rule.
     pub rule: PlacementRule,
-    /// Nonlinearity from which the stable rule leaves the resonance.
+    /// Nonlinearity above which the stable rule places the tone above the resonance.
     pub high_power_a: f64,
-    /// Detuning, with the pull in it, of tones on more nonlinear resonators, in linewidths.
+    /// Detuning of tones on such resonators, including the pull, in linewidths.
     pub high_power_y: f64,
-    /// Distance above from which tones come to their place on such resonators, in linewidths.
+    /// Distance above the final frequency from which such tones approach it, in linewidths.
     pub approach_lw: f64,
-    /// Absolute frequencies of tones are rounded to multiples of this, in hertz; null for none.
+    /// Grid to which absolute frequencies of tones are rounded, in hertz; null for none.
     pub grid_hz: Option<f64>,
 }
 
@@ -51,7 +51,7 @@ impl Default for PlacementParams {
 }
 
 impl PlacementParams {
-    /// Reason that these parameters cannot be used, or `None` if they can.
+    /// Returns the reason that these parameters cannot be used, or `None` if they can.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         crate::params::out_of_range(&[
@@ -63,18 +63,19 @@ impl PlacementParams {
     }
 }
 
-/// Place of a tone.
+/// Frequency of a tone on its resonance.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Placement {
     /// Frequency of the tone, in hertz.
     pub tone_hz: f64,
     /// Shift of the tone by rounding to the grid, in hertz.
     pub rounding_hz: f64,
-    /// Frequency to come from, if the tone must be approached from above.
+    /// Frequency from which the tone approaches, if it must come from above.
     pub approach_hz: Option<f64>,
 }
 
-/// Places a tone on a fitted resonator. `None` if the resonator's numbers are not finite.
+/// Chooses the frequency of a tone on a fitted resonator. `None` if the resonator's numbers are not
+/// finite.
 #[must_use]
 pub fn place(resonator: &Resonator, params: &PlacementParams) -> Option<Placement> {
     if !resonator.is_finite() {
@@ -101,12 +102,12 @@ pub fn place(resonator: &Resonator, params: &PlacementParams) -> Option<Placemen
     })
 }
 
-/// Detunings with the pull in them, from -2 to 2 linewidths.
+/// Returns detunings including the pull, from -2 to 2 linewidths.
 fn detunings() -> impl Iterator<Item = f64> {
     (-2000..=2000).map(|i| f64::from(i) * 1e-3)
 }
 
-/// The reachable detuning of the least |S21|: only those that the upper branch takes.
+/// Returns the detuning of the smallest |S21| on the upper branch.
 fn least_transmission(r: &Resonator) -> f64 {
     let depth = |y: f64| (r.line(r.frequency_at(y)) * r.notch(y)).norm();
     detunings()
@@ -115,7 +116,7 @@ fn least_transmission(r: &Resonator) -> f64 {
         .unwrap_or(0.0)
 }
 
-/// The speed along the loop is `1 / ((1 + 4 y^2) dy0/dy)`.
+/// Returns the detuning of the largest speed along the loop, `1 / ((1 + 4 y^2) dy0/dy)`.
 fn greatest_speed(r: &Resonator) -> f64 {
     let speed = |y: f64| 1.0 / ((1.0 + 4.0 * y * y) * crate::resonator::detuning_slope(y, r.a));
     detunings()

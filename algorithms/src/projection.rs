@@ -1,18 +1,18 @@
-//! Part of a piece of sweep that one notch explains, beyond a sloped line.
+//! Linear fit of one notch on a sloped line to a piece of a sweep.
 //!
-//! For a resonator of given frequency and width the model `c0 + c1 t + d / (1 + 2 i y)` is linear
-//! in its three complex numbers, so the best coupling, whatever its angle, follows in closed form.
-//! The reduction in squared residual is the statistic of the matched filter. Fits find their starts
-//! by it too.
+//! For a resonator of given frequency and width, the model `c0 + c1 t + d / (1 + 2 i y)` is linear
+//! in its three complex numbers. So the best coupling, of any angle, follows in closed form. The
+//! reduction of the squared residual is the statistic of the matched filter. Fits use it to find
+//! their starting points.
 
 use num_complex::Complex64;
 
-/// The best notch of one frequency and width over a piece of sweep.
+/// Best notch of one frequency and width for a piece of a sweep.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Projection {
-    /// Squared residual that the notch takes away from the sloped line's, `sum |.|^2`.
+    /// Reduction of the squared residual `sum |.|^2` by the notch, compared with the line alone.
     pub gain: f64,
-    /// Squared residual that is left.
+    /// Squared residual with the notch.
     pub residual: f64,
     /// Transmission of the line at the resonance.
     pub line: Complex64,
@@ -22,10 +22,9 @@ pub(crate) struct Projection {
     pub coupling: Complex64,
 }
 
-/// Projects samples onto a notch centred at `t = 0`. `points` yields `(t, y, z)`: the frequency
-/// from the centre in any unit, the detuning in linewidths with the pull in it, and the sample.
-/// `None` if there are fewer than five points, or if all of them lie in the wings: nothing can be
-/// decided then.
+/// Fits a notch centred at `t = 0` to samples. `points` yields `(t, y, z)`: the frequency relative
+/// to the centre in any unit, the detuning in linewidths including the pull, and the sample. `None`
+/// if there are fewer than five points, or if all of them are in the wings of the notch.
 pub(crate) fn project(points: impl Iterator<Item = (f64, f64, Complex64)>) -> Option<Projection> {
     let zero = Complex64::new(0.0, 0.0);
     let (mut n, mut t1, mut t2) = (0.0, 0.0, 0.0);

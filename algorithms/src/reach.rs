@@ -1,13 +1,13 @@
-//! The frequencies that tones of a module can have with its NCO at one place.
+//! Range of frequencies that tones of a module can have at one setting of its NCO.
 //!
-//! Every algorithm decides by this one range what can be swept, toned and moved. A decision taken
-//! by the board's reach alone, or by the centre of a sweep, would be refused in the middle of a
-//! run.
+//! Every algorithm decides by this range what it can sweep and where it can place and move tones. A
+//! decision by the board's range alone, or by the centre of a sweep alone, would lead to errors in
+//! the middle of a run.
 
 use twotone_hal::{Hertz, ModuleDescription};
 
-/// Absolute frequencies, in hertz, both ends included: within the range that the module is held
-/// to, and within what the NCO reaches. Empty if `low_hz` is above `high_hz`.
+/// Range of absolute frequencies, in hertz, both ends included: the part of the module's permitted
+/// range that the NCO reaches. Empty if `low_hz` is above `high_hz`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Reach {
     pub low_hz: f64,
@@ -15,9 +15,9 @@ pub(crate) struct Reach {
 }
 
 impl Reach {
-    /// The reach of `module` with its NCO at `nco_hz`.
+    /// Returns the reach of `module` with its NCO at `nco_hz`.
     pub(crate) fn of(module: &ModuleDescription, nco_hz: f64) -> Self {
-        // Offsets are rounded to the board's step, which must not carry a tone over an end.
+        // The board rounds offsets to its step, which must not move a tone beyond an end.
         let step = module.frequency_step.0.max(0.0);
         let range = |end: Option<Hertz>, open: f64| end.map_or(open, |end| end.0);
         let low_hz = range(module.limits.f_min, f64::NEG_INFINITY);
@@ -33,7 +33,7 @@ impl Reach {
         (self.low_hz..=self.high_hz).contains(&f_hz)
     }
 
-    /// The part of it from `low_hz` to `high_hz`.
+    /// Returns the part from `low_hz` to `high_hz`.
     pub(crate) fn part(&self, low_hz: f64, high_hz: f64) -> Self {
         Self {
             low_hz: self.low_hz.max(low_hz),
@@ -41,7 +41,7 @@ impl Reach {
         }
     }
 
-    /// Width, in hertz; zero if it is empty.
+    /// Returns the width, in hertz; zero if the range is empty.
     pub(crate) fn span_hz(&self) -> f64 {
         (self.high_hz - self.low_hz).max(0.0)
     }

@@ -1,4 +1,4 @@
-//! The resonator model that the fits use: a notch in a line, pulled down by its own power.
+//! The resonator model of the fits: a notch in a line, pulled down in frequency by its own power.
 //!
 //! `S(f) = G (1 + b (f - f_ref)) exp(-2 pi i (f - f_ref) tau) [1 - A / (1 + 2 i y)]`, with
 //! `A = (Qr/Qc) e^(i phi) / cos phi` (the diameter correction of Khalil et al., J. Appl. Phys. 111,
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// The nonlinearity above which three solutions exist for some frequencies: `4 sqrt(3) / 9`.
 pub const BIFURCATION: f64 = 0.769_800_358_919_501;
 
-/// Direction in which a sweep stepped its tone. It decides the branch of a bifurcated resonator.
+/// Direction of the steps of a sweep. It decides the branch of a bifurcated resonator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
@@ -22,9 +22,9 @@ pub enum Direction {
     Down,
 }
 
-/// Solves `y = y0 + a / (1 + 4 y^2)` for the branch that a sweep in `direction` is on.
+/// Solves `y = y0 + a / (1 + 4 y^2)` on the branch of a sweep in `direction`.
 ///
-/// Never panics: for arguments that are not finite the result is not finite either.
+/// Never panics. If an argument is not finite, neither is the result.
 #[must_use]
 pub fn pulled_detuning(y0: f64, a: f64, direction: Direction) -> f64 {
     if a == 0.0 || !y0.is_finite() || !a.is_finite() {
@@ -57,8 +57,8 @@ pub fn pulled_detuning(y0: f64, a: f64, direction: Direction) -> f64 {
     polish(root, y0, a)
 }
 
-/// One or two Newton steps, which take the cancellation out of the closed form. Near a double root,
-/// where the slope vanishes, the closed form is kept.
+/// Improves a root by one or two Newton steps, since the closed form loses digits by cancellation.
+/// Near a double root the slope vanishes, and the closed form is kept.
 fn polish(mut y: f64, y0: f64, a: f64) -> f64 {
     for _ in 0..2 {
         let w = 1.0 / (1.0 + 4.0 * y * y);
@@ -78,14 +78,14 @@ fn polish(mut y: f64, y0: f64, a: f64) -> f64 {
     y
 }
 
-/// `d y0 / d y` at `y`: one for a linear resonator, zero where a branch ends.
+/// Returns `d y0 / d y` at `y`: one for a linear resonator, zero at the end of a branch.
 #[must_use]
 pub fn detuning_slope(y: f64, a: f64) -> f64 {
     let w = 1.0 / (1.0 + 4.0 * y * y);
     1.0 + 8.0 * a * y * w * w
 }
 
-/// One resonator and the piece of line around it.
+/// Resonator with the piece of line around it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Resonator {
     /// Frequency that gain, slope and delay refer to, in hertz.
@@ -107,37 +107,37 @@ pub struct Resonator {
 }
 
 impl Resonator {
-    /// Full linewidth `fr / Qr`, in hertz.
+    /// Returns the full linewidth `fr / Qr`, in hertz.
     #[must_use]
     pub fn linewidth_hz(&self) -> f64 {
         self.fr_hz / self.qr
     }
 
-    /// Coupling quality factor, diameter corrected.
+    /// Returns the coupling quality factor, with the diameter correction.
     #[must_use]
     pub fn qc(&self) -> f64 {
         self.qr / self.coupling.re
     }
 
-    /// Internal quality factor: `1/Qi = 1/Qr - 1/Qc`.
+    /// Returns the internal quality factor: `1/Qi = 1/Qr - 1/Qc`.
     #[must_use]
     pub fn qi(&self) -> f64 {
         self.qr / (1.0 - self.coupling.re)
     }
 
-    /// Asymmetry angle, in radians.
+    /// Returns the asymmetry angle, in radians.
     #[must_use]
     pub fn phi_rad(&self) -> f64 {
         self.coupling.arg()
     }
 
-    /// Depth of the notch at its deepest, in decibels of the line's gain.
+    /// Returns the depth of the notch at its deepest point, in decibels relative to the line.
     #[must_use]
     pub fn depth_db(&self) -> f64 {
         depth_db(self.coupling)
     }
 
-    /// Transmission of the line alone at `f_hz`, in the samples' unit.
+    /// Returns the transmission of the line alone at `f_hz`, in the samples' unit.
     #[must_use]
     pub fn line(&self, f_hz: f64) -> Complex64 {
         let df = f_hz - self.f_ref_hz;
@@ -145,32 +145,32 @@ impl Resonator {
         self.gain * (1.0 + self.slope_per_hz * df) * Complex64::cis(phase)
     }
 
-    /// Detuning of `f_hz` from `fr_hz` in linewidths: `y0 = Qr (f - fr) / fr`.
+    /// Returns the detuning of `f_hz` from `fr_hz` in linewidths: `y0 = Qr (f - fr) / fr`.
     #[must_use]
     pub fn y0(&self, f_hz: f64) -> f64 {
         self.qr * (f_hz - self.fr_hz) / self.fr_hz
     }
 
-    /// Frequency at which the detuning with the pull is `y`, in hertz.
+    /// Returns the frequency at which the detuning including the pull is `y`, in hertz.
     #[must_use]
     pub fn frequency_at(&self, y: f64) -> f64 {
         let y0 = y - self.a / (1.0 + 4.0 * y * y);
         self.fr_hz * (1.0 + y0 / self.qr)
     }
 
-    /// The bracket `1 - A / (1 + 2 i y)`.
+    /// Returns the factor `1 - A / (1 + 2 i y)`.
     #[must_use]
     pub fn notch(&self, y: f64) -> Complex64 {
         1.0 - self.coupling / Complex64::new(1.0, 2.0 * y)
     }
 
-    /// Transmission at `f_hz` of a tone that came there in `direction`.
+    /// Returns the transmission of a tone that came to `f_hz` in `direction`.
     #[must_use]
     pub fn transmission(&self, f_hz: f64, direction: Direction) -> Complex64 {
         self.line(f_hz) * self.notch(pulled_detuning(self.y0(f_hz), self.a, direction))
     }
 
-    /// True if every number is finite and the quality factor positive.
+    /// True if every number is finite and the quality factor is positive.
     #[must_use]
     pub fn is_finite(&self) -> bool {
         [
@@ -190,7 +190,8 @@ impl Resonator {
     }
 }
 
-/// Depth of a notch with coupling `A`, in decibels: the loop's point nearest to the origin.
+/// Returns the depth of a notch with coupling `A`, in decibels, at the point of the loop that is
+/// nearest to the origin.
 #[must_use]
 pub fn depth_db(coupling: Complex64) -> f64 {
     let nearest = ((1.0 - 0.5 * coupling).norm() - 0.5 * coupling.norm()).abs();
@@ -211,7 +212,7 @@ mod tests {
                 for y in [up, down] {
                     let back = y - a / (1.0 + 4.0 * y * y);
                     let slope = detuning_slope(y, a).max(0.0);
-                    // Where the slope vanishes y is known to the root of the rounding only.
+                    // Near a vanishing slope the error of y is the root of the rounding error.
                     assert!((back - y0).abs() < 1e-9, "a {a} y0 {y0} y {y}");
                     assert!(slope >= -1e-6);
                 }

@@ -1,20 +1,20 @@
-//! Order statistics that a few outliers cannot move.
+//! Order statistics, which a few outliers hardly change.
 //!
-//! Resonances are the outliers of every line measurement, so means are of no use there.
+//! Resonances are outliers in every measurement of a line, so means cannot be used there.
 
 use num_complex::Complex64;
 
 /// Ratio of a normal distribution's standard deviation to its median absolute deviation.
 pub const SIGMA_PER_MAD: f64 = 1.482_602_218_505_602;
 
-/// Median of the finite values, or `None` if there is none.
+/// Returns the median of the finite values, or `None` if there are none.
 #[must_use]
 pub fn median(values: &[f64]) -> Option<f64> {
     let mut finite: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
     median_of_finite(&mut finite)
 }
 
-/// Median of finite values, which are reordered.
+/// Returns the median of finite values, and reorders them.
 pub(crate) fn median_of_finite(finite: &mut [f64]) -> Option<f64> {
     let n = finite.len();
     if n == 0 {
@@ -33,8 +33,8 @@ pub(crate) fn median_of_finite(finite: &mut [f64]) -> Option<f64> {
     Some(0.5 * (lower + upper))
 }
 
-/// Median absolute deviation from `centre`, scaled to the standard deviation of a normal
-/// distribution.
+/// Returns the median absolute deviation from `centre`, scaled to the standard deviation of a
+/// normal distribution.
 #[must_use]
 pub fn spread(values: &[f64], centre: f64) -> Option<f64> {
     let mut deviations: Vec<f64> = values
@@ -45,7 +45,7 @@ pub fn spread(values: &[f64], centre: f64) -> Option<f64> {
     median_of_finite(&mut deviations).map(|mad| mad * SIGMA_PER_MAD)
 }
 
-/// Median of real and imaginary parts apart.
+/// Returns the medians of the real and of the imaginary parts.
 #[must_use]
 pub fn complex_median(values: &[Complex64]) -> Option<Complex64> {
     let mut re: Vec<f64> = values
@@ -64,10 +64,11 @@ pub fn complex_median(values: &[Complex64]) -> Option<Complex64> {
     ))
 }
 
-/// White noise of a sweep from its second differences: the root of `<|n|^2>` per point.
+/// Returns the white noise of a sweep, `sqrt(<|n|^2>)` per point, from its second differences.
 ///
-/// A part that is smooth over three points cancels, and the median keeps sharp lines out if they
-/// cover less than about a third of the points. `None` for fewer than five finite points.
+/// The part of a sweep that is smooth over three points cancels. Sharp lines do not change the
+/// median if they cover less than about a third of the points. `None` for fewer than five finite
+/// points.
 #[must_use]
 pub fn sweep_noise(z: &[Complex64]) -> Option<f64> {
     let mut powers: Vec<f64> = z

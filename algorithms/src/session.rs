@@ -87,7 +87,8 @@ pub(crate) struct Session<'a> {
     pub epoch: Epoch,
     pub nco: NcoState,
     progress: &'a dyn Progress,
-    /// Tones that were sent, by channel from 0. Until `cleared` is true the module may have others.
+    /// Tones that were sent, by channel from 0. Until `cleared` is true the module may have
+    /// others.
     sent: Vec<Tone>,
     cleared: bool,
     /// Number of channels that were read back so far.

@@ -1,5 +1,4 @@
-//! No function of numbers panics or hangs, whatever the numbers are: of the data, of the parameters
-//! or of a resonator.
+//! No function panics or hangs for any numbers in the data, the parameters or a resonator.
 
 use num_complex::Complex64;
 use proptest::prelude::*;
@@ -17,7 +16,7 @@ use twotone_algorithms::resonator::{
 };
 use twotone_algorithms::robust::{complex_median, median, spread, sweep_noise};
 
-/// Numbers of every size, and those that arithmetic stumbles over.
+/// Numbers of every size, with special ones such as NaN and zero.
 fn number() -> impl Strategy<Value = f64> {
     prop_oneof![
         3 => -10.0..10.0f64,
@@ -49,7 +48,7 @@ fn resonator() -> impl Strategy<Value = Resonator> {
     })
 }
 
-/// Frequencies of no order, equal ones, and those of a sweep with any first one and any step.
+/// Frequencies in no order, equal frequencies, and those of a sweep with any start and any step.
 fn frequencies(count: usize) -> impl Strategy<Value = Vec<f64>> {
     prop_oneof![
         prop::collection::vec(number(), count),
@@ -61,7 +60,7 @@ fn frequencies(count: usize) -> impl Strategy<Value = Vec<f64>> {
     ]
 }
 
-/// A sweep of no point, of one or of some.
+/// Sweep with no point, one point or several points.
 fn sweep() -> impl Strategy<Value = (Vec<f64>, Vec<Complex64>)> {
     let count = prop_oneof![1 => 0..2usize, 4 => 2..80usize];
     count.prop_flat_map(|count| {

@@ -1,4 +1,4 @@
-//! Nothing that is not a resonance makes a fit or a search succeed, and nothing makes them panic.
+//! Data without a resonance: no fit and no search succeeds on them, and none panics.
 
 mod support;
 
@@ -23,7 +23,7 @@ fn both(data: &SweepData<'_>) -> [Fit; 2] {
     [fit_linear(data, &params), fit_nonlinear(data, &params)]
 }
 
-/// Fits never succeed on `z`, with and without known noise.
+/// Checks that no fit succeeds on `z`, with and without known noise.
 fn never(what: &str, z: &[Complex64], noise: f64) {
     let f = frequencies(z.len());
     for data in [SweepData::new(&f, z), SweepData::new(&f, z).noise(noise)] {
@@ -147,7 +147,7 @@ fn few_points_fail_by_name() {
     }
 }
 
-/// Golden sweeps treated badly: cut, shifted, thinned, with noise and an outlier.
+/// Damaged golden sweeps: cut, shifted, thinned, with noise and an outlier.
 fn mistreated(case: &Case, noise: &mut Noise) -> (Vec<f64>, Vec<Complex64>, f64) {
     let n = case.frequency_hz.len();
     let snr = 10f64.powf(1.0 + 2.5 * noise.uniform());

@@ -1,5 +1,5 @@
-//! Detectors at the ends of a module's range and of what its NCO reaches, and samples that are no
-//! numbers: each costs its own channel or point, never the module.
+//! Detectors at the ends of a module's range and of its NCO's reach, and samples that are not
+//! numbers. Each affects its own channel or point, and never the module.
 
 mod support;
 
@@ -183,7 +183,7 @@ fn the_ends_of_the_ncos_reach_are_edges_too() {
 
 #[test]
 fn a_range_beside_what_the_nco_can_be_set_to_is_reached_by_offsets() {
-    // The NCO stands at its end, and the whole range lies on one side of it.
+    // The NCO is at its limit, and the whole range is on one side of it.
     let detectors = array(20, LOW, HIGH, 3);
     for nco_hz in [
         (HIGH + 20e6, 2e9),

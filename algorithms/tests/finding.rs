@@ -1,4 +1,5 @@
-//! Searches of a feedline with thirty detectors, a standing wave and a delay, made as a circuit.
+//! Searches of a feedline with thirty detectors, a standing wave and a delay, simulated as a
+//! circuit.
 
 mod support;
 
@@ -199,7 +200,7 @@ fn false_alarms_on_noise_are_as_asked() {
             alarms += find_resonances(&sweep, &params).candidates.len();
         }
         println!("{method:?}: {alarms} in {runs}");
-        // One expected; eight have a chance of 1e-5.
+        // One is expected; the probability of eight is 1e-5.
         assert!(alarms <= 7, "{method:?}: {alarms} in {runs}");
     }
 }
@@ -289,7 +290,7 @@ fn delays_are_found_through_resonances_and_ripple() {
             .collect();
         let found = estimate_delay(&f, &z, 20e-6);
         assert_eq!(found.status, DelayStatus::Success, "{tau} {found:?}");
-        // Resonators and mismatches delay by a little more.
+        // Resonators and mismatches add a little delay.
         assert!((found.tau_s - tau).abs() < 2e-9, "{tau} {found:?}");
         // Less than 0.1 rad left over the sweep, by the fit's own account.
         assert!(found.sigma_s * std::f64::consts::TAU * 60e6 < 0.1);

@@ -35,7 +35,7 @@ fn linear_fits_agree_with_the_circuits_poles() {
     {
         let z = case.z();
         let fit = fit_linear(&case.data(&z), &FitParams::default());
-        // Ripple and slope within the sweep are not quite the model's: allow for it.
+        // Ripple and slope within the sweep differ a little from the model.
         check(&fit, &case.truth, 1e-3, 1e-3, 5e-3, &case.name);
         assert!(!fit.bifurcated);
     }
@@ -115,7 +115,7 @@ fn neighbours_are_fitted_jointly() {
     let z = pair.z();
     let alone = fit_nonlinear(&pair.data(&z), &FitParams::default());
     assert_ne!(alone.status, FitStatus::Success);
-    // Guesses as a search gives them: right to a few tenths of a linewidth.
+    // Guesses with the errors of a search: a few tenths of a linewidth.
     let second = pair.second.unwrap();
     let guess = |truth: &Truth, off: f64| twotone_algorithms::resonator::Resonator {
         f_ref_hz: pair.frequency_hz[0],
@@ -155,7 +155,7 @@ fn a_pair_is_found_in_a_sweep_without_a_guess() {
             assert!(off < 0.03, "{snr}: {off}");
         }
     }
-    // Noise and a single line hold no pair.
+    // Noise, and a single line, are no pair.
     let z: Vec<_> = Noise::new(32).add(&vec![(1.0).into(); 161], 0.01);
     assert!(fit_pair(&pair.data(&z), false, &FitParams::default()).is_none());
 }
@@ -275,7 +275,7 @@ fn stated_errors_are_those_of_the_bound() {
     }
 }
 
-/// A sweep of fewer points, as wide.
+/// Returns a sweep of the same width with fewer points.
 fn thinned(case: &Case, every: usize, first: usize) -> (Vec<f64>, Vec<num_complex::Complex64>) {
     let z = case.z();
     let pick = |i: &usize| i % every == first;

@@ -1,4 +1,4 @@
-//! Reach of the algorithms, and tunes that they refuse, on a board of the tests' own.
+//! Reach of the algorithms, and tunes that they refuse, on the board of these tests.
 
 mod support;
 
@@ -12,7 +12,7 @@ use twotone_algorithms::{
 };
 use twotone_hal::{BoardHandle, ErrorKind, ModuleId};
 
-/// A tune that is refused, with nothing but questions sent.
+/// Checks that a tune is refused before any setting is sent.
 fn refused(params: &TuneParams, kind: ErrorKind, says: &str) {
     let (board, state) = FakeBoard::new(array(5, LOW, HIGH, 3), 4).handle();
     let error = tune(&board, ModuleId::FIRST, params).wait().unwrap_err();

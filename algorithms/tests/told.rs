@@ -1,4 +1,4 @@
-//! Everything that a stage of a tune finds to be less than well is among its warnings.
+//! Every problem that a stage of a tune finds is among the warnings of the tune.
 
 mod support;
 
@@ -10,8 +10,8 @@ use twotone_algorithms::{
 };
 use twotone_hal::{ErrorKind, ModuleId};
 
-/// Tunes a board of 20 detectors with something wrong, and finds each of `words` in a warning of
-/// its own, and no other warning.
+/// Tunes a board of 20 detectors with a problem. Checks that each of `words` is in a warning of its
+/// own, and that there is no other warning.
 fn check(change: impl FnOnce(&mut FakeBoard, &mut TuneParams), words: &[&str]) -> TuneOutcome {
     let mut fake = FakeBoard::new(array(20, LOW, HIGH, 3), 4);
     let mut params = params();

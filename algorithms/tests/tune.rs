@@ -1,4 +1,4 @@
-//! Whole algorithms on a board of the tests' own, whose detectors remember their branch.
+//! Whole algorithms on the board of these tests, whose detectors remember their branch.
 
 mod support;
 
@@ -28,7 +28,7 @@ fn channel_of<'a>(outcome: &'a TuneOutcome, detector: &Detector) -> &'a ChannelO
         .unwrap()
 }
 
-/// The tone sits where it was declared to, and `D` is that of the detector.
+/// Checks that the tone is at its declared detuning, and that `D` is that of the detector.
 fn is_tuned(channel: &ChannelOutcome, detector: &Detector) -> Result<(), String> {
     if (channel.status, channel.reason) != (ChannelStatus::Tuned, Reason::Ok) {
         return Err(format!("{channel:?}"));
@@ -75,7 +75,7 @@ fn tune_puts_a_calibrated_tone_on_every_detector() {
         assert!(clear.fold(f64::INFINITY, f64::min) > 5.0);
         assert!(reference.z0.norm() > 0.0);
     }
-    // What is on is what the outcome says, and nothing else.
+    // Exactly the tones of the outcome are on.
     let on = state.lock().unwrap().tones();
     assert_eq!(on.len(), 48);
     for (index, f_hz, amplitude) in on {
@@ -95,7 +95,7 @@ fn tune_puts_a_calibrated_tone_on_every_detector() {
     }
 }
 
-/// Samples of the board after a tune, with every detector moved by `shift_lw` linewidths.
+/// Returns samples of the board after a tune, with every detector moved by `shift_lw` linewidths.
 fn samples_after(detectors: &[Detector], shift_lw: f64) -> (TuneOutcome, Vec<Complex64>) {
     let fake = FakeBoard::new(detectors.to_vec(), 6);
     let state = fake.state.clone();
@@ -155,7 +155,7 @@ fn nothing_is_sent_twice_and_unused_channels_are_cleared() {
     run(&board, &params());
     let counts = state.lock().unwrap().counts;
     assert_eq!(counts.repeated, 0);
-    // Once at the start, and once when the wide comb gives way to the tones.
+    // Once at the start, and once when the tones replace the wide comb.
     assert_eq!(counts.clears, 2);
     assert_eq!(counts.ncos, 1);
     // Describe and NCO; 1 NCO; 4 combs of delay; 6 of the sweep; 41 steps; place; rotate.
@@ -232,11 +232,11 @@ fn neighbours_are_told_apart_or_flagged() {
     for k in [5, 6] {
         let channel = channel_of(&outcome, &detectors[k]);
         assert!(channel.flags.contains(&Flag::Crowded), "{channel:?}");
-        // The neighbour's notch is part of the line that the calibration holds.
+        // The neighbour's notch is part of the line of the calibration.
         assert!(channel.offset_lw.unwrap().abs() < 0.02, "{channel:?}");
         is_tuned(channel, &detectors[k]).unwrap();
     }
-    // One tone must do for the two that collide, and neither is called tuned.
+    // The two that collide share one tone, and neither is called tuned.
     let near = |c: &&ChannelOutcome| (c.tone_hz - detectors[11].fr_hz).abs() < 2.0 * lw;
     let collided: Vec<_> = outcome.channels.iter().filter(near).collect();
     assert_eq!(collided.len(), 1);

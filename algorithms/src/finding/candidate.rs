@@ -1,28 +1,28 @@
-//! A resonance that was found, with flags from its surroundings.
+//! Resonances that a search found, with flags about their surroundings.
 
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
 
 use super::{FindParams, WideSweep};
 
-/// Property of a resonance that follows from its surroundings.
+/// Property of a resonance that depends on its surroundings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Flag {
-    /// A neighbour is near: the two are fitted jointly.
+    /// A neighbour is so near that the two are fitted jointly.
     Crowded,
-    /// A neighbour is so near that one tone must do for both.
+    /// A neighbour is so near that both share one tone.
     Collided,
-    /// Near an end of the sweep.
+    /// The resonance is near an end of the sweep.
     Edge,
-    /// Near an NCO, whose leakage may disturb it.
+    /// The resonance is near an NCO, whose leakage may disturb it.
     NearNco,
-    /// Fewer than two points of the wide sweep a linewidth.
+    /// The wide sweep has fewer than two points per linewidth.
     Undersampled,
 }
 
-/// A resonance found in a wide sweep, with first values that a fine sweep will better.
+/// Resonance found in a wide sweep, with values that a fine sweep will improve.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
     /// Frequency of the dip, in hertz.
@@ -33,16 +33,16 @@ pub struct Candidate {
     pub depth_db: f64,
     /// `A` of the resonator model.
     pub coupling: Complex64,
-    /// Gain in chi-squared over a line without the resonance.
+    /// Reduction of chi-squared compared with a line without the resonance.
     pub statistic: f64,
-    /// Flags from its surroundings.
+    /// Flags about its surroundings.
     pub flags: Vec<Flag>,
-    /// False if a better candidate at the same place takes the tone.
+    /// False if a better candidate at the same frequency has the tone.
     pub keep: bool,
 }
 
 impl Candidate {
-    /// Full linewidth, in hertz.
+    /// Returns the full linewidth, in hertz.
     #[must_use]
     pub fn linewidth_hz(&self) -> f64 {
         self.fr_hz / self.q
@@ -86,8 +86,8 @@ pub(super) fn flag(candidates: &mut [Candidate], sweep: &WideSweep<'_>, params: 
     flag_neighbours(candidates, params);
 }
 
-/// Flags crowded and collided candidates; of those that collide the one of the highest statistic
-/// is kept.
+/// Sets the flags of crowded and collided candidates. Of candidates that collide, the one with the
+/// highest statistic is kept.
 fn flag_neighbours(candidates: &mut [Candidate], params: &FindParams) {
     let widest = candidates
         .iter()
@@ -112,7 +112,7 @@ fn flag_neighbours(candidates: &mut [Candidate], params: &FindParams) {
             }
         }
     }
-    // In order of merit, each kept candidate takes the place of those that collide with it.
+    // Best first: each candidate that is kept excludes those that collide with it.
     let mut order: Vec<usize> = (0..candidates.len()).collect();
     order.sort_by(|&i, &j| candidates[j].statistic.total_cmp(&candidates[i].statistic));
     for &i in &order {

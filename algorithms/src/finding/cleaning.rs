@@ -1,11 +1,11 @@
-//! From places to resonances: each is fitted, and divided out of the sweep before weaker ones
-//! near it are looked at again, so that the wings of a strong line are not found as lines.
+//! Confirmation of peaks as resonances. Each is fitted and divided out of the sweep before weaker
+//! peaks near it are examined, so that the wings of a strong line are not found as lines.
 
 use num_complex::Complex64;
 
 use super::candidate::Candidate;
-use super::matched::look_again;
-use super::{FindParams, Flattened, Place};
+use super::matched::refine;
+use super::{FindParams, Flattened, Peak};
 use crate::fit::{
     Fit, FitParams, FitStatus, SweepData, fit_joint, fit_linear, fit_nonlinear, fit_pair,
 };
@@ -13,21 +13,22 @@ use crate::resonator::{Direction, Resonator, depth_db, pulled_detuning};
 
 /// Distance up to which a found line is divided out, in linewidths.
 const DIVIDE_LW: f64 = 60.0;
-/// Half width of the piece fitted, in linewidths.
+/// Half width of the piece of sweep that is fitted, in linewidths.
 const FIT_LW: f64 = 4.0;
-/// Most places beside one line that are looked at. What is left then is searched for pairs.
-const MOST_LOOKS: usize = 3;
-/// Residual over diameter above which something besides one linear line is there.
+/// Largest number of peaks beside one line that are examined. After that the line is only tried as
+/// a pair.
+const MOST_ATTEMPTS: usize = 3;
+/// Residual over diameter above which one linear resonator does not explain the sweep.
 const CLEAN: f64 = 0.05;
 
 /// A confirmed line.
 struct Line {
     model: Resonator,
     statistic: f64,
-    /// Residual that the fit left, over the diameter.
+    /// Residual of the fit over the diameter.
     residual: f64,
-    /// Places beside it that were looked at.
-    looked: usize,
+    /// Number of peaks beside the line that were examined.
+    attempts: usize,
 }
 
 impl Line {
@@ -36,8 +37,8 @@ impl Line {
     }
 }
 
-/// Confirms places, best first, and returns the resonances in order of frequency.
-pub(super) fn confirm(flat: &Flattened, places: Vec<Place>, params: &FindParams) -> Vec<Candidate> {
+/// Confirms peaks, best first, and returns the resonances in order of frequency.
+pub(super) fn confirm(flat: &Flattened, peaks: Vec<Peak>, params: &FindParams) -> Vec<Candidate> {
     let fits = FitParams {
         max_residual: 10.0,
         max_fr_error_lw: 1.0,
@@ -50,14 +51,15 @@ pub(super) fn confirm(flat: &Flattened, places: Vec<Place>, params: &FindParams)
         ..*flat
     };
     let mut lines: Vec<Line> = Vec::new();
-    for place in places {
-        let near = nearest(&lines, &place);
+    for peak in peaks {
+        let near = nearest(&lines, &peak);
         if near.is_some_and(|k| {
-            lines[k].residual < enough(flat, &lines[k]) || lines[k].looked >= MOST_LOOKS
+            lines[k].residual < residual_limit(flat, &lines[k])
+                || lines[k].attempts >= MOST_ATTEMPTS
         }) {
             continue;
         }
-        let Some((place, projection)) = look_again(&clean, params, &place) else {
+        let Some((peak, projection)) = refine(&clean, params, &peak) else {
             continue;
         };
         if depth_db(projection.coupling) < 0.5 * params.min_depth_db {
@@ -69,16 +71,16 @@ pub(super) fn confirm(flat: &Flattened, places: Vec<Place>, params: &FindParams)
                 &mut clean,
                 &mut lines,
                 k,
-                &place,
+                &peak,
                 &projection,
                 params,
                 &fits,
             );
             continue;
         }
-        let from_template = resonator(&place, &projection);
-        let fit = fit_piece(&clean, place.f_hz, place.linewidth_hz, false, &fits);
-        let line = line_of(&fit, &place, from_template, params);
+        let from_template = resonator(&peak, &projection);
+        let fit = fit_piece(&clean, peak.f_hz, peak.linewidth_hz, false, &fits);
+        let line = line_of(&fit, &peak, from_template, params);
         if let Some(line) = line {
             divide(&mut clean, &line.model);
             lines.push(line);
@@ -102,7 +104,7 @@ pub(super) fn confirm(flat: &Flattened, places: Vec<Place>, params: &FindParams)
     candidates
 }
 
-/// Looks for two lines if one does not explain the sweep.
+/// Replaces each line that does not explain the sweep by two lines, if two do.
 fn split(
     flat: &Flattened,
     clean: &mut Flattened,
@@ -111,7 +113,7 @@ fn split(
     fits: &FitParams,
 ) {
     for k in 0..lines.len() {
-        if lines[k].residual < enough(flat, &lines[k]) {
+        if lines[k].residual < residual_limit(flat, &lines[k]) {
             continue;
         }
         multiply(clean, &lines[k].model);
@@ -132,7 +134,7 @@ fn split(
                 model: second.model,
                 statistic: lines[k].statistic,
                 residual: second.residual_over_diameter,
-                looked: 0,
+                attempts: 0,
             });
         }
         let model = lines[k].model;
@@ -140,7 +142,7 @@ fn split(
     }
 }
 
-/// True if a fit is of a line that could be a detector's.
+/// True if a fit succeeded on a line that could be a detector.
 fn is_sound(fit: &Fit, params: &FindParams) -> bool {
     fit.model.is_finite()
         && fit.linewidth_hz() < params.max_linewidth_hz
@@ -149,34 +151,34 @@ fn is_sound(fit: &Fit, params: &FindParams) -> bool {
         && depth_db(fit.model.coupling) > params.min_depth_db
 }
 
-/// The line within whose reach a place lies.
-fn nearest(lines: &[Line], place: &Place) -> Option<usize> {
-    let apart = |k: usize| (lines[k].dip_hz() - place.f_hz).abs();
+/// Returns the index of the line that a peak is close to.
+fn nearest(lines: &[Line], peak: &Peak) -> Option<usize> {
+    let apart = |k: usize| (lines[k].dip_hz() - peak.f_hz).abs();
     let k = (0..lines.len()).min_by(|&i, &j| apart(i).total_cmp(&apart(j)))?;
-    let lw = lines[k].model.linewidth_hz().max(place.linewidth_hz);
+    let lw = lines[k].model.linewidth_hz().max(peak.linewidth_hz);
     (apart(k) < 2.5 * lw).then_some(k)
 }
 
-/// Residual over diameter below which one line explains the sweep.
-fn enough(flat: &Flattened, line: &Line) -> f64 {
+/// Returns the residual over diameter below which one line explains the sweep.
+fn residual_limit(flat: &Flattened, line: &Line) -> f64 {
     CLEAN.max(2.0 * flat.noise / line.model.coupling.norm().max(1e-3))
 }
 
-/// The line that a fit of a place stands for: the fit if it is sound, the template if the fit
-/// only lacks precision, nothing if the fit says that there is no such resonator.
-fn line_of(fit: &Fit, place: &Place, template: Resonator, params: &FindParams) -> Option<Line> {
-    let shift = (fit.model.frequency_at(0.0) - place.f_hz).abs();
+/// Returns the line for a peak: the fit if it is sound, the template of the search if the fit only
+/// lacks precision, and `None` if the fit shows that there is no such resonator.
+fn line_of(fit: &Fit, peak: &Peak, template: Resonator, params: &FindParams) -> Option<Line> {
+    let shift = (fit.model.frequency_at(0.0) - peak.f_hz).abs();
     let lw = fit.linewidth_hz();
     let agrees = fit.model.is_finite()
-        && shift < 1.5 * place.linewidth_hz.max(lw)
-        && lw < 3.0 * place.linewidth_hz
-        && lw > 0.25 * place.linewidth_hz;
+        && shift < 1.5 * peak.linewidth_hz.max(lw)
+        && lw < 3.0 * peak.linewidth_hz
+        && lw > 0.25 * peak.linewidth_hz;
     let model = match fit.status {
         FitStatus::Success | FitStatus::NegativeQi if agrees => fit.model,
         FitStatus::TooWide | FitStatus::OutsideSweep => return None,
         _ => template,
     };
-    // A fit that succeeds on something wide tells a box mode from a narrow template on its flank.
+    // If the fit succeeds with a large width, the narrow template is on the flank of a box mode.
     let too_wide = model.linewidth_hz() > params.max_linewidth_hz
         || (fit.status.is_success() && lw > params.max_linewidth_hz);
     let residual = if agrees {
@@ -186,33 +188,36 @@ fn line_of(fit: &Fit, place: &Place, template: Resonator, params: &FindParams) -
     };
     (!too_wide).then_some(Line {
         model,
-        statistic: place.statistic,
+        statistic: peak.statistic,
         residual,
-        looked: 0,
+        attempts: 0,
     })
 }
 
-/// A place within a few linewidths of a line already found: real only if one nonlinear line
-/// cannot explain the sweep there and two lines can.
-#[allow(clippy::too_many_arguments)]
+/// Examines a peak within a few linewidths of a known line. It is a resonance only if one nonlinear
+/// line cannot explain the sweep there and two lines can.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "it is one step of `confirm`, with its variables"
+)]
 fn confirm_beside(
     flat: &Flattened,
     clean: &mut Flattened,
     lines: &mut Vec<Line>,
     k: usize,
-    place: &Place,
+    peak: &Peak,
     projection: &crate::projection::Projection,
     params: &FindParams,
     fits: &FitParams,
 ) {
-    let enough = enough(flat, &lines[k]);
-    lines[k].looked += 1;
-    // Put the line back, and try one nonlinear line.
+    let enough = residual_limit(flat, &lines[k]);
+    lines[k].attempts += 1;
+    // Restore the line in the sweep, and try one nonlinear line.
     multiply(clean, &lines[k].model);
     let lw = lines[k].model.linewidth_hz();
     let centre = lines[k].dip_hz();
-    // Once is enough: the sweep does not change.
-    let pulled = (lines[k].looked == 1).then(|| fit_piece(clean, centre, lw, true, fits));
+    // One attempt is enough, since the sweep does not change.
+    let pulled = (lines[k].attempts == 1).then(|| fit_piece(clean, centre, lw, true, fits));
     if let Some(pulled) = pulled
         && pulled.status.is_success()
         && pulled.linewidth_hz() < 3.0 * lw
@@ -222,7 +227,7 @@ fn confirm_beside(
         lines[k].residual = pulled.residual_over_diameter;
     }
     if lines[k].residual >= enough {
-        let both = two_lines(clean, &lines[k].model, &resonator(place, projection), fits);
+        let both = two_lines(clean, &lines[k].model, &resonator(peak, projection), fits);
         if let Some([first, second]) = both {
             let sound = |fit: &Fit| {
                 is_sound(fit, params)
@@ -237,9 +242,9 @@ fn confirm_beside(
                 divide(clean, &second.model);
                 lines.push(Line {
                     model: second.model,
-                    statistic: place.statistic,
+                    statistic: peak.statistic,
                     residual: second.residual_over_diameter,
-                    looked: 0,
+                    attempts: 0,
                 });
             }
         }
@@ -280,15 +285,15 @@ fn fit_piece(flat: &Flattened, f_hz: f64, lw: f64, nonlinear: bool, fits: &FitPa
     }
 }
 
-/// The resonator that a template stands for.
-fn resonator(place: &Place, projection: &crate::projection::Projection) -> Resonator {
+/// Returns the resonator of a template of the search.
+fn resonator(peak: &Peak, projection: &crate::projection::Projection) -> Resonator {
     Resonator {
-        f_ref_hz: place.f_hz,
+        f_ref_hz: peak.f_hz,
         gain: projection.line,
         slope_per_hz: 0.0,
         tau_s: 0.0,
-        fr_hz: place.f_hz,
-        qr: place.f_hz / place.linewidth_hz,
+        fr_hz: peak.f_hz,
+        qr: peak.f_hz / peak.linewidth_hz,
         coupling: projection.coupling,
         a: 0.0,
     }

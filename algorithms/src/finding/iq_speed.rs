@@ -1,11 +1,11 @@
-//! Places to look by the speed along the loop in the IQ plane.
+//! Peaks of the speed along the loop in the IQ plane.
 
-use super::{FindParams, Flattened, Place};
+use super::{FindParams, Flattened, Peak};
 use crate::robust::{SIGMA_PER_MAD, median};
 
-/// Peaks of the speed |dS/df| over the typical one, best first. The speed of a resonator is a
-/// Lorentzian as wide as its line.
-pub(super) fn places(flat: &Flattened, params: &FindParams) -> Vec<Place> {
+/// Returns the peaks of the speed |dS/df| relative to its median, best first. The speed of a
+/// resonator is a Lorentzian with the linewidth of the resonator.
+pub(super) fn peaks(flat: &Flattened, params: &FindParams) -> Vec<Peak> {
     let n = flat.z.len();
     let speed: Vec<f64> = (0..n)
         .map(|i| {
@@ -34,7 +34,7 @@ pub(super) fn places(flat: &Flattened, params: &FindParams) -> Vec<Place> {
         if width > 2.0 * params.max_linewidth_hz {
             continue;
         }
-        found.push(Place {
+        found.push(Peak {
             f_hz: flat.f[i],
             linewidth_hz: width.clamp(params.min_linewidth_hz, params.max_linewidth_hz),
             statistic: ((speed[i] - typical) / spread.max(1e-30)).powi(2),

@@ -1,25 +1,25 @@
-//! Places to look by a matched filter.
+//! Peaks of a matched filter.
 //!
-//! At each place and for each of a grid of widths, the sweep around is compared with a sloped line
-//! with and without a resonator. The coupling that fits best follows in closed form, its angle
-//! with it; angles beyond the allowed ones count only by the part that lies within. The statistic
-//! is the gain in chi-squared, so on white noise the false alarm rate is a parameter.
+//! At each frequency, and for each of a grid of widths, the sweep is compared with a sloped line
+//! with and without a resonator. The best complex coupling follows in closed form. If its angle is
+//! beyond the allowed range, only its component within the range counts. The statistic is the
+//! reduction of chi-squared, so on white noise the rate of false alarms is a parameter.
 
-use super::{FindParams, Flattened, Place};
+use super::{FindParams, Flattened, Peak};
 use crate::projection::{Projection, project};
 
-/// Relative error of the model of a line without resonances, from ripple within a few linewidths.
-/// At high signal-to-noise it keeps ripples from being found as resonances.
+/// Relative error of the model of a line without resonances, because of ripple within a few
+/// linewidths. At high signal-to-noise ratios it keeps ripples from being found as resonances.
 const MODEL_ERROR: f64 = 0.003;
-/// Part of the misfit that counts as noise, so that the width that fits wins.
+/// Fraction of the misfit that counts as noise, so that the best width has the highest statistic.
 const MISFIT_WEIGHT: f64 = 0.1;
-/// Half width of the piece of sweep compared, in linewidths.
+/// Half width of the piece of sweep that is compared, in linewidths.
 const REACH_LW: f64 = 4.0;
 /// Ratio of neighbouring widths of the grid.
 const WIDTH_RATIO: f64 = 1.6;
 
-/// All places whose statistic is above the threshold and a maximum along frequency, best first.
-pub(super) fn places(flat: &Flattened, params: &FindParams) -> Vec<Place> {
+/// Returns all maxima of the statistic along frequency that are above the threshold, best first.
+pub(super) fn peaks(flat: &Flattened, params: &FindParams) -> Vec<Peak> {
     let mut found = Vec::new();
     let least = params.min_linewidth_hz.max(1.5 * flat.spacing_hz);
     let mut lw = least;
@@ -38,7 +38,7 @@ pub(super) fn places(flat: &Flattened, params: &FindParams) -> Vec<Place> {
     found
 }
 
-fn scan(flat: &Flattened, params: &FindParams, lw: f64, found: &mut Vec<Place>) {
+fn scan(flat: &Flattened, params: &FindParams, lw: f64, found: &mut Vec<Peak>) {
     let (low, high) = (flat.f[0], flat.f[flat.f.len() - 1]);
     let step = (lw / 3.0).max(0.5 * flat.spacing_hz);
     let count = ((high - low) / step) as usize;
@@ -55,7 +55,7 @@ fn scan(flat: &Flattened, params: &FindParams, lw: f64, found: &mut Vec<Place>) 
             0.0
         };
         if last > flat.threshold && last >= before && last > statistic {
-            found.push(Place {
+            found.push(Peak {
                 f_hz: f_hz - step,
                 linewidth_hz: lw,
                 statistic: last,
@@ -66,7 +66,7 @@ fn scan(flat: &Flattened, params: &FindParams, lw: f64, found: &mut Vec<Place>) 
     }
 }
 
-/// The piece of sweep around a place.
+/// Piece of the sweep around a frequency.
 #[derive(Default)]
 struct Window {
     first: usize,
@@ -74,7 +74,7 @@ struct Window {
 }
 
 impl Window {
-    /// Places must ascend.
+    /// Moves the piece to a higher frequency.
     fn move_to(&mut self, flat: &Flattened, f_hz: f64, lw: f64) {
         let reach = (REACH_LW * lw).max(5.0 * flat.spacing_hz);
         while self.first < flat.f.len() && flat.f[self.first] < f_hz - reach {
@@ -103,23 +103,23 @@ impl Window {
                 (y, y, z)
             });
         let found = project(points)?;
-        Some((weigh(&found, n, flat, params), found))
+        Some((statistic_of(&found, n, flat, params), found))
     }
 }
 
-/// Best statistic near a place, over a few frequencies and widths about it, with what it stands
-/// for. `None` below the threshold.
-pub(super) fn look_again(
+/// Returns the best peak near `peak`, over a few frequencies and widths, with its projection.
+/// `None` if it is below the threshold.
+pub(super) fn refine(
     flat: &Flattened,
     params: &FindParams,
-    place: &Place,
-) -> Option<(Place, Projection)> {
-    let mut best: Option<(Place, Projection)> = None;
+    peak: &Peak,
+) -> Option<(Peak, Projection)> {
+    let mut best: Option<(Peak, Projection)> = None;
     for stretch in [0.8, 1.0, 1.25] {
-        let lw = place.linewidth_hz * stretch;
+        let lw = peak.linewidth_hz * stretch;
         let reach = (REACH_LW * lw).max(5.0 * flat.spacing_hz);
         for shift in [-0.3, -0.15, 0.0, 0.15, 0.3] {
-            let f_hz = place.f_hz + shift * place.linewidth_hz;
+            let f_hz = peak.f_hz + shift * peak.linewidth_hz;
             let window = Window {
                 first: flat.f.partition_point(|f| *f < f_hz - reach),
                 end: flat.f.partition_point(|f| *f <= f_hz + reach),
@@ -131,7 +131,7 @@ pub(super) fn look_again(
                 && best.as_ref().is_none_or(|(b, _)| statistic > b.statistic)
             {
                 best = Some((
-                    Place {
+                    Peak {
                         f_hz,
                         linewidth_hz: lw,
                         statistic,
@@ -144,7 +144,7 @@ pub(super) fn look_again(
     best
 }
 
-fn weigh(found: &Projection, n: usize, flat: &Flattened, params: &FindParams) -> f64 {
+fn statistic_of(found: &Projection, n: usize, flat: &Flattened, params: &FindParams) -> f64 {
     let model = MODEL_ERROR * found.line.norm();
     let misfit = found.residual / (n as f64 - 3.0).max(1.0);
     let variance = flat.noise * flat.noise + model * model + MISFIT_WEIGHT * misfit;

@@ -1,18 +1,18 @@
-//! Places to look by the prominence of dips in |S21|.
+//! Peaks of the prominence of dips in |S21|.
 
-use super::{FindParams, Flattened, Place};
+use super::{FindParams, Flattened, Peak};
 
-/// Dips whose prominence is at least the depth asked for and stands out of the noise, best first.
-/// The width is taken at half of the prominence.
-pub(super) fn places(flat: &Flattened, params: &FindParams) -> Vec<Place> {
+/// Returns the dips whose prominence is at least the smallest depth and is above the noise, best
+/// first. The width is taken at half of the prominence.
+pub(super) fn peaks(flat: &Flattened, params: &FindParams) -> Vec<Peak> {
     // Peaks of the attenuation in decibels.
     let height: Vec<f64> = flat
         .z
         .iter()
         .map(|z| -20.0 * z.norm().max(1e-9).log10())
         .collect();
-    // Noise of one quadrature, in decibels of the line; a dip is a difference of extremes of many
-    // points, which the same threshold as for the matched filter allows for.
+    // Noise of one quadrature, in decibels relative to the line. A dip is a difference of extremes
+    // of many points; the threshold of the matched filter accounts for that.
     let noise_db = 20.0 / std::f64::consts::LN_10 * flat.noise / 2f64.sqrt();
     let least = params
         .min_depth_db
@@ -42,7 +42,7 @@ pub(super) fn places(flat: &Flattened, params: &FindParams) -> Vec<Place> {
             .find(|&k| height[k] < half)
             .map(|k| flat.f[k] - flat.f[i]);
         let width = below.unwrap_or(0.0) + above.unwrap_or(0.0);
-        found.push(Place {
+        found.push(Peak {
             f_hz: flat.f[i],
             linewidth_hz: width.clamp(params.min_linewidth_hz, params.max_linewidth_hz),
             statistic: (prominence / noise_db.max(1e-6)).powi(2),
@@ -56,8 +56,8 @@ pub(super) fn places(flat: &Flattened, params: &FindParams) -> Vec<Place> {
     found
 }
 
-/// For each point the lowest value on its left, up to the next higher point: a stack of higher
-/// points keeps it linear in time.
+/// Returns for each point the lowest value on its left, up to the next higher point. A stack of
+/// higher points makes this linear in time.
 fn bases(height: &[f64]) -> Vec<f64> {
     let mut stack: Vec<(f64, f64)> = Vec::new();
     let mut bases = Vec::with_capacity(height.len());

@@ -1,4 +1,4 @@
-//! The Cramer-Rao bound: the least error that any unbiased fit can have.
+//! The Cramer-Rao bound: the smallest error that an unbiased fit can have.
 
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
@@ -21,11 +21,11 @@ pub struct BoundParameters {
     pub a: bool,
 }
 
-/// Least one-sigma errors for a resonator `truth` swept at `frequency_hz` with white noise
-/// `sqrt(<|n|^2>) = noise` a point, from the Jacobian of the model at the truth.
+/// Returns the smallest one-sigma errors for a sweep of the resonator `truth` at `frequency_hz`,
+/// with white noise `sqrt(<|n|^2>) = noise` per point. They follow from the Jacobian of the model.
 ///
 /// # Errors
-/// A status if the points or the truth leave a parameter undetermined.
+/// A status if the points do not determine all parameters.
 pub fn cramer_rao(
     truth: &Resonator,
     frequency_hz: &[f64],

@@ -1,20 +1,20 @@
-//! Algebraic circle fit by Taubin's method.
+//! Algebraic fit of a circle by Taubin's method.
 
 use num_complex::Complex64;
 
-/// A circle in the complex plane.
+/// Circle in the complex plane.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Circle {
-    /// Its centre.
+    /// The centre.
     pub centre: Complex64,
-    /// Its radius.
+    /// The radius.
     pub radius: f64,
 }
 
-/// Fits a circle to points by Taubin's method (IEEE Trans. PAMI 13, 1115, 1991), whose radius
-/// is nearly unbiased on short, noisy arcs, unlike the plain algebraic fit (Kasa's).
+/// Fits a circle to points by Taubin's method (IEEE Trans. PAMI 13, 1115, 1991). Its radius is
+/// nearly unbiased on short, noisy arcs, unlike that of the plain algebraic fit (Kasa's).
 ///
-/// `None` for fewer than three finite points, and for points on a line or all in one place.
+/// `None` for fewer than three finite points, for points on a line, and for equal points.
 #[must_use]
 pub fn fit_circle(points: &[Complex64]) -> Option<Circle> {
     let n = points.len();
@@ -37,7 +37,7 @@ pub fn fit_circle(points: &[Complex64]) -> Option<Circle> {
     for sum in [&mut xx, &mut yy, &mut xy, &mut xz, &mut yz, &mut zz] {
         *sum *= inverse;
     }
-    // Newton's method from zero finds the least root of the characteristic polynomial.
+    // Newton's method from zero finds the smallest root of the characteristic polynomial.
     let mz = xx + yy;
     let covariance = xx * yy - xy * xy;
     let variance = zz - mz * mz;
@@ -72,7 +72,8 @@ pub fn fit_circle(points: &[Complex64]) -> Option<Circle> {
 mod tests {
     use super::*;
 
-    /// A small generator, so that the crate needs none: xorshift, Box and Muller.
+    /// Generator of random numbers, so that the crate needs no dependency: xorshift, Box and
+    /// Muller.
     struct Noise(u64);
 
     impl Noise {

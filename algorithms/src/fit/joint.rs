@@ -1,19 +1,19 @@
-//! Joint fit of neighbours that overlap.
+//! Joint fit of resonators that overlap.
 
-use super::judge::judge;
+use super::assess::assess;
 use super::levenberg::{MAX_PARAMETERS, Parameters, Workspace, minimise};
 use super::linear::LEAST_POINTS;
-use super::model::{EACH, LINE, MAX_RESONATORS, Notches, parameters};
+use super::model::{LINE_PARAMETERS, MAX_RESONATORS, Notches, RESONATOR_PARAMETERS, parameters};
 use super::outcome::{Fit, FitParams, FitStatus};
 use super::prepare::{Prepared, SweepData};
 use crate::resonator::{Direction, Resonator, pulled_detuning};
 
-/// Fits up to four neighbours at once to a sweep over all of them, starting from `guesses`.
+/// Fits up to four neighbours together to a sweep over all of them, starting from `guesses`.
 ///
-/// The line's gain is taken from the first guess. The line of each fit's model holds the notches
-/// of its neighbours, to first order about its own dip. Returns one fit for each guess, in their
-/// order. With more than four guesses, or data that no fit can be tried on, all of them fail with
-/// the reason. Never panics.
+/// The line's gain starts from that of the first guess. The line in the model of each fit includes
+/// the notches of the neighbours, to first order around its own dip. Returns one fit for each
+/// guess, in their order. If there are more than four guesses, or if the data cannot be fitted, all
+/// fits fail with the reason. Never panics.
 #[must_use]
 pub fn fit_joint(
     data: &SweepData<'_>,
@@ -36,12 +36,14 @@ pub fn fit_joint(
         Err(status) => return fail(status),
     };
     let mut start: Parameters = [0.0; MAX_PARAMETERS];
-    start[..LINE].copy_from_slice(&parameters(first, &prepared)[..LINE]);
+    start[..LINE_PARAMETERS].copy_from_slice(&parameters(first, &prepared)[..LINE_PARAMETERS]);
     for (k, guess) in guesses.iter().enumerate() {
         let own = parameters(guess, &prepared);
-        start[LINE + EACH * k..LINE + EACH * (k + 1)].copy_from_slice(&own[LINE..LINE + EACH]);
-        if nonlinear && start[LINE + EACH * k + 4] == 0.0 {
-            start[LINE + EACH * k + 4] = 0.05;
+        start[LINE_PARAMETERS + RESONATOR_PARAMETERS * k
+            ..LINE_PARAMETERS + RESONATOR_PARAMETERS * (k + 1)]
+            .copy_from_slice(&own[LINE_PARAMETERS..LINE_PARAMETERS + RESONATOR_PARAMETERS]);
+        if nonlinear && start[LINE_PARAMETERS + RESONATOR_PARAMETERS * k + 4] == 0.0 {
+            start[LINE_PARAMETERS + RESONATOR_PARAMETERS * k + 4] = 0.05;
         }
     }
     let mut model = Notches::new(&prepared, guesses.len(), params, nonlinear);
@@ -49,7 +51,7 @@ pub fn fit_joint(
     let mut work = Workspace::default();
     let solution = minimise(&model, &start, params.max_iterations, &mut work);
     let mut fits: Vec<Fit> = (0..guesses.len())
-        .map(|k| judge(&model, &solution, k, params))
+        .map(|k| assess(&model, &solution, k, params))
         .collect();
     let resonators: Vec<Resonator> = fits.iter().map(|fit| fit.model).collect();
     for (k, fit) in fits.iter_mut().enumerate() {
@@ -64,8 +66,8 @@ pub fn fit_joint(
     fits
 }
 
-/// A resonator whose line holds its neighbours' notches, to first order about its dip: the model
-/// that a calibration at its tone needs.
+/// Returns a resonator whose line includes the notches of its neighbours, to first order around its
+/// dip. A calibration at its tone needs this model.
 pub(crate) fn among<'a>(
     one: &Resonator,
     neighbours: impl Iterator<Item = &'a Resonator> + Clone,

@@ -1,29 +1,31 @@
 //! Levenberg-Marquardt on complex residuals with an analytic Jacobian.
 
-// Index arithmetic over parts of fixed-size matrices reads like the formulae.
-#![allow(clippy::needless_range_loop)]
+#![allow(
+    clippy::needless_range_loop,
+    reason = "index arithmetic over parts of fixed-size matrices reads like the formulae"
+)]
 
 use num_complex::Complex64;
 
-/// The most parameters that a model may have.
+/// Largest number of parameters of a model.
 pub(super) const MAX_PARAMETERS: usize = 24;
 
 pub(super) type Parameters = [f64; MAX_PARAMETERS];
 pub(super) type Matrix = [[f64; MAX_PARAMETERS]; MAX_PARAMETERS];
 
-/// Part of the cost that a step must gain to be worth another: of a fit with a hundred residuals,
-/// parameters are then within a hundredth of their errors.
+/// Relative reduction of the cost below which the search ends. For a fit with a hundred residuals,
+/// the parameters are then within a hundredth of their errors.
 const SETTLED: f64 = 1e-7;
 
-/// A complex model of `points` samples with `parameters` real parameters.
+/// Complex model of `points` samples with `parameters` real parameters.
 pub(super) trait Model {
     fn parameters(&self) -> usize;
     fn points(&self) -> usize;
-    /// Writes `model - data` for every point, and its derivatives, point by point, if asked.
+    /// Writes `model - data` for every point, and its derivatives into `jacobian` if there is one.
     fn residuals(&self, p: &Parameters, r: &mut [Complex64], jacobian: Option<&mut [Complex64]>);
-    /// Brings parameters back into their range.
+    /// Limits parameters to their ranges.
     fn restrain(&self, p: &mut Parameters);
-    /// True if a parameter is fitted rather than held.
+    /// True if a parameter is fitted, false if it is fixed.
     fn is_free(&self, index: usize) -> bool;
 }
 
@@ -32,13 +34,13 @@ pub(super) struct Solution {
     pub p: Parameters,
     /// Sum of the squared residuals.
     pub cost: f64,
-    /// Normal matrix at the end, over the free parameters; identity elsewhere.
+    /// Normal matrix at the end for the free parameters. Rows of fixed ones are of the identity.
     pub normal: Matrix,
     pub converged: bool,
     pub iterations: usize,
 }
 
-/// Memory that many fits share.
+/// Buffers that many fits reuse.
 #[derive(Default)]
 pub(super) struct Workspace {
     r: Vec<Complex64>,
@@ -124,7 +126,7 @@ fn sum_of_squares(r: &[Complex64]) -> f64 {
     r.iter().map(Complex64::norm_sqr).sum()
 }
 
-/// `Re(J^H J)` and `Re(J^H r)`, with rows of held parameters replaced by the identity.
+/// Returns `Re(J^H J)` and `Re(J^H r)`, with rows of fixed parameters replaced by the identity.
 pub(super) fn normal_equations<M: Model>(
     model: &M,
     r: &[Complex64],
@@ -160,7 +162,7 @@ pub(super) fn normal_equations<M: Model>(
     (normal, gradient)
 }
 
-/// Lower factor of a positive definite matrix, or `None`.
+/// Returns the lower Cholesky factor of a positive definite matrix. `None` for other matrices.
 pub(super) fn cholesky(matrix: &Matrix, m: usize) -> Option<Matrix> {
     let mut l = [[0.0; MAX_PARAMETERS]; MAX_PARAMETERS];
     for i in 0..m {
@@ -170,7 +172,7 @@ pub(super) fn cholesky(matrix: &Matrix, m: usize) -> Option<Matrix> {
                 sum -= l[i][k] * l[j][k];
             }
             if i == j {
-                // Relative to the diagonal: parameters differ in scale.
+                // Relative to the diagonal, since parameters differ in scale.
                 if !(sum > 1e-14 * matrix[i][i] && sum.is_finite()) {
                     return None;
                 }
@@ -202,7 +204,7 @@ pub(super) fn solve(l: &Matrix, b: &Parameters, m: usize) -> Parameters {
     x
 }
 
-/// Inverse of the normal matrix, or `None` if a parameter is not determined.
+/// Returns the inverse of the normal matrix. `None` if a parameter is not determined.
 pub(super) fn inverse(matrix: &Matrix, m: usize) -> Option<Matrix> {
     let l = cholesky(matrix, m)?;
     let mut inverse = [[0.0; MAX_PARAMETERS]; MAX_PARAMETERS];

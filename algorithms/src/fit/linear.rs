@@ -1,21 +1,21 @@
 //! Fit of a linear resonator.
 
-use super::judge::judge;
+use super::assess::assess;
 use super::levenberg::{Solution, Workspace, minimise};
 use super::model::Notches;
 use super::outcome::{Fit, FitParams, FitStatus};
 use super::prepare::{Prepared, SweepData};
 use super::start::{linear_starts, wing_delay};
 
-/// Points below which no fit is tried.
+/// Smallest number of points for a fit.
 pub(super) const LEAST_POINTS: usize = 9;
 
-/// Fits one linear resonator to a complex sweep: a start from a grid of notches and from a Taubin
-/// circle with the phase along it, then least squares on the complex residuals.
+/// Fits one linear resonator to a complex sweep by least squares on the complex residuals. The
+/// starts come from a grid of notches, and from a Taubin circle with the phase around it.
 ///
 /// The model is that of [`crate::resonator`] with `a = 0` (Khalil et al., J. Appl. Phys. 111,
 /// 054510, 2012; Probst et al., Rev. Sci. Instrum. 86, 024706, 2015). Never panics: the status
-/// says if something is wrong with the data or the fit.
+/// tells if something is wrong with the data or the fit.
 #[must_use]
 pub fn fit_linear(data: &SweepData<'_>, params: &FitParams) -> Fit {
     match search(data, params) {
@@ -24,7 +24,7 @@ pub fn fit_linear(data: &SweepData<'_>, params: &FitParams) -> Fit {
     }
 }
 
-/// The prepared data, the end of the search on them, and the fit.
+/// Returns the prepared data, the solution of the search, and the fit.
 pub(super) fn search(
     data: &SweepData<'_>,
     params: &FitParams,
@@ -39,7 +39,7 @@ pub(super) fn search(
     let mut best: Option<(Solution, Fit)> = None;
     for start in linear_starts(&prepared) {
         let solution = minimise(&model, &start, params.max_iterations, &mut work);
-        let fit = judge(&model, &solution, 0, params);
+        let fit = assess(&model, &solution, 0, params);
         let done = fit.status.is_success();
         if best.as_ref().is_none_or(|(b, _)| solution.cost < b.cost) {
             best = Some((solution, fit));

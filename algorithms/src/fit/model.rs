@@ -1,4 +1,4 @@
-//! The resonator model with its derivatives, in scaled parameters: one or more lines in a row.
+//! The model of one or more resonators in scaled parameters, with its derivatives.
 
 use num_complex::Complex64;
 
@@ -8,28 +8,28 @@ use super::prepare::Prepared;
 use crate::params::held;
 use crate::resonator::{Direction, Resonator, detuning_slope, pulled_detuning};
 
-/// Positions of the parameters of the line, common to all resonators.
+/// Positions of the parameters of the line, which all resonators share.
 pub(super) const GAIN_RE: usize = 0;
 pub(super) const GAIN_IM: usize = 1;
 pub(super) const SLOPE: usize = 2;
 pub(super) const TURN: usize = 3;
-/// Number of parameters of the line, and of each resonator.
-pub(super) const LINE: usize = 4;
-pub(super) const EACH: usize = 5;
-/// Positions of a resonator's parameters after its first.
+/// Number of parameters of the line, and number of parameters of each resonator.
+pub(super) const LINE_PARAMETERS: usize = 4;
+pub(super) const RESONATOR_PARAMETERS: usize = 5;
+/// Positions of a resonator's parameters, relative to its first one.
 pub(super) const X: usize = 0;
 pub(super) const LOG_Q: usize = 1;
 pub(super) const A_RE: usize = 2;
 pub(super) const A_IM: usize = 3;
 pub(super) const PULL: usize = 4;
-/// The most resonators of one fit.
-pub(super) const MAX_RESONATORS: usize = (MAX_PARAMETERS - LINE) / EACH;
+/// Largest number of resonators of one fit.
+pub(super) const MAX_RESONATORS: usize = (MAX_PARAMETERS - LINE_PARAMETERS) / RESONATOR_PARAMETERS;
 
 /// `S(t) = G (1 + B t) e^(-i T t) prod_k [1 - A_k / (1 + 2 i y_k)]` with
 /// `y0_k = e^(q_k) (t - x_k)`, over the scaled frequency `t` of [`Prepared`].
 ///
-/// A product of notches and a sum of poles are the same function with other couplings; the
-/// product's are each resonator's own.
+/// A product of notches and a sum of poles are the same function with different couplings. Those of
+/// the product are the couplings of the resonators themselves.
 pub(super) struct Notches<'a> {
     pub data: &'a Prepared,
     pub resonators: usize,
@@ -37,7 +37,7 @@ pub(super) struct Notches<'a> {
     pub fit_turn: bool,
     pub fit_pull: bool,
     pub a_range: (f64, f64),
-    /// Resonators stay within `-reach..reach` of the scaled frequency.
+    /// Limit of the scaled frequency of resonators: from `-reach` to `reach`.
     pub reach: f64,
 }
 
@@ -62,7 +62,7 @@ impl<'a> Notches<'a> {
 
 impl Model for Notches<'_> {
     fn parameters(&self) -> usize {
-        LINE + EACH * self.resonators
+        LINE_PARAMETERS + RESONATOR_PARAMETERS * self.resonators
     }
 
     fn points(&self) -> usize {
@@ -74,14 +74,17 @@ impl Model for Notches<'_> {
             SLOPE => self.fit_slope,
             TURN => self.fit_turn,
             GAIN_RE | GAIN_IM => true,
-            _ => (index - LINE) % EACH != PULL || self.fit_pull,
+            _ => (index - LINE_PARAMETERS) % RESONATOR_PARAMETERS != PULL || self.fit_pull,
         }
     }
 
     fn restrain(&self, p: &mut Parameters) {
         p[SLOPE] = p[SLOPE].clamp(-0.9, 0.9);
         p[TURN] = p[TURN].clamp(-10.0, 10.0);
-        for resonator in p[LINE..LINE + EACH * self.resonators].chunks_exact_mut(EACH) {
+        for resonator in p
+            [LINE_PARAMETERS..LINE_PARAMETERS + RESONATOR_PARAMETERS * self.resonators]
+            .chunks_exact_mut(RESONATOR_PARAMETERS)
+        {
             resonator[X] = held(resonator[X], -self.reach, self.reach);
             // Linewidths from twice the half span down to a fraction of the point spacing.
             resonator[LOG_Q] = resonator[LOG_Q].clamp(-1.5, (4.0 * self.data.len() as f64).ln());
@@ -100,7 +103,10 @@ impl Model for Notches<'_> {
         let i = Complex64::i();
         let mut shapes = [Shape::default(); MAX_RESONATORS];
         let mut poles = [Pole::default(); MAX_RESONATORS];
-        for (shape, values) in shapes.iter_mut().zip(p[LINE..m].chunks_exact(EACH)) {
+        for (shape, values) in shapes
+            .iter_mut()
+            .zip(p[LINE_PARAMETERS..m].chunks_exact(RESONATOR_PARAMETERS))
+        {
             *shape = Shape::of(values);
         }
         let (shapes, poles) = (&shapes[..self.resonators], &mut poles[..self.resonators]);
@@ -136,7 +142,8 @@ impl Model for Notches<'_> {
                 let response = others * pole.response;
                 let by_y = shape.coupling * 2.0 * i * pole.response * response;
                 let by_y0 = by_y / pole.slope;
-                let at = &mut row[LINE + EACH * index..LINE + EACH * (index + 1)];
+                let at = &mut row[LINE_PARAMETERS + RESONATOR_PARAMETERS * index
+                    ..LINE_PARAMETERS + RESONATOR_PARAMETERS * (index + 1)];
                 at[X] = -by_y0 * shape.sharpness;
                 at[LOG_Q] = by_y0 * pole.y0;
                 at[A_RE] = -response;
@@ -147,7 +154,7 @@ impl Model for Notches<'_> {
     }
 }
 
-/// One resonator's parameters, unpacked.
+/// Parameters of one resonator.
 #[derive(Clone, Copy, Default)]
 struct Shape {
     coupling: Complex64,
@@ -167,13 +174,13 @@ impl Shape {
     }
 }
 
-/// One resonator at one frequency.
+/// Response of one resonator at one frequency.
 #[derive(Clone, Copy, Default)]
 struct Pole {
     y0: f64,
     /// `1 / (1 + 4 y^2)`.
     weight: f64,
-    /// `d y0 / d y`, kept off zero.
+    /// `d y0 / d y`, limited to values away from zero.
     slope: f64,
     /// `1 / (1 + 2 i y)`.
     response: Complex64,
@@ -202,9 +209,10 @@ impl Pole {
     }
 }
 
-/// The physical resonator that scaled parameters stand for.
+/// Converts scaled parameters to a physical resonator.
 pub(super) fn resonator(p: &Parameters, index: usize, data: &Prepared) -> Resonator {
-    let values = &p[LINE + EACH * index..LINE + EACH * (index + 1)];
+    let values = &p[LINE_PARAMETERS + RESONATOR_PARAMETERS * index
+        ..LINE_PARAMETERS + RESONATOR_PARAMETERS * (index + 1)];
     let fr_hz = data.f_ref_hz + data.width_hz * values[X];
     Resonator {
         f_ref_hz: data.f_ref_hz,
@@ -218,7 +226,7 @@ pub(super) fn resonator(p: &Parameters, index: usize, data: &Prepared) -> Resona
     }
 }
 
-/// The scaled parameters of a physical resonator.
+/// Converts a physical resonator to scaled parameters.
 pub(super) fn parameters(r: &Resonator, data: &Prepared) -> Parameters {
     let mut p = [0.0; MAX_PARAMETERS];
     let line = r.line(data.f_ref_hz) / data.scale;
@@ -226,15 +234,16 @@ pub(super) fn parameters(r: &Resonator, data: &Prepared) -> Parameters {
     p[GAIN_IM] = line.im;
     p[SLOPE] = r.slope_per_hz * data.width_hz;
     p[TURN] = (r.tau_s - data.tau_s) * std::f64::consts::TAU * data.width_hz;
-    p[LINE + X] = (r.fr_hz - data.f_ref_hz) / data.width_hz;
-    p[LINE + LOG_Q] = (r.qr * data.width_hz / r.fr_hz).max(1e-300).ln();
-    p[LINE + A_RE] = r.coupling.re;
-    p[LINE + A_IM] = r.coupling.im;
-    p[LINE + PULL] = r.a;
+    p[LINE_PARAMETERS + X] = (r.fr_hz - data.f_ref_hz) / data.width_hz;
+    p[LINE_PARAMETERS + LOG_Q] = (r.qr * data.width_hz / r.fr_hz).max(1e-300).ln();
+    p[LINE_PARAMETERS + A_RE] = r.coupling.re;
+    p[LINE_PARAMETERS + A_IM] = r.coupling.im;
+    p[LINE_PARAMETERS + PULL] = r.a;
     p
 }
 
-/// Errors of the physical parameters from the covariance of the scaled ones, to first order.
+/// Returns the errors of the physical parameters from the covariance of the scaled ones, to first
+/// order.
 pub(super) fn errors(
     covariance: &Matrix,
     p: &Parameters,
@@ -242,8 +251,8 @@ pub(super) fn errors(
     data: &Prepared,
 ) -> FitErrors {
     let r = resonator(p, index, data);
-    let base = LINE + EACH * index;
-    let by_a = |g: [f64; EACH]| {
+    let base = LINE_PARAMETERS + RESONATOR_PARAMETERS * index;
+    let by_a = |g: [f64; RESONATOR_PARAMETERS]| {
         let mut variance = 0.0;
         for (i, gi) in g.iter().enumerate() {
             for (j, gj) in g.iter().enumerate() {

@@ -1,6 +1,6 @@
-//! Fit of a resonator that its own power pulls.
+//! Fit of a resonator whose frequency is pulled by its own power.
 
-use super::judge::{has_jump, judge, points_on_line};
+use super::assess::{assess, has_jump, points_on_line};
 use super::levenberg::{Solution, Workspace, minimise};
 use super::linear::search;
 use super::model::Notches;
@@ -8,19 +8,19 @@ use super::outcome::{Fit, FitParams, FitStatus};
 use super::prepare::{Prepared, SweepData};
 use super::start::nonlinear_starts;
 
-/// Nonlinearities to start from, and those tried if none of them leads to a success.
+/// Nonlinearities of the starts, and further ones that are tried if none of these succeeds.
 const PULLS: [f64; 5] = [0.0, 0.1, 0.3, 0.5, 0.7];
 const MORE_PULLS: [f64; 6] = [-0.1, 0.2, 0.6, 0.85, 1.1, 1.6];
 
-/// Steps of each search while none has succeeded; the best goes on to the end.
-const SHORT: usize = 25;
+/// Largest number of steps of a search while none has succeeded. The best one is then continued.
+const SHORT_SEARCH: usize = 25;
 
-/// Fits one resonator with its nonlinearity `a` to a complex sweep, on the branch that belongs to
-/// the sweep's direction (Swenson et al., J. Appl. Phys. 113, 104501, 2013).
+/// Fits one resonator with its nonlinearity `a` to a complex sweep, on the branch of the sweep's
+/// direction (Swenson et al., J. Appl. Phys. 113, 104501, 2013).
 ///
-/// Success asks for the same as [`super::fit_linear`], and for a known `a`. A sweep that the model
-/// cannot follow and that jumps is `bifurcated`; a line of too few points is `undersampled`,
-/// never `bifurcated`. Never panics.
+/// The conditions of success are those of [`super::fit_linear`], and a small enough error of `a`. A
+/// sweep that jumps and that the model does not follow is `bifurcated`. A line with too few points
+/// is `undersampled` and never `bifurcated`. Never panics.
 #[must_use]
 pub fn fit_nonlinear(data: &SweepData<'_>, params: &FitParams) -> Fit {
     match search_nonlinear(data, params) {
@@ -38,8 +38,13 @@ fn search_nonlinear(
     let mut work = Workspace::default();
     let mut best: Option<(Solution, Fit)> = None;
     let mut attempt = |start, best: &mut Option<(Solution, Fit)>| {
-        let solution = minimise(&model, start, params.max_iterations.min(SHORT), &mut work);
-        let fit = judge(&model, &solution, 0, params);
+        let solution = minimise(
+            &model,
+            start,
+            params.max_iterations.min(SHORT_SEARCH),
+            &mut work,
+        );
+        let fit = assess(&model, &solution, 0, params);
         let done = fit.status.is_success();
         if best.as_ref().is_none_or(|(b, _)| solution.cost < b.cost) {
             *best = Some((solution, fit));
@@ -48,7 +53,7 @@ fn search_nonlinear(
     };
     let near = nonlinear_starts(&prepared, &linear.p, &PULLS, &[0.8, 1.0]);
     let mut done = near.first().is_some_and(|start| attempt(start, &mut best));
-    // A good linear fit that the first start misses: begin at its end.
+    // The linear fit may be good although the first start misses it, so its result is a start too.
     if !done && linear_fit.status.is_success() {
         done = attempt(&linear.p, &mut best);
     }
@@ -62,14 +67,14 @@ fn search_nonlinear(
         }
     }
     let (mut solution, mut fit) = best.ok_or(FitStatus::NoResonance)?;
-    if !solution.converged && params.max_iterations > SHORT {
+    if !solution.converged && params.max_iterations > SHORT_SEARCH {
         solution = minimise(
             &model,
             &solution.p,
-            params.max_iterations - SHORT,
+            params.max_iterations - SHORT_SEARCH,
             &mut work,
         );
-        fit = judge(&model, &solution, 0, params);
+        fit = assess(&model, &solution, 0, params);
     }
     let diameter = fit.model.coupling.norm() * fit.model.gain.norm() / prepared.scale;
     let sampled = points_on_line(&prepared, &fit.model) >= 4;

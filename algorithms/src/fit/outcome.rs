@@ -5,25 +5,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::resonator::{Direction, Resonator};
 
-/// Parameters of a fit, and conditions under which it counts as a success.
+/// Parameters of a fit, and conditions of its success.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FitParams {
-    /// Fit the line's delay within the sweep, beside the one that was removed before.
+    /// True to fit the remaining delay of the line, after the known delay has been removed.
     pub fit_delay: bool,
-    /// Fit the slope of the line's gain within the sweep.
+    /// True to fit the slope of the line's gain.
     pub fit_slope: bool,
-    /// Success needs a residual rms, noise and all, below this fraction of the loop's diameter.
+    /// Largest rms residual of a success, noise included, as a fraction of the loop's diameter.
     pub max_residual: f64,
-    /// Success needs an error of the resonance frequency below this many linewidths.
+    /// Largest error of the resonance frequency of a success, in linewidths.
     pub max_fr_error_lw: f64,
-    /// Success of a nonlinear fit needs an error of the nonlinearity below this.
+    /// Largest error of the nonlinearity of a success of a nonlinear fit.
     pub max_a_error: f64,
-    /// Lowest nonlinearity allowed; slightly negative stands for heating.
+    /// Lowest nonlinearity allowed. Slightly negative values represent heating.
     pub min_a: f64,
     /// Highest nonlinearity allowed.
     pub max_a: f64,
-    /// Most steps of the least-squares search.
+    /// Largest number of steps of the least-squares search.
     pub max_iterations: usize,
 }
 
@@ -43,7 +43,7 @@ impl Default for FitParams {
 }
 
 impl FitParams {
-    /// Reason that these parameters cannot be used, or `None` if they can.
+    /// Returns the reason that these parameters cannot be used, or `None` if they can.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         let positive = [
@@ -83,27 +83,27 @@ pub enum FitStatus {
     TooFewPoints,
     /// A frequency or a sample is not a finite number.
     NonFinite,
-    /// The samples are zero, or no better than noise about zero.
+    /// The samples are zero, or only noise around zero.
     NoSignal,
-    /// No loop stands out of the noise.
+    /// No loop is significant above the noise.
     NoResonance,
-    /// The search did not settle.
+    /// The search did not converge.
     NoConvergence,
-    /// The points lie too far from the model.
+    /// The points are too far from the model.
     ResidualTooLarge,
     /// The resonance lies outside the sweep.
     OutsideSweep,
     /// The loop is larger than a resonator's can be: the internal quality factor is negative.
     NegativeQi,
-    /// Too few points lie on the line to know its shape.
+    /// Too few points are on the line to determine its shape.
     Undersampled,
     /// The line is as wide as the sweep, or wider.
     TooWide,
-    /// The resonance frequency is not well enough known.
+    /// The error of the resonance frequency is too large.
     FrUncertain,
-    /// The nonlinearity is not well enough known.
+    /// The error of the nonlinearity is too large.
     AUncertain,
-    /// The sweep jumps between branches, and the fit cannot follow.
+    /// The sweep jumps between branches, and the fit does not follow.
     Bifurcated,
 }
 
@@ -160,7 +160,7 @@ impl std::fmt::Display for FitStatus {
     }
 }
 
-/// One-sigma errors from the covariance of the fit. Zero for parameters that were held fixed.
+/// One-sigma errors from the covariance of the fit. They are zero for fixed parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct FitErrors {
     /// Of the resonance frequency, in hertz.
@@ -179,8 +179,8 @@ pub struct FitErrors {
     pub tau_s: f64,
 }
 
-/// The result of fitting one resonator. Numbers are meaningful only with `status` beside them: a
-/// failed fit may hold its last guess, or zeros.
+/// Result of the fit of one resonator. The numbers are valid only if `status` is a success: those
+/// of a failed fit may be its last guess, or zeros.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Fit {
     /// Success, or the first thing that is wrong with the fit.
@@ -199,7 +199,7 @@ pub struct Fit {
     pub a: f64,
     /// The resonator and the line around it, as fitted.
     pub model: Resonator,
-    /// Direction of the sweep, and so the branch that it was on.
+    /// Direction of the sweep, which decides the branch.
     pub direction: Direction,
     /// One-sigma errors.
     pub errors: FitErrors,
@@ -209,14 +209,15 @@ pub struct Fit {
     pub residual_over_diameter: f64,
     /// Chi-squared per degree of freedom, if the noise was given.
     pub reduced_chi2: Option<f64>,
-    /// The resonator has more than one state within the sweep, by its nonlinearity or by a jump.
+    /// True if the resonator has more than one state within the sweep, by its nonlinearity or by a
+    /// jump.
     pub bifurcated: bool,
-    /// Steps that the search took.
+    /// Number of steps of the search.
     pub iterations: usize,
 }
 
 impl Fit {
-    /// A fit that never began.
+    /// Returns a fit that could not begin.
     pub(crate) fn failed(status: FitStatus, direction: Direction) -> Self {
         Self {
             status,
@@ -246,7 +247,7 @@ impl Fit {
         }
     }
 
-    /// Full linewidth, in hertz; zero for a fit that never began.
+    /// Returns the full linewidth, in hertz; zero for a fit that could not begin.
     #[must_use]
     pub fn linewidth_hz(&self) -> f64 {
         if self.qr > 0.0 {

@@ -1,4 +1,4 @@
-//! Two lines that look like one: starts of a joint fit of them.
+//! Fit of two lines that look like one.
 
 use num_complex::Complex64;
 
@@ -7,18 +7,17 @@ use super::outcome::{Fit, FitParams};
 use super::prepare::{Prepared, SweepData};
 use crate::resonator::Resonator;
 
-/// Widths tried, in units of half the sweep.
+/// Widths that are tried, in units of half the sweep.
 const WIDTHS: [f64; 4] = [0.1, 0.17, 0.28, 0.46];
-/// Positions tried, from -0.8 to 0.8 of half the sweep.
+/// Number of positions that are tried, from -0.8 to 0.8 of half the sweep.
 const POSITIONS: usize = 17;
-/// Starts tried.
+/// Number of starts that are tried.
 const STARTS: usize = 3;
 
-/// Fits two neighbours to a sweep that one line does not explain. Nothing else is known of it.
+/// Fits two neighbours to a sweep that one line does not explain, without further knowledge.
 ///
-/// Every pair out of a grid of notches is projected onto the sweep together with a sloped line, in
-/// closed form; joint fits begin at the best of them. `None` if none of these succeeds on both
-/// lines.
+/// Every pair of a grid of notches, together with a sloped line, is fitted to the sweep in closed
+/// form. Joint fits start from the best pairs. `None` if none of them succeeds on both lines.
 #[must_use]
 pub fn fit_pair(data: &SweepData<'_>, nonlinear: bool, params: &FitParams) -> Option<[Fit; 2]> {
     let prepared = Prepared::new(data, 16).ok()?;
@@ -57,14 +56,14 @@ pub fn fit_pair(data: &SweepData<'_>, nonlinear: bool, params: &FitParams) -> Op
     None
 }
 
-/// A notch of the grid, orthogonal to a sloped line and of unit length.
+/// Notch of the grid, made orthogonal to a sloped line and normalised to length one.
 struct Notch {
     x: f64,
     width: f64,
     unit: Vec<Complex64>,
-    /// Its length before.
+    /// Length before the normalisation.
     length: f64,
-    /// Its share of the sweep.
+    /// Projection of the sweep onto the notch.
     share: Complex64,
 }
 
@@ -103,7 +102,7 @@ fn inner(a: &[Complex64], b: &[Complex64]) -> Complex64 {
     a.iter().zip(b).map(|(a, b)| a.conj() * b).sum()
 }
 
-/// Rest of a function over `t` without its best sloped line.
+/// Returns a function of `t` minus its best sloped line.
 fn off_line(t: &[f64], values: &[Complex64]) -> Vec<Complex64> {
     let (offset, slope) = line_through(t, values);
     t.iter()
@@ -126,13 +125,13 @@ fn line_through(t: &[f64], values: &[Complex64]) -> (Complex64, Complex64) {
     (mean - slope * mean_t, slope)
 }
 
-/// Squared length of the sweep's part in the plane of two notches.
+/// Returns the squared length of the projection of the sweep onto the plane of two notches.
 fn explained(a: &Notch, b: &Notch) -> f64 {
     let (p, q) = weights(a, b);
     (p.conj() * a.share + q.conj() * b.share).re
 }
 
-/// Factors of the two unit notches that fit the sweep best.
+/// Returns the factors of the two normalised notches that fit the sweep best.
 fn weights(a: &Notch, b: &Notch) -> (Complex64, Complex64) {
     let overlap = inner(&a.unit, &b.unit);
     let rest = (1.0 - overlap.norm_sqr()).max(0.02);
@@ -154,7 +153,8 @@ fn guesses(data: &Prepared, a: &Notch, b: &Notch) -> Option<[Resonator; 2]> {
     let (offset, slope) = line_through(&data.t, &without);
     let one = |notch: &Notch, factor: Complex64| {
         let coupling = -factor / (offset + slope * notch.x);
-        // A sum of poles is a product of notches of other couplings: begin within the allowed ones.
+        // A sum of poles is a product of notches with different couplings, so these may be outside
+        // the allowed range.
         let coupling = coupling * (0.9 / coupling.norm().max(0.9));
         let fr_hz = data.f_ref_hz + data.width_hz * notch.x;
         Resonator {

@@ -1,29 +1,29 @@
-//! A sweep as the fits take it: checked, in order of frequency, the known delay removed.
+//! Preparation of a sweep for the fits: it is checked and sorted, and its known delay is removed.
 
 use num_complex::Complex64;
 
 use super::outcome::FitStatus;
 use crate::resonator::Direction;
 
-/// A complex sweep over one or more resonators.
+/// Complex sweep over one or more resonators.
 #[derive(Debug, Clone, Copy)]
 pub struct SweepData<'a> {
-    /// Frequencies in hertz, as really set, in any order.
+    /// Frequencies in hertz, as set by the board, in any order.
     pub frequency_hz: &'a [f64],
     /// One sample for each frequency.
     pub z: &'a [Complex64],
-    /// Noise of each point, `sqrt(<|n|^2>)` with both quadratures together, in the samples' unit,
-    /// if it is known. The errors of a fit come from it, or from the scatter of the points about
+    /// Noise of each point, `sqrt(<|n|^2>)` of both quadratures together, in the samples' unit, if
+    /// it is known. The errors of a fit follow from it, or from the scatter of the points about
     /// the model if that is larger.
     pub noise: Option<f64>,
-    /// Delay that is removed before fitting, in seconds.
+    /// Delay that is removed before the fit, in seconds.
     pub tau_s: f64,
     /// Direction in which the tone was stepped.
     pub direction: Direction,
 }
 
 impl<'a> SweepData<'a> {
-    /// An upward sweep without known noise or delay.
+    /// Returns an upward sweep without known noise or delay.
     #[must_use]
     pub fn new(frequency_hz: &'a [f64], z: &'a [Complex64]) -> Self {
         Self {
@@ -35,7 +35,7 @@ impl<'a> SweepData<'a> {
         }
     }
 
-    /// With the noise of each point known.
+    /// Sets the noise of each point.
     #[must_use]
     pub fn noise(self, noise: f64) -> Self {
         Self {
@@ -44,25 +44,25 @@ impl<'a> SweepData<'a> {
         }
     }
 
-    /// With a delay known beforehand.
+    /// Sets the known delay.
     #[must_use]
     pub fn delay(self, tau_s: f64) -> Self {
         Self { tau_s, ..self }
     }
 
-    /// With the direction that the tone was stepped in.
+    /// Sets the direction of the steps of the tone.
     #[must_use]
     pub fn direction(self, direction: Direction) -> Self {
         Self { direction, ..self }
     }
 }
 
-/// The sweep with frequencies scaled to run over about -1 to 1, and samples to be of order one.
+/// Sweep with frequencies scaled to the range of about -1 to 1, and samples scaled to about one.
 #[derive(Debug)]
 pub(super) struct Prepared {
     /// `(f - f_ref) / width`, ascending.
     pub t: Vec<f64>,
-    /// Samples over `scale`, delay removed.
+    /// Samples divided by `scale`, with the delay removed.
     pub z: Vec<Complex64>,
     /// Centre of the sweep.
     pub f_ref_hz: f64,
@@ -70,7 +70,7 @@ pub(super) struct Prepared {
     pub width_hz: f64,
     /// Largest magnitude of the samples.
     pub scale: f64,
-    /// Noise per point over `scale`.
+    /// Noise per point, divided by `scale`.
     pub noise: Option<f64>,
     pub tau_s: f64,
     pub direction: Direction,

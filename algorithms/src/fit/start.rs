@@ -1,16 +1,16 @@
-//! Starts of the least-squares search.
+//! Starting points of the least-squares search.
 
 use num_complex::Complex64;
 
 use super::circle::fit_circle;
 use super::levenberg::{MAX_PARAMETERS, Parameters};
-use super::model::{A_IM, A_RE, GAIN_IM, GAIN_RE, LINE, LOG_Q, PULL, SLOPE, TURN, X};
+use super::model::{A_IM, A_RE, GAIN_IM, GAIN_RE, LINE_PARAMETERS, LOG_Q, PULL, SLOPE, TURN, X};
 use super::prepare::{Prepared, SweepData};
 use crate::projection::{Projection, project};
 use crate::resonator::pulled_detuning;
 
-/// Delay that the outer sixths of a sweep show beyond the delay given with it, in seconds.
-/// The resonator itself turns the phase there by less than the threshold of half a radian.
+/// Returns the delay of the outer sixths of a sweep beyond its known delay, in seconds. The
+/// resonator itself turns the phase there by less than the threshold of half a radian.
 pub(super) fn wing_delay(data: &SweepData<'_>, prepared: &Prepared) -> f64 {
     let n = prepared.len();
     let wing = (n / 6).max(2).min(n - 1);
@@ -29,8 +29,8 @@ pub(super) fn wing_delay(data: &SweepData<'_>, prepared: &Prepared) -> f64 {
     data.tau_s + tau
 }
 
-/// Starts of a linear fit, best first: by projection onto notches of a grid of frequencies and
-/// widths, and from a circle with the phase along it.
+/// Returns the starts of a linear fit, best first: from projections onto a grid of notches, and
+/// from a circle with the phase around it.
 pub(super) fn linear_starts(data: &Prepared) -> Vec<Parameters> {
     let mut starts = Vec::with_capacity(2);
     starts.extend(from_grid(data));
@@ -38,7 +38,7 @@ pub(super) fn linear_starts(data: &Prepared) -> Vec<Parameters> {
     starts
 }
 
-/// Widths in units of half the span, from a twenty-fourth of it on.
+/// Widths of the grid, in units of half the span.
 const WIDTHS: [f64; 6] = [0.08, 0.15, 0.25, 0.4, 0.65, 1.0];
 
 fn from_grid(data: &Prepared) -> Option<Parameters> {
@@ -78,17 +78,17 @@ fn start(found: &Projection, x: f64, width: f64, a: f64) -> Parameters {
         p[SLOPE] = relative.re.clamp(-0.3, 0.3);
         p[TURN] = (-relative.im).clamp(-0.5, 0.5);
     }
-    // A coupling beyond what a resonator can have is a bad place to start from.
+    // A coupling that no resonator can have is a bad starting point.
     let coupling = found.coupling * (0.98 / found.coupling.norm().max(0.98));
-    p[LINE + X] = x;
-    p[LINE + LOG_Q] = -width.ln();
-    p[LINE + A_RE] = coupling.re.max(0.01);
-    p[LINE + A_IM] = coupling.im;
-    p[LINE + PULL] = a;
+    p[LINE_PARAMETERS + X] = x;
+    p[LINE_PARAMETERS + LOG_Q] = -width.ln();
+    p[LINE_PARAMETERS + A_RE] = coupling.re.max(0.01);
+    p[LINE_PARAMETERS + A_IM] = coupling.im;
+    p[LINE_PARAMETERS + PULL] = a;
     p
 }
 
-/// Taubin circle, then frequency and width from the phase about its centre.
+/// Returns a start from a Taubin circle, with frequency and width from the phase around its centre.
 fn from_circle(data: &Prepared) -> Option<Parameters> {
     let circle = fit_circle(&data.z)?;
     let n = data.len();
@@ -100,7 +100,7 @@ fn from_circle(data: &Prepared) -> Option<Parameters> {
         angle += turned.arg();
         angles.push(angle);
     }
-    // The resonance is where the phase runs fastest.
+    // At the resonance the phase changes fastest.
     let speed = |i: usize| {
         (angles[i + 2] - angles[i]).abs() / (data.t[i + 2] - data.t[i]).max(f64::MIN_POSITIVE)
     };
@@ -130,21 +130,22 @@ fn from_circle(data: &Prepared) -> Option<Parameters> {
     usable.then(|| start(&found, x, width.clamp(1e-3, 2.0), 0.0))
 }
 
-/// Starts of a nonlinear fit for each of `pulls`, best first, around a linear fit that ended at
-/// `linear`: the dip stays where it is, so a stronger pull means a higher resonance frequency.
+/// Returns the starts of a nonlinear fit for each of `pulls`, best first, from the solution
+/// `linear` of a linear fit. The frequency of the dip is kept, so a stronger pull means a higher
+/// resonance frequency.
 pub(super) fn nonlinear_starts(
     data: &Prepared,
     linear: &Parameters,
     pulls: &[f64],
     stretches: &[f64],
 ) -> Vec<Parameters> {
-    let width = (-linear[LINE + LOG_Q]).exp();
-    let dip = linear[LINE + X];
+    let width = (-linear[LINE_PARAMETERS + LOG_Q]).exp();
+    let dip = linear[LINE_PARAMETERS + X];
     let mut starts = Vec::with_capacity(pulls.len() * stretches.len());
     for &a in pulls {
         for &stretch in stretches {
             let width = width * stretch;
-            // A linear fit of a pulled line settles between the dip and the bare resonance.
+            // A linear fit of a pulled line ends between the dip and the resonance at low power.
             let x = dip + 0.75 * a * width;
             if let Some(found) = project_at(data, x, width, a) {
                 starts.push((found.residual, start(&found, x, width, a)));

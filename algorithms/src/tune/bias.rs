@@ -1,4 +1,4 @@
-//! From fits to tones on their resonances.
+//! Placement of tones on fitted resonances, and the channels of the outcome.
 
 use twotone_hal::{ChannelId, Result};
 
@@ -11,7 +11,7 @@ use crate::placement::place;
 use crate::resonator::Direction;
 use crate::session::Session;
 
-/// Nonlinearity that a bifurcated detector's tone is lowered to.
+/// Nonlinearity to which the tone of a bifurcated detector is lowered.
 const SAFE_A: f64 = 0.4;
 
 /// Sets and calibrates a tone for each chosen candidate and each reference, and fills the
@@ -28,12 +28,12 @@ pub(super) async fn place_and_calibrate(
     let reach = session.reach(session.nco.frequency.0);
     let on_resonance = chosen.iter().zip(fits).map(|(&i, fit)| {
         let resonator = (fit.status.is_success() && !fit.bifurcated).then_some(fit.model);
-        // The sweep has shown where the dip is: perhaps beyond an end, where no tone may be.
+        // The fit may put the dip beyond an end of the range, where no tone is allowed.
         let placed = resonator.and_then(|one| place(&one, &params.placement));
         let fits = placed.is_none_or(|placed| reach.contains(placed.tone_hz));
         ToneTarget {
             resonator: resonator.filter(|_| fits),
-            // The resonance is there, whatever the result of the fit is.
+            // The resonance exists even if its fit failed, so it keeps its channel.
             otherwise_hz: candidates[i].fr_hz,
             amplitude: if fits { amplitude(fit, params) } else { 0.0 },
         }
@@ -73,7 +73,8 @@ pub(super) async fn place_and_calibrate(
     Ok(())
 }
 
-/// Gives each candidate at an edge a channel that is off, from the one at index `first` on.
+/// Gives each candidate at an edge a channel that is off, starting with the channel at index
+/// `first`.
 pub(super) fn add_edge(outcome: &mut TuneOutcome, edge: &[usize], first: usize) {
     for (k, &i) in edge.iter().enumerate() {
         let Some(channel) = ChannelId::from_index(first + k) else {
@@ -105,7 +106,8 @@ pub(super) fn add_edge(outcome: &mut TuneOutcome, edge: &[usize], first: usize) 
     }
 }
 
-/// Amplitude of a tone. That of a bifurcated detector is lowered until the detector has one state.
+/// Returns the amplitude of a tone. For a bifurcated detector it is lowered until the detector has
+/// only one state.
 fn amplitude(fit: &Fit, params: &TuneParams) -> f64 {
     if !fit.bifurcated {
         return params.tone_amplitude;

@@ -9,24 +9,24 @@ use crate::fit::Fit;
 use crate::reach::Reach;
 use crate::session::Session;
 
-/// Distance of a dip from either end of its sweep, in linewidths: with less of the loop than this
-/// on one side, a resonance looks like the slope of the line.
+/// Smallest distance of a dip from either end of its sweep, in linewidths. With less of the loop on
+/// one side, a resonance looks like a slope of the line.
 const LEAST_SIDE_LW: f64 = 0.5;
 
-/// Decision on each candidate: swept over, or left out for a reason.
+/// Decision about each candidate: swept over, or left out for a reason.
 #[derive(Debug)]
 pub(super) struct Choice {
-    /// Candidates that are swept over, in order of frequency.
+    /// Indices of the candidates that are swept over, in order of frequency.
     pub chosen: Vec<usize>,
-    /// The sweep of each.
+    /// Sweep over each of them.
     pub targets: Vec<SweepTarget>,
-    /// Candidates too near an end of the reach of tones to be swept over.
+    /// Indices of the candidates that are too near an end of the reach to be swept over.
     pub edge: Vec<usize>,
     /// Candidates without a tone for other reasons.
     pub not_toned: Vec<NotToned>,
 }
 
-/// Frequency, in hertz, at which the NCO has most candidates within reach.
+/// Returns the NCO frequency with the most candidates within reach, in hertz.
 pub(super) fn best_nco(candidates: &[Candidate], session: &Session<'_>, centre_hz: f64) -> f64 {
     let span = 1.98 * session.description.max_offset.0;
     let kept: Vec<f64> = candidates
@@ -47,7 +47,7 @@ pub(super) fn best_nco(candidates: &[Candidate], session: &Session<'_>, centre_h
     session.nearest_nco(centre)
 }
 
-/// Decides, with the NCO at its present frequency.
+/// Decides about each candidate, for the present frequency of the NCO.
 pub(super) fn choose(
     candidates: &[Candidate],
     session: &Session<'_>,
@@ -79,7 +79,7 @@ pub(super) fn choose(
         choice.leave(candidate, reason);
     }
     if choice.chosen.len() > room {
-        // The best ones stay.
+        // If there are more candidates than channels, the best ones stay.
         let statistic = |i: usize| candidates[i].statistic;
         choice
             .chosen
@@ -89,7 +89,7 @@ pub(super) fn choose(
         }
         choice.chosen.sort_unstable();
     }
-    // A resonance that is not swept over has a channel too, if one is left, to carry its status.
+    // A resonance that is not swept over gets a channel too, if one is left, for its status.
     let left = room - choice.chosen.len();
     for i in choice.edge.split_off(left.min(choice.edge.len())) {
         choice.leave(&candidates[i], NotTonedReason::NoChannel);
@@ -105,7 +105,7 @@ impl Choice {
     }
 }
 
-/// A resonance as far as it is known.
+/// Frequency and width of a resonance.
 #[derive(Debug, Clone, Copy)]
 struct Line {
     dip_hz: f64,
@@ -121,7 +121,7 @@ impl Line {
     }
 }
 
-/// The sweep over each candidate, by its index; `None` if it does not fit into `reach`.
+/// Returns the sweep over each candidate, by its index; `None` if it does not fit into `reach`.
 fn targets(
     candidates: &[Candidate],
     reach: Reach,
@@ -138,12 +138,12 @@ fn targets(
     targets
 }
 
-/// The sweeps over the members of a group, without those that do not fit into `reach`.
+/// Returns the sweeps over the members of a group, without those that do not fit into `reach`.
 ///
-/// Members move in step, so that their tones never meet: all sweeps are as wide as the widest
-/// member needs, in steps that suit the narrowest, and one shift for all of them brings them into
-/// the reach. A member that this takes too near an end of its own sweep is left out, and the others
-/// are tried without it.
+/// The tones of a group move in step, so that they never meet. All sweeps are as wide as the widest
+/// member needs, with steps for the narrowest, and the same shift brings all of them into the
+/// reach. A member that this shift moves too near an end of its own sweep is left out, and the
+/// others are tried again.
 fn sweeps(
     lines: &[Line],
     mut group: Vec<usize>,
@@ -169,7 +169,7 @@ fn sweeps(
             };
             return group.into_iter().map(|i| (i, target(i))).collect();
         }
-        // The one nearest to an end of the reach goes first.
+        // The member nearest to an end of the reach is left out first.
         let room = |i: usize| {
             let dip_hz = lines[i].dip_hz;
             (dip_hz - reach.low_hz).min(reach.high_hz - dip_hz)
@@ -182,8 +182,8 @@ fn sweeps(
     Vec::new()
 }
 
-/// The least shift that brings sweeps of half a span `half` about all members of a group into
-/// `reach`, in hertz; `None` if there is none.
+/// Returns the smallest shift that brings sweeps of half width `half` over all members of a group
+/// into `reach`, in hertz; `None` if there is none.
 fn shift(lines: &[Line], group: &[usize], reach: Reach, half: f64) -> Option<f64> {
     let (mut least, mut most) = (f64::NEG_INFINITY, f64::INFINITY);
     for &i in group {
@@ -193,8 +193,8 @@ fn shift(lines: &[Line], group: &[usize], reach: Reach, half: f64) -> Option<f64
     (least <= most).then(|| 0.0f64.clamp(least, most))
 }
 
-/// Moves the sweeps over the `chosen` candidates onto the dips that were fitted. A group whose
-/// sweeps would not all fit into `reach` keeps the ones that it had.
+/// Centres the sweeps over the `chosen` candidates on the fitted dips. If the new sweeps of a group
+/// do not all fit into `reach`, the group keeps its old sweeps.
 pub(super) fn recentre(
     targets: &mut [SweepTarget],
     candidates: &[Candidate],

@@ -9,16 +9,16 @@ use crate::fit::{
 };
 use crate::resonator::{Direction, Resonator};
 
-/// The most lines of one joint fit.
+/// Largest number of lines of one joint fit.
 const MOST_JOINT: usize = 4;
-/// Neighbours within so many linewidths are taken out before a line is fitted.
+/// Distance up to which neighbours are divided out before a line is fitted, in linewidths.
 const NEIGHBOUR_LW: f64 = 30.0;
-/// Points of two sweeps no further apart than this are at one frequency, in hertz.
+/// Largest difference of two frequencies that count as equal, in hertz.
 const SAME_HZ: f64 = 0.01;
-/// Number of fits of each line with its neighbours taken out, each time as fitted before.
+/// Number of times that each line is fitted with the latest fits of its neighbours divided out.
 const NEIGHBOUR_ROUNDS: usize = 2;
 
-/// Candidates that crowd one another, each group in order of frequency.
+/// Returns groups of candidates that are crowded together, each in order of frequency.
 pub(super) fn groups(candidates: &[Candidate]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for i in 0..candidates.len() {
@@ -40,10 +40,10 @@ pub(super) fn groups(candidates: &[Candidate]) -> Vec<Vec<usize>> {
     groups
 }
 
-/// One fit for each target.
+/// Returns one fit for each target.
 ///
-/// Each line is fitted alone, then again with its neighbours as they were found divided out, so
-/// that their wings do not pull it. Crowded lines whose fits still fail are fitted jointly.
+/// Each line is fitted alone, and then again with its neighbours divided out, so that their wings
+/// do not change the result. Crowded lines whose fits still fail are fitted jointly.
 pub(super) fn fit_all(
     fine: &FineSweepOutcome,
     candidates: &[Candidate],
@@ -86,7 +86,7 @@ pub(super) fn fit_all(
     fits
 }
 
-/// The resonators of all candidates: as fitted, or as found if no fit succeeded.
+/// Returns the resonators of all candidates: as fitted, or as found if no fit succeeded.
 fn lines(candidates: &[Candidate], chosen: &[usize], fits: &[Fit]) -> Vec<Resonator> {
     let mut lines: Vec<Resonator> = candidates.iter().map(as_found).collect();
     for (&i, fit) in chosen.iter().zip(fits) {
@@ -110,7 +110,7 @@ fn as_found(candidate: &Candidate) -> Resonator {
     }
 }
 
-/// The lines near enough to `own` for their wings to matter.
+/// Returns the lines that are so near to `own` that their wings matter.
 fn neighbours(lines: &[Resonator], own: usize) -> Vec<Resonator> {
     let reach =
         |other: &Resonator| NEIGHBOUR_LW * other.linewidth_hz().max(lines[own].linewidth_hz());
@@ -122,8 +122,8 @@ fn neighbours(lines: &[Resonator], own: usize) -> Vec<Resonator> {
     others.map(|(_, other)| *other).collect()
 }
 
-/// A sweep with lines taken out of it. Their pull by the sweep's tone is taken to first order: the
-/// tone is far from them, or they are fitted jointly.
+/// Returns a sweep with lines divided out. Their pull by the tone of the sweep is included to first
+/// order only. That is enough, since the tone is far from them, or they are fitted jointly.
 fn divided(sweep: &Sweep, lines: &[Resonator]) -> Sweep {
     let mut without = sweep.clone();
     for (z, f) in without.z.iter_mut().zip(&sweep.frequency_hz) {
@@ -142,8 +142,8 @@ fn sweeps_of(fine: &FineSweepOutcome, target: usize) -> Vec<&Sweep> {
         .collect()
 }
 
-/// Nonlinear fit of one line, or the linear one if it alone succeeds. A second direction shows
-/// hysteresis.
+/// Returns the nonlinear fit of one line, or the linear fit if only that one succeeds. A second
+/// sweep in the other direction shows hysteresis.
 fn fit_one(sweeps: &[&Sweep], tau_s: f64, params: &FitParams) -> Fit {
     let Some(first) = sweeps.first() else {
         return Fit::failed(FitStatus::TooFewPoints, Direction::Up);
@@ -165,7 +165,7 @@ fn fit_one(sweeps: &[&Sweep], tau_s: f64, params: &FitParams) -> Fit {
     fit
 }
 
-/// True if two sweeps in opposite directions differ by a good part of the loop.
+/// True if two sweeps in opposite directions differ by a large part of the loop.
 fn hysteresis(first: &Sweep, second: &Sweep, diameter: f64) -> bool {
     let ascending = |sweep: &Sweep| {
         let points = sweep.frequency_hz.iter().copied();
@@ -173,7 +173,7 @@ fn hysteresis(first: &Sweep, second: &Sweep, diameter: f64) -> bool {
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         points
     };
-    // Either may lack points of the other.
+    // Each of the two sweeps may lack points of the other.
     let back = ascending(second);
     let same = |f_hz: f64| {
         let at = back.partition_point(|point| point.0 < f_hz - SAME_HZ);
@@ -187,8 +187,11 @@ fn hysteresis(first: &Sweep, second: &Sweep, diameter: f64) -> bool {
             .any(|(f_hz, z)| same(f_hz).is_some_and(|(_, other)| (z - other).norm() > limit))
 }
 
-/// Joint fit of a group over all of its members' sweeps.
-#[allow(clippy::too_many_arguments)]
+/// Fits a group jointly to the sweeps over all of its members.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is a different part of the tune"
+)]
 fn fit_group(
     fine: &FineSweepOutcome,
     candidates: &[Candidate],
@@ -224,7 +227,8 @@ fn fit_group(
     }
 }
 
-/// Start of a group's fit: the candidates, on the line as the point furthest from them shows it.
+/// Returns the start of the fit of a group: the candidates, on a line whose gain is that of the
+/// point furthest from them.
 fn guesses(
     candidates: &[Candidate],
     group: &[usize],

@@ -15,35 +15,35 @@ use crate::fit::{Fit, FitStatus};
 use crate::network_analysis::NetworkAnalysisOutcome;
 use crate::session::Session;
 
-/// Status of a channel: it can be used, or not.
+/// Status of a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChannelStatus {
-    /// The tone sits on its detector, and its samples are calibrated.
+    /// The tone is on its detector, and its samples are calibrated.
     Tuned,
-    /// The tone does not, or its samples are not calibrated; the reason says more.
+    /// The tone is not on its detector, or its samples are not calibrated. See the reason.
     Failed,
 }
 
-/// Reason of a channel's status. The names are stable: one of these, or that of a fit's status.
+/// Reason of a channel's status. Its name is stable: one of these, or the name of a fit's status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Reason {
     /// Nothing is wrong.
     Ok,
-    /// The tone was found away from where it was put.
+    /// The measured detuning of the tone differs too much from that of its placement.
     OffCentre,
-    /// One tone has to do for two detectors less than a linewidth apart.
+    /// Two detectors less than a linewidth apart share one tone.
     Collided,
     /// The tone cannot be placed, or its derivative is not finite.
     NotPlaced,
     /// A converter was over its range while the channel was calibrated.
     Overrange,
-    /// The resonance lies so near an end of the module's range, or of the reach of the NCO, that it
-    /// cannot be swept over, or that its tone cannot be put on it. The channel is off.
+    /// The resonance is so near an end of the module's range, or of the reach of the NCO, that a
+    /// sweep or its tone would be outside. The channel is off.
     Edge,
-    /// The fit failed. The amplitude of a tone whose resonator has two states was lowered.
+    /// The fit failed. If the resonator has two states, the amplitude of its tone was lowered.
     #[serde(untagged)]
     Fit(FitStatus),
 }
@@ -110,31 +110,32 @@ impl From<FitStatus> for Reason {
     }
 }
 
-/// One tone and its detector.
+/// Tone and its detector.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChannelOutcome {
     /// The module.
     pub module: ModuleId,
     /// The channel.
     pub channel: ChannelId,
-    /// Its status: it can be used, or not.
+    /// Status of the channel.
     pub status: ChannelStatus,
     /// Reason of the status.
     pub reason: Reason,
-    /// Flags of its resonance, from its surroundings.
+    /// Flags about the surroundings of the resonance.
     pub flags: Vec<Flag>,
-    /// Absolute frequency of the tone as set, in hertz; of the resonance as found if the channel is
-    /// off.
+    /// Absolute frequency of the tone as set, in hertz. If the channel is off, frequency of the
+    /// resonance as found.
     pub tone_hz: f64,
     /// NCO, in hertz.
     pub nco_hz: f64,
     /// Amplitude of the tone, as a fraction of full scale; 0 if the channel is off.
     pub amplitude: f64,
-    /// Phase of the tone's carrier as set, in radians; `None` in the tunes of versions that did not
+    /// Phase of the tone's carrier as set, in radians. `None` in tunes of versions that did not
     /// record it.
     #[serde(default)]
     pub phase_rad: Option<f64>,
-    /// Resonance frequency at vanishing power, in hertz; as all that follow, of a successful fit.
+    /// Resonance frequency at vanishing power, in hertz. This and the next fields are those of a
+    /// successful fit.
     pub fr_hz: Option<f64>,
     /// Total quality factor.
     pub qr: Option<f64>,
@@ -146,19 +147,19 @@ pub struct ChannelOutcome {
     pub phi_rad: Option<f64>,
     /// Nonlinearity at the tone's amplitude.
     pub a: Option<f64>,
-    /// Detuning of the tone with the pull in it, in linewidths, that it was put at.
+    /// Detuning at which the tone was placed, including the pull, in linewidths.
     pub y: Option<f64>,
     /// Shift of the tone by rounding to a grid, in hertz.
     pub rounding_hz: f64,
-    /// Distance from there at which the tone was found, in linewidths.
+    /// Difference between the measured detuning and that of the placement, in linewidths.
     pub offset_lw: Option<f64>,
-    /// `D`, `z0` and rotation, from which the meaning of the samples follows, in readout counts.
+    /// Calibration of the samples: `D`, `z0` and rotation, in readout counts.
     pub calibration: Option<Calibration>,
-    /// The fit, whatever its status.
+    /// The fit, successful or not.
     pub fit: Fit,
 }
 
-/// A tone off resonance.
+/// Tone off resonance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReferenceTone {
     /// The channel.
@@ -167,16 +168,16 @@ pub struct ReferenceTone {
     pub tone_hz: f64,
     /// Amplitude, as a fraction of full scale.
     pub amplitude: f64,
-    /// Its sample when the channels were calibrated, in readout counts.
+    /// Sample at the time of the calibration, in readout counts.
     pub z0: Complex64,
 }
 
-/// A resonance without a tone.
+/// Resonance without a tone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NotToned {
-    /// Its frequency, in hertz.
+    /// Frequency of the resonance, in hertz.
     pub fr_hz: f64,
-    /// Reason that it has none.
+    /// Reason that it has no tone.
     pub reason: NotTonedReason,
 }
 
@@ -185,11 +186,11 @@ pub struct NotToned {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum NotTonedReason {
-    /// It collides with a better one, whose channel has the status.
+    /// It collides with a better resonance, whose channel says so.
     Collided,
     /// The module has no channel left.
     NoChannel,
-    /// It lies beyond the reach of the NCO.
+    /// It is beyond the reach of the NCO.
     OutsideNcoSpan,
 }
 
@@ -208,18 +209,18 @@ impl NotTonedReason {
     }
 }
 
-/// A tuned module. Its calibrations hold for `epoch` and `phase_epoch` only.
+/// Result of the tune of a module. Its calibrations hold only for `epoch` and `phase_epoch`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TuneOutcome {
     /// The module.
     pub module: ModuleId,
     /// The band that was searched.
     pub band: Band,
-    /// Life of the board's state that this belongs to.
+    /// Epoch of the board for which this holds.
     pub epoch: Epoch,
-    /// Phase reference that the calibrations belong to.
+    /// Phase epoch for which the calibrations hold.
     pub phase_epoch: PhaseEpoch,
-    /// NCO that the tones are set with, in hertz.
+    /// Frequency of the NCO, in hertz.
     pub nco_hz: f64,
     /// One entry for each resonance that has a channel, by channel. Those with the reason
     /// [`Reason::Edge`] are off.
@@ -228,8 +229,8 @@ pub struct TuneOutcome {
     pub references: Vec<ReferenceTone>,
     /// Resonances without a tone.
     pub not_toned: Vec<NotToned>,
-    /// Everything that any stage found to be less than well, a sentence each: the `warnings` of the
-    /// outcomes of the stages below, and those of the tune as a whole.
+    /// Warnings of all stages, a sentence each: those of the outcomes below, and those of the tune
+    /// as a whole.
     pub warnings: Vec<String>,
     /// The delay of the line.
     pub cable_delay: CableDelayOutcome,
@@ -271,14 +272,14 @@ impl TuneOutcome {
         }
     }
 
-    /// Number of channels that carry a tone.
+    /// Returns the number of channels with a tone.
     #[must_use]
     pub fn toned(&self) -> usize {
         let on = self.channels.iter().filter(|c| c.amplitude != 0.0);
         on.count()
     }
 
-    /// Number of channels that can be used.
+    /// Returns the number of channels that can be used.
     #[must_use]
     pub fn tuned(&self) -> usize {
         self.channels
@@ -288,7 +289,7 @@ impl TuneOutcome {
     }
 }
 
-/// Number of channels that can be used, of all that there are.
+/// Writes the number of channels that can be used, and the number of all channels.
 impl fmt::Display for TuneOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -315,7 +316,7 @@ mod tests {
         assert_eq!(serde_json::to_value(ChannelStatus::Tuned).unwrap(), "tuned");
     }
 
-    /// Refuses to compile if a variant is added that a list of all does not have.
+    /// Fails to compile if a variant is added, as a reminder to add it to the list of all.
     #[test]
     fn lists_of_all_have_all() {
         use crate::chunks::JoinStatus as J;

@@ -1,4 +1,4 @@
-//! Parameters of tuning a module.
+//! Parameters of the tune of a module.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,39 +10,38 @@ use crate::fit::FitParams;
 use crate::network_analysis::NetworkAnalysisParams;
 use crate::placement::PlacementParams;
 
-/// Parameters of tuning a module. Every part has defaults that suit detectors of some 50 to 100 kHz
-/// linewidth between 1 and 1.5 GHz.
+/// Parameters of the tune of a module. All have defaults for detectors with a linewidth of some 50
+/// to 100 kHz between 1 and 1.5 GHz.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TuneParams {
-    /// The part of the spectrum that the module's detectors lie in. If it is not given: the range
-    /// that the hardware map holds the module to, or [`Band::default`] for a module that is held
-    /// to none.
+    /// Range of frequencies of the module's detectors. If it is not given, the module's range in
+    /// the hardware map is used, or [`Band::default`] if the map has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub band: Option<Band>,
-    /// Amplitude of the tones on the detectors, in the fine sweep and after, as a fraction of
-    /// full scale.
+    /// Amplitude of the tones on the detectors, from the fine sweep on, as a fraction of full
+    /// scale.
     pub tone_amplitude: f64,
-    /// Tones off resonance that carry the common drift of gain, phase and delay; 0 for none.
+    /// Number of tones off resonance, which measure the common drift of gain, phase and delay.
     pub reference_tones: usize,
-    /// Fine sweeps, each centred on the fits of the one before; 1 to 4.
+    /// Number of fine sweeps, each centred on the fits of the one before; 1 to 4.
     pub sweep_passes: usize,
-    /// Samples averaged at the placed tones.
+    /// Number of samples averaged at the placed tones.
     pub calibration_samples: u32,
-    /// A tone that is found further than this from where it was put, in linewidths, is
-    /// `off_centre`.
+    /// Largest difference between the measured detuning of a tone and that of its placement, in
+    /// linewidths. Beyond it the channel is `off_centre`.
     pub max_offset_lw: f64,
-    /// The delay's measurement.
+    /// Parameters of the measurement of the delay.
     pub cable_delay: CableDelayParams,
-    /// The sweep of the whole band.
+    /// Parameters of the sweep of the whole band.
     pub network_analysis: NetworkAnalysisParams,
-    /// The search.
+    /// Parameters of the search.
     pub find: FindParams,
-    /// The sweeps over each resonance.
+    /// Parameters of the sweeps over each resonance.
     pub fine_sweep: FineSweepParams,
-    /// The fits.
+    /// Parameters of the fits.
     pub fit: FitParams,
-    /// The tones' places.
+    /// Parameters of the placement of tones.
     pub placement: PlacementParams,
 }
 
@@ -66,8 +65,8 @@ impl Default for TuneParams {
 }
 
 impl TuneParams {
-    /// Reason that these parameters cannot be used, or `None` if they can. Conditions that depend
-    /// on the board are checked when it is known.
+    /// Returns the reason that these parameters cannot be used, or `None` if they can. Conditions
+    /// that depend on the board are checked later, when it is known.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         let own = crate::params::out_of_range(&[

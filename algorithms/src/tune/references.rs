@@ -1,15 +1,16 @@
-//! Tones off resonance.
+//! Choice of the frequencies of tones off resonance.
 
 use super::params::TuneParams;
 use crate::band::Band;
 use crate::finding::Candidate;
 use crate::session::Session;
 
-/// Distance from the NCO that a reference tone keeps, in hertz.
+/// Smallest distance of a reference tone from the NCO, in hertz.
 const NEAR_NCO_HZ: f64 = 200e3;
 
-/// Absolute frequencies for reference tones: one in each equal part of the band within the reach of
-/// the NCO, as far as possible from the resonances in linewidths.
+/// Returns absolute frequencies for reference tones. The part of the band within the reach of the
+/// NCO is divided into equal parts. Each has one reference tone, as far as possible, in linewidths,
+/// from the resonances.
 pub(super) fn choose(
     candidates: &[Candidate],
     session: &Session<'_>,
@@ -34,7 +35,7 @@ pub(super) fn choose(
                 .map(|i| from + part * f64::from(i) / 200.0)
                 .filter(|f| (f - nco_hz).abs() > NEAR_NCO_HZ.min(0.1 * part))
                 .map(|f| (clearance(candidates, f), f))
-                // The first of equals, so that the choice does not hang on rounding.
+                // The first of equal ones, so that the choice does not depend on rounding.
                 .fold(None, |best: Option<(f64, f64)>, one| match best {
                     Some(b) if b.0 >= one.0 => Some(b),
                     _ => Some(one),
@@ -44,7 +45,7 @@ pub(super) fn choose(
         .collect()
 }
 
-/// Distance from the nearest resonance in its linewidths.
+/// Returns the distance from the nearest resonance, in its linewidths.
 fn clearance(candidates: &[Candidate], f_hz: f64) -> f64 {
     candidates
         .iter()

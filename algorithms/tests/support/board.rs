@@ -1,7 +1,7 @@
-//! A board for tests of whole algorithms: detectors made of the golden oscillator's equation, a
-//! line with a delay, random phases at each NCO setting, noise, and a count of what was sent.
+//! Board for tests of whole algorithms: detectors by the equation of the golden oscillator, a line
+//! with a delay, random phases at each NCO setting, noise, and counts of the operations.
 
-#![allow(dead_code)] // Each test file uses its part.
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::sync::{Arc, Mutex};
 
@@ -16,7 +16,7 @@ use super::Noise;
 
 pub(crate) const CHANNELS: usize = 1024;
 
-/// A detector as drawn.
+/// Detector with random properties.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Detector {
     pub fr_hz: f64,
@@ -36,7 +36,7 @@ pub(crate) struct Counts {
     pub amplitudes: usize,
     pub phases: usize,
     pub rotations: usize,
-    /// Settings that had that value already.
+    /// Number of settings that changed nothing.
     pub repeated: usize,
 }
 
@@ -46,11 +46,11 @@ struct Channel {
     amplitude: Option<f64>,
     phase: Option<f64>,
     rotation: Option<f64>,
-    /// Energy that the detector under the tone remembers, over its full one.
+    /// Energy of the detector under the tone, relative to its largest energy.
     energy: f64,
 }
 
-/// A change of the module by another program.
+/// Change of the module by another program.
 pub(crate) type Meddle = fn(&mut State);
 
 pub(crate) struct State {
@@ -63,7 +63,7 @@ pub(crate) struct State {
     pub counts: Counts,
 }
 
-/// The board. Keep a clone of `state` to look into it.
+/// The board. A clone of `state` gives tests access to it.
 pub(crate) struct FakeBoard {
     pub detectors: Vec<Detector>,
     pub tau_s: f64,
@@ -73,8 +73,8 @@ pub(crate) struct FakeBoard {
     pub ripple: f64,
     pub max_offset_hz: f64,
     pub nco_hz: (f64, f64),
-    /// Limits that the module is held to. A tone that is on outside of it when samples are taken is
-    /// refused, as the wrapper of a run refuses it.
+    /// Limits that the module is held to. A tone that is on outside of it when samples are taken
+    /// is refused, as the wrapper of a run refuses it.
     pub limits: ModuleLimits,
     /// No signal from the first to the second frequency, in hertz.
     pub stop_band: Option<(f64, f64)>,
@@ -158,8 +158,8 @@ impl FakeBoard {
         Complex64::from_polar(self.gain, -std::f64::consts::TAU * (f - 1e9) * self.tau_s) * ripple
     }
 
-    /// Field of a driven resonator by relaxation of its energy from where it was: the branch
-    /// follows from memory.
+    /// Returns the field of a driven resonator, whose energy relaxes from its last value. So the
+    /// branch follows from its history.
     fn response(detector: &Detector, f: f64, a: f64, energy: &mut f64) -> Complex64 {
         let y0 = detector.qr * (f - detector.fr_hz) / detector.fr_hz;
         for _ in 0..400 {
@@ -347,7 +347,7 @@ impl State {
         }
     }
 
-    /// Absolute frequencies and amplitudes of the tones that are on, by channel from 0.
+    /// Returns the absolute frequencies and amplitudes of the tones that are on, by channel from 0.
     pub(crate) fn tones(&self) -> Vec<(usize, f64, f64)> {
         self.channels
             .iter()

@@ -1,6 +1,6 @@
-//! Golden sweeps, and noise to add to them.
+//! Golden sweeps and noise.
 
-#![allow(dead_code)] // Each test file uses its part.
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub(crate) mod board;
 

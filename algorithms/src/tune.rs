@@ -1,4 +1,4 @@
-//! Tuning a module: from nothing to one calibrated tone on each detector.
+//! Tune of a module: one calibrated tone on each detector.
 
 mod bias;
 mod choice;
@@ -28,15 +28,16 @@ const WHAT: &str = "tune";
 /// Tunes a module: cable delay, network analysis, search, fine sweep, linear and nonlinear fit,
 /// placement, rotation and calibration.
 ///
-/// Returns a status with its reason for every channel that carries a tone, and the resonances that
-/// got none. The module's earlier tones are cleared; the tones of the outcome are left on.
+/// Returns a status with a reason for every channel with a tone, and the resonances without a tone.
+/// The module's earlier tones are cleared; the tones of the outcome are left on.
 ///
-/// **On cancel** (the future is dropped) the tones stay as they were last set: the caller has to
+/// **On cancel** (the future is dropped) the tones stay as they were last set. The caller must
 /// clean up.
 ///
 /// # Errors
-/// Parameters out of range, points too coarse, a comb above full scale are refused before anything
-/// is sent. Otherwise the errors of the board. A module on which nothing is found is no error.
+/// An error before anything is sent, if parameters are out of range, if points are too far apart,
+/// or if a comb is above full scale. Otherwise the errors of the board. It is not an error if
+/// nothing is found.
 #[tworoutine::tworoutine(Send)]
 pub async fn tune(
     board: &BoardHandle,
@@ -46,7 +47,7 @@ pub async fn tune(
     tune_with_progress(board, module, params, &()).await
 }
 
-/// As [`tune()`], telling `progress` of every step.
+/// As [`tune()`], with a report of every step to `progress`.
 #[tworoutine::tworoutine(Send)]
 pub async fn tune_with_progress(
     board: &BoardHandle,
@@ -58,13 +59,14 @@ pub async fn tune_with_progress(
     if let Some(why) = params.problem() {
         return Err(session.refuse(ErrorKind::InvalidArgument, WHAT, why));
     }
-    // One tone on a detector and the reference tones: the number of detectors is not known yet.
+    // The number of detectors is not known yet, so this is a check for one tone on a detector and
+    // the reference tones.
     let tones = std::iter::repeat_n(params.tone_amplitude, 1 + params.reference_tones);
     session.check_powers(WHAT, tones)?;
     let band = session.band(params.band);
     let settings = network_analysis::nco_settings(&session, band, &params.network_analysis)?;
 
-    // If one NCO setting covers the band, it is set once and the phase reference stays.
+    // If one NCO setting covers the band, it is set only once, so that the phase reference stays.
     let first_nco = match settings.as_slice() {
         [only] => *only,
         _ => session.nearest_nco(band.centre_hz()),
@@ -81,7 +83,7 @@ pub async fn tune_with_progress(
         [only] => *only,
         _ => choice::best_nco(&found.candidates, &session, band.centre_hz()),
     };
-    // Boards round the frequency, so it is set before its reach decides anything.
+    // Boards round the frequency of the NCO, so it is set before its reach is used.
     session.set_nco(nco_hz).await?;
     let Choice {
         chosen,
@@ -91,7 +93,8 @@ pub async fn tune_with_progress(
     } = choice::choose(&found.candidates, &session, params);
     let mut outcome = TuneOutcome::new(&session, band, delay, wide, found);
     outcome.not_toned = not_toned;
-    let (params, quieter) = quieter(params, &session, chosen.len() + params.reference_tones);
+    let (params, quieter) =
+        lower_amplitude(params, &session, chosen.len() + params.reference_tones);
     let params = &params;
     outcome.warnings.extend(quieter);
     for target in &mut targets {
@@ -148,10 +151,10 @@ pub async fn tune_with_progress(
     Ok(outcome)
 }
 
-/// The parameters with an amplitude at which as many as `tones` may be driven together, and a
-/// warning if that is less than was asked for. A limit on all tones together must not make every
-/// one of them fail.
-fn quieter(
+/// Returns the parameters with an amplitude at which `tones` tones may be driven together, and a
+/// warning if that is less than the requested amplitude. So a limit on the total power lowers all
+/// tones and does not make the tune fail.
+fn lower_amplitude(
     params: &TuneParams,
     session: &Session<'_>,
     tones: usize,
@@ -173,7 +176,8 @@ fn quieter(
             Some(_) => high = middle,
         }
     }
-    // Limits let their own rounding pass; it is not to be used up.
+    // Limits tolerate rounding errors. The amplitude stays a little below, so that it never needs
+    // that tolerance.
     low *= 1.0 - 1e-6;
     params.tone_amplitude = low * asked;
     let down_db = -20.0 * low.log10();
@@ -206,7 +210,7 @@ async fn fit(
     let (fit, widest_hz) = (params.fit.clone(), params.find.max_linewidth_hz);
     tworoutine::offload(move || {
         let mut fits = lines::fit_all(&fine, &candidates, &chosen, tau_s, &fit);
-        // A line that is wider than any detector is a box mode, however well it fits.
+        // A line that is wider than any detector is a box mode, even if its fit is good.
         for fit in &mut fits {
             if fit.status.is_success() && fit.linewidth_hz() > widest_hz {
                 fit.status = FitStatus::TooWide;

@@ -1,24 +1,24 @@
-//! From the end of a search to a fit with its status.
+//! Conversion of the solution of a search to a fit with a status.
 
 use num_complex::Complex64;
 
 use super::levenberg::{Model, Solution, inverse};
-use super::model::{EACH, LINE, Notches, X, errors, resonator};
+use super::model::{LINE_PARAMETERS, Notches, RESONATOR_PARAMETERS, X, errors, resonator};
 use super::outcome::{Fit, FitErrors, FitParams, FitStatus};
 use super::prepare::Prepared;
 use crate::resonator::{BIFURCATION, Resonator, pulled_detuning};
 
 /// Smallest coupling `|A|` that counts as a resonator: 0.03 dB.
 const LEAST_COUPLING: f64 = 0.003;
-/// Errors of the coupling that a resonator must stand above.
+/// Smallest coupling that counts as a resonator, in multiples of its error.
 const LEAST_SIGNIFICANCE: f64 = 6.0;
 /// Largest asymmetry angle of a resonator, in radians.
 const LARGEST_ANGLE: f64 = 1.3;
-/// Points that must lie within one linewidth of the dip.
+/// Smallest number of points within one linewidth of the dip.
 const LEAST_POINTS_ON_LINE: usize = 4;
 
-/// The fit of the resonator at `index` of a solution.
-pub(super) fn judge(
+/// Returns the fit of the resonator at `index` of a solution.
+pub(super) fn assess(
     model: &Notches<'_>,
     solution: &Solution,
     index: usize,
@@ -33,7 +33,7 @@ pub(super) fn judge(
     let freedom = (n - 0.5 * free).max(0.5);
     let scattered = solution.cost / freedom;
     let known = data.noise.map(|s| s * s);
-    // Never trust a stated noise below the scatter about the model.
+    // The stated noise may be too small, so the scatter about the model is a lower bound.
     let variance = known.map_or(scattered, |k| k.max(scattered));
     let covariance = inverse(&solution.normal, model.parameters());
     let sigmas = covariance.map(|mut matrix| {
@@ -45,7 +45,7 @@ pub(super) fn judge(
         for i in (0..model.parameters()).filter(|&i| !model.is_free(i)) {
             matrix[i][i] = 0.0;
         }
-        let base = LINE + EACH * index;
+        let base = LINE_PARAMETERS + RESONATOR_PARAMETERS * index;
         let coupling = (matrix[base + 2][base + 2] + matrix[base + 3][base + 3])
             .max(0.0)
             .sqrt();
@@ -102,7 +102,7 @@ fn status(
     if !solution.converged {
         return FitStatus::NoConvergence;
     }
-    if solution.p[LINE + EACH * index + X].abs() > 1.0 {
+    if solution.p[LINE_PARAMETERS + RESONATOR_PARAMETERS * index + X].abs() > 1.0 {
         return FitStatus::OutsideSweep;
     }
     let lw = r.linewidth_hz();
@@ -127,12 +127,12 @@ fn status(
     FitStatus::Success
 }
 
-/// False for NaN too.
+/// True if `value` is below `limit`; false for NaN.
 fn below(value: f64, limit: f64) -> bool {
     value < limit
 }
 
-/// Points of the sweep within one linewidth of the dip.
+/// Returns the number of points of the sweep within one linewidth of the dip.
 pub(super) fn points_on_line(data: &Prepared, r: &Resonator) -> usize {
     let near = |t: &&f64| {
         let y0 = r.y0(data.f_ref_hz + **t * data.width_hz);
@@ -141,9 +141,9 @@ pub(super) fn points_on_line(data: &Prepared, r: &Resonator) -> usize {
     data.t.iter().filter(near).count()
 }
 
-/// A jump between branches: one step in complex S much larger than the steps on either side of it
-/// and a good part of the loop. On a line of too few points both steps about the dip are large,
-/// so that is none.
+/// True if the sweep jumps between branches: if one step in complex S is much larger than the steps
+/// on either side of it, and is a large part of the loop. On a line with too few points, both steps
+/// around the dip are large; that is not a jump.
 pub(super) fn has_jump(z: &[Complex64], diameter: f64) -> bool {
     if z.len() < 6 {
         return false;

@@ -1,9 +1,9 @@
-//! Fits of resonators to complex sweeps, and the bound that no fit can beat.
+//! Fits of resonators to complex sweeps, and the Cramer-Rao bound of their errors.
 
+mod assess;
 mod bound;
 mod circle;
 mod joint;
-mod judge;
 mod levenberg;
 mod linear;
 mod model;

@@ -1,8 +1,8 @@
-//! Finding resonances in a wide sweep.
+//! Search for resonances in a wide sweep.
 //!
-//! Three methods, by name: the matched filter (the default), the prominence of dips in |S21|, and
-//! the speed along the loop in the IQ plane. Each gives places to look; every place is then fitted
-//! for a first frequency, width and depth, and flagged by its surroundings.
+//! There are three methods: the matched filter (the default), the prominence of dips in |S21|, and
+//! the speed along the loop in the IQ plane. Each returns peaks. Every peak is then fitted for a
+//! first frequency, width and depth, and gets flags about its surroundings.
 
 mod candidate;
 mod cleaning;
@@ -21,12 +21,12 @@ use crate::robust::{median, sweep_noise};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FindMethod {
-    /// Correlation with resonators of many widths and any allowed angle: the best use of the data.
+    /// Correlation with resonators of many widths and any allowed angle. It is the most sensitive.
     #[default]
     MatchedFilter,
     /// Prominence of dips in |S21| in decibels.
     Prominence,
-    /// Speed along the loop in the IQ plane, which ripple in the line hardly touches.
+    /// Speed along the loop in the IQ plane. Ripple of the line hardly changes it.
     IqSpeed,
 }
 
@@ -36,13 +36,14 @@ pub enum FindMethod {
 pub struct FindParams {
     /// The method.
     pub method: FindMethod,
-    /// Shallower dips are not resonances, in decibels.
+    /// Smallest depth of a resonance, in decibels.
     pub min_depth_db: f64,
-    /// False finds that white noise alone may make in the whole sweep, on average.
+    /// Mean number of false resonances that white noise alone may cause in the whole sweep.
     pub false_alarms: f64,
-    /// Narrowest line looked for, in hertz.
+    /// Narrowest line that is searched for, in hertz.
     pub min_linewidth_hz: f64,
-    /// Widest line looked for, in hertz. A wider one is a box mode or the line's own ripple.
+    /// Widest line that is searched for, in hertz. A wider one is a box mode or ripple of the
+    /// line.
     pub max_linewidth_hz: f64,
     /// Largest asymmetry angle of a resonator, in radians.
     pub max_phi_rad: f64,
@@ -74,7 +75,7 @@ impl Default for FindParams {
 }
 
 impl FindParams {
-    /// Reason that these parameters cannot be used, or `None` if they can.
+    /// Returns the reason that these parameters cannot be used, or `None` if they can.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         let ranges = [
@@ -97,18 +98,18 @@ impl FindParams {
     }
 }
 
-/// A wide sweep to search, with the facts that are known of it.
+/// Wide sweep to search, with what is known about it.
 #[derive(Debug, Clone, Copy)]
 pub struct WideSweep<'a> {
-    /// Frequencies in hertz, ascending; the spacing may vary.
+    /// Frequencies in hertz, ascending. The spacing may vary.
     pub frequency_hz: &'a [f64],
     /// One sample for each frequency.
     pub z: &'a [Complex64],
     /// Delay of the line, in seconds.
     pub tau_s: f64,
-    /// Noise of each point, `sqrt(<|n|^2>)`; estimated from the sweep if it is not known.
+    /// Noise of each point, `sqrt(<|n|^2>)`. If it is `None`, it is estimated from the sweep.
     pub noise: Option<f64>,
-    /// NCO frequencies that the sweep was taken with.
+    /// Frequencies of the NCO during the sweep, in hertz.
     pub nco_hz: &'a [f64],
 }
 
@@ -127,7 +128,7 @@ pub enum FindStatus {
     NotAscending,
     /// The samples are zero or do not vary.
     NoSignal,
-    /// The points lie too far apart for the widest line looked for.
+    /// The points are too far apart for the widest line that is searched for.
     TooCoarse,
     /// The parameters cannot be used.
     InvalidParameters,
@@ -173,18 +174,18 @@ pub struct FindOutcome {
     pub status: FindStatus,
     /// Resonances in order of frequency.
     pub candidates: Vec<Candidate>,
-    /// Noise of each point over the line's gain.
+    /// Noise of each point relative to the line's gain.
     pub relative_noise: f64,
-    /// Statistic above which a place counts.
+    /// Statistic above which a peak counts.
     pub threshold: f64,
     /// Median spacing of the points, in hertz.
     pub spacing_hz: f64,
-    /// Highest quality factor that the spacing samples with two points a linewidth.
+    /// Highest quality factor for which the sweep has two points per linewidth.
     pub highest_q: f64,
 }
 
 impl FindOutcome {
-    /// Warnings that a person must know, a sentence each; empty if all is well.
+    /// Returns the warnings about this result, a sentence each; empty if there are none.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         if !self.status.is_success() {
@@ -197,28 +198,29 @@ impl FindOutcome {
     }
 }
 
-/// A place where a resonance may be.
+/// Peak of a search: a frequency at which a resonance may be.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
+pub(crate) struct Peak {
     pub f_hz: f64,
     pub linewidth_hz: f64,
     pub statistic: f64,
 }
 
-/// The sweep with the delay removed, over its median magnitude.
+/// Sweep with the delay removed, divided by its median magnitude.
 pub(crate) struct Flattened {
     pub f: Vec<f64>,
     pub z: Vec<Complex64>,
     /// Noise per point.
     pub noise: f64,
     pub spacing_hz: f64,
-    /// Statistic above which a place counts.
+    /// Statistic above which a peak counts.
     pub threshold: f64,
 }
 
-/// Searches a wide sweep for resonances. A plain function that never panics. It may take tens of
-/// milliseconds for 50,000 points, so call it through `tworoutine::offload` if an event loop must
-/// go on meanwhile.
+/// Searches a wide sweep for resonances. Never panics.
+///
+/// The search may take tens of milliseconds for 50,000 points. Call it through
+/// `tworoutine::offload` if an event loop must go on meanwhile.
 #[must_use]
 pub fn find_resonances(sweep: &WideSweep<'_>, params: &FindParams) -> FindOutcome {
     let failed = |status| FindOutcome {
@@ -236,12 +238,12 @@ pub fn find_resonances(sweep: &WideSweep<'_>, params: &FindParams) -> FindOutcom
         Ok(flat) => flat,
         Err(status) => return failed(status),
     };
-    let places = match params.method {
-        FindMethod::MatchedFilter => matched::places(&flat, params),
-        FindMethod::Prominence => prominence::places(&flat, params),
-        FindMethod::IqSpeed => iq_speed::places(&flat, params),
+    let peaks = match params.method {
+        FindMethod::MatchedFilter => matched::peaks(&flat, params),
+        FindMethod::Prominence => prominence::peaks(&flat, params),
+        FindMethod::IqSpeed => iq_speed::peaks(&flat, params),
     };
-    let mut candidates = cleaning::confirm(&flat, places, params);
+    let mut candidates = cleaning::confirm(&flat, peaks, params);
     candidate::flag(&mut candidates, sweep, params);
     FindOutcome {
         status: FindStatus::Success,
@@ -287,8 +289,8 @@ fn flatten(sweep: &WideSweep<'_>, params: &FindParams) -> Result<Flattened, Find
         .collect();
     let estimated = sweep_noise(&z).unwrap_or(0.0);
     let noise = sweep.noise.map_or(estimated, |s| s / scale);
-    // Twice the gain over the noise is chi-squared with two degrees of freedom, and each point is
-    // tried with a few widths.
+    // Twice the reduction over the noise is chi-squared with two degrees of freedom. Each point is
+    // tried with a few widths, which multiplies the chance of a false alarm.
     let trials = 4.0 * n as f64;
     let threshold = 2.0 * (trials / params.false_alarms).ln().max(1.0);
     Ok(Flattened {
