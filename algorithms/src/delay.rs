@@ -89,7 +89,7 @@ pub struct Delay {
     pub phase_rad: f64,
     /// Robust scatter of the phase about the line, in radians.
     pub residual_rad: f64,
-    /// Remaining slope of every second point, times the span, in radians.
+    /// Slope of every second point minus that of all points, over the whole span, in radians.
     pub residual_slope_rad: f64,
     /// Fraction of the points that are outliers.
     pub rejected: f64,
@@ -172,6 +172,7 @@ fn search(f: &[f64], phasors: &[Complex64], span: f64, max_tau_s: f64) -> Option
         .map(|w| w[1] - w[0])
         .filter(|d| *d > 0.0)
         .fold(span, f64::min);
+    // Delays that differ by a whole turn between neighbouring points cannot be told apart.
     if nearest * max_tau_s > 0.5 {
         return None;
     }
@@ -179,6 +180,7 @@ fn search(f: &[f64], phasors: &[Complex64], span: f64, max_tau_s: f64) -> Option
     let (mut low, mut high) = (-max_tau_s, max_tau_s);
     let mut best = 0.0;
     loop {
+        // The peak of a stretch has a width of about one over the stretch.
         let step = 0.2 / stretch;
         let count = (((high - low) / step).ceil() as usize).clamp(1, 4096);
         let mut greatest = f64::NEG_INFINITY;
@@ -193,6 +195,8 @@ fn search(f: &[f64], phasors: &[Complex64], span: f64, max_tau_s: f64) -> Option
         if stretch >= span {
             return Some(best);
         }
+        // The next stretches are six times as long, so the range of the search is not much wider
+        // than their peaks.
         let uncertainty = 0.6 / stretch;
         (low, high) = (best - uncertainty, best + uncertainty);
         stretch = (stretch * 6.0).min(span);
@@ -247,6 +251,7 @@ fn fit_line(f: &[f64], phasors: &[Complex64], coarse: f64, span: f64) -> Delay {
         .map(|(f, p)| p * Complex64::cis(std::f64::consts::TAU * f * coarse))
         .collect();
     let mean = turned.iter().sum::<Complex64>();
+    // Phases relative to their mean direction have no wrap for most of the points.
     let middle = mean / mean.norm().max(f64::MIN_POSITIVE);
     let phases: Vec<f64> = turned.iter().map(|p| (p * middle.conj()).arg()).collect();
     // Frequencies in units of the span.
@@ -254,6 +259,8 @@ fn fit_line(f: &[f64], phasors: &[Complex64], coarse: f64, span: f64) -> Delay {
     let mut keep = vec![true; x.len()];
     let (mut offset, mut slope) = (0.0, 0.0);
     let mut scatter = 0.0;
+    // Rejection of outliers and fit of the line depend on each other, so they are repeated until
+    // the set of outliers stays the same.
     for _ in 0..12 {
         let Some(line) = least_squares(&x, &phases, &keep) else {
             break;
@@ -266,6 +273,7 @@ fn fit_line(f: &[f64], phasors: &[Complex64], coarse: f64, span: f64) -> Delay {
             .collect();
         let centre = median(&left).unwrap_or(0.0);
         scatter = spread(&left, centre).unwrap_or(0.0);
+        // The lower bound keeps points of a sweep without noise from being rejected.
         let limit = (REJECT * scatter).max(LEAST_REJECT);
         let next: Vec<bool> = left.iter().map(|r| (r - centre).abs() <= limit).collect();
         if next == keep {

@@ -147,6 +147,7 @@ pub(crate) async fn place_in(
         .collect();
     session.check(WHAT, nco_hz, &tones)?;
     session.report(Stage::Placing, 0, 1);
+    // One sample is enough, since only the order of the frequencies matters for the branch.
     if above != tones {
         session.run(std::slice::from_ref(&above), 1).await?;
     }
@@ -155,6 +156,7 @@ pub(crate) async fn place_in(
     let mut mean = measure(session, &tones, samples).await?;
     if mean.bad() > 0 {
         // There is one mean for each tone, so one that is not a number would cost the channel.
+        // A bad sample is mostly a single event, so a second measurement is likely to be good.
         let again = measure(session, &tones, samples).await?;
         mean.flags.add(again.flags);
         for (z, again) in mean.z.iter_mut().zip(again.z) {
@@ -176,6 +178,8 @@ pub(crate) async fn place_in(
             .filter(|_| z.is_finite())
             .and_then(|r| Calibration::at(&r, tone_hz));
         let shift_hz = at.and_then(|c| c.shift_hz(z));
+        // The measured sample replaces that of the model, so that the error of the fit does not
+        // appear as a shift.
         let aligned = at.map(|c| Calibration { z0: z, ..c }.aligned());
         // The phase of the carrier turns the samples too, so the rotation includes it.
         let carrier = tones[k].phase_rad;
@@ -188,6 +192,7 @@ pub(crate) async fn place_in(
             amplitude: target.amplitude,
             phase_rad: carrier,
             placement: placements[k],
+            // The tone came from above, so it is on the branch of a downward sweep.
             y: resonator.map(|r| pulled_detuning(r.y0(tone_hz), r.a, Direction::Down)),
             offset_lw: shift_hz
                 .zip(resonator)

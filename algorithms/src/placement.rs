@@ -86,6 +86,7 @@ pub fn place(resonator: &Resonator, params: &PlacementParams) -> Option<Placemen
     let y = match params.rule {
         PlacementRule::Stable => stable,
         PlacementRule::LeastTransmission => least_transmission(resonator),
+        // Above this nonlinearity the point of the largest speed is too near the end of the branch.
         PlacementRule::GreatestSpeed if resonator.a <= 0.1 => greatest_speed(resonator),
         PlacementRule::GreatestSpeed => stable,
     };
@@ -104,6 +105,7 @@ pub fn place(resonator: &Resonator, params: &PlacementParams) -> Option<Placemen
 
 /// Returns detunings including the pull, from -2 to 2 linewidths.
 fn detunings() -> impl Iterator<Item = f64> {
+    // A scan has no local minima to stop at, and a thousandth of a linewidth is fine enough.
     (-2000..=2000).map(|i| f64::from(i) * 1e-3)
 }
 
@@ -126,6 +128,7 @@ fn greatest_speed(r: &Resonator) -> f64 {
 }
 
 fn on_upper_branch(r: &Resonator, y: f64) -> bool {
+    // A detuning is on the branch if the solution of its frequency leads back to it.
     let y0 = y - r.a / (1.0 + 4.0 * y * y);
     (pulled_detuning(y0, r.a, Direction::Down) - y).abs() < 1e-6
 }

@@ -79,6 +79,7 @@ pub async fn tune_with_progress(
     let (wide, found) = search(wide, tau_s, params).await;
     session.report(Stage::Finding, 1, 1);
 
+    // One NCO setting must reach all tones, since each change of the NCO ends the phase epoch.
     let nco_hz = match settings.as_slice() {
         [only] => *only,
         _ => choice::best_nco(&found.candidates, &session, band.centre_hz()),
@@ -108,6 +109,8 @@ pub async fn tune_with_progress(
 
     let mut sweeps = None;
     let mut fitted = Vec::new();
+    // Each pass is centred on the fits of the one before, as the wide sweep gives frequencies only
+    // to a part of a linewidth.
     for pass in 0..params.sweep_passes {
         if pass > 0 {
             let reach = session.reach(session.nco.frequency.0);
@@ -168,6 +171,7 @@ fn lower_amplitude(
     let Some(why) = problem(asked) else {
         return (params, None);
     };
+    // Bisection, since the limits include the peak of the comb, which has no simple inverse.
     let (mut low, mut high) = (0.0, 1.0);
     for _ in 0..30 {
         let middle = 0.5 * (low + high);
@@ -191,6 +195,7 @@ async fn search(
     tau_s: f64,
     params: &TuneParams,
 ) -> (NetworkAnalysisOutcome, FindOutcome) {
+    // The search takes many milliseconds, so it runs outside the event loop.
     let find = params.find.clone();
     tworoutine::offload(move || {
         let found = find_resonances(&wide.as_sweep(tau_s), &find);

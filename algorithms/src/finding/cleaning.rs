@@ -39,6 +39,8 @@ impl Line {
 
 /// Confirms peaks, best first, and returns the resonances in order of frequency.
 pub(super) fn confirm(flat: &Flattened, peaks: Vec<Peak>, params: &FindParams) -> Vec<Candidate> {
+    // The conditions are loose: a wide sweep has few points on each line, and the fine sweep
+    // decides later.
     let fits = FitParams {
         max_residual: 10.0,
         max_fr_error_lw: 1.0,
@@ -62,6 +64,7 @@ pub(super) fn confirm(flat: &Flattened, peaks: Vec<Peak>, params: &FindParams) -
         let Some((peak, projection)) = refine(&clean, params, &peak) else {
             continue;
         };
+        // Half of the smallest depth, since the template underestimates a narrow dip.
         if depth_db(projection.coupling) < 0.5 * params.min_depth_db {
             continue;
         }
@@ -227,6 +230,8 @@ fn confirm_beside(
         lines[k].residual = pulled.residual_over_diameter;
     }
     if lines[k].residual >= enough {
+        // A pulled line explains the sweep less well than expected too, so two lines are tried only
+        // after the nonlinear fit.
         let both = two_lines(clean, &lines[k].model, &resonator(peak, projection), fits);
         if let Some([first, second]) = both {
             let sound = |fit: &Fit| {
@@ -234,6 +239,7 @@ fn confirm_beside(
                     && fit.linewidth_hz() > 0.3 * lw
                     && fit.model.coupling.norm() > 0.1 * first.model.coupling.norm()
             };
+            // Two lines have more parameters, so the residual must fall by half.
             let left =
                 first.residual_rms * 2.0 < lines[k].residual * lines[k].model.coupling.norm();
             if sound(&first) && sound(&second) && left {

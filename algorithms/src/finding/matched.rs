@@ -21,6 +21,7 @@ const WIDTH_RATIO: f64 = 1.6;
 /// Returns all maxima of the statistic along frequency that are above the threshold, best first.
 pub(super) fn peaks(flat: &Flattened, params: &FindParams) -> Vec<Peak> {
     let mut found = Vec::new();
+    // Lines narrower than the spacing of the points cannot be told from noise.
     let least = params.min_linewidth_hz.max(1.5 * flat.spacing_hz);
     let mut lw = least;
     loop {
@@ -40,9 +41,12 @@ pub(super) fn peaks(flat: &Flattened, params: &FindParams) -> Vec<Peak> {
 
 fn scan(flat: &Flattened, params: &FindParams, lw: f64, found: &mut Vec<Peak>) {
     let (low, high) = (flat.f[0], flat.f[flat.f.len() - 1]);
+    // A third of a linewidth is fine enough: the statistic falls by a few per cent at half that
+    // distance.
     let step = (lw / 3.0).max(0.5 * flat.spacing_hz);
     let count = ((high - low) / step) as usize;
     let mut window = Window::default();
+    // A maximum is known only when the next value is lower, so peaks are found one step late.
     let (mut before, mut last) = (0.0, 0.0);
     for k in 0..=count + 1 {
         let f_hz = low + step * k as f64;
@@ -76,6 +80,7 @@ struct Window {
 impl Window {
     /// Moves the piece to a higher frequency.
     fn move_to(&mut self, flat: &Flattened, f_hz: f64, lw: f64) {
+        // At least some points are needed to tell the notch from the sloped line.
         let reach = (REACH_LW * lw).max(5.0 * flat.spacing_hz);
         while self.first < flat.f.len() && flat.f[self.first] < f_hz - reach {
             self.first += 1;
@@ -115,6 +120,7 @@ pub(super) fn refine(
     peak: &Peak,
 ) -> Option<(Peak, Projection)> {
     let mut best: Option<(Peak, Projection)> = None;
+    // The grid of the search is coarse, and stronger lines have been divided out since.
     for stretch in [0.8, 1.0, 1.25] {
         let lw = peak.linewidth_hz * stretch;
         let reach = (REACH_LW * lw).max(5.0 * flat.spacing_hz);
@@ -146,6 +152,7 @@ pub(super) fn refine(
 
 fn statistic_of(found: &Projection, n: usize, flat: &Flattened, params: &FindParams) -> f64 {
     let model = MODEL_ERROR * found.line.norm();
+    // Three complex parameters are fitted.
     let misfit = found.residual / (n as f64 - 3.0).max(1.0);
     let variance = flat.noise * flat.noise + model * model + MISFIT_WEIGHT * misfit;
     let beyond = (found.coupling.arg().abs() - params.max_phi_rad).max(0.0);

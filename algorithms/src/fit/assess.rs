@@ -30,6 +30,7 @@ pub(super) fn assess(
     let free = (0..model.parameters())
         .filter(|&i| model.is_free(i))
         .count() as f64;
+    // A complex point counts twice, so each real parameter takes half a point.
     let freedom = (n - 0.5 * free).max(0.5);
     let scattered = solution.cost / freedom;
     let known = data.noise.map(|s| s * s);
@@ -94,6 +95,8 @@ fn status(
     let Some((errors, coupling_error)) = sigmas else {
         return FitStatus::NoResonance;
     };
+    // The order of the tests matters: the first failure is the reason that the user sees, and later
+    // tests need what earlier ones ensure.
     let significant = coupling > LEAST_COUPLING && coupling > LEAST_SIGNIFICANCE * coupling_error;
     let line = r.gain.norm() / model.data.scale;
     if !significant || line < 1e-6 || r.phi_rad().abs() > LARGEST_ANGLE {
@@ -102,6 +105,7 @@ fn status(
     if !solution.converged {
         return FitStatus::NoConvergence;
     }
+    // The scaled frequency of the sweep runs from -1 to 1.
     if solution.p[LINE_PARAMETERS + RESONATOR_PARAMETERS * index + X].abs() > 1.0 {
         return FitStatus::OutsideSweep;
     }
@@ -115,6 +119,7 @@ fn status(
     if !below(fit.residual_over_diameter, params.max_residual) {
         return FitStatus::ResidualTooLarge;
     }
+    // `Re A = Qr/Qc`, so 1 or more means a negative internal loss.
     if r.coupling.re >= 1.0 {
         return FitStatus::NegativeQi;
     }
@@ -150,6 +155,7 @@ pub(super) fn has_jump(z: &[Complex64], diameter: f64) -> bool {
     }
     let steps: Vec<f64> = z.windows(2).map(|w| (w[1] - w[0]).norm()).collect();
     (2..steps.len().saturating_sub(2)).any(|i| {
+        // The neighbours on both sides are compared, since steps are large all around a narrow dip.
         let around = [i - 2, i - 1, i + 1, i + 2]
             .map(|j| steps[j])
             .into_iter()

@@ -72,6 +72,8 @@ pub(super) fn minimise<M: Model>(
         iterations += 1;
         let mut damped = normal;
         for (i, row) in damped.iter_mut().enumerate().take(m) {
+            // Damping relative to the diagonal makes the search independent of the scale of each
+            // parameter. A parameter without effect has a zero there.
             row[i] += damping * row[i].max(1e-12);
         }
         let Some(factor) = cholesky(&damped, m) else {
@@ -89,6 +91,8 @@ pub(super) fn minimise<M: Model>(
         model.restrain(&mut trial);
         model.residuals(&trial, &mut work.r, None);
         let trial_cost = sum_of_squares(&work.r);
+        // Twice the reduction of the cost that the linear model predicts. It is small near the
+        // minimum only, while a gain may be small because the damping is large.
         let promised: f64 = (0..m).map(|i| step[i] * gradient[i]).sum();
         if trial_cost <= cost {
             let gained = cost - trial_cost;
@@ -103,6 +107,7 @@ pub(super) fn minimise<M: Model>(
             }
             damping = (damping * 0.2).max(1e-12);
         } else {
+            // No step gains anything: the search has reached the minimum to rounding.
             if promised <= SETTLED * cost + 1e-28 {
                 converged = true;
                 break;

@@ -37,6 +37,7 @@ fn search_nonlinear(
     let model = Notches::new(&prepared, 1, params, true);
     let mut work = Workspace::default();
     let mut best: Option<(Solution, Fit)> = None;
+    // Searches are short until one succeeds, since most wrong starts show it within a few steps.
     let mut attempt = |start, best: &mut Option<(Solution, Fit)>| {
         let solution = minimise(
             &model,
@@ -67,6 +68,7 @@ fn search_nonlinear(
         }
     }
     let (mut solution, mut fit) = best.ok_or(FitStatus::NoResonance)?;
+    // The best solution may only have run out of its short search.
     if !solution.converged && params.max_iterations > SHORT_SEARCH {
         solution = minimise(
             &model,
@@ -78,6 +80,7 @@ fn search_nonlinear(
     }
     let diameter = fit.model.coupling.norm() * fit.model.gain.norm() / prepared.scale;
     let sampled = points_on_line(&prepared, &fit.model) >= 4;
+    // A fit that succeeds has followed the jump, so the jump matters only for fits that fail.
     let jumps = sampled && diameter.is_finite() && has_jump(&prepared.z, diameter);
     if jumps && !fit.status.is_success() && fit.status != FitStatus::Undersampled {
         fit.status = FitStatus::Bifurcated;

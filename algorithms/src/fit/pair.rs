@@ -34,6 +34,8 @@ pub fn fit_pair(data: &SweepData<'_>, nonlinear: bool, params: &FitParams) -> Op
     let mut tried: Vec<(usize, usize)> = Vec::new();
     for &(_, i, j) in &pairs {
         let place = |n: usize| notches[n].x;
+        // Pairs next to each other in the grid lead to the same solution, so the few starts are
+        // spread.
         let alike = tried
             .iter()
             .any(|&(k, l)| (place(i) - place(k)).abs() + (place(j) - place(l)).abs() < 0.15);
@@ -75,6 +77,7 @@ fn notches(data: &Prepared) -> Vec<Notch> {
             let bare: Vec<Complex64> = data.t.iter().map(|t| response(*t, x, width)).collect();
             let mut unit = off_line(&data.t, &bare);
             let length = unit.iter().map(Complex64::norm_sqr).sum::<f64>().sqrt();
+            // A notch that is wide enough looks like a sloped line.
             if length < 1e-6 {
                 continue;
             }
@@ -134,6 +137,8 @@ fn explained(a: &Notch, b: &Notch) -> f64 {
 /// Returns the factors of the two normalised notches that fit the sweep best.
 fn weights(a: &Notch, b: &Notch) -> (Complex64, Complex64) {
     let overlap = inner(&a.unit, &b.unit);
+    // Two notches that are nearly the same leave nothing to decide by. The lower bound keeps their
+    // factors finite.
     let rest = (1.0 - overlap.norm_sqr()).max(0.02);
     (
         (a.share - overlap * b.share) / rest,
@@ -144,6 +149,7 @@ fn weights(a: &Notch, b: &Notch) -> (Complex64, Complex64) {
 fn guesses(data: &Prepared, a: &Notch, b: &Notch) -> Option<[Resonator; 2]> {
     let (p, q) = weights(a, b);
     let (p, q) = (p / a.length, q / b.length);
+    // The line is fitted to the remainder after the two notches are removed.
     let without: Vec<Complex64> = data
         .t
         .iter()

@@ -20,7 +20,10 @@ pub(super) fn wing_delay(data: &SweepData<'_>, prepared: &Prepared) -> f64 {
         turned += prepared.z[i + 1] * prepared.z[i].conj();
         width += prepared.t[i + 1] - prepared.t[i];
     }
+    // The sum of products weights each step by its magnitude, so weak points do not add random
+    // turns.
     let turn = -turned.arg() * 2.0 * wing as f64 / width;
+    // Below half a radian the turn may be that of the resonator, so the known delay is kept.
     let tau = if turn.is_finite() && turn.abs() > 0.5 {
         turn / (std::f64::consts::TAU * prepared.width_hz)
     } else {
@@ -45,6 +48,7 @@ fn from_grid(data: &Prepared) -> Option<Parameters> {
     let spacing = 2.0 / data.len() as f64;
     let mut best: Option<(Projection, f64, f64)> = None;
     for width in WIDTHS.map(|w| w.max(1.5 * spacing)) {
+        // Steps in proportion to the width keep the grid as coarse as each width allows.
         let step = (0.4 * width).max(spacing);
         let mut x = -0.95;
         while x <= 0.95 {
@@ -82,6 +86,7 @@ fn start(found: &Projection, x: f64, width: f64, a: f64) -> Parameters {
     let coupling = found.coupling * (0.98 / found.coupling.norm().max(0.98));
     p[LINE_PARAMETERS + X] = x;
     p[LINE_PARAMETERS + LOG_Q] = -width.ln();
+    // The real part of a resonator's coupling is positive.
     p[LINE_PARAMETERS + A_RE] = coupling.re.max(0.01);
     p[LINE_PARAMETERS + A_IM] = coupling.im;
     p[LINE_PARAMETERS + PULL] = a;
@@ -107,6 +112,7 @@ fn from_circle(data: &Prepared) -> Option<Parameters> {
     let fastest = (0..n.saturating_sub(2)).max_by(|&i, &j| speed(i).total_cmp(&speed(j)))? + 1;
     let x = data.t[fastest];
     let quarter = std::f64::consts::FRAC_PI_2;
+    // Half a linewidth from the resonance the phase around the centre has turned by a quarter.
     let beyond = |i: &usize| (angles[*i] - angles[fastest]).abs() >= quarter;
     let below = (0..fastest).rev().find(beyond).map(|i| x - data.t[i]);
     let above = (fastest + 1..n).find(beyond).map(|i| data.t[i] - x);
@@ -117,6 +123,7 @@ fn from_circle(data: &Prepared) -> Option<Parameters> {
     };
     let towards = data.z[fastest] - circle.centre;
     let direction = towards / towards.norm();
+    // The line is the point of the circle opposite to the resonance.
     let gain = circle.centre - direction * circle.radius;
     let coupling = -direction * (2.0 * circle.radius) / gain;
     let usable = gain.is_finite() && coupling.is_finite() && width > 0.0;

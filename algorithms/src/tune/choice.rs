@@ -153,6 +153,7 @@ fn sweeps(
     group.retain(|&i| reach.contains(lines[i].dip_hz));
     let all = || group.iter().map(|&i| lines[i].linewidth_hz);
     let narrowest = all().fold(f64::INFINITY, f64::min);
+    // The widest member counts up to 1.6 times the narrowest, so that the steps stay fine enough.
     let linewidth_hz = all().fold(0.0, f64::max).min(1.6 * narrowest);
     let half = 0.5 * params.fine_sweep.span_lw * linewidth_hz;
     while !group.is_empty() {
@@ -216,6 +217,7 @@ pub(super) fn recentre(
         let is_chosen = |i: &usize| chosen.binary_search(i).is_ok();
         let group: Vec<usize> = group.into_iter().filter(is_chosen).collect();
         let moved = sweeps(&lines, group.clone(), reach, params);
+        // New and old sweeps of one group must not be mixed: their tones would not move in step.
         if moved.len() < group.len() {
             continue;
         }

@@ -26,6 +26,7 @@ pub(super) fn groups(candidates: &[Candidate]) -> Vec<Vec<usize>> {
             let (a, b) = (&candidates[i - 1], &candidates[i]);
             let both = |flag| a.has(flag) && b.has(flag);
             let lw = a.linewidth_hz().max(b.linewidth_hz());
+            // Flags are relative to any neighbour, so the distance to this one is checked too.
             let near = b.fr_hz - a.fr_hz < 6.0 * lw;
             near && (both(Flag::Crowded)
                 || both(Flag::Collided)
@@ -67,6 +68,8 @@ pub(super) fn fit_all(
                 .collect();
             let mut fit = fit_one(&without.iter().collect::<Vec<_>>(), tau_s, params);
             if fit.status.is_success() {
+                // The neighbours are part of the line again, since the samples at the tone contain
+                // them.
                 fit.model = among(&fit.model, near.iter(), Direction::Up);
                 fits[k] = fit;
             }
@@ -129,6 +132,7 @@ fn divided(sweep: &Sweep, lines: &[Resonator]) -> Sweep {
     for (z, f) in without.z.iter_mut().zip(&sweep.frequency_hz) {
         for line in lines {
             let notch = line.notch(line.y0(*f) + line.a / (1.0 + 4.0 * line.y0(*f).powi(2)));
+            // A dip to zero cannot be divided out.
             *z /= notch * (notch.norm().max(0.02) / notch.norm().max(f64::MIN_POSITIVE));
         }
     }
@@ -150,6 +154,7 @@ fn fit_one(sweeps: &[&Sweep], tau_s: f64, params: &FitParams) -> Fit {
     };
     let data = first.data(tau_s);
     let mut fit = fit_nonlinear(&data, params);
+    // On a line with little pull the nonlinearity may be undetermined while the linear fit is good.
     if !fit.status.is_success() && fit.status != FitStatus::Bifurcated {
         let linear = fit_linear(&data, params);
         if linear.status.is_success() {
@@ -180,6 +185,7 @@ fn hysteresis(first: &Sweep, second: &Sweep, diameter: f64) -> bool {
         back.get(at).filter(|point| point.0 <= f_hz + SAME_HZ)
     };
     let noise = first.noise.unwrap_or(0.0).max(second.noise.unwrap_or(0.0));
+    // Noise alone must not look like hysteresis, nor a small difference of two good sweeps.
     let limit = (0.25 * diameter).max(8.0 * noise);
     diameter > 0.0
         && ascending(first)
@@ -205,6 +211,7 @@ fn fit_group(
     let (mut f, mut z) = (Vec::new(), Vec::new());
     let mut noise: f64 = 0.0;
     for &member in members {
+        // Only sweeps in one direction are joined, since the model has one branch.
         for sweep in sweeps_of(fine, member).into_iter().take(1) {
             f.extend_from_slice(&sweep.frequency_hz);
             z.extend_from_slice(&sweep.z);
@@ -220,6 +227,7 @@ fn fit_group(
     }
     for (fit, &i) in fit_joint(&data, &guesses, true, params).iter().zip(group) {
         if let Some(member) = chosen.iter().position(|&c| c == i)
+            // A joint fit that fails replaces no single fit that succeeded.
             && (fit.status.is_success() || !fits[member].status.is_success())
         {
             fits[member] = *fit;
