@@ -1,8 +1,8 @@
 //! Loopback addresses: each board has one of its own.
 //!
 //! Clients tell the multicast packets of two boards apart by the source
-//! address alone, so no two boards of a machine may share one, in whatever
-//! farm they are. All of 127.0.0.0/8 is the loopback interface on Linux.
+//! address alone. No two boards of a machine may therefore share one, even if they are
+//! in different farms. All of 127.0.0.0/8 is the loopback interface on Linux.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -20,7 +20,7 @@ const HOSTS_IN_BLOCK: u32 = 254;
 const BLOCKS: u32 = 256;
 
 /// UDP port at which an address is held, and from which its board's packets
-/// come. Only one board can hold it, in whatever process. The system frees it
+/// come. Only one board of the machine can hold an address. The system frees it
 /// when the process ends. It is below the ports that systems assign by
 /// themselves, and receivers of a stream do not listen on it.
 const CLAIM_PORT: u16 = 9874;

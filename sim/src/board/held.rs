@@ -1,4 +1,4 @@
-//! Connections that a fault leaves without an answer, and the watch for clients that go meanwhile.
+//! Connections that a fault leaves without an answer. They are closed if their client goes.
 
 use std::future::poll_fn;
 use std::io;

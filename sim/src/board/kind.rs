@@ -33,7 +33,7 @@ pub(crate) fn kind_names() -> Vec<&'static str> {
     KINDS.iter().map(|kind| kind.name).collect()
 }
 
-/// One kind of boards, as data.
+/// A kind of boards, as data.
 #[derive(Debug)]
 pub(crate) struct Kind {
     /// Name in the hardware map. The names of boards begin with it.
@@ -78,7 +78,7 @@ pub(crate) trait Simulated: fmt::Debug + Send + Sync {
     fn set_conditions(&self, module: u8, conditions: Conditions);
 }
 
-/// The work of a task.
+/// The work of a task. Boxed, since a farm does not know the kinds of its boards.
 pub(crate) type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A connection to a board: a socket, or a pipe in memory.

@@ -8,7 +8,7 @@
 //! | `held` | connections that a fault leaves without an answer |
 //! | `time`, `clock` | modes of time, and the board's clock |
 //! | `counters` | counts of the control traffic |
-//! | `stream` | sample streams: who listens, whose turn it is, the socket, counts |
+//! | `stream` | sample streams: listeners, turns to send, the socket, counts |
 
 pub(crate) mod address;
 mod clock;
@@ -238,8 +238,7 @@ impl Board {
         self.eased.notify_waiters();
     }
 
-    /// Does the same after a request has been run: a fault of the port may begin or end with its
-    /// calls.
+    /// Tells them after a request has been run: the calls of the request may begin or end a fault.
     pub(crate) fn calls_made(&self) {
         if self.faulty.load(Ordering::Relaxed) {
             self.faults_changed();
@@ -317,7 +316,7 @@ impl Board {
         self.changed.notify_one();
     }
 
-    /// The token that ends when the board next loses its connections.
+    /// Token that is cancelled when the board next loses its connections.
     pub(crate) fn life(&self) -> CancellationToken {
         lock(&self.power).life.clone()
     }
@@ -330,7 +329,7 @@ impl Board {
         lock(&self.power).down_until = None;
     }
 
-    /// Completes when the port may have to be opened or closed.
+    /// Completes when the port may have to be opened or closed: faults or the power have changed.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
     }

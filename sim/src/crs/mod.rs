@@ -62,6 +62,7 @@ impl Crs {
     /// Creates a board with settings as after power-up. There is one origin a module, in order.
     fn new(board: Board, origins: Vec<Origin>) -> Self {
         debug_assert_eq!(origins.len(), MODULES);
+        // Modules draw their detectors when they are first used, so that this is cheap.
         let modules = origins.into_iter().map(Module::new).map(Mutex::new);
         Self {
             board,
@@ -99,6 +100,7 @@ impl Crs {
 
     /// Loses all settings and connections, and takes no new ones for `down`.
     fn reboot(&self, down: Duration) {
+        // Settings come first: a connection that is accepted afterwards finds those of power-up.
         *self.settings() = Settings::default();
         for module in &self.modules {
             lock(module).reboot();

@@ -20,11 +20,11 @@ pub(crate) const MIN_LONG_STAGE: u8 = 3;
 /// Settings that do not belong to one module, as after power-up.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Settings {
-    /// True if modules 5-8 are connected, and not 1-4.
+    /// True if modules 5-8 are connected, false if 1-4 are.
     pub(crate) high_bank: bool,
     /// Decimation stage, 0-6.
     pub(crate) stage: u8,
-    /// True if 128 channels of each module are kept, and not 1024.
+    /// True if 128 channels of each module are kept, false if 1024 are.
     pub(crate) short: bool,
     /// Modules that stream, counted from 1.
     pub(crate) streamed: Vec<u8>,

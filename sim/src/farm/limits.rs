@@ -1,4 +1,4 @@
-//! The process's limit on open files, which is the first that a large farm reaches.
+//! The process's limit on open files: the first limit that a large farm reaches.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

@@ -1,4 +1,4 @@
-//! A board as it is seen from outside.
+//! A running board, as tests and programs use it.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use crate::board::stream::StreamCounters;
 use crate::board::{Board, Counters, Simulated, ignore};
 use crate::fault::{OnConnect, Scheduled};
 
-/// A running board, seen from outside. Its settings and samples are accessible
-/// over its protocol alone.
+/// A running board. Its settings and samples are accessible over its protocol
+/// alone.
 #[derive(Debug, Clone)]
 pub struct SimBoard {
     simulated: Arc<dyn Simulated>,
@@ -69,7 +69,7 @@ impl SimBoard {
         self.board().counters()
     }
 
-    /// Counts of the packets of its sample streams, module by module.
+    /// Counts of the packets of the sample streams, module by module.
     #[must_use]
     pub fn stream_counters(&self) -> Vec<StreamCounters> {
         self.board().streamed().read()
@@ -115,7 +115,7 @@ impl SimBoard {
         self.board().clear_faults();
     }
 
-    /// True parameters of its detectors.
+    /// True parameters of the detectors.
     #[must_use]
     pub fn truth(&self) -> BoardTruth {
         let modules = self.module_numbers().iter().map(|number| ModuleTruth {

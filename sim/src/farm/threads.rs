@@ -10,10 +10,10 @@ use tokio::runtime::{Builder, Runtime};
 /// Creates a runtime with a thread for each processor, or with as many as the
 /// system grants.
 ///
-/// Tokio panics if it cannot start a thread, so the number of threads is tried
-/// out before. While it unwinds, it waits without end for the threads that it
-/// did start, except inside a runtime. It is therefore called inside one, on a
-/// new thread that is in no other runtime.
+/// Tokio panics if it cannot start a thread. The number of threads that can be started is
+/// therefore tried out before. After such a panic, tokio waits without end for the threads that it
+/// did start, unless it was called inside a runtime. It is therefore called inside one, on a new
+/// thread that is in no other runtime.
 ///
 /// # Errors
 /// Fails if the system grants fewer than two threads, or no descriptors.
@@ -81,5 +81,5 @@ fn granted(most: usize) -> io::Result<usize> {
     }
 }
 
-/// Most looks for the end of a thread. After these, it is taken to have ended.
+/// Number of checks after which a thread is taken to have ended.
 const MOST_LOOKS: usize = 100_000;

@@ -21,8 +21,8 @@ const LOOPBACK: &str = "lo";
 /// A board's address, and the switch of its streams.
 pub(crate) type StreamSwitch = (Ipv4Addr, watch::Sender<bool>);
 
-/// Switches the streams of each board that has listeners on, and of the others off, unless the boards always or never
-/// send. There is one such task for all boards of a farm.
+/// Switches the streams of boards that have listeners on, and those of the others off. Does nothing
+/// if the boards always or never send. There is one such task for all boards of a farm.
 pub(crate) async fn watch(streaming: Streaming, group: Ipv4Addr, boards: Vec<StreamSwitch>) {
     match streaming {
         Streaming::WhenJoined => follow(|| Listeners::read(group), &boards, false).await,

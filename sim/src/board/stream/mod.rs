@@ -43,7 +43,7 @@ pub enum Streaming {
     /// mode to the same group, and slows it to real time. Use a group of your own
     /// ([`FarmBuilder::stream_group`](crate::FarmBuilder::stream_group)).
     WhenAnyJoined,
-    /// From the start to the end.
+    /// Always, from the start of the farm to its end.
     Always,
     /// Never.
     Never,

@@ -1,10 +1,10 @@
-//! Room for samples that are made before their packets can be sent.
+//! Limit on the samples that wait for their packets.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Room for samples that were made before their packets could be sent. All
-/// modules of a farm share it, so that however many stream, no more than this
-/// is kept.
+/// modules of a farm share it, so that a farm keeps no more than this, however
+/// many boards stream.
 #[derive(Debug)]
 pub(crate) struct Room {
     /// Samples of single channels that may still be kept.

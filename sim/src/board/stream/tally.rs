@@ -1,4 +1,4 @@
-//! Counts of the packets of a board's streams, for tests that count those that arrive.
+//! Counts of the packets of a board's streams. Tests compare them with the packets that arrive.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,9 +9,9 @@ use serde::Serialize;
 pub struct StreamCounters {
     /// The module, from 1.
     pub module: u8,
-    /// The readout stream.
+    /// Packets of the readout stream.
     pub readout: PacketCounters,
-    /// The stream before the decimation.
+    /// Packets of the stream before the decimation.
     pub pfb: PacketCounters,
 }
 
@@ -22,21 +22,21 @@ pub struct StreamCounters {
 pub struct PacketCounters {
     /// Packets made, including those that were not sent.
     pub made: u64,
-    /// Lost by a fault.
+    /// Packets that a fault lost.
     pub lost: u64,
-    /// Sent twice by a fault.
+    /// Packets that a fault sent twice.
     pub doubled: u64,
-    /// Sent after later ones by a fault.
+    /// Packets that a fault sent after later ones.
     pub late: u64,
-    /// Sent corrupted by a fault.
+    /// Packets that a fault corrupted.
     pub spoilt: u64,
-    /// Sent with a stamp that is not recent by a fault.
+    /// Packets whose stamp a fault marked as not recent.
     pub stale: u64,
-    /// Sent with the stamp of a clock that is wrong by a fault.
+    /// Packets with the stamp of a clock that a fault made wrong.
     pub misdated: u64,
-    /// Sent with another board's serial number by a fault.
+    /// Packets to which a fault gave another board's serial number.
     pub foreign: u64,
-    /// Not accepted by the system.
+    /// Packets that the system did not accept.
     pub unsent: u64,
     /// Sequence numbers left out because the machine was too slow.
     pub skipped: u64,

@@ -1,8 +1,8 @@
 //! Samples of a module on their way to its stream.
 //!
-//! Samples are made when the sender is about to send them, some at a time. Only
-//! those that must be made before are kept, because a setting is about to change
-//! or a call takes them. All modules of a farm share the room for them.
+//! Most samples are made just before they are sent, some at a time. Samples are
+//! made earlier, and kept, if a setting is about to change or if a call takes
+//! them. All modules of a farm share the room for these.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -76,7 +76,7 @@ pub(crate) struct RowHeader {
     pub(crate) overrange: bool,
 }
 
-/// The module's end of its stream.
+/// Queue of the rows of a module's stream that were made before they are sent.
 #[derive(Debug)]
 pub(super) struct Outlet {
     pub(super) channels: usize,
@@ -158,9 +158,9 @@ pub(crate) fn on_the_wire(sample: Complex64) -> (i32, i32) {
 
 /// The stream.
 impl Module {
-    /// Puts the next rows of the stream, of the first `channels` channels, into
-    /// `rows`, as far as they are due at the time `seconds`: rows that were
-    /// kept, or some that are made now.
+    /// Puts rows of the stream that are due at the time `seconds` into `rows`: rows
+    /// that were kept, or else some that are made now. A row has the first
+    /// `channels` channels.
     pub(crate) fn stream(
         &mut self,
         channels: usize,
@@ -215,8 +215,8 @@ impl Module {
         }
     }
 
-    /// Ends the stream. The model is dropped too if nothing else needs it and
-    /// it was never told a setting: drawn again, it is the same.
+    /// Ends the stream. Drops the model too if no call needs it and no setting was ever
+    /// made: if it is drawn again, it is the same.
     pub(crate) fn end_stream(&mut self) {
         if self.outlet.take().is_some() && !self.is_set && self.taps.is_empty() {
             self.model = None;

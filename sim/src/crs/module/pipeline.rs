@@ -210,8 +210,8 @@ impl Module {
         });
     }
 
-    /// Takes the next `n` samples of some channels at once, whatever time it
-    /// is, into `out`, channel by channel, in counts. Returns the time of the
+    /// Takes the next `n` samples of some channels into `out`, channel by channel, in
+    /// counts. Does not wait until they are due. Returns the time of the
     /// first, s, and the flags.
     pub(crate) fn acquire(
         &mut self,

@@ -7,8 +7,8 @@
 //! A connection that a fault leaves without an answer is closed when its client
 //! has gone or when the fault is over. All that was sent over it is then lost.
 //! A client that closes only its sending side cannot be told from one that has
-//! gone, as long as nothing is written to it. A late answer is therefore sent to
-//! it within 10 s after that, and not later.
+//! gone, as long as nothing is written to it. A late answer is therefore sent only
+//! within 10 s after the client has closed its sending side.
 
 mod body;
 

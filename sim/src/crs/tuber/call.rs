@@ -137,7 +137,7 @@ impl<'b, 'a> Call<'b, 'a> {
         }
     }
 
-    /// A finite number.
+    /// Returns an argument as a finite number.
     pub(crate) fn float(&self, name: &str) -> Outcome<f64> {
         let value = self.args.f64(self.place(name))?;
         if value.is_finite() {
@@ -149,32 +149,32 @@ impl<'b, 'a> Call<'b, 'a> {
         }
     }
 
-    /// A whole number.
+    /// Returns an argument as a whole number.
     pub(crate) fn int(&self, name: &str) -> Outcome<i64> {
         self.args.i64(self.place(name))
     }
 
-    /// A whole number or nothing.
+    /// Returns an argument as a whole number or nothing.
     pub(crate) fn int_or_none(&self, name: &str) -> Outcome<Option<i64>> {
         self.args.opt_i64(self.place(name))
     }
 
-    /// A truth value.
+    /// Returns an argument as a truth value.
     pub(crate) fn bool(&self, name: &str) -> Outcome<bool> {
         self.args.bool(name)
     }
 
-    /// A text.
+    /// Returns an argument as a text.
     pub(crate) fn text(&self, name: &str) -> Outcome<Cow<'a, str>> {
         self.args.str(name)
     }
 
-    /// Any value.
+    /// Returns an argument as a value of any kind.
     pub(crate) fn value(&self, name: &str) -> Outcome<Value> {
         self.args.value(name)
     }
 
-    /// A whole number, a list of them, or nothing.
+    /// Returns an argument as a whole number, a list of them, or nothing.
     pub(crate) fn ints_or_none(&self, name: &str) -> Outcome<Option<Vec<i64>>> {
         let wrong = || value_error(format_args!("Invalid '{name}' argument"));
         match self.args.value(name)? {

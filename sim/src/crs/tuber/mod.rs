@@ -26,7 +26,7 @@ use super::Crs;
 use crate::board::Held;
 use crate::fault::OnCall;
 
-/// The name of the object that is the simulator and not the board.
+/// Name of the object that stands for the simulator. A real board does not have it.
 pub(crate) const SIMULATOR_NAME: &str = "Sim";
 
 /// An encoded answer.
@@ -59,7 +59,7 @@ async fn run(crs: &Crs, head: Head<'_>, body: &[u8]) -> Result<Encoded, Held> {
         waiting: None,
     };
     let mut exchange = server.open(&head, body, &mut out);
-    // Timers are coarser than calls: if one sleeps too long, the next sleep less.
+    // Timers are coarser than calls. If one call sleeps too long, the next ones sleep less.
     let mut due = Instant::now();
     while exchange.step(&mut objects, &mut out) {
         if let Some(held) = objects.stuck {
@@ -168,7 +168,7 @@ impl Service for Served<'_, '_> {
         let mut call = Call::new(crs, *args, objects.request);
         call.waiting = objects.waiting.take();
         let (number, fate) = if call.waiting.is_some() {
-            // It has been counted, and its fate decided.
+            // The call was counted, and its fate decided, when it began to wait.
             (0, OnCall::Run)
         } else {
             board.tally().call(index);

@@ -45,9 +45,9 @@ pub enum Step<'a> {
 /// Index of an item of a container.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Index<'a> {
-    /// The one at a position, counted from 0.
+    /// The item at a position, counted from 0.
     At(u64),
-    /// The one under a key.
+    /// The item under a key.
     Under(&'a str),
 }
 
@@ -84,7 +84,7 @@ struct List {
 }
 
 impl BatchWriter {
-    /// An empty batch.
+    /// Creates an empty batch.
     pub fn new(format: Format) -> BatchWriter {
         BatchWriter {
             format,
@@ -110,7 +110,7 @@ impl BatchWriter {
         self.format
     }
 
-    /// Requests written so far: the answer has as many elements.
+    /// Number of requests written so far. The answer has as many elements.
     pub fn calls(&self) -> usize {
         self.calls
     }

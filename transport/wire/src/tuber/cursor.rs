@@ -97,7 +97,7 @@ impl Number {
 }
 
 impl<'a> Cursor<'a> {
-    /// A cursor at the start of a body.
+    /// Creates a cursor at the start of a body.
     pub fn new(format: Format, body: &'a [u8], limits: &Limits) -> Result<Cursor<'a>, DecodeError> {
         if body.len() > limits.body_bytes {
             let kind = DecodeErrorKind::TooLarge {
@@ -143,7 +143,7 @@ impl<'a> Cursor<'a> {
         Ok(true)
     }
 
-    /// A truth value.
+    /// Reads a truth value.
     pub fn bool(&mut self) -> Result<bool, DecodeError> {
         match self.format {
             Format::Json => json::bool(self),
@@ -151,7 +151,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// An integer or a float.
+    /// Reads an integer or a float.
     pub fn number(&mut self) -> Result<Number, DecodeError> {
         match self.format {
             Format::Json => json::number(self),
@@ -159,13 +159,13 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A number as a float; integers are converted. In JSON also the bare words `NaN`, `Infinity`
-    /// and `-Infinity`.
+    /// Reads a number as a float. Integers are converted. In JSON, the bare words `NaN`, `Infinity`
+    /// and `-Infinity` are numbers too.
     pub fn f64(&mut self) -> Result<f64, DecodeError> {
         Ok(self.number()?.as_f64())
     }
 
-    /// A number, or `None` for null.
+    /// Reads a number as a float, or `None` for null.
     pub fn opt_f64(&mut self) -> Result<Option<f64>, DecodeError> {
         if self.take_null()? {
             Ok(None)
@@ -174,7 +174,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// An integer. A float is the wrong type, even a whole one.
+    /// Reads an integer. A float is the wrong type, even a whole one.
     pub fn i64(&mut self) -> Result<i64, DecodeError> {
         let start = *self;
         match self.number()? {
@@ -183,7 +183,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// An integer, or `None` for null.
+    /// Reads an integer, or `None` for null.
     pub fn opt_i64(&mut self) -> Result<Option<i64>, DecodeError> {
         if self.take_null()? {
             Ok(None)
@@ -192,7 +192,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A text.
+    /// Reads a text.
     pub fn str(&mut self) -> Result<Cow<'a, str>, DecodeError> {
         match self.format {
             Format::Json => json::str(self),
@@ -200,7 +200,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Bytes; in JSON a map `{"bytes": [..]}`.
+    /// Reads bytes; in JSON a map `{"bytes": [..]}`.
     pub fn bytes(&mut self) -> Result<Cow<'a, [u8]>, DecodeError> {
         match self.format {
             Format::Json => json::bytes(self),
@@ -208,13 +208,14 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The items of a list.
+    /// Enters a list, to read its items.
     pub fn items(&mut self) -> Result<Items<'_, 'a>, DecodeError> {
         let remaining = self.open_list()?;
         Ok(Items(Level::new(self, remaining)))
     }
 
-    /// The keys and values of a map, in their order. Integer keys of CBOR are returned as texts.
+    /// Enters a map, to read its keys and values in their order. Integer keys of CBOR are returned as
+    /// texts.
     pub fn entries(&mut self) -> Result<Entries<'_, 'a>, DecodeError> {
         let remaining = match self.format {
             Format::Json => json::open(self, Kind::Map)?,
@@ -247,7 +248,7 @@ impl<'a> Cursor<'a> {
         array::read(self, out)
     }
 
-    /// A value of any kind.
+    /// Reads a value of any kind.
     pub fn value(&mut self) -> Result<Value, DecodeError> {
         Value::read(self)
     }

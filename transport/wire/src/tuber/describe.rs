@@ -62,6 +62,16 @@ pub enum ParamKind {
     MoreKeyword = 4,
 }
 
+impl ParamKind {
+    const ALL: [ParamKind; 5] = [
+        ParamKind::Positional,
+        ParamKind::Either,
+        ParamKind::MorePositional,
+        ParamKind::Keyword,
+        ParamKind::MoreKeyword,
+    ];
+}
+
 impl Description {
     /// Reads the answer to a request for a description. Unknown keys are passed over.
     pub fn read(cursor: &mut Cursor<'_>) -> Result<Description, DecodeError> {
@@ -135,12 +145,12 @@ impl Description {
         Ok(())
     }
 
-    /// The method of a name.
+    /// Returns the method of a name.
     pub fn method(&self, name: &str) -> Option<&MethodInfo> {
         self.methods.iter().find(|method| method.name == name)
     }
 
-    /// The value of a property, if it is known.
+    /// Returns the value of a property, if it is known.
     pub fn property(&self, name: &str) -> Option<&Value> {
         self.properties
             .iter()
@@ -218,13 +228,10 @@ fn read_params(cursor: &mut Cursor<'_>) -> Result<Vec<ParamInfo>, DecodeError> {
 }
 
 fn kind(number: i64) -> ParamKind {
-    match number {
-        0 => ParamKind::Positional,
-        2 => ParamKind::MorePositional,
-        3 => ParamKind::Keyword,
-        4 => ParamKind::MoreKeyword,
-        _ => ParamKind::Either,
-    }
+    ParamKind::ALL
+        .into_iter()
+        .find(|kind| *kind as i64 == number)
+        .unwrap_or(ParamKind::Either)
 }
 
 /// Reads a signature as Python writes it: `(a, b: int = None, *args, c=1) -> float`.

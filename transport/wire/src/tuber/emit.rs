@@ -135,19 +135,19 @@ impl<'w> Slot<'w> {
     /// Starts an array; each item is written through [`Seq::item`]. It ends when the returned value
     /// is dropped.
     pub fn seq(self) -> Seq<'w> {
-        Seq(Open::new(self.format, self.buffer, b'[', ARRAY))
+        Seq(OpenContainer::new(self.format, self.buffer, b'[', ARRAY))
     }
 
     /// Starts a map; each value is written through [`Map::key`]. It ends when the returned value is
     /// dropped.
     pub fn map(self) -> Map<'w> {
-        Map(Open::new(self.format, self.buffer, b'{', MAP))
+        Map(OpenContainer::new(self.format, self.buffer, b'{', MAP))
     }
 }
 
 /// An array that is being written. Dropping it ends the array.
 #[derive(Debug)]
-pub struct Seq<'w>(Open<'w>);
+pub struct Seq<'w>(OpenContainer<'w>);
 
 impl Seq<'_> {
     /// The place of the next item.
@@ -163,7 +163,7 @@ impl Seq<'_> {
 
 /// A map that is being written. Dropping it ends the map.
 #[derive(Debug)]
-pub struct Map<'w>(Open<'w>);
+pub struct Map<'w>(OpenContainer<'w>);
 
 impl Map<'_> {
     /// Writes a key and returns the slot of its value. Keys are not checked for repetition.
@@ -186,7 +186,7 @@ impl Map<'_> {
 
 /// An array or map whose end has not been written.
 #[derive(Debug)]
-struct Open<'w> {
+struct OpenContainer<'w> {
     format: Format,
     buffer: &'w mut BytesMut,
     /// Position of the one byte that becomes the head in CBOR.
@@ -198,15 +198,15 @@ struct Open<'w> {
     mark: usize,
 }
 
-impl<'w> Open<'w> {
-    fn new(format: Format, buffer: &'w mut BytesMut, bracket: u8, major: u8) -> Open<'w> {
+impl<'w> OpenContainer<'w> {
+    fn new(format: Format, buffer: &'w mut BytesMut, bracket: u8, major: u8) -> OpenContainer<'w> {
         let head = buffer.len();
         buffer.extend_from_slice(&[if format == Format::Json {
             bracket
         } else {
             major
         }]);
-        Open {
+        OpenContainer {
             format,
             buffer,
             head,
@@ -231,7 +231,7 @@ impl<'w> Open<'w> {
     }
 }
 
-impl Drop for Open<'_> {
+impl Drop for OpenContainer<'_> {
     fn drop(&mut self) {
         self.fill();
         match self.format {

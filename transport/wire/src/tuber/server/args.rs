@@ -247,7 +247,7 @@ impl<'c> Args<'c> {
         }
     }
 
-    /// A float, or `None` for null. Integers are converted.
+    /// Returns an argument as a float, or `None` for null. Integers are converted.
     pub fn opt_f64(&self, name: &str) -> Result<Option<f64>, Fault> {
         self.read(
             name,
@@ -261,13 +261,13 @@ impl<'c> Args<'c> {
         )
     }
 
-    /// A float. Integers are converted.
+    /// Returns an argument as a float. Integers are converted.
     pub fn f64(&self, name: &str) -> Result<f64, Fault> {
         self.opt_f64(name)?
             .ok_or_else(|| self.wrong(name, python::FLOAT, python::NONE))
     }
 
-    /// An integer, or `None` for null.
+    /// Returns an argument as an integer, or `None` for null.
     pub fn opt_i64(&self, name: &str) -> Result<Option<i64>, Fault> {
         self.read(
             name,
@@ -283,13 +283,13 @@ impl<'c> Args<'c> {
         )
     }
 
-    /// An integer.
+    /// Returns an argument as an integer.
     pub fn i64(&self, name: &str) -> Result<i64, Fault> {
         self.opt_i64(name)?
             .ok_or_else(|| self.wrong(name, python::INT, python::NONE))
     }
 
-    /// An integer from 0 on, or `None` for null.
+    /// Returns an argument as an integer from 0 on, or `None` for null.
     pub fn opt_u32(&self, name: &str) -> Result<Option<u32>, Fault> {
         let Some(value) = self.opt_i64(name)? else {
             return Ok(None);
@@ -302,13 +302,13 @@ impl<'c> Args<'c> {
         })
     }
 
-    /// An integer from 0 on.
+    /// Returns an argument as an integer from 0 on.
     pub fn u32(&self, name: &str) -> Result<u32, Fault> {
         self.opt_u32(name)?
             .ok_or_else(|| self.wrong(name, python::INT, python::NONE))
     }
 
-    /// A truth value, or `None` for null.
+    /// Returns an argument as a truth value, or `None` for null.
     pub fn opt_bool(&self, name: &str) -> Result<Option<bool>, Fault> {
         self.read(
             name,
@@ -324,13 +324,13 @@ impl<'c> Args<'c> {
         )
     }
 
-    /// A truth value.
+    /// Returns an argument as a truth value.
     pub fn bool(&self, name: &str) -> Result<bool, Fault> {
         self.opt_bool(name)?
             .ok_or_else(|| self.wrong(name, python::BOOL, python::NONE))
     }
 
-    /// A text, or `None` for null.
+    /// Returns an argument as a text, or `None` for null.
     pub fn opt_str(&self, name: &str) -> Result<Option<Cow<'c, str>>, Fault> {
         self.read(
             name,
@@ -346,13 +346,13 @@ impl<'c> Args<'c> {
         )
     }
 
-    /// A text.
+    /// Returns an argument as a text.
     pub fn str(&self, name: &str) -> Result<Cow<'c, str>, Fault> {
         self.opt_str(name)?
             .ok_or_else(|| self.wrong(name, python::STR, python::NONE))
     }
 
-    /// A value of any kind.
+    /// Returns an argument as a value of any kind.
     pub fn value(&self, name: &str) -> Result<Value, Fault> {
         Ok(match self.bound(name)? {
             Bound::Given(mut cursor) => cursor.value()?,

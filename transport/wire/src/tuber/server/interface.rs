@@ -103,7 +103,7 @@ pub enum DescribeForm {
 }
 
 impl Param {
-    /// A parameter that must be given.
+    /// Creates a parameter that must be given.
     pub const fn required(name: &'static str) -> Param {
         Param {
             name,
@@ -112,7 +112,7 @@ impl Param {
         }
     }
 
-    /// A parameter that may be left out.
+    /// Creates a parameter that may be left out.
     pub const fn optional(name: &'static str, default: Constant) -> Param {
         Param {
             name,
@@ -121,7 +121,7 @@ impl Param {
         }
     }
 
-    /// A parameter that is null if it is left out.
+    /// Creates a parameter that is null if it is left out.
     pub const fn null(name: &'static str) -> Param {
         Param::optional(name, Constant::Null)
     }
@@ -157,12 +157,12 @@ impl Property {
 }
 
 impl Interface {
-    /// The method of a name.
+    /// Returns the method of a name.
     pub fn method(&self, name: &str) -> Option<&'static Method> {
         self.methods.iter().find(|method| method.name == name)
     }
 
-    /// The property of a name.
+    /// Returns the property of a name.
     pub fn property(&self, name: &str) -> Option<&'static Property> {
         self.properties
             .iter()

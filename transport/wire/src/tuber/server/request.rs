@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 
 /// The parts of one request.
 #[derive(Default)]
-pub(super) struct Parts<'a> {
+pub(super) struct RequestParts<'a> {
     pub(super) object: Option<Cursor<'a>>,
     pub(super) method: Option<Cow<'a, str>>,
     pub(super) property: Option<Cow<'a, str>>,
@@ -19,9 +19,9 @@ pub(super) struct Parts<'a> {
     pub(super) resolve: bool,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> RequestParts<'a> {
     /// Reads a request and moves past it.
-    pub(super) fn read(cursor: &mut Cursor<'a>) -> Result<Parts<'a>, Fault> {
+    pub(super) fn read(cursor: &mut Cursor<'a>) -> Result<RequestParts<'a>, Fault> {
         let kind = cursor.kind()?;
         if kind != Kind::Map {
             let what = format_args!(
@@ -31,7 +31,7 @@ impl<'a> Parts<'a> {
             );
             return Err(Fault::type_error(what));
         }
-        let mut parts = Parts::default();
+        let mut parts = RequestParts::default();
         let mut entries = cursor.entries()?;
         while let Some((key, value)) = entries.next()? {
             let is_null = value.kind()? == Kind::Null;

@@ -2,7 +2,7 @@
 
 use super::fault::Fault;
 use super::negotiate::{Negotiated, negotiate};
-use super::request::{Parts, write_object};
+use super::request::{RequestParts, write_object};
 use super::service::{Dispatch, Reply};
 use crate::tuber::answer::NOT_RUN;
 use crate::tuber::cursor::{Cursor, Kind};
@@ -25,8 +25,7 @@ pub struct Head<'a> {
     pub options: Option<&'a str>,
 }
 
-/// Answers requests. Between requests it keeps nothing but its buffers, so that a batch need not
-/// allocate.
+/// A server. Between requests it keeps only its buffers, so that a batch need not allocate.
 ///
 /// A call from end to end, with nothing between the halves but bytes:
 ///
@@ -90,7 +89,7 @@ impl Default for Server {
 }
 
 impl Server {
-    /// A server that accepts requests within limits.
+    /// Creates a server that accepts requests within limits.
     pub fn new(limits: Limits) -> Server {
         Server {
             limits,
@@ -134,7 +133,7 @@ impl Server {
                 depth: 0,
                 max_depth: 0,
             },
-            left: Left::Nothing,
+            pending: Pending::Nothing,
             continue_on_error: Options::parse(head.options).continue_on_error,
             failed: false,
             answered: 0,
@@ -153,8 +152,8 @@ impl Server {
             }
         };
         match open_body(formats, body, &refused.server.limits) {
-            Ok((cursor, left)) => {
-                let batch = left != Left::Single;
+            Ok((cursor, pending)) => {
+                let batch = pending != Pending::Single;
                 if batch {
                     match formats.answer {
                         Format::Json => out.extend_from_slice(b"["),
@@ -164,7 +163,7 @@ impl Server {
                 Exchange {
                     format: formats.answer,
                     cursor,
-                    left,
+                    pending,
                     batch,
                     ..refused
                 }
@@ -185,7 +184,7 @@ fn open_body<'b>(
     formats: Negotiated,
     body: &'b [u8],
     limits: &Limits,
-) -> Result<(Cursor<'b>, Left), Fault> {
+) -> Result<(Cursor<'b>, Pending), Fault> {
     let read = || {
         let start = Cursor::new(formats.request, body, limits)?;
         let kind = start.kind()?;
@@ -210,10 +209,10 @@ fn open_body<'b>(
     };
     let (mut cursor, kind) = read().map_err(|error| body_error(formats.request, body, &error))?;
     match kind {
-        Kind::Map => Ok((cursor, Left::Single)),
+        Kind::Map => Ok((cursor, Pending::Single)),
         Kind::Array => {
             let remaining = cursor.open_list()?;
-            Ok((cursor, Left::Batch(remaining)))
+            Ok((cursor, Pending::Batch(remaining)))
         }
         _ => Err(Fault::type_error("Unexpected type in request")),
     }
@@ -246,7 +245,7 @@ pub struct Exchange<'s, 'b> {
     server: &'s mut Server,
     format: Format,
     cursor: Cursor<'b>,
-    left: Left,
+    pending: Pending,
     continue_on_error: bool,
     failed: bool,
     answered: u32,
@@ -254,14 +253,14 @@ pub struct Exchange<'s, 'b> {
     /// Position of the answer's start in its buffer.
     start: usize,
     /// State before the last step.
-    before: Option<Before<'b>>,
+    before: Option<Snapshot<'b>>,
 }
 
 /// State that a step changes, so that it can be taken back.
 #[derive(Debug, Clone, Copy)]
-struct Before<'b> {
+struct Snapshot<'b> {
     cursor: Cursor<'b>,
-    left: Left,
+    pending: Pending,
     failed: bool,
     answered: u32,
     written: usize,
@@ -269,7 +268,7 @@ struct Before<'b> {
 
 /// Part of a request that has not been run.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Left {
+enum Pending {
     Nothing,
     Single,
     Batch(Remaining),
@@ -292,20 +291,20 @@ impl Exchange<'_, '_> {
     /// After a failure the rest is not run but answered by [`NOT_RUN`], each in a step of its own,
     /// unless the request's options ask to go on.
     pub fn step(&mut self, target: &mut impl Dispatch, out: &mut BytesMut) -> bool {
-        self.before = Some(Before {
+        self.before = Some(Snapshot {
             cursor: self.cursor,
-            left: self.left,
+            pending: self.pending,
             failed: self.failed,
             answered: self.answered,
             written: out.len(),
         });
-        match &mut self.left {
-            Left::Nothing => return false,
-            Left::Single => {}
-            Left::Batch(remaining) => {
+        match &mut self.pending {
+            Pending::Nothing => return false,
+            Pending::Single => {}
+            Pending::Batch(remaining) => {
                 // The body has been checked before, so that this cannot fail.
                 if !self.cursor.step(remaining).unwrap_or(false) {
-                    self.left = Left::Nothing;
+                    self.pending = Pending::Nothing;
                     return false;
                 }
                 if self.answered > 0 && self.format == Format::Json {
@@ -321,17 +320,17 @@ impl Exchange<'_, '_> {
         } else if too_long {
             Err(Fault::new("MemoryError: the answer has grown too long"))
         } else {
-            Parts::read(&mut self.cursor)
+            RequestParts::read(&mut self.cursor)
         };
         if parts.is_err() {
             self.cursor = start;
             if self.cursor.skip().is_err() {
-                self.left = Left::Nothing;
+                self.pending = Pending::Nothing;
             }
         }
         self.failed |= self.server.answer(self.format, parts, target, out).is_err();
-        if self.left == Left::Single {
-            self.left = Left::Nothing;
+        if self.pending == Pending::Single {
+            self.pending = Pending::Nothing;
         }
         true
     }
@@ -343,7 +342,7 @@ impl Exchange<'_, '_> {
     pub fn take_back(&mut self, out: &mut BytesMut) {
         if let Some(before) = self.before.take() {
             self.cursor = before.cursor;
-            self.left = before.left;
+            self.pending = before.pending;
             self.failed = before.failed;
             self.answered = before.answered;
             out.truncate(before.written);
@@ -365,7 +364,7 @@ impl Exchange<'_, '_> {
     }
 }
 
-/// A request that failed and whose error has been written.
+/// Mark of a request that failed, and whose error has been written.
 struct Failed;
 
 impl Server {
@@ -373,7 +372,7 @@ impl Server {
     fn answer(
         &mut self,
         format: Format,
-        request: Result<Parts<'_>, Fault>,
+        request: Result<RequestParts<'_>, Fault>,
         target: &mut impl Dispatch,
         out: &mut BytesMut,
     ) -> Result<(), Failed> {
@@ -412,7 +411,7 @@ impl Server {
     fn run(
         &mut self,
         format: Format,
-        parts: &Parts<'_>,
+        parts: &RequestParts<'_>,
         target: &mut impl Dispatch,
         out: &mut BytesMut,
     ) -> Result<(), Fault> {
