@@ -26,6 +26,7 @@ static BASE_BAND: BoardFamily = BoardFamily {
     default_port: 1,
     highest_module: 1,
     host: |_place| None,
+    streams: None,
     sends_serial: false,
     has_power_scale: false,
     connect: |name, _host, _options| Box::pin(async move { Ok(base_band(name)) }),

@@ -10,7 +10,8 @@ use twotone_hal::{
 };
 use twotone_transport::{ConnectOptions, Connected, connect_all};
 
-use crate::identity::{Identity, Listening, address};
+use crate::family::address;
+use crate::identity::{Identity, Listening};
 use crate::lock::{self, Asked, BoardLock, Holder, Locked, Refused};
 use crate::map::{BoardEntry, HardwareMap};
 use crate::run::{Journal, Limits, Target};

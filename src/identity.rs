@@ -6,15 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use serde::Serialize;
-use twotone_hal::{Error, ErrorKind, Result};
-use twotone_transport::look_up;
-use twotone_transport::readout::{StreamOptions, hear};
+use twotone_hal::ReceiveOptions;
 
-use crate::map::{BoardEntry, HardwareMap, same_serial};
+use crate::family;
+use crate::map::{BoardEntry, HardwareMap, Host, same_serial};
 
 /// Longest time for listening to a board's stream. A board that streams sends a packet every few
 /// milliseconds. The rest of the time is for the network to let the packets through.
@@ -35,7 +34,7 @@ pub struct Identity {
     pub said_serial: Option<String>,
     /// The serial numbers of packets from its address: none if nothing was heard, or if this
     /// program did not listen.
-    pub packet_serials: Vec<u16>,
+    pub packet_serials: Vec<u32>,
     /// Its hardware address, if this host has talked with it on a network of its own.
     pub mac: Option<String>,
 }
@@ -86,7 +85,7 @@ pub struct Listening(Vec<tworoutine::JoinHandle<Heard>>);
 #[derive(Debug, Clone, Default)]
 struct Heard {
     ip: Option<Ipv4Addr>,
-    serials: Vec<u16>,
+    serials: Vec<u32>,
     /// Reason that nothing follows from these packets, if nothing does.
     nothing: Option<String>,
 }
@@ -148,7 +147,7 @@ impl Listening {
                     other.name != entry.name && at.ip.is_some() && at.ip == found.ip
                 });
                 let others: Vec<_> = others
-                    .filter_map(|(other, _)| other.serial_number())
+                    .filter_map(|(other, _)| other.serial_number().map(u32::from))
                     .collect();
                 judge(map, entry, said, found, &others, mac)
             })
@@ -161,21 +160,21 @@ async fn listen(entry: &BoardEntry, hears: bool) -> Heard {
         nothing: Some(why.to_owned()),
         ..Heard::default()
     };
-    if !entry.kind.family().sends_serial {
+    if family::streams(entry, &entry.address()).is_err() {
         return nothing("boards of its kind have no stream");
     }
     // A name that takes long to look up must not hold up the others.
-    let ip = match tokio::time::timeout(LISTEN, address(entry)).await {
+    let ip = match tokio::time::timeout(LISTEN, family::address(entry)).await {
         Ok(Ok(ip)) => ip,
         Ok(Err(error)) => return nothing(&error.to_string()),
         Err(_) => return nothing("its address was not found in time"),
     };
+    let host = Host::new(ip.to_string(), entry.address().port());
     let found = Heard {
         ip: Some(ip),
         ..Heard::default()
     };
-    let wanted = entry.serial_number();
-    let no_number = match (wanted, &entry.serial) {
+    let no_number = match (entry.serial_number(), &entry.serial) {
         (Some(_), _) => None,
         (None, None) => Some("the map has no serial number of it"),
         (None, Some(_)) => Some("its serial number is none that packets bear"),
@@ -187,7 +186,11 @@ async fn listen(entry: &BoardEntry, hears: bool) -> Heard {
     if !hears {
         return nothing("nobody listened to its stream");
     }
-    match hear(ip, wanted, &StreamOptions::new(), LISTEN).await {
+    let heard = match family::streams(entry, &host) {
+        Ok(streams) => streams.listen(&ReceiveOptions::new(), LISTEN).await,
+        Err(error) => Err(error),
+    };
+    match heard {
         Ok(serials) if serials.is_empty() => nothing("no packet came from it"),
         Ok(serials) => Heard {
             serials,
@@ -198,26 +201,6 @@ async fn listen(entry: &BoardEntry, hears: bool) -> Heard {
     }
 }
 
-/// The IPv4 address at which a board is reached, and from which its packets come.
-pub(crate) async fn address(entry: &BoardEntry) -> Result<Ipv4Addr> {
-    let address = entry.address();
-    if let Some(IpAddr::V4(ip)) = address.ip() {
-        return Ok(ip);
-    }
-    let found = look_up(address.name(), address.port()).await;
-    let found = found.map_err(|error| {
-        Error::new(ErrorKind::Unreachable, format!("{address} is not found")).caused_by(error)
-    })?;
-    let ip = found.iter().find_map(|found| match found.ip() {
-        IpAddr::V4(ip) => Some(ip),
-        IpAddr::V6(_) => None,
-    });
-    ip.ok_or_else(|| {
-        let why = format!("{address} has no IPv4 address, and streams have no other");
-        Error::new(ErrorKind::Unreachable, why)
-    })
-}
-
 /// Conclusion on a board of the map. `others` are the serial numbers of the map's boards that have
 /// its address too.
 fn judge(
@@ -225,7 +208,7 @@ fn judge(
     entry: &BoardEntry,
     said: Option<String>,
     heard: &Heard,
-    others: &[u16],
+    others: &[u32],
     mac: Option<String>,
 ) -> Identity {
     let mapped = entry.serial.as_deref();
@@ -246,7 +229,7 @@ fn judge(
             false => differs.push(format!("it says serial number {said}{}", named(said))),
         }
     }
-    let own = entry.serial_number();
+    let own = entry.serial_number().map(u32::from);
     let mut strange = heard
         .serials
         .iter()
@@ -345,7 +328,7 @@ address = "10.0.0.3"
 
     fn check(
         board: &str,
-        (said, serials, others, mac): (Option<&str>, &[u16], &[u16], Option<&str>),
+        (said, serials, others, mac): (Option<&str>, &[u32], &[u32], Option<&str>),
         state: IdentityState,
         words: &str,
     ) {

@@ -59,6 +59,7 @@ pub mod campaign;
 pub mod capture;
 #[cfg(feature = "cli")]
 pub mod cli;
+mod family;
 #[cfg(all(doctest, feature = "sim"))]
 mod how_to;
 pub mod identity;

@@ -11,8 +11,7 @@ use twotone::algorithms::calibration::Calibration;
 use twotone::record::{
     RunDirectory, SampleColumns, SampleRows, SampleWriter, SweepHead, SweepKind, SweepTable,
 };
-use twotone::transport::readout::TimeOrigin;
-use twotone_hal::{ChannelId, Complex64, Hertz, ModuleId};
+use twotone_hal::{ChannelId, Complex64, Hertz, ModuleId, TimeOrigin};
 
 /// Number of rows of the network analysis: more than one record batch.
 const ANALYSIS: usize = 70_000;
@@ -162,7 +161,7 @@ fn columns() -> SampleColumns {
     SampleColumns {
         calibrated: vec![(channels[1], calibration)],
         channels: channels.to_vec(),
-        reference: None,
+        ..SampleColumns::default()
     }
 }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{Batch, Clock, Description, Housekeeping, Nco, Replies, Result, Samples, Tones};
+use crate::{
+    Batch, Clock, Description, Housekeeping, Nco, Replies, Result, Samples, Streams, Tones,
+};
 
 /// An FPGA readout board.
 ///
@@ -32,6 +34,12 @@ pub trait Board: Send + Sync {
 
     /// Runs a batch; see the contract above.
     async fn run(&self, batch: &Batch) -> Result<Replies>;
+
+    /// The board's sample streams, or `None` if it has none. A wrapper forwards this, because
+    /// listening sets nothing.
+    fn streams(&self) -> Option<Arc<dyn Streams>> {
+        None
+    }
 }
 
 /// A cheap clone of a board, so that contexts and tasks, which must not borrow, can own one.

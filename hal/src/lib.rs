@@ -16,6 +16,7 @@ mod nco;
 mod replies;
 mod samples;
 mod settings;
+mod streams;
 mod tones;
 mod tree;
 mod units;
@@ -42,6 +43,11 @@ pub use samples::{
 pub use settings::{
     Change, Difference, MOST_DOUBTS, ModuleSettings, Rounding, Setting, SettingKey, Span,
     ToneSettings,
+};
+pub use streams::{
+    ClockSource, ClockSourceKind, ClockStep, Coverage, FormChange, ModuleRequest, ReceiveOptions,
+    ReceiverTotals, StreamBlock, StreamCounters, StreamForm, StreamReceiver, StreamRequest,
+    StreamSource, StreamStatus, Streams, TimeFindings, TimeOrigin,
 };
 pub use tones::{ClearTones, ReadTones, SetTones, ToneFields, ToneState, ToneUpdate, Tones};
 pub use tree::ErrorTree;

@@ -2,7 +2,6 @@
 
 use twotone_algorithms::calibration::Calibration;
 use twotone_hal::{ChannelId, Complex64};
-use twotone_transport::readout::STEPS_PER_COUNT;
 
 use crate::record::{SampleColumns, SampleRows};
 
@@ -23,6 +22,7 @@ pub(super) fn changed_by(change: Complex64, calibration: Calibration) -> Calibra
 #[derive(Debug)]
 pub(super) struct Calibrator {
     channels: usize,
+    steps_per_count: f64,
     tones: Vec<Tone>,
 }
 
@@ -67,6 +67,7 @@ impl Calibrator {
         };
         Self {
             channels: columns.channels.len(),
+            steps_per_count: columns.steps_per_count,
             tones: columns.calibrated.iter().filter_map(tone).collect(),
         }
     }
@@ -88,7 +89,7 @@ impl Calibrator {
         for (i, q) in i.zip(rows.q.chunks_exact(self.channels.max(1))) {
             for tone in &self.tones {
                 let z = Complex64::new(f64::from(i[tone.at]), f64::from(q[tone.at]));
-                let found = tone.of(z / STEPS_PER_COUNT);
+                let found = tone.of(z / self.steps_per_count);
                 let (shift_hz, loss) = found.unwrap_or((f64::NAN, f64::NAN));
                 rows.df_hz.push(shift_hz as f32);
                 rows.dqi_inv.push(loss as f32);
@@ -137,6 +138,7 @@ mod tests {
             calibrated: vec![(channels[1], calibration)],
             channels,
             reference: Some(change),
+            steps_per_count: 256.0,
         };
         let lw = fr_hz / qr;
         for (shift_hz, loss) in [(0.0, 0.0), (0.01 * lw, 0.0), (-0.3 * lw, 0.0), (0.0, 2e-7)] {

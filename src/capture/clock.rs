@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use twotone_transport::readout::{StampSource, TimeFindings};
+use twotone_hal::{ClockSourceKind, TimeFindings};
 
 use super::ModuleOutcome;
 
@@ -22,8 +22,8 @@ const SAME_S: f64 = 10.0;
 /// The board's clock, by the stamps of a module.
 #[derive(Debug, Clone, PartialEq, Serialize, Default)]
 pub struct ClockOutcome {
-    /// Source of its time: `backplane`, `test` (made up by the board), `sma` or `ground` (no
-    /// source). `None` if no stamp is recent.
+    /// Name of the source of its time, by the board's family. `None` if no stamp is recent. CRS
+    /// boards have `backplane`, `test` (made up by the board), `sma` and `ground` (no source).
     pub clock_source: Option<&'static str>,
     /// Time in seconds that it is ahead of this computer's clock, before any step. `None` if no
     /// time is known.
@@ -40,7 +40,7 @@ pub struct ClockOutcome {
 impl ClockOutcome {
     pub(super) fn of(found: &TimeFindings) -> Self {
         Self {
-            clock_source: found.source.map(name),
+            clock_source: found.source.map(|source| source.name),
             clock_offset_s: found.clock_offset_s,
             clock_step_s: found.first_step.map(|step| step.seconds),
             clock_step_sequence: found.first_step.map(|step| step.sequence),
@@ -133,7 +133,10 @@ pub(super) fn doubts(found: &TimeFindings, within: Option<Duration>) -> Vec<Stri
     if found.out_of_reach > 0 || is_off {
         doubts.extend(clock.offset());
     }
-    if found.source == Some(StampSource::Ground) {
+    if found
+        .source
+        .is_some_and(|source| source.kind == ClockSourceKind::Nothing)
+    {
         let why = "its stamps say that they are recent and that nothing gives them their time";
         doubts.push(why.to_owned());
     }
@@ -197,18 +200,24 @@ fn apart(seconds: f64) -> String {
     }
 }
 
-fn name(source: StampSource) -> &'static str {
-    match source {
-        StampSource::Backplane => "backplane",
-        StampSource::Test => "test",
-        StampSource::Sma => "sma",
-        StampSource::Ground => "ground",
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use twotone_hal::ClockSource;
+
     use super::*;
+
+    const SMA: ClockSource = ClockSource {
+        name: "sma",
+        kind: ClockSourceKind::External,
+    };
+    const TEST: ClockSource = ClockSource {
+        name: "test",
+        kind: ClockSourceKind::MadeUp,
+    };
+    const GROUND: ClockSource = ClockSource {
+        name: "ground",
+        kind: ClockSourceKind::Nothing,
+    };
 
     #[test]
     fn modules_of_a_board_have_one_clock() {
@@ -248,17 +257,17 @@ mod tests {
     fn clocks_that_are_meant_to_show_the_same_time_do() {
         let second = Some(Duration::from_secs(1));
         for (source, offset_s, within, is_doubtful) in [
-            (StampSource::Sma, -0.005, None, false),
-            (StampSource::Sma, 9.0, None, false),
-            (StampSource::Sma, 18.0, None, true),
-            (StampSource::Backplane, -3600.0, None, true),
-            (StampSource::Sma, 86_400.0, None, true),
-            (StampSource::Sma, -11e6, None, false),
-            (StampSource::Test, -3600.0, None, false),
-            (StampSource::Ground, 0.0, None, true),
-            (StampSource::Sma, -11e6, second, true),
-            (StampSource::Sma, 0.9, second, false),
-            (StampSource::Test, 1.1, second, true),
+            (SMA, -0.005, None, false),
+            (SMA, 9.0, None, false),
+            (SMA, 18.0, None, true),
+            (SMA, -3600.0, None, true),
+            (SMA, 86_400.0, None, true),
+            (SMA, -11e6, None, false),
+            (TEST, -3600.0, None, false),
+            (GROUND, 0.0, None, true),
+            (SMA, -11e6, second, true),
+            (SMA, 0.9, second, false),
+            (TEST, 1.1, second, true),
         ] {
             let mut found = TimeFindings::default();
             (found.source, found.clock_offset_s) = (Some(source), Some(offset_s));

@@ -1,10 +1,12 @@
-//! Number of samples that are due of a module, and the time that is covered by the samples that
+//! Number of samples that are due of a module, compared with the time that is covered by those that
 //! were received or counted as lost.
 //!
 //! The time of a capture passes by the clock of this computer. If the process was stopped
 //! meanwhile, or a stream ended, samples are missing that no sequence number shows.
 
 use std::time::Duration;
+
+use twotone_hal::Coverage;
 
 /// Part by which a board's clock may run slower than this computer's: that many samples do not
 /// count as missing.
@@ -14,62 +16,17 @@ const LATE_PART: f64 = 0.1;
 /// Time by which a stream may begin later than the first one, however short the capture is.
 const LATE: Duration = Duration::from_millis(100);
 
-/// Number of positions of a stream, received or lost, and the time that they cover.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Covered {
-    /// Time in seconds that is covered by the positions at former rates.
-    before_s: f64,
-    /// Number of positions at this rate.
-    count: u64,
-    /// Time between samples; zero before the first one.
-    pub(super) period: Duration,
-    /// Number of positions at former rates.
-    count_before: u64,
-}
-
-impl Covered {
-    /// Changes the rate of the positions that follow.
-    pub(super) fn change(&mut self, period: Duration) {
-        *self = Self {
-            before_s: self.seconds(),
-            count: 0,
-            period,
-            count_before: self.positions(),
-        };
-    }
-
-    /// Adds `positions`.
-    pub(super) fn take(&mut self, positions: u64) {
-        self.count += positions;
-    }
-
-    pub(super) fn seconds(&self) -> f64 {
-        self.before_s + self.count as f64 * self.period.as_secs_f64()
-    }
-
-    fn positions(&self) -> u64 {
-        self.count_before + self.count
-    }
-
-    /// Number of positions, up to `most`, until `due_s` seconds are covered.
-    pub(super) fn left(&self, due_s: f64, most: u64) -> u64 {
-        let left = (due_s - self.seconds()) / self.period.as_secs_f64();
-        // A rounding error must not add a sample.
-        (left - 1e-3).ceil().clamp(0.0, most as f64) as u64
-    }
-
-    /// Number of positions that are due for `due_s` seconds, at the rates of the stream, and number
-    /// of them that are missing. A few missing ones count as 0, as packets are under way and clocks
-    /// differ.
-    pub(super) fn shortfall(&self, due_s: f64, hold: Duration) -> (u64, u64) {
-        let missing_s = due_s - self.seconds();
-        let missing = (missing_s / self.period.as_secs_f64()).round() as i64;
-        let tolerated = (hold + 16 * self.period).as_secs_f64() + SLOWEST * due_s;
-        let due = self.positions().saturating_add_signed(missing);
-        match missing_s > tolerated {
-            true => (due, missing.unsigned_abs()),
-            false => (due, 0),
-        }
+/// Number of samples that are due for `due_s` seconds, at the rates of the stream, and number of
+/// them that are missing. A few missing ones count as 0, as packets are under way and clocks
+/// differ.
+pub(super) fn shortfall(covered: &Coverage, due_s: f64, hold: Duration) -> (u64, u64) {
+    let missing_s = due_s - covered.seconds();
+    let missing = (missing_s / covered.period().as_secs_f64()).round() as i64;
+    let tolerated = (hold + 16 * covered.period()).as_secs_f64() + SLOWEST * due_s;
+    let due = covered.samples().saturating_add_signed(missing);
+    match missing_s > tolerated {
+        true => (due, missing.unsigned_abs()),
+        false => (due, 0),
     }
 }
 
@@ -92,11 +49,11 @@ mod tests {
 
     const HOLD: Duration = Duration::from_millis(50);
 
-    fn covered(rates: &[(f64, u64)]) -> Covered {
-        let mut covered = Covered::default();
+    fn covered(rates: &[(f64, u64)]) -> Coverage {
+        let mut covered = Coverage::new();
         for (rate_hz, positions) in rates {
             covered.change(Duration::from_secs_f64(1.0 / rate_hz));
-            covered.take(*positions);
+            covered.add(*positions);
         }
         covered
     }
@@ -122,21 +79,8 @@ mod tests {
             (&[(500.0, 500), (1000.0, 1000)], 3.0, (2500, 1000)),
             (&[(500.0, 500), (1000.0, 2000)], 3.0, (2500, 0)),
         ] {
-            let found = covered(rates).shortfall(due_s, HOLD);
+            let found = shortfall(&covered(rates), due_s, HOLD);
             assert_eq!(found, expected, "{rates:?} of {due_s} s");
-        }
-    }
-
-    #[test]
-    fn what_is_left_ends_with_the_time() {
-        let covered = covered(&[(500.0, 1400)]);
-        for (due_s, most, left) in [
-            (3.0, 1000, 100),
-            (3.0, 30, 30),
-            (2.8, 1000, 0),
-            (2.0, 1000, 0),
-        ] {
-            assert_eq!(covered.left(due_s, most), left, "{due_s} s");
         }
     }
 

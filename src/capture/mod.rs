@@ -28,6 +28,7 @@ mod outcome;
 mod params;
 mod plan;
 mod receive;
+mod receivers;
 mod standing;
 mod write;
 
@@ -36,14 +37,14 @@ use std::collections::BTreeMap;
 use tokio_util::sync::CancellationToken;
 use tworoutine::tworoutine;
 use twotone_hal::{Error, ErrorKind, Result};
-use twotone_transport::readout::{Receiver, Source};
 
-use crate::record::RunDirectory;
+use crate::record::{RunDirectory, UtcTime};
+use receivers::Receivers;
 
 pub use clock::ClockOutcome;
 pub use outcome::{BoardOutcome, CaptureOutcome, ModuleOutcome};
 pub use params::CaptureParams;
-pub use plan::{BoardPlan, ModulePlan, plan};
+pub use plan::{BoardPlan, LocatedStreams, ModulePlan, plan};
 pub use standing::{Standing, TuneState};
 
 /// Notes on the origin of a capture in its files, besides board and module.
@@ -72,23 +73,23 @@ pub async fn capture(
     params: &CaptureParams,
     provenance: &Provenance,
 ) -> Result<(RunDirectory, CaptureOutcome)> {
-    let sources: Vec<Source> = boards
-        .iter()
-        .filter_map(|board| board.source.clone().ok())
-        .collect();
-    if sources.is_empty() {
+    if boards.iter().all(|board| board.streams.is_err()) {
         return Ok((run, CaptureOutcome::nothing(boards)));
     }
-    let mut receiver = Receiver::open(&sources, &params.stream)?;
+    let opened_ns = (UtcTime::now().unix_seconds() * 1e9) as i64;
+    let options = params.stream.clone().opened_ns(opened_ns);
+    let options = options.block_bytes(receive::block_bytes(&boards, params));
+    let mut receivers = Receivers::open(&boards, &options).await?;
     let mut intake = receive::Intake::new(boards, params);
     let (queue, written) = write::start(&intake, run, params, provenance)?;
-    let received = intake.receive(&mut receiver, &queue, params).await;
+    let received = intake.receive(&mut receivers, &queue, params).await;
     drop(queue);
     let written = written.await.map_err(|_| {
         Error::new(ErrorKind::Storage, "the writer of the samples panicked").during("capture")
     })?;
-    let mut outcome = intake.outcome(&receiver, &written.files);
-    outcome.not_received = received.err();
+    let mut outcome = intake.outcome(&receivers, &written.files);
+    let closed = receivers.close().await;
+    outcome.not_received = received.and(closed).err();
     outcome.not_written = written.error;
     Ok((written.run, outcome))
 }

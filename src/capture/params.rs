@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use twotone_transport::readout::StreamOptions;
+use twotone_hal::ReceiveOptions;
 
 use super::Stop;
 
@@ -18,8 +18,8 @@ pub struct CaptureParams {
     /// `None`: 10 s if they are within two days, and half a year if they are not; boards that make
     /// their time up may then show any time.
     pub clock_within: Option<Duration>,
-    /// Options of the receiver.
-    pub stream: StreamOptions,
+    /// Options of the receivers. The size of blocks and the time of opening are set by the capture.
+    pub stream: ReceiveOptions,
     /// Longest wait for the first packet. 5 s.
     pub patience: Duration,
     /// Longest wait for the boards' answers to the check of the tune. 10 s.
@@ -38,7 +38,7 @@ impl Default for CaptureParams {
             seconds: 10.0,
             channels: None,
             clock_within: None,
-            stream: StreamOptions::default(),
+            stream: ReceiveOptions::default(),
             patience: Duration::from_secs(5),
             ask_within: Duration::from_secs(10),
             queue_bytes: 512 << 20,

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use tworoutine::tworoutine;
 use twotone_algorithms::calibration::Calibration;
 use twotone_algorithms::{ChannelOutcome, ChannelStatus};
-use twotone_hal::{BoardHandle, ChannelId, Description, Error, ErrorKind, ModuleId, Result};
-use twotone_transport::readout::{MODULES_IN_BANK, Source, in_packets};
+use twotone_hal::{
+    BoardHandle, ChannelId, Description, Error, ErrorKind, ModuleId, Result, StreamSource, Streams,
+};
 
 use super::CaptureParams;
 use super::calibrated::changed_by;
 use super::standing::{self, Standing, TuneState};
-use crate::identity::address;
-use crate::map::{BoardEntry, BoardKind, HardwareMap};
+use crate::family;
+use crate::map::{BoardEntry, HardwareMap};
 use crate::record::{ModuleTune, TuneRecord};
 use crate::{Array, ArrayBoard};
 
@@ -21,9 +22,8 @@ use crate::{Array, ArrayBoard};
 pub struct BoardPlan {
     /// Its name in the map.
     pub name: String,
-    /// Address and serial number of its packets, or the reason for which nothing of it can be
-    /// captured.
-    pub source: std::result::Result<Source, String>,
+    /// Its sample streams, or the reason for which nothing of it can be captured.
+    pub streams: std::result::Result<LocatedStreams, String>,
     /// Error of a board that did not answer. It is then not known if its modules are those of the
     /// analog bank in use.
     pub unanswered: Option<String>,
@@ -31,13 +31,20 @@ pub struct BoardPlan {
     pub modules: Vec<ModulePlan>,
 }
 
+/// Sample streams of a board, and the place that the samples come from.
+#[derive(Debug, Clone)]
+pub struct LocatedStreams {
+    /// The streams.
+    pub streams: Arc<dyn Streams>,
+    /// Where the samples come from, and what they are known by.
+    pub source: StreamSource,
+}
+
 /// A module whose samples are captured.
 #[derive(Debug, Clone)]
 pub struct ModulePlan {
     /// The module, numbered as in the map.
     pub module: ModuleId,
-    /// Number of the module in packets, from 1 within the analog bank in use.
-    pub in_packets: ModuleId,
     /// True if the map lists the module, so that a capture without any packet of it fails.
     pub is_expected: bool,
     /// Channels to write, in order; `None` for all that a packet holds.
@@ -50,10 +57,50 @@ pub struct ModulePlan {
     tune: Option<Arc<ModuleTune>>,
 }
 
+impl LocatedStreams {
+    async fn find(streams: Arc<dyn Streams>) -> Result<Self> {
+        let source = streams.locate().await?;
+        Ok(Self { streams, source })
+    }
+}
+
 impl BoardPlan {
+    /// Plans the capture of these modules of a board of any kind, without a calibration. A module of
+    /// which nothing comes fails the capture. Of a board that has no sample stream nothing can be
+    /// captured, and [`BoardPlan::streams`] says so.
+    ///
+    /// The board is not asked for anything. If this is dropped while it waits, nothing has changed.
+    pub async fn of(
+        board: &BoardHandle,
+        modules: impl IntoIterator<Item = ModuleId>,
+        params: &CaptureParams,
+    ) -> Self {
+        let modules = modules.into_iter().map(|module| ModulePlan {
+            module,
+            is_expected: true,
+            channels: first_channels(params),
+            calibrated: Vec::new(),
+            standing: None,
+            board: Some(board.clone()),
+            tune: None,
+        });
+        let modules: Vec<_> = modules.collect();
+        let found = match streams_of(board) {
+            Ok(streams) => LocatedStreams::find(streams).await,
+            Err(error) => Err(error),
+        };
+        let found = found.map_err(|error| error.on(board.name()).to_string());
+        Self {
+            name: board.name().to_owned(),
+            streams: found.and_then(|found| checked(found, &modules)),
+            unanswered: None,
+            modules,
+        }
+    }
+
     /// Fault of the board that is known before any packet has come.
     pub(super) fn error(&self) -> Option<String> {
-        self.source
+        self.streams
             .as_ref()
             .err()
             .or(self.unanswered.as_ref())
@@ -75,8 +122,8 @@ pub async fn plan(
     let entries = map.boards().iter();
     let found: Vec<_> = entries
         .map(|entry| {
-            let entry = entry.clone();
-            tworoutine::spawn(async move { source(&entry).await })
+            let streams = streams_to_capture(entry, array);
+            tworoutine::spawn(async move { LocatedStreams::find(streams?).await })
         })
         .collect();
     let mut boards = Vec::with_capacity(found.len());
@@ -86,7 +133,7 @@ pub async fn plan(
             Err(ended) => Err(ended.to_string()),
         };
         let board = plan_board(entry, found, array, tune, params);
-        if board.source.is_err() || !board.modules.is_empty() {
+        if board.streams.is_err() || !board.modules.is_empty() {
             boards.push(board);
         }
     }
@@ -105,14 +152,14 @@ pub async fn plan(
 
 fn plan_board(
     entry: &BoardEntry,
-    found: std::result::Result<Source, String>,
+    found: std::result::Result<LocatedStreams, String>,
     array: &Array,
     tune: Option<&TuneRecord>,
     params: &CaptureParams,
 ) -> BoardPlan {
     let described = array.answered(&entry.name).map(ArrayBoard::description);
     let failure = array.failure(&entry.name);
-    let modules: Vec<_> = modules_of(entry, described)
+    let modules: Vec<_> = modules_of(entry, described, found.as_ref().ok())
         .into_iter()
         .map(|(module, is_expected)| {
             ModulePlan::new(entry, array, module, is_expected, tune, params)
@@ -120,11 +167,12 @@ fn plan_board(
         .collect();
     let refused = failure
         .filter(|error| !is_silence(error))
-        .map(ToString::to_string)
-        .or_else(|| twins(&modules));
+        .map(ToString::to_string);
     BoardPlan {
         name: entry.name.clone(),
-        source: refused.map_or(found, Err),
+        streams: refused
+            .map_or(found, Err)
+            .and_then(|found| checked(found, &modules)),
         unanswered: failure
             .filter(|error| is_silence(error))
             .map(ToString::to_string),
@@ -138,37 +186,54 @@ fn is_silence(error: &Error) -> bool {
     matches!(error.kind(), Unreachable | Timeout | ConnectionLost)
 }
 
-/// Sentence about two modules whose packets cannot be told apart, if there are such.
-fn twins(modules: &[ModulePlan]) -> Option<String> {
-    let mut rest = modules;
-    while let [one, others @ ..] = rest {
-        if let Some(other) = others
-            .iter()
-            .find(|other| other.in_packets == one.in_packets)
-        {
-            return Some(format!(
-                "modules {} and {} have the same packets, each on its analog bank: name those of \
-                 the bank in use",
-                one.module, other.module
-            ));
-        }
-        rest = others;
+/// Refuses streams of modules whose samples cannot be told apart.
+fn checked(
+    found: LocatedStreams,
+    modules: &[ModulePlan],
+) -> std::result::Result<LocatedStreams, String> {
+    let modules: Vec<_> = modules.iter().map(|plan| plan.module).collect();
+    match found.streams.check(&modules) {
+        Ok(()) => Ok(found),
+        Err(error) => Err(error.message().to_owned()),
     }
-    None
+}
+
+/// Sample streams of a board.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] if it has none.
+fn streams_of(board: &BoardHandle) -> Result<Arc<dyn Streams>> {
+    board.streams().ok_or_else(|| {
+        let why = "the board has no sample stream: nothing of it can be captured";
+        Error::new(ErrorKind::Unsupported, why)
+    })
+}
+
+/// Sample streams of a board of the map. A board that has answered is asked itself.
+fn streams_to_capture(entry: &BoardEntry, array: &Array) -> Result<Arc<dyn Streams>> {
+    let by_map = family::streams_to_capture(entry)?;
+    match array.answered(&entry.name) {
+        Some(board) => streams_of(board.handle()),
+        None => Ok(by_map),
+    }
 }
 
 /// Modules of a board, each with true if the map lists it.
-fn modules_of(entry: &BoardEntry, described: Option<&Description>) -> Vec<(ModuleId, bool)> {
+fn modules_of(
+    entry: &BoardEntry,
+    described: Option<&Description>,
+    found: Option<&LocatedStreams>,
+) -> Vec<(ModuleId, bool)> {
     let listed = entry.modules.iter().map(|listed| (listed.module, true));
-    let found = described.map(|described| described.modules.iter().map(|found| found.module));
-    match found {
-        _ if !entry.modules.is_empty() => listed.collect(),
-        Some(found) => found.map(|module| (module, false)).collect(),
-        None => {
-            let modules = (1..=MODULES_IN_BANK).filter_map(|number| ModuleId::new(number).ok());
-            modules.map(|module| (module, false)).collect()
-        }
+    if !entry.modules.is_empty() {
+        return listed.collect();
     }
+    let modules: Vec<ModuleId> = match (described, found) {
+        (Some(described), _) => described.modules.iter().map(|one| one.module).collect(),
+        (None, Some(found)) => found.streams.modules(),
+        (None, None) => Vec::new(),
+    };
+    modules.into_iter().map(|module| (module, false)).collect()
 }
 
 impl ModulePlan {
@@ -202,19 +267,11 @@ impl ModulePlan {
             // Still to be asked.
             (.., Some(_)) => None,
         };
-        let channels = match (params.channels, tune) {
-            (Some(count), _) => Some(
-                (1..=count)
-                    .filter_map(|number| ChannelId::new(number).ok())
-                    .collect(),
-            ),
-            (None, Some(tune)) => Some(toned(tune)).filter(|channels| !channels.is_empty()),
-            (None, None) => None,
-        };
+        let of_tune = || Some(toned(tune?)).filter(|channels| !channels.is_empty());
+        let channels = first_channels(params).or_else(of_tune);
         let can_be_asked = standing.is_none();
         Self {
             module,
-            in_packets: in_packets(module),
             is_expected,
             channels,
             calibrated: Vec::new(),
@@ -250,6 +307,16 @@ impl ModulePlan {
     }
 }
 
+/// The first channels, if a number of them is asked for.
+fn first_channels(params: &CaptureParams) -> Option<Vec<ChannelId>> {
+    let numbers = 1..=params.channels?;
+    Some(
+        numbers
+            .filter_map(|number| ChannelId::new(number).ok())
+            .collect(),
+    )
+}
+
 /// Calibration of a channel that is tuned.
 fn usable(one: &ChannelOutcome) -> Option<(ChannelId, Calibration)> {
     let calibration = one.calibration?;
@@ -266,21 +333,4 @@ fn toned(tune: &ModuleTune) -> Vec<ChannelId> {
     channels.sort_unstable();
     channels.dedup();
     channels
-}
-
-/// Address and serial number of a board's packets.
-async fn source(entry: &BoardEntry) -> Result<Source> {
-    if entry.kind != BoardKind::CRS {
-        let why = format!("boards of kind {} have no sample stream", entry.kind);
-        return Err(Error::new(ErrorKind::Unsupported, why));
-    }
-    let Some(serial) = &entry.serial else {
-        let why = "the map has no serial number of it, which its packets are known by";
-        return Err(Error::new(ErrorKind::InvalidArgument, why));
-    };
-    let serial = serial.parse().map_err(|_| {
-        let why = format!("packets bear serial numbers up to 65535, and its is {serial}");
-        Error::new(ErrorKind::InvalidArgument, why)
-    })?;
-    Ok(Source::new(address(entry).await?, serial))
 }

@@ -4,20 +4,20 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use twotone_hal::{ModuleId, Result};
-use twotone_transport::readout::{Counters, Receiver, SampleTime, Source};
+use twotone_hal::{Result, StreamBlock, StreamStatus};
 
 use super::CaptureParams;
 use super::clock::{self, ClockOutcome};
-use super::module::{Arrival, ModuleIntake};
+use super::form;
+use super::module::{ModuleIntake, overdriven};
 use super::outcome::{BoardOutcome, CaptureOutcome, ModuleOutcome};
 use super::plan::BoardPlan;
+use super::receivers::Receivers;
 use super::write::{Queue, WrittenFile};
-use crate::record::{CounterRow, UtcTime};
+use crate::record::CounterRow;
 
-/// Largest size of a batch of rows, in bytes. With many modules the batches are smaller: all
-/// together have a quarter of the size of the queue, so that all can be sent at once.
-const BATCH_BYTES: usize = 4 << 20;
+/// Largest size of a block of samples, in bytes.
+const MOST_BLOCK_BYTES: usize = 4 << 20;
 /// Longest wait for packets between two looks at the clock.
 const GLANCE: Duration = Duration::from_millis(100);
 /// Interval at which the counters are written.
@@ -26,20 +26,12 @@ const COUNT_EVERY: Duration = Duration::from_secs(1);
 /// holds packets back.
 const LONGEST_SILENCE: Duration = Duration::from_secs(1);
 
-/// Time at which the receiver began to listen.
-#[derive(Debug, Clone, Copy)]
-struct Opened {
-    at: Instant,
-    utc_s: f64,
-}
-
 /// The boards of a capture, and the samples that have come from them.
 #[derive(Debug)]
 pub(super) struct Intake {
     pub(super) boards: Vec<BoardPlan>,
     /// Modules whose streams are joined.
     pub(super) modules: Vec<ModuleIntake>,
-    places: HashMap<(Source, ModuleId), usize>,
     began: Option<Instant>,
     elapsed: Duration,
     /// Time for which samples are due.
@@ -53,24 +45,16 @@ pub(super) struct Intake {
 
 impl Intake {
     pub(super) fn new(boards: Vec<BoardPlan>, params: &CaptureParams) -> Self {
-        let captured = boards.iter().filter(|board| board.source.is_ok());
-        let count: usize = captured.map(|board| board.modules.len()).sum();
-        let batch_bytes = (params.queue_bytes / (4 * count.max(1))).min(BATCH_BYTES);
         let mut modules = Vec::new();
-        let mut places = HashMap::new();
         for (at, board) in boards.iter().enumerate() {
-            let Ok(source) = board.source.clone() else {
-                continue;
-            };
-            for plan in &board.modules {
-                places.insert((source, plan.in_packets), modules.len());
-                modules.push(ModuleIntake::new(at, source, plan.clone(), batch_bytes));
-            }
+            let Ok(found) = &board.streams else { continue };
+            let steps_per_count = found.source.steps_per_count;
+            let plans = board.modules.iter().cloned();
+            modules.extend(plans.map(|plan| ModuleIntake::new(at, plan, steps_per_count)));
         }
         Self {
             boards,
             modules,
-            places,
             began: None,
             elapsed: Duration::ZERO,
             asked: Duration::ZERO,
@@ -84,16 +68,13 @@ impl Intake {
     /// Receives until the time is over, no first packet comes, it is stopped, or an error ends it.
     pub(super) async fn receive(
         &mut self,
-        receiver: &mut Receiver,
+        receivers: &mut Receivers,
         queue: &Queue,
         params: &CaptureParams,
     ) -> Result<()> {
         let seconds = Duration::try_from_secs_f64(params.seconds).unwrap_or(Duration::MAX);
-        let opened = Opened {
-            at: Instant::now(),
-            utc_s: UtcTime::now().unix_seconds(),
-        };
-        let mut count_at = opened.at + COUNT_EVERY;
+        let opened = Instant::now();
+        let mut count_at = opened + COUNT_EVERY;
         let mut received = Ok(());
         loop {
             let now = Instant::now();
@@ -102,7 +83,7 @@ impl Intake {
                 Some(passed) => seconds.saturating_sub(passed),
                 None => params
                     .patience
-                    .saturating_sub(now.saturating_duration_since(opened.at)),
+                    .saturating_sub(now.saturating_duration_since(opened)),
             };
             self.stopped = params.stop.is_cancelled() && !left.is_zero();
             let is_over = left.is_zero() && passed.is_some();
@@ -110,10 +91,7 @@ impl Intake {
                 break;
             }
             // Packets that have arrived are read before the wait for the first one is given up.
-            match self
-                .receive_some(receiver, queue, left.min(GLANCE), opened, None)
-                .await
-            {
+            match self.receive_some(receivers, queue, left.min(GLANCE)).await {
                 Ok(()) if left.is_zero() && self.began.is_none() => break,
                 Ok(()) => {}
                 Err(error) => {
@@ -124,7 +102,7 @@ impl Intake {
             let now = Instant::now();
             if now >= count_at {
                 count_at = now + COUNT_EVERY;
-                self.count(receiver, queue);
+                self.count(receivers, queue);
             }
         }
         self.asked = match (self.stopped, self.began) {
@@ -132,63 +110,50 @@ impl Intake {
             _ => seconds,
         };
         if received.is_ok() && !queue.has_failed() {
-            received = self.receive_rest(receiver, queue, params, opened).await;
+            received = self.receive_rest(receivers, queue, params).await;
         }
         self.elapsed = self.began.map(|began| began.elapsed()).unwrap_or_default();
-        for (at, module) in self.modules.iter_mut().enumerate() {
-            module
-                .timeline
-                .settle(&mut |time| module.rows.push_time(time));
-            module.hand_on(at, queue);
-        }
-        self.count(receiver, queue);
+        self.send(receivers.take_rest(), queue);
+        self.count(receivers, queue);
         received
     }
 
-    /// Receives the packets that come `within` this time. If `due` is set, the capture is over, and
-    /// only samples of these first `due` seconds are taken.
+    /// Receives the samples that come `within` this time.
     async fn receive_some(
         &mut self,
-        receiver: &mut Receiver,
+        receivers: &mut Receivers,
         queue: &Queue,
         within: Duration,
-        opened: Opened,
-        due: Option<Duration>,
     ) -> Result<()> {
         let now = Instant::now();
-        let frames = receiver.recv(within).await?;
-        let received = Instant::now();
-        self.listened += received.saturating_duration_since(now).min(2 * GLANCE);
-        let since_opened = received.saturating_duration_since(opened.at).as_secs_f64();
-        let arrival = Arrival {
-            listened: self.listened,
-            time: SampleTime::of_unix(opened.utc_s + since_opened),
-        };
-        let began = self.heard_first();
-        for frame in frames {
-            if let Some(at) = self.places.get(&(frame.source, frame.module)) {
-                self.began.get_or_insert(now);
-                let module = &mut self.modules[*at];
-                if let Some(asked) = due {
-                    let due_s = module.due_s(asked, began);
-                    if module.is_beyond(&frame, due_s) {
-                        continue;
-                    }
-                }
-                module.take(*at, &frame, arrival, queue);
-            }
+        let blocks = receivers.receive(within).await?;
+        self.listened += now.elapsed().min(2 * GLANCE);
+        // A file begins before its rows are sent.
+        for (at, module) in self.modules.iter_mut().enumerate() {
+            module.follow(at, receivers, self.listened, queue);
         }
+        if self.heard_first().is_some() {
+            self.began.get_or_insert(now);
+        }
+        self.send(blocks, queue);
         Ok(())
+    }
+
+    /// Sends blocks of samples to be written.
+    fn send(&mut self, blocks: Vec<StreamBlock>, queue: &Queue) {
+        for block in blocks {
+            let at = block.stream;
+            self.modules[at].send(at, block, queue);
+        }
     }
 
     /// Receives the samples that are due and were not read in time: those that the kernel has held
     /// while this process was stopped, and those that are under way.
     async fn receive_rest(
         &mut self,
-        receiver: &mut Receiver,
+        receivers: &mut Receivers,
         queue: &Queue,
         params: &CaptureParams,
-        opened: Opened,
     ) -> Result<()> {
         let mut waited = Duration::ZERO;
         while waited < LONGEST_SILENCE
@@ -197,14 +162,25 @@ impl Intake {
             && !params.abandon.is_cancelled()
         {
             let before = self.listened;
-            self.receive_some(receiver, queue, GLANCE, opened, Some(self.asked))
-                .await?;
+            self.end_streams(receivers);
+            self.receive_some(receivers, queue, GLANCE).await?;
             // Reading packets that came long ago does not count as waiting.
-            if !receiver.is_behind() {
+            if !receivers.is_behind() {
                 waited += self.listened - before;
             }
         }
         Ok(())
+    }
+
+    /// Lets each stream end when its samples cover the time for which they are due.
+    fn end_streams(&self, receivers: &mut Receivers) {
+        let began = self.heard_first();
+        for (at, module) in self.modules.iter().enumerate() {
+            // Of a stream that has not begun it is not known for how long samples are due.
+            if module.heard.is_some() {
+                receivers.end_at(at, module.due_s(self.asked, began));
+            }
+        }
     }
 
     /// True if samples are due of a stream that goes on.
@@ -225,16 +201,16 @@ impl Intake {
 
     /// Longest time without a packet in a stream that counts as going on.
     fn longest(&self, module: &ModuleIntake) -> Duration {
-        LONGEST_SILENCE + self.hold + 16 * module.covered.period
+        LONGEST_SILENCE + self.hold + 16 * module.covered.period()
     }
 
     /// Sends the counters of the modules that have sent anything to the writer.
-    fn count(&self, receiver: &Receiver, queue: &Queue) {
-        let all = receiver.counters();
+    fn count(&self, receivers: &Receivers, queue: &Queue) {
         for board in 0..self.boards.len() {
-            let modules = self.modules.iter().filter(|module| module.board == board);
+            let modules = self.modules.iter().enumerate();
+            let modules = modules.filter(|(_, module)| module.board == board);
             let rows: Vec<_> = modules
-                .map(|module| self.counters(module, &all))
+                .map(|(at, module)| self.counters(module, &receivers.status(at)))
                 .filter(|row| row.expected > 0)
                 .collect();
             if !rows.is_empty() {
@@ -243,30 +219,26 @@ impl Intake {
         }
     }
 
-    fn counters(&self, module: &ModuleIntake, all: &Counters) -> CounterRow {
-        let board = all.board(module.source);
-        let of = board.map(|board| board.module(module.plan.in_packets));
-        let of = of.unwrap_or_default();
-        let beyond = module.beyond;
-        let found = module.timeline.findings();
+    fn counters(&self, module: &ModuleIntake, status: &StreamStatus) -> CounterRow {
+        let (counters, found) = (&status.counters, &status.times);
         CounterRow {
             elapsed_s: self
                 .began
                 .map_or(0.0, |began| began.elapsed().as_secs_f64()),
             module: module.plan.module,
-            expected: of.expected - beyond.received - beyond.lost,
-            received: of.received - beyond.received,
-            lost: of.lost - beyond.lost,
-            gaps: of.gaps - beyond.gaps,
-            late: of.late,
-            duplicate: of.duplicate,
-            stale: of.stale,
-            restarts: of.restarts,
+            expected: counters.expected,
+            received: counters.received,
+            lost: counters.lost,
+            gaps: counters.gaps,
+            late: counters.late,
+            duplicate: counters.duplicate,
+            stale: counters.stale,
+            restarts: counters.restarts,
             unwritten: module.unwritten,
-            misfit: module.misfit,
-            form_changes: module.forms.changes(),
-            overrange: module.overrange,
-            overvoltage: module.overvoltage,
+            misfit: counters.misfit,
+            form_changes: status.form_changes,
+            overrange: counters.overrange,
+            overvoltage: counters.overvoltage,
             timeless: found.timeless,
             reconstructed: found.reconstructed,
             clock_steps: found.steps,
@@ -280,18 +252,17 @@ impl Intake {
             stamps_out_of_range: found.out_of_range,
             stamps_out_of_reach: found.out_of_reach,
             stamps_at_odds: found.at_odds,
-            foreign: board.map_or(0, |board| board.foreign),
-            malformed: board.map_or(0, |board| board.malformed),
+            foreign: status.foreign,
+            malformed: status.malformed,
         }
     }
 
     /// Outcome of the capture, with the files that were written.
     pub(super) fn outcome(
         self,
-        receiver: &Receiver,
+        receivers: &Receivers,
         files: &HashMap<usize, WrittenFile>,
     ) -> CaptureOutcome {
-        let all = receiver.counters();
         let mut boards: Vec<_> = self
             .boards
             .iter()
@@ -303,18 +274,18 @@ impl Intake {
             .collect();
         for (at, module) in self.modules.iter().enumerate() {
             let file = files.get(&at);
-            let mut counters = self.counters(module, &all);
+            let status = receivers.status(at);
+            let mut counters = self.counters(module, &status);
             counters.unwritten += file.map_or(0, |file| file.unwritten);
             if counters.received == 0 && !module.plan.is_expected {
                 continue;
             }
             let columns = module.columns.as_ref();
-            let found = module.timeline.findings();
-            let mut doubts = clock::doubts(&found, self.clock_within);
-            doubts.extend(module.forms.doubt(module.misfit));
+            let mut doubts = clock::doubts(&status.times, self.clock_within);
+            doubts.extend(form::doubt(&status));
             let shortfall = module.shortfall(self.asked, self.heard_first(), self.hold);
             doubts.extend(shortfall.and_then(|(due, missing)| missed(due, missing)));
-            doubts.extend(module.overdriven());
+            doubts.extend(overdriven(&status.counters));
             boards[module.board].modules.push(ModuleOutcome {
                 error: file
                     .and_then(|file| file.error.clone())
@@ -322,7 +293,7 @@ impl Intake {
                 counters,
                 due: shortfall.map(|(due, _)| due),
                 missing: shortfall.map_or(0, |(_, missing)| missing),
-                clock: ClockOutcome::of(&found),
+                clock: ClockOutcome::of(&status.times),
                 doubts,
                 file: file.map(|file| file.name.clone()),
                 channels: columns.map_or(0, |columns| columns.channels.len()),
@@ -332,26 +303,24 @@ impl Intake {
                 plan: module.plan.clone(),
             });
         }
-        for (board, planned) in boards.iter_mut().zip(&self.boards) {
+        for (at, (board, planned)) in boards.iter_mut().zip(&self.boards).enumerate() {
             clock::compare(&mut board.modules);
-            let Ok(source) = planned.source else { continue };
-            let foreign = all.board(source).map_or(0, |board| board.foreign);
-            let last = all
-                .board(source)
-                .and_then(|board| board.last_foreign_serial);
-            let found = strangers(foreign, self.named(last), board.received());
+            let of_board = self.modules.iter().position(|module| module.board == at);
+            let Some(status) = of_board.map(|module| receivers.status(module)) else {
+                continue;
+            };
+            let stranger = self.named(status.last_foreign_serial);
+            let found = strangers(status.foreign, stranger, board.received());
             let problems = found.into_iter().chain(planned.unanswered.clone());
             let problems: Vec<_> = problems.collect();
             board.error = (!problems.is_empty()).then(|| problems.join("; "));
         }
+        let totals = receivers.totals();
         CaptureOutcome {
             elapsed_s: self.elapsed.as_secs_f64(),
             stopped: self.stopped,
-            kernel_drops: all.kernel_drops,
-            buffer_shortfall: receiver
-                .buffers()
-                .shortfall()
-                .map(|short| short.to_string()),
+            kernel_drops: totals.kernel_drops,
+            buffer_shortfall: totals.buffer_shortfall,
             not_received: None,
             not_written: None,
             boards,
@@ -359,11 +328,14 @@ impl Intake {
     }
 
     /// Describes a serial number, with the board of the capture that has it.
-    fn named(&self, serial: Option<u16>) -> String {
+    fn named(&self, serial: Option<u32>) -> String {
         let Some(serial) = serial else {
             return "another serial number".to_owned();
         };
-        let has = |board: &&BoardPlan| board.source.as_ref().is_ok_and(|one| one.serial == serial);
+        let has = |board: &&BoardPlan| {
+            let found = board.streams.as_ref();
+            found.is_ok_and(|found| found.source.serial == Some(serial))
+        };
         let of = self.boards.iter().find(has);
         let of = of.map_or_else(String::new, |board| format!(", which is {}", board.name));
         format!("another serial number, {serial:04}{of}")
@@ -411,4 +383,12 @@ fn missed(due: u64, missing: u64) -> Option<String> {
             "{missing} of {due} samples that were due did not come, beside those that are counted as lost"
         )
     })
+}
+
+/// Largest size of a block in bytes. The blocks of all modules together have a quarter of the size
+/// of the queue at the most, so that all can be sent at once.
+pub(super) fn block_bytes(boards: &[BoardPlan], params: &CaptureParams) -> usize {
+    let captured = boards.iter().filter(|board| board.streams.is_ok());
+    let count: usize = captured.map(|board| board.modules.len()).sum();
+    (params.queue_bytes / (4 * count.max(1))).min(MOST_BLOCK_BYTES)
 }

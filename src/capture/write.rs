@@ -75,8 +75,9 @@ pub(super) fn start(
     let boards = intake.boards.iter().map(|board| {
         let mut notes = provenance.clone();
         notes.insert("board".to_owned(), board.name.clone());
-        if let Ok(source) = &board.source {
-            notes.insert("serial".to_owned(), format!("{:04}", source.serial));
+        let found = board.streams.as_ref().ok();
+        if let Some(serial) = found.and_then(|found| found.source.serial) {
+            notes.insert("serial".to_owned(), format!("{serial:04}"));
         }
         (board.name.clone(), notes)
     });

@@ -11,7 +11,7 @@ use serde::Serialize;
 use twotone::campaign::{CaptureReport, CaptureSettings};
 use twotone::capture::CaptureParams;
 use twotone::map::HardwareMap;
-use twotone::transport::readout::StreamOptions;
+use twotone::hal::ReceiveOptions;
 
 use super::campaign::campaign;
 use super::interrupt::Interrupt;
@@ -109,7 +109,7 @@ impl Capture {
     }
 
     fn params(&self) -> CaptureParams {
-        let mut stream = StreamOptions::new();
+        let mut stream = ReceiveOptions::new();
         if let Some(group) = self.group {
             stream = stream.group(group);
         }

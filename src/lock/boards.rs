@@ -25,6 +25,10 @@ impl Board for Refused {
         self.board.name()
     }
 
+    fn streams(&self) -> Option<std::sync::Arc<dyn twotone_hal::Streams>> {
+        self.board.streams()
+    }
+
     async fn run(&self, batch: &Batch) -> Result<Replies> {
         match batch.ops().iter().find(|op| **op != Op::Describe) {
             None => self.board.run(batch).await,
@@ -54,6 +58,10 @@ impl Locked {
 impl Board for Locked {
     fn name(&self) -> &str {
         self.board.name()
+    }
+
+    fn streams(&self) -> Option<std::sync::Arc<dyn twotone_hal::Streams>> {
+        self.board.streams()
     }
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {

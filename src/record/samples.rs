@@ -12,8 +12,7 @@ use arrow_array::{
 use arrow_ipc::writer::FileWriter;
 use arrow_schema::{ArrowError, DataType, Field, Schema, TimeUnit};
 use twotone_algorithms::calibration::Calibration;
-use twotone_hal::{ChannelId, Complex64};
-use twotone_transport::readout::TimeOrigin;
+use twotone_hal::{ChannelId, Complex64, StreamBlock, TimeOrigin};
 
 use super::RecordError;
 
@@ -26,7 +25,7 @@ pub(crate) fn polar(change: Complex64) -> (f64, f64) {
 }
 
 /// Columns of a file of samples.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SampleColumns {
     /// The channels in `i` and `q`, in order.
     pub channels: Vec<ChannelId>,
@@ -36,6 +35,19 @@ pub struct SampleColumns {
     /// Factor by which the samples of the reference tones had changed since the tune. The
     /// calibrations here have it in them already.
     pub reference: Option<Complex64>,
+    /// Number of steps of `i` and `q` in one readout count. 256.
+    pub steps_per_count: f64,
+}
+
+impl Default for SampleColumns {
+    fn default() -> Self {
+        Self {
+            channels: Vec::new(),
+            calibrated: Vec::new(),
+            reference: None,
+            steps_per_count: 256.0,
+        }
+    }
 }
 
 /// Samples of one module, row by row. Lists hold a value a channel, row after row.
@@ -56,9 +68,9 @@ pub struct SampleRows {
     pub overrange: Vec<bool>,
     /// True if an input was over its voltage.
     pub overvoltage: Vec<bool>,
-    /// I, 256 a readout count.
+    /// I, [`SampleColumns::steps_per_count`] steps a readout count.
     pub i: Vec<i32>,
-    /// Q, 256 a readout count.
+    /// Q, in the same steps.
     pub q: Vec<i32>,
     /// Shift of the resonance since the tune, in hertz; NaN if the sample cannot come from it.
     pub df_hz: Vec<f32>,
@@ -75,6 +87,25 @@ impl SampleRows {
     /// True if there is no row.
     pub fn is_empty(&self) -> bool {
         self.sequence.is_empty()
+    }
+}
+
+impl From<StreamBlock> for SampleRows {
+    /// The rows of a block, without a copy of its samples and not calibrated.
+    fn from(block: StreamBlock) -> Self {
+        Self {
+            stage: vec![block.stage; block.samples()],
+            time_ns: block.time_ns,
+            time_source: block.time_source,
+            sequence: block.sequence,
+            lost_before: block.lost_before,
+            overrange: block.overrange,
+            overvoltage: block.overvoltage,
+            i: block.i,
+            q: block.q,
+            df_hz: Vec::new(),
+            dqi_inv: Vec::new(),
+        }
     }
 }
 
@@ -190,6 +221,10 @@ fn schema(columns: &SampleColumns, provenance: &BTreeMap<String, String>) -> Sch
     use DataType::{Boolean, Float32, Int32, UInt8, UInt32, UInt64};
     let time = DataType::Timestamp(TimeUnit::Nanosecond, None);
     let channels = columns.channels.len();
+    let step = match columns.steps_per_count {
+        1.0 => "count".to_owned(),
+        steps => format!("count/{steps}"),
+    };
     let mut fields = vec![
         field(
             "time",
@@ -223,8 +258,8 @@ fn schema(columns: &SampleColumns, provenance: &BTreeMap<String, String>) -> Sch
             false,
             "an input was over its voltage",
         ),
-        list("i", Int32, channels, "count/256", "sample, in phase"),
-        list("q", Int32, channels, "count/256", "sample, in quadrature"),
+        list("i", Int32, channels, &step, "sample, in phase"),
+        list("q", Int32, channels, &step, "sample, in quadrature"),
     ];
     if !columns.calibrated.is_empty() {
         let tuned = columns.calibrated.len();

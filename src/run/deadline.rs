@@ -26,6 +26,10 @@ impl Board for Deadline {
         self.board.name()
     }
 
+    fn streams(&self) -> Option<std::sync::Arc<dyn twotone_hal::Streams>> {
+        self.board.streams()
+    }
+
     async fn run(&self, batch: &Batch) -> Result<Replies> {
         match Allowance::new(self.limit)
             .within(self.board.run(batch))

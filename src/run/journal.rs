@@ -283,6 +283,10 @@ impl Board for Journal {
         self.board.name()
     }
 
+    fn streams(&self) -> Option<std::sync::Arc<dyn twotone_hal::Streams>> {
+        self.board.streams()
+    }
+
     async fn run(&self, batch: &Batch) -> Result<Replies> {
         self.run_if(batch, |_| Ok(())).await
     }

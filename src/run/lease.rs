@@ -109,6 +109,10 @@ impl Board for Leased {
         self.board.name()
     }
 
+    fn streams(&self) -> Option<std::sync::Arc<dyn twotone_hal::Streams>> {
+        self.board.streams()
+    }
+
     async fn run(&self, batch: &Batch) -> Result<Replies> {
         let foreign = batch.ops().iter().find(|op| {
             // A write about no module changes the whole board.

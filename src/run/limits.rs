@@ -60,6 +60,10 @@ impl Board for Limits {
         self.journal.name()
     }
 
+    fn streams(&self) -> Option<std::sync::Arc<dyn twotone_hal::Streams>> {
+        self.journal.streams()
+    }
+
     async fn run(&self, batch: &Batch) -> Result<Replies> {
         let check = |settings: &ModuleSettings| self.check(settings, batch);
         let mut replies = self.journal.run_if(batch, check).await?;

@@ -27,6 +27,10 @@ impl Board for CatchPanic {
         self.board.name()
     }
 
+    fn streams(&self) -> Option<std::sync::Arc<dyn twotone_hal::Streams>> {
+        self.board.streams()
+    }
+
     async fn run(&self, batch: &Batch) -> Result<Replies> {
         let mut run = self.board.run(batch);
         poll_fn(|context| {

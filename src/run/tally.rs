@@ -27,6 +27,10 @@ impl Board for Tally {
         self.board.name()
     }
 
+    fn streams(&self) -> Option<std::sync::Arc<dyn twotone_hal::Streams>> {
+        self.board.streams()
+    }
+
     async fn run(&self, batch: &Batch) -> Result<Replies> {
         let answer = self.board.run(batch).await;
         let repeats = match &answer {

@@ -36,6 +36,10 @@ impl Board for Throttle {
         self.board.name()
     }
 
+    fn streams(&self) -> Option<std::sync::Arc<dyn twotone_hal::Streams>> {
+        self.board.streams()
+    }
+
     async fn run(&self, batch: &Batch) -> Result<Replies> {
         let mut next = self.next.lock().await;
         let permit = self.permits.acquire().await.map_err(|_| {

@@ -25,6 +25,10 @@ impl Board for Trace {
         self.board.name()
     }
 
+    fn streams(&self) -> Option<std::sync::Arc<dyn twotone_hal::Streams>> {
+        self.board.streams()
+    }
+
     async fn run(&self, batch: &Batch) -> Result<Replies> {
         let span = debug_span!("batch", board = self.name(), operations = batch.len());
         let answer = self.board.run(batch).instrument(span.clone()).await;

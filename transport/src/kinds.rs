@@ -6,10 +6,10 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::{Serialize, Serializer};
-use twotone_hal::{BoardHandle, Error, ErrorKind, Result};
+use twotone_hal::{BoardHandle, Error, ErrorKind, Result, Streams};
 
 use crate::{ConnectOptions, Host, crs};
 
@@ -21,6 +21,9 @@ static REGISTERED: RwLock<Vec<BoardKind>> = RwLock::new(Vec::new());
 
 /// A connection under way. It is `Send`, so that many can be made at once.
 pub type Connecting<'a> = Pin<Box<dyn Future<Output = Result<BoardHandle>> + Send + 'a>>;
+
+/// Makes the sample streams of a board from its name, its address and its serial number.
+pub type StreamsOf = fn(&str, &Host, Option<u16>) -> Arc<dyn Streams>;
 
 /// Properties that all boards of one kind have in common.
 #[derive(Debug)]
@@ -34,7 +37,12 @@ pub struct BoardFamily {
     /// Host of a board that has no address in the map, from its place or its serial number; `None`
     /// if they give none.
     pub host: fn(&BoardPlace<'_>) -> Option<Host>,
-    /// True if its boards send their samples in packets that bear the serial number of the board.
+    /// Sample streams of the board of this name, address and serial number, for a board that may not
+    /// answer; `None` if there are none without the board's own handle
+    /// ([`BoardHandle::streams`]).
+    pub streams: Option<StreamsOf>,
+    /// True if its streams come in packets that bear the serial number of the board, so that they
+    /// are known by it.
     pub sends_serial: bool,
     /// True if the amplitudes of its tones have powers in dBm. If not, limits and start powers of
     /// maps, which are in dBm, do not apply to its boards.

@@ -15,9 +15,9 @@ mod stream;
 mod tuber;
 
 pub use array::{Connected, connect_all};
-pub use crs::CrsBoard;
+pub use crs::{CrsBoard, CrsStreams};
 pub use host::Host;
-pub use kinds::{BoardFamily, BoardKind, BoardPlace, Connecting};
+pub use kinds::{BoardFamily, BoardKind, BoardPlace, Connecting, StreamsOf};
 pub use lookup::look_up;
 pub use options::{ConnectOptions, SampleSource};
 pub use stream::{ByteStream, Connector};

@@ -1,6 +1,8 @@
 //! The CRS boards as a kind.
 
-use super::CrsBoard;
+use std::sync::Arc;
+
+use super::{CrsBoard, CrsStreams};
 use crate::Host;
 use crate::kinds::{BoardFamily, BoardPlace};
 
@@ -10,6 +12,7 @@ pub(crate) static FAMILY: BoardFamily = BoardFamily {
     default_port: Host::DEFAULT_PORT,
     highest_module: super::describe::MODULES,
     host,
+    streams: Some(|name, host, serial| Arc::new(CrsStreams::new(name, host, serial))),
     sends_serial: true,
     has_power_scale: true,
     connect: |name, host, options| {

@@ -66,6 +66,7 @@ mod read_back;
 mod reader;
 mod run;
 mod streamed;
+mod streams;
 mod survey;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -75,7 +76,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 use twotone_hal::{
     Batch, Board, BoardHandle, Certainty, Description, Epoch, Error, ErrorKind, ModuleId, Replies,
-    RepliesBuilder, Result,
+    RepliesBuilder, Result, Streams,
 };
 use twotone_wire::tuber::{BatchWriter, Format};
 
@@ -90,6 +91,7 @@ use part::Part;
 use read_back::CrsReadBack;
 use run::Sending;
 use streamed::Streamed;
+pub use streams::CrsStreams;
 
 /// A CRS board: 4 or 8 modules of up to 1024 tones, controlled through Tuber.
 ///
@@ -126,7 +128,8 @@ pub struct CrsBoard {
     /// For sensors and rails, while no reading of them is under way.
     of_sensors: Mutex<Option<Link>>,
     writer: Mutex<BatchWriter>,
-    /// The stream, if samples come from it.
+    streams: Arc<CrsStreams>,
+    /// The stream, if acquisitions take their samples from it.
     streamed: Option<Streamed>,
 }
 
@@ -187,7 +190,10 @@ impl CrsBoard {
         options: ConnectOptions,
         runtime: Handle,
     ) -> Result<Self> {
-        let streamed = Streamed::of(&options).map_err(|error| error.during("connect").on(name))?;
+        let streams = CrsStreams::at(name, connector.authority(), options.serial);
+        let streams = Arc::new(streams);
+        let streamed =
+            Streamed::of(&options, &streams).map_err(|error| error.during("connect").on(name))?;
         let survey = survey::survey(&connector, &options, &runtime, Epoch::default())
             .await
             .map_err(|error| {
@@ -214,6 +220,7 @@ impl CrsBoard {
             modules,
             of_board: Mutex::new(None),
             of_sensors: Mutex::new(None),
+            streams,
             streamed,
         })
     }
@@ -284,6 +291,10 @@ impl CrsBoard {
 impl Board for CrsBoard {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn streams(&self) -> Option<Arc<dyn Streams>> {
+        Some(Arc::clone(&self.streams) as Arc<dyn Streams>)
     }
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {

@@ -9,7 +9,6 @@
 //! the bank in use, and the link finds out if the board has lost its settings meanwhile.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +24,7 @@ use twotone_wire::tuber::{Answer, BatchWriter, Limits};
 use super::describe::Survey;
 use super::life::BoardLife;
 use super::reader::{Reader, Samples};
+use super::streams::CrsStreams;
 use crate::http::Post;
 use crate::link::{Link, Sent};
 use crate::options::SampleSource;
@@ -32,7 +32,7 @@ use crate::readout::{
     Block, Receiver, SampleTime, SharedReceiver, Source, StreamOptions, Take, in_packets,
 };
 use crate::tuber::broken;
-use crate::{ConnectOptions, Connector, Host, deadline, look_up};
+use crate::{ConnectOptions, Connector, deadline};
 
 /// Time for which the stream is not used after its stamps had no meaning.
 const GIVEN_UP_FOR: Duration = Duration::from_secs(10);
@@ -41,6 +41,7 @@ const GIVEN_UP_FOR: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Streamed {
     options: StreamOptions,
+    streams: Arc<CrsStreams>,
     serial: u16,
     receiver: OnceCell<(Source, SharedReceiver)>,
     /// Modules of which packets have come.
@@ -64,7 +65,7 @@ pub(super) fn is_acquisition(op: &Op) -> bool {
 
 impl Streamed {
     /// The stream, if samples are to come from it.
-    pub(super) fn of(options: &ConnectOptions) -> Result<Option<Self>> {
+    pub(super) fn of(options: &ConnectOptions, streams: &Arc<CrsStreams>) -> Result<Option<Self>> {
         let SampleSource::Stream(stream) = &options.samples else {
             return Ok(None);
         };
@@ -74,6 +75,7 @@ impl Streamed {
         })?;
         Ok(Some(Self {
             options: stream.clone(),
+            streams: Arc::clone(streams),
             serial,
             receiver: OnceCell::new(),
             heard: Mutex::default(),
@@ -102,9 +104,7 @@ impl Streamed {
         }
         let opening = {
             let _runtime = runtime.enter();
-            let open = self
-                .receiver
-                .get_or_try_init(|| self.open(connector, runtime));
+            let open = self.receiver.get_or_try_init(|| self.open(runtime));
             timeout_at(deadline, open)
         };
         let late = || {
@@ -194,28 +194,9 @@ impl Streamed {
     }
 
     /// Joins the stream.
-    async fn open(
-        &self,
-        connector: &Connector,
-        runtime: &Handle,
-    ) -> Result<(Source, SharedReceiver)> {
-        let none = |why: &str| {
-            let why = format!("{} {why}", connector.authority());
-            Error::new(ErrorKind::Unreachable, why).during("join the stream")
-        };
-        // A name without a port is not even looked up.
-        let host = Host::parse(connector.authority(), 0).ok();
-        let found = match host.filter(|host| host.port() != 0) {
-            Some(host) => look_up(host.name(), host.port()).await,
-            None => Err(std::io::Error::other("invalid socket address")),
-        };
-        let found = found.map_err(|error| none("was not found").caused_by(error))?;
-        let found = found.iter().find_map(|found| match found.ip() {
-            IpAddr::V4(address) => Some(address),
-            IpAddr::V6(_) => None,
-        });
-        let address = found.ok_or_else(|| none("has no IPv4 address to receive a stream from"))?;
-        let source = Source::new(address, self.serial);
+    async fn open(&self, runtime: &Handle) -> Result<(Source, SharedReceiver)> {
+        let source = self.streams.source().await;
+        let source = source.map_err(|error| error.during("join the stream"))?;
         let receiver = Receiver::on(&[source], &self.options, runtime.clone())?;
         Ok((source, SharedReceiver::new(receiver, runtime.clone())))
     }

@@ -201,24 +201,28 @@ impl Assembler {
         self.taken = 0;
     }
 
+    /// Counters of the board at this place in the list of sources.
+    pub(super) fn board(&self, at: usize) -> BoardCounters {
+        let board = &self.boards[at];
+        let address = board.source.address;
+        let known = |known: &Address| known.address;
+        let address = self.addresses.binary_search_by_key(&address, known);
+        let address = address.ok().map(|at| &self.addresses[at]);
+        let modules = board.modules.iter().enumerate();
+        BoardCounters {
+            source: board.source,
+            modules: modules
+                .filter_map(|(at, module)| Some((number(at)?, module.as_ref()?.counters())))
+                .collect(),
+            foreign: address.map_or(0, |address| address.foreign),
+            last_foreign_serial: address.and_then(|address| address.last_foreign_serial),
+            malformed: address.map_or(0, |address| address.malformed),
+        }
+    }
+
     pub(super) fn counters(&self, kernel_drops: u64) -> Counters {
-        let boards = self.boards.iter().map(|board| {
-            let address = board.source.address;
-            let mut addresses = self.addresses.iter();
-            let address = addresses.find(|known| known.address == address);
-            let modules = board.modules.iter().enumerate();
-            BoardCounters {
-                source: board.source,
-                modules: modules
-                    .filter_map(|(at, module)| Some((number(at)?, module.as_ref()?.counters())))
-                    .collect(),
-                foreign: address.map_or(0, |address| address.foreign),
-                last_foreign_serial: address.and_then(|address| address.last_foreign_serial),
-                malformed: address.map_or(0, |address| address.malformed),
-            }
-        });
         Counters {
-            boards: boards.collect(),
+            boards: (0..self.boards.len()).map(|at| self.board(at)).collect(),
             strangers: self.strangers,
             kernel_drops,
         }

@@ -14,7 +14,7 @@ use crate::deadline;
 use super::assembly::{Assembler, Head, Ready};
 use super::sequence::Place;
 use super::socket::{self, Datagrams, GroupSocket, SLOTS};
-use super::{Counters, KernelBuffers, Source, StreamOptions};
+use super::{BoardCounters, Counters, KernelBuffers, Source, StreamOptions};
 
 /// Bytes of the shortest packet of samples, and less than it takes in the kernel.
 const SHORTEST: usize = 1024;
@@ -101,6 +101,16 @@ impl Intake {
 
     pub(super) fn counters(&self) -> Counters {
         self.assembler.counters(self.datagrams.dropped)
+    }
+
+    /// Counters of the board at this place in the list of sources.
+    pub(super) fn board(&self, at: usize) -> BoardCounters {
+        self.assembler.board(at)
+    }
+
+    /// Number of datagrams that the kernel has dropped.
+    pub(super) fn kernel_drops(&self) -> u64 {
+        self.datagrams.dropped
     }
 
     /// Waits until packets are ready or the deadline has passed. Packets that have come already are

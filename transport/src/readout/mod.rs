@@ -35,6 +35,7 @@
 
 mod advance;
 mod assembly;
+mod blocks;
 mod counters;
 mod frame;
 mod hear;
@@ -48,6 +49,7 @@ mod take;
 mod time;
 mod timeline;
 
+pub(crate) use blocks::{BlockReceiver, Wanted};
 pub use counters::{BoardCounters, Counters, ModuleCounters};
 pub use frame::{Frame, Frames, PfbFrame, PfbFrames};
 pub use hear::hear;
@@ -57,8 +59,9 @@ pub(crate) use shared::SharedReceiver;
 pub use socket::KernelBuffers;
 pub use take::{Block, Take};
 pub use time::{NoTime, SampleTime};
-pub use timeline::{ClockStep, JudgedTime, Stamped, TimeFindings, TimeOrigin, Timeline};
+pub use timeline::{JudgedTime, Stamped, Timeline};
 use twotone_hal::ModuleId;
+pub use twotone_hal::{ClockStep, TimeFindings, TimeOrigin};
 /// Source of a stamp's time.
 pub use twotone_wire::crs::StampSource;
 /// Rate of the samples at a decimation stage (0 to 7), in Hz.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use twotone_hal::{Error, ErrorKind, ReceiveOptions};
 use twotone_wire::crs;
 
 use super::sequence::Patience;
@@ -128,5 +129,33 @@ impl StreamOptions {
             window: self.window.clamp(1, 1 << 16),
             hold: self.hold,
         }
+    }
+}
+
+impl TryFrom<&ReceiveOptions> for StreamOptions {
+    type Error = Error;
+
+    /// The options of a receiver of any family, as CRS boards have them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] if an address is no IPv4 address.
+    fn try_from(options: &ReceiveOptions) -> Result<Self, Error> {
+        let address = |text: &String| {
+            text.parse::<Ipv4Addr>().map_err(|error| {
+                let why = format!("`{text}` is no IPv4 address");
+                Error::new(ErrorKind::InvalidArgument, why).caused_by(error)
+            })
+        };
+        let defaults = Self::default();
+        let group = options.group.as_ref().map(address).transpose()?;
+        Ok(Self {
+            group: group.unwrap_or(defaults.group),
+            port: options.port,
+            interface: options.interface.as_ref().map(address).transpose()?,
+            window: options.window,
+            hold: options.hold,
+            buffer_bytes: options.buffer_bytes,
+            ..defaults
+        })
     }
 }

@@ -117,6 +117,20 @@ impl SampleTime {
         Self(whole.saturating_mul(PARTS).saturating_add(parts))
     }
 
+    /// The time so many nanoseconds after the start of 1970 in UTC.
+    pub(super) fn of_unix_ns(nanoseconds: i64) -> Self {
+        let since_2000 = i128::from(nanoseconds) - i128::from(YEAR_2000_S) * 1_000_000_000;
+        // 5 parts are 32 ns. The quotient of a number of 64 bits has fewer.
+        Self((since_2000 * 5 / 32) as i64)
+    }
+
+    /// Nanoseconds since the start of 1970, if the board's clock shows UTC.
+    pub fn unix_ns(self) -> i64 {
+        let (seconds, nanoseconds) = self.unix();
+        let whole = seconds.saturating_mul(1_000_000_000);
+        whole.saturating_add(i64::from(nanoseconds))
+    }
+
     /// Whole seconds since the start of 1970, and nanoseconds from there, if the board's clock
     /// shows UTC.
     pub fn unix(self) -> (i64, u32) {

@@ -27,9 +27,10 @@ mod jump;
 mod line;
 mod start;
 
-pub use findings::{ClockStep, TimeFindings};
+use twotone_hal::{TimeFindings, TimeOrigin};
 use twotone_wire::crs::Stamp;
 
+use self::findings::{clock_source, count_jump};
 use self::line::Line;
 use super::time::period_parts;
 use super::{Frame, ModuleCounters, NoTime, SampleTime};
@@ -38,33 +39,6 @@ const PARTS: i64 = Stamp::PARTS_PER_SECOND as i64;
 
 /// A time longer than any clock here can be off: more than two hundred years.
 const FAR: i64 = 1 << 60;
-
-/// Origin of the time of a sample.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum TimeOrigin {
-    /// Its stamp, which agrees with those around it.
-    Stamp,
-    /// Stamps around it, and the sequence numbers between: its own has no meaning or contradicts
-    /// them.
-    Sequence,
-    /// Its stamp, with the year of this computer's clock: the year on the stamp is out of reach,
-    /// while the day and the time of day are those of this computer to within a day.
-    Year,
-}
-
-impl TimeOrigin {
-    /// All of them. The place of each is its number in files.
-    pub const ALL: [Self; 3] = [Self::Stamp, Self::Sequence, Self::Year];
-
-    /// Its name in files: `stamp`, `sequence` or `year`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Stamp => "stamp",
-            Self::Sequence => "sequence",
-            Self::Year => "year",
-        }
-    }
-}
 
 /// Time of a sample, and its origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -176,7 +150,7 @@ impl Timeline {
         self.next = Some((stamped.sequence.wrapping_add(1), stage));
         let mut seen = self.read(stamped);
         if let Some(numbers) = self.jumped(&seen, stamped) {
-            self.found.jump(stamped.sequence, numbers);
+            count_jump(&mut self.found, stamped.sequence, numbers);
             self.end_run(give);
             // The stamps that follow have a line of their own, whatever was lost.
             (seen.position, self.last) = (self.position, Some(stamped.stamp));
@@ -207,10 +181,9 @@ impl Timeline {
     pub fn findings(&self) -> TimeFindings {
         let delay = self.line.as_ref().and_then(|line| line.delay);
         let delay = delay.or(self.delay_before);
-        TimeFindings {
-            clock_offset_s: delay.map(|delay| -delay as f64 / PARTS as f64),
-            ..self.found
-        }
+        let mut found = self.found;
+        found.clock_offset_s = delay.map(|delay| -delay as f64 / PARTS as f64);
+        found
     }
 
     /// Number of samples that cannot have been lost just before this one, if the sequence numbers
@@ -273,7 +246,7 @@ impl Timeline {
             }
         };
         if stamp.is_recent() {
-            let source = stamp.source();
+            let source = clock_source(stamp.source());
             found.source_changes += u64::from(found.source.is_some_and(|before| before != source));
             found.source = Some(source);
         }

@@ -1,6 +1,7 @@
 //! Receivers of sample streams on the multicast of loopback: the packets that they give, and their
 //! order.
 
+mod blocks;
 mod kernel;
 mod sender;
 mod takes;

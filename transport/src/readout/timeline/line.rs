@@ -1,5 +1,6 @@
 //! A line through stamps: the time of each sample of a run, by one setting of the clock.
 
+use super::findings::count_step;
 use super::{JudgedTime, PARTS, Reading, Seen, TimeFindings, TimeOrigin};
 use crate::readout::SampleTime;
 use crate::readout::time::year_start;
@@ -226,7 +227,7 @@ impl Line {
         if is_drift && !self.has_run_off {
             found.drifts += 1;
         } else {
-            found.step(run.sequence, run.first - self.clock);
+            count_step(found, run.sequence, run.first - self.clock);
         }
         (self.clock, self.differing) = (run.last, None);
         // If the dates of this line differ from the stamps, the line begins anew.
@@ -255,7 +256,7 @@ impl Line {
     /// Reports a step between two lines: the decrease of the delay of their packets.
     pub(super) fn compare(&self, off: i64, first: &Seen, found: &mut TimeFindings) {
         if off.abs() > LATE {
-            found.step(first.sequence, off);
+            count_step(found, first.sequence, off);
         }
     }
 

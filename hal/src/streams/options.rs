@@ -1,0 +1,124 @@
+//! Options of a receiver.
+
+use std::time::Duration;
+
+/// Options of a receiver. A family that has no use for one ignores it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ReceiveOptions {
+    /// Address of the group that packets are sent to. `None`: that of the family.
+    pub group: Option<String>,
+    /// Port that packets are sent to. `None`: that of the family.
+    pub port: Option<u16>,
+    /// Address of this computer's network interface to listen on. `None`: the one that the routes
+    /// of this computer give.
+    pub interface: Option<String>,
+    /// Number of positions after which a missing packet is lost: a packet of its module that is so
+    /// many positions later has come. 32; at least 1, which means that nothing is put in order.
+    pub window: u32,
+    /// Time after which a missing packet is lost: a later packet has waited for it so long. 50 ms.
+    pub hold: Duration,
+    /// Size in bytes of each buffer that the kernel is asked for. 32 MiB.
+    pub buffer_bytes: usize,
+    /// Largest size in bytes of a block's samples; a block has one sample at least. 4 MiB.
+    pub block_bytes: usize,
+    /// Time after which a block is full, by the rate of its samples. 1 s.
+    pub block_time: Duration,
+    /// Time of this computer at the opening, in nanoseconds since the start of 1970. `None`: the
+    /// dates of stamps are not judged, and the offset of the board's clock stays unknown.
+    pub opened_ns: Option<i64>,
+}
+
+impl Default for ReceiveOptions {
+    fn default() -> Self {
+        Self {
+            group: None,
+            port: None,
+            interface: None,
+            window: 32,
+            hold: Duration::from_millis(50),
+            buffer_bytes: 32 << 20,
+            block_bytes: 4 << 20,
+            block_time: Duration::from_secs(1),
+            opened_ns: None,
+        }
+    }
+}
+
+impl ReceiveOptions {
+    /// The defaults, to change with the methods below.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`ReceiveOptions::group`].
+    #[must_use]
+    pub fn group(self, address: impl ToString) -> Self {
+        let group = Some(address.to_string());
+        Self { group, ..self }
+    }
+
+    /// Sets [`ReceiveOptions::port`].
+    #[must_use]
+    pub fn port(self, port: u16) -> Self {
+        let port = Some(port);
+        Self { port, ..self }
+    }
+
+    /// Sets [`ReceiveOptions::interface`].
+    #[must_use]
+    pub fn interface(self, address: impl ToString) -> Self {
+        let interface = Some(address.to_string());
+        Self { interface, ..self }
+    }
+
+    /// Sets [`ReceiveOptions::window`] and [`ReceiveOptions::hold`].
+    #[must_use]
+    pub fn patience(self, window: u32, hold: Duration) -> Self {
+        Self {
+            window,
+            hold,
+            ..self
+        }
+    }
+
+    /// Sets [`ReceiveOptions::buffer_bytes`].
+    #[must_use]
+    pub fn buffer_bytes(self, buffer_bytes: usize) -> Self {
+        Self {
+            buffer_bytes,
+            ..self
+        }
+    }
+
+    /// Sets [`ReceiveOptions::block_bytes`].
+    #[must_use]
+    pub fn block_bytes(self, block_bytes: usize) -> Self {
+        Self {
+            block_bytes,
+            ..self
+        }
+    }
+
+    /// Sets [`ReceiveOptions::block_time`].
+    #[must_use]
+    pub fn block_time(self, block_time: Duration) -> Self {
+        Self { block_time, ..self }
+    }
+
+    /// Sets [`ReceiveOptions::opened_ns`].
+    #[must_use]
+    pub fn opened_ns(self, opened_ns: i64) -> Self {
+        let opened_ns = Some(opened_ns);
+        Self { opened_ns, ..self }
+    }
+
+    /// Number of samples in a full block, for samples of `channels` channels at `rate_hz`: those of
+    /// [`block_time`](Self::block_time) as far as [`block_bytes`](Self::block_bytes) allows, at
+    /// least one. A sample takes 8 bytes a channel.
+    pub fn block_samples(&self, channels: usize, rate_hz: f64) -> usize {
+        let most = self.block_bytes / (8 * channels.max(1));
+        let of_time = rate_hz * self.block_time.as_secs_f64();
+        (of_time as usize).clamp(1, most.max(1))
+    }
+}

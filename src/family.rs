@@ -1,0 +1,62 @@
+//! Sample streams and addresses of the boards of a map, as their kinds have them.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use twotone_hal::{Error, ErrorKind, Result, Streams};
+use twotone_transport::{Host, look_up};
+
+use crate::map::BoardEntry;
+
+/// Sample streams of the board of a map that is reached at `host`, also if it does not answer
+/// there.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] if boards of its kind have none.
+pub(crate) fn streams(entry: &BoardEntry, host: &Host) -> Result<Arc<dyn Streams>> {
+    let Some(streams) = entry.kind.family().streams else {
+        let why = format!("boards of kind {} have no sample stream", entry.kind);
+        return Err(Error::new(ErrorKind::Unsupported, why));
+    };
+    Ok(streams(&entry.name, host, entry.serial_number()))
+}
+
+/// As [`streams`], at the board's address, with everything that the map must say for a capture.
+///
+/// # Errors
+/// As [`streams`], and [`ErrorKind::InvalidArgument`] if the map lacks what the samples are known
+/// by.
+#[cfg(feature = "arrow")]
+pub(crate) fn streams_to_capture(entry: &BoardEntry) -> Result<Arc<dyn Streams>> {
+    let streams = streams(entry, &entry.address())?;
+    if entry.kind.family().sends_serial && entry.serial_number().is_none() {
+        let why = match &entry.serial {
+            None => "the map has no serial number of it, which its packets are known by".to_owned(),
+            Some(serial) => {
+                format!("packets bear serial numbers up to 65535, and its is {serial}")
+            }
+        };
+        return Err(Error::new(ErrorKind::InvalidArgument, why));
+    }
+    Ok(streams)
+}
+
+/// The IPv4 address at which a board is reached, and from which its packets come.
+pub(crate) async fn address(entry: &BoardEntry) -> Result<Ipv4Addr> {
+    let address = entry.address();
+    if let Some(IpAddr::V4(ip)) = address.ip() {
+        return Ok(ip);
+    }
+    let found = look_up(address.name(), address.port()).await;
+    let found = found.map_err(|error| {
+        Error::new(ErrorKind::Unreachable, format!("{address} is not found")).caused_by(error)
+    })?;
+    let ip = found.iter().find_map(|found| match found.ip() {
+        IpAddr::V4(ip) => Some(ip),
+        IpAddr::V6(_) => None,
+    });
+    ip.ok_or_else(|| {
+        let why = format!("{address} has no IPv4 address, and streams have no other");
+        Error::new(ErrorKind::Unreachable, why)
+    })
+}

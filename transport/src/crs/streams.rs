@@ -1,0 +1,156 @@
+//! The readout stream of a CRS board, as [`twotone_hal::Streams`].
+
+use std::any::Any;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::OnceCell;
+use twotone_hal::{
+    Error, ErrorKind, ModuleId, ReceiveOptions, Result, StreamReceiver, StreamRequest,
+    StreamSource, Streams,
+};
+use twotone_wire::crs::{MODULES_IN_BANK, STEPS_PER_COUNT};
+
+use crate::readout::{BlockReceiver, Receiver, Source, StreamOptions, Wanted, hear, in_packets};
+use crate::{Host, look_up};
+
+/// Family of all CRS boards.
+const FAMILY: &str = "crs";
+
+/// The readout stream of a CRS board: a decimated sample of every channel of a module in each
+/// packet.
+///
+/// Packets are known by the address that they come from and by the serial number that they bear.
+/// They number modules from 1 within the analog bank in use.
+#[derive(Debug)]
+pub struct CrsStreams {
+    name: String,
+    authority: String,
+    serial: Option<u16>,
+    address: OnceCell<Ipv4Addr>,
+}
+
+impl CrsStreams {
+    /// The stream of the board at `host`, whose packets bear this serial number. Without a serial
+    /// number, [`listen`](Streams::listen) works and nothing can be opened.
+    pub fn new(name: &str, host: &Host, serial: Option<u16>) -> Self {
+        Self::at(name, &host.to_string(), serial)
+    }
+
+    /// As [`CrsStreams::new`], for the host of an authority.
+    pub(super) fn at(name: &str, authority: &str, serial: Option<u16>) -> Self {
+        Self {
+            name: name.to_owned(),
+            authority: authority.to_owned(),
+            serial,
+            address: OnceCell::new(),
+        }
+    }
+
+    /// Address and serial number of its packets.
+    pub(super) async fn source(&self) -> Result<Source> {
+        let serial = self.serial.ok_or_else(|| {
+            let why = "its packets are known by its serial number, which is not given";
+            Error::new(ErrorKind::InvalidArgument, why)
+        })?;
+        Ok(Source::new(self.address().await?, serial))
+    }
+
+    /// The IPv4 address that its packets come from.
+    async fn address(&self) -> Result<Ipv4Addr> {
+        let found = self.address.get_or_try_init(|| self.look_up());
+        found.await.copied()
+    }
+
+    async fn look_up(&self) -> Result<Ipv4Addr> {
+        let authority = &self.authority;
+        let unreachable = |why: String| Error::new(ErrorKind::Unreachable, why);
+        let not_found = || unreachable(format!("{authority} is not found"));
+        // Byte streams of the caller's may have an authority that is no host with a port.
+        let host = Host::parse(authority, 0).map_err(|why| not_found().caused_by(why))?;
+        if host.port() == 0 {
+            return Err(not_found().caused_by("invalid socket address"));
+        }
+        let found = look_up(host.name(), host.port()).await;
+        let found = found.map_err(|error| not_found().caused_by(error))?;
+        let address = found.iter().find_map(|found| match found.ip() {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        });
+        address.ok_or_else(|| {
+            unreachable(format!(
+                "{authority} has no IPv4 address, and streams have no other"
+            ))
+        })
+    }
+}
+
+#[async_trait]
+impl Streams for CrsStreams {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn modules(&self) -> Vec<ModuleId> {
+        let numbers = 1..=MODULES_IN_BANK;
+        numbers
+            .filter_map(|number| ModuleId::new(number).ok())
+            .collect()
+    }
+
+    fn check(&self, modules: &[ModuleId]) -> Result<()> {
+        for (at, one) in modules.iter().enumerate() {
+            let mut others = modules[at + 1..].iter();
+            let same = others.find(|other| in_packets(**other) == in_packets(*one));
+            if let Some(other) = same {
+                let why = format!(
+                    "modules {one} and {other} have the same packets, each on its analog bank: \
+                     name those of the bank in use"
+                );
+                return Err(Error::new(ErrorKind::InvalidArgument, why));
+            }
+        }
+        Ok(())
+    }
+
+    async fn locate(&self) -> Result<StreamSource> {
+        let source = self.source().await?;
+        Ok(StreamSource::new(FAMILY, STEPS_PER_COUNT).serial(source.serial.into()))
+    }
+
+    async fn listen(&self, options: &ReceiveOptions, within: Duration) -> Result<Vec<u32>> {
+        let address = self.address().await?;
+        let options = StreamOptions::try_from(options)?;
+        let serials = hear(address, self.serial, &options, within).await?;
+        Ok(serials.into_iter().map(u32::from).collect())
+    }
+
+    async fn open(
+        &self,
+        requests: &[StreamRequest],
+        options: &ReceiveOptions,
+    ) -> Result<Box<dyn StreamReceiver>> {
+        let mut wanted = Vec::new();
+        let mut sources = Vec::with_capacity(requests.len());
+        for request in requests {
+            let streams: &dyn Any = &*request.streams;
+            let name = request.streams.name();
+            let Some(streams) = streams.downcast_ref::<Self>() else {
+                let why = "it is no CRS board, and cannot share a receiver with one";
+                return Err(Error::new(ErrorKind::InvalidArgument, why).on(name));
+            };
+            let modules: Vec<_> = request.modules.iter().map(|one| one.module).collect();
+            streams.check(&modules).map_err(|error| error.on(name))?;
+            let source = streams.source().await.map_err(|error| error.on(name))?;
+            sources.push(source);
+            wanted.extend(request.modules.iter().map(|one| Wanted {
+                source,
+                module: in_packets(one.module),
+                channels: one.channels.clone(),
+            }));
+        }
+        let receiver = Receiver::open(&sources, &StreamOptions::try_from(options)?)?;
+        Ok(Box::new(BlockReceiver::new(receiver, &wanted, options)))
+    }
+}

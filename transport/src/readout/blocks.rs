@@ -1,0 +1,336 @@
+//! Blocks of samples with judged times, made of the packets of a receiver.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+use twotone_hal::{
+    ChannelId, Coverage, FormChange, ModuleId, ReceiveOptions, ReceiverTotals, Result, StreamBlock,
+    StreamCounters, StreamForm, StreamReceiver, StreamStatus,
+};
+
+use super::{
+    Frame, JudgedTime, ModuleCounters, Receiver, SampleTime, Source, Stamped, Timeline,
+    sample_rate_hz,
+};
+
+/// One module of a board that a [`BlockReceiver`] is to give.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub(crate) source: Source,
+    /// The module, as packets number it.
+    pub(crate) module: ModuleId,
+    /// Channels, in ascending order. `None`: all that the first packet has.
+    pub(crate) channels: Option<Vec<ChannelId>>,
+}
+
+/// Puts the samples of a [`Receiver`] into blocks, and judges their times.
+#[derive(Debug)]
+pub(crate) struct BlockReceiver {
+    receiver: Receiver,
+    streams: Vec<Stream>,
+    /// Numbers of the streams.
+    numbers: HashMap<(Source, ModuleId), usize>,
+    options: ReceiveOptions,
+    opened: Instant,
+}
+
+/// The samples of one module.
+#[derive(Debug)]
+struct Stream {
+    /// Place of its board in the list of sources.
+    board: usize,
+    module: ModuleId,
+    /// Channels, in ascending order: those that were asked for, or those of the first packet.
+    channels: Option<Vec<ChannelId>>,
+    block: StreamBlock,
+    /// Number of samples of a full block.
+    block_samples: usize,
+    timeline: Timeline,
+    coverage: Coverage,
+    form: Option<StreamForm>,
+    form_changes: u64,
+    first_form_change: Option<FormChange>,
+    /// Time in seconds after which nothing is taken.
+    end_s: Option<f64>,
+    beyond_end: BeyondEnd,
+    misfit: u64,
+    overrange: u64,
+    overvoltage: u64,
+    /// Number of samples since the last one in a block: lost ones, and those that lack channels.
+    left_out: u64,
+}
+
+/// Samples from after the end of a stream, which the receiver has counted all the same.
+#[derive(Debug, Clone, Copy, Default)]
+struct BeyondEnd {
+    received: u64,
+    lost: u64,
+    gaps: u64,
+}
+
+impl BlockReceiver {
+    /// Gives the samples of `wanted`, each module once. The receiver has just been opened, for the
+    /// sources of these modules.
+    pub(crate) fn new(receiver: Receiver, wanted: &[Wanted], options: &ReceiveOptions) -> Self {
+        let place = |source: Source| {
+            let mut sources = receiver.sources().iter();
+            sources.position(|known| *known == source).unwrap_or(0)
+        };
+        let streams = wanted.iter().enumerate().map(|(number, wanted)| {
+            let channels = wanted.channels.clone();
+            Stream::new(number, place(wanted.source), wanted.module, channels)
+        });
+        let numbers = wanted.iter().enumerate();
+        let numbers = numbers.map(|(number, one)| ((one.source, one.module), number));
+        Self {
+            streams: streams.collect(),
+            numbers: numbers.collect(),
+            receiver,
+            options: options.clone(),
+            opened: Instant::now(),
+        }
+    }
+}
+
+#[async_trait]
+impl StreamReceiver for BlockReceiver {
+    async fn receive(&mut self, within: Duration) -> Result<Vec<StreamBlock>> {
+        let frames = self.receiver.recv(within).await?;
+        let received = self.options.opened_ns.map(|opened_ns| {
+            let since = i64::try_from(self.opened.elapsed().as_nanos()).unwrap_or(i64::MAX);
+            SampleTime::of_unix_ns(opened_ns.saturating_add(since))
+        });
+        let mut full = Vec::new();
+        for frame in frames {
+            if let Some(number) = self.numbers.get(&(frame.source, frame.module)) {
+                let stream = &mut self.streams[*number];
+                stream.take(&frame, received, &self.options, &mut full);
+            }
+        }
+        Ok(full)
+    }
+
+    fn take_rest(&mut self) -> Vec<StreamBlock> {
+        let rest = self.streams.iter_mut().map(Stream::take_rest);
+        rest.filter(|block| !block.is_empty()).collect()
+    }
+
+    fn end_at(&mut self, stream: usize, seconds: f64) {
+        self.streams[stream].end_s = Some(seconds);
+    }
+
+    fn channels(&self, stream: usize) -> Option<&[ChannelId]> {
+        self.streams[stream].channels.as_deref()
+    }
+
+    fn coverage(&self, stream: usize) -> Coverage {
+        self.streams[stream].coverage
+    }
+
+    fn status(&self, stream: usize) -> StreamStatus {
+        let stream = &self.streams[stream];
+        let board = self.receiver.intake.board(stream.board);
+        let mut status = StreamStatus::default();
+        status.counters = stream.counters(&board.module(stream.module));
+        status.times = stream.timeline.findings();
+        status.form_changes = stream.form_changes;
+        status.first_form_change = stream.first_form_change;
+        status.foreign = board.foreign;
+        status.last_foreign_serial = board.last_foreign_serial.map(u32::from);
+        status.malformed = board.malformed;
+        status
+    }
+
+    fn totals(&self) -> ReceiverTotals {
+        ReceiverTotals {
+            kernel_drops: self.receiver.intake.kernel_drops(),
+            buffer_shortfall: self.receiver.buffers().shortfall(),
+        }
+    }
+
+    fn is_behind(&self) -> bool {
+        self.receiver.is_behind()
+    }
+}
+
+impl Stream {
+    fn new(
+        number: usize,
+        board: usize,
+        module: ModuleId,
+        channels: Option<Vec<ChannelId>>,
+    ) -> Self {
+        let block = StreamBlock {
+            stream: number,
+            ..StreamBlock::default()
+        };
+        Self {
+            board,
+            module,
+            channels,
+            block,
+            block_samples: 1,
+            timeline: Timeline::new(),
+            coverage: Coverage::new(),
+            form: None,
+            form_changes: 0,
+            first_form_change: None,
+            end_s: None,
+            beyond_end: BeyondEnd::default(),
+            misfit: 0,
+            overrange: 0,
+            overvoltage: 0,
+            left_out: 0,
+        }
+    }
+
+    /// Takes a packet that was received at this time, and adds the blocks that are full then.
+    fn take(
+        &mut self,
+        frame: &Frame<'_>,
+        received: Option<SampleTime>,
+        options: &ReceiveOptions,
+        full: &mut Vec<StreamBlock>,
+    ) {
+        if self.is_beyond_end(frame) {
+            return;
+        }
+        let packet = &frame.packet;
+        let form = StreamForm {
+            channels: packet.length().channels(),
+            stage: packet.stage(),
+            rate_hz: sample_rate_hz(packet.stage()),
+        };
+        self.take_form(form, packet.sequence());
+        self.coverage.add(frame.lost_before + 1);
+        let channels = self.channels.get_or_insert_with(|| {
+            let all = (0..form.channels).filter_map(ChannelId::from_index);
+            all.collect()
+        });
+        self.left_out += frame.lost_before;
+        if channels
+            .last()
+            .is_some_and(|last| last.index() >= form.channels)
+        {
+            // The positions of later samples count it all the same.
+            (self.misfit, self.left_out) = (self.misfit + 1, self.left_out + 1);
+            return;
+        }
+        if !self.block.is_empty() && self.block.stage != form.stage {
+            full.push(self.take_rest());
+        }
+        let channels = self.channels.as_deref().unwrap_or_default();
+        let block = &mut self.block;
+        if block.is_empty() {
+            (block.stage, block.rate_hz) = (form.stage, form.rate_hz);
+            self.block_samples = options.block_samples(channels.len(), form.rate_hz);
+            block.i.reserve(self.block_samples * channels.len());
+            block.q.reserve(self.block_samples * channels.len());
+        }
+        let mut samples = packet.samples();
+        let mut passed = 0;
+        for channel in channels {
+            let (i, q) = samples.nth(channel.index() - passed).unwrap_or((0, 0));
+            passed = channel.index() + 1;
+            block.i.push(i);
+            block.q.push(q);
+        }
+        block.sequence.push(packet.sequence());
+        block.lost_before.push(frame.lost_before);
+        block.overrange.push(packet.overrange());
+        block.overvoltage.push(packet.overvoltage());
+        self.overrange += u64::from(packet.overrange());
+        self.overvoltage += u64::from(packet.overvoltage());
+        let stamped = Stamped {
+            lost_before: std::mem::take(&mut self.left_out),
+            ..Stamped::of(frame, received)
+        };
+        self.timeline
+            .take(&stamped, &mut |time| push_time(block, time));
+        // The times of the first samples are decided together, a tenth of a second later.
+        if block.samples() >= self.block_samples && block.time_ns.len() == block.samples() {
+            full.push(self.take_block());
+        }
+    }
+
+    /// True if a packet comes after the end of the stream. Then neither the packet counts nor the
+    /// losses before it that come after the end.
+    fn is_beyond_end(&mut self, frame: &Frame<'_>) -> bool {
+        let Some(end_s) = self.end_s else {
+            return false;
+        };
+        // Before the first sample the rate is not known.
+        if self.coverage.samples() == 0 {
+            return false;
+        }
+        let lost = self.coverage.left(end_s, frame.lost_before);
+        if self.coverage.left(end_s, frame.lost_before + 1) > frame.lost_before {
+            return false;
+        }
+        self.coverage.add(lost);
+        self.beyond_end.received += 1;
+        self.beyond_end.lost += frame.lost_before - lost;
+        self.beyond_end.gaps += u64::from(lost == 0 && frame.lost_before > 0);
+        true
+    }
+
+    fn take_form(&mut self, form: StreamForm, sequence: u32) {
+        if self.form == Some(form) {
+            return;
+        }
+        if let Some(before) = self.form.replace(form) {
+            self.form_changes += 1;
+            self.first_form_change.get_or_insert(FormChange {
+                before,
+                after: form,
+                sequence,
+            });
+        }
+        let period = Duration::from_secs_f64(1.0 / form.rate_hz);
+        self.coverage.change(period);
+    }
+
+    /// Returns the block, whose times are all decided, and begins another.
+    fn take_block(&mut self) -> StreamBlock {
+        let next = StreamBlock {
+            stream: self.block.stream,
+            ..StreamBlock::default()
+        };
+        std::mem::replace(&mut self.block, next)
+    }
+
+    /// Decides the times that are not decided yet, and returns the block.
+    fn take_rest(&mut self) -> StreamBlock {
+        let block = &mut self.block;
+        self.timeline.settle(&mut |time| push_time(block, time));
+        self.take_block()
+    }
+
+    /// Counters of the stream until its end.
+    fn counters(&self, of: &ModuleCounters) -> StreamCounters {
+        let beyond = self.beyond_end;
+        StreamCounters {
+            expected: of.expected - beyond.received - beyond.lost,
+            received: of.received - beyond.received,
+            lost: of.lost - beyond.lost,
+            gaps: of.gaps - beyond.gaps,
+            late: of.late,
+            duplicate: of.duplicate,
+            stale: of.stale,
+            restarts: of.restarts,
+            misfit: self.misfit,
+            overrange: self.overrange,
+            overvoltage: self.overvoltage,
+        }
+    }
+}
+
+/// Sets the time of the first sample that has none yet.
+fn push_time(block: &mut StreamBlock, judged: Option<JudgedTime>) {
+    block
+        .time_ns
+        .push(judged.map(|judged| judged.time.unix_ns()));
+    block.time_source.push(judged.map(|judged| judged.origin));
+}
