@@ -307,7 +307,12 @@ async fn a_board_without_a_sample_stream_is_refused_and_the_others_are_captured(
     let bare = board("bare", None);
     let says =
         "board bare: not supported: the board has no sample stream: nothing of it can be captured";
-    let alone = captured(&[bare.clone()], &folder.path().join("alone"), None).await;
+    let alone = captured(
+        std::slice::from_ref(&bare),
+        &folder.path().join("alone"),
+        None,
+    )
+    .await;
     assert_eq!(alone.received(), 0);
     let both = [bare, board("a1", Some("a"))];
     let both = captured(&both, &folder.path().join("both"), None).await;
