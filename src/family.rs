@@ -21,24 +21,20 @@ pub(crate) fn streams(entry: &BoardEntry, host: &Host) -> Result<Arc<dyn Streams
     Ok(streams(&entry.name, host, entry.serial_number()))
 }
 
-/// As [`streams`], at the board's address, with everything that the map must say for a capture.
+/// Checks that the map says what the samples of a board are known by.
 ///
 /// # Errors
-/// As [`streams`], and [`ErrorKind::InvalidArgument`] if the map lacks what the samples are known
-/// by.
+/// [`ErrorKind::InvalidArgument`] if its packets bear serial numbers, and the map has none.
 #[cfg(feature = "arrow")]
-pub(crate) fn streams_to_capture(entry: &BoardEntry) -> Result<Arc<dyn Streams>> {
-    let streams = streams(entry, &entry.address())?;
-    if entry.kind.family().sends_serial && entry.serial_number().is_none() {
-        let why = match &entry.serial {
-            None => "the map has no serial number of it, which its packets are known by".to_owned(),
-            Some(serial) => {
-                format!("packets bear serial numbers up to 65535, and its is {serial}")
-            }
-        };
-        return Err(Error::new(ErrorKind::InvalidArgument, why));
+pub(crate) fn check_serial(entry: &BoardEntry) -> Result<()> {
+    if !entry.kind.family().sends_serial || entry.serial_number().is_some() {
+        return Ok(());
     }
-    Ok(streams)
+    let why = match &entry.serial {
+        None => "the map has no serial number of it, which its packets are known by".to_owned(),
+        Some(serial) => format!("packets bear serial numbers up to 65535, and its is {serial}"),
+    };
+    Err(Error::new(ErrorKind::InvalidArgument, why))
 }
 
 /// The IPv4 address at which a board is reached, and from which its packets come.

@@ -211,10 +211,10 @@ fn streams_of(board: &BoardHandle) -> Result<Arc<dyn Streams>> {
 
 /// Sample streams of a board of the map. A board that has answered is asked itself.
 fn streams_to_capture(entry: &BoardEntry, array: &Array) -> Result<Arc<dyn Streams>> {
-    let by_map = family::streams_to_capture(entry)?;
+    family::check_serial(entry)?;
     match array.answered(&entry.name) {
         Some(board) => streams_of(board.handle()),
-        None => Ok(by_map),
+        None => family::streams(entry, &entry.address()),
     }
 }
 
