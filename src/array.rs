@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 use tworoutine::tworoutine;
-use twotone_hal::{
-    BoardHandle, Description, Error, ErrorKind, ErrorTree, ModuleLimits, Result, ToneFields,
-};
+use twotone_hal::{BoardHandle, Description, Error, ErrorKind, ModuleLimits, Result, ToneFields};
 use twotone_transport::{ConnectOptions, Connected, connect_all};
 
 use crate::family::address;
@@ -33,7 +31,7 @@ use crate::settings_watch::{self, Watched};
 #[derive(Debug)]
 pub struct Array {
     boards: Vec<ArrayBoard>,
-    failed: ErrorTree,
+    failed: Vec<Error>,
     identities: Vec<Identity>,
     /// Boards that were taken over, each with the program that had it.
     taken: Vec<(String, Holder)>,
@@ -56,7 +54,7 @@ const CONNECT_AT_ONCE: usize = 64;
 
 impl Array {
     /// Connects to every board of `map`, with the default deadlines. A board that is not there
-    /// costs its own deadline and becomes a branch of [`Array::failed`]; the others are there.
+    /// costs its own deadline and becomes an error of [`Array::failed`]; the others are there.
     #[tworoutine(Send)]
     pub async fn connect(map: &HardwareMap) -> Self {
         Self::connect_with(map, &ConnectOptions::default(), CONNECT_AT_ONCE).await
@@ -91,7 +89,7 @@ impl Array {
     }
 
     /// As [`Array::connect`], for callers that set something: a board that is not the one of the
-    /// map is a branch of [`Array::failed`], and nothing is set on it. [`Array::lock`] then locks
+    /// map is an error of [`Array::failed`], and nothing is set on it. [`Array::lock`] then locks
     /// the others.
     ///
     /// `listening` is that of [`Listening::begin`], which hears the boards' streams while this
@@ -164,12 +162,16 @@ impl Array {
                     self.taken.extend(from.map(|from| (name, from)));
                     board
                 }
-                Ok(Asked::Held(by)) => board.refused(lock::in_use(&by)),
+                Ok(Asked::Held(by)) => board.refused(lock::in_use(&by), lock::ADVICE_IN_USE),
                 Err(error) => {
                     tracing::warn!(board = name, %error, "the board cannot be locked on this host");
                     let why = lock::not_lockable(&error);
-                    self.not_locked.push((name, why.clone()));
-                    if or_refuse { board.refused(why) } else { board }
+                    let advice = lock::ADVICE_NOT_LOCKABLE;
+                    self.not_locked.push((name, format!("{why}; {advice}")));
+                    match or_refuse {
+                        true => board.refused(why, advice),
+                        false => board,
+                    }
                 }
             };
         }
@@ -191,7 +193,7 @@ impl Array {
         for (board, Watched { changed, doubts }) in self.boards.iter_mut().zip(watched) {
             board.description.doubts.extend(doubts);
             if let Some(why) = changed {
-                *board = board.clone().refused(why);
+                *board = board.clone().refused(why, settings_watch::ADVICE);
             }
         }
     }
@@ -228,14 +230,14 @@ impl Array {
         &self.boards
     }
 
-    /// Errors of the other boards.
-    pub fn failed(&self) -> &ErrorTree {
+    /// Errors of the other boards, each with the name of its board.
+    pub fn failed(&self) -> &[Error] {
         &self.failed
     }
 
     /// Error of the board that the map calls `name`, or `None` if it is among those that answered.
     pub fn failure(&self, name: &str) -> Option<&Error> {
-        let mut errors = self.failed.errors();
+        let mut errors = self.failed.iter();
         errors.find(|error| error.board() == Some(name))
     }
 
@@ -347,8 +349,8 @@ impl ArrayBoard {
     }
 
     /// The board, with everything refused but its description.
-    fn refused(self, why: String) -> Self {
-        let handle = BoardHandle::new(Refused::new(self.handle.clone(), why));
+    fn refused(self, why: String, advice: &'static str) -> Self {
+        let handle = BoardHandle::new(Refused::new(self.handle.clone(), why, advice));
         self.through(handle)
     }
 

@@ -166,7 +166,7 @@ async fn listen(entry: &BoardEntry, hears: bool) -> Heard {
     // A name that takes long to look up must not hold up the others.
     let ip = match tokio::time::timeout(LISTEN, family::address(entry)).await {
         Ok(Ok(ip)) => ip,
-        Ok(Err(error)) => return nothing(&error.to_string()),
+        Ok(Err(error)) => return nothing(&error.chain().to_string()),
         Err(_) => return nothing("its address was not found in time"),
     };
     let host = Host::new(ip.to_string(), entry.address().port());
@@ -197,7 +197,7 @@ async fn listen(entry: &BoardEntry, hears: bool) -> Heard {
             nothing: no_number.map(str::to_owned),
             ..found
         },
-        Err(error) => nothing(&error.to_string()),
+        Err(error) => nothing(&error.chain().to_string()),
     }
 }
 

@@ -327,19 +327,22 @@ fn file_name(address: &str) -> String {
     format!("twotone-board-{address}.lock")
 }
 
+/// Advice if another program has a board.
+pub(crate) const ADVICE_IN_USE: &str =
+    "wait for its end, end it, or take the board over (--take-over)";
+
+/// Advice if a board cannot be locked.
+pub(crate) const ADVICE_NOT_LOCKABLE: &str = "mend that, or set TWOTONE_LOCKS to another folder, the \
+                                              same one for all who use the board";
+
 /// Reason that nothing is set on a board that another program has.
 pub(crate) fn in_use(holder: &Holder) -> String {
-    format!(
-        "{holder} has this board; wait for its end, end it, or take the board over (--take-over)"
-    )
+    format!("{holder} has this board")
 }
 
 /// Reason that nothing is set on a board that cannot be locked.
 pub(crate) fn not_lockable(why: &io::Error) -> String {
-    format!(
-        "the board cannot be locked on this host: {why}; mend that, or set TWOTONE_LOCKS to another \
-         folder, the same one for all who use the board"
-    )
+    format!("the board cannot be locked on this host: {why}")
 }
 
 #[cfg(test)]

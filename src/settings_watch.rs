@@ -19,6 +19,9 @@ const FIELDS: ToneFields = ToneFields {
     ..ToneFields::AMPLITUDE
 };
 
+/// Advice if another program sets a board.
+pub(crate) const ADVICE: &str = "end that program first (with --ignore-others both would set it)";
+
 /// Time for the reading of a module. One that takes longer counts as unread.
 const READ_WITHIN: Duration = Duration::from_millis(2500);
 
@@ -80,7 +83,7 @@ async fn twice(board: &ArrayBoard, time: Duration) -> Watched {
             Err(error) if error.kind() == ErrorKind::Busy => {}
             Err(error) => watched.doubts.push(format!(
                 "it is not known if another program sets module {}: its settings could not be read \
-                 before the run: {error}",
+                 before the run: {error:#}",
                 target.module
             )),
         }
@@ -154,7 +157,7 @@ fn changed(target: &Target, before: &Settings, after: &Settings) -> Option<Strin
     };
     Some(format!(
         "another program sets module {} right now, perhaps on another host ({what} changed while \
-         nothing was sent); end that program first (with --ignore-others both would set it)",
+         nothing was sent)",
         target.module
     ))
 }

@@ -79,6 +79,9 @@ pub enum Certainty {
 
 /// A failure on one board. It holds the names of the board and of the operation, the kind of the
 /// failure, the certainty about the operation's effect, and the cause beneath. One pointer wide.
+///
+/// By the usual convention `{}` shows the error itself, and [`source`](StdError::source) returns the
+/// cause beneath. `{:#}`, as [`Error::chain`], shows it with all causes in one line.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
@@ -92,6 +95,7 @@ struct Inner {
     done: Option<usize>,
     repeats: u32,
     message: String,
+    advice: Option<String>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -122,6 +126,7 @@ impl Error {
             done: None,
             repeats: 0,
             message,
+            advice: None,
             source: None,
         }))
     }
@@ -160,6 +165,15 @@ impl Error {
     #[must_use]
     pub fn repeated(mut self, times: u32) -> Self {
         self.0.repeats = times;
+        self
+    }
+
+    /// Sets the step that may help, if none is set already. It is shown after the causes.
+    #[must_use]
+    pub fn advise(mut self, advice: impl Into<String>) -> Self {
+        if self.0.advice.is_none() {
+            self.0.advice = Some(shown(advice.into()));
+        }
         self
     }
 
@@ -205,6 +219,56 @@ impl Error {
     pub fn message(&self) -> &str {
         &self.0.message
     }
+
+    /// Step that may help, if it is known.
+    pub fn advice(&self) -> Option<&str> {
+        self.0.advice.as_deref()
+    }
+
+    /// The error with all causes beneath it in one line, for logs and messages.
+    ///
+    /// ```
+    /// use twotone_hal::{Error, ErrorKind};
+    /// let error = Error::new(ErrorKind::Unreachable, "no connection to b1")
+    ///     .caused_by(std::io::Error::other("connection refused"));
+    /// assert_eq!(error.to_string(), "unreachable: no connection to b1");
+    /// assert_eq!(
+    ///     error.chain().to_string(),
+    ///     "unreachable: no connection to b1: connection refused"
+    /// );
+    /// ```
+    pub fn chain(&self) -> impl fmt::Display + fmt::Debug + '_ {
+        Chain(self)
+    }
+
+    /// The message with all causes beneath it in one line, without board, operation, kind and advice.
+    pub fn causes(&self) -> String {
+        let mut text = self.0.message.clone();
+        let mut cause = self.source();
+        while let Some(source) = cause {
+            text.push_str(": ");
+            text.push_str(&legible(&source.to_string()));
+            cause = source.source();
+        }
+        text + &self.repeats_in_words()
+    }
+
+    fn repeats_in_words(&self) -> String {
+        match self.0.repeats {
+            0 => String::new(),
+            repeats => format!(" (asked {} times)", u64::from(repeats) + 1),
+        }
+    }
+}
+
+/// An error that is displayed with its causes.
+#[derive(Debug)]
+struct Chain<'a>(&'a Error);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.0)
+    }
 }
 
 /// Returns `text` as [`legible`] shows it, since a part of it may come from a board.
@@ -223,19 +287,13 @@ impl fmt::Display for Error {
         if let Some(operation) = &self.0.operation {
             write!(f, "{operation}: ")?;
         }
-        write!(f, "{}: {}", self.0.kind.as_str(), self.0.message)?;
-        // Sources are told here, once, so that one line of a log holds the whole cause.
-        let mut cause = self
-            .0
-            .source
-            .as_deref()
-            .map(|source| source as &dyn StdError);
-        while let Some(source) = cause {
-            write!(f, ": {}", legible(&source.to_string()))?;
-            cause = source.source();
-        }
-        if self.0.repeats > 0 {
-            write!(f, " (asked {} times)", self.0.repeats + 1)?;
+        let message = match f.alternate() {
+            true => self.causes(),
+            false => self.0.message.clone() + &self.repeats_in_words(),
+        };
+        write!(f, "{}: {message}", self.0.kind.as_str())?;
+        if let Some(advice) = &self.0.advice {
+            write!(f, "; {advice}")?;
         }
         if self.0.certainty == Certainty::Unknown && self.0.operation.is_some() {
             f.write_str(" (whether the board did it is unknown)")?;
@@ -244,8 +302,14 @@ impl fmt::Display for Error {
     }
 }
 
-// The source is part of the message above, so it is not offered a second time.
-impl StdError for Error {}
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0
+            .source
+            .as_deref()
+            .map(|source| source as &dyn StdError)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -258,11 +322,17 @@ mod tests {
             .on("b0007")
             .on("another")
             .caused_by(std::io::Error::other("socket gone"));
-        assert_eq!(
-            error.to_string(),
-            "board b0007: acquire on module 1: timed out: no answer within 2 s: socket gone \
-             (whether the board did it is unknown)"
+        let (before, after) = (
+            "board b0007: acquire on module 1: timed out: no answer within 2 s",
+            " (whether the board did it is unknown)",
         );
+        // The cause is told once: by the error or by its source, as the caller asks.
+        assert_eq!(error.to_string(), format!("{before}{after}"));
+        assert_eq!(error.source().unwrap().to_string(), "socket gone");
+        let chain = format!("{before}: socket gone{after}");
+        assert_eq!(error.chain().to_string(), chain);
+        assert_eq!(format!("{error:#}"), chain);
+        assert_eq!(error.causes(), "no answer within 2 s: socket gone");
         assert_eq!(error.board(), Some("b0007"));
         assert_eq!(error.certainty(), Certainty::Unknown);
     }
@@ -273,9 +343,30 @@ mod tests {
         let error = Error::new(ErrorKind::Rejected, evil)
             .during(evil)
             .caused_by(std::io::Error::other(evil));
-        for text in [error.to_string(), error.message().to_owned()] {
+        let error = error.advise(evil);
+        for text in [format!("{error}"), format!("{error:#}"), error.causes()] {
             assert_eq!(legible(&text), text);
         }
+    }
+
+    #[test]
+    fn the_causes_of_an_error_beneath_are_told_once() {
+        let beneath = Error::new(ErrorKind::ConnectionLost, "the link is gone")
+            .caused_by(std::io::Error::other("reset"));
+        let above = Error::new(ErrorKind::Storage, "no samples")
+            .caused_by(beneath)
+            .advise("try again")
+            .repeated(2);
+        assert_eq!(
+            above.chain().to_string(),
+            "storage failed: no samples: connection lost: the link is gone: reset (asked 3 times); \
+             try again"
+        );
+        assert_eq!(
+            above.to_string(),
+            "storage failed: no samples (asked 3 times); try again"
+        );
+        assert_eq!(above.advice(), Some("try again"));
     }
 
     #[test]

@@ -18,7 +18,6 @@ mod samples;
 mod settings;
 mod streams;
 mod tones;
-mod tree;
 mod units;
 
 pub use async_trait::async_trait;
@@ -50,5 +49,4 @@ pub use streams::{
     StreamSource, StreamStatus, Streams, TimeFindings, TimeOrigin,
 };
 pub use tones::{ClearTones, ReadTones, SetTones, ToneFields, ToneState, ToneUpdate, Tones};
-pub use tree::ErrorTree;
 pub use units::{Amperes, Celsius, Dbm, Hertz, Radians, Seconds, Volts};

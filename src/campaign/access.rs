@@ -95,8 +95,8 @@ impl Campaign {
             let watching = array.refuse_boards_set_by_others(WATCHED);
             let _ = self.unless_cancelled(watching).await;
         }
-        for error in array.failed().errors() {
-            tracing::error!(%error, "not connected");
+        for error in array.failed() {
+            tracing::error!(error = %error.chain(), "not connected");
         }
         Some(array)
     }

@@ -57,8 +57,8 @@ pub(super) async fn run(
     let started = UtcTime::now();
     let planned = campaign.unless_cancelled(async {
         let array = Array::connect(map).await;
-        for error in array.failed().errors() {
-            tracing::warn!(%error, "not connected");
+        for error in array.failed() {
+            tracing::warn!(error = %error.chain(), "not connected");
         }
         let boards = plan(map, &array, tune.as_ref(), &params).await;
         (boards, array)
@@ -76,7 +76,7 @@ pub(super) async fn run(
         .collect();
     let captured = capture(boards, run, &params, &manifest.provenance("")).await;
     match captured {
-        Ok((run, outcome)) => Ok(record(&campaign, run, manifest, outcome, &params).await),
+        Ok((run, outcome)) => Ok(record(&campaign, &array, run, manifest, outcome, &params).await),
         Err(error) => Ok(CaptureReport::failed(&error)),
     }
 }
@@ -108,13 +108,16 @@ fn noted(settings: &CaptureSettings) -> Value {
 /// Asks once more if the tune holds, and puts what was captured in its place.
 async fn record(
     campaign: &Campaign,
+    array: &Array,
     run: RunDirectory,
     mut manifest: Manifest,
     mut outcome: CaptureOutcome,
     params: &CaptureParams,
 ) -> CaptureReport {
     if outcome.received() == 0 {
-        return CaptureReport::of(&outcome);
+        let mut report = CaptureReport::of(&outcome);
+        report.restore_errors(array);
+        return report;
     }
     // A cancel from now on ends the asking.
     let end = match outcome.stopped {
@@ -123,6 +126,7 @@ async fn record(
     };
     outcome.check_tune(params.ask_within, end).await;
     let mut report = CaptureReport::of(&outcome);
+    report.restore_errors(array);
     report.note_in(&mut manifest);
     manifest.ended = UtcTime::now();
     let path = run.path().display().to_string();
@@ -144,7 +148,7 @@ impl CaptureReport {
     /// Report of a capture that could not begin, or ended without a result.
     fn failed(error: &Error) -> Self {
         Self {
-            error: Some(error.to_string()),
+            error: Some(error.chain().to_string()),
             ..Self::default()
         }
     }

@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::Completion;
+use crate::Array;
 use crate::capture::{CaptureOutcome, ModuleOutcome, Standing, TuneState};
-use crate::record::{BoardRecord, CounterRow, Manifest, MissingFile, Recorded};
+use crate::record::{BoardRecord, CounterRow, Failure, Manifest, MissingFile, Recorded};
 
 /// Least difference between a clock and this computer's that is reported, in seconds.
 const REMARKABLE_S: f64 = 1.0;
@@ -45,7 +46,7 @@ pub struct CapturedBoard {
     /// True if everything that was expected of it is there.
     pub ok: bool,
     /// Reason that nothing could be captured, or that the board is doubted.
-    pub error: Option<String>,
+    pub error: Option<Failure>,
     /// Its modules that sent anything or were expected to.
     pub modules: Vec<ModuleOutcome>,
 }
@@ -110,7 +111,8 @@ impl CapturedBoard {
             doubts.map(|doubt| format!("module {}: {doubt}", module.module()))
         });
         let doubts: Vec<String> = doubts.collect();
-        record.error = self.error.clone().or_else(|| doubts.first().cloned());
+        let doubt = || doubts.first().map(Failure::of_words);
+        record.error = self.error.clone().or_else(doubt);
         let whole = whole
             .iter()
             .map(|text| format!("the whole capture: {text}"));
@@ -143,11 +145,12 @@ impl CaptureReport {
         let boards = outcome.boards.iter().map(|board| CapturedBoard {
             name: board.name.clone(),
             ok: board.is_whole(),
-            error: board.error.clone(),
+            error: board.error.clone().map(Failure::of_words),
             modules: board.modules.clone(),
         });
         let not_written = outcome.not_written.as_ref().map(ToString::to_string);
-        let not_received = outcome.not_received.as_ref().map(ToString::to_string);
+        let not_received = outcome.not_received.as_ref();
+        let not_received = not_received.map(|error| error.chain().to_string());
         Self {
             elapsed_s: outcome.elapsed_s,
             interrupted: outcome.stopped,
@@ -176,6 +179,19 @@ impl CaptureReport {
         if let (None, Some(first)) = (&self.error, self.missing_files.first()) {
             let MissingFile { file, reason } = first;
             self.error = Some(format!("{file} could not be written: {reason}"));
+        }
+    }
+
+    /// Puts the errors with which boards did not answer in the place of their words.
+    pub(super) fn restore_errors(&mut self, array: &Array) {
+        for board in &mut self.boards {
+            let Some(failure) = array.failure(&board.name).map(Failure::from) else {
+                continue;
+            };
+            let words = board.error.as_ref().map(ToString::to_string);
+            if words.is_some_and(|words| words == failure.to_string()) {
+                board.error = Some(failure);
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::lock::Holder;
 use crate::map::HardwareMap;
-use crate::record::{BoardRecord, MissingFile, Recorded};
+use crate::record::{BoardRecord, Failure, MissingFile, Recorded};
 use crate::run::HardwareState;
 use crate::{Array, ArrayBoard};
 use twotone_hal::ModuleId;
@@ -95,7 +95,7 @@ pub(super) fn board_record(
     array: &Array,
     name: &str,
     status: &str,
-    error: Option<String>,
+    error: Option<Failure>,
 ) -> BoardRecord {
     let described = array.answered(name).map(ArrayBoard::description);
     let mapped = map.board(name).and_then(|entry| entry.serial.clone());
@@ -121,7 +121,7 @@ pub(super) fn board_record(
 /// Facts about a module for the manifest of its run.
 pub(super) struct ModuleNotes<'a> {
     pub(super) module: ModuleId,
-    pub(super) error: Option<&'a str>,
+    pub(super) error: Option<&'a Failure>,
     pub(super) repeats: u32,
     pub(super) warnings: &'a [String],
     pub(super) hardware: &'a HardwareState,
@@ -130,7 +130,7 @@ pub(super) struct ModuleNotes<'a> {
 /// Sentences about the modules of a board for its manifest, which has `error` as the error of the
 /// board.
 pub(super) fn module_warnings<'a>(
-    error: Option<&str>,
+    error: Option<&Failure>,
     modules: impl Iterator<Item = ModuleNotes<'a>>,
 ) -> Vec<String> {
     let mut board_error = error;
@@ -142,7 +142,7 @@ pub(super) fn module_warnings<'a>(
             board_error = None;
         }
         let hardware = (!module.hardware.is_settled()).then(|| module.hardware.to_string());
-        let all = another.map(ToOwned::to_owned).into_iter();
+        let all = another.map(ToString::to_string).into_iter();
         let all = all
             .chain(repeats_in_words(module.repeats))
             .chain(module.warnings.iter().cloned())

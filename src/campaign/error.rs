@@ -29,6 +29,9 @@ pub enum CampaignError {
         /// What is free, and what is needed.
         why: String,
     },
+    /// A dry run was cancelled before the boards were connected.
+    #[error("interrupted while connecting; nothing was set on any board")]
+    Cancelled,
     /// The campaign panicked or was shut down. Modules that were set may be left as they are.
     #[error("the campaign ended without a result: {0}")]
     Ended(String),

@@ -45,6 +45,8 @@ mod capture;
 #[cfg(feature = "arrow")]
 mod capture_report;
 mod completion;
+mod detectors;
+mod dry_run;
 mod error;
 mod need;
 mod observer;
@@ -65,6 +67,7 @@ pub use capture_report::{CaptureReport, CapturedBoard};
 pub use completion::{
     BoardStatus, Completion, RecordReport, repeats_in_words, taken_over_in_words,
 };
+pub use dry_run::{DryRunBoard, DryRunModule, DryRunOf, DryRunReport, Traffic};
 pub use error::CampaignError;
 pub use observer::Observer;
 pub use off::{OffBoard, OffModule, OffReport};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::Semaphore;
-use tworoutine::Allowance;
+use tworoutine::{Allowance, JoinError};
 use twotone_hal::{Error, ErrorKind, ModuleId};
 use twotone_transport::ConnectOptions;
 
@@ -15,6 +15,7 @@ use super::{Campaign, Completion};
 use crate::identity::Listening;
 use crate::lock::Holder;
 use crate::map::HardwareMap;
+use crate::record::Failure;
 use crate::run::{HardwareState, Outcome, Runner};
 use crate::{Array, ArrayBoard};
 
@@ -56,7 +57,7 @@ pub struct OffBoard {
     /// Reason that it could not be locked, if it could not. It was switched off all the same.
     pub lock_error: Option<String>,
     /// Its error, if it could not be reached or used.
-    pub error: Option<String>,
+    pub error: Option<Failure>,
     /// Its modules.
     pub modules: Vec<OffModule>,
     /// Modules that the board has and the map does not list. They were left alone.
@@ -72,7 +73,7 @@ pub struct OffModule {
     /// True if every tone was read back as off.
     pub off: bool,
     /// Reason that it is not known to be off.
-    pub error: Option<String>,
+    pub error: Option<Failure>,
     /// State that the tones are left in.
     pub hardware: HardwareState,
 }
@@ -92,7 +93,8 @@ impl OffReport {
     /// Report of a switch-off that ended without one: nothing is known of any board.
     pub(super) fn unknown(map: &HardwareMap, why: &str) -> Self {
         let boards = map.boards().iter();
-        let unknown = |name: &str| OffBoard::unknown(name.to_owned(), why.to_owned());
+        let error = Error::new(ErrorKind::Panicked, why);
+        let unknown = |name: &str| OffBoard::unknown(name.to_owned(), &error);
         Self {
             ok: false,
             interrupted: true,
@@ -124,7 +126,8 @@ pub(super) async fn run(campaign: Campaign) -> OffReport {
     let mut boards = Vec::with_capacity(asked.len());
     for (name, board) in asked {
         let ended = board.await;
-        boards.push(ended.unwrap_or_else(|why| OffBoard::unknown(name, why.to_string())));
+        let failed = |why: JoinError| Error::new(ErrorKind::Panicked, why.to_string());
+        boards.push(ended.unwrap_or_else(|why| OffBoard::unknown(name, &failed(why))));
     }
     // The identity is checked last: the board at the address is switched off first, whichever it
     // is.
@@ -149,7 +152,10 @@ pub(super) async fn run(campaign: Campaign) -> OffReport {
 async fn switch_off(campaign: &Campaign, name: String) -> OffBoard {
     let map = match campaign.map.only(std::slice::from_ref(&name), &[]) {
         Ok(map) => map,
-        Err(why) => return OffBoard::unknown(name, why),
+        Err(why) => {
+            let error = Error::new(ErrorKind::InvalidArgument, why);
+            return OffBoard::unknown(name, &error);
+        }
     };
     let time = Allowance::new(campaign.deadline.unwrap_or(DEADLINE));
     let (mut is_told, mut answered) = (false, false);
@@ -161,7 +167,8 @@ async fn switch_off(campaign: &Campaign, name: String) -> OffBoard {
         let array = tokio::select! {
             biased;
             () = campaign.cancel.cancelled() => {
-                return OffBoard::unknown(name, "interrupted before it answered".to_owned());
+                let why = "interrupted before it answered";
+                return OffBoard::unknown(name, &Error::new(ErrorKind::Cancelled, why));
             }
             // Not given up in its midst: it ends by its own deadlines, and says how.
             mut array = counted(&time, Array::connect_with(&map, &options, 1)) => {
@@ -184,7 +191,8 @@ async fn switch_off(campaign: &Campaign, name: String) -> OffBoard {
         let passing = failure.is_some_and(|kind| kind != ErrorKind::InvalidArgument);
         if passing && left > PAUSE {
             if !std::mem::replace(&mut is_told, true) {
-                let error = array.failure(&name).map(tracing::field::display);
+                let error = array.failure(&name).map(Error::chain);
+                let error = error.map(tracing::field::display);
                 tracing::warn!(error, "not connected; asking again until the deadline");
             }
             counted(&time, tokio::time::sleep(PAUSE)).await;
@@ -214,7 +222,7 @@ async fn counted<T>(time: &Allowance, future: impl Future<Output = T>) -> T {
 
 impl OffBoard {
     /// Report of a board of which nothing is known.
-    fn unknown(name: String, error: String) -> Self {
+    fn unknown(name: String, error: &Error) -> Self {
         Self {
             name,
             reached: false,
@@ -223,7 +231,7 @@ impl OffBoard {
             said_serial: None,
             taken_over: None,
             lock_error: None,
-            error: Some(error),
+            error: Some(Failure::from(error)),
             modules: Vec::new(),
             not_in_map: Vec::new(),
         }
@@ -235,11 +243,11 @@ impl OffBoard {
             .map(|outcome| OffModule {
                 module: outcome.module,
                 off: outcome.is_well(),
-                error: outcome.result.as_ref().err().map(ToString::to_string),
+                error: outcome.result.as_ref().err().map(Failure::from),
                 hardware: outcome.hardware.clone(),
             })
             .collect();
-        let error = array.failure(&name).map(ToString::to_string);
+        let error = array.failure(&name).map(Failure::from);
         let described = array.answered(&name).map(ArrayBoard::description);
         let not_in_map = described
             .iter()

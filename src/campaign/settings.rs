@@ -12,8 +12,8 @@ use tworoutine::Tworoutine;
 use twotone_hal::ModuleId;
 
 use super::{
-    Access, CampaignError, CampaignParams, Observer, OffReport, SweepFormat, SweepRun, TuneRun,
-    off, sweep, tune,
+    Access, CampaignError, CampaignParams, DryRunOf, DryRunReport, Observer, OffReport,
+    SweepFormat, SweepRun, TuneRun, dry_run, off, sweep, tune,
 };
 #[cfg(feature = "arrow")]
 use super::{CaptureReport, CaptureSettings, capture};
@@ -175,6 +175,25 @@ impl Campaign {
     ) -> Tworoutine<impl Future<Output = Result<SweepRun, CampaignError>> + Send + use<P>> {
         let out = out.into();
         self.in_context(move |campaign| async move { sweep::run(campaign, out, format).await })
+    }
+
+    /// Finds out what a tune or a sweep would send, and how long it would take. Boards are connected
+    /// and asked what they are, and nothing is set on them.
+    ///
+    /// The algorithm runs on boards that are not there. They keep the settings, hold the limits of
+    /// the map, and answer with samples of a line that has a resonance at the expected frequency of
+    /// each detector of the map.
+    ///
+    /// **On cancel** it ends at once.
+    ///
+    /// # Errors
+    /// If the parameters do not fit the map, or on a cancel before the boards are connected. Failures
+    /// of boards, and limits that the campaign would break, are in the report.
+    pub fn dry_run(
+        &self,
+        of: DryRunOf,
+    ) -> Tworoutine<impl Future<Output = Result<DryRunReport, CampaignError>> + Send + use<>> {
+        self.in_context(move |campaign| async move { dry_run::run(campaign, of).await })
     }
 
     /// Switches every tone of the map's modules off, and reads back that it is. Boards that do not

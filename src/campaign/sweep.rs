@@ -63,9 +63,10 @@ pub(super) async fn run(
         return Ok(SweepRun { report, outcomes });
     }
     let manifest = manifest(&campaign, &array, &report, started);
+    let map = campaign.map.clone();
     let recording = offload(move || {
         let recorded = match manifest {
-            Ok(manifest) => write::record_sweep(run, manifest, &outcomes, format),
+            Ok(manifest) => write::record_sweep(&map, run, manifest, &outcomes, format),
             Err(error) => Recorded::failed(&error),
         };
         (recorded, outcomes)

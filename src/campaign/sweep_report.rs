@@ -10,7 +10,7 @@ use super::{BoardStatus, Completion, RecordReport, Swept};
 use crate::identity::Identity;
 use crate::lock::Holder;
 use crate::map::HardwareMap;
-use crate::record::BoardRecord;
+use crate::record::{BoardRecord, Failure};
 use crate::run::{HardwareState, Outcome};
 use crate::{Array, ArrayBoard};
 
@@ -39,7 +39,7 @@ pub struct SweptBoard {
     #[serde(skip)]
     reached: bool,
     /// Its error, if it could not be used.
-    pub error: Option<String>,
+    pub error: Option<Failure>,
     /// Result of the check that it is the board of the map.
     pub identity: Option<Identity>,
     /// Program from which it was taken over.
@@ -58,7 +58,7 @@ pub struct SweptModule {
     /// The module.
     pub module: ModuleId,
     /// Its error, if it was not swept.
-    pub error: Option<String>,
+    pub error: Option<Failure>,
     /// Number of repetitions of operations on the board.
     pub repeats: u32,
     /// Everything that any stage found to be less than well, a sentence each.
@@ -133,12 +133,12 @@ impl SweepReport {
     /// Entries of the boards in the manifest of the run.
     pub fn records(&self, array: &Array, map: &HardwareMap) -> Vec<BoardRecord> {
         let records = self.boards.iter().map(|board| {
-            let mut errors = board.modules.iter().map(|module| module.error.as_deref());
-            let error = board.error.as_deref();
+            let mut errors = board.modules.iter().map(|module| module.error.as_ref());
+            let error = board.error.as_ref();
             let error = error.or_else(|| errors.find_map(|error| error));
             let notes = board.modules.iter().map(|module| ModuleNotes {
                 module: module.module,
-                error: module.error.as_deref(),
+                error: module.error.as_ref(),
                 repeats: module.repeats,
                 warnings: &module.warnings,
                 hardware: &module.hardware,
@@ -146,7 +146,7 @@ impl SweepReport {
             let status = board.status().as_str();
             BoardRecord {
                 warnings: module_warnings(error, notes),
-                ..board_record(map, array, &board.name, status, error.map(str::to_owned))
+                ..board_record(map, array, &board.name, status, error.cloned())
             }
         });
         records.collect()
@@ -159,7 +159,7 @@ impl SweptBoard {
         Self {
             name: name.to_owned(),
             reached: array.reached(name),
-            error: array.failure(name).map(ToString::to_string),
+            error: array.failure(name).map(Failure::from),
             identity: array.identity(name).cloned(),
             taken_over: array.taken_over(name).cloned(),
             doubts: described.map_or_else(Vec::new, |described| described.doubts.clone()),
@@ -197,7 +197,7 @@ impl SweptModule {
             .unwrap_or_default();
         Self {
             module: outcome.module,
-            error: outcome.result.as_ref().err().map(ToString::to_string),
+            error: outcome.result.as_ref().err().map(Failure::from),
             repeats: outcome.repeats,
             warnings: warnings.unwrap_or_default(),
             delay_status: swept.map(|swept| swept.cable_delay.delay.status),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use tworoutine::offload;
 use twotone_algorithms::{Step, TuneOutcome, tune_with_progress};
+use twotone_hal::Error;
 
 use super::need::Need;
 use super::{Campaign, CampaignError, TuneReport, write};
@@ -40,12 +41,13 @@ pub(super) async fn run(campaign: Campaign, out: PathBuf) -> Result<TuneRun, Cam
     };
     tracing::info!(
         connected = array.boards().len(),
-        failed = array.failed().errors().count(),
+        failed = array.failed().len(),
         "tuning"
     );
     let outcomes = tune_all(&campaign, &array).await;
     for outcome in &outcomes {
-        let error = outcome.result.as_ref().err().map(tracing::field::display);
+        let error = outcome.result.as_ref().err().map(Error::chain);
+        let error = error.map(tracing::field::display);
         let (board, module) = (&outcome.board, outcome.module);
         tracing::info!(%board, %module, hardware = %outcome.hardware, error, "module done");
     }
@@ -63,9 +65,10 @@ pub(super) async fn run(campaign: Campaign, out: PathBuf) -> Result<TuneRun, Cam
         return Ok(TuneRun { report, outcomes });
     }
     let manifest = manifest(&campaign, &array, &report, started);
+    let map = campaign.map.clone();
     let recording = offload(move || {
         let recorded = match manifest {
-            Ok(manifest) => write::record_tune(run, manifest, &outcomes),
+            Ok(manifest) => write::record_tune(&map, run, manifest, &outcomes),
             Err(error) => Recorded::failed(&error),
         };
         (recorded, outcomes)

@@ -10,13 +10,16 @@ use twotone_algorithms::{ChannelOutcome, ChannelStatus, Reason, TuneOutcome};
 use twotone_hal::{ChannelId, ModuleId};
 
 use super::completion::{ModuleNotes, board_record, module_warnings};
-use super::{BoardStatus, Completion, RecordReport};
+use super::{BoardStatus, Completion, RecordReport, detectors};
 use crate::identity::Identity;
 use crate::lock::Holder;
 use crate::map::HardwareMap;
-use crate::record::BoardRecord;
+use crate::record::{BoardRecord, DetectorStatus, DetectorTune, Failure};
 use crate::run::{HardwareState, Outcome};
 use crate::{Array, ArrayBoard};
+
+/// Most detectors of which the ids are in a sentence.
+const MOST_IDS: usize = 10;
 
 /// Report of a tune. Its JSON is the object of `twotone tune --json`, without the score.
 #[derive(Debug, Clone, Serialize)]
@@ -44,7 +47,7 @@ pub struct TunedBoard {
     /// tone, and no stage has a warning.
     pub status: BoardStatus,
     /// Its error, or that of its first module that has one.
-    pub error: Option<String>,
+    pub error: Option<Failure>,
     /// Facts that the board did not tell about itself, with the assumptions in their place.
     pub doubts: Vec<String>,
     /// Result of the check that it is the board of the map.
@@ -53,6 +56,8 @@ pub struct TunedBoard {
     pub taken_over: Option<Holder>,
     /// Its modules that were to be tuned.
     pub modules: Vec<TunedModule>,
+    /// Detectors of the map on the modules that were tuned, each with its resonance.
+    pub detectors: Vec<DetectorTune>,
     /// Channels of all its modules: every resonance that has one.
     pub channels: Vec<TunedChannel>,
 }
@@ -64,7 +69,7 @@ pub struct TunedModule {
     /// The module.
     pub module: ModuleId,
     /// Its error, if it was not tuned.
-    pub error: Option<String>,
+    pub error: Option<Failure>,
     /// Number of repetitions of operations on the board.
     pub repeats: u32,
     /// Time of the module, clean-up included, in seconds.
@@ -97,6 +102,8 @@ pub struct TunedChannel {
     pub module: ModuleId,
     /// The channel.
     pub channel: ChannelId,
+    /// Id of its detector in the map, if the map names detectors and it is known.
+    pub detector: Option<String>,
     /// Its status: it can be used, or not.
     pub status: ChannelStatus,
     /// Reason of the status.
@@ -124,6 +131,7 @@ impl From<&ChannelOutcome> for TunedChannel {
         Self {
             module: channel.module,
             channel: channel.channel,
+            detector: None,
             status: channel.status,
             reason: channel.reason,
             flags: channel.flags.clone(),
@@ -152,7 +160,7 @@ impl TuneReport {
                 .iter()
                 .filter(|outcome| outcome.board == entry.name)
                 .collect();
-            TunedBoard::of(&entry.name, array, &modules)
+            TunedBoard::of(map, &entry.name, array, &modules)
         });
         Self {
             elapsed_s,
@@ -210,14 +218,22 @@ impl TuneReport {
 }
 
 impl TunedBoard {
-    fn of(name: &str, array: &Array, outcomes: &[&Outcome<TuneOutcome>]) -> Self {
+    fn of(
+        map: &HardwareMap,
+        name: &str,
+        array: &Array,
+        outcomes: &[&Outcome<TuneOutcome>],
+    ) -> Self {
         let mut channels = Vec::new();
         let mut modules = Vec::new();
+        let mut detectors = Vec::new();
         for outcome in outcomes {
             let tune = outcome.result.as_ref().ok();
+            let found = tune.map(|tune| detectors::identify(map, name, tune));
+            let found = found.unwrap_or_default();
             modules.push(TunedModule {
                 module: outcome.module,
-                error: outcome.result.as_ref().err().map(ToString::to_string),
+                error: outcome.result.as_ref().err().map(Failure::from),
                 repeats: outcome.repeats,
                 elapsed_s: outcome.elapsed.as_secs_f64(),
                 tau_s: tune.map(|tune| tune.cable_delay.delay.tau_s),
@@ -234,11 +250,14 @@ impl TunedBoard {
                 find_status: tune.map(|tune| tune.find.status),
                 hardware: outcome.hardware.clone(),
             });
-            channels.extend(
-                tune.iter()
-                    .flat_map(|tune| &tune.channels)
-                    .map(TunedChannel::from),
-            );
+            let ids = found.iter().filter_map(|one| Some((one.channel?, &one.id)));
+            let ids: BTreeMap<ChannelId, &String> = ids.collect();
+            let toned = tune.iter().flat_map(|tune| &tune.channels);
+            channels.extend(toned.map(|channel| TunedChannel {
+                detector: ids.get(&channel.channel).copied().cloned(),
+                ..TunedChannel::from(channel)
+            }));
+            detectors.extend(found);
         }
         let status = if !array.reached(name) {
             BoardStatus::Unreachable
@@ -253,7 +272,7 @@ impl TunedBoard {
         } else {
             BoardStatus::SomeFailed
         };
-        let error = array.failure(name).map(ToString::to_string);
+        let error = array.failure(name).map(Failure::from);
         let error = error.or_else(|| modules.iter().find_map(|module| module.error.clone()));
         let described = array.answered(name).map(ArrayBoard::description);
         Self {
@@ -264,6 +283,7 @@ impl TunedBoard {
             identity: array.identity(name).cloned(),
             taken_over: array.taken_over(name).cloned(),
             modules,
+            detectors,
             channels,
         }
     }
@@ -307,12 +327,42 @@ impl TunedBoard {
     fn module_warnings(&self) -> Vec<String> {
         let notes = self.modules.iter().map(|module| ModuleNotes {
             module: module.module,
-            error: module.error.as_deref(),
+            error: module.error.as_ref(),
             repeats: module.repeats,
             warnings: &module.warnings,
             hardware: &module.hardware,
         });
-        module_warnings(self.error.as_deref(), notes)
+        let mut warnings = module_warnings(self.error.as_ref(), notes);
+        warnings.extend(self.detectors_in_words());
+        warnings
+    }
+
+    /// Returns sentences about the detectors of the map that are not tuned: for each status their
+    /// number, and the ids of the first of them.
+    pub fn detectors_in_words(&self) -> Vec<String> {
+        let mut by_status: BTreeMap<DetectorStatus, Vec<&str>> = BTreeMap::new();
+        for detector in &self.detectors {
+            if detector.status != DetectorStatus::Tuned {
+                by_status
+                    .entry(detector.status)
+                    .or_default()
+                    .push(&detector.id);
+            }
+        }
+        let all = self.detectors.len();
+        let sentence = |(status, ids): (DetectorStatus, Vec<&str>)| {
+            let more = match ids.len().checked_sub(MOST_IDS) {
+                None | Some(0) => String::new(),
+                Some(more) => format!(" and {more} more"),
+            };
+            let named = ids[..ids.len().min(MOST_IDS)].join(", ");
+            let status = status.as_str().replace('_', " ");
+            format!(
+                "{} of {all} detectors of the map are {status}: {named}{more}",
+                ids.len()
+            )
+        };
+        by_status.into_iter().map(sentence).collect()
     }
 
     /// Number of channels that ended with each status, for the manifest.

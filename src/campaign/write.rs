@@ -1,10 +1,14 @@
 //! Files that a tune and a sweep leave in their run directories.
 
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
 use twotone_algorithms::resonator::Direction;
 use twotone_algorithms::{NetworkAnalysisOutcome, TuneOutcome};
 use twotone_hal::Hertz;
 
-use super::Swept;
+use super::{Swept, detectors};
+use crate::map::HardwareMap;
 use crate::record::{
     BoardRecord, Content, Manifest, ModuleTune, RecordError, Recorded, RunDirectory, SWEEPS_FOLDER,
     SweepHead, SweepKind, SweepPoint, SweepTable, TUNE_FILE, TuneRecord, Weight,
@@ -48,12 +52,11 @@ impl SweepFormat {
     /// Content of the file of a board's sweeps. `fill` adds the points.
     fn content<'a>(
         self,
-        manifest: &Manifest,
+        provenance: BTreeMap<String, String>,
         board: &str,
         weight: Weight,
         fill: impl Fn(&mut SweepTable) -> Result<(), RecordError> + 'a,
     ) -> Content<'a> {
-        let provenance = manifest.provenance(board);
         let file = format!("{SWEEPS_FOLDER}/{board}.{}", self.extension());
         let named = file.clone();
         Content::new(file, weight, move |writer| {
@@ -77,6 +80,7 @@ impl SweepFormat {
 /// Records a tune: the tunes, the manifest and the sweeps, in this order, and puts the directory in
 /// its place or the next best one.
 pub(super) fn record_tune(
+    map: &HardwareMap,
     run: RunDirectory,
     manifest: Manifest,
     outcomes: &[Outcome<TuneOutcome>],
@@ -87,7 +91,10 @@ pub(super) fn record_tune(
             .filter_map(|outcome| Some((outcome, outcome.result.as_ref().ok()?)))
     };
     let tune = Content::new(TUNE_FILE, Weight::First, |writer| {
-        let tunes = tuned().map(|(outcome, tune)| ModuleTune::of(&outcome.board, tune));
+        let tunes = tuned().map(|(outcome, tune)| {
+            let detectors = detectors::identify(map, &outcome.board, tune);
+            ModuleTune::of(&outcome.board, tune, detectors)
+        });
         TuneRecord::write(tunes, writer)
     });
     let mut contents = vec![tune];
@@ -102,8 +109,17 @@ pub(super) fn record_tune(
                 mine.try_for_each(|(_, tune)| add_tune(table, tune))
             }
         };
+        let mine = tuned().filter(|(outcome, _)| outcome.board == *name);
+        let found = mine.flat_map(|(_, tune)| detectors::identify(map, name, tune));
+        let found = found.map(|one| {
+            (
+                one.id,
+                json!({"module": one.module, "channel": one.channel}),
+            )
+        });
+        let provenance = with_detectors(manifest.provenance(name), found);
         let format = SweepFormat::default();
-        contents.push(format.content(&manifest, name, Weight::Further, fill));
+        contents.push(format.content(provenance, name, Weight::Further, fill));
     }
     run.record(manifest, &contents, None)
 }
@@ -111,6 +127,7 @@ pub(super) fn record_tune(
 /// Records a sweep: the manifest and the sweeps, and puts the directory in its place or the next
 /// best one.
 pub(super) fn record_sweep(
+    map: &HardwareMap,
     run: RunDirectory,
     manifest: Manifest,
     outcomes: &[Outcome<Swept>],
@@ -128,9 +145,28 @@ pub(super) fn record_sweep(
             swept.iter().for_each(|wide| add_wide_sweep(table, wide));
             Ok(())
         };
-        contents.push(format.content(&manifest, name, Weight::Needed, fill));
+        let detectors = map.detectors().iter().filter(|one| one.board == *name);
+        let named = detectors.map(|one| {
+            let place = json!({"module": one.module, "f_hz": one.expected});
+            (one.id.clone(), place)
+        });
+        let provenance = with_detectors(manifest.provenance(name), named);
+        contents.push(format.content(provenance, name, Weight::Needed, fill));
     }
     run.record(manifest, &contents, None)
+}
+
+/// Adds the detectors of the map on a board, by their ids, to the metadata of its sweeps.
+fn with_detectors(
+    mut provenance: BTreeMap<String, String>,
+    detectors: impl Iterator<Item = (String, Value)>,
+) -> BTreeMap<String, String> {
+    let detectors: Map<String, Value> = detectors.collect();
+    if !detectors.is_empty() {
+        let text = Value::Object(detectors).to_string();
+        provenance.insert("detectors".to_owned(), text);
+    }
+    provenance
 }
 
 /// Adds the points of a network analysis.

@@ -129,7 +129,7 @@ pub async fn plan(
     let mut boards = Vec::with_capacity(found.len());
     for (entry, found) in map.boards().iter().zip(found) {
         let found = match found.await {
-            Ok(found) => found.map_err(|error| error.on(&entry.name).to_string()),
+            Ok(found) => found.map_err(|error| error.on(&entry.name).chain().to_string()),
             Err(ended) => Err(ended.to_string()),
         };
         let board = plan_board(entry, found, array, tune, params);
@@ -167,7 +167,7 @@ fn plan_board(
         .collect();
     let refused = failure
         .filter(|error| !is_silence(error))
-        .map(ToString::to_string);
+        .map(|error| error.chain().to_string());
     BoardPlan {
         name: entry.name.clone(),
         streams: refused
@@ -175,7 +175,7 @@ fn plan_board(
             .and_then(|found| checked(found, &modules)),
         unanswered: failure
             .filter(|error| is_silence(error))
-            .map(ToString::to_string),
+            .map(|error| error.chain().to_string()),
         modules,
     }
 }

@@ -96,7 +96,7 @@ pub(super) async fn ask_all(
                     biased;
                     () = stop.cancelled() => Err("it was not waited for".to_owned()),
                     answer = timeout(within, ask(&board, &tune)) => match answer {
-                        Ok(answer) => answer.map_err(|error| error.to_string()),
+                        Ok(answer) => answer.map_err(|error| error.chain().to_string()),
                         Err(_) => Err(format!(
                             "no answer came within {:.1} s",
                             within.as_secs_f64()

@@ -104,7 +104,7 @@ impl Capture {
                 return Exit::Usage;
             }
         };
-        tell(&report, json);
+        print(&report, json);
         report.completion().into()
     }
 
@@ -132,7 +132,7 @@ impl Capture {
 }
 
 /// Prints the result of a capture, and complains of an early end.
-fn tell(report: &CaptureReport, json: bool) {
+fn print(report: &CaptureReport, json: bool) {
     if json {
         say_json(report);
     } else if !report.boards.is_empty() {

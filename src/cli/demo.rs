@@ -59,8 +59,8 @@ impl Demo {
             .seed(farm.seed());
         let exit = match campaign.tune(out).wait() {
             Ok(tuned) => {
-                let exit = tune::tell(&tuned, Some(&farm.truth()), None, json);
-                tune::tell_rest(&campaign, &tuned, &interrupt);
+                let exit = tune::print(&tuned, Some(&farm.truth()), None, json);
+                tune::complain_of_interrupt(&campaign, &tuned, &interrupt);
                 exit
             }
             Err(error) => {

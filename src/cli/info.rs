@@ -14,6 +14,7 @@ use twotone::Array;
 use twotone::hal::{ModuleId, Reading};
 use twotone::identity::{Identity, Listening};
 use twotone::map::BoardEntry;
+use twotone::record::Failure;
 
 use super::interrupt::Interrupt;
 use super::output::{complain, say, say_json};
@@ -45,7 +46,7 @@ struct BoardReport {
     serial: Option<String>,
     /// Its identity, by what the board says and sends.
     identity: Option<Identity>,
-    error: Option<String>,
+    error: Option<Failure>,
     /// True if it has answered, even with nonsense.
     #[serde(skip)]
     answered: bool,
@@ -62,9 +63,9 @@ struct Found {
     #[serde(skip)]
     has_clock: bool,
     clock: Option<ClockReport>,
-    clock_error: Option<String>,
+    clock_error: Option<Failure>,
     housekeeping: Vec<Reading>,
-    housekeeping_error: Option<String>,
+    housekeeping_error: Option<Failure>,
     modules: Vec<ModuleReport>,
     /// Facts that the board did not tell about itself.
     doubts: Vec<String>,
@@ -92,7 +93,7 @@ struct ModuleReport {
     nco_hz: Option<f64>,
     full_scale_dbm: Option<f64>,
     /// Reason that its NCO is not known.
-    error: Option<String>,
+    error: Option<Failure>,
 }
 
 impl Info {
@@ -123,8 +124,8 @@ impl Info {
             let mut answers = BTreeMap::new();
             for (name, answer) in asking {
                 let answer = match answer.await {
-                    Ok(answer) => answer.map_err(|error| error.to_string()),
-                    Err(error) => Err(error.to_string()),
+                    Ok(answer) => answer.map_err(|error| Failure::from(&error)),
+                    Err(ended) => Err(asked::ended(&ended)),
                 };
                 answers.insert(name, answer);
             }
@@ -136,8 +137,8 @@ impl Info {
         };
         let boards = map.boards().iter().map(|entry| {
             let answer = answers.remove(&entry.name).unwrap_or_else(|| {
-                let failure = array.failure(&entry.name);
-                Err(failure.map_or_else(|| "it did not answer".to_owned(), ToString::to_string))
+                let failure = array.failure(&entry.name).map(Failure::from);
+                Err(failure.unwrap_or_else(|| Failure::of_words("it did not answer")))
             });
             let mut board = BoardReport::of(entry, array.reached(&entry.name), answer);
             let identity = identities.iter().find(|found| found.name == entry.name);
@@ -168,7 +169,7 @@ impl Info {
 }
 
 impl BoardReport {
-    fn of(entry: &BoardEntry, answered: bool, answer: Result<Found, String>) -> Self {
+    fn of(entry: &BoardEntry, answered: bool, answer: Result<Found, Failure>) -> Self {
         let (found, error) = match answer {
             Ok(found) => (Some(found), None),
             Err(error) => (None, Some(error)),

@@ -92,7 +92,7 @@ impl Interrupt {
 }
 
 /// Complains of the states in which an interrupted run has left the modules.
-pub(crate) fn tell_hardware<T>(outcomes: &[Outcome<T>]) {
+pub(crate) fn complain_of_hardware<T>(outcomes: &[Outcome<T>]) {
     let (mut restored, mut kept) = (0, 0);
     let left = || {
         outcomes

@@ -7,6 +7,7 @@ mod check;
 mod completions;
 mod demo;
 mod descriptors;
+mod dry_run;
 mod exit;
 mod import;
 mod info;

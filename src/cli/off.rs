@@ -68,11 +68,12 @@ fn say_board(board: &OffBoard) {
             "not known to be off"
         };
         // The state gives the reason, which mostly is the error.
-        match &module.error {
-            Some(error) if !left.contains(error.as_str()) => {
+        let error = module.error.as_ref().map(ToString::to_string);
+        match error.filter(|error| !left.contains(error)) {
+            Some(error) => {
                 say(&format!("{name} module {number}: {off}: {left}; {error}"));
             }
-            _ => say(&format!("{name} module {number}: {off}: {left}")),
+            None => say(&format!("{name} module {number}: {off}: {left}")),
         }
     }
     let off = board.modules.iter().filter(|module| module.off);

@@ -193,13 +193,13 @@ impl Sim {
                 return exit;
             }
         }
-        self.tell_ready(&farm, json);
+        self.print_ready(&farm, json);
         interrupt.first.cancelled().wait();
         farm.shut_down().wait();
         Exit::Well
     }
 
-    fn tell_ready(&self, farm: &Farm, json: bool) {
+    fn print_ready(&self, farm: &Farm, json: bool) {
         if json {
             let boards = farm.boards().iter().map(|board| ReadyBoard {
                 name: board.name().to_owned(),

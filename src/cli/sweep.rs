@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use twotone::campaign::{
-    CampaignParams, SweepFormat, SweepReport, repeats_in_words, taken_over_in_words,
+    CampaignParams, DryRunOf, SweepFormat, SweepReport, repeats_in_words, taken_over_in_words,
 };
 use twotone::hal::legible;
 use twotone::identity::Identity;
@@ -14,6 +14,7 @@ use twotone::map::HardwareMap;
 use super::Exit;
 use super::access::{Access, warn_of_tones_of_others};
 use super::campaign::{INTERRUPTED, campaign};
+use super::dry_run::dry_run;
 use super::exit::complain_of_record;
 use super::interrupt::{self, Interrupt};
 use super::output::{complain, say, say_json};
@@ -27,8 +28,12 @@ pub(crate) struct Sweep {
     /// The hardware map.
     map: PathBuf,
     /// Path of the new run directory. Refused if something is there already.
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "dry_run")]
+    out: Option<PathBuf>,
+    /// Set nothing: say how many requests and samples there would be for each module, and how long
+    /// they would take.
+    #[arg(long)]
+    dry_run: bool,
     /// Format of the files.
     #[arg(long, value_enum, default_value_t = Form::Arrow)]
     format: Form,
@@ -109,7 +114,10 @@ impl Sweep {
         if let Some(note) = self.note {
             campaign = campaign.note(note);
         }
-        let swept = match campaign.sweep(self.out, self.format.into()).wait() {
+        let Some(out) = self.out.filter(|_| !self.dry_run) else {
+            return dry_run(&campaign, DryRunOf::Sweep, json);
+        };
+        let swept = match campaign.sweep(out, self.format.into()).wait() {
             Ok(swept) => swept,
             Err(error) => {
                 complain(&error.to_string());
@@ -134,7 +142,7 @@ impl Sweep {
             if outcomes.iter().all(|outcome| outcome.result.is_err()) {
                 complain("no module was swept to its end, and nothing is recorded");
             }
-            interrupt::tell_hardware(outcomes);
+            interrupt::complain_of_hardware(outcomes);
         }
         report.completion().into()
     }
@@ -148,7 +156,10 @@ fn table(report: &SweepReport) -> String {
         if board.modules.is_empty() {
             table.row([&board.name]);
         }
-        board.error.iter().for_each(|error| table.note(error));
+        board
+            .error
+            .iter()
+            .for_each(|error| table.note(error.to_string()));
         let taken = board.taken_over.as_ref().map(taken_over_in_words);
         taken.into_iter().for_each(|text| table.note(text));
         for module in &board.modules {
@@ -159,7 +170,10 @@ fn table(report: &SweepReport) -> String {
                 mhz(module.f_min_hz),
                 mhz(module.f_max_hz),
             ]);
-            module.error.iter().for_each(|error| table.note(error));
+            module
+                .error
+                .iter()
+                .for_each(|error| table.note(error.to_string()));
             repeats_in_words(module.repeats)
                 .into_iter()
                 .for_each(|text| table.note(text));

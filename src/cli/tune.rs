@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
-use twotone::campaign::{Campaign, CampaignParams, TuneReport, TuneRun};
+use twotone::campaign::{Campaign, CampaignParams, DryRunOf, TuneReport, TuneRun};
 use twotone::input::{self, shown};
 use twotone::map::HardwareMap;
 use twotone::score::{Score, score};
@@ -18,6 +18,7 @@ use twotone::sim::Truth;
 use super::Exit;
 use super::access::{Access, warn_of_tones_of_others};
 use super::campaign::{INTERRUPTED, campaign};
+use super::dry_run::dry_run;
 use super::exit::complain_of_record;
 use super::interrupt::{self, Interrupt};
 use super::output::{complain, say, say_json};
@@ -29,8 +30,12 @@ pub(crate) struct Tune {
     /// The hardware map.
     map: PathBuf,
     /// Path of the new run directory. Refused if something is there already.
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "dry_run")]
+    out: Option<PathBuf>,
+    /// Set nothing: say how many requests and samples there would be for each module, and how long
+    /// they would take.
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     part: Selection,
     /// A file of tuning parameters, in TOML. Band and amplitude follow from the map unless they are
@@ -103,11 +108,14 @@ impl Tune {
         if let Some(note) = self.note {
             campaign = campaign.note(note);
         }
-        match campaign.tune(self.out).wait() {
+        let Some(out) = self.out.filter(|_| !self.dry_run) else {
+            return dry_run(&campaign, DryRunOf::Tune, json);
+        };
+        match campaign.tune(out).wait() {
             Ok(tuned) => {
                 let file = campaign.map().file();
-                let exit = tell(&tuned, truth, Some(file), json);
-                tell_rest(&campaign, &tuned, &interrupt);
+                let exit = print(&tuned, truth, Some(file), json);
+                complain_of_interrupt(&campaign, &tuned, &interrupt);
                 exit
             }
             Err(error) => {
@@ -129,7 +137,7 @@ struct Printed<'a> {
 
 /// Prints the result of a tune, and complains of what is not recorded. `map` is the file of the map,
 /// if the boards outlive the program. Returns the end of the program.
-pub(crate) fn tell(tuned: &TuneRun, truth: Option<&Truth>, map: Option<&str>, json: bool) -> Exit {
+pub(crate) fn print(tuned: &TuneRun, truth: Option<&Truth>, map: Option<&str>, json: bool) -> Exit {
     let report = &tuned.report;
     let tunes = tuned.outcomes.iter();
     let tunes =
@@ -147,7 +155,7 @@ pub(crate) fn tell(tuned: &TuneRun, truth: Option<&Truth>, map: Option<&str>, js
 }
 
 /// Complains of what an interrupted tune has left on.
-pub(crate) fn tell_rest(campaign: &Campaign, tuned: &TuneRun, interrupt: &Interrupt) {
+pub(crate) fn complain_of_interrupt(campaign: &Campaign, tuned: &TuneRun, interrupt: &Interrupt) {
     let boards = tuned.report.boards.iter();
     let modules = boards.flat_map(|board| {
         let modules = board.modules.iter();
@@ -159,7 +167,7 @@ pub(crate) fn tell_rest(campaign: &Campaign, tuned: &TuneRun, interrupt: &Interr
         return;
     }
     if tuned.report.interrupted {
-        interrupt::tell_hardware(&tuned.outcomes);
+        interrupt::complain_of_hardware(&tuned.outcomes);
     } else if interrupt.happened() {
         complain("the run had ended before the interrupt: its tones are on");
     }

@@ -11,11 +11,12 @@ use super::BoardLock;
 pub(crate) struct Refused {
     board: BoardHandle,
     why: String,
+    advice: &'static str,
 }
 
 impl Refused {
-    pub(crate) fn new(board: BoardHandle, why: String) -> Self {
-        Self { board, why }
+    pub(crate) fn new(board: BoardHandle, why: String, advice: &'static str) -> Self {
+        Self { board, why, advice }
     }
 }
 
@@ -33,6 +34,7 @@ impl Board for Refused {
         match batch.ops().iter().find(|op| **op != Op::Describe) {
             None => self.board.run(batch).await,
             Some(op) => Err(Error::new(ErrorKind::Busy, self.why.clone())
+                .advise(self.advice)
                 .during(op.to_string())
                 .on(self.name())
                 .after(0)),

@@ -37,7 +37,7 @@ pub const CAPTURE_FILE: &str = "capture.json";
 pub struct RunDirectory {
     path: PathBuf,
     hidden: TempDir,
-    /// The hidden folder itself, whatever its path is now.
+    /// The hidden folder itself, at whatever path it is now.
     folder: File,
     /// True if a file was created to be written bit by bit.
     has_created: AtomicBool,
@@ -152,7 +152,7 @@ impl RunDirectory {
         let path = created.path.clone();
         let written = fill(&mut created.writer).and_then(|()| created.finish());
         if written.is_err() {
-            // The first error is told, not one of the removal.
+            // The first error is returned, and not one of the removal.
             let _ = fs::remove_file(path);
         }
         written
@@ -183,7 +183,7 @@ impl RunDirectory {
     /// Removes `file`, and gives its room back.
     pub(super) fn remove(&self, file: &str) {
         if let Some(folder) = self.whereabouts() {
-            // If it stays, it cannot be written again, which is told then.
+            // If it stays, the next attempt to write it returns an error.
             let _ = fs::remove_file(folder.join(file));
         }
     }
@@ -221,8 +221,8 @@ impl RunDirectory {
         })
     }
 
-    /// Keeps what was written until now in its hidden folder, of a run that cannot be completed
-    /// because of `cause`. Returns [`RecordError::Kept`], which names the folder, or
+    /// Keeps the files that were written until now in the hidden folder, because the run cannot be
+    /// completed. `cause` is the reason. Returns [`RecordError::Kept`], which names the folder, or
     /// [`RecordError::Gone`].
     #[must_use]
     pub fn keep(self, cause: RecordError) -> RecordError {

@@ -12,7 +12,7 @@ use crate::input::shown;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {
-    /// Something has the name of the run already, whatever it is.
+    /// A file, a folder or a link has the name of the run already.
     #[error(
         "`{}` exists already, and runs are never overwritten: choose another name",
         shown(path)

@@ -6,14 +6,14 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{MANIFEST_FILE, MissingFile, RecordError, UtcTime};
+use super::{Failure, MANIFEST_FILE, MissingFile, RecordError, UtcTime};
 use crate::input;
 use crate::lock::Holder;
 use crate::map::HardwareMap;
 
 /// The version of the run directory's format. It changes when a reader of the old one would
 /// misunderstand the new.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// The manifest of a run, `manifest.json` in its directory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ pub struct Manifest {
     pub host: String,
     /// The operator's note.
     pub note: Option<String>,
-    /// The seed of whatever was drawn at random.
+    /// Seed of everything that was drawn at random.
     pub seed: Option<u64>,
     /// Time at which the run began.
     pub started: UtcTime,
@@ -80,8 +80,8 @@ pub struct BoardRecord {
     pub taken_over: Option<Holder>,
     /// Its status, in the words of the run's result.
     pub status: String,
-    /// Its error, if it had one.
-    pub error: Option<String>,
+    /// Its error, if it had one. Versions before format 2 wrote a sentence.
+    pub error: Option<Failure>,
     /// Everything else that was less than well, a sentence each.
     #[serde(default)]
     pub warnings: Vec<String>,

@@ -21,6 +21,7 @@ mod counters;
 mod csv;
 mod directory;
 mod error;
+mod failure;
 mod manifest;
 mod publish;
 mod recorded;
@@ -40,6 +41,7 @@ pub use directory::{
     SWEEPS_FOLDER,
 };
 pub use error::RecordError;
+pub use failure::Failure;
 pub use manifest::{BoardRecord, FORMAT_VERSION, Manifest, MapRecord};
 pub use recorded::{Content, MissingFile, Recorded, Weight};
 pub use room::Room;
@@ -48,4 +50,4 @@ pub(crate) use samples::polar;
 #[cfg(feature = "arrow")]
 pub use samples::{SampleColumns, SampleRows, SampleWriter};
 pub use sweeps::{SweepHead, SweepKind, SweepPoint, SweepTable};
-pub use tune::{ModuleTune, TUNE_FILE, TuneRecord};
+pub use tune::{DetectorStatus, DetectorTune, ModuleTune, TUNE_FILE, TuneRecord};

@@ -65,7 +65,7 @@ fn publish_by_reserving(from: &Path, to: &Path) -> io::Result<Published> {
         // Another program has put a file into the folder, so it is left to that program.
         Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(Published::Taken),
         Err(error) => {
-            // The reserved name is given back. Only the first error is told, not that of this.
+            // The reserved name is given back. The first error is returned, and not one of this.
             let _ = fs::remove_dir(to);
             Err(error)
         }

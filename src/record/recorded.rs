@@ -1,4 +1,5 @@
-//! Recording a run whose content is at hand: the weightiest first, and elsewhere if it must be.
+//! Recording of a run whose content is in memory: the most important files first, and in another place
+//! if there is no room.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -12,18 +13,18 @@ use super::publish::beside;
 use super::{MANIFEST_FILE, Manifest, RecordError, RunDirectory};
 use crate::input::shown;
 
-/// Weight of a file of a run, the heaviest first.
+/// Importance of a file of a run, the most important first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
-    /// It is written before the manifest. A place that has no room for it is none.
+    /// It is written before the manifest. A place without room for it is not used.
     First,
-    /// A place that has no room for it is none.
+    /// A place without room for it is not used.
     Needed,
-    /// The run is worth its place without it.
+    /// A place without room for it is used all the same.
     Further,
 }
 
-/// A file of a run whose content is at hand, so that it can be written more than once.
+/// A file of a run whose content is in memory, so that it can be written more than once.
 pub struct Content<'a> {
     file: String,
     weight: Weight,
@@ -227,32 +228,32 @@ impl Attempt {
             lacks,
             written,
         };
-        attempt.tell_missing(manifest);
+        attempt.name_missing(manifest);
         attempt
     }
 
     /// Names the missing files in the manifest. If there is no room for that, a manifest that lies
     /// there stays as it is, and the reason of each missing file says so.
-    fn tell_missing(&mut self, manifest: &Manifest) {
+    fn name_missing(&mut self, manifest: &Manifest) {
         if self.missing.is_empty() || self.written == 0 {
             return;
         }
         let is_manifest = |one: &MissingFile| one.file == MANIFEST_FILE;
         let (none, others): (Vec<_>, _) = self.missing.iter().cloned().partition(is_manifest);
-        let told = Manifest {
+        let complete = Manifest {
             missing: others,
             ..manifest.clone()
         };
         if !none.is_empty() {
             // There was no room for it before. Some files may have given theirs back.
-            if self.run.write_manifest(&told).is_ok() {
-                self.missing = told.missing;
+            if self.run.write_manifest(&complete).is_ok() {
+                self.missing = complete.missing;
                 (self.lacks, self.written) = (self.lacks - 1, self.written + 1);
             }
             return;
         }
         const NEW: &str = "manifest.json.new";
-        let replaced = self.run.write_json(NEW, &told);
+        let replaced = self.run.write_json(NEW, &complete);
         let replaced = replaced.and_then(|()| self.run.rename(NEW, MANIFEST_FILE));
         if let Err(error) = replaced {
             self.run.remove(NEW);
@@ -262,7 +263,7 @@ impl Attempt {
         }
     }
 
-    /// Reason that the place is none, if it is none.
+    /// Reason that the place is not used, if it is not.
     fn lacking(&self) -> Option<String> {
         let first = self.missing.first()?;
         (self.lacks > 0).then(|| first.reason.clone())
@@ -301,9 +302,9 @@ impl Recorded {
         let Some(path) = &self.path else { return self };
         let mut error = format!("`{}` could not be written: {why}", shown(wanted));
         let rest = there.and_then(|there| Some((there.path?, there.error)));
-        if let Some((data, told)) = rest {
+        if let Some((data, its_error)) = rest {
             error += &format!("; its data lie in `{}`", shown(&data));
-            error.extend(told.map(|told| format!(" ({told})")));
+            error.extend(its_error.map(|error| format!(" ({error})")));
         }
         error += &format!("; the run lies in `{}` instead", shown(path));
         error.extend(self.error.map(|own| format!(" ({own})")));

@@ -15,14 +15,14 @@ pub struct Room {
 }
 
 impl Room {
-    /// The room of the file system that `file` lies on; `None` if that does not say it, as some
-    /// network file systems do not.
+    /// Room of the file system on which `file` lies; `None` if that does not say it, as some network
+    /// file systems do not.
     pub(super) fn of(file: impl AsFd) -> Option<Self> {
-        Self::told(&fstatvfs(file).ok()?, geteuid().is_root())
+        Self::by_numbers(&fstatvfs(file).ok()?, geteuid().is_root())
     }
 
-    /// The room that the file system tells. A part of it may be kept for the administrator.
-    fn told(found: &StatVfs, is_administrator: bool) -> Option<Self> {
+    /// Room by the numbers of the file system. A part of it may be kept for the administrator.
+    fn by_numbers(found: &StatVfs, is_administrator: bool) -> Option<Self> {
         let for_user = |all, others| if is_administrator { all } else { others };
         let blocks = for_user(found.f_bfree, found.f_bavail);
         let files = for_user(found.f_ffree, found.f_favail);
@@ -50,13 +50,13 @@ mod tests {
             for (is_administrator, blocks, files) in
                 [(true, blocks, files), (false, for_others, files_for_others)]
             {
-                let room = Room::told(&found, is_administrator).unwrap();
+                let room = Room::by_numbers(&found, is_administrator).unwrap();
                 assert_eq!((room.bytes, room.files), (4096 * blocks, Some(files)));
             }
         }
         found.f_files = 0;
-        assert_eq!(Room::told(&found, false).unwrap().files, None);
+        assert_eq!(Room::by_numbers(&found, false).unwrap().files, None);
         found.f_blocks = 0;
-        assert_eq!(Room::told(&found, true), None);
+        assert_eq!(Room::by_numbers(&found, true), None);
     }
 }

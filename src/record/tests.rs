@@ -286,9 +286,9 @@ fn a_manifest_of_a_later_format_is_refused_as_such() {
     let shown = file.display();
     for (text, told) in [
         (
-            "{\"format_version\": 2, \"new\": true}",
+            "{\"format_version\": 3, \"new\": true}",
             format!(
-                "cannot read `{shown}`: it is of format 2, and this twotone knows up to 1: update twotone"
+                "cannot read `{shown}`: it is of format 3, and this twotone knows up to 2: update twotone"
             ),
         ),
         (
@@ -306,6 +306,25 @@ fn a_manifest_of_a_later_format_is_refused_as_such() {
     fs::remove_file(&file).unwrap();
     let error = Manifest::read(parent.path()).unwrap_err();
     assert!(matches!(error, RecordError::Io { .. }), "{error}");
+}
+
+#[test]
+fn a_manifest_of_format_1_has_its_errors_as_sentences() {
+    let parent = tempfile::tempdir().unwrap();
+    let mut old = serde_json::to_value(manifest()).unwrap();
+    old["format_version"] = 1.into();
+    old["boards"][0]["error"] = "board b1: connect: timed out: no answer".into();
+    fs::write(parent.path().join(MANIFEST_FILE), old.to_string()).unwrap();
+    let read = Manifest::read(parent.path()).unwrap();
+    let error = read.boards[0].error.as_ref().unwrap();
+    assert_eq!(error.to_string(), "board b1: connect: timed out: no answer");
+    assert_eq!(error.kind, None);
+    let expected = Manifest {
+        format_version: 1,
+        boards: read.boards.clone(),
+        ..manifest()
+    };
+    assert_eq!(read, expected);
 }
 
 #[test]

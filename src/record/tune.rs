@@ -9,7 +9,7 @@ use twotone_algorithms::chunks::JoinStatus;
 use twotone_algorithms::delay::DelayStatus;
 use twotone_algorithms::finding::FindStatus;
 use twotone_algorithms::{ChannelOutcome, NotToned, ReferenceTone, TuneOutcome};
-use twotone_hal::{Epoch, ModuleId, PhaseEpoch, legible};
+use twotone_hal::{ChannelId, Epoch, ModuleId, PhaseEpoch, legible};
 
 use super::RecordError;
 use crate::input;
@@ -61,6 +61,9 @@ pub struct ModuleTune {
     /// Resonances without a tone.
     #[serde(default)]
     pub not_toned: Vec<NotToned>,
+    /// Detectors of the map, each with its resonance.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub detector: Vec<DetectorTune>,
     /// Every tone on a resonance.
     #[serde(default)]
     pub channel: Vec<ChannelOutcome>,
@@ -69,9 +72,57 @@ pub struct ModuleTune {
     pub reference: Vec<ReferenceTone>,
 }
 
+/// A detector of the map, and the resonance that was found for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DetectorTune {
+    /// Its id in the map.
+    pub id: String,
+    /// Its module.
+    pub module: ModuleId,
+    /// Frequency at which the map expects its resonance, in hertz.
+    pub expected_hz: f64,
+    /// Status of its tune.
+    pub status: DetectorStatus,
+    /// Channel of its resonance, if it has one.
+    pub channel: Option<ChannelId>,
+    /// Frequency of its resonance, in hertz, if it was found.
+    pub fr_hz: Option<f64>,
+}
+
+/// Status of the tune of a detector of the map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DetectorStatus {
+    /// Its channel is tuned.
+    Tuned,
+    /// Its channel failed; the channel has the reason.
+    Failed,
+    /// Its resonance was found, and has no channel.
+    NotToned,
+    /// No resonance was found within a thousandth of its frequency.
+    NotFound,
+    /// A resonance was found, but it may be that of another detector.
+    Ambiguous,
+}
+
+impl DetectorStatus {
+    /// Name of the status in files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tuned => "tuned",
+            Self::Failed => "failed",
+            Self::NotToned => "not_toned",
+            Self::NotFound => "not_found",
+            Self::Ambiguous => "ambiguous",
+        }
+    }
+}
+
 impl ModuleTune {
-    /// The tune of a module of the board of this name. The sweeps go into files of their own.
-    pub fn of(board: &str, tune: &TuneOutcome) -> Self {
+    /// The tune of a module of the board of this name, with the detectors of the map on it. The sweeps
+    /// go into files of their own.
+    pub fn of(board: &str, tune: &TuneOutcome, detector: Vec<DetectorTune>) -> Self {
         Self {
             board: board.to_owned(),
             module: tune.module,
@@ -84,6 +135,7 @@ impl ModuleTune {
             find_status: Some(tune.find.status),
             warnings: tune.warnings.clone(),
             not_toned: tune.not_toned.clone(),
+            detector,
             channel: tune.channels.clone(),
             reference: tune.references.clone(),
         }

@@ -60,7 +60,9 @@ impl Cleanup<'_> {
         let (set, nco_set) = (self.journal.settings(), self.journal.nco());
         let mut last = None;
         if let Err(error) = self.insist(&mut last).await {
-            return self.journal.left(self.safe_state, &error.to_string());
+            return self
+                .journal
+                .left(self.safe_state, &error.chain().to_string());
         }
         let step = self.journal.described().frequency_step;
         let (mut left_on, mut not_restored) = (Vec::new(), Vec::new());
@@ -98,7 +100,7 @@ impl Cleanup<'_> {
             not_restored: Channels::These(not_restored),
             nco,
             reason: match last.filter(|error| error.kind() == ErrorKind::EpochChanged) {
-                Some(error) => error.to_string(),
+                Some(error) => error.chain().to_string(),
                 None if all_off => ALL_GONE.to_owned(),
                 None => OTHERWISE.to_owned(),
             },

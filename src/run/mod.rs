@@ -36,7 +36,6 @@
 //! | [`Deadline`] | ends a batch that takes too long |
 //! | [`Trace`] | a tracing span for each batch |
 //! | [`CatchPanic`] | makes a panic in the board's code an error |
-//! | [`Throttle`] | bounds the number of batches that run at once, and their rate |
 //! | [`DryRun`] | writes nothing |
 
 mod cleanup;
@@ -57,7 +56,6 @@ mod tally;
 mod target;
 #[cfg(test)]
 mod tests;
-mod throttle;
 mod trace;
 
 pub use deadline::Deadline;
@@ -70,6 +68,5 @@ pub use outcome::{Channels, HardwareState, Outcome};
 pub use panics::CatchPanic;
 pub use runner::Runner;
 pub use target::{SafeState, Target};
-pub use throttle::Throttle;
 pub use trace::Trace;
 pub use twotone_hal::ModuleLimits;

@@ -83,7 +83,7 @@ impl HardwareState {
             unknown: Channels::All,
             not_restored: Channels::default(),
             nco: None,
-            reason: error.to_string(),
+            reason: error.chain().to_string(),
         }
     }
 

@@ -79,7 +79,7 @@ impl Cleanup<'_> {
             let mut batch = Batch::new();
             batch.set_nco(module, nco);
             if let Some(error) = self.try_setting(&batch).await? {
-                refused.push(format!("the NCO cannot be put back to {nco}: {error}"));
+                refused.push(format!("the NCO cannot be put back to {nco}: {error:#}"));
                 // With the NCO elsewhere, the tones would be at other frequencies than before.
                 return Ok(());
             }
@@ -110,10 +110,12 @@ impl Cleanup<'_> {
             let channel = tone.channel;
             let dark = ToneUpdate::new(channel).amplitude(0.0);
             if tone == dark {
-                refused.push(format!("channel {channel} cannot be switched off: {error}"));
+                refused.push(format!(
+                    "channel {channel} cannot be switched off: {error:#}"
+                ));
                 continue;
             }
-            refused.push(format!("channel {channel} cannot be put back: {error}"));
+            refused.push(format!("channel {channel} cannot be put back: {error:#}"));
             // The board may have taken a part of its settings.
             let mut batch = Batch::new();
             batch.set_tones(module, [dark]);

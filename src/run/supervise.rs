@@ -329,7 +329,7 @@ impl Supervised {
         };
         match self.cleanup(journal, safe_state, time).reach().await {
             Ok(()) => HardwareState::AsDeclared,
-            Err(error) => journal.left(safe_state, &error.to_string()),
+            Err(error) => journal.left(safe_state, &error.chain().to_string()),
         }
     }
 
@@ -380,7 +380,7 @@ impl Supervised {
         match cleanup.reach().await {
             Ok(()) => (Ok(()), HardwareState::AsDeclared),
             Err(error) => {
-                let hardware = journal.left(SafeState::Off, &error.to_string());
+                let hardware = journal.left(SafeState::Off, &error.chain().to_string());
                 (Err(error), hardware)
             }
         }

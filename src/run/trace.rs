@@ -33,7 +33,9 @@ impl Board for Trace {
         let span = debug_span!("batch", board = self.name(), operations = batch.len());
         let answer = self.board.run(batch).instrument(span.clone()).await;
         if let Err(error) = &answer {
-            span.in_scope(|| debug!(%error, batch = in_words(batch), "batch failed"));
+            span.in_scope(
+                || debug!(error = %error.chain(), batch = in_words(batch), "batch failed"),
+            );
         }
         answer
     }

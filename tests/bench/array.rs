@@ -192,7 +192,7 @@ fn client(map: &str) -> Outcome<()> {
     let map = HardwareMap::load(map)?;
     let array = Array::connect(&map).wait();
     let connected = began.elapsed();
-    if let Some(error) = array.failed().errors().next() {
+    if let Some(error) = array.failed().first() {
         return Err(error.to_string().into());
     }
     let params = TuneParams::default();

@@ -152,7 +152,7 @@ fn a_fault_on_one_board_is_told_and_the_others_never_notice() {
         let faulty = outcomes.iter().find(|outcome| outcome.board == "crs0002");
         let error = if case.absent {
             assert!(faulty.is_none(), "{told}: it was connected");
-            array.failed().errors().next()
+            array.failed().first()
         } else {
             faulty.expect("it was connected").result.as_ref().err()
         };

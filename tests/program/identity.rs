@@ -4,7 +4,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use twotone::sim::{Farm, Streaming};
 
-use super::process::{run, run_json, write};
+use super::process::{error_of, run, run_json, write};
 
 /// A farm of two boards, with a map that was made from the farm's own by a change.
 struct Lab {
@@ -56,10 +56,7 @@ fn replaced(map: String) -> String {
 }
 
 fn error(report: &Value, board: usize) -> String {
-    report["boards"][board]["error"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned()
+    error_of(&report["boards"][board])
 }
 
 #[test]

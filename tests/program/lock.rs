@@ -12,7 +12,7 @@ use twotone::sim::Farm;
 use twotone::sim::fault::{Fault, Hang};
 
 use super::interrupt::any_tone_on;
-use super::process::{SimProcess, rest, run_json, signal_to, twotone, write};
+use super::process::{SimProcess, error_of, rest, run_json, signal_to, twotone, write};
 
 /// Starts a tune that takes some seconds, and waits until it drives tones.
 fn tuning(sim: &SimProcess, run: &str) -> Child {
@@ -243,7 +243,7 @@ fn nothing_is_set_on_boards_that_cannot_be_locked_but_they_are_switched_off() {
                     assert_eq!(status, Some(3), "{report} {err}");
                     let module = &report["boards"][0]["modules"][0];
                     assert_eq!(module["hardware"]["state"], "untouched", "{report}");
-                    module["error"].as_str().unwrap().to_owned()
+                    error_of(module)
                 }
             };
             let shown = locks.display().to_string();
@@ -275,8 +275,12 @@ fn a_holder_that_does_not_say_who_it_is_is_told_without_what_is_not_known() {
     let out = sim.text_path("run");
     let (status, report, _) = run_with(&locks, &["tune", &sim.map(), "--out", &out]);
     assert_eq!(status, Some(3), "{report}");
-    let error = report["boards"][0]["error"].as_str().unwrap();
-    assert!(error.contains("another program has this board;"), "{error}");
+    let error = error_of(&report["boards"][0]);
+    assert!(
+        error.contains("another program has this board\""),
+        "{error}"
+    );
+    assert!(error.contains("\"advice\":\"wait for its end, "), "{error}");
     let (status, report, _) = run_with(&locks, &["off", &sim.map()]);
     assert_eq!(status, Some(0), "{report}");
     let taken = &report["boards"][0]["taken_over"];

@@ -5,6 +5,7 @@ mod ask;
 mod capture;
 mod check;
 mod connections;
+mod dry_run;
 mod endings;
 mod faults;
 mod identity;

@@ -36,6 +36,17 @@ pub(crate) fn run_json(args: &[&str]) -> (i32, Value) {
     (status, serde_json::from_str(&out).expect("one JSON object"))
 }
 
+/// Error of a board or a module of a report as text, with all its parts. Empty if it has none.
+pub(crate) fn error_of(one: &Value) -> String {
+    match &one["error"] {
+        Value::Null => String::new(),
+        error => {
+            assert!(error["message"].is_string(), "{error}");
+            error.to_string()
+        }
+    }
+}
+
 /// `twotone sim` in a process of its own, with its map and truth in a folder.
 pub(crate) struct SimProcess {
     child: Child,

@@ -123,11 +123,12 @@ fn boards(report: &Value) -> &[Value] {
     report["boards"].as_array().unwrap()
 }
 
-/// Errors of a board and of its modules.
+/// Messages of the errors of a board and of its modules.
 fn errors(board: &Value) -> Vec<&str> {
     let modules = board["modules"].as_array().unwrap();
     let all = std::iter::once(board).chain(modules);
-    all.filter_map(|one| one["error"].as_str()).collect()
+    all.filter_map(|one| one["error"]["message"].as_str())
+        .collect()
 }
 
 #[test]
@@ -170,10 +171,9 @@ fn a_tenth_of_the_boards_fails_in_turn_and_the_others_never_notice() {
             }
             let errors = errors(board);
             assert_ne!(board["status"], "ok", "{told}");
-            let name = board["name"].as_str().unwrap();
-            assert!(errors.iter().any(|error| error.contains(name)), "{told}");
-            let kept = record.error.iter().chain(&record.warnings);
-            let kept: Vec<_> = kept.map(String::as_str).collect();
+            assert!(!errors.is_empty(), "{told}");
+            let kept = record.error.iter().map(ToString::to_string);
+            let kept: Vec<String> = kept.chain(record.warnings.iter().cloned()).collect();
             for error in errors {
                 assert!(
                     kept.iter().any(|kept| kept.contains(error)),

@@ -4,15 +4,15 @@ use std::future::Future;
 
 use futures::StreamExt;
 use futures::stream;
-use twotone_hal::{BoardHandle, ErrorTree, Result};
+use twotone_hal::{BoardHandle, Error, Result};
 
 /// Boards that have connected, in the order asked for, and the failures of the others.
 #[derive(Debug)]
 pub struct Connected {
     /// The boards that answered.
     pub boards: Vec<BoardHandle>,
-    /// Failures of the others.
-    pub failed: ErrorTree,
+    /// Failures of the others, each with the name of its board, in the order asked for.
+    pub failed: Vec<Error>,
 }
 
 /// Connects many boards of any kinds, at most `at_once` at a time (0 counts as 1). A board that
@@ -26,7 +26,7 @@ pub struct Connected {
 ///     Ok(CrsBoard::connect(serial, host, ConnectOptions::new()).await?.handle())
 /// });
 /// let connected = connect_all(connecting, 64).await;
-/// println!("{} connected\n{}", connected.boards.len(), connected.failed);
+/// println!("{} connected, {} failed", connected.boards.len(), connected.failed.len());
 /// # }
 /// ```
 pub async fn connect_all<F>(connecting: impl IntoIterator<Item = F>, at_once: usize) -> Connected
@@ -34,7 +34,7 @@ where
     F: Future<Output = Result<BoardHandle>>,
 {
     let connecting: Vec<F> = connecting.into_iter().collect();
-    let mut failed = ErrorTree::new(format!("connect {} boards", connecting.len()));
+    let mut failed = Vec::new();
     let mut boards = Vec::with_capacity(connecting.len());
     let mut outcomes = stream::iter(connecting).buffered(at_once.max(1));
     while let Some(outcome) = outcomes.next().await {

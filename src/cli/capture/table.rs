@@ -47,7 +47,7 @@ pub(super) fn table(report: &CaptureReport) -> String {
             table.row([board.name.clone()]);
         }
         if let Some(error) = &board.error {
-            table.note(error);
+            table.note(error.to_string());
         }
         board.remarks().for_each(|remark| table.note(remark));
     }

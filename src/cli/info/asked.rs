@@ -1,10 +1,11 @@
 //! The questions to one board.
 
-use tworoutine::JoinHandle;
+use tworoutine::{JoinError, JoinHandle};
 use twotone::hal::{
-    Batch, BoardHandle, BoardTime, Description, ModuleDescription, ModuleId, Operation,
-    OperationKind, Reading, Replies, Result, Ticket,
+    Batch, BoardHandle, BoardTime, Description, Error, ErrorKind, ModuleDescription, ModuleId,
+    Operation, OperationKind, Reading, Replies, Result, Ticket,
 };
+use twotone::record::Failure;
 
 use super::{ClockReport, Found, ModuleReport};
 
@@ -27,12 +28,12 @@ pub(super) async fn found(board: &BoardHandle, listed: &[ModuleId]) -> Result<Fo
     });
     let ncos: Vec<_> = ncos.collect();
     let mut repeats = 0;
-    let (clock, clock_error) = told(clock, &mut repeats, ClockReport::of).await;
+    let (clock, clock_error) = answer(clock, &mut repeats, ClockReport::of).await;
     let read = <[Reading]>::to_vec;
-    let (housekeeping, housekeeping_error) = told(housekeeping, &mut repeats, read).await;
+    let (housekeeping, housekeeping_error) = answer(housekeeping, &mut repeats, read).await;
     let mut modules = Vec::new();
     for (module, nco) in described.modules.iter().zip(ncos) {
-        let (nco_hz, error) = told(nco, &mut repeats, |nco| nco.frequency.0).await;
+        let (nco_hz, error) = answer(nco, &mut repeats, |nco| nco.frequency.0).await;
         modules.push(ModuleReport {
             is_asked_for: listed.contains(&module.module),
             nco_hz,
@@ -62,38 +63,38 @@ pub(super) async fn found(board: &BoardHandle, listed: &[ModuleId]) -> Result<Fo
 
 /// The answer to a question, or the reason that there is none. Neither, if the board was not asked
 /// because it does not have the operation.
-async fn told<O: Operation, T>(
-    asked: Option<Asked<O>>,
+async fn answer<O: Operation, T>(
+    question: Option<Question<O>>,
     repeats: &mut u32,
     read: impl FnOnce(O::Reply<'_>) -> T,
-) -> (Option<T>, Option<String>) {
-    match asked {
-        Some(asked) => asked.told(repeats, read).await,
+) -> (Option<T>, Option<Failure>) {
+    match question {
+        Some(question) => question.answer(repeats, read).await,
         None => (None, None),
     }
 }
 
-/// A question under way, in a context of its own.
-struct Asked<O> {
+/// A question on its way, in a context of its own.
+struct Question<O> {
     ticket: Ticket<O>,
     context: JoinHandle<Result<Replies>>,
 }
 
-fn ask<O>(board: &BoardHandle, add: impl FnOnce(&mut Batch) -> Ticket<O>) -> Asked<O> {
+fn ask<O>(board: &BoardHandle, add: impl FnOnce(&mut Batch) -> Ticket<O>) -> Question<O> {
     let mut batch = Batch::new();
     let ticket = add(&mut batch);
     let board = board.clone();
     let context = tworoutine::spawn(async move { board.run(&batch).await });
-    Asked { ticket, context }
+    Question { ticket, context }
 }
 
-impl<O: Operation> Asked<O> {
-    /// The answer, or the reason that there is none.
-    async fn told<T>(
+impl<O: Operation> Question<O> {
+    /// Waits for the answer. Returns it, or the failure if there is none.
+    async fn answer<T>(
         self,
         repeats: &mut u32,
         read: impl FnOnce(O::Reply<'_>) -> T,
-    ) -> (Option<T>, Option<String>) {
+    ) -> (Option<T>, Option<Failure>) {
         match self.context.await {
             Ok(Ok(replies)) => {
                 *repeats += replies.repeats();
@@ -101,15 +102,16 @@ impl<O: Operation> Asked<O> {
             }
             Ok(Err(error)) => {
                 *repeats += error.repeats();
-                // The board and the question are named beside it.
-                (
-                    None,
-                    Some(format!("{}: {}", error.kind().as_str(), error.message())),
-                )
+                (None, Some(Failure::from(&error)))
             }
-            Err(ended) => (None, Some(ended.to_string())),
+            Err(failed) => (None, Some(ended(&failed))),
         }
     }
+}
+
+/// Failure of a question whose context has ended without an answer.
+pub(super) fn ended(ended: &JoinError) -> Failure {
+    Failure::from(&Error::new(ErrorKind::Panicked, ended.to_string()))
 }
 
 impl ModuleReport {

@@ -28,7 +28,8 @@ impl Report {
         for board in &self.boards {
             let Some(found) = &board.found else {
                 table.row([&board.name, &board.address]);
-                table.note(board.error.clone().unwrap_or_default());
+                let error = board.error.as_ref().map(ToString::to_string);
+                table.note(error.unwrap_or_default());
                 continue;
             };
             let mut cells = vec![board.name.clone(), board.address.clone()];
@@ -40,7 +41,8 @@ impl Report {
                     table.note(format!("{} {} {unit}", reading.name, figure(value, 3)));
                 }
             }
-            found.told().into_iter().for_each(|told| table.note(told));
+            let sentences = found.sentences().into_iter();
+            sentences.for_each(|text| table.note(text));
         }
         table.to_string()
     }
@@ -89,21 +91,22 @@ impl Found {
         }
     }
 
-    /// Everything that is not known, with the reason, and everything else that an operator must
-    /// know.
-    fn told(&self) -> Vec<String> {
-        let mut told = self.doubts.clone();
+    /// Returns sentences about everything that is not known, with the reasons, and about everything
+    /// else that an operator must know.
+    fn sentences(&self) -> Vec<String> {
+        let mut sentences = self.doubts.clone();
         if let Some(why) = &self.clock_error {
-            told.push(format!("clock: unknown ({why})"));
+            sentences.push(format!("clock: unknown ({})", why.cause()));
         }
         match &self.clock {
             Some(clock) if clock.recent.is_none() => {
-                told.push("clock: the board does not say if its time code is alive".to_owned());
+                sentences
+                    .push("clock: the board does not say if its time code is alive".to_owned());
             }
             _ => {}
         }
         if let Some(why) = &self.housekeeping_error {
-            told.push(format!("sensors and rails: unknown ({why})"));
+            sentences.push(format!("sensors and rails: unknown ({})", why.cause()));
         }
         // Readings that fail for the same reason share a line.
         let mut failed: BTreeMap<&str, Vec<String>> = BTreeMap::new();
@@ -114,16 +117,16 @@ impl Found {
             }
         }
         for (why, names) in failed {
-            told.push(format!("not read: {}: {why}", names.join(", ")));
+            sentences.push(format!("not read: {}: {why}", names.join(", ")));
         }
         for module in &self.modules {
             if let Some(why) = &module.error {
                 let number = module.module;
-                told.push(format!("module {number}: NCO unknown ({why})"));
+                sentences.push(format!("module {number}: NCO unknown ({})", why.cause()));
             }
         }
-        told.extend(repeats_in_words(self.repeats));
-        told
+        sentences.extend(repeats_in_words(self.repeats));
+        sentences
     }
 }
 

@@ -94,13 +94,13 @@ pub(super) fn table(report: &TuneReport, score: Option<&Score>, map: Option<&str
 fn sentences(board: &TunedBoard) -> Vec<String> {
     let mut sentences = Vec::new();
     if board.modules.is_empty() {
-        sentences.extend(board.error.clone());
+        sentences.extend(board.error.as_ref().map(ToString::to_string));
     }
     sentences.extend(board.doubts.clone());
     sentences.extend(board.identity.as_ref().and_then(Identity::doubt));
     sentences.extend(board.taken_over.as_ref().map(taken_over_in_words));
     for module in &board.modules {
-        sentences.extend(module.error.clone());
+        sentences.extend(module.error.as_ref().map(ToString::to_string));
         let number = module.module;
         sentences.extend(
             repeats_in_words(module.repeats).map(|text| format!("module {number}: {text}")),
@@ -122,6 +122,7 @@ fn sentences(board: &TunedBoard) -> Vec<String> {
             ));
         }
     }
+    sentences.extend(board.detectors_in_words());
     let failed = board
         .channels
         .iter()

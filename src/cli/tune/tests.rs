@@ -211,7 +211,8 @@ fn the_manifest_has_every_error_and_repetition_of_every_module() {
             (status, warnings.len()),
             "{told:?}"
         );
-        let found = board.error.as_deref();
+        let found = board.error.as_ref().map(ToString::to_string);
+        let found = found.as_deref();
         assert!(
             found.is_some() == error.is_some() && found.unwrap_or("").contains(error.unwrap_or(""))
         );

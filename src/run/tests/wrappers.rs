@@ -1,9 +1,7 @@
 //! Tests of each wrapper on its own.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use twotone_hal::{
     Acquire, Batch, Board, BoardHandle, Certainty, ErrorKind, Hertz, ModuleId, Safety, ToneFields,
@@ -11,7 +9,7 @@ use twotone_hal::{
 
 use super::board::{Fake, Fault, OPERATION, channel, module, tone};
 use crate::run::lease::Leased;
-use crate::run::{Deadline, DryRun, Journal, Limits, Throttle, Trace};
+use crate::run::{Deadline, DryRun, Journal, Limits, Trace};
 
 fn read() -> Batch {
     let mut batch = Batch::new();
@@ -83,24 +81,6 @@ async fn an_operation_that_is_not_known_is_refused_before_anything_is_sent() {
             }
         }
     }
-}
-
-#[tworoutine::test(start_paused = true)]
-async fn a_throttle_bounds_how_many_and_how_often() {
-    let permits = Arc::new(Semaphore::new(1));
-    let pause = Duration::from_secs(1);
-    let (one, two) = (Fake::new("one"), Fake::new("two"));
-    let throttled =
-        |fake: &Fake| BoardHandle::new(Throttle::new(fake.handle(), permits.clone(), pause));
-    let (one, two) = (throttled(&one), throttled(&two));
-    let began = Instant::now();
-    let run = async |board: &BoardHandle| {
-        board.run(&read()).await.unwrap();
-        began.elapsed()
-    };
-    let (first, second) = tokio::join!(run(&one), run(&two));
-    assert_eq!((first, second), (OPERATION, 2 * OPERATION), "one at a time");
-    assert_eq!(run(&one).await, pause + OPERATION, "and not too often");
 }
 
 #[tworoutine::test(start_paused = true)]

@@ -11,7 +11,7 @@ use twotone::record::Manifest;
 use twotone::sim::fault::{Fault, Refuse, StaleStamps, WrongSerial};
 use twotone::sim::{Conditions, Farm};
 
-use super::super::process::{run, run_json, write};
+use super::super::process::{error_of, run, run_json, write};
 use super::endings::{begun, ended, wait_for_packets};
 use super::{Lab, MODULATION, batches, channel, check_rows, nearest, noted, sine, times};
 
@@ -155,7 +155,7 @@ fn modules_are_those_of_the_bank_in_use() {
     let (status, report) = lab.capture("0.2", &["--out", &out]);
     assert_eq!(status, 3, "{report}");
     let [board, other] = [0, 1].map(|board| &report["boards"][board]);
-    let error = board["error"].as_str().unwrap();
+    let error = error_of(board);
     assert!(
         error.contains("there is no module 1; the board has 5, 6, 7, 8"),
         "{error}"
@@ -189,10 +189,7 @@ fn a_board_that_does_not_answer_is_captured_and_told() {
     assert_eq!(status, 3, "{report}");
     let board = &report["boards"][0];
     let module = &board["modules"][0];
-    assert!(
-        board["error"].as_str().unwrap().contains("unreachable"),
-        "{board}"
-    );
+    assert!(error_of(board).contains("unreachable"), "{board}");
     let rows = check_rows(&batches(Path::new(&out), module["file"].as_str().unwrap()));
     assert!(rows > 0 && module["received"] == rows, "{module}");
     let (status, table, _) = run(&[
@@ -218,7 +215,7 @@ fn a_board_that_does_not_answer_is_captured_and_told() {
     let out = lab.text_path("twins");
     let (status, report) = run_json(&["capture", &twins, "--seconds", "0.2", "--out", &out]);
     assert_eq!(status, 3, "{report}");
-    let error = report["boards"][0]["error"].as_str().unwrap();
+    let error = error_of(&report["boards"][0]);
     assert!(error.contains("modules 1 and 5"), "{error}");
     assert!(!Path::new(&out).join("samples/crs0001").exists());
 }
@@ -248,7 +245,7 @@ fn samples_without_a_time_and_packets_of_another_serial_number_are_told() {
         for batch in &found {
             assert_eq!(batch["time"].null_count(), batch.num_rows());
         }
-        let error = report["boards"][1]["error"].as_str().unwrap();
+        let error = error_of(&report["boards"][1]);
         assert!(
             error.contains("bear another serial number"),
             "{name}: {error}"
@@ -275,7 +272,7 @@ fn packets_of_two_boards_from_one_address_are_told() {
     let (status, report, _) = ended(capture);
     assert_eq!(status, 3, "{report}");
     let [board, other] = [0, 1].map(|board| &report["boards"][board]);
-    let error = board["error"].as_str().unwrap();
+    let error = error_of(board);
     assert!(
         error.contains("200 packets from its address bear another serial number, 0077: "),
         "{error}"
@@ -350,7 +347,7 @@ fn modules_are_chosen_and_strange_ones_refused() {
     ];
     let (status, report) = run_json(&args);
     assert_eq!(status, 4, "{report}");
-    let error = report["boards"][0]["error"].as_str().unwrap();
+    let error = error_of(&report["boards"][0]);
     assert!(error.contains("there is no module 7"), "{error}");
 }
 

@@ -1,0 +1,156 @@
+//! Detectors of the map, and the resonances that were found for them.
+
+use twotone_algorithms::{ChannelStatus, TuneOutcome};
+use twotone_hal::{ChannelId, ModuleId};
+
+use crate::map::{DetectorEntry, HardwareMap};
+use crate::record::{DetectorStatus, DetectorTune};
+
+/// Largest distance of a resonance from the frequency at which its detector is expected, as a share
+/// of that frequency.
+const MOST_SHIFT: f64 = 1e-3;
+/// Least ratio of the distance of the next best choice to that of the best: with less, either may be
+/// right.
+const UNAMBIGUOUS: f64 = 2.0;
+
+/// A resonance that was found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Resonance {
+    hz: f64,
+    channel: Option<(ChannelId, ChannelStatus)>,
+}
+
+/// Detectors of a module of the board of this name, in the order of the map.
+pub(super) fn of_module<'a>(
+    map: &'a HardwareMap,
+    board: &'a str,
+    module: ModuleId,
+) -> impl Iterator<Item = &'a DetectorEntry> {
+    let detectors = map.detectors().iter();
+    detectors.filter(move |detector| detector.module == module && detector.board == board)
+}
+
+/// Detectors of the map on the module of a tune, each with its resonance, in the order of the map.
+///
+/// A resonance belongs to a detector if each is the nearest of the other, within a thousandth of the
+/// frequency, and if the next nearest are at least twice as far. Otherwise the detector has none.
+pub(super) fn identify(map: &HardwareMap, board: &str, tune: &TuneOutcome) -> Vec<DetectorTune> {
+    let detectors: Vec<_> = of_module(map, board, tune.module).collect();
+    if detectors.is_empty() {
+        return Vec::new();
+    }
+    let toned = tune.channels.iter().map(|channel| Resonance {
+        hz: channel.fr_hz.unwrap_or(channel.tone_hz),
+        channel: Some((channel.channel, channel.status)),
+    });
+    let not_toned = tune.not_toned.iter().map(|one| Resonance {
+        hz: one.fr_hz,
+        channel: None,
+    });
+    let mut resonances: Vec<_> = toned.chain(not_toned).collect();
+    resonances.retain(|resonance| resonance.hz.is_finite());
+    resonances.sort_by(|one, other| one.hz.total_cmp(&other.hz));
+    let found: Vec<f64> = resonances.iter().map(|resonance| resonance.hz).collect();
+    let mut expected: Vec<f64> = detectors.iter().map(|one| one.expected.0).collect();
+    expected.sort_unstable_by(f64::total_cmp);
+    let identify = |detector: &&DetectorEntry| {
+        let expected_hz = detector.expected.0;
+        let choice = choose(expected_hz, &expected, &found);
+        let resonance = choice.ok().map(|at| resonances[at]);
+        DetectorTune {
+            id: detector.id.clone(),
+            module: tune.module,
+            expected_hz,
+            status: choice.map_or_else(|none| none, |at| status(&resonances[at])),
+            channel: resonance.and_then(|found| Some(found.channel?.0)),
+            fr_hz: resonance.map(|found| found.hz),
+        }
+    };
+    detectors.iter().map(identify).collect()
+}
+
+/// Index of the resonance of the detector that is expected at `expected_hz`, or the status of a
+/// detector that has none. The frequencies of all detectors and of all resonances are in order.
+fn choose(
+    expected_hz: f64,
+    detectors_hz: &[f64],
+    resonances_hz: &[f64],
+) -> Result<usize, DetectorStatus> {
+    let none = DetectorStatus::NotFound;
+    let (at, distance_hz, next_hz) = nearest(resonances_hz, expected_hz).ok_or(none)?;
+    if distance_hz > MOST_SHIFT * expected_hz {
+        return Err(none);
+    }
+    let found_hz = resonances_hz[at];
+    let back = nearest(detectors_hz, found_hz);
+    let is_mutual = back.is_some_and(|(back, _, next_back_hz)| {
+        let is_clear = |next_hz: f64| next_hz >= UNAMBIGUOUS * distance_hz;
+        detectors_hz[back] == expected_hz && is_clear(next_hz) && is_clear(next_back_hz)
+    });
+    match is_mutual {
+        true => Ok(at),
+        false => Err(DetectorStatus::Ambiguous),
+    }
+}
+
+fn status(resonance: &Resonance) -> DetectorStatus {
+    match resonance.channel {
+        Some((_, ChannelStatus::Tuned)) => DetectorStatus::Tuned,
+        Some(_) => DetectorStatus::Failed,
+        None => DetectorStatus::NotToned,
+    }
+}
+
+/// Index and distance of the number nearest to `to` in a list in order, and the distance of the next
+/// nearest, which is infinite if there is none.
+fn nearest(list: &[f64], to: f64) -> Option<(usize, f64, f64)> {
+    let above = list.partition_point(|one| *one < to);
+    // The two nearest are among the two on either side.
+    let mut near: Vec<(usize, f64)> = (above.saturating_sub(2)..(above + 2).min(list.len()))
+        .map(|at| (at, (list[at] - to).abs()))
+        .collect();
+    near.sort_by(|one, other| one.1.total_cmp(&other.1));
+    let (at, distance) = *near.first()?;
+    Some((
+        at,
+        distance,
+        near.get(1).map_or(f64::INFINITY, |next| next.1),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resonance_has_one_detector_or_none() {
+        use DetectorStatus::{Ambiguous, NotFound};
+        // Frequencies in MHz: the expected ones, the found ones, and the choice of each detector.
+        type Case<'a> = (&'a [f64], &'a [f64], &'a [Result<usize, DetectorStatus>]);
+        let cases: [Case<'_>; 9] = [
+            (&[1000.0], &[], &[Err(NotFound)]),
+            (&[1000.0], &[1000.0], &[Ok(0)]),
+            (&[1000.0], &[1000.9], &[Ok(0)]),
+            (&[1000.0], &[1001.1], &[Err(NotFound)]),
+            // All have moved by the same, and by less than a third of their distance.
+            (&[1000.0, 1003.0], &[1000.9, 1003.9], &[Ok(0), Ok(1)]),
+            (&[1000.0, 1002.0], &[1000.9, 1002.9], &[Err(Ambiguous); 2]),
+            // One of two has no resonance: that of the other is not taken for it.
+            (&[1000.0, 1000.9], &[1000.0], &[Ok(0), Err(Ambiguous)]),
+            (&[1000.0, 1000.4], &[1000.2], &[Err(Ambiguous); 2]),
+            // A resonance that no detector of the map has.
+            (&[1000.0], &[999.8, 1000.3], &[Err(Ambiguous)]),
+        ];
+        for (expected, found, choices) in cases {
+            let hz = |mhz: &[f64]| mhz.iter().map(|mhz| mhz * 1e6).collect::<Vec<_>>();
+            let (expected, found) = (hz(expected), hz(found));
+            for (one, choice) in expected.iter().zip(choices) {
+                assert_eq!(
+                    choose(*one, &expected, &found),
+                    *choice,
+                    "{expected:?} {found:?}"
+                );
+            }
+        }
+    }
+}

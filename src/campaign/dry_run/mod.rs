@@ -1,0 +1,254 @@
+//! Dry run of a tune or a sweep: the requests that it would send, and their time.
+
+mod pretended;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+use tworoutine::Allowance;
+use twotone_algorithms::{TuneParams, tune};
+use twotone_hal::{Board, BoardHandle, ModuleId, Result};
+
+pub use pretended::Traffic;
+
+use super::{Campaign, CampaignError, Completion, detectors, sweep};
+use crate::map::HardwareMap;
+use crate::record::Failure;
+use crate::run::{Outcome, Target};
+use crate::{Array, ArrayBoard};
+use pretended::Pretended;
+
+/// Campaign of which a dry run is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DryRunOf {
+    /// [`Campaign::tune`].
+    Tune,
+    /// [`Campaign::sweep`].
+    Sweep,
+}
+
+/// Report of a dry run. Its JSON is the object of `twotone tune --dry-run --json`.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct DryRunReport {
+    /// True, so that a program can tell it from the report of a run.
+    pub dry_run: bool,
+    /// Sum over all modules.
+    pub total: Traffic,
+    /// Estimated time of the campaign, in seconds: that of the longest module, or more if modules
+    /// take turns. `None` if that of a module is not known.
+    pub estimated_s: Option<f64>,
+    /// Every board of the map, in its order.
+    pub boards: Vec<DryRunBoard>,
+}
+
+/// Report of a dry run for a board.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct DryRunBoard {
+    /// Its name in the map.
+    pub name: String,
+    /// Its error, if it could not be reached or used.
+    pub error: Option<Failure>,
+    #[serde(skip)]
+    reached: bool,
+    /// Facts that the board did not tell about itself, a sentence each.
+    pub doubts: Vec<String>,
+    /// Time from a question to its answer, in seconds, measured by reading an NCO. `None` if it could
+    /// not be read.
+    pub round_trip_s: Option<f64>,
+    /// Its modules.
+    pub modules: Vec<DryRunModule>,
+}
+
+/// Report of a dry run for a module.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct DryRunModule {
+    /// The module.
+    pub module: ModuleId,
+    /// Reason that the campaign would be refused or would fail on it.
+    pub error: Option<Failure>,
+    /// Number of resonances that are assumed: one at the expected frequency of each detector of the
+    /// map. If there is none, the steps of a tune that depend on resonances are not counted.
+    pub resonances: usize,
+    /// Requests that would be sent.
+    #[serde(flatten)]
+    pub traffic: Traffic,
+    /// Estimated time in seconds: that of the samples, and a round trip for each request. The time
+    /// in which the board sets tones is not in it. `None` if a part is not known.
+    pub estimated_s: Option<f64>,
+}
+
+impl DryRunReport {
+    /// Completion of the dry run: complete if the campaign could be run on every module.
+    pub fn completion(&self) -> Completion {
+        let modules = || self.boards.iter().flat_map(|board| &board.modules);
+        if !self.boards.iter().any(|board| board.reached) {
+            Completion::Unreachable
+        } else if self.boards.iter().all(|board| board.error.is_none())
+            && modules().all(|module| module.error.is_none())
+        {
+            Completion::Complete
+        } else {
+            Completion::Incomplete
+        }
+    }
+}
+
+/// Connects, reads what the boards are, and runs the algorithm on boards that are not there.
+pub(super) async fn run(
+    campaign: Campaign,
+    of: DryRunOf,
+) -> std::result::Result<DryRunReport, CampaignError> {
+    campaign.params.check(&campaign.map)?;
+    let map = &campaign.map;
+    let connecting = Array::connect_identified(map, campaign.access.listening(map));
+    let array = campaign.unless_cancelled(connecting).await;
+    let array = array.ok_or(CampaignError::Cancelled)?;
+    let round_trips = round_trips(&array).await;
+    let pretended: BTreeMap<String, Arc<Pretended>> = array
+        .boards()
+        .iter()
+        .map(|board| (board.name().to_owned(), pretend(map, board)))
+        .collect();
+    let targets = array.targets().into_iter().map(|target| {
+        let mut target = target.taken_over(false);
+        let board: Arc<dyn Board> = pretended[target.board.name()].clone();
+        target.board = board.into();
+        target
+    });
+    let outcomes = rehearse(&campaign, &array, targets.collect(), of).await;
+    let boards = map.boards().iter().map(|entry| {
+        let name = &entry.name;
+        let described = array.answered(name).map(ArrayBoard::description);
+        let round_trip_s = round_trips.get(name).copied();
+        let mine = outcomes.iter().filter(|outcome| outcome.board == *name);
+        let modules = mine.filter_map(|outcome| {
+            let traffic = pretended.get(name)?.traffic(outcome.module);
+            let requests_s = round_trip_s.map(|one_s| one_s * traffic.requests as f64);
+            Some(DryRunModule {
+                module: outcome.module,
+                error: outcome.result.as_ref().err().map(Failure::from),
+                resonances: expected(map, name, outcome.module).len(),
+                traffic,
+                estimated_s: traffic.acquiring_s.zip(requests_s).map(|(a, b)| a + b),
+            })
+        });
+        DryRunBoard {
+            name: name.clone(),
+            error: array.failure(name).map(Failure::from),
+            reached: array.reached(name),
+            doubts: described.map_or_else(Vec::new, |described| described.doubts.clone()),
+            round_trip_s,
+            modules: modules.collect(),
+        }
+    });
+    let boards: Vec<DryRunBoard> = boards.collect();
+    Ok(DryRunReport {
+        dry_run: true,
+        total: total(&boards),
+        estimated_s: estimated_s(&boards, campaign.concurrency),
+        boards,
+    })
+}
+
+/// Runs the algorithm of the campaign on `targets`.
+async fn rehearse(
+    campaign: &Campaign,
+    array: &Array,
+    targets: Vec<Target>,
+    of: DryRunOf,
+) -> Vec<Outcome<()>> {
+    campaign.begin(&targets);
+    let params = campaign.params.for_array(&campaign.map, array);
+    let runner = match of {
+        DryRunOf::Tune => campaign.runner().keep_on_success(),
+        DryRunOf::Sweep => campaign.runner().leave_as_found(),
+    };
+    let outcomes = runner
+        .run(targets, move |board, module| {
+            let params = params.of(board.name(), module);
+            async move { algorithm(&board, module, &params?, of).await }
+        })
+        .await;
+    campaign.observer.end();
+    outcomes
+}
+
+async fn algorithm(
+    board: &BoardHandle,
+    module: ModuleId,
+    params: &TuneParams,
+    of: DryRunOf,
+) -> Result<()> {
+    match of {
+        DryRunOf::Tune => tune(board, module, params).await.map(drop),
+        DryRunOf::Sweep => sweep::sweep(board, module, params, &()).await.map(drop),
+    }
+}
+
+/// Board that stands for one of the array.
+fn pretend(map: &HardwareMap, board: &ArrayBoard) -> Arc<Pretended> {
+    let modules = board.targets().iter().map(|target| {
+        let expected = expected(map, board.name(), target.module);
+        (target.module, expected)
+    });
+    Pretended::new(board.name(), board.description(), modules.collect())
+}
+
+/// Frequencies at which the map expects detectors on a module, in hertz, in order.
+fn expected(map: &HardwareMap, board: &str, module: ModuleId) -> Vec<f64> {
+    let mine = detectors::of_module(map, board, module);
+    let mut expected: Vec<f64> = mine.map(|detector| detector.expected.0).collect();
+    expected.sort_unstable_by(f64::total_cmp);
+    expected
+}
+
+/// Times from a question to its answer, in seconds, of the boards that answer it. Each is the least
+/// of three.
+async fn round_trips(array: &Array) -> BTreeMap<String, f64> {
+    let asking = array.boards().iter().filter_map(|board| {
+        let (handle, name) = (board.handle().clone(), board.name().to_owned());
+        let module = board.targets().first()?.module;
+        let times = tworoutine::spawn(async move {
+            let mut least = None;
+            for _ in 0..3 {
+                let (answer, took) = Allowance::timed(handle.nco().read(module)).await;
+                answer.ok()?;
+                let took_s = took.as_secs_f64();
+                least = Some(least.map_or(took_s, |least: f64| least.min(took_s)));
+            }
+            least
+        });
+        Some((name, times))
+    });
+    let asking: Vec<_> = asking.collect();
+    let mut found = BTreeMap::new();
+    for (name, times) in asking {
+        if let Ok(Some(time_s)) = times.await {
+            found.insert(name, time_s);
+        }
+    }
+    found
+}
+
+fn total(boards: &[DryRunBoard]) -> Traffic {
+    let modules = boards.iter().flat_map(|board| &board.modules);
+    let none = Traffic {
+        acquiring_s: Some(0.0),
+        ..Traffic::default()
+    };
+    modules.fold(none, |sum, module| sum.plus(&module.traffic))
+}
+
+/// Time of all modules, so many at a time.
+fn estimated_s(boards: &[DryRunBoard], at_once: usize) -> Option<f64> {
+    let modules = boards.iter().flat_map(|board| &board.modules);
+    let times: Option<Vec<f64>> = modules.map(|module| module.estimated_s).collect();
+    let times = times?;
+    let longest = times.iter().copied().fold(0.0, f64::max);
+    Some(longest.max(times.iter().sum::<f64>() / at_once as f64))
+}

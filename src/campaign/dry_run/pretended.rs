@@ -1,0 +1,320 @@
+//! Board of a dry run: it keeps the settings, and answers with the samples that a line with
+//! resonances at the expected frequencies would give.
+//!
+//! The samples serve one purpose: that an algorithm goes through all its steps. Nothing about a real
+//! detector follows from them.
+
+use std::collections::BTreeMap;
+use std::f64::consts::TAU;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+use twotone_hal::{
+    Acquire, Batch, Board, BoardHandle, Complex64, Description, Error, ErrorKind,
+    ModuleDescription, ModuleId, Op, Replies, RepliesBuilder, Result, ToneFields, async_trait,
+};
+
+use crate::run::DryRun;
+
+/// Sample of a tone at full scale without a line, in readout counts.
+const FULL_SCALE: f64 = 7.5e6;
+/// Standard deviation of single samples, both quadratures together, in readout counts.
+const NOISE: f64 = 1.0;
+/// Delay of the line, in seconds.
+const DELAY_S: f64 = 100e-9;
+/// Width of the resonances, in hertz.
+const LINEWIDTH_HZ: f64 = 60e3;
+/// Distance from a resonance beyond which it is left out of the sample, in linewidths.
+const REACH_LW: f64 = 100.0;
+
+/// Requests that a campaign would send to a module.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Traffic {
+    /// Number of batches. The client of a board sends each as one request, and very long ones as a
+    /// few.
+    pub requests: u64,
+    /// Number of operations in these.
+    pub operations: u64,
+    /// Number of tones that are set, counted each time.
+    pub tones_set: u64,
+    /// Number of times that the NCO is set.
+    pub ncos_set: u64,
+    /// Number of samples of each channel that are acquired, settling included.
+    pub samples: u64,
+    /// Time that the board takes for these samples, in seconds; `None` if it does not say its rate.
+    pub acquiring_s: Option<f64>,
+}
+
+impl Traffic {
+    pub(super) fn plus(self, other: &Self) -> Self {
+        Self {
+            requests: self.requests + other.requests,
+            operations: self.operations + other.operations,
+            tones_set: self.tones_set + other.tones_set,
+            ncos_set: self.ncos_set + other.ncos_set,
+            samples: self.samples + other.samples,
+            acquiring_s: self
+                .acquiring_s
+                .zip(other.acquiring_s)
+                .map(|(one, other)| one + other),
+        }
+    }
+}
+
+/// A board that is not there: see the head of this file.
+pub(super) struct Pretended {
+    description: Description,
+    settings: BoardHandle,
+    /// Frequencies of the resonances of each module, in hertz, in order.
+    resonances: BTreeMap<ModuleId, Vec<f64>>,
+    traffic: Mutex<BTreeMap<ModuleId, Traffic>>,
+    /// Number of noise values that were drawn.
+    drawn: Mutex<u64>,
+}
+
+/// A board that says what it is, and nothing else.
+#[derive(Debug)]
+struct Described {
+    name: String,
+    description: Description,
+}
+
+#[async_trait]
+impl Board for Described {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn run(&self, batch: &Batch) -> Result<Replies> {
+        let mut replies = RepliesBuilder::new(batch);
+        while let Some(op) = replies.next_op() {
+            match op {
+                Op::Describe => replies.description(self.description.clone())?,
+                op => return Err(not_in_dry_run(op).on(&self.name)),
+            }
+        }
+        replies.finish()
+    }
+}
+
+fn not_in_dry_run(op: &Op) -> Error {
+    Error::new(ErrorKind::Unsupported, "a dry run does not have it")
+        .during(op.to_string())
+        .after(0)
+}
+
+impl Pretended {
+    /// A board of this name and description, with resonances at these frequencies.
+    pub(super) fn new(
+        name: &str,
+        description: &Description,
+        resonances: BTreeMap<ModuleId, Vec<f64>>,
+    ) -> Arc<Self> {
+        let described = Described {
+            name: name.to_owned(),
+            description: description.clone(),
+        };
+        Arc::new(Self {
+            description: description.clone(),
+            settings: BoardHandle::new(DryRun::new(BoardHandle::new(described))),
+            resonances,
+            traffic: Mutex::default(),
+            drawn: Mutex::default(),
+        })
+    }
+
+    /// Requests about a module until now.
+    pub(super) fn traffic(&self, module: ModuleId) -> Traffic {
+        let traffic = self.traffic.lock().unwrap_or_else(PoisonError::into_inner);
+        traffic.get(&module).copied().unwrap_or_default()
+    }
+
+    fn count(&self, batch: &Batch) {
+        let mut traffic = self.traffic.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(module) = batch.ops().iter().find_map(Op::module) else {
+            return;
+        };
+        let counted = traffic.entry(module).or_insert(Traffic {
+            acquiring_s: Some(0.0),
+            ..Traffic::default()
+        });
+        counted.requests += 1;
+        counted.operations += batch.len() as u64;
+        for op in batch.ops() {
+            match op {
+                Op::SetTones { updates, .. } => counted.tones_set += updates.len() as u64,
+                Op::SetNco { .. } => counted.ncos_set += 1,
+                Op::AcquireMean { acquire, .. } | Op::AcquireSamples { acquire, .. } => {
+                    let described = self.description.module(module).ok();
+                    let samples = described.map_or(0, |module| samples(module, acquire));
+                    counted.samples += samples;
+                    let rate = described.map_or(f64::NAN, |module| module.sample_rate.0);
+                    let known = Some(samples as f64 / rate).filter(|time_s| time_s.is_finite());
+                    counted.acquiring_s =
+                        counted.acquiring_s.zip(known).map(|(all, one)| all + one);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Answers one operation by the settings alone.
+    async fn set_or_read(
+        &self,
+        batch: &Batch,
+        op: &Op,
+        replies: &mut RepliesBuilder<'_>,
+    ) -> Result<()> {
+        let mut one = Batch::new();
+        match op {
+            Op::SetTones { module, updates } => {
+                one.set_tones(*module, batch.tone_updates()[updates.clone()].to_vec());
+                self.settings.run(&one).await?;
+                replies.done()
+            }
+            Op::ClearTones { module } => {
+                one.clear_tones(*module);
+                self.settings.run(&one).await?;
+                replies.done()
+            }
+            Op::SetNco { module, frequency } => {
+                let nco = one.set_nco(*module, *frequency);
+                replies.nco(self.settings.run(&one).await?.get(nco))
+            }
+            Op::ReadNco { module } => {
+                let nco = one.read_nco(*module);
+                replies.nco(self.settings.run(&one).await?.get(nco))
+            }
+            Op::ReadTones {
+                module,
+                first,
+                count,
+                fields,
+            } => {
+                let tones = one.read_tones(*module, *first, *count, *fields);
+                let read = self.settings.run(&one).await?;
+                replies.tones(read.get(tones).iter().copied())
+            }
+            op => Err(not_in_dry_run(op)),
+        }
+    }
+
+    /// Samples without noise of the channels of an acquisition, in readout counts.
+    async fn samples(&self, module: ModuleId, acquire: &Acquire) -> Result<Vec<Complex64>> {
+        let described = self.description.module(module)?;
+        let there =
+            described.channels - acquire.first.index().min(usize::from(described.channels)) as u16;
+        let count = acquire.count.unwrap_or(there);
+        let mut batch = Batch::new();
+        let nco = batch.read_nco(module);
+        let tones = batch.read_tones(module, acquire.first, count, ToneFields::ALL);
+        let replies = self.settings.run(&batch).await?;
+        let nco_hz = replies.get(nco).frequency.0;
+        let none = Vec::new();
+        let resonances = self.resonances.get(&module).unwrap_or(&none);
+        let sample = |tone: &twotone_hal::ToneState| {
+            let amplitude = tone.amplitude.unwrap_or(0.0);
+            let f_hz = nco_hz + tone.offset.map_or(0.0, |offset| offset.0);
+            let turn = tone.phase.map_or(0.0, |phase| phase.0)
+                - tone.rotation.map_or(0.0, |rotation| rotation.0);
+            let line = Complex64::cis(turn - TAU * f_hz * DELAY_S);
+            FULL_SCALE * amplitude * line * transmission(resonances, f_hz)
+        };
+        Ok(replies.get(tones).iter().map(sample).collect())
+    }
+
+    /// Noise of a mean over `samples` samples, always the same for the same number of the call.
+    fn noise(&self, samples: u32) -> Complex64 {
+        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        *drawn += 1;
+        let uniform = |seed: u64| {
+            // The finaliser of splitmix64.
+            let mut x = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            ((x ^ (x >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+        };
+        // The sum of twelve uniform numbers is close to a normal one of variance 1.
+        let normal = |part: u64| {
+            (0..12)
+                .map(|k| uniform(*drawn * 24 + 12 * part + k))
+                .sum::<f64>()
+                - 6.0
+        };
+        let each = NOISE / f64::from(samples.max(1)).sqrt() / 2f64.sqrt();
+        Complex64::new(normal(0), normal(1)) * each
+    }
+}
+
+/// Number of samples of an acquisition, settling included.
+fn samples(module: &ModuleDescription, acquire: &Acquire) -> u64 {
+    let settling = if acquire.settle {
+        module.settle_samples
+    } else {
+        0
+    };
+    u64::from(acquire.samples) + u64::from(settling)
+}
+
+/// Transmission of a line with resonances at these frequencies, each half as wide again as deep:
+/// a notch of total over coupling quality factor 0.8.
+fn transmission(resonances: &[f64], f_hz: f64) -> Complex64 {
+    let reach_hz = REACH_LW * LINEWIDTH_HZ;
+    let begin = resonances.partition_point(|fr_hz| *fr_hz < f_hz - reach_hz);
+    let near = resonances[begin..].iter();
+    let near = near.take_while(|fr_hz| **fr_hz <= f_hz + reach_hz);
+    near.map(|fr_hz| {
+        let y = (f_hz - fr_hz) / LINEWIDTH_HZ;
+        1.0 - 0.8 / Complex64::new(1.0, 2.0 * y)
+    })
+    .product()
+}
+
+#[async_trait]
+impl Board for Pretended {
+    fn name(&self) -> &str {
+        self.settings.name()
+    }
+
+    async fn run(&self, batch: &Batch) -> Result<Replies> {
+        self.count(batch);
+        let mut replies = RepliesBuilder::new(batch);
+        while let Some(op) = replies.next_op() {
+            let done = replies.answered();
+            let named = |error: Error| error.during(op.to_string()).on(self.name()).after(done);
+            match op {
+                Op::Describe => replies.description(self.description.clone())?,
+                Op::AcquireMean { module, acquire } => {
+                    let mut means = self.samples(*module, acquire).await.map_err(named)?;
+                    means
+                        .iter_mut()
+                        .for_each(|mean| *mean += self.noise(acquire.samples));
+                    let scatter = vec![NOISE; means.len()];
+                    replies.mean(means, scatter, false, false)?;
+                }
+                Op::AcquireSamples { module, acquire } => {
+                    let means = self.samples(*module, acquire).await.map_err(named)?;
+                    let channels = means.len();
+                    let each = means
+                        .into_iter()
+                        .flat_map(|mean| (0..acquire.samples).map(move |_| mean + self.noise(1)));
+                    replies.samples(channels, each, false, false)?;
+                }
+                op => self
+                    .set_or_read(batch, op, &mut replies)
+                    .await
+                    .map_err(named)?,
+            }
+        }
+        replies.finish()
+    }
+}
+
+impl std::fmt::Debug for Pretended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pretended")
+            .field("name", &self.name())
+            .finish_non_exhaustive()
+    }
+}
