@@ -330,7 +330,7 @@ impl<K: Keeper> Driver<K> {
             if first.is_some() || !again {
                 return Err(error);
             }
-            tracing::debug!(host = self.line.authority(), %error, "sending it once more");
+            tracing::debug!(host = self.line.authority(), error = %error.chain(), "sending it once more");
             first = Some(error);
         }
     }
@@ -382,7 +382,7 @@ impl<K: Keeper> Driver<K> {
                     if Instant::now() + pause >= deadline {
                         return Err(error);
                     }
-                    tracing::debug!(host = self.line.authority(), %error, "reading back once more");
+                    tracing::debug!(host = self.line.authority(), error = %error.chain(), "reading back once more");
                     self.repeats += 1;
                     sleep(pause).await;
                 }
@@ -390,9 +390,9 @@ impl<K: Keeper> Driver<K> {
                     let host = self.line.authority();
                     // One warning: tones are switched off again and again until they are off.
                     if std::mem::replace(&mut self.is_told, true) {
-                        tracing::debug!(host, %error, "switching off what cannot be read back");
+                        tracing::debug!(host, error = %error.chain(), "switching off what cannot be read back");
                     } else {
-                        tracing::warn!(host, %error, "switching off what cannot be read back");
+                        tracing::warn!(host, error = %error.chain(), "switching off what cannot be read back");
                     }
                     self.keeper.goes_out_unverified();
                     return self.line.open(deadline).await;
@@ -437,7 +437,7 @@ impl<K: Keeper> Driver<K> {
         if !self.line.is_open() {
             self.line.leave();
             if let Err(error) = self.line.open(deadline).await {
-                return tracing::warn!(host = self.line.authority(), %error, "not switched off yet");
+                return tracing::warn!(host = self.line.authority(), error = %error.chain(), "not switched off yet");
             }
         }
         job.sent.store(true, Ordering::Release);

@@ -87,7 +87,7 @@ pub(super) async fn serial(asker: &Asker<'_>, questions: &[Question<'_>]) -> Opt
     let said = match asker.ask(questions).await {
         Ok((_, said)) => said,
         Err(error) => {
-            tracing::warn!(%error, "the board did not say its serial number");
+            tracing::warn!(error = %error.chain(), "the board did not say its serial number");
             return None;
         }
     };

@@ -335,7 +335,7 @@ impl Board for CrsBoard {
                         || Instant::now() + resend.pause < self.deadline(sending.part, began)
                 });
                 if let Some(resend) = resend {
-                    tracing::info!(board = self.name, %failed, %error, "asking again");
+                    tracing::info!(board = self.name, %failed, error = %error.chain(), "asking again");
                     replies.repeated(1);
                     if resend.whole {
                         replies.retract(from);
