@@ -40,6 +40,13 @@ pub trait Board: Send + Sync {
     fn streams(&self) -> Option<Arc<dyn Streams>> {
         None
     }
+
+    /// Address of the hardware, the same for all handles that lead to it; `None` if no other handle
+    /// does. Two runs with the same address and module are never under way at once. A wrapper
+    /// forwards this.
+    fn address(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// A cheap clone of a board, so that contexts and tasks, which must not borrow, can own one.

@@ -10,8 +10,8 @@ use clap::Args;
 use serde::Serialize;
 use twotone::campaign::{CaptureReport, CaptureSettings};
 use twotone::capture::CaptureParams;
-use twotone::map::HardwareMap;
 use twotone::hal::ReceiveOptions;
+use twotone::map::HardwareMap;
 
 use super::campaign::campaign;
 use super::interrupt::Interrupt;

@@ -30,6 +30,10 @@ impl Board for Refused {
         self.board.streams()
     }
 
+    fn address(&self) -> Option<&str> {
+        self.board.address()
+    }
+
     async fn run(&self, batch: &Batch) -> Result<Replies> {
         match batch.ops().iter().find(|op| **op != Op::Describe) {
             None => self.board.run(batch).await,
@@ -64,6 +68,10 @@ impl Board for Locked {
 
     fn streams(&self) -> Option<std::sync::Arc<dyn twotone_hal::Streams>> {
         self.board.streams()
+    }
+
+    fn address(&self) -> Option<&str> {
+        self.board.address()
     }
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {

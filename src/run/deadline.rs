@@ -30,6 +30,10 @@ impl Board for Deadline {
         self.board.streams()
     }
 
+    fn address(&self) -> Option<&str> {
+        self.board.address()
+    }
+
     async fn run(&self, batch: &Batch) -> Result<Replies> {
         match Allowance::new(self.limit)
             .within(self.board.run(batch))

@@ -287,6 +287,10 @@ impl Board for Journal {
         self.board.streams()
     }
 
+    fn address(&self) -> Option<&str> {
+        self.board.address()
+    }
+
     async fn run(&self, batch: &Batch) -> Result<Replies> {
         self.run_if(batch, |_| Ok(())).await
     }

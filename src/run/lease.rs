@@ -9,15 +9,27 @@ use twotone_hal::{
     Batch, Board, BoardHandle, Certainty, Error, ErrorKind, ModuleId, Replies, Result, async_trait,
 };
 
-/// Modules that are leased, process-wide: the address of the board and the module's number.
-static LEASED: Mutex<BTreeSet<(usize, u8)>> = Mutex::new(BTreeSet::new());
+/// Modules that are leased, process-wide.
+static LEASED: Mutex<BTreeSet<Key>> = Mutex::new(BTreeSet::new());
 
-/// The right to run on a module, until it is dropped. Clones of a handle count as the same board.
-/// Two handles that were connected separately count as two boards.
+/// A module of some hardware.
+type Key = (Hardware, ModuleId);
+
+/// Hardware, as far as handles tell it apart.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Hardware {
+    /// Address of the board.
+    At(String),
+    /// Place of the handle in memory, for a board that no other handle leads to.
+    InMemory(usize),
+}
+
+/// The right to run on a module, until it is dropped. Handles with the same address count as the
+/// same board, and so do clones of a handle.
 #[derive(Debug)]
 pub(super) struct Lease {
-    key: (usize, u8),
-    /// Keeps the board alive, so that no other board can be allocated at its address.
+    key: Key,
+    /// Keeps the board alive, so that no other board can be allocated at its place in memory.
     _board: BoardHandle,
 }
 
@@ -27,9 +39,11 @@ impl Lease {
     /// # Errors
     /// [`ErrorKind::Busy`] if another run has it.
     pub(super) fn take(board: &BoardHandle, module: ModuleId) -> Result<Self> {
-        let address = (&raw const **board).cast::<()>() as usize;
-        let key = (address, module.number());
-        if !leased().insert(key) {
+        let place = (&raw const **board).cast::<()>() as usize;
+        let address = board.address().map(ToOwned::to_owned);
+        let hardware = address.map_or(Hardware::InMemory(place), Hardware::At);
+        let key = (hardware, module);
+        if !leased().insert(key.clone()) {
             let message = "another run has this module; wait for its end";
             return Err(Error::new(ErrorKind::Busy, message)
                 .during(format!("lease module {module}"))
@@ -48,7 +62,7 @@ impl Drop for Lease {
     }
 }
 
-fn leased() -> std::sync::MutexGuard<'static, BTreeSet<(usize, u8)>> {
+fn leased() -> std::sync::MutexGuard<'static, BTreeSet<Key>> {
     LEASED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -111,6 +125,10 @@ impl Board for Leased {
 
     fn streams(&self) -> Option<std::sync::Arc<dyn twotone_hal::Streams>> {
         self.board.streams()
+    }
+
+    fn address(&self) -> Option<&str> {
+        self.board.address()
     }
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {

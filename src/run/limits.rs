@@ -64,6 +64,10 @@ impl Board for Limits {
         self.journal.streams()
     }
 
+    fn address(&self) -> Option<&str> {
+        self.journal.address()
+    }
+
     async fn run(&self, batch: &Batch) -> Result<Replies> {
         let check = |settings: &ModuleSettings| self.check(settings, batch);
         let mut replies = self.journal.run_if(batch, check).await?;

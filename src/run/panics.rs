@@ -31,6 +31,10 @@ impl Board for CatchPanic {
         self.board.streams()
     }
 
+    fn address(&self) -> Option<&str> {
+        self.board.address()
+    }
+
     async fn run(&self, batch: &Batch) -> Result<Replies> {
         let mut run = self.board.run(batch);
         poll_fn(|context| {

@@ -31,6 +31,10 @@ impl Board for Tally {
         self.board.streams()
     }
 
+    fn address(&self) -> Option<&str> {
+        self.board.address()
+    }
+
     async fn run(&self, batch: &Batch) -> Result<Replies> {
         let answer = self.board.run(batch).await;
         let repeats = match &answer {

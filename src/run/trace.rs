@@ -29,6 +29,10 @@ impl Board for Trace {
         self.board.streams()
     }
 
+    fn address(&self) -> Option<&str> {
+        self.board.address()
+    }
+
     async fn run(&self, batch: &Batch) -> Result<Replies> {
         let span = debug_span!("batch", board = self.name(), operations = batch.len());
         let answer = self.board.run(batch).instrument(span.clone()).await;

@@ -11,12 +11,6 @@ use super::board::{Fake, Fault, OPERATION, channel, module, tone};
 use crate::run::lease::Leased;
 use crate::run::{Deadline, DryRun, Journal, Limits, Trace};
 
-fn read() -> Batch {
-    let mut batch = Batch::new();
-    batch.read_nco(module());
-    batch
-}
-
 fn write() -> Batch {
     let mut batch = Batch::new();
     batch.set_tone(module(), tone(1, 1.0, 0.1));

@@ -52,7 +52,7 @@ fn a_tune_of_another_phase_epoch_calibrates_nothing() {
         assert!(board.firmware.as_ref().is_some_and(|text| !text.is_empty()));
         let error = board.error.as_ref().unwrap();
         assert!(
-            error.contains("module 1: the tune does not hold"),
+            error.message.contains("module 1: the tune does not hold"),
             "{error}"
         );
     }
@@ -280,7 +280,11 @@ fn packets_of_two_boards_from_one_address_are_told() {
     assert!(board["modules"][0]["received"].as_u64() > Some(300));
     assert_eq!(other["ok"], true, "{other}");
     let manifest = Manifest::read(&out).unwrap();
-    assert_eq!(manifest.boards[0].error.as_deref(), Some(error));
+    let noted = manifest.boards[0].error.as_ref();
+    assert_eq!(
+        noted.map(|noted| noted.message.as_str()),
+        Some(error.as_str())
+    );
 }
 
 #[test]

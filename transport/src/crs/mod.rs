@@ -293,6 +293,10 @@ impl Board for CrsBoard {
         &self.name
     }
 
+    fn address(&self) -> Option<&str> {
+        Some(self.connector.authority())
+    }
+
     fn streams(&self) -> Option<Arc<dyn Streams>> {
         Some(Arc::clone(&self.streams) as Arc<dyn Streams>)
     }
