@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use tworoutine::Wait;
-use twotone::hal::{Acquire, BoardHandle, ModuleId, Result};
+use twotone::hal::{Acquire, BoardHandle, Error, ErrorKind, ModuleId, Result};
+use twotone::run::{Runner, Target};
 use twotone::sim::Farm;
 
 use super::connect;
@@ -110,4 +111,31 @@ fn a_wait_for_one_board_leaves_hundreds_of_others_going() {
             other.await.unwrap();
         }
     });
+}
+
+/// A run over one connection leaves no room for another run over the same module, whatever
+/// connection that one has.
+#[test]
+fn two_connections_cannot_run_one_module() {
+    let farm = Farm::builder().detectors(2).start_blocking().unwrap();
+    let [one, other] = [(), ()].map(|()| connect(&farm).targets().remove(0));
+    let run = |target: Target| {
+        Runner::new().run(vec![target], |board, module| async move {
+            board.nco().read(module).await
+        })
+    };
+    let inner = other.clone();
+    let outcomes = Runner::new()
+        .run(vec![one], move |_, _| {
+            let inner = run(inner.clone());
+            async move {
+                let result = inner.await.remove(0).result;
+                Ok::<_, Error>(result.map_err(|error| error.kind()))
+            }
+        })
+        .wait();
+    let refused = outcomes[0].result.as_ref().unwrap();
+    assert_eq!(*refused.as_ref().unwrap_err(), ErrorKind::Busy);
+    // The lease ends with the run.
+    assert!(run(other).wait()[0].result.is_ok());
 }

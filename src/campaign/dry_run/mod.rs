@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use tworoutine::Allowance;
 use twotone_algorithms::{TuneParams, tune};
-use twotone_hal::{Board, BoardHandle, ModuleId, Result};
+use twotone_hal::{Board, BoardHandle, ChannelId, ModuleId, Result};
 
 pub use pretended::Traffic;
 
@@ -216,7 +216,7 @@ async fn round_trips(array: &Array) -> BTreeMap<String, f64> {
         let times = tworoutine::spawn(async move {
             let mut least = None;
             for _ in 0..3 {
-                let (answer, took) = Allowance::timed(handle.nco().read(module)).await;
+                let (answer, took) = Allowance::timed(handle.tones().read(module, ChannelId::FIRST, 1)).await;
                 answer.ok()?;
                 let took_s = took.as_secs_f64();
                 least = Some(least.map_or(took_s, |least: f64| least.min(took_s)));

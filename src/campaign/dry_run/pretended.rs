@@ -207,10 +207,10 @@ impl Pretended {
             described.channels - acquire.first.index().min(usize::from(described.channels)) as u16;
         let count = acquire.count.unwrap_or(there);
         let mut batch = Batch::new();
-        let nco = batch.read_nco(module);
+        let nco = described.nco.map(|_| batch.read_nco(module));
         let tones = batch.read_tones(module, acquire.first, count, ToneFields::ALL);
         let replies = self.settings.run(&batch).await?;
-        let nco_hz = replies.get(nco).frequency.0;
+        let nco_hz = nco.map_or(0.0, |nco| replies.get(nco).frequency.0);
         let none = Vec::new();
         let resonances = self.resonances.get(&module).unwrap_or(&none);
         let sample = |tone: &twotone_hal::ToneState| {
