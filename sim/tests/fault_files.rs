@@ -44,6 +44,23 @@ fn the_page_has_the_table_of_faults() {
 }
 
 #[test]
+fn the_page_on_adding_a_fault_has_the_code_of_one() {
+    let page = include_str!("../../docs/how-to/add-a-fault.md");
+    let code = page.split("```rust,ignore\n").skip(1);
+    let code: Vec<_> = code.filter_map(|block| block.split("```").next()).collect();
+    let files = [
+        include_str!("../src/fault/kinds/garbled_answer.rs"),
+        include_str!("../src/fault/kinds/mod.rs"),
+        include_str!("faults.rs"),
+    ];
+    assert_eq!(code.len(), files.len());
+    assert_eq!(code[0], files[0], "the whole file");
+    for (code, file) in code.into_iter().zip(files) {
+        assert!(file.contains(code), "{code}");
+    }
+}
+
+#[test]
 fn descriptions_are_whole() {
     for fault in Fault::DESCRIPTIONS {
         let is_name = |c: char| c.is_ascii_lowercase() || c == '-';

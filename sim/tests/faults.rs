@@ -9,8 +9,8 @@ use client::{Client, call, outcome};
 use serde_json::{Value, json};
 use twotone_sim::Farm;
 use twotone_sim::fault::{
-    BlackHole, CloseMidAnswer, ErrorOnCall, Fault, Hang, HugeAnswer, NotTuber, Reboot, Refuse,
-    Scheduled, ServerError, Slow, WrongType,
+    BlackHole, CloseMidAnswer, ErrorOnCall, Fault, GarbledAnswer, Hang, HugeAnswer, NotTuber,
+    Reboot, Refuse, Scheduled, ServerError, Slow, WrongType,
 };
 
 fn farm(fault: impl Into<Scheduled>) -> Farm {
@@ -194,6 +194,14 @@ fn error_on_the_nth_call() {
     assert_eq!(outcome(&answer[1]).unwrap_err(), "RuntimeError: no good");
     assert_eq!(board.ok("get_amplitude", json!([]), at(1)), json!(0.25));
     check_neighbour(&farm);
+}
+
+#[test]
+fn a_garbled_answer_is_no_json() {
+    let farm = farm(GarbledAnswer { at: 0 });
+    let answer = connect(&farm).post("", b"{}");
+    assert_eq!(answer.status(), 200);
+    assert!(serde_json::from_slice::<Value>(&answer.body).is_err());
 }
 
 #[test]

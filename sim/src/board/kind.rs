@@ -13,7 +13,8 @@ use super::Board;
 use super::stream::{Outbox, Pace};
 use crate::crs;
 
-/// Kinds that can be simulated. A new kind is a folder beside `crs` and a line here.
+/// Kinds that can be simulated. A new kind is a folder beside `crs`, which `lib.rs` declares, and a
+/// line here.
 static KINDS: &[&Kind] = &[
     &crs::KIND,
     #[cfg(test)]

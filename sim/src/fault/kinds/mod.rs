@@ -82,6 +82,7 @@ faults! {
     server_error::ServerError,
     wrong_type::WrongType,
     huge_answer::HugeAnswer,
+    garbled_answer::GarbledAnswer,
     hang::Hang,
     error_on_call::ErrorOnCall,
     reboot::Reboot,

@@ -8,11 +8,21 @@ pub(super) const KWARGS: &str = "kwargs";
 pub(super) const PROPERTY: &str = "property";
 pub(super) const RESOLVE: &str = "resolve";
 
+/// Declares a key, and its bytes in JSON after those that stand before it.
+macro_rules! key {
+    ($name:ident = $text:literal, $json:ident = $before:literal) => {
+        pub(super) const $name: &str = $text;
+        // Every answer has it: written in one piece, it costs least.
+        #[cfg(feature = "server")]
+        pub(super) const $json: &[u8] = concat!($before, "\"", $text, "\":").as_bytes();
+    };
+}
+
 // Keys of an answer.
-pub(super) const RESULT: &str = "result";
-pub(super) const ERROR: &str = "error";
+key!(RESULT = "result", JSON_RESULT = "{");
+key!(ERROR = "error", JSON_ERROR = "{");
+key!(WARNINGS = "warnings", JSON_WARNINGS = ",");
 pub(super) const MESSAGE: &str = "message";
-pub(super) const WARNINGS: &str = "warnings";
 
 // Keys of a description.
 pub(super) const DOC: &str = "__doc__";

@@ -11,7 +11,7 @@ use crate::tuber::error::{DecodeError, DecodeErrorKind, Limits};
 use crate::tuber::format::{Format, Options};
 use crate::tuber::keys;
 use crate::tuber::nested::Remaining;
-use crate::tuber::put::{ARRAY, MAP, put_head, put_key, put_null};
+use crate::tuber::put::{ARRAY, MAP, put_head, put_null, put_str};
 use bytes::BytesMut;
 
 /// The headers of a request that Tuber uses; `None` for those that are absent.
@@ -379,10 +379,12 @@ impl Server {
         let element = out.len();
         self.warnings.clear();
         match format {
-            Format::Json => out.extend_from_slice(b"{"),
-            Format::Cbor => out.extend_from_slice(&[MAP | 1]),
+            Format::Json => out.extend_from_slice(keys::JSON_RESULT),
+            Format::Cbor => {
+                out.extend_from_slice(&[MAP | 1]);
+                put_str(format, out, keys::RESULT);
+            }
         }
-        put_key(format, out, keys::RESULT);
         let value = out.len();
         let outcome = request.and_then(|parts| self.run(format, &parts, target, out));
         if let Err(fault) = &outcome {
@@ -393,10 +395,12 @@ impl Server {
         }
         if !self.warnings.is_empty() {
             match format {
-                Format::Json => out.extend_from_slice(b","),
-                Format::Cbor => out[element] = MAP | 2,
+                Format::Json => out.extend_from_slice(keys::JSON_WARNINGS),
+                Format::Cbor => {
+                    out[element] = MAP | 2;
+                    put_str(format, out, keys::WARNINGS);
+                }
             }
-            put_key(format, out, keys::WARNINGS);
             let mut texts = Slot::new(format, out).seq();
             for text in &self.warnings {
                 texts.item().str(text);
@@ -463,10 +467,12 @@ fn put_error(format: Format, out: &mut BytesMut, fault: &Fault) {
 /// follow.
 fn put_open_error(format: Format, out: &mut BytesMut, fault: &Fault) {
     match format {
-        Format::Json => out.extend_from_slice(b"{"),
-        Format::Cbor => put_head(out, MAP, 1),
+        Format::Json => out.extend_from_slice(keys::JSON_ERROR),
+        Format::Cbor => {
+            put_head(out, MAP, 1);
+            put_str(format, out, keys::ERROR);
+        }
     }
-    put_key(format, out, keys::ERROR);
     Slot::new(format, out)
         .map()
         .entry(keys::MESSAGE, fault.message());
