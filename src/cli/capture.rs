@@ -14,6 +14,7 @@ use twotone::hal::ReceiveOptions;
 use twotone::map::HardwareMap;
 
 use super::campaign::campaign;
+use super::exit::complain_of_refusal;
 use super::interrupt::Interrupt;
 use super::output::{complain, say, say_json};
 use super::selection::Selection;
@@ -99,10 +100,7 @@ impl Capture {
         }
         let report = match campaign.capture(self.out, settings).wait() {
             Ok(report) => report,
-            Err(error) => {
-                complain(&error.to_string());
-                return Exit::Usage;
-            }
+            Err(error) => return complain_of_refusal(&error),
         };
         print(&report, json);
         report.completion().into()

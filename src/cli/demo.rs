@@ -10,9 +10,10 @@ use twotone::map::HardwareMap;
 use twotone::record::UtcTime;
 
 use super::campaign::{INTERRUPTED, campaign};
+use super::exit::complain_of_refusal;
 use super::interrupt::Interrupt;
 use super::output::complain;
-use super::sim::FarmArgs;
+use super::sim::{FarmArgs, start};
 use super::{Exit, limits, tune};
 
 /// The arguments of `twotone demo`.
@@ -27,12 +28,9 @@ pub(crate) struct Demo {
 
 impl Demo {
     pub(crate) fn run(self, json: bool) -> Exit {
-        let farm = match tworoutine::wait(self.farm.builder().start()) {
+        let farm = match start(self.farm.builder()) {
             Ok(farm) => farm,
-            Err(error) => {
-                complain(&format!("the farm cannot be started: {error}"));
-                return Exit::Usage;
-            }
+            Err(exit) => return exit,
         };
         let map = match HardwareMap::try_from(&farm) {
             Ok(map) => map,
@@ -63,10 +61,7 @@ impl Demo {
                 tune::complain_of_interrupt(&campaign, &tuned, &interrupt);
                 exit
             }
-            Err(error) => {
-                complain(&error.to_string());
-                Exit::Usage
-            }
+            Err(error) => complain_of_refusal(&error),
         };
         farm.shut_down().wait();
         exit

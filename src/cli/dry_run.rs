@@ -3,17 +3,15 @@
 use twotone::campaign::{Campaign, DryRunOf, DryRunReport, Traffic};
 
 use super::Exit;
-use super::output::{complain, say, say_json};
+use super::exit::complain_of_refusal;
+use super::output::{say, say_json};
 use super::table::{Table, shown};
 
 /// Makes a dry run, and prints it.
 pub(crate) fn dry_run(campaign: &Campaign, of: DryRunOf, json: bool) -> Exit {
     let report = match campaign.dry_run(of).wait() {
         Ok(report) => report,
-        Err(error) => {
-            complain(&error.to_string());
-            return Exit::Usage;
-        }
+        Err(error) => return complain_of_refusal(&error),
     };
     if json {
         say_json(&report);

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use twotone::campaign::{Completion, RecordReport};
+use twotone::campaign::{CampaignError, Completion, RecordReport};
 use twotone::hal::legible;
 
 use super::output::complain;
@@ -49,6 +49,17 @@ impl From<Completion> for Exit {
             Completion::Unreachable => Self::NothingReachable,
             Completion::Interrupted => Self::Interrupted,
         }
+    }
+}
+
+/// Complains of a campaign that was refused or ended without a report. Returns the end of the program.
+pub(crate) fn complain_of_refusal(error: &CampaignError) -> Exit {
+    complain(&error.to_string());
+    match error {
+        CampaignError::Cancelled => Exit::Interrupted,
+        // It may have set something before.
+        CampaignError::Ended(_) => Exit::SomeFailed,
+        _ => Exit::Usage,
     }
 }
 

@@ -169,12 +169,9 @@ impl Sim {
                 }
             };
         }
-        let farm = match tworoutine::wait(builder.start()) {
+        let farm = match start(builder) {
             Ok(farm) => farm,
-            Err(error) => {
-                complain(&format!("the farm cannot be started: {error}"));
-                return Exit::Usage;
-            }
+            Err(exit) => return exit,
         };
         if let Some(path) = &self.write_map
             && let Err(exit) = write_file(path, &farm.map_toml())
@@ -225,6 +222,14 @@ impl Sim {
             ));
         }
     }
+}
+
+/// Starts a farm, or complains of the reason that it cannot be started.
+pub(crate) fn start(farm: FarmBuilder) -> Result<Farm, Exit> {
+    tworoutine::wait(farm.start()).map_err(|error| {
+        complain(&format!("the farm cannot be started: {error}"));
+        Exit::Usage
+    })
 }
 
 /// Writes a file whole or not at all, so that a program that waits for it never reads half of it.

@@ -13,9 +13,9 @@ use twotone::map::HardwareMap;
 
 use super::Exit;
 use super::access::{Access, warn_of_tones_of_others};
-use super::campaign::{INTERRUPTED, campaign};
+use super::campaign::{DEADLINE_S, INTERRUPTED, campaign, load_params};
 use super::dry_run::dry_run;
-use super::exit::complain_of_record;
+use super::exit::{complain_of_record, complain_of_refusal};
 use super::interrupt::{self, Interrupt};
 use super::output::{complain, say, say_json};
 use super::selection::Selection;
@@ -59,7 +59,7 @@ pub(crate) struct Sweep {
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
     /// Longest time of each module in seconds, clean-up included.
-    #[arg(long, value_name = "S", default_value_t = 600.0, value_parser = parse_seconds, allow_negative_numbers = true)]
+    #[arg(long, value_name = "S", default_value_t = DEADLINE_S, value_parser = parse_seconds, allow_negative_numbers = true)]
     deadline: f64,
 }
 
@@ -95,9 +95,7 @@ impl Sweep {
     /// Reads all files that are given.
     fn read(&self) -> Result<(HardwareMap, CampaignParams), String> {
         let map = self.part.of(&self.map)?;
-        let params = self.params.as_deref().map(CampaignParams::load);
-        let params = params.transpose().map_err(|error| error.to_string())?;
-        let mut params = params.unwrap_or_default();
+        let mut params = load_params(self.params.as_deref())?;
         if let Some(points) = self.points {
             params.set_points(points);
         }
@@ -119,10 +117,7 @@ impl Sweep {
         };
         let swept = match campaign.sweep(out, self.format.into()).wait() {
             Ok(swept) => swept,
-            Err(error) => {
-                complain(&error.to_string());
-                return Exit::Usage;
-            }
+            Err(error) => return complain_of_refusal(&error),
         };
         let report = &swept.report;
         complain_of_record(&report.record);

@@ -17,9 +17,9 @@ use twotone::sim::Truth;
 
 use super::Exit;
 use super::access::{Access, warn_of_tones_of_others};
-use super::campaign::{INTERRUPTED, campaign};
+use super::campaign::{DEADLINE_S, INTERRUPTED, campaign, load_params};
 use super::dry_run::dry_run;
-use super::exit::complain_of_record;
+use super::exit::{complain_of_record, complain_of_refusal};
 use super::interrupt::{self, Interrupt};
 use super::output::{complain, say, say_json};
 use super::selection::Selection;
@@ -49,7 +49,7 @@ pub(crate) struct Tune {
     #[arg(long, value_name = "FILE")]
     truth: Option<PathBuf>,
     /// Longest time of each module in seconds, clean-up included.
-    #[arg(long, value_name = "S", default_value_t = 600.0, value_parser = parse_seconds)]
+    #[arg(long, value_name = "S", default_value_t = DEADLINE_S, value_parser = parse_seconds)]
     deadline: f64,
     #[command(flatten)]
     access: Access,
@@ -86,10 +86,9 @@ impl Tune {
     /// Reads all files that are given.
     fn read(&self) -> Result<(HardwareMap, CampaignParams, Option<Truth>), String> {
         let map = self.part.of(&self.map)?;
-        let params = self.params.as_deref().map(CampaignParams::load);
-        let params = params.transpose().map_err(|error| error.to_string())?;
+        let params = load_params(self.params.as_deref())?;
         let truth = self.truth.as_deref().map(load_truth).transpose()?;
-        Ok((map, params.unwrap_or_default(), truth))
+        Ok((map, params, truth))
     }
 
     fn tune(
@@ -118,10 +117,7 @@ impl Tune {
                 complain_of_interrupt(&campaign, &tuned, &interrupt);
                 exit
             }
-            Err(error) => {
-                complain(&error.to_string());
-                Exit::Usage
-            }
+            Err(error) => complain_of_refusal(&error),
         }
     }
 }

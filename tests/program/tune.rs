@@ -205,7 +205,7 @@ fn boards_that_are_not_there_do_not_keep_the_others() {
         ["ok", "unreachable", "unreachable"]
     );
     for (index, words) in [
-        (1, ["timeout", "connect", "unknown"]),
+        (1, ["timeout", "connect", "not_executed"]),
         (2, ["unreachable", "connect", "not_executed"]),
     ] {
         let error = &report["boards"][index]["error"];

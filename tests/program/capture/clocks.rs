@@ -145,8 +145,7 @@ fn clocks_that_contradict_themselves_are_told_and_their_times_marked() {
         let noted = &manifest.boards[board];
         let error = noted.error.as_ref().unwrap();
         assert_eq!(noted.status, "some_failed");
-        let told = error.message.strip_prefix("module 1: ").unwrap();
-        assert!(doubts(module).contains(told));
+        assert!(doubts(module).contains(error.message.strip_prefix("module 1: ").unwrap()));
         assert_eq!(noted.channels["reconstructed"] as u64, of("sequence"));
         check_noted(noted, module);
     }
