@@ -311,7 +311,8 @@ fn a_manifest_of_a_later_format_is_refused_as_such() {
 #[test]
 fn a_manifest_of_format_1_has_its_errors_as_sentences() {
     let parent = tempfile::tempdir().unwrap();
-    let mut old = serde_json::to_value(manifest()).unwrap();
+    let written = manifest();
+    let mut old = serde_json::to_value(&written).unwrap();
     old["format_version"] = 1.into();
     old["boards"][0]["error"] = "board b1: connect: timed out: no answer".into();
     fs::write(parent.path().join(MANIFEST_FILE), old.to_string()).unwrap();
@@ -322,7 +323,7 @@ fn a_manifest_of_format_1_has_its_errors_as_sentences() {
     let expected = Manifest {
         format_version: 1,
         boards: read.boards.clone(),
-        ..manifest()
+        ..written
     };
     assert_eq!(read, expected);
 }
