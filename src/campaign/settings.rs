@@ -145,7 +145,7 @@ impl Campaign {
     ///
     /// A campaign that set nothing on any board records nothing.
     ///
-    /// **On cancel** see the [module](self#runtimes-and-cancelling).
+    /// **On cancel** see the [module](crate::campaign#runtimes-and-cancelling).
     ///
     /// # Errors
     /// If the parameters do not fit the map, if boards cannot be locked on this host, or if `out`
@@ -164,7 +164,7 @@ impl Campaign {
     ///
     /// A campaign in which no module was swept to its end records nothing.
     ///
-    /// **On cancel** see the [module](self#runtimes-and-cancelling).
+    /// **On cancel** see the [module](crate::campaign#runtimes-and-cancelling).
     ///
     /// # Errors
     /// As [`Campaign::tune`].
