@@ -36,7 +36,7 @@ pub struct BoardPlan {
 pub struct LocatedStreams {
     /// The streams.
     pub streams: Arc<dyn Streams>,
-    /// Where the samples come from, and what they are known by.
+    /// Place that the samples come from, and their properties.
     pub source: StreamSource,
 }
 
@@ -252,15 +252,15 @@ impl ModulePlan {
             |tune: &ModuleTune| tune.channel.iter().any(|one| usable(one).is_some());
         let standing = match (tunes, tune, &board) {
             (None, ..) => None,
-            (_, None, _) => Some(Standing::not(
+            (_, None, _) => Some(Standing::unmeasured(
                 TuneState::Void,
                 "the run has no tune of this module",
             )),
-            (_, Some(tune), _) if !is_calibrated(tune) => Some(Standing::not(
+            (_, Some(tune), _) if !is_calibrated(tune) => Some(Standing::unmeasured(
                 TuneState::Void,
                 "none of its channels is tuned",
             )),
-            (.., None) => Some(Standing::not(
+            (.., None) => Some(Standing::unmeasured(
                 TuneState::Unknown,
                 "the board does not answer",
             )),

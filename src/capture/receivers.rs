@@ -174,7 +174,7 @@ fn numbered(
     })
 }
 
-/// What is asked for of the boards of a family.
+/// Requests for the boards of a family.
 struct Wanted<'a> {
     /// Streams of the first board, which open those of all.
     found: &'a LocatedStreams,

@@ -68,7 +68,8 @@ impl Standing {
         Some(Complex64::from_polar(gain, self.reference_turn_rad?))
     }
 
-    pub(super) fn not(state: TuneState, why: impl Into<String>) -> Self {
+    /// A state without a measurement of the reference tones, and the reason for it.
+    pub(super) fn unmeasured(state: TuneState, why: impl Into<String>) -> Self {
         Self {
             state,
             why: Some(why.into()),
@@ -103,7 +104,7 @@ pub(super) async fn ask_all(
                         )),
                     },
                 };
-                answer.unwrap_or_else(|why| Standing::not(TuneState::Unknown, why))
+                answer.unwrap_or_else(|why| Standing::unmeasured(TuneState::Unknown, why))
             })
         })
         .collect();
@@ -111,7 +112,9 @@ pub(super) async fn ask_all(
     for standing in asking {
         let standing = standing.await;
         standings.push(
-            standing.unwrap_or_else(|error| Standing::not(TuneState::Unknown, error.to_string())),
+            standing.unwrap_or_else(|error| {
+                Standing::unmeasured(TuneState::Unknown, error.to_string())
+            }),
         );
     }
     standings
@@ -122,7 +125,7 @@ async fn ask(board: &BoardHandle, tune: &ModuleTune) -> Result<Standing> {
     let of_channels = tune.channel.iter().map(|one| one.channel);
     let last = of_channels.chain(tune.reference.iter().map(|one| one.channel));
     let Some(last) = last.max() else {
-        return Ok(Standing::not(TuneState::Void, "it has no tones"));
+        return Ok(Standing::unmeasured(TuneState::Void, "it has no tones"));
     };
     let first = ChannelId::from_index(0).unwrap_or(last);
     let fields = ToneFields {
@@ -144,7 +147,7 @@ async fn ask(board: &BoardHandle, tune: &ModuleTune) -> Result<Standing> {
     let nco_hz = nco.map_or(0.0, |nco| replies.get(nco).frequency.0);
     if (nco_hz - tune.nco_hz).abs() > 1.0 {
         let why = format!("the NCO is at {nco_hz} Hz, and was at {} Hz", tune.nco_hz);
-        return Ok(Standing::not(TuneState::Void, why));
+        return Ok(Standing::unmeasured(TuneState::Void, why));
     }
     let tones = replies.get(tones);
     let is_as_tuned = |one: &ChannelOutcome| {
@@ -158,7 +161,7 @@ async fn ask(board: &BoardHandle, tune: &ModuleTune) -> Result<Standing> {
         .collect();
     if !changed.is_empty() && changed.len() == calibrated().count() {
         let why = "none of its tones is set as it was";
-        return Ok(Standing::not(TuneState::Void, why));
+        return Ok(Standing::unmeasured(TuneState::Void, why));
     }
     let mean = replies.get(means).mean;
     let ratios: Vec<Complex64> = tune

@@ -46,14 +46,14 @@ impl Host {
                     "" => None,
                     _ => Some(after.strip_prefix(':').ok_or("expected `[host]:port`")?),
                 };
-                (six(host)?, port)
+                (ipv6_host(host)?, port)
             }
             None => match text.split_once(':') {
                 Some((_, port)) if port.contains(':') => {
                     return Err(format!("an IPv6 address needs brackets: `[{text}]`"));
                 }
-                Some((host, port)) => (named(host)?, Some(port)),
-                None => (named(text)?, None),
+                Some((host, port)) => (name_or_ipv4_host(host)?, Some(port)),
+                None => (name_or_ipv4_host(text)?, None),
             },
         };
         let port = match port {
@@ -107,7 +107,7 @@ impl Host {
 
     /// The IP address, if the host is one and needs no look-up. It has no zone.
     pub fn ip(&self) -> Option<IpAddr> {
-        let (address, _) = zoned(&self.name);
+        let (address, _) = split_zone(&self.name);
         address.parse().ok()
     }
 
@@ -116,7 +116,7 @@ impl Host {
     /// address.
     #[must_use]
     pub fn canonical(&self) -> Self {
-        let (_, zone) = zoned(&self.name);
+        let (_, zone) = split_zone(&self.name);
         let name = match self.ip() {
             Some(ip) => ip.to_canonical().to_string() + zone,
             None => self.name.trim_end_matches('.').to_lowercase(),
@@ -127,13 +127,13 @@ impl Host {
     /// The host and port as they stand in the `Host` header of HTTP. A zone means something on
     /// this machine alone (RFC 6874), and servers are seldom known by a name with a dot at its end.
     pub(crate) fn header(&self) -> String {
-        let (name, _) = zoned(&self.name);
+        let (name, _) = split_zone(&self.name);
         Self::new(name.trim_end_matches('.'), self.port).to_string()
     }
 }
 
-/// An IPv6 address and its zone with the `%`, which may be empty.
-fn zoned(name: &str) -> (&str, &str) {
+/// Splits the zone off an IPv6 address. The zone begins with `%`, or is empty.
+fn split_zone(name: &str) -> (&str, &str) {
     name.split_at(name.find('%').unwrap_or(name.len()))
 }
 
@@ -147,10 +147,10 @@ impl FromStr for Host {
     }
 }
 
-/// `host` if it is an IPv6 address, with the name or number of a network interface as its zone or
-/// without.
-fn six(host: &str) -> Result<&str, String> {
-    let (address, zone) = zoned(host);
+/// Returns `host` if it is an IPv6 address, with or without a zone (the name or number of a network
+/// interface).
+fn ipv6_host(host: &str) -> Result<&str, String> {
+    let (address, zone) = split_zone(host);
     let parsed = address
         .parse::<Ipv6Addr>()
         .map_err(|_| format!("`{address}` is not an IPv6 address"))?;
@@ -163,11 +163,11 @@ fn six(host: &str) -> Result<&str, String> {
             ));
         }
     }
-    of_one_board(IpAddr::V6(parsed).to_canonical(), host)
+    address_of_one_board(IpAddr::V6(parsed).to_canonical(), host)
 }
 
-/// `host` if it could be a name or an IPv4 address: dotted labels of letters, digits, `-`, `_`.
-fn named(host: &str) -> Result<&str, String> {
+/// Returns `host` if it could be a name or an IPv4 address: dotted labels of letters, digits, `-`, `_`.
+fn name_or_ipv4_host(host: &str) -> Result<&str, String> {
     if host.is_empty() {
         return Err("the host is empty: expected `host` or `host:port`".to_owned());
     }
@@ -193,12 +193,13 @@ fn named(host: &str) -> Result<&str, String> {
         ));
     }
     if name.rsplit('.').next().is_some_and(is_number) {
-        return four(host);
+        return ipv4_host(host);
     }
     Ok(host)
 }
 
-/// A label that the resolver of the system takes for a number, as in addresses of the old forms.
+/// True for a label that the resolver of the system takes for a number, as in old forms of
+/// addresses.
 fn is_number(label: &str) -> bool {
     let hexadecimal = label.strip_prefix("0x").or(label.strip_prefix("0X"));
     match hexadecimal {
@@ -207,11 +208,11 @@ fn is_number(label: &str) -> bool {
     }
 }
 
-/// `host` if it is an IPv4 address of four decimal numbers, which cannot be read as another
-/// address.
-fn four(host: &str) -> Result<&str, String> {
+/// Returns `host` if it is an IPv4 address of four decimal numbers, which no program reads as
+/// another address.
+fn ipv4_host(host: &str) -> Result<&str, String> {
     if let Ok(address) = host.parse::<Ipv4Addr>() {
-        return of_one_board(IpAddr::V4(address), host);
+        return address_of_one_board(IpAddr::V4(address), host);
     }
     let decimal = |label: &str| label.parse::<u8>().ok().filter(|_| !label.starts_with('+'));
     let labels = host.trim_end_matches('.').split('.').map(decimal);
@@ -225,8 +226,8 @@ fn four(host: &str) -> Result<&str, String> {
     ))
 }
 
-/// `host` unless its address cannot be that of one board.
-fn of_one_board(address: IpAddr, host: &str) -> Result<&str, String> {
+/// Returns `host`, unless its address cannot be that of one board.
+fn address_of_one_board(address: IpAddr, host: &str) -> Result<&str, String> {
     let broadcast = address == IpAddr::V4(Ipv4Addr::BROADCAST);
     if address.is_unspecified() || address.is_multicast() || broadcast {
         return Err(format!("`{host}` is not the address of one board"));

@@ -15,7 +15,7 @@ use tokio::task::yield_now;
 /// Largest number of look-ups that run at the same time. One without an answer takes up to 30 s.
 const MOST: usize = 64;
 
-/// Looks for the end of a thread, after which it is taken to have ended.
+/// Number of tries to start a thread while the kernel may still count one that has just ended.
 const MOST_LOOKS: usize = 100_000;
 
 /// Addresses of `name` with `port`.
@@ -75,9 +75,9 @@ impl<F: Fn(&str, u16) -> Found + Send + Sync + 'static> LookUps<F> {
     }
 
     async fn look_up(&'static self, name: &str, port: u16) -> Found {
-        let found = self.ask((name.to_owned(), port));
+        let found = self.join((name.to_owned(), port));
         let mut looks = 0;
-        while let Err((error, may_change)) = self.staff() {
+        while let Err((error, may_change)) = self.start_thread() {
             if looks == MOST_LOOKS || !may_change {
                 let why = format!(
                     "the system grants no thread to look the name up ({error}): raise the limit of \
@@ -93,7 +93,7 @@ impl<F: Fn(&str, u16) -> Found + Send + Sync + 'static> LookUps<F> {
     }
 
     /// Joins the look-up of this name and port, or queues one.
-    fn ask(&self, key: Key) -> oneshot::Receiver<Shared> {
+    fn join(&self, key: Key) -> oneshot::Receiver<Shared> {
         let (sender, found) = oneshot::channel();
         let mut state = self.state();
         if let Some(asking) = state.asked.get_mut(&key) {
@@ -106,12 +106,12 @@ impl<F: Fn(&str, u16) -> Found + Send + Sync + 'static> LookUps<F> {
         found
     }
 
-    /// Starts a thread if there is something for it to do.
+    /// Starts a thread if a look-up waits and fewer than [`MOST`] threads run.
     ///
     /// # Errors
-    /// If the system grants no thread, and no other does the work. True if it still counted one
-    /// that has ended.
-    fn staff(&'static self) -> Result<(), (io::Error, bool)> {
+    /// If the system grants no thread and none runs. The flag is true if the kernel may still have
+    /// counted a thread that has ended, so that another try may succeed.
+    fn start_thread(&'static self) -> Result<(), (io::Error, bool)> {
         let mut state = self.state();
         if state.queue.is_empty() || state.threads >= MOST {
             return Ok(());
@@ -119,7 +119,7 @@ impl<F: Fn(&str, u16) -> Found + Send + Sync + 'static> LookUps<F> {
         // Looked at before, since the kernel may let go of it after the refusal.
         let may_change = state.has_lingering();
         let thread = thread::Builder::new().name("look-up".to_owned());
-        match thread.spawn(|| self.work()) {
+        match thread.spawn(|| self.look_up_queued()) {
             Ok(_) => state.threads += 1,
             Err(error) if state.threads == 0 => return Err((error, may_change)),
             Err(_) => {}
@@ -127,8 +127,8 @@ impl<F: Fn(&str, u16) -> Found + Send + Sync + 'static> LookUps<F> {
         Ok(())
     }
 
-    /// Looks up until nothing is left to do.
-    fn work(&self) {
+    /// Looks names up until the queue is empty. Runs on a thread of its own.
+    fn look_up_queued(&self) {
         let place = fs::read_link("/proc/thread-self").ok();
         let mut state = self.state();
         while let Some(key) = state.next() {

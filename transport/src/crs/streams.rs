@@ -12,7 +12,9 @@ use twotone_hal::{
 };
 use twotone_wire::crs::{MODULES_IN_BANK, STEPS_PER_COUNT};
 
-use crate::readout::{BlockReceiver, Receiver, Source, StreamOptions, Wanted, hear, in_packets};
+use crate::readout::{
+    BlockReceiver, Receiver, Source, StreamOptions, Wanted, in_packets, listen_for_serials,
+};
 use crate::{Host, look_up};
 
 /// Family of all CRS boards.
@@ -122,7 +124,7 @@ impl Streams for CrsStreams {
     async fn listen(&self, options: &ReceiveOptions, within: Duration) -> Result<Vec<u32>> {
         let address = self.address().await?;
         let options = StreamOptions::try_from(options)?;
-        let serials = hear(address, self.serial, &options, within).await?;
+        let serials = listen_for_serials(address, self.serial, &options, within).await?;
         Ok(serials.into_iter().map(u32::from).collect())
     }
 

@@ -102,8 +102,8 @@ impl Assembler {
         }
     }
 
-    /// Takes a datagram that came `from` an address at the time `now`; its bytes stay at `given`
-    /// until the next [`Assembler::recycle`].
+    /// Takes a datagram that came `from` an address at the time `now`. Its bytes stay in slot `given`
+    /// of the read until the next [`Assembler::recycle`].
     pub(super) fn datagram(&mut self, from: Ipv4Addr, bytes: &[u8], given: u32, now: Duration) {
         let known = |known: &Address| known.address;
         let Ok(at) = self.addresses.binary_search_by_key(&from, known) else {
@@ -125,14 +125,14 @@ impl Assembler {
         let board = &mut self.boards[board];
         let sequencer = board.modules[usize::from(head.module)]
             .get_or_insert_with(|| Box::new(Sequencer::new(self.patience)));
-        let mut desk = Desk {
+        let mut sink = ModuleSink {
             source: board.source,
             module: head.module,
             bytes,
             copies: &mut self.copies,
             ready: &mut self.ready,
         };
-        sequencer.offer(head.sequence, given, now, &mut desk);
+        sequencer.offer(head.sequence, given, now, &mut sink);
     }
 
     /// Time at which [`Assembler::expire`] will have something to do.
@@ -154,14 +154,14 @@ impl Assembler {
                 let Some(sequencer) = sequencer else {
                     continue;
                 };
-                let mut desk = Desk {
+                let mut sink = ModuleSink {
                     source: board.source,
                     module: module as u8,
                     bytes: &[],
                     copies: &mut self.copies,
                     ready: &mut self.ready,
                 };
-                sequencer.expire(now, &mut desk);
+                sequencer.expire(now, &mut sink);
             }
         }
     }
@@ -261,7 +261,7 @@ impl Copies {
 }
 
 /// Sink for the packets of one module.
-struct Desk<'a> {
+struct ModuleSink<'a> {
     source: Source,
     module: u8,
     /// Bytes of the packet at hand.
@@ -270,7 +270,7 @@ struct Desk<'a> {
     ready: &'a mut Vec<Ready>,
 }
 
-impl Sink for Desk<'_> {
+impl Sink for ModuleSink<'_> {
     fn keep(&mut self) -> u32 {
         self.copies.keep(self.bytes)
     }

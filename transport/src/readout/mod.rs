@@ -6,7 +6,6 @@
 //! * [`PfbReceiver`]: the PFB stream, a few channels before the decimation.
 //! * [`Timeline`]: the times of a module's samples, with their stamps compared with each other. The
 //!   stamp of a single packet cannot say that its clock stands still or was set.
-//! * [`hear`]: the boards that send from an address.
 //! * [`Counters`]: exact numbers of packets received, lost, late, or of others, for each board and
 //!   module.
 //!
@@ -38,8 +37,8 @@ mod assembly;
 mod blocks;
 mod counters;
 mod frame;
-mod hear;
 mod intake;
+mod listen;
 mod options;
 mod receiver;
 mod sequence;
@@ -52,7 +51,7 @@ mod timeline;
 pub(crate) use blocks::{BlockReceiver, Wanted};
 pub use counters::{BoardCounters, Counters, ModuleCounters};
 pub use frame::{Frame, Frames, PfbFrame, PfbFrames};
-pub use hear::hear;
+pub(crate) use listen::listen_for_serials;
 pub use options::{Source, StreamOptions};
 pub use receiver::{PfbReceiver, Receiver};
 pub(crate) use shared::SharedReceiver;

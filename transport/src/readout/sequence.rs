@@ -20,15 +20,15 @@ pub(super) struct Patience {
 /// Place of a packet's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// The place of their reception: the number that was given with them.
+    /// In the buffer that they were received into, at this slot.
     Given(u32),
-    /// In a copy: the number that was answered when they were kept.
+    /// In a copy of this number: see [`Sink::keep`].
     Kept(u32),
 }
 
 /// Receiver of the packets that leave a [`Sequencer`], and store of those that it holds.
 pub(super) trait Sink {
-    /// Copies the packet at hand, which must wait for others; answers the number of the copy.
+    /// Copies the present packet, which must wait for others, and returns the number of the copy.
     fn keep(&mut self) -> u32;
     /// Takes the next packet in order, before which so many positions were lost.
     fn deliver(&mut self, place: Place, lost_before: u64);
@@ -88,7 +88,7 @@ impl Sequencer {
         }
     }
 
-    /// Takes the packet of this number, whose bytes lie at `given`, at the time `now`.
+    /// Takes the packet of this sequence number at the time `now`. Its bytes are in slot `given`.
     pub(super) fn offer(&mut self, sequence: u32, given: u32, now: Duration, sink: &mut impl Sink) {
         if self.first.is_none() {
             self.begin(sequence);

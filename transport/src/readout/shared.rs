@@ -35,13 +35,13 @@ struct Taker {
     done: oneshot::Sender<Result<Vec<Block>>>,
 }
 
-/// A taker that has not gone yet.
-struct Here<'a> {
+/// Removes a taker when it is dropped, so that nobody collects samples for it any more.
+struct RemoveTaker<'a> {
     shared: &'a SharedReceiver,
     id: u64,
 }
 
-impl Drop for Here<'_> {
+impl Drop for RemoveTaker<'_> {
     fn drop(&mut self) {
         self.shared.remove(self.id);
     }
@@ -63,7 +63,7 @@ impl SharedReceiver {
         let failed = |error: Error| error.during(take.to_string());
         let deadline = deadline::within(within);
         let (done, mut answer) = oneshot::channel();
-        let here = self.enter(take, done).map_err(failed)?;
+        let taker = self.enter(take, done).map_err(failed)?;
         let mut gives_up = deadline;
         let taken = loop {
             let passed = {
@@ -73,8 +73,8 @@ impl SharedReceiver {
             tokio::select! {
                 biased;
                 taken = &mut answer => break taken.unwrap_or_else(|_| Err(gone())),
-                driven = self.drive(here.id, deadline) => match driven {
-                    Ok(()) if self.is_waiting(here.id) => break Err(self.late(here.id, within)),
+                driven = self.drive(taker.id, deadline) => match driven {
+                    Ok(()) if self.is_waiting(taker.id) => break Err(self.late(taker.id, within)),
                     Ok(()) => {}
                     Err(error) => break Err(error),
                 },
@@ -83,7 +83,7 @@ impl SharedReceiver {
                 () = passed => {
                     let grace = deadline::grace(deadline);
                     if gives_up > deadline || grace.is_zero() {
-                        break Err(self.late(here.id, within));
+                        break Err(self.late(taker.id, within));
                     }
                     gives_up = deadline::within(grace);
                 }
@@ -92,7 +92,11 @@ impl SharedReceiver {
         taken.map_err(failed)
     }
 
-    fn enter(&self, take: &Take, done: oneshot::Sender<Result<Vec<Block>>>) -> Result<Here<'_>> {
+    fn enter(
+        &self,
+        take: &Take,
+        done: oneshot::Sender<Result<Vec<Block>>>,
+    ) -> Result<RemoveTaker<'_>> {
         let collection = Collection::begin(take, &self.sources)?;
         let mut waiting = self.waiting();
         waiting.next += 1;
@@ -102,7 +106,7 @@ impl SharedReceiver {
             collection,
             done,
         });
-        Ok(Here { shared: self, id })
+        Ok(RemoveTaker { shared: self, id })
     }
 
     /// Gives packets to all takers, until this one waits no more or the deadline has passed.

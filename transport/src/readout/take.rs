@@ -173,13 +173,14 @@ const MOST_RESERVED: usize = 1 << 22;
 #[derive(Debug)]
 pub(super) struct Collection {
     take: Take,
-    blocks: Vec<Growing>,
+    blocks: Vec<PartialBlock>,
     /// Blocks that are not full yet.
     missing: usize,
 }
 
+/// A block that is being filled.
 #[derive(Debug)]
-struct Growing {
+struct PartialBlock {
     block: Block,
     length: PacketLength,
     /// Samples that were not taken, because they were too early.
@@ -206,7 +207,7 @@ impl Collection {
                 return wrong(format!("module {module} of {source} was named twice"));
             }
         }
-        let growing = |&(source, module): &(Source, ModuleId)| Growing {
+        let empty = |&(source, module): &(Source, ModuleId)| PartialBlock {
             block: Block {
                 source,
                 module,
@@ -226,7 +227,7 @@ impl Collection {
         };
         Ok(Self {
             take: take.clone(),
-            blocks: take.modules.iter().map(growing).collect(),
+            blocks: take.modules.iter().map(empty).collect(),
             missing: take.modules.len(),
         })
     }
@@ -238,25 +239,25 @@ impl Collection {
     pub(super) fn finish(self) -> Vec<Block> {
         self.blocks
             .into_iter()
-            .map(|growing| growing.block)
+            .map(|partial| partial.block)
             .collect()
     }
 
     /// Takes a packet of any module.
     pub(super) fn offer(&mut self, packet: &Packet<'_>) -> Result<()> {
-        let is_its = |growing: &&mut Growing| {
-            let block = &growing.block;
+        let is_its = |partial: &&mut PartialBlock| {
+            let block = &partial.block;
             (block.source, block.module) == (packet.source, packet.module)
         };
-        let growing = self.blocks.iter_mut().find(is_its);
-        let (Some(growing), Some(frame)) = (growing, Frame::of(packet)) else {
+        let partial = self.blocks.iter_mut().find(is_its);
+        let (Some(partial), Some(frame)) = (partial, Frame::of(packet)) else {
             return Ok(());
         };
-        if growing.block.samples() == self.take.samples {
+        if partial.block.samples() == self.take.samples {
             return Ok(());
         }
-        growing.offer(&frame, &self.take)?;
-        self.missing -= usize::from(growing.block.samples() == self.take.samples);
+        partial.offer(&frame, &self.take)?;
+        self.missing -= usize::from(partial.block.samples() == self.take.samples);
         Ok(())
     }
 
@@ -264,18 +265,18 @@ impl Collection {
     pub(super) fn late(&self, within: Duration, counters: Option<&Counters>) -> Error {
         let wanted = self.take.samples;
         let mut unfinished = self.blocks.iter();
-        let unfinished = unfinished.find(|growing| growing.block.samples() < wanted);
-        let why = unfinished.map_or_else(String::new, |growing| {
-            let Block { source, module, .. } = &growing.block;
+        let unfinished = unfinished.find(|partial| partial.block.samples() < wanted);
+        let why = unfinished.map_or_else(String::new, |partial| {
+            let Block { source, module, .. } = &partial.block;
             let board = counters.and_then(|counters| counters.board(*source));
             let of_module = board.map(|board| board.module(*module));
             let mut why = format!(
                 "{} of {wanted} consecutive samples of module {module} of {source} came within {:.1} s",
-                growing.block.samples(),
+                partial.block.samples(),
                 within.as_secs_f64(),
             );
-            if growing.early > 0 {
-                why += &format!("; {} were taken too early", growing.early);
+            if partial.early > 0 {
+                why += &format!("; {} were taken too early", partial.early);
             }
             match of_module {
                 Some(ModuleCounters { expected: 0, .. }) => {
@@ -288,7 +289,7 @@ impl Collection {
                 Some(ModuleCounters { lost: lost @ 1.., .. }) => {
                     why += &format!("; {lost} packets were lost since the receiver was opened");
                 }
-                None if growing.early == 0 && growing.block.samples() == 0 => {
+                None if partial.early == 0 && partial.block.samples() == 0 => {
                     why += "; nothing came from it meanwhile: does it stream, and to this interface?";
                 }
                 _ => {}
@@ -299,20 +300,20 @@ impl Collection {
     }
 }
 
-impl Growing {
+impl PartialBlock {
     fn offer(&mut self, frame: &Frame<'_>, take: &Take) -> Result<()> {
         let packet = &frame.packet;
         let time = frame.time();
         if let Some((after, settle)) = take.after {
-            let untold = |because: &str| {
+            let not_known = |because: &str| {
                 let Frame { source, module, .. } = frame;
                 let why = "cannot be told to be after a time";
                 let why = format!("samples of module {module} of {source} {why}{because}");
                 Error::new(ErrorKind::Unsupported, why)
             };
-            let time = time.map_err(|why| untold("").caused_by(why))?;
+            let time = time.map_err(|why| not_known("").caused_by(why))?;
             let goes_on = self.advance.take(packet.sequence(), packet.stage(), time);
-            goes_on.map_err(|why| untold(&format!(": {why}")))?;
+            goes_on.map_err(|why| not_known(&format!(": {why}")))?;
             if time <= after.plus_samples(settle, packet.stage()) {
                 self.early += 1;
                 return Ok(());

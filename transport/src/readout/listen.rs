@@ -1,4 +1,4 @@
-//! Boards that send from an address, by the serial numbers that their packets bear.
+//! Serial numbers of the boards that send from an address.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -28,7 +28,7 @@ const BUFFER_BYTES: usize = 1 << 18;
 ///
 /// # Errors
 /// [`ErrorKind::Unreachable`] if the stream cannot be joined.
-pub async fn hear(
+pub(crate) async fn listen_for_serials(
     address: Ipv4Addr,
     wanted: Option<u16>,
     options: &StreamOptions,
@@ -41,7 +41,7 @@ pub async fn hear(
         let mut heard = Vec::new();
         for socket in sockets {
             let socket = UdpSocket::from_std(socket.into()).map_err(failed)?;
-            let listening = timeout(within, listen(&socket, address, wanted, &mut heard));
+            let listening = timeout(within, read_serials(&socket, address, wanted, &mut heard));
             // If the time is over, the packets that were heard until then count.
             if let Ok(Err(error)) = listening.await {
                 return Err(failed(error));
@@ -54,7 +54,9 @@ pub async fn hear(
         .unwrap_or_else(|ended| Err(failed(ended.into())))
 }
 
-async fn listen(
+/// Adds the serial numbers of packets from `address`, until the one that is `wanted` has come, or
+/// [`ENOUGH`] packets have.
+async fn read_serials(
     socket: &UdpSocket,
     address: Ipv4Addr,
     wanted: Option<u16>,
