@@ -24,25 +24,21 @@ impl Default for Band {
 
 impl Band {
     /// Returns the band from `f_min_hz` to `f_max_hz`.
-    #[must_use]
     pub fn new(f_min_hz: f64, f_max_hz: f64) -> Self {
         Self { f_min_hz, f_max_hz }
     }
 
     /// Returns the width of the band, in hertz.
-    #[must_use]
     pub fn span_hz(&self) -> f64 {
         self.f_max_hz - self.f_min_hz
     }
 
     /// Returns the centre of the band, in hertz.
-    #[must_use]
     pub fn centre_hz(&self) -> f64 {
         0.5 * (self.f_min_hz + self.f_max_hz)
     }
 
     /// Returns the reason that the band cannot be used, or `None` if it can.
-    #[must_use]
     pub fn problem(&self) -> Option<String> {
         let Self { f_min_hz, f_max_hz } = *self;
         if !(f_min_hz.is_finite() && f_max_hz.is_finite() && f_min_hz > 0.0) {

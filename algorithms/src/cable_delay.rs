@@ -46,7 +46,6 @@ impl Default for CableDelayParams {
 
 impl CableDelayParams {
     /// Returns the reason that these parameters cannot be used, or `None` if they can.
-    #[must_use]
     pub fn problem(&self) -> Option<String> {
         crate::params::out_of_range(&[
             ("tones", self.tones as f64, 16.0, 65_535.0),
@@ -81,7 +80,6 @@ pub struct CableDelayOutcome {
 
 impl CableDelayOutcome {
     /// Returns the warnings about this result, a sentence each; empty if there are none.
-    #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         let status = self.delay.status;

@@ -33,7 +33,6 @@ impl Calibration {
     /// Returns the calibration of a tone at `tone_hz` on a fitted resonator, on the upper branch,
     /// without rotation. `None` if the derivative is not a finite number, or if the tone is at the
     /// end of the branch.
-    #[must_use]
     pub fn at(resonator: &Resonator, tone_hz: f64) -> Option<Self> {
         let line = resonator.line(tone_hz);
         let y = pulled_detuning(resonator.y0(tone_hz), resonator.a, Direction::Down);
@@ -84,20 +83,17 @@ impl Calibration {
 
     /// Returns the shift of the resonance for a sample, in hertz, to first order:
     /// `-Re((z - z0)/D)`. Its error is a few per cent for shifts up to 0.02 linewidths.
-    #[must_use]
     pub fn small_shift_hz(&self, z: Complex64) -> f64 {
         -((z - self.z0) / self.d).re
     }
 
     /// Returns the change of `1/Qi` for a sample, to first order: `-2 Im((z - z0)/D) / fr`.
-    #[must_use]
     pub fn small_loss(&self, z: Complex64) -> f64 {
         -2.0 * ((z - self.z0) / self.d).im / self.fr_hz
     }
 
     /// Returns the shift of the resonance for a sample, in hertz, by inversion of the model. It
     /// holds over the whole line. `None` if the sample cannot come from this resonator.
-    #[must_use]
     pub fn shift_hz(&self, z: Complex64) -> Option<f64> {
         let y = self.detuning(z)?;
         let pulled = y.re - self.a / Complex64::new(1.0 - 2.0 * y.im, 2.0 * y.re).norm_sqr();
@@ -108,7 +104,6 @@ impl Calibration {
 
     /// Returns the detuning of the tone for a sample, in linewidths, including the pull:
     /// `y = (A / (1 - z/G) - 1) / (2 i)`. Its imaginary part is the change of the loss.
-    #[must_use]
     pub fn detuning(&self, z: Complex64) -> Option<Complex64> {
         let y = (self.coupling / (1.0 - z / self.line) - 1.0) / Complex64::new(0.0, 2.0);
         y.is_finite().then_some(y)

@@ -38,13 +38,11 @@ impl JoinStatus {
     pub const ALL: [Self; 3] = [Self::Success, Self::TooLittleOverlap, Self::Inconsistent];
 
     /// True only for success.
-    #[must_use]
     pub fn is_success(self) -> bool {
         self == Self::Success
     }
 
     /// The stable name, as in files and tables.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Success => "success",
@@ -74,7 +72,6 @@ pub struct Joined {
 }
 
 /// Joins chunks, given in order of frequency. Points that are not finite are left out.
-#[must_use]
 pub fn join_chunks(chunks: &[Chunk], tau_s: f64) -> Joined {
     let mut joined = Joined {
         status: JoinStatus::Success,

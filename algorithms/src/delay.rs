@@ -56,13 +56,11 @@ impl DelayStatus {
     ];
 
     /// True for success alone.
-    #[must_use]
     pub fn is_success(self) -> bool {
         self == Self::Success
     }
 
     /// The stable name, as it stands in files and tables.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Success => "success",
@@ -110,7 +108,6 @@ impl Delay {
 
     /// Returns the length of coaxial cable (velocity 0.66 c) with this delay, in metres. Add it to
     /// the length that a board already corrects for.
-    #[must_use]
     pub fn cable_length_m(&self) -> f64 {
         self.tau_s * 0.66 * LIGHT
     }
@@ -118,7 +115,6 @@ impl Delay {
 
 /// Estimates the delay of a sweep, between `-max_tau_s` and `max_tau_s`. The frequencies may be in
 /// any order. Never panics: the status tells if the delay can be used.
-#[must_use]
 pub fn estimate_delay(frequency_hz: &[f64], z: &[Complex64], max_tau_s: f64) -> Delay {
     let n = frequency_hz.len();
     if n < 16 || z.len() != n {

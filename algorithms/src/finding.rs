@@ -76,7 +76,6 @@ impl Default for FindParams {
 
 impl FindParams {
     /// Returns the reason that these parameters cannot be used, or `None` if they can.
-    #[must_use]
     pub fn problem(&self) -> Option<String> {
         let ranges = [
             ("min_depth_db", self.min_depth_db, 0.01, 40.0),
@@ -147,13 +146,11 @@ impl FindStatus {
     ];
 
     /// True only for success.
-    #[must_use]
     pub fn is_success(self) -> bool {
         self == Self::Success
     }
 
     /// The stable name, as in files and tables.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Success => "success",
@@ -186,7 +183,6 @@ pub struct FindOutcome {
 
 impl FindOutcome {
     /// Returns the warnings about this result, a sentence each; empty if there are none.
-    #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         if !self.status.is_success() {
             return vec![format!("the search failed: {}", self.status.as_str())];
@@ -221,7 +217,6 @@ pub(crate) struct Flattened {
 ///
 /// The search may take tens of milliseconds for 50,000 points. Call it through
 /// `tworoutine::offload` if an event loop must go on meanwhile.
-#[must_use]
 pub fn find_resonances(sweep: &WideSweep<'_>, params: &FindParams) -> FindOutcome {
     let failed = |status| FindOutcome {
         status,

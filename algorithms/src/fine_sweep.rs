@@ -41,7 +41,6 @@ impl Default for FineSweepParams {
 
 impl FineSweepParams {
     /// Returns the reason that these parameters cannot be used, or `None` if they can.
-    #[must_use]
     pub fn problem(&self) -> Option<String> {
         if self.directions.is_empty() {
             return Some("directions is empty; sweep up, down or both".to_owned());
@@ -97,7 +96,6 @@ pub struct Sweep {
 
 impl Sweep {
     /// Returns the sweep as input of the fits, with the known delay `tau_s`.
-    #[must_use]
     pub fn data(&self, tau_s: f64) -> SweepData<'_> {
         SweepData {
             frequency_hz: &self.frequency_hz,
@@ -131,7 +129,6 @@ pub struct FineSweepOutcome {
 
 impl FineSweepOutcome {
     /// Returns the warnings about this result, a sentence each; empty if there are none.
-    #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let flags = InputFlags {
             overrange: self.overrange,

@@ -72,7 +72,6 @@ pub struct PlaceOutcome {
 
 impl PlaceOutcome {
     /// Returns the warnings about this result, a sentence each; empty if there are none.
-    #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let flags = InputFlags {
             overrange: self.overrange,

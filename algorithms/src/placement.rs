@@ -52,7 +52,6 @@ impl Default for PlacementParams {
 
 impl PlacementParams {
     /// Returns the reason that these parameters cannot be used, or `None` if they can.
-    #[must_use]
     pub fn problem(&self) -> Option<String> {
         crate::params::out_of_range(&[
             ("high_power_a", self.high_power_a, 0.0, 10.0),
@@ -76,7 +75,6 @@ pub struct Placement {
 
 /// Chooses the frequency of a tone on a fitted resonator. `None` if the resonator's numbers are not
 /// finite.
-#[must_use]
 pub fn place(resonator: &Resonator, params: &PlacementParams) -> Option<Placement> {
     if !resonator.is_finite() {
         return None;

@@ -25,7 +25,6 @@ pub enum Direction {
 /// Solves `y = y0 + a / (1 + 4 y^2)` on the branch of a sweep in `direction`.
 ///
 /// Never panics. If an argument is not finite, neither is the result.
-#[must_use]
 pub fn pulled_detuning(y0: f64, a: f64, direction: Direction) -> f64 {
     if a == 0.0 || !y0.is_finite() || !a.is_finite() {
         return y0 + a;
@@ -79,7 +78,6 @@ fn polish(mut y: f64, y0: f64, a: f64) -> f64 {
 }
 
 /// Returns `d y0 / d y` at `y`: one for a linear resonator, zero at the end of a branch.
-#[must_use]
 pub fn detuning_slope(y: f64, a: f64) -> f64 {
     let w = 1.0 / (1.0 + 4.0 * y * y);
     1.0 + 8.0 * a * y * w * w
@@ -108,37 +106,31 @@ pub struct Resonator {
 
 impl Resonator {
     /// Returns the full linewidth `fr / Qr`, in hertz.
-    #[must_use]
     pub fn linewidth_hz(&self) -> f64 {
         self.fr_hz / self.qr
     }
 
     /// Returns the coupling quality factor, with the diameter correction.
-    #[must_use]
     pub fn qc(&self) -> f64 {
         self.qr / self.coupling.re
     }
 
     /// Returns the internal quality factor: `1/Qi = 1/Qr - 1/Qc`.
-    #[must_use]
     pub fn qi(&self) -> f64 {
         self.qr / (1.0 - self.coupling.re)
     }
 
     /// Returns the asymmetry angle, in radians.
-    #[must_use]
     pub fn phi_rad(&self) -> f64 {
         self.coupling.arg()
     }
 
     /// Returns the depth of the notch at its deepest point, in decibels relative to the line.
-    #[must_use]
     pub fn depth_db(&self) -> f64 {
         depth_db(self.coupling)
     }
 
     /// Returns the transmission of the line alone at `f_hz`, in the samples' unit.
-    #[must_use]
     pub fn line(&self, f_hz: f64) -> Complex64 {
         let df = f_hz - self.f_ref_hz;
         let phase = -std::f64::consts::TAU * df * self.tau_s;
@@ -146,32 +138,27 @@ impl Resonator {
     }
 
     /// Returns the detuning of `f_hz` from `fr_hz` in linewidths: `y0 = Qr (f - fr) / fr`.
-    #[must_use]
     pub fn y0(&self, f_hz: f64) -> f64 {
         self.qr * (f_hz - self.fr_hz) / self.fr_hz
     }
 
     /// Returns the frequency at which the detuning including the pull is `y`, in hertz.
-    #[must_use]
     pub fn frequency_at(&self, y: f64) -> f64 {
         let y0 = y - self.a / (1.0 + 4.0 * y * y);
         self.fr_hz * (1.0 + y0 / self.qr)
     }
 
     /// Returns the factor `1 - A / (1 + 2 i y)`.
-    #[must_use]
     pub fn notch(&self, y: f64) -> Complex64 {
         1.0 - self.coupling / Complex64::new(1.0, 2.0 * y)
     }
 
     /// Returns the transmission of a tone that came to `f_hz` in `direction`.
-    #[must_use]
     pub fn transmission(&self, f_hz: f64, direction: Direction) -> Complex64 {
         self.line(f_hz) * self.notch(pulled_detuning(self.y0(f_hz), self.a, direction))
     }
 
     /// True if every number is finite and the quality factor is positive.
-    #[must_use]
     pub fn is_finite(&self) -> bool {
         [
             self.f_ref_hz,
@@ -192,7 +179,6 @@ impl Resonator {
 
 /// Returns the depth of a notch with coupling `A`, in decibels, at the point of the loop that is
 /// nearest to the origin.
-#[must_use]
 pub fn depth_db(coupling: Complex64) -> f64 {
     let nearest = ((1.0 - 0.5 * coupling).norm() - 0.5 * coupling.norm()).abs();
     -20.0 * nearest.max(1e-9).log10()

@@ -8,7 +8,6 @@ use num_complex::Complex64;
 pub const SIGMA_PER_MAD: f64 = 1.482_602_218_505_602;
 
 /// Returns the median of the finite values, or `None` if there are none.
-#[must_use]
 pub fn median(values: &[f64]) -> Option<f64> {
     let mut finite: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
     median_of_finite(&mut finite)
@@ -35,7 +34,6 @@ pub(crate) fn median_of_finite(finite: &mut [f64]) -> Option<f64> {
 
 /// Returns the median absolute deviation from `centre`, scaled to the standard deviation of a
 /// normal distribution.
-#[must_use]
 pub fn spread(values: &[f64], centre: f64) -> Option<f64> {
     let mut deviations: Vec<f64> = values
         .iter()
@@ -46,7 +44,6 @@ pub fn spread(values: &[f64], centre: f64) -> Option<f64> {
 }
 
 /// Returns the medians of the real and of the imaginary parts.
-#[must_use]
 pub fn complex_median(values: &[Complex64]) -> Option<Complex64> {
     let mut re: Vec<f64> = values
         .iter()
@@ -69,7 +66,6 @@ pub fn complex_median(values: &[Complex64]) -> Option<Complex64> {
 /// The part of a sweep that is smooth over three points cancels. Sharp lines do not change the
 /// median if they cover less than about a third of the points. `None` for fewer than five finite
 /// points.
-#[must_use]
 pub fn sweep_noise(z: &[Complex64]) -> Option<f64> {
     let mut powers: Vec<f64> = z
         .windows(3)

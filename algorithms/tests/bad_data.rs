@@ -4,7 +4,6 @@ mod support;
 
 use num_complex::Complex64;
 use proptest::prelude::*;
-use support::{Case, Noise, case, cases};
 use twotone_algorithms::chunks::{Chunk, join_chunks};
 use twotone_algorithms::delay::{DelayStatus, estimate_delay};
 use twotone_algorithms::finding::{FindMethod, FindParams, WideSweep, find_resonances};
@@ -13,6 +12,8 @@ use twotone_algorithms::fit::{
     fit_pair,
 };
 use twotone_algorithms::resonator::Direction;
+
+use support::{Case, Noise, case, cases};
 
 fn frequencies(n: usize) -> Vec<f64> {
     (0..n).map(|i| 1.2e9 + 8e3 * i as f64).collect()

@@ -3,14 +3,15 @@
 
 mod support;
 
-use support::board::{Detector, FakeBoard, array};
-use support::{HIGH, LOW, params};
 use twotone_algorithms::placement::PlacementParams;
 use twotone_algorithms::{
     Band, CableDelayParams, ChannelOutcome, ChannelStatus, NetworkAnalysisParams, Reason,
     TuneOutcome, TuneParams, cable_delay, network_analysis, tune,
 };
 use twotone_hal::{Dbm, ErrorKind, Hertz, ModuleId, ModuleLimits};
+
+use support::board::{Detector, FakeBoard, array};
+use support::{HIGH, LOW, params};
 
 fn held_to(low_hz: f64, high_hz: f64) -> ModuleLimits {
     ModuleLimits {

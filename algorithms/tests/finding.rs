@@ -4,11 +4,12 @@
 mod support;
 
 use num_complex::Complex64;
-use support::{Noise, Truth, Wide};
 use twotone_algorithms::delay::{DelayStatus, estimate_delay};
 use twotone_algorithms::finding::{
     Candidate, FindMethod, FindOutcome, FindParams, FindStatus, Flag, WideSweep, find_resonances,
 };
+
+use support::{Noise, Truth, Wide};
 
 fn search(wide: &Wide, z: &[Complex64], noise: f64, params: &FindParams) -> FindOutcome {
     let f = wide.frequency_hz();

@@ -2,12 +2,13 @@
 
 mod support;
 
-use support::{Case, Noise, Truth, case, cases};
 use twotone_algorithms::fit::{
     BoundParameters, Fit, FitErrors, FitParams, FitStatus, cramer_rao, fit_joint, fit_linear,
     fit_nonlinear, fit_pair,
 };
 use twotone_algorithms::resonator::{BIFURCATION, Direction};
+
+use support::{Case, Noise, Truth, case, cases};
 
 /// Distance of a fit from the truth, in parts of the linewidth and of the quality factors.
 fn errors(fit: &Fit, truth: &Truth) -> (f64, f64, f64, f64) {

@@ -4,13 +4,14 @@ mod support;
 
 use std::sync::Mutex;
 
-use support::board::{Counts, FakeBoard, State, array};
-use support::{HIGH, LOW, params};
 use twotone_algorithms::{
     Band, CableDelayParams, FineSweepParams, NetworkAnalysisParams, SweepTarget, TuneParams,
     cable_delay, fine_sweep, network_analysis, tune,
 };
 use twotone_hal::{BoardHandle, ErrorKind, ModuleId};
+
+use support::board::{Counts, FakeBoard, State, array};
+use support::{HIGH, LOW, params};
 
 /// Checks that a tune is refused before any setting is sent.
 fn refused(params: &TuneParams, kind: ErrorKind, says: &str) {

@@ -2,13 +2,14 @@
 
 mod support;
 
-use support::board::{FakeBoard, Meddle, State, array};
-use support::{HIGH, LOW, params};
 use twotone_algorithms::chunks::JoinStatus;
 use twotone_algorithms::{
     Band, CableDelayParams, TuneOutcome, TuneParams, cable_delay, network_analysis, tune,
 };
 use twotone_hal::{ErrorKind, ModuleId};
+
+use support::board::{FakeBoard, Meddle, State, array};
+use support::{HIGH, LOW, params};
 
 /// Tunes a board of 20 detectors with a problem. Checks that each of `words` is in a warning of its
 /// own, and that there is no other warning.

@@ -4,8 +4,6 @@ mod support;
 
 use std::sync::Mutex;
 
-use support::board::{Detector, FakeBoard, array};
-use support::{HIGH, LOW, params};
 use twotone_algorithms::finding::Flag;
 use twotone_algorithms::fit::FitStatus;
 use twotone_algorithms::resonator::Direction;
@@ -14,6 +12,9 @@ use twotone_algorithms::{
     TuneOutcome, TuneParams, tune, tune_with_progress,
 };
 use twotone_hal::{BoardHandle, Complex64, ModuleId};
+
+use support::board::{Detector, FakeBoard, array};
+use support::{HIGH, LOW, params};
 
 fn run(board: &BoardHandle, params: &TuneParams) -> TuneOutcome {
     tune(board, ModuleId::FIRST, params).wait().unwrap()

@@ -28,7 +28,7 @@ impl Config {
     /// Returns the defaults. Each setter names its own.
     pub fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Config {
+        Self {
             stack_size: 1 << 20,
             idle_stacks: 16 * 1024,
             max_blocked_waits: 480,
@@ -45,6 +45,7 @@ impl Config {
     /// needs more, above all in a debug build. Only pages that are touched take memory. A guard
     /// page lies beyond the end of the stack: an overflow ends the process and never writes
     /// elsewhere.
+    #[must_use]
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = bytes.max(64 * 1024);
         self
@@ -52,6 +53,7 @@ impl Config {
 
     /// Sets the number of unused stacks that the process keeps for the next contexts; 16,384 unless
     /// set.
+    #[must_use]
     pub fn idle_stacks(mut self, stacks: usize) -> Self {
         self.idle_stacks = stacks;
         self
@@ -61,6 +63,7 @@ impl Config {
     /// multi-thread runtime at once; 480 unless set. That is a little under tokio's default of 512
     /// extra threads, beyond which a runtime deadlocks. [`set_max_blocked_waits`] sets it for one
     /// runtime.
+    #[must_use]
     pub fn max_blocked_waits(mut self, waits: usize) -> Self {
         self.max_blocked_waits = waits;
         self
@@ -69,6 +72,7 @@ impl Config {
     /// Sets the number of threads that serve [`spawn`](crate::spawn); one for each core unless set,
     /// at least one.
     /// There is at most one if [`threads`](Self::threads) is set to one or none.
+    #[must_use]
     pub fn spawn_threads(mut self, threads: usize) -> Self {
         self.spawn_threads = threads.max(1);
         self
@@ -76,6 +80,7 @@ impl Config {
 
     /// Sets the number of threads that serve [`offload`](crate::offload); one for each core unless
     /// set, at least one. There is none if [`threads`](Self::threads) is set to one or none.
+    #[must_use]
     pub fn offload_threads(mut self, threads: usize) -> Self {
         self.offload_threads = threads.max(1);
         self
@@ -90,6 +95,7 @@ impl Config {
     /// Each thread takes some 70 MiB of address space, so fewer are of use if that is limited
     /// (`ulimit -v`). With [`Threads::None`], call [`start`](crate::start()) before anything else,
     /// on the thread that will wait.
+    #[must_use]
     pub fn threads(mut self, at_most: Threads) -> Self {
         self.threads = at_most;
         self
@@ -108,7 +114,7 @@ impl Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Config::new()
+        Self::new()
     }
 }
 

@@ -43,12 +43,12 @@ impl<F: Future> Context<F> {
     /// The context must not be forgotten before it has ended: the borrowed data must outlive its
     /// drop. A future that owns all that it uses meets this by itself.
     pub(crate) unsafe fn unbound(future: F) -> Self {
-        Context::new(future, imp::Borrows::Something)
+        Self::new(future, imp::Borrows::Something)
     }
 
     fn new(future: F, borrows: imp::Borrows) -> Self {
         stats::count_contexts(1);
-        Context {
+        Self {
             inner: imp::Inner::new(future, borrows),
         }
     }
@@ -127,7 +127,7 @@ mod imp {
                 ended: Cell::new(false),
                 borrows,
             });
-            Inner {
+            Self {
                 shared: NonNull::from(Box::leak(shared)),
                 _owns: PhantomData,
             }
@@ -236,7 +236,7 @@ mod imp {
 
     impl<F: Future> Inner<F> {
         pub(super) fn new(future: F, _: Borrows) -> Self {
-            Inner {
+            Self {
                 future: Box::pin(future),
                 _not_send: PhantomData,
             }

@@ -164,7 +164,7 @@ struct Spare(());
 
 impl Spare {
     fn lend() -> Self {
-        let spare = Spare(());
+        let spare = Self(());
         LENT.set(true);
         let mut state = lock(&POOL.state);
         state.able -= 1;

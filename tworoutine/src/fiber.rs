@@ -92,7 +92,7 @@ impl Drop for Entered {
 
 impl Fiber {
     pub(crate) fn new() -> Self {
-        Fiber {
+        Self {
             suspended: Cell::new(None),
             yielder: Cell::new(ptr::null()),
             wakers: Wakers::new(),

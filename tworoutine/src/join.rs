@@ -85,7 +85,7 @@ pub struct JoinError {
 }
 
 impl JoinError {
-    const CANCELLED: JoinError = JoinError { panic: None };
+    const CANCELLED: Self = Self { panic: None };
 
     /// True if the context panicked.
     pub fn is_panic(&self) -> bool {
@@ -102,8 +102,8 @@ impl JoinError {
     /// # Errors
     ///
     /// The error itself, if there was no panic.
-    pub fn try_into_panic(self) -> Result<Box<dyn Any + Send>, JoinError> {
-        self.panic.ok_or(JoinError::CANCELLED)
+    pub fn try_into_panic(self) -> Result<Box<dyn Any + Send>, Self> {
+        self.panic.ok_or(Self::CANCELLED)
     }
 
     /// Returns the message of the panic, if its payload is a string, as with `panic!`.

@@ -53,7 +53,7 @@ struct Counted(&'static Thread);
 impl Counted {
     fn new(thread: &'static Thread) -> Self {
         thread.tasks.fetch_add(1, Ordering::Relaxed);
-        Counted(thread)
+        Self(thread)
     }
 }
 
@@ -66,7 +66,7 @@ impl Drop for Counted {
 impl Thread {
     /// Returns a thread that runs the functions that are sent to it, on its runtime.
     pub(crate) fn new(starts: UnboundedSender<Start>, runtime: Handle) -> Self {
-        Thread {
+        Self {
             starts,
             tasks: AtomicUsize::new(0),
             runtime,
@@ -97,7 +97,7 @@ impl Thread {
             .map_err(StartError::Threads)?;
         let ended = |_| StartError::Threads(std::io::ErrorKind::OutOfMemory.into());
         let runtime = ready.recv().map_err(ended)??;
-        Ok(Thread::new(starts, runtime))
+        Ok(Self::new(starts, runtime))
     }
 
     /// Returns the handle of its runtime.

@@ -46,7 +46,7 @@ struct Suspended {
 
 impl Order {
     const fn new() -> Self {
-        Order {
+        Self {
             fibers: Vec::new(),
             next: 0,
             suspended: 0,

@@ -25,7 +25,7 @@ impl<F: Future> Tworoutine<F> {
     /// Wraps a future. The macro calls this; a function that builds its future by hand can too.
     #[inline]
     pub const fn new(future: F) -> Self {
-        Tworoutine { future }
+        Self { future }
     }
 
     /// Runs the call and blocks only this execution context until it is done.

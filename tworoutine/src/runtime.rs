@@ -72,7 +72,7 @@ impl Virtual {
             .unwrap_or_else(PoisonError::into_inner)
             .insert(handle.id());
         VIRTUAL_COUNT.fetch_add(1, Ordering::Relaxed);
-        Virtual(handle.id())
+        Self(handle.id())
     }
 }
 

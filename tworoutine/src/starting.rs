@@ -75,18 +75,18 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StartError::Threads(error) => write!(
+            Self::Threads(error) => write!(
                 f,
                 "the system grants this process no more threads, or no memory for their stacks \
                  ({error}): raise the limit of the user's threads (`ulimit -u`), that of the service \
                  (`TasksMax=` and `LimitNPROC=` of systemd), or that of the memory (`ulimit -v`)"
             ),
-            StartError::Descriptors(error) => write!(
+            Self::Descriptors(error) => write!(
                 f,
                 "the system grants this process no more open files ({error}): raise their limit \
                  (`ulimit -n`, or `LimitNOFILE=` of systemd) by {FEWEST_DESCRIPTORS} at least"
             ),
-            StartError::Workers(set) => write!(
+            Self::Workers(set) => write!(
                 f,
                 "the environment variable {WORKERS} is set to {set:?}, which is no number of threads: \
                  set it to a whole number from 1 to {MOST_WORKERS}, or not at all"
@@ -98,8 +98,8 @@ impl fmt::Display for StartError {
 impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            StartError::Threads(error) | StartError::Descriptors(error) => Some(error),
-            StartError::Workers(_) => None,
+            Self::Threads(error) | Self::Descriptors(error) => Some(error),
+            Self::Workers(_) => None,
         }
     }
 }
@@ -162,8 +162,8 @@ impl Service {
     /// Returns the handle of the process-wide runtime.
     pub(crate) fn runtime(&self) -> &Handle {
         match self {
-            Service::All { runtime, .. } => runtime.handle(),
-            Service::Shared { thread, .. } => thread.runtime(),
+            Self::All { runtime, .. } => runtime.handle(),
+            Self::Shared { thread, .. } => thread.runtime(),
         }
     }
 
@@ -171,8 +171,8 @@ impl Service {
     pub(crate) fn pool(&self) -> Result<&[Thread], StartError> {
         static STARTING: Mutex<()> = Mutex::new(());
         let pool = match self {
-            Service::Shared { thread, .. } => return Ok(std::slice::from_ref(thread)),
-            Service::All { pool, .. } => pool,
+            Self::Shared { thread, .. } => return Ok(std::slice::from_ref(thread)),
+            Self::All { pool, .. } => pool,
         };
         if let Some(pool) = pool.get() {
             return Ok(pool);

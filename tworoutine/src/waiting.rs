@@ -114,7 +114,10 @@ pub fn no_suspend<R>(code: impl FnOnce() -> R) -> R {
 
 /// Waits on the fiber of this context, or blocks the thread by `block` if there is none.
 #[inline]
-#[cfg_attr(not(fibers), allow(unused_mut))]
+#[cfg_attr(
+    not(fibers),
+    allow(unused_mut, reason = "a fiber polls it by reference")
+)]
 fn run<F: Future>(
     mut future: Pin<&mut F>,
     block: fn(Pin<&mut F>) -> Result<F::Output, WaitError>,
@@ -186,37 +189,37 @@ pub enum WaitError {
 impl fmt::Display for WaitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            WaitError::SingleThreaded => f.write_str(
+            Self::SingleThreaded => f.write_str(
                 "cannot wait here: this thread runs a single-threaded runtime, and a wait outside \
                  a context would block the runtime that the future needs. Ways out: `.await` it; \
                  run the caller inside `tworoutine::context(..)`; or use `#[tworoutine::test]`, \
                  `#[tworoutine::main]` or `tworoutine::block_on`, whose body is a context",
             )?,
-            WaitError::Dropping => f.write_str(
+            Self::Dropping => f.write_str(
                 "do not wait in a Drop: the thread is unwinding, and the future is not ready. \
                  `tworoutine::try_wait` returns an error here instead",
             )?,
-            WaitError::NoSuspend => f.write_str(
+            Self::NoSuspend => f.write_str(
                 "cannot wait here: the code is inside `tworoutine::no_suspend`, and the future is \
                  not ready",
             )?,
-            WaitError::TooManySuspended { stacks } => write!(
+            Self::TooManySuspended { stacks } => write!(
                 f,
                 "cannot wait here: {stacks} stacks of contexts exist, and each takes two of the \
                  memory mappings that the kernel allows a process. Raise the limit with `sysctl \
                  vm.max_map_count=...`, or let fewer contexts wait at once"
             )?,
-            WaitError::NoMemory { stacks } => write!(
+            Self::NoMemory { stacks } => write!(
                 f,
                 "cannot wait here: {stacks} stacks of contexts exist, and the system grants no memory \
                  for another. Raise the limit of the memory (`ulimit -v`, or `LimitAS=` of systemd), \
                  or let fewer contexts wait at once"
             )?,
-            WaitError::NoThread => f.write_str(
+            Self::NoThread => f.write_str(
                 "cannot wait here: the system grants no thread for the other tasks of this one. Raise \
                  the limit of threads (`ulimit -u`, or `TasksMax=` of systemd), or `.await`",
             )?,
-            WaitError::TooManyBlocked { limit } => write!(
+            Self::TooManyBlocked { limit } => write!(
                 f,
                 "cannot wait here: {limit} waits already block threads of this runtime, and when \
                  its pool is used up it deadlocks. Ways out: `.await`; `tworoutine::spawn`, whose \

@@ -35,7 +35,7 @@ impl Latest<'_> {
 
 impl Wakers {
     pub(crate) fn new() -> Self {
-        Wakers {
+        Self {
             first: UnsafeCell::new(Waker::noop().clone()),
             changed: RefCell::new(None),
         }

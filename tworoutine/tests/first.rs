@@ -1,5 +1,8 @@
 //! The crate in one look: each way to call, from each way to run.
-#![cfg_attr(not(feature = "fibers"), allow(unused))]
+#![cfg_attr(
+    not(feature = "fibers"),
+    allow(unused, reason = "most of it needs fibers")
+)]
 
 use std::time::Duration;
 

@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use programs::{Op, Run, Value, World};
 use tworoutine::context;
+
+use programs::{Op, Run, Value, World};
 
 /// Gates that the executor opens one by one. Each keeps only the waker of the last wait at it.
 #[derive(Clone, Default)]
@@ -23,7 +24,7 @@ type Gate = (bool, Option<Waker>);
 
 impl Gates {
     fn new(count: usize) -> Self {
-        Gates(Rc::new(RefCell::new(vec![(false, None); count])))
+        Self(Rc::new(RefCell::new(vec![(false, None); count])))
     }
 
     fn pass(&self, number: usize) -> Pin<Box<dyn Future<Output = ()>>> {
@@ -92,7 +93,7 @@ impl Play {
             world.run(op)
         };
         let woken = Arc::new(Woken(AtomicBool::new(true)));
-        Play {
+        Self {
             program: Some(program),
             gates,
             woken,

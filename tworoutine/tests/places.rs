@@ -1,5 +1,8 @@
 //! The behaviour of a wait in every place from which it can be called.
-#![cfg_attr(not(feature = "fibers"), allow(unused))]
+#![cfg_attr(
+    not(feature = "fibers"),
+    allow(unused, reason = "most of it needs fibers")
+)]
 
 use std::cell::Cell;
 use std::future::{Future, pending, ready};

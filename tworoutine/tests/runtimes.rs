@@ -1,5 +1,8 @@
 //! Runtimes that drive waits, and waits that must not hold up other tasks.
-#![cfg_attr(not(feature = "fibers"), allow(unused))]
+#![cfg_attr(
+    not(feature = "fibers"),
+    allow(unused, reason = "most of it needs fibers")
+)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;

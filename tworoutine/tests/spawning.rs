@@ -1,5 +1,8 @@
 //! Contexts on other threads, and computations on the CPU pool.
-#![cfg_attr(not(feature = "fibers"), allow(unused))]
+#![cfg_attr(
+    not(feature = "fibers"),
+    allow(unused, reason = "most of it needs fibers")
+)]
 
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,6 +1,9 @@
 //! Random programs, on every kind of runtime, compared with a plain async reference, and checked
 //! for lost wake-ups and leaks.
-#![cfg_attr(not(feature = "fibers"), allow(unused))]
+#![cfg_attr(
+    not(feature = "fibers"),
+    allow(unused, reason = "most of it needs fibers")
+)]
 
 mod programs;
 
@@ -11,10 +14,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicIsize, Ordering};
 use std::time::{Duration, Instant};
 
-use programs::{Op, Value, World};
 use tokio::time::{sleep, timeout};
 use tworoutine::prelude::*;
 use tworoutine::{block_on, context, offload, spawn, spawn_local, stats};
+
+use programs::{Op, Value, World};
 
 /// SplitMix64.
 #[derive(Clone)]
@@ -30,12 +34,12 @@ impl Random {
     }
 
     fn program(&mut self, depth: u64) -> Op {
-        let several = |random: &mut Random| {
+        let several = |random: &mut Self| {
             (0..1 + random.below(4))
                 .map(|_| random.program(depth - 1))
                 .collect()
         };
-        let one = |random: &mut Random| Box::new(random.program(depth - 1));
+        let one = |random: &mut Self| Box::new(random.program(depth - 1));
         match self.below(if depth == 0 { 2 } else { 11 }) {
             0 => Op::Await(self.below(1000) as usize),
             1 => Op::Wait(self.below(1000) as usize),

@@ -43,13 +43,11 @@ pub struct Candidate {
 
 impl Candidate {
     /// Returns the full linewidth, in hertz.
-    #[must_use]
     pub fn linewidth_hz(&self) -> f64 {
         self.fr_hz / self.q
     }
 
     /// True if a flag is set.
-    #[must_use]
     pub fn has(&self, flag: Flag) -> bool {
         self.flags.contains(&flag)
     }

@@ -15,7 +15,6 @@ pub struct Circle {
 /// nearly unbiased on short, noisy arcs, unlike that of the plain algebraic fit (Kasa's).
 ///
 /// `None` for fewer than three finite points, for points on a line, and for equal points.
-#[must_use]
 pub fn fit_circle(points: &[Complex64]) -> Option<Circle> {
     let n = points.len();
     if n < 3 || points.iter().any(|z| !z.is_finite()) {

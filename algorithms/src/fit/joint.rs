@@ -14,7 +14,6 @@ use crate::resonator::{Direction, Resonator, pulled_detuning};
 /// the notches of the neighbours, to first order around its own dip. Returns one fit for each
 /// guess, in their order. If there are more than four guesses, or if the data cannot be fitted, all
 /// fits fail with the reason. Never panics.
-#[must_use]
 pub fn fit_joint(
     data: &SweepData<'_>,
     guesses: &[Resonator],

@@ -21,7 +21,6 @@ const SHORT_SEARCH: usize = 25;
 /// The conditions of success are those of [`super::fit_linear`], and a small enough error of `a`. A
 /// sweep that jumps and that the model does not follow is `bifurcated`. A line with too few points
 /// is `undersampled` and never `bifurcated`. Never panics.
-#[must_use]
 pub fn fit_nonlinear(data: &SweepData<'_>, params: &FitParams) -> Fit {
     match search_nonlinear(data, params) {
         Ok((_, _, fit)) => fit,

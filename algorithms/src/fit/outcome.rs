@@ -44,7 +44,6 @@ impl Default for FitParams {
 
 impl FitParams {
     /// Returns the reason that these parameters cannot be used, or `None` if they can.
-    #[must_use]
     pub fn problem(&self) -> Option<String> {
         let positive = [
             ("max_residual", self.max_residual),
@@ -127,13 +126,11 @@ impl FitStatus {
     ];
 
     /// True for success alone.
-    #[must_use]
     pub fn is_success(self) -> bool {
         self == Self::Success
     }
 
     /// The stable name, as it stands in files and tables.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Success => "success",
@@ -248,7 +245,6 @@ impl Fit {
     }
 
     /// Returns the full linewidth, in hertz; zero for a fit that could not begin.
-    #[must_use]
     pub fn linewidth_hz(&self) -> f64 {
         if self.qr > 0.0 {
             self.fr_hz / self.qr

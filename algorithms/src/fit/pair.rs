@@ -18,7 +18,6 @@ const STARTS: usize = 3;
 ///
 /// Every pair of a grid of notches, together with a sloped line, is fitted to the sweep in closed
 /// form. Joint fits start from the best pairs. `None` if none of them succeeds on both lines.
-#[must_use]
 pub fn fit_pair(data: &SweepData<'_>, nonlinear: bool, params: &FitParams) -> Option<[Fit; 2]> {
     let prepared = Prepared::new(data, 16).ok()?;
     let notches = notches(&prepared);

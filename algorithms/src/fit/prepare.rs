@@ -24,7 +24,6 @@ pub struct SweepData<'a> {
 
 impl<'a> SweepData<'a> {
     /// Returns an upward sweep without known noise or delay.
-    #[must_use]
     pub fn new(frequency_hz: &'a [f64], z: &'a [Complex64]) -> Self {
         Self {
             frequency_hz,

@@ -64,7 +64,6 @@ impl Reason {
     }
 
     /// The stable name, as in files and tables.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -86,7 +85,6 @@ impl std::fmt::Display for Reason {
 
 impl ChannelStatus {
     /// The stable name, as in files and tables.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Tuned => "tuned",
@@ -199,7 +197,6 @@ impl NotTonedReason {
     pub const ALL: [Self; 3] = [Self::Collided, Self::NoChannel, Self::OutsideNcoSpan];
 
     /// The stable name, as in files and tables.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Collided => "collided",
@@ -273,14 +270,12 @@ impl TuneOutcome {
     }
 
     /// Returns the number of channels with a tone.
-    #[must_use]
     pub fn toned(&self) -> usize {
         let on = self.channels.iter().filter(|c| c.amplitude != 0.0);
         on.count()
     }
 
     /// Returns the number of channels that can be used.
-    #[must_use]
     pub fn tuned(&self) -> usize {
         self.channels
             .iter()

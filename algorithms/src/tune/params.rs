@@ -67,7 +67,6 @@ impl Default for TuneParams {
 impl TuneParams {
     /// Returns the reason that these parameters cannot be used, or `None` if they can. Conditions
     /// that depend on the board are checked later, when it is known.
-    #[must_use]
     pub fn problem(&self) -> Option<String> {
         let own = crate::params::out_of_range(&[
             ("tone_amplitude", self.tone_amplitude, 1e-9, 1.0),

@@ -61,9 +61,9 @@ impl Way {
     /// Returns a task that waits in this way.
     fn task(self, future: impl Future<Output = ()> + 'static) -> Pin<Box<dyn Future<Output = ()>>> {
         match self {
-            Way::Context => Box::pin(tworoutine::context(async { future.wait() })),
-            Way::Stackful => Box::pin(stackful::stackful(|| stackful::wait(future))),
-            Way::Await => Box::pin(future),
+            Self::Context => Box::pin(tworoutine::context(async { future.wait() })),
+            Self::Stackful => Box::pin(stackful::stackful(|| stackful::wait(future))),
+            Self::Await => Box::pin(future),
         }
     }
 }

@@ -78,7 +78,7 @@ impl Spinners {
                 .spawn()
                 .ok()
         };
-        Spinners((0..cores).filter_map(|_| spinner()).collect())
+        Self((0..cores).filter_map(|_| spinner()).collect())
     }
 }
 

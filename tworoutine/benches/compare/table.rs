@@ -18,11 +18,11 @@ pub(crate) struct Row {
 
 impl Row {
     pub(crate) fn new(name: impl Into<String>, unit: &'static str, value: Option<f64>) -> Self {
-        Row {
+        Self {
             name: name.into(),
             unit,
             value,
-            ..Row::default()
+            ..Self::default()
         }
     }
 

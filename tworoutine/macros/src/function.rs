@@ -96,7 +96,7 @@ impl Parse for Function {
         } else {
             Some(input.parse()?)
         };
-        Ok(Function {
+        Ok(Self {
             attrs,
             vis,
             sig,
@@ -107,7 +107,7 @@ impl Parse for Function {
 
 impl Function {
     fn expand(self, form: Form) -> Result<TokenStream> {
-        let Function {
+        let Self {
             attrs,
             vis,
             mut sig,

@@ -15,7 +15,7 @@ pub(crate) struct Form {
 
 impl Parse for Form {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let mut form = Form::default();
+        let mut form = Self::default();
         while !input.is_empty() {
             let (flag, span) = if input.peek(Token![dyn]) {
                 (&mut form.boxed, input.parse::<Token![dyn]>()?.span)
@@ -53,7 +53,7 @@ pub(crate) struct Main;
 impl Parse for Main {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         if input.is_empty() {
-            Ok(Main)
+            Ok(Self)
         } else {
             Err(Error::new(
                 input.span(),
@@ -72,7 +72,7 @@ pub(crate) struct Test {
 
 impl Parse for Test {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let mut test = Test::default();
+        let mut test = Self::default();
         if input.is_empty() {
             return Ok(test);
         }

@@ -20,19 +20,19 @@ pub(crate) enum Op {
     /// Wait for event number n.
     Wait(usize),
     /// One after the other.
-    Seq(Vec<Op>),
+    Seq(Vec<Self>),
     /// Branches of one context.
-    Join(Vec<Op>),
+    Join(Vec<Self>),
     /// Wait for an async program.
-    Nest(Box<Op>),
+    Nest(Box<Self>),
     /// The program as a context of its own, awaited.
-    Context(Box<Op>),
+    Context(Box<Self>),
     /// Contexts side by side, waited for.
-    All(Vec<Op>),
+    All(Vec<Self>),
     /// A context that never ends after its program, cancelled when the other program ends.
-    Cancel(Box<Op>, Box<Op>),
+    Cancel(Box<Self>, Box<Self>),
     /// A context that panics after its program, caught around it.
-    Panic(Box<Op>),
+    Panic(Box<Self>),
 }
 
 pub(crate) type Value = u64;
