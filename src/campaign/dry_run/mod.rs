@@ -216,7 +216,8 @@ async fn round_trips(array: &Array) -> BTreeMap<String, f64> {
         let times = tworoutine::spawn(async move {
             let mut least = None;
             for _ in 0..3 {
-                let (answer, took) = Allowance::timed(handle.tones().read(module, ChannelId::FIRST, 1)).await;
+                let (answer, took) =
+                    Allowance::timed(handle.tones().read(module, ChannelId::FIRST, 1)).await;
                 answer.ok()?;
                 let took_s = took.as_secs_f64();
                 least = Some(least.map_or(took_s, |least: f64| least.min(took_s)));
