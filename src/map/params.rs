@@ -56,7 +56,7 @@ pub fn parse_params<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, Ma
     let mut findings = Findings::new(text, file);
     let mut root = findings.toml()?;
     // Serde stops at the first error. Its cause is told and taken out, and the rest is tried again,
-    // until nothing is left to take out, or enough problems are told.
+    // until nothing is left to take out, or enough problems are message.
     let mut tries = 0;
     loop {
         let error = match T::deserialize(Deserializer::from(root.clone())) {
@@ -65,25 +65,25 @@ pub fn parse_params<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, Ma
         };
         // Then the table in which something is missing, or the document as a whole.
         let span = error.span().unwrap_or_default();
-        let told = Told::of(error.message());
+        let message = SerdeMessage::of(error.message());
         // A key may be missing only because it was taken out.
-        if !(told.is_missing && findings.any()) {
-            told.tell(&mut findings, span.start);
+        if !(message.is_missing && findings.any()) {
+            message.report(&mut findings, span.start);
         }
         let Some((table, key)) = holder(root.get_mut(), span.start) else {
             break;
         };
         let is_key = key.span().start == span.start;
         table.remove(&key);
-        if told.is_missing {
+        if message.is_missing {
             break;
         }
         // Each further try costs as much as the file is long, so that a table is done with in one.
-        if let (true, Some((_, _, known))) = (is_key, &told.unknown) {
+        if let (true, Some((_, _, known))) = (is_key, &message.unknown) {
             let unknown = |key: &Spanned<Cow<'_, str>>| !known.contains(&key.get_ref().as_ref());
             let others: Vec<_> = table.keys().filter(|key| unknown(key)).cloned().collect();
             for key in others {
-                told.tell_of(&mut findings, key.span().start, key.get_ref());
+                message.report_key(&mut findings, key.span().start, key.get_ref());
                 table.remove(&key);
             }
         }
@@ -128,13 +128,13 @@ fn holder_within<'t, 'i>(
 
 /// Serde's message, taken apart. It names the key or value that was found and then those that are
 /// known, each in backticks.
-struct Told<'m> {
+struct SerdeMessage<'m> {
     message: &'m str,
     is_missing: bool,
     unknown: Option<(&'static str, &'m str, Vec<&'m str>)>,
 }
 
-impl<'m> Told<'m> {
+impl<'m> SerdeMessage<'m> {
     fn of(message: &'m str) -> Self {
         let unknown = [
             ("unknown field `", "unknown key"),
@@ -152,9 +152,9 @@ impl<'m> Told<'m> {
         }
     }
 
-    fn tell(&self, findings: &mut Findings<'_>, at: usize) {
+    fn report(&self, findings: &mut Findings<'_>, at: usize) {
         match &self.unknown {
-            Some((_, found, _)) => self.tell_of(findings, at, found),
+            Some((_, found, _)) => self.report_key(findings, at, found),
             None if self.is_missing => {
                 findings.say(at, self.message.replacen("missing field", "missing key", 1));
             }
@@ -163,7 +163,7 @@ impl<'m> Told<'m> {
     }
 
     /// Tells of `found` as of the name that the message is about.
-    fn tell_of(&self, findings: &mut Findings<'_>, at: usize, found: &str) {
+    fn report_key(&self, findings: &mut Findings<'_>, at: usize, found: &str) {
         let Some((what, _, known)) = &self.unknown else {
             return;
         };

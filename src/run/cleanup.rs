@@ -10,8 +10,8 @@ use twotone_hal::{
     ToneSettings, ToneState, ToneUpdate,
 };
 
+use super::deviation::is_same;
 use super::journal::{Journal, Record, Start};
-use super::stray::is_same;
 use super::{Channels, HardwareState, SafeState};
 
 /// Number of attempts at something that the client of the board refuses to send.
@@ -49,17 +49,17 @@ impl Cleanup<'_> {
     /// # Errors
     /// Last failure, if the state was not reached; [`Journal::left`] lists the channels.
     pub(super) async fn reach(&self) -> Result<()> {
-        if self.journal.stray(self.safe_state).is_none() {
+        if self.journal.deviation(self.safe_state).is_none() {
             return Ok(());
         }
-        self.insist(&mut None).await
+        self.repeat_in_time(&mut None).await
     }
 
     /// Reads back the settings that an algorithm keeps, and compares them with what it set.
     pub(super) async fn keep(&self) -> HardwareState {
         let (set, nco_set) = (self.journal.settings(), self.journal.nco());
         let mut last = None;
-        if let Err(error) = self.insist(&mut last).await {
+        if let Err(error) = self.repeat_in_time(&mut last).await {
             return self
                 .journal
                 .left(self.safe_state, &error.chain().to_string());
@@ -109,11 +109,11 @@ impl Cleanup<'_> {
 
     /// Repeats attempts until the state is reached, the time is over or the clean-up is abandoned.
     /// `last` becomes the last failure on the way, also if the state is reached in the end.
-    async fn insist(&self, last: &mut Option<Error>) -> Result<()> {
+    async fn repeat_in_time(&self, last: &mut Option<Error>) -> Result<()> {
         let reached = tokio::select! {
             biased;
             // Polled first, so that an answer that has arrived is used.
-            reached = self.time.within(self.persist(last)) => reached,
+            reached = self.time.within(self.repeat_until_reached(last)) => reached,
             () = self.abandon.cancelled() => {
                 return Err(Error::new(ErrorKind::Cancelled, "the clean-up was given up"));
             }
@@ -129,7 +129,7 @@ impl Cleanup<'_> {
 
     /// Repeats attempts, with pauses that grow, and returns true when the state is reached. Returns
     /// false if the client of the board refused three times to send an attempt.
-    async fn persist(&self, last: &mut Option<Error>) -> bool {
+    async fn repeat_until_reached(&self, last: &mut Option<Error>) -> bool {
         let mut pause = FIRST_PAUSE;
         let (mut failed, mut refused, mut unsendable) = (0_u32, 0_u32, 0_u32);
         loop {

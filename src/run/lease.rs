@@ -110,7 +110,7 @@ impl Leased {
 
 impl End {
     /// Refuses every batch from now on, and waits until none is on its way.
-    pub(super) async fn come(&self) {
+    pub(super) async fn end(&self) {
         self.ended.cancel();
         self.on_their_way.close();
         self.on_their_way.wait().await;

@@ -40,6 +40,7 @@
 
 mod cleanup;
 mod deadline;
+mod deviation;
 mod dry_run;
 mod ending;
 mod journal;
@@ -50,7 +51,6 @@ mod outcome;
 mod panics;
 mod piecewise;
 mod runner;
-mod stray;
 mod supervise;
 mod tally;
 mod target;

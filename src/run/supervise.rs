@@ -64,7 +64,7 @@ where
     let (result, hardware) = match supervised.begin(&board, &share).await {
         Ok(journal) => {
             let result = supervised
-                .attend(&journal, &share, &reserve, algorithm)
+                .run_algorithm(&journal, &share, &reserve, algorithm)
                 .await;
             let hardware = supervised
                 .finish(&journal, result.as_ref().err(), &reserve)
@@ -251,7 +251,7 @@ impl Supervised {
     }
 
     /// Runs the algorithm until it ends; ends it when its time is over or the run is cancelled.
-    async fn attend<T, E, F>(
+    async fn run_algorithm<T, E, F>(
         &self,
         journal: &Arc<Journal>,
         share: &Allowance,
@@ -289,7 +289,7 @@ impl Supervised {
             () = self.settings.abandon.cancelled() => {
                 // A batch under way is dropped at its next poll, and the journal then records that
                 // it may have been executed.
-                if Allowance::new(TURN).within(quiet.come()).await.is_err() {
+                if Allowance::new(TURN).within(quiet.end()).await.is_err() {
                     journal.locked().now.lose();
                 }
             }
@@ -436,7 +436,7 @@ impl Supervised {
 /// Ends an algorithm, and waits until its context has ended and none of its batches is on its way.
 async fn end_context<T>(context: JoinHandle<T>, end: End) {
     context.abort();
-    end.come().await;
+    end.end().await;
     if !context.is_finished() {
         // The result is known already.
         let _ = context.await;

@@ -132,7 +132,7 @@ async fn a_lease_covers_its_module_until_it_ends() {
         async move { board.run(&write()).await.map(drop) }
     });
     tokio::time::sleep(OPERATION / 2).await;
-    end.come().await;
+    end.end().await;
     let error = under_way.await.unwrap().unwrap_err();
     assert_eq!(
         (error.kind(), error.certainty()),

@@ -7,9 +7,9 @@ use twotone_hal::{
 use twotone_wire::tuber::{Answer, Limits};
 
 use super::describe::Survey;
-use super::life::{Course, ModuleMemory};
-use super::part::Part;
+use super::life::{BatchState, ModuleMemory};
 use super::reader::{Reader, Samples, Wanted};
+use super::segment::Segment;
 use super::streamed;
 use crate::http;
 use crate::link::OutcomeWriter;
@@ -18,21 +18,21 @@ use crate::tuber::broken;
 /// Reads the answer to one request.
 pub(super) struct Decoder<'a> {
     pub(super) batch: &'a Batch,
-    pub(super) part: Part,
+    pub(super) segment: Segment,
     pub(super) survey: &'a Survey,
     /// Memory of the module, if there is one.
     pub(super) memory: Option<&'a ModuleMemory>,
     /// State of the module before the first operation, and later after those that were read.
-    pub(super) course: Option<Course>,
+    pub(super) batch_state: Option<BatchState>,
     pub(super) outcome: &'a OutcomeWriter,
 }
 
 impl Decoder<'_> {
     /// Reads the answer, one element for each of the `calls` that [`super::encode::Encoder`] wrote.
-    /// If the part ends with an acquisition from the stream, that one is not answered yet: it gives
+    /// If the segment ends with an acquisition from the stream, that one is not answered yet: it gives
     /// the board's time before it, or the reason that the board does not say it.
     ///
-    /// After an error, the course is that of the module after the operations that were answered.
+    /// After an error, the batch_state is that of the module after the operations that were answered.
     pub(super) fn decode(
         &mut self,
         calls: usize,
@@ -48,9 +48,9 @@ impl Decoder<'_> {
         }
         let mut reader = Reader::new(&mut elements);
         let mut time = None;
-        for op in self.part.ops(self.batch) {
+        for op in self.segment.ops(self.batch) {
             reader.begin();
-            if self.part.streamed && streamed::is_acquisition(op) {
+            if self.segment.streamed && streamed::is_acquisition(op) {
                 // The last call: nothing is lost with it.
                 time = Some(reader.clock());
                 continue;
@@ -83,7 +83,9 @@ impl Decoder<'_> {
             Op::SetTones { updates, .. } => {
                 for update in &self.batch.tone_updates()[updates.clone()] {
                     let settings = [
-                        self.course.as_mut().is_some_and(|one| one.update(update)),
+                        self.batch_state
+                            .as_mut()
+                            .is_some_and(|one| one.update(update)),
                         update.offset.is_some(),
                         update.amplitude.is_some(),
                         update.phase.is_some(),
@@ -97,8 +99,8 @@ impl Decoder<'_> {
             }
             Op::ClearTones { .. } => {
                 reader.done()?;
-                if let Some(course) = &mut self.course {
-                    course.clear();
+                if let Some(batch_state) = &mut self.batch_state {
+                    batch_state.clear();
                     reader.done()?;
                 }
                 replies.done()
@@ -126,8 +128,8 @@ impl Decoder<'_> {
             }
             Op::SetNco { .. } => {
                 reader.done()?;
-                if let Some(course) = &mut self.course {
-                    course.set_nco();
+                if let Some(batch_state) = &mut self.batch_state {
+                    batch_state.set_nco();
                 }
                 let nco = self.nco(reader)?;
                 self.outcome.found_nco(nco.frequency);
@@ -185,17 +187,19 @@ impl Decoder<'_> {
     fn found(&self, op: &Op, key: SettingKey, value: f64) {
         let module = op.module().and_then(|id| self.survey.module(id).ok());
         if let (Some(memory), Some(module)) = (self.memory, module) {
-            memory.beyond.note(module, key, value);
+            memory.out_of_range.note(module, key, value);
         }
     }
 
     /// The tone as its callers know it: if its offset is the marker, nobody has set an offset.
     fn tone(&self, tone: ToneState) -> ToneState {
-        let marks = |course: Course| tone.channel == course.marker_channel();
-        let home = self.memory.map(ModuleMemory::home);
-        match (self.course, tone.offset, home) {
-            (Some(course), Some(offset), Some(home))
-                if marks(course) && !tone.is_on() && (offset.0 - home).abs() <= 1.0 =>
+        let marks = |batch_state: BatchState| tone.channel == batch_state.marker_channel();
+        let marker_offset = self.memory.map(ModuleMemory::marker_offset);
+        match (self.batch_state, tone.offset, marker_offset) {
+            (Some(batch_state), Some(offset), Some(marker_offset))
+                if marks(batch_state)
+                    && !tone.is_on()
+                    && (offset.0 - marker_offset).abs() <= 1.0 =>
             {
                 ToneState {
                     offset: None,
@@ -209,7 +213,7 @@ impl Decoder<'_> {
     fn nco(&self, reader: &mut Reader<'_, '_, '_>) -> Result<NcoState> {
         // An NCO that was never set is at zero.
         let frequency = Hertz(reader.number()?.unwrap_or(0.0));
-        let phase_epoch = self.course.map(|course| course.phase_epoch);
+        let phase_epoch = self.batch_state.map(|batch_state| batch_state.phase_epoch);
         Ok(NcoState {
             frequency,
             phase_epoch: phase_epoch.unwrap_or_default(),

@@ -8,9 +8,9 @@ use twotone_hal::{
 };
 use twotone_wire::tuber::BatchWriter;
 
-use super::beyond::is_in_range;
 use super::describe::{OBJECT, Survey};
-use super::life::{Course, ModuleMemory};
+use super::life::{BatchState, ModuleMemory};
+use super::out_of_range::is_in_range;
 
 /// Longest time of one wait. The connection of the module is in use as long.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
@@ -22,7 +22,7 @@ pub(super) struct Encoder<'a> {
     /// Memory of the module, if there is one.
     pub(super) memory: Option<&'a ModuleMemory>,
     /// State of the module after the calls written so far.
-    pub(super) course: Option<Course>,
+    pub(super) batch_state: Option<BatchState>,
     /// True if samples come from the stream: the board is asked for its time instead.
     pub(super) streamed: bool,
     /// Changes that the calls written so far make.
@@ -52,10 +52,10 @@ impl Encoder<'_> {
                     .call(OBJECT, "clear_channels")
                     .kwarg("module", module.number());
                 self.changes.push(Change::ClearTones);
-                if let (Some(course), Some(memory)) = (&mut self.course, self.memory) {
-                    course.clear();
-                    let channel = course.marker_channel();
-                    self.move_to(*module, channel, Hertz(memory.home()));
+                if let (Some(batch_state), Some(memory)) = (&mut self.batch_state, self.memory) {
+                    batch_state.clear();
+                    let channel = batch_state.marker_channel();
+                    self.move_to(*module, channel, Hertz(memory.marker_offset()));
                 }
             }
             Op::SetNco { module, frequency } => {
@@ -65,8 +65,8 @@ impl Encoder<'_> {
                     .kwarg("module", module.number());
                 self.survey.write_get(self.out, *module, SettingKey::NCO);
                 self.changes.push(Change::Nco(*frequency));
-                if let Some(course) = &mut self.course {
-                    course.set_nco();
+                if let Some(batch_state) = &mut self.batch_state {
+                    batch_state.set_nco();
                 }
             }
             Op::ReadNco { module } => self.survey.write_get(self.out, *module, SettingKey::NCO),
@@ -97,9 +97,9 @@ impl Encoder<'_> {
 
     fn set_tone(&mut self, module: ModuleId, update: &ToneUpdate) {
         if self
-            .course
+            .batch_state
             .as_mut()
-            .is_some_and(|course| course.update(update))
+            .is_some_and(|batch_state| batch_state.update(update))
         {
             self.move_to(module, update.channel, Hertz(0.0));
         }
@@ -263,7 +263,8 @@ fn is_allowed(
     key: SettingKey,
     value: f64,
 ) -> bool {
-    is_in_range(module, key.setting, value) || memory.is_some_and(|one| one.beyond.has(key, value))
+    is_in_range(module, key.setting, value)
+        || memory.is_some_and(|one| one.out_of_range.has(key, value))
 }
 
 fn check_tone(

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
 use twotone_hal::{ChannelId, Epoch, ModuleId, PhaseEpoch, Result, ToneUpdate};
 
-use super::beyond::Beyond;
 use super::describe::Survey;
+use super::out_of_range::OutOfRange;
 use super::survey;
 use crate::continuity::Epochs;
 use crate::{ConnectOptions, Connector};
@@ -70,19 +70,19 @@ impl BoardLife {
 #[derive(Debug)]
 pub(super) struct ModuleMemory {
     /// The marker: offset in Hz of the last channel, with no amplitude, while nobody uses it.
-    home: f64,
+    marker_offset: f64,
     /// One more than the latest epoch that the users of the module know of, 0 while it has none.
     told: AtomicU64,
     written: Mutex<Written>,
     /// Values that were read back although the board describes no such value.
-    pub(super) beyond: Beyond,
+    pub(super) out_of_range: OutOfRange,
 }
 
 /// State of a module after all batches that have been written for it, sent or not.
 #[derive(Debug)]
 struct Written {
     epoch: Epoch,
-    course: Course,
+    batch_state: BatchState,
     /// Number of batches that have been written.
     batches: u64,
 }
@@ -92,44 +92,44 @@ impl ModuleMemory {
         // Any number that a board which has lost its settings would not hold by chance.
         let draw = RandomState::new().hash_one(module.number());
         Self {
-            home: 1e6 * (1.0 + (draw % 100_000_000) as f64 / 1e6),
+            marker_offset: 1e6 * (1.0 + (draw % 100_000_000) as f64 / 1e6),
             told: AtomicU64::new(0),
             written: Mutex::new(Written {
                 epoch: survey.epoch,
-                course: Course::new(survey, PhaseEpoch(0)),
+                batch_state: BatchState::new(survey, PhaseEpoch(0)),
                 batches: 0,
             }),
-            beyond: Beyond::default(),
+            out_of_range: OutOfRange::default(),
         }
     }
 
-    pub(super) fn home(&self) -> f64 {
-        self.home
+    pub(super) fn marker_offset(&self) -> f64 {
+        self.marker_offset
     }
 
     /// State of the module at the beginning of a batch that is written now, for the board as
     /// `survey` has it.
-    pub(super) fn course(&self, survey: &Survey) -> Course {
+    pub(super) fn batch_state(&self, survey: &Survey) -> BatchState {
         let mut written = self.written();
         if written.epoch < survey.epoch {
-            let phase_epoch = PhaseEpoch(written.course.phase_epoch.0 + 1);
+            let phase_epoch = PhaseEpoch(written.batch_state.phase_epoch.0 + 1);
             *written = Written {
                 epoch: survey.epoch,
-                course: Course::new(survey, phase_epoch),
+                batch_state: BatchState::new(survey, phase_epoch),
                 ..*written
             };
         }
-        written.course
+        written.batch_state
     }
 
     /// Takes note of a batch that was written, and of the state of the module after it. Returns the
     /// number of the batch.
-    pub(super) fn will_be(&self, epoch: Epoch, course: Course) -> u64 {
+    pub(super) fn note_written(&self, epoch: Epoch, batch_state: BatchState) -> u64 {
         let mut written = self.written();
         written.batches += 1;
         // Written for an epoch that is over, it is never sent.
         if written.epoch == epoch {
-            written.course = course;
+            written.batch_state = batch_state;
         }
         written.batches
     }
@@ -139,12 +139,12 @@ impl ModuleMemory {
         self.written().batches == number
     }
 
-    /// Takes note of a batch that was executed only up to the state `course`. If another batch was
+    /// Takes note of a batch that was executed only up to the state `batch_state`. If another batch was
     /// written behind it, nothing changes.
-    pub(super) fn came_to(&self, number: u64, epoch: Epoch, course: Course) {
+    pub(super) fn note_stopped_at(&self, number: u64, epoch: Epoch, batch_state: BatchState) {
         let mut written = self.written();
         if written.batches == number && written.epoch == epoch {
-            written.course = course;
+            written.batch_state = batch_state;
         }
     }
 
@@ -152,9 +152,9 @@ impl ModuleMemory {
     /// for that channel.
     pub(super) fn take_marker(&self, epoch: Epoch) -> bool {
         let mut written = self.written();
-        let free = written.epoch == epoch && written.course.marker != Marker::Callers;
+        let free = written.epoch == epoch && written.batch_state.marker != Marker::Callers;
         if free {
-            written.course.marker = Marker::Ours;
+            written.batch_state.marker = Marker::Ours;
         }
         free
     }
@@ -167,13 +167,13 @@ impl ModuleMemory {
     }
 
     /// True if the users of the module have yet to be told that an epoch has ended.
-    pub(super) fn owes_word(&self, epoch: Epoch) -> bool {
+    pub(super) fn must_report(&self, epoch: Epoch) -> bool {
         let told = self.told.load(Ordering::Acquire);
         told != 0 && told <= epoch.0
     }
 
     /// Takes note that the users of the module have been told.
-    pub(super) fn told(&self, epoch: Epoch) {
+    pub(super) fn reported(&self, epoch: Epoch) {
         self.told.fetch_max(epoch.0 + 1, Ordering::AcqRel);
     }
 
@@ -185,7 +185,7 @@ impl ModuleMemory {
 /// State of a module during a batch, as far as replies and later calls depend on it. The writer of
 /// the batch and the reader of its answer go through the same states.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Course {
+pub(super) struct BatchState {
     last: ChannelId,
     marker: Marker,
     pub(super) phase_epoch: PhaseEpoch,
@@ -202,7 +202,7 @@ enum Marker {
     Callers,
 }
 
-impl Course {
+impl BatchState {
     fn new(survey: &Survey, phase_epoch: PhaseEpoch) -> Self {
         Self {
             last: survey.last_channel(),
@@ -227,7 +227,7 @@ impl Course {
         was == Marker::Ours && update.offset.is_none()
     }
 
-    /// Follows the clearing of the tones, after which the marker is written again.
+    /// Follows the clearing of the tones, after which the marker is written resends.
     pub(super) fn clear(&mut self) {
         self.marker = Marker::Ours;
     }

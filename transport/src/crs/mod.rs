@@ -48,9 +48,7 @@
 //! lost: it then has the fate of any lost request, and settings are repeated in their place once
 //! the board is at rest. It is forgotten when a connection is seen to stay open.
 
-mod again;
 mod apart;
-mod beyond;
 mod channels;
 mod decode;
 mod describe;
@@ -60,11 +58,13 @@ mod filters;
 mod housekeeping;
 mod identity;
 mod life;
-mod part;
+mod out_of_range;
 mod question;
 mod read_back;
 mod reader;
+mod resends;
 mod run;
+mod segment;
 mod streamed;
 mod streams;
 mod survey;
@@ -83,13 +83,13 @@ use twotone_wire::tuber::{BatchWriter, Format};
 use crate::continuity::ModuleKeeper;
 use crate::link::{Link, Unwatched};
 use crate::{ConnectOptions, Connector, Host};
-use again::Again;
 use describe::Survey;
 pub(crate) use family::FAMILY;
 use life::{BoardLife, ModuleMemory};
-use part::Part;
 use read_back::CrsReadBack;
+use resends::Resends;
 use run::Sending;
+use segment::Segment;
 use streamed::Streamed;
 pub use streams::CrsStreams;
 
@@ -312,7 +312,7 @@ impl Board for CrsBoard {
             encode::check(&survey, memory, batch, op)
                 .map_err(|error| error.during(op.to_string()).on(&self.name).after(0))?;
         }
-        let mut again = Again::default();
+        let mut resends = Resends::default();
         let (mut number, mut first) = (None, None);
         // First operation of a request that was sent and is sent again, whole. It may have been
         // executed then, whatever becomes of it later.
@@ -320,23 +320,23 @@ impl Board for CrsBoard {
         while replies.answered() < batch.len() {
             let from = replies.answered();
             let mut sending = Sending {
-                part: Part::of(batch, from, &survey, false),
+                segment: Segment::of(batch, from, &survey, false),
                 number,
                 in_place: number.take().is_some(),
                 was_lost: false,
             };
-            let ran = self.run_part(batch, &mut sending, &survey, began, &mut replies);
+            let ran = self.run_segment(batch, &mut sending, &survey, began, &mut replies);
             if let Err(error) = ran.await {
                 let at = replies.answered();
                 if sending.was_lost {
                     sent_from.get_or_insert(from);
                 }
                 let failed = &batch.ops()[at.min(batch.len() - 1)];
-                let resend = again.after(&error, batch, sending.part, at);
+                let resend = resends.after(&error, batch, sending.segment, at);
                 let resend = resend.filter(|_| error.kind() != ErrorKind::Busy);
                 let resend = resend.filter(|resend| {
                     resend.anew
-                        || Instant::now() + resend.pause < self.deadline(sending.part, began)
+                        || Instant::now() + resend.pause < self.deadline(sending.segment, began)
                 });
                 if let Some(resend) = resend {
                     tracing::info!(board = self.name, %failed, error = %error.chain(), "asking again");
@@ -354,14 +354,14 @@ impl Board for CrsBoard {
                     }
                     continue;
                 }
-                let mut error = again::told(first, error);
+                let mut error = resends::reported(first, error);
                 if let Some(from) = sent_from {
                     error = error.certainty_is(Certainty::Unknown).after(from);
                 }
                 if error.executed().is_none() && error.certainty() == Certainty::NotExecuted {
                     error = error.after(from);
                 }
-                let error = error.repeated(again.times(at) + u32::from(sending.was_lost));
+                let error = error.repeated(resends.times(at) + u32::from(sending.was_lost));
                 return Err(error.during(failed.to_string()).on(&self.name));
             }
             (first, sent_from) = (None, None);

@@ -51,7 +51,7 @@ impl ReadBack for CrsReadBack {
     }
 
     fn marker(&self) -> Hertz {
-        Hertz(self.memory.home())
+        Hertz(self.memory.marker_offset())
     }
 
     fn take_last_channel(&self, epoch: Epoch) -> bool {
@@ -85,7 +85,7 @@ impl ReadBack for CrsReadBack {
         let mut writer = BatchWriter::new(Format::Json);
         writer
             .call(OBJECT, "set_frequency")
-            .arg(self.memory.home())
+            .arg(self.memory.marker_offset())
             .kwarg("channel", self.last_channel().number())
             .kwarg("module", self.module.number());
         let calls = writer.calls();

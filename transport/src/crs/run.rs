@@ -10,8 +10,8 @@ use twotone_wire::tuber::Limits;
 use super::decode::Decoder;
 use super::describe::Survey;
 use super::encode::{self, Encoder};
-use super::life::{Course, ModuleMemory};
-use super::part::Part;
+use super::life::{BatchState, ModuleMemory};
+use super::segment::Segment;
 use super::streamed::Acquired;
 use super::survey::{self, Asker};
 use super::{CrsBoard, housekeeping};
@@ -23,18 +23,18 @@ use crate::link::{OutcomeWriter, Queued, Sent};
 /// before it is sent.
 const MOST_EPOCHS: u32 = 3;
 
-/// A part of a batch that was queued, with what it takes to read its answer.
+/// A segment of a batch that was queued, with what it takes to read its answer.
 struct Written {
     queued: Option<Queued>,
     calls: usize,
-    course: Option<Course>,
+    batch_state: Option<BatchState>,
     outcome: OutcomeWriter,
 }
 
-/// A part of a batch that is to be sent, and what was sent of it before.
+/// A segment of a batch that is to be sent, and what was sent of it before.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sending {
-    pub(super) part: Part,
+    pub(super) segment: Segment,
     /// Its number among what was written for the module, when it was sent.
     pub(super) number: Option<u64>,
     /// True if it repeats that number in its place: nothing may have been written since.
@@ -45,7 +45,7 @@ pub(super) struct Sending {
 }
 
 impl CrsBoard {
-    /// Writes the operations of `part` and queues them, in one go: batches are queued in the order
+    /// Writes the operations of `segment` and queues them, in one go: batches are queued in the order
     /// in which they were written.
     fn write(
         &self,
@@ -54,9 +54,9 @@ impl CrsBoard {
         survey: &Survey,
         began: Instant,
     ) -> Result<Written> {
-        let part = sending.part;
-        let link = self.link(part.module)?;
-        let memory = self.memory(part.module);
+        let segment = sending.segment;
+        let link = self.link(segment.module)?;
+        let memory = self.memory(segment.module);
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let is_last = |memory: &ModuleMemory| sending.number.is_none_or(|one| memory.is_last(one));
         if sending.in_place && !memory.is_some_and(is_last) {
@@ -64,53 +64,53 @@ impl CrsBoard {
             return Err(Error::new(ErrorKind::Busy, why));
         }
         writer.begin(survey.format);
-        let course = memory.map(|memory| memory.course(survey));
+        let batch_state = memory.map(|memory| memory.batch_state(survey));
         let mut encoder = Encoder {
             out: &mut writer,
             survey,
             memory,
-            course,
-            streamed: part.streamed,
+            batch_state,
+            streamed: segment.streamed,
             changes: Vec::new(),
         };
-        for op in part.ops(batch) {
+        for op in segment.ops(batch) {
             encoder.encode(batch, op);
         }
         let Encoder {
             changes,
-            course: after,
+            batch_state: after,
             ..
         } = encoder;
         if let (Some(memory), Some(after)) = (memory, after) {
-            sending.number = Some(memory.will_be(survey.epoch, after));
+            sending.number = Some(memory.note_written(survey.epoch, after));
         }
         let sent = Arc::new(Sent::new(survey.epoch, changes));
         let mut written = Written {
             queued: None,
             calls: writer.calls(),
-            course,
+            batch_state,
             outcome: OutcomeWriter::new(&sent),
         };
         if written.calls > 0 {
             let post = Post {
                 sent: Some(sent),
-                acquiring: part.acquiring,
+                acquiring: segment.acquiring,
                 ..Post::new(writer.finish(), survey.format)
             };
-            let deadline = self.deadline(part, began);
-            written.queued = Some(link.queue(post, part.safety, deadline)?);
+            let deadline = self.deadline(segment, began);
+            written.queued = Some(link.queue(post, segment.safety, deadline)?);
         }
         Ok(written)
     }
 
-    /// Deadline of the answer to `part` of a batch that began at `began`.
-    pub(super) fn deadline(&self, part: Part, began: Instant) -> Instant {
+    /// Deadline of the answer to `segment` of a batch that began at `began`.
+    pub(super) fn deadline(&self, segment: Segment, began: Instant) -> Instant {
         let within = self.options.request_timeout;
-        deadline::after(began, within.saturating_add(part.acquiring))
+        deadline::after(began, within.saturating_add(segment.acquiring))
     }
 
-    /// Sends the operations of a part, and gathers their replies.
-    pub(super) async fn run_part(
+    /// Sends the operations of a segment, and gathers their replies.
+    pub(super) async fn run_segment(
         &self,
         batch: &Batch,
         sending: &mut Sending,
@@ -122,35 +122,37 @@ impl CrsBoard {
         loop {
             let survey = self.survey().await?;
             let streamed = self.streamed.as_ref().filter(|one| one.can_be_used());
-            let part = Part::of(batch, sending.part.from, &survey, streamed.is_some());
-            sending.part = part;
+            let segment = Segment::of(batch, sending.segment.from, &survey, streamed.is_some());
+            sending.segment = segment;
             if !Arc::ptr_eq(&survey, checked) {
-                for op in part.ops(batch) {
+                for op in segment.ops(batch) {
                     encode::check(&survey, self.memory(op.module()), batch, op)?;
                 }
             }
-            if part.is_housekeeping(batch) {
-                let deadline = self.deadline(part, began);
+            if segment.is_housekeeping(batch) {
+                let deadline = self.deadline(segment, began);
                 let (readings, repeats) = self.read_housekeeping(&survey, deadline).await?;
                 replies.repeated(repeats);
                 return replies.readings(readings);
             }
-            if let (Some(streamed), Some(module), true) = (streamed, part.module, part.streamed) {
+            if let (Some(streamed), Some(module), true) =
+                (streamed, segment.module, segment.streamed)
+            {
                 let joined = deadline::after(began, self.options.request_timeout);
                 (streamed.join(&self.connector, &self.runtime, module, joined)).await?;
             }
-            let memory = self.memory(part.module);
+            let memory = self.memory(segment.module);
             if let Some(memory) = memory {
                 memory.uses(survey.epoch);
-                if part.needs_its_epoch() && memory.owes_word(survey.epoch) {
-                    memory.told(survey.epoch);
+                if segment.needs_its_epoch() && memory.must_report(survey.epoch) {
+                    memory.reported(survey.epoch);
                     return Err(self.life.epochs().changed());
                 }
             }
             let Written {
                 queued,
                 calls,
-                course,
+                batch_state,
                 outcome,
             } = self.write(batch, sending, &survey, began)?;
             let answer = match queued {
@@ -159,8 +161,8 @@ impl CrsBoard {
             };
             let answer = match answer {
                 Err(error) if error.kind() == ErrorKind::EpochChanged => {
-                    if part.needs_its_epoch() {
-                        memory.inspect(|memory| memory.told(self.life.epochs().present()));
+                    if segment.needs_its_epoch() {
+                        memory.inspect(|memory| memory.reported(self.life.epochs().present()));
                         return Err(error);
                     }
                     epochs += 1;
@@ -172,27 +174,27 @@ impl CrsBoard {
                 answer => answer?,
             };
             replies.repeated(answer.repeats);
-            sending.was_lost = part.sets() && answer.was_lost;
+            sending.was_lost = segment.sets() && answer.was_lost;
             let limits = Limits {
                 body_bytes: self.options.answer_limit,
                 ..Limits::ANSWER
             };
             let mut decoder = Decoder {
                 batch,
-                part,
+                segment,
                 survey: &survey,
                 memory,
-                course,
+                batch_state,
                 outcome: &outcome,
             };
             let time = match decoder.decode(calls, &answer, &limits, replies) {
                 Ok(time) => time,
                 Err(error) => {
                     // Calls behind a refused one were not executed.
-                    if let (ErrorKind::Rejected, Some(memory), Some(number), Some(course)) =
-                        (error.kind(), memory, sending.number, decoder.course)
+                    if let (ErrorKind::Rejected, Some(memory), Some(number), Some(batch_state)) =
+                        (error.kind(), memory, sending.number, decoder.batch_state)
                     {
-                        memory.came_to(number, survey.epoch, course);
+                        memory.note_stopped_at(number, survey.epoch, batch_state);
                     }
                     return Err(error);
                 }
@@ -209,16 +211,16 @@ impl CrsBoard {
                 }
             };
             let acquired = Acquired {
-                op: &batch.ops()[part.to - 1],
+                op: &batch.ops()[segment.to - 1],
                 time,
                 survey: &survey,
-                deadline: self.deadline(part, began),
+                deadline: self.deadline(segment, began),
             };
-            let link = self.link(part.module)?;
+            let link = self.link(segment.module)?;
             let taken = streamed.take(&acquired, &link, &self.life, replies).await;
             return taken.map_err(|error| {
                 if error.kind() == ErrorKind::EpochChanged {
-                    memory.inspect(|memory| memory.told(self.life.epochs().present()));
+                    memory.inspect(|memory| memory.reported(self.life.epochs().present()));
                 }
                 error.after(replies.answered())
             });

@@ -8,7 +8,7 @@ use super::describe::Survey;
 
 /// A run of operations of a batch, all on one module, that travel in one request.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Part {
+pub(super) struct Segment {
     pub(super) from: usize,
     pub(super) to: usize,
     pub(super) module: Option<ModuleId>,
@@ -24,12 +24,12 @@ pub(super) struct Part {
     pub(super) of_board: bool,
 }
 
-impl Part {
+impl Segment {
     /// The first run of operations from `from` on. Readings of the board as a whole are runs of
     /// their own, so that they need no module, and the sensors, which are asked one by one, are a
     /// run alone. If samples are `streamed`, a run ends with its first acquisition.
     pub(super) fn of(batch: &Batch, from: usize, survey: &Survey, streamed: bool) -> Self {
-        let mut part = Self {
+        let mut segment = Self {
             from,
             to: from,
             module: None,
@@ -41,35 +41,35 @@ impl Part {
         };
         for op in &batch.ops()[from..] {
             let of_board = matches!(op, Op::ReadClock | Op::ReadHousekeeping);
-            let is_alone =
-                part.to > from && (part.is_housekeeping(batch) || *op == Op::ReadHousekeeping);
+            let is_alone = segment.to > from
+                && (segment.is_housekeeping(batch) || *op == Op::ReadHousekeeping);
             if is_alone
-                || (of_board && part.module.is_some())
-                || (part.of_board && op.module().is_some())
+                || (of_board && segment.module.is_some())
+                || (segment.of_board && op.module().is_some())
             {
                 break;
             }
-            part.of_board |= of_board;
-            match (part.module, op.module()) {
+            segment.of_board |= of_board;
+            match (segment.module, op.module()) {
                 (Some(one), Some(other)) if one != other => break,
-                (None, other) => part.module = other,
+                (None, other) => segment.module = other,
                 _ => {}
             }
-            part.safety = part.safety.max(op.safety());
+            segment.safety = segment.safety.max(op.safety());
             if let Op::AcquireMean { acquire, .. } | Op::AcquireSamples { acquire, .. } = op {
-                part.acquiring += survey.acquisition_time(acquire);
-                part.acquires = true;
+                segment.acquiring += survey.acquisition_time(acquire);
+                segment.acquires = true;
             }
             if let Op::Wait { time, .. } = op {
-                part.acquiring += *time;
+                segment.acquiring += *time;
             }
-            part.to += 1;
-            if streamed && part.acquires {
-                part.streamed = true;
+            segment.to += 1;
+            if streamed && segment.acquires {
+                segment.streamed = true;
                 break;
             }
         }
-        part
+        segment
     }
 
     /// True if it changes settings.
@@ -87,7 +87,7 @@ impl Part {
     }
 
     /// True if it is valid only in the epoch that its caller knows, since it sets or acquires. A
-    /// part that only reads back is valid in any epoch.
+    /// segment that only reads back is valid in any epoch.
     pub(super) fn needs_its_epoch(&self) -> bool {
         self.sets() || self.acquires
     }

@@ -16,13 +16,13 @@ impl Journal {
         let record = self.locked();
         let (step, suspect) = (self.described().frequency_step, record.suspect.is_some());
         let unread = Unread::IsUnknown;
-        let stray = record.stray(safe_state, step, suspect, unread);
-        let stray = stray.unwrap_or_default();
+        let deviation = record.deviation(safe_state, step, suspect, unread);
+        let deviation = deviation.unwrap_or_default();
         HardwareState::Left {
-            left_on: stray.left_on,
-            unknown: stray.unknown,
-            not_restored: stray.not_restored,
-            nco: stray.nco,
+            left_on: deviation.left_on,
+            unknown: deviation.unknown,
+            not_restored: deviation.not_restored,
+            nco: deviation.nco,
             reason: reason.to_owned(),
         }
     }
@@ -72,7 +72,7 @@ impl Journal {
     pub(super) fn is_settled(&self, safe_state: SafeState) -> bool {
         let record = self.locked();
         record
-            .stray(
+            .deviation(
                 safe_state,
                 self.described().frequency_step,
                 false,
@@ -81,17 +81,17 @@ impl Journal {
             .is_none()
     }
 
-    pub(super) fn stray(&self, safe_state: SafeState) -> Option<Stray> {
+    pub(super) fn deviation(&self, safe_state: SafeState) -> Option<Deviation> {
         let record = self.locked();
         let suspect = record.suspect.is_some();
         let step = self.described().frequency_step;
-        record.stray(safe_state, step, suspect, Unread::AsSet)
+        record.deviation(safe_state, step, suspect, Unread::AsSet)
     }
 }
 
 /// Channels that are not as declared.
 #[derive(Debug, Default)]
-pub(super) struct Stray {
+pub(super) struct Deviation {
     left_on: Channels,
     unknown: Channels,
     not_restored: Channels,
@@ -106,7 +106,7 @@ enum Unread {
     IsUnknown,
 }
 
-enum Is {
+enum Agreement {
     AsDeclared,
     LeftOn,
     Unknown,
@@ -114,13 +114,13 @@ enum Is {
 }
 
 impl Record {
-    fn stray(
+    fn deviation(
         &self,
         safe_state: SafeState,
         step: Hertz,
         suspect: bool,
         unread: Unread,
-    ) -> Option<Stray> {
+    ) -> Option<Deviation> {
         let start = self.start.as_ref();
         let nco_in_doubt = self.now.nco_is_in_doubt() || (suspect && self.now.nco_is_touched());
         let nco_was = start.and_then(|start| start.nco);
@@ -133,11 +133,13 @@ impl Record {
                 (SafeState::Previous, Some(before)) => {
                     let is = previous(tone, before, step);
                     match is {
-                        Is::AsDeclared if !tone.is_surely_off() && self.now.nco_is_touched() => {
+                        Agreement::AsDeclared
+                            if !tone.is_surely_off() && self.now.nco_is_touched() =>
+                        {
                             if nco_in_doubt {
-                                Is::Unknown
+                                Agreement::Unknown
                             } else if nco_away {
-                                Is::LeftOn
+                                Agreement::LeftOn
                             } else {
                                 is
                             }
@@ -146,20 +148,20 @@ impl Record {
                     }
                 }
                 (SafeState::Previous, None) | (SafeState::Hold, _) if tone.is_in_doubt() => {
-                    Is::Unknown
+                    Agreement::Unknown
                 }
-                _ => Is::AsDeclared,
+                _ => Agreement::AsDeclared,
             };
             let may_be_on = tone.is_touched() || !tone.is_surely_off();
             let not_read = unread == Unread::IsUnknown && !tone.is_read_back() && may_be_on;
-            if (suspect && tone.is_touched() || not_read) && !matches!(is, Is::LeftOn) {
-                is = Is::Unknown;
+            if (suspect && tone.is_touched() || not_read) && !matches!(is, Agreement::LeftOn) {
+                is = Agreement::Unknown;
             }
             match is {
-                Is::AsDeclared => {}
-                Is::LeftOn => left_on.push(tone.channel()),
-                Is::Unknown => unknown.push(tone.channel()),
-                Is::NotRestored => not_restored.push(tone.channel()),
+                Agreement::AsDeclared => {}
+                Agreement::LeftOn => left_on.push(tone.channel()),
+                Agreement::Unknown => unknown.push(tone.channel()),
+                Agreement::NotRestored => not_restored.push(tone.channel()),
             }
         }
         // The NCO must be back at its earlier frequency, also if no tone was on.
@@ -174,7 +176,7 @@ impl Record {
         });
         let all_well =
             left_on.is_empty() && unknown.is_empty() && not_restored.is_empty() && nco.is_none();
-        (!all_well).then_some(Stray {
+        (!all_well).then_some(Deviation {
             left_on: Channels::These(left_on),
             unknown: Channels::These(unknown),
             not_restored: Channels::These(not_restored),
@@ -188,33 +190,33 @@ fn near(one: Option<f64>, other: Option<f64>, within: f64) -> bool {
     (one.unwrap_or(0.0) - other.unwrap_or(0.0)).abs() <= within
 }
 
-fn off(tone: &ToneSettings) -> Is {
+fn off(tone: &ToneSettings) -> Agreement {
     if tone.is_surely_off() {
-        Is::AsDeclared
+        Agreement::AsDeclared
     } else if tone.is_surely_on() {
-        Is::LeftOn
+        Agreement::LeftOn
     } else {
-        Is::Unknown
+        Agreement::Unknown
     }
 }
 
-fn previous(tone: &ToneSettings, before: &ToneState, step: Hertz) -> Is {
+fn previous(tone: &ToneSettings, before: &ToneState, step: Hertz) -> Agreement {
     if !tone.is_touched() {
-        return Is::AsDeclared;
+        return Agreement::AsDeclared;
     }
     if !before.is_on() {
         return off(tone);
     }
     if tone.is_surely_off() {
-        return Is::NotRestored;
+        return Agreement::NotRestored;
     }
     if tone.is_in_doubt() {
-        return Is::Unknown;
+        return Agreement::Unknown;
     }
     if is_same(&tone.last(), before, step) {
-        Is::AsDeclared
+        Agreement::AsDeclared
     } else {
-        Is::LeftOn
+        Agreement::LeftOn
     }
 }
 

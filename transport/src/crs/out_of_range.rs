@@ -2,7 +2,7 @@
 //!
 //! A board takes more than its description says: an NCO from before its Nyquist zone was changed,
 //! an offset from when its bandwidth was extended. A caller that puts back earlier settings must
-//! not be refused, so a value that was read back may be set again.
+//! not be refused, so a value that was read back may be set resends.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,9 +11,9 @@ use twotone_hal::{Hertz, ModuleDescription, Setting, SettingKey};
 
 /// Values that were found on one module. At most the latest value of each setting is kept.
 #[derive(Debug, Default)]
-pub(super) struct Beyond(Mutex<BTreeMap<SettingKey, f64>>);
+pub(super) struct OutOfRange(Mutex<BTreeMap<SettingKey, f64>>);
 
-impl Beyond {
+impl OutOfRange {
     /// Takes note of a value that was read back, if `module` does not have it in its range.
     pub(super) fn note(&self, module: &ModuleDescription, key: SettingKey, value: f64) {
         if value.is_finite() && !is_in_range(module, key.setting, value) {

@@ -19,7 +19,7 @@
 //! "In its place" means that nothing else has been sent to the module since; otherwise the error
 //! stands. If the first request may still reach the board, the link makes sure that the board is at
 //! rest. A whole request that fails when it is sent again may have been executed the first time, so
-//! its certainty is unknown. A setting that the board refuses is not sent again. Nor is a request
+//! its certainty is unknown. A setting that the board refuses is not sent resends. Nor is a request
 //! that only sets and is not answered in time: a caller that switches tones off must know at once.
 //!
 //! [`Replies::repeats`]: twotone_hal::Replies::repeats
@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use twotone_hal::{Batch, Certainty, Error, ErrorKind, Op, Safety};
 
-use super::part::Part;
+use super::segment::Segment;
 
 /// Largest number of repetitions of a failed operation.
 const TIMES: u32 = 2;
@@ -36,7 +36,7 @@ const TIMES: u32 = 2;
 /// Pause before a repetition; longer each time.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Operations that are to be sent again.
+/// Operations that are to be sent resends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Resend {
     /// True for the whole request; false for the failed operation and those behind it.
@@ -52,7 +52,7 @@ pub(super) struct Resend {
 /// The error of a request that failed with `first` and, when it was sent again in its place, with
 /// `last`. It is `first` if the second try was not sent, because another request had taken its
 /// place or its time was over.
-pub(super) fn told(first: Option<Error>, last: Error) -> Error {
+pub(super) fn reported(first: Option<Error>, last: Error) -> Error {
     let is_late = match last.kind() {
         ErrorKind::Busy => true,
         ErrorKind::Timeout => last.certainty() == Certainty::NotExecuted,
@@ -63,39 +63,39 @@ pub(super) fn told(first: Option<Error>, last: Error) -> Error {
 
 /// Number of repetitions of the operation at hand.
 #[derive(Debug, Default)]
-pub(super) struct Again {
+pub(super) struct Resends {
     operation: usize,
     times: u32,
 }
 
-impl Again {
+impl Resends {
     /// Operations that are to be sent again if the operation at `failed` of a batch, sent in
-    /// `part`, ended with `error`; none if that is of no use, or not safe.
+    /// `segment`, ended with `error`; none if that is of no use, or not safe.
     pub(super) fn after(
         &mut self,
         error: &Error,
         batch: &Batch,
-        part: Part,
+        segment: Segment,
         failed: usize,
     ) -> Option<Resend> {
         if failed > self.operation {
             (self.operation, self.times) = (failed, 0);
         }
-        let rest = batch.ops().get(failed..part.to)?;
+        let rest = batch.ops().get(failed..segment.to)?;
         let (first, rest_sets) = (rest.first()?, rest.iter().any(sets));
         if rest.iter().any(|op| op.safety() == Safety::Once) {
             return None;
         }
         // If the failed operation takes samples from the stream, the settings before it were
         // executed.
-        let is_pending = part.sets() && error.executed() != Some(failed);
+        let is_pending = segment.sets() && error.executed() != Some(failed);
         // A request that was not sent before its deadline is not repeated.
         let is_first = self.times == 0 && error.certainty() != Certainty::NotExecuted;
         let (whole, anew) = match error.kind() {
             ErrorKind::Rejected if !sets(first) => (false, false),
             ErrorKind::Protocol => (rest_sets, false),
             ErrorKind::Timeout if is_first && !is_pending && !rest_sets => (false, true),
-            ErrorKind::Timeout if is_first && part.acquires => (true, true),
+            ErrorKind::Timeout if is_first && segment.acquires => (true, true),
             _ => return None,
         };
         if self.times >= TIMES {
