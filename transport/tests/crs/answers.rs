@@ -56,7 +56,7 @@ async fn what_is_no_board_is_told_by_name_operation_and_cause() {
             (kind, Some("b1")),
             "{told}: {error}"
         );
-        let text = error.to_string();
+        let text = error.chain().to_string();
         assert!(
             text.contains("connect") && text.contains(words),
             "{told}: {text}"
@@ -113,7 +113,10 @@ async fn what_stands_before_a_board_is_told_with_what_to_do() {
             .await
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
-        assert!(error.to_string().contains(words), "{words}: {error}");
+        assert!(
+            error.chain().to_string().contains(words),
+            "{words}: {error}"
+        );
     }
 }
 
@@ -187,7 +190,10 @@ async fn a_name_that_no_header_can_hold_is_an_error() {
     let error = CrsBoard::connect_over("b1", odd, ConnectOptions::new()).await;
     let error = error.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
-    assert!(error.to_string().contains("no HTTP with b\\nrd"), "{error}");
+    assert!(
+        error.chain().to_string().contains("no HTTP with b\\nrd"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -203,7 +209,7 @@ async fn a_name_that_is_not_found_is_told_with_its_cause() {
     let error = board.run(&batch).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
     assert_eq!(error.certainty(), Certainty::NotExecuted);
-    let told = error.to_string();
+    let told = error.chain().to_string();
     assert!(told.contains("invalid socket address"), "{told}");
 }
 
@@ -250,6 +256,9 @@ async fn an_error_in_mid_batch_says_how_far_it_came() {
     );
     // Its first call took effect, its second did not.
     assert_eq!(error.certainty(), Certainty::Unknown);
-    assert!(error.to_string().contains("ValueError: no good"), "{error}");
-    assert!(!error.to_string().contains("Traceback"), "{error}");
+    assert!(
+        error.chain().to_string().contains("ValueError: no good"),
+        "{error}"
+    );
+    assert!(!error.chain().to_string().contains("Traceback"), "{error}");
 }

@@ -195,7 +195,7 @@ async fn a_marker_that_a_switch_off_has_set_anew_shows_no_other_program() {
     clear.clear_tones(module(1));
     let error = board.run(&clear).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::EpochChanged, "{error}");
-    let text = error.to_string();
+    let text = error.chain().to_string();
     assert!(text.contains("the board has restarted, or"), "{text}");
     assert!(!text.contains("the latter"), "{text}");
 }

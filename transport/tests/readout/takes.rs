@@ -106,7 +106,7 @@ async fn samples_after_a_setting_are_told_by_their_stamps() {
     sender.readout(0, 30);
     let error = receiver.take(&take, PATIENT).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
-    assert!(error.to_string().contains("not recent"), "{error}");
+    assert!(error.chain().to_string().contains("not recent"), "{error}");
     // That packet does not stand in the way for ever.
     sender.recent = true;
     for sequence in 31..35 {
@@ -131,7 +131,7 @@ async fn samples_after_a_setting_are_not_told_by_a_clock_that_goes_wrong() {
         let take = take.after(sender::taken_at(10), 3);
         let error = receiver.take(&take, PATIENT).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
-        assert!(error.to_string().contains(says), "{error}");
+        assert!(error.chain().to_string().contains(says), "{error}");
     }
 }
 
@@ -171,14 +171,19 @@ async fn errors_of_a_take_say_what_is_missing() {
     sender.readout(0, 3);
     let error = receiver.take(&one(Take::new(3)), soon).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
-    let told = error.to_string();
+    let told = error.chain().to_string();
     assert!(
         told.contains("1 of 3 consecutive samples of module 1 of serial 0042 at 127.0.0.2"),
         "{told}"
     );
     assert!(told.contains("1 packets were lost"), "{told}");
     let silent = Take::new(3).of(b, module(1));
-    let told = receiver.take(&silent, soon).await.unwrap_err().to_string();
+    let told = receiver
+        .take(&silent, soon)
+        .await
+        .unwrap_err()
+        .chain()
+        .to_string();
     assert!(told.contains("nothing ever came"), "{told}");
     let channel = |number| ChannelId::new(number).unwrap();
     let mut sequence = 3;
@@ -219,7 +224,7 @@ async fn errors_of_a_take_say_what_is_missing() {
     let nowhere = options.interface([203, 0, 113, 1].into());
     let error = Receiver::open_here(&[a], &nowhere).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable);
-    assert!(error.to_string().contains("203.0.113.1"), "{error}");
+    assert!(error.chain().to_string().contains("203.0.113.1"), "{error}");
 }
 
 #[tokio::test]
