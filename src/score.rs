@@ -14,7 +14,8 @@ use twotone_sim::{Truth, TruthDetector};
 /// another than that of the truth, and a tune that is right there counts as wrong here.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Score {
-    /// Detectors that resonate within the band that was tuned; of modules that were not tuned, all.
+    /// Detectors that resonate within the band that was tuned; of modules that were not tuned,
+    /// all.
     pub detectors: usize,
     /// Of these, those with no neighbour within 20 linewidths and at least 1 dB deep. A search
     /// should find them.

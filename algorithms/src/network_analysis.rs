@@ -54,7 +54,6 @@ impl Default for NetworkAnalysisParams {
 impl NetworkAnalysisParams {
     /// Reason that the points lie too far apart over `band` to see lines of the highest quality
     /// factor, or `None` if they do not. They may lie at most `f / (2 qr_max)` apart.
-    #[must_use]
     pub fn too_coarse(&self, band: Band) -> Option<String> {
         let spacing_hz = band.span_hz() / self.points as f64;
         let widest = band.f_min_hz / (2.0 * self.qr_max);
@@ -69,7 +68,6 @@ impl NetworkAnalysisParams {
     }
 
     /// Reason that these parameters cannot be used, or `None` if they can.
-    #[must_use]
     pub fn problem(&self) -> Option<String> {
         crate::params::out_of_range(&[
             ("points", self.points as f64, 32.0, 1e8),
@@ -121,7 +119,6 @@ pub struct NetworkAnalysisOutcome {
 
 impl NetworkAnalysisOutcome {
     /// Warnings that a person must know, a sentence each; empty if all is well.
-    #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         for (seam_hz, status) in self.seams_hz.iter().zip(&self.seam_status) {
@@ -159,7 +156,6 @@ impl NetworkAnalysisOutcome {
     }
 
     /// The sweep as a search takes it, with the delay `tau_s` of the line.
-    #[must_use]
     pub fn as_sweep(&self, tau_s: f64) -> WideSweep<'_> {
         WideSweep {
             frequency_hz: &self.frequency_hz,
@@ -172,7 +168,6 @@ impl NetworkAnalysisOutcome {
 
     /// Frequency of the NCO when the point at `frequency_hz` was taken, in hertz: each setting
     /// serves up to the seam with the next. `None` if nothing was swept.
-    #[must_use]
     pub fn nco_at(&self, frequency_hz: f64) -> Option<f64> {
         let setting = self.seams_hz.partition_point(|seam| *seam < frequency_hz);
         self.nco_hz.get(setting).copied()

@@ -26,7 +26,6 @@ pub enum Stage {
 
 impl Stage {
     /// The stable name.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CableDelay => "cable_delay",

@@ -96,8 +96,8 @@ pub(crate) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// Asks for the description of the module and, if it has one, the frequency of its NCO. Changes nothing yet;
-    /// the first step clears the module's tones once.
+    /// Asks for the description of the module and, if it has one, the frequency of its NCO. Changes
+    /// nothing yet; the first step clears the module's tones once.
     pub(crate) async fn open(
         board: &'a BoardHandle,
         module: ModuleId,

@@ -87,8 +87,9 @@ pub struct Description {
     pub operations: Vec<OperationKind>,
     /// The modules that can be used in its present configuration.
     pub modules: Vec<ModuleDescription>,
-    /// Facts that the board did not tell about itself, each with the reason and with the assumption
-    /// in its place. They are for people to read. A description with doubts can still be used.
+    /// Facts that the board did not tell about itself, each with the reason and with the
+    /// assumption in its place. They are for people to read. A description with doubts can
+    /// still be used.
     #[serde(default)]
     pub doubts: Vec<String>,
 }
@@ -100,12 +101,12 @@ pub struct ModuleDescription {
     pub module: ModuleId,
     /// Number of channels (tones) of the module; channels are numbered from 1.
     pub channels: u16,
-    /// Frequencies that the NCO can be set to; `None` if the module has no NCO. The tones of such a
-    /// base-band module are relative to 0 Hz.
+    /// Frequencies that the NCO can be set to; `None` if the module has no NCO. The tones of such
+    /// a base-band module are relative to 0 Hz.
     #[serde(flatten)]
     pub nco: Option<NcoRange>,
-    /// Largest distance of a tone from the NCO, on either side. The highest frequency of a tone, if
-    /// there is no NCO.
+    /// Largest distance of a tone from the NCO, on either side. The highest frequency of a tone,
+    /// if there is no NCO.
     pub max_offset: Hertz,
     /// The spacing of the frequencies that a tone can have.
     pub frequency_step: Hertz,
@@ -128,8 +129,8 @@ pub struct ModuleDescription {
     pub full_scale: Option<Dbm>,
     /// Volts (peak) at the board's input for one readout count.
     pub volts_per_count: Volts,
-    /// Limits of the module's output: those of the board itself, or narrower ones if a hardware map
-    /// sets them.
+    /// Limits of the module's output: those of the board itself, or narrower ones if a hardware
+    /// map sets them.
     #[serde(default)]
     pub limits: ModuleLimits,
 }

@@ -80,8 +80,8 @@ pub enum Certainty {
 /// A failure on one board. It holds the names of the board and of the operation, the kind of the
 /// failure, the certainty about the operation's effect, and the cause beneath. One pointer wide.
 ///
-/// By the usual convention `{}` shows the error itself, and [`source`](StdError::source) returns the
-/// cause beneath. `{:#}`, as [`Error::chain`], shows it with all causes in one line.
+/// By the usual convention `{}` shows the error itself, and [`source`](StdError::source) returns
+/// the cause beneath. `{:#}`, as [`Error::chain`], shows it with all causes in one line.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
@@ -241,7 +241,8 @@ impl Error {
         Chain(self)
     }
 
-    /// The message with all causes beneath it in one line, without board, operation, kind and advice.
+    /// The message with all causes beneath it in one line, without board, operation, kind and
+    /// advice.
     pub fn causes(&self) -> String {
         let mut text = self.0.message.clone();
         let mut cause = self.source();

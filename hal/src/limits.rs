@@ -20,9 +20,10 @@ pub struct ModuleLimits {
     pub max_tone: Option<Dbm>,
     /// The most power of all tones together.
     pub max_total: Option<Dbm>,
-    /// Ratio of the comb's peak to its effective value; the peak must stay below full scale. A comb
-    /// of random phases peaks near 5.5 times its effective value over its repeat time. A comb whose
-    /// amplitudes add up to no more than 1 never clips, and this limit never refuses it.
+    /// Ratio of the comb's peak to its effective value; the peak must stay below full scale. A
+    /// comb of random phases peaks near 5.5 times its effective value over its repeat time. A
+    /// comb whose amplitudes add up to no more than 1 never clips, and this limit never
+    /// refuses it.
     pub crest: f64,
 }
 
@@ -44,8 +45,8 @@ impl ModuleLimits {
     /// if it may.
     ///
     /// The comb, this tone included, has amplitudes whose squares add up to `squares` and whose
-    /// sizes add up to `sum`. A tone of full scale has the power `full_scale`; if that is not known, a
-    /// limit of power allows nothing.
+    /// sizes add up to `sum`. A tone of full scale has the power `full_scale`; if that is not
+    /// known, a limit of power allows nothing.
     pub fn problem(
         &self,
         full_scale: Option<Dbm>,

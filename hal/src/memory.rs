@@ -10,8 +10,8 @@ use crate::{
 /// in tests.
 ///
 /// It keeps the contract of [`Board`](crate::Board) for everything that sets or reads settings, and
-/// for waits, which end at once. Its user answers the other operations: the description, the clock, housekeeping, and acquisitions
-/// from [`MemoryModule::tone`] and [`MemoryModule::nco`].
+/// for waits, which end at once. Its user answers the other operations: the description, the clock,
+/// housekeeping, and acquisitions from [`MemoryModule::tone`] and [`MemoryModule::nco`].
 #[derive(Debug, Clone)]
 pub struct MemoryModule {
     description: ModuleDescription,

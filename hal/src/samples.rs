@@ -84,8 +84,8 @@ impl Acquire {
 #[derive(Debug, Clone, Copy)]
 pub struct MeanView<'a> {
     /// Mean sample of each channel, in readout counts. Both parts are no numbers (NaN) for a
-    /// channel of which a sample was no finite number: one bad sample is a bad mean of that channel
-    /// alone.
+    /// channel of which a sample was no finite number: one bad sample is a bad mean of that
+    /// channel alone.
     pub mean: &'a [Complex64],
     /// Standard deviation of the single samples of each channel about their mean,
     /// `sqrt(sum |z - mean|^2 / (n - 1))` in readout counts, both quadratures together; 0 if one

@@ -1,8 +1,8 @@
 //! Settings of a module, as far as a program can know them.
 //!
 //! [`ModuleSettings`] follows the operations that were sent to a module, their outcomes, and the
-//! settings that were read back. It tells the values that each setting may have. A client of a board
-//! compares readings with it, a journal restores from it, limits are checked against it.
+//! settings that were read back. It tells the values that each setting may have. A client of a
+//! board compares readings with it, a journal restores from it, limits are checked against it.
 
 mod compare;
 mod key;
@@ -36,8 +36,8 @@ pub enum Change {
 }
 
 impl Op {
-    /// True if [`ModuleSettings`] has every setting that the operation changes. Wrappers that record
-    /// or judge settings refuse the other operations.
+    /// True if [`ModuleSettings`] has every setting that the operation changes. Wrappers that
+    /// record or judge settings refuse the other operations.
     pub fn is_modelled(&self) -> bool {
         match self {
             Self::Describe

@@ -111,6 +111,7 @@ impl Dbm {
 
     /// The power of a tone of `amplitude` (a fraction of full scale, its sign ignored) if a tone of
     /// full scale has this power.
+    #[must_use]
     pub fn at_amplitude(self, amplitude: f64) -> Self {
         Self(self.0 + 20.0 * amplitude.abs().log10())
     }

@@ -2,9 +2,10 @@
 
 mod client;
 
-use client::{Client, call, outcome};
 use serde_json::{Value, json};
 use twotone_sim::Farm;
+
+use client::{Client, call, outcome};
 
 fn farm(detectors: usize) -> (Farm, Client) {
     let farm = Farm::builder()

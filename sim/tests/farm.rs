@@ -3,9 +3,10 @@
 
 mod client;
 
-use client::Client;
 use serde_json::json;
 use twotone_sim::{Farm, FarmBuilder, Profile, TimeMode, Truth};
+
+use client::Client;
 
 fn start(builder: FarmBuilder) -> Farm {
     builder.start_blocking().unwrap()

@@ -50,7 +50,7 @@ fn the_page_on_adding_a_fault_has_the_code_of_one() {
     let code: Vec<_> = code.filter_map(|block| block.split("```").next()).collect();
     let files = [
         include_str!("../src/fault/kinds/garbled_answer.rs"),
-        include_str!("../src/fault/kinds/mod.rs"),
+        include_str!("../src/fault/kinds.rs"),
         include_str!("faults.rs"),
     ];
     assert_eq!(code.len(), files.len());

@@ -5,13 +5,14 @@ mod client;
 use std::net::TcpStream;
 use std::time::Duration;
 
-use client::{Client, call, outcome};
 use serde_json::{Value, json};
 use twotone_sim::Farm;
 use twotone_sim::fault::{
     BlackHole, CloseMidAnswer, ErrorOnCall, Fault, GarbledAnswer, Hang, HugeAnswer, NotTuber,
     Reboot, Refuse, Scheduled, ServerError, Slow, WrongType,
 };
+
+use client::{Client, call, outcome};
 
 fn farm(fault: impl Into<Scheduled>) -> Farm {
     Farm::builder()

@@ -5,9 +5,10 @@ mod client;
 
 use std::time::Duration;
 
-use client::{Client, call};
 use serde_json::json;
 use twotone_sim::{Farm, StartError};
+
+use client::{Client, call};
 
 fn farm() -> (Farm, Client) {
     let farm = Farm::builder().detectors(0).start_blocking().unwrap();

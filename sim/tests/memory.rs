@@ -3,9 +3,10 @@
 
 mod client;
 
-use client::{Client, call};
 use serde_json::{Value, json};
 use twotone_sim::Farm;
+
+use client::{Client, call};
 
 /// Resident memory of this process, bytes.
 fn resident() -> f64 {

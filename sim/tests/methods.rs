@@ -2,9 +2,10 @@
 
 mod client;
 
-use client::Client;
 use serde_json::{Value, json};
 use twotone_sim::Farm;
+
+use client::Client;
 
 fn board() -> (Farm, Client) {
     let farm = Farm::builder().detectors(0).start_blocking().unwrap();

@@ -6,7 +6,6 @@ mod client;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::Mutex;
 
-use client::{Client, call};
 use rustix::net::sockopt::{set_ip_add_source_membership, set_socket_recv_buffer_size};
 use serde_json::json;
 use tracing::field::{Field, Visit};
@@ -14,6 +13,8 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 use twotone_sim::{Farm, PacketCounters};
 use twotone_wire::crs::GROUP;
+
+use client::{Client, call};
 
 /// Boards of the farm. Each is asked for 76 000 packets of 128 channels a second.
 const BOARDS: usize = 64;

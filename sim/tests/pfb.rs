@@ -7,11 +7,12 @@ mod listener;
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
 
-use client::{Client, call};
-use listener::Listener;
 use serde_json::{Value, json};
 use twotone_sim::Farm;
 use twotone_wire::crs::{GROUP, PFB_SAMPLE_RATE_HZ, PfbMode, PfbPacket};
+
+use client::{Client, call};
+use listener::Listener;
 
 type Iq = (f64, f64);
 

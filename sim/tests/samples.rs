@@ -2,9 +2,10 @@
 
 mod client;
 
-use client::{Client, call, outcome};
 use serde_json::{Value, json};
 use twotone_sim::{Farm, Profile};
+
+use client::{Client, call, outcome};
 
 /// I and Q of one channel, averaged.
 type Iq = (f64, f64);

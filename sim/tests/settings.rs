@@ -2,9 +2,10 @@
 
 mod client;
 
-use client::{Client, near};
 use serde_json::{Value, json};
 use twotone_sim::Farm;
+
+use client::{Client, near};
 
 fn farm(detectors: usize) -> (Farm, Client) {
     let farm = Farm::builder()

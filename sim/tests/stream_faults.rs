@@ -7,13 +7,14 @@ mod listener;
 
 use std::collections::BTreeSet;
 
-use listener::Listener;
 use twotone_sim::fault::{
     ClockDate, ClockLateSecond, ClockStep, ClockStop, Fault, PacketCorrupt, PacketDuplicate,
     PacketLoss, PacketReorder, StaleStamps, WrongSerial,
 };
 use twotone_sim::{Farm, PacketCounters};
 use twotone_wire::crs::{GROUP, ReadoutHeader, ReadoutPacket, Stamp};
+
+use listener::Listener;
 
 /// Rate of the samples at the default decimation, in Hz.
 const RATE_HZ: f64 = 625e6 / 256.0 / 64.0 / 64.0;

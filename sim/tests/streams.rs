@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use client::Client;
-use listener::Listener;
 use serde_json::json;
 use twotone_sim::{Farm, FarmBuilder, Streaming, TimeMode};
 use twotone_wire::crs::{GROUP, PacketLength, ReadoutHeader, ReadoutPacket, StampSource};
+
+use client::Client;
+use listener::Listener;
 
 /// A group of the test's own, for joins that would wake other farms.
 fn own_group() -> Ipv4Addr {

@@ -18,9 +18,9 @@ const WATCHED: Duration = Duration::from_millis(300);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Access {
-    /// True to listen to the boards' streams, to find out if they are those of the map. Turn it off
-    /// for links that streams would fill, and for simulated boards whose samples are to repeat to
-    /// the bit.
+    /// True to listen to the boards' streams, to find out if they are those of the map. Turn it
+    /// off for links that streams would fill, and for simulated boards whose samples are to
+    /// repeat to the bit.
     pub listen: bool,
     /// True to lock the boards, so that other programs on this host set nothing on them.
     pub lock: bool,

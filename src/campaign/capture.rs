@@ -24,9 +24,11 @@ const ROW: u64 = 32;
 /// Settings of a capture.
 #[derive(Debug, Clone, Default)]
 pub struct CaptureSettings {
-    /// Parameters of the receiver and the files. Their tokens are replaced by those of the campaign.
+    /// Parameters of the receiver and the files. Their tokens are replaced by those of the
+    /// campaign.
     pub params: CaptureParams,
-    /// Run directory of a tune. Only its tones are captured, calibrated in hertz if it still holds.
+    /// Run directory of a tune. Only its tones are captured, calibrated in hertz if it still
+    /// holds.
     pub tune: Option<PathBuf>,
     /// Parameters as the manifest is to note them. `None`: length, channels and tune.
     pub noted: Option<Value>,

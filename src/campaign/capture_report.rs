@@ -20,8 +20,8 @@ pub struct CaptureReport {
     pub interrupted: bool,
     /// The run directory. `None` if no packet came, or if not all samples could be written.
     pub run_directory: Option<String>,
-    /// Reason that it could not begin or ended by itself, with the place of its files if that is not
-    /// the run directory that was asked for.
+    /// Reason that it could not begin or ended by itself, with the place of its files if that is
+    /// not the run directory that was asked for.
     pub error: Option<String>,
     /// Files of the run that could not be written.
     pub missing_files: Vec<MissingFile>,

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use twotone_hal::ModuleId;
 
 use crate::lock::Holder;
 use crate::map::HardwareMap;
 use crate::record::{BoardRecord, Failure, MissingFile, Recorded};
 use crate::run::HardwareState;
 use crate::{Array, ArrayBoard};
-use twotone_hal::ModuleId;
 
 /// Degree to which a campaign did what was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use crate::record::{DetectorStatus, DetectorTune};
 /// Largest distance of a resonance from the frequency at which its detector is expected, as a share
 /// of that frequency.
 const MOST_SHIFT: f64 = 1e-3;
-/// Least ratio of the distance of the next best choice to that of the best: with less, either may be
-/// right.
+/// Least ratio of the distance of the next best choice to that of the best: with less, either may
+/// be right.
 const UNAMBIGUOUS: f64 = 2.0;
 
 /// A resonance that was found.
@@ -32,8 +32,9 @@ pub(super) fn of_module<'a>(
 
 /// Detectors of the map on the module of a tune, each with its resonance, in the order of the map.
 ///
-/// A resonance belongs to a detector if each is the nearest of the other, within a thousandth of the
-/// frequency, and if the next nearest are at least twice as far. Otherwise the detector has none.
+/// A resonance belongs to a detector if each is the nearest of the other, within a thousandth of
+/// the frequency, and if the next nearest are at least twice as far. Otherwise the detector has
+/// none.
 pub(super) fn identify(map: &HardwareMap, board: &str, tune: &TuneOutcome) -> Vec<DetectorTune> {
     let detectors: Vec<_> = of_module(map, board, tune.module).collect();
     if detectors.is_empty() {
@@ -101,8 +102,8 @@ fn status(resonance: &Resonance) -> DetectorStatus {
     }
 }
 
-/// Index and distance of the number nearest to `to` in a list in order, and the distance of the next
-/// nearest, which is infinite if there is none.
+/// Index and distance of the number nearest to `to` in a list in order, and the distance of the
+/// next nearest, which is infinite if there is none.
 fn nearest(list: &[f64], to: f64) -> Option<(usize, f64, f64)> {
     let above = list.partition_point(|one| *one < to);
     // The two nearest are among the two on either side.

@@ -73,8 +73,8 @@ impl Need {
         }
     }
 
-    /// Prepares the run directory `path` if there is room for the run. Tells `observer` if there may
-    /// be room for a part of it only.
+    /// Prepares the run directory `path` if there is room for the run. Tells `observer` if there
+    /// may be room for a part of it only.
     pub(super) fn prepare(
         self,
         path: &Path,

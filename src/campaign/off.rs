@@ -47,8 +47,8 @@ pub struct OffBoard {
     reached: bool,
     /// True if every tone of its modules was read back as off.
     pub off: bool,
-    /// Reason that it is not the board of the map, if something shows that. It was switched off all
-    /// the same.
+    /// Reason that it is not the board of the map, if something shows that. It was switched off
+    /// all the same.
     pub another: Option<String>,
     #[serde(skip)]
     said_serial: Option<String>,

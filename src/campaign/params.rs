@@ -55,7 +55,8 @@ impl CampaignParams {
     /// [`CampaignParams::problem_alone`] tells that.
     ///
     /// # Errors
-    /// If the file cannot be read, has unknown keys or values of the wrong type, each with its line.
+    /// If the file cannot be read, has unknown keys or values of the wrong type, each with its
+    /// line.
     pub fn read(path: impl AsRef<Path>) -> std::result::Result<Self, MapError> {
         let path = path.as_ref();
         Self::parse(&read_params(path)?, &path.display().to_string())

@@ -44,8 +44,8 @@ pub struct Campaign {
 }
 
 impl Campaign {
-    /// Makes a campaign over all boards of `map`, with parameters that follow from it, all checks of
-    /// [`Access`], and the command line of this process as its command.
+    /// Makes a campaign over all boards of `map`, with parameters that follow from it, all checks
+    /// of [`Access`], and the command line of this process as its command.
     pub fn new(map: HardwareMap) -> Self {
         let command = std::env::args_os();
         Self {
@@ -77,8 +77,8 @@ impl Campaign {
         Self { access, ..self }
     }
 
-    /// Sets the longest time of each module, clean-up included; of a switch-off, that of each board.
-    /// The default is 10 minutes, and 30 s for a switch-off.
+    /// Sets the longest time of each module, clean-up included; of a switch-off, that of each
+    /// board. The default is 10 minutes, and 30 s for a switch-off.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
@@ -177,8 +177,8 @@ impl Campaign {
         self.in_context(move |campaign| async move { sweep::run(campaign, out, format).await })
     }
 
-    /// Finds out what a tune or a sweep would send, and how long it would take. Boards are connected
-    /// and asked what they are, and nothing is set on them.
+    /// Finds out what a tune or a sweep would send, and how long it would take. Boards are
+    /// connected and asked what they are, and nothing is set on them.
     ///
     /// The algorithm runs on boards that are not there. They keep the settings, hold the limits of
     /// the map, and answer with samples of a line that has a resonance at the expected frequency of
@@ -187,8 +187,8 @@ impl Campaign {
     /// **On cancel** it ends at once.
     ///
     /// # Errors
-    /// If the parameters do not fit the map, or on a cancel before the boards are connected. Failures
-    /// of boards, and limits that the campaign would break, are in the report.
+    /// If the parameters do not fit the map, or on a cancel before the boards are connected.
+    /// Failures of boards, and limits that the campaign would break, are in the report.
     pub fn dry_run(
         &self,
         of: DryRunOf,
@@ -217,7 +217,8 @@ impl Campaign {
     ///
     /// # Errors
     /// If the map has no serial number of any board, if the tune cannot be read, or if `out` cannot
-    /// be made or has no room: nothing was sent to any board then. Later failures are in the report.
+    /// be made or has no room: nothing was sent to any board then. Later failures are in the
+    /// report.
     #[cfg(feature = "arrow")]
     pub fn capture<P: Into<PathBuf>>(
         &self,
@@ -268,7 +269,8 @@ impl Campaign {
             .abandon(self.abandon.clone())
     }
 
-    /// Manifest of a run with these parameters that began at `started` and ends now, without boards.
+    /// Manifest of a run with these parameters that began at `started` and ends now, without
+    /// boards.
     pub(super) fn manifest(
         &self,
         params: &impl Serialize,

@@ -32,8 +32,8 @@ pub struct Swept {
 pub struct SweepRun {
     /// Report on every board of the map.
     pub report: SweepReport,
-    /// Outcome of every module of the boards that were connected, in the order of the map. Empty if
-    /// the campaign was cancelled before they were.
+    /// Outcome of every module of the boards that were connected, in the order of the map. Empty
+    /// if the campaign was cancelled before they were.
     pub outcomes: Vec<Outcome<Swept>>,
 }
 

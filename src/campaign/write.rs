@@ -23,7 +23,8 @@ pub enum SweepFormat {
     #[cfg(feature = "arrow")]
     #[default]
     Arrow,
-    /// Text with a line for each point: `sweeps/BOARD.csv`. The default without the feature `arrow`.
+    /// Text with a line for each point: `sweeps/BOARD.csv`. The default without the feature
+    /// `arrow`.
     #[cfg_attr(not(feature = "arrow"), default)]
     Csv,
 }

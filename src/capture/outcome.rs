@@ -35,8 +35,8 @@ pub struct CaptureOutcome {
 pub struct BoardOutcome {
     /// Its name in the map.
     pub name: String,
-    /// Reason for which nothing could be captured, or doubts about the board: it did not answer, or
-    /// packets of another board came from its address.
+    /// Reason for which nothing could be captured, or doubts about the board: it did not answer,
+    /// or packets of another board came from its address.
     pub error: Option<String>,
     /// Its modules that sent anything or were expected to, in order.
     pub modules: Vec<ModuleOutcome>,
@@ -48,21 +48,21 @@ pub struct ModuleOutcome {
     /// Counters. The number of rows in the file is `received - unwritten - misfit`.
     #[serde(flatten)]
     pub counters: CounterRow,
-    /// Number of samples that are due for the time of the capture. `None` if no packet came, as the
-    /// rate is then not known.
+    /// Number of samples that are due for the time of the capture. `None` if no packet came, as
+    /// the rate is then not known.
     pub due: Option<u64>,
-    /// Number of these samples that did not come and are not counted as lost, as no sequence number
-    /// shows them: the stream ended, or the kernel could not hold the packets that came while the
-    /// program was stopped. 0 if they are so few that packets under way, or the difference of the
-    /// clocks, explain them.
+    /// Number of these samples that did not come and are not counted as lost, as no sequence
+    /// number shows them: the stream ended, or the kernel could not hold the packets that came
+    /// while the program was stopped. 0 if they are so few that packets under way, or the
+    /// difference of the clocks, explain them.
     pub missing: u64,
     /// Failure of its stream or its file, apart from losses.
     pub error: Option<String>,
     /// The board's clock, by the time stamps of the module.
     #[serde(flatten)]
     pub clock: ClockOutcome,
-    /// Sentences about doubtful samples: contradictory times, changes of the packets' form, missing
-    /// samples, inputs that were driven too hard.
+    /// Sentences about doubtful samples: contradictory times, changes of the packets' form,
+    /// missing samples, inputs that were driven too hard.
     pub doubts: Vec<String>,
     /// The file within the run directory; `None` if no packet came.
     pub file: Option<String>,

@@ -11,14 +11,15 @@ use super::Stop;
 pub struct CaptureParams {
     /// Length of the capture in seconds, from the first packet on. 10 s.
     pub seconds: f64,
-    /// Number of channels that are captured, from the first one on. `None`: the channels with tones
-    /// in the tune, or all channels if there is no tune.
+    /// Number of channels that are captured, from the first one on. `None`: the channels with
+    /// tones in the tune, or all channels if there is no tune.
     pub channels: Option<u16>,
     /// Largest difference between the boards' clocks and this computer's that counts as sound.
     /// `None`: 10 s if they are within two days, and half a year if they are not; boards that make
     /// their time up may then show any time.
     pub clock_within: Option<Duration>,
-    /// Options of the receivers. The size of blocks and the time of opening are set by the capture.
+    /// Options of the receivers. The size of blocks and the time of opening are set by the
+    /// capture.
     pub stream: ReceiveOptions,
     /// Longest wait for the first packet. 5 s.
     pub patience: Duration,

@@ -65,9 +65,9 @@ impl LocatedStreams {
 }
 
 impl BoardPlan {
-    /// Plans the capture of these modules of a board of any kind, without a calibration. A module of
-    /// which nothing comes fails the capture. Of a board that has no sample stream nothing can be
-    /// captured, and [`BoardPlan::streams`] says so.
+    /// Plans the capture of these modules of a board of any kind, without a calibration. A module
+    /// of which nothing comes fails the capture. Of a board that has no sample stream nothing
+    /// can be captured, and [`BoardPlan::streams`] says so.
     ///
     /// The board is not asked for anything. If this is dropped while it waits, nothing has changed.
     pub async fn of(

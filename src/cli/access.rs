@@ -12,16 +12,18 @@ use super::output::complain;
 /// Options of commands that set something.
 #[derive(Debug, Args)]
 pub(crate) struct Access {
-    /// Do not listen to the boards' streams to find out if they are those of the map. For links that
-    /// streams would fill, and for simulated boards whose samples are to repeat to the bit.
+    /// Do not listen to the boards' streams to find out if they are those of the map. For links
+    /// that streams would fill, and for simulated boards whose samples are to repeat to the
+    /// bit.
     #[arg(long)]
     no_listen: bool,
-    /// Take boards over that another program on this host works on. That program sends nothing more
-    /// to them but what only reads; its tones are not switched off.
+    /// Take boards over that another program on this host works on. That program sends nothing
+    /// more to them but what only reads; its tones are not switched off.
     #[arg(long)]
     take_over: bool,
     /// Do not watch the boards for other programs, perhaps on other hosts. Otherwise a board whose
-    /// settings change in the 0.3 s before the run is refused. With it, both programs set the board.
+    /// settings change in the 0.3 s before the run is refused. With it, both programs set the
+    /// board.
     #[arg(long)]
     ignore_others: bool,
 }

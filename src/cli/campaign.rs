@@ -23,8 +23,8 @@ pub(crate) fn load_params(path: Option<&Path>) -> Result<CampaignParams, String>
     Ok(params.unwrap_or_default())
 }
 
-/// Makes a campaign over the boards of `map`. An interrupt cancels it, and a second one gives up its
-/// clean-up. Progress is drawn unless `json`.
+/// Makes a campaign over the boards of `map`. An interrupt cancels it, and a second one gives up
+/// its clean-up. Progress is drawn unless `json`.
 pub(crate) fn campaign(map: HardwareMap, interrupt: &Interrupt, json: bool) -> Campaign {
     Campaign::new(map)
         .cancel(interrupt.first.clone())

@@ -37,13 +37,13 @@ pub(crate) struct Capture {
     tune: Option<PathBuf>,
     #[command(flatten)]
     part: Selection,
-    /// Number of channels to write, from the first on. If it is absent: the channels with tones in the
-    /// tune, or all if there is no tune.
+    /// Number of channels to write, from the first on. If it is absent: the channels with tones in
+    /// the tune, or all if there is no tune.
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(1..=1024))]
     channels: Option<u16>,
-    /// Largest difference between the boards' clocks and this computer's, in seconds. If it is absent:
-    /// 10 s if the clocks are within two days, half a year if they are not. Boards that make up their
-    /// time may show any.
+    /// Largest difference between the boards' clocks and this computer's, in seconds. If it is
+    /// absent: 10 s if the clocks are within two days, half a year if they are not. Boards
+    /// that make up their time may show any.
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     clock_within: Option<f64>,
     /// A note that is kept with the run.

@@ -84,7 +84,8 @@ impl Room {
         let open = match read_dir("/proc/self/fd") {
             Ok(open) => {
                 let numbers = open.filter_map(|file| file.ok()?.file_name().to_str()?.parse().ok());
-                // Files with numbers beyond the limit were opened before it was set, and take no room.
+                // Files with numbers beyond the limit were opened before it was set, and take no
+                // room.
                 let within = numbers.filter(|number: &u64| *number < limit).count();
                 // That of the folder itself is closed again.
                 within.saturating_sub(1) as u64

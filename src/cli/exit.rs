@@ -52,7 +52,8 @@ impl From<Completion> for Exit {
     }
 }
 
-/// Complains of a campaign that was refused or ended without a report. Returns the end of the program.
+/// Complains of a campaign that was refused or ended without a report. Returns the end of the
+/// program.
 pub(crate) fn complain_of_refusal(error: &CampaignError) -> Exit {
     complain(&error.to_string());
     match error {

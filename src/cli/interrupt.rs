@@ -19,8 +19,8 @@ pub(crate) fn count() -> u32 {
     COUNT.load(Ordering::Relaxed)
 }
 
-/// Waits for `time` so that interrupts are noticed, if they are watched for. A program with a single
-/// thread notices them only while that thread waits in this way.
+/// Waits for `time` so that interrupts are noticed, if they are watched for. A program with a
+/// single thread notices them only while that thread waits in this way.
 pub(crate) fn listen(time: Duration) {
     if IS_WATCHED.load(Ordering::Relaxed) {
         tworoutine::wait(async move { tokio::time::sleep(time).await });

@@ -2,8 +2,8 @@
 //!
 //! A terminal that nobody reads (Ctrl-S, a stalled `ssh`) and a pipe whose reader sleeps block a
 //! writer for an unlimited time. A program that drives hardware must not wait for them. It puts its
-//! text into a queue, and a separate thread writes it. If the system grants no such thread, each call
-//! writes as much as can be written without blocking.
+//! text into a queue, and a separate thread writes it. If the system grants no such thread, each
+//! call writes as much as can be written without blocking.
 
 use std::collections::VecDeque;
 use std::io;
@@ -122,8 +122,8 @@ impl Queue {
         self.writing || !self.waiting.is_empty()
     }
 
-    /// Notes that a text of `bytes` bytes was written, or failed to be. After the last one, the number
-    /// of texts that were left out is written.
+    /// Notes that a text of `bytes` bytes was written, or failed to be. After the last one, the
+    /// number of texts that were left out is written.
     fn is_done(&mut self, bytes: usize, failed: Option<io::Error>) {
         self.bytes -= bytes;
         // A later success makes up for no failure.
@@ -214,7 +214,8 @@ impl Inner {
     }
 }
 
-/// Writes as much of `text`, which is short, as is taken without waiting. Returns the number of bytes.
+/// Writes as much of `text`, which is short, as is taken without waiting. Returns the number of
+/// bytes.
 fn write_at_once(to: BorrowedFd<'_>, text: &[u8]) -> io::Result<usize> {
     let ready = &mut [PollFd::new(&to, PollFlags::OUT)];
     let is_ready = match poll(ready, Some(&Timespec::default())) {

@@ -88,8 +88,8 @@ fn lines(text: &str) -> String {
     lines
 }
 
-/// Escapes the characters in JSON that act on a terminal. JSON leaves a few as they are. They occur in
-/// strings only, in which an escape means the same.
+/// Escapes the characters in JSON that act on a terminal. JSON leaves a few as they are. They occur
+/// in strings only, in which an escape means the same.
 fn visible_json(text: &str) -> String {
     let mut visible = String::with_capacity(text.len());
     for char in text.chars() {

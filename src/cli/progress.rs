@@ -108,8 +108,8 @@ impl Drawn {
     }
 }
 
-/// Makes a bar that is drawn only when it is added to the others. By itself it would write to standard
-/// error, and wait for a reader.
+/// Makes a bar that is drawn only when it is added to the others. By itself it would write to
+/// standard error, and wait for a reader.
 fn undrawn(length: u64) -> ProgressBar {
     ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden())
 }

@@ -25,8 +25,8 @@ pub(crate) struct FarmArgs {
     /// Number of detectors on each board.
     #[arg(long, default_value_t = 256)]
     pub(crate) detectors: usize,
-    /// Number of modules of each board over which the detectors are spread. If it is absent: one for
-    /// each 256 detectors.
+    /// Number of modules of each board over which the detectors are spread. If it is absent: one
+    /// for each 256 detectors.
     #[arg(long, value_parser = parse_modules)]
     pub(crate) modules: Option<usize>,
     /// Seed of everything that is drawn at random.
@@ -35,8 +35,8 @@ pub(crate) struct FarmArgs {
     /// Difficulty of the tune: clean, lab or harsh.
     #[arg(long, default_value_t = Profile::Clean)]
     pub(crate) profile: Profile,
-    /// Let the boards take real time: an acquisition takes as long as its samples, and filters settle
-    /// as on a board.
+    /// Let the boards take real time: an acquisition takes as long as its samples, and filters
+    /// settle as on a board.
     #[arg(long)]
     pub(crate) real_time: bool,
     /// In real time, time of the board for each call, in microseconds.
@@ -239,7 +239,8 @@ pub(crate) fn write_file(path: &Path, text: &str) -> Result<(), Exit> {
         _ => Path::new("."),
     };
     let whole = || {
-        // Temporary files are readable by their owner only; this one is for all that the umask lets.
+        // Temporary files are readable by their owner only; this one is for all that the umask
+        // lets.
         let readable = Permissions::from_mode(0o666);
         let file = tempfile::Builder::new()
             .permissions(readable)

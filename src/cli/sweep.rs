@@ -50,7 +50,8 @@ pub(crate) struct Sweep {
     /// Number of points over the band.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     points: Option<usize>,
-    /// A file of tuning parameters, in TOML, of which those of the network analysis and the delay are used.
+    /// A file of tuning parameters, in TOML, of which those of the network analysis and the delay
+    /// are used.
     #[arg(long, value_name = "FILE")]
     params: Option<PathBuf>,
     #[command(flatten)]

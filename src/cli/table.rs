@@ -26,7 +26,8 @@ impl Table {
         table
     }
 
-    /// Adds a row; cells that are not given are empty. What boards say is shown as [`legible`] has it.
+    /// Adds a row; cells that are not given are empty. What boards say is shown as [`legible`] has
+    /// it.
     pub(crate) fn row<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
         let cells = cells.into_iter().map(Into::into);
         let cells = cells.map(|cell| legible_within(&cell, WIDEST).into_owned());

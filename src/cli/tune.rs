@@ -38,8 +38,8 @@ pub(crate) struct Tune {
     dry_run: bool,
     #[command(flatten)]
     part: Selection,
-    /// A file of tuning parameters, in TOML. Band and amplitude follow from the map unless they are
-    /// in it.
+    /// A file of tuning parameters, in TOML. Band and amplitude follow from the map unless they
+    /// are in it.
     #[arg(long, value_name = "FILE")]
     params: Option<PathBuf>,
     /// A note that is kept with the run.
@@ -131,8 +131,8 @@ struct Printed<'a> {
     score: Option<Score>,
 }
 
-/// Prints the result of a tune, and complains of what is not recorded. `map` is the file of the map,
-/// if the boards outlive the program. Returns the end of the program.
+/// Prints the result of a tune, and complains of what is not recorded. `map` is the file of the
+/// map, if the boards outlive the program. Returns the end of the program.
 pub(crate) fn print(tuned: &TuneRun, truth: Option<&Truth>, map: Option<&str>, json: bool) -> Exit {
     let report = &tuned.report;
     let tunes = tuned.outcomes.iter();

@@ -224,7 +224,6 @@ impl RunDirectory {
     /// Keeps the files that were written until now in the hidden folder, because the run cannot be
     /// completed. `cause` is the reason. Returns [`RecordError::Kept`], which names the folder, or
     /// [`RecordError::Gone`].
-    #[must_use]
     pub fn keep(self, cause: RecordError) -> RecordError {
         let Some(kept) = self.whereabouts() else {
             return self.gone();

@@ -62,7 +62,7 @@ pub enum RecordError {
         /// Place of the run.
         kept: PathBuf,
         /// Reason that it could not be completed or put in its place.
-        cause: Box<RecordError>,
+        cause: Box<Self>,
     },
     /// A path that cannot name a run directory or a file in one.
     #[error("`{}` cannot be used: {reason}", shown(path))]

@@ -17,8 +17,8 @@ use twotone_hal::{Certainty, Error, ErrorKind};
 pub struct Failure {
     #[serde(skip)]
     board: Option<String>,
-    /// Kind of the error; `None` if the file is of a version that did not say it, or of a later one
-    /// with other kinds.
+    /// Kind of the error; `None` if the file is of a version that did not say it, or of a later
+    /// one with other kinds.
     pub kind: Option<ErrorKind>,
     /// Certainty about the effect of the operation on the board; `None` if it is not known.
     pub certainty: Option<Certainty>,

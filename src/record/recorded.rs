@@ -1,5 +1,5 @@
-//! Recording of a run whose content is in memory: the most important files first, and in another place
-//! if there is no room.
+//! Recording of a run whose content is in memory: the most important files first, and in another
+//! place if there is no room.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};

@@ -53,8 +53,8 @@ impl Default for SampleColumns {
 /// Samples of one module, row by row. Lists hold a value a channel, row after row.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SampleRows {
-    /// Time at which each was taken: nanoseconds since 1970 by the board's clock, with the filters'
-    /// delay subtracted. `None` if it is not known.
+    /// Time at which each was taken: nanoseconds since 1970 by the board's clock, with the
+    /// filters' delay subtracted. `None` if it is not known.
     pub time_ns: Vec<Option<i64>>,
     /// Origin of each time.
     pub time_source: Vec<Option<TimeOrigin>>,

@@ -120,8 +120,8 @@ impl DetectorStatus {
 }
 
 impl ModuleTune {
-    /// The tune of a module of the board of this name, with the detectors of the map on it. The sweeps
-    /// go into files of their own.
+    /// The tune of a module of the board of this name, with the detectors of the map on it. The
+    /// sweeps go into files of their own.
     pub fn of(board: &str, tune: &TuneOutcome, detector: Vec<DetectorTune>) -> Self {
         Self {
             board: board.to_owned(),

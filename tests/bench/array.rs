@@ -8,12 +8,13 @@ use std::error::Error;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use process::{Cost, Process};
 use serde_json::{Value, json};
 use twotone::Array;
 use twotone::algorithms::{TuneParams, tune};
 use twotone::map::HardwareMap;
 use twotone::run::Runner;
+
+use process::{Cost, Process};
 
 mod process;
 mod table;

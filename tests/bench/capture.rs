@@ -7,9 +7,10 @@ use std::error::Error;
 use std::io::Read;
 use std::path::Path;
 
-use process::Process;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use serde_json::{Value, json};
+
+use process::Process;
 
 mod process;
 mod table;

@@ -7,7 +7,6 @@ use tworoutine::Wait;
 use twotone::Array;
 use twotone::hal::ChannelId;
 use twotone::map::HardwareMap;
-
 use twotone::sim::Farm;
 use twotone::sim::fault::{BlackHole, Fault};
 

@@ -27,7 +27,8 @@ pub(crate) struct Algorithm {
     pub(crate) start: Option<fn(BoardHandle, ModuleId) -> Running>,
     pub(crate) settings: fn(Runner) -> Runner,
     pub(crate) safe_state: SafeState,
-    /// Number of requests from one at which a fault is tried to the next, unless all are asked for.
+    /// Number of requests from one at which a fault is tried to the next, unless all are asked
+    /// for.
     pub(crate) stride: usize,
     /// True if it keeps its tones after success.
     pub(crate) keeps: bool,

@@ -166,7 +166,8 @@ fn ipv6_host(host: &str) -> Result<&str, String> {
     address_of_one_board(IpAddr::V6(parsed).to_canonical(), host)
 }
 
-/// Returns `host` if it could be a name or an IPv4 address: dotted labels of letters, digits, `-`, `_`.
+/// Returns `host` if it could be a name or an IPv4 address: dotted labels of letters, digits, `-`,
+/// `_`.
 fn name_or_ipv4_host(host: &str) -> Result<&str, String> {
     if host.is_empty() {
         return Err("the host is empty: expected `host` or `host:port`".to_owned());

@@ -1,7 +1,7 @@
 //! Registry of board kinds.
 //!
-//! A kind of boards is described by one [`BoardFamily`]: its name, its addresses, its limits and its
-//! client. The kinds of this crate are in [`BUILT_IN`]. A program adds its own with
+//! A kind of boards is described by one [`BoardFamily`]: its name, its addresses, its limits and
+//! its client. The kinds of this crate are in [`BUILT_IN`]. A program adds its own with
 //! [`BoardKind::register`], before it reads a hardware map that names them.
 
 use std::fmt;
@@ -37,8 +37,8 @@ pub struct BoardFamily {
     /// Host of a board that has no address in the map, from its place or its serial number; `None`
     /// if they give none.
     pub host: fn(&BoardPlace<'_>) -> Option<Host>,
-    /// Sample streams of the board of this name, address and serial number, for a board that may not
-    /// answer; `None` if there are none without the board's own handle
+    /// Sample streams of the board of this name, address and serial number, for a board that may
+    /// not answer; `None` if there are none without the board's own handle
     /// ([`BoardHandle::streams`]).
     pub streams: Option<StreamsOf>,
     /// True if its streams come in packets that bear the serial number of the board, so that they

@@ -22,5 +22,6 @@ pub use lookup::look_up;
 pub use options::{ConnectOptions, SampleSource};
 pub use stream::{ByteStream, Connector};
 pub use tuber::{Reply, TuberClient};
-/// The protocols themselves: the calls that a [`TuberClient`] is given, and the values it returns.
+/// The protocols themselves: the calls that a [`TuberClient`] is given, and the values it
+/// returns.
 pub use twotone_wire as wire;

@@ -36,10 +36,11 @@ pub struct ConnectOptions {
     /// request that crosses their closing may or may not be executed.
     pub idle_timeout: Duration,
     /// Longest time for which a request can live whose connection was lost: by then it was
-    /// executed, or never will be. 5 s, and the time of its own acquisitions on top. A busy server,
-    /// or a gateway before it, may hold a request for so long. After a request of settings was
-    /// lost, only requests that switch tones off are sent to its module for this time, and then all
-    /// settings are read back. An operation that would have to wait past its deadline fails.
+    /// executed, or never will be. 5 s, and the time of its own acquisitions on top. A busy
+    /// server, or a gateway before it, may hold a request for so long. After a request of
+    /// settings was lost, only requests that switch tones off are sent to its module for this
+    /// time, and then all settings are read back. An operation that would have to wait past
+    /// its deadline fails.
     pub request_life: Duration,
     /// The largest answer that is read, in bytes. 64 MiB.
     pub answer_limit: usize,

@@ -68,8 +68,8 @@ mod further_sentinels {
     ///
     /// # Safety
     ///
-    /// Any argument is allowed, at any time. The function is `unsafe` only because the type in the C
-    /// library is.
+    /// Any argument is allowed, at any time. The function is `unsafe` only because the type in the
+    /// C library is.
     unsafe extern "C" fn callback(_: *mut c_void) {
         super::EXITING.set(true);
     }

@@ -1,8 +1,8 @@
 //! `cargo xtask tidy`: checks the invariants of the workspace that neither cargo, rustc nor clippy
 //! checks, and that the lints which check the others are on.
 //!
-//! A new check is a function, a line in [`REASONS`] and in [`CHECKS`], and a breach in the tests that
-//! it must find.
+//! A new check is a function, a line in [`REASONS`] and in [`CHECKS`], and a breach in the tests
+//! that it must find.
 
 mod bench_table;
 mod dependencies;

@@ -40,19 +40,20 @@ pub struct TimeFindings {
     pub out_of_reach: u64,
     /// Samples whose stamp is the same as the one before: the clock stands still.
     pub frozen: u64,
-    /// Samples whose stamp is off those around it, but not for long enough for a step of the clock.
+    /// Samples whose stamp is off those around it, but not for long enough for a step of the
+    /// clock.
     pub stray: u64,
     /// Samples whose stamp has seconds of the day that are neither 0 nor those of its hour, minute
     /// and second.
     pub at_odds: u64,
-    /// Number of times that the clock was set: it has been off the time before by the same time for
-    /// 50 ms or more.
+    /// Number of times that the clock was set: it has been off the time before by the same time
+    /// for 50 ms or more.
     pub steps: u64,
     /// The first step.
     pub first_step: Option<ClockStep>,
     /// Number of times that the clock began to run faster or slower than the samples by more than
-    /// 200 parts in a million: it has gained or lost in excess of that 200 us, and half a period or
-    /// 200 us, which is less.
+    /// 200 parts in a million: it has gained or lost in excess of that 200 us, and half a period
+    /// or 200 us, which is less.
     pub drifts: u64,
     /// Number of times that the stamps changed the source of their time.
     pub source_changes: u64,
@@ -61,8 +62,8 @@ pub struct TimeFindings {
     pub sequence_jumps: u64,
     /// Sequence number of the first sample after the first jump.
     pub first_jump_sequence: Option<u32>,
-    /// Samples that the jumps leave out and that cannot have been lost, although losses are counted
-    /// by sequence numbers.
+    /// Samples that the jumps leave out and that cannot have been lost, although losses are
+    /// counted by sequence numbers.
     pub not_lost: u64,
     /// Leap seconds, after which the times of a second come twice. They are no contradiction.
     pub leap_seconds: u64,

@@ -161,7 +161,7 @@ impl Array {
             .map(Resonator::linewidth_hz)
             .fold(0.0, f64::max);
         let far = FarField::layout(&resonators, widest_hz);
-        Array {
+        Self {
             resonators,
             widest_hz,
             far,
@@ -265,7 +265,7 @@ struct FarField {
 impl FarField {
     fn layout(resonators: &[Resonator], widest_hz: f64) -> Self {
         let (Some(first), Some(last)) = (resonators.first(), resonators.last()) else {
-            return FarField::default();
+            return Self::default();
         };
         let inner = resonators.len().clamp(8, 512);
         // Far means many linewidths away, however dense the array.
@@ -279,7 +279,7 @@ impl FarField {
                 resonators.partition_point(|r| r.f0_hz < edge) as u32
             })
             .collect();
-        FarField {
+        Self {
             origin_hz,
             cell_hz,
             starts,

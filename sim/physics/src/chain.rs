@@ -95,7 +95,7 @@ impl Chain {
         // A clipped waveform's distortion, spread over the module's band.
         let dac_noise = 2.0 * dac.distortion * (full_counts * line).powi(2) / MODULE_HZ;
         let adc_noise = 2.0 * adc.distortion * params.adc_full_scale.powi(2) / MODULE_HZ;
-        Chain {
+        Self {
             full_scale_mw: dac_mw * cold * dac.gain * dac.gain,
             counts_per_amplitude: full_counts * dac.gain * adc.gain,
             noise_density: amplifier + quantisation + dac_noise + adc_noise,
@@ -117,7 +117,7 @@ impl Clip {
     /// Works out the effect on a waveform with a normal distribution (Bussgang's theorem).
     fn of(peak: f64, sigma: f64) -> Self {
         if peak.is_nan() || peak <= 1.0 || sigma <= 0.0 {
-            return Clip {
+            return Self {
                 clips: false,
                 gain: 1.0,
                 distortion: 0.0,
@@ -127,7 +127,7 @@ impl Clip {
         let inside = erf(c / SQRT_2);
         let density = (-c * c / 2.0).exp() / (2.0 * PI).sqrt();
         let power = inside - 2.0 * c * density + c * c * (1.0 - inside);
-        Clip {
+        Self {
             clips: true,
             gain: inside,
             distortion: sigma * sigma * (power - inside * inside).max(0.0),

@@ -59,14 +59,14 @@ pub struct Filter {
 
 impl Filter {
     /// The filters at a stage. Stages above 6 count as 6.
-    pub fn at_stage(stage: u8) -> &'static Filter {
+    pub fn at_stage(stage: u8) -> &'static Self {
         static CELLS: [OnceLock<Filter>; MAX_STAGE as usize + 1] =
             [const { OnceLock::new() }; MAX_STAGE as usize + 1];
         let stage = stage.min(MAX_STAGE);
-        CELLS[usize::from(stage)].get_or_init(|| Filter::build(stage))
+        CELLS[usize::from(stage)].get_or_init(|| Self::build(stage))
     }
 
-    fn build(stage: u8) -> Filter {
+    fn build(stage: u8) -> Self {
         let first = cascade(FIRST.0, FIRST.1);
         let second = cascade(SECOND, 1 << stage);
         // Noise: correlation after the first cascade at lags of whole ticks, carried through the
@@ -85,7 +85,7 @@ impl Filter {
         for (lag, value) in autocorrelation.iter_mut().enumerate() {
             *value = correlation_at(lag) / power;
         }
-        Filter {
+        Self {
             stage,
             step: step_response(&first, &second),
             autocorrelation,

@@ -33,7 +33,7 @@ pub struct Conditions {
 
 impl Default for Conditions {
     fn default() -> Self {
-        Conditions {
+        Self {
             optical_load: 0.0,
             bath_k: 0.0,
             common_shift_lw: 0.0,

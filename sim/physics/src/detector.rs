@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Detector {
-    /// Number by design, from 0 along the schedule of frequencies. Neighbours by frequency need not
-    /// be neighbours by number.
+    /// Number by design, from 0 along the schedule of frequencies. Neighbours by frequency need
+    /// not be neighbours by number.
     pub id: u32,
     /// Resonance frequency, Hz.
     pub fr_hz: f64,
@@ -54,7 +54,7 @@ fn one() -> f64 {
 impl Detector {
     /// Creates a plain detector: symmetric, linear, without noise.
     pub fn new(id: u32, fr_hz: f64, qc: f64, qi: f64) -> Self {
-        Detector {
+        Self {
             id,
             fr_hz,
             qc,

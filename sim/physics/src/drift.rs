@@ -46,7 +46,7 @@ impl Octaves {
                 (b * cell.powf(n - 1.0)).sqrt() as f32
             })
             .collect();
-        Octaves { shortest_s, sigmas }
+        Self { shortest_s, sigmas }
     }
 
     /// Adds `scale` times the series of a key at the moments of `times` to `out`.

@@ -22,14 +22,14 @@ const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 impl Key {
     /// The root of all series of a seed.
     pub fn new(seed: u64) -> Self {
-        Key(mix(seed.wrapping_add(GOLDEN)))
+        Self(mix(seed.wrapping_add(GOLDEN)))
     }
 
     /// The series number `n` below this one.
     #[must_use]
     pub fn child(self, n: u64) -> Self {
         // Two rounds, so that children of neighbouring parents do not meet.
-        Key(mix(
+        Self(mix(
             mix(self.0 ^ 0x6a09_e667_f3bc_c909).wrapping_add(n.wrapping_mul(GOLDEN))
         ))
     }

@@ -47,7 +47,7 @@ pub struct Width {
 impl Width {
     /// A width that does not depend on power.
     pub fn constant(width: f64) -> Self {
-        Width {
+        Self {
             coupling: width,
             internal: 0.0,
             saturating: 0.0,
@@ -60,7 +60,7 @@ impl Width {
     #[inline]
     #[must_use]
     pub fn with_loss(&self, loss: f64) -> Self {
-        Width {
+        Self {
             internal: (self.internal + loss).max(0.05 * self.internal),
             ..*self
         }

@@ -52,7 +52,7 @@ pub struct Line {
 impl Line {
     /// A line without delay, loss or features.
     pub fn flat() -> Self {
-        Line {
+        Self {
             gain_db: 0.0,
             phase_rad: 0.0,
             delay_s: 0.0,
@@ -109,7 +109,7 @@ impl Line {
             })
             .collect();
         let side = if key.uniform(3) < 0.5 { -1.0 } else { 1.0 };
-        Line {
+        Self {
             gain_db: params.amplifier_gain_db - params.cold_attenuation_db
                 + params.gain_spread_db * key.normal(0),
             phase_rad: TAU * key.uniform(1),

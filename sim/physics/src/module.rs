@@ -70,8 +70,8 @@ pub struct ModuleModel {
     set_at: Option<f64>,
     stale: Stale,
     chain: Chain,
-    /// Channels with a tone, by rising frequency. `sorted` has the frequency and the power in mW of
-    /// each.
+    /// Channels with a tone, by rising frequency. `sorted` has the frequency and the power in mW
+    /// of each.
     order: Vec<u16>,
     sorted: Vec<(f64, f64)>,
     beats: Vec<Beat>,
@@ -120,7 +120,7 @@ struct Slot {
 
 impl Slot {
     fn off() -> Self {
-        Slot {
+        Self {
             tone: Tone::default(),
             base: Complex64::default(),
             base_known: false,
@@ -202,7 +202,7 @@ impl ModuleModel {
             attenuator_db: 0.0,
             line_gain_db: line.gain_db,
         };
-        ModuleModel {
+        Self {
             world: World::new(key, params),
             array: Array::new(population.detectors(), power),
             chain: Chain::new(params, settings, &Comb::default()),

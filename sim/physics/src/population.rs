@@ -20,7 +20,7 @@ pub struct Band {
 impl Band {
     /// A band from its ends, in either order.
     pub fn new(f_min_hz: f64, f_max_hz: f64) -> Self {
-        Band {
+        Self {
             f_min_hz: f_min_hz.min(f_max_hz),
             f_max_hz: f_max_hz.max(f_min_hz),
         }
@@ -59,7 +59,7 @@ impl Population {
     ) -> Self {
         let span = band.span_hz();
         if !(span.is_finite() && span > 0.0 && band.f_min_hz > 0.0) {
-            return Population::default();
+            return Self::default();
         }
         let root = Key::new(seed)
             .child(u64::from(board))
@@ -74,7 +74,7 @@ impl Population {
             .collect();
         detectors.sort_by(|a, b| a.fr_hz.total_cmp(&b.fr_hz));
         couple(&mut detectors, root.child(COUPLING), params);
-        Population::from_detectors(detectors)
+        Self::from_detectors(detectors)
     }
 
     /// Creates a population of just these detectors, for tests and for adding to a drawn one.
@@ -85,7 +85,7 @@ impl Population {
             .filter(Detector::is_physical)
             .collect();
         detectors.sort_by(|a, b| a.fr_hz.total_cmp(&b.fr_hz).then(a.id.cmp(&b.id)));
-        Population { detectors }
+        Self { detectors }
     }
 
     /// The first `most` of them by frequency.

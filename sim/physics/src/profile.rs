@@ -20,9 +20,9 @@ impl Profile {
     /// Parameters of this profile.
     pub fn params(self) -> ProfileParams {
         match self {
-            Profile::Clean => ProfileParams::clean(),
-            Profile::Lab => ProfileParams::lab(),
-            Profile::Harsh => ProfileParams::harsh(),
+            Self::Clean => ProfileParams::clean(),
+            Self::Lab => ProfileParams::lab(),
+            Self::Harsh => ProfileParams::harsh(),
         }
     }
 }
@@ -32,9 +32,9 @@ impl std::str::FromStr for Profile {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
-            "clean" => Ok(Profile::Clean),
-            "lab" => Ok(Profile::Lab),
-            "harsh" => Ok(Profile::Harsh),
+            "clean" => Ok(Self::Clean),
+            "lab" => Ok(Self::Lab),
+            "harsh" => Ok(Self::Harsh),
             other => Err(format!("unknown profile `{other}`: clean, lab or harsh")),
         }
     }
@@ -43,9 +43,9 @@ impl std::str::FromStr for Profile {
 impl std::fmt::Display for Profile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Profile::Clean => "clean",
-            Profile::Lab => "lab",
-            Profile::Harsh => "harsh",
+            Self::Clean => "clean",
+            Self::Lab => "lab",
+            Self::Harsh => "harsh",
         })
     }
 }
@@ -93,7 +93,8 @@ pub struct ProfileParams {
     /// Ratio of 2 dfr/fr to d(1/Qi) for broken pairs.
     pub pair_beta: f64,
 
-    /// Two-level-system noise at 1 Hz at a pull of 0.1 linewidth, 1/Hz, lower end of the spread over detectors.
+    /// Two-level-system noise at 1 Hz at a pull of 0.1 linewidth, 1/Hz, lower end of the spread
+    /// over detectors.
     pub tls_min: f64,
     /// Upper end of that spread (log-uniform); 0 for none.
     pub tls_max: f64,
@@ -165,7 +166,7 @@ impl Default for ProfileParams {
 impl ProfileParams {
     /// See [`Profile::Clean`].
     pub fn clean() -> Self {
-        ProfileParams {
+        Self {
             scatter: 2e-4,
             scatter_cut: 0.15,
             qc_median: 2e4,
@@ -219,7 +220,7 @@ impl ProfileParams {
 
     /// See [`Profile::Lab`].
     pub fn lab() -> Self {
-        ProfileParams {
+        Self {
             scatter: 6e-4,
             scatter_cut: 100.0,
             qc_spread: 0.3,
@@ -252,7 +253,7 @@ impl ProfileParams {
 
     /// See [`Profile::Harsh`].
     pub fn harsh() -> Self {
-        ProfileParams {
+        Self {
             scatter: 1.5e-3,
             qc_spread: 0.5,
             qi_spread: 0.5,

@@ -79,7 +79,8 @@ pub struct OperatingPoint {
     pub y: f64,
     /// Settled mean of the samples, counts, with all phases as the channel reads them.
     pub sample: Complex64,
-    /// Change of the sample per hertz of fr, counts/Hz, on this branch, the Kerr feedback included.
+    /// Change of the sample per hertz of fr, counts/Hz, on this branch, the Kerr feedback
+    /// included.
     pub d_per_hz: Complex64,
     /// Change of the sample per unit of 1/Qi, counts.
     pub d_per_inv_qi: Complex64,

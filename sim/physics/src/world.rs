@@ -73,7 +73,7 @@ pub(crate) struct Source<'a> {
 
 impl World {
     pub(crate) fn new(key: Key, params: &ProfileParams) -> Self {
-        World {
+        Self {
             key,
             common: Octaves::new(1.0, LONG),
             two_level: Octaves::new(

@@ -4,11 +4,12 @@ mod rig;
 
 use std::f64::consts::TAU;
 
-use rig::{one_detector, settled, silent, tone};
 use twotone_physics::{
     Band, Complex64, Conditions, Detector, DetectorFault, Modulation, ModuleModel, ProfileParams,
     SettingError, Tone, cic, units,
 };
+
+use rig::{one_detector, settled, silent, tone};
 
 const BAND: Band = Band {
     f_min_hz: 750e6,

@@ -2,13 +2,14 @@
 
 mod rig;
 
-use rig::{one_detector, settled, silent, tone};
 use twotone_physics::cic::{self, Filter};
 use twotone_physics::units;
 use twotone_physics::{
     Band, ChannelFault, Complex64, Conditions, Detector, Modulation, ModuleModel, Profile,
     ProfileParams, Tone,
 };
+
+use rig::{one_detector, settled, silent, tone};
 
 const BAND: Band = Band {
     f_min_hz: 750e6,

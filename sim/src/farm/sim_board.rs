@@ -30,25 +30,21 @@ impl SimBoard {
     }
 
     /// Kind of the board, by its name in hardware maps.
-    #[must_use]
     pub fn kind(&self) -> &'static str {
         self.board().kind().name
     }
 
     /// Name of the board in the hardware map.
-    #[must_use]
     pub fn name(&self) -> &str {
         self.board().name()
     }
 
     /// Address at which the board listens.
-    #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.board().address()
     }
 
     /// Loopback address of this board alone, from which its packets come.
-    #[must_use]
     pub fn ip(&self) -> Ipv4Addr {
         match self.board().address() {
             SocketAddr::V4(address) => *address.ip(),
@@ -57,20 +53,17 @@ impl SimBoard {
     }
 
     /// Serial number, as printed on the board: four digits.
-    #[must_use]
     pub fn serial(&self) -> String {
         format!("{:04}", self.board().serial())
     }
 
     /// Counts of the board's traffic. Clients get the same from the method
     /// `counters` of the object `Sim`.
-    #[must_use]
     pub fn counters(&self) -> Counters {
         self.board().counters()
     }
 
     /// Counts of the packets of the sample streams, module by module.
-    #[must_use]
     pub fn stream_counters(&self) -> Vec<StreamCounters> {
         self.board().streamed().read()
     }
@@ -78,7 +71,6 @@ impl SimBoard {
     /// Opens a connection to the board without a socket, for tests under virtual
     /// time. It is served on the farm's runtime, through a pipe of `capacity`
     /// bytes each way. If a fault refuses connections, it is already closed.
-    #[must_use]
     pub fn open_stream(&self, capacity: usize) -> DuplexStream {
         let (ours, theirs) = tokio::io::duplex(capacity);
         let board = self.board();
@@ -116,7 +108,6 @@ impl SimBoard {
     }
 
     /// True parameters of the detectors.
-    #[must_use]
     pub fn truth(&self) -> BoardTruth {
         let modules = self.module_numbers().iter().map(|number| ModuleTruth {
             module: *number,

@@ -171,7 +171,6 @@ pub struct Description {
 
 impl Description {
     /// Returns the description of a kind of fault.
-    #[must_use]
     pub const fn of<K: Describe>() -> Self {
         Self {
             name: K::NAME,

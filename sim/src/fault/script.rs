@@ -124,13 +124,11 @@ impl FaultScript {
     }
 
     /// Number of faults.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// True if there are no faults.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

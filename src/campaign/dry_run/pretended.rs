@@ -1,8 +1,8 @@
 //! Board of a dry run: it keeps the settings, and answers with the samples that a line with
 //! resonances at the expected frequencies would give.
 //!
-//! The samples serve one purpose: that an algorithm goes through all its steps. Nothing about a real
-//! detector follows from them.
+//! The samples serve one purpose: that an algorithm goes through all its steps. Nothing about a
+//! real detector follows from them.
 
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
@@ -42,7 +42,8 @@ pub struct Traffic {
     pub ncos_set: u64,
     /// Number of samples of each channel that are acquired, settling included.
     pub samples: u64,
-    /// Time that the board takes for these samples, in seconds; `None` if it does not say its rate.
+    /// Time that the board takes for these samples, in seconds; `None` if it does not say its
+    /// rate.
     pub acquiring_s: Option<f64>,
 }
 

@@ -106,7 +106,7 @@ impl Item {
     /// The entries, with those that are merged in by `<<`. An entry of the mapping itself takes
     /// precedence over a merged one, and an earlier merge over a later one. A merged value has the
     /// place at which it is merged. `None` if this is no mapping.
-    pub(super) fn entries(&self) -> Option<Vec<(Item, Item)>> {
+    pub(super) fn entries(&self) -> Option<Vec<(Self, Self)>> {
         let Content::Map(_) = &self.content else {
             return None;
         };

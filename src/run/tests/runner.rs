@@ -260,7 +260,7 @@ fn works_from_a_plain_thread() {
         .run(targets(&fakes), |board, module| async move {
             tworoutine::wait(two_tones(&board, module))?;
             panic!("as it was told");
-            #[allow(unreachable_code)]
+            #[allow(unreachable_code, reason = "the type of the closure needs a value")]
             Ok::<_, Error>(())
         })
         .wait();

@@ -21,12 +21,13 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
-use sender::Child;
 use serde_json::json;
 use tokio::runtime::Runtime;
 use twotone_hal::{Complex64, ModuleId};
 use twotone_transport::readout::{Receiver, Source, StreamOptions, Take};
 use twotone_wire::crs::{PacketLength, STEPS_PER_COUNT};
+
+use sender::Child;
 
 const BOARDS: u8 = 4;
 const MODULES: u8 = 4;

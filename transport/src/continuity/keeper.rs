@@ -35,7 +35,8 @@ pub(crate) struct ModuleKeeper<B> {
     /// True if an epoch has begun in which the module has not been read back yet.
     is_new: bool,
     settings: ModuleSettings,
-    /// Requests that went out and are not in `settings` yet; true with those whose answer was lost.
+    /// Requests that went out and are not in `settings` yet; true with those whose answer was
+    /// lost.
     not_entered: VecDeque<(Arc<Sent>, bool)>,
     /// Number of times that a sample of the channels was read back.
     turn: usize,

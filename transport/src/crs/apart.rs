@@ -6,11 +6,11 @@
 use std::time::Duration;
 
 use futures::future::join_all;
+use twotone_wire::tuber::Format;
 
 use super::question::{Question, Said};
 use super::survey::Asker;
 use crate::deadline;
-use twotone_wire::tuber::Format;
 
 /// Time for the answer to all questions in one request, after which each is asked apart as well.
 pub(super) const TOGETHER_WITHIN: Duration = Duration::from_millis(2500);

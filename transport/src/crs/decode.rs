@@ -29,10 +29,11 @@ pub(super) struct Decoder<'a> {
 
 impl Decoder<'_> {
     /// Reads the answer, one element for each of the `calls` that [`super::encode::Encoder`] wrote.
-    /// If the segment ends with an acquisition from the stream, that one is not answered yet: it gives
-    /// the board's time before it, or the reason that the board does not say it.
+    /// If the segment ends with an acquisition from the stream, that one is not answered yet: it
+    /// gives the board's time before it, or the reason that the board does not say it.
     ///
-    /// After an error, the batch_state is that of the module after the operations that were answered.
+    /// After an error, the batch_state is that of the module after the operations that were
+    /// answered.
     pub(super) fn decode(
         &mut self,
         calls: usize,

@@ -152,8 +152,8 @@ impl Survey {
         Duration::from_secs_f64(samples / sample_rate_hz(self.stage.unwrap_or(SLOWEST)))
     }
 
-    /// Numbers of samples, each of one acquisition, that together take at least `time` on the board;
-    /// none if the board does not say its rate.
+    /// Numbers of samples, each of one acquisition, that together take at least `time` on the
+    /// board; none if the board does not say its rate.
     pub(super) fn samples_of(&self, time: Duration) -> impl Iterator<Item = u32> + use<> {
         let rate = self.stage.map_or(0.0, sample_rate_hz);
         let all = (time.as_secs_f64() * rate).ceil() as u64;

@@ -139,8 +139,8 @@ impl ModuleMemory {
         self.written().batches == number
     }
 
-    /// Takes note of a batch that was executed only up to the state `batch_state`. If another batch was
-    /// written behind it, nothing changes.
+    /// Takes note of a batch that was executed only up to the state `batch_state`. If another batch
+    /// was written behind it, nothing changes.
     pub(super) fn note_stopped_at(&self, number: u64, epoch: Epoch, batch_state: BatchState) {
         let mut written = self.written();
         if written.batches == number && written.epoch == epoch {

@@ -39,14 +39,14 @@ pub(super) struct Sending {
     pub(super) number: Option<u64>,
     /// True if it repeats that number in its place: nothing may have been written since.
     pub(super) in_place: bool,
-    /// True if it sets, and its first connection was lost: it may have been executed on that one as
-    /// well.
+    /// True if it sets, and its first connection was lost: it may have been executed on that one
+    /// as well.
     pub(super) was_lost: bool,
 }
 
 impl CrsBoard {
-    /// Writes the operations of `segment` and queues them, in one go: batches are queued in the order
-    /// in which they were written.
+    /// Writes the operations of `segment` and queues them, in one go: batches are queued in the
+    /// order in which they were written.
     fn write(
         &self,
         batch: &Batch,

@@ -102,8 +102,8 @@ impl Assembler {
         }
     }
 
-    /// Takes a datagram that came `from` an address at the time `now`. Its bytes stay in slot `given`
-    /// of the read until the next [`Assembler::recycle`].
+    /// Takes a datagram that came `from` an address at the time `now`. Its bytes stay in slot
+    /// `given` of the read until the next [`Assembler::recycle`].
     pub(super) fn datagram(&mut self, from: Ipv4Addr, bytes: &[u8], given: u32, now: Duration) {
         let known = |known: &Address| known.address;
         let Ok(at) = self.addresses.binary_search_by_key(&from, known) else {

@@ -9,12 +9,11 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 use twotone_hal::{Certainty, Error, ErrorKind, ModuleId, Result};
 
-use crate::deadline;
-
 use super::assembly::{Assembler, Head, Ready};
 use super::sequence::Place;
 use super::socket::{self, Datagrams, GroupSocket, SLOTS};
 use super::{BoardCounters, Counters, KernelBuffers, Source, StreamOptions};
+use crate::deadline;
 
 /// Bytes of the shortest packet of samples, and less than it takes in the kernel.
 const SHORTEST: usize = 1024;

@@ -60,7 +60,8 @@ pub struct Stamped {
     pub stage: u8,
     /// The stamp.
     pub stamp: Stamp,
-    /// Time at which it was received, by this computer's clock. Without it, the date is not judged.
+    /// Time at which it was received, by this computer's clock. Without it, the date is not
+    /// judged.
     pub received: Option<SampleTime>,
 }
 

@@ -1,7 +1,8 @@
 //! Earlier settings are put back, also if the board does not describe them.
 
-use super::*;
 use twotone_wire::tuber::Value;
+
+use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn what_was_read_back_may_be_set_again_and_nothing_else_out_of_range() {

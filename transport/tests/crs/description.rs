@@ -1,8 +1,9 @@
 //! Description of the board, after it has become another.
 
-use super::*;
 use twotone_hal::Dbm;
 use twotone_wire::tuber::Value;
+
+use super::*;
 
 /// The samples thrown away and those taken by one acquisition.
 async fn acquired(scripted: &Scripted, board: &CrsBoard) -> Vec<f64> {

@@ -16,13 +16,14 @@ mod unknown;
 
 use std::time::Duration;
 
-use scripted::{CHANNELS, Closing, Next, Scripted};
 use tokio::time::{sleep, timeout};
 use twotone_hal::{
     Acquire, Batch, Board, Certainty, ChannelId, Error, ErrorKind, Hertz, ModuleId, Radians,
     ToneUpdate,
 };
 use twotone_transport::{ConnectOptions, Connector, CrsBoard};
+
+use scripted::{CHANNELS, Closing, Next, Scripted};
 
 async fn connect(board: &Scripted) -> CrsBoard {
     connect_with(board, ConnectOptions::new()).await.unwrap()

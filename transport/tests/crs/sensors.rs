@@ -1,8 +1,9 @@
 //! The connection on which sensors are read.
 
+use tokio::time::Instant;
+
 use super::unknown::{sensors, talkative};
 use super::*;
-use tokio::time::Instant;
 
 /// Readings that have a value, and the time that they took.
 async fn values(board: &CrsBoard) -> (usize, Duration) {

@@ -9,10 +9,11 @@ mod takes;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sender::{Sender, module, source};
 use tokio::time::timeout;
 use twotone_transport::readout::{PfbReceiver, Receiver, Source, StreamOptions, Take};
 use twotone_wire::crs::{PacketLength, PfbMode};
+
+use sender::{Sender, module, source};
 
 /// Long enough for anything on a busy machine.
 const PATIENT: Duration = Duration::from_secs(20);

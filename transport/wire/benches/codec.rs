@@ -3,10 +3,11 @@
 //!
 //! `cargo bench -p twotone-wire --bench codec` prints a table, with `-- --json` one JSON object.
 
-use allocation_counter::measure;
-use bytes::{Bytes, BytesMut};
 use std::hint::black_box;
 use std::time::Duration;
+
+use allocation_counter::measure;
+use bytes::{Bytes, BytesMut};
 use twotone_wire::tuber::{
     Answer, Args, BatchWriter, Fault, Format, Head, Interface, Limits, Method, Param, Reply,
     Server, Service,
@@ -67,14 +68,14 @@ struct Board {
 }
 
 impl Board {
-    fn new() -> Board {
+    fn new() -> Self {
         // Numbers with all their digits, like those of noise.
         let noise = |n: usize| {
             (0..n)
                 .map(|k| (k as f64 * 0.7391).sin() * 2580.902)
                 .collect()
         };
-        Board {
+        Self {
             frequency: vec![0.0; TONES],
             amplitude: vec![0.0; TONES],
             i: noise(TONES * SAMPLES),

@@ -47,10 +47,11 @@
 //!
 //! # The server's half
 //!
-//! This half is behind the feature `server`, which clients leave out. [`Server`] takes a request's headers and body and writes the answer. It calls back the object
-//! that is served: a [`Service`], which declares its methods as data ([`Interface`]) and gets its
-//! arguments bound and checked ([`Args`]), or a [`Dispatch`] if more than one object is served.
-//! [`Exchange`] does the same step by step, for a server that has to wait between calls.
+//! This half is behind the feature `server`, which clients leave out. [`Server`] takes a request's
+//! headers and body and writes the answer. It calls back the object that is served: a [`Service`],
+//! which declares its methods as data ([`Interface`]) and gets its arguments bound and checked
+//! ([`Args`]), or a [`Dispatch`] if more than one object is served. [`Exchange`] does the same step
+//! by step, for a server that has to wait between calls.
 //!
 //! Neither half allocates per call once its buffers have grown. The memory that reading takes is
 //! always in proportion to the bytes that came ([`Limits`]).

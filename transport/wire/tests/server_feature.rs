@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-/// Features of this package when `cargo` builds another package of the workspace, without its tests.
+/// Features of this package when `cargo` builds another package of the workspace, without its
+/// tests.
 fn features_for(package: &str, options: &[&str]) -> String {
     let cargo = std::env::var_os("CARGO").expect("cargo runs the tests");
     let output = Command::new(cargo)

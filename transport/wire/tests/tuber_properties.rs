@@ -1,9 +1,10 @@
 //! Each half reads the values and whole batches that the other writes, in both formats.
 
+use std::collections::BTreeMap;
+
 use bytes::BytesMut;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
-use std::collections::BTreeMap;
 use twotone_wire::tuber::{
     Answer, BatchWriter, Cursor, Dispatch, Encode, Fault, Format, Head, Invocation, Limits,
     NOT_RUN, NdArray, NdData, Options, Reply, Server, Shape, Slot, Value,

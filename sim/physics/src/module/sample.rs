@@ -40,7 +40,7 @@ struct Series {
 
 impl Default for Series {
     fn default() -> Self {
-        Series {
+        Self {
             owner: usize::MAX,
             width: [0.0; BLOCK],
             offset: [0.0; BLOCK],

@@ -37,10 +37,10 @@ pub enum SettingError {
 impl std::fmt::Display for SettingError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            SettingError::NoChannel(n) => write!(f, "no such channel: the module has {n}"),
-            SettingError::Amplitude(a) => write!(f, "amplitude {a} is not within -1..1"),
-            SettingError::NotFinite => f.write_str("the value is not a finite number"),
-            SettingError::Stage(s) => write!(f, "no decimation stage {s}: 0 to 6"),
+            Self::NoChannel(n) => write!(f, "no such channel: the module has {n}"),
+            Self::Amplitude(a) => write!(f, "amplitude {a} is not within -1..1"),
+            Self::NotFinite => f.write_str("the value is not a finite number"),
+            Self::Stage(s) => write!(f, "no decimation stage {s}: 0 to 6"),
         }
     }
 }

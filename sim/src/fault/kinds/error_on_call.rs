@@ -17,7 +17,6 @@ pub struct ErrorOnCall {
 
 impl ErrorOnCall {
     /// Any call fails.
-    #[must_use]
     pub fn any(message: &str) -> Self {
         Self {
             method: None,
@@ -26,7 +25,6 @@ impl ErrorOnCall {
     }
 
     /// Calls of one method fail.
-    #[must_use]
     pub fn of(method: &str, message: &str) -> Self {
         Self {
             method: Some(method.to_owned()),

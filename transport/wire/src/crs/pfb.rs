@@ -51,7 +51,7 @@ impl<'a> PfbPacket<'a> {
     pub const MAX_PAIRS: usize = 1000;
 
     /// Checks bytes, all of which must be the packet.
-    pub fn new(bytes: &'a [u8]) -> Result<PfbPacket<'a>, PacketError> {
+    pub fn new(bytes: &'a [u8]) -> Result<Self, PacketError> {
         let found = bytes.len();
         if found < field::HEADER.end + Stamp::BYTES {
             let expected = field::HEADER.end + Stamp::BYTES;
@@ -160,8 +160,8 @@ pub struct PfbHeader {
 
 impl PfbHeader {
     /// The header of a packet.
-    pub fn parse(packet: &PfbPacket<'_>) -> PfbHeader {
-        PfbHeader {
+    pub fn parse(packet: &PfbPacket<'_>) -> Self {
+        Self {
             mode: packet.mode(),
             serial: packet.serial(),
             slots: packet.slots(),

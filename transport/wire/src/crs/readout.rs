@@ -37,8 +37,8 @@ impl PacketLength {
     /// Channels in a packet.
     pub const fn channels(self) -> usize {
         match self {
-            PacketLength::Long => 1024,
-            PacketLength::Short => 128,
+            Self::Long => 1024,
+            Self::Short => 128,
         }
     }
 
@@ -50,8 +50,8 @@ impl PacketLength {
     /// Version number of packets of this length.
     pub const fn version(self) -> u16 {
         match self {
-            PacketLength::Long => 5,
-            PacketLength::Short => 6,
+            Self::Long => 5,
+            Self::Short => 6,
         }
     }
 }
@@ -81,7 +81,7 @@ pub struct ReadoutPacket<'a> {
 
 impl<'a> ReadoutPacket<'a> {
     /// Checks bytes, all of which must be the packet.
-    pub fn new(bytes: &'a [u8]) -> Result<ReadoutPacket<'a>, PacketError> {
+    pub fn new(bytes: &'a [u8]) -> Result<Self, PacketError> {
         let found = bytes.len();
         if found < field::HEADER.end {
             return Err(PacketError::Length {
@@ -186,8 +186,8 @@ pub struct ReadoutHeader {
 
 impl ReadoutHeader {
     /// The header of a packet.
-    pub fn parse(packet: &ReadoutPacket<'_>) -> ReadoutHeader {
-        ReadoutHeader {
+    pub fn parse(packet: &ReadoutPacket<'_>) -> Self {
+        Self {
             length: packet.length(),
             serial: packet.serial(),
             modules: packet.modules(),

@@ -46,9 +46,9 @@ impl Stamp {
     const RECENT: u32 = 1 << 31;
 
     /// Reads a stamp. Missing bytes count as zero, so that the stamp is not recent.
-    pub(super) fn parse(bytes: &[u8]) -> Stamp {
+    pub(super) fn parse(bytes: &[u8]) -> Self {
         let field = |n: usize| u32_at(bytes, 4 * n);
-        Stamp {
+        Self {
             year: field(0),
             day: field(1),
             hour: field(2),
@@ -61,7 +61,7 @@ impl Stamp {
     }
 
     /// The stamp's bytes.
-    pub fn emit(&self) -> [u8; Stamp::BYTES] {
+    pub fn emit(&self) -> [u8; Self::BYTES] {
         let fields = [
             self.year,
             self.day,
@@ -72,7 +72,7 @@ impl Stamp {
             self.control,
             self.second_of_day,
         ];
-        let mut bytes = [0; Stamp::BYTES];
+        let mut bytes = [0; Self::BYTES];
         for (to, field) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(fields) {
             *to = field.to_le_bytes();
         }
@@ -81,7 +81,7 @@ impl Stamp {
 
     /// True if the clock's signal arrived lately. If not, the stamp has no meaning.
     pub fn is_recent(&self) -> bool {
-        self.control & Stamp::RECENT != 0
+        self.control & Self::RECENT != 0
     }
 
     /// Source of the time.
@@ -100,10 +100,11 @@ impl Stamp {
     }
 
     /// Returns the stamp with another source, marked as recent or not.
-    pub fn with_source(self, source: StampSource, is_recent: bool) -> Stamp {
-        let recent = if is_recent { Stamp::RECENT } else { 0 };
-        let kept = self.control & !(Stamp::RECENT | 3 << 29);
-        Stamp {
+    #[must_use]
+    pub fn with_source(self, source: StampSource, is_recent: bool) -> Self {
+        let recent = if is_recent { Self::RECENT } else { 0 };
+        let kept = self.control & !(Self::RECENT | 3 << 29);
+        Self {
             control: kept | recent | (source as u32) << 29,
             ..self
         }

@@ -1,12 +1,13 @@
 //! The client's reading of answers: element by element, in the order of the calls.
 
+use std::borrow::Cow;
+
 use super::cursor::{Cursor, Kind};
 use super::error::{DecodeError, DecodeErrorKind, Limits};
 use super::format::Format;
 use super::keys;
 use super::nested::Items;
 use super::value::Value;
-use std::borrow::Cow;
 
 /// The answer to a batch.
 ///
@@ -48,7 +49,7 @@ impl<'a> Answer<'a> {
         content_type: Option<&str>,
         body: &'a [u8],
         limits: &Limits,
-    ) -> Result<Answer<'a>, DecodeError> {
+    ) -> Result<Self, DecodeError> {
         let Some(format) = Format::of_answer(content_type) else {
             let text: String = content_type.unwrap_or_default().chars().take(80).collect();
             return Err(DecodeError::new(0, DecodeErrorKind::ContentType(text)));
@@ -151,7 +152,7 @@ impl<'a> Elements<'_, 'a> {
 impl<'a> Element<'a> {
     /// Reads one element. It is a failure if its `error` is true in Python's sense, since some
     /// servers send null beside a result. Keys may come in any order.
-    fn read(cursor: &mut Cursor<'a>) -> Result<Element<'a>, DecodeError> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
         let start = *cursor;
         let (mut result, mut error, mut warnings) = (None, None, None);
         let mut entries = cursor.entries()?;

@@ -1,17 +1,19 @@
 //! Arrays of numbers, of any shape, as one flat row of floats.
 
+use std::ops::Deref;
+
+use jiter::{Jiter, Peek};
+
 use super::cursor::{Cursor, Kind};
 use super::error::{DecodeError, DecodeErrorKind};
 use super::format::Format;
 use super::json;
 use super::typed::Typed;
-use jiter::{Jiter, Peek};
-use std::ops::Deref;
 
 /// The extents of an array, outermost first. Reads as a slice; made without allocating.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Shape {
-    pub(super) extents: [usize; Shape::MAX_AXES],
+    pub(super) extents: [usize; Self::MAX_AXES],
     pub(super) axes: usize,
 }
 
@@ -20,10 +22,10 @@ impl Shape {
     pub const MAX_AXES: usize = 8;
 
     /// The shape with these extents, or `None` if they are too many.
-    pub fn new(extents: &[usize]) -> Option<Shape> {
-        let mut shape = Shape {
+    pub fn new(extents: &[usize]) -> Option<Self> {
+        let mut shape = Self {
             axes: extents.len(),
-            ..Shape::default()
+            ..Self::default()
         };
         shape
             .extents

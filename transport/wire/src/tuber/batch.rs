@@ -1,11 +1,12 @@
 //! The client's requests: calls written one after another into a buffer that is used again and
 //! again.
 
+use bytes::{Bytes, BytesMut};
+
 use super::emit::{Encode, Slot};
 use super::format::Format;
 use super::keys;
 use super::put::{ARRAY, MAP, put_key, put_null, put_str, set_head};
-use bytes::{Bytes, BytesMut};
 
 /// Object that a request is for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -85,8 +86,8 @@ struct List {
 
 impl BatchWriter {
     /// Creates an empty batch.
-    pub fn new(format: Format) -> BatchWriter {
-        BatchWriter {
+    pub fn new(format: Format) -> Self {
+        Self {
             format,
             buffer: BytesMut::new(),
             calls: 0,
@@ -307,7 +308,11 @@ pub struct Call<'w>(&'w mut BatchWriter);
 
 impl<'w> Call<'w> {
     /// Adds a positional argument.
-    pub fn arg(self, value: impl Encode) -> Call<'w> {
+    #[expect(
+        clippy::return_self_not_must_use,
+        reason = "the argument is written at once"
+    )]
+    pub fn arg(self, value: impl Encode) -> Self {
         if !self.0.count_argument(ARRAY) && self.0.format == Format::Json {
             self.0.buffer.extend_from_slice(b",");
         }
@@ -327,6 +332,10 @@ pub struct Kwargs<'w>(&'w mut BatchWriter);
 
 impl Kwargs<'_> {
     /// Adds a named argument. Names are not checked for repetition.
+    #[expect(
+        clippy::return_self_not_must_use,
+        reason = "the argument is written at once"
+    )]
     pub fn kwarg(self, name: &str, value: impl Encode) -> Self {
         if !self.0.count_argument(MAP) && self.0.format == Format::Json {
             self.0.buffer.extend_from_slice(b",");

@@ -2,11 +2,13 @@
 //!
 //! Tags that say nothing about how to read their content (dates, sets, ...) are passed over.
 
+use std::borrow::Cow;
+
+use half::f16;
+
 use super::cursor::{Cursor, Kind, Number};
 use super::error::{DecodeError, DecodeErrorKind};
 use super::nested::Remaining;
-use half::f16;
-use std::borrow::Cow;
 
 /// Tags of multi-dimensional arrays, stored by rows and by columns.
 pub(super) const ROW_MAJOR: u64 = 40;

@@ -1,12 +1,13 @@
 //! Reading values, in either format, straight from a body.
 
+use std::borrow::Cow;
+
 use super::array::{self, Shape};
 use super::error::{DecodeError, DecodeErrorKind, Limits};
 use super::format::Format;
 use super::nested::{Entries, Items, Level, Remaining};
 use super::value::Value;
 use super::{cbor, json};
-use std::borrow::Cow;
 
 /// A place in a body where a value begins. Each reading method moves it past the value that it
 /// read.
@@ -65,14 +66,14 @@ impl Kind {
     /// The name of a kind as errors give it.
     pub const fn name(self) -> &'static str {
         match self {
-            Kind::Null => "null",
-            Kind::Bool => "a truth value",
-            Kind::Number => "a number",
-            Kind::Str => "a text",
-            Kind::Bytes => "bytes",
-            Kind::Array => "a list",
-            Kind::Map => "a map",
-            Kind::TypedArray => "a typed array",
+            Self::Null => "null",
+            Self::Bool => "a truth value",
+            Self::Number => "a number",
+            Self::Str => "a text",
+            Self::Bytes => "bytes",
+            Self::Array => "a list",
+            Self::Map => "a map",
+            Self::TypedArray => "a typed array",
         }
     }
 }
@@ -90,15 +91,15 @@ impl Number {
     /// The number as a float.
     pub fn as_f64(self) -> f64 {
         match self {
-            Number::Int(value) => value as f64,
-            Number::Float(value) => value,
+            Self::Int(value) => value as f64,
+            Self::Float(value) => value,
         }
     }
 }
 
 impl<'a> Cursor<'a> {
     /// Creates a cursor at the start of a body.
-    pub fn new(format: Format, body: &'a [u8], limits: &Limits) -> Result<Cursor<'a>, DecodeError> {
+    pub fn new(format: Format, body: &'a [u8], limits: &Limits) -> Result<Self, DecodeError> {
         if body.len() > limits.body_bytes {
             let kind = DecodeErrorKind::TooLarge {
                 bytes: body.len(),
@@ -214,8 +215,8 @@ impl<'a> Cursor<'a> {
         Ok(Items(Level::new(self, remaining)))
     }
 
-    /// Enters a map, to read its keys and values in their order. Integer keys of CBOR are returned as
-    /// texts.
+    /// Enters a map, to read its keys and values in their order. Integer keys of CBOR are returned
+    /// as texts.
     pub fn entries(&mut self) -> Result<Entries<'_, 'a>, DecodeError> {
         let remaining = match self.format {
             Format::Json => json::open(self, Kind::Map)?,

@@ -15,11 +15,11 @@ pub struct Description {
     /// Names of the properties, with their values unless only names were given.
     pub properties: Vec<(String, Option<Value>)>,
     /// Objects inside the object.
-    pub objects: Vec<(String, Description)>,
+    pub objects: Vec<(String, Self)>,
     /// The keys of a container's items, or their number.
     pub keys: Option<Value>,
     /// The descriptions of a container's items: one each, or one for all alike.
-    pub values: Vec<Description>,
+    pub values: Vec<Self>,
     /// True if methods or properties were given as names alone. Each is then to be asked for by
     /// itself, as a property.
     pub names_only: bool,
@@ -63,19 +63,19 @@ pub enum ParamKind {
 }
 
 impl ParamKind {
-    const ALL: [ParamKind; 5] = [
-        ParamKind::Positional,
-        ParamKind::Either,
-        ParamKind::MorePositional,
-        ParamKind::Keyword,
-        ParamKind::MoreKeyword,
+    const ALL: [Self; 5] = [
+        Self::Positional,
+        Self::Either,
+        Self::MorePositional,
+        Self::Keyword,
+        Self::MoreKeyword,
     ];
 }
 
 impl Description {
     /// Reads the answer to a request for a description. Unknown keys are passed over.
-    pub fn read(cursor: &mut Cursor<'_>) -> Result<Description, DecodeError> {
-        let mut description = Description::default();
+    pub fn read(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
+        let mut description = Self::default();
         let mut entries = cursor.entries()?;
         while let Some((key, value)) = entries.next()? {
             if value.kind()? == Kind::Null {
@@ -88,18 +88,18 @@ impl Description {
                 keys::OBJECTS => {
                     let mut objects = value.entries()?;
                     while let Some((name, object)) = objects.next()? {
-                        let object = Description::read(object)?;
+                        let object = Self::read(object)?;
                         description.objects.push((name.into_owned(), object));
                     }
                 }
                 "keys" => description.keys = Some(value.value()?),
                 "values" if value.kind()? == Kind::Map => {
-                    description.values.push(Description::read(value)?);
+                    description.values.push(Self::read(value)?);
                 }
                 "values" => {
                     let mut values = value.items()?;
                     while let Some(value) = values.next()? {
-                        description.values.push(Description::read(value)?);
+                        description.values.push(Self::read(value)?);
                     }
                 }
                 _ => {}
@@ -167,10 +167,10 @@ impl Description {
 
 impl MethodInfo {
     /// Reads the description of a method, whose signature may be a map or a text.
-    pub fn read(name: &str, cursor: &mut Cursor<'_>) -> Result<MethodInfo, DecodeError> {
-        let mut method = MethodInfo {
+    pub fn read(name: &str, cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
+        let mut method = Self {
             name: name.to_owned(),
-            ..MethodInfo::default()
+            ..Self::default()
         };
         if cursor.kind()? != Kind::Map {
             cursor.skip()?;

@@ -1,12 +1,13 @@
 //! Writing values, in either format, straight into a buffer.
 
+use bytes::BytesMut;
+
 use super::format::Format;
 use super::keys;
 use super::put::{
     ARRAY, BYTES, MAP, NEGATIVE, UNSIGNED, put_array_heads, put_f64, put_head, put_key, put_null,
     put_str, put_text, set_head,
 };
-use bytes::BytesMut;
 
 /// The place where exactly one value is to be written.
 ///
@@ -25,7 +26,7 @@ pub trait Encode {
 }
 
 impl<'w> Slot<'w> {
-    pub(super) fn new(format: Format, buffer: &'w mut BytesMut) -> Slot<'w> {
+    pub(super) fn new(format: Format, buffer: &'w mut BytesMut) -> Self {
         Slot { format, buffer }
     }
 
@@ -193,13 +194,13 @@ struct OpenContainer<'w> {
     head: usize,
     major: u8,
     count: u64,
-    /// Length of the buffer when the last slot was handed out. If it is still the same, the slot is
-    /// unwritten.
+    /// Length of the buffer when the last slot was handed out. If it is still the same, the slot
+    /// is unwritten.
     mark: usize,
 }
 
 impl<'w> OpenContainer<'w> {
-    fn new(format: Format, buffer: &'w mut BytesMut, bracket: u8, major: u8) -> OpenContainer<'w> {
+    fn new(format: Format, buffer: &'w mut BytesMut, bracket: u8, major: u8) -> Self {
         let head = buffer.len();
         buffer.extend_from_slice(&[if format == Format::Json {
             bracket

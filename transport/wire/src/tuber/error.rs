@@ -24,7 +24,7 @@ impl Limits {
     pub const MAX_DEPTH: usize = 128;
 
     /// For a client: 256 MiB, about six thousand samples of 1024 channels in JSON.
-    pub const ANSWER: Limits = Limits {
+    pub const ANSWER: Self = Self {
         body_bytes: 256 << 20,
         depth: 32,
         requests: 1 << 16,
@@ -33,9 +33,9 @@ impl Limits {
 
     /// For a server: 16 MiB and 65,536 requests, whose answers may take as much as a client
     /// accepts.
-    pub const REQUEST: Limits = Limits {
+    pub const REQUEST: Self = Self {
         body_bytes: 16 << 20,
-        ..Limits::ANSWER
+        ..Self::ANSWER
     };
 }
 
@@ -113,11 +113,11 @@ pub enum DecodeErrorKind {
 }
 
 impl DecodeError {
-    pub(super) fn new(at: usize, kind: DecodeErrorKind) -> DecodeError {
-        DecodeError { at, kind }
+    pub(super) fn new(at: usize, kind: DecodeErrorKind) -> Self {
+        Self { at, kind }
     }
 
-    pub(super) fn malformed(at: usize, what: impl Into<Cow<'static, str>>) -> DecodeError {
-        DecodeError::new(at, DecodeErrorKind::Malformed(what.into()))
+    pub(super) fn malformed(at: usize, what: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(at, DecodeErrorKind::Malformed(what.into()))
     }
 }

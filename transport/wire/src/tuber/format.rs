@@ -18,32 +18,32 @@ pub enum Format {
 
 impl Format {
     /// Both formats.
-    pub const ALL: [Format; 2] = [Format::Json, Format::Cbor];
+    pub const ALL: [Self; 2] = [Self::Json, Self::Cbor];
 
     /// The media type, as it stands in `Content-Type` and `Accept`.
     pub const fn content_type(self) -> &'static str {
         match self {
-            Format::Json => "application/json",
-            Format::Cbor => "application/cbor",
+            Self::Json => "application/json",
+            Self::Cbor => "application/cbor",
         }
     }
 
     /// The format of a request by its media type. The match is exact, as on a real board: a
     /// parameter such as `; charset=utf-8` makes it unknown.
-    pub fn of_request(content_type: &str) -> Option<Format> {
-        Format::ALL
+    pub fn of_request(content_type: &str) -> Option<Self> {
+        Self::ALL
             .into_iter()
             .find(|format| format.content_type() == content_type)
     }
 
     /// The format of an answer by its `Content-Type`, read leniently: case and parameters do not
     /// matter, and an absent header means JSON.
-    pub fn of_answer(content_type: Option<&str>) -> Option<Format> {
+    pub fn of_answer(content_type: Option<&str>) -> Option<Self> {
         let Some(text) = content_type else {
-            return Some(Format::Json);
+            return Some(Self::Json);
         };
         let media_type = text.split(';').next().unwrap_or_default().trim();
-        Format::ALL
+        Self::ALL
             .into_iter()
             .find(|format| format.content_type().eq_ignore_ascii_case(media_type))
     }
@@ -51,8 +51,8 @@ impl Format {
     /// The value of `Accept` for a client that reads both formats and prefers this one.
     pub const fn accept_preferring(self) -> &'static str {
         match self {
-            Format::Json => "application/json, application/cbor",
-            Format::Cbor => "application/cbor, application/json",
+            Self::Json => "application/json, application/cbor",
+            Self::Cbor => "application/cbor, application/json",
         }
     }
 }
@@ -66,9 +66,9 @@ pub struct Options {
 
 impl Options {
     /// Reads the header: names split at commas, unknown ones ignored.
-    pub fn parse(header: Option<&str>) -> Options {
+    pub fn parse(header: Option<&str>) -> Self {
         let mut names = header.unwrap_or_default().split(',').map(str::trim);
-        Options {
+        Self {
             continue_on_error: names.any(|name| name == "continue-on-error"),
         }
     }

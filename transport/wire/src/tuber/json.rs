@@ -1,11 +1,13 @@
 //! The JSON half of [`Cursor`]: one leaf at a time, by way of jiter's pull parser.
 
+use std::borrow::Cow;
+
+use jiter::{Jiter, JiterError, JiterErrorType, JsonErrorType, NumberAny, NumberInt};
+
 use super::cursor::{Cursor, Kind, Number};
 use super::error::{DecodeError, DecodeErrorKind};
 use super::keys;
 use super::nested::Remaining;
-use jiter::{Jiter, JiterError, JiterErrorType, JsonErrorType, NumberAny, NumberInt};
-use std::borrow::Cow;
 
 /// A parser of the bytes that the cursor has not read. Making one is cheap: it allocates only for
 /// escapes.

@@ -1,10 +1,11 @@
 //! The items of lists and the entries of maps, one after another.
 
+use std::borrow::Cow;
+
 use super::cursor::{Cursor, Kind};
 use super::error::{DecodeError, DecodeErrorKind};
 use super::format::Format;
 use super::{cbor, json};
-use std::borrow::Cow;
 
 /// The items of a list that is being read.
 #[derive(Debug)]
@@ -82,7 +83,7 @@ pub(super) struct Level<'c, 'a> {
 }
 
 impl<'c, 'a> Level<'c, 'a> {
-    pub(super) fn new(cursor: &'c mut Cursor<'a>, remaining: Remaining) -> Level<'c, 'a> {
+    pub(super) fn new(cursor: &'c mut Cursor<'a>, remaining: Remaining) -> Self {
         let depth = cursor.depth;
         Level {
             cursor,

@@ -1,7 +1,8 @@
 //! The bytes of single values in either format, appended to a buffer.
 
-use super::format::Format;
 use bytes::BytesMut;
+
+use super::format::Format;
 
 // The major types of CBOR, as they stand in a head.
 pub(super) const UNSIGNED: u8 = 0x00;

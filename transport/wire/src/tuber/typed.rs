@@ -1,11 +1,13 @@
 //! Typed arrays of CBOR, as in RFC 8746: numbers of one type, packed, with or without a shape.
 
+use std::borrow::Cow;
+
+use half::f16;
+
 use super::array::Shape;
 use super::cbor::{self, COLUMN_MAJOR, ROW_MAJOR};
 use super::cursor::{Cursor, Kind};
 use super::error::{DecodeError, DecodeErrorKind};
-use half::f16;
-use std::borrow::Cow;
 
 /// The element types of typed arrays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +27,7 @@ pub(super) enum Element {
 
 impl Element {
     /// The element type and byte order (true for little-endian) behind a tag.
-    fn of_tag(tag: u64) -> Result<(Element, bool), DecodeErrorKind> {
+    fn of_tag(tag: u64) -> Result<(Self, bool), DecodeErrorKind> {
         use Element::*;
         Ok(match tag {
             64 => (U8, true),
@@ -48,10 +50,10 @@ impl Element {
 
     pub(super) const fn width(self) -> usize {
         match self {
-            Element::U8 | Element::I8 => 1,
-            Element::U16 | Element::I16 | Element::F16 => 2,
-            Element::U32 | Element::I32 | Element::F32 => 4,
-            Element::U64 | Element::I64 | Element::F64 => 8,
+            Self::U8 | Self::I8 => 1,
+            Self::U16 | Self::I16 | Self::F16 => 2,
+            Self::U32 | Self::I32 | Self::F32 => 4,
+            Self::U64 | Self::I64 | Self::F64 => 8,
         }
     }
 }
@@ -68,7 +70,7 @@ pub(super) struct Typed<'a> {
 
 impl<'a> Typed<'a> {
     /// Reads the heads, and checks that shape and data agree.
-    pub(super) fn read(cursor: &mut Cursor<'a>) -> Result<Typed<'a>, DecodeError> {
+    pub(super) fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
         let start = *cursor;
         let tag = cbor::tag(cursor)?;
         if tag != ROW_MAJOR && tag != COLUMN_MAJOR {
@@ -103,11 +105,7 @@ impl<'a> Typed<'a> {
     }
 
     /// Reads the data of a typed array whose tag has been read.
-    fn one_axis(
-        cursor: &mut Cursor<'a>,
-        tag: u64,
-        start: Cursor<'a>,
-    ) -> Result<Typed<'a>, DecodeError> {
+    fn one_axis(cursor: &mut Cursor<'a>, tag: u64, start: Cursor<'a>) -> Result<Self, DecodeError> {
         let (element, little_endian) = Element::of_tag(tag).map_err(|kind| start.fail(kind))?;
         let data = cursor.bytes()?;
         if data.len() % element.width() != 0 {

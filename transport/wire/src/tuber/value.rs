@@ -22,9 +22,9 @@ pub enum Value {
     /// Bytes; in JSON the map `{"bytes": [..]}`.
     Bytes(Vec<u8>),
     /// A list.
-    Array(Vec<Value>),
+    Array(Vec<Self>),
     /// A map, in the order in which it was written.
-    Map(Vec<(String, Value)>),
+    Map(Vec<(String, Self)>),
     /// An array of numbers of one type, of any shape. JSON has none: there it is nested lists.
     NdArray(Box<NdArray>),
 }
@@ -56,7 +56,7 @@ pub enum NdData {
 
 impl Value {
     /// The value under a key of a map.
-    pub fn get(&self, key: &str) -> Option<&Value> {
+    pub fn get(&self, key: &str) -> Option<&Self> {
         self.as_map()?
             .iter()
             .find(|(name, _)| name == key)
@@ -64,8 +64,8 @@ impl Value {
     }
 
     /// The entries of a map.
-    pub fn as_map(&self) -> Option<&[(String, Value)]> {
-        if let Value::Map(entries) = self {
+    pub fn as_map(&self) -> Option<&[(String, Self)]> {
+        if let Self::Map(entries) = self {
             Some(entries)
         } else {
             None
@@ -73,8 +73,8 @@ impl Value {
     }
 
     /// The items of a list.
-    pub fn as_array(&self) -> Option<&[Value]> {
-        if let Value::Array(items) = self {
+    pub fn as_array(&self) -> Option<&[Self]> {
+        if let Self::Array(items) = self {
             Some(items)
         } else {
             None
@@ -83,7 +83,7 @@ impl Value {
 
     /// A text.
     pub fn as_str(&self) -> Option<&str> {
-        if let Value::Str(text) = self {
+        if let Self::Str(text) = self {
             Some(text)
         } else {
             None
@@ -93,15 +93,15 @@ impl Value {
     /// An integer or a float, as a float.
     pub fn as_f64(&self) -> Option<f64> {
         match self {
-            Value::Int(value) => Some(*value as f64),
-            Value::Float(value) => Some(*value),
+            Self::Int(value) => Some(*value as f64),
+            Self::Float(value) => Some(*value),
             _ => None,
         }
     }
 
     /// An integer.
     pub fn as_i64(&self) -> Option<i64> {
-        if let Value::Int(value) = self {
+        if let Self::Int(value) = self {
             Some(*value)
         } else {
             None
@@ -110,7 +110,7 @@ impl Value {
 
     /// A truth value.
     pub fn as_bool(&self) -> Option<bool> {
-        if let Value::Bool(value) = self {
+        if let Self::Bool(value) = self {
             Some(*value)
         } else {
             None
@@ -120,48 +120,48 @@ impl Value {
     /// True if the value is true in Python's sense: null, false, zero and empty values are not.
     pub fn truthy(&self) -> bool {
         match self {
-            Value::Null => false,
-            Value::Bool(value) => *value,
-            Value::Int(value) => *value != 0,
-            Value::Float(value) => *value != 0.0,
-            Value::Str(text) => !text.is_empty(),
-            Value::Bytes(bytes) => !bytes.is_empty(),
-            Value::Array(items) => !items.is_empty(),
-            Value::Map(entries) => !entries.is_empty(),
-            Value::NdArray(array) => array.shape.values() != Some(0),
+            Self::Null => false,
+            Self::Bool(value) => *value,
+            Self::Int(value) => *value != 0,
+            Self::Float(value) => *value != 0.0,
+            Self::Str(text) => !text.is_empty(),
+            Self::Bytes(bytes) => !bytes.is_empty(),
+            Self::Array(items) => !items.is_empty(),
+            Self::Map(entries) => !entries.is_empty(),
+            Self::NdArray(array) => array.shape.values() != Some(0),
         }
     }
 
-    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Value, DecodeError> {
+    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
         Ok(match cursor.kind()? {
             Kind::Null => {
                 cursor.skip()?;
-                Value::Null
+                Self::Null
             }
-            Kind::Bool => Value::Bool(cursor.bool()?),
+            Kind::Bool => Self::Bool(cursor.bool()?),
             Kind::Number => match cursor.number()? {
-                Number::Int(value) => Value::Int(value),
-                Number::Float(value) => Value::Float(value),
+                Number::Int(value) => Self::Int(value),
+                Number::Float(value) => Self::Float(value),
             },
-            Kind::Str => Value::Str(cursor.str()?.into_owned()),
-            Kind::Bytes => Value::Bytes(cursor.bytes()?.into_owned()),
+            Kind::Str => Self::Str(cursor.str()?.into_owned()),
+            Kind::Bytes => Self::Bytes(cursor.bytes()?.into_owned()),
             Kind::Array => {
                 let mut values = Vec::new();
                 let mut items = cursor.items()?;
                 while let Some(item) = items.next()? {
-                    values.push(Value::read(item)?);
+                    values.push(Self::read(item)?);
                 }
-                Value::Array(values)
+                Self::Array(values)
             }
             Kind::Map => {
                 let mut values = Vec::new();
                 let mut entries = cursor.entries()?;
                 while let Some((key, value)) = entries.next()? {
-                    values.push((key.into_owned(), Value::read(value)?));
+                    values.push((key.into_owned(), Self::read(value)?));
                 }
-                bytes_of_map(&values).map_or(Value::Map(values), Value::Bytes)
+                bytes_of_map(&values).map_or(Self::Map(values), Value::Bytes)
             }
-            Kind::TypedArray => Value::NdArray(Box::new(NdArray::of(&Typed::read(cursor)?))),
+            Kind::TypedArray => Self::NdArray(Box::new(NdArray::of(&Typed::read(cursor)?))),
         })
     }
 }
@@ -182,7 +182,7 @@ fn bytes_of_map(entries: &[(String, Value)]) -> Option<Vec<u8>> {
 }
 
 impl NdArray {
-    fn of(typed: &Typed<'_>) -> NdArray {
+    fn of(typed: &Typed<'_>) -> Self {
         /// Collects the elements of one type.
         fn all<T, const N: usize>(typed: &Typed<'_>, make: impl Fn([u8; N]) -> T) -> Vec<T> {
             let mut values = Vec::new();
@@ -203,7 +203,7 @@ impl NdArray {
             Element::F32 => NdData::F32(all(typed, f32::from_le_bytes)),
             Element::F64 => NdData::F64(all(typed, f64::from_le_bytes)),
         };
-        NdArray {
+        Self {
             shape: typed.shape,
             data,
         }
@@ -231,25 +231,25 @@ impl Encode for Value {
     /// lists of floats.
     fn encode(&self, slot: Slot<'_>) {
         match self {
-            Value::Null => slot.null(),
-            Value::Bool(value) => slot.bool(*value),
-            Value::Int(value) => slot.i64(*value),
-            Value::Float(value) => slot.f64(*value),
-            Value::Str(text) => slot.str(text),
-            Value::Bytes(bytes) => slot.bytes(bytes),
-            Value::Array(items) => {
+            Self::Null => slot.null(),
+            Self::Bool(value) => slot.bool(*value),
+            Self::Int(value) => slot.i64(*value),
+            Self::Float(value) => slot.f64(*value),
+            Self::Str(text) => slot.str(text),
+            Self::Bytes(bytes) => slot.bytes(bytes),
+            Self::Array(items) => {
                 let mut seq = slot.seq();
                 for item in items {
                     seq.item().write(item);
                 }
             }
-            Value::Map(entries) => {
+            Self::Map(entries) => {
                 let mut map = slot.map();
                 for (key, value) in entries {
                     map.entry(key, value);
                 }
             }
-            Value::NdArray(array) => array.encode(slot),
+            Self::NdArray(array) => array.encode(slot),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The arguments of a served call: bound to the method's parameters as Python binds them, then read
 //! one by one as the type that the method expects.
 
+use std::borrow::Cow;
+
 use super::fault::Fault;
 use super::interface::{Constant, Method};
 use super::python;
@@ -8,7 +10,6 @@ use super::service::Invocation;
 use crate::tuber::cursor::Cursor;
 use crate::tuber::describe::ParamKind;
 use crate::tuber::value::Value;
-use std::borrow::Cow;
 
 /// The arguments of a call, bound to the parameters of its method. Nothing is copied: values are
 /// read straight from the request.
@@ -38,7 +39,7 @@ enum Bound<'c> {
 impl<'c> Args<'c> {
     /// Binds the arguments of a call. The fault names the argument that is missing, surplus,
     /// unknown or given twice.
-    pub fn bind(method: &'static Method, call: &Invocation<'c>) -> Result<Args<'c>, Fault> {
+    pub fn bind(method: &'static Method, call: &Invocation<'c>) -> Result<Self, Fault> {
         let mut args = Args {
             method,
             invocation: *call,

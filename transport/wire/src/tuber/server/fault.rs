@@ -1,8 +1,9 @@
 //! Reason that a server could not fulfil a request: a text, as Python servers word it.
 
-use crate::tuber::error::DecodeError;
 use std::borrow::Cow;
 use std::fmt;
+
+use crate::tuber::error::DecodeError;
 
 /// A failed request. Tuber knows no error codes: the text, `TypeError: ...` for example, is all
 /// that a client gets.
@@ -14,42 +15,42 @@ pub struct Fault {
 
 impl Fault {
     /// Creates a fault with any text.
-    pub fn new(message: impl Into<Cow<'static, str>>) -> Fault {
-        Fault {
+    pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
             message: message.into(),
         }
     }
 
     /// Fault of an argument that has the right type and a value that is refused.
-    pub fn value(what: impl fmt::Display) -> Fault {
-        Fault::new(format!("ValueError: {what}"))
+    pub fn value(what: impl fmt::Display) -> Self {
+        Self::new(format!("ValueError: {what}"))
     }
 
     /// Fault of an argument that is missing, is one too many or has the wrong type.
-    pub fn type_error(what: impl fmt::Display) -> Fault {
-        Fault::new(format!("TypeError: {what}"))
+    pub fn type_error(what: impl fmt::Display) -> Self {
+        Self::new(format!("TypeError: {what}"))
     }
 
     /// Fault of a name that no object, method or property has.
-    pub fn attribute(what: impl fmt::Display) -> Fault {
-        Fault::new(format!("AttributeError: {what}"))
+    pub fn attribute(what: impl fmt::Display) -> Self {
+        Self::new(format!("AttributeError: {what}"))
     }
 
     /// Fault of a server that is not able to fulfil a request now.
-    pub fn runtime(what: impl fmt::Display) -> Fault {
-        Fault::new(format!("RuntimeError: {what}"))
+    pub fn runtime(what: impl fmt::Display) -> Self {
+        Self::new(format!("RuntimeError: {what}"))
     }
 
     /// Fault of an object that the server does not have.
-    pub fn no_object(object: &str) -> Fault {
-        Fault::attribute(format_args!(
+    pub fn no_object(object: &str) -> Self {
+        Self::attribute(format_args!(
             "'TuberRegistry' object has no attribute '{object}' (Invalid object name '{object}')"
         ))
     }
 
     /// Fault of a method or property that an object does not have.
-    pub fn no_attribute(object: &str, name: &str) -> Fault {
-        Fault::attribute(format_args!("'{object}' object has no attribute '{name}'"))
+    pub fn no_attribute(object: &str, name: &str) -> Self {
+        Self::attribute(format_args!("'{object}' object has no attribute '{name}'"))
     }
 
     /// The text.
@@ -60,7 +61,7 @@ impl Fault {
 
 /// Fault of a request whose bytes cannot be read.
 impl From<DecodeError> for Fault {
-    fn from(error: DecodeError) -> Fault {
-        Fault::value(error)
+    fn from(error: DecodeError) -> Self {
+        Self::value(error)
     }
 }

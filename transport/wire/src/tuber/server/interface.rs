@@ -104,8 +104,8 @@ pub enum DescribeForm {
 
 impl Param {
     /// Creates a parameter that must be given.
-    pub const fn required(name: &'static str) -> Param {
-        Param {
+    pub const fn required(name: &'static str) -> Self {
+        Self {
             name,
             kind: ParamKind::Either,
             default: None,
@@ -113,8 +113,8 @@ impl Param {
     }
 
     /// Creates a parameter that may be left out.
-    pub const fn optional(name: &'static str, default: Constant) -> Param {
-        Param {
+    pub const fn optional(name: &'static str, default: Constant) -> Self {
+        Self {
             name,
             kind: ParamKind::Either,
             default: Some(default),
@@ -122,13 +122,14 @@ impl Param {
     }
 
     /// Creates a parameter that is null if it is left out.
-    pub const fn null(name: &'static str) -> Param {
-        Param::optional(name, Constant::Null)
+    pub const fn null(name: &'static str) -> Self {
+        Self::optional(name, Constant::Null)
     }
 
     /// Returns the same parameter, to be given by its name alone.
-    pub const fn keyword(self) -> Param {
-        Param {
+    #[must_use]
+    pub const fn keyword(self) -> Self {
+        Self {
             kind: ParamKind::Keyword,
             ..self
         }
@@ -140,16 +141,16 @@ impl Property {
     pub const fn members(
         name: &'static str,
         members: &'static [(&'static str, &'static str)],
-    ) -> Property {
-        Property {
+    ) -> Self {
+        Self {
             name,
             value: PropertyValue::Members(members),
         }
     }
 
     /// A property whose value the object is asked for.
-    pub const fn asked(name: &'static str) -> Property {
-        Property {
+    pub const fn asked(name: &'static str) -> Self {
+        Self {
             name,
             value: PropertyValue::Asked,
         }
@@ -268,12 +269,12 @@ impl Method {
 impl Constant {
     fn python(&self) -> String {
         match self {
-            Constant::Null => String::from("None"),
-            Constant::Bool(true) => String::from("True"),
-            Constant::Bool(false) => String::from("False"),
-            Constant::Int(value) => value.to_string(),
-            Constant::Float(value) => zmij::Buffer::new().format(*value).to_owned(),
-            Constant::Str(text) => format!("'{}'", text.escape_default()),
+            Self::Null => String::from("None"),
+            Self::Bool(true) => String::from("True"),
+            Self::Bool(false) => String::from("False"),
+            Self::Int(value) => value.to_string(),
+            Self::Float(value) => zmij::Buffer::new().format(*value).to_owned(),
+            Self::Str(text) => format!("'{}'", text.escape_default()),
         }
     }
 }
@@ -281,11 +282,11 @@ impl Constant {
 impl Encode for Constant {
     fn encode(&self, slot: Slot<'_>) {
         match self {
-            Constant::Null => slot.null(),
-            Constant::Bool(value) => slot.bool(*value),
-            Constant::Int(value) => slot.i64(*value),
-            Constant::Float(value) => slot.f64(*value),
-            Constant::Str(text) => slot.str(text),
+            Self::Null => slot.null(),
+            Self::Bool(value) => slot.bool(*value),
+            Self::Int(value) => slot.i64(*value),
+            Self::Float(value) => slot.f64(*value),
+            Self::Str(text) => slot.str(text),
         }
     }
 }
@@ -294,14 +295,14 @@ impl Encode for PropertyValue {
     /// Writes the value, or null if the object is to be asked for it.
     fn encode(&self, slot: Slot<'_>) {
         match self {
-            PropertyValue::Constant(value) => value.encode(slot),
-            PropertyValue::Members(members) => {
+            Self::Constant(value) => value.encode(slot),
+            Self::Members(members) => {
                 let mut map = slot.map();
                 for (name, text) in *members {
                     map.entry(name, *text);
                 }
             }
-            PropertyValue::Asked => slot.null(),
+            Self::Asked => slot.null(),
         }
     }
 }

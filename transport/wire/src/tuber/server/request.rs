@@ -1,12 +1,13 @@
 //! One request of a body: its parts, before any of them is acted upon.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
 use super::fault::Fault;
 use super::python;
 use super::service::Invocation;
 use crate::tuber::cursor::{Cursor, Kind};
 use crate::tuber::keys;
-use std::borrow::Cow;
-use std::fmt::Write as _;
 
 /// The parts of one request.
 #[derive(Default)]
@@ -21,7 +22,7 @@ pub(super) struct RequestParts<'a> {
 
 impl<'a> RequestParts<'a> {
     /// Reads a request and moves past it.
-    pub(super) fn read(cursor: &mut Cursor<'a>) -> Result<RequestParts<'a>, Fault> {
+    pub(super) fn read(cursor: &mut Cursor<'a>) -> Result<Self, Fault> {
         let kind = cursor.kind()?;
         if kind != Kind::Map {
             let what = format_args!(

@@ -1,5 +1,7 @@
 //! The server's half: a request's headers and body in, an answer's body out.
 
+use bytes::BytesMut;
+
 use super::fault::Fault;
 use super::negotiate::{Negotiated, negotiate};
 use super::request::{RequestParts, write_object};
@@ -12,7 +14,6 @@ use crate::tuber::format::{Format, Options};
 use crate::tuber::keys;
 use crate::tuber::nested::Remaining;
 use crate::tuber::put::{ARRAY, MAP, put_head, put_null, put_str};
-use bytes::BytesMut;
 
 /// The headers of a request that Tuber uses; `None` for those that are absent.
 #[derive(Debug, Clone, Copy, Default)]
@@ -83,15 +84,15 @@ pub struct Server {
 }
 
 impl Default for Server {
-    fn default() -> Server {
-        Server::new(Limits::REQUEST)
+    fn default() -> Self {
+        Self::new(Limits::REQUEST)
     }
 }
 
 impl Server {
     /// Creates a server that accepts requests within limits.
-    pub fn new(limits: Limits) -> Server {
-        Server {
+    pub fn new(limits: Limits) -> Self {
+        Self {
             limits,
             object: String::new(),
             warnings: Vec::new(),
@@ -336,9 +337,9 @@ impl Exchange<'_, '_> {
     }
 
     /// Takes the last step back, with its output, so that the next step runs the same request
-    /// again. This is for a target that must wait before it can answer. The target remembers the part
-    /// of the request that it has already done. Does nothing if there was no step since the start or
-    /// since the last call of this method.
+    /// again. This is for a target that must wait before it can answer. The target remembers the
+    /// part of the request that it has already done. Does nothing if there was no step since
+    /// the start or since the last call of this method.
     pub fn take_back(&mut self, out: &mut BytesMut) {
         if let Some(before) = self.before.take() {
             self.cursor = before.cursor;

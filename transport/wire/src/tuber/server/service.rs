@@ -74,7 +74,7 @@ pub struct Reply<'w> {
 }
 
 impl<'w> Reply<'w> {
-    pub(super) fn new(slot: Slot<'w>, warnings: &'w mut Vec<String>) -> Reply<'w> {
+    pub(super) fn new(slot: Slot<'w>, warnings: &'w mut Vec<String>) -> Self {
         Reply { slot, warnings }
     }
 

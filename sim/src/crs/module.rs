@@ -16,7 +16,6 @@ pub(crate) use self::outlet::{Rows, on_the_wire};
 use self::pipeline::Sequence;
 pub(crate) use self::taps::Acquired;
 use self::taps::Tap;
-
 use super::settings::LONG_CHANNELS;
 use super::tuber::names;
 use crate::board::Origin;

@@ -23,8 +23,8 @@ pub struct Imported {
     /// Entries that the Python map has beside its boards, such as `!Wafer "w3"`. They are not
     /// imported.
     pub left_out: Vec<String>,
-    /// Matters that a person has to look at before the map is used, such as a board that is said to
-    /// be offline: each with file, line and column.
+    /// Matters that a person has to look at before the map is used, such as a board that is said
+    /// to be offline: each with file, line and column.
     pub doubts: Vec<String>,
 }
 

@@ -34,25 +34,21 @@ pub struct Farm {
 
 impl Farm {
     /// Returns the description of a farm, to be completed and started.
-    #[must_use]
     pub fn builder() -> FarmBuilder {
         FarmBuilder::default()
     }
 
     /// The boards, in the order of the hardware map.
-    #[must_use]
     pub fn boards(&self) -> &[SimBoard] {
         &self.boards
     }
 
     /// The seed that the farm was built from.
-    #[must_use]
     pub fn seed(&self) -> u64 {
         self.seed
     }
 
     /// True parameters of the detectors.
-    #[must_use]
     pub fn truth(&self) -> Truth {
         Truth {
             seed: self.seed,
@@ -62,7 +58,6 @@ impl Farm {
 
     /// Hardware map of the farm, as TOML text: the modules that have detectors,
     /// with limits that suit them.
-    #[must_use]
     pub fn map_toml(&self) -> String {
         map::write(&self.boards, self.range, &self.params)
     }

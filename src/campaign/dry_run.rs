@@ -56,8 +56,8 @@ pub struct DryRunBoard {
     reached: bool,
     /// Facts that the board did not tell about itself, a sentence each.
     pub doubts: Vec<String>,
-    /// Time from a question to its answer, in seconds, measured by reading an NCO. `None` if it could
-    /// not be read.
+    /// Time from a question to its answer, in seconds, measured by reading an NCO. `None` if it
+    /// could not be read.
     pub round_trip_s: Option<f64>,
     /// Its modules.
     pub modules: Vec<DryRunModule>,
@@ -71,8 +71,9 @@ pub struct DryRunModule {
     pub module: ModuleId,
     /// Reason that the campaign would be refused or would fail on it.
     pub error: Option<Failure>,
-    /// Number of resonances that are assumed: one at the expected frequency of each detector of the
-    /// map. If there is none, the steps of a tune that depend on resonances are not counted.
+    /// Number of resonances that are assumed: one at the expected frequency of each detector of
+    /// the map. If there is none, the steps of a tune that depend on resonances are not
+    /// counted.
     pub resonances: usize,
     /// Requests that would be sent.
     #[serde(flatten)]

@@ -31,9 +31,9 @@
 //! method `completion` returns the degree to which the campaign was done.
 //!
 //! # Runtimes and cancelling
-//! A campaign runs in a context of its own ([`tworoutine::spawn`]). It can be awaited by a task of a
-//! multi-thread or a single-threaded runtime and by any other executor, and a plain thread can wait
-//! for it.
+//! A campaign runs in a context of its own ([`tworoutine::spawn`]). It can be awaited by a task of
+//! a multi-thread or a single-threaded runtime and by any other executor, and a plain thread can
+//! wait for it.
 //!
 //! **On cancel**, by the token of [`Campaign::cancel`] or because the future is dropped, the
 //! algorithms are ended, the modules are brought to their declared states, and what was measured is

@@ -2,7 +2,7 @@
 //!
 //! A fault is a small type that decides what happens at a few points of the
 //! exchange between a board and its client. A new fault is a file in `kinds`, with a type
-//! that has a [`Rule`] and a [`Describe`], and a line in the list of `kinds/mod.rs`.
+//! that has a [`Rule`] and a [`Describe`], and a line in the list of `kinds.rs`.
 //!
 //! The time at which a fault acts is counted in calls that the board has been
 //! sent, not in seconds, so that a test hits the same operation on every
@@ -31,7 +31,6 @@ impl Fault {
 
     /// Returns this fault for `count` calls, from the board's call `first` on
     /// (counted from 0).
-    #[must_use]
     pub fn during(self, first: u64, count: u64) -> Scheduled {
         Scheduled {
             fault: self,
@@ -41,7 +40,6 @@ impl Fault {
     }
 
     /// Returns this fault from the board's call `first` on (counted from 0), without end.
-    #[must_use]
     pub fn from_call(self, first: u64) -> Scheduled {
         Scheduled {
             fault: self,

@@ -25,8 +25,8 @@ pub struct Target {
     pub memory: Memory,
     /// Words of its format.
     pub tokens: &'static [&'static str],
-    /// Folders, from the top of the repository, with endings of names: files with these endings are
-    /// inputs too.
+    /// Folders, from the top of the repository, with endings of names: files with these endings
+    /// are inputs too.
     pub golden: &'static [(&'static str, &'static str)],
 }
 
