@@ -7,6 +7,7 @@
 mod bench_table;
 mod dependencies;
 mod layers;
+mod layout;
 mod limits;
 mod links;
 mod lints;
@@ -39,6 +40,7 @@ dependencies-have-reasons: a dependency is chosen for the long run, and docs/dep
 limits-are-told: whoever runs this on a network finds each limit, with its value, in docs/threat-model.md
 links: a link in a document leads to a file or folder of the tree
 bench-table: every benchmark is reached by `cargo xtask bench NAME`
+layout: comments, prose and imports have one form, as far as rustfmt does not see to it
 top-level: the layout of the top folder is fixed, so that a newcomer finds things
 lock-committed: everyone builds the same versions
 stands-alone: a clone builds with nothing beside it
@@ -48,7 +50,7 @@ stands-alone: a clone builds with nothing beside it
 type Find = fn(&Workspace) -> Vec<String>;
 
 /// Checks by the name of their invariant.
-const CHECKS: [(&str, Find); 14] = [
+const CHECKS: [(&str, Find); 15] = [
     ("layers", layers::find),
     ("neutral-words", layers::words),
     ("lints-are-on", lints::on),
@@ -60,6 +62,7 @@ const CHECKS: [(&str, Find); 14] = [
     ("limits-are-told", limits::find),
     ("links", links::find),
     ("bench-table", bench_table::find),
+    ("layout", layout::find),
     ("top-level", top_level::entries),
     ("lock-committed", top_level::lock),
     ("stands-alone", stands_alone::find),

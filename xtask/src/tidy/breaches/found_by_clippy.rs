@@ -43,9 +43,10 @@ impl Zoned {
 }
 ";
 
-const SIM: &str = r"//! Doc.
+const SIM: &str = r#"//! Doc.
 use std::time::{self, SystemTime as T};
 use tokio::*;
+mod part;
 pub fn undocumented() {} //~ missing_docs
 /// Doc.
 pub fn clocks() {
@@ -58,19 +59,29 @@ pub fn clocks() {
     tokio::task::spawn(1); //~ clippy::disallowed_methods
     jiff::Zoned::now(); //~ clippy::disallowed_methods
 }
+/// Doc.
+pub struct Step(u8);
+impl Step {
+    /// Doc.
+    pub fn next(self) -> Self { //~ clippy::return_self_not_must_use
+        Step(self.0 + 1) //~ clippy::use_self
+    }
+}
+#[allow(dead_code)] //~ clippy::allow_attributes_without_reason
+fn unused() {}
 /// Needed no more, so it is found by itself.
-#[expect(clippy::disallowed_methods)] //~ unfulfilled_lint_expectations
+#[expect(clippy::disallowed_methods, reason = "none")] //~ unfulfilled_lint_expectations
 pub fn quiet() {}
-";
+"#;
 
-const PHYSICS: &str = r"//! Doc.
-#![allow(unsafe_code)] //~ E0453
+const PHYSICS: &str = r#"//! Doc.
+#![allow(unsafe_code, reason = "none")] //~ E0453
 /// Doc.
 pub fn read(at: *const u8) -> u8 {
     // SAFETY: none.
     unsafe { *at } //~ unsafe_code
 }
-";
+"#;
 
 const HAL: &str = r"//! Doc.
 use std::net::TcpStream; //~ clippy::disallowed_types
@@ -130,7 +141,9 @@ fn every_marked_line_is_found() {
     );
     write("Cargo.toml", &root);
     let own = include_str!("../../../../tworoutine/Cargo.toml");
-    let mut marked = BTreeSet::new();
+    let part = "sim/src/part/mod.rs";
+    write(part, "//! Doc.\n");
+    let mut marked = BTreeSet::from([(part.to_owned(), 1, "clippy::mod_module_files".to_owned())]);
     for (name, list, code) in PACKAGES {
         let needs = match name {
             "sim" => "[dependencies]\ntokio.path = \"../tokio\"\njiff.path = \"../jiff\"\n",
