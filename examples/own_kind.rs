@@ -8,14 +8,17 @@
 //! The board lies in the memory of the program: six resonators between 80 and 100 MHz on a line
 //! with a delay, and noise.
 
+use std::any::Any;
 use std::f64::consts::TAU;
 use std::process::ExitCode;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use twotone::hal::{
-    Acquire, Batch, Board, BoardHandle, Complex64, Description, Epoch, Hertz, MemoryModule,
-    ModuleDescription, ModuleId, ModuleLimits, Op, OperationKind, Replies, RepliesBuilder, Result,
-    ToneState, Volts, async_trait,
+    Acquire, Batch, Board, BoardHandle, ChannelId, Complex64, Coverage, Description, Epoch, Error,
+    ErrorKind, Hertz, MemoryModule, ModuleDescription, ModuleId, ModuleLimits, Op, OperationKind,
+    ReceiveOptions, ReceiverTotals, Replies, RepliesBuilder, Result, StreamBlock, StreamReceiver,
+    StreamRequest, StreamSource, StreamStatus, Streams, ToneState, Volts, async_trait,
 };
 use twotone::map::{BoardFamily, BoardKind};
 
@@ -48,12 +51,14 @@ const DELAY_S: f64 = 40e-9;
 const GAIN: f64 = 4e6;
 const NOISE: f64 = 5.0;
 const SAMPLE_RATE_HZ: f64 = 1000.0;
+const PERIOD: Duration = Duration::from_millis(1);
+const CHANNELS: u16 = 64;
 
-struct BaseBand {
-    name: String,
-    state: Mutex<State>,
-}
+struct BaseBand(String, Shared);
 
+type Shared = Arc<Mutex<State>>;
+
+#[derive(Debug)]
 struct State {
     module: MemoryModule,
     random: u64,
@@ -61,37 +66,36 @@ struct State {
 
 fn base_band(name: &str) -> BoardHandle {
     let module = MemoryModule::new(describe().modules.remove(0));
-    let state = Mutex::new(State { module, random: 1 });
-    BoardHandle::new(BaseBand {
-        name: name.to_owned(),
-        state,
-    })
+    let state = Arc::new(Mutex::new(State { module, random: 1 }));
+    BoardHandle::new(BaseBand(name.to_owned(), state))
 }
 
-impl BaseBand {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock(state: &Shared) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[async_trait]
 impl Board for BaseBand {
     fn name(&self) -> &str {
-        &self.name
+        &self.0
+    }
+
+    fn streams(&self) -> Option<Arc<dyn Streams>> {
+        Some(Arc::new(Sampling(self.0.clone(), Arc::clone(&self.1))))
     }
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {
-        let mut state = self.state();
+        let mut state = lock(&self.1);
         for op in batch.ops() {
             let checked = state.check(batch, op);
-            checked.map_err(|error| error.during(op.to_string()).on(&self.name).after(0))?;
+            checked.map_err(|error| error.during(op.to_string()).on(&self.0).after(0))?;
         }
         let mut replies = RepliesBuilder::new(batch);
         while let Some(op) = replies.next_op() {
             let answered = state.answer(batch, op, &mut replies);
-            answered.map_err(|error| error.on(&self.name))?;
+            answered.map_err(|error| error.on(&self.0))?;
         }
-        replies.finish().map_err(|error| error.on(&self.name))
+        replies.finish().map_err(|error| error.on(&self.0))
     }
 }
 
@@ -167,7 +171,7 @@ fn received(tone: &ToneState) -> Complex64 {
 fn describe() -> Description {
     let module = ModuleDescription {
         module: ModuleId::FIRST,
-        channels: 64,
+        channels: CHANNELS,
         nco: None,
         max_offset: Hertz(200e6),
         frequency_step: Hertz(0.01),
@@ -188,5 +192,140 @@ fn describe() -> Description {
         operations: vec![Kind::Describe, Kind::Tones, Kind::Samples],
         modules: vec![module],
         doubts: Vec::new(),
+    }
+}
+
+/// The samples of the board as they come, one every millisecond.
+#[derive(Debug)]
+struct Sampling(String, Shared);
+
+#[async_trait]
+impl Streams for Sampling {
+    fn name(&self) -> &str {
+        &self.0
+    }
+
+    fn modules(&self) -> Vec<ModuleId> {
+        vec![ModuleId::FIRST]
+    }
+
+    async fn locate(&self) -> Result<StreamSource> {
+        Ok(StreamSource::new(KIND, 1.0))
+    }
+
+    async fn open(
+        &self,
+        requests: &[StreamRequest],
+        options: &ReceiveOptions,
+    ) -> Result<Box<dyn StreamReceiver>> {
+        let streams = requests.iter().map(|request| {
+            let streams: &dyn Any = &*request.streams;
+            let Self(_, state) = streams
+                .downcast_ref()
+                .ok_or_else(|| Error::new(ErrorKind::InvalidArgument, "boards of two kinds"))?;
+            let all = || {
+                (0..CHANNELS)
+                    .filter_map(|at| ChannelId::from_index(at.into()))
+                    .collect()
+            };
+            let mut coverage = Coverage::new();
+            coverage.change(PERIOD);
+            Ok(Stream {
+                state: Arc::clone(state),
+                channels: request.modules[0].channels.clone().unwrap_or_else(all),
+                block: StreamBlock::default(),
+                coverage,
+                end_s: f64::INFINITY,
+            })
+        });
+        Ok(Box::new(Receiving {
+            streams: streams.collect::<Result<_>>()?,
+            samples: options.block_samples(CHANNELS.into(), SAMPLE_RATE_HZ),
+        }))
+    }
+}
+
+struct Receiving {
+    streams: Vec<Stream>,
+    /// Number of samples of a full block.
+    samples: usize,
+}
+
+struct Stream {
+    state: Shared,
+    channels: Vec<ChannelId>,
+    block: StreamBlock,
+    coverage: Coverage,
+    end_s: f64,
+}
+
+impl Stream {
+    fn sample(&mut self) {
+        if self.coverage.left(self.end_s, 1) == 0 {
+            return;
+        }
+        let at = self.coverage.samples();
+        self.coverage.add(1);
+        self.block.rate_hz = SAMPLE_RATE_HZ;
+        self.block.sequence.push(at as u32);
+        self.block.lost_before.push(0);
+        // The board has no clock: its samples have numbers and no times.
+        self.block.time_ns.push(None);
+        self.block.time_source.push(None);
+        self.block.overrange.push(false);
+        self.block.overvoltage.push(false);
+        let mut state = lock(&self.state);
+        for channel in &self.channels {
+            let z = received(&state.module.tone(*channel)) + state.noise(NOISE);
+            self.block.i.push(z.re as i32);
+            self.block.q.push(z.im as i32);
+        }
+    }
+}
+
+#[async_trait]
+impl StreamReceiver for Receiving {
+    async fn receive(&mut self, within: Duration) -> Result<Vec<StreamBlock>> {
+        tokio::time::sleep(PERIOD.min(within)).await;
+        self.streams.iter_mut().for_each(Stream::sample);
+        let is_full = self.streams[0].block.samples() >= self.samples;
+        Ok(if is_full {
+            self.take_rest()
+        } else {
+            Vec::new()
+        })
+    }
+
+    fn take_rest(&mut self) -> Vec<StreamBlock> {
+        let streams = self.streams.iter_mut().enumerate();
+        let blocks = streams.map(|(stream, one)| StreamBlock {
+            stream,
+            ..std::mem::take(&mut one.block)
+        });
+        blocks.collect()
+    }
+
+    fn end_at(&mut self, stream: usize, seconds: f64) {
+        self.streams[stream].end_s = seconds;
+    }
+
+    fn channels(&self, stream: usize) -> Option<&[ChannelId]> {
+        Some(&self.streams[stream].channels)
+    }
+
+    fn coverage(&self, stream: usize) -> Coverage {
+        self.streams[stream].coverage
+    }
+
+    fn status(&self, stream: usize) -> StreamStatus {
+        let samples = self.streams[stream].coverage.samples();
+        let mut status = StreamStatus::default();
+        status.counters.expected = samples;
+        status.counters.received = samples;
+        status
+    }
+
+    fn totals(&self) -> ReceiverTotals {
+        ReceiverTotals::default()
     }
 }
