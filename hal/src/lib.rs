@@ -40,8 +40,7 @@ pub use samples::{
     Acquire, AcquireMean, AcquireSamples, MeanSamples, MeanView, Samples, SamplesView, TimeStreams,
 };
 pub use settings::{
-    Change, Difference, MOST_DOUBTS, ModuleSettings, Rounding, Setting, SettingKey, Span,
-    ToneSettings,
+    Change, Difference, ModuleSettings, Rounding, Setting, SettingKey, Span, ToneSettings,
 };
 pub use streams::{
     ClockSource, ClockSourceKind, ClockStep, Coverage, FormChange, ModuleRequest, ReceiveOptions,

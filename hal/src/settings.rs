@@ -83,7 +83,7 @@ impl Batch {
 
 /// Largest number of values in doubt that are kept. If there are more, all settings in doubt are
 /// taken as unknown.
-pub const MOST_DOUBTS: usize = 1 << 16;
+const MOST_DOUBTS: usize = 1 << 16;
 
 /// Settings of one module: its NCO and its tones.
 ///
@@ -92,7 +92,7 @@ pub const MOST_DOUBTS: usize = 1 << 16;
 /// value that a reading is expected to show ([`ModuleSettings::expected`]).
 ///
 /// Memory: about 80 bytes for each channel up to the highest one that was used, and 32 bytes for
-/// each of at most [`MOST_DOUBTS`] values in doubt.
+/// each of at most 65,536 values in doubt.
 #[derive(Debug, Clone, Default)]
 pub struct ModuleSettings {
     tones: Vec<ToneSettings>,

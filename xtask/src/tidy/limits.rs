@@ -75,7 +75,14 @@ fn is_product(path: &Path) -> bool {
 /// The text of a file, without the tests at its end.
 fn code(workspace: &Workspace, path: &Path) -> String {
     let mut text = workspace.text(path).unwrap_or_default();
-    text.truncate(text.find("#[cfg(test)]\nmod ").unwrap_or(text.len()));
+    // A module with a body: tests in a file of their own may be named anywhere.
+    let mut tests = text.match_indices("#[cfg(test)]\nmod ");
+    let at = tests.find(|(at, found)| {
+        let name = &text[at + found.len()..];
+        name.lines().next().is_some_and(|line| line.ends_with('{'))
+    });
+    let end = at.map_or(text.len(), |(at, _)| at);
+    text.truncate(end);
     text
 }
 
