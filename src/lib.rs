@@ -51,6 +51,7 @@
 //! | `sim`, `score` | simulated farms, and how well a tune met their truth (feature `sim`) |
 
 // The program in `cli` is written as any other that links this crate.
+#[cfg(feature = "cli")]
 extern crate self as twotone;
 
 mod array;
