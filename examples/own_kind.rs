@@ -1,12 +1,8 @@
-//! A program with a kind of boards of its own: every command of `twotone` on base-band boards,
-//! which have no NCO, no scale in dBm, no clock and no housekeeping.
+//! A program with a kind of boards of its own: every command of `twotone` on base-band boards, which
+//! have no NCO, no scale in dBm, no clock and no housekeeping.
 //!
-//! ```text
-//! own_kind tune map.toml --out runs
-//! ```
-//!
-//! The board lies in the memory of the program: six resonators between 80 and 100 MHz on a line
-//! with a delay, and noise.
+//! The board lies in the memory of the program: six resonators between 80 and 100 MHz on a line with
+//! a delay, and noise.
 
 use std::any::Any;
 use std::f64::consts::TAU;
@@ -14,15 +10,8 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use twotone::hal::{
-    Acquire, Batch, Board, BoardHandle, ChannelId, Complex64, Coverage, Description, Epoch, Error,
-    ErrorKind, Hertz, MemoryModule, ModuleDescription, ModuleId, ModuleLimits, Op, OperationKind,
-    ReceiveOptions, ReceiverTotals, Replies, RepliesBuilder, Result, StreamBlock, StreamReceiver,
-    StreamRequest, StreamSource, StreamStatus, Streams, ToneState, Volts, async_trait,
-};
+use twotone::hal::*;
 use twotone::map::{BoardFamily, BoardKind};
-
-const KIND: &str = "baseband";
 
 static BASE_BAND: BoardFamily = BoardFamily {
     name: KIND,
@@ -40,19 +29,19 @@ fn main() -> ExitCode {
     twotone::cli::main()
 }
 
+const KIND: &str = "baseband";
+const CHANNELS: u16 = 64;
 /// Resonance frequencies, in Hz.
 const RESONANCES: [f64; 6] = [82.1e6, 84.4e6, 87.3e6, 90.6e6, 93.9e6, 97.2e6];
 /// Quality factor of the resonators, and depth of their dips.
 const QR: f64 = 2500.0;
 const DEPTH: f64 = 0.7;
-/// Delay of the line.
+/// Delay of the line, in s.
 const DELAY_S: f64 = 40e-9;
 /// Counts of a tone of full scale without a resonator, and of the noise of one sample.
 const GAIN: f64 = 4e6;
 const NOISE: f64 = 5.0;
 const SAMPLE_RATE_HZ: f64 = 1000.0;
-const PERIOD: Duration = Duration::from_millis(1);
-const CHANNELS: u16 = 64;
 
 struct BaseBand(String, Shared);
 
@@ -86,8 +75,15 @@ impl Board for BaseBand {
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {
         let mut state = lock(&self.1);
+        let description = describe();
         for op in batch.ops() {
-            let checked = state.check(batch, op);
+            let checked = description
+                .require(&[op.kind()])
+                .and_then(|()| {
+                    op.module()
+                        .map_or(Ok(()), |id| description.module(id).map(drop))
+                })
+                .and_then(|()| state.module.check(batch, op));
             checked.map_err(|error| error.during(op.to_string()).on(&self.0).after(0))?;
         }
         let mut replies = RepliesBuilder::new(batch);
@@ -100,72 +96,46 @@ impl Board for BaseBand {
 }
 
 impl State {
-    fn check(&self, batch: &Batch, op: &Op) -> Result<()> {
-        let description = describe();
-        description.require(&[op.kind()])?;
-        if let Some(module) = op.module() {
-            description.module(module)?;
-        }
-        self.module.check(batch, op)
-    }
-
     fn answer(&mut self, batch: &Batch, op: &Op, replies: &mut RepliesBuilder<'_>) -> Result<()> {
-        if self.module.answer(batch, op, replies)? {
-            return Ok(());
-        }
         match op {
             Op::Describe => replies.description(describe()),
             Op::AcquireMean { acquire, .. } => {
+                let tones: Vec<ToneState> = self.module.acquired(acquire).collect();
                 let noise = NOISE / f64::from(acquire.samples).sqrt();
-                let mean = self.samples(acquire, 1, noise);
+                let mean: Vec<_> = tones
+                    .iter()
+                    .map(|tone| self.received(tone, noise))
+                    .collect();
                 let scatter = vec![NOISE; mean.len()];
                 replies.mean(mean, scatter, false, false)
             }
-            Op::AcquireSamples { acquire, .. } => {
-                let samples = self.samples(acquire, acquire.samples, NOISE);
-                let channels = samples.len() / acquire.samples as usize;
-                replies.samples(channels, samples, false, false)
-            }
-            // `check` has refused all others.
-            _ => Ok(()),
+            _ => self.module.answer(batch, op, replies).map(drop),
         }
     }
 
-    /// So many samples of each channel that is acquired, channel after channel.
-    fn samples(&mut self, acquire: &Acquire, count: u32, noise: f64) -> Vec<Complex64> {
-        let tones: Vec<ToneState> = self.module.acquired(acquire).collect();
-        let samples = tones.iter().flat_map(|tone| (0..count).map(move |_| tone));
-        samples
-            .map(|tone| received(tone) + self.noise(noise))
-            .collect()
+    /// Signal of a tone behind the line and the resonators, with noise of this standard deviation,
+    /// in counts.
+    fn received(&mut self, tone: &ToneState, noise: f64) -> Complex64 {
+        let f_hz = tone.offset.unwrap_or_default().0;
+        let phase = tone.phase.unwrap_or_default().0 - tone.rotation.unwrap_or_default().0;
+        let line = Complex64::cis(phase - TAU * f_hz * DELAY_S);
+        let through = RESONANCES.iter().map(|fr_hz| {
+            let detuning = Complex64::new(1.0, 2.0 * QR * (f_hz - fr_hz) / fr_hz);
+            1.0 - DEPTH / detuning
+        });
+        let signal = GAIN * tone.amplitude.unwrap_or(0.0) * line * through.product::<Complex64>();
+        // Box and Muller (1958).
+        let radius = noise * (-self.uniform().ln()).sqrt();
+        signal + Complex64::from_polar(radius, TAU * self.uniform())
     }
 
-    /// Complex noise of this standard deviation, of both parts together.
-    fn noise(&mut self, sigma: f64) -> Complex64 {
-        // The sum of twelve uniform numbers is near enough to a normal distribution.
-        let mut normal = || (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0;
-        Complex64::new(normal(), normal()) * (sigma / 2f64.sqrt())
-    }
-
+    /// Number above 0 and up to 1: Marsaglia, Xorshift RNGs (2003), section 3, triple (13, 7, 17).
     fn uniform(&mut self) -> f64 {
-        // Marsaglia, Xorshift RNGs (2003), section 3: the triple (13, 7, 17).
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
-        (self.random >> 11) as f64 / (1u64 << 53) as f64
+        ((self.random >> 11) + 1) as f64 / (1u64 << 53) as f64
     }
-}
-
-/// Signal of a tone behind the line and the resonators, in counts.
-fn received(tone: &ToneState) -> Complex64 {
-    let f_hz = tone.offset.unwrap_or_default().0;
-    let phase = tone.phase.unwrap_or_default().0 - tone.rotation.unwrap_or_default().0;
-    let line = Complex64::cis(phase - TAU * f_hz * DELAY_S);
-    let through = RESONANCES.iter().map(|fr_hz| {
-        let detuning = Complex64::new(1.0, 2.0 * QR * (f_hz - fr_hz) / fr_hz);
-        1.0 - DEPTH / detuning
-    });
-    GAIN * tone.amplitude.unwrap_or(0.0) * line * through.product::<Complex64>()
 }
 
 fn describe() -> Description {
@@ -195,7 +165,7 @@ fn describe() -> Description {
     }
 }
 
-/// The samples of the board as they come, one every millisecond.
+/// The samples of the board as they come, one every millisecond, of all channels.
 #[derive(Debug)]
 struct Sampling(String, Shared);
 
@@ -216,116 +186,103 @@ impl Streams for Sampling {
     async fn open(
         &self,
         requests: &[StreamRequest],
-        options: &ReceiveOptions,
+        _options: &ReceiveOptions,
     ) -> Result<Box<dyn StreamReceiver>> {
         let streams = requests.iter().map(|request| {
             let streams: &dyn Any = &*request.streams;
-            let Self(_, state) = streams
-                .downcast_ref()
-                .ok_or_else(|| Error::new(ErrorKind::InvalidArgument, "boards of two kinds"))?;
-            let all = || {
-                (0..CHANNELS)
-                    .filter_map(|at| ChannelId::from_index(at.into()))
-                    .collect()
-            };
-            let mut coverage = Coverage::new();
-            coverage.change(PERIOD);
+            let two_kinds = || Error::new(ErrorKind::InvalidArgument, "boards of two kinds");
+            let Self(_, state) = streams.downcast_ref().ok_or_else(two_kinds)?;
             Ok(Stream {
                 state: Arc::clone(state),
-                channels: request.modules[0].channels.clone().unwrap_or_else(all),
-                block: StreamBlock::default(),
-                coverage,
+                channels: (0..CHANNELS.into())
+                    .filter_map(ChannelId::from_index)
+                    .collect(),
+                samples: 0,
                 end_s: f64::INFINITY,
             })
         });
-        Ok(Box::new(Receiving {
-            streams: streams.collect::<Result<_>>()?,
-            samples: options.block_samples(CHANNELS.into(), SAMPLE_RATE_HZ),
-        }))
+        Ok(Box::new(Receiver(streams.collect::<Result<_>>()?)))
     }
 }
 
-struct Receiving {
-    streams: Vec<Stream>,
-    /// Number of samples of a full block.
-    samples: usize,
-}
+struct Receiver(Vec<Stream>);
 
 struct Stream {
     state: Shared,
     channels: Vec<ChannelId>,
-    block: StreamBlock,
-    coverage: Coverage,
+    samples: u64,
     end_s: f64,
 }
 
 impl Stream {
-    fn sample(&mut self) {
-        if self.coverage.left(self.end_s, 1) == 0 {
-            return;
-        }
-        let at = self.coverage.samples();
-        self.coverage.add(1);
-        self.block.rate_hz = SAMPLE_RATE_HZ;
-        self.block.sequence.push(at as u32);
-        self.block.lost_before.push(0);
-        // The board has no clock: its samples have numbers and no times.
-        self.block.time_ns.push(None);
-        self.block.time_source.push(None);
-        self.block.overrange.push(false);
-        self.block.overvoltage.push(false);
+    fn coverage(&self) -> Coverage {
+        let mut coverage = Coverage::new();
+        coverage.change(Duration::from_secs_f64(1.0 / SAMPLE_RATE_HZ));
+        coverage.add(self.samples);
+        coverage
+    }
+
+    /// The samples of this time. The board has no clock: they have numbers, and no times.
+    fn block(&mut self, stream: usize, time: Duration) -> StreamBlock {
+        let samples = (time.as_secs_f64() * SAMPLE_RATE_HZ).round() as u64;
+        let count = self.coverage().left(self.end_s, samples) as usize;
+        let numbers = self.samples..self.samples + count as u64;
+        self.samples = numbers.end;
         let mut state = lock(&self.state);
-        for channel in &self.channels {
-            let z = received(&state.module.tone(*channel)) + state.noise(NOISE);
-            self.block.i.push(z.re as i32);
-            self.block.q.push(z.im as i32);
+        let tones: Vec<_> = self
+            .channels
+            .iter()
+            .map(|one| state.module.tone(*one))
+            .collect();
+        let all = numbers.clone().flat_map(|_| &tones);
+        let received: Vec<_> = all.map(|tone| state.received(tone, NOISE)).collect();
+        StreamBlock {
+            stream,
+            stage: 0,
+            rate_hz: SAMPLE_RATE_HZ,
+            sequence: numbers.map(|number| number as u32).collect(),
+            lost_before: vec![0; count],
+            time_ns: vec![None; count],
+            time_source: vec![None; count],
+            overrange: vec![false; count],
+            overvoltage: vec![false; count],
+            i: received.iter().map(|z| z.re as i32).collect(),
+            q: received.iter().map(|z| z.im as i32).collect(),
         }
     }
 }
 
 #[async_trait]
-impl StreamReceiver for Receiving {
+impl StreamReceiver for Receiver {
     async fn receive(&mut self, within: Duration) -> Result<Vec<StreamBlock>> {
-        tokio::time::sleep(PERIOD.min(within)).await;
-        self.streams.iter_mut().for_each(Stream::sample);
-        let is_full = self.streams[0].block.samples() >= self.samples;
-        Ok(if is_full {
-            self.take_rest()
-        } else {
-            Vec::new()
-        })
+        let time = within.min(Duration::from_millis(20));
+        tokio::time::sleep(time).await;
+        let streams = self.0.iter_mut().enumerate();
+        Ok(streams
+            .map(|(stream, one)| one.block(stream, time))
+            .collect())
     }
 
     fn take_rest(&mut self) -> Vec<StreamBlock> {
-        let streams = self.streams.iter_mut().enumerate();
-        let blocks = streams.map(|(stream, one)| StreamBlock {
-            stream,
-            ..std::mem::take(&mut one.block)
-        });
-        blocks.collect()
+        Vec::new()
     }
 
     fn end_at(&mut self, stream: usize, seconds: f64) {
-        self.streams[stream].end_s = seconds;
+        self.0[stream].end_s = seconds;
     }
 
     fn channels(&self, stream: usize) -> Option<&[ChannelId]> {
-        Some(&self.streams[stream].channels)
+        Some(&self.0[stream].channels)
     }
 
     fn coverage(&self, stream: usize) -> Coverage {
-        self.streams[stream].coverage
+        self.0[stream].coverage()
     }
 
     fn status(&self, stream: usize) -> StreamStatus {
-        let samples = self.streams[stream].coverage.samples();
         let mut status = StreamStatus::default();
-        status.counters.expected = samples;
-        status.counters.received = samples;
+        (status.counters.expected, status.counters.received) =
+            (self.0[stream].samples, self.0[stream].samples);
         status
-    }
-
-    fn totals(&self) -> ReceiverTotals {
-        ReceiverTotals::default()
     }
 }

@@ -67,6 +67,24 @@ fn listed(list: &str) -> Vec<PathBuf> {
     sources
 }
 
+/// Status of `own_kind` with these words and the map `map` as arguments, and the JSON that it prints.
+fn own_kind(words: &str, map: &Path) -> (Option<i32>, serde_json::Value) {
+    let output = Command::new(built("own_kind"))
+        .args(words.split(' '))
+        .arg(map)
+        .env("TWOTONE_LOCKS", env!("CARGO_TARGET_TMPDIR"))
+        .stdin(Stdio::null())
+        .output()
+        .expect("the example starts");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let json = said.lines().last().map(serde_json::from_str);
+    let json = json.and_then(Result::ok).unwrap_or_else(|| {
+        let complained = String::from_utf8_lossy(&output.stderr);
+        panic!("{words}: {said}{complained}")
+    });
+    (output.status.code(), json)
+}
+
 /// The number at the start of a line, and the rest.
 fn number(line: &str) -> (f64, &str) {
     let (number, rest) = line.split_once(' ').expect("more than a number");
@@ -206,4 +224,55 @@ fn a_stream_of_samples() {
     let expected = rest.strip_prefix("lost of ").expect("a count");
     let expected: f64 = expected.parse().expect("a number");
     assert!(expected >= 200.0 + lost, "{lost} of {expected}");
+}
+
+/// Every command works on a base-band board of a kind that the program does not know: without an
+/// NCO, a scale in dBm, a clock or housekeeping.
+#[test]
+fn a_program_with_a_board_kind_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let map = folder.path().join("map.toml");
+    let board = "name = \"bb1\"\nkind = \"baseband\"\naddress = \"127.0.0.1\"\nserial = \"0007\"";
+    let module = "number = 1\nf_min = 80e6\nf_max = 100e6";
+    fs::write(
+        &map,
+        format!("[[board]]\n{board}\n[[board.module]]\n{module}\n"),
+    )
+    .unwrap();
+    let out = |command: &str| {
+        let out = folder.path().join(command.replace(' ', "-"));
+        format!("--json {command} --out {}", out.display())
+    };
+
+    let (status, info) = own_kind("--json info", &map);
+    assert_eq!(status, Some(0), "{info}");
+    assert_eq!(info["boards"][0]["clock"], serde_json::Value::Null);
+    assert_eq!(info["boards"][0]["clock_error"], serde_json::Value::Null);
+
+    let (status, swept) = own_kind(&out("sweep"), &map);
+    assert_eq!(status, Some(0), "{swept}");
+    let (status, tuned) = own_kind(&out("tune"), &map);
+    assert_eq!(status, Some(0), "{tuned}");
+    let record = TuneRecord::read(folder.path().join("tune/tune.toml")).unwrap();
+    let module = record.module("bb1", ModuleId::FIRST).unwrap();
+    // At the true resonances, to a hundredth of their width of 34 kHz.
+    let truth = [82.1e6, 84.4e6, 87.3e6, 90.6e6, 93.9e6, 97.2e6];
+    let found: Vec<f64> = module
+        .channel
+        .iter()
+        .map(|one| one.fr_hz.unwrap())
+        .collect();
+    let all = || truth.iter().zip(&found);
+    assert!(
+        found.len() == 6 && all().all(|(fr, found)| (fr - found).abs() < 340.0),
+        "{found:?}"
+    );
+
+    let (status, captured) = own_kind(&out("capture --seconds 1"), &map);
+    assert_eq!(status, Some(0), "{captured}");
+    let (received, lost) = (&captured["received"], &captured["lost"]);
+    assert!(received.as_u64() > Some(100) && *lost == 0, "{captured}");
+    let (status, off) = own_kind("--json off", &map);
+    assert_eq!(status, Some(0), "{off}");
+    assert!(!off.to_string().contains("unknown"), "{off}");
 }

@@ -144,7 +144,9 @@ pub trait StreamReceiver: Send {
     fn status(&self, stream: usize) -> StreamStatus;
 
     /// Findings about the receiver as a whole.
-    fn totals(&self) -> ReceiverTotals;
+    fn totals(&self) -> ReceiverTotals {
+        ReceiverTotals::default()
+    }
 
     /// True if the last [`receive`](Self::receive) took as much as one call can take, so that more
     /// may have come already.

@@ -4,6 +4,7 @@ mod board;
 mod cleanup;
 mod journal;
 mod limits;
+mod mocked;
 mod off;
 mod property;
 mod restore;

@@ -39,7 +39,7 @@ pub struct BoardFamily {
     pub host: fn(&BoardPlace<'_>) -> Option<Host>,
     /// Sample streams of the board of this name, address and serial number, for a board that may
     /// not answer; `None` if there are none without the board's own handle
-    /// ([`BoardHandle::streams`]).
+    /// ([`Board::streams`](twotone_hal::Board::streams)).
     pub streams: Option<StreamsOf>,
     /// True if its streams come in packets that bear the serial number of the board, so that they
     /// are known by it.

@@ -414,7 +414,7 @@ impl Board for Fake {
     }
 }
 
-fn description() -> Description {
+pub(super) fn description() -> Description {
     Description {
         kind: "fake".to_owned(),
         serial: "1".to_owned(),
