@@ -1,8 +1,8 @@
-//! A program with a kind of boards of its own: every command of `twotone` on base-band boards, which
-//! have no NCO, no scale in dBm, no clock and no housekeeping.
+//! A program with a kind of boards of its own: every command of `twotone` on base-band boards,
+//! which have no NCO, no scale in dBm, no clock and no housekeeping.
 //!
-//! The board lies in the memory of the program: six resonators between 80 and 100 MHz on a line with
-//! a delay, and noise.
+//! The board lies in the memory of the program: six resonators between 80 and 100 MHz on a line
+//! with a delay, and noise.
 
 use std::any::Any;
 use std::f64::consts::TAU;

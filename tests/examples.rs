@@ -67,7 +67,8 @@ fn listed(list: &str) -> Vec<PathBuf> {
     sources
 }
 
-/// Status of `own_kind` with these words and the map `map` as arguments, and the JSON that it prints.
+/// Status of `own_kind` with these words and the map `map` as arguments, and the JSON that it
+/// prints.
 fn own_kind(words: &str, map: &Path) -> (Option<i32>, serde_json::Value) {
     let output = Command::new(built("own_kind"))
         .args(words.split(' '))
