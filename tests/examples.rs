@@ -254,7 +254,7 @@ fn a_program_with_a_board_kind_of_its_own() {
     assert_eq!(status, Some(0), "{swept}");
     let (status, tuned) = own_kind(&out("tune"), &map);
     assert_eq!(status, Some(0), "{tuned}");
-    let record = TuneRecord::read(folder.path().join("tune/tune.toml")).unwrap();
+    let record = TuneRecord::read(folder.path().join("tune")).unwrap();
     let module = record.module("bb1", ModuleId::FIRST).unwrap();
     // At the true resonances, to a hundredth of their width of 34 kHz.
     let truth = [82.1e6, 84.4e6, 87.3e6, 90.6e6, 93.9e6, 97.2e6];

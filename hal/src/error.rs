@@ -34,13 +34,14 @@ pub enum ErrorKind {
     Protocol,
     /// The board answered with an error of its own.
     Rejected,
-    /// The board rebooted or lost its settings: everything measured before is void.
+    /// The settings of the board changed without this program: it restarted, or another program
+    /// set it. Everything measured before is void.
     EpochChanged,
     /// The run was ended from outside.
     Cancelled,
     /// The algorithm on this board panicked.
     Panicked,
-    /// A result could not be stored or read back.
+    /// A result could not be written to disk or read from it.
     Storage,
 }
 
@@ -71,7 +72,7 @@ impl ErrorKind {
 pub enum Certainty {
     /// The board never saw it, or refused it.
     NotExecuted,
-    /// The board executed it; only its answer is of no use.
+    /// The board executed it, but its answer cannot be used.
     Executed,
     /// It may or may not have been executed: the settings must be read back.
     Unknown,

@@ -152,6 +152,22 @@ impl ToneState {
         self.rotation = update.rotation.or(self.rotation);
     }
 
+    /// Returns the update that brings a tone from this state to `wanted`, with the settings that
+    /// differ alone; `None` if none does. A setting that `wanted` leaves `None` is not touched.
+    pub fn update_to(&self, wanted: &Self) -> Option<ToneUpdate> {
+        fn changed<T: PartialEq + Copy>(is: Option<T>, wanted: Option<T>) -> Option<T> {
+            wanted.filter(|wanted| is != Some(*wanted))
+        }
+        let update = ToneUpdate {
+            channel: wanted.channel,
+            offset: changed(self.offset, wanted.offset),
+            amplitude: changed(self.amplitude, wanted.amplitude),
+            phase: changed(self.phase, wanted.phase),
+            rotation: changed(self.rotation, wanted.rotation),
+        };
+        (update != ToneUpdate::new(wanted.channel)).then_some(update)
+    }
+
     /// Returns the state with only the settings of `fields`, as a board that is asked for these
     /// answers it.
     #[must_use]

@@ -7,17 +7,17 @@ use crate::input::shown;
 use crate::map::{BoardEntry, HardwareMap};
 use crate::record::{Room, RunDirectory};
 
-/// Bytes of a channel in `tune.toml`, at the least and as they mostly are.
+/// Bytes of a channel in `tune.toml`: the least, and the usual number.
 const TUNED: [u64; 2] = [1000, 2000];
 /// Bytes of a module in `tune.toml`, beside its channels.
 const MODULE: u64 = 300;
-/// Bytes of a manifest beside the map, and for each board.
+/// Bytes of a manifest without the map, and bytes more for each board.
 const MANIFEST: [u64; 2] = [3000, 200];
 /// Bytes of the head of the file of a captured module.
 #[cfg(feature = "arrow")]
 const HEAD: u64 = 1000;
 
-/// Room that a run needs, in bytes, estimated from the map.
+/// Disk space and number of files that a run needs, estimated from the map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Need {
     /// Room of the files without which the run is worth nothing.

@@ -267,4 +267,32 @@ mod tests {
             assert_eq!(judge(&ratios, Vec::new()).state, state, "{most_rad}");
         }
     }
+
+    /// A board that fails a question leaves the tune unknown, with the error in words, whatever
+    /// error it is. Nothing of it voids the tune.
+    #[tworoutine::test(start_paused = true)]
+    async fn a_board_that_fails_leaves_the_tune_unknown() {
+        use twotone_hal::{Certainty, Error, ErrorKind, MockBoard};
+
+        let tune = "board = 'b1'\nmodule = 1\nnco_hz = 1e9\n\n[[reference]]\nchannel = 1\n\
+                    tone_hz = 1.001e9\namplitude = 0.001\nz0 = [1.0, 0.0]\n";
+        let tune: Arc<ModuleTune> = Arc::new(toml::from_str(tune).unwrap());
+        for (kind, certainty) in [
+            (ErrorKind::Timeout, Certainty::Unknown),
+            (ErrorKind::EpochChanged, Certainty::NotExecuted),
+            (ErrorKind::Rejected, Certainty::Executed),
+            (ErrorKind::Unsupported, Certainty::NotExecuted),
+        ] {
+            let mut mock = MockBoard::new();
+            mock.expect_name().return_const("b1".to_owned());
+            mock.expect_run().returning(move |_| {
+                Err(Error::new(kind, "it does not say").certainty_is(certainty))
+            });
+            let asks = vec![(BoardHandle::new(mock), Arc::clone(&tune))];
+            let standings = ask_all(asks, Duration::from_secs(1), &Stop::default()).await;
+            assert_eq!(standings[0].state, TuneState::Unknown, "{kind:?}");
+            let why = standings[0].why.as_deref().unwrap();
+            assert!(why.contains("it does not say"), "{why}");
+        }
+    }
 }

@@ -11,7 +11,7 @@
 //!   run without the fault.
 //!
 //! `table.md` has the ends of the cases, for people to read. It is written anew with
-//! `TWOTONE_WRITE_TABLE=1`.
+//! `TWOTONE_SAFETY=all TWOTONE_WRITE_TABLE=1`.
 
 mod algorithms;
 mod case;

@@ -69,11 +69,12 @@ const HEAD: &str = "\
 
 Each fault happens once, at each request of each algorithm on one of two boards: each is a case. A cell counts the cases
 by their ends. In every one, the run ended by its deadline, the other board's result was to the byte that of a run
-without the fault, and afterwards `off` switched everything off and a rerun gave the result of a run without the fault but for
-noise. The last column has the end of each case, by its first letter, in the order of the requests or moments.
+without the fault, and afterwards `off` switched everything off and a rerun gave the result of a run without the fault
+but for noise. The last column has the end of each case, by its first letter, in the order of the requests or moments.
 
 - **same**: the result is to the byte that of a run without the fault.
-- **again**: samples were taken later or again, so the noise is other; statuses, settings and numbers are the same but for it.
+- **again**: samples were taken later or again, so the noise is other; statuses, settings and numbers are the same but
+  for it.
 - **other**: detectors are other than without the fault, and so are statuses; the tones are those that the result names.
 - **restored**: the algorithm failed, and the tones are as declared.
 - **listed**: the algorithm failed, and the channels that may not be as declared are listed.
@@ -81,12 +82,12 @@ noise. The last column has the end of each case, by its first letter, in the ord
 
 Some faults are not at a request, and have tests of their own. Packets that are lost, doubled, reordered or wrong, and
 clocks of boards: `tests/program/capture`. Output that nobody reads: `tests/program/unread.rs`. A full disk and folders
-that vanish: `tests/program/record.rs`. Few threads, files or memory: `tests/program/limits.rs`, `tests/program/inputs.rs`. A second program on a
-board: `tests/program/lock.rs`. The clock of the host is read in one place, for names and stamps of results, and
-`cargo xtask tidy` keeps it so; no deadline looks at it.
+that vanish: `tests/program/record.rs`. Few threads, files or memory: `tests/program/limits.rs`,
+`tests/program/inputs.rs`. A second program on a board: `tests/program/lock.rs`. The clock of the host is read in one
+place, for names and stamps of results, and `cargo xtask tidy` keeps it so; no deadline looks at it.
 
-`cargo nextest run --test safety` compares; of a tune it tries each fault at every third request. With
-`TWOTONE_SAFETY=all` it tries all. `TWOTONE_WRITE_TABLE=1` with that writes the table anew.
+`cargo nextest run --test safety` compares; of a tune it tries each fault at every sixth request, and of a sweep at
+every second. With `TWOTONE_SAFETY=all` it tries all. `TWOTONE_WRITE_TABLE=1` with that writes the table anew.
 ";
 
 /// True if every case is tried, and not only a sample of them.

@@ -13,7 +13,8 @@ use twotone_hal::{BoardHandle, Error, ErrorKind, Result, Streams};
 
 use crate::{ConnectOptions, Host, crs};
 
-/// Kinds that this crate has clients for. A new kind is one line here.
+/// Kinds that this crate has clients for. A new kind is a constant of [`BoardKind`], and its entry
+/// here.
 const BUILT_IN: &[BoardKind] = &[BoardKind::CRS];
 
 /// Kinds that programs have added.
@@ -51,7 +52,7 @@ pub struct BoardFamily {
     pub connect: for<'a> fn(&'a str, Host, ConnectOptions) -> Connecting<'a>,
 }
 
-/// BoardPlace of a board, as a map has it.
+/// Place of a board, as a map has it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct BoardPlace<'a> {
     /// Serial number of the board.

@@ -1,6 +1,6 @@
 //! Settings that bring a module from one comb of tones to another, and no others.
 
-use twotone_hal::{Batch, ChannelId, Hertz, Radians, ToneUpdate};
+use twotone_hal::{Batch, ChannelId, Hertz, Radians, ToneState, ToneUpdate};
 
 use super::{Session, Tone};
 
@@ -69,23 +69,21 @@ impl Session<'_> {
 
 /// The settings that differ between two states of a channel, or `None` if none does.
 fn update(index: usize, before: &Tone, after: &Tone) -> Option<ToneUpdate> {
-    if before == after {
-        return None;
+    let channel = ChannelId::from_index(index)?;
+    before.of(channel).update_to(&after.of(channel))
+}
+
+impl Tone {
+    /// The tone as the state of a channel.
+    fn of(&self, channel: ChannelId) -> ToneState {
+        ToneState {
+            channel,
+            offset: Some(Hertz(self.offset_hz)),
+            amplitude: Some(self.amplitude),
+            phase: Some(Radians(self.phase_rad)),
+            rotation: Some(Radians(self.rotation_rad)),
+        }
     }
-    let mut update = ToneUpdate::new(ChannelId::from_index(index)?);
-    if after.offset_hz != before.offset_hz {
-        update = update.offset(Hertz(after.offset_hz));
-    }
-    if after.phase_rad != before.phase_rad {
-        update = update.phase(Radians(after.phase_rad));
-    }
-    if after.rotation_rad != before.rotation_rad {
-        update = update.rotation(Radians(after.rotation_rad));
-    }
-    if after.amplitude != before.amplitude {
-        update = update.amplitude(after.amplitude);
-    }
-    Some(update)
 }
 
 /// Number of settings that an update sends.

@@ -10,21 +10,22 @@ use twotone_hal::{
 
 use super::{Session, Tone};
 
-/// Channels that are read back, as they were set.
+/// Channels whose settings are being read back, with the settings that were sent.
 pub(super) struct Watched {
     set: Vec<Tone>,
     tone: Ticket<ReadTones>,
     nco: Option<Ticket<ReadNco>>,
 }
 
-/// Frequencies that are no further apart are the same but for a board's rounding, in hertz.
+/// Largest difference, in hertz, between a frequency that was set and one that was read back that
+/// counts as rounding.
 const SAME_HZ: f64 = 1.0;
-/// The same for amplitudes: half a step of 16 bits.
+/// Largest such difference of amplitudes: half a step of 16 bits.
 const SAME_AMPLITUDE: f64 = 1.0 / 65_536.0;
 
 impl Session<'_> {
-    /// Adds to `batch` that the NCO and `read_back` of the first `tones` channels are read back,
-    /// each time other channels.
+    /// Adds to `batch` readings of the NCO and of `read_back` of the first `tones` channels: a window
+    /// that moves on each time. `None` if there is no tone.
     pub(super) fn watch(
         &mut self,
         batch: &mut Batch,
@@ -36,7 +37,8 @@ impl Session<'_> {
         let first = if count == all {
             0
         } else {
-            self.turn.checked_rem(tones)?
+            // So many windows, one channel apart, lie within the tones.
+            self.turn.checked_rem(tones + 1 - usize::from(count))?
         };
         self.turn = self.turn.wrapping_add(1);
         let channel = ChannelId::from_index(first)?;
@@ -53,7 +55,7 @@ impl Session<'_> {
         })
     }
 
-    /// Refuses samples of a module that is not set as it was.
+    /// Refuses samples if the module no longer has the settings that were sent.
     pub(super) fn confirm(&self, watched: &Watched, replies: &Replies) -> Result<()> {
         let set_hz = self.nco.frequency.0;
         let nco_hz = watched
@@ -87,7 +89,7 @@ impl Session<'_> {
         }
         let why = format!(
             "{}: another program sets this module at the same time, or the board has restarted. \
-             What was measured is void; stop the other program and measure again",
+             What was measured is void. If another program is running, stop it; then measure again",
             differs.join(", ")
         );
         let what = format!("measure on module {}", self.module);

@@ -32,7 +32,7 @@ impl Decoder<'_> {
     /// If the segment ends with an acquisition from the stream, that one is not answered yet: it
     /// gives the board's time before it, or the reason that the board does not say it.
     ///
-    /// After an error, the batch_state is that of the module after the operations that were
+    /// After an error, `batch_state` is the state of the module after the operations that were
     /// answered.
     pub(super) fn decode(
         &mut self,

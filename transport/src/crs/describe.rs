@@ -51,7 +51,7 @@ pub(super) struct Survey {
     /// True if the board has said which analog bank is in use; false if this is assumed.
     bank_is_known: bool,
     doubts: Vec<String>,
-    /// Number of questions about itself that were asked resends.
+    /// Number of questions about itself that were asked again.
     pub(super) repeats: u32,
 }
 
@@ -136,7 +136,7 @@ impl Survey {
         }
     }
 
-    /// Sets the number of questions that were asked resends.
+    /// Sets the number of questions that were asked again.
     pub(super) fn repeated(self, repeats: u32) -> Self {
         Self { repeats, ..self }
     }

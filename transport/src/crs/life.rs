@@ -227,7 +227,7 @@ impl BatchState {
         was == Marker::Ours && update.offset.is_none()
     }
 
-    /// Follows the clearing of the tones, after which the marker is written resends.
+    /// Follows the clearing of the tones, after which the marker is written again.
     pub(super) fn clear(&mut self) {
         self.marker = Marker::Ours;
     }

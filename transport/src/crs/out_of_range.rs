@@ -2,7 +2,7 @@
 //!
 //! A board takes more than its description says: an NCO from before its Nyquist zone was changed,
 //! an offset from when its bandwidth was extended. A caller that puts back earlier settings must
-//! not be refused, so a value that was read back may be set resends.
+//! not be refused, so a value that was read back may be set again.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

@@ -19,7 +19,7 @@
 //! "In its place" means that nothing else has been sent to the module since; otherwise the error
 //! stands. If the first request may still reach the board, the link makes sure that the board is at
 //! rest. A whole request that fails when it is sent again may have been executed the first time, so
-//! its certainty is unknown. A setting that the board refuses is not sent resends. Nor is a request
+//! its certainty is unknown. A setting that the board refuses is not sent again. Nor is a request
 //! that only sets and is not answered in time: a caller that switches tones off must know at once.
 //!
 //! [`Replies::repeats`]: twotone_hal::Replies::repeats
@@ -36,14 +36,14 @@ const TIMES: u32 = 2;
 /// Pause before a repetition; longer each time.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Operations that are to be sent resends.
+/// Operations that are to be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Resend {
     /// True for the whole request; false for the failed operation and those behind it.
     pub(super) whole: bool,
     /// True if they set: nothing else may have been sent to the module since.
     pub(super) in_place: bool,
-    /// True if it has a deadline of its own, as the first one has passed.
+    /// True if the resend has a deadline of its own, because that of the first attempt has passed.
     pub(super) anew: bool,
     /// Pause before it is sent.
     pub(super) pause: Duration,

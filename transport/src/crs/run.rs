@@ -1,4 +1,4 @@
-//! Sending the parts of a batch.
+//! Sending the segments of a batch.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;

@@ -14,7 +14,7 @@ pub(super) struct Segment {
     pub(super) module: Option<ModuleId>,
     /// The least repeatable of its operations.
     pub(super) safety: Safety,
-    /// Time that its acquisitions take.
+    /// Time that its acquisitions and waits take.
     pub(super) acquiring: Duration,
     /// True if it acquires samples.
     pub(super) acquires: bool,

@@ -13,7 +13,8 @@ use super::sequence::Patience;
 /// are both right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Source {
-    /// The address that its packets come from; only those of this address are asked for.
+    /// The address that its packets come from. The multicast group is joined for this source
+    /// address only.
     pub address: Ipv4Addr,
     /// The serial number that its packets bear.
     pub serial: u16,
@@ -36,22 +37,22 @@ impl fmt::Display for Source {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct StreamOptions {
-    /// The multicast group. 239.192.0.2.
+    /// The multicast group. Default: 239.192.0.2.
     pub group: Ipv4Addr,
-    /// The UDP port; if there is none, that of the stream.
+    /// The UDP port; `None` for the usual port of the stream.
     pub port: Option<u16>,
     /// The address of the interface to listen on. If there is none, 127.0.0.1 for boards on
     /// loopback, and the interface that the host's routes give for the others.
     pub interface: Option<Ipv4Addr>,
-    /// Number of positions after which a missing packet is lost: a packet of its module that is so
-    /// many positions later has come. 32; at least 1, which means that nothing is put in order.
+    /// A missing packet counts as lost when a packet of its module this many positions later has
+    /// come. Default: 32. Values are limited to 1 to 65,536; with 1, packets are not reordered.
     pub window: u32,
-    /// Time after which a missing packet is lost: a later packet has waited for it so long. 50 ms.
+    /// A missing packet counts as lost when a later one has waited for it this long. Default: 50 ms.
     pub hold: Duration,
-    /// Size of the buffer that the kernel is asked for, for each socket, in bytes. 32 MiB, which
+    /// Size of the buffer that the kernel is asked for, for each socket, in bytes. Default: 32 MiB, which
     /// holds a fifth of a second of the streams of 10 boards.
     pub buffer_bytes: usize,
-    /// Number of boards that share a socket and its buffer. 10, which is the most that kernels
+    /// Number of boards that share a socket and its buffer. Default: 10, which is the most that kernels
     /// allow by default; if a kernel allows fewer, more sockets are opened.
     pub sources_per_socket: usize,
 }
