@@ -46,7 +46,14 @@ pub struct ArrayBoard {
     description: Description,
     targets: Vec<Target>,
     /// Handle that is held to the limits of all modules, once it was asked for.
-    limited: Arc<OnceCell<BoardHandle>>,
+    limited: Arc<OnceCell<Limited>>,
+}
+
+/// A board that is held to the limits of all of its modules.
+#[derive(Debug)]
+struct Limited {
+    handle: BoardHandle,
+    journals: Vec<Arc<Journal>>,
 }
 
 /// Number of boards that connect at the same time unless told otherwise.
@@ -260,8 +267,8 @@ impl Array {
     }
 
     /// The board that the map calls `name`, for direct use: every write to a module of the map is
-    /// held to its limits. Reads back the settings of the modules the first time, so that tones
-    /// which are on already count. All handles that this returns for a board are one: what is set
+    /// held to its limits. Reads back the settings of the modules each time, so that tones which
+    /// are on already count. All handles that this returns for a board are one: what is set
     /// through one of them counts for the limits of the others.
     ///
     /// # Errors
@@ -275,15 +282,24 @@ impl Array {
                 format!("no board {name:?} has answered"),
             )
         })?;
+        let fields = ToneFields::AMPLITUDE;
+        let is_first = !board.limited.initialized();
         let limited = board.limited.get_or_try_init(|| async {
             let mut handle = board.handle.clone();
+            let mut journals = Vec::with_capacity(board.targets.len());
             for target in &board.targets {
-                let journal = Journal::start(handle, target.module, ToneFields::AMPLITUDE).await?;
-                handle = BoardHandle::new(Limits::new(journal, target.limits));
+                let journal = Journal::start(handle, target.module, fields).await?;
+                handle = BoardHandle::new(Limits::new(journal.clone(), target.limits));
+                journals.push(journal);
             }
-            Ok(handle)
+            Ok::<_, Error>(Limited { handle, journals })
         });
-        limited.await.cloned()
+        let Limited { handle, journals } = limited.await?;
+        // A run over the targets of the array does not pass through these journals.
+        for journal in journals.iter().filter(|_| !is_first) {
+            journal.refresh(fields).await?;
+        }
+        Ok(handle.clone())
     }
 
     /// The modules of the board that the map calls `name`; none if it has not answered.
@@ -432,6 +448,31 @@ mod tests {
             |a: &BoardHandle, b: &BoardHandle| std::ptr::addr_eq(&raw const **a, &raw const **b);
         let (one, other) = (handle(&array), handle(&array));
         assert!(is_one(&one, &other));
+        // Tones that were set through another handle count for the limits.
+        let target = array.targets().remove(0);
+        let (most, total) = (
+            target.limits.max_tone.unwrap(),
+            target.limits.max_total.unwrap(),
+        );
+        let raw = array.answered("crs0001").unwrap();
+        let described = raw.description().module(target.module).unwrap();
+        let amplitude = described.power_scale().unwrap().amplitude_of(most) * 0.999;
+        let tone = |index: usize| {
+            let channel = twotone_hal::ChannelId::from_index(index).unwrap();
+            twotone_hal::ToneUpdate::tone(channel, twotone_hal::Hertz(1e6), amplitude)
+        };
+        let set = |handle: &BoardHandle, first: usize, count: usize| {
+            let tones: Vec<_> = (first..first + count).map(tone).collect();
+            tworoutine::wait(handle.tones().set(target.module, tones))
+        };
+        let lowest = target.limits.f_min.unwrap();
+        tworoutine::wait(raw.handle().nco().set(target.module, lowest)).unwrap();
+        let is_full = 10f64.powf((total - most).0 / 10.0).ceil() as usize;
+        set(&handle(&array), 0, 1).unwrap();
+        set(raw.handle(), 1, is_full - 1).unwrap();
+        let error = set(&handle(&array), is_full, 1).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Limit, "{error}");
+        tworoutine::wait(raw.handle().tones().clear(target.module)).unwrap();
         // The handle of before is not that of a board that was locked since.
         array.lock(&map, false).wait();
         assert!(!is_one(&one, &handle(&array)));

@@ -5,8 +5,8 @@ mod watch;
 
 use num_complex::Complex64;
 use twotone_hal::{
-    Acquire, Batch, BoardHandle, Epoch, Error, ErrorKind, Hertz, ModuleDescription, ModuleId,
-    NcoState, OperationKind, PhaseEpoch, Result,
+    Acquire, Batch, BoardHandle, Description, Epoch, Error, ErrorKind, Hertz, ModuleDescription,
+    ModuleId, NcoState, OperationKind, PhaseEpoch, Result,
 };
 
 use crate::band::Band;
@@ -111,12 +111,23 @@ impl<'a> Session<'a> {
                     .during(format!("measure on module {module}"))
                     .on(board.name())
             })?;
-        let of_module = description
-            .module(module)
-            .map_err(|e| e.on(board.name()))?
-            .clone();
+        let of = |description: &Description| {
+            let described = description.module(module).cloned();
+            described.map_err(|error| error.on(board.name()))
+        };
+        let mut of_module = of(&description)?;
+        let mut epoch = description.epoch;
         let nco = match of_module.nco {
-            Some(_) => board.nco().read(module).await?,
+            // Both in one batch, so that both are of one epoch.
+            Some(_) => {
+                let mut batch = Batch::new();
+                let described = batch.describe();
+                let nco = batch.read_nco(module);
+                let replies = board.run(&batch).await?;
+                of_module = of(replies.get(described))?;
+                epoch = replies.get(described).epoch;
+                replies.get(nco)
+            }
             // Tones of a module without an NCO are relative to 0 Hz, and nothing moves them.
             None => NcoState {
                 frequency: Hertz(0.0),
@@ -128,7 +139,7 @@ impl<'a> Session<'a> {
             module,
             sent: vec![OFF; usize::from(of_module.channels)],
             description: of_module,
-            epoch: description.epoch,
+            epoch,
             nco,
             progress,
             cleared: false,

@@ -41,9 +41,9 @@ pub trait Board: Send + Sync {
         None
     }
 
-    /// Address of the hardware, the same for all handles that lead to it; `None` if no other handle
-    /// does. Two runs with the same address and module are never under way at once. A wrapper
-    /// forwards this.
+    /// Address of the hardware, as the handle was given it; `None` if there is none, or if it says
+    /// nothing about other handles. Two runs with the same address and module are never under way
+    /// at once. A wrapper forwards this.
     fn address(&self) -> Option<&str> {
         None
     }

@@ -197,10 +197,11 @@ impl ModuleSettings {
                 Change::Tone(update) => self.set_tone(&update, is_sure),
                 Change::ClearTones => self.clear_tones(is_sure),
                 Change::Nco(frequency) => self.set_nco(frequency.0, is_sure),
-                Change::Anything => self.lose(),
+                Change::Anything => self.forget(),
             }
+            self.bound_doubts();
         }
-        self.bound_doubts();
+        self.sort_doubts();
     }
 
     /// Takes note of the `fields` of tones that were read back. Returns the channels with a value
@@ -233,6 +234,10 @@ impl ModuleSettings {
     /// set on the board.
     pub fn learn(&mut self, key: SettingKey, found: Option<f64>) {
         let value = found.unwrap_or(f64::NAN);
+        if found.is_some_and(|found| !found.is_finite()) {
+            // It is as unknown as before.
+            return;
+        }
         let Some(channel) = key.channel else {
             self.settle(key);
             self.nco.value = value;
@@ -245,12 +250,13 @@ impl ModuleSettings {
         self.tones[channel.index()].learn(key.setting, value);
     }
 
-    /// Takes note that the board lost its settings: every tone may be off now, or as it was.
+    /// Takes note that the board lost its settings: each may be as it was, or 0.
     pub fn lose(&mut self) {
         self.doubts.clear();
         self.has_settled = false;
         self.tones.iter_mut().for_each(ToneSettings::lose);
         if !self.nco.is_absent {
+            self.nco.span.or(0.0);
             self.nco = Nco {
                 is_in_doubt: true,
                 is_touched: true,
@@ -258,6 +264,15 @@ impl ModuleSettings {
                 has_doubts: false,
                 ..self.nco
             };
+        }
+    }
+
+    /// Takes note that any setting may have any value.
+    fn forget(&mut self) {
+        self.lose();
+        self.tones.iter_mut().for_each(ToneSettings::forget);
+        if !self.nco.is_absent {
+            self.nco.span = Span::ANYWHERE;
         }
     }
 
@@ -273,7 +288,7 @@ impl ModuleSettings {
                 continue;
             };
             let key = SettingKey::tone(update.channel, setting);
-            if is_sure {
+            if is_sure && value.is_finite() {
                 self.settle(key);
             } else {
                 self.doubt(key, value);
@@ -283,6 +298,11 @@ impl ModuleSettings {
     }
 
     fn set_nco(&mut self, value: f64, is_sure: bool) {
+        if self.nco.is_absent {
+            return;
+        }
+        // What is no number can be read back as anything.
+        let is_sure = is_sure && value.is_finite();
         if is_sure {
             self.settle(SettingKey::NCO);
             self.nco.span = Span::at(value);
@@ -290,6 +310,9 @@ impl ModuleSettings {
         } else {
             self.doubt(SettingKey::NCO, value);
             self.nco.span.or(value);
+        }
+        if !value.is_finite() {
+            self.nco.span = Span::ANYWHERE;
         }
         self.nco.value = value;
         self.nco.is_in_doubt = !is_sure;

@@ -55,8 +55,8 @@ pub fn read_params(path: impl AsRef<Path>) -> Result<String, MapError> {
 pub fn parse_params<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, MapError> {
     let mut findings = Findings::new(text, file);
     let mut root = findings.toml()?;
-    // Serde stops at the first error. Its cause is reported and taken out, and the rest is tried again,
-    // until nothing is left to take out, or enough problems are reported.
+    // Serde stops at the first error. Its cause is reported and taken out, and the rest is tried
+    // again, until nothing is left to take out, or enough problems are reported.
     let mut tries = 0;
     loop {
         let error = match T::deserialize(Deserializer::from(root.clone())) {

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use tworoutine::Allowance;
-use twotone_hal::{Batch, Board, BoardHandle, Error, ErrorKind, Replies, Result, async_trait};
+use twotone_hal::{Batch, Board, BoardHandle, Error, ErrorKind, Op, Replies, Result, async_trait};
 
-/// Ends a batch that takes longer than it may, with [`ErrorKind::Timeout`]. It is then unknown
-/// whether the batch was executed. Time in which the process does not run does not count.
+/// Ends a batch that takes longer than it may, with [`ErrorKind::Timeout`]. The time of its waits
+/// comes on top. It is then unknown
+/// if the batch was executed. Time in which the process does not run does not count.
 #[derive(Debug)]
 pub struct Deadline {
     board: BoardHandle,
@@ -35,19 +36,26 @@ impl Board for Deadline {
     }
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {
-        match Allowance::new(self.limit)
-            .within(self.board.run(batch))
-            .await
-        {
+        let limit = self.limit.saturating_add(waits(batch));
+        match Allowance::new(limit).within(self.board.run(batch)).await {
             Ok(answer) => answer,
             Err(_) => Err(Error::new(
                 ErrorKind::Timeout,
-                format!("no answer within {} s", self.limit.as_secs_f64()),
+                format!("no answer within {} s", limit.as_secs_f64()),
             )
             .during(in_words(batch))
             .on(self.name())),
         }
     }
+}
+
+/// Time of the waits of a batch.
+fn waits(batch: &Batch) -> Duration {
+    let times = batch.ops().iter().map(|op| match op {
+        Op::Wait { time, .. } => *time,
+        _ => Duration::ZERO,
+    });
+    times.fold(Duration::ZERO, Duration::saturating_add)
 }
 
 /// Describes a batch in few words.

@@ -35,7 +35,12 @@ impl DryRun {
         let described = description.module(module)?;
         let mut modules = self.modules();
         let new = || MemoryModule::new(described.clone());
-        modules.entry(module).or_insert_with(new).check(batch, op)
+        let known = modules.entry(module).or_insert_with(new);
+        // A board that describes itself otherwise has restarted, and lost its settings.
+        if known.description() != described {
+            *known = new();
+        }
+        known.check(batch, op)
     }
 
     fn modules(&self) -> MutexGuard<'_, BTreeMap<ModuleId, MemoryModule>> {

@@ -64,7 +64,7 @@ impl Record {
 
 /// A module as it was before the run.
 #[derive(Debug, Clone)]
-pub(super) struct Start {
+pub(crate) struct Start {
     pub(super) tones: Vec<ToneState>,
     /// `None` if the module has no NCO.
     pub(super) nco: Option<Hertz>,
@@ -117,23 +117,33 @@ impl Journal {
         fields: ToneFields,
     ) -> Result<Arc<Self>> {
         let journal = Self::blank(board, module).await?;
+        let start = journal.refresh(fields).await?;
+        journal.locked().start = Some(start);
+        Ok(journal)
+    }
+
+    /// Reads the settings of the module back: the NCO and `fields` of every channel, and all
+    /// settings of those that are on. For a journal that others have set the module beside.
+    ///
+    /// # Errors
+    /// As [`Board::run`].
+    pub(crate) async fn refresh(&self, fields: ToneFields) -> Result<Start> {
         let fields = ToneFields {
             amplitude: true,
             ..fields
         };
-        let channels = journal.described.channels;
-        let first = ChannelId::new(1)?;
-        let (mut tones, nco) = journal.read_back(first, channels, fields).await?;
+        let channels = self.described.channels;
+        let first = ChannelId::FIRST;
+        let (mut tones, nco) = self.read_back(first, channels, fields).await?;
         let on = tones.iter().filter(|tone| tone.is_on());
         if fields != ToneFields::ALL
             && let Some((low, high)) = extent(on.map(|tone| tone.channel))
         {
             let count = high.number() - low.number() + 1;
-            let (whole, _) = journal.read_back(low, count, ToneFields::ALL).await?;
+            let (whole, _) = self.read_back(low, count, ToneFields::ALL).await?;
             tones[low.index()..=high.index()].copy_from_slice(&whole);
         }
-        journal.locked().start = Some(Start { tones, nco });
-        Ok(journal)
+        Ok(Start { tones, nco })
     }
 
     /// Module that is recorded.
@@ -251,9 +261,16 @@ impl Journal {
             .filter(move |(_, op)| of_module(op))
     }
 
-    /// Refuses channels that the module does not have: they could not be recorded.
+    /// Refuses channels, and an NCO, that the module does not have: they could not be recorded.
     fn refuse_unknown_channels(&self, batch: &Batch) -> Result<()> {
         for (_, op) in self.writes(batch) {
+            if matches!(op, Op::SetNco { .. }) && self.described.nco.is_none() {
+                let message = "the module has no NCO; its tones are relative to 0 Hz";
+                return Err(Error::new(ErrorKind::Unsupported, message)
+                    .during(op.to_string())
+                    .on(self.name())
+                    .after(0));
+            }
             let Op::SetTones { updates, .. } = op else {
                 continue;
             };

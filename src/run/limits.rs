@@ -21,9 +21,9 @@ use super::Journal;
 /// two settings counts with the worse one. A write that lowers an amplitude is never refused.
 ///
 /// Powers are checked after every operation. The frequency of a tone that a batch sets is checked
-/// at each acquisition and at the end of the batch. If the run has moved the NCO, the frequencies
-/// of all tones are checked at each acquisition. They are not checked earlier because tones are out
-/// of place for a moment between the move of an NCO and that of the offsets.
+/// at each acquisition, at each wait and at the end of the batch. If the run has moved the NCO, the
+/// frequencies of all tones are checked at each acquisition and wait. They are not checked earlier
+/// because tones are out of place for a moment between the move of an NCO and that of the offsets.
 #[derive(Debug)]
 pub struct Limits {
     journal: Arc<Journal>,
@@ -128,7 +128,8 @@ impl<'a> Comb<'a> {
                 self.nco = Span::at(frequency.0);
                 self.nco_moved = true;
             }
-            Op::AcquireMean { .. } | Op::AcquireSamples { .. } => {
+            // A tone that stays where it is must be where it may be.
+            Op::AcquireMean { .. } | Op::AcquireSamples { .. } | Op::Wait { .. } => {
                 self.judge_set()?;
                 if std::mem::take(&mut self.nco_moved) {
                     (0..self.amplitude.len())
@@ -140,8 +141,7 @@ impl<'a> Comb<'a> {
             | Op::ReadTones { .. }
             | Op::ReadNco { .. }
             | Op::ReadClock
-            | Op::ReadHousekeeping
-            | Op::Wait { .. } => {}
+            | Op::ReadHousekeeping => {}
             _ => {
                 let message = "its power is not known here";
                 return Err(Error::new(ErrorKind::Unsupported, message));

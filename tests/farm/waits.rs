@@ -35,9 +35,10 @@ fn a_wait_lets_the_time_of_the_board_pass_between_two_operations() {
         let replies = board.run(&batch).wait().unwrap();
         let passed = seconds_between(replies.get(before), replies.get(after));
         let asked = wait.as_secs_f64();
-        // The last sample may be under way when the time is read.
+        // The last sample may be under way when the time is read. A wait is several requests, and
+        // each of them takes a little time of its own.
         assert!(
-            passed > asked - 0.01 && passed < asked + 0.1,
+            passed > asked - 0.01 && passed < 1.03 * asked + 0.1,
             "{passed} of {asked}"
         );
     }

@@ -68,6 +68,7 @@ mod segment;
 mod streamed;
 mod streams;
 mod survey;
+mod wait;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -294,7 +295,7 @@ impl Board for CrsBoard {
     }
 
     fn address(&self) -> Option<&str> {
-        Some(self.connector.authority())
+        self.connector.address()
     }
 
     fn streams(&self) -> Option<Arc<dyn Streams>> {

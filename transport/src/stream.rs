@@ -23,6 +23,8 @@ type Opening = Pin<Box<dyn Future<Output = io::Result<Box<dyn ByteStream>>> + Se
 pub struct Connector {
     authority: Arc<str>,
     header: Arc<str>,
+    /// True if the authority is where the streams lead to, and not a name alone.
+    is_tcp: bool,
     open: Arc<dyn Fn() -> Opening + Send + Sync>,
     pub(crate) one_exchange: Known,
 }
@@ -57,6 +59,7 @@ impl Connector {
         });
         Self {
             header,
+            is_tcp: true,
             ..connector
         }
     }
@@ -74,6 +77,7 @@ impl Connector {
         let authority: Arc<str> = authority.into().into();
         Self {
             header: authority.clone(),
+            is_tcp: false,
             authority,
             open: Arc::new(move || {
                 let opening = open();
@@ -86,6 +90,12 @@ impl Connector {
     /// Authority (host and port) that the streams lead to.
     pub fn authority(&self) -> &str {
         &self.authority
+    }
+
+    /// Host and port that the streams lead to, as it was given; `None` for streams that the caller
+    /// opens: these may lead anywhere.
+    pub(crate) fn address(&self) -> Option<&str> {
+        self.is_tcp.then_some(&*self.authority)
     }
 
     /// Value of the `Host` header: the part of the authority that means something to the other end.

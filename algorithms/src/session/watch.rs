@@ -24,8 +24,8 @@ const SAME_HZ: f64 = 1.0;
 const SAME_AMPLITUDE: f64 = 1.0 / 65_536.0;
 
 impl Session<'_> {
-    /// Adds to `batch` readings of the NCO and of `read_back` of the first `tones` channels: a window
-    /// that moves on each time. `None` if there is no tone.
+    /// Adds to `batch` readings of the NCO and of `read_back` of the first `tones` channels: a
+    /// window that moves on each time. `None` if there is no tone.
     pub(super) fn watch(
         &mut self,
         batch: &mut Batch,

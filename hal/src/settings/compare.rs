@@ -25,7 +25,7 @@ pub struct Difference {
     pub found: Option<f64>,
     /// Its value that was surely set last.
     pub expected: f64,
-    /// The newest value that it may have been set to since.
+    /// A value that it may have been set to since; the newest, unless there were very many.
     pub or: Option<f64>,
     /// Number of settings that differ.
     pub differ: usize,
@@ -57,8 +57,7 @@ impl ModuleSettings {
     pub fn expected(&self, key: SettingKey) -> Option<f64> {
         let bits = self.bits(key).filter(|bits| bits.is_expected)?;
         if bits.has_doubts {
-            let mut doubts = self.doubts.iter();
-            return doubts.find_map(|(known, value)| (*known == key).then_some(*value));
+            return self.doubts_of(key).first().map(|(_, value)| *value);
         }
         self.value(key)
     }
@@ -123,12 +122,20 @@ impl ModuleSettings {
 
     /// Takes note of a reading in which nothing differs. Settings that this program has not written
     /// are left out: their values are no expectation of it.
-    pub fn learn_reading(&mut self, reading: &[(SettingKey, Option<f64>)]) {
+    ///
+    /// A setting in doubt becomes the value that it may have been set to and that the reading
+    /// shows. One that is not in doubt stays as it was set: if each reading was taken for the value
+    /// that is expected next, a drift in small steps would never be seen.
+    pub fn learn_reading(&mut self, reading: &[(SettingKey, Option<f64>)], rounding: &Rounding) {
+        self.sort_doubts();
         for &(key, found) in reading {
-            let is_written = |bits: Bits| bits.is_expected || bits.has_doubts;
-            if self.bits(key).is_some_and(is_written) {
-                self.learn(key, found);
-            }
+            let Some(bits) = self.bits(key).filter(|bits| bits.has_doubts) else {
+                continue;
+            };
+            let is = found.unwrap_or(0.0);
+            let mut values = self.doubts_of(key).iter().rev().map(|(_, value)| *value);
+            let set = values.find(|value| rounding.is_same(key.setting, *value, is));
+            self.learn(key, set.filter(|_| bits.is_expected).or(found));
         }
     }
 
@@ -149,7 +156,8 @@ impl ModuleSettings {
         };
         if !bits.has_doubts {
             self.drop_settled();
-            let surely = self.expected(key).unwrap_or(f64::NAN);
+            let surely = bits.is_expected.then(|| self.value(key)).flatten();
+            let surely = surely.unwrap_or(f64::NAN);
             self.doubts.push((key, surely));
             let has_doubts = true;
             self.set_bits(key, Bits { has_doubts, ..bits });
@@ -212,7 +220,7 @@ impl ModuleSettings {
         }
     }
 
-    fn sort_doubts(&mut self) {
+    pub(super) fn sort_doubts(&mut self) {
         self.drop_settled();
         // Stable: the values of a setting keep their order.
         self.doubts.sort_by_key(|(key, _)| *key);

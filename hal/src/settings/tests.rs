@@ -51,7 +51,7 @@ fn settings_in_doubt_are_settled_by_later_changes() {
     for (found, right) in cases {
         assert_eq!(!differs(&mut settings, key, found), right, "{found:?}");
     }
-    settings.learn_reading(&[(key, Some(0.2))]);
+    settings.learn_reading(&[(key, Some(0.2))], &ROUNDING);
     assert!(differs(&mut settings, key, Some(0.1)));
     assert!(!differs(&mut settings, key, Some(0.2)));
     perhaps(&mut settings, &[amplitude(3, 0.4)]);
@@ -65,7 +65,7 @@ fn settings_made_for_the_first_time_or_not_are_learnt_as_they_are_found() {
     for found in [0.0, 0.5] {
         let mut settings = ModuleSettings::default();
         perhaps(&mut settings, &[amplitude(3, 0.5)]);
-        settings.learn_reading(&[(key(3), Some(found)), (key(4), Some(0.7))]);
+        settings.learn_reading(&[(key(3), Some(found)), (key(4), Some(0.7))], &ROUNDING);
         assert_eq!(settings.expected(key(3)), Some(found));
         assert!(differs(&mut settings, key(3), Some(0.5 - found)));
         // Another program has set it: this one expects nothing of it.
@@ -198,7 +198,7 @@ fn a_tone_is_surely_off_surely_on_or_in_doubt() {
     surely(&mut settings, &[Change::ClearTones]);
     assert_eq!(is(&settings), (true, false, false));
     surely(&mut settings, &[Change::Anything]);
-    assert_eq!(is(&settings), (true, false, false));
+    assert_eq!(is(&settings), (false, false, true));
     surely(&mut settings, &[amplitude(1, 0.1), Change::Anything]);
     assert_eq!(is(&settings), (false, false, true));
     let fields = ToneFields::AMPLITUDE;
@@ -232,4 +232,102 @@ fn offsets_have_the_range_of_all_that_they_may_be() {
     // A board may keep the offset of a tone that is off, or set it to 0.
     assert_eq!((span(&settings).low, span(&settings).high), (0.0, 7.0));
     assert_eq!(settings.tone(channel(1)).unwrap().last().offset, None);
+}
+
+/// A board that reads back a little further each time is not the board that it was, however small
+/// each step is.
+#[test]
+fn a_drift_in_small_steps_is_found() {
+    let mut settings = ModuleSettings::default();
+    let phase = |rad| Change::Tone(ToneUpdate::new(channel(1)).phase(Radians(rad)));
+    let key = SettingKey::tone(channel(1), Setting::Phase);
+    surely(&mut settings, &[phase(0.5)]);
+    let first = [(key, Some(0.5 + 1.5e-4))];
+    assert_eq!(settings.compare(&first, &ROUNDING), None);
+    settings.learn_reading(&first, &ROUNDING);
+    assert!(differs(&mut settings, key, Some(0.5 + 3e-4)));
+}
+
+#[test]
+fn an_nco_in_doubt_is_settled_as_tones_are() {
+    let mut settings = ModuleSettings::unknown(1);
+    let nco = |hz| Change::Nco(Hertz(hz));
+    surely(&mut settings, &[nco(1e9)]);
+    settings.apply([nco(3e9)], Certainty::NotExecuted);
+    assert_eq!(settings.expected(SettingKey::NCO), Some(1e9));
+    // Sent and then read back by the same request, whose answer was lost.
+    perhaps(&mut settings, &[nco(2e9), nco(2e9 + 400.0)]);
+    assert!(settings.nco_is_in_doubt());
+    assert_eq!(
+        (settings.nco_span().low, settings.nco_span().high),
+        (1e9, 2e9 + 400.0)
+    );
+    for (found, right) in [
+        (1e9, true),
+        (2e9, true),
+        (2e9 + 400.0, true),
+        (1.5e9, false),
+    ] {
+        assert_eq!(
+            !differs(&mut settings, SettingKey::NCO, Some(found)),
+            right,
+            "{found}"
+        );
+    }
+    settings.learn_reading(&[(SettingKey::NCO, Some(2e9 + 400.0))], &ROUNDING);
+    assert_eq!(settings.expected(SettingKey::NCO), Some(2e9 + 400.0));
+    assert!(!settings.nco_is_in_doubt());
+}
+
+#[test]
+fn a_module_without_an_nco_never_has_one_in_doubt() {
+    let mut settings = ModuleSettings::unknown(1).without_nco();
+    perhaps(&mut settings, &[Change::Nco(Hertz(1e9))]);
+    surely(&mut settings, &[Change::Nco(Hertz(1e9)), Change::Anything]);
+    settings.lose();
+    assert!(!settings.nco_is_in_doubt() && !settings.nco_is_touched());
+    assert_eq!(settings.nco(), Some(Hertz(0.0)));
+    assert_eq!(
+        (settings.nco_span().low, settings.nco_span().high),
+        (0.0, 0.0)
+    );
+}
+
+/// Limits are held to the worst that a board may have after it has lost its settings.
+#[test]
+fn lost_settings_may_be_zero() {
+    let mut settings = ModuleSettings::unknown(1);
+    let tone = ToneUpdate::tone(channel(1), Hertz(5e6), 0.1);
+    surely(
+        &mut settings,
+        &[Change::Nco(Hertz(1e9)), Change::Tone(tone)],
+    );
+    settings.lose();
+    let lost = settings.tone(channel(1)).unwrap();
+    let spans = [settings.nco_span(), lost.offset(), lost.amplitude()];
+    let ends = spans.map(|span| (span.low, span.high));
+    assert_eq!(ends, [(0.0, 1e9), (0.0, 5e6), (0.0, 0.1)]);
+    assert!(settings.is_in_doubt());
+    surely(
+        &mut settings,
+        &[Change::Nco(Hertz(1e9)), Change::Tone(tone)],
+    );
+    let again = settings.tone(channel(1)).unwrap();
+    assert!(
+        again.is_surely_on() && again.is_in_doubt(),
+        "its phases are not known"
+    );
+    assert_eq!(settings.nco_span(), Span::at(1e9));
+}
+
+#[test]
+fn a_value_that_is_no_number_is_never_known() {
+    for value in [f64::NAN, f64::INFINITY] {
+        let mut settings = ModuleSettings::unknown(1);
+        surely(&mut settings, &[amplitude(1, 0.1), amplitude(1, value)]);
+        let tone = settings.tone(channel(1)).unwrap();
+        assert!(tone.is_in_doubt() && !tone.is_surely_off() && !tone.is_surely_on());
+        surely(&mut settings, &[Change::Nco(Hertz(value))]);
+        assert!(settings.nco_is_in_doubt() && !settings.nco_span().is_bounded());
+    }
 }

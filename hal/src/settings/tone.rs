@@ -103,6 +103,8 @@ impl ToneSettings {
     }
 
     pub(super) fn set(&mut self, setting: Setting, value: f64, is_sure: bool) {
+        // What is no number can be read back as anything.
+        let is_sure = is_sure && value.is_finite();
         self.last[place(setting)] = value;
         let span = match setting {
             Setting::Offset => Some((&mut self.offset, value)),
@@ -113,6 +115,9 @@ impl ToneSettings {
             Some((span, value)) if is_sure => *span = Span::at(value),
             Some((span, value)) => span.or(value),
             None => {}
+        }
+        if !value.is_finite() {
+            self.read_nonsense();
         }
         self.is_touched = true;
         self.is_read_back = false;
@@ -174,8 +179,19 @@ impl ToneSettings {
             self.is_touched = true;
         }
         self.is_read_back = false;
+        self.offset.or(0.0);
         self.doubtful = Setting::OF_TONES.into_iter().map(bit).sum();
         (self.expected, self.with_doubts) = (0, 0);
+    }
+
+    /// Takes note that the settings may have any value.
+    pub(super) fn forget(&mut self) {
+        let is_touched = true;
+        *self = Self {
+            is_touched,
+            doubtful: self.doubtful,
+            ..Self::unknown(self.channel)
+        };
     }
 
     pub(super) fn read_anew(&mut self) {

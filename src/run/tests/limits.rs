@@ -246,3 +246,21 @@ fn limits_are_read_and_misspelt_ones_refused() {
     assert_eq!((read.max_tone, read.crest), (Some(Dbm(-40.0)), 5.5));
     assert!(serde_json::from_str::<ModuleLimits>(r#"{"max_tones": -40.0}"#).is_err());
 }
+
+/// A tone may be out of place between two settings, and not while a batch waits.
+#[tworoutine::test(start_paused = true)]
+async fn a_tone_is_in_its_range_while_the_batch_waits() {
+    let around = |waits: bool| {
+        [batch(|batch| {
+            batch.set_tone(module(), tone(3, 150.0, 0.01));
+            if waits {
+                batch.wait(module(), std::time::Duration::from_secs(600));
+            }
+            batch.set_tone(module(), tone(3, 50.0, 0.01));
+        })]
+    };
+    assert_eq!(check(LIMITS, &around(false)).await, Ok(()));
+    let (kind, message) = check(LIMITS, &around(true)).await.unwrap_err();
+    assert_eq!(kind, ErrorKind::Limit, "{message}");
+    assert!(message.contains("no higher than"), "{message}");
+}

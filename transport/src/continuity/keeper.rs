@@ -281,7 +281,8 @@ impl<B: ReadBack> Keeper for ModuleKeeper<B> {
             self.begin(self.board.epochs().present());
             return Err(self.board.epochs().changed());
         }
-        self.settings.learn_reading(&reading);
+        self.settings
+            .learn_reading(&reading, &self.board.rounding());
         self.marker_is_of_no_use = false;
         self.mark(line, deadline, &reading).await?;
         self.is_new = false;

@@ -158,12 +158,6 @@ impl Decoder<'_> {
                 )
             }
             Op::ReadClock => replies.clock(reader.clock()?),
-            Op::Wait { time, .. } => {
-                for _ in self.survey.samples_of(*time) {
-                    reader.done()?;
-                }
-                replies.done()
-            }
             other => Err(
                 Error::new(ErrorKind::Unsupported, "this client does not know it")
                     .during(other.to_string()),

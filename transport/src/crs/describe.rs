@@ -152,16 +152,6 @@ impl Survey {
         Duration::from_secs_f64(samples / sample_rate_hz(self.stage.unwrap_or(SLOWEST)))
     }
 
-    /// Numbers of samples, each of one acquisition, that together take at least `time` on the
-    /// board; none if the board does not say its rate.
-    pub(super) fn samples_of(&self, time: Duration) -> impl Iterator<Item = u32> + use<> {
-        let rate = self.stage.map_or(0.0, sample_rate_hz);
-        let all = (time.as_secs_f64() * rate).ceil() as u64;
-        let most = self.modules.first().map_or(1, |module| module.max_samples);
-        let most = u64::from(most.max(1));
-        (0..all.div_ceil(most)).map(move |at| (all - at * most).min(most) as u32)
-    }
-
     /// Description of module `id`.
     pub(super) fn module(&self, id: ModuleId) -> Result<&ModuleDescription> {
         let known = self.modules.iter().find(|module| module.module == id);
@@ -192,15 +182,18 @@ impl Survey {
             serial: self.serial.clone(),
             firmware: self.firmware.clone(),
             epoch: self.epoch,
-            operations: vec![
+            operations: [
                 K::Describe,
                 K::Tones,
                 K::Nco,
                 K::Samples,
                 K::Clock,
                 K::Housekeeping,
-                K::Wait,
-            ],
+            ]
+            .into_iter()
+            // A wait is counted in samples.
+            .chain(self.stage.map(|_| K::Wait))
+            .collect(),
             modules: self.modules.clone(),
             doubts: self.doubts.clone(),
         }

@@ -12,7 +12,7 @@ use super::describe::{OBJECT, Survey};
 use super::life::{BatchState, ModuleMemory};
 use super::out_of_range::is_in_range;
 
-/// Longest time of one wait. The connection of the module is in use as long.
+/// Longest time of one wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
 /// Writes the calls of operations on one module, or on none.
@@ -79,17 +79,8 @@ impl Encoder<'_> {
             Op::ReadClock => {
                 self.out.call(OBJECT, "get_timestamp");
             }
-            // The board's time passes while it acquires.
-            Op::Wait { module, time } => {
-                for samples in self.survey.samples_of(*time) {
-                    self.out
-                        .call(OBJECT, "get_samples")
-                        .arg(samples)
-                        .kwarg("channel", ChannelId::FIRST.number())
-                        .kwarg("module", module.number());
-                }
-            }
-            // Sensors are asked one by one: see `housekeeping`. Unknown operations are refused
+            // Sensors are asked one by one: see `housekeeping`. A wait is cut into short requests:
+            // see `wait`. Unknown operations are refused
             // before.
             _ => {}
         }

@@ -83,7 +83,8 @@ impl Resends {
         }
         let rest = batch.ops().get(failed..segment.to)?;
         let (first, rest_sets) = (rest.first()?, rest.iter().any(sets));
-        if rest.iter().any(|op| op.safety() == Safety::Once) {
+        // The whole segment may be sent, also the operations before the failed one.
+        if segment.safety == Safety::Once {
             return None;
         }
         // If the failed operation takes samples from the stream, the settings before it were

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use twotone_hal::{Batch, Error, ErrorKind, Reading, RepliesBuilder, Result};
+use twotone_hal::{Batch, Error, ErrorKind, Op, Reading, RepliesBuilder, Result};
 use twotone_wire::tuber::Limits;
 
 use super::decode::Decoder;
@@ -134,6 +134,12 @@ impl CrsBoard {
                 let (readings, repeats) = self.read_housekeeping(&survey, deadline).await?;
                 replies.repeated(repeats);
                 return replies.readings(readings);
+            }
+            if let [Op::Wait { module, time }] = segment.ops(batch) {
+                return self
+                    .wait_on_board(*module, *time, &survey, replies)
+                    .await
+                    .map_err(|error| error.after(replies.answered()));
             }
             if let (Some(streamed), Some(module), true) =
                 (streamed, segment.module, segment.streamed)

@@ -14,7 +14,7 @@ pub(super) struct Segment {
     pub(super) module: Option<ModuleId>,
     /// The least repeatable of its operations.
     pub(super) safety: Safety,
-    /// Time that its acquisitions and waits take.
+    /// Time that its acquisitions take.
     pub(super) acquiring: Duration,
     /// True if it acquires samples.
     pub(super) acquires: bool,
@@ -41,6 +41,10 @@ impl Segment {
         };
         for op in &batch.ops()[from..] {
             let of_board = matches!(op, Op::ReadClock | Op::ReadHousekeeping);
+            let waits = |op: &Op| matches!(op, Op::Wait { .. });
+            if segment.to > from && (waits(op) || waits(&batch.ops()[from])) {
+                break;
+            }
             let is_alone = segment.to > from
                 && (segment.is_housekeeping(batch) || *op == Op::ReadHousekeeping);
             if is_alone
@@ -59,9 +63,6 @@ impl Segment {
             if let Op::AcquireMean { acquire, .. } | Op::AcquireSamples { acquire, .. } = op {
                 segment.acquiring += survey.acquisition_time(acquire);
                 segment.acquires = true;
-            }
-            if let Op::Wait { time, .. } = op {
-                segment.acquiring += *time;
             }
             segment.to += 1;
             if streamed && segment.acquires {

@@ -47,13 +47,14 @@ pub struct StreamOptions {
     /// A missing packet counts as lost when a packet of its module this many positions later has
     /// come. Default: 32. Values are limited to 1 to 65,536; with 1, packets are not reordered.
     pub window: u32,
-    /// A missing packet counts as lost when a later one has waited for it this long. Default: 50 ms.
+    /// A missing packet counts as lost when a later one has waited for it this long. Default: 50
+    /// ms.
     pub hold: Duration,
-    /// Size of the buffer that the kernel is asked for, for each socket, in bytes. Default: 32 MiB, which
-    /// holds a fifth of a second of the streams of 10 boards.
+    /// Size of the buffer that the kernel is asked for, for each socket, in bytes. Default: 32
+    /// MiB, which holds a fifth of a second of the streams of 10 boards.
     pub buffer_bytes: usize,
-    /// Number of boards that share a socket and its buffer. Default: 10, which is the most that kernels
-    /// allow by default; if a kernel allows fewer, more sockets are opened.
+    /// Number of boards that share a socket and its buffer. Default: 10, which is the most that
+    /// kernels allow by default; if a kernel allows fewer, more sockets are opened.
     pub sources_per_socket: usize,
 }
 
