@@ -47,7 +47,14 @@ fn check(fault: &str, leave: fn(TcpStream)) {
     let sim = SimProcess::start(&["--boards", "1", "--detectors", "1", "--faults", &faults]);
     let map = twotone::map::HardwareMap::load(sim.map()).unwrap();
     let address = map.boards()[0].address().to_string();
-    let before = sim.descriptors();
+    // The simulator may still close what it has written its map with.
+    let (mut before, mut same) = (sim.descriptors(), 0);
+    wait_until("descriptors that stay as many", || {
+        let now = sim.descriptors();
+        same = if now == before { same + 1 } else { 0 };
+        before = now;
+        same == 10
+    });
     let clients: Vec<_> = (0..CLIENTS).map(|_| ask(&address)).collect();
     wait_until(&format!("{fault}: not connected"), || {
         sim.descriptors() >= before + CLIENTS

@@ -187,7 +187,9 @@ fn a_command_works_or_names_the_limit() {
             assert!(!said.contains("panicked"), "{case}");
             let names = ["`ulimit -u`", "`ulimit -n ", "`ulimit -n`", "`ulimit -v "];
             let named = names.iter().any(|name| said.contains(name));
-            assert!(status == Some(0) || named, "{case}");
+            // On a busy machine the kernel drops packets of a capture, which is told.
+            let lost = status == Some(3) && said.contains(" lost, missing or not written in ");
+            assert!(status == Some(0) || named || lost, "{case}");
         }
     }
 }
