@@ -26,7 +26,7 @@ pub enum CampaignError {
     Room {
         /// Path of the run directory.
         path: String,
-        /// What is free, and what is needed.
+        /// Free space, and the space that is needed.
         why: String,
     },
     /// A dry run was cancelled before the boards were connected.
