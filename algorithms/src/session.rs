@@ -1,18 +1,17 @@
 //! One algorithm's use of one module: it keeps the settings, so that only changes are sent.
 
 mod change;
-mod watch;
+mod read_back;
 
 use num_complex::Complex64;
 use twotone_hal::{
-    Acquire, Batch, BoardHandle, Description, Epoch, Error, ErrorKind, Hertz, ModuleDescription,
-    ModuleId, NcoState, OperationKind, PhaseEpoch, Result,
+    Acquire, Batch, BoardHandle, Certainty, Change, Description, Epoch, Error, ErrorKind, Hertz,
+    ModuleDescription, ModuleId, ModuleSettings, NcoState, OperationKind, PhaseEpoch, Result,
 };
 
 use crate::band::Band;
 use crate::progress::{Progress, Stage, Step};
 use crate::reach::Reach;
-use change::OFF;
 
 /// One tone as an algorithm wants it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -87,12 +86,11 @@ pub(crate) struct Session<'a> {
     pub epoch: Epoch,
     pub nco: NcoState,
     progress: &'a dyn Progress,
-    /// Tones that were sent, by channel from 0. Until `cleared` is true the module may have
-    /// others.
-    sent: Vec<Tone>,
-    cleared: bool,
-    /// Number of channels that were read back so far.
-    turn: usize,
+    /// Settings that were sent. Until `is_cleared`, the module may have other tones.
+    sent: ModuleSettings,
+    is_cleared: bool,
+    /// Number of times that settings were read back so far.
+    read_backs: usize,
 }
 
 impl<'a> Session<'a> {
@@ -134,21 +132,31 @@ impl<'a> Session<'a> {
                 phase_epoch: PhaseEpoch(0),
             },
         };
-        Ok(Self {
+        let mut session = Self {
             board,
             module,
-            sent: vec![OFF; usize::from(of_module.channels)],
+            sent: ModuleSettings::unknown(of_module.channels),
             description: of_module,
             epoch,
             nco,
             progress,
-            cleared: false,
-            turn: 0,
-        })
+            is_cleared: false,
+            read_backs: 0,
+        };
+        session.nco_is_at(nco);
+        Ok(session)
+    }
+
+    /// Takes note that the algorithm works with the NCO at this frequency: from now on it is
+    /// refused if it reads back elsewhere.
+    fn nco_is_at(&mut self, nco: NcoState) {
+        let change = Change::Nco(nco.frequency);
+        self.sent.apply([change], Certainty::Executed);
+        self.nco = nco;
     }
 
     pub(crate) fn channels(&self) -> usize {
-        self.sent.len()
+        self.sent.tones().len()
     }
 
     pub(crate) fn report(&self, stage: Stage, done: usize, total: usize) {
@@ -228,7 +236,8 @@ impl<'a> Session<'a> {
         }
         let mut batch = Batch::new();
         let ticket = batch.set_nco(self.module, Hertz(frequency_hz));
-        self.nco = self.board.run(&batch).await?.get(ticket);
+        let nco = self.board.run(&batch).await?.get(ticket);
+        self.nco_is_at(nco);
         Ok(())
     }
 
@@ -317,19 +326,19 @@ impl<'a> Session<'a> {
     ) -> Result<Vec<Means>> {
         let mut batch = Batch::new();
         let mut tickets = Vec::with_capacity(steps.len());
-        let mut watched = None;
+        let mut reading = None;
         for (step, tones) in steps.iter().enumerate() {
             self.change(&mut batch, tones);
             if step + 1 == steps.len() {
-                watched = self.watch(&mut batch, tones.len(), read_back);
+                reading = self.read_back(&mut batch, tones.len(), read_back);
             }
             let count = u16::try_from(tones.len()).unwrap_or(u16::MAX);
             let acquire = Acquire::new(samples).first_channels(count);
             tickets.push(batch.acquire_mean(self.module, acquire));
         }
         let replies = self.board.run(&batch).await?;
-        if let Some(watched) = watched {
-            self.confirm(&watched, &replies)?;
+        if let Some(reading) = reading {
+            self.confirm(&reading, &replies)?;
         }
         let correlated = self.description.mean_error_factor(samples);
         let per_mean = correlated * correlated / f64::from(samples.max(1));

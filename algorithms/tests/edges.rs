@@ -34,9 +34,9 @@ fn tune_within(
         ..params()
     };
     change(&mut fake, &mut params);
-    let (board, state) = fake.handle();
+    let (board, running) = fake.handle();
     let outcome = tune(&board, ModuleId::FIRST, &params).wait().unwrap();
-    let on = state.lock().unwrap().tones();
+    let on = running.tones();
     assert_eq!(on.len(), outcome.toned() + outcome.references.len());
     assert_eq!(outcome.band, Band::new(low_hz, high_hz));
     outcome
@@ -226,7 +226,7 @@ fn more_detectors_than_the_power_allows_are_tuned_with_less_each() {
 fn what_is_asked_for_outside_of_the_range_is_refused_before_anything_is_sent() {
     let mut fake = FakeBoard::new(array(5, LOW, HIGH, 3), 4);
     fake.limits = held_to(LOW, HIGH);
-    let (board, state) = fake.handle();
+    let (board, running) = fake.handle();
     let band = Band::new(LOW - 1e6, HIGH);
     let module = ModuleId::FIRST;
     let delay = cable_delay(&board, module, band, &CableDelayParams::default()).wait();
@@ -240,7 +240,7 @@ fn what_is_asked_for_outside_of_the_range_is_refused_before_anything_is_sent() {
     for error in [delay.unwrap_err(), wide.unwrap_err(), tuned.unwrap_err()] {
         assert_eq!(error.kind(), ErrorKind::Limit, "{error}");
     }
-    assert_eq!(state.lock().unwrap().counts.clears, 0);
+    assert_eq!(running.counts().clears, 0);
 }
 
 #[test]

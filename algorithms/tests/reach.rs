@@ -2,26 +2,24 @@
 
 mod support;
 
-use std::sync::Mutex;
-
 use twotone_algorithms::{
     Band, CableDelayParams, FineSweepParams, NetworkAnalysisParams, SweepTarget, TuneParams,
     cable_delay, fine_sweep, network_analysis, tune,
 };
 use twotone_hal::{BoardHandle, ErrorKind, ModuleId};
 
-use support::board::{Counts, FakeBoard, State, array};
+use support::board::{Counts, FakeBoard, Running, array};
 use support::{HIGH, LOW, params};
 
 /// Checks that a tune is refused before any setting is sent.
 fn refused(params: &TuneParams, kind: ErrorKind, says: &str) {
-    let (board, state) = FakeBoard::new(array(5, LOW, HIGH, 3), 4).handle();
+    let (board, running) = FakeBoard::new(array(5, LOW, HIGH, 3), 4).handle();
     let error = tune(&board, ModuleId::FIRST, params).wait().unwrap_err();
     assert_eq!(error.kind(), kind, "{error}");
     assert_eq!(error.board(), Some("fake"));
     assert!(error.to_string().contains(says), "{error}");
     assert_eq!(
-        state.lock().unwrap().counts,
+        running.counts(),
         Counts {
             batches: 1,
             ..Counts::default()
@@ -76,7 +74,7 @@ fn the_limit_of_a_comb_is_as_stated() {
 
 #[test]
 fn fine_sweeps_refuse_what_they_cannot_do() {
-    let (board, state) = FakeBoard::new(Vec::new(), 4).handle();
+    let (board, running) = FakeBoard::new(Vec::new(), 4).handle();
     let target = SweepTarget {
         centre_hz: 1.1e9,
         linewidth_hz: 6e4,
@@ -113,7 +111,7 @@ fn fine_sweeps_refuse_what_they_cannot_do() {
         error.contains("a resonance at") && error.contains("is none"),
         "{error}"
     );
-    assert_eq!(state.lock().unwrap().counts.clears, 0);
+    assert_eq!(running.counts().clears, 0);
     let unknown = ModuleId::new(9).unwrap();
     let error = cable_delay(
         &board,
@@ -131,7 +129,7 @@ fn delays_up_to_ten_microseconds_are_measured_with_few_combs() {
     for tau_s in [0.0, 40e-9, 1.03e-6, 9.7e-6] {
         let mut fake = FakeBoard::new(array(40, LOW, HIGH, 3), 4);
         fake.tau_s = tau_s;
-        let (board, state) = fake.handle();
+        let (board, running) = fake.handle();
         let found = cable_delay(
             &board,
             ModuleId::FIRST,
@@ -144,14 +142,14 @@ fn delays_up_to_ten_microseconds_are_measured_with_few_combs() {
         // 0.1 rad over the span of 60 MHz.
         let left = (found.delay.tau_s - tau_s) * std::f64::consts::TAU * 60e6;
         assert!(left.abs() < 0.1, "{tau_s}: {left} rad left");
-        assert!(state.lock().unwrap().counts.batches <= 6);
+        assert!(running.counts().batches <= 6);
     }
 }
 
 #[test]
 fn mirror_images_of_tones_fall_between_tones() {
     // Any two tones of one comb, one of them mirrored about the NCO, are kept apart.
-    struct Spy(FakeBoard);
+    struct Spy(Running);
     #[twotone_hal::async_trait]
     impl twotone_hal::Board for Spy {
         fn name(&self) -> &str {
@@ -162,10 +160,8 @@ fn mirror_images_of_tones_fall_between_tones() {
             batch: &twotone_hal::Batch,
         ) -> twotone_hal::Result<twotone_hal::Replies> {
             let replies = self.0.run(batch).await;
-            let state: &Mutex<State> = &self.0.state;
-            let tones = state.lock().unwrap();
-            let nco = tones.nco_hz();
-            let mut offsets: Vec<f64> = tones.tones().iter().map(|t| t.1 - nco).collect();
+            let nco = self.0.module().nco().frequency.0;
+            let mut offsets: Vec<f64> = self.0.tones().iter().map(|t| t.1 - nco).collect();
             offsets.sort_by(f64::total_cmp);
             for offset in &offsets {
                 let at = offsets.partition_point(|o| *o < -offset);
@@ -179,7 +175,7 @@ fn mirror_images_of_tones_fall_between_tones() {
             replies
         }
     }
-    let board = BoardHandle::new(Spy(FakeBoard::new(Vec::new(), 4)));
+    let board = BoardHandle::new(Spy(FakeBoard::new(Vec::new(), 4).start()));
     for points in [6000, 6001, 7168, 6143] {
         let params = NetworkAnalysisParams {
             points,

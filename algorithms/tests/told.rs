@@ -8,7 +8,7 @@ use twotone_algorithms::{
 };
 use twotone_hal::{ErrorKind, ModuleId};
 
-use support::board::{FakeBoard, Meddle, State, array};
+use support::board::{FakeBoard, Intrusion, array, move_nco, switch_off};
 use support::{HIGH, LOW, params};
 
 /// Tunes a board of 20 detectors with a problem. Checks that each of `words` is in a warning of its
@@ -83,14 +83,14 @@ fn resonances_for_which_there_is_no_channel_are_told() {
 #[test]
 fn another_program_on_the_module_is_noticed_and_told() {
     // Acquisitions: 4 of the delay, 6 of the wide sweep, 41 of the fine one, the calibration.
-    let meddles: [(Meddle, &str); 2] = [
-        (State::move_nco, "its NCO is at"),
-        (State::switch_off, "the amplitude of channel"),
+    let intrusions: [(Intrusion, &str); 2] = [
+        (move_nco, "NCO is "),
+        (switch_off, "amplitude is 0, was set to"),
     ];
     for acquisition in [2, 7, 30, 51] {
-        for (meddle, words) in meddles {
+        for (intrude, words) in intrusions {
             let mut fake = FakeBoard::new(array(20, LOW, HIGH, 3), 4);
-            fake.intruder = Some((acquisition, meddle));
+            fake.intruder = Some((acquisition, intrude));
             let (board, _) = fake.handle();
             let error = tune(&board, ModuleId::FIRST, &params()).wait().unwrap_err();
             assert_eq!(

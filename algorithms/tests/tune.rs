@@ -53,7 +53,7 @@ fn is_tuned(channel: &ChannelOutcome, detector: &Detector) -> Result<(), String>
 fn tune_puts_a_calibrated_tone_on_every_detector() {
     let detectors = array(40, LOW, HIGH, 3);
     let fake = FakeBoard::new(detectors.clone(), 4);
-    let (board, state) = fake.handle();
+    let (board, running) = fake.handle();
     let outcome = run(&board, &params());
     assert_eq!(outcome.channels.len(), 40, "{:?}", outcome.warnings);
     assert!(outcome.warnings.is_empty() && outcome.not_toned.is_empty());
@@ -77,7 +77,7 @@ fn tune_puts_a_calibrated_tone_on_every_detector() {
         assert!(reference.z0.norm() > 0.0);
     }
     // Exactly the tones of the outcome are on.
-    let on = state.lock().unwrap().tones();
+    let on = running.tones();
     assert_eq!(on.len(), 48);
     for (index, f_hz, amplitude) in on {
         let told = outcome
@@ -98,24 +98,11 @@ fn tune_puts_a_calibrated_tone_on_every_detector() {
 
 /// Returns samples of the board after a tune, with every detector moved by `shift_lw` linewidths.
 fn samples_after(detectors: &[Detector], shift_lw: f64) -> (TuneOutcome, Vec<Complex64>) {
-    let fake = FakeBoard::new(detectors.to_vec(), 6);
-    let state = fake.state.clone();
-    let moved = FakeBoard {
-        detectors: detectors
-            .iter()
-            .map(|d| Detector {
-                fr_hz: d.fr_hz * (1.0 + shift_lw / d.qr),
-                ..*d
-            })
-            .collect(),
-        state,
-        ..FakeBoard::new(Vec::new(), 6)
-    };
-    let (board, _) = fake.handle();
+    let (board, running) = FakeBoard::new(detectors.to_vec(), 6).handle();
     let outcome = run(&board, &params());
-    let (moved, _) = moved.handle();
+    running.shift_detectors(shift_lw);
     let acquire = twotone_hal::Acquire::new(50).first_channels(detectors.len() as u16);
-    let means = tworoutine::block_on(moved.samples().mean(ModuleId::FIRST, acquire)).unwrap();
+    let means = tworoutine::block_on(board.samples().mean(ModuleId::FIRST, acquire)).unwrap();
     (outcome, means.mean)
 }
 
@@ -152,9 +139,9 @@ fn calibrated_samples_tell_a_shift_with_its_sign() {
 
 #[test]
 fn nothing_is_sent_twice_and_unused_channels_are_cleared() {
-    let (board, state) = FakeBoard::new(array(40, LOW, HIGH, 3), 4).handle();
+    let (board, running) = FakeBoard::new(array(40, LOW, HIGH, 3), 4).handle();
     run(&board, &params());
-    let counts = state.lock().unwrap().counts;
+    let counts = running.counts();
     assert_eq!(counts.repeated, 0);
     // Once at the start, and once when the tones replace the wide comb.
     assert_eq!(counts.clears, 2);
@@ -256,11 +243,11 @@ fn neighbours_are_told_apart_or_flagged() {
 
 #[test]
 fn a_board_with_nothing_on_it_is_no_error() {
-    let (board, state) = FakeBoard::new(Vec::new(), 12).handle();
+    let (board, running) = FakeBoard::new(Vec::new(), 12).handle();
     let outcome = run(&board, &params());
     assert!(outcome.channels.is_empty() && outcome.fine_sweep.is_none());
     assert_eq!(outcome.warnings, ["no resonance was found"]);
-    assert!(state.lock().unwrap().tones().is_empty());
+    assert!(running.tones().is_empty());
 }
 
 #[test]
@@ -268,7 +255,7 @@ fn a_band_wider_than_the_nco_reaches_is_joined_and_what_is_out_of_reach_is_said(
     let detectors = array(40, LOW, HIGH, 3);
     let mut fake = FakeBoard::new(detectors.clone(), 4);
     fake.max_offset_hz = 20e6;
-    let (board, state) = fake.handle();
+    let (board, running) = fake.handle();
     let outcome = run(&board, &params());
     assert_eq!(outcome.network_analysis.nco_hz.len(), 2);
     assert_eq!(outcome.find.candidates.len(), 40);
@@ -286,7 +273,7 @@ fn a_band_wider_than_the_nco_reaches_is_joined_and_what_is_out_of_reach_is_said(
             .iter()
             .all(|c| c.status == ChannelStatus::Tuned)
     );
-    assert_eq!(state.lock().unwrap().counts.repeated, 0);
+    assert_eq!(running.counts().repeated, 0);
 }
 
 #[test]

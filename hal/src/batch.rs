@@ -36,7 +36,8 @@ pub enum Op {
         /// Settings that are read of each channel.
         fields: ToneFields,
     },
-    /// Switch off every tone of a module.
+    /// Switch off every tone of a module, and set the offset, phase and rotation of each to 0. A
+    /// board may tell these three afterwards as 0 or as never set.
     ClearTones {
         /// The module to clear.
         module: ModuleId,

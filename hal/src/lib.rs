@@ -32,7 +32,7 @@ pub use legible::{legible, legible_within};
 pub use limits::ModuleLimits;
 pub use memory::MemoryModule;
 #[cfg(feature = "mock")]
-pub use mock::MockBoard;
+pub use mock::{Means, MemoryBoard, MockBoard};
 pub use nco::{Nco, NcoState, ReadNco, SetNco};
 pub use num_complex::Complex64;
 pub use replies::{Replies, RepliesBuilder};

@@ -1,9 +1,9 @@
 //! A module whose settings lie in memory.
 
 use crate::{
-    Batch, Certainty, ChannelId, Error, ErrorKind, Hertz, ModuleDescription, ModuleSettings,
-    NcoState, Op, PhaseEpoch, RepliesBuilder, Result, SettingKey, ToneSettings, ToneState,
-    ToneUpdate,
+    Batch, Certainty, Change, ChannelId, Error, ErrorKind, Hertz, ModuleDescription,
+    ModuleSettings, NcoState, Op, PhaseEpoch, RepliesBuilder, Result, SettingKey, ToneSettings,
+    ToneState, ToneUpdate,
 };
 
 /// Settings of one module in memory, for boards without hardware behind them: dry runs, and doubles
@@ -44,6 +44,14 @@ impl MemoryModule {
             frequency: self.settings.nco().unwrap_or_default(),
             phase_epoch: self.phase_epoch,
         }
+    }
+
+    /// Changes the settings without an operation, as another program would.
+    pub fn change(&mut self, change: Change) {
+        if matches!(change, Change::Nco(_)) {
+            self.phase_epoch.0 += 1;
+        }
+        self.settings.apply([change], Certainty::Executed);
     }
 
     /// Settings of the tone of `channel`.
@@ -110,15 +118,11 @@ impl MemoryModule {
         op: &Op,
         replies: &mut RepliesBuilder<'_>,
     ) -> Result<bool> {
-        self.settings.apply(batch.changes(op), Certainty::Executed);
+        batch.changes(op).for_each(|change| self.change(change));
         match op {
             // The time of settings in memory does not pass.
             Op::SetTones { .. } | Op::ClearTones { .. } | Op::Wait { .. } => replies.done()?,
-            Op::SetNco { .. } => {
-                self.phase_epoch.0 += 1;
-                replies.nco(self.nco())?;
-            }
-            Op::ReadNco { .. } => replies.nco(self.nco())?,
+            Op::SetNco { .. } | Op::ReadNco { .. } => replies.nco(self.nco())?,
             Op::ReadTones {
                 first,
                 count,

@@ -1,13 +1,17 @@
-//! A mock board, for failures that no simulated board can show.
+//! Doubles of boards, for tests of what uses boards. Simulated boards, behind real sockets, are the
+//! main double. These two serve where a test needs a board in its own process.
+
+mod memory_board;
 
 use async_trait::async_trait;
 use mockall::mock;
 
 use crate::{Batch, Board, Replies, Result};
 
+pub use memory_board::{Means, MemoryBoard};
+
 mock! {
-    /// A board that answers as told by `expect_run`. Simulated boards are the main double; this
-    /// one is for error paths that they cannot take.
+    /// A board that answers as told by `expect_run`, for error paths that no simulated board takes.
     pub Board {}
 
     #[async_trait]

@@ -5,6 +5,7 @@
 //! board compares readings with it, a journal restores from it, limits are checked against it.
 
 mod compare;
+mod difference;
 mod key;
 mod possible;
 #[cfg(test)]
@@ -15,7 +16,8 @@ use std::ops::Range;
 
 use crate::{Batch, Certainty, ChannelId, Hertz, Op, ToneFields, ToneState, ToneUpdate};
 
-pub use compare::{Difference, Rounding};
+pub use compare::Rounding;
+pub use difference::Difference;
 pub use key::{Setting, SettingKey};
 pub use possible::Span;
 pub use tone::ToneSettings;

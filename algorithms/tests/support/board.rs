@@ -3,13 +3,15 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-use std::sync::{Arc, Mutex};
+use std::f64::consts::TAU;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use num_complex::Complex64;
 use twotone_hal::{
-    Acquire, Batch, Board, BoardHandle, ChannelId, Dbm, Description, Epoch, Error, ErrorKind,
-    Hertz, ModuleDescription, ModuleId, ModuleLimits, NcoRange, NcoState, Op, OperationKind,
-    PhaseEpoch, Replies, RepliesBuilder, Result, ToneState, Volts, async_trait,
+    Acquire, Batch, Board, BoardHandle, Change, ChannelId, Dbm, Description, Epoch, Error,
+    ErrorKind, Hertz, Means, MemoryBoard, MemoryModule, ModuleDescription, ModuleId, ModuleLimits,
+    NcoRange, Op, OperationKind, PhaseEpoch, Replies, Result, Setting, ToneState, ToneUpdate,
+    Volts, async_trait,
 };
 
 use super::Noise;
@@ -40,30 +42,11 @@ pub(crate) struct Counts {
     pub repeated: usize,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-struct Channel {
-    offset: Option<f64>,
-    amplitude: Option<f64>,
-    phase: Option<f64>,
-    rotation: Option<f64>,
-    /// Energy of the detector under the tone, relative to its largest energy.
-    energy: f64,
-}
-
 /// Change of the module by another program.
-pub(crate) type Meddle = fn(&mut State);
+pub(crate) type Intrusion = fn(&mut MemoryModule);
 
-pub(crate) struct State {
-    channels: Vec<Channel>,
-    nco: f64,
-    epoch: u64,
-    turn: f64,
-    noise: Noise,
-    acquisitions: usize,
-    pub counts: Counts,
-}
-
-/// The board. A clone of `state` gives tests access to it.
+/// Properties of the board and of the line behind it.
+#[derive(Clone)]
 pub(crate) struct FakeBoard {
     pub detectors: Vec<Detector>,
     pub tau_s: f64,
@@ -81,11 +64,33 @@ pub(crate) struct FakeBoard {
     /// The acquisition, counted from 0, that overdrives a converter, or an input.
     pub overrange: Option<usize>,
     pub overvoltage: Option<usize>,
-    /// A change of the board by another program, after so many acquisitions.
-    pub intruder: Option<(usize, Meddle)>,
+    /// A change of the board by another program, before the batch that follows this number of
+    /// acquisitions.
+    pub intruder: Option<(usize, Intrusion)>,
     /// Samples that are no numbers: of which acquisition, counted from 0, and of which channel.
     pub bad: Vec<(usize, usize)>,
-    pub state: Arc<Mutex<State>>,
+    pub seed: u64,
+}
+
+/// The running board. Clones are the same board.
+#[derive(Clone)]
+pub(crate) struct Running {
+    board: MemoryBoard,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    fake: FakeBoard,
+    /// Phase epoch that `turn` is of.
+    epoch: PhaseEpoch,
+    /// Phase of the line, in rad: another one after each setting of the NCO.
+    turn: f64,
+    noise: Noise,
+    /// Last frequency of each tone in hertz, and the energy of the detector under it, relative to
+    /// its largest energy.
+    driven: Vec<(f64, f64)>,
+    acquisitions: usize,
+    counts: Counts,
 }
 
 impl FakeBoard {
@@ -104,21 +109,34 @@ impl FakeBoard {
             overvoltage: None,
             intruder: None,
             bad: Vec::new(),
-            state: Arc::new(Mutex::new(State {
-                channels: vec![Channel::default(); CHANNELS],
-                nco: 1e9,
-                epoch: 0,
-                turn: 0.3,
-                noise: Noise::new(seed),
-                acquisitions: 0,
-                counts: Counts::default(),
-            })),
+            seed,
         }
     }
 
-    pub(crate) fn handle(self) -> (BoardHandle, Arc<Mutex<State>>) {
-        let state = self.state.clone();
-        (BoardHandle::new(self), state)
+    pub(crate) fn handle(self) -> (BoardHandle, Running) {
+        let running = self.start();
+        (BoardHandle::new(running.clone()), running)
+    }
+
+    pub(crate) fn start(self) -> Running {
+        let description = self.description();
+        let state = Arc::new(Mutex::new(State {
+            epoch: PhaseEpoch(0),
+            turn: 0.3,
+            noise: Noise::new(self.seed),
+            driven: vec![(0.0, 0.0); CHANNELS],
+            acquisitions: 0,
+            counts: Counts::default(),
+            fake: self,
+        }));
+        let measured = state.clone();
+        let board = MemoryBoard::new("fake", description, move |module, acquire| {
+            measured.lock().unwrap().measure(module, acquire)
+        });
+        board.with_module(ModuleId::FIRST, |module| {
+            module.change(Change::Nco(Hertz(1e9)));
+        });
+        Running { board, state }
     }
 
     fn description(&self) -> Description {
@@ -134,7 +152,7 @@ impl FakeBoard {
             ],
             doubts: Vec::new(),
             modules: vec![ModuleDescription {
-                module: ModuleId::new(1).unwrap(),
+                module: ModuleId::FIRST,
                 channels: CHANNELS as u16,
                 nco: Some(NcoRange {
                     min: Hertz(self.nco_hz.0),
@@ -154,14 +172,32 @@ impl FakeBoard {
     }
 
     fn line(&self, f: f64) -> Complex64 {
-        let ripple = 1.0 + self.ripple * Complex64::cis(std::f64::consts::TAU * f / 20e6);
-        Complex64::from_polar(self.gain, -std::f64::consts::TAU * (f - 1e9) * self.tau_s) * ripple
+        let ripple = 1.0 + self.ripple * Complex64::cis(TAU * f / 20e6);
+        Complex64::from_polar(self.gain, -TAU * (f - 1e9) * self.tau_s) * ripple
     }
 
+    /// Transmission of the detectors at `f`. The detector under the tone has `energy`.
+    fn notches(&self, f: f64, amplitude: f64, energy: &mut f64) -> Complex64 {
+        let mut notches = Complex64::ONE;
+        for detector in &self.detectors {
+            let away = (f - detector.fr_hz).abs() * detector.qr / detector.fr_hz;
+            if away > 300.0 {
+                continue;
+            }
+            let a = detector.a * (amplitude / 0.002).powi(2);
+            let mut none = 0.0;
+            let energy = if away < 8.0 { &mut *energy } else { &mut none };
+            notches *= detector.response(f, a, energy);
+        }
+        notches
+    }
+}
+
+impl Detector {
     /// Returns the field of a driven resonator, whose energy relaxes from its last value. So the
     /// branch follows from its history.
-    fn response(detector: &Detector, f: f64, a: f64, energy: &mut f64) -> Complex64 {
-        let y0 = detector.qr * (f - detector.fr_hz) / detector.fr_hz;
+    fn response(&self, f: f64, a: f64, energy: &mut f64) -> Complex64 {
+        let y0 = self.qr * (f - self.fr_hz) / self.fr_hz;
         for _ in 0..400 {
             let y = y0 + a * *energy;
             let target = 1.0 / (1.0 + 4.0 * y * y);
@@ -172,196 +208,186 @@ impl FakeBoard {
             }
         }
         let y = y0 + a * *energy;
-        1.0 - detector.coupling / Complex64::new(1.0, 2.0 * y)
+        1.0 - self.coupling / Complex64::new(1.0, 2.0 * y)
     }
+}
 
-    fn sample(&self, state: &mut State, index: usize, samples: u32) -> (Complex64, f64) {
-        let n = f64::from(samples);
-        let noise = state.noise.complex(self.sigma / n.sqrt());
-        let channel = &mut state.channels[index];
-        let amplitude = channel.amplitude.unwrap_or(0.0);
-        let f = state.nco + channel.offset.unwrap_or(0.0);
-        let mut z = Complex64::new(0.0, 0.0);
-        let stopped = |(low, high): (f64, f64)| (low..=high).contains(&f);
-        if amplitude != 0.0 && !self.stop_band.is_some_and(stopped) {
-            let mut notches = Complex64::new(1.0, 0.0);
-            for detector in &self.detectors {
-                let away = (f - detector.fr_hz).abs() * detector.qr / detector.fr_hz;
-                if away > 300.0 {
-                    continue;
-                }
-                let a = detector.a * (amplitude / 0.002).powi(2);
-                let mut none = 0.0;
-                let energy = if away < 8.0 {
-                    &mut channel.energy
-                } else {
-                    &mut none
-                };
-                notches *= Self::response(detector, f, a, energy);
-            }
-            let turn = channel.phase.unwrap_or(0.0) - channel.rotation.unwrap_or(0.0) + state.turn;
-            z = amplitude * self.line(f) * notches * Complex64::cis(turn);
+impl State {
+    fn measure(&mut self, module: &MemoryModule, acquire: &Acquire) -> Result<Means> {
+        self.hold_to_limits(module)?;
+        let nco = module.nco();
+        if nco.phase_epoch != self.epoch {
+            self.epoch = nco.phase_epoch;
+            self.turn = TAU * self.noise.uniform();
         }
-        (z + noise, if samples > 1 { self.sigma } else { 0.0 })
+        let tones: Vec<_> = module.acquired(acquire).collect();
+        let sample = |tone: &ToneState| self.sample(tone, nco.frequency.0, acquire.samples);
+        let mut mean: Vec<_> = tones.iter().map(sample).collect();
+        let number = self.acquisitions;
+        for &(_, channel) in self.fake.bad.iter().filter(|bad| bad.0 == number) {
+            if let Some(z) = mean.get_mut(channel) {
+                z.im = f64::NAN;
+            }
+        }
+        self.acquisitions += 1;
+        let is_scattered = acquire.samples > 1;
+        let scatter = if is_scattered { self.fake.sigma } else { 0.0 };
+        Ok(Means {
+            scatter: vec![scatter; mean.len()],
+            mean,
+            overrange: self.fake.overrange == Some(number),
+            overvoltage: self.fake.overvoltage == Some(number),
+        })
     }
 
-    fn hold_to_limits(&self, state: &State) -> Result<()> {
-        let within = |f_hz: f64| {
-            self.limits.f_min.is_none_or(|low| f_hz >= low.0)
-                && self.limits.f_max.is_none_or(|high| f_hz <= high.0)
+    fn sample(&mut self, tone: &ToneState, nco_hz: f64, samples: u32) -> Complex64 {
+        let noise = self
+            .noise
+            .complex(self.fake.sigma / f64::from(samples).sqrt());
+        let amplitude = tone.amplitude.unwrap_or(0.0);
+        let f = nco_hz + tone.offset.map_or(0.0, |offset| offset.0);
+        let is_stopped = |(low, high): (f64, f64)| (low..=high).contains(&f);
+        if amplitude == 0.0 || self.fake.stop_band.is_some_and(is_stopped) {
+            return noise;
+        }
+        let (last, energy) = &mut self.driven[tone.channel.index()];
+        // A tone that jumps further than a linewidth finds its detector at rest.
+        if (f - *last).abs() > 30e3 {
+            *energy = 0.0;
+        }
+        *last = f;
+        let notches = self.fake.notches(f, amplitude, energy);
+        let angle = |angle: Option<twotone_hal::Radians>| angle.map_or(0.0, |angle| angle.0);
+        let turn = angle(tone.phase) - angle(tone.rotation) + self.turn;
+        amplitude * self.fake.line(f) * notches * Complex64::cis(turn) + noise
+    }
+
+    fn hold_to_limits(&self, module: &MemoryModule) -> Result<()> {
+        let limits = &self.fake.limits;
+        let is_within = |f_hz: f64| {
+            limits.f_min.is_none_or(|low| f_hz >= low.0)
+                && limits.f_max.is_none_or(|high| f_hz <= high.0)
         };
-        match state.tones().iter().find(|tone| !within(tone.1)) {
+        match tones(module).iter().find(|tone| !is_within(tone.1)) {
             Some(tone) => Err(Error::new(ErrorKind::Limit, format!("{tone:?}"))),
             None => Ok(()),
         }
     }
 
-    fn acquire(&self, state: &mut State, acquire: &Acquire) -> (Vec<Complex64>, Vec<f64>) {
-        let first = acquire.first.index();
-        let count = acquire.count.map_or(CHANNELS - first, usize::from);
-        (first..first + count)
-            .map(|k| self.sample(state, k, acquire.samples))
-            .unzip()
-    }
-}
-
-fn set(slot: &mut Option<f64>, value: Option<f64>, count: &mut usize, repeated: &mut usize) {
-    if let Some(value) = value {
-        *count += 1;
-        *repeated += usize::from(*slot == Some(value));
-        *slot = Some(value);
+    fn count(&mut self, op: &Op, batch: &Batch, module: &MemoryModule) {
+        let counts = &mut self.counts;
+        match op {
+            Op::ClearTones { .. } => counts.clears += 1,
+            Op::SetNco { .. } => counts.ncos += 1,
+            Op::SetTones { updates, .. } => {
+                for update in &batch.tone_updates()[updates.clone()] {
+                    let is = module.tone(update.channel).as_update();
+                    let never_set = module.tone(update.channel).amplitude.is_none();
+                    let amplitude = is.amplitude.filter(|_| !never_set);
+                    let before = ToneUpdate { amplitude, ..is };
+                    for (setting, count) in [
+                        (Setting::Offset, &mut counts.offsets),
+                        (Setting::Amplitude, &mut counts.amplitudes),
+                        (Setting::Phase, &mut counts.phases),
+                        (Setting::Rotation, &mut counts.rotations),
+                    ] {
+                        let value = setting.of_update(update);
+                        *count += usize::from(value.is_some());
+                        let is_same = value.is_some() && value == setting.of_update(&before);
+                        counts.repeated += usize::from(is_same);
+                    }
+                }
+            }
+            _ => {}
+        }
     }
 }
 
 #[async_trait]
-impl Board for FakeBoard {
+impl Board for Running {
     fn name(&self) -> &str {
-        "fake"
+        self.board.name()
     }
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {
-        let mut state = self.state.lock().unwrap();
-        let state = &mut *state;
-        let mut replies = RepliesBuilder::new(batch);
-        // Boards keep their description: asking for it alone sends nothing.
-        if *batch.ops() != [Op::Describe] {
-            state.counts.batches += 1;
-        }
-        if let Some((_, meddle)) = self.intruder.filter(|one| one.0 == state.acquisitions) {
-            meddle(state);
-        }
-        for op in batch.ops() {
-            match op {
-                Op::Describe => replies.description(self.description())?,
-                Op::ClearTones { .. } => {
-                    state.counts.clears += 1;
-                    state.channels = vec![Channel::default(); CHANNELS];
-                    replies.done()?;
-                }
-                Op::SetNco { frequency, .. } => {
-                    state.counts.ncos += 1;
-                    state.nco = frequency.0;
-                    state.epoch += 1;
-                    state.turn = std::f64::consts::TAU * state.noise.uniform();
-                    let phase_epoch = PhaseEpoch(state.epoch);
-                    replies.nco(NcoState {
-                        frequency: *frequency,
-                        phase_epoch,
-                    })?;
-                }
-                Op::ReadNco { .. } => replies.nco(NcoState {
-                    frequency: Hertz(state.nco),
-                    phase_epoch: PhaseEpoch(state.epoch),
-                })?,
-                Op::SetTones { updates, .. } => {
-                    for update in &batch.tone_updates()[updates.clone()] {
-                        let channel = &mut state.channels[update.channel.index()];
-                        let counts = &mut state.counts;
-                        let again = &mut counts.repeated;
-                        let offset = update.offset.map(|v| v.0);
-                        set(&mut channel.offset, offset, &mut counts.offsets, again);
-                        set(
-                            &mut channel.amplitude,
-                            update.amplitude,
-                            &mut counts.amplitudes,
-                            again,
-                        );
-                        let phase = update.phase.map(|v| v.0);
-                        set(&mut channel.phase, phase, &mut counts.phases, again);
-                        let rotation = update.rotation.map(|v| v.0);
-                        set(
-                            &mut channel.rotation,
-                            rotation,
-                            &mut counts.rotations,
-                            again,
-                        );
-                    }
-                    replies.done()?;
-                }
-                Op::ReadTones { first, count, .. } => {
-                    let channels = first.index()..first.index() + usize::from(*count);
-                    let states = channels.filter_map(|index| {
-                        let channel = state.channels[index];
-                        Some(ToneState {
-                            channel: ChannelId::from_index(index)?,
-                            offset: channel.offset.map(Hertz),
-                            amplitude: channel.amplitude,
-                            phase: None,
-                            rotation: None,
-                        })
-                    });
-                    replies.tones(states.collect::<Vec<_>>())?;
-                }
-                Op::AcquireMean { acquire, .. } => {
-                    self.hold_to_limits(state)?;
-                    let (mut mean, scatter) = self.acquire(state, acquire);
-                    for &(_, channel) in self.bad.iter().filter(|b| b.0 == state.acquisitions) {
-                        if let Some(z) = mean.get_mut(channel) {
-                            z.im = f64::NAN;
-                        }
-                    }
-                    let overrange = self.overrange == Some(state.acquisitions);
-                    let overvoltage = self.overvoltage == Some(state.acquisitions);
-                    state.acquisitions += 1;
-                    replies.mean(mean, scatter, overrange, overvoltage)?;
-                }
-                other => panic!("the fake board has no {other}"),
+        {
+            let mut state = self.state.lock().unwrap();
+            // Boards keep their description: asking for it alone sends nothing.
+            if *batch.ops() != [Op::Describe] {
+                state.counts.batches += 1;
             }
+            let due = state.acquisitions;
+            let intruder = state.fake.intruder.filter(|intruder| intruder.0 == due);
+            self.board.with_module(ModuleId::FIRST, |module| {
+                if let Some((_, intrude)) = intruder {
+                    intrude(module);
+                }
+            });
+        }
+        self.board.check(batch)?;
+        let mut replies = twotone_hal::RepliesBuilder::new(batch);
+        while let Some(op) = replies.next_op() {
+            let module = self.module();
+            self.state.lock().unwrap().count(op, batch, &module);
+            self.board.answer(batch, op, &mut replies)?;
         }
         replies.finish()
     }
 }
 
-impl State {
-    pub(crate) fn nco_hz(&self) -> f64 {
-        self.nco
+impl Running {
+    /// The settings of the module.
+    pub(crate) fn module(&self) -> MemoryModule {
+        let module = ModuleId::FIRST;
+        self.board.with_module(module, |module| module.clone())
     }
 
-    pub(crate) fn move_nco(&mut self) {
-        self.nco += 7e6;
+    pub(crate) fn counts(&self) -> Counts {
+        self.state().counts
     }
 
-    pub(crate) fn switch_off(&mut self) {
-        for channel in &mut self.channels {
-            channel.amplitude = Some(0.0);
+    /// Moves every detector by so many linewidths.
+    pub(crate) fn shift_detectors(&self, linewidths: f64) {
+        for detector in &mut self.state().fake.detectors {
+            detector.fr_hz *= 1.0 + linewidths / detector.qr;
         }
     }
 
     /// Returns the absolute frequencies and amplitudes of the tones that are on, by channel from 0.
     pub(crate) fn tones(&self) -> Vec<(usize, f64, f64)> {
-        self.channels
-            .iter()
-            .enumerate()
-            .filter(|(_, c)| c.amplitude.unwrap_or(0.0) != 0.0)
-            .map(|(k, c)| {
-                (
-                    k,
-                    self.nco + c.offset.unwrap_or(0.0),
-                    c.amplitude.unwrap_or(0.0),
-                )
-            })
-            .collect()
+        tones(&self.module())
     }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+}
+
+/// Another program moves the NCO.
+pub(crate) fn move_nco(module: &mut MemoryModule) {
+    let moved = module.nco().frequency.0 + 7e6;
+    module.change(Change::Nco(Hertz(moved)));
+}
+
+/// Another program switches all tones off.
+pub(crate) fn switch_off(module: &mut MemoryModule) {
+    module.change(Change::ClearTones);
+}
+
+fn tones(module: &MemoryModule) -> Vec<(usize, f64, f64)> {
+    let channels = (0..CHANNELS).filter_map(ChannelId::from_index);
+    let tones = channels.map(|channel| module.tone(channel));
+    tones
+        .filter(ToneState::is_on)
+        .map(|tone| {
+            let offset_hz = tone.offset.map_or(0.0, |offset| offset.0);
+            (
+                tone.channel.index(),
+                module.nco().frequency.0 + offset_hz,
+                tone.amplitude.unwrap_or(0.0),
+            )
+        })
+        .collect()
 }
 
 /// An array of detectors, evenly spread with some scatter.

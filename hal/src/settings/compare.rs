@@ -1,7 +1,7 @@
 //! Values in doubt, and the comparison of readings with what was set.
 
 use super::tone::Bits;
-use super::{MOST_DOUBTS, ModuleSettings, Setting, SettingKey};
+use super::{Difference, MOST_DOUBTS, ModuleSettings, Setting, SettingKey};
 use crate::{Hertz, Radians};
 
 /// Largest differences of a value that is read back from the value that was set, by the rounding of
@@ -14,25 +14,6 @@ pub struct Rounding {
     pub amplitude: f64,
     /// Of phases. Full turns do not count.
     pub angle: Radians,
-}
-
-/// Settings that read back otherwise than they were set.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Difference {
-    /// The first setting that differs, in the order of the reading.
-    pub first: SettingKey,
-    /// Its value that was read back; `None` if the board says that it was never set.
-    pub found: Option<f64>,
-    /// Its value that was surely set last.
-    pub expected: f64,
-    /// A value that it may have been set to since; the newest, unless there were very many.
-    pub or: Option<f64>,
-    /// Number of settings that differ.
-    pub differ: usize,
-    /// Number of settings that were compared.
-    pub compared: usize,
-    /// True if everything that differs is as on a board that has just started: 0 or never set.
-    pub all_lost: bool,
 }
 
 impl Rounding {

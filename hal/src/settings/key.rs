@@ -43,7 +43,7 @@ impl Setting {
     }
 
     /// Value that `update` gives this setting, in the unit of the setting.
-    pub(super) fn of_update(self, update: &ToneUpdate) -> Option<f64> {
+    pub fn of_update(self, update: &ToneUpdate) -> Option<f64> {
         match self {
             Self::Nco => None,
             Self::Offset => update.offset.map(|offset| offset.0),

@@ -1,17 +1,15 @@
-//! Fake board that keeps the contract of its trait, records what really happened to it, and fails
-//! as a test asks.
+//! A board in memory that takes time for each operation, records them, and fails as a test asks.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 use tworoutine::Allowance;
 use twotone_hal::{
-    Batch, Board, BoardHandle, Certainty, ChannelId, Complex64, Dbm, Description, Epoch, Error,
-    ErrorKind, Hertz, ModuleDescription, ModuleId, NcoRange, NcoState, Op, OperationKind,
-    PhaseEpoch, Replies, RepliesBuilder, Result, ToneFields, ToneState, ToneUpdate, Volts,
-    async_trait,
+    Acquire, Batch, Board, BoardHandle, Certainty, Change, ChannelId, Complex64, Dbm, Description,
+    Epoch, Error, ErrorKind, Hertz, Means, MemoryBoard, MemoryModule, ModuleDescription, ModuleId,
+    NcoRange, NcoState, Op, OperationKind, Replies, RepliesBuilder, Result, ToneState, ToneUpdate,
+    Volts, async_trait,
 };
 
 pub(super) const CHANNELS: u16 = 8;
@@ -55,7 +53,7 @@ pub(super) enum Fault {
 pub(super) struct Fake(Arc<Inner>);
 
 struct Inner {
-    name: String,
+    board: MemoryBoard,
     /// Lock that lets one batch run at a time.
     line: tokio::sync::Mutex<()>,
     state: Mutex<State>,
@@ -63,9 +61,6 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
-    tones: BTreeMap<u16, ToneState>,
-    nco: f64,
-    phase_epoch: u64,
     /// Number of operations that were begun.
     operations: usize,
     /// Number of the operation that fails, with its fault, if any.
@@ -97,14 +92,16 @@ pub(super) fn tone(number: u16, offset_mhz: f64, amplitude: f64) -> ToneUpdate {
 
 impl Fake {
     pub(super) fn new(name: &str) -> Self {
-        Self(Arc::new(Inner {
-            name: name.to_owned(),
+        let line_phase = name.len() as f64;
+        let measure =
+            move |module: &MemoryModule, acquire: &Acquire| Ok(means(module, acquire, line_phase));
+        let fake = Self(Arc::new(Inner {
+            board: MemoryBoard::new(name, description(), measure),
             line: tokio::sync::Mutex::default(),
-            state: Mutex::new(State {
-                nco: 1e9,
-                ..State::default()
-            }),
-        }))
+            state: Mutex::default(),
+        }));
+        fake.move_nco(1e9);
+        fake
     }
 
     /// Returns the board with `fault` at the operation number `at` from now on, counted from 0.
@@ -132,9 +129,8 @@ impl Fake {
 
     /// Loses all settings, as in a restart that no client noticed.
     pub(super) fn forget(&self) {
-        let mut state = self.state();
-        state.tones.clear();
-        state.nco = 0.0;
+        self.0.board.restart();
+        self.move_nco(0.0);
     }
 
     pub(super) fn handle(&self) -> BoardHandle {
@@ -143,13 +139,18 @@ impl Fake {
 
     /// True amplitudes of all channels.
     pub(super) fn amplitudes(&self) -> Vec<f64> {
-        let state = self.state();
-        (1..=CHANNELS)
-            .map(|number| {
-                let tone = state.tones.get(&number);
-                tone.and_then(|tone| tone.amplitude).unwrap_or(0.0)
-            })
-            .collect()
+        let tones = self.tones().into_iter();
+        tones.map(|tone| tone.amplitude.unwrap_or(0.0)).collect()
+    }
+
+    /// True settings of all channels.
+    fn tones(&self) -> Vec<ToneState> {
+        let channels = (1..=CHANNELS).map(channel);
+        self.with_module(|module| channels.map(|channel| module.tone(channel)).collect())
+    }
+
+    fn with_module<T>(&self, act: impl FnOnce(&mut MemoryModule) -> T) -> T {
+        self.0.board.with_module(module(), act)
     }
 
     pub(super) fn on(&self) -> Vec<u16> {
@@ -159,10 +160,11 @@ impl Fake {
             .collect()
     }
 
-    /// True frequency of the NCO in Hz, and the true settings of all tones.
+    /// True frequency of the NCO in Hz, and the true settings of all tones that were ever set.
     pub(super) fn settings(&self) -> (f64, Vec<ToneState>) {
-        let state = self.state();
-        (state.nco, state.tones.values().copied().collect())
+        let mut tones = self.tones();
+        tones.retain(|tone| *tone != ToneState::never_set(tone.channel));
+        (self.with_module(|module| module.nco().frequency.0), tones)
     }
 
     /// Operations that were begun, one a line.
@@ -187,12 +189,21 @@ impl Fake {
 
     /// Moves the NCO without the knowledge of any client.
     pub(super) fn move_nco(&self, hertz: f64) {
-        self.state().nco = hertz;
+        self.with_module(|module| module.change(Change::Nco(Hertz(hertz))));
     }
 
     /// Sets a tone without the knowledge of any client.
     pub(super) fn set(&self, update: ToneUpdate) {
-        self.state().set(&update);
+        self.with_module(|module| self.change(module, Change::Tone(update)));
+    }
+
+    fn change(&self, module: &mut MemoryModule, change: Change) {
+        module.change(change);
+        let channels = (1..=CHANNELS).map(channel);
+        let amplitudes = channels.filter_map(|channel| module.tone(channel).amplitude);
+        let power = amplitudes.map(|amplitude| amplitude * amplitude).sum();
+        let mut state = self.state();
+        state.most_power = state.most_power.max(power);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -201,7 +212,7 @@ impl Fake {
 
     fn error(&self, kind: ErrorKind, op: &Op, done: usize) -> Error {
         Error::new(kind, "as it was told")
-            .on(&self.0.name)
+            .on(self.0.board.name())
             .during(op.to_string())
             .after(done)
     }
@@ -252,8 +263,7 @@ impl Fake {
                     return Err(self.error(ErrorKind::ConnectionLost, op, done));
                 }
                 Some(Fault::Reboot) => {
-                    self.state().tones.clear();
-                    self.state().nco = 0.0;
+                    self.forget();
                     return Err(self.error(ErrorKind::EpochChanged, op, done));
                 }
                 Some(Fault::Repeated(time)) => {
@@ -291,111 +301,69 @@ impl Fake {
         replies: &mut RepliesBuilder<'_>,
         fault: Option<Fault>,
     ) -> Result<()> {
-        let mut state = self.state();
-        let does = fault != Some(Fault::Lie);
-        match op {
-            Op::Describe => replies.description(description()),
-            Op::SetTones { updates, .. } => {
+        let nco = self.with_module(|module| module.nco());
+        match (op, fault) {
+            (Op::SetTones { .. } | Op::ClearTones { .. }, Some(Fault::Lie)) => replies.done(),
+            (Op::SetNco { .. }, Some(Fault::Lie)) => replies.nco(nco),
+            (Op::ReadNco { .. }, Some(Fault::Nan)) => replies.nco(NcoState {
+                frequency: Hertz(f64::NAN),
+                ..nco
+            }),
+            (
+                Op::ReadTones {
+                    first,
+                    count,
+                    fields,
+                    ..
+                },
+                Some(Fault::Nan),
+            ) => {
+                let tones = self.tones().into_iter().skip(first.index());
+                let tones = tones.take(usize::from(*count));
+                let mut tones: Vec<_> = tones.map(|tone| tone.only(*fields)).collect();
+                tones[0].amplitude = Some(f64::NAN);
+                replies.tones(tones)
+            }
+            (Op::SetTones { updates, .. }, _) => {
                 for update in &batch.tone_updates()[updates.clone()] {
                     let is_on = update.amplitude.is_some_and(|amplitude| amplitude != 0.0);
-                    if is_on && state.refused.contains(&update.channel.number()) {
+                    if is_on && self.state().refused.contains(&update.channel.number()) {
                         let error = self.error(ErrorKind::Rejected, op, replies.answered());
                         return Err(error.certainty_is(Certainty::Unknown));
                     }
-                    if does {
-                        state.set(update);
-                    }
+                    self.set(*update);
                 }
                 replies.done()
             }
-            Op::ClearTones { .. } => {
-                if does {
-                    state
-                        .tones
-                        .values_mut()
-                        .for_each(|tone| tone.amplitude = Some(0.0));
-                }
-                replies.done()
-            }
-            Op::SetNco { frequency, .. } => {
-                if does {
-                    state.nco = frequency.0;
-                    state.phase_epoch += 1;
-                }
-                replies.nco(state.nco_state())
-            }
-            Op::ReadNco { .. } => {
-                let mut nco = state.nco_state();
-                if fault == Some(Fault::Nan) {
-                    nco.frequency = Hertz(f64::NAN);
-                }
-                replies.nco(nco)
-            }
-            Op::ReadTones {
-                first,
-                count,
-                fields,
-                ..
-            } => {
-                let channels = first.number()..first.number() + count;
-                let mut states: Vec<_> =
-                    channels.map(|number| state.tone(number, *fields)).collect();
-                if fault == Some(Fault::Nan) {
-                    states[0].amplitude = Some(f64::NAN);
-                }
-                replies.tones(states)
-            }
-            Op::AcquireMean { acquire, .. } => {
-                let count = acquire.count.unwrap_or(CHANNELS);
-                let numbers = acquire.first.number()..acquire.first.number() + count;
-                let mean: Vec<_> = numbers
-                    .map(|number| {
-                        let tone = state.tone(number, ToneFields::ALL);
-                        let f = state.nco + tone.offset.map_or(0.0, |offset| offset.0);
-                        let a = tone.amplitude.unwrap_or(0.0);
-                        // A tone that is off answers 0, independent of earlier settings.
-                        let z = Complex64::from_polar(a, f * 1e-7 + self.0.name.len() as f64);
-                        if a == 0.0 { Complex64::ZERO } else { z }
-                    })
-                    .collect();
-                let scatter = vec![0.0; mean.len()];
-                replies.mean(mean, scatter, false, false)
-            }
-            other => Err(self.error(ErrorKind::Unsupported, other, replies.answered())),
+            (op, _) => self.0.board.answer(batch, op, replies),
         }
     }
 }
 
-impl State {
-    fn set(&mut self, update: &ToneUpdate) {
-        let number = update.channel.number();
-        let tone = self
-            .tones
-            .entry(number)
-            .or_insert_with(|| ToneState::never_set(update.channel));
-        tone.apply(update);
-        let amplitudes = self.tones.values().filter_map(|tone| tone.amplitude);
-        let power = amplitudes.map(|a| a * a).sum();
-        self.most_power = self.most_power.max(power);
-    }
-
-    fn tone(&self, number: u16, fields: ToneFields) -> ToneState {
-        let never = ToneState::never_set(channel(number));
-        self.tones.get(&number).unwrap_or(&never).only(fields)
-    }
-
-    fn nco_state(&self) -> NcoState {
-        NcoState {
-            frequency: Hertz(self.nco),
-            phase_epoch: PhaseEpoch(self.phase_epoch),
+/// Samples of a line without detectors. A tone that is off answers 0, independent of earlier
+/// settings.
+fn means(module: &MemoryModule, acquire: &Acquire, line_phase: f64) -> Means {
+    let sample = |tone: ToneState| {
+        let offset_hz = tone.offset.map_or(0.0, |offset| offset.0);
+        let f_hz = module.nco().frequency.0 + offset_hz;
+        let amplitude = tone.amplitude.unwrap_or(0.0);
+        match amplitude {
+            0.0 => Complex64::ZERO,
+            amplitude => Complex64::from_polar(amplitude, f_hz * 1e-7 + line_phase),
         }
+    };
+    let mean: Vec<_> = module.acquired(acquire).map(sample).collect();
+    Means {
+        scatter: vec![0.0; mean.len()],
+        mean,
+        ..Means::default()
     }
 }
 
 #[async_trait]
 impl Board for Fake {
     fn name(&self) -> &str {
-        &self.0.name
+        self.0.board.name()
     }
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {
@@ -409,7 +377,7 @@ impl Board for Fake {
             },
             Err(_) => Err(Error::new(ErrorKind::Timeout, "no answer")
                 .certainty_is(Certainty::Unknown)
-                .on(&self.0.name)),
+                .on(self.0.board.name())),
         }
     }
 }

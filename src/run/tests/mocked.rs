@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use twotone_hal::{
-    Batch, Board, BoardHandle, Certainty, Error, ErrorKind, MemoryModule, MockBoard, Op, Replies,
-    RepliesBuilder, Result, ToneFields,
+    Batch, Board, BoardHandle, Certainty, Error, ErrorKind, Means, MemoryBoard, MockBoard,
+    ToneFields,
 };
 
 use super::board::{description, module, tone};
@@ -13,27 +13,16 @@ use crate::run::{CatchPanic, Deadline, Journal, Limits, ModuleLimits, Trace};
 
 /// A board that answers every batch that only reads from memory, and fails the others.
 fn failing(fail: impl Fn() -> Error + Send + Sync + 'static) -> BoardHandle {
+    let memory = MemoryBoard::new("b1", description(), |_, _| Ok(Means::default()));
     let mut mock = MockBoard::new();
     mock.expect_name().return_const("b1".to_owned());
     mock.expect_run().returning(move |batch| {
         if batch.ops().iter().any(|op| op.safety().writes()) {
             return Err(fail());
         }
-        answer(batch)
+        memory.execute(batch)
     });
     BoardHandle::new(mock)
-}
-
-fn answer(batch: &Batch) -> Result<Replies> {
-    let mut memory = MemoryModule::new(description().modules.remove(0));
-    let mut replies = RepliesBuilder::new(batch);
-    while let Some(op) = replies.next_op() {
-        match op {
-            Op::Describe => replies.description(description())?,
-            op => drop(memory.answer(batch, op, &mut replies)?),
-        }
-    }
-    replies.finish()
 }
 
 fn write() -> Batch {

@@ -1,0 +1,199 @@
+//! A board whose modules lie in memory.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use num_complex::Complex64;
+
+use crate::{
+    Acquire, Batch, Board, BoardHandle, Description, Error, ErrorKind, MemoryModule, ModuleId, Op,
+    Replies, RepliesBuilder, Result,
+};
+
+/// Means of an acquisition: one for each channel that it is of, in order.
+#[derive(Debug, Clone, Default)]
+pub struct Means {
+    /// Means of the samples, in readout counts.
+    pub mean: Vec<Complex64>,
+    /// Standard deviation of single samples of each channel, in readout counts.
+    pub scatter: Vec<f64>,
+    /// True if a converter was over its range.
+    pub overrange: bool,
+    /// True if an input was over its voltage.
+    pub overvoltage: bool,
+}
+
+/// Board in memory that keeps the contract of [`Board`]. Its samples come from a function of the
+/// test.
+///
+/// It has tones, NCOs, waits and means. A test adds faults in a board of its own around this one,
+/// which calls [`MemoryBoard::answer`] for each operation that is executed. Clones are the same
+/// board.
+#[derive(Clone)]
+pub struct MemoryBoard(Arc<Inner>);
+
+type Measure = dyn FnMut(&MemoryModule, &Acquire) -> Result<Means> + Send;
+
+struct Inner {
+    name: String,
+    description: Description,
+    modules: Mutex<BTreeMap<ModuleId, MemoryModule>>,
+    measure: Mutex<Box<Measure>>,
+}
+
+impl MemoryBoard {
+    /// A board of this description, as after a start: no tone was ever set. `measure` returns the
+    /// means of an acquisition from the settings of its module.
+    pub fn new(
+        name: &str,
+        description: Description,
+        measure: impl FnMut(&MemoryModule, &Acquire) -> Result<Means> + Send + 'static,
+    ) -> Self {
+        let board = Self(Arc::new(Inner {
+            name: name.to_owned(),
+            description,
+            modules: Mutex::default(),
+            measure: Mutex::new(Box::new(measure)),
+        }));
+        board.restart();
+        board
+    }
+
+    /// A handle of the board.
+    pub fn handle(&self) -> BoardHandle {
+        BoardHandle::new(self.clone())
+    }
+
+    /// Description of the board.
+    pub fn description(&self) -> &Description {
+        &self.0.description
+    }
+
+    /// Loses all settings, as in a restart that no client notices.
+    pub fn restart(&self) {
+        let described = self.0.description.modules.iter();
+        *self.modules() = described
+            .map(|described| (described.module, MemoryModule::new(described.clone())))
+            .collect();
+    }
+
+    /// Calls `act` with the true settings of a module, to look at them, or to change them as
+    /// another program would.
+    ///
+    /// # Panics
+    /// If the board does not have the module.
+    pub fn with_module<T>(&self, module: ModuleId, act: impl FnOnce(&mut MemoryModule) -> T) -> T {
+        let mut modules = self.modules();
+        act(modules
+            .get_mut(&module)
+            .expect("the description has the module"))
+    }
+
+    /// Executes a batch, as [`Board::run`] does.
+    ///
+    /// # Errors
+    /// Those of [`MemoryBoard::check`] and [`MemoryBoard::answer`].
+    pub fn execute(&self, batch: &Batch) -> Result<Replies> {
+        self.check(batch)?;
+        let mut replies = RepliesBuilder::new(batch);
+        while let Some(op) = replies.next_op() {
+            self.answer(batch, op, &mut replies)?;
+        }
+        replies.finish()
+    }
+
+    /// Checks the operations of a batch and their arguments. Nothing is executed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] for operations that the description or this double does not
+    /// have, and those of [`MemoryModule::check`].
+    pub fn check(&self, batch: &Batch) -> Result<()> {
+        batch.refuse_unknown(&self.0.name, |op| match op {
+            Op::ReadClock | Op::ReadHousekeeping | Op::AcquireSamples { .. } => false,
+            op => op.is_modelled(),
+        })?;
+        let modules = self.modules();
+        for op in batch.ops() {
+            let lacks_module = || Error::new(ErrorKind::InvalidArgument, "there is no such module");
+            let module = op.module().map(|module| modules.get(&module));
+            let checked = match module {
+                None => Ok(()),
+                Some(Some(module)) => module.check(batch, op),
+                Some(None) => Err(lacks_module()),
+            };
+            checked.map_err(|error| self.failed(error, op, 0))?;
+        }
+        Ok(())
+    }
+
+    /// Executes `op`, the next operation of `batch` that `replies` has no answer for, and answers
+    /// it.
+    ///
+    /// # Errors
+    /// Those of the function that measures.
+    pub fn answer(&self, batch: &Batch, op: &Op, replies: &mut RepliesBuilder<'_>) -> Result<()> {
+        let done = replies.answered();
+        match op {
+            Op::Describe => replies.description(self.0.description.clone()),
+            Op::AcquireMean { module, acquire } => {
+                let module = self.with_module(*module, |module| module.clone());
+                let mut measure = self
+                    .0
+                    .measure
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                let means =
+                    measure(&module, acquire).map_err(|error| self.failed(error, op, done))?;
+                replies.mean(
+                    means.mean,
+                    means.scatter,
+                    means.overrange,
+                    means.overvoltage,
+                )
+            }
+            op => {
+                let answered = match op.module() {
+                    Some(module) => {
+                        self.with_module(module, |module| module.answer(batch, op, replies))?
+                    }
+                    None => false,
+                };
+                let lacks = || Error::new(ErrorKind::Unsupported, "the board in memory lacks it");
+                answered
+                    .then_some(())
+                    .ok_or_else(|| self.failed(lacks(), op, done))
+            }
+        }
+    }
+
+    /// An error at `op`, after `done` operations of its batch.
+    fn failed(&self, error: Error, op: &Op, done: usize) -> Error {
+        error.on(&self.0.name).during(op.to_string()).after(done)
+    }
+
+    fn modules(&self) -> MutexGuard<'_, BTreeMap<ModuleId, MemoryModule>> {
+        let modules = self.0.modules.lock();
+        modules.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Board for MemoryBoard {
+    fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    async fn run(&self, batch: &Batch) -> Result<Replies> {
+        self.execute(batch)
+    }
+}
+
+impl fmt::Debug for MemoryBoard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryBoard")
+            .field("name", &self.0.name)
+            .finish_non_exhaustive()
+    }
+}
