@@ -1,8 +1,9 @@
 //! Receives a board's sample stream beside its control connection: samples, times, and losses.
 use std::time::Duration;
 
+use twotone::hal::ReceiveOptions;
 use twotone::prelude::*;
-use twotone::transport::readout::{Receiver, Source, StreamOptions, Take};
+use twotone::transport::readout::{Receiver, Source, Take};
 
 #[tworoutine::main]
 async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
@@ -13,7 +14,7 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     // The address that a board's packets come from, and the serial number in them.
     let sender = &farm.boards()[0];
     let source = Source::new(sender.ip(), sender.serial().parse()?);
-    let mut receiver = Receiver::open(&[source], &StreamOptions::new())?;
+    let mut receiver = Receiver::open(&[source], &ReceiveOptions::new())?;
 
     let tone = ToneUpdate::tone(ChannelId::FIRST, Hertz(5e6), 0.001);
     board.nco().set(ModuleId::FIRST, Hertz(1.2e9)).await?;

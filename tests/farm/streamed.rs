@@ -10,14 +10,13 @@ use twotone::Array;
 use twotone::algorithms::tune;
 use twotone::hal::{
     Acquire, Batch, BoardHandle, Certainty, ChannelId, Complex64, ErrorKind, Hertz, MeanSamples,
-    ModuleId, Result, ToneUpdate,
+    ModuleId, ReceiveOptions, Result, ToneUpdate,
 };
 use twotone::map::HardwareMap;
 use twotone::run::Runner;
 use twotone::score::score;
 use twotone::sim::fault::{ErrorOnCall, Fault, Reboot, StaleStamps};
 use twotone::sim::{Farm, Streaming, TimeMode};
-use twotone::transport::readout::StreamOptions;
 use twotone::transport::wire::tuber::{BatchWriter, Value};
 use twotone::transport::{ConnectOptions, SampleSource, TuberClient};
 
@@ -38,7 +37,7 @@ fn map(farm: &Farm) -> HardwareMap {
 
 /// Connects with samples from the streams.
 fn connect_streamed(map: &HardwareMap) -> Array {
-    let options = ConnectOptions::new().samples(SampleSource::Stream(StreamOptions::new()));
+    let options = ConnectOptions::new().samples(SampleSource::Stream(ReceiveOptions::new()));
     Array::connect_with(map, &options, 16).wait()
 }
 
@@ -289,7 +288,7 @@ fn modules_that_nothing_comes_from_are_told_at_once_and_together() {
     let farm = farm.streaming(Streaming::Never).start_blocking().unwrap();
     let within = Duration::from_millis(500);
     let options = ConnectOptions::new()
-        .samples(SampleSource::Stream(StreamOptions::new()))
+        .samples(SampleSource::Stream(ReceiveOptions::new()))
         .request_timeout(within);
     let board = first(&Array::connect_with(&map(&farm), &options, 16).wait());
     let began = Instant::now();
@@ -313,7 +312,7 @@ fn modules_that_nothing_comes_from_are_told_at_once_and_together() {
 fn a_module_that_falls_silent_is_told_as_such_while_another_is_measured() {
     let farm = in_real_time(60);
     let options = ConnectOptions::new()
-        .samples(SampleSource::Stream(StreamOptions::new()))
+        .samples(SampleSource::Stream(ReceiveOptions::new()))
         .request_timeout(Duration::from_millis(300));
     let board = first(&Array::connect_with(&map(&farm), &options, 16).wait());
     let (one, two) = (ModuleId::FIRST, ModuleId::new(2).unwrap());

@@ -6,8 +6,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
-use twotone::hal::{ChannelId, Complex64, ModuleId};
-use twotone::transport::readout::{Receiver, Source, StreamOptions, Take};
+use twotone::hal::{ChannelId, Complex64, ModuleId, ReceiveOptions};
+use twotone::transport::readout::{Receiver, Source, Take};
 use twotone::transport::wire::tuber::{ParamKind, Value as TuberValue};
 use twotone::transport::{ConnectOptions, TuberClient};
 use twotone::tworoutine::Wait;
@@ -127,7 +127,7 @@ fn agrees_with_rfmux(python: &str, run: &Path) {
 fn streams_without_loss(mock: &Peer, run: &Path) {
     let source = Source::new(Ipv4Addr::LOCALHOST, SERIAL);
     let port = mock.said["stream_port"].as_u64().unwrap();
-    let options = StreamOptions::new()
+    let options = ReceiveOptions::new()
         .port(port.try_into().unwrap())
         .interface(Ipv4Addr::LOCALHOST);
     let mut receiver = Receiver::open(&[source], &options).unwrap();

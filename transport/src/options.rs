@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::readout::StreamOptions;
+use twotone_hal::ReceiveOptions;
 
 /// Source of the samples of an acquisition.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -19,7 +19,7 @@ pub enum SampleSource {
     /// another decimation than the board described end its epoch. If the board's time code is not
     /// recent, samples cannot be shown to belong to the settings; then the board's own call is
     /// used, with a warning.
-    Stream(StreamOptions),
+    Stream(ReceiveOptions),
 }
 
 /// Deadlines and limits of the connections to a board.

@@ -12,7 +12,7 @@
 //! Joins are source-specific: only packets from the boards' own addresses are asked for. Packets
 //! from such an address with another serial number are counted and never used. Packets that come
 //! out of order are put in order; one is given up for lost when its window has passed (see
-//! [`StreamOptions`]).
+//! [`ReceiveOptions`]).
 //!
 //! Modules are numbered as packets number them, see [`in_packets`]: from 1 within the analog bank
 //! in use.
@@ -20,11 +20,12 @@
 //! ```no_run
 //! use std::{net::Ipv4Addr, time::Duration};
 //! use twotone_hal::ModuleId;
-//! use twotone_transport::readout::{Receiver, Source, StreamOptions, Take};
+//! use twotone_hal::ReceiveOptions;
+//! use twotone_transport::readout::{Receiver, Source, Take};
 //!
 //! # async fn f() -> twotone_hal::Result<()> {
 //! let board = Source::new(Ipv4Addr::new(192, 168, 2, 42), 42);
-//! let mut receiver = Receiver::open(&[board], &StreamOptions::new())?;
+//! let mut receiver = Receiver::open(&[board], &ReceiveOptions::new())?;
 //! let take = Take::new(100).of(board, ModuleId::new(1)?);
 //! let block = receiver.take(&take, Duration::from_secs(1)).await?.remove(0);
 //! println!("{} at {:?}", block.means()[0], block.times[0]);
@@ -52,7 +53,7 @@ pub(crate) use blocks::{BlockReceiver, Wanted};
 pub use counters::{BoardCounters, Counters, ModuleCounters};
 pub use frame::{Frame, Frames, PfbFrame, PfbFrames};
 pub(crate) use listen::listen_for_serials;
-pub use options::{Source, StreamOptions};
+pub use options::Source;
 pub use receiver::{PfbReceiver, Receiver};
 pub(crate) use shared::SharedReceiver;
 pub use socket::KernelBuffers;

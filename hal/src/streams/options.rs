@@ -20,6 +20,9 @@ pub struct ReceiveOptions {
     pub hold: Duration,
     /// Size in bytes of each buffer that the kernel is asked for. 32 MiB.
     pub buffer_bytes: usize,
+    /// Number of boards whose packets share a socket and its buffer. 10, which is the most that
+    /// kernels allow by default: if a kernel allows fewer, there are more sockets.
+    pub boards_per_socket: usize,
     /// Largest size in bytes of a block's samples; a block has one sample at least. 4 MiB.
     pub block_bytes: usize,
     /// Time after which a block is full, by the rate of its samples. 1 s.
@@ -38,6 +41,7 @@ impl Default for ReceiveOptions {
             window: 32,
             hold: Duration::from_millis(50),
             buffer_bytes: 32 << 20,
+            boards_per_socket: 10,
             block_bytes: 4 << 20,
             block_time: Duration::from_secs(1),
             opened_ns: None,
@@ -87,6 +91,15 @@ impl ReceiveOptions {
     pub fn buffer_bytes(self, buffer_bytes: usize) -> Self {
         Self {
             buffer_bytes,
+            ..self
+        }
+    }
+
+    /// Sets [`ReceiveOptions::boards_per_socket`].
+    #[must_use]
+    pub fn boards_per_socket(self, boards_per_socket: usize) -> Self {
+        Self {
+            boards_per_socket,
             ..self
         }
     }

@@ -27,7 +27,7 @@ impl Loop {
         socket
             .set_read_timeout(Some(super::PATIENT))
             .expect("an option");
-        let group = SocketAddrV4::new(options.group, super::PORT);
+        let group = SocketAddrV4::new(super::group(), super::PORT);
         socket.bind(&group.into()).expect("an address");
         for source in super::sources() {
             let joined = socket.join_ssm_v4(&source.address, group.ip(), &Ipv4Addr::LOCALHOST);

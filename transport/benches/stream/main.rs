@@ -23,8 +23,8 @@ use std::time::{Duration, Instant};
 use nix::time::{ClockId, clock_gettime};
 use serde_json::json;
 use tokio::runtime::Runtime;
-use twotone_hal::{Complex64, ModuleId};
-use twotone_transport::readout::{Receiver, Source, StreamOptions, Take};
+use twotone_hal::{Complex64, ModuleId, ReceiveOptions};
+use twotone_transport::readout::{Receiver, Source, Take};
 use twotone_wire::crs::{PacketLength, STEPS_PER_COUNT};
 
 use sender::Child;
@@ -55,9 +55,12 @@ fn group_of(process: u32) -> Ipv4Addr {
     Ipv4Addr::new(239, 200 + high % 50, middle, low)
 }
 
-fn options() -> StreamOptions {
-    let group = GROUP.get_or_init(|| group_of(std::process::id()));
-    StreamOptions::new().group(*group).port(PORT)
+fn group() -> Ipv4Addr {
+    *GROUP.get_or_init(|| group_of(std::process::id()))
+}
+
+fn options() -> ReceiveOptions {
+    ReceiveOptions::new().group(group()).port(PORT)
 }
 
 /// A receiver of packets.

@@ -27,7 +27,7 @@ impl Peer {
         );
         let mut process = Command::new(python)
             .arg(script)
-            .args([options.group.to_string(), PORT.to_string()])
+            .args([super::group().to_string(), PORT.to_string()])
             .arg(options.buffer_bytes.to_string())
             .args(sources().iter().map(|source| source.address.to_string()))
             .stdin(Stdio::piped())

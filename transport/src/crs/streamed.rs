@@ -16,8 +16,8 @@ use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 use twotone_hal::{
-    Acquire, BoardTime, Certainty, Error, ErrorKind, ModuleId, Op, RepliesBuilder, Result, Safety,
-    SettingKey,
+    Acquire, BoardTime, Certainty, Error, ErrorKind, ModuleId, Op, ReceiveOptions, RepliesBuilder,
+    Result, Safety, SettingKey,
 };
 use twotone_wire::tuber::{Answer, BatchWriter, Limits};
 
@@ -28,9 +28,7 @@ use super::streams::CrsStreams;
 use crate::http::Post;
 use crate::link::{Link, Sent};
 use crate::options::SampleSource;
-use crate::readout::{
-    Block, Receiver, SampleTime, SharedReceiver, Source, StreamOptions, Take, in_packets,
-};
+use crate::readout::{Block, Receiver, SampleTime, SharedReceiver, Source, Take, in_packets};
 use crate::tuber::broken;
 use crate::{ConnectOptions, Connector, deadline};
 
@@ -40,7 +38,7 @@ const GIVEN_UP_FOR: Duration = Duration::from_secs(10);
 /// The stream of a board. Joined with the first acquisition, and left when the board is dropped.
 #[derive(Debug)]
 pub(super) struct Streamed {
-    options: StreamOptions,
+    options: ReceiveOptions,
     streams: Arc<CrsStreams>,
     serial: u16,
     receiver: OnceCell<(Source, SharedReceiver)>,

@@ -12,9 +12,7 @@ use twotone_hal::{
 };
 use twotone_wire::crs::{MODULES_IN_BANK, STEPS_PER_COUNT};
 
-use crate::readout::{
-    BlockReceiver, Receiver, Source, StreamOptions, Wanted, in_packets, listen_for_serials,
-};
+use crate::readout::{BlockReceiver, Receiver, Source, Wanted, in_packets, listen_for_serials};
 use crate::{Host, look_up};
 
 /// Family of all CRS boards.
@@ -123,8 +121,7 @@ impl Streams for CrsStreams {
 
     async fn listen(&self, options: &ReceiveOptions, within: Duration) -> Result<Vec<u32>> {
         let address = self.address().await?;
-        let options = StreamOptions::try_from(options)?;
-        let serials = listen_for_serials(address, self.serial, &options, within).await?;
+        let serials = listen_for_serials(address, self.serial, options, within).await?;
         Ok(serials.into_iter().map(u32::from).collect())
     }
 
@@ -152,7 +149,7 @@ impl Streams for CrsStreams {
                 channels: one.channels.clone(),
             }));
         }
-        let receiver = Receiver::open(&sources, &StreamOptions::try_from(options)?)?;
+        let receiver = Receiver::open(&sources, options)?;
         Ok(Box::new(BlockReceiver::new(receiver, &wanted, options)))
     }
 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
-use twotone_hal::{Certainty, Error, ErrorKind, ModuleId, Result};
+use twotone_hal::{Certainty, Error, ErrorKind, ModuleId, ReceiveOptions, Result};
 
 use super::assembly::{Assembler, Head, Ready};
 use super::sequence::Place;
 use super::socket::{self, Datagrams, GroupSocket, SLOTS};
-use super::{BoardCounters, Counters, KernelBuffers, Source, StreamOptions};
+use super::{BoardCounters, Counters, KernelBuffers, Source, options};
 use crate::deadline;
 
 /// Bytes of the shortest packet of samples, and less than it takes in the kernel.
@@ -63,10 +63,10 @@ impl Intake {
         sources: &[Source],
         port: u16,
         read_head: fn(&[u8]) -> Option<Head>,
-        options: &StreamOptions,
+        options: &ReceiveOptions,
         runtime: Handle,
     ) -> Result<Self> {
-        check(sources, options)?;
+        check(sources)?;
         let port = options.port.unwrap_or(port);
         let senders: Vec<_> = sources.iter().map(|source| source.address).collect();
         let (sockets, buffers) = socket::open(&senders, port, options)?;
@@ -84,7 +84,7 @@ impl Intake {
             sockets,
             first: 0,
             datagrams: Datagrams::new(),
-            assembler: Assembler::new(read_head, options.order(), sources),
+            assembler: Assembler::new(read_head, options::patience(options), sources),
             runtime,
             opened: Instant::now(),
         })
@@ -254,7 +254,7 @@ impl Intake {
     }
 }
 
-fn check(sources: &[Source], options: &StreamOptions) -> Result<()> {
+fn check(sources: &[Source]) -> Result<()> {
     let wrong = |why: String| Err(Error::new(ErrorKind::InvalidArgument, why));
     if sources.is_empty() {
         return wrong("no board to receive from was given".to_owned());
@@ -263,9 +263,6 @@ fn check(sources: &[Source], options: &StreamOptions) -> Result<()> {
     sorted.sort_unstable();
     if let Some([twice, _]) = sorted.array_windows().find(|[one, other]| one == other) {
         return wrong(format!("{twice} was given twice"));
-    }
-    if !options.group.is_multicast() {
-        return wrong(format!("{} is no multicast group", options.group));
     }
     Ok(())
 }
@@ -298,7 +295,7 @@ mod tests {
     async fn a_socket_that_fails_takes_nothing_from_the_others() {
         let address = Ipv4Addr::new(127, 0, 0, 2);
         let group = Ipv4Addr::new(239, 251, 3, 7);
-        let options = StreamOptions::new().group(group);
+        let options = ReceiveOptions::new().group(group);
         let sources = [Source::new(address, 1)];
         for is_first in [true, false] {
             let mut intake =

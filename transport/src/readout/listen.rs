@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
-use twotone_hal::{Error, ErrorKind, Result};
+use twotone_hal::{Error, ErrorKind, ReceiveOptions, Result};
 use twotone_wire::crs::{READOUT_PORT, ReadoutPacket};
 
-use super::{StreamOptions, socket};
+use super::socket;
 
 /// Packets of others after which the board that was meant is not waited for any longer: four
 /// samples of each of four modules.
@@ -31,7 +31,7 @@ const BUFFER_BYTES: usize = 1 << 18;
 pub(crate) async fn listen_for_serials(
     address: Ipv4Addr,
     wanted: Option<u16>,
-    options: &StreamOptions,
+    options: &ReceiveOptions,
     within: Duration,
 ) -> Result<Vec<u16>> {
     let options = options.clone().buffer_bytes(BUFFER_BYTES);

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::time::Instant;
-use twotone_hal::Result;
+use twotone_hal::{ReceiveOptions, Result};
 use twotone_wire::crs::{PFB_PORT, PfbPacket, READOUT_PORT, ReadoutPacket};
 
 use super::assembly::Head;
 use super::intake::Intake;
 use super::take::Collection;
-use super::{Block, Counters, Frames, KernelBuffers, PfbFrames, Source, StreamOptions, Take};
+use super::{Block, Counters, Frames, KernelBuffers, PfbFrames, Source, Take};
 use crate::deadline;
 
 /// Receives the readout streams of any number of boards: a sample of every channel of a module in
@@ -44,7 +44,7 @@ macro_rules! receiver {
             ///
             /// # Errors
             /// If no board or one twice is given, or a source cannot be joined.
-            pub fn open(sources: &[Source], options: &StreamOptions) -> Result<Self> {
+            pub fn open(sources: &[Source], options: &ReceiveOptions) -> Result<Self> {
                 Self::on(sources, options, tworoutine::runtime().clone())
             }
 
@@ -56,13 +56,13 @@ macro_rules! receiver {
             ///
             /// # Panics
             /// Outside a tokio runtime.
-            pub fn open_here(sources: &[Source], options: &StreamOptions) -> Result<Self> {
+            pub fn open_here(sources: &[Source], options: &ReceiveOptions) -> Result<Self> {
                 Self::on(sources, options, Handle::current())
             }
 
             pub(crate) fn on(
                 sources: &[Source],
-                options: &StreamOptions,
+                options: &ReceiveOptions,
                 runtime: Handle,
             ) -> Result<Self> {
                 let intake = Intake::open(sources, $port, $head, options, runtime)

@@ -188,7 +188,7 @@ fn gone() -> Error {
 mod tests {
     use std::net::{Ipv4Addr, UdpSocket};
 
-    use twotone_hal::ModuleId;
+    use twotone_hal::{ModuleId, ReceiveOptions};
     use twotone_wire::crs::{PacketLength, ReadoutHeader};
 
     use futures::poll;
@@ -196,7 +196,6 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
-    use crate::readout::StreamOptions;
 
     const BOARD: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
     const GROUP: Ipv4Addr = Ipv4Addr::new(239, 251, 3, 9);
@@ -204,7 +203,7 @@ mod tests {
     const SENT: u32 = 70;
 
     fn shared(port: u16) -> (Source, SharedReceiver) {
-        let options = StreamOptions::new().group(GROUP).port(port);
+        let options = ReceiveOptions::new().group(GROUP).port(port);
         let source = Source::new(BOARD, 1);
         let receiver = Receiver::open_here(&[source], &options).unwrap();
         (source, SharedReceiver::new(receiver, Handle::current()))

@@ -12,9 +12,9 @@ use nix::sys::socket::{
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
-use twotone_hal::{Certainty, Error, ErrorKind, Result};
+use twotone_hal::{Certainty, Error, ErrorKind, ReceiveOptions, Result};
 
-use super::StreamOptions;
+use super::options;
 
 /// Bytes kept for each datagram. Longer datagrams are cut off, and count as empty.
 const STRIDE: usize = 8256;
@@ -65,18 +65,19 @@ impl GroupSocket {
 pub(super) fn open(
     senders: &[Ipv4Addr],
     port: u16,
-    options: &StreamOptions,
+    options: &ReceiveOptions,
 ) -> Result<(Vec<Socket>, KernelBuffers)> {
     let mut addresses = senders.to_vec();
     addresses.sort_unstable();
     addresses.dedup();
-    let at = SocketAddrV4::new(options.group, port);
+    let at = SocketAddrV4::new(options::group(options)?, port);
+    let given = options::interface(options)?;
     let mut sockets: Vec<Socket> = Vec::new();
     let mut granted = usize::MAX;
-    let (mut joined, most) = (0, options.sources_per_socket.max(1));
+    let (mut joined, most) = (0, options.boards_per_socket.max(1));
     for address in addresses {
         let loopback = address.is_loopback().then_some(Ipv4Addr::LOCALHOST);
-        let interface = options.interface.or(loopback);
+        let interface = given.or(loopback);
         let interface = interface.unwrap_or(Ipv4Addr::UNSPECIFIED);
         let join = |to: &Socket| to.join_ssm_v4(&address, at.ip(), &interface);
         if joined > 0 && joined < most {

@@ -1,7 +1,7 @@
 //! Answers that are none, and the messages of errors.
 
 use tokio::time::Instant;
-use twotone_transport::readout::StreamOptions;
+use twotone_hal::ReceiveOptions;
 use twotone_transport::{SampleSource, TuberClient};
 
 use super::*;
@@ -199,7 +199,7 @@ async fn a_name_that_no_header_can_hold_is_an_error() {
 #[tokio::test]
 async fn a_name_that_is_not_found_is_told_with_its_cause() {
     let board = Scripted::default();
-    let stream = SampleSource::Stream(StreamOptions::new());
+    let stream = SampleSource::Stream(ReceiveOptions::new());
     let options = ConnectOptions::new().samples(stream).serial(1);
     // A name without a port is not even looked up.
     let board = CrsBoard::connect_over("b1", board.connector_as("nowhere"), options);

@@ -7,7 +7,7 @@ use twotone_hal::{
     ChannelId, ErrorKind, ModuleRequest, ReceiveOptions, Result, StreamBlock, StreamReceiver,
     StreamRequest, StreamSource, Streams, TimeOrigin, async_trait,
 };
-use twotone_transport::readout::{Source, StreamOptions, sample_rate_hz};
+use twotone_transport::readout::{Source, sample_rate_hz};
 use twotone_transport::{CrsStreams, Host};
 use twotone_wire::crs::PacketLength;
 
@@ -17,12 +17,6 @@ use super::{PATIENT, options};
 fn streams(source: Source) -> Arc<CrsStreams> {
     let host = Host::new(source.address.to_string(), 80);
     Arc::new(CrsStreams::new("b", &host, Some(source.serial)))
-}
-
-/// The options of a test, as all families have them.
-fn receive_options(options: &StreamOptions) -> ReceiveOptions {
-    let port = options.port.unwrap();
-    ReceiveOptions::new().group(options.group).port(port)
 }
 
 async fn open(
@@ -67,9 +61,7 @@ async fn boards_share_a_receiver_and_each_stream_has_its_samples() {
     let sources: Vec<_> = (0..12)
         .map(|n| source(60 + n, 600 + u16::from(n)))
         .collect();
-    let mut receiver = open(&sources, &[1, 7], &receive_options(&options))
-        .await
-        .unwrap();
+    let mut receiver = open(&sources, &[1, 7], &options.clone()).await.unwrap();
     let mut senders: Vec<_> = sources.iter().map(|s| Sender::new(*s, &options)).collect();
     for sequence in (0..12).filter(|sequence| *sequence != 5) {
         for sender in &mut senders {
@@ -125,7 +117,8 @@ async fn blocks_are_full_by_time_and_size_and_have_one_stage() {
         (42, Some([3, 128]), 1.0, 6 * 8 * 2, 6),
     ] {
         let options = options(test);
-        let receive_options = receive_options(&options)
+        let receive_options = options
+            .clone()
             .block_time(Duration::from_secs_f64(time_s))
             .block_bytes(block_bytes);
         let channels = channels.map(|numbers| {
@@ -180,9 +173,7 @@ async fn blocks_are_full_by_time_and_size_and_have_one_stage() {
 async fn a_stream_ends_where_it_is_told_and_counts_nothing_beyond() {
     let options = options(43);
     let board = source(81, 81);
-    let mut receiver = open(&[board], &[2], &receive_options(&options))
-        .await
-        .unwrap();
+    let mut receiver = open(&[board], &[2], &options.clone()).await.unwrap();
     let mut sender = Sender::new(board, &options);
     sender.readout(1, 0);
     receive(&mut *receiver, 1, 1).await;
@@ -211,9 +202,7 @@ async fn a_stream_ends_where_it_is_told_and_counts_nothing_beyond() {
 async fn samples_that_lack_channels_are_counted_and_in_no_block() {
     let options = options(44);
     let board = source(82, 82);
-    let mut receiver = open(&[board], &[1], &receive_options(&options))
-        .await
-        .unwrap();
+    let mut receiver = open(&[board], &[1], &options.clone()).await.unwrap();
     let mut sender = Sender::new(board, &options);
     for (sequence, length) in [
         (0, PacketLength::Long),
@@ -263,7 +252,7 @@ impl Streams for Other {
 
 #[tokio::test]
 async fn what_cannot_be_received_is_refused() {
-    let shared = receive_options(&options(45));
+    let shared = options(45);
     let board = source(83, 83);
     let nobody = Arc::new(CrsStreams::new("b", &Host::new("127.0.0.83", 80), None));
     let refused = |opened: Result<Box<dyn StreamReceiver>>| match opened {

@@ -15,7 +15,7 @@ use super::{options, receive};
 #[tokio::test]
 async fn what_lies_in_the_kernel_is_not_given_up() {
     // A socket each: that of the first board is looked at first.
-    let options = options(12).sources_per_socket(1);
+    let options = options(12).boards_per_socket(1);
     let (loud, other) = (source(2, 42), source(3, 43));
     let mut receiver = Receiver::open_here(&[loud, other], &options).unwrap();
     let mut senders = [loud, other].map(|source| Sender::new(source, &options));

@@ -7,10 +7,12 @@ mod sender;
 mod takes;
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use tokio::time::timeout;
-use twotone_transport::readout::{PfbReceiver, Receiver, Source, StreamOptions, Take};
+use twotone_hal::ReceiveOptions;
+use twotone_transport::readout::{PfbReceiver, Receiver, Source, Take};
 use twotone_wire::crs::{PacketLength, PfbMode};
 
 use sender::{Sender, module, source};
@@ -22,10 +24,12 @@ const PATIENT: Duration = Duration::from_secs(20);
 const PROMPT: Duration = Duration::from_secs(2);
 
 /// A port of each test's own and a group of each process's, for tests run at once.
-fn options(test: u16) -> StreamOptions {
+fn options(test: u16) -> ReceiveOptions {
     let [_, high, middle, low] = std::process::id().to_be_bytes();
     let group = [239, 200 + high % 50, middle, low];
-    StreamOptions::new().group(group.into()).port(29_800 + test)
+    ReceiveOptions::new()
+        .group(Ipv4Addr::from(group))
+        .port(29_800 + test)
 }
 
 /// Receives until so many packets have come, or nothing comes any more. Returns the board, the
@@ -93,7 +97,7 @@ async fn more_boards_than_a_socket_can_join() {
     // Another receiver of the same group on this host, and one whose sockets find out for
     // themselves how many sources they can join.
     let mut five = Receiver::open_here(&sources[3..8], &options).unwrap();
-    let crowded = options.clone().sources_per_socket(100);
+    let crowded = options.clone().boards_per_socket(100);
     let crowded = Receiver::open_here(&sources, &crowded).unwrap();
     assert!(crowded.buffers().sockets <= 3);
     let mut senders: Vec<_> = sources.iter().map(|s| Sender::new(*s, &options)).collect();

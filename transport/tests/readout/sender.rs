@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use socket2::{Domain, Socket, Type};
-use twotone_hal::ModuleId;
-use twotone_transport::readout::{SampleTime, Source, StreamOptions};
+use twotone_hal::{ModuleId, ReceiveOptions};
+use twotone_transport::readout::{SampleTime, Source};
 use twotone_wire::crs::{
     PacketLength, PfbHeader, PfbMode, ReadoutHeader, Stamp, StampSource, group_delay_s,
 };
@@ -78,8 +78,13 @@ pub(crate) struct Sender {
     pub(crate) tail: usize,
 }
 
+/// Multicast group of the options of a test.
+fn group_of(options: &ReceiveOptions) -> Ipv4Addr {
+    options.group.as_ref().unwrap().parse().unwrap()
+}
+
 impl Sender {
-    pub(crate) fn new(source: Source, options: &StreamOptions) -> Self {
+    pub(crate) fn new(source: Source, options: &ReceiveOptions) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
         socket.set_multicast_if_v4(&Ipv4Addr::LOCALHOST).unwrap();
         socket.set_multicast_ttl_v4(0).unwrap();
@@ -87,7 +92,7 @@ impl Sender {
         socket.bind(&own.into()).unwrap();
         Self {
             socket,
-            group: SocketAddrV4::new(options.group, options.port.unwrap()),
+            group: SocketAddrV4::new(group_of(options), options.port.unwrap()),
             source,
             serial: source.serial,
             length: PacketLength::Short,
