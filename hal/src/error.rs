@@ -185,6 +185,39 @@ impl Error {
         self
     }
 
+    /// The first error of type `E` among the causes beneath, for callers that put an error of their
+    /// own there.
+    ///
+    /// ```
+    /// use twotone_hal::{Error, ErrorKind};
+    ///
+    /// #[derive(Debug, PartialEq, thiserror::Error)]
+    /// #[error("{found} resonances, which are too few")]
+    /// struct TooFew {
+    ///     found: usize,
+    /// }
+    ///
+    /// let error = Error::new(ErrorKind::Rejected, "no tune").caused_by(TooFew { found: 3 });
+    /// assert_eq!(error.source_as::<TooFew>(), Some(&TooFew { found: 3 }));
+    /// let given = error.into_source().unwrap().downcast::<TooFew>().unwrap();
+    /// assert_eq!(*given, TooFew { found: 3 });
+    /// ```
+    pub fn source_as<E: StdError + 'static>(&self) -> Option<&E> {
+        let mut cause = self.source();
+        while let Some(source) = cause {
+            if let Some(found) = source.downcast_ref() {
+                return Some(found);
+            }
+            cause = source.source();
+        }
+        None
+    }
+
+    /// The cause beneath as it was given to [`Error::caused_by`], `None` if there is none.
+    pub fn into_source(self) -> Option<Box<dyn StdError + Send + Sync>> {
+        self.0.source
+    }
+
     /// The kind, to branch on.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -369,6 +402,25 @@ mod tests {
             "storage failed: no samples (asked 3 times); try again"
         );
         assert_eq!(above.advice(), Some("try again"));
+    }
+
+    #[test]
+    fn a_cause_comes_back_as_it_was_given() {
+        let own = |text: &'static str| std::io::Error::other(text);
+        let beneath = Error::new(ErrorKind::Storage, "no samples").caused_by(own("full"));
+        let above = Error::new(ErrorKind::Rejected, "no result").caused_by(beneath);
+        let (io, none) = (
+            above.source_as::<std::io::Error>(),
+            above.source_as::<fmt::Error>(),
+        );
+        assert_eq!(io.map(ToString::to_string).as_deref(), Some("full"));
+        assert!(none.is_none());
+        let given = above.into_source().unwrap().downcast::<Error>().unwrap();
+        assert_eq!(given.message(), "no samples");
+        let given = given.into_source().unwrap();
+        assert!(given.is::<std::io::Error>());
+        let bare = Error::new(ErrorKind::Rejected, "no result");
+        assert!(bare.into_source().is_none());
     }
 
     #[test]
