@@ -25,8 +25,8 @@ use crate::{
 ///   modules queue behind it.
 /// * `run` ends by the board's deadline, even if the board does not answer.
 ///
-/// A wrapper (a deadline, a power limit, a journal) is a board around a board: one impl of this
-/// one method.
+/// A wrapper (a deadline, a power limit, a journal) is a board around a board: it has its own
+/// [`run`](Board::run), and gives the board beneath by [`wrapped`](Board::wrapped).
 #[async_trait]
 pub trait Board: Send + Sync {
     /// The board's name in the hardware map, as errors and results have it.
@@ -35,17 +35,24 @@ pub trait Board: Send + Sync {
     /// Runs a batch; see the contract above.
     async fn run(&self, batch: &Batch) -> Result<Replies>;
 
-    /// The board's sample streams, or `None` if it has none. A wrapper forwards this, because
-    /// listening sets nothing.
-    fn streams(&self) -> Option<Arc<dyn Streams>> {
+    /// The board that this one wraps, or `None` if it wraps none. Whatever a wrapper does not do
+    /// itself is asked of the board that it wraps, so that a wrapper need not know of all that a
+    /// board may have.
+    fn wrapped(&self) -> Option<&dyn Board> {
         None
     }
 
-    /// Address of the hardware, as the handle was given it; `None` if there is none, or if it says
-    /// nothing about other handles. Two runs with the same address and module are never under way
-    /// at once. A wrapper forwards this.
+    /// The board's sample streams, or `None` if it has none. Those of a wrapper are those of the
+    /// board that it wraps, because listening sets nothing.
+    fn streams(&self) -> Option<Arc<dyn Streams>> {
+        self.wrapped()?.streams()
+    }
+
+    /// Address at which the hardware was reached, the same for all names of the board. `None` if
+    /// there is none, or if it says nothing about other handles. Two runs with the same address and
+    /// module are never under way at once. That of a wrapper is that of the board that it wraps.
     fn address(&self) -> Option<&str> {
-        None
+        self.wrapped()?.address()
     }
 }
 

@@ -75,7 +75,7 @@ impl OperationKind {
 /// Description of a board: its kind, its modules and the operations that it has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Description {
-    /// The board kind, as the hardware map names it (`crs`).
+    /// The board kind, in the words of the board: maps may have another name for it.
     pub kind: String,
     /// The serial number, as the board says it; empty if it does not.
     pub serial: String,

@@ -26,12 +26,8 @@ impl Board for Refused {
         self.board.name()
     }
 
-    fn streams(&self) -> Option<std::sync::Arc<dyn twotone_hal::Streams>> {
-        self.board.streams()
-    }
-
-    fn address(&self) -> Option<&str> {
-        self.board.address()
+    fn wrapped(&self) -> Option<&dyn Board> {
+        Some(&*self.board)
     }
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {
@@ -66,12 +62,8 @@ impl Board for Locked {
         self.board.name()
     }
 
-    fn streams(&self) -> Option<std::sync::Arc<dyn twotone_hal::Streams>> {
-        self.board.streams()
-    }
-
-    fn address(&self) -> Option<&str> {
-        self.board.address()
+    fn wrapped(&self) -> Option<&dyn Board> {
+        Some(&*self.board)
     }
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use tworoutine::Allowance;
 use twotone_hal::{Batch, Board, BoardHandle, Error, ErrorKind, Op, Replies, Result, async_trait};
 
-/// Ends a batch that takes longer than it may, with [`ErrorKind::Timeout`]. The time of its waits
-/// comes on top. It is then unknown
-/// if the batch was executed. Time in which the process does not run does not count.
+/// Ends a batch that takes longer than its limit, and the time of its waits, with
+/// [`ErrorKind::Timeout`]. It is then unknown if the batch was executed. Time in which the process
+/// does not run does not count.
 #[derive(Debug)]
 pub struct Deadline {
     board: BoardHandle,
@@ -27,12 +27,8 @@ impl Board for Deadline {
         self.board.name()
     }
 
-    fn streams(&self) -> Option<std::sync::Arc<dyn twotone_hal::Streams>> {
-        self.board.streams()
-    }
-
-    fn address(&self) -> Option<&str> {
-        self.board.address()
+    fn wrapped(&self) -> Option<&dyn Board> {
+        Some(&*self.board)
     }
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {

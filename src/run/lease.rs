@@ -18,7 +18,7 @@ type Key = (Hardware, ModuleId);
 /// Hardware, as far as handles tell it apart.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Hardware {
-    /// Address of the board.
+    /// Address at which the board was reached.
     At(String),
     /// Place of the handle in memory, for a board that no other handle leads to.
     InMemory(usize),
@@ -123,12 +123,8 @@ impl Board for Leased {
         self.board.name()
     }
 
-    fn streams(&self) -> Option<std::sync::Arc<dyn twotone_hal::Streams>> {
-        self.board.streams()
-    }
-
-    fn address(&self) -> Option<&str> {
-        self.board.address()
+    fn wrapped(&self) -> Option<&dyn Board> {
+        Some(&*self.board)
     }
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {

@@ -60,12 +60,8 @@ impl Board for Limits {
         self.journal.name()
     }
 
-    fn streams(&self) -> Option<std::sync::Arc<dyn twotone_hal::Streams>> {
-        self.journal.streams()
-    }
-
-    fn address(&self) -> Option<&str> {
-        self.journal.address()
+    fn wrapped(&self) -> Option<&dyn Board> {
+        Some(&*self.journal)
     }
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {

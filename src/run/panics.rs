@@ -8,7 +8,7 @@ use std::task::Poll;
 use twotone_hal::{Batch, Board, BoardHandle, Error, ErrorKind, Replies, Result, async_trait};
 
 /// Makes a panic in the code of a board an error of [`ErrorKind::Panicked`], after which it is
-/// not known whether the batch was executed.
+/// unknown if the batch was executed.
 #[derive(Debug)]
 pub struct CatchPanic {
     board: BoardHandle,
@@ -27,12 +27,8 @@ impl Board for CatchPanic {
         self.board.name()
     }
 
-    fn streams(&self) -> Option<std::sync::Arc<dyn twotone_hal::Streams>> {
-        self.board.streams()
-    }
-
-    fn address(&self) -> Option<&str> {
-        self.board.address()
+    fn wrapped(&self) -> Option<&dyn Board> {
+        Some(&*self.board)
     }
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {

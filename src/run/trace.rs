@@ -25,12 +25,8 @@ impl Board for Trace {
         self.board.name()
     }
 
-    fn streams(&self) -> Option<std::sync::Arc<dyn twotone_hal::Streams>> {
-        self.board.streams()
-    }
-
-    fn address(&self) -> Option<&str> {
-        self.board.address()
+    fn wrapped(&self) -> Option<&dyn Board> {
+        Some(&*self.board)
     }
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {

@@ -4,7 +4,9 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use tworoutine::Wait;
+use twotone::Array;
 use twotone::hal::{Acquire, BoardHandle, Error, ErrorKind, ModuleId, Result};
+use twotone::map::HardwareMap;
 use twotone::run::{Runner, Target};
 use twotone::sim::Farm;
 
@@ -114,11 +116,29 @@ fn a_wait_for_one_board_leaves_hundreds_of_others_going() {
 }
 
 /// A run over one connection leaves no room for another run over the same module, whatever
-/// connection that one has.
+/// connection that one has, and by whatever name of the board it was made.
 #[test]
 fn two_connections_cannot_run_one_module() {
     let farm = Farm::builder().detectors(2).start_blocking().unwrap();
-    let [one, other] = [(), ()].map(|()| connect(&farm).targets().remove(0));
+    for names in [
+        ["127.0.0.1", "127.0.0.1"],
+        ["127.0.0.1", "localhost"],
+        ["localhost", "127.0.0.1"],
+        ["[::ffff:127.0.0.1]", "localhost"],
+    ] {
+        let targets = names.map(|name| {
+            let map = farm.map_toml().replace("127.0.0.1", name);
+            let map = HardwareMap::parse(&map, name).unwrap();
+            let array = Array::connect(&map).wait();
+            assert!(array.failed().is_empty(), "{names:?}: {:?}", array.failed());
+            array.targets().remove(0)
+        });
+        check_excluded(targets, &names);
+    }
+}
+
+/// Checks that no run over one of the targets begins while one over the other is under way.
+fn check_excluded([one, other]: [Target; 2], names: &[&str]) {
     let run = |target: Target| {
         Runner::new().run(vec![target], |board, module| async move {
             board.nco().read(module).await
@@ -135,7 +155,7 @@ fn two_connections_cannot_run_one_module() {
         })
         .wait();
     let refused = outcomes[0].result.as_ref().unwrap();
-    assert_eq!(*refused.as_ref().unwrap_err(), ErrorKind::Busy);
+    assert_eq!(refused.as_ref().err(), Some(&ErrorKind::Busy), "{names:?}");
     // The lease ends with the run.
-    assert!(run(other).wait()[0].result.is_ok());
+    assert!(run(other).wait()[0].result.is_ok(), "{names:?}");
 }

@@ -29,7 +29,7 @@ pub type StreamsOf = fn(&str, &Host, Option<u16>) -> Arc<dyn Streams>;
 /// Properties that all boards of one kind have in common.
 #[derive(Debug)]
 pub struct BoardFamily {
-    /// Name of the kind, as maps and descriptions have it, such as `crs`.
+    /// Name of the kind, as maps have it, such as `crs`. Boards may describe themselves otherwise.
     pub name: &'static str,
     /// Port of the control protocol, if an address names none.
     pub default_port: u16,
@@ -97,7 +97,7 @@ impl BoardKind {
         Ok(kind)
     }
 
-    /// Name of the kind, as maps and descriptions have it.
+    /// Name of the kind, as maps have it.
     pub fn name(self) -> &'static str {
         self.0.name
     }

@@ -2,9 +2,10 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -23,8 +24,9 @@ type Opening = Pin<Box<dyn Future<Output = io::Result<Box<dyn ByteStream>>> + Se
 pub struct Connector {
     authority: Arc<str>,
     header: Arc<str>,
-    /// True if the authority is where the streams lead to, and not a name alone.
-    is_tcp: bool,
+    /// Address that the first connection reached. It stays unknown for streams that the caller
+    /// opens: these may lead anywhere.
+    reached: Arc<OnceLock<String>>,
     open: Arc<dyn Fn() -> Opening + Send + Sync>,
     pub(crate) one_exchange: Known,
 }
@@ -47,19 +49,26 @@ impl Connector {
     /// TCP to `host`, each name looked up anew for each connection.
     pub fn tcp(host: Host) -> Self {
         let (authority, header) = (host.to_string(), host.header().into());
+        let reached = Arc::new(OnceLock::new());
+        let first_reached = Arc::clone(&reached);
         let connector = Self::new(authority, move || {
             let (name, port) = (host.name().to_owned(), host.port());
+            let reached = Arc::clone(&first_reached);
             async move {
                 let addresses = look_up(&name, port).await?;
                 let stream = TcpStream::connect(&addresses[..]).await?;
                 // A request is one write and its answer is waited for: nothing is to be gathered.
                 stream.set_nodelay(true)?;
+                // Only the first address counts, so that a lease of the board keeps its key.
+                let peer = stream.peer_addr()?;
+                let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+                reached.get_or_init(|| peer.to_string());
                 Ok(stream)
             }
         });
         Self {
             header,
-            is_tcp: true,
+            reached,
             ..connector
         }
     }
@@ -77,7 +86,7 @@ impl Connector {
         let authority: Arc<str> = authority.into().into();
         Self {
             header: authority.clone(),
-            is_tcp: false,
+            reached: Arc::default(),
             authority,
             open: Arc::new(move || {
                 let opening = open();
@@ -92,10 +101,10 @@ impl Connector {
         &self.authority
     }
 
-    /// Host and port that the streams lead to, as it was given; `None` for streams that the caller
-    /// opens: these may lead anywhere.
+    /// IP address and port that the first TCP connection reached, the same for all names of a board.
+    /// `None` before that, and for streams that the caller opens: these may lead anywhere.
     pub(crate) fn address(&self) -> Option<&str> {
-        self.is_tcp.then_some(&*self.authority)
+        self.reached.get().map(String::as_str)
     }
 
     /// Value of the `Host` header: the part of the authority that means something to the other end.
