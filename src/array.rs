@@ -36,7 +36,7 @@ pub struct Array {
     /// Boards that were taken over, each with the program that had it.
     taken: Vec<(String, Holder)>,
     /// Boards that could not be locked, each with the reason.
-    not_locked: Vec<(String, String)>,
+    not_locked: Vec<Error>,
 }
 
 /// A board of an array.
@@ -45,7 +45,8 @@ pub struct ArrayBoard {
     handle: BoardHandle,
     description: Description,
     targets: Vec<Target>,
-    /// Handle that is held to the limits of all modules, once it was asked for.
+    /// Handle whose writes are held to the limits of all modules. It is made when it is first asked
+    /// for.
     limited: Arc<OnceCell<Limited>>,
 }
 
@@ -56,12 +57,13 @@ struct Limited {
     journals: Vec<Arc<Journal>>,
 }
 
-/// Number of boards that connect at the same time unless told otherwise.
+/// Number of boards that connect at the same time, unless the caller gives another.
 const CONNECT_AT_ONCE: usize = 64;
 
 impl Array {
-    /// Connects to every board of `map`, with the default deadlines. A board that is not there
-    /// costs its own deadline and becomes an error of [`Array::failed`]; the others are there.
+    /// Connects to every board of `map`, with the default deadlines. A board that does not answer
+    /// takes the time of its own deadline and is an error in [`Array::failed`]. It does not affect
+    /// the others.
     #[tworoutine(Send)]
     pub async fn connect(map: &HardwareMap) -> Self {
         Self::connect_with(map, &ConnectOptions::default(), CONNECT_AT_ONCE).await
@@ -99,9 +101,9 @@ impl Array {
     /// map is an error of [`Array::failed`], and nothing is set on it. [`Array::lock`] then locks
     /// the others.
     ///
-    /// `listening` is that of [`Listening::begin`], which hears the boards' streams while this
-    /// connects, or of [`Listening::none`]. If nothing shows that a board is the one of the map or
-    /// that it is not, it is among [`Array::boards`], and its [`Array::identity`] is unknown.
+    /// `listening` comes from [`Listening::begin`], which listens to the streams of the boards
+    /// while this connects, or from [`Listening::none`]. A board of which nothing shows if it is
+    /// the one of the map is among [`Array::boards`], and its [`Array::identity`] is unknown.
     #[tworoutine(Send)]
     pub async fn connect_identified(map: &HardwareMap, listening: Listening) -> Self {
         let mut array = Self::connect_with(map, &ConnectOptions::default(), CONNECT_AT_ONCE).await;
@@ -120,12 +122,11 @@ impl Array {
     }
 
     /// Takes the locks of the boards that answered, so that no other program on this host sets
-    /// anything on them while the array lives. Of a board that another program has, everything but
-    /// its description is refused, with [`ErrorKind::Busy`] and the name of that program. With
-    /// `take_over`, the board is taken from that program, which from then on sends nothing that
-    /// sets something. What it has sent before may still be executed, for as long as a request
-    /// lives.
-    /// [`Array::taken_over`] returns the program that a board was taken over from.
+    /// anything on them while the array lives. If another program has a board, every request to it
+    /// but that for its description is refused, with [`ErrorKind::Busy`] and the name of that
+    /// program. With `take_over`, the board is taken from that program, which from then on sends
+    /// nothing that sets something. What it has sent before may still be executed, for as long as a
+    /// request lives. [`Array::taken_over`] returns the program that a board was taken over from.
     ///
     /// A board that cannot be locked on this host is refused too, with the reason
     /// ([`Array::not_locked`]).
@@ -145,7 +146,8 @@ impl Array {
     }
 
     async fn lock_each(&mut self, map: &HardwareMap, take_over: bool, or_refuse: bool) {
-        // Looked up at the same time: a name that takes long holds no other up.
+        // All names are looked up at the same time, so that a slow look-up does not delay the
+        // others.
         let places = self.boards.iter().map(|board| {
             let (name, entry) = (board.name().to_owned(), map.board(board.name()).cloned());
             tworoutine::spawn(async move {
@@ -174,7 +176,9 @@ impl Array {
                     tracing::warn!(board = name, %error, "the board cannot be locked on this host");
                     let why = lock::not_lockable(&error);
                     let advice = lock::ADVICE_NOT_LOCKABLE;
-                    self.not_locked.push((name, format!("{why}; {advice}")));
+                    // Of the same kind as the refusal of such a board.
+                    let error = Error::new(ErrorKind::Busy, why.clone()).advise(advice);
+                    self.not_locked.push(error.during("lock").on(&name));
                     match or_refuse {
                         true => board.refused(why, advice),
                         false => board,
@@ -184,14 +188,15 @@ impl Array {
         }
     }
 
-    /// Refuses the boards that another program is setting, on whatever host: their settings change
-    /// within `time`, while this program sends nothing. They are refused as those that are locked.
-    /// A program that only measures at that time is not seen.
+    /// Refuses the boards whose settings change within `time`, although this program sends nothing:
+    /// a program on this host or another is setting them. They are refused in the same way as
+    /// boards that another program has locked. A program that only measures at that time is not
+    /// seen.
     ///
     /// All boards and modules are read at the same time, twice. A module that cannot be read, or
-    /// not within a few seconds, is named in the doubts of its board. A board that was taken over
-    /// is watched once more if its settings change, when the last requests of the program that had
-    /// it cannot be on their way any more.
+    /// not within a few seconds, is named in the doubts of its board. If the settings of a board
+    /// that was taken over change, it is watched once more, after the time in which late requests
+    /// of its earlier program can still arrive.
     ///
     /// **On cancel** (the future is dropped) nothing is refused.
     #[tworoutine(Send)]
@@ -211,10 +216,10 @@ impl Array {
         taken.find_map(|(board, from)| (board == name).then_some(from))
     }
 
-    /// Reason that the board that the map calls `name` could not be locked, if it could not.
-    pub fn not_locked(&self, name: &str) -> Option<&str> {
-        let mut not_locked = self.not_locked.iter();
-        not_locked.find_map(|(board, why)| (board == name).then_some(why.as_str()))
+    /// Error with which the board that the map calls `name` could not be locked, if it could not.
+    pub fn not_locked(&self, name: &str) -> Option<&Error> {
+        let mut errors = self.not_locked.iter();
+        errors.find(|error| error.board() == Some(name))
     }
 
     /// Identities of the boards of `map`, in its order. The serial numbers that the boards said
@@ -337,7 +342,7 @@ impl ArrayBoard {
             .map(|module| Target::mapped(handle.clone(), module))
             .map(|target| match entry.kind.family().has_power_scale {
                 true => target,
-                // Nothing could be set that is held to a power.
+                // Limits of power have no meaning for these boards.
                 false => {
                     let limits = without_powers(target.limits);
                     target.limits(limits)
@@ -405,7 +410,8 @@ impl ArrayBoard {
     }
 }
 
-/// Address of a board, the same for all maps and names of it as far as that can be found out.
+/// Address of a board by which its lock is named: the IP address and the port, or the name if it
+/// cannot be looked up.
 async fn place(entry: &BoardEntry) -> String {
     let host = entry.address();
     match address(entry).await {
@@ -417,13 +423,14 @@ async fn place(entry: &BoardEntry) -> String {
 /// Connects one board.
 async fn connect_board(entry: &BoardEntry, options: &ConnectOptions) -> Result<BoardHandle> {
     let host = entry.address();
-    // Packets of its stream are known by it.
+    // Packets of its stream are recognized by it.
     let serial = entry.serial.as_ref().and_then(|serial| serial.parse().ok());
     let mut options = options.clone();
     options.serial = options.serial.or(serial);
     if let Some(life) = entry.request_life() {
         options.request_life = life;
-        // An operation that waits for the end of a lost request has time for itself afterwards.
+        // An operation may have to wait until a lost request cannot be executed any more. It has as
+        // much time again for itself.
         options.request_timeout = options.request_timeout.max(2 * life);
     }
     (entry.kind.family().connect)(&entry.name, host, options).await

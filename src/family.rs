@@ -21,7 +21,8 @@ pub(crate) fn streams(entry: &BoardEntry, host: &Host) -> Result<Arc<dyn Streams
     Ok(streams(&entry.name, host, entry.serial_number()))
 }
 
-/// Checks that the map says what the samples of a board are known by.
+/// Checks that the map has the serial number by which the packets of a board are recognized, if
+/// boards of its kind send one in them.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidArgument`] if its packets bear serial numbers, and the map has none.
@@ -31,7 +32,9 @@ pub(crate) fn check_serial(entry: &BoardEntry) -> Result<()> {
         return Ok(());
     }
     let why = match &entry.serial {
-        None => "the map has no serial number of it, which its packets are known by".to_owned(),
+        None => {
+            "the map has no serial number of it, by which its packets are recognized".to_owned()
+        }
         Some(serial) => format!("packets bear serial numbers up to 65535, and its is {serial}"),
     };
     Err(Error::new(ErrorKind::InvalidArgument, why))
@@ -52,7 +55,7 @@ pub(crate) async fn address(entry: &BoardEntry) -> Result<Ipv4Addr> {
         IpAddr::V6(_) => None,
     });
     ip.ok_or_else(|| {
-        let why = format!("{address} has no IPv4 address, and streams have no other");
+        let why = format!("{address} has no IPv4 address, and sample streams need one");
         Error::new(ErrorKind::Unreachable, why)
     })
 }

@@ -1,8 +1,9 @@
 //! Check that the board at an address is the one of the map.
 //!
-//! A board is known by what it says of itself over its control protocol, by the serial number that
-//! its packets bear, and by its hardware address in the network of this host. If one of these is
-//! missing, nothing follows from it. If one differs from the map, the board is another.
+//! Three signs show which board it is: the serial number or name that it says over its control
+//! protocol, the serial number in its packets, and its hardware address in the network of this
+//! host. A sign that is missing proves nothing. One that differs from the map shows that the board
+//! is another.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -39,7 +40,7 @@ pub struct Identity {
     pub mac: Option<String>,
 }
 
-/// Conclusion on the question if a board is the one of the map.
+/// Answer to the question if a board is the one of the map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IdentityState {
@@ -86,26 +87,26 @@ pub struct Listening(Vec<tworoutine::JoinHandle<Heard>>);
 struct Heard {
     ip: Option<Ipv4Addr>,
     serials: Vec<u32>,
-    /// Reason that nothing follows from these packets, if nothing does.
+    /// Reason that these packets prove nothing about the board, if they do not.
     nothing: Option<String>,
 }
 
 impl Listening {
-    /// Begins to listen to the streams of all boards of `map` whose packets can be known, all at
-    /// the same time, each until its first packet and for a second at the most. Each stream is left
-    /// as soon as that packet has come.
+    /// Begins to listen to the streams of all boards of `map` that have a serial number there, all
+    /// at the same time, each until its first packet and for a second at the most. Each stream is
+    /// left as soon as that packet has come.
     pub fn begin(map: &HardwareMap) -> Self {
         Self::of(map, |entry| entry.serial_number().is_some())
     }
 
-    /// As [`Listening::begin`], also for boards of which the map has no serial number. Nothing
-    /// follows from their packets, but people can read the serial numbers.
+    /// As [`Listening::begin`], also for boards of which the map has no serial number. Their
+    /// packets prove nothing, but people can read the serial numbers.
     pub fn to_all(map: &HardwareMap) -> Self {
         Self::of(map, |_| true)
     }
 
-    /// Listens to nothing: boards are known by what they say over their control protocol and by
-    /// their hardware addresses alone.
+    /// Listens to nothing: boards are identified by their control protocol and their hardware
+    /// addresses alone.
     pub fn none(map: &HardwareMap) -> Self {
         Self::of(map, |_| false)
     }
@@ -177,14 +178,16 @@ async fn listen(entry: &BoardEntry, hears: bool) -> Heard {
     let no_number = match (entry.serial_number(), &entry.serial) {
         (Some(_), _) => None,
         (None, None) => Some("the map has no serial number of it"),
-        (None, Some(_)) => Some("its serial number is none that packets bear"),
+        (None, Some(_)) => {
+            Some("its serial number in the map is not a number that packets can have")
+        }
     };
     let nothing = |why: &str| Heard {
         nothing: Some(no_number.unwrap_or(why).to_owned()),
         ..found.clone()
     };
     if !hears {
-        return nothing("nobody listened to its stream");
+        return nothing("this program did not listen to its stream");
     }
     let heard = match family::streams(entry, &host) {
         Ok(streams) => streams.listen(&ReceiveOptions::new(), LISTEN).await,

@@ -69,7 +69,8 @@ async fn twice(board: &ArrayBoard, time: Duration) -> Watched {
     let all = vec![true; board.targets().len()];
     let before = read(board, &all).await;
     sleep(time).await;
-    // One that has not answered is not asked again: nothing could be compared.
+    // A module that has not answered is not asked again: there would be nothing to compare its
+    // answer with.
     let answered: Vec<_> = before.iter().map(Result::is_ok).collect();
     let after = read(board, &answered).await;
     let mut watched = Watched::default();
@@ -137,7 +138,7 @@ async fn module(target: &Target, channels: u16, has_nco: bool) -> Result<Setting
 /// Reason that nothing is set on a board whose module has changed between two readings; none if it
 /// has not.
 fn changed(target: &Target, before: &Settings, after: &Settings) -> Option<String> {
-    // What reads back as no number twice has not changed.
+    // Two values that are both NaN count as the same.
     let differ = |same: bool, texts: [String; 2]| !same && texts[0] != texts[1];
     let ((nco, tones), (nco_after, tones_after)) = (before, after);
     let what = if differ(

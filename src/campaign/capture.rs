@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use tworoutine::offload;
-use twotone_hal::Error;
 use twotone_transport::readout::sample_rate_hz;
 
 use super::completion::board_record;
@@ -12,7 +11,9 @@ use super::need::Need;
 use super::{Campaign, CampaignError, CaptureReport};
 use crate::Array;
 use crate::capture::{CaptureOutcome, CaptureParams, capture, plan};
-use crate::record::{CAPTURE_FILE, Content, Manifest, RunDirectory, TuneRecord, UtcTime, Weight};
+use crate::record::{
+    CAPTURE_FILE, Content, Failure, Manifest, RunDirectory, TuneRecord, UtcTime, Weight,
+};
 
 /// The decimation stage that boards mostly have.
 const MOSTLY_STAGE: u8 = 6;
@@ -44,7 +45,7 @@ pub(super) async fn run(
     if map.boards().iter().all(|board| board.serial.is_none()) {
         let file = map.file();
         return Err(CampaignError::Map(format!(
-            "{file}: no board has a serial number, which its packets are known by"
+            "{file}: no board has a `serial`, by which its packets are recognized"
         )));
     }
     let tune = settings.tune.as_ref();
@@ -70,7 +71,7 @@ pub(super) async fn run(
     };
     let mut manifest = match campaign.manifest(&noted(&settings), started) {
         Ok(manifest) => manifest,
-        Err(error) => return Ok(CaptureReport::failed(&error.into())),
+        Err(error) => return Ok(CaptureReport::failed(Failure::from(&error))),
     };
     let entries = map.boards().iter();
     manifest.boards = entries
@@ -78,17 +79,17 @@ pub(super) async fn run(
         .collect();
     let captured = capture(boards, run, &params, &manifest.provenance("")).await;
     match captured {
-        Ok((run, outcome)) => Ok(record(&campaign, &array, run, manifest, outcome, &params).await),
-        Err(error) => Ok(CaptureReport::failed(&error)),
+        Ok((run, outcome)) => Ok(record(&campaign, run, manifest, outcome, &params).await),
+        Err(error) => Ok(CaptureReport::failed(Failure::from(&error))),
     }
 }
 
-/// Need of rows with all channels at the rate that boards mostly have. If there are fewer channels,
-/// that much more room is left.
+/// Estimates the room for rows with all channels at the most common sample rate. Fewer channels
+/// need less.
 fn need(campaign: &Campaign, params: &CaptureParams, is_tuned: bool) -> Need {
     let rows = params.seconds * sample_rate_hz(MOSTLY_STAGE);
     let bytes_of_row = match (is_tuned, params.channels) {
-        // The tones of the tune are not counted here.
+        // The number of tones in the tune is not known here.
         (true, _) => ROW,
         (false, channels) => ROW + 8 * u64::from(channels.unwrap_or(MOST_CHANNELS)),
     };
@@ -107,28 +108,24 @@ fn noted(settings: &CaptureSettings) -> Value {
     })
 }
 
-/// Asks once more if the tune holds, and puts what was captured in its place.
+/// Checks once more if the tune holds, and puts the run directory in its place.
 async fn record(
     campaign: &Campaign,
-    array: &Array,
     run: RunDirectory,
     mut manifest: Manifest,
     mut outcome: CaptureOutcome,
     params: &CaptureParams,
 ) -> CaptureReport {
     if outcome.received() == 0 {
-        let mut report = CaptureReport::of(&outcome);
-        report.restore_errors(array);
-        return report;
+        return CaptureReport::of(&outcome);
     }
-    // A cancel from now on ends the asking.
+    // A cancel from now on ends this check.
     let end = match outcome.stopped {
         true => &campaign.abandon,
         false => &campaign.cancel,
     };
     outcome.check_tune(params.ask_within, end).await;
     let mut report = CaptureReport::of(&outcome);
-    report.restore_errors(array);
     report.note_in(&mut manifest);
     manifest.ended = UtcTime::now();
     let path = run.path().display().to_string();
@@ -148,9 +145,9 @@ async fn record(
 
 impl CaptureReport {
     /// Report of a capture that could not begin, or ended without a result.
-    fn failed(error: &Error) -> Self {
+    fn failed(error: Failure) -> Self {
         Self {
-            error: Some(error.chain().to_string()),
+            error: Some(error),
             ..Self::default()
         }
     }

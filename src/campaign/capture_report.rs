@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use super::Completion;
-use crate::Array;
 use crate::capture::{CaptureOutcome, ModuleOutcome, Standing, TuneState};
 use crate::record::{BoardRecord, CounterRow, Failure, Manifest, MissingFile, Recorded};
 
@@ -22,7 +21,7 @@ pub struct CaptureReport {
     pub run_directory: Option<String>,
     /// Reason that it could not begin or ended by itself, with the place of its files if that is
     /// not the run directory that was asked for.
-    pub error: Option<String>,
+    pub error: Option<Failure>,
     /// Files of the run that could not be written.
     pub missing_files: Vec<MissingFile>,
     /// Number of samples received.
@@ -52,9 +51,9 @@ pub struct CapturedBoard {
 }
 
 impl CapturedBoard {
-    /// Sentences about its samples and its clock that are no faults.
+    /// Remarks about its samples and its clock that are not faults, a sentence each.
     pub fn remarks(&self) -> impl Iterator<Item = String> {
-        // A time that the board makes up can be any time.
+        // The source `test` makes up a time, which need not be that of this computer.
         let clocks = self.modules.iter();
         let clocks = clocks.filter(|module| module.clock.clock_source != Some("test"));
         let offsets = clocks.filter_map(|module| {
@@ -64,16 +63,16 @@ impl CapturedBoard {
                 module,
             ))
         });
-        // One that is a doubt is told already.
+        // An offset that is a doubt is shown already.
         let offsets = offsets.filter(|(off_s, offset, module)| {
             *off_s > REMARKABLE_S && !module.doubts.contains(offset)
         });
         let farthest = offsets.max_by(|(a, ..), (b, ..)| a.total_cmp(b));
         let offset = farthest.map(|(_, offset, _)| offset);
         let modules = || self.modules.iter().map(|module| &module.counters);
-        // Of the whole board, and so the same for each module.
+        // This counter is that of the whole board, so that each module has the same number.
         let malformed = modules().map(|row| row.malformed).max().unwrap_or(0);
-        // With other stamps it is a doubt.
+        // If its stamps are not sound, samples without a time are a doubt already.
         let sound = self.modules.iter().filter(|module| module.clock.is_sound);
         let timeless = sound.map(|module| module.counters.timeless).sum();
         let leap_seconds = modules().map(|row| row.leap_seconds).max().unwrap_or(0);
@@ -93,13 +92,13 @@ impl CapturedBoard {
         some.chain(offset)
     }
 
-    /// Sentences about faults of one of its modules, beside losses.
+    /// Faults of one of its modules other than losses, a sentence each.
     pub fn doubts(module: &ModuleOutcome) -> Vec<String> {
         let standings = [("", &module.tune), ("afterwards, ", &module.tune_after)];
         let standings = standings.into_iter();
         let doubts = standings.filter_map(|(when, standing)| doubt(when, standing.as_ref()?));
         let contradictions = module.doubts.iter().cloned();
-        let errors = module.error.clone().into_iter();
+        let errors = module.error.iter().map(ToString::to_string);
         errors.chain(contradictions).chain(doubts).collect()
     }
 
@@ -111,8 +110,15 @@ impl CapturedBoard {
             doubts.map(|doubt| format!("module {}: {doubt}", module.module()))
         });
         let doubts: Vec<String> = doubts.collect();
+        let of_modules = || {
+            let mut modules = self.modules.iter();
+            modules.find_map(|module| {
+                let error = module.error.clone()?;
+                Some(error.prefixed(&format!("module {}", module.module())))
+            })
+        };
         let doubt = || doubts.first().map(Failure::of_words);
-        record.error = self.error.clone().or_else(doubt);
+        record.error = self.error.clone().or_else(of_modules).or_else(doubt);
         let whole = whole
             .iter()
             .map(|text| format!("the whole capture: {text}"));
@@ -145,12 +151,11 @@ impl CaptureReport {
         let boards = outcome.boards.iter().map(|board| CapturedBoard {
             name: board.name.clone(),
             ok: board.is_whole(),
-            error: board.error.clone().map(Failure::of_words),
+            error: board.error.clone(),
             modules: board.modules.clone(),
         });
-        let not_written = outcome.not_written.as_ref().map(ToString::to_string);
-        let not_received = outcome.not_received.as_ref();
-        let not_received = not_received.map(|error| error.chain().to_string());
+        let not_written = outcome.not_written.as_ref().map(Failure::from);
+        let not_received = outcome.not_received.as_ref().map(Failure::from);
         Self {
             elapsed_s: outcome.elapsed_s,
             interrupted: outcome.stopped,
@@ -172,26 +177,17 @@ impl CaptureReport {
         let path = recorded.path.filter(|_| !is_broken);
         self.run_directory = path.map(|path| path.display().to_string());
         self.error = match (self.error.take(), recorded.error) {
-            (Some(one), Some(other)) if !other.contains(&one) => Some(format!("{one}; {other}")),
+            // The error of the record may have that of the capture as its cause.
+            (Some(one), Some(other)) if !other.message.contains(&one.message) => {
+                Some(one.and(other))
+            }
             (one, other) => other.or(one),
         };
         self.missing_files = recorded.missing;
         if let (None, Some(first)) = (&self.error, self.missing_files.first()) {
             let MissingFile { file, reason } = first;
-            self.error = Some(format!("{file} could not be written: {reason}"));
-        }
-    }
-
-    /// Puts the errors with which boards did not answer in the place of their words.
-    pub(super) fn restore_errors(&mut self, array: &Array) {
-        for board in &mut self.boards {
-            let Some(failure) = array.failure(&board.name).map(Failure::from) else {
-                continue;
-            };
-            let words = board.error.as_ref().map(ToString::to_string);
-            if words.is_some_and(|words| words == failure.to_string()) {
-                board.error = Some(failure);
-            }
+            let reason = reason.clone();
+            self.error = Some(reason.prefixed(&format!("{file} could not be written")));
         }
     }
 
@@ -199,8 +195,8 @@ impl CaptureReport {
     pub fn note_in(&self, manifest: &mut Manifest) {
         let whole: Vec<String> = self
             .error
-            .clone()
-            .into_iter()
+            .iter()
+            .map(ToString::to_string)
             .chain(self.kernel_remarks())
             .collect();
         for record in &mut manifest.boards {
@@ -234,7 +230,7 @@ impl CaptureReport {
     }
 }
 
-/// Reason that not everything is calibrated that was tuned, if there is one.
+/// Reason that some channels of the tune are not calibrated, if there is one.
 fn doubt(when: &str, standing: &Standing) -> Option<String> {
     if standing.is_whole() {
         return None;
@@ -242,13 +238,13 @@ fn doubt(when: &str, standing: &Standing) -> Option<String> {
     let changed = || {
         let channels = standing.changed.iter().map(ToString::to_string);
         format!(
-            "channels {} are set otherwise",
+            "the tones of channels {} are not set as in the tune",
             channels.collect::<Vec<_>>().join(", ")
         )
     };
     let why = standing.why.clone().unwrap_or_else(changed);
     let what = match standing.state {
-        TuneState::Unknown => "it is not known whether the tune holds",
+        TuneState::Unknown => "it is not known if the tune holds",
         _ => "the tune does not hold",
     };
     Some(format!("{when}{what}: {why}"))
@@ -263,6 +259,7 @@ mod tests {
         let standing = |state| Standing {
             state,
             why: Some("no answer".to_owned()),
+            error: None,
             changed: Vec::new(),
             reference_turn_rad: None,
             reference_gain: None,
@@ -273,7 +270,7 @@ mod tests {
             (TuneState::Void, Some("the tune does not hold: no answer")),
             (
                 TuneState::Unknown,
-                Some("it is not known whether the tune holds: no answer"),
+                Some("it is not known if the tune holds: no answer"),
             ),
         ] {
             assert_eq!(doubt("", &standing(state)).as_deref(), words);

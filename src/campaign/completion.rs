@@ -57,7 +57,7 @@ pub struct RecordReport {
     /// The run directory.
     pub run_directory: Option<String>,
     /// Reason that it is not where it was to be.
-    pub record_error: Option<String>,
+    pub record_error: Option<Failure>,
     /// Files of the run that could not be written.
     pub missing_files: Vec<MissingFile>,
 }
@@ -136,7 +136,8 @@ pub(super) fn module_warnings<'a>(
     let mut board_error = error;
     let mut sentences = Vec::new();
     for module in modules {
-        // The error of one module stands for the board's; those of the others would be lost.
+        // The error of one module is shown as that of the board already. Those of the others are
+        // added here, so that none is lost.
         let another = module.error.filter(|error| board_error != Some(*error));
         if another.is_none() && module.error.is_some() {
             board_error = None;

@@ -55,7 +55,7 @@ pub struct OffBoard {
     /// Program from which it was taken over, so that it sets nothing more.
     pub taken_over: Option<Holder>,
     /// Reason that it could not be locked, if it could not. It was switched off all the same.
-    pub lock_error: Option<String>,
+    pub lock_error: Option<Failure>,
     /// Its error, if it could not be reached or used.
     pub error: Option<Failure>,
     /// Its modules.
@@ -103,11 +103,13 @@ impl OffReport {
     }
 }
 
-/// Switches the boards of the map off, each by itself: a board that hangs keeps no other on.
+/// Switches the boards of the map off, each in a context of its own, so that a board that hangs
+/// does not delay the others.
 pub(super) async fn run(campaign: Campaign) -> OffReport {
     let map = &campaign.map;
     let at_once = campaign.concurrency.min(map.boards().len()).max(1);
-    // If boards have to take turns, there are few open files, and these are for the connections.
+    // If boards have to take turns, the process may open few files. None of these is spent on
+    // listening.
     let listening = match at_once < map.boards().len() {
         true => Listening::none(map),
         false => campaign.access.listening(map),
@@ -170,15 +172,17 @@ async fn switch_off(campaign: &Campaign, name: String) -> OffBoard {
                 let why = "interrupted before it answered";
                 return OffBoard::unknown(name, &Error::new(ErrorKind::Cancelled, why));
             }
-            // Not given up in its midst: it ends by its own deadlines, and says how.
+            // It is not dropped half way: it ends by its own deadlines, with an error that says
+            // more.
             mut array = counted(&time, Array::connect_with(&map, &options, 1)) => {
-                // Else the program that has the board would go on, and set its tones again.
+                // Otherwise the program that has the board would go on, and set its tones again.
                 array.lock_or_go_on(&map).await;
                 campaign.notice_taken(&map, &array);
-                if let Some(why) = array.not_locked(&name) {
+                if let Some(error) = array.not_locked(&name) {
                     campaign.observer.notice(&format!(
                         "board {name}: switched off without its lock, and another program may set \
-                         it: {why}"
+                         it: {}",
+                        Failure::from(error).cause()
                     ));
                 }
                 array
@@ -211,7 +215,7 @@ async fn switch_off(campaign: &Campaign, name: String) -> OffBoard {
     }
 }
 
-/// Awaits a future to its end, and counts the time that it takes.
+/// Awaits a future to its end, also past the allowance, and counts its time.
 async fn counted<T>(time: &Allowance, future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     match time.within(future.as_mut()).await {
@@ -257,7 +261,7 @@ impl OffBoard {
         Self {
             reached: array.reached(&name),
             taken_over: array.taken_over(&name).cloned(),
-            lock_error: array.not_locked(&name).map(ToOwned::to_owned),
+            lock_error: array.not_locked(&name).map(Failure::from),
             name,
             another: None,
             said_serial: described.map(|described| described.serial.clone()),

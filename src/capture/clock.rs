@@ -10,9 +10,9 @@ use super::ModuleOutcome;
 /// Largest apparent difference between the clocks of the modules of one board, in seconds. A board
 /// has one clock, and the packets of its modules arrive within less than this.
 const ONE_CLOCK_S: f64 = 1.0;
-/// Largest difference, in seconds, up to which a clock is taken to be meant to show the time of
-/// this computer: a wrong time zone or a wrong day is then a mistake. A clock that is farther off
-/// is taken to show a time of its own.
+/// Largest difference in seconds between a board's clock and this computer's that counts as a
+/// mistake, such as a wrong time zone or a wrong day. A clock that differs by more is assumed to
+/// show a time of its own on purpose.
 const MEANT_S: f64 = 2.0 * 86_400.0;
 /// Largest difference of clocks that are meant to show the same time, in seconds: more than the
 /// error of a computer that sets its clock now and then, and less than the lead of GPS time over
@@ -77,7 +77,7 @@ pub(super) fn doubts(found: &TimeFindings, within: Option<Duration>) -> Vec<Stri
         });
     }
     if found.drifts > 0 {
-        let why = "its clock ran otherwise than its samples by more than 200 parts in a million";
+        let why = "the rates of its clock and of its samples differed by more than 200 parts in a million";
         doubts.push(why.to_owned());
     }
     if let Some(sequence) = found.first_jump_sequence {
@@ -96,7 +96,7 @@ pub(super) fn doubts(found: &TimeFindings, within: Option<Duration>) -> Vec<Stri
     if found.source_changes > 0 {
         let times = found.source_changes;
         doubts.push(format!(
-            "its clock took its time from elsewhere: {times} changes"
+            "its clock changed the source of its time: {times} changes"
         ));
     }
     let is_sound = found.is_sound();
@@ -111,7 +111,7 @@ pub(super) fn doubts(found: &TimeFindings, within: Option<Duration>) -> Vec<Stri
             found.no_such_day,
             "stamps have a day that their year does not have",
         ),
-        (found.out_of_range, "stamps hold what no clock shows"),
+        (found.out_of_range, "stamps have values that no clock shows"),
         (
             found.out_of_reach,
             "stamps have a date that is out of reach of this computer's clock: check the year of \
@@ -230,7 +230,7 @@ mod tests {
                 &[Some(0.0), None, Some(0.125), Some(-3600.0)],
                 vec![(3, 0, -3600.0)],
             ),
-            // The first is the wrong one.
+            // The first of the two is the wrong one.
             (
                 &[Some(3600.0), Some(0.5), Some(0.25), Some(0.0)],
                 vec![(0, 2, 3599.75)],

@@ -42,8 +42,8 @@ impl ModuleIntake {
         }
     }
 
-    /// Takes note of what has come of module `at` after `listened` time of listening. Begins its
-    /// file with the first sample.
+    /// Notes the samples of module `at` that have come, at the time of listening `listened`. Begins
+    /// its file with the first sample.
     pub(super) fn follow(
         &mut self,
         at: usize,
@@ -112,7 +112,7 @@ impl ModuleIntake {
     }
 }
 
-/// Sentences about samples for which a converter or an input was driven too hard.
+/// Sentences about samples that were taken with a converter or an input over its range.
 pub(super) fn overdriven(counters: &StreamCounters) -> impl Iterator<Item = String> {
     let counts = [
         (counters.overrange, "a converter over its range"),

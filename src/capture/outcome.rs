@@ -9,7 +9,7 @@ use super::Stop;
 use super::clock::ClockOutcome;
 use super::plan::{BoardPlan, ModulePlan};
 use super::standing::{self, Standing};
-use crate::record::{CounterRow, RecordError};
+use crate::record::{CounterRow, Failure, RecordError};
 
 /// Outcome of a capture.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub struct BoardOutcome {
     pub name: String,
     /// Reason for which nothing could be captured, or doubts about the board: it did not answer,
     /// or packets of another board came from its address.
-    pub error: Option<String>,
+    pub error: Option<Failure>,
     /// Its modules that sent anything or were expected to, in order.
     pub modules: Vec<ModuleOutcome>,
 }
@@ -51,13 +51,13 @@ pub struct ModuleOutcome {
     /// Number of samples that are due for the time of the capture. `None` if no packet came, as
     /// the rate is then not known.
     pub due: Option<u64>,
-    /// Number of these samples that did not come and are not counted as lost, as no sequence
-    /// number shows them: the stream ended, or the kernel could not hold the packets that came
-    /// while the program was stopped. 0 if they are so few that packets under way, or the
-    /// difference of the clocks, explain them.
+    /// Number of these samples that did not come and are not counted as lost, as no sequence number
+    /// shows them: the stream ended, or the kernel could not hold the packets that came while the
+    /// program was stopped. It is 0 if packets under way, or the difference of the clocks, explain
+    /// all of them.
     pub missing: u64,
     /// Failure of its stream or its file, apart from losses.
-    pub error: Option<String>,
+    pub error: Option<Failure>,
     /// The board's clock, by the time stamps of the module.
     #[serde(flatten)]
     pub clock: ClockOutcome,

@@ -14,7 +14,7 @@ use super::calibrated::changed_by;
 use super::standing::{self, Standing, TuneState};
 use crate::family;
 use crate::map::{BoardEntry, HardwareMap};
-use crate::record::{ModuleTune, TuneRecord};
+use crate::record::{Failure, ModuleTune, TuneRecord};
 use crate::{Array, ArrayBoard};
 
 /// A board whose stream is captured.
@@ -22,11 +22,11 @@ use crate::{Array, ArrayBoard};
 pub struct BoardPlan {
     /// Its name in the map.
     pub name: String,
-    /// Its sample streams, or the reason for which nothing of it can be captured.
-    pub streams: std::result::Result<LocatedStreams, String>,
+    /// Its sample streams, or the error for which nothing of it can be captured.
+    pub streams: std::result::Result<LocatedStreams, Failure>,
     /// Error of a board that did not answer. It is then not known if its modules are those of the
     /// analog bank in use.
-    pub unanswered: Option<String>,
+    pub unanswered: Option<Failure>,
     /// Its modules.
     pub modules: Vec<ModulePlan>,
 }
@@ -66,8 +66,8 @@ impl LocatedStreams {
 
 impl BoardPlan {
     /// Plans the capture of these modules of a board of any kind, without a calibration. A module
-    /// of which nothing comes fails the capture. Of a board that has no sample stream nothing
-    /// can be captured, and [`BoardPlan::streams`] says so.
+    /// that sends nothing fails the capture. If the board has no sample stream,
+    /// [`BoardPlan::streams`] is the error.
     ///
     /// The board is not asked for anything. If this is dropped while it waits, nothing has changed.
     pub async fn of(
@@ -89,7 +89,7 @@ impl BoardPlan {
             Ok(streams) => LocatedStreams::find(streams).await,
             Err(error) => Err(error),
         };
-        let found = found.map_err(|error| error.on(board.name()).to_string());
+        let found = found.map_err(|error| Failure::from(&error.on(board.name())));
         Self {
             name: board.name().to_owned(),
             streams: found.and_then(|found| checked(found, &modules)),
@@ -99,7 +99,7 @@ impl BoardPlan {
     }
 
     /// Fault of the board that is known before any packet has come.
-    pub(super) fn error(&self) -> Option<String> {
+    pub(super) fn error(&self) -> Option<Failure> {
         self.streams
             .as_ref()
             .err()
@@ -129,8 +129,8 @@ pub async fn plan(
     let mut boards = Vec::with_capacity(found.len());
     for (entry, found) in map.boards().iter().zip(found) {
         let found = match found.await {
-            Ok(found) => found.map_err(|error| error.on(&entry.name).chain().to_string()),
-            Err(ended) => Err(ended.to_string()),
+            Ok(found) => found.map_err(|error| Failure::from(&error.on(&entry.name))),
+            Err(ended) => Err(Failure::of_kind(ErrorKind::Panicked, ended.to_string())),
         };
         let board = plan_board(entry, found, array, tune, params);
         if board.streams.is_err() || !board.modules.is_empty() {
@@ -152,7 +152,7 @@ pub async fn plan(
 
 fn plan_board(
     entry: &BoardEntry,
-    found: std::result::Result<LocatedStreams, String>,
+    found: std::result::Result<LocatedStreams, Failure>,
     array: &Array,
     tune: Option<&TuneRecord>,
     params: &CaptureParams,
@@ -167,15 +167,13 @@ fn plan_board(
         .collect();
     let refused = failure
         .filter(|error| !is_silence(error))
-        .map(|error| error.chain().to_string());
+        .map(Failure::from);
     BoardPlan {
         name: entry.name.clone(),
         streams: refused
             .map_or(found, Err)
             .and_then(|found| checked(found, &modules)),
-        unanswered: failure
-            .filter(|error| is_silence(error))
-            .map(|error| error.chain().to_string()),
+        unanswered: failure.filter(|error| is_silence(error)).map(Failure::from),
         modules,
     }
 }
@@ -190,11 +188,11 @@ fn is_silence(error: &Error) -> bool {
 fn checked(
     found: LocatedStreams,
     modules: &[ModulePlan],
-) -> std::result::Result<LocatedStreams, String> {
+) -> std::result::Result<LocatedStreams, Failure> {
     let modules: Vec<_> = modules.iter().map(|plan| plan.module).collect();
     match found.streams.check(&modules) {
         Ok(()) => Ok(found),
-        Err(error) => Err(error.message().to_owned()),
+        Err(error) => Err(Failure::from(&error)),
     }
 }
 
@@ -264,7 +262,7 @@ impl ModulePlan {
                 TuneState::Unknown,
                 "the board does not answer",
             )),
-            // Still to be asked.
+            // The board is asked for this later.
             (.., Some(_)) => None,
         };
         let of_tune = || Some(toned(tune?)).filter(|channels| !channels.is_empty());

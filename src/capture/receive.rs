@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use twotone_hal::{Result, StreamBlock, StreamStatus};
+use twotone_hal::{ErrorKind, Result, StreamBlock, StreamStatus};
 
 use super::CaptureParams;
 use super::clock::{self, ClockOutcome};
@@ -14,12 +14,12 @@ use super::outcome::{BoardOutcome, CaptureOutcome, ModuleOutcome};
 use super::plan::BoardPlan;
 use super::receivers::Receivers;
 use super::write::{Queue, WrittenFile};
-use crate::record::CounterRow;
+use crate::record::{CounterRow, Failure};
 
 /// Largest size of a block of samples, in bytes.
 const MOST_BLOCK_BYTES: usize = 4 << 20;
 /// Longest wait for packets between two looks at the clock.
-const GLANCE: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Interval at which the counters are written.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 /// Longest silence of a stream that counts as going on, beyond the time for which the receiver
@@ -91,7 +91,10 @@ impl Intake {
                 break;
             }
             // Packets that have arrived are read before the wait for the first one is given up.
-            match self.receive_some(receivers, queue, left.min(GLANCE)).await {
+            match self
+                .receive_some(receivers, queue, left.min(POLL_INTERVAL))
+                .await
+            {
                 Ok(()) if left.is_zero() && self.began.is_none() => break,
                 Ok(()) => {}
                 Err(error) => {
@@ -127,7 +130,7 @@ impl Intake {
     ) -> Result<()> {
         let now = Instant::now();
         let blocks = receivers.receive(within).await?;
-        self.listened += now.elapsed().min(2 * GLANCE);
+        self.listened += now.elapsed().min(2 * POLL_INTERVAL);
         // A file begins before its rows are sent.
         for (at, module) in self.modules.iter_mut().enumerate() {
             module.follow(at, receivers, self.listened, queue);
@@ -163,8 +166,8 @@ impl Intake {
         {
             let before = self.listened;
             self.end_streams(receivers);
-            self.receive_some(receivers, queue, GLANCE).await?;
-            // Reading packets that came long ago does not count as waiting.
+            self.receive_some(receivers, queue, POLL_INTERVAL).await?;
+            // Time in which packets are read that came long ago does not count as waiting.
             if !receivers.is_behind() {
                 waited += self.listened - before;
             }
@@ -176,7 +179,7 @@ impl Intake {
     fn end_streams(&self, receivers: &mut Receivers) {
         let began = self.heard_first();
         for (at, module) in self.modules.iter().enumerate() {
-            // Of a stream that has not begun it is not known for how long samples are due.
+            // If a stream has not begun, it is not known for how long its samples are due.
             if module.heard.is_some() {
                 receivers.end_at(at, module.due_s(self.asked, began));
             }
@@ -311,9 +314,11 @@ impl Intake {
             };
             let stranger = self.named(status.last_foreign_serial);
             let found = strangers(status.foreign, stranger, board.received());
-            let problems = found.into_iter().chain(planned.unanswered.clone());
-            let problems: Vec<_> = problems.collect();
-            board.error = (!problems.is_empty()).then(|| problems.join("; "));
+            // The error of a board that did not answer says more.
+            board.error = match (planned.unanswered.clone(), found) {
+                (Some(unanswered), Some(found)) => Some(unanswered.and(found.message)),
+                (unanswered, found) => unanswered.or(found),
+            };
         }
         let totals = receivers.totals();
         CaptureOutcome {
@@ -341,39 +346,49 @@ impl Intake {
         format!("another serial number, {serial:04}{of}")
     }
 
-    /// Interruption of a stream that its sequence numbers do not show, in words.
-    fn interruption(&self, module: &ModuleIntake, counters: &CounterRow) -> Option<String> {
+    /// Interruption of a stream that its sequence numbers do not show.
+    fn interruption(&self, module: &ModuleIntake, counters: &CounterRow) -> Option<Failure> {
         let (Some(began), Some((first, last))) = (self.heard_first(), module.heard) else {
-            return Some("nothing came from it".to_owned());
+            return Some(Failure::of_kind(ErrorKind::Timeout, "nothing came from it"));
         };
         let longest = self.longest(module);
         let (before, after) = (first - began, self.listened - last);
-        if after > longest {
+        let words = if after > longest {
             let after = after.as_secs_f64();
-            Some(format!("its stream ended {after:.1} s before the end"))
+            format!("its stream ended {after:.1} s before the end")
         } else if before > longest {
             let before = before.as_secs_f64();
-            Some(format!("its stream began {before:.1} s after the start"))
+            format!("its stream began {before:.1} s after the start")
         } else if counters.restarts > 0 {
-            Some("its stream began anew, and what was lost then is not known".to_owned())
+            "its stream began anew, and it is not known how much was lost then".to_owned()
         } else {
-            None
-        }
+            return None;
+        };
+        Some(Failure::of_kind(ErrorKind::ConnectionLost, words))
     }
 }
 
-/// Fault of a board from whose address no packets of its own came, or also packets of another
-/// board. `stranger` is the serial number of the latter.
-fn strangers(foreign: u64, stranger: String, own: u64) -> Option<String> {
+/// Fault of a board from whose address none of its own packets came, or packets of another board
+/// too. `stranger` is the serial number of the latter.
+fn strangers(foreign: u64, stranger: String, own: u64) -> Option<Failure> {
     let bear = format!("{foreign} packets from its address bear {stranger}");
-    match (own, foreign) {
-        (0, 0) => Some("nothing came from it: does it stream, and to this interface?".to_owned()),
-        (0, _) => Some(format!("nothing came from it; {bear}")),
-        (_, 0) => None,
-        _ => Some(format!(
-            "{bear}: another board sends from there, or has taken its place"
-        )),
-    }
+    let (kind, words) = match (own, foreign) {
+        (0, 0) => {
+            let words = "nothing came from it: does it stream, and to this interface?";
+            (ErrorKind::Timeout, words.to_owned())
+        }
+        (0, _) => (
+            ErrorKind::InvalidArgument,
+            format!("nothing came from it; {bear}"),
+        ),
+        (_, 0) => return None,
+        // The kind is that of a board that is not the one of the map.
+        _ => (
+            ErrorKind::InvalidArgument,
+            format!("{bear}: another board sends from there, or has taken its place"),
+        ),
+    };
+    Some(Failure::of_kind(kind, words))
 }
 
 /// Sentence about samples that did not come and that no sequence number shows.

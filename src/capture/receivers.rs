@@ -144,7 +144,7 @@ impl Receivers {
             .any(|family| family.receiver.is_behind())
     }
 
-    /// Leaves the streams of all families. Every family is left, whatever becomes of the others.
+    /// Leaves the streams of all families, also if an error occurs with one of them.
     ///
     /// # Errors
     /// The first error of a family.

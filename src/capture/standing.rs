@@ -9,11 +9,12 @@ use serde::Serialize;
 use tokio::time::timeout;
 use twotone_algorithms::ChannelOutcome;
 use twotone_hal::{
-    Acquire, Batch, BoardHandle, ChannelId, Complex64, Radians, Result, ToneFields, ToneState,
+    Acquire, Batch, BoardHandle, ChannelId, Complex64, Error, ErrorKind, Radians, Result,
+    ToneFields, ToneState,
 };
 
 use super::Stop;
-use crate::record::{ModuleTune, polar};
+use crate::record::{Failure, ModuleTune, polar};
 
 /// Largest common turn of the reference tones since the tune, in rad, and largest common change, as
 /// a factor. Changes up to these are corrected. Drift stays within them for hours. The phases of
@@ -33,6 +34,8 @@ pub struct Standing {
     pub state: TuneState,
     /// Reason for which it does not hold, or for which this is not known.
     pub why: Option<String>,
+    /// Error with which the question failed, if it failed. `why` has it in words.
+    pub error: Option<Failure>,
     /// Channels whose tones are not as they were tuned; the others are calibrated.
     pub changed: Vec<ChannelId>,
     /// Common turn of the reference tones since the tune, in rad. Calibrations take it, and the
@@ -68,11 +71,20 @@ impl Standing {
         Some(Complex64::from_polar(gain, self.reference_turn_rad?))
     }
 
+    /// A tune of which nothing is known, since the question failed.
+    fn unanswered(error: Failure) -> Self {
+        Self {
+            error: Some(error.clone()),
+            ..Self::unmeasured(TuneState::Unknown, error.to_string())
+        }
+    }
+
     /// A state without a measurement of the reference tones, and the reason for it.
     pub(super) fn unmeasured(state: TuneState, why: impl Into<String>) -> Self {
         Self {
             state,
             why: Some(why.into()),
+            error: None,
             changed: Vec::new(),
             reference_turn_rad: None,
             reference_gain: None,
@@ -95,32 +107,31 @@ pub(super) async fn ask_all(
             tworoutine::spawn(async move {
                 let answer = tokio::select! {
                     biased;
-                    () = stop.cancelled() => Err("it was not waited for".to_owned()),
-                    answer = timeout(within, ask(&board, &tune)) => match answer {
-                        Ok(answer) => answer.map_err(|error| error.chain().to_string()),
-                        Err(_) => Err(format!(
-                            "no answer came within {:.1} s",
-                            within.as_secs_f64()
-                        )),
-                    },
+                    () = stop.cancelled() => {
+                        Err(Error::new(ErrorKind::Cancelled, "the answer was not waited for"))
+                    }
+                    answer = timeout(within, ask(&board, &tune)) => answer.unwrap_or_else(|_| {
+                        let within = within.as_secs_f64();
+                        let message = format!("no answer came within {within:.1} s");
+                        Err(Error::new(ErrorKind::Timeout, message))
+                    }),
                 };
-                answer.unwrap_or_else(|why| Standing::unmeasured(TuneState::Unknown, why))
+                answer.unwrap_or_else(|error| Standing::unanswered(Failure::from(&error)))
             })
         })
         .collect();
     let mut standings = Vec::with_capacity(asking.len());
     for standing in asking {
         let standing = standing.await;
-        standings.push(
-            standing.unwrap_or_else(|error| {
-                Standing::unmeasured(TuneState::Unknown, error.to_string())
-            }),
-        );
+        standings.push(standing.unwrap_or_else(|ended| {
+            let error = Failure::of_kind(ErrorKind::Panicked, ended.to_string());
+            Standing::unanswered(error)
+        }));
     }
     standings
 }
 
-/// Reads the tones back and measures the reference tones, in one round trip.
+/// Reads the tones back and measures the reference tones, in one round trip after the description.
 async fn ask(board: &BoardHandle, tune: &ModuleTune) -> Result<Standing> {
     let of_channels = tune.channel.iter().map(|one| one.channel);
     let last = of_channels.chain(tune.reference.iter().map(|one| one.channel));
@@ -196,6 +207,7 @@ fn judge(ratios: &[Complex64], changed: Vec<ChannelId>) -> Standing {
     let mut standing = Standing {
         state: TuneState::Holds,
         why: None,
+        error: None,
         changed,
         reference_turn_rad: None,
         reference_gain: None,
@@ -203,7 +215,8 @@ fn judge(ratios: &[Complex64], changed: Vec<ChannelId>) -> Standing {
     };
     if ratios.is_empty() {
         standing.state = TuneState::Unknown;
-        standing.why = Some("it has no reference tones to tell its phase epoch by".to_owned());
+        standing.why =
+            Some("it has no reference tones, which show if the phase epoch is the same".to_owned());
         return standing;
     }
     let of_quarters = |quarters: usize, mut values: Vec<f64>| {
@@ -228,7 +241,7 @@ fn judge(ratios: &[Complex64], changed: Vec<ChannelId>) -> Standing {
     } else if spread > MOST_SPREAD {
         standing.state = TuneState::Void;
         standing.why = Some(format!(
-            "the reference tones differ by {spread:.2} in how they have turned and changed: the line has changed, in its length perhaps"
+            "the changes of the reference tones differ by {spread:.2} from one another: the line has changed, perhaps in its length"
         ));
     }
     standing
@@ -272,7 +285,7 @@ mod tests {
     /// error it is. Nothing of it voids the tune.
     #[tworoutine::test(start_paused = true)]
     async fn a_board_that_fails_leaves_the_tune_unknown() {
-        use twotone_hal::{Certainty, Error, ErrorKind, MockBoard};
+        use twotone_hal::{Certainty, MockBoard};
 
         let tune = "board = 'b1'\nmodule = 1\nnco_hz = 1e9\n\n[[reference]]\nchannel = 1\n\
                     tone_hz = 1.001e9\namplitude = 0.001\nz0 = [1.0, 0.0]\n";

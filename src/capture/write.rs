@@ -13,8 +13,8 @@ use super::calibrated::Calibrator;
 use super::receive::Intake;
 use super::{CaptureParams, Provenance, Stop};
 use crate::record::{
-    COUNTERS_FOLDER, CounterRow, CounterWriter, RecordError, RunDirectory, RunFile, SAMPLES_FOLDER,
-    SampleColumns, SampleRows, SampleWriter,
+    COUNTERS_FOLDER, CounterRow, CounterWriter, Failure, RecordError, RunDirectory, RunFile,
+    SAMPLES_FOLDER, SampleColumns, SampleRows, SampleWriter,
 };
 
 /// Result of the writer, once its queue has ended.
@@ -32,7 +32,7 @@ pub(super) struct Written {
 pub(super) struct WrittenFile {
     pub(super) name: String,
     /// Reason for which the file is incomplete.
-    pub(super) error: Option<String>,
+    pub(super) error: Option<Failure>,
     /// Number of rows that were not written.
     pub(super) unwritten: u64,
 }
@@ -165,7 +165,7 @@ impl Writer {
         for (module, (samples, _)) in self.samples.drain() {
             if let Err(error) = samples.finish().and_then(RunFile::finish) {
                 let file = self.files.entry(module).or_default();
-                file.error = Some(error.to_string());
+                file.error = Some(Failure::from(&error));
                 self.error.get_or_insert(error);
             }
         }
@@ -206,9 +206,10 @@ impl Writer {
         let written = samples.write(rows);
         if written.is_err() {
             file.unwritten += count;
-            // Removes the part of the rows, so that there is room for the ends of all files.
+            // Removes the rows that were written in part, so that there is room for the ends of all
+            // files.
             if let Err(error) = samples.get_mut().rewind() {
-                file.error = Some(error.to_string());
+                file.error = Some(Failure::from(&error));
                 self.samples.remove(&module);
             }
         }
@@ -228,13 +229,13 @@ impl Writer {
             .run
             .create(&file)
             .and_then(|created| SampleWriter::new(created, &file, columns, &provenance));
-        created.error = samples.as_ref().err().map(ToString::to_string);
+        created.error = samples.as_ref().err().map(Failure::from);
         self.samples.insert(module, (samples?, calibrator));
         Ok(())
     }
 
     fn count(&mut self, board: usize, rows: &[CounterRow]) -> Result<(), RecordError> {
-        // A file whose folder was removed can still be written, but can never be opened.
+        // A file whose folder was removed can still be written, but never be opened again.
         self.run.is_there()?;
         if !self.counters.contains_key(&board) {
             let (name, provenance) = &self.boards[board];

@@ -137,7 +137,7 @@ fn print(report: &CaptureReport, json: bool) {
         say(&table::table(report));
     }
     if let Some(error) = &report.error {
-        complain(error);
+        complain(&error.to_string());
     } else if report.interrupted && report.received > 0 {
         complain("ended early: what has come until then is written whole");
     } else if report.interrupted {

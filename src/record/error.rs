@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use twotone_hal::{Error, ErrorKind};
+use twotone_hal::{Certainty, Error, ErrorKind};
 
 use crate::input::shown;
 
@@ -57,7 +57,7 @@ pub enum RecordError {
         path: PathBuf,
     },
     /// A run that could not be completed or put in its place. What was written of it is kept.
-    #[error("{cause}; what was written until then is kept in `{}`", shown(kept))]
+    #[error("{cause}{}", kept_in_words(kept))]
     Kept {
         /// Place of the run.
         kept: PathBuf,
@@ -105,6 +105,40 @@ impl RecordError {
         }
     }
 
+    /// Kind of the error: a name that is taken or of no use is an invalid argument, all else failed
+    /// storage.
+    pub(super) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Exists { .. } | Self::Name { .. } => ErrorKind::InvalidArgument,
+            Self::Kept { cause, .. } => cause.kind(),
+            _ => ErrorKind::Storage,
+        }
+    }
+
+    /// The operation that failed in words, if the error is of one, and the message without it.
+    pub(super) fn parts(&self) -> (Option<String>, String) {
+        match self {
+            Self::Io {
+                action,
+                path,
+                source,
+            } => {
+                let operation = format!("{action} `{}`", shown(path));
+                (Some(operation), source.to_string())
+            }
+            Self::Format {
+                action,
+                file,
+                source,
+            } => (Some(format!("{action} `{file}`")), source.to_string()),
+            Self::Kept { kept, cause } => {
+                let (operation, message) = cause.parts();
+                (operation, message + &kept_in_words(kept))
+            }
+            _ => (None, self.to_string()),
+        }
+    }
+
     pub(super) fn io<'a>(
         action: &'static str,
         path: &'a Path,
@@ -128,13 +162,14 @@ impl RecordError {
     }
 }
 
+fn kept_in_words(kept: &Path) -> String {
+    format!("; what was written until then is kept in `{}`", shown(kept))
+}
+
 /// A name that is taken or of no use is an invalid argument, all else failed storage.
 impl From<RecordError> for Error {
     fn from(error: RecordError) -> Self {
-        let kind = match error {
-            RecordError::Exists { .. } | RecordError::Name { .. } => ErrorKind::InvalidArgument,
-            _ => ErrorKind::Storage,
-        };
-        Self::new(kind, error.to_string())
+        // Whatever a file system does, nothing is executed on a board.
+        Self::new(error.kind(), error.to_string()).certainty_is(Certainty::NotExecuted)
     }
 }

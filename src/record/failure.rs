@@ -1,4 +1,4 @@
-//! Errors of boards and modules, as files and `--json` have them.
+//! Errors of boards, modules, captures and files, as files and `--json` have them.
 
 use std::fmt;
 
@@ -7,11 +7,13 @@ use serde::de::value::{Error as ValueError, StrDeserializer};
 use serde::{Deserialize, Deserializer, Serialize};
 use twotone_hal::{Certainty, Error, ErrorKind};
 
-/// Error of a board or a module, in its parts: an object with the keys `kind`, `certainty`,
+use super::RecordError;
+
+/// Error of a board, a module, a capture or a file, in its parts: an object with the keys `kind`, `certainty`,
 /// `operation` and `message`, and `advice` if it is known.
 ///
-/// Displayed, it is the line of the [`Error`] that it was made of. One that was read from a file
-/// does not name the board, which stands beside it there.
+/// It is displayed as the line of the [`Error`] that it was made of. A failure that was read from a
+/// file does not name the board: the file has the name beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Failure {
@@ -20,7 +22,8 @@ pub struct Failure {
     /// Kind of the error; `None` if the file is of a version that did not say it, or of a later
     /// one with other kinds.
     pub kind: Option<ErrorKind>,
-    /// Certainty about the effect of the operation on the board; `None` if it is not known.
+    /// Certainty about the effect of the operation on the board; `None` if it is not known, or if
+    /// the operation is not one of a board.
     pub certainty: Option<Certainty>,
     /// Operation that failed, in words.
     pub operation: Option<String>,
@@ -44,6 +47,29 @@ impl Failure {
         }
     }
 
+    /// A failure of `kind` of something that does nothing to a board, in words.
+    pub fn of_kind(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind: Some(kind),
+            ..Self::of_words(message)
+        }
+    }
+
+    /// Adds `words` before the message. The other parts stay.
+    #[must_use]
+    pub fn prefixed(mut self, words: &str) -> Self {
+        self.message = format!("{words}: {}", self.message);
+        self
+    }
+
+    /// Adds another failure in words after the message. The other parts stay, so that of two
+    /// failures the one that says more begins.
+    #[must_use]
+    pub fn and(mut self, other: impl fmt::Display) -> Self {
+        self.message = format!("{}; {other}", self.message);
+        self
+    }
+
     /// Kind, message and advice in one line, for places that name board and operation beside it.
     pub fn cause(&self) -> String {
         let kind = self.kind.map(|kind| format!("{}: ", kind.as_str()));
@@ -61,6 +87,17 @@ impl From<&Error> for Failure {
             operation: error.operation().map(ToOwned::to_owned),
             message: error.causes(),
             advice: error.advice().map(ToOwned::to_owned),
+        }
+    }
+}
+
+/// Whatever a file system does, it has no effect on a board: the certainty is `None`.
+impl From<&RecordError> for Failure {
+    fn from(error: &RecordError) -> Self {
+        let (operation, message) = error.parts();
+        Self {
+            operation,
+            ..Self::of_kind(error.kind(), message)
         }
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::directory::{fill_json, parent_of};
 use super::publish::beside;
-use super::{MANIFEST_FILE, Manifest, RecordError, RunDirectory};
+use super::{Failure, MANIFEST_FILE, Manifest, RecordError, RunDirectory};
 use crate::input::shown;
 
 /// Importance of a file of a run, the most important first.
@@ -74,8 +74,8 @@ impl<'a> Content<'a> {
 pub struct MissingFile {
     /// The file, within the run directory.
     pub file: String,
-    /// Reason that it is not there.
-    pub reason: String,
+    /// Reason that it is not there. Versions before format 2 wrote a sentence.
+    pub reason: Failure,
 }
 
 /// The parts of a run that were recorded, and their place.
@@ -84,7 +84,7 @@ pub struct Recorded {
     /// Its directory; `None` if nothing of it could be written anywhere.
     pub path: Option<PathBuf>,
     /// Reason that it is not where it was to be, and its place instead.
-    pub error: Option<String>,
+    pub error: Option<Failure>,
     /// Files that are not there.
     pub missing: Vec<MissingFile>,
 }
@@ -93,7 +93,7 @@ impl Recorded {
     /// A run of which nothing was written because of `error`.
     pub fn failed(error: &RecordError) -> Self {
         Self {
-            error: Some(error.to_string()),
+            error: Some(Failure::from(error)),
             ..Self::default()
         }
     }
@@ -134,7 +134,9 @@ impl RunDirectory {
         // Data that lie there already cannot be written again: they stay.
         let (mut best, there) = if has_data {
             let there = first.settle(broken);
-            manifest.remarks.extend(there.error.clone());
+            manifest
+                .remarks
+                .extend(there.error.as_ref().map(ToString::to_string));
             let lies = there.path.as_ref();
             let lies = lies.map(|path| format!("its data lie in `{}`", shown(path)));
             manifest.remarks.extend(lies);
@@ -206,7 +208,7 @@ impl Attempt {
                 lacks += usize::from(weight != Weight::Further);
                 missing.push(MissingFile {
                     file: file.to_owned(),
-                    reason: error.to_string(),
+                    reason: Failure::from(&error),
                 });
             }
         };
@@ -245,7 +247,8 @@ impl Attempt {
             ..manifest.clone()
         };
         if !none.is_empty() {
-            // There was no room for it before. Some files may have given theirs back.
+            // There was no room for the manifest before. Files that could not be written whole have
+            // given their room back.
             if self.run.write_manifest(&complete).is_ok() {
                 self.missing = complete.missing;
                 (self.lacks, self.written) = (self.lacks - 1, self.written + 1);
@@ -257,14 +260,15 @@ impl Attempt {
         let replaced = replaced.and_then(|()| self.run.rename(NEW, MANIFEST_FILE));
         if let Err(error) = replaced {
             self.run.remove(NEW);
+            let unnamed = format!("the manifest does not name this file: {error}");
             for one in &mut self.missing {
-                one.reason += &format!("; the manifest does not name this file: {error}");
+                one.reason = one.reason.clone().and(&unnamed);
             }
         }
     }
 
     /// Reason that the place is not used, if it is not.
-    fn lacking(&self) -> Option<String> {
+    fn lacking(&self) -> Option<Failure> {
         let first = self.missing.first()?;
         (self.lacks > 0).then(|| first.reason.clone())
     }
@@ -286,7 +290,10 @@ impl Attempt {
         };
         let (path, error) = match settled {
             Ok(path) => (Some(path), None),
-            Err(error) => (error.kept().map(Path::to_owned), Some(error.to_string())),
+            Err(error) => {
+                let place = error.kept().map(Path::to_owned);
+                (place, Some(Failure::from(&error)))
+            }
         };
         Recorded {
             path,
@@ -298,16 +305,18 @@ impl Attempt {
 
 impl Recorded {
     /// Adds the reason that it is not at `wanted`, and the place of data that lie `there`, if any.
-    fn instead_of(self, wanted: &Path, why: &str, there: Option<Self>) -> Self {
+    fn instead_of(self, wanted: &Path, why: &Failure, there: Option<Self>) -> Self {
         let Some(path) = &self.path else { return self };
-        let mut error = format!("`{}` could not be written: {why}", shown(wanted));
+        let mut message = format!("`{}` could not be written: {}", shown(wanted), why.message);
         let rest = there.and_then(|there| Some((there.path?, there.error)));
         if let Some((data, its_error)) = rest {
-            error += &format!("; its data lie in `{}`", shown(&data));
-            error.extend(its_error.map(|error| format!(" ({error})")));
+            message += &format!("; its data lie in `{}`", shown(&data));
+            message.extend(its_error.map(|error| format!(" ({error})")));
         }
-        error += &format!("; the run lies in `{}` instead", shown(path));
-        error.extend(self.error.map(|own| format!(" ({own})")));
+        message += &format!("; the run lies in `{}` instead", shown(path));
+        message.extend(self.error.map(|own| format!(" ({own})")));
+        let mut error = why.clone();
+        error.message = message;
         Self {
             error: Some(error),
             ..self

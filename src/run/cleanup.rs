@@ -13,9 +13,11 @@ use twotone_hal::{
 use super::deviation::is_same;
 use super::journal::{Journal, Record, Start};
 use super::{Channels, HardwareState, SafeState};
+use crate::record::Failure;
 
-/// Number of attempts at something that the client of the board refuses to send.
-pub(super) const ASKED: u32 = 3;
+/// Number of refusals by the client of the board after which a clean-up gives up. The client would
+/// refuse the same request again.
+pub(super) const REFUSALS: u32 = 3;
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(50);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Shortest time that an attempt has, unless less is left in all.
@@ -38,7 +40,7 @@ pub(super) struct Cleanup<'a> {
     pub(super) request_life: Duration,
     /// True if the module is read back once more after this clean-up.
     pub(super) is_read_again: bool,
-    /// Token that gives the clean-up up.
+    /// Token that abandons the clean-up.
     pub(super) abandon: &'a CancellationToken,
 }
 
@@ -60,9 +62,7 @@ impl Cleanup<'_> {
         let (set, nco_set) = (self.journal.settings(), self.journal.nco());
         let mut last = None;
         if let Err(error) = self.repeat_in_time(&mut last).await {
-            return self
-                .journal
-                .left(self.safe_state, &error.chain().to_string());
+            return self.journal.left(self.safe_state, Failure::from(&error));
         }
         let step = self.journal.described().frequency_step;
         let (mut left_on, mut not_restored) = (Vec::new(), Vec::new());
@@ -100,9 +100,9 @@ impl Cleanup<'_> {
             not_restored: Channels::These(not_restored),
             nco,
             reason: match last.filter(|error| error.kind() == ErrorKind::EpochChanged) {
-                Some(error) => error.chain().to_string(),
-                None if all_off => ALL_GONE.to_owned(),
-                None => OTHERWISE.to_owned(),
+                Some(error) => Failure::from(&error),
+                None if all_off => Failure::of_kind(ErrorKind::EpochChanged, ALL_GONE),
+                None => Failure::from(&broken(OTHERWISE)),
             },
         }
     }
@@ -136,8 +136,8 @@ impl Cleanup<'_> {
             let attempt = match self.safe_state {
                 // The board refuses some of the earlier settings.
                 SafeState::Previous if refused > 0 => self.piecewise().await,
-                // A board that fails to clear its tones may still set them, and the other way
-                // round.
+                // Attempts take turns: one batch that clears the tones, then several that set them
+                // to 0. A board may fail at one of the two only.
                 SafeState::Off if failed % 2 == 1 => self.piecewise().await,
                 _ => self.attempt(self.restoration()).await,
             };
@@ -165,7 +165,7 @@ impl Cleanup<'_> {
                 }
             }
             failed += 1;
-            if unsendable == ASKED {
+            if unsendable == REFUSALS {
                 return false;
             }
             sleep(pause).await;
@@ -245,7 +245,8 @@ impl Cleanup<'_> {
     /// least if as much is left.
     pub(super) async fn send(&self, batch: &Batch) -> Result<Replies> {
         let left = self.time.left();
-        // Half of the time that is left, so that a board that hangs once is asked again.
+        // Half of the time that is left, so that there is time for another attempt if the board
+        // hangs once.
         let limit = (left / 2).max(SHORTEST_ATTEMPT.min(left));
         let limited = Allowance::new(limit);
         let sent = limited.within(self.journal.run(batch));

@@ -4,6 +4,7 @@ use twotone_hal::{ChannelId, Hertz, Radians, ToneSettings, ToneState};
 
 use super::journal::{Journal, Record, extent};
 use super::{Channels, HardwareState, SafeState};
+use crate::record::Failure;
 
 /// Largest rounding of a value that was read back and is set again: of an amplitude as a share of
 /// full scale, of an angle in rad.
@@ -12,7 +13,7 @@ const ANGLE_STEP: f64 = 1e-6;
 
 impl Journal {
     /// State of a module that is not as `safe_state` has it, with the channels and the reason.
-    pub(super) fn left(&self, safe_state: SafeState, reason: &str) -> HardwareState {
+    pub(super) fn left(&self, safe_state: SafeState, reason: Failure) -> HardwareState {
         let record = self.locked();
         let (step, suspect) = (self.described().frequency_step, record.suspect.is_some());
         let unread = Unread::IsUnknown;
@@ -23,7 +24,7 @@ impl Journal {
             unknown: deviation.unknown,
             not_restored: deviation.not_restored,
             nco: deviation.nco,
-            reason: reason.to_owned(),
+            reason,
         }
     }
 

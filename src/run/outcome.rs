@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use twotone_hal::{ChannelId, Error, ModuleId};
 
+use crate::record::Failure;
+
 /// Outcome of a run on one target. Outcomes come in the order of the targets.
 #[derive(Debug)]
 pub struct Outcome<T> {
@@ -70,8 +72,9 @@ pub enum HardwareState {
         /// there, or not surely. Every tone is then shifted by the difference.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         nco: Option<String>,
-        /// Reason for which the declared state was not reached.
-        reason: String,
+        /// Reason for which the declared state was not reached. Versions before format 2 wrote a
+        /// sentence.
+        reason: Failure,
     },
 }
 
@@ -83,7 +86,7 @@ impl HardwareState {
             unknown: Channels::All,
             not_restored: Channels::default(),
             nco: None,
-            reason: error.chain().to_string(),
+            reason: Failure::from(error),
         }
     }
 
@@ -142,7 +145,7 @@ impl fmt::Display for HardwareState {
                 if let Some(nco) = nco {
                     write!(f, "NCO not restored: {nco}; ")?;
                 }
-                f.write_str(reason)
+                write!(f, "{reason}")
             }
         }
     }

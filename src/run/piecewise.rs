@@ -1,7 +1,7 @@
 //! Brings a module to its state in several batches, after its board has refused a single one.
 //!
 //! A board stops at the first setting that it refuses, so one such setting would leave every tone
-//! of the run on. First, every tone is switched off that the board lets switch off. Then, if the
+//! of the run on. First, every tone is switched off, as far as the board accepts that. Then, if the
 //! state is the previous one, the settings that the board accepts are put back. Settings that it
 //! refuses are named, and their tones stay off.
 

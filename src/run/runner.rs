@@ -12,6 +12,7 @@ use twotone_hal::{BoardHandle, Error, ModuleId};
 
 use super::supervise::{self, Supervised};
 use super::{Ending, HardwareState, Journal, Outcome, Target};
+use crate::record::Failure;
 
 /// A target that has ended, and the record of its settings.
 pub(super) struct Ended<T> {
@@ -28,8 +29,8 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 /// module is brought to the target's safe state within a reserved share of the deadline. Channels
 /// that could not be brought there are listed.
 ///
-/// Two things no runner can do for an algorithm: end it while it computes without ever waiting
-/// (give such work to `tworoutine::offload`), and keep it from other modules if it got a board in
+/// A runner cannot end an algorithm while it computes without ever waiting: give such work to
+/// `tworoutine::offload`. Nor can it keep an algorithm from other modules if that got a board in
 /// another way than from the runner.
 #[derive(Debug, Clone)]
 pub struct Runner {
@@ -218,17 +219,21 @@ impl Runner {
             for (target, journal, handle) in under_way {
                 let outcome = match handle.await {
                     Ok(outcome) => outcome,
-                    Err(ended) => Outcome {
-                        board: target.board.name().to_owned(),
-                        module: target.module,
-                        result: Err(supervise::failed(&ended).on(target.board.name())),
-                        hardware: match journal.get() {
-                            Some(journal) => journal.left(target.safe_state, "its clean-up failed"),
-                            None => HardwareState::Untouched,
-                        },
-                        repeats: 0,
-                        elapsed: Duration::ZERO,
-                    },
+                    Err(ended) => {
+                        let error = supervise::failed(&ended).on(target.board.name());
+                        let reason = Failure::from(&error).prefixed("its clean-up failed");
+                        Outcome {
+                            board: target.board.name().to_owned(),
+                            module: target.module,
+                            result: Err(error),
+                            hardware: match journal.get() {
+                                Some(journal) => journal.left(target.safe_state, reason),
+                                None => HardwareState::Untouched,
+                            },
+                            repeats: 0,
+                            elapsed: Duration::ZERO,
+                        }
+                    }
                 };
                 outcomes.push(Ended { outcome, journal });
             }

@@ -17,6 +17,7 @@ use super::{
     CatchPanic, Deadline, HardwareState, Journal, Leased, Limits, Outcome, Runner, SafeState,
     Target, Trace,
 };
+use crate::record::Failure;
 
 /// A target, the settings of its run, and its turn among the others.
 pub(super) struct Supervised {
@@ -115,7 +116,7 @@ pub(super) async fn still_kept(
     let read = tokio::select! {
         biased;
         read = cleanup.keep() => read,
-        () = ended => journal.left(SafeState::Hold, "the run was ended from outside"),
+        () = ended => journal.left(SafeState::Hold, Failure::from(&supervised.cancelled())),
     };
     let read = match read {
         HardwareState::Left {
@@ -129,7 +130,7 @@ pub(super) async fn still_kept(
             unknown,
             not_restored,
             nco,
-            reason: format!("not read back when the run ended: {reason}"),
+            reason: reason.prefixed("not read back when the run ended"),
         },
         read => read,
     };
@@ -329,7 +330,7 @@ impl Supervised {
         };
         match self.cleanup(journal, safe_state, time).reach().await {
             Ok(()) => HardwareState::AsDeclared,
-            Err(error) => journal.left(safe_state, &error.chain().to_string()),
+            Err(error) => journal.left(safe_state, Failure::from(&error)),
         }
     }
 
@@ -380,7 +381,7 @@ impl Supervised {
         match cleanup.reach().await {
             Ok(()) => (Ok(()), HardwareState::AsDeclared),
             Err(error) => {
-                let hardware = journal.left(SafeState::Off, &error.chain().to_string());
+                let hardware = journal.left(SafeState::Off, Failure::from(&error));
                 (Err(error), hardware)
             }
         }
@@ -397,7 +398,7 @@ impl Supervised {
                 Err(error) => error,
             };
             unsendable += u32::from(cleanup::is_unsendable(&error));
-            if unsendable == cleanup::ASKED {
+            if unsendable == cleanup::REFUSALS {
                 return Err(error);
             }
             *last = Some(error);

@@ -16,7 +16,7 @@ use twotone::sim::fault::{
     WrongType,
 };
 
-use super::process::{rest, run, run_json, signal_to, twotone, write};
+use super::process::{failure, rest, run, run_json, signal_to, twotone, write};
 
 /// Number of cases of a run.
 const CASES: u64 = 8;
@@ -126,6 +126,8 @@ fn check_told(command: &str, status: i32, report: &Value, on: usize, when: &str)
         Some("as_declared" | "untouched") | None => assert_eq!(on, 0, "{when}: {report}"),
         Some(state) => {
             assert_eq!((state, status), ("left", 3), "{when}: {report}");
+            let reason = failure(&module["hardware"]["reason"]);
+            assert!(!reason.is_empty(), "{when}: {report}");
         }
     }
     assert!([0, 3].contains(&status), "{when}: {status}");

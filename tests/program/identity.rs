@@ -207,7 +207,7 @@ fn a_tune_that_is_not_to_listen_repeats_to_the_bit() {
         assert_eq!(status, 0, "{report}");
         let identity = &report["boards"][0]["identity"];
         assert_eq!(identity["state"], "unknown");
-        assert_eq!(identity["why"], "nobody listened to its stream");
+        assert_eq!(identity["why"], "this program did not listen to its stream");
         let sent = lab.farm.boards()[0].stream_counters();
         assert!(
             sent.iter().all(|module| module.readout.made == 0),

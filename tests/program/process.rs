@@ -36,15 +36,23 @@ pub(crate) fn run_json(args: &[&str]) -> (i32, Value) {
     (status, serde_json::from_str(&out).expect("one JSON object"))
 }
 
-/// Error of a board or a module of a report as text, with all its parts. Empty if it has none.
+/// Error of a report, a board or a module as text, with all its parts. Empty if it has none.
 pub(crate) fn error_of(one: &Value) -> String {
-    match &one["error"] {
-        Value::Null => String::new(),
-        error => {
-            assert!(error["message"].is_string(), "{error}");
-            error.to_string()
-        }
+    failure(&one["error"])
+}
+
+/// A failure of a report as text, with all its parts. Empty if it is null.
+pub(crate) fn failure(failure: &Value) -> String {
+    if failure.is_null() {
+        return String::new();
     }
+    let known = ["kind", "certainty", "operation", "message", "advice"];
+    let parts = failure.as_object();
+    let parts = parts.unwrap_or_else(|| panic!("not in its parts: {failure}"));
+    assert!(parts.keys().all(|key| known.contains(&key.as_str())));
+    assert!(known[..4].iter().all(|key| parts.contains_key(*key)));
+    assert!(failure["message"].is_string(), "{failure}");
+    failure.to_string()
 }
 
 /// `twotone sim` in a process of its own, with its map and truth in a folder.

@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use twotone::record::{Manifest, TuneRecord};
 
-use super::process::{SimProcess, twotone};
+use super::process::{SimProcess, error_of, failure, twotone};
 
 /// Runs the program with `--json` while no file may grow beyond `kb` kB, as on a full disk.
 fn run_limited(kb: u32, args: &[&str]) -> (i32, Value, String) {
@@ -48,8 +48,14 @@ fn a_disk_that_is_full_costs_the_sweeps_and_not_the_tune() {
     let named: Vec<_> = manifest.missing.iter().map(|one| &one.file).collect();
     assert_eq!(named, swept);
     assert!(
-        manifest.missing[0].reason.contains("too large"),
+        manifest.missing[0].reason.message.contains("too large"),
         "{manifest:?}"
+    );
+    let reason = &report["missing_files"][0]["reason"];
+    assert_eq!(reason["operation"], "write `sweeps/crs0001.arrow`");
+    assert_eq!(
+        (&reason["kind"], &reason["certainty"]),
+        (&"storage".into(), &Value::Null)
     );
     assert!(
         fs::read_dir(sim.path("run/sweeps"))
@@ -124,7 +130,7 @@ fn run_fated(
     let (status, report, err) = told(child.wait_with_output().unwrap());
     let told = report["run_directory"]
         .as_str()
-        .or(report["error"].as_str());
+        .or(report["error"]["message"].as_str());
     let place = match fate {
         Fate::Moved | Fate::Replaced => moved.join("run"),
         Fate::Removed => top.path().join("run-kept"),
@@ -157,7 +163,7 @@ fn a_run_whose_folder_went_away_goes_to_the_next_best_place() {
             let args = [command, &map, "--no-listen"];
             let (status, report, _folder) = run_fated(fate, &args, |_| true);
             assert_eq!(status, 3, "{command} {fate:?}: {report}");
-            let error = report["record_error"].as_str().unwrap();
+            let error = failure(&report["record_error"]);
             assert!(error.contains(words), "{command} {fate:?}: {error}");
             assert_eq!(missing(&report), [""; 0], "{command} {fate:?}");
             let place = Path::new(report["run_directory"].as_str().unwrap());
@@ -183,7 +189,7 @@ fn a_capture_whose_folder_went_away_says_where_its_samples_are() {
                 "{report}"
             );
             assert_eq!(report["run_directory"], Value::Null);
-            let error = report["error"].as_str().unwrap();
+            let error = error_of(&report);
             assert!(error.contains("is gone with what was in it"), "{error}");
         } else {
             let place = Path::new(report["run_directory"].as_str().unwrap());

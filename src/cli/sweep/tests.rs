@@ -6,7 +6,7 @@ use twotone::algorithms::delay::{DelayStatus, estimate_delay};
 use twotone::algorithms::{CableDelayOutcome, NetworkAnalysisOutcome};
 use twotone::campaign::{Completion, Swept};
 use twotone::hal::{Complex64, Error, ErrorKind, Hertz, ModuleId};
-use twotone::record::BoardRecord;
+use twotone::record::{BoardRecord, Failure};
 use twotone::run::{HardwareState, Outcome};
 use twotone::sim::Farm;
 
@@ -157,7 +157,7 @@ fn the_manifest_has_every_error_repetition_and_setting_of_every_module() {
             unknown: Default::default(),
             not_restored: Default::default(),
             nco: None,
-            reason: "the link is gone".to_owned(),
+            reason: Failure::of_words("the link is gone"),
         },
         ..outcome(4, failed("no answer"))
     };

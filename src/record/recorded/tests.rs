@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use twotone_hal::ErrorKind;
 
 use super::*;
 use crate::record::tests::{manifest, names_in};
@@ -68,7 +69,12 @@ fn what_has_no_room_is_left_out_and_named() {
     assert_eq!(names_in(&path.join("sweeps")), ["b"]);
     assert_eq!(read(&path).missing, recorded.missing);
     let reason = &recorded.missing[0].reason;
-    assert!(reason.starts_with("cannot write `sweeps/a`: "), "{reason}");
+    // A file that is missing says nothing about a board.
+    assert_eq!(
+        (reason.kind, reason.certainty),
+        (Some(ErrorKind::Storage), None)
+    );
+    assert_eq!(reason.operation.as_deref(), Some("write `sweeps/a`"));
 }
 
 /// Name of the run of the test below, in a process of its own.
@@ -107,8 +113,8 @@ fn run_on_a_disk_that_is_filled_meanwhile() {
     // Files that the manifest cannot name are told to the caller.
     assert_eq!(files(&recorded), ["sweeps/a", "sweeps/b"]);
     for one in &recorded.missing {
-        let (first, unnamed) = one.reason.split_once("; ").unwrap();
-        assert_eq!(first, full(&one.file).to_string());
+        let (first, unnamed) = one.reason.message.split_once("; ").unwrap();
+        assert_eq!(first, Failure::from(&full(&one.file)).message);
         assert!(
             unnamed.starts_with("the manifest does not name this file: cannot write"),
             "{unnamed}"
@@ -148,8 +154,11 @@ fn a_run_that_has_no_room_for_what_is_needed_goes_elsewhere_whole() {
         let recorded = run.record(manifest(), &contents, None);
         let kept = parent.path().join("run-kept-2");
         assert_eq!(recorded.path.as_deref(), Some(&*kept));
-        let error = recorded.error.unwrap();
-        assert!(error.contains("cannot write `needed`"), "{error}");
+        let error = recorded.error.unwrap().to_string();
+        assert!(
+            error.starts_with("write `needed`: storage failed: "),
+            "{error}"
+        );
         assert!(error.contains(kept.to_str().unwrap()), "{error}");
         assert_eq!(recorded.missing, []);
         assert_eq!(names_in(&kept), ["manifest.json", "more", "needed"]);
@@ -190,7 +199,7 @@ fn a_folder_that_was_moved_is_found_and_one_that_was_removed_is_replaced() {
         }
         let recorded = run.record(manifest(), &contents(), None);
         assert_eq!(recorded.path.as_deref(), Some(&*moved.join("run")));
-        let error = recorded.error.unwrap();
+        let error = recorded.error.unwrap().to_string();
         assert!(error.contains("was moved in the meantime"), "{error}");
         assert_eq!(names_in(&moved), ["run"]);
         assert_eq!(names_in(&moved.join("run")), ["manifest.json", "tune.toml"]);
@@ -205,7 +214,7 @@ fn a_folder_that_was_moved_is_found_and_one_that_was_removed_is_replaced() {
     let recorded = run.record(manifest(), &contents(), None);
     let kept = parent.path().join("run-kept");
     assert_eq!(recorded.path.as_deref(), Some(&*kept));
-    let error = recorded.error.unwrap();
+    let error = recorded.error.unwrap().to_string();
     assert!(error.contains("was removed in the meantime"), "{error}");
     assert_eq!(names_in(&kept), ["manifest.json", "tune.toml"]);
 }
@@ -223,6 +232,7 @@ fn a_name_that_is_taken_meanwhile_stays_another_s() {
         recorded
             .error
             .unwrap()
+            .message
             .contains("was taken by something else")
     );
     assert_eq!(fs::read_to_string(&path).unwrap(), "another's");
@@ -241,7 +251,7 @@ fn data_that_lie_there_already_stay_and_are_named_elsewhere() {
     let recorded = run.record(manifest(), &contents, None);
     let kept = parent.path().join("run-kept");
     assert_eq!(recorded.path.as_deref(), Some(&*kept));
-    let error = recorded.error.unwrap();
+    let error = recorded.error.unwrap().to_string();
     for there in [&path, &kept] {
         assert!(error.contains(&format!("`{}`", there.display())), "{error}");
     }
@@ -261,6 +271,6 @@ fn data_that_lie_there_already_stay_and_are_named_elsewhere() {
     let broken = run.is_there().unwrap_err();
     let recorded = run.record(manifest(), &[], Some(broken));
     assert_eq!(recorded.path, Some(parent.path().join("other-kept")));
-    let error = recorded.error.unwrap();
+    let error = recorded.error.unwrap().to_string();
     assert!(error.contains("is gone with what was in it"), "{error}");
 }

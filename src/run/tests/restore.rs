@@ -91,7 +91,9 @@ async fn an_nco_that_is_refused_keeps_no_tone_on() {
     let nco = nco.unwrap();
     assert!(nco.ends_with("was at 1000000000 Hz"), "{nco}");
     assert!(
-        reason.contains("the NCO cannot be put back to 1000000000"),
+        reason
+            .message
+            .contains("the NCO cannot be put back to 1000000000"),
         "{reason}"
     );
     assert_eq!(fake.on(), [0u16; 0]);

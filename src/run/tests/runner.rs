@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use twotone_hal::{BoardHandle, Dbm, Error, ErrorKind, ModuleId, Result, ToneUpdate};
 
 use super::board::{Fake, Fault, channel, module, tone};
+use crate::record::Failure;
 use crate::run::{Channels, HardwareState, ModuleLimits, Outcome, Runner, Target};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
@@ -289,21 +290,53 @@ fn channels_are_told_and_stored() {
         unknown: Channels::All,
         not_restored: Channels::default(),
         nco: None,
-        reason: "no answer".to_owned(),
+        reason: Failure::of_kind(ErrorKind::Timeout, "no answer"),
     };
     assert_eq!(
         left.to_string(),
-        "left on: channel 4; unknown: all channels; no answer"
+        "left on: channel 4; unknown: all channels; timed out: no answer"
     );
     let written = serde_json::to_string(&left).unwrap();
     assert_eq!(
         written,
-        r#"{"state":"left","left_on":[4],"unknown":"all","not_restored":[],"reason":"no answer"}"#
+        r#"{"state":"left","left_on":[4],"unknown":"all","not_restored":[],"reason":{"kind":"timeout","certainty":null,"operation":null,"message":"no answer"}}"#
     );
     assert_eq!(
         serde_json::from_str::<HardwareState>(&written).unwrap(),
         left
     );
+    // Versions before format 2 wrote a sentence.
+    let sentence = r#"{"state":"left","left_on":[],"unknown":[],"not_restored":[],"reason":"x"}"#;
+    let read: HardwareState = serde_json::from_str(sentence).unwrap();
+    let HardwareState::Left { reason, .. } = read else {
+        panic!("{read:?}");
+    };
+    assert_eq!(reason, Failure::of_words("x"));
+}
+
+/// An error of the caller's own.
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[error("{found} resonances")]
+struct TooFew {
+    found: usize,
+}
+
+/// An algorithm that ends with an error of its own gets it back out of the outcome, with its value.
+#[tworoutine::test(start_paused = true)]
+async fn an_error_of_the_caller_comes_back_out_of_the_outcome() {
+    let fakes = fakes(&["b1"]);
+    let outcomes = runner()
+        .run(targets(&fakes), |board, module| async move {
+            two_tones(&board, module).await?;
+            let error = Error::new(ErrorKind::Rejected, "not tuned");
+            Err::<(), _>(error.caused_by(TooFew { found: 3 }))
+        })
+        .await;
+    let error = only(outcomes).result.unwrap_err();
+    assert_eq!(error.board(), Some("b1"));
+    assert_eq!(error.source_as(), Some(&TooFew { found: 3 }));
+    let own = error.into_source().unwrap().downcast::<TooFew>().unwrap();
+    assert_eq!(*own, TooFew { found: 3 });
 }
 
 /// Runs on two boards. The second run lasts until `happens` was called on the first board.

@@ -9,12 +9,13 @@ use rustix::process::Signal;
 use serde_json::Value;
 use twotone::Array;
 use twotone::capture::{CaptureParams, TuneState, capture, plan};
+use twotone::hal::ErrorKind;
 use twotone::map::HardwareMap;
 use twotone::record::{RunDirectory, TuneRecord};
 use twotone::sim::fault::{BlackHole, Fault, PacketLoss};
 use twotone::sim::{Farm, SimBoard};
 
-use super::super::process::{rest, run, signal_to, twotone};
+use super::super::process::{error_of, rest, run, signal_to, twotone};
 use super::{Lab, batches, check_rows};
 
 /// Waits until a board has sent `more` packets.
@@ -88,8 +89,13 @@ fn a_stream_that_stops_or_begins_late_is_told() {
     assert_eq!(status, 3, "{report}");
     let [one, two] = [0, 1].map(|at| &report["boards"][at]);
     let module = &one["modules"][0];
-    let error = module["error"].as_str().unwrap();
+    let error = error_of(module);
     assert!(error.contains("its stream ended"), "{error}");
+    let kind = &module["error"]["kind"];
+    assert_eq!(
+        (kind, &module["error"]["certainty"]),
+        (&"connection_lost".into(), &Value::Null)
+    );
     assert_eq!(
         (&one["ok"], &module["lost"]),
         (&false.into(), &0.into()),
@@ -144,7 +150,8 @@ fn what_was_written_before_the_disk_was_full_is_kept() {
     assert_eq!(status, 3, "{report}");
     assert!(!Path::new(&out).exists());
     let kept = hidden_beside(&out).expect("it is kept");
-    for said in [report["error"].as_str().unwrap(), &err] {
+    assert_eq!(report["error"]["kind"], "storage", "{report}");
+    for said in [&error_of(&report), &err] {
         assert!(said.contains(kept.to_str().unwrap()), "{said}");
     }
     assert_eq!(report["run_directory"], Value::Null);
@@ -245,7 +252,11 @@ fn boards_that_say_nothing_are_waited_for_so_long_and_no_longer() {
     let [silent, other] = [0, 1].map(|board| captured.boards[board].modules[0].tune_after.clone());
     let silent = silent.unwrap();
     assert_eq!(silent.state, TuneState::Unknown);
-    assert_eq!(silent.why.unwrap(), "no answer came within 0.3 s");
+    assert_eq!(
+        silent.why.unwrap(),
+        "timed out: no answer came within 0.3 s"
+    );
+    assert_eq!(silent.error.unwrap().kind, Some(ErrorKind::Timeout));
     assert_eq!(other.unwrap().state, TuneState::Holds);
     assert!(!captured.is_whole() && captured.boards[1].is_whole());
     // The plan of a capture already shows that nothing is calibrated.
@@ -277,8 +288,12 @@ fn a_second_interrupt_waits_for_no_board() {
         let after = &module["tune_after"];
         assert_eq!(
             (&after["state"], &after["why"]),
-            (&"unknown".into(), &"it was not waited for".into())
+            (
+                &"unknown".into(),
+                &"cancelled: the answer was not waited for".into()
+            )
         );
+        assert_eq!(after["error"]["kind"], "cancelled", "{after}");
         let rows = check_rows(&batches(Path::new(&out), module["file"].as_str().unwrap()));
         let [received, unwritten] =
             ["received", "unwritten"].map(|key| module[key].as_u64().unwrap());
@@ -327,7 +342,7 @@ fn a_group_that_cannot_be_joined_is_reported() {
     let out = lab.text_path("samples");
     let (status, report) = lab.capture("1", &["--out", &out, "--interface", "203.0.113.1"]);
     assert_eq!(status, 4, "{report}");
-    let error = report["error"].as_str().unwrap();
+    let error = error_of(&report);
     assert!(error.contains("203.0.113.1"), "{error}");
     assert!(!Path::new(&out).exists());
 }
