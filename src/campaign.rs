@@ -40,6 +40,7 @@
 //! recorded. If the future is dropped, all this goes on in the background, and its report is lost.
 
 mod access;
+mod array_report;
 #[cfg(feature = "arrow")]
 mod capture;
 #[cfg(feature = "arrow")]
@@ -48,6 +49,7 @@ mod completion;
 mod detectors;
 mod dry_run;
 mod error;
+mod measure;
 mod need;
 mod observer;
 mod off;
@@ -60,6 +62,7 @@ mod tune_report;
 mod write;
 
 pub use access::Access;
+pub use array_report::ArrayReport;
 #[cfg(feature = "arrow")]
 pub use capture::CaptureSettings;
 #[cfg(feature = "arrow")]

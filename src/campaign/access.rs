@@ -9,7 +9,7 @@ use crate::map::HardwareMap;
 use crate::{Array, lock};
 
 /// Time for which the settings of boards are watched before anything is set on them. A program that
-/// sweeps sets something more often.
+/// sweeps sets tones at shorter intervals.
 const WATCHED: Duration = Duration::from_millis(300);
 
 /// Checks of the boards before a campaign sets anything on them.

@@ -12,12 +12,13 @@ use twotone_hal::{Board, BoardHandle, ChannelId, ModuleId, Result};
 
 pub use pretended::Traffic;
 
+use super::array_report::BoardFacts;
 use super::{Campaign, CampaignError, Completion, detectors, sweep};
 use crate::map::HardwareMap;
 use crate::record::Failure;
 use crate::run::{Outcome, Target};
 use crate::{Array, ArrayBoard};
-use pretended::Pretended;
+use pretended::PretendedBoard;
 
 /// Campaign of which a dry run is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +100,8 @@ impl DryRunReport {
     }
 }
 
-/// Connects, reads what the boards are, and runs the algorithm on boards that are not there.
+/// Connects, reads the descriptions of the boards, and runs the algorithm on boards in memory that
+/// have these descriptions.
 pub(super) async fn run(
     campaign: Campaign,
     of: DryRunOf,
@@ -110,7 +112,7 @@ pub(super) async fn run(
     let array = campaign.unless_cancelled(connecting).await;
     let array = array.ok_or(CampaignError::Cancelled)?;
     let round_trips = round_trips(&array).await;
-    let pretended: BTreeMap<String, Arc<Pretended>> = array
+    let pretended: BTreeMap<String, Arc<PretendedBoard>> = array
         .boards()
         .iter()
         .map(|board| (board.name().to_owned(), pretend(map, board)))
@@ -124,7 +126,7 @@ pub(super) async fn run(
     let outcomes = rehearse(&campaign, &array, targets.collect(), of).await;
     let boards = map.boards().iter().map(|entry| {
         let name = &entry.name;
-        let described = array.answered(name).map(ArrayBoard::description);
+        let facts = BoardFacts::of(&array, name);
         let round_trip_s = round_trips.get(name).copied();
         let mine = outcomes.iter().filter(|outcome| outcome.board == *name);
         let modules = mine.filter_map(|outcome| {
@@ -140,9 +142,9 @@ pub(super) async fn run(
         });
         DryRunBoard {
             name: name.clone(),
-            error: array.failure(name).map(Failure::from),
+            error: facts.error,
             reached: array.reached(name),
-            doubts: described.map_or_else(Vec::new, |described| described.doubts.clone()),
+            doubts: facts.doubts,
             round_trip_s,
             modules: modules.collect(),
         }
@@ -163,20 +165,15 @@ async fn rehearse(
     targets: Vec<Target>,
     of: DryRunOf,
 ) -> Vec<Outcome<()>> {
-    campaign.begin(&targets);
-    let params = campaign.params.for_array(&campaign.map, array);
     let runner = match of {
         DryRunOf::Tune => campaign.runner().keep_on_success(),
         DryRunOf::Sweep => campaign.runner().leave_as_found(),
     };
-    let outcomes = runner
-        .run(targets, move |board, module| {
-            let params = params.of(board.name(), module);
-            async move { algorithm(&board, module, &params?, of).await }
-        })
-        .await;
-    campaign.observer.end();
-    outcomes
+    let rehearsing = campaign.measure(array, targets, runner, move |board, module, params, _| {
+        // The progress on a board in memory is over in a moment, and is not shown.
+        async move { algorithm(&board, module, &params, of).await }
+    });
+    rehearsing.await
 }
 
 async fn algorithm(
@@ -191,13 +188,13 @@ async fn algorithm(
     }
 }
 
-/// Board that stands for one of the array.
-fn pretend(map: &HardwareMap, board: &ArrayBoard) -> Arc<Pretended> {
+/// Board in memory that stands for one of the array.
+fn pretend(map: &HardwareMap, board: &ArrayBoard) -> Arc<PretendedBoard> {
     let modules = board.targets().iter().map(|target| {
         let expected = expected(map, board.name(), target.module);
         (target.module, expected)
     });
-    Pretended::new(board.name(), board.description(), modules.collect())
+    PretendedBoard::new(board.name(), board.description(), modules.collect())
 }
 
 /// Frequencies at which the map expects detectors on a module, in hertz, in order.
@@ -246,7 +243,7 @@ fn total(boards: &[DryRunBoard]) -> Traffic {
     modules.fold(none, |sum, module| sum.plus(&module.traffic))
 }
 
-/// Time of all modules, so many at a time.
+/// Time of all modules, `at_once` of them at a time.
 fn estimated_s(boards: &[DryRunBoard], at_once: usize) -> Option<f64> {
     let modules = boards.iter().flat_map(|board| &board.modules);
     let times: Option<Vec<f64>> = modules.map(|module| module.estimated_s).collect();

@@ -20,9 +20,9 @@ const HEAD: u64 = 1000;
 /// Disk space and number of files that a run needs, estimated from the map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Need {
-    /// Room of the files without which the run is worth nothing.
+    /// Room of the files that the run must have.
     least: u64,
-    /// Room of all files, as far as it is known before.
+    /// Estimated room of all files.
     whole: u64,
     /// Number of files.
     files: u64,

@@ -238,18 +238,23 @@ impl CampaignParams {
         })
     }
 
-    /// Returns the parameters for a module of a board with this description.
+    /// Returns the parameters for a module of a board of this kind of the map, with this description.
+    /// The kind that the board says itself is not asked: it may have other words for it than maps.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] if neither the map nor the parameters have a band, if the
     /// board does not reach it, or if the start power of the map is above full scale;
     /// [`ErrorKind::Unsupported`] if the board does not say its scale, and boards of its kind have
     /// one.
-    pub fn for_module(&self, entry: &ModuleEntry, description: &Description) -> Result<TuneParams> {
+    pub fn for_module(
+        &self,
+        kind: BoardKind,
+        entry: &ModuleEntry,
+        description: &Description,
+    ) -> Result<TuneParams> {
         let mut params = self.params.clone();
         let module = description.module(entry.module)?;
-        let kind = BoardKind::named(&description.kind);
-        let has_powers = kind.is_none_or(|kind| kind.family().has_power_scale);
+        let has_powers = kind.family().has_power_scale;
         let full_scale = has_powers.then(|| module.power_scale()).transpose()?;
         let refuse = |why: String| Err(Error::new(ErrorKind::InvalidArgument, why));
         let Some(band) = self.band_of(entry) else {
@@ -313,7 +318,7 @@ impl CampaignParams {
                         (ErrorKind::InvalidArgument, why)
                     })
                     .and_then(|module| {
-                        let params = self.for_module(&module, board.description());
+                        let params = self.for_module(entry.kind, &module, board.description());
                         params.map_err(|error| (error.kind(), error.message().to_owned()))
                     });
                 parameters.insert((board.name().to_owned(), target.module), params);
@@ -374,5 +379,71 @@ impl ModuleParams {
         let none = || Err((ErrorKind::InvalidArgument, "not in the map".to_owned()));
         let params = found.unwrap_or_else(none);
         params.map_err(|(kind, why)| Error::new(kind, why).on(board))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use twotone_transport::{BoardFamily, BoardPlace, Host};
+
+    use super::*;
+
+    /// A base-band kind whose boards have other words for it than maps.
+    static BASE_BAND: BoardFamily = BoardFamily {
+        name: "params-test",
+        default_port: 1,
+        highest_module: 1,
+        host: |_: &BoardPlace<'_>| -> Option<Host> { None },
+        streams: None,
+        sends_serial: false,
+        has_power_scale: false,
+        connect: |name, _, _| {
+            let error = Error::new(ErrorKind::Unreachable, "it is not there").on(name);
+            Box::pin(async move { Err(error) })
+        },
+    };
+
+    const DESCRIPTION: &str = r#"
+        serial = "1"
+        firmware = ""
+        epoch = 0
+        operations = ["describe", "tones", "samples"]
+
+        [[modules]]
+        module = 1
+        channels = 16
+        max_offset = 5e6
+        frequency_step = 1.0
+        sample_rate = 1e3
+        settle_samples = 4
+        noise_correlation = []
+        max_samples = 1000
+        volts_per_count = 1e-9
+    "#;
+
+    #[test]
+    fn the_kind_of_the_map_decides_if_a_board_has_powers() {
+        let kind = BoardKind::register(&BASE_BAND).unwrap();
+        let mut entry = ModuleEntry::conservative(ModuleId::FIRST);
+        entry.f_min = Some(twotone_hal::Hertz(1e6));
+        entry.f_max = Some(twotone_hal::Hertz(4e6));
+        for said in ["DfMux, third revision", "crs", "params-test"] {
+            let text = format!("kind = \"{said}\"\n{DESCRIPTION}");
+            let description: Description = toml::from_str(&text).unwrap();
+            let params = CampaignParams::default();
+            let amplitude = TuneParams::default().tone_amplitude;
+            let found = params.for_module(kind, &entry, &description);
+            assert_eq!(
+                found.map(|found| found.tone_amplitude).ok(),
+                Some(amplitude),
+                "{said}"
+            );
+            let refused = params.for_module(BoardKind::CRS, &entry, &description);
+            assert_eq!(
+                refused.unwrap_err().kind(),
+                ErrorKind::Unsupported,
+                "{said}"
+            );
+        }
     }
 }

@@ -21,8 +21,8 @@ use crate::map::HardwareMap;
 use crate::record::{Manifest, RecordError, UtcTime};
 use crate::run::{Runner, Target};
 
-/// Longest time that the clean-up of a module may take, in seconds. If a board is lost, it is to be
-/// known soon what may be left on.
+/// Longest time that the clean-up of a module may take, in seconds. If a board is lost, people must
+/// soon learn which of its tones may be on.
 const LONGEST_CLEANUP_S: f64 = 30.0;
 
 /// A hardware map, the settings of a run over its boards, and the runs themselves.
@@ -85,8 +85,8 @@ impl Campaign {
         self
     }
 
-    /// Works on at most `modules` at a time; 0 counts as 1. A switch-off works on so many boards at
-    /// a time. The default is all.
+    /// Works on at most `modules` modules at a time; 0 counts as 1. For a switch-off it is the
+    /// number of boards. The default is all.
     #[must_use]
     pub fn concurrency(self, modules: usize) -> Self {
         Self {
@@ -180,9 +180,9 @@ impl Campaign {
     /// Finds out what a tune or a sweep would send, and how long it would take. Boards are
     /// connected and asked what they are, and nothing is set on them.
     ///
-    /// The algorithm runs on boards that are not there. They keep the settings, hold the limits of
-    /// the map, and answer with samples of a line that has a resonance at the expected frequency of
-    /// each detector of the map.
+    /// The algorithm runs on boards in memory. They keep the settings and the limits of the map,
+    /// and answer with samples of a line that has a resonance at the expected frequency of each
+    /// detector of the map.
     ///
     /// **On cancel** it ends at once.
     ///

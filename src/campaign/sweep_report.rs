@@ -5,30 +5,18 @@ use twotone_algorithms::chunks::JoinStatus;
 use twotone_algorithms::delay::DelayStatus;
 use twotone_hal::ModuleId;
 
+use super::array_report::{ArrayReport, BoardFacts};
 use super::completion::{ModuleNotes, board_record, module_warnings};
-use super::{BoardStatus, Completion, RecordReport, Swept};
+use super::{BoardStatus, Completion, Swept};
+use crate::Array;
 use crate::identity::Identity;
 use crate::lock::Holder;
 use crate::map::HardwareMap;
 use crate::record::{BoardRecord, Failure};
 use crate::run::{HardwareState, Outcome};
-use crate::{Array, ArrayBoard};
 
 /// Report of a sweep. Its JSON is the object of `twotone sweep --json`.
-#[derive(Debug, Clone, Serialize)]
-#[non_exhaustive]
-pub struct SweepReport {
-    /// Time from the first connection to the last clean-up, in seconds.
-    pub elapsed_s: f64,
-    /// True if the campaign was cancelled before every module was done.
-    pub interrupted: bool,
-    /// Place of the run directory.
-    #[serde(flatten)]
-    pub record: RecordReport,
-    /// Every board of the map, in its order. Empty if the campaign was cancelled before the boards
-    /// were connected.
-    pub boards: Vec<SweptBoard>,
-}
+pub type SweepReport = ArrayReport<SweptBoard>;
 
 /// Report of the sweep of a board.
 #[derive(Debug, Clone, Serialize)]
@@ -94,40 +82,15 @@ impl SweepReport {
                 .filter(|outcome| outcome.board == entry.name);
             SweptBoard::of(&entry.name, array, modules.map(SweptModule::of).collect())
         });
-        Self {
-            boards: boards.collect(),
-            interrupted: false,
-            ..Self::interrupted(elapsed_s)
-        }
-    }
-
-    /// Report of a campaign that was cancelled before any board was connected.
-    pub(super) fn interrupted(elapsed_s: f64) -> Self {
-        Self {
-            elapsed_s,
-            interrupted: true,
-            record: RecordReport::default(),
-            boards: Vec::new(),
-        }
+        Self::new(elapsed_s, boards.collect())
     }
 
     /// Completion of the sweep and its record.
     pub fn completion(&self) -> Completion {
-        let modules = || self.boards.iter().flat_map(|board| &board.modules);
-        let completion = if self.interrupted && modules().all(|module| module.hardware.is_settled())
-        {
-            Completion::Interrupted
-        } else if !self.boards.iter().any(|board| board.reached) {
-            Completion::Unreachable
-        } else if modules().all(SweptModule::is_well)
-            && modules().next().is_some()
-            && self.boards.iter().all(|board| board.error.is_none())
-        {
-            Completion::Complete
-        } else {
-            Completion::Incomplete
-        };
-        self.record.lower(completion)
+        let settled = |module: &SweptModule| module.hardware.is_settled();
+        self.completion_by(SweptBoard::status, |board| {
+            board.modules.iter().all(settled)
+        })
     }
 
     /// Entries of the boards in the manifest of the run.
@@ -155,14 +118,14 @@ impl SweepReport {
 
 impl SweptBoard {
     fn of(name: &str, array: &Array, modules: Vec<SweptModule>) -> Self {
-        let described = array.answered(name).map(ArrayBoard::description);
+        let facts = BoardFacts::of(array, name);
         Self {
             name: name.to_owned(),
             reached: array.reached(name),
-            error: array.failure(name).map(Failure::from),
-            identity: array.identity(name).cloned(),
-            taken_over: array.taken_over(name).cloned(),
-            doubts: described.map_or_else(Vec::new, |described| described.doubts.clone()),
+            error: facts.error,
+            identity: facts.identity,
+            taken_over: facts.taken_over,
+            doubts: facts.doubts,
             modules,
         }
     }

@@ -9,33 +9,21 @@ use twotone_algorithms::finding::{FindStatus, Flag};
 use twotone_algorithms::{ChannelOutcome, ChannelStatus, Reason, TuneOutcome};
 use twotone_hal::{ChannelId, ModuleId};
 
+use super::array_report::{ArrayReport, BoardFacts};
 use super::completion::{ModuleNotes, board_record, module_warnings};
-use super::{BoardStatus, Completion, RecordReport, detectors};
+use super::{BoardStatus, Completion, detectors};
+use crate::Array;
 use crate::identity::Identity;
 use crate::lock::Holder;
 use crate::map::HardwareMap;
 use crate::record::{BoardRecord, DetectorStatus, DetectorTune, Failure};
 use crate::run::{HardwareState, Outcome};
-use crate::{Array, ArrayBoard};
 
 /// Most detectors of which the ids are in a sentence.
 const MOST_IDS: usize = 10;
 
 /// Report of a tune. Its JSON is the object of `twotone tune --json`, without the score.
-#[derive(Debug, Clone, Serialize)]
-#[non_exhaustive]
-pub struct TuneReport {
-    /// Time from the first connection to the last clean-up, in seconds.
-    pub elapsed_s: f64,
-    /// True if the campaign was cancelled before every module was done.
-    pub interrupted: bool,
-    /// Place of the run directory.
-    #[serde(flatten)]
-    pub record: RecordReport,
-    /// Every board of the map, in its order. Empty if the campaign was cancelled before the boards
-    /// were connected.
-    pub boards: Vec<TunedBoard>,
-}
+pub type TuneReport = ArrayReport<TunedBoard>;
 
 /// Report of the tune of a board.
 #[derive(Debug, Clone, Serialize)]
@@ -162,42 +150,19 @@ impl TuneReport {
                 .collect();
             TunedBoard::of(map, &entry.name, array, &modules)
         });
-        Self {
-            elapsed_s,
-            interrupted: false,
-            record: RecordReport::default(),
-            boards: boards.collect(),
-        }
-    }
-
-    /// Report of a campaign that was cancelled before any board was connected.
-    pub(super) fn interrupted(elapsed_s: f64) -> Self {
-        Self {
-            elapsed_s,
-            interrupted: true,
-            record: RecordReport::default(),
-            boards: Vec::new(),
-        }
+        Self::new(elapsed_s, boards.collect())
     }
 
     /// Completion of the tune and its record.
     pub fn completion(&self) -> Completion {
-        let modules = || self.boards.iter().flat_map(|board| &board.modules);
+        // A module that keeps its tones was tuned, and is not as it was declared.
         let restored = |module: &TunedModule| {
             module.hardware.is_settled() && module.hardware != HardwareState::Kept
         };
-        let mut statuses = self.boards.iter().map(|board| board.status);
-        let all = |status| statuses.clone().all(|one| one == status);
-        let completion = if self.interrupted && modules().all(restored) {
-            Completion::Interrupted
-        } else if all(BoardStatus::Unreachable) {
-            Completion::Unreachable
-        } else if statuses.all(|one| one == BoardStatus::Ok) {
-            Completion::Complete
-        } else {
-            Completion::Incomplete
-        };
-        self.record.lower(completion)
+        self.completion_by(
+            |board| board.status,
+            |board| board.modules.iter().all(restored),
+        )
     }
 
     /// Entries of the boards in the manifest of the run.
@@ -272,16 +237,15 @@ impl TunedBoard {
         } else {
             BoardStatus::SomeFailed
         };
-        let error = array.failure(name).map(Failure::from);
-        let error = error.or_else(|| modules.iter().find_map(|module| module.error.clone()));
-        let described = array.answered(name).map(ArrayBoard::description);
+        let facts = BoardFacts::of(array, name);
+        let of_modules = || modules.iter().find_map(|module| module.error.clone());
         Self {
             name: name.to_owned(),
             status,
-            error,
-            doubts: described.map_or_else(Vec::new, |described| described.doubts.clone()),
-            identity: array.identity(name).cloned(),
-            taken_over: array.taken_over(name).cloned(),
+            error: facts.error.or_else(of_modules),
+            doubts: facts.doubts,
+            identity: facts.identity,
+            taken_over: facts.taken_over,
             modules,
             detectors,
             channels,

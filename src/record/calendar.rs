@@ -1,4 +1,4 @@
-//! The calendar. Measurements never ask it: a run record alone says on what date it was made.
+//! Calendar time, for run records. No measurement depends on it.
 
 use std::fmt;
 

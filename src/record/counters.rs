@@ -5,12 +5,12 @@ use std::io::Write;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float64Array, RecordBatch, UInt8Array, UInt64Array};
-use arrow_ipc::writer::FileWriter;
 use arrow_schema::{ArrowError, DataType, Field, Schema};
 use serde::Serialize;
 use twotone_hal::ModuleId;
 
 use super::RecordError;
+use super::batch_file::BatchFile;
 
 /// Counters of one module's samples up to a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -121,9 +121,7 @@ const COLUMNS: [Column; 28] = [
 
 /// Writes counters into an Arrow IPC file, a record batch at a time.
 pub struct CounterWriter<W: Write> {
-    writer: FileWriter<W>,
-    schema: Arc<Schema>,
-    file: String,
+    file: BatchFile<W>,
 }
 
 impl<W: Write> CounterWriter<W> {
@@ -144,16 +142,9 @@ impl<W: Write> CounterWriter<W> {
         let counts = COLUMNS.iter();
         fields.extend(counts.map(|(name, _)| Field::new(*name, DataType::UInt64, false)));
         let provenance = provenance.clone().into_iter().collect::<HashMap<_, _>>();
-        let schema = Arc::new(Schema::new(fields).with_metadata(provenance));
-        let writer = FileWriter::try_new(writer, &schema).and_then(|mut writer| {
-            writer.flush()?;
-            Ok(writer)
-        });
-        Ok(Self {
-            writer: writer.map_err(RecordError::format("write", file))?,
-            schema,
-            file: file.to_owned(),
-        })
+        let schema = Schema::new(fields).with_metadata(provenance);
+        let file = BatchFile::new(writer, file, schema)?;
+        Ok(Self { file })
     }
 
     /// Writes rows, as one record batch, and flushes them.
@@ -161,10 +152,8 @@ impl<W: Write> CounterWriter<W> {
     /// # Errors
     /// [`RecordError::Format`] if the writer fails.
     pub fn write(&mut self, rows: &[CounterRow]) -> Result<(), RecordError> {
-        self.batch(rows)
-            .and_then(|batch| self.writer.write(&batch))
-            .and_then(|()| self.writer.flush())
-            .map_err(RecordError::format("write", &self.file))
+        let batch = self.batch(rows);
+        self.file.write(batch)
     }
 
     fn batch(&self, rows: &[CounterRow]) -> Result<RecordBatch, ArrowError> {
@@ -179,23 +168,20 @@ impl<W: Write> CounterWriter<W> {
                 rows.iter().map(count),
             )));
         }
-        RecordBatch::try_new(Arc::clone(&self.schema), arrays)
+        RecordBatch::try_new(Arc::clone(self.file.schema()), arrays)
     }
 
     /// The output that the file is written to. After rows that could not be written, the file can
     /// go on if these have been taken back.
     pub fn get_mut(&mut self) -> &mut W {
-        self.writer.get_mut()
+        self.file.get_mut()
     }
 
     /// Ends the file, and returns the output that it was written to.
     ///
     /// # Errors
     /// [`RecordError::Format`] if the writer fails.
-    pub fn finish(mut self) -> Result<W, RecordError> {
-        let ended = self.writer.finish();
-        ended
-            .and_then(|()| self.writer.into_inner())
-            .map_err(RecordError::format("write", &self.file))
+    pub fn finish(self) -> Result<W, RecordError> {
+        self.file.finish()
     }
 }

@@ -32,7 +32,7 @@ pub const CAPTURE_FILE: &str = "capture.json";
 /// there whole on [`RunDirectory::commit`]. Dropped before, it is removed; a program that is
 /// killed outright leaves the hidden folder (`.NAME.xxxxxx.partial`), which may be deleted.
 ///
-/// Somebody may rename the folders above meanwhile: the hidden folder is found in its new place.
+/// If somebody renames the folders above meanwhile, the hidden folder is found in its new place.
 #[derive(Debug)]
 pub struct RunDirectory {
     path: PathBuf,
@@ -57,7 +57,7 @@ impl RunDirectory {
             let reason = "it names no directory to create";
             return Err(RecordError::Name { path, reason });
         };
-        // A dangling symbolic link is something, too.
+        // A dangling symbolic link occupies the name too.
         if path.symlink_metadata().is_ok() {
             return Err(RecordError::Exists { path });
         }
@@ -95,11 +95,13 @@ impl RunDirectory {
     /// # Errors
     /// [`RecordError::Gone`] if somebody has removed it.
     pub fn is_there(&self) -> Result<(), RecordError> {
-        self.whereabouts().map(drop).ok_or_else(|| self.gone())
+        self.hidden_path()
+            .map(drop)
+            .ok_or_else(|| self.gone_error())
     }
 
     /// Path of the hidden folder now; `None` if it was removed.
-    fn whereabouts(&self) -> Option<PathBuf> {
+    fn hidden_path(&self) -> Option<PathBuf> {
         let own = self.folder.metadata().ok()?;
         let is_it = |path: &Path| {
             let found = path.symlink_metadata();
@@ -113,14 +115,14 @@ impl RunDirectory {
         is_it(&now).then_some(now)
     }
 
-    fn gone(&self) -> RecordError {
+    fn gone_error(&self) -> RecordError {
         RecordError::Gone {
             path: self.hidden.path().to_owned(),
         }
     }
 
-    /// Writes `value` as JSON into `file`, indented. Numbers that JSON has not (NaN, infinities)
-    /// become null.
+    /// Writes `value` as JSON into `file`, indented. Numbers that JSON does not have (NaN,
+    /// infinities) become null.
     ///
     /// # Errors
     /// Those of [`RunDirectory::write`], and [`RecordError::Format`] if `value` has no JSON.
@@ -182,7 +184,7 @@ impl RunDirectory {
 
     /// Removes `file`, and gives its room back.
     pub(super) fn remove(&self, file: &str) {
-        if let Some(folder) = self.whereabouts() {
+        if let Some(folder) = self.hidden_path() {
             // If it stays, the next attempt to write it returns an error.
             let _ = fs::remove_file(folder.join(file));
         }
@@ -190,7 +192,7 @@ impl RunDirectory {
 
     /// Gives `file` the name `to`, which another may have.
     pub(super) fn rename(&self, file: &str, to: &str) -> Result<(), RecordError> {
-        let folder = self.whereabouts().ok_or_else(|| self.gone())?;
+        let folder = self.hidden_path().ok_or_else(|| self.gone_error())?;
         let path = folder.join(to);
         fs::rename(folder.join(file), &path).map_err(RecordError::io("write", &path))
     }
@@ -204,7 +206,10 @@ impl RunDirectory {
         if file.is_empty() || !Path::new(file).components().all(plain) {
             return Err(name("a file of a run lies within its directory"));
         }
-        let path = self.whereabouts().ok_or_else(|| self.gone())?.join(file);
+        let path = self
+            .hidden_path()
+            .ok_or_else(|| self.gone_error())?
+            .join(file);
         let folder = parent_of(&path);
         fs::create_dir_all(folder).map_err(RecordError::io("create", folder))?;
         let created = File::options().write(true).create_new(true).open(&path);
@@ -225,10 +230,10 @@ impl RunDirectory {
     /// completed. `cause` is the reason. Returns [`RecordError::Kept`], which names the folder, or
     /// [`RecordError::Gone`].
     pub fn keep(self, cause: RecordError) -> RecordError {
-        let Some(kept) = self.whereabouts() else {
-            return self.gone();
+        let Some(kept) = self.hidden_path() else {
+            return self.gone_error();
         };
-        // It is not to be removed.
+        // The folder stays when this is dropped.
         let _ = self.hidden.keep();
         RecordError::Kept {
             kept,
@@ -247,8 +252,8 @@ impl RunDirectory {
     /// * [`RecordError::Kept`]: the file system refuses.
     /// * [`RecordError::Gone`]: somebody has removed the folder with what was written.
     pub fn commit(self) -> Result<PathBuf, RecordError> {
-        let Some(hidden) = self.whereabouts() else {
-            return Err(self.gone());
+        let Some(hidden) = self.hidden_path() else {
+            return Err(self.gone_error());
         };
         let is_moved = hidden != self.hidden.path();
         let wanted = match self.path.file_name() {

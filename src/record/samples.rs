@@ -9,12 +9,12 @@ use arrow_array::{
     ArrayRef, BooleanArray, FixedSizeListArray, Float32Array, Int32Array, PrimitiveArray,
     RecordBatch, UInt8Array, UInt32Array, UInt64Array,
 };
-use arrow_ipc::writer::FileWriter;
 use arrow_schema::{ArrowError, DataType, Field, Schema, TimeUnit};
 use twotone_algorithms::calibration::Calibration;
 use twotone_hal::{ChannelId, Complex64, StreamBlock, TimeOrigin};
 
 use super::RecordError;
+use super::batch_file::BatchFile;
 
 /// The factor and the angle of a change, in rad, to the twelfth decimal. If they are turned into a
 /// complex number and back again, as the file does with those of a report, they stay the same.
@@ -112,10 +112,8 @@ impl From<StreamBlock> for SampleRows {
 /// Writes the samples of one module into an Arrow IPC file, a record batch at a time. Batches that
 /// are written are not kept in memory.
 pub struct SampleWriter<W: Write> {
-    writer: FileWriter<W>,
-    schema: Arc<Schema>,
+    file: BatchFile<W>,
     columns: SampleColumns,
-    file: String,
 }
 
 impl<W: Write> SampleWriter<W> {
@@ -129,17 +127,8 @@ impl<W: Write> SampleWriter<W> {
         columns: SampleColumns,
         provenance: &BTreeMap<String, String>,
     ) -> Result<Self, RecordError> {
-        let schema = Arc::new(schema(&columns, provenance));
-        let writer = FileWriter::try_new(writer, &schema).and_then(|mut writer| {
-            writer.flush()?;
-            Ok(writer)
-        });
-        Ok(Self {
-            writer: writer.map_err(RecordError::format("write", file))?,
-            schema,
-            columns,
-            file: file.to_owned(),
-        })
+        let file = BatchFile::new(writer, file, schema(&columns, provenance))?;
+        Ok(Self { file, columns })
     }
 
     /// Columns of the file.
@@ -153,27 +142,22 @@ impl<W: Write> SampleWriter<W> {
     /// [`RecordError::Format`] if the columns of `rows` do not have the lengths that they
     /// should, or the writer fails.
     pub fn write(&mut self, rows: SampleRows) -> Result<(), RecordError> {
-        batch(&self.schema, &self.columns, rows)
-            .and_then(|batch| self.writer.write(&batch))
-            .and_then(|()| self.writer.flush())
-            .map_err(RecordError::format("write", &self.file))
+        let batch = batch(self.file.schema(), &self.columns, rows);
+        self.file.write(batch)
     }
 
     /// The output that the file is written to. After rows that could not be written, the file can
     /// go on if these have been taken back.
     pub fn get_mut(&mut self) -> &mut W {
-        self.writer.get_mut()
+        self.file.get_mut()
     }
 
     /// Ends the file, and returns the output that it was written to.
     ///
     /// # Errors
     /// [`RecordError::Format`] if the writer fails.
-    pub fn finish(mut self) -> Result<W, RecordError> {
-        let ended = self.writer.finish();
-        ended
-            .and_then(|()| self.writer.into_inner())
-            .map_err(RecordError::format("write", &self.file))
+    pub fn finish(self) -> Result<W, RecordError> {
+        self.file.finish()
     }
 }
 

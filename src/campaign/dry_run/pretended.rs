@@ -6,15 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use twotone_hal::{
-    Acquire, Batch, Board, BoardHandle, Complex64, Description, Error, ErrorKind,
-    ModuleDescription, ModuleId, Op, Replies, RepliesBuilder, Result, ToneFields, async_trait,
+    Acquire, Batch, Board, Complex64, Description, Error, ErrorKind, MemoryModule,
+    ModuleDescription, ModuleId, Op, Replies, RepliesBuilder, Result, ToneState, async_trait,
 };
-
-use crate::run::DryRun;
 
 /// Sample of a tone at full scale without a line, in readout counts.
 const FULL_SCALE: f64 = 7.5e6;
@@ -63,10 +61,11 @@ impl Traffic {
     }
 }
 
-/// A board that is not there: see the head of this file.
-pub(super) struct Pretended {
+/// A board in memory: see the head of this file.
+pub(super) struct PretendedBoard {
+    name: String,
     description: Description,
-    settings: BoardHandle,
+    modules: Mutex<BTreeMap<ModuleId, MemoryModule>>,
     /// Frequencies of the resonances of each module, in hertz, in order.
     resonances: BTreeMap<ModuleId, Vec<f64>>,
     traffic: Mutex<BTreeMap<ModuleId, Traffic>>,
@@ -74,51 +73,19 @@ pub(super) struct Pretended {
     drawn: Mutex<u64>,
 }
 
-/// A board that says what it is, and nothing else.
-#[derive(Debug)]
-struct Described {
-    name: String,
-    description: Description,
-}
-
-#[async_trait]
-impl Board for Described {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    async fn run(&self, batch: &Batch) -> Result<Replies> {
-        let mut replies = RepliesBuilder::new(batch);
-        while let Some(op) = replies.next_op() {
-            match op {
-                Op::Describe => replies.description(self.description.clone())?,
-                op => return Err(not_in_dry_run(op).on(&self.name)),
-            }
-        }
-        replies.finish()
-    }
-}
-
-fn not_in_dry_run(op: &Op) -> Error {
-    Error::new(ErrorKind::Unsupported, "a dry run does not have it")
-        .during(op.to_string())
-        .after(0)
-}
-
-impl Pretended {
+impl PretendedBoard {
     /// A board of this name and description, with resonances at these frequencies.
     pub(super) fn new(
         name: &str,
         description: &Description,
         resonances: BTreeMap<ModuleId, Vec<f64>>,
     ) -> Arc<Self> {
-        let described = Described {
+        let modules = description.modules.iter();
+        let modules = modules.map(|one| (one.module, MemoryModule::new(one.clone())));
+        Arc::new(Self {
             name: name.to_owned(),
             description: description.clone(),
-        };
-        Arc::new(Self {
-            description: description.clone(),
-            settings: BoardHandle::new(DryRun::new(BoardHandle::new(described))),
+            modules: Mutex::new(modules.collect()),
             resonances,
             traffic: Mutex::default(),
             drawn: Mutex::default(),
@@ -160,61 +127,64 @@ impl Pretended {
         }
     }
 
-    /// Answers one operation by the settings alone.
-    async fn set_or_read(
-        &self,
-        batch: &Batch,
-        op: &Op,
-        replies: &mut RepliesBuilder<'_>,
-    ) -> Result<()> {
-        let mut one = Batch::new();
-        match op {
-            Op::SetTones { module, updates } => {
-                one.set_tones(*module, batch.tone_updates()[updates.clone()].to_vec());
-                self.settings.run(&one).await?;
-                replies.done()
+    /// Checks an operation before anything of its batch is executed.
+    fn check(&self, batch: &Batch, op: &Op) -> Result<()> {
+        let Some(module) = op.module() else {
+            return Ok(());
+        };
+        self.description.module(module)?;
+        let modules = self.modules();
+        modules
+            .get(&module)
+            .map_or(Ok(()), |memory| memory.check(batch, op))
+    }
+
+    /// Executes and answers an operation.
+    fn answer(&self, batch: &Batch, op: &Op, replies: &mut RepliesBuilder<'_>) -> Result<()> {
+        let mut modules = self.modules();
+        let module = match op.module() {
+            Some(id) => modules.get_mut(&id),
+            None => None,
+        };
+        let is_answered = match (op, module) {
+            (Op::Describe, _) => return replies.description(self.description.clone()),
+            (Op::AcquireMean { module, acquire }, Some(memory)) => {
+                let means = self.samples(*module, memory, acquire);
+                let means: Vec<_> = means
+                    .map(|mean| mean + self.noise(acquire.samples))
+                    .collect();
+                let scatter = vec![NOISE; means.len()];
+                return replies.mean(means, scatter, false, false);
             }
-            Op::ClearTones { module } => {
-                one.clear_tones(*module);
-                self.settings.run(&one).await?;
-                replies.done()
+            (Op::AcquireSamples { module, acquire }, Some(memory)) => {
+                let means: Vec<_> = self.samples(*module, memory, acquire).collect();
+                let channels = means.len();
+                let each = means
+                    .into_iter()
+                    .flat_map(|mean| (0..acquire.samples).map(move |_| mean + self.noise(1)));
+                return replies.samples(channels, each, false, false);
             }
-            Op::SetNco { module, frequency } => {
-                let nco = one.set_nco(*module, *frequency);
-                replies.nco(self.settings.run(&one).await?.get(nco))
-            }
-            Op::ReadNco { module } => {
-                let nco = one.read_nco(*module);
-                replies.nco(self.settings.run(&one).await?.get(nco))
-            }
-            Op::ReadTones {
-                module,
-                first,
-                count,
-                fields,
-            } => {
-                let tones = one.read_tones(*module, *first, *count, *fields);
-                let read = self.settings.run(&one).await?;
-                replies.tones(read.get(tones).iter().copied())
-            }
-            op => Err(not_in_dry_run(op)),
+            (op, Some(memory)) => memory.answer(batch, op, replies)?,
+            (_, None) => false,
+        };
+        if is_answered {
+            return Ok(());
         }
+        let message = "a dry run does not have it";
+        Err(Error::new(ErrorKind::Unsupported, message))
     }
 
     /// Samples without noise of the channels of an acquisition, in readout counts.
-    async fn samples(&self, module: ModuleId, acquire: &Acquire) -> Result<Vec<Complex64>> {
-        let described = self.description.module(module)?;
-        let there =
-            described.channels - acquire.first.index().min(usize::from(described.channels)) as u16;
-        let count = acquire.count.unwrap_or(there);
-        let mut batch = Batch::new();
-        let nco = described.nco.map(|_| batch.read_nco(module));
-        let tones = batch.read_tones(module, acquire.first, count, ToneFields::ALL);
-        let replies = self.settings.run(&batch).await?;
-        let nco_hz = nco.map_or(0.0, |nco| replies.get(nco).frequency.0);
-        let none = Vec::new();
-        let resonances = self.resonances.get(&module).unwrap_or(&none);
-        let sample = |tone: &twotone_hal::ToneState| {
+    fn samples<'a>(
+        &'a self,
+        module: ModuleId,
+        memory: &'a MemoryModule,
+        acquire: &'a Acquire,
+    ) -> impl Iterator<Item = Complex64> + use<'a> {
+        let nco_hz = memory.nco().frequency.0;
+        let resonances = self.resonances.get(&module);
+        let resonances = resonances.map_or(&[][..], |resonances| &resonances[..]);
+        let sample = move |tone: ToneState| {
             let amplitude = tone.amplitude.unwrap_or(0.0);
             let f_hz = nco_hz + tone.offset.map_or(0.0, |offset| offset.0);
             let turn = tone.phase.map_or(0.0, |phase| phase.0)
@@ -222,10 +192,15 @@ impl Pretended {
             let line = Complex64::cis(turn - TAU * f_hz * DELAY_S);
             FULL_SCALE * amplitude * line * transmission(resonances, f_hz)
         };
-        Ok(replies.get(tones).iter().map(sample).collect())
+        memory.acquired(acquire).map(sample)
     }
 
-    /// Noise of a mean over `samples` samples, always the same for the same number of the call.
+    fn modules(&self) -> MutexGuard<'_, BTreeMap<ModuleId, MemoryModule>> {
+        self.modules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Noise of a mean over `samples` samples. The n-th call always returns the same noise, so that
+    /// dry runs repeat.
     fn noise(&self, samples: u32) -> Complex64 {
         let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
         *drawn += 1;
@@ -258,8 +233,8 @@ fn samples(module: &ModuleDescription, acquire: &Acquire) -> u64 {
     u64::from(acquire.samples) + u64::from(settling)
 }
 
-/// Transmission of a line with resonances at these frequencies, each half as wide again as deep:
-/// a notch of total over coupling quality factor 0.8.
+/// Transmission of a line with resonances at these frequencies, each [`LINEWIDTH_HZ`] wide, with a
+/// ratio of total to coupling quality factor of 0.8.
 fn transmission(resonances: &[f64], f_hz: f64) -> Complex64 {
     let reach_hz = REACH_LW * LINEWIDTH_HZ;
     let begin = resonances.partition_point(|fr_hz| *fr_hz < f_hz - reach_hz);
@@ -273,48 +248,32 @@ fn transmission(resonances: &[f64], f_hz: f64) -> Complex64 {
 }
 
 #[async_trait]
-impl Board for Pretended {
+impl Board for PretendedBoard {
     fn name(&self) -> &str {
-        self.settings.name()
+        &self.name
     }
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {
+        batch.refuse_unknown(self.name(), Op::is_modelled)?;
+        let fail =
+            |error: Error, op: &Op, done| error.during(op.to_string()).on(self.name()).after(done);
+        for op in batch.ops() {
+            self.check(batch, op).map_err(|error| fail(error, op, 0))?;
+        }
         self.count(batch);
         let mut replies = RepliesBuilder::new(batch);
         while let Some(op) = replies.next_op() {
             let done = replies.answered();
-            let named = |error: Error| error.during(op.to_string()).on(self.name()).after(done);
-            match op {
-                Op::Describe => replies.description(self.description.clone())?,
-                Op::AcquireMean { module, acquire } => {
-                    let mut means = self.samples(*module, acquire).await.map_err(named)?;
-                    means
-                        .iter_mut()
-                        .for_each(|mean| *mean += self.noise(acquire.samples));
-                    let scatter = vec![NOISE; means.len()];
-                    replies.mean(means, scatter, false, false)?;
-                }
-                Op::AcquireSamples { module, acquire } => {
-                    let means = self.samples(*module, acquire).await.map_err(named)?;
-                    let channels = means.len();
-                    let each = means
-                        .into_iter()
-                        .flat_map(|mean| (0..acquire.samples).map(move |_| mean + self.noise(1)));
-                    replies.samples(channels, each, false, false)?;
-                }
-                op => self
-                    .set_or_read(batch, op, &mut replies)
-                    .await
-                    .map_err(named)?,
-            }
+            let answered = self.answer(batch, op, &mut replies);
+            answered.map_err(|error| fail(error, op, done))?;
         }
         replies.finish()
     }
 }
 
-impl std::fmt::Debug for Pretended {
+impl std::fmt::Debug for PretendedBoard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pretended")
+        f.debug_struct("PretendedBoard")
             .field("name", &self.name())
             .finish_non_exhaustive()
     }

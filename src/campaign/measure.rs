@@ -1,0 +1,134 @@
+//! Parts that a tune and a sweep have in common: the steps before, during and after the measurement
+//! of every module.
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use tworoutine::offload;
+use twotone_algorithms::{Progress, Step, TuneParams};
+use twotone_hal::{BoardHandle, Error, ModuleId, Result};
+
+use super::need::Need;
+use super::{Campaign, CampaignError, Observer, RecordReport};
+use crate::Array;
+use crate::map::HardwareMap;
+use crate::record::{BoardRecord, Manifest, Recorded, RunDirectory, UtcTime};
+use crate::run::{Outcome, Runner, Target};
+
+/// A campaign that is in order, with the place for its record.
+pub(super) struct Prepared {
+    pub(super) run: RunDirectory,
+    pub(super) started: UtcTime,
+    began: Instant,
+    /// Boards of the map; `None` if the campaign was cancelled before they were connected.
+    pub(super) array: Option<Array>,
+}
+
+impl Prepared {
+    /// Time since the campaign began, in seconds.
+    pub(super) fn elapsed_s(&self) -> f64 {
+        self.began.elapsed().as_secs_f64()
+    }
+}
+
+/// Progress on a board, for the observer of the campaign.
+pub(super) struct BoardProgress {
+    observer: Arc<dyn Observer>,
+    board: String,
+}
+
+impl Progress for BoardProgress {
+    fn report(&self, step: &Step) {
+        self.observer.step(&self.board, step);
+    }
+}
+
+impl Campaign {
+    /// Checks parameters, locks and the room in the file system, and connects the boards.
+    pub(super) async fn prepare(
+        &self,
+        out: &Path,
+        need: impl FnOnce(&Self) -> Need,
+    ) -> std::result::Result<Prepared, CampaignError> {
+        // Before any board is touched: a night's work must not end for want of a place to put it.
+        self.params.check(&self.map)?;
+        self.access.check()?;
+        let run = need(self).prepare(out, &*self.observer)?;
+        let (started, began) = (UtcTime::now(), Instant::now());
+        let array = self.connect().await;
+        Ok(Prepared {
+            run,
+            started,
+            began,
+            array,
+        })
+    }
+
+    /// Measures each target, with its parameters, and tells the observer of it. The outcomes are in
+    /// the order of the targets.
+    pub(super) async fn measure<T, M, F>(
+        &self,
+        array: &Array,
+        targets: Vec<Target>,
+        runner: Runner,
+        measure: M,
+    ) -> Vec<Outcome<T>>
+    where
+        T: Send + 'static,
+        M: Fn(BoardHandle, ModuleId, TuneParams, BoardProgress) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        self.begin(&targets);
+        let params = self.params.for_array(&self.map, array);
+        let observer = Arc::clone(&self.observer);
+        let outcomes = runner.run(targets, move |board, module| {
+            let progress = BoardProgress {
+                observer: Arc::clone(&observer),
+                board: board.name().to_owned(),
+            };
+            let params = params.of(board.name(), module);
+            let measuring = params.map(|params| measure(board, module, params, progress));
+            async move { measuring?.await }
+        });
+        let outcomes = outcomes.await;
+        self.observer.end();
+        outcomes
+    }
+
+    /// True if the campaign was cancelled before every module was done.
+    pub(super) fn was_interrupted<T>(&self, outcomes: &[Outcome<T>]) -> bool {
+        self.cancel.is_cancelled() && outcomes.iter().any(|outcome| outcome.result.is_err())
+    }
+
+    /// Records outcomes by `write`, with a manifest that has these boards. Gives the outcomes back.
+    pub(super) async fn record<T: Send + 'static>(
+        &self,
+        started: UtcTime,
+        boards: Vec<BoardRecord>,
+        outcomes: Vec<Outcome<T>>,
+        write: impl FnOnce(&HardwareMap, Manifest, &[Outcome<T>]) -> Recorded + Send + 'static,
+    ) -> (RecordReport, Vec<Outcome<T>>) {
+        let manifest = self.manifest(&self.params, started);
+        let map = self.map.clone();
+        let recording = offload(move || {
+            let recorded = match manifest {
+                Ok(manifest) => write(&map, Manifest { boards, ..manifest }, &outcomes),
+                Err(error) => Recorded::failed(&error),
+            };
+            (recorded.into(), outcomes)
+        });
+        recording.await
+    }
+}
+
+/// Writes the end of each module to the log.
+pub(super) fn log_ends<T>(outcomes: &[Outcome<T>]) {
+    for outcome in outcomes {
+        let error = outcome.result.as_ref().err().map(Error::chain);
+        let error = error.map(tracing::field::display);
+        let (board, module) = (&outcome.board, outcome.module);
+        tracing::info!(%board, %module, hardware = %outcome.hardware, error, "module done");
+    }
+}
