@@ -92,7 +92,7 @@ fn load_map(path: &Path) -> Result<HardwareMap, Exit> {
 
 /// Runs the program on the arguments of the process, and returns its exit status.
 ///
-/// A program with board kinds of its own calls [`BoardKind::register`] before, and this then: every
+/// A program with board kinds of its own calls [`BoardKind::register`] before this. Then every
 /// command works on maps that name these kinds.
 ///
 /// [`BoardKind::register`]: crate::map::BoardKind::register
@@ -116,7 +116,8 @@ pub fn main() -> ExitCode {
         _ => "debug",
     };
     let filter = EnvFilter::try_from_env("TWOTONE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    // Without colours: text of a board could contain the same control characters.
+    // Without colours, every control character in a line comes from a board or a file, and is
+    // escaped.
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(output::Log)
@@ -142,7 +143,7 @@ pub fn main() -> ExitCode {
         Command::Completions(completions) => completions.run(),
     };
     match (exit, output::finish()) {
-        // A program that reads the result must not take a part of it for the whole.
+        // The exit status tells a program that reads the result if a part of it is missing.
         (Exit::Well, false) => Exit::SomeFailed.into(),
         (exit, _) => exit.into(),
     }

@@ -1,7 +1,8 @@
 //! Files that are given to the program: read up to a limit, and only if they are files.
 //!
-//! Maps, parameters, the records of earlier runs and all others come in here, whole by [`read`] or
-//! in parts, so that none of them can hold a program up or take its memory.
+//! All files that a user names are read here, whole by [`read`] or in parts by [`read_text_parts`]:
+//! maps, parameters, records of earlier runs. So none of them can block the program or exhaust its
+//! memory.
 
 use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Take};
@@ -81,7 +82,7 @@ pub(crate) fn parts(path: &Path, limit: u64, head: &'static str, most: u64) -> i
     let file = open(path)?;
     let size = acceptable(&file.metadata()?, limit)?;
     Ok(Parts {
-        // One byte more than there should be tells a file that grows.
+        // One byte more than the size is read, to notice a file that grows.
         file: BufReader::new(file.take(size + 1)),
         size,
         head,
@@ -92,7 +93,7 @@ pub(crate) fn parts(path: &Path, limit: u64, head: &'static str, most: u64) -> i
     })
 }
 
-/// The parts of a file. After an error none follows that is of use.
+/// The parts of a file. Parts that follow an error have no meaning.
 pub(crate) struct Parts {
     file: BufReader<Take<File>>,
     size: u64,

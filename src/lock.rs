@@ -1,4 +1,4 @@
-//! One program a board, on this host.
+//! Locks of boards: one program of this host at a time sets a board.
 //!
 //! A board does what any program tells it, so two programs on one board undo each other's settings.
 //! A program that sets something takes the lock of each of its boards first: a file in which it
@@ -8,9 +8,8 @@
 //! long as a request lives. Programs on other hosts are not seen by it.
 //!
 //! The files lie in `/run/lock`, or in `/tmp/twotone-locks` if that is not a folder for all users,
-//! or where the environment variable `TWOTONE_LOCKS` says. A program that looks for a lock has the
-//! folder to itself for that moment, so that no other comes between a look and what follows from
-//! it.
+//! or where the environment variable `TWOTONE_LOCKS` says. While a program looks for a lock it
+//! keeps the folder locked, so that no other program acts between its look and its decision.
 
 use std::fmt;
 use std::fs::File;
@@ -100,8 +99,8 @@ impl fmt::Display for Holder {
 struct Record {
     #[serde(flatten)]
     holder: Holder,
-    /// Number of locks that the program had asked for before: two of one program are told apart by
-    /// it.
+    /// Number of locks that the program had asked for before. It distinguishes two locks of one
+    /// program.
     #[serde(default)]
     turn: u32,
     /// File that the holder has locked, if it is another than this one. A program that takes a
@@ -130,7 +129,7 @@ pub enum Asked {
     Held(Holder),
 }
 
-/// Finds out if boards can be locked on this host, as far as their folder tells.
+/// Checks that boards can be locked on this host: that the folder of the locks can be used.
 ///
 /// # Errors
 /// The reason, and what to do.
@@ -189,8 +188,8 @@ impl BoardLock {
         Ok(Asked::Taken(taken?, lives.then_some(found.holder)))
     }
 
-    /// Makes the board of a file this program's. `free` if the file is locked by it now, `lives` if
-    /// another program has the board until now.
+    /// Records this program as the holder of a board. `free` is true if this program has locked the
+    /// file of the board, `lives` if another program has held the board until now.
     fn take(folder: &Folder, name: &str, file: File, free: bool, lives: bool) -> io::Result<Self> {
         let own = match free {
             true => None,
@@ -202,8 +201,8 @@ impl BoardLock {
             own_file: own.as_ref().map(|(name, _)| name.clone()),
         };
         let said = record.line()?;
-        // Programs that lost the board look at the file at any moment: a line is added for them,
-        // and one without its end does not count.
+        // Programs that lost the board may read the file at any moment. So a line is added to it,
+        // and a line whose end is missing does not count.
         let at = if lives { file.metadata()?.len() } else { 0 };
         file.set_len(at)?;
         if let Err(error) = file.write_all_at(&[b"\n", &said[..], b"\n"].concat(), at) {
@@ -222,7 +221,7 @@ impl BoardLock {
 
     /// Program that has taken the board over since, if one has.
     pub fn taken_over(&self) -> Option<Holder> {
-        // One that cannot be read any more has not been taken over.
+        // A file that cannot be read counts as not taken over.
         let said = last_line(&self.file).ok()?;
         (said != self.said).then(|| Record::parse(&said).holder)
     }
@@ -268,9 +267,9 @@ impl Record {
     }
 }
 
-/// The last line of a file that has its end; nothing if there is none.
+/// The last complete line of a file; empty if there is none.
 fn last_line(file: &File) -> io::Result<Vec<u8>> {
-    // Behind it there may be a line without its end.
+    // Another program may be writing the line after it.
     let room = 2 * (LARGEST + 2);
     let end = file.metadata()?.len();
     let mut text = vec![0; room];
@@ -281,7 +280,8 @@ fn last_line(file: &File) -> io::Result<Vec<u8>> {
     Ok(line.unwrap_or_default().to_vec())
 }
 
-/// A file that a program locks which cannot lock that of the board.
+/// Makes a file for a program to lock that has taken a board over, and cannot lock the board's own
+/// file.
 fn own_file(folder: &Folder, name: &str) -> io::Result<(String, File)> {
     let process = std::process::id();
     let mut number = 0;
@@ -312,7 +312,7 @@ fn is_locked(folder: &Folder, name: &str) -> io::Result<bool> {
     }
 }
 
-/// Name of the file for an address: one that no address can turn into a path.
+/// Name of the file for an address. No address can make it a path that leads elsewhere.
 fn file_name(address: &str) -> String {
     let plain = |c: char| match c {
         'a'..='z' | '0'..='9' | '.' | '-' => c,

@@ -15,6 +15,8 @@
 
 #[cfg(feature = "arrow")]
 mod arrow;
+#[cfg(feature = "arrow")]
+mod batch_file;
 mod calendar;
 #[cfg(feature = "arrow")]
 mod counters;

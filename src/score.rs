@@ -145,11 +145,12 @@ fn is_tuned(detector: &TruthDetector, channel: &ChannelOutcome) -> bool {
         && ratio.arg().abs() <= MAX_ANGLE_DEGREES.to_radians()
 }
 
-/// The largest solution of `y = y0 + a / (1 + 4 y^2)`: where a tone that came from above is. By
-/// bisection, from where the right side is surely above to the first crossing from there.
+/// The largest solution of `y = y0 + a / (1 + 4 y^2)`, which is the detuning of a tone that was
+/// swept downward. Found by bisection, downward from a point at which `y` surely exceeds the right
+/// side.
 fn upper_branch(y0: f64, a: f64) -> f64 {
     let excess = |y: f64| y - y0 - a / (1.0 + 4.0 * y * y);
-    // At y0 + a the excess is never negative; downward from there the first sign change is it.
+    // At y0 + a the excess is never negative; downward from there the first change of sign is the largest solution.
     let (mut high, step) = (y0 + a.max(0.0), (a.abs() / 256.0).max(1e-9));
     let mut low = high;
     while low > y0 - 1.0 && excess(low) >= 0.0 {

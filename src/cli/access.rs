@@ -17,8 +17,8 @@ pub(crate) struct Access {
     /// bit.
     #[arg(long)]
     no_listen: bool,
-    /// Take boards over that another program on this host works on. That program sends nothing
-    /// more to them but what only reads; its tones are not switched off.
+    /// Take boards over that another program on this host works on. That program can then only read
+    /// from them; its tones are not switched off.
     #[arg(long)]
     take_over: bool,
     /// Do not watch the boards for other programs, perhaps on other hosts. Otherwise a board whose
@@ -29,7 +29,7 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// The checks that these options leave.
+    /// The checks that are made with these options.
     pub(crate) fn checks(&self) -> campaign::Access {
         campaign::Access {
             listen: !self.no_listen,

@@ -23,7 +23,7 @@ pub(crate) fn raise_limit() {
 /// Files that a command opens beside its sockets: those of a run, and what is read of the system.
 const FILES: u64 = 8;
 
-/// Says no if the boards of the map cannot all be connected at the same time.
+/// Refuses a map whose boards cannot all be connected at the same time.
 ///
 /// # Errors
 /// The limit, how much is needed and what to do, in words.
@@ -78,7 +78,7 @@ struct Room {
 }
 
 impl Room {
-    /// As of now, if there is a limit and it is known what is open.
+    /// The present limit; `None` if there is none, or if the number of open files is not known.
     fn now() -> Option<Self> {
         let limit = getrlimit(Resource::Nofile).current?;
         let open = match read_dir("/proc/self/fd") {
@@ -87,7 +87,7 @@ impl Room {
                 // Files with numbers beyond the limit were opened before it was set, and take no
                 // room.
                 let within = numbers.filter(|number: &u64| *number < limit).count();
-                // That of the folder itself is closed again.
+                // One of them is the listed folder itself, which is closed again.
                 within.saturating_sub(1) as u64
             }
             Err(error) if error.raw_os_error() == Some(TOO_MANY_OPEN_FILES) => limit,

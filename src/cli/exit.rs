@@ -58,7 +58,7 @@ pub(crate) fn complain_of_refusal(error: &CampaignError) -> Exit {
     complain(&error.to_string());
     match error {
         CampaignError::Cancelled => Exit::Interrupted,
-        // It may have set something before.
+        // The campaign may have set something before it ended.
         CampaignError::Ended(_) => Exit::SomeFailed,
         _ => Exit::Usage,
     }

@@ -42,7 +42,7 @@ struct Report {
 struct BoardReport {
     name: String,
     address: String,
-    /// As the map has it.
+    /// The serial number in the map.
     serial: Option<String>,
     /// Its identity, by what the board says and sends.
     identity: Option<Identity>,

@@ -41,7 +41,8 @@ impl Interrupt {
     pub(crate) fn watch(message: &'static str) -> Self {
         let interrupt = Self::default();
         let watched = interrupt.clone();
-        // Before anything else goes on: an interrupt from now on is not one too early.
+        // The program goes on only when signals are watched, so that no interrupt comes too early
+        // to be noticed.
         let _runtime = tworoutine::runtime().enter();
         let kinds = [
             SignalKind::interrupt(),

@@ -1,4 +1,4 @@
-//! Resources that the system grants the process, found out before anything else is begun.
+//! Checks of the resources that the system grants the process, made before anything else.
 
 use std::fs::File;
 use std::thread::{self, available_parallelism};
@@ -21,7 +21,7 @@ pub(crate) fn prepare(command: &Command) -> Result<(), Exit> {
     })
 }
 
-/// Says no if the boards of the map cannot be worked on at the same time.
+/// Refuses a map whose boards cannot all be worked on at the same time.
 ///
 /// # Errors
 /// The limit, how much is needed and what to do, in words.
@@ -101,11 +101,11 @@ fn one_file() -> Result<(), String> {
     }
 }
 
-/// Has a file that becomes larger than the limit (`ulimit -f`) be an error of its writing, and not
-/// the end of the program.
+/// Makes a write beyond the limit of file sizes (`ulimit -f`) return an error instead of ending the
+/// program.
 fn outlive_large_files() {
     let _runtime = tworoutine::runtime().enter();
-    // What was watched for once does not end the process any more.
+    // A signal that has a handler does not end the process.
     if let Err(error) = signal(SignalKind::from_raw(Signal::XFSZ.as_raw())) {
         tracing::warn!(%error, "a file that becomes larger than its limit will end the program");
     }

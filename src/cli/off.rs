@@ -67,7 +67,7 @@ fn say_board(board: &OffBoard) {
         } else {
             "not known to be off"
         };
-        // The state gives the reason, which mostly is the error.
+        // The state has a reason, which is mostly the same error.
         let error = module.error.as_ref().map(ToString::to_string);
         match error.filter(|error| !left.contains(error)) {
             Some(error) => {

@@ -17,10 +17,11 @@ use rustix::io::Errno;
 /// Most bytes that may wait in the queue before further text is left out.
 const MOST_WAITING: usize = 256 << 10;
 
-/// Bytes that a pipe, a terminal or a socket takes without waiting once it says that it takes any.
+/// Number of bytes that a pipe, a terminal or a socket surely takes without blocking when it
+/// reports that it is ready.
 const TAKEN_AT_ONCE: usize = 128;
 
-/// Time between two looks for room, if no thread waits for it.
+/// Time between two attempts to write, if no thread does the writing.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// A queue of text, and the thread that writes it.
@@ -65,15 +66,15 @@ impl Outlet {
         Self(Inner::new(to, false))
     }
 
-    /// Leaves `text` to be written, however long the queue is.
+    /// Queues `text` to be written, however long the queue is.
     pub(crate) fn put(&self, text: Vec<u8>) {
         self.0.add(&mut self.0.locked(), text);
     }
 
-    /// Leaves `text` to be written, unless too much is waiting. Later, the number of texts that
+    /// Queues `text` to be written, unless too much is waiting. Later, the number of texts that
     /// were left out is written.
     pub(crate) fn offer(&self, text: Vec<u8>) {
-        let mut queue = self.0.looked_through();
+        let mut queue = self.0.queue_after_writing();
         if queue.bytes + text.len() > MOST_WAITING {
             queue.left_out += 1;
         } else {
@@ -81,9 +82,9 @@ impl Outlet {
         }
     }
 
-    /// Leaves `text` to be written, if nothing else is waiting.
+    /// Queues `text` to be written, if nothing else is waiting.
     pub(crate) fn offer_alone(&self, text: Vec<u8>) {
-        let mut queue = self.0.looked_through();
+        let mut queue = self.0.queue_after_writing();
         if !queue.is_busy() {
             self.0.add(&mut queue, text);
         }
@@ -91,8 +92,9 @@ impl Outlet {
 
     /// Waits until everything is written, for `time` at the most. True if it is.
     pub(crate) fn drain(&self, time: Duration) -> bool {
-        let mut queue = self.0.looked_through();
-        // With a thread, it wakes this one; without, nobody does, and each turn is a look.
+        let mut queue = self.0.queue_after_writing();
+        // A thread that writes wakes this one. Without such a thread, this one tries again after a
+        // while.
         let (turns, turn) = match self.0.threaded {
             true => (1, time),
             false => (time.as_millis() / LOOK.as_millis(), LOOK),
@@ -103,7 +105,7 @@ impl Outlet {
                 .changed
                 .wait_timeout_while(queue, turn, |queue| queue.is_busy());
             (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
-            self.0.look_through(&mut queue);
+            self.0.write_some(&mut queue);
             if !queue.is_busy() {
                 break;
             }
@@ -126,7 +128,7 @@ impl Queue {
     /// number of texts that were left out is written.
     fn is_done(&mut self, bytes: usize, failed: Option<io::Error>) {
         self.bytes -= bytes;
-        // A later success makes up for no failure.
+        // A later success does not undo a failure.
         if failed.is_some() {
             self.failed = failed;
         }
@@ -161,18 +163,18 @@ impl Inner {
         queue.bytes += text.len();
         queue.waiting.push_back(text);
         self.changed.notify_all();
-        self.look_through(queue);
+        self.write_some(queue);
     }
 
     /// The queue, without what was taken at once if no thread writes.
-    fn looked_through(&self) -> MutexGuard<'_, Queue> {
+    fn queue_after_writing(&self) -> MutexGuard<'_, Queue> {
         let mut queue = self.locked();
-        self.look_through(&mut queue);
+        self.write_some(&mut queue);
         queue
     }
 
     /// Writes as much as is taken at once, if no thread writes.
-    fn look_through(&self, queue: &mut Queue) {
+    fn write_some(&self, queue: &mut Queue) {
         while !self.threaded
             && let Some(text) = queue.waiting.front()
         {
@@ -241,7 +243,7 @@ fn write(to: BorrowedFd<'_>, mut text: &[u8]) -> io::Result<()> {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(written) => text = &text[written..],
             Err(Errno::INTR) => {}
-            // Some other program has made it one that does not block.
+            // Another program that shares this terminal or pipe has made it non-blocking.
             Err(Errno::AGAIN) => {
                 let ready = &mut [PollFd::new(&to, PollFlags::OUT)];
                 match poll(ready, None) {

@@ -20,10 +20,10 @@ static INCOMPLETE: AtomicBool = AtomicBool::new(false);
 /// Longest time that the end of the program waits for the readers of standard error.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Time between two looks for an interrupt.
+/// Time between two checks for an interrupt.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Time of such a look.
+/// Time of such a check.
 const LOOKING: Duration = Duration::from_millis(1);
 
 /// Writes lines to standard output.
@@ -34,7 +34,7 @@ pub(crate) fn say(text: &str) {
 /// Writes one JSON object to standard output.
 pub(crate) fn say_json(value: &impl Serialize) {
     match serde_json::to_string(value) {
-        Ok(text) => OUT.put((visible_json(&text) + "\n").into_bytes()),
+        Ok(text) => OUT.put((escaped_json(&text) + "\n").into_bytes()),
         Err(error) => {
             INCOMPLETE.store(true, Ordering::Relaxed);
             complain(&format!("the result cannot be written as JSON: {error}"));
@@ -72,13 +72,13 @@ pub(crate) fn finish() -> bool {
         INCOMPLETE.store(true, Ordering::Relaxed);
         complain(&format!("standard output cannot be written: {error}"));
     }
-    // Standard error is not the result: its readers are not waited for any longer.
+    // Standard error does not hold the result, so that its readers are not waited for any longer.
     ERR.drain(LAST_WORDS);
     !INCOMPLETE.load(Ordering::Relaxed)
 }
 
-/// Makes lines of a text that may have names and words of boards and files in it, which may hold
-/// control characters.
+/// Escapes the control characters in the lines of a text: names and messages in it may come from
+/// boards and files.
 fn lines(text: &str) -> String {
     let mut lines = String::with_capacity(text.len() + 1);
     for line in text.split('\n') {
@@ -90,7 +90,7 @@ fn lines(text: &str) -> String {
 
 /// Escapes the characters in JSON that act on a terminal. JSON leaves a few as they are. They occur
 /// in strings only, in which an escape means the same.
-fn visible_json(text: &str) -> String {
+fn escaped_json(text: &str) -> String {
     let mut visible = String::with_capacity(text.len());
     for char in text.chars() {
         if char.is_ascii_graphic()
@@ -151,7 +151,7 @@ mod tests {
     fn json_means_the_same_and_acts_on_no_terminal() {
         let evil = "\u{1b}[2J\u{9b}\u{7f}\u{202e}\u{e0041} \"\\ ü 漢 \n";
         let text = serde_json::to_string(&[evil]).unwrap();
-        let visible = visible_json(&text);
+        let visible = escaped_json(&text);
         assert_eq!(legible(&visible), visible);
         assert_eq!(
             serde_json::from_str::<[String; 1]>(&visible).unwrap(),

@@ -9,6 +9,7 @@ use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 pub(crate) fn end_with_parent() -> io::Result<bool> {
     let before = getppid();
     set_parent_process_death_signal(Some(Signal::INT))?;
-    // A parent that ended before the call sends no signal: then there is another one by now.
+    // If the parent ended before the call, no signal comes. The process then has another parent
+    // already.
     Ok(before.is_some() && getppid() == before)
 }

@@ -8,10 +8,10 @@ use rustix::termios::{Winsize, tcgetwinsize};
 
 use super::output;
 
-/// Pictures of bars in a second, at the most.
+/// Largest number of times that the bars are drawn in a second.
 const RATE: u8 = 20;
 
-/// Collects a picture, and leaves it to be drawn if the one before it has been.
+/// Collects a drawing of the bars, and queues it if the one before it has been written.
 #[derive(Debug, Default)]
 pub(crate) struct Screen {
     picture: Mutex<String>,
@@ -27,7 +27,7 @@ impl Screen {
         }
     }
 
-    /// Takes what is left of a picture away.
+    /// Erases the rest of the drawing before.
     pub(crate) fn clear() {
         if io::stderr().is_terminal() {
             output::draw_last(b"\r\x1b[J".to_vec());

@@ -8,9 +8,9 @@ use super::{BoardEntry, Host};
 /// Values that may occur once only, with the byte at which each was first seen and how it was
 /// written there.
 #[derive(Default)]
-pub(super) struct Uniques(HashMap<(&'static str, String), (usize, String)>);
+pub(super) struct UniqueValues(HashMap<(&'static str, String), (usize, String)>);
 
-impl Uniques {
+impl UniqueValues {
     /// True if `value` is seen for the first time as a `what`. If not, that is a finding.
     pub(super) fn once(
         &mut self,
@@ -114,12 +114,12 @@ pub(super) fn derived(findings: &mut Findings<'_>, host: &Host, at: usize) -> bo
 }
 
 /// The boards of a map, by their names too.
-pub(super) struct Homes<'b> {
+pub(super) struct KnownBoards<'b> {
     boards: &'b [BoardEntry],
     by_name: HashMap<&'b str, &'b BoardEntry>,
 }
 
-impl<'b> Homes<'b> {
+impl<'b> KnownBoards<'b> {
     pub(super) fn of(boards: &'b [BoardEntry]) -> Self {
         let by_name = boards.iter().map(|entry| (entry.name.as_str(), entry));
         Self {
@@ -131,15 +131,15 @@ impl<'b> Homes<'b> {
 
 /// Finds that the board or the module of a detector is not there, or that its frequency is out
 /// of the module's range.
-pub(super) fn detector_is_at_home(
+pub(super) fn check_detector_place(
     findings: &mut Findings<'_>,
-    homes: &Homes<'_>,
+    known_boards: &KnownBoards<'_>,
     board: &Found<String>,
     module: Found<u8>,
     f_hz: Found<f64>,
 ) {
-    let Some(entry) = homes.by_name.get(board.value.as_str()) else {
-        let names = homes.boards.iter().map(|entry| entry.name.as_str());
+    let Some(entry) = known_boards.by_name.get(board.value.as_str()) else {
+        let names = known_boards.boards.iter().map(|entry| entry.name.as_str());
         let near = findings.nearest_of(names, &board.value);
         let what = format!("there is no board `{}`", board.value);
         return findings.suggest(board.at, what, near);

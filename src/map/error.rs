@@ -35,7 +35,7 @@ impl MapError {
         }
     }
 
-    /// Says after the problems, which are not all, that there are others.
+    /// Adds a last problem, which says that there are others.
     pub(super) fn with_last(mut self, message: String) -> Self {
         self.problems.push(Problem {
             place: None,

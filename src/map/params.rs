@@ -55,8 +55,8 @@ pub fn read_params(path: impl AsRef<Path>) -> Result<String, MapError> {
 pub fn parse_params<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, MapError> {
     let mut findings = Findings::new(text, file);
     let mut root = findings.toml()?;
-    // Serde stops at the first error. Its cause is reported and taken out, and the rest is tried
-    // again, until nothing is left to take out, or enough problems are reported.
+    // Serde stops at the first error. The key or value that causes it is reported and removed, and
+    // the rest is read again, until there is nothing to remove or enough problems are reported.
     let mut tries = 0;
     loop {
         let error = match T::deserialize(Deserializer::from(root.clone())) {
@@ -66,7 +66,7 @@ pub fn parse_params<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, Ma
         // Then the table in which something is missing, or the document as a whole.
         let span = error.span().unwrap_or_default();
         let message = SerdeMessage::of(error.message());
-        // A key may be missing only because it was taken out.
+        // A key may be missing only because it was removed here.
         if !(message.is_missing && findings.any()) {
             message.report(&mut findings, span.start);
         }
@@ -78,7 +78,8 @@ pub fn parse_params<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, Ma
         if message.is_missing {
             break;
         }
-        // Each further try costs as much as the file is long, so that a table is done with in one.
+        // Each attempt reads the whole file again, so that all unknown keys of a table are handled
+        // in one.
         if let (true, Some((_, _, known))) = (is_key, &message.unknown) {
             let unknown = |key: &Spanned<Cow<'_, str>>| !known.contains(&key.get_ref().as_ref());
             let others: Vec<_> = table.keys().filter(|key| unknown(key)).cloned().collect();

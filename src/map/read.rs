@@ -3,7 +3,7 @@
 use twotone_hal::{Dbm, Hertz, ModuleId};
 
 use super::address;
-use super::check::{self, Homes, Uniques};
+use super::check::{self, KnownBoards, UniqueValues};
 use super::section::{Findings, Found, Section};
 use super::{
     BoardEntry, BoardKind, DetectorEntry, HIGHEST_TONE, LOWEST_TONE, MapError, ModuleEntry,
@@ -63,7 +63,7 @@ pub(super) fn map(
     };
     root.only(&mut findings, ROOT_KEYS, home);
 
-    let mut uniques = Uniques::default();
+    let mut uniques = UniqueValues::default();
     let (mut boards, mut detectors) = (Vec::new(), Vec::new());
     let sections = root.list(&mut findings, "board", "[[board]]");
     if sections.is_empty() && !findings.any() {
@@ -73,10 +73,15 @@ pub(super) fn map(
         boards.extend(board(&section, &mut findings, &mut uniques));
     }
     // If a board has a problem, its detectors must not be reported as being on no board.
-    let homes = (!findings.any()).then(|| Homes::of(&boards));
+    let known_boards = (!findings.any()).then(|| KnownBoards::of(&boards));
     for section in root.list(&mut findings, "detector", "[[detector]]") {
-        let homes = homes.as_ref();
-        detectors.extend(detector(&section, &mut findings, &mut uniques, homes));
+        let known_boards = known_boards.as_ref();
+        detectors.extend(detector(
+            &section,
+            &mut findings,
+            &mut uniques,
+            known_boards,
+        ));
     }
     findings.done()?;
     Ok((boards, detectors))
@@ -96,7 +101,7 @@ fn home(key: &str) -> Option<&'static str> {
 fn board(
     section: &Section<'_, '_>,
     findings: &mut Findings<'_>,
-    uniques: &mut Uniques,
+    uniques: &mut UniqueValues,
 ) -> Option<BoardEntry> {
     let meant = section.only(findings, BOARD_KEYS, |key| {
         MODULE_KEYS.contains(&key).then_some("[[board.module]]")
@@ -129,7 +134,7 @@ fn board(
     }
 
     let mut modules = Vec::new();
-    let mut numbers = Uniques::default();
+    let mut numbers = UniqueValues::default();
     let highest = kind.map_or(u8::MAX, |kind| kind.family().highest_module);
     for module_section in section.list(findings, "module", "[[board.module]]") {
         modules.extend(module(&module_section, findings, &mut numbers, highest));
@@ -181,7 +186,8 @@ fn board(
         (None, Some(host)) => check::derived(findings, &host, follows_from),
         _ => false,
     };
-    // Of two boards with one serial number or slot, the derived addresses need no mention.
+    // If two boards have one serial number or slot, their equal derived addresses are not reported
+    // too.
     if entry.address.is_some() || (derived && placed_once) {
         uniques.address(findings, &entry.address(), named_at);
     }
@@ -202,7 +208,7 @@ fn kind(section: &Section<'_, '_>, findings: &mut Findings<'_>) -> Option<BoardK
 fn module(
     section: &Section<'_, '_>,
     findings: &mut Findings<'_>,
-    numbers: &mut Uniques,
+    numbers: &mut UniqueValues,
     highest: u8,
 ) -> Option<ModuleEntry> {
     let meant = section.only(findings, MODULE_KEYS, |key| {
@@ -258,7 +264,7 @@ fn module(
     Some(entry)
 }
 
-/// A frequency under its key or under the short form of it, in hertz both.
+/// A frequency under its key or under the short form of it, both in hertz.
 fn end_of_band(
     section: &Section<'_, '_>,
     findings: &mut Findings<'_>,
@@ -329,7 +335,7 @@ fn powers(section: &Section<'_, '_>, findings: &mut Findings<'_>) -> [Dbm; 3] {
     }
     for lower in 0..KEYS.len() - 1 {
         let upper = lower + 1;
-        // A value out of its range was told already; its default stands in for it here.
+        // A value out of its range was reported before. Its default is used in its place here.
         let unread =
             |index: usize| given[index].is_none() && section.table.contains_key(KEYS[index]);
         if powers[lower] <= powers[upper] || unread(lower) || unread(upper) {
@@ -365,12 +371,12 @@ fn safe_state(section: &Section<'_, '_>, findings: &mut Findings<'_>) -> Option<
     known.map(|(_, state)| *state)
 }
 
-/// Reads a detector. `homes` are `None` if something is wrong with the boards.
+/// Reads a detector. `known_boards` are `None` if something is wrong with the boards.
 fn detector(
     section: &Section<'_, '_>,
     findings: &mut Findings<'_>,
-    uniques: &mut Uniques,
-    homes: Option<&Homes<'_>>,
+    uniques: &mut UniqueValues,
+    known_boards: Option<&KnownBoards<'_>>,
 ) -> Option<DetectorEntry> {
     let meant = section.only(findings, DETECTOR_KEYS, |_| None);
     for key in DETECTOR_KEYS {
@@ -382,9 +388,9 @@ fn detector(
     }
     let board = section.string(findings, "board");
     let number = section.count(findings, "module", 1..=u8::MAX);
-    let f_hz = match homes {
+    let f_hz = match known_boards {
         Some(_) => frequency(section, findings, "f_hz"),
-        // The unit is asked about when its board is sound.
+        // The unit of a frequency is questioned only if the board has no other problem.
         None => {
             let found = section.as_number("f_hz");
             let asked = found.filter(|found| implausible_hz("`f_hz`", found.value).is_some());
@@ -397,8 +403,10 @@ fn detector(
         module: ModuleId::new(number?.value).ok()?,
         expected: Hertz(f_hz?.value),
     };
-    if let (Some(homes), Some(board), Some(number), Some(f_hz)) = (homes, board, number, f_hz) {
-        check::detector_is_at_home(findings, homes, &board, number, f_hz);
+    if let (Some(known_boards), Some(board), Some(number), Some(f_hz)) =
+        (known_boards, board, number, f_hz)
+    {
+        check::check_detector_place(findings, known_boards, &board, number, f_hz);
     }
     Some(entry)
 }

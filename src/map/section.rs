@@ -1,4 +1,4 @@
-//! Reading a table of a TOML file key by key, so that all that is wrong comes to light at once.
+//! Reading a table of a TOML file key by key, so that everything that is wrong is reported at once.
 
 use std::cell::OnceCell;
 use std::ops::RangeInclusive;
@@ -11,7 +11,7 @@ use super::plausible::written;
 use super::suggest::{list, nearest};
 use super::{MapError, Place, Problem};
 
-/// Problems that are told of one file. The others are counted.
+/// Number of problems that are reported of one file. The others are counted.
 pub(super) const TOLD: usize = 100;
 
 /// Characters of a message. The middle of a longer one is left out: it has a very long name in it.
@@ -20,7 +20,7 @@ const LONGEST: usize = 1000;
 /// Names of boards that are compared with unknown ones, over a whole file.
 const COMPARED: usize = 100_000;
 
-/// The longest text of which every place that is no TOML is told, bytes. Each takes memory.
+/// Longest text, in bytes, of which every error of syntax is reported. Each takes memory.
 const RECOVERED: usize = 2 << 20;
 
 /// Problems that were found so far.
@@ -56,8 +56,7 @@ impl<'t> Findings<'t> {
         }
     }
 
-    /// The text as TOML, or everything that keeps it from being that. Of a very long text it is the
-    /// first such thing.
+    /// The text as TOML, or all its errors of syntax; of a very long text only the first one.
     pub(super) fn toml(&mut self) -> Result<Spanned<DeTable<'t>>, MapError> {
         let (root, errors) = match DeTable::parse(self.text) {
             Ok(root) => return Ok(root),
@@ -70,7 +69,7 @@ impl<'t> Findings<'t> {
         let mut last_line = 0;
         for error in errors {
             let at = error.span().map_or(self.text.len(), |span| span.start);
-            // What comes after a slip on the same line mostly follows from it.
+            // Later errors on the same line mostly follow from the first one.
             let line = self.place(at).line;
             if line != last_line {
                 let message = error.message().trim_end_matches(", expected nothing");
@@ -120,7 +119,7 @@ impl<'t> Findings<'t> {
         self.unfinished = true;
     }
 
-    /// The one of very many names that was probably meant. `None` once so many have been compared
+    /// The name among very many that was probably meant. `None` once so many have been compared
     /// that more would take too long.
     pub(super) fn nearest_of<'k>(
         &mut self,
@@ -134,7 +133,8 @@ impl<'t> Findings<'t> {
         nearest(found, names)
     }
 
-    /// A name that is none of `known`: tells the likely one, which it gives back, or else all.
+    /// Reports a name that is not among `known`: with the likely one, which is returned, or else
+    /// with all.
     pub(super) fn unknown<'k>(
         &mut self,
         at: usize,

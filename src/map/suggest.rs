@@ -17,16 +17,16 @@ pub(super) fn nearest<'a>(
     let found = found.to_lowercase();
     known
         .into_iter()
-        .map(|name| (alike(&found, &name.to_lowercase()), name))
-        .filter(|(alike, _)| *alike >= ALIKE)
+        .map(|name| (likeness(&found, &name.to_lowercase()), name))
+        .filter(|(likeness, _)| *likeness >= ALIKE)
         // The first of equals wins, so that the answer does not depend on anything else.
         .reduce(|best, next| if next.0 > best.0 { next } else { best })
         .map(|(_, name)| name)
 }
 
-/// Jaro-Winkler favours a common beginning; a single slip of the finger makes two names alike
-/// wherever it is, unless they are too short to tell.
-fn alike(one: &str, other: &str) -> f64 {
+/// Jaro-Winkler favours a common beginning. Two names that differ by a single mistyped character
+/// count as likeness wherever it is, unless they are too short.
+fn likeness(one: &str, other: &str) -> f64 {
     let long = one.chars().count().max(other.chars().count()) >= 3;
     if long && strsim::damerau_levenshtein(one, other) <= 1 {
         return 1.0;

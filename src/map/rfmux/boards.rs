@@ -16,7 +16,8 @@ pub(super) struct Reading<'t> {
     pub(super) boards: Vec<Board>,
     pub(super) left_out: Vec<String>,
     pub(super) doubts: Vec<(usize, String)>,
-    /// Serial numbers that are no labels and that Python reads otherwise, by their places.
+    /// Serial numbers that cannot be parts of host names and that Python reads as other numbers, by
+    /// their places.
     pub(super) misread: HashMap<usize, String>,
     /// True if the map names another schema than that of rfmux, which may have more columns.
     extended: bool,
@@ -38,7 +39,7 @@ pub(super) struct Board {
     pub(super) hostname: Option<Found<String>>,
     pub(super) slot: Option<Found<u8>>,
     /// `Some` if it is in a crate, with the serial number of the crate if that has one.
-    pub(super) housing: Option<Option<Found<String>>>,
+    pub(super) in_crate: Option<Option<Found<String>>>,
     /// The map says that it is offline.
     pub(super) offline: bool,
     /// Entries of it that are left out. The note about them names the board first.
@@ -78,7 +79,7 @@ impl<'t> Reading<'t> {
     fn part(&mut self, item: &Item) -> bool {
         match item.own_tag() {
             Some("!CRS") => drop(self.board(item)),
-            Some("!Crate") => drop(self.housing(item)),
+            Some("!Crate") => drop(self.crate_serial(item)),
             Some(tag) if BESIDE.contains(&tag) => self.beside(tag, item),
             Some(tag) => {
                 let what = format!("unknown tag `{}`", safe(tag));
@@ -158,7 +159,7 @@ impl<'t> Reading<'t> {
         }
     }
 
-    /// Reads a board, once; the number of it, unless there is nothing of it to go on with.
+    /// Reads a board, once. Returns its index, or `None` if nothing of it can be used.
     fn board(&mut self, item: &Item) -> Option<usize> {
         if let Some(index) = self.read.get(&item.identity()) {
             return Some(*index);
@@ -182,7 +183,7 @@ impl<'t> Reading<'t> {
             serial: None,
             hostname: None,
             slot: None,
-            housing: None,
+            in_crate: None,
             offline: false,
             left_out: Vec::new(),
         };
@@ -200,7 +201,7 @@ impl<'t> Reading<'t> {
                 "crate" if value.is_null() => {}
                 "crate" if value.own_tag() == Some("!Crate") => {
                     self.named.insert(value.identity());
-                    board.housing = Some(self.housing(value));
+                    board.in_crate = Some(self.crate_serial(value));
                 }
                 _ => self.findings.say(value.at, "`crate` is a !Crate"),
             }
@@ -229,8 +230,8 @@ impl<'t> Reading<'t> {
         Some(index)
     }
 
-    /// Reads a crate and the boards in it, once; its serial number, if it has one.
-    fn housing(&mut self, item: &Item) -> Option<Found<String>> {
+    /// Reads a crate and the boards in it, once. Returns its serial number, if it has one.
+    fn crate_serial(&mut self, item: &Item) -> Option<Found<String>> {
         if let Some(serial) = self.crates.get(&item.identity()) {
             return serial.clone();
         }
@@ -291,7 +292,7 @@ impl<'t> Reading<'t> {
         let housings = self
             .boards
             .iter()
-            .filter_map(|board| board.housing.as_ref());
+            .filter_map(|board| board.in_crate.as_ref());
         let serials = housings.flatten().map(|found| same_serial(&found.value));
         let serials: HashSet<String> = serials.collect();
         let mut dropped = HashSet::new();
@@ -316,7 +317,7 @@ impl<'t> Reading<'t> {
         item: &Item,
         key: Option<&Item>,
         position: usize,
-        housing: Option<&Found<String>>,
+        in_crate: Option<&Found<String>>,
     ) -> bool {
         if item.is_null() {
             return false;
@@ -343,15 +344,15 @@ impl<'t> Reading<'t> {
         };
         let board = &mut self.boards[index];
         let said = |board: &Board, slot: Option<Found<u8>>| {
-            let housing = board.housing.as_ref().and_then(Option::as_ref);
+            let in_crate = board.in_crate.as_ref().and_then(Option::as_ref);
             (
                 slot.map(|slot| slot.value),
-                housing.map(|housing| housing.value.clone()),
+                in_crate.map(|in_crate| in_crate.value.clone()),
             )
         };
         let (before, wrong) = (said(board, own), board.called());
-        let housed = board.housing.replace(housing.cloned()).is_some();
-        if housed && before != said(board, slot) {
+        let is_in_crate = board.in_crate.replace(in_crate.cloned()).is_some();
+        if is_in_crate && before != said(board, slot) {
             self.findings
                 .say(item.at, format!("{wrong} stands in two slots"));
         } else if let (Some(slot), Some(own), Some(_)) = (slot, own, key)

@@ -1,8 +1,7 @@
 //! Scalars of YAML as Python reads them: with PyYAML, whose YAML is version 1.1.
 
 /// The value that Python reads in a scalar without quotes, as Python shows it: a number, a truth
-/// value or a date.
-/// `None` if it is read as a text.
+/// value or a date. `None` if Python reads a text.
 pub(super) fn reading(text: &str) -> Option<String> {
     if let Some(number) = integer(text) {
         return Some(number.to_string());
@@ -78,7 +77,7 @@ fn is_date(text: &str) -> bool {
 /// The whole number that Python reads in a scalar without quotes: with a zero before it is octal,
 /// and colons stand between the digits to the base of 60.
 pub(super) fn integer(text: &str) -> Option<i64> {
-    // Numbers do not begin with it, and are not without a digit.
+    // A number neither begins with an underscore nor is without a digit.
     if text.trim_start_matches(['-', '+']).starts_with('_') {
         return None;
     }

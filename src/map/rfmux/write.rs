@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::Imported;
 use super::boards::{Board, Reading};
 use super::keys::safe;
-use crate::map::check::{self, Uniques};
+use crate::map::check::{self, UniqueValues};
 use crate::map::place::Lines;
 use crate::map::section::{Findings, shortened};
 use crate::map::{BoardEntry, BoardKind, Host, MapError, Place, Problem, address};
@@ -36,10 +36,10 @@ pub(super) fn map(mut reading: Reading<'_>, file: &str) -> Result<Written, MapEr
         ..
     } = reading;
     let mut names = Names::default();
-    let mut uniques = Uniques::default();
+    let mut uniques = UniqueValues::default();
     let mut written = Vec::new();
     for mut board in boards {
-        keep_to_labels(&mut board, &mut findings, &mut doubts, &misread);
+        leave_out_unusable_serials(&mut board, &mut findings, &mut doubts, &misread);
         let entry = board.entry(&mut names);
         board.check(&entry, &mut findings, &mut uniques);
         let parts = board
@@ -87,7 +87,7 @@ pub(super) fn map(mut reading: Reading<'_>, file: &str) -> Result<Written, MapEr
 
 /// Leaves out serial numbers that Python takes and a map of ours does not, if the board is reached
 /// without them. If it is not, they are findings.
-fn keep_to_labels(
+fn leave_out_unusable_serials(
     board: &mut Board,
     findings: &mut Findings<'_>,
     doubts: &mut Vec<(usize, String)>,
@@ -112,17 +112,17 @@ fn keep_to_labels(
         let what = format!("serial number {:?}", serial.value);
         refuse(serial.at, "serial", what, &mut board.left_out);
     }
-    let housing = board
-        .housing
+    let in_crate = board
+        .in_crate
         .as_mut()
         .and_then(|serial| serial.take_if(|serial| no_label(&serial.value)));
-    if let Some(serial) = housing {
+    if let Some(serial) = in_crate {
         let what = format!("crate {:?}", serial.value);
         refuse(serial.at, "crate", what, &mut board.left_out);
     }
-    let housed = board.housing.as_ref().is_some_and(Option::is_some);
-    if let Some(slot) = board.slot.take_if(|_| !housed) {
-        let of = match board.housing {
+    let is_in_crate = board.in_crate.as_ref().is_some_and(Option::is_some);
+    if let Some(slot) = board.slot.take_if(|_| !is_in_crate) {
+        let of = match board.in_crate {
             Some(_) => "of a crate without a serial number",
             None => "without a crate",
         };
@@ -131,9 +131,9 @@ fn keep_to_labels(
             .insert(0, format!("slot {} {of}", slot.value));
     }
     if board.slot.is_none()
-        && let Some(Some(housing)) = board.housing.take()
+        && let Some(Some(in_crate)) = board.in_crate.take()
     {
-        let what = format!("crate {:?} without a slot", housing.value);
+        let what = format!("crate {:?} without a slot", in_crate.value);
         board.left_out.insert(0, what);
     }
 }
@@ -142,25 +142,25 @@ impl Board {
     /// The board as a map of ours has it, with a name that is not among `names`.
     fn entry(&self, names: &mut Names) -> BoardEntry {
         let serial = self.serial.as_ref().map(|serial| serial.value.clone());
-        let housing = self.housing.as_ref().and_then(Option::as_ref);
+        let in_crate = self.in_crate.as_ref().and_then(Option::as_ref);
         let address = self.hostname.as_ref();
         let address = address.and_then(|host| address::parse(&host.value, Host::DEFAULT_PORT).ok());
         let slot = self.slot.map(|slot| slot.value);
-        let name = match (&serial, housing, slot) {
+        let name = match (&serial, in_crate, slot) {
             (Some(serial), ..) => format!("crs{serial}"),
-            (None, Some(housing), Some(slot)) => format!("crate{}-slot{slot}", housing.value),
+            (None, Some(in_crate), Some(slot)) => format!("crate{}-slot{slot}", in_crate.value),
             _ => {
                 let host = self.hostname.as_ref();
                 board_name(host.map_or("", |host| &host.value))
             }
         };
         BoardEntry {
-            name: names.unlike(name),
+            name: names.make_unique(name),
             kind: BoardKind::CRS,
             address,
             serial,
             mac: None,
-            crate_serial: housing.map(|housing| housing.value.clone()),
+            crate_serial: in_crate.map(|in_crate| in_crate.value.clone()),
             slot,
             request_life_s: None,
             modules: Vec::new(),
@@ -168,13 +168,13 @@ impl Board {
     }
 
     /// Reports values that other boards have already, and boards that cannot be reached.
-    fn check(&self, entry: &BoardEntry, findings: &mut Findings<'_>, uniques: &mut Uniques) {
+    fn check(&self, entry: &BoardEntry, findings: &mut Findings<'_>, uniques: &mut UniqueValues) {
         let mut placed_once = true;
         if let Some(serial) = &self.serial {
             placed_once &= uniques.serial(findings, &serial.value, serial.at);
         }
-        if let (Some(Some(housing)), Some(slot)) = (&self.housing, self.slot) {
-            placed_once &= uniques.slot(findings, slot.value, &housing.value, slot.at);
+        if let (Some(Some(in_crate)), Some(slot)) = (&self.in_crate, self.slot) {
+            placed_once &= uniques.slot(findings, slot.value, &in_crate.value, slot.at);
         }
         let follows_from = [
             self.slot.map(|slot| slot.at),
@@ -215,8 +215,8 @@ impl Board {
         lines.extend(host.map(|host| format!("address = {}", quoted(&host.value))));
         let serial = entry.serial.as_ref();
         lines.extend(serial.map(|serial| format!("serial = {}", quoted(serial))));
-        if let (Some(housing), Some(slot)) = (&entry.crate_serial, entry.slot) {
-            lines.push(format!("crate = {}", quoted(housing)));
+        if let (Some(in_crate), Some(slot)) = (&entry.crate_serial, entry.slot) {
+            lines.push(format!("crate = {}", quoted(in_crate)));
             lines.push(format!("slot = {slot}"));
         }
         lines.join("\n") + "\n\n"
@@ -256,7 +256,7 @@ struct Names {
 
 impl Names {
     /// `name`, or `name` with a number after it if another board has it, in upper or lower case.
-    fn unlike(&mut self, name: String) -> String {
+    fn make_unique(&mut self, name: String) -> String {
         if self.taken.insert(name.to_lowercase()) {
             return name;
         }
