@@ -120,7 +120,7 @@ const THREAD: u64 = 72 * MIB;
 const BESIDE: u64 = 2;
 /// That of a module that is measured.
 const MODULE: u64 = 16 * MIB;
-/// Modules for which there is address space where all threads are started.
+/// Number of modules for which address space is left when all threads are started.
 const SOME: u64 = 64;
 /// That of a module that is only switched off.
 const SWITCHED_OFF: u64 = 2 * MIB;

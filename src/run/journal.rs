@@ -13,8 +13,8 @@ use twotone_hal::{
 use super::Channels;
 
 /// Records the last settings of every channel of one module, and the channels whose settings are
-/// not certain. A setting is uncertain after an error that leaves open whether a write was
-/// executed, and after a batch whose caller was dropped.
+/// not certain. A setting is uncertain after an error that does not say if a write was executed,
+/// and after a batch whose caller was dropped.
 ///
 /// Batches about the module run one at a time, in the order in which they were first polled, so
 /// that the record has the order of the board. Batches about anything else pass through

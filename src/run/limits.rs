@@ -124,7 +124,7 @@ impl<'a> Comb<'a> {
                 self.nco = Span::at(frequency.0);
                 self.nco_moved = true;
             }
-            // A tone that stays where it is must be where it may be.
+            // A tone that is not moved must be within its range too.
             Op::AcquireMean { .. } | Op::AcquireSamples { .. } | Op::Wait { .. } => {
                 self.judge_set()?;
                 if std::mem::take(&mut self.nco_moved) {
