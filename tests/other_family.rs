@@ -318,8 +318,9 @@ async fn a_board_without_a_sample_stream_is_refused_and_the_others_are_captured(
     let both = captured(&both, &folder.path().join("both"), None).await;
     for outcome in [&alone, &both] {
         let bare = &outcome.boards[0];
-        let error = bare.error.as_ref().map(|error| error.message.as_str());
-        assert_eq!(error, Some(says));
+        let error = bare.error.as_ref().unwrap();
+        assert_eq!(error.to_string(), says);
+        assert_eq!(error.kind, Some(ErrorKind::Unsupported));
         assert!(bare.modules.is_empty() && !outcome.is_whole());
     }
     assert!(both.boards[1].received() > 200);

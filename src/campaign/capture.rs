@@ -45,7 +45,7 @@ pub(super) async fn run(
     if map.boards().iter().all(|board| board.serial.is_none()) {
         let file = map.file();
         return Err(CampaignError::Map(format!(
-            "{file}: no board has a `serial`, by which its packets are recognized"
+            "{file}: no board has a serial number, by which its packets are recognized"
         )));
     }
     let tune = settings.tune.as_ref();

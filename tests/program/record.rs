@@ -52,7 +52,7 @@ fn a_disk_that_is_full_costs_the_sweeps_and_not_the_tune() {
         "{manifest:?}"
     );
     let reason = &report["missing_files"][0]["reason"];
-    assert_eq!(reason["operation"], "write `sweeps/crs0001.arrow`");
+    assert_eq!(reason["operation"], "write `sweeps`");
     assert_eq!(
         (&reason["kind"], &reason["certainty"]),
         (&"storage".into(), &Value::Null)
