@@ -225,7 +225,7 @@ impl Stream {
     /// The samples of this time. The board has no clock: they have numbers, and no times.
     fn block(&mut self, stream: usize, time: Duration) -> StreamBlock {
         let samples = (time.as_secs_f64() * SAMPLE_RATE_HZ).round() as u64;
-        let count = self.coverage().left(self.end_s, samples) as usize;
+        let count = self.coverage().samples_left(self.end_s, samples) as usize;
         let numbers = self.samples..self.samples + count as u64;
         self.samples = numbers.end;
         let mut state = lock(&self.state);

@@ -123,7 +123,7 @@ impl Made {
 
     fn make(&mut self) {
         let at = self.coverage.samples();
-        if self.coverage.left(self.end_s, 1) == 0 {
+        if self.coverage.samples_left(self.end_s, 1) == 0 {
             return;
         }
         self.coverage.add(1);

@@ -12,13 +12,13 @@ use crate::{
     ToneFields,
 };
 
-/// One operation of a batch, as a board sees it. Built by the methods of [`Batch`].
+/// One operation of a batch. The methods of [`Batch`] build it, and boards execute it.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Op {
-    /// Say what the board is and has.
+    /// Describe the board: its kind, its modules and its operations.
     Describe,
-    /// Change tones: the updates lie in [`Batch::tone_updates`] at this range.
+    /// Change tones. The updates are the entries of [`Batch::tone_updates`] in the range `updates`.
     SetTones {
         /// The module whose tones change.
         module: ModuleId,
@@ -33,7 +33,7 @@ pub enum Op {
         first: ChannelId,
         /// Number of channels.
         count: u16,
-        /// Settings that are read of each channel.
+        /// Settings to read of each channel.
         fields: ToneFields,
     },
     /// Switch off every tone of a module, and set the offset, phase and rotation of each to 0. A
@@ -54,18 +54,18 @@ pub enum Op {
         /// The module.
         module: ModuleId,
     },
-    /// Acquire samples and answer each channel's mean and scatter.
+    /// Acquire samples and return the mean and the scatter of each channel.
     AcquireMean {
         /// The module.
         module: ModuleId,
-        /// Number of samples, and the channels that they are taken of.
+        /// Number of samples, and the channels to acquire.
         acquire: Acquire,
     },
-    /// Acquire samples and answer every one of them.
+    /// Acquire samples and return all of them.
     AcquireSamples {
         /// The module.
         module: ModuleId,
-        /// Number of samples, and the channels that they are taken of.
+        /// Number of samples, and the channels to acquire.
         acquire: Acquire,
     },
     /// Read the board's time.
@@ -76,14 +76,14 @@ pub enum Op {
     Wait {
         /// The module whose next operation waits.
         module: ModuleId,
-        /// The time, at least.
+        /// The shortest time to wait.
         time: Duration,
     },
-    /// An operation that no board knows, for tests of the code that must refuse it.
+    /// An operation that no board has, for tests of the code that must refuse it.
     #[cfg(feature = "mock")]
     #[doc(hidden)]
     Unknown {
-        /// The module, if it is about one.
+        /// The module that the operation acts on, if any.
         module: Option<ModuleId>,
         /// Its repeatability.
         safety: Safety,
@@ -96,11 +96,11 @@ pub enum Op {
 pub enum Safety {
     /// It changes nothing: it may be repeated at any time.
     Read,
-    /// It sets an absolute value: it may be repeated in its place in the order, never after a
-    /// later operation has gone out.
+    /// It sets an absolute value: it may be repeated in its place in the order, never after a later
+    /// operation has been sent.
     AbsoluteSet,
-    /// It acts each time that it is executed, as a heater pulse or a flash does: it is never
-    /// repeated unless it was surely not executed.
+    /// It has an effect each time that it is executed, as a heater pulse or a flash of the firmware
+    /// does. It is repeated only if it was surely not executed.
     Once,
 }
 
@@ -115,7 +115,7 @@ impl Safety {
 }
 
 impl Op {
-    /// The module that the operation is about, if it is about one.
+    /// The module that the operation acts on; `None` if the operation concerns the whole board.
     pub fn module(&self) -> Option<ModuleId> {
         match *self {
             Self::SetTones { module, .. }
@@ -132,7 +132,7 @@ impl Op {
         }
     }
 
-    /// The capability that it needs, as listed in a description.
+    /// Kind of the operation, as a board lists it in [`Description::operations`].
     pub fn kind(&self) -> OperationKind {
         match self {
             Self::Describe => OperationKind::Describe,
@@ -149,7 +149,7 @@ impl Op {
         }
     }
 
-    /// Conditions under which it may be sent again if its answer was lost.
+    /// Conditions under which the operation may be sent again if its answer was lost.
     pub fn safety(&self) -> Safety {
         match *self {
             Self::SetTones { .. } | Self::ClearTones { .. } | Self::SetNco { .. } => {
@@ -206,7 +206,8 @@ impl fmt::Display for Op {
     }
 }
 
-/// A kind of operation with its kind of reply. A [`Ticket`] belongs to one such kind.
+/// An operation type with the type of its reply. Its implementors, such as [`crate::SetTones`],
+/// have no values: they are the type parameter of a [`Ticket`].
 pub trait Operation {
     /// Reply to the operation, borrowed from the replies.
     type Reply<'a>;
@@ -215,7 +216,7 @@ pub trait Operation {
     fn reply<'a>(entry: &'a Entry, replies: &'a Replies) -> Option<Self::Reply<'a>>;
 }
 
-/// An operation that no board knows.
+/// Type of an operation that no board has.
 #[cfg(feature = "mock")]
 #[doc(hidden)]
 #[derive(Debug)]
@@ -230,7 +231,7 @@ impl Operation for UnknownOp {
     }
 }
 
-/// A claim on the reply of one operation of one batch.
+/// Key to the reply of one operation of one batch.
 pub struct Ticket<O> {
     pub(crate) index: usize,
     operation: PhantomData<fn() -> O>,
@@ -255,9 +256,9 @@ impl<O> fmt::Debug for Ticket<O> {
     }
 }
 
-/// An ordered list of operations that a board runs strictly in order, in as few round trips as
-/// its protocol allows. Operations are added by the methods of their capability
-/// ([`Batch::set_tones`], [`Batch::acquire_mean`], ...), each giving a ticket for its reply.
+/// An ordered list of operations that a board runs strictly in order, in as few round trips as its
+/// protocol allows. Methods such as [`Batch::set_tones`] and [`Batch::acquire_mean`] add
+/// operations. Each returns a ticket for the reply of its operation.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Batch {
     ops: Vec<Op>,
@@ -275,7 +276,7 @@ impl Batch {
         &self.ops
     }
 
-    /// The updates that the [`Op::SetTones`] of this batch point into.
+    /// The updates of all [`Op::SetTones`] of this batch. Each of them holds the range of its own.
     pub fn tone_updates(&self) -> &[ToneUpdate] {
         &self.tones
     }
@@ -290,32 +291,33 @@ impl Batch {
         self.ops.len()
     }
 
-    /// Empties the batch and keeps its memory, for loops that send one batch a step.
+    /// Empties the batch and keeps its memory, for loops that send one batch in each step.
     pub fn clear(&mut self) {
         self.ops.clear();
         self.tones.clear();
     }
 
-    /// Refuses the batch if it has an operation that is not known. Boards and wrappers call this
-    /// before they send anything: they cannot execute, record or judge an operation that they do
-    /// not know.
+    /// Refuses the batch if it has an operation that the caller does not know. Boards and wrappers
+    /// call this before they send anything: they cannot execute, record or check an operation that
+    /// they do not know.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] with the first operation for which `knows` is false, and `board`
-    /// as the name of the board.
+    /// [`ErrorKind::Unsupported`] with the first operation for which `knows` returns false. The
+    /// error names `board` as the board.
     pub fn refuse_unknown(&self, board: &str, knows: impl Fn(&Op) -> bool) -> Result<()> {
         match self.ops.iter().find(|op| !knows(op)) {
             None => Ok(()),
-            Some(op) => Err(
-                Error::new(ErrorKind::Unsupported, "this operation is not known here")
-                    .during(op.to_string())
-                    .on(board)
-                    .after(0),
-            ),
+            Some(op) => Err(Error::new(
+                ErrorKind::Unsupported,
+                "this program cannot run the operation",
+            )
+            .during(op.to_string())
+            .on(board)
+            .after(0)),
         }
     }
 
-    /// Adds an operation that no board knows, for tests of the code that must refuse it.
+    /// Adds an operation that no board has, for tests of the code that must refuse it.
     #[cfg(feature = "mock")]
     #[doc(hidden)]
     pub fn unknown(&mut self, module: Option<ModuleId>, safety: Safety) -> Ticket<UnknownOp> {

@@ -29,10 +29,10 @@ use crate::{
 /// [`run`](Board::run), and gives the board beneath by [`wrapped`](Board::wrapped).
 #[async_trait]
 pub trait Board: Send + Sync {
-    /// The board's name in the hardware map, as errors and results have it.
+    /// The board's name in the hardware map, which appears in errors and results.
     fn name(&self) -> &str;
 
-    /// Runs a batch; see the contract above.
+    /// Runs a batch, as the contract above says.
     async fn run(&self, batch: &Batch) -> Result<Replies>;
 
     /// The board that this one wraps, or `None` if it wraps none. Whatever a wrapper does not do
@@ -56,7 +56,8 @@ pub trait Board: Send + Sync {
     }
 }
 
-/// A cheap clone of a board, so that contexts and tasks, which must not borrow, can own one.
+/// A handle on a board. Clones are cheap, so that each context and task, which cannot borrow, owns
+/// one.
 #[derive(Clone)]
 pub struct BoardHandle(Arc<dyn Board>);
 
@@ -123,7 +124,7 @@ impl fmt::Debug for BoardHandle {
     }
 }
 
-// Object safe, and its handle free to move between threads: asserted here, once.
+// Fails to compile if `Board` is not object safe, or if its handle cannot move between threads.
 const _: fn() = || {
     fn handle<T: Clone + Send + Sync + 'static>() {}
     handle::<BoardHandle>();

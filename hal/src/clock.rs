@@ -8,15 +8,15 @@ use crate::batch::Operation;
 use crate::replies::Entry;
 use crate::{Batch, BoardHandle, ModuleId, Op, Replies, Result, Ticket};
 
-/// Read the board's time.
+/// Type of the operation that reads the board's time.
 #[derive(Debug)]
 pub enum ReadClock {}
 
-/// Let time pass on a board.
+/// Type of the operation that lets time pass on a board.
 #[derive(Debug)]
 pub enum Wait {}
 
-/// The board's time, as its time code source gives it.
+/// The board's time, as the source of its time code gives it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BoardTime {
     /// Year of the century, 0 to 99.
@@ -25,10 +25,10 @@ pub struct BoardTime {
     pub day: u16,
     /// Seconds since midnight, with fraction.
     pub second_of_day: f64,
-    /// Source of the time code, in the board's words; empty if the board does not say.
+    /// Name of the source of the time code, as the board reports it; empty if it reports none.
     pub source: String,
-    /// True if the time code is alive, `None` if the board does not say. A time that is not recent
-    /// has no meaning.
+    /// True if the time code is being received; `None` if the board does not report that. A time
+    /// that is not recent has no meaning.
     pub recent: Option<bool>,
 }
 
@@ -52,21 +52,22 @@ impl Operation for Wait {
 }
 
 impl Batch {
-    /// Adds: let at least `time` pass on the board before the next operation on `module`.
+    /// Adds an operation that lets at least `time` pass on the board before the next operation on
+    /// `module`.
     ///
-    /// A real board takes that time. A simulated one whose time is that of its samples answers at
-    /// once, so that an algorithm that must wait for minutes is tested in no time.
+    /// On a real board this takes that time. A simulated board that counts time in samples answers
+    /// at once, so that an algorithm that must wait for minutes is tested without waiting.
     pub fn wait(&mut self, module: ModuleId, time: Duration) -> Ticket<Wait> {
         self.push(Op::Wait { module, time })
     }
 
-    /// Adds: read the board's time.
+    /// Adds an operation that reads the board's time.
     pub fn read_clock(&mut self) -> Ticket<ReadClock> {
         self.push(Op::ReadClock)
     }
 }
 
-/// The clock of a board, one operation a call.
+/// The clock of a board. Each call runs a batch of one operation.
 #[derive(Debug)]
 pub struct Clock<'a>(&'a BoardHandle);
 

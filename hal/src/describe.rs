@@ -8,7 +8,7 @@ use crate::{
     Batch, Dbm, Epoch, Error, ErrorKind, Hertz, ModuleId, ModuleLimits, Op, Replies, Ticket, Volts,
 };
 
-/// Ask for the description.
+/// Type of the operation that asks for the description of a board.
 #[derive(Debug)]
 pub enum Describe {}
 
@@ -24,13 +24,13 @@ impl Operation for Describe {
 }
 
 impl Batch {
-    /// Adds: say what the board is and has.
+    /// Adds an operation that describes the board: its kind, its modules and its operations.
     pub fn describe(&mut self) -> Ticket<Describe> {
         self.push(Op::Describe)
     }
 }
 
-/// A capability of a board.
+/// Kind of operations, which a board has all of or none of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -49,14 +49,14 @@ pub enum OperationKind {
     Housekeeping,
     /// [`Batch::wait`].
     Wait,
-    /// The kind of an operation that no board knows, for tests.
+    /// Kind of an operation that no board has, for tests.
     #[cfg(feature = "mock")]
     #[doc(hidden)]
     Unknown,
 }
 
 impl OperationKind {
-    /// The object of these operations, in words.
+    /// Object of these operations, in words that follow "no operations for" in a message.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Describe => "its description",
@@ -72,24 +72,24 @@ impl OperationKind {
     }
 }
 
-/// Description of a board: its kind, its modules and the operations that it has.
+/// Description of a board: its kind, its modules and its operations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Description {
     /// The board kind, in the words of the board: maps may have another name for it.
     pub kind: String,
-    /// The serial number, as the board says it; empty if it does not.
+    /// The serial number that the board reports; empty if it reports none.
     pub serial: String,
-    /// The firmware release, as the board says it; empty if it does not.
+    /// The firmware release that the board reports; empty if it reports none.
     pub firmware: String,
-    /// The life of the board's state that this description belongs to.
+    /// The epoch of the board in which this description was made.
     pub epoch: Epoch,
-    /// The operations that it has.
+    /// The kinds of operations that the board has.
     pub operations: Vec<OperationKind>,
     /// The modules that can be used in its present configuration.
     pub modules: Vec<ModuleDescription>,
-    /// Facts that the board did not tell about itself, each with the reason and with the
-    /// assumption in its place. They are for people to read. A description with doubts can
-    /// still be used.
+    /// Facts that the board did not report, each with the reason and with the assumption that is
+    /// made instead. They are sentences for people to read. A description with doubts can still be
+    /// used.
     #[serde(default)]
     pub doubts: Vec<String>,
 }
@@ -97,7 +97,7 @@ pub struct Description {
 /// Description of a module of a board: its channels, ranges, rates and limits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModuleDescription {
-    /// Its number, from 1.
+    /// Number of the module, from 1.
     pub module: ModuleId,
     /// Number of channels (tones) of the module; channels are numbered from 1.
     pub channels: u16,
@@ -110,22 +110,21 @@ pub struct ModuleDescription {
     pub max_offset: Hertz,
     /// The spacing of the frequencies that a tone can have.
     pub frequency_step: Hertz,
-    /// The rate of the samples that the acquire operations answer; no number (NaN) if the board
-    /// does not say it.
+    /// The rate of the samples of acquisitions; NaN if the board does not report it.
     pub sample_rate: Hertz,
     /// Number of samples after a change of settings that still depend on the earlier settings.
     /// Acquisitions discard them, unless [`crate::Acquire::unsettled`] asks for them. If the board
-    /// does not say its rate, this is the largest number that there can be.
+    /// does not report its rate, this is the largest number that is possible.
     pub settle_samples: u32,
-    /// Correlation of the noise of one sample with that of the samples after it (lags 1, 2, ...),
-    /// as the decimation filters make it, or as much as they can make it if the board does not say
-    /// its rate. The error of a mean follows from it:
+    /// Correlation coefficients of the noise of two samples that are 1, 2, ... samples apart. The
+    /// decimation filters cause this correlation. If the board does not report its rate, these are
+    /// the largest coefficients that its filters can cause. The error of a mean follows from them:
     /// see [`ModuleDescription::mean_error_factor`].
     pub noise_correlation: Vec<f64>,
-    /// The most samples that one acquisition may ask for.
+    /// Largest number of samples of one acquisition.
     pub max_samples: u32,
-    /// The power, at the board's connector, of a tone of amplitude 1; `None` if the board has no
-    /// such scale or does not say it, and then [`ModuleDescription::power_scale`] is an error.
+    /// The power, at the board's connector, of a tone of amplitude 1. `None` if the board has no
+    /// such scale or does not report it; [`ModuleDescription::power_scale`] is then an error.
     pub full_scale: Option<Dbm>,
     /// Volts (peak) at the board's input for one readout count.
     pub volts_per_count: Volts,
@@ -147,7 +146,7 @@ pub struct NcoRange {
 }
 
 impl NcoRange {
-    /// Range of a module that has no NCO: its tones are relative to 0 Hz.
+    /// Range for a module that has no NCO: its tones are relative to 0 Hz.
     const AT_ZERO: Self = Self {
         min: Hertz(0.0),
         max: Hertz(0.0),
@@ -186,11 +185,11 @@ impl Description {
             })
     }
 
-    /// Checks that the board has the operations of all of these kinds, for code that cannot do
-    /// without them. It names what is lacking before anything is sent.
+    /// Checks that the board has the operations of all of these kinds. Code that cannot do without
+    /// them calls this before it sends anything.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] with the kinds that the board lacks.
+    /// [`ErrorKind::Unsupported`]. The message names the kinds that the board lacks.
     pub fn require(&self, operations: &[OperationKind]) -> Result<(), Error> {
         let lacking = operations.iter().filter(|kind| !self.has(**kind));
         let lacking: Vec<_> = lacking.map(|kind| kind.as_str()).collect();
@@ -212,11 +211,11 @@ impl Description {
 }
 
 impl ModuleDescription {
-    /// Returns [`ModuleDescription::full_scale`], for code that sets a tone by its power or holds a
-    /// tone to a limit of power.
+    /// Returns [`ModuleDescription::full_scale`], for code that sets the power of a tone or checks
+    /// it against a limit.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] if the board does not say it: then amplitudes cannot be converted
+    /// [`ErrorKind::Unsupported`] if the scale is not known: amplitudes can then not be converted
     /// to powers.
     pub fn power_scale(&self) -> Result<Dbm, Error> {
         if let Some(full_scale) = self.full_scale {
@@ -226,8 +225,9 @@ impl ModuleDescription {
         Err(Error::new(
             ErrorKind::Unsupported,
             format!(
-                "module {module} does not say the scale of its DAC, so no power in dBm can be set \
-                 or held; set the scale, or set amplitudes as fractions of it"
+                "the power of a full-scale tone of module {module} is not known, so powers in dBm \
+                 can be neither set nor limited; set the scale of the DAC, or give amplitudes as \
+                 fractions of full scale"
             ),
         ))
     }

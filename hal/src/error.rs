@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::legible;
 
-/// The result of talking to a board.
+/// Result of an operation on a board.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Kind of a failure, for code to branch on.
@@ -22,20 +22,21 @@ pub enum ErrorKind {
     Limit,
     /// The board does not have this operation.
     Unsupported,
-    /// Another run has the module; nothing was sent.
+    /// Another run is using the module; nothing was sent.
     Busy,
     /// No connection could be made.
     Unreachable,
-    /// A deadline passed before the answer was there.
+    /// A deadline passed before the answer arrived.
     Timeout,
     /// The connection was lost while an answer was awaited.
     ConnectionLost,
-    /// The answer does not follow the protocol, or came from a program that does not speak it.
+    /// The answer does not follow the protocol, or the program at that address has another
+    /// protocol.
     Protocol,
     /// The board answered with an error of its own.
     Rejected,
-    /// The settings of the board changed without this program: it restarted, or another program
-    /// set it. Everything measured before is void.
+    /// This program did not make the present settings of the board: the board restarted, or another
+    /// program set it. Earlier measurements are no longer valid.
     EpochChanged,
     /// The run was ended from outside.
     Cancelled,
@@ -46,7 +47,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// The kind in words, as it stands in messages.
+    /// The kind in words, as messages show it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::InvalidArgument => "invalid argument",
@@ -70,19 +71,20 @@ impl ErrorKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Certainty {
-    /// The board never saw it, or refused it.
+    /// The board did not receive the operation, or refused it.
     NotExecuted,
-    /// The board executed it, but its answer cannot be used.
+    /// The board executed the operation, but its answer cannot be used.
     Executed,
-    /// It may or may not have been executed: the settings must be read back.
+    /// The board may or may not have executed the operation: the settings must be read back.
     Unknown,
 }
 
 /// A failure on one board. It holds the names of the board and of the operation, the kind of the
-/// failure, the certainty about the operation's effect, and the cause beneath. One pointer wide.
+/// failure, the certainty about the operation's effect, and the underlying cause. Its size is that
+/// of one pointer.
 ///
-/// By the usual convention `{}` shows the error itself, and [`source`](StdError::source) returns
-/// the cause beneath. `{:#}`, as [`Error::chain`], shows it with all causes in one line.
+/// By the usual convention, `{}` shows the error itself, and [`source`](StdError::source) returns
+/// the underlying cause. `{:#}` and [`Error::chain`] show the error and all its causes in one line.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
@@ -101,12 +103,12 @@ struct Inner {
 }
 
 impl Error {
-    /// An error of `kind`. The `message` tells the cause, and the remedy if one is known. It is
-    /// kept as [`legible`] shows it, since a part of it may come from a board.
+    /// An error of `kind`. The `message` states the cause, and the remedy if one is known. It is
+    /// stored as [`legible`] shows it, because a part of it may come from a board.
     ///
-    /// Callers further up add the board and the operation. The operation counts as not executed for
-    /// kinds that arise before anything is sent and for [`ErrorKind::Rejected`], and as unknown for
-    /// the others.
+    /// Callers add the board and the operation with [`Error::on`] and [`Error::during`]. The
+    /// certainty is [`Certainty::NotExecuted`] for [`ErrorKind::Rejected`] and for kinds of errors
+    /// that arise before anything is sent, and [`Certainty::Unknown`] for all others.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         use ErrorKind as K;
         let certainty = match kind {
@@ -162,14 +164,15 @@ impl Error {
         self
     }
 
-    /// Sets the number of times that the operation was asked again, in vain.
+    /// Sets the number of times that the operation was repeated without success.
     #[must_use]
     pub fn repeated(mut self, times: u32) -> Self {
         self.0.repeats = times;
         self
     }
 
-    /// Sets the step that may help, if none is set already. It is shown after the causes.
+    /// Sets the advice, a step that may help, unless advice is set already. It is shown after the
+    /// causes.
     #[must_use]
     pub fn advise(mut self, advice: impl Into<String>) -> Self {
         if self.0.advice.is_none() {
@@ -178,7 +181,7 @@ impl Error {
         self
     }
 
-    /// Attaches the cause beneath.
+    /// Sets the underlying cause.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
@@ -218,7 +221,7 @@ impl Error {
         self.0.source
     }
 
-    /// The kind, to branch on.
+    /// The kind of the failure, for code to branch on.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
@@ -244,7 +247,7 @@ impl Error {
         self.0.done
     }
 
-    /// Number of times that the operation was asked again, in vain.
+    /// Number of times that the operation was repeated without success.
     pub fn repeats(&self) -> u32 {
         self.0.repeats
     }
@@ -254,12 +257,12 @@ impl Error {
         &self.0.message
     }
 
-    /// Step that may help, if it is known.
+    /// Advice: a step that may help, if one is known.
     pub fn advice(&self) -> Option<&str> {
         self.0.advice.as_deref()
     }
 
-    /// The error with all causes beneath it in one line, for logs and messages.
+    /// The error with all its causes in one line, for logs and messages.
     ///
     /// ```
     /// use twotone_hal::{Error, ErrorKind};
@@ -275,8 +278,7 @@ impl Error {
         Chain(self)
     }
 
-    /// The message with all causes beneath it in one line, without board, operation, kind and
-    /// advice.
+    /// The message with all its causes in one line, without board, operation, kind and advice.
     pub fn causes(&self) -> String {
         let mut text = self.0.message.clone();
         let mut cause = self.source();
@@ -306,7 +308,7 @@ impl fmt::Display for Chain<'_> {
     }
 }
 
-/// Returns `text` as [`legible`] shows it, since a part of it may come from a board.
+/// Returns `text` as [`legible`] shows it, because a part of it may come from a board.
 fn shown(text: String) -> String {
     match legible(&text) {
         Cow::Borrowed(_) => text,
@@ -331,7 +333,7 @@ impl fmt::Display for Error {
             write!(f, "; {advice}")?;
         }
         if self.0.certainty == Certainty::Unknown && self.0.operation.is_some() {
-            f.write_str(" (whether the board did it is unknown)")?;
+            f.write_str(" (the board may or may not have done it)")?;
         }
         Ok(())
     }
@@ -359,9 +361,9 @@ mod tests {
             .caused_by(std::io::Error::other("socket gone"));
         let (before, after) = (
             "board b0007: acquire on module 1: timed out: no answer within 2 s",
-            " (whether the board did it is unknown)",
+            " (the board may or may not have done it)",
         );
-        // The cause is told once: by the error or by its source, as the caller asks.
+        // The cause is shown once: by the source of the error, or in its chain.
         assert_eq!(error.to_string(), format!("{before}{after}"));
         assert_eq!(error.source().unwrap().to_string(), "socket gone");
         let chain = format!("{before}: socket gone{after}");
@@ -373,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_board_says_forges_no_line() {
+    fn text_of_a_board_cannot_forge_a_line() {
         let evil = "\u{1b}[2J\nboard b2: off\u{202e}";
         let error = Error::new(ErrorKind::Rejected, evil)
             .during(evil)
@@ -385,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn the_causes_of_an_error_beneath_are_told_once() {
+    fn each_cause_of_a_nested_error_is_shown_once() {
         let beneath = Error::new(ErrorKind::ConnectionLost, "the link is gone")
             .caused_by(std::io::Error::other("reset"));
         let above = Error::new(ErrorKind::Storage, "no samples")
@@ -424,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_never_sent_was_not_executed() {
+    fn a_limit_means_that_nothing_was_executed() {
         let error = Error::new(ErrorKind::Limit, "the comb exceeds full scale");
         assert_eq!(error.certainty(), Certainty::NotExecuted);
         assert_eq!(size_of::<Error>(), size_of::<usize>());

@@ -6,7 +6,7 @@ use crate::batch::Operation;
 use crate::replies::Entry;
 use crate::{Batch, BoardHandle, Op, Replies, Result, Ticket};
 
-/// Read every sensor and rail.
+/// Type of the operation that reads every sensor and supply rail.
 #[derive(Debug)]
 pub enum ReadHousekeeping {}
 
@@ -23,16 +23,16 @@ pub enum ReadingUnit {
     Amperes,
 }
 
-/// One sensor or rail.
+/// Value of one sensor or supply rail.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
-    /// The sensor or rail, in the board's words.
+    /// Name of the sensor or rail, as the board gives it.
     pub name: String,
     /// The value, in `unit`: a finite number, or `None` if it could not be read.
     pub value: Option<f64>,
     /// The unit.
     pub unit: ReadingUnit,
-    /// Reason that there is no value.
+    /// Reason why there is no value.
     #[serde(default)]
     pub problem: Option<String>,
 }
@@ -49,13 +49,13 @@ impl Operation for ReadHousekeeping {
 }
 
 impl Batch {
-    /// Adds: read every sensor and rail.
+    /// Adds an operation that reads every sensor and rail.
     pub fn read_housekeeping(&mut self) -> Ticket<ReadHousekeeping> {
         self.push(Op::ReadHousekeeping)
     }
 }
 
-/// The housekeeping of a board, one operation a call.
+/// The housekeeping of a board. Each call runs a batch of one operation.
 #[derive(Debug)]
 pub struct Housekeeping<'a>(&'a BoardHandle);
 
@@ -68,7 +68,7 @@ impl<'a> Housekeeping<'a> {
     /// with the reason.
     ///
     /// # Errors
-    /// As [`crate::Board::run`], if nothing could be asked.
+    /// As [`crate::Board::run`], if the board could not be asked at all.
     pub async fn read(&self) -> Result<Vec<Reading>> {
         let mut batch = Batch::new();
         let ticket = batch.read_housekeeping();

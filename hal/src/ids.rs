@@ -1,4 +1,5 @@
-//! Numbers of things on a board. Modules and channels count from 1, as on the front panel.
+//! Numbers of modules, channels and epochs. Modules and channels count from 1, as on the front
+//! panel.
 
 use std::fmt;
 use std::num::{NonZeroU8, NonZeroU16};
@@ -19,12 +20,12 @@ impl ModuleId {
     /// Module number `number`, counted from 1.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] for 0. A number that the board does not have is no error
-    /// here: only the board can tell.
+    /// [`ErrorKind::InvalidArgument`] for 0. A number above those of the board's modules is no
+    /// error here, because only the board knows how many it has.
     pub fn new(number: u8) -> Result<Self, Error> {
         NonZeroU8::new(number)
             .map(Self)
-            .ok_or_else(|| from_one("module"))
+            .ok_or_else(|| zero_refused("module"))
     }
 
     /// The number, counted from 1.
@@ -50,12 +51,12 @@ impl ChannelId {
     /// Channel number `number`, counted from 1.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] for 0. A number that the module does not have is no error
-    /// here: only the board can tell.
+    /// [`ErrorKind::InvalidArgument`] for 0. A number above those of the module's channels is no
+    /// error here, because only the board knows how many there are.
     pub fn new(number: u16) -> Result<Self, Error> {
         NonZeroU16::new(number)
             .map(Self)
-            .ok_or_else(|| from_one("channel"))
+            .ok_or_else(|| zero_refused("channel"))
     }
 
     /// The channel at `index` counted from 0, or `None` past 65534.
@@ -77,31 +78,31 @@ impl ChannelId {
     }
 }
 
-fn from_one(what: &str) -> Error {
+fn zero_refused(numbered: &str) -> Error {
     Error::new(
         ErrorKind::InvalidArgument,
-        format!("{what} numbers count from 1, not from 0"),
+        format!("{numbered} numbers count from 1, not from 0"),
     )
 }
 
 /// Number of a period during which a board keeps its settings. A new epoch begins when the board
-/// reboots or loses its settings. Measurements of one epoch say nothing about the next.
+/// reboots or loses its settings. Measurements of one epoch are not valid in the next.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
 #[serde(transparent)]
 pub struct Epoch(pub u64);
 
-/// Number of a period during which a module keeps its phase reference. Setting the NCO, a reboot
-/// or a changed cable length starts a new one. Rotations and calibrations belong to one phase
-/// epoch and are void in another.
+/// Number of a period during which a module keeps its phase reference. Setting the NCO, a reboot or
+/// a changed cable length starts a new one. Rotations and calibrations of one phase epoch are not
+/// valid in another.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
 #[serde(transparent)]
 pub struct PhaseEpoch(pub u64);
 
-macro_rules! show_number {
+macro_rules! display_as_number {
     ($($id:ty),*) => {$(
         impl fmt::Debug for $id {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -115,7 +116,7 @@ macro_rules! show_number {
         }
     )*};
 }
-show_number!(ModuleId, ChannelId);
+display_as_number!(ModuleId, ChannelId);
 
 #[cfg(test)]
 mod tests {

@@ -6,20 +6,20 @@ use std::fmt::Write as _;
 /// Largest number of characters of a text that is shown.
 const MOST: usize = 2000;
 
-/// Number of characters above the largest number that a text may have before it is cut, so that
-/// a text that was cut is not cut again.
+/// Excess over the largest number of characters that a text may have without being cut. It leaves
+/// room for the note at the end of a text that was cut, so that the text is not cut again.
 const SLACK: usize = 60;
 
-/// Returns `text` so that it can be shown to a person: in one line, and bounded.
+/// Returns `text` in a form that is safe to show: one line of limited length.
 ///
-/// Texts of a board, a map or another file are data. If such a text were shown as it came, it could
-/// clear a terminal, change its title, turn the direction of writing, or forge a line or a name of
-/// ours. So each character that cannot be seen becomes its escape, such as `\n` and `\u{1b}`:
-/// control characters, line ends, marks of direction and of format, joiners, selectors of variants,
-/// fillers, and blanks that are no spaces. Spaces stay, and so do marks that are drawn on the
-/// character before them, such as accents. Of a text of more than 2000 characters, only the
-/// beginning is shown, and then the number of the other characters. A text that `legible` returned
-/// is returned unchanged.
+/// Texts of a board, a map or another file are data. If such a text were shown unchanged, it could
+/// clear a terminal, change its title, reverse the direction of writing, or imitate a line or a
+/// name of this program. So each invisible character is replaced by its escape, such as `\n` and
+/// `\u{1b}`: control characters, line ends, marks of direction and of format, joiners, selectors of
+/// variants, fillers, and blanks that are not spaces. Spaces stay, and so do marks that are drawn
+/// on the character before them, such as accents. A text of more than 2000 characters is cut, and a
+/// note with the number of the other characters follows. A text that `legible` has returned is
+/// returned unchanged.
 ///
 /// ```
 /// use twotone_hal::legible;
@@ -60,7 +60,7 @@ pub fn legible_within(text: &str, most: usize) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Writes a character as it can be shown.
+/// Writes a character, or its escape if it is not visible.
 fn escape(char: char, to: &mut String) {
     if is_visible(char) {
         to.push(char);
@@ -141,7 +141,8 @@ mod tests {
 
     #[test]
     fn characters_that_cannot_be_seen_are_escaped() {
-        // Those that Unicode 16 has as default-ignorable, and the blanks that are none.
+        // The default-ignorable characters of Unicode 16, and the blank characters that are not
+        // among them.
         for range in [
             0xad..=0xad,
             0x34f..=0x34f,

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Dbm, Hertz, ModuleDescription};
 
-/// Excess over its limit that a power may have, in dB: no more than the rounding of a conversion
-/// to amplitude and back.
+/// Tolerance of the comparison of a power with its limit, in dB. It covers the rounding of a
+/// conversion of a power to an amplitude and back.
 const ROUNDING_DB: f64 = 1e-6;
 
 /// Limits of a module's output. Powers are at the board's output connector.
@@ -16,19 +16,19 @@ pub struct ModuleLimits {
     pub f_min: Option<Hertz>,
     /// The highest absolute frequency of a tone.
     pub f_max: Option<Hertz>,
-    /// The most power of one tone.
+    /// Largest power of one tone.
     pub max_tone: Option<Dbm>,
-    /// The most power of all tones together.
+    /// Largest power of all tones together.
     pub max_total: Option<Dbm>,
-    /// Ratio of the comb's peak to its effective value; the peak must stay below full scale. A
-    /// comb of random phases peaks near 5.5 times its effective value over its repeat time. A
-    /// comb whose amplitudes add up to no more than 1 never clips, and this limit never
-    /// refuses it.
+    /// Crest factor that is assumed of a comb: the ratio of its peak to its RMS value. The peak
+    /// must stay below full scale. A comb of random phases peaks near 5.5 times its RMS value
+    /// within its repetition time. A comb whose amplitudes add up to no more than 1 cannot clip, so
+    /// this limit never refuses it.
     pub crest: f64,
 }
 
 impl Default for ModuleLimits {
-    /// No limit but the headroom of a comb of random phases.
+    /// No limit but the crest factor of a comb of random phases.
     fn default() -> Self {
         Self {
             f_min: None,
@@ -44,9 +44,9 @@ impl ModuleLimits {
     /// Returns the reason why a tone of `amplitude` may not be driven as one of a comb, or `None`
     /// if it may.
     ///
-    /// The comb, this tone included, has amplitudes whose squares add up to `squares` and whose
-    /// sizes add up to `sum`. A tone of full scale has the power `full_scale`; if that is not
-    /// known, a limit of power allows nothing.
+    /// The comb includes this tone. The squares of its amplitudes add up to `squares`, and their
+    /// absolute values to `sum`. A tone of full scale has the power `full_scale`. If that power is
+    /// not known, a limit of power allows no tone at all.
     pub fn problem(
         &self,
         full_scale: Option<Dbm>,
@@ -54,7 +54,7 @@ impl ModuleLimits {
         squares: f64,
         sum: f64,
     ) -> Option<String> {
-        // A power that is no number exceeds every limit.
+        // A power that is NaN counts as above every limit, because it cannot be shown to be below.
         let exceeds = |asked: Dbm, allowed: Dbm| {
             let order = asked.0.partial_cmp(&(allowed.0 + ROUNDING_DB));
             order.is_none_or(|order| order.is_gt())
@@ -71,7 +71,8 @@ impl ModuleLimits {
             {
                 return Some(if asked.0.is_nan() {
                     format!(
-                        "the scale of the DAC is not known, and {:.2} dBm is all that is allowed for {of}",
+                        "the scale of the DAC is not known, so the limit of {:.2} dBm for {of} cannot \
+                         be checked; set the scale",
                         allowed.0
                     )
                 } else {
@@ -82,7 +83,10 @@ impl ModuleLimits {
                 });
             }
         }
+        // The RMS value of a sine of amplitude 1 is `sqrt(1/2)`. No comb peaks above the sum of its
+        // amplitudes.
         let peak = (self.crest * (squares / 2.0).sqrt()).min(sum);
+        // The tolerance covers the rounding errors of the sums.
         (peak > 1.0 + 1e-9).then(|| {
             format!(
                 "the comb would peak at {peak:.3} of full scale; scale all amplitudes by {:.3} or \
@@ -137,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn each_limit_is_held_and_named() {
+    fn each_limit_is_kept_and_named() {
         // 0.01 of a full scale of 0 dBm is -40 dBm; three of them are -35.2.
         assert_eq!(of(LIMITS, 0.0, 3, 0.01), None);
         let loud = of(LIMITS, 0.0, 1, 0.0101).unwrap();

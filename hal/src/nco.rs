@@ -6,23 +6,23 @@ use crate::batch::Operation;
 use crate::replies::Entry;
 use crate::{Batch, BoardHandle, Hertz, ModuleId, Op, PhaseEpoch, Replies, Result, Ticket};
 
-/// Set an NCO. Starts a new phase epoch.
+/// Type of the operation that sets an NCO and starts a new phase epoch.
 #[derive(Debug)]
 pub enum SetNco {}
-/// Read an NCO.
+/// Type of the operation that reads an NCO.
 #[derive(Debug)]
 pub enum ReadNco {}
 
-/// Frequency of an NCO, and the phase epoch that holds since it was set.
+/// Frequency of an NCO, and the phase epoch that began when it was last set.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct NcoState {
     /// The absolute frequency.
     pub frequency: Hertz,
-    /// Phases measured now belong to this epoch.
+    /// The current phase epoch. Phases can be compared within one epoch only.
     pub phase_epoch: PhaseEpoch,
 }
 
-macro_rules! answers_nco {
+macro_rules! replies_with_nco_state {
     ($($op:ty),*) => {$(
         impl Operation for $op {
             type Reply<'a> = NcoState;
@@ -36,22 +36,22 @@ macro_rules! answers_nco {
         }
     )*};
 }
-answers_nco!(SetNco, ReadNco);
+replies_with_nco_state!(SetNco, ReadNco);
 
 impl Batch {
-    /// Adds: set the NCO of `module` to the absolute `frequency`. The module's phase reference
-    /// changes with it.
+    /// Adds an operation that sets the NCO of `module` to the absolute `frequency`. It also changes
+    /// the phase reference of the module.
     pub fn set_nco(&mut self, module: ModuleId, frequency: Hertz) -> Ticket<SetNco> {
         self.push(Op::SetNco { module, frequency })
     }
 
-    /// Adds: read the NCO of `module`.
+    /// Adds an operation that reads the NCO of `module`.
     pub fn read_nco(&mut self, module: ModuleId) -> Ticket<ReadNco> {
         self.push(Op::ReadNco { module })
     }
 }
 
-/// The NCOs of a board, one operation a call.
+/// The NCOs of a board. Each call runs a batch of one operation.
 #[derive(Debug)]
 pub struct Nco<'a>(&'a BoardHandle);
 

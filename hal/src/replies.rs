@@ -38,7 +38,7 @@ pub enum Entry {
 }
 
 impl Replies {
-    /// The reply that `ticket` stands for.
+    /// Returns the reply to the operation of `ticket`.
     ///
     /// # Panics
     /// If the ticket is of another batch. The replies of a batch always fit its own tickets,
@@ -50,7 +50,7 @@ impl Replies {
             .unwrap_or_else(|| panic!("{ticket:?} belongs to another batch"))
     }
 
-    /// The reply to the operation at this place of the batch.
+    /// The reply to the operation at this position of the batch, counted from 0.
     pub(crate) fn entry(&self, operation: usize) -> Option<&Entry> {
         self.entries.get(operation)
     }
@@ -61,8 +61,9 @@ impl Replies {
         &mut self.descriptions
     }
 
-    /// Number of repetitions before everything was answered. A board that refuses once, answers
-    /// nonsense once or loses a connection once costs a repetition, and not the result.
+    /// Number of repetitions until every operation was answered. A single refusal, a single answer
+    /// that makes no sense or a single lost connection costs one repetition, and the result is
+    /// still complete.
     pub fn repeats(&self) -> u32 {
         self.repeats
     }
@@ -78,11 +79,11 @@ impl Replies {
     }
 }
 
-/// Gathers the replies to a batch, in the order of its operations. For those who implement a
+/// Collects the replies to a batch, in the order of its operations, for implementations of
 /// [`crate::Board`].
 ///
-/// Each method answers the next operation. An answer that does not fit its operation, one too
-/// many or one too few is [`ErrorKind::Protocol`].
+/// Each method answers the next operation. An answer that does not fit its operation, an extra
+/// answer and a missing answer are errors of the kind [`ErrorKind::Protocol`].
 #[derive(Debug)]
 pub struct RepliesBuilder<'a> {
     batch: &'a Batch,
@@ -107,7 +108,8 @@ impl<'a> RepliesBuilder<'a> {
         self.replies.repeats = self.replies.repeats.saturating_add(times);
     }
 
-    /// Takes back the answers from this operation on, counted from 0, because it is run again.
+    /// Removes the answers to operation number `operation`, counted from 0, and to all later ones,
+    /// so that these operations can be run again.
     pub fn retract(&mut self, operation: usize) {
         self.replies.entries.truncate(operation);
     }
@@ -117,7 +119,8 @@ impl<'a> RepliesBuilder<'a> {
         self.batch.ops().get(self.answered())
     }
 
-    /// Answers an operation that has nothing to say.
+    /// Answers an operation whose reply has no data: [`Op::SetTones`], [`Op::ClearTones`] or
+    /// [`Op::Wait`].
     ///
     /// # Errors
     /// If the next operation is of another kind.
@@ -144,10 +147,10 @@ impl<'a> RepliesBuilder<'a> {
         Ok(())
     }
 
-    /// Answers [`Op::ReadTones`], one state for each channel asked for, in order.
+    /// Answers [`Op::ReadTones`] with one state for each requested channel, in order.
     ///
     /// # Errors
-    /// If the next operation is of another kind or asked for another number of channels.
+    /// If the next operation is of another kind or requests another number of channels.
     pub fn tones(&mut self, states: impl IntoIterator<Item = ToneState>) -> Result<()> {
         let start = self.replies.tones.len();
         self.replies.tones.extend(states);
@@ -170,8 +173,8 @@ impl<'a> RepliesBuilder<'a> {
         )
     }
 
-    /// Answers [`Op::AcquireMean`]: means and scatters of equally many channels, in readout
-    /// counts, and the flags of every sample taken together.
+    /// Answers [`Op::AcquireMean`] with means and scatters of equally many channels, in readout
+    /// counts. Each flag is true if it was set for any sample.
     ///
     /// # Errors
     /// If the next operation is of another kind, or the lengths differ.
@@ -200,11 +203,11 @@ impl<'a> RepliesBuilder<'a> {
         )
     }
 
-    /// Answers [`Op::AcquireSamples`]: `channels` streams of equally many samples, one after the
-    /// other, in readout counts, and the flags of every sample taken together.
+    /// Answers [`Op::AcquireSamples`] with `channels` streams of equally many samples, one stream
+    /// after the other, in readout counts. Each flag is true if it was set for any sample.
     ///
     /// # Errors
-    /// If the next operation is of another kind, or the lengths are not those asked for.
+    /// If the next operation is of another kind, or the lengths are not the requested ones.
     pub fn samples(
         &mut self,
         channels: usize,
@@ -252,16 +255,18 @@ impl<'a> RepliesBuilder<'a> {
         )
     }
 
-    /// Returns the replies when every operation is answered.
+    /// Returns the replies, once every operation is answered.
     ///
     /// # Errors
     /// If an operation has no answer.
     pub fn finish(self) -> Result<Replies> {
         match self.next_op() {
             None => Ok(self.replies),
-            Some(op) => Err(Error::new(ErrorKind::Protocol, "no answer came for it")
-                .during(op.to_string())
-                .after(self.answered())),
+            Some(op) => Err(
+                Error::new(ErrorKind::Protocol, "the operation has no answer")
+                    .during(op.to_string())
+                    .after(self.answered()),
+            ),
         }
     }
 
@@ -271,10 +276,16 @@ impl<'a> RepliesBuilder<'a> {
                 self.replies.entries.push(entry);
                 Ok(())
             }
-            Some(op) => Err(Error::new(ErrorKind::Protocol, "the answer does not fit")
-                .during(op.to_string())
-                .after(self.answered())),
-            None => Err(Error::new(ErrorKind::Protocol, "one answer too many")),
+            Some(op) => Err(Error::new(
+                ErrorKind::Protocol,
+                "the answer does not fit the operation",
+            )
+            .during(op.to_string())
+            .after(self.answered())),
+            None => Err(Error::new(
+                ErrorKind::Protocol,
+                "there are more answers than operations",
+            )),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Samples: the signal that is received of each tone.
+//! Samples: the signal that a module receives at the frequency of each tone.
 
 use std::ops::Range;
 
@@ -9,14 +9,15 @@ use crate::batch::Operation;
 use crate::replies::Entry;
 use crate::{Batch, BoardHandle, ChannelId, ModuleId, Op, Replies, Result, Ticket};
 
-/// Acquire samples, answer means.
+/// Type of the operation that acquires samples and returns their means.
 #[derive(Debug)]
 pub enum AcquireMean {}
-/// Acquire samples, answer them all.
+/// Type of the operation that acquires samples and returns all of them.
 #[derive(Debug)]
 pub enum AcquireSamples {}
 
-/// Number of samples to acquire, and the channels. All channels of a module sample at once.
+/// Number of samples to acquire, and the channels. All channels of a module are sampled at the same
+/// times.
 ///
 /// By default the samples are *settled*: an acquisition first discards those that still depend on
 /// the settings before the last change. Their number is
@@ -29,12 +30,12 @@ pub struct Acquire {
     pub first: ChannelId,
     /// Number of channels from the first on, or `None` for all from the first on.
     pub count: Option<u16>,
-    /// True if the filters settle before the first sample.
+    /// True to let the filters settle before the first sample.
     pub settle: bool,
 }
 
 impl Acquire {
-    /// `samples` settled samples of every channel.
+    /// An acquisition of `samples` settled samples of every channel.
     pub fn new(samples: u32) -> Self {
         let first = ChannelId::from_index(0).expect("the first channel has a number");
         Self {
@@ -45,7 +46,7 @@ impl Acquire {
         }
     }
 
-    /// Limits it to the first `count` channels.
+    /// Limits the acquisition to the first `count` channels.
     #[must_use]
     pub fn first_channels(self, count: u16) -> Self {
         Self {
@@ -54,7 +55,7 @@ impl Acquire {
         }
     }
 
-    /// Limits it to one channel.
+    /// Limits the acquisition to one channel.
     #[must_use]
     pub fn channel(self, channel: ChannelId) -> Self {
         Self {
@@ -80,45 +81,45 @@ impl Acquire {
     }
 }
 
-/// The means of an acquisition, one entry a channel asked for, in order.
+/// The means of an acquisition, one entry for each requested channel, in order.
 #[derive(Debug, Clone, Copy)]
 pub struct MeanView<'a> {
-    /// Mean sample of each channel, in readout counts. Both parts are no numbers (NaN) for a
-    /// channel of which a sample was no finite number: one bad sample is a bad mean of that
-    /// channel alone.
+    /// Mean sample of each channel, in readout counts. Both parts are NaN for a channel with a
+    /// sample that is NaN or infinite. Such a sample does not affect the means of other channels.
     pub mean: &'a [Complex64],
-    /// Standard deviation of the single samples of each channel about their mean,
-    /// `sqrt(sum |z - mean|^2 / (n - 1))` in readout counts, both quadratures together; 0 if one
-    /// sample was taken, and no number if the mean is none. The error of the mean is larger than
-    /// this over `sqrt(n)`: see [`crate::ModuleDescription::mean_error_factor`].
+    /// Standard deviation of the single samples of each channel about their mean, `sqrt(sum |z -
+    /// mean|^2 / (n - 1))` in readout counts, both quadratures together; 0 if one sample was taken,
+    /// and NaN if the mean is NaN. The error of the mean is larger than `scatter / sqrt(n)`,
+    /// because the samples are correlated: see [`crate::ModuleDescription::mean_error_factor`].
     pub scatter: &'a [f64],
-    /// A converter was over its range during the acquisition, settling apart.
+    /// True if a converter exceeded its range during the acquisition. The settling before it does
+    /// not count.
     pub overrange: bool,
-    /// An input was over its voltage during the acquisition.
+    /// True if an input exceeded its voltage during the acquisition.
     pub overvoltage: bool,
 }
 
-/// [`MeanView`] with memory of its own.
+/// Owned form of [`MeanView`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MeanSamples {
     /// Mean sample of each channel, in readout counts.
     pub mean: Vec<Complex64>,
     /// Standard deviation of the single samples, as in [`MeanView::scatter`].
     pub scatter: Vec<f64>,
-    /// A converter was over its range during the acquisition.
+    /// True if a converter exceeded its range during the acquisition.
     pub overrange: bool,
-    /// An input was over its voltage during the acquisition.
+    /// True if an input exceeded its voltage during the acquisition.
     pub overvoltage: bool,
 }
 
-/// The samples of an acquisition, one stream a channel asked for, in order.
+/// The samples of an acquisition, one stream for each requested channel, in order.
 #[derive(Debug, Clone, Copy)]
 pub struct SamplesView<'a> {
     samples: &'a [Complex64],
     channels: usize,
-    /// A converter was over its range during the acquisition.
+    /// True if a converter exceeded its range during the acquisition.
     pub overrange: bool,
-    /// An input was over its voltage during the acquisition.
+    /// True if an input exceeded its voltage during the acquisition.
     pub overvoltage: bool,
 }
 
@@ -128,7 +129,7 @@ impl<'a> SamplesView<'a> {
         self.channels
     }
 
-    /// The samples of the channel at `index` among those asked for (from 0), in readout counts.
+    /// The samples of the channel at `index` among the requested ones (from 0), in readout counts.
     ///
     /// # Panics
     /// If `index` is not below [`SamplesView::channels`].
@@ -143,15 +144,15 @@ impl<'a> SamplesView<'a> {
     }
 }
 
-/// [`SamplesView`] with memory of its own: the samples of all channels in one flat buffer, in
-/// readout counts. [`Replies::into_samples`] and [`Samples::take`] give it without a copy.
+/// Owned form of [`SamplesView`]: the samples of all channels in one flat buffer, in readout
+/// counts. [`Replies::into_samples`] and [`Samples::take`] return it without copying the samples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TimeStreams {
     samples: Vec<Complex64>,
     channels: usize,
-    /// A converter was over its range during the acquisition.
+    /// True if a converter exceeded its range during the acquisition.
     pub overrange: bool,
-    /// An input was over its voltage during the acquisition.
+    /// True if an input exceeded its voltage during the acquisition.
     pub overvoltage: bool,
 }
 
@@ -166,7 +167,7 @@ impl TimeStreams {
         self.samples.len().checked_div(self.channels).unwrap_or(0)
     }
 
-    /// The samples of the channel at `index` among those asked for (from 0), in readout counts.
+    /// The samples of the channel at `index` among the requested ones (from 0), in readout counts.
     ///
     /// # Panics
     /// If `index` is not below [`TimeStreams::channels`].
@@ -174,7 +175,7 @@ impl TimeStreams {
         self.view().channel(index)
     }
 
-    /// The samples of each channel asked for, in order.
+    /// The samples of each requested channel, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[Complex64]> {
         (0..self.channels).map(|index| self.channel(index))
     }
@@ -250,8 +251,8 @@ impl Operation for AcquireSamples {
 }
 
 impl Replies {
-    /// The reply that `ticket` stands for, by value. Its samples are moved out of the replies: they
-    /// are not copied if the batch acquired nothing before them.
+    /// Returns the reply to the operation of `ticket`, by value. The samples are moved out of the
+    /// replies; they are not copied if the batch acquired nothing before them.
     ///
     /// # Panics
     /// If the ticket is of another batch.
@@ -272,13 +273,14 @@ impl Replies {
 }
 
 impl Batch {
-    /// Adds: acquire on `module` after everything before it in the batch, and answer means.
+    /// Adds an operation that acquires samples on `module`, after all earlier operations of the
+    /// batch, and returns their means.
     pub fn acquire_mean(&mut self, module: ModuleId, acquire: Acquire) -> Ticket<AcquireMean> {
         self.push(Op::AcquireMean { module, acquire })
     }
 
-    /// Adds: acquire on `module` after everything before it in the batch, and answer every
-    /// sample.
+    /// Adds an operation that acquires samples on `module`, after all earlier operations of the
+    /// batch, and returns all of them.
     pub fn acquire_samples(
         &mut self,
         module: ModuleId,
@@ -288,7 +290,7 @@ impl Batch {
     }
 }
 
-/// The samples of a board, one operation a call.
+/// The samples of a board. Each call runs a batch of one operation.
 #[derive(Debug)]
 pub struct Samples<'a>(&'a BoardHandle);
 
@@ -297,7 +299,7 @@ impl<'a> Samples<'a> {
         Self(board)
     }
 
-    /// Acquires and answers means.
+    /// Acquires samples and returns their means.
     ///
     /// # Errors
     /// As [`crate::Board::run`].
@@ -314,7 +316,7 @@ impl<'a> Samples<'a> {
         })
     }
 
-    /// Acquires and answers every sample.
+    /// Acquires samples and returns all of them.
     ///
     /// # Errors
     /// As [`crate::Board::run`].

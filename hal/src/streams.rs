@@ -1,10 +1,11 @@
-//! Sample streams of boards: samples that come without being asked for, with exact counters.
+//! Sample streams of boards: samples that a board sends without requests, with exact counters.
 //!
-//! A board that has sample streams answers [`BoardHandle::streams`](crate::BoardHandle::streams).
-//! [`Streams::open`] opens one [`StreamReceiver`] for the boards of one family, so that they can
-//! share sockets. The receiver gives [`StreamBlock`]s: consecutive samples of one module, in flat
-//! buffers, by value. Everything that one family alone has (its packets, its time code, its numbers
-//! of modules) stays behind these traits, or is data in [`StreamSource`] and [`StreamStatus`].
+//! [`BoardHandle::streams`](crate::BoardHandle::streams) returns the sample streams of a board that
+//! has them. [`Streams::open`] opens one [`StreamReceiver`] for the boards of one family, so that
+//! they can share sockets. The receiver returns [`StreamBlock`]s: consecutive samples of one
+//! module, in flat buffers, by value. Everything that only one family has (its packets, its time
+//! code, its numbering of modules) stays behind these traits, or is data in [`StreamSource`] and
+//! [`StreamStatus`].
 //!
 //! ```
 //! use std::time::Duration;
@@ -49,45 +50,45 @@ pub use times::{ClockSource, ClockSourceKind, ClockStep, TimeFindings};
 ///
 /// # Contract
 /// * Nothing is set on the board.
-/// * [`open`](Streams::open) takes requests of this family alone; those of another are
-///   [`ErrorKind::InvalidArgument`].
+/// * [`open`](Streams::open) takes requests of this family only. A request of another family is an
+///   error of the kind [`ErrorKind::InvalidArgument`].
 /// * The streams work whether or not the board answers on its control connection.
 #[async_trait]
 pub trait Streams: Any + fmt::Debug + Send + Sync {
     /// The board's name in the hardware map.
     fn name(&self) -> &str;
 
-    /// Modules that samples may come from, for a board that has not described itself.
+    /// Modules that may send samples, for a board that has not described itself.
     fn modules(&self) -> Vec<ModuleId>;
 
-    /// Refuses modules whose samples cannot be told apart.
+    /// Refuses modules whose samples cannot be distinguished.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`], with the modules and what to do.
+    /// [`ErrorKind::InvalidArgument`]. The message names the modules and the remedy.
     fn check(&self, modules: &[ModuleId]) -> Result<()> {
         let _ = modules;
         Ok(())
     }
 
-    /// Finds out where the samples come from and what they are known by, for example by looking a
-    /// name up. Called again, it answers at once.
+    /// Finds the sender of the samples and the properties that identify its samples, for example by
+    /// resolving a host name. Later calls return at once.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] if something is missing that the samples are known by,
+    /// [`ErrorKind::InvalidArgument`] if a property that identifies the samples is missing,
     /// [`ErrorKind::Unreachable`] if the sender is not found.
     async fn locate(&self) -> Result<StreamSource>;
 
-    /// Listens `within` this time to the sender at the board's place, and returns the serial
-    /// numbers in what it sends, in the order in which they came. It ends as soon as the board's
-    /// own serial number has come. Nothing is kept open.
+    /// Listens for at most the time `within` to the sender at the board's address, and returns the
+    /// serial numbers in its packets, in the order in which they arrived. It ends as soon as the
+    /// board's own serial number arrives. Nothing stays open.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] if the samples of this family bear no serial number,
+    /// [`ErrorKind::Unsupported`] if the samples of this family carry no serial number,
     /// [`ErrorKind::Unreachable`] if the stream cannot be joined.
     async fn listen(&self, options: &ReceiveOptions, within: Duration) -> Result<Vec<u32>> {
         let _ = (options, within);
-        let why = "its samples bear no serial number";
-        Err(Error::new(ErrorKind::Unsupported, why).on(self.name()))
+        let message = "the samples of this board carry no serial number";
+        Err(Error::new(ErrorKind::Unsupported, message).on(self.name()))
     }
 
     /// Opens one receiver for the streams of `requests`: boards of this family, each once. The
@@ -96,8 +97,8 @@ pub trait Streams: Any + fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] if there is no module, a board of another family, a board or
-    /// a module twice, or an option that cannot be right; [`ErrorKind::Unreachable`] if a stream
-    /// cannot be joined. Nothing stays open then.
+    /// a module twice, or an option out of its range; [`ErrorKind::Unreachable`] if a stream cannot
+    /// be joined. After an error nothing stays open.
     async fn open(
         &self,
         requests: &[StreamRequest],
@@ -107,16 +108,16 @@ pub trait Streams: Any + fmt::Debug + Send + Sync {
 
 /// Receives the streams of some boards of one family.
 ///
-/// It may need to be driven: samples are then taken only while [`receive`](Self::receive) is
-/// awaited. Until then a buffer holds them, and what does not fit is counted as lost.
+/// A receiver may take samples only while [`receive`](Self::receive) is awaited. Between two calls
+/// a buffer holds the samples, and those that do not fit into it are counted as lost.
 ///
 /// # Panics
 /// Methods that take the number of a stream panic if there is no such stream.
 #[async_trait]
 pub trait StreamReceiver: Send {
-    /// Waits until samples have come, or `within` has passed, and returns the blocks that are full
-    /// by now. There may be none: samples wait in a block until it is full, and until their times
-    /// are decided. With `within` zero, samples that have come already are still taken.
+    /// Waits until samples arrive or the time `within` has passed, and returns the blocks that are
+    /// full. There may be none: samples stay in a block until it is full and until their times are
+    /// determined. If `within` is zero, samples that have already arrived are still taken.
     ///
     /// **On cancel** (the future is dropped) nothing is lost.
     ///
@@ -124,20 +125,20 @@ pub trait StreamReceiver: Send {
     /// [`ErrorKind::ConnectionLost`] if nothing more can be received.
     async fn receive(&mut self, within: Duration) -> Result<Vec<StreamBlock>>;
 
-    /// Returns the blocks that are not full, with the times that can be decided now. Call it before
-    /// [`close`](Self::close).
+    /// Returns the blocks that are not full, with the times that can be determined now. Call it
+    /// before [`close`](Self::close).
     fn take_rest(&mut self) -> Vec<StreamBlock>;
 
-    /// Ends a stream when it covers `seconds`: what comes beyond that is in no block and in no
-    /// counter. Samples that have been taken already stay. Call it again to move the end.
+    /// Ends a stream when it covers `seconds`. Later samples are neither put into blocks nor
+    /// counted. Samples that have already been taken stay. Call it again to move the end.
     fn end_at(&mut self, stream: usize, seconds: f64);
 
-    /// Channels in the blocks of a stream; `None` if they are not known yet, because nothing has
-    /// come and all channels were asked for.
+    /// Channels in the blocks of a stream. `None` as long as they are not known: all channels were
+    /// requested, and no sample has arrived.
     fn channels(&self, stream: usize) -> Option<&[ChannelId]>;
 
-    /// Time that the samples of a stream cover so far, lost ones included. Fast enough for a call
-    /// after every [`receive`](Self::receive).
+    /// Time that the samples of a stream cover so far, lost ones included. It is fast enough to be
+    /// called after every [`receive`](Self::receive).
     fn coverage(&self, stream: usize) -> Coverage;
 
     /// Counters, form and times of a stream so far.
@@ -148,8 +149,8 @@ pub trait StreamReceiver: Send {
         ReceiverTotals::default()
     }
 
-    /// True if the last [`receive`](Self::receive) took as much as one call can take, so that more
-    /// may have come already.
+    /// True if the last [`receive`](Self::receive) took as many samples as one call can take, so
+    /// that more may be waiting.
     fn is_behind(&self) -> bool {
         false
     }
@@ -157,26 +158,26 @@ pub trait StreamReceiver: Send {
     /// Leaves the streams. Dropping the receiver leaves them too.
     ///
     /// # Errors
-    /// If a board could not be told.
+    /// If a board that must be notified could not be reached.
     async fn close(self: Box<Self>) -> Result<()> {
         Ok(())
     }
 }
 
-/// Place that the samples of a board come from, and properties that all its streams share.
+/// Sender of the samples of a board, and properties that all its streams share.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct StreamSource {
     /// Family of the board. Boards of one family can share a receiver.
     pub family: &'static str,
-    /// Serial number that the samples bear, if they bear one.
+    /// Serial number that the samples carry, if any.
     pub serial: Option<u32>,
-    /// Number of steps of the samples in one readout count.
+    /// Number of integer steps of a sample in one readout count.
     pub steps_per_count: f64,
 }
 
 impl StreamSource {
-    /// A source of this family, whose samples bear no serial number.
+    /// A source of this family whose samples carry no serial number.
     pub fn new(family: &'static str, steps_per_count: f64) -> Self {
         Self {
             family,
@@ -193,7 +194,7 @@ impl StreamSource {
     }
 }
 
-/// Streams of one board that a receiver is to have.
+/// Streams of one board that a receiver shall receive.
 #[derive(Debug, Clone)]
 pub struct StreamRequest {
     /// The board.
@@ -202,17 +203,17 @@ pub struct StreamRequest {
     pub modules: Vec<ModuleRequest>,
 }
 
-/// Samples of one module that a receiver is to give.
+/// Samples of one module that a receiver shall return.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModuleRequest {
     /// The module.
     pub module: ModuleId,
-    /// Channels, in ascending order. `None`: all that the first sample has.
+    /// Channels, in ascending order. `None` means all channels of the first sample.
     pub channels: Option<Vec<ChannelId>>,
 }
 
 impl StreamRequest {
-    /// All channels of these modules of a board.
+    /// A request for all channels of these modules of a board.
     pub fn new(streams: Arc<dyn Streams>, modules: impl IntoIterator<Item = ModuleId>) -> Self {
         let all = |module| ModuleRequest {
             module,
@@ -225,7 +226,8 @@ impl StreamRequest {
     }
 }
 
-// Both traits are object safe, and their objects free to move between threads.
+// Fails to compile if one of the traits is not object safe, or if its objects cannot move between
+// threads.
 const _: fn() = || {
     fn movable<T: Send + 'static>() {}
     movable::<Arc<dyn Streams>>();

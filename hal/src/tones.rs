@@ -6,13 +6,13 @@ use crate::batch::Operation;
 use crate::replies::Entry;
 use crate::{Batch, BoardHandle, ChannelId, Hertz, ModuleId, Op, Radians, Replies, Result, Ticket};
 
-/// Change tones.
+/// Type of the operation that changes tones.
 #[derive(Debug)]
 pub enum SetTones {}
-/// Switch all tones of a module off.
+/// Type of the operation that switches all tones of a module off.
 #[derive(Debug)]
 pub enum ClearTones {}
-/// Read tones back.
+/// Type of the operation that reads tones back.
 #[derive(Debug)]
 pub enum ReadTones {}
 
@@ -25,9 +25,9 @@ pub struct ToneUpdate {
     pub offset: Option<Hertz>,
     /// Amplitude as a fraction of full scale, -1 to 1.
     pub amplitude: Option<f64>,
-    /// Phase of the carrier as it is driven. Samples turn by plus this.
+    /// Phase of the carrier as it is driven. It is added to the phase of the samples.
     pub phase: Option<Radians>,
-    /// Phase of the demodulation. Samples turn by **minus** this.
+    /// Phase of the demodulation. It is **subtracted** from the phase of the samples.
     pub rotation: Option<Radians>,
 }
 
@@ -43,8 +43,8 @@ impl ToneUpdate {
         }
     }
 
-    /// A tone on `channel`: its frequency relative to the NCO and its amplitude as a fraction of
-    /// full scale. Phases stay as they are.
+    /// An update that sets the frequency of a tone, relative to the NCO, and its amplitude, as a
+    /// fraction of full scale. Its phases stay as they are.
     pub fn tone(channel: ChannelId, offset: Hertz, amplitude: f64) -> Self {
         Self::new(channel).offset(offset).amplitude(amplitude)
     }
@@ -86,7 +86,7 @@ impl ToneUpdate {
     }
 }
 
-/// Settings of a tone that are read back.
+/// Selection of the settings of a tone to read back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToneFields {
     /// [`ToneState::offset`].
@@ -107,7 +107,7 @@ impl ToneFields {
         phase: true,
         rotation: true,
     };
-    /// The amplitude alone, which tells if a tone is on.
+    /// The amplitude alone, which shows if a tone is on.
     pub const AMPLITUDE: Self = Self {
         offset: false,
         amplitude: true,
@@ -116,7 +116,8 @@ impl ToneFields {
     };
 }
 
-/// A tone as read back. Fields not asked for, or never set on the board, are `None`.
+/// Settings of a tone as they were read back. A field that was not requested, or that was never set
+/// on the board, is `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ToneState {
     /// The channel.
@@ -143,8 +144,8 @@ impl ToneState {
         }
     }
 
-    /// Takes over the settings of `update`; those that it leaves `None` stay as they are. The
-    /// channels are not compared.
+    /// Takes over the settings of `update`. A setting that is `None` in `update` stays as it is.
+    /// The channels are not compared.
     pub fn apply(&mut self, update: &ToneUpdate) {
         self.offset = update.offset.or(self.offset);
         self.amplitude = update.amplitude.or(self.amplitude);
@@ -152,11 +153,12 @@ impl ToneState {
         self.rotation = update.rotation.or(self.rotation);
     }
 
-    /// Returns the update that brings a tone from this state to `wanted`, with the settings that
-    /// differ alone; `None` if none does. A setting that `wanted` leaves `None` is not touched.
+    /// Returns the update that brings a tone from this state to `wanted`. It has only the settings
+    /// that differ; `None` if no setting differs. A setting that is `None` in `wanted` is not
+    /// changed.
     pub fn update_to(&self, wanted: &Self) -> Option<ToneUpdate> {
-        fn changed<T: PartialEq + Copy>(is: Option<T>, wanted: Option<T>) -> Option<T> {
-            wanted.filter(|wanted| is != Some(*wanted))
+        fn changed<T: PartialEq + Copy>(present: Option<T>, wanted: Option<T>) -> Option<T> {
+            wanted.filter(|wanted| present != Some(*wanted))
         }
         let update = ToneUpdate {
             channel: wanted.channel,
@@ -168,8 +170,8 @@ impl ToneState {
         (update != ToneUpdate::new(wanted.channel)).then_some(update)
     }
 
-    /// Returns the state with only the settings of `fields`, as a board that is asked for these
-    /// answers it.
+    /// Returns the state with only the settings of `fields`, as a board answers a request for these
+    /// fields.
     #[must_use]
     pub fn only(self, fields: ToneFields) -> Self {
         Self {
@@ -186,7 +188,7 @@ impl ToneState {
         self.amplitude.is_some_and(|amplitude| amplitude != 0.0)
     }
 
-    /// The update that brings the tone back to this state.
+    /// The update that restores this state. A tone whose amplitude was never set is switched off.
     pub fn as_update(&self) -> ToneUpdate {
         ToneUpdate {
             channel: self.channel,
@@ -198,7 +200,7 @@ impl ToneState {
     }
 }
 
-macro_rules! answers_nothing {
+macro_rules! replies_without_data {
     ($($op:ty),*) => {$(
         impl Operation for $op {
             type Reply<'a> = ();
@@ -209,7 +211,7 @@ macro_rules! answers_nothing {
         }
     )*};
 }
-answers_nothing!(SetTones, ClearTones);
+replies_without_data!(SetTones, ClearTones);
 
 impl Operation for ReadTones {
     type Reply<'a> = &'a [ToneState];
@@ -223,8 +225,8 @@ impl Operation for ReadTones {
 }
 
 impl Batch {
-    /// Adds: change tones of `module`, in the order given. Nothing is sent for fields that are
-    /// `None`, nor for an empty list.
+    /// Adds an operation that changes tones of `module`, in the order of `updates`. Nothing is sent
+    /// for fields that are `None`, nor for an empty list.
     pub fn set_tones(
         &mut self,
         module: ModuleId,
@@ -234,17 +236,17 @@ impl Batch {
         self.push(Op::SetTones { module, updates })
     }
 
-    /// Adds: change one tone of `module`.
+    /// Adds an operation that changes one tone of `module`.
     pub fn set_tone(&mut self, module: ModuleId, update: ToneUpdate) -> Ticket<SetTones> {
         self.set_tones(module, [update])
     }
 
-    /// Adds: switch every tone of `module` off.
+    /// Adds an operation that switches every tone of `module` off.
     pub fn clear_tones(&mut self, module: ModuleId) -> Ticket<ClearTones> {
         self.push(Op::ClearTones { module })
     }
 
-    /// Adds: read back `count` channels of `module` from `first` on.
+    /// Adds an operation that reads back `count` channels of `module` from `first` on.
     pub fn read_tones(
         &mut self,
         module: ModuleId,
@@ -261,7 +263,7 @@ impl Batch {
     }
 }
 
-/// The tones of a board, one operation a call.
+/// The tones of a board. Each call runs a batch of one operation.
 #[derive(Debug)]
 pub struct Tones<'a>(&'a BoardHandle);
 

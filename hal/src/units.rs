@@ -104,20 +104,20 @@ impl Dbm {
         10f64.powf(self.0 / 10.0)
     }
 
-    /// The power of `milliwatts`; minus infinity for none.
+    /// The power of `milliwatts`, in dBm; minus infinity for 0 mW.
     pub fn from_milliwatts(milliwatts: f64) -> Self {
         Self(10.0 * milliwatts.log10())
     }
 
-    /// The power of a tone of `amplitude` (a fraction of full scale, its sign ignored) if a tone of
-    /// full scale has this power.
+    /// The power of a tone of `amplitude`, if `self` is the power of a tone of full scale. The
+    /// amplitude is a fraction of full scale; its sign is ignored.
     #[must_use]
     pub fn at_amplitude(self, amplitude: f64) -> Self {
         Self(self.0 + 20.0 * amplitude.abs().log10())
     }
 
-    /// The amplitude, as a fraction of full scale, of a tone of power `tone` if a tone of full
-    /// scale has this power.
+    /// The amplitude of a tone of power `tone`, as a fraction of full scale, if `self` is the power
+    /// of a tone of full scale.
     pub fn amplitude_of(self, tone: Self) -> f64 {
         10f64.powf((tone.0 - self.0) / 20.0)
     }

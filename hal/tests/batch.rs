@@ -1,4 +1,4 @@
-//! Batches and their replies against a board written here.
+//! Tests of batches and their replies, with a board that is defined in this file.
 
 use futures::executor::block_on;
 use twotone_hal::{
@@ -7,7 +7,7 @@ use twotone_hal::{
     ToneState, ToneUpdate, async_trait,
 };
 
-/// Answers each channel with its own number, and remembers nothing.
+/// A board that returns the number of each channel as its sample, and keeps no settings.
 struct Echo;
 
 #[async_trait]
@@ -42,10 +42,12 @@ impl Board for Echo {
                     replies.mean(mean, (0..count).map(|_| 0.5), false, false)?;
                 }
                 other => {
-                    return Err(Error::new(ErrorKind::Unsupported, "echo has no such thing")
-                        .on("echo")
-                        .during(other.to_string())
-                        .after(replies.answered()));
+                    return Err(
+                        Error::new(ErrorKind::Unsupported, "echo lacks the operation")
+                            .on("echo")
+                            .during(other.to_string())
+                            .after(replies.answered()),
+                    );
                 }
             }
         }
@@ -62,7 +64,7 @@ fn channel(number: u16) -> ChannelId {
 }
 
 #[test]
-fn unlike_operations_travel_together_and_each_ticket_finds_its_reply() {
+fn one_batch_has_different_operations_and_each_ticket_finds_its_reply() {
     let board = BoardHandle::new(Echo);
     let mut batch = Batch::new();
     let nco = batch.set_nco(module(), Hertz(1.25e9));
@@ -131,7 +133,7 @@ fn answers_that_do_not_fit_are_protocol_errors() {
 }
 
 #[test]
-fn a_failed_batch_says_how_far_it_came() {
+fn a_failed_batch_has_the_number_of_executed_operations() {
     let board = BoardHandle::new(Echo);
     let mut batch = Batch::new();
     batch.clear_tones(module());
@@ -141,12 +143,12 @@ fn a_failed_batch_says_how_far_it_came() {
     assert_eq!(error.certainty(), Certainty::NotExecuted);
     assert_eq!(
         error.to_string(),
-        "board echo: read the clock: not supported: echo has no such thing"
+        "board echo: read the clock: not supported: echo lacks the operation"
     );
 }
 
 #[test]
-fn views_are_batches_of_one() {
+fn each_call_of_a_view_is_a_batch_of_one_operation() {
     let board = BoardHandle::new(Echo);
     block_on(async {
         board.tones().clear(module()).await.unwrap();
@@ -188,7 +190,7 @@ fn only_settings_are_unsafe_to_repeat_out_of_order() {
 
 #[cfg(feature = "mock")]
 #[test]
-fn a_mock_fails_as_told() {
+fn a_mock_fails_as_it_was_set_up() {
     let mut mock = twotone_hal::MockBoard::new();
     mock.expect_name().return_const("mock".to_owned());
     mock.expect_run()

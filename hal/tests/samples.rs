@@ -1,4 +1,4 @@
-//! Tests of samples that are taken out of replies by value.
+//! Tests of samples that are moved out of replies.
 
 use futures::executor::block_on;
 use twotone_hal::{
@@ -6,7 +6,7 @@ use twotone_hal::{
     async_trait,
 };
 
-/// A board whose samples count up, from 0 in each batch.
+/// A board whose samples are 0, 1, 2 and so on in each batch.
 struct Counting;
 
 #[async_trait]
@@ -40,7 +40,7 @@ impl Board for Counting {
 
 #[test]
 fn samples_come_as_one_flat_buffer_by_value() {
-    // Samples before and after the ones that are taken, and none.
+    // With and without other samples before and after the ones that are taken.
     for (before, after) in [(false, false), (true, false), (false, true), (true, true)] {
         let mut batch = Batch::new();
         if before {
@@ -62,7 +62,7 @@ fn samples_come_as_one_flat_buffer_by_value() {
         assert!(streams.overrange && !streams.overvoltage);
         let flat = streams.into_flat();
         assert_eq!(flat[0].re, if before { 3.0 } else { 0.0 });
-        // Without samples before them they stay where they are.
+        // Without samples before them, they are not copied.
         assert!(before || flat.as_ptr() == at, "they were copied");
     }
 }

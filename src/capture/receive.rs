@@ -192,7 +192,7 @@ impl Intake {
         self.modules.iter().any(|module| {
             let goes_on = |(_, last)| self.listened.saturating_sub(last) <= self.longest(module);
             let due_s = module.due_s(self.asked, began);
-            module.heard.is_some_and(goes_on) && module.covered.left(due_s, 1) > 0
+            module.heard.is_some_and(goes_on) && module.covered.samples_left(due_s, 1) > 0
         })
     }
 

@@ -112,7 +112,7 @@ impl fmt::Display for Failure {
         }
         f.write_str(&self.cause())?;
         if self.certainty == Some(Certainty::Unknown) && self.operation.is_some() {
-            f.write_str(" (whether the board did it is unknown)")?;
+            f.write_str(" (the board may or may not have done it)")?;
         }
         Ok(())
     }

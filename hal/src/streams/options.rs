@@ -2,33 +2,37 @@
 
 use std::time::Duration;
 
-/// Options of a receiver. A family that has no use for one ignores it.
+/// Options of a receiver. A family ignores the options that have no meaning for it.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ReceiveOptions {
-    /// Address of the group that packets are sent to. `None`: that of the family.
+    /// Address of the multicast group that packets are sent to. `None` means that of the family.
     pub group: Option<String>,
-    /// Port that packets are sent to. `None`: that of the family.
+    /// Port that packets are sent to. `None` means that of the family.
     pub port: Option<u16>,
-    /// Address of this computer's network interface to listen on. `None`: the one that the routes
-    /// of this computer give.
+    /// Address of this computer's network interface to listen on. `None` means the interface that
+    /// the routes of this computer give.
     pub interface: Option<String>,
-    /// Number of positions after which a missing packet is lost: a packet of its module that is so
-    /// many positions later has come. 32; at least 1, which means that nothing is put in order.
+    /// Number of positions after which a missing packet counts as lost: a packet of the same module
+    /// that is this many positions later has arrived. The default is 32. The smallest value is 1:
+    /// then packets are not put in order.
     pub window: u32,
-    /// Time after which a missing packet is lost: a later packet has waited for it so long. 50 ms.
+    /// Time after which a missing packet counts as lost: a later packet has waited for it this
+    /// long. The default is 50 ms.
     pub hold: Duration,
-    /// Size in bytes of each buffer that the kernel is asked for. 32 MiB.
+    /// Size in bytes of each receive buffer that the kernel is asked for. The default is 32 MiB.
     pub buffer_bytes: usize,
-    /// Number of boards whose packets share a socket and its buffer. 10, which is the most that
-    /// kernels allow by default: if a kernel allows fewer, there are more sockets.
+    /// Number of boards whose packets share a socket and its buffer. The default is 10, the most
+    /// that kernels allow by default. If a kernel allows fewer, there are more sockets.
     pub boards_per_socket: usize,
-    /// Largest size in bytes of a block's samples; a block has one sample at least. 4 MiB.
+    /// Largest size in bytes of a block's samples. A block has at least one sample. The default is
+    /// 4 MiB.
     pub block_bytes: usize,
-    /// Time after which a block is full, by the rate of its samples. 1 s.
+    /// Time that the samples of a full block cover. The default is 1 s.
     pub block_time: Duration,
-    /// Time of this computer at the opening, in nanoseconds since the start of 1970. `None`: the
-    /// dates of stamps are not judged, and the offset of the board's clock stays unknown.
+    /// Time of this computer when the receiver is opened, in nanoseconds since the start of 1970.
+    /// If it is `None`, the dates of time stamps are not checked, and the offset of the board's
+    /// clock stays unknown.
     pub opened_ns: Option<i64>,
 }
 
@@ -126,9 +130,9 @@ impl ReceiveOptions {
         Self { opened_ns, ..self }
     }
 
-    /// Number of samples in a full block, for samples of `channels` channels at `rate_hz`: those of
-    /// [`block_time`](Self::block_time) as far as [`block_bytes`](Self::block_bytes) allows, at
-    /// least one. A sample takes 8 bytes a channel.
+    /// Number of samples in a full block, for samples of `channels` channels at `rate_hz`. They
+    /// cover [`block_time`](Self::block_time), or less if [`block_bytes`](Self::block_bytes) limits
+    /// them; there is at least one. A sample takes 8 bytes for each channel.
     pub fn block_samples(&self, channels: usize, rate_hz: f64) -> usize {
         let most = self.block_bytes / (8 * channels.max(1));
         let of_time = rate_hz * self.block_time.as_secs_f64();

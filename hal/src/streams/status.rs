@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use super::TimeFindings;
 
-/// Time that the samples of a stream cover, received or lost. It is known without any clock, from
-/// the number of samples and their rate.
+/// Time that the samples of a stream cover, received or lost. It follows from the number of samples
+/// and their rate, without any clock.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Coverage {
     /// Time in seconds that is covered by the samples at former rates.
     before_s: f64,
     /// Number of samples at former rates.
     before: u64,
-    /// Number of samples at this rate.
+    /// Number of samples at the present rate.
     count: u64,
     /// Time between samples; zero before the first one.
     period: Duration,
@@ -24,7 +24,7 @@ impl Coverage {
         Self::default()
     }
 
-    /// Changes the time between the samples that follow.
+    /// Sets the time between the samples that follow.
     pub fn change(&mut self, period: Duration) {
         *self = Self {
             before_s: self.seconds(),
@@ -39,7 +39,7 @@ impl Coverage {
         self.count += samples;
     }
 
-    /// Time between the samples now; zero before the first one.
+    /// Present time between samples; zero before the first one.
     pub fn period(&self) -> Duration {
         self.period
     }
@@ -49,13 +49,13 @@ impl Coverage {
         self.before + self.count
     }
 
-    /// Time in seconds that they cover.
+    /// Time in seconds that the samples cover.
     pub fn seconds(&self) -> f64 {
         self.before_s + self.count as f64 * self.period.as_secs_f64()
     }
 
-    /// Number of samples, up to `most`, until `seconds` are covered.
-    pub fn left(&self, seconds: f64, most: u64) -> u64 {
+    /// Number of samples that are still needed to cover `seconds`, at most `most`.
+    pub fn samples_left(&self, seconds: f64, most: u64) -> u64 {
         let left = (seconds - self.seconds()) / self.period.as_secs_f64();
         // A rounding error must not add a sample.
         (left - 1e-3).ceil().clamp(0.0, most as f64) as u64
@@ -80,7 +80,7 @@ pub struct FormChange {
     pub before: StreamForm,
     /// Form after.
     pub after: StreamForm,
-    /// Sequence number of the first sample after it.
+    /// Sequence number of the first sample after the change.
     pub sequence: u32,
 }
 
@@ -90,27 +90,27 @@ pub struct FormChange {
 /// * the samples in blocks are `received - misfit`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StreamCounters {
-    /// Samples from the first that was received to the last that was settled.
+    /// Samples from the first that was received to the last that counts as received or lost.
     pub expected: u64,
-    /// Samples received in their turn.
+    /// Samples that were received before they were given up.
     pub received: u64,
-    /// Samples that were given up. One that comes later does not change this.
+    /// Samples that were given up. This number does not change if such a sample arrives later.
     pub lost: u64,
     /// Runs of consecutive lost samples.
     pub gaps: u64,
-    /// Samples that came when they had been given up.
+    /// Samples that arrived after they had been given up.
     pub late: u64,
-    /// Samples that came twice.
+    /// Samples that arrived a second time.
     pub duplicate: u64,
-    /// Samples that are far from their turn.
+    /// Samples whose sequence number is far from the expected one.
     pub stale: u64,
-    /// Number of times that the stream began anew. The samples between are not expected.
+    /// Number of times that the stream started again. The samples in between are not expected.
     pub restarts: u64,
-    /// Samples received that are in no block, because they lack channels that were asked for.
+    /// Received samples that are in no block, because they lack requested channels.
     pub misfit: u64,
-    /// Samples received with a converter over its range, those in blocks alone.
+    /// Samples in blocks that were taken while a converter exceeded its range.
     pub overrange: u64,
-    /// Samples received with an input over its voltage, those in blocks alone.
+    /// Samples in blocks that were taken while an input exceeded its voltage.
     pub overvoltage: u64,
 }
 
@@ -126,23 +126,23 @@ pub struct StreamStatus {
     pub form_changes: u64,
     /// The first of these changes.
     pub first_form_change: Option<FormChange>,
-    /// Number of packets from the board's address with a serial number that no board of the
-    /// receiver has there. Streams of one address share this count.
+    /// Number of packets from the board's address whose serial number is not that of a board that
+    /// the receiver has at this address. Streams of one address share this count.
     pub foreign: u64,
-    /// Serial number of the last of these.
+    /// Serial number of the last of these packets.
     pub last_foreign_serial: Option<u32>,
-    /// Number of datagrams from the board's address that are no samples. Streams of one address
-    /// share this count.
+    /// Number of datagrams from the board's address that do not contain valid samples. Streams of
+    /// one address share this count.
     pub malformed: u64,
 }
 
 /// Findings about a receiver as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReceiverTotals {
-    /// Number of datagrams that the kernel dropped because its buffer was full. Those that were
-    /// samples are among the lost ones.
+    /// Number of datagrams that the kernel dropped because its buffer was full. Samples in them are
+    /// counted as lost.
     pub kernel_drops: u64,
-    /// Sentence with the remedy if the kernel's buffers are smaller than asked for.
+    /// Sentence with the remedy, if the kernel's buffers are smaller than requested.
     pub buffer_shortfall: Option<String>,
 }
 
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_ends_with_the_time() {
+    fn no_more_samples_are_needed_at_the_end_of_the_time() {
         let mut covered = Coverage::new();
         covered.change(Duration::from_millis(2));
         covered.add(1400);
@@ -161,11 +161,11 @@ mod tests {
             (2.8, 1000, 0),
             (2.0, 1000, 0),
         ] {
-            assert_eq!(covered.left(seconds, most), left, "{seconds} s");
+            assert_eq!(covered.samples_left(seconds, most), left, "{seconds} s");
         }
         covered.change(Duration::from_millis(1));
         assert_eq!(covered.samples(), 1400);
         assert!((covered.seconds() - 2.8).abs() < 1e-9);
-        assert_eq!(covered.left(3.0, 1000), 200);
+        assert_eq!(covered.samples_left(3.0, 1000), 200);
     }
 }

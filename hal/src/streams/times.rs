@@ -3,25 +3,25 @@
 /// Source of the time of a board's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClockSource {
-    /// Its name in files and reports.
+    /// Name of the source in files and reports.
     pub name: &'static str,
-    /// Its kind.
+    /// Kind of the source.
     pub kind: ClockSourceKind,
 }
 
 /// Kind of the source of a clock's time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ClockSourceKind {
-    /// A time code or another clock.
+    /// The clock follows a time code or another clock.
     External,
-    /// The board makes the time up, for tests. It can be any time.
+    /// The board generates an arbitrary time, for tests.
     MadeUp,
     /// Nothing gives the clock its time.
     Nothing,
 }
 
-/// Findings about the stamps of a stream, with which its times are judged. Counts are of samples
-/// unless they say otherwise.
+/// Findings about the time stamps of a stream, which show if its times can be trusted. Counts are
+/// numbers of samples unless their documentation says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub struct TimeFindings {
@@ -29,57 +29,59 @@ pub struct TimeFindings {
     pub timeless: u64,
     /// Samples with a time that differs from their stamp: see [`TimeOrigin`](super::TimeOrigin).
     pub reconstructed: u64,
-    /// Samples whose stamp says that it is not recent.
+    /// Samples whose stamp is marked as not recent.
     pub not_recent: u64,
-    /// Samples whose stamp has a day that its year does not have.
+    /// Samples whose stamp has a day of the year that does not exist in its year.
     pub no_such_day: u64,
     /// Samples whose stamp has another field out of its range.
     pub out_of_range: u64,
-    /// Samples whose stamp has a date more than half a year from this computer's clock, though the
-    /// board did not make up the time for a test.
+    /// Samples whose stamp has a date more than half a year from this computer's clock, although
+    /// the source of the time is not an arbitrary time for tests.
     pub out_of_reach: u64,
-    /// Samples whose stamp is the same as the one before: the clock stands still.
+    /// Samples whose stamp is the same as that of the sample before: the clock does not advance.
     pub frozen: u64,
-    /// Samples whose stamp is off those around it, but not for long enough for a step of the
-    /// clock.
+    /// Samples whose stamp does not agree with those around it, for too short a time to be a step
+    /// of the clock.
     pub stray: u64,
-    /// Samples whose stamp has seconds of the day that are neither 0 nor those of its hour, minute
-    /// and second.
+    /// Samples whose stamp contradicts itself: its seconds of the day are neither 0 nor those of
+    /// its hour, minute and second.
     pub at_odds: u64,
-    /// Number of times that the clock was set: it has been off the time before by the same time
-    /// for 50 ms or more.
+    /// Number of steps of the clock: it has differed from its former course by a constant time for
+    /// 50 ms or more.
     pub steps: u64,
     /// The first step.
     pub first_step: Option<ClockStep>,
     /// Number of times that the clock began to run faster or slower than the samples by more than
-    /// 200 parts in a million: it has gained or lost in excess of that 200 us, and half a period
-    /// or 200 us, which is less.
+    /// 200 parts in a million. It counts when the gain or loss beyond these 200 parts in a million
+    /// exceeds 200 us plus the smaller of 200 us and half a period of the samples.
     pub drifts: u64,
-    /// Number of times that the stamps changed the source of their time.
+    /// Number of times that the source of the time in the stamps changed.
     pub source_changes: u64,
-    /// Number of times that the sequence numbers jumped forward. So many samples cannot have been
-    /// taken meanwhile, by the computer's clock and the stamps.
+    /// Number of times that the sequence numbers jumped forward by more samples than can have been
+    /// taken in the meantime, by this computer's clock and the stamps.
     pub sequence_jumps: u64,
     /// Sequence number of the first sample after the first jump.
     pub first_jump_sequence: Option<u32>,
-    /// Samples that the jumps leave out and that cannot have been lost, although losses are
-    /// counted by sequence numbers.
+    /// Samples that these jumps skip and that cannot have been lost.
+    /// [`StreamCounters`](super::StreamCounters), which counts by sequence numbers, has them as
+    /// lost.
     pub not_lost: u64,
-    /// Leap seconds, after which the times of a second come twice. They are no contradiction.
+    /// Number of leap seconds. The times of one second occur twice then, which is not a
+    /// contradiction.
     pub leap_seconds: u64,
     /// Source of the last stamp's time.
     pub source: Option<ClockSource>,
-    /// Seconds that the board's clock is ahead of this computer's, before any step. The delay of
-    /// packets makes it a few milliseconds too small.
+    /// Seconds by which the board's clock is ahead of this computer's, before any step. The delay
+    /// of packets makes this value a few milliseconds too small.
     pub clock_offset_s: Option<f64>,
 }
 
-/// Step of a board's clock, which was set.
+/// Step of a board's clock: it was set to another time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ClockStep {
-    /// Sequence number of the first sample after it.
+    /// Sequence number of the first sample after the step.
     pub sequence: u32,
-    /// Seconds that it was set forward.
+    /// Seconds by which the clock was set forward.
     pub seconds: f64,
 }
 
@@ -103,7 +105,7 @@ impl TimeFindings {
         contradictions.iter().all(|count| *count == 0)
     }
 
-    /// True if the board makes up its time.
+    /// True if the board generates an arbitrary time for tests.
     pub fn is_made_up(&self) -> bool {
         let kind = self.source.map(|source| source.kind);
         kind == Some(ClockSourceKind::MadeUp)

@@ -34,7 +34,7 @@ async fn a_deadline_ends_a_batch_and_says_what_is_not_known() {
     assert_eq!(
         error.to_string(),
         "board b: set 1 tones on module 1 and 1 more operations: timed out: no answer within \
-         0.03 s (whether the board did it is unknown)"
+         0.03 s (the board may or may not have done it)"
     );
 }
 

@@ -258,8 +258,8 @@ impl Stream {
         if self.coverage.samples() == 0 {
             return false;
         }
-        let lost = self.coverage.left(end_s, frame.lost_before);
-        if self.coverage.left(end_s, frame.lost_before + 1) > frame.lost_before {
+        let lost = self.coverage.samples_left(end_s, frame.lost_before);
+        if self.coverage.samples_left(end_s, frame.lost_before + 1) > frame.lost_before {
             return false;
         }
         self.coverage.add(lost);
