@@ -1,4 +1,4 @@
-//! Time of the numerics: fits of an array of detectors, and searches of a wide sweep.
+//! Benchmark of the numerics: fits of an array of detectors, and searches of a wide sweep.
 
 use std::hint::black_box;
 
@@ -8,8 +8,8 @@ use twotone_algorithms::finding::{FindMethod, FindParams, WideSweep, find_resona
 use twotone_algorithms::fit::{FitParams, SweepData, fit_linear, fit_nonlinear};
 use twotone_algorithms::resonator::{Direction, Resonator};
 
-/// A number from 0 to 1 that depends on its arguments alone.
-fn drawn(index: u64) -> f64 {
+/// Pseudorandom number from 0 to 1 that depends only on its argument.
+fn pseudorandom(index: u64) -> f64 {
     let mut x = index.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -18,36 +18,37 @@ fn drawn(index: u64) -> f64 {
 }
 
 fn noise(index: u64, sigma: f64) -> Complex64 {
-    let r = sigma * (-drawn(2 * index).ln()).sqrt();
-    Complex64::from_polar(r, std::f64::consts::TAU * drawn(2 * index + 1))
+    let r = sigma * (-pseudorandom(2 * index).ln()).sqrt();
+    Complex64::from_polar(r, std::f64::consts::TAU * pseudorandom(2 * index + 1))
 }
 
 fn detector(k: u64, count: u64) -> Resonator {
-    let fr_hz = 1.0e9 + 5e8 * (k as f64 + 0.3 + 0.4 * drawn(7 * k)) / count as f64;
+    let fr_hz = 1.0e9 + 5e8 * (k as f64 + 0.3 + 0.4 * pseudorandom(7 * k)) / count as f64;
     Resonator {
         f_ref_hz: fr_hz,
         gain: Complex64::new(1e4, 3e3),
         slope_per_hz: 1e-8,
         tau_s: 0.0,
         fr_hz,
-        qr: 1.3e4 + 8e3 * drawn(7 * k + 1),
-        coupling: Complex64::from_polar(0.8, drawn(7 * k + 2) - 0.5),
-        a: 0.3 * drawn(7 * k + 3),
+        qr: 1.3e4 + 8e3 * pseudorandom(7 * k + 1),
+        coupling: Complex64::from_polar(0.8, pseudorandom(7 * k + 2) - 0.5),
+        a: 0.3 * pseudorandom(7 * k + 3),
     }
 }
 
-/// Time that this thread has spent on a processor, in seconds; other load does not count. Zero
-/// if the kernel does not say.
+/// Time that this thread has spent on a processor, in seconds. Unlike elapsed time, it does not
+/// depend on other load. Zero if the kernel does not report it.
 fn on_processor() -> f64 {
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    told.split_whitespace()
+    let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    schedstat
+        .split_whitespace()
         .next()
         .and_then(|ns| ns.parse::<f64>().ok())
         .unwrap_or(0.0)
         * 1e-9
 }
 
-/// The rows of the report: name and milliseconds.
+/// The rows of the report: name and time in milliseconds.
 #[derive(Default)]
 struct Report(Vec<(String, f64)>);
 

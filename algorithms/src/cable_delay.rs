@@ -8,15 +8,16 @@ use crate::delay::{Delay, estimate_delay};
 use crate::progress::Stage;
 use crate::session::{InputFlags, Session, Tone, carrier_phase, told_of_bad};
 
-const WHAT: &str = "cable delay";
+/// Name of the operation in errors.
+const OPERATION: &str = "cable delay";
 
-/// Part of the range of tones around the NCO that a comb covers. It is less than 1, since boards
-/// round the frequency of the NCO.
-const NEAR_SPAN: f64 = 0.99;
+/// Fraction of the reachable part of the band that the combs cover. It is less than 1, because
+/// boards round the frequency of the NCO.
+const COVERED: f64 = 0.99;
 
-/// Span, in hertz, below which a single resonance changes the measured delay. With a resonance of
-/// 70 kHz linewidth in the middle, delays from spans of 6, 3 and 1 MHz were wrong by some 2, 6 and
-/// 40 ns.
+/// Span, in hertz, below which a single resonance noticeably changes the measured delay. With a
+/// resonance of 70 kHz linewidth in the middle, delays from spans of 6, 3 and 1 MHz were wrong by
+/// some 2, 6 and 40 ns.
 const NARROW_HZ: f64 = 5e6;
 
 /// Parameters of a measurement of the delay of a line.
@@ -88,8 +89,8 @@ impl CableDelayOutcome {
         } else if self.span_hz < NARROW_HZ {
             let span = self.span_hz / 1e6;
             warnings.push(format!(
-                "cable delay: it was measured over {span:.3} MHz alone, where a resonance turns the \
-                 phase as a delay does: it may be wrong, and fits with it"
+                "cable delay: it was measured over only {span:.3} MHz, where a resonance can change \
+                 the phase like a delay; the delay and the fits that use it may be wrong"
             ));
         }
         let flags = InputFlags {
@@ -104,13 +105,12 @@ impl CableDelayOutcome {
 
 /// Measures the delay of a module's line over the part of `band` that one NCO setting reaches.
 ///
-/// A comb is measured at four offsets, with a small, a larger and a large step between them. So
-/// delays up to `max_delay_s` are not ambiguous. The module's tones are cleared first; the tones of
-/// the measurement are left on.
+/// A comb is measured at four positions, which are shifted by a small, a medium and a large step.
+/// Together they determine delays up to `max_delay_s` without ambiguity. The module's tones are
+/// cleared first; the tones of the measurement are left on.
 ///
 /// # Errors
-/// An error about parameters that are out of range, before anything is sent, or an error of the
-/// board.
+/// If parameters are out of range, an error before anything is sent; else the errors of the board.
 #[tworoutine::tworoutine(Send)]
 pub async fn cable_delay(
     board: &BoardHandle,
@@ -130,22 +130,23 @@ pub(crate) async fn measure(
     params: &CableDelayParams,
 ) -> Result<CableDelayOutcome> {
     if let Some(why) = band.problem().or_else(|| params.problem()) {
-        return Err(session.refuse(ErrorKind::InvalidArgument, WHAT, why));
+        return Err(session.refuse(ErrorKind::InvalidArgument, OPERATION, why));
     }
-    session.check_band(WHAT, band)?;
-    session.check_nco(WHAT, nco_hz)?;
+    session.check_band(OPERATION, band)?;
+    session.check_nco(OPERATION, nco_hz)?;
     let reach = session.reach(nco_hz).part(band.f_min_hz, band.f_max_hz);
-    let span = NEAR_SPAN * reach.span_hz();
+    let span = COVERED * reach.span_hz();
     if span <= 0.0 {
-        let why = format!("nothing of the band is within reach of an NCO at {nco_hz} Hz");
-        return Err(session.refuse(ErrorKind::InvalidArgument, WHAT, why));
+        let why = format!("no frequency of the band is within reach of an NCO at {nco_hz} Hz");
+        return Err(session.refuse(ErrorKind::InvalidArgument, OPERATION, why));
     }
-    // Relative to the NCO. A hundredth of the width is left free at the ends.
+    // Offset of the lowest tone from the NCO. The part that is not covered is divided between both
+    // ends.
     let from_hz = 0.5 * (reach.low_hz + reach.high_hz - span) - nco_hz;
     let tones = params.tones.min(session.channels());
     let spacing = span / tones as f64;
-    // Steps of the comb. Over the smallest step the largest delay turns the phase by less than half
-    // a turn.
+    // Shifts of the comb. Over the smallest shift, the largest delay changes the phase by less than
+    // pi.
     let least = (0.4 / params.max_delay_s).min(0.1 * spacing);
     let middle = (least * 0.25 * spacing).sqrt();
     let shifts = [0.0, least, middle.max(2.0 * least), 0.3 * spacing];
@@ -163,7 +164,7 @@ pub(crate) async fn measure(
         })
         .collect();
     for comb in &combs {
-        session.check(WHAT, nco_hz, comb)?;
+        session.check(OPERATION, nco_hz, comb)?;
     }
     session.set_nco(nco_hz).await?;
     let nco_hz = session.nco.frequency.0;

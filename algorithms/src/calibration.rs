@@ -5,27 +5,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::resonator::{Direction, Resonator, detuning_slope, pulled_detuning};
 
-/// Calibration of the samples of one tone. It holds for one phase epoch and one tone power.
+/// Calibration of the samples of one tone. It is valid for one phase epoch and one tone power.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     /// Frequency of the tone, in hertz.
     pub tone_hz: f64,
-    /// Resonance frequency that the calibration holds for, in hertz.
+    /// Resonance frequency at the time of the calibration, in hertz.
     pub fr_hz: f64,
-    /// `D = -dS/dfr`, in samples' units per hertz, after the rotation by `rotation_rad`. It is the
-    /// derivative of the resonator's factor alone: the line keeps its value at the tone.
+    /// `D = -dS/dfr`, in samples' units per hertz, after the rotation by `rotation_rad`. Only the
+    /// factor of the resonator is differentiated; the transmission of the line at the tone stays
+    /// constant.
     pub d: Complex64,
-    /// Sample without any shift, after the rotation by `rotation_rad`.
+    /// Sample if the resonance has not shifted, after the rotation by `rotation_rad`.
     pub z0: Complex64,
     /// Transmission of the line at the tone, after the rotation by `rotation_rad`.
     pub line: Complex64,
-    /// `A` of the resonator.
+    /// Coupling `A` of the resonator model.
     pub coupling: Complex64,
     /// Total quality factor.
     pub qr: f64,
     /// Nonlinearity at the tone's power.
     pub a: f64,
-    /// Phase by which the board turns the samples back: it rotates them by `-rotation_rad`.
+    /// Rotation that is set on the board, in radians: the board multiplies samples by `exp(-i
+    /// rotation_rad)`.
     pub rotation_rad: f64,
 }
 
@@ -92,8 +94,8 @@ impl Calibration {
         -2.0 * ((z - self.z0) / self.d).im / self.fr_hz
     }
 
-    /// Returns the shift of the resonance for a sample, in hertz, by inversion of the model. It
-    /// holds over the whole line. `None` if the sample cannot come from this resonator.
+    /// Returns the shift of the resonance for a sample, in hertz, by inversion of the model. It is
+    /// valid over the whole resonance. `None` if the sample cannot come from this resonator.
     pub fn shift_hz(&self, z: Complex64) -> Option<f64> {
         let y = self.detuning(z)?;
         let pulled = y.re - self.a / Complex64::new(1.0 - 2.0 * y.im, 2.0 * y.re).norm_sqr();
@@ -149,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn linear_form_within_two_per_cent_and_inversion_within_its_range() {
+    fn small_shifts_are_linear_to_two_per_cent_and_large_ones_are_inverted() {
         for (a, y) in [(0.0, 0.0), (0.09, 0.0), (0.5, 0.2), (0.7, 0.2)] {
             let r = resonator(a);
             let tone = r.frequency_at(y);
@@ -182,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_has_no_calibration() {
+    fn an_impossible_resonator_has_no_calibration() {
         let r = Resonator {
             qr: f64::NAN,
             ..resonator(0.0)

@@ -1,8 +1,9 @@
-//! Joining of pieces of a sweep that were taken with different phase references.
+//! Joining of pieces (chunks) of a sweep that were taken with different settings of the NCO.
 //!
-//! Each NCO setting has its own phase and a slightly different gain. Neighbouring chunks overlap by
-//! several points. A robust complex ratio over the overlap, with the delay removed, brings the
-//! chunks to one scale. One shared point would not do, since it could lie on a resonance.
+//! Each NCO setting has its own phase reference and a slightly different gain. Neighbouring chunks
+//! overlap by several points. A robust complex ratio over the overlap, with the delay removed,
+//! brings the chunks to one scale. A single shared point would not be enough, because it could lie
+//! on a resonance.
 
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
@@ -55,8 +56,7 @@ impl JoinStatus {
 /// Chunks on the scale of the first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Joined {
-    /// Success if all chunks were joined, or else the first failure. The data are kept in any
-    /// case.
+    /// Success if all chunks were joined, else the first failure. A failure does not remove data.
     pub status: JoinStatus,
     /// Frequencies in hertz, ascending. Of two points at one frequency, the point of the earlier
     /// chunk is kept.
@@ -71,7 +71,7 @@ pub struct Joined {
     pub seam_status: Vec<JoinStatus>,
 }
 
-/// Joins chunks, given in order of frequency. Points that are not finite are left out.
+/// Joins chunks, which must be in order of frequency. Points that are not finite are left out.
 pub fn join_chunks(chunks: &[Chunk], tau_s: f64) -> Joined {
     let mut joined = Joined {
         status: JoinStatus::Success,
@@ -106,7 +106,8 @@ pub fn join_chunks(chunks: &[Chunk], tau_s: f64) -> Joined {
             }
         };
         joined.factors.push(factor);
-        // Each chunk is used up to the middle of the overlap, since its ends are its worst part.
+        // Each chunk is used up to the middle of the overlap, because its ends, which are furthest
+        // from the NCO, are its least accurate part.
         let seam = joined
             .seams_hz
             .last()
@@ -145,8 +146,8 @@ fn ratio(joined: &Joined, points: &[(f64, Complex64)], tau_s: f64) -> (Complex64
     if ratios.len() < 4 {
         return (one, JoinStatus::TooLittleOverlap);
     }
-    // The median of real and imaginary parts depends on the choice of axes, so they are taken
-    // relative to the direction of the sum.
+    // The medians of real and imaginary parts depend on the choice of axes. So the axes are turned
+    // to the direction of the sum, which is the same for any phase of the data.
     let sum: Complex64 = ratios.iter().map(|r| r / r.norm()).sum();
     let direction = if sum.norm() > 0.0 {
         sum / sum.norm()
@@ -233,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn one_bad_point_does_not_matter_but_no_overlap_is_said() {
+    fn one_bad_point_is_ignored_and_a_missing_overlap_is_a_failure() {
         let mut second = chunk(0, 100, Complex64::from_polar(1.0, 1.0));
         second.z[3] *= 50.0;
         let joined = join_chunks(&[chunk(-100, 8, 1.0.into()), second], 3e-6);

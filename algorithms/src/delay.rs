@@ -1,25 +1,25 @@
 //! Estimation of the delay of a line from its phase over frequency.
 //!
-//! The phase is `phi0 - 2 pi f tau`. Unwrapping fails if the phase turns by more than half a circle
-//! between neighbouring points. So the delay is the value at which `|sum z exp(2 pi i f tau)|` is
-//! largest. It is found from coarse to fine: first with sums over short stretches of the sweep,
-//! whose peak is wide, then over longer and longer ones. Last, a robust line is fitted to the
-//! remaining phase; resonances are its outliers.
+//! The phase is `phi0 - 2 pi f tau`. Unwrapping fails if the phase changes by more than pi between
+//! neighbouring points. So the delay is the value at which `|sum z exp(2 pi i f tau)|` is largest.
+//! It is found from coarse to fine: first with sums over short stretches of the sweep, whose peak
+//! is wide, then over longer and longer ones. Finally a robust straight line is fitted to the
+//! remaining phase. Resonances are outliers of this fit.
 
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
 
 use crate::robust::{median, spread};
 
-/// Speed of light, in metres a second.
-const LIGHT: f64 = 299_792_458.0;
+/// Speed of light, in metres per second.
+const SPEED_OF_LIGHT: f64 = 299_792_458.0;
 /// Residual phase above which a point is an outlier, in multiples of the robust spread.
 const REJECT: f64 = 3.5;
 /// Smallest residual phase that makes a point an outlier, in radians.
 const LEAST_REJECT: f64 = 0.05;
-/// Fraction of outliers above which the line is rejected.
+/// Fraction of outliers above which the fitted line is rejected.
 const MOST_REJECTED: f64 = 0.2;
-/// Coherence below which the phases do not follow a line at all.
+/// Coherence (0 to 1) below which the phases do not follow any delay.
 const LEAST_COHERENCE: f64 = 0.3;
 
 /// Result of an estimate: success, or the reason that the delay cannot be used.
@@ -55,12 +55,12 @@ impl DelayStatus {
         Self::Ambiguous,
     ];
 
-    /// True for success alone.
+    /// True only for success.
     pub fn is_success(self) -> bool {
         self == Self::Success
     }
 
-    /// The stable name, as it stands in files and tables.
+    /// The stable name, as in files and tables.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Success => "success",
@@ -85,9 +85,10 @@ pub struct Delay {
     pub sigma_s: f64,
     /// Phase at the middle of the sweep after the delay is removed, in radians.
     pub phase_rad: f64,
-    /// Robust scatter of the phase about the line, in radians.
+    /// Robust scatter of the phase about the fitted straight line, in radians.
     pub residual_rad: f64,
-    /// Slope of every second point minus that of all points, over the whole span, in radians.
+    /// Slope of a fit to every second point minus that of a fit to all points, in radians over the
+    /// whole span. It is a check of the slope.
     pub residual_slope_rad: f64,
     /// Fraction of the points that are outliers.
     pub rejected: f64,
@@ -109,7 +110,7 @@ impl Delay {
     /// Returns the length of coaxial cable (velocity 0.66 c) with this delay, in metres. Add it to
     /// the length that a board already corrects for.
     pub fn cable_length_m(&self) -> f64 {
-        self.tau_s * 0.66 * LIGHT
+        self.tau_s * 0.66 * SPEED_OF_LIGHT
     }
 }
 
@@ -162,13 +163,14 @@ pub fn estimate_delay(frequency_hz: &[f64], z: &[Complex64], max_tau_s: f64) -> 
 /// Searches the delay from coarse to fine. `None` if even the nearest points are too far apart for
 /// `max_tau_s`.
 fn search(f: &[f64], phasors: &[Complex64], span: f64, max_tau_s: f64) -> Option<f64> {
-    // Over the first stretches the largest delay turns the phase by at most a quarter turn.
+    // The first stretches are so short that the phase of the largest delay changes by at most pi
+    // over them, unless the points are too far apart for that.
     let nearest = f
         .windows(2)
         .map(|w| w[1] - w[0])
         .filter(|d| *d > 0.0)
         .fold(span, f64::min);
-    // Delays that differ by a whole turn between neighbouring points cannot be told apart.
+    // Delays whose phases differ by 2 pi between neighbouring points cannot be distinguished.
     if nearest * max_tau_s > 0.5 {
         return None;
     }
@@ -204,7 +206,8 @@ fn search(f: &[f64], phasors: &[Complex64], span: f64, max_tau_s: f64) -> Option
 fn coherent(f: &[f64], phasors: &[Complex64], tau: f64, stretch: f64, most: usize) -> f64 {
     let mut total = 0.0;
     let mut counted = 0.0;
-    // Whole stretches are skipped, not points in them.
+    // To use fewer points, whole stretches are skipped and not single points, because a stretch
+    // needs its dense points.
     let skip = f.len().div_ceil(most.max(1));
     let mut i = 0;
     let mut number = 0_usize;
@@ -247,7 +250,7 @@ fn fit_line(f: &[f64], phasors: &[Complex64], coarse: f64, span: f64) -> Delay {
         .map(|(f, p)| p * Complex64::cis(std::f64::consts::TAU * f * coarse))
         .collect();
     let mean = turned.iter().sum::<Complex64>();
-    // Phases relative to their mean direction have no wrap for most of the points.
+    // Phases relative to their mean direction do not wrap at most of the points.
     let middle = mean / mean.norm().max(f64::MIN_POSITIVE);
     let phases: Vec<f64> = turned.iter().map(|p| (p * middle.conj()).arg()).collect();
     // Frequencies in units of the span.
@@ -298,7 +301,8 @@ fn fit_line(f: &[f64], phasors: &[Complex64], coarse: f64, span: f64) -> Delay {
     } else {
         f64::INFINITY
     };
-    let halves = later_slope(&x, &phases, &keep).map_or(0.0, |s| s - slope);
+    let residual_slope =
+        slope_of_every_second(&x, &phases, &keep).map_or(0.0, |second| second - slope);
     let status = if rejected > MOST_REJECTED {
         DelayStatus::TooManyRejected
     } else if sigma_slope >= 0.1 || sigma_slope.is_nan() {
@@ -316,13 +320,13 @@ fn fit_line(f: &[f64], phasors: &[Complex64], coarse: f64, span: f64) -> Delay {
         },
         phase_rad: wrap(middle.arg() + offset),
         residual_rad: scatter,
-        residual_slope_rad: halves,
+        residual_slope_rad: residual_slope,
         rejected,
     }
 }
 
-/// Returns the slope of every second point, as a check with noise of its own.
-fn later_slope(x: &[f64], phases: &[f64], keep: &[bool]) -> Option<f64> {
+/// Returns the slope of a fit to every second point, which checks the slope of all points.
+fn slope_of_every_second(x: &[f64], phases: &[f64], keep: &[bool]) -> Option<f64> {
     let every_second: Vec<bool> = keep
         .iter()
         .enumerate()

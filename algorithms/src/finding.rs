@@ -1,8 +1,8 @@
 //! Search for resonances in a wide sweep.
 //!
 //! There are three methods: the matched filter (the default), the prominence of dips in |S21|, and
-//! the speed along the loop in the IQ plane. Each returns peaks. Every peak is then fitted for a
-//! first frequency, width and depth, and gets flags about its surroundings.
+//! the speed along the loop in the IQ plane. Each returns peaks. Every peak is then fitted, which
+//! gives a first value of its frequency, width and depth, and gets flags about its surroundings.
 
 mod candidate;
 mod cleaning;
@@ -21,16 +21,17 @@ use crate::robust::{median, sweep_noise};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FindMethod {
-    /// Correlation with resonators of many widths and any allowed angle. It is the most sensitive.
+    /// Correlation with resonators of many widths and all allowed asymmetry angles. It is the most
+    /// sensitive method.
     #[default]
     MatchedFilter,
     /// Prominence of dips in |S21| in decibels.
     Prominence,
-    /// Speed along the loop in the IQ plane. Ripple of the line hardly changes it.
+    /// Speed along the loop in the IQ plane. It is insensitive to ripple of the line.
     IqSpeed,
 }
 
-/// Parameters of a search for resonances, and of the choice of those that are kept.
+/// Parameters of a search for resonances, and of the selection of those that are kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FindParams {
@@ -38,22 +39,25 @@ pub struct FindParams {
     pub method: FindMethod,
     /// Smallest depth of a resonance, in decibels.
     pub min_depth_db: f64,
-    /// Mean number of false resonances that white noise alone may cause in the whole sweep.
+    /// Expected number of false resonances that white noise alone causes in the whole sweep.
     pub false_alarms: f64,
-    /// Narrowest line that is searched for, in hertz.
+    /// Linewidth of the narrowest resonance that is searched for, in hertz.
     pub min_linewidth_hz: f64,
-    /// Widest line that is searched for, in hertz. A wider one is a box mode or ripple of the
-    /// line.
+    /// Linewidth of the widest resonance that is searched for, in hertz. A wider dip is a box mode
+    /// or ripple of the line.
     pub max_linewidth_hz: f64,
     /// Largest asymmetry angle of a resonator, in radians.
     pub max_phi_rad: f64,
-    /// Lines closer than this many linewidths are `crowded`.
+    /// Resonances that are closer to each other than this many linewidths are flagged `crowded`.
     pub crowded_lw: f64,
-    /// Lines closer than this many linewidths are `collided`: only the best of them is kept.
+    /// Resonances that are closer to each other than this many linewidths are flagged `collided`.
+    /// Only the best of them is kept.
     pub collided_lw: f64,
-    /// Lines closer than this to an NCO are flagged `near_nco`, in hertz.
+    /// Resonances that are closer than this to a frequency of the NCO are flagged `near_nco`, in
+    /// hertz.
     pub near_nco_hz: f64,
-    /// Lines closer than this many linewidths to an end of the sweep are flagged `edge`.
+    /// Resonances that are closer than this many linewidths to an end of the sweep are flagged
+    /// `edge`.
     pub edge_lw: f64,
 }
 
@@ -97,7 +101,7 @@ impl FindParams {
     }
 }
 
-/// Wide sweep to search, with what is known about it.
+/// Wide sweep to search, with the properties of it that are known.
 #[derive(Debug, Clone, Copy)]
 pub struct WideSweep<'a> {
     /// Frequencies in hertz, ascending. The spacing may vary.
@@ -117,7 +121,7 @@ pub struct WideSweep<'a> {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FindStatus {
-    /// The sweep was searched; it may hold no resonance.
+    /// The sweep was searched. It may have no resonance.
     Success,
     /// Fewer than 32 points.
     TooFewPoints,
@@ -127,7 +131,7 @@ pub enum FindStatus {
     NotAscending,
     /// The samples are zero or do not vary.
     NoSignal,
-    /// The points are too far apart for the widest line that is searched for.
+    /// The points are too far apart for the widest resonance that is searched for.
     TooCoarse,
     /// The parameters cannot be used.
     InvalidParameters,
@@ -173,7 +177,7 @@ pub struct FindOutcome {
     pub candidates: Vec<Candidate>,
     /// Noise of each point relative to the line's gain.
     pub relative_noise: f64,
-    /// Statistic above which a peak counts.
+    /// Statistic above which a peak is taken as a resonance.
     pub threshold: f64,
     /// Median spacing of the points, in hertz.
     pub spacing_hz: f64,
@@ -194,7 +198,7 @@ impl FindOutcome {
     }
 }
 
-/// Peak of a search: a frequency at which a resonance may be.
+/// Peak of a search: a frequency at which there may be a resonance.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peak {
     pub f_hz: f64,
@@ -209,14 +213,14 @@ pub(crate) struct Flattened {
     /// Noise per point.
     pub noise: f64,
     pub spacing_hz: f64,
-    /// Statistic above which a peak counts.
+    /// Statistic above which a peak is taken as a resonance.
     pub threshold: f64,
 }
 
 /// Searches a wide sweep for resonances. Never panics.
 ///
 /// The search may take tens of milliseconds for 50,000 points. Call it through
-/// `tworoutine::offload` if an event loop must go on meanwhile.
+/// `tworoutine::offload` if it must not block an event loop.
 pub fn find_resonances(sweep: &WideSweep<'_>, params: &FindParams) -> FindOutcome {
     let failed = |status| FindOutcome {
         status,
@@ -284,8 +288,10 @@ fn flatten(sweep: &WideSweep<'_>, params: &FindParams) -> Result<Flattened, Find
         .collect();
     let estimated = sweep_noise(&z).unwrap_or(0.0);
     let noise = sweep.noise.map_or(estimated, |s| s / scale);
-    // Twice the reduction over the noise is chi-squared with two degrees of freedom. Each point is
-    // tried with a few widths, which multiplies the chance of a false alarm.
+    // On white noise, twice the reduction of the squared residual over the variance has a
+    // chi-squared distribution with two degrees of freedom, which exceeds `t` with probability
+    // `exp(-t/2)`. Each point is tried with several widths, which are worth about four independent
+    // trials.
     let trials = 4.0 * n as f64;
     let threshold = 2.0 * (trials / params.false_alarms).ln().max(1.0);
     Ok(Flattened {

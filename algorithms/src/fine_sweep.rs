@@ -9,7 +9,8 @@ use crate::progress::Stage;
 use crate::resonator::Direction;
 use crate::session::{InputFlags, Session, Tone, carrier_phase, told_of_bad};
 
-const WHAT: &str = "fine sweep";
+/// Name of the operation in errors.
+const OPERATION: &str = "fine sweep";
 
 /// Parameters of sweeps over resonances.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,15 +57,15 @@ impl FineSweepParams {
             (step > 0.2 + 1e-9).then(|| {
                 let needed = (5.0 * self.span_lw).ceil() + 1.0;
                 format!(
-                    "steps of {step:.3} linewidths are too coarse: at most a fifth of one, {needed} \
-                     points"
+                    "steps of {step:.3} linewidths are too coarse; use at least {needed} points, so \
+                     that a step is at most a fifth of a linewidth"
                 )
             })
         })
     }
 }
 
-/// Resonance to sweep over. The tone at index `i` of a list is on channel `i + 1`.
+/// Resonance to sweep over. The tone of the target at index `i` of a list gets channel `i + 1`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SweepTarget {
@@ -83,14 +84,14 @@ pub struct Sweep {
     pub channel: ChannelId,
     /// Direction in which the tone was stepped.
     pub direction: Direction,
-    /// Absolute frequencies as set by the board, in hertz, in the order of the steps.
+    /// Absolute frequencies, rounded as the board rounds them, in hertz, in the order of the steps.
     pub frequency_hz: Vec<f64>,
     /// Samples in readout counts, with the phase of the carrier removed.
     pub z: Vec<Complex64>,
     /// Amplitude of the tone.
     pub amplitude: f64,
-    /// Error of each point, `sqrt(<|n|^2>)` in readout counts. `None` if points of one sample
-    /// leave it unknown.
+    /// Error of each point, `sqrt(<|n|^2>)` in readout counts. `None` if it is not known because
+    /// each point is a single sample.
     pub noise: Option<f64>,
 }
 
@@ -141,14 +142,14 @@ impl FineSweepOutcome {
 
 /// Steps all tones at the same time, each over the span of its own resonance.
 ///
-/// All targets must be within reach of one NCO setting: `nco_hz` if it is given, else the present
-/// one. Call this function once for each region if targets are further apart. The module's tones
-/// are cleared first; the tones of the last step are left on.
+/// All targets must be within reach of one frequency of the NCO: `nco_hz` if it is given, else the
+/// present one. Call this function once for each region if targets are further apart. The module's
+/// tones are cleared first; the tones of the last step are left on.
 ///
 /// # Errors
 /// An error before anything is sent, if there is no target, if there are more targets than
-/// channels, if a step is above a fifth of a linewidth, if a tone is beyond the NCO's reach, or if
-/// the comb is above full scale. Otherwise the errors of the board.
+/// channels, if a step is larger than a fifth of a linewidth, if a tone is beyond the NCO's reach,
+/// or if the comb exceeds full scale; else the errors of the board.
 #[tworoutine::tworoutine(Send)]
 pub async fn fine_sweep(
     board: &BoardHandle,
@@ -167,12 +168,12 @@ pub(crate) async fn sweep(
     nco_hz: Option<f64>,
     params: &FineSweepParams,
 ) -> Result<FineSweepOutcome> {
-    let invalid = |why: String| session.refuse(ErrorKind::InvalidArgument, WHAT, why);
+    let invalid = |why: String| session.refuse(ErrorKind::InvalidArgument, OPERATION, why);
     if let Some(why) = params.problem() {
         return Err(invalid(why));
     }
     if targets.is_empty() {
-        return Err(invalid("there is nothing to sweep over".to_owned()));
+        return Err(invalid("there is no resonance to sweep over".to_owned()));
     }
     for target in targets {
         let sound = target.centre_hz.is_finite()
@@ -186,18 +187,20 @@ pub(crate) async fn sweep(
                 amplitude,
             } = target;
             return Err(invalid(format!(
-                "a resonance at {centre_hz} Hz, {linewidth_hz} Hz wide, with a tone of amplitude \
-                 {amplitude}, is none"
+                "a target with centre_hz {centre_hz}, linewidth_hz {linewidth_hz} and amplitude \
+                 {amplitude} cannot be swept: all must be finite numbers, and the linewidth \
+                 positive"
             )));
         }
     }
     let wanted_nco = nco_hz.unwrap_or(session.nco.frequency.0);
-    // The first and the last step have the lowest and the highest frequencies.
+    // It is enough to check the first and the last step, which have the lowest and the highest
+    // frequencies.
     for point in [0, params.points - 1] {
         let comb = comb(session, targets, point, wanted_nco, params);
-        session.check(WHAT, wanted_nco, &comb)?;
+        session.check(OPERATION, wanted_nco, &comb)?;
     }
-    session.check_nco(WHAT, wanted_nco)?;
+    session.check_nco(OPERATION, wanted_nco)?;
     session.set_nco(wanted_nco).await?;
     let nco_hz = session.nco.frequency.0;
     let total = params.points * params.directions.len();

@@ -15,8 +15,8 @@ mod start;
 
 pub use bound::{BoundParameters, cramer_rao};
 pub use circle::{Circle, fit_circle};
-pub(crate) use joint::among;
 pub use joint::fit_joint;
+pub(crate) use joint::with_neighbours;
 pub use linear::fit_linear;
 pub use nonlinear::fit_nonlinear;
 pub use outcome::{Fit, FitErrors, FitParams, FitStatus};

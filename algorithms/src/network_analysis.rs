@@ -1,4 +1,4 @@
-//! Sweeping a whole band with a comb.
+//! Sweep of a whole band with combs of tones.
 
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
@@ -11,28 +11,30 @@ use crate::progress::{Progress, Stage};
 use crate::robust::median;
 use crate::session::{InputFlags, Session, Tone, carrier_phase, drawn};
 
-const WHAT: &str = "network analysis";
+/// Name of the operation in errors.
+const OPERATION: &str = "network analysis";
 
 /// Parameters of a sweep of a band.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NetworkAnalysisParams {
-    /// Points over the band.
+    /// Number of points over the band.
     pub points: usize,
-    /// Most tones of a comb; all of the module's channels if null.
+    /// Largest number of tones of a comb; null for as many as the module has channels.
     pub max_tones: Option<usize>,
     /// Amplitude of each tone, as a fraction of full scale.
     pub amplitude: f64,
-    /// Samples averaged for each point.
+    /// Number of samples averaged for each point.
     pub samples: u32,
-    /// Highest quality factor to be seen: points must lie at most `f / (2 qr_max)` apart.
+    /// Highest quality factor of a resonance that shall be resolved. Points must be at most `f / (2
+    /// qr_max)` apart.
     pub qr_max: f64,
-    /// Tones are moved at random by up to this from even spacing, against intermodulation, in
-    /// hertz.
+    /// Largest random shift of a tone from even spacing, in hertz. The shifts spread
+    /// intermodulation products over frequency.
     pub dither_hz: f64,
-    /// Points that neighbouring NCO settings share.
+    /// Number of points that neighbouring NCO settings share.
     pub overlap: usize,
-    /// Seed of the dither.
+    /// Seed of the random shifts.
     pub seed: u64,
 }
 
@@ -52,22 +54,23 @@ impl Default for NetworkAnalysisParams {
 }
 
 impl NetworkAnalysisParams {
-    /// Reason that the points lie too far apart over `band` to see lines of the highest quality
-    /// factor, or `None` if they do not. They may lie at most `f / (2 qr_max)` apart.
+    /// Returns the reason that the points are too far apart over `band` to resolve resonances of
+    /// the highest quality factor, or `None` if they are not. They may be at most `f / (2 qr_max)`
+    /// apart.
     pub fn too_coarse(&self, band: Band) -> Option<String> {
         let spacing_hz = band.span_hz() / self.points as f64;
         let widest = band.f_min_hz / (2.0 * self.qr_max);
         (spacing_hz > widest * (1.0 + 1e-9)).then(|| {
             let needed = (band.span_hz() / widest).ceil();
             format!(
-                "points {spacing_hz:.0} Hz apart are too coarse for lines of quality factor {}: at \
-                 most {widest:.0} Hz, {needed} points; or a lower qr_max",
+                "points {spacing_hz:.0} Hz apart are too coarse for resonances of quality factor \
+                 {}; use at least {needed} points (at most {widest:.0} Hz apart), or a lower qr_max",
                 self.qr_max
             )
         })
     }
 
-    /// Reason that these parameters cannot be used, or `None` if they can.
+    /// Returns the reason that these parameters cannot be used, or `None` if they can.
     pub fn problem(&self) -> Option<String> {
         crate::params::out_of_range(&[
             ("points", self.points as f64, 32.0, 1e8),
@@ -86,51 +89,52 @@ impl NetworkAnalysisParams {
     }
 }
 
-/// A sweep of a whole band.
+/// Sweep of a whole band.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NetworkAnalysisOutcome {
     /// The module.
     pub module: ModuleId,
-    /// Success, or the reason that the NCO settings could not be brought on one scale.
+    /// Success, or the reason that the sweeps at different NCO settings could not be brought to one
+    /// scale.
     pub join: JoinStatus,
-    /// Absolute frequencies as really set, in hertz, ascending.
+    /// Absolute frequencies, rounded as the board rounds them, in hertz, ascending.
     pub frequency_hz: Vec<f64>,
-    /// Samples in readout counts, the phase of each carrier taken out.
+    /// Samples in readout counts, with the phase of each carrier removed.
     pub z: Vec<Complex64>,
-    /// Error of each point, `sqrt(<|n|^2>)` in readout counts; `None` if single samples leave
-    /// it unknown.
+    /// Error of each point, `sqrt(<|n|^2>)` in readout counts. `None` if it is not known because
+    /// each point is a single sample.
     pub noise: Option<f64>,
-    /// NCO settings used, in hertz.
+    /// Frequencies of the NCO that were used, in hertz.
     pub nco_hz: Vec<f64>,
     /// Frequencies at which neighbouring settings were joined, in hertz.
     pub seams_hz: Vec<f64>,
-    /// Outcome of the join at each of these frequencies. If a join is no success, gain and phase
-    /// above its frequency are on a scale of their own.
+    /// Outcome of the join at each of these frequencies. If a join failed, gain and phase above its
+    /// frequency are on another scale than below.
     pub seam_status: Vec<JoinStatus>,
-    /// Number of points whose samples are no numbers; they are left out.
+    /// Number of points whose samples are not numbers. These points are left out.
     pub bad_points: usize,
     /// Amplitude of each tone.
     pub amplitude: f64,
-    /// A converter was over its range.
+    /// True if a converter was over its range.
     pub overrange: bool,
-    /// An input was over its voltage.
+    /// True if an input was over its voltage.
     pub overvoltage: bool,
 }
 
 impl NetworkAnalysisOutcome {
-    /// Warnings that a person must know, a sentence each; empty if all is well.
+    /// Returns the warnings about this result, a sentence each; empty if there are none.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         for (seam_hz, status) in self.seams_hz.iter().zip(&self.seam_status) {
-            let why = match status {
+            let reason = match status {
                 JoinStatus::Success => continue,
-                JoinStatus::TooLittleOverlap => "too few points are on both sides",
+                JoinStatus::TooLittleOverlap => "the two sides share too few points",
                 JoinStatus::Inconsistent => "the two sides do not agree",
             };
             let mhz = seam_hz / 1e6;
             warnings.push(format!(
-                "the sweep could not be joined at {mhz:.3} MHz, {why}: above it gain and phase are \
-                 on another scale ({})",
+                "the sweep could not be joined at {mhz:.3} MHz, because {reason}: gain and phase \
+                 above this frequency are on another scale ({})",
                 status.as_str()
             ));
         }
@@ -155,7 +159,7 @@ impl NetworkAnalysisOutcome {
         warnings
     }
 
-    /// The sweep as a search takes it, with the delay `tau_s` of the line.
+    /// Returns the sweep as input of a search, with the delay `tau_s` of the line.
     pub fn as_sweep(&self, tau_s: f64) -> WideSweep<'_> {
         WideSweep {
             frequency_hz: &self.frequency_hz,
@@ -166,25 +170,26 @@ impl NetworkAnalysisOutcome {
         }
     }
 
-    /// Frequency of the NCO when the point at `frequency_hz` was taken, in hertz: each setting
-    /// serves up to the seam with the next. `None` if nothing was swept.
+    /// Returns the frequency of the NCO at which the point at `frequency_hz` was measured, in
+    /// hertz: each setting covers the frequencies up to its seam with the next. `None` if nothing
+    /// was swept.
     pub fn nco_at(&self, frequency_hz: f64) -> Option<f64> {
         let setting = self.seams_hz.partition_point(|seam| *seam < frequency_hz);
         self.nco_hz.get(setting).copied()
     }
 }
 
-/// Sweeps `band` with interleaved combs: every comb covers the whole reach of one NCO setting, and
-/// each tone steps upward through its share. Bands wider than that take several settings, joined
-/// over their overlap with the delay `tau_s` removed.
+/// Sweeps `band` with interleaved combs. Each comb covers the whole part of the band that one NCO
+/// setting reaches, and each tone steps upward through its share of it. A wider band takes several
+/// settings. Their data are joined over the overlap, with the delay `tau_s` removed.
 ///
-/// Tones keep off each other's mirror images about the NCO by half a spacing or more. One batch
-/// sets a comb, settles and acquires; only frequencies change from batch to batch. Clears the
-/// module's tones first, and leaves its own on.
+/// Tones are half a spacing or more away from the mirror images of other tones about the NCO. Each
+/// batch sets a comb, settles and acquires; only frequencies change from batch to batch. The
+/// module's tones are cleared first; the tones of the last comb are left on.
 ///
 /// # Errors
-/// Refused before anything is sent: an empty span, parameters out of range, points further apart
-/// than the lines allow, a comb above full scale. Otherwise the errors of the board.
+/// An error before anything is sent, if the band is empty, if parameters are out of range, if the
+/// points are too far apart, or if a comb exceeds full scale; else the errors of the board.
 #[tworoutine::tworoutine(Send)]
 pub async fn network_analysis(
     board: &BoardHandle,
@@ -196,7 +201,7 @@ pub async fn network_analysis(
     network_analysis_with_progress(board, module, band, tau_s, params, &()).await
 }
 
-/// As [`network_analysis()`], telling `progress` of every step.
+/// As [`network_analysis()`], with a report of every step to `progress`.
 #[tworoutine::tworoutine(Send)]
 pub async fn network_analysis_with_progress(
     board: &BoardHandle,
@@ -252,7 +257,7 @@ pub(crate) async fn sweep(
             z,
         });
     }
-    // One without a good point has no seam either.
+    // `join_chunks` makes no seam for a chunk without points, so its NCO setting is left out too.
     let used = chunks.iter().filter(|chunk| !chunk.z.is_empty());
     let nco_hz = used.map(|chunk| chunk.nco_hz).collect();
     let joined = tworoutine::offload(move || join_chunks(&chunks, tau_s)).await;
@@ -273,7 +278,8 @@ pub(crate) async fn sweep(
     })
 }
 
-/// The NCO settings that a sweep of `band` will take, in hertz, or the error that refuses it.
+/// Returns the frequencies of the NCO that a sweep of `band` needs, in hertz, or the error that
+/// refuses the sweep.
 pub(crate) fn nco_settings(
     session: &Session<'_>,
     band: Band,
@@ -285,22 +291,22 @@ pub(crate) fn nco_settings(
         .collect())
 }
 
-/// One NCO setting's share of the points.
+/// Points that are measured with one setting of the NCO.
 #[derive(Debug, Clone, PartialEq)]
 struct Plan {
     nco_hz: f64,
-    /// Frequency of its first point.
+    /// Frequency of the first point.
     first_hz: f64,
     spacing_hz: f64,
     points: usize,
-    /// Points of one tone, and so batches.
+    /// Number of points of each tone, which is the number of batches.
     steps: usize,
-    /// Number of its first point over the whole band.
+    /// Index of the first point among the points of the whole band.
     first: usize,
 }
 
 impl Plan {
-    /// Tone `k` takes points `k steps + step`.
+    /// Returns the comb of a step, in which tone `k` is at the point `k steps + step`.
     fn comb(
         &self,
         session: &Session<'_>,
@@ -312,7 +318,8 @@ impl Plan {
             .step_by(self.steps)
             .enumerate()
             .map(|(k, point)| {
-                // Less than half a spacing, so that points stay in order, and none at the ends.
+                // The dither is less than half a spacing, so that points stay in order. The points
+                // at the ends have none, so that they stay within the reach.
                 let interior = point > 0 && point + 1 < self.points;
                 let most = params.dither_hz.min(0.2 * self.spacing_hz);
                 let dither = if interior {
@@ -332,9 +339,9 @@ impl Plan {
     }
 }
 
-/// Shares the points out over the NCO settings, or returns the error that refuses the sweep.
+/// Divides the points among the settings of the NCO, or returns the error that refuses the sweep.
 fn plan(session: &Session<'_>, band: Band, params: &NetworkAnalysisParams) -> Result<Vec<Plan>> {
-    let invalid = |why: String| session.refuse(ErrorKind::InvalidArgument, WHAT, why);
+    let invalid = |why: String| session.refuse(ErrorKind::InvalidArgument, OPERATION, why);
     if let Some(why) = band.problem().or_else(|| params.problem()) {
         return Err(invalid(why));
     }
@@ -350,19 +357,24 @@ fn plan(session: &Session<'_>, band: Band, params: &NetworkAnalysisParams) -> Re
         )));
     }
     let tones = most_tones.min(params.points);
-    session.check_band(WHAT, band)?;
-    session.check_powers(WHAT, std::iter::repeat_n(params.amplitude, tones))?;
+    session.check_band(OPERATION, band)?;
+    session.check_powers(OPERATION, std::iter::repeat_n(params.amplitude, tones))?;
     let reach = session.description.max_offset.0;
-    // Points lie in the middle of their share of the band, so a band of exactly the board's span
-    // fits one setting.
-    let settings = shares(params.points, spacing_hz, reach, params.overlap)
-        .ok_or_else(|| invalid("the overlap takes all of the board's span".to_owned()))?;
+    // The band is divided into one interval for each point, and each point is in the middle of its
+    // interval. So a band as wide as the board's span needs only one setting.
+    let settings = point_ranges(params.points, spacing_hz, reach, params.overlap).ok_or_else(|| {
+        let overlap = params.overlap;
+        invalid(format!(
+            "an overlap of {overlap} points is too large for the number of points within the span \
+             of one NCO setting; use a smaller overlap or more points"
+        ))
+    })?;
     let mut plans = Vec::with_capacity(settings.len());
     for (first, end) in settings {
         let points = end - first;
         let first_hz = band.f_min_hz + spacing_hz * (first as f64 + 0.5);
-        let nco_hz = nco_of(session, first_hz, spacing_hz, points);
-        session.check_nco(WHAT, nco_hz)?;
+        let nco_hz = nco_for(session, first_hz, spacing_hz, points);
+        session.check_nco(OPERATION, nco_hz)?;
         let steps = points.div_ceil(tones);
         plans.push(Plan {
             nco_hz,
@@ -376,22 +388,23 @@ fn plan(session: &Session<'_>, band: Band, params: &NetworkAnalysisParams) -> Re
     Ok(plans)
 }
 
-/// Frequency of the NCO for `points` points from `first_hz` on. It is near their middle, or as near
-/// to it as the board can set the NCO and still reach all of the points.
-fn nco_of(session: &Session<'_>, first_hz: f64, spacing_hz: f64, points: usize) -> f64 {
+/// Returns the frequency of the NCO for `points` points from `first_hz` on: near the middle of the
+/// points, or as near to it as the board can set the NCO and still reach all points.
+fn nco_for(session: &Session<'_>, first_hz: f64, spacing_hz: f64, points: usize) -> f64 {
     let module = &session.description;
     let last_hz = first_hz + spacing_hz * (points as f64 - 1.0);
     let nco = module.nco_range();
     let low = nco.min.0.max(last_hz - module.max_offset.0);
     let high = nco.max.0.min(first_hz + module.max_offset.0);
-    // A quarter off the grid: the mirror of each point falls half way between two points.
+    // The NCO is a quarter of the spacing away from a point. So the mirror image of each point
+    // about the NCO falls half way between two points.
     let at = |place: f64| first_hz + spacing_hz * (place - 0.25);
     let place = |nco_hz: f64| (nco_hz - first_hz) / spacing_hz + 0.25;
     let wanted = ((points / 2) as f64)
         .max(place(low).ceil())
         .min(place(high).floor());
     let wanted_hz = session.settable(at(wanted));
-    // A board whose NCO hardly moves has no place off the grid.
+    // If the NCO has a narrow range, there may be no such frequency within it.
     if (low..=high).contains(&wanted_hz) {
         wanted_hz
     } else {
@@ -399,8 +412,9 @@ fn nco_of(session: &Session<'_>, first_hz: f64, spacing_hz: f64, points: usize) 
     }
 }
 
-/// Ranges of points, each at most `2 reach` wide, neighbours sharing `overlap` points.
-fn shares(
+/// Returns ranges of points, each at most `2 reach` wide, of which neighbours share `overlap`
+/// points. `None` if the overlap is too large for that.
+fn point_ranges(
     points: usize,
     spacing_hz: f64,
     reach: f64,
@@ -433,14 +447,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_cover_the_band_and_overlap() {
-        assert_eq!(shares(50_000, 1e4, 250e6, 16), Some(vec![(0, 50_000)]));
-        let parts = shares(200_000, 1e4, 250e6, 16).unwrap();
+    fn ranges_of_points_cover_the_band_and_overlap() {
+        assert_eq!(
+            point_ranges(50_000, 1e4, 250e6, 16),
+            Some(vec![(0, 50_000)])
+        );
+        let parts = point_ranges(200_000, 1e4, 250e6, 16).unwrap();
         assert_eq!((parts[0].0, parts[parts.len() - 1].1), (0, 200_000));
         for pair in parts.windows(2) {
             assert_eq!(pair[0].1 - pair[1].0, 16);
         }
         assert!(parts.iter().all(|(a, b)| (b - a) as f64 * 1e4 <= 500e6));
-        assert_eq!(shares(100, 1e8, 250e6, 16), None);
+        assert_eq!(point_ranges(100, 1e8, 250e6, 16), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Checks of parameters before anything is sent, and limits of numbers to ranges.
+//! Checks of parameters before anything is sent, and restriction of numbers to ranges.
 
 /// Returns a sentence about the first of `(name, value, least, most)` that is not finite or is
 /// outside its range.
@@ -9,9 +9,9 @@ pub(crate) fn out_of_range(ranges: &[(&str, f64, f64, f64)]) -> Option<String> {
     })
 }
 
-/// Returns `value`, or the bound that it is beyond. Unlike [`f64::clamp`], this function takes any
-/// bounds: if they contradict each other, the lower bound holds for values below it.
-pub(crate) fn held(value: f64, least: f64, most: f64) -> f64 {
+/// Returns `value`, or the bound that it exceeds. Unlike [`f64::clamp`], this function does not
+/// panic for any bounds: if `least` is above `most`, values below `least` become `least`.
+pub(crate) fn restricted(value: f64, least: f64, most: f64) -> f64 {
     if value < least {
         least
     } else if value > most {

@@ -10,9 +10,10 @@ use crate::progress::Stage;
 use crate::resonator::{Direction, Resonator, pulled_detuning};
 use crate::session::{InputFlags, Means, Session, Tone, carrier_phase, told_of_bad};
 
-const WHAT: &str = "placing tones";
+/// Name of the operation in errors.
+const OPERATION: &str = "placing tones";
 
-/// Tone to set. The tone at index `i` of a list is on channel `i + 1`.
+/// Tone to set. The tone at index `i` of a list of targets gets channel `i + 1`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ToneTarget {
@@ -30,7 +31,7 @@ pub struct ToneTarget {
 pub struct PlacedTone {
     /// The channel.
     pub channel: ChannelId,
-    /// Absolute frequency as set by the board, in hertz.
+    /// Absolute frequency, rounded as the board rounds it, in hertz.
     pub tone_hz: f64,
     /// Amplitude, as a fraction of full scale.
     pub amplitude: f64,
@@ -54,9 +55,9 @@ pub struct PlacedTone {
 pub struct PlaceOutcome {
     /// The module.
     pub module: ModuleId,
-    /// Epoch of the board for which this holds.
+    /// Epoch of the board in which the result is valid.
     pub epoch: Epoch,
-    /// Phase epoch for which the calibrations hold.
+    /// Phase epoch in which the calibrations are valid.
     pub phase_epoch: PhaseEpoch,
     /// Frequency of the NCO, in hertz.
     pub nco_hz: f64,
@@ -95,7 +96,7 @@ impl PlaceOutcome {
 ///
 /// # Errors
 /// An error before anything is sent, if parameters are out of range, if there are more targets than
-/// channels, if a tone is beyond the NCO's reach, or if the comb is above full scale. Otherwise the
+/// channels, if a tone is beyond the NCO's reach, or if the comb exceeds full scale; else the
 /// errors of the board.
 #[tworoutine::tworoutine(Send)]
 pub async fn place_tones(
@@ -116,11 +117,11 @@ pub(crate) async fn place_in(
     params: &PlacementParams,
 ) -> Result<PlaceOutcome> {
     if let Some(why) = params.problem() {
-        return Err(session.refuse(ErrorKind::InvalidArgument, WHAT, why));
+        return Err(session.refuse(ErrorKind::InvalidArgument, OPERATION, why));
     }
     if samples == 0 {
         let why = "samples is 0; at least 1 is needed";
-        return Err(session.refuse(ErrorKind::InvalidArgument, WHAT, why));
+        return Err(session.refuse(ErrorKind::InvalidArgument, OPERATION, why));
     }
     let nco_hz = session.nco.frequency.0;
     let placements: Vec<Option<Placement>> = targets
@@ -135,7 +136,8 @@ pub(crate) async fn place_in(
     };
     let place_of = |k: usize| placements[k].map_or(targets[k].otherwise_hz, |p| p.tone_hz);
     let mut tones: Vec<Tone> = (0..targets.len()).map(|k| tone(k, place_of(k))).collect();
-    // A tone near the upper end of the reach approaches from as far above as the reach allows.
+    // Near the upper end of the reach there may be less room above the tone than the approach
+    // needs. Then it begins at the end of the reach.
     let highest_hz = session.reach(nco_hz).high_hz;
     let from_above = |k: usize| {
         let approach_hz = placements[k].and_then(|p| p.approach_hz)?;
@@ -144,9 +146,9 @@ pub(crate) async fn place_in(
     let above: Vec<Tone> = (0..targets.len())
         .map(|k| tone(k, from_above(k).unwrap_or(place_of(k))))
         .collect();
-    session.check(WHAT, nco_hz, &tones)?;
+    session.check(OPERATION, nco_hz, &tones)?;
     session.report(Stage::Placing, 0, 1);
-    // One sample is enough, since only the order of the frequencies matters for the branch.
+    // One sample is enough: the branch depends only on the order of the frequencies.
     if above != tones {
         session.run(std::slice::from_ref(&above), 1).await?;
     }
@@ -154,8 +156,9 @@ pub(crate) async fn place_in(
 
     let mut mean = measure(session, &tones, samples).await?;
     if mean.bad() > 0 {
-        // There is one mean for each tone, so one that is not a number would cost the channel.
-        // A bad sample is mostly a single event, so a second measurement is likely to be good.
+        // There is only one mean for each tone, so a mean that is not a number would make the
+        // channel fail. A bad sample is usually a single event, so a second measurement is likely
+        // to be good.
         let again = measure(session, &tones, samples).await?;
         mean.flags.add(again.flags);
         for (z, again) in mean.z.iter_mut().zip(again.z) {
@@ -177,10 +180,10 @@ pub(crate) async fn place_in(
             .filter(|_| z.is_finite())
             .and_then(|r| Calibration::at(&r, tone_hz));
         let shift_hz = at.and_then(|c| c.shift_hz(z));
-        // The measured sample replaces that of the model, so that the error of the fit does not
-        // appear as a shift.
+        // The measured sample replaces that of the model. Otherwise the error of the fit would
+        // appear as a shift of the resonance.
         let aligned = at.map(|c| Calibration { z0: z, ..c }.aligned());
-        // The phase of the carrier turns the samples too, so the rotation includes it.
+        // The phase of the carrier rotates the samples too, so the rotation includes it.
         let carrier = tones[k].phase_rad;
         if let Some(c) = &aligned {
             tones[k].rotation_rad = wrap(c.rotation_rad + carrier);

@@ -101,9 +101,9 @@ pub fn place(resonator: &Resonator, params: &PlacementParams) -> Option<Placemen
     })
 }
 
-/// Returns detunings including the pull, from -2 to 2 linewidths.
+/// Returns detunings to scan, including the pull, from -2 to 2 linewidths.
 fn detunings() -> impl Iterator<Item = f64> {
-    // A scan has no local minima to stop at, and a thousandth of a linewidth is fine enough.
+    // A scan cannot end in a local minimum. Steps of a thousandth of a linewidth are fine enough.
     (-2000..=2000).map(|i| f64::from(i) * 1e-3)
 }
 
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_placed_on_nonsense() {
+    fn no_tone_is_placed_on_an_impossible_resonator() {
         let r = Resonator {
             fr_hz: f64::NAN,
             ..resonator(0.0, 0.0)

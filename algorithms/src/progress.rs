@@ -44,20 +44,20 @@ impl Stage {
 pub struct Step {
     /// The module.
     pub module: ModuleId,
-    /// The stage that is under way.
+    /// The stage that is running.
     pub stage: Stage,
-    /// Parts of it that are done.
+    /// Number of parts of the stage that are done.
     pub done: usize,
-    /// Parts of it in all, at least 1.
+    /// Number of all parts of the stage, at least 1.
     pub total: usize,
 }
 
-/// Takes reports of an algorithm's progress: a closure `Fn(&Step)`, or `()` to ignore them.
+/// Receiver of reports of an algorithm's progress: a closure `Fn(&Step)`, or `()` to ignore them.
 ///
-/// Called between operations of the board, from whichever thread runs the algorithm; it must not
-/// block. It cannot change the algorithm.
+/// It is called between operations of the board, from the thread that runs the algorithm, and must
+/// not block. It cannot influence the algorithm.
 pub trait Progress: Send + Sync {
-    /// Takes one report.
+    /// Receives one report.
     fn report(&self, step: &Step);
 }
 

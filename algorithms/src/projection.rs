@@ -1,9 +1,9 @@
 //! Linear fit of one notch on a sloped line to a piece of a sweep.
 //!
 //! For a resonator of given frequency and width, the model `c0 + c1 t + d / (1 + 2 i y)` is linear
-//! in its three complex numbers. So the best coupling, of any angle, follows in closed form. The
-//! reduction of the squared residual is the statistic of the matched filter. Fits use it to find
-//! their starting points.
+//! in its three complex numbers. So the best coupling, with any asymmetry angle, follows in closed
+//! form. The reduction of the squared residual is the statistic of the matched filter. Fits use it
+//! to find their starting points.
 
 use num_complex::Complex64;
 
@@ -51,7 +51,8 @@ pub(crate) fn project(points: impl Iterator<Item = (f64, f64, Complex64)>) -> Op
     if n < 5.0 {
         return None;
     }
-    // Over {1, t - mean}, which are orthogonal.
+    // The functions 1 and `t - mean` are orthogonal over the points. Projections onto them are
+    // independent.
     let mean = t1 / n;
     let spread = t2 - t1 * mean;
     if spread <= 0.0 {
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_decide_is_none() {
+    fn points_that_determine_no_notch_have_no_projection() {
         let z = Complex64::new(1.0, 0.0);
         assert_eq!(
             project((0..4).map(|i| (f64::from(i), f64::from(i), z))),

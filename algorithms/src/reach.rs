@@ -17,11 +17,12 @@ pub(crate) struct Reach {
 impl Reach {
     /// Returns the reach of `module` with its NCO at `nco_hz`.
     pub(crate) fn of(module: &ModuleDescription, nco_hz: f64) -> Self {
-        // The board rounds offsets to its step, which must not move a tone beyond an end.
+        // The board rounds offsets to its step. The margin of one step keeps rounded tones inside
+        // the range.
         let step = module.frequency_step.0.max(0.0);
-        let range = |end: Option<Hertz>, open: f64| end.map_or(open, |end| end.0);
-        let low_hz = range(module.limits.f_min, f64::NEG_INFINITY);
-        let high_hz = range(module.limits.f_max, f64::INFINITY);
+        let limit_hz = |end: Option<Hertz>, unlimited: f64| end.map_or(unlimited, |end| end.0);
+        let low_hz = limit_hz(module.limits.f_min, f64::NEG_INFINITY);
+        let high_hz = limit_hz(module.limits.f_max, f64::INFINITY);
         Self {
             low_hz: low_hz.max(nco_hz - module.max_offset.0) + step,
             high_hz: high_hz.min(nco_hz + module.max_offset.0) - step,
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn the_narrower_of_range_and_nco_counts_on_either_side() {
+    fn the_reach_ends_at_the_limit_of_the_range_or_of_the_nco() {
         for (range, low, high) in [
             ((None, None), 900.5, 1099.5),
             ((Some(950.0), None), 950.5, 1099.5),

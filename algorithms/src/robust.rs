@@ -1,6 +1,6 @@
-//! Order statistics, which a few outliers hardly change.
+//! Order statistics, which change little if a few values are outliers.
 //!
-//! Resonances are outliers in every measurement of a line, so means cannot be used there.
+//! In a measurement of a line, the points on resonances are outliers. They would spoil a mean.
 
 use num_complex::Complex64;
 

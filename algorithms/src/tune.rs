@@ -23,21 +23,22 @@ use crate::progress::{Progress, Stage};
 use crate::session::Session;
 use choice::Choice;
 
-const WHAT: &str = "tune";
+/// Name of the operation in errors.
+const OPERATION: &str = "tune";
 
 /// Tunes a module: cable delay, network analysis, search, fine sweep, linear and nonlinear fit,
 /// placement, rotation and calibration.
 ///
 /// Returns a status with a reason for every channel with a tone, and the resonances without a tone.
-/// The module's earlier tones are cleared; the tones of the outcome are left on.
+/// The module's earlier tones are cleared first; the tones of the outcome are left on.
 ///
 /// **On cancel** (the future is dropped) the tones stay as they were last set. The caller must
 /// clean up.
 ///
 /// # Errors
 /// An error before anything is sent, if parameters are out of range, if points are too far apart,
-/// or if a comb is above full scale. Otherwise the errors of the board. It is not an error if
-/// nothing is found.
+/// or if a comb exceeds full scale; else the errors of the board. It is not an error if no
+/// resonance is found.
 #[tworoutine::tworoutine(Send)]
 pub async fn tune(
     board: &BoardHandle,
@@ -57,16 +58,17 @@ pub async fn tune_with_progress(
 ) -> Result<TuneOutcome> {
     let mut session = Session::open(board, module, progress).await?;
     if let Some(why) = params.problem() {
-        return Err(session.refuse(ErrorKind::InvalidArgument, WHAT, why));
+        return Err(session.refuse(ErrorKind::InvalidArgument, OPERATION, why));
     }
-    // The number of detectors is not known yet, so this is a check for one tone on a detector and
-    // the reference tones.
+    // The number of detectors is not known yet, so this checks one tone on a detector and the
+    // reference tones.
     let tones = std::iter::repeat_n(params.tone_amplitude, 1 + params.reference_tones);
-    session.check_powers(WHAT, tones)?;
+    session.check_powers(OPERATION, tones)?;
     let band = session.band(params.band);
     let settings = network_analysis::nco_settings(&session, band, &params.network_analysis)?;
 
-    // If one NCO setting covers the band, it is set only once, so that the phase reference stays.
+    // If one NCO setting covers the band, the NCO is set only once, so that the phase reference
+    // stays the same.
     let first_nco = match settings.as_slice() {
         [only] => *only,
         _ => session.nearest_nco(band.centre_hz()),
@@ -79,12 +81,12 @@ pub async fn tune_with_progress(
     let (wide, found) = search(wide, tau_s, params).await;
     session.report(Stage::Finding, 1, 1);
 
-    // One NCO setting must reach all tones, since each change of the NCO ends the phase epoch.
+    // One NCO setting must reach all tones, because each change of the NCO ends the phase epoch.
     let nco_hz = match settings.as_slice() {
         [only] => *only,
         _ => choice::best_nco(&found.candidates, &session, band.centre_hz()),
     };
-    // Boards round the frequency of the NCO, so it is set before its reach is used.
+    // Boards round the frequency of the NCO, so it is set before the reach is calculated from it.
     session.set_nco(nco_hz).await?;
     let Choice {
         chosen,
@@ -94,10 +96,10 @@ pub async fn tune_with_progress(
     } = choice::choose(&found.candidates, &session, params);
     let mut outcome = TuneOutcome::new(&session, band, delay, wide, found);
     outcome.not_toned = not_toned;
-    let (params, quieter) =
+    let (params, lowered) =
         lower_amplitude(params, &session, chosen.len() + params.reference_tones);
     let params = &params;
-    outcome.warnings.extend(quieter);
+    outcome.warnings.extend(lowered);
     for target in &mut targets {
         target.amplitude = params.tone_amplitude;
     }
@@ -109,8 +111,8 @@ pub async fn tune_with_progress(
 
     let mut sweeps = None;
     let mut fitted = Vec::new();
-    // Each pass is centred on the fits of the one before, as the wide sweep gives frequencies only
-    // to a part of a linewidth.
+    // Each pass is centred on the fits of the pass before. The wide sweep gives frequencies only to
+    // a fraction of a linewidth.
     for pass in 0..params.sweep_passes {
         if pass > 0 {
             let reach = session.reach(session.nco.frequency.0);
@@ -138,8 +140,8 @@ pub async fn tune_with_progress(
     );
     if references.len() < params.reference_tones {
         let (some, all) = (references.len(), params.reference_tones);
-        let few = format!("{some} of {all} reference tones have a place");
-        outcome.warnings.push(few);
+        let warning = format!("only {some} of {all} reference tones could be placed");
+        outcome.warnings.push(warning);
     }
     bias::place_and_calibrate(
         &mut session,
@@ -155,8 +157,8 @@ pub async fn tune_with_progress(
 }
 
 /// Returns the parameters with an amplitude at which `tones` tones may be driven together, and a
-/// warning if that is less than the requested amplitude. So a limit on the total power lowers all
-/// tones and does not make the tune fail.
+/// warning if it is less than the requested amplitude. So a limit on the total power lowers all
+/// tones, and the tune does not fail.
 fn lower_amplitude(
     params: &TuneParams,
     session: &Session<'_>,
@@ -168,10 +170,11 @@ fn lower_amplitude(
         let comb = std::iter::repeat_n(amplitude, tones);
         session.description.comb_problem(comb)
     };
-    let Some(why) = problem(asked) else {
+    let Some(reason) = problem(asked) else {
         return (params, None);
     };
-    // Bisection, since the limits include the peak of the comb, which has no simple inverse.
+    // Bisection is used because the limits include the peak of the comb, which has no simple
+    // inverse.
     let (mut low, mut high) = (0.0, 1.0);
     for _ in 0..30 {
         let middle = 0.5 * (low + high);
@@ -185,9 +188,9 @@ fn lower_amplitude(
     low *= 1.0 - 1e-6;
     params.tone_amplitude = low * asked;
     let down_db = -20.0 * low.log10();
-    let told =
-        format!("tones are {down_db:.1} dB below the power asked for, {tones} of them: {why}");
-    (params, Some(told))
+    let warning =
+        format!("{tones} tones are driven {down_db:.1} dB below the requested power: {reason}");
+    (params, Some(warning))
 }
 
 async fn search(

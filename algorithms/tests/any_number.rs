@@ -1,4 +1,5 @@
-//! No function panics or hangs for any numbers in the data, the parameters or a resonator.
+//! Property tests: no function panics or hangs for any numbers in the data, the parameters or a
+//! resonator.
 
 use num_complex::Complex64;
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! Data without a resonance: no fit and no search succeeds on them, and none panics.
+//! Tests on data without a resonance: no fit and no search succeeds on them, and none panics.
 
 mod support;
 
@@ -25,11 +25,11 @@ fn both(data: &SweepData<'_>) -> [Fit; 2] {
 }
 
 /// Checks that no fit succeeds on `z`, with and without known noise.
-fn never(what: &str, z: &[Complex64], noise: f64) {
+fn check_failure(name: &str, z: &[Complex64], noise: f64) {
     let f = frequencies(z.len());
     for data in [SweepData::new(&f, z), SweepData::new(&f, z).noise(noise)] {
         for fit in both(&data) {
-            assert_ne!(fit.status, FitStatus::Success, "{what}: {fit:?}");
+            assert_ne!(fit.status, FitStatus::Success, "{name}: {fit:?}");
         }
     }
 }
@@ -44,28 +44,28 @@ fn line(n: usize, tau_s: f64) -> Vec<Complex64> {
 #[test]
 fn flat_zero_and_saturated_sweeps_fail() {
     for n in [0, 1, 2, 5, 8, 9, 41, 200] {
-        never("zero", &vec![Complex64::new(0.0, 0.0); n], 0.0);
-        never("flat", &vec![Complex64::new(3.0, 4.0); n], 0.0);
-        never(
+        check_failure("zero", &vec![Complex64::new(0.0, 0.0); n], 0.0);
+        check_failure("flat", &vec![Complex64::new(3.0, 4.0); n], 0.0);
+        check_failure(
             "saturated",
             &vec![Complex64::new(8_388_607.0, 8_388_607.0); n],
             1.0,
         );
-        never("line with a delay", &line(n, 4e-6), 1.0);
+        check_failure("line with a delay", &line(n, 4e-6), 1.0);
     }
     let mut one = vec![Complex64::new(0.0, 0.0); 41];
     one[20] = Complex64::new(1.0, 0.0);
-    never("a single point", &one, 0.0);
+    check_failure("a single point", &one, 0.0);
     let mut step = line(41, 0.0);
     for z in &mut step[20..] {
         *z *= Complex64::new(0.6, 0.5);
     }
-    never("a step", &step, 1.0);
+    check_failure("a step", &step, 1.0);
 }
 
 #[test]
 fn clipped_resonances_fail() {
-    // Quadratures held at a rail inside the loop.
+    // Both quadratures are clipped at a value inside the loop.
     for name in ["matched", "mismatched", "kerr_up_0.3"] {
         let case = case(name);
         let rail = 0.5 * case.scale();
@@ -81,19 +81,19 @@ fn clipped_resonances_fail() {
 }
 
 #[test]
-fn noise_alone_never_fits() {
+fn fits_of_noise_fail() {
     let mut noise = Noise::new(11);
     for draw in 0..1500 {
         let n = [9, 15, 31, 41, 101][draw % 5];
         let mean = [0.0, 1.0, 30.0, 1e4][draw % 4];
         let z: Vec<Complex64> = (0..n).map(|_| mean + noise.complex(1.0)).collect();
-        never("noise", &z, 1.0);
+        check_failure("noise", &z, 1.0);
     }
 }
 
 #[test]
-fn walks_of_drift_never_fit() {
-    // 1/f drift makes smooth curves in the plane.
+fn fits_of_drift_fail() {
+    // Drift with a 1/f spectrum makes smooth curves in the IQ plane.
     let mut noise = Noise::new(12);
     for _ in 0..600 {
         let mut at = Complex64::new(0.0, 0.0);
@@ -111,7 +111,7 @@ fn walks_of_drift_never_fit() {
 }
 
 #[test]
-fn numbers_that_are_not_finite_fail_by_name() {
+fn numbers_that_are_not_finite_have_a_status_of_their_own() {
     let good = case("matched");
     for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         let mut z = good.z();
@@ -132,7 +132,7 @@ fn numbers_that_are_not_finite_fail_by_name() {
 }
 
 #[test]
-fn few_points_fail_by_name() {
+fn too_few_points_have_a_status_of_their_own() {
     let good = case("matched");
     let z = good.z();
     for n in 0..9 {
@@ -148,7 +148,7 @@ fn few_points_fail_by_name() {
     }
 }
 
-/// Damaged golden sweeps: cut, shifted, thinned, with noise and an outlier.
+/// Damages a golden sweep: the sweep is cut, shifted and thinned, and gets noise and an outlier.
 fn mistreated(case: &Case, noise: &mut Noise) -> (Vec<f64>, Vec<Complex64>, f64) {
     let n = case.frequency_hz.len();
     let snr = 10f64.powf(1.0 + 2.5 * noise.uniform());
@@ -225,7 +225,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn nothing_panics_on_anything(
+    fn no_function_panics_on_any_data(
         (f, z) in any_sweep(),
         tau in any_number(),
         noise in any_number(),
@@ -255,7 +255,7 @@ proptest! {
     }
 
     #[test]
-    fn searches_survive_ascending_nonsense(
+    fn searches_do_not_panic_on_any_ascending_sweep(
         z in prop::collection::vec(any_complex(), 32..300),
         finite in any::<bool>(),
     ) {

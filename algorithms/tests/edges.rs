@@ -1,5 +1,5 @@
-//! Detectors at the ends of a module's range and of its NCO's reach, and samples that are not
-//! numbers. Each affects its own channel or point, and never the module.
+//! Tests of detectors at the ends of a module's range and of its NCO's reach, and of samples that
+//! are not numbers. Each affects its own channel or point, and never the module.
 
 mod support;
 
@@ -53,7 +53,7 @@ fn near<'a>(outcome: &'a TuneOutcome, detector: &Detector) -> Option<&'a Channel
 }
 
 #[test]
-fn a_detector_anywhere_about_an_end_of_the_range_costs_no_other() {
+fn a_detector_near_an_end_of_the_range_affects_no_other() {
     let detectors = array(30, LOW, HIGH, 3);
     let (low, high) = (&detectors[4], &detectors[25]);
     for inside_lw in [8.0, 4.0, 2.9, 2.0, 1.0, 0.5, 0.2, 0.0, -0.2, -1.0, -3.0] {
@@ -81,7 +81,8 @@ fn a_detector_anywhere_about_an_end_of_the_range_costs_no_other() {
                     let off = channel.fr_hz.unwrap() - detector.fr_hz;
                     assert!(off.abs() < 0.05 * linewidth(detector), "{inside_lw}: {off}");
                 }
-                // Half a linewidth on the far side is needed, and the search is not exact.
+                // A sweep needs half a linewidth beyond the dip. Near that limit either outcome is
+                // right, because the frequency of the search has an error.
                 Some(channel) if (-0.2..1.0).contains(&inside_lw) => {
                     let tuned = channel.status == ChannelStatus::Tuned;
                     assert!(
@@ -103,7 +104,7 @@ fn a_detector_anywhere_about_an_end_of_the_range_costs_no_other() {
 }
 
 #[test]
-fn crowds_at_an_end_cost_no_other() {
+fn crowded_detectors_at_an_end_affect_no_other() {
     let mut detectors = array(30, LOW, HIGH, 3);
     let (edge, lw) = (detectors[25].fr_hz, linewidth(&detectors[25]));
     for (k, apart) in [(26, 2.5), (27, 5.0), (28, 7.5)] {
@@ -137,7 +138,7 @@ fn crowds_at_an_end_cost_no_other() {
 }
 
 #[test]
-fn tones_that_come_from_above_or_are_rounded_keep_within_the_range() {
+fn tones_that_approach_from_above_or_are_rounded_stay_within_the_range() {
     let mut detectors = array(20, LOW, HIGH, 8);
     for detector in &mut detectors {
         detector.a = 0.5;
@@ -165,7 +166,7 @@ fn tones_that_come_from_above_or_are_rounded_keep_within_the_range() {
 }
 
 #[test]
-fn the_ends_of_the_ncos_reach_are_edges_too() {
+fn detectors_at_the_ends_of_the_reach_of_the_nco_have_the_reason_edge() {
     let detectors = array(40, LOW, HIGH, 3);
     for max_offset_hz in [20e6, 21.3e6, 24.7e6] {
         let outcome = tune_within(&detectors, (LOW, HIGH), |fake, _| {
@@ -183,7 +184,7 @@ fn the_ends_of_the_ncos_reach_are_edges_too() {
 }
 
 #[test]
-fn a_range_beside_what_the_nco_can_be_set_to_is_reached_by_offsets() {
+fn a_range_outside_that_of_the_nco_is_reached_by_offsets() {
     // The NCO is at its limit, and the whole range is on one side of it.
     let detectors = array(20, LOW, HIGH, 3);
     for nco_hz in [
@@ -198,10 +199,11 @@ fn a_range_beside_what_the_nco_can_be_set_to_is_reached_by_offsets() {
 }
 
 #[test]
-fn more_detectors_than_the_power_allows_are_tuned_with_less_each() {
+fn a_limit_of_the_total_power_lowers_every_tone() {
     let detectors = array(40, LOW, HIGH, 3);
     let outcome = tune_within(&detectors, (LOW, HIGH), |fake, params| {
-        // 0 dBm of full scale: 48 tones of 0.002 are -37.2 dBm, and one is -54.
+        // A tone of full scale has 0 dBm. So 48 tones of amplitude 0.002 have -37.2 dBm together,
+        // and one has -54 dBm.
         fake.limits.max_total = Some(Dbm(-40.0));
         params.network_analysis.amplitude = 0.0002;
         params.cable_delay.amplitude = 0.0002;
@@ -211,19 +213,19 @@ fn more_detectors_than_the_power_allows_are_tuned_with_less_each() {
     let all = all.chain(outcome.references.iter().map(|r| r.amplitude));
     let total = 20.0 * all.map(|a| a * a).sum::<f64>().sqrt().log10();
     assert!((-40.1..=-40.0).contains(&total), "{total}");
-    let told = outcome
+    let warning = outcome
         .warnings
         .iter()
-        .find(|w| w.contains("below the power asked for"));
+        .find(|w| w.contains("below the requested power"));
     assert!(
-        told.is_some_and(|w| w.contains("2.8 dB")),
+        warning.is_some_and(|w| w.contains("2.8 dB")),
         "{:?}",
         outcome.warnings
     );
 }
 
 #[test]
-fn what_is_asked_for_outside_of_the_range_is_refused_before_anything_is_sent() {
+fn a_band_outside_the_range_is_refused_before_anything_is_sent() {
     let mut fake = FakeBoard::new(array(5, LOW, HIGH, 3), 4);
     fake.limits = held_to(LOW, HIGH);
     let (board, running) = fake.handle();
@@ -244,18 +246,18 @@ fn what_is_asked_for_outside_of_the_range_is_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn a_sample_that_is_no_number_costs_its_point() {
+fn a_sample_that_is_not_a_number_removes_only_its_point() {
     let detectors = array(20, LOW, HIGH, 3);
-    // Acquisitions: 4 of the delay, 6 of the wide sweep, 41 of the fine one, the calibration.
+    // Acquisitions: 4 of the delay, 6 of the wide sweep, 41 of the fine sweep, 1 of the calibration.
     for bad in [(1, 3), (6, 100), (30, 7), (51, 4)] {
         let outcome = tune_within(&detectors, (LOW, HIGH), |fake, _| fake.bad = vec![bad]);
         assert_eq!(outcome.tuned(), 20, "{bad:?}: {:?}", outcome.warnings);
-        let told = outcome
+        let has_warning = outcome
             .warnings
             .iter()
             .any(|w| w.starts_with("1 point is left out"));
-        // The calibration is measured again, and nothing is missing then.
-        assert_eq!(told, bad.0 != 51, "{bad:?}: {:?}", outcome.warnings);
+        // The calibration is measured a second time, so no point of it is missing.
+        assert_eq!(has_warning, bad.0 != 51, "{bad:?}: {:?}", outcome.warnings);
     }
     let bad = vec![(51, 4), (52, 4)];
     let outcome = tune_within(&detectors, (LOW, HIGH), |fake, _| fake.bad = bad);

@@ -1,5 +1,5 @@
-//! Searches of a feedline with thirty detectors, a standing wave and a delay, simulated as a
-//! circuit.
+//! Tests of searches of a feedline with thirty detectors, a standing wave and a delay, simulated as
+//! a circuit.
 
 mod support;
 
@@ -122,7 +122,7 @@ fn a_pair_is_found_as_two_crowded_lines() {
 }
 
 #[test]
-fn first_values_are_those_of_the_lines() {
+fn candidates_have_the_frequency_width_and_depth_of_the_lines() {
     let wide = Wide::load();
     let z = Noise::new(23).add(&wide.z(), 1e-3);
     let found = search(&wide, &z, 1e-3, &FindParams::default());
@@ -148,7 +148,7 @@ fn lines_near_an_nco_or_an_end_are_flagged() {
     let truth = &wide.truth[24];
     let f = wide.frequency_hz();
     let z = wide.z();
-    // An end two linewidths above the line, and an NCO a tenth of one below it.
+    // The sweep ends two linewidths above the line, and the NCO is a tenth of a linewidth below it.
     let end = f.partition_point(|f| *f < truth.fr_hz + 2.0 * truth.linewidth_hz());
     let sweep = WideSweep {
         frequency_hz: &f[..end],
@@ -172,8 +172,9 @@ fn lines_near_an_nco_or_an_end_are_flagged() {
 }
 
 #[test]
-fn false_alarms_on_noise_are_as_asked() {
-    // Depth and model error are taken out, so that the statistic alone decides.
+fn noise_causes_as_many_false_alarms_as_requested() {
+    // The limits of depth and the model error have no effect here, so that only the statistic
+    // decides.
     let mut noise = Noise::new(24);
     let f: Vec<f64> = (0..4000).map(|i| 1.2e9 + 1e4 * f64::from(i)).collect();
     let sigma = 0.3;
@@ -201,14 +202,14 @@ fn false_alarms_on_noise_are_as_asked() {
             alarms += find_resonances(&sweep, &params).candidates.len();
         }
         println!("{method:?}: {alarms} in {runs}");
-        // One is expected; the probability of eight is 1e-5.
+        // One false alarm is expected. The probability of eight is 1e-5.
         assert!(alarms <= 7, "{method:?}: {alarms} in {runs}");
     }
 }
 
 #[test]
 fn weak_lines_at_low_signal_to_noise_are_found() {
-    // Lines of 1 to 3 dB at a signal-to-noise of 30, twenty linewidths apart.
+    // The lines are 1 to 3 dB deep and twenty linewidths apart. The signal-to-noise ratio is 30.
     let weak = Wide::weak();
     let clean = weak.z();
     let mut noise = Noise::new(25);
@@ -240,7 +241,7 @@ fn weak_lines_at_low_signal_to_noise_are_found() {
 }
 
 #[test]
-fn what_cannot_be_searched_is_said() {
+fn a_search_that_cannot_be_made_has_a_reason() {
     let f: Vec<f64> = (0..100).map(|i| 1e9 + 1e4 * f64::from(i)).collect();
     let z = vec![Complex64::new(1.0, 0.0); 100];
     let status = |f: &[f64], z: &[Complex64], params: &FindParams| {
@@ -293,10 +294,11 @@ fn delays_are_found_through_resonances_and_ripple() {
         assert_eq!(found.status, DelayStatus::Success, "{tau} {found:?}");
         // Resonators and mismatches add a little delay.
         assert!((found.tau_s - tau).abs() < 2e-9, "{tau} {found:?}");
-        // Less than 0.1 rad left over the sweep, by the fit's own account.
+        // The slope that remains over the sweep is less than 0.1 rad.
         assert!(found.sigma_s * std::f64::consts::TAU * 60e6 < 0.1);
     }
-    // Every hundredth point is 1 MHz apart: delays beyond half a microsecond cannot be told.
+    // Every hundredth point is taken, so that points are 1 MHz apart. Delays above half a
+    // microsecond are then ambiguous.
     let thin: Vec<usize> = (0..f.len()).step_by(100).collect();
     let few: Vec<f64> = thin.iter().map(|&i| f[i]).collect();
     let z: Vec<Complex64> = thin.iter().map(|&i| clean[i]).collect();

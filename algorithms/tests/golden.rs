@@ -1,4 +1,5 @@
-//! Fits of sweeps that were made by circuits and by oscillators in time, not by the fits' formula.
+//! Tests of fits to sweeps that a simulation of circuits or of oscillators over time made, and not
+//! the formula of the fits.
 
 mod support;
 
@@ -10,7 +11,8 @@ use twotone_algorithms::resonator::{BIFURCATION, Direction};
 
 use support::{Case, Noise, Truth, case, cases};
 
-/// Distance of a fit from the truth, in parts of the linewidth and of the quality factors.
+/// Errors of a fit: that of the frequency in linewidths, and the relative errors of the quality
+/// factors.
 fn errors(fit: &Fit, truth: &Truth) -> (f64, f64, f64, f64) {
     (
         ((fit.fr_hz - truth.fr_hz) / truth.linewidth_hz()).abs(),
@@ -44,7 +46,8 @@ fn linear_fits_agree_with_the_circuits_poles() {
 
 #[test]
 fn asymmetric_lines_give_the_internal_quality_factor_of_the_pole() {
-    // Without the diameter correction Qi would be off by the square of the angle, ten per cent.
+    // Without the diameter correction, the relative error of Qi would be the square of the angle,
+    // ten per cent.
     let asymmetric = case("asymmetric");
     let z = asymmetric.z();
     let fit = fit_linear(&asymmetric.data(&z), &FitParams::default());
@@ -116,7 +119,7 @@ fn neighbours_are_fitted_jointly() {
     let z = pair.z();
     let alone = fit_nonlinear(&pair.data(&z), &FitParams::default());
     assert_ne!(alone.status, FitStatus::Success);
-    // Guesses with the errors of a search: a few tenths of a linewidth.
+    // The guesses have errors like those of a search, a few tenths of a linewidth.
     let second = pair.second.unwrap();
     let guess = |truth: &Truth, off: f64| twotone_algorithms::resonator::Resonator {
         f_ref_hz: pair.frequency_hz[0],
@@ -156,13 +159,13 @@ fn a_pair_is_found_in_a_sweep_without_a_guess() {
             assert!(off < 0.03, "{snr}: {off}");
         }
     }
-    // Noise, and a single line, are no pair.
+    // Neither noise nor a single line is a pair.
     let z: Vec<_> = Noise::new(32).add(&vec![(1.0).into(); 161], 0.01);
     assert!(fit_pair(&pair.data(&z), false, &FitParams::default()).is_none());
 }
 
-/// Ratio of the root mean square errors of many noisy fits to the Cramer-Rao bound, for fr, Qr, Qi
-/// and a; and the number of fits that succeeded.
+/// Returns the ratio of the root mean square errors of many noisy fits to the Cramer-Rao bound, for
+/// fr, Qr, Qi and a, and the number of fits that succeeded.
 fn against_bound(case: &Case, snr: f64, draws: u64, nonlinear: bool) -> ([f64; 4], u64) {
     let (clean, noise_of_point) = (case.z(), case.scale() / snr);
     let params = FitParams::default();
@@ -173,7 +176,8 @@ fn against_bound(case: &Case, snr: f64, draws: u64, nonlinear: bool) -> ([f64; 4
             fit_linear(data, &params)
         }
     };
-    // The noiseless fit gives line and coupling; its frequency and Q were checked against truth.
+    // The bound is that of the resonator fitted without noise. Other tests compare its frequency
+    // and Q with the truth.
     let reference = run(&case.data(&clean));
     assert!(reference.status.is_success());
     let free = BoundParameters {
@@ -226,8 +230,9 @@ fn against_bound(case: &Case, snr: f64, draws: u64, nonlinear: bool) -> ([f64; 4
 
 #[test]
 fn errors_are_near_the_cramer_rao_bound() {
-    // At high signal-to-noise on the golden sweeps' full set of points; the limit of 1.5 is the
-    // goal, the lower one shows that the bound is one.
+    // The signal-to-noise ratio is high, and all points of the golden sweeps are used. The upper
+    // limit of 1.5 is the goal. The lower limit is below 1, because the ratio has a statistical
+    // error.
     for name in ["kerr_up_0.1", "kerr_up_0.3", "kerr_down_0.5", "kerr_up_0.7"] {
         for snr in [150.0, 2000.0] {
             let (ratios, successes) = against_bound(&case(name), snr, 300, true);
@@ -298,7 +303,7 @@ fn lines_of_too_few_points_are_undersampled_and_never_bifurcated() {
                 every
             };
             let (f, z) = thinned(&case, every, first);
-            // Pad the wings, so that only the line is short of points.
+            // The wings keep all points, so that only the line has too few.
             let step = f[1] - f[0];
             let (mut f, mut z) = (f, z);
             let (low, high) = (f[0], f[f.len() - 1]);
@@ -321,7 +326,7 @@ fn lines_of_too_few_points_are_undersampled_and_never_bifurcated() {
 }
 
 #[test]
-fn bifurcation_is_flagged_right_under_noise() {
+fn bifurcation_is_flagged_correctly_with_noise() {
     let mut noise = Noise::new(9);
     let (mut right, mut all) = (0, 0);
     for case in cases()

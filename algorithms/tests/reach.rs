@@ -1,4 +1,5 @@
-//! Reach of the algorithms, and tunes that they refuse, on the board of these tests.
+//! Tests of the frequencies that algorithms can reach, and of tunes that they refuse, on a board in
+//! memory.
 
 mod support;
 
@@ -12,12 +13,12 @@ use support::board::{Counts, FakeBoard, Running, array};
 use support::{HIGH, LOW, params};
 
 /// Checks that a tune is refused before any setting is sent.
-fn refused(params: &TuneParams, kind: ErrorKind, says: &str) {
+fn refused(params: &TuneParams, kind: ErrorKind, words: &str) {
     let (board, running) = FakeBoard::new(array(5, LOW, HIGH, 3), 4).handle();
     let error = tune(&board, ModuleId::FIRST, params).wait().unwrap_err();
     assert_eq!(error.kind(), kind, "{error}");
     assert_eq!(error.board(), Some("fake"));
-    assert!(error.to_string().contains(says), "{error}");
+    assert!(error.to_string().contains(words), "{error}");
     assert_eq!(
         running.counts(),
         Counts {
@@ -29,17 +30,17 @@ fn refused(params: &TuneParams, kind: ErrorKind, says: &str) {
 
 #[test]
 fn bad_parameters_are_refused_before_anything_is_sent() {
-    let check = |change: fn(&mut TuneParams), kind, says| {
+    let check = |change: fn(&mut TuneParams), kind, words| {
         let mut params = params();
         change(&mut params);
-        refused(&params, kind, says);
+        refused(&params, kind, words);
     };
     let argument = ErrorKind::InvalidArgument;
     check(|p| p.band = Some(Band::new(HIGH, LOW)), argument, "empty");
     check(|p| p.band = Some(Band::new(LOW, LOW)), argument, "empty");
     let nan = |p: &mut TuneParams| p.band = Some(Band::new(f64::NAN, HIGH));
     check(nan, argument, "not a range");
-    // Outside of what the NCO can be set to.
+    // The band is outside the range of the NCO.
     check(|p| p.band = Some(Band::new(6e9, 6.01e9)), argument, "NCO");
     check(|p| p.network_analysis.points = 0, argument, "points");
     check(|p| p.network_analysis.points = 600, argument, "too coarse");
@@ -86,7 +87,7 @@ fn fine_sweeps_refuse_what_they_cannot_do() {
             .wait()
             .unwrap_err()
     };
-    assert!(try_it(&[]).to_string().contains("nothing to sweep"));
+    assert!(try_it(&[]).to_string().contains("no resonance to sweep"));
     assert!(
         try_it(&vec![target; 1025])
             .to_string()
@@ -108,7 +109,7 @@ fn fine_sweeps_refuse_what_they_cannot_do() {
     };
     let error = try_it(&[nonsense]).to_string();
     assert!(
-        error.contains("a resonance at") && error.contains("is none"),
+        error.contains("a target with") && error.contains("cannot be swept"),
         "{error}"
     );
     assert_eq!(running.counts().clears, 0);
@@ -188,7 +189,7 @@ fn mirror_images_of_tones_fall_between_tones() {
             .unwrap();
         assert_eq!(found.frequency_hz.len(), points);
         assert!(found.frequency_hz.windows(2).all(|w| w[1] > w[0]));
-        // Dithered, and told as set.
+        // The frequencies are dithered, and the outcome has them as they were set.
         let step = |i: usize| found.frequency_hz[i + 1] - found.frequency_hz[i] - 1e4;
         assert!(
             (10..50).any(|i| step(i).abs() > 1.0) && (0..points - 1).all(|i| step(i).abs() < 101.0)

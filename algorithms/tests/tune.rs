@@ -1,4 +1,4 @@
-//! Whole algorithms on the board of these tests, whose detectors remember their branch.
+//! Tests of whole algorithms on a board in memory, whose bifurcated detectors stay on their branch.
 
 mod support;
 
@@ -29,13 +29,14 @@ fn channel_of<'a>(outcome: &'a TuneOutcome, detector: &Detector) -> &'a ChannelO
         .unwrap()
 }
 
-/// Checks that the tone is at its declared detuning, and that `D` is that of the detector.
+/// Checks that the tone is at the detuning of the outcome, and that `D` is that of the detector.
 fn is_tuned(channel: &ChannelOutcome, detector: &Detector) -> Result<(), String> {
     if (channel.status, channel.reason) != (ChannelStatus::Tuned, Reason::Ok) {
         return Err(format!("{channel:?}"));
     }
     let y0 = detector.qr * (channel.tone_hz - detector.fr_hz) / detector.fr_hz;
-    // Energy of the driven detector, on the upper branch.
+    // Energy of the driven detector, as a fraction of its energy on resonance. The iteration starts
+    // from zero, which leads to the upper branch.
     let mut energy = 0.0;
     for _ in 0..2000 {
         let y = y0 + detector.a * energy;
@@ -44,7 +45,9 @@ fn is_tuned(channel: &ChannelOutcome, detector: &Detector) -> Result<(), String>
     let y = y0 + detector.a * energy;
     let off = y - channel.y.unwrap();
     if off.abs() > 0.1 {
-        return Err(format!("{off} linewidths from its point: {channel:?}"));
+        return Err(format!(
+            "the detuning is wrong by {off} linewidths: {channel:?}"
+        ));
     }
     Ok(())
 }
@@ -80,7 +83,7 @@ fn tune_puts_a_calibrated_tone_on_every_detector() {
     let on = running.tones();
     assert_eq!(on.len(), 48);
     for (index, f_hz, amplitude) in on {
-        let told = outcome
+        let expected = outcome
             .channels
             .iter()
             .map(|c| (c.channel, c.tone_hz, c.amplitude))
@@ -92,7 +95,7 @@ fn tune_puts_a_calibrated_tone_on_every_detector() {
             )
             .find(|(channel, ..)| channel.index() == index)
             .unwrap();
-        assert!((told.1 - f_hz).abs() < 1e-3 && told.2 == amplitude);
+        assert!((expected.1 - f_hz).abs() < 1e-3 && expected.2 == amplitude);
     }
 }
 
@@ -107,7 +110,7 @@ fn samples_after(detectors: &[Detector], shift_lw: f64) -> (TuneOutcome, Vec<Com
 }
 
 #[test]
-fn calibrated_samples_tell_a_shift_with_its_sign() {
+fn calibrated_samples_show_a_shift_with_its_sign() {
     let mut detectors = array(30, LOW, HIGH, 5);
     detectors[7].a = 0.5;
     detectors[8].a = 0.4;
@@ -138,17 +141,18 @@ fn calibrated_samples_tell_a_shift_with_its_sign() {
 }
 
 #[test]
-fn nothing_is_sent_twice_and_unused_channels_are_cleared() {
+fn no_setting_is_sent_twice_and_unused_channels_are_cleared() {
     let (board, running) = FakeBoard::new(array(40, LOW, HIGH, 3), 4).handle();
     run(&board, &params());
     let counts = running.counts();
     assert_eq!(counts.repeated, 0);
-    // Once at the start, and once when the tones replace the wide comb.
+    // Tones are cleared once at the start, and once when the tones replace the wide comb.
     assert_eq!(counts.clears, 2);
     assert_eq!(counts.ncos, 1);
-    // Describe and NCO; 1 NCO; 4 combs of delay; 6 of the sweep; 41 steps; place; rotate.
+    // Batches: description and NCO, setting of the NCO, 4 combs of the delay, 6 of the wide sweep,
+    // 41 steps of the fine sweep, placement, rotation.
     assert!(counts.batches <= 2 + 4 + 6 + 41 + 2, "{counts:?}");
-    // A thousand tones of the wide comb, 48 after it.
+    // The wide comb has about a thousand tones, and the combs after it have 48.
     assert_eq!((counts.amplitudes, counts.phases), (1048, 1048));
     assert_eq!(counts.rotations, 40);
 }
@@ -210,7 +214,7 @@ fn sweeps_both_ways_show_hysteresis() {
 }
 
 #[test]
-fn neighbours_are_told_apart_or_flagged() {
+fn neighbours_are_fitted_separately_or_flagged() {
     let mut detectors = array(20, LOW, HIGH, 10);
     let lw = detectors[5].fr_hz / detectors[5].qr;
     detectors[6].fr_hz = detectors[5].fr_hz + 3.0 * lw;
@@ -220,11 +224,11 @@ fn neighbours_are_told_apart_or_flagged() {
     for k in [5, 6] {
         let channel = channel_of(&outcome, &detectors[k]);
         assert!(channel.flags.contains(&Flag::Crowded), "{channel:?}");
-        // The neighbour's notch is part of the line of the calibration.
+        // The calibration includes the neighbour's notch in its line.
         assert!(channel.offset_lw.unwrap().abs() < 0.02, "{channel:?}");
         is_tuned(channel, &detectors[k]).unwrap();
     }
-    // The two that collide share one tone, and neither is called tuned.
+    // The two detectors that collide share one tone, and its channel is not tuned.
     let near = |c: &&ChannelOutcome| (c.tone_hz - detectors[11].fr_hz).abs() < 2.0 * lw;
     let collided: Vec<_> = outcome.channels.iter().filter(near).collect();
     assert_eq!(collided.len(), 1);
@@ -242,7 +246,7 @@ fn neighbours_are_told_apart_or_flagged() {
 }
 
 #[test]
-fn a_board_with_nothing_on_it_is_no_error() {
+fn a_board_without_detectors_is_no_error() {
     let (board, running) = FakeBoard::new(Vec::new(), 12).handle();
     let outcome = run(&board, &params());
     assert!(outcome.channels.is_empty() && outcome.fine_sweep.is_none());
@@ -251,7 +255,7 @@ fn a_board_with_nothing_on_it_is_no_error() {
 }
 
 #[test]
-fn a_band_wider_than_the_nco_reaches_is_joined_and_what_is_out_of_reach_is_said() {
+fn a_band_beyond_the_reach_of_the_nco_is_joined_and_has_resonances_without_a_tone() {
     let detectors = array(40, LOW, HIGH, 3);
     let mut fake = FakeBoard::new(detectors.clone(), 4);
     fake.max_offset_hz = 20e6;

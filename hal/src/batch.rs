@@ -276,7 +276,8 @@ impl Batch {
         &self.ops
     }
 
-    /// The updates of all [`Op::SetTones`] of this batch. Each of them holds the range of its own.
+    /// The updates of all [`Op::SetTones`] of this batch. Each of them has the range of its
+    /// updates.
     pub fn tone_updates(&self) -> &[ToneUpdate] {
         &self.tones
     }

@@ -16,8 +16,8 @@ use crate::{
 /// * [`run`](Board::run) executes the operations of a batch **in order** and answers each of them,
 ///   or fails with an [`Error`](crate::Error) that names the board and the operation.
 ///   [`executed`](crate::Error::executed) is the number of operations before it that were surely
-///   executed, and [`certainty`](crate::Error::certainty) tells if the failed one was. Operations
-///   after a failed one are not executed.
+///   executed, and [`certainty`](crate::Error::certainty) shows if the failed operation was
+///   executed. Operations after a failed one are not executed.
 /// * Arguments out of the ranges of the board's description are refused before anything is sent.
 /// * Batches for one module are executed in the order in which `run` was first polled.
 /// * **On cancel** (the future is dropped before it is ready) a batch that was not sent yet is not

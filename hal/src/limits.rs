@@ -168,7 +168,7 @@ mod tests {
                 .unwrap()
                 .contains("peak at 1.008")
         );
-        // One tone never exceeds its own amplitude, whatever the scale.
+        // A single tone never peaks above its own amplitude, so a tone of full scale is allowed.
         assert_eq!(of(free, f64::NAN, 1, 1.0), None);
     }
 }

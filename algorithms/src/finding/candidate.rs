@@ -10,7 +10,7 @@ use super::{FindParams, WideSweep};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Flag {
-    /// A neighbour is so near that the two are fitted jointly.
+    /// A neighbour is so near that both are fitted jointly.
     Crowded,
     /// A neighbour is so near that both share one tone.
     Collided,
@@ -31,13 +31,13 @@ pub struct Candidate {
     pub q: f64,
     /// Depth of the dip, in decibels.
     pub depth_db: f64,
-    /// `A` of the resonator model.
+    /// Coupling `A` of the resonator model.
     pub coupling: Complex64,
     /// Reduction of chi-squared compared with a line without the resonance.
     pub statistic: f64,
-    /// Flags about its surroundings.
+    /// Flags about the surroundings of the resonance.
     pub flags: Vec<Flag>,
-    /// False if a better candidate at the same frequency has the tone.
+    /// False if a better candidate that collides with this one gets the tone.
     pub keep: bool,
 }
 
@@ -110,7 +110,8 @@ fn flag_neighbours(candidates: &mut [Candidate], params: &FindParams) {
             }
         }
     }
-    // Best first: each candidate that is kept excludes those that collide with it.
+    // The best candidates come first: each candidate that is kept excludes those that collide with
+    // it.
     let mut order: Vec<usize> = (0..candidates.len()).collect();
     order.sort_by(|&i, &j| candidates[j].statistic.total_cmp(&candidates[i].statistic));
     for &i in &order {

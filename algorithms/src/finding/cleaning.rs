@@ -1,5 +1,6 @@
-//! Confirmation of peaks as resonances. Each is fitted and divided out of the sweep before weaker
-//! peaks near it are examined, so that the wings of a strong line are not found as lines.
+//! Confirmation of peaks as resonances. Each peak is fitted, and the fit is divided out of the
+//! sweep before weaker peaks near it are examined, so that the wings of a strong resonance are not
+//! found as resonances. In this file a line is a resonance line, and not the feedline.
 
 use num_complex::Complex64;
 
@@ -11,21 +12,22 @@ use crate::fit::{
 };
 use crate::resonator::{Direction, Resonator, depth_db, pulled_detuning};
 
-/// Distance up to which a found line is divided out, in linewidths.
+/// Distance from a line up to which it is divided out of the sweep, in linewidths.
 const DIVIDE_LW: f64 = 60.0;
 /// Half width of the piece of sweep that is fitted, in linewidths.
 const FIT_LW: f64 = 4.0;
-/// Largest number of peaks beside one line that are examined. After that the line is only tried as
-/// a pair.
+/// Largest number of peaks beside one line that are examined. After these, the line is only fitted
+/// as a pair of lines.
 const MOST_ATTEMPTS: usize = 3;
-/// Residual over diameter above which one linear resonator does not explain the sweep.
+/// Residual, as a fraction of the loop's diameter, above which one linear resonator does not
+/// explain the sweep.
 const CLEAN: f64 = 0.05;
 
 /// A confirmed line.
 struct Line {
     model: Resonator,
     statistic: f64,
-    /// Residual of the fit over the diameter.
+    /// Residual of the fit, as a fraction of the loop's diameter.
     residual: f64,
     /// Number of peaks beside the line that were examined.
     attempts: usize,
@@ -39,8 +41,8 @@ impl Line {
 
 /// Confirms peaks, best first, and returns the resonances in order of frequency.
 pub(super) fn confirm(flat: &Flattened, peaks: Vec<Peak>, params: &FindParams) -> Vec<Candidate> {
-    // The conditions are loose: a wide sweep has few points on each line, and the fine sweep
-    // decides later.
+    // The conditions of success are loose, because a wide sweep has few points on each line. Strict
+    // conditions apply to the fits of the fine sweep.
     let fits = FitParams {
         max_residual: 10.0,
         max_fr_error_lw: 1.0,
@@ -64,7 +66,8 @@ pub(super) fn confirm(flat: &Flattened, peaks: Vec<Peak>, params: &FindParams) -
         let Some((peak, projection)) = refine(&clean, params, &peak) else {
             continue;
         };
-        // Half of the smallest depth, since the template underestimates a narrow dip.
+        // The limit is half of the smallest depth, because the template underestimates the depth of
+        // a narrow dip.
         if depth_db(projection.coupling) < 0.5 * params.min_depth_db {
             continue;
         }
@@ -83,7 +86,7 @@ pub(super) fn confirm(flat: &Flattened, peaks: Vec<Peak>, params: &FindParams) -
         }
         let from_template = resonator(&peak, &projection);
         let fit = fit_piece(&clean, peak.f_hz, peak.linewidth_hz, false, &fits);
-        let line = line_of(&fit, &peak, from_template, params);
+        let line = line_for(&fit, &peak, from_template, params);
         if let Some(line) = line {
             divide(&mut clean, &line.model);
             lines.push(line);
@@ -107,7 +110,7 @@ pub(super) fn confirm(flat: &Flattened, peaks: Vec<Peak>, params: &FindParams) -
     candidates
 }
 
-/// Replaces each line that does not explain the sweep by two lines, if two do.
+/// Replaces each line that does not explain the sweep by two lines, if two lines explain it.
 fn split(
     flat: &Flattened,
     clean: &mut Flattened,
@@ -162,14 +165,15 @@ fn nearest(lines: &[Line], peak: &Peak) -> Option<usize> {
     (apart(k) < 2.5 * lw).then_some(k)
 }
 
-/// Returns the residual over diameter below which one line explains the sweep.
+/// Returns the residual, as a fraction of the loop's diameter, below which one line explains the
+/// sweep.
 fn residual_limit(flat: &Flattened, line: &Line) -> f64 {
     CLEAN.max(2.0 * flat.noise / line.model.coupling.norm().max(1e-3))
 }
 
-/// Returns the line for a peak: the fit if it is sound, the template of the search if the fit only
-/// lacks precision, and `None` if the fit shows that there is no such resonator.
-fn line_of(fit: &Fit, peak: &Peak, template: Resonator, params: &FindParams) -> Option<Line> {
+/// Returns the line for a peak: the fit if it is good, the template of the search if the fit is
+/// only imprecise, and `None` if the fit shows that there is no such resonator.
+fn line_for(fit: &Fit, peak: &Peak, template: Resonator, params: &FindParams) -> Option<Line> {
     let shift = (fit.model.frequency_at(0.0) - peak.f_hz).abs();
     let lw = fit.linewidth_hz();
     let agrees = fit.model.is_finite()
@@ -197,11 +201,11 @@ fn line_of(fit: &Fit, peak: &Peak, template: Resonator, params: &FindParams) -> 
     })
 }
 
-/// Examines a peak within a few linewidths of a known line. It is a resonance only if one nonlinear
-/// line cannot explain the sweep there and two lines can.
+/// Examines a peak within a few linewidths of a known line. The peak is a resonance only if one
+/// nonlinear line cannot explain the sweep there and two lines can.
 #[expect(
     clippy::too_many_arguments,
-    reason = "it is one step of `confirm`, with its variables"
+    reason = "it is one step of `confirm` and uses its variables"
 )]
 fn confirm_beside(
     flat: &Flattened,
@@ -215,11 +219,11 @@ fn confirm_beside(
 ) {
     let enough = residual_limit(flat, &lines[k]);
     lines[k].attempts += 1;
-    // Restore the line in the sweep, and try one nonlinear line.
+    // First the line is restored in the sweep, and one nonlinear line is fitted.
     multiply(clean, &lines[k].model);
     let lw = lines[k].model.linewidth_hz();
     let centre = lines[k].dip_hz();
-    // One attempt is enough, since the sweep does not change.
+    // One nonlinear fit is enough, because the sweep does not change between attempts.
     let pulled = (lines[k].attempts == 1).then(|| fit_piece(clean, centre, lw, true, fits));
     if let Some(pulled) = pulled
         && pulled.status.is_success()
@@ -230,8 +234,8 @@ fn confirm_beside(
         lines[k].residual = pulled.residual_over_diameter;
     }
     if lines[k].residual >= enough {
-        // A pulled line explains the sweep less well than expected too, so two lines are tried only
-        // after the nonlinear fit.
+        // A linear line also explains the sweep badly if the resonance is pulled by its power, so
+        // two lines are tried only after the nonlinear fit.
         let both = two_lines(clean, &lines[k].model, &resonator(peak, projection), fits);
         if let Some([first, second]) = both {
             let sound = |fit: &Fit| {
@@ -239,10 +243,11 @@ fn confirm_beside(
                     && fit.linewidth_hz() > 0.3 * lw
                     && fit.model.coupling.norm() > 0.1 * first.model.coupling.norm()
             };
-            // Two lines have more parameters, so the residual must fall by half.
-            let left =
+            // Two lines have more parameters and fit better in any case, so the residual must fall
+            // by half.
+            let is_better =
                 first.residual_rms * 2.0 < lines[k].residual * lines[k].model.coupling.norm();
-            if sound(&first) && sound(&second) && left {
+            if sound(&first) && sound(&second) && is_better {
                 lines[k].model = first.model;
                 lines[k].residual = first.residual_over_diameter;
                 divide(clean, &second.model);
@@ -324,7 +329,7 @@ fn scale_by(
     for i in first..end {
         let y = pulled_detuning(line.y0(flat.f[i]), line.a, Direction::Up);
         let notch = line.notch(y);
-        // A dip to zero cannot be divided out.
+        // The sweep cannot be divided by a notch that is near zero.
         let floor = notch.norm().max(0.02);
         let notch = if notch.norm() > 0.0 {
             notch * (floor / notch.norm())

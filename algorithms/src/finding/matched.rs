@@ -2,14 +2,14 @@
 //!
 //! At each frequency, and for each of a grid of widths, the sweep is compared with a sloped line
 //! with and without a resonator. The best complex coupling follows in closed form. If its angle is
-//! beyond the allowed range, only its component within the range counts. The statistic is the
+//! outside the allowed range, only its component within the range counts. The statistic is the
 //! reduction of chi-squared, so on white noise the rate of false alarms is a parameter.
 
 use super::{FindParams, Flattened, Peak};
 use crate::projection::{Projection, project};
 
-/// Relative error of the model of a line without resonances, because of ripple within a few
-/// linewidths. At high signal-to-noise ratios it keeps ripples from being found as resonances.
+/// Relative error of the model of the feedline, caused by ripple within a few linewidths. At high
+/// signal-to-noise ratios it prevents that ripple is found as resonances.
 const MODEL_ERROR: f64 = 0.003;
 /// Fraction of the misfit that counts as noise, so that the best width has the highest statistic.
 const MISFIT_WEIGHT: f64 = 0.1;
@@ -21,7 +21,7 @@ const WIDTH_RATIO: f64 = 1.6;
 /// Returns all maxima of the statistic along frequency that are above the threshold, best first.
 pub(super) fn peaks(flat: &Flattened, params: &FindParams) -> Vec<Peak> {
     let mut found = Vec::new();
-    // Lines narrower than the spacing of the points cannot be told from noise.
+    // Resonances narrower than the spacing of the points cannot be distinguished from noise.
     let least = params.min_linewidth_hz.max(1.5 * flat.spacing_hz);
     let mut lw = least;
     loop {
@@ -41,8 +41,8 @@ pub(super) fn peaks(flat: &Flattened, params: &FindParams) -> Vec<Peak> {
 
 fn scan(flat: &Flattened, params: &FindParams, lw: f64, found: &mut Vec<Peak>) {
     let (low, high) = (flat.f[0], flat.f[flat.f.len() - 1]);
-    // A third of a linewidth is fine enough: the statistic falls by a few per cent at half that
-    // distance.
+    // Steps of a third of a linewidth are fine enough: half a step away from a maximum, the
+    // statistic is lower by only a few per cent.
     let step = (lw / 3.0).max(0.5 * flat.spacing_hz);
     let count = ((high - low) / step) as usize;
     let mut window = Window::default();
@@ -80,7 +80,7 @@ struct Window {
 impl Window {
     /// Moves the piece to a higher frequency.
     fn move_to(&mut self, flat: &Flattened, f_hz: f64, lw: f64) {
-        // At least some points are needed to tell the notch from the sloped line.
+        // Several points are needed to distinguish the notch from the sloped line.
         let reach = (REACH_LW * lw).max(5.0 * flat.spacing_hz);
         while self.first < flat.f.len() && flat.f[self.first] < f_hz - reach {
             self.first += 1;
@@ -120,7 +120,8 @@ pub(super) fn refine(
     peak: &Peak,
 ) -> Option<(Peak, Projection)> {
     let mut best: Option<(Peak, Projection)> = None;
-    // The grid of the search is coarse, and stronger lines have been divided out since.
+    // The grid of the search is coarse, and stronger lines have been divided out of the sweep since
+    // the search.
     for stretch in [0.8, 1.0, 1.25] {
         let lw = peak.linewidth_hz * stretch;
         let reach = (REACH_LW * lw).max(5.0 * flat.spacing_hz);

@@ -11,8 +11,9 @@ pub(super) fn peaks(flat: &Flattened, params: &FindParams) -> Vec<Peak> {
         .iter()
         .map(|z| -20.0 * z.norm().max(1e-9).log10())
         .collect();
-    // Noise of one quadrature, in decibels relative to the line. A dip is a difference of extremes
-    // of many points; the threshold of the matched filter accounts for that.
+    // Noise of one quadrature, in decibels relative to the line. The prominence is a difference of
+    // extreme values among many points. The threshold of the matched filter allows for that too, so
+    // it is used here.
     let noise_db = 20.0 / std::f64::consts::LN_10 * flat.noise / 2f64.sqrt();
     let least = params
         .min_depth_db
@@ -56,8 +57,8 @@ pub(super) fn peaks(flat: &Flattened, params: &FindParams) -> Vec<Peak> {
     found
 }
 
-/// Returns for each point the lowest value on its left, up to the next higher point. A stack of
-/// higher points makes this linear in time.
+/// Returns for each point the lowest value on its left, up to the next higher point. The stack of
+/// higher points makes the time linear in the number of points.
 fn bases(height: &[f64]) -> Vec<f64> {
     let mut stack: Vec<(f64, f64)> = Vec::new();
     let mut bases = Vec::with_capacity(height.len());

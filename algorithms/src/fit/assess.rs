@@ -17,7 +17,7 @@ const LARGEST_ANGLE: f64 = 1.3;
 /// Smallest number of points within one linewidth of the dip.
 const LEAST_POINTS_ON_LINE: usize = 4;
 
-/// Returns the fit of the resonator at `index` of a solution.
+/// Returns the fit of the resonator at `index`, from the solution of a search.
 pub(super) fn assess(
     model: &Notches<'_>,
     solution: &Solution,
@@ -34,7 +34,7 @@ pub(super) fn assess(
     let freedom = (n - 0.5 * free).max(0.5);
     let scattered = solution.cost / freedom;
     let known = data.noise.map(|s| s * s);
-    // The stated noise may be too small, so the scatter about the model is a lower bound.
+    // The given noise may be too small. The scatter about the model is a lower bound of the noise.
     let variance = known.map_or(scattered, |k| k.max(scattered));
     let covariance = inverse(&solution.normal, model.parameters());
     let sigmas = covariance.map(|mut matrix| {
@@ -95,8 +95,8 @@ fn status(
     let Some((errors, coupling_error)) = sigmas else {
         return FitStatus::NoResonance;
     };
-    // The order of the tests matters: the first failure is the reason that the user sees, and later
-    // tests need what earlier ones ensure.
+    // The order of the checks matters: the user sees the first failure, and later checks are only
+    // meaningful if the earlier ones pass.
     let significant = coupling > LEAST_COUPLING && coupling > LEAST_SIGNIFICANCE * coupling_error;
     let line = r.gain.norm() / model.data.scale;
     if !significant || line < 1e-6 || r.phi_rad().abs() > LARGEST_ANGLE {
@@ -147,8 +147,8 @@ pub(super) fn points_on_line(data: &Prepared, r: &Resonator) -> usize {
 }
 
 /// True if the sweep jumps between branches: if one step in complex S is much larger than the steps
-/// on either side of it, and is a large part of the loop. On a line with too few points, both steps
-/// around the dip are large; that is not a jump.
+/// on either side of it, and is a large part of the loop. On a resonance with too few points, both
+/// steps around the dip are large; that is not a jump.
 pub(super) fn has_jump(z: &[Complex64], diameter: f64) -> bool {
     if z.len() < 6 {
         return false;

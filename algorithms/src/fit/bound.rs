@@ -9,7 +9,7 @@ use super::outcome::{FitErrors, FitParams, FitStatus};
 use super::prepare::{Prepared, SweepData};
 use crate::resonator::{Direction, Resonator};
 
-/// Parameters that are free besides gain, frequency, quality factor and coupling.
+/// Parameters that are fitted in addition to gain, frequency, quality factor and coupling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BoundParameters {
@@ -61,8 +61,8 @@ pub fn cramer_rao(
     let variance = 0.5 * (noise / prepared.scale).powi(2);
     for (i, row) in covariance.iter_mut().enumerate() {
         for (j, value) in row.iter_mut().enumerate() {
-            let held = i < m && j < m && !(model.is_free(i) && model.is_free(j));
-            *value = if held { 0.0 } else { *value * variance };
+            let is_fixed = i < m && j < m && !(model.is_free(i) && model.is_free(j));
+            *value = if is_fixed { 0.0 } else { *value * variance };
         }
     }
     Ok(errors(&covariance, &p, 0, &prepared))
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn too_few_points_bound_nothing() {
+    fn too_few_points_have_no_bound() {
         let (truth, f) = example(1e5, 0.0);
         let bound = cramer_rao(
             &truth,

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_circle_has_none() {
+    fn points_that_determine_no_circle_have_none() {
         let point = Complex64::new(1.0, 1.0);
         assert_eq!(fit_circle(&[]), None);
         assert_eq!(fit_circle(&[point, point]), None);

@@ -8,7 +8,8 @@ use super::outcome::{Fit, FitParams, FitStatus};
 use super::prepare::{Prepared, SweepData};
 use crate::resonator::{Direction, Resonator, pulled_detuning};
 
-/// Fits up to four neighbours together to a sweep over all of them, starting from `guesses`.
+/// Fits up to four neighbouring resonators together to a sweep over all of them, starting from
+/// `guesses`.
 ///
 /// The line's gain starts from that of the first guess. The line in the model of each fit includes
 /// the notches of the neighbours, to first order around its own dip. Returns one fit for each
@@ -46,6 +47,7 @@ pub fn fit_joint(
         }
     }
     let mut model = Notches::new(&prepared, guesses.len(), params, nonlinear);
+    // A neighbour may be outside the sweep.
     model.reach = 2.0;
     let mut work = Workspace::default();
     let solution = minimise(&model, &start, params.max_iterations, &mut work);
@@ -59,15 +61,16 @@ pub fn fit_joint(
                 .iter()
                 .enumerate()
                 .filter(|(other, _)| *other != k);
-            fit.model = among(&fit.model, others.map(|(_, r)| r), data.direction);
+            fit.model = with_neighbours(&fit.model, others.map(|(_, r)| r), data.direction);
         }
     }
     fits
 }
 
-/// Returns a resonator whose line includes the notches of its neighbours, to first order around its
-/// dip. A calibration at its tone needs this model.
-pub(crate) fn among<'a>(
+/// Returns the resonator with a line that includes the notches of its neighbours, to first order
+/// around its dip. A calibration needs this model, because the samples at the tone contain the
+/// neighbours.
+pub(crate) fn with_neighbours<'a>(
     one: &Resonator,
     neighbours: impl Iterator<Item = &'a Resonator> + Clone,
     direction: Direction,

@@ -13,9 +13,9 @@ pub(super) const MAX_PARAMETERS: usize = 24;
 pub(super) type Parameters = [f64; MAX_PARAMETERS];
 pub(super) type Matrix = [[f64; MAX_PARAMETERS]; MAX_PARAMETERS];
 
-/// Relative reduction of the cost below which the search ends. For a fit with a hundred residuals,
-/// the parameters are then within a hundredth of their errors.
-const SETTLED: f64 = 1e-7;
+/// Relative reduction of the cost below which the search has converged. For a fit with a hundred
+/// residuals, the parameters are then within a hundredth of their errors.
+const CONVERGED: f64 = 1e-7;
 
 /// Complex model of `points` samples with `parameters` real parameters.
 pub(super) trait Model {
@@ -23,7 +23,7 @@ pub(super) trait Model {
     fn points(&self) -> usize;
     /// Writes `model - data` for every point, and its derivatives into `jacobian` if there is one.
     fn residuals(&self, p: &Parameters, r: &mut [Complex64], jacobian: Option<&mut [Complex64]>);
-    /// Limits parameters to their ranges.
+    /// Moves parameters that are outside their ranges to the nearest bound.
     fn restrain(&self, p: &mut Parameters);
     /// True if a parameter is fitted, false if it is fixed.
     fn is_free(&self, index: usize) -> bool;
@@ -34,7 +34,8 @@ pub(super) struct Solution {
     pub p: Parameters,
     /// Sum of the squared residuals.
     pub cost: f64,
-    /// Normal matrix at the end for the free parameters. Rows of fixed ones are of the identity.
+    /// Normal matrix at the end of the search. Rows and columns of fixed parameters are those of
+    /// the identity.
     pub normal: Matrix,
     pub converged: bool,
     pub iterations: usize,
@@ -47,6 +48,7 @@ pub(super) struct Workspace {
     jacobian: Vec<Complex64>,
 }
 
+/// Minimises the sum of the squared residuals of `model`, starting from `start`.
 pub(super) fn minimise<M: Model>(
     model: &M,
     start: &Parameters,
@@ -73,7 +75,8 @@ pub(super) fn minimise<M: Model>(
         let mut damped = normal;
         for (i, row) in damped.iter_mut().enumerate().take(m) {
             // Damping relative to the diagonal makes the search independent of the scale of each
-            // parameter. A parameter without effect has a zero there.
+            // parameter. The lower bound is for parameters without effect, which have a zero on the
+            // diagonal.
             row[i] += damping * row[i].max(1e-12);
         }
         let Some(factor) = cholesky(&damped, m) else {
@@ -91,8 +94,8 @@ pub(super) fn minimise<M: Model>(
         model.restrain(&mut trial);
         model.residuals(&trial, &mut work.r, None);
         let trial_cost = sum_of_squares(&work.r);
-        // Twice the reduction of the cost that the linear model predicts. It is small near the
-        // minimum only, while a gain may be small because the damping is large.
+        // Twice the reduction of the cost that the linear model predicts. Convergence needs it too:
+        // the actual reduction alone may also be small because the damping is large.
         let promised: f64 = (0..m).map(|i| step[i] * gradient[i]).sum();
         if trial_cost <= cost {
             let gained = cost - trial_cost;
@@ -100,15 +103,17 @@ pub(super) fn minimise<M: Model>(
             model.residuals(&p, &mut work.r, Some(&mut work.jacobian));
             cost = sum_of_squares(&work.r);
             (normal, gradient) = normal_equations(model, &work.r, &work.jacobian);
-            let small = SETTLED * cost + 1e-28;
+            // The constant term lets a fit of data without noise converge.
+            let small = CONVERGED * cost + 1e-28;
             if gained <= small && promised <= 10.0 * small {
                 converged = true;
                 break;
             }
             damping = (damping * 0.2).max(1e-12);
         } else {
-            // No step gains anything: the search has reached the minimum to rounding.
-            if promised <= SETTLED * cost + 1e-28 {
+            // No step reduces the cost any more: the search has reached the minimum to within
+            // rounding.
+            if promised <= CONVERGED * cost + 1e-28 {
                 converged = true;
                 break;
             }
@@ -177,7 +182,7 @@ pub(super) fn cholesky(matrix: &Matrix, m: usize) -> Option<Matrix> {
                 sum -= l[i][k] * l[j][k];
             }
             if i == j {
-                // Relative to the diagonal, since parameters differ in scale.
+                // The limit is relative to the diagonal, because parameters differ in scale.
                 if !(sum > 1e-14 * matrix[i][i] && sum.is_finite()) {
                     return None;
                 }
@@ -190,6 +195,7 @@ pub(super) fn cholesky(matrix: &Matrix, m: usize) -> Option<Matrix> {
     Some(l)
 }
 
+/// Solves `L L^T x = b` for the lower Cholesky factor `l`.
 pub(super) fn solve(l: &Matrix, b: &Parameters, m: usize) -> Parameters {
     let mut x = [0.0; MAX_PARAMETERS];
     for i in 0..m {

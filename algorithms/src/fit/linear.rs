@@ -11,11 +11,12 @@ use super::start::{linear_starts, wing_delay};
 pub(super) const LEAST_POINTS: usize = 9;
 
 /// Fits one linear resonator to a complex sweep by least squares on the complex residuals. The
-/// starts come from a grid of notches, and from a Taubin circle with the phase around it.
+/// starting points come from a grid of notches, and from a Taubin circle with the phase around its
+/// centre.
 ///
 /// The model is that of [`crate::resonator`] with `a = 0` (Khalil et al., J. Appl. Phys. 111,
-/// 054510, 2012; Probst et al., Rev. Sci. Instrum. 86, 024706, 2015). Never panics: the status
-/// tells if something is wrong with the data or the fit.
+/// 054510, 2012; Probst et al., Rev. Sci. Instrum. 86, 024706, 2015). Never panics: if something is
+/// wrong with the data or the fit, the status is the reason.
 pub fn fit_linear(data: &SweepData<'_>, params: &FitParams) -> Fit {
     match search(data, params) {
         Ok((_, _, fit)) => fit,

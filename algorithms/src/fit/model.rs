@@ -5,7 +5,7 @@ use num_complex::Complex64;
 use super::levenberg::{MAX_PARAMETERS, Matrix, Model, Parameters};
 use super::outcome::{FitErrors, FitParams};
 use super::prepare::Prepared;
-use crate::params::held;
+use crate::params::restricted;
 use crate::resonator::{Direction, Resonator, detuning_slope, pulled_detuning};
 
 /// Positions of the parameters of the line, which all resonators share.
@@ -28,8 +28,8 @@ pub(super) const MAX_RESONATORS: usize = (MAX_PARAMETERS - LINE_PARAMETERS) / RE
 /// `S(t) = G (1 + B t) e^(-i T t) prod_k [1 - A_k / (1 + 2 i y_k)]` with
 /// `y0_k = e^(q_k) (t - x_k)`, over the scaled frequency `t` of [`Prepared`].
 ///
-/// A product of notches and a sum of poles are the same function with different couplings. Those of
-/// the product are the couplings of the resonators themselves.
+/// A product of notches and a sum of poles are the same function with different couplings. The
+/// product is used, because its couplings are those of the resonators.
 pub(super) struct Notches<'a> {
     pub data: &'a Prepared,
     pub resonators: usize,
@@ -85,10 +85,11 @@ impl Model for Notches<'_> {
             [LINE_PARAMETERS..LINE_PARAMETERS + RESONATOR_PARAMETERS * self.resonators]
             .chunks_exact_mut(RESONATOR_PARAMETERS)
         {
-            resonator[X] = held(resonator[X], -self.reach, self.reach);
-            // Linewidths from twice the half span down to a fraction of the point spacing.
+            resonator[X] = restricted(resonator[X], -self.reach, self.reach);
+            // The bounds allow linewidths from a few times the half span down to a fraction of the
+            // point spacing.
             resonator[LOG_Q] = resonator[LOG_Q].clamp(-1.5, (4.0 * self.data.len() as f64).ln());
-            resonator[PULL] = held(resonator[PULL], self.a_range.0, self.a_range.1);
+            resonator[PULL] = restricted(resonator[PULL], self.a_range.0, self.a_range.1);
         }
     }
 
@@ -180,7 +181,7 @@ struct Pole {
     y0: f64,
     /// `1 / (1 + 4 y^2)`.
     weight: f64,
-    /// `d y0 / d y`, limited to values away from zero.
+    /// `d y0 / d y`, at least 0.02, because the Jacobian divides by it.
     slope: f64,
     /// `1 / (1 + 2 i y)`.
     response: Complex64,

@@ -8,19 +8,20 @@ use super::outcome::{Fit, FitParams, FitStatus};
 use super::prepare::{Prepared, SweepData};
 use super::start::nonlinear_starts;
 
-/// Nonlinearities of the starts, and further ones that are tried if none of these succeeds.
+/// Nonlinearities of the first starting points, and those that are tried if none of the first
+/// succeeds.
 const PULLS: [f64; 5] = [0.0, 0.1, 0.3, 0.5, 0.7];
 const MORE_PULLS: [f64; 6] = [-0.1, 0.2, 0.6, 0.85, 1.1, 1.6];
 
-/// Largest number of steps of a search while none has succeeded. The best one is then continued.
+/// Largest number of steps of each search. If none of them succeeds, the best one is continued.
 const SHORT_SEARCH: usize = 25;
 
 /// Fits one resonator with its nonlinearity `a` to a complex sweep, on the branch of the sweep's
 /// direction (Swenson et al., J. Appl. Phys. 113, 104501, 2013).
 ///
-/// The conditions of success are those of [`super::fit_linear`], and a small enough error of `a`. A
-/// sweep that jumps and that the model does not follow is `bifurcated`. A line with too few points
-/// is `undersampled` and never `bifurcated`. Never panics.
+/// The conditions of success are those of [`super::fit_linear`], and a small enough error of `a`.
+/// The status is `bifurcated` if the sweep has a jump that the model does not follow. A resonance
+/// with too few points is `undersampled` and never `bifurcated`. Never panics.
 pub fn fit_nonlinear(data: &SweepData<'_>, params: &FitParams) -> Fit {
     match search_nonlinear(data, params) {
         Ok((_, _, fit)) => fit,
@@ -36,7 +37,7 @@ fn search_nonlinear(
     let model = Notches::new(&prepared, 1, params, true);
     let mut work = Workspace::default();
     let mut best: Option<(Solution, Fit)> = None;
-    // Searches are short until one succeeds, since most wrong starts show it within a few steps.
+    // Each search is short, because a few steps show for most starting points that they are wrong.
     let mut attempt = |start, best: &mut Option<(Solution, Fit)>| {
         let solution = minimise(
             &model,
@@ -53,7 +54,8 @@ fn search_nonlinear(
     };
     let near = nonlinear_starts(&prepared, &linear.p, &PULLS, &[0.8, 1.0]);
     let mut done = near.first().is_some_and(|start| attempt(start, &mut best));
-    // The linear fit may be good although the first start misses it, so its result is a start too.
+    // The linear fit may be good although the first starting point is not, so its result is tried
+    // too.
     if !done && linear_fit.status.is_success() {
         done = attempt(&linear.p, &mut best);
     }
@@ -67,7 +69,7 @@ fn search_nonlinear(
         }
     }
     let (mut solution, mut fit) = best.ok_or(FitStatus::NoResonance)?;
-    // The best solution may only have run out of its short search.
+    // The best search may only have ended because it was short.
     if !solution.converged && params.max_iterations > SHORT_SEARCH {
         solution = minimise(
             &model,

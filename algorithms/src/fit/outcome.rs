@@ -13,11 +13,12 @@ pub struct FitParams {
     pub fit_delay: bool,
     /// True to fit the slope of the line's gain.
     pub fit_slope: bool,
-    /// Largest rms residual of a success, noise included, as a fraction of the loop's diameter.
+    /// Largest rms residual of a successful fit, noise included, as a fraction of the loop's
+    /// diameter.
     pub max_residual: f64,
-    /// Largest error of the resonance frequency of a success, in linewidths.
+    /// Largest error of the resonance frequency of a successful fit, in linewidths.
     pub max_fr_error_lw: f64,
-    /// Largest error of the nonlinearity of a success of a nonlinear fit.
+    /// Largest error of the nonlinearity of a successful nonlinear fit.
     pub max_a_error: f64,
     /// Lowest nonlinearity allowed. Slightly negative values represent heating.
     pub min_a: f64,
@@ -71,7 +72,7 @@ impl FitParams {
     }
 }
 
-/// Status of a fit: success, or the first thing that is wrong with it.
+/// Status of a fit: success, or the first condition of success that it does not meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -94,9 +95,9 @@ pub enum FitStatus {
     OutsideSweep,
     /// The loop is larger than a resonator's can be: the internal quality factor is negative.
     NegativeQi,
-    /// Too few points are on the line to determine its shape.
+    /// Too few points are on the resonance to determine its shape.
     Undersampled,
-    /// The line is as wide as the sweep, or wider.
+    /// The resonance is as wide as the sweep, or wider.
     TooWide,
     /// The error of the resonance frequency is too large.
     FrUncertain,
@@ -125,12 +126,12 @@ impl FitStatus {
         Self::Bifurcated,
     ];
 
-    /// True for success alone.
+    /// True only for success.
     pub fn is_success(self) -> bool {
         self == Self::Success
     }
 
-    /// The stable name, as it stands in files and tables.
+    /// The stable name, as in files and tables.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Success => "success",
@@ -180,7 +181,7 @@ pub struct FitErrors {
 /// of a failed fit may be its last guess, or zeros.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Fit {
-    /// Success, or the first thing that is wrong with the fit.
+    /// Success, or the first condition of success that the fit does not meet.
     pub status: FitStatus,
     /// Resonance frequency at vanishing power, in hertz.
     pub fr_hz: f64,
@@ -214,7 +215,7 @@ pub struct Fit {
 }
 
 impl Fit {
-    /// Returns a fit that could not begin.
+    /// Returns the result of a fit that could not begin.
     pub(crate) fn failed(status: FitStatus, direction: Direction) -> Self {
         Self {
             status,

@@ -1,4 +1,4 @@
-//! Fit of two lines that look like one.
+//! Fit of two resonances that overlap so much that they look like one.
 
 use num_complex::Complex64;
 
@@ -11,13 +11,14 @@ use crate::resonator::Resonator;
 const WIDTHS: [f64; 4] = [0.1, 0.17, 0.28, 0.46];
 /// Number of positions that are tried, from -0.8 to 0.8 of half the sweep.
 const POSITIONS: usize = 17;
-/// Number of starts that are tried.
+/// Number of starting points that are tried.
 const STARTS: usize = 3;
 
-/// Fits two neighbours to a sweep that one line does not explain, without further knowledge.
+/// Fits two neighbouring resonances to a sweep that one resonance does not explain, without initial
+/// guesses.
 ///
 /// Every pair of a grid of notches, together with a sloped line, is fitted to the sweep in closed
-/// form. Joint fits start from the best pairs. `None` if none of them succeeds on both lines.
+/// form. Joint fits start from the best pairs. `None` if none of them succeeds on both resonances.
 pub fn fit_pair(data: &SweepData<'_>, nonlinear: bool, params: &FitParams) -> Option<[Fit; 2]> {
     let prepared = Prepared::new(data, 16).ok()?;
     let notches = notches(&prepared);
@@ -33,8 +34,7 @@ pub fn fit_pair(data: &SweepData<'_>, nonlinear: bool, params: &FitParams) -> Op
     let mut tried: Vec<(usize, usize)> = Vec::new();
     for &(_, i, j) in &pairs {
         let place = |n: usize| notches[n].x;
-        // Pairs next to each other in the grid lead to the same solution, so the few starts are
-        // spread.
+        // Pairs that are close in the grid lead to the same solution, so only one of them is tried.
         let alike = tried
             .iter()
             .any(|&(k, l)| (place(i) - place(k)).abs() + (place(j) - place(l)).abs() < 0.15);
@@ -74,9 +74,9 @@ fn notches(data: &Prepared) -> Vec<Notch> {
         for k in 0..POSITIONS {
             let x = 1.6 * k as f64 / (POSITIONS - 1) as f64 - 0.8;
             let bare: Vec<Complex64> = data.t.iter().map(|t| response(*t, x, width)).collect();
-            let mut unit = off_line(&data.t, &bare);
+            let mut unit = without_line(&data.t, &bare);
             let length = unit.iter().map(Complex64::norm_sqr).sum::<f64>().sqrt();
-            // A notch that is wide enough looks like a sloped line.
+            // A notch that is much wider than the sweep cannot be distinguished from a sloped line.
             if length < 1e-6 {
                 continue;
             }
@@ -105,7 +105,7 @@ fn inner(a: &[Complex64], b: &[Complex64]) -> Complex64 {
 }
 
 /// Returns a function of `t` minus its best sloped line.
-fn off_line(t: &[f64], values: &[Complex64]) -> Vec<Complex64> {
+fn without_line(t: &[f64], values: &[Complex64]) -> Vec<Complex64> {
     let (offset, slope) = line_through(t, values);
     t.iter()
         .zip(values)
@@ -136,8 +136,8 @@ fn explained(a: &Notch, b: &Notch) -> f64 {
 /// Returns the factors of the two normalised notches that fit the sweep best.
 fn weights(a: &Notch, b: &Notch) -> (Complex64, Complex64) {
     let overlap = inner(&a.unit, &b.unit);
-    // Two notches that are nearly the same leave nothing to decide by. The lower bound keeps their
-    // factors finite.
+    // The sweep does not determine the factors of two notches that are nearly the same. The lower
+    // bound keeps the factors finite.
     let rest = (1.0 - overlap.norm_sqr()).max(0.02);
     (
         (a.share - overlap * b.share) / rest,
@@ -158,8 +158,8 @@ fn guesses(data: &Prepared, a: &Notch, b: &Notch) -> Option<[Resonator; 2]> {
     let (offset, slope) = line_through(&data.t, &without);
     let one = |notch: &Notch, factor: Complex64| {
         let coupling = -factor / (offset + slope * notch.x);
-        // A sum of poles is a product of notches with different couplings, so these may be outside
-        // the allowed range.
+        // The couplings of a sum of poles differ from those of the product of notches that is
+        // fitted, so they may be outside the allowed range.
         let coupling = coupling * (0.9 / coupling.norm().max(0.9));
         let fr_hz = data.f_ref_hz + data.width_hz * notch.x;
         Resonator {

@@ -9,8 +9,9 @@ use super::prepare::{Prepared, SweepData};
 use crate::projection::{Projection, project};
 use crate::resonator::pulled_detuning;
 
-/// Returns the delay of the outer sixths of a sweep beyond its known delay, in seconds. The
-/// resonator itself turns the phase there by less than the threshold of half a radian.
+/// Returns the known delay of a sweep, corrected by the slope of the phase in its outer sixths, in
+/// seconds. The correction is made only if the phase changes by more than half a radian, because
+/// the resonator itself changes it by less there.
 pub(super) fn wing_delay(data: &SweepData<'_>, prepared: &Prepared) -> f64 {
     let n = prepared.len();
     let wing = (n / 6).max(2).min(n - 1);
@@ -21,9 +22,10 @@ pub(super) fn wing_delay(data: &SweepData<'_>, prepared: &Prepared) -> f64 {
         width += prepared.t[i + 1] - prepared.t[i];
     }
     // The sum of products weights each step by its magnitude, so weak points do not add random
-    // turns.
+    // phases.
     let turn = -turned.arg() * 2.0 * wing as f64 / width;
-    // Below half a radian the turn may be that of the resonator, so the known delay is kept.
+    // Below half a radian the change of phase may be that of the resonator, so the known delay is
+    // kept.
     let tau = if turn.is_finite() && turn.abs() > 0.5 {
         turn / (std::f64::consts::TAU * prepared.width_hz)
     } else {
@@ -32,8 +34,8 @@ pub(super) fn wing_delay(data: &SweepData<'_>, prepared: &Prepared) -> f64 {
     data.tau_s + tau
 }
 
-/// Returns the starts of a linear fit, best first: from projections onto a grid of notches, and
-/// from a circle with the phase around it.
+/// Returns the starting points of a linear fit, best first: one from projections onto a grid of
+/// notches, and one from a circle with the phase around its centre.
 pub(super) fn linear_starts(data: &Prepared) -> Vec<Parameters> {
     let mut starts = Vec::with_capacity(2);
     starts.extend(from_grid(data));
@@ -48,7 +50,7 @@ fn from_grid(data: &Prepared) -> Option<Parameters> {
     let spacing = 2.0 / data.len() as f64;
     let mut best: Option<(Projection, f64, f64)> = None;
     for width in WIDTHS.map(|w| w.max(1.5 * spacing)) {
-        // Steps in proportion to the width keep the grid as coarse as each width allows.
+        // Steps in proportion to the width make the grid as coarse as each width allows.
         let step = (0.4 * width).max(spacing);
         let mut x = -0.95;
         while x <= 0.95 {
@@ -82,7 +84,7 @@ fn start(found: &Projection, x: f64, width: f64, a: f64) -> Parameters {
         p[SLOPE] = relative.re.clamp(-0.3, 0.3);
         p[TURN] = (-relative.im).clamp(-0.5, 0.5);
     }
-    // A coupling that no resonator can have is a bad starting point.
+    // Noise can give a coupling that no resonator can have, which would be a bad starting point.
     let coupling = found.coupling * (0.98 / found.coupling.norm().max(0.98));
     p[LINE_PARAMETERS + X] = x;
     p[LINE_PARAMETERS + LOG_Q] = -width.ln();
@@ -93,7 +95,8 @@ fn start(found: &Projection, x: f64, width: f64, a: f64) -> Parameters {
     p
 }
 
-/// Returns a start from a Taubin circle, with frequency and width from the phase around its centre.
+/// Returns a starting point from a Taubin circle, with frequency and width from the phase around
+/// its centre.
 fn from_circle(data: &Prepared) -> Option<Parameters> {
     let circle = fit_circle(&data.z)?;
     let n = data.len();
@@ -112,7 +115,8 @@ fn from_circle(data: &Prepared) -> Option<Parameters> {
     let fastest = (0..n.saturating_sub(2)).max_by(|&i, &j| speed(i).total_cmp(&speed(j)))? + 1;
     let x = data.t[fastest];
     let quarter = std::f64::consts::FRAC_PI_2;
-    // Half a linewidth from the resonance the phase around the centre has turned by a quarter.
+    // Half a linewidth from the resonance, the phase around the centre has changed by a quarter
+    // turn.
     let beyond = |i: &usize| (angles[*i] - angles[fastest]).abs() >= quarter;
     let below = (0..fastest).rev().find(beyond).map(|i| x - data.t[i]);
     let above = (fastest + 1..n).find(beyond).map(|i| data.t[i] - x);
@@ -137,9 +141,9 @@ fn from_circle(data: &Prepared) -> Option<Parameters> {
     usable.then(|| start(&found, x, width.clamp(1e-3, 2.0), 0.0))
 }
 
-/// Returns the starts of a nonlinear fit for each of `pulls`, best first, from the solution
-/// `linear` of a linear fit. The frequency of the dip is kept, so a stronger pull means a higher
-/// resonance frequency.
+/// Returns the starting points of a nonlinear fit, best first, from the solution `linear` of a
+/// linear fit: one for each nonlinearity of `pulls` and each factor of the width in `stretches`.
+/// The dip stays where it is, so a stronger pull means a higher resonance frequency.
 pub(super) fn nonlinear_starts(
     data: &Prepared,
     linear: &Parameters,

@@ -1,4 +1,4 @@
-//! Placement of tones on fitted resonances, and the channels of the outcome.
+//! Placement of tones on fitted resonances, and the entries of the outcome for their channels.
 
 use twotone_hal::{ChannelId, Result};
 
@@ -11,7 +11,8 @@ use crate::placement::place;
 use crate::resonator::Direction;
 use crate::session::Session;
 
-/// Nonlinearity to which the tone of a bifurcated detector is lowered.
+/// Nonlinearity that the amplitude of a bifurcated detector's tone is lowered to. Bifurcation
+/// begins at 0.77.
 const SAFE_A: f64 = 0.4;
 
 /// Sets and calibrates a tone for each chosen candidate and each reference, and fills the
@@ -28,12 +29,13 @@ pub(super) async fn place_and_calibrate(
     let reach = session.reach(session.nco.frequency.0);
     let on_resonance = chosen.iter().zip(fits).map(|(&i, fit)| {
         let resonator = (fit.status.is_success() && !fit.bifurcated).then_some(fit.model);
-        // The fit may put the dip beyond an end of the range, where no tone is allowed.
+        // The fitted dip may be beyond an end of the range, where no tone is allowed.
         let placed = resonator.and_then(|one| place(&one, &params.placement));
         let fits = placed.is_none_or(|placed| reach.contains(placed.tone_hz));
         ToneTarget {
             resonator: resonator.filter(|_| fits),
-            // The resonance exists even if its fit failed, so it keeps its channel.
+            // The resonance exists even if its fit failed, so its channel has a tone at the
+            // frequency of the search.
             otherwise_hz: candidates[i].fr_hz,
             amplitude: if fits { amplitude(fit, params) } else { 0.0 },
         }
@@ -112,6 +114,8 @@ fn amplitude(fit: &Fit, params: &TuneParams) -> f64 {
     if !fit.bifurcated {
         return params.tone_amplitude;
     }
+    // The nonlinearity is proportional to the power. A bifurcated detector has at least 0.77, so 1
+    // is assumed if the fit has less or none.
     let a = if fit.a.is_finite() {
         fit.a.max(1.0)
     } else {

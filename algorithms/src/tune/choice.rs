@@ -1,4 +1,4 @@
-//! Choice of the resonances that get a tone, and of the sweep over each of them.
+//! Selection of the resonances that get a tone, and of the sweep over each of them.
 
 use super::lines::groups;
 use super::outcome::{NotToned, NotTonedReason};
@@ -9,16 +9,16 @@ use crate::fit::Fit;
 use crate::reach::Reach;
 use crate::session::Session;
 
-/// Smallest distance of a dip from either end of its sweep, in linewidths. With less of the loop on
-/// one side, a resonance looks like a slope of the line.
+/// Smallest distance of a dip from either end of its sweep, in linewidths. If the sweep covers less
+/// on one side, a resonance looks like a slope of the line.
 const LEAST_SIDE_LW: f64 = 0.5;
 
-/// Decision about each candidate: swept over, or left out for a reason.
+/// Candidates that are swept over, and candidates that are left out with the reason.
 #[derive(Debug)]
 pub(super) struct Choice {
     /// Indices of the candidates that are swept over, in order of frequency.
     pub chosen: Vec<usize>,
-    /// Sweep over each of them.
+    /// Sweep over each of these candidates.
     pub targets: Vec<SweepTarget>,
     /// Indices of the candidates that are too near an end of the reach to be swept over.
     pub edge: Vec<usize>,
@@ -28,6 +28,8 @@ pub(super) struct Choice {
 
 /// Returns the NCO frequency with the most candidates within reach, in hertz.
 pub(super) fn best_nco(candidates: &[Candidate], session: &Session<'_>, centre_hz: f64) -> f64 {
+    // Slightly less than the whole span of the NCO, so that the outermost candidates stay within
+    // reach when the board rounds the frequency of the NCO.
     let span = 1.98 * session.description.max_offset.0;
     let kept: Vec<f64> = candidates
         .iter()
@@ -76,30 +78,31 @@ pub(super) fn choose(
             choice.edge.push(i);
             continue;
         };
-        choice.leave(candidate, reason);
+        choice.leave_out(candidate, reason);
     }
     if choice.chosen.len() > room {
-        // If there are more candidates than channels, the best ones stay.
+        // If there are more candidates than channels, the best candidates get a channel.
         let statistic = |i: usize| candidates[i].statistic;
         choice
             .chosen
             .sort_by(|&i, &j| statistic(j).total_cmp(&statistic(i)));
         for i in choice.chosen.split_off(room) {
-            choice.leave(&candidates[i], NotTonedReason::NoChannel);
+            choice.leave_out(&candidates[i], NotTonedReason::NoChannel);
         }
         choice.chosen.sort_unstable();
     }
-    // A resonance that is not swept over gets a channel too, if one is left, for its status.
+    // A resonance that is not swept over gets a channel too, if there is one, so that the outcome
+    // has a status for it.
     let left = room - choice.chosen.len();
     for i in choice.edge.split_off(left.min(choice.edge.len())) {
-        choice.leave(&candidates[i], NotTonedReason::NoChannel);
+        choice.leave_out(&candidates[i], NotTonedReason::NoChannel);
     }
     choice.targets = choice.chosen.iter().filter_map(|&i| targets[i]).collect();
     choice
 }
 
 impl Choice {
-    fn leave(&mut self, candidate: &Candidate, reason: NotTonedReason) {
+    fn leave_out(&mut self, candidate: &Candidate, reason: NotTonedReason) {
         let fr_hz = candidate.fr_hz;
         self.not_toned.push(NotToned { fr_hz, reason });
     }
@@ -140,10 +143,10 @@ fn targets(
 
 /// Returns the sweeps over the members of a group, without those that do not fit into `reach`.
 ///
-/// The tones of a group move in step, so that they never meet. All sweeps are as wide as the widest
-/// member needs, with steps for the narrowest, and the same shift brings all of them into the
-/// reach. A member that this shift moves too near an end of its own sweep is left out, and the
-/// others are tried again.
+/// The tones of a group move by equal steps, so that they never meet. All sweeps are as wide as the
+/// widest member needs, with steps that are fine enough for the narrowest, and the same shift
+/// brings all of them into the reach. A member that this shift moves too near an end of its own
+/// sweep is left out, and the others are tried again.
 fn sweeps(
     lines: &[Line],
     mut group: Vec<usize>,
@@ -153,7 +156,8 @@ fn sweeps(
     group.retain(|&i| reach.contains(lines[i].dip_hz));
     let all = || group.iter().map(|&i| lines[i].linewidth_hz);
     let narrowest = all().fold(f64::INFINITY, f64::min);
-    // The widest member counts up to 1.6 times the narrowest, so that the steps stay fine enough.
+    // The width is limited to 1.6 times the narrowest linewidth, so that the steps stay fine
+    // enough.
     let linewidth_hz = all().fold(0.0, f64::max).min(1.6 * narrowest);
     let half = 0.5 * params.fine_sweep.span_lw * linewidth_hz;
     while !group.is_empty() {
@@ -217,7 +221,8 @@ pub(super) fn recentre(
         let is_chosen = |i: &usize| chosen.binary_search(i).is_ok();
         let group: Vec<usize> = group.into_iter().filter(is_chosen).collect();
         let moved = sweeps(&lines, group.clone(), reach, params);
-        // New and old sweeps of one group must not be mixed: their tones would not move in step.
+        // New and old sweeps of one group must not be mixed, because their steps may differ and
+        // their tones could meet.
         if moved.len() < group.len() {
             continue;
         }
@@ -253,7 +258,8 @@ mod tests {
         }
     }
 
-    /// Centres of the sweeps, in linewidths from the candidates; none for those at an edge.
+    /// Centres of the sweeps, in linewidths from their candidates; `None` for candidates at an
+    /// edge.
     fn centres(candidates: &[Candidate], reach: Reach) -> Vec<Option<f64>> {
         let params = TuneParams::default();
         let found = targets(candidates, reach, &params);
@@ -270,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn sweeps_at_an_end_are_moved_inward_until_too_little_is_on_one_side() {
+    fn sweeps_at_an_end_are_moved_inward_as_far_as_the_dip_allows() {
         for (inside_lw, shift) in [
             (50.0, Some(0.0)),
             (3.1, Some(0.0)),
@@ -291,10 +297,10 @@ mod tests {
     #[test]
     fn a_group_at_an_end_moves_as_one() {
         let crowded = |at_lw: f64, lw| candidate(REACH.high_hz - at_lw * LW, lw, &[Flag::Crowded]);
-        // The wider one makes both sweeps wider: 1.6 times 6 linewidths.
+        // The wider resonance makes both sweeps 1.6 times 6 linewidths wide.
         let pair = [crowded(4.0, LW), crowded(2.0, 2.0 * LW)];
         assert_eq!(centres(&pair, REACH), [Some(-2.8), Some(-2.8)]);
-        // One that does not fit takes none with it.
+        // A resonance that does not fit leaves the others of its group as they are.
         let pair = [crowded(3.5, LW), crowded(0.1, LW)];
         assert_eq!(centres(&pair, REACH), [Some(0.0), None]);
         let three = [crowded(3.0, LW), crowded(1.0, LW), crowded(-0.5, LW)];

@@ -1,11 +1,12 @@
-//! Fits of resonators to the sweeps over resonances.
+//! Fits of resonators to fine sweeps. In this file a line is a resonance line, and not the
+//! feedline.
 
 use num_complex::Complex64;
 
 use crate::finding::{Candidate, Flag};
 use crate::fine_sweep::{FineSweepOutcome, Sweep};
 use crate::fit::{
-    Fit, FitParams, FitStatus, SweepData, among, fit_joint, fit_linear, fit_nonlinear,
+    Fit, FitParams, FitStatus, SweepData, fit_joint, fit_linear, fit_nonlinear, with_neighbours,
 };
 use crate::resonator::{Direction, Resonator};
 
@@ -15,7 +16,8 @@ const MOST_JOINT: usize = 4;
 const NEIGHBOUR_LW: f64 = 30.0;
 /// Largest difference of two frequencies that count as equal, in hertz.
 const SAME_HZ: f64 = 0.01;
-/// Number of times that each line is fitted with the latest fits of its neighbours divided out.
+/// Number of times that each line is fitted again, with the latest fits of its neighbours divided
+/// out.
 const NEIGHBOUR_ROUNDS: usize = 2;
 
 /// Returns groups of candidates that are crowded together, each in order of frequency.
@@ -26,7 +28,8 @@ pub(super) fn groups(candidates: &[Candidate]) -> Vec<Vec<usize>> {
             let (a, b) = (&candidates[i - 1], &candidates[i]);
             let both = |flag| a.has(flag) && b.has(flag);
             let lw = a.linewidth_hz().max(b.linewidth_hz());
-            // Flags are relative to any neighbour, so the distance to this one is checked too.
+            // A flag may be about another neighbour, so the distance to this neighbour is checked
+            // too.
             let near = b.fr_hz - a.fr_hz < 6.0 * lw;
             near && (both(Flag::Crowded)
                 || both(Flag::Collided)
@@ -44,7 +47,7 @@ pub(super) fn groups(candidates: &[Candidate]) -> Vec<Vec<usize>> {
 /// Returns one fit for each target.
 ///
 /// Each line is fitted alone, and then again with its neighbours divided out, so that their wings
-/// do not change the result. Crowded lines whose fits still fail are fitted jointly.
+/// do not distort the result. Crowded lines whose fits still fail are fitted jointly.
 pub(super) fn fit_all(
     fine: &FineSweepOutcome,
     candidates: &[Candidate],
@@ -68,9 +71,9 @@ pub(super) fn fit_all(
                 .collect();
             let mut fit = fit_one(&without.iter().collect::<Vec<_>>(), tau_s, params);
             if fit.status.is_success() {
-                // The neighbours are part of the line again, since the samples at the tone contain
-                // them.
-                fit.model = among(&fit.model, near.iter(), Direction::Up);
+                // The neighbours are added to the model again, because the samples at the tone
+                // contain them.
+                fit.model = with_neighbours(&fit.model, near.iter(), Direction::Up);
                 fits[k] = fit;
             }
         }
@@ -125,14 +128,15 @@ fn neighbours(lines: &[Resonator], own: usize) -> Vec<Resonator> {
     others.map(|(_, other)| *other).collect()
 }
 
-/// Returns a sweep with lines divided out. Their pull by the tone of the sweep is included to first
-/// order only. That is enough, since the tone is far from them, or they are fitted jointly.
+/// Returns a sweep with lines divided out. The frequency pull of these lines by the tone of the
+/// sweep is included to first order only. That is enough: either the tone is far from them, or they
+/// are fitted jointly.
 fn divided(sweep: &Sweep, lines: &[Resonator]) -> Sweep {
     let mut without = sweep.clone();
     for (z, f) in without.z.iter_mut().zip(&sweep.frequency_hz) {
         for line in lines {
             let notch = line.notch(line.y0(*f) + line.a / (1.0 + 4.0 * line.y0(*f).powi(2)));
-            // A dip to zero cannot be divided out.
+            // The sweep cannot be divided by a notch that is near zero.
             *z /= notch * (notch.norm().max(0.02) / notch.norm().max(f64::MIN_POSITIVE));
         }
     }
@@ -154,7 +158,7 @@ fn fit_one(sweeps: &[&Sweep], tau_s: f64, params: &FitParams) -> Fit {
     };
     let data = first.data(tau_s);
     let mut fit = fit_nonlinear(&data, params);
-    // On a line with little pull the nonlinearity may be undetermined while the linear fit is good.
+    // If the pull is small, the nonlinearity may be undetermined although the linear fit is good.
     if !fit.status.is_success() && fit.status != FitStatus::Bifurcated {
         let linear = fit_linear(&data, params);
         if linear.status.is_success() {
@@ -185,7 +189,7 @@ fn hysteresis(first: &Sweep, second: &Sweep, diameter: f64) -> bool {
         back.get(at).filter(|point| point.0 <= f_hz + SAME_HZ)
     };
     let noise = first.noise.unwrap_or(0.0).max(second.noise.unwrap_or(0.0));
-    // Noise alone must not look like hysteresis, nor a small difference of two good sweeps.
+    // Neither noise nor a small difference of two good sweeps may count as hysteresis.
     let limit = (0.25 * diameter).max(8.0 * noise);
     diameter > 0.0
         && ascending(first)
@@ -227,7 +231,7 @@ fn fit_group(
     }
     for (fit, &i) in fit_joint(&data, &guesses, true, params).iter().zip(group) {
         if let Some(member) = chosen.iter().position(|&c| c == i)
-            // A joint fit that fails replaces no single fit that succeeded.
+            // A joint fit that failed does not replace a single fit that succeeded.
             && (fit.status.is_success() || !fits[member].status.is_success())
         {
             fits[member] = *fit;
@@ -235,8 +239,8 @@ fn fit_group(
     }
 }
 
-/// Returns the start of the fit of a group: the candidates, on a line whose gain is that of the
-/// point furthest from them.
+/// Returns the starting point of the fit of a group: the candidates as they were found, with the
+/// gain of the feedline at the point that is furthest from them.
 fn guesses(
     candidates: &[Candidate],
     group: &[usize],

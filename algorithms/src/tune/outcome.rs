@@ -19,9 +19,10 @@ use crate::session::Session;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChannelStatus {
-    /// The tone is on its detector, and its samples are calibrated.
+    /// The tone is at the intended point of its detector, and its samples are calibrated.
     Tuned,
-    /// The tone is not on its detector, or its samples are not calibrated. See the reason.
+    /// The tone is not at the intended point of its detector, or its samples are not calibrated.
+    /// [`ChannelOutcome::reason`] has the cause.
     Failed,
 }
 
@@ -30,7 +31,7 @@ pub enum ChannelStatus {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Reason {
-    /// Nothing is wrong.
+    /// The channel is tuned.
     Ok,
     /// The measured detuning of the tone differs too much from that of its placement.
     OffCentre,
@@ -41,9 +42,9 @@ pub enum Reason {
     /// A converter was over its range while the channel was calibrated.
     Overrange,
     /// The resonance is so near an end of the module's range, or of the reach of the NCO, that a
-    /// sweep or its tone would be outside. The channel is off.
+    /// sweep over it or its tone would be outside. The channel is off.
     Edge,
-    /// The fit failed. If the resonator has two states, the amplitude of its tone was lowered.
+    /// The fit failed. If the resonator is bifurcated, the amplitude of its tone was lowered.
     #[serde(untagged)]
     Fit(FitStatus),
 }
@@ -108,7 +109,7 @@ impl From<FitStatus> for Reason {
     }
 }
 
-/// Tone and its detector.
+/// Tone of a channel, and the detector that it measures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChannelOutcome {
     /// The module.
@@ -121,10 +122,10 @@ pub struct ChannelOutcome {
     pub reason: Reason,
     /// Flags about the surroundings of the resonance.
     pub flags: Vec<Flag>,
-    /// Absolute frequency of the tone as set, in hertz. If the channel is off, frequency of the
+    /// Absolute frequency of the tone as set, in hertz. If the channel is off, the frequency of the
     /// resonance as found.
     pub tone_hz: f64,
-    /// NCO, in hertz.
+    /// Frequency of the NCO, in hertz.
     pub nco_hz: f64,
     /// Amplitude of the tone, as a fraction of full scale; 0 if the channel is off.
     pub amplitude: f64,
@@ -132,8 +133,8 @@ pub struct ChannelOutcome {
     /// record it.
     #[serde(default)]
     pub phase_rad: Option<f64>,
-    /// Resonance frequency at vanishing power, in hertz. This and the next fields are those of a
-    /// successful fit.
+    /// Resonance frequency at vanishing power, in hertz. This field and the fields up to `a` are
+    /// `None` if the fit failed.
     pub fr_hz: Option<f64>,
     /// Total quality factor.
     pub qr: Option<f64>,
@@ -157,7 +158,7 @@ pub struct ChannelOutcome {
     pub fit: Fit,
 }
 
-/// Tone off resonance.
+/// Tone that is not on a resonance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReferenceTone {
     /// The channel.
@@ -184,7 +185,7 @@ pub struct NotToned {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum NotTonedReason {
-    /// It collides with a better resonance, whose channel says so.
+    /// It collides with a better resonance, whose channel has the reason [`Reason::Collided`].
     Collided,
     /// The module has no channel left.
     NoChannel,
@@ -206,23 +207,23 @@ impl NotTonedReason {
     }
 }
 
-/// Result of the tune of a module. Its calibrations hold only for `epoch` and `phase_epoch`.
+/// Result of the tune of a module. Its calibrations are valid only in `epoch` and `phase_epoch`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TuneOutcome {
     /// The module.
     pub module: ModuleId,
     /// The band that was searched.
     pub band: Band,
-    /// Epoch of the board for which this holds.
+    /// Epoch of the board in which the result is valid.
     pub epoch: Epoch,
-    /// Phase epoch for which the calibrations hold.
+    /// Phase epoch in which the calibrations are valid.
     pub phase_epoch: PhaseEpoch,
     /// Frequency of the NCO, in hertz.
     pub nco_hz: f64,
     /// One entry for each resonance that has a channel, by channel. Those with the reason
     /// [`Reason::Edge`] are off.
     pub channels: Vec<ChannelOutcome>,
-    /// Tones off resonance.
+    /// Reference tones, which are not on resonances.
     pub references: Vec<ReferenceTone>,
     /// Resonances without a tone.
     pub not_toned: Vec<NotToned>,
@@ -311,9 +312,10 @@ mod tests {
         assert_eq!(serde_json::to_value(ChannelStatus::Tuned).unwrap(), "tuned");
     }
 
-    /// Fails to compile if a variant is added, as a reminder to add it to the list of all.
+    /// Checks the lists of all variants. It does not compile if a variant is missing here, as a
+    /// reminder to add the variant to its list.
     #[test]
-    fn lists_of_all_have_all() {
+    fn lists_of_all_variants_are_complete() {
         use crate::chunks::JoinStatus as J;
         use crate::delay::DelayStatus as D;
         use crate::finding::FindStatus as F;

@@ -22,9 +22,10 @@ pub struct TuneParams {
     /// Amplitude of the tones on the detectors, from the fine sweep on, as a fraction of full
     /// scale.
     pub tone_amplitude: f64,
-    /// Number of tones off resonance, which measure the common drift of gain, phase and delay.
+    /// Number of reference tones, which are not on resonances and measure the common drift of gain,
+    /// phase and delay.
     pub reference_tones: usize,
-    /// Number of fine sweeps, each centred on the fits of the one before; 1 to 4.
+    /// Number of fine sweeps, each centred on the fits of the sweep before; 1 to 4.
     pub sweep_passes: usize,
     /// Number of samples averaged at the placed tones.
     pub calibration_samples: u32,
@@ -66,7 +67,7 @@ impl Default for TuneParams {
 
 impl TuneParams {
     /// Returns the reason that these parameters cannot be used, or `None` if they can. Conditions
-    /// that depend on the board are checked later, when it is known.
+    /// that depend on the board are checked later, when the board has described itself.
     pub fn problem(&self) -> Option<String> {
         let own = crate::params::out_of_range(&[
             ("tone_amplitude", self.tone_amplitude, 1e-9, 1.0),

@@ -1,4 +1,4 @@
-//! Choice of the frequencies of tones off resonance.
+//! Selection of the frequencies of reference tones.
 
 use super::params::TuneParams;
 use crate::band::Band;
@@ -9,8 +9,8 @@ use crate::session::Session;
 const NEAR_NCO_HZ: f64 = 200e3;
 
 /// Returns absolute frequencies for reference tones. The part of the band within the reach of the
-/// NCO is divided into equal parts. Each has one reference tone, as far as possible, in linewidths,
-/// from the resonances.
+/// NCO is divided into equal parts. Each part has one reference tone, as many linewidths as
+/// possible away from the resonances.
 pub(super) fn choose(
     candidates: &[Candidate],
     session: &Session<'_>,
@@ -33,9 +33,11 @@ pub(super) fn choose(
             let from = low + part * k as f64;
             (1..200)
                 .map(|i| from + part * f64::from(i) / 200.0)
+                // A narrow part must not be excluded as a whole.
                 .filter(|f| (f - nco_hz).abs() > NEAR_NCO_HZ.min(0.1 * part))
                 .map(|f| (clearance(candidates, f), f))
-                // The first of equal ones, so that the choice does not depend on rounding.
+                // Of frequencies with equal clearance, the first is taken, so that the selection is
+                // reproducible.
                 .fold(None, |best: Option<(f64, f64)>, one| match best {
                     Some(b) if b.0 >= one.0 => Some(b),
                     _ => Some(one),
@@ -45,7 +47,7 @@ pub(super) fn choose(
         .collect()
 }
 
-/// Returns the distance from the nearest resonance, in its linewidths.
+/// Returns the distance from the nearest resonance, in linewidths of that resonance.
 fn clearance(candidates: &[Candidate], f_hz: f64) -> f64 {
     candidates
         .iter()

@@ -87,7 +87,7 @@ pub struct ClockStep {
 
 impl TimeFindings {
     /// True if no stamp contradicts another, the calendar, or the date of this computer. Samples
-    /// without a time are no contradiction if all stamps until then say that they are not recent.
+    /// without a time are no contradiction if all earlier stamps are marked as not recent.
     pub fn is_sound(&self) -> bool {
         let contradictions = [
             self.reconstructed,

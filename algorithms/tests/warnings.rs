@@ -1,4 +1,4 @@
-//! Every problem that a stage of a tune finds is among the warnings of the tune.
+//! Tests that every problem which a stage of a tune finds is among the warnings of the tune.
 
 mod support;
 
@@ -19,16 +19,16 @@ fn check(change: impl FnOnce(&mut FakeBoard, &mut TuneParams), words: &[&str]) -
     change(&mut fake, &mut params);
     let (board, _) = fake.handle();
     let outcome = tune(&board, ModuleId::FIRST, &params).wait().unwrap();
-    let told = &outcome.warnings;
-    assert_eq!(told.len(), words.len(), "{words:?}: {told:?}");
-    for (warning, words) in told.iter().zip(words) {
-        assert!(warning.contains(words), "{words}: {told:?}");
+    let warnings = &outcome.warnings;
+    assert_eq!(warnings.len(), words.len(), "{words:?}: {warnings:?}");
+    for (warning, words) in warnings.iter().zip(words) {
+        assert!(warning.contains(words), "{words}: {warnings:?}");
     }
     outcome
 }
 
 #[test]
-fn a_line_without_signal_is_told_by_every_stage() {
+fn every_stage_warns_of_a_line_without_signal() {
     let words = [
         "cable delay: no_signal",
         "is zero",
@@ -40,8 +40,8 @@ fn a_line_without_signal_is_told_by_every_stage() {
 }
 
 #[test]
-fn an_input_that_is_overdriven_is_told_by_the_stage() {
-    // Acquisitions: 4 of the delay, 6 of the wide sweep, 41 of the fine one, the calibration.
+fn the_stage_of_an_overdriven_input_is_in_the_warning() {
+    // Acquisitions: 4 of the delay, 6 of the wide sweep, 41 of the fine sweep, 1 of the calibration.
     for (acquisition, stage) in [
         (2, "while the cable delay was measured"),
         (7, "during the network analysis"),
@@ -56,7 +56,7 @@ fn an_input_that_is_overdriven_is_told_by_the_stage() {
 }
 
 #[test]
-fn settings_of_the_nco_that_cannot_be_joined_are_told_with_their_frequency() {
+fn a_failed_join_is_in_the_warnings_with_its_frequency() {
     let seam_hz = 0.5 * (LOW + HIGH);
     let stop_band = |fake: &mut FakeBoard, _: &mut TuneParams| {
         fake.max_offset_hz = 20e6;
@@ -71,18 +71,18 @@ fn settings_of_the_nco_that_cannot_be_joined_are_told_with_their_frequency() {
 }
 
 #[test]
-fn resonances_for_which_there_is_no_channel_are_told() {
+fn resonances_without_a_channel_are_in_the_outcome() {
     let many = |_: &mut FakeBoard, params: &mut TuneParams| params.reference_tones = 1020;
     let outcome = check(many, &[]);
-    // The channels that are left went to the best resonances.
+    // The 4 channels that are not for reference tones have the best resonances.
     assert_eq!(outcome.toned(), 4);
     let reasons = outcome.not_toned.iter().map(|one| one.reason.as_str());
     assert_eq!(reasons.collect::<Vec<_>>(), ["no_channel"; 16]);
 }
 
 #[test]
-fn another_program_on_the_module_is_noticed_and_told() {
-    // Acquisitions: 4 of the delay, 6 of the wide sweep, 41 of the fine one, the calibration.
+fn another_program_that_sets_the_module_is_an_error() {
+    // Acquisitions: 4 of the delay, 6 of the wide sweep, 41 of the fine sweep, 1 of the calibration.
     let intrusions: [(Intrusion, &str); 2] = [
         (move_nco, "NCO is "),
         (switch_off, "amplitude is 0, was set to"),
@@ -98,18 +98,16 @@ fn another_program_on_the_module_is_noticed_and_told() {
                 ErrorKind::EpochChanged,
                 "{acquisition}: {error}"
             );
-            let told = error.to_string();
-            let says = |words: &str| told.contains(words);
-            assert!(
-                says(words) && says("another program sets this module"),
-                "{told}"
-            );
+            let message = error.to_string();
+            for words in [words, "another program sets this module"] {
+                assert!(message.contains(words), "{message}");
+            }
         }
     }
 }
 
 #[test]
-fn a_delay_and_a_sweep_alone_tell_as_much() {
+fn a_single_delay_or_sweep_has_its_own_warnings() {
     let mut fake = FakeBoard::new(Vec::new(), 4);
     (fake.gain, fake.sigma) = (0.0, 0.0);
     let (board, _) = fake.handle();
@@ -123,16 +121,18 @@ fn a_delay_and_a_sweep_alone_tell_as_much() {
 }
 
 #[test]
-fn a_delay_of_a_narrow_band_is_told_as_doubtful() {
-    for (span_hz, doubtful) in [(1e6, true), (4e6, true), (8e6, false), (50e6, false)] {
+fn a_delay_over_a_narrow_band_has_a_warning() {
+    for (span_hz, is_narrow) in [(1e6, true), (4e6, true), (8e6, false), (50e6, false)] {
         let (board, _) = FakeBoard::new(Vec::new(), 64).handle();
         let band = Band::new(LOW, LOW + span_hz);
         let params = CableDelayParams::default();
         let found = cable_delay(&board, ModuleId::FIRST, band, &params).wait();
         let found = found.unwrap();
         assert!(found.delay.status.is_success(), "{found:?}");
-        let told = found.warnings();
-        let is_told = told.iter().any(|told| told.contains("MHz alone"));
-        assert_eq!(is_told, doubtful, "{span_hz} Hz: {told:?}");
+        let warnings = found.warnings();
+        let has_warning = warnings
+            .iter()
+            .any(|one| one.contains("measured over only"));
+        assert_eq!(has_warning, is_narrow, "{span_hz} Hz: {warnings:?}");
     }
 }
