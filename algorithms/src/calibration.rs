@@ -26,8 +26,8 @@ pub struct Calibration {
     pub qr: f64,
     /// Nonlinearity at the tone's power.
     pub a: f64,
-    /// Rotation that is set on the board, in radians: the board multiplies samples by `exp(-i
-    /// rotation_rad)`.
+    /// Rotation that is set on the board, in radians: the board multiplies samples by
+    /// `exp(-i rotation_rad)`.
     pub rotation_rad: f64,
 }
 

@@ -26,8 +26,8 @@ pub struct NetworkAnalysisParams {
     pub amplitude: f64,
     /// Number of samples averaged for each point.
     pub samples: u32,
-    /// Highest quality factor of a resonance that shall be resolved. Points must be at most `f / (2
-    /// qr_max)` apart.
+    /// Highest quality factor of a resonance that shall be resolved. Points must be at most
+    /// `f / (2 qr_max)` apart.
     pub qr_max: f64,
     /// Largest random shift of a tone from even spacing, in hertz. The shifts spread
     /// intermodulation products over frequency.

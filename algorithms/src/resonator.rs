@@ -8,8 +8,8 @@
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
 
-/// The nonlinearity above which the resonator has three states at some frequencies: `4 sqrt(3) /
-/// 9`.
+/// The nonlinearity above which the resonator has three states at some frequencies:
+/// `4 sqrt(3) / 9`.
 pub const BIFURCATION: f64 = 0.769_800_358_919_501;
 
 /// Direction of the steps of a sweep. It decides the branch of a bifurcated resonator.

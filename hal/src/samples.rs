@@ -87,10 +87,11 @@ pub struct MeanView<'a> {
     /// Mean sample of each channel, in readout counts. Both parts are NaN for a channel with a
     /// sample that is NaN or infinite. Such a sample does not affect the means of other channels.
     pub mean: &'a [Complex64],
-    /// Standard deviation of the single samples of each channel about their mean, `sqrt(sum |z -
-    /// mean|^2 / (n - 1))` in readout counts, both quadratures together; 0 if one sample was taken,
-    /// and NaN if the mean is NaN. The error of the mean is larger than `scatter / sqrt(n)`,
-    /// because the samples are correlated: see [`crate::ModuleDescription::mean_error_factor`].
+    /// Standard deviation of the single samples of each channel about their mean,
+    /// `sqrt(sum |z - mean|^2 / (n - 1))` in readout counts, both quadratures together; 0 if one
+    /// sample was taken, and NaN if the mean is NaN. The error of the mean is larger than
+    /// `scatter / sqrt(n)`, because the samples are correlated: see
+    /// [`crate::ModuleDescription::mean_error_factor`].
     pub scatter: &'a [f64],
     /// True if a converter exceeded its range during the acquisition. The settling before it does
     /// not count.

@@ -1,5 +1,5 @@
-//! A context that is dropped while it waits: its stack is unwound from the wait. In a program built
-//! with `panic = "abort"` no stack can be unwound, so the context is leaked.
+//! Shows a context that is dropped while it waits: its stack is unwound from the wait. In a program
+//! built with `panic = "abort"` no stack can be unwound, so the context is leaked.
 
 use std::cell::Cell;
 use std::future::pending;
@@ -35,6 +35,6 @@ fn main() {
         let inner = async { async { tokio::time::sleep(Duration::from_millis(200)).await }.wait() };
         let in_time = inner.wait_timeout(Duration::from_millis(20)).is_ok();
         let early = start.elapsed() < Duration::from_millis(150);
-        println!("in time: {in_time}, limit reached into the wait: {early}");
+        println!("in time: {in_time}, limit ended the inner wait: {early}");
     });
 }

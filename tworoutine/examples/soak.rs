@@ -1,4 +1,4 @@
-//! Random programs of waits, joins, cancels and panics for as long as one likes:
+//! Runs random programs of waits, joins, cancels and panics for a given number of seconds:
 //!
 //! `cargo run --release -p tworoutine --example soak -- --soak 3600 [--seed N]`
 
@@ -20,6 +20,6 @@ fn main() -> ExitCode {
     };
     let seed = seed.flatten().unwrap_or_else(stress::seed_of_the_time);
     stress::soak(seed, seconds);
-    println!("all well");
+    println!("no failure");
     ExitCode::SUCCESS
 }

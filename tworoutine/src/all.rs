@@ -1,4 +1,4 @@
-//! A wait for many futures at once, each in a context of its own.
+//! Waiting for many futures at once, each in a context of its own.
 
 use std::future::IntoFuture;
 
@@ -40,6 +40,6 @@ where
             outputs[index] = Some(output);
         }
     });
-    // Each index was yielded once, since the loop has ended.
+    // The loop has ended, so each index was yielded once and every output is `Some`.
     outputs.into_iter().flatten().collect()
 }

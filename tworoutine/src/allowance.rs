@@ -11,20 +11,20 @@ use tokio::time::{Instant, sleep};
 use crate::Elapsed;
 
 /// Longest time between two readings of the clock.
-const LOOK: Duration = Duration::from_millis(250);
+const READING_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Longest time that counts between two readings. If a timer fires later than that, the process was
-/// stopped meanwhile.
-const MOST: Duration = Duration::from_millis(750);
+/// Longest time that counts between two readings of the clock. If more has passed, the process was
+/// stopped in between.
+const MOST_BETWEEN_READINGS: Duration = Duration::from_millis(750);
 
-/// Longer times count as this one, so that no sum of times overflows.
+/// Longest allowance. Longer ones are shortened to it, so that no sum of times overflows.
 const LONGEST: Duration = Duration::from_secs(30 * 365 * 86_400);
 
-/// Limited time for some work. It passes only while the process runs.
+/// Limited time for some work, which passes only while the process runs.
 ///
-/// A deadline passes even if the process is stopped, by a signal or because the machine sleeps,
-/// though no work can be done then. An allowance does not: of each time in which the process did
-/// not run, at most 0.75 s count.
+/// A deadline passes even while the process is stopped, by a signal or because the machine sleeps,
+/// although no work can be done then. An allowance does not: of each period in which the process
+/// does not run, at most 0.75 s count.
 ///
 /// The time passes only while [`within`](Self::within) is awaited. It passes once, not several
 /// times, if several futures are awaited at the same time.
@@ -44,10 +44,12 @@ struct Time {
 
 impl Time {
     /// Subtracts the time since the last reading from the time that is left.
-    fn count(&mut self) {
+    fn update(&mut self) {
         let now = Instant::now();
         if self.uses > 0 {
-            let passed = now.saturating_duration_since(self.since).min(MOST);
+            let passed = now
+                .saturating_duration_since(self.since)
+                .min(MOST_BETWEEN_READINGS);
             self.left = self.left.saturating_sub(passed);
         }
         self.since = now;
@@ -66,10 +68,10 @@ impl Allowance {
         }
     }
 
-    /// Time that is left.
+    /// Returns the time that is left.
     pub fn left(&self) -> Duration {
         let mut time = self.locked();
-        time.count();
+        time.update();
         time.left
     }
 
@@ -77,10 +79,10 @@ impl Allowance {
         self.time.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Awaits `future` without a limit. Returns its output and the time that it took, as an
-    /// allowance counts time.
+    /// Awaits `future` without a limit. Returns its output, and the time that it took without the
+    /// periods in which the process did not run.
     ///
-    /// If `future` waits for another computer, it took at least this time there.
+    /// If `future` waits for another computer, the real time is at least this long.
     ///
     /// # Panics
     /// As [`within`](Self::within).
@@ -108,7 +110,7 @@ impl Allowance {
         let _use = Use::begin(self);
         loop {
             let left = self.left();
-            let mut look = pin!(sleep(left.min(LOOK)));
+            let mut next_reading = pin!(sleep(left.min(READING_INTERVAL)));
             let ended = poll_fn(|context| {
                 if let Poll::Ready(output) = future.as_mut().poll(context) {
                     return Poll::Ready(Ok(Some(output)));
@@ -116,7 +118,7 @@ impl Allowance {
                 if left.is_zero() {
                     return Poll::Ready(Err(Elapsed(())));
                 }
-                look.as_mut().poll(context).map(|()| Ok(None))
+                next_reading.as_mut().poll(context).map(|()| Ok(None))
             });
             if let Some(output) = ended.await? {
                 return Ok(output);
@@ -131,7 +133,7 @@ struct Use<'a>(&'a Allowance);
 impl<'a> Use<'a> {
     fn begin(allowance: &'a Allowance) -> Self {
         let mut time = allowance.locked();
-        time.count();
+        time.update();
         time.uses += 1;
         Self(allowance)
     }
@@ -140,7 +142,7 @@ impl<'a> Use<'a> {
 impl Drop for Use<'_> {
     fn drop(&mut self) {
         let mut time = self.0.locked();
-        time.count();
+        time.update();
         time.uses -= 1;
     }
 }
@@ -162,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn all_of_it_can_be_used_and_no_more() {
+    fn an_allowance_can_be_used_up_exactly() {
         paused(async {
             for time in [0, 1, 249, 250, 251, 1000, 12_345] {
                 let (began, time) = (Instant::now(), Duration::from_millis(time));
@@ -176,22 +178,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_for_the_next() {
+    fn later_futures_have_the_time_that_is_left() {
         paused(async {
             let allowance = Allowance::new(3 * SECOND);
             assert!(allowance.within(sleep(SECOND)).await.is_ok());
             sleep(100 * SECOND).await;
-            assert_eq!(allowance.left(), 2 * SECOND, "nobody awaited it");
-            // A future that is given up has used its time.
-            let given_up = tokio::time::timeout(SECOND, allowance.within(pending::<()>()));
-            assert!(given_up.await.is_err());
+            assert_eq!(
+                allowance.left(),
+                2 * SECOND,
+                "it counted while it was not used"
+            );
+            // The time of a future that is dropped counts too.
+            let dropped = tokio::time::timeout(SECOND, allowance.within(pending::<()>()));
+            assert!(dropped.await.is_err());
             assert_eq!(allowance.left(), SECOND);
             let both = tokio::join!(
                 allowance.within(sleep(SECOND / 2)),
                 allowance.within(sleep(SECOND / 2))
             );
             assert_eq!(both, (Ok(()), Ok(())));
-            assert_eq!(allowance.left(), SECOND / 2, "both at the same time");
+            assert_eq!(allowance.left(), SECOND / 2, "the same time counted twice");
         });
     }
 
@@ -201,7 +207,7 @@ mod tests {
             let allowance = Allowance::new(3 * SECOND);
             let suspended = async {
                 sleep(SECOND / 10).await;
-                // All at once, as for a process that was stopped.
+                // The clock jumps, as it does for a process that was stopped.
                 tokio::time::advance(100 * SECOND).await;
                 sleep(SECOND).await;
             };

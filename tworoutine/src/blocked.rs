@@ -1,9 +1,9 @@
-//! Counts of the waits that block threads of each runtime.
+//! Number of waits that block threads of each runtime.
 //!
 //! A wait on a worker of a multi-thread runtime hands the worker's tasks to another thread of the
 //! runtime's pool. If the pool has no thread left, the tasks that the waits need do not run, and
-//! the runtime deadlocks. Tokio does not tell the size of the pool, so the waits are counted up to
-//! a limit.
+//! the runtime deadlocks. Tokio does not report the size of the pool, so the number of waits is
+//! limited.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,13 +13,13 @@ use tokio::runtime::{Handle, Id};
 
 use crate::config::{self, lock};
 
-/// Count of the waits that block threads of one runtime.
-pub(crate) struct Count {
+/// Number of waits that block threads of one runtime, with its limit.
+pub(crate) struct BlockedWaits {
     blocked: AtomicUsize,
     limit: AtomicUsize,
 }
 
-impl Count {
+impl BlockedWaits {
     pub(crate) fn set_limit(&self, limit: usize) {
         self.limit.store(limit, Ordering::Relaxed);
     }
@@ -29,39 +29,39 @@ impl Count {
     /// # Errors
     ///
     /// The limit, if it is reached.
-    pub(crate) fn enter(self: Arc<Self>) -> Result<Blocked, usize> {
+    pub(crate) fn enter(self: Arc<Self>) -> Result<CountedWait, usize> {
         let limit = self.limit.load(Ordering::Relaxed);
         if self.blocked.fetch_add(1, Ordering::Relaxed) >= limit {
             self.blocked.fetch_sub(1, Ordering::Relaxed);
             return Err(limit);
         }
-        Ok(Blocked(self))
+        Ok(CountedWait(self))
     }
 }
 
-/// One counted wait.
-pub(crate) struct Blocked(Arc<Count>);
+/// Guard of one wait that is counted.
+pub(crate) struct CountedWait(Arc<BlockedWaits>);
 
-impl Drop for Blocked {
+impl Drop for CountedWait {
     fn drop(&mut self) {
         self.0.blocked.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// Returns the count of a runtime.
+/// Returns the number of blocked waits of a runtime.
 ///
-/// Tokio may reuse the id of a runtime that has ended. A new runtime then inherits the limit of the
-/// old one, which `set_max_blocked_waits` overrides, and a count of zero.
-pub(crate) fn count_of(runtime: &Handle) -> Arc<Count> {
-    static COUNTS: LazyLock<Mutex<HashMap<Id, Arc<Count>>>> = LazyLock::new(Default::default);
-    let fresh = || {
-        Arc::new(Count {
+/// Tokio may reuse the id of a runtime that has ended. The new runtime then starts with the limit
+/// of the old one, which `set_max_blocked_waits` can change, and with no blocked waits.
+pub(crate) fn waits_of(runtime: &Handle) -> Arc<BlockedWaits> {
+    static WAITS: LazyLock<Mutex<HashMap<Id, Arc<BlockedWaits>>>> = LazyLock::new(Default::default);
+    let none = || {
+        Arc::new(BlockedWaits {
             blocked: AtomicUsize::new(0),
             limit: AtomicUsize::new(config::max_blocked_waits()),
         })
     };
-    lock(&COUNTS)
+    lock(&WAITS)
         .entry(runtime.id())
-        .or_insert_with(fresh)
+        .or_insert_with(none)
         .clone()
 }

@@ -1,5 +1,5 @@
-//! Waits outside contexts. The way to block a thread depends on the runtime that the thread belongs
-//! to.
+//! Waits outside contexts. The runtime that a thread belongs to determines how the thread can
+//! block.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -65,10 +65,10 @@ fn block_on_pool<F: Future>(
     if let Some(output) = outside_contexts(|| poll_once(future.as_mut())) {
         return Ok(output);
     }
-    // Tasks have ids and run on threads of the pool, so their waits are counted. The root future of
-    // a `block_on` has no id; its thread is the caller's own.
+    // A task has an id and runs on a thread of the pool, so its waits are counted. The root future
+    // of a `block_on` has no id and runs on the caller's own thread, so its waits are not counted.
     let _blocked = match tokio::task::try_id() {
-        Some(_) => match blocked::count_of(handle).enter() {
+        Some(_) => match blocked::waits_of(handle).enter() {
             Ok(blocked) => Some(blocked),
             Err(limit) => return Err(WaitError::TooManyBlocked { limit }),
         },
@@ -80,8 +80,8 @@ fn block_on_pool<F: Future>(
 /// Blocks this thread by tokio's `block_in_place`, which moves the thread's other tasks away.
 ///
 /// On the thread of a single-threaded runtime or of a `LocalSet`, blocking is not allowed, and
-/// `block_in_place` panics before it calls the closure. Tokio has no other way to ask, so the panic
-/// is caught.
+/// `block_in_place` panics before it calls the closure. Tokio offers no other way to find this out,
+/// so the panic is caught.
 fn block_in_place<F: Future>(handle: &Handle, future: Pin<&mut F>) -> Result<F::Output, WaitError> {
     let allowed = Cell::new(false);
     let attempt = catch_unwind(AssertUnwindSafe(|| {
@@ -93,24 +93,24 @@ fn block_in_place<F: Future>(handle: &Handle, future: Pin<&mut F>) -> Result<F::
     }));
     match attempt {
         Ok(output) => Ok(output),
-        Err(payload) if !allowed.get() && is_of_no_thread(&*payload) => Err(WaitError::NoThread),
+        Err(payload) if !allowed.get() && means_no_thread(&*payload) => Err(WaitError::NoThread),
         Err(_) if !allowed.get() => Err(WaitError::SingleThreaded),
         Err(payload) => resume_unwind(payload),
     }
 }
 
-/// True if tokio panicked because it could not start a thread. Only the text of the panic tells
-/// this case from others.
-fn is_of_no_thread(payload: &(dyn Any + Send)) -> bool {
+/// True if tokio panicked because it could not start a thread. Only the text of the panic
+/// distinguishes this case from others.
+fn means_no_thread(payload: &(dyn Any + Send)) -> bool {
     let text = payload.downcast_ref::<String>();
     text.is_some_and(|text| text.starts_with("OS can't spawn worker thread"))
 }
 
 /// Future for a `block_on` that may run inside another `block_on` of the same thread.
 ///
-/// Tokio parks a thread with one token for every `block_on` on it, so the inner `block_on` can
-/// consume a wake that was meant for the outer one. When this future is ready it sets the token
-/// once more, and the outer `block_on` polls again.
+/// Tokio parks a thread with one token for all `block_on` calls on it, so the inner `block_on` can
+/// consume a wake-up that was meant for the outer one. When this future is ready, it sets the token
+/// again, so that the outer `block_on` polls its future again.
 struct NestedBlockOn<'a, F>(Pin<&'a mut F>);
 
 impl<F: Future> Future for NestedBlockOn<'_, F> {

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use crate::blocked;
 use crate::starting::Threads;
 
-/// Settings of the whole process, to be applied before anything of the crate is used.
+/// Settings of the whole process. Apply them before the first use of the crate.
 ///
 /// ```
 /// tworoutine::Config::new().stack_size(4 << 20).apply()?;
@@ -25,7 +25,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Returns the defaults. Each setter names its own.
+    /// Returns the defaults. The documentation of each setter names its default.
     pub fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
@@ -38,11 +38,11 @@ impl Config {
         }
     }
 
-    /// Sets the bytes of address space for the stack of a context; 1 MiB unless set, at least
-    /// 64 KiB.
+    /// Sets the size of the stack of a context, in bytes of address space. The default is 1 MiB,
+    /// the minimum 64 KiB.
     ///
     /// Every poll of a context runs on such a stack. So code with large arrays or deep recursion
-    /// needs more, above all in a debug build. Only pages that are touched take memory. A guard
+    /// needs more, especially in a debug build. Only pages that are touched take memory. A guard
     /// page lies beyond the end of the stack: an overflow ends the process and never writes
     /// elsewhere.
     #[must_use]
@@ -51,8 +51,8 @@ impl Config {
         self
     }
 
-    /// Sets the number of unused stacks that the process keeps for the next contexts; 16,384 unless
-    /// set.
+    /// Sets the number of unused stacks that the process keeps for later contexts. The default is
+    /// 16,384.
     #[must_use]
     pub fn idle_stacks(mut self, stacks: usize) -> Self {
         self.idle_stacks = stacks;
@@ -60,41 +60,42 @@ impl Config {
     }
 
     /// Sets the largest number of waits outside contexts that may block threads of the same
-    /// multi-thread runtime at once; 480 unless set. That is a little under tokio's default of 512
-    /// extra threads, beyond which a runtime deadlocks. [`set_max_blocked_waits`] sets it for one
-    /// runtime.
+    /// multi-thread runtime at once. The default is 480, a little below tokio's default of 512
+    /// additional threads, beyond which a runtime deadlocks. [`set_max_blocked_waits`] sets the
+    /// number for one runtime.
     #[must_use]
     pub fn max_blocked_waits(mut self, waits: usize) -> Self {
         self.max_blocked_waits = waits;
         self
     }
 
-    /// Sets the number of threads that serve [`spawn`](crate::spawn); one for each core unless set,
-    /// at least one.
-    /// There is at most one if [`threads`](Self::threads) is set to one or none.
+    /// Sets the number of threads that serve [`spawn`](crate::spawn). The default is one for each
+    /// core, the minimum one. There is at most one if [`threads`](Self::threads) is set to one or
+    /// none.
     #[must_use]
     pub fn spawn_threads(mut self, threads: usize) -> Self {
         self.spawn_threads = threads.max(1);
         self
     }
 
-    /// Sets the number of threads that serve [`offload`](crate::offload); one for each core unless
-    /// set, at least one. There is none if [`threads`](Self::threads) is set to one or none.
+    /// Sets the number of threads that serve [`offload`](crate::offload). The default is one for
+    /// each core, the minimum one. There is none if [`threads`](Self::threads) is set to one or
+    /// none.
     #[must_use]
     pub fn offload_threads(mut self, threads: usize) -> Self {
         self.offload_threads = threads.max(1);
         self
     }
 
-    /// Sets a limit on the threads that serve the crate; [`Threads::All`] unless set.
+    /// Sets a limit on the threads that serve the crate. The default is [`Threads::All`].
     ///
-    /// With [`Threads::One`] and [`Threads::None`], computations given to
-    /// [`offload`](crate::offload) run among the contexts of [`spawn`](crate::spawn), and hold them
-    /// up. Threads that tokio starts for `spawn_blocking` are not counted.
+    /// With [`Threads::One`] and [`Threads::None`], computations of [`offload`](crate::offload) run
+    /// on the thread of the contexts of [`spawn`](crate::spawn), and delay these contexts. Threads
+    /// that tokio starts for `spawn_blocking` do not count.
     ///
-    /// Each thread takes some 70 MiB of address space, so fewer are of use if that is limited
-    /// (`ulimit -v`). With [`Threads::None`], call [`start`](crate::start()) before anything else,
-    /// on the thread that will wait.
+    /// Each thread takes some 70 MiB of address space, so fewer threads help if the address space
+    /// is limited (`ulimit -v`). With [`Threads::None`], call [`start`](crate::start()) before
+    /// anything else, on the thread that will wait.
     #[must_use]
     pub fn threads(mut self, at_most: Threads) -> Self {
         self.threads = at_most;
@@ -118,25 +119,29 @@ impl Default for Config {
     }
 }
 
-/// Error of settings that come too late: apply them before the first use of the crate.
+/// Error of settings that are applied too late. Apply them before the first use of the crate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AlreadyRunning;
 
 impl fmt::Display for AlreadyRunning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the settings of tworoutine were applied, or taken by first use, before")
+        f.write_str(
+            "the settings of tworoutine are already fixed, by an earlier call of `apply` or by the \
+             first use of the crate; call `Config::apply` before anything else of the crate",
+        )
     }
 }
 
 impl std::error::Error for AlreadyRunning {}
 
-/// Sets the number of waits outside contexts that may block threads of this runtime at once.
+/// Sets the largest number of waits outside contexts that may block threads of this runtime at
+/// once.
 ///
-/// Keep it below the runtime's `max_blocking_threads`, by the number of threads that its other
-/// blocking work takes. A runtime deadlocks if all of its threads wait and none is left to replace
-/// them.
+/// The number must be below the runtime's `max_blocking_threads` by at least the number of threads
+/// that its other blocking work takes. A runtime deadlocks if all of its threads wait and none is
+/// left to replace them.
 pub fn set_max_blocked_waits(runtime: &Handle, waits: usize) {
-    blocked::count_of(runtime).set_limit(waits);
+    blocked::waits_of(runtime).set_limit(waits);
 }
 
 static CONFIG: OnceLock<Config> = OnceLock::new();

@@ -14,22 +14,22 @@ use crate::{runtime, stats};
 /// A context is itself a future, for any executor. Outside tokio, the process-wide runtime drives
 /// the sockets and timers that it makes.
 ///
-/// A deadline, a cancel or a `select!` goes *around* a context. If a context is dropped while it
-/// waits, its stack is unwound from the wait, so that everything it holds is dropped. With
+/// Put a deadline, a cancel or a `select!` *around* a context. If a context is dropped while it
+/// waits, its stack is unwound from the wait, so that everything on it is dropped. With
 /// `panic = "abort"`, and while the thread exits, the context is leaked instead.
 ///
 /// A context never changes thread, so it is not `Send`. [`spawn`](crate::spawn) takes a future that
 /// is `Send`, moves it to a thread, and makes it a context there.
 ///
-/// A context must own what it uses. One that borrows could be forgotten in the middle of a wait,
-/// and with it the guards that protect the borrowed data. [`block_on`](crate::block_on),
+/// A context must own everything that it uses. If it could borrow, `mem::forget` in the middle of a
+/// wait would skip the guards that protect the borrowed data. [`block_on`](crate::block_on),
 /// [`wait_all`](crate::wait_all) and [`wait_timeout`](crate::wait_timeout) consume their futures
 /// before they return, so these may borrow.
 pub fn context<F: Future + 'static>(future: F) -> Context<F> {
     Context::new(future, imp::Borrows::Nothing)
 }
 
-/// Future that runs as a context of its own. See [`context`].
+/// Future that runs as a context. See [`context`].
 #[must_use = "a context does nothing unless it is polled"]
 pub struct Context<F: Future> {
     inner: imp::Inner<F>,
@@ -40,8 +40,8 @@ impl<F: Future> Context<F> {
     ///
     /// # Safety
     ///
-    /// The context must not be forgotten before it has ended: the borrowed data must outlive its
-    /// drop. A future that owns all that it uses meets this by itself.
+    /// The context must be dropped, and not forgotten, before the borrowed data ends. For a future
+    /// that borrows nothing, this is always the case.
     pub(crate) unsafe fn unbound(future: F) -> Self {
         Self::new(future, imp::Borrows::Something)
     }
@@ -104,7 +104,8 @@ mod imp {
     /// context is polled, and the aliasing rules of `Box` would forbid them.
     pub(super) struct Inner<F: Future> {
         shared: NonNull<Shared<F>>,
-        /// Neither `Send` nor `Sync`, since the fiber has stack frames of any kind.
+        /// Makes the type neither `Send` nor `Sync`, because the fiber may have stack frames of any
+        /// kind.
         _owns: PhantomData<(Box<F>, *mut ())>,
     }
 
@@ -119,7 +120,7 @@ mod imp {
 
     impl<F: Future> Inner<F> {
         pub(super) fn new(future: F, borrows: Borrows) -> Self {
-            thread_exit::watch();
+            thread_exit::count_context();
             let shared = Box::new(Shared {
                 fiber: Fiber::new(),
                 future: UnsafeCell::new(future),
@@ -166,7 +167,7 @@ mod imp {
     ///
     /// # Safety
     ///
-    /// `shared` is a live `Shared<F>`, and no other call of this function for it is under way.
+    /// `shared` is a live `Shared<F>`, and no other call of this function for it is running.
     unsafe fn step<F: Future>(shared: NonNull<()>, cx: &mut task::Context<'_>) -> Poll<()> {
         // SAFETY: the caller promises that `shared` is live.
         let shared = unsafe { shared.cast::<Shared<F>>().as_ref() };
@@ -185,10 +186,11 @@ mod imp {
             if shared.fiber.is_suspended() && (cfg!(panic = "abort") || thread_exit::in_progress())
             {
                 match shared.borrows {
-                    // The stack and the future are leaked: nothing can unwind them.
+                    // The stack and the future are leaked, because the stack cannot be unwound.
                     Borrows::Nothing => return,
-                    // The future borrows from its caller, so the stack must be unwound. Code that
-                    // makes such contexts never drops one that is suspended and cannot be unwound.
+                    // The future borrows from its caller, so the stack must be unwound and not
+                    // leaked. With `panic = "abort"` that is not possible. The crate never drops
+                    // such a context while it is suspended, so the abort is only a safeguard.
                     Borrows::Something if cfg!(panic = "abort") => std::process::abort(),
                     Borrows::Something => {}
                 }
@@ -214,7 +216,7 @@ mod imp {
     }
 }
 
-/// Contexts without fibers: plain futures. A wait inside acts as if outside any context.
+/// Contexts without fibers, which are plain futures. A wait inside acts as outside any context.
 #[cfg(not(fibers))]
 mod imp {
     use std::future::Future;

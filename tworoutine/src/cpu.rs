@@ -1,4 +1,4 @@
-//! The CPU pool: threads for heavy numerics, so that these do not hold up an event loop.
+//! The CPU pool: threads for long computations, so that these do not block an event loop.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -14,19 +14,19 @@ use crate::{Tworoutine, runtime, spawn};
 
 /// Runs a computation on the CPU pool. The result can be awaited or waited for.
 ///
-/// The pool has one thread for each core, or fewer if the system does not grant so many. If it
-/// has none, or all of them wait, the computation runs as a context of [`spawn`] and holds up the
+/// The pool has one thread for each core, or fewer if the system does not grant so many. If it has
+/// no thread, or if all of them wait, the computation runs as a context of [`spawn`] and delays the
 /// other contexts of that thread.
 ///
 /// The computation is queued at the first poll. If the future is dropped before the computation has
 /// begun, the computation is cancelled; if it has begun, it runs to its end. A panic of the
 /// computation passes to the caller.
 ///
-/// The computation may itself wait; another thread takes its place meanwhile. It may call `offload`
-/// too; that computation then runs on the same thread.
+/// The computation may itself wait; another thread then replaces its thread in the pool. It may
+/// call `offload` too; the inner computation runs on the same thread.
 ///
-/// In a test under virtual time the computation runs on the runtime's own blocking threads, so that
-/// the clock stands still meanwhile.
+/// In a test under virtual time, the computation runs on the runtime's own blocking threads, so
+/// that the clock does not advance while it runs.
 pub fn offload<T, F>(computation: F) -> Tworoutine<impl Future<Output = T> + Send>
 where
     F: FnOnce() -> T + Send + 'static,
@@ -60,13 +60,13 @@ where
     })
 }
 
-/// Runs code that blocks this thread. If it is a thread of the pool, another thread may work
-/// meanwhile.
+/// Runs code that blocks this thread. If this is a thread of the pool, another thread replaces it
+/// while it is blocked.
 pub(crate) fn while_blocked<R>(code: impl FnOnce() -> R) -> R {
-    if !ON_POOL.get() || LENT.get() {
+    if !ON_POOL.get() || IS_REPLACED.get() {
         return code();
     }
-    let _spare = Spare::lend();
+    let _replaced = Replaced::begin();
     code()
 }
 
@@ -75,9 +75,9 @@ type Job = Box<dyn FnOnce() + Send>;
 thread_local! {
     /// True if this thread belongs to the pool.
     static ON_POOL: Cell<bool> = const { Cell::new(false) };
-    /// True if another thread already works in place of this one: code that blocks may run other
-    /// code that blocks.
-    static LENT: Cell<bool> = const { Cell::new(false) };
+    /// True if another thread already replaces this one. The calls can be nested, because code that
+    /// blocks may run other code that blocks.
+    static IS_REPLACED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Runs a job that no thread of the pool can take, in a context, so that the job may wait.
@@ -93,16 +93,16 @@ struct Pool {
 #[derive(Default)]
 struct State {
     jobs: VecDeque<Job>,
-    /// Number of threads that are not blocked in a wait, with or without a job.
-    able: usize,
-    /// Number of threads that wait for a job.
+    /// Number of threads that are not blocked in a wait, whether or not they have a job.
+    unblocked: usize,
+    /// Number of threads that have no job and wait for one.
     idle: usize,
 }
 
 static POOL: Pool = Pool {
     state: Mutex::new(State {
         jobs: VecDeque::new(),
-        able: 0,
+        unblocked: 0,
         idle: 0,
     }),
     work: Condvar::new(),
@@ -113,33 +113,33 @@ impl Pool {
     fn push(&'static self, job: Job) -> Option<Job> {
         let mut state = lock(&self.state);
         state.jobs.push_back(job);
-        self.staff(&mut state);
-        if state.able == 0 {
+        self.provide_thread(&mut state);
+        if state.unblocked == 0 {
             state.jobs.pop_back()
         } else {
             None
         }
     }
 
-    /// Wakes or starts a thread if there are more jobs than threads that work on them.
-    fn staff(&'static self, state: &mut State) {
+    /// Wakes a thread for a new job, or starts one if there are more jobs than idle threads.
+    fn provide_thread(&'static self, state: &mut State) {
         if state.idle > 0 {
             self.work.notify_one();
         }
-        if state.jobs.len() > state.idle && state.able < config::offload_threads() {
+        if state.jobs.len() > state.idle && state.unblocked < config::offload_threads() {
             let started = std::thread::Builder::new()
                 .name("tworoutine-cpu".into())
                 .spawn(|| self.work());
-            // If no thread can be started, other threads or the callers do the work.
-            state.able += usize::from(started.is_ok());
+            // If no thread can be started, the other threads or the callers run the job.
+            state.unblocked += usize::from(started.is_ok());
         }
     }
 
     fn work(&'static self) {
         ON_POOL.set(true);
         let mut state = lock(&self.state);
-        // A thread that replaced a blocked one ends when the wait of that one has ended.
-        while state.able <= config::offload_threads() {
+        // A thread that replaced a blocked one ends after the wait of the blocked one has ended.
+        while state.unblocked <= config::offload_threads() {
             if let Some(job) = state.jobs.pop_front() {
                 drop(state);
                 job();
@@ -153,37 +153,38 @@ impl Pool {
                 state.idle -= 1;
             }
         }
-        state.able -= 1;
-        // The wake-up after which this thread ended may have been for a job.
+        state.unblocked -= 1;
+        // This thread may have ended after a wake-up that was for a job, so the wake-up is passed
+        // on.
         self.work.notify_one();
     }
 }
 
-/// Guard of a thread of the pool that is blocked while another works in its place.
-struct Spare(());
+/// Guard of a blocked thread of the pool, which another thread replaces.
+struct Replaced(());
 
-impl Spare {
-    fn lend() -> Self {
-        let spare = Self(());
-        LENT.set(true);
+impl Replaced {
+    fn begin() -> Self {
+        let replaced = Self(());
+        IS_REPLACED.set(true);
         let mut state = lock(&POOL.state);
-        state.able -= 1;
-        POOL.staff(&mut state);
-        // If no thread is left, the queue would wait for this thread, which may wait for the
-        // queue.
-        let left = match state.able {
+        state.unblocked -= 1;
+        POOL.provide_thread(&mut state);
+        // If no other thread is left, the jobs in the queue would wait for this thread, which may
+        // wait for one of them. So they run in contexts instead.
+        let left = match state.unblocked {
             0 => mem::take(&mut state.jobs),
             _ => VecDeque::new(),
         };
         drop(state);
         left.into_iter().for_each(run_in_context);
-        spare
+        replaced
     }
 }
 
-impl Drop for Spare {
+impl Drop for Replaced {
     fn drop(&mut self) {
-        LENT.set(false);
-        lock(&POOL.state).able += 1;
+        IS_REPLACED.set(false);
+        lock(&POOL.state).unblocked += 1;
     }
 }

@@ -1,7 +1,7 @@
-//! Fibers: stacks that contexts run on. A wait leaves a stack and returns to it later.
+//! Fibers: stacks that contexts run on. A wait suspends a fiber, and a later poll resumes it.
 //!
-//! A fiber takes a stack at the start of each poll and gives it back at its end, so that only a
-//! context that is suspended in a wait holds one. It never changes thread.
+//! A fiber takes a stack at the start of each poll and returns it at the end of the poll, so that
+//! only a context that is suspended in a wait occupies one. A fiber never changes thread.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -41,18 +41,18 @@ pub(crate) type Step = unsafe fn(NonNull<()>, &mut task::Context<'_>) -> Poll<()
 pub(crate) struct Fiber {
     /// The coroutine, while the fiber is suspended in a wait.
     suspended: Cell<Option<Running>>,
-    /// Switch out of the fiber, while code runs on its stack.
+    /// Handle with which code on the stack suspends the fiber; valid while such code runs.
     yielder: Cell<*const Yielder<Resume, ()>>,
     wakers: Wakers,
-    /// Number of times that the fiber was suspended. While it is suspended, a wake resumes only
-    /// the innermost wait. So a future whose poll raised this number must be polled again
-    /// before its `Pending` counts.
+    /// Number of times that the fiber was suspended. A wake-up of a suspended fiber resumes only
+    /// the innermost wait, and outer futures miss it. So a future whose poll increased this number
+    /// is polled again before its `Pending` is accepted.
     suspensions: Cell<u64>,
     cancelled: Cell<bool>,
     no_suspend: Cell<usize>,
-    /// Task and runtime of the latest poll. Waits of other tasks or runtimes do not suspend this
-    /// fiber.
+    /// Task of the latest poll. Waits of other tasks or runtimes do not suspend this fiber.
     task: Cell<Option<tokio::task::Id>>,
+    /// Runtime of the latest poll.
     runtime: Cell<Option<Id>>,
     /// True if the thread was already unwinding when the fiber was entered.
     panicking: Cell<bool>,
@@ -72,14 +72,14 @@ pub(crate) fn current() -> Option<Current> {
     (!current.is_null()).then_some(Current(current))
 }
 
-/// Hides the fiber that the thread runs, as if it ran none, until the guard is dropped.
+/// Makes [`current`] return `None` until the guard is dropped.
 pub(crate) fn outside() -> Entered {
     Entered {
         before: CURRENT.replace(ptr::null()),
     }
 }
 
-/// Restores the fiber that the thread ran before.
+/// Guard that restores the fiber that the thread ran before.
 pub(crate) struct Entered {
     before: *const Fiber,
 }
@@ -106,21 +106,21 @@ impl Fiber {
         }
     }
 
-    /// True if the fiber is in the middle of a wait.
+    /// True if the fiber is suspended in a wait.
     pub(crate) fn is_suspended(&self) -> bool {
         let suspended = self.suspended.take();
-        let is = suspended.is_some();
+        let is_suspended = suspended.is_some();
         self.suspended.set(suspended);
-        is
+        is_suspended
     }
 
     /// Runs the fiber until its step is done or a wait suspends it. `Ready` means that the fiber
-    /// has ended, with the payload of a panic if there was one.
+    /// has ended; its error is the payload of a panic.
     ///
     /// # Safety
     ///
-    /// `step` must be sound to call with `data` for as long as the fiber is not ended, cancelled or
-    /// leaked; both are the same in each call. The fiber must not move while it is suspended.
+    /// `step` must be sound to call with `data` until the fiber has ended, or is cancelled or
+    /// leaked. Both must be the same in each call. The fiber must not move while it is suspended.
     pub(crate) unsafe fn poll(
         &self,
         waker: &Waker,
@@ -157,11 +157,11 @@ impl Fiber {
     }
 
     /// Ends a suspended fiber by unwinding its stack. Returns the payload of a panic that code on
-    /// it raised meanwhile.
+    /// the stack raised during the unwinding.
     pub(crate) fn cancel(&self) -> Option<Payload> {
         let running = self.suspended.take()?;
         self.cancelled.set(true);
-        // No wait suspends a fiber that is cancelled, so this runs to the end.
+        // No wait suspends a cancelled fiber, so the fiber runs to its end.
         match self.resume(running, Resume::Cancel)? {
             Err(payload) if !payload.is::<Cancelled>() => Some(payload),
             _ => None,
@@ -214,10 +214,11 @@ impl Fiber {
 
 /// Reason that a wait on the fiber is not possible.
 pub(crate) enum Refusal {
-    /// The code belongs to another executor that runs inside the context.
-    Elsewhere,
-    /// No wait is possible here at all.
-    No(WaitError),
+    /// The code runs in another executor that is nested in the context. The wait acts as outside
+    /// the context.
+    OtherExecutor,
+    /// A wait is not possible here.
+    Impossible(WaitError),
 }
 
 /// The fiber that the calling code runs on.
@@ -230,7 +231,7 @@ impl Current {
     pub(crate) fn wait<F: Future>(self, mut future: Pin<&mut F>) -> Result<F::Output, Refusal> {
         let fiber = self.fiber();
         if fiber.cancelled.get() && !std::thread::panicking() {
-            // The code caught the unwinding and went on, so the unwinding is started once more.
+            // The code caught the unwinding and continued, so the unwinding is started again.
             resume_unwind(Box::new(Cancelled));
         }
         loop {
@@ -263,7 +264,7 @@ impl Current {
     }
 }
 
-/// Guard during whose life the fiber must not be suspended.
+/// Guard that forbids the suspension of the fiber.
 pub(crate) struct NoSuspend(Current);
 
 impl Drop for NoSuspend {
@@ -274,24 +275,26 @@ impl Drop for NoSuspend {
 }
 
 impl Fiber {
-    /// Leaves the fiber until it is polled again.
+    /// Suspends the fiber until it is polled again.
     #[inline(never)]
     fn suspend(&self) -> Result<(), Refusal> {
         let runtime = Handle::try_current().ok().map(|handle| handle.id());
         if tokio::task::try_id() != self.task.get() || runtime != self.runtime.get() {
-            return Err(Refusal::Elsewhere);
+            return Err(Refusal::OtherExecutor);
         }
         if self.cancelled.get() || std::thread::panicking() != self.panicking.get() {
-            // A suspension now would let other tasks run on a thread that counts as panicking.
-            return Err(Refusal::No(WaitError::Dropping));
+            // If the fiber were suspended now, other tasks would run on a thread that counts as
+            // panicking.
+            return Err(Refusal::Impossible(WaitError::Dropping));
         }
         if self.no_suspend.get() > 0 {
-            return Err(Refusal::No(WaitError::NoSuspend));
+            return Err(Refusal::Impossible(WaitError::NoSuspend));
         }
-        stack::reserve().map_err(Refusal::No)?;
+        stack::reserve().map_err(Refusal::Impossible)?;
         self.suspensions.set(self.suspensions.get() + 1);
-        let here = 0_u8;
-        let left_at = (&raw const here).addr();
+        // The address of a local variable is close to the stack pointer.
+        let local = 0_u8;
+        let left_at = (&raw const local).addr();
         self.place.set(prefetch::suspending(self, left_at));
         // SAFETY: the yielder lives on the stack that this code runs on, for as long as it runs.
         let yielder = unsafe { &*self.yielder.get() };

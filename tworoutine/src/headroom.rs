@@ -1,18 +1,20 @@
-//! Limits on threads that Linux reports. Threads are tried out only if such a limit is near.
+//! Limits on threads that Linux reports. Threads are started on trial only if such a limit is near.
 
-/// Divisor of the number of threads that a limit still allows. If the threads that are wanted are
-/// at most the quotient, they are not tried out first; the rest is left to other processes.
+/// Smallest ratio of the number of threads that a limit still allows to the number of threads to
+/// start. If every limit allows so many, the threads are not started on trial. The large ratio
+/// leaves room for threads that other processes start at the same time.
 const SHARE: u64 = 4;
-/// Memory mappings of a thread: its stack, its signal stack and its heap, each with a guard page.
+/// Number of memory mappings of a thread: its stack, its signal stack and its heap, each with a
+/// guard page.
 const MAPPINGS: u64 = 6;
 
-/// True if every limit on threads is known and allows many more threads than `threads`.
+/// True if every limit on threads is known and allows [`SHARE`] times `threads` more threads.
 ///
-/// False if the limits cannot be read, as on systems other than Linux. False too if the memory is
-/// limited, since the memory that a thread takes is not known.
+/// False if the limits cannot be read, as on systems other than Linux. Also false if the memory is
+/// limited, because the memory that a thread takes is not known.
 pub(crate) fn is_ample(threads: usize) -> bool {
     let read = |path: &str| std::fs::read_to_string(path).ok();
-    Limits { read: &read }.leave(threads as u64).is_some()
+    Limits { read: &read }.allow(threads as u64).is_some()
 }
 
 /// Reader of the limits in the kernel's files.
@@ -21,13 +23,14 @@ struct Limits<'a> {
 }
 
 impl Limits<'_> {
-    /// Returns `Some` if the limits allow many times so many threads.
-    fn leave(&self, threads: u64) -> Option<()> {
+    /// Returns `Some` if every limit is known and allows [`SHARE`] times so many more threads.
+    fn allow(&self, threads: u64) -> Option<()> {
         let room = |limit: u64, used: u64| {
             let is_ample = limit.saturating_sub(used) / SHARE >= threads;
             is_ample.then_some(())
         };
-        // The threads of all users; this user has no more than that.
+        // The limit is for the threads of this user. Their number is not known, but it is at most
+        // that of all users.
         let running = self.running()?;
         let of_process = (self.read)("/proc/self/limits")?;
         room(soft(&of_process, "Max processes")?, running)?;
@@ -37,14 +40,15 @@ impl Limits<'_> {
         for of_system in ["kernel/threads-max", "kernel/pid_max"] {
             room(self.number(&format!("/proc/sys/{of_system}"))?, running)?;
         }
-        // With the value 2 the kernel refuses memory that is reserved but not used.
+        // With the value 2, the kernel counts reserved memory that is not used against its limit.
         (self.number("/proc/sys/vm/overcommit_memory")? != 2).then_some(())?;
         let mappings = (self.read)("/proc/self/maps")?.lines().count() as u64;
         let most_mappings = self.number("/proc/sys/vm/max_map_count")?;
         room(most_mappings / MAPPINGS, mappings.div_ceil(MAPPINGS))?;
         self.groups()?.into_iter().try_for_each(|group| {
             let Some(limit) = (self.read)(&format!("{group}/pids.max")) else {
-                // The root group has no limit, nor has a group without the controller for threads.
+                // The root group has no limit, and neither has a group without the controller for
+                // threads.
                 return Some(());
             };
             room(
@@ -79,13 +83,15 @@ impl Limits<'_> {
             None => ("/sys/fs/cgroup", of(str::is_empty)?),
         };
         let is_group = |folder: &str| (self.read)(&format!("{folder}/cgroup.procs")).is_some();
-        // The group is mounted elsewhere, or lies outside the part that this process sees.
+        // In these cases the group is mounted at another path, or is outside the part of the tree
+        // that is visible to this process, so its limit is not known.
         if !is_group(mount) || path.contains("..") {
             return None;
         }
         let mut folders = Vec::new();
         let mut inner = format!("{mount}{}", path.trim_end_matches('/'));
-        // A container may see its own group as the root. Then no folder has the group's full name.
+        // In a container its own group may appear as the root. Then no folder has the full path of
+        // the group.
         while inner.len() > mount.len() {
             let outer = inner.rfind('/')?;
             folders.push(inner.clone());
@@ -146,8 +152,8 @@ Max address space         unlimited            unlimited            bytes
         files.into_iter().collect()
     }
 
-    /// Checks if there is ample room for 193 threads after files were changed. Without a text
-    /// there is no such file.
+    /// Checks if the limits amply allow 193 threads after files were changed. `None` removes the
+    /// file.
     fn check(changes: &[(&str, Option<&str>)], is_ample: bool) {
         let mut files = machine();
         for (path, text) in changes {
@@ -157,12 +163,12 @@ Max address space         unlimited            unlimited            bytes
             };
         }
         let read = |path: &str| files.get(path).cloned();
-        let found = Limits { read: &read }.leave(193);
+        let found = Limits { read: &read }.allow(193);
         assert_eq!(found.is_some(), is_ample, "{changes:?}");
     }
 
     #[test]
-    fn each_limit_that_is_near_is_seen() {
+    fn each_limit_that_is_near_is_found() {
         check(&[], true);
         let group = "/sys/fs/cgroup/user.slice/a.scope/pids.max";
         for (file, near, far) in [
@@ -191,7 +197,7 @@ Max address space         unlimited            unlimited            bytes
     }
 
     #[test]
-    fn the_groups_around_that_of_the_process_limit_it_too() {
+    fn the_limits_of_outer_groups_count_too() {
         let outer = "/sys/fs/cgroup/user.slice/pids";
         let (max, current) = (format!("{outer}.max"), format!("{outer}.current"));
         check(&[(&max, Some("1000")), (&current, Some("229"))], false);
@@ -200,7 +206,7 @@ Max address space         unlimited            unlimited            bytes
     }
 
     #[test]
-    fn groups_of_the_older_kind_are_seen() {
+    fn control_groups_of_version_1_are_found() {
         let both = ("/proc/self/cgroup", Some("8:cpu,pids:/a/b\n0::/x\n"));
         let first = ("/sys/fs/cgroup/pids/cgroup.procs", Some(""));
         let current = ("/sys/fs/cgroup/pids/a/pids.current", Some("900"));
@@ -209,7 +215,7 @@ Max address space         unlimited            unlimited            bytes
             let limit = (max, Some(limit));
             check(&[both, first, current, limit], is_ample);
         }
-        // In a container the first group is its own.
+        // In a container the root of the hierarchy is the container's own group.
         let own = ("/sys/fs/cgroup/pids/pids.current", Some("10"));
         for (limit, is_ample) in [("100", false), ("5000", true)] {
             let limit = ("/sys/fs/cgroup/pids/pids.max", Some(limit));
@@ -218,7 +224,7 @@ Max address space         unlimited            unlimited            bytes
     }
 
     #[test]
-    fn what_is_not_known_is_not_ample() {
+    fn unknown_limits_are_not_ample() {
         let no_limit = machine().into_keys();
         for file in no_limit.filter(|file| !file.ends_with(".scope/pids.max")) {
             check(&[(&file, None)], false);

@@ -11,8 +11,8 @@ use futures_util::future::{AbortHandle, Abortable, CatchUnwind, FutureExt};
 use tokio::sync::oneshot;
 use tokio::task;
 
-/// Handle of a context that was given to [`spawn`](crate::spawn) or
-/// [`spawn_local`](crate::spawn_local): a future of its result.
+/// Handle of a context that [`spawn`](crate::spawn) or [`spawn_local`](crate::spawn_local) started.
+/// It is a future of the result of the context.
 ///
 /// If the handle is dropped, the context goes on. The handle is `Send` if the result is, and can be
 /// awaited or waited for on any thread and any runtime.
@@ -32,9 +32,9 @@ enum Kind<T> {
 impl<T> JoinHandle<T> {
     /// Cancels the context the next time that its thread would run it.
     ///
-    /// Its stack is unwound from its current wait, everything it holds is dropped, and the handle
-    /// resolves to an error with [`is_cancelled`](JoinError::is_cancelled). A context that has
-    /// ended already keeps its result.
+    /// The stack of the context is unwound from its current wait, everything on it is dropped, and
+    /// the handle resolves to an error with [`is_cancelled`](JoinError::is_cancelled). A context
+    /// that has ended already keeps its result.
     pub fn abort(&self) {
         match &self.0 {
             Kind::Local(task) => task.abort(),
@@ -78,7 +78,7 @@ impl<T> fmt::Debug for JoinHandle<T> {
     }
 }
 
-/// Reason that a spawned context has no result: it panicked, or it was cancelled.
+/// Reason why a spawned context has no result: it panicked, or it was cancelled.
 pub struct JoinError {
     /// Payload of the panic, if there was one.
     panic: Option<Box<dyn Any + Send>>,
@@ -147,8 +147,8 @@ pub(crate) fn local<T>(task: task::JoinHandle<T>) -> JoinHandle<T> {
     JoinHandle(Kind::Local(task))
 }
 
-/// Returns a handle, and a function that makes the task behind it. The function moves to the thread
-/// of the context, so that the context is made, polled and dropped there.
+/// Returns a handle, and a function that makes the task of the handle from a context. The function
+/// is sent to the thread of the context, so that the context is made, polled and dropped there.
 pub(crate) fn handle_and_task<T, F>() -> (JoinHandle<T>, impl FnOnce(F) -> ReportingTask<F, T>)
 where
     F: Future<Output = T> + Unpin,
@@ -160,14 +160,14 @@ where
         abort,
         received: false,
     });
-    let serve = move |future: F| ReportingTask {
+    let make_task = move |future: F| ReportingTask {
         running: Some(Abortable::new(
             AssertUnwindSafe(future).catch_unwind(),
             registration,
         )),
         sender: Some(sender),
     };
-    (handle, serve)
+    (handle, make_task)
 }
 
 /// Task that runs a future and sends its result to a [`JoinHandle`].
@@ -186,8 +186,8 @@ impl<F: Future<Output = T> + Unpin, T> Future for ReportingTask<F, T> {
         let Poll::Ready(end) = Pin::new(running).poll(cx) else {
             return Poll::Pending;
         };
-        // The context is dropped first, so that whoever gets the result finds released what the
-        // context held.
+        // The context is dropped before the result is sent, so that everything in the context is
+        // released when the receiver gets the result.
         self.running = None;
         let end = match end {
             Ok(Ok(value)) => Ok(value),

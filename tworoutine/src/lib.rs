@@ -45,13 +45,13 @@ pub use stats::{Stats, stats};
 pub use tworoutine_macros::{main, test, tworoutine};
 pub use waiting::{Elapsed, Wait, WaitError, no_suspend, try_wait, wait, wait_timeout};
 
-/// Names that a program that waits needs in scope: the attribute `#[tworoutine]` and the trait
-/// [`Wait`], which gives `.wait()` to every future.
+/// Names that a program needs in scope to wait: the attribute `#[tworoutine]`, and the trait
+/// [`Wait`], which adds `.wait()` to every future.
 pub mod prelude {
     pub use crate::{Wait, tworoutine};
 }
 
-/// Items that the code made by the macros uses. No part of the interface.
+/// Items that the code of the macros uses. They are not part of the public interface.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::local::block_on_paused;

@@ -1,4 +1,4 @@
-//! Local runtimes: one thread, contexts, and the tasks they spawn.
+//! Local runtimes, which run contexts and their tasks on one thread.
 
 use std::future::Future;
 use std::pin::pin;
@@ -11,17 +11,17 @@ use crate::cpu;
 use crate::runtime::Virtual;
 use crate::starting::StartError;
 
-/// Runs a future as a context of a fresh local runtime on this thread, and returns its output.
+/// Runs a future as a context of a new local runtime on this thread, and returns its output.
 ///
-/// A wait inside suspends only this future; contexts that it gave to
+/// A wait inside suspends only this future; contexts that it started with
 /// [`spawn_local`](crate::spawn_local) go on. When the future ends, contexts and tasks that are
-/// left on the runtime are cancelled. The future may borrow from the caller, since it ends before
+/// left on the runtime are cancelled. The future may borrow from the caller, because it ends before
 /// this function returns.
 ///
 /// # Panics
 ///
 /// If it is called inside a runtime or a context (use [`wait`](crate::wait) there), and if the
-/// system grants no descriptors for a runtime. A panic of the future passes through.
+/// system grants no descriptors for a runtime. A panic of the future passes to the caller.
 #[track_caller]
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let runtime = build(Builder::new_current_thread().enable_all());
@@ -42,7 +42,7 @@ pub fn block_on_paused<F: Future>(future: F) -> F::Output {
     drive(&runtime, future)
 }
 
-/// Panics, since the clock can be paused only with the feature `test-util` of `tworoutine`.
+/// Panics, because the clock can be paused only with the feature `test-util` of `tworoutine`.
 #[doc(hidden)]
 #[cfg(not(feature = "test-util"))]
 pub fn block_on_paused<F: Future>(_: F) -> F::Output {

@@ -1,5 +1,5 @@
-//! The event loop of a process that gets no second thread from the system. Its only thread drives
-//! all tasks while it waits.
+//! The event loop of a process that has only one thread. This thread drives all tasks while it
+//! waits.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -23,13 +23,14 @@ thread_local! {
     static CURRENT: Cell<Option<&'static OnlyThread>> = const { Cell::new(None) };
 }
 
-/// Makes this thread the one that drives all tasks of the process.
+/// Makes this thread drive all tasks of the process while it waits.
 pub(crate) fn start() -> Result<Thread, StartError> {
     let runtime = local::try_build(tokio::runtime::Builder::new_current_thread().enable_all())?;
     let (sender, starts) = unbounded_channel();
     let thread = Thread::new(sender, runtime.handle().clone());
-    // Tasks may be needed until the process ends. Ending them while the thread exits would be too
-    // late, since its thread-locals are gone by then.
+    // The event loop is leaked, because its tasks may be needed until the process ends. When the
+    // thread exits, its thread-locals are destroyed, and the tasks could not be ended safely any
+    // more.
     let only = Box::leak(Box::new(OnlyThread {
         runtime,
         starts: RefCell::new(starts),

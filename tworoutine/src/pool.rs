@@ -8,7 +8,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::local;
-use crate::starting::{Lowest, StartError, service};
+use crate::starting::{FewestThreads, StartError, service};
 
 /// Function that is sent to a thread and starts a task there.
 pub(crate) type Start = Box<dyn FnOnce() + Send>;
@@ -20,22 +20,22 @@ pub(crate) struct Thread {
     runtime: Handle,
 }
 
-/// Makes a task on the thread with the fewest tasks, and runs it there.
+/// Sends `make` to the thread with the fewest tasks, which makes the task and runs it.
 ///
 /// # Panics
 ///
 /// If no thread of the pool can be started.
 #[track_caller]
 pub(crate) fn run<T: Future<Output = ()> + 'static>(make: impl FnOnce() -> T + Send + 'static) {
-    let pool = match service(Lowest::One).and_then(|service| service.pool()) {
+    let pool = match service(FewestThreads::One).and_then(|service| service.pool()) {
         Ok(pool) => pool,
         Err(error) => panic!("tworoutine cannot start the threads of its pool: {error}"),
     };
-    let idlest = pool
+    let least_busy = pool
         .iter()
         .min_by_key(|thread| thread.tasks.load(Ordering::Relaxed));
     // The pool has at least one thread, and its threads never end.
-    let Some(thread) = idlest else { return };
+    let Some(thread) = least_busy else { return };
     let counted = Counted::new(thread);
     let start = Box::new(move || {
         let task = make();
@@ -47,7 +47,7 @@ pub(crate) fn run<T: Future<Output = ()> + 'static>(make: impl FnOnce() -> T + S
     let _ = thread.starts.send(start);
 }
 
-/// Count of one task of a thread.
+/// Guard that counts one task of a thread.
 struct Counted(&'static Thread);
 
 impl Counted {
@@ -64,7 +64,7 @@ impl Drop for Counted {
 }
 
 impl Thread {
-    /// Returns a thread that runs the functions that are sent to it, on its runtime.
+    /// Returns a thread from the sender of its functions and the handle of its runtime.
     pub(crate) fn new(starts: UnboundedSender<Start>, runtime: Handle) -> Self {
         Self {
             starts,
@@ -83,7 +83,7 @@ impl Thread {
                 Ok(runtime) => runtime,
                 Err(error) => return drop(started.send(Err(error))),
             };
-            // `start` waits for this message.
+            // The receiver exists, because `start` waits for this message.
             let _ = started.send(Ok(runtime.handle().clone()));
             runtime.block_on(async {
                 while let Some(start) = inbox.recv().await {
@@ -100,7 +100,7 @@ impl Thread {
         Ok(Self::new(starts, runtime))
     }
 
-    /// Returns the handle of its runtime.
+    /// Returns the handle of the thread's runtime.
     pub(crate) fn runtime(&self) -> &Handle {
         &self.runtime
     }

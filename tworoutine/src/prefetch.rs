@@ -1,27 +1,29 @@
 //! Prefetching of the memory of contexts.
 //!
-//! With thousands of contexts, the memory of the next one to run is in no cache of the processor.
-//! So it is fetched while the contexts before it still run. This changes the speed of a program and
-//! nothing else.
+//! With thousands of contexts, the memory of the next context is in no cache of the processor. So
+//! it is prefetched while earlier contexts run. This affects only the speed of a program.
 //!
-//! The first access to a stack is the slowest, since its address must be translated. The processor
-//! translates several addresses at a time if they are requested together, so requests are batched.
+//! The first access to a stack is the slowest, because the processor must translate its address. It
+//! translates several addresses at the same time if they are requested together, so requests are
+//! batched.
 
 use std::cell::RefCell;
 use std::ptr;
 
-/// Bytes at the beginning of a stack that a context typically touches until its first wait.
+/// Number of bytes at the beginning of a stack that a context typically touches until its first
+/// wait.
 const BEGINNING: usize = 896;
-/// Bytes that a context typically touches when it is resumed, above and below the stack pointer at
+/// Number of bytes that a context typically touches when it is resumed, above the stack pointer at
 /// which it was suspended.
 const ABOVE: usize = 640;
+/// Number of bytes that it typically touches below that stack pointer.
 const BELOW: usize = 256;
-/// Bytes of a fiber and of the future that follows it in memory.
+/// Number of bytes of a fiber and of the future that follows it in memory.
 const STATE: usize = 256;
 
-/// Addresses that are translated together.
+/// Number of addresses that are translated together.
 const BATCH: usize = 16;
-/// Number of latest fibers that a thread remembers.
+/// Largest number of suspended fibers whose addresses a thread remembers.
 const REMEMBERED: usize = 16 * 1024;
 
 thread_local! {
@@ -29,7 +31,7 @@ thread_local! {
 }
 
 /// Order in which the fibers of a thread were suspended. They are likely to be resumed in the same
-/// order, since timers, queues and barriers wake in the order of arrival.
+/// order, because timers, queues and barriers wake tasks in the order of arrival.
 struct Order {
     fibers: Vec<Suspended>,
     /// Position of the next fiber.
@@ -55,14 +57,14 @@ impl Order {
 
     fn enter(&mut self, fiber: Suspended) -> usize {
         if self.suspended == 0 {
-            // Starting again keeps the list short if few fibers are suspended at a time.
+            // Counting from zero again keeps the list short if few fibers are suspended at a time.
             self.next = 0;
         }
         self.suspended += 1;
         let place = self.next;
         self.next += 1;
         match self.fibers.get_mut(place % REMEMBERED) {
-            Some(slot) => *slot = fiber,
+            Some(oldest) => *oldest = fiber,
             None => self.fibers.push(fiber),
         }
         place
@@ -110,7 +112,7 @@ pub(crate) fn fetch_beginning(base: usize) {
     fetch(base - BEGINNING, BEGINNING);
 }
 
-/// Has the processor translate the addresses of stacks that will be taken next.
+/// Makes the processor translate the addresses of the stacks that will be taken next.
 pub(crate) fn translate(bases: impl Iterator<Item = usize>) {
     bases.for_each(|base| fetch(base - 64, 1));
 }

@@ -1,4 +1,4 @@
-//! The value that a tworoutine returns: a future that can also be waited for.
+//! The return type of a tworoutine: a future that can also be waited for.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use crate::waiting::{self, Elapsed};
 
-/// Call that has not begun: use `.await` or `.wait()` to run it.
+/// A call that has not begun. `.await` or `.wait()` runs it.
 ///
-/// A function under [`#[tworoutine]`](macro@crate::tworoutine) returns one. It is a [`Future`] of
-/// the same size as the one inside, so everything that takes futures takes it: `join!`, `select!`,
-/// `spawn`, a bound of `AsyncFn`. It is `Send` if the future inside is.
+/// A function under [`#[tworoutine]`](macro@crate::tworoutine) returns this type. It is a
+/// [`Future`] of the same size as the future inside, so it can be used wherever a future can: in
+/// `join!`, `select!`, `spawn`, or with a bound of `AsyncFn`. It is `Send` if the future inside is.
 ///
-/// If it is dropped unused, nothing happens, and the compiler warns.
+/// If it is dropped without being used, the function does not run, and the compiler warns.
 #[must_use = "a tworoutine does nothing unless you `.await` it or `.wait()` for it"]
 #[derive(Clone, Debug)]
 #[repr(transparent)]
@@ -31,25 +31,26 @@ impl<F: Future> Tworoutine<F> {
     /// Runs the call and blocks only this execution context until it is done.
     ///
     /// Inside a context only that context is suspended. On a plain thread the thread blocks. The
-    /// crate's front page lists all places of call.
+    /// documentation of the crate lists the effect at each place of call.
     ///
     /// # Panics
     ///
     /// If a wait is not possible, with a message that says why and what to do instead: on a
     /// single-threaded runtime outside a context, in a `Drop` while unwinding, inside
     /// [`no_suspend`](crate::no_suspend), or when too many waits block the same runtime's threads.
-    /// [`WaitError`](crate::WaitError) lists them. A panic of the call itself passes through.
+    /// [`WaitError`](crate::WaitError) lists them. A panic of the call itself passes to the caller.
     #[inline]
     #[track_caller]
     pub fn wait(self) -> F::Output {
         waiting::wait(self.future)
     }
 
-    /// As [`wait`](Self::wait), for at most `limit`. After that the call is cancelled.
+    /// As [`wait`](Self::wait), for at most the time `limit`. After that the call is cancelled.
     ///
     /// # Errors
     ///
-    /// [`Elapsed`] if the limit came first. See [`wait_timeout`](crate::wait_timeout).
+    /// [`Elapsed`] if the call has not ended within the limit. See
+    /// [`wait_timeout`](crate::wait_timeout).
     #[track_caller]
     pub fn wait_timeout(self, limit: Duration) -> Result<F::Output, Elapsed> {
         waiting::wait_timeout(limit, self.future)
@@ -81,7 +82,7 @@ pub type BoxTworoutine<'a, T> = Tworoutine<Pin<Box<dyn Future<Output = T> + Send
 /// Boxed tworoutine that stays on its thread. Functions under `#[tworoutine(dyn)]` return it.
 pub type LocalBoxTworoutine<'a, T> = Tworoutine<Pin<Box<dyn Future<Output = T> + 'a>>>;
 
-/// Boxes a future as the one of the two aliases that the signature names.
+/// Boxes a future as [`BoxTworoutine`] or [`LocalBoxTworoutine`], whichever the return type is.
 #[doc(hidden)]
 pub fn boxed<F: Future, B: BoxedForm<F>>(future: F) -> B {
     B::boxed(future)

@@ -1,4 +1,4 @@
-//! Spawning contexts.
+//! Functions that start contexts.
 
 use std::future::Future;
 
@@ -24,17 +24,18 @@ where
     join::local(tokio::task::spawn_local(context(future)))
 }
 
-/// Starts a context on a pool of pinned threads, each a single-threaded runtime of its own, one
-/// for each core.
+/// Starts a context on a pool of threads, one for each core. Each thread runs a single-threaded
+/// runtime, and contexts never change thread.
 ///
 /// The context goes to the thread with the fewest contexts, and stays there. Any number of contexts
 /// can wait at once. The function can be called from anywhere, with or without a runtime. Sockets
 /// and timers that the context makes belong to the runtime of its thread, which lives as long as
 /// the process. A panic in the context is caught and becomes the error of the handle.
 ///
-/// In a test under virtual time the context is a local one, as with [`spawn_local`].
+/// In a test under virtual time this function is the same as [`spawn_local`].
 ///
-/// If the system does not grant all threads, there are fewer, as [`start`](crate::start()) says.
+/// If the system does not grant all threads, the pool has fewer, as [`start`](crate::start())
+/// describes.
 ///
 /// # Panics
 ///
@@ -49,7 +50,7 @@ where
     if runtime::is_virtual() {
         return spawn_local(future);
     }
-    let (handle, serve) = join::handle_and_task();
-    pool::run(move || serve(context(future)));
+    let (handle, make_task) = join::handle_and_task();
+    pool::run(move || make_task(context(future)));
     handle
 }

@@ -20,15 +20,17 @@ pub(crate) struct Stack {
     base: StackPointer,
 }
 
-/// Step between the different beginnings of stacks, in bytes, and number of steps.
+/// Distance between the different beginnings of stacks, in bytes.
 const STAGGER: usize = 448;
+/// Number of different beginnings.
 const STAGGERS: usize = 6;
 
 impl Stack {
     fn new(size: usize, number: usize) -> std::io::Result<Self> {
         use corosensei::stack::Stack;
         let whole = DefaultStack::new(size + STAGGER * STAGGERS)?;
-        // Windows keeps the base of the stack in the thread's block, so it must not be moved there.
+        // Windows stores the base of the stack in the thread environment block, so the base must
+        // not be moved on Windows.
         let offset = if cfg!(windows) {
             0
         } else {
@@ -73,7 +75,7 @@ thread_local! {
     static LOCAL: RefCell<Local> = const { RefCell::new(Local(Vec::new())) };
 }
 
-/// Idle stacks of a thread. They go to the depot when the thread ends.
+/// Idle stacks of a thread. They are moved to the depot when the thread ends.
 struct Local(Vec<Stack>);
 
 impl Drop for Local {
@@ -92,7 +94,8 @@ pub(crate) fn existing() -> usize {
     EXISTING.load(Ordering::Relaxed)
 }
 
-/// Number of stacks that the kernel has mappings for, with a sixteenth left for everything else.
+/// Number of stacks that the kernel allows mappings for. A sixteenth of the mappings is left for
+/// everything else.
 static LIMIT: LazyLock<Option<usize>> = LazyLock::new(|| {
     let setting = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok()?;
     let mappings: usize = setting.trim().parse().ok()?;
@@ -103,8 +106,9 @@ static LIMIT: LazyLock<Option<usize>> = LazyLock::new(|| {
 ///
 /// # Panics
 ///
-/// If the kernel has no mappings or memory for another stack. A thread that calls [`reserve`]
-/// before each suspension has a stack for the next poll, so it does not panic.
+/// If the kernel has no mappings or memory for another stack. This does not happen on a thread that
+/// calls [`reserve`] before each suspension, because such a thread always has a stack for the next
+/// poll.
 pub(crate) fn take() -> Stack {
     let taken = LOCAL.try_with(|local| {
         let mut local = local.borrow_mut();
@@ -121,8 +125,8 @@ pub(crate) fn take() -> Stack {
     }
 }
 
-/// Makes sure that the thread has a stack for its next poll, so that the running context may keep
-/// its own while it is suspended.
+/// Makes sure that the thread has a stack for its next poll, so that the running context can keep
+/// its own stack while it is suspended.
 ///
 /// # Errors
 ///
@@ -136,12 +140,13 @@ pub(crate) fn reserve() -> Result<(), WaitError> {
         }
         Ok(())
     });
-    // The thread is exiting and its idle stacks are gone, so each poll makes a new one.
+    // An error means that the thread is exiting and its list of idle stacks is destroyed. Each poll
+    // then makes a new stack, so nothing is reserved.
     reserved.unwrap_or(Ok(()))
 }
 
 impl Local {
-    /// Returns the idle stacks, after some were moved here from the depot if there were none.
+    /// Returns the idle stacks. If there are none, some are moved here from the depot first.
     fn restock(&mut self) -> &mut Vec<Stack> {
         if self.0.is_empty() {
             let mut depot = lock(&DEPOT);
@@ -154,7 +159,7 @@ impl Local {
     }
 }
 
-/// Takes back a stack on which no code runs any more.
+/// Takes back a stack on which code no longer runs.
 pub(crate) fn give_back(stack: Stack) {
     let mut stack = Some(stack);
     let _ = LOCAL.try_with(|local| {
@@ -165,7 +170,7 @@ pub(crate) fn give_back(stack: Stack) {
         }
     });
     if let Some(stack) = stack {
-        // The thread is exiting and its list of idle stacks is gone.
+        // The thread is exiting and its list of idle stacks is destroyed.
         store(&mut vec![stack], 0);
     }
 }

@@ -20,36 +20,38 @@ use crate::try_out;
 pub enum Threads {
     /// All threads that the settings name.
     All,
-    /// One thread, because the system does not grant all or the settings ask for one. It drives the
-    /// process-wide runtime and every context of [`spawn`](crate::spawn). If the settings ask for
-    /// one, it also runs the computations of [`offload`](crate::offload); otherwise those have the
-    /// threads that the system grants.
+    /// One thread, because the system does not grant all threads or the settings ask for one. It
+    /// drives the process-wide runtime and every context of [`spawn`](crate::spawn). If the
+    /// settings ask for one thread, it also runs the computations of [`offload`](crate::offload);
+    /// otherwise these run on the threads that the system grants.
     One,
     /// No thread, because the system grants none or the settings ask for none. The thread that
     /// called [`start`] drives all tasks while it waits; at other times no task runs.
     None,
 }
 
-/// Starts the threads and runtimes of the crate, so that a limit of the system shows now and not
-/// later. Later calls return the result of the first one.
+/// Starts the threads and runtimes of the crate, so that a limit of the system causes an error now
+/// and not later. Later calls return the result of the first one.
 ///
 /// Call it at the beginning of `main`, on the thread that will wait. If the system does not grant
 /// all threads and descriptors that the settings ask for, the crate starts with one thread, or with
-/// none, as [`Threads`] says. All functions of the crate work then too, with three differences:
+/// none, as [`Threads`] says. All functions of the crate still work then, with three differences:
 /// * a wait in a task of [`runtime()`](crate::runtime()) that is not in a context panics with
 ///   [`WaitError::SingleThreaded`](crate::WaitError::SingleThreaded);
-/// * if [`offload`](crate::offload) has no thread of its own, its computations run among the
-///   contexts of [`spawn`](crate::spawn) and hold them up;
-/// * with no thread, waits on other threads end only while the thread that called this waits.
+/// * if [`offload`](crate::offload) has no thread of its own, its computations run on the thread of
+///   the contexts of [`spawn`](crate::spawn) and delay these contexts;
+/// * with [`Threads::None`], waits on other threads can end only while the thread that called this
+///   function waits.
 ///
-/// If this function is not called, the first use of the crate starts it, with at least one thread.
+/// If this function is not called, the first use of the crate starts the runtimes, with at least
+/// one thread.
 ///
 /// # Errors
 ///
-/// [`StartError`] if the system grants too little even for that, or if `TOKIO_WORKER_THREADS` is
-/// not a number of threads. The function may then be called again.
+/// [`StartError`] if the system does not grant the resources for a single event loop, or if
+/// `TOKIO_WORKER_THREADS` is not a valid number of threads. The function may then be called again.
 pub fn start() -> Result<Threads, StartError> {
-    let service = service(Lowest::None)?;
+    let service = service(FewestThreads::None)?;
     service.pool()?;
     Ok(match service {
         Service::All { .. } => Threads::All,
@@ -57,10 +59,10 @@ pub fn start() -> Result<Threads, StartError> {
     })
 }
 
-/// Resource that the system does not grant, or setting that is not valid, so that the crate cannot
-/// be started.
+/// Reason why the crate cannot be started: the system does not grant a resource, or a setting is
+/// not valid.
 ///
-/// The text names the limit or the setting, and says how to change it.
+/// Its text names the limit or the setting and the way to change it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
@@ -88,8 +90,8 @@ impl fmt::Display for StartError {
             ),
             Self::Workers(set) => write!(
                 f,
-                "the environment variable {WORKERS} is set to {set:?}, which is no number of threads: \
-                 set it to a whole number from 1 to {MOST_WORKERS}, or not at all"
+                "the environment variable {WORKERS} is set to {set:?}, which is not a number of \
+                 threads: set it to a whole number from 1 to {MOST_WORKERS}, or remove it"
             ),
         }
     }
@@ -108,13 +110,15 @@ impl std::error::Error for StartError {
 const WORKERS: &str = "TOKIO_WORKER_THREADS";
 /// Largest number of workers that is accepted: more than the number of processors of Linux.
 const MOST_WORKERS: usize = 8192;
-/// Descriptors of a runtime: its poll and a copy, its wake-up, its receiver of signals.
+/// Number of file descriptors of a runtime: its epoll instance and a copy of it, its wake-up, and
+/// its receiver of signals.
 const PER_RUNTIME: usize = 4;
-/// Descriptors that tokio receives signals with. It panics if the system does not grant them.
+/// Number of file descriptors with which tokio receives signals. It panics if the system does not
+/// grant them.
 const SIGNALS: usize = 2;
-/// Descriptors that are left to the program if all threads are started.
+/// Number of file descriptors that must be left for the program if all threads are started.
 const LEFT: usize = 32;
-/// Descriptors without which the crate cannot be started.
+/// Smallest number of file descriptors with which the crate can be started.
 const FEWEST_DESCRIPTORS: usize = PER_RUNTIME + SIGNALS;
 
 /// The runtimes that serve the crate.
@@ -124,19 +128,19 @@ pub(crate) enum Service {
         runtime: Runtime,
         pool: OnceLock<Vec<Thread>>,
     },
-    /// One event loop for both.
+    /// One event loop that serves as both.
     Shared { thread: Thread, threads: Threads },
 }
 
 /// Smallest number of threads with which the crate may start.
 #[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Lowest {
+pub(crate) enum FewestThreads {
     One,
     None,
 }
 
 /// Returns the runtimes that serve the crate, and starts them if they do not run yet.
-pub(crate) fn service(lowest: Lowest) -> Result<&'static Service, StartError> {
+pub(crate) fn service(fewest: FewestThreads) -> Result<&'static Service, StartError> {
     static SERVICE: OnceLock<Service> = OnceLock::new();
     static STARTING: Mutex<()> = Mutex::new(());
     if let Some(service) = SERVICE.get() {
@@ -153,7 +157,7 @@ pub(crate) fn service(lowest: Lowest) -> Result<&'static Service, StartError> {
     };
     let started = match all {
         Some(service) => service,
-        None => shared(lowest, at_most)?,
+        None => shared(fewest, at_most)?,
     };
     Ok(SERVICE.get_or_init(|| started))
 }
@@ -182,13 +186,13 @@ impl Service {
             return Ok(pool);
         }
         let mut threads = vec![Thread::start(0)?];
-        // Fewer threads are enough.
+        // If a further thread cannot be started, the threads that were started are enough.
         threads.extend((1..config::spawn_threads()).map_while(|index| Thread::start(index).ok()));
         Ok(pool.get_or_init(|| threads))
     }
 }
 
-/// Returns the number of workers of the process-wide runtime, by the rule of tokio.
+/// Returns the number of workers of the process-wide runtime, determined as in tokio.
 fn workers() -> Result<usize, StartError> {
     match std::env::var_os(WORKERS) {
         None => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
@@ -205,7 +209,7 @@ fn all(workers: usize) -> Option<Service> {
     let (spawn, offload) = (config::spawn_threads(), config::offload_threads());
     try_out::descriptors(PER_RUNTIME * (spawn + 1) + SIGNALS + LEFT).ok()?;
     let threads = workers + spawn + offload + 1;
-    // A trial takes some 0.1 ms for each thread.
+    // The trial takes some 0.1 ms for each thread, so it is made only if a limit is near.
     if !headroom::is_ample(threads) {
         try_out::threads(threads).ok()?;
     }
@@ -217,16 +221,17 @@ fn all(workers: usize) -> Option<Service> {
 
 /// Builds a runtime with this many workers.
 ///
-/// If tokio cannot start a worker, it panics, and while it unwinds it waits without end for the
-/// workers that it did start. The trial before has shown that the threads can be started, unless
-/// another process has taken them since. Inside a runtime, tokio does not wait while it unwinds. So
-/// it is called inside one, on a new thread.
+/// If tokio cannot start a worker, it panics, and while it unwinds it waits forever for the workers
+/// that it has started. The trial has shown that the threads can be started, but another process
+/// may have taken them since. Inside another runtime, tokio does not wait while it unwinds. So the
+/// runtime is built inside another one, on a new thread.
 fn build(workers: usize) -> Option<Runtime> {
     let build = move || {
         Builder::new_multi_thread()
             .worker_threads(workers)
             .thread_name("tworoutine")
-            // Threads for the blocked waits that are allowed, and for other blocking work.
+            // The pool needs a thread for each blocked wait that is allowed, and some for other
+            // blocking work.
             .max_blocking_threads(config::max_blocked_waits() + 128)
             .enable_all()
             .build()
@@ -243,9 +248,9 @@ fn build(workers: usize) -> Option<Runtime> {
 
 /// Starts one event loop for the process-wide runtime and the pool, on a thread of its own, or on
 /// this thread if that is allowed.
-fn shared(lowest: Lowest, at_most: Threads) -> Result<Service, StartError> {
+fn shared(fewest: FewestThreads, at_most: Threads) -> Result<Service, StartError> {
     try_out::descriptors(FEWEST_DESCRIPTORS).map_err(StartError::Descriptors)?;
-    let may_use_this_thread = lowest == Lowest::None;
+    let may_use_this_thread = fewest == FewestThreads::None;
     let on_this_thread = || Ok((only_thread::start()?, Threads::None));
     let (thread, threads) = if may_use_this_thread && at_most == Threads::None {
         on_this_thread()?
@@ -265,7 +270,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn threads_are_tried_only_if_a_limit_is_near() {
+    fn threads_are_started_on_trial_only_if_a_limit_is_near() {
         let threads = 3 * std::thread::available_parallelism().map_or(1, usize::from) + 1;
         let is_ample = headroom::is_ample(threads);
         assert_eq!(start().unwrap(), Threads::All);

@@ -9,15 +9,16 @@ use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 pub struct Stats {
     /// Number of contexts that were made and are not dropped yet.
     pub contexts: usize,
-    /// Number of contexts that are suspended in a wait. Each holds a stack.
+    /// Number of contexts that are suspended in a wait. Each of them occupies a stack.
     pub suspended: usize,
-    /// Number of stacks that exist: held, or idle and kept for the next contexts.
+    /// Number of stacks that exist, occupied or idle.
     pub stacks: usize,
 }
 
-/// Counts the contexts and stacks of the process, to monitor a program or to find a leak.
+/// Returns the numbers of contexts and stacks of the process, to monitor a program or to find a
+/// leak.
 ///
-/// While other threads work, the numbers are not all of the same instant.
+/// While other threads work, the numbers may be of slightly different instants.
 pub fn stats() -> Stats {
     let sum = |count: fn(&Shard) -> &AtomicIsize| {
         let total: isize = SHARDS
@@ -36,7 +37,8 @@ pub fn stats() -> Stats {
     }
 }
 
-/// Counts of some of the threads. Several shards keep cores from competing for one cache line.
+/// Counters of some of the threads. There are several shards, so that cores do not compete for one
+/// cache line.
 #[repr(align(128))]
 struct Shard {
     contexts: AtomicIsize,

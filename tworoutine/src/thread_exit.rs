@@ -1,9 +1,10 @@
 //! Detection of the end of a thread, when its thread-locals are destroyed.
 //!
 //! Code on a fiber that is unwound at that time could use thread-locals that no longer exist.
-//! Thread-locals are destroyed in the reverse order of their creation. So a sentinel, which sets a
-//! flag when it is destroyed, is early enough for every context that is kept in an older
-//! thread-local. New sentinels are created as contexts are made.
+//! Thread-locals are destroyed in the reverse order of their creation. A sentinel is a thread-local
+//! that sets a flag when it is destroyed. So the flag is set before any context in a thread-local
+//! that is older than the sentinel is dropped. New sentinels are created from time to time as
+//! contexts are made.
 
 use std::cell::Cell;
 
@@ -14,7 +15,7 @@ thread_local! {
     static SENTINEL: Sentinel = const { Sentinel };
 }
 
-/// Marks the end of the thread when it is dropped.
+/// Sets the flag `EXITING` when it is dropped.
 struct Sentinel;
 
 impl Drop for Sentinel {
@@ -30,10 +31,11 @@ pub(crate) fn in_progress() -> bool {
 
 /// Counts one more context, and creates a sentinel from time to time.
 #[inline]
-pub(crate) fn watch() {
+pub(crate) fn count_context() {
     let made = MADE.get().wrapping_add(1);
     MADE.set(made);
-    // Each sentinel takes some bytes for as long as the thread lives, so not every context has one.
+    // Each sentinel takes some bytes until the thread ends, so a sentinel is not created for every
+    // context.
     if made.is_power_of_two() || made.is_multiple_of(4096) {
         create();
     }
@@ -48,7 +50,7 @@ fn create() {
 }
 
 /// Further sentinels, on systems on which Rust registers destructors of thread-locals with the C
-/// library. That library takes any number of them.
+/// library. The C library accepts any number of destructors.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod further_sentinels {
     use std::ffi::c_void;
@@ -64,7 +66,7 @@ mod further_sentinels {
         ) -> i32;
     }
 
-    /// Marks the end of the thread.
+    /// Sets the flag `EXITING`.
     ///
     /// # Safety
     ///
@@ -84,7 +86,7 @@ mod further_sentinels {
     }
 }
 
-/// No further sentinels on other systems: the first one is the only one.
+/// On other systems there are no further sentinels after the first one.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 mod further_sentinels {
     pub(super) fn create() {}

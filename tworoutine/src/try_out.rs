@@ -1,11 +1,12 @@
-//! Tests of how many threads and descriptors the system grants: they are taken and given back.
+//! Trials that show if the system grants threads and file descriptors: they are taken and returned
+//! at once.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
-/// Tries if this many threads can be started now.
+/// Checks if this many threads can be started now.
 ///
 /// # Errors
 ///
@@ -19,7 +20,7 @@ pub(crate) fn threads(count: usize) -> io::Result<()> {
     let ended: Vec<_> = started.into_iter().map(Idle::end).collect();
     // The kernel still counts a thread for some time after it has ended.
     for place in ended.into_iter().flatten() {
-        for _ in 0..MOST_LOOKS {
+        for _ in 0..MOST_CHECKS {
             if !place.exists() {
                 break;
             }
@@ -29,10 +30,10 @@ pub(crate) fn threads(count: usize) -> io::Result<()> {
     all
 }
 
-/// Number of checks for the end of a thread. After them the thread is assumed to have ended.
-const MOST_LOOKS: usize = 100_000;
+/// Number of checks if a thread has ended. After these it is assumed to have ended.
+const MOST_CHECKS: usize = 100_000;
 
-/// Tries if this many descriptors can be opened now.
+/// Checks if this many descriptors can be opened now.
 ///
 /// # Errors
 ///
@@ -62,7 +63,7 @@ impl Idle {
             let _ = kept.recv();
             place
         };
-        let thread = thread::Builder::new().name("room".into()).spawn(idle)?;
+        let thread = thread::Builder::new().name("trial".into()).spawn(idle)?;
         #[cfg(test)]
         TRIED.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Ok(Self { keep, thread })

@@ -9,7 +9,8 @@ use crate::blocking;
 #[cfg(not(panic = "abort"))]
 use crate::context::Context;
 
-/// `.wait()` for every future: boxed futures, join handles, and all else that can be awaited.
+/// Adds `.wait()` to every future: boxed futures, join handles, and everything else that can be
+/// awaited.
 pub trait Wait: IntoFuture + Sized {
     /// Blocks this execution context until the future is ready. See [`wait`].
     ///
@@ -22,11 +23,11 @@ pub trait Wait: IntoFuture + Sized {
         wait(self)
     }
 
-    /// As [`wait`](Self::wait), for at most `limit`. See [`wait_timeout`].
+    /// As [`wait`](Self::wait), for at most the time `limit`. See [`wait_timeout`].
     ///
     /// # Errors
     ///
-    /// [`Elapsed`] if the limit came first.
+    /// [`Elapsed`] if the future is not ready within the limit.
     #[track_caller]
     fn wait_timeout(self, limit: Duration) -> Result<Self::Output, Elapsed> {
         wait_timeout(limit, self)
@@ -41,13 +42,13 @@ impl<F: IntoFuture> Wait for F {}
 /// drives the future while the thread blocks. On a thread of a multi-thread runtime, the runtime
 /// moves the thread's other tasks away, and the thread blocks.
 ///
-/// Arguments are evaluated before the wait begins. On a plain thread no runtime is entered yet at
-/// that time, so write `wait(async { sleep(d).await })`: `wait(sleep(d))` makes its timer too
-/// early.
+/// Arguments are evaluated before the wait begins. On a plain thread no runtime is entered at that
+/// time, so write `wait(async { sleep(d).await })`. `wait(sleep(d))` makes the timer outside a
+/// runtime and panics.
 ///
 /// # Panics
 ///
-/// If a wait is not possible: [`WaitError`] lists the reasons. [`try_wait`] returns the reason
+/// If a wait is not possible. [`WaitError`] lists the reasons; [`try_wait`] returns the reason
 /// instead.
 #[inline]
 #[track_caller]
@@ -58,9 +59,9 @@ pub fn wait<F: IntoFuture>(future: F) -> F::Output {
     }
 }
 
-/// As [`wait`], but if a wait is not possible, polls the future once and returns the reason.
+/// As [`wait`], but returns an error if a wait is not possible. The future is polled at least once.
 ///
-/// Use it in a `Drop`, which may run while the thread unwinds.
+/// Use it in a `Drop`, which may run while the thread is unwinding.
 ///
 /// On a single-threaded runtime outside a context it refuses every future that is not ready at
 /// once. It does so on the runtime's own blocking threads too, although [`wait`] works there.
@@ -72,7 +73,7 @@ pub fn try_wait<F: IntoFuture>(future: F) -> Result<F::Output, WaitError> {
     run(pin!(future.into_future()), blocking::try_block)
 }
 
-/// As [`wait`], for at most `limit`. After that the future is cancelled and dropped.
+/// As [`wait`], for at most the time `limit`. After that the future is cancelled and dropped.
 ///
 /// The limit also ends waits inside the future, since the future runs in a context of its own. A
 /// `timeout` *inside* a context cannot do that: while the code in it waits, the whole context is
@@ -81,7 +82,7 @@ pub fn try_wait<F: IntoFuture>(future: F) -> Result<F::Output, WaitError> {
 ///
 /// # Errors
 ///
-/// [`Elapsed`] if the limit came first.
+/// [`Elapsed`] if the future is not ready within the limit.
 ///
 /// # Panics
 ///
@@ -100,11 +101,11 @@ pub fn wait_timeout<F: IntoFuture>(limit: Duration, future: F) -> Result<F::Outp
     })
 }
 
-/// Runs code during which the context must not be suspended.
+/// Runs code and forbids that a wait in it suspends the context.
 ///
 /// Use it around code that holds a scoped thread-local, an entered tracing span or a std mutex
-/// guard. A wait inside for a future that is not ready at once panics, so that no other code runs
-/// in the middle of the scope. Outside contexts a wait blocks the whole thread, so this function
+/// guard. A wait inside panics if its future is not ready at once, so that no other code runs in
+/// the middle of the scope. Outside contexts a wait blocks the whole thread, so this function
 /// changes nothing there.
 pub fn no_suspend<R>(code: impl FnOnce() -> R) -> R {
     #[cfg(fibers)]
@@ -116,7 +117,7 @@ pub fn no_suspend<R>(code: impl FnOnce() -> R) -> R {
 #[inline]
 #[cfg_attr(
     not(fibers),
-    allow(unused_mut, reason = "a fiber polls it by reference")
+    allow(unused_mut, reason = "only a fiber polls the future by reference")
 )]
 fn run<F: Future>(
     mut future: Pin<&mut F>,
@@ -126,8 +127,8 @@ fn run<F: Future>(
     if let Some(fiber) = crate::fiber::current() {
         match fiber.wait(future.as_mut()) {
             Ok(output) => return Ok(output),
-            Err(crate::fiber::Refusal::Elsewhere) => {}
-            Err(crate::fiber::Refusal::No(refusal)) => return Err(refusal),
+            Err(crate::fiber::Refusal::OtherExecutor) => {}
+            Err(crate::fiber::Refusal::Impossible(refusal)) => return Err(refusal),
         }
     }
     block(future)
@@ -139,33 +140,32 @@ fn refuse(refusal: WaitError) -> ! {
     panic!("{refusal}")
 }
 
-/// Error of a result that came later than the limit of [`wait_timeout`] or the end of an
+/// Error if a future is not ready within the limit of [`wait_timeout`] or within an
 /// [`Allowance`](crate::Allowance).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed(pub(crate) ());
 
 impl fmt::Display for Elapsed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the time limit of the wait elapsed")
+        f.write_str("the time limit passed before the future was ready")
     }
 }
 
 impl std::error::Error for Elapsed {}
 
-/// Reason that a wait is not possible. [`wait`] panics with its text.
+/// Reason why a wait is not possible. [`wait`] panics with its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WaitError {
     /// The thread runs a single-threaded runtime and is outside a context. Blocking it would block
     /// the runtime that the future needs.
     SingleThreaded,
-    /// The thread unwinds, from a panic or because a context is cancelled, and the future is not
-    /// ready at once.
+    /// The thread is unwinding, from a panic or because a context is cancelled, and the future is
+    /// not ready at once.
     Dropping,
     /// The wait is inside [`no_suspend`], and the future is not ready at once.
     NoSuspend,
-    /// So many contexts are suspended that the kernel has no memory mappings for the stack of
-    /// another.
+    /// So many contexts are suspended that the kernel allows no memory mappings for another stack.
     TooManySuspended {
         /// Number of stacks that exist.
         stacks: usize,
@@ -176,7 +176,7 @@ pub enum WaitError {
         stacks: usize,
     },
     /// The thread is a worker of a multi-thread runtime, outside contexts, and the system grants no
-    /// thread to take over the worker's other tasks. The runtime is left with one worker fewer.
+    /// thread to take over the worker's other tasks. The runtime has one worker fewer afterwards.
     NoThread,
     /// The number of waits that block threads of this runtime has reached its limit.
     TooManyBlocked {
@@ -216,8 +216,9 @@ impl fmt::Display for WaitError {
                  or let fewer contexts wait at once"
             )?,
             Self::NoThread => f.write_str(
-                "cannot wait here: the system grants no thread for the other tasks of this one. Raise \
-                 the limit of threads (`ulimit -u`, or `TasksMax=` of systemd), or `.await`",
+                "cannot wait here: the system grants no thread to take over the other tasks of this \
+                 thread. Raise the limit of threads (`ulimit -u`, or `TasksMax=` of systemd), or use \
+                 `.await`",
             )?,
             Self::TooManyBlocked { limit } => write!(
                 f,

@@ -1,23 +1,23 @@
 //! Wakers that code on a fiber polls with.
 //!
-//! A poll frame on a suspended fiber outlives the executor's own `Context`, and the executor may
-//! poll the context later with another waker. A frame keeps the waker that it began with; a new
-//! frame gets the latest one. A wake that goes to an old waker and is lost does no harm: a future
-//! is polled again if the fiber was suspended during its poll.
+//! A stack frame of a poll on a suspended fiber outlives the executor's own `Context`, and the
+//! executor may poll the context later with another waker. A frame keeps the waker that it began
+//! with; a new frame gets the latest waker. A wake-up that goes to an old waker may be lost. That
+//! does no harm, because a future is polled again if the fiber was suspended during its poll.
 
 use std::cell::{RefCell, UnsafeCell};
 use std::rc::Rc;
 use std::task::Waker;
 
 pub(crate) struct Wakers {
-    /// Waker of the fiber's first poll since no code was on it. It does not change while code is
-    /// on the fiber.
+    /// Waker of the poll that started the code on the fiber. It does not change while code is on
+    /// the fiber.
     first: UnsafeCell<Waker>,
     /// Latest waker, if the executor changed it while the fiber was suspended.
     changed: RefCell<Option<Rc<Waker>>>,
 }
 
-/// Waker for a poll frame to use and keep.
+/// Waker that a frame uses and keeps.
 pub(crate) enum Latest<'a> {
     First(&'a Waker),
     Changed(Rc<Waker>),
@@ -41,7 +41,7 @@ impl Wakers {
         }
     }
 
-    /// Starts with a new first waker.
+    /// Sets a new first waker.
     ///
     /// # Safety
     ///
@@ -53,7 +53,7 @@ impl Wakers {
         first.clone_from(waker);
     }
 
-    /// Stores the waker of a further poll. Older frames keep theirs.
+    /// Stores the waker of a further poll. Older frames keep their wakers.
     pub(crate) fn renew(&self, waker: &Waker) {
         if !self.latest().get().will_wake(waker) {
             *self.changed.borrow_mut() = Some(Rc::new(waker.clone()));

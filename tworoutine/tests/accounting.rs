@@ -1,4 +1,5 @@
-//! Counts of contexts and stacks. There is one test, since the counts are those of the process.
+//! Test of the numbers of contexts and stacks. There is only one test, because the numbers are
+//! those of the whole process.
 #![cfg(feature = "fibers")]
 
 use std::future::pending;
@@ -22,7 +23,7 @@ fn contexts_and_stacks() {
     config.clone().apply().unwrap();
     assert_eq!(config.apply(), Err(tworoutine::AlreadyRunning));
 
-    // Contexts that await share a stack; only one that waits has its own.
+    // Contexts that await share a stack. Only a context that waits has its own.
     block_on(async {
         let gate = Rc::new(Notify::new());
         let start = |waits: bool| {
@@ -53,12 +54,12 @@ fn contexts_and_stacks() {
         }
         assert_eq!(stats().suspended, before.suspended);
         assert_eq!(stats().contexts, before.contexts);
-        // Of the idle stacks the process keeps the configured number, and each thread a few.
+        // The process keeps the configured number of idle stacks, and each thread keeps a few.
         assert!(stats().stacks <= 100 + 66, "{:?}", stats());
     });
     assert_eq!((stats().contexts, stats().suspended), (0, 0));
 
-    // Cancelled contexts give their stacks back too, and so do threads that end.
+    // The stacks of cancelled contexts and of ended threads are reused too.
     for _ in 0..20 {
         let thread = std::thread::spawn(|| {
             block_on(async {
@@ -73,7 +74,8 @@ fn contexts_and_stacks() {
         assert!(stats().stacks <= 100 + 66, "{:?}", stats());
     }
 
-    // The configured size holds: this code would overflow the 2 MiB that threads have by default.
+    // Stacks have the configured size: this code would overflow the 2 MiB that threads have by
+    // default.
     let size = || {
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
         let here = &maps as *const _ as usize;

@@ -1,5 +1,6 @@
-//! Ends of processes and threads, which are visible only from another process. Each test starts
-//! itself again as a child process, whose role is in an environment variable.
+//! Tests of crashes of a process and of ends of threads, which only another process can observe.
+//! Each test starts itself again as a child process. An environment variable tells the child that
+//! it is one.
 #![cfg(feature = "fibers")]
 
 use std::cell::RefCell;
@@ -14,17 +15,17 @@ use std::time::Duration;
 use tworoutine::prelude::*;
 use tworoutine::{block_on, context, spawn_local};
 
-const PART: &str = "TWOROUTINE_TEST_PART";
+const ROLE: &str = "TWOROUTINE_TEST_ROLE";
 
-/// Plays the role in the child. In the parent, starts the child and returns its exit status.
-fn ending_of(test: &str, part: impl FnOnce()) -> Option<(Output, String)> {
-    if std::env::var(PART).is_ok_and(|playing| playing == test) {
-        part();
+/// In the child, runs `role`. In the parent, starts the child and returns its output.
+fn ending_of(test: &str, role: impl FnOnce()) -> Option<(Output, String)> {
+    if std::env::var(ROLE).is_ok_and(|role| role == test) {
+        role();
         return None;
     }
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
-        .env(PART, test)
+        .env(ROLE, test)
         .env(
             "RUST_BACKTRACE",
             if test.contains("backtrace") {
@@ -48,15 +49,15 @@ impl Drop for WaitsInDrop {
 }
 
 #[test]
-fn a_wait_in_drop_while_unwinding_says_so() {
-    let test = "a_wait_in_drop_while_unwinding_says_so";
-    let part = || {
+fn a_wait_in_drop_while_unwinding_is_explained() {
+    let test = "a_wait_in_drop_while_unwinding_is_explained";
+    let role = || {
         block_on(async {
             let _waits = WaitsInDrop;
             panic!("on purpose");
         })
     };
-    if let Some((output, text)) = ending_of(test, part) {
+    if let Some((output, text)) = ending_of(test, role) {
         assert!(!output.status.success());
         assert!(
             text.contains("do not wait in a Drop") && text.contains("try_wait"),
@@ -66,22 +67,22 @@ fn a_wait_in_drop_while_unwinding_says_so() {
 }
 
 #[test]
-fn a_wait_in_drop_while_unwinding_on_a_plain_thread_says_so() {
-    let test = "a_wait_in_drop_while_unwinding_on_a_plain_thread_says_so";
-    let part = || {
+fn a_wait_in_drop_while_unwinding_on_a_plain_thread_is_explained() {
+    let test = "a_wait_in_drop_while_unwinding_on_a_plain_thread_is_explained";
+    let role = || {
         let _waits = WaitsInDrop;
         panic!("on purpose");
     };
-    if let Some((output, text)) = ending_of(test, part) {
+    if let Some((output, text)) = ending_of(test, role) {
         assert!(!output.status.success());
         assert!(text.contains("do not wait in a Drop"), "{text}");
     }
 }
 
 #[test]
-fn a_wait_in_drop_while_cancelled_says_so() {
-    let test = "a_wait_in_drop_while_cancelled_says_so";
-    let part = || {
+fn a_wait_in_drop_while_cancelled_is_explained() {
+    let test = "a_wait_in_drop_while_cancelled_is_explained";
+    let role = || {
         block_on(async {
             let waiting = spawn_local(async {
                 let _waits = WaitsInDrop;
@@ -92,13 +93,13 @@ fn a_wait_in_drop_while_cancelled_says_so() {
             let _ = waiting.await;
         })
     };
-    if let Some((output, text)) = ending_of(test, part) {
+    if let Some((output, text)) = ending_of(test, role) {
         assert!(!output.status.success());
         assert!(text.contains("do not wait in a Drop"), "{text}");
     }
 }
 
-/// Runs `code` at the bottom of some stack.
+/// Runs `code` after `levels` levels of recursion.
 #[inline(never)]
 fn deep(levels: u32, code: &dyn Fn()) -> u32 {
     let frame = std::hint::black_box([levels; 64]);
@@ -112,13 +113,13 @@ fn deep(levels: u32, code: &dyn Fn()) -> u32 {
 #[test]
 fn the_stack_has_room_for_a_panic_with_its_backtrace() {
     let test = "the_stack_has_room_for_a_panic_with_its_backtrace";
-    let part = || {
+    let role = || {
         block_on(context(async {
-            // Half of the stack is used already, as by a deep parser in a debug build.
+            // Half of the stack is already used, as by a deep parser in a debug build.
             deep(1500, &|| panic!("deep down"));
         }))
     };
-    if let Some((output, text)) = ending_of(test, part) {
+    if let Some((output, text)) = ending_of(test, role) {
         assert_eq!(output.status.code(), Some(101), "{text}");
         assert!(
             text.contains("deep down") && text.contains("stack backtrace"),
@@ -130,9 +131,9 @@ fn the_stack_has_room_for_a_panic_with_its_backtrace() {
 #[test]
 fn an_overflow_hits_the_guard_page() {
     let test = "an_overflow_hits_the_guard_page";
-    let part = || {
+    let role = || {
         block_on(async {
-            // The stacks of other contexts lie below this one.
+            // The stacks of other contexts are below this one.
             for _ in 0..64 {
                 drop(spawn_local(async { pending::<()>().wait() }));
             }
@@ -143,7 +144,7 @@ fn an_overflow_hits_the_guard_page() {
                 .unwrap();
         })
     };
-    if let Some((output, text)) = ending_of(test, part) {
+    if let Some((output, text)) = ending_of(test, role) {
         const SIGSEGV: i32 = 11;
         const SIGABRT: i32 = 6;
         let signal = output.status.signal();
@@ -164,7 +165,7 @@ fn more_contexts_than_the_kernel_has_mappings_for_are_refused() {
         eprintln!("not tried: vm.max_map_count is {mappings}, which would take too much memory");
         return;
     }
-    let part = || {
+    let role = || {
         block_on(async {
             let count = mappings / 2 + 200;
             let tasks: Vec<_> = (0..count)
@@ -175,7 +176,7 @@ fn more_contexts_than_the_kernel_has_mappings_for_are_refused() {
                 tokio::task::yield_now().await;
                 refused = tasks.iter().filter(|task| task.is_finished()).count();
             }
-            // Enough mappings are left for everything else, and the waiting contexts still work.
+            // Enough mappings are left for everything else, so the waiting contexts still work.
             std::thread::spawn(|| vec![0_u8; 1 << 22].len())
                 .join()
                 .unwrap();
@@ -199,7 +200,7 @@ fn more_contexts_than_the_kernel_has_mappings_for_are_refused() {
             println!("refused {refused}");
         })
     };
-    if let Some((output, text)) = ending_of(test, part) {
+    if let Some((output, text)) = ending_of(test, role) {
         let end: String = text
             .chars()
             .rev()
@@ -213,7 +214,7 @@ fn more_contexts_than_the_kernel_has_mappings_for_are_refused() {
     }
 }
 
-// Threads that end with a suspended context in a thread-local.
+// Tests of threads that end with a suspended context in a thread-local.
 
 type Kept = RefCell<Option<Pin<Box<dyn Future<Output = ()>>>>>;
 
@@ -233,16 +234,17 @@ impl Drop for UsesThreadLocal {
     }
 }
 
-/// Leaves a context in the thread-local, suspended in a frame whose drop uses another one.
+/// Leaves a suspended context in a thread-local. The unwinding of its stack would use another
+/// thread-local.
 fn keep_suspended(others_first: bool) {
     if others_first {
-        // The thread has contexts, and so a sentinel, before the slot exists.
+        // The thread makes contexts, and so a sentinel, before `KEPT` exists.
         futures::executor::block_on(context(async {}));
     }
     KEPT.with_borrow_mut(|kept| {
         let mut waiting: Pin<Box<dyn Future<Output = ()>>> = Box::pin(context(async {
             let _uses = UsesThreadLocal;
-            // This thread-local is made after the slot, so it is destroyed before it.
+            // This thread-local is created after `KEPT`, so it is destroyed before it.
             USED_IN_DROP.with_borrow_mut(|used| used.push(0));
             pending::<()>().wait();
         }));
@@ -259,7 +261,7 @@ fn keep_suspended(others_first: bool) {
 #[test]
 fn a_context_dropped_while_its_thread_ends_is_leaked() {
     let test = "a_context_dropped_while_its_thread_ends_is_leaked";
-    let part = || {
+    let role = || {
         for others_first in [false, true] {
             std::thread::spawn(move || keep_suspended(others_first))
                 .join()
@@ -267,12 +269,12 @@ fn a_context_dropped_while_its_thread_ends_is_leaked() {
         }
         assert_eq!(DROPS.load(Ordering::SeqCst), 0, "it was unwound");
     };
-    if let Some((output, text)) = ending_of(test, part) {
+    if let Some((output, text)) = ending_of(test, role) {
         assert!(output.status.success(), "{:?} {text}", output.status);
     }
 }
 
-/// Waits when its thread ends, and cancels what it waits for.
+/// When it is dropped at the end of its thread, it waits and cancels the future that it waits for.
 struct WaitsAtTheEnd;
 
 impl Drop for WaitsAtTheEnd {
@@ -283,7 +285,8 @@ impl Drop for WaitsAtTheEnd {
             pending::<()>().wait();
         };
         assert!(waits.wait_timeout(Duration::from_millis(5)).is_err());
-        // A context that borrows must be gone when the borrow ends, so it must not be leaked here.
+        // A context that borrows must be dropped before the borrow ends, so it must not be leaked
+        // here.
         DROPS.fetch_add(borrowed.load(Ordering::SeqCst), Ordering::SeqCst);
     }
 }
@@ -303,9 +306,10 @@ thread_local! {
 #[test]
 fn a_borrowing_context_is_unwound_even_while_its_thread_ends() {
     let test = "a_borrowing_context_is_unwound_even_while_its_thread_ends";
-    let part = || {
+    let role = || {
         let thread = std::thread::spawn(|| {
-            // Tokio's thread-locals are older, the latest sentinel is younger.
+            // Tokio's thread-locals are created before this one, and the latest sentinel is created
+            // after it.
             block_on(async {});
             AT_THE_END.with(|_| ());
             block_on(async {});
@@ -313,15 +317,15 @@ fn a_borrowing_context_is_unwound_even_while_its_thread_ends() {
         thread.join().unwrap();
         assert_eq!(DROPS.load(Ordering::SeqCst), 1, "it was leaked");
     };
-    if let Some((output, text)) = ending_of(test, part) {
+    if let Some((output, text)) = ending_of(test, role) {
         assert!(output.status.success(), "{:?} {text}", output.status);
     }
 }
 
-// Programs that cannot unwind.
+// Programs that are built with `panic = "abort"`.
 
 #[test]
-#[ignore = "builds the crate and all that it needs once more; run it with --ignored"]
+#[ignore = "builds the crate and its dependencies again; run it with --ignored"]
 fn with_panic_abort_a_dropped_context_is_leaked() {
     let output_of = |panic: &str| {
         let output = Command::new(env!("CARGO"))
@@ -350,11 +354,11 @@ fn with_panic_abort_a_dropped_context_is_leaked() {
     assert!(unwinds.contains("unwound: true"), "{unwinds}");
     assert!(aborts.contains("unwound: false"), "{aborts}");
     assert!(
-        unwinds.contains("in time: false, limit reached into the wait: true"),
+        unwinds.contains("in time: false, limit ended the inner wait: true"),
         "{unwinds}"
     );
     assert!(
-        aborts.contains("limit reached into the wait: false"),
+        aborts.contains("limit ended the inner wait: false"),
         "{aborts}"
     );
 }

@@ -1,4 +1,4 @@
-//! The crate in one look: each way to call, from each way to run.
+//! Overview of the crate: each way to call a function, in each kind of runtime.
 #![cfg_attr(
     not(feature = "fibers"),
     allow(unused, reason = "most of it needs fibers")

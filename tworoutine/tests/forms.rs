@@ -1,4 +1,5 @@
-//! Every form of function that the attribute takes. It changes nothing else about the function.
+//! Tests of every form of function that the attribute accepts. Only the return type of a function
+//! changes.
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Debug;
@@ -21,7 +22,7 @@ struct Params<'a> {
     scale: &'a [f64],
 }
 
-/// Two elided lifetimes, `?`, and a `Send` future.
+/// A function with two elided lifetimes, `?`, and a `Send` future.
 #[tworoutine]
 pub async fn measure(board: &Board, params: &Params<'_>) -> Result<Vec<f64>, std::io::Error> {
     tokio::task::yield_now().await;
@@ -204,7 +205,7 @@ impl Instrument for Board {
     }
 }
 
-/// A method may have a form of its own.
+/// A trait in which a method has its own options.
 #[tworoutine]
 trait Mixed {
     async fn plain(&self) -> u32 {
@@ -291,7 +292,7 @@ fn tworoutines_are_futures() {
     assert_eq!(Tworoutine::new(std::future::ready(3)).wait(), 3);
 }
 
-/// The bare functions that the wrapped ones must equal.
+/// The bare functions that behave as the wrapped ones must.
 mod bare {
     pub(crate) async fn sums(xs: &[f64; 8], y: f64) -> f64 {
         let mut sum = y;

@@ -1,5 +1,5 @@
-//! Behaviour of the crate if the system grants few threads or descriptors. Each test runs itself
-//! again as a child process under limits.
+//! Tests of the crate if the system grants few threads or descriptors. Each test runs itself again
+//! as a child process under limits.
 #![cfg(target_os = "linux")]
 
 use std::process::{Command, Output};
@@ -8,12 +8,12 @@ use std::time::Duration;
 use tworoutine::prelude::*;
 use tworoutine::{Threads, offload, runtime, spawn, start};
 
-const PART: &str = "TWOROUTINE_TEST_PART";
-/// Stack of each thread, in KiB: so large that the limit of the memory limits the threads, for any
-/// user and beside any other programs.
+const ROLE: &str = "TWOROUTINE_TEST_ROLE";
+/// Size of the stack of each thread, in KiB. It is so large that the limit of the memory limits the
+/// number of threads, for any user and independently of other programs.
 const STACK_KIB: u64 = 4 << 20;
 
-/// Limits of a child, as arguments of the shell's `ulimit`. The test itself takes one thread.
+/// Returns shell commands that limit a child to `count` threads besides that of the test.
 fn threads(count: u64) -> String {
     format!(
         "ulimit -v {}; export RUST_MIN_STACK={}",
@@ -26,21 +26,21 @@ fn files(count: u64) -> String {
     format!("ulimit -n {count}")
 }
 
-/// Plays the role in the child. In the parent, starts a child under each of the limits and checks
-/// its exit status.
+/// In the child, runs `role`. In the parent, starts a child under each of the limits and checks its
+/// output and exit status.
 fn check<const N: usize>(
     test: &str,
-    part: impl FnOnce(),
+    role: impl FnOnce(),
     cases: [(String, &str); N],
     is_right: fn(&Output, &str) -> bool,
 ) {
-    if std::env::var(PART).is_ok_and(|playing| playing == test) {
-        return part();
+    if std::env::var(ROLE).is_ok_and(|role| role == test) {
+        return role();
     }
     for (limits, words) in cases {
-        let (output, said) = run(test, &limits);
-        assert!(is_right(&output, &said), "{limits}: {said}");
-        assert!(said.contains(words), "{limits}: {said}");
+        let (output, text) = run(test, &limits);
+        assert!(is_right(&output, &text), "{limits}: {text}");
+        assert!(text.contains(words), "{limits}: {text}");
     }
 }
 
@@ -49,7 +49,7 @@ fn run(test: &str, limits: &str) -> (Output, String) {
         .args(["60", "sh", "-c", &format!("{limits}; exec \"$@\""), "sh"])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
-        .env(PART, test)
+        .env(ROLE, test)
         .env("RUST_BACKTRACE", "0")
         .output()
         .unwrap();
@@ -75,7 +75,7 @@ fn everything() {
         5
     });
     assert_eq!(task.wait().unwrap(), 5);
-    // Only a context on a fiber can be suspended by a wait.
+    // A wait can suspend only a context on a fiber.
     #[cfg(feature = "fibers")]
     everything_that_waits_in_contexts();
 }
@@ -95,7 +95,7 @@ fn everything_that_waits_in_contexts() {
     assert_eq!(sum, 400);
     let inside = offload(|| tworoutine::wait(async { spawn(async { 6 }).await.unwrap() }));
     assert_eq!(inside.wait(), 6);
-    // Each computation holds its thread while others need one.
+    // Each computation occupies its thread while other computations need one.
     let nested = |number: i32| {
         offload(move || {
             let (queues, queued) = std::sync::mpsc::channel();
@@ -108,7 +108,7 @@ fn everything_that_waits_in_contexts() {
                     std::task::Poll::Pending => inner.await,
                 }
             });
-            // A computation that runs among the contexts must not hold them up.
+            // A computation that runs on the thread of the contexts must not block them forever.
             if tokio::runtime::Handle::try_current().is_err() {
                 queued.recv().unwrap();
             }
@@ -119,13 +119,13 @@ fn everything_that_waits_in_contexts() {
     assert_eq!(all, (0..8).collect::<Vec<_>>());
 }
 
-fn went_well(output: &Output, said: &str) -> bool {
-    output.status.success() && !said.contains("panicked")
+fn succeeded(output: &Output, text: &str) -> bool {
+    output.status.success() && !text.contains("panicked")
 }
 
 #[test]
 fn everything_works_with_as_many_threads_as_there_are() {
-    let part = || match start() {
+    let role = || match start() {
         Ok(threads) => {
             everything();
             assert_eq!(start().unwrap(), threads);
@@ -139,7 +139,7 @@ fn everything_works_with_as_many_threads_as_there_are() {
         (threads(1), "started: None"),
         (threads(2), "started: One"),
         (threads(3), "started: One"),
-        // All threads or one, depending on the number of cores.
+        // There are all threads or one thread, depending on the number of cores.
         (threads(4), "started: "),
         (threads(5), "started: "),
         (files(20), "started: One"),
@@ -149,22 +149,23 @@ fn everything_works_with_as_many_threads_as_there_are() {
         ),
     ];
     let test = "everything_works_with_as_many_threads_as_there_are";
-    check(test, part, cases, went_well);
+    check(test, role, cases, succeeded);
 }
 
 #[test]
-fn the_first_use_says_which_limit_it_met() {
+fn the_first_use_names_the_limit_that_it_met() {
     let cases = [
         (threads(0), "(`ulimit -u`)"),
         (files(5), "(`ulimit -n`, or `LimitNOFILE=` of systemd)"),
     ];
-    let test = "the_first_use_says_which_limit_it_met";
-    check(test, everything, cases, |output, said| {
-        output.status.code() == Some(101) && said.contains("tworoutine cannot start")
+    let test = "the_first_use_names_the_limit_that_it_met";
+    check(test, everything, cases, |output, text| {
+        output.status.code() == Some(101) && text.contains("tworoutine cannot start")
     });
 }
 
-/// Uses all features with at most `threads` threads, and prints their number afterwards.
+/// Uses all features with at most `at_most` threads, and prints the number of threads that were
+/// started.
 fn with_at_most(at_most: Threads) {
     let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
     let before = threads();
@@ -177,16 +178,16 @@ fn with_at_most(at_most: Threads) {
 
 #[test]
 fn a_setting_starts_no_thread() {
-    let part = || with_at_most(Threads::None);
+    let role = || with_at_most(Threads::None);
     let cases = [("true".to_owned(), "more threads: 0.")];
-    check("a_setting_starts_no_thread", part, cases, went_well);
+    check("a_setting_starts_no_thread", role, cases, succeeded);
 }
 
 #[test]
 fn a_setting_starts_one_thread() {
-    let part = || with_at_most(Threads::One);
+    let role = || with_at_most(Threads::One);
     let cases = [("true".to_owned(), "more threads: 1.")];
-    check("a_setting_starts_one_thread", part, cases, went_well);
+    check("a_setting_starts_one_thread", role, cases, succeeded);
 }
 
 fn workers(count: &str) -> String {
@@ -195,7 +196,7 @@ fn workers(count: &str) -> String {
 
 #[test]
 fn the_variable_of_tokio_sets_the_workers() {
-    let part = || match start() {
+    let role = || match start() {
         Ok(threads) => {
             everything();
             let workers = runtime().metrics().num_workers();
@@ -217,14 +218,14 @@ fn the_variable_of_tokio_sets_the_workers() {
         (workers("many"), wrong),
     ];
     let test = "the_variable_of_tokio_sets_the_workers";
-    check(test, part, cases, went_well);
+    check(test, role, cases, succeeded);
 }
 
 #[test]
-fn a_wrong_variable_is_told_by_the_first_use() {
+fn a_wrong_variable_is_named_by_the_first_use() {
     let cases = [(workers("two"), r#"TOKIO_WORKER_THREADS is set to "two""#)];
-    let test = "a_wrong_variable_is_told_by_the_first_use";
-    check(test, everything, cases, |output, said| {
-        output.status.code() == Some(101) && said.contains("tworoutine cannot start")
+    let test = "a_wrong_variable_is_named_by_the_first_use";
+    check(test, everything, cases, |output, text| {
+        output.status.code() == Some(101) && text.contains("tworoutine cannot start")
     });
 }

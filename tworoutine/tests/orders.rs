@@ -1,4 +1,5 @@
-//! Every order of wake-ups of small programs, on an executor that polls only what was woken.
+//! Tests of every order of wake-ups of small programs, on an executor that polls only contexts that
+//! were woken.
 #![cfg(feature = "fibers")]
 
 mod programs;
@@ -15,7 +16,7 @@ use tworoutine::context;
 
 use programs::{Op, Run, Value, World};
 
-/// Gates that the executor opens one by one. Each keeps only the waker of the last wait at it.
+/// Gates that the executor opens one by one. Each gate keeps only the waker of the last wait at it.
 #[derive(Clone, Default)]
 struct Gates(Rc<RefCell<Vec<Gate>>>);
 
@@ -67,8 +68,9 @@ enum Step {
     Poll,
 }
 
-/// Plays a program along a schedule: its value when it has ended, and a flag of its wake-ups.
-struct Play {
+/// Execution of a program along a schedule, with its value when it has ended and a flag of its
+/// wake-ups.
+struct Execution {
     program: Option<Run>,
     gates: Gates,
     woken: Arc<Woken>,
@@ -77,7 +79,7 @@ struct Play {
     held: Arc<AtomicIsize>,
 }
 
-impl Play {
+impl Execution {
     fn new(op: &Op, count: usize, waits: bool, fresh_wakers: bool) -> Self {
         let (gates, held) = (Gates::new(count), Arc::default());
         let pass = gates.clone();
@@ -115,8 +117,8 @@ impl Play {
                     return;
                 };
                 if self.fresh_wakers {
-                    // An executor may pass another waker at each poll, and need obey only the
-                    // latest one.
+                    // An executor may pass another waker at each poll, and may ignore wake-ups of
+                    // all but the latest one.
                     self.woken = Arc::default();
                 }
                 self.woken.0.store(false, Ordering::SeqCst);
@@ -131,30 +133,30 @@ impl Play {
     }
 }
 
-/// Tries every schedule that begins with the given one.
+/// Tries every schedule that begins with the steps `done`.
 fn every_order(op: &Op, count: usize, expected: Value, done: &mut Vec<Step>, tried: &mut u64) {
     for fresh_wakers in [false, true] {
-        let mut play = Play::new(op, count, true, fresh_wakers);
-        done.iter().for_each(|step| play.step(*step));
+        let mut execution = Execution::new(op, count, true, fresh_wakers);
+        done.iter().for_each(|step| execution.step(*step));
         let opened = done.iter().filter(|step| **step != Step::Poll).count();
         if opened == count {
             *tried += 1;
-            while play.is_woken() {
-                play.step(Step::Poll);
+            while execution.is_woken() {
+                execution.step(Step::Poll);
             }
             assert_eq!(
-                play.value,
+                execution.value,
                 Some(expected),
                 "{op:?} after {done:?}: a wake was lost"
             );
         } else if done.len() % 2 == 1 {
-            // Cancelled at its current wait.
-            play.program = None;
+            // Here the program is cancelled at its current wait.
+            execution.program = None;
         } else {
             continue;
         }
         assert_eq!(
-            play.held.load(Ordering::SeqCst),
+            execution.held.load(Ordering::SeqCst),
             0,
             "{op:?} after {done:?}: a leak"
         );
@@ -165,9 +167,9 @@ fn every_order(op: &Op, count: usize, expected: Value, done: &mut Vec<Step>, tri
         );
     }
     let is_woken = {
-        let mut play = Play::new(op, count, true, false);
-        done.iter().for_each(|step| play.step(*step));
-        play.is_woken()
+        let mut execution = Execution::new(op, count, true, false);
+        done.iter().for_each(|step| execution.step(*step));
+        execution.is_woken()
     };
     let opens = (0..count)
         .map(Step::Open)
@@ -185,7 +187,7 @@ fn every_order(op: &Op, count: usize, expected: Value, done: &mut Vec<Step>, tri
     }
 }
 
-/// All programs over the events from `first` on, `count` of them, of at most some depth.
+/// Returns all programs of at most the given depth over `count` events from `first` on.
 fn programs(first: usize, count: usize, depth: usize) -> Vec<Op> {
     let mut all = Vec::new();
     if count == 1 {
@@ -203,7 +205,7 @@ fn programs(first: usize, count: usize, depth: usize) -> Vec<Op> {
             for b in &seconds {
                 let (a, b) = (a.clone(), b.clone());
                 all.push(Op::Join(vec![a.clone(), b.clone()]));
-                // The same branches, polled in the other order.
+                // These are the same branches, polled in the other order.
                 all.push(Op::Join(vec![b.clone(), a.clone()]));
                 all.push(Op::Seq(vec![a.clone(), b.clone()]));
                 all.push(Op::All(vec![a.clone(), b.clone()]));
@@ -228,7 +230,7 @@ fn every_order_of_wake_ups_of_small_programs() {
     let (mut tried, mut number) = (0, 0);
     for (count, depth, every) in [(1, 1, 1), (2, 2, 1), (3, 2, 1), (3, 3, 31), (4, 3, 2999)] {
         for op in programs(0, count, depth).into_iter().step_by(every) {
-            let mut reference = Play::new(&op, count, false, false);
+            let mut reference = Execution::new(&op, count, false, false);
             (0..count).for_each(|gate| reference.step(Step::Open(gate)));
             while reference.is_woken() {
                 reference.step(Step::Poll);

@@ -1,4 +1,4 @@
-//! The behaviour of a wait in every place from which it can be called.
+//! Tests of a wait in every place from which it can be called.
 #![cfg_attr(
     not(feature = "fibers"),
     allow(unused, reason = "most of it needs fibers")
@@ -74,7 +74,7 @@ async fn in_a_context_everything_else_goes_on() {
         }
     });
     assert_eq!(slow(1).wait(), 2);
-    assert!(turns.get() > 0, "the other task stood still");
+    assert!(turns.get() > 0, "the other task did not run");
     beside.abort();
 }
 
@@ -163,7 +163,7 @@ fn on_a_worker_the_runtime_goes_on() {
         .enable_all()
         .build()
         .unwrap();
-    // The waits need a task that the only worker would have to run.
+    // The waits need a task that only the single worker could run.
     let task = runtime.spawn(async {
         let (sender, receiver) = tokio::sync::oneshot::channel();
         tokio::spawn(async move { sender.send(5).unwrap() });
@@ -231,7 +231,7 @@ fn on_a_worker_too_many_waits_are_refused_before_the_pool_is_used_up() {
         for wait in waits {
             wait.await.unwrap();
         }
-        // Waits that have ended no longer count.
+        // Waits that have ended do not count any more.
         tokio::spawn(async { slow(1).wait() }).await.unwrap();
     });
 }
@@ -292,7 +292,7 @@ fn another_runtime_inside_a_context_is_outside_it() {
             let value = tokio::task::block_in_place(|| inner.block_on(async { slow(1).wait() }));
             (value, others.load(Ordering::SeqCst), inner)
         });
-        // If the wait had suspended the context, this task would have run meanwhile.
+        // If the wait had suspended the context, this task would have run during the wait.
         let beside = async { seen.store(true, Ordering::SeqCst) };
         let ((value, others_ran, inner), ()) = futures::join!(nested, beside);
         assert_eq!((value, others_ran), (2, false));
@@ -300,7 +300,7 @@ fn another_runtime_inside_a_context_is_outside_it() {
     });
 }
 
-// While unwinding. The cases that end the process are in tests/endings.rs.
+// Waits while the thread unwinds. The cases that end the process are in tests/endings.rs.
 
 /// Tries to wait when dropped, and records the result.
 struct TriesInDrop<'a>(&'a Cell<Option<Result<u32, WaitError>>>, bool);
@@ -344,7 +344,7 @@ fn while_unwinding() {
 
 #[cfg(not(feature = "fibers"))]
 #[tworoutine::test]
-async fn without_fibers_a_context_cannot_be_suspended_and_says_so() {
+async fn without_fibers_a_context_cannot_be_suspended_and_is_explained() {
     let message = panic_of(|| slow(1).wait());
     assert_single_threaded(&message);
     assert!(message.contains("no fibers"), "{message}");

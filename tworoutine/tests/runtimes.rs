@@ -1,4 +1,4 @@
-//! Runtimes that drive waits, and waits that must not hold up other tasks.
+//! Tests of the runtimes that drive waits, and of waits that must not block other tasks.
 #![cfg_attr(
     not(feature = "fibers"),
     allow(unused, reason = "most of it needs fibers")
@@ -16,7 +16,8 @@ use tokio::time::sleep;
 use tworoutine::prelude::*;
 use tworoutine::{no_suspend, spawn, spawn_local, wait_all};
 
-/// Returns a stream to a task that sends back what it gets. Both belong to the caller's runtime.
+/// Returns a stream to a task that sends back the bytes that it receives. Both belong to the
+/// caller's runtime.
 async fn echo() -> std::io::Result<TcpStream> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let stream = TcpStream::connect(listener.local_addr()?).await?;
@@ -37,7 +38,7 @@ async fn round_trip(stream: &mut TcpStream, word: &[u8; 4]) -> std::io::Result<b
 }
 
 #[test]
-fn what_a_plain_thread_makes_works_from_everywhere() {
+fn a_socket_of_a_plain_thread_works_from_everywhere() {
     let mut stream = echo().wait().unwrap();
     assert!(round_trip(&mut stream, b"here").wait().unwrap());
     std::thread::scope(|scope| {
@@ -57,14 +58,14 @@ fn what_a_plain_thread_makes_works_from_everywhere() {
 }
 
 #[tworoutine::test]
-async fn what_must_outlive_a_runtime_is_made_in_the_process_wide_one() {
+async fn a_socket_of_the_process_wide_runtime_outlives_the_local_runtime() {
     let mut stream = tworoutine::runtime().spawn(echo()).await.unwrap().unwrap();
     let later = std::thread::spawn(move || round_trip(&mut stream, b"late").wait().unwrap());
     assert!(later.join().unwrap());
 }
 
 #[test]
-fn what_belongs_to_a_runtime_that_ended_fails() {
+fn a_socket_of_a_runtime_that_has_ended_fails() {
     let mut timer = None;
     tworoutine::block_on(async { timer = Some(Box::pin(sleep(PAUSE))) });
     let late = catch_unwind(AssertUnwindSafe(|| timer.unwrap().wait()));
@@ -114,7 +115,7 @@ fn a_wait_on_a_worker_cannot_be_cancelled() {
     assert!(!task.is_finished());
     sender.send(()).unwrap();
     let _ = task.wait();
-    assert!(ended.load(Ordering::SeqCst), "it was cut short");
+    assert!(ended.load(Ordering::SeqCst), "the wait was cancelled");
 }
 
 #[cfg(feature = "fibers")]
@@ -136,7 +137,7 @@ async fn a_wait_for_a_sibling_branch_never_returns_and_in_wait_all_it_does() {
 
 #[cfg(feature = "fibers")]
 #[tworoutine::test]
-async fn what_is_held_across_a_wait_is_held() {
+async fn a_guard_is_kept_during_a_wait() {
     let mutex = Arc::new(Mutex::new(0));
     let holder = mutex.clone();
     let holds = spawn_local(async move {
@@ -147,11 +148,11 @@ async fn what_is_held_across_a_wait_is_held() {
     tokio::task::yield_now().await;
     assert!(
         mutex.try_lock().is_err(),
-        "others of the thread run meanwhile"
+        "other tasks of the thread did not run during the wait"
     );
     holds.await.unwrap();
 
-    // Inside `no_suspend` the wait panics, so this cannot happen.
+    // Inside `no_suspend` the wait panics instead.
     let holder = mutex.clone();
     let refused = spawn_local(async move {
         no_suspend(|| {
@@ -161,5 +162,8 @@ async fn what_is_held_across_a_wait_is_held() {
     });
     let error = refused.await.unwrap_err();
     assert!(error.message().unwrap().contains("no_suspend"), "{error}");
-    assert!(mutex.is_poisoned(), "it was refused with the guard held");
+    assert!(
+        mutex.is_poisoned(),
+        "the wait panicked after the guard was dropped"
+    );
 }

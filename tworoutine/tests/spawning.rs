@@ -1,4 +1,4 @@
-//! Contexts on other threads, and computations on the CPU pool.
+//! Tests of contexts on other threads, and of computations on the CPU pool.
 #![cfg_attr(
     not(feature = "fibers"),
     allow(unused, reason = "most of it needs fibers")
@@ -27,7 +27,8 @@ fn assert_send<T: Send>(_: &T) {}
 #[test]
 fn a_spawned_context_stays_on_its_thread() {
     let task = spawn(async {
-        // A value that is held across a wait need not be `Send`, since the context never moves.
+        // A value that lives during a wait need not be `Send`, because the context never changes
+        // thread.
         let before = Rc::new(std::thread::current().id());
         pause(2).wait();
         assert_eq!(*before, std::thread::current().id());
@@ -55,7 +56,7 @@ fn waits_on_one_thread_do_not_wait_for_each_other() {
 }
 
 #[test]
-fn a_panic_is_caught_and_told() {
+fn a_panic_is_caught_and_has_its_message() {
     let number = std::hint::black_box(5);
     let error = spawn(async move { panic!("number {number}") })
         .wait()
@@ -70,7 +71,7 @@ fn a_panic_is_caught_and_told() {
     assert_eq!(spawn(async { 1 }).wait().unwrap(), 1);
 }
 
-/// Is dropped slowly, and records it.
+/// A value whose drop takes time and is recorded at its end.
 struct SlowDrop(Arc<AtomicBool>);
 
 impl Drop for SlowDrop {
@@ -96,7 +97,7 @@ fn check_abort(start: impl FnOnce(SlowDrop, Arc<AtomicBool>) -> JoinHandle<()>) 
     assert_eq!(error.to_string(), "the context was cancelled");
     assert!(
         dropped.load(Ordering::SeqCst),
-        "the end was told before everything was let go of"
+        "the handle was ready before everything was dropped"
     );
 }
 
@@ -184,7 +185,7 @@ fn a_panic_of_a_computation_passes_to_the_caller() {
 
 #[test]
 fn computations_may_wait_and_offload() {
-    // Each thread of the pool waits for a context that offloads: others must take over.
+    // Each thread of the pool waits for a context that offloads, so other threads must take over.
     let cores = std::thread::available_parallelism().unwrap().get();
     let nested = |n: usize| {
         offload(move || {
@@ -203,7 +204,7 @@ fn computations_may_run_event_loops_and_offload() {
     let nested = |n: usize| {
         offload(move || match n % 2 {
             0 => tworoutine::block_on(inside(n)),
-            // Another runtime, and a wait in it.
+            // This is another runtime, with a wait in it.
             _ => {
                 let runtime = tokio::runtime::Runtime::new().unwrap();
                 runtime.block_on(async { inside(n).wait() })

@@ -1,5 +1,5 @@
-//! Random programs, on every kind of runtime, compared with a plain async reference, and checked
-//! for lost wake-ups and leaks.
+//! Runs random programs on every kind of runtime, compares them with a plain async reference, and
+//! checks for lost wake-ups and leaks.
 #![cfg_attr(
     not(feature = "fibers"),
     allow(unused, reason = "most of it needs fibers")
@@ -20,7 +20,7 @@ use tworoutine::{block_on, context, offload, spawn, spawn_local, stats};
 
 use programs::{Op, Value, World};
 
-/// SplitMix64.
+/// SplitMix64, a generator of pseudorandom numbers.
 #[derive(Clone)]
 struct Random(u64);
 
@@ -54,7 +54,7 @@ impl Random {
     }
 }
 
-/// An event of some kind, by its number.
+/// Returns the event of this number. The number determines its kind.
 fn event(number: usize) -> Pin<Box<dyn Future<Output = ()>>> {
     let pause = Duration::from_millis(number as u64 / 10 % 4);
     match number % 10 {
@@ -147,8 +147,8 @@ fn resident() -> usize {
         * 4096
 }
 
-/// Waits until everything that was cancelled on other threads is dropped. Returns the numbers that
-/// are left: of values, contexts, suspended contexts, and tasks of the process-wide runtime.
+/// Waits until everything that was cancelled on other threads is dropped. Returns the numbers of
+/// values, contexts, suspended contexts, and tasks of the process-wide runtime that are left.
 fn settle(held: &AtomicIsize) -> (isize, usize, usize, usize) {
     let left = || {
         let (held, stats) = (held.load(Ordering::SeqCst), stats());
@@ -209,7 +209,8 @@ fn random_programs(seed: u64, time: Duration) -> u64 {
     number
 }
 
-/// One test, since it counts the contexts of the process. `TWOROUTINE_SEED` repeats a run.
+/// There is only one test, because it counts the contexts of the whole process. Set
+/// `TWOROUTINE_SEED` to repeat a run.
 #[cfg(feature = "fibers")]
 #[test]
 fn random_programs_and_crowds() {
@@ -233,7 +234,7 @@ pub(crate) fn soak(seed: u64, seconds: u64) {
     assert_eq!(settle(&AtomicIsize::new(0)), NOTHING);
 }
 
-/// Contexts on the pinned pool that all wait for the last of them.
+/// Runs contexts on the pinned pool that all wait for the last of them.
 fn barrier(count: usize) {
     let barrier = Arc::new(tokio::sync::Barrier::new(count));
     let arrive =
@@ -246,7 +247,7 @@ fn barrier(count: usize) {
     assert_eq!(leaders, 1);
 }
 
-/// Contexts that are aborted from another thread at random points.
+/// Runs contexts that are aborted from another thread at random points.
 fn cancelled_crowd(count: u64) {
     let work = |n: u64| async move {
         let inner =

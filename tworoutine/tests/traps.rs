@@ -1,4 +1,4 @@
-//! Difficult cases of contexts. Each test fails if the code that handles its case is removed.
+//! Tests of difficult cases. Each test fails if the code that handles its case is removed.
 #![cfg(feature = "fibers")]
 
 use std::cell::{Cell, RefCell};
@@ -26,10 +26,10 @@ async fn pause(milliseconds: u64) {
     sleep(ms(milliseconds)).await;
 }
 
-// Lost wake-ups. In each, a branch is woken while the other has the context suspended, and nothing
-// wakes the context after that.
+// Lost wake-ups. In each test, a branch is woken while another branch has suspended the context,
+// and nothing wakes the context after that.
 
-/// Returns a channel whose value comes after some milliseconds.
+/// Returns a channel whose value arrives after some milliseconds.
 fn later(milliseconds: u64) -> oneshot::Receiver<()> {
     let (sender, receiver) = oneshot::channel();
     spawn_local(async move {
@@ -39,7 +39,8 @@ fn later(milliseconds: u64) -> oneshot::Receiver<()> {
     receiver
 }
 
-/// Runs a program with a timeout. After a lost wake, the timeout polls the program once more.
+/// Runs a program with a timeout, and checks the time that it takes. After a lost wake-up, the
+/// timeout would poll the program again, and the time would be longer.
 async fn ends_after(milliseconds: u64, program: impl Future<Output = ()>) {
     let start = Instant::now();
     timeout(ms(1000), program).await.expect("a wake was lost");
@@ -69,8 +70,8 @@ async fn a_wake_of_an_outer_wait_during_an_inner_one_is_not_lost() {
 
 #[tworoutine::test(start_paused = true)]
 async fn wakes_at_two_depths_are_not_lost() {
-    // The outer wait polls again and so sees its own branch; the top future must see its branch
-    // too.
+    // The outer wait polls its future again and so finds its own branch ready. The outermost future
+    // must be polled again too.
     let program = context(async {
         let outer = async {
             let (beside, _) = join!(later(10), async { pause(20).wait() });
@@ -93,7 +94,7 @@ impl Wake for CountingWaker {
     }
 }
 
-/// Future that is ready once a flag is set. It keeps the latest waker.
+/// Future that is ready when a flag is set. It keeps the latest waker.
 #[derive(Clone, Default)]
 struct Gate(Rc<RefCell<(bool, Option<Waker>)>>);
 
@@ -128,7 +129,7 @@ fn the_waker_may_change_while_a_context_waits() {
     let gates = (first.clone(), second.clone(), third.clone());
     let mut program = pin!(context(async move {
         gates.0.wait();
-        // This frame polls with its first waker, across two changes of the waker.
+        // This frame polls with its first waker, although the executor changes the waker twice.
         let mut inner = Box::pin(gates.2);
         poll_fn(move |cx| {
             gates.1.clone().wait();
@@ -141,7 +142,7 @@ fn the_waker_may_change_while_a_context_waits() {
         let waker = Waker::from(count.clone());
         let polled = program.as_mut().poll(&mut Context::from_waker(&waker));
         assert_eq!(polled.is_ready(), expect_ready);
-        // The executor's own waker is gone when the poll returns.
+        // The executor's own waker is dropped when the poll returns.
         drop(waker);
         count
     };
@@ -207,7 +208,7 @@ impl Drop for Dropped {
 }
 
 #[tworoutine::test]
-async fn a_cancelled_wait_unwinds_what_it_stands_in() {
+async fn a_cancelled_wait_unwinds_the_stack_around_it() {
     let drops = Rc::new(Cell::new(0));
     let (a, b) = (Dropped(drops.clone()), Dropped(drops.clone()));
     let waiting = spawn_local(async move {
@@ -232,14 +233,14 @@ async fn a_cancelled_wait_that_is_caught_is_thrown_again() {
     let waiting = spawn_local(async move {
         for _ in 0..3 {
             let thrown = catch_unwind(AssertUnwindSafe(|| pending::<()>().wait())).unwrap_err();
-            // The payload is not a panic with a message but the same token each time.
+            // The payload is not the message of a panic.
             assert!(!thrown.is::<String>() && !thrown.is::<&str>());
-            // Not even a future that is ready is polled any more.
+            // Even a future that is ready is not polled any more.
             let thrown = catch_unwind(|| ready(1).wait()).unwrap_err();
             assert!(!thrown.is::<String>() && !thrown.is::<&str>());
             count.set(count.get() + 1);
         }
-        // Code may also return while cancelled; the future is not polled again.
+        // Code may also return while it is cancelled. The future is not polled again then.
         sleep(Duration::from_secs(3600)).await;
     });
     tokio::task::yield_now().await;
@@ -322,7 +323,7 @@ async fn no_suspend_forbids_suspension() {
     assert_eq!(no_suspend(|| try_wait(pause(1))), Err(WaitError::NoSuspend));
     assert_eq!(no_suspend(|| ready(1).wait()), 1);
     no_suspend(|| context(async {}).wait());
-    // The scope has an end.
+    // After the scope, waits work again.
     pause(1).wait();
 }
 
@@ -356,7 +357,7 @@ async fn virtual_time_has_no_process_wide_runtime() {
 }
 
 #[tworoutine::test]
-async fn real_time_has_it() {
+async fn real_time_has_the_process_wide_runtime() {
     tworoutine::runtime().spawn(async {}).await.unwrap();
 }
 

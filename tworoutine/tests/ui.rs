@@ -1,4 +1,4 @@
-//! Programs that must not compile, and the messages of the compiler.
+//! Test of programs that must not compile, with the messages of the compiler.
 #![cfg(feature = "fibers")]
 
 #[test]

@@ -1,4 +1,4 @@
-//! Waits that stay blocked: at a barrier, in memory, and beside a longer one.
+//! Measurements of waits that stay blocked: at a barrier, their memory, and beside a longer wait.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -68,7 +68,7 @@ impl Way {
     }
 }
 
-/// Contexts on the pinned pool that all wait for the last of them.
+/// Returns the time of contexts on the pinned pool that all wait for the last of them.
 fn barrier(count: usize) -> Duration {
     let barrier = Arc::new(Barrier::new(count));
     let start = Instant::now();
@@ -85,7 +85,8 @@ fn barrier(count: usize) -> Duration {
     start.elapsed()
 }
 
-/// As above, with a thread for each wait, as far as there are threads.
+/// Returns the time of the same waits in tasks that block a thread each, as far as there are
+/// threads.
 fn barrier_in_place(count: usize) -> Duration {
     let runtime = Runtime::new().expect("a runtime");
     let start = Instant::now();
@@ -105,7 +106,7 @@ fn barrier_in_place(count: usize) -> Duration {
     start.elapsed()
 }
 
-/// As above, on one thread.
+/// Returns the time of the same waits on one thread.
 fn barrier_on_one_thread(count: usize, way: Way) -> Duration {
     let runtime = local();
     let start = Instant::now();
@@ -125,7 +126,7 @@ fn barrier_on_one_thread(count: usize, way: Way) -> Duration {
     start.elapsed()
 }
 
-/// KiB for each of some tasks that are blocked.
+/// Returns the memory of a blocked task in KiB, as the mean of `count` tasks.
 fn memory(count: usize, way: Way) -> Option<f64> {
     local().block_on(async {
         let gate = Rc::new(Notify::new());
@@ -151,7 +152,8 @@ fn memory(count: usize, way: Way) -> Option<f64> {
     })
 }
 
-/// As above, with a thread for each task. The kernel's memory for a thread is not counted.
+/// Returns the memory of a task that blocks a thread. The kernel's memory for a thread is not
+/// counted.
 fn memory_in_place(count: usize) -> Option<f64> {
     multi_thread(2 * count).block_on(async {
         let barrier = Arc::new(Barrier::new(count + 1));
@@ -173,7 +175,7 @@ fn memory_in_place(count: usize) -> Option<f64> {
     })
 }
 
-/// Bytes of the process that are in memory.
+/// Returns the resident memory of the process.
 fn resident() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: f64 = status.split_whitespace().nth(1)?.parse().ok()?;
@@ -211,7 +213,7 @@ fn convoy_in_place() -> f64 {
     })
 }
 
-/// Measurements that may deadlock, or that need a process to themselves.
+/// Runs a measurement that may deadlock, or that needs its own process.
 pub(crate) fn child(which: &str) -> Option<f64> {
     let ms = |time: Duration| Some(time.as_secs_f64() * 1e3);
     match which {

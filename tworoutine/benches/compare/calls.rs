@@ -1,4 +1,4 @@
-//! Costs of a call that does not have to wait: time, instructions, size, allocations.
+//! Measurements of a call that does not have to wait: time, instructions, size, allocations.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::future::Future;
@@ -12,7 +12,7 @@ use tworoutine::prelude::*;
 
 use crate::table::{Row, nanoseconds};
 
-/// Allocator that counts allocations while counting is on.
+/// Allocator that counts allocations while counting is enabled.
 pub(crate) struct Counting;
 
 static COUNTS: AtomicBool = AtomicBool::new(false);
@@ -225,11 +225,12 @@ fn instructions(which: &str) -> Option<f64> {
     };
     let (few, many) = (1_000, 101_000);
     let exact = (count(many)? - count(few)?) / f64::from(many - few);
-    // The start of a process varies by some instructions.
+    // The start of a process takes a varying number of instructions, so small differences are
+    // noise.
     Some((exact * 100.0).round() / 100.0)
 }
 
-/// The processes that [`instructions`] starts.
+/// Runs the calls in a process that [`instructions`] starts.
 pub(crate) fn child(which: &str, passes: u32) {
     match which {
         "wrapped" => run_wrapped(passes),

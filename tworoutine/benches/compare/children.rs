@@ -1,4 +1,4 @@
-//! Measurements in processes of their own: those that may deadlock, and the Python peer.
+//! Measurements in separate processes: those that may deadlock, and those of the Python peer.
 
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
@@ -37,7 +37,8 @@ fn output(mut command: Command, input: Option<&str>, seconds: u64) -> Option<Str
     command.stdout(Stdio::piped()).stdin(Stdio::piped());
     let mut child = command.spawn().ok()?;
     let mut stdin = child.stdin.take()?;
-    // If the child does not read, the pipe is closed, and its output is no number.
+    // If the child does not read its input, the write fails. The child then prints no number, which
+    // is the result.
     let _ = stdin.write_all(input.unwrap_or_default().as_bytes());
     drop(stdin);
     if !ends_in_time(&mut child, Duration::from_secs(seconds)) {

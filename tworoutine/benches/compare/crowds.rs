@@ -1,4 +1,4 @@
-//! Many waits at once.
+//! Measurements of many waits at once.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ pub(crate) fn local() -> LocalRuntime {
         .expect("a runtime")
 }
 
-/// `count` waits of `pause` at once in contexts.
+/// Returns the time of `count` waits of `pause` at once in contexts.
 pub(crate) fn contexts(runtime: &LocalRuntime, count: usize, pause: Duration) -> Duration {
     let start = Instant::now();
     runtime.block_on(async {
@@ -96,7 +96,7 @@ pub(crate) fn rows(rows: &mut Vec<Row>, python: &dyn Fn(&str) -> Option<f64>) {
         let name = format!("{count} nested waits of 1 ms, warm");
         contexts(&local, count, pause);
         awaits(&local, count, pause);
-        // In turns, so that other work on the computer affects both alike.
+        // The two are measured in turns, so that other work on the computer affects both equally.
         let (mut here, mut bare) = (Vec::new(), Vec::new());
         for _ in 0..runs {
             here.push(contexts(&local, count, pause));
@@ -104,7 +104,8 @@ pub(crate) fn rows(rows: &mut Vec<Row>, python: &dyn Fn(&str) -> Option<f64>) {
         }
         let (here, bare) = (ms(middle(here)), ms(middle(bare)));
         rows.push(Row::new(&name, "ms", here).peer(BARE, bare).limit(limit));
-        // Each peer has a process of its own, so that threads and mappings of others do not matter.
+        // Each peer has its own process, so that the threads and mappings of other peers have no
+        // effect.
         let there = children::number(&format!("in_place_{count}"), 60);
         rows.push(Row::new(&name, "ms", here).peer(IN_PLACE, there));
         let there = children::number(&format!("stackful_{count}"), 60);
@@ -124,7 +125,7 @@ pub(crate) fn rows(rows: &mut Vec<Row>, python: &dyn Fn(&str) -> Option<f64>) {
     rows.push(Row::new(name, "ms", here).peer(BARE, bare));
 }
 
-/// Measurements that may deadlock, or that need a process to themselves.
+/// Runs a measurement that may deadlock, or that needs its own process.
 pub(crate) fn child(which: &str) -> Option<f64> {
     match which {
         "pool" => {

@@ -1,10 +1,11 @@
-//! Costs of waiting, compared with other ways to wait, in one run.
+//! Benchmark of the costs of waiting, compared with other ways to wait in the same run.
 //!
 //! `cargo bench -p tworoutine --bench compare -- [--json] [--awake]`
 //!
-//! `--awake` keeps every core from sleeping with an idle-priority spinning process, since waking
-//! one can take longer than what is measured. `TWOROUTINE_PYTHON` names a Python with
-//! `nest_asyncio`; without one those rows are empty. Instructions are counted if valgrind is there.
+//! With `--awake`, a spinning process of idle priority on every core keeps the core from sleeping,
+//! because waking a core can take longer than the measured time. `TWOROUTINE_PYTHON` names a Python
+//! that has `nest_asyncio`; without it the rows of Python are empty. Instructions are counted if
+//! valgrind is installed.
 
 mod blocked;
 mod calls;

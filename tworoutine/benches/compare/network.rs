@@ -1,4 +1,4 @@
-//! A round trip over a loopback socket, and a check that background tasks go on.
+//! Measurement of a round trip over a loopback socket, and a check that background tasks go on.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -52,7 +52,7 @@ pub(crate) fn rows(rows: &mut Vec<Row>, python: &dyn Fn(&str) -> Option<f64>) {
     );
 }
 
-/// Sends back what it gets.
+/// Starts a server that sends back the bytes that it receives, and returns its address.
 fn echo_server() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");

@@ -1,10 +1,10 @@
-//! Rows, and the two ways to print them.
+//! Rows of the report, and the two ways to print them.
 
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-/// One measurement beside its peer's.
+/// One measurement and that of a peer.
 #[derive(Default)]
 pub(crate) struct Row {
     pub(crate) name: String,
@@ -12,7 +12,7 @@ pub(crate) struct Row {
     pub(crate) unit: &'static str,
     pub(crate) peer: Option<&'static str>,
     pub(crate) peer_value: Option<f64>,
-    /// Limit of the ratio to the peer, or without a peer of the value itself.
+    /// Largest allowed ratio to the peer. Without a peer, the largest allowed value.
     pub(crate) limit: Option<f64>,
 }
 
@@ -51,7 +51,7 @@ impl Row {
         } else {
             self.value
         };
-        // A row that could not be measured has not passed.
+        // A row that could not be measured counts as failed.
         Some(measured.is_some_and(|measured| measured <= limit))
     }
 }
@@ -130,7 +130,7 @@ pub(crate) fn timed<R>(code: impl FnOnce() -> R) -> Duration {
     start.elapsed()
 }
 
-/// Nanoseconds of one pass of a loop body: the median of some runs of the loop.
+/// Returns the time of one pass of a loop body in nanoseconds: the median of some runs of the loop.
 pub(crate) fn nanoseconds(mut body: impl FnMut(u32)) -> f64 {
     const PASSES: u32 = 100_000;
     body(PASSES);

@@ -1,4 +1,4 @@
-//! `#[tworoutine::main]` and `#[tworoutine::test]`.
+//! Expansion of `#[tworoutine::main]` and `#[tworoutine::test]`.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -51,7 +51,7 @@ fn entry_body(item: &ItemFn, attribute: &str, run: TokenStream) -> Result<TokenS
         syn::ReturnType::Default => quote!(()),
         syn::ReturnType::Type(_, ty) => quote!(#ty),
     };
-    // The inner function gives the body its declared type, for `?` and `return`.
+    // The inner function gives the body its declared type, which `?` and `return` need.
     Ok(quote! {{
         async fn body() -> #output #block
         #run(body())

@@ -1,4 +1,5 @@
-//! `#[tworoutine]`: makes an `async fn` a function that returns a `Tworoutine`.
+//! Expansion of `#[tworoutine]`, which turns an `async fn` into a function that returns a
+//! `Tworoutine`.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
@@ -13,7 +14,7 @@ use crate::lifetimes;
 use crate::options::Form;
 
 const WRONG_ITEM: &str = "`#[tworoutine]` goes on an `async fn`, or on a trait or `impl` block \
-                          that holds some";
+                          that has some";
 
 pub(crate) fn expand(form: Form, item: TokenStream) -> Result<TokenStream> {
     let not_a_function = match Function::parse.parse2(item.clone()) {
@@ -53,7 +54,7 @@ pub(crate) fn expand(form: Form, item: TokenStream) -> Result<TokenStream> {
 fn expand_method(form: Form, method: &impl ToTokens) -> Result<TokenStream> {
     let function = Function::parse.parse2(method.to_token_stream())?;
     if function.attrs.iter().any(is_tworoutine) {
-        // The method has an attribute of its own, which the compiler expands later.
+        // The method has its own attribute, which the compiler expands later.
         return Ok(method.to_token_stream());
     }
     function.expand(form)
@@ -67,6 +68,7 @@ fn is_tworoutine(attribute: &Attribute) -> bool {
         .is_some_and(|last| last.ident == "tworoutine")
 }
 
+/// Returns the tokens of a trait or `impl` block, or an error if it has no `async fn`.
 fn block_of(methods: usize, name: &impl ToTokens, block: &impl ToTokens) -> Result<TokenStream> {
     if methods == 0 {
         return Err(Error::new_spanned(
@@ -77,7 +79,7 @@ fn block_of(methods: usize, name: &impl ToTokens, block: &impl ToTokens) -> Resu
     Ok(block.to_token_stream())
 }
 
-/// Function, free or in a trait or an `impl` block.
+/// A free function, or a method of a trait or an `impl` block.
 struct Function {
     attrs: Vec<Attribute>,
     vis: Visibility,
@@ -122,7 +124,7 @@ impl Function {
         };
         let bindings = name_arguments(&mut sig);
         sig.output = if form.boxed {
-            let resolved = lifetimes::tie(&mut sig, output.clone());
+            let resolved = lifetimes::bound_all(&mut sig, output.clone());
             let output = resolved.map_or_else(|| quote!(()), ToTokens::into_token_stream);
             let alias = if form.send {
                 quote!(BoxTworoutine)
@@ -183,13 +185,13 @@ fn check(sig: &Signature, form: Form) -> Result<()> {
         if matches!(**ty, Type::Never(_)) {
             return Err(Error::new_spanned(
                 ty,
-                "`!` cannot be the output of a future yet: return `core::convert::Infallible`",
+                "`!` cannot be the output of a future: return `core::convert::Infallible` instead",
             ));
         }
-        if form.boxed && holds_impl_trait(ty) {
+        if form.boxed && has_impl_trait(ty) {
             return Err(Error::new_spanned(
                 ty,
-                "`#[tworoutine(dyn)]` needs an output type that can be named",
+                "`#[tworoutine(dyn)]` needs an output type without `impl Trait`",
             ));
         }
     }
@@ -197,8 +199,8 @@ fn check(sig: &Signature, form: Form) -> Result<()> {
 }
 
 /// Gives each argument a name that the async block can capture, and returns the statements that
-/// move the arguments into the block. All arguments move, used or not, so that they live as long as
-/// the call, as in a bare `async fn`.
+/// move the arguments into the block. Unused arguments are moved too, so that all arguments live as
+/// long as the call, as in a bare `async fn`.
 fn name_arguments(sig: &mut Signature) -> Vec<TokenStream> {
     let mut bindings = Vec::new();
     for (index, argument) in sig.inputs.iter_mut().enumerate() {
@@ -233,11 +235,11 @@ fn name_arguments(sig: &mut Signature) -> Vec<TokenStream> {
     bindings
 }
 
-/// Returns the async block of a function. The two statements around the body give `return` and `?`
-/// the declared type, which an async block cannot state.
+/// Returns the async block of a function. An async block cannot declare its output type. So two
+/// statements around the body give `return` and `?` the declared type.
 fn async_block(bindings: &[TokenStream], output: Option<&Type>, body: &Block) -> TokenStream {
     let typed = match output {
-        Some(ty) if holds_impl_trait(ty) => quote!(#body),
+        Some(ty) if has_impl_trait(ty) => quote!(#body),
         Some(ty) => quote_spanned! {ty.span()=>
             if let ::core::option::Option::Some(__output) =
                 ::core::option::Option::None::<#ty>
@@ -261,7 +263,7 @@ fn async_block(bindings: &[TokenStream], output: Option<&Type>, body: &Block) ->
     }
 }
 
-fn holds_impl_trait(ty: &Type) -> bool {
+fn has_impl_trait(ty: &Type) -> bool {
     fn search(tokens: TokenStream) -> bool {
         tokens.into_iter().any(|token| match token {
             proc_macro2::TokenTree::Ident(word) => word == "impl",

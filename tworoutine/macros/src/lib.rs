@@ -8,17 +8,18 @@ mod options;
 use proc_macro::TokenStream;
 use syn::parse_macro_input;
 
-/// Makes an `async fn` a function that can be called with `.await` or with `.wait()`.
+/// Turns an `async fn` into a function that can be called with `.await` or with `.wait()`.
 ///
-/// `async fn f(x: X) -> R` becomes `fn f(x: X) -> Tworoutine<impl Future<Output = R>>`, so that a
-/// caller writes `f(x).await` or `f(x).wait()`. Nothing else about the function changes: its
+/// `async fn f(x: X) -> R` becomes `fn f(x: X) -> Tworoutine<impl Future<Output = R>>`. A caller
+/// writes `f(x).await` or `f(x).wait()`. Nothing else about the function changes: its
 /// documentation, attributes, visibility, generics, lifetimes (elided ones too) and receiver stay.
-/// The body begins at the first poll.
+/// The body runs from the first poll on.
 ///
 /// # Options
 ///
-/// - `#[tworoutine(Send)]` requires that the future is `Send`. The error is then at the declaration
-///   and not at a call of `spawn`. In a trait, this option lets generic code spawn the future.
+/// - `#[tworoutine(Send)]` requires that the future is `Send`. If it is not, the error is at the
+///   declaration and not at a call of `spawn`. In a trait, this option lets generic code spawn the
+///   future.
 /// - `#[tworoutine(dyn)]` boxes the future. This makes a trait method dyn-compatible and lets a
 ///   function call itself. `#[tworoutine(dyn, Send)]` does both.
 ///
@@ -34,8 +35,8 @@ pub fn tworoutine(options: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Runs an `async fn main` as a context of a local runtime.
 ///
-/// The same as a call of `tworoutine::block_on` with the body: a wait inside suspends only the
-/// body, and contexts that it gave to `spawn_local` go on.
+/// It is the same as a call of `tworoutine::block_on` with the body: a wait inside suspends only
+/// the body, and contexts that the body started with `spawn_local` go on.
 #[proc_macro_attribute]
 pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
     let item = parse_macro_input!(item as syn::ItemFn);
@@ -44,7 +45,7 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
         .and_then(|options| entry::main(options, item))
         .unwrap_or_else(|error| {
             let error = error.into_compile_error();
-            // An empty `main` in its place spares a second error about a missing one.
+            // An empty `main` avoids a second error about a missing `main`.
             let main = called_main.then(|| {
                 quote::quote!(
                     fn main() {}
@@ -57,10 +58,10 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Runs an `async fn` as a test, with its body as a context of a local runtime.
 ///
-/// With `start_paused = true` the runtime's clock is virtual: it stands still while any task can
-/// run, and jumps to the next deadline if none can. Virtual time holds in one runtime only. So in
-/// such a test `offload` runs on the runtime's own blocking threads, `spawn` makes a local context,
-/// and `runtime` panics.
+/// With `start_paused = true` the runtime has a virtual clock, which does not advance while any
+/// task can run, and jumps to the next deadline if none can. Virtual time exists in one runtime
+/// only. So in such a test `offload` runs on the runtime's own blocking threads, `spawn` starts a
+/// local context, and `runtime` panics.
 #[proc_macro_attribute]
 pub fn test(options: TokenStream, item: TokenStream) -> TokenStream {
     let parsed = parse_macro_input!(options as options::Test);

@@ -1,5 +1,5 @@
-//! Lifetimes of a boxed tworoutine. `dyn Future + 'call` must name one lifetime that all borrows of
-//! the call outlive, so the elided lifetimes get names and a bound.
+//! Lifetimes of a boxed tworoutine. `dyn Future + 'call` must have one lifetime that all borrows of
+//! the call outlive. So elided lifetimes get names, and all lifetimes get a bound.
 
 use proc_macro2::Span;
 use syn::visit_mut::{self, VisitMut};
@@ -8,14 +8,14 @@ use syn::{
     TypeImplTrait, TypeReference, parse_quote,
 };
 
-/// The lifetime of the boxed future.
+/// Returns the lifetime of the boxed future.
 pub(crate) fn call() -> Lifetime {
     Lifetime::new("'__call", Span::mixed_site())
 }
 
 /// Names the elided lifetimes of the arguments and bounds all lifetimes by [`call`]. Returns the
-/// output type, with its own elided lifetimes resolved by the usual rules.
-pub(crate) fn tie(sig: &mut Signature, output: Option<Type>) -> Option<Type> {
+/// output type, with its elided lifetimes resolved by the usual rules.
+pub(crate) fn bound_all(sig: &mut Signature, output: Option<Type>) -> Option<Type> {
     let mut names = Namer {
         fresh: Vec::new(),
         seen: Vec::new(),
@@ -91,7 +91,7 @@ fn sort_lifetimes_first(sig: &mut Signature) {
     sig.generics.params = lifetimes.into_iter().chain(rest).collect();
 }
 
-/// Gives each elided lifetime of an argument a name of its own.
+/// Visitor that gives each elided lifetime of an argument its own name.
 struct Namer {
     fresh: Vec<Lifetime>,
     seen: Vec<Lifetime>,
@@ -134,13 +134,13 @@ impl VisitMut for Namer {
         ty.bounds.push(parse_quote!(#call));
     }
 
-    // Elided lifetimes in `fn(&T)` and `Fn(&T)` belong to those types.
+    // Elided lifetimes in `fn(&T)` and `Fn(&T)` belong to these types, so they stay elided.
     fn visit_type_fn_ptr_mut(&mut self, _: &mut syn::TypeFnPtr) {}
     fn visit_parenthesized_generic_arguments_mut(&mut self, _: &mut ParenthesizedGenericArguments) {
     }
 }
 
-/// Replaces elided lifetimes of the output by the only possible one.
+/// Visitor that replaces each elided lifetime of the output by the only possible one.
 struct Resolver {
     lifetime: Lifetime,
 }

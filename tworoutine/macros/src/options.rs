@@ -47,7 +47,7 @@ fn unknown(span: Span) -> Error {
     )
 }
 
-/// The options of `#[tworoutine::main]`, of which there are none.
+/// The options of `#[tworoutine::main]`. There are none.
 pub(crate) struct Main;
 
 impl Parse for Main {

@@ -12,26 +12,27 @@ use futures::future::{Either, join_all, select};
 use tworoutine::prelude::*;
 use tworoutine::{context, wait_all};
 
-/// Program whose value does not depend on the order of events.
+/// A program whose value does not depend on the order of events.
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
     /// Await event number n.
     Await(usize),
     /// Wait for event number n.
     Wait(usize),
-    /// One after the other.
+    /// Programs that run one after the other.
     Seq(Vec<Self>),
-    /// Branches of one context.
+    /// Programs that run as branches of one context.
     Join(Vec<Self>),
-    /// Wait for an async program.
+    /// An async program that is waited for.
     Nest(Box<Self>),
-    /// The program as a context of its own, awaited.
+    /// A program that runs as its own context and is awaited.
     Context(Box<Self>),
-    /// Contexts side by side, waited for.
+    /// Programs that run as contexts at the same time and are waited for.
     All(Vec<Self>),
-    /// A context that never ends after its program, cancelled when the other program ends.
+    /// A context that runs the first program and then never ends. It is cancelled when the second
+    /// program ends.
     Cancel(Box<Self>, Box<Self>),
-    /// A context that panics after its program, caught around it.
+    /// A context that runs a program and then panics. The panic is caught outside the context.
     Panic(Box<Self>),
 }
 
@@ -39,7 +40,7 @@ pub(crate) type Value = u64;
 pub(crate) type Event = Pin<Box<dyn Future<Output = ()>>>;
 pub(crate) type Run = Pin<Box<dyn Future<Output = Value>>>;
 
-/// Environment of a program: its events, and the idiom of its waits.
+/// Environment of a program: its events, and the kind of its waits.
 #[derive(Clone)]
 pub(crate) struct World {
     pub(crate) event: Rc<dyn Fn(usize) -> Event>,
@@ -120,7 +121,7 @@ impl World {
                         inner.wait(Box::pin(pending())).await
                     }));
                     match select(lost, world.context(world.run(op))).await {
-                        Either::Left(_) => unreachable!("it never ends"),
+                        Either::Left(_) => unreachable!("the first context never ends"),
                         Either::Right((value, _lost)) => value + 1,
                     }
                 }
