@@ -43,7 +43,7 @@ impl JoinStatus {
         self == Self::Success
     }
 
-    /// The stable name, as in files and tables.
+    /// Name in files and tables, which stays the same in all versions.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Success => "success",

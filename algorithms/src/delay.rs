@@ -60,7 +60,7 @@ impl DelayStatus {
         self == Self::Success
     }
 
-    /// The stable name, as in files and tables.
+    /// Name in files and tables, which stays the same in all versions.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Success => "success",
@@ -228,7 +228,8 @@ fn coherent(f: &[f64], phasors: &[Complex64], tau: f64, stretch: f64, most: usiz
                 sum += phasors[k] * Complex64::cis(std::f64::consts::TAU * (f[k] - f[i]) * tau);
                 count += 1.0;
             }
-            // Power above that of points with random phases.
+            // The squared sum of points with random phases is `count` on average, which is
+            // subtracted.
             total += (sum.norm_sqr() - count) / count;
             counted += count - 1.0;
         }
@@ -253,7 +254,7 @@ fn fit_line(f: &[f64], phasors: &[Complex64], coarse: f64, span: f64) -> Delay {
     // Phases relative to their mean direction do not wrap at most of the points.
     let middle = mean / mean.norm().max(f64::MIN_POSITIVE);
     let phases: Vec<f64> = turned.iter().map(|p| (p * middle.conj()).arg()).collect();
-    // Frequencies in units of the span.
+    // The fit uses frequencies in units of the span.
     let x: Vec<f64> = f.iter().map(|f| f / span).collect();
     let mut keep = vec![true; x.len()];
     let (mut offset, mut slope) = (0.0, 0.0);

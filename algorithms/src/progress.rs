@@ -25,7 +25,7 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// The stable name.
+    /// Name in files and tables, which stays the same in all versions.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CableDelay => "cable_delay",

@@ -4,6 +4,15 @@
 //! `A = (Qr/Qc) e^(i phi) / cos phi` (the diameter correction of Khalil et al., J. Appl. Phys. 111,
 //! 054510, 2012) and `y` the solution of `y = y0 + a / (1 + 4 y^2)`, `y0 = Qr (f - fr) / fr`
 //! (Swenson et al., J. Appl. Phys. 113, 104501, 2013).
+//!
+//! These terms are used in the whole crate:
+//!
+//! * The *line* is the feedline with its cables and amplifiers, in which the resonator is a notch.
+//! * The *loop* is the circle that `S` describes in the complex plane around a resonance.
+//! * The *pull* is the shift of the resonance by the power in the resonator. The detuning `y`, in
+//!   linewidths, includes it; `y0` does not.
+//! * If `a` is above [`BIFURCATION`], two states are stable at some frequencies. The *upper branch*
+//!   has the larger `y` of the two. A tone that comes from a higher frequency is on it.
 
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};

@@ -104,7 +104,7 @@ pub async fn tune_with_progress(
         target.amplitude = params.tone_amplitude;
     }
     if chosen.is_empty() {
-        bias::add_edge(&mut outcome, &edge, 0);
+        bias::add_edge_channels(&mut outcome, &edge, 0);
         session.set(&[]).await?;
         return Ok(outcome);
     }
@@ -152,7 +152,7 @@ pub async fn tune_with_progress(
         params,
     )
     .await?;
-    bias::add_edge(&mut outcome, &edge, chosen.len() + references.len());
+    bias::add_edge_channels(&mut outcome, &edge, chosen.len() + references.len());
     Ok(outcome)
 }
 

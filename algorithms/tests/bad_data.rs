@@ -149,7 +149,7 @@ fn too_few_points_have_a_status_of_their_own() {
 }
 
 /// Damages a golden sweep: the sweep is cut, shifted and thinned, and gets noise and an outlier.
-fn mistreated(case: &Case, noise: &mut Noise) -> (Vec<f64>, Vec<Complex64>, f64) {
+fn damaged(case: &Case, noise: &mut Noise) -> (Vec<f64>, Vec<Complex64>, f64) {
     let n = case.frequency_hz.len();
     let snr = 10f64.powf(1.0 + 2.5 * noise.uniform());
     let sigma = case.scale() / snr;
@@ -177,7 +177,7 @@ fn no_success_is_far_from_the_truth() {
     let mut wrong = Vec::new();
     while tried < 10_000 {
         for case in &cases {
-            let (f, z, sigma) = mistreated(case, &mut noise);
+            let (f, z, sigma) = damaged(case, &mut noise);
             let data = SweepData::new(&f, &z)
                 .noise(sigma)
                 .delay(case.delay_s)

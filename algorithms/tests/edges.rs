@@ -13,7 +13,7 @@ use twotone_hal::{Dbm, ErrorKind, Hertz, ModuleId, ModuleLimits};
 use support::board::{Detector, FakeBoard, array};
 use support::{HIGH, LOW, params};
 
-fn held_to(low_hz: f64, high_hz: f64) -> ModuleLimits {
+fn limits_of_range(low_hz: f64, high_hz: f64) -> ModuleLimits {
     ModuleLimits {
         f_min: Some(Hertz(low_hz)),
         f_max: Some(Hertz(high_hz)),
@@ -28,7 +28,7 @@ fn tune_within(
     change: impl FnOnce(&mut FakeBoard, &mut TuneParams),
 ) -> TuneOutcome {
     let mut fake = FakeBoard::new(detectors.to_vec(), 4);
-    fake.limits = held_to(low_hz, high_hz);
+    fake.limits = limits_of_range(low_hz, high_hz);
     let mut params = TuneParams {
         band: None,
         ..params()
@@ -227,7 +227,7 @@ fn a_limit_of_the_total_power_lowers_every_tone() {
 #[test]
 fn a_band_outside_the_range_is_refused_before_anything_is_sent() {
     let mut fake = FakeBoard::new(array(5, LOW, HIGH, 3), 4);
-    fake.limits = held_to(LOW, HIGH);
+    fake.limits = limits_of_range(LOW, HIGH);
     let (board, running) = fake.handle();
     let band = Band::new(LOW - 1e6, HIGH);
     let module = ModuleId::FIRST;
@@ -248,7 +248,7 @@ fn a_band_outside_the_range_is_refused_before_anything_is_sent() {
 #[test]
 fn a_sample_that_is_not_a_number_removes_only_its_point() {
     let detectors = array(20, LOW, HIGH, 3);
-    // Acquisitions: 4 of the delay, 6 of the wide sweep, 41 of the fine sweep, 1 of the calibration.
+    // Acquisitions: 4 of the delay, 6 of the wide sweep, 41 of the fine sweep, 1 calibration.
     for bad in [(1, 3), (6, 100), (30, 7), (51, 4)] {
         let outcome = tune_within(&detectors, (LOW, HIGH), |fake, _| fake.bad = vec![bad]);
         assert_eq!(outcome.tuned(), 20, "{bad:?}: {:?}", outcome.warnings);

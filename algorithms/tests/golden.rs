@@ -166,7 +166,7 @@ fn a_pair_is_found_in_a_sweep_without_a_guess() {
 
 /// Returns the ratio of the root mean square errors of many noisy fits to the Cramer-Rao bound, for
 /// fr, Qr, Qi and a, and the number of fits that succeeded.
-fn against_bound(case: &Case, snr: f64, draws: u64, nonlinear: bool) -> ([f64; 4], u64) {
+fn errors_over_bound(case: &Case, snr: f64, draws: u64, nonlinear: bool) -> ([f64; 4], u64) {
     let (clean, noise_of_point) = (case.z(), case.scale() / snr);
     let params = FitParams::default();
     let run = |data: &twotone_algorithms::fit::SweepData<'_>| {
@@ -235,7 +235,7 @@ fn errors_are_near_the_cramer_rao_bound() {
     // error.
     for name in ["kerr_up_0.1", "kerr_up_0.3", "kerr_down_0.5", "kerr_up_0.7"] {
         for snr in [150.0, 2000.0] {
-            let (ratios, successes) = against_bound(&case(name), snr, 300, true);
+            let (ratios, successes) = errors_over_bound(&case(name), snr, 300, true);
             assert_eq!(successes, 300, "{name} at {snr}");
             for ratio in ratios {
                 assert!((0.8..1.5).contains(&ratio), "{name} at {snr}: {ratios:?}");
@@ -243,7 +243,7 @@ fn errors_are_near_the_cramer_rao_bound() {
         }
     }
     for name in ["matched", "mismatched", "asymmetric"] {
-        let (ratios, successes) = against_bound(&case(name), 150.0, 300, false);
+        let (ratios, successes) = errors_over_bound(&case(name), 150.0, 300, false);
         assert_eq!(successes, 300, "{name}");
         for ratio in &ratios[..3] {
             assert!((0.8..1.5).contains(ratio), "{name}: {ratios:?}");

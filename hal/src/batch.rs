@@ -132,7 +132,7 @@ impl Op {
         }
     }
 
-    /// Kind of the operation, as a board lists it in [`Description::operations`].
+    /// Kind of the operation, as a board lists it in [`crate::Description::operations`].
     pub fn kind(&self) -> OperationKind {
         match self {
             Self::Describe => OperationKind::Describe,

@@ -128,7 +128,7 @@ impl<F: Future> Future for NestedBlockOn<'_, F> {
 /// Runs code that blocks the thread as if the thread were in no context.
 fn outside_contexts<R>(code: impl FnOnce() -> R) -> R {
     #[cfg(fibers)]
-    let _guard = crate::fiber::outside();
+    let _guard = crate::fiber::hide_current();
     code()
 }
 

@@ -73,18 +73,18 @@ pub(crate) fn current() -> Option<Current> {
 }
 
 /// Makes [`current`] return `None` until the guard is dropped.
-pub(crate) fn outside() -> Entered {
-    Entered {
+pub(crate) fn hide_current() -> RestoresCurrent {
+    RestoresCurrent {
         before: CURRENT.replace(ptr::null()),
     }
 }
 
 /// Guard that restores the fiber that the thread ran before.
-pub(crate) struct Entered {
+pub(crate) struct RestoresCurrent {
     before: *const Fiber,
 }
 
-impl Drop for Entered {
+impl Drop for RestoresCurrent {
     fn drop(&mut self) {
         CURRENT.set(self.before);
     }
@@ -175,11 +175,11 @@ impl Fiber {
             stats::count_suspended(-1);
             prefetch::resuming(self.place.get());
         }
-        let entered = Entered {
+        let restores = RestoresCurrent {
             before: CURRENT.replace(self),
         };
         let result = running.resume(how);
-        drop(entered);
+        drop(restores);
         match result {
             CoroutineResult::Yield(()) => {
                 stats::count_suspended(1);

@@ -69,7 +69,7 @@ unsafe impl corosensei::stack::Stack for Stack {
 }
 
 /// Number of idle stacks that a thread keeps for itself.
-const AT_HAND: usize = 64;
+const IDLE_PER_THREAD: usize = 64;
 
 thread_local! {
     static LOCAL: RefCell<Local> = const { RefCell::new(Local(Vec::new())) };
@@ -150,7 +150,7 @@ impl Local {
     fn restock(&mut self) -> &mut Vec<Stack> {
         if self.0.is_empty() {
             let mut depot = lock(&DEPOT);
-            let rest = depot.len().saturating_sub(AT_HAND / 2);
+            let rest = depot.len().saturating_sub(IDLE_PER_THREAD / 2);
             self.0.extend(depot.drain(rest..));
             drop(depot);
             prefetch::translate(self.0.iter().map(|stack| stack.base.get()));
@@ -165,8 +165,8 @@ pub(crate) fn give_back(stack: Stack) {
     let _ = LOCAL.try_with(|local| {
         let stacks = &mut local.borrow_mut().0;
         stacks.extend(stack.take());
-        if stacks.len() > AT_HAND {
-            store(stacks, AT_HAND / 2);
+        if stacks.len() > IDLE_PER_THREAD {
+            store(stacks, IDLE_PER_THREAD / 2);
         }
     });
     if let Some(stack) = stack {

@@ -117,7 +117,7 @@ const PER_RUNTIME: usize = 4;
 /// grant them.
 const SIGNALS: usize = 2;
 /// Number of file descriptors that must be left for the program if all threads are started.
-const LEFT: usize = 32;
+const LEFT_FOR_PROGRAM: usize = 32;
 /// Smallest number of file descriptors with which the crate can be started.
 const FEWEST_DESCRIPTORS: usize = PER_RUNTIME + SIGNALS;
 
@@ -207,7 +207,7 @@ fn workers() -> Result<usize, StartError> {
 /// Starts the process-wide runtime, if the system grants all threads of the settings.
 fn all(workers: usize) -> Option<Service> {
     let (spawn, offload) = (config::spawn_threads(), config::offload_threads());
-    try_out::descriptors(PER_RUNTIME * (spawn + 1) + SIGNALS + LEFT).ok()?;
+    try_out::descriptors(PER_RUNTIME * (spawn + 1) + SIGNALS + LEFT_FOR_PROGRAM).ok()?;
     let threads = workers + spawn + offload + 1;
     // The trial takes some 0.1 ms for each thread, so it is made only if a limit is near.
     if !headroom::is_ample(threads) {

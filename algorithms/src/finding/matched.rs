@@ -9,7 +9,7 @@ use super::{FindParams, Flattened, Peak};
 use crate::projection::{Projection, project};
 
 /// Relative error of the model of the feedline, caused by ripple within a few linewidths. At high
-/// signal-to-noise ratios it prevents that ripple is found as resonances.
+/// signal-to-noise ratios it prevents ripple from being found as resonances.
 const MODEL_ERROR: f64 = 0.003;
 /// Fraction of the misfit that counts as noise, so that the best width has the highest statistic.
 const MISFIT_WEIGHT: f64 = 0.1;

@@ -8,20 +8,34 @@ use super::prepare::Prepared;
 use crate::params::restricted;
 use crate::resonator::{Direction, Resonator, detuning_slope, pulled_detuning};
 
-/// Positions of the parameters of the line, which all resonators share.
+// Positions of the parameters of the line, which all resonators share.
+
+/// Real part of the gain `G`.
 pub(super) const GAIN_RE: usize = 0;
+/// Imaginary part of the gain `G`.
 pub(super) const GAIN_IM: usize = 1;
+/// Relative slope `B` of the gain.
 pub(super) const SLOPE: usize = 2;
-pub(super) const TURN: usize = 3;
-/// Number of parameters of the line, and number of parameters of each resonator.
+/// Phase `T` per unit of the scaled frequency, which the remaining delay causes.
+pub(super) const DELAY: usize = 3;
+/// Number of parameters of the line.
 pub(super) const LINE_PARAMETERS: usize = 4;
-pub(super) const RESONATOR_PARAMETERS: usize = 5;
-/// Positions of a resonator's parameters, relative to its first one.
+
+// Positions of the parameters of a resonator, relative to its first one.
+
+/// Scaled resonance frequency `x`.
 pub(super) const X: usize = 0;
+/// Logarithm `q` of the half span over the linewidth.
 pub(super) const LOG_Q: usize = 1;
+/// Real part of the coupling `A`.
 pub(super) const A_RE: usize = 2;
+/// Imaginary part of the coupling `A`.
 pub(super) const A_IM: usize = 3;
+/// Nonlinearity `a`.
 pub(super) const PULL: usize = 4;
+/// Number of parameters of each resonator.
+pub(super) const RESONATOR_PARAMETERS: usize = 5;
+
 /// Largest number of resonators of one fit.
 pub(super) const MAX_RESONATORS: usize = (MAX_PARAMETERS - LINE_PARAMETERS) / RESONATOR_PARAMETERS;
 
@@ -34,7 +48,7 @@ pub(super) struct Notches<'a> {
     pub data: &'a Prepared,
     pub resonators: usize,
     pub fit_slope: bool,
-    pub fit_turn: bool,
+    pub fit_delay: bool,
     pub fit_pull: bool,
     pub a_range: (f64, f64),
     /// Limit of the scaled frequency of resonators: from `-reach` to `reach`.
@@ -52,7 +66,7 @@ impl<'a> Notches<'a> {
             data,
             resonators,
             fit_slope: params.fit_slope,
-            fit_turn: params.fit_delay,
+            fit_delay: params.fit_delay,
             fit_pull: nonlinear,
             a_range: (params.min_a, params.max_a),
             reach: 1.5,
@@ -72,7 +86,7 @@ impl Model for Notches<'_> {
     fn is_free(&self, index: usize) -> bool {
         match index {
             SLOPE => self.fit_slope,
-            TURN => self.fit_turn,
+            DELAY => self.fit_delay,
             GAIN_RE | GAIN_IM => true,
             _ => (index - LINE_PARAMETERS) % RESONATOR_PARAMETERS != PULL || self.fit_pull,
         }
@@ -80,7 +94,7 @@ impl Model for Notches<'_> {
 
     fn restrain(&self, p: &mut Parameters) {
         p[SLOPE] = p[SLOPE].clamp(-0.9, 0.9);
-        p[TURN] = p[TURN].clamp(-10.0, 10.0);
+        p[DELAY] = p[DELAY].clamp(-10.0, 10.0);
         for resonator in p
             [LINE_PARAMETERS..LINE_PARAMETERS + RESONATOR_PARAMETERS * self.resonators]
             .chunks_exact_mut(RESONATOR_PARAMETERS)
@@ -112,13 +126,13 @@ impl Model for Notches<'_> {
         }
         let (shapes, poles) = (&shapes[..self.resonators], &mut poles[..self.resonators]);
         for (k, (&t, &z)) in self.data.t.iter().zip(&self.data.z).enumerate() {
-            let turn = if p[TURN] == 0.0 {
+            let phase_factor = if p[DELAY] == 0.0 {
                 Complex64::new(1.0, 0.0)
             } else {
-                Complex64::cis(-p[TURN] * t)
+                Complex64::cis(-p[DELAY] * t)
             };
             let sloped = 1.0 + p[SLOPE] * t;
-            let line = gain * sloped * turn;
+            let line = gain * sloped * phase_factor;
             let mut notches = Complex64::new(1.0, 0.0);
             for (pole, shape) in poles.iter_mut().zip(shapes) {
                 *pole = Pole::at(shape, t, self.data.direction);
@@ -129,10 +143,10 @@ impl Model for Notches<'_> {
                 continue;
             };
             let row = &mut jacobian[k * m..(k + 1) * m];
-            row[GAIN_RE] = turn * sloped * notches;
+            row[GAIN_RE] = phase_factor * sloped * notches;
             row[GAIN_IM] = i * row[GAIN_RE];
-            row[SLOPE] = gain * turn * t * notches;
-            row[TURN] = -i * t * line * notches;
+            row[SLOPE] = gain * phase_factor * t * notches;
+            row[DELAY] = -i * t * line * notches;
             for (index, (pole, shape)) in poles.iter().zip(shapes).enumerate() {
                 let mut others = line;
                 for (other, neighbour) in poles.iter().enumerate() {
@@ -219,7 +233,7 @@ pub(super) fn resonator(p: &Parameters, index: usize, data: &Prepared) -> Resona
         f_ref_hz: data.f_ref_hz,
         gain: Complex64::new(p[GAIN_RE], p[GAIN_IM]) * data.scale,
         slope_per_hz: p[SLOPE] / data.width_hz,
-        tau_s: data.tau_s + p[TURN] / (std::f64::consts::TAU * data.width_hz),
+        tau_s: data.tau_s + p[DELAY] / (std::f64::consts::TAU * data.width_hz),
         fr_hz,
         qr: fr_hz * values[LOG_Q].exp() / data.width_hz,
         coupling: Complex64::new(values[A_RE], values[A_IM]),
@@ -234,7 +248,7 @@ pub(super) fn parameters(r: &Resonator, data: &Prepared) -> Parameters {
     p[GAIN_RE] = line.re;
     p[GAIN_IM] = line.im;
     p[SLOPE] = r.slope_per_hz * data.width_hz;
-    p[TURN] = (r.tau_s - data.tau_s) * std::f64::consts::TAU * data.width_hz;
+    p[DELAY] = (r.tau_s - data.tau_s) * std::f64::consts::TAU * data.width_hz;
     p[LINE_PARAMETERS + X] = (r.fr_hz - data.f_ref_hz) / data.width_hz;
     p[LINE_PARAMETERS + LOG_Q] = (r.qr * data.width_hz / r.fr_hz).max(1e-300).ln();
     p[LINE_PARAMETERS + A_RE] = r.coupling.re;
@@ -281,6 +295,6 @@ pub(super) fn errors(
         ]),
         phi_rad: by_a([0.0, 0.0, -im / norm, re / norm, 0.0]),
         a: by_a([0.0, 0.0, 0.0, 0.0, 1.0]),
-        tau_s: covariance[TURN][TURN].max(0.0).sqrt() / (std::f64::consts::TAU * w),
+        tau_s: covariance[DELAY][DELAY].max(0.0).sqrt() / (std::f64::consts::TAU * w),
     }
 }

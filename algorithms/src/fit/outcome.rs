@@ -131,7 +131,7 @@ impl FitStatus {
         self == Self::Success
     }
 
-    /// The stable name, as in files and tables.
+    /// Name in files and tables, which stays the same in all versions.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Success => "success",
@@ -161,19 +161,19 @@ impl std::fmt::Display for FitStatus {
 /// One-sigma errors from the covariance of the fit. They are zero for fixed parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct FitErrors {
-    /// Of the resonance frequency, in hertz.
+    /// Error of the resonance frequency, in hertz.
     pub fr_hz: f64,
-    /// Of the total quality factor.
+    /// Error of the total quality factor.
     pub qr: f64,
-    /// Of the coupling quality factor.
+    /// Error of the coupling quality factor.
     pub qc: f64,
-    /// Of the internal quality factor.
+    /// Error of the internal quality factor.
     pub qi: f64,
-    /// Of the asymmetry angle, in radians.
+    /// Error of the asymmetry angle, in radians.
     pub phi_rad: f64,
-    /// Of the nonlinearity.
+    /// Error of the nonlinearity.
     pub a: f64,
-    /// Of the delay, in seconds.
+    /// Error of the delay, in seconds.
     pub tau_s: f64,
 }
 

@@ -4,7 +4,7 @@ use num_complex::Complex64;
 
 use super::circle::fit_circle;
 use super::levenberg::{MAX_PARAMETERS, Parameters};
-use super::model::{A_IM, A_RE, GAIN_IM, GAIN_RE, LINE_PARAMETERS, LOG_Q, PULL, SLOPE, TURN, X};
+use super::model::{A_IM, A_RE, DELAY, GAIN_IM, GAIN_RE, LINE_PARAMETERS, LOG_Q, PULL, SLOPE, X};
 use super::prepare::{Prepared, SweepData};
 use crate::projection::{Projection, project};
 use crate::resonator::pulled_detuning;
@@ -82,7 +82,7 @@ fn start(found: &Projection, x: f64, width: f64, a: f64) -> Parameters {
     p[GAIN_IM] = gain.im;
     if relative.is_finite() {
         p[SLOPE] = relative.re.clamp(-0.3, 0.3);
-        p[TURN] = (-relative.im).clamp(-0.5, 0.5);
+        p[DELAY] = (-relative.im).clamp(-0.5, 0.5);
     }
     // Noise can give a coupling that no resonator can have, which would be a bad starting point.
     let coupling = found.coupling * (0.98 / found.coupling.norm().max(0.98));

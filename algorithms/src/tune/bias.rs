@@ -77,7 +77,7 @@ pub(super) async fn place_and_calibrate(
 
 /// Gives each candidate at an edge a channel that is off, starting with the channel at index
 /// `first`.
-pub(super) fn add_edge(outcome: &mut TuneOutcome, edge: &[usize], first: usize) {
+pub(super) fn add_edge_channels(outcome: &mut TuneOutcome, edge: &[usize], first: usize) {
     for (k, &i) in edge.iter().enumerate() {
         let Some(channel) = ChannelId::from_index(first + k) else {
             return;

@@ -26,7 +26,7 @@ pub enum ChannelStatus {
     Failed,
 }
 
-/// Reason of a channel's status. Its name is stable: one of these, or the name of a fit's status.
+/// Reason of a channel's status. Its name in files is one of these, or the name of a fit's status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -64,7 +64,7 @@ impl Reason {
         own.into_iter().chain(failed.map(Self::Fit))
     }
 
-    /// The stable name, as in files and tables.
+    /// Name in files and tables, which stays the same in all versions.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -85,7 +85,7 @@ impl std::fmt::Display for Reason {
 }
 
 impl ChannelStatus {
-    /// The stable name, as in files and tables.
+    /// Name in files and tables, which stays the same in all versions.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Tuned => "tuned",
@@ -197,7 +197,7 @@ impl NotTonedReason {
     /// All reasons.
     pub const ALL: [Self; 3] = [Self::Collided, Self::NoChannel, Self::OutsideNcoSpan];
 
-    /// The stable name, as in files and tables.
+    /// Name in files and tables, which stays the same in all versions.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Collided => "collided",

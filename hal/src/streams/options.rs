@@ -80,9 +80,10 @@ impl ReceiveOptions {
         Self { interface, ..self }
     }
 
-    /// Sets [`ReceiveOptions::window`] and [`ReceiveOptions::hold`].
+    /// Sets [`ReceiveOptions::window`] and [`ReceiveOptions::hold`], the limits within which late
+    /// packets are put in order.
     #[must_use]
-    pub fn patience(self, window: u32, hold: Duration) -> Self {
+    pub fn reordering(self, window: u32, hold: Duration) -> Self {
         Self {
             window,
             hold,
