@@ -15,8 +15,8 @@ pub struct Connected {
     pub failed: Vec<Error>,
 }
 
-/// Connects many boards of any kinds, at most `at_once` at a time (0 counts as 1). A board that
-/// does not answer fails at its own deadline, and the others connect all the same.
+/// Connects many boards of any kinds, at most `at_once` of them at the same time (0 counts as 1). A
+/// board that does not answer fails at its own deadline. It does not delay or fail the others.
 ///
 /// ```no_run
 /// use twotone_transport::{ConnectOptions, CrsBoard, Host, connect_all};

@@ -1,9 +1,9 @@
-//! Continuity of a board over connections: the check that it has kept its settings, and that no
-//! lost request can still reach it.
+//! Continuity of a board from one connection to the next: the checks that the board has kept its
+//! settings, and that no lost request can still reach it.
 //!
-//! A [`ModuleKeeper`] watches over the link of one module. It follows the settings that this client
-//! makes, and reads them back after each new connection. A board family gives it a [`ReadBack`]:
-//! the reading of a setting, the writing of the marker, and the epochs of the board.
+//! A [`ModuleKeeper`] belongs to the link of one module. It records the settings that this client
+//! makes, and reads them back after each new connection. A board family implements [`ReadBack`] for
+//! it: the reading of settings, the writing of the marker, and the epochs of the board.
 
 mod difference;
 mod epochs;
@@ -19,7 +19,7 @@ pub(crate) use keeper::ModuleKeeper;
 
 use crate::link::Line;
 
-/// Access of a keeper to one module of a board.
+/// Access of a [`ModuleKeeper`] to one module of a board.
 #[async_trait]
 pub(crate) trait ReadBack: Send + Sync + 'static {
     /// The module.
@@ -28,26 +28,26 @@ pub(crate) trait ReadBack: Send + Sync + 'static {
     /// Epochs of the board.
     fn epochs(&self) -> &Epochs;
 
-    /// Rounding of the values that the board reads back.
+    /// Largest rounding errors of the values that are read back from the board.
     fn rounding(&self) -> Rounding;
 
     /// The last channel of the module. Its offset is the marker while nobody uses the channel.
     fn last_channel(&self) -> ChannelId;
 
-    /// Offset that serves as the marker: one that a board which has lost its settings does not have
-    /// by chance.
+    /// Offset that serves as the marker. A board that has lost its settings does not have this
+    /// value by chance.
     fn marker(&self) -> Hertz;
 
-    /// Takes the last channel for the marker, and returns true, if no caller has written anything
-    /// for that channel in `epoch`.
+    /// Reserves the last channel for the marker and returns true, unless a caller has written
+    /// settings of that channel in `epoch`.
     fn take_last_channel(&self, epoch: Epoch) -> bool;
 
-    /// Reads settings over `line`, in units of [`twotone_hal::Setting`] and in the order of `keys`;
-    /// `None` for one that was never set on the board.
+    /// Reads settings over `line`, in units of [`twotone_hal::Setting`] and in the order of `keys`.
+    /// `None` is a setting that was never made on the board.
     ///
     /// # Errors
-    /// With [`twotone_hal::Certainty::NotExecuted`]: nothing of the exchange that waits for the
-    /// reading has been sent.
+    /// All errors have [`twotone_hal::Certainty::NotExecuted`]: the exchange that waits for this
+    /// reading has not been sent.
     async fn read(
         &self,
         line: &mut Line,
@@ -58,6 +58,7 @@ pub(crate) trait ReadBack: Send + Sync + 'static {
     /// Sets the offset of the last channel to the marker.
     ///
     /// # Errors
-    /// [`twotone_hal::Certainty`] of the error is about this request.
+    /// The [`twotone_hal::Certainty`] of the error refers to this request, not to the exchange that
+    /// waits for it.
     async fn write_marker(&self, line: &mut Line, deadline: Instant) -> Result<()>;
 }

@@ -2,51 +2,53 @@
 //!
 //! # Detection of a board that has changed
 //!
-//! Each module has a connection of its own, and its keeper a record of the settings that this
+//! Each module has a connection of its own. Its keeper has a record of the settings that this
 //! client last made there: the NCO, and the offset, amplitude, phase and rotation of every channel
-//! it has set. After a batch that was answered whole, the settings are known. After one that failed
-//! midway, or whose answer was lost, a setting may have its old or its new value, and both are
-//! taken for right. After each new connection, and before anything else goes out on it, settings
-//! are read back and compared:
+//! that the client has set. After a batch that was answered completely, the settings are known.
+//! After one that failed midway, or whose answer was lost, a setting may have its old or its new
+//! value, and both are accepted. On each new connection, before any other request, settings are
+//! read back and compared with the record:
 //!
 //! | the connection before | what is read back |
 //! |---|---|
-//! | closed from here, idle for [`ConnectOptions::idle_timeout`] | the marker, the NCO, and the settings of at most 16 channels, other ones each time, those that are on first: at most 67 values, in one round trip |
+//! | closed by this client after [`ConnectOptions::idle_timeout`] without use | the marker, the NCO, and the settings of at most 16 channels, different ones each time, channels that are on first: at most 67 values, in one round trip |
 //! | lost, or closed by the board | the marker and everything that this client has set, in one round trip |
-//! | lost with a batch of settings on it | the NCO and the offsets and amplitudes of all channels, with the phases set: when [`ConnectOptions::request_life`] has passed since the loss, again and again until two readings agree |
+//! | lost while a batch of settings was under way | the NCO, the offsets and amplitudes of all channels, and the phases that were set. The first reading comes [`ConnectOptions::request_life`] after the loss, and readings are repeated until two agree |
 //!
-//! Connections are closed from here whenever a client computes for some seconds. This is frequent,
-//! so the reading after it is short. It finds a restart at once, since a board that restarts loses
-//! its marker and its NCO with everything else. Changes that another program makes to single
-//! channels are found when these channels have their turn.
+//! This client closes an idle connection whenever its program computes for some seconds. That is
+//! frequent, so the reading after it is short. It finds a restart at once, since a board that
+//! restarts loses its marker and its NCO with all other settings. A change that another program
+//! makes to a single channel is found when that channel is one of those read back.
 //!
-//! A difference ends the board's epoch: see [`CrsBoard`].
+//! A difference ends the epoch of the board: see [`CrsBoard`].
 //!
-//! A request that only switches tones off is right on any board that it comes to. Settings are read
-//! back before it as well, but it is sent even if that fails or takes longer than 2 s. While
-//! settings that were lost may still reach the board, it is sent at once, and again when they
-//! cannot any more.
+//! A request that only switches tones off is safe whatever the state of the board. Settings are
+//! read back before it as well, but it is sent even if that fails or takes longer than 2 s. While
+//! lost settings may still reach the board, the request is sent at once, and a second time when
+//! they cannot reach it any more.
 //!
-//! # Servers that close each connection behind its first answer
+//! # Servers that close each connection after its first answer
 //!
-//! Some servers do so (HTTP/1.0, `Connection: close`, or without notice), and so do some proxies
-//! before a board. Then the reading that verifies a connection uses it up, and the request that it
-//! was for must go out on another. A setting cannot follow the reading in one batch: a difference
-//! does not stop a batch, and a board that has restarted would execute it.
+//! Some servers do so (HTTP/1.0, `Connection: close`, or without notice), and so do some proxies in
+//! front of a board. The reading that verifies such a connection is the only exchange on it, and
+//! the request itself must be sent on another one. Reading and setting cannot share one batch: the
+//! server does not stop a batch at a difference, so a board that has restarted would execute the
+//! setting.
 //!
-//! So the reading goes out on one connection and the request on the next, if two conditions hold.
-//! The server closed the first one behind a whole answer, with nothing of ours under way, so
-//! nothing that was sent can still reach the board. And no more than a second has passed since the
-//! reading: a board takes longer to restart, and the reading before the next request finds one that
-//! did not. If connecting takes longer, the settings are read back again; after three times the
-//! request fails and is not sent. Each request needs such a reading, so the price is one more
-//! exchange for each. The reading is as short as after an idle connection.
+//! So the reading is sent on one connection and the request on the next, under two conditions. The
+//! server closed the first connection after a complete answer, with no other request under way, so
+//! no earlier request can still reach the board. And no more than a second has passed since the
+//! reading. A board takes longer than that to restart; if one restarts faster, the reading before
+//! the next request finds it. If connecting takes longer, the settings are read back again; after
+//! three readings the request fails and is not sent. Each request costs one more exchange. The
+//! reading is as short as after an idle connection.
 //!
-//! A server is taken to close its connections in this way if it says so, or if a connection ends
-//! within a second of its first answer. This is kept for the whole board, so that no later request
-//! is written into a connection that is being closed. The request with which it is found out may be
-//! lost: it then has the fate of any lost request, and settings are repeated in their place once
-//! the board is at rest. It is forgotten when a connection is seen to stay open.
+//! A server is assumed to close its connections in this way if its headers say so, or if a
+//! connection ends within a second of its first answer. All connections to the board share this
+//! finding, so that no later request is written into a connection that is being closed. The request
+//! that leads to the finding may be lost. It is then handled like any lost request: settings are
+//! sent again once the board is at rest, if nothing else has been sent to the module since. The
+//! finding is withdrawn when a connection stays open.
 
 mod apart;
 mod channels;
@@ -96,25 +98,26 @@ pub use streams::CrsStreams;
 
 /// A CRS board: 4 or 8 modules of up to 1024 tones, controlled through Tuber.
 ///
-/// It has one connection for each module, opened with the module's first operation and closed when
-/// idle, one for readings of the board as a whole, and one for its sensors. A batch is sent as one
-/// request for each run of operations on the same module. A batch whose answer was lost with its
-/// connection is sent once more when the board has been seen at rest: all operations read, or set
-/// absolute values. An operation that only reads is asked again, twice at the most, if the board
-/// refuses it or answers nonsense, and once if it does not answer in time.
+/// The client has one connection for each module, one for readings of the board as a whole, and one
+/// for the sensors. A connection is opened with its first operation and closed when idle. A batch
+/// is sent as one request for each run of consecutive operations on the same module. If the answer
+/// is lost with its connection, the request is sent once more after the board was seen at rest.
+/// That is safe, since each operation either reads or sets absolute values. An operation that only
+/// reads is repeated at most twice if the board refuses it or its answer cannot be used, and once
+/// if no answer comes in time.
 ///
 /// # Epochs
 /// After each new connection, some or all settings that this client has made on the module are read
-/// back, with a marker. The marker is the frequency of the last channel. It is set, with no
-/// amplitude, while nobody uses that channel, and callers read it back as never set. If a setting
-/// or the marker differs, the board has restarted, or another program has set it, and the epoch
-/// ends. Then
+/// back, and with them a marker. The marker is an arbitrary offset of the last channel. This client
+/// sets it, without an amplitude, while no caller uses that channel; callers who read the channel
+/// back see no offset. If a setting or the marker differs, the board has restarted, or another
+/// program has set it. The epoch then ends:
 ///
-/// * the board is asked anew for its description, before anything else is sent;
+/// * the board is asked for its description again, before anything else is sent;
 /// * on each module that has been used, the first batch that sets or acquires fails with
-///   [`ErrorKind::EpochChanged`], which tells the difference. If its caller gives up before the
-///   error is there, the next such batch fails. Batches that only read are sent in the new epoch
-///   instead, since a reading is true in any epoch.
+///   [`ErrorKind::EpochChanged`], with the difference in its message. If the caller gives up before
+///   it receives the error, the next such batch fails. Batches that only read are sent in the new
+///   epoch, since what they read is valid in any epoch.
 #[derive(Debug)]
 pub struct CrsBoard {
     name: String,
@@ -124,13 +127,14 @@ pub struct CrsBoard {
     life: Arc<BoardLife>,
     /// Modules of both analog banks, by number from 1.
     modules: Vec<Module>,
-    /// For readings of the board as a whole.
+    /// Link for readings of the board as a whole.
     of_board: Mutex<Option<Link>>,
-    /// For sensors and rails, while no reading of them is under way.
+    /// Link for sensors and rails. `None` before the first reading, and while a reading uses the
+    /// link.
     of_sensors: Mutex<Option<Link>>,
     writer: Mutex<BatchWriter>,
     streams: Arc<CrsStreams>,
-    /// The stream, if acquisitions take their samples from it.
+    /// The sample stream, if acquisitions take their samples from it.
     streamed: Option<Streamed>,
 }
 
@@ -142,12 +146,12 @@ struct Module {
 }
 
 impl CrsBoard {
-    /// Connects to the board at `host`, which the hardware map calls `name`. Its sockets are
-    /// driven by the process-wide runtime, so that the board works from any thread and runtime.
+    /// Connects to the board at `host`, which the hardware map calls `name`. The process-wide
+    /// runtime drives the sockets, so that the board can be used from any thread and under any
+    /// runtime.
     ///
     /// # Errors
-    /// If nothing answers within the deadlines of `options`, or the answer is not that of a CRS
-    /// board.
+    /// If no answer comes within the deadlines of `options`, or if the server is no CRS board.
     pub async fn connect(name: &str, host: Host, options: ConnectOptions) -> Result<Self> {
         Self::open(
             name,
@@ -158,8 +162,8 @@ impl CrsBoard {
         .await
     }
 
-    /// As [`CrsBoard::connect`], on the tokio runtime of the caller: the board works while that
-    /// runtime runs.
+    /// As [`CrsBoard::connect`], on the tokio runtime of the caller. The board can be used while
+    /// that runtime runs.
     ///
     /// # Errors
     /// As [`CrsBoard::connect`].
@@ -170,7 +174,7 @@ impl CrsBoard {
         Self::open(name, Connector::tcp(host), options, Handle::current()).await
     }
 
-    /// As [`CrsBoard::connect_here`], over byte streams of the caller's.
+    /// As [`CrsBoard::connect_here`], over byte streams that the caller provides.
     ///
     /// # Errors
     /// As [`CrsBoard::connect`].
@@ -226,23 +230,23 @@ impl CrsBoard {
         })
     }
 
-    /// A handle on the board.
+    /// Handle of the board.
     pub fn handle(self) -> BoardHandle {
         BoardHandle::new(self)
     }
 
-    /// Description of the board, as it last was asked for: when the board was connected, and again
-    /// with the first operation of each epoch.
+    /// Latest description of the board. The board is asked for it on connecting, and again with the
+    /// first operation of each epoch.
     pub fn description(&self) -> Description {
         self.life.survey().description()
     }
 
-    /// True if the board and this client speak CBOR, false if they speak JSON.
+    /// True if the board and this client use CBOR, false if they use JSON.
     pub fn speaks_cbor(&self) -> bool {
         self.life.survey().format == Format::Cbor
     }
 
-    /// Survey of the board in this epoch.
+    /// Survey of the board in the present epoch.
     async fn survey(&self) -> Result<Arc<Survey>> {
         let survey = self
             .life
@@ -259,8 +263,8 @@ impl CrsBoard {
         Some(&module.memory)
     }
 
-    /// The link for operations on `module`, or for those on none, which work even if no module
-    /// does.
+    /// Link for operations on `module`. Operations without a module have a link of their own, so
+    /// that they work even if a module does not answer.
     fn link(&self, module: Option<ModuleId>) -> Result<Link> {
         let Some(module) = module else {
             let mut link = self.of_board.lock().unwrap_or_else(PoisonError::into_inner);
@@ -315,8 +319,8 @@ impl Board for CrsBoard {
         }
         let mut resends = Resends::default();
         let (mut number, mut first) = (None, None);
-        // First operation of a request that was sent and is sent again, whole. It may have been
-        // executed then, whatever becomes of it later.
+        // First operation of a request that is sent again as a whole. The first attempt may have
+        // been executed, whatever happens to the second one.
         let mut sent_from = None;
         while replies.answered() < batch.len() {
             let from = replies.answered();

@@ -1,4 +1,4 @@
-//! Deadlines, and timers that fire late.
+//! Deadlines, and their extension if a timer fires late.
 
 use std::future::Future;
 use std::pin::pin;
@@ -7,33 +7,32 @@ use std::time::Duration;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// Lateness above which a timer was not late by itself: the process did not run, or its thread
-/// computed.
+/// Lateness above which a timer was held up: the process did not run, or its thread was computing.
 const LATE: Duration = Duration::from_millis(500);
 
-/// Longest time after a late timer in which data that came meanwhile are still taken.
+/// Longest time after a late timer in which data that arrived before are still processed.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Returns the moment `within` after `from`; 30 years after it if `within` is longer.
+/// Returns the time `within` after `from`, and at most 30 years after it.
 pub(crate) fn after(from: Instant, within: Duration) -> Instant {
     const NEVER: Duration = Duration::from_secs(30 * 365 * 86_400);
     from + within.min(NEVER)
 }
 
-/// Returns the moment `within` from now.
+/// Returns the time `within` from now.
 pub(crate) fn within(within: Duration) -> Instant {
     after(Instant::now(), within)
 }
 
-/// True if `deadline` passed more than 0.5 s ago. A timer for it would have fired before, so nobody
-/// can have done anything about it then: the process was stopped, or something else kept the
-/// thread, such as a computation in an event loop. Which of them it was is not known.
+/// True if `deadline` passed more than 0.5 s ago. The timer for it would have fired before, so this
+/// process or thread did not run at that time: the process was stopped, or a computation in an
+/// event loop blocked the thread. It cannot be known which.
 pub(crate) fn passed_unseen(deadline: Instant) -> bool {
     Instant::now() > deadline + LATE
 }
 
-/// Time in which data that came meanwhile are still taken, if a timer for `deadline` fires now: the
-/// time that the timer is late, up to 0.5 s.
+/// Time for processing data that arrived before, if a timer for `deadline` fires now: the lateness
+/// of the timer, up to 0.5 s.
 pub(crate) fn grace(deadline: Instant) -> Duration {
     Instant::now()
         .saturating_duration_since(deadline)
@@ -46,7 +45,7 @@ pub(crate) fn left(deadline: Instant) -> Duration {
 }
 
 /// Awaits a future until `deadline`. If the timer fires late ([`passed_unseen`]), the future has up
-/// to 0.5 s more, to take the data that came meanwhile.
+/// to 0.5 s more to process the data that arrived before.
 ///
 /// # Errors
 /// [`Elapsed`] if the future is not ready by then.

@@ -15,17 +15,17 @@ pub struct Host {
 }
 
 impl Host {
-    /// The port of boards that are not told another.
+    /// Default port of boards.
     pub const DEFAULT_PORT: u16 = 80;
 
-    /// The host in `text`, `host[:port]`: a name, which may end in a dot, four decimal numbers, or
-    /// an IPv6 address in brackets, which may have a zone: `[fe80::1%eth0]`.
+    /// Parses `host[:port]`. The host is a name, which may end in a dot, or an IPv4 address of four
+    /// decimal numbers, or an IPv6 address in brackets, which may have a zone: `[fe80::1%eth0]`.
     ///
-    /// Short, octal and hexadecimal forms of IPv4 addresses are refused: programs differ in what
-    /// they read them as.
+    /// Short, octal and hexadecimal forms of IPv4 addresses are refused: programs interpret them
+    /// differently.
     ///
     /// # Errors
-    /// A sentence that says what is wrong with it.
+    /// Message about the first fault in `text`, with a correction if there is an obvious one.
     pub fn parse(text: &str, default_port: u16) -> Result<Self, String> {
         if let Some((scheme, rest)) = text.split_once("://") {
             let rest = rest.split('/').next().unwrap_or_default();
@@ -58,7 +58,7 @@ impl Host {
         };
         let port = match port {
             None => default_port,
-            // Rust's numbers may begin with a sign.
+            // `str::parse` accepts a sign, so the digits are checked first.
             Some(port) => Some(port)
                 .filter(|port| port.bytes().all(|b| b.is_ascii_digit()))
                 .and_then(|port| port.parse().ok())
@@ -71,7 +71,7 @@ impl Host {
         })
     }
 
-    /// The host of this name or address, without brackets, at `port`.
+    /// Host of this name or address, without brackets, at `port`.
     pub fn new(name: impl Into<String>, port: u16) -> Self {
         Self {
             name: name.into(),
@@ -79,7 +79,7 @@ impl Host {
         }
     }
 
-    /// The board with this serial number, by its own multicast DNS name.
+    /// The board with this serial number, by its name in multicast DNS.
     pub fn of_serial(serial: &str) -> Self {
         Self {
             name: format!("rfmux{serial}.local"),
@@ -87,7 +87,7 @@ impl Host {
         }
     }
 
-    /// The board in this slot of a crate, by its own multicast DNS name.
+    /// The board in this slot of a crate, by its name in multicast DNS.
     pub fn of_slot(slot: u8, crate_serial: &str) -> Self {
         Self {
             name: format!("slot{slot}.crate{crate_serial}.local"),
@@ -105,15 +105,15 @@ impl Host {
         self.port
     }
 
-    /// The IP address, if the host is one and needs no look-up. It has no zone.
+    /// The IP address without its zone, if the host is an address and not a name.
     pub fn ip(&self) -> Option<IpAddr> {
         let (address, _) = split_zone(&self.name);
         address.parse().ok()
     }
 
-    /// The one spelling that all spellings of this host have in common: in lower case, without the
-    /// dot at the end, an IPv6 address in its shortest form, or as IPv4 if it stands for an IPv4
-    /// address.
+    /// The canonical spelling of this host: in lower case, without a dot at the end, an IPv6
+    /// address in its shortest form, and an IPv4-mapped IPv6 address as IPv4. Two spellings of one
+    /// host have the same canonical spelling.
     #[must_use]
     pub fn canonical(&self) -> Self {
         let (_, zone) = split_zone(&self.name);
@@ -124,15 +124,16 @@ impl Host {
         Self::new(name, self.port)
     }
 
-    /// The host and port as they stand in the `Host` header of HTTP. A zone means something on
-    /// this machine alone (RFC 6874), and servers are seldom known by a name with a dot at its end.
+    /// Host and port for the `Host` header of HTTP. A zone has a meaning only on this computer (RFC
+    /// 6874), and most servers do not recognise their name with a dot at its end, so both are left
+    /// out.
     pub(crate) fn header(&self) -> String {
         let (name, _) = split_zone(&self.name);
         Self::new(name.trim_end_matches('.'), self.port).to_string()
     }
 }
 
-/// Splits the zone off an IPv6 address. The zone begins with `%`, or is empty.
+/// Splits an IPv6 address from its zone. The zone begins with `%`, or is empty.
 fn split_zone(name: &str) -> (&str, &str) {
     name.split_at(name.find('%').unwrap_or(name.len()))
 }
@@ -140,7 +141,7 @@ fn split_zone(name: &str) -> (&str, &str) {
 impl FromStr for Host {
     type Err = Error;
 
-    /// [`Host::parse`] with [`Host::DEFAULT_PORT`].
+    /// As [`Host::parse`] with [`Host::DEFAULT_PORT`].
     fn from_str(text: &str) -> Result<Self, Error> {
         Self::parse(text, Self::DEFAULT_PORT)
             .map_err(|why| Error::new(ErrorKind::InvalidArgument, why))
@@ -156,7 +157,7 @@ fn ipv6_host(host: &str) -> Result<&str, String> {
         .map_err(|_| format!("`{address}` is not an IPv6 address"))?;
     if let Some(zone) = zone.strip_prefix('%') {
         let named = |b: u8| b.is_ascii_alphanumeric() || b"._-~".contains(&b);
-        // 15 characters are the longest name that an interface has.
+        // The name of an interface has at most 15 characters (`IFNAMSIZ`).
         if !(1..=15).contains(&zone.len()) || !zone.bytes().all(named) {
             return Err(format!(
                 "`{zone}` is no zone: expected the name of a network interface"
@@ -166,8 +167,8 @@ fn ipv6_host(host: &str) -> Result<&str, String> {
     address_of_one_board(IpAddr::V6(parsed).to_canonical(), host)
 }
 
-/// Returns `host` if it could be a name or an IPv4 address: dotted labels of letters, digits, `-`,
-/// `_`.
+/// Returns `host` if it has the form of a name or of an IPv4 address: labels of letters, digits,
+/// `-` and `_`, separated by dots.
 fn name_or_ipv4_host(host: &str) -> Result<&str, String> {
     if host.is_empty() {
         return Err("the host is empty: expected `host` or `host:port`".to_owned());
@@ -199,7 +200,7 @@ fn name_or_ipv4_host(host: &str) -> Result<&str, String> {
     Ok(host)
 }
 
-/// True for a label that the resolver of the system takes for a number, as in old forms of
+/// True for a label that the resolver of the system interprets as a number, as in old forms of
 /// addresses.
 fn is_number(label: &str) -> bool {
     let hexadecimal = label.strip_prefix("0x").or(label.strip_prefix("0X"));
@@ -209,8 +210,8 @@ fn is_number(label: &str) -> bool {
     }
 }
 
-/// Returns `host` if it is an IPv4 address of four decimal numbers, which no program reads as
-/// another address.
+/// Returns `host` if it is an IPv4 address of four decimal numbers. All programs interpret that
+/// form in the same way.
 fn ipv4_host(host: &str) -> Result<&str, String> {
     if let Ok(address) = host.parse::<Ipv4Addr>() {
         return address_of_one_board(IpAddr::V4(address), host);
@@ -227,7 +228,7 @@ fn ipv4_host(host: &str) -> Result<&str, String> {
     ))
 }
 
-/// Returns `host`, unless its address cannot be that of one board.
+/// Returns `host` unless its address is a broadcast, multicast or unspecified one.
 fn address_of_one_board(address: IpAddr, host: &str) -> Result<&str, String> {
     let broadcast = address == IpAddr::V4(Ipv4Addr::BROADCAST);
     if address.is_unspecified() || address.is_multicast() || broadcast {

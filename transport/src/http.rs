@@ -26,13 +26,13 @@ use crate::link::Sent;
 use crate::stream::ByteStream;
 pub(crate) use failure::Failure;
 
-/// A request body with what its headers say.
+/// A request body with its headers.
 #[derive(Debug, Clone)]
 pub(crate) struct Post {
     pub(crate) body: Bytes,
     pub(crate) format: Format,
     pub(crate) continue_on_error: bool,
-    /// Changes that it makes, for the keeper of its module.
+    /// Changes of settings that it makes, for the keeper of its module.
     pub(crate) sent: Option<Arc<Sent>>,
     /// Time that its acquisitions take on the board.
     pub(crate) acquiring: Duration,
@@ -49,13 +49,13 @@ impl Post {
         }
     }
 
-    /// True if it switches tones off, and changes nothing else.
+    /// True if it switches tones off and changes nothing else.
     pub(crate) fn only_switches_off(&self) -> bool {
         let sent = self.sent.as_ref();
         sent.is_some_and(|sent| sent.only_switches_off())
     }
 
-    /// Has the calls after a failed one run too.
+    /// Asks the server to execute the calls after a failed one, too.
     pub(crate) fn continue_on_error(self) -> Self {
         Self {
             continue_on_error: true,
@@ -69,14 +69,14 @@ impl Post {
 pub(crate) struct Answer {
     pub(crate) content_type: Option<String>,
     pub(crate) body: Bytes,
-    /// Number of repetitions of the request before it came.
+    /// Number of repetitions of the request before this answer came.
     pub(crate) repeats: u32,
-    /// True if the request was sent before, and its answer was lost.
+    /// True if the request had been sent before and that answer was lost.
     pub(crate) was_lost: bool,
 }
 
 impl Answer {
-    /// The answer to no calls at all, for batches that need not be sent.
+    /// The answer to a batch without calls, which is not sent.
     pub(crate) fn empty() -> Self {
         let content_type = Some(Format::Json.content_type().to_owned());
         Self {
@@ -88,22 +88,22 @@ impl Answer {
     }
 }
 
-/// An open connection. Dropping it closes it.
+/// An open connection. It is closed when dropped.
 pub(crate) struct Connection {
     sender: http1::SendRequest<Full<Bytes>>,
     driver: AbortHandle,
     host: HeaderValue,
     accept: &'static str,
     answer_limit: usize,
-    /// Number of answers that have come on it, and the time at which the last one was whole.
+    /// Number of answers on this connection, and the time at which the last one was complete.
     answers: u32,
     answered: Instant,
-    /// True if the last answer has said that the server closes it.
+    /// True if the headers of the last answer announce that the server closes the connection.
     closes: bool,
 }
 
 impl Connection {
-    /// Speaks HTTP over `stream`; `runtime` drives it.
+    /// Begins HTTP over `stream`. `runtime` drives the connection.
     pub(crate) async fn over(
         stream: Box<dyn ByteStream>,
         runtime: &Handle,
@@ -113,7 +113,7 @@ impl Connection {
     ) -> Result<Self, Box<dyn StdError + Send + Sync>> {
         let host = HeaderValue::from_str(authority)?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // Errors of the connection reach whoever awaits an answer on it.
+        // The result is dropped: whoever awaits an answer on the connection receives its error.
         let driver = runtime
             .spawn(async move { drop(connection.await) })
             .abort_handle();
@@ -129,27 +129,28 @@ impl Connection {
         })
     }
 
-    /// True if the server has closed it or says that it does, or if an exchange was cut off.
+    /// True if the server has closed the connection or has announced it, or if an exchange was cut
+    /// off.
     pub(crate) fn is_closed(&self) -> bool {
         self.closes || self.sender.is_closed()
     }
 
-    /// True if the server has said, with its last answer, that it closes the connection.
+    /// True if the server has announced with its last answer that it closes the connection.
     pub(crate) fn closes(&self) -> bool {
         self.closes
     }
 
-    /// Number of answers that have come on it.
+    /// Number of answers on this connection.
     pub(crate) fn answers(&self) -> u32 {
         self.answers
     }
 
-    /// Time that it has been idle since its last answer.
+    /// Time since its last answer.
     pub(crate) fn rested(&self) -> Duration {
         self.answered.elapsed()
     }
 
-    /// Posts and awaits the whole answer.
+    /// Sends a request and awaits the complete answer.
     pub(crate) async fn exchange(
         &mut self,
         post: &Post,
@@ -220,23 +221,24 @@ impl Connection {
             .header(HOST, &self.host)
             .header(CONTENT_TYPE, post.format.content_type())
             .header(ACCEPT, self.accept)
-            // This tells proxies before a board not to compress; boards do not look at it.
+            // A proxy in front of the board must not compress the answer. Boards ignore this
+            // header.
             .header(ACCEPT_ENCODING, "identity");
         if post.continue_on_error {
             request = request.header("X-Tuber-Options", "continue-on-error");
         }
         request
             .body(Full::new(post.body.clone()))
-            .expect("every header is one")
+            .expect("all headers are constant or were checked")
     }
 }
 
-/// Beginning of a gzip body. Neither JSON nor CBOR begins like this.
+/// First bytes of a gzip body. Neither JSON nor CBOR begins with them.
 const GZIP: &[u8] = &[0x1f, 0x8b];
 
-/// True if the server says that it closes the connection behind this answer.
+/// True if the headers announce that the server closes the connection after this answer.
 fn closes(response: &Response<Incoming>) -> bool {
-    let said = |word: &str| {
+    let connection_header_has = |word: &str| {
         let mut values = response.headers().get_all(CONNECTION).iter();
         values.any(|value| {
             let value = value.to_str().unwrap_or_default();
@@ -245,7 +247,8 @@ fn closes(response: &Response<Incoming>) -> bool {
                 .any(|one| one.trim().eq_ignore_ascii_case(word))
         })
     };
-    said("close") || (response.version() == Version::HTTP_10 && !said("keep-alive"))
+    connection_header_has("close")
+        || (response.version() == Version::HTTP_10 && !connection_header_has("keep-alive"))
 }
 
 fn lost(source: impl Into<Box<dyn StdError + Send + Sync>>, unanswered: bool) -> Failure {

@@ -1,7 +1,7 @@
 //! Registry of board kinds.
 //!
-//! A kind of boards is described by one [`BoardFamily`]: its name, its addresses, its limits and
-//! its client. The kinds of this crate are in [`BUILT_IN`]. A program adds its own with
+//! One [`BoardFamily`] describes a kind of boards: its name, its addresses, its limits and its
+//! client. The kinds of this crate are in [`BUILT_IN`]. A program adds its own with
 //! [`BoardKind::register`], before it reads a hardware map that names them.
 
 use std::fmt;
@@ -13,17 +13,17 @@ use twotone_hal::{BoardHandle, Error, ErrorKind, Result, Streams};
 
 use crate::{ConnectOptions, Host, crs};
 
-/// Kinds that this crate has clients for. A new kind is a constant of [`BoardKind`], and its entry
-/// here.
+/// Kinds that this crate has clients for. A new kind is a constant of [`BoardKind`] and an entry in
+/// this list.
 const BUILT_IN: &[BoardKind] = &[BoardKind::CRS];
 
 /// Kinds that programs have added.
 static REGISTERED: RwLock<Vec<BoardKind>> = RwLock::new(Vec::new());
 
-/// A connection under way. It is `Send`, so that many can be made at once.
+/// A connection that is being opened. It is `Send`, so that many can be opened concurrently.
 pub type Connecting<'a> = Pin<Box<dyn Future<Output = Result<BoardHandle>> + Send + 'a>>;
 
-/// Makes the sample streams of a board from its name, its address and its serial number.
+/// Constructor of the sample streams of a board from its name, its address and its serial number.
 pub type StreamsOf = fn(&str, &Host, Option<u16>) -> Arc<dyn Streams>;
 
 /// Properties that all boards of one kind have in common.
@@ -36,17 +36,17 @@ pub struct BoardFamily {
     /// Highest number that a module can have.
     pub highest_module: u8,
     /// Host of a board that has no address in the map, from its place or its serial number; `None`
-    /// if they give none.
+    /// if neither determines a host.
     pub host: fn(&BoardPlace<'_>) -> Option<Host>,
-    /// Sample streams of the board of this name, address and serial number, for a board that may
-    /// not answer; `None` if there are none without the board's own handle
+    /// Constructor of sample streams that work even if the board does not answer its control
+    /// protocol. `None` if only a connected board has streams
     /// ([`Board::streams`](twotone_hal::Board::streams)).
     pub streams: Option<StreamsOf>,
-    /// True if its streams come in packets that bear the serial number of the board, so that they
-    /// are known by it.
+    /// True if the packets of its streams hold the serial number of the board, which identifies
+    /// them.
     pub sends_serial: bool,
-    /// True if the amplitudes of its tones have powers in dBm. If not, limits and start powers of
-    /// maps, which are in dBm, do not apply to its boards.
+    /// True if the power of its tones is known in dBm. If not, the limits and start powers of maps,
+    /// which are in dBm, do not apply to its boards.
     pub has_power_scale: bool,
     /// Connects to the board at an address, under the name that it has in the map.
     pub connect: for<'a> fn(&'a str, Host, ConnectOptions) -> Connecting<'a>,
@@ -71,7 +71,7 @@ impl BoardKind {
     /// The CRS board, reached by Tuber over HTTP.
     pub const CRS: Self = Self(&crs::FAMILY);
 
-    /// Returns every kind that can be used, those of this crate first.
+    /// Returns every registered kind, those of this crate first.
     pub fn all() -> Vec<Self> {
         let registered = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
         [BUILT_IN, registered.as_slice()].concat()
@@ -82,10 +82,10 @@ impl BoardKind {
         Self::all().into_iter().find(|kind| kind.name() == name)
     }
 
-    /// Adds a kind, so that hardware maps can name it. It stays for the rest of the process.
+    /// Registers a kind, so that hardware maps can name it, until the process ends.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] if there is a kind of this name.
+    /// [`ErrorKind::InvalidArgument`] if a kind of this name is registered.
     pub fn register(family: &'static BoardFamily) -> Result<Self> {
         let kind = Self(family);
         let mut registered = REGISTERED.write().unwrap_or_else(PoisonError::into_inner);

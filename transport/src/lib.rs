@@ -22,6 +22,5 @@ pub use lookup::look_up;
 pub use options::{ConnectOptions, SampleSource};
 pub use stream::{ByteStream, Connector};
 pub use tuber::{Reply, TuberClient};
-/// The protocols themselves: the calls that a [`TuberClient`] is given, and the values it
-/// returns.
+/// The wire protocols: the calls that [`TuberClient`] sends, and the values that it returns.
 pub use twotone_wire as wire;

@@ -1,8 +1,9 @@
-//! A queue of exchanges with one board, each driven to its answer.
+//! A queue of exchanges with one board. Each request that is sent is awaited to its answer.
 //!
-//! A request that was sent is driven to its answer even if its caller has gone, and later requests
-//! wait for it. A real server was seen to finish a batch whose client had left, so that a setting
-//! took effect after the clean-up that should have undone it.
+//! After a request was sent, the link awaits its answer even if the caller has dropped the future,
+//! and later requests wait for that. The reason: a real server was seen to finish a batch after its
+//! client had disconnected, so that a setting took effect after the clean-up that should have
+//! undone it.
 
 mod keeper;
 mod line;
@@ -26,7 +27,8 @@ pub(crate) use keeper::{Before, Keeper, Unwatched};
 pub(crate) use line::Line;
 pub(crate) use sent::{Outcome, OutcomeWriter, Sent};
 
-/// The sending end of the queue. Dropping the last clone ends the link once the queue is empty.
+/// Sending end of the queue. After the last clone is dropped, the link ends once the queue is
+/// empty.
 #[derive(Debug, Clone)]
 pub(crate) struct Link {
     jobs: mpsc::UnboundedSender<Job>,
@@ -44,8 +46,8 @@ struct Job {
 }
 
 impl Job {
-    /// Sets a deadline anew that passed while the process was stopped. The caller who waits for the
-    /// answer does the same.
+    /// Sets a new deadline if the old one passed while the process was stopped. [`Queued::answer`]
+    /// does the same.
     fn renew(&mut self) {
         if deadline::passed_unseen(self.deadline) {
             self.deadline = deadline::within(self.patience);
@@ -54,7 +56,7 @@ impl Job {
 }
 
 impl Link {
-    /// A link that opens its connection with its first exchange, driven by `runtime`.
+    /// Link that opens its connection with its first exchange. `runtime` drives it.
     pub(crate) fn new(
         connector: Connector,
         options: ConnectOptions,
@@ -69,8 +71,8 @@ impl Link {
             keeper,
             before: Before::Lost,
             verified: false,
-            vouched: None,
-            is_told: false,
+            verified_at: None,
+            has_warned: false,
             repeats: 0,
         };
         runtime.spawn(driver.run(queue));
@@ -79,8 +81,8 @@ impl Link {
 
     /// Queues `post` and awaits its answer, until `deadline` at the latest.
     ///
-    /// If this is dropped before the post was sent, it is not sent. If it is dropped later, the
-    /// post is driven to its answer, and the exchanges behind it wait for that.
+    /// If this future is dropped before the post was sent, the post is not sent. If it is dropped
+    /// later, the link still awaits the answer, and later exchanges wait for that.
     pub(crate) async fn exchange(
         &self,
         post: Post,
@@ -90,7 +92,7 @@ impl Link {
         self.queue(post, safety, deadline)?.answer().await
     }
 
-    /// Queues `post` at once, for callers whose posts must go out in the order of their calls.
+    /// Queues `post` immediately, so that posts are sent in the order in which callers queue them.
     pub(crate) fn queue(&self, post: Post, safety: Safety, deadline: Instant) -> Result<Queued> {
         let (answer, awaited) = oneshot::channel();
         let sent = Arc::new(AtomicBool::new(false));
@@ -105,7 +107,7 @@ impl Link {
         };
         self.jobs
             .send(job)
-            .map_err(|_| gone().certainty_is(Certainty::NotExecuted))?;
+            .map_err(|_| runtime_ended().certainty_is(Certainty::NotExecuted))?;
         Ok(Queued {
             awaited,
             sent,
@@ -116,7 +118,8 @@ impl Link {
     }
 }
 
-/// An exchange in the queue, or under way. If this is dropped before it was sent, it is not sent.
+/// An exchange that waits in the queue or is under way. If this is dropped before the post was
+/// sent, the post is not sent.
 pub(crate) struct Queued {
     awaited: oneshot::Receiver<Result<Answer>>,
     sent: Arc<AtomicBool>,
@@ -129,8 +132,8 @@ impl Queued {
     /// Awaits the answer, until the deadline at the latest.
     pub(crate) async fn answer(mut self) -> Result<Answer> {
         loop {
-            // The driver keeps the deadline of a post that it has sent; this one is for posts that
-            // still wait.
+            // The driver enforces the deadline of a post that it has sent. This timer is for a post
+            // that still waits in the queue.
             let expires = self.deadline + QUEUE_GRACE;
             let expired = {
                 let _runtime = self.runtime.enter();
@@ -138,56 +141,56 @@ impl Queued {
             };
             tokio::select! {
                 biased;
-                answer = &mut self.awaited => return answer.unwrap_or_else(|_| Err(gone())),
+                answer = &mut self.awaited => return answer.unwrap_or_else(|_| Err(runtime_ended())),
                 () = expired => {}
             }
             if !deadline::passed_unseen(expires) {
-                return Err(late(self.sent.load(Ordering::Acquire)));
+                return Err(timed_out(self.sent.load(Ordering::Acquire)));
             }
             self.deadline = deadline::within(self.patience);
         }
     }
 }
 
-fn gone() -> Error {
+fn runtime_ended() -> Error {
     Error::new(
         ErrorKind::ConnectionLost,
         "the runtime of the link has ended",
     )
 }
 
-/// Least time that an exchange is given again if the process was stopped past its deadline.
+/// Shortest new time for an exchange whose deadline passed while the process was stopped.
 const SHORTEST_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Time by which a waiting exchange outlives its deadline, so that the driver's error comes first.
+/// Time that a waiting caller adds to its deadline, so that the error of the driver comes first.
 const QUEUE_GRACE: Duration = Duration::from_millis(20);
 
 fn is_unsure(error: &Error) -> bool {
     error.certainty() == Certainty::Unknown
 }
 
-/// True if a reading that failed with this error may succeed when it is asked again.
+/// True if a reading that failed with this error may succeed when it is repeated.
 fn is_passing(error: &Error) -> bool {
     use ErrorKind as K;
     matches!(error.kind(), K::Rejected | K::Protocol | K::ConnectionLost)
 }
 
-/// Pause between two tries to reach a board that has just gone.
+/// Pause between two attempts to reach a board whose connection was just lost.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Time for which a verification of one connection holds for the next, if the server closes each
-/// behind its first answer. No board restarts in so short a time, and the next verification would
-/// find one that did.
-const VOUCHED_FOR: Duration = Duration::from_secs(1);
+/// Time for which the verification of one connection is valid for the next, if the server closes
+/// each connection after its first answer. Boards take longer to restart, and the next verification
+/// would find one that did not.
+const VERIFICATION_HOLDS_FOR: Duration = Duration::from_secs(1);
 
-/// Longest time for a verification before a post that only switches tones off, which does not need
-/// it.
+/// Longest time for a verification before a post that only switches tones off. Such a post is sent
+/// even without a verification.
 const SWITCHING_OFF_WAITS: Duration = Duration::from_secs(2);
 
-/// Number of verifications for one exchange after which the exchange is given up.
+/// Largest number of verifications for one exchange. After that the exchange fails.
 const MOST_VERIFICATIONS: u32 = 3;
 
-fn late(sent: bool) -> Error {
+fn timed_out(sent: bool) -> Error {
     if sent {
         Error::new(ErrorKind::Timeout, "no answer came before the deadline")
     } else {
@@ -204,14 +207,16 @@ struct Driver<K> {
     keeper: K,
     idle_timeout: Duration,
     connect_timeout: Duration,
-    /// End of the connection before the one at hand, until the one at hand is verified.
+    /// The way in which the previous connection ended. It decides what is read back on the present
+    /// one.
     before: Before,
     verified: bool,
-    /// Time at which the keeper last found everything as it was, on a connection of its own.
-    vouched: Option<Instant>,
-    /// True if the log says that tones are switched off though nothing can be read back.
-    is_told: bool,
-    /// Number of repetitions for the exchange at hand.
+    /// Time of the last verification, if it used up its connection because the server closes each
+    /// connection after one answer. It is then valid for the next connection.
+    verified_at: Option<Instant>,
+    /// True if the log has a warning that tones are switched off without a verification.
+    has_warned: bool,
+    /// Number of repetitions for the present exchange.
     repeats: u32,
 }
 
@@ -223,30 +228,30 @@ impl<K: Keeper> Driver<K> {
             }
             job.renew();
             let outcome = if job.deadline <= Instant::now() {
-                Err(late(false))
+                Err(timed_out(false))
             } else {
                 self.serve(&mut job).await
             };
-            // A caller who has gone is no failure: the exchange is complete.
+            // The caller may have dropped the future. The exchange is complete all the same.
             drop(job.answer.send(outcome));
         }
     }
 
-    /// The next job. A connection that stays idle is closed before the server does it, so that no
-    /// request is ever written into a connection that is being closed at the other end.
+    /// The next job. An idle connection is closed before the server closes it, so that no request
+    /// is written into a connection that the other end is closing.
     async fn next(&mut self, queue: &mut mpsc::UnboundedReceiver<Job>) -> Option<Job> {
         if self.line.has_connection() {
             let idle_until = deadline::within(self.idle_timeout);
             match timeout_at(idle_until, queue.recv()).await {
                 Ok(job) => return job,
-                Err(_) => self.part_idle(),
+                Err(_) => self.close_idle(),
             }
         }
         queue.recv().await
     }
 
-    /// Closes an idle connection, unless the other end has.
-    fn part_idle(&mut self) {
+    /// Closes an idle connection, unless the other end has closed it.
+    fn close_idle(&mut self) {
         let was_used_up = self.line.is_one_exchange();
         if (self.line.close() || was_used_up) && self.verified {
             self.before = Before::Idle;
@@ -256,13 +261,14 @@ impl<K: Keeper> Driver<K> {
 
     async fn serve(&mut self, job: &mut Job) -> Result<Answer> {
         let mut first = None;
-        let mut back_by = None;
+        let mut reconnect_by = None;
         self.repeats = 0;
         loop {
             job.renew();
             match self.ready(job).await {
                 Ok(()) => {}
-                // A board that was there a moment ago may be starting anew.
+                // The board answered a moment ago, so it may be restarting: connect again for some
+                // time.
                 Err(error)
                     if first.is_some()
                         && matches!(
@@ -271,10 +277,10 @@ impl<K: Keeper> Driver<K> {
                                 | ErrorKind::ConnectionLost
                                 | ErrorKind::Protocol
                         )
-                        // Counted from the first failure on, without the rest before it, and
-                        // early enough to report the first failure before the deadline.
+                        // The time counts from the first failure to connect. It ends before the
+                        // deadline of the job, so that the first failure can still be reported.
                         && Instant::now()
-                            < *back_by.get_or_insert_with(|| {
+                            < *reconnect_by.get_or_insert_with(|| {
                                 let latest = job.deadline - 2 * RECONNECT_PAUSE;
                                 latest.min(deadline::within(self.connect_timeout))
                             }) =>
@@ -282,7 +288,7 @@ impl<K: Keeper> Driver<K> {
                     sleep(RECONNECT_PAUSE).await;
                     continue;
                 }
-                // The loss of the board's state is reported, rather than the loss of the answer.
+                // The caller learns that the epoch has ended, rather than that the answer was lost.
                 Err(error) if error.kind() == ErrorKind::EpochChanged => {
                     let unsure = first.as_ref().is_some_and(is_unsure);
                     return Err(if unsure {
@@ -294,16 +300,17 @@ impl<K: Keeper> Driver<K> {
                 Err(error) => return Err(first.unwrap_or(error)),
             }
             job.renew();
-            // The caller may have gone while the connection was made, or the deadline have passed.
+            // While the connection was opened, the caller may have dropped the future, or the
+            // deadline may have passed.
             if first.is_none() && (job.answer.is_closed() || job.deadline <= Instant::now()) {
-                return Err(late(false));
+                return Err(timed_out(false));
             }
             job.sent.store(true, Ordering::Release);
-            self.vouched = None;
+            self.verified_at = None;
             let exchanged = Allowance::timed(self.line.exchange(&job.post, job.deadline)).await;
             let failure = match exchanged {
                 (Ok(answer), took) => {
-                    self.keeper.answered(&job.post, took);
+                    self.keeper.note_answered(&job.post, took);
                     let was_lost = first.as_ref().is_some_and(is_unsure);
                     return Ok(Answer {
                         repeats: self.repeats + u32::from(was_lost),
@@ -315,7 +322,7 @@ impl<K: Keeper> Driver<K> {
             };
             self.before = Before::Lost;
             if failure.may_have_run() {
-                self.keeper.lost(&job.post, job.safety);
+                self.keeper.note_lost(&job.post, job.safety);
             }
             let again = match failure {
                 Failure::NotSent(_) => true,
@@ -323,7 +330,7 @@ impl<K: Keeper> Driver<K> {
                 _ => false,
             };
             let unsure = failure.may_have_run() || first.as_ref().is_some_and(is_unsure);
-            let mut error = failure.told(self.line.authority());
+            let mut error = failure.into_error(self.line.authority());
             if unsure {
                 error = error.certainty_is(Certainty::Unknown);
             }
@@ -335,16 +342,17 @@ impl<K: Keeper> Driver<K> {
         }
     }
 
-    /// Makes sure that the post of `job` may go out: the connection at hand is open and verified. A
-    /// post that only switches tones off goes out even if the connection cannot be verified.
+    /// Opens and verifies a connection for the post of `job`. If the connection cannot be verified,
+    /// a post that only switches tones off may be sent all the same.
     async fn ready(&mut self, job: &mut Job) -> Result<()> {
         let mut verifications = 0;
         let switches_off = job.post.only_switches_off();
         let mut verified_by = None;
         loop {
-            // Before each verification, since the marker that one sets may be lost, too.
-            self.rest(job).await?;
-            // The time may have passed while the process was stopped.
+            // This comes before each verification, since the marker that a verification sets may be
+            // lost, too.
+            self.wait_until_at_rest(job).await?;
+            // The deadline may have passed while the process was stopped.
             job.renew();
             let deadline = job.deadline;
             let verified_by = *verified_by.get_or_insert_with(|| {
@@ -356,13 +364,14 @@ impl<K: Keeper> Driver<K> {
             });
             self.keeper.admit(&job.post)?;
             if !self.line.is_open() {
-                if let Some(ended) = self.line.leave() {
+                if let Some(ended) = self.line.abandon() {
                     self.before = if self.verified { ended } else { Before::Lost };
                 }
                 self.verified = false;
                 self.line.open(deadline).await?;
-                let vouched = self.vouched.take();
-                self.verified = vouched.is_some_and(|since| since.elapsed() <= VOUCHED_FOR);
+                let verified_at = self.verified_at.take();
+                self.verified =
+                    verified_at.is_some_and(|since| since.elapsed() <= VERIFICATION_HOLDS_FOR);
             }
             if self.verified && !self.keeper.is_in_doubt() {
                 return Ok(());
@@ -375,8 +384,8 @@ impl<K: Keeper> Driver<K> {
             }
             verifications += 1;
             match self.verify(verified_by).await {
-                // A verification only reads, so it is repeated: a board may refuse once, or answer
-                // nonsense.
+                // A verification only reads, so it can be repeated if the board refuses or its
+                // answer cannot be used.
                 Err(error) if is_passing(&error) && verifications < MOST_VERIFICATIONS => {
                     let pause = RECONNECT_PAUSE * verifications;
                     if Instant::now() + pause >= deadline {
@@ -388,13 +397,14 @@ impl<K: Keeper> Driver<K> {
                 }
                 Err(error) if switches_off && error.kind() != ErrorKind::EpochChanged => {
                     let host = self.line.authority();
-                    // One warning: tones are switched off again and again until they are off.
-                    if std::mem::replace(&mut self.is_told, true) {
+                    // Only the first time is a warning: tones are switched off repeatedly until
+                    // they are off.
+                    if std::mem::replace(&mut self.has_warned, true) {
                         tracing::debug!(host, error = %error.chain(), "switching off what cannot be read back");
                     } else {
                         tracing::warn!(host, error = %error.chain(), "switching off what cannot be read back");
                     }
-                    self.keeper.goes_out_unverified();
+                    self.keeper.note_unverified();
                     return self.line.open(deadline).await;
                 }
                 verified => verified?,
@@ -402,24 +412,25 @@ impl<K: Keeper> Driver<K> {
         }
     }
 
-    /// Waits until no request that was lost can reach the board any more. A post that only switches
-    /// tones off is sent at once, and again afterwards: in between, a lost request may switch them
-    /// on.
+    /// Waits until no lost request can reach the board any more. A post that only switches tones
+    /// off is also sent before the wait. The caller of this function sends it again afterwards,
+    /// since a lost request may switch tones on during the wait.
     ///
     /// # Errors
-    /// [`ErrorKind::Timeout`] if the deadline of the job comes first, or its caller goes meanwhile.
-    async fn rest(&mut self, job: &mut Job) -> Result<()> {
-        let Some(at_rest) = self.keeper.at_rest() else {
+    /// [`ErrorKind::Timeout`] if the deadline of the job comes first, or if its caller drops the
+    /// future.
+    async fn wait_until_at_rest(&mut self, job: &mut Job) -> Result<()> {
+        let Some(at_rest) = self.keeper.at_rest_from() else {
             return Ok(());
         };
         let mut certainty = Certainty::NotExecuted;
         if job.post.only_switches_off() && at_rest > Instant::now() {
             certainty = Certainty::Unknown;
-            // An answer that is on its way is not given up because the rest is over.
+            // The end of the wait must not cut off an answer that is on its way.
             let by = at_rest.max(deadline::within(SWITCHING_OFF_WAITS));
             self.switch_off(job, by.min(job.deadline)).await;
         }
-        let at_rest = self.keeper.at_rest().unwrap_or(at_rest);
+        let at_rest = self.keeper.at_rest_from().unwrap_or(at_rest);
         if at_rest >= job.deadline {
             let why = "settings were lost on their way to the board, and may still reach it";
             return Err(Error::new(ErrorKind::Timeout, why).certainty_is(certainty));
@@ -427,27 +438,27 @@ impl<K: Keeper> Driver<K> {
         tokio::select! {
             biased;
             () = sleep_until(at_rest) => Ok(()),
-            () = job.answer.closed() => Err(late(false)),
+            () = job.answer.closed() => Err(timed_out(false)),
         }
     }
 
-    /// Sends a post that switches tones off, on a connection that is not verified.
+    /// Sends a post that switches tones off on a connection that is not verified.
     async fn switch_off(&mut self, job: &Job, deadline: Instant) {
         self.verified = false;
         if !self.line.is_open() {
-            self.line.leave();
+            self.line.abandon();
             if let Err(error) = self.line.open(deadline).await {
                 return tracing::warn!(host = self.line.authority(), error = %error.chain(), "not switched off yet");
             }
         }
         job.sent.store(true, Ordering::Release);
-        self.keeper.goes_out_unverified();
+        self.keeper.note_unverified();
         match Allowance::timed(self.line.exchange(&job.post, deadline)).await {
-            (Ok(_), took) => self.keeper.answered(&job.post, took),
+            (Ok(_), took) => self.keeper.note_answered(&job.post, took),
             (Err(failure), _) => {
                 self.before = Before::Lost;
                 if failure.may_have_run() {
-                    self.keeper.lost(&job.post, job.safety);
+                    self.keeper.note_lost(&job.post, job.safety);
                 }
             }
         }
@@ -467,9 +478,9 @@ impl<K: Keeper> Driver<K> {
             return Err(error);
         }
         self.verified = true;
-        self.is_told = false;
+        self.has_warned = false;
         self.before = Before::Lost;
-        self.vouched = self.line.is_one_exchange().then(Instant::now);
+        self.verified_at = self.line.is_one_exchange().then(Instant::now);
         Ok(())
     }
 }

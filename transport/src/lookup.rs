@@ -1,6 +1,6 @@
-//! Look-ups of names, on threads of their own.
+//! Look-ups of host names on separate threads.
 //!
-//! Tokio has such threads too, but panics if the system grants it none.
+//! `tokio::net::lookup_host` does the same, but tokio panics if the system grants it no thread.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -12,23 +12,25 @@ use std::{fs, thread};
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 
-/// Largest number of look-ups that run at the same time. One without an answer takes up to 30 s.
+/// Largest number of look-ups that run at the same time. A look-up without an answer takes up to 30
+/// s.
 const MOST: usize = 64;
 
-/// Number of tries to start a thread while the kernel may still count one that has just ended.
+/// Largest number of attempts to start a thread while the kernel may still count one that has just
+/// ended.
 const MOST_LOOKS: usize = 100_000;
 
 /// Addresses of `name` with `port`.
 ///
-/// All who ask for the same at the same time share one look-up. Others wait for their turn if 64
-/// are under way, or if the system grants no thread for one more.
+/// Concurrent calls for the same name and port share one look-up. At most 64 look-ups run at the
+/// same time, or fewer if the system grants no more threads; others wait.
 ///
-/// If this is dropped while it waits, a look-up that has begun runs to its end. A look-up that
-/// nobody waits for any more is not begun.
+/// If this future is dropped, a look-up that has begun runs to its end. One that has not begun is
+/// left out if no other caller waits for it.
 ///
 /// # Errors
-/// The system's error for the name, and an error if the system grants no thread even though no
-/// other look-up is under way.
+/// The error of the system for the name, or an error if the system grants no thread while no other
+/// look-up is under way.
 pub async fn look_up(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     static OF_PROCESS: LookUps<fn(&str, u16) -> Found> =
         LookUps::new(|name, port| Ok((name, port).to_socket_addrs()?.collect()));
@@ -43,20 +45,21 @@ type Shared = Result<Vec<SocketAddr>, Arc<io::Error>>;
 /// A name and a port.
 type Key = (String, u16);
 
-/// Look-ups under way and those that wait, with the function that looks a name up.
+/// Look-ups that are under way or wait, with the function that looks a name up.
 struct LookUps<F> {
     system: F,
     state: Mutex<State>,
 }
 
 struct State {
-    /// Callers that wait for each look-up, until it has ended.
+    /// Callers that wait for each look-up.
     asked: BTreeMap<Key, Vec<oneshot::Sender<Shared>>>,
     /// The look-ups that have not begun.
     queue: VecDeque<Key>,
-    /// Threads that look up.
+    /// Number of threads that look names up.
     threads: usize,
-    /// Places in `/proc` of threads that have ended, for as long as the kernel may count them.
+    /// Paths in `/proc` of threads that have ended. While such a path exists, the kernel still
+    /// counts the thread.
     ended: Vec<PathBuf>,
 }
 
@@ -109,14 +112,15 @@ impl<F: Fn(&str, u16) -> Found + Send + Sync + 'static> LookUps<F> {
     /// Starts a thread if a look-up waits and fewer than [`MOST`] threads run.
     ///
     /// # Errors
-    /// If the system grants no thread and none runs. The flag is true if the kernel may still have
-    /// counted a thread that has ended, so that another try may succeed.
+    /// If the system grants no thread and none runs. The flag is true if the kernel may have
+    /// counted a thread that has ended, so that another attempt may succeed.
     fn start_thread(&'static self) -> Result<(), (io::Error, bool)> {
         let mut state = self.state();
         if state.queue.is_empty() || state.threads >= MOST {
             return Ok(());
         }
-        // Looked at before, since the kernel may let go of it after the refusal.
+        // This is checked before the attempt: after a refusal the ended thread may be gone, and its
+        // path with it.
         let may_change = state.has_lingering();
         let thread = thread::Builder::new().name("look-up".to_owned());
         match thread.spawn(|| self.look_up_queued()) {
@@ -127,7 +131,7 @@ impl<F: Fn(&str, u16) -> Found + Send + Sync + 'static> LookUps<F> {
         Ok(())
     }
 
-    /// Looks names up until the queue is empty. Runs on a thread of its own.
+    /// Looks names up until the queue is empty. It runs on a separate thread.
     fn look_up_queued(&self) {
         let place = fs::read_link("/proc/thread-self").ok();
         let mut state = self.state();
@@ -136,7 +140,7 @@ impl<F: Fn(&str, u16) -> Found + Send + Sync + 'static> LookUps<F> {
             let found = (self.system)(&key.0, key.1).map_err(Arc::new);
             state = self.state();
             for asking in state.asked.remove(&key).unwrap_or_default() {
-                // Whoever asked may have gone.
+                // The caller may have dropped its future.
                 drop(asking.send(found.clone()));
             }
         }
@@ -152,7 +156,7 @@ impl<F: Fn(&str, u16) -> Found + Send + Sync + 'static> LookUps<F> {
 }
 
 impl State {
-    /// The next look-up that somebody still waits for.
+    /// The next look-up that a caller still waits for. Others are removed.
     fn next(&mut self) -> Option<Key> {
         loop {
             let key = self.queue.pop_front()?;
@@ -164,7 +168,7 @@ impl State {
         }
     }
 
-    /// True if the kernel may count a thread that has ended: it does so for some time.
+    /// True if the kernel may still count a thread that has ended.
     fn has_lingering(&mut self) -> bool {
         self.ended.retain(|place| place.exists());
         !self.ended.is_empty()
@@ -179,7 +183,8 @@ mod tests {
 
     use super::*;
 
-    /// A system that answers no name before it is told to, and notes the names that it is asked.
+    /// Fake resolver that records the names and answers them only after
+    /// [`Slow::answers_from_now_on`].
     #[derive(Default)]
     struct Slow {
         state: Mutex<(bool, Vec<Key>)>,
@@ -204,7 +209,7 @@ mod tests {
             self.changed.notify_all();
         }
 
-        /// The names that it was asked, once there are so many.
+        /// Waits until at least `count` names were asked for, and returns them.
         fn asked(&self, count: usize) -> Vec<Key> {
             let state = self.state.lock().unwrap();
             let few = |state: &mut (_, Vec<Key>)| state.1.len() < count;
@@ -247,7 +252,7 @@ mod tests {
         for one in &mut asking {
             assert!(one.now_or_never().is_none());
         }
-        // Those who give up and ask again join as well.
+        // Half of the callers drop their futures. The others still get their answers.
         let again = asking.split_off(200);
         drop(again);
         slow.answers_from_now_on();

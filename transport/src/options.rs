@@ -8,17 +8,18 @@ use twotone_hal::ReceiveOptions;
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub enum SampleSource {
-    /// The board's own acquisition call: its answer holds them.
+    /// The acquisition call of the board, whose answer holds the samples.
     #[default]
     Rpc,
-    /// The board's sample stream, from the board's time after the settings before were made.
+    /// The sample stream of the board, from the time at which the earlier settings of the batch
+    /// were made.
     ///
-    /// Each acquisition of a batch costs two round trips. The second one, when the samples have
-    /// come, finds out if the board has kept its settings. The answers are small, and the samples
-    /// of all channels come at the rate of the stream, even if others listen too. Samples of
-    /// another decimation than the board described end its epoch. If the board's time code is not
-    /// recent, samples cannot be shown to belong to the settings; then the board's own call is
-    /// used, with a warning.
+    /// Each acquisition of a batch costs two round trips. The second one follows the samples and
+    /// checks that the board has kept its settings. The answers are small, and the samples of all
+    /// channels come at the rate of the stream, even if other hosts receive it too. Samples with a
+    /// decimation other than the described one end the epoch of the board. If the time code of the
+    /// board is not recent, the times of the samples cannot be compared with that of the settings.
+    /// The acquisition call is then used, with a warning.
     Stream(ReceiveOptions),
 }
 
@@ -28,27 +29,26 @@ pub enum SampleSource {
 pub struct ConnectOptions {
     /// Longest time for opening a connection. 2 s.
     pub connect_timeout: Duration,
-    /// Longest time of a batch from asking to answer, the time of its acquisitions apart, a new
-    /// connection and one repetition included. 10 s. A batch that can be sent again if it was not
-    /// answered by then has this time twice.
+    /// Longest time of a request, without the time of its acquisitions, but with that for a new
+    /// connection and one repetition. 10 s. A request that may be repeated after a timeout has this
+    /// time twice.
     pub request_timeout: Duration,
     /// Time without use after which a connection is closed. 4 s: servers close it after 5 s, and a
-    /// request that crosses their closing may or may not be executed.
+    /// request that they receive while closing may or may not be executed.
     pub idle_timeout: Duration,
-    /// Longest time for which a request can live whose connection was lost: by then it was
-    /// executed, or never will be. 5 s, and the time of its own acquisitions on top. A busy
-    /// server, or a gateway before it, may hold a request for so long. After a request of
-    /// settings was lost, only requests that switch tones off are sent to its module for this
-    /// time, and then all settings are read back. An operation that would have to wait past
-    /// its deadline fails.
+    /// Longest time after which a request can still be executed whose connection was lost. 5 s; the
+    /// time of the acquisitions of the request is added. A busy server, or a gateway in front of
+    /// it, may hold a request for so long. After a request that changes settings was lost, only
+    /// requests that switch tones off are sent to its module for this time. Then all settings are
+    /// read back. An operation that would have to wait past its deadline fails.
     pub request_life: Duration,
-    /// The largest answer that is read, in bytes. 64 MiB.
+    /// Size of the largest answer that is accepted, in bytes. 64 MiB.
     pub answer_limit: usize,
-    /// True to ask for CBOR, which is several times smaller and faster; false for JSON alone.
+    /// True to ask for CBOR, which is several times smaller and faster; false for JSON only.
     pub cbor: bool,
-    /// Source of the samples. [`SampleSource::Rpc`].
+    /// Source of the samples. The default is [`SampleSource::Rpc`].
     pub samples: SampleSource,
-    /// The serial number that the board's packets bear, for [`SampleSource::Stream`].
+    /// Serial number in the packets of the board, for [`SampleSource::Stream`].
     pub serial: Option<u16>,
 }
 
@@ -68,7 +68,7 @@ impl Default for ConnectOptions {
 }
 
 impl ConnectOptions {
-    /// The defaults, to change with the methods below.
+    /// Default options, to be changed with the methods below.
     pub fn new() -> Self {
         Self::default()
     }

@@ -1,21 +1,20 @@
-//! Receivers of the sample streams of CRS boards: UDP multicast in, samples in order out.
+//! Receiver of the readout stream of CRS boards: from UDP multicast to samples in order.
 //!
-//! * [`Receiver`]: the readout stream, a decimated sample of every channel of a module in each
-//!   packet. [`Receiver::recv`] gives the packets that have come. [`Receiver::take`] gives
-//!   consecutive samples of some modules, and can leave out those taken before a setting changed.
-//! * [`PfbReceiver`]: the PFB stream, a few channels before the decimation.
-//! * [`Timeline`]: the times of a module's samples, with their stamps compared with each other. The
-//!   stamp of a single packet cannot say that its clock stands still or was set.
-//! * [`Counters`]: exact numbers of packets received, lost, late, or of others, for each board and
+//! * [`Receiver`]: the readout stream, whose packets each hold one decimated sample of every
+//!   channel of a module. [`Receiver::recv`] returns the packets that have come. [`Receiver::take`]
+//!   returns consecutive samples of some modules, and can leave out those from before a setting
+//!   changed.
+//! * [`Timeline`]: the times of a module's samples, from a comparison of many time stamps. A single
+//!   stamp cannot show that the clock stands still or was set.
+//! * [`Counters`]: exact numbers of received, lost, late and foreign packets, for each board and
 //!   module.
 //!
-//! Joins are source-specific: only packets from the boards' own addresses are asked for. Packets
-//! from such an address with another serial number are counted and never used. Packets that come
-//! out of order are put in order; one is given up for lost when its window has passed (see
-//! [`ReceiveOptions`]).
+//! Joins are source-specific (IGMPv3): the network delivers only packets from the addresses of the
+//! boards. Packets from such an address with another serial number are counted and never used.
+//! Packets that come out of order are put in order. A missing packet counts as lost after a number
+//! of packets or a time (see [`ReceiveOptions`]).
 //!
-//! Modules are numbered as packets number them, see [`in_packets`]: from 1 within the analog bank
-//! in use.
+//! Modules are numbered as in packets (see [`in_packets`]): from 1 within the analog bank in use.
 //!
 //! ```no_run
 //! use std::{net::Ipv4Addr, time::Duration};
@@ -51,10 +50,10 @@ mod timeline;
 
 pub(crate) use blocks::{BlockReceiver, Wanted};
 pub use counters::{BoardCounters, Counters, ModuleCounters};
-pub use frame::{Frame, Frames, PfbFrame, PfbFrames};
+pub use frame::{Frame, Frames};
 pub(crate) use listen::listen_for_serials;
 pub use options::Source;
-pub use receiver::{PfbReceiver, Receiver};
+pub use receiver::Receiver;
 pub(crate) use shared::SharedReceiver;
 pub use socket::KernelBuffers;
 pub use take::{Block, Take};
@@ -62,14 +61,14 @@ pub use time::{NoTime, SampleTime};
 pub use timeline::{JudgedTime, Stamped, Timeline};
 use twotone_hal::ModuleId;
 pub use twotone_hal::{ClockStep, TimeFindings, TimeOrigin};
-/// Source of a stamp's time.
+/// Source of the time of a stamp.
 pub use twotone_wire::crs::StampSource;
 /// Rate of the samples at a decimation stage (0 to 7), in Hz.
 pub use twotone_wire::crs::sample_rate_hz;
 pub use twotone_wire::crs::{MODULES_IN_BANK, STEPS_PER_COUNT};
 
-/// The module as packets number it, from 1 within its analog bank: board modules 1 and 5 are both
-/// module 1 there.
+/// Number of a module in packets, from 1 within its analog bank. Modules 1 and 5 of the board are
+/// both module 1.
 ///
 /// ```
 /// # use twotone_transport::readout::in_packets;

@@ -1,4 +1,4 @@
-//! Byte streams to boards: TCP, or streams of the caller's.
+//! Byte streams to boards: TCP, or streams that the caller provides.
 
 use std::future::Future;
 use std::io;
@@ -19,7 +19,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
 
 type Opening = Pin<Box<dyn Future<Output = io::Result<Box<dyn ByteStream>>> + Send>>;
 
-/// Opens byte streams to one board: called for each connection anew.
+/// Opens byte streams to one board, one for each connection.
 #[derive(Clone)]
 pub struct Connector {
     authority: Arc<str>,
@@ -31,7 +31,7 @@ pub struct Connector {
     pub(crate) one_exchange: Known,
 }
 
-/// A fact that was found out about the other end, shared by all who connect to it.
+/// A finding about the server, shared by all connections to it.
 #[derive(Clone, Default)]
 pub(crate) struct Known(Arc<AtomicBool>);
 
@@ -46,7 +46,7 @@ impl Known {
 }
 
 impl Connector {
-    /// TCP to `host`, each name looked up anew for each connection.
+    /// TCP to `host`. The name is looked up again for each connection.
     pub fn tcp(host: Host) -> Self {
         let (authority, header) = (host.to_string(), host.header().into());
         let reached = Arc::new(OnceLock::new());
@@ -57,7 +57,8 @@ impl Connector {
             async move {
                 let addresses = look_up(&name, port).await?;
                 let stream = TcpStream::connect(&addresses[..]).await?;
-                // A request is one write and its answer is waited for: nothing is to be gathered.
+                // Each request is one write, and its answer is awaited: Nagle's algorithm would
+                // only add delay.
                 stream.set_nodelay(true)?;
                 // Only the first address counts, so that a lease of the board keeps its key.
                 let peer = stream.peer_addr()?;
@@ -73,8 +74,8 @@ impl Connector {
         }
     }
 
-    /// Streams from `open`, for tests in memory and for tunnels. `authority` stands in the `Host`
-    /// header and in errors.
+    /// Streams from `open`, for tests in memory and for tunnels. `authority` is used in the `Host`
+    /// header and in error messages.
     pub fn new<F, S>(
         authority: impl Into<String>,
         open: impl Fn() -> F + Send + Sync + 'static,
@@ -107,7 +108,8 @@ impl Connector {
         self.reached.get().map(String::as_str)
     }
 
-    /// Value of the `Host` header: the part of the authority that means something to the other end.
+    /// Value of the `Host` header: the authority without the parts that only this computer
+    /// understands.
     pub(crate) fn header(&self) -> &str {
         &self.header
     }

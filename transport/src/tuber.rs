@@ -1,4 +1,4 @@
-//! A client of any Tuber server.
+//! Client of any Tuber server.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -14,10 +14,11 @@ use crate::http::{Answer as Received, Post};
 use crate::link::{Link, Unwatched};
 use crate::{ConnectOptions, Connector, Host};
 
-/// A client of any Tuber server, for methods that only one board family has and for servers that
-/// are no boards. It has one connection, opened with the first call.
+/// Client of any Tuber server, for methods that only one board family has and for servers that are
+/// no boards. It has one connection, which is opened with the first call.
 ///
-/// A batch is not sent again when its answer was lost: the effect of its calls is not known here.
+/// A batch is not sent again if its answer was lost, since the client does not know what its calls
+/// do.
 #[derive(Debug)]
 pub struct TuberClient {
     link: Link,
@@ -29,19 +30,20 @@ pub struct TuberClient {
 /// Result of one call of a batch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reply {
-    /// The value, or the server's message, to be shown and not parsed.
+    /// The value, or the error message of the server. The text of the message is not part of the
+    /// protocol.
     pub result: Result<Value, String>,
     /// Warnings of the server.
     pub warnings: Vec<String>,
 }
 
 impl TuberClient {
-    /// A client of the server at `host`, driven by the process-wide runtime.
+    /// Client of the server at `host`, driven by the process-wide runtime.
     pub fn new(host: Host, options: ConnectOptions) -> Self {
         Self::on(Connector::tcp(host), options, tworoutine::runtime().clone())
     }
 
-    /// A client over byte streams of the caller's, driven by the caller's runtime.
+    /// Client over byte streams that the caller provides, driven by the runtime of the caller.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -58,14 +60,14 @@ impl TuberClient {
         }
     }
 
-    /// Runs the calls that `write` adds, in order, and returns the result of each. With
-    /// `continue_on_error` the calls after a failed one are run too.
+    /// Executes the calls that `write` adds, in order, and returns the result of each. With
+    /// `continue_on_error`, the calls after a failed one are executed, too.
     ///
-    /// If this is dropped before the batch was sent, the batch is not sent. If it is dropped later,
-    /// the batch is driven to its answer.
+    /// If this future is dropped before the batch was sent, the batch is not sent. If it is dropped
+    /// later, the client still awaits the answer before it sends the next batch.
     ///
     /// # Errors
-    /// If no answer came, it cannot be read, or the server refused the batch as a whole.
+    /// If no answer came, if it cannot be read, or if the server refused the batch as a whole.
     pub async fn batch(
         &self,
         continue_on_error: bool,
@@ -106,12 +108,11 @@ impl TuberClient {
         }
     }
 
-    /// Returns the description that an object gives of itself. A server that answers with names
-    /// alone is asked for each of them in a second batch. Members that it then refuses to describe
-    /// stay unknown.
+    /// Returns the description of an object. A server that only lists names is asked for each of
+    /// them in a second batch. Methods and properties that it then does not describe stay unknown.
     ///
     /// # Errors
-    /// As [`TuberClient::call`], also if there is no such object.
+    /// As [`TuberClient::call`]. An object that does not exist is an error, too.
     pub async fn describe<'a>(&self, object: impl Into<Object<'a>> + Send) -> Result<Description> {
         let object = object.into();
         let mut answer = Err(String::new());
@@ -154,7 +155,7 @@ impl TuberClient {
         Ok(found)
     }
 
-    /// Sends a batch and hands over the elements of its answer, in order.
+    /// Sends a batch and calls `take` with each element of its answer, in order.
     async fn exchange(
         &self,
         continue_on_error: bool,
@@ -185,7 +186,8 @@ impl TuberClient {
     }
 }
 
-/// Reads an answer to the end, or gives the message with which the batch was refused as a whole.
+/// Reads an answer to its end. Returns the message of the server if it refused the batch as a
+/// whole.
 fn read(
     answer: &Received,
     calls: usize,
@@ -203,7 +205,7 @@ fn read(
     Ok(None)
 }
 
-/// Value of an element, or the server's message.
+/// Value of an element, or the error message of the server.
 fn described<T>(
     element: Element<'_>,
     read: impl FnOnce(&mut Cursor<'_>) -> Result<T, DecodeError>,
@@ -214,8 +216,8 @@ fn described<T>(
     }
 }
 
-/// The error for bytes that are no answer to the batch. The batch was answered, but the number of
-/// calls that were executed is not known.
+/// The error for an answer that cannot be read. It is not known how many calls of the batch were
+/// executed.
 pub(crate) fn broken(error: DecodeError) -> Error {
     Error::new(ErrorKind::Protocol, "the answer cannot be read")
         .certainty_is(Certainty::Unknown)

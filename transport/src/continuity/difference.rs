@@ -1,19 +1,19 @@
-//! Settings that are not as they were left, in words for the person on watch.
+//! Messages to the operator about settings that differ from those that this client made.
 
 use twotone_hal::{Difference, ModuleId};
 
-/// State of the marker, which shows how the settings came to differ.
+/// State of the marker, which shows the cause of a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Marker {
-    /// It is as it was left: a board that restarts loses it.
+    /// It is unchanged, so the board has not restarted: a restart would have erased it.
     Intact,
-    /// It is not as it was left.
+    /// It has changed or is missing.
     Gone,
-    /// There was none.
+    /// No marker was set, or it does not show the cause.
     Unset,
 }
 
-/// Message about a difference on `module`, with its possible meaning and the steps to take.
+/// Message about a difference on `module`, with its possible causes and the steps to take.
 pub(super) fn message(difference: &Difference, module: ModuleId, marker: Marker) -> String {
     format!(
         "module {module} {difference}: the board has restarted, or another program has set it{}",
@@ -21,7 +21,7 @@ pub(super) fn message(difference: &Difference, module: ModuleId, marker: Marker)
     )
 }
 
-/// The one of the two causes that applies, as far as it is known, and the steps to take.
+/// The cause that applies, if the marker shows it, and the steps to take.
 fn advice(difference: &Difference, marker: Marker) -> &'static str {
     match marker {
         Marker::Intact => {

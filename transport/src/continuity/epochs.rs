@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use twotone_hal::{Certainty, Epoch, Error, ErrorKind};
 
-/// The present epoch of a board, and the reason of the end of the one before. The keepers of all
+/// The present epoch of a board, and the reason why the epoch before it ended. The keepers of all
 /// modules share it.
 #[derive(Debug, Default)]
 pub(crate) struct Epochs {
@@ -25,7 +25,7 @@ impl Epochs {
         Epoch(self.present.load(Ordering::Acquire))
     }
 
-    /// Ends the epoch `seen`, unless it has ended already because of another module.
+    /// Ends the epoch `seen`. Does nothing if the keeper of another module has ended it already.
     pub(crate) fn end(&self, seen: Epoch, why: String) {
         let mut last = self.why();
         if self.present() == seen {
@@ -35,7 +35,7 @@ impl Epochs {
         }
     }
 
-    /// Returns the error that tells the end of the last epoch, and its reason.
+    /// Returns the error that reports the end of the last epoch, with its reason.
     pub(crate) fn changed(&self) -> Error {
         let message = format!("{}; what was measured before is void", self.why());
         Error::new(ErrorKind::EpochChanged, message).certainty_is(Certainty::NotExecuted)

@@ -1,4 +1,5 @@
-//! The keeper of a module's link, which checks that the board has kept its settings and is at rest.
+//! The keeper of a module's link. It checks that the board has kept its settings and is at rest: no
+//! request that was lost can reach it any more.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,36 +19,38 @@ use crate::deadline;
 use crate::http::Post;
 use crate::link::{Before, Keeper, Line, Outcome, Sent};
 
-/// Settings of a module as they were read back; `None` for one that was never set.
+/// Settings of a module as they were read back. `None` is a setting that was never made.
 type Reading = Vec<(SettingKey, Option<f64>)>;
 
 /// Number of channels whose settings are read back after an idle connection was closed from here.
 const SAMPLED_CHANNELS: usize = 16;
 
-/// Time between two readings that are to agree.
+/// Time between two readings of all settings. If they agree, the settings have stopped changing.
 const BETWEEN_READINGS: Duration = Duration::from_millis(250);
 
-/// Watches over the link of one module: follows the settings that are sent, and reads settings back
-/// after each new connection to see that they are still there.
+/// Keeper of the link of one module. It records the settings that are sent, and reads settings back
+/// after each new connection to check that the board still has them.
 pub(crate) struct ModuleKeeper<B> {
     board: B,
     seen: Epoch,
-    /// True if an epoch has begun in which the module has not been read back yet.
-    is_new: bool,
+    /// True if a new epoch has begun and the module has not been read back since.
+    is_unread: bool,
     settings: ModuleSettings,
-    /// Requests that went out and are not in `settings` yet; true with those whose answer was
+    /// Requests that were sent and are not in `settings` yet, each with true if its answer was
     /// lost.
-    not_entered: VecDeque<(Arc<Sent>, bool)>,
-    /// Number of times that a sample of the channels was read back.
+    not_applied: VecDeque<(Arc<Sent>, bool)>,
+    /// Number of times that a selection of the channels was read back. It decides which channels
+    /// are next.
     turn: usize,
-    /// Longest time for which a lost request can live, its acquisitions apart.
+    /// Longest time after which a lost request can still be executed, without the time of its
+    /// acquisitions.
     request_life: Duration,
-    /// The marker may have been set anew since the board was last read back, so that it does not
-    /// show that the board has restarted.
-    marker_is_of_no_use: bool,
-    /// Time until which a lost batch of settings may still land, if the module was not read back
-    /// since.
-    unrest_until: Option<Instant>,
+    /// True if the marker may have been written again since the board was last read back. It then
+    /// does not show if the board has restarted.
+    marker_may_be_rewritten: bool,
+    /// Time until which a lost batch of settings may still be executed. `None` if there is no such
+    /// batch, or if the module was read back since.
+    may_arrive_until: Option<Instant>,
 }
 
 impl<B: ReadBack> ModuleKeeper<B> {
@@ -55,30 +58,30 @@ impl<B: ReadBack> ModuleKeeper<B> {
         Self {
             seen: board.epochs().present(),
             board,
-            is_new: false,
+            is_unread: false,
             settings: ModuleSettings::default(),
-            not_entered: VecDeque::new(),
+            not_applied: VecDeque::new(),
             turn: 0,
             request_life,
-            marker_is_of_no_use: false,
-            unrest_until: None,
+            marker_may_be_rewritten: false,
+            may_arrive_until: None,
         }
     }
 
-    /// Begins a new epoch, in which nothing is known to be set. Lost requests may still reach the
-    /// board, since the epoch may have ended without a reboot.
+    /// Begins a new epoch, in which no setting is known. `may_arrive_until` stays as it is: lost
+    /// requests may still reach the board, since the epoch may have ended without a restart.
     fn begin(&mut self, epoch: Epoch) {
         self.seen = epoch;
-        self.is_new = true;
+        self.is_unread = true;
         self.settings = ModuleSettings::default();
-        self.marker_is_of_no_use = false;
-        self.not_entered.clear();
+        self.marker_may_be_rewritten = false;
+        self.not_applied.clear();
     }
 
-    /// Enters requests into the settings, in their order, up to the first one whose outcome is
-    /// open. With `all`, open ones are entered too, as in doubt: the settings are needed now.
-    fn enter(&mut self, all: bool) {
-        while let Some((sent, lost)) = self.not_entered.front() {
+    /// Applies requests that were sent to the settings, in their order, up to the first one whose
+    /// outcome is not known yet. With `all`, such requests are applied too, as in doubt.
+    fn apply_sent(&mut self, all: bool) {
+        while let Some((sent, lost)) = self.not_applied.front() {
             let outcome = match sent.outcome() {
                 _ if *lost => Outcome::Unknown,
                 Outcome::Open if all => Outcome::Unknown,
@@ -90,22 +93,23 @@ impl<B: ReadBack> ModuleKeeper<B> {
                 Outcome::Unknown => Certainty::Unknown,
             };
             self.settings.apply(sent.changes.iter().copied(), certainty);
-            // Boards round: the value that was read back after the change is the one that holds.
+            // Boards round the frequency: the value that was read back replaces the one that was
+            // sent.
             self.settings.apply(sent.nco().map(Change::Nco), certainty);
-            self.not_entered.pop_front();
+            self.not_applied.pop_front();
         }
     }
 
-    fn went_out(&mut self, post: &Post, lost: bool) {
+    fn note_sent(&mut self, post: &Post, lost: bool) {
         if let Some(sent) = &post.sent
             && !sent.changes.is_empty()
         {
-            self.not_entered.push_back((Arc::clone(sent), lost));
+            self.not_applied.push_back((Arc::clone(sent), lost));
         }
-        self.enter(false);
+        self.apply_sent(false);
     }
 
-    /// Settings to read back, with the marker at the end.
+    /// Settings to read back, ending with the offset and the amplitude of the last channel.
     fn keys(&mut self, before: Before) -> Vec<SettingKey> {
         let last = self.board.last_channel();
         let mut keys: Vec<SettingKey> = match before {
@@ -115,12 +119,13 @@ impl<B: ReadBack> ModuleKeeper<B> {
                 sample(&self.settings, SAMPLED_CHANNELS, self.turn).collect()
             }
         };
-        keys.retain(|key| key.channel != Some(last) || !marks(key.setting));
+        keys.retain(|key| key.channel != Some(last) || !is_of_marker(key.setting));
         keys.extend(offset_and_amplitude(last));
         keys
     }
 
-    /// Every setting that a lost batch may have changed, with the marker at the end.
+    /// Every setting that a lost batch may have changed, ending with the offset and the amplitude
+    /// of the last channel.
     fn all_keys(&self) -> Vec<SettingKey> {
         let phases = self.settings.known();
         let phases = phases.filter(|key| key.setting > Setting::Amplitude);
@@ -147,7 +152,7 @@ impl<B: ReadBack> ModuleKeeper<B> {
             {
                 Marker::Gone
             }
-            Some(_) if self.marker_is_of_no_use => Marker::Unset,
+            Some(_) if self.marker_may_be_rewritten => Marker::Unset,
             Some(_) => Marker::Intact,
         }
     }
@@ -168,8 +173,8 @@ impl<B: ReadBack> ModuleKeeper<B> {
         Ok(keys.into_iter().zip(values).collect())
     }
 
-    /// Reads everything back until two readings agree, and returns the last one. It is called when
-    /// every lost request has reached the board by now or never will.
+    /// Reads all settings back until two readings agree, and returns the last one. The caller has
+    /// waited until every lost request has either reached the board or never will.
     async fn read_at_rest(&mut self, line: &mut Line, deadline: Instant) -> Result<Reading> {
         let keys = self.all_keys();
         let mut before = self.read(line, deadline, keys).await?;
@@ -190,19 +195,24 @@ impl<B: ReadBack> ModuleKeeper<B> {
         }
     }
 
-    /// Takes note that a request was lost that may change settings, and may still reach the board.
-    fn may_land(&mut self, acquiring: Duration) {
+    /// Takes note that a request that changes settings was lost, and may still be executed.
+    fn note_may_arrive(&mut self, acquiring: Duration) {
         let until = deadline::within(self.request_life + acquiring);
         let later = |earlier: Instant| earlier.max(until);
-        self.unrest_until = Some(self.unrest_until.map_or(until, later));
+        self.may_arrive_until = Some(self.may_arrive_until.map_or(until, later));
     }
 
-    /// Makes sure that the module has a marker. If the last channel is on, or has an offset, its
-    /// offset is left as it is and serves as the marker.
-    async fn mark(&mut self, line: &mut Line, deadline: Instant, reading: &Reading) -> Result<()> {
+    /// Sets the marker if the module has none. If the last channel is on, or has an offset, that
+    /// offset serves as the marker and is not changed.
+    async fn ensure_marker(
+        &mut self,
+        line: &mut Line,
+        deadline: Instant,
+        reading: &Reading,
+    ) -> Result<()> {
         let last = self.board.last_channel();
         let key = SettingKey::tone(last, Setting::Offset);
-        // A board that has lost its settings is at 0, too.
+        // An offset of 0 is no marker: a board that has lost its settings has it, too.
         if self.settings.expected(key).is_some_and(|is| is != 0.0) {
             return Ok(());
         }
@@ -215,11 +225,11 @@ impl<B: ReadBack> ModuleKeeper<B> {
         } else if self.board.take_last_channel(self.seen) {
             let written = self.board.write_marker(line, deadline).await;
             written.map_err(|error| {
-                // It may reach the board late, when a caller has set the channel.
+                // The marker may be written late, when a caller has set the channel meanwhile.
                 if error.certainty() != Certainty::NotExecuted {
-                    self.may_land(Duration::ZERO);
+                    self.note_may_arrive(Duration::ZERO);
                 }
-                // Nothing of the exchange at hand has been sent.
+                // The error is reported for the exchange that waits, and that has not been sent.
                 error.certainty_is(Certainty::NotExecuted)
             })?;
             self.expect_offset(last, self.board.marker());
@@ -234,8 +244,9 @@ impl<B: ReadBack> ModuleKeeper<B> {
     }
 }
 
-/// True for the settings of the last channel that are the marker, or tell if there is one.
-fn marks(setting: Setting) -> bool {
+/// True for the settings of the last channel that are read to find the marker: its offset is the
+/// marker, and its amplitude shows if a caller uses the channel.
+fn is_of_marker(setting: Setting) -> bool {
     matches!(setting, Setting::Offset | Setting::Amplitude)
 }
 
@@ -257,23 +268,24 @@ impl<B: ReadBack> Keeper for ModuleKeeper<B> {
     }
 
     fn is_in_doubt(&self) -> bool {
-        self.is_new
+        self.is_unread
     }
 
-    fn at_rest(&self) -> Option<Instant> {
-        self.unrest_until
+    fn at_rest_from(&self) -> Option<Instant> {
+        self.may_arrive_until
     }
 
     async fn verify(&mut self, line: &mut Line, before: Before, deadline: Instant) -> Result<()> {
-        self.enter(true);
-        // At rest first: a lost batch may still change the settings that are compared.
-        let reading = if self.unrest_until.is_some() {
+        self.apply_sent(true);
+        // After a lost batch, all settings are read until they stop changing: the batch could
+        // change them between two requests.
+        let reading = if self.may_arrive_until.is_some() {
             self.read_at_rest(line, deadline).await?
         } else {
             let keys = self.keys(before);
             self.read(line, deadline, keys).await?
         };
-        self.unrest_until = None;
+        self.may_arrive_until = None;
         if let Some(difference) = self.settings.compare(&reading, &self.board.rounding()) {
             let marker = self.marker(&reading);
             let why = message(&difference, self.board.module(), marker);
@@ -283,17 +295,17 @@ impl<B: ReadBack> Keeper for ModuleKeeper<B> {
         }
         self.settings
             .learn_reading(&reading, &self.board.rounding());
-        self.marker_is_of_no_use = false;
-        self.mark(line, deadline, &reading).await?;
-        self.is_new = false;
+        self.marker_may_be_rewritten = false;
+        self.ensure_marker(line, deadline, &reading).await?;
+        self.is_unread = false;
         Ok(())
     }
 
-    fn goes_out_unverified(&mut self) {
-        self.marker_is_of_no_use = true;
+    fn note_unverified(&mut self) {
+        self.marker_may_be_rewritten = true;
     }
 
-    fn answered(&mut self, post: &Post, took: Duration) {
+    fn note_answered(&mut self, post: &Post, took: Duration) {
         if took > self.request_life + post.acquiring {
             tracing::warn!(
                 module = %self.board.module(),
@@ -301,15 +313,16 @@ impl<B: ReadBack> Keeper for ModuleKeeper<B> {
                 "answered later than a request is taken to live: `request_life_s` is too short",
             );
         }
-        // A request that was lost before may reach the board after it.
-        self.went_out(post, self.unrest_until.is_some());
+        // If a lost request may still be executed, it may also be executed after this one. So this
+        // one counts as lost as well.
+        self.note_sent(post, self.may_arrive_until.is_some());
     }
 
-    fn lost(&mut self, post: &Post, safety: Safety) {
+    fn note_lost(&mut self, post: &Post, safety: Safety) {
         if safety != Safety::Read {
-            // The board may be in the midst of its acquisitions, and settings may follow them.
-            self.may_land(post.acquiring);
+            // The board may still be acquiring, and execute the settings of the request after that.
+            self.note_may_arrive(post.acquiring);
         }
-        self.went_out(post, true);
+        self.note_sent(post, true);
     }
 }

@@ -1,9 +1,10 @@
-//! A few settings out of many, to be read back.
+//! Selection of a few settings to read back.
 
 use twotone_hal::{ModuleSettings, Setting, SettingKey};
 
-/// Returns the NCO and the settings of at most `most` channels, those that are on first, spread
-/// over all of them: other ones for each `turn`. Only settings that were surely made are returned.
+/// Returns the NCO and the settings of at most `most` channels. Channels that are on come before
+/// channels that are off. The channels are evenly spaced, and each `turn` selects different ones.
+/// Settings that are in doubt are left out.
 pub(super) fn sample(
     settings: &ModuleSettings,
     most: usize,
@@ -32,7 +33,8 @@ pub(super) fn sample(
     settings.known().filter(is_chosen)
 }
 
-/// At most `most` of `all`, at equal distances, others for each turn until all had theirs.
+/// At most `most` elements of `all`, evenly spaced. Successive turns select different ones, until
+/// every element was selected.
 fn spread<T: Copy>(all: &[T], most: usize, turn: usize) -> Vec<T> {
     if most == 0 {
         return Vec::new();

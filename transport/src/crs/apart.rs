@@ -1,38 +1,40 @@
-//! Questions to a board, each on a connection of its own.
+//! Questions to a board, each on a separate connection.
 //!
-//! A board answers a request as a whole, so one question that hangs holds up the answers to all
-//! others. No caller needs all of them: tones can be switched off without a firmware release.
+//! A board answers a request as a whole, so one question without an answer delays the answers to
+//! all others in that request. Callers can go on without some of the answers: to switch tones off,
+//! for example, the firmware release is not needed.
 
 use std::time::Duration;
 
 use futures::future::join_all;
 use twotone_wire::tuber::Format;
 
-use super::question::{Question, Said};
+use super::question::{BoardAnswer, Question};
 use super::survey::Asker;
 use crate::deadline;
 
-/// Time for the answer to all questions in one request, after which each is asked apart as well.
+/// Time for the answer to all questions in one request. After it, each question is asked on a
+/// separate connection as well.
 pub(super) const TOGETHER_WITHIN: Duration = Duration::from_millis(2500);
 
-/// Time for the answers to questions that are asked apart.
+/// Time for the answers to questions that are asked on separate connections.
 const EACH_WITHIN: Duration = Duration::from_secs(3);
 
-/// Asks every question at the same time. `None` if none is answered.
+/// Asks every question at the same time. Returns `None` if none is answered.
 pub(super) async fn ask(
     asker: &Asker<'_>,
     questions: &[Question<'_>],
-) -> Option<(Format, Vec<Said>)> {
+) -> Option<(Format, Vec<BoardAnswer>)> {
     let by = asker.deadline.min(deadline::within(EACH_WITHIN));
     let asked = questions.iter().map(|question| {
-        let mut apart = asker.apart();
-        apart.deadline = by;
-        async move { apart.ask(std::slice::from_ref(question)).await }
+        let mut separate = asker.on_new_connection();
+        separate.deadline = by;
+        async move { separate.ask(std::slice::from_ref(question)).await }
     });
     let mut format = None;
-    let mut said = Vec::with_capacity(questions.len());
+    let mut answers = Vec::with_capacity(questions.len());
     for answer in join_all(asked).await {
-        said.push(match answer {
+        answers.push(match answer {
             Ok((of_answer, one)) => {
                 format.get_or_insert(of_answer);
                 let one = one.into_iter().next();
@@ -41,5 +43,5 @@ pub(super) async fn ask(
             Err(error) => Err(error.message().to_owned()),
         });
     }
-    Some((format?, said))
+    Some((format?, answers))
 }

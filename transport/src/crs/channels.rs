@@ -1,10 +1,11 @@
 //! Number of channels of a board.
 //!
-//! With short packets a board has 128 channels and not 1024, and no method says so. One sample of
-//! any module shows it, as the packets of all modules have one length. A module that is not
-//! streamed gives no sample, and one that hangs must not hold up the work on the others. So the
-//! next module is asked if an answer is refused, or does not come soon. If no module gives a
-//! sample, channels are read back up to the first one that the board refuses.
+//! A board that is set to short packets has 128 channels in place of 1024, and no method of the
+//! board returns the number. One sample of any module shows it, since the packets of all modules
+//! have the same length. A module that does not stream gives no sample, and a module that does not
+//! answer must not delay the others. So the next module is asked if one refuses, or does not answer
+//! soon. If no module gives a sample, the amplitudes of all channels are read: the first refusal
+//! shows the number.
 
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ const NEXT_AFTER: Duration = Duration::from_millis(300);
 /// Longest time for all samples together.
 const SAMPLES_WITHIN: Duration = Duration::from_secs(2);
 
-/// Number of channels of each of `modules`, or the reason that it is not known.
+/// Number of channels of each of `modules`, or the reason why it is not known.
 pub(super) async fn count(asker: &Asker<'_>, modules: &[u8]) -> Result<u16, String> {
     match by_samples(asker, modules).await {
         Ok(channels) => Ok(channels),
@@ -46,7 +47,7 @@ async fn by_samples(asker: &Asker<'_>, modules: &[u8]) -> Result<u16, String> {
     let patience = deadline::left(by);
     let too_late = asker.wait(patience);
     tokio::pin!(too_late);
-    // The first one on the connection at hand.
+    // The first module is asked on the existing connection.
     asked.extend(left.next().map(|module| sample(asker.clone(), module, by)));
     loop {
         let next = async {
@@ -67,14 +68,17 @@ async fn by_samples(asker: &Asker<'_>, modules: &[u8]) -> Result<u16, String> {
             }
             () = next => {}
         }
-        asked.extend(left.next().map(|module| sample(asker.apart(), module, by)));
+        asked.extend(
+            left.next()
+                .map(|module| sample(asker.on_new_connection(), module, by)),
+        );
         if asked.is_empty() {
             return Err(why.unwrap_or_else(|| "there are no modules".to_owned()));
         }
     }
 }
 
-/// The channels of one sample.
+/// Number of channels in one sample of `module`.
 async fn sample(asker: Asker<'_>, module: u8, by: tokio::time::Instant) -> Result<u16> {
     let mut writer = BatchWriter::new(asker.format);
     writer
@@ -106,17 +110,17 @@ async fn sample(asker: Asker<'_>, module: u8, by: tokio::time::Instant) -> Resul
     })
 }
 
-/// The channels that can be read back, up to the first that is refused with all behind it.
+/// Number of channels whose amplitude can be read, if all channels after them are refused.
 async fn by_reading(asker: &Asker<'_>, modules: &[u8]) -> Option<u16> {
     for &module in modules {
         let all: Vec<_> = (1..=MOST)
             .map(|channel| Question::Amplitude(module, channel))
             .collect();
-        let Ok((_, said)) = asker.apart().ask(&all).await else {
+        let Ok((_, answers)) = asker.on_new_connection().ask(&all).await else {
             continue;
         };
-        let there = said.iter().take_while(|said| said.is_ok()).count();
-        if there > 0 && said[there..].iter().all(Result::is_err) {
+        let there = answers.iter().take_while(|answer| answer.is_ok()).count();
+        if there > 0 && answers[there..].iter().all(Result::is_err) {
             return u16::try_from(there).ok();
         }
     }

@@ -1,4 +1,4 @@
-//! The answers to Tuber calls as replies.
+//! Conversion of the answers to Tuber calls into replies.
 
 use twotone_hal::{
     Acquire, Batch, BoardTime, Certainty, ChannelId, Complex64, Error, ErrorKind, Hertz, NcoState,
@@ -22,15 +22,16 @@ pub(super) struct Decoder<'a> {
     pub(super) survey: &'a Survey,
     /// Memory of the module, if there is one.
     pub(super) memory: Option<&'a ModuleMemory>,
-    /// State of the module before the first operation, and later after those that were read.
+    /// State of the module after the operations whose answers were read so far.
     pub(super) batch_state: Option<BatchState>,
     pub(super) outcome: &'a OutcomeWriter,
 }
 
 impl Decoder<'_> {
     /// Reads the answer, one element for each of the `calls` that [`super::encode::Encoder`] wrote.
-    /// If the segment ends with an acquisition from the stream, that one is not answered yet: it
-    /// gives the board's time before it, or the reason that the board does not say it.
+    /// If the segment ends with an acquisition from the stream, that operation gets no reply here.
+    /// The function then returns the board's time before the acquisition, or the error with which
+    /// the board failed to give its time.
     ///
     /// After an error, `batch_state` is the state of the module after the operations that were
     /// answered.
@@ -52,14 +53,14 @@ impl Decoder<'_> {
         for op in self.segment.ops(self.batch) {
             reader.begin();
             if self.segment.streamed && streamed::is_acquisition(op) {
-                // The last call: nothing is lost with it.
+                // The time is the last call, so no other answer is lost if it fails.
                 time = Some(reader.clock());
                 continue;
             }
             self.decode_op(op, &mut reader, replies)
                 .map_err(|error| error.after(replies.answered()))?;
         }
-        // The answer ends if the board does not say the time.
+        // After a failed call the answer has no more elements.
         if matches!(time, Some(Err(_))) {
             return Ok(time);
         }
@@ -165,7 +166,8 @@ impl Decoder<'_> {
         }
     }
 
-    /// The samples of an acquisition, behind those that are thrown away.
+    /// The samples of an acquisition. The answer to the call before them, whose samples only let
+    /// the filters settle, is discarded.
     fn samples(
         &self,
         reader: &mut Reader<'_, '_, '_>,
@@ -178,7 +180,7 @@ impl Decoder<'_> {
         reader.samples(acquire.first, acquire.count, acquire.samples, wanted)
     }
 
-    /// Takes note of a setting that was read back.
+    /// Records a setting that was read back and is out of range.
     fn found(&self, op: &Op, key: SettingKey, value: f64) {
         let module = op.module().and_then(|id| self.survey.module(id).ok());
         if let (Some(memory), Some(module)) = (self.memory, module) {
@@ -186,7 +188,7 @@ impl Decoder<'_> {
         }
     }
 
-    /// The tone as its callers know it: if its offset is the marker, nobody has set an offset.
+    /// The tone without the marker: if the offset is the marker, no caller has set an offset.
     fn tone(&self, tone: ToneState) -> ToneState {
         let marks = |batch_state: BatchState| tone.channel == batch_state.marker_channel();
         let marker_offset = self.memory.map(ModuleMemory::marker_offset);
@@ -206,7 +208,7 @@ impl Decoder<'_> {
     }
 
     fn nco(&self, reader: &mut Reader<'_, '_, '_>) -> Result<NcoState> {
-        // An NCO that was never set is at zero.
+        // A board whose NCO was never set returns no number. Its NCO is at 0 Hz.
         let frequency = Hertz(reader.number()?.unwrap_or(0.0));
         let phase_epoch = self.batch_state.map(|batch_state| batch_state.phase_epoch);
         Ok(NcoState {

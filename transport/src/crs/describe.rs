@@ -1,4 +1,4 @@
-//! Description of a CRS board, from its answers about itself.
+//! Description of a CRS board, from its answers to questions about itself.
 
 use std::time::Duration;
 
@@ -11,27 +11,29 @@ use twotone_wire::tuber::{BatchWriter, Format};
 
 use super::filters;
 
-/// The one object of a CRS board.
+/// Name of the only Tuber object of a CRS board.
 pub(super) const OBJECT: &str = "Dfmux";
 
-/// Modules of both analog banks.
+/// Number of modules of both analog banks.
 pub(super) const MODULES: u8 = 2 * MODULES_IN_BANK;
-/// Volts (peak) for one readout count. Empirical; a dependence on the attenuator is not tested.
+/// Peak voltage of one readout count, in volts. Measured; a dependence on the attenuator was not
+/// measured.
 const VOLTS_PER_COUNT: f64 = 1.374_542_590_8e-7;
-/// Loss between the DAC's scale and the connector.
+/// Loss between the full scale of the DAC and the output connector.
 const DAC_LOSS_DB: f64 = 1.5;
-/// Width of one Nyquist zone.
+/// Width of a Nyquist zone.
 const NYQUIST_HZ: f64 = 2.5e9;
 /// Largest distance of a tone from the NCO without the extended module bandwidth.
 const MAX_OFFSET_HZ: f64 = 250e6;
 /// Frequencies are multiples of the channelizer's slot over 2^32.
 const FREQUENCY_STEP_HZ: f64 = PFB_SAMPLE_RATE_HZ / 4_294_967_296.0;
-/// The decimation stage with the slowest samples.
+/// The decimation stage with the lowest sample rate.
 const SLOWEST: u8 = 6;
-/// Bytes of an answer for one sample of one channel, at the most.
+/// Largest number of bytes of an answer for one sample of one channel.
 const BYTES_A_SAMPLE: usize = 64;
 
-/// Findings about a board in one epoch, and the descriptions that follow from them.
+/// Properties of a board in one epoch, as far as it has answered, and the descriptions that follow
+/// from them.
 #[derive(Debug, Clone)]
 pub(super) struct Survey {
     pub(super) epoch: Epoch,
@@ -43,30 +45,30 @@ pub(super) struct Survey {
     pub(super) rails: Vec<String>,
     pub(super) settle_samples: u32,
     firmware: String,
-    /// As the board says itself; empty if it does not.
+    /// Serial number that the board gives; empty if it gives none.
     serial: String,
-    /// The decimation stage, if the board says it.
+    /// The decimation stage, if the board gives it.
     pub(super) stage: Option<u8>,
     modules: Vec<ModuleDescription>,
-    /// True if the board has said which analog bank is in use; false if this is assumed.
+    /// True if the board has answered which analog bank is in use; false if the bank is an
+    /// assumption.
     bank_is_known: bool,
     doubts: Vec<String>,
-    /// Number of questions about itself that were asked again.
+    /// Number of questions that were asked again.
     pub(super) repeats: u32,
 }
 
 /// Answers of a module about itself.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Module {
-    /// In dBm.
+    /// Power of a tone of full scale, in dBm.
     pub(super) dac_scale: Option<f64>,
-    /// From 1.
+    /// Nyquist zone, from 1.
     pub(super) zone: Option<f64>,
 }
 
 impl Survey {
-    /// Survey from the answers of `modules` (by number) about themselves, with so many channels
-    /// each.
+    /// Survey of a board whose `modules` (by number) have `channels` channels each.
     pub(super) fn new(
         epoch: Epoch,
         format: Format,
@@ -103,8 +105,8 @@ impl Survey {
         }
     }
 
-    /// Sets the board's own names: of its enumerations, its sensors and its rails.
-    pub(super) fn named(
+    /// Sets the names that the board uses for units, targets, sensors and rails.
+    pub(super) fn with_names(
         self,
         units: &[(String, String)],
         target: &[(String, String)],
@@ -121,13 +123,18 @@ impl Survey {
         }
     }
 
-    /// Sets its serial number; empty if it does not say one.
-    pub(super) fn numbered(self, serial: String) -> Self {
+    /// Sets the serial number; empty if the board gives none.
+    pub(super) fn with_serial(self, serial: String) -> Self {
         Self { serial, ..self }
     }
 
-    /// Sets its firmware, and the doubts about facts that it did not say.
-    pub(super) fn with(self, firmware: String, bank_is_known: bool, doubts: Vec<String>) -> Self {
+    /// Sets the firmware release, and the doubts about properties that the board did not give.
+    pub(super) fn with_firmware(
+        self,
+        firmware: String,
+        bank_is_known: bool,
+        doubts: Vec<String>,
+    ) -> Self {
         Self {
             firmware,
             bank_is_known,
@@ -137,11 +144,11 @@ impl Survey {
     }
 
     /// Sets the number of questions that were asked again.
-    pub(super) fn repeated(self, repeats: u32) -> Self {
+    pub(super) fn with_repeats(self, repeats: u32) -> Self {
         Self { repeats, ..self }
     }
 
-    /// Time that the samples of an acquisition take on a board in real time.
+    /// Time that a real board takes for the samples of an acquisition.
     pub(super) fn acquisition_time(&self, acquire: &Acquire) -> Duration {
         let settling = if acquire.settle {
             self.settle_samples
@@ -156,7 +163,7 @@ impl Survey {
     pub(super) fn module(&self, id: ModuleId) -> Result<&ModuleDescription> {
         let known = self.modules.iter().find(|module| module.module == id);
         known.ok_or_else(|| {
-            // The description names those it has.
+            // The message of the description lists the modules that the board has.
             let refusal = self.description().module(id).err();
             let refusal = refusal.map_or_else(String::new, |error| error.message().to_owned());
             let bank = if self.bank_is_known {
@@ -191,7 +198,7 @@ impl Survey {
                 K::Housekeeping,
             ]
             .into_iter()
-            // A wait is counted in samples.
+            // A wait is a number of samples, so it needs the sample rate.
             .chain(self.stage.map(|_| K::Wait))
             .collect(),
             modules: self.modules.clone(),
@@ -237,7 +244,8 @@ struct Shared {
 }
 
 impl Shared {
-    /// Number of samples to throw away. If the rate is not known: the largest number at any rate.
+    /// Number of samples to discard while the filters settle. If the rate is not known, it is the
+    /// largest number at any rate.
     fn settle_samples(self) -> u32 {
         let most = (0..=SLOWEST).map(filters::settle_samples).max();
         self.stage
@@ -250,8 +258,9 @@ fn describe_module(number: u8, found: Module, shared: Shared) -> Option<ModuleDe
         Some(zone) => ((zone - 1.0) * NYQUIST_HZ, zone * NYQUIST_HZ),
         None => (0.0, 3.0 * NYQUIST_HZ),
     };
-    // Powers follow from the scale of the DAC: without it there are none, rather than wrong ones.
-    // The same holds for the rate; the noise is correlated no more than at the slowest one.
+    // Powers follow from the scale of the DAC. If it is not known, the description has no power
+    // scale rather than a wrong one, and the same holds for the rate. The correlation of the noise
+    // is largest at the lowest rate, so that one is used if the rate is not known.
     let scale = found.dac_scale.filter(|scale| scale.is_finite());
     let rate = shared.stage.map_or(f64::NAN, sample_rate_hz);
     Some(ModuleDescription {

@@ -1,4 +1,4 @@
-//! Operations as Tuber calls.
+//! Conversion of operations into Tuber calls.
 
 use std::time::Duration;
 
@@ -15,22 +15,24 @@ use super::out_of_range::is_in_range;
 /// Longest time of one wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
-/// Writes the calls of operations on one module, or on none.
+/// Writes the calls of operations on one module, or of operations without a module.
 pub(super) struct Encoder<'a> {
     pub(super) out: &'a mut BatchWriter,
     pub(super) survey: &'a Survey,
     /// Memory of the module, if there is one.
     pub(super) memory: Option<&'a ModuleMemory>,
-    /// State of the module after the calls written so far.
+    /// State of the module after the calls that were written so far.
     pub(super) batch_state: Option<BatchState>,
-    /// True if samples come from the stream: the board is asked for its time instead.
+    /// True if samples come from the stream. In place of an acquisition, the board is then asked
+    /// for its time.
     pub(super) streamed: bool,
-    /// Changes that the calls written so far make.
+    /// Changes of settings by the calls that were written so far.
     pub(super) changes: Vec<Change>,
 }
 
 impl Encoder<'_> {
-    /// Writes the calls of one operation; [`super::decode::Decoder`] reads as many answers.
+    /// Writes the calls of one operation. [`super::decode::Decoder`] must read the same number of
+    /// answers.
     pub(super) fn encode(&mut self, batch: &Batch, op: &Op) {
         match op {
             Op::Describe => {}
@@ -79,9 +81,8 @@ impl Encoder<'_> {
             Op::ReadClock => {
                 self.out.call(OBJECT, "get_timestamp");
             }
-            // Sensors are asked one by one: see `housekeeping`. A wait is cut into short requests:
-            // see `wait`. Unknown operations are refused
-            // before.
+            // `housekeeping` asks the sensors, and `wait` cuts a wait into short requests.
+            // `is_known` has refused unknown operations before.
             _ => {}
         }
     }
@@ -124,7 +125,7 @@ impl Encoder<'_> {
         }
     }
 
-    /// Sets the offset of a channel that no caller has set.
+    /// Sets the offset of a channel on behalf of this client: the marker, or 0 in its place.
     fn move_to(&mut self, module: ModuleId, channel: ChannelId, offset: Hertz) {
         self.write_offset(module, channel, offset);
         let update = ToneUpdate::new(channel).offset(offset);
@@ -156,8 +157,8 @@ impl Encoder<'_> {
         }
     }
 
-    /// The samples to throw away are asked for on one channel: time passes for all of them, and
-    /// the answer is small.
+    /// Writes the calls of an acquisition. The samples that let the filters settle are asked for on
+    /// one channel only: time passes for all channels, and the answer is small.
     fn acquire(&mut self, module: ModuleId, acquire: &Acquire) {
         let number = module.number();
         if acquire.settle && self.survey.settle_samples > 0 {
@@ -177,8 +178,9 @@ impl Encoder<'_> {
     }
 }
 
-/// Refuses arguments that the board would refuse, before anything is sent. A value that was read
-/// back from the board is not refused.
+/// Refuses arguments that the board would refuse, before anything is sent. A value outside its
+/// range is allowed if it was read back from the board, so that callers can restore earlier
+/// settings.
 pub(super) fn check(
     survey: &Survey,
     memory: Option<&ModuleMemory>,
@@ -247,7 +249,7 @@ fn outside(what: &str, value: Hertz, low: Hertz, high: Hertz) -> Error {
     ))
 }
 
-/// True if the setting can have this value, or was found to have it.
+/// True if the value is in the range of the setting, or was read back from the board.
 fn is_allowed(
     module: &ModuleDescription,
     memory: Option<&ModuleMemory>,

@@ -1,4 +1,4 @@
-//! The CRS boards as a kind.
+//! Entry of CRS boards in the registry of board kinds.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(crate) static FAMILY: BoardFamily = BoardFamily {
     },
 };
 
-/// The names that CRS boards announce by multicast DNS.
+/// Host names that CRS boards announce by multicast DNS.
 fn host(place: &BoardPlace<'_>) -> Option<Host> {
     match (place.serial, place.crate_serial, place.slot) {
         (_, Some(crate_serial), Some(slot)) => Some(Host::of_slot(slot, crate_serial)),

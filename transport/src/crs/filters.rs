@@ -7,8 +7,9 @@ use twotone_wire::crs::{group_delay_s, sample_rate_hz};
 
 const SECOND_ORDER: usize = 6;
 
-/// Number of samples after a change that still depend on the signal before it: twice the group
-/// delay, and one for the sample under way.
+/// Number of samples after a change that still depend on the signal before it: the length of the
+/// filters, which is twice their group delay, and one sample for the period in which the change
+/// falls.
 pub(super) fn settle_samples(stage: u8) -> u32 {
     (2.0 * group_delay_s(stage) * sample_rate_hz(stage)).ceil() as u32 + 1
 }
@@ -62,7 +63,7 @@ mod tests {
         assert!((rho[0] - 0.62).abs() < 0.005, "{rho:?}");
         assert!((rho[1] - 0.14).abs() < 0.005, "{rho:?}");
         assert!(rho.len() < 6);
-        // No second decimation, no second filter: only the first is left.
+        // Stage 0 decimates by 1, so that the second filter has no effect.
         assert!(noise_correlation(0).is_empty());
     }
 }

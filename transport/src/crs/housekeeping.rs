@@ -1,43 +1,44 @@
-//! Sensors and rails, each asked by itself, so that one that cannot be read does not hide the
-//! others.
+//! Readings of sensors and supply rails. Each is a separate question, so that one that fails does
+//! not hide the others.
 
 use tokio::time::Instant;
 use twotone_hal::{Reading, ReadingUnit, Result};
 use twotone_wire::tuber::Value;
 
 use super::describe::Survey;
-use super::question::{Question, Said, number};
+use super::question::{BoardAnswer, Question, number};
 use super::survey::Asker;
 
-/// Reads every sensor and rail, in one round trip if all are read. A question that fails is asked
-/// once more, in a round trip of its own: not every server goes on after an error. If one hangs,
-/// each is asked on a connection of its own. The number of repetitions is returned too. Afterwards
-/// the connection of `asker` is one on which nothing hangs.
+/// Reads every sensor and rail, and returns the readings with the number of repetitions. If all
+/// questions are answered, this takes one round trip. A question that fails is asked once more, in
+/// a round trip of its own, since some servers stop at the first error. If one gets no answer, each
+/// is asked on a separate connection. Afterwards no unanswered question is left on the connection
+/// of `asker`.
 ///
 /// # Errors
-/// If no answer came, or none that can be read.
+/// If no answer came, or if it cannot be read.
 pub(super) async fn read(survey: &Survey, asker: &mut Asker<'_>) -> Result<(Vec<Reading>, u32)> {
     let questions: Vec<_> = questions(survey).collect();
     let calls: Vec<_> = questions.iter().map(|(question, ..)| *question).collect();
-    let (_, mut said) = asker.ask_in_time(&calls).await?;
-    let mut repeats = if asker.asks_apart {
+    let (_, mut answers) = asker.ask_in_time(&calls).await?;
+    let mut repeats = if asker.asks_separately {
         calls.len() as u32
     } else {
         0
     };
-    for (said, question) in said.iter_mut().zip(&calls) {
-        let is_answer = matches!(said, Ok(Value::Null)) || number(said.clone()).is_ok();
-        if is_answer || asker.asks_apart || Instant::now() >= asker.deadline {
+    for (answer, question) in answers.iter_mut().zip(&calls) {
+        let is_answer = matches!(answer, Ok(Value::Null)) || number(answer.clone()).is_ok();
+        if is_answer || asker.asks_separately || Instant::now() >= asker.deadline {
             continue;
         }
         repeats += 1;
         let again = asker.ask(&[*question]).await;
         if let Some(again) = again.ok().and_then(|(_, again)| again.into_iter().next()) {
-            *said = again;
+            *answer = again;
         }
     }
-    let readings = questions.into_iter().zip(said);
-    let readings = readings.map(|((_, name, unit), said)| reading(name, unit, said));
+    let readings = questions.into_iter().zip(answers);
+    let readings = readings.map(|((_, name, unit), answer)| reading(name, unit, answer));
     Ok((readings.collect(), repeats))
 }
 
@@ -57,8 +58,8 @@ fn questions(survey: &Survey) -> impl Iterator<Item = (Question<'_>, &str, Readi
     sensors.chain(rails)
 }
 
-fn reading(name: &str, unit: ReadingUnit, said: Said) -> Reading {
-    let value = match said {
+fn reading(name: &str, unit: ReadingUnit, answer: BoardAnswer) -> Reading {
+    let value = match answer {
         Ok(Value::Null) => Err("it reads as nothing: is it fitted?".to_owned()),
         Ok(value) => number(Ok(value)).and_then(|value| plausible(value, unit)),
         Err(why) => Err(why),
@@ -75,7 +76,7 @@ fn reading(name: &str, unit: ReadingUnit, said: Said) -> Reading {
     }
 }
 
-/// The value, if a sensor of this unit can measure it.
+/// Returns the value if a sensor of this unit can measure it.
 fn plausible(value: f64, unit: ReadingUnit) -> Result<f64, String> {
     let range = match unit {
         ReadingUnit::Celsius => -273.15..=1000.0,

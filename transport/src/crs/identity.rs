@@ -1,8 +1,8 @@
-//! Serial number that a CRS board says of itself.
+//! Serial number that a CRS board gives of itself.
 //!
-//! The public description of the protocol has no serial number. Boards that say theirs all the same
-//! have it under a name that speaks for itself; only what a board lists is asked for, so that no
-//! server is troubled with questions that it does not know.
+//! The public description of the protocol has no method that returns the serial number. Some boards
+//! have one all the same, under one of a few obvious names. A method is called only if the board
+//! lists it.
 
 use twotone_hal::Result;
 use twotone_wire::tuber::{Cursor, Kind, Value};
@@ -11,7 +11,7 @@ use super::question::{Question, label};
 use super::survey::Asker;
 use crate::tuber::broken;
 
-/// Methods and properties that tell a serial number, if a board has them.
+/// Methods and properties that hold a serial number, if a board has them.
 const SERIALS: [&str; 7] = [
     "get_serial",
     "get_serial_number",
@@ -21,11 +21,11 @@ const SERIALS: [&str; 7] = [
     "serial_number",
     "SERIAL",
 ];
-/// Methods and properties that tell a host name, which the serial number is a part of.
+/// Methods and properties that hold a host name, of which the serial number is a part.
 const HOST_NAMES: [&str; 3] = ["get_hostname", "hostname", "HOSTNAME"];
 
-/// The names of the methods and properties of an object that describes itself so, as a list of
-/// texts, methods with `()` behind them. Entries that cannot be read are ignored.
+/// Names of the methods and properties in the description of a Tuber object, as a list of texts. A
+/// method has `()` after its name. Entries that cannot be read are left out.
 pub(super) fn names(description: Cursor<'_>) -> Value {
     let mut names = Vec::new();
     drop(collect(description, &mut names));
@@ -61,7 +61,7 @@ fn collect(mut description: Cursor<'_>, names: &mut Vec<Value>) -> Result<()> {
     Ok(())
 }
 
-/// The questions about itself that a board with these names has answers to.
+/// Questions that a board with these methods and properties can answer.
 pub(super) fn questions(names: &Value) -> Vec<Question<'static>> {
     let names = names.as_array().unwrap_or_default();
     let names = || names.iter().filter_map(Value::as_str);
@@ -78,21 +78,20 @@ pub(super) fn questions(names: &Value) -> Vec<Question<'static>> {
     asked.collect()
 }
 
-/// The serial number that the board says, if it says one. If these questions fail, it stays
-/// unknown.
+/// Serial number that the board gives. `None` if it gives none, or if the questions fail.
 pub(super) async fn serial(asker: &Asker<'_>, questions: &[Question<'_>]) -> Option<String> {
     if questions.is_empty() {
         return None;
     }
-    let said = match asker.ask(questions).await {
-        Ok((_, said)) => said,
+    let answers = match asker.ask(questions).await {
+        Ok((_, answers)) => answers,
         Err(error) => {
             tracing::warn!(error = %error.chain(), "the board did not say its serial number");
             return None;
         }
     };
     let (mut serial, mut of_host) = (None, None);
-    for (question, value) in questions.iter().zip(said) {
+    for (question, value) in questions.iter().zip(answers) {
         let (Question::Call(name) | Question::Property(name), Ok(value)) = (question, value) else {
             continue;
         };

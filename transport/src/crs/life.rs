@@ -1,4 +1,4 @@
-//! Epochs of a board, and the memory of each module in them.
+//! Epochs of a board, and the state of each module in the present epoch.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use super::survey;
 use crate::continuity::Epochs;
 use crate::{ConnectOptions, Connector};
 
-/// The epochs of a board, and the latest survey of it. All modules share it.
+/// Epochs of a board and its latest survey. All modules share them.
 #[derive(Debug)]
 pub(super) struct BoardLife {
     epochs: Epochs,
@@ -34,13 +34,13 @@ impl BoardLife {
         &self.epochs
     }
 
-    /// The latest survey of the board, of this epoch or of an earlier one.
+    /// The latest survey of the board, from the present epoch or from an earlier one.
     pub(super) fn survey(&self) -> Arc<Survey> {
         Arc::clone(&self.latest())
     }
 
-    /// The survey of the board in this epoch. The board is asked if nobody has asked it since the
-    /// last epoch ended, by one caller at a time.
+    /// Survey of the board in the present epoch. If there is none yet, one caller asks the board,
+    /// and the others wait for its result.
     pub(super) async fn survey_now(
         &self,
         connector: &Connector,
@@ -66,15 +66,16 @@ impl BoardLife {
     }
 }
 
-/// Memory of a module, shared by the writers of its batches and by its keeper.
+/// Record of a module. The writers of its batches and its keeper share it.
 #[derive(Debug)]
 pub(super) struct ModuleMemory {
     /// The marker: offset in Hz of the last channel, with no amplitude, while nobody uses it.
     marker_offset: f64,
-    /// One more than the latest epoch that the users of the module know of, 0 while it has none.
-    told: AtomicU64,
+    /// The latest epoch that was reported to callers who use the module, plus 1. It is 0 while no
+    /// caller has used the module.
+    known_to_callers: AtomicU64,
     written: Mutex<Written>,
-    /// Values that were read back although the board describes no such value.
+    /// Values that were read back although they are outside the range that the board describes.
     pub(super) out_of_range: OutOfRange,
 }
 
@@ -89,11 +90,12 @@ struct Written {
 
 impl ModuleMemory {
     pub(super) fn new(module: ModuleId, survey: &Survey) -> Self {
-        // Any number that a board which has lost its settings would not hold by chance.
+        // A random number, since a board that has lost its settings must not have this value by
+        // chance.
         let draw = RandomState::new().hash_one(module.number());
         Self {
             marker_offset: 1e6 * (1.0 + (draw % 100_000_000) as f64 / 1e6),
-            told: AtomicU64::new(0),
+            known_to_callers: AtomicU64::new(0),
             written: Mutex::new(Written {
                 epoch: survey.epoch,
                 batch_state: BatchState::new(survey, PhaseEpoch(0)),
@@ -107,8 +109,8 @@ impl ModuleMemory {
         self.marker_offset
     }
 
-    /// State of the module at the beginning of a batch that is written now, for the board as
-    /// `survey` has it.
+    /// State of the module before a batch that is about to be written. If `survey` is of a later
+    /// epoch than the state, the state begins anew.
     pub(super) fn batch_state(&self, survey: &Survey) -> BatchState {
         let mut written = self.written();
         if written.epoch < survey.epoch {
@@ -122,25 +124,25 @@ impl ModuleMemory {
         written.batch_state
     }
 
-    /// Takes note of a batch that was written, and of the state of the module after it. Returns the
-    /// number of the batch.
+    /// Records a batch that was written, with the state of the module after it. Returns the number
+    /// of the batch.
     pub(super) fn note_written(&self, epoch: Epoch, batch_state: BatchState) -> u64 {
         let mut written = self.written();
         written.batches += 1;
-        // Written for an epoch that is over, it is never sent.
+        // A batch that was written for an epoch that is over is never sent, so it has no effect.
         if written.epoch == epoch {
             written.batch_state = batch_state;
         }
         written.batches
     }
 
-    /// True if nothing has been written behind the batch of this number.
+    /// True if no batch has been written after the batch of this number.
     pub(super) fn is_last(&self, number: u64) -> bool {
         self.written().batches == number
     }
 
-    /// Takes note of a batch that was executed only up to the state `batch_state`. If another batch
-    /// was written behind it, nothing changes.
+    /// Records that a batch was executed only up to the state `batch_state`. Does nothing if
+    /// another batch was written after it.
     pub(super) fn note_stopped_at(&self, number: u64, epoch: Epoch, batch_state: BatchState) {
         let mut written = self.written();
         if written.batches == number && written.epoch == epoch {
@@ -148,8 +150,8 @@ impl ModuleMemory {
         }
     }
 
-    /// Takes the last channel for the marker, and returns true, if no caller has written anything
-    /// for that channel.
+    /// Reserves the last channel for the marker and returns true, unless a caller has written
+    /// settings of that channel.
     pub(super) fn take_marker(&self, epoch: Epoch) -> bool {
         let mut written = self.written();
         let free = written.epoch == epoch && written.batch_state.marker != Marker::Callers;
@@ -159,22 +161,28 @@ impl ModuleMemory {
         free
     }
 
-    /// Takes note that the module is used. Its first user knows of this epoch.
-    pub(super) fn uses(&self, epoch: Epoch) {
-        let _ = self
-            .told
-            .compare_exchange(0, epoch.0 + 1, Ordering::AcqRel, Ordering::Acquire);
+    /// Records that a caller uses the module. The first caller begins in this epoch and needs no
+    /// report of it.
+    pub(super) fn note_use(&self, epoch: Epoch) {
+        let _ = self.known_to_callers.compare_exchange(
+            0,
+            epoch.0 + 1,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
     }
 
-    /// True if the users of the module have yet to be told that an epoch has ended.
+    /// True if the end of an epoch must still be reported to the callers who use the module.
     pub(super) fn must_report(&self, epoch: Epoch) -> bool {
-        let told = self.told.load(Ordering::Acquire);
-        told != 0 && told <= epoch.0
+        let known_to_callers = self.known_to_callers.load(Ordering::Acquire);
+        known_to_callers != 0 && known_to_callers <= epoch.0
     }
 
-    /// Takes note that the users of the module have been told.
-    pub(super) fn reported(&self, epoch: Epoch) {
-        self.told.fetch_max(epoch.0 + 1, Ordering::AcqRel);
+    /// Records that the end of the epoch before this one was reported to the callers who use the
+    /// module.
+    pub(super) fn note_reported(&self, epoch: Epoch) {
+        self.known_to_callers
+            .fetch_max(epoch.0 + 1, Ordering::AcqRel);
     }
 
     fn written(&self) -> MutexGuard<'_, Written> {
@@ -182,8 +190,8 @@ impl ModuleMemory {
     }
 }
 
-/// State of a module during a batch, as far as replies and later calls depend on it. The writer of
-/// the batch and the reader of its answer go through the same states.
+/// State of a module during a batch, as far as replies and later calls depend on it. The encoder of
+/// the batch and the decoder of its answer compute the same sequence of states.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BatchState {
     last: ChannelId,
@@ -191,14 +199,14 @@ pub(super) struct BatchState {
     pub(super) phase_epoch: PhaseEpoch,
 }
 
-/// Owner of the frequency of the last channel.
+/// Owner of the offset of the last channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Marker {
-    /// Not that of this client, as far as its batches go.
+    /// Neither this client nor a caller has set it.
     Unset,
-    /// The marker.
+    /// This client: the offset is the marker.
     Ours,
-    /// The frequency that a caller has set, or 0 if the caller has set none.
+    /// A caller: the offset is the caller's, or 0 if the caller has set only an amplitude.
     Callers,
 }
 
@@ -211,13 +219,13 @@ impl BatchState {
         }
     }
 
-    /// The channel whose frequency is the marker.
+    /// The channel whose offset is the marker.
     pub(super) fn marker_channel(&self) -> ChannelId {
         self.last
     }
 
-    /// Follows the update of a tone. Returns true if its offset must be set to 0 before: the update
-    /// switches the last channel on without an offset, and its caller does not know of the marker.
+    /// Applies the update of a tone. Returns true if the offset must be set to 0 first, in place of
+    /// the marker: the update switches the last channel on and has no offset.
     pub(super) fn update(&mut self, update: &ToneUpdate) -> bool {
         let turned_on = update.amplitude.is_some_and(|amplitude| amplitude != 0.0);
         if update.channel != self.last || !(turned_on || update.offset.is_some()) {
@@ -227,12 +235,12 @@ impl BatchState {
         was == Marker::Ours && update.offset.is_none()
     }
 
-    /// Follows the clearing of the tones, after which the marker is written again.
+    /// Applies the clearing of all tones, after which the marker is written again.
     pub(super) fn clear(&mut self) {
         self.marker = Marker::Ours;
     }
 
-    /// Follows the setting of the NCO.
+    /// Applies the setting of the NCO, with which a new phase epoch begins.
     pub(super) fn set_nco(&mut self) {
         self.phase_epoch.0 += 1;
     }

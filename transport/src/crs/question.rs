@@ -1,4 +1,4 @@
-//! Questions to a board that only read, each by itself.
+//! Questions to a board: calls that only read, each with an answer of its own.
 
 use tokio::time::Instant;
 use twotone_hal::{Error, ErrorKind, Result, Safety, legible_within};
@@ -11,35 +11,34 @@ use crate::http::Post;
 use crate::link::Link;
 use crate::tuber::broken;
 
-/// Answer of a board to a question, or the reason that there is none.
-pub(super) type Said = Result<Value, String>;
+/// Answer of a board to a question, or the reason why there is none.
+pub(super) type BoardAnswer = Result<Value, String>;
 
-/// One question.
+/// Question to a board.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Question<'a> {
-    /// The one object of a CRS board, if there is one. The answer has the names of its methods and
-    /// properties, as pairs of texts.
+    /// The description of the board's Tuber object. The answer is the list of names from
+    /// [`identity::names`].
     Object,
-    /// The value of the property.
+    /// The value of a property.
     Property(&'a str),
-    /// The answer of the method.
+    /// The result of a method.
     Call(&'a str),
-    /// The answer of the method for the sensor or rail.
+    /// The result of a method for a sensor or rail.
     Of(&'a str, &'a str),
-    /// The answer of the method for the module.
+    /// The result of a method for a module.
     OfModule(&'a str, u8),
-    /// The amplitude of the channel of the module.
+    /// The amplitude of a module's channel.
     Amplitude(u8, u16),
 }
 
-/// Asks all questions in one round trip. The questions behind one that fails are asked all the
-/// same.
+/// Asks all questions in one round trip. The server goes on after a question that fails.
 pub(super) async fn ask(
     link: &Link,
     format: Format,
     deadline: Instant,
     questions: &[Question<'_>],
-) -> Result<(Format, Vec<Said>)> {
+) -> Result<(Format, Vec<BoardAnswer>)> {
     let mut writer = BatchWriter::new(format);
     for question in questions {
         question.write(&mut writer);
@@ -54,19 +53,19 @@ pub(super) async fn ask(
     if let Some(refusal) = elements.refusal() {
         return Err(Error::new(ErrorKind::Rejected, last_line(refusal)));
     }
-    let mut said = Vec::with_capacity(calls);
+    let mut answers = Vec::with_capacity(calls);
     for question in questions {
         let Some(element) = elements.next().map_err(broken)? else {
-            said.push(Err("no answer".to_owned()));
+            answers.push(Err("no answer".to_owned()));
             continue;
         };
-        said.push(match (element.outcome, question) {
+        answers.push(match (element.outcome, question) {
             (Ok(cursor), Question::Object) => Ok(identity::names(cursor)),
             (Ok(mut cursor), _) => cursor.value().map_err(|error| error.to_string()),
             (Err(message), _) => Err(last_line(&message).to_owned()),
         });
     }
-    Ok((format, said))
+    Ok((format, answers))
 }
 
 impl Question<'_> {
@@ -91,23 +90,23 @@ impl Question<'_> {
     }
 }
 
-/// A finite number.
-pub(super) fn number(said: Said) -> Result<f64, String> {
-    let said = said?;
-    let found = said.as_f64().filter(|value| value.is_finite());
-    found.ok_or_else(|| odd(&said))
+/// The answer as a finite number.
+pub(super) fn number(answer: BoardAnswer) -> Result<f64, String> {
+    let answer = answer?;
+    let found = answer.as_f64().filter(|value| value.is_finite());
+    found.ok_or_else(|| odd(&answer))
 }
 
-/// A short text that the board says of itself, as it can be shown in a table and a file.
-pub(super) fn label(said: &str) -> String {
+/// A text from the board, shortened and made safe to show in a table or a file.
+pub(super) fn label(text: &str) -> String {
     const MOST: usize = 100;
-    legible_within(said.trim(), MOST).into_owned()
+    legible_within(text.trim(), MOST).into_owned()
 }
 
-/// Message about an answer that cannot be used, in few words.
-pub(super) fn odd(said: &Value) -> String {
+/// Short message about an answer that cannot be used.
+pub(super) fn odd(value: &Value) -> String {
     const MOST: usize = 40;
-    let text = match said {
+    let text = match value {
         Value::Null => return "it says nothing".to_owned(),
         Value::Str(text) => format!("{text:?}"),
         Value::Int(number) => number.to_string(),

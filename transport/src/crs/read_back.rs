@@ -1,4 +1,4 @@
-//! Settings of a module, read back for its keeper.
+//! Implementation of [`ReadBack`] for the modules of a CRS board.
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ use crate::http::{Answer as Received, Post};
 use crate::link::Line;
 use crate::tuber::broken;
 
-/// Largest differences of values that a board reads back from those that were set: half a step of
-/// 16 bits for amplitudes.
+/// Largest differences between the values that are set and those that the board reads back. That of
+/// amplitudes is half a step of 16 bits.
 const ROUNDING: Rounding = Rounding {
     frequency: Hertz(1.0),
     amplitude: 1.0 / 65_536.0,
@@ -64,7 +64,8 @@ impl ReadBack for CrsReadBack {
         deadline: Instant,
         keys: &[SettingKey],
     ) -> Result<Vec<Option<f64>>> {
-        // In JSON, which every server takes: another one may have been started in this one's place.
+        // The format is JSON, which every server accepts: the server may have been replaced by one
+        // without CBOR since the survey.
         let mut writer = BatchWriter::new(Format::Json);
         let survey = self.life.survey();
         for key in keys {
@@ -72,7 +73,7 @@ impl ReadBack for CrsReadBack {
         }
         let calls = writer.calls();
         let post = Post::new(writer.finish(), writer.format());
-        let mut values = values(calls, &line.ask(&post, deadline).await?)?;
+        let mut values = values(calls, &line.read(&post, deadline).await?)?;
         for (key, value) in keys.iter().zip(&mut values) {
             if matches!(key.setting, Setting::Phase | Setting::Rotation) {
                 *value = value.map(f64::to_radians);
@@ -90,12 +91,12 @@ impl ReadBack for CrsReadBack {
             .kwarg("module", self.module.number());
         let calls = writer.calls();
         let post = Post::new(writer.finish(), writer.format());
-        let answer = line.tell(&post, deadline).await?;
+        let answer = line.write(&post, deadline).await?;
         values(calls, &answer).map(drop)
     }
 }
 
-/// The values that were answered.
+/// Numbers in an answer, one for each call.
 fn values(calls: usize, answer: &Received) -> Result<Vec<Option<f64>>> {
     let mut values = Vec::with_capacity(calls);
     let content_type = answer.content_type.as_deref();
@@ -113,7 +114,8 @@ fn values(calls: usize, answer: &Received) -> Result<Vec<Option<f64>>> {
     Ok(values)
 }
 
-/// The error for an unreadable answer to a reading: nothing of the exchange at hand has been sent.
+/// The error for an answer that cannot be read. It is reported for an exchange that has not been
+/// sent.
 fn unreadable(error: DecodeError) -> Error {
     broken(error).certainty_is(Certainty::NotExecuted)
 }

@@ -1,4 +1,4 @@
-//! The elements of an answer as numbers.
+//! Conversion of the elements of an answer into numbers.
 
 use twotone_hal::{
     BoardTime, Certainty, ChannelId, Complex64, Error, ErrorKind, Hertz, Radians, Result,
@@ -10,14 +10,14 @@ use twotone_wire::tuber::{Cursor, DecodeError, Elements, Value};
 use super::question::{label, odd};
 use crate::tuber::broken;
 
-/// Takes the elements of an answer one by one.
+/// Reader of the elements of an answer, one by one.
 pub(super) struct Reader<'r, 'c, 'a> {
     elements: &'r mut Elements<'c, 'a>,
-    /// Calls of the operation at hand that have been answered.
+    /// Number of calls of the present operation whose answers were read.
     taken: usize,
 }
 
-/// The samples of an acquisition, row by row, a row a channel.
+/// Samples of an acquisition, in one row for each channel.
 pub(super) struct Samples {
     pub(super) i: Vec<f64>,
     pub(super) q: Vec<f64>,
@@ -26,7 +26,7 @@ pub(super) struct Samples {
     pub(super) overvoltage: bool,
 }
 
-/// Purpose of samples. One sample that is no number spoils a whole mean.
+/// Purpose of samples. One invalid sample makes the mean of its channel invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
     Means,
@@ -38,13 +38,13 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
         Self { elements, taken: 0 }
     }
 
-    /// Begins another operation, to which the next elements belong.
+    /// Begins another operation. The next elements belong to it.
     pub(super) fn begin(&mut self) {
         self.taken = 0;
     }
 
-    /// The result of the next call. The first error of an answer is the one that counts: the calls
-    /// after it were not run.
+    /// Result of the next call. The first error of an answer is reported: the calls after it were
+    /// not executed.
     pub(super) fn result(&mut self) -> Result<Cursor<'a>> {
         let Some(element) = self.elements.next().map_err(broken)? else {
             return Err(Error::new(ErrorKind::Protocol, "no answer came for it"));
@@ -58,7 +58,7 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
                 Ok(cursor)
             }
             Err(message) => {
-                // Calls of the same operation before this one have taken effect.
+                // If earlier calls of the same operation were executed, the operation is half done.
                 let certainty = if self.taken == 0 {
                     Certainty::NotExecuted
                 } else {
@@ -73,7 +73,7 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
         self.result().map(drop)
     }
 
-    /// A setting that the board reports; `None` if it was never set.
+    /// A setting that was read back; `None` if it was never set.
     pub(super) fn number(&mut self) -> Result<Option<f64>> {
         let number = self.result()?.opt_f64().map_err(broken)?;
         if let Some(odd) = number.filter(|number| !number.is_finite()) {
@@ -84,8 +84,8 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
     }
 
     pub(super) fn tone(&mut self, channel: ChannelId, fields: ToneFields) -> Result<ToneState> {
-        // A value that is no finite number is handed on: the caller can name the channel, and the
-        // other channels can be used.
+        // A value that is not finite is returned as it is: the caller can name the channel and use
+        // the others.
         let mut read = |wanted: bool| -> Result<Option<f64>> {
             if wanted {
                 self.result()?.opt_f64().map_err(broken)
@@ -141,7 +141,7 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
             let sizes: Vec<_> = sizes.iter().map(ToString::to_string).collect();
             sizes.join(" x ")
         };
-        // A channel asked for alone need not be a row of an array.
+        // If one channel is asked for, the answer may be a flat list of samples in place of rows.
         let [of_i, of_q] = shapes;
         let rows = match of_i[..] {
             [n] if n == length => 1,
@@ -156,7 +156,7 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
                 shape(&of_q)
             )));
         }
-        // One channel is asked for alone; several are cut out of all.
+        // The board returns one channel or all channels. Some channels are cut out of all.
         if count != Some(1) {
             let from = first.index();
             let to = count.map_or(rows, |count| from + usize::from(count));
@@ -177,7 +177,7 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
             overrange,
             overvoltage,
         };
-        let (bad, channels) = samples.strike_out();
+        let (bad, channels) = samples.invalidate_bad();
         let all = samples.i.len();
         let is_nonsense = bad == all || (wanted == Wanted::Means && channels * length == all);
         if bad > 0 && is_nonsense {
@@ -186,7 +186,8 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
             )));
         }
         if bad > 0 {
-            // Algorithms count and report them; a line for each acquisition would hide all else.
+            // Only a debug message: algorithms count and report such samples, and a warning for
+            // each acquisition would flood the log.
             tracing::debug!(
                 bad,
                 channels,
@@ -216,9 +217,10 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
                 })
         };
         let whole = field("h", 23.0)? * 3600.0 + field("m", 59.0)? * 60.0 + field("s", 60.0)?;
-        // A pulse may be late, so that the parts run on past their second.
+        // The sub-second counts past one second if the next pulse of the time code is late.
         let parts = f64::from(Stamp::PARTS_PER_SECOND);
-        // Older firmware has no field for it: there, the control word of the stamp says it.
+        // Older firmware has no fields for the source and for `recent`. They are then taken from
+        // the control word of the stamp.
         let control = value.get("c").and_then(Value::as_i64).unwrap_or(0);
         let is_recent = u32::try_from(control).is_ok_and(|control| control & (1 << 31) != 0);
         let (source, recent) = (value.get("source"), value.get("recent"));
@@ -240,7 +242,7 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
     }
 }
 
-/// The source of a time code, by its number in a stamp.
+/// Name of the source of a time code, from its number in a stamp.
 fn source_of(number: i64) -> String {
     match number {
         0 => "BACKPLANE".to_owned(),
@@ -251,11 +253,12 @@ fn source_of(number: i64) -> String {
     }
 }
 
-/// Largest count that a sample can have: boards count in 32 bits.
+/// Largest magnitude of a sample in readout counts: boards use 32 bits.
 const LARGEST_COUNT: f64 = 2_147_483_648.0;
 
-/// Appends rows of `length` samples to `out`, and gives their shape. A sample that is no number is
-/// NaN, and so is a row of another length: one channel that goes wrong costs no other its samples.
+/// Appends rows of `length` samples to `out` and returns their shape. A sample that is no number
+/// becomes NaN, and so do all samples of a row of another length, so that the other channels can be
+/// used.
 fn rows_of(
     value: &mut Cursor<'_>,
     length: usize,
@@ -290,9 +293,9 @@ fn rows_of(
 }
 
 impl Samples {
-    /// Makes both parts of every sample that is no count of a readout no numbers (NaN). Returns the
-    /// number of such samples, and the number of channels that have them.
-    fn strike_out(&mut self) -> (usize, usize) {
+    /// Sets both parts of every sample to NaN whose magnitude is more than the largest count.
+    /// Returns the number of such samples, and the number of channels that have them.
+    fn invalidate_bad(&mut self) -> (usize, usize) {
         let (mut bad, mut channels) = (0, 0);
         let rows = self.i.chunks_mut(self.length);
         for (i, q) in rows.zip(self.q.chunks_mut(self.length)) {
@@ -308,8 +311,8 @@ impl Samples {
         (bad, channels)
     }
 
-    /// Mean and standard deviation of each channel's samples; no numbers for a channel with a
-    /// sample that is none.
+    /// Mean and standard deviation of the samples of each channel; NaN for a channel with an
+    /// invalid sample.
     pub(super) fn means(&self) -> (Vec<Complex64>, Vec<f64>) {
         let n = self.length as f64;
         let rows = self
@@ -328,7 +331,7 @@ impl Samples {
                 if self.length > 1 {
                     (squares / (n - 1.0)).sqrt()
                 } else {
-                    // No number if the sample is none.
+                    // The scatter of one sample is 0, and NaN if the sample is NaN.
                     squares
                 },
             )
@@ -337,7 +340,7 @@ impl Samples {
     }
 }
 
-/// Last line of a Python traceback, which tells the error.
+/// Last line of a Python traceback, which holds the error.
 pub(super) fn last_line(message: &str) -> &str {
     message
         .trim_end()

@@ -1,26 +1,27 @@
 //! Repetition of operations that only read.
 //!
-//! A board that refuses once, answers nonsense once, or does not answer in time once, costs a
-//! repetition and not the batch. This is done here, in the client, and not by a wrapper around it:
-//! only here the replies of a batch up to a failed operation are at hand, and only here it is known
-//! which of the other operations were executed. The number of repetitions is part of the replies
+//! If a board refuses an operation, returns an answer that cannot be used, or does not answer in
+//! time, the operation is repeated before the batch fails. The client does this and not a wrapper
+//! around it: only the client has the replies up to the failed operation, and only the client knows
+//! which operations were executed. The number of repetitions is part of the replies
 //! ([`Replies::repeats`]) or of the error.
 //!
-//! The operations that may be sent again follow from the failure of the request:
+//! The failure of the request decides which operations are sent again:
 //!
-//! | the operation failed, since | then |
+//! | failure | operations that are sent again |
 //! |---|---|
-//! | the board refused it, and it reads: what is behind it was not executed | it and the rest are sent, in their place if they set |
-//! | its answer is nonsense, and neither it nor anything behind it sets | it and the rest are sent |
-//! | its answer is nonsense, but it or something behind it sets | the whole request is sent, in its place |
-//! | nothing was answered in time, and the request only reads | it is sent once more |
-//! | nothing was answered in time, and the request sets and acquires | it is sent once more, in its place |
+//! | the board refused an operation that only reads; the operations after it were not executed | it and those after it, in place if one of them sets |
+//! | the answer to an operation cannot be used, and neither it nor one after it sets | it and those after it |
+//! | the answer to an operation cannot be used, and it or one after it sets | the whole request, in place |
+//! | no answer came in time, and the request only reads | the whole request, once |
+//! | no answer came in time, and the request sets and acquires | the whole request, once, in place |
 //!
-//! "In its place" means that nothing else has been sent to the module since; otherwise the error
-//! stands. If the first request may still reach the board, the link makes sure that the board is at
-//! rest. A whole request that fails when it is sent again may have been executed the first time, so
-//! its certainty is unknown. A setting that the board refuses is not sent again. Nor is a request
-//! that only sets and is not answered in time: a caller that switches tones off must know at once.
+//! "In place" means: only if nothing else has been sent to the module since. Otherwise the error is
+//! returned. If the first request may still reach the board, the link waits until it cannot any
+//! more. A whole request that fails when it is sent again may have been executed the first time, so
+//! its certainty is unknown. A setting that the board refuses is not sent again. Neither is a
+//! request that only sets and is not answered in time: a caller that switches tones off must know
+//! at once.
 //!
 //! [`Replies::repeats`]: twotone_hal::Replies::repeats
 
@@ -33,25 +34,27 @@ use super::segment::Segment;
 /// Largest number of repetitions of a failed operation.
 const TIMES: u32 = 2;
 
-/// Pause before a repetition; longer each time.
+/// Pause before the first repetition. Later pauses are multiples of it.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Operations that are to be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Resend {
-    /// True for the whole request; false for the failed operation and those behind it.
+    /// True for the whole request; false for the failed operation and those after it.
     pub(super) whole: bool,
-    /// True if they set: nothing else may have been sent to the module since.
+    /// True if one of the operations sets. They are then sent only if nothing else has been sent to
+    /// the module since.
     pub(super) in_place: bool,
-    /// True if the resend has a deadline of its own, because that of the first attempt has passed.
+    /// True if the repetition has a deadline of its own, because that of the first attempt has
+    /// passed.
     pub(super) anew: bool,
     /// Pause before it is sent.
     pub(super) pause: Duration,
 }
 
-/// The error of a request that failed with `first` and, when it was sent again in its place, with
-/// `last`. It is `first` if the second try was not sent, because another request had taken its
-/// place or its time was over.
+/// The error to report for a request that failed with `first` and, when it was sent again in place,
+/// with `last`. It is `first` if the second attempt was not sent, because another request had been
+/// sent since or the deadline had passed.
 pub(super) fn reported(first: Option<Error>, last: Error) -> Error {
     let is_late = match last.kind() {
         ErrorKind::Busy => true,
@@ -61,7 +64,7 @@ pub(super) fn reported(first: Option<Error>, last: Error) -> Error {
     first.filter(|_| is_late).unwrap_or(last)
 }
 
-/// Number of repetitions of the operation at hand.
+/// Number of repetitions of the present operation.
 #[derive(Debug, Default)]
 pub(super) struct Resends {
     operation: usize,
@@ -69,8 +72,8 @@ pub(super) struct Resends {
 }
 
 impl Resends {
-    /// Operations that are to be sent again if the operation at `failed` of a batch, sent in
-    /// `segment`, ended with `error`; none if that is of no use, or not safe.
+    /// Decides which operations are sent again after the operation at `failed` of a batch, sent in
+    /// `segment`, ended with `error`. `None` if a repetition would be useless or unsafe.
     pub(super) fn after(
         &mut self,
         error: &Error,
@@ -83,14 +86,16 @@ impl Resends {
         }
         let rest = batch.ops().get(failed..segment.to)?;
         let (first, rest_sets) = (rest.first()?, rest.iter().any(sets));
-        // The whole segment may be sent, also the operations before the failed one.
+        // The check covers the whole segment, since the operations before the failed one may be
+        // sent again, too.
         if segment.safety == Safety::Once {
             return None;
         }
-        // If the failed operation takes samples from the stream, the settings before it were
-        // executed.
+        // The settings of the segment may not have been executed yet. If the failed operation takes
+        // samples from the stream, the settings before it were executed.
         let is_pending = segment.sets() && error.executed() != Some(failed);
-        // A request that was not sent before its deadline is not repeated.
+        // A request that was not sent before its deadline has not failed on the board, so it is not
+        // repeated.
         let is_first = self.times == 0 && error.certainty() != Certainty::NotExecuted;
         let (whole, anew) = match error.kind() {
             ErrorKind::Rejected if !sets(first) => (false, false),

@@ -1,4 +1,4 @@
-//! Sending the segments of a batch.
+//! Exchange of the segments of a batch with the board.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -19,11 +19,11 @@ use crate::deadline;
 use crate::http::{Answer, Post};
 use crate::link::{OutcomeWriter, Queued, Sent};
 
-/// Largest number of times that a request that only reads is written, if an epoch ends each time
-/// before it is sent.
+/// Largest number of times that a request that only reads is written again because an epoch ended
+/// before it was sent.
 const MOST_EPOCHS: u32 = 3;
 
-/// A segment of a batch that was queued, with what it takes to read its answer.
+/// A segment of a batch that was queued, and the data that are needed to read its answer.
 struct Written {
     queued: Option<Queued>,
     calls: usize,
@@ -31,22 +31,22 @@ struct Written {
     outcome: OutcomeWriter,
 }
 
-/// A segment of a batch that is to be sent, and what was sent of it before.
+/// A segment of a batch that is to be sent, and its earlier attempt.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sending {
     pub(super) segment: Segment,
-    /// Its number among what was written for the module, when it was sent.
+    /// Number of the earlier attempt among the requests that were written for the module.
     pub(super) number: Option<u64>,
-    /// True if it repeats that number in its place: nothing may have been written since.
+    /// True if the request is sent only if none was written for the module since that number.
     pub(super) in_place: bool,
-    /// True if it sets, and its first connection was lost: it may have been executed on that one
-    /// as well.
+    /// True if it changes settings and was sent on a connection that was lost, so that it may have
+    /// been executed twice.
     pub(super) was_lost: bool,
 }
 
 impl CrsBoard {
-    /// Writes the operations of `segment` and queues them, in one go: batches are queued in the
-    /// order in which they were written.
+    /// Writes the operations of the segment and queues the request. The lock on the writer is held
+    /// for both, so that requests are queued in the order in which they were written.
     fn write(
         &self,
         batch: &Batch,
@@ -109,7 +109,7 @@ impl CrsBoard {
         deadline::after(began, within.saturating_add(segment.acquiring))
     }
 
-    /// Sends the operations of a segment, and gathers their replies.
+    /// Sends the operations of a segment and adds their replies to `replies`.
     pub(super) async fn run_segment(
         &self,
         batch: &Batch,
@@ -121,7 +121,7 @@ impl CrsBoard {
         let mut epochs = 0;
         loop {
             let survey = self.survey().await?;
-            let streamed = self.streamed.as_ref().filter(|one| one.can_be_used());
+            let streamed = self.streamed.as_ref().filter(|one| one.is_usable());
             let segment = Segment::of(batch, sending.segment.from, &survey, streamed.is_some());
             sending.segment = segment;
             if !Arc::ptr_eq(&survey, checked) {
@@ -149,9 +149,9 @@ impl CrsBoard {
             }
             let memory = self.memory(segment.module);
             if let Some(memory) = memory {
-                memory.uses(survey.epoch);
+                memory.note_use(survey.epoch);
                 if segment.needs_its_epoch() && memory.must_report(survey.epoch) {
-                    memory.reported(survey.epoch);
+                    memory.note_reported(survey.epoch);
                     return Err(self.life.epochs().changed());
                 }
             }
@@ -168,7 +168,7 @@ impl CrsBoard {
             let answer = match answer {
                 Err(error) if error.kind() == ErrorKind::EpochChanged => {
                     if segment.needs_its_epoch() {
-                        memory.inspect(|memory| memory.reported(self.life.epochs().present()));
+                        memory.inspect(|memory| memory.note_reported(self.life.epochs().present()));
                         return Err(error);
                     }
                     epochs += 1;
@@ -196,7 +196,7 @@ impl CrsBoard {
             let time = match decoder.decode(calls, &answer, &limits, replies) {
                 Ok(time) => time,
                 Err(error) => {
-                    // Calls behind a refused one were not executed.
+                    // Calls after a refused one were not executed.
                     if let (ErrorKind::Rejected, Some(memory), Some(number), Some(batch_state)) =
                         (error.kind(), memory, sending.number, decoder.batch_state)
                     {
@@ -226,16 +226,17 @@ impl CrsBoard {
             let taken = streamed.take(&acquired, &link, &self.life, replies).await;
             return taken.map_err(|error| {
                 if error.kind() == ErrorKind::EpochChanged {
-                    memory.inspect(|memory| memory.reported(self.life.epochs().present()));
+                    memory.inspect(|memory| memory.note_reported(self.life.epochs().present()));
                 }
                 error.after(replies.answered())
             });
         }
     }
 
-    /// Reads every sensor and rail, on a connection of their own, so that a sensor that hangs
-    /// delays nothing else. The connection is kept for the next reading. While a reading is under
-    /// way, or if its caller has gone, the next reading opens another connection.
+    /// Reads every sensor and rail on a separate connection, so that a sensor without an answer
+    /// delays nothing else. The connection is kept for the next reading. A reading that begins
+    /// while another is under way opens a connection of its own, and so does one after a reading
+    /// that was dropped.
     async fn read_housekeeping(
         &self,
         survey: &Survey,
@@ -255,7 +256,7 @@ impl CrsBoard {
         Ok(read)
     }
 
-    /// Waits; under any executor.
+    /// Waits for `time`, under any executor: the timer belongs to the runtime of the board.
     pub(super) async fn wait(&self, time: Duration) {
         let waiting = {
             let _runtime = self.runtime.enter();

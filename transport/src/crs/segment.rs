@@ -1,4 +1,4 @@
-//! A batch cut into requests.
+//! Division of a batch into requests.
 
 use std::time::Duration;
 
@@ -6,28 +6,29 @@ use twotone_hal::{Batch, ModuleId, Op, Safety};
 
 use super::describe::Survey;
 
-/// A run of operations of a batch, all on one module, that travel in one request.
+/// Consecutive operations of a batch that are sent in one request. All are on one module.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Segment {
     pub(super) from: usize,
     pub(super) to: usize,
     pub(super) module: Option<ModuleId>,
-    /// The least repeatable of its operations.
+    /// Safety of the operation that is the least safe to repeat.
     pub(super) safety: Safety,
-    /// Time that its acquisitions take.
+    /// Time that its acquisitions take on the board.
     pub(super) acquiring: Duration,
     /// True if it acquires samples.
     pub(super) acquires: bool,
     /// True if it ends with an acquisition whose samples come from the stream.
     pub(super) streamed: bool,
-    /// True if it reads from the board as a whole: its clock, or its sensors.
+    /// True if it reads the clock or the sensors, which belong to the board as a whole.
     pub(super) of_board: bool,
 }
 
 impl Segment {
-    /// The first run of operations from `from` on. Readings of the board as a whole are runs of
-    /// their own, so that they need no module, and the sensors, which are asked one by one, are a
-    /// run alone. If samples are `streamed`, a run ends with its first acquisition.
+    /// The longest segment that begins at operation `from`. Readings of the board as a whole are
+    /// not in one segment with operations on a module, so that they work without one. A reading of
+    /// the sensors and a wait are segments of their own, since each takes several requests. If
+    /// samples are `streamed`, a segment ends with its first acquisition.
     pub(super) fn of(batch: &Batch, from: usize, survey: &Survey, streamed: bool) -> Self {
         let mut segment = Self {
             from,
@@ -78,7 +79,7 @@ impl Segment {
         self.safety.writes()
     }
 
-    /// True if it reads the sensors, and does nothing else.
+    /// True if it reads the sensors and nothing else.
     pub(super) fn is_housekeeping(&self, batch: &Batch) -> bool {
         self.ops(batch) == [Op::ReadHousekeeping]
     }
@@ -87,8 +88,8 @@ impl Segment {
         &batch.ops()[self.from..self.to]
     }
 
-    /// True if it is valid only in the epoch that its caller knows, since it sets or acquires. A
-    /// segment that only reads back is valid in any epoch.
+    /// True if it must be executed in the epoch that its caller knows, since it sets or acquires. A
+    /// segment that only reads settings is valid in any epoch.
     pub(super) fn needs_its_epoch(&self) -> bool {
         self.sets() || self.acquires
     }

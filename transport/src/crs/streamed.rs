@@ -1,12 +1,12 @@
-//! Samples from the board's stream, in place of its own acquisition call.
+//! Acquisition of samples from the board's stream, in place of the board's acquisition call.
 //!
-//! A batch is cut at each acquisition. The operations before it are sent with a question for the
-//! board's time at their end. The samples are those of the stream after that time, settled. Delays
-//! of the batch and of the packets make no difference.
+//! A batch is cut at each acquisition. The request with the operations before it ends with a call
+//! for the board's time. The samples are those of the stream after that time and after the filters
+//! have settled. Delays of the request and of the packets make no difference.
 //!
-//! Packets tell neither the settings of the board nor their analog bank. So the module is read
-//! once more when they have come, on its own link. The board refuses that if the module is not of
-//! the bank in use, and the link finds out if the board has lost its settings meanwhile.
+//! Packets hold neither the settings of the board nor its analog bank. So after the samples have
+//! come, one setting of the module is read on its link. The board refuses this if the module is not
+//! in the bank in use, and the link detects if the board has lost its settings meanwhile.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,25 +32,26 @@ use crate::readout::{Block, Receiver, SampleTime, SharedReceiver, Source, Take, 
 use crate::tuber::broken;
 use crate::{ConnectOptions, Connector, deadline};
 
-/// Time for which the stream is not used after its stamps had no meaning.
+/// Time for which the stream is not used after its time stamps were invalid.
 const GIVEN_UP_FOR: Duration = Duration::from_secs(10);
 
-/// The stream of a board. Joined with the first acquisition, and left when the board is dropped.
+/// Sample stream of a board. It is joined with the first acquisition and left when the board is
+/// dropped.
 #[derive(Debug)]
 pub(super) struct Streamed {
     options: ReceiveOptions,
     streams: Arc<CrsStreams>,
     serial: u16,
     receiver: OnceCell<(Source, SharedReceiver)>,
-    /// Modules of which packets have come.
-    heard: Mutex<BTreeSet<ModuleId>>,
+    /// Modules whose packets have been received.
+    received_modules: Mutex<BTreeSet<ModuleId>>,
     given_up: Mutex<Option<Instant>>,
 }
 
 /// An acquisition whose samples are to come from the stream.
 pub(super) struct Acquired<'a> {
     pub(super) op: &'a Op,
-    /// Time of the board after all settings before it were made.
+    /// Time of the board after all settings before the acquisition were made.
     pub(super) time: BoardTime,
     pub(super) survey: &'a Survey,
     pub(super) deadline: Instant,
@@ -62,7 +63,7 @@ pub(super) fn is_acquisition(op: &Op) -> bool {
 }
 
 impl Streamed {
-    /// The stream, if samples are to come from it.
+    /// Returns the stream if the options take samples from it.
     pub(super) fn of(options: &ConnectOptions, streams: &Arc<CrsStreams>) -> Result<Option<Self>> {
         let SampleSource::Stream(stream) = &options.samples else {
             return Ok(None);
@@ -76,20 +77,20 @@ impl Streamed {
             streams: Arc::clone(streams),
             serial,
             receiver: OnceCell::new(),
-            heard: Mutex::default(),
+            received_modules: Mutex::default(),
             given_up: Mutex::new(None),
         }))
     }
 
-    /// True if samples can come from it now.
-    pub(super) fn can_be_used(&self) -> bool {
+    /// True if the stream can be used now.
+    pub(super) fn is_usable(&self) -> bool {
         let given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
         given_up.is_none_or(|since| since.elapsed() > GIVEN_UP_FOR)
     }
 
-    /// Joins the stream, and waits until a packet of the module comes, the first time that samples
-    /// of it are wanted. This is done before anything is set, so that a board that sends nothing,
-    /// or not to this host, is reported before any setting changes.
+    /// Joins the stream and waits for a packet of the module, once for each module. The caller does
+    /// this before it sets anything, so that a board whose stream does not reach this host is
+    /// reported before any setting changes.
     pub(super) async fn join(
         &self,
         connector: &Connector,
@@ -97,7 +98,7 @@ impl Streamed {
         module: ModuleId,
         deadline: Instant,
     ) -> Result<()> {
-        if self.heard().contains(&module) {
+        if self.received_modules().contains(&module) {
             return Ok(());
         }
         let opening = {
@@ -115,12 +116,13 @@ impl Streamed {
         let any = Take::new(1).of(*source, in_packets(module));
         let first = receiver.take(&any, deadline::left(deadline)).await;
         first.map_err(not_executed)?;
-        self.heard().insert(module);
+        self.received_modules().insert(module);
         Ok(())
     }
 
-    /// Takes the samples and answers the operation. If the samples cannot be shown to belong to the
-    /// settings, the operation is not answered, and the stream is not used for a while.
+    /// Takes the samples and adds the reply to the operation. If the time stamps cannot show that
+    /// the samples were taken after the settings, it adds no reply, and the stream is not used for
+    /// some time. The caller then uses the acquisition call of the board.
     pub(super) async fn take(
         &self,
         acquired: &Acquired<'_>,
@@ -142,7 +144,7 @@ impl Streamed {
         };
         let block = match self.block(*module, acquire, after, acquired).await {
             Ok(block) => block,
-            // A stamp without a meaning, as the board may have lost its time code since.
+            // A time stamp is invalid: the board may have lost its time code since.
             Err(error) if error.kind() == ErrorKind::Unsupported => {
                 self.give_up(&error);
                 return Ok(());
@@ -150,7 +152,8 @@ impl Streamed {
             Err(error) => return Err(error),
         };
         acquired.confirm(*module, link).await?;
-        // The settling and the correlation of the noise were described for this stage.
+        // The settling time and the correlation of the noise were described for this decimation
+        // stage.
         let (stage, described) = (block.stage, acquired.survey.stage);
         if let Some(described) = described
             && stage != described
@@ -199,11 +202,13 @@ impl Streamed {
         Ok((source, SharedReceiver::new(receiver, runtime.clone())))
     }
 
-    fn heard(&self) -> MutexGuard<'_, BTreeSet<ModuleId>> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    fn received_modules(&self) -> MutexGuard<'_, BTreeSet<ModuleId>> {
+        self.received_modules
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stops the use of the stream for a while.
+    /// Stops the use of the stream for [`GIVEN_UP_FOR`].
     pub(super) fn give_up(&self, why: &dyn std::fmt::Display) {
         let mut given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
         tracing::warn!(serial = self.serial, %why, "samples are taken by call, not from the stream");
@@ -212,7 +217,7 @@ impl Streamed {
 }
 
 impl Acquired<'_> {
-    /// Reads from the module once more. If the connection was lost meanwhile, the link first checks
+    /// Reads the NCO of the module. If the connection was lost meanwhile, the link first checks
     /// that the board has kept its settings.
     async fn confirm(&self, module: ModuleId, link: &Link) -> Result<()> {
         let format = self.survey.format;
@@ -233,7 +238,7 @@ impl Acquired<'_> {
 }
 
 impl Samples {
-    /// The samples of a block of the stream.
+    /// Samples of a block of the stream.
     fn of(block: &Block) -> Self {
         let streams = block.streams();
         Self {

@@ -15,14 +15,14 @@ use twotone_wire::crs::{MODULES_IN_BANK, STEPS_PER_COUNT};
 use crate::readout::{BlockReceiver, Receiver, Source, Wanted, in_packets, listen_for_serials};
 use crate::{Host, look_up};
 
-/// Family of all CRS boards.
+/// Name of the family of CRS boards.
 const FAMILY: &str = "crs";
 
 /// The readout stream of a CRS board: a decimated sample of every channel of a module in each
 /// packet.
 ///
-/// Packets are known by the address that they come from and by the serial number that they bear.
-/// They number modules from 1 within the analog bank in use.
+/// A packet is identified by the address of its sender and by the serial number in it. Packets
+/// number modules from 1 within the analog bank in use.
 #[derive(Debug)]
 pub struct CrsStreams {
     name: String,
@@ -32,13 +32,13 @@ pub struct CrsStreams {
 }
 
 impl CrsStreams {
-    /// The stream of the board at `host`, whose packets bear this serial number. Without a serial
-    /// number, [`listen`](Streams::listen) works and nothing can be opened.
+    /// The stream of the board at `host`, whose packets have this serial number. Without a serial
+    /// number the stream cannot be opened, and only [`listen`](Streams::listen) works.
     pub fn new(name: &str, host: &Host, serial: Option<u16>) -> Self {
         Self::at(name, &host.to_string(), serial)
     }
 
-    /// As [`CrsStreams::new`], for the host of an authority.
+    /// As [`CrsStreams::new`], for an authority: a host with a port.
     pub(super) fn at(name: &str, authority: &str, serial: Option<u16>) -> Self {
         Self {
             name: name.to_owned(),
@@ -48,7 +48,7 @@ impl CrsStreams {
         }
     }
 
-    /// Address and serial number of its packets.
+    /// Address and serial number of the packets of the board.
     pub(super) async fn source(&self) -> Result<Source> {
         let serial = self.serial.ok_or_else(|| {
             let why = "its packets are known by its serial number, which is not given";
@@ -57,7 +57,7 @@ impl CrsStreams {
         Ok(Source::new(self.address().await?, serial))
     }
 
-    /// The IPv4 address that its packets come from.
+    /// The IPv4 address from which the packets come.
     async fn address(&self) -> Result<Ipv4Addr> {
         let found = self.address.get_or_try_init(|| self.look_up());
         found.await.copied()
@@ -67,7 +67,7 @@ impl CrsStreams {
         let authority = &self.authority;
         let unreachable = |why: String| Error::new(ErrorKind::Unreachable, why);
         let not_found = || unreachable(format!("{authority} is not found"));
-        // Byte streams of the caller's may have an authority that is no host with a port.
+        // If the caller provides the byte streams, the authority can be any text.
         let host = Host::parse(authority, 0).map_err(|why| not_found().caused_by(why))?;
         if host.port() == 0 {
             return Err(not_found().caused_by("invalid socket address"));

@@ -1,8 +1,8 @@
-//! Questions to a CRS board about what it is and has.
+//! Questions to a CRS board about itself.
 //!
-//! Each question is asked by itself: one that fails is asked once more, with the others that
-//! failed, and is then left open. Each open question leads to a doubt in words, and to an
-//! assumption in the place of the answer.
+//! Each question can fail without the others. Questions that fail are asked once more, together. If
+//! one fails again, the description has a doubt: a message with the reason, and with the assumption
+//! that takes the place of the answer.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,35 +15,36 @@ use twotone_wire::tuber::{Format, Value};
 
 use super::describe::{MODULES, Module, OBJECT, Survey};
 use super::identity;
-use super::question::{self, Question, Said, label, number, odd};
+use super::question::{self, BoardAnswer, Question, label, number, odd};
 use super::{apart, channels};
 use crate::deadline;
 use crate::http::{Answer, Post};
 use crate::link::{Link, Unwatched};
 use crate::{ConnectOptions, Connector};
 
-/// Largest number of times that the board is asked if it answers nonsense, or refuses everything.
+/// Largest number of times that the first questions are asked, if the answer cannot be used or the
+/// board refuses all of them.
 const ASKED: u32 = 3;
 
-/// Pause before a question is asked again; longer each time.
+/// Pause before the first repetition. Later pauses are multiples of it.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Sender of the questions.
+/// Sender of questions to one board.
 #[derive(Debug, Clone)]
 pub(super) struct Asker<'a> {
     connector: &'a Connector,
     options: &'a ConnectOptions,
     runtime: &'a Handle,
-    /// The connection that is asked on: another one after a question has hung.
+    /// The connection that is used. It is replaced after a question on it got no answer.
     pub(super) link: Link,
     pub(super) format: Format,
     pub(super) deadline: Instant,
-    /// True if a question hangs, so that each was asked apart.
-    pub(super) asks_apart: bool,
+    /// True if a question got no answer in time, so that each was asked on a separate connection.
+    pub(super) asks_separately: bool,
 }
 
-/// Asks a server if it is a CRS board, and for its description in `epoch`. This takes two round
-/// trips if every question is answered, on a connection of their own.
+/// Asks a server for all properties of a CRS board, as of `epoch`. It uses a separate connection,
+/// and takes two round trips if every question is answered.
 pub(super) async fn survey(
     connector: &Connector,
     options: &ConnectOptions,
@@ -54,32 +55,39 @@ pub(super) async fn survey(
     let own = link(connector, options, runtime);
     let mut asker = Asker::on(own, connector, options, runtime, Format::Json, deadline);
     let questions = questions();
-    let mut said = asker.ask_first(&questions).await?;
-    if let Some(Err(why)) = said.first().filter(|_| said.iter().all(Result::is_err)) {
+    let mut answers = asker.ask_first(&questions).await?;
+    if let Some(Err(why)) = answers
+        .first()
+        .filter(|_| answers.iter().all(Result::is_err))
+    {
         return Err(Error::new(
             ErrorKind::Protocol,
             format!("the server has no object {OBJECT} ({why}): it is no CRS board"),
         ));
     }
-    let repeats = asker.ask_again(&questions, &mut said).await;
+    let repeats = asker.ask_again(&questions, &mut answers).await;
     let mut doubts = Doubts::default();
-    let who = doubts.open(said[0].as_ref().map_err(Clone::clone), |why| {
+    let who = doubts.answer_or_doubt(answers[0].as_ref().map_err(Clone::clone), |why| {
         format!("methods: the board does not list them ({why}); its serial may stay unknown")
     });
     let who = who.map(identity::questions);
-    let mut said = said.into_iter().skip(1);
-    let mut next = || said.next().unwrap_or_else(|| Err("no answer".to_owned()));
+    let mut answers = answers.into_iter().skip(1);
+    let mut next = || {
+        answers
+            .next()
+            .unwrap_or_else(|| Err("no answer".to_owned()))
+    };
     let (units, target) = (names(next()), names(next()));
     let sensors = listed(next(), "temperature sensors", &mut doubts);
     let rails = listed(next(), "supply rails", &mut doubts);
-    let stage = doubts.open(stage(next()), |why| {
+    let stage = doubts.answer_or_doubt(stage(next()), |why| {
         format!(
             "sample rate: the board does not say its decimation stage ({why}); samples settle as \
              long as at any rate"
         )
     });
     let high_bank = bank(next());
-    let firmware = doubts.open(firmware(next()), |why| {
+    let firmware = doubts.answer_or_doubt(firmware(next()), |why| {
         format!("firmware: the board does not say its release ({why})")
     });
     let mut of_modules = Vec::new();
@@ -89,7 +97,7 @@ pub(super) async fn survey(
     let (high_bank, bank_is_known) = match high_bank {
         Ok(high) => (high, true),
         Err(why) => {
-            let high = asker.bank_that_answers().await;
+            let high = asker.high_bank_answers().await;
             let assumed = if high { "5-8" } else { "1-4" };
             doubts.0.push(format!(
                 "modules: the board does not say which analog bank is in use ({why}); {assumed} \
@@ -104,7 +112,7 @@ pub(super) async fn survey(
     let modules = in_use(bank.iter().copied().zip(found), &mut doubts);
     let counted = channels::count(&asker, &bank).await;
     let serial = identity::serial(&asker, &who.unwrap_or_default()).await;
-    let channels = doubts.open(counted, |why| {
+    let channels = doubts.answer_or_doubt(counted, |why| {
         let most = channels::MOST;
         format!("channels: the board does not say how many there are ({why}); {most} are assumed")
     });
@@ -116,10 +124,10 @@ pub(super) async fn survey(
         options.answer_limit,
         modules,
     )
-    .named(&units, &target, sensors, rails)
-    .numbered(serial.unwrap_or_default())
-    .with(firmware.unwrap_or_default(), bank_is_known, doubts.0)
-    .repeated(repeats))
+    .with_names(&units, &target, sensors, rails)
+    .with_serial(serial.unwrap_or_default())
+    .with_firmware(firmware.unwrap_or_default(), bank_is_known, doubts.0)
+    .with_repeats(repeats))
 }
 
 fn questions() -> Vec<Question<'static>> {
@@ -143,7 +151,7 @@ pub(super) fn link(connector: &Connector, options: &ConnectOptions, runtime: &Ha
 }
 
 impl<'a> Asker<'a> {
-    /// An asker on this connection.
+    /// Asker on the connection `link`.
     pub(super) fn on(
         link: Link,
         connector: &'a Connector,
@@ -159,19 +167,19 @@ impl<'a> Asker<'a> {
             link,
             format,
             deadline,
-            asks_apart: false,
+            asks_separately: false,
         }
     }
 
-    /// The same on a connection of its own, so that it waits for nothing that was asked before.
-    pub(super) fn apart(&self) -> Self {
+    /// Asker on a new connection, so that its questions do not wait for earlier ones.
+    pub(super) fn on_new_connection(&self) -> Self {
         Self {
             link: link(self.connector, self.options, self.runtime),
             ..self.clone()
         }
     }
 
-    /// Waits; under any executor.
+    /// Waits for `time`, under any executor: the timer belongs to the runtime of the board.
     pub(super) async fn wait(&self, time: Duration) {
         let waiting = {
             let _runtime = self.runtime.enter();
@@ -180,8 +188,8 @@ impl<'a> Asker<'a> {
         waiting.await;
     }
 
-    /// Asks the first questions, and asks them again if the answer is nonsense or a refusal.
-    async fn ask_first(&mut self, questions: &[Question<'_>]) -> Result<Vec<Said>> {
+    /// Asks the first questions, and repeats them if the answer cannot be used or is a refusal.
+    async fn ask_first(&mut self, questions: &[Question<'_>]) -> Result<Vec<BoardAnswer>> {
         let (mut asked, mut first) = (1, None);
         loop {
             match self.ask_in_time(questions).await {
@@ -194,23 +202,25 @@ impl<'a> Asker<'a> {
                     asked += 1;
                     first.get_or_insert(error);
                 }
-                // The first error says more than the last one, for which there was little time.
+                // The first error is the more informative one: there was little time left for the
+                // last attempt.
                 Err(error) => return Err(first.unwrap_or(error).repeated(asked - 1)),
-                Ok((format, said)) => {
+                Ok((format, answers)) => {
                     self.format = format;
-                    return Ok(said);
+                    return Ok(answers);
                 }
             }
         }
     }
 
-    /// Asks all questions in one request, and each apart too if that takes long.
+    /// Asks all questions in one request. If no answer comes soon, it also asks each question on a
+    /// separate connection, and returns whichever set of answers comes first.
     pub(super) async fn ask_in_time(
         &mut self,
         questions: &[Question<'_>],
-    ) -> Result<(Format, Vec<Said>)> {
+    ) -> Result<(Format, Vec<BoardAnswer>)> {
         let patience = apart::TOGETHER_WITHIN.min(deadline::left(self.deadline) / 2);
-        let said = {
+        let answers = {
             let together = self.ask(questions);
             tokio::pin!(together);
             tokio::select! {
@@ -221,35 +231,36 @@ impl<'a> Asker<'a> {
             tokio::select! {
                 biased;
                 answer = &mut together => return answer,
-                said = apart::ask(self, questions) => match said {
-                    Some(said) => said,
+                answers = apart::ask(self, questions) => match answers {
+                    Some(answers) => answers,
                     None => return together.await,
                 },
             }
         };
-        // Questions on the connection at hand would wait behind the one that hangs.
-        self.link = self.apart().link;
-        self.asks_apart = true;
-        Ok(said)
+        // Later questions on the old connection would wait for the one without an answer.
+        self.link = self.on_new_connection().link;
+        self.asks_separately = true;
+        Ok(answers)
     }
 
-    /// Asks the failed questions again, and those whose answer cannot be used. A question that
-    /// fails again keeps its first answer. Returns the number of questions that were asked again.
-    async fn ask_again(&self, questions: &[Question<'_>], said: &mut [Said]) -> u32 {
-        // Modules of the other analog bank may refuse to answer: they are not used.
+    /// Asks the questions again that failed or whose answer cannot be used. A question that fails
+    /// again keeps its first answer. Returns the number of questions that were asked again.
+    async fn ask_again(&self, questions: &[Question<'_>], answers: &mut [BoardAnswer]) -> u32 {
+        // Modules of the other analog bank may refuse to answer. They are not used, so they are not
+        // asked again.
         let asked = |wanted| questions.iter().position(|question| *question == wanted);
         let high = asked(Question::Call("get_analog_bank"))
-            .and_then(|index| bank(said[index].clone()).ok());
+            .and_then(|index| bank(answers[index].clone()).ok());
         let is_used = |question: &Question<'_>| match (question, high) {
             (Question::OfModule(_, module), Some(high)) => (*module > MODULES_IN_BANK) == high,
             _ => true,
         };
         let open: Vec<usize> = (0..questions.len())
             .filter(|index| is_used(&questions[*index]))
-            .filter(|index| !is_answer(&questions[*index], &said[*index]))
+            .filter(|index| !is_answer(&questions[*index], &answers[*index]))
             .collect();
-        // A question that hangs would hold up the answers to the others once more.
-        if open.is_empty() || self.asks_apart {
+        // A question without an answer would delay the answers to the others again.
+        if open.is_empty() || self.asks_separately {
             return 0;
         }
         self.wait(PAUSE).await;
@@ -258,7 +269,7 @@ impl<'a> Asker<'a> {
         if let Ok((_, again)) = self.ask(&again).await {
             for (index, again) in open.into_iter().zip(again) {
                 if is_answer(&questions[index], &again) {
-                    said[index] = again;
+                    answers[index] = again;
                 }
             }
         }
@@ -266,36 +277,44 @@ impl<'a> Asker<'a> {
     }
 
     /// Asks all questions in one round trip.
-    pub(super) async fn ask(&self, questions: &[Question<'_>]) -> Result<(Format, Vec<Said>)> {
+    pub(super) async fn ask(
+        &self,
+        questions: &[Question<'_>],
+    ) -> Result<(Format, Vec<BoardAnswer>)> {
         question::ask(&self.link, self.format, self.deadline, questions).await
     }
 
-    /// One exchange, on the connection of this asker.
+    /// Sends one request on the connection of this asker.
     pub(super) async fn exchange(&self, post: Post, deadline: Instant) -> Result<Answer> {
         self.link.exchange(post, Safety::Read, deadline).await
     }
 
-    /// True if modules of the high analog bank can be read from, and none of the low one.
-    async fn bank_that_answers(&self) -> bool {
+    /// True if a module of the high analog bank can be read, and one of the low bank cannot.
+    async fn high_bank_answers(&self) -> bool {
         let nco = "get_nco_frequency";
         let of_each = [1, MODULES_IN_BANK + 1].map(|module| Question::OfModule(nco, module));
-        let said = self.ask(&of_each).await;
-        said.is_ok_and(|(_, said)| matches!(said[..], [Err(_), Ok(_)]))
+        let answers = self.ask(&of_each).await;
+        answers.is_ok_and(|(_, answers)| matches!(answers[..], [Err(_), Ok(_)]))
     }
 }
 
-/// Questions that the board left open, in words.
+/// Messages about questions that the board did not answer.
 #[derive(Default)]
 struct Doubts(Vec<String>);
 
 impl Doubts {
-    /// The answer, if there is one; otherwise a doubt is added.
-    fn open<T>(&mut self, said: Result<T, String>, told: impl FnOnce(&str) -> String) -> Option<T> {
-        said.map_err(|why| self.0.push(told(&why))).ok()
+    /// Returns the answer if there is one. Otherwise adds a doubt, which `doubt` makes from the
+    /// reason.
+    fn answer_or_doubt<T>(
+        &mut self,
+        answer: Result<T, String>,
+        doubt: impl FnOnce(&str) -> String,
+    ) -> Option<T> {
+        answer.map_err(|why| self.0.push(doubt(&why))).ok()
     }
 }
 
-/// The modules of the bank, with doubts about what each does not say of itself.
+/// The modules of the bank in use. Adds doubts about the properties that a module did not give.
 fn in_use(
     found: impl Iterator<Item = (u8, (Result<f64, String>, Result<f64, String>))>,
     doubts: &mut Doubts,
@@ -303,8 +322,8 @@ fn in_use(
     let mut open: BTreeMap<(&str, &str, String), Vec<String>> = BTreeMap::new();
     let mut modules = Vec::new();
     for (number, (dac_scale, zone)) in found {
-        let mut known = |said: Result<f64, String>, what, then| {
-            let known = said.map_err(|why| {
+        let mut known = |answer: Result<f64, String>, what, then| {
+            let known = answer.map_err(|why| {
                 let same = open.entry((what, then, why)).or_default();
                 same.push(number.to_string());
             });
@@ -327,58 +346,58 @@ fn in_use(
     modules
 }
 
-/// True if it is an answer to the question that can be used.
-fn is_answer(question: &Question<'_>, said: &Said) -> bool {
-    let Ok(value) = said else { return false };
+/// True if the answer to the question can be used.
+fn is_answer(question: &Question<'_>, answer: &BoardAnswer) -> bool {
+    let Ok(value) = answer else { return false };
     match question {
         Question::Property(_) => value.as_map().is_some(),
-        Question::Call("get_decimation") => stage(said.clone()).is_ok(),
-        Question::Call("get_analog_bank") => bank(said.clone()).is_ok(),
-        Question::Call("get_firmware_release") => firmware(said.clone()).is_ok(),
-        Question::OfModule("get_dac_scale", _) => scale(said.clone()).is_ok(),
-        Question::OfModule("get_nyquist_zone", _) => zone(said.clone()).is_ok(),
+        Question::Call("get_decimation") => stage(answer.clone()).is_ok(),
+        Question::Call("get_analog_bank") => bank(answer.clone()).is_ok(),
+        Question::Call("get_firmware_release") => firmware(answer.clone()).is_ok(),
+        Question::OfModule("get_dac_scale", _) => scale(answer.clone()).is_ok(),
+        Question::OfModule("get_nyquist_zone", _) => zone(answer.clone()).is_ok(),
         _ => true,
     }
 }
 
-/// A whole number of a range.
-fn whole(said: Said, low: f64, high: f64) -> Result<f64, String> {
-    let value = number(said)?;
+/// The answer as a whole number from `low` to `high`.
+fn whole(answer: BoardAnswer, low: f64, high: f64) -> Result<f64, String> {
+    let value = number(answer)?;
     if value.fract() == 0.0 && (low..=high).contains(&value) {
         return Ok(value);
     }
     Err(format!("it says {value}"))
 }
 
-fn stage(said: Said) -> Result<u8, String> {
-    whole(said, 0.0, 6.0).map(|stage| stage as u8)
+fn stage(answer: BoardAnswer) -> Result<u8, String> {
+    whole(answer, 0.0, 6.0).map(|stage| stage as u8)
 }
 
-/// Power of a tone of full scale in dBm, of any converter and amplifier.
-fn scale(said: Said) -> Result<f64, String> {
-    let value = number(said)?;
+/// Power of a tone of full scale in dBm. The range covers any converter and amplifier.
+fn scale(answer: BoardAnswer) -> Result<f64, String> {
+    let value = number(answer)?;
     if (-200.0..=200.0).contains(&value) {
         return Ok(value);
     }
     Err(format!("it says {value:e}"))
 }
 
-fn zone(said: Said) -> Result<f64, String> {
-    whole(said, 1.0, 3.0)
+fn zone(answer: BoardAnswer) -> Result<f64, String> {
+    whole(answer, 1.0, 3.0)
 }
 
-fn bank(said: Said) -> Result<bool, String> {
-    let said = said?;
-    said.as_bool().ok_or_else(|| odd(&said))
+fn bank(answer: BoardAnswer) -> Result<bool, String> {
+    let answer = answer?;
+    answer.as_bool().ok_or_else(|| odd(&answer))
 }
 
-/// A release is a text, or a map with a version in it.
-fn firmware(said: Said) -> Result<String, String> {
-    let said = said?;
-    let version = said.get("version").or_else(|| said.get("tag"));
-    let version = version.unwrap_or(&said);
+/// Firmware release: the answer is a text or a number, or a map with a version in it.
+fn firmware(answer: BoardAnswer) -> Result<String, String> {
+    let answer = answer?;
+    let version = answer.get("version").or_else(|| answer.get("tag"));
+    let version = version.unwrap_or(&answer);
     let text = version.as_str().map(label);
-    // Words of programs that have none.
+    // Values that programs return if they have no release.
     let none = [
         "",
         "-",
@@ -395,28 +414,30 @@ fn firmware(said: Said) -> Result<String, String> {
         let number = version.as_f64().filter(|number| number.is_finite());
         number.map(|number| number.to_string())
     };
-    text.or_else(number).ok_or_else(|| odd(&said))
+    text.or_else(number).ok_or_else(|| odd(&answer))
 }
 
-/// The names and values of an enumeration.
-fn names(said: Said) -> Vec<(String, String)> {
-    let said = said.unwrap_or(Value::Null);
-    let entries = said.as_map().unwrap_or_default().iter();
+/// Names and values of an enumeration.
+fn names(answer: BoardAnswer) -> Vec<(String, String)> {
+    let answer = answer.unwrap_or(Value::Null);
+    let entries = answer.as_map().unwrap_or_default().iter();
     let texts = entries.filter_map(|(name, value)| Some((name, value.as_str()?)));
     texts
         .map(|(name, value)| (name.clone(), value.to_owned()))
         .collect()
 }
 
-/// The values of an enumeration of sensors or rails.
-fn listed(said: Said, what: &str, doubts: &mut Doubts) -> Vec<String> {
-    let said = said.and_then(|said| match said.as_map() {
-        Some(_) => Ok(said),
-        None => Err(odd(&said)),
+/// Values of an enumeration of sensors or rails. Adds a doubt if the board does not list them.
+fn listed(answer: BoardAnswer, what: &str, doubts: &mut Doubts) -> Vec<String> {
+    let answer = answer.and_then(|answer| match answer.as_map() {
+        Some(_) => Ok(answer),
+        None => Err(odd(&answer)),
     });
-    let said = doubts.open(said, |why| {
+    let entries = doubts.answer_or_doubt(answer, |why| {
         format!("{what}: the board does not list them ({why}); none is read")
     });
-    let names = said.map(|said| names(Ok(said))).unwrap_or_default();
+    let names = entries
+        .map(|entries| names(Ok(entries)))
+        .unwrap_or_default();
     names.into_iter().map(|(_, value)| value).collect()
 }

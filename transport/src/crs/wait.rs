@@ -1,4 +1,4 @@
-//! Waits, during which the time of the board passes.
+//! Waits that are operations of the board.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,16 +16,16 @@ use crate::http::Post;
 use crate::link::Sent;
 use crate::tuber::broken;
 
-/// Longest time of one request of a wait. A request that was sent is driven to its answer, and a
-/// clean-up of the module waits for it.
+/// Longest time of one request of a wait. The link waits for the answer of each request that was
+/// sent, so a clean-up of the module is delayed by at most this time.
 const SLICE: Duration = Duration::from_secs(1);
 
 /// Largest number of samples of one request, so that its answer stays small.
 const MOST_SAMPLES: u64 = 10_000;
 
 impl CrsBoard {
-    /// Lets `time` pass on the board: it acquires samples of one channel, which are thrown away. So
-    /// a simulated board whose time is that of its samples does not keep its caller waiting.
+    /// Lets `time` pass on the board, by acquiring samples of one channel and discarding them. The
+    /// time of a simulated board can be counted by its samples, and such a board returns at once.
     pub(super) async fn wait_on_board(
         &self,
         module: ModuleId,

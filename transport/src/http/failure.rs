@@ -1,62 +1,64 @@
-//! Reasons that a request has no answer, in words for the person on watch.
+//! Failures of a request, and the messages about them to the operator.
 
 use std::error::Error as StdError;
 
 use hyper::StatusCode;
 use twotone_hal::{Certainty, Error, ErrorKind};
 
-/// Reason that there is no answer.
+/// Reason why a request has no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// The request did not leave: it may be sent again whatever it is.
+    /// The request was not sent. It may be sent again, whatever its effect.
     #[error("the connection was closed before the request was sent")]
     NotSent(hyper::Error),
-    /// The connection was lost while the answer was awaited.
+    /// The connection was lost before the answer was complete.
     #[error("the connection was closed before the answer was whole")]
     Lost {
         /// Cause of the loss.
         source: Box<dyn StdError + Send + Sync>,
-        /// True if nothing of the answer had come.
+        /// True if no part of the answer had come.
         unanswered: bool,
     },
-    /// The deadline passed while the answer was awaited.
+    /// The deadline passed before the answer was complete.
     #[error("no answer came before the deadline")]
     Late,
-    /// The server answered with another status than 200, and perhaps with another address.
+    /// The server answered with a status other than 200; with the `Location` header if there was
+    /// one.
     #[error("HTTP {0}")]
     Status(StatusCode, Option<String>),
-    /// The answer is larger than what is read.
+    /// The answer is larger than this limit, in bytes.
     #[error("the answer is larger than {0} bytes")]
     TooLarge(usize),
-    /// The answer is compressed in this way, which nobody asked for.
+    /// The answer is compressed with this method, although the request asked for none.
     #[error("the answer is {0}-compressed")]
     Compressed(String),
-    /// The answer is a page for a browser.
+    /// The answer is a page of HTML.
     #[error("the answer is a web page, neither JSON nor CBOR")]
     Page,
 }
 
 impl Failure {
-    /// True if the server may have run the request, or parts of it.
+    /// True if the server may have executed the request, or parts of it.
     pub(crate) fn may_have_run(&self) -> bool {
         !matches!(self, Self::NotSent(_))
     }
 
-    /// The failure of a request to `authority`: what happened, and the steps to take.
-    pub(crate) fn told(self, authority: &str) -> Error {
-        self.told_after("", authority)
+    /// The error of a request to `authority`, with the steps to take.
+    pub(crate) fn into_error(self, authority: &str) -> Error {
+        self.into_error_after("", authority)
     }
 
-    /// As [`Failure::told`], of a reading that must come before the request at hand.
-    pub(crate) fn told_of_reading(self, authority: &str) -> Error {
-        self.told_after("the board could not be read back: ", authority)
+    /// As [`Failure::into_error`], of a reading that comes before a request. The error is that of
+    /// the request, which has not been sent.
+    pub(crate) fn into_reading_error(self, authority: &str) -> Error {
+        self.into_error_after("the board could not be read back: ", authority)
             .certainty_is(Certainty::NotExecuted)
     }
 
-    fn told_after(self, before: &str, authority: &str) -> Error {
-        let new = |kind, told: String| Error::new(kind, format!("{before}{told}"));
-        let lost = |told: &str| new(ErrorKind::ConnectionLost, format!("{authority} {told}"));
-        let protocol = |told: String| new(ErrorKind::Protocol, told);
+    fn into_error_after(self, before: &str, authority: &str) -> Error {
+        let new = |kind, message: String| Error::new(kind, format!("{before}{message}"));
+        let lost = |message: &str| new(ErrorKind::ConnectionLost, format!("{authority} {message}"));
+        let protocol = |message: String| new(ErrorKind::Protocol, message);
         match self {
             Self::NotSent(error) => lost("closed the connection")
                 .certainty_is(Certainty::NotExecuted)
@@ -88,7 +90,7 @@ impl Failure {
     }
 }
 
-/// Meaning of a status that comes from the address of a board, and the steps to take.
+/// Meaning of an HTTP status from the address of a board, and the steps to take.
 fn advice(status: StatusCode, location: Option<&str>) -> String {
     match status.as_u16() {
         300..=399 => {
@@ -132,7 +134,7 @@ mod tests {
         ] {
             let status = StatusCode::from_u16(status).unwrap();
             let location = location.map(str::to_owned);
-            let error = Failure::Status(status, location).told("b1:80");
+            let error = Failure::Status(status, location).into_error("b1:80");
             let text = error.to_string();
             assert_eq!(error.kind(), ErrorKind::Protocol, "{text}");
             assert!(text.contains("b1:80 answered HTTP"), "{text}");

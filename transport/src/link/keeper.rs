@@ -1,4 +1,4 @@
-//! Keepers, which watch over links.
+//! Interface between a link and the checks of its board.
 
 use std::time::Duration;
 
@@ -9,50 +9,50 @@ use twotone_hal::{Result, Safety};
 use super::Line;
 use crate::http::Post;
 
-/// End of the connection before a new one.
+/// The way in which the previous connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Before {
-    /// It was closed with nothing under way: from here, idle, or by a server that closes each
-    /// connection behind its first answer.
+    /// It was closed with no request under way: by this client because it was idle, or by a server
+    /// that closes each connection after its first answer.
     Idle,
-    /// It was lost, or the server closed it in another way, or there was none.
+    /// It was lost, the server closed it in another way, or there was no previous connection.
     Lost,
 }
 
-/// Watches over a link: checks that the board has kept its settings and is at rest.
+/// Checks for a link that the board has kept its settings and is at rest: no lost request can reach
+/// it any more.
 #[async_trait]
 pub(crate) trait Keeper: Send + Sync + 'static {
-    /// Checks that `post` is still valid, as it was when it was written. It is called before
-    /// anything is done for the post, and again right before it goes out. An error becomes the
-    /// post's answer.
+    /// Checks that `post` still belongs to the present epoch. It is called before each verification
+    /// for the post. An error becomes the answer to the post.
     fn admit(&mut self, post: &Post) -> Result<()>;
 
-    /// True if the connection must be verified anew, though it is still up.
+    /// True if the connection must be verified again although it is still open.
     fn is_in_doubt(&self) -> bool;
 
-    /// Time from which no request that was lost can reach the board any more; none if there is no
-    /// such request, or if the board was read back since.
-    fn at_rest(&self) -> Option<Instant>;
+    /// Time from which no lost request can reach the board any more. `None` if no request was lost,
+    /// or if the board was read back since.
+    fn at_rest_from(&self) -> Option<Instant>;
 
-    /// Verifies the connection: a new one on which nothing else has gone out, or any if the keeper
-    /// is in doubt. The questions of the keeper go out on that connection, and on others if the
-    /// server closes each behind its first answer. After an error the exchange at hand is not sent,
+    /// Verifies the connection: a new one before its first request, or any if
+    /// [`Keeper::is_in_doubt`]. The keeper reads over that connection, and over others if the
+    /// server closes each after its first answer. After an error the present exchange is not sent,
     /// and the next exchange verifies again.
     async fn verify(&mut self, line: &mut Line, before: Before, deadline: Instant) -> Result<()>;
 
-    /// Takes note that a post that only switches tones off goes out on a connection that is not
-    /// verified. It may set a marker on a board that has lost its own.
-    fn goes_out_unverified(&mut self) {}
+    /// Records that a post that only switches tones off is sent on a connection that is not
+    /// verified. The post may set a marker on a board that has lost its marker.
+    fn note_unverified(&mut self) {}
 
-    /// Takes note that an exchange was answered within `took`.
-    fn answered(&mut self, post: &Post, took: Duration);
+    /// Records that an exchange was answered after the time `took`.
+    fn note_answered(&mut self, post: &Post, took: Duration);
 
-    /// Takes note that the answer of an exchange was lost. The board may still execute the
-    /// exchange.
-    fn lost(&mut self, post: &Post, safety: Safety);
+    /// Records that the answer of an exchange was lost. The board may still execute the request.
+    fn note_lost(&mut self, post: &Post, safety: Safety);
 }
 
-/// Watches nothing: for servers that are no boards.
+/// Keeper that checks nothing: for requests that depend on no setting, and for servers that are no
+/// boards.
 pub(crate) struct Unwatched;
 
 #[async_trait]
@@ -63,12 +63,12 @@ impl Keeper for Unwatched {
     fn is_in_doubt(&self) -> bool {
         false
     }
-    fn at_rest(&self) -> Option<Instant> {
+    fn at_rest_from(&self) -> Option<Instant> {
         None
     }
     async fn verify(&mut self, _: &mut Line, _: Before, _: Instant) -> Result<()> {
         Ok(())
     }
-    fn answered(&mut self, _: &Post, _: Duration) {}
-    fn lost(&mut self, _: &Post, _: Safety) {}
+    fn note_answered(&mut self, _: &Post, _: Duration) {}
+    fn note_lost(&mut self, _: &Post, _: Safety) {}
 }

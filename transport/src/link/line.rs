@@ -1,10 +1,11 @@
-//! The connection of a link: opened anew when the one before has ended.
+//! The connection of a link. A new one is opened when the previous one has ended.
 //!
-//! Some servers, and proxies before them, close each connection behind its first answer: they say
-//! so (`Connection: close`, HTTP/1.0), or they just do it. On such a line every exchange has a
-//! connection of its own. That is found out by the first one that ends so, and kept with the
-//! [`Connector`], so that it is found out once a board: from then on no request is written into a
-//! connection that is being closed. It is forgotten when a connection stays open after all.
+//! Some servers, and proxies in front of them, close each connection after its first answer. They
+//! announce it (`Connection: close`, HTTP/1.0) or just do it. With such a server every exchange
+//! needs a new connection. The first connection that ends in this way shows it, and the
+//! [`Connector`] stores the finding for all connections to the board: from then on no request is
+//! written into a connection that is being closed. The finding is withdrawn when a connection stays
+//! open.
 
 use std::time::Duration;
 
@@ -18,20 +19,20 @@ use crate::deadline;
 use crate::http::{Answer, Connection, Failure, Post};
 use crate::stream::Connector;
 
-/// A server that closes behind its answers does it within this time.
-const BEHIND_AN_ANSWER: Duration = Duration::from_secs(1);
+/// A server that closes connections after answers does so within this time.
+const CLOSES_WITHIN: Duration = Duration::from_secs(1);
 
-/// The operating system's number for it, `EMFILE`, the same on all that have it.
+/// Value of `EMFILE`, which is the same on all systems that have this error.
 const TOO_MANY_OPEN_FILES: i32 = 24;
 
-/// The way to one board, with at most one connection in use.
+/// Connections to one board, of which at most one is in use.
 pub(crate) struct Line {
     connector: Connector,
     options: ConnectOptions,
     runtime: Handle,
     connection: Option<Connection>,
-    /// A connection that is no more used, to see if the server closes it.
-    left: Option<Connection>,
+    /// A connection that is not used any more. It is kept to see if the server closes it.
+    abandoned: Option<Connection>,
 }
 
 impl Line {
@@ -41,41 +42,41 @@ impl Line {
             options,
             runtime,
             connection: None,
-            left: None,
+            abandoned: None,
         }
     }
 
-    /// Authority (host and port) of the other end.
+    /// Authority (host and port) of the server.
     pub(super) fn authority(&self) -> &str {
         self.connector.authority()
     }
 
-    /// True if there is a connection that another request may be written into.
+    /// True if there is a connection on which another request may be sent.
     pub(super) fn is_open(&self) -> bool {
         let used_up = |one: &Connection| one.answers() > 0 && self.is_one_exchange();
         let connection = self.connection.as_ref();
         connection.is_some_and(|one| !one.is_closed() && !used_up(one))
     }
 
-    /// True if there is a connection, even one that is of no more use.
+    /// True if there is a connection, even one on which no other request may be sent.
     pub(super) fn has_connection(&self) -> bool {
         self.connection.is_some()
     }
 
-    /// True if the server is one that closes each connection behind its first answer.
+    /// True if the server closes each connection after its first answer.
     pub(super) fn is_one_exchange(&self) -> bool {
         self.connector.one_exchange.get()
     }
 
-    /// Gives up a connection with nothing under way on it, and returns the way in which it ended.
-    pub(super) fn leave(&mut self) -> Option<Before> {
+    /// Stops using a connection with no request under way, and returns the way in which it ended.
+    pub(super) fn abandon(&mut self) -> Option<Before> {
         let connection = self.connection.take()?;
         if connection.is_closed() {
-            self.learn(&connection);
+            self.note_ended(&connection);
         } else {
-            // One is enough to see if the server keeps its connections after all.
-            self.left.take_if(|one| one.is_closed());
-            self.left.get_or_insert(connection);
+            // One connection is enough to see if the server keeps connections open after all.
+            self.abandoned.take_if(|one| one.is_closed());
+            self.abandoned.get_or_insert(connection);
         }
         Some(if self.is_one_exchange() {
             Before::Idle
@@ -84,7 +85,7 @@ impl Line {
         })
     }
 
-    /// Closes the connection from here. True if the other end had kept it open.
+    /// Closes the connection. Returns true if the other end had kept it open.
     pub(super) fn close(&mut self) -> bool {
         let Some(connection) = self.connection.take() else {
             return false;
@@ -92,21 +93,21 @@ impl Line {
         if connection.is_closed() {
             return false;
         }
-        if connection.rested() >= BEHIND_AN_ANSWER {
+        if connection.rested() >= CLOSES_WITHIN {
             self.connector.one_exchange.set(false);
         }
         true
     }
 
-    /// Opens a connection in the place of the one before.
+    /// Opens a new connection in place of the previous one.
     ///
     /// # Errors
-    /// [`ErrorKind::Unreachable`] if there is none within the time for connecting.
+    /// [`ErrorKind::Unreachable`] if no connection is open within the time for connecting.
     pub(super) async fn open(&mut self, deadline: Instant) -> Result<()> {
-        if let Some(left) = self
-            .left
-            .take_if(|one| one.is_closed() || one.rested() >= BEHIND_AN_ANSWER)
-            && !left.is_closed()
+        if let Some(abandoned) = self
+            .abandoned
+            .take_if(|one| one.is_closed() || one.rested() >= CLOSES_WITHIN)
+            && !abandoned.is_closed()
         {
             self.connector.one_exchange.set(false);
         }
@@ -115,7 +116,8 @@ impl Line {
         Ok(())
     }
 
-    /// Posts on the open connection and awaits the answer. After a failure the connection is gone.
+    /// Sends a post on the open connection and awaits the answer. After a failure there is no
+    /// connection any more.
     pub(super) async fn exchange(
         &mut self,
         post: &Post,
@@ -139,60 +141,64 @@ impl Line {
                     unanswered: true, ..
                 } = failure
                 {
-                    self.learn(&connection);
+                    self.note_ended(&connection);
                 }
                 Err(failure)
             }
         }
     }
 
-    /// Posts a question that may be asked at any time, on the connection at hand or on a new one,
-    /// and once more if the connection was lost.
+    /// Sends a post that only reads, on the present connection or on a new one, and once more if
+    /// the connection was lost.
     ///
     /// # Errors
-    /// As [`Failure::told_of_reading`].
-    pub(crate) async fn ask(&mut self, post: &Post, deadline: Instant) -> Result<Answer> {
+    /// As [`Failure::into_reading_error`].
+    pub(crate) async fn read(&mut self, post: &Post, deadline: Instant) -> Result<Answer> {
         let mut repeats = 0;
         loop {
-            let failure = match self.once(post, deadline).await? {
+            let failure = match self.exchange_once(post, deadline).await? {
                 Ok(answer) => return Ok(Answer { repeats, ..answer }),
                 Err(failure) => failure,
             };
             let lost = matches!(failure, Failure::NotSent(_) | Failure::Lost { .. });
             if repeats > 0 || !lost {
-                return Err(failure.told_of_reading(self.authority()));
+                return Err(failure.into_reading_error(self.authority()));
             }
             repeats += 1;
         }
     }
 
-    /// Posts a change that follows from the last question: on the same connection, or on the next
-    /// one of a server that closes each behind its first answer. It is not sent twice.
+    /// Sends a post that changes settings after a reading: on the same connection, or on the next
+    /// one if the server closes each after its first answer. The post is not sent twice.
     ///
     /// # Errors
-    /// As [`Line::ask`]; whether the post was executed is then unknown.
-    pub(crate) async fn tell(&mut self, post: &Post, deadline: Instant) -> Result<Answer> {
-        let told = if self.is_one_exchange() {
-            self.once(post, deadline).await?
+    /// If the post cannot be sent or answered. Its certainty is that of the post itself.
+    pub(crate) async fn write(&mut self, post: &Post, deadline: Instant) -> Result<Answer> {
+        let answered = if self.is_one_exchange() {
+            self.exchange_once(post, deadline).await?
         } else {
             self.exchange(post, deadline).await
         };
-        told.map_err(|failure| failure.told(self.authority()))
+        answered.map_err(|failure| failure.into_error(self.authority()))
     }
 
-    async fn once(&mut self, post: &Post, deadline: Instant) -> Result<Result<Answer, Failure>> {
+    async fn exchange_once(
+        &mut self,
+        post: &Post,
+        deadline: Instant,
+    ) -> Result<Result<Answer, Failure>> {
         if !self.is_open() {
-            self.leave();
+            self.abandon();
             self.open(deadline).await?;
         }
         Ok(self.exchange(post, deadline).await)
     }
 
-    /// Takes note that the server has ended a connection, with nothing of an answer under way on
-    /// it. If that was soon after the first answer, the server is taken to close each connection
-    /// so.
-    fn learn(&self, ended: &Connection) {
-        let soon = ended.answers() == 1 && ended.rested() < BEHIND_AN_ANSWER;
+    /// Records that the server has ended a connection with no answer under way. If that was soon
+    /// after the first answer, the server is assumed to close every connection after its first
+    /// answer.
+    fn note_ended(&self, ended: &Connection) {
+        let soon = ended.answers() == 1 && ended.rested() < CLOSES_WITHIN;
         if soon && !self.is_one_exchange() {
             let host = self.authority();
             tracing::info!(host, "the server closes the connection behind each answer");

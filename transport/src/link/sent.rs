@@ -1,30 +1,32 @@
-//! Changes that a request makes on its module, and its outcome.
+//! Changes of settings by a request, and its outcome.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use twotone_hal::{Change, Epoch, Hertz, ToneUpdate};
 
-/// Changes that a request makes on its module, in order, and the outcome of the request. The sender
-/// of the request, the reader of its answer, and the keeper of the module share them.
+/// Changes that a request makes to the settings of its module, in order, and the outcome of the
+/// request. The sender of the request, the decoder of its answer, and the keeper of the module
+/// share it.
 #[derive(Debug)]
 pub(crate) struct Sent {
     /// The epoch that the request was written for.
     pub(crate) epoch: Epoch,
     pub(crate) changes: Vec<Change>,
     outcome: AtomicU8,
-    /// The NCO in Hz as it was read back after it was set: the bits of a number, or of NaN.
+    /// NCO in Hz as it was read back after it was set, as the bits of an `f64`. NaN if it was not
+    /// set.
     nco: AtomicU64,
 }
 
 /// Outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Its answer has not been read.
+    /// Its answer has not been read yet.
     Open,
-    /// Every operation of it was executed.
+    /// All its operations were executed.
     Executed,
-    /// It may have been executed in part, or nobody has read its answer.
+    /// It may have been executed in part, or its answer will never be read.
     Unknown,
 }
 
@@ -38,7 +40,8 @@ impl Sent {
         }
     }
 
-    /// True if it switches tones off, and nothing on. Such a request is safe on any board.
+    /// True if it switches tones off and changes nothing else. Such a request is safe whatever the
+    /// state of the board.
     pub(crate) fn only_switches_off(&self) -> bool {
         let mut all_are_off = false;
         let is_safe = |change: &Change| match change {
@@ -60,21 +63,21 @@ impl Sent {
         }
     }
 
-    /// The NCO after the request, if the request has set it and read it back.
+    /// NCO after the request, if the request has set it and read it back.
     pub(crate) fn nco(&self) -> Option<Hertz> {
         let nco = f64::from_bits(self.nco.load(Ordering::Acquire));
         nco.is_finite().then_some(Hertz(nco))
     }
 }
 
-/// True if an update leaves a tone off. Settings other than the amplitude are harmless only on a
-/// tone that is off.
+/// True if an update leaves a tone off. Its other settings may change only if the tone `is_off`
+/// before: on a tone that is on, they would move it.
 fn switches_off(update: &ToneUpdate, is_off: bool) -> bool {
     let others = update.offset.is_some() || update.phase.is_some() || update.rotation.is_some();
     update.amplitude.is_none_or(|amplitude| amplitude == 0.0) && (is_off || !others)
 }
 
-/// Sets the outcome of a request while its answer is read. If it is dropped before
+/// Writer of the outcome of a request, while its answer is read. If it is dropped before
 /// [`OutcomeWriter::executed`], the outcome is unknown.
 #[derive(Debug)]
 pub(crate) struct OutcomeWriter(Arc<Sent>);
@@ -84,12 +87,12 @@ impl OutcomeWriter {
         Self(Arc::clone(sent))
     }
 
-    /// Takes note of the NCO as it was read back after it was set.
+    /// Records the NCO as it was read back after it was set.
     pub(crate) fn found_nco(&self, nco: Hertz) {
         self.0.nco.store(nco.0.to_bits(), Ordering::Release);
     }
 
-    /// Takes note that every operation of the request was executed.
+    /// Records that every operation of the request was executed.
     pub(crate) fn executed(self) {
         self.set(Outcome::Executed);
     }

@@ -1,32 +1,32 @@
-//! Stamps that go on as the sequence numbers do. Only these can tell which samples come after a
-//! time.
+//! Check that time stamps advance as the sequence numbers do. If they do not, they cannot show
+//! which samples were taken after a given time.
 
 use std::time::Duration;
 
 use super::{ModuleCounters, SampleTime};
 
-/// Number of equal stamps in a row that show that a clock stands still.
+/// Number of equal consecutive stamps that show that a clock stands still.
 const STILL: u32 = 8;
-/// Largest time that a stamp may be ahead of those before it. Clocks of boards that are put right
-/// once a second are within less.
+/// Largest time by which a stamp may be ahead of the time that follows from earlier stamps. Boards
+/// correct their clocks once a second, by less than this.
 const AHEAD: Duration = Duration::from_millis(1);
 
-/// Stamps of a module, as far as they have come.
+/// Check of the stamps of one module.
 #[derive(Debug, Default)]
 pub(super) struct Advance {
-    /// Sequence number, stage and time of a stamp that is not ahead of those before it.
+    /// Sequence number, stage and time of the last stamp that was not ahead of the earlier ones.
     good: Option<(u32, u8, SampleTime)>,
     last: Option<SampleTime>,
     still: u32,
 }
 
 impl Advance {
-    /// Takes the next stamp.
+    /// Checks the next stamp.
     ///
     /// # Errors
-    /// The reason why stamps tell nothing: the clock stands still, or was set forward. A clock that
-    /// was set back, or shows a second late, is no error: samples only seem too early, and more of
-    /// them are waited for.
+    /// The reason why the stamps cannot be used: the clock stands still, or was set forward. A
+    /// clock that was set back or is late by a second is no error: its samples only seem too early,
+    /// and later ones are taken.
     pub(super) fn take(
         &mut self,
         sequence: u32,
@@ -49,7 +49,7 @@ impl Advance {
             return Ok(());
         }
         let due = before.plus_samples(samples, stage);
-        // In a long gap a clock may run away from the samples by 200 parts in a million.
+        // In a long gap the clock may drift from the sample count by 200 parts in a million.
         let ahead = AHEAD + due.since(before) / 5000;
         if time.since(due) > ahead {
             return Err("its clock was set forward meanwhile");
@@ -65,7 +65,8 @@ impl Advance {
 mod tests {
     use super::*;
 
-    /// Checks stamps that are so many sampling periods after the first, of packets in order.
+    /// Checks stamps of packets in order. Each stamp is a number of sampling periods after the
+    /// start.
     fn check(stamps: impl IntoIterator<Item = u32>, told: Result<(), &str>) {
         let (mut advance, start) = (Advance::default(), SampleTime::of_unix(1.8e9));
         let mut take = |(at, stamp)| {
@@ -79,7 +80,7 @@ mod tests {
     #[test]
     fn stamps_that_tell_nothing_are_found() {
         check(0..20, Ok(()));
-        // A second that is late, and a clock that is set back.
+        // The second is late at first, and then the clock is set back for good.
         check((1000..1010).chain(410..420).chain(1020..1030), Ok(()));
         check((1000..1010).chain(410..420), Ok(()));
         let forward = Err("its clock was set forward meanwhile");

@@ -1,4 +1,4 @@
-//! Attribution of datagrams to boards and modules, and the order of each module's packets.
+//! Assignment of datagrams to boards and modules, and the order of the packets of each module.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -8,19 +8,19 @@ use twotone_hal::ModuleId;
 use super::sequence::{Patience, Place, Sequencer, Sink};
 use super::{BoardCounters, Counters, Source};
 
-/// The most modules that a board can have.
+/// Largest number of modules of a board.
 const MODULES: usize = 8;
 
-/// Head of a packet: its board, its module and its number.
+/// Fields of a packet that identify it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Head {
     pub(super) serial: u16,
-    /// Counted from 0.
+    /// The module, counted from 0.
     pub(super) module: u8,
     pub(super) sequence: u32,
 }
 
-/// A packet whose turn it is.
+/// A packet that is next in order.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ready {
     pub(super) source: Source,
@@ -29,20 +29,21 @@ pub(super) struct Ready {
     pub(super) place: Place,
 }
 
-/// Attributes datagrams to boards and modules, and puts each module's packets in order.
+/// Assigns datagrams to boards and modules, and puts the packets of each module in order.
 ///
-/// A packet is a board's only if it comes from its address and bears its serial number.
+/// A packet belongs to a board only if it comes from the address of the board and has its serial
+/// number.
 #[derive(Debug)]
 pub(super) struct Assembler {
     read_head: fn(&[u8]) -> Option<Head>,
     patience: Patience,
     boards: Vec<Board>,
-    /// Sorted by address.
+    /// Addresses of the boards, sorted.
     addresses: Vec<Address>,
     strangers: u64,
     copies: Copies,
     ready: Vec<Ready>,
-    /// Number of the ready ones that have been handed over.
+    /// Number of packets in `ready` that have been handed over.
     taken: usize,
 }
 
@@ -55,16 +56,17 @@ struct Board {
 #[derive(Debug)]
 struct Address {
     address: Ipv4Addr,
-    /// Serial numbers, and their places in `boards`.
+    /// Serial numbers of the boards at this address, and their indices in `boards`.
     boards: Vec<(u16, usize)>,
     foreign: u64,
-    /// The serial number of the last of these.
+    /// Serial number of the last foreign packet.
     last_foreign_serial: Option<u16>,
     malformed: u64,
 }
 
 impl Assembler {
-    /// For packets of the kind that `read_head` knows.
+    /// Assembler of packets whose head `read_head` reads. It returns `None` for bytes that are no
+    /// such packet.
     pub(super) fn new(
         read_head: fn(&[u8]) -> Option<Head>,
         patience: Patience,
@@ -102,8 +104,8 @@ impl Assembler {
         }
     }
 
-    /// Takes a datagram that came `from` an address at the time `now`. Its bytes stay in slot
-    /// `given` of the read until the next [`Assembler::recycle`].
+    /// Takes a datagram that came `from` an address at the time `now`. The caller keeps its bytes
+    /// in slot `given` of the receive buffer until the next [`Assembler::recycle`].
     pub(super) fn datagram(&mut self, from: Ipv4Addr, bytes: &[u8], given: u32, now: Duration) {
         let known = |known: &Address| known.address;
         let Ok(at) = self.addresses.binary_search_by_key(&from, known) else {
@@ -135,7 +137,7 @@ impl Assembler {
         sequencer.offer(head.sequence, given, now, &mut sink);
     }
 
-    /// Time at which [`Assembler::expire`] will have something to do.
+    /// Time of the next call of [`Assembler::expire`]; `None` if no packet is waited for.
     pub(super) fn due(&self) -> Option<Duration> {
         if self.copies.in_use == 0 {
             return None;
@@ -144,7 +146,7 @@ impl Assembler {
         modules.flatten().filter_map(|module| module.due()).min()
     }
 
-    /// Gives up the positions that have been waited for too long.
+    /// Counts as lost the packets that have been waited for too long.
     pub(super) fn expire(&mut self, now: Duration) {
         if self.copies.in_use == 0 {
             return;
@@ -166,29 +168,30 @@ impl Assembler {
         }
     }
 
-    /// The packets whose turn it is and that have not been handed over, in order of arrival.
+    /// Packets that are next in order and have not been handed over. Those of one module are in
+    /// their order.
     pub(super) fn ready(&self) -> &[Ready] {
         &self.ready[self.taken..]
     }
 
-    /// Hands over the first `count` ready packets. They stay where they are until the next
+    /// Hands over the first `count` ready packets. Their bytes stay valid until the next
     /// [`Assembler::recycle`].
     pub(super) fn hand_over(&mut self, count: usize) {
         self.taken = self.ready.len().min(self.taken + count);
     }
 
-    /// The last `count` packets that were handed over.
+    /// Last `count` packets that were handed over.
     pub(super) fn handed_over(&self, count: usize) -> &[Ready] {
         &self.ready[self.taken.saturating_sub(count)..self.taken]
     }
 
-    /// The bytes of a kept packet.
+    /// Bytes of a packet that was copied.
     pub(super) fn copy(&self, kept: u32) -> &[u8] {
         let copy = self.copies.all.get(kept as usize);
         copy.map_or(&[], Vec::as_slice)
     }
 
-    /// Forgets the packets that were handed over, if all were: their bytes may go.
+    /// Frees the ready packets and their bytes if all of them were handed over.
     pub(super) fn recycle(&mut self) {
         if self.taken < self.ready.len() {
             return;
@@ -201,7 +204,7 @@ impl Assembler {
         self.taken = 0;
     }
 
-    /// Counters of the board at this place in the list of sources.
+    /// Counters of the board at index `at` of the list of sources.
     pub(super) fn board(&self, at: usize) -> BoardCounters {
         let board = &self.boards[at];
         let address = board.source.address;
@@ -233,7 +236,7 @@ fn number(index: usize) -> Option<ModuleId> {
     ModuleId::new(u8::try_from(index + 1).ok()?).ok()
 }
 
-/// Copies of packets that wait for others. Their memory is used again.
+/// Copies of packets that wait for earlier ones. The memory of copies that were freed is reused.
 #[derive(Debug, Default)]
 struct Copies {
     all: Vec<Vec<u8>>,
@@ -260,11 +263,11 @@ impl Copies {
     }
 }
 
-/// Sink for the packets of one module.
+/// Sink of the packets of one module.
 struct ModuleSink<'a> {
     source: Source,
     module: u8,
-    /// Bytes of the packet at hand.
+    /// Bytes of the present packet.
     bytes: &'a [u8],
     copies: &'a mut Copies,
     ready: &'a mut Vec<Ready>,
@@ -295,7 +298,7 @@ mod tests {
     const B: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
     const SHARED: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 4);
 
-    /// Serial number, module from 0, sequence number: one byte each.
+    /// Head of a test packet, of one byte each: serial number, module from 0, sequence number.
     fn head(bytes: &[u8]) -> Option<Head> {
         let &[serial, module, sequence] = bytes else {
             return None;
@@ -333,7 +336,8 @@ mod tests {
             (A, &[1, 3, 10]),
             (B, &[2, 0, 10]),
             (SHARED, &[8, 7, 10]),
-            // Another's number, a module that cannot be, no packet, and no board's address.
+            // A serial number of another board, a module that does not exist, a malformed packet,
+            // and an address without a board.
             (A, &[2, 0, 11]),
             (B, &[1, 0, 11]),
             (B, &[7, 0, 11]),
@@ -396,7 +400,7 @@ mod tests {
             })
             .collect();
         assert_eq!(found, [(12, 1), (13, 0)]);
-        // Handed over in parts, they stay until all are.
+        // If packets are handed over in parts, their memory is kept until all are handed over.
         assembler.hand_over(1);
         assembler.recycle();
         assert_eq!((assembler.ready().len(), assembler.copies.in_use), (1, 2));

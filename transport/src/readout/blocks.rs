@@ -1,4 +1,4 @@
-//! Blocks of samples with judged times, made of the packets of a receiver.
+//! Blocks of samples with their times, made from the packets of a receiver.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,22 +15,22 @@ use super::{
     sample_rate_hz,
 };
 
-/// One module of a board that a [`BlockReceiver`] is to give.
+/// A module whose samples a [`BlockReceiver`] returns.
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
     pub(crate) source: Source,
-    /// The module, as packets number it.
+    /// The module, numbered as in packets.
     pub(crate) module: ModuleId,
-    /// Channels, in ascending order. `None`: all that the first packet has.
+    /// Channels, in ascending order. `None` for all channels of the first packet.
     pub(crate) channels: Option<Vec<ChannelId>>,
 }
 
-/// Puts the samples of a [`Receiver`] into blocks, and judges their times.
+/// Collects the samples of a [`Receiver`] in blocks and determines their times.
 #[derive(Debug)]
 pub(crate) struct BlockReceiver {
     receiver: Receiver,
     streams: Vec<Stream>,
-    /// Numbers of the streams.
+    /// Indices in `streams`.
     numbers: HashMap<(Source, ModuleId), usize>,
     options: ReceiveOptions,
     opened: Instant,
@@ -39,7 +39,7 @@ pub(crate) struct BlockReceiver {
 /// The samples of one module.
 #[derive(Debug)]
 struct Stream {
-    /// Place of its board in the list of sources.
+    /// Index of its board in the list of sources.
     board: usize,
     module: ModuleId,
     /// Channels, in ascending order: those that were asked for, or those of the first packet.
@@ -52,17 +52,18 @@ struct Stream {
     form: Option<StreamForm>,
     form_changes: u64,
     first_form_change: Option<FormChange>,
-    /// Time in seconds after which nothing is taken.
+    /// End of the stream: time in seconds since its first sample. Later samples are not taken.
     end_s: Option<f64>,
     beyond_end: BeyondEnd,
     misfit: u64,
     overrange: u64,
     overvoltage: u64,
-    /// Number of samples since the last one in a block: lost ones, and those that lack channels.
+    /// Number of samples since the last one in a block: samples that were lost, or that lack
+    /// channels.
     left_out: u64,
 }
 
-/// Samples from after the end of a stream, which the receiver has counted all the same.
+/// Counts of the receiver that belong to samples after the end of a stream.
 #[derive(Debug, Clone, Copy, Default)]
 struct BeyondEnd {
     received: u64,
@@ -71,8 +72,8 @@ struct BeyondEnd {
 }
 
 impl BlockReceiver {
-    /// Gives the samples of `wanted`, each module once. The receiver has just been opened, for the
-    /// sources of these modules.
+    /// Receiver of blocks of the modules in `wanted`, each listed once. `receiver` must be newly
+    /// opened, for the sources of these modules.
     pub(crate) fn new(receiver: Receiver, wanted: &[Wanted], options: &ReceiveOptions) -> Self {
         let place = |source: Source| {
             let mut sources = receiver.sources().iter();
@@ -186,7 +187,8 @@ impl Stream {
         }
     }
 
-    /// Takes a packet that was received at this time, and adds the blocks that are full then.
+    /// Takes a packet that was received at the time `received`. Adds blocks that are complete to
+    /// `full`.
     fn take(
         &mut self,
         frame: &Frame<'_>,
@@ -214,7 +216,7 @@ impl Stream {
             .last()
             .is_some_and(|last| last.index() >= form.channels)
         {
-            // The positions of later samples count it all the same.
+            // The sample is not in a block, but the positions of later samples must include it.
             (self.misfit, self.left_out) = (self.misfit + 1, self.left_out + 1);
             return;
         }
@@ -242,19 +244,20 @@ impl Stream {
         };
         self.timeline
             .take(&stamped, &mut |time| push_time(block, time));
-        // The times of the first samples are decided together, a tenth of a second later.
+        // The times of the first samples are known only after a tenth of a second, so a block may
+        // have more samples than times until then.
         if block.samples() >= self.block_samples && block.time_ns.len() == block.samples() {
             full.push(self.take_block());
         }
     }
 
-    /// True if a packet comes after the end of the stream. Then neither the packet counts nor the
-    /// losses before it that come after the end.
+    /// True if a packet comes after the end of the stream. The packet is then not counted, and
+    /// neither are lost packets after the end.
     fn is_beyond_end(&mut self, frame: &Frame<'_>) -> bool {
         let Some(end_s) = self.end_s else {
             return false;
         };
-        // Before the first sample the rate is not known.
+        // Before the first sample the sample rate is not known.
         if self.coverage.samples() == 0 {
             return false;
         }
@@ -285,7 +288,7 @@ impl Stream {
         self.coverage.change(period);
     }
 
-    /// Returns the block, whose times are all decided, and begins another.
+    /// Returns the block and begins another. All its times must be known.
     fn take_block(&mut self) -> StreamBlock {
         let next = StreamBlock {
             stream: self.block.stream,
@@ -294,14 +297,14 @@ impl Stream {
         std::mem::replace(&mut self.block, next)
     }
 
-    /// Decides the times that are not decided yet, and returns the block.
+    /// Determines the remaining times and returns the block.
     fn take_rest(&mut self) -> StreamBlock {
         let block = &mut self.block;
         self.timeline.settle(&mut |time| push_time(block, time));
         self.take_block()
     }
 
-    /// Counters of the stream until its end.
+    /// Counters of the stream up to its end.
     fn counters(&self, of: &ModuleCounters) -> StreamCounters {
         let beyond = self.beyond_end;
         StreamCounters {
@@ -320,7 +323,7 @@ impl Stream {
     }
 }
 
-/// Sets the time of the first sample that has none yet.
+/// Adds the time of the first sample of the block that has no time yet.
 fn push_time(block: &mut StreamBlock, judged: Option<JudgedTime>) {
     block
         .time_ns
@@ -328,7 +331,8 @@ fn push_time(block: &mut StreamBlock, judged: Option<JudgedTime>) {
     block.time_source.push(judged.map(|judged| judged.origin));
 }
 
-/// Adds the samples of these channels, in ascending order, of all that a packet has.
+/// Adds the samples of `channels`, which are in ascending order, from the samples of all channels
+/// in a packet.
 fn push_samples(
     block: &mut StreamBlock,
     mut samples: impl Iterator<Item = (i32, i32)>,
@@ -346,7 +350,8 @@ fn push_samples(
         samples.nth(passed - 1);
     }
     if last.index() + 1 - first.index() == channels.len() {
-        // Channels without a gap, as without a tune: the loop that costs the most of a capture.
+        // Contiguous channels, the usual case without a tune. This loop takes most of the time of a
+        // capture, so it does not search for channels.
         for ((i, q), sample) in places.zip(samples) {
             (*i, *q) = sample;
         }

@@ -1,118 +1,79 @@
-//! A packet as its receiver gives it: with its board and module, in order, in the receiver's own
-//! memory.
+//! Packets as a receiver returns them: in order, with their board and module.
 
 use twotone_hal::ModuleId;
-use twotone_wire::crs::{PfbPacket, ReadoutPacket};
+use twotone_wire::crs::ReadoutPacket;
 
 use super::intake::{Packet, Packets};
 use super::{NoTime, SampleTime, Source};
 
-/// One sample of every channel of a module.
+/// A packet with one sample of every channel of a module.
 #[derive(Debug, Clone, Copy)]
 pub struct Frame<'a> {
-    /// The board.
+    /// The board that sent the packet.
     pub source: Source,
-    /// The module, as packets count them: from 1 within the analog bank in use.
+    /// The module, numbered as in packets: from 1 within the analog bank in use.
     pub module: ModuleId,
-    /// Number of packets of the module that were lost just before this one. It is 0 if the stream
-    /// began anew; then the sequence number does not follow on the one before.
+    /// Number of packets of the module that were lost just before this one. It is also 0 after a
+    /// restart of the board, whose sequence numbers begin anew.
     pub lost_before: u64,
-    /// The packet itself.
+    /// The packet.
     pub packet: ReadoutPacket<'a>,
 }
 
-impl Frame<'_> {
-    /// Time at which the sample was taken: the packet's stamp, less the delay of the filters.
-    /// Others may contradict it: see [`Timeline`](super::Timeline).
+impl<'a> Frame<'a> {
+    pub(super) fn of(packet: &Packet<'a>) -> Option<Self> {
+        Some(Self {
+            source: packet.source,
+            module: packet.module,
+            lost_before: packet.lost_before,
+            packet: ReadoutPacket::new(packet.bytes).ok()?,
+        })
+    }
+
+    /// Time at which the sample was taken: the time of the packet's stamp less the delay of the
+    /// filters. The stamp may be wrong although it is valid: [`Timeline`](super::Timeline) compares
+    /// it with the stamps of other packets.
     ///
     /// # Errors
-    /// If the stamp has no meaning.
+    /// If the stamp is not valid.
     pub fn time(&self) -> Result<SampleTime, NoTime> {
         SampleTime::of_readout(&self.packet.stamp(), self.packet.stage())
     }
 }
 
-/// Consecutive samples of a few channels of a module, before the decimation.
-#[derive(Debug, Clone, Copy)]
-pub struct PfbFrame<'a> {
-    /// The board.
-    pub source: Source,
-    /// The module, as packets count them: from 1 within the analog bank in use.
-    pub module: ModuleId,
-    /// Number of packets of the module that were lost just before this one. It is 0 if the stream
-    /// began anew; then the sequence number does not follow on the one before.
-    pub lost_before: u64,
-    /// The packet itself.
-    pub packet: PfbPacket<'a>,
+/// The packets that have come, in order for each module.
+///
+/// It is an iterator over the memory of the receiver.
+#[derive(Debug, Clone)]
+pub struct Frames<'a> {
+    packets: Packets<'a>,
+    next: usize,
 }
 
-impl PfbFrame<'_> {
-    /// Time at which the first sample was taken.
-    ///
-    /// # Errors
-    /// If the stamp has no meaning.
-    pub fn time(&self) -> Result<SampleTime, NoTime> {
-        SampleTime::of_stamp(&self.packet.stamp())
+impl<'a> Frames<'a> {
+    pub(super) fn new(packets: Packets<'a>) -> Self {
+        Self { packets, next: 0 }
+    }
+
+    /// True if there are no packets.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 
-macro_rules! frames {
-    ($(#[$doc:meta])* $frames:ident of $frame:ident of $packet:ident) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone)]
-        pub struct $frames<'a> {
-            packets: Packets<'a>,
-            next: usize,
-        }
+impl<'a> Iterator for Frames<'a> {
+    type Item = Frame<'a>;
 
-        impl<'a> $frames<'a> {
-            pub(super) fn new(packets: Packets<'a>) -> Self {
-                Self { packets, next: 0 }
-            }
+    fn next(&mut self) -> Option<Frame<'a>> {
+        let packet = self.packets.get(self.next)?;
+        self.next += 1;
+        Frame::of(&packet)
+    }
 
-            /// True if there is none.
-            pub fn is_empty(&self) -> bool {
-                self.len() == 0
-            }
-        }
-
-        impl<'a> $frame<'a> {
-            pub(super) fn of(packet: &Packet<'a>) -> Option<Self> {
-                Some(Self {
-                    source: packet.source,
-                    module: packet.module,
-                    lost_before: packet.lost_before,
-                    packet: $packet::new(packet.bytes).ok()?,
-                })
-            }
-        }
-
-        impl<'a> Iterator for $frames<'a> {
-            type Item = $frame<'a>;
-
-            fn next(&mut self) -> Option<$frame<'a>> {
-                let packet = self.packets.get(self.next)?;
-                self.next += 1;
-                $frame::of(&packet)
-            }
-
-            fn size_hint(&self) -> (usize, Option<usize>) {
-                let left = self.packets.len() - self.next;
-                (left, Some(left))
-            }
-        }
-
-        impl ExactSizeIterator for $frames<'_> {}
-    };
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.packets.len() - self.next;
+        (left, Some(left))
+    }
 }
 
-frames! {
-    /// The samples that have come, each module's in order: an iterator over the receiver's own
-    /// memory.
-    Frames of Frame of ReadoutPacket
-}
-frames! {
-    /// The packets of a PFB stream that have come, each module's in order: an iterator over the
-    /// receiver's own memory.
-    PfbFrames of PfbFrame of PfbPacket
-}
+impl ExactSizeIterator for Frames<'_> {}

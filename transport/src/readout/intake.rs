@@ -1,4 +1,4 @@
-//! From sockets to packets in order, by a deadline: the part that all receivers have in common.
+//! Reception of packets from sockets, in order and until a deadline.
 
 use std::future::poll_fn;
 use std::io;
@@ -15,7 +15,8 @@ use super::socket::{self, Datagrams, GroupSocket, SLOTS};
 use super::{BoardCounters, Counters, KernelBuffers, Source, options};
 use crate::deadline;
 
-/// Bytes of the shortest packet of samples, and less than it takes in the kernel.
+/// Lower limit of the memory that the kernel needs for a packet of samples, in bytes: the length of
+/// the shortest packet.
 const SHORTEST: usize = 1024;
 
 /// Receives the packets of some boards.
@@ -24,7 +25,7 @@ pub(super) struct Intake {
     sources: Vec<Source>,
     buffers: KernelBuffers,
     sockets: Vec<GroupSocket>,
-    /// The socket that is asked first, so that none starves.
+    /// Index of the socket that is read first. It changes, so that no socket is neglected.
     first: usize,
     datagrams: Datagrams,
     assembler: Assembler,
@@ -32,7 +33,7 @@ pub(super) struct Intake {
     opened: Instant,
 }
 
-/// A packet in its turn.
+/// A packet that is next in order.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Packet<'a> {
     pub(super) source: Source,
@@ -41,7 +42,7 @@ pub(super) struct Packet<'a> {
     pub(super) bytes: &'a [u8],
 }
 
-/// Packets in order, in the receiver's own memory.
+/// Packets in order. Their bytes are in the memory of the intake.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Packets<'a> {
     intake: &'a Intake,
@@ -102,7 +103,7 @@ impl Intake {
         self.assembler.counters(self.datagrams.dropped)
     }
 
-    /// Counters of the board at this place in the list of sources.
+    /// Counters of the board at index `at` of the list of sources.
     pub(super) fn board(&self, at: usize) -> BoardCounters {
         self.assembler.board(at)
     }
@@ -112,10 +113,10 @@ impl Intake {
         self.datagrams.dropped
     }
 
-    /// Waits until packets are ready or the deadline has passed. Packets that have come already are
-    /// looked at first.
+    /// Waits until packets are ready or the deadline has passed. Packets that the kernel holds are
+    /// read first, even if the deadline has passed before.
     ///
-    /// If this is dropped, it has taken nothing.
+    /// If this future is dropped, no packet is lost.
     pub(super) async fn fill(&mut self, deadline: Instant) -> Result<()> {
         loop {
             if !self.assembler.ready().is_empty() {
@@ -135,12 +136,14 @@ impl Intake {
             let read = tokio::select! {
                 biased;
                 read = poll_fn(|context| self.poll_read(context)) => read,
-                // The runtime may not have looked at the sockets yet.
+                // The runtime may not have polled the sockets since the packets came, so they are
+                // read here.
                 () = passed => self.read_now(),
             };
             let now = Instant::now();
             let is_due = due.is_some_and(|due| now >= due);
-            // Before a packet is given up, every socket is looked at: it may have come.
+            // Before a packet counts as lost, every socket is read: the packet may be in the
+            // kernel.
             let read = if is_due {
                 read.and_then(|()| self.read_now())
             } else {
@@ -158,15 +161,15 @@ impl Intake {
         }
     }
 
-    /// True if the last read was as large as a read can be, so that the kernel may hold more.
+    /// True if the last read was of the largest size, so that the kernel may hold more packets.
     pub(super) fn is_behind(&self) -> bool {
         self.datagrams.is_full()
     }
 
-    /// Largest number of reads of full size that the kernel's buffers can fill. At most so many are
-    /// made after a deadline, since packets may come without end.
+    /// Largest number of full reads that the buffers of the kernel can hold. It limits the number
+    /// of reads after a deadline, since packets may come without end.
     pub(super) fn most_reads(&self) -> usize {
-        // The kernel counts twice what it grants, and more than a packet's own bytes for each.
+        // The kernel uses twice the granted size, and counts more for each packet than its length.
         let bytes = 2 * self.buffers.granted * self.buffers.sockets;
         bytes / (SLOTS * SHORTEST) + 1
     }
@@ -176,7 +179,7 @@ impl Intake {
         self.assembler.ready().len()
     }
 
-    /// The first packet that is ready.
+    /// First packet that is ready.
     pub(super) fn peek(&self) -> Option<Packet<'_>> {
         self.assembler
             .ready()
@@ -219,14 +222,16 @@ impl Intake {
         }
     }
 
-    /// Reads the datagrams that there are, even if the runtime does not know of them yet.
+    /// Reads the datagrams that the kernel holds, without asking the runtime if a socket is
+    /// readable.
     fn read_now(&mut self) -> io::Result<()> {
         let mut failed = None;
         for socket in &mut self.sockets {
             failed = self.datagrams.fill_now(socket).err().or(failed);
         }
         match failed {
-            // What the others brought comes first.
+            // Datagrams of the other sockets are used first. The error comes again with the next
+            // read.
             Some(error) if self.datagrams.is_empty() => Err(error),
             _ => Ok(()),
         }
@@ -241,7 +246,7 @@ impl Intake {
                 failed = Some(error);
             }
             if self.datagrams.is_full() {
-                // The others are asked first next time.
+                // Next time the other sockets are read first.
                 self.first = (at + 1) % sockets;
                 break;
             }
@@ -300,7 +305,7 @@ mod tests {
         for is_first in [true, false] {
             let mut intake =
                 Intake::open(&sources, 29_790, head, &options, Handle::current()).unwrap();
-            // One that was never connected: it says so whenever it is read from.
+            // A stream socket that is not connected. Every read of it fails.
             let broken = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
             broken.set_nonblocking(true).unwrap();
             let broken = GroupSocket::new(broken).unwrap();

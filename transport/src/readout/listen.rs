@@ -1,4 +1,4 @@
-//! Serial numbers of the boards that send from an address.
+//! Serial numbers in the packets from an address.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -10,21 +10,22 @@ use twotone_wire::crs::{READOUT_PORT, ReadoutPacket};
 
 use super::socket;
 
-/// Packets of others after which the board that was meant is not waited for any longer: four
+/// Number of packets after which the wanted serial number is not waited for any longer: four
 /// samples of each of four modules.
 const ENOUGH: usize = 16;
-/// Bytes of the longest packet, and one more.
+/// Bytes of the longest packet plus one, so that a longer datagram is not mistaken for a packet.
 const LONGEST: usize = 8241;
-/// Bytes of the kernel's buffer. Packets that do not fit are dropped, which costs next to nothing.
+/// Size of the buffer of the kernel, in bytes. Packets that do not fit are dropped, which does not
+/// matter here.
 const BUFFER_BYTES: usize = 1 << 18;
 
-/// Listens to the readout stream from `address`, and returns the serial numbers that its packets
-/// bear, in the order in which they came; none if nothing came.
+/// Listens to the readout stream from `address`, and returns the serial numbers in its packets, in
+/// the order of their first packets. The list is empty if no packet came.
 ///
-/// It ends with the first packet of the serial number that is `wanted`, after some packets of
-/// others alone, or when `within` has passed. Then the stream is left, so that no more packets are
-/// received than needed. The socket is driven by the process-wide runtime. If this is dropped while
-/// it listens, the stream is still left, at the latest when `within` has passed.
+/// It ends with the first packet that has the `wanted` serial number, after [`ENOUGH`] packets, or
+/// when `within` has passed. It then leaves the multicast group, to keep the load of the network
+/// low. The process-wide runtime drives the socket. If this future is dropped, the group is left
+/// after the time `within` at the latest.
 ///
 /// # Errors
 /// [`ErrorKind::Unreachable`] if the stream cannot be joined.
@@ -38,29 +39,29 @@ pub(crate) async fn listen_for_serials(
     let listening = tworoutine::runtime().spawn(async move {
         let port = options.port.unwrap_or(READOUT_PORT);
         let (sockets, _) = socket::open(&[address], port, &options)?;
-        let mut heard = Vec::new();
+        let mut serials = Vec::new();
         for socket in sockets {
             let socket = UdpSocket::from_std(socket.into()).map_err(failed)?;
-            let listening = timeout(within, read_serials(&socket, address, wanted, &mut heard));
-            // If the time is over, the packets that were heard until then count.
+            let listening = timeout(within, read_serials(&socket, address, wanted, &mut serials));
+            // After a timeout, the serial numbers of the packets that came before are kept.
             if let Ok(Err(error)) = listening.await {
                 return Err(failed(error));
             }
         }
-        Ok(heard)
+        Ok(serials)
     });
     listening
         .await
         .unwrap_or_else(|ended| Err(failed(ended.into())))
 }
 
-/// Adds the serial numbers of packets from `address`, until the one that is `wanted` has come, or
-/// [`ENOUGH`] packets have.
+/// Adds the serial numbers of packets from `address` to `serials`, until the `wanted` one or
+/// [`ENOUGH`] packets have come.
 async fn read_serials(
     socket: &UdpSocket,
     address: Ipv4Addr,
     wanted: Option<u16>,
-    heard: &mut Vec<u16>,
+    serials: &mut Vec<u16>,
 ) -> std::io::Result<()> {
     let mut bytes = vec![0; LONGEST];
     for _ in 0..ENOUGH {
@@ -71,8 +72,8 @@ async fn read_serials(
                 _ => {}
             }
         };
-        if !heard.contains(&serial) {
-            heard.push(serial);
+        if !serials.contains(&serial) {
+            serials.push(serial);
         }
         if Some(serial) == wanted {
             break;

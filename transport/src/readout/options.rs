@@ -1,4 +1,4 @@
-//! Boards to listen to, and the options of a receiver as CRS boards have them.
+//! Boards to receive from, and options of a receiver.
 
 use std::fmt;
 use std::net::{AddrParseError, Ipv4Addr};
@@ -8,19 +8,19 @@ use twotone_wire::crs;
 
 use super::sequence::Patience;
 
-/// A board whose packets are received. A packet is the board's if its address and its serial number
-/// are both right.
+/// A board whose packets are received. A packet belongs to the board if it has both its address and
+/// its serial number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Source {
-    /// The address that its packets come from. The multicast group is joined for this source
-    /// address only.
+    /// Address from which its packets come. The multicast group is joined for this source address
+    /// only.
     pub address: Ipv4Addr,
-    /// The serial number that its packets bear.
+    /// Serial number in its packets.
     pub serial: u16,
 }
 
 impl Source {
-    /// The board at this address with this serial number.
+    /// Source with this address and this serial number.
     pub fn new(address: Ipv4Addr, serial: u16) -> Self {
         Self { address, serial }
     }

@@ -1,139 +1,118 @@
-//! Receivers of the two streams.
+//! Receiver of the readout stream.
 
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 use twotone_hal::{ReceiveOptions, Result};
-use twotone_wire::crs::{PFB_PORT, PfbPacket, READOUT_PORT, ReadoutPacket};
+use twotone_wire::crs::{READOUT_PORT, ReadoutPacket};
 
 use super::assembly::Head;
 use super::intake::Intake;
 use super::take::Collection;
-use super::{Block, Counters, Frames, KernelBuffers, PfbFrames, Source, Take};
+use super::{Block, Counters, Frames, KernelBuffers, Source, Take};
 use crate::deadline;
 
-/// Receives the readout streams of any number of boards: a sample of every channel of a module in
-/// each packet.
+/// Receiver of the readout streams of any number of boards. Each packet holds a sample of every
+/// channel of a module.
 ///
 /// It reads its sockets only while [`Receiver::recv`] or [`Receiver::take`] is awaited. At other
-/// times the kernel buffers the packets that come. If its buffer is full, it drops the newest,
-/// which are counted as lost.
+/// times the kernel buffers the packets. If the buffer is full, the kernel drops new packets, which
+/// are counted as lost.
 #[derive(Debug)]
 pub struct Receiver {
     pub(super) intake: Intake,
 }
 
-/// Receives the PFB streams of any number of boards: a few channels, before the decimation.
-///
-/// As [`Receiver`] in all else; the stamps are those of the first sample of each packet and need no
-/// correction.
-#[derive(Debug)]
-pub struct PfbReceiver {
-    intake: Intake,
-}
-
-macro_rules! receiver {
-    ($receiver:ident, $port:expr, $head:expr, $frames:ident) => {
-        impl $receiver {
-            /// Listens to these boards. The sockets are driven by the process-wide runtime, so that
-            /// the receiver works from any thread and runtime.
-            ///
-            /// If the kernel grants smaller buffers than asked for, the log has a warning, and
-            /// [`Self::buffers`] tells it.
-            ///
-            /// # Errors
-            /// If no board or one twice is given, or a source cannot be joined.
-            pub fn open(sources: &[Source], options: &ReceiveOptions) -> Result<Self> {
-                Self::on(sources, options, tworoutine::runtime().clone())
-            }
-
-            /// As [`Self::open`], on the tokio runtime of the caller: the receiver works while that
-            /// runtime runs.
-            ///
-            /// # Errors
-            /// As [`Self::open`].
-            ///
-            /// # Panics
-            /// Outside a tokio runtime.
-            pub fn open_here(sources: &[Source], options: &ReceiveOptions) -> Result<Self> {
-                Self::on(sources, options, Handle::current())
-            }
-
-            pub(crate) fn on(
-                sources: &[Source],
-                options: &ReceiveOptions,
-                runtime: Handle,
-            ) -> Result<Self> {
-                let intake = Intake::open(sources, $port, $head, options, runtime)
-                    .map_err(|error| error.during("open a receiver"))?;
-                Ok(Self { intake })
-            }
-
-            /// Returns packets in order, as soon as there are any, or none once `within` has
-            /// passed. Packets that have come before are looked at first, so that a `within` of
-            /// zero is enough for them.
-            ///
-            /// Each packet is given once. If this is dropped while it waits, it has taken nothing.
-            ///
-            /// # Errors
-            /// If a socket fails.
-            pub async fn recv(&mut self, within: Duration) -> Result<$frames<'_>> {
-                self.intake.fill(deadline::within(within)).await?;
-                Ok($frames::new(self.intake.hand_over()))
-            }
-
-            /// True if the last read brought as much as one read can: the kernel may hold more
-            /// packets that have come already.
-            pub fn is_behind(&self) -> bool {
-                self.intake.is_behind()
-            }
-
-            /// Counters of received, lost and refused packets since the receiver was opened.
-            pub fn counters(&self) -> Counters {
-                self.intake.counters()
-            }
-
-            /// The boards, in the order in which they were given.
-            pub fn sources(&self) -> &[Source] {
-                self.intake.sources()
-            }
-
-            /// The kernel's buffers, with the size that was asked for and the size that was
-            /// granted.
-            pub fn buffers(&self) -> KernelBuffers {
-                self.intake.buffers()
-            }
-        }
-    };
-}
-
-receiver!(Receiver, READOUT_PORT, readout_head, Frames);
-receiver!(PfbReceiver, PFB_PORT, pfb_head, PfbFrames);
-
 impl Receiver {
-    /// Returns consecutive samples of some modules, one block each in the order asked for. The
-    /// blocks need not be of the same times; for that, ask for samples after a time.
+    /// Opens a receiver of these boards. The process-wide runtime drives the sockets, so that the
+    /// receiver can be used from any thread and under any runtime.
     ///
-    /// If a packet is lost, or the decimation changes, a block is begun anew. Samples of other
-    /// modules that come meanwhile are counted and thrown away. Samples that have come after the
-    /// last one taken are there for the next call, so that blocks of one module follow on each
-    /// other.
-    ///
-    /// Samples that the kernel holds when the time is over are taken too: a process that was
-    /// stopped beyond its deadline loses none of them.
-    ///
-    /// If this is dropped while it waits, the samples taken so far are gone. The receiver can be
-    /// used on.
+    /// If the kernel grants smaller buffers than asked for, a warning is logged, and
+    /// [`Self::buffers`] returns the sizes.
     ///
     /// # Errors
-    /// * [`Timeout`](twotone_hal::ErrorKind::Timeout): not all samples came `within` that time. The
-    ///   error names a module, with its number of samples that came and of those that were lost.
+    /// If `sources` is empty or has a board twice, or if a source cannot be joined.
+    pub fn open(sources: &[Source], options: &ReceiveOptions) -> Result<Self> {
+        Self::on(sources, options, tworoutine::runtime().clone())
+    }
+
+    /// As [`Self::open`], on the tokio runtime of the caller. The receiver can be used while that
+    /// runtime runs.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn open_here(sources: &[Source], options: &ReceiveOptions) -> Result<Self> {
+        Self::on(sources, options, Handle::current())
+    }
+
+    pub(crate) fn on(
+        sources: &[Source],
+        options: &ReceiveOptions,
+        runtime: Handle,
+    ) -> Result<Self> {
+        let intake = Intake::open(sources, READOUT_PORT, readout_head, options, runtime)
+            .map_err(|error| error.during("open a receiver"))?;
+        Ok(Self { intake })
+    }
+
+    /// Returns packets in order as soon as there are any, or none after the time `within`. Packets
+    /// that the kernel holds are read first, so that a `within` of zero returns these.
+    ///
+    /// Each packet is returned once. If this future is dropped, no packet is lost.
+    ///
+    /// # Errors
+    /// If a socket fails.
+    pub async fn recv(&mut self, within: Duration) -> Result<Frames<'_>> {
+        self.intake.fill(deadline::within(within)).await?;
+        Ok(Frames::new(self.intake.hand_over()))
+    }
+
+    /// True if the last read was of the largest size, so that the kernel may hold more packets.
+    pub fn is_behind(&self) -> bool {
+        self.intake.is_behind()
+    }
+
+    /// Counters of received, lost and refused packets since the receiver was opened.
+    pub fn counters(&self) -> Counters {
+        self.intake.counters()
+    }
+
+    /// Boards of the receiver, in the order in which they were given.
+    pub fn sources(&self) -> &[Source] {
+        self.intake.sources()
+    }
+
+    /// Receive buffers of the kernel, with the sizes that were asked for and granted.
+    pub fn buffers(&self) -> KernelBuffers {
+        self.intake.buffers()
+    }
+
+    /// Returns consecutive samples of some modules, one block for each in the order of `take`. The
+    /// blocks may begin at different times; [`Take::after`] sets a time after which all of them
+    /// begin.
+    ///
+    /// If a packet is lost, or the decimation changes, the block begins again. Samples of other
+    /// modules that come meanwhile are counted and discarded. Samples after the last one of the
+    /// blocks are left for the next call, so that blocks of one module are contiguous.
+    ///
+    /// Samples that the kernel holds at the deadline are used, too. So a process that was stopped
+    /// past its deadline loses none of them.
+    ///
+    /// If this future is dropped, the samples collected so far are lost. The receiver can still be
+    /// used.
+    ///
+    /// # Errors
+    /// * [`Timeout`](twotone_hal::ErrorKind::Timeout): not all samples came in the time `within`.
+    ///   The message names a module, with the numbers of its samples that came and that were lost.
     /// * [`InvalidArgument`](twotone_hal::ErrorKind::InvalidArgument): no samples, modules or
     ///   channels were asked for, a module was named twice, or the receiver does not have a board.
-    /// * [`Unsupported`](twotone_hal::ErrorKind::Unsupported): the module's packets are short and
-    ///   lack the channels, or samples after a time were asked for and its stamps have no meaning,
-    ///   stand still or are set forward.
+    /// * [`Unsupported`](twotone_hal::ErrorKind::Unsupported): the packets of the module are short
+    ///   and lack the channels. Or samples after a time were asked for, and the stamps of the
+    ///   module are not valid, stand still or jump forward.
     /// * [`ConnectionLost`](twotone_hal::ErrorKind::ConnectionLost): a socket failed.
     pub async fn take(&mut self, take: &Take, within: Duration) -> Result<Vec<Block>> {
         let failed = |error: twotone_hal::Error| error.during(take.to_string());
@@ -144,14 +123,15 @@ impl Receiver {
         loop {
             while let Some(packet) = self.intake.peek() {
                 let offered = collection.offer(&packet);
-                // Also if it is refused: the next call shall not meet it again.
+                // The packet is removed even if it is refused, so that the next call does not get
+                // it again.
                 self.intake.skip();
                 offered.map_err(failed)?;
                 if collection.is_complete() {
                     return Ok(collection.finish());
                 }
             }
-            // Packets of others may come without end.
+            // This is checked after each read: packets of other modules may come without end.
             if has_looked && Instant::now() >= deadline {
                 if self.intake.is_behind() && reads > 0 {
                     reads -= 1;
@@ -168,15 +148,6 @@ impl Receiver {
 
 fn readout_head(bytes: &[u8]) -> Option<Head> {
     let packet = ReadoutPacket::new(bytes).ok()?;
-    Some(Head {
-        serial: packet.serial(),
-        module: packet.module(),
-        sequence: packet.sequence(),
-    })
-}
-
-fn pfb_head(bytes: &[u8]) -> Option<Head> {
-    let packet = PfbPacket::new(bytes).ok()?;
     Some(Head {
         serial: packet.serial(),
         module: packet.module(),

@@ -1,4 +1,4 @@
-//! One stream of numbered packets put in order: what is received, held, given up, late.
+//! Order of the packets of one stream, by their sequence numbers.
 
 use std::time::Duration;
 
@@ -10,51 +10,54 @@ const WORDS: usize = ModuleCounters::MEMORY as usize / 64;
 /// Limits of the wait for a missing packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Patience {
-    /// Number of positions: one is given up when a packet so many positions after it has come. At
-    /// least 1.
+    /// Largest distance in positions: a missing packet counts as lost when one this many positions
+    /// later has come. At least 1.
     pub(super) window: u32,
-    /// Time: a position is given up when a later packet has waited for it so long.
+    /// Largest time: a missing packet counts as lost when a later one has waited for it this long.
     pub(super) hold: Duration,
 }
 
-/// Place of a packet's bytes.
+/// Place of the bytes of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// In the buffer that they were received into, at this slot.
+    /// In this slot of the receive buffer.
     Given(u32),
-    /// In a copy of this number: see [`Sink::keep`].
+    /// In the copy with this number: see [`Sink::keep`].
     Kept(u32),
 }
 
-/// Receiver of the packets that leave a [`Sequencer`], and store of those that it holds.
+/// Destination of the packets of a [`Sequencer`], and store of the packets that wait in it.
 pub(super) trait Sink {
-    /// Copies the present packet, which must wait for others, and returns the number of the copy.
+    /// Copies the present packet, which must wait for earlier ones, and returns the number of the
+    /// copy.
     fn keep(&mut self) -> u32;
-    /// Takes the next packet in order, before which so many positions were lost.
+    /// Takes the next packet in order. `lost_before` positions were lost just before it.
     fn deliver(&mut self, place: Place, lost_before: u64);
 }
 
 /// Puts the packets of one stream in order.
 ///
-/// Positions are sequence numbers that count on when the 32 bits wrap: the low 32 bits of a
-/// position are its sequence number.
+/// Positions extend the sequence numbers beyond 32 bits: the low 32 bits of a position are its
+/// sequence number.
 #[derive(Debug)]
 pub(super) struct Sequencer {
     patience: Patience,
-    /// The first position of the present run, once there is one.
+    /// First position since the last restart; `None` before the first packet.
     first: Option<i64>,
-    /// The first position that is not settled.
+    /// First position that is not settled: neither delivered nor lost.
     next: i64,
-    /// Expected positions of the runs before this one.
+    /// Number of expected positions before the last restart.
     before: u64,
-    /// Lost positions just before `next`.
+    /// Number of lost positions just before `next`.
     lost_run: u64,
-    /// One bit for each of the last positions: set if it was lost and has not come late.
+    /// One bit for each of the last [`MEMORY`] positions, set if it was lost and its packet has not
+    /// come late.
     missing: [u64; WORDS],
-    /// Packets from `next + 1` to `next + window - 1`, each at its position modulo the window.
+    /// Packets from `next + 1` to `next + window - 1`, each at the index that is its position
+    /// modulo the window.
     held: Vec<Option<Held>>,
-    /// The sequence number that would follow on the latest packets out of turn, and the number of
-    /// them in a row that were stale or duplicates.
+    /// Evidence of a restart: the sequence number that would continue the latest packets out of
+    /// order, and the number of such consecutive packets that were stale or duplicates.
     suspect: Option<(u32, u32)>,
     counters: ModuleCounters,
 }
@@ -88,7 +91,8 @@ impl Sequencer {
         }
     }
 
-    /// Takes the packet of this sequence number at the time `now`. Its bytes are in slot `given`.
+    /// Takes a packet that came at the time `now`. Its bytes are in slot `given` of the receive
+    /// buffer.
     pub(super) fn offer(&mut self, sequence: u32, given: u32, now: Duration, sink: &mut impl Sink) {
         if self.first.is_none() {
             self.begin(sequence);
@@ -119,7 +123,7 @@ impl Sequencer {
         self.counters.held += 1;
     }
 
-    /// Time at which the next held packet will have waited long enough.
+    /// Time at which the oldest held packet will have waited long enough.
     pub(super) fn due(&self) -> Option<Duration> {
         if self.counters.held == 0 {
             return None;
@@ -128,14 +132,14 @@ impl Sequencer {
         since.map(|since| since.saturating_add(self.patience.hold))
     }
 
-    /// Gives up the positions that held packets have waited for longer than the patience.
+    /// Counts as lost the positions for which a held packet has waited too long.
     pub(super) fn expire(&mut self, now: Duration, sink: &mut impl Sink) {
         let hold = self.patience.hold;
         self.flush(|held| now.saturating_sub(held.since) >= hold, sink);
     }
 
-    /// Settles all positions up to the last held packet that is `done` waiting, and those that
-    /// follow on it without a gap.
+    /// Settles all positions up to the last held packet for which `done` is true, and delivers held
+    /// packets that follow without a gap.
     fn flush(&mut self, done: impl Fn(&Held) -> bool, sink: &mut impl Sink) {
         if self.counters.held == 0 {
             return;
@@ -164,7 +168,8 @@ impl Sequencer {
         self.suspect = None;
     }
 
-    /// A packet whose turn is over, or so far from all others that something else has happened.
+    /// Takes a packet that is before the next position or more than the longest gap after it. It is
+    /// late, a duplicate, stale, or a sign of a restart.
     fn out_of_turn(&mut self, sequence: u32, position: i64, given: u32, sink: &mut impl Sink) {
         let is_near = (self.next - MEMORY..self.next).contains(&position);
         let is_of_run = is_near && self.first.is_some_and(|first| position >= first);
@@ -173,7 +178,7 @@ impl Sequencer {
             Some((expected, row)) if expected == sequence => row,
             _ => 0,
         };
-        // A late packet does not count towards a restart: it has not been seen before.
+        // A late packet is no evidence of a restart: it fills a position that was lost.
         let row = row + u32::from(!is_late);
         self.suspect = Some((sequence.wrapping_add(1), row));
         let enough = if is_near {
@@ -201,7 +206,8 @@ impl Sequencer {
         self.deliver(Place::Given(given), sink);
     }
 
-    /// Settles the positions before `end`: each is delivered if it is held, else lost.
+    /// Settles the positions before `end`: a held packet is delivered, and other positions are
+    /// lost.
     fn settle_until(&mut self, end: i64, sink: &mut impl Sink) {
         let near = end.min(self.next + self.window());
         while self.next < near && self.counters.held > 0 {
@@ -215,7 +221,7 @@ impl Sequencer {
         }
     }
 
-    /// Delivers the packets that are held from the next position on, without a gap.
+    /// Delivers the held packets from the next position up to the first gap.
     fn drain(&mut self, sink: &mut impl Sink) {
         while self.counters.held > 0 {
             let Some(kept) = self.take_held() else {
@@ -253,7 +259,8 @@ impl Sequencer {
         self.next = end;
     }
 
-    /// Marks a lost position as come. Returns true if it was lost and had not come since.
+    /// Clears the mark of a lost position. Returns true if it was set: the packet is late, and not
+    /// a duplicate.
     fn forget_missing(&mut self, position: i64) -> bool {
         let (word, bit) = memory_of(position);
         let was = self.missing[word] & bit != 0;

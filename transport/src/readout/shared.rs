@@ -1,4 +1,4 @@
-//! One receiver from which several tasks take samples at the same time.
+//! A receiver that several tasks share.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,8 +12,8 @@ use super::take::Collection;
 use super::{Block, Receiver, Source, Take, intake};
 use crate::deadline;
 
-/// A receiver from which several tasks take samples at the same time. Each packet goes to all the
-/// tasks that want it. One of the tasks that wait drives the receiver for the others.
+/// A receiver from which several tasks take samples at the same time. Each packet goes to all tasks
+/// that want it. One of the waiting tasks reads the receiver for all of them.
 #[derive(Debug)]
 pub(crate) struct SharedReceiver {
     sources: Vec<Source>,
@@ -35,7 +35,7 @@ struct Taker {
     done: oneshot::Sender<Result<Vec<Block>>>,
 }
 
-/// Removes a taker when it is dropped, so that nobody collects samples for it any more.
+/// Removes a taker when it is dropped, so that no more samples are collected for it.
 struct RemoveTaker<'a> {
     shared: &'a SharedReceiver,
     id: u64,
@@ -48,7 +48,7 @@ impl Drop for RemoveTaker<'_> {
 }
 
 impl SharedReceiver {
-    /// Shares a receiver whose sockets are on `runtime`.
+    /// Shares a receiver whose sockets `runtime` drives.
     pub(crate) fn new(receiver: Receiver, runtime: Handle) -> Self {
         Self {
             sources: receiver.sources().to_vec(),
@@ -58,7 +58,7 @@ impl SharedReceiver {
         }
     }
 
-    /// As [`Receiver::take`]. If this is dropped while it waits, the samples taken so far are gone.
+    /// As [`Receiver::take`]. If this future is dropped, the samples collected for it are lost.
     pub(crate) async fn take(&self, take: &Take, within: Duration) -> Result<Vec<Block>> {
         let failed = |error: Error| error.during(take.to_string());
         let deadline = deadline::within(within);
@@ -72,14 +72,15 @@ impl SharedReceiver {
             };
             tokio::select! {
                 biased;
-                taken = &mut answer => break taken.unwrap_or_else(|_| Err(gone())),
+                taken = &mut answer => break taken.unwrap_or_else(|_| Err(too_late())),
                 driven = self.drive(taker.id, deadline) => match driven {
                     Ok(()) if self.is_waiting(taker.id) => break Err(self.late(taker.id, within)),
                     Ok(()) => {}
                     Err(error) => break Err(error),
                 },
-                // Another task drives, and for longer. If this timer is late, so may that one be,
-                // and the kernel may hold packets that came in time.
+                // Another task reads the receiver, and its deadline is later. If this timer fires
+                // late, the process may have been stopped, and the kernel may hold packets that
+                // came in time. So the other task gets the same time to read them.
                 () = passed => {
                     let grace = deadline::grace(deadline);
                     if gives_up > deadline || grace.is_zero() {
@@ -109,8 +110,8 @@ impl SharedReceiver {
         Ok(RemoveTaker { shared: self, id })
     }
 
-    /// Gives packets to all takers, until this one waits no more or the deadline has passed.
-    /// Packets that the kernel holds then are still taken.
+    /// Reads packets for all takers, until taker `id` is done or the deadline has passed. Packets
+    /// that the kernel holds at the deadline are still read.
     async fn drive(&self, id: u64, deadline: Instant) -> Result<()> {
         let mut receiver = self.receiver.lock().await;
         let mut reads = receiver.intake.most_reads();
@@ -127,7 +128,7 @@ impl SharedReceiver {
         Ok(())
     }
 
-    /// Gives out the packets that are ready.
+    /// Offers the packets that are ready to all takers.
     fn give_out(&self, receiver: &mut Receiver) {
         let mut waiting = self.waiting();
         while let Some(packet) = receiver.intake.peek() {
@@ -136,12 +137,12 @@ impl SharedReceiver {
         }
     }
 
-    /// The error if time has run out.
+    /// The error for taker `id` after its deadline.
     fn late(&self, id: u64, within: Duration) -> Error {
         let Some(taker) = self.remove(id) else {
-            return gone();
+            return too_late();
         };
-        // If another task drives, the counters are not at hand; the error can do without.
+        // If another task reads the receiver, the error has no counters.
         let counters = self.receiver.try_lock().ok();
         let counters = counters.map(|receiver| receiver.counters());
         taker.collection.late(within, counters.as_ref())
@@ -163,7 +164,8 @@ impl SharedReceiver {
 }
 
 impl Waiting {
-    /// Gives a packet to all; those who have all their samples, or cannot use it, are done.
+    /// Offers a packet to all takers. A taker that has all its samples, or that fails, is removed
+    /// and gets its result.
     fn offer(&mut self, packet: &intake::Packet<'_>) {
         let mut at = 0;
         while let Some(taker) = self.takers.get_mut(at) {
@@ -174,13 +176,13 @@ impl Waiting {
             }
             let taker = self.takers.swap_remove(at);
             let taken = offered.map(|()| taker.collection.finish());
-            // Whoever has gone in the meantime needs nothing.
+            // The task of the taker may have been dropped.
             let _ = taker.done.send(taken);
         }
     }
 }
 
-fn gone() -> Error {
+fn too_late() -> Error {
     Error::new(ErrorKind::Timeout, "the samples came too late")
 }
 
@@ -199,7 +201,7 @@ mod tests {
 
     const BOARD: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
     const GROUP: Ipv4Addr = Ipv4Addr::new(239, 251, 3, 9);
-    /// More than one read takes, and less than any kernel holds.
+    /// Number of packets that needs more than one read and fits into the buffer of any kernel.
     const SENT: u32 = 70;
 
     fn shared(port: u16) -> (Source, SharedReceiver) {
@@ -235,8 +237,8 @@ mod tests {
         assert_eq!(taken.unwrap()[0].samples(), SENT as usize);
     }
 
-    /// Two take, the first one drives, and the process does not run for `stopped`, past the
-    /// deadline of the second. Returns what the second one has.
+    /// Two tasks take samples, and the first one reads the receiver. Then time advances by
+    /// `stopped`, past the deadline of the second task. Returns the result of the second task.
     async fn second_of_two(port: u16, within: Duration, stopped: Duration) -> Result<Vec<Block>> {
         let (source, shared) = shared(port);
         let more = Take::new(2 * SENT as usize).of(source, ModuleId::FIRST);
@@ -247,7 +249,7 @@ mod tests {
         assert!(poll!(&mut second).is_pending());
         send(port);
         advance(stopped).await;
-        // While something is ready the clock stands still.
+        // The paused clock does not advance while a task is ready.
         loop {
             if let std::task::Poll::Ready(taken) = poll!(&mut second) {
                 return taken;

@@ -1,4 +1,4 @@
-//! Sockets of a multicast group, and the datagrams that are read from them.
+//! Sockets of a multicast group, and reading of datagrams from them.
 
 use std::io::{self, IoSliceMut};
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -16,24 +16,25 @@ use twotone_hal::{Certainty, Error, ErrorKind, ReceiveOptions, Result};
 
 use super::options;
 
-/// Bytes kept for each datagram. Longer datagrams are cut off, and count as empty.
+/// Bytes of a slot of the receive buffer. The longest packet has 8240. Longer datagrams are cut
+/// off, and treated as empty.
 const STRIDE: usize = 8256;
-/// Datagrams in one call of the kernel.
+/// Largest number of datagrams that one system call reads.
 pub(super) const SLOTS: usize = 64;
 
-/// The kernel's buffers of a receiver's sockets.
+/// Receive buffers of the kernel for the sockets of a receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KernelBuffers {
     /// Number of sockets.
     pub sockets: usize,
-    /// Size that was asked for each, in bytes.
+    /// Size that was asked for, of each buffer in bytes.
     pub asked: usize,
     /// Size of the smallest buffer that was granted, in bytes.
     pub granted: usize,
 }
 
 impl KernelBuffers {
-    /// Returns the remedy in words if the kernel granted less than was asked for.
+    /// Returns a message with the remedy if the kernel granted less than was asked for.
     pub fn shortfall(&self) -> Option<String> {
         let Self { asked, granted, .. } = self;
         (granted < asked).then(|| {
@@ -45,23 +46,24 @@ impl KernelBuffers {
     }
 }
 
-/// A socket that is bound to a group and has joined some of its sources.
+/// Socket that is bound to a group and has joined it for some sources.
 #[derive(Debug)]
 pub(super) struct GroupSocket {
     socket: UdpSocket,
-    /// Number of datagrams that the kernel has dropped, as it said last; it wraps.
+    /// Last count of dropped datagrams that the kernel reported for this socket. It wraps.
     dropped: u32,
 }
 
 impl GroupSocket {
-    /// Lets the runtime that was entered watch a socket.
+    /// Registers a socket with the runtime that was entered.
     pub(super) fn new(socket: Socket) -> io::Result<Self> {
         let socket = UdpSocket::from_std(socket.into())?;
         Ok(Self { socket, dropped: 0 })
     }
 }
 
-/// Opens the sockets for the addresses of all senders. An address may be given more than once.
+/// Opens sockets that receive from the addresses of all senders. An address may be given more than
+/// once.
 pub(super) fn open(
     senders: &[Ipv4Addr],
     port: u16,
@@ -86,7 +88,7 @@ pub(super) fn open(
                     joined += 1;
                     continue;
                 }
-                // This kernel allows fewer sources on a socket.
+                // The kernel allows no more sources on this socket, so the next one is opened.
                 Some(Err(error)) if error.raw_os_error() == Some(Errno::ENOBUFS as i32) => {}
                 Some(Err(error)) => return Err(not_joined(address, at, interface, error)),
                 None => {}
@@ -133,21 +135,23 @@ fn failed(message: String, error: io::Error) -> Error {
         .caused_by(error)
 }
 
-/// A socket bound to a group, and the size of its buffer.
+/// Returns a socket that is bound to a group, and the size of its buffer.
 fn bind(at: SocketAddrV4, buffer_bytes: usize) -> io::Result<(Socket, usize)> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
-    // Other receivers on this host may listen too; each gets a packet of its own.
+    // Several receivers on this host may listen; each gets a copy of every packet.
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
-    // Only the sources that this socket has joined, not those that others on this host have.
+    // By default the socket would also get packets from sources that other sockets of this host
+    // have joined.
     socket.set_multicast_all_v4(false)?;
     socket.set_nonblocking(true)?;
     let asked = buffer_bytes.min(i32::MAX as usize / 2);
     socket.set_recv_buffer_size(asked)?;
-    // The kernel doubles what it is asked for, for its own book-keeping, and says the double.
+    // Linux doubles the size for its own bookkeeping, and reports the doubled size.
     let granted = |socket: &Socket| socket.recv_buffer_size().map(|size| size / 2);
     if granted(&socket)? < asked {
-        // Root is not bound by the limit; for others this is refused and the limit stands.
+        // Root may exceed the limit of the system. Other users get an error, and keep the size that
+        // was granted before.
         let _refused = setsockopt(&socket, sockopt::RcvBufForce, &asked);
     }
     let granted = granted(&socket)?;
@@ -156,12 +160,12 @@ fn bind(at: SocketAddrV4, buffer_bytes: usize) -> io::Result<(Socket, usize)> {
     Ok((socket, granted))
 }
 
-/// A batch of datagrams.
+/// Receive buffer for a batch of datagrams.
 #[derive(Debug)]
 pub(super) struct Datagrams {
     bytes: Box<[u8]>,
     arrivals: Vec<Arrival>,
-    /// Number of datagrams that the kernel has dropped of all sockets, as far as it has said.
+    /// Number of datagrams of all sockets that the kernel has reported as dropped.
     pub(super) dropped: u64,
 }
 
@@ -192,22 +196,22 @@ impl Datagrams {
         self.arrivals.len() >= SLOTS
     }
 
-    /// The sender of each datagram, and its bytes.
+    /// Sender and bytes of each datagram.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Ipv4Addr, &[u8])> {
         let bytes = self.bytes.chunks_exact(STRIDE);
         let arrivals = self.arrivals.iter().zip(bytes);
         arrivals.map(|(arrival, bytes)| (arrival.from, &bytes[..arrival.length]))
     }
 
-    /// The bytes of one datagram.
+    /// Bytes of one datagram.
     pub(super) fn get(&self, at: u32) -> &[u8] {
         let at = at as usize;
         let length = self.arrivals.get(at).map_or(0, |arrival| arrival.length);
         &self.bytes[at * STRIDE..][..length]
     }
 
-    /// Takes the datagrams that have come to a socket, as many as there is room for. Waits if none
-    /// has.
+    /// Reads datagrams from a socket until the buffer is full or the socket is empty. Waits if
+    /// there is none.
     pub(super) fn poll_fill(
         &mut self,
         socket: &mut GroupSocket,
@@ -219,8 +223,9 @@ impl Datagrams {
             let before = self.arrivals.len();
             let read = socket.try_io(Interest::READABLE, || {
                 let was_all = self.fill(socket.as_raw_fd(), dropped)?;
-                // Said although something came, so that the runtime waits for more before the
-                // kernel is asked again.
+                // This error also makes the runtime wait for new datagrams before the socket is
+                // read again. It is returned even if some were read, since they were all that the
+                // socket had.
                 if was_all {
                     Err(io::ErrorKind::WouldBlock.into())
                 } else {
@@ -236,7 +241,7 @@ impl Datagrams {
         }
     }
 
-    /// Takes the datagrams that have come to a socket, as many as there is room for, without
+    /// Reads datagrams from a socket until the buffer is full or the socket is empty, without
     /// waiting.
     pub(super) fn fill_now(&mut self, socket: &mut GroupSocket) -> io::Result<()> {
         let GroupSocket { socket, dropped } = socket;
@@ -249,14 +254,14 @@ impl Datagrams {
         }
     }
 
-    /// Takes the datagrams that there are. Returns true if these were all.
+    /// Reads the datagrams that the socket has. Returns true if these were all.
     fn fill(&mut self, socket: RawFd, dropped: &mut u32) -> nix::Result<bool> {
         let used = self.arrivals.len();
         let room = SLOTS - used;
         let unused = self.bytes[used * STRIDE..].chunks_exact_mut(STRIDE);
         let mut slots: Vec<_> = unused.map(|bytes| [IoSliceMut::new(bytes)]).collect();
-        // New ones each time: they are bound to a thread. If they were used again, those that had
-        // no count of dropped packets at first would have no room for it.
+        // The headers are made for each call: they are not `Send`, and a reused header has no room
+        // for the count of dropped datagrams if its first datagram came without one.
         let mut headers =
             MultiHeaders::<SockaddrIn>::preallocate(room, Some(nix::cmsg_space!(u32)));
         let flags = MsgFlags::MSG_DONTWAIT;
@@ -271,7 +276,7 @@ impl Datagrams {
             let from = message
                 .address
                 .map_or(Ipv4Addr::UNSPECIFIED, |from| from.ip());
-            // One that was cut off must not pass for one that just fits.
+            // A datagram that was cut off must not be mistaken for a complete one.
             let is_whole = !message.flags.contains(MsgFlags::MSG_TRUNC);
             let length = if is_whole {
                 message.bytes.min(STRIDE)

@@ -1,4 +1,4 @@
-//! Consecutive samples of some modules, taken from the stream.
+//! Collection of consecutive samples of some modules from the stream.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::advance::Advance;
 use super::intake::Packet;
 use super::{Counters, Frame, ModuleCounters, NoTime, SampleTime, Source};
 
-/// Selection of the samples to take.
+/// Selection of samples to take from the stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Take {
     samples: usize,
@@ -21,8 +21,8 @@ pub struct Take {
 }
 
 impl Take {
-    /// Takes so many consecutive samples (at least 1) of every channel. The modules are still to be
-    /// named, with [`Take::of`].
+    /// Selects `samples` (at least 1) consecutive samples of every channel. [`Take::of`] adds the
+    /// modules, of which there must be at least one.
     pub fn new(samples: usize) -> Self {
         Self {
             samples,
@@ -40,7 +40,7 @@ impl Take {
         self
     }
 
-    /// Takes `count` channels from `first` on, or all from there on.
+    /// Selects `count` channels from `first` on, or all channels from there on if it is `None`.
     #[must_use]
     pub fn channels(self, first: ChannelId, count: Option<u16>) -> Self {
         Self {
@@ -50,13 +50,13 @@ impl Take {
         }
     }
 
-    /// Takes only samples that were taken after `time`, by the board's clock, and of those not the
-    /// first `settle_samples`.
+    /// Leaves out samples from before `time`, by the clock of the board, and the first
+    /// `settle_samples` after it.
     ///
-    /// Use it for samples that belong to new settings: read the board's clock after the settings in
-    /// the same batch, and take the samples after that time. Delays of the batch and of the packets
-    /// make no difference. It is an error if the stamps of the module have no meaning, or if its
-    /// clock stands still or is set forward meanwhile.
+    /// This selects samples that were taken with new settings: read the clock of the board after
+    /// the settings in the same batch, and take samples after that time. Delays of the batch and of
+    /// the packets make no difference. It is an error if the stamps of the module are not valid, or
+    /// if its clock stands still or is set forward meanwhile.
     #[must_use]
     pub fn after(self, time: SampleTime, settle_samples: u32) -> Self {
         let after = Some((time, settle_samples));
@@ -73,28 +73,28 @@ impl fmt::Display for Take {
 /// Consecutive samples of a module.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Block {
-    /// The board.
+    /// The board that sent the samples.
     pub source: Source,
-    /// The module.
+    /// The module, numbered as in packets.
     pub module: ModuleId,
-    /// The first channel.
+    /// First channel of the block.
     pub first: ChannelId,
     /// Decimation stage of all samples, from 0.
     pub stage: u8,
     /// Sequence number of the first sample's packet.
     pub sequence: u32,
-    /// Time at which each sample was taken by its own stamp, the delay of the filters taken off. A
-    /// [`Timeline`](super::Timeline) compares stamps with each other.
+    /// Time at which each sample was taken, by its own stamp and corrected for the delay of the
+    /// filters. A [`Timeline`](super::Timeline) compares stamps with each other.
     pub times: Vec<Result<SampleTime, NoTime>>,
-    /// A converter was over its range in some of the samples.
+    /// True if a converter was over its range in some of the samples.
     pub overrange: bool,
-    /// An input was over its voltage in some of the samples.
+    /// True if an input was over its voltage in some of the samples.
     pub overvoltage: bool,
-    /// Number of times that the block was begun anew, because packets were lost or the decimation
+    /// Number of times that the block began again because packets were lost or the decimation
     /// changed.
     pub interruptions: u32,
     channels: usize,
-    /// I and Q as they are sent: sample after sample, each channel after channel.
+    /// I and Q as they are sent, as `[sample][channel]`, flat.
     steps: Vec<[i32; 2]>,
 }
 
@@ -109,24 +109,25 @@ impl Block {
         self.channels
     }
 
-    /// I and Q of every channel in one sample (from 0), as they were sent: 256 steps a readout
-    /// count. Empty if there is no such sample.
+    /// I and Q of every channel in one sample (from 0), as they were sent: 256 steps are one
+    /// readout count. Empty if there is no such sample.
     pub fn steps(&self, sample: usize) -> &[[i32; 2]] {
         let from = sample.saturating_mul(self.channels);
         let to = from.saturating_add(self.channels);
         self.steps.get(from..to).unwrap_or(&[])
     }
 
-    /// The samples of one channel (from 0 among those taken), in readout counts. Empty if there is
-    /// no such channel.
+    /// Samples of one channel (from 0 within the block), in readout counts. Empty if there is no
+    /// such channel.
     pub fn channel(&self, index: usize) -> impl Iterator<Item = Complex64> + '_ {
         let of_samples = self.steps.chunks_exact(self.channels.max(1));
         of_samples.filter_map(move |sample| sample.get(index).map(counts))
     }
 
-    /// The samples of all channels in readout counts: `[channel][sample]`, flat.
+    /// Samples of all channels in readout counts, as `[channel][sample]`, flat.
     pub fn streams(&self) -> Vec<Complex64> {
-        /// Channels at a time, so that both sides stay in the cache.
+        /// Number of channels that are transposed together, so that input and output stay in the
+        /// cache.
         const TILE: usize = 32;
         let samples = self.samples();
         let mut streams = vec![Complex64::ZERO; self.steps.len()];
@@ -144,7 +145,7 @@ impl Block {
         streams
     }
 
-    /// The mean of each channel, in readout counts.
+    /// Mean of each channel, in readout counts.
     pub fn means(&self) -> Vec<Complex64> {
         let mut sums = vec![[0_i64; 2]; self.channels];
         for sample in self.steps.chunks_exact(self.channels.max(1)) {
@@ -166,15 +167,15 @@ fn counts([i, q]: &[i32; 2]) -> Complex64 {
     )
 }
 
-/// The most elements for which room is made before they come.
+/// Largest number of elements for which memory is reserved in advance.
 const MOST_RESERVED: usize = 1 << 22;
 
-/// Blocks that are being filled.
+/// Blocks that are being filled, for one call of [`Receiver::take`](super::Receiver::take).
 #[derive(Debug)]
 pub(super) struct Collection {
     take: Take,
     blocks: Vec<PartialBlock>,
-    /// Blocks that are not full yet.
+    /// Number of blocks that are not full yet.
     missing: usize,
 }
 
@@ -183,7 +184,7 @@ pub(super) struct Collection {
 struct PartialBlock {
     block: Block,
     length: PacketLength,
-    /// Samples that were not taken, because they were too early.
+    /// Number of samples that were left out because they were too early.
     early: u64,
     advance: Advance,
 }
@@ -243,7 +244,7 @@ impl Collection {
             .collect()
     }
 
-    /// Takes a packet of any module.
+    /// Takes a packet. Packets of other modules are ignored.
     pub(super) fn offer(&mut self, packet: &Packet<'_>) -> Result<()> {
         let is_its = |partial: &&mut PartialBlock| {
             let block = &partial.block;
@@ -261,7 +262,8 @@ impl Collection {
         Ok(())
     }
 
-    /// The error if time has run out. If the counters are known, it tells if anything came at all.
+    /// The error after the deadline. With the counters, its message also says if any packet came,
+    /// and how many were lost.
     pub(super) fn late(&self, within: Duration, counters: Option<&Counters>) -> Error {
         let wanted = self.take.samples;
         let mut unfinished = self.blocks.iter();
@@ -336,7 +338,7 @@ impl PartialBlock {
         Ok(())
     }
 
-    /// Begins the block with a packet.
+    /// Begins the block with this packet.
     fn begin(&mut self, frame: &Frame<'_>, take: &Take) -> Result<()> {
         let packet = &frame.packet;
         let there = packet.length().channels();
@@ -355,7 +357,8 @@ impl PartialBlock {
         (block.stage, block.sequence) = (packet.stage(), packet.sequence());
         block.channels = channels;
         self.length = packet.length();
-        // Room for all, up to a bound that no sensible request exceeds.
+        // Memory for the whole block is reserved, up to a limit that protects against absurd
+        // requests.
         let samples = take.samples.min(MOST_RESERVED);
         block.times.reserve(samples);
         block

@@ -1,41 +1,41 @@
-//! Times of samples, by the board's clock.
+//! Times of samples by the clock of the board.
 
 use std::time::Duration;
 
 use twotone_hal::BoardTime;
 use twotone_wire::crs::Stamp;
 
-/// Parts of a second: the count that boards put on their packets, of 6.4 ns each. The delays and
-/// periods of the decimation filters are whole numbers of them.
+/// Number of parts in a second: the unit of time in packets, 6.4 ns. The delays and periods of the
+/// decimation filters are whole numbers of parts.
 const PARTS: i64 = Stamp::PARTS_PER_SECOND as i64;
 const SECONDS_PER_DAY: i64 = 86_400;
 /// Seconds from the start of 1970 to that of 2000.
 const YEAR_2000_S: i64 = 946_684_800;
 
-/// Time at which a sample was taken, by the board's clock: a count of 6.4 ns since the start of the
-/// year 2000, of days of 86,400 s.
+/// Time at which a sample was taken, by the clock of the board: the number of parts of 6.4 ns since
+/// the start of the year 2000, with days of 86,400 s.
 ///
-/// Times of boards that share a time code can be compared. A leap second and the second after it
-/// have the same times.
+/// Times of boards can be compared if the boards share a time code. A leap second and the second
+/// after it have the same times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SampleTime(i64);
 
-/// Reason why a packet tells no time.
+/// Reason why a stamp has no valid time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoTime {
-    /// The board's time code had not arrived lately, so that the stamp has no meaning.
+    /// The board had received no time code recently, so that the stamp is not valid.
     #[error("the board's time code is not recent")]
     NotRecent,
-    /// A field of the stamp, or of a board's time, is out of its range.
+    /// A field of the stamp, or of the time of a board, is out of its range.
     #[error("the {field} of the stamp is {value}")]
     Field {
-        /// Its name.
+        /// Name of the field.
         field: &'static str,
-        /// Its value; parts of a second are cut off.
+        /// Value of the field; a fraction is cut off.
         value: i64,
     },
-    /// The day is one that its year does not have.
+    /// The year does not have this day.
     #[error("the year {} has no day {day}", 2000 + year)]
     NoSuchDay {
         /// Year of the century.
@@ -46,16 +46,16 @@ pub enum NoTime {
 }
 
 impl SampleTime {
-    /// The time on a stamp as it is, without a correction: right for PFB packets.
+    /// Time of a stamp, without a correction for the delay of filters.
     ///
-    /// The day, hour, minute and second count; the seconds of the day that some time codes send as
-    /// well do not. A sub-second that has run on past its second, because the next pulse is late,
-    /// counts on into the next second, minute, day and year.
+    /// The time is made from the year, day, hour, minute, second and sub-second. The second of the
+    /// day, which some time codes send as well, is ignored. The sub-second may exceed one second,
+    /// if the next pulse of the time code is late; it carries over into the second, minute, day and
+    /// year.
     ///
     /// # Errors
-    /// If the stamp is not recent, a field of it is out of its range, or its day is one that the
-    /// year does not have. Second 60 is in its range in the last minute of an hour, in which leap
-    /// seconds are put.
+    /// If the stamp is not recent, if a field is out of its range, or if the year does not have the
+    /// day. Second 60 is allowed in the last minute of an hour, for leap seconds.
     pub fn of_stamp(stamp: &Stamp) -> Result<Self, NoTime> {
         if !stamp.is_recent() {
             return Err(NoTime::NotRecent);
@@ -74,9 +74,9 @@ impl SampleTime {
         ))
     }
 
-    /// The time of a sample of the readout stream at a decimation stage (0 to 7): that on its
-    /// stamp, less the delay of the decimation filters
-    /// ([`group_delay_s`](twotone_wire::crs::group_delay_s)), which is a whole number of parts.
+    /// Time of a sample of the readout stream at a decimation stage (0 to 7): the time of its stamp
+    /// less the delay of the decimation filters
+    /// ([`group_delay_s`](twotone_wire::crs::group_delay_s)).
     ///
     /// # Errors
     /// As [`SampleTime::of_stamp`].
@@ -84,16 +84,16 @@ impl SampleTime {
         Ok(Self(Self::of_stamp(stamp)?.0 - group_delay_parts(stage)))
     }
 
-    /// The time that a board answers when it is asked for it.
+    /// Time in the answer of a board that was asked for its time.
     ///
     /// # Errors
-    /// If it is not recent, or out of range.
+    /// If the time is not recent, or out of range.
     pub fn of_board(time: &BoardTime) -> Result<Self, NoTime> {
         if time.recent != Some(true) {
             return Err(NoTime::NotRecent);
         }
         let second = time.second_of_day;
-        // A leap second belongs to its day, and a late pulse to its second.
+        // Two seconds more than a day are allowed: one for a leap second, and one for a late pulse.
         if !(0.0..(SECONDS_PER_DAY + 2) as f64).contains(&second) {
             return Err(NoTime::Field {
                 field: "second of the day",
@@ -106,67 +106,67 @@ impl SampleTime {
         ))
     }
 
-    /// The time `seconds` after the start of 1970 in UTC, as computers tell the time, to compare a
-    /// board's clock with. Good to about a microsecond. A time that is too far off becomes the
-    /// first or the last one that there is, and NaN the start of 1970.
+    /// Time that is `seconds` after the start of 1970 in UTC, to compare the clock of a computer
+    /// with that of a board. The resolution is about a microsecond. Times out of range become the
+    /// first or the last time of this type, and NaN becomes the start of 1970.
     pub fn of_unix(seconds: f64) -> Self {
-        // A count of parts has more digits than the number has.
+        // The fraction is converted separately: the number of parts has more digits than an `f64`.
         let (whole, part) = (seconds.floor(), seconds - seconds.floor());
         let whole = (whole as i64).saturating_sub(YEAR_2000_S);
         let parts = (part * PARTS as f64).round() as i64;
         Self(whole.saturating_mul(PARTS).saturating_add(parts))
     }
 
-    /// The time so many nanoseconds after the start of 1970 in UTC.
+    /// Time that is `nanoseconds` after the start of 1970 in UTC.
     pub(super) fn of_unix_ns(nanoseconds: i64) -> Self {
         let since_2000 = i128::from(nanoseconds) - i128::from(YEAR_2000_S) * 1_000_000_000;
-        // 5 parts are 32 ns. The quotient of a number of 64 bits has fewer.
+        // 5 parts are 32 ns. The result is smaller than the argument, so it fits into 64 bits.
         Self((since_2000 * 5 / 32) as i64)
     }
 
-    /// Nanoseconds since the start of 1970, if the board's clock shows UTC.
+    /// Nanoseconds since the start of 1970, if the clock of the board shows UTC.
     pub fn unix_ns(self) -> i64 {
         let (seconds, nanoseconds) = self.unix();
         let whole = seconds.saturating_mul(1_000_000_000);
         whole.saturating_add(i64::from(nanoseconds))
     }
 
-    /// Whole seconds since the start of 1970, and nanoseconds from there, if the board's clock
-    /// shows UTC.
+    /// Whole seconds since the start of 1970, and the remaining nanoseconds, if the clock of the
+    /// board shows UTC.
     pub fn unix(self) -> (i64, u32) {
         let (second, nanosecond) = self.split();
         (second + YEAR_2000_S, nanosecond)
     }
 
-    /// Seconds since the start of the year 2000, to about 0.1 us.
+    /// Seconds since the start of the year 2000, with a resolution of about 0.1 us.
     pub fn seconds(self) -> f64 {
         self.0 as f64 / PARTS as f64
     }
 
-    /// Whole seconds since the start of the year 2000, and nanoseconds from there.
+    /// Whole seconds since the start of the year 2000, and the remaining nanoseconds.
     pub fn split(self) -> (i64, u32) {
         let (second, part) = (self.0.div_euclid(PARTS), self.0.rem_euclid(PARTS));
         (second, (part * 32 / 5) as u32)
     }
 
-    /// Time that has passed since `earlier`; zero if this is not later.
+    /// Time since `earlier`; zero if `earlier` is not before this time.
     pub fn since(self, earlier: Self) -> Duration {
         let parts = u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0);
         let (seconds, part) = (parts / PARTS as u64, parts % PARTS as u64);
         Duration::new(seconds, (part * 32 / 5) as u32)
     }
 
-    /// The count of parts of a second.
+    /// Number of parts of a second since the start of the year 2000.
     pub(super) fn parts(self) -> i64 {
         self.0
     }
 
-    /// The time of a count of parts of a second.
+    /// Time that is `parts` of a second after the start of the year 2000.
     pub(super) fn of_parts(parts: i64) -> Self {
         Self(parts)
     }
 
-    /// The time so many sampling periods later, at a decimation stage (0 to 7).
+    /// Time that is `samples` sampling periods later, at a decimation stage (0 to 7).
     pub(super) fn plus_samples(self, samples: u32, stage: u8) -> Self {
         Self(
             self.0
@@ -175,14 +175,15 @@ impl SampleTime {
     }
 }
 
-/// A sampling period at a decimation stage.
+/// Sampling period at a decimation stage, in parts of a second.
 pub(super) fn period_parts(stage: u8) -> i64 {
-    // 256 * 64 / 625e6 s at stage 0, of 156.25e6 parts a second.
+    // The period at stage 0 is 256 * 64 / 625e6 s. A part is 1 / 156.25e6 s.
     4096 << (stage & 7)
 }
 
 fn group_delay_parts(stage: u8) -> i64 {
-    // 1.5 * 63 * 256 / 625e6 s, and three boxes of a period less one of stage 0 each.
+    // First filter: 1.5 * 63 * 256 / 625e6 s = 6048 parts. Second filter: 6 stages, each of half a
+    // period less half a period at stage 0.
     6048 + 3 * (period_parts(stage) - period_parts(0))
 }
 
@@ -198,7 +199,7 @@ fn in_range(field: &'static str, value: u32, low: u32, high: u32) -> Result<i64,
     }
 }
 
-/// The start of a day (from 1) of a year of the century.
+/// Start of a day (from 1) of a year of the century, in parts of a second.
 fn day_start(year: u32, day: u32) -> Result<i64, NoTime> {
     let (of_century, of_year) = (
         in_range("year", year, 0, 99)?,
@@ -210,13 +211,13 @@ fn day_start(year: u32, day: u32) -> Result<i64, NoTime> {
     Ok(year_start(of_century) + (of_year - 1) * SECONDS_PER_DAY * PARTS)
 }
 
-/// The start of a year of the century, in parts of a second.
+/// Start of a year of the century, in parts of a second.
 pub(super) fn year_start(year: i64) -> i64 {
     let leap_days = (year + 3).div_euclid(4);
     (365 * year + leap_days) * SECONDS_PER_DAY * PARTS
 }
 
-/// Every fourth year from 2000 to 2096 is a leap year.
+/// Number of days of a year of the century. Every fourth year from 2000 to 2096 is a leap year.
 fn days_in(year: i64) -> i64 {
     365 + i64::from(year % 4 == 0)
 }
@@ -243,7 +244,7 @@ mod tests {
     #[test]
     fn stamps_are_counted_over_midnight_and_new_year() {
         let last = Stamp::PARTS_PER_SECOND - 1;
-        // Each pair is one part apart.
+        // The times of each pair differ by one part.
         let midnight = (23, 59, 59);
         for (before, after) in [
             (stamp(26, 100, midnight, last), stamp(26, 101, (0, 0, 0), 0)),
@@ -252,7 +253,7 @@ mod tests {
             (stamp(0, 366, midnight, last), stamp(1, 1, (0, 0, 0), 0)),
             (stamp(24, 365, midnight, last), stamp(24, 366, (0, 0, 0), 0)),
             (stamp(26, 9, (5, 59, 59), last), stamp(26, 9, (6, 0, 0), 0)),
-            // A leap second, and a pulse that is late at the end of a year.
+            // A leap second, and a late pulse at the end of a year.
             (
                 stamp(26, 181, (23, 59, 60), last),
                 stamp(26, 182, (0, 0, 1), 0),
@@ -321,7 +322,7 @@ mod tests {
             };
             assert_eq!(SampleTime::of_board(&board).is_ok(), exists);
         }
-        // A leap second is the last one of its hour.
+        // Second 60 is only allowed in the last minute of an hour.
         let leap = Stamp { second: 60, ..good };
         assert!(SampleTime::of_stamp(&leap).is_err());
         let stale = good.with_source(StampSource::Sma, false);
@@ -341,7 +342,7 @@ mod tests {
             let period = (next.0 - raw.0) as f64 / PARTS as f64;
             assert!((period * sample_rate_hz(stage) - 1.0).abs() < 1e-12);
         }
-        // Stamped in the new year, taken in the old one.
+        // The stamp is in the new year, and the sample was taken in the old one.
         let taken = SampleTime::of_readout(&stamp, 6).unwrap();
         assert_eq!(raw.since(taken), Duration::from_nanos(4_993_228));
     }
@@ -365,7 +366,7 @@ mod tests {
         }
     }
 
-    /// From clocks of computers and of boards come any numbers.
+    /// Clocks of computers and of boards can return any number.
     #[test]
     fn a_time_of_any_number_is_one_or_is_refused() {
         for exponent in -30..309 {

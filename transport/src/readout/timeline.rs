@@ -1,10 +1,11 @@
-//! Times of one module's samples, with their stamps compared with each other.
+//! Times of the samples of one module, from a comparison of their time stamps.
 //!
-//! A stamp can be in range field by field and wrong all the same: a clock that is set meanwhile,
-//! that stands still, or whose second is renewed late. Sequence numbers count the samples, so that
-//! the time between any two is known without a clock. A [`Timeline`] is a straight line through the
-//! stamps that agree on it. A sample whose stamp agrees has the time of its stamp. A stamp that
-//! does not agree is counted; its sample has the time of the line, which is [marked](TimeOrigin).
+//! A stamp can be wrong although each field is in range: the clock may be set meanwhile, may stand
+//! still, or may advance its second late. Sequence numbers count the samples, so that the time
+//! between two samples is known without a clock. A [`Timeline`] fits a straight line to the stamps:
+//! time against sequence number. A sample whose stamp agrees with the line has the time of its
+//! stamp. A stamp that does not agree is counted, and its sample has the time of the line, with a
+//! different [origin](TimeOrigin).
 //!
 //! ```no_run
 //! # use std::time::Duration;
@@ -37,36 +38,38 @@ use super::{Frame, ModuleCounters, NoTime, SampleTime};
 
 const PARTS: i64 = Stamp::PARTS_PER_SECOND as i64;
 
-/// A time longer than any clock here can be off: more than two hundred years.
+/// A time that is longer than any error of a clock: more than two hundred years, in parts of a
+/// second. Differences of times within this limit do not overflow.
 const FAR: i64 = 1 << 60;
 
-/// Time of a sample, and its origin.
+/// Time of a sample, with its origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct JudgedTime {
-    /// Time at which it was taken, the delay of the filters taken off.
+    /// Time at which the sample was taken, corrected for the delay of the filters.
     pub time: SampleTime,
-    /// Origin of that time.
+    /// Origin of the time.
     pub origin: TimeOrigin,
 }
 
-/// A packet's number and stamp.
+/// Sequence number and time stamp of a packet.
 #[derive(Debug, Clone, Copy)]
 pub struct Stamped {
-    /// Its sequence number.
+    /// Sequence number of the packet.
     pub sequence: u32,
-    /// Number of packets left out just before it. They are a part of the sequence.
+    /// Number of packets that were lost or left out just before this one. The sequence numbers
+    /// include them.
     pub lost_before: u64,
     /// Decimation stage, 0 to 7.
     pub stage: u8,
-    /// The stamp.
+    /// Time stamp of the packet.
     pub stamp: Stamp,
-    /// Time at which it was received, by this computer's clock. Without it, the date is not
-    /// judged.
+    /// Time at which the packet was received, by the clock of this computer. Without it, the date
+    /// of the stamps is not checked.
     pub received: Option<SampleTime>,
 }
 
 impl Stamped {
-    /// Number and stamp of a packet of the readout stream.
+    /// Sequence number and time stamp of a packet of the readout stream.
     pub fn of(frame: &Frame<'_>, received: Option<SampleTime>) -> Self {
         Self {
             sequence: frame.packet.sequence(),
@@ -78,35 +81,36 @@ impl Stamped {
     }
 }
 
-/// Judges the stamps of one module's packets, in their order. It has no clock of its own.
+/// Determines the times of the samples of one module from its packets, in their order. It reads no
+/// clock itself.
 ///
-/// The stamps of the first tenth of a second decide the line: it goes through the largest group of
-/// them that agree, if that has at least a quarter of them. Their times are given together after
-/// that, later ones at once. The line follows a clock that runs by up to 200 parts in a million
-/// faster or slower than the samples, and leap seconds.
+/// The stamps of the first tenth of a second determine the line: it goes through the largest group
+/// of stamps that agree, if the group has at least a quarter of them. The times of these first
+/// samples are returned together, and later times immediately. The line follows leap seconds, and a
+/// clock that drifts from the samples by up to 200 parts in a million.
 ///
-/// After a step of the clock the line goes on as before: all times of a file are of one setting of
-/// the clock. It is the setting that the line began with, unless its date is out of reach. The size
-/// of the step is [found](TimeFindings::first_step). If the sequence numbers begin anew or the
-/// decimation changes, a new line begins. So it does if the sequence numbers jump while the stamps
-/// and the computer's clock go on, which is [counted](TimeFindings::sequence_jumps).
+/// After a step of the clock the line continues as before, so that all times of a file refer to one
+/// setting of the clock: the first one, unless its date is wrong. The size of the step is
+/// [recorded](TimeFindings::first_step). A new line begins if the sequence numbers begin anew or
+/// the decimation changes. A new line also begins if the sequence numbers jump while the stamps and
+/// the clock of the computer do not, which is [counted](TimeFindings::sequence_jumps).
 #[derive(Debug, Default)]
 pub struct Timeline {
-    /// The sequence number that follows, and the stage of the packet before.
+    /// Expected sequence number of the next packet, and the stage of the last one.
     next: Option<(u32, u8)>,
-    /// Position of the next sample, in samples since the run began.
+    /// Position of the next sample, in samples since the beginning of the run of sequence numbers.
     position: i64,
-    /// Samples that no line is known for yet.
+    /// Samples before the line is known.
     waiting: Vec<Seen>,
     line: Option<Line>,
-    /// The last stamp that was looked at.
+    /// The last stamp that was read.
     last: Option<Stamp>,
-    /// Least time from stamp to reception of the packets of the line before.
+    /// Shortest time from stamp to reception of the packets of the previous line.
     delay_before: Option<i64>,
     found: TimeFindings,
 }
 
-/// A sample that is to have a time.
+/// A sample whose time is to be determined.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     position: i64,
@@ -116,14 +120,15 @@ struct Seen {
     is_made_up: bool,
 }
 
-/// The reading of its stamp.
+/// Content of a stamp.
 #[derive(Debug, Clone, Copy)]
 enum Reading {
-    /// Nothing.
+    /// The stamp has no valid time.
     Nothing,
-    /// The same as the one before, although a period has passed.
+    /// The stamp is the same as the one before, although a period has passed.
     Frozen,
-    /// A time in parts of a second, and the second that the clock shows, a leap second apart.
+    /// A time in parts of a second, with the second of the day that the clock shows. `is_leap` is
+    /// true in a leap second.
     Time {
         time: i64,
         second: u32,
@@ -132,13 +137,13 @@ enum Reading {
 }
 
 impl Timeline {
-    /// A timeline that has seen no packet yet.
+    /// Timeline without packets.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes the next packet, and gives the times that are decided by now, one for each packet, in
-    /// their order. `None` stands for a sample whose time is not known.
+    /// Takes the next packet, and calls `give` with each time that is now known, one for each
+    /// packet in their order. `None` is a sample whose time cannot be determined.
     pub fn take(&mut self, stamped: &Stamped, give: &mut impl FnMut(Option<JudgedTime>)) {
         let stage = stamped.stage & 7;
         let follows = stamped.sequence.wrapping_sub(stamped.lost_before as u32);
@@ -153,7 +158,8 @@ impl Timeline {
         if let Some(numbers) = self.jumped(&seen, stamped) {
             count_jump(&mut self.found, stamped.sequence, numbers);
             self.end_run(give);
-            // The stamps that follow have a line of their own, whatever was lost.
+            // The following stamps have a line of their own, so the number of lost packets does not
+            // matter.
             (seen.position, self.last) = (self.position, Some(stamped.stamp));
         }
         self.position += 1;
@@ -171,14 +177,14 @@ impl Timeline {
         }
     }
 
-    /// Decides on the times that have not been given yet, when no more packets come.
+    /// Determines the remaining times, when no more packets come.
     pub fn settle(&mut self, give: &mut impl FnMut(Option<JudgedTime>)) {
         if !self.waiting.is_empty() {
             self.decide(give);
         }
     }
 
-    /// Findings of the stamps so far.
+    /// Findings about the stamps so far.
     pub fn findings(&self) -> TimeFindings {
         let delay = self.line.as_ref().and_then(|line| line.delay);
         let delay = delay.or(self.delay_before);
@@ -187,8 +193,8 @@ impl Timeline {
         found
     }
 
-    /// Number of samples that cannot have been lost just before this one, if the sequence numbers
-    /// have jumped.
+    /// If the sequence numbers have jumped: number of the missing packets before this one that were
+    /// never sent.
     fn jumped(&self, seen: &Seen, stamped: &Stamped) -> Option<u64> {
         let left_out = i64::try_from(stamped.lost_before).ok()?;
         if left_out == 0 || seen.position == 0 {
@@ -204,8 +210,8 @@ impl Timeline {
         }
     }
 
-    /// Ends a run of sequence numbers. The number of packets lost until the next run begins is not
-    /// known, so that only the computer's clock can show a step meanwhile.
+    /// Ends a run of sequence numbers. The number of packets before the next run is not known, so
+    /// that only the clock of this computer can show a step of the board's clock between the runs.
     fn end_run(&mut self, give: &mut impl FnMut(Option<JudgedTime>)) {
         self.settle(give);
         let ended = self.line.take().and_then(|line| line.delay);
@@ -213,7 +219,7 @@ impl Timeline {
         (self.position, self.last) = (0, None);
     }
 
-    /// Reads a stamp by itself, without comparing it with the line.
+    /// Reads a stamp without comparing it with the line.
     fn read(&mut self, stamped: &Stamped) -> Seen {
         let stamp = &stamped.stamp;
         let found = &mut self.found;
@@ -225,7 +231,7 @@ impl Timeline {
             Ok(time) => {
                 let second = 3600 * stamp.hour + 60 * stamp.minute + stamp.second;
                 let is_leap = stamp.second == 60;
-                // Zero is what time codes without these seconds send.
+                // Time codes without the second of the day send zero.
                 let is_at_odds = ![0, second].contains(&stamp.second_of_day) && !is_leap;
                 found.at_odds += u64::from(is_at_odds);
                 let time = time.parts();
@@ -261,7 +267,7 @@ impl Timeline {
         }
     }
 
-    /// Looks for a line through the samples that wait, and gives their times.
+    /// Fits a line to the waiting samples and determines their times.
     fn decide(&mut self, give: &mut impl FnMut(Option<JudgedTime>)) {
         let period = self.next.map_or(1, |(_, stage)| period_parts(stage));
         let waiting = std::mem::take(&mut self.waiting);

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use twotone_hal::ReceiveOptions;
-use twotone_transport::readout::{PfbReceiver, Receiver, Source, Take};
-use twotone_wire::crs::{PacketLength, PfbMode};
+use twotone_transport::readout::{Receiver, Source, Take};
+use twotone_wire::crs::PacketLength;
 
 use sender::{Sender, module, source};
 
@@ -227,42 +227,4 @@ async fn any_duration_will_do() {
     let block = receiver.take(&take, Duration::MAX).await.unwrap().remove(0);
     assert_eq!(block.sequence, 2);
     assert_eq!(receiver.counters().boards[0].module(module(1)).lost, 0);
-}
-
-#[tokio::test]
-async fn pfb_packets_are_received_alike() {
-    let options = options(9);
-    let (a, b) = (source(2, 42), source(3, 43));
-    let mut receiver = PfbReceiver::open_here(&[a, b], &options).unwrap();
-    let mut senders = [a, b].map(|source| Sender::new(source, &options));
-    for sequence in [5, 7, 6] {
-        for sender in &mut senders {
-            sender.pfb(PfbMode::Two, sequence);
-        }
-    }
-    senders[0].readout(0, 8);
-    let mut received = Vec::new();
-    while received.len() < 6 {
-        let frames = receiver.recv(PATIENT).await.unwrap();
-        assert!(!frames.is_empty());
-        received.extend(frames.map(|frame| {
-            assert_eq!(
-                frame.time(),
-                Ok(sender::stamped_at(frame.packet.sequence()))
-            );
-            let second = frame.packet.slot_samples(1).next();
-            assert_eq!(second, Some((1, -1)));
-            (frame.source, frame.packet.sequence())
-        }));
-    }
-    for source in [a, b] {
-        let of_source = received.iter().filter(|(of, _)| *of == source);
-        assert_eq!(
-            of_source.map(|(_, sequence)| *sequence).collect::<Vec<_>>(),
-            [5, 6, 7]
-        );
-    }
-    while receiver.counters().boards[0].malformed == 0 {
-        receiver.recv(Duration::from_millis(10)).await.unwrap();
-    }
 }

@@ -5,9 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use socket2::{Domain, Socket, Type};
 use twotone_hal::{ModuleId, ReceiveOptions};
 use twotone_transport::readout::{SampleTime, Source};
-use twotone_wire::crs::{
-    PacketLength, PfbHeader, PfbMode, ReadoutHeader, Stamp, StampSource, group_delay_s,
-};
+use twotone_wire::crs::{PacketLength, ReadoutHeader, Stamp, StampSource, group_delay_s};
 
 pub(crate) fn source(address: u8, serial: u16) -> Source {
     Source::new(Ipv4Addr::new(127, 0, 0, address), serial)
@@ -123,21 +121,6 @@ impl Sender {
         let channels = 0..self.length.channels();
         let samples: Vec<_> = channels.map(|channel| steps(channel).into()).collect();
         let mut packet = vec![0; header.buffer_len() + self.tail];
-        header.emit(&samples, &mut packet).unwrap();
-        self.raw(&packet);
-    }
-
-    pub(crate) fn pfb(&mut self, mode: PfbMode, sequence: u32) {
-        let header = PfbHeader {
-            mode,
-            serial: self.serial,
-            slots: [3, 4, 5, 6],
-            module: 0,
-            sequence,
-            stamp: stamp(sequence),
-        };
-        let samples: Vec<_> = (0..500).map(|n| (n, -n)).collect();
-        let mut packet = vec![0; header.buffer_len(samples.len())];
         header.emit(&samples, &mut packet).unwrap();
         self.raw(&packet);
     }

@@ -1,18 +1,18 @@
-//! Findings about the stamps of a stream, as they are made.
+//! Updates of the findings about the stamps of a stream.
 
 use twotone_hal::{ClockSource, ClockSourceKind, ClockStep, TimeFindings};
 use twotone_wire::crs::StampSource;
 
 use super::PARTS;
 
-/// Counts a jump of the sequence numbers that leaves out samples which were never taken.
+/// Counts a jump of the sequence numbers. `not_lost` of the skipped numbers belong to no sample.
 pub(super) fn count_jump(found: &mut TimeFindings, sequence: u32, not_lost: u64) {
     found.sequence_jumps += 1;
     found.not_lost += not_lost;
     found.first_jump_sequence.get_or_insert(sequence);
 }
 
-/// Counts a step of the clock, by so many parts of a second.
+/// Counts a step of the clock, in parts of a second.
 pub(super) fn count_step(found: &mut TimeFindings, sequence: u32, parts: i64) {
     found.steps += 1;
     let seconds = parts as f64 / PARTS as f64;
@@ -20,7 +20,7 @@ pub(super) fn count_step(found: &mut TimeFindings, sequence: u32, parts: i64) {
     found.first_step.get_or_insert(step);
 }
 
-/// The source of a stamp's time, with its name in files.
+/// Source of the time of a stamp, with its name in files.
 pub(super) fn clock_source(source: StampSource) -> ClockSource {
     let (name, kind) = match source {
         StampSource::Backplane => ("backplane", ClockSourceKind::External),

@@ -1,20 +1,21 @@
-//! Sequence numbers that jump while time goes on evenly.
+//! Detection of jumps of the sequence numbers, while the time advances evenly.
 
 use super::line::{LATE, Line, STEP_LASTS, drift};
 use super::{Reading, Seen};
 
 impl Line {
-    /// Number of samples that cannot have been lost, of those that the sequence numbers leave out
-    /// just before this one. `None` if the sequence numbers are right as far as anything tells.
+    /// Number of packets that were never sent, out of `left_out` missing ones just before this one.
+    /// `None` if there is no sign of a jump of the sequence numbers.
     ///
-    /// If they are right and the clock was set, packets come as late after their samples as before.
-    /// If they have jumped, packets come before their samples were taken. Stamps that go on as if
-    /// nothing was left out tell the same, as no clock is set by just the length of a gap.
+    /// If the sequence numbers are right and the clock was set, the delay from the sampling to the
+    /// reception of packets stays the same. If the sequence numbers have jumped, packets seem to
+    /// come before their samples were taken. Stamps that continue as if no packet was missing are a
+    /// second sign, since a clock is hardly set by exactly the length of a gap.
     pub(super) fn not_lost(&self, seen: &Seen, left_out: i64) -> Option<u64> {
         let span = left_out * self.period;
         let passed = (seen.position - self.at) * self.period;
         let by_sequence = self.time + passed;
-        let early = self.delay_lately? - (seen.received? - by_sequence);
+        let early = self.recent_delay? - (seen.received? - by_sequence);
         let (off, is_new) = match seen.reading {
             Reading::Time { time, second, .. } => {
                 (Some(time - by_sequence - self.clock), second != self.second)
@@ -26,12 +27,12 @@ impl Line {
         };
         let is_even = agrees(-span, passed - span);
         let has_jumped = if span < STEP_LASTS {
-            // Packets are not received that evenly.
+            // The times of reception vary by more than so short a gap, so only the stamps count.
             is_even && off.is_some_and(|off| (off + span).abs() < off.abs())
         } else {
             !agrees(0, passed) && early >= if is_even { span / 8 } else { span / 2 }
         };
-        // The time that did pass in the gap, by the stamp unless that is nowhere near.
+        // The true length of the gap: by the stamp, unless it contradicts the time of reception.
         let by_received = span - early;
         let by_stamp = off.map(|off| span + off);
         let is_near = |by_stamp: &i64| (by_stamp - by_received).abs() <= LATE;
@@ -41,7 +42,7 @@ impl Line {
         (has_jumped && not_lost > 0).then_some(not_lost)
     }
 
-    /// Largest distance of a stamp from the clock when so much time has passed.
+    /// Largest difference of a stamp from the expected clock reading after the time `passed`.
     fn allowed(&self, passed: i64, is_new: bool) -> i64 {
         self.jitter + drift(passed, is_new) + self.run_off(passed)
     }

@@ -1,32 +1,33 @@
-//! A line through stamps: the time of each sample of a run, by one setting of the clock.
+//! A straight line through stamps: the time of each sample of a run, by one setting of the clock.
 
 use super::findings::count_step;
 use super::{JudgedTime, PARTS, Reading, Seen, TimeFindings, TimeOrigin};
 use crate::readout::SampleTime;
 use crate::readout::time::year_start;
 
-/// Largest distance of a stamp from the line, as a part of a sampling period: much less than
-/// a period, so that a sample more or less is noticed. And at most 100 us.
+/// Largest distance of a stamp from the line, as a divisor of the sampling period. It is much less
+/// than a period, so that one missing sample is noticed, and at most [`MOST_JITTER`], which is 100
+/// us.
 const JITTER_OF_PERIOD: i64 = 4;
 const MOST_JITTER: i64 = PARTS / 10_000;
-/// Largest rate at which a clock may run fast or slow against the samples: by one part in so many,
-/// or 200 parts in a million. Oscillators of boards are good to some tens.
+/// Largest drift of a clock against the samples, as a divisor: one part in 5000, which is 200 parts
+/// in a million. Oscillators of boards have some tens of parts in a million.
 const DRIFT: i64 = 5000;
-/// Largest rate at which the line follows its stamps: by one part in so many. It is more than
-/// `DRIFT` allows, so that a clock that runs faster than that is told by what it gains in the long
-/// run.
+/// Largest rate at which the line follows its stamps, as a divisor. It is faster than the drift
+/// that `DRIFT` allows. So the line follows a clock that drifts too fast, and the accumulated
+/// excess shows it.
 const FOLLOW: i64 = 1000;
-/// Shortest time for which stamps are off the line alike after a step of the clock: longer than a
-/// second may be renewed late, which is 20 ms.
+/// Shortest time for which stamps must have the same distance from the line to count as a step of
+/// the clock. It is longer than the 20 ms by which a clock may advance its second late.
 pub(super) const STEP_LASTS: i64 = PARTS / 20;
-/// Least number of samples in that time.
+/// Smallest number of samples in that time.
 const STEP_SAMPLES: u32 = 8;
-/// Largest distance of a date from this computer's clock: half a year. Beyond it another year would
-/// fit better.
+/// Largest difference of a date from the clock of this computer: half a year. Beyond it, the same
+/// date in another year is nearer.
 const REACH: i64 = 183 * DAY;
 const DAY: i64 = 86_400 * PARTS;
-/// Largest difference of the delays of two lines without a step: a busy computer may look at
-/// packets so late.
+/// Largest difference of the delays of two lines without a step of the clock. A busy computer may
+/// read packets so late.
 pub(super) const LATE: i64 = 5 * PARTS;
 
 /// Largest distance of a stamp from the line.
@@ -38,29 +39,30 @@ pub(super) fn jitter(period: i64) -> i64 {
 pub(super) struct Line {
     pub(super) period: i64,
     pub(super) jitter: i64,
-    /// A point of it: position and time.
+    /// A point of the line: position and time.
     pub(super) at: i64,
     pub(super) time: i64,
-    /// The second that the last stamp showed, and true if it was a leap second.
+    /// The second of the last stamp, and true if it was a leap second.
     pub(super) second: u32,
     is_leap: bool,
-    /// Distance of the clock from the line, since it was set.
+    /// Distance of the clock from the line: 0 until the clock is set.
     pub(super) clock: i64,
-    /// Most that the line has lately gone forward and back in excess of what a clock may drift, in
-    /// parts of a second times `DRIFT`.
+    /// Accumulated movement of the line, forward and back, in excess of the drift that is allowed;
+    /// never below 0. In parts of a second times `DRIFT`.
     gained: [i64; 2],
-    /// True if that is too much. The stamps are no times from then on.
+    /// True if the accumulated movement is too large. From then on, the stamps are not used.
     has_run_off: bool,
-    /// Stamps that differ from the clock, if the last did.
+    /// Latest run of stamps that differ from the clock. `None` if the last stamp agrees.
     differing: Option<Differing>,
     date: Date,
-    /// Least time from stamp to reception of its packets.
+    /// Shortest time from stamp to reception of its packets.
     pub(super) delay: Option<i64>,
-    /// The same of late: it grows slowly, as the board's clock and this computer's may drift.
-    pub(super) delay_lately: Option<i64>,
+    /// As `delay`, for recent packets: the value grows slowly, to allow for a drift between the
+    /// clocks of the board and of this computer.
+    pub(super) recent_delay: Option<i64>,
 }
 
-/// Stamps, one after the other, that are off the line by the same time.
+/// Consecutive stamps with the same distance from the line.
 #[derive(Debug, Clone, Copy)]
 struct Differing {
     from: i64,
@@ -70,17 +72,17 @@ struct Differing {
     samples: u32,
 }
 
-/// The date, by the computer's clock.
+/// Result of the comparison of the date with the clock of this computer.
 #[derive(Debug, Clone, Copy)]
 enum Date {
     Within,
-    /// Only the year is wrong, and off by so many parts of a second.
+    /// Only the year is wrong. The number of parts of a second corrects it.
     Year(i64),
     Beyond,
 }
 
 impl Line {
-    /// The line through a stamp.
+    /// Line through one stamp. `None` if the stamp has no valid time.
     pub(super) fn at(seen: &Seen, period: i64) -> Option<Self> {
         let Reading::Time {
             time,
@@ -103,11 +105,11 @@ impl Line {
             differing: None,
             date: Date::of_line(time, seen),
             delay: None,
-            delay_lately: None,
+            recent_delay: None,
         })
     }
 
-    /// The time of the next sample.
+    /// Determines the time of the next sample.
     pub(super) fn judge(&mut self, seen: &Seen, found: &mut TimeFindings) -> Option<JudgedTime> {
         let mut time = self.time + (seen.position - self.at) * self.period;
         self.receive(seen);
@@ -118,7 +120,8 @@ impl Line {
             is_leap,
         } = seen.reading
         {
-            // The clock is put right against its time code once a second.
+            // Boards correct their clocks by the time code once a second, so the first stamp of a
+            // second may differ by more.
             let is_new = second != self.second;
             if self.is_leap
                 && !is_leap
@@ -147,7 +150,7 @@ impl Line {
         self.dated(time, origin, found)
     }
 
-    /// Takes note of the time from a sample to the reception of its packet.
+    /// Records the time from a sample to the reception of its packet.
     pub(super) fn receive(&mut self, seen: &Seen) {
         let Some(received) = seen.received else {
             return;
@@ -156,20 +159,20 @@ impl Line {
         let least = |before: Option<i64>| before.map_or(delay, |before| delay.min(before));
         self.delay = Some(least(self.delay));
         let grown = self
-            .delay_lately
+            .recent_delay
             .map(|lately| lately + self.period / FOLLOW);
-        self.delay_lately = Some(least(grown));
+        self.recent_delay = Some(least(grown));
     }
 
-    /// True if a stamp agrees with a time of the line.
+    /// True if a stamp agrees with the line, whose time for it is `time`.
     fn allows(&self, time: i64, stamped: i64, seen: &Seen, is_new: bool) -> bool {
         let passed = (seen.position - self.at).abs() * self.period;
         (stamped - time).abs() <= self.jitter + drift(passed, is_new)
     }
 
-    /// Goes through a stamp that agrees, as far as a clock may be put right. A clock has run off
-    /// once the line has gone farther than a clock may drift and be put right, by stamps that
-    /// differ by no more than they may.
+    /// Moves the line towards a stamp that agrees, by at most the correction that a clock may make.
+    /// Each step may be small and the sum still too large: the clock has run off once the
+    /// accumulated movement exceeds the drift and the corrections that are allowed.
     fn follow(&mut self, seen: &Seen, time: i64, off: i64, is_new: bool, found: &mut TimeFindings) {
         let passed = (seen.position - self.at).abs() * self.period;
         let most = drift(passed, is_new).max(passed / FOLLOW + 1);
@@ -177,8 +180,7 @@ impl Line {
         self.time = time + moved;
         self.at = seen.position;
         let [forward, back] = self.gained;
-        // The larger of each sum and zero is the most that any stretch of time until now adds up
-        // to.
+        // A sum that is never below zero is the largest sum over any interval that ends now.
         self.gained = [(forward, moved), (back, -moved)]
             .map(|(gained, moved)| (gained + moved * DRIFT - passed).max(0));
         let most = 2 * self.jitter + drift(PARTS, true);
@@ -188,8 +190,8 @@ impl Line {
         }
     }
 
-    /// Takes note of the distance of a stamp from the line, and of a step once it lasts. True if
-    /// the line goes through the stamp from now on.
+    /// Records the distance of a stamp from the line, and a step of the clock once the distance has
+    /// lasted. Returns true if the line begins again at this stamp.
     fn differs(&mut self, seen: &Seen, off: i64, is_new: bool, found: &mut TimeFindings) -> bool {
         let run_off = self.run_off((seen.position - self.at) * self.period);
         let most = self.jitter + drift(self.period, is_new) + run_off;
@@ -212,7 +214,7 @@ impl Line {
         };
         (run.last, run.samples) = (off, run.samples + 1);
         self.differing = Some(run);
-        // A stamp on the line is no stray.
+        // A stamp on the line is not counted as a stray one.
         found.stray += u64::from(off != 0);
         let lasted = (seen.position - run.from) * self.period;
         if lasted < STEP_LASTS || run.samples < STEP_SAMPLES {
@@ -223,14 +225,15 @@ impl Line {
         }
         let drifted = run.last - run.first;
         let is_drift = drifted.abs() > jitter(self.period) / 8 + drift(lasted, false);
-        // A clock that has run off was counted before.
+        // If the clock has run off, its drift was counted before.
         if is_drift && !self.has_run_off {
             found.drifts += 1;
         } else {
             count_step(found, run.sequence, run.first - self.clock);
         }
         (self.clock, self.differing) = (run.last, None);
-        // If the dates of this line differ from the stamps, the line begins anew.
+        // If the date of the line is wrong, the line begins again: the new setting of the clock may
+        // have the right date.
         let is_undated = !matches!(self.date, Date::Within);
         if is_undated {
             self.begin_at(seen, run.last);
@@ -238,29 +241,30 @@ impl Line {
         is_undated
     }
 
-    /// Distance that a clock that has run off may go on to run off while so much time passes.
+    /// Largest further movement, in the time `passed`, of a clock that has run off; 0 for others.
     pub(super) fn run_off(&self, passed: i64) -> i64 {
         if self.has_run_off { passed / FOLLOW } else { 0 }
     }
 
-    /// Goes through the clock as it is now.
+    /// Begins the line again at the present setting of the clock.
     fn begin_at(&mut self, seen: &Seen, off: i64) {
         self.time += (seen.position - self.at) * self.period + off;
         self.at = seen.position;
         self.clock = 0;
         (self.gained, self.has_run_off) = ([0; 2], false);
         self.date = Date::of_line(self.time, seen);
-        (self.delay, self.delay_lately) = (None, None);
+        (self.delay, self.recent_delay) = (None, None);
     }
 
-    /// Reports a step between two lines: the decrease of the delay of their packets.
+    /// Counts a step of the clock between two lines. `off` is the decrease of the delay of packets
+    /// from one line to the next.
     pub(super) fn compare(&self, off: i64, first: &Seen, found: &mut TimeFindings) {
         if off.abs() > LATE {
             count_step(found, first.sequence, off);
         }
     }
 
-    /// A time, with its date as far as that is known.
+    /// The time with its date corrected, or `None` if the date is not known.
     fn dated(&self, time: i64, origin: TimeOrigin, found: &mut TimeFindings) -> Option<JudgedTime> {
         let (time, origin) = match (self.date, origin) {
             (Date::Within, _) => (time, origin),
@@ -282,7 +286,7 @@ impl Line {
 impl Date {
     fn of_line(time: i64, seen: &Seen) -> Self {
         match seen.received {
-            // A time that the board makes up can be any.
+            // A time that the board generates itself can have any date.
             Some(received) if !seen.is_made_up => Self::of(time, received),
             _ => Self::Within,
         }
@@ -311,8 +315,8 @@ impl Date {
     }
 }
 
-/// Largest drift of a clock while so many parts of a second pass, or within a second if it is put
-/// right after that.
+/// Largest drift of a clock in the time `passed`, in parts of a second. If the clock `is_put_right`
+/// by its time code, it is at least the drift in one second.
 pub(super) fn drift(passed: i64, is_put_right: bool) -> i64 {
     let since = if is_put_right {
         passed.max(PARTS)

@@ -1,32 +1,32 @@
-//! The beginning of a line: at the stamp that most of the first ones agree with.
+//! The first fit of a line: through the stamp with which most of the first stamps agree.
 
 use super::line::{Line, jitter};
 use super::{PARTS, Reading, Seen};
 
-/// Least number of samples that decide a line.
+/// Smallest number of samples that determine a line.
 const LEAST: usize = 8;
-/// The share of the stamps that must agree, as a divisor: a clock that is wrong now and then has
-/// more, one that stands still or runs backward has next to none.
+/// Share of the stamps that must agree, as a divisor. A clock with occasional errors has a larger
+/// share; one that stands still or runs backward has almost none.
 const LEAST_SHARE: usize = 4;
-/// Largest number of different lines that are considered.
+/// Largest number of lines that are compared.
 const MOST_LINES: usize = 64;
 
-/// Number of samples that decide a line: a tenth of a second, which is several times the 20 ms for
-/// which a second may be renewed late.
+/// Number of samples that determine a line: those of a tenth of a second, which is several times
+/// the 20 ms by which a clock may advance its second late.
 pub(super) fn window(period: i64) -> usize {
     usize::try_from(PARTS / 10 / period).map_or(LEAST, |samples| samples.max(LEAST))
 }
 
-/// Stamps that agree with each other.
+/// Group of stamps that agree with each other.
 struct Agreed {
-    /// Place of the first.
+    /// Index of the first stamp of the group.
     first: usize,
-    /// The time of the run's first sample by the last of them.
+    /// Time at position 0, from the last stamp of the group.
     origin: i64,
     count: usize,
 }
 
-/// The line through the largest group of these stamps that agree, if it has at least a quarter of
+/// Line through the largest group of stamps that agree, if the group has at least a quarter of
 /// them.
 pub(super) fn line(seen: &[Seen], period: i64) -> Option<Line> {
     let mut lines: Vec<Agreed> = Vec::new();
@@ -52,7 +52,7 @@ pub(super) fn line(seen: &[Seen], period: i64) -> Option<Line> {
             });
         }
     }
-    // Of groups of the same size, the first.
+    // `max_by_key` returns the last maximum, so `rev` selects the first of groups of the same size.
     let most = lines.into_iter().rev().max_by_key(|line| line.count)?;
     let is_enough = LEAST_SHARE * most.count >= stamps;
     is_enough.then(|| Line::at(&seen[most.first], period))?
