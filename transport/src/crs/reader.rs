@@ -4,7 +4,7 @@ use twotone_hal::{
     BoardTime, Certainty, ChannelId, Complex64, Error, ErrorKind, Hertz, Radians, Result,
     ToneFields, ToneState,
 };
-use twotone_wire::crs::Stamp;
+use twotone_wire::crs::{Stamp, StampSource};
 use twotone_wire::tuber::{Cursor, DecodeError, Elements, Value};
 
 use super::question::{label, odd};
@@ -222,7 +222,11 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
         // Older firmware has no fields for the source and for `recent`. They are then taken from
         // the control word of the stamp.
         let control = value.get("c").and_then(Value::as_i64).unwrap_or(0);
-        let is_recent = u32::try_from(control).is_ok_and(|control| control & (1 << 31) != 0);
+        let stamp = Stamp {
+            control: u32::try_from(control).unwrap_or(0),
+            ..Stamp::default()
+        };
+        let is_recent = stamp.is_recent();
         let (source, recent) = (value.get("source"), value.get("recent"));
         Ok(BoardTime {
             year: (field("y", 9999.0)? % 100.0) as u8,
@@ -231,7 +235,7 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
             source: match source {
                 Some(Value::Str(name)) => label(name),
                 Some(number) => number.as_i64().map_or_else(String::new, source_of),
-                None if is_recent => source_of(control >> 29 & 3),
+                None if is_recent => stamp.source().name().to_owned(),
                 None => String::new(),
             },
             recent: match recent {
@@ -244,13 +248,8 @@ impl<'r, 'c, 'a> Reader<'r, 'c, 'a> {
 
 /// Name of the source of a time code, from its number in a stamp.
 fn source_of(number: i64) -> String {
-    match number {
-        0 => "BACKPLANE".to_owned(),
-        1 => "TEST".to_owned(),
-        2 => "SMA".to_owned(),
-        3 => "GND".to_owned(),
-        other => other.to_string(),
-    }
+    let source = u32::try_from(number).ok().and_then(StampSource::of_number);
+    source.map_or_else(|| number.to_string(), |source| source.name().to_owned())
 }
 
 /// Largest magnitude of a sample in readout counts: boards use 32 bits.

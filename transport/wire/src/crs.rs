@@ -1,17 +1,17 @@
-//! The sample streams of CRS boards: UDP multicast, everything little-endian.
+//! Packets of the sample streams of CRS boards: UDP multicast, all fields little-endian.
 //!
-//! A board sends two streams. The readout stream ([`ReadoutPacket`]) carries every channel of a
-//! module, decimated: one packet per module and sample. The PFB stream ([`PfbPacket`]) carries a
-//! few channels before the decimation, many samples a packet. Each packet ends with the board's
-//! stamp ([`Stamp`]) and has a sequence number that counts up per module and stream, so that a
-//! receiver knows its losses.
+//! A board sends two streams. A packet of the readout stream ([`ReadoutPacket`]) holds one
+//! decimated sample of every channel of a module. A packet of the PFB stream ([`PfbPacket`]) holds
+//! many samples of a few channels, from the polyphase filter bank before the decimation. Each
+//! packet ends with a time stamp ([`Stamp`]). It has a sequence number that counts the packets of
+//! its module and stream, so that a receiver can count lost packets.
 //!
-//! A packet type is a checked view of its bytes: its length, magic number and version are right,
-//! and no field of it can be read out of bounds. A header type is a plain struct of the same
-//! fields, which its `emit` writes.
+//! A packet type is a checked view of bytes: length, magic number and version are right, and all
+//! fields are within bounds. A header type is a plain struct with the same fields. Its `emit`
+//! writes a packet.
 //!
-//! Boards share a group, so that packets of other boards and modules arrive too: compare serial
-//! number and module before any data are used.
+//! Boards share a multicast group, so a receiver also gets packets of other boards and modules. It
+//! must compare the serial number and the module before it uses the samples.
 
 mod pfb;
 mod readout;
@@ -32,23 +32,24 @@ pub const READOUT_PORT: u16 = 9876;
 /// UDP port of the PFB stream.
 pub const PFB_PORT: u16 = 9877;
 
-/// Sample rate of the PFB stream, a channel, in Hz.
+/// Sample rate of each channel of the PFB stream, in Hz.
 pub const PFB_SAMPLE_RATE_HZ: f64 = 625e6 / 256.0;
 
-/// Modules of an analog bank. Packets number a module within its bank.
+/// Number of modules of an analog bank. Packets number a module within its bank.
 pub const MODULES_IN_BANK: u8 = 4;
 
-/// Factor from readout counts to the integers of samples.
+/// Number of integer steps in a packet for one readout count.
 pub const STEPS_PER_COUNT: f64 = 256.0;
 
-/// Reason that bytes are not a packet of a stream.
+/// Reason why bytes are not a packet of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PacketError {
-    /// The length is not that of the header, or too short for a header.
+    /// The length differs from the one in the header, or is too short for a header.
     #[error("{found} bytes, expected {expected}")]
     Length {
-        /// Expected number of bytes, or the length of a header if there are fewer.
+        /// Expected number of bytes. It is the length of a header if there are fewer bytes than
+        /// that.
         expected: usize,
         /// Number of bytes found.
         found: usize,
@@ -83,7 +84,7 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
         .map_or(0, |chunk| u32::from_le_bytes(*chunk))
 }
 
-/// The I and Q integers of a row of samples.
+/// I and Q integers of consecutive samples.
 fn pairs(bytes: &[u8]) -> impl ExactSizeIterator<Item = (i32, i32)> + Clone {
     bytes.as_chunks::<8>().0.iter().map(|pair| {
         let [a, b, c, d, e, f, g, h] = *pair;

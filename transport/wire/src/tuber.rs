@@ -1,13 +1,13 @@
-//! Tuber: remote procedure calls in JSON or CBOR over HTTP, as CRS boards speak it.
+//! Tuber, the protocol of CRS boards: remote procedure calls in JSON or CBOR over HTTP.
 //!
 //! # The protocol
 //!
 //! A client posts a body to [`PATH`]. Its `Content-Type` gives its format ([`Format`]; JSON if
 //! absent), and `Accept` gives the formats that the answer may have ([`negotiate`]). The status of
-//! an answer is always 200: errors are in the body. Any other status is not an answer of the
-//! protocol.
+//! an answer is always 200, since errors are in the body. A response with another status is no
+//! answer of the protocol.
 //!
-//! The body is one request or a list of them, a batch. A request is a map:
+//! The body is one request, or a list of requests, called a batch. A request is a map:
 //!
 //! | keys | meaning | result |
 //! |---|---|---|
@@ -17,44 +17,45 @@
 //! | `object` alone | list the names of an object's members | a [`Description`] of names |
 //! | none | list the objects | `{"objects": [names]}` |
 //!
-//! An object is a name, or a path to an object inside another: a list of attributes and of
-//! `[attribute, index]` pairs, with further indices if containers are nested ([`Object`]).
+//! An object is given by its name, or by a path to an object inside another one: a list of
+//! attributes and of `[attribute, index]` pairs, with more indices if containers are nested
+//! ([`Object`]).
 //!
-//! The answer to a request is a map with `result` or with `error`, which is a map with a text under
-//! `message`, and maybe `warnings`, a list of texts. A batch is answered by a list, element by
-//! element in the order of the calls. It is run strictly in that order. After the first failure the
-//! rest is not run but answered by the error [`NOT_RUN`], unless the header [`OPTIONS_HEADER`]
-//! holds `continue-on-error` ([`Options`]). A request that fails as a whole, since it could not be
-//! read, is answered by one error, even if it was a batch.
+//! The answer to a request is a map with `result` or `error`, and maybe with `warnings`, a list of
+//! texts. `error` is a map with a text under `message`. The answer to a batch is a list with one
+//! element for each call. Calls are executed strictly in order. After the first failure the server
+//! does not execute the others, and answers them with the error [`NOT_RUN`], unless the header
+//! [`OPTIONS_HEADER`] has `continue-on-error` ([`Options`]). If a body cannot be read, the answer
+//! is a single error, even if the body was a batch.
 //!
-//! There are no error codes. An error is a text for people, mostly the last line or the whole of a
-//! Python traceback.
+//! There are no error codes. An error is a text for people, usually the last line of a Python
+//! traceback or the whole traceback.
 //!
 //! # The two formats
 //!
-//! JSON from a Python server can hold the bare words `NaN`, `Infinity` and `-Infinity`. They are
-//! read here and never written: a number that is not finite is written as null. In JSON, arrays of
-//! numbers are nested lists, and bytes are the map `{"bytes": [numbers]}`. In CBOR, a
-//! multi-dimensional array of numbers is tag 40 (by rows) or 1040 (by columns) around its extents
-//! and a typed array, as in RFC 8746; bytes are a byte string. [`Cursor::f64_into`] reads all forms
-//! into the same flat row of floats.
+//! JSON from a Python server can hold the bare words `NaN`, `Infinity` and `-Infinity`. This module
+//! reads them and never writes them: it writes a number that is not finite as null. In JSON, arrays
+//! of numbers are nested lists, and bytes are the map `{"bytes": [numbers]}`. In CBOR, a
+//! multi-dimensional array of numbers is tag 40 (row-major) or 1040 (column-major) around its
+//! extents and a typed array, as in RFC 8746. Bytes are a byte string. [`Cursor::f64_into`] reads
+//! all forms into the same flat list of floats.
 //!
-//! # The client's half
+//! # The client half
 //!
-//! [`BatchWriter`] writes requests, [`Answer`] reads answers, [`Description`] reads either form of
-//! an object's description. A [`Cursor`] reads values straight from a body, without a tree in
-//! between. A [`Value`] holds values whose shape is not known.
+//! [`BatchWriter`] writes requests, [`Answer`] reads answers, and [`Description`] reads both forms
+//! of the description of an object. A [`Cursor`] reads values directly from a body, without an
+//! intermediate tree. A [`Value`] holds a value whose type is not known.
 //!
-//! # The server's half
+//! # The server half
 //!
-//! This half is behind the feature `server`, which clients leave out. [`Server`] takes a request's
-//! headers and body and writes the answer. It calls back the object that is served: a [`Service`],
-//! which declares its methods as data ([`Interface`]) and gets its arguments bound and checked
-//! ([`Args`]), or a [`Dispatch`] if more than one object is served. [`Exchange`] does the same step
-//! by step, for a server that has to wait between calls.
+//! This half needs the feature `server`, which clients do not enable. [`Server`] takes the headers
+//! and the body of a request and writes the answer. It calls methods of the served object: a
+//! [`Service`], which declares its methods as data ([`Interface`]) and gets arguments that are
+//! bound and checked ([`Args`]), or a [`Dispatch`] if there is more than one object. [`Exchange`]
+//! does the same step by step, for a server that has to wait between calls.
 //!
-//! Neither half allocates per call once its buffers have grown. The memory that reading takes is
-//! always in proportion to the bytes that came ([`Limits`]).
+//! Neither half allocates memory for each call once its buffers have grown. Reading takes memory in
+//! proportion to the bytes that came, whatever lengths they claim ([`Limits`]).
 
 mod answer;
 mod array;

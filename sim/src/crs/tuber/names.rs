@@ -3,6 +3,8 @@
 //! Each is a list of (name, value): a client sends the value, or, as the
 //! board's own acceptance tests do, the name.
 
+use twotone_wire::crs::StampSource;
+
 /// Name and value of each member of an enumeration.
 pub(crate) type Members = &'static [(&'static str, &'static str)];
 
@@ -15,9 +17,9 @@ pub(crate) const DB: &str = "db";
 pub(crate) const DBM: &str = "dbm";
 pub(crate) const ADC: &str = "adc";
 pub(crate) const DAC: &str = "dac";
-pub(crate) const BACKPLANE: &str = "BACKPLANE";
-pub(crate) const TEST: &str = "TEST";
-pub(crate) const SMA: &str = "SMA";
+pub(crate) const BACKPLANE: &str = StampSource::Backplane.name();
+pub(crate) const TEST: &str = StampSource::Test.name();
+pub(crate) const SMA: &str = StampSource::Sma.name();
 pub(crate) const VCXO: &str = "VCXO";
 pub(crate) const AUTO: &str = "AUTO";
 

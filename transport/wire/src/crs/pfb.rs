@@ -1,4 +1,4 @@
-//! The PFB stream: a few channels before the decimation, many samples a packet.
+//! Packets of the PFB stream: many samples of a few channels before the decimation.
 
 use super::stamp::Stamp;
 use super::{PacketError, pairs, put_pairs, u16_at, u32_at};
@@ -39,7 +39,7 @@ impl PfbMode {
     }
 }
 
-/// A packet of the PFB stream, checked: length, magic number, version and mode are right.
+/// Packet of the PFB stream. Its length, magic number, version and mode have been checked.
 #[derive(Debug, Clone, Copy)]
 pub struct PfbPacket<'a> {
     bytes: &'a [u8],
@@ -47,10 +47,10 @@ pub struct PfbPacket<'a> {
 }
 
 impl<'a> PfbPacket<'a> {
-    /// The most I/Q pairs in a packet, over all its channels.
+    /// Largest number of I/Q pairs in a packet, over all its channels.
     pub const MAX_PAIRS: usize = 1000;
 
-    /// Checks bytes, all of which must be the packet.
+    /// Checks that the bytes are exactly one packet.
     pub fn new(bytes: &'a [u8]) -> Result<Self, PacketError> {
         let found = bytes.len();
         if found < field::HEADER.end + Stamp::BYTES {
@@ -90,7 +90,7 @@ impl<'a> PfbPacket<'a> {
         Ok(PfbPacket { bytes, mode })
     }
 
-    /// Number of channels that it carries.
+    /// Number of channels in the packet.
     pub fn mode(&self) -> PfbMode {
         self.mode
     }
@@ -100,7 +100,7 @@ impl<'a> PfbPacket<'a> {
         u16_at(self.bytes, field::SERIAL)
     }
 
-    /// The channels, counted from 0. Only the first [`PfbMode::slots`] have a meaning.
+    /// Channels in the packet, counted from 0. Only the first [`PfbMode::slots`] entries are used.
     pub fn slots(&self) -> [u16; 4] {
         [0, 1, 2, 3].map(|slot| u16_at(self.bytes, field::SLOTS + 2 * slot))
     }
@@ -110,7 +110,7 @@ impl<'a> PfbPacket<'a> {
         self.bytes[field::MODULE]
     }
 
-    /// The packet's number, counted per module; wraps.
+    /// Sequence number, counted for each module. It wraps at 32 bits.
     pub fn sequence(&self) -> u32 {
         u32_at(self.bytes, field::SEQUENCE)
     }
@@ -120,8 +120,8 @@ impl<'a> PfbPacket<'a> {
         Stamp::parse(&self.bytes[self.bytes.len() - Stamp::BYTES..])
     }
 
-    /// I and Q of every channel in turn, sample after sample, in steps of
-    /// [`STEPS_PER_COUNT`](super::STEPS_PER_COUNT).
+    /// I and Q as `[sample][channel]`, flat, in steps of which
+    /// [`STEPS_PER_COUNT`](super::STEPS_PER_COUNT) are one readout count.
     pub fn samples(&self) -> impl ExactSizeIterator<Item = (i32, i32)> + Clone + 'a {
         pairs(&self.bytes[field::HEADER.end..self.bytes.len() - Stamp::BYTES])
     }
@@ -141,10 +141,10 @@ const fn packet_bytes(pairs: usize) -> usize {
     field::HEADER.end + 8 * pairs + Stamp::BYTES
 }
 
-/// A PFB packet without its samples.
+/// Fields of a PFB packet without its samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PfbHeader {
-    /// Number of channels that it carries.
+    /// Number of channels in the packet.
     pub mode: PfbMode,
     /// Serial number of the board.
     pub serial: u16,
@@ -152,7 +152,7 @@ pub struct PfbHeader {
     pub slots: [u16; 4],
     /// The module, counted from 0.
     pub module: u8,
-    /// The packet's number.
+    /// Sequence number of the packet.
     pub sequence: u32,
     /// Time at which the first sample was taken.
     pub stamp: Stamp,
@@ -176,7 +176,7 @@ impl PfbHeader {
         packet_bytes(pairs)
     }
 
-    /// Writes the packet with its samples: I and Q of every channel in turn.
+    /// Writes a packet with these samples: I and Q as `[sample][channel]`, flat.
     ///
     /// The buffer must hold [`PfbHeader::buffer_len`] bytes. Further bytes stay as they are.
     /// Nothing is written if the buffer is shorter, or if there are more than

@@ -1,4 +1,4 @@
-//! The readout stream: a decimated sample of every channel of one module.
+//! Packets of the readout stream: a decimated sample of every channel of one module.
 
 use super::stamp::Stamp;
 use super::{PFB_SAMPLE_RATE_HZ, PacketError, pairs, put_pairs, u16_at, u32_at};
@@ -64,15 +64,15 @@ pub fn sample_rate_hz(stage: u8) -> f64 {
     PFB_SAMPLE_RATE_HZ / FIRST_DECIMATION / 2_f64.powi(i32::from(stage))
 }
 
-/// Delay of a stamp of the readout stream after its sample, in seconds: that of the decimation
-/// filters, which the board does not subtract.
+/// Delay from a sample of the readout stream to its stamp, in seconds: the group delay of the
+/// decimation filters, which the board does not subtract.
 pub fn group_delay_s(stage: u8) -> f64 {
     let first = 1.5 * (FIRST_DECIMATION - 1.0) / PFB_SAMPLE_RATE_HZ;
     let cascade = 3.0 * (2_f64.powi(i32::from(stage)) - 1.0) / sample_rate_hz(0);
     first + cascade
 }
 
-/// A packet of the readout stream, checked: length, magic number and version are right.
+/// Packet of the readout stream. Its length, magic number and version have been checked.
 #[derive(Debug, Clone, Copy)]
 pub struct ReadoutPacket<'a> {
     bytes: &'a [u8],
@@ -80,7 +80,7 @@ pub struct ReadoutPacket<'a> {
 }
 
 impl<'a> ReadoutPacket<'a> {
-    /// Checks bytes, all of which must be the packet.
+    /// Checks that the bytes are exactly one packet.
     pub fn new(bytes: &'a [u8]) -> Result<Self, PacketError> {
         let found = bytes.len();
         if found < field::HEADER.end {
@@ -124,7 +124,8 @@ impl<'a> ReadoutPacket<'a> {
 
     /// True if an input was beyond the converter's range in this sample.
     ///
-    /// A flag holds for one sample only: combine those of all packets of an acquisition.
+    /// The flag belongs to one sample only. An acquisition must combine the flags of all its
+    /// packets.
     pub fn overrange(&self) -> bool {
         self.bytes[field::FLAGS] & OVERRANGE != 0
     }
@@ -144,24 +145,24 @@ impl<'a> ReadoutPacket<'a> {
         self.bytes[field::MODULE]
     }
 
-    /// The packet's number, counted per module; wraps.
+    /// Sequence number, counted for each module. It wraps at 32 bits.
     pub fn sequence(&self) -> u32 {
         u32_at(self.bytes, field::SEQUENCE)
     }
 
-    /// Time at which the sample was taken, later by [`group_delay_s`].
+    /// Time stamp: the time at which the sample was taken, plus [`group_delay_s`].
     pub fn stamp(&self) -> Stamp {
         Stamp::parse(&self.bytes[self.bytes.len() - Stamp::BYTES..])
     }
 
-    /// I and Q of each channel in its order, in steps of
-    /// [`STEPS_PER_COUNT`](super::STEPS_PER_COUNT).
+    /// I and Q of each channel in order, in steps of which
+    /// [`STEPS_PER_COUNT`](super::STEPS_PER_COUNT) are one readout count.
     pub fn samples(&self) -> impl ExactSizeIterator<Item = (i32, i32)> + Clone + 'a {
         pairs(&self.bytes[field::HEADER.end..self.bytes.len() - Stamp::BYTES])
     }
 }
 
-/// A readout packet without its samples.
+/// Fields of a readout packet without its samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ReadoutHeader {
     /// Long or short.
@@ -178,9 +179,9 @@ pub struct ReadoutHeader {
     pub stage: u8,
     /// The module, counted from 0.
     pub module: u8,
-    /// The packet's number.
+    /// Sequence number of the packet.
     pub sequence: u32,
-    /// Time at which the sample was taken, later by [`group_delay_s`].
+    /// Time stamp: the time at which the sample was taken, plus [`group_delay_s`].
     pub stamp: Stamp,
 }
 
@@ -205,8 +206,8 @@ impl ReadoutHeader {
         self.length.bytes()
     }
 
-    /// Writes the packet with its samples: I and Q of each channel, from the first. Channels
-    /// without a sample are zero, samples beyond the last channel are left out.
+    /// Writes a packet with these samples: I and Q of each channel, from the first one on. Channels
+    /// without a sample get zeros, and samples beyond the last channel are left out.
     ///
     /// The buffer must hold [`ReadoutHeader::buffer_len`] bytes. Further bytes stay as they are.
     /// Nothing is written if the buffer is shorter.

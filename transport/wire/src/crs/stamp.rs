@@ -1,8 +1,8 @@
-//! The time that a board puts on its packets: fields of an IRIG-B clock.
+//! Time stamps of packets: the fields of an IRIG-B time code.
 
 use super::u32_at;
 
-/// Time at which a packet's sample was taken, by the board's clock.
+/// Time stamp of a packet, by the clock of the board.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Stamp {
     /// Year of the century, 0 to 99.
@@ -15,32 +15,56 @@ pub struct Stamp {
     pub minute: u32,
     /// Second, 0 to 59, or 60 in a leap second.
     pub second: u32,
-    /// Part of the second, of [`Stamp::PARTS_PER_SECOND`].
+    /// Fraction of the second, in parts of which [`Stamp::PARTS_PER_SECOND`] are one second.
     pub part: u32,
-    /// Control bits, source and whether the stamp is recent, as they are sent.
+    /// Control bits of the time code, its source, and the flag of a recent time code, as they are
+    /// sent.
     pub control: u32,
-    /// Seconds of the day in straight binary, as the clock sends them.
+    /// Second of the day, as the time code has it in straight binary.
     pub second_of_day: u32,
 }
 
 /// Source of a board's time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StampSource {
-    /// The crate's backplane.
+    /// The backplane of the crate.
     Backplane = 0,
-    /// The board's own test generator.
+    /// The test generator of the board itself.
     Test = 1,
-    /// The connector on the front.
+    /// The SMA connector on the front panel.
     Sma = 2,
-    /// Nothing.
+    /// Ground: no time code.
     Ground = 3,
+}
+
+impl StampSource {
+    /// Returns the source of this number in stamps, 0 to 3.
+    pub const fn of_number(number: u32) -> Option<Self> {
+        match number {
+            0 => Some(Self::Backplane),
+            1 => Some(Self::Test),
+            2 => Some(Self::Sma),
+            3 => Some(Self::Ground),
+            _ => None,
+        }
+    }
+
+    /// Name in the calls and answers of the control protocol.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Backplane => "BACKPLANE",
+            Self::Test => "TEST",
+            Self::Sma => "SMA",
+            Self::Ground => "GND",
+        }
+    }
 }
 
 impl Stamp {
     /// Length in a packet, in bytes.
     pub const BYTES: usize = 32;
 
-    /// Parts of a second.
+    /// Number of parts in a second.
     pub const PARTS_PER_SECOND: u32 = 156_250_000;
 
     const RECENT: u32 = 1 << 31;
@@ -60,7 +84,7 @@ impl Stamp {
         }
     }
 
-    /// The stamp's bytes.
+    /// Bytes of the stamp.
     pub fn emit(&self) -> [u8; Self::BYTES] {
         let fields = [
             self.year,
@@ -79,27 +103,23 @@ impl Stamp {
         bytes
     }
 
-    /// True if the clock's signal arrived lately. If not, the stamp has no meaning.
+    /// True if the board has received a time code recently. If not, the stamp is not valid.
     pub fn is_recent(&self) -> bool {
         self.control & Self::RECENT != 0
     }
 
     /// Source of the time.
     pub fn source(&self) -> StampSource {
-        match self.control >> 29 & 3 {
-            0 => StampSource::Backplane,
-            1 => StampSource::Test,
-            2 => StampSource::Sma,
-            _ => StampSource::Ground,
-        }
+        StampSource::of_number(self.control >> 29 & 3).unwrap_or(StampSource::Ground)
     }
 
-    /// The clock's control bits, 18 of them.
+    /// The 18 control bits of the time code.
     pub fn control_bits(&self) -> u32 {
         self.control & 0x3_ffff
     }
 
-    /// Returns the stamp with another source, marked as recent or not.
+    /// Returns the stamp with another source, and with the flag of a recent time code set or
+    /// cleared.
     #[must_use]
     pub fn with_source(self, source: StampSource, is_recent: bool) -> Self {
         let recent = if is_recent { Self::RECENT } else { 0 };

@@ -1,4 +1,4 @@
-//! The client's reading of answers: element by element, in the order of the calls.
+//! Reading of answers, one element for each call in order.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use super::keys;
 use super::nested::Items;
 use super::value::Value;
 
-/// The answer to a batch.
+/// Answer to a batch.
 ///
 /// ```
 /// use twotone_wire::tuber::{Answer, Limits};
@@ -33,18 +33,19 @@ pub struct Answer<'a> {
 /// One element of an answer.
 #[derive(Debug, Clone)]
 pub struct Element<'a> {
-    /// A cursor at the result if the call succeeded. If it failed, or was not run after an earlier
-    /// failure, the server's text, which is to be shown and not to be parsed.
+    /// Cursor at the result if the call succeeded. If it failed, or was not executed after an
+    /// earlier failure, the error text of the server. The text is not part of the protocol.
     pub outcome: Result<Cursor<'a>, Cow<'a, str>>,
     /// Warnings of the server from the call.
     pub warnings: Warnings<'a>,
 }
 
-/// The text of the error that answers the calls that were not run after a failure.
+/// Text of the error that answers the calls that were not executed after a failure.
 pub const NOT_RUN: &str = "Something went wrong in a preceding call";
 
 impl<'a> Answer<'a> {
-    /// Takes an answer by its content type, which is read leniently, and its body.
+    /// Takes an answer. `content_type` is its header, of which the case and the parameters are
+    /// ignored.
     pub fn new(
         content_type: Option<&str>,
         body: &'a [u8],
@@ -61,12 +62,11 @@ impl<'a> Answer<'a> {
         })
     }
 
-    /// The elements that answer a batch of `calls` calls.
+    /// Elements of the answer to a batch of `calls` calls.
     ///
-    /// A request that failed as a whole is answered by one error for all of it:
-    /// [`Elements::refusal`] gives it, and there are no elements. An answer of another length is an
-    /// error of the call that reaches a surplus element instead of the end, or the end instead of
-    /// an element.
+    /// If the server refused the batch as a whole, [`Elements::refusal`] is its error, and there
+    /// are no elements. If the number of elements is wrong, [`Elements::next`] returns an error at
+    /// the first surplus or missing element.
     pub fn elements(&mut self, calls: usize) -> Result<Elements<'_, 'a>, DecodeError> {
         self.cursor = self.start;
         match self.cursor.kind()? {
@@ -97,7 +97,7 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// The one element that answers a request that was not a batch.
+    /// The answer to a request that was not a batch.
     pub fn single(&mut self) -> Result<Element<'a>, DecodeError> {
         self.cursor = self.start;
         let element = Element::read(&mut self.cursor)?;
@@ -116,15 +116,15 @@ pub struct Elements<'c, 'a> {
 }
 
 impl<'a> Elements<'_, 'a> {
-    /// The error that answers the batch as a whole, if there is one.
+    /// The error with which the server refused the batch as a whole, if it did.
     pub fn refusal(&self) -> Option<&str> {
         self.refusal.as_deref()
     }
 
     /// Returns the next element, or `None` after the last.
     ///
-    /// An element that has neither a result nor an error is [`DecodeErrorKind::NoOutcome`]. Reading
-    /// can go on after this error, and not after any other.
+    /// An element with neither a result nor an error gives [`DecodeErrorKind::NoOutcome`]. The next
+    /// element can be read after this error, and not after any other.
     #[expect(clippy::should_implement_trait, reason = "it can fail")]
     pub fn next(&mut self) -> Result<Option<Element<'a>>, DecodeError> {
         let Some(items) = &mut self.items else {
@@ -150,8 +150,8 @@ impl<'a> Elements<'_, 'a> {
 }
 
 impl<'a> Element<'a> {
-    /// Reads one element. It is a failure if its `error` is true in Python's sense, since some
-    /// servers send null beside a result. Keys may come in any order.
+    /// Reads one element. The call has failed if `error` is truthy in Python: some servers send a
+    /// null `error` with each result. Keys may come in any order.
     fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
         let start = *cursor;
         let (mut result, mut error, mut warnings) = (None, None, None);
@@ -181,7 +181,7 @@ impl<'a> Element<'a> {
     }
 }
 
-/// The text of an error, or `None` if it is false in Python's sense.
+/// Text of an error, or `None` if the value is falsy in Python.
 fn error_text<'a>(mut cursor: Cursor<'a>) -> Result<Option<Cow<'a, str>>, DecodeError> {
     let mut inner = cursor;
     match cursor.kind()? {
@@ -201,7 +201,7 @@ fn error_text<'a>(mut cursor: Cursor<'a>) -> Result<Option<Cow<'a, str>>, Decode
     Ok(value.truthy().then(|| Cow::Owned(format!("{value:?}"))))
 }
 
-/// The warnings of an element, in the order in which they were given.
+/// Warnings of an element, in the order in which the server gave them.
 #[derive(Debug, Clone, Copy)]
 pub struct Warnings<'a>(Option<Cursor<'a>>);
 
@@ -211,7 +211,7 @@ impl<'a> Warnings<'a> {
         self.0.is_none()
     }
 
-    /// Calls `each` with every warning. Anything but a list of texts is passed over.
+    /// Calls `each` with every warning. Values that are no texts are ignored.
     pub fn for_each(&self, mut each: impl FnMut(Cow<'a, str>)) {
         let Some(mut cursor) = self.0 else { return };
         let Ok(mut items) = cursor.items() else {

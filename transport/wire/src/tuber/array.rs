@@ -1,4 +1,4 @@
-//! Arrays of numbers, of any shape, as one flat row of floats.
+//! Reading of number arrays of any shape into a flat list of floats.
 
 use std::ops::Deref;
 
@@ -10,7 +10,7 @@ use super::format::Format;
 use super::json;
 use super::typed::Typed;
 
-/// The extents of an array, outermost first. Reads as a slice; made without allocating.
+/// Extents of an array, outermost first. It dereferences to a slice, and needs no allocation.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Shape {
     pub(super) extents: [usize; Self::MAX_AXES],
@@ -18,10 +18,10 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// The most axes that are read.
+    /// Largest number of axes that can be read.
     pub const MAX_AXES: usize = 8;
 
-    /// The shape with these extents, or `None` if they are too many.
+    /// Returns the shape with these extents, or `None` if there are too many axes.
     pub fn new(extents: &[usize]) -> Option<Self> {
         let mut shape = Self {
             axes: extents.len(),
@@ -34,7 +34,7 @@ impl Shape {
         Some(shape)
     }
 
-    /// The number of values, or `None` if it is beyond a `usize`.
+    /// Number of values, or `None` if it overflows a `usize`.
     pub fn values(&self) -> Option<usize> {
         self.iter()
             .try_fold(1_usize, |n, extent| n.checked_mul(*extent))
@@ -68,11 +68,11 @@ pub(super) fn read(cursor: &mut Cursor<'_>, out: &mut Vec<f64>) -> Result<Shape,
     result
 }
 
-/// Shape of nested lists, as far as they have been read.
+/// Shape of nested lists, as far as it is known from the part that was read.
 #[derive(Default)]
 struct Nested {
     extents: [Option<usize>; Shape::MAX_AXES],
-    /// Level at which the numbers lie, once one has been seen.
+    /// Depth of the numbers; `None` before the first one.
     numbers_at: Option<usize>,
 }
 
@@ -131,7 +131,7 @@ fn read_json(cursor: &mut Cursor<'_>, out: &mut Vec<f64>) -> Result<Shape, Decod
     nested.shape().map_err(|kind| start.fail(kind))
 }
 
-/// Reads one list, inside which the numbers or further lists lie at `level + 1`.
+/// Reads the list at depth `level`. Its numbers or inner lists are at depth `level + 1`.
 fn json_rows<'a>(
     start: &Cursor<'a>,
     parser: &mut Jiter<'a>,

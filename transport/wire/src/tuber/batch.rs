@@ -1,20 +1,19 @@
-//! The client's requests: calls written one after another into a buffer that is used again and
-//! again.
+//! Writing of requests: the calls of a batch are written directly into a buffer that is reused.
 
 use bytes::{Bytes, BytesMut};
 
 use super::emit::{Encode, Slot};
 use super::format::Format;
 use super::keys;
-use super::put::{ARRAY, MAP, put_key, put_null, put_str, set_head};
+use super::put::{ARRAY, MAP, OPEN_ARRAY, put_key, put_null, put_str, set_head};
 
 /// Object that a request is for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Object<'a> {
     /// An object of the server's registry, by name.
     Name(&'a str),
-    /// An object inside another: each step an attribute, or an item of a container that is an
-    /// attribute.
+    /// An object inside another one. Each step is an attribute, or an item of a container that is
+    /// an attribute.
     Path(&'a [Step<'a>]),
 }
 
@@ -35,11 +34,11 @@ impl<'a> From<&'a [Step<'a>]> for Object<'a> {
 pub enum Step<'a> {
     /// An attribute.
     Attribute(&'a str),
-    /// The item at a position of the container that is this attribute, counted from 0.
+    /// The item of a container at a position from 0. The container is this attribute.
     Item(&'a str, u64),
-    /// The item under a key of the container that is this attribute.
+    /// The item of a container with a key. The container is this attribute.
     Key(&'a str, &'a str),
-    /// An item of a container inside containers: each index leads one deeper.
+    /// An item of nested containers. Each index selects an item one level deeper.
     Items(&'a str, &'a [Index<'a>]),
 }
 
@@ -52,10 +51,10 @@ pub enum Index<'a> {
     Under(&'a str),
 }
 
-/// Writes a batch of requests.
+/// Writer of a batch of requests.
 ///
-/// Calls go straight into one buffer: no call allocates once the buffer has grown to the size of a
-/// batch, and the buffer of a batch that has been sent and dropped is used again.
+/// Calls are written directly into one buffer. No call allocates memory once the buffer has grown
+/// to the size of a batch. The memory of a batch is reused after its body was sent and dropped.
 ///
 /// ```
 /// use twotone_wire::tuber::{BatchWriter, Format};
@@ -72,7 +71,7 @@ pub struct BatchWriter {
     format: Format,
     buffer: BytesMut,
     calls: usize,
-    /// The head of the request that is being written and of its list of arguments.
+    /// Position and number of keys of the request that is being written.
     request: Option<(usize, u64)>,
     list: Option<List>,
 }
@@ -106,7 +105,7 @@ impl BatchWriter {
         self.list = None;
     }
 
-    /// The format that is written.
+    /// Format in which the batch is written.
     pub fn format(&self) -> Format {
         self.format
     }
@@ -139,7 +138,7 @@ impl BatchWriter {
         put_str(self.format, &mut self.buffer, property);
     }
 
-    /// Asks an object to describe itself whole.
+    /// Asks for the full description of an object.
     pub fn resolve<'a>(&mut self, object: impl Into<Object<'a>>) {
         self.open_request();
         self.object(object.into());
@@ -154,7 +153,7 @@ impl BatchWriter {
 
     /// Ends the batch, returns its body, and starts an empty one in the same format.
     ///
-    /// The memory of the body comes back to this writer when the body has been dropped.
+    /// This writer reuses the memory of the body after the body was dropped.
     pub fn finish(&mut self) -> Bytes {
         self.close_request();
         self.open_batch();
@@ -170,15 +169,15 @@ impl BatchWriter {
         body
     }
 
-    /// Writes the head of the batch. This happens at the first request and not before, since
-    /// writing takes the memory back from the last body, which by then is more likely to have been
-    /// dropped.
+    /// Writes the head of the batch. This is done with the first request and not in
+    /// [`BatchWriter::begin`]: the first write looks if the memory of the last body can be reused,
+    /// and by then that body is more likely to have been dropped.
     fn open_batch(&mut self) {
         if self.buffer.is_empty() {
-            // In CBOR, the length is set at the end, in a field wide enough for any.
+            // In CBOR, [`BatchWriter::finish`] sets the length, so the head has a field of 32 bits.
             self.buffer.extend_from_slice(match self.format {
                 Format::Json => b"[",
-                Format::Cbor => &[ARRAY | 26, 0, 0, 0, 0],
+                Format::Cbor => &OPEN_ARRAY,
             });
         }
     }
@@ -256,7 +255,8 @@ impl BatchWriter {
         }
     }
 
-    /// Opens the list of arguments of a major type unless it is open, and counts one more.
+    /// Counts an argument, and opens its list (`args` or `kwargs`, by the major type) unless it is
+    /// open. Returns true if the list was opened.
     fn count_argument(&mut self, major: u8) -> bool {
         if let Some(list) = &mut self.list
             && list.major == major
@@ -302,7 +302,7 @@ impl BatchWriter {
     }
 }
 
-/// A call to which arguments can be added. It is complete without any.
+/// A call to which arguments can be added. It is complete at any time.
 #[derive(Debug)]
 pub struct Call<'w>(&'w mut BatchWriter);
 
@@ -320,18 +320,18 @@ impl<'w> Call<'w> {
         self
     }
 
-    /// Adds a named argument, after which there are only named ones.
+    /// Adds a named argument. After it, only named arguments can be added.
     pub fn kwarg(self, name: &str, value: impl Encode) -> Kwargs<'w> {
         Kwargs(self.0).kwarg(name, value)
     }
 }
 
-/// A call to which only named arguments can be added any more.
+/// A call to which only named arguments can be added.
 #[derive(Debug)]
 pub struct Kwargs<'w>(&'w mut BatchWriter);
 
 impl Kwargs<'_> {
-    /// Adds a named argument. Names are not checked for repetition.
+    /// Adds a named argument. The caller must not use a name twice.
     #[expect(
         clippy::return_self_not_must_use,
         reason = "the argument is written at once"

@@ -1,6 +1,6 @@
-//! The CBOR half of [`Cursor`]: one head at a time, as RFC 8949 lays them out.
+//! Implementation of [`Cursor`] for CBOR (RFC 8949), one head at a time.
 //!
-//! Tags that say nothing about how to read their content (dates, sets, ...) are passed over.
+//! Tags that do not change the way in which their content is read (dates, sets, ...) are ignored.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use super::cursor::{Cursor, Kind, Number};
 use super::error::{DecodeError, DecodeErrorKind};
 use super::nested::Remaining;
 
-/// Tags of multi-dimensional arrays, stored by rows and by columns.
+/// Tags of multi-dimensional arrays, row-major and column-major.
 pub(super) const ROW_MAJOR: u64 = 40;
 pub(super) const COLUMN_MAJOR: u64 = 1040;
 /// Tags of typed arrays, supported or not.
@@ -18,9 +18,9 @@ const TYPED: std::ops::RangeInclusive<u64> = 64..=87;
 const POSITIVE_BIGNUM: u64 = 2;
 const NEGATIVE_BIGNUM: u64 = 3;
 
-/// The byte that ends an item without a length, a head of major type 7.
+/// The byte that ends an item of indefinite length.
 const BREAK: u8 = 0xff;
-/// The additional information of a head without an argument: no length.
+/// Additional information of a head of indefinite length.
 const INDEFINITE: u8 = 31;
 
 /// The major types, in the order of their numbers.
@@ -40,16 +40,17 @@ enum Major {
 #[derive(Debug, Clone, Copy)]
 struct Head {
     major: Major,
-    /// The additional information, which gives the form of the argument.
+    /// Additional information: the five low bits of the first byte. They hold the argument or its
+    /// width.
     info: u8,
-    /// The argument: a value, a length, a tag or the bits of a float. Nothing if indefinite.
+    /// Argument: a value, a length, a tag or the bits of a float. 0 if the length is indefinite.
     argument: u64,
     /// Position of the end of the head.
     end: usize,
 }
 
 impl Head {
-    /// The argument as a length, or `None` if there is no length.
+    /// Length of the item, or `None` if it is indefinite.
     fn length(&self) -> Option<u64> {
         (self.info != INDEFINITE).then_some(self.argument)
     }
@@ -99,7 +100,7 @@ fn head(cursor: &Cursor<'_>) -> Result<Head, DecodeError> {
     })
 }
 
-/// Moves past tags without a meaning here and returns the head that comes next.
+/// Moves past tags that are ignored and returns the next head.
 #[inline]
 fn untagged(cursor: &mut Cursor<'_>) -> Result<Head, DecodeError> {
     loop {
@@ -115,7 +116,7 @@ fn untagged(cursor: &mut Cursor<'_>) -> Result<Head, DecodeError> {
     }
 }
 
-/// Moves past a tag, which the caller knows to be there.
+/// Moves past a tag and returns it. The caller has checked that there is one.
 pub(super) fn tag(cursor: &mut Cursor<'_>) -> Result<u64, DecodeError> {
     let head = untagged(cursor)?;
     cursor.at = head.end;
@@ -202,7 +203,7 @@ pub(super) fn bytes<'a>(cursor: &mut Cursor<'a>) -> Result<Cow<'a, [u8]>, Decode
     string(cursor, head, Major::Bytes, "bytes")
 }
 
-/// The content of a string of either type. Without a length it comes in chunks, which are joined.
+/// Content of a byte or text string. The chunks of a string of indefinite length are joined.
 fn string<'a>(
     cursor: &mut Cursor<'a>,
     head: Head,
@@ -245,7 +246,7 @@ pub(super) fn open(cursor: &mut Cursor<'_>, wanted: Kind) -> Result<Remaining, D
     let head = untagged(cursor)?;
     let fits = match wanted {
         Kind::Map => head.major == Major::Map,
-        // The pair that a multi-dimensional array consists of, too, once its tag has been read.
+        // This includes the pair inside a multi-dimensional array, after its tag was read.
         _ => head.major == Major::Array,
     };
     if !fits {
@@ -287,8 +288,8 @@ pub(super) fn key<'a>(cursor: &mut Cursor<'a>) -> Result<Cow<'a, str>, DecodeErr
     }
 }
 
-/// Moves past one value. Nested ones are entered up to the cursor's depth, whatever their heads
-/// claim; a tag is a level too, so that no row of them overflows the stack.
+/// Moves past one value. Nested values are entered up to the depth limit of the cursor. A tag
+/// counts as a level, too, so that a long row of tags cannot overflow the stack.
 pub(super) fn skip(cursor: &mut Cursor<'_>) -> Result<(), DecodeError> {
     let head = head(cursor)?;
     match head.major {

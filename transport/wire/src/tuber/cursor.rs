@@ -1,4 +1,4 @@
-//! Reading values, in either format, straight from a body.
+//! Reading of values directly from a body, in both formats.
 
 use std::borrow::Cow;
 
@@ -9,12 +9,11 @@ use super::nested::{Entries, Items, Level, Remaining};
 use super::value::Value;
 use super::{cbor, json};
 
-/// A place in a body where a value begins. Each reading method moves it past the value that it
-/// read.
+/// Position of a value in a body. Each reading method moves the cursor past the value that it read.
 ///
-/// A cursor is cheap to copy, and a copy reads on from the same place. After an error the place is
-/// undefined: go back to a copy, or give the body up. Texts are borrowed from the body, except
-/// those that hold escapes.
+/// A cursor is cheap to copy, and a copy continues from the same position. After an error the
+/// position is undefined: use an earlier copy, or give the body up. Texts are borrowed from the
+/// body, except those that contain escapes.
 ///
 /// ```
 /// use twotone_wire::tuber::{Cursor, Format, Limits};
@@ -41,29 +40,29 @@ pub struct Cursor<'a> {
     pub(super) max_depth: u8,
 }
 
-/// Kind of a value, before it is read.
+/// Kind of a value that has not been read yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Null, or CBOR's undefined.
     Null,
-    /// A truth value.
+    /// A boolean.
     Bool,
     /// An integer or a float.
     Number,
     /// A text.
     Str,
-    /// Bytes (CBOR only: in JSON they look like a map).
+    /// Bytes (only in CBOR; in JSON they have the form of a map).
     Bytes,
     /// A list.
     Array,
     /// A map.
     Map,
-    /// A typed or multi-dimensional array (CBOR only).
+    /// A typed or multi-dimensional array (only in CBOR).
     TypedArray,
 }
 
 impl Kind {
-    /// The name of a kind as errors give it.
+    /// Name of the kind in error messages.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -117,7 +116,7 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    /// The format that is read.
+    /// Format of the body.
     pub fn format(&self) -> Format {
         self.format
     }
@@ -127,7 +126,7 @@ impl<'a> Cursor<'a> {
         self.at
     }
 
-    /// Kind of the value that comes next, without moving.
+    /// Kind of the next value. The cursor does not move.
     pub fn kind(&self) -> Result<Kind, DecodeError> {
         match self.format {
             Format::Json => json::kind(self),
@@ -135,7 +134,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Moves past a null and returns true. If there is another value, stays and returns false.
+    /// Moves past a null and returns true. Returns false and does not move if the next value is not
+    /// null.
     pub fn take_null(&mut self) -> Result<bool, DecodeError> {
         if self.kind()? != Kind::Null {
             return Ok(false);
@@ -144,7 +144,7 @@ impl<'a> Cursor<'a> {
         Ok(true)
     }
 
-    /// Reads a truth value.
+    /// Reads a boolean.
     pub fn bool(&mut self) -> Result<bool, DecodeError> {
         match self.format {
             Format::Json => json::bool(self),
@@ -161,7 +161,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads a number as a float. Integers are converted. In JSON, the bare words `NaN`, `Infinity`
-    /// and `-Infinity` are numbers too.
+    /// and `-Infinity` are numbers, too.
     pub fn f64(&mut self) -> Result<f64, DecodeError> {
         Ok(self.number()?.as_f64())
     }
@@ -175,7 +175,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Reads an integer. A float is the wrong type, even a whole one.
+    /// Reads an integer. A float is an error, even if it is a whole number.
     pub fn i64(&mut self) -> Result<i64, DecodeError> {
         let start = *self;
         match self.number()? {
@@ -201,7 +201,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Reads bytes; in JSON a map `{"bytes": [..]}`.
+    /// Reads bytes; in JSON these are a map `{"bytes": [..]}`.
     pub fn bytes(&mut self) -> Result<Cow<'a, [u8]>, DecodeError> {
         match self.format {
             Format::Json => json::bytes(self),
@@ -226,7 +226,7 @@ impl<'a> Cursor<'a> {
         Ok(Entries(Level::new(self, remaining)))
     }
 
-    /// Moves past one value of any kind, checking that it is well formed.
+    /// Moves past one value of any kind, and checks that it is well formed.
     pub fn skip(&mut self) -> Result<(), DecodeError> {
         match self.format {
             Format::Json => json::skip(self),
@@ -241,10 +241,10 @@ impl<'a> Cursor<'a> {
 
     /// Appends the numbers of an array of any shape to `out`, row-major, and returns the shape.
     ///
-    /// Reads nested lists in either format and, in CBOR, typed arrays of integers and floats of up
-    /// to 64 bits in either byte order, by themselves (one axis) or as a multi-dimensional array
-    /// stored by rows or by columns. A null among the numbers of a list is NaN: some servers write
-    /// it so.
+    /// Reads nested lists in both formats. In CBOR it also reads typed arrays of integers and
+    /// floats of up to 64 bits in either byte order, alone (one axis) or inside a multi-dimensional
+    /// array in row-major or column-major order. A null in a list of numbers is read as NaN, since
+    /// some servers write NaN in this way.
     pub fn array_into(&mut self, out: &mut Vec<f64>) -> Result<Shape, DecodeError> {
         array::read(self, out)
     }
@@ -254,13 +254,11 @@ impl<'a> Cursor<'a> {
         Value::read(self)
     }
 
-    /// Checks that nothing follows.
+    /// Checks that the body ends here.
     pub fn end(&self) -> Result<(), DecodeError> {
         let rest = self.rest();
         let blank = match self.format {
-            Format::Json => rest
-                .iter()
-                .all(|c| matches!(c, b' ' | b'\t' | b'\r' | b'\n')),
+            Format::Json => rest.iter().all(|byte| json::is_blank(*byte)),
             Format::Cbor => rest.is_empty(),
         };
         if blank {
@@ -270,7 +268,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Enters a list whose items are then reached by [`Cursor::step`], if [`Items`] cannot be kept.
+    /// Enters a list whose items the caller reaches with [`Cursor::step`], for callers that cannot
+    /// keep a borrow in [`Items`].
     pub(super) fn open_list(&mut self) -> Result<Remaining, DecodeError> {
         let remaining = match self.format {
             Format::Json => json::open(self, Kind::Array)?,
@@ -300,7 +299,7 @@ impl<'a> Cursor<'a> {
         self.fail(DecodeErrorKind::WrongType { expected, found })
     }
 
-    /// The error for a value of another kind than expected.
+    /// The error for a value whose kind is not the expected one.
     pub(super) fn unexpected(&self, expected: &'static str) -> DecodeError {
         match self.kind() {
             Ok(kind) => self.wrong_type(expected, kind.name()),

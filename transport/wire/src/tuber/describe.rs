@@ -1,27 +1,28 @@
-//! The client's reading of descriptions, in either form.
+//! Reading of the descriptions of objects, in both forms.
 
 use super::cursor::{Cursor, Kind};
 use super::error::DecodeError;
 use super::keys;
 use super::value::Value;
 
-/// Description of an object by itself.
+/// Description that an object gives of itself.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Description {
     /// Text about the object.
     pub doc: Option<String>,
     /// Methods of the object.
     pub methods: Vec<MethodInfo>,
-    /// Names of the properties, with their values unless only names were given.
+    /// Properties by name. A value is `None` if the server gave only names.
     pub properties: Vec<(String, Option<Value>)>,
     /// Objects inside the object.
     pub objects: Vec<(String, Self)>,
-    /// The keys of a container's items, or their number.
+    /// If the object is a container: the keys of its items, or their number.
     pub keys: Option<Value>,
-    /// The descriptions of a container's items: one each, or one for all alike.
+    /// If the object is a container: the descriptions of its items. One description stands for all
+    /// if the items are alike.
     pub values: Vec<Self>,
-    /// True if methods or properties were given as names alone. Each is then to be asked for by
-    /// itself, as a property.
+    /// True if the server gave only names. The description of each method and the value of each
+    /// property can then be asked for with [`BatchWriter::property`](super::BatchWriter::property).
     pub names_only: bool,
 }
 
@@ -32,7 +33,7 @@ pub struct MethodInfo {
     pub name: String,
     /// Text about the method.
     pub doc: Option<String>,
-    /// Parameters, without `self`, if a signature is known.
+    /// Parameters without `self`; `None` if the signature is not known.
     pub params: Option<Vec<ParamInfo>>,
 }
 
@@ -41,22 +42,22 @@ pub struct MethodInfo {
 pub struct ParamInfo {
     /// Name of the parameter.
     pub name: String,
-    /// Way in which an argument reaches it.
+    /// Way in which an argument is passed to the parameter.
     pub kind: ParamKind,
-    /// Default value, or its text if the signature is a text. `None` if an argument must be given.
+    /// Default value, or its text if the signature is a text. `None` if the argument is required.
     pub default: Option<Value>,
 }
 
-/// Way in which an argument reaches a parameter. The numbers are those of a description.
+/// Way in which an argument is passed to a parameter, with its number in descriptions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParamKind {
-    /// By its place alone.
+    /// By position only.
     Positional = 0,
-    /// By its place or by its name.
+    /// By position or by name.
     Either = 1,
     /// All further positional arguments (`*args`).
     MorePositional = 2,
-    /// By its name alone.
+    /// By name only.
     Keyword = 3,
     /// All further named arguments (`**kwargs`).
     MoreKeyword = 4,
@@ -73,7 +74,7 @@ impl ParamKind {
 }
 
 impl Description {
-    /// Reads the answer to a request for a description. Unknown keys are passed over.
+    /// Reads the answer to a request for a description. Unknown keys are ignored.
     pub fn read(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
         let mut description = Self::default();
         let mut entries = cursor.entries()?;
@@ -145,7 +146,7 @@ impl Description {
         Ok(())
     }
 
-    /// Returns the method of a name.
+    /// Returns the method with this name.
     pub fn method(&self, name: &str) -> Option<&MethodInfo> {
         self.methods.iter().find(|method| method.name == name)
     }
@@ -159,7 +160,7 @@ impl Description {
             .as_ref()
     }
 
-    /// True if there is a method or property of a name.
+    /// True if there is a method or property with this name.
     pub fn has(&self, name: &str) -> bool {
         self.method(name).is_some() || self.properties.iter().any(|(own, _)| own == name)
     }
@@ -218,7 +219,7 @@ fn read_params(cursor: &mut Cursor<'_>) -> Result<Vec<ParamInfo>, DecodeError> {
                 _ => {}
             }
         }
-        // The first parameter is the object itself.
+        // A first parameter `self` is the object, and no argument of a call.
         let is_self = params.is_empty() && param.name == keys::SELF;
         if !is_self {
             params.push(param);
@@ -234,7 +235,7 @@ fn kind(number: i64) -> ParamKind {
         .unwrap_or(ParamKind::Either)
 }
 
-/// Reads a signature as Python writes it: `(a, b: int = None, *args, c=1) -> float`.
+/// Reads a signature in Python syntax: `(a, b: int = None, *args, c=1) -> float`.
 pub(super) fn read_signature(text: &str) -> Vec<ParamInfo> {
     let mut params: Vec<ParamInfo> = Vec::new();
     let mut named_only = false;
@@ -275,7 +276,8 @@ pub(super) fn read_signature(text: &str) -> Vec<ParamInfo> {
     params
 }
 
-/// The parts between the outermost brackets, split at the commas outside of inner brackets.
+/// Parts of the text inside the outermost brackets, split at commas that are not inside inner
+/// brackets or quotes.
 fn top_level_parts(text: &str) -> Vec<&str> {
     let mut parts = Vec::new();
     let (mut depth, mut start, mut quote) = (0_usize, 0, None);

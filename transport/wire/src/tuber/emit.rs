@@ -1,4 +1,4 @@
-//! Writing values, in either format, straight into a buffer.
+//! Writing of values directly into a buffer, in both formats.
 
 use bytes::BytesMut;
 
@@ -9,10 +9,10 @@ use super::put::{
     put_str, put_text, set_head,
 };
 
-/// The place where exactly one value is to be written.
+/// Place for exactly one value in the output.
 ///
-/// Each writing method consumes the slot, so that one slot never holds two values. A slot that is
-/// dropped unwritten holds null, so that the output is always well formed.
+/// Each writing method consumes the slot, so that a slot never gets two values. A slot that is
+/// dropped without a value becomes null, so that the output is always well formed.
 #[derive(Debug)]
 pub struct Slot<'w> {
     format: Format,
@@ -30,12 +30,12 @@ impl<'w> Slot<'w> {
         Slot { format, buffer }
     }
 
-    /// The format that is written.
+    /// Format of the output.
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// Writes any value that can encode itself.
+    /// Writes any value that implements [`Encode`].
     pub fn write(self, value: &(impl Encode + ?Sized)) {
         value.encode(self);
     }
@@ -45,7 +45,7 @@ impl<'w> Slot<'w> {
         put_null(self.format, self.buffer);
     }
 
-    /// Writes a truth value.
+    /// Writes a boolean.
     pub fn bool(self, value: bool) {
         match self.format {
             Format::Json => self
@@ -72,9 +72,10 @@ impl<'w> Slot<'w> {
         }
     }
 
-    /// Writes a float, which stays a float even if it is a whole number.
+    /// Writes a float. It is written as a float even if it is a whole number.
     ///
-    /// JSON cannot express a value that is not finite: null is written for it. CBOR keeps it.
+    /// A value that is not finite is written as null in JSON, which has no such numbers, and as it
+    /// is in CBOR.
     pub fn f64(self, value: f64) {
         put_f64(self.format, self.buffer, value);
     }
@@ -84,7 +85,8 @@ impl<'w> Slot<'w> {
         put_str(self.format, self.buffer, value);
     }
 
-    /// Writes bytes: a byte string in CBOR, `{"bytes": [..]}` in JSON, as Python clients expect it.
+    /// Writes bytes: as a byte string in CBOR, and as `{"bytes": [..]}` in JSON, which Python
+    /// clients expect.
     pub fn bytes(self, value: &[u8]) {
         match self.format {
             Format::Json => {
@@ -101,11 +103,12 @@ impl<'w> Slot<'w> {
         }
     }
 
-    /// Writes an array of floats of any shape, row-major: nested lists in JSON, a little-endian
-    /// typed array of 64-bit floats in CBOR.
+    /// Writes a row-major array of floats of any shape: as nested lists in JSON, and as a
+    /// little-endian typed array of 64-bit floats in CBOR.
     ///
-    /// A shape whose product is not the number of values is replaced by one axis. In JSON, so is a
-    /// shape of more than 1024 lists without a value. Values that are not finite are null in JSON.
+    /// If the product of the extents is not the number of values, the array is written with one
+    /// axis. In JSON the same happens to a shape without values that needs more than 1024 lists.
+    /// Values that are not finite are null in JSON.
     pub fn f64_array(self, values: &[f64], shape: &[usize]) {
         self.typed_array(values, shape);
     }
@@ -116,7 +119,7 @@ impl<'w> Slot<'w> {
         let product = shape
             .iter()
             .try_fold(1_usize, |n, extent| n.checked_mul(*extent));
-        // Lists without values cost bytes in JSON too, so that their number must be bounded.
+        // Empty lists take bytes in JSON, too, so a shape such as `[1 << 40, 0]` must be refused.
         let bounded =
             self.format == Format::Cbor || !values.is_empty() || lists(shape) <= MAX_EMPTY_LISTS;
         let fits = product == Some(values.len()) && bounded;
@@ -133,14 +136,12 @@ impl<'w> Slot<'w> {
         }
     }
 
-    /// Starts an array; each item is written through [`Seq::item`]. It ends when the returned value
-    /// is dropped.
+    /// Begins an array. [`Seq::item`] adds items, and dropping the returned value ends the array.
     pub fn seq(self) -> Seq<'w> {
         Seq(OpenContainer::new(self.format, self.buffer, b'[', ARRAY))
     }
 
-    /// Starts a map; each value is written through [`Map::key`]. It ends when the returned value is
-    /// dropped.
+    /// Begins a map. [`Map::key`] adds entries, and dropping the returned value ends the map.
     pub fn map(self) -> Map<'w> {
         Map(OpenContainer::new(self.format, self.buffer, b'{', MAP))
     }
@@ -151,7 +152,7 @@ impl<'w> Slot<'w> {
 pub struct Seq<'w>(OpenContainer<'w>);
 
 impl Seq<'_> {
-    /// The place of the next item.
+    /// Slot of the next item.
     pub fn item(&mut self) -> Slot<'_> {
         self.0.next();
         self.0.mark = self.0.buffer.len();
@@ -167,7 +168,7 @@ impl Seq<'_> {
 pub struct Map<'w>(OpenContainer<'w>);
 
 impl Map<'_> {
-    /// Writes a key and returns the slot of its value. Keys are not checked for repetition.
+    /// Writes a key and returns the slot of its value. The caller must not use a key twice.
     pub fn key(&mut self, key: &str) -> Slot<'_> {
         self.0.next();
         put_key(self.0.format, self.0.buffer, key);
@@ -185,17 +186,18 @@ impl Map<'_> {
     }
 }
 
-/// An array or map whose end has not been written.
+/// Array or map whose end has not been written yet.
 #[derive(Debug)]
 struct OpenContainer<'w> {
     format: Format,
     buffer: &'w mut BytesMut,
-    /// Position of the one byte that becomes the head in CBOR.
+    /// Position of the byte that is replaced by the head in CBOR, once the number of items is
+    /// known.
     head: usize,
     major: u8,
     count: u64,
-    /// Length of the buffer when the last slot was handed out. If it is still the same, the slot
-    /// is unwritten.
+    /// Length of the buffer when the last slot was returned. If it is still the same, the slot has
+    /// no value.
     mark: usize,
 }
 
@@ -245,11 +247,11 @@ impl Drop for OpenContainer<'_> {
     }
 }
 
-/// The most lists that are written of an array without values.
+/// Largest number of lists that are written for an array without values.
 const MAX_EMPTY_LISTS: usize = 1024;
 
-/// Number of lists, inside the outermost one, of an array without values in JSON. An empty list
-/// holds no further ones.
+/// Number of lists inside the outermost one for an array without values in JSON. An empty list
+/// contains no others.
 fn lists(shape: &[usize]) -> usize {
     let in_each = shape.iter().take_while(|extent| **extent > 0);
     let rows = in_each.scan(1_usize, |rows, extent| {
@@ -259,7 +261,8 @@ fn lists(shape: &[usize]) -> usize {
     rows.fold(0, usize::saturating_add)
 }
 
-/// Nested lists. The caller has checked that the shape's product is the number of values.
+/// Writes nested lists. The caller has checked that the product of the extents is the number of
+/// values.
 fn put_json_rows<T: Numeric>(buffer: &mut BytesMut, values: &[T], shape: &[usize]) {
     let [extent, inner @ ..] = shape else {
         return values
@@ -277,12 +280,12 @@ fn put_json_rows<T: Numeric>(buffer: &mut BytesMut, values: &[T], shape: &[usize
     buffer.extend_from_slice(b"]");
 }
 
-/// A type of number that CBOR has typed arrays of.
+/// Number type for which CBOR has typed arrays.
 pub trait Numeric: Encode + Copy {
-    /// The tag of its little-endian typed array.
+    /// Tag of the little-endian typed array of this type.
     const TAG: u64;
 
-    /// Appends the number's bytes, lowest first.
+    /// Appends the bytes of the number, least significant first.
     fn put_little_endian(self, buffer: &mut BytesMut);
 }
 

@@ -1,18 +1,18 @@
-//! The two encodings of a body, and the options header.
+//! Formats of a body, and the header with options.
 
-/// Path that every request is posted to.
+/// Path of all requests.
 pub const PATH: &str = "/tuber";
 
-/// Name of the header that carries [`Options`].
+/// Name of the header that holds [`Options`].
 pub const OPTIONS_HEADER: &str = "x-tuber-options";
 
-/// Encoding of a request or answer body.
+/// Format of the body of a request or answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Format {
-    /// `application/json`: every server reads it. Arrays of numbers are nested lists.
+    /// `application/json`, which every server reads. Arrays of numbers are nested lists.
     #[default]
     Json,
-    /// `application/cbor`: arrays of numbers travel as typed arrays, eight bytes a value.
+    /// `application/cbor`. Arrays of numbers are typed arrays with eight bytes for each float.
     Cbor,
 }
 
@@ -20,7 +20,7 @@ impl Format {
     /// Both formats.
     pub const ALL: [Self; 2] = [Self::Json, Self::Cbor];
 
-    /// The media type, as it stands in `Content-Type` and `Accept`.
+    /// Media type in `Content-Type` and `Accept`.
     pub const fn content_type(self) -> &'static str {
         match self {
             Self::Json => "application/json",
@@ -28,16 +28,16 @@ impl Format {
         }
     }
 
-    /// The format of a request by its media type. The match is exact, as on a real board: a
-    /// parameter such as `; charset=utf-8` makes it unknown.
+    /// Format of a request with this media type. The match is exact, as on a real board: a media
+    /// type with a parameter such as `; charset=utf-8` is unknown.
     pub fn of_request(content_type: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
             .find(|format| format.content_type() == content_type)
     }
 
-    /// The format of an answer by its `Content-Type`, read leniently: case and parameters do not
-    /// matter, and an absent header means JSON.
+    /// Format of an answer with this `Content-Type`. Case and parameters are ignored, and an absent
+    /// header means JSON.
     pub fn of_answer(content_type: Option<&str>) -> Option<Self> {
         let Some(text) = content_type else {
             return Some(Self::Json);
@@ -48,7 +48,7 @@ impl Format {
             .find(|format| format.content_type().eq_ignore_ascii_case(media_type))
     }
 
-    /// The value of `Accept` for a client that reads both formats and prefers this one.
+    /// Value of `Accept` for a client that reads both formats and prefers this one.
     pub const fn accept_preferring(self) -> &'static str {
         match self {
             Self::Json => "application/json, application/cbor",
@@ -57,15 +57,15 @@ impl Format {
     }
 }
 
-/// Options that the header of a request asks for.
+/// Options in the header of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Options {
-    /// True if the rest of a batch is to be run after a call in it has failed.
+    /// True if the server executes the remaining calls of a batch after one has failed.
     pub continue_on_error: bool,
 }
 
 impl Options {
-    /// Reads the header: names split at commas, unknown ones ignored.
+    /// Reads the header: a list of names separated by commas. Unknown names are ignored.
     pub fn parse(header: Option<&str>) -> Self {
         let mut names = header.unwrap_or_default().split(',').map(str::trim);
         Self {
@@ -73,7 +73,7 @@ impl Options {
         }
     }
 
-    /// The header's value, or `None` if no option is set and the header is to be left out.
+    /// Value of the header, or `None` if no option is set and the header is left out.
     pub const fn header(self) -> Option<&'static str> {
         if self.continue_on_error {
             Some("continue-on-error")

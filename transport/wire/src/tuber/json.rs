@@ -1,4 +1,4 @@
-//! The JSON half of [`Cursor`]: one leaf at a time, by way of jiter's pull parser.
+//! Implementation of [`Cursor`] for JSON, with the pull parser of jiter for single values.
 
 use std::borrow::Cow;
 
@@ -9,13 +9,13 @@ use super::error::{DecodeError, DecodeErrorKind};
 use super::keys;
 use super::nested::Remaining;
 
-/// A parser of the bytes that the cursor has not read. Making one is cheap: it allocates only for
-/// escapes.
+/// Parser of the bytes that the cursor has not read. It is cheap to create, and allocates memory
+/// only for escapes.
 pub(super) fn parser<'a>(cursor: &Cursor<'a>) -> Jiter<'a> {
     Jiter::new(cursor.rest()).with_allow_inf_nan()
 }
 
-/// Runs a reading step of the parser and moves the cursor as far as it got.
+/// Runs a step of the parser, and moves the cursor to the position of the parser after it.
 fn run<'a, T>(
     cursor: &mut Cursor<'a>,
     step: impl FnOnce(&mut Jiter<'a>) -> Result<T, JiterError>,
@@ -40,12 +40,15 @@ pub(super) fn convert(base: usize, error: JiterError) -> DecodeError {
     DecodeError::new(base + error.index, kind)
 }
 
-/// Moves past white space and returns the byte there.
+/// True for the white space of JSON.
+pub(super) fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+/// Moves past white space and returns the next byte.
 fn peek(cursor: &mut Cursor<'_>) -> Result<u8, DecodeError> {
     let rest = cursor.rest();
-    let blank = rest
-        .iter()
-        .position(|c| !matches!(c, b' ' | b'\t' | b'\r' | b'\n'));
+    let blank = rest.iter().position(|byte| !is_blank(*byte));
     cursor.at += blank.unwrap_or(rest.len());
     match cursor.rest().first() {
         Some(byte) => Ok(*byte),
@@ -89,7 +92,7 @@ pub(super) fn number(cursor: &mut Cursor<'_>) -> Result<Number, DecodeError> {
     let value = match parser.next_number() {
         Ok(NumberAny::Int(NumberInt::Int(value))) => Number::Int(value),
         Ok(NumberAny::Float(value)) => Number::Float(value),
-        // An integer beyond 64 bits is read as a float, as JSON knows but one type of number.
+        // An integer beyond 64 bits is read as a float: JSON has only one type of number.
         _ => return run(cursor, |parser| parser.next_float()).map(Number::Float),
     };
     cursor.at += parser.current_index();
@@ -119,7 +122,7 @@ pub(super) fn str<'a>(cursor: &mut Cursor<'a>) -> Result<Cow<'a, str>, DecodeErr
     }
 }
 
-/// Reads bytes in the form that Tuber gives them in JSON.
+/// Reads bytes in the form that Tuber has for them in JSON.
 pub(super) fn bytes<'a>(cursor: &mut Cursor<'a>) -> Result<Cow<'a, [u8]>, DecodeError> {
     let start = *cursor;
     let mut found = None;
@@ -136,7 +139,7 @@ pub(super) fn bytes<'a>(cursor: &mut Cursor<'a>) -> Result<Cow<'a, [u8]>, Decode
                 }
                 found = Some(bytes);
             }
-            "subtype" => value.skip()?,
+            keys::SUBTYPE => value.skip()?,
             _ => return Err(start.wrong_type("bytes", "a map")),
         }
     }
@@ -167,7 +170,8 @@ pub(super) fn step(cursor: &mut Cursor<'_>, left: &mut Remaining) -> Result<bool
         cursor.at += 1;
         return Ok(false);
     }
-    // A comma just before the mark shows later: the mark is then read as an item, which fails.
+    // A trailing comma is not checked here. The closing mark after it is then read as an item,
+    // which fails.
     if *first {
         *first = false;
     } else {

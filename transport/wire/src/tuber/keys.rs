@@ -1,4 +1,4 @@
-//! Names that both halves of the protocol use: keys of requests, answers and descriptions.
+//! Names that client and server share: keys of requests, answers and descriptions.
 
 // Keys of a request.
 pub(super) const OBJECT: &str = "object";
@@ -8,11 +8,11 @@ pub(super) const KWARGS: &str = "kwargs";
 pub(super) const PROPERTY: &str = "property";
 pub(super) const RESOLVE: &str = "resolve";
 
-/// Declares a key, and its bytes in JSON after those that stand before it.
+/// Declares a key, and the bytes of the key in JSON together with the character before it.
 macro_rules! key {
     ($name:ident = $text:literal, $json:ident = $before:literal) => {
         pub(super) const $name: &str = $text;
-        // Every answer has it: written in one piece, it costs least.
+        // Each element of an answer has such a key, so it is prepared for one write.
         #[cfg(feature = "server")]
         pub(super) const $json: &[u8] = concat!($before, "\"", $text, "\":").as_bytes();
     };
@@ -35,8 +35,11 @@ pub(super) const NAME: &str = "name";
 pub(super) const KIND: &str = "kind";
 pub(super) const DEFAULT: &str = "default";
 
-/// Name of the first parameter of a method: the object itself.
+/// Name of the first parameter of a Python method: the object itself.
 pub(super) const SELF: &str = "self";
 
-/// Key of the map that stands for bytes in JSON.
+/// Key of the map that represents bytes in JSON.
 pub(super) const BYTES: &str = "bytes";
+
+/// Second key that such a map may have. Its value has no meaning here.
+pub(super) const SUBTYPE: &str = "subtype";

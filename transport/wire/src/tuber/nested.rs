@@ -1,4 +1,4 @@
-//! The items of lists and the entries of maps, one after another.
+//! Iteration over the items of a list and the entries of a map.
 
 use std::borrow::Cow;
 
@@ -7,15 +7,15 @@ use super::error::{DecodeError, DecodeErrorKind};
 use super::format::Format;
 use super::{cbor, json};
 
-/// The items of a list that is being read.
+/// Items of a list that is being read.
 #[derive(Debug)]
 pub struct Items<'c, 'a>(pub(super) Level<'c, 'a>);
 
 impl<'a> Items<'_, 'a> {
-    /// Returns the next item, or `None` at the end of the list. The cursor then stands past the
-    /// list.
+    /// Returns a cursor at the next item. At the end of the list it returns `None`, and the cursor
+    /// is past the list.
     ///
-    /// The next call skips an item that is not touched. It fails if an item is left half read.
+    /// The next call skips an item that was not read. It fails if an item was read only in part.
     #[expect(
         clippy::should_implement_trait,
         reason = "it lends the cursor, and it can fail"
@@ -29,21 +29,21 @@ impl<'a> Items<'_, 'a> {
         }
     }
 
-    /// The cursor. After the last item it stands past the list.
+    /// The cursor. After the last item it is past the list.
     pub(super) fn cursor(&self) -> &Cursor<'a> {
         self.0.cursor
     }
 }
 
-/// The entries of a map that is being read.
+/// Entries of a map that is being read.
 #[derive(Debug)]
 pub struct Entries<'c, 'a>(pub(super) Level<'c, 'a>);
 
 impl<'a> Entries<'_, 'a> {
-    /// Returns the next key, with the cursor at its value, or `None` at the end of the map. The
-    /// cursor then stands past the map.
+    /// Returns the next key, and a cursor at its value. At the end of the map it returns `None`,
+    /// and the cursor is past the map.
     ///
-    /// The next call skips a value that is not touched. It fails if a value is left half read.
+    /// The next call skips a value that was not read. It fails if a value was read only in part.
     #[expect(
         clippy::should_implement_trait,
         reason = "it lends the cursor, and it can fail"
@@ -61,24 +61,25 @@ impl<'a> Entries<'_, 'a> {
     }
 }
 
-/// Number of items or entries that a list or map still has.
+/// Number of items or entries that have not been read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Remaining {
-    /// Known from its head.
+    /// The number is known from the head.
     Exactly(u64),
-    /// Any number until a closing mark; `first` is true before the first item.
+    /// The list or map ends with a closing mark. `first` is true before the first item.
     UntilMark { first: bool, kind: Kind },
-    /// None: the cursor stands past the end.
+    /// None: the cursor is past the end.
     Done,
 }
 
-/// A list or map that has been entered.
+/// List or map whose items are being read.
 #[derive(Debug)]
 pub(super) struct Level<'c, 'a> {
     cursor: &'c mut Cursor<'a>,
     remaining: Remaining,
     depth: u8,
-    /// Position of the value that was handed out last.
+    /// Position of the value that was returned last. If the cursor is still there, the value was
+    /// not read.
     untouched: usize,
 }
 

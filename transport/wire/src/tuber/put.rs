@@ -1,10 +1,11 @@
-//! The bytes of single values in either format, appended to a buffer.
+//! Writing of single values into a buffer, in both formats.
 
 use bytes::BytesMut;
 
+use super::cbor::ROW_MAJOR;
 use super::format::Format;
 
-// The major types of CBOR, as they stand in a head.
+// Major types of CBOR, at their place in the first byte of a head.
 pub(super) const UNSIGNED: u8 = 0x00;
 pub(super) const NEGATIVE: u8 = 0x20;
 pub(super) const BYTES: u8 = 0x40;
@@ -12,6 +13,9 @@ pub(super) const TEXT: u8 = 0x60;
 pub(super) const ARRAY: u8 = 0x80;
 pub(super) const MAP: u8 = 0xa0;
 pub(super) const TAG: u8 = 0xc0;
+
+/// Head of a CBOR array with a length of 32 bits, which is written over bytes 1 to 4 later.
+pub(super) const OPEN_ARRAY: [u8; 5] = [ARRAY | 26, 0, 0, 0, 0];
 
 pub(super) fn put_null(format: Format, buffer: &mut BytesMut) {
     match format {
@@ -48,7 +52,7 @@ pub(super) fn put_str(format: Format, buffer: &mut BytesMut, text: &str) {
     }
 }
 
-/// Writes a key of a map, and the mark that separates it from its value.
+/// Writes a key of a map, in JSON with the colon after it.
 pub(super) fn put_key(format: Format, buffer: &mut BytesMut, key: &str) {
     put_str(format, buffer, key);
     if format == Format::Json {
@@ -56,7 +60,7 @@ pub(super) fn put_key(format: Format, buffer: &mut BytesMut, key: &str) {
     }
 }
 
-/// Writes a text between quotes. Runs without a character to escape are copied whole.
+/// Writes a text in quotes. Parts without a character to escape are copied as a whole.
 fn put_json_str(buffer: &mut BytesMut, text: &str) {
     buffer.extend_from_slice(b"\"");
     let mut rest = text.as_bytes();
@@ -83,7 +87,7 @@ fn put_json_str(buffer: &mut BytesMut, text: &str) {
     buffer.extend_from_slice(b"\"");
 }
 
-/// The bytes of a CBOR head: the major type and its argument in the fewest bytes.
+/// Bytes of a CBOR head, and their number: the major type and its argument in the fewest bytes.
 fn head_bytes(major: u8, argument: u64) -> ([u8; 9], usize) {
     let mut bytes = [0; 9];
     let (info, width) = match argument {
@@ -103,7 +107,7 @@ pub(super) fn put_head(buffer: &mut BytesMut, major: u8, argument: u64) {
     buffer.extend_from_slice(&bytes[..length]);
 }
 
-/// Replaces the one byte at `at` by a head, and moves the following bytes if the head is longer.
+/// Replaces the byte at `at` by a head, and moves the following bytes if the head is longer.
 pub(super) fn set_head(buffer: &mut BytesMut, at: usize, major: u8, count: u64) {
     let (bytes, length) = head_bytes(major, count);
     let end = buffer.len();
@@ -114,10 +118,10 @@ pub(super) fn set_head(buffer: &mut BytesMut, at: usize, major: u8, count: u64) 
     buffer[at..at + length].copy_from_slice(&bytes[..length]);
 }
 
-/// Writes a row-major array without its data: the array's tag, its shape, the tag of its element
-/// type and the head of its byte string.
+/// Writes a row-major array without its data: the tag of the array, its shape, the tag of its
+/// element type and the head of its byte string.
 pub(super) fn put_array_heads(buffer: &mut BytesMut, shape: &[usize], tag: u64, bytes: usize) {
-    put_head(buffer, TAG, 40);
+    put_head(buffer, TAG, ROW_MAJOR);
     put_head(buffer, ARRAY, 2);
     put_head(buffer, ARRAY, shape.len() as u64);
     for extent in shape {

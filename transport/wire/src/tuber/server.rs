@@ -1,4 +1,4 @@
-//! The server's half: requests are read, bound to the methods of a served object, and answered.
+//! Server half: reads requests, calls the methods of a served object, and writes the answers.
 
 mod args;
 mod fault;

@@ -1,4 +1,4 @@
-//! Typed arrays of CBOR, as in RFC 8746: numbers of one type, packed, with or without a shape.
+//! Typed arrays of CBOR (RFC 8746): packed numbers of one type, with or without a shape.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use super::cbor::{self, COLUMN_MAJOR, ROW_MAJOR};
 use super::cursor::{Cursor, Kind};
 use super::error::{DecodeError, DecodeErrorKind};
 
-/// The element types of typed arrays.
+/// Element type of a typed array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Element {
     U8,
@@ -26,7 +26,7 @@ pub(super) enum Element {
 }
 
 impl Element {
-    /// The element type and byte order (true for little-endian) behind a tag.
+    /// Returns the element type of a tag, and true if it is little-endian.
     fn of_tag(tag: u64) -> Result<(Self, bool), DecodeErrorKind> {
         use Element::*;
         Ok(match tag {
@@ -58,7 +58,7 @@ impl Element {
     }
 }
 
-/// A typed array whose data still lie in the body.
+/// Typed array whose data are still in the body.
 #[derive(Debug)]
 pub(super) struct Typed<'a> {
     pub(super) element: Element,
@@ -69,7 +69,7 @@ pub(super) struct Typed<'a> {
 }
 
 impl<'a> Typed<'a> {
-    /// Reads the heads, and checks that shape and data agree.
+    /// Reads the array, and checks that its shape and its data agree.
     pub(super) fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
         let start = *cursor;
         let tag = cbor::tag(cursor)?;
@@ -138,7 +138,7 @@ impl<'a> Typed<'a> {
         }
     }
 
-    /// Appends the values, row-major, each made from its bytes in little-endian order.
+    /// Appends the values in row-major order. `make` gets the bytes of each in little-endian order.
     pub(super) fn extend<T, const N: usize>(&self, out: &mut Vec<T>, make: impl Fn([u8; N]) -> T) {
         let (elements, _) = self.data.as_chunks::<N>();
         let read = |bytes: &[u8; N]| {
@@ -155,7 +155,7 @@ impl<'a> Typed<'a> {
                     .map(read),
             );
         } else if self.little_endian {
-            // Without the test in the loop, it is a copy.
+            // This loop has no test of the byte order, so it compiles to a copy.
             out.extend(elements.iter().map(|bytes| make(*bytes)));
         } else {
             out.extend(elements.iter().map(read));
@@ -179,7 +179,7 @@ fn read_extents(cursor: &mut Cursor<'_>) -> Result<Shape, DecodeError> {
     Ok(shape)
 }
 
-/// For each value in the order by rows, its place in the order by columns.
+/// Positions in column-major order of all values, in row-major order.
 fn by_rows(shape: Shape) -> impl Iterator<Item = usize> {
     let mut strides = [0; Shape::MAX_AXES];
     let mut stride = 1;

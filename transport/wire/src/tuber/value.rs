@@ -1,17 +1,18 @@
-//! Values of any kind, for answers whose shape is not known beforehand.
+//! Values of any type.
 
 use super::array::Shape;
 use super::cursor::{Cursor, Kind, Number};
 use super::emit::{Encode, Slot};
 use super::error::DecodeError;
+use super::keys;
 use super::typed::{Element, Typed};
 
-/// A value of any kind.
+/// A value of any type, for answers whose form is not known in advance.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// Nothing.
+    /// Null.
     Null,
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
     /// An integer.
     Int(i64),
@@ -19,17 +20,18 @@ pub enum Value {
     Float(f64),
     /// A text.
     Str(String),
-    /// Bytes; in JSON the map `{"bytes": [..]}`.
+    /// Bytes. In JSON they are the map `{"bytes": [..]}`.
     Bytes(Vec<u8>),
     /// A list.
     Array(Vec<Self>),
-    /// A map, in the order in which it was written.
+    /// A map, with its entries in the order in which they were written.
     Map(Vec<(String, Self)>),
-    /// An array of numbers of one type, of any shape. JSON has none: there it is nested lists.
+    /// An array of numbers of one type, of any shape. It comes only from CBOR: in JSON an array is
+    /// nested lists.
     NdArray(Box<NdArray>),
 }
 
-/// An array of numbers of one type, of any shape, row-major.
+/// Array of numbers of one type, of any shape, in row-major order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NdArray {
     /// The extents, outermost first. Their product is the number of values.
@@ -55,7 +57,7 @@ pub enum NdData {
 }
 
 impl Value {
-    /// The value under a key of a map.
+    /// Returns the value of a key, if this is a map that has the key.
     pub fn get(&self, key: &str) -> Option<&Self> {
         self.as_map()?
             .iter()
@@ -63,7 +65,7 @@ impl Value {
             .map(|(_, value)| value)
     }
 
-    /// The entries of a map.
+    /// Returns the entries if this is a map.
     pub fn as_map(&self) -> Option<&[(String, Self)]> {
         if let Self::Map(entries) = self {
             Some(entries)
@@ -72,7 +74,7 @@ impl Value {
         }
     }
 
-    /// The items of a list.
+    /// Returns the items if this is a list.
     pub fn as_array(&self) -> Option<&[Self]> {
         if let Self::Array(items) = self {
             Some(items)
@@ -81,7 +83,7 @@ impl Value {
         }
     }
 
-    /// A text.
+    /// Returns the text if this is one.
     pub fn as_str(&self) -> Option<&str> {
         if let Self::Str(text) = self {
             Some(text)
@@ -90,7 +92,7 @@ impl Value {
         }
     }
 
-    /// An integer or a float, as a float.
+    /// Returns the number as a float if this is an integer or a float.
     pub fn as_f64(&self) -> Option<f64> {
         match self {
             Self::Int(value) => Some(*value as f64),
@@ -99,7 +101,7 @@ impl Value {
         }
     }
 
-    /// An integer.
+    /// Returns the integer if this is one.
     pub fn as_i64(&self) -> Option<i64> {
         if let Self::Int(value) = self {
             Some(*value)
@@ -108,7 +110,7 @@ impl Value {
         }
     }
 
-    /// A truth value.
+    /// Returns the boolean if this is one.
     pub fn as_bool(&self) -> Option<bool> {
         if let Self::Bool(value) = self {
             Some(*value)
@@ -117,7 +119,7 @@ impl Value {
         }
     }
 
-    /// True if the value is true in Python's sense: null, false, zero and empty values are not.
+    /// True if the value is truthy in Python. Null, false, zero and empty values are not.
     pub fn truthy(&self) -> bool {
         match self {
             Self::Null => false,
@@ -166,14 +168,17 @@ impl Value {
     }
 }
 
-/// The bytes of a map, if it has the form that Tuber gives bytes in JSON.
+/// Returns the bytes if the map has the form that Tuber has for bytes in JSON.
 fn bytes_of_map(entries: &[(String, Value)]) -> Option<Vec<u8>> {
     let fits = match entries {
-        [(key, _)] => key == "bytes",
-        [(a, _), (b, _)] => (a == "bytes" && b == "subtype") || (a == "subtype" && b == "bytes"),
+        [(key, _)] => key == keys::BYTES,
+        [(a, _), (b, _)] => {
+            let found = [a.as_str(), b.as_str()];
+            found == [keys::BYTES, keys::SUBTYPE] || found == [keys::SUBTYPE, keys::BYTES]
+        }
         _ => false,
     };
-    let (_, value) = entries.iter().find(|(key, _)| fits && key == "bytes")?;
+    let (_, value) = entries.iter().find(|(key, _)| fits && key == keys::BYTES)?;
     value
         .as_array()?
         .iter()
@@ -198,7 +203,7 @@ impl NdArray {
             Element::I16 => NdData::I16(all(typed, i16::from_le_bytes)),
             Element::I32 => NdData::I32(all(typed, i32::from_le_bytes)),
             Element::I64 => NdData::I64(all(typed, i64::from_le_bytes)),
-            // Widened without loss, since the language has no such type.
+            // Rust has no stable 16-bit float, so these are widened to 32 bits without loss.
             Element::F16 => NdData::F32(all(typed, |b| half::f16::from_le_bytes(b).to_f32())),
             Element::F32 => NdData::F32(all(typed, f32::from_le_bytes)),
             Element::F64 => NdData::F64(all(typed, f64::from_le_bytes)),

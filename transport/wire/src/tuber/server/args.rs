@@ -1,5 +1,5 @@
-//! The arguments of a served call: bound to the method's parameters as Python binds them, then read
-//! one by one as the type that the method expects.
+//! Arguments of a call: bound to the parameters of the method by the rules of Python, and read as
+//! the types that the method expects.
 
 use std::borrow::Cow;
 
@@ -11,11 +11,11 @@ use crate::tuber::cursor::Cursor;
 use crate::tuber::describe::ParamKind;
 use crate::tuber::value::Value;
 
-/// The arguments of a call, bound to the parameters of its method. Nothing is copied: values are
-/// read straight from the request.
+/// Arguments of a call, bound to the parameters of its method. Values are read directly from the
+/// request and not copied.
 ///
-/// A getter's fault is worded as Python would:
-/// `TypeError: set_phase() argument 'phase' must be float, not str`.
+/// If an argument has the wrong type, the fault has the text of a Python error: `TypeError:
+/// set_phase() argument 'phase' must be float, not str`.
 #[derive(Debug, Clone, Copy)]
 pub struct Args<'c> {
     method: &'static Method,
@@ -37,8 +37,8 @@ enum Bound<'c> {
 }
 
 impl<'c> Args<'c> {
-    /// Binds the arguments of a call. The fault names the argument that is missing, surplus,
-    /// unknown or given twice.
+    /// Binds the arguments of a call. The fault names an argument that is missing, surplus, unknown
+    /// or given twice.
     pub fn bind(method: &'static Method, call: &Invocation<'c>) -> Result<Self, Fault> {
         let mut args = Args {
             method,
@@ -78,7 +78,7 @@ impl<'c> Args<'c> {
             count += 1;
         }
         if count > room && !more {
-            // Python counts `self` too.
+            // Python includes `self` in these numbers.
             let given = count + 1;
             let needed = self.method.params[..room]
                 .iter()
@@ -170,12 +170,12 @@ impl<'c> Args<'c> {
         ))
     }
 
-    /// The method that is called.
+    /// The called method.
     pub fn method(&self) -> &'static Method {
         self.method
     }
 
-    /// The call as it came, including the arguments that no parameter takes by itself.
+    /// The call, including arguments that only `*args` or `**kwargs` takes.
     pub fn invocation(&self) -> &Invocation<'c> {
         &self.invocation
     }
@@ -185,7 +185,7 @@ impl<'c> Args<'c> {
         self.cursor(name).is_some()
     }
 
-    /// A cursor at an argument, or `None` if it was not given.
+    /// Cursor at an argument, or `None` if it was not given.
     pub fn cursor(&self, name: &str) -> Option<Cursor<'c>> {
         let index = self
             .method
@@ -224,7 +224,8 @@ impl<'c> Args<'c> {
         ))
     }
 
-    /// Reads an argument that has to be of one kind, or null if `take_null` allows it.
+    /// Reads an argument with `from`, or its default with `default`. Returns `None` for null, and a
+    /// fault for a value of another type.
     fn read<T>(
         &self,
         name: &str,
@@ -290,7 +291,7 @@ impl<'c> Args<'c> {
             .ok_or_else(|| self.wrong(name, python::INT, python::NONE))
     }
 
-    /// Returns an argument as an integer from 0 on, or `None` for null.
+    /// Returns an argument as an integer that is not negative, or `None` for null.
     pub fn opt_u32(&self, name: &str) -> Result<Option<u32>, Fault> {
         let Some(value) = self.opt_i64(name)? else {
             return Ok(None);
@@ -303,13 +304,13 @@ impl<'c> Args<'c> {
         })
     }
 
-    /// Returns an argument as an integer from 0 on.
+    /// Returns an argument as an integer that is not negative.
     pub fn u32(&self, name: &str) -> Result<u32, Fault> {
         self.opt_u32(name)?
             .ok_or_else(|| self.wrong(name, python::INT, python::NONE))
     }
 
-    /// Returns an argument as a truth value, or `None` for null.
+    /// Returns an argument as a boolean, or `None` for null.
     pub fn opt_bool(&self, name: &str) -> Result<Option<bool>, Fault> {
         self.read(
             name,
@@ -325,7 +326,7 @@ impl<'c> Args<'c> {
         )
     }
 
-    /// Returns an argument as a truth value.
+    /// Returns an argument as a boolean.
     pub fn bool(&self, name: &str) -> Result<bool, Fault> {
         self.opt_bool(name)?
             .ok_or_else(|| self.wrong(name, python::BOOL, python::NONE))

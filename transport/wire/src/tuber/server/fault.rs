@@ -1,12 +1,12 @@
-//! Reason that a server could not fulfil a request: a text, as Python servers word it.
+//! Reason why a request failed: a text in the form that Python servers use.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::tuber::error::DecodeError;
 
-/// A failed request. Tuber knows no error codes: the text, `TypeError: ...` for example, is all
-/// that a client gets.
+/// Error of a request. Tuber has no error codes: a client gets only the text, for example
+/// `TypeError: ...`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Fault {
@@ -21,45 +21,45 @@ impl Fault {
         }
     }
 
-    /// Fault of an argument that has the right type and a value that is refused.
+    /// Fault for an argument that has the right type and a value that is refused.
     pub fn value(what: impl fmt::Display) -> Self {
         Self::new(format!("ValueError: {what}"))
     }
 
-    /// Fault of an argument that is missing, is one too many or has the wrong type.
+    /// Fault for an argument that is missing, is surplus or has the wrong type.
     pub fn type_error(what: impl fmt::Display) -> Self {
         Self::new(format!("TypeError: {what}"))
     }
 
-    /// Fault of a name that no object, method or property has.
+    /// Fault for a name that no object, method or property has.
     pub fn attribute(what: impl fmt::Display) -> Self {
         Self::new(format!("AttributeError: {what}"))
     }
 
-    /// Fault of a server that is not able to fulfil a request now.
+    /// Fault for a request that the server cannot fulfil now.
     pub fn runtime(what: impl fmt::Display) -> Self {
         Self::new(format!("RuntimeError: {what}"))
     }
 
-    /// Fault of an object that the server does not have.
+    /// Fault for an object that does not exist.
     pub fn no_object(object: &str) -> Self {
         Self::attribute(format_args!(
             "'TuberRegistry' object has no attribute '{object}' (Invalid object name '{object}')"
         ))
     }
 
-    /// Fault of a method or property that an object does not have.
+    /// Fault for a method or property that does not exist.
     pub fn no_attribute(object: &str, name: &str) -> Self {
         Self::attribute(format_args!("'{object}' object has no attribute '{name}'"))
     }
 
-    /// The text.
+    /// Text of the fault.
     pub fn message(&self) -> &str {
         &self.message
     }
 }
 
-/// Fault of a request whose bytes cannot be read.
+/// Fault for a request that cannot be decoded.
 impl From<DecodeError> for Fault {
     fn from(error: DecodeError) -> Self {
         Self::value(error)

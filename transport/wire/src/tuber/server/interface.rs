@@ -1,4 +1,5 @@
-//! The methods and properties of a served object as data, and the descriptions that come from it.
+//! Declaration of the methods and properties of a served object, and the descriptions that follow
+//! from it.
 
 use crate::tuber::describe::ParamKind;
 use crate::tuber::emit::{Encode, Map, Slot};
@@ -40,8 +41,7 @@ pub struct Method {
     pub name: &'static str,
     /// Description of the method. Empty if there is none.
     pub doc: &'static str,
-    /// Parameters, without `self`. Those after the first [`Method::MAX_PARAMS`] are never
-    /// bound.
+    /// Parameters without `self`, at most [`Method::MAX_PARAMS`]. Further ones are never bound.
     pub params: &'static [Param],
 }
 
@@ -50,18 +50,18 @@ pub struct Method {
 pub struct Param {
     /// Name in calls and descriptions.
     pub name: &'static str,
-    /// Way in which an argument reaches it.
+    /// Way in which an argument is passed to the parameter.
     pub kind: ParamKind,
-    /// Value if no argument is given. `None` if an argument must be given.
+    /// Value if no argument is given. `None` if the argument is required.
     pub default: Option<Constant>,
 }
 
-/// The default of a parameter.
+/// Default value of a parameter, or constant value of a property.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Constant {
-    /// Nothing.
+    /// Null.
     Null,
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
     /// An integer.
     Int(i64),
@@ -76,34 +76,34 @@ pub enum Constant {
 pub struct Property {
     /// Name in requests.
     pub name: &'static str,
-    /// Value, or that the object is asked for it.
+    /// Source of the value.
     pub value: PropertyValue,
 }
 
-/// The value of a property.
+/// Source of the value of a property.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum PropertyValue {
     /// A constant.
     Constant(Constant),
-    /// An enumeration: names and the texts that stand for them in calls.
+    /// An enumeration: names, with the texts that represent them in calls.
     Members(&'static [(&'static str, &'static str)]),
-    /// A value that the object is asked for at each request.
+    /// The object computes the value at each request.
     Asked,
 }
 
-/// The form of a description.
+/// Form of a description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DescribeForm {
-    /// Methods with their parameters and properties with their values, all at once.
+    /// Full: methods with their parameters, and properties with their values.
     #[default]
     Full,
-    /// Names alone, as servers up to 0.15 answer. A client then asks for each by itself, and gets
-    /// the signature of a method as a text.
+    /// Only names, as Tuber servers up to version 0.15 answer. A client then asks for each name,
+    /// and gets the signature of a method as a text.
     Names,
 }
 
 impl Param {
-    /// Creates a parameter that must be given.
+    /// Creates a required parameter.
     pub const fn required(name: &'static str) -> Self {
         Self {
             name,
@@ -112,7 +112,7 @@ impl Param {
         }
     }
 
-    /// Creates a parameter that may be left out.
+    /// Creates an optional parameter.
     pub const fn optional(name: &'static str, default: Constant) -> Self {
         Self {
             name,
@@ -126,7 +126,7 @@ impl Param {
         Self::optional(name, Constant::Null)
     }
 
-    /// Returns the same parameter, to be given by its name alone.
+    /// Returns the parameter as one that can only be given by name.
     #[must_use]
     pub const fn keyword(self) -> Self {
         Self {
@@ -137,7 +137,7 @@ impl Param {
 }
 
 impl Property {
-    /// An enumeration.
+    /// Creates a property that is an enumeration.
     pub const fn members(
         name: &'static str,
         members: &'static [(&'static str, &'static str)],
@@ -148,7 +148,7 @@ impl Property {
         }
     }
 
-    /// A property whose value the object is asked for.
+    /// Creates a property whose value the object computes.
     pub const fn asked(name: &'static str) -> Self {
         Self {
             name,
@@ -158,12 +158,12 @@ impl Property {
 }
 
 impl Interface {
-    /// Returns the method of a name.
+    /// Returns the method with this name.
     pub fn method(&self, name: &str) -> Option<&'static Method> {
         self.methods.iter().find(|method| method.name == name)
     }
 
-    /// Returns the property of a name.
+    /// Returns the property with this name.
     pub fn property(&self, name: &str) -> Option<&'static Property> {
         self.properties
             .iter()
@@ -185,7 +185,7 @@ impl Interface {
             .for_each(|property| names.item().str(property.name));
     }
 
-    /// Writes a full description without the properties and the end.
+    /// Writes the text and the methods of a full description. The caller adds the properties.
     pub(super) fn describe_methods(&self, map: &mut Map<'_>) {
         map.entry(keys::DOC, &doc(self.doc));
         let mut methods = map.key(keys::METHODS).map();
@@ -201,10 +201,10 @@ fn doc(text: &str) -> Option<&str> {
 }
 
 impl Method {
-    /// The most parameters that are bound.
+    /// Largest number of parameters that are bound.
     pub const MAX_PARAMS: usize = 16;
 
-    /// The signature as Python writes it, without `self`.
+    /// Signature in Python syntax, without `self`.
     pub fn signature(&self) -> String {
         let mut text = String::from("(");
         let mut keywords = false;
@@ -292,7 +292,7 @@ impl Encode for Constant {
 }
 
 impl Encode for PropertyValue {
-    /// Writes the value, or null if the object is to be asked for it.
+    /// Writes the value, or null if the object computes it.
     fn encode(&self, slot: Slot<'_>) {
         match self {
             Self::Constant(value) => value.encode(slot),

@@ -1,9 +1,9 @@
-//! The choice of the formats of an exchange by its headers.
+//! Choice of the formats of an exchange from its headers.
 
 use super::fault::Fault;
 use crate::tuber::format::Format;
 
-/// The formats that one exchange uses.
+/// Formats of an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Negotiated {
     /// Format of the request body.
@@ -12,20 +12,20 @@ pub struct Negotiated {
     pub answer: Format,
 }
 
-/// Error of headers that no format satisfies.
+/// Error if no format satisfies the headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotNegotiable {
-    /// Format in which the fault is to be answered.
+    /// Format of the answer that holds the fault.
     pub answer: Format,
-    /// The refusal, as a real server words it.
+    /// The fault, with the text of a real server.
     pub fault: Fault,
 }
 
 /// Chooses the formats of an exchange from its headers.
 ///
-/// An absent or empty `Content-Type` means JSON; any other must match exactly. `Accept` is split at
-/// commas and the first known type wins. However, `*/*` or `application/*` anywhere in it, or no
-/// header at all, means the request's own format.
+/// An absent or empty `Content-Type` means JSON; any other must match exactly. Of the types in
+/// `Accept`, which are separated by commas, the first known one is used. If `Accept` is absent or
+/// contains `*/*` or `application/*`, the answer has the format of the request.
 pub fn negotiate(
     content_type: Option<&str>,
     accept: Option<&str>,
@@ -103,7 +103,7 @@ mod tests {
             Some("image/png"),
             Err("ValueError: Not able to encode any media type matching image/png"),
         );
-        // A weight is no part of the protocol: the entry does not match.
+        // Weights are not part of the protocol, so this entry does not match.
         check(
             Some(JSON),
             Some("application/cbor;q=0.5"),

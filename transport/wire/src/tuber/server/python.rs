@@ -1,8 +1,8 @@
-//! Names that Python has for types, which servers give in the texts of errors.
+//! Python names of types, which servers use in the texts of errors.
 
 use crate::tuber::cursor::{Cursor, Kind, Number};
 
-/// Type of null.
+/// Name of the type of null.
 pub(super) const NONE: &str = "NoneType";
 pub(super) const BOOL: &str = "bool";
 pub(super) const INT: &str = "int";
@@ -11,7 +11,7 @@ pub(super) const STR: &str = "str";
 pub(super) const LIST: &str = "list";
 pub(super) const DICT: &str = "dict";
 
-/// Returns the name of the type of the value that comes next.
+/// Returns the Python name of the type of the next value.
 pub(super) fn type_of(cursor: &Cursor<'_>) -> &'static str {
     match cursor.kind() {
         Ok(Kind::Null) => NONE,

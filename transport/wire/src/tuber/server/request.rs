@@ -1,4 +1,4 @@
-//! One request of a body: its parts, before any of them is acted upon.
+//! Parsing of one request.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use super::service::Invocation;
 use crate::tuber::cursor::{Cursor, Kind};
 use crate::tuber::keys;
 
-/// The parts of one request.
+/// Parts of a request.
 #[derive(Default)]
 pub(super) struct RequestParts<'a> {
     pub(super) object: Option<Cursor<'a>>,
@@ -21,7 +21,7 @@ pub(super) struct RequestParts<'a> {
 }
 
 impl<'a> RequestParts<'a> {
-    /// Reads a request and moves past it.
+    /// Reads a request and moves the cursor past it.
     pub(super) fn read(cursor: &mut Cursor<'a>) -> Result<Self, Fault> {
         let kind = cursor.kind()?;
         if kind != Kind::Map {
@@ -47,12 +47,12 @@ impl<'a> RequestParts<'a> {
                 _ => {}
             }
         }
-        // An empty name counts as none.
+        // An empty name means that no property is asked for.
         parts.property = parts.property.filter(|name| !name.is_empty());
         Ok(parts)
     }
 
-    /// The call of a method from these parts.
+    /// Returns the call of a method with the arguments of the request.
     pub(super) fn call<'m>(&self, object: &'m str, method: &'m str) -> Result<Invocation<'m>, Fault>
     where
         'a: 'm,
@@ -85,7 +85,7 @@ fn name<'a>(value: &mut Cursor<'a>, what: &str) -> Result<Cow<'a, str>, Fault> {
     }
 }
 
-/// Puts an object's name or path into its one-text form.
+/// Writes the name or path of an object as one text, such as `Board.mods[0]`.
 pub(super) fn write_object(text: &mut String, mut object: Cursor<'_>) -> Result<(), Fault> {
     text.clear();
     if object.kind()? != Kind::Array {
@@ -106,7 +106,7 @@ pub(super) fn write_object(text: &mut String, mut object: Cursor<'_>) -> Result<
             text.push_str(&name(attribute, "an object")?);
         }
         while let Some(index) = parts.next()? {
-            // Writing to a text does not fail.
+            // Writing to a `String` cannot fail.
             let _ = match index.kind()? {
                 Kind::Number => write!(text, "[{}]", index.i64()?),
                 _ => write!(text, "[{:?}]", name(index, "an item")?),

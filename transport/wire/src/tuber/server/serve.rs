@@ -1,4 +1,4 @@
-//! The server's half: a request's headers and body in, an answer's body out.
+//! Processing of a request: from its headers and body to the body of the answer.
 
 use bytes::BytesMut;
 
@@ -13,9 +13,9 @@ use crate::tuber::error::{DecodeError, DecodeErrorKind, Limits};
 use crate::tuber::format::{Format, Options};
 use crate::tuber::keys;
 use crate::tuber::nested::Remaining;
-use crate::tuber::put::{ARRAY, MAP, put_head, put_null, put_str};
+use crate::tuber::put::{MAP, OPEN_ARRAY, put_head, put_null, put_str};
 
-/// The headers of a request that Tuber uses; `None` for those that are absent.
+/// Headers of a request that Tuber uses. `None` is an absent header.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Head<'a> {
     /// `Content-Type`.
@@ -26,9 +26,9 @@ pub struct Head<'a> {
     pub options: Option<&'a str>,
 }
 
-/// A server. Between requests it keeps only its buffers, so that a batch need not allocate.
+/// Tuber server without sockets. Between requests it keeps only its buffers, to avoid allocations.
 ///
-/// A call from end to end, with nothing between the halves but bytes:
+/// A call and its answer, passed between the two halves as bytes:
 ///
 /// ```
 /// use bytes::BytesMut;
@@ -78,7 +78,7 @@ pub struct Head<'a> {
 #[derive(Debug)]
 pub struct Server {
     limits: Limits,
-    /// The object of the current request, in its one-text form.
+    /// Object of the current request, as written by [`write_object`].
     object: String,
     warnings: Vec<String>,
 }
@@ -90,7 +90,7 @@ impl Default for Server {
 }
 
 impl Server {
-    /// Creates a server that accepts requests within limits.
+    /// Creates a server that accepts requests within `limits`.
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
@@ -99,10 +99,11 @@ impl Server {
         }
     }
 
-    /// Answers a whole request: appends the answer's body to `out` and returns its format.
+    /// Answers a request completely: appends the body of the answer to `out` and returns its
+    /// format.
     ///
-    /// There is always an answer, and its HTTP status is always 200: a request that cannot be read
-    /// is answered by an error.
+    /// There is always an answer, and its HTTP status is always 200. The answer to a request that
+    /// cannot be read is an error.
     pub fn serve(
         &mut self,
         head: &Head<'_>,
@@ -115,9 +116,9 @@ impl Server {
         exchange.close(out)
     }
 
-    /// Begins to answer a request that is to be run step by step: call [`Exchange::step`] until it
-    /// returns false, then [`Exchange::close`]. Nothing is run before the whole body has been
-    /// checked to be well formed.
+    /// Begins to answer a request step by step: call [`Exchange::step`] until it returns false,
+    /// then [`Exchange::close`]. The whole body is checked first, so that no call of a malformed
+    /// body is executed.
     pub fn open<'s, 'b>(
         &'s mut self,
         head: &Head<'_>,
@@ -158,7 +159,7 @@ impl Server {
                 if batch {
                     match formats.answer {
                         Format::Json => out.extend_from_slice(b"["),
-                        Format::Cbor => out.extend_from_slice(&[ARRAY | 26, 0, 0, 0, 0]),
+                        Format::Cbor => out.extend_from_slice(&OPEN_ARRAY),
                     }
                 }
                 Exchange {
@@ -180,7 +181,7 @@ impl Server {
     }
 }
 
-/// Checks that a body is well formed throughout and finds the requests in it.
+/// Checks that the whole body is well formed, and returns its requests.
 fn open_body<'b>(
     formats: Negotiated,
     body: &'b [u8],
@@ -240,7 +241,7 @@ fn body_error(format: Format, body: &[u8], error: &DecodeError) -> Fault {
     }
 }
 
-/// A request that is being answered.
+/// Request that is being answered.
 #[derive(Debug)]
 pub struct Exchange<'s, 'b> {
     server: &'s mut Server,
@@ -251,13 +252,13 @@ pub struct Exchange<'s, 'b> {
     failed: bool,
     answered: u32,
     batch: bool,
-    /// Position of the answer's start in its buffer.
+    /// Position of the start of the answer in its buffer.
     start: usize,
-    /// State before the last step.
+    /// State before the last step. `None` if the step cannot be undone.
     before: Option<Snapshot<'b>>,
 }
 
-/// State that a step changes, so that it can be taken back.
+/// State that a step changes, so that the step can be undone.
 #[derive(Debug, Clone, Copy)]
 struct Snapshot<'b> {
     cursor: Cursor<'b>,
@@ -267,7 +268,7 @@ struct Snapshot<'b> {
     written: usize,
 }
 
-/// Part of a request that has not been run.
+/// Part of a request that has not been executed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Pending {
     Nothing,
@@ -276,21 +277,21 @@ enum Pending {
 }
 
 impl Exchange<'_, '_> {
-    /// The format of the answer.
+    /// Format of the answer.
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// True if a request of the batch has failed so far.
+    /// True if a request of the batch has failed.
     pub fn failed(&self) -> bool {
         self.failed
     }
 
-    /// Runs the next request of the batch and appends its answer. Returns false, and does nothing,
-    /// if none is left. `out` must hold the output of the steps before.
+    /// Executes the next request of the batch and appends its answer. Returns false and does
+    /// nothing if none is left. `out` must hold the output of the earlier steps.
     ///
-    /// After a failure the rest is not run but answered by [`NOT_RUN`], each in a step of its own,
-    /// unless the request's options ask to go on.
+    /// After a failure the remaining requests are not executed, and each one is answered with
+    /// [`NOT_RUN`] in a step of its own, unless the options of the request ask to continue.
     pub fn step(&mut self, target: &mut impl Dispatch, out: &mut BytesMut) -> bool {
         self.before = Some(Snapshot {
             cursor: self.cursor,
@@ -303,7 +304,7 @@ impl Exchange<'_, '_> {
             Pending::Nothing => return false,
             Pending::Single => {}
             Pending::Batch(remaining) => {
-                // The body has been checked before, so that this cannot fail.
+                // The body was checked in `open_body`, so this cannot fail.
                 if !self.cursor.step(remaining).unwrap_or(false) {
                     self.pending = Pending::Nothing;
                     return false;
@@ -336,10 +337,10 @@ impl Exchange<'_, '_> {
         true
     }
 
-    /// Takes the last step back, with its output, so that the next step runs the same request
-    /// again. This is for a target that must wait before it can answer. The target remembers the
-    /// part of the request that it has already done. Does nothing if there was no step since
-    /// the start or since the last call of this method.
+    /// Undoes the last step and removes its output, so that the next step executes the same request
+    /// again. This is for a target that must wait before it can answer; the target itself remembers
+    /// which part of the request it has done. Does nothing if there was no step since the start or
+    /// since the last call of this method.
     pub fn take_back(&mut self, out: &mut BytesMut) {
         if let Some(before) = self.before.take() {
             self.cursor = before.cursor;
@@ -365,11 +366,12 @@ impl Exchange<'_, '_> {
     }
 }
 
-/// Mark of a request that failed, and whose error has been written.
+/// A request failed, and its error has been written.
 struct Failed;
 
 impl Server {
-    /// Answers one request, including one that could not be read or is not to be run.
+    /// Answers one request. `request` is a fault if the request could not be read or must not be
+    /// executed.
     fn answer(
         &mut self,
         format: Format,
@@ -464,7 +466,7 @@ fn put_error(format: Format, out: &mut BytesMut, fault: &Fault) {
     }
 }
 
-/// Writes `{"error":{"message":"..."}`: JSON without the end of the outer map, so that warnings can
+/// Writes `{"error":{"message":"..."}`. In JSON the outer map stays open, so that warnings can
 /// follow.
 fn put_open_error(format: Format, out: &mut BytesMut, fault: &Fault) {
     match format {

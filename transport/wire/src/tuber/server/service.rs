@@ -1,4 +1,4 @@
-//! Served objects, which are called back with requests that have been read.
+//! Interfaces of served objects.
 
 use super::args::Args;
 use super::fault::Fault;
@@ -7,39 +7,38 @@ use crate::tuber::cursor::Cursor;
 use crate::tuber::emit::{Encode, Slot};
 use crate::tuber::keys;
 
-/// Objects that can be served. The usual way to implement this is [`Service`], which serves one
-/// object.
+/// A set of served objects. A server with one object implements [`Service`] instead.
 ///
-/// Objects have the names that requests give them. A path to an object inside another is passed as
-/// one text, `Board.mods[0]` or `Board.named["a"]`.
+/// An object is identified by its name. A path to an object inside another one is passed as one
+/// text, such as `Board.mods[0]` or `Board.named["a"]`.
 pub trait Dispatch {
-    /// The names of the objects, in the order in which they are listed.
+    /// Names of the objects, in the order in which they are listed.
     fn objects(&self) -> Vec<String>;
 
-    /// Describes an object: with all its members if `resolve` is set, by names alone otherwise.
+    /// Writes the description of an object: with all its members if `resolve` is true, else only
+    /// their names.
     fn describe(&mut self, object: &str, resolve: bool, slot: Slot<'_>) -> Result<(), Fault>;
 
-    /// Writes the value of a property, or the description of a method or of an object inside this
-    /// one.
+    /// Writes the value of a property, or the description of a method or of an inner object.
     fn property(&mut self, object: &str, property: &str, slot: Slot<'_>) -> Result<(), Fault>;
 
     /// Calls a method.
     fn call(&mut self, call: &Invocation<'_>, reply: Reply<'_>) -> Result<(), Fault>;
 }
 
-/// One served object whose methods and properties are declared as data.
+/// A served object whose methods and properties are declared as data.
 ///
-/// Names, arguments and descriptions are handled before any of these methods is called.
+/// The server checks names, binds arguments and writes descriptions before it calls these methods.
 pub trait Service {
     /// Methods and properties that the object offers.
     fn interface(&self) -> &'static Interface;
 
-    /// Form in which the object describes itself.
+    /// Form of the description of the object.
     fn describe_form(&self) -> DescribeForm {
         DescribeForm::Full
     }
 
-    /// Calls a method. If it returns a fault, its output is dropped.
+    /// Calls a method. If it returns a fault, its output is discarded.
     fn call(
         &mut self,
         method: &'static Method,
@@ -53,7 +52,7 @@ pub trait Service {
     }
 }
 
-/// A call of a method, as it came.
+/// A call of a method whose arguments have not been bound.
 #[derive(Debug, Clone, Copy)]
 pub struct Invocation<'a> {
     /// The object.
@@ -66,7 +65,7 @@ pub struct Invocation<'a> {
     pub kwargs: Option<Cursor<'a>>,
 }
 
-/// Destination of a call's result: exactly one value, null if none is written.
+/// Destination of the result of a call: exactly one value, or null if none is written.
 #[derive(Debug)]
 pub struct Reply<'w> {
     slot: Slot<'w>,
@@ -78,17 +77,17 @@ impl<'w> Reply<'w> {
         Reply { slot, warnings }
     }
 
-    /// Adds a warning, which goes with the result or the fault.
+    /// Adds a warning, which is sent with the result or the fault.
     pub fn warn(&mut self, text: impl Into<String>) {
         self.warnings.push(text.into());
     }
 
-    /// Answers the call by a value.
+    /// Answers the call with a value.
     pub fn send(self, value: &(impl Encode + ?Sized)) {
         self.slot.write(value);
     }
 
-    /// The place where a value is to be built.
+    /// Slot of the result, to write it piece by piece.
     pub fn slot(self) -> Slot<'w> {
         self.slot
     }
