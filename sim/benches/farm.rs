@@ -1,8 +1,8 @@
-//! Costs of a farm: `cargo bench -p twotone-sim`. Time to start and memory of
-//! many boards, and processor time of boards that stream.
+//! Costs of a farm (`cargo bench -p twotone-sim`): time to start and memory of many boards, and
+//! processor time of boards that stream.
 //!
-//! Nothing reads the streams here: the figures are those of the sender,
-//! including the kernel's delivery. `-- --json` prints one object.
+//! No program reads the streams here, so the figures are those of the sender and of the delivery by
+//! the kernel. `-- --json` prints one JSON object.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use twotone_sim::{Farm, Profile, SimBoard};
 use twotone_wire::crs::GROUP;
 
-/// Time over which streams are measured.
+/// Duration of the measurement of streams.
 const SPAN: Duration = Duration::from_secs(5);
 
 #[allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
@@ -26,7 +26,7 @@ fn pass(span: Duration) {
     std::thread::sleep(span);
 }
 
-/// Resident memory of this process, MB; 0 if the system does not give it.
+/// Resident memory of this process, MB; 0 if the system does not report it.
 fn resident_mb() -> f64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = text.lines().find(|line| line.starts_with("VmRSS:"));
@@ -34,10 +34,10 @@ fn resident_mb() -> f64 {
     kb.unwrap_or(0.0) / 1024.0
 }
 
-/// Processor time of this process, s, to a hundredth.
+/// Processor time of this process, s, with a resolution of 10 ms.
 fn processor_s() -> f64 {
     let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name, in brackets, may hold spaces.
+    // The name of the process, in parentheses, may contain spaces.
     let fields = text.rsplit(')').next().unwrap_or_default();
     let ticks = fields.split_whitespace().skip(11).take(2);
     ticks
@@ -46,7 +46,7 @@ fn processor_s() -> f64 {
         / 100.0
 }
 
-/// Runs one batch, which must succeed.
+/// Sends a batch, which must succeed.
 fn run(board: &SimBoard, calls: &[Value]) {
     let body = Value::from(calls.to_vec()).to_string();
     let mut stream = TcpStream::connect(board.address()).expect("the board is up");
@@ -65,7 +65,7 @@ fn call(method: &str, args: &Value, kwargs: &Value) -> Value {
     json!({"object": "Dfmux", "method": method, "args": args, "kwargs": kwargs})
 }
 
-/// Sets a tone on each detector of a board.
+/// Sets a tone for each detector of a board.
 fn tune(farm: &Farm, index: usize) {
     for module in &farm.truth().boards[index].modules {
         let number = module.module;

@@ -1,6 +1,6 @@
-//! A farm in the foreground, until its standard input ends:
-//! `cargo run --release -p twotone-sim --example farm -- 2 20 7 /tmp/map.toml /tmp/truth.json`
-//! (boards, detectors, seed, and files for the hardware map and the truth).
+//! Runs a farm until its standard input ends: `cargo run --release -p twotone-sim --example farm --
+//! 2 20 7 /tmp/map.toml /tmp/truth.json` (boards, detectors, seed, and files for the hardware map
+//! and the truth).
 
 use std::error::Error;
 use std::io::Read;

@@ -1,14 +1,14 @@
-//! Parts of every simulated board, whatever its kind: its identity, address, time, counts, faults
-//! and power.
+//! State that simulated boards of every kind have: identity, address, time, counters, faults and
+//! power.
 //!
 //! | file | content |
 //! |---|---|
 //! | `kind` | what a kind of boards adds, and the list of kinds |
 //! | `address`, `port` | loopback address, and listening socket |
-//! | `held` | connections that a fault leaves without an answer |
+//! | `held` | connections that a fault keeps open without an answer |
 //! | `time`, `clock` | modes of time, and the board's clock |
-//! | `counters` | counts of the control traffic |
-//! | `stream` | sample streams: listeners, turns to send, the socket, counts |
+//! | `counters` | counters of the control traffic |
+//! | `stream` | sample streams: listeners, order of sending, the socket, counters |
 
 pub(crate) mod address;
 mod clock;
@@ -45,7 +45,7 @@ pub use self::time::TimeMode;
 use self::stream::StreamTally;
 use crate::fault::{FaultSet, OnAnswer, OnCall, OnConnect, OnPacket, OnRequest, Packet, Scheduled};
 
-/// Parts of a board that do not depend on its kind.
+/// State of a board that does not depend on its kind.
 #[derive(Debug)]
 pub(crate) struct Board {
     kind: &'static Kind,
@@ -54,39 +54,39 @@ pub(crate) struct Board {
     address: SocketAddr,
     time: TimeMode,
     clock: Clock,
-    /// Modules that have detectors, and the first; from 1.
+    /// Numbers (from 1) of the modules that have detectors. Module 1 is always included.
     populated: Box<[u8]>,
     tally: Tally,
     streamed: StreamTally,
     requests: AtomicU64,
-    /// Calls since the start, by which faults are scheduled.
+    /// Number of calls since the start. Faults are scheduled by this number.
     calls: AtomicU64,
     faults: Mutex<FaultSet>,
-    /// True if there are faults, so that a board without any takes no lock for them.
+    /// True if there are faults. A board without faults needs no lock to find that out.
     faulty: AtomicBool,
     power: Mutex<Power>,
     changed: Notify,
-    /// Notified when a fault may be over.
-    eased: Notify,
+    /// Notified when a fault may have ended.
+    fault_ended: Notify,
     shut_down: CancellationToken,
     tasks: TaskTracker,
 }
 
-/// State of the board's power: its present life, and the end of its downtime.
+/// State of the power supply: the present run of the board, and the end of its downtime.
 #[derive(Debug)]
 struct Power {
-    /// Cancelled when this life of the board ends.
+    /// Cancelled when the present run of the board ends, by a reboot or with the farm.
     life: CancellationToken,
     down_until: Option<Instant>,
 }
 
-/// Parts that a board is made of.
+/// Arguments of [`Board::new`].
 pub(crate) struct Parts {
     pub(crate) kind: &'static Kind,
     pub(crate) serial: u16,
     pub(crate) address: SocketAddr,
     pub(crate) time: TimeMode,
-    /// Modules that have detectors, and the first; from 1.
+    /// Numbers (from 1) of the modules that have detectors. Module 1 is always included.
     pub(crate) populated: Vec<u8>,
     pub(crate) faults: Vec<Scheduled>,
     pub(crate) shut_down: CancellationToken,
@@ -114,7 +114,7 @@ impl Board {
                 down_until: None,
             }),
             changed: Notify::new(),
-            eased: Notify::new(),
+            fault_ended: Notify::new(),
             shut_down: parts.shut_down,
             tasks: parts.tasks,
         }
@@ -145,13 +145,13 @@ impl Board {
         &self.shut_down
     }
 
-    /// Modules that have detectors, and the first; from 1.
+    /// Numbers (from 1) of the modules that have detectors. Module 1 is always included.
     pub(crate) fn populated(&self) -> &[u8] {
         &self.populated
     }
 
-    /// The board's clock. It shows the time up to which any module has acquired,
-    /// or runs by itself.
+    /// Clock of the board. It runs by itself, or shows the latest time up to which a module has
+    /// acquired.
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
     }
@@ -164,7 +164,7 @@ impl Board {
         self.tally.read()
     }
 
-    /// A number for a request, from 1.
+    /// Returns the number of a new request, from 1.
     pub(crate) fn next_request(&self) -> u64 {
         self.requests.fetch_add(1, Ordering::Relaxed) + 1
     }
@@ -176,12 +176,13 @@ impl Board {
 
 /// Streams.
 impl Board {
-    /// Lets the board's time run while its streams are received.
+    /// Starts the clock of the board: time is real while its streams are received.
     pub(crate) fn begin_streaming(&self) {
         self.clock.start();
     }
 
-    /// Lets time advance again as the farm's [`TimeMode`] says, after the streams have ended.
+    /// Stops the clock after the streams have ended, if the [`TimeMode`] of the farm is
+    /// accelerated.
     pub(crate) fn end_streaming(&self) {
         if self.time == TimeMode::Accelerated {
             self.clock.stop();
@@ -192,7 +193,7 @@ impl Board {
         &self.streamed
     }
 
-    /// Fate of a packet. The caller counts it.
+    /// Decision of the faults about a packet. The caller counts the packet.
     pub(crate) fn on_packet(&self, packet: &Packet) -> OnPacket {
         if !self.faulty.load(Ordering::Relaxed) {
             return OnPacket::Send;
@@ -209,8 +210,7 @@ impl Board {
         self.changed.notify_one();
     }
 
-    /// Gives the board a fault until [`Board::close_window`]. The calls of the
-    /// fault count from now.
+    /// Adds a fault until [`Board::close_window`]. The calls of the fault are counted from now on.
     pub(crate) fn open_window(&self, window: u64, mut fault: Scheduled) {
         let calls = self.calls.load(Ordering::Relaxed);
         if !fault.fault.counts_packets() {
@@ -232,32 +232,32 @@ impl Board {
         self.faults_changed();
     }
 
-    /// Tells the port and the held connections that faults may act, or act no more.
+    /// Notifies the port and the held connections that faults may have begun or ended.
     fn faults_changed(&self) {
         self.changed.notify_one();
-        self.eased.notify_waiters();
+        self.fault_ended.notify_waiters();
     }
 
-    /// Tells them after a request has been run: the calls of the request may begin or end a fault.
+    /// Does the same after a request: its calls may have begun or ended a fault.
     pub(crate) fn calls_made(&self) {
         if self.faulty.load(Ordering::Relaxed) {
             self.faults_changed();
         }
     }
 
-    /// Completes when the fault that holds a connection is over.
+    /// Completes when the fault that holds a connection has ended.
     pub(crate) async fn released(&self, held: &Held) {
         loop {
-            let eased = self.eased.notified();
+            let fault_ended = self.fault_ended.notified();
             if !self.holds(held) {
                 return;
             }
-            eased.await;
+            fault_ended.await;
         }
     }
 
-    /// True if the fault that has held a connection still does. A fault of a call or of
-    /// its answer is judged by the number of that call, even if later calls have come.
+    /// True if a fault still holds the connection. For a fault of a call or of its answer, the
+    /// number of that call counts, even if later calls have come.
     fn holds(&self, held: &Held) -> bool {
         let faults = lock(&self.faults);
         let next = self.calls.load(Ordering::Relaxed);
@@ -288,16 +288,16 @@ impl Board {
         self.decide(OnRequest::Run, |faults, call| faults.on_request(call))
     }
 
-    /// Fate of an answer, with the number of the last call before it.
+    /// Decision of the faults about an answer, with the number of the last call before it.
     pub(crate) fn on_answer(&self, answer: &Bytes) -> (u64, OnAnswer) {
         self.decide((0, OnAnswer::Send), |faults, next| {
-            // The calls that are answered have been counted already.
+            // `next` already includes the calls of this answer.
             let call = next.saturating_sub(1);
             (call, faults.on_answer(call, answer))
         })
     }
 
-    /// Counts a call, and returns its number and its fate.
+    /// Counts a call, and returns its number and the decision of the faults about it.
     pub(crate) fn on_call(&self, method: &str) -> (u64, OnCall) {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
         if !self.faulty.load(Ordering::Relaxed) {
@@ -306,7 +306,8 @@ impl Board {
         (call, lock(&self.faults).on_call(method, call))
     }
 
-    /// Loses all connections, and takes no new ones for `down`. The kind resets its settings first.
+    /// Closes all connections, and accepts no new ones for the time `down`. The caller resets the
+    /// settings first.
     pub(crate) fn power_cycle(&self, down: Duration) {
         let mut power = lock(&self.power);
         power.life.cancel();
@@ -316,7 +317,7 @@ impl Board {
         self.changed.notify_one();
     }
 
-    /// Token that is cancelled when the board next loses its connections.
+    /// Token that is cancelled when the present run of the board ends.
     pub(crate) fn life(&self) -> CancellationToken {
         lock(&self.power).life.clone()
     }
@@ -329,14 +330,15 @@ impl Board {
         lock(&self.power).down_until = None;
     }
 
-    /// Completes when the port may have to be opened or closed: faults or the power have changed.
+    /// Completes when faults or the power have changed, so that the port may have to be opened or
+    /// closed.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
     }
 }
 
-/// Locks, even if the last holder panicked: every setting is written whole, so
-/// that the board is consistent all the same.
+/// Locks a mutex even if its last holder panicked: each setting is written in one step, so that the
+/// state is consistent.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,5 @@
-//! Simulated CRS boards: modules with detectors, set over Tuber, with two UDP sample streams.
+//! Simulated CRS boards: modules with detectors, controlled over Tuber, with two UDP sample
+//! streams.
 //!
 //! | file | content |
 //! |---|---|
@@ -25,10 +26,10 @@ use self::module::Module;
 use self::settings::Settings;
 use crate::board::{Board, Connection, Destination, Kind, Origin, Sending, Simulated, Work, lock};
 
-/// Modules of a board: 1-4 on the low analog bank, 5-8 on the high one.
+/// Number of modules of a board: 1-4 are on the low analog bank, 5-8 on the high one.
 const MODULES: usize = 2 * BANK;
 
-/// Modules of an analog bank. Packets count them from 0 in either.
+/// Number of modules of an analog bank. Packets count the modules from 0 in each bank.
 const BANK: usize = crs::MODULES_IN_BANK as usize;
 
 /// CRS boards, as data.
@@ -49,8 +50,7 @@ pub(crate) static KIND: Kind = Kind {
 
 /// A CRS board.
 ///
-/// Settings that belong to a module lie behind a lock of that module, so that
-/// connections to different modules run side by side.
+/// Each module has a lock, so that connections to different modules do not wait for each other.
 #[derive(Debug)]
 struct Crs {
     board: Board,
@@ -59,10 +59,11 @@ struct Crs {
 }
 
 impl Crs {
-    /// Creates a board with settings as after power-up. There is one origin a module, in order.
+    /// Creates a board with its settings after power-up. There is one origin for each module, in
+    /// order.
     fn new(board: Board, origins: Vec<Origin>) -> Self {
         debug_assert_eq!(origins.len(), MODULES);
-        // Modules draw their detectors when they are first used, so that this is cheap.
+        // This is cheap, since a module draws its detectors only when it is first used.
         let modules = origins.into_iter().map(Module::new).map(Mutex::new);
         Self {
             board,
@@ -84,13 +85,13 @@ impl Crs {
         Some(module)
     }
 
-    /// The module at `index`, without advancing its time. The streams use this,
-    /// since they send samples of the past.
+    /// The module at `index`, without advancing its time. The streams use it, since they send
+    /// samples of the past.
     fn module_behind(&self, index: usize) -> Option<MutexGuard<'_, Module>> {
         self.modules.get(index).map(lock)
     }
 
-    /// Ends the streams: no samples are kept for them any more.
+    /// Ends the streams and drops the samples that were kept for them.
     fn end_streaming(&self) {
         for module in &self.modules {
             lock(module).end_stream();
@@ -98,9 +99,9 @@ impl Crs {
         self.board.end_streaming();
     }
 
-    /// Loses all settings and connections, and takes no new ones for `down`.
+    /// Resets all settings, closes all connections, and accepts no new ones for the time `down`.
     fn reboot(&self, down: Duration) {
-        // Settings come first: a connection that is accepted afterwards finds those of power-up.
+        // The settings are reset first, so that a new connection finds those of power-up.
         *self.settings() = Settings::default();
         for module in &self.modules {
             lock(module).reboot();
@@ -134,7 +135,7 @@ impl Simulated for Crs {
     }
 }
 
-/// Index of the module of a number, from 1. Number 0 gives an index that no module has.
+/// Index of the module with this number, from 1. Number 0 gives an index without a module.
 fn index(module: u8) -> usize {
     usize::from(module).wrapping_sub(1)
 }

@@ -1,42 +1,42 @@
-//! Reasons that a farm cannot be started.
+//! Errors of starting a farm.
 
 use std::io;
 use std::net::SocketAddr;
 
-/// Reason that a farm was not started. Nothing of it is left running.
+/// Reason why a farm was not started. No part of it is left running.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The process may not hold as many sockets open as the farm needs.
+    /// The limit of open files is lower than the number of sockets that the farm needs.
     #[error(
         "the farm needs {needed} file descriptors and the limit is {limit}: \
          raise it with `ulimit -n {needed}`"
     )]
     Descriptors {
-        /// Descriptors needed.
+        /// Number of descriptors that the farm needs.
         needed: u64,
-        /// Descriptors that the process may have.
+        /// Number of descriptors that the process may have.
         limit: u64,
     },
-    /// More detectors than the modules can hold.
+    /// There are more detectors than the modules can have.
     #[error("{detectors} detectors do not fit on {modules} module(s) of {capacity}")]
     TooManyDetectors {
-        /// Detectors asked for, a board.
+        /// Number of detectors that were asked for, for each board.
         detectors: usize,
-        /// Modules asked for, a board.
+        /// Number of modules that were asked for, for each board.
         modules: usize,
-        /// Detectors that a module can hold.
+        /// Largest number of detectors of a module.
         capacity: usize,
     },
-    /// A number of modules that a board does not have.
+    /// The number of modules is out of range.
     #[error("{modules} modules asked for: a board has 1 to {most} that can be populated")]
     Modules {
-        /// Modules asked for, a board.
+        /// Number of modules that were asked for, for each board.
         modules: usize,
-        /// Modules of a board that can have detectors.
+        /// Largest number of modules of a board that can have detectors.
         most: usize,
     },
-    /// A kind of boards that cannot be simulated.
+    /// The kind of boards is unknown.
     #[error("boards of the kind {kind} cannot be simulated: the kinds are {known}")]
     UnknownKind {
         /// Name of the kind.
@@ -44,38 +44,38 @@ pub enum StartError {
         /// Names of the kinds that can be simulated.
         known: String,
     },
-    /// More boards than there are serial numbers, which have 16 bits.
+    /// There are more boards than serial numbers, which have 16 bits.
     #[error("{0} boards asked for: there are serial numbers for 65535")]
     TooManyBoards(usize),
-    /// A fault given to a board that the farm does not have.
+    /// A fault is for a board that the farm does not have.
     #[error("a fault is given to board {index}, and the last board is {last}")]
     NoSuchBoard {
         /// Index of the board, from 0.
         index: usize,
-        /// Highest index there is.
+        /// Highest index of a board.
         last: usize,
     },
     /// A fault script names a board that the farm does not have.
     #[error("a fault script names the board {name}, and the farm has {first} to {last}")]
     UnknownBoard {
-        /// The name.
+        /// Name in the script.
         name: String,
-        /// The farm's first board.
+        /// Name of the first board of the farm.
         first: String,
-        /// The farm's last board.
+        /// Name of the last board of the farm.
         last: String,
     },
-    /// A board's port could not be opened.
+    /// The port of a board could not be opened.
     #[error("{board}: cannot listen on {address}: {source}")]
     Listen {
-        /// The board.
+        /// Name of the board.
         board: String,
-        /// The address wanted; port 0 means any.
+        /// Address that was asked for. Port 0 means any port.
         address: SocketAddr,
         /// Error of the system.
         source: io::Error,
     },
-    /// The runtime of a farm with threads of its own could not be started.
+    /// The runtime of a farm that has its own threads could not be started.
     #[error("cannot start the farm's threads: {0}")]
     Runtime(io::Error),
 }

@@ -19,11 +19,11 @@ pub use builder::FarmBuilder;
 pub use sim_board::SimBoard;
 pub use truth::{BoardTruth, ModuleTruth, Truth};
 
-/// Running boards. They end when this is dropped.
+/// Running boards. Dropping this shuts them down.
 #[derive(Debug)]
 pub struct Farm {
     seed: u64,
-    /// Range that the detectors were designed into.
+    /// Frequency range of the design frequencies of the detectors.
     range: Band,
     params: Arc<ProfileParams>,
     boards: Vec<SimBoard>,
@@ -33,17 +33,17 @@ pub struct Farm {
 }
 
 impl Farm {
-    /// Returns the description of a farm, to be completed and started.
+    /// Returns a builder with the default settings.
     pub fn builder() -> FarmBuilder {
         FarmBuilder::default()
     }
 
-    /// The boards, in the order of the hardware map.
+    /// Boards, in the order of the hardware map.
     pub fn boards(&self) -> &[SimBoard] {
         &self.boards
     }
 
-    /// The seed that the farm was built from.
+    /// Seed from which the farm was built.
     pub fn seed(&self) -> u64 {
         self.seed
     }
@@ -56,14 +56,12 @@ impl Farm {
         }
     }
 
-    /// Hardware map of the farm, as TOML text: the modules that have detectors,
-    /// with limits that suit them.
+    /// Hardware map of the farm as TOML, with the modules that have detectors, and suitable limits.
     pub fn map_toml(&self) -> String {
         map::write(&self.boards, self.range, &self.params)
     }
 
-    /// Closes all ports and connections, and waits until nothing of the farm
-    /// runs any more.
+    /// Closes all ports and connections, and waits until all tasks of the farm have ended.
     pub async fn shut_down(self) {
         self.stop.cancel();
         self.tasks.close();
@@ -78,8 +76,8 @@ impl Drop for Farm {
     }
 }
 
-/// A runtime that belongs to a farm. Its end is never waited for: a farm may be
-/// dropped in a context that must not block.
+/// Runtime that belongs to a farm. Dropping it does not wait for its threads, since a farm may be
+/// dropped in an async context, which must not block.
 #[derive(Debug)]
 struct OwnRuntime(Option<Runtime>);
 

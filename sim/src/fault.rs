@@ -1,12 +1,12 @@
-//! Faults that a simulated board can be given.
+//! Faults of simulated boards.
 //!
-//! A fault is a small type that decides what happens at a few points of the
-//! exchange between a board and its client. A new fault is a file in `kinds`, with a type
-//! that has a [`Rule`] and a [`Describe`], and a line in the list of `kinds.rs`.
+//! A fault is a small type that decides what happens at a few points of the exchange between a
+//! board and its client. A new fault is a file in `kinds`, with a type that implements [`Rule`] and
+//! [`Describe`], and a line in the list of `kinds.rs`.
 //!
-//! The time at which a fault acts is counted in calls that the board has been
-//! sent, not in seconds, so that a test hits the same operation on every
-//! machine. Faults of the sample streams count the packets of a module instead.
+//! The time at which a fault acts is given by the number of calls to the board, not in seconds, so
+//! that a test hits the same operation on every machine. Faults of the sample streams count the
+//! packets of each module instead.
 
 mod chance;
 mod kinds;
@@ -24,13 +24,12 @@ pub(crate) use script::Window;
 pub use script::{FaultScript, ScriptError};
 
 impl Fault {
-    /// True if it is a fault of the streams.
+    /// True for a fault of the sample streams.
     pub(crate) fn counts_packets(&self) -> bool {
         self.rule().counts_packets()
     }
 
-    /// Returns this fault for `count` calls, from the board's call `first` on
-    /// (counted from 0).
+    /// Schedules this fault for `count` calls, from call `first` of the board on (counted from 0).
     pub fn during(self, first: u64, count: u64) -> Scheduled {
         Scheduled {
             fault: self,
@@ -39,7 +38,7 @@ impl Fault {
         }
     }
 
-    /// Returns this fault from the board's call `first` on (counted from 0), without end.
+    /// Schedules this fault from call `first` of the board on (counted from 0), without end.
     pub fn from_call(self, first: u64) -> Scheduled {
         Scheduled {
             fault: self,
@@ -49,21 +48,20 @@ impl Fault {
     }
 }
 
-/// A fault and the calls during which it acts.
+/// A fault and the calls on which it acts.
 ///
-/// Calls of all methods of the board are counted from 0 since the board
-/// started, except those of the simulator's own object. A fault of the
-/// connection or of a whole request acts while the number of the next call is
-/// in the range. Faults of the streams count packets in place of calls: those
-/// of each module, from 0 since the board started to send them.
+/// Calls are counted from 0 since the start of the board, except calls of the object `Sim`. A fault
+/// of connections or of whole requests acts while the number of the next call is in the range.
+/// Faults of the streams count the packets of each module in place of calls, from 0 since its first
+/// packet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scheduled {
     /// The fault.
     pub fault: Fault,
-    /// The first call that it acts on.
+    /// Number of the first call on which it acts.
     #[serde(default)]
     pub first: u64,
-    /// Number of calls that it acts on, or `None` for all that follow.
+    /// Number of calls on which it acts, or `None` for all later ones.
     #[serde(default)]
     pub count: Option<u64>,
 }
@@ -84,11 +82,11 @@ impl Scheduled {
     }
 }
 
-/// The faults of one board. At each point, the first that does anything decides.
+/// Faults of one board. At each point, the first fault that acts decides.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct FaultSet {
     scheduled: Vec<Scheduled>,
-    /// Faults whose window in a script is open, with the numbers of the windows.
+    /// Faults of a script whose window has begun, with the numbers of the windows.
     windowed: Vec<(u64, Scheduled)>,
 }
 

@@ -1,50 +1,49 @@
-//! Loopback addresses: each board has one of its own.
+//! Loopback addresses of the boards.
 //!
-//! Clients tell the multicast packets of two boards apart by the source
-//! address alone. No two boards of a machine may therefore share one, even if they are
-//! in different farms. All of 127.0.0.0/8 is the loopback interface on Linux.
+//! Clients distinguish the multicast packets of two boards only by the source address. So all
+//! boards on a machine need different addresses, even in different farms. On Linux, all of
+//! 127.0.0.0/8 is on the loopback interface.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Number of the first address handed out. 127.0.0.1 is left to other programs.
+/// Number of the first address. 127.0.0.1 is left to other programs.
 const FIRST: u32 = 2;
 
-/// Host parts 0 and 255 are skipped: they look like network and broadcast
-/// addresses to people and to some tools.
+/// Number of addresses in a block. The last bytes 0 and 255 are skipped, since people and some
+/// tools take them for network and broadcast addresses.
 const HOSTS_IN_BLOCK: u32 = 254;
 
-/// Blocks (the third byte of the address) before the numbering starts again.
+/// Number of blocks (values of the third byte) before the numbering starts again.
 const BLOCKS: u32 = 256;
 
-/// UDP port at which an address is held, and from which its board's packets
-/// come. Only one board of the machine can hold an address. The system frees it
-/// when the process ends. It is below the ports that systems assign by
-/// themselves, and receivers of a stream do not listen on it.
+/// UDP port that reserves an address, and from which the packets of the board come. Only one board
+/// of the machine can bind it, and the system frees it when the process ends. It is below the range
+/// of automatically assigned ports, and no receiver of a stream uses it.
 const CLAIM_PORT: u16 = 9874;
 
-/// Addresses that a board may have.
+/// Choice of the address of a board.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Choice {
-    /// The first free addresses: the same in every run, if no other farm has them.
+    /// The first free address. It is the same in every run if no other farm uses it.
     First,
-    /// Free addresses that most likely no other farm has used before, so that
-    /// listeners left over from another farm do not take this board for theirs.
+    /// A free address that probably no other farm has used before, so that clients left over from
+    /// another farm do not connect to this board.
     Fresh,
 }
 
-/// The places in the numbering at which the search goes on.
+/// Numbers of the addresses at which the next search begins, for each choice.
 static NEXT_FIRST: AtomicU32 = AtomicU32::new(0);
 static NEXT_FRESH: LazyLock<AtomicU32> = LazyLock::new(|| {
-    // Another block for each process. The lowest is left to `Choice::First`.
+    // Each process begins in a different block. Block 0 is left to `Choice::First`.
     let block = 1 + std::process::id() % (BLOCKS - 2);
     AtomicU32::new(block * HOSTS_IN_BLOCK)
 });
 
-/// The next address that no board of this machine has, and the socket that
-/// holds it.
+/// Reserves the next address that no board of this machine has. The address is reserved as long as
+/// the returned socket is open.
 pub(crate) fn claim(choice: Choice) -> io::Result<(Ipv4Addr, UdpSocket)> {
     let next = match choice {
         Choice::First => &NEXT_FIRST,
@@ -83,7 +82,7 @@ mod tests {
     #[test]
     fn an_address_that_is_held_is_not_handed_out() {
         let (first, _held) = claim(Choice::First).unwrap();
-        // As another process would, starting over from the first address.
+        // Like another process, which begins at the first address.
         NEXT_FIRST.store(0, Ordering::Relaxed);
         let (second, _also) = claim(Choice::First).unwrap();
         assert_ne!(first, second);

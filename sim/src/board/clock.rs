@@ -1,4 +1,4 @@
-//! A board's time: advanced by its acquisitions, or running in real time.
+//! Clock of a board: advanced by acquisitions, or running in real time.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,20 +8,20 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Time of one board, s since it started.
+/// Clock of a board. Times are seconds since the board started.
 #[derive(Debug)]
 pub(crate) struct Clock {
     state: Mutex<State>,
-    /// True if the clock runs. A copy outside the lock, since many calls need only this.
+    /// True if the clock runs. This copy needs no lock, since many calls need only this.
     running: AtomicBool,
     stopped: Notify,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    /// Stopped at this time.
+    /// The clock is stopped at this time.
     Stopped(f64),
-    /// Showed this time at this moment, and has run since.
+    /// The clock showed this time at this moment, and has run since.
     Running(f64, Instant),
 }
 
@@ -65,8 +65,8 @@ impl Clock {
         })
     }
 
-    /// Advances a stopped clock to a time, s, unless it is there already. Does nothing if the clock
-    /// runs.
+    /// Advances a stopped clock to a time, s, unless it shows a later one. Does nothing if the
+    /// clock runs.
     pub(crate) fn advance_to(&self, seconds: f64) {
         self.with_state(|state| {
             if let State::Stopped(at) = state {
@@ -88,10 +88,11 @@ impl Clock {
         self.stopped.notify_waiters();
     }
 
-    /// Waits for a time, s. Returns at once if the clock is stopped, and as soon as it stops.
+    /// Waits until the clock shows a time, s. Returns immediately if the clock is stopped, and as
+    /// soon as it stops.
     pub(crate) async fn wait_until(&self, seconds: f64) {
         let mut stopped = pin!(self.stopped.notified());
-        // From here on a stop is not missed.
+        // From here on, a stop wakes this task.
         stopped.as_mut().enable();
         let Some(now) = self.running_s() else {
             return;

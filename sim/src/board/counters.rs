@@ -1,31 +1,31 @@
-//! Counts of a board's own traffic, for benchmarks.
+//! Counters of the control traffic of a board, for benchmarks.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counts since the board started or since they were last set to zero.
+/// Counters since the start of the board or since their last reset.
 ///
-/// Calls of the object `Sim` and the requests that hold nothing else are left
-/// out, so that reading the counters does not change them.
+/// Calls of the object `Sim`, and requests with only such calls, are not counted, so that reading
+/// the counters does not change them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Counters {
-    /// HTTP requests answered by the Tuber service.
+    /// Number of HTTP requests that the Tuber service answered.
     pub requests: u64,
-    /// Calls of methods, including those that failed, without those that a
-    /// batch left out after an error.
+    /// Number of calls of methods. Calls that failed are included; calls that were not executed
+    /// after an error in their batch are not.
     pub calls: u64,
-    /// Bytes of the requests' bodies.
+    /// Number of bytes in the bodies of requests.
     pub bytes_in: u64,
-    /// Bytes of the answers' bodies.
+    /// Number of bytes in the bodies of answers.
     pub bytes_out: u64,
-    /// Calls by method.
+    /// Number of calls of each method.
     pub by_method: BTreeMap<String, u64>,
 }
 
-/// The live counts behind [`Counters`], one slot a method.
+/// Atomic counters from which [`Counters`] is made.
 #[derive(Debug)]
 pub(crate) struct Tally {
-    /// Names of the methods, in the order of the slots.
+    /// Names of the methods, in the order of `by_method`.
     methods: &'static [&'static str],
     requests: AtomicU64,
     bytes_in: AtomicU64,
@@ -66,7 +66,7 @@ impl Tally {
         }
     }
 
-    /// The counts. Methods never called are left out.
+    /// Returns the present values. Methods that were never called are left out.
     pub(crate) fn read(&self) -> Counters {
         let by_method: BTreeMap<String, u64> = self
             .methods

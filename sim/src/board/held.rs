@@ -1,4 +1,5 @@
-//! Connections that a fault leaves without an answer. They are closed if their client goes.
+//! Connections that a fault keeps open without an answer. They are closed when the client
+//! disconnects.
 
 use std::future::poll_fn;
 use std::io;
@@ -11,24 +12,25 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Board, Connection};
 
-/// Most bytes of further requests that are kept until a late answer is sent.
+/// Largest number of bytes of further requests that are kept until a late answer is sent.
 const AHEAD: usize = 64 * 1024;
 
 /// Longest time that a board holds a connection.
 const LONGEST: Duration = Duration::from_secs(1800);
 
-/// Time for a late answer to a client that has closed its sending side. Until it is written to, it
-/// cannot be told from one that has gone for good.
+/// Time in which a late answer is still sent to a client that has closed its sending side. Before
+/// something is written to it, such a client cannot be distinguished from one that has
+/// disconnected.
 const HALF_CLOSED: Duration = Duration::from_secs(10);
 
-/// Reason that a connection has no answer yet.
+/// Reason why a connection has no answer yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Held {
-    /// Connections are ignored, or were lost.
+    /// Connections are ignored, or the board has rebooted.
     Connection,
-    /// Requests are neither run nor answered.
+    /// Requests are neither executed nor answered.
     Request,
-    /// The request waits, and is answered in the end.
+    /// The request is delayed, and answered later.
     Late,
     /// A method does not return: its name, and the number of the call.
     Call(&'static str, u64),
@@ -36,16 +38,15 @@ pub(crate) enum Held {
     Answer(u64),
 }
 
-/// Holds a connection without answering, until its client has gone or the
-/// fault that causes this is over.
+/// Keeps a connection open without answering, until its client disconnects or the fault ends.
 pub(crate) async fn ignore(board: &Board, connection: Connection) {
     let life = board.life();
     let client = Client::of(connection);
     client.hold(Held::Connection, Watch::Discard);
-    life.run_until_cancelled(client.lost(board)).await;
+    life.run_until_cancelled(client.must_close(board)).await;
 }
 
-/// A connection that a server reads and writes, and that is watched at the same time. Both
+/// A connection that the server uses and that [`Client::must_close`] watches at the same time. Both
 /// happen in one task.
 #[derive(Clone)]
 pub(crate) struct Client(Arc<Mutex<State>>);
@@ -64,7 +65,7 @@ struct Holding {
     watch: Watch,
 }
 
-/// Way in which a client has stopped sending.
+/// The way in which a client has stopped sending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ended {
     /// The client has closed its sending side, or its whole connection.
@@ -73,15 +74,16 @@ enum Ended {
     Reset,
 }
 
-/// Use of the bytes that a client sends while it is held.
+/// Treatment of the bytes that a client sends while its connection is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Watch {
-    /// Bytes are discarded: nothing will be answered any more.
+    /// Bytes are discarded: nothing will be answered.
     Discard,
-    /// Bytes are kept, up to [`AHEAD`], and served after the late answer.
+    /// Up to [`AHEAD`] bytes are kept, and served after the late answer.
     Keep,
-    /// Bytes are not read: the client is being answered, and writing shows if it has gone.
-    Not,
+    /// Bytes are not read: an answer is being sent, and a write fails if the client has
+    /// disconnected.
+    Off,
 }
 
 impl Client {
@@ -103,17 +105,17 @@ impl Client {
         self.state().held = Some(Holding { by, watch });
     }
 
-    /// Marks the connection as held no more.
+    /// Marks the connection as not held.
     pub(crate) fn release(&self) {
         self.state().held = None;
     }
 }
 
 impl Client {
-    /// Completes when the connection is to be closed: a fault has held it, and its client has gone,
-    /// the fault is over, or the longest time has passed. Poll it after the server, which marks the
-    /// start and the end of a hold.
-    pub(crate) async fn lost(&self, board: &Board) {
+    /// Completes when a held connection must be closed: its client has disconnected, the fault has
+    /// ended, or [`LONGEST`] has passed. It must be polled after the server, which marks the
+    /// connection as held.
+    pub(crate) async fn must_close(&self, board: &Board) {
         loop {
             let held = poll_fn(|_| match &self.state().held {
                 Some(held) => Poll::Ready(held.clone()),
@@ -127,32 +129,32 @@ impl Client {
             tokio::select! {
                 biased;
                 () = released => {}
-                () = self.gone(held.watch) => return,
+                () = self.disconnected(held.watch) => return,
                 () = board.released(&held.by) => return,
                 () = tokio::time::sleep(LONGEST) => return,
             }
         }
     }
 
-    /// Completes when the client is taken to have gone.
-    async fn gone(&self, watch: Watch) {
+    /// Completes when the client is assumed to have disconnected.
+    async fn disconnected(&self, watch: Watch) {
         let ended = poll_fn(|cx| self.state().poll_ended(cx, watch)).await;
         if watch == Watch::Keep && ended == Ended::Closed {
-            // The client may still read.
+            // The client may have closed only its sending side, and wait for the answer.
             tokio::time::sleep(HALF_CLOSED).await;
         }
     }
 }
 
 impl State {
-    /// Completes when the client sends nothing more.
+    /// Completes when the client has stopped sending.
     fn poll_ended(&mut self, cx: &mut Context<'_>, watch: Watch) -> Poll<Ended> {
         let mut bytes = [0; 4096];
         loop {
             if let Some(ended) = self.ended {
                 return Poll::Ready(ended);
             }
-            if watch == Watch::Not || self.ahead.len() >= AHEAD {
+            if watch == Watch::Off || self.ahead.len() >= AHEAD {
                 return Poll::Pending;
             }
             let mut read = ReadBuf::new(&mut bytes);

@@ -1,4 +1,4 @@
-//! Kinds of boards: what each adds to the parts of every board, and the list of them.
+//! Interface of a kind of boards, and the list of kinds.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -13,18 +13,18 @@ use super::Board;
 use super::stream::{Outbox, Pace};
 use crate::crs;
 
-/// Kinds that can be simulated. A new kind is a folder beside `crs`, which `lib.rs` declares, and a
-/// line here.
+/// Kinds that can be simulated. A new kind is a folder beside `crs`, a `mod` line in `lib.rs`, and
+/// a line here.
 static KINDS: &[&Kind] = &[
     &crs::KIND,
     #[cfg(test)]
     &super::tests::KIND,
 ];
 
-/// Kind of boards if none is asked for.
+/// Default kind of boards.
 pub(crate) static DEFAULT_KIND: &Kind = &crs::KIND;
 
-/// Returns the kind of a name.
+/// Returns the kind with this name.
 pub(crate) fn kind(name: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| kind.name == name).copied()
 }
@@ -37,49 +37,50 @@ pub(crate) fn kind_names() -> Vec<&'static str> {
 /// A kind of boards, as data.
 #[derive(Debug)]
 pub(crate) struct Kind {
-    /// Name in the hardware map. The names of boards begin with it.
+    /// Name in hardware maps, and beginning of the names of boards.
     pub(crate) name: &'static str,
     /// Number of modules of a board.
     pub(crate) modules: usize,
-    /// Number of modules, from the first on, that can have detectors.
+    /// Largest number of modules that can have detectors, counted from module 1.
     pub(crate) populated: usize,
-    /// Most detectors of a module.
+    /// Largest number of detectors of a module.
     pub(crate) channels: usize,
-    /// Names of the methods whose calls are counted, in the order of their slots.
+    /// Names of the methods whose calls are counted.
     pub(crate) methods: &'static [&'static str],
-    /// Destination of the sample streams by default.
+    /// Default destination of the sample streams.
     pub(crate) destination: Destination,
-    /// Creates a board from the parts of every board and from an origin for each module.
+    /// Creates a board from its common state and from an [`Origin`] for each module.
     pub(crate) create: fn(Board, Vec<Origin>) -> Arc<dyn Simulated>,
 }
 
 impl Kind {
-    /// Name of the board of a serial number.
+    /// Name of the board with this serial number.
     pub(crate) fn board_name(&self, serial: u16) -> String {
         format!("{}{serial:04}", self.name)
     }
 }
 
-/// A board of some kind, as the farm uses it. Modules count from 1.
+/// A board of any kind, as the farm uses it. Modules are counted from 1.
 pub(crate) trait Simulated: fmt::Debug + Send + Sync {
-    /// Parts that do not depend on the kind.
+    /// State that does not depend on the kind.
     fn board(&self) -> &Board;
 
-    /// Serves one connection of the control protocol until either side ends it or the board
+    /// Serves one connection of the control protocol, until either side closes it or the board
     /// reboots.
     fn serve(self: Arc<Self>, connection: Connection) -> Work;
 
     /// Sends the sample streams while they are wanted, until the farm is shut down.
     fn send(self: Arc<Self>, sending: Sending) -> Work;
 
-    /// True parameters of a module's detectors. Empty if there is no such module.
+    /// True parameters of the detectors of a module. Empty if there is no such module.
     fn detectors(&self, module: u8) -> Vec<TruthDetector>;
 
-    /// Changes the conditions of a module's detectors. Does nothing if there is no such module.
+    /// Changes the conditions of the detectors of a module. Does nothing if there is no such
+    /// module.
     fn set_conditions(&self, module: u8, conditions: Conditions);
 }
 
-/// The work of a task. Boxed, since a farm does not know the kinds of its boards.
+/// Future of a task. It is boxed, since a farm does not know the kinds of its boards.
 pub(crate) type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A connection to a board: a socket, or a pipe in memory.
@@ -90,28 +91,29 @@ pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for S {}
 
-/// Parameters from which a module's detectors and line are drawn.
+/// Parameters from which the detectors and the feedline of a module are drawn.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
     pub(crate) seed: u64,
-    /// The board's index in the farm, from 0.
+    /// Index of the board in the farm, from 0.
     pub(crate) board: u32,
-    /// The module's number, from 1.
+    /// Number of the module, from 1.
     pub(crate) module: u32,
     pub(crate) detectors: usize,
     pub(crate) band: Band,
     pub(crate) params: Arc<ProfileParams>,
-    /// The number of the first packet of the module's stream.
+    /// Sequence number of the first packet of the module.
     pub(crate) first_sequence: u32,
 }
 
-/// Means by which a board sends its sample streams.
+/// Arguments of [`Simulated::send`].
 #[derive(Debug)]
 pub(crate) struct Sending {
     pub(crate) pace: Arc<Pace>,
     pub(crate) outbox: Outbox,
     pub(crate) to: Destination,
-    /// True while the streams are to be sent. The sender of this channel is dropped with the farm.
+    /// True while the streams must be sent. The sending end of this channel is dropped with the
+    /// farm.
     pub(crate) wanted: watch::Receiver<bool>,
 }
 

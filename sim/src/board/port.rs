@@ -1,4 +1,4 @@
-//! A board's listening socket, which a fault can close for a while.
+//! Listening socket of a board, which a fault can close for some time.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,15 +10,14 @@ use tokio::net::{TcpListener, TcpSocket};
 use super::{Board, Simulated, ignore};
 use crate::fault::OnConnect;
 
-/// Connections that may wait to be accepted.
+/// Number of connections that may wait to be accepted.
 const BACKLOG: u32 = 128;
 
-/// Time to wait after a failed accept (mostly because no descriptors are left)
-/// before the next attempt.
+/// Pause after a failed `accept`, which mostly means that the process has no descriptors left.
 const ACCEPT_RETRY: Duration = Duration::from_millis(20);
 
-/// A board's port: open, or bound without listening, so that the kernel
-/// refuses connections and gives the port to no other program.
+/// TCP port of a board. A closed port stays bound, so that the kernel refuses connections and gives
+/// the port to no other program.
 #[derive(Debug)]
 pub(crate) enum Port {
     Open(TcpListener),
@@ -26,8 +25,8 @@ pub(crate) enum Port {
 }
 
 impl Port {
-    /// Binds `address`, with port 0 for one that the system chooses, and
-    /// returns the bound address. Does not listen yet.
+    /// Binds `address` and returns the bound address. The system chooses the port if it is 0. The
+    /// port is closed at first.
     pub(crate) fn bind(address: SocketAddr) -> io::Result<(Self, SocketAddr)> {
         let socket = bind(address)?;
         let address = socket.local_addr()?;
@@ -41,7 +40,8 @@ impl Port {
         }
     }
 
-    /// Opens the port, or closes it if a fault or a restart of the board keeps it closed.
+    /// Opens the port, or closes it during a fault that refuses connections and during the downtime
+    /// of a reboot.
     pub(crate) fn follow_faults(self, board: &Board) -> io::Result<Self> {
         if board.down_until().is_none() && board.on_connect() != OnConnect::Refuse {
             self.open()
@@ -63,14 +63,14 @@ impl Port {
 
 fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
-    // The connections of an earlier listener on the port may still linger.
+    // Connections of an earlier listener on the port may still be in the state TIME_WAIT.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     Ok(socket)
 }
 
-/// Accepts connections until the farm is shut down. A port that cannot be
-/// opened again after a fault closed it is reported and stays closed.
+/// Accepts connections until the farm is shut down. If the port cannot be opened again after a
+/// fault, an error is logged and it stays closed.
 pub(crate) async fn listen(simulated: Arc<dyn Simulated>, mut port: Port) {
     let board = simulated.board();
     let address = board.address();
@@ -99,17 +99,17 @@ async fn until(moment: Option<tokio::time::Instant>) {
     }
 }
 
-/// Accepts one connection and starts to serve it.
+/// Accepts one connection and starts a task that serves it.
 async fn accept(simulated: &Arc<dyn Simulated>, port: &Port) {
     let Port::Open(listener) = port else {
         return std::future::pending().await;
     };
     let board = simulated.board();
     match listener.accept().await {
-        // The connection came before the port could be closed.
+        // The connection was made before the port was closed.
         Ok((stream, _)) if board.down_until().is_some() => drop(stream),
         Ok((stream, _)) if board.on_connect() == OnConnect::Serve => {
-            // Nagle's delay would hold back the last segment of every answer.
+            // Nagle's algorithm would delay the last segment of every answer.
             let _ = stream.set_nodelay(true);
             let served = Arc::clone(simulated).serve(Box::new(stream));
             board.tasks().spawn(served);

@@ -1,11 +1,11 @@
-//! Sample streams of any board: UDP multicast from its own address.
+//! Sample streams of boards of any kind: UDP multicast from the address of the board.
 //!
 //! | file | content |
 //! |---|---|
-//! | `joins` | listeners on this machine, as the kernel lists them |
-//! | `pace`, `room` | turns of the boards to send, and their share of the machine |
-//! | `outbox` | the socket, many packets a system call |
-//! | `tally` | counts of the packets |
+//! | `joins` | receivers on this machine, from the lists of the kernel |
+//! | `pace`, `room` | order in which boards send, and limits on their share of the machine |
+//! | `outbox` | the socket, with many packets in each system call |
+//! | `tally` | counters of packets |
 
 mod joins;
 mod outbox;
@@ -24,23 +24,22 @@ pub use tally::{PacketCounters, StreamCounters};
 
 /// Times at which a board sends its streams.
 ///
-/// While a board sends, its time is real, whatever the farm's
-/// [`TimeMode`](crate::TimeMode): the stream and the control protocol show the
-/// same samples, so that an acquisition takes as long as its samples do.
+/// While a board sends, its time is real, whatever the [`TimeMode`](crate::TimeMode) of the farm:
+/// the stream and the control protocol return the same samples, so that an acquisition takes as
+/// long as its samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Streaming {
-    /// While a receiver on this machine has joined the group for the board's
-    /// address. A join or a leave is seen within a quarter of a second.
+    /// While a receiver on this machine has joined the group for the address of the board. A change
+    /// is detected within a quarter of a second.
     #[default]
     WhenJoined,
     /// As [`Streaming::WhenJoined`], and also while a receiver has joined the group for any source.
-    /// Such a join is seen within half a second. The group then has more
-    /// members than joined sources. Such a join may be overlooked if a member has
-    /// joined several sources.
+    /// Such a join is detected within half a second, since the group then has more members than
+    /// joined sources. It may be missed if a member has joined several sources.
     ///
-    /// One such receiver wakes every farm on the machine that sends in this
-    /// mode to the same group, and slows it to real time. Use a group of your own
+    /// One such receiver makes every farm on the machine send that has this mode and the same
+    /// group, which slows those farms to real time. A separate group avoids this
     /// ([`FarmBuilder::stream_group`](crate::FarmBuilder::stream_group)).
     WhenAnyJoined,
     /// Always, from the start of the farm to its end.

@@ -4,22 +4,20 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Mode in which a board's time advances.
+/// Mode in which the time of a board advances.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TimeMode {
-    /// A module's own time advances by its acquisitions, and by 20 ms from one
-    /// request to the next, which is the time of a round trip. No real time
-    /// passes except for the computation.
+    /// Each module has a time that advances by its acquisitions, and by 20 ms from one request to
+    /// the next, which stands for a round trip. Only the computation takes real time.
     ///
-    /// Within a request, time advances only by its acquisitions. Samples taken
-    /// right after a setting still show the settling of the filters, as on a
-    /// board.
+    /// Within a request, time advances only by its acquisitions. Samples right after a setting show
+    /// the settling of the filters, as on a real board.
     #[default]
     Accelerated,
-    /// An acquisition of n samples takes n sample periods, and each call some
-    /// time of its own.
+    /// An acquisition of n samples takes n sample periods, and each call takes some additional
+    /// time.
     RealTime {
         /// Time of each call, us.
         call_us: u64,
@@ -27,7 +25,7 @@ pub enum TimeMode {
 }
 
 impl TimeMode {
-    /// Time that a call takes that acquires for `acquired` seconds.
+    /// Real time of a call that acquires for `acquired` seconds.
     pub(crate) fn cost(self, acquired: f64) -> Duration {
         match self {
             Self::Accelerated => Duration::ZERO,

@@ -1,5 +1,4 @@
-//! One readout module: the settings of its channels, and the model of its
-//! detectors.
+//! A readout module: the settings of its channels, and the model of its detectors.
 
 mod outlet;
 mod pipeline;
@@ -20,17 +19,17 @@ use super::settings::LONG_CHANNELS;
 use super::tuber::names;
 use crate::board::Origin;
 
-/// Settings of a channel; `None` for those that have not been set.
+/// Settings of a channel; `None` is a setting that was never made.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Channel {
-    /// Relative to the NCO, Hz, as the board rounds it.
+    /// Frequency relative to the NCO, Hz, rounded to the step of the board.
     pub(crate) frequency_hz: Option<f64>,
     pub(crate) amplitude: Option<f64>,
     pub(crate) adc_phase_deg: Option<f64>,
     pub(crate) dac_phase_deg: Option<f64>,
 }
 
-/// Settings of the module's analog path.
+/// Settings of the analog path of a module.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Analog {
     pub(crate) dac_scale_dbm: f64,
@@ -40,7 +39,7 @@ pub(crate) struct Analog {
     pub(crate) adc_nyquist_zone: u8,
     pub(crate) adc_autocal: bool,
     pub(crate) adc_calibration_mode: &'static str,
-    /// Coefficients that a client has fixed, by block.
+    /// Calibration coefficients that a client has set, by block.
     pub(crate) adc_calibration: BTreeMap<&'static str, Vec<f64>>,
 }
 
@@ -59,7 +58,7 @@ impl Default for Analog {
     }
 }
 
-/// Draws the model of a module, with the NCO as after power-up.
+/// Draws the model of a module, with the NCO at its value after power-up.
 fn draw(origin: &Origin) -> ModuleModel {
     let mut model = ModuleModel::draw(
         origin.seed,
@@ -80,16 +79,17 @@ pub(crate) struct Module {
     channels: Vec<Channel>,
     analog: Analog,
     stage: u8,
-    /// Created when the module is first used, since most modules of a farm never are.
+    /// Model of the detectors. It is created when the module is first used, since most modules of a
+    /// farm never are.
     model: Option<ModuleModel>,
-    /// True if the model has ever been told a setting, so that drawing it
-    /// again would give a different one.
+    /// True if a setting of the model was ever made. The model must then be kept: a newly drawn one
+    /// would lack the setting.
     is_set: bool,
-    /// The first moment that has not been acquired yet, in the model's ticks.
+    /// First time that has not been acquired yet, in ticks of the model.
     tick: u64,
-    /// The request that came last, by its number.
+    /// Number of the last request.
     request: u64,
-    /// Tick at which the model was last told settings that no sample shows yet.
+    /// Tick of the last setting, if no sample has been made since.
     set_at: Option<u64>,
     sequence: Sequence,
     taps: Vec<Tap>,
@@ -132,7 +132,7 @@ impl Module {
         })
     }
 
-    /// The model, to be told a setting that takes effect now.
+    /// The model, to change a setting that takes effect at the present tick.
     fn change(&mut self) -> &mut ModuleModel {
         let tick = self.tick;
         self.set_at = Some(tick);
@@ -142,7 +142,7 @@ impl Module {
         model
     }
 
-    /// True parameters of the module's detectors.
+    /// True parameters of the detectors.
     pub(crate) fn truth(&self) -> Vec<TruthDetector> {
         match &self.model {
             Some(model) => model.truth(),
@@ -155,13 +155,12 @@ impl Module {
         self.change().set_conditions(conditions);
     }
 
-    /// The converter's full scale, counts.
+    /// Full scale of the ADC, counts.
     pub(crate) fn adc_full_scale(&self) -> f64 {
         self.origin.params.adc_full_scale
     }
 
-    /// Restores the settings after power-up, with new phase references. The
-    /// time goes on.
+    /// Restores the settings after power-up, with new phase references. The time continues.
     pub(crate) fn reboot(&mut self) {
         self.channels.clear();
         self.analog = Analog::default();
@@ -180,7 +179,7 @@ impl Module {
     }
 }
 
-/// Tones. Channels are indices from 0, and below 1024.
+/// Tones. Channels are indices from 0 to 1023.
 impl Module {
     /// Settings of a channel.
     pub(crate) fn channel(&self, index: usize) -> Channel {
@@ -236,8 +235,7 @@ impl Module {
         &self.analog
     }
 
-    /// The settings of the analog path, for changes that the model does not
-    /// depend on.
+    /// Settings of the analog path, for changes that do not affect the model.
     pub(crate) fn analog_mut(&mut self) -> &mut Analog {
         &mut self.analog
     }
@@ -258,8 +256,8 @@ impl Module {
     }
 }
 
-/// Logs a refusal by the model. Ranges are checked when a call comes in, so
-/// that a refusal is a bug of this crate. The setting is then left as it was.
+/// Logs a refusal by the model, which leaves the setting unchanged. The methods check all ranges
+/// before, so a refusal is a bug of this crate.
 fn log_refusal(set: Result<(), SettingError>) {
     if let Err(error) = set {
         debug_assert!(false, "the model refused a setting: {error}");

@@ -1,14 +1,14 @@
-//! A board's HTTP service: sockets and connections, no protocol.
+//! HTTP service of a board: connections and requests, without the contents of the protocol.
 //!
-//! It behaves as the server on a real board does: POST on `/tuber` alone,
-//! connections kept alive and closed after 5 s without a request, and a batch
-//! finished even if its client has gone.
+//! It behaves like the server on a real board. It only accepts POST on `/tuber`, keeps connections
+//! open, closes them after 5 s without a request, and finishes a batch even if its client has
+//! disconnected.
 //!
-//! A connection that a fault leaves without an answer is closed when its client
-//! has gone or when the fault is over. All that was sent over it is then lost.
-//! A client that closes only its sending side cannot be told from one that has
-//! gone, as long as nothing is written to it. A late answer is therefore sent only
-//! within 10 s after the client has closed its sending side.
+//! A connection that a fault keeps open without an answer is closed when its client disconnects or
+//! when the fault ends. Requests that were sent over it are then lost. A client that closes only
+//! its sending side cannot be distinguished from one that has disconnected, as long as nothing is
+//! written to it. So a late answer is sent only within 10 s after the client has closed its sending
+//! side.
 
 mod body;
 
@@ -32,18 +32,18 @@ use super::tuber::Encoded;
 use crate::board::{Board, Client, Connection, Held, Watch};
 use crate::fault::{OnAnswer, OnRequest};
 
-/// Longest time without a request before a connection is closed.
+/// Time without a request after which a connection is closed.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// Largest request body, bytes. Larger ones are refused with status 413.
+/// Size of the largest request body, bytes. Larger ones are refused with status 413.
 const MAX_REQUEST: usize = tuber::Limits::REQUEST.body_bytes;
 
-/// Value of the `keep-alive` header: the time [`IDLE`], and no limit of requests.
+/// Value of the `keep-alive` header: the time [`IDLE`], and no limit on the number of requests.
 const KEEP_ALIVE: &str = "timeout=5, max=18446744073709551615";
 
 type Answer = Response<AnswerBody>;
 
-/// Serves one connection until either side ends it or the board reboots.
+/// Serves one connection until either side closes it or the board reboots.
 pub(super) async fn serve(crs: Arc<Crs>, connection: Connection) {
     let life = crs.board.life();
     let client = Client::of(connection);
@@ -54,12 +54,13 @@ pub(super) async fn serve(crs: Arc<Crs>, connection: Connection) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE)
-        // A request that has arrived is run even if its client has gone.
+        // A request that has arrived is executed even if its client has disconnected.
         .half_close(true)
         .auto_date_header(false)
         .serve_connection(TokioIo::new(client.clone()), service);
     tokio::select! {
-        // The client is watched once the service has marked it as held.
+        // The connection is polled first, since it marks the client as held. `client.must_close` depends
+        // on that mark.
         biased;
         ended = connection => {
             if let Err(error) = ended {
@@ -67,14 +68,14 @@ pub(super) async fn serve(crs: Arc<Crs>, connection: Connection) {
             }
         }
         () = life.cancelled() => {}
-        () = client.lost(&crs.board) => {
+        () = client.must_close(&crs.board) => {
             tracing::trace!(board = crs.board.name(), "connection closed");
         }
     }
 }
 
 async fn respond(crs: &Arc<Crs>, client: &Client, request: Request<Incoming>) -> Answer {
-    // An answer before this one may have been held.
+    // A fault may have held the connection during the previous answer.
     client.release();
     if request.uri().path() != tuber::PATH {
         return refusal(StatusCode::NOT_FOUND);
@@ -83,7 +84,7 @@ async fn respond(crs: &Arc<Crs>, client: &Client, request: Request<Incoming>) ->
         return refusal(StatusCode::METHOD_NOT_ALLOWED);
     }
     let (head, body) = request.into_parts();
-    // A body with a declared length that is too large is refused unread.
+    // A body whose declared length is too large is refused without reading it.
     if body.size_hint().lower() > MAX_REQUEST as u64 {
         return refusal(StatusCode::PAYLOAD_TOO_LARGE);
     }
@@ -93,7 +94,8 @@ async fn respond(crs: &Arc<Crs>, client: &Client, request: Request<Incoming>) ->
     };
     let headers = Headers::read(&head.headers);
     let (delay, detached) = match crs.board.on_request() {
-        // Nothing in the request waits, so that it cannot be cancelled half done.
+        // Nothing in such a request waits, so it cannot be cancelled in the middle and needs no
+        // task.
         OnRequest::Run if !crs.board.clock().is_running() => (Duration::ZERO, false),
         OnRequest::Run => (Duration::ZERO, true),
         OnRequest::RunAfter(delay) => (delay, true),
@@ -113,8 +115,8 @@ async fn respond(crs: &Arc<Crs>, client: &Client, request: Request<Incoming>) ->
     };
     let ran = if detached {
         let (late, life) = (Arc::clone(crs), crs.board.life());
-        // Owned by the board and not by this connection: the batch is run to
-        // its end even if the client gives up, but not after a reboot.
+        // The task belongs to the board and not to this connection: the batch is finished even if
+        // the client disconnects, but not after a reboot.
         if delay > Duration::ZERO {
             client.hold(Held::Late, Watch::Keep);
         }
@@ -127,7 +129,7 @@ async fn respond(crs: &Arc<Crs>, client: &Client, request: Request<Incoming>) ->
         });
         let ran = batch.await;
         client.release();
-        // A batch that a reboot or the end of the farm has ended ends its connection too.
+        // If a reboot or the end of the farm has ended the batch, its connection gets no answer.
         ran.ok().flatten().unwrap_or(Err(Held::Connection))
     } else {
         crs.run(headers.head(), &body).await
@@ -138,8 +140,8 @@ async fn respond(crs: &Arc<Crs>, client: &Client, request: Request<Incoming>) ->
     }
 }
 
-/// Never answers. The connection is closed when its client has gone, or when
-/// the fault that holds it is over.
+/// Never returns. [`Client::must_close`] closes the connection when its client disconnects or the fault
+/// ends.
 async fn hang(client: &Client, held: Held) -> Answer {
     client.hold(held, Watch::Discard);
     std::future::pending().await
@@ -148,14 +150,14 @@ async fn hang(client: &Client, held: Held) -> Answer {
 fn send(board: &Board, client: &Client, reply: Encoded) -> Answer {
     let (call, fate) = board.on_answer(&reply.body);
     if let OnAnswer::PadWith(_) = fate {
-        client.hold(Held::Answer(call), Watch::Not);
+        client.hold(Held::Answer(call), Watch::Off);
     }
     let mut answer = Response::new(AnswerBody::new(reply.body, fate));
     let length = answer_length(&answer);
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
-    // Given here and not left to the encoder, so that it comes before the
-    // next header as it does on the board.
+    // The header is set here and not by hyper, so that it comes before the next header, as on a
+    // real board.
     headers.insert(CONTENT_LENGTH, length);
     headers.insert("keep-alive", HeaderValue::from_static(KEEP_ALIVE));
     answer
@@ -175,7 +177,7 @@ fn refusal(status: StatusCode) -> Answer {
     answer
 }
 
-/// The headers of a request that Tuber reads, if they are text.
+/// Headers of a request that Tuber uses, if they are valid text.
 #[derive(Debug, Default, Clone)]
 struct Headers {
     content_type: Option<String>,

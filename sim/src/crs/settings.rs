@@ -1,4 +1,4 @@
-//! Settings of a whole board.
+//! Settings of a board as a whole.
 
 use std::collections::BTreeMap;
 
@@ -8,34 +8,34 @@ use twotone_wire::crs::{PacketLength, PfbHeader, PfbPacket};
 use super::tuber::names;
 use super::{BANK, MODULES};
 
-/// Channels of a module in long packets.
+/// Number of channels of a module with long packets.
 pub(crate) const LONG_CHANNELS: usize = PacketLength::Long.channels();
 
-/// Channels of a module in short packets.
+/// Number of channels of a module with short packets.
 pub(crate) const SHORT_CHANNELS: usize = PacketLength::Short.channels();
 
-/// Lowest decimation stage with long packets: below it, the network is too slow.
+/// Lowest decimation stage with long packets. Below it, the network is too slow for them.
 pub(crate) const MIN_LONG_STAGE: u8 = 3;
 
-/// Settings that do not belong to one module, as after power-up.
+/// Settings that do not belong to one module. The default is the state after power-up.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Settings {
     /// True if modules 5-8 are connected, false if 1-4 are.
     pub(crate) high_bank: bool,
     /// Decimation stage, 0-6.
     pub(crate) stage: u8,
-    /// True if 128 channels of each module are kept, false if 1024 are.
+    /// True if modules have 128 channels (short packets), false if they have 1024.
     pub(crate) short: bool,
-    /// Modules that stream, counted from 1.
+    /// Numbers (from 1) of the modules that stream.
     pub(crate) streamed: Vec<u8>,
     pub(crate) timestamp_port: &'static str,
     pub(crate) clock_source: &'static str,
     pub(crate) clock_priority: Vec<&'static str>,
-    /// True if tones may lie beyond 250 MHz of the NCO, by module.
+    /// For each module: true if tones may be more than 250 MHz from the NCO.
     pub(crate) extended_bandwidth: [bool; MODULES],
-    /// Channels of the fast stream, by module, counted from 1.
+    /// For each module: channels (from 1) of the PFB stream.
     pub(crate) pfb_channels: [Vec<u16>; MODULES],
-    /// Registers of the clock distributor that were written.
+    /// Registers of the clock distributor that were written, with their values.
     pub(crate) registers: BTreeMap<u16, u8>,
 }
 
@@ -57,7 +57,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Channels of each module.
+    /// Number of channels of each module.
     pub(crate) fn channels(&self) -> usize {
         if self.short {
             SHORT_CHANNELS
@@ -66,13 +66,12 @@ impl Settings {
         }
     }
 
-    /// True if the module (from 1) is connected to the analog bank in use.
+    /// True if the module with this number (from 1) is on the analog bank in use.
     pub(crate) fn reaches(&self, module: usize) -> bool {
         (1..=MODULES).contains(&module) && (module > BANK) == self.high_bank
     }
 
-    /// Rate of the streams on the network, bit/s, without the headers of the
-    /// network.
+    /// Data rate of the streams, bit/s, without network headers.
     pub(crate) fn stream_bps(&self) -> f64 {
         let length = if self.short {
             PacketLength::Short

@@ -1,26 +1,26 @@
-//! Time stamps of the board's clock, in the form that a decoder of time codes gives.
+//! Time stamps of the clock of a board, in the fields of a decoded time code.
 //!
-//! Stamps count from the first midnight of a fixed year, so that two runs of
-//! a farm stamp their samples alike.
+//! Time begins at the first midnight of a fixed year, so that two runs of a farm have the same
+//! stamps.
 
 use twotone_physics::units::{FAST_SAMPLES_PER_TICK, PFB_SAMPLES_PER_TICK};
 use twotone_wire::crs;
 
-/// Parts of a second that a stamp counts.
+/// Number of parts in a second: the unit of stamps.
 const PARTS_PER_SECOND: i64 = crs::Stamp::PARTS_PER_SECOND as i64;
 
-/// Samples of the converter in a part, exactly: 625 MS/s over 156.25 million parts.
+/// Number of ADC samples in a part: 625 MS/s divided by 156.25 million parts a second.
 const SAMPLES_PER_PART: u64 = 4;
 
-/// Parts in a tick of the decimation filters.
+/// Number of parts in a tick of the decimation filters.
 const PARTS_PER_TICK: u64 = FAST_SAMPLES_PER_TICK / SAMPLES_PER_PART;
 
-/// The year in which every simulated board starts, on its first day.
+/// Year on whose first day every simulated board starts.
 const FIRST_YEAR: i64 = 2026;
 
 const SECONDS_PER_DAY: i64 = 86_400;
 
-/// A moment, in the fields of the board's stamps.
+/// A time in the fields of a stamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
     /// Year of the century, 0-99.
@@ -30,15 +30,15 @@ pub(crate) struct Stamp {
     pub(crate) hour: u32,
     pub(crate) minute: u32,
     pub(crate) second: u32,
-    /// 1/156 250 000 s.
+    /// Fraction of the second, in units of 1/156 250 000 s.
     pub(crate) sub_second: u32,
     /// Second of the day.
     pub(crate) second_of_day: u32,
 }
 
 impl Stamp {
-    /// The stamp `seconds` after the board's first moment. Negative or
-    /// infinite times, which no board reaches, count as that moment.
+    /// Stamp at the time `seconds` after the start of the board. Negative times and values that are
+    /// not finite count as the start.
     pub(crate) fn after(seconds: f64) -> Self {
         let seconds = if seconds.is_finite() {
             seconds.max(0.0)
@@ -48,20 +48,18 @@ impl Stamp {
         Self::after_parts((seconds * PARTS_PER_SECOND as f64).round() as i64)
     }
 
-    /// A tick of the decimation filters, in parts of a second after the
-    /// board's first moment.
+    /// Time of a tick of the decimation filters, in parts of a second after the start of the board.
     pub(crate) fn parts_of_tick(tick: u64) -> i64 {
         tick.wrapping_mul(PARTS_PER_TICK) as i64
     }
 
-    /// A sample of the filter bank, in parts of a second after the board's
-    /// first moment.
+    /// Time of a sample of the filter bank, in parts of a second after the start of the board.
     pub(crate) fn parts_of_pfb_sample(sample: u64) -> i64 {
         sample.wrapping_mul(PARTS_PER_TICK / PFB_SAMPLES_PER_TICK) as i64
     }
 
-    /// The stamp at a number of parts of a second after the board's first
-    /// moment, or before it if negative.
+    /// Stamp at a number of parts of a second after the start of the board, or before it if
+    /// negative.
     pub(crate) fn after_parts(parts: i64) -> Self {
         let whole = parts.div_euclid(PARTS_PER_SECOND);
         let sub_second = parts.rem_euclid(PARTS_PER_SECOND);
@@ -87,7 +85,7 @@ impl Stamp {
         }
     }
 
-    /// The stamp as packets carry it.
+    /// The stamp in the form of packets.
     pub(crate) fn on_the_wire(self, source: crs::StampSource, is_recent: bool) -> crs::Stamp {
         let stamp = crs::Stamp {
             year: self.year,

@@ -2,9 +2,9 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `sender` | the board's task: packets when their samples are due |
-//! | `readout`, `pfb` | the two streams: rows of samples to packets |
-//! | `lane` | one stream of a module, and faults that lose, double, delay or corrupt its packets |
+//! | `sender` | task of the board, which sends packets when their samples are due |
+//! | `readout`, `pfb` | the two streams: from rows of samples to packets |
+//! | `lane` | one stream of a module, and faults that drop, double, delay or corrupt its packets |
 
 mod lane;
 mod pfb;

@@ -1,4 +1,4 @@
-//! The board's methods and properties, as its clients see them.
+//! Methods and properties of a board.
 
 mod analog;
 mod call;
@@ -26,10 +26,10 @@ use super::Crs;
 use crate::board::Held;
 use crate::fault::OnCall;
 
-/// Name of the object that stands for the simulator. A real board does not have it.
+/// Name of the object for the simulator itself. A real board does not have it.
 pub(crate) const SIMULATOR_NAME: &str = "Sim";
 
-/// An encoded answer.
+/// Encoded answer.
 #[derive(Debug)]
 pub(super) struct Encoded {
     pub(super) content_type: &'static str,
@@ -37,7 +37,7 @@ pub(super) struct Encoded {
 }
 
 impl Crs {
-    /// Runs one request. Returns the answer, or the reason that there is none yet.
+    /// Executes a request. Returns the answer, or the reason why there is none yet.
     pub(super) async fn run(&self, head: Head<'_>, body: &[u8]) -> Result<Encoded, Held> {
         let answer = run(self, head, body).await;
         self.board.calls_made();
@@ -45,8 +45,8 @@ impl Crs {
     }
 }
 
-/// Runs a request, call by call, each for as long as it takes on the board.
-/// Returns the answer, or the reason that there is none yet.
+/// Executes a request call by call, each for the time that it takes on the board. Returns the
+/// answer, or the reason why there is none yet.
 async fn run(crs: &Crs, head: Head<'_>, body: &[u8]) -> Result<Encoded, Held> {
     let mut server = Server::new(Limits::REQUEST);
     let mut out = BytesMut::new();
@@ -59,7 +59,8 @@ async fn run(crs: &Crs, head: Head<'_>, body: &[u8]) -> Result<Encoded, Held> {
         waiting: None,
     };
     let mut exchange = server.open(&head, body, &mut out);
-    // Timers are coarser than calls. If one call sleeps too long, the next ones sleep less.
+    // Timers have a lower resolution than the time of a call. So the sleeps follow a schedule:
+    // after one that was too long, the next ones are shorter.
     let mut due = Instant::now();
     while exchange.step(&mut objects, &mut out) {
         if let Some(held) = objects.stuck {
@@ -89,18 +90,18 @@ async fn run(crs: &Crs, head: Head<'_>, body: &[u8]) -> Result<Encoded, Held> {
     })
 }
 
-/// The objects of a board, for the length of one request.
+/// Objects of a board, during one request.
 struct Objects<'b> {
     crs: &'b Crs,
-    /// The request's number.
+    /// Number of the request.
     request: u64,
-    /// Time that the last call takes.
+    /// Time that the last call takes on the board.
     cost: Duration,
-    /// The call in which the board has stopped, in the middle of the request.
+    /// Set if a fault has stopped the board in the middle of the request.
     stuck: Option<Held>,
-    /// True if the request called an object other than the simulator's own.
+    /// True if the request used an object other than that of the simulator.
     counted: bool,
-    /// The samples that the last call waits for, to be made again with them.
+    /// Samples for which the last call waits. The call is made again when they are due.
     waiting: Option<Waiting<'b>>,
 }
 
@@ -146,7 +147,7 @@ impl Dispatch for Objects<'_> {
     }
 }
 
-/// The board itself.
+/// The object of the board itself.
 struct Served<'o, 'b>(&'o mut Objects<'b>);
 
 impl Service for Served<'_, '_> {
@@ -168,7 +169,7 @@ impl Service for Served<'_, '_> {
         let mut call = Call::new(crs, *args, objects.request);
         call.waiting = objects.waiting.take();
         let (number, fate) = if call.waiting.is_some() {
-            // The call was counted, and its fate decided, when it began to wait.
+            // The call was counted, and faults were asked, when it began to wait.
             (0, OnCall::Run)
         } else {
             board.tally().call(index);

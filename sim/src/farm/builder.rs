@@ -1,4 +1,4 @@
-//! Description and start of a farm.
+//! Builder of a farm.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use crate::board::{
 use crate::error::StartError;
 use crate::fault::{FaultScript, Scheduled};
 
-/// Detectors on one module before the next is used, by default.
+/// Default number of detectors of a module before another module is used.
 const SPREAD_ABOVE: usize = 256;
 
-/// Most boards of a farm: each has its own serial number, of 16 bits.
+/// Largest number of boards of a farm: each has a serial number of 16 bits.
 const MAX_BOARDS: usize = u16::MAX as usize;
 
-/// Description of a farm. See [`Farm::builder`].
+/// Builder of a farm. See [`Farm::builder`].
 #[derive(Debug, Clone)]
 pub struct FarmBuilder {
     kind: String,
@@ -68,169 +68,162 @@ impl Default for FarmBuilder {
 }
 
 impl FarmBuilder {
-    /// Sets the kind of the boards, by its name in hardware maps; `crs` by default.
+    /// Sets the kind of the boards, by its name in hardware maps. The default is `crs`.
     #[must_use]
     pub fn kind(mut self, kind: &str) -> Self {
         kind.clone_into(&mut self.kind);
         self
     }
 
-    /// Sets the number of boards; 1 by default.
+    /// Sets the number of boards. The default is 1.
     #[must_use]
     pub fn boards(mut self, boards: usize) -> Self {
         self.boards = boards;
         self
     }
 
-    /// Sets the number of detectors of each board, including dead ones; 256 by
-    /// default.
+    /// Sets the number of detectors of each board, including dead ones. The default is 256.
     ///
-    /// Unless [`FarmBuilder::modules`] says otherwise, they are spread evenly
-    /// over one module for each 256 of them, at most four. A module holds at
-    /// most 1024.
+    /// By default they are spread evenly over one module for each 256 detectors, and over at most
+    /// four modules; [`FarmBuilder::modules`] sets another number. A module has at most 1024
+    /// detectors.
     #[must_use]
     pub fn detectors(mut self, detectors: usize) -> Self {
         self.detectors = detectors;
         self
     }
 
-    /// Sets the number of modules of each board over which the detectors are
-    /// spread, 1 to 4.
+    /// Sets the number of modules of each board that have detectors, 1 to 4.
     #[must_use]
     pub fn modules(mut self, modules: usize) -> Self {
         self.modules = Some(modules);
         self
     }
 
-    /// Sets the seed of all random numbers. Two farms of the same seed and
-    /// size are the same, samples included.
+    /// Sets the seed of all random numbers. Two farms with the same seed and size have the same
+    /// detectors and the same samples.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// Sets the quality of the simulated arrays and their readout; [`Profile::Clean`] by default.
+    /// Sets the quality of the simulated arrays and their readout. The default is
+    /// [`Profile::Clean`].
     #[must_use]
     pub fn profile(self, profile: Profile) -> Self {
         self.profile_params(profile.params())
     }
 
-    /// Sets the parameters of the simulated world one by one.
+    /// Sets the parameters of the simulated arrays one by one.
     #[must_use]
     pub fn profile_params(mut self, params: ProfileParams) -> Self {
         self.params = params;
         self
     }
 
-    /// Sets the band of each module's feedline, Hz; 1.0 to 1.5 GHz by default.
+    /// Sets the band of the feedline of each module, Hz. The default is 1.0 to 1.5 GHz.
     ///
-    /// The design frequencies of the detectors fill the band except for a margin
-    /// at each end, so that scatter does not move detectors out of the band. The
-    /// farm's hardware map limits the modules to this inner part. It is narrower
-    /// than the range of a board, and has detectors at its ends and beyond, as in
-    /// a laboratory.
+    /// The design frequencies of the detectors fill the band except for a margin at each end, so
+    /// that scatter does not move detectors out of the band. The hardware map of the farm limits
+    /// the modules to the part without the margins. This part is narrower than the range of a
+    /// board, and detectors are near its ends and beyond them, as in a laboratory.
     #[must_use]
     pub fn band(mut self, f_min_hz: f64, f_max_hz: f64) -> Self {
         self.band = Band::new(f_min_hz, f_max_hz);
         self
     }
 
-    /// Sets the TCP port of every board; 0 by default, for a port that the
-    /// system chooses.
+    /// Sets the TCP port of every board. The default is 0: the system chooses a port.
     ///
-    /// Each board has an address of its own. With a port given, these are
-    /// 127.0.0.2 and those that follow, as far as they are free, so that a
-    /// hardware map stays valid from run to run. Without, they are any of
-    /// 127.0.0.0/8.
+    /// Each board has its own address. If a port is set, the boards have the first free addresses
+    /// from 127.0.0.2 on, so that a hardware map stays valid from run to run. Otherwise the
+    /// addresses are any in 127.0.0.0/8.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
     }
 
-    /// Sets the mode of the boards' time; [`TimeMode::Accelerated`] by default.
+    /// Sets the time mode of the boards. The default is [`TimeMode::Accelerated`].
     #[must_use]
     pub fn time(mut self, time: TimeMode) -> Self {
         self.time = time;
         self
     }
 
-    /// Sets the times at which the boards send their sample streams;
-    /// [`Streaming::WhenJoined`] by default.
+    /// Sets the times at which the boards send their sample streams. The default is
+    /// [`Streaming::WhenJoined`].
     ///
-    /// Each board sends from its own address ([`SimBoard::ip`]) to one
-    /// multicast group on the loopback interface. Packets do not leave this
-    /// machine. A receiver joins the group on 127.0.0.1 for that source, and so
-    /// gets the packets of this board alone. No other board on the machine has
-    /// the address, in any process.
+    /// Each board sends from its own address ([`SimBoard::ip`]) to one multicast group on the
+    /// loopback interface, so that packets do not leave this machine. A receiver joins the group on
+    /// 127.0.0.1 for that source, and gets only the packets of this board. No other simulated board
+    /// on the machine has the address, in any process.
     #[must_use]
     pub fn streaming(mut self, streaming: Streaming) -> Self {
         self.streaming = streaming;
         self
     }
 
-    /// Sets the multicast group of the streams; 239.192.0.2 by default, which is
-    /// that of real boards. Receivers that join a group for any source get the
-    /// packets of every farm on the machine that sends to it, so such a farm
-    /// should have its own group.
+    /// Sets the multicast group of the streams. The default is 239.192.0.2, the group of real
+    /// boards. A receiver that joins a group for any source gets the packets of every farm on the
+    /// machine that sends to it. A farm for such a receiver should have a separate group.
     #[must_use]
     pub fn stream_group(mut self, group: Ipv4Addr) -> Self {
         self.stream_group = Some(group);
         self
     }
 
-    /// Sets the UDP port of the readout stream; 9876 by default.
+    /// Sets the UDP port of the readout stream. The default is 9876.
     #[must_use]
     pub fn stream_port(mut self, port: u16) -> Self {
         self.stream_port = Some(port);
         self
     }
 
-    /// Sets the UDP port of the stream before the decimation; 9877 by default.
+    /// Sets the UDP port of the PFB stream. The default is 9877.
     #[must_use]
     pub fn pfb_port(mut self, port: u16) -> Self {
         self.pfb_port = Some(port);
         self
     }
 
-    /// Sets the sequence number of the first sample of each module's readout
-    /// stream, and of the first after a reboot; 0 by default.
+    /// Sets the sequence number of the first sample of the readout stream of each module, and of
+    /// the first sample after a reboot. The default is 0.
     #[must_use]
     pub fn first_sequence(mut self, number: u32) -> Self {
         self.first_sequence = number;
         self
     }
 
-    /// Gives a board, counted from 0, a fault. May be called again.
+    /// Adds a fault of the board with this index, from 0. It may be called several times.
     #[must_use]
     pub fn fault(mut self, board: usize, fault: impl Into<Scheduled>) -> Self {
         self.faults.push((board, fault.into()));
         self
     }
 
-    /// Gives the boards the faults of a script, in addition to others.
+    /// Sets a script of faults, which are added to the others.
     #[must_use]
     pub fn script(mut self, script: FaultScript) -> Self {
         self.script = script;
         self
     }
 
-    /// Starts the boards on the runtime that this is called on. All ports are
-    /// open when it returns, except those that a fault keeps closed.
+    /// Starts the boards on the runtime of the caller. All ports are open when it returns, except
+    /// those that a fault keeps closed.
     ///
     /// # Errors
-    /// [`StartError`] if the farm cannot be started; nothing is left running.
+    /// [`StartError`] if the farm cannot be started. No part of it is left running.
     pub async fn start(self) -> Result<Farm, StartError> {
         self.start_on(&Handle::current(), None)
     }
 
-    /// Starts the boards on threads of their own, as many as there are
-    /// processors or as the system grants, for programs and tests with no
-    /// runtime.
+    /// Starts the boards on their own threads, for programs and tests without a runtime. There is
+    /// one thread for each processor, or fewer if the system does not grant as many.
     ///
     /// # Errors
-    /// As [`FarmBuilder::start`]; also if no thread can be started.
+    /// As [`FarmBuilder::start`], and if no thread can be started.
     pub fn start_blocking(self) -> Result<Farm, StartError> {
         let runtime = threads::runtime().map_err(StartError::Runtime)?;
         let handle = runtime.handle().clone();
@@ -257,7 +250,7 @@ impl FarmBuilder {
         limits::raise_for(self.boards)?;
         let _entered = handle.enter();
         let stop = CancellationToken::new();
-        // Ends the boards that have been started if a later one fails.
+        // If a board fails to start, this ends those that were started before.
         let guard = stop.clone().drop_guard();
         let tasks = TaskTracker::new();
         let params = Arc::new(self.params.clone());
@@ -331,7 +324,7 @@ impl FarmBuilder {
         }
     }
 
-    /// Origins of all modules of a board, of which the first `populated` have detectors.
+    /// Origins of all modules of a board. The first `populated` of them have detectors.
     fn origins(
         &self,
         index: usize,
@@ -358,7 +351,7 @@ impl FarmBuilder {
         (0..kind.modules).map(origin).collect()
     }
 
-    /// Creates a board. Its port is bound, and open unless a fault keeps it closed.
+    /// Creates a board. Its port is open unless a fault keeps it closed.
     fn board(
         &self,
         index: usize,
@@ -384,7 +377,7 @@ impl FarmBuilder {
         let (ip, outbox) = claimed.map_err(|source| failed(any, source))?;
         let wanted = SocketAddr::from((ip, self.port));
         let (port, bound) = Port::bind(wanted).map_err(|source| failed(wanted, source))?;
-        // The first module is in the hardware map even if it has no detectors.
+        // Module 1 is in the hardware map even if it has no detectors.
         let is_populated = |origin: &&Origin| origin.detectors > 0 || origin.module == 1;
         let populated = origins.iter().filter(is_populated);
         let faults = self.faults.iter().filter(|(board, _)| *board == index);
@@ -398,8 +391,8 @@ impl FarmBuilder {
             shut_down: stop.clone(),
             tasks: tasks.clone(),
         });
-        // Opened here and not in the task, so that a client that connects
-        // as soon as the farm has started finds the port open.
+        // The port is opened here and not in the task of the board, so that it is open as soon as
+        // the farm has started.
         let port = port
             .follow_faults(&board)
             .map_err(|source| failed(bound, source))?;
@@ -407,9 +400,8 @@ impl FarmBuilder {
     }
 }
 
-/// Part of a band in which the design frequencies of the detectors lie. Each
-/// margin is four standard deviations of the scatter, and at most 5 % of the
-/// band.
+/// Part of a band for the design frequencies of the detectors. The margin at each end is four
+/// standard deviations of the scatter, and at most 5 % of the band.
 fn design_band(band: Band, params: &ProfileParams) -> Band {
     let margin = (4.0 * params.scatter * band.f_max_hz).min(0.05 * band.span_hz());
     Band::new(band.f_min_hz + margin, band.f_max_hz - margin)

@@ -1,23 +1,23 @@
-//! The process's limit on open files: the first limit that a large farm reaches.
+//! Limit of the process on open files, which is the first limit that a large farm reaches.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::StartError;
 
-/// Descriptors that a board may need at once: its listener, and a connection for
-/// each of the modules that a client drives, with room for one more client.
+/// Number of descriptors that a board may need: its listener, a connection for each module that a
+/// client uses, and some for another client.
 const PER_BOARD: u64 = 12;
 
-/// Descriptors for the rest of the process: the runtime, logs, and the
-/// client's own ends if it runs in the same process.
+/// Number of descriptors for the rest of the process: the runtime, logs, and a client in the same
+/// process.
 const RESERVE: u64 = 64;
 
-/// Raises the soft limit to the descriptors that `boards` boards need, within
-/// the hard limit.
+/// Raises the soft limit to the number of descriptors that the boards need, but not above the hard
+/// limit.
 ///
 /// # Errors
-/// [`StartError::Descriptors`] if the hard limit is below one listener and
-/// one connection for each board.
+/// [`StartError::Descriptors`] if the hard limit does not allow one listener and one connection for
+/// each board.
 pub(crate) fn raise_for(boards: usize) -> Result<(), StartError> {
     let limit = getrlimit(Resource::Nofile);
     let Some(grant) = grant(limit.current, limit.maximum, boards)? else {
@@ -33,8 +33,8 @@ pub(crate) fn raise_for(boards: usize) -> Result<(), StartError> {
     Ok(())
 }
 
-/// The soft limit to ask for, or `None` if the present one suffices. A limit of
-/// `None` is unlimited.
+/// Returns the new soft limit, or `None` if the present one is enough. In the arguments, `None`
+/// means unlimited.
 fn grant(soft: Option<u64>, hard: Option<u64>, boards: usize) -> Result<Option<u64>, StartError> {
     let wanted = RESERVE + PER_BOARD * boards as u64;
     let needed = RESERVE + 2 * boards as u64;

@@ -1,4 +1,4 @@
-//! The hardware map of a farm.
+//! Hardware map of a farm.
 
 use std::fmt::Write;
 
@@ -6,19 +6,19 @@ use twotone_physics::{Band, ProfileParams};
 
 use super::SimBoard;
 
-/// Highest power that a detector should ever get, in dB above the power for
-/// which the profile gives its nonlinearity.
+/// Highest power of a tone, in dB above the power at which the profile defines the nonlinearity of
+/// detectors.
 const TONE_HEADROOM_DB: f64 = 20.0;
 
-/// Highest total power that the line should ever carry, dBm at the board.
+/// Highest total power on a feedline, dBm at the board.
 const MAX_TOTAL_DBM: f64 = -5.0;
 
-/// A hardware map that lists these boards. Powers are at the board's output.
+/// Returns a hardware map of these boards. Powers are at the output of the board.
 pub(crate) fn write(boards: &[SimBoard], range: Band, params: &ProfileParams) -> String {
     let start_dbm = params.kerr_reference_dbm + params.cold_attenuation_db;
     let mut text = String::from("# Simulated boards\n");
     for board in boards {
-        // Writing to a string cannot fail.
+        // Writing to a `String` cannot fail.
         let _ = write!(
             text,
             "\n[[board]]\nname = \"{}\"\nkind = \"{}\"\naddress = \"{}\"\nserial = \"{}\"\n",

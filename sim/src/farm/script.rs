@@ -1,4 +1,4 @@
-//! Faults of a script, given to the boards when their time comes.
+//! Faults of a script, which are added to the boards at their times.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::board::Simulated;
 use crate::error::StartError;
 use crate::fault::{FaultScript, Scheduled, Window};
 
-/// Gives each board its faults, now or when their windows open.
+/// Adds the faults to their boards, immediately or when their windows begin.
 pub(super) fn run(
     script: &FaultScript,
     boards: &[SimBoard],
@@ -55,7 +55,7 @@ pub(super) fn run(
     Ok(())
 }
 
-/// Gives a board a fault for a while.
+/// Adds a fault to a board at the beginning of a window, and removes it at the end.
 async fn during(simulated: Arc<dyn Simulated>, number: u64, window: Window, fault: Scheduled) {
     let board = simulated.board();
     tokio::time::sleep(window.from).await;

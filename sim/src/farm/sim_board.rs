@@ -1,4 +1,4 @@
-//! A running board, as tests and programs use it.
+//! Running boards for tests and programs.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -12,8 +12,7 @@ use crate::board::stream::StreamCounters;
 use crate::board::{Board, Counters, Simulated, ignore};
 use crate::fault::{OnConnect, Scheduled};
 
-/// A running board. Its settings and samples are accessible over its protocol
-/// alone.
+/// A running board. Its settings and samples can only be accessed over its protocol.
 #[derive(Debug, Clone)]
 pub struct SimBoard {
     simulated: Arc<dyn Simulated>,
@@ -39,12 +38,12 @@ impl SimBoard {
         self.board().name()
     }
 
-    /// Address at which the board listens.
+    /// Address of the control protocol.
     pub fn address(&self) -> SocketAddr {
         self.board().address()
     }
 
-    /// Loopback address of this board alone, from which its packets come.
+    /// Loopback address of the board, from which its packets come. No other board has it.
     pub fn ip(&self) -> Ipv4Addr {
         match self.board().address() {
             SocketAddr::V4(address) => *address.ip(),
@@ -52,25 +51,25 @@ impl SimBoard {
         }
     }
 
-    /// Serial number, as printed on the board: four digits.
+    /// Serial number with four digits, as printed on a board.
     pub fn serial(&self) -> String {
         format!("{:04}", self.board().serial())
     }
 
-    /// Counts of the board's traffic. Clients get the same from the method
-    /// `counters` of the object `Sim`.
+    /// Counters of the control traffic. Clients get the same from the method `counters` of the
+    /// object `Sim`.
     pub fn counters(&self) -> Counters {
         self.board().counters()
     }
 
-    /// Counts of the packets of the sample streams, module by module.
+    /// Counters of the packets of the sample streams of each module.
     pub fn stream_counters(&self) -> Vec<StreamCounters> {
         self.board().streamed().read()
     }
 
-    /// Opens a connection to the board without a socket, for tests under virtual
-    /// time. It is served on the farm's runtime, through a pipe of `capacity`
-    /// bytes each way. If a fault refuses connections, it is already closed.
+    /// Opens a connection to the board without a socket, for tests under virtual time. It is a pipe
+    /// of `capacity` bytes in each direction, served on the runtime of the farm. If a fault refuses
+    /// connections, the returned connection is closed.
     pub fn open_stream(&self, capacity: usize) -> DuplexStream {
         let (ours, theirs) = tokio::io::duplex(capacity);
         let board = self.board();
@@ -89,20 +88,19 @@ impl SimBoard {
         theirs
     }
 
-    /// Changes the conditions of the detectors of a module (counted from 1):
-    /// optical load, bath, shifts, modulation, faults of single detectors.
-    /// They apply from the next sample on. Does nothing if the board has no
-    /// such module.
+    /// Changes the conditions of the detectors of a module (counted from 1): optical load, bath
+    /// temperature, shifts, modulation, faults of single detectors. They apply from the next sample
+    /// on. Does nothing if the board has no such module.
     pub fn set_conditions(&self, module: u8, conditions: Conditions) {
         self.simulated.set_conditions(module, conditions);
     }
 
-    /// Gives the board a fault from now on. Calls count from the board's start.
+    /// Adds a fault. Its call numbers count from the start of the board.
     pub fn inject(&self, fault: impl Into<Scheduled>) {
         self.board().inject(fault.into());
     }
 
-    /// Removes all faults. Their effects so far remain.
+    /// Removes all faults. Effects that they had before remain.
     pub fn clear_faults(&self) {
         self.board().clear_faults();
     }
@@ -123,7 +121,7 @@ impl SimBoard {
         &self.simulated
     }
 
-    /// Numbers of its modules that have detectors, and of the first.
+    /// Numbers (from 1) of the modules that have detectors. Module 1 is always included.
     pub(super) fn module_numbers(&self) -> &[u8] {
         self.board().populated()
     }

@@ -1,4 +1,4 @@
-//! Threads of a farm that has its own runtime.
+//! Runtime of a farm with its own threads.
 
 use std::io;
 use std::path::Path;
@@ -7,16 +7,16 @@ use std::thread::{self, available_parallelism};
 
 use tokio::runtime::{Builder, Runtime};
 
-/// Creates a runtime with a thread for each processor, or with as many as the
-/// system grants.
+/// Creates a runtime with a thread for each processor, or with fewer if the system does not grant
+/// as many.
 ///
-/// Tokio panics if it cannot start a thread. The number of threads that can be started is
-/// therefore tried out before. After such a panic, tokio waits without end for the threads that it
-/// did start, unless it was called inside a runtime. It is therefore called inside one, on a new
-/// thread that is in no other runtime.
+/// Tokio panics if it cannot start a thread, so this first tests how many threads can be started.
+/// After such a panic, tokio waits for ever for the threads that it did start, unless it was called
+/// inside a runtime. So it is called inside a small runtime, on a new thread that belongs to no
+/// other runtime.
 ///
 /// # Errors
-/// Fails if the system grants fewer than two threads, or no descriptors.
+/// If the system grants fewer than two threads, or no descriptors.
 pub(crate) fn runtime() -> io::Result<Runtime> {
     let processors = available_parallelism().map_or(1, usize::from);
     let threads = granted(processors + 1)?.saturating_sub(1);
@@ -35,14 +35,14 @@ pub(crate) fn runtime() -> io::Result<Runtime> {
         around.block_on(async { build() })
     };
     let built = thread::Builder::new().spawn(inside)?.join();
-    // An error is a panic.
+    // `join` fails if the thread has panicked.
     built.unwrap_or_else(|_| Err(io::ErrorKind::WouldBlock.into()))
 }
 
-/// Number of threads that can be started now, `most` at most.
+/// Number of threads that can be started now, up to `most`.
 ///
 /// # Errors
-/// Error of the system if not even one can.
+/// The error of the system if no thread can be started.
 fn granted(most: usize) -> io::Result<usize> {
     let mut threads = Vec::with_capacity(most);
     let mut refused = None;
@@ -50,7 +50,7 @@ fn granted(most: usize) -> io::Result<usize> {
         let (keep, kept) = mpsc::channel::<()>();
         let idle = move || {
             let place = std::fs::read_link("/proc/thread-self").ok();
-            // An error means that the thread may end.
+            // `recv` fails when `keep` is dropped, and the thread ends.
             let _ended = kept.recv();
             place
         };
@@ -65,7 +65,8 @@ fn granted(most: usize) -> io::Result<usize> {
         thread.join().ok().flatten()
     });
     let places: Vec<_> = ends.flatten().collect();
-    // The kernel counts a thread for some time after it has ended.
+    // The kernel counts a thread for some time after its end, so this waits until the threads have
+    // disappeared.
     for place in places {
         let place = Path::new("/proc").join(place);
         for _ in 0..MOST_LOOKS {
@@ -81,5 +82,5 @@ fn granted(most: usize) -> io::Result<usize> {
     }
 }
 
-/// Number of checks after which a thread is taken to have ended.
+/// Largest number of checks if a thread has disappeared.
 const MOST_LOOKS: usize = 100_000;

@@ -1,32 +1,32 @@
-//! True parameters of the simulated detectors, for tests and reports that score
-//! a measurement. No client reads this.
+//! True parameters of the simulated detectors, for tests and for reports that score a measurement.
+//! Clients have no access to them.
 
 use serde::{Deserialize, Serialize};
 use twotone_physics::TruthDetector;
 
-/// Every parameter that was drawn for the detectors of a farm.
+/// All parameters that were drawn for the detectors of a farm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Truth {
-    /// The seed that the farm was built from.
+    /// Seed from which the farm was built.
     pub seed: u64,
-    /// The boards, in the order of the hardware map.
+    /// Boards, in the order of the hardware map.
     pub boards: Vec<BoardTruth>,
 }
 
-/// The detectors of one board.
+/// Detectors of one board.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BoardTruth {
-    /// The board's name in the hardware map.
+    /// Name of the board in the hardware map.
     pub name: String,
-    /// The modules that have detectors, in order.
+    /// Modules that have detectors, in ascending order.
     pub modules: Vec<ModuleTruth>,
 }
 
-/// The detectors of one module.
+/// Detectors of one module.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModuleTruth {
-    /// The module's number, from 1.
+    /// Number of the module, from 1.
     pub module: u8,
-    /// The detectors, in order of frequency.
+    /// Detectors, in the order of frequency.
     pub detectors: Vec<TruthDetector>,
 }

@@ -1,11 +1,10 @@
-//! Choice of the packets that a fault hits.
+//! Random choice of the packets on which a fault acts.
 //!
-//! A fault decides from the packet's place in the stream of its module and
-//! from a seed, so that it hits the same packets in every run.
+//! The choice depends on the number of the packet in the stream of its module and on a seed, so
+//! that a fault hits the same packets in every run.
 //!
-//! A rate is a share, 0 to 1. A script with another rate is refused. In Rust, a
-//! rate above 1 hits all packets, and one below 0 or that is not a number hits
-//! none.
+//! A rate is a share of the packets, 0 to 1. A script with another rate is refused. In Rust, a rate
+//! above 1 hits all packets, and a negative rate or NaN hits none.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
@@ -13,8 +12,8 @@ use twotone_physics::hash::Key;
 
 use super::Packet;
 
-/// Returns true if the packet is in the share `rate` of all packets that a fault hits.
-/// Each fault has a `branch` of its own, so that two faults of one seed hit different packets.
+/// Returns true if a fault with this rate hits the packet. Each kind of fault has a different
+/// `branch`, so that two faults with the same seed hit different packets.
 pub(super) fn hit(seed: u64, branch: u64, rate: f64, packet: &Packet) -> bool {
     series(seed, branch, packet).uniform(packet.nth) < rate
 }
@@ -27,7 +26,7 @@ pub(super) fn series(seed: u64, branch: u64, packet: &Packet) -> Key {
         .child(u64::from(packet.module))
 }
 
-/// Reads a rate, for `#[serde(deserialize_with)]`.
+/// Deserializes a rate, for `#[serde(deserialize_with)]`.
 pub(super) fn rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     let rate = f64::deserialize(deserializer)?;
     if (0.0..=1.0).contains(&rate) {

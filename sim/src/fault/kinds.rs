@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Describe, Description, Rule, Scheduled};
 
-/// Declares the faults, one a line: the file beside this one, and its type.
+/// Declares the faults. Each line is a file in `kinds/` and the type in it.
 macro_rules! faults {
     ($($file:ident::$kind:ident),* $(,)?) => {
         $(
@@ -13,7 +13,7 @@ macro_rules! faults {
         )*
 
         /// All kinds of faults. In a [`FaultScript`](super::FaultScript), `kind` is the name of the
-        /// type, as in `kind = "close-mid-answer"`, with the fields of the type beside it.
+        /// type, as in `kind = "close-mid-answer"`, and the fields of the type are further keys.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
         #[non_exhaustive]
@@ -43,8 +43,7 @@ macro_rules! faults {
                 }
             }
 
-            /// Reads the fields of a fault of a kind. Returns `None` if there is no
-            /// such kind.
+            /// Deserializes the fields of a fault. Returns `None` if there is no such kind.
             pub(super) fn read<'de, D: Deserializer<'de>>(
                 kind: &str,
                 fields: D,
@@ -72,7 +71,7 @@ macro_rules! faults {
     };
 }
 
-// `cargo fmt` does not see files that a macro declares: a test below formats them.
+// `cargo fmt` does not find files that a macro declares, so a test below checks their format.
 faults! {
     refuse::Refuse,
     black_hole::BlackHole,

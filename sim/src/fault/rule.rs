@@ -1,30 +1,30 @@
-//! The points at which a fault can act, and its possible decisions there.
+//! Points at which a fault can act, and its possible decisions.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
-/// Fate of a new connection.
+/// Decision about a new connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnConnect {
     /// The connection is served.
     Serve,
-    /// The kernel refuses the connection, as if nothing listened.
+    /// The kernel refuses the connection, as if no program listened.
     Refuse,
-    /// The connection is accepted, and neither read nor answered.
+    /// The connection is accepted, and never read or answered.
     Ignore,
 }
 
-/// Fate of a request whose body has been read.
+/// Decision about a request whose body has been read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OnRequest {
-    /// The request is run.
+    /// The request is executed.
     Run,
-    /// The request is run after a delay, even if its client has gone by then.
+    /// The request is executed after a delay, even if its client has disconnected by then.
     RunAfter(Duration),
-    /// The request is neither run nor answered.
+    /// The request is neither executed nor answered.
     Never,
-    /// The request is not run; this is the answer.
+    /// The request is not executed, and gets this answer.
     Answer {
         /// HTTP status.
         status: u16,
@@ -35,47 +35,48 @@ pub enum OnRequest {
     },
 }
 
-/// Fate of one call of a batch.
+/// Decision about one call of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OnCall {
-    /// The call is run.
+    /// The call is executed.
     Run,
-    /// The call is not run, and fails as a runtime error with this message.
+    /// The call is not executed, and fails with a runtime error with this message.
     Fail(String),
-    /// The call is not run, and its result is this text.
+    /// The call is not executed, and its result is this text.
     Answer(&'static str),
-    /// The call does not return, nor does its batch.
+    /// The call never returns, so that its batch gets no answer.
     Hang,
-    /// The board loses its settings and its connections before the call is
-    /// run, and takes new connections after this time.
+    /// The board reboots before the call: it loses its settings and its connections, and accepts
+    /// new connections after this time.
     Reboot(Duration),
 }
 
-/// Fate of a finished answer.
+/// Decision about a complete answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OnAnswer {
     /// The answer is sent as it is.
     Send,
-    /// The headers announce all of it; the connection ends after this many bytes.
+    /// The headers announce the complete answer, and the connection is closed after this number of
+    /// bytes.
     CutAfter(u64),
-    /// This many bytes of white space are sent before the answer.
+    /// This number of bytes of white space is sent before the answer.
     PadWith(u64),
     /// Other bytes are sent in place of the answer.
     Replace(Bytes),
 }
 
-/// A packet of a stream that is about to be sent.
+/// A packet that is about to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packet {
-    /// The board's serial number.
+    /// Serial number of the board.
     pub serial: u16,
-    /// The module, from 1.
+    /// Number of the module, from 1.
     pub module: u8,
-    /// Number of the module's packets that came before it.
+    /// Number of earlier packets of the module.
     pub nth: u64,
 }
 
-/// Fate of a packet of a stream.
+/// Decision about a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnPacket {
     /// The packet is sent.
@@ -84,63 +85,63 @@ pub enum OnPacket {
     Lose,
     /// The packet is sent twice.
     Twice,
-    /// The packet is sent after this many of the module's packets that follow it.
+    /// The packet is sent after this number of later packets of the module.
     Late(u32),
     /// The packet is sent with all bits of the byte at this offset inverted.
     Flip(u64),
-    /// Only the first bytes of the packet are sent, so many.
+    /// Only this number of bytes of the packet is sent.
     Cut(u64),
-    /// The stamp of the packet says that it is not recent.
+    /// The stamp of the packet is marked as not recent.
     NotRecent,
     /// The stamp of the packet is that of a wrong clock.
     Clock(OnClock),
-    /// The packet carries this serial number.
+    /// The packet has this serial number.
     Serial(u16),
 }
 
-/// A wrong time that a clock shows. Parts of a second are those of stamps, of
-/// which a second has 156 250 000.
+/// Error of a clock. A second has 156 250 000 parts, as in stamps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnClock {
-    /// A time this many parts of a second ahead.
+    /// The clock is ahead by this number of parts of a second.
     Ahead(i64),
-    /// The time at which the fault began.
+    /// The clock has stopped at the time at which the fault began.
     Stopped,
-    /// The second before, for this many parts of each second.
+    /// The clock shows the previous second during this number of parts at the start of each second.
     LateSecond(i64),
-    /// Another year of the century or day of the year.
+    /// The clock shows a wrong year of the century or a wrong day of the year.
     Date {
-        /// The year, if it is wrong.
+        /// The wrong year; `None` if the year is right.
         year: Option<u32>,
-        /// The day, if it is wrong.
+        /// The wrong day; `None` if the day is right.
         day: Option<u32>,
     },
 }
 
-/// The points at which a fault can act. The defaults do nothing.
+/// Decisions of a fault at the points where it can act. The default methods do nothing.
 pub trait Rule: std::fmt::Debug + Send + Sync {
-    /// Decides on a new connection.
+    /// Decides about a new connection.
     fn on_connect(&self) -> OnConnect {
         OnConnect::Serve
     }
-    /// Decides on a request that has been read whole.
+    /// Decides about a request that has been read completely.
     fn on_request(&self) -> OnRequest {
         OnRequest::Run
     }
-    /// Decides on a method that is about to be run; `nth` counts the calls since the fault
+    /// Decides about a call that is about to be executed. `nth` counts the calls since the fault
     /// began to act, from 0.
     fn on_call(&self, _method: &str, _nth: u64) -> OnCall {
         OnCall::Run
     }
-    /// Decides on an answer that is about to be sent.
+    /// Decides about an answer that is about to be sent.
     fn on_answer(&self, _answer: &Bytes) -> OnAnswer {
         OnAnswer::Send
     }
-    /// Decides on a packet of a stream that is about to be sent.
+    /// Decides about a packet that is about to be sent.
     fn on_packet(&self, _packet: &Packet) -> OnPacket {
         OnPacket::Send
     }
-    /// True if it acts on packets of the streams, so that packets are counted in place of calls.
+    /// True if the fault acts on packets of the streams. Packets are then counted in place of
+    /// calls.
     fn counts_packets(&self) -> bool {
         false
     }
@@ -150,11 +151,13 @@ pub trait Rule: std::fmt::Debug + Send + Sync {
 
 /// Name of a fault in scripts, and its description.
 pub trait Describe {
-    /// Name: that of the type, in lower case, with hyphens between words.
+    /// Name of the type in lower case, with hyphens between words.
     const NAME: &'static str;
-    /// Keys of its own in a script, in Markdown, with defaults. Empty if there are none.
+    /// Keys in a script in addition to the common ones, with their defaults, in Markdown. Empty if
+    /// there are none.
     const KEYS: &'static str;
-    /// Effect, as a sentence without capital and full stop.
+    /// Effect of the fault: a sentence without a capital letter at its beginning and without a full
+    /// stop.
     const ABOUT: &'static str;
 }
 
@@ -163,9 +166,11 @@ pub trait Describe {
 pub struct Description {
     /// Name in scripts.
     pub name: &'static str,
-    /// Keys of its own in a script, in Markdown, with defaults. Empty if there are none.
+    /// Keys in a script in addition to the common ones, with their defaults, in Markdown. Empty if
+    /// there are none.
     pub keys: &'static str,
-    /// Effect, as a sentence without capital and full stop.
+    /// Effect of the fault: a sentence without a capital letter at its beginning and without a full
+    /// stop.
     pub about: &'static str,
 }
 

@@ -1,4 +1,4 @@
-//! Faults in a file, with the boards and the times of each.
+//! Scripts of faults: a file with the faults of a farm, each with its boards and times.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Fault, Scheduled};
 
-/// Faults of a farm, as read from a file in TOML.
+/// Faults of a farm, read from a file in TOML.
 ///
 /// ```
 /// use twotone_sim::fault::FaultScript;
@@ -41,12 +41,11 @@ use super::{Fault, Scheduled};
 /// # Ok::<(), twotone_sim::fault::ScriptError>(())
 /// ```
 ///
-/// `kind` is one of [`Fault::KINDS`], and the fields of that fault stand
-/// beside it. `first` and `count` are those of a [`Scheduled`]. In a window of
-/// time, calls count from its opening. Times are those of the machine, even if
-/// the farm's time is accelerated. Faults of the streams, which count packets,
-/// take a window or a count, not both. `seed` applies to all faults that draw
-/// random numbers and have no seed of their own.
+/// `kind` is one of [`Fault::KINDS`], and the fields of that fault are further keys. `first` and
+/// `count` are those of [`Scheduled`]. In a window of time, calls count from the beginning of the
+/// window. Times are real times, even if the time of the farm is accelerated. Faults of the
+/// streams, which count packets, have either a window or a count, not both. `seed` applies to all
+/// faults that draw random numbers and set no seed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FaultScript {
     pub(crate) entries: Vec<Entry>,
@@ -55,33 +54,33 @@ pub struct FaultScript {
 /// One fault of a script.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Entry {
-    /// The boards' names; `None` for all.
+    /// Names of the boards; `None` for all boards.
     pub(crate) boards: Option<Vec<String>>,
     pub(crate) scheduled: Scheduled,
     pub(crate) window: Option<Window>,
 }
 
-/// A stretch of time since the farm started.
+/// Window of time, counted from the start of the farm.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Window {
     pub(crate) from: Duration,
-    /// Length of the window, or `None` without end.
+    /// Length of the window, or `None` if it has no end.
     pub(crate) lasting: Option<Duration>,
 }
 
-/// Error in a script, with its place.
+/// Error in a script, with its position.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}, column {column}: {message}")]
 pub struct ScriptError {
-    /// The line, from 1.
+    /// Line, from 1.
     pub line: usize,
-    /// The column, from 1, in characters.
+    /// Column in characters, from 1.
     pub column: usize,
     /// Description of the error.
     pub message: String,
 }
 
-/// Fields that every fault of a script may have.
+/// Keys that every fault of a script may have.
 #[derive(Deserialize)]
 struct Common {
     kind: Spanned<String>,
@@ -95,7 +94,7 @@ struct Common {
 
 const COMMON: [&str; 6] = ["kind", "boards", "first", "count", "from_s", "for_s"];
 
-/// Place of an error in the text, and its description.
+/// Position of an error in the text, and its description.
 struct Wrong(Range<usize>, String);
 
 impl From<toml::de::Error> for Wrong {
@@ -108,8 +107,8 @@ impl FaultScript {
     /// Reads a script.
     ///
     /// # Errors
-    /// [`ScriptError`] if the text is no TOML, if a key or a kind is unknown,
-    /// or if a value is wrong.
+    /// [`ScriptError`] if the text is no valid TOML, if a key or a kind is unknown, or if a value
+    /// is wrong.
     pub fn parse(text: &str) -> Result<Self, ScriptError> {
         read(text).map_err(|Wrong(at, message)| {
             let before = text.get(..at.start).unwrap_or_default();
@@ -134,7 +133,7 @@ impl FaultScript {
     }
 }
 
-/// Most characters of a message. The middle of a longer one, which holds a very long name, is
+/// Largest number of characters of a message. A longer one contains a very long name; its middle is
 /// left out.
 const LONGEST: usize = 1000;
 

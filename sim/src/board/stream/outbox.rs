@@ -1,4 +1,4 @@
-//! A board's socket: many packets in each system call.
+//! Sending socket of a board, with many packets in each system call.
 
 use std::io::IoSlice;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
@@ -11,16 +11,16 @@ use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmm
 
 use super::tally::{Count, StreamKind, StreamTally};
 
-/// Most packets that are sent together.
+/// Largest number of packets in a system call.
 const TOGETHER: usize = 64;
 
-/// Largest buffer that is kept once its packets are sent, bytes.
+/// Largest size of a buffer that is kept after its packets were sent, bytes.
 const KEEP: usize = 1 << 18;
 
-/// The socket's buffer, bytes. Packets that are sent together fit into it.
+/// Send buffer of the socket, bytes. The packets of one system call fit into it.
 const SEND_BUFFER: usize = 1 << 20;
 
-/// Packets on their way out of a board.
+/// Packets of a board that have not been sent yet, and the socket.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     socket: UdpSocket,
@@ -36,18 +36,17 @@ struct Ready {
     lane: LaneId,
 }
 
-/// Origin and destination of packets.
+/// Stream of a packet, and its destination.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LaneId {
-    /// The module's index, from 0.
+    /// Index of the module, from 0.
     pub(crate) module: usize,
     pub(crate) kind: StreamKind,
     pub(crate) to: SocketAddrV4,
 }
 
 impl Outbox {
-    /// Prepares a board's socket, so that packets to a group stay on this
-    /// machine.
+    /// Configures the socket so that multicast packets stay on this machine.
     pub(crate) fn new(socket: UdpSocket) -> std::io::Result<Self> {
         set_ip_multicast_if(&socket, &Ipv4Addr::LOCALHOST)?;
         set_ip_multicast_ttl(&socket, 0)?;
@@ -71,7 +70,7 @@ impl Outbox {
         self.packets.push(Ready { start, end, lane });
     }
 
-    /// The bytes of the packet added last; empty if there is none.
+    /// Bytes of the packet added last; empty if there is none.
     pub(crate) fn last(&mut self) -> &mut [u8] {
         let range = self
             .packets
@@ -80,7 +79,7 @@ impl Outbox {
         &mut self.bytes[range]
     }
 
-    /// Sends the packet added last twice.
+    /// Adds the last packet a second time.
     pub(crate) fn double_last(&mut self) {
         self.packets.extend(self.packets.last().copied());
     }
@@ -102,8 +101,7 @@ impl Outbox {
         bytes
     }
 
-    /// Sends all packets, and counts those that the system did not accept. They
-    /// are dropped, as a network would drop them.
+    /// Sends all packets. Packets that the system does not accept are counted and dropped.
     pub(crate) fn flush(&mut self, tally: &StreamTally) {
         for together in self.packets.chunks(TOGETHER) {
             let sent = send(&self.socket, &self.bytes, together);
@@ -123,14 +121,14 @@ impl Outbox {
         self.packets.len() >= TOGETHER / 4
     }
 
-    /// Frees all buffers. Packets that are not sent are lost.
+    /// Frees all buffers. Packets that were not sent are lost.
     pub(crate) fn free(&mut self) {
         self.bytes = Vec::new();
         self.packets = Vec::new();
     }
 }
 
-/// Sends packets, mostly in one call. Returns the number that the system accepted.
+/// Sends packets, usually in one system call. Returns the number that the system accepted.
 fn send(socket: &UdpSocket, bytes: &[u8], packets: &[Ready]) -> usize {
     let slices: Vec<[IoSlice<'_>; 1]> = packets
         .iter()

@@ -1,10 +1,10 @@
-//! Counts of the packets of a board's streams. Tests compare them with the packets that arrive.
+//! Counters of the packets of a board. Tests compare them with the packets that arrive.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-/// Packets of one module's streams since the board started.
+/// Counters of the packets of one module since the board started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct StreamCounters {
     /// The module, from 1.
@@ -15,34 +15,34 @@ pub struct StreamCounters {
     pub pfb: PacketCounters,
 }
 
-/// Packets of one stream of one module since the board started.
+/// Counters of the packets of one stream of a module since the board started.
 ///
 /// The number of datagrams sent is `made - lost - unsent + doubled`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct PacketCounters {
-    /// Packets made, including those that were not sent.
+    /// Number of packets that were made, including those that were not sent.
     pub made: u64,
-    /// Packets that a fault lost.
+    /// Number of packets that a fault dropped.
     pub lost: u64,
-    /// Packets that a fault sent twice.
+    /// Number of packets that a fault sent twice.
     pub doubled: u64,
-    /// Packets that a fault sent after later ones.
+    /// Number of packets that a fault sent after later ones.
     pub late: u64,
-    /// Packets that a fault corrupted.
+    /// Number of packets that a fault corrupted.
     pub spoilt: u64,
-    /// Packets whose stamp a fault marked as not recent.
+    /// Number of packets whose stamp a fault marked as not recent.
     pub stale: u64,
-    /// Packets with the stamp of a clock that a fault made wrong.
+    /// Number of packets to which a fault gave the stamp of a wrong clock.
     pub misdated: u64,
-    /// Packets to which a fault gave another board's serial number.
+    /// Number of packets to which a fault gave the serial number of another board.
     pub foreign: u64,
-    /// Packets that the system did not accept.
+    /// Number of packets that the system did not accept.
     pub unsent: u64,
-    /// Sequence numbers left out because the machine was too slow.
+    /// Number of sequence numbers that were skipped because the machine was too slow.
     pub skipped: u64,
 }
 
-/// Kinds of counts of a stream.
+/// Counters of a stream, in the order of [`PacketTally`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Count {
     Made,
@@ -59,7 +59,7 @@ pub(crate) enum Count {
 
 const COUNTS: usize = Count::Skipped as usize + 1;
 
-/// The live counts of one stream.
+/// Atomic counters of one stream.
 #[derive(Debug, Default)]
 pub(crate) struct PacketTally([AtomicU64; COUNTS]);
 
@@ -95,7 +95,7 @@ pub(crate) enum StreamKind {
     Pfb,
 }
 
-/// The live counts of a board.
+/// Atomic counters of a board: by module, and by [`StreamKind`].
 #[derive(Debug)]
 pub(crate) struct StreamTally(Box<[[PacketTally; 2]]>);
 
@@ -104,8 +104,8 @@ impl StreamTally {
         Self((0..modules).map(|_| Default::default()).collect())
     }
 
-    /// The counts of a stream of a module, by its index from 0. An index out of
-    /// range gives those of the last module.
+    /// Counters of a stream of the module with this index, from 0. An index out of range selects
+    /// the last module.
     pub(crate) fn of(&self, module: usize, kind: StreamKind) -> &PacketTally {
         &self.0[module.min(self.0.len() - 1)][kind as usize]
     }

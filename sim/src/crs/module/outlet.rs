@@ -1,8 +1,8 @@
-//! Samples of a module on their way to its stream.
+//! Queue of samples between a module and its stream.
 //!
-//! Most samples are made just before they are sent, some at a time. Samples are
-//! made earlier, and kept, if a setting is about to change or if a call takes
-//! them. All modules of a farm share the room for these.
+//! Most samples are made just before they are sent. Samples are made earlier, and kept in the
+//! queue, if a setting is about to change or if a call takes them. All modules of a farm share a
+//! limit on kept samples ([`Room`]).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,29 +15,29 @@ use super::pipeline::{MAX_BEHIND_S, Run, tick_at};
 use super::taps::NewSamples;
 use crate::board::stream::Room;
 
-/// Samples of single channels that a module's stream sends in turn with other
-/// streams: at 1024 channels 16 packets, and a fraction of a millisecond.
+/// Number of samples of single channels that the stream of a module sends before other streams have
+/// their turn: 16 packets of 1024 channels, which take a fraction of a millisecond.
 const IN_TURN: usize = 16 * 1024;
 
-/// State of a module's stream after a turn, in addition to the rows.
+/// State of the stream of a module after a turn, in addition to the rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Turn {
-    /// Samples that were left out since the turn before.
+    /// Number of samples that were skipped since the previous turn.
     pub(crate) skipped: u64,
-    /// True if more rows are due by now.
+    /// True if more rows are due.
     pub(crate) is_behind: bool,
 }
 
-/// Samples on their way out of a module, one row a packet.
+/// Samples for packets: each row is one packet.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
     pub(crate) headers: Vec<RowHeader>,
-    /// The rows of all headers, one after the other, in steps of the wire.
+    /// Rows of all headers, one after the other, in integer steps of packets.
     pub(crate) samples: Vec<(i32, i32)>,
 }
 
 impl Rows {
-    /// Removes all rows, and frees the memory for more than `keep` samples.
+    /// Removes all rows, and frees the memory beyond `keep` samples.
     pub(crate) fn clear(&mut self, keep: usize) {
         self.headers.clear();
         self.samples.clear();
@@ -66,7 +66,7 @@ impl Rows {
     }
 }
 
-/// Description of a row in the header of its packet.
+/// Fields of a row for the header of its packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RowHeader {
     pub(crate) sequence: u32,
@@ -76,28 +76,27 @@ pub(crate) struct RowHeader {
     pub(crate) overrange: bool,
 }
 
-/// Queue of the rows of a module's stream that were made before they are sent.
+/// Queue of rows that were made before they are sent.
 #[derive(Debug)]
 pub(super) struct Outlet {
     pub(super) channels: usize,
     pub(super) skipped: u64,
-    /// Rows in portions of one turn each, the oldest first.
+    /// Rows in portions of at most one turn, the oldest first.
     kept: VecDeque<Rows>,
     room: Arc<Room>,
-    /// True if samples were left out and the stream has not caught up since.
+    /// True if samples were skipped and the stream has not caught up since.
     is_late: bool,
 }
 
 impl Outlet {
-    /// True if `n` samples can be kept. A late stream keeps at most one turn's
-    /// worth: more would take time from the calls that wait for an answer, and
-    /// would be too old to send.
+    /// True if `n` samples can be kept. A late stream keeps at most the samples of one turn: more
+    /// would take time from waiting calls, and would be too old to send.
     pub(super) fn has_room(&self, n: u64) -> bool {
         let n = n as usize;
         (!self.is_late || n <= IN_TURN / self.channels.max(1)) && self.room.has(n * self.channels)
     }
 
-    /// Keeps the rows of a run, or leaves them out if there is no room.
+    /// Keeps the rows of a run, or skips them if there is no room.
     pub(super) fn keep(&mut self, run: &Run, made: &NewSamples<'_>) {
         let samples = run.n * self.channels;
         if !self.room.take(samples) {
@@ -115,7 +114,7 @@ impl Outlet {
         }
     }
 
-    /// Puts the oldest kept rows into `rows`. Returns false if there are none.
+    /// Moves the oldest kept rows to `rows`. Returns false if there are none.
     fn pop(&mut self, rows: &mut Rows) -> bool {
         let Some(kept) = self.kept.pop_front() else {
             return false;
@@ -125,7 +124,7 @@ impl Outlet {
         true
     }
 
-    /// Leaves out all kept rows if the first is from before a tick.
+    /// Skips all kept rows if the first one is from before `tick`.
     fn skip_before(&mut self, tick: u64) {
         let first = self.kept.front().and_then(|rows| rows.headers.first());
         if first.is_none_or(|header| header.tick >= tick) {
@@ -146,9 +145,9 @@ impl Drop for Outlet {
     }
 }
 
-/// Converts a sample to the steps of packets.
+/// Converts a sample to the integer steps of packets.
 pub(crate) fn on_the_wire(sample: Complex64) -> (i32, i32) {
-    // Rounds, and clips values that are too large to the ends of the range.
+    // This rounds to the nearest step. `as` clips values out of range.
     let steps = |counts: f64| {
         let steps = counts * STEPS_PER_COUNT;
         (steps + 0.5_f64.copysign(steps)) as i32
@@ -158,9 +157,8 @@ pub(crate) fn on_the_wire(sample: Complex64) -> (i32, i32) {
 
 /// The stream.
 impl Module {
-    /// Puts rows of the stream that are due at the time `seconds` into `rows`: rows
-    /// that were kept, or else some that are made now. A row has the first
-    /// `channels` channels.
+    /// Writes rows that are due at the time `seconds` to `rows`: kept rows if there are any,
+    /// otherwise rows that are made now. A row has the first `channels` channels.
     pub(crate) fn stream(
         &mut self,
         channels: usize,
@@ -215,8 +213,8 @@ impl Module {
         }
     }
 
-    /// Ends the stream. Drops the model too if no call needs it and no setting was ever
-    /// made: if it is drawn again, it is the same.
+    /// Ends the stream. Also drops the model if no call needs it and no setting was ever made: it
+    /// is the same if it is drawn again.
     pub(crate) fn end_stream(&mut self) {
         if self.outlet.take().is_some() && !self.is_set && self.taps.is_empty() {
             self.model = None;

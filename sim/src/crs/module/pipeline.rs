@@ -1,4 +1,4 @@
-//! Time in a module, and the samples that are due as it passes.
+//! Time of a module, and the samples that become due as it passes.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -10,29 +10,27 @@ use super::outlet::Rows;
 use super::taps::NewSamples;
 use super::{Module, log_refusal};
 
-/// Time from one request to the next if time is accelerated, s. On a board
-/// and its network it is this long or longer, so that the filters have settled
-/// by the next request (they take 10 ms at stage 6). Clients that set tones in
-/// one request and acquire in the next rely on this.
+/// Time from one request to the next in accelerated time, s. With a real board and network it is at
+/// least as long, so that the filters have settled by the next request (they take 10 ms at stage
+/// 6). Clients that set tones in one request and acquire in the next rely on that.
 const ROUND_TRIP_S: f64 = 0.02;
 
-/// Ticks after which the filters at a stage have settled on a setting.
+/// Number of ticks after which the filters have settled after a setting.
 fn settled_after(stage: u8) -> u64 {
     (6 << stage) + 3
 }
 
-/// Samples of all channels that are made at a time.
+/// Number of samples that are made at a time for all channels.
 const CHUNK: usize = 32;
 
-/// Samples of few channels that are made at a time.
+/// Number of samples that are made at a time for few channels.
 const LONG_CHUNK: usize = 4096;
 
-/// Longest time that a stream may be behind, s. Beyond this, it leaves out all samples that
-/// are due.
+/// Longest time that a stream may be behind, s. Beyond this, it skips all samples that are due.
 pub(super) const MAX_BEHIND_S: f64 = 1.0;
 
 thread_local! {
-    /// Buffer in which all modules on a thread make their samples.
+    /// Buffer for new samples, shared by all modules on a thread.
     static WORK: RefCell<Vec<Complex64>> = RefCell::default();
 }
 
@@ -54,7 +52,7 @@ impl Sequence {
     }
 }
 
-/// Samples of a stream, one after the other.
+/// Consecutive samples of a stream.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Run {
     pub(super) first: u64,
@@ -63,15 +61,14 @@ pub(super) struct Run {
     pub(super) sequence: Sequence,
 }
 
-/// Converts a time, s, to the model's ticks.
+/// Converts a time, s, to ticks of the model.
 pub(super) fn tick_at(seconds: f64) -> u64 {
     (seconds * units::TICK_RATE_HZ).max(0.0) as u64
 }
 
 /// Time.
 impl Module {
-    /// Lets the time of a round trip pass, once for each request that uses the
-    /// module.
+    /// Advances the time by a round trip, once for each request that uses the module.
     pub(crate) fn begin_request(&mut self, request: u64) {
         if self.request != request {
             self.request = request;
@@ -79,10 +76,9 @@ impl Module {
         }
     }
 
-    /// Lets time pass up to a moment, s, unless it has passed already. Samples
-    /// that are due by then are made, and settings made next take effect then.
-    /// Samples are left out if no call waits for them and the stream has
-    /// fallen behind or has no room to keep them.
+    /// Advances the time to `seconds`, unless it is later already. Samples that are due by then are
+    /// made, so that later settings do not change them. Samples are skipped if no call waits for
+    /// them, and the stream has fallen behind or has no room for them.
     pub(crate) fn advance_to(&mut self, seconds: f64) {
         let tick = tick_at(seconds);
         if tick <= self.tick {
@@ -102,7 +98,7 @@ impl Module {
         self.taps.iter().any(|tap| tap.left() > 0)
     }
 
-    /// Number of samples that are due at a tick and not made yet.
+    /// Number of samples that are due at `tick` and not made yet.
     pub(super) fn behind(&self, tick: u64) -> u64 {
         let end = tick.div_ceil(1 << self.stage);
         end.saturating_sub(self.next_sample())
@@ -118,7 +114,7 @@ impl Module {
                 .is_some_and(|outlet| outlet.has_room(n))
     }
 
-    /// Lets time pass up to a tick, without making the `n` samples that are due.
+    /// Advances the time to `tick` without making the `n` samples that are due.
     pub(super) fn skip(&mut self, n: u64, tick: u64) {
         if let Some(outlet) = &mut self.outlet {
             outlet.skipped += n;
@@ -127,8 +123,8 @@ impl Module {
             .set_at
             .filter(|set| tick.saturating_sub(*set) > settled_after(self.stage))
         {
-            // The filters settle even if no sample is taken. Making one sample
-            // tells the model of the changed settings and of their time.
+            // The filters settle even if no sample is taken. One sample is made at the time of the
+            // setting, so that the model knows when the setting changed.
             let first = set.div_ceil(1 << self.stage);
             let channels = 0..self.channels.len();
             WORK.with_borrow_mut(|work| self.model().acquire(first, 1, channels, work));
@@ -142,12 +138,12 @@ impl Module {
         self.tick as f64 / units::TICK_RATE_HZ
     }
 
-    /// Time up to which the module has acquired, in the model's ticks.
+    /// Time up to which the module has acquired, in ticks of the model.
     pub(crate) fn tick(&self) -> u64 {
         self.tick
     }
 
-    /// The number of the next sample at this stage.
+    /// Number of the next sample at the present stage.
     pub(super) fn next_sample(&self) -> u64 {
         self.tick.div_ceil(1 << self.stage)
     }
@@ -167,9 +163,8 @@ impl Module {
 
 /// Samples.
 impl Module {
-    /// Makes the next `n` samples for the stream and for the calls that wait.
-    /// Those of the stream are put into `rows` if given, or else kept as far as
-    /// there is room.
+    /// Makes the next `n` samples for the stream and for waiting calls. Samples of the stream are
+    /// written to `rows` if given; otherwise they are kept if there is room.
     pub(super) fn make(&mut self, n: usize, mut rows: Option<&mut Rows>) {
         let streamed = self.outlet.as_ref().map(|outlet| 0..outlet.channels);
         let tapped = self.taps.iter().filter(|tap| tap.left() > 0);
@@ -210,9 +205,8 @@ impl Module {
         });
     }
 
-    /// Takes the next `n` samples of some channels into `out`, channel by channel, in
-    /// counts. Does not wait until they are due. Returns the time of the
-    /// first, s, and the flags.
+    /// Writes the next `n` samples of some channels to `out`, as `[channel][sample]` in counts.
+    /// Does not wait until they are due. Returns the time of the first sample, s, and the flags.
     pub(crate) fn acquire(
         &mut self,
         n: usize,
@@ -229,7 +223,7 @@ impl Module {
             }
             return (start_s, flags);
         }
-        // The stream or other calls need them too.
+        // The stream or other calls need these samples, too.
         let (id, _) = self.tap(n, channels);
         match self.untap(id) {
             Some(acquired) => {
@@ -240,8 +234,8 @@ impl Module {
         }
     }
 
-    /// Takes `n` samples of one channel at the rate of the filter bank, from
-    /// a tick on.
+    /// Writes `n` samples of one channel to `out`, at the rate of the filter bank and from `tick`
+    /// on.
     pub(crate) fn acquire_pfb(
         &mut self,
         tick: u64,
@@ -252,13 +246,13 @@ impl Module {
         self.model().acquire_pfb(tick, n, channel, out)
     }
 
-    /// Takes the next `n` samples of the converter.
+    /// Writes the next `n` samples of the ADC to `out`.
     pub(crate) fn acquire_fast(&mut self, n: usize, out: &mut Vec<Complex64>) -> SampleFlags {
         let tick = self.tick;
         self.model().acquire_fast(tick, n, out)
     }
 
-    /// Lets the time of `n` samples of the filter bank pass, in whole ticks.
+    /// Advances the time by `n` samples of the filter bank, rounded up to ticks.
     pub(crate) fn pass_pfb(&mut self, n: usize) {
         let tick = self.tick + (n as u64).div_ceil(units::PFB_SAMPLES_PER_TICK);
         self.advance_to(tick as f64 / units::TICK_RATE_HZ);

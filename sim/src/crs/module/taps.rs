@@ -1,7 +1,7 @@
-//! Calls that take the samples of a module.
+//! Calls that wait for samples of a module.
 //!
-//! Samples are made once and shared: by the stream, if the module has one, and
-//! by the calls that wait for samples.
+//! Each sample is made once. The stream, if there is one, and all waiting calls get the same
+//! samples.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use twotone_physics::{Complex64, SampleFlags, units};
 
 use super::Module;
 
-/// Samples for a call that waits for them.
+/// Samples that are collected for a waiting call.
 #[derive(Debug)]
 pub(super) struct Tap {
     id: u64,
@@ -26,7 +26,8 @@ impl Tap {
         self.n - self.done
     }
 
-    /// Takes the first of `n` samples of the channels `made`.
+    /// Takes the samples that are still missing from `n` new samples, the first of which is at
+    /// `tick`.
     pub(super) fn take(&mut self, tick: u64, n: usize, made: &NewSamples<'_>) {
         let taken = n.min(self.left());
         if taken == 0 {
@@ -45,7 +46,7 @@ impl Tap {
     }
 }
 
-/// Samples just made, channel by channel.
+/// New samples, as `[channel][sample]`, flat.
 pub(super) struct NewSamples<'a> {
     pub(super) channels: Range<usize>,
     pub(super) samples: &'a [Complex64],
@@ -65,14 +66,14 @@ pub(crate) struct Acquired {
     /// Time of the first sample, s.
     pub(crate) start_s: f64,
     pub(crate) flags: SampleFlags,
-    /// Channel by channel, counts.
+    /// Samples as `[channel][sample]`, flat, in counts.
     pub(crate) samples: Vec<Complex64>,
 }
 
-/// Calls that wait.
+/// Waiting calls.
 impl Module {
-    /// Begins to take the next `n` samples of some channels. Returns a number
-    /// for [`Module::untap`], and the time at which the last of them is taken, s.
+    /// Begins to collect the next `n` samples of some channels. Returns a number for
+    /// [`Module::untap`], and the time of the last sample, s.
     pub(crate) fn tap(&mut self, n: usize, channels: Range<usize>) -> (u64, f64) {
         self.next_tap += 1;
         self.taps.push(Tap {
@@ -89,8 +90,8 @@ impl Module {
         (self.next_tap, ready)
     }
 
-    /// Takes the samples of a tap. Those that are not due yet are made at once.
-    /// Returns `None` if there is no such tap.
+    /// Removes a tap and returns its samples. Samples that are not due yet are made now. Returns
+    /// `None` if there is no such tap.
     pub(crate) fn untap(&mut self, id: u64) -> Option<Acquired> {
         let index = self.taps.iter().position(|tap| tap.id == id)?;
         self.make(self.taps[index].left(), None);
@@ -102,7 +103,7 @@ impl Module {
         })
     }
 
-    /// Cancels a tap.
+    /// Removes a tap and drops its samples.
     pub(crate) fn drop_tap(&mut self, id: u64) {
         self.taps.retain(|tap| tap.id != id);
     }

@@ -1,4 +1,4 @@
-//! The body of an answer, whole or changed by a fault.
+//! Body of an answer, which a fault may change.
 
 use std::io;
 use std::pin::Pin;
@@ -9,17 +9,17 @@ use hyper::body::{Body, Frame, SizeHint};
 
 use crate::fault::OnAnswer;
 
-/// Padding is sent in pieces of this size, so that it takes no memory.
+/// Padding is sent in pieces of this static buffer, so that it takes no memory.
 const PIECE: &[u8] = &[b' '; 16 * 1024];
 
-/// Bytes of an answer, whole or changed by a fault.
+/// Body of an answer, which a fault may change.
 #[derive(Debug)]
 pub(crate) enum AnswerBody {
-    /// All of it; `None` once it is sent.
+    /// The complete answer; `None` after it was sent.
     Whole(Option<Bytes>),
-    /// The first part, then an error, which ends the connection.
+    /// The first part, and then an error, which closes the connection.
     Cut { part: Option<Bytes>, declared: u64 },
-    /// White space, then all of it.
+    /// White space, and then the complete answer.
     Padded { left: u64, tail: Option<Bytes> },
 }
 

@@ -1,5 +1,4 @@
-//! One stream of a module on its way to the outbox, with the effects of faults
-//! on its packets.
+//! One stream of a module: its packets pass through here to the outbox, and faults act on them.
 
 use twotone_wire::crs;
 
@@ -8,17 +7,17 @@ use crate::board::stream::{Count, LaneId, Outbox};
 use crate::crs::stamp::Stamp;
 use crate::fault::{OnClock, OnPacket, Packet};
 
-/// Fields of a packet that describe the board, and that a fault may change.
+/// Fields of a packet that a fault may change.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Labels {
     pub(super) serial: u16,
     pub(super) stamp: crs::Stamp,
 }
 
-/// Time at which a packet is stamped.
+/// Time of a packet, for its stamp.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moment {
-    /// Parts of a second after the board's first moment.
+    /// Parts of a second after the start of the board.
     pub(super) parts: i64,
     pub(super) source: crs::StampSource,
 }
@@ -28,14 +27,14 @@ pub(super) struct Moment {
 pub(super) struct Lane {
     id: LaneId,
     late: Vec<LatePacket>,
-    /// Time at which a fault has stopped the clock.
+    /// Time, in parts, at which a fault has stopped the clock.
     stopped: Option<i64>,
 }
 
 /// A packet that a fault holds back.
 #[derive(Debug)]
 struct LatePacket {
-    /// The packet after which it is sent.
+    /// Number of the packet after which this one is sent.
     after: u64,
     bytes: Vec<u8>,
 }
@@ -53,8 +52,8 @@ impl Lane {
         self.id.module
     }
 
-    /// Puts a packet of `length` bytes, which `write` fills, into the outbox.
-    /// Faults may change, hold back or drop it.
+    /// Adds a packet of `length` bytes, which `write` fills, to the outbox. Faults may change,
+    /// delay or drop it.
     pub(super) fn put(
         &mut self,
         board: &Board,
@@ -117,7 +116,7 @@ impl Lane {
         }
     }
 
-    /// Stamp of a packet, from the board's clock or from one that a fault has made wrong.
+    /// Stamp of a packet, from the clock of the board or with the error of a fault.
     fn stamp(&mut self, moment: Moment, fate: OnPacket) -> crs::Stamp {
         let OnPacket::Clock(wrong) = fate else {
             self.stopped = None;
@@ -143,7 +142,7 @@ impl Lane {
         }
     }
 
-    /// Puts the packets that are still held back into the outbox.
+    /// Adds the packets that are still delayed to the outbox.
     pub(super) fn end(&mut self, outbox: &mut Outbox) {
         self.release(outbox, u64::MAX);
     }

@@ -1,4 +1,4 @@
-//! The stream before the decimation: few channels, many samples.
+//! The PFB stream: a few channels before the decimation.
 
 use twotone_physics::Complex64;
 use twotone_physics::units::{PFB_SAMPLES_PER_TICK, TICK_RATE_HZ};
@@ -12,32 +12,32 @@ use crate::crs::settings::Settings;
 use crate::crs::stamp::Stamp;
 use crate::crs::{BANK, Crs};
 
-/// Most ticks that a stream may be behind: 0.1 s. Beyond this, it leaves out all
-/// samples that are due. One channel is as much data as 1024 channels of the
-/// readout stream at stage 4.
+/// Largest number of ticks that a stream may be behind: 0.1 s. Beyond this, it skips all samples
+/// that are due. The limit is shorter than for the readout stream, since one channel has as much
+/// data as 1024 channels of that stream at stage 4.
 const MAX_BEHIND: u64 = (TICK_RATE_HZ / 10.0) as u64;
 
-/// Ticks of single channels that are sent in turn with other streams: half a
+/// Number of ticks of single channels that are sent before other streams have their turn: half a
 /// megabyte.
 const IN_TURN: u64 = 1024;
 
-/// The stream of one module.
+/// PFB stream of one module.
 #[derive(Debug, Default)]
 pub(super) struct PfbStream {
-    /// Channels as they are set, from 1.
+    /// Channels that are set, from 1.
     channels: Vec<u16>,
-    /// The first tick that has not been sampled yet.
+    /// First tick that has not been sampled yet.
     tick: u64,
     sequence: u32,
-    /// Samples that do not fill a packet yet, the channels in turn. `first` is
-    /// the number of the first.
+    /// Samples that do not fill a packet yet, as `[sample][channel]`. `first` is the number of the
+    /// first sample.
     pairs: Vec<(i32, i32)>,
     first: u64,
 }
 
 impl PfbStream {
-    /// Makes the packets of the samples that are due, at most those of one turn.
-    /// Returns true if more are due.
+    /// Makes packets of the samples that are due, at most those of one turn. Returns true if more
+    /// are due.
     pub(super) fn send_due(
         &mut self,
         crs: &Crs,
@@ -53,7 +53,8 @@ impl PfbStream {
             self.end();
             return false;
         }
-        // No further than the module's other samples, since settings change at that time.
+        // The stream must not pass the time of the module, since a later setting takes effect at
+        // that time.
         let Some(now) = crs.module_behind(index).map(|module| module.tick()) else {
             return false;
         };
@@ -104,7 +105,7 @@ impl PfbStream {
                         stamp: labels.stamp,
                         ..header
                     };
-                    // The buffer is of the length that the header says.
+                    // This cannot fail, since the buffer has the length that the header requires.
                     let _ = header.emit(pairs, bytes);
                 },
             );
@@ -122,14 +123,14 @@ impl PfbStream {
         self.pairs = Vec::new();
     }
 
-    /// Begins again at a tick.
+    /// Begins the stream again at `tick`.
     fn begin(&mut self, tick: u64) {
         self.tick = tick;
         self.first = tick * PFB_SAMPLES_PER_TICK;
         self.pairs.clear();
     }
 
-    /// Samples all channels up to a tick.
+    /// Samples all channels up to the tick `end`.
     fn sample(&mut self, crs: &Crs, index: usize, end: u64, work: &mut Vec<Complex64>) {
         let n = (end.saturating_sub(self.tick) * PFB_SAMPLES_PER_TICK) as usize;
         let (base, slots) = (self.pairs.len(), self.channels.len());

@@ -10,8 +10,8 @@ use crate::crs::stamp::Stamp;
 use crate::crs::tuber::names;
 use crate::crs::{BANK, Crs};
 
-/// Makes the packets of the samples that are due, at most those of one turn.
-/// Returns true if more are due.
+/// Makes packets of the samples that are due, at most those of one turn. Returns true if more are
+/// due.
 pub(super) fn send_due(
     crs: &Crs,
     pace: &Pace,
@@ -47,7 +47,7 @@ pub(super) fn send_due(
             serial: 0,
             modules: settings.streamed.len() as u8,
             overrange: head.overrange,
-            // The simulated supplies never fail.
+            // Inputs of simulated boards are never over their voltage.
             overvoltage: false,
             stage: head.stage,
             module: (index % BANK) as u8,
@@ -65,14 +65,14 @@ pub(super) fn send_due(
                 stamp: labels.stamp,
                 ..header
             };
-            // The buffer is of the length that the header says.
+            // This cannot fail, since the buffer has the length that the header requires.
             let _ = header.emit(samples, bytes);
         });
     }
     had.is_behind
 }
 
-/// Source of the time code, in the form of stamps.
+/// Source of the time code, as in stamps.
 pub(super) fn source(settings: &Settings) -> StampSource {
     match settings.timestamp_port {
         names::BACKPLANE => StampSource::Backplane,

@@ -1,4 +1,4 @@
-//! A board's task, which sends packets when their samples are due.
+//! Task of a board that sends packets when their samples are due.
 
 use std::net::SocketAddrV4;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use crate::crs::module::Rows;
 use crate::crs::settings::Settings;
 use crate::crs::{Crs, MODULES};
 
-/// Time between two bursts of packets: at stage 6, each has three samples of
-/// each module. A real board sends each sample at once; here, many boards share
-/// a processor.
+/// Time between two bursts of packets. At stage 6, a burst has three samples of each module. A real
+/// board sends each sample immediately; bursts are cheaper, since many simulated boards share a
+/// processor.
 const BURST: Duration = Duration::from_millis(5);
 
-/// A board's streams.
+/// Streams of a board.
 struct Sender {
     crs: Arc<Crs>,
     pace: Arc<Pace>,
@@ -31,14 +31,14 @@ struct Sender {
     work: Vec<Complex64>,
 }
 
-/// The streams of a module.
+/// Streams of a module.
 struct Lanes {
     readout: Lane,
     pfb: Lane,
     pfb_stream: PfbStream,
 }
 
-/// Sends a board's streams while they are wanted, until the farm is shut down.
+/// Sends the streams of a board while they are wanted, until the farm is shut down.
 pub(crate) async fn send(crs: Arc<Crs>, sending: Sending) {
     let Sending {
         pace,
@@ -90,8 +90,8 @@ impl Sender {
         }
     }
 
-    /// Waits for the board's turn, and sends some of the packets of each module
-    /// that are due by then. Returns true if more are due.
+    /// Waits for the turn of the board, and sends some of the due packets of each module. Returns
+    /// true if more are due.
     async fn take_turn(&mut self) -> bool {
         let pace = Arc::clone(&self.pace);
         let Some(_turn) = pace.turn().await else {
@@ -104,14 +104,14 @@ impl Sender {
             if self.outbox.is_full() {
                 self.outbox.flush(self.crs.board.streamed());
             }
-            // Requests to the board are answered in between.
+            // This lets requests to the board run between the modules.
             tokio::task::yield_now().await;
         }
         self.outbox.flush(self.crs.board.streamed());
         is_behind
     }
 
-    /// Prepares the packets of a module for one turn. Returns true if more are due.
+    /// Makes the packets of a module for one turn. Returns true if more are due.
     fn send_due(&mut self, module: usize, settings: &Settings) -> bool {
         let lanes = &mut self.lanes[module];
         let number = module as u8 + 1;
@@ -142,7 +142,7 @@ impl Sender {
         is_behind
     }
 
-    /// Sends the packets that faults hold back, and frees all memory.
+    /// Sends the packets that faults have delayed, and frees all memory.
     fn end(&mut self) {
         for lanes in &mut self.lanes {
             lanes.readout.end(&mut self.outbox);

@@ -1,4 +1,4 @@
-//! The analog side: banks, gains, zones, cables, converters.
+//! Methods of the analog path: banks, gains, Nyquist zones, cables, converters.
 
 use twotone_wire::crs::MODULES_IN_BANK;
 use twotone_wire::tuber::{Slot, Value};
@@ -6,13 +6,13 @@ use twotone_wire::tuber::{Slot, Value};
 use super::call::{Call, Outcome, value_error};
 use super::names;
 
-/// Range of the DAC's full-scale power, dBm.
+/// Range of the full-scale power of the DAC, dBm.
 const DAC_SCALE_DBM: std::ops::RangeInclusive<f64> = -20.0..=10.0;
 
 /// Range of the attenuator before the ADC, dB.
 const ATTENUATION_DB: std::ops::RangeInclusive<i64> = 0..=27;
 
-/// Longest cable that the firmware corrects for, m.
+/// Length of the longest cable that the firmware corrects for, m.
 const MAX_CABLE_M: f64 = 2000.0;
 
 pub(crate) fn set_analog_bank(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
@@ -20,7 +20,7 @@ pub(crate) fn set_analog_bank(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome
     let mut settings = call.crs.settings();
     if settings.high_bank != high {
         settings.high_bank = high;
-        // The streamed modules are those of the bank.
+        // Only modules of the bank in use can stream.
         for module in &mut settings.streamed {
             *module = if high {
                 *module + MODULES_IN_BANK
@@ -175,7 +175,7 @@ pub(crate) fn get_adc_calibration_mode(call: &mut Call<'_, '_>, out: Slot<'_>) -
     Ok(())
 }
 
-/// Most coefficients of a block: one for each of the converter's slices.
+/// Largest number of coefficients of a block: one for each interleaved slice of the ADC.
 const MAX_COEFFICIENTS: usize = 8;
 
 fn calibration_block(call: &Call<'_, '_>) -> Outcome<&'static str> {
@@ -186,8 +186,8 @@ fn calibration_block(call: &Call<'_, '_>) -> Outcome<&'static str> {
     )
 }
 
-/// Stores the coefficients, so that clients read them back. Simulated converters need no
-/// calibration.
+/// Stores the coefficients so that clients can read them back. They have no other effect, since
+/// simulated converters need no calibration.
 pub(crate) fn set_adc_calibration_coefficients(
     call: &mut Call<'_, '_>,
     out: Slot<'_>,

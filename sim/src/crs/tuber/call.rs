@@ -1,5 +1,5 @@
-//! One call of a method: its board and its arguments, with the lookup of the
-//! modules, channels and members of enumerations that these name.
+//! One call of a method: its board, and its arguments as modules, channels and members of
+//! enumerations.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -13,43 +13,43 @@ use super::names::{self, Members};
 use crate::crs::module::{Acquired, Module};
 use crate::crs::{Crs, MODULES};
 
-/// Result of a method: nothing if it succeeds, since it writes its result
-/// itself, or the text of an exception.
+/// Result of a method, or the text of an exception. A method that succeeds writes its result
+/// itself.
 pub(crate) type Outcome<T> = Result<T, Fault>;
 
-/// Error of an argument that has the right type and a value that is refused.
+/// Error for an argument that has the right type and a value that is refused.
 pub(crate) fn value_error(what: impl Display) -> Fault {
     Fault::value(what)
 }
 
-/// Error of a module that no board has.
+/// Error for a module that does not exist.
 fn no_module() -> Fault {
     value_error(format_args!("Module must be between 1 and {MODULES}."))
 }
 
-/// A call with its arguments bound.
+/// A call with bound arguments.
 #[derive(Debug)]
 pub(crate) struct Call<'b, 'a> {
     pub(crate) crs: &'b Crs,
     args: Args<'a>,
-    /// The number of the request that the call came in.
+    /// Number of the request of the call.
     request: u64,
-    /// True if the client left out `units`; see [`Call::new`].
+    /// True if the client has left out `units`: see [`Call::new`].
     lacks_units: bool,
-    /// Duration of the call's acquisition, s: the call takes this long in real time.
+    /// Duration of the acquisition of the call, s. The call takes this long in real time.
     pub(crate) acquired_s: f64,
-    /// The samples that the call waits for, or has waited for.
+    /// Samples for which the call waits or has waited.
     pub(crate) waiting: Option<Waiting<'b>>,
 }
 
-/// Samples that a call waits for. They are given up if it is dropped.
+/// Samples for which a call waits. Dropping this ends their collection.
 #[derive(Debug)]
 pub(crate) struct Waiting<'b> {
     crs: &'b Crs,
-    /// The module's index, from 0.
+    /// Index of the module, from 0.
     module: usize,
     tap: u64,
-    /// Time at which the last of them is taken, s.
+    /// Time of the last sample, s.
     pub(crate) until_s: f64,
 }
 
@@ -70,9 +70,9 @@ impl Drop for Waiting<'_> {
 impl<'b, 'a> Call<'b, 'a> {
     /// Binds the arguments of a call.
     ///
-    /// Older clients leave out the parameter `units`, which newer firmware
-    /// has before `channel` and `module`. Their positional arguments are one
-    /// place early. A number in the place of `units` shows this.
+    /// Newer firmware has a parameter `units` before `channel` and `module`. Older clients leave it
+    /// out, so that their positional arguments are one place too early. A number in place of
+    /// `units` shows this.
     pub(crate) fn new(crs: &'b Crs, args: Args<'a>, request: u64) -> Self {
         let units = args.cursor("units").map(|cursor| cursor.kind());
         Self {
@@ -85,8 +85,8 @@ impl<'b, 'a> Call<'b, 'a> {
         }
     }
 
-    /// Takes the next samples of some channels of a module. Returns `None` if
-    /// they must be waited for; the call is then made again with the samples.
+    /// Writes the next samples of some channels of a module to `out`. Returns `None` if the call
+    /// must wait for them; it is then made again when they are due.
     pub(crate) fn acquire(
         &mut self,
         number: usize,
@@ -95,8 +95,8 @@ impl<'b, 'a> Call<'b, 'a> {
         out: &mut Vec<Complex64>,
     ) -> Outcome<Option<(f64, SampleFlags)>> {
         if let Some(waiting) = self.waiting.take() {
-            let gone = || Fault::runtime("the samples are lost");
-            let acquired = waiting.take().ok_or_else(gone)?;
+            let lost = || Fault::runtime("the samples are lost");
+            let acquired = waiting.take().ok_or_else(lost)?;
             *out = acquired.samples;
             return Ok(Some((acquired.start_s, acquired.flags)));
         }
@@ -118,7 +118,7 @@ impl<'b, 'a> Call<'b, 'a> {
         Ok(Some((start_s, flags)))
     }
 
-    /// Parameter in whose place the client has put the argument `name`.
+    /// Parameter at whose position the client has passed the argument `name`.
     fn place<'n>(&self, name: &'n str) -> &'n str {
         if !self.lacks_units {
             return name;
@@ -149,17 +149,17 @@ impl<'b, 'a> Call<'b, 'a> {
         }
     }
 
-    /// Returns an argument as a whole number.
+    /// Returns an argument as an integer.
     pub(crate) fn int(&self, name: &str) -> Outcome<i64> {
         self.args.i64(self.place(name))
     }
 
-    /// Returns an argument as a whole number or nothing.
+    /// Returns an argument as an integer, or `None` for null.
     pub(crate) fn int_or_none(&self, name: &str) -> Outcome<Option<i64>> {
         self.args.opt_i64(self.place(name))
     }
 
-    /// Returns an argument as a truth value.
+    /// Returns an argument as a boolean.
     pub(crate) fn bool(&self, name: &str) -> Outcome<bool> {
         self.args.bool(name)
     }
@@ -174,7 +174,7 @@ impl<'b, 'a> Call<'b, 'a> {
         self.args.value(name)
     }
 
-    /// Returns an argument as a whole number, a list of them, or nothing.
+    /// Returns an argument that is an integer or a list of integers; `None` for null.
     pub(crate) fn ints_or_none(&self, name: &str) -> Outcome<Option<Vec<i64>>> {
         let wrong = || value_error(format_args!("Invalid '{name}' argument"));
         match self.args.value(name)? {
@@ -188,7 +188,7 @@ impl<'b, 'a> Call<'b, 'a> {
         }
     }
 
-    /// The argument `module`, from 1, connected to the analog bank in use.
+    /// Returns the argument `module`, from 1. It must be on the analog bank in use.
     pub(crate) fn module_number(&self) -> Outcome<usize> {
         let number = self.int("module")?;
         let settings = self.crs.settings();
@@ -204,25 +204,26 @@ impl<'b, 'a> Call<'b, 'a> {
         }
     }
 
-    /// A module by its number, which comes from [`Call::module_number`].
+    /// Returns the module with a number from [`Call::module_number`].
     pub(crate) fn module(&self, number: usize) -> Outcome<MutexGuard<'b, Module>> {
         let module = self.crs.module(number.wrapping_sub(1));
         let mut module = module.ok_or_else(no_module)?;
         if !self.crs.board.clock().is_running() {
             module.begin_request(self.request);
-            // A setting that is made now takes effect at the time that the board's clock shows.
+            // The clock of the board must not be behind the module: a setting takes effect at the
+            // time of the module.
             self.crs.board.clock().advance_to(module.now_s());
         }
         Ok(module)
     }
 
-    /// The argument `channel` as an index from 0.
+    /// Returns the argument `channel` as an index from 0.
     pub(crate) fn channel(&self) -> Outcome<usize> {
         let channel = self.int("channel")?;
         self.channel_index(channel)
     }
 
-    /// The argument `channel` as an index from 0, or `None` for all channels.
+    /// Returns the argument `channel` as an index from 0, or `None` for all channels.
     pub(crate) fn channel_or_none(&self) -> Outcome<Option<usize>> {
         let channel = self.int_or_none("channel")?;
         channel
@@ -240,13 +241,13 @@ impl<'b, 'a> Call<'b, 'a> {
         }
     }
 
-    /// The argument `name` as a member of an enumeration.
+    /// Returns the argument `name` as a member of an enumeration.
     pub(crate) fn member(&self, name: &str, what: &str, members: Members) -> Outcome<&'static str> {
         self.member_or_none(name, what, members)?
             .ok_or_else(|| Fault::type_error(format_args!("{name} must not be None")))
     }
 
-    /// The argument `name` as a member of an enumeration, or `None` if it was left out.
+    /// Returns the argument `name` as a member of an enumeration, or `None` if it was left out.
     pub(crate) fn member_or_none(
         &self,
         name: &str,
@@ -267,7 +268,7 @@ impl<'b, 'a> Call<'b, 'a> {
         }
     }
 
-    /// The argument `units` as one of those that the method takes.
+    /// Returns the argument `units`, which must be one of those that the method accepts.
     pub(crate) fn units(&self, allowed: &[&'static str]) -> Outcome<Option<&'static str>> {
         if self.lacks_units {
             return Ok(None);

@@ -1,12 +1,11 @@
-//! Data of the board itself: sensors, supplies, firmware.
+//! Methods of the board itself: sensors, supplies, firmware.
 
 use twotone_wire::tuber::Slot;
 
 use super::call::{Call, Outcome, value_error};
 use super::names::{self, Sensor};
 
-/// Firmware release that a simulated board reports. It behaves as firmware
-/// 1.6 and later do.
+/// Firmware release that a simulated board reports. The board behaves like firmware 1.6 and later.
 const FIRMWARE: [(&str, &str); 3] = [
     ("version", "1.7.0-sim"),
     ("build_date", "2026-01-01"),
@@ -97,7 +96,7 @@ pub(crate) fn get_firmware_release(_call: &mut Call<'_, '_>, out: Slot<'_>) -> O
     Ok(())
 }
 
-/// Writes the message to the log, which stands in for the front panel's display.
+/// Writes the message to the log, in place of the display on the front panel.
 pub(crate) fn display(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
     let message = call.value("message")?;
     tracing::info!(

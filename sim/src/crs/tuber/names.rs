@@ -1,14 +1,14 @@
-//! The enumerations that clients read as properties, and the board's sensors.
+//! Enumerations that clients read as properties, and the sensors of the board.
 //!
-//! Each is a list of (name, value): a client sends the value, or, as the
-//! board's own acceptance tests do, the name.
+//! Each is a list of (name, value). A client sends the value. The board also accepts the name,
+//! which its acceptance tests send.
 
 use twotone_wire::crs::StampSource;
 
 /// Name and value of each member of an enumeration.
 pub(crate) type Members = &'static [(&'static str, &'static str)];
 
-// Values that methods and settings name.
+// Values that methods and settings use.
 pub(crate) const RAW: &str = "raw";
 pub(crate) const NORMALIZED: &str = "normalized";
 pub(crate) const DEGREES: &str = "degrees";
@@ -39,7 +39,7 @@ pub(crate) const UNITS: Members = &[
     ("DBM", DBM),
 ];
 
-/// Ends of the signal path that a phase or a zone belongs to.
+/// Parts of the signal path to which a phase or a Nyquist zone belongs.
 pub(crate) const TARGET: Members = &[
     ("CARRIER", "carrier"),
     ("NULLER", "nuller"),
@@ -48,18 +48,18 @@ pub(crate) const TARGET: Members = &[
     ("DAC", DAC),
 ];
 
-/// Where the time code comes from.
+/// Sources of the time code.
 pub(crate) const TIMESTAMP_PORT: Members =
     &[("BACKPLANE", BACKPLANE), ("TEST", TEST), ("SMA", SMA)];
 
-/// Where the sampling clock comes from.
+/// Sources of the sampling clock.
 pub(crate) const CLOCKSOURCE: Members = &[("VCXO", VCXO), ("SMA", SMA), ("BACKPLANE", "Backplane")];
 
-/// Modes of the converters' background calibration.
+/// Modes of the background calibration of the ADC.
 pub(crate) const ADC_CALIBRATION_MODE: Members =
     &[("AUTO", AUTO), ("MODE1", "MODE1"), ("MODE2", "MODE2")];
 
-/// Blocks of the converters' calibration.
+/// Blocks of the calibration of the ADC.
 pub(crate) const ADC_CALIBRATION_BLOCK: Members = &[
     ("OCB1", "OCB1"),
     ("OCB2", "OCB2"),
@@ -67,29 +67,29 @@ pub(crate) const ADC_CALIBRATION_BLOCK: Members = &[
     ("TSCB", "TSCB"),
 ];
 
-/// Something that the board measures of itself.
+/// A quantity that the board measures of itself.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sensor {
     pub(crate) name: &'static str,
     pub(crate) value: &'static str,
-    /// Reading of a board on a bench: C, V or A.
+    /// Typical reading of a board on a laboratory bench: degrees C, V or A.
     pub(crate) reading: f64,
 }
 
-/// Declares a list of sensors, and the enumeration of the same sensors.
+/// Declares a list of sensors and the enumeration of their names.
 macro_rules! sensors {
     ($(#[$doc:meta])* $list:ident, $members:ident, $($name:literal $value:literal $reading:literal;)*) => {
         $(#[$doc])*
         pub(crate) const $list: &[Sensor] = &[
             $(Sensor { name: $name, value: $value, reading: $reading }),*
         ];
-        /// The same sensors, by name.
+        /// Enumeration of the same sensors.
         pub(crate) const $members: Members = &[$(($name, $value)),*];
     };
 }
 
 sensors! {
-    /// Thermometers, C.
+    /// Thermometers, degrees C.
     TEMPERATURE_SENSOR, TEMPERATURE_SENSOR_MEMBERS,
     "MOTHERBOARD_POWER" "MOTHERBOARD_TEMPERATURE_POWER" 38.0;
     "MOTHERBOARD_ARM" "MOTHERBOARD_TEMPERATURE_ARM" 44.5;
@@ -183,10 +183,10 @@ sensors! {
     "MB_VBP" "MB_VBP" 2.4;
 }
 
-/// Currents of the rails of [`RAIL`], A, in its order.
+/// Currents of the rails, A, in the order of [`RAIL`].
 pub(crate) const RAIL_CURRENT: &[f64] = &[1.0, 0.5, 0.8, 0.3, 0.4, 0.6, 0.7, 0.9, 0.2];
 
-/// The member that `text` means, by value or by name, in any case.
+/// Returns the member whose value or name is `text`, ignoring case.
 pub(crate) fn member(members: Members, text: &str) -> Option<&'static str> {
     members
         .iter()
@@ -194,7 +194,7 @@ pub(crate) fn member(members: Members, text: &str) -> Option<&'static str> {
         .map(|(_, value)| *value)
 }
 
-/// The sensor that `text` means, by value or by name.
+/// Returns the sensor whose value or name is `text`.
 pub(crate) fn find<'a>(sensors: &'a [Sensor], text: &str) -> Option<&'a Sensor> {
     sensors
         .iter()

@@ -1,4 +1,4 @@
-//! Samples over the control protocol.
+//! Methods that return samples.
 
 use std::cell::RefCell;
 
@@ -9,25 +9,25 @@ use twotone_wire::tuber::{Map, Slot};
 use super::call::{Call, Outcome, value_error};
 use super::names;
 
-/// Most samples of one channel in a call.
+/// Largest number of samples of one channel in a call.
 const MAX_SAMPLES: usize = 100_000;
 
-/// Most samples of a whole module in a call: at 1024 channels 134 MB.
+/// Largest number of samples of all channels in a call: 134 MB with 1024 channels.
 const MAX_MODULE_SAMPLES: usize = 8192;
 
-/// Bits of a full-scale sample of the filter bank, without the sign.
+/// Number of bits of a full-scale sample of the filter bank, without the sign.
 const PFB_BITS: i32 = 23;
 
-/// Bits of a full-scale sample of the converter, without the sign.
+/// Number of bits of a full-scale sample of the ADC, without the sign.
 const ADC_BITS: i32 = 15;
 
 thread_local! {
-    /// Buffers that every acquisition on a thread uses again.
+    /// Buffers for samples, reused by all acquisitions on a thread.
     static BUFFERS: RefCell<Buffers> = RefCell::default();
 }
 
-/// Larger buffers than this are given back after use, so that one long
-/// acquisition does not stay in memory for good.
+/// Largest number of elements of a buffer that is kept. Larger buffers are shrunk after use, so
+/// that a long acquisition does not occupy memory for ever.
 const KEEP: usize = 1 << 16;
 
 #[derive(Default)]
@@ -68,8 +68,8 @@ fn count(call: &Call<'_, '_>, most: usize) -> Outcome<usize> {
         .ok_or_else(|| value_error(format!("num_samples must be between 1 and {most}.")))
 }
 
-/// Acquires the next samples of a module. They are taken after all settings
-/// that were made before, but the filters may not have settled yet.
+/// Acquires the next samples of a module. They come after all earlier settings, but the filters may
+/// not have settled yet.
 pub(crate) fn get_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
     let number = call.module_number()?;
     let average = call.bool("average")?;
@@ -116,13 +116,13 @@ pub(crate) fn get_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()>
         map.key("ts").f64_array(&times, &[n]);
         let mut flag = map.key("flags").map();
         flag.key("overrange").bool(flags.overrange);
-        // The simulated supplies never fail.
+        // Inputs of simulated boards are never over their voltage.
         flag.key("overvoltage").bool(false);
         Ok(())
     })
 }
 
-/// Writes `{name: {i, q}}`, with plain numbers if one channel was asked for.
+/// Writes `{name: {i, q}}`. The values are numbers if one channel was asked for, else lists.
 fn pair(map: &mut Map<'_>, name: &str, values: &[Vec<f64>; 2], one: bool) {
     let mut pair = map.key(name).map();
     for (part, values) in ["i", "q"].into_iter().zip(values) {
@@ -183,7 +183,7 @@ pub(crate) fn get_pfb_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome
     })
 }
 
-/// Factor from readout counts to the units asked for.
+/// Factor from readout counts to the units of the call.
 fn scale(call: &Call<'_, '_>, bits: i32) -> Outcome<f64> {
     let units = call.units(&[names::RAW, names::NORMALIZED])?;
     Ok(if units == Some(names::NORMALIZED) {
@@ -193,8 +193,8 @@ fn scale(call: &Call<'_, '_>, bits: i32) -> Outcome<f64> {
     })
 }
 
-/// Acquires samples of the converter before any filter, at 625 MS/s around
-/// the NCO: all tones, as the line returns them.
+/// Acquires samples of the ADC before any filter: all tones that the feedline returns, at 625 MS/s
+/// in a band around the NCO.
 pub(crate) fn get_fast_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
     let number = call.module_number()?;
     let n = count(call, MAX_FAST_SAMPLES)?;
@@ -204,13 +204,14 @@ pub(crate) fn get_fast_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcom
         module.acquire_fast(n, &mut buffers.samples);
         let full_scale = module.adc_full_scale();
         if !call.crs.board.clock().is_running() {
-            // A tick is longer than all samples that a call may take.
+            // Time advances in whole ticks. One tick is enough, since a call takes at most 16,384
+            // samples of the ADC, which is the length of a tick.
             module.pass_pfb(1);
             call.crs.board.clock().advance_to(module.now_s());
         }
         drop(module);
         call.acquired_s += n as f64 / units::FAST_RATE_HZ;
-        // The converter rounds and clips.
+        // The ADC rounds to whole steps and clips at full scale.
         let steps = f64::from(1_u32 << ADC_BITS);
         let scale = if normalized { 1.0 / steps } else { 1.0 };
         let convert = |part: f64| {
@@ -230,5 +231,5 @@ pub(crate) fn get_fast_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcom
     })
 }
 
-/// Most samples of the converter in a call.
+/// Largest number of samples of the ADC in a call.
 const MAX_FAST_SAMPLES: usize = 16_384;

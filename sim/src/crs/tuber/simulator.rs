@@ -1,5 +1,5 @@
-//! The object `Sim`, which a real board does not have: the simulator's counts,
-//! for benchmarks that compare clients over the same wire.
+//! The object `Sim`, which a real board does not have. It returns counters of the simulator, for
+//! benchmarks that compare clients over the same protocol.
 
 use twotone_wire::tuber::{Args, Fault, Interface, Method, Reply, Service};
 
@@ -24,7 +24,7 @@ static SIMULATOR: Interface = Interface {
     properties: &[],
 };
 
-/// The object, for one request.
+/// The object `Sim` of a board.
 pub(crate) struct Simulator<'b>(pub(crate) &'b Crs);
 
 impl Service for Simulator<'_> {

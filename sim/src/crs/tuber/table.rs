@@ -1,5 +1,4 @@
-//! The interface of a board: its methods, with their parameters as firmware
-//! 1.6 has them, and its properties.
+//! Interface of a board: its methods, with the parameters of firmware 1.6, and its properties.
 
 use twotone_wire::tuber::Constant::{Bool, Float, Int, Str};
 use twotone_wire::tuber::{Constant, Interface, Method, Param, Property, Slot};
@@ -24,12 +23,12 @@ const fn optional(name: &'static str, default: Constant) -> Param {
     Param::optional(name, default)
 }
 
-/// The function behind a method.
+/// Function that implements a method.
 pub(crate) type Run = fn(&mut Call<'_, '_>, Slot<'_>) -> Outcome<()>;
 
 macro_rules! methods {
     ($($file:ident::$name:ident($($param:expr),*) $doc:literal;)*) => {
-        /// Names of the methods, in the order in which they are counted.
+        /// Names of the methods, in the order of their counters.
         pub(crate) const METHODS: &[&str] = &[$(stringify!($name)),*];
 
         const INTERFACE: &[Method] = &[$(Method {
@@ -38,12 +37,12 @@ macro_rules! methods {
             params: &[$($param),*],
         }),*];
 
-        /// The functions behind the methods of [`BOARD`], in the same order.
+        /// Functions that implement the methods of [`BOARD`], in the same order.
         pub(crate) const RUN: &[Run] = &[$($file::$name),*];
     };
 }
 
-/// The one object that a board has.
+/// The only object of a real board.
 pub(crate) static BOARD: Interface = Interface {
     name: "Dfmux",
     doc: "A readout board.",
@@ -157,7 +156,7 @@ methods! {
         "Set the DAC's full-scale power, dBm.";
     timing::set_decimation(
         optional("stage", Int(6)), optional("short", Bool(false)), MODULE,
-        optional("_bandwidth_derating", Float(0.8)).keyword(), Param::null("modules").keyword()
+        optional("_bandwidth_derating", Float(timing::DERATING)).keyword(), Param::null("modules").keyword()
     )
         "Set the decimation stage, 0 to 6, the packet length and the modules that stream.";
     analog::set_extended_module_bandwidth(required("extended"), MODULE)
@@ -176,7 +175,7 @@ methods! {
         "Set where the time code comes from.";
 }
 
-/// The place of a method in the table.
+/// Index of a method in the table.
 pub(crate) fn find(name: &str) -> Option<usize> {
     METHODS.binary_search(&name).ok()
 }

@@ -1,4 +1,4 @@
-//! Clocks, time stamps, decimation and streams.
+//! Methods of clocks, time stamps, decimation and streams.
 
 use twotone_physics::units::MAX_STAGE;
 use twotone_wire::tuber::{Slot, Value};
@@ -21,9 +21,8 @@ pub(crate) fn get_timestamp_port(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outc
     Ok(())
 }
 
-/// Returns the stamp of the moment up to which the board has acquired. A
-/// simulated board has a time code on each of its ports, so that stamps are
-/// always recent.
+/// Returns the stamp of the time up to which the board has acquired. A simulated board has a time
+/// code at each of its ports, so its stamps are always recent.
 pub(crate) fn get_timestamp(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
     let stamp = Stamp::after(call.crs.board.clock().now_s());
     let source = call.crs.settings().timestamp_port;
@@ -83,7 +82,8 @@ pub(crate) fn get_clock_priority(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outc
     Ok(())
 }
 
-/// An argument that is an address or a value of the clock distributor's registers, 0 to `last`.
+/// Returns an argument that is an address or a value of a register of the clock distributor, 0 to
+/// `last`.
 fn register(call: &Call<'_, '_>, name: &str, last: i64) -> Outcome<u16> {
     let value = call.int(name)?;
     u16::try_from(value)
@@ -92,7 +92,7 @@ fn register(call: &Call<'_, '_>, name: &str, last: i64) -> Outcome<u16> {
         .ok_or_else(|| value_error(format!("{name} must be between 0 and {last}.")))
 }
 
-/// Reads a register. Registers hold the values that were written to them and do nothing else.
+/// Reads a register. Registers store the values that were written and have no effect.
 pub(crate) fn hmc7044_peek(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {
     let address = register(call, "address", 0x1fff)?;
     let value = call.crs.settings().registers.get(&address).copied();
@@ -112,7 +112,7 @@ pub(crate) fn set_decimation(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<
     let stage = call.int("stage")?;
     let short = call.bool("short")?;
     let derating = call.float("_bandwidth_derating")?;
-    // Older clients call it by its other name.
+    // Newer firmware calls this parameter `modules`, older firmware `module`.
     let modules = match call.ints_or_none("module")? {
         None => call.ints_or_none("modules")?,
         modules => modules,
@@ -164,13 +164,13 @@ pub(crate) fn set_decimation(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<
     Ok(())
 }
 
-/// Capacity of the board's network link, bit/s.
+/// Capacity of the network link of the board, bit/s.
 const LINK_BPS: f64 = 1e9;
 
-/// Share of the link that streams may fill, by default.
-const DERATING: f64 = 0.8;
+/// Default share of the link that streams may use.
+pub(super) const DERATING: f64 = 0.8;
 
-/// Refuses streams that need more of the link than they may fill.
+/// Returns an error if the streams need more than the share `derating` of the link.
 fn fits_the_link(settings: &Settings, derating: f64) -> Outcome<()> {
     let (needed, allowed) = (settings.stream_bps(), LINK_BPS * derating);
     if needed <= allowed {

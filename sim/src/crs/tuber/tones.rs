@@ -1,4 +1,4 @@
-//! Tones and NCO.
+//! Methods of tones and of the NCO.
 
 use twotone_physics::units::{FREQUENCY_QUANTUM_HZ, quantise_hz};
 use twotone_wire::tuber::Slot;
@@ -7,14 +7,14 @@ use super::call::{Call, Outcome, value_error};
 use super::names;
 use crate::crs::MODULES;
 
-/// Widest offset of a tone from the NCO, Hz.
+/// Largest offset of a tone from the NCO, Hz.
 const MAX_OFFSET_HZ: f64 = 313.5e6;
 
-/// Widest offset while the module's bandwidth is not extended, Hz: the part
-/// of the band in which the filters do not droop.
+/// Largest offset while the bandwidth of the module is not extended, Hz: the part of the band in
+/// which the filters are flat.
 const FLAT_OFFSET_HZ: f64 = 250e6;
 
-/// Highest frequency of the NCO, Hz: the converters' sample rate.
+/// Highest frequency of the NCO, Hz: the sample rate of the converters.
 const MAX_NCO_HZ: f64 = 5e9;
 
 pub(crate) fn set_frequency(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome<()> {

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Describe, OnConnect, OnRequest, Rule};
 
-/// New connections are accepted and never answered. Open ones are not
-/// answered any more.
+/// New connections are accepted and never answered. Requests on open connections are not answered,
+/// either.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BlackHole {}

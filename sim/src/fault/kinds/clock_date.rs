@@ -8,10 +8,10 @@ use crate::fault::{Describe, OnClock, OnPacket, Packet, Rule};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClockDate {
-    /// Year of the century, if it is wrong.
+    /// Wrong year of the century; `None` if the year is right.
     #[serde(default)]
     pub year: Option<u32>,
-    /// Day of the year, if it is wrong. It need not exist in the year.
+    /// Wrong day of the year; `None` if the day is right. The year need not have this day.
     #[serde(default)]
     pub day: Option<u32>,
 }

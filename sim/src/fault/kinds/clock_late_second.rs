@@ -1,16 +1,16 @@
-//! A clock that shows each second late.
+//! A clock whose second advances late.
 
 use serde::{Deserialize, Serialize};
 use twotone_wire::crs::Stamp;
 
 use crate::fault::{Describe, OnClock, OnPacket, Packet, Rule};
 
-/// The clock shows each second late: at the start of a second, it shows the
-/// second before with the sub-second of the new one.
+/// The second of the clock advances late. At the start of a second, the clock shows the previous
+/// second with the sub-second of the new one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClockLateSecond {
-    /// Time that it is late in each second, in milliseconds.
+    /// Delay of the second, in milliseconds.
     #[serde(default)]
     pub late_ms: u32,
 }

@@ -9,7 +9,7 @@ use crate::fault::{Describe, OnClock, OnPacket, Packet, Rule};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClockStep {
-    /// Seconds that it is set forward; negative for backward.
+    /// Step of the clock in seconds, positive if it is set forward.
     #[serde(default)]
     pub seconds: f64,
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Describe, OnClock, OnPacket, Packet, Rule};
 
-/// The clock stands still, and its stamps still say that they are recent.
+/// The clock stands still. Its stamps are still marked as recent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClockStop {}

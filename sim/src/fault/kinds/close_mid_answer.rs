@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Describe, OnAnswer, Rule};
 
-/// Requests are run, and the connection ends in the middle of the answer.
+/// Requests are executed, and the connection is closed in the middle of the answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CloseMidAnswer {
-    /// Number of bytes of the body that are sent; half of it if not given.
+    /// Number of bytes of the body that are sent; half of the body if `None`.
     #[serde(default)]
     pub after_bytes: Option<u64>,
 }

@@ -8,15 +8,15 @@ use crate::fault::{Describe, OnCall, Rule};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ErrorOnCall {
-    /// The method that fails, or `None` for any.
+    /// Name of the method that fails, or `None` for all methods.
     #[serde(default)]
     pub method: Option<String>,
-    /// The message of the failure.
+    /// Error message of the call.
     pub message: String,
 }
 
 impl ErrorOnCall {
-    /// Any call fails.
+    /// All calls fail.
     pub fn any(message: &str) -> Self {
         Self {
             method: None,

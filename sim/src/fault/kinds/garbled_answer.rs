@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Describe, OnAnswer, Rule};
 
-/// Requests are run, and one byte of each answer arrives inverted.
+/// Requests are executed, and all bits of one byte of each answer are inverted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GarbledAnswer {
-    /// Position of the byte, from 0. Answers that are shorter arrive undamaged.
+    /// Position of the byte, from 0. Shorter answers are not damaged.
     #[serde(default)]
     pub at: usize,
 }

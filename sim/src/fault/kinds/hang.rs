@@ -4,12 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Describe, OnCall, Rule};
 
-/// A method never returns, nor does the batch that holds its call. The calls
-/// before it in the batch are run; those after it are not.
+/// A method never returns, so the batch with its call gets no answer. The calls before it in the
+/// batch are executed, and those after it are not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hang {
-    /// The method's name.
+    /// Name of the method.
     pub method: String,
 }
 

@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Describe, OnAnswer, Rule};
 
-/// The answer is preceded by white space, which JSON allows: by default more
-/// than any client should read.
+/// White space is sent before the answer, which JSON allows. The default is more than any client
+/// should read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HugeAnswer {
-    /// Number of bytes that are added.
+    /// Number of bytes of white space.
     pub bytes: u64,
 }
 

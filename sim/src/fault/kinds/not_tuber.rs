@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Describe, OnRequest, Rule};
 
-/// A web server of some other kind answers with a page.
+/// A web server without Tuber answers with a page.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NotTuber {}

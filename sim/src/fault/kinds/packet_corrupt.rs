@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use crate::fault::chance::{self, hit, series};
 use crate::fault::{Describe, OnPacket, Packet, Rule};
 
-/// Packets arrive corrupted in a way that their headers show: cut short, or
-/// with another magic number or version.
+/// Packets are corrupted in a way that a receiver can detect: they are cut short, or have a wrong
+/// magic number or version.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PacketCorrupt {
-    /// Share of packets that is corrupted, 0 to 1.
+    /// Share of the packets that are corrupted, 0 to 1.
     #[serde(deserialize_with = "chance::rate")]
     pub rate: f64,
     /// Seed of the choice of packets.
@@ -25,7 +25,7 @@ impl Rule for PacketCorrupt {
         }
         let draw = series(self.seed, 6, packet).bits(packet.nth);
         match draw % 3 {
-            // The magic number and the version are the first six bytes.
+            // The first six bytes are the magic number and the version.
             0 => OnPacket::Flip(draw / 3 % 6),
             1 => OnPacket::Cut(draw / 3 % 16),
             _ => OnPacket::Cut(16 + draw / 3 % 1000),

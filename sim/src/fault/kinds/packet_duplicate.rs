@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::fault::chance::{self, hit};
 use crate::fault::{Describe, OnPacket, Packet, Rule};
 
-/// Packets arrive twice, one right after the other.
+/// Packets are sent twice, one right after the other.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PacketDuplicate {
-    /// Share of packets that is sent twice, 0 to 1.
+    /// Share of the packets that are sent twice, 0 to 1.
     #[serde(deserialize_with = "chance::rate")]
     pub rate: f64,
     /// Seed of the choice of packets.

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::fault::chance::{self, hit};
 use crate::fault::{Describe, OnPacket, Packet, Rule};
 
-/// Packets are lost on the way.
+/// Packets are lost.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PacketLoss {
-    /// Share of packets that is lost, 0 to 1.
+    /// Share of the packets that are lost, 0 to 1.
     #[serde(deserialize_with = "chance::rate")]
     pub rate: f64,
     /// Seed of the choice of packets.

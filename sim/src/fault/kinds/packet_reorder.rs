@@ -6,17 +6,16 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::fault::chance::{self, hit, series};
 use crate::fault::{Describe, OnPacket, Packet, Rule};
 
-/// Packets arrive late, after some that were made later.
+/// Packets are sent after later ones.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PacketReorder {
-    /// Share of packets that is late, 0 to 1.
+    /// Share of the packets that are late, 0 to 1.
     #[serde(deserialize_with = "chance::rate")]
     pub rate: f64,
-    /// Most later packets of the same module that overtake a late one, 1 to
-    /// 1000. The number of them is drawn for each packet, from 1 to this. A
-    /// script with a number out of range is refused; in Rust, it counts as the
-    /// nearest in range.
+    /// Largest number of packets of the same module that overtake a late one, 1 to 1000. For each
+    /// late packet, a number from 1 to this is drawn. A script with a value out of range is refused;
+    /// in Rust, the value is clamped to the range.
     #[serde(default = "one", deserialize_with = "depth")]
     pub depth: u32,
     /// Seed of the choice of packets.
@@ -24,7 +23,7 @@ pub struct PacketReorder {
     pub seed: u64,
 }
 
-/// Most packets that overtake a late one. Late packets are kept in memory meanwhile.
+/// Upper limit of `depth`. It bounds the memory, in which late packets are kept.
 const DEEPEST: u32 = 1000;
 
 fn one() -> u32 {

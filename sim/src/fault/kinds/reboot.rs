@@ -6,13 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Describe, OnCall, Rule};
 
-/// The board restarts before the call on which the fault begins to act:
-/// settings and connections are lost, phase references are new, and the port
-/// is closed for a while.
+/// The board restarts before the first call on which the fault acts: settings and connections are
+/// lost, phase references are new, and the port is closed for some time.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reboot {
-    /// Time that the port stays closed, ms.
+    /// Time for which the port is closed, ms.
     #[serde(default)]
     pub down_ms: u64,
 }

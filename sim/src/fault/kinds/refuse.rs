@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Describe, OnConnect, Rule};
 
-/// The port is closed: a connection is refused by the kernel.
+/// The port is closed, so that the kernel refuses connections.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Refuse {}

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Describe, OnRequest, Rule};
 
-/// Every request is answered with status 500, and not run.
+/// Every request is answered with status 500, and not executed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServerError {}

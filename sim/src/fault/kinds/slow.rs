@@ -1,4 +1,4 @@
-//! Requests that wait.
+//! Requests that are delayed.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Describe, OnRequest, Rule};
 
-/// Every request waits before it is run. It is run even if its client has
-/// given up meanwhile, and so takes effect late.
+/// Every request is delayed before it is executed. It is executed even if its client has
+/// disconnected meanwhile, so that it takes effect late.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Slow {
-    /// The delay of each request, ms.
+    /// Delay of each request, ms.
     pub delay_ms: u64,
 }
 

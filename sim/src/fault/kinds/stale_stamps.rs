@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Describe, OnPacket, Packet, Rule};
 
-/// The time code is lost: stamps say that they are not recent.
+/// The time code is lost: stamps are marked as not recent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StaleStamps {}

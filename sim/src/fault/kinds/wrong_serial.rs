@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Describe, OnPacket, Packet, Rule};
 
-/// Packets carry the serial number of another board.
+/// Packets have the serial number of another board.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrongSerial {
-    /// The serial number that they carry.
+    /// Serial number in the packets.
     pub serial: u16,
 }
 

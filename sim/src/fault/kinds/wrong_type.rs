@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Describe, OnCall, Rule};
 
-/// A method's result is a text, of whatever type it should be. The method is not run.
+/// The result of a method is a text, whatever type it should have. The method is not executed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrongType {
-    /// The method's name.
+    /// Name of the method.
     pub method: String,
 }
 
