@@ -1,7 +1,7 @@
-//! Time and memory of one module's work: `cargo bench -p twotone-physics`.
+//! Time and memory of the model of a module: `cargo bench -p twotone-physics`.
 //!
-//! Each line is the median of many rounds, since the machine may have other work; `-- --json`
-//! prints one object.
+//! Each line is the median of many rounds, since the machine may have other load. `-- --json`
+//! prints one JSON object.
 
 use std::hint::black_box;
 use std::sync::Mutex;
@@ -26,7 +26,7 @@ fn time(name: &str, mut work: impl FnMut(u64)) {
     row(name, all[all.len() / 2].as_secs_f64() * 1e6, "us");
 }
 
-/// The rows of the report: name, value, unit.
+/// Rows of the report: name, value, unit.
 static ROWS: Mutex<Vec<(String, f64, &str)>> = Mutex::new(Vec::new());
 
 fn row(name: &str, value: f64, unit: &'static str) {
@@ -63,7 +63,7 @@ fn module(profile: Profile, detectors: usize) -> ModuleModel {
     ModuleModel::draw(1, 0, 1, detectors, band, 1024, &profile.params())
 }
 
-/// Sets `tones` tones over the band, moved by a little each round.
+/// Sets `tones` tones over the band, at slightly different frequencies in each round.
 fn comb(model: &mut ModuleModel, tones: usize, round: u64) {
     for channel in 0..tones {
         let step = 498e6 / tones as f64;
@@ -79,7 +79,7 @@ fn comb(model: &mut ModuleModel, tones: usize, round: u64) {
     }
 }
 
-/// Resident memory of this process, kB; 0 if the system does not give it.
+/// Resident memory of this process, kB; 0 if the system does not report it.
 fn resident_kb() -> f64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = text
@@ -92,7 +92,7 @@ fn resident_kb() -> f64 {
         .unwrap_or(0.0)
 }
 
-/// Memory of a module with 1024 tones that has just been swept.
+/// Measures the memory of a module with 1024 tones after a sweep.
 fn memory(profile: Profile, detectors: usize) -> Vec<ModuleModel> {
     let before = resident_kb();
     let mut modules: Vec<ModuleModel> = (0..64).map(|_| module(profile, detectors)).collect();
@@ -110,7 +110,7 @@ fn memory(profile: Profile, detectors: usize) -> Vec<ModuleModel> {
 }
 
 fn main() {
-    // Kept until both are measured, since freed memory is used again.
+    // The modules are kept until both are measured, since freed memory would be reused.
     let kept = [memory(Profile::Lab, 256), memory(Profile::Lab, 1024)];
     drop(kept);
     for profile in [Profile::Clean, Profile::Lab, Profile::Harsh] {

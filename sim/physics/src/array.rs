@@ -1,11 +1,12 @@
-//! The detectors on a line as the tones see them: their present positions, widths and pulls.
+//! Detectors on a feedline: their present frequencies, widths and Kerr pulls, and their effect on
+//! tones.
 
 use num_complex::Complex64;
 
 use crate::detector::Detector;
 use crate::kerr::{Drive, Drives, Width};
 
-/// One live detector, in linewidths as drawn.
+/// A detector that is not dead. Lengths in frequency are in units of its linewidth as drawn.
 #[derive(Debug, Clone)]
 pub(crate) struct Resonator {
     /// Index in the population.
@@ -14,27 +15,27 @@ pub(crate) struct Resonator {
     pub(crate) f0_hz: f64,
     /// Total quality factor as drawn.
     pub(crate) q: f64,
-    /// `Qr/Qc (1 + i tan phi)` as drawn; 0 if a fault has killed it.
+    /// `Qr/Qc (1 + i tan phi)` as drawn; 0 if a fault has made the detector dead.
     pub(crate) notch: Complex64,
-    /// Width and its dependence on the pull.
+    /// Width of the resonance and its dependence on the pull.
     pub(crate) width: Width,
     /// Shift by the present conditions, without the parts that vary with time.
     pub(crate) steady_shift: f64,
-    /// Index of its partner among the resonators, and the ratio of the partner's linewidth to its
-    /// own.
+    /// Index of the partner among the resonators, and the ratio of the linewidth of the partner to
+    /// that of this resonator.
     pub(crate) partner: Option<(u32, f64)>,
     /// True if its resonance varies with time under constant settings.
-    pub(crate) live: bool,
-    /// Pull, linewidths. It holds the branch that the resonator is on.
+    pub(crate) is_moving: bool,
+    /// Pull, linewidths. It determines the branch of the resonator.
     pub(crate) pull: f64,
-    /// Pull when the settings last changed. It sets the two-level-system noise.
+    /// Pull when the settings last changed. It determines the two-level-system noise.
     pub(crate) energy: f64,
-    /// Width at the last sample that was worked out.
+    /// Width at the last sample that was computed.
     pub(crate) seen_width: f64,
-    /// Pull minus shift at the last sample that was worked out.
+    /// Pull minus shift at the last sample that was computed.
     pub(crate) seen_offset: f64,
-    /// Width and offset when the settings last changed, without the parts that vary with time.
-    /// Tones that do not follow the resonator sample by sample see these.
+    /// Width and offset when the settings last changed, without the parts that vary with time. They
+    /// are used for tones that do not follow the resonator sample by sample.
     pub(crate) fixed_width: f64,
     pub(crate) fixed_offset: f64,
 }
@@ -51,7 +52,7 @@ impl Resonator {
         (frequency_hz - self.f0_hz) / self.f0_hz * self.q
     }
 
-    /// Factor of the resonator in the transmission.
+    /// Transmission factor of the resonator.
     #[inline]
     pub(crate) fn factor(&self, detuning: f64, width: f64, offset: f64) -> Complex64 {
         let (re, im) = (width, 2.0 * (detuning + offset));
@@ -62,7 +63,7 @@ impl Resonator {
         )
     }
 
-    /// Factor of the resonator for tones that do not follow it sample by sample.
+    /// Transmission factor of the resonator for tones that do not follow it sample by sample.
     #[inline]
     pub(crate) fn fixed_factor(&self, frequency_hz: f64) -> Complex64 {
         self.factor(
@@ -72,7 +73,7 @@ impl Resonator {
         )
     }
 
-    /// Factor of the resonator at the last sample that was worked out.
+    /// Transmission factor of the resonator at the last sample that was computed.
     #[inline]
     pub(crate) fn seen_factor(&self, frequency_hz: f64) -> Complex64 {
         self.factor(
@@ -83,8 +84,8 @@ impl Resonator {
     }
 }
 
-/// All detectors of a module that are not dead, sorted by frequency, with the sum of their far
-/// tails.
+/// All detectors of a module that are not dead, sorted by frequency, with the product of the
+/// transmissions of distant ones.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Array {
     pub(crate) resonators: Vec<Resonator>,
@@ -92,17 +93,18 @@ pub(crate) struct Array {
     far: FarField,
 }
 
-/// Tones further away than this many linewidths do not drive a detector.
+/// Largest distance, in linewidths, at which a tone drives a detector.
 const DRIVE_LW: f64 = 30.0;
 
-/// Within this many linewidths, the pull by a tone depends on the detector's position. The pull by
-/// other tones is constant.
+/// Largest distance, in linewidths, at which the pull by a tone depends on the frequency of the
+/// detector. The pull by tones that are further away is constant.
 const NEAR_LW: f64 = 8.0;
 
-/// Most tones whose pull depends on the detector's position. The pull by any more is constant.
+/// Largest number of tones whose pull depends on the frequency of the detector. The pull by further
+/// tones is constant.
 pub(crate) const MAX_DRIVES: usize = 16;
 
-/// Parameters of the width's dependence on power that all detectors share.
+/// Parameters of the dependence of the width on power. All detectors share them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PowerDependence {
     pub(crate) saturating: f64,
@@ -132,7 +134,7 @@ impl Array {
                     },
                     steady_shift: 0.0,
                     partner: None,
-                    live: false,
+                    is_moving: false,
                     pull: 0.0,
                     energy: 0.0,
                     seen_width: 1.0,
@@ -168,18 +170,19 @@ impl Array {
         }
     }
 
-    /// Works out the far tails again, after shifts, widths or notches have changed.
+    /// Computes the transmission of distant detectors again, after shifts, widths or notches have
+    /// changed.
     pub(crate) fn sum_tails(&mut self) {
         self.far.sum(&self.resonators);
     }
 
-    /// Resonators that a tone sees one by one, and the product of the factors of all others at its
-    /// frequency.
+    /// Resonators near a frequency, which are computed one by one, and the product of the factors
+    /// of all others at the frequency.
     pub(crate) fn near(&self, frequency_hz: f64) -> (std::ops::Range<usize>, Complex64) {
         self.far.at(frequency_hz, self.resonators.len())
     }
 
-    /// The tones that drive a resonator, of tones sorted by frequency with their powers in mW.
+    /// Tones that drive a resonator. `tones` are frequencies and powers in mW, sorted by frequency.
     pub(crate) fn drives<'a>(
         &self,
         resonator: &Resonator,
@@ -217,7 +220,7 @@ impl Array {
         }
     }
 
-    /// Range of resonators that includes all that a tone at a frequency may drive.
+    /// Range of resonators that includes all those that a tone at this frequency may drive.
     pub(crate) fn driven_from(&self, frequency_hz: f64) -> std::ops::Range<usize> {
         let reach = 2.0 * DRIVE_LW * self.widest_hz;
         let low = self
@@ -229,10 +232,10 @@ impl Array {
         low..high
     }
 
-    /// The resonator nearest to a frequency, in linewidths, including its steady shift.
+    /// Resonator that is nearest to a frequency, in linewidths, with its steady shift.
     pub(crate) fn nearest(&self, frequency_hz: f64) -> Option<usize> {
         let here = self.resonators.partition_point(|r| r.f0_hz < frequency_hz);
-        // Shifts and unequal widths can change the order among neighbours.
+        // Shifts and unequal widths can make another neighbour the nearest.
         let around = here.saturating_sub(6)..(here + 6).min(self.resonators.len());
         around.min_by(|a, b| {
             let distance = |k: &usize| {
@@ -246,7 +249,7 @@ impl Array {
 
 const ORDER: usize = 6;
 
-/// Number of cells on either side of a tone's own whose detectors it sees one by one.
+/// Number of cells on either side of that of a tone whose detectors are computed one by one.
 const NEAR_CELLS: usize = 2;
 
 /// Sum of the logarithms of distant notches, as a polynomial in each of many cells of the band.
@@ -257,7 +260,7 @@ const NEAR_CELLS: usize = 2;
 struct FarField {
     origin_hz: f64,
     cell_hz: f64,
-    /// First resonator of each cell, and their number at the end.
+    /// Index of the first resonator of each cell, and the number of resonators at the end.
     starts: Vec<u32>,
     polynomials: Vec<[Complex64; ORDER]>,
 }
@@ -268,7 +271,8 @@ impl FarField {
             return Self::default();
         };
         let inner = resonators.len().clamp(8, 512);
-        // Far means many linewidths away, however dense the array.
+        // A cell is many linewidths wide even in a dense array, so that detectors of other cells
+        // are distant.
         let cell_hz = ((last.f0_hz - first.f0_hz) / inner as f64).max(8.0 * widest_hz);
         let margin = 3.0;
         let origin_hz = first.f0_hz - margin * cell_hz;
@@ -316,7 +320,7 @@ impl FarField {
                     // In units of the cell: 1/(d + t) = 1/d sum (-t/d)^j.
                     let inverse = self.cell_hz / (centre - pole);
                     let g = residue * inverse / self.cell_hz;
-                    // The error goes as the distance to the power -(terms + 1).
+                    // The error is proportional to the distance to the power -(terms + 1).
                     let distance = 1.0 / inverse.norm_sqr();
                     let terms = match distance {
                         d if d < 80.0 => ORDER,
@@ -345,7 +349,8 @@ impl FarField {
             .collect();
     }
 
-    /// Near resonators and the product of the far ones. Outside the cells all are near.
+    /// Near resonators, and the product of the factors of distant ones. Outside of the cells all
+    /// are near.
     fn at(&self, frequency_hz: f64, resonators: usize) -> (std::ops::Range<usize>, Complex64) {
         let position = (frequency_hz - self.origin_hz) / self.cell_hz;
         let one = Complex64::new(1.0, 0.0);

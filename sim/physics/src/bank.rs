@@ -1,8 +1,8 @@
-//! The polyphase filter bank: the gain of its bins, and their noise.
+//! The polyphase filter bank: the gain of its bins and their noise.
 //!
-//! Its prototype is a Dolph-Chebyshev window (C. L. Dolph, Proc. IRE 34, 335, 1946) of 4096 taps at
-//! 1.25 GS/s with side lobes at -103 dB. Bins are half as far apart as each one's output is wide,
-//! so that a bin's noise falls off before it folds.
+//! The prototype filter is a Dolph-Chebyshev window (C. L. Dolph, Proc. IRE 34, 335, 1946) of 4096
+//! taps at 1.25 GS/s with side lobes at -103 dB. The spacing of bins is half the output rate of a
+//! bin, so that the noise of a bin falls off before it aliases.
 
 use std::f64::consts::{PI, TAU};
 use std::sync::OnceLock;
@@ -11,23 +11,23 @@ use num_complex::Complex64;
 
 use crate::units::{FAST_RATE_HZ, PFB_RATE_HZ};
 
-/// Distance of two bins, Hz.
+/// Spacing of the bins, Hz.
 pub const BIN_SPACING_HZ: f64 = FAST_RATE_HZ / 512.0;
 
 const PROTOTYPE_RATE_HZ: f64 = 2.0 * FAST_RATE_HZ;
 const PROTOTYPE_TAPS: f64 = 4096.0;
 const SIDE_LOBES_DB: f64 = 103.0;
 
-/// Taps of the prototype at the rate of a bin's output.
+/// Number of taps of the prototype at the output rate of a bin.
 pub(crate) const TAPS: usize = 8;
 
-/// Offset of a frequency, relative to the NCO, from the middle of its bin, Hz.
+/// Offset of a frequency from the middle of its bin, Hz. The frequency is relative to the NCO.
 pub fn offset_in_bin_hz(frequency_hz: f64) -> f64 {
     frequency_hz - (frequency_hz / BIN_SPACING_HZ).round() * BIN_SPACING_HZ
 }
 
-/// Gain of a bin at an offset from its middle, with the delay taken out: 1 in the middle, 0.19 half
-/// way to the middle of the next bin.
+/// Gain of a bin at an offset from its middle, without the phase of the delay: 1 in the middle, and
+/// 0.19 half way to the middle of the next bin.
 pub fn gain(offset_hz: f64) -> f64 {
     let order = PROTOTYPE_TAPS - 1.0;
     let top = 10f64.powf(SIDE_LOBES_DB / 20.0);
@@ -41,11 +41,11 @@ pub fn gain(offset_hz: f64) -> f64 {
     chebyshev / top
 }
 
-/// The prototype at the rate of a bin's output; its sum is 1.
+/// Taps of the prototype at the output rate of a bin. Their sum is 1.
 fn prototype() -> &'static [f64; TAPS] {
     static CELL: OnceLock<[f64; TAPS]> = OnceLock::new();
     CELL.get_or_init(|| {
-        // The inverse transform of the gain, over the part of the band that does not fold.
+        // Inverse Fourier transform of the gain, over the part of the band that does not alias.
         const POINTS: i32 = 512;
         let mut taps = [0.0; TAPS];
         for (k, tap) in taps.iter_mut().enumerate() {
@@ -61,8 +61,8 @@ fn prototype() -> &'static [f64; TAPS] {
     })
 }
 
-/// Weights that give white noise the spectrum of a channel at an offset from the middle of its
-/// bin. The density at the channel's own frequency stays the same.
+/// Filter taps that give white noise the spectrum of a channel at an offset from the middle of its
+/// bin. The density at the frequency of the channel is not changed.
 pub(crate) fn colouring(offset_hz: f64) -> [Complex64; TAPS] {
     let level = 1.0 / gain(offset_hz);
     std::array::from_fn(|k| {
@@ -77,7 +77,8 @@ mod tests {
 
     #[test]
     fn the_gain_is_that_of_the_window() {
-        // The transform of 4096 taps of such a window, from another program.
+        // Reference values: the transform of such a window of 4096 taps, computed with another
+        // program.
         for (offset_hz, expected) in [
             (0.0, 1.0),
             (0.2e6, 0.843_722),

@@ -9,14 +9,15 @@ use crate::units;
 
 const BOLTZMANN: f64 = 1.380_649e-23;
 
-/// Rate at which the converters run, samples a second, and the bandwidth of a module, Hz.
+/// Sample rate of the converters, samples a second, and bandwidth of a module, Hz.
 const ADC_RATE_HZ: f64 = 5e9;
 const MODULE_HZ: f64 = 500e6;
 
-/// Peak of a random-phase comb over its repeat time, in sigma of its waveform.
+/// Peak of a comb with random phases over its repetition period, in standard deviations of its
+/// waveform.
 const CREST: f64 = 5.5;
 
-/// Settings of the chain.
+/// Settings of the electronics.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct ChainSettings {
     pub(crate) dac_scale_dbm: f64,
@@ -24,20 +25,20 @@ pub(crate) struct ChainSettings {
     pub(crate) line_gain_db: f64,
 }
 
-/// Levels and noise of the chain under a comb.
+/// Levels and noise of the electronics for a comb.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Chain {
     /// Power of a full-scale tone at the detectors, mW, including the loss by clipping in the DAC.
     pub(crate) full_scale_mw: f64,
-    /// Counts of a full-scale tone through a line of 0 dB.
+    /// Readout counts of a full-scale tone through a feedline with a gain of 0 dB.
     pub(crate) counts_per_amplitude: f64,
     /// Two-sided density of the complex noise, counts^2/Hz.
     pub(crate) noise_density: f64,
-    /// The DAC or the ADC is beyond its full scale.
+    /// True if the DAC or the ADC exceeds its full scale.
     pub(crate) overrange: bool,
 }
 
-/// A comb as the converters see it, in fractions of the DAC's full scale.
+/// Statistics of the waveform of a comb, in fractions of the full scale of the DAC.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct Comb {
     sum: f64,
@@ -53,13 +54,13 @@ impl Comb {
         self.coherent += Complex64::from_polar(1.0, phase_rad) * amplitude;
     }
 
-    /// Standard deviation of its waveform.
+    /// Standard deviation of the waveform.
     fn sigma(&self) -> f64 {
         (self.squares / 2.0).sqrt()
     }
 
-    /// Peak of its waveform: that of random phases, or more if the phases agree, but never more
-    /// than the sum of all tones.
+    /// Peak of the waveform: that of a comb with random phases, or more if the phases agree, and at
+    /// most the sum of all amplitudes.
     pub(crate) fn peak(&self) -> f64 {
         (CREST * self.sigma())
             .max(self.coherent.norm())
@@ -92,7 +93,7 @@ impl Chain {
         let amplifier = per_watt * BOLTZMANN * temperature.max(0.0) * amplifier_gain * back;
         let lsb = params.adc_full_scale / f64::from(1u32 << (params.adc_bits.clamp(2, 31) - 1));
         let quantisation = 2.0 * lsb * lsb / 12.0 / (ADC_RATE_HZ / 2.0);
-        // A clipped waveform's distortion, spread over the module's band.
+        // The distortion by clipping, as white noise over the bandwidth of the module.
         let dac_noise = 2.0 * dac.distortion * (full_counts * line).powi(2) / MODULE_HZ;
         let adc_noise = 2.0 * adc.distortion * params.adc_full_scale.powi(2) / MODULE_HZ;
         Self {
@@ -104,17 +105,17 @@ impl Chain {
     }
 }
 
-/// Effect of clipping at 1 on a comb.
+/// Effect on a comb of clipping at an amplitude of 1.
 struct Clip {
     clips: bool,
-    /// Factor on each tone.
+    /// Factor of the amplitude of each tone.
     gain: f64,
-    /// Power of the distortion that clipping adds.
+    /// Power of the distortion by clipping.
     distortion: f64,
 }
 
 impl Clip {
-    /// Works out the effect on a waveform with a normal distribution (Bussgang's theorem).
+    /// Computes the effect on a waveform with a normal distribution (Bussgang's theorem).
     fn of(peak: f64, sigma: f64) -> Self {
         if peak.is_nan() || peak <= 1.0 || sigma <= 0.0 {
             return Self {

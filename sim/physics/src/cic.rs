@@ -1,42 +1,43 @@
 //! The decimation filters: step response, droop, correlation of noise.
 //!
-//! Two cascades of moving averages: three of 64 samples at the filter bank's rate, then six of
-//! 2^stage samples at the rate of ticks.
+//! There are two cascades of moving averages: three of 64 samples at the output rate of the filter
+//! bank, then six of 2^stage samples at the tick rate.
 
 use std::f64::consts::PI;
 use std::sync::OnceLock;
 
 use crate::units::{MAX_STAGE, PFB_RATE_HZ, TICK_RATE_HZ, sample_rate_hz};
 
-/// Averages in the first and in the second cascade.
+/// First cascade: number of averages and their length. Second cascade: number of averages.
 const FIRST: (usize, usize) = (3, 64);
 const SECOND: usize = 6;
 
-/// Points of the step response per tick.
+/// Number of points of the step response in a tick.
 const FINE: usize = 8;
 
 /// Number of taps that colour white noise.
 pub(crate) const TAPS: usize = 4;
 
-/// Delay of the filters at a stage, s: 4.99 ms at stage 6.
+/// Group delay of the filters at a stage, s: 4.99 ms at stage 6.
 pub fn group_delay_s(stage: u8) -> f64 {
     let length = f64::from((1u32 << stage.min(MAX_STAGE)) - 1);
     1.5 * 63.0 / PFB_RATE_HZ + 3.0 * length / TICK_RATE_HZ
 }
 
-/// Gain of the filters at a stage for a signal at `offset_hz` from the channel's centre, with the
-/// group delay taken out: 1 at 0, negative in some side lobes.
+/// Gain of the filters at a stage for a signal at `offset_hz` from the centre of the channel,
+/// without the phase of the group delay: 1 at 0, negative in some side lobes.
 pub fn droop(stage: u8, offset_hz: f64) -> f64 {
     let length = f64::from(1u32 << stage.min(MAX_STAGE));
     average(FIRST.1 as f64, offset_hz / PFB_RATE_HZ).powi(FIRST.0 as i32)
         * average(length, offset_hz / TICK_RATE_HZ).powi(SECOND as i32)
 }
 
-/// Response of one moving average of `n` samples at a frequency in cycles per sample.
+/// Response of a moving average of `n` samples at a frequency in cycles per sample.
 fn average(n: f64, frequency: f64) -> f64 {
     let below = n * (PI * frequency).sin();
     if below.abs() < 1e-9 * n {
-        // A multiple of the sample rate; the sign there is that of the cosine to the n-1.
+        // At multiples of the sample rate the quotient is 0/0. Its limit is the cosine to the power
+        // n - 1, which is 1 or -1.
         let turns = frequency.round();
         return if (turns * (n - 1.0)) % 2.0 == 0.0 {
             1.0
@@ -47,7 +48,7 @@ fn average(n: f64, frequency: f64) -> f64 {
     (PI * frequency * n).sin() / below
 }
 
-/// The filters at one stage, worked out once.
+/// Filters at one stage, computed once.
 #[derive(Debug)]
 pub struct Filter {
     stage: u8,
@@ -58,7 +59,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// The filters at a stage. Stages above 6 count as 6.
+    /// Filters at a stage. Stages above 6 count as 6.
     pub fn at_stage(stage: u8) -> &'static Self {
         static CELLS: [OnceLock<Filter>; MAX_STAGE as usize + 1] =
             [const { OnceLock::new() }; MAX_STAGE as usize + 1];
@@ -69,8 +70,8 @@ impl Filter {
     fn build(stage: u8) -> Self {
         let first = cascade(FIRST.0, FIRST.1);
         let second = cascade(SECOND, 1 << stage);
-        // Noise: correlation after the first cascade at lags of whole ticks, carried through the
-        // second one.
+        // Correlation of noise: that after the first cascade at lags of whole ticks, filtered by
+        // the second cascade.
         let after_first = |ticks: usize| correlation(&first, ticks * FIRST.1);
         let correlation_at = |lag: usize| {
             (-2i64..=2)
@@ -94,7 +95,7 @@ impl Filter {
         }
     }
 
-    /// The stage.
+    /// Decimation stage.
     pub fn stage(&self) -> u8 {
         self.stage
     }
@@ -104,7 +105,8 @@ impl Filter {
         sample_rate_hz(self.stage)
     }
 
-    /// Share of a change that shows after a number of ticks: 0 at and before 0, 1 once settled.
+    /// Step response: share of a change in the output after a number of ticks, 0 up to 0 ticks and
+    /// 1 once settled.
     pub fn step(&self, ticks: f64) -> f64 {
         let position = ticks * FINE as f64;
         if position.is_nan() || position <= 0.0 {
@@ -118,29 +120,29 @@ impl Filter {
         low + (high - low) * (position - k as f64)
     }
 
-    /// Ticks after which a change has settled.
+    /// Number of ticks after which a change has settled.
     pub fn length_ticks(&self) -> f64 {
         self.step.len() as f64 / FINE as f64
     }
 
-    /// Correlation of white noise between samples 0 to 5 apart: 1, 0.62, 0.14, ... at stage 6.
+    /// Correlation of white noise of samples at lags 0 to 5: 1, 0.62, 0.14, ... at stage 6.
     pub fn autocorrelation(&self) -> &[f64; 6] {
         &self.autocorrelation
     }
 
-    /// Bandwidth of white noise, Hz: the variance of a complex sample is its two-sided density
-    /// times this.
+    /// Noise bandwidth, Hz: the variance of a complex sample of white noise is its two-sided
+    /// density times this.
     pub fn noise_bandwidth_hz(&self) -> f64 {
         self.noise_bandwidth_hz
     }
 
-    /// Weights that give white noise this correlation, and variance 1.
+    /// Filter taps that give white noise this correlation and a variance of 1.
     pub(crate) fn taps(&self) -> &[f32; TAPS] {
         &self.taps
     }
 }
 
-/// Impulse response of `n` moving averages of `length` samples; its sum is 1.
+/// Impulse response of `n` moving averages of `length` samples. Its sum is 1.
 fn cascade(n: usize, length: usize) -> Vec<f64> {
     let mut response = vec![1.0];
     for _ in 0..n {
@@ -163,7 +165,7 @@ fn correlation(response: &[f64], lag: usize) -> f64 {
         .sum()
 }
 
-/// Step response of both cascades, `FINE` points a tick.
+/// Step response of both cascades, with `FINE` points in a tick.
 fn step_response(first: &[f64], second: &[f64]) -> Vec<f32> {
     let fine = FIRST.1 / FINE;
     let mut sum = 0.0;
@@ -194,8 +196,8 @@ fn step_response(first: &[f64], second: &[f64]) -> Vec<f32> {
         .collect()
 }
 
-/// Bauer's factorisation: the last row of the Cholesky factor of a long banded Toeplitz matrix is
-/// the minimum-phase response with that autocorrelation.
+/// Filter taps with this autocorrelation, by Bauer's factorisation: the last row of the Cholesky
+/// factor of a long banded Toeplitz matrix is the minimum-phase impulse response.
 fn colouring(autocorrelation: &[f64; SECOND]) -> [f32; TAPS] {
     const ROWS: usize = 400;
     let mut rows = vec![[0.0f64; TAPS]; ROWS]; // rows[i][k] = L[i][i - k]
@@ -232,13 +234,14 @@ mod tests {
         let rho = filter.autocorrelation();
         assert!((rho[1] - 0.62).abs() < 0.005, "{rho:?}");
         assert!((rho[2] - 0.14).abs() < 0.005, "{rho:?}");
-        // std/sqrt(n) of ten samples understates the error of their mean by 1/sqrt of this ratio.
+        // The error of the mean of ten samples is larger than std/sqrt(n) by this factor.
         let sum: f64 = (1..6).map(|k| (1.0 - k as f64 / 10.0) * rho[k]).sum();
         let understated = (1.0 + 2.0 * sum).sqrt();
         assert!((1.4..1.6).contains(&understated), "{understated}");
     }
 
-    /// The filters run as the hardware runs them: running sums over white noise at 2.44 MHz.
+    /// Computes the filters in the same way as the hardware: running sums over white noise at 2.44
+    /// MS/s.
     #[test]
     fn noise_through_the_real_filters_has_the_computed_statistics() {
         for stage in [0u8, 3, 6] {
@@ -255,7 +258,8 @@ mod tests {
                 }
                 out
             };
-            // In pieces, for memory: each piece gives some outputs and their products.
+            // The noise is computed in pieces to save memory. Each piece adds some products of
+            // outputs.
             let (mut products, mut count) = ([0.0; 3], 0.0);
             while count < f64::from(outputs) {
                 let piece: Vec<f64> = (0..64 * ratio * 60)
@@ -329,7 +333,7 @@ mod tests {
                 (filter.step(6.0 * ticks + 3.0) - 1.0).abs() < 1e-6,
                 "stage {stage}"
             );
-            // The delay is the integral of the share that is still missing.
+            // The delay is the integral of one minus the step response.
             let missing: f64 = (0..100_000)
                 .map(|k| 1.0 - filter.step((k as f64 + 0.5) * 5e-3))
                 .sum::<f64>();
@@ -340,7 +344,7 @@ mod tests {
                 "stage {stage}: {delay} {expected}"
             );
         }
-        // At stage 6 the first sample after a change shows little of it, the seventh all.
+        // At stage 6, the first sample after a change has little of it, and the seventh all of it.
         let filter = Filter::at_stage(6);
         assert!(filter.step(64.0) < 0.01);
         assert!(filter.step(5.0 * 64.0) < 0.9999);

@@ -1,4 +1,5 @@
-//! Conditions that the caller may change: load, bath, drift, modulation, faults.
+//! Conditions that the caller may change: optical load, bath temperature, drift, modulation,
+//! faults.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,26 +7,29 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Conditions {
-    /// Optical load above nominal, in units of the nominal load: lowers fr, raises 1/Qi.
+    /// Optical load above nominal, in units of the nominal load. It lowers fr and raises 1/Qi.
     pub optical_load: f64,
-    /// Bath temperature above nominal, K: lowers fr, raises 1/Qi.
+    /// Bath temperature above nominal, K. It lowers fr and raises 1/Qi.
     pub bath_k: f64,
-    /// Shift of all detectors, upward, in linewidths of each.
+    /// Upward shift of all detectors, each in its own linewidths.
     pub common_shift_lw: f64,
-    /// Standard deviation of a normal shift of each detector, in linewidths, drawn from
-    /// [`random_draw`](Self::random_draw).
+    /// Standard deviation, in linewidths, of a normally distributed shift of each detector, which
+    /// is drawn with the number [`random_draw`](Self::random_draw).
     pub random_shift_lw: f64,
-    /// Each Qi is multiplied by a number uniform within 1 plus or minus this (at most 0.9).
+    /// Each Qi is multiplied by a random number that is uniform within 1 plus or minus this (at
+    /// most 0.9).
     pub qi_spread: f64,
-    /// Number of the draw of the random shifts and Qi.
+    /// Number of the draw of the random shifts and factors of Qi. Another number gives other random
+    /// numbers.
     pub random_draw: u64,
     /// Gain above nominal, dB.
     pub gain_db: f64,
     /// Phase above nominal, rad.
     pub phase_rad: f64,
-    /// A modulation of every fr.
+    /// Modulation of every fr.
     pub modulation: Option<Modulation>,
-    /// Faults of single detectors, by [`Detector::id`](crate::Detector::id). All of them apply.
+    /// Faults of single detectors, by [`Detector::id`](crate::Detector::id). Several faults of one
+    /// detector all apply.
     pub detector_faults: Vec<(u32, DetectorFault)>,
     /// Faults of single channels, counted from 0. The last one of a channel applies.
     pub channel_faults: Vec<(usize, ChannelFault)>,
@@ -50,7 +54,7 @@ impl Default for Conditions {
 }
 
 impl Conditions {
-    /// Returns the same, with numbers that are not finite replaced by no change.
+    /// Returns the conditions with values that are not finite replaced by those of no change.
     pub(crate) fn finite(mut self) -> Self {
         for value in [
             &mut self.optical_load,
@@ -102,21 +106,21 @@ pub enum DetectorFault {
         /// Size of the jump, linewidths, upward if positive.
         linewidths: f64,
     },
-    /// The resonance moves steadily from a moment on.
+    /// The resonance moves steadily from a time on.
     Drift {
         /// Start of the drift, s of the board's time.
         from_s: f64,
         /// Speed of the drift, linewidths per second.
         linewidths_per_s: f64,
     },
-    /// Particles hit the detector at a rate of its own.
+    /// Particles hit the detector at a rate that differs from that of the others.
     Glitches {
         /// Hits per second, in place of the profile's rate.
         rate_hz: f64,
     },
 }
 
-/// Fault of a channel: its samples are not those of the line.
+/// Fault of a channel, which changes its samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
@@ -125,9 +129,9 @@ pub enum ChannelFault {
     Dead,
     /// Samples are a constant without noise.
     Flat,
-    /// Samples are at the converter's limits, with the signs of the samples in their place. The
-    /// overrange flag is set.
+    /// Samples are at the limits of the ADC, with the signs of the true samples. The overrange flag
+    /// is set.
     Saturated,
-    /// Samples have a hundred times the noise.
+    /// The noise of the samples is a hundred times larger.
     Noisy,
 }

@@ -1,18 +1,19 @@
-//! One detector: a notch in the transmission of the feedline.
+//! A detector: a notch in the transmission of the feedline.
 
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
 
 /// Parameters of a detector as drawn, under nominal conditions and at low power.
 ///
-/// Transmission past it, relative to the line: `1 - (Qr/Qc) (1 + i tan phi) / (1 + 2 i Qr x)` with
-/// `x = (f - fr)/fr` and `1/Qr = 1/Qc + 1/Qi`, the diameter correction (Khalil et al. 2012: Qc is
-/// the real part of the coupling, so that 1/Qi stays positive for any asymmetry).
+/// The transmission past the detector, relative to the feedline, is `1 - (Qr/Qc) (1 + i tan phi) /
+/// (1 + 2 i Qr x)` with `x = (f - fr)/fr` and `1/Qr = 1/Qc + 1/Qi`. This is the diameter correction
+/// (Khalil et al. 2012): 1/Qc is the real part of the complex coupling, so that 1/Qi is positive
+/// for any asymmetry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Detector {
-    /// Number by design, from 0 along the schedule of frequencies. Neighbours by frequency need
-    /// not be neighbours by number.
+    /// Number in the order of the design frequencies, from 0. Scatter can change the order of the
+    /// actual frequencies.
     pub id: u32,
     /// Resonance frequency, Hz.
     pub fr_hz: f64,
@@ -29,20 +30,20 @@ pub struct Detector {
     /// Level of two-level-system noise at 1 Hz at a pull of 0.1 linewidth, 1/Hz.
     #[serde(default)]
     pub tls: f64,
-    /// Amplitude of the line (pulse tube) in fr/fr.
+    /// Amplitude of the modulation by the pulse tube, as a fraction of fr.
     #[serde(default)]
     pub line_amplitude: f64,
-    /// Response to load and bath, relative to the profile's.
+    /// Response to optical load and bath temperature, relative to that of the profile.
     #[serde(default = "one")]
     pub responsivity: f64,
     /// True if the detector does not resonate.
     #[serde(default)]
     pub dead: bool,
-    /// Id of the detector to which it is coupled.
+    /// Id of the detector to which this one is coupled.
     #[serde(default)]
     pub partner: Option<u32>,
-    /// Share of the partner's frequency shifts that it takes over, 0 to 0.5, in place of the same
-    /// share of its own: sin^2 of the mixing angle.
+    /// Share of the frequency shifts of the partner in those of this detector, 0 to 0.5: sin^2 of
+    /// the mixing angle. The share of its own shifts is one minus this.
     #[serde(default)]
     pub mixing: f64,
 }
@@ -80,28 +81,29 @@ impl Detector {
         self.fr_hz / self.qr()
     }
 
-    /// `(1 + i tan phi)/Qc`, the strength of the notch.
+    /// Complex coupling `(1 + i tan phi)/Qc`, which is the strength of the notch.
     pub fn coupling(&self) -> Complex64 {
         Complex64::new(1.0, self.phi_rad.tan()) / self.qc
     }
 
-    /// Depth of the smallest |S21| below the line, dB; 0 for a dead detector.
+    /// Depth of the minimum of |S21| below the feedline, dB; 0 for a dead detector.
     pub fn depth_db(&self) -> f64 {
         if self.dead {
             return 0.0;
         }
-        // The loop is a circle through 1 with its diameter along A.
+        // The resonance loop is a circle through 1 with its diameter along `a`.
         let a = self.coupling() * self.qr();
         let least = ((1.0 - a / 2.0).norm() - a.norm() / 2.0).abs();
         -20.0 * least.max(1e-12).log10()
     }
 
-    /// Time constant of its ring-down (of the field): Qr/(pi fr), s.
+    /// Time constant of the ring-down of the field: Qr/(pi fr), s.
     pub fn ringdown_s(&self) -> f64 {
         self.qr() / (std::f64::consts::PI * self.fr_hz)
     }
 
-    /// Transmission past it at `frequency_hz` in the limit of low power, relative to the line.
+    /// Transmission past the detector at `frequency_hz` in the limit of low power, relative to the
+    /// feedline.
     pub fn transmission(&self, frequency_hz: f64) -> Complex64 {
         if self.dead {
             return Complex64::new(1.0, 0.0);

@@ -1,27 +1,29 @@
-//! Slow noise: octaves of interpolated random values.
+//! Slow noise as a sum of octaves of interpolated random values.
 //!
-//! Each octave is a row of independent values at the ends of cells of equal length, with straight
-//! lines between. Cells double from octave to octave; the weights give the sum a spectrum of
-//! `f^-n`. The value at any moment can be worked out without those before it.
+//! Each octave has independent random values at the ends of time cells of equal length, with linear
+//! interpolation between them. The length of the cells doubles from octave to octave, and the
+//! weights give the sum a spectrum of `f^-n`. The value at any time can be computed without those
+//! before it.
 
 use crate::hash::Key;
 
-/// A spectrum `S(f) = S(1 Hz) f^-n`, one-sided, between two time scales.
+/// Noise with a one-sided spectrum `S(f) = S(1 Hz) f^-n` between two time scales.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Octaves {
     shortest_s: f64,
     sigmas: Vec<f32>,
 }
 
-/// Length of the shortest cells, s: beyond a tenth of its inverse the spectrum falls off. Flat
-/// spectra draw more of their density from short cells.
+/// Length of the shortest cells, s. The spectrum falls off above a tenth of the inverse of this
+/// length. Flatter spectra need shorter cells, which contribute more of their density.
 fn shortest_s(exponent: f64) -> f64 {
     if exponent < 0.9 { 0.5e-3 } else { 4e-3 }
 }
 
 impl Octaves {
-    /// Unit density at 1 Hz, falling as `f^-exponent` (0.2 to 2), over `octaves` octaves of cells
-    /// from 4 ms up (0.5 ms for an exponent below 0.9): 14 reach a minute, 20 an hour.
+    /// Noise with a density of 1 at 1 Hz that falls as `f^-exponent` (0.2 to 2). The cells of the
+    /// `octaves` octaves begin at 4 ms, or at 0.5 ms for an exponent below 0.9: 14 octaves reach a
+    /// minute, 20 an hour.
     pub fn new(exponent: f64, octaves: u32) -> Self {
         let n = if exponent.is_finite() {
             exponent.clamp(0.2, 2.0)
@@ -49,7 +51,7 @@ impl Octaves {
         Self { shortest_s, sigmas }
     }
 
-    /// Adds `scale` times the series of a key at the moments of `times` to `out`.
+    /// Adds `scale` times the noise of a key at the times `times` to `out`.
     pub(crate) fn add(&self, key: Key, scale: f64, times: Times, out: &mut [f64]) {
         for (octave, sigma) in self.sigmas.iter().enumerate() {
             let per_cell = 1.0 / (self.shortest_s * f64::from(1u32 << octave));
@@ -77,19 +79,19 @@ impl Octaves {
     }
 }
 
-/// Moments of a run of samples, as the filters show them.
+/// Times of consecutive samples, before the delay of the filters.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Times {
     /// Number of the first sample.
     pub(crate) first: u64,
     /// Time between samples, s.
     pub(crate) period_s: f64,
-    /// Delay of the filters: the age of the content of a sample, s.
+    /// Delay of the filters, s: a sample shows the signal of this time ago.
     pub(crate) delay_s: f64,
 }
 
 impl Times {
-    /// Moment of sample `k` of the run, s. A sample has the same moment in every run.
+    /// Time of sample `k`, s. A sample has the same time in every run.
     #[inline]
     pub(crate) fn at(&self, k: usize) -> f64 {
         self.first.wrapping_add(k as u64) as f64 * self.period_s - self.delay_s

@@ -8,16 +8,16 @@ use crate::hash::Key;
 pub(crate) struct Hits {
     /// Hits per second.
     pub(crate) rate_hz: f64,
-    /// Mean height; heights are exponential.
+    /// Mean height. Heights have an exponential distribution.
     pub(crate) height: f64,
     /// Decay time, s.
     pub(crate) decay_s: f64,
-    /// Rise time, s: a sudden start, smoothed by the filters.
+    /// Rise time, s: the step at the start, smoothed by the filters.
     pub(crate) rise_s: f64,
 }
 
 impl Hits {
-    /// Adds the hits' pulses to `out`. Time is cut into cells with at most one hit each.
+    /// Adds the pulses of the hits to `out`. Time is divided into cells with at most one hit each.
     pub(crate) fn add(&self, key: Key, times: Times, out: &mut [f64]) {
         if !(self.rate_hz > 0.0 && self.decay_s > 0.0 && self.height != 0.0) || out.is_empty() {
             return;
@@ -65,7 +65,7 @@ mod tests {
             delay_s: 0.0,
         };
         hits.add(Key::new(1), times, &mut x);
-        // The area of all pulses in 400 s: rate x height x decay.
+        // Area of all pulses in 400 s: rate x height x decay time x duration.
         let area: f64 = x.iter().sum::<f64>() * 1e-3;
         assert!((area / 0.8 - 1.0).abs() < 0.25, "{area}");
         let mut part = vec![0.0; 100];

@@ -1,15 +1,16 @@
 //! Random numbers as pure functions.
 //!
-//! Every random number of the simulation is a hash of a [`Key`], which names its purpose, and of a
-//! counter, which is its place in the series. No number depends on those that were drawn before.
+//! Every random number of the simulation is a hash of a [`Key`], which identifies its purpose, and
+//! of a counter, which is its index in the series. No number depends on those that were drawn
+//! before.
 
 use std::sync::OnceLock;
 
-/// Names a series of random numbers.
+/// Key of a series of random numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key(u64);
 
-/// A finaliser of 64 bits (Stafford's variant 13, as in SplitMix64).
+/// Finaliser of 64 bits (Stafford's variant 13, as in SplitMix64).
 #[inline]
 fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -20,15 +21,15 @@ fn mix(mut z: u64) -> u64 {
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Key {
-    /// The root of all series of a seed.
+    /// Root key of all series of a seed.
     pub fn new(seed: u64) -> Self {
         Self(mix(seed.wrapping_add(GOLDEN)))
     }
 
-    /// The series number `n` below this one.
+    /// Key of the child series number `n`.
     #[must_use]
     pub fn child(self, n: u64) -> Self {
-        // Two rounds, so that children of neighbouring parents do not meet.
+        // Two rounds of mixing, so that the series of neighbouring parents do not overlap.
         Self(mix(
             mix(self.0 ^ 0x6a09_e667_f3bc_c909).wrapping_add(n.wrapping_mul(GOLDEN))
         ))
@@ -40,18 +41,20 @@ impl Key {
         mix(self.0.wrapping_add(counter.wrapping_mul(GOLDEN)))
     }
 
-    /// Uniform in 0..1.
+    /// Random number with a uniform distribution in 0..1.
     #[inline]
     pub fn uniform(self, counter: u64) -> f64 {
         (self.bits(counter) >> 11) as f64 * (1.0 / 9_007_199_254_740_992.0)
     }
 
-    /// Normal, mean 0, variance 1, exact to the inverse of the distribution at 53 bits.
+    /// Random number with a normal distribution of mean 0 and variance 1, from 53 random bits and
+    /// the inverse of the distribution.
     pub fn normal(self, counter: u64) -> f64 {
         inverse_normal(((self.bits(counter) >> 11) as f64 + 0.5) / 9_007_199_254_740_992.0)
     }
 
-    /// Two independent normals from one hash and a table, to 1e-4 of a sigma.
+    /// Two independent normally distributed random numbers from one hash and a table, to 1e-4 of a
+    /// sigma.
     #[inline]
     pub fn normal_pair(self, counter: u64) -> (f32, f32) {
         let bits = self.bits(counter);
@@ -62,7 +65,7 @@ impl Key {
         )
     }
 
-    /// Fills two rows with the pairs of consecutive counters from `first` on (it wraps).
+    /// Fills two rows with the pairs of consecutive counters from `first` on. The counter wraps.
     pub(crate) fn fill_pairs(self, first: u64, re: &mut [f32], im: &mut [f32]) {
         let table = normal_table();
         for (k, (re, im)) in re.iter_mut().zip(im).enumerate() {
@@ -72,7 +75,8 @@ impl Key {
         }
     }
 
-    /// Nearly normal, variance 1, bounded by 3.5: for the nodes of interpolated noise.
+    /// Random number with a nearly normal distribution of variance 1, bounded by 3.5. It is used
+    /// for the nodes of interpolated noise.
     #[inline]
     pub(crate) fn node(self, counter: u64) -> f32 {
         let b = self.bits(counter);
@@ -85,7 +89,8 @@ impl Key {
 const TABLE_BITS: u32 = 12;
 const TABLE: usize = 1 << TABLE_BITS;
 
-/// The inverse normal distribution at k / 4096, k from 0 to 4096; the ends are never read.
+/// Inverse of the normal distribution at k / 4096, for k from 0 to 4096. The first and last entries
+/// are never read.
 fn normal_table() -> &'static [f32; TABLE + 1] {
     static CELL: OnceLock<Box<[f32; TABLE + 1]>> = OnceLock::new();
     CELL.get_or_init(|| {
@@ -108,7 +113,7 @@ fn from_table(table: &[f32; TABLE + 1], bits: u32) -> f32 {
     table[k] + fraction * (table[k + 1] - table[k])
 }
 
-/// Cells at each end in which the line between two entries would be off by more than 1e-4.
+/// Number of cells at each end in which linear interpolation would have an error above 1e-4.
 const EDGE: usize = 24;
 
 #[cold]
@@ -116,7 +121,8 @@ fn tail(bits: u32) -> f32 {
     inverse_normal((f64::from(bits) + 0.5) / 4_294_967_296.0) as f32
 }
 
-/// Inverse of the normal distribution, relative error below 1.2e-9 (Acklam's rational fit).
+/// Inverse of the normal distribution, with a relative error below 1.2e-9 (Acklam's rational
+/// approximation).
 pub fn inverse_normal(p: f64) -> f64 {
     const A: [f64; 6] = [
         -3.969683028665376e1,

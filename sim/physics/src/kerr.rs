@@ -1,51 +1,51 @@
-//! The nonlinear resonator and the memory of its branch.
+//! The nonlinear resonator, and the hysteresis of its branches.
 //!
 //! The kinetic inductance grows with the current, so that stored energy pulls the resonance down
-//! (Swenson et al. 2013). In linewidths of the resonator as drawn, with `u` the detuning of each
-//! tone from the low-power resonance and `s` the pull: `s = sum_j a_j / (w^2 + 4 (u_j + s)^2)`,
-//! where `w` is the width relative to the drawn one. For one tone and `w = 1` this is
-//! `y = y0 + a / (1 + 4 y^2)` with `y = y0 + s`.
+//! (Swenson et al. 2013). In linewidths of the resonator as drawn, with the detuning `u_j` of each
+//! tone from the low-power resonance, the pull `s` and the width `w` relative to the drawn one, it
+//! is `s = sum_j a_j / (w^2 + 4 (u_j + s)^2)`. For one tone and `w = 1` this is `y = y0 + a / (1 +
+//! 4 y^2)` with `y = y0 + s`.
 //!
-//! If more than one `s` solves it, the solution depends on the past. After a change, stored energy
-//! builds up while the drive exceeds that of the present pull, and decays while it falls short, to
-//! the first solution in that direction. A tone that is swept upward therefore stays on the
-//! smallest root until this vanishes, and one that is swept downward on the largest.
+//! If the equation has more than one solution, the pull depends on the past. After a change, the
+//! stored energy grows if the drive gives more pull than the present one, and decays if it gives
+//! less, until the first solution in that direction. So a tone that is swept upward stays on the
+//! smallest root until this root vanishes, and one that is swept downward on the largest.
 
-/// One tone near a resonator.
+/// A tone near a resonator.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Drive {
-    /// Detuning from the resonance at low power and without its shift, in linewidths as drawn.
+    /// Detuning from the low-power resonance without its shift, in linewidths as drawn.
     pub u: f64,
-    /// Nonlinearity `a` of its power at the width as drawn.
+    /// Nonlinearity `a` for the power of the tone, at the width as drawn.
     pub a: f64,
 }
 
 /// All tones that drive a resonator.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Drives<'a> {
-    /// The tones near it.
+    /// Tones near the resonator.
     pub near: &'a [Drive],
-    /// Pull by tones so far away that it does not depend on the position of the resonator.
+    /// Pull by distant tones, which does not depend on the frequency of the resonator.
     pub ambient: f64,
 }
 
-/// Width of the resonance, relative to the drawn one, and its dependence on the pull.
+/// Width of the resonance relative to the drawn one, as a function of the pull.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Width {
-    /// Part from the coupling: Qr/Qc.
+    /// Contribution of the coupling: Qr/Qc.
     pub coupling: f64,
-    /// Part from internal loss at low power: Qr/Qi.
+    /// Contribution of the internal loss at low power: Qr/Qi.
     pub internal: f64,
     /// Share of the internal loss that saturates with power.
     pub saturating: f64,
-    /// Pull at which that share is down by 1/sqrt 2.
+    /// Pull at which the saturating share has fallen by a factor of 1/sqrt 2.
     pub knee: f64,
-    /// Growth by heating, per linewidth of pull.
+    /// Growth of the width by heating, per linewidth of pull.
     pub heating: f64,
 }
 
 impl Width {
-    /// A width that does not depend on power.
+    /// Width that does not depend on power.
     pub fn constant(width: f64) -> Self {
         Self {
             coupling: width,
@@ -56,7 +56,8 @@ impl Width {
         }
     }
 
-    /// Returns the same with more internal loss (or less, down to a twentieth).
+    /// Returns the width with more internal loss, or with less if `loss` is negative, down to a
+    /// twentieth.
     #[inline]
     #[must_use]
     pub fn with_loss(&self, loss: f64) -> Self {
@@ -95,7 +96,7 @@ impl Width {
     }
 }
 
-/// Pull that the drives make at a pull, and its derivative.
+/// Pull that the drives cause if the resonator is at pull `s`, and its derivative.
 #[inline]
 fn pull(drives: &Drives<'_>, width: &Width, shift: f64, s: f64) -> (f64, f64) {
     let w = width.at(s);
@@ -111,8 +112,8 @@ fn pull(drives: &Drives<'_>, width: &Width, shift: f64, s: f64) -> (f64, f64) {
     (sum, derivative)
 }
 
-/// Step of the search for the first solution, linewidths. Two solutions closer than this may be
-/// missed, which moves a jump by about the square of the step.
+/// Step of the search for the first solution, linewidths. A pair of solutions closer than this may
+/// be missed, which moves a jump by about the square of the step.
 const STEP: f64 = 0.03;
 
 /// Pull to which the resonator settles from the pull `s` under these drives, linewidths, with the
@@ -130,7 +131,8 @@ pub fn settle(drives: &Drives<'_>, width: &Width, shift: f64, s: f64) -> f64 {
     } else {
         0.0
     };
-    // Only one solution below 0.7698; the rest of the margin is for the width's dependence.
+    // There is only one solution below 0.7698. The rest of the margin is for the dependence of the
+    // width on the pull.
     if total / (least * least * least) < 0.5 {
         return polish(drives, width, shift, s, 0.0, most);
     }
@@ -152,8 +154,8 @@ pub fn settle(drives: &Drives<'_>, width: &Width, shift: f64, s: f64) -> f64 {
     }
 }
 
-/// Newton's method inside a bracket. The result is rounded, so that it does not depend on the start
-/// of the search.
+/// Finds the solution in a bracket with Newton's method. The result is rounded, so that it does not
+/// depend on the start of the search.
 fn polish(
     drives: &Drives<'_>,
     width: &Width,
@@ -173,8 +175,8 @@ fn polish(
             high = s;
         }
         let newton = s + excess / (1.0 - derivative);
-        // After a small step of Newton's method, the error is about the square of the step. This
-        // test comes before the bracket, whose end may be the solution itself.
+        // After a small step of Newton's method, the error is about the square of the step. This is
+        // checked before the bracket, since the solution may be at an end of the bracket.
         if (newton - s).abs() < 1e-7 {
             s = newton;
             break;
@@ -188,20 +190,23 @@ fn polish(
             0.5 * (low + high)
         };
     }
-    // Never negative, also if the last step left the bracket; a cast is cheaper than rounding.
+    // The last step may have left the bracket, so negative values are clamped. A cast is cheaper
+    // than rounding.
     ((s * GRID + 0.5) as i64).max(0) as f64 / GRID
 }
 
-/// The real roots of `4y^3 - 4 y0 y^2 + y - (y0 + a) = 0`, rising: the detunings of one tone from
-/// the pulled resonance, in linewidths. One or three; two if two of them coincide.
+/// Real roots of `4y^3 - 4 y0 y^2 + y - (y0 + a) = 0` in ascending order: the possible detunings of
+/// one tone from the pulled resonance, in linewidths. There are one or three; two if two of them
+/// coincide.
 pub fn roots(y0: f64, a: f64) -> Vec<f64> {
-    // y = z + y0/3 removes the square: z^3 + p z + q = 0.
+    // The substitution y = z + y0/3 removes the square: z^3 + p z + q = 0.
     let p = 0.25 - y0 * y0 / 3.0;
     let q = -2.0 * y0.powi(3) / 27.0 - y0 / 6.0 - a / 4.0;
     let discriminant = (q / 2.0).powi(2) + (p / 3.0).powi(3);
     let mut found = if discriminant > 0.0 {
         let root = discriminant.sqrt();
-        // The sum of the two cube roots, the larger first, so that nothing cancels.
+        // The root is a sum of two cube roots. The larger one is computed first to avoid
+        // cancellation.
         let larger = if q > 0.0 {
             (-q / 2.0 - root).cbrt()
         } else {
@@ -290,7 +295,7 @@ mod tests {
                     s = settle_one(y0, a, &Width::constant(1.0), s);
                     let found = roots(y0, a);
                     let expected = if up { found[0] } else { found[found.len() - 1] };
-                    // A jump may come one search step early.
+                    // A jump may come one search step too early.
                     let alternative = if up { found[found.len() - 1] } else { found[0] };
                     let spread = found[found.len() - 1] - found[0];
                     let near_fold = found.len() == 3

@@ -26,7 +26,7 @@ pub struct BoxMode {
     pub f_hz: f64,
     /// Total quality factor, 50 to 1000.
     pub q: f64,
-    /// Diameter of its circle, complex.
+    /// Complex diameter of its resonance circle.
     pub depth: Complex64,
 }
 
@@ -50,7 +50,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// A line without delay, loss or features.
+    /// Feedline without delay, loss or features.
     pub fn flat() -> Self {
         Self {
             gain_db: 0.0,
@@ -63,7 +63,7 @@ impl Line {
         }
     }
 
-    /// Draws a line: a pure function of its arguments.
+    /// Draws a feedline. The result depends only on the arguments.
     pub fn draw(seed: u64, board: u32, module: u32, band: Band, params: &ProfileParams) -> Self {
         let key = Key::new(seed)
             .child(u64::from(board))
@@ -79,7 +79,7 @@ impl Line {
                     params.standing_min_db,
                     params.standing_max_db,
                 ));
-                // Even in the logarithm of the period.
+                // The logarithm of the period has a uniform distribution.
                 let low = params.standing_min_hz.max(1.0).ln();
                 let period = between(key, 1, low, params.standing_max_hz.max(1.0).ln()).exp();
                 StandingWave {
@@ -138,10 +138,10 @@ impl Line {
     }
 }
 
-/// Branch of the seed.
+/// Branch of the seed for feedlines.
 const LINE: u64 = 2;
 
-/// Ratio of amplitudes of a number of dB.
+/// Ratio of amplitudes from a value in dB.
 fn amplitude_ratio(db: f64) -> f64 {
     10f64.powf(db / 20.0)
 }

@@ -1,4 +1,4 @@
-//! One readout module with its feedline and detectors: settings in, samples out.
+//! Model of a readout module with its feedline and detectors: from settings to samples.
 
 mod at_tone;
 mod fast;
@@ -23,30 +23,30 @@ use crate::truth::{self, OperatingPoint, TruthDetector};
 use crate::units;
 use crate::world::World;
 
-/// Most channels of a module.
+/// Largest number of channels of a module.
 pub const MAX_CHANNELS: usize = 1024;
 
 pub use settings::{SettingError, Tone};
 
-/// Flags over all samples of a request.
+/// Flags of all samples of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SampleFlags {
-    /// The comb went beyond the full scale of the DAC, or its return beyond that of the ADC.
+    /// True if the comb exceeded the full scale of the DAC, or the returned signal that of the ADC.
     pub overrange: bool,
 }
 
-/// A module, its line and its detectors.
+/// Model of a module with its feedline and its detectors.
 ///
 /// **Settings** take effect between samples: after the last sample that was asked for, or at the
 /// time given to [`set_time`](Self::set_time). Several settings before the next sample count as one
-/// change. However, if the same quantity of the same channel is set twice, the detectors follow
-/// both steps, so that a tone can be moved over a resonance without reading it.
+/// change. But if the same quantity of the same channel is set twice, the detectors follow both
+/// steps, so that a tone can be moved across a resonance without acquiring samples.
 ///
 /// **Samples** are asked for by number. The same settings and numbers give the same samples,
-/// independent of the requests between. The model has only physical memory: the branch that each
-/// nonlinear detector is on, and the last few changes of settings that are still in the filters.
+/// whatever was asked for in between. The only memory of the model is physical: the branch of each
+/// nonlinear detector, and the last changes of settings that are still in the filters.
 ///
-/// Channels count from 0 here.
+/// Channels are counted from 0.
 #[derive(Debug, Clone)]
 pub struct ModuleModel {
     params: ProfileParams,
@@ -70,7 +70,7 @@ pub struct ModuleModel {
     set_at: Option<f64>,
     stale: Stale,
     chain: Chain,
-    /// Channels with a tone, by rising frequency. `sorted` has the frequency and the power in mW
+    /// Channels with a tone, by ascending frequency. `sorted` has the frequency and the power in mW
     /// of each.
     order: Vec<u16>,
     sorted: Vec<(f64, f64)>,
@@ -79,12 +79,12 @@ pub struct ModuleModel {
     scratch: Box<sample::Scratch>,
 }
 
-/// Parts of the model that are out of date.
+/// Flags of the parts of the model that must be computed again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stale {
-    /// The detectors' steady positions.
+    /// Steady frequencies of the detectors.
     world: bool,
-    /// Levels, pulls, and the line and detectors at each tone.
+    /// Levels, pulls, and the transmission at each tone.
     tones: bool,
 }
 
@@ -94,27 +94,27 @@ impl Stale {
     }
 }
 
-/// No detector: an index that no module reaches.
+/// Index that means no detector. No module has as many detectors.
 const NO_DETECTOR: u16 = u16::MAX;
 
-/// A channel with all values that are derived for it.
+/// A channel with the values that are derived for it.
 #[derive(Debug, Clone)]
 struct Slot {
     tone: Tone,
     /// Transmission of the line and of the far detectors at the frequency of the tone.
     base: Complex64,
     base_known: bool,
-    /// Quantities (bits) that were set since the detectors last followed.
+    /// Bits of the quantities that were set since the detectors were last updated.
     written: u8,
-    /// The two detectors that the channel follows sample by sample.
-    live: [u16; 2],
-    /// Sample of the channel without noise, drift and those two detectors, counts.
+    /// Indices of the two moving detectors that are computed for the channel sample by sample.
+    moving: [u16; 2],
+    /// Sample of the channel without noise, drift and the two moving detectors, counts.
     rest: Complex64,
-    /// Last sample without noise, counts; not a number if the filters start settled.
+    /// Last sample without noise, counts; NaN if the filters start settled.
     last: Complex64,
-    /// Tick of a change that no sample has shown yet; not a number if none.
+    /// Tick of a change since the last sample; NaN if there was none.
     changed_at: f64,
-    /// Time constant of its detector's ring-down, ticks.
+    /// Time constant of the ring-down of its detector, ticks.
     ringdown_ticks: f64,
 }
 
@@ -125,7 +125,7 @@ impl Slot {
             base: Complex64::default(),
             base_known: false,
             written: 0,
-            live: [NO_DETECTOR; 2],
+            moving: [NO_DETECTOR; 2],
             rest: Complex64::default(),
             last: Complex64::default(),
             changed_at: f64::NAN,
@@ -134,7 +134,7 @@ impl Slot {
     }
 }
 
-/// A tone in the filter of another channel.
+/// Signal of a tone in the filter of another channel.
 #[derive(Debug, Clone)]
 struct Beat {
     channel: u16,
@@ -142,7 +142,7 @@ struct Beat {
     value: Complex64,
 }
 
-/// A change on its way through the filters.
+/// A change that is still passing through the filters.
 #[derive(Debug, Clone)]
 struct Transient {
     channel: u16,
@@ -150,14 +150,15 @@ struct Transient {
     delta: Complex32,
 }
 
-// Branches of the seed. Each purpose has its own, so that its random numbers depend on no other.
+// Branches of the seed. Each purpose has a different branch, so that its random numbers do not
+// depend on others.
 const MODULE: u64 = 3;
 const EPOCHS: u64 = 11;
 
 impl ModuleModel {
-    /// Creates a module with detectors and a line drawn from a seed: a pure function of its
-    /// arguments. `channels` is at most 1024. All tones are off, the NCO is in the middle of the
-    /// band, the stage is 6.
+    /// Creates a module with detectors and a feedline that are drawn from a seed. The result
+    /// depends only on the arguments. `channels` is at most 1024. All tones are off, the NCO is in
+    /// the middle of the band, and the stage is 6.
     pub fn draw(
         seed: u64,
         board: u32,
@@ -176,8 +177,8 @@ impl ModuleModel {
         model
     }
 
-    /// Creates a module with given detectors and line; the seed draws its noise. The NCO is at 0.
-    /// At most 65,534 detectors are taken.
+    /// Creates a module with given detectors and feedline. The seed determines its noise. The NCO
+    /// is at 0. At most 65,534 detectors are used.
     pub fn new(
         seed: u64,
         board: u32,
@@ -238,17 +239,17 @@ impl ModuleModel {
         self.slots.len()
     }
 
-    /// Parameters that it was drawn from.
+    /// Parameters from which the module was drawn.
     pub fn params(&self) -> &ProfileParams {
         &self.params
     }
 
-    /// The detectors.
+    /// Detectors of the module.
     pub fn population(&self) -> &Population {
         &self.population
     }
 
-    /// The line.
+    /// Feedline of the module.
     pub fn line(&self) -> &Line {
         &self.line
     }
@@ -258,11 +259,11 @@ impl ModuleModel {
         &self.conditions
     }
 
-    /// Acquires samples number `start` to `start + n - 1` of some channels, counts.
+    /// Acquires the samples with numbers `start` to `start + n - 1` of some channels, in counts.
     ///
     /// `out` is cleared and filled channel by channel: `out[(c - channels.start) * n + k]` is
-    /// sample `start + k` of channel `c`. Channels beyond the last are left out. Sample `m` is
-    /// taken at time `m / sample_rate_hz(stage)`, and its content is older by the delay of the
+    /// sample `start + k` of channel `c`. Channels that do not exist are left out. Sample `m` is
+    /// taken at time `m / sample_rate_hz(stage)`, and shows the signal from before the delay of the
     /// filters ([`crate::cic::group_delay_s`]).
     pub fn acquire(
         &mut self,
@@ -278,13 +279,13 @@ impl ModuleModel {
     /// ([`crate::units::PFB_RATE_HZ`]), before the decimation filters.
     ///
     /// The samples have all tones in the bin and white noise, both filtered by the bin
-    /// ([`crate::bank`]), and the ring-down of the detector. A channel's own tone is as large as in
-    /// the decimated samples, wherever in the bin it lies. Sample `k` is number
-    /// `64 * start_tick + k`. `out` is cleared; it stays empty if there is no such channel.
+    /// ([`crate::bank`]), and the ring-down of the detector. The tone of the channel itself has the
+    /// same amplitude as in the decimated samples, wherever it is in the bin. Sample `k` has the
+    /// number `64 * start_tick + k`. `out` is cleared; it stays empty if there is no such channel.
     ///
-    /// This stream runs beside that of [`acquire`](Self::acquire), a little before or behind it,
-    /// and does not change the memory of that. Settings that are made after this stream alone need
-    /// [`set_time`](Self::set_time) to take effect later.
+    /// These samples do not change the memory of [`acquire`](Self::acquire), and may be a little
+    /// before or after the samples of that. If a setting must take effect after these samples, call
+    /// [`set_time`](Self::set_time).
     pub fn acquire_pfb(
         &mut self,
         start_tick: u64,
@@ -295,14 +296,13 @@ impl ModuleModel {
         self.sample_pfb(start_tick, n, channel, out)
     }
 
-    /// Acquires samples of the converter at [`crate::units::FAST_RATE_HZ`], around the NCO and
-    /// before any filter, in counts: all tones as the line returns them, without the phase of a
-    /// demodulator, and white noise. The caller applies the converter's steps and limits. `out` is
-    /// cleared.
+    /// Acquires samples of the ADC at [`crate::units::FAST_RATE_HZ`], in a band around the NCO and
+    /// before any filter, in counts: all tones that the feedline returns, without the phases of
+    /// demodulators, and white noise. The caller applies the resolution and the limits of the ADC.
+    /// `out` is cleared.
     ///
-    /// The detectors stay as they were at the last sample that was worked out: over the samples of
-    /// a call, their motion is negligible. This does not change the memory of
-    /// [`acquire`](Self::acquire).
+    /// The detectors are in their state at the last sample that was computed: their motion during a
+    /// call is negligible. This does not change the memory of [`acquire`](Self::acquire).
     pub fn acquire_fast(
         &mut self,
         start_tick: u64,
@@ -312,7 +312,7 @@ impl ModuleModel {
         self.sample_fast(start_tick, n, out)
     }
 
-    /// True parameters of each detector, by rising frequency.
+    /// True parameters of each detector, by ascending frequency.
     pub fn truth(&self) -> Vec<TruthDetector> {
         truth::of(
             self.population.detectors(),
@@ -321,20 +321,20 @@ impl ModuleModel {
         )
     }
 
-    /// True state of a channel's tone at a sample number, without noise, modulation and hits.
-    /// `None` if the tone is off, or if no live detector is there.
+    /// True state of the tone of a channel at a sample number, without noise, modulation and
+    /// particle hits. `None` if the tone is off, or if all detectors are dead.
     pub fn truth_at(&self, channel: usize, sample: u64) -> Option<OperatingPoint> {
         if !self.stale.any() {
             return self.operating_point(channel, sample);
         }
-        // This must not make the detectors follow settings that are still pending.
+        // The copy is updated and not the model, in which pending settings must stay pending.
         let mut copy = self.clone();
         copy.refresh();
         copy.operating_point(channel, sample)
     }
 }
 
-/// Phase of the line in an epoch.
+/// Phase of the feedline in an epoch.
 fn epoch_phase(key: Key, epoch: u64) -> f64 {
     std::f64::consts::TAU * key.child(EPOCHS).uniform(epoch)
 }

@@ -1,4 +1,4 @@
-//! The draw of an array of detectors.
+//! Random draw of the detectors of a feedline.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ pub struct Band {
 }
 
 impl Band {
-    /// A band from its ends, in either order.
+    /// Band with these ends, in either order.
     pub fn new(f_min_hz: f64, f_max_hz: f64) -> Self {
         Self {
             f_min_hz: f_min_hz.min(f_max_hz),
@@ -37,18 +37,18 @@ impl Band {
     }
 }
 
-/// The detectors of one feedline, by rising frequency.
+/// Detectors of one feedline, by ascending frequency.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Population {
     detectors: Vec<Detector>,
 }
 
 impl Population {
-    /// Draws `n` detectors over a band: a pure function of its arguments.
+    /// Draws `n` detectors over a band. The result depends only on the arguments.
     ///
-    /// The frequencies lie on an even schedule with half a spacing left at each end. The profile
-    /// gives the scatter of the frequencies and of all other parameters. A band that is empty or
-    /// not finite gives no detectors.
+    /// The design frequencies are evenly spaced, with half a spacing at each end. The profile
+    /// defines the scatter of the frequencies and of all other parameters. A band that is empty or
+    /// not finite has no detectors.
     pub fn draw(
         seed: u64,
         board: u32,
@@ -77,7 +77,7 @@ impl Population {
         Self::from_detectors(detectors)
     }
 
-    /// Creates a population of just these detectors, for tests and for adding to a drawn one.
+    /// Creates a population of these detectors, for tests and for additions to a drawn population.
     /// Detectors that are not physical ([`Detector::is_physical`]) are left out.
     pub fn from_detectors(detectors: impl IntoIterator<Item = Detector>) -> Self {
         let mut detectors: Vec<_> = detectors
@@ -88,13 +88,13 @@ impl Population {
         Self { detectors }
     }
 
-    /// The first `most` of them by frequency.
+    /// Returns the population with only the first `most` detectors by frequency.
     pub(crate) fn truncated(mut self, most: usize) -> Self {
         self.detectors.truncate(most);
         self
     }
 
-    /// The detectors, by rising frequency, including dead ones.
+    /// Detectors by ascending frequency, including dead ones.
     pub fn detectors(&self) -> &[Detector] {
         &self.detectors
     }
@@ -132,14 +132,15 @@ fn draw_one(id: u32, even_hz: f64, spacing: f64, key: Key, params: &ProfileParam
     }
 }
 
-/// Moves some neighbours close together and couples them: two resonators of bare distance `d` and
-/// coupling `g` repel to `sqrt(d^2 + 4 g^2)`, and each takes part in the other's shifts.
+/// Moves some neighbours close together and couples them. Two resonators with an uncoupled distance
+/// `d` and a coupling `g` repel to a distance of `sqrt(d^2 + 4 g^2)`, and each shifts with the
+/// other.
 fn couple(detectors: &mut [Detector], key: Key, params: &ProfileParams) {
     let mut k = 0;
     while k + 1 < detectors.len() {
         let (lower, upper) = (&detectors[k], &detectors[k + 1]);
         let random = key.child(u64::from(lower.id));
-        // A pair takes two detectors.
+        // The probability is halved, since a pair takes two detectors.
         if random.uniform(0) >= 0.5 * params.coupled_fraction || lower.dead || upper.dead {
             k += 1;
             continue;

@@ -1,4 +1,4 @@
-//! All parameters of the simulation, for three kinds of array.
+//! Parameters of the simulation, for arrays of three qualities.
 
 use serde::{Deserialize, Serialize};
 
@@ -50,13 +50,13 @@ impl std::fmt::Display for Profile {
     }
 }
 
-/// All parameters from which a module is drawn. Missing keys take the values of `clean`.
+/// Parameters from which a module is drawn. Missing keys have the values of `clean`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProfileParams {
-    /// Scatter of the frequencies around their even schedule, sigma(f)/f.
+    /// Scatter of the frequencies around the design frequencies, sigma(f)/f.
     pub scatter: f64,
-    /// Scatter is cut at this fraction of the spacing; above 0.5 detectors can collide.
+    /// Limit of the scatter, as a fraction of the spacing. Above 0.5 detectors can collide.
     pub scatter_cut: f64,
     /// Median of the coupling quality factor (diameter-corrected).
     pub qc_median: f64,
@@ -66,7 +66,7 @@ pub struct ProfileParams {
     pub qi_median: f64,
     /// Spread of the internal quality factor, sigma of the natural logarithm.
     pub qi_spread: f64,
-    /// The asymmetry angle is uniform within plus or minus this, rad.
+    /// Largest asymmetry angle, rad. Angles are uniform within plus or minus this.
     pub phi_max_rad: f64,
     /// Fraction of detectors that do not resonate.
     pub dead_fraction: f64,
@@ -79,34 +79,34 @@ pub struct ProfileParams {
     pub kerr_reference_dbm: f64,
     /// Scatter of the nonlinearity, dB.
     pub kerr_spread_db: f64,
-    /// Part of 1/Qi that saturates with power (0 none, 1 all).
+    /// Part of 1/Qi that saturates with power, 0 to 1.
     pub qi_power_fraction: f64,
-    /// Pull in linewidths at which that part is down by 1/sqrt 2.
+    /// Pull in linewidths at which that part has fallen by a factor of 1/sqrt 2.
     pub qi_power_knee: f64,
-    /// 1/Qi gained by heating, per linewidth of pull, as a fraction of 1/Qr.
+    /// Increase of 1/Qi by heating, per linewidth of pull, as a fraction of 1/Qr.
     pub heating: f64,
 
-    /// Fall of fr/fr per unit of optical load (nominal load is 0).
+    /// Relative decrease of fr per unit of optical load (nominal load is 0).
     pub load_response: f64,
-    /// Fall of fr/fr per kelvin of the bath.
+    /// Relative decrease of fr per kelvin of bath temperature.
     pub bath_response_per_k: f64,
-    /// Ratio of 2 dfr/fr to d(1/Qi) for broken pairs.
+    /// Ratio of 2 dfr/fr to d(1/Qi) for broken Cooper pairs.
     pub pair_beta: f64,
 
-    /// Two-level-system noise at 1 Hz at a pull of 0.1 linewidth, 1/Hz, lower end of the spread
-    /// over detectors.
+    /// Smallest two-level-system noise of a detector at 1 Hz at a pull of 0.1 linewidth, 1/Hz.
     pub tls_min: f64,
-    /// Upper end of that spread (log-uniform); 0 for none.
+    /// Largest two-level-system noise of a detector; 0 for none. The distribution is log-uniform.
     pub tls_max: f64,
-    /// Two-level-system noise falls as f to minus this power.
+    /// Exponent `n` of the two-level-system noise, which falls as `f^-n`.
     pub tls_exponent: f64,
     /// Drift of the bath, K/sqrt(Hz) at 1 Hz, falling as 1/f in power.
     pub bath_noise_k: f64,
-    /// Amplitude of a line (pulse tube) in fr/fr, scattered by a factor up to 2 and in sign.
+    /// Amplitude of a modulation by the pulse tube, as a fraction of fr. It is scattered by a
+    /// factor of up to 2 and in sign.
     pub line_amplitude: f64,
-    /// Frequency of that line, Hz.
+    /// Frequency of the modulation by the pulse tube, Hz.
     pub line_hz: f64,
-    /// Glitches (particle hits) per detector and second.
+    /// Number of glitches (particle hits) per detector and second.
     pub glitch_rate_hz: f64,
     /// Mean height of the glitches, linewidths.
     pub glitch_height_lw: f64,
@@ -117,25 +117,25 @@ pub struct ProfileParams {
     pub cold_attenuation_db: f64,
     /// Gain from the detectors to the board, dB.
     pub amplifier_gain_db: f64,
-    /// Spread of that gain over modules, sigma in dB.
+    /// Spread of the amplifier gain over modules, sigma in dB.
     pub gain_spread_db: f64,
-    /// Noise temperature at the amplifier's input, K.
+    /// Noise temperature at the input of the amplifier, K.
     pub noise_temperature_k: f64,
-    /// Total tone power at the amplifier's input that lowers its gain by 3 dB, dBm.
+    /// Total tone power at the input of the amplifier that lowers its gain by 3 dB, dBm.
     pub saturation_dbm: f64,
-    /// Total power at which the noise temperature has doubled, dBm.
+    /// Total tone power at the input of the amplifier that doubles the noise temperature, dBm.
     pub noise_rise_dbm: f64,
     /// Shortest total delay, s.
     pub delay_min_s: f64,
     /// Longest total delay, s.
     pub delay_max_s: f64,
-    /// Slope of the gain, dB per 100 MHz, in either direction.
+    /// Slope of the gain, dB per 100 MHz. Its sign is random.
     pub slope_db: f64,
     /// Number of standing waves.
     pub standing_waves: u32,
     /// Smallest height of a standing wave, dB from trough to crest.
     pub standing_min_db: f64,
-    /// Greatest height of a standing wave, dB from trough to crest.
+    /// Largest height of a standing wave, dB from trough to crest.
     pub standing_max_db: f64,
     /// Shortest period of a standing wave in frequency, Hz.
     pub standing_min_hz: f64,
@@ -143,17 +143,17 @@ pub struct ProfileParams {
     pub standing_max_hz: f64,
     /// Number of box modes in a band of 500 MHz.
     pub box_modes: u32,
-    /// Greatest depth of a box mode, as the diameter of its circle.
+    /// Largest depth of a box mode, as the diameter of its resonance circle.
     pub box_depth: f64,
     /// Common gain noise, fraction/sqrt(Hz) at 1 Hz, falling as 1/f in power.
     pub gain_noise: f64,
     /// Common phase noise, rad/sqrt(Hz) at 1 Hz, falling as 1/f in power.
     pub phase_noise_rad: f64,
-    /// Mirror image of each tone about the NCO, dB.
+    /// Level of the mirror image of each tone about the NCO, dB.
     pub image_db: f64,
-    /// Bits of the converter.
+    /// Number of bits of the ADC.
     pub adc_bits: u32,
-    /// Full scale of the converter in readout counts.
+    /// Full scale of the ADC in readout counts.
     pub adc_full_scale: f64,
 }
 
@@ -164,7 +164,7 @@ impl Default for ProfileParams {
 }
 
 impl ProfileParams {
-    /// See [`Profile::Clean`].
+    /// Parameters of [`Profile::Clean`].
     pub fn clean() -> Self {
         Self {
             scatter: 2e-4,
@@ -218,7 +218,7 @@ impl ProfileParams {
         }
     }
 
-    /// See [`Profile::Lab`].
+    /// Parameters of [`Profile::Lab`].
     pub fn lab() -> Self {
         Self {
             scatter: 6e-4,
@@ -251,7 +251,7 @@ impl ProfileParams {
         }
     }
 
-    /// See [`Profile::Harsh`].
+    /// Parameters of [`Profile::Harsh`].
     pub fn harsh() -> Self {
         Self {
             scatter: 1.5e-3,

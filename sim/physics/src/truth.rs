@@ -1,4 +1,4 @@
-//! True parameters of a detector, as in a truth file, and the true state of a tone.
+//! True parameters of detectors, for truth files, and the true state of tones.
 
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
@@ -6,18 +6,18 @@ use serde::{Deserialize, Serialize};
 use crate::detector::Detector;
 use crate::units;
 
-/// Neighbours nearer than this many linewidths make a detector collided.
+/// Distance in linewidths: a detector with a nearer neighbour is collided.
 pub const COLLIDED_LW: f64 = 1.0;
-/// Neighbours nearer than this many linewidths make a detector crowded.
+/// Distance in linewidths: a detector with a nearer neighbour is crowded.
 pub const CROWDED_LW: f64 = 5.0;
-/// A detector with no neighbour nearer than this many linewidths is isolated.
+/// Distance in linewidths: a detector without a nearer neighbour is isolated.
 pub const ISOLATED_LW: f64 = 20.0;
 
-/// True parameters of a detector under nominal conditions at low power. Distances are in linewidths
-/// of the wider of the two; dead detectors do not count as neighbours.
+/// True parameters of a detector under nominal conditions at low power. Distances to neighbours are
+/// in linewidths of the wider of the two detectors. Dead detectors do not count as neighbours.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TruthDetector {
-    /// Number by design.
+    /// Number in the order of the design frequencies.
     pub id: u32,
     /// Resonance frequency, Hz.
     pub fr_hz: f64,
@@ -31,12 +31,12 @@ pub struct TruthDetector {
     pub phi_rad: f64,
     /// Linewidth fr/Qr, Hz.
     pub linewidth_hz: f64,
-    /// Depth of the dip below the line, dB; 0 for a dead one.
+    /// Depth of the dip below the feedline, dB; 0 for a dead detector.
     pub depth_db: f64,
     /// Nonlinearity `a` per mW on the feedline.
     pub a_per_mw: f64,
-    /// Nonlinearity `a` of a tone of amplitude 1 at the default DAC scale; `a` goes as the square
-    /// of the amplitude.
+    /// Nonlinearity `a` of a tone of amplitude 1 at the default DAC scale. `a` is proportional to
+    /// the square of the amplitude.
     pub a_per_amplitude2: f64,
     /// True if the detector does not resonate.
     pub dead: bool,
@@ -46,11 +46,11 @@ pub struct TruthDetector {
     pub crowded: bool,
     /// True if there is a neighbour within 1 linewidth.
     pub collided: bool,
-    /// Distance to the nearest live neighbour, linewidths; absent if there is none.
+    /// Distance to the nearest neighbour, linewidths; absent if there is none.
     pub neighbour_lw: Option<f64>,
-    /// Id of the detector to which it is coupled.
+    /// Id of the detector to which this one is coupled.
     pub partner: Option<u32>,
-    /// Share of the partner's shifts that it takes over.
+    /// Share of the frequency shifts of the partner in those of this detector.
     pub mixing: f64,
     /// Two-level-system noise at 1 Hz at a pull of 0.1 linewidth, 1/Hz.
     pub tls: f64,
@@ -60,10 +60,10 @@ pub struct TruthDetector {
     pub tau_s: f64,
 }
 
-/// True state of a tone at its frequency and power, now.
+/// True state of a tone at its present frequency and power.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct OperatingPoint {
-    /// The live detector nearest to the tone, in linewidths.
+    /// Id of the detector that is nearest to the tone in linewidths. Dead ones are left out.
     pub detector: u32,
     /// Present resonance frequency of that detector at low power, Hz.
     pub fr_hz: f64,
@@ -75,12 +75,12 @@ pub struct OperatingPoint {
     pub a: f64,
     /// Detuning from the low-power resonance, linewidths.
     pub y0: f64,
-    /// Detuning from the pulled resonance, linewidths, on the branch that it is on.
+    /// Detuning from the pulled resonance on its present branch, linewidths.
     pub y: f64,
-    /// Settled mean of the samples, counts, with all phases as the channel reads them.
+    /// Settled mean of the samples of the channel, counts, with all phases.
     pub sample: Complex64,
-    /// Change of the sample per hertz of fr, counts/Hz, on this branch, the Kerr feedback
-    /// included.
+    /// Change of the sample per hertz of fr, counts/Hz, on the present branch and with the Kerr
+    /// feedback.
     pub d_per_hz: Complex64,
     /// Change of the sample per unit of 1/Qi, counts.
     pub d_per_inv_qi: Complex64,
@@ -123,9 +123,10 @@ pub fn of(detectors: &[Detector], cold_attenuation_db: f64, tau_s: f64) -> Vec<T
         .collect()
 }
 
-/// Distance to the nearest of the live detectors, in linewidths of the wider of the two.
+/// Distance to the nearest detector that is not dead, in linewidths of the wider of the two.
 fn nearest(alive: &[&Detector], of: &Detector) -> Option<f64> {
-    // A wide neighbour further away can be nearer in linewidths: look at a few on each side.
+    // A wide neighbour can be nearer in linewidths than a narrow one at a smaller distance, so a
+    // few on each side are compared.
     const REACH: usize = 4;
     let here = alive.partition_point(|d| d.fr_hz < of.fr_hz);
     let around = here.saturating_sub(REACH)..(here + REACH + 1).min(alive.len());

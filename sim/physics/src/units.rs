@@ -1,37 +1,38 @@
-//! Rates, quanta and conversions of the CRS board.
+//! Rates, frequency steps and conversions of units of the CRS board.
 
-/// Rate of the converter's samples after its down-conversion by the NCO, Hz.
+/// Sample rate of the ADC after the down-conversion by the NCO, Hz.
 pub const FAST_RATE_HZ: f64 = 625e6;
 
-/// Rate of the polyphase filter bank's output, and so of the first decimation filter's input, Hz.
+/// Output rate of the polyphase filter bank, which is the input rate of the first decimation
+/// filter, Hz.
 pub const PFB_RATE_HZ: f64 = FAST_RATE_HZ / 256.0;
 
-/// Samples of the filter bank in a tick: the factor of the first decimation filter.
+/// Number of samples of the filter bank in a tick: the factor of the first decimation filter.
 pub const PFB_SAMPLES_PER_TICK: u64 = 64;
 
-/// Samples of the converter in a tick.
+/// Number of samples of the ADC in a tick.
 pub const FAST_SAMPLES_PER_TICK: u64 = 256 * PFB_SAMPLES_PER_TICK;
 
-/// Rate after the first decimation filter, Hz. One period of it is a *tick*, the model's unit of
-/// time: sample `m` at stage `s` is taken at tick `m << s`.
+/// Rate after the first decimation filter, Hz. Its period is a *tick*, the unit of time of the
+/// model: sample `m` at stage `s` is taken at tick `m << s`.
 pub const TICK_RATE_HZ: f64 = PFB_RATE_HZ / PFB_SAMPLES_PER_TICK as f64;
 
 /// Highest decimation stage.
 pub const MAX_STAGE: u8 = 6;
 
-/// Smallest step of a tone's frequency, Hz.
+/// Step of the frequency of a tone, Hz.
 pub const FREQUENCY_QUANTUM_HZ: f64 = PFB_RATE_HZ / 4_294_967_296.0;
 
-/// Peak volts of one readout count.
+/// Peak voltage of one readout count, V.
 pub const VOLTS_PER_COUNT: f64 = 1.3745425908e-7;
 
-/// A tone at full amplitude is this much below the DAC scale, dB.
+/// Difference between the DAC scale and the power of a tone of full amplitude, dB.
 pub const DAC_BACKOFF_DB: f64 = 1.5;
 
-/// DAC scale of a module by default, dBm.
+/// Default DAC scale of a module, dBm.
 pub const DEFAULT_DAC_SCALE_DBM: f64 = 1.0;
 
-/// Impedance of every line, ohm.
+/// Impedance of all lines, ohm.
 pub const IMPEDANCE_OHM: f64 = 50.0;
 
 /// Sample rate at a decimation stage, Hz: 596.05 at stage 6. Stages above 6 count as 6.
@@ -48,33 +49,33 @@ pub fn quantise_hz(frequency_hz: f64) -> f64 {
     }
 }
 
-/// Power of a tone at the DAC, dBm, for its amplitude as a fraction of full scale.
+/// Power of a tone at the DAC, dBm, from its amplitude as a fraction of full scale.
 pub fn tone_dbm(dac_scale_dbm: f64, amplitude: f64) -> f64 {
     dac_scale_dbm - DAC_BACKOFF_DB + 20.0 * amplitude.abs().log10()
 }
 
-/// Peak volts over 50 ohm of a power in mW.
+/// Peak voltage over 50 ohm of a power in mW.
 pub fn peak_volts(power_mw: f64) -> f64 {
     (2.0 * IMPEDANCE_OHM * 1e-3 * power_mw.max(0.0)).sqrt()
 }
 
-/// Readout counts of a tone of a power in mW at the ADC.
+/// Readout counts of a tone with a power in mW at the ADC.
 pub fn counts(power_mw: f64) -> f64 {
     peak_volts(power_mw) / VOLTS_PER_COUNT
 }
 
-/// Power in dBm at the ADC of a tone with this many readout counts.
+/// Power at the ADC, dBm, of a tone with this number of readout counts.
 pub fn counts_to_dbm(counts: f64) -> f64 {
     let volts = counts * VOLTS_PER_COUNT;
     mw_to_dbm(volts * volts / (2.0 * IMPEDANCE_OHM) * 1e3)
 }
 
-/// mW to dBm.
+/// Converts mW to dBm.
 pub fn mw_to_dbm(power_mw: f64) -> f64 {
     10.0 * power_mw.log10()
 }
 
-/// dBm to mW.
+/// Converts dBm to mW.
 pub fn dbm_to_mw(power_dbm: f64) -> f64 {
     10f64.powf(power_dbm / 10.0)
 }

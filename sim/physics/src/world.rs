@@ -1,4 +1,4 @@
-//! Motion of detectors and line: by noise and modulation, and by the conditions.
+//! Changes of detectors and feedline with time, by noise, modulation and conditions.
 
 use std::f64::consts::TAU;
 
@@ -11,10 +11,10 @@ use crate::glitch::Hits;
 use crate::hash::Key;
 use crate::profile::ProfileParams;
 
-/// Number of samples that are worked out together.
+/// Number of samples that are computed together.
 pub(crate) const BLOCK: usize = 32;
 
-/// Branches of the module's key.
+/// Branches of the key of the module.
 const BATH: u64 = 1;
 const GAIN: u64 = 2;
 const PHASE: u64 = 3;
@@ -22,7 +22,8 @@ const TLS: u64 = 4;
 const HITS: u64 = 5;
 const RANDOM: u64 = 6;
 
-/// Octaves of the common drifts (an hour) and of each detector's own noise (a minute).
+/// Numbers of octaves of the common drifts (up to an hour) and of the noise of each detector (up to
+/// a minute).
 const LONG: u32 = 20;
 const SHORT: u32 = 14;
 
@@ -42,7 +43,7 @@ pub(crate) struct World {
     hits: Hits,
 }
 
-/// Motion of one detector over a block: shift in linewidths, growth of the width.
+/// Motion of one detector over a block: shift in linewidths, and increase of the width.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Motion {
     pub(crate) shift: [f64; BLOCK],
@@ -55,14 +56,15 @@ pub(crate) struct Motion {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Common {
     bath_k: [f64; BLOCK],
-    /// The pulse tube's line at unit amplitude, and the modulation in linewidths.
+    /// Modulation by the pulse tube at unit amplitude, and the modulation of the conditions in
+    /// linewidths.
     line: [f64; BLOCK],
     modulation: [f64; BLOCK],
     pub(crate) gain: [f64; BLOCK],
     pub(crate) phase: [f64; BLOCK],
 }
 
-/// Inputs from which a detector's motion is worked out.
+/// Inputs for the motion of a detector.
 pub(crate) struct Source<'a> {
     pub(crate) array: &'a Array,
     pub(crate) detectors: &'a [Detector],
@@ -100,12 +102,12 @@ impl World {
         }
     }
 
-    /// True if the gain or the phase of the line varies with time.
+    /// True if the gain or the phase of the feedline varies with time.
     pub(crate) fn line_drifts(&self) -> bool {
         self.gain_noise > 0.0 || self.phase_noise_rad > 0.0
     }
 
-    /// Motions that the whole module shares over a block.
+    /// Computes the motions over a block that all detectors and the feedline have in common.
     pub(crate) fn common(
         &self,
         conditions: &Conditions,
@@ -138,8 +140,8 @@ impl World {
         }
     }
 
-    /// Applies the conditions to a resonator: its steady shift, its internal loss, its notch, and
-    /// if it varies with time. The partner's share is not included yet.
+    /// Applies the conditions to a resonator: to its steady shift, internal loss and notch, and to
+    /// the flag of its motion. The share of the partner is not included yet.
     pub(crate) fn apply(&self, r: &mut Resonator, d: &Detector, conditions: &Conditions) {
         let key = self
             .key
@@ -172,7 +174,7 @@ impl World {
         } else {
             d.coupling() * r.q
         };
-        r.live = conditions.modulation.is_some()
+        r.is_moving = conditions.modulation.is_some()
             || d.tls > 0.0
             || d.line_amplitude != 0.0
             || self.bath_noise_k > 0.0
@@ -180,20 +182,21 @@ impl World {
             || hit;
     }
 
-    /// Fall of the resonance by the pairs that load and bath break, linewidths.
+    /// Decrease of the resonance frequency by the Cooper pairs that load and bath break,
+    /// linewidths.
     fn broken_by(&self, r: &Resonator, d: &Detector, conditions: &Conditions) -> f64 {
         let fractional = self.load_response * conditions.optical_load
             + self.bath_response_per_k * conditions.bath_k;
         fractional * d.responsivity * r.q
     }
 
-    /// Motion of resonator `k` over a block, beyond its steady shift.
+    /// Computes the motion of resonator `k` over a block, relative to its steady shift.
     pub(crate) fn motion(&self, k: usize, source: &Source<'_>, common: &Common, out: &mut Motion) {
         let r = &source.array.resonators[k];
         let len = source.len;
         out.shift[..len].fill(0.0);
         out.loss[..len].fill(0.0);
-        if !r.live {
+        if !r.is_moving {
             return;
         }
         self.own(r, source, common, out);
@@ -217,14 +220,15 @@ impl World {
         out.loss = loss;
     }
 
-    /// Motion of a resonator without the share of its partner.
+    /// Computes the motion of a resonator without the share of its partner.
     fn own(&self, r: &Resonator, source: &Source<'_>, common: &Common, out: &mut Motion) {
         let d = &source.detectors[r.detector as usize];
         let (times, len) = (source.times, source.len);
         let key = |branch| self.key.child(branch).child(u64::from(d.id));
         let shift = &mut out.shift[..len];
         if d.tls > 0.0 {
-            // The density falls as the root of the stored energy, so the amplitude as its fourth.
+            // The noise density falls with the square root of the stored energy, so the amplitude
+            // falls with the fourth root.
             let energy = (r.energy.max(1e-3) / 0.1).powf(-0.25);
             self.two_level
                 .add(key(TLS), r.q * d.tls.sqrt() * energy, times, shift);
@@ -270,7 +274,7 @@ fn faults_of(conditions: &Conditions, id: u32) -> impl Iterator<Item = &Detector
         .map(|(_, fault)| fault)
 }
 
-/// Shift of a detector by its jumps and drifts up to a time, linewidths.
+/// Shift of a detector by the jumps and drifts before a time, linewidths.
 pub(crate) fn moved_by_faults(conditions: &Conditions, id: u32, time_s: f64) -> f64 {
     faults_of(conditions, id)
         .map(|fault| moved_by(fault, time_s))

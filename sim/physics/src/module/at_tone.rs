@@ -1,4 +1,4 @@
-//! The true state of a tone, for reports and scores.
+//! True state of a tone, for reports that score a measurement.
 
 use num_complex::Complex64;
 
@@ -28,7 +28,8 @@ impl ModuleModel {
             .drives(r, detector.a_per_mw, &self.sorted, &mut row);
         let detuning = r.detuning(frequency_hz);
         let here = kerr::settle(&drives, &r.width, shift, r.pull);
-        // On the present branch, for small changes of its position and of its loss.
+        // Transmission factor on the present branch, for small changes of the frequency and of the
+        // loss.
         let factor = |moved: f64, lossier: f64| {
             let width = kerr::Width {
                 internal: r.width.internal + lossier,
@@ -68,7 +69,8 @@ impl ModuleModel {
         })
     }
 
-    /// Shift of resonator `k` by the jumps and drifts of itself and its partner, linewidths.
+    /// Shift of resonator `k` by the jumps and drifts of the resonator and of its partner,
+    /// linewidths.
     pub(super) fn moved_by_faults(&self, k: usize, time_s: f64) -> f64 {
         let detector =
             |k: usize| &self.population.detectors()[self.array.resonators[k].detector as usize];

@@ -1,4 +1,4 @@
-//! Samples of the converter, before any filter.
+//! Samples of the ADC, before any filter.
 
 use std::f64::consts::TAU;
 
@@ -7,7 +7,7 @@ use num_complex::Complex64;
 use super::{ModuleModel, SampleFlags};
 use crate::units;
 
-/// Branch of the noise, beside those of the stages.
+/// Branch of the noise of these samples. The branches of the stages are smaller numbers.
 const FAST: u64 = 101;
 
 impl ModuleModel {

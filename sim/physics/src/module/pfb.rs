@@ -11,13 +11,13 @@ use crate::drift::Times;
 use crate::units;
 use crate::world::BLOCK;
 
-/// Samples of the filter bank in a tick.
+/// Number of samples of the filter bank in a tick.
 const PER_TICK: usize = units::PFB_SAMPLES_PER_TICK as usize;
 
-/// Width of a bin to either side, Hz: tones further away are not seen.
+/// Half the width of a bin, Hz. Tones that are further away are left out.
 const BIN_HZ: f64 = 0.5 * units::PFB_RATE_HZ;
 
-/// Branch of the noise, beside those of the stages.
+/// Branch of the noise of these samples. The branches of the stages are smaller numbers.
 const PFB: u64 = 100;
 
 impl ModuleModel {
@@ -49,7 +49,7 @@ impl ModuleModel {
         }
     }
 
-    /// Adds white noise, filtered by a channel's bin.
+    /// Adds white noise, filtered by the bin of a channel.
     fn add_bank_noise(&self, tick: u64, n: usize, channel: usize, out: &mut Vec<Complex64>) {
         let key = self.noise_key(PFB).child(channel as u64);
         let sigma = (self.chain.noise_density * units::PFB_RATE_HZ / 2.0).sqrt();
@@ -57,7 +57,7 @@ impl ModuleModel {
         let taps = bank::colouring(offset).map(|tap| tap * sigma);
         let before = (bank::TAPS - 1) as u64;
         let first = tick.wrapping_mul(PER_TICK as u64).wrapping_sub(before);
-        // The last few random numbers, the newest first.
+        // Latest random numbers, the newest first.
         let mut white = [Complex64::default(); bank::TAPS];
         let mut next = |k: u64| {
             white.copy_within(..bank::TAPS - 1, 1);
@@ -75,7 +75,7 @@ impl ModuleModel {
         out.extend((0..n as u64).map(|k| next(before + k)));
     }
 
-    /// Adds the tones in a channel's bin. Detectors and line move from tick to tick.
+    /// Adds the tones in the bin of a channel. Detectors and feedline change from tick to tick.
     fn add_pfb_block(
         &mut self,
         tick: u64,
@@ -92,7 +92,7 @@ impl ModuleModel {
             times,
             len: row.len().div_ceil(PER_TICK),
         };
-        // The bin does not attenuate slow noise, as at stage 0.
+        // A bin attenuates slow noise as little as the filters at stage 0.
         self.begin_block(block, 0, scratch);
         let mut steps = [Complex64::default(); BLOCK];
         let steps = &mut steps[..block.len];
@@ -110,7 +110,7 @@ impl ModuleModel {
             let turn = there.tone.adc_phase_rad - here.tone.adc_phase_rad;
             let gain = bank::gain(in_bin + offset_hz) / own_gain;
             let turn = Complex64::from_polar(gain, turn);
-            // The channel's own tone may still ring from its last change.
+            // The tone of the channel itself may still be ringing after its last change.
             let rings = other == channel
                 && here.ringdown_ticks > 0.0
                 && here.changed_at.is_finite()

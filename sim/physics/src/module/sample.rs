@@ -1,4 +1,4 @@
-//! Samples of each channel, number by number.
+//! Decimated samples of the channels.
 
 use std::f64::consts::TAU;
 use std::ops::Range;
@@ -15,13 +15,13 @@ use crate::kerr::{self, Drive};
 use crate::units;
 use crate::world::{BLOCK, Common, Motion, Source};
 
-/// Number of detectors whose motion over the block is kept.
+/// Number of detectors whose motion over a block is cached.
 const KEPT: usize = 8;
 
-/// Smallest change of a sample that is followed through the filters, counts.
+/// Smallest change of a sample whose settling is computed, counts.
 const NEGLIGIBLE: f64 = 1e-4;
 
-/// Buffers to work in. Their content has no meaning between calls.
+/// Work buffers. Their content is not used between calls.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Scratch {
     common: Common,
@@ -48,7 +48,7 @@ impl Default for Series {
     }
 }
 
-/// A block of samples of a run, at most [`BLOCK`].
+/// Consecutive samples that are computed together, at most [`BLOCK`].
 #[derive(Clone, Copy)]
 pub(super) struct Block {
     pub(super) times: Times,
@@ -96,8 +96,8 @@ impl ModuleModel {
         }
     }
 
-    /// Prepares for a run that begins at a tick. If the tick is not later than the last sample that
-    /// was asked for, the present settings count as made just before it.
+    /// Prepares for samples from a tick on. If the tick is not later than the last sample that was
+    /// asked for, the present settings count as made just before the tick.
     pub(super) fn begin(&mut self, tick: f64, period: f64) {
         if self.now.is_some_and(|now| now < tick) {
             return;
@@ -112,8 +112,8 @@ impl ModuleModel {
         }
     }
 
-    /// White noise of the chain, coloured by the filters: each sample is a weighted sum of the
-    /// random numbers of its own number and the few before it.
+    /// Adds the white noise of the electronics, filtered by the decimation filters: each sample is
+    /// a weighted sum of the random numbers of this sample and of a few before it.
     fn add_noise(&self, start: u64, n: usize, channels: Range<usize>, out: &mut [Complex64]) {
         let filter = Filter::at_stage(self.stage);
         let power = self.chain.noise_density * filter.noise_bandwidth_hz();
@@ -142,12 +142,13 @@ impl ModuleModel {
         }
     }
 
-    /// Root of the channels' noise at a stage.
+    /// Root key of the noise of the channels in a branch.
     pub(super) fn noise_key(&self, branch: u64) -> Key {
         self.key.child(NOISE).child(branch)
     }
 
-    /// Adds the tones of a block, in order of frequency so that neighbours share their detectors.
+    /// Adds the tones of a block in the order of frequency, so that neighbouring tones use the same
+    /// cached detectors.
     fn add_block(
         &mut self,
         block: Block,
@@ -193,7 +194,7 @@ impl ModuleModel {
         }
     }
 
-    /// Works out the motions that all tones of a block have in common.
+    /// Computes the motions that all tones of a block have in common.
     pub(super) fn begin_block(&self, block: Block, stage: u8, scratch: &mut Scratch) {
         let common = &mut scratch.common;
         self.world
@@ -206,8 +207,8 @@ impl ModuleModel {
         }
     }
 
-    /// Samples of a tone over a block, without noise and beats. The tone is given by its place in
-    /// the order of frequencies.
+    /// Computes the samples of a tone over a block, without noise and beats. `index` is the
+    /// position of the tone in the order of frequency.
     pub(super) fn tone_over(
         &mut self,
         index: usize,
@@ -217,7 +218,7 @@ impl ModuleModel {
     ) {
         let channel = usize::from(self.order[index]);
         z.fill(self.slots[channel].rest);
-        for k in self.slots[channel].live {
+        for k in self.slots[channel].moving {
             if k != NO_DETECTOR {
                 self.multiply_by(usize::from(k), self.sorted[index].0, block, scratch, z);
             }
@@ -229,7 +230,7 @@ impl ModuleModel {
         }
     }
 
-    /// Multiplies by a live detector's factor, sample by sample.
+    /// Multiplies samples by the transmission factor of a moving detector.
     fn multiply_by(
         &mut self,
         k: usize,
@@ -249,7 +250,7 @@ impl ModuleModel {
         }
     }
 
-    /// Works out the width and offset of a live detector over the block, including its pull.
+    /// Computes the width and offset of a moving detector over the block, including its pull.
     fn work_out(&mut self, k: usize, block: Block, scratch: &mut Scratch) {
         let detectors = self.population.detectors();
         let source = Source {
@@ -281,8 +282,8 @@ impl ModuleModel {
         r.seen_offset = series.offset[block.len - 1];
     }
 
-    /// Records the change of a channel's sample by a change of settings, at the first sample after
-    /// it.
+    /// Records the change of the sample of a channel by a change of settings, at the first sample
+    /// after it.
     fn note_change(&mut self, channel: usize, now: Complex64) {
         let slot = &mut self.slots[channel];
         if slot.changed_at.is_nan() {
@@ -301,7 +302,7 @@ impl ModuleModel {
         }
     }
 
-    /// Subtracts from each sample the share of a change that the filters do not show yet.
+    /// Subtracts from each sample the share of a change that has not passed the filters yet.
     fn add_transients(
         &mut self,
         start: u64,
@@ -331,7 +332,8 @@ impl ModuleModel {
         self.transients.retain(|change| end - change.at < length);
     }
 
-    /// Replaces the samples of broken channels; true if one of them is at the converter's limits.
+    /// Replaces the samples of channels with a fault. Returns true if one of them is at the limits
+    /// of the ADC.
     fn apply_faults(&self, n: usize, channels: Range<usize>, out: &mut [Complex64]) -> bool {
         let mut saturated = false;
         for (channel, fault) in &self.conditions.channel_faults {
@@ -362,5 +364,5 @@ impl ModuleModel {
     }
 }
 
-/// Branch of the module's key.
+/// Branch of the key of the module for noise.
 const NOISE: u64 = 10;

@@ -1,4 +1,4 @@
-//! Settings of a module, and the reasons to refuse one.
+//! Settings of a module, and the errors of refused ones.
 
 use num_complex::Complex64;
 use serde::{Deserialize, Serialize};
@@ -7,24 +7,24 @@ use super::{ModuleModel, epoch_phase};
 use crate::conditions::Conditions;
 use crate::units;
 
-/// One channel's settings.
+/// Settings of a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Tone {
-    /// Frequency relative to the NCO, Hz. The model rounds it to the quantum of the board.
+    /// Frequency relative to the NCO, Hz. The model rounds it to the frequency step of the board.
     pub frequency_hz: f64,
-    /// Fraction of full scale, -1 to 1; 0 is off.
+    /// Amplitude as a fraction of full scale, -1 to 1; 0 is off.
     pub amplitude: f64,
-    /// Phase of the carrier: samples rotate by plus this, rad.
+    /// Phase of the carrier, rad. It rotates samples forward.
     pub dac_phase_rad: f64,
-    /// Phase of the demodulator: samples rotate by minus this, rad.
+    /// Phase of the demodulator, rad. It rotates samples backward.
     pub adc_phase_rad: f64,
 }
 
-/// Reason that a setting was refused. Nothing was changed.
+/// Reason why a setting was refused. The model is unchanged.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum SettingError {
-    /// There is no such channel. Holds the number of channels.
+    /// There is no such channel. The value is the number of channels.
     NoChannel(usize),
     /// The amplitude is outside -1..1 or not a number.
     Amplitude(f64),
@@ -47,12 +47,13 @@ impl std::fmt::Display for SettingError {
 
 impl std::error::Error for SettingError {}
 
-/// Quantities of a channel that detectors follow.
+/// Bits of the quantities of a channel to which detectors respond.
 const FREQUENCY: u8 = 1;
 const AMPLITUDE: u8 = 2;
 
 impl ModuleModel {
-    /// A channel's settings, as they were set; off if there is no such channel.
+    /// Settings of a channel as they were set; those of a tone that is off if there is no such
+    /// channel.
     pub fn tone(&self, channel: usize) -> Tone {
         self.slots
             .get(channel)
@@ -90,7 +91,8 @@ impl ModuleModel {
         };
         let writes = moved | resized;
         if slot.written & writes != 0 {
-            // The detectors follow the first step before a second one of the same quantity.
+            // Before the same quantity is set a second time, the detectors must follow the first
+            // step.
             self.follow(channel);
         }
         let slot = &mut self.slots[channel];
@@ -101,7 +103,7 @@ impl ModuleModel {
         Ok(())
     }
 
-    /// Sets a channel's frequency relative to the NCO, Hz.
+    /// Sets the frequency of a channel relative to the NCO, Hz.
     pub fn set_frequency(&mut self, channel: usize, hz: f64) -> Result<(), SettingError> {
         self.set_tone(
             channel,
@@ -112,7 +114,7 @@ impl ModuleModel {
         )
     }
 
-    /// Sets a channel's amplitude, a fraction of full scale, -1 to 1.
+    /// Sets the amplitude of a channel as a fraction of full scale, -1 to 1.
     pub fn set_amplitude(&mut self, channel: usize, amplitude: f64) -> Result<(), SettingError> {
         self.set_tone(
             channel,
@@ -123,7 +125,7 @@ impl ModuleModel {
         )
     }
 
-    /// Sets the phase of a channel's carrier, rad.
+    /// Sets the phase of the carrier of a channel, rad.
     pub fn set_dac_phase(&mut self, channel: usize, rad: f64) -> Result<(), SettingError> {
         self.set_tone(
             channel,
@@ -134,7 +136,7 @@ impl ModuleModel {
         )
     }
 
-    /// Sets the phase of a channel's demodulator, rad.
+    /// Sets the phase of the demodulator of a channel, rad.
     pub fn set_adc_phase(&mut self, channel: usize, rad: f64) -> Result<(), SettingError> {
         self.set_tone(
             channel,
@@ -145,10 +147,10 @@ impl ModuleModel {
         )
     }
 
-    /// Turns all channels off and their frequencies and phases to 0.
+    /// Turns all channels off, and sets their frequencies and phases to 0.
     pub fn clear(&mut self) {
         for channel in 0..self.slots.len() {
-            // Cannot be refused: the channel is there, the tone is plain.
+            // This cannot be refused, since the channel exists and all values are in range.
             let _ = self.set_tone(channel, Tone::default());
         }
     }
@@ -158,8 +160,8 @@ impl ModuleModel {
         self.nco_hz
     }
 
-    /// Sets the NCO. All tones move with it. A new phase epoch begins with a phase drawn from the
-    /// seed and the epoch's number, even if the frequency is the same.
+    /// Sets the NCO, with which all tones move. A new phase epoch begins, even if the frequency is
+    /// the same. Its phase is drawn from the seed and the number of the epoch.
     pub fn set_nco(&mut self, hz: f64) -> Result<(), SettingError> {
         self.nco_hz = finite(hz)?;
         self.begin_epoch();
@@ -189,7 +191,7 @@ impl ModuleModel {
         self.stage
     }
 
-    /// Sets the decimation stage, 0 to 6. Sample numbers count at the new rate from then on; the
+    /// Sets the decimation stage, 0 to 6. Sample numbers are then those at the new rate, and the
     /// filters start settled.
     pub fn set_stage(&mut self, stage: u8) -> Result<(), SettingError> {
         if stage > units::MAX_STAGE {
@@ -230,30 +232,30 @@ impl ModuleModel {
         Ok(())
     }
 
-    /// Length of cable that the board corrects for, m.
+    /// Length of cable for which the board corrects, m.
     pub fn cable_length_m(&self) -> f64 {
         self.cable_m
     }
 
-    /// Sets the length of cable that the board corrects for, m at 0.66 c: the delay seen in the
-    /// samples falls by it. A new phase epoch begins.
+    /// Sets the length of cable for which the board corrects, m at 0.66 c. The delay in the samples
+    /// is shorter by that of the cable. A new phase epoch begins.
     pub fn set_cable_length_m(&mut self, metres: f64) -> Result<(), SettingError> {
         self.cable_m = finite(metres)?;
         self.begin_epoch();
         Ok(())
     }
 
-    /// Changes the conditions. Detectors and line follow as to a change of settings. Numbers that
-    /// are not finite count as no change.
+    /// Changes the conditions. Detectors and feedline respond as to a change of settings. Values
+    /// that are not finite count as no change.
     pub fn set_conditions(&mut self, conditions: Conditions) {
         self.conditions = conditions.finite();
         self.stale.world = true;
         self.forget_line();
     }
 
-    /// Sets the time at which the settings that follow take effect, in ticks
-    /// ([`crate::units::TICK_RATE_HZ`]). It holds until the next samples are asked for. Without it,
-    /// settings take effect just after the last sample that was asked for.
+    /// Sets the time at which later settings take effect, in ticks
+    /// ([`crate::units::TICK_RATE_HZ`]). It is valid until the next samples are asked for. Without
+    /// it, settings take effect just after the last sample that was asked for.
     pub fn set_time(&mut self, tick: f64) {
         self.set_at = tick.is_finite().then_some(tick);
     }

@@ -1,4 +1,4 @@
-//! Updates after a change of settings: levels, detectors, and the surroundings of each tone.
+//! Updates after a change of settings: levels, detectors, and the transmission at each tone.
 
 use std::f64::consts::TAU;
 
@@ -13,13 +13,14 @@ use crate::kerr::{self, Drive};
 use crate::units;
 use crate::world::{Common, Motion, Source};
 
-/// Distance, in linewidths, within which a tone follows a live detector sample by sample.
-const LIVE_LW: f64 = 8.0;
+/// Largest distance, in linewidths, at which a moving detector is computed for a tone sample by
+/// sample.
+const MOVING_LW: f64 = 8.0;
 
-/// Most tones on either side that beat with a tone.
+/// Largest number of tones on either side that beat with a tone.
 const MAX_BEATS: usize = 16;
 
-/// Speed of light in the cable that the board corrects for, m/s.
+/// Speed of light in the cable for which the board corrects, m/s.
 const CABLE_M_PER_S: f64 = 0.66 * 299_792_458.0;
 
 impl ModuleModel {
@@ -37,10 +38,10 @@ impl ModuleModel {
         }
     }
 
-    /// Lets detectors follow the settings so far, before further ones, because a channel is about
-    /// to take a second step.
+    /// Updates the detectors for the settings so far, before the same quantity of a channel is set
+    /// again.
     pub(super) fn follow(&mut self, channel: usize) {
-        // For more pending channels than this, it is cheaper to let all detectors follow at once.
+        // If more channels than this are pending, it is cheaper to update all detectors together.
         const MANY: usize = 64;
         if self.stale.world {
             self.apply_conditions();
@@ -70,13 +71,13 @@ impl ModuleModel {
             .iter()
             .map(|r| r.steady_shift)
             .collect();
-        let lives: Vec<bool> = self.array.resonators.iter().map(|r| r.live).collect();
+        let moving: Vec<bool> = self.array.resonators.iter().map(|r| r.is_moving).collect();
         for r in &mut self.array.resonators {
             let mixing = detectors[r.detector as usize].mixing;
             if let Some((partner, scale)) = r.partner.filter(|_| mixing > 0.0) {
                 let partner = partner as usize;
                 r.steady_shift = (1.0 - mixing) * r.steady_shift + mixing * scale * shifts[partner];
-                r.live |= lives[partner];
+                r.is_moving |= moving[partner];
             }
         }
         self.array.sum_tails();
@@ -87,7 +88,7 @@ impl ModuleModel {
         self.stale.tones = true;
     }
 
-    /// Works out the levels and the noise of the chain under the present tones.
+    /// Computes the levels and the noise of the electronics for the present tones.
     fn set_levels(&mut self) {
         let mut comb = Comb::default();
         for slot in self.slots.iter().filter(|slot| slot.tone.amplitude != 0.0) {
@@ -101,7 +102,7 @@ impl ModuleModel {
         self.chain = Chain::new(&self.params, settings, &comb);
     }
 
-    /// Puts the tones that are on in order of frequency, with their powers at the detectors.
+    /// Sorts the tones that are on by frequency, with their powers at the detectors.
     fn order_tones(&mut self) {
         self.order.clear();
         let on = |(channel, slot): (usize, &super::Slot)| {
@@ -152,7 +153,7 @@ impl ModuleModel {
             let still = kerr::settle(&drives, &r.width, steady, r.pull);
             let shift = r.steady_shift + motion.shift[0];
             let width = r.width.with_loss(motion.loss[0]);
-            let pull = if r.live {
+            let pull = if r.is_moving {
                 kerr::settle(&drives, &width, shift, r.pull)
             } else {
                 still
@@ -167,7 +168,7 @@ impl ModuleModel {
         }
     }
 
-    /// Works out the part of each tone's sample that is constant under constant settings.
+    /// Computes the part of the sample of each tone that is constant under constant settings.
     fn place_tones(&mut self) {
         for index in 0..self.order.len() {
             let channel = usize::from(self.order[index]);
@@ -179,7 +180,7 @@ impl ModuleModel {
                 self.slots[channel].base_known = true;
             }
             let mut product = Complex64::new(1.0, 0.0);
-            let mut live = [(NO_DETECTOR, LIVE_LW); 2];
+            let mut moving = [(NO_DETECTOR, MOVING_LW); 2];
             let mut nearest = (10.0, 0.0);
             for k in near {
                 let r = &self.array.resonators[k];
@@ -188,14 +189,14 @@ impl ModuleModel {
                 if distance < nearest.0 {
                     nearest = (distance, r.q / (std::f64::consts::PI * r.f0_hz));
                 }
-                if !r.live || distance >= live[1].1 {
+                if !r.is_moving || distance >= moving[1].1 {
                     product *= r.factor(detuning, r.fixed_width, r.fixed_offset);
                     continue;
                 }
-                // It replaces the further of the two.
-                let out = std::mem::replace(&mut live[1], (k as u16, distance)).0;
-                if live[1].1 < live[0].1 {
-                    live.swap(0, 1);
+                // This detector replaces the more distant one of the two.
+                let out = std::mem::replace(&mut moving[1], (k as u16, distance)).0;
+                if moving[1].1 < moving[0].1 {
+                    moving.swap(0, 1);
                 }
                 if out != NO_DETECTOR {
                     product *= self.array.resonators[usize::from(out)].fixed_factor(frequency_hz);
@@ -205,7 +206,7 @@ impl ModuleModel {
             let phase = slot.tone.dac_phase_rad - slot.tone.adc_phase_rad;
             let scale = self.chain.counts_per_amplitude * slot.tone.amplitude;
             slot.rest = slot.base * product * Complex64::from_polar(scale, phase);
-            slot.live = [live[0].0, live[1].0];
+            slot.moving = [moving[0].0, moving[1].0];
             slot.ringdown_ticks = nearest.1 * units::TICK_RATE_HZ;
         }
         let at = self.set_at.take().or(self.now).unwrap_or(0.0);
@@ -216,23 +217,24 @@ impl ModuleModel {
         self.find_beats();
     }
 
-    /// Transmission of the line as the board shows it: with the correction for the cable, the phase
-    /// of the epoch and the conditions.
+    /// Transmission of the feedline in the samples of the board: with the correction for the cable,
+    /// the phase of the epoch and the conditions.
     pub(super) fn line_transmission(&self, frequency_hz: f64) -> Complex64 {
         let corrected = TAU * (frequency_hz * self.cable_m / CABLE_M_PER_S).fract();
         let phase = corrected + self.epoch_phase_rad + self.conditions.phase_rad;
         let gain = units::dbm_to_mw(self.conditions.gain_db).sqrt();
-        // The gain at the band's centre is already in the chain's noise, not in its signal.
+        // `Chain` includes the gain at the centre of the band in the noise but not in the signal,
+        // so it is applied here.
         self.line.transmission(frequency_hz) * Complex64::from_polar(gain, phase)
     }
 
-    /// Finds the tones, and mirror images of tones, that lie in the filters of others.
+    /// Finds the tones, and the mirror images of tones, that are in the filters of other channels.
     fn find_beats(&mut self) {
         let mut beats = std::mem::take(&mut self.beats);
         beats.clear();
         let image = units::dbm_to_mw(self.params.image_db).sqrt();
         for (channel, slot) in self.slots.iter().enumerate() {
-            // A channel without a frequency that is off receives nothing.
+            // A channel that is off and has no frequency receives no signal.
             if slot.tone.amplitude == 0.0 && slot.tone.frequency_hz == 0.0 {
                 continue;
             }
@@ -257,7 +259,7 @@ impl ModuleModel {
         self.beats = beats;
     }
 
-    /// Places in the order of the tones within a filter around a frequency.
+    /// Positions, in the order of frequency, of the tones within the filter around a frequency.
     fn within_filter(&self, frequency_hz: f64) -> std::ops::Range<usize> {
         let window = match self.stage {
             0 => 600e3,
@@ -281,24 +283,25 @@ impl ModuleModel {
         })
     }
 
-    /// Settled amplitude of a tone at the input, before the phase of its own demodulator.
+    /// Settled complex amplitude of a tone at the input, before the phase of its demodulator.
     pub(super) fn before_demodulator(&self, channel: usize) -> Complex64 {
         let phase = self.slots[channel].tone.adc_phase_rad;
         self.settled(channel) * Complex64::from_polar(1.0, phase)
     }
 
-    /// Settled sample of a tone, with all detectors as at the last sample that was worked out.
+    /// Settled sample of a tone, with all detectors in their state at the last sample that was
+    /// computed.
     pub(super) fn settled(&self, channel: usize) -> Complex64 {
         let slot = &self.slots[channel];
         let frequency_hz = self.absolute_hz(slot.tone.frequency_hz);
-        let live = slot.live.iter().filter(|k| **k != NO_DETECTOR);
-        let moving: Complex64 = live
+        let moving = slot.moving.iter().filter(|k| **k != NO_DETECTOR);
+        let product: Complex64 = moving
             .map(|k| self.array.resonators[usize::from(*k)].seen_factor(frequency_hz))
             .product();
-        slot.rest * moving
+        slot.rest * product
     }
 
-    /// Frequency of a tone on the line, Hz.
+    /// Frequency of a tone on the feedline, Hz.
     pub(super) fn absolute_hz(&self, frequency_hz: f64) -> f64 {
         self.nco_hz + units::quantise_hz(frequency_hz)
     }
