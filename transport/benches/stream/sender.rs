@@ -133,7 +133,7 @@ fn modules() -> Vec<Module> {
         socket.set_multicast_ttl_v4(0).expect("an option");
         let own = SocketAddrV4::new(source.address, 0);
         socket.bind(&own.into()).expect("an address");
-        let group = SocketAddrV4::new(super::options().group, super::PORT);
+        let group = SocketAddrV4::new(super::group(), super::PORT);
         socket.connect(&group.into()).expect("a group");
         let socket = std::rc::Rc::new(socket);
         for module in 0..super::MODULES {
