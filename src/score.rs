@@ -150,7 +150,8 @@ fn is_tuned(detector: &TruthDetector, channel: &ChannelOutcome) -> bool {
 /// side.
 fn upper_branch(y0: f64, a: f64) -> f64 {
     let excess = |y: f64| y - y0 - a / (1.0 + 4.0 * y * y);
-    // At y0 + a the excess is never negative; downward from there the first change of sign is the largest solution.
+    // At y0 + a the excess is never negative. Downward from there, the first change of sign is the
+    // largest solution.
     let (mut high, step) = (y0 + a.max(0.0), (a.abs() / 256.0).max(1e-9));
     let mut low = high;
     while low > y0 - 1.0 && excess(low) >= 0.0 {

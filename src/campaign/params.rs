@@ -238,8 +238,9 @@ impl CampaignParams {
         })
     }
 
-    /// Returns the parameters for a module of a board of this kind of the map, with this description.
-    /// The kind that the board says itself is not asked: it may have other words for it than maps.
+    /// Returns the parameters for a module of a board of this kind in the map, with this
+    /// description. The kind that the board says itself is not asked: it may have other words for
+    /// it than maps.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] if neither the map nor the parameters have a band, if the

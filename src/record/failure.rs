@@ -9,8 +9,8 @@ use twotone_hal::{Certainty, Error, ErrorKind};
 
 use super::RecordError;
 
-/// Error of a board, a module, a capture or a file, in its parts: an object with the keys `kind`, `certainty`,
-/// `operation` and `message`, and `advice` if it is known.
+/// Error of a board, a module, a capture or a file in its parts: an object with the keys `kind`,
+/// `certainty`, `operation` and `message`, and `advice` if it is known.
 ///
 /// It is displayed as the line of the [`Error`] that it was made of. A failure that was read from a
 /// file does not name the board: the file has the name beside it.

@@ -102,8 +102,8 @@ impl Connector {
         &self.authority
     }
 
-    /// IP address and port that the first TCP connection reached, the same for all names of a board.
-    /// `None` before that, and for streams that the caller opens: these may lead anywhere.
+    /// IP address and port that the first TCP connection reached: the same for all names of a
+    /// board. `None` before that, and for streams that the caller opens: these may lead anywhere.
     pub(crate) fn address(&self) -> Option<&str> {
         self.reached.get().map(String::as_str)
     }
