@@ -221,7 +221,7 @@ async fn errors_of_a_take_say_what_is_missing() {
         let error = Receiver::open_here(sources, &options).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
     }
-    let nowhere = options.interface([203, 0, 113, 1].into());
+    let nowhere = options.interface("203.0.113.1");
     let error = Receiver::open_here(&[a], &nowhere).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable);
     assert!(error.chain().to_string().contains("203.0.113.1"), "{error}");
