@@ -23,7 +23,7 @@ pub struct Replies {
     repeats: u32,
 }
 
-/// One reply: its place in the buffers.
+/// Position of one reply in the buffers.
 #[doc(hidden)]
 #[derive(Debug, Clone)]
 pub enum Entry {

@@ -13,9 +13,9 @@
 //!     BoardHandle, Error, ErrorKind, ModuleId, ReceiveOptions, Result, StreamRequest,
 //! };
 //!
-//! /// Number of samples of the first module that come within a second.
+//! /// Returns the number of samples of the first module that arrive within a second.
 //! async fn count(board: &BoardHandle) -> Result<u64> {
-//!     let none = || Error::new(ErrorKind::Unsupported, "it has no sample stream");
+//!     let none = || Error::new(ErrorKind::Unsupported, "the board has no sample streams");
 //!     let streams = board.streams().ok_or_else(none)?;
 //!     let request = StreamRequest::new(streams.clone(), [ModuleId::FIRST]);
 //!     let mut receiver = streams.open(&[request], &ReceiveOptions::new()).await?;

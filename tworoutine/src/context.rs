@@ -40,8 +40,8 @@ impl<F: Future> Context<F> {
     ///
     /// # Safety
     ///
-    /// The context must be dropped, and not forgotten, before the borrowed data ends. For a future
-    /// that borrows nothing, this is always the case.
+    /// The context must be dropped, and not forgotten, before the borrowed data is dropped. For a
+    /// future that borrows nothing there is no condition.
     pub(crate) unsafe fn unbound(future: F) -> Self {
         Self::new(future, imp::Borrows::Something)
     }
@@ -93,7 +93,8 @@ mod imp {
     use crate::fiber::Fiber;
     use crate::thread_exit;
 
-    /// True if the future of a context may borrow. Such a context must not be leaked.
+    /// Kind of a context's future: it borrows nothing, or it may borrow something. A context of the
+    /// second kind must not be leaked.
     #[derive(Clone, Copy, PartialEq)]
     pub(super) enum Borrows {
         Nothing,

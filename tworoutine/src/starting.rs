@@ -108,7 +108,7 @@ impl std::error::Error for StartError {
 
 /// Environment variable that sets the number of workers of tokio's runtimes.
 const WORKERS: &str = "TOKIO_WORKER_THREADS";
-/// Largest number of workers that is accepted: more than the number of processors of Linux.
+/// Largest number of workers that is accepted. Linux supports no more processors than that.
 const MOST_WORKERS: usize = 8192;
 /// Number of file descriptors of a runtime: its epoll instance and a copy of it, its wake-up, and
 /// its receiver of signals.

@@ -16,7 +16,7 @@ pub enum ClockSourceKind {
     External,
     /// The board generates an arbitrary time, for tests.
     MadeUp,
-    /// Nothing gives the clock its time.
+    /// The clock has no source of time.
     Nothing,
 }
 
