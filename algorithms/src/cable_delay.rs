@@ -6,7 +6,7 @@ use twotone_hal::{BoardHandle, ErrorKind, Hertz, ModuleId, Result};
 use crate::band::Band;
 use crate::delay::{Delay, estimate_delay};
 use crate::progress::Stage;
-use crate::session::{InputFlags, Session, Tone, carrier_phase, told_of_bad};
+use crate::session::{InputFlags, Session, Tone, bad_points_warning, carrier_phase};
 
 /// Name of the operation in errors.
 const OPERATION: &str = "cable delay";
@@ -97,8 +97,8 @@ impl CableDelayOutcome {
             overrange: self.overrange,
             overvoltage: self.overvoltage,
         };
-        warnings.extend(flags.told("while the cable delay was measured"));
-        warnings.extend(told_of_bad(self.bad_points, "the cable delay"));
+        warnings.extend(flags.warnings("while the cable delay was measured"));
+        warnings.extend(bad_points_warning(self.bad_points, "the cable delay"));
         warnings
     }
 }
@@ -176,7 +176,7 @@ pub(crate) async fn measure(
             .await?;
         for step in means {
             flags.add(step.flags);
-            bad_points += step.bad();
+            bad_points += step.bad_points();
             for (tone, sample) in comb.iter().zip(step.z).filter(|(_, z)| z.is_finite()) {
                 f.push(nco_hz + tone.offset_hz);
                 z.push(sample);

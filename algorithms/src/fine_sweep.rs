@@ -7,7 +7,7 @@ use twotone_hal::{BoardHandle, ChannelId, ErrorKind, ModuleId, PhaseEpoch, Resul
 use crate::fit::SweepData;
 use crate::progress::Stage;
 use crate::resonator::Direction;
-use crate::session::{InputFlags, Session, Tone, carrier_phase, told_of_bad};
+use crate::session::{InputFlags, Session, Tone, bad_points_warning, carrier_phase};
 
 /// Name of the operation in errors.
 const OPERATION: &str = "fine sweep";
@@ -135,8 +135,8 @@ impl FineSweepOutcome {
             overrange: self.overrange,
             overvoltage: self.overvoltage,
         };
-        let bad = told_of_bad(self.bad_points, "the fine sweep");
-        flags.told("during the fine sweep").chain(bad).collect()
+        let bad = bad_points_warning(self.bad_points, "the fine sweep");
+        flags.warnings("during the fine sweep").chain(bad).collect()
     }
 }
 
@@ -232,7 +232,7 @@ pub(crate) async fn sweep(
             let means = session.run(&combs, params.samples).await?;
             for (comb, mean) in combs.iter().zip(means) {
                 flags.add(mean.flags);
-                bad_points += mean.bad();
+                bad_points += mean.bad_points();
                 for (k, (z, one)) in mean.z.iter().zip(&mean.variance).enumerate() {
                     if !(z.is_finite() && one.is_finite()) {
                         continue;

@@ -9,7 +9,7 @@ use crate::chunks::{Chunk, JoinStatus, join_chunks};
 use crate::finding::WideSweep;
 use crate::progress::{Progress, Stage};
 use crate::robust::median;
-use crate::session::{InputFlags, Session, Tone, carrier_phase, drawn};
+use crate::session::{InputFlags, Session, Tone, carrier_phase, pseudorandom};
 
 /// Name of the operation in errors.
 const OPERATION: &str = "network analysis";
@@ -148,8 +148,8 @@ impl NetworkAnalysisOutcome {
             overrange: self.overrange,
             overvoltage: self.overvoltage,
         };
-        warnings.extend(flags.told("during the network analysis"));
-        warnings.extend(crate::session::told_of_bad(
+        warnings.extend(flags.warnings("during the network analysis"));
+        warnings.extend(crate::session::bad_points_warning(
             self.bad_points,
             "the network analysis",
         ));
@@ -242,7 +242,7 @@ pub(crate) async fn sweep(
                     batches += 1.0;
                 }
                 flags.add(mean.flags);
-                bad_points += mean.bad();
+                bad_points += mean.bad_points();
                 let frequencies = comb.iter().map(|tone| nco_hz + tone.offset_hz);
                 points.extend(frequencies.zip(mean.z).filter(|(_, z)| z.is_finite()));
             }
@@ -323,7 +323,7 @@ impl Plan {
                 let interior = point > 0 && point + 1 < self.points;
                 let most = params.dither_hz.min(0.2 * self.spacing_hz);
                 let dither = if interior {
-                    most * (2.0 * drawn(params.seed, 2, (self.first + point) as u64) - 1.0)
+                    most * (2.0 * pseudorandom(params.seed, 2, (self.first + point) as u64) - 1.0)
                 } else {
                     0.0
                 };

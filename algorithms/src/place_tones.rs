@@ -8,7 +8,7 @@ use crate::calibration::Calibration;
 use crate::placement::{Placement, PlacementParams, place};
 use crate::progress::Stage;
 use crate::resonator::{Direction, Resonator, pulled_detuning};
-use crate::session::{InputFlags, Means, Session, Tone, carrier_phase, told_of_bad};
+use crate::session::{InputFlags, Means, Session, Tone, bad_points_warning, carrier_phase};
 
 /// Name of the operation in errors.
 const OPERATION: &str = "placing tones";
@@ -78,9 +78,9 @@ impl PlaceOutcome {
             overrange: self.overrange,
             overvoltage: self.overvoltage,
         };
-        let bad = told_of_bad(self.bad_points, "the calibration");
+        let bad = bad_points_warning(self.bad_points, "the calibration");
         flags
-            .told("while the tones were calibrated")
+            .warnings("while the tones were calibrated")
             .chain(bad)
             .collect()
     }
@@ -155,7 +155,7 @@ pub(crate) async fn place_in(
     session.report(Stage::Placing, 1, 1);
 
     let mut mean = measure(session, &tones, samples).await?;
-    if mean.bad() > 0 {
+    if mean.bad_points() > 0 {
         // There is only one mean for each tone, so a mean that is not a number would make the
         // channel fail. A bad sample is usually a single event, so a second measurement is likely
         // to be good.
@@ -167,7 +167,7 @@ pub(crate) async fn place_in(
             }
         }
     }
-    let bad_points = mean.bad();
+    let bad_points = mean.bad_points();
     session.report(Stage::Calibrating, 1, 2);
     let mut placed = Vec::with_capacity(targets.len());
     for (k, target) in targets.iter().enumerate() {

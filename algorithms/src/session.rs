@@ -49,7 +49,7 @@ impl InputFlags {
     }
 
     /// Warnings for the flags that are set. `when` is the time of the samples, in words.
-    pub(crate) fn told(self, when: &str) -> impl Iterator<Item = String> {
+    pub(crate) fn warnings(self, when: &str) -> impl Iterator<Item = String> {
         let range = self
             .overrange
             .then(|| format!("a converter was over its range {when}"));
@@ -62,20 +62,20 @@ impl InputFlags {
 
 impl Means {
     /// Number of tones whose mean is no number.
-    pub(crate) fn bad(&self) -> usize {
+    pub(crate) fn bad_points(&self) -> usize {
         self.z.iter().filter(|z| !z.is_finite()).count()
     }
 }
 
 /// Warning about samples that are no numbers, if there are any.
-pub(crate) fn told_of_bad(points: usize, stage: &str) -> Option<String> {
+pub(crate) fn bad_points_warning(points: usize, stage: &str) -> Option<String> {
     let are = if points == 1 {
         "point is"
     } else {
         "points are"
     };
     (points > 0).then(|| {
-        format!("{points} {are} left out of {stage}: their samples are no counts of a readout")
+        format!("{points} {are} left out of {stage}: their samples are not finite numbers")
     })
 }
 
@@ -375,7 +375,7 @@ impl<'a> Session<'a> {
 }
 
 /// A number from 0 to 1 that depends on nothing but its arguments.
-pub(crate) fn drawn(seed: u64, stream: u64, index: u64) -> f64 {
+pub(crate) fn pseudorandom(seed: u64, stream: u64, index: u64) -> f64 {
     let mut x = seed
         .wrapping_mul(0x9e37_79b9_7f4a_7c15)
         .wrapping_add(stream.wrapping_mul(0xd1b5_4a32_d192_ed03))
@@ -390,5 +390,5 @@ pub(crate) fn drawn(seed: u64, stream: u64, index: u64) -> f64 {
 /// The phase of a channel's carrier: random, since equal phases make the highest crest, and the
 /// same in every measurement, so that it is sent once.
 pub(crate) fn carrier_phase(channel: usize) -> f64 {
-    (drawn(0, 1, channel as u64) - 0.5) * std::f64::consts::TAU
+    (pseudorandom(0, 1, channel as u64) - 0.5) * std::f64::consts::TAU
 }

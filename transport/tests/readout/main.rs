@@ -212,7 +212,7 @@ fn a_receiver_works_without_a_runtime_and_in_any() {
 
 #[tokio::test]
 async fn any_duration_will_do() {
-    let options = options(11).patience(4, Duration::MAX);
+    let options = options(11).reordering(4, Duration::MAX);
     let board = source(2, 42);
     let mut receiver = Receiver::open_here(&[board], &options).unwrap();
     let mut sender = Sender::new(board, &options);
