@@ -14,8 +14,8 @@ use crate::Target;
 pub struct Failure {
     /// Description, on one line or several.
     pub what: String,
-    /// Place in the source, or the bound that was exceeded: the same for all inputs that fail for
-    /// the same reason.
+    /// Line of the source that panicked, or the name of the bound that was exceeded. It is the same
+    /// for all inputs that fail for the same reason.
     pub at: String,
 }
 
@@ -25,10 +25,11 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Largest number of characters of a panic that are kept.
+/// Largest number of characters that are kept of a panic's message.
 const LONGEST: usize = 2000;
 
-/// First panic since an attempt began, on any thread. Panics that a runtime catches count too.
+/// First panic since the attempt began, on any thread. Panics that an async runtime catches count
+/// too.
 static PANIC: Mutex<Option<Failure>> = Mutex::new(None);
 
 /// Lock that lets one attempt run at a time, as all share [`PANIC`].
@@ -36,7 +37,8 @@ static TURN: Mutex<()> = Mutex::new(());
 
 static ATTEMPTS: AtomicU64 = AtomicU64::new(0);
 
-/// Number of attempts that have begun in this process. It does not change while an input hangs.
+/// Returns the number of attempts that have begun in this process. It does not change while an
+/// input hangs.
 pub fn attempts() -> u64 {
     ATTEMPTS.load(Ordering::Relaxed)
 }
@@ -50,10 +52,11 @@ fn watch_panics() {
     ONCE.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
+            // No attempt is running: this panic belongs to other code, such as a test that fails.
             if TURN.try_lock().is_ok() {
                 return before(info);
             }
-            let payload = info.payload_as_str().unwrap_or("a panic without a text");
+            let payload = info.payload_as_str().unwrap_or("a panic without a message");
             let at = info
                 .location()
                 .map_or_else(String::new, ToString::to_string);
@@ -68,8 +71,8 @@ fn watch_panics() {
 /// Runs a target on `input`. Returns the outline of its result.
 ///
 /// # Errors
-/// [`Failure`] if the target panicked, also within a task that a runtime runs, or if more memory
-/// was allocated in all than [`Target::memory`] grants an input of this length. Memory that is
+/// [`Failure`] if the target panicked, also within a task of an async runtime, or if it allocated
+/// more memory in all than [`Target::memory`] allows for an input of this length. Memory that is
 /// freed again counts too, so this also bounds the work.
 pub fn attempt(target: &Target, input: &[u8]) -> Result<String, Failure> {
     let _turn = lock(&TURN);
@@ -77,17 +80,18 @@ pub fn attempt(target: &Target, input: &[u8]) -> Result<String, Failure> {
     ATTEMPTS.fetch_add(1, Ordering::Relaxed);
     *lock(&PANIC) = None;
     let mut outcome = None;
-    // A panic would end the measurement, so it is caught inside.
+    // A panic would end the measurement, so it is caught inside the measured closure.
     let taken = measure(|| {
         outcome = panic::catch_unwind(AssertUnwindSafe(|| (target.run)(input))).ok();
     });
     if let Some(failure) = lock(&PANIC).take() {
         return Err(failure);
     }
-    let granted = target.memory.granted(input.len());
-    if taken.bytes_total > granted {
+    let allowed = target.memory.allowed(input.len());
+    if taken.bytes_total > allowed {
         let what = format!(
-            "{} bytes of memory were taken in all for an input of {}: {granted} are granted",
+            "{} bytes of memory were allocated in all for an input of {} bytes, and {allowed} are \
+            allowed",
             taken.bytes_total,
             input.len()
         );
@@ -96,8 +100,9 @@ pub fn attempt(target: &Target, input: &[u8]) -> Result<String, Failure> {
             at: "memory".to_owned(),
         });
     }
+    // The hook records every panic, so this is reached only if a panic did not run it.
     outcome.ok_or_else(|| Failure {
-        what: "it panicked without a word".to_owned(),
+        what: "the target panicked, and no message was recorded".to_owned(),
         at: String::new(),
     })
 }

@@ -1,4 +1,4 @@
-//! Inputs that are kept in the repository.
+//! Inputs that are stored in the repository.
 
 use std::fs;
 use std::io;
@@ -33,7 +33,8 @@ impl Corpus {
         home().join("corpus").join(target.name)
     }
 
-    /// Reads the inputs of a target: those of its folder, and the golden files that it names.
+    /// Reads the inputs of a target: those in its folder, and the golden files that the target
+    /// names.
     ///
     /// # Errors
     /// If a folder or a file cannot be read.
@@ -61,7 +62,7 @@ impl Corpus {
     /// # Errors
     /// If the file cannot be written.
     pub fn keep(target: &Target, input: &[u8]) -> io::Result<PathBuf> {
-        // FNV-1a, which is good enough for a name.
+        // FNV-1a: a hash that is not cryptographic suffices for the name of a file.
         let hash = input.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
         });

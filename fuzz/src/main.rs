@@ -1,10 +1,11 @@
-//! `twotone-fuzz`: changes the inputs of a target for a time, and keeps one that fails.
+//! `twotone-fuzz`: runs each target on mutated inputs for a given time, and stores an input that
+//! fails.
 //!
 //! `cargo xtask fuzz` runs it.
 
 #![allow(
     clippy::disallowed_methods,
-    reason = "a budget of seconds, and how many inputs were tried in a second"
+    reason = "the search has a budget of seconds, and its rate is reported"
 )]
 
 use std::fs::{self, File};
@@ -18,22 +19,23 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use twotone_fuzz::{Corpus, Found, Search, TARGETS, Target, attempt, attempts};
 
-/// Longest time of an input; one that takes longer counts as hanging.
+/// Longest time for one input. A target that takes longer counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Gives changed inputs to the readers of twotone and keeps those that fail.
+/// Runs the readers of twotone on mutated inputs, and stores an input that fails.
 #[derive(Debug, Parser)]
 struct Args {
-    /// For how many seconds, for each target.
+    /// Seconds for each target.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// This target alone; may be given more than once.
+    /// Run only this target; may be given several times.
     #[arg(long, value_name = "NAME", value_parser = TARGETS.map(|target| target.name))]
     target: Vec<String>,
-    /// The inputs follow from this number, and from the corpus.
+    /// Seed of the inputs, which also depend on the corpus.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Folder for the input that is being tried: it is there still if the process is ended.
+    /// Folder for the file with the current input, which remains if the process crashes or is
+    /// killed.
     #[arg(long, value_name = "FOLDER", default_value = "target/fuzz")]
     scratch: PathBuf,
 }
@@ -59,7 +61,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Tries inputs until the time is over, or one fails; false if one did.
+/// Tries inputs until the time is over or one fails. Returns false if one failed.
 fn run(target: &Target, args: &Args) -> std::io::Result<bool> {
     let corpus = Corpus::read(target)?;
     let mut current = Current::new(&args.scratch, target)?;
@@ -90,13 +92,13 @@ fn run(target: &Target, args: &Args) -> std::io::Result<bool> {
                 target.name, args.seed
             );
             println!(
-                "{}: {} bytes are kept in {}",
+                "{}: the input of {} bytes is stored in {}",
                 target.name,
                 input.len(),
                 kept.display()
             );
             println!(
-                "{}: the test `corpus` of twotone-fuzz fails until this is mended",
+                "{}: the test `corpus` of twotone-fuzz fails until this is corrected",
                 target.name
             );
             return Ok(false);
@@ -111,10 +113,11 @@ fn run(target: &Target, args: &Args) -> std::io::Result<bool> {
     Ok(true)
 }
 
-/// File with the input that is being tried, and the thread that watches its time.
+/// File with the current input. A thread of its own ends the process if an input takes too long.
 struct Current {
     file: File,
-    /// Sender that is dropped at the end of the target, which ends the watching thread.
+    /// Sender that is never used: the thread ends when it is dropped, after the last input of the
+    /// target.
     _done: mpsc::Sender<()>,
 }
 
@@ -131,7 +134,7 @@ impl Current {
                 let now = attempts();
                 if now == last {
                     println!(
-                        "{name}: FAILED: an input takes longer than {PATIENCE:?}: see {}",
+                        "{name}: FAILED: an input takes longer than {PATIENCE:?}: it is in {}",
                         path.display()
                     );
                     std::process::exit(1);
@@ -142,7 +145,7 @@ impl Current {
         Ok(Self { file, _done: done })
     }
 
-    /// Writes the input that is tried next into the file.
+    /// Writes the next input into the file.
     fn write(&mut self, input: &[u8]) -> std::io::Result<()> {
         self.file.seek(SeekFrom::Start(0))?;
         self.file.write_all(input)?;

@@ -1,15 +1,15 @@
-//! Mutations of inputs that often lead to errors in readers.
+//! Changes of inputs that often reveal errors in readers.
 
 use crate::random::Random;
 
-/// Largest size of an input that is made, in bytes. At this size a reader of quadratic cost exceeds
-/// its bounds.
+/// Largest size of a mutated input in bytes. At this size a reader whose cost is quadratic exceeds
+/// the memory that [`crate::Memory`] allows.
 pub const LONGEST: usize = 16 << 10;
 
-/// Largest number of changes of one input.
+/// Largest number of changes to one input.
 const CHANGES: usize = 6;
 
-/// Integers at the limits of types, of signs and of sizes of memory.
+/// Integers at the limits of integer types, where readers overflow.
 const EDGES: [u64; 14] = [
     0,
     1,
@@ -27,7 +27,7 @@ const EDGES: [u64; 14] = [
     u64::MAX,
 ];
 
-/// Numbers as text, finite or not, each of which some type cannot hold.
+/// Numbers as text at and beyond the limits of integer and floating-point types.
 const NUMBERS: [&str; 21] = [
     "0",
     "-0",
@@ -55,7 +55,7 @@ const NUMBERS: [&str; 21] = [
 /// Makes new inputs from known ones.
 #[derive(Debug)]
 pub struct Mutator<'a> {
-    /// Words of the format, which random bytes would hardly ever form.
+    /// Words of the input format, which random bytes almost never form.
     pub tokens: &'a [&'a str],
 }
 
@@ -96,7 +96,7 @@ impl Mutator<'_> {
                 let to = random.below(bytes.len() + 1);
                 bytes.splice(to..to, copy);
             }
-            // Repeats a part many times, which makes nesting, long lists or long names.
+            // Repeats a part many times. This makes deep nesting, long lists and long names.
             6 => {
                 let copy = bytes[at..end].repeat(1 << random.below(11));
                 bytes.splice(at..at, copy);
@@ -123,7 +123,8 @@ impl Mutator<'_> {
     }
 }
 
-/// Writes one of [`EDGES`] at the beginning of `bytes`, with some width and byte order.
+/// Writes one of [`EDGES`], or a neighbouring integer, at the beginning of `bytes`. The width and
+/// the byte order are random.
 fn edge(random: &mut Random, bytes: &mut [u8]) {
     let value = random.one_of(&EDGES).copied().unwrap_or(0);
     let value = value.wrapping_add(random.draw() % 3).wrapping_sub(1);
@@ -138,7 +139,7 @@ fn edge(random: &mut Random, bytes: &mut [u8]) {
     }
 }
 
-/// Replaces the first number in digits after `at` by another one.
+/// Replaces the first decimal number after `at` by one of [`NUMBERS`].
 fn number(random: &mut Random, bytes: &mut Vec<u8>, at: usize) {
     let is_part = |byte: &u8| byte.is_ascii_digit() || b".-".contains(byte);
     let Some(start) = bytes[at..].iter().position(u8::is_ascii_digit) else {

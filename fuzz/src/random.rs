@@ -1,11 +1,11 @@
-//! Random numbers that follow from a seed: the same on every machine.
+//! Random numbers from a seed. They are the same on every computer.
 
 /// A generator of random numbers (splitmix64).
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
 impl Random {
-    /// Makes the generator of a seed.
+    /// Makes a generator with a seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }

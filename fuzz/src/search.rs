@@ -4,25 +4,25 @@ use std::collections::HashSet;
 
 use crate::{Corpus, Failure, Mutator, Random, Target, attempt, minimise};
 
-/// Largest number of inputs that are kept for further mutations.
+/// Largest number of inputs that are mutated further.
 const POOL: usize = 4096;
 
 /// An input that fails.
 #[derive(Debug, Clone)]
 pub struct Found {
-    /// The input, shortened.
+    /// The input, after [`minimise`].
     pub input: Vec<u8>,
-    /// Its failure.
+    /// Failure of the target on the input before it was shortened.
     pub failure: Failure,
 }
 
-/// A search over the inputs of a target. Inputs with a new outline are mutated further.
+/// A search for an input on which a target fails. Inputs with a new outline are mutated further.
 #[derive(Debug)]
 pub struct Search<'t> {
     target: &'t Target,
     random: Random,
     pool: Vec<Vec<u8>>,
-    /// Number of inputs of the pool that are from the corpus: the first ones.
+    /// Number of inputs at the beginning of the pool that are from the corpus.
     given: usize,
     outlines: HashSet<String>,
 }
@@ -49,14 +49,14 @@ impl<'t> Search<'t> {
             tokens: self.target.tokens,
         };
         let random = &mut self.random;
-        // Half of the inputs come from the corpus, however many others there are by then.
+        // Half of the inputs are mutations of the corpus, however large the pool has become.
         let from = [self.given, self.pool.len()][random.below(2)];
         let (one, other) = (random.below(from), random.below(self.pool.len()));
         let bytes = |index| self.pool.get(index).map_or(&[][..], Vec::as_slice);
         mutator.mutate(random, bytes(one), bytes(other))
     }
 
-    /// Tries an input. Returns it, shortened, if it fails.
+    /// Runs the target on an input. Returns the input, shortened, if the target fails.
     pub fn try_input(&mut self, input: Vec<u8>) -> Option<Found> {
         match attempt(self.target, &input) {
             Err(failure) => Some(Found {
@@ -72,13 +72,14 @@ impl<'t> Search<'t> {
         }
     }
 
-    /// Number of different outlines seen so far.
+    /// Returns the number of different outlines so far.
     pub fn outlines(&self) -> usize {
         self.outlines.len()
     }
 }
 
-/// Returns the text without numbers and without names in quotes, which differ with every input.
+/// Returns the text with placeholders for numbers and for quoted names, which differ from input to
+/// input.
 fn outlined(text: &str) -> String {
     let mut out = String::new();
     let mut quote = None;

@@ -1,6 +1,7 @@
-//! The targets: one for each kind of bytes that comes from outside.
+//! The targets: one for each kind of data that twotone reads from a network or a file.
 //!
-//! A new one is a function here and a line in [`TARGETS`], with a folder in `corpus/`.
+//! A new target needs a function in a module here, an entry in [`TARGETS`], and a folder in
+//! `corpus/`.
 
 mod answer;
 mod check;
@@ -13,19 +14,20 @@ mod params;
 mod record;
 mod request;
 
-/// A reader, which is run on any bytes.
+/// A reader and its assertions, to be run on any bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
-    /// Its name, and that of its folder in `corpus/`.
+    /// Name of the target, and of its folder in `corpus/`.
     pub name: &'static str,
-    /// Reads the bytes, panics if an assertion fails, and returns an outline of the result. Inputs
-    /// with a new outline are mutated further.
+    /// Function that reads the bytes, panics if an assertion fails, and returns an outline of the
+    /// result: a short text, such as the kind of an error. Inputs with a new outline are mutated
+    /// further.
     pub run: fn(&[u8]) -> String,
-    /// Memory that it may allocate.
+    /// Memory that the function may allocate.
     pub memory: Memory,
-    /// Words of its format.
+    /// Words of the input format, which mutations insert.
     pub tokens: &'static [&'static str],
-    /// Folders, from the top of the repository, with endings of names: files with these endings
+    /// Folders, relative to the top of the repository, each with an ending. Files with this ending
     /// are inputs too.
     pub golden: &'static [(&'static str, &'static str)],
 }
@@ -33,15 +35,15 @@ pub struct Target {
 /// Memory that a target may allocate in all, freed memory included.
 #[derive(Debug, Clone, Copy)]
 pub struct Memory {
-    /// Part that is independent of the input, in bytes.
+    /// Bytes for any input.
     pub fixed: u64,
-    /// Part for each byte of the input, in bytes.
+    /// Bytes in addition for each byte of the input.
     pub per_byte: u64,
 }
 
 impl Memory {
-    /// Memory that is granted to an input of `length` bytes, in bytes.
-    pub fn granted(self, length: usize) -> u64 {
+    /// Returns the bytes that may be allocated for an input of `length` bytes.
+    pub fn allowed(self, length: usize) -> u64 {
         self.fixed + self.per_byte * length as u64
     }
 }

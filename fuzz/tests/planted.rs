@@ -1,4 +1,4 @@
-//! Tests that the search finds the usual errors of readers.
+//! Tests that the search finds the usual errors of readers, which are planted here.
 
 use twotone_fuzz::{Corpus, Input, LONGEST, Memory, Search, Target, attempt};
 
@@ -27,7 +27,7 @@ fn check(run: fn(&[u8]) -> String, first: &[u8], words: &str, longest: usize) {
     assert_eq!(
         attempt(&target, first).err(),
         None,
-        "the first input must be well"
+        "the first input must pass"
     );
     let seed = 5;
     let mut search = Search::new(&target, &corpus, seed);
@@ -69,7 +69,7 @@ fn memory_for_a_count_that_lies() {
         let all: Vec<[u64; 8]> = Vec::with_capacity(usize::from(count));
         format!("{}", all.len())
     };
-    check(run, b"\0\x02ab", "bytes of memory were taken", 2);
+    check(run, b"\0\x02ab", "bytes of memory were allocated", 2);
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn work_that_grows_with_the_square() {
     check(
         run,
         b"some words of no meaning",
-        "bytes of memory were taken",
+        "bytes of memory were allocated",
         LONGEST,
     );
 }

@@ -1,4 +1,4 @@
-//! A board's requests: samples, time, batches, and data of the board itself, over its real socket.
+//! Requests to a board over its socket: samples, time, batches, and data of the board itself.
 
 mod client;
 

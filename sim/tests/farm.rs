@@ -1,5 +1,5 @@
-//! Farms: their detectors, truth and hardware map, the passing of time, and the
-//! number of boards that fit into a process.
+//! Farms: their detectors, true parameters and hardware map, the board's time, and the number of
+//! boards that fit into a process.
 
 mod client;
 
@@ -133,7 +133,7 @@ fn in_real_time_an_acquisition_takes_its_time() {
     let first = board.ok("get_samples", json!([30]), at.clone());
     let after = seconds(&mut board);
     assert!(after - before > 0.050, "{} s", after - before);
-    // The time between the calls has passed for the module too.
+    // The module's time has advanced between the calls.
     let second = board.ok("get_samples", json!([1]), at);
     let start = |samples: &serde_json::Value| samples["ts"][0].as_f64().unwrap();
     assert!(start(&first) >= before - 0.002);

@@ -1,4 +1,4 @@
-//! The files of faults, and the table that `docs/simulated-farms.md` has of them.
+//! Checks of the files of faults, and of their table in `docs/simulated-farms.md`.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -21,7 +21,8 @@ fn table() -> String {
     table.replace("|  |", "| |")
 }
 
-/// With `TWOTONE_WRITE_TABLE` in the environment, the table is written and not compared.
+/// If `TWOTONE_WRITE_TABLE` is set in the environment, the test writes the table and does not
+/// compare it.
 #[test]
 fn the_page_has_the_table_of_faults() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
@@ -72,7 +73,8 @@ fn descriptions_are_whole() {
     }
 }
 
-/// `cargo fmt` follows `mod` lines, and these files are declared by a macro.
+/// Checks the formatting of the files of faults. `cargo fmt` only finds files that `mod` lines
+/// declare, and a macro declares these.
 #[test]
 fn the_files_of_faults_are_formatted() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/fault/kinds");

@@ -27,7 +27,7 @@ fn connect(farm: &Farm) -> Client {
     Client::connect(farm.boards()[0].address())
 }
 
-/// Checks that the other board of the farm works.
+/// Asserts that the other board of the farm works.
 fn check_neighbour(farm: &Farm) {
     let mut board = Client::connect(farm.boards()[1].address());
     assert_eq!(board.ok("get_decimation", json!([]), json!({})), json!(6));
@@ -52,14 +52,14 @@ fn refuse() {
 
 /// Waits for something that another thread will do soon. Fails after 10 s.
 fn wait_until(mut done: impl FnMut() -> bool) {
-    let (tell, told) = std::sync::mpsc::channel::<()>();
+    let (wake, woken) = std::sync::mpsc::channel::<()>();
     for _ in 0..1000 {
         if done() {
             return;
         }
-        let _ = told.recv_timeout(Duration::from_millis(10));
+        let _ = woken.recv_timeout(Duration::from_millis(10));
     }
-    drop(tell);
+    drop(wake);
     panic!("it did not happen");
 }
 
@@ -107,7 +107,7 @@ fn close_mid_answer() {
     let error = board.read().unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
     check_neighbour(&farm);
-    // The call was run all the same.
+    // The call was run nevertheless.
     farm.boards()[0].clear_faults();
     assert_eq!(
         connect(&farm).ok("get_amplitude", json!([]), at(1)),

@@ -57,8 +57,8 @@ fn a_connection_is_used_again_and_closed_when_idle() {
     for _ in 0..3 {
         assert_eq!(board.post("", b"{}").status(), 200);
     }
-    // Not closed at once, and closed by the deadline of a read that is longer
-    // than the board's patience.
+    // The board does not close the connection at once, but within its patience, which is shorter
+    // than the timeout of this read.
     board.patience(Duration::from_secs(1));
     assert!(!board.closed());
     board.patience(Duration::from_secs(20));
@@ -183,8 +183,8 @@ fn what_cannot_be_built_is_refused() {
 
 #[test]
 fn a_port_in_use_is_named() {
-    // A fixed port works on every board, since each has its own address; the
-    // second farm has other addresses, so that it works there too.
+    // A fixed port works on every board, since each has its own address. It also works in the
+    // second farm, which has other addresses.
     let first = Farm::builder()
         .boards(2)
         .detectors(0)

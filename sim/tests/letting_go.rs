@@ -1,5 +1,5 @@
-//! Connections that a fault leaves without an answer are closed when their client has gone or when
-//! the fault is over. Under virtual time, over pipes.
+//! A board closes connections that a fault leaves without an answer when their client has closed
+//! them or when the fault is over. The tests use virtual time and pipes.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use twotone_sim::{Farm, FarmBuilder};
 /// Number of clients that come and go.
 const CLIENTS: usize = 20;
 
-/// Half an hour, after which a board closes any connection that a fault holds.
+/// Time after which a board closes any connection that a fault holds open.
 const LONGEST: Duration = Duration::from_secs(1800);
 
-/// Time for a late answer to a client that has closed its sending side.
+/// Time for which a client that has closed its sending side may still get an answer.
 const HALF_CLOSED: Duration = Duration::from_secs(10);
 
-/// Faults that leave a connection without an answer, or with one that does not end.
+/// Faults that leave a connection without an answer, or with an answer that does not end.
 const FAULTS: [&str; 4] = [
     "kind = \"black-hole\"",
     "kind = \"hang\"\nmethod = \"get_samples\"",
@@ -60,12 +60,13 @@ fn tasks() -> usize {
     Handle::current().metrics().num_alive_tasks()
 }
 
-/// Lets the board do all that it can do at once.
+/// Lets the tasks of the board run until all of them wait.
 async fn settle() {
     tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
-/// As [`settle`], when clients have closed their sides: some may wait for a late answer.
+/// As [`settle`], after clients have closed their sides. Some connections may still wait for a late
+/// answer.
 async fn settle_after_closing(fault: &str) {
     if fault.contains("slow") {
         tokio::time::sleep(HALF_CLOSED).await;
@@ -73,11 +74,11 @@ async fn settle_after_closing(fault: &str) {
     settle().await;
 }
 
-/// Time until the board closes the connection; nothing is read before.
+/// Returns the time until the board closes the connection. Nothing is read before.
 async fn closed_after(mut client: DuplexStream) -> Duration {
     let begin = Instant::now();
     let mut byte = [0];
-    // A full pipe shows its end only to a writer.
+    // If the pipe is full, only a write shows that the board has closed it.
     let read = async {
         let mut read = client.read(&mut byte).await;
         while matches!(read, Ok(1)) {
@@ -108,7 +109,7 @@ async fn a_client_that_has_gone_costs_nothing_more() {
         );
         drop(clients);
         settle_after_closing(fault).await;
-        // A slow request is run, late, though its connection has ended.
+        // A slow request is still run after its connection has ended.
         let late = if fault.contains("slow") { CLIENTS } else { 0 };
         assert_eq!(tasks(), before + late, "{fault}");
         if late > 0 {
@@ -119,7 +120,7 @@ async fn a_client_that_has_gone_costs_nothing_more() {
     }
 }
 
-/// A request may have others behind it, and the client may close its sending side only.
+/// More requests may follow the first one, and the client may close only its sending side.
 #[tokio::test(start_paused = true)]
 async fn whatever_a_client_sends_before_it_goes_its_going_is_seen() {
     for fault in &FAULTS[..3] {
@@ -177,7 +178,7 @@ async fn a_client_that_stays_is_let_go_of_when_the_fault_is_over() {
     }
 }
 
-/// Connections that were open when the fault began are closed as well as new ones.
+/// Both new connections and those that were open when the fault began are closed.
 #[tokio::test(start_paused = true)]
 async fn so_are_connections_that_were_open_before() {
     let farm = farm(FAULTS[0], "from_s = 1.0\nfor_s = 3.0").await;
@@ -199,13 +200,14 @@ async fn an_answer_that_nobody_reads_ends_with_its_fault() {
     settle().await;
     assert_eq!(tasks(), before + 1);
     tokio::time::sleep(Duration::from_secs(3)).await;
-    // The task of the window ends too.
+    // The task that ends the fault ends too.
     assert_eq!(tasks(), before - 1);
     drop(client);
     farm.shut_down().await;
 }
 
-/// The client waits until the fault ends, or for the longest time that a board holds a connection.
+/// The client waits until the fault ends, or until the longest time that a board holds a connection
+/// has passed.
 #[tokio::test(start_paused = true)]
 async fn a_client_that_stays_waits_while_the_fault_lasts() {
     for fault in &FAULTS[..2] {
@@ -218,7 +220,7 @@ async fn a_client_that_stays_waits_while_the_fault_lasts() {
     }
 }
 
-/// Another call, or the end of another fault, does not end one that acts on a single call.
+/// Neither another call nor the end of another fault ends a fault that acts on a single call.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_hangs_does_so_whatever_comes_after() {
     let hang = twotone_sim::fault::Hang {

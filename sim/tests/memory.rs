@@ -1,5 +1,5 @@
-//! Memory that a board takes. This test is alone in its file, so that nothing
-//! else in the process grows meanwhile.
+//! Memory of a board. This test is alone in its file, so that nothing else in the process allocates
+//! memory during it.
 
 mod client;
 
@@ -8,7 +8,7 @@ use twotone_sim::Farm;
 
 use client::{Client, call};
 
-/// Resident memory of this process, bytes.
+/// Returns the resident memory of this process in bytes.
 fn resident() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status
@@ -66,8 +66,8 @@ fn a_board_of_1024_detectors_takes_at_most_3_mb() {
             use_all(&mut Client::connect(board.address()), modules as u32);
             after.push(resident());
         }
-        // The first boards also fill the buffers and the allocator's
-        // reserve, which all boards share.
+        // The first boards also fill the buffers that all boards share, and the reserve of the
+        // allocator.
         let growth = (after[BOARDS - 1] - after[3]) / (BOARDS - 4) as f64;
         println!("{modules} module(s): {:.2} MB a board", growth / 1e6);
         assert!(growth < 3e6, "{modules} module(s): {growth} bytes a board");

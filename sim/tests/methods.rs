@@ -13,7 +13,7 @@ fn board() -> (Farm, Client) {
     (farm, client)
 }
 
-/// A call, and its answer or the text of its refusal.
+/// A call, and its result or the message of its error.
 type Row = (&'static str, Value, Value, Result<Value, &'static str>);
 
 /// Makes the calls in their order.
@@ -90,7 +90,7 @@ fn decimation_is_refused_where_packets_or_the_link_are_too_small() {
         refused(6, false, json!(["1"]), "Invalid 'module' argument"),
         set(6, false, json!([])),
         is(Value::Null),
-        // By the name that older clients have for it.
+        // By the name that older clients use.
         (
             "set_decimation",
             json!([]),

@@ -1,5 +1,5 @@
-//! A farm that is asked for more than any machine can do. This test is alone in
-//! its file, since it checks the memory and the log of the whole process.
+//! A farm whose streams need more than any computer can do. This test is alone in its file, since
+//! it checks the memory and the log of the whole process.
 
 mod client;
 
@@ -16,24 +16,24 @@ use twotone_wire::crs::GROUP;
 
 use client::{Client, call};
 
-/// Boards of the farm. Each is asked for 76 000 packets of 128 channels a second.
+/// Number of boards. Each has to send 76 000 packets of 128 channels per second.
 const BOARDS: usize = 64;
 
-/// Sources that a socket joins; the system allows ten.
+/// Number of sources that a socket joins. The system allows ten.
 const A_SOCKET: usize = 8;
 
-/// Requests while the streams are behind.
+/// Number of requests while the streams are behind.
 const REQUESTS: usize = 60;
 
-/// Most memory that may still be held after the last receiver has left, bytes:
-/// the reserve of the allocator.
+/// Largest memory in bytes after the last receiver has left. It is what the allocator keeps in
+/// reserve.
 const REST: f64 = 100e6;
 
-/// Most memory that may be held meanwhile, bytes: kept samples (64 MB), models
-/// and buffers of the boards, samples of calls.
+/// Largest memory in bytes during the overload: stored samples (64 MB), models and buffers of the
+/// boards, samples of calls.
 const MOST: f64 = 250e6;
 
-/// Warnings of the simulator.
+/// Log subscriber that counts the warnings of the simulator.
 static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 struct Warnings;
@@ -65,7 +65,7 @@ impl Subscriber for Warnings {
     fn exit(&self, _: &Id) {}
 }
 
-/// Resident memory of this process, bytes.
+/// Returns the resident memory of this process in bytes.
 fn resident() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));
@@ -73,11 +73,12 @@ fn resident() -> f64 {
     kilobytes.parse::<f64>().unwrap() * 1024.0
 }
 
-/// Joins all boards. Nothing is read: the kernel discards the packets that it delivers.
+/// Joins the streams of all boards. Nothing reads the sockets, so the kernel discards the packets
+/// when the buffers are full.
 fn join(farm: &Farm, port: u16) -> Vec<UdpSocket> {
     let sockets = farm.boards().chunks(A_SOCKET).map(|boards| {
         let socket = UdpSocket::bind((Ipv4Addr::new(127, 0, 0, 1), port)).or_else(|_| {
-            // Only the first has the port; the others are there for the joins.
+            // Only the first socket is bound to the port. The others only hold joins.
             UdpSocket::bind((Ipv4Addr::new(127, 0, 0, 1), 0))
         });
         let socket = socket.unwrap();
@@ -117,7 +118,7 @@ fn a_farm_that_cannot_keep_up_answers_shares_and_stays_small() {
         .detectors(16)
         .stream_port(port);
     let farm = farm.start_blocking().unwrap();
-    // Connections of their own: a board closes those that rest.
+    // Each request has a new connection, since a board closes idle ones.
     let client = |index: usize| Client::connect(farm.boards()[index].address());
     for index in 0..BOARDS {
         let kwargs = json!({"stage": 1, "short": true});
@@ -129,7 +130,7 @@ fn a_farm_that_cannot_keep_up_answers_shares_and_stays_small() {
     let mut most = before;
     let behind = |module: &PacketCounters| module.skipped > 0 && module.made > 0;
     while !counters(&farm).iter().flatten().all(behind) {
-        // While waiting, requests make boards keep samples.
+        // Requests that wait make the boards store samples.
         let at = json!({"channel": 1, "module": 1});
         for index in 0..BOARDS {
             client(index).ok("set_amplitude", json!([0.001]), at.clone());
@@ -137,8 +138,8 @@ fn a_farm_that_cannot_keep_up_answers_shares_and_stays_small() {
         most = most.max(resident());
     }
 
-    // A request is answered before all streams have had a turn, so that most
-    // of the time the streams send little meanwhile.
+    // A request is answered before all streams have had a turn, so that the streams usually send
+    // little during a request.
     let mut meanwhile = Vec::new();
     for request in 0..REQUESTS {
         let mut client = client(request * 37 % BOARDS);
@@ -157,8 +158,8 @@ fn a_farm_that_cannot_keep_up_answers_shares_and_stays_small() {
     println!("packets meanwhile: {meanwhile:?}; a turn of all: {turn}");
     assert!(meanwhile[REQUESTS / 2] < turn / 8, "{meanwhile:?}");
 
-    // All had the same share, except for one turn and for the samples that
-    // requests made them keep.
+    // All streams sent the same amount, except for one turn and for the samples that were stored
+    // for requests.
     let counted = counters(&farm);
     let shares = counted.iter().flatten().map(|module| module.made);
     let (least, largest) = (shares.clone().min().unwrap(), shares.max().unwrap());
@@ -167,11 +168,11 @@ fn a_farm_that_cannot_keep_up_answers_shares_and_stays_small() {
     println!("memory: {:.1} to {:.1} MB", before / 1e6, most / 1e6);
     assert!(most - before < MOST, "{before} to {most} bytes");
 
-    // Afterwards, all is as before.
+    // After the overload, the farm works as before.
     drop(listeners);
     loop {
         let sent = made(&farm);
-        // The joins are read each quarter of a second; requests pass the time.
+        // The boards read the joins each quarter of a second. Requests fill this time.
         for _ in 0..2000 {
             client(0).ok("get_decimation", json!([]), json!({}));
         }
@@ -184,7 +185,7 @@ fn a_farm_that_cannot_keep_up_answers_shares_and_stays_small() {
     for index in 0..BOARDS {
         let mut client = client(index);
         let now = |client: &mut Client| client.ok("get_timestamp", json!([]), json!({}));
-        // The board's time stands again, except for the time of requests.
+        // The board's time advances again only by the time of requests.
         let (one, other) = (now(&mut client), now(&mut client));
         assert_eq!(one, other);
     }

@@ -37,7 +37,7 @@ fn samples(answer: &Value) -> Vec<Iq> {
     part("i").into_iter().zip(part("q")).collect()
 }
 
-/// Amplitude of a row of samples at a frequency, cycles a sample.
+/// Returns the amplitude of a row of samples at a frequency in cycles per sample.
 fn at_frequency(samples: &[Iq], frequency: f64) -> Iq {
     let (mut re, mut im) = (0.0, 0.0);
     for (k, (i, q)) in samples.iter().enumerate() {
@@ -89,8 +89,7 @@ fn every_tone_in_the_bin_shows_at_its_distance_as_the_bin_lets_it_through() {
             (beat / carrier / (2.0 * gain) - 1.0).abs() < 0.03,
             "{thousandths}: {beat} {carrier}"
         );
-        // In the other channel the tones change places, and its own tone has
-        // its full size.
+        // In the other channel the two tones have exchanged roles: its own tone has its full size.
         if thousandths < 200 {
             let row = samples(&board.ok("get_pfb_samples", json!([n]), at(2)));
             let (two, one) = (
@@ -113,10 +112,10 @@ fn noise_has_the_shape_of_the_bin_and_the_density_of_the_slow_samples() {
     let (_farm, mut board, _) = start();
     tone(&mut board, 1, 0.0, 0.001);
     let n = 50_000;
-    // Both acquisitions come first, since the board's time does not wait for sums.
+    // Both acquisitions come before the computations, during which the board's time passes.
     let row = samples(&board.ok("get_pfb_samples", json!([n]), at(1)));
     let slow = samples(&board.ok("get_samples", json!([20_000]), at(1)));
-    // Mean power in a hundred bins around a frequency, cycles a sample.
+    // Returns the mean power in a hundred bins around a frequency in cycles per sample.
     let power = |middle: f64| {
         let bins = (-50..50).map(|bin| middle + f64::from(bin) / f64::from(n));
         bins.map(|cycles| size(at_frequency(&row, cycles)).powi(2))
@@ -127,7 +126,7 @@ fn noise_has_the_shape_of_the_bin_and_the_density_of_the_slow_samples() {
     for (thousandths, gain) in GAIN {
         for side in [1.0, -1.0] {
             let ratio = power(side * f64::from(thousandths) / 1000.0) / centre;
-            // A hundred bins give a power to a tenth, and there are two of them.
+            // A hundred bins determine a power to 10 %, and two such powers are compared.
             assert!(
                 (ratio / gain.powi(2) - 1.0).abs() < 0.6,
                 "{thousandths} {side}: {ratio}"
@@ -170,7 +169,7 @@ fn the_converter_sees_all_tones_and_its_own_noise() {
     );
     let noise = size(at_frequency(&first, 100.0 / f64::from(n)));
     assert!(noise < 0.02 * one && noise > 0.0, "{noise} {one}");
-    // A demodulator's phase is behind the converter.
+    // The phase of the demodulator acts after the converter.
     let normalized = json!({"module": 1});
     let before = samples(&board.ok("get_fast_samples", json!([n]), normalized.clone()));
     assert!((size(at_frequency(&before, 10.0 / f64::from(n))) * 32768.0 / one - 1.0).abs() < 0.05);
@@ -208,7 +207,7 @@ fn a_stream_of_channels_is_whole_and_shows_their_tones() {
             assert_eq!(packet.samples().len(), 1000);
             let stamp = packet.stamp();
             assert!(stamp.is_recent());
-            // 64 parts of a second a sample.
+            // Each sample takes 64 parts of the second.
             let sample =
                 (u64::from(stamp.second_of_day) * 156_250_000 + u64::from(stamp.part)) / 64;
             if let Some((number, before)) = last.replace((packet.sequence(), sample)) {

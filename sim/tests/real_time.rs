@@ -1,5 +1,5 @@
-//! Boards whose time is real, under virtual time: the durations of calls, and
-//! the samples seen meanwhile.
+//! Boards in real-time mode, tested under virtual time: the durations of calls, and the samples
+//! during them.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use twotone_sim::fault::{Fault, FaultScript, Reboot, Slow};
 use twotone_sim::{Farm, SimBoard, StartError, TimeMode};
 
-/// Samples a second at stage 6.
+/// Samples per second at stage 6.
 const RATE_HZ: f64 = 625e6 / 256.0 / 64.0 / 64.0;
 
 async fn farm(call_us: u64) -> Farm {
@@ -125,8 +125,8 @@ async fn acquisitions_and_calls_take_their_time() {
         let begun = Instant::now();
         client.run(&calls).await;
         let took = begun.elapsed().as_secs_f64();
-        // The first sample begins with the next period; timers are good to
-        // 1 ms, which adds up over acquisitions alone.
+        // The first sample begins with the next sample period. Timers are accurate to 1 ms, which
+        // accumulates over consecutive acquisitions.
         let late = took - expected_s;
         let most = 1.0 / RATE_HZ + 2.2e-3 * calls.len().min(2) as f64;
         assert!(
@@ -149,7 +149,7 @@ async fn a_board_answers_others_while_it_acquires() {
     let begun = Instant::now();
     one.send(&[get_samples(600)]).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
-    // The same module, in the midst of it.
+    // A request for the same module, during the acquisition.
     other.run(&[set_amplitude(0.002)]).await;
     assert!(
         begun.elapsed() < Duration::from_millis(510),
@@ -158,8 +158,8 @@ async fn a_board_answers_others_while_it_acquires() {
     );
     let sizes = sizes(&one.receive().await[0]);
     assert!(begun.elapsed() > Duration::from_secs(1));
-    // It shows from the sample in which it was made, as the filters settle:
-    // half of it after the delay of 5 ms, all after 10 ms.
+    // The setting acts from the sample in which it was made, as the filters settle: half of it
+    // after the delay of 5 ms, all of it after 10 ms.
     let number = (0.5 * RATE_HZ) as usize;
     let low = sizes[0];
     for (k, size) in sizes.iter().enumerate() {
@@ -254,8 +254,8 @@ async fn acquisitions_of_one_module_run_side_by_side() {
     }
     let took = begun.elapsed().as_secs_f64();
     assert!((took - 300.0 / RATE_HZ).abs() < 6e-3, "{took}");
-    // They began in the same period or the next, and their samples are the
-    // same as far as they overlap.
+    // Both calls began in the same sample period or in consecutive ones. Their samples are the same
+    // where they overlap.
     let start = |k: usize| all[k][0]["ts"][0].as_f64().unwrap();
     for k in 1..3 {
         let later = ((start(k) - start(0)) * RATE_HZ).round() as usize;

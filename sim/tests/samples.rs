@@ -1,4 +1,4 @@
-//! Samples show a board's settings and detectors, over its socket.
+//! Samples of a board over its socket depend on its settings and detectors.
 
 mod client;
 
@@ -43,7 +43,7 @@ fn run(board: &mut Client, calls: impl IntoIterator<Item = Value>) -> Vec<Value>
         .collect()
 }
 
-/// The mean of some samples of channel 1.
+/// Returns the mean of some samples of channel 1.
 fn mean(board: &mut Client) -> Iq {
     let kwargs = json!({"channel": 1, "module": 1, "average": true});
     let samples = board.ok("get_samples", json!([20]), kwargs);
@@ -57,7 +57,7 @@ fn size((i, q): Iq) -> f64 {
     i.hypot(q)
 }
 
-/// Degrees from one to the other, -180 to 180.
+/// Returns the phase from one to the other in degrees, from -180 to 180.
 fn turn(from: Iq, to: Iq) -> f64 {
     (from.0 * to.1 - from.1 * to.0)
         .atan2(from.0 * to.0 + from.1 * to.1)
@@ -94,7 +94,7 @@ fn within_a_request_the_filters_remember_what_was_before() {
         (samples[11] / settled - 2.0).abs() < 0.01,
         "the last is settled: {samples:?}"
     );
-    // In the next request the filters have settled.
+    // By the next request the filters have settled.
     board.ok("set_amplitude", json!([0.001]), at(1));
     let answers = run(&mut board, [get()]);
     let first = answers[0]["i"][0]
@@ -165,7 +165,7 @@ fn detectors_are_where_the_truth_says() {
             let part = |axis: &str| samples["mean"][axis][channel].as_f64().unwrap();
             part("i").hypot(part("q"))
         };
-        // Of a notch with asymmetry phi, |S21| at the resonance.
+        // |S21| at the resonance, of a notch with asymmetry phi.
         let depth = detector.qr / detector.qc;
         let expected = (1.0 - depth).hypot(depth * detector.phi_rad.tan());
         let got = size(0) / size(3);

@@ -1,7 +1,7 @@
 //! Effects of faults on the packets of a stream, compared with the board's counts.
 //!
-//! Each fault acts on some packets near the beginning. The listener gets all of
-//! them, since a board sends only from the join on.
+//! Each fault acts on some packets near the beginning. The listener gets all of them, since a board
+//! sends only after a join.
 
 mod listener;
 
@@ -19,16 +19,16 @@ use listener::Listener;
 /// Rate of the samples at the default decimation, in Hz.
 const RATE_HZ: f64 = 625e6 / 256.0 / 64.0 / 64.0;
 
-/// The packets of a module on which a fault acts: the first, and their number.
+/// The first packet of a module on which a fault acts, and the number of these packets.
 const FIRST: u64 = 5;
 const COUNT: u64 = 200;
 
-/// Packets of four modules that are received: more than those on which a fault
+/// Number of packets of four modules to receive. It is larger than the number on which a fault
 /// acts, even if some are lost.
 const RECEIVED: usize = 1200;
 
-/// The board's counts of its first module, the headers of that module's packets,
-/// and the number of datagrams of all modules that are not valid packets.
+/// The board's counters of its first module, the headers of the packets of this module, and the
+/// number of datagrams of all modules that are not valid packets.
 fn received(fault: impl Into<Fault>) -> (PacketCounters, Vec<ReadoutHeader>, u64) {
     let mut listener = Listener::new(GROUP);
     let builder = Farm::builder().detectors(0).stream_port(listener.port());
@@ -55,7 +55,7 @@ fn received(fault: impl Into<Fault>) -> (PacketCounters, Vec<ReadoutHeader>, u64
     (counted, headers, spoilt)
 }
 
-/// The distances of sequence numbers from one packet to the next.
+/// Returns the differences of consecutive sequence numbers.
 fn steps(headers: &[ReadoutHeader]) -> Vec<i64> {
     let pairs = headers.windows(2);
     pairs
@@ -99,7 +99,7 @@ fn late_packets_come_after_later_ones_and_none_is_lost() {
         header.sequence < highest
     });
     let overtaken = overtaken.count() as u64;
-    // One late packet behind another may be in order with it.
+    // Two consecutive packets that are both late may be in order.
     assert!(counted.late > 5, "{counted:?}");
     assert!(
         (counted.late / 2..=counted.late).contains(&overtaken),
@@ -142,7 +142,7 @@ fn stale_stamps_and_foreign_serial_numbers_are_on_their_packets_alone() {
             year: Some(0),
         }
         .into(),
-        // Late by a whole second, so that no stamp is right.
+        // The stamps are late by a whole second, so that no stamp is right.
         ClockLateSecond { late_ms: 1000 }.into(),
     ] {
         let (counted, headers, _) = received(fault.clone());

@@ -1,4 +1,4 @@
-//! The readout stream of boards, as a receiver on the machine gets it.
+//! The readout stream of boards, as a receiver on this computer gets it.
 
 mod client;
 mod listener;
@@ -14,7 +14,7 @@ use twotone_wire::crs::{GROUP, PacketLength, ReadoutHeader, ReadoutPacket, Stamp
 use client::Client;
 use listener::Listener;
 
-/// A group of the test's own, for joins that would wake other farms.
+/// A multicast group of this test only, since a join would start the streams of other farms.
 fn own_group() -> Ipv4Addr {
     let pid = std::process::id();
     Ipv4Addr::new(239, 192, 1 + (pid >> 8 & 0x3f) as u8, pid as u8)
@@ -35,7 +35,7 @@ fn headers(listener: &mut Listener, n: usize) -> Vec<ReadoutHeader> {
     (0..n).map(header).collect()
 }
 
-/// Sequence numbers by module.
+/// Returns the sequence numbers of each module.
 fn numbers(headers: &[ReadoutHeader]) -> BTreeMap<u8, Vec<u32>> {
     let mut numbers: BTreeMap<u8, Vec<u32>> = BTreeMap::new();
     for header in headers {
@@ -45,7 +45,7 @@ fn numbers(headers: &[ReadoutHeader]) -> BTreeMap<u8, Vec<u32>> {
     numbers
 }
 
-/// Parts of a stamp's second, from the first day of its year.
+/// Returns the parts of a second in a stamp since the first day of its year.
 fn parts(header: &ReadoutHeader) -> u64 {
     let stamp = header.stamp;
     assert_eq!(
@@ -95,7 +95,7 @@ fn boards_send_to_their_own_listeners_alone() {
         assert_eq!(source, farm.boards()[1].ip());
         assert_eq!(ReadoutPacket::new(&bytes).unwrap().serial(), 2);
     }
-    // The others have no listeners, and do not send.
+    // The other modules have no listeners and do not send.
     for silent in [0, 2] {
         let counters = farm.boards()[silent].stream_counters();
         assert!(counters.iter().all(|module| module.readout.made == 0));
@@ -120,14 +120,14 @@ fn sending_begins_with_a_join_and_ends_with_the_leave() {
         listener.join(board.ip());
         let round = headers(&mut listener, 20);
         let mut numbers = round.iter().map(|header| header.sequence);
-        // The numbers have gone on with time.
+        // The sequence numbers have advanced with time.
         assert!(numbers.clone().all(|number| number >= last), "{last}");
         last = numbers.by_ref().max().unwrap();
         listener.leave(board.ip());
         let stopped = (0..200).any(|_| {
             while listener.receive_within(Duration::from_millis(1)).is_some() {}
             let before = made();
-            // No packets come any more.
+            // No more packets arrive.
             let silent = listener
                 .receive_within(Duration::from_millis(100))
                 .is_none();
@@ -308,10 +308,13 @@ fn samples_stamped_after_a_setting_show_it() {
         client.ok("set_frequency", json!([1e6]), at.clone());
         client.ok("set_amplitude", json!([f64::from(request % 2) * 0.001]), at);
     }
-    let told = client.ok("get_timestamp", json!([]), json!({}));
-    let part = |name: &str| told[name].as_u64().unwrap();
-    let told = (part("sbs"), part("ss"));
-    assert!(told > (3, 0), "{told:?}: the requests took no time");
+    let answer = client.ok("get_timestamp", json!([]), json!({}));
+    let part = |name: &str| answer[name].as_u64().unwrap();
+    let board_time = (part("sbs"), part("ss"));
+    assert!(
+        board_time > (3, 0),
+        "{board_time:?}: the requests took no time"
+    );
     listener.join(board.ip());
     // Filters of stage 6 have settled by the sixth sample.
     let settled_s = 6.0 / (625e6 / 256.0 / 64.0 / 64.0);
@@ -320,10 +323,10 @@ fn samples_stamped_after_a_setting_show_it() {
         let (_, bytes) = listener.receive();
         let packet = ReadoutPacket::new(&bytes).unwrap();
         let stamp = packet.stamp();
-        let since_s = f64::from(stamp.second_of_day) - told.0 as f64
-            + (f64::from(stamp.part) - told.1 as f64) / 156.25e6;
+        let since_s = f64::from(stamp.second_of_day) - board_time.0 as f64
+            + (f64::from(stamp.part) - board_time.1 as f64) / 156.25e6;
         if packet.module() == 0 && since_s >= settled_s {
-            // The stream shows the present, not a time that has yet to come.
+            // The stream has samples of the present time, not of a later one.
             assert!(since_s < 5.0, "{since_s} s after the settings");
             let (i, q) = packet.samples().next().unwrap();
             sizes.push(f64::from(i).hypot(f64::from(q)) / 256.0);
@@ -355,7 +358,7 @@ fn the_stream_and_the_control_protocol_show_the_same_samples() {
     }
     listener.join(board.ip());
     headers(&mut listener, 20);
-    // A change of settings among them: both show how it settles.
+    // A setting changes between them, and both show how it settles.
     let at = json!({"channel": 3, "module": 1});
     let answers = client.json(&json!([
         client::call("set_amplitude", json!([0.002]), at.clone()),

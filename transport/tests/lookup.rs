@@ -1,5 +1,5 @@
-//! Look-ups of names if the system grants few threads. Each test runs itself again as a child
-//! process under limits.
+//! Look-ups of host names on a system that allows few threads. Each test runs itself again as a
+//! child process under resource limits.
 #![cfg(target_os = "linux")]
 
 use std::process::Command;
@@ -9,7 +9,7 @@ use twotone_transport::look_up;
 
 const IS_CHILD: &str = "TWOTONE_TEST_LOOKS_UP";
 
-/// Looks names up one after the other, and many at the same time.
+/// Looks up names one after the other, and then many at the same time.
 fn looks_up() {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.unwrap().block_on(async {
@@ -28,8 +28,8 @@ fn one_thread_is_enough() {
     if std::env::var_os(IS_CHILD).is_some() {
         return looks_up();
     }
-    // So large a stack for each thread that the limit of the memory limits the threads. One is that
-    // of the test.
+    // The stack of a thread is so large that the memory limit bounds the number of threads. One of
+    // them is the thread of the test.
     let stack_kib: u64 = 4 << 20;
     let limits = format!(
         "ulimit -v {}; export RUST_MIN_STACK={}; exec \"$@\"",

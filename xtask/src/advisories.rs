@@ -1,5 +1,5 @@
-//! `cargo xtask advisories`: checks the packages of `Cargo.lock` for known vulnerabilities, by a
-//! database on this computer.
+//! `cargo xtask advisories`: looks up the packages of `Cargo.lock` in a database of known
+//! vulnerabilities on this computer.
 //!
 //! The database is a clone of <https://github.com/rustsec/advisory-db>. Nothing is fetched.
 
@@ -16,7 +16,7 @@ use crate::workspace::Workspace;
 /// Environment variable with the folder of the database.
 const VARIABLE: &str = "RUSTSEC_DB";
 
-/// Registry of the packages that the advisories are about.
+/// Source, in `Cargo.lock`, of packages from crates.io. The advisories are about these.
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
 /// Result of the check.
@@ -66,7 +66,7 @@ struct Versions {
 }
 
 /// Checks `Cargo.lock` and prints the findings. Returns false if a package is vulnerable. Without a
-/// database it says so and returns true.
+/// database it prints a notice and returns true.
 pub(crate) fn run(workspace: &Workspace) -> Result<bool> {
     Ok(check(workspace)? != Checked::Against(false))
 }
@@ -75,7 +75,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<bool> {
 pub(crate) fn check(workspace: &Workspace) -> Result<Checked> {
     let Some(database) = database() else {
         println!(
-            "advisories: not checked, since no database is at hand: clone rustsec/advisory-db to ~/.cargo/advisory-db, or name its folder in {VARIABLE}"
+            "advisories: not checked, since there is no database on this computer: clone \
+            rustsec/advisory-db to ~/.cargo/advisory-db, or name its folder in {VARIABLE}"
         );
         return Ok(Checked::NoDatabase);
     };
@@ -95,7 +96,8 @@ pub(crate) fn check(workspace: &Workspace) -> Result<Checked> {
     Ok(Checked::Against(found.vulnerable.is_empty()))
 }
 
-/// Returns the folder of the database: that of the variable, or else the usual one if it exists.
+/// Returns the folder of the database: the one that [`VARIABLE`] names, else the one that `cargo
+/// audit` uses, if it exists.
 fn database() -> Option<PathBuf> {
     if let Some(named) = env::var_os(VARIABLE) {
         return Some(named.into());
@@ -167,10 +169,11 @@ fn advisories(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Reads the TOML between the fences at the beginning of an advisory.
+/// Reads the code block in TOML at the beginning of an advisory.
 ///
 /// # Errors
-/// If the advisory cannot be read, since it might be about a package of the lock file.
+/// If the advisory cannot be read. It is not skipped, since it might be about a package of the lock
+/// file.
 fn read(path: &Path) -> Result<Advisory> {
     let wrong = |why: String| format!("advisory {}: {why}", path.display());
     let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
@@ -217,10 +220,10 @@ mod tests {
     #[track_caller]
     fn check(package: &str, more: &str, versions: &str, [vulnerable, remarks]: [&[&str]; 2]) {
         let found = found(package, &advisory(package, more, versions)).unwrap();
-        let told = format!("{more} {versions}");
-        assert_eq!(found.packages, 1, "{told}");
-        assert_eq!(found.vulnerable, vulnerable, "{told}");
-        assert_eq!(found.remarks, remarks, "{told}");
+        let advisory = format!("{more} {versions}");
+        assert_eq!(found.packages, 1, "{advisory}");
+        assert_eq!(found.vulnerable, vulnerable, "{advisory}");
+        assert_eq!(found.remarks, remarks, "{advisory}");
     }
 
     #[test]
@@ -246,7 +249,8 @@ mod tests {
         let kind = "informational = \"unmaintained\"";
         let remark: &[&str] = &["left 1.2.3: RUSTSEC-2026-0001 (unmaintained)"];
         check("left", kind, "patched = []", [&[], remark]);
-        // A package that is not from the registry is one of ours, even if its name is known there.
+        // A package that is not from the registry is one of this workspace, even if the registry
+        // has a package of the same name.
         check("ours", "", "patched = []", [&[], &[]]);
         check("right", "", "patched = []", [&[], &[]]);
     }

@@ -1,7 +1,7 @@
-//! `cargo xtask bench NAME`: the benchmarks, by name.
+//! `cargo xtask bench NAME`: runs a benchmark.
 //!
-//! Each is a bench target of the crate that it measures, cross-crate ones of the root package. A
-//! new one is a row of [`BENCHES`].
+//! Each benchmark is a bench target of the crate that it measures, or of the root package if it
+//! measures several crates. A new benchmark needs a row in [`BENCHES`].
 
 use std::process::Command;
 use std::time::Duration;
@@ -45,7 +45,7 @@ pub(crate) const BENCHES: [Bench; 9] = [
         target: "array",
         features: &[],
         python: Python::No,
-        about: "farms of 1 to 256 boards tuned whole: wall, processor and memory; in real time too",
+        about: "a tune of simulated farms of 1 to 256 boards: wall time, CPU time and memory",
     },
     Bench {
         name: "capture",
@@ -69,7 +69,7 @@ pub(crate) const BENCHES: [Bench; 9] = [
         target: "farm",
         features: &[],
         python: Python::No,
-        about: "what a simulated farm takes to start, in memory, and to stream",
+        about: "time to start a simulated farm, its memory, and the cost of its sample streams",
     },
     Bench {
         name: "numerics",
@@ -93,7 +93,8 @@ pub(crate) const BENCHES: [Bench; 9] = [
         target: "rfmux",
         features: &[],
         python: Python::Needs(test::python::VARIABLE),
-        about: "the same tune by this program and by the Python client, and the calls of both",
+        about: "the same tune by this program and by the Python client rfmux, and the calls of \
+            both",
     },
     Bench {
         name: "stream",
@@ -101,7 +102,8 @@ pub(crate) const BENCHES: [Bench; 9] = [
         target: "stream",
         features: &[],
         python: Python::Uses(test::python::VARIABLE),
-        about: "packets of sample streams received, beside a bare loop around the kernel's call",
+        about: "rate of packets of a receiver of sample streams, beside that of a bare loop of \
+            recvmmsg",
     },
     Bench {
         name: "tworoutine",
@@ -110,7 +112,7 @@ pub(crate) const BENCHES: [Bench; 9] = [
         features: &[],
         // The package is independent of this project, so its variable has another name.
         python: Python::Uses("TWOROUTINE_PYTHON"),
-        about: "the cost of calling one function in two ways, beside other ways to do so",
+        about: "cost of calling one function with and without await, beside other libraries",
     },
 ];
 
@@ -172,23 +174,26 @@ fn command(workspace: &Workspace, bench: &Bench, args: &Args) -> Result<Command>
     match (test::python::prepare(workspace)?, &bench.python) {
         (Some(interpreter), _) => drop(command.env(variable, interpreter)),
         (None, Python::Needs(_)) => return Err(test::python::MISSING.to_owned()),
-        (None, _) => eprintln!("{}: its rows stay empty", test::python::MISSING),
+        (None, _) => eprintln!(
+            "{}: the rows that need Python stay empty",
+            test::python::MISSING
+        ),
     }
     Ok(command)
 }
 
-/// Returns the output of a benchmark, if it is one report.
+/// Returns the output of a benchmark. It is an error if the output is not one report.
 fn report(stdout: &[u8]) -> Result<String> {
     let text = String::from_utf8_lossy(stdout);
     let report: Value = serde_json::from_str(text.trim())
-        .map_err(|error| format!("it did not print one JSON object: {error}"))?;
+        .map_err(|error| format!("the benchmark did not print one JSON object: {error}"))?;
     let shaped = report["bench"].is_string()
         && report["conditions"].is_object()
         && report["rows"].is_array();
     if shaped {
         Ok(text.trim().to_owned())
     } else {
-        Err("its JSON object is no report".to_owned())
+        Err("the JSON object that the benchmark printed is not a report".to_owned())
     }
 }
 

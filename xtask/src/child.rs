@@ -13,7 +13,7 @@ use signal_hook::iterator::Signals;
 
 use crate::Result;
 
-/// Time between the request to a group to end and its kill.
+/// Time between asking a process group to end and killing it.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Interval at which a child with a time limit is polled.
@@ -26,7 +26,7 @@ fn groups() -> MutexGuard<'static, Vec<Pid>> {
     GROUPS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Ends the children and then this program, on an interrupt, a hang-up or a request to end.
+/// Starts a thread that ends the children and then this program, on SIGINT, SIGTERM or SIGHUP.
 pub(crate) fn watch_signals() -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
         .map_err(|error| format!("cannot watch for signals: {error}"))?;
@@ -34,7 +34,7 @@ pub(crate) fn watch_signals() -> Result<()> {
         if let Some(signal) = signals.forever().next() {
             // The lock is held until the exit, so that no further child starts.
             let groups = groups();
-            eprintln!("xtask: interrupted; ending what it started");
+            eprintln!("xtask: interrupted: the programs that it started are being ended");
             end(&groups, || {});
             std::process::exit(128 + signal);
         }
@@ -45,7 +45,8 @@ pub(crate) fn watch_signals() -> Result<()> {
 /// Runs a program to its end with this program's output streams.
 ///
 /// # Errors
-/// If it cannot be run, or if it runs longer than `limit`. Its whole group is then killed.
+/// If the program cannot be run, or if it runs longer than `limit`. In the second case its whole
+/// process group is ended.
 pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<ExitStatus> {
     let mut started = Started::new(command)?;
     let deadline = Instant::now() + limit;
@@ -54,7 +55,8 @@ pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<ExitStatus> 
             Ok(Some(status)) => return Ok(status),
             Ok(None) if Instant::now() < deadline => thread::sleep(POLL_INTERVAL),
             Ok(None) => {
-                // The kernel counts a child that has ended as running until it is waited for.
+                // A child that has ended still counts as a member of its group until it is waited
+                // for.
                 let child = &mut started.child;
                 end(&[started.group], || drop(child.try_wait()));
                 let _ = child.wait();
@@ -86,7 +88,7 @@ fn name(command: &Command) -> String {
     command.get_program().to_string_lossy().into_owned()
 }
 
-/// Child whose group is on the list for as long as it runs.
+/// Child whose group is in [`GROUPS`] for as long as this value exists.
 struct Started {
     child: Child,
     group: Pid,
@@ -124,7 +126,8 @@ impl Drop for Started {
     }
 }
 
-/// Asks groups to end, and kills those that still run after [`GRACE`]. `reap` is called meanwhile.
+/// Asks groups to end, and kills those that still run after [`GRACE`]. Calls `reap`, which waits
+/// for ended children, repeatedly in between.
 fn end(groups: &[Pid], mut reap: impl FnMut()) {
     // An error means that the group has ended already.
     for group in groups {
@@ -175,10 +178,10 @@ mod tests {
     }
 
     #[test]
-    fn output_and_endings_are_told() {
-        let told = output(Command::new("sh").args(["-c", "echo it; exit 3"])).expect("sh runs");
+    fn output_and_exit_status_are_returned() {
+        let ended = output(Command::new("sh").args(["-c", "echo it; exit 3"])).expect("sh runs");
         assert_eq!(
-            (told.stdout.as_slice(), ending(told.status)),
+            (ended.stdout.as_slice(), ending(ended.status)),
             (&b"it\n"[..], "exit code 3".into())
         );
         let killed = output(Command::new("sh").args(["-c", "kill -9 $$"])).expect("sh runs");

@@ -21,7 +21,8 @@ pub(crate) struct Args {
     seed: u64,
 }
 
-/// Runs the program of `fuzz/`. Returns false if an input failed; it is then in the corpus.
+/// Runs `twotone-fuzz`. Returns false if an input failed. The input is then in the corpus, unless
+/// the process crashed.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     let scratch = workspace.target.join("fuzz");
     let mut command = cargo();
@@ -35,7 +36,8 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     for target in &args.target {
         command.args(["--target", target]);
     }
-    // Unless some are chosen, all targets run, and each has a corpus.
+    // If no target is chosen, all run. The folders of the corpora give their number, since xtask
+    // does not link the package of the targets.
     let corpora = workspace.root.join("fuzz/corpus");
     let all = || std::fs::read_dir(&corpora).map_or(1, Iterator::count);
     let targets = match args.target.len() {
@@ -46,7 +48,8 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     let status = child::run(&mut command, limit)?;
     if !status.success() && status.code().is_none() {
         eprintln!(
-            "xtask: the process was ended: what it read is in `{}`, a file for each target",
+            "xtask: a signal ended the process: its last input is in `{}`, in the file of its \
+            target",
             scratch.display()
         );
     }

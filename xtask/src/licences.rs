@@ -22,11 +22,12 @@ struct Metadata {
 struct Package {
     name: String,
     version: String,
-    /// An SPDX expression, as the manifest has it.
+    /// An SPDX expression, as in the manifest.
     license: Option<String>,
 }
 
-/// Checks all packages of a build for this platform. Returns false if one is not allowed.
+/// Checks the licences of all packages of a build for this platform, and prints those that are not
+/// allowed. Returns false if there is one.
 pub(crate) fn run(workspace: &Workspace) -> Result<bool> {
     let page = workspace.text(PAGE.as_ref());
     let page = page.ok_or_else(|| format!("{PAGE} cannot be read"))?;
@@ -50,9 +51,10 @@ pub(crate) fn run(workspace: &Workspace) -> Result<bool> {
     Ok(refused.is_empty())
 }
 
-/// Returns the packages of a build for this platform. Those of other platforms may be missing here.
+/// Returns the packages of a build for this platform. Packages for other platforms are left out,
+/// since they may not be on this computer.
 fn packages(workspace: &Workspace) -> Result<Vec<Package>> {
-    let version = said(Command::new("rustc").arg("-vV"))?;
+    let version = output(Command::new("rustc").arg("-vV"))?;
     let version = String::from_utf8_lossy(&version.stdout).into_owned();
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     let host = host.ok_or("rustc -vV names no host")?;
@@ -63,13 +65,13 @@ fn packages(workspace: &Workspace) -> Result<Vec<Package>> {
         "--filter-platform",
         host,
     ];
-    let output = said(cargo().args(args).current_dir(&workspace.root))?;
+    let output = output(cargo().args(args).current_dir(&workspace.root))?;
     let metadata: Metadata = serde_json::from_slice(&output.stdout)
-        .map_err(|error| format!("cannot read what cargo metadata said: {error}"))?;
+        .map_err(|error| format!("cannot read the output of cargo metadata: {error}"))?;
     Ok(metadata.packages)
 }
 
-fn said(command: &mut Command) -> Result<Output> {
+fn output(command: &mut Command) -> Result<Output> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command
         .output()
@@ -96,7 +98,7 @@ fn allowed(page: &str) -> BTreeSet<&str> {
         .collect()
 }
 
-/// Returns a sentence about a package whose licence is not allowed; `None` if it is allowed.
+/// Returns a message about a package whose licence is not allowed, or `None` if it is allowed.
 fn refusal(package: &Package, allowed: &BTreeSet<&str>) -> Option<String> {
     let Package {
         name,
@@ -106,7 +108,7 @@ fn refusal(package: &Package, allowed: &BTreeSet<&str>) -> Option<String> {
     let Some(license) = license else {
         return Some(format!("{name} {version}: its manifest names no licence"));
     };
-    // An old way to write "or".
+    // `MIT/Apache-2.0` is an old notation for `MIT OR Apache-2.0`.
     let spaced = license
         .replace('/', " OR ")
         .replace('(', " ( ")
@@ -126,7 +128,7 @@ fn refusal(package: &Package, allowed: &BTreeSet<&str>) -> Option<String> {
     }
 }
 
-/// Part of an SPDX expression that is not read yet.
+/// Reader of an SPDX expression. The words that are not read yet remain in it.
 struct Expression<'e> {
     words: &'e [&'e str],
     allowed: &'e BTreeSet<&'e str>,
@@ -139,7 +141,8 @@ impl Expression<'_> {
         is_next
     }
 
-    /// True if one of the licences between `OR` is allowed; `None` if the text is no expression.
+    /// Reads operands that are joined by `OR`. True if one of them is allowed, `None` if the text
+    /// is not an expression.
     fn any(&mut self) -> Option<bool> {
         let mut is_allowed = self.all()?;
         while self.take("OR") {
@@ -190,10 +193,14 @@ mod tests {
             version: "1.0.0".to_owned(),
             license: license.map(str::to_owned),
         };
-        let told = refusal(&package, &allowed(TABLE));
-        assert_eq!(told.is_some(), words.is_some(), "{license:?}: {told:?}");
-        let (told, words) = (told.unwrap_or_default(), words.unwrap_or_default());
-        assert!(told.contains(words), "{told}");
+        let message = refusal(&package, &allowed(TABLE));
+        assert_eq!(
+            message.is_some(),
+            words.is_some(),
+            "{license:?}: {message:?}"
+        );
+        let (message, words) = (message.unwrap_or_default(), words.unwrap_or_default());
+        assert!(message.contains(words), "{message}");
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Developer and deployment commands of twotone: `cargo xtask VERB`.
 //!
-//! One file a verb. Nothing here links a package of the workspace, so that the commands build
-//! first and fast on any machine, and still run when the product does not compile.
+//! Each verb has a file. This package depends on no other package of the workspace, so that it
+//! compiles quickly, and runs even if the product does not compile.
 
 #![allow(
     clippy::disallowed_methods,
-    reason = "it runs programs and says how long they took"
+    reason = "it runs programs and prints how long they took"
 )]
 
 mod advisories;
@@ -34,19 +34,20 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Run every check: what a person runs before a commit, and what CI runs.
+    /// Run every check, as before a commit and in CI.
     Test(test::Args),
     /// Check the layers and the other invariants of the workspace.
     Tidy(tidy::Args),
-    /// Check that every dependency is under a licence that is allowed.
+    /// Check that the licence of every dependency is allowed.
     Licences,
-    /// Check Cargo.lock against a database of advisories, if one is on this computer.
+    /// Check Cargo.lock for known vulnerabilities, if a database of advisories is on this computer.
     Advisories,
     /// Run a benchmark by its name; without a name, list them.
     Bench(bench::Args),
-    /// Run for long what the tests run shortly: boards that come and go, many boards, kills.
+    /// Run long versions of the tests with boards that come and go, with many boards, and with
+    /// kills.
     Soak(soak::Args),
-    /// Give changed inputs to every reader of files and packets, and keep one that fails.
+    /// Run every reader of files and packets on mutated inputs, and store an input that fails.
     Fuzz(fuzz::Args),
 }
 
@@ -73,5 +74,5 @@ fn main() -> ExitCode {
     }
 }
 
-/// Result whose error is one sentence for a person.
+/// Result whose error is a message for the user.
 type Result<T> = std::result::Result<T, String>;

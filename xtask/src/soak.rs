@@ -1,34 +1,35 @@
-//! `cargo xtask soak`: runs the long tests, which take hours, make load, or kill programs.
+//! `cargo xtask soak`: runs the long tests, which take hours, load the computer, or kill programs.
 
 use std::time::Duration;
 
 use crate::workspace::{Workspace, cargo};
 use crate::{Result, child};
 
-/// Longest time of the build and the end, beyond the requested minutes.
+/// Longest time of the build and of the end of a test, in addition to the time of the test itself.
 const EXTRA_TIME: Duration = Duration::from_secs(30 * 60);
 
-/// Longest time for each board of the load: eleven tunes on a slow computer.
+/// Longest time for each board of the load test: eleven tunes on a slow computer.
 const EACH_BOARD: Duration = Duration::from_secs(30);
 
-/// Longest time for each kill of all three commands.
+/// Longest time to kill each of the three commands once.
 const EACH_KILL: Duration = Duration::from_secs(30);
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Let boards and clients come and go for so many minutes, up to a week. An hour if nothing
-    /// else is asked for.
+    /// Let boards and clients come and go for this many minutes, up to a week. It is an hour if no
+    /// option is given.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_080))]
     minutes: Option<u64>,
-    /// Tune so many boards, with a tenth of them failing in turn.
+    /// Tune this many boards, a tenth of which fail in turn.
     #[arg(long, value_parser = clap::value_parser!(u64).range(10..=10_000))]
     boards: Option<u64>,
-    /// Kill each of tune, sweep and capture so many times.
+    /// Kill each of tune, sweep and capture this many times.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     kills: Option<u64>,
 }
 
-/// Long test: its module, the environment variable with its number, and its longest time.
+/// A long test: its module, the environment variable for its number of minutes, boards or kills,
+/// this number, and its time limit.
 struct Soak {
     module: &'static str,
     variable: &'static str,
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_is_run_and_an_hour_otherwise() {
+    fn the_requested_tests_run_and_one_hour_by_default() {
         check([None; 3], &[("comes_and_goes", 60)]);
         check([Some(5), None, None], &[("comes_and_goes", 5)]);
         check([None, Some(1000), None], &[("load", 1000)]);

@@ -1,7 +1,7 @@
-//! `cargo xtask test`: runs every check, in order. A person and CI run the same command.
+//! `cargo xtask test`: runs every check, in order. Developers and CI run the same command.
 //!
-//! A new check is a line of [`STEPS`]. All steps share one profile and one target folder; the
-//! Python environment is made in the background while the first steps compile.
+//! A new check needs an entry in [`STEPS`]. All steps share one profile and one target folder. A
+//! thread makes the Python environment while the first steps compile.
 
 pub(crate) mod python;
 mod steps;
@@ -35,7 +35,7 @@ const STEPS: [Step; 11] = [
     },
     Step {
         name: "licences",
-        about: "every dependency is under a licence that is allowed",
+        about: "the licence of every dependency is allowed",
         run: steps::licences,
     },
     Step {
@@ -70,7 +70,7 @@ const STEPS: [Step; 11] = [
     },
     Step {
         name: "python",
-        about: "an environment for the tests that need one",
+        about: "a Python environment for the tests that need it",
         run: steps::python,
     },
     Step {
@@ -109,10 +109,10 @@ struct Run<'a> {
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Run the steps after a failed one too.
+    /// Continue after a step that failed.
     #[arg(long)]
     keep_going: bool,
-    /// Run these steps alone.
+    /// Run only these steps.
     #[arg(value_parser = STEPS.map(|step| step.name))]
     steps: Vec<String>,
 }
@@ -184,7 +184,7 @@ fn in_turn<'a>(chosen: &[&'a Step], keep_going: bool, run: &Run<'_>) -> Vec<Fini
     results
 }
 
-/// Prints the table and the closing line. Returns true if no step failed.
+/// Prints a table of the steps and a line with their numbers. Returns true if no step failed.
 fn summary(results: &[Finished<'_>]) -> bool {
     println!("\n{:<18}{:>8}  result", "step", "time");
     for (step, outcome, took) in results {
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_step_ends_the_run_unless_told_otherwise() {
+    fn a_failed_step_ends_the_run_unless_it_keeps_going() {
         check(&[GOOD, IDLE, GOOD], false, (2, 0, 1));
         check(&[GOOD, BAD, GOOD, BAD], false, (1, 1, 2));
         check(&[GOOD, BAD, GOOD, BAD], true, (2, 2, 0));

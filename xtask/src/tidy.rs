@@ -1,8 +1,8 @@
 //! `cargo xtask tidy`: checks the invariants of the workspace that neither cargo, rustc nor clippy
-//! checks, and that the lints which check the others are on.
+//! checks. It also checks that the lints for the other invariants are enabled.
 //!
-//! A new check is a function, a line in [`REASONS`] and in [`CHECKS`], and a breach in the tests
-//! that it must find.
+//! A new check needs a function, a line in [`REASONS`], a line in [`CHECKS`], and a breach in
+//! `breaches/planted.txt` that it must find.
 
 mod bench_table;
 mod dependencies;
@@ -24,29 +24,29 @@ use std::path::Path;
 use crate::Result;
 use crate::workspace::Workspace;
 
-/// Number of lines above which a source gets a remark.
+/// Number of lines above which a source file gets a warning.
 const MANY_LINES: usize = 500;
 
 /// Names of the invariants and their reasons, in the order in which they are checked.
 const REASONS: &str = "
-layers: a package uses the packages that its layer allows, so that each part can be read, tested and replaced alone
+layers: a package depends only on the packages that its layer allows, so that each part can be read, tested and replaced on its own
 neutral-words: hal names no protocol, and algorithms use nothing of the physics that they are tested against
-lints-are-on: rustc and clippy find unsafe code, clocks, bare tasks and network types if they are told to
+lints-are-on: the lints that find unsafe code, clocks, tasks without an owner and network types must be enabled
 lint-exceptions: virtual time holds and every task has an owner, except in the places that are named with their reasons
-unsafe-says-why: a reader must be able to check each piece of unsafe code against its stated reason
-manifests-inherit: version, edition, licence and lints are the workspace's, the same for every package
-versions-are-shared: one version of each dependency, set in one table
+unsafe-says-why: each piece of unsafe code has a reason that a reader can check
+manifests-inherit: every package has the version, edition, licence and lints of the workspace
+versions-are-shared: each dependency has one version, which is set in the table of the workspace
 dependencies-have-reasons: a dependency is chosen for the long run, and docs/dependencies.md says why
-limits-are-told: whoever runs this on a network finds each limit, with its value, in docs/threat-model.md
-links: a link in a document leads to a file or folder of the tree
-bench-table: every benchmark is reached by `cargo xtask bench NAME`
-layout: comments, prose and imports have one form, as far as rustfmt does not see to it
+limits-are-documented: docs/threat-model.md lists each limit with its value, for those who run this on a network
+links: a link in a document leads to a file or folder of the repository
+bench-table: `cargo xtask bench NAME` can run every benchmark
+layout: comments, prose and imports have a uniform layout where rustfmt does not check it
 top-level: the layout of the top folder is fixed, so that a newcomer finds things
-lock-committed: everyone builds the same versions
-stands-alone: a clone builds with nothing beside it
+lock-committed: the lock file is committed, so that everyone builds the same versions
+stands-alone: a clone of the repository builds without files outside of it
 ";
 
-/// Returns a sentence for each place at which an invariant is broken.
+/// Function that returns a message for each place at which an invariant is broken.
 type Find = fn(&Workspace) -> Vec<String>;
 
 /// Checks by the name of their invariant.
@@ -59,7 +59,7 @@ const CHECKS: [(&str, Find); 15] = [
     ("manifests-inherit", manifests::inherited),
     ("versions-are-shared", manifests::versions),
     ("dependencies-have-reasons", dependencies::find),
-    ("limits-are-told", limits::find),
+    ("limits-are-documented", limits::find),
     ("links", links::find),
     ("bench-table", bench_table::find),
     ("layout", layout::find),
@@ -70,18 +70,18 @@ const CHECKS: [(&str, Find); 15] = [
 
 #[derive(clap::Args, Default)]
 pub(crate) struct Args {
-    /// Say the invariants and the exceptions with their reasons, and check nothing.
+    /// Print the invariants and the exceptions with their reasons, and check nothing.
     #[arg(long)]
     list: bool,
 }
 
-/// Checks every invariant; false if one is broken.
+/// Checks every invariant and prints the breaches. Returns false if there is one.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     if args.list {
         for (name, reason) in rows(REASONS) {
             println!("{name}\n    {reason}");
         }
-        println!("\nplaces that may read a clock, sleep or start a bare task");
+        println!("\nplaces that may read a clock, sleep or start a task without an owner");
         for (path, reason) in lints::places() {
             println!("{path}\n    {reason}");
         }
@@ -108,23 +108,23 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
     Ok(broken == 0)
 }
 
-/// Sentence about a file.
+/// Returns a message about a file.
 fn breach(path: impl AsRef<Path>, what: impl Display) -> String {
     format!("{}: {what}", path.as_ref().display())
 }
 
-/// Sentence about a line of a file; lines count from 1.
+/// Returns a message about a line of a file. Lines count from 1.
 fn breach_at(path: impl AsRef<Path>, line: usize, what: impl Display) -> String {
     format!("{}:{line}: {what}", path.as_ref().display())
 }
 
-/// Rows of a table in a text: a key, a colon and the rest of the line.
+/// Returns the rows of a table in a text. A row is a key, a colon and a value.
 fn rows(table: &str) -> impl Iterator<Item = (&str, &str)> {
     table.lines().filter_map(|line| line.split_once(": "))
 }
 
-/// A TOML file as a table. A missing or broken file is an empty table, which the checks that look
-/// for something in it report.
+/// Reads a TOML file. A file that is missing or invalid gives an empty table, in which the checks
+/// then find that entries are missing.
 fn toml(workspace: &Workspace, path: impl AsRef<Path>) -> toml::Table {
     let text = workspace.text(path.as_ref());
     text.and_then(|text| text.parse().ok()).unwrap_or_default()

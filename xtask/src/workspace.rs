@@ -1,4 +1,4 @@
-//! Packages and files of the workspace, from `cargo metadata` and git.
+//! The packages and files of the workspace, from `cargo metadata` and git.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -10,8 +10,9 @@ use serde::Deserialize;
 
 use crate::Result;
 
-/// Folders that builds and runs make. They are left out in trees that are no repositories.
-const LEFT_BEHIND: [&str; 4] = ["target", "runs", "__pycache__", ".git"];
+/// Folders of git and of files that builds and runs produce. They are skipped in a tree that is not
+/// a git repository.
+const SKIPPED: [&str; 4] = ["target", "runs", "__pycache__", ".git"];
 
 /// A workspace on disk.
 pub(crate) struct Workspace {
@@ -38,11 +39,11 @@ pub(crate) struct Package {
 /// A dependency of a member package, of any kind and for any platform.
 #[derive(Deserialize)]
 pub(crate) struct Dependency {
-    /// The package's real name, whatever it is renamed to.
+    /// Name of the package, even if the manifest renames it.
     pub(crate) name: String,
     /// Null for a normal dependency, else `dev` or `build`.
     pub(crate) kind: Option<String>,
-    /// Its folder, for a dependency by path.
+    /// Folder of the package, if the dependency is a path.
     pub(crate) path: Option<PathBuf>,
 }
 
@@ -65,7 +66,7 @@ impl Workspace {
     /// Reads the workspace that this program was built from.
     pub(crate) fn here() -> Result<Self> {
         let manifest = env::var_os("CARGO_MANIFEST_DIR")
-            .ok_or("run me as `cargo xtask`, so that I know where the workspace is")?;
+            .ok_or("xtask must be run as `cargo xtask`, which sets the place of the workspace")?;
         Self::read(Path::new(&manifest))
     }
 
@@ -78,11 +79,11 @@ impl Workspace {
             .output()
             .map_err(|error| format!("cannot run cargo metadata: {error}"))?;
         if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            return Err(format!("cargo metadata failed: {}", said.trim()));
+            let message = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("cargo metadata failed: {}", message.trim()));
         }
         let metadata: Metadata = serde_json::from_slice(&output.stdout)
-            .map_err(|error| format!("cannot read what cargo metadata said: {error}"))?;
+            .map_err(|error| format!("cannot read the output of cargo metadata: {error}"))?;
         let files = files(&metadata.workspace_root)?;
         Ok(Self {
             root: metadata.workspace_root,
@@ -92,7 +93,8 @@ impl Workspace {
         })
     }
 
-    /// Reads a file, by its path from the root. `None` if it is missing or is not UTF-8.
+    /// Reads a file. The path is relative to the root. `None` if the file is missing or is not
+    /// UTF-8.
     pub(crate) fn text(&self, path: &Path) -> Option<String> {
         fs::read_to_string(self.root.join(path)).ok()
     }
@@ -106,15 +108,16 @@ impl Workspace {
         folder.strip_prefix(&self.root).unwrap_or(folder)
     }
 
-    /// True if git tracks a file. `None` if git cannot tell.
+    /// True if git tracks a file. `None` if the tree is not a repository or git fails.
     pub(crate) fn is_tracked(&self, path: &Path) -> Option<bool> {
-        let tracked = told_by_git(&self.root, &["ls-files", "-z", "--cached"])?;
+        let tracked = git_paths(&self.root, &["ls-files", "-z", "--cached"])?;
         Some(tracked.iter().any(|each| each == path))
     }
 
-    /// Returns the tracked files that differ from the last commit. `None` if git cannot tell.
+    /// Returns the tracked files that differ from the last commit. `None` if the tree is not a
+    /// repository or git fails.
     pub(crate) fn changed(&self) -> Option<Vec<PathBuf>> {
-        told_by_git(
+        git_paths(
             &self.root,
             &["diff", "--name-only", "--no-relative", "-z", "HEAD"],
         )
@@ -135,7 +138,7 @@ impl Workspace {
     }
 }
 
-/// Returns a command for the cargo that started this program, else for the one on the path.
+/// Returns a command that runs the cargo that started this program, else the one on the path.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     // The variables that `cargo run` sets for this program must not reach the builds that it
@@ -149,10 +152,11 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// Returns the files of a tree: those that git tracks or would track, or all files without git.
+/// Returns the files of a tree: those that git does not ignore, or all files if the tree is not a
+/// repository.
 fn files(root: &Path) -> Result<Vec<PathBuf>> {
     let mut found = BTreeSet::new();
-    match told_by_git(
+    match git_paths(
         root,
         &[
             "ls-files",
@@ -168,8 +172,9 @@ fn files(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(found.into_iter().collect())
 }
 
-/// Returns the paths that a command of git prints, if the tree is the top of a repository.
-fn told_by_git(root: &Path, args: &[&str]) -> Option<Vec<PathBuf>> {
+/// Returns the paths that a git command prints. `None` if the tree is not the top of a repository
+/// or git fails.
+fn git_paths(root: &Path, args: &[&str]) -> Option<Vec<PathBuf>> {
     if !root.join(".git").exists() {
         return None;
     }
@@ -191,7 +196,7 @@ fn walk(root: &Path, folder: &Path, found: &mut BTreeSet<PathBuf>) -> Result<()>
         let entry = entry.map_err(unreadable)?;
         let path = entry.path();
         if entry.file_type().map_err(unreadable)?.is_dir() {
-            if !LEFT_BEHIND.iter().any(|name| entry.file_name() == *name) {
+            if !SKIPPED.iter().any(|name| entry.file_name() == *name) {
                 walk(root, &path, found)?;
             }
         } else if let Ok(path) = path.strip_prefix(root) {

@@ -1,5 +1,5 @@
-//! Answers of Tuber servers, as a client reads them: values, arrays, descriptions, elements of
-//! batches.
+//! Targets that read answers of Tuber servers as a client does: values, arrays, descriptions and
+//! the elements of batches.
 
 use twotone_wire::tuber::{
     Answer, BatchWriter, Cursor, DecodeErrorKind, Description, Format, Kind, Limits, MethodInfo,
@@ -30,8 +30,9 @@ fn run(format: Format, bytes: &[u8]) -> String {
         Ok((value, end)) => {
             match &skipped {
                 Ok(other) => assert_eq!(end, other, "a value ends in two places"),
-                // Skipping counts a tag as a level, and reading does not. Integers of thousands of
-                // digits can be read but not skipped.
+                // Two kinds of values can be read but not skipped: `skip` counts a tag as a level
+                // of nesting and reading does not, and `skip` refuses integers of thousands of
+                // digits.
                 Err(error) => assert!(
                     matches!(
                         error.kind,
@@ -63,7 +64,8 @@ fn run(format: Format, bytes: &[u8]) -> String {
     outline
 }
 
-/// Reads an array of numbers into a buffer, after its present content.
+/// Reads the value as an array of numbers into a buffer that is not empty, and asserts that the
+/// content of the buffer remains.
 fn flat(start: Cursor<'_>, value: Option<&Value>, length: usize) {
     let mut out = vec![7.5];
     match { start }.array_into(&mut out) {
@@ -82,7 +84,7 @@ fn flat(start: Cursor<'_>, value: Option<&Value>, length: usize) {
     assert_eq!(out[0], 7.5);
 }
 
-/// Count of the numbers of a value, and of nulls in their place.
+/// Counts the numbers of a value. A null in an array counts as a number, since it is read as NaN.
 fn numbers(value: &Value) -> usize {
     match value {
         Value::Array(items) => items.iter().map(numbers).sum(),
@@ -91,8 +93,8 @@ fn numbers(value: &Value) -> usize {
     }
 }
 
-/// Asserts that a value is written in either format, and has the same meaning when it is read
-/// again.
+/// Asserts that a value can be written in both formats, and is the same when it is read again in
+/// its own format.
 fn comes_back(format: Format, value: &Value) {
     let limits = Limits {
         depth: Limits::MAX_DEPTH,
@@ -125,7 +127,7 @@ fn first_argument(mut cursor: Cursor<'_>) -> Value {
     panic!("a call without its argument");
 }
 
-/// Returns a value as a format can hold it: JSON has no NaN and no infinite numbers.
+/// Returns a value as a format represents it: JSON has null in place of NaN and infinite numbers.
 pub(super) fn kept(format: Format, value: &Value) -> Value {
     match value {
         Value::Float(number) if format == Format::Json && !number.is_finite() => Value::Null,
@@ -143,8 +145,8 @@ pub(super) fn kept(format: Format, value: &Value) -> Value {
     }
 }
 
-/// Reads an answer as one to batches of several lengths. Only that of the true length may be read
-/// to its end.
+/// Reads the bytes as the answer to batches of several lengths. Asserts that only a batch with as
+/// many calls as the answer has elements can be read to its end.
 fn elements(format: Format, start: Cursor<'_>, bytes: &[u8]) -> String {
     let count: usize = match { start }.kind() {
         Ok(Kind::Array) => {
@@ -160,20 +162,20 @@ fn elements(format: Format, start: Cursor<'_>, bytes: &[u8]) -> String {
     };
     let mut outline = String::new();
     for calls in [count, count + 1, count.saturating_sub(1), 0] {
-        let (ended, told) = twice(|| read_elements(format, bytes, calls));
+        let (ended, read) = twice(|| read_elements(format, bytes, calls));
         assert!(
             !ended || calls == count,
             "{count} elements answer {calls} calls"
         );
         if calls == count {
-            outline = told;
+            outline = read;
         }
     }
     outline
 }
 
-/// Reads an answer as one to `calls` calls. Returns true if it was read to its end, and its
-/// outline.
+/// Reads the bytes as the answer to a batch of `calls` calls. Returns true if they were read to the
+/// end, and the outline of the result.
 fn read_elements(format: Format, bytes: &[u8], calls: usize) -> (bool, String) {
     let content_type = Some(format.content_type());
     let mut answer = Answer::new(content_type, bytes, &Limits::ANSWER).expect("short enough");

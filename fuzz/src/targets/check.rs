@@ -1,11 +1,11 @@
-//! Assertions for every reader.
+//! Assertions that several targets share.
 
 use std::fmt::Debug;
 
 use twotone::map::MapError;
 use twotone_wire::tuber::DecodeError;
 
-/// Reads twice, and asserts that both results are the same. Returns the result.
+/// Reads twice, and asserts that both results are the same. Returns one of them.
 pub(super) fn twice<T: Debug>(read: impl Fn() -> T) -> T {
     let (one, other) = (read(), read());
     let (shown, again) = (format!("{one:?}"), format!("{other:?}"));
@@ -13,7 +13,8 @@ pub(super) fn twice<T: Debug>(read: impl Fn() -> T) -> T {
     one
 }
 
-/// Asserts that an error of the wire has a position within the bytes.
+/// Asserts that the position of a decoding error is within the bytes. Returns the kind of the error
+/// as text.
 pub(super) fn wire_error(error: &DecodeError, length: usize) -> String {
     assert!(
         error.at <= length,
@@ -22,8 +23,8 @@ pub(super) fn wire_error(error: &DecodeError, length: usize) -> String {
     error.kind.to_string()
 }
 
-/// Asserts that an error of a file has problems, each in the text and on one line of a bounded
-/// length.
+/// Asserts that an error of a file lists problems, that each is one line of bounded length, and
+/// that its place is within the text. Returns the error as text.
 pub(super) fn map_error(error: &MapError, text: &str) -> String {
     let lines = text.split('\n').count();
     assert!(!error.problems().is_empty(), "an error without a problem");

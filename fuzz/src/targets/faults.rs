@@ -1,4 +1,4 @@
-//! Fault scripts.
+//! Target that reads fault scripts of the simulator.
 
 use twotone_sim::fault::FaultScript;
 

@@ -1,7 +1,7 @@
-//! Whole connections: a board that receives any bytes, and clients that receive any bytes as
-//! answers.
+//! Targets for whole HTTP connections: a board that receives any bytes, and clients that receive
+//! any bytes as answers.
 //!
-//! Time is virtual, so a wait of hours ends at once.
+//! Time is virtual, so that a wait of hours ends at once.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use twotone_hal::{Acquire, Batch, ChannelId, Hertz, ModuleId, Result, ToneUpdate
 use twotone_sim::Farm;
 use twotone_transport::{ConnectOptions, Connector, CrsBoard, TuberClient};
 
-/// Time that is longer than any deadline.
+/// Virtual time after which a target counts as hanging. It is longer than any deadline.
 const HANGS: Duration = Duration::from_secs(24 * 3600);
 
-/// Size of a pipe in bytes.
+/// Size of the in-memory connections in bytes.
 const PIPE: usize = 64 << 10;
 
-/// Separator of the bodies that answer one request after the other.
+/// Separator, in an input, of the bodies that answer successive requests.
 const NEXT: &[u8] = b"\n--\n";
 
 const GOOD: &[u8] =
@@ -35,11 +35,11 @@ fn in_virtual_time<T>(future: impl Future<Output = T>) -> T {
         .expect("a runtime");
     runtime.block_on(async {
         let ended = timeout(HANGS, future).await;
-        ended.unwrap_or_else(|_| panic!("it hangs"))
+        ended.unwrap_or_else(|_| panic!("the connection hangs"))
     })
 }
 
-/// Sends the bytes to a board as those of a client.
+/// Sends the bytes to a simulated board over one connection, and then a valid request over another.
 pub(super) fn request(bytes: &[u8]) -> String {
     in_virtual_time(async {
         let farm = Farm::builder().boards(1).detectors(1).start().await;
@@ -62,7 +62,7 @@ pub(super) fn request(bytes: &[u8]) -> String {
     })
 }
 
-/// Sends bytes, closes the sending side, and reads the answer.
+/// Sends bytes, closes the sending side, and reads until the board closes the connection.
 async fn exchange(stream: DuplexStream, bytes: &[u8]) -> Vec<u8> {
     let (mut from, mut to) = split(stream);
     let send = async move {
@@ -78,7 +78,7 @@ async fn exchange(stream: DuplexStream, bytes: &[u8]) -> Vec<u8> {
     tokio::join!(send, receive).1
 }
 
-/// Answers a request of a client with the bytes.
+/// Answers a request of a [`TuberClient`] with the bytes, head and body.
 pub(super) fn answer(bytes: &[u8]) -> String {
     let read = || {
         let bytes = bytes.to_vec();
@@ -111,7 +111,7 @@ pub(super) fn answer(bytes: &[u8]) -> String {
                         "w".repeat(replies[0].warnings.len().min(3))
                     )
                 }
-                Err(error) => told(&error),
+                Err(error) => message(&error),
             }
         })
     };
@@ -120,7 +120,8 @@ pub(super) fn answer(bytes: &[u8]) -> String {
     one
 }
 
-/// Answers the requests of the client of a CRS board: one body for each request.
+/// Answers the requests of a [`CrsBoard`] with valid heads and with bodies from the bytes, one for
+/// each request.
 pub(super) fn crs(bytes: &[u8]) -> String {
     let bodies: Arc<[Vec<u8>]> = bodies(bytes).into();
     let asked = Arc::new(AtomicUsize::new(0));
@@ -136,13 +137,19 @@ pub(super) fn crs(bytes: &[u8]) -> String {
         let board = CrsBoard::connect_over("b1", connector, ConnectOptions::new()).await;
         let board = match board {
             Ok(board) => board,
-            Err(error) => return told(&error),
+            Err(error) => return message(&error),
         };
-        format!("{:?} {}", board.description(), used(&board.handle()).await)
+        format!(
+            "{:?} {}",
+            board.description(),
+            use_board(&board.handle()).await
+        )
     })
 }
 
-async fn used(board: &twotone_hal::BoardHandle) -> String {
+/// Sends a batch that sets values to a board, and one that reads. Returns the outline of the
+/// results.
+async fn use_board(board: &twotone_hal::BoardHandle) -> String {
     let mut outline = String::new();
     let tone = ToneUpdate::tone(ChannelId::FIRST, Hertz(5e6), 0.001);
     let mut sets = Batch::new();
@@ -155,13 +162,14 @@ async fn used(board: &twotone_hal::BoardHandle) -> String {
         let outcome: Result<_> = board.run(batch).await.map(drop);
         match outcome {
             Ok(()) => outline.push_str(" ran"),
-            Err(error) => outline.push_str(&told(&error)),
+            Err(error) => outline.push_str(&message(&error)),
         }
     }
     outline
 }
 
-fn told(error: &twotone_hal::Error) -> String {
+/// Asserts that the message of an error is of bounded length and safe to print. Returns it.
+fn message(error: &twotone_hal::Error) -> String {
     let text = error.to_string();
     assert!(
         !text.is_empty() && text.len() < 20_000,
@@ -172,6 +180,7 @@ fn told(error: &twotone_hal::Error) -> String {
     text
 }
 
+/// Splits an input at [`NEXT`]. Returns one body at least.
 fn bodies(bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut bodies = vec![Vec::new()];
     let mut rest = bytes;
@@ -187,7 +196,7 @@ fn bodies(bytes: &[u8]) -> Vec<Vec<u8>> {
     bodies
 }
 
-/// Answers each request with the next body, and all further ones with the last body.
+/// Answers each request with the next body. The last body also answers all further requests.
 async fn answer_in_turn(mut stream: DuplexStream, bodies: Arc<[Vec<u8>]>, asked: Arc<AtomicUsize>) {
     let mut inbox = Vec::new();
     while read_request(&mut stream, &mut inbox).await {

@@ -1,4 +1,4 @@
-//! Hardware maps of the Python client, which are imported.
+//! Target that imports hardware maps of the Python client rfmux.
 
 use twotone::map::{HardwareMap, import_rfmux};
 

@@ -1,4 +1,4 @@
-//! Hardware maps.
+//! Target that reads hardware maps.
 
 use twotone::map::HardwareMap;
 

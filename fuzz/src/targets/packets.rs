@@ -1,5 +1,5 @@
-//! Packets of the sample streams: bytes that pass the check can be read as a whole and are written
-//! back unchanged.
+//! Targets that read packets of the sample streams: a packet that is accepted can be read to its
+//! end, and is written back unchanged.
 
 use twotone_transport::readout::SampleTime;
 use twotone_wire::crs::{

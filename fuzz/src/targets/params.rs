@@ -1,4 +1,4 @@
-//! Parameter files.
+//! Target that reads parameter files.
 
 use twotone::map::parse_params;
 use twotone_algorithms::{NetworkAnalysisParams, TuneParams};
@@ -16,7 +16,7 @@ pub(super) fn run(bytes: &[u8]) -> String {
         Ok(params) => params,
         Err(error) => return format!("{} {of_others}", map_error(&error, &text)),
     };
-    // The program does the same, to know which parameters a file has.
+    // The program reads a file as plain JSON values too, to find which parameters the file sets.
     let given = parse_params::<serde_json::Value>(&text, "any.toml");
     if let Err(error) = &given {
         map_error(error, &text);
@@ -31,7 +31,7 @@ pub(super) fn run(bytes: &[u8]) -> String {
     let written = toml::to_string(&params).expect("parameters have a form in TOML");
     let again =
         parse_params::<TuneParams>(&written, "written").expect("written parameters are some");
-    // Compared as text, as NaN is not equal to itself.
+    // As text, because NaN is not equal to itself.
     assert_eq!(format!("{again:?}"), format!("{params:?}"), "{written}");
     format!("params {problem:?} {of_others}")
 }

@@ -1,4 +1,4 @@
-//! Files of run directories: manifests and tunes, read as the program reads them.
+//! Targets that read the files of run directories: manifests and tunes.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use twotone_hal::ModuleId;
 
 use super::check::twice;
 
-/// The smallest manifest of the known format.
+/// The smallest manifest that can be read.
 const KNOWN: &str = include_str!("../../corpus/manifest/smallest");
 
 /// Reads a `manifest.json`.

@@ -1,5 +1,5 @@
-//! Requests to a Tuber server: any bytes are answered once, and run no more calls than they
-//! contain.
+//! Targets that send requests to a Tuber server: any bytes get one answer, and run no more calls
+//! than they contain.
 
 use bytes::BytesMut;
 use twotone_wire::tuber::{
@@ -34,10 +34,10 @@ fn run(format: Format, bytes: &[u8]) -> String {
                 "two answers to one request"
             );
             assert_eq!(answer, step_by_step(&head, bytes), "an answer in steps");
-            let told = readable(format, bytes, answered, &answer, echo.calls.len());
+            let read = readable(format, bytes, answered, &answer, echo.calls.len());
             if options.is_some() && answered == format {
                 rewritten(format, &echo);
-                outline = told;
+                outline = read;
             }
             let mut board = BytesMut::new();
             Server::default().serve(&head, bytes, &mut Board, &mut board);
@@ -53,7 +53,7 @@ fn served(head: &Head<'_>, bytes: &[u8], server: &mut Server) -> (BytesMut, Echo
     (out, echo)
 }
 
-/// Answer of a server that takes each step back once and runs it again.
+/// Serves a request in steps, and undoes and repeats each of them once. Returns the answer.
 fn step_by_step(head: &Head<'_>, bytes: &[u8]) -> BytesMut {
     let (mut out, mut echo) = (BytesMut::new(), Echo::default());
     let mut server = Server::default();
@@ -62,7 +62,7 @@ fn step_by_step(head: &Head<'_>, bytes: &[u8]) -> BytesMut {
         let length = out.len();
         if exchange.step(&mut echo, &mut out) {
             exchange.take_back(&mut out);
-            assert_eq!(out.len(), length, "a step that was taken back");
+            assert_eq!(out.len(), length, "a step that was undone leaves nothing");
             assert!(exchange.step(&mut echo, &mut out));
         } else {
             break;
@@ -72,7 +72,7 @@ fn step_by_step(head: &Head<'_>, bytes: &[u8]) -> BytesMut {
     out
 }
 
-/// Asserts that an answer is one well-formed value with an answer to each call. Returns its
+/// Asserts that an answer is one well-formed value with one element for each request. Returns its
 /// outline.
 fn readable(asked: Format, bytes: &[u8], format: Format, answer: &[u8], calls: usize) -> String {
     let start = Cursor::new(format, answer, &Limits::ANSWER).expect("short enough");
@@ -116,7 +116,8 @@ fn readable(asked: Format, bytes: &[u8], format: Format, answer: &[u8], calls: u
     outline
 }
 
-/// Asserts that the calls that were run can be written and run again as the same calls.
+/// Asserts that the calls that were run, if written as a batch of the client, are run as the same
+/// calls again.
 fn rewritten(format: Format, echo: &Echo) {
     let mut batch = BatchWriter::new(format);
     for call in &echo.calls {
@@ -136,12 +137,12 @@ fn rewritten(format: Format, echo: &Echo) {
         accept: None,
         options: Some("continue-on-error"),
     };
-    // The values inside arguments are nested as deep as in the original.
+    // The arguments are nested as deep as in the original, so the limit of depth accepts them.
     let (_, again) = served(&head, &batch.finish(), &mut Server::default());
     assert_eq!(again.kept(format), echo.kept(format));
 }
 
-/// A call as it came.
+/// A call that [`Echo`] received.
 #[derive(Debug, Clone, PartialEq)]
 struct Echoed {
     object: String,
@@ -150,14 +151,15 @@ struct Echoed {
     kwargs: Vec<(String, Value)>,
 }
 
-/// Service that records its calls, answers with their arguments, and warns with their names.
+/// Service that records its calls, answers with their positional arguments, and sends the names of
+/// their keyword arguments as warnings.
 #[derive(Debug, Default)]
 struct Echo {
     calls: Vec<Echoed>,
 }
 
 impl Echo {
-    /// Returns its calls as text, so that NaN can be compared too.
+    /// Returns the calls as text, so that calls with NaN can be compared too.
     fn kept(&self, format: Format) -> String {
         let calls = self.calls.iter().map(|call| Echoed {
             args: call.args.iter().map(|value| kept(format, value)).collect(),
@@ -241,7 +243,7 @@ static BOARD: Interface = Interface {
     properties: &[],
 };
 
-/// Service that binds arguments and reads each of them as every type.
+/// Service that reads each of its arguments as every type.
 struct Board;
 
 impl Service for Board {

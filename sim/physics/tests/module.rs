@@ -1,4 +1,5 @@
-//! A module as its user sees it: settings and conditions in, levels and detectors out.
+//! The public interface of a module: settings and conditions as inputs, levels and detectors as
+//! results.
 
 mod rig;
 
@@ -111,7 +112,8 @@ fn sweeps_up_and_down_jump_at_the_folds() {
         "down at {down}, fold at {lower}"
     );
 
-    // A tone that is moved between the folds without reading ends on the same branch as with.
+    // A tone that is moved between the folds ends on the same branch whether samples are read in
+    // between or not.
     let middle = 0.5 * (upper + lower);
     for from in [1.0, -4.0] {
         let mut model = one_detector(strong.clone(), &silent());
@@ -124,7 +126,8 @@ fn sweeps_up_and_down_jump_at_the_folds() {
         assert!((point.a - 2.0).abs() < 1e-6 && (point.y0 - middle).abs() < 1e-6);
         assert!((y0_of(point.y) - middle).abs() < 1e-6);
         assert_eq!(point.y > -0.4, from > 0.0, "from {from}: y {}", point.y);
-        // Turned off and on, the detector loses its memory: it is on the branch of little energy.
+        // A tone that is turned off and on removes the detector's memory: the detector is on the
+        // branch with little energy.
         model.set_amplitude(0, 0.0).expect("valid");
         model.acquire(0, 1, 0..1, &mut Vec::new());
         model.set_amplitude(0, 0.002).expect("valid");
@@ -274,7 +277,7 @@ fn epochs_phases_and_the_cable() {
         "the phase did not change"
     );
 
-    // With the right length set, the board shows no delay.
+    // If the right cable length is set, the samples show no delay.
     model
         .set_cable_length_m(60e-9 * 0.66 * 299_792_458.0)
         .expect("finite");
@@ -443,7 +446,7 @@ fn at_low_power_samples_are_the_line_times_all_detectors() {
         adc_bits: 31,
         ..ProfileParams::harsh()
     };
-    // Detectors with hardly any noise of their own are worked out by another path of the model.
+    // The model computes detectors with very little noise in another way.
     let moving = ProfileParams {
         tls_min: 1e-32,
         tls_max: 1e-31,
@@ -480,7 +483,7 @@ fn at_low_power_samples_are_the_line_times_all_detectors() {
                 .product();
             model.line().transmission(f) * past * full_scale * amplitude
         };
-        // One phase for all: that of the epoch.
+        // All channels have the same phase, that of the epoch.
         let turn = out[9] / expected(0);
         assert!((turn.norm() - 1.0).abs() < 1e-3, "{turn}");
         for channel in 0..500 {

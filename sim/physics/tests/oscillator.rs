@@ -1,8 +1,9 @@
-//! The branch rule against the oscillator itself, integrated in time.
+//! Comparison of the branch rule with the oscillator, whose equation of motion is integrated in
+//! time.
 //!
 //! In units of the linewidth's time constant, the field of a driven resonator whose frequency is
-//! pulled by its own energy obeys `2 dz/dt = 1 - (1 + 2 i (y0 + a |z|^2)) z`. Its steady states
-//! are `z = 1/(1 + 2 i y)` with `y = y0 + a |z|^2`. Nothing here uses the crate's formulae.
+//! pulled by its own energy obeys `2 dz/dt = 1 - (1 + 2 i (y0 + a |z|^2)) z`. Its steady states are
+//! `z = 1/(1 + 2 i y)` with `y = y0 + a |z|^2`. Nothing here uses the formulae of the crate.
 
 use twotone_physics::Complex64;
 use twotone_physics::kerr::{Drive, Drives, Width, roots, settle};
@@ -11,9 +12,10 @@ fn slope(z: Complex64, y0: f64, a: f64) -> Complex64 {
     0.5 * (1.0 - Complex64::new(1.0, 2.0 * (y0 + a * z.norm_sqr())) * z)
 }
 
-/// Runge-Kutta of fourth order with a tone that moves slowly.
+/// Integrates the equation by the Runge-Kutta method of fourth order, for a tone that moves slowly.
 fn sweep(a: f64, from: f64, to: f64, mut visit: impl FnMut(f64, Complex64)) {
-    // Slow against the relaxation near a fold, which is many times the linewidth's.
+    // The sweep is slow compared with the relaxation near a fold, which takes many time constants
+    // of the linewidth.
     let (step, speed) = (0.05, 2e-4);
     let steps = ((to - from).abs() / (speed * step)) as usize;
     let mut z = 1.0 / Complex64::new(1.0, 2.0 * roots(from, a)[0]);
@@ -62,7 +64,7 @@ fn the_oscillator_follows_the_branch_that_is_claimed() {
                     assert!((y0 + pull - expected).abs() < 1e-6 || found.len() > 1);
                 }
             });
-            // They may differ only near a jump, since the field takes some time to fall or rise.
+            // The two may differ only near a jump, since the field takes some time to fall or rise.
             let width = misses
                 .iter()
                 .fold((f64::MAX, f64::MIN), |(l, h), y0| (l.min(*y0), h.max(*y0)));
@@ -77,7 +79,7 @@ fn the_oscillator_follows_the_branch_that_is_claimed() {
 
 #[test]
 fn energy_pulls_the_resonance_down() {
-    // Of a strong tone the greatest response lies below the resonance, by a linewidths.
+    // For a strong tone, the largest response is below the resonance by `a` linewidths.
     let mut best = (0.0, 0.0);
     sweep(1.5, 2.0, -3.0, |y0, z| {
         if z.norm() > best.0 {
@@ -125,7 +127,7 @@ fn a_sweep_in_steps_jumps_where_the_oscillator_does() {
                     differing.push((y0, difference));
                 }
             }
-            // A long step near a fold may go either way.
+            // After a large step near a fold, the field may settle on either branch.
             let allowed = usize::from(step.abs() > 0.15);
             assert!(
                 differing.len() <= allowed,

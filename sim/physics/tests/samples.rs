@@ -44,7 +44,7 @@ fn a_change_shows_as_the_filters_step_and_only_for_their_length() {
             "stage {stage}: no memory"
         );
         assert!((out[6] - new).norm() < 1e-3, "stage {stage}: not settled");
-        // Samples that are read one by one, or after another channel, are the same.
+        // Samples are the same if they are read one by one, or after those of another channel.
         model.set_amplitude(0, 0.002).expect("valid");
         let mut other = Vec::new();
         model.acquire(2000, 2, 5..6, &mut other);
@@ -70,7 +70,7 @@ fn samples_do_not_depend_on_how_they_are_asked_for() {
         let mut fresh = model.clone();
         model.acquire(10, 90, 0..128, &mut out);
         let whole: Vec<Complex64> = out.clone();
-        // In pieces, in another order of channels, with others between.
+        // In parts, in another order of channels, and with other channels in between.
         let mut model = fresh.clone();
         for piece in 0..9 {
             for channel in (0..128).rev() {
@@ -84,7 +84,7 @@ fn samples_do_not_depend_on_how_they_are_asked_for() {
                 }
             }
         }
-        // The same request, bit for bit.
+        // The same request gives the same bits.
         model.acquire(10, 90, 0..128, &mut out);
         assert_eq!(out, whole, "{profile}");
     }
@@ -257,8 +257,8 @@ fn the_filter_bank_shows_the_white_noise_and_the_ring_down() {
             .sum::<f64>()
             / 2e4
     };
-    // White noise filtered by the bin: a quarter of it passes, and neighbours are alike. The
-    // numbers are from the transform of the window by another program.
+    // White noise that the bin filters: a quarter of it passes, and neighbouring samples are
+    // correlated. Another program computed the numbers from the transform of the window.
     for (lag, expected) in [(1, 0.8308), (2, 0.4725), (3, 0.179)] {
         let got = power(lag) / power(0);
         assert!((got - expected).abs() < 0.02, "{lag}: {got}");
@@ -315,14 +315,14 @@ fn a_change_between_samples_is_seen_from_its_own_time_on() {
         let shown = Filter::at_stage(6).step((k as f64 + 0.5) * 64.0);
         assert!((z / old - 1.0 - shown).norm() < 1e-4, "sample {k}");
     }
-    // A time that was set holds only until samples are asked for.
+    // A time that is set is valid only until samples are requested.
     let mut later = model.clone();
     later.set_time(35.0 * 64.0);
     later.acquire(40, 5, 0..1, &mut out);
     later.set_amplitude(0, 0.002).expect("valid");
     later.acquire(45, 1, 0..1, &mut out);
     assert!((out[0] / old - 2.0).norm() < 0.01, "{}", out[0] / old);
-    // Asked for again, they are as if the settings had always been so.
+    // Samples that are requested again are computed with the present settings.
     model.acquire(20, 1, 0..1, &mut out);
     assert!((out[0] / old - 2.0).norm() < 1e-4);
 }

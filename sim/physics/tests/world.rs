@@ -1,4 +1,5 @@
-//! Motion under constant settings: noise of detectors and line, hits, pairs, and power.
+//! Motion of resonances under constant settings: noise of detectors and line, hits, pairs, and
+//! power.
 
 use std::f64::consts::TAU;
 
@@ -38,7 +39,8 @@ fn toned(seed: u64, detectors: &[Detector], y0: f64, params: &ProfileParams) -> 
     model
 }
 
-/// Samples of a channel as shifts of fr in Hz, without the first ones.
+/// Returns the samples of a channel as shifts of fr in Hz, without those in which the filters
+/// settle.
 fn shifts(model: &mut ModuleModel, channel: usize, n: usize) -> Vec<f64> {
     let point = model.truth_at(channel, 0).expect("a tone is on");
     let mut out = Vec::new();
@@ -49,7 +51,8 @@ fn shifts(model: &mut ModuleModel, channel: usize, n: usize) -> Vec<f64> {
         .collect()
 }
 
-/// One-sided density around a frequency, in the square of the unit of `x` per Hz.
+/// Returns the one-sided power spectral density around a frequency, in the square of the unit of
+/// `x` per Hz.
 fn density(x: &[f64], frequency: f64) -> f64 {
     let rate = units::sample_rate_hz(6);
     let mean = x.iter().sum::<f64>() / x.len() as f64;
@@ -93,7 +96,7 @@ fn two_level_noise_has_its_level_and_falls_with_the_root_of_power() {
     };
     let low = level(0.103);
     assert!((0.6e-17..1.6e-17).contains(&low), "at a pull of 0.1: {low}");
-    // Sixteen times less power gives about four times the density; same random numbers.
+    // With the same random numbers, a sixteenth of the power gives about four times the density.
     let ratio = level(0.103 / 16.0) / low;
     assert!((ratio - 4.0).abs() < 0.3, "{ratio}");
 }
@@ -149,7 +152,7 @@ fn hits_push_the_resonance_down_and_its_loss_up() {
         })
         .filter(|(fr, _)| fr.abs() > 0.005)
         .collect();
-    // 20 s at one a second, each some samples long.
+    // 20 s with one hit per second, each of which lasts some samples.
     assert!(
         (20..200).contains(&moved.len()),
         "{} samples hit",

@@ -1,5 +1,4 @@
-//! A minimal HTTP client over a blocking socket, so that the boards are tested
-//! without any code that twotone's own client shares.
+//! A minimal HTTP client over a blocking socket. It shares no code with the client of twotone.
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
@@ -9,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// Longer than anything that a board without faults needs.
+/// Timeout that is longer than any answer of a board without faults takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A connection to a board.
@@ -18,7 +17,7 @@ pub(crate) struct Client {
     address: SocketAddr,
 }
 
-/// An answer as it came.
+/// An answer of a board.
 #[derive(Debug)]
 pub(crate) struct Http {
     /// Status line and headers, with their line ends.
@@ -61,7 +60,7 @@ impl Client {
         self.stream.write_all(request).unwrap();
     }
 
-    /// Reads one answer, or an error if the connection ends before it is whole.
+    /// Reads one answer. It is an error if the connection ends before the answer is complete.
     pub(crate) fn read(&mut self) -> std::io::Result<Http> {
         let mut head = Vec::new();
         let mut byte = [0];
@@ -151,7 +150,7 @@ impl Client {
     }
 }
 
-/// A call as it stands in a batch.
+/// Returns a call as an element of a batch.
 pub(crate) fn call(method: &str, args: Value, kwargs: Value) -> Value {
     json!({ "object": "Dfmux", "method": method, "args": args, "kwargs": kwargs })
 }
@@ -163,7 +162,7 @@ pub(crate) fn outcome(element: &Value) -> Result<Value, String> {
     }
 }
 
-/// True if two frequencies, Hz, differ only by the board's rounding.
+/// True if two frequencies in Hz differ only by the board's rounding.
 pub(crate) fn near(left: f64, right: f64) -> bool {
     (left - right).abs() <= 0.3e-3
 }

@@ -20,11 +20,11 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Listens on a port of its own, to which only the farm of the test sends.
+    /// Listens on a new port, to which only the farm of the test sends.
     pub(crate) fn new(group: Ipv4Addr) -> Self {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        // If the system grants less, packets are lost, which the tests would notice.
+        // If the system allows a smaller buffer, packets may be lost, which the tests would notice.
         let _ = set_socket_recv_buffer_size(&socket, 4 << 20);
         Self {
             socket,
@@ -47,20 +47,20 @@ impl Listener {
             .unwrap();
     }
 
-    /// Joins for any source.
+    /// Joins a group for any source.
     pub(crate) fn join_any(&self) {
         self.socket
             .join_multicast_v4(&self.group, &Ipv4Addr::LOCALHOST)
             .unwrap();
     }
 
-    /// The next packet and its source.
+    /// Returns the next packet and its source.
     pub(crate) fn receive(&mut self) -> (Ipv4Addr, Vec<u8>) {
         self.receive_within(PATIENCE)
             .unwrap_or_else(|| panic!("no packet came within {PATIENCE:?}"))
     }
 
-    /// The same, or `None` if no packet comes in time.
+    /// Returns the next packet and its source, or `None` if no packet arrives in time.
     pub(crate) fn receive_within(&mut self, patience: Duration) -> Option<(Ipv4Addr, Vec<u8>)> {
         self.socket.set_read_timeout(Some(patience)).unwrap();
         match self.socket.recv_from(&mut self.buffer) {

@@ -1,4 +1,4 @@
-//! The kernel's call in a loop, and nothing else: no attribution, no order, no counters.
+//! A bare loop of `recvmmsg` as a reference: no attribution to boards, no order, no counters.
 
 use std::io::IoSliceMut;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -40,7 +40,7 @@ impl Loop {
         }
     }
 
-    /// Waits for packets, and says how many came.
+    /// Waits for packets, and returns their number.
     pub(crate) fn receive(&mut self) -> usize {
         let packets = self.bytes.chunks_exact_mut(PacketLength::Long.bytes());
         let mut slots: Vec<_> = packets.map(|bytes| [IoSliceMut::new(bytes)]).collect();

@@ -34,7 +34,7 @@ const MODULES: u8 = 4;
 const PORT: u16 = 29_790;
 const ROUNDS: usize = 15;
 const BURSTS: usize = 20;
-/// Packets of a round with a window, and the window.
+/// Number of packets in a round with a window, and the size of the window in packets.
 const STREAMED: usize = 40_000;
 const WINDOW: usize = 256;
 /// Smallest ratio of a receiver's rate to that of the bare loop that is accepted.
@@ -46,10 +46,10 @@ fn sources() -> Vec<Source> {
     (1..=BOARDS).map(board).collect()
 }
 
-/// The group, which no other run of this benchmark has at the same time.
+/// Returns the multicast group, which no other run of this benchmark uses at the same time.
 static GROUP: OnceLock<Ipv4Addr> = OnceLock::new();
 
-/// The group that belongs to a process, the parent of both sides.
+/// Returns the multicast group of a process, which is the parent of both sides.
 fn group_of(process: u32) -> Ipv4Addr {
     let [_, high, middle, low] = process.to_be_bytes();
     Ipv4Addr::new(239, 200 + high % 50, middle, low)
@@ -69,14 +69,14 @@ trait Taker {
     async fn take(&mut self) -> usize;
 }
 
-/// Use of each packet that the receiver gives.
+/// Use of each packet that the receiver returns.
 #[derive(Clone, Copy, PartialEq)]
 enum Use {
-    /// It is counted: its header is decoded, and its samples are not read.
+    /// The packet is counted: its header is decoded, and its samples are not read.
     Head,
-    /// All its samples are read, as the integers that were sent, and come into one number.
+    /// All samples are read as the integers in the packet, and combined into one number.
     Decode,
-    /// All its samples are turned into counts, and summed up by channel.
+    /// All samples are converted to counts and summed for each channel.
     Sum,
 }
 
@@ -140,7 +140,7 @@ impl Taker for bare::Loop {
     }
 }
 
-/// Time that so many packets took, by the clock and of this thread's CPU.
+/// Wall time and CPU time of this thread for a number of packets.
 #[derive(Clone, Copy)]
 struct Cost {
     packets: usize,
@@ -176,7 +176,7 @@ async fn timed(run: impl Future<Output = usize>) -> Cost {
     }
 }
 
-/// Empties the kernel's buffer, again and again.
+/// Measures how fast the kernel's buffer is emptied, over many rounds.
 async fn backlog(child: &mut Child, packets: usize, taker: &mut impl Taker, costs: &mut Vec<Cost>) {
     for _ in 0..BURSTS {
         child.burst(packets);
@@ -191,7 +191,7 @@ async fn backlog(child: &mut Child, packets: usize, taker: &mut impl Taker, cost
     }
 }
 
-/// Receives while the sender sends.
+/// Measures the rate of packets while the sender sends.
 async fn window(child: &mut Child, taker: &mut impl Taker) -> Cost {
     child.stream(STREAMED, WINDOW);
     let cost = timed(async {
@@ -207,7 +207,7 @@ async fn window(child: &mut Child, taker: &mut impl Taker) -> Cost {
     cost
 }
 
-/// As `backlog`, in blocks of consecutive samples of every module.
+/// As `backlog`, but in blocks of consecutive samples of every module.
 async fn blocks(child: &mut Child, packets: usize, costs: &mut Vec<Cost>) {
     const SAMPLES: usize = 16;
     let mut receiver = Receiver::open_here(&sources(), &options()).expect("a receiver");
@@ -306,7 +306,8 @@ fn measure(runtime: &Runtime) -> (Vec<Row>, serde_json::Value) {
     let mut child = Child::start();
     let mut peer = rfmux::Peer::start();
     let buffers = runtime.block_on(async { Ours::open(Use::Head).receiver.buffers() });
-    // The kernel takes about twice a packet's length for it, and grants twice what it says.
+    // The kernel uses about twice the length of a packet, and allows twice the reported size of the
+    // buffer.
     let burst = (buffers.granted / PacketLength::Long.bytes() / 2).clamp(16, 1024);
     let mut costs: [Vec<Cost>; 9] = Default::default();
     let [
@@ -321,7 +322,8 @@ fn measure(runtime: &Runtime) -> (Vec<Row>, serde_json::Value) {
         theirs,
     ] = &mut costs;
     for round in 0..=ROUNDS {
-        // Who comes first changes; the first round warms up.
+        // The receivers change their order from round to round. The first round warms up and is not
+        // counted.
         for turn in 0..3 {
             runtime.block_on(async {
                 let (of, costs, costs_window) = match (round + turn) % 3 {

@@ -1,4 +1,4 @@
-//! The receiver inside rfmux, in a process of its own.
+//! The receiver of rfmux, in a process of its own.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::{Cost, PORT, options, sources};
 
-/// The variable that names a Python which has rfmux.
+/// Environment variable with the path of a Python interpreter that has rfmux.
 const PYTHON: &str = "TWOTONE_PYTHON";
 
-/// The process. It ends with its owner, whose pipe closes.
+/// The process of the receiver. It ends when the pipe from this process closes.
 pub(crate) struct Peer {
     process: Child,
     orders: Option<ChildStdin>,
@@ -17,7 +17,7 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// Starts it, if there is a Python for it.
+    /// Starts the process. `None` if no interpreter is given.
     pub(crate) fn start() -> Option<Self> {
         let python = std::env::var(PYTHON).ok()?;
         let options = options();
@@ -53,7 +53,7 @@ impl Peer {
         assert_eq!(self.order("open"), "ready");
     }
 
-    /// Takes what waits in the kernel's buffer.
+    /// Takes all packets that are in the kernel's buffer.
     pub(crate) fn drain(&mut self, packets: usize) -> Cost {
         let answer = self.order(&format!("drain {packets}"));
         let seconds = answer.parse().expect("a time, unless packets were lost");

@@ -1,4 +1,4 @@
-//! The boards: another process that sends packets made beforehand, as its parent says.
+//! The sender: a process that sends prepared packets in place of boards, as its parent requests.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -7,13 +7,13 @@ use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use socket2::{Domain, Socket, Type};
 use twotone_wire::crs::{PacketLength, ReadoutHeader, Stamp, StampSource};
 
-/// Argument that makes a process the sender.
+/// Command-line argument that makes this program the sender.
 pub(crate) const ARGUMENT: &str = "--send";
 
-/// Place of a packet's sequence number.
+/// Position of the sequence number in a packet.
 const SEQUENCE: std::ops::Range<usize> = 12..16;
 
-/// The sending process. It ends with its parent, whose pipe closes.
+/// The sending process. It ends when the pipe from its parent closes.
 pub(crate) struct Child {
     process: std::process::Child,
     orders: Option<ChildStdin>,
@@ -36,25 +36,25 @@ impl Child {
         }
     }
 
-    /// Sends so many packets, and returns when all are in the kernel's buffer.
+    /// Sends this many packets, and returns when all are in the kernel's buffer.
     pub(crate) fn burst(&mut self, packets: usize) {
         self.stream(packets, packets);
         self.acknowledge(packets);
         self.done();
     }
 
-    /// Begins to send so many packets, never more than the window ahead of what is acknowledged.
+    /// Begins to send this many packets. The sender never has more than the window unacknowledged.
     pub(crate) fn stream(&mut self, packets: usize, window: usize) {
         self.order(packets);
         self.order(window);
     }
 
-    /// Acknowledges that so many have been received.
+    /// Acknowledges that this many packets have been received.
     pub(crate) fn acknowledge(&mut self, received: usize) {
         self.order(received);
     }
 
-    /// Waits until all have been sent.
+    /// Waits until all packets have been sent.
     pub(crate) fn done(&mut self) {
         self.answers.read_exact(&mut [0]).expect("an answer");
     }
@@ -73,7 +73,7 @@ impl Drop for Child {
     }
 }
 
-/// One module: its socket, and its packet.
+/// The socket and the packet of one module.
 struct Module {
     socket: std::rc::Rc<Socket>,
     packet: Vec<u8>,

@@ -67,14 +67,14 @@ mod tests {
 
     /// Checks stamps of packets in order. Each stamp is a number of sampling periods after the
     /// start.
-    fn check(stamps: impl IntoIterator<Item = u32>, told: Result<(), &str>) {
+    fn check(stamps: impl IntoIterator<Item = u32>, expected: Result<(), &str>) {
         let (mut advance, start) = (Advance::default(), SampleTime::of_unix(1.8e9));
         let mut take = |(at, stamp)| {
             let sequence = (u32::MAX - 3).wrapping_add(at);
             advance.take(sequence, 6, start.plus_samples(stamp, 6))
         };
         let taken = (0..).zip(stamps).try_for_each(&mut take);
-        assert_eq!(taken, told);
+        assert_eq!(taken, expected);
     }
 
     #[test]

@@ -302,11 +302,14 @@ mod tests {
         };
         assert_eq!(buffers.shortfall(), None);
         buffers.granted = 212_992;
-        let told = buffers.shortfall().unwrap();
-        assert!(told.contains("212992 of the 33554432 bytes"), "{told}");
+        let message = buffers.shortfall().unwrap();
         assert!(
-            told.ends_with("sysctl -w net.core.rmem_max=33554432"),
-            "{told}"
+            message.contains("212992 of the 33554432 bytes"),
+            "{message}"
+        );
+        assert!(
+            message.ends_with("sysctl -w net.core.rmem_max=33554432"),
+            "{message}"
         );
     }
 }

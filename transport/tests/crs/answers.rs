@@ -1,4 +1,4 @@
-//! Answers that are none, and the messages of errors.
+//! Answers that are not valid, and the messages of errors.
 
 use tokio::time::Instant;
 use twotone_hal::ReceiveOptions;
@@ -44,9 +44,9 @@ async fn what_is_no_board_is_told_by_name_operation_and_cause() {
         (Next::Hang, ErrorKind::Timeout, "deadline"),
     ] {
         let scripted = Scripted::default();
-        let told = format!("{next:?}");
-        // A request that only reads is repeated, and asked in parts: only failures that last are
-        // reported.
+        let case = format!("{next:?}");
+        // A request that only reads is repeated, and then split into parts. Only failures that
+        // persist are reported.
         scripted.script((0..64).map(|_| next.clone()));
         let options = ConnectOptions::new().answer_limit(8000);
         let began = Instant::now();
@@ -54,18 +54,18 @@ async fn what_is_no_board_is_told_by_name_operation_and_cause() {
         assert_eq!(
             (error.kind(), error.board()),
             (kind, Some("b1")),
-            "{told}: {error}"
+            "{case}: {error}"
         );
         let text = error.chain().to_string();
         assert!(
             text.contains("connect") && text.contains(words),
-            "{told}: {text}"
+            "{case}: {text}"
         );
-        assert!(began.elapsed() < Duration::from_secs(11), "{told}");
+        assert!(began.elapsed() < Duration::from_secs(11), "{case}");
     }
-    let gone = Scripted::default();
-    gone.0.lock().unwrap().gone = true;
-    let error = connect_with(&gone, ConnectOptions::new())
+    let unreachable = Scripted::default();
+    unreachable.0.lock().unwrap().unreachable = true;
+    let error = connect_with(&unreachable, ConnectOptions::new())
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
@@ -126,7 +126,8 @@ async fn an_answer_of_the_wrong_shape_is_an_error_and_not_data() {
     for text in [
         "{\"i\":[[1.0,2.0]],\"q\":[[1.0]]}",
         "{\"i\":[],\"q\":[]}",
-        // A row a sample, as many rows of too few samples, more axes, fewer.
+        // One row for each sample, the right number of rows with too few samples, too many axes,
+        // and too few.
         "{\"i\":[[1,2,3],[4,5,6]],\"q\":[[1,2,3],[4,5,6]]}",
         "{\"i\":[[1],[2]],\"q\":[[1],[2]]}",
         "{\"i\":[[[1,2]]],\"q\":[[[1,2]]]}",
@@ -201,7 +202,7 @@ async fn a_name_that_is_not_found_is_told_with_its_cause() {
     let board = Scripted::default();
     let stream = SampleSource::Stream(ReceiveOptions::new());
     let options = ConnectOptions::new().samples(stream).serial(1);
-    // A name without a port is not even looked up.
+    // A host name without a port is not looked up.
     let board = CrsBoard::connect_over("b1", board.connector_as("nowhere"), options);
     let board = board.await.unwrap();
     let mut batch = Batch::new();
@@ -209,8 +210,8 @@ async fn a_name_that_is_not_found_is_told_with_its_cause() {
     let error = board.run(&batch).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
     assert_eq!(error.certainty(), Certainty::NotExecuted);
-    let told = error.chain().to_string();
-    assert!(told.contains("invalid socket address"), "{told}");
+    let message = error.chain().to_string();
+    assert!(message.contains("invalid socket address"), "{message}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -222,7 +223,7 @@ async fn any_duration_will_do() {
     options.idle_timeout = Duration::MAX;
     let board = connect_with(&scripted, options.clone()).await.unwrap();
     board.run(&set(1, 0.1)).await.unwrap();
-    // Sent once more, by a deadline of its own.
+    // The request is sent once more, with a new deadline.
     scripted.script([Next::Close]);
     let mut batch = set(1, 0.2);
     let ticket = batch.acquire_mean(module(1), Acquire::new(2));
@@ -254,7 +255,7 @@ async fn an_error_in_mid_batch_says_how_far_it_came() {
         (error.kind(), error.executed()),
         (ErrorKind::Rejected, Some(1))
     );
-    // Its first call took effect, its second did not.
+    // The first call of the batch took effect, the second did not.
     assert_eq!(error.certainty(), Certainty::Unknown);
     assert!(
         error.chain().to_string().contains("ValueError: no good"),

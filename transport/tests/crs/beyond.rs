@@ -1,4 +1,4 @@
-//! Earlier settings are put back, also if the board does not describe them.
+//! Earlier settings are restored, even if the board does not describe them.
 
 use twotone_wire::tuber::Value;
 
@@ -9,8 +9,8 @@ async fn what_was_read_back_may_be_set_again_and_nothing_else_out_of_range() {
     let scripted = Scripted::default();
     {
         let mut state = scripted.0.lock().unwrap();
-        // A zone was chosen after the NCO was left at 0.
-        state.says.insert("get_nyquist_zone", Value::Int(2));
+        // A Nyquist zone was chosen while the NCO was at 0.
+        state.answers.insert("get_nyquist_zone", Value::Int(2));
     }
     let board = connect(&scripted).await;
     let handle = board.handle();
@@ -22,11 +22,11 @@ async fn what_was_read_back_may_be_set_again_and_nothing_else_out_of_range() {
     set(4.25e9).await.unwrap();
     assert!(set(1.0).await.is_err());
     set(0.0).await.unwrap();
-    // Of this module alone.
+    // Only the module whose NCO was at 0 accepts this frequency.
     let other = handle.nco().set(module(2), Hertz(0.0)).await;
     assert_eq!(other.unwrap_err().kind(), ErrorKind::InvalidArgument);
 
-    // A tone from when the bandwidth was extended.
+    // A tone that was set while the bandwidth was extended.
     let offset = |number, hz| tone(number).offset(Hertz(hz));
     let refused = handle.tones().set(module(1), [offset(3, 300e6)]).await;
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidArgument);
@@ -34,7 +34,7 @@ async fn what_was_read_back_may_be_set_again_and_nothing_else_out_of_range() {
         .0
         .lock()
         .unwrap()
-        .says
+        .answers
         .insert("get_frequency", Value::Float(300e6));
     let read = handle
         .tones()
@@ -42,7 +42,7 @@ async fn what_was_read_back_may_be_set_again_and_nothing_else_out_of_range() {
         .await
         .unwrap();
     assert_eq!(read[0].offset, Some(Hertz(300e6)));
-    scripted.0.lock().unwrap().says.remove("get_frequency");
+    scripted.0.lock().unwrap().answers.remove("get_frequency");
     handle
         .tones()
         .set(module(1), [offset(3, 300e6)])

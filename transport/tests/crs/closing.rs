@@ -1,4 +1,4 @@
-//! Servers that close each connection behind its first answer.
+//! Servers that close each connection after its first answer.
 
 use super::*;
 
@@ -46,7 +46,7 @@ async fn its_state_is_looked_at_before_each_request_at_a_bounded_price() {
         let board = connect(&scripted).await;
         let tones = || (1..=50).map(|channel| tone(channel).offset(Hertz(1e6)).amplitude(0.01));
         board.run(&batch(1, tones())).await.unwrap();
-        // The way in which the server ends its connections is known by now.
+        // By now the client knows how the server ends its connections.
         board.run(&set(1, 0.02)).await.unwrap();
         for step in 0..4 {
             let before = (scripted.calls(), scripted.requests());
@@ -82,7 +82,7 @@ async fn what_was_seen_a_while_ago_is_looked_at_again() {
     let scripted = closing(Closing::Announced);
     let board = connect(&scripted).await;
     board.run(&set(1, 0.1)).await.unwrap();
-    // A board that takes so long to connect to may have restarted meanwhile.
+    // If connecting takes this long, the board may have restarted in the meantime.
     scripted.0.lock().unwrap().connecting = Duration::from_millis(1100);
     let error = board.run(&set(1, 0.2)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionLost, "{error}");

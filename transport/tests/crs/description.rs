@@ -1,11 +1,11 @@
-//! Description of the board, after it has become another.
+//! Description of a board after the board has changed.
 
 use twotone_hal::Dbm;
 use twotone_wire::tuber::Value;
 
 use super::*;
 
-/// The samples thrown away and those taken by one acquisition.
+/// Returns the numbers of samples that one acquisition discards and returns.
 async fn acquired(scripted: &Scripted, board: &CrsBoard) -> Vec<f64> {
     let before = scripted.executed("get_samples").len();
     let mut batch = Batch::new();
@@ -60,7 +60,7 @@ async fn a_reading_finds_the_board_as_it_is_now() {
     board.run(&set(1, 0.1)).await.unwrap();
     scripted.0.lock().unwrap().stage = 0;
     scripted.script([Next::Reboot]);
-    // A session begins: what is described is of the same life as what is read.
+    // A session begins: the description and the settings are read in the same epoch of the board.
     let mut session = Batch::new();
     let (described, nco) = (session.describe(), session.read_nco(module(1)));
     let replies = board.run(&session).await.unwrap();
@@ -91,22 +91,22 @@ async fn nothing_goes_out_to_a_board_that_does_not_say_what_it_has_become() {
 #[tokio::test(start_paused = true)]
 async fn a_scale_that_the_board_does_not_say_is_no_scale() {
     let scripted = Scripted::default();
-    for told in [None, Some(f64::INFINITY)] {
-        scripted.0.lock().unwrap().dac_scale = told;
+    for scale in [None, Some(f64::INFINITY)] {
+        scripted.0.lock().unwrap().dac_scale = scale;
         let board = connect(&scripted).await;
         let description = board.description();
         let module = &description.modules[0];
         assert!(module.full_scale.is_none(), "{:?}", module.full_scale);
         let error = module.power_scale().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
-        // Amplitudes are fractions of it, whatever it is.
+        // Amplitudes are fractions of full scale, so they are the same for any full scale.
         board.run(&set(1, 0.1)).await.unwrap();
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_board_is_asked_who_it_is_only_where_it_has_an_answer() {
-    for (says, serial) in [
+    for (answers, serial) in [
         ([].as_slice(), ""),
         (&[("get_serial", "0042")], "0042"),
         (&[("serial_number", "7")], "7"),
@@ -118,15 +118,15 @@ async fn a_board_is_asked_who_it_is_only_where_it_has_an_answer() {
         (&[("hostname", "crs-lab"), ("get_uptime", "3 s")], ""),
     ] {
         let scripted = Scripted::default();
-        let said = says.iter();
+        let said = answers.iter();
         let said = said.map(|(name, text)| (*name, Value::Str((*text).to_owned())));
-        scripted.0.lock().unwrap().says = said.collect();
+        scripted.0.lock().unwrap().answers = said.collect();
         let board = connect(&scripted).await;
-        assert_eq!(board.description().serial, serial, "{says:?}");
+        assert_eq!(board.description().serial, serial, "{answers:?}");
         let state = scripted.0.lock().unwrap();
         let known = ["UNITS", "TARGET", "TEMPERATURE_SENSOR", "RAIL"];
         let unknown = state.calls.iter().filter(|(name, ..)| {
-            let described = says.iter().any(|(says, _)| says == name);
+            let described = answers.iter().any(|(answers, _)| answers == name);
             !described && name.to_lowercase().contains("serial") && !known.contains(&name.as_str())
         });
         assert_eq!(unknown.count(), 0, "{:?}", state.calls);

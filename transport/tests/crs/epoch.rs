@@ -1,4 +1,4 @@
-//! The epoch of a board: reboots, and what is none.
+//! The epoch of a board: reboots, and events that are not reboots.
 
 use super::*;
 
@@ -8,7 +8,7 @@ async fn a_refused_batch_is_no_reboot() {
     let board = connect(&scripted).await;
     let last = ChannelId::new(u16::try_from(CHANNELS).unwrap()).unwrap();
     board.run(&set(1, 0.1)).await.unwrap();
-    // It would move the last channel, whose frequency is the marker, and is not run.
+    // The batch would move the last channel, whose frequency is the marker, and is not executed.
     let mut batch = Batch::new();
     batch.set_tone(
         module(1),
@@ -20,7 +20,7 @@ async fn a_refused_batch_is_no_reboot() {
     assert_eq!(error.kind(), ErrorKind::Rejected);
     sleep(Duration::from_secs(5)).await;
     board.run(&set(1, 0.0)).await.unwrap();
-    // Moved for good, it is the new marker.
+    // If the move succeeds, the new frequency is the marker.
     board.run(&batch).await.unwrap();
     sleep(Duration::from_secs(5)).await;
     board.run(&set(1, 0.0)).await.unwrap();
@@ -41,9 +41,10 @@ async fn a_reboot_is_a_new_epoch_and_an_error_on_every_module() {
         (ErrorKind::EpochChanged, Some("b1")),
         "{error}"
     );
-    // It had gone out before the board went.
+    // The request was sent before the board restarted.
     assert_eq!(error.certainty(), Certainty::Unknown);
-    // Module 2 is told as well; what only reads is true in any epoch.
+    // The next batch for module 2 reports the reboot as well. A batch that only reads is valid in
+    // any epoch.
     board.run(&read(2)).await.unwrap();
     let error = board.run(&set(2, 0.3)).await.unwrap_err();
     assert_eq!(
@@ -53,7 +54,7 @@ async fn a_reboot_is_a_new_epoch_and_an_error_on_every_module() {
     assert!(error.to_string().contains("module 1 channel"), "{error}");
     let after = board.description().epoch;
     assert_ne!(after, before);
-    // Nobody has used module 3: there is nobody to be told.
+    // No caller has used module 3, so no caller has to learn of the reboot there.
     for number in [1, 2, 3] {
         board.run(&set(number, 0.0)).await.unwrap();
         idle().await;
@@ -90,12 +91,12 @@ async fn the_end_of_an_epoch_is_not_told_to_one_who_has_left() {
     board.run(&set(1, 0.1)).await.unwrap();
     scripted.change("amplitude", 1, 1, Some(0.0));
     idle().await;
-    // The reading that finds it out takes longer than its caller stays.
+    // The reading that detects the reboot takes longer than its caller waits.
     scripted.script([Next::Slow(Duration::from_secs(1))]);
     let left = timeout(Duration::from_millis(100), board.run(&set(1, 0.2))).await;
     assert!(left.is_err());
     sleep(Duration::from_secs(2)).await;
-    // Two who are there, the second in the queue behind the first: one has it told.
+    // Two callers wait, the second in the queue behind the first. Only the first gets the error.
     let (one, other) = (set(1, 0.3), set(1, 0.4));
     let (one, other) = tokio::join!(board.run(&one), board.run(&other));
     assert_eq!(one.unwrap_err().kind(), ErrorKind::EpochChanged);
@@ -126,11 +127,11 @@ async fn what_is_still_landing_is_waited_for_in_the_next_epoch_too() {
     board.run(&read(2)).await.unwrap();
     scripted.script([Next::Slow(Duration::from_secs(3))]);
     board.run(&set(2, 0.1)).await.unwrap();
-    // Given up after 10 s, and executed after 12.
+    // The client gives the request up after 10 s, and the board executes it after 12 s.
     scripted.script([Next::Slow(Duration::from_secs(12))]);
     let error = board.run(&set(2, 0.2)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
-    // Meanwhile another program is at work on module 1.
+    // In the meantime another program sets module 1.
     scripted.change("amplitude", 1, 1, Some(0.0));
     board.run(&read(1)).await.unwrap();
     let error = board.run(&set(2, 0.0)).await.unwrap_err();
@@ -165,7 +166,7 @@ async fn phases_belong_to_the_epoch_in_which_they_are_in_the_queue() {
         other.get(third).phase_epoch.0,
     ];
     assert_eq!(epochs, [1, 1, 2]);
-    // And a new life of the board is a new reference.
+    // After a reboot, a new reference is used.
     scripted.change("nco", 1, 0, None);
     idle().await;
     let replies = board.run(&read(1)).await.unwrap();

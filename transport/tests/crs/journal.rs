@@ -1,8 +1,8 @@
-//! Reading back after a new connection: the marker, and the settings that this client last made.
+//! Reading settings back after a new connection: the marker, and the last settings of this client.
 
 use super::*;
 
-/// A board on which channels 1 and 2, of 8, the NCO and two phases are set.
+/// Returns a board with 8 channels, on which channels 1 and 2, the NCO and two phases are set.
 async fn set_up(scripted: &Scripted) -> CrsBoard {
     let board = connect(scripted).await;
     let mut batch = Batch::new();
@@ -24,7 +24,7 @@ async fn set_up(scripted: &Scripted) -> CrsBoard {
     board
 }
 
-/// End of the connection before the board is read back.
+/// Way in which the connection ends before the board is read back.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum End {
     Idle,
@@ -44,7 +44,7 @@ async fn end(scripted: &Scripted, board: &CrsBoard, how: End) {
 #[tokio::test(start_paused = true)]
 async fn a_board_with_its_marker_is_another_where_a_setting_is_another() {
     let restarted = ": the board has restarted, or another program has set it";
-    for (what, channel, to, told) in [
+    for (what, channel, to, expected) in [
         (
             "amplitude",
             2,
@@ -92,11 +92,11 @@ async fn a_board_with_its_marker_is_another_where_a_setting_is_another() {
             let error = board.run(&set(1, 0.2)).await.unwrap_err();
             let text = error.to_string();
             assert_eq!(error.kind(), ErrorKind::EpochChanged, "{text}");
-            let told = format!("module 1 {told}");
-            assert!(text.contains(&told), "{how:?}: {told}: {text}");
+            let expected = format!("module 1 {expected}");
+            assert!(text.contains(&expected), "{how:?}: {expected}: {text}");
             assert!(text.contains(restarted), "{text}");
             let is_other = text.contains("the latter: a restart would have taken the marker");
-            // The last channel is the marker itself.
+            // The last channel carries the marker.
             assert_eq!(is_other, channel != 8, "{text}");
             assert!(text.contains("stop it or let it end") || is_other, "{text}");
             assert!(!scripted.executed("set_amplitude").contains(&0.2));
@@ -133,8 +133,8 @@ async fn a_setting_that_may_be_one_of_two_is_told_as_both() {
     scripted.change("amplitude", 1, 1, Some(0.5));
     scripted.script([Next::Close]);
     let error = board.run(&set(1, 0.2)).await.unwrap_err().to_string();
-    let told = "channel 1: amplitude is 0.5, was set to 0.1 or 0.2:";
-    assert!(error.contains(told), "{error}");
+    let expected = "channel 1: amplitude is 0.5, was set to 0.1 or 0.2:";
+    assert!(error.contains(expected), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -166,7 +166,7 @@ async fn after_a_batch_that_failed_midway_either_value_is_right() {
             let outcome = board.run(&batch(1, [tone(2).amplitude(0.01)])).await;
             assert_eq!(outcome.is_ok(), is_right, "{how:?} {found}");
             if is_right {
-                // What was found is what it must be from now on.
+                // The value that was read is the expected one from now on.
                 scripted.change("amplitude", 1, 1, Some(0.3 - found));
                 end(&scripted, &board, how).await;
                 let error = board.run(&set(1, 0.0)).await.unwrap_err();
@@ -236,7 +236,7 @@ async fn after_an_idle_connection_a_bounded_share_is_read_back_in_turn() {
             assert_eq!(read.last(), Some(&64), "the marker");
             assert!(scripted.calls() - before.0 <= 2 * 17 + 2, "{on}");
             if on == 10 {
-                // Those that are on each time, the others in turn.
+                // Channels that are on are read each time, the others in turn.
                 assert!((1..=10).all(|channel| read.contains(&channel)), "{read:?}");
             }
             seen.extend(read);
@@ -256,7 +256,7 @@ async fn after_a_connection_that_the_board_ended_everything_is_read_back() {
         (Next::AnswerAndClose, 0),
         (Next::AnswerAndClose, 5),
     ] {
-        let told = format!("{next:?} {pause}");
+        let case = format!("{next:?} {pause}");
         let scripted = Scripted::default();
         scripted.0.lock().unwrap().channels = 64;
         let board = connect(&scripted).await;
@@ -268,14 +268,15 @@ async fn after_a_connection_that_the_board_ended_everything_is_read_back() {
         sleep(Duration::from_secs(pause)).await;
         board.run(&read(1)).await.unwrap();
         let read = |method| scripted.channels_of(method, before);
-        assert_eq!(read("get_amplitude"), all, "{told}");
-        assert_eq!(read("get_frequency"), all, "{told}");
-        // Once is enough: the next idle connection is one of our own.
+        assert_eq!(read("get_amplitude"), all, "{case}");
+        assert_eq!(read("get_frequency"), all, "{case}");
+        // One reading suffices: the next connection follows an idle one that this client closed
+        // itself.
         idle().await;
         let before = scripted.calls();
         board.run(&crate::read(1)).await.unwrap();
         let read = scripted.channels_of("get_amplitude", before);
-        assert!(read.len() <= 17, "{told}: {read:?}");
+        assert!(read.len() <= 17, "{case}: {read:?}");
     }
 }
 
@@ -304,7 +305,8 @@ async fn the_marker_is_nobodys_offset() {
                 .setting("frequency", 1, 8)
                 .is_some_and(|at| at > 1e6)
         );
-        // Switched on, it is at the frequency that its caller knows: that of the NCO.
+        // When it is switched on, its frequency is the one that the caller knows, which is that of
+        // the NCO.
         let mut on = batch(1, [tone(8).amplitude(0.1)]);
         let seen = on.read_tones(module(1), last, 1, twotone_hal::ToneFields::ALL);
         let replies = board.run(&on).await.unwrap();
@@ -321,12 +323,12 @@ async fn the_marker_is_nobodys_offset() {
             .unwrap();
         assert_eq!(scripted.setting("frequency", 1, 8), Some(0.0));
     }
-    // One batch that clears and switches on again.
+    // One batch that clears all channels and switches tones on again.
     let mut both = clear.clone();
     both.set_tones(module(1), [tone(8).amplitude(0.1), tone(8).amplitude(0.2)]);
     board.run(&both).await.unwrap();
     assert_eq!(scripted.setting("frequency", 1, 8), Some(0.0));
-    // An offset of its caller's own stays.
+    // An offset that the caller has set is kept.
     let mut own = clear.clone();
     own.set_tones(
         module(1),

@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::*;
 
-/// From at once to just within the time for which a request can live.
+/// Delays from zero to just below the longest time for which a lost request can still arrive.
 const LATE: [Duration; 6] = [
     Duration::from_millis(20),
     Duration::from_millis(251),
@@ -14,7 +14,7 @@ const LATE: [Duration; 6] = [
     Duration::from_millis(4900),
 ];
 
-/// A board on which tone 1 is on, and the next request of settings lands late.
+/// Returns a board on which tone 1 is on. The next request that sets something reaches it late.
 async fn board(scripted: &Scripted, late: Duration, options: ConnectOptions) -> CrsBoard {
     let board = connect_with(scripted, options).await.unwrap();
     board.run(&set(1, 0.1)).await.unwrap();
@@ -47,7 +47,7 @@ async fn nothing_is_measured_before_lost_settings_have_landed() {
     for late in LATE {
         let scripted = Scripted::default();
         let board = board(&scripted, late, ConnectOptions::new()).await;
-        // Given up by its caller, so that nobody sends it again.
+        // The caller gives the request up, so that it is not sent again.
         let lost = timeout(Duration::from_millis(10), board.run(&set(1, 0.2))).await;
         assert!(lost.is_err(), "{late:?}");
         let began = Instant::now();
@@ -94,14 +94,14 @@ async fn settings_that_would_have_to_wait_past_their_deadline_are_unknown() {
     let error = board.run(&set(1, 0.2)).await.unwrap_err();
     assert_eq!(error.certainty(), Certainty::Unknown, "{error}");
     let error = board.run(&set(1, 0.3)).await.unwrap_err();
-    let told = (error.kind(), error.certainty());
+    let outcome = (error.kind(), error.certainty());
     assert_eq!(
-        told,
+        outcome,
         (ErrorKind::Timeout, Certainty::NotExecuted),
         "{error}"
     );
     assert!(error.message().contains("may still reach it"), "{error}");
-    // Tones are switched off all the same, and it is not said that they are.
+    // The tones are switched off nevertheless, but this is not reported as certain.
     let error = board.run(&set(1, 0.0)).await.unwrap_err();
     assert_eq!(error.certainty(), Certainty::Unknown, "{error}");
     assert_eq!(scripted.setting("amplitude", 1, 1), Some(0.0));

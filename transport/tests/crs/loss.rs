@@ -1,4 +1,4 @@
-//! Connections that are lost, or never made.
+//! Connections that are lost or cannot be made.
 
 use tokio::time::Instant;
 
@@ -14,7 +14,7 @@ async fn a_lost_reading_is_asked_again() {
     scripted.script([Next::CloseInAnswer]);
     let replies = board.run(&batch).await.unwrap();
     assert_eq!(replies.get(mean).mean.len(), CHANNELS);
-    // Twice is once too often for good luck: the second loss is told.
+    // A request is repeated only once, so the second loss is reported.
     let good = [
         Next::CloseInAnswer,
         Next::Slow(Duration::ZERO),
@@ -29,7 +29,7 @@ async fn a_lost_reading_is_asked_again() {
 async fn lost_settings_are_repeated_in_their_place_once_the_board_is_at_rest() {
     let scripted = Scripted::default();
     let board = connect(&scripted).await;
-    // The longest batch seen says how long a lost one may take to land.
+    // The longest batch so far determines for how long a lost one may still arrive.
     board.run(&set(1, 0.1)).await.unwrap();
     scripted.script([Next::Slow(Duration::from_millis(400))]);
     board.run(&set(1, 0.15)).await.unwrap();
@@ -53,7 +53,7 @@ async fn a_module_can_be_switched_off_after_a_setting_that_hung() {
     let error = board.run(&set(1, 0.2)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
     board.run(&set(1, 0.0)).await.unwrap();
-    // At once, and again when nothing can follow it any more.
+    // The tone is switched off at once, and again when the earlier request can no longer arrive.
     assert_eq!(scripted.executed("set_amplitude"), [0.1, 0.0, 0.0]);
 }
 
@@ -66,9 +66,9 @@ async fn a_board_that_never_finishes_an_answer_is_a_lost_connection() {
         board.run(&set(1, 0.1)).await.unwrap();
         scripted.script((0..10_000).map(|_| Next::CloseInAnswer));
         let error = board.run(&set(1, 0.2)).await.unwrap_err();
-        let told = (error.kind(), error.certainty());
+        let outcome = (error.kind(), error.certainty());
         assert_eq!(
-            told,
+            outcome,
             (ErrorKind::ConnectionLost, Certainty::Unknown),
             "{error}"
         );

@@ -1,4 +1,5 @@
-//! A CRS board over byte streams in memory, under virtual time: order, cancel, loss, reboot.
+//! Tests of the client of a CRS board over byte streams in memory and in virtual time: order of
+//! calls, cancellation, lost connections and reboots.
 
 mod answers;
 mod beyond;
@@ -57,7 +58,7 @@ fn read(number: u8) -> Batch {
     batch
 }
 
-/// Long enough for an idle connection to be closed.
+/// Time after which an idle connection has been closed.
 async fn idle() {
     sleep(Duration::from_secs(5)).await;
 }

@@ -1,4 +1,4 @@
-//! Calls that are sent, and their order.
+//! The calls that a batch sends, and their order.
 
 use tokio::time::Instant;
 
@@ -27,7 +27,8 @@ async fn many_operations_travel_in_one_request() {
     let means: Vec<f64> = replies.get(mean).mean.iter().map(|z| z.re).collect();
     assert_eq!(means, [0.0, 1.0, 2.0, 3.0]);
     assert_eq!(replies.get(second).channel(0).len(), 2);
-    // Settling samples, then those asked for; fields that are not set are not sent.
+    // The samples for settling are taken first, then the requested ones. Fields that are not set
+    // are not sent.
     assert_eq!(scripted.executed("get_samples")[1..], [7.0, 3.0, 7.0, 2.0]);
     assert!(scripted.executed("set_phase").is_empty());
 }
@@ -69,7 +70,7 @@ async fn a_sent_batch_is_driven_to_its_answer_and_the_next_waits() {
     let board = connect(&scripted).await;
     board.run(&set(1, 0.1)).await.unwrap();
     scripted.script([Next::Slow(Duration::from_secs(1))]);
-    // The caller gives up; the board does it all the same.
+    // The caller drops the future, but the board still executes the batch.
     let given_up = timeout(Duration::from_millis(100), board.run(&set(1, 0.2))).await;
     assert!(given_up.is_err());
     let began = Instant::now();

@@ -1,10 +1,10 @@
-//! Failures that pass: operations that only read are asked again.
+//! Transient failures: operations that only read are repeated.
 
 use tokio::time::Instant;
 
 use super::*;
 
-/// Two steps of a sweep, each set and acquired.
+/// Returns a batch with two steps of a sweep. Each sets a frequency and acquires samples.
 fn two_steps() -> (Batch, [twotone_hal::Ticket<twotone_hal::AcquireMean>; 2]) {
     let mut batch = set(1, 0.1);
     let first = batch.acquire_mean(module(1), Acquire::new(2));
@@ -13,7 +13,7 @@ fn two_steps() -> (Batch, [twotone_hal::Ticket<twotone_hal::AcquireMean>; 2]) {
     (batch, [first, second])
 }
 
-/// A board that is connected and verified.
+/// Connects to a board and verifies it.
 async fn ready() -> (Scripted, CrsBoard) {
     let scripted = Scripted::default();
     let board = connect(&scripted).await;
@@ -21,7 +21,7 @@ async fn ready() -> (Scripted, CrsBoard) {
     (scripted, board)
 }
 
-/// Settings and acquisitions since `from`, in order.
+/// Returns the settings and acquisitions since the call at index `from`, in order.
 fn order(scripted: &Scripted, from: usize) -> Vec<(String, f64)> {
     let state = scripted.0.lock().unwrap();
     let calls = state.calls[from..].iter();
@@ -31,12 +31,13 @@ fn order(scripted: &Scripted, from: usize) -> Vec<(String, f64)> {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_acquisition_is_repeated_and_its_settings_are_not() {
-    // The samples to throw away, or those that count; of the first step, or of the second.
+    // The refused call takes the samples to discard or those to return, in the first step or in the
+    // second.
     for good in 0..4 {
         let (scripted, board) = ready().await;
         let (batch, tickets) = two_steps();
         let before = scripted.calls();
-        // So many calls go well before one is refused.
+        // Number of calls that succeed before one is refused.
         scripted.0.lock().unwrap().refuse_after("get_samples", good);
         let replies = board.run(&batch).await.unwrap();
         assert_eq!(replies.repeats(), 1, "{good}");
@@ -49,7 +50,7 @@ async fn a_refused_acquisition_is_repeated_and_its_settings_are_not() {
             .filter(|one| one.0 == "set_amplitude")
             .collect();
         assert_eq!(sets.len(), 2, "{good}: {order:?}");
-        // Each step has whole samples behind its own setting.
+        // The samples of each step are taken after its own setting.
         let whole = [7.0, 2.0];
         let steps: Vec<_> = order.split(|one| one.0 == "set_amplitude").collect();
         for step in &steps[1..] {
@@ -162,7 +163,7 @@ async fn a_step_that_is_not_answered_in_time_is_repeated_in_its_place() {
     let replies = board.run(&batch).await.unwrap();
     assert_eq!(replies.get(tickets[1]).mean.len(), CHANNELS);
     assert_eq!(replies.repeats(), 1);
-    // Once it is too late, another batch has its place.
+    // After the deadline, another batch takes its place.
     scripted.script([Next::Hang]);
     let other = set(1, 0.5);
     let (first, second) = tokio::join!(board.run(&batch), async {
@@ -185,7 +186,7 @@ async fn a_request_that_fails_when_it_is_sent_again_may_have_been_executed_befor
     let nothing_can_be_read: Fails = |scripted| {
         scripted.0.lock().unwrap().refusals = vec![("get_frequency", None, usize::MAX)];
     };
-    let is_gone: Fails = |scripted| scripted.0.lock().unwrap().gone = true;
+    let is_unreachable: Fails = |scripted| scripted.0.lock().unwrap().unreachable = true;
     let has_restarted: Fails = |scripted| scripted.forget();
     let samples_are_refused: Fails = |scripted| {
         let mut state = scripted.0.lock().unwrap();
@@ -195,16 +196,16 @@ async fn a_request_that_fails_when_it_is_sent_again_may_have_been_executed_befor
         (nonsense(), set_is_refused, ErrorKind::Rejected),
         (nonsense(), samples_are_refused, ErrorKind::Rejected),
         (late(), nothing_can_be_read, ErrorKind::Rejected),
-        (late(), is_gone, ErrorKind::Unreachable),
+        (late(), is_unreachable, ErrorKind::Unreachable),
         (late(), has_restarted, ErrorKind::EpochChanged),
     ] {
         let (scripted, board) = ready().await;
         let steps = two_steps().0;
-        let told = format!("{first:?} {kind:?}");
+        let case = format!("{first:?} {kind:?}");
         let is_nonsense = matches!(first, Next::Garble(_));
         scripted.script([first]);
         let (outcome, ()) = tokio::join!(board.run(&steps), async {
-            // Nonsense comes at once, and is asked again after 50 ms.
+            // An invalid answer arrives at once, and the request is repeated after 50 ms.
             sleep(Duration::from_millis(if is_nonsense { 20 } else { 5000 })).await;
             then(&scripted);
         });
@@ -212,7 +213,7 @@ async fn a_request_that_fails_when_it_is_sent_again_may_have_been_executed_befor
         assert_eq!(
             (error.kind(), error.certainty(), error.executed()),
             (kind, Certainty::Unknown, Some(0)),
-            "{told}: {error}"
+            "{case}: {error}"
         );
     }
 }
@@ -292,7 +293,7 @@ async fn tones_go_off_where_nothing_can_be_read_back_and_none_goes_on() {
         (None, Some("get_frequency")),
         (None, Some("get_amplitude")),
     ] {
-        let told = format!("{refused:?} {hangs_on:?}");
+        let case = format!("{refused:?} {hangs_on:?}");
         let scripted = Scripted::default();
         scripted.change("amplitude", 1, 1, Some(0.3));
         let board = connect(&scripted).await;
@@ -316,18 +317,18 @@ async fn tones_go_off_where_nothing_can_be_read_back_and_none_goes_on() {
             lights.set_nco(module(1), Hertz(1e9));
             board.run(&lights).await.unwrap_err();
         }
-        assert_eq!(scripted.setting("amplitude", 1, 1), Some(0.3), "{told}");
+        assert_eq!(scripted.setting("amplitude", 1, 1), Some(0.3), "{case}");
         let began = Instant::now();
         for dark in [set(1, 0.0), clear] {
             board.run(&dark).await.unwrap();
         }
         assert!(
             began.elapsed() < Duration::from_secs(5),
-            "{told}: {:?}",
+            "{case}: {:?}",
             began.elapsed()
         );
-        assert_eq!(scripted.executed("set_amplitude"), [0.0], "{told}");
-        assert_eq!(scripted.executed("clear_channels").len(), 1, "{told}");
+        assert_eq!(scripted.executed("set_amplitude"), [0.0], "{case}");
+        assert_eq!(scripted.executed("clear_channels").len(), 1, "{case}");
     }
 }
 
@@ -358,7 +359,7 @@ async fn a_bad_sample_is_a_bad_mean_of_its_channel_alone() {
         let rows: Vec<String> = (0..CHANNELS).map(row).collect();
         format!("[{}]", rows.join(","))
     };
-    // The last makes a row too long.
+    // The last one makes a row too long.
     for bad in [
         "NaN",
         "Infinity",

@@ -1,4 +1,5 @@
-//! A board in memory that misbehaves as told, on byte streams under virtual time.
+//! A simulated board in memory that misbehaves as a test requests, over byte streams and in virtual
+//! time.
 
 mod once;
 
@@ -14,41 +15,42 @@ use tokio::time::sleep;
 use twotone_transport::Connector;
 use twotone_wire::tuber::{Dispatch, Fault, Head, Invocation, Limits, Reply, Server, Slot, Value};
 
-/// Behaviour of the board on the next request.
+/// Behaviour of the board for the next request.
 #[derive(Debug, Clone)]
 pub(crate) enum Next {
-    /// Takes this long, then answers.
+    /// Answers after this time.
     Slow(Duration),
-    /// Executes it and closes in the middle of the answer.
+    /// Executes the request and closes the connection in the middle of the answer.
     CloseInAnswer,
-    /// Closes at once and executes it only after this long.
+    /// Closes the connection at once and executes the request after this time.
     LandLate(Duration),
     /// Never answers.
     Hang,
-    /// Closes at once and does nothing.
+    /// Closes the connection at once and does not execute the request.
     Close,
-    /// Answers, then closes.
+    /// Answers, and then closes the connection.
     AnswerAndClose,
-    /// Loses its settings and all connections, then closes.
+    /// Loses its settings and closes all connections, as in a restart.
     Reboot,
-    /// Executes it, and answers this instead.
+    /// Executes the request, and answers with this body instead.
     Garble(String),
-    /// Answers these bytes instead, head and all.
+    /// Answers with these bytes in place of the whole answer, head included.
     Raw(Vec<u8>),
-    /// Answers this instead, with this status.
+    /// Answers with this status and this body instead.
     Say(u16, &'static str, String),
 }
 
-/// Way in which the board ends each connection behind its first answer.
+/// Way in which the board ends each connection after its first answer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Closing {
-    /// With a header that says so.
+    /// With a header that announces it.
     Announced,
-    /// As HTTP/1.0 does: the answer ends with the connection.
+    /// As in HTTP/1.0: the end of the connection ends the answer.
     Http10,
-    /// Without notice.
+    /// Without an announcement.
     Silent,
-    /// Without notice, so long after its answer: requests that are written meanwhile are lost.
+    /// Without an announcement, this long after its answer. Requests that arrive in between are
+    /// lost.
     Late(Duration),
 }
 
@@ -59,33 +61,33 @@ pub(crate) const CHANNELS: usize = 8;
 pub(crate) struct State {
     pub(crate) channels: usize,
     pub(crate) stage: u32,
-    /// In dBm; none if the board does not say.
+    /// Full scale in dBm. `None` if the board does not report it.
     pub(crate) dac_scale: Option<f64>,
     pub(crate) next: VecDeque<Next>,
     /// Refuse new connections.
-    pub(crate) gone: bool,
-    /// One exchange a connection.
+    pub(crate) unreachable: bool,
+    /// Way in which each connection ends after its first answer. `None` if connections stay open.
     pub(crate) closing: Option<Closing>,
-    /// Time that it takes to connect.
+    /// Time to connect.
     pub(crate) connecting: Duration,
     pub(crate) connections: usize,
     /// Every call that was executed, in order: method, module, channel, first argument.
     pub(crate) calls: Vec<(String, u64, u64, f64)>,
     pub(crate) requests: usize,
-    /// Calls that are refused, on one module or on any, and how often.
+    /// Calls to refuse, for one module or for any, and how often.
     pub(crate) refusals: Vec<(&'static str, Option<u64>, usize)>,
-    /// One call that is refused after so many that are not.
+    /// A method, and the number of its calls before the one that is refused.
     pub(crate) refused_after: Option<(&'static str, usize)>,
-    /// Answers of methods and values of properties in the place of the true ones: for the first
-    /// argument, or for any.
-    pub(crate) says: BTreeMap<&'static str, Value>,
-    /// The same, for the first time that something is asked.
-    pub(crate) says_first: BTreeMap<&'static str, Value>,
-    /// Requests with this text in them are never answered.
+    /// Replacements for results of methods and values of properties, for one value of the first
+    /// argument or for any.
+    pub(crate) answers: BTreeMap<&'static str, Value>,
+    /// The same, but each replacement is used only once.
+    pub(crate) first_answers: BTreeMap<&'static str, Value>,
+    /// Requests that contain this text are never answered.
     pub(crate) hangs_on: Option<&'static str>,
-    /// Refuses channels that it does not have.
+    /// Refuse channels that the board does not have.
     pub(crate) refuses_channels: bool,
-    /// Stops at the first error whatever is asked.
+    /// Stop a batch at the first error, even if the request asks to continue.
     pub(crate) stops_at_errors: bool,
     settings: BTreeMap<(&'static str, u64, u64), f64>,
 }
@@ -97,7 +99,7 @@ impl Default for State {
             stage: 6,
             dac_scale: None,
             next: VecDeque::new(),
-            gone: false,
+            unreachable: false,
             closing: None,
             connecting: Duration::from_millis(1),
             connections: 0,
@@ -105,8 +107,8 @@ impl Default for State {
             requests: 0,
             refusals: Vec::new(),
             refused_after: None,
-            says: BTreeMap::new(),
-            says_first: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            first_answers: BTreeMap::new(),
             hangs_on: None,
             refuses_channels: false,
             stops_at_errors: false,
@@ -115,7 +117,7 @@ impl Default for State {
     }
 }
 
-/// A board that is connected to through [`Scripted::connector`].
+/// A scripted board. Clients connect through [`Scripted::connector`].
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scripted(pub(crate) Arc<Mutex<State>>);
 
@@ -124,17 +126,17 @@ impl Scripted {
         self.connector_as("scripted:80")
     }
 
-    /// The board by another name.
+    /// Connects to the board under another name.
     pub(crate) fn connector_as(&self, name: &str) -> Connector {
         let board = self.clone();
         Connector::new(name, move || {
             let board = board.clone();
             async move {
-                // A connection is not free, even in memory.
+                // Even in memory, a connection takes some time.
                 let connecting = board.0.lock().unwrap().connecting;
                 sleep(connecting).await;
                 let mut state = board.0.lock().unwrap();
-                if state.gone {
+                if state.unreachable {
                     return Err(io::Error::from(io::ErrorKind::ConnectionRefused));
                 }
                 state.connections += 1;
@@ -157,7 +159,7 @@ impl Scripted {
         self.0.lock().unwrap().connections
     }
 
-    /// Changes a setting as another program would, or the board itself.
+    /// Changes a setting, as another program or the board itself might.
     pub(crate) fn change(&self, what: &'static str, module: u64, channel: u64, to: Option<f64>) {
         let settings = &mut self.0.lock().unwrap().settings;
         match to {
@@ -166,18 +168,19 @@ impl Scripted {
         };
     }
 
-    /// Loses its settings, as when it restarts.
+    /// Makes the board lose its settings, as in a restart.
     pub(crate) fn forget(&self) {
         self.0.lock().unwrap().settings.clear();
     }
 
-    /// Value of a setting.
+    /// Returns the value of a setting.
     pub(crate) fn setting(&self, what: &'static str, module: u64, channel: u64) -> Option<f64> {
         let state = self.0.lock().unwrap();
         state.settings.get(&(what, module, channel)).copied()
     }
 
-    /// The channels of every executed call of `method` from the call at `from` on, in order.
+    /// Returns the channels of the executed calls of `method`, in order, beginning with the call at
+    /// index `from`.
     pub(crate) fn channels_of(&self, method: &str, from: usize) -> Vec<u64> {
         let state = self.0.lock().unwrap();
         let calls = state.calls[from..].iter();
@@ -187,12 +190,12 @@ impl Scripted {
             .collect()
     }
 
-    /// Number of calls that were executed.
+    /// Returns the number of executed calls.
     pub(crate) fn calls(&self) -> usize {
         self.0.lock().unwrap().calls.len()
     }
 
-    /// The first arguments of every executed call of `method`, in order.
+    /// Returns the first argument of each executed call of `method`, in order.
     pub(crate) fn executed(&self, method: &str) -> Vec<f64> {
         let state = self.0.lock().unwrap();
         state
@@ -291,7 +294,7 @@ fn http(status: u16, kind: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// An answer behind which the connection is closed.
+/// Returns an answer after which the connection is closed.
 fn closed(how: Closing, answer: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(answer);
     let text = match how {
@@ -307,7 +310,8 @@ fn closed(how: Closing, answer: &[u8]) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// The body of the next request, and if it goes on behind errors; none when the client has closed.
+/// Returns the body of the next request, and whether it asks to continue after errors. `None` if
+/// the client has closed the connection.
 async fn read_request(stream: &mut DuplexStream, inbox: &mut Vec<u8>) -> Option<(Vec<u8>, bool)> {
     loop {
         if let Some(end) = inbox.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -378,11 +382,11 @@ impl Dispatch for State {
     }
 
     fn describe(&mut self, _: &str, _: bool, slot: Slot<'_>) -> Result<(), Fault> {
-        let names = self.says.keys();
+        let names = self.answers.keys();
         let (methods, properties): (Vec<_>, Vec<_>) =
             names.partition(|name| name.starts_with("get_"));
         let mut map = slot.map();
-        // One as servers of today describe them, the other as older ones.
+        // The first is described in the form of current servers, the other in that of older ones.
         let mut described = map.key("methods").map();
         for name in methods {
             described.key(name).map();

@@ -1,11 +1,11 @@
-//! The connection on which sensors are read.
+//! The separate connection on which sensors are read.
 
 use tokio::time::Instant;
 
 use super::unknown::{sensors, talkative};
 use super::*;
 
-/// Readings that have a value, and the time that they took.
+/// Returns the readings that have a value, and the time that they took.
 async fn values(board: &CrsBoard) -> (usize, Duration) {
     let began = Instant::now();
     let readings = sensors(board).await;
@@ -26,7 +26,7 @@ async fn sensors_are_read_on_one_connection() {
         sleep(Duration::from_secs(1)).await;
     }
     assert_eq!(scripted.connections() - before, 1);
-    // It is closed when it is idle, as any other.
+    // The connection is closed when it is idle, as any other.
     idle().await;
     for _ in 0..3 {
         assert_eq!(values(&board).await.0, 3);
@@ -50,7 +50,8 @@ async fn a_sensor_that_hung_keeps_no_later_reading() {
         sleep(Duration::from_secs(1)).await;
     }
     assert_eq!(scripted.connections() - before, 1);
-    // Whoever gives up leaves a question that hangs, and no connection for the next.
+    // A caller that gives up leaves a request without an answer, so the next reading needs a new
+    // connection.
     hang(true);
     for _ in 0..3 {
         let given_up = timeout(Duration::from_millis(500), sensors(&board));

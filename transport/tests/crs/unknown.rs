@@ -1,5 +1,5 @@
-//! Facts that a board does not tell stay unknown and are reported as unknown. Nothing else depends
-//! on them.
+//! Properties that a board does not report stay unknown and are reported as unknown. Everything
+//! else works without them.
 
 use tokio::time::Instant;
 use twotone_hal::{Description, Reading};
@@ -16,12 +16,12 @@ fn enumeration(names: &[&str]) -> Value {
     Value::Map(names.collect())
 }
 
-/// A board that answers all questions about itself.
+/// Returns a board that answers all requests for its description.
 pub(super) fn talkative() -> Scripted {
     let scripted = Scripted::default();
     let mut state = scripted.0.lock().unwrap();
     state.dac_scale = Some(-3.5);
-    state.says = [
+    state.answers = [
         ("UNITS", enumeration(&["DEGREES"])),
         ("TARGET", enumeration(&["DAC", "ADC"])),
         ("TEMPERATURE_SENSOR", enumeration(&["T1", "T2", "T3"])),
@@ -43,7 +43,7 @@ async fn describe(scripted: &Scripted) -> Description {
 #[tokio::test(start_paused = true)]
 async fn a_board_that_says_everything_leaves_no_doubt() {
     let scripted = talkative();
-    // As boards refuse what is asked of modules of the other bank.
+    // Boards refuse calls for modules of the bank that is not selected with this error.
     scripted.0.lock().unwrap().refusals = [5, 6, 7, 8]
         .map(|module| ("get_dac_scale", Some(module), usize::MAX))
         .to_vec();
@@ -92,13 +92,13 @@ async fn a_question_that_is_answered_with_nonsense_once_is_asked_again_and_count
             Value::Float(-1e300),
             Value::Array(vec![]),
         ] {
-            // Any finite number may be a release.
+            // Any finite number can be the number of a firmware release.
             if nonsense == Value::Float(-1e300) && question == "get_firmware_release" {
                 continue;
             }
             let scripted = talkative();
             let all = describe(&scripted).await;
-            scripted.0.lock().unwrap().says_first = [(question, nonsense.clone())].into();
+            scripted.0.lock().unwrap().first_answers = [(question, nonsense.clone())].into();
             let board = connect(&scripted).await;
             let described = Description {
                 epoch: all.epoch,
@@ -146,7 +146,7 @@ async fn a_question_that_stays_open_is_a_doubt_and_no_default() {
         ("get_firmware_release", "firmware: ", &no_firmware),
         ("TEMPERATURE_SENSOR", "temperature sensors: ", &is_any),
     ] {
-        // Refused for good.
+        // The board refuses these calls every time.
         let scripted = talkative();
         scripted.0.lock().unwrap().refusals = vec![(question, None, usize::MAX)];
         let described = describe(&scripted).await;
@@ -158,7 +158,8 @@ async fn a_question_that_stays_open_is_a_doubt_and_no_default() {
             "{doubt}"
         );
         assert!(check(&described), "{question}");
-        // Answered with what is no answer; a release may be a number, and 9 a scale.
+        // The board answers with values of the wrong type. A number is a valid firmware release,
+        // and 9 is a valid scale.
         for odd in &odd {
             let is_answer = match question {
                 "get_firmware_release" => *odd != Value::Null,
@@ -170,12 +171,12 @@ async fn a_question_that_stays_open_is_a_doubt_and_no_default() {
                 .0
                 .lock()
                 .unwrap()
-                .says
+                .answers
                 .insert(question, odd.clone());
             let described = describe(&scripted).await;
-            let told = (question, odd, &described.doubts);
-            assert_eq!(described.doubts.is_empty(), is_answer, "{told:?}");
-            assert!(is_answer || check(&described), "{told:?}");
+            let case = (question, odd, &described.doubts);
+            assert_eq!(described.doubts.is_empty(), is_answer, "{case:?}");
+            assert!(is_answer || check(&described), "{case:?}");
         }
     }
 }
@@ -195,7 +196,7 @@ async fn the_bank_that_answers_is_the_one_in_use() {
         described.doubts[0].contains("5-8 are assumed"),
         "{described:?}"
     );
-    // A module of the other bank is refused as what it is: not known to be there.
+    // A call for a module of the other bank is refused because the module is not known to exist.
     let error = board.run(&set(1, 0.1)).await.unwrap_err();
     assert!(
         error.to_string().contains("which analog bank is in use"),
@@ -259,7 +260,8 @@ async fn a_board_without_samples_is_read_back_up_to_where_it_refuses() {
         let replies = board.run(&off).await.unwrap();
         assert_eq!(replies.get(tones).len(), 12);
     }
-    // Nothing shows the number: the largest possible one is assumed, and this is reported.
+    // The board reports nothing that shows the number. The client assumes the largest possible one
+    // and reports this.
     let scripted = talkative();
     let open = ["get_samples", "get_amplitude"];
     scripted.0.lock().unwrap().refusals = open.map(|one| (one, None, usize::MAX)).to_vec();
@@ -271,7 +273,7 @@ async fn a_board_without_samples_is_read_back_up_to_where_it_refuses() {
     );
 }
 
-/// Readings of the board's sensors.
+/// Returns the readings of the board's sensors.
 pub(super) async fn sensors(board: &CrsBoard) -> Vec<Reading> {
     let mut batch = Batch::new();
     let ticket = batch.read_housekeeping();
@@ -293,7 +295,7 @@ async fn a_sensor_that_cannot_be_read_hides_no_other() {
             {
                 let mut state = scripted.0.lock().unwrap();
                 state.stops_at_errors = stops_at_errors;
-                state.says.insert("T2", odd.clone());
+                state.answers.insert("T2", odd.clone());
             }
             let board = connect(&scripted).await;
             let readings = sensors(&board).await;
@@ -377,7 +379,7 @@ async fn a_clock_is_read_as_far_as_it_goes() {
         )
     };
     let recent = 1i64 << 31;
-    for (says, source, alive) in [
+    for (answers, source, alive) in [
         (fields(&[]), "", None),
         (
             fields(&[("source", text("SMA")), ("recent", Value::Bool(true))]),
@@ -395,7 +397,7 @@ async fn a_clock_is_read_as_far_as_it_goes() {
             "",
             None,
         ),
-        // Older firmware has both in the control word alone.
+        // Older firmware reports both only in the control word.
         (
             fields(&[("c", Value::Int(recent | 1 << 29))]),
             "TEST",
@@ -408,14 +410,14 @@ async fn a_clock_is_read_as_far_as_it_goes() {
             .0
             .lock()
             .unwrap()
-            .says
-            .insert("get_timestamp", says.clone());
+            .answers
+            .insert("get_timestamp", answers.clone());
         let board = connect(&scripted).await;
         let time = board.handle().clock().read().await.unwrap();
         assert_eq!(
             (time.source.as_str(), time.recent),
             (source, alive),
-            "{says:?}"
+            "{answers:?}"
         );
         assert_eq!((time.year, time.day), (1, 1));
     }
@@ -437,7 +439,7 @@ async fn a_clock_is_read_as_far_as_it_goes() {
             .0
             .lock()
             .unwrap()
-            .says
+            .answers
             .insert("get_timestamp", odd.clone());
         let board = connect(&scripted).await;
         let error = board.handle().clock().read().await.unwrap_err();
@@ -459,7 +461,7 @@ async fn a_question_that_hangs_keeps_no_other_from_being_answered() {
         let doubts = board.description().doubts;
         assert_eq!(doubts.len(), 1, "{hangs}: {doubts:?}");
         assert!(doubts[0].starts_with(doubt), "{hangs}: {doubts:?}");
-        // And the board can be used.
+        // The board can be used nevertheless.
         board.run(&set(1, 0.1)).await.unwrap();
         assert_eq!(scripted.executed("set_amplitude"), [0.1], "{hangs}");
     }

@@ -31,8 +31,8 @@ async fn open(
     requests[0].streams.open(&requests, options).await
 }
 
-/// Receives until so many samples of all streams together were received, and returns the blocks,
-/// those that are not full too.
+/// Receives until all streams together have given this many samples. Returns the blocks, also those
+/// that are not full.
 async fn receive(
     receiver: &mut dyn StreamReceiver,
     streams: usize,
@@ -43,7 +43,7 @@ async fn receive(
         let all = (0..streams).map(|stream| receiver.status(stream).counters.received);
         all.sum::<u64>()
     };
-    // Packets of others may come as well.
+    // Packets of other boards may arrive too.
     for _ in 0..100 {
         if received(receiver) == samples {
             break;
@@ -69,7 +69,7 @@ async fn boards_share_a_receiver_and_each_stream_has_its_samples() {
             sender.readout(2, sequence);
         }
     }
-    // Of a module that nobody asked for, and of a board that is not there.
+    // Packets of a module that was not requested, and of an unknown board.
     senders[0].readout(1, 3);
     senders[0].serial = 77;
     senders[0].readout(0, 12);
@@ -149,7 +149,7 @@ async fn blocks_are_full_by_time_and_size_and_have_one_stage() {
             .collect();
         assert_eq!(all, (0..97).collect::<Vec<_>>());
         let shape = |block: &StreamBlock| (block.stage, block.samples(), block.channels());
-        // The times of the first tenth of a second are decided together.
+        // The times of the first tenth of a second are determined together.
         let [first, middle @ .., before, after] = &blocks[..] else {
             panic!("{} blocks", blocks.len());
         };
@@ -179,7 +179,8 @@ async fn a_stream_ends_where_it_is_told_and_counts_nothing_beyond() {
     receive(&mut *receiver, 1, 1).await;
     let period = receiver.coverage(0).period().as_secs_f64();
     receiver.end_at(0, 10.0 * period);
-    // Three are lost before the end and two behind it, and the rest is behind it.
+    // Three packets are lost before the end of the stream and two after it. The remaining ones are
+    // after it.
     for sequence in [1, 2, 3, 4, 5, 6, 12, 13] {
         sender.readout(1, sequence);
     }
@@ -223,7 +224,7 @@ async fn samples_that_lack_channels_are_counted_and_in_no_block() {
     assert_eq!(status.form_changes, 2);
 }
 
-/// Streams of another family.
+/// Streams of another board family.
 #[derive(Debug)]
 struct Other;
 

@@ -1,4 +1,4 @@
-//! Packets in the kernel's buffers, and packets that these do not hold.
+//! Packets in the kernel's buffers, and packets that the kernel drops.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use super::{options, receive};
 
 #[tokio::test]
 async fn what_lies_in_the_kernel_is_not_given_up() {
-    // A socket each: that of the first board is looked at first.
+    // Each board has a socket of its own. The socket of the first board is read first.
     let options = options(12).boards_per_socket(1);
     let (loud, other) = (source(2, 42), source(3, 43));
     let mut receiver = Receiver::open_here(&[loud, other], &options).unwrap();
@@ -24,7 +24,8 @@ async fn what_lies_in_the_kernel_is_not_given_up() {
     to_other.readout(0, 3);
     assert_eq!(receive(&mut receiver, 1).await, [(other, 1, 1)]);
     to_other.readout(0, 2);
-    // More than is read at once; and the reader is away for longer than the patience.
+    // More packets than one read takes, while the receiver is not called for longer than the
+    // patience.
     for sequence in 0..150 {
         to_loud.readout(0, sequence);
     }
@@ -36,7 +37,7 @@ async fn what_lies_in_the_kernel_is_not_given_up() {
     assert_eq!(receiver.counters().boards[1].module(module(1)).lost, 0);
 }
 
-/// Counts the warnings of this crate's receivers.
+/// Log subscriber that counts the warnings of the receivers.
 #[derive(Clone, Default)]
 struct Warnings(Arc<AtomicU64>);
 
@@ -60,7 +61,7 @@ impl Subscriber for Warnings {
 #[tokio::test]
 async fn a_buffer_that_the_kernel_does_not_grant_is_warned_of() {
     let options = options(13);
-    // The kernel counts no further than a half of 2 GiB, whoever asks.
+    // The kernel limits the size of a buffer to half of 2 GiB, even for privileged processes.
     for (asked, is_short) in [(4096, false), (3 << 30, true)] {
         let warnings = Warnings::default();
         let options = options.clone().buffer_bytes(asked);
@@ -94,7 +95,7 @@ async fn what_the_kernel_drops_is_lost_and_told() {
             (1..SENT).contains(&((now - received) as u32)),
             "{received} {now}"
         );
-        // The kernel tells with the next packet.
+        // The kernel reports dropped packets with the next packet.
         let last = flood * SENT - 1;
         sender.readout(0, last);
         assert_eq!(receive(&mut receiver, 1).await, [(board, 1, last)]);
@@ -102,7 +103,7 @@ async fn what_the_kernel_drops_is_lost_and_told() {
         let of_module = counters.boards[0].module(module(1));
         let (expected, gaps) = (u64::from(flood * SENT), u64::from(flood));
         assert_eq!((of_module.expected, of_module.gaps), (expected, gaps));
-        // The last of the flood was dropped too, and then came in its place.
+        // The last packet of the flood was dropped too, and was then sent again.
         assert_eq!(of_module.lost + u64::from(flood), counters.kernel_drops);
     }
 }

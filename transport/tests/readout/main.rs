@@ -1,5 +1,5 @@
-//! Receivers of sample streams on the multicast of loopback: the packets that they give, and their
-//! order.
+//! Receivers of sample streams by multicast on the loopback interface: the packets that they
+//! return, and their order.
 
 mod blocks;
 mod kernel;
@@ -17,13 +17,14 @@ use twotone_wire::crs::PacketLength;
 
 use sender::{Sender, module, source};
 
-/// Long enough for anything on a busy machine.
+/// Timeout that suffices for any step, even on a busy computer.
 const PATIENT: Duration = Duration::from_secs(20);
 
-/// In which a deadline of less is kept.
+/// Longest time after which a call with a shorter deadline has returned.
 const PROMPT: Duration = Duration::from_secs(2);
 
-/// A port of each test's own and a group of each process's, for tests run at once.
+/// Returns a port of its own for each test and a group of its own for each process, since tests run
+/// at the same time.
 fn options(test: u16) -> ReceiveOptions {
     let [_, high, middle, low] = std::process::id().to_be_bytes();
     let group = [239, 200 + high % 50, middle, low];
@@ -32,8 +33,8 @@ fn options(test: u16) -> ReceiveOptions {
         .port(29_800 + test)
 }
 
-/// Receives until so many packets have come, or nothing comes any more. Returns the board, the
-/// module and the number of each.
+/// Receives until this many packets have arrived, or no packet arrives in time. Returns board,
+/// module and sequence number of each.
 async fn receive(receiver: &mut Receiver, packets: usize) -> Vec<(Source, u8, u32)> {
     let mut received = Vec::new();
     while received.len() < packets {
@@ -60,18 +61,19 @@ async fn anothers_packets_are_never_data() {
     to_a.readout(0, 1);
     to_b.readout(0, 7);
     to_b.readout(3, 1);
-    // Another's serial number from a board's address, no packet, and one that is too long.
+    // A packet from a board's address with another serial number, a datagram that is not a packet,
+    // and one that is too long.
     to_a.serial = 43;
     to_a.readout(0, 2);
     to_a.serial = 42;
     to_a.raw(b"not a packet");
     to_a.raw(&[0; 9000]);
-    // A packet with more behind it.
+    // A packet followed by further bytes.
     to_a.length = PacketLength::Long;
     to_a.tail = 1000;
     to_a.readout(0, 2);
     (to_a.length, to_a.tail) = (PacketLength::Short, 0);
-    // An address that was not joined, with a serial number that was.
+    // A packet with a joined serial number, from an address that was not joined.
     Sender::new(source(4, 42), &options).readout(0, 2);
     to_a.readout(0, 2);
     let received = receive(&mut receiver, 4).await;
@@ -94,8 +96,8 @@ async fn more_boards_than_a_socket_can_join() {
         .collect();
     let mut all = Receiver::open_here(&sources, &options).unwrap();
     assert_eq!(all.buffers().sockets, 3);
-    // Another receiver of the same group on this host, and one whose sockets find out for
-    // themselves how many sources they can join.
+    // A second receiver of the same group on this host, and one whose sockets determine how many
+    // sources they can join.
     let mut five = Receiver::open_here(&sources[3..8], &options).unwrap();
     let crowded = options.clone().boards_per_socket(100);
     let crowded = Receiver::open_here(&sources, &crowded).unwrap();
@@ -104,7 +106,8 @@ async fn more_boards_than_a_socket_can_join() {
     const ROUNDS: u32 = 40;
     for round in 0..ROUNDS {
         for (n, sender) in senders.iter_mut().enumerate() {
-            // Each board loses a packet of its own, and counts from a number of its own.
+            // Each board loses a different packet, and its sequence numbers begin at a different
+            // number.
             if round != n as u32 + 1 {
                 sender.readout(0, (u32::MAX - 30 + n as u32).wrapping_add(round));
             }
@@ -154,19 +157,20 @@ async fn a_receive_ends_at_its_deadline() {
         let frames = receiver.recv(Duration::from_millis(within));
         assert!(timeout(PROMPT, frames).await.unwrap().unwrap().is_empty());
     }
-    // What is there is given, however little time there is.
+    // Packets that have arrived are returned even if the timeout is zero.
     let mut sender = Sender::new(board, &options);
     sender.readout(0, 1);
     let at_once = async { while receiver.recv(Duration::ZERO).await.unwrap().is_empty() {} };
     timeout(PROMPT, at_once).await.unwrap();
-    // A receive that is given up takes nothing with it.
+    // A receive that is cancelled loses no packets.
     for sequence in 2..6 {
         let given_up = timeout(Duration::from_millis(5), receiver.recv(PATIENT)).await;
         assert!(given_up.is_err());
         sender.readout(0, sequence);
         assert_eq!(receive(&mut receiver, 1).await, [(board, 1, sequence)]);
     }
-    // One packet waits for another in vain, and longer than nothing at all.
+    // A packet waits for a lost one for the whole patience, so the receive takes longer than
+    // without patience.
     sender.readout(0, 7);
     assert!(receiver.recv(Duration::ZERO).await.unwrap().is_empty());
     let frames = timeout(PROMPT, receiver.recv(PATIENT)).await.unwrap();
@@ -200,7 +204,7 @@ fn a_receiver_works_without_a_runtime_and_in_any() {
         receiver
     });
     drop(of_another);
-    // Its futures can be tasks of a runtime of many threads.
+    // The futures of a receiver are `Send`, so they can be tasks of a multi-threaded runtime.
     fn sendable<T: Send>(future: T) -> T {
         future
     }
@@ -220,7 +224,7 @@ async fn any_duration_will_do() {
     sender.readout(0, 3);
     let first = receiver.recv(Duration::MAX).await.unwrap();
     assert_eq!(first.len(), 1);
-    // One is held, with all the patience there is.
+    // A packet is held back, with unlimited patience.
     assert!(receiver.recv(Duration::ZERO).await.unwrap().is_empty());
     sender.readout(0, 2);
     let take = Take::new(2).of(board, module(1));

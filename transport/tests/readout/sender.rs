@@ -1,4 +1,5 @@
-//! A board's sending half: packets from its own address to a group on loopback.
+//! A sender of readout packets: a board with its own loopback address, which sends to a multicast
+//! group.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -15,7 +16,7 @@ pub(crate) fn module(number: u8) -> ModuleId {
     ModuleId::new(number).unwrap()
 }
 
-/// I and Q that a board sends on a channel (from 0): other numbers for every board, module, sample
+/// I and Q that a board sends on a channel (from 0). They differ for every board, module, sample
 /// and channel.
 pub(crate) fn steps(source: Source, module: ModuleId, sequence: u32, channel: usize) -> [i32; 2] {
     let of_module = 8 * i32::from(source.serial) + i32::from(module.number());
@@ -23,7 +24,8 @@ pub(crate) fn steps(source: Source, module: ModuleId, sequence: u32, channel: us
     [of_module * 1000 - of_sample, -of_module - 7 * of_sample]
 }
 
-/// A stamp that counts on by a period of stage 6 each packet, over the end of a year.
+/// Time stamp of a packet. It advances by a sample period of stage 6 with each packet, and passes
+/// the end of a year.
 fn stamp(sequence: u32) -> Stamp {
     const PERIOD: u64 = 4096 << 6;
     let parts = u64::from(Stamp::PARTS_PER_SECOND) - 20 * PERIOD + PERIOD * u64::from(sequence);
@@ -70,9 +72,9 @@ pub(crate) struct Sender {
     pub(crate) overrange: bool,
     pub(crate) overvoltage: bool,
     pub(crate) recent: bool,
-    /// The sequence number by which its clock stamps, if the clock has gone wrong.
+    /// Sequence number from which the time stamp is computed, if the clock of the board is wrong.
     pub(crate) stamped: Option<u32>,
-    /// Bytes that follow on a packet though they should not.
+    /// Invalid bytes after the end of each packet.
     pub(crate) tail: usize,
 }
 
@@ -103,7 +105,7 @@ impl Sender {
         }
     }
 
-    /// A packet of a module, counted from 0.
+    /// Returns a packet of a module. Modules count from 0.
     pub(crate) fn readout(&mut self, index: u8, sequence: u32) {
         let header = ReadoutHeader {
             length: self.length,

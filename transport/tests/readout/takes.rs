@@ -1,4 +1,4 @@
-//! Samples of some modules, taken together.
+//! Tests of samples that are taken from several modules together.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +19,7 @@ async fn a_block_is_consecutive_samples() {
     let (a, b) = (source(2, 42), source(3, 43));
     let mut receiver = Receiver::open_here(&[a, b], &options).unwrap();
     let mut senders = [a, b].map(|source| Sender::new(source, &options));
-    // Of module 1, number 3 is lost, and flags stand on 2, 4 and 9.
+    // Packet 3 of module 1 is lost. Packets 2, 4 and 9 have flags.
     for sequence in 0..20 {
         for sender in &mut senders {
             sender.overrange = [2, 9].contains(&sequence);
@@ -66,7 +66,7 @@ async fn a_block_is_consecutive_samples() {
             assert!((next.since(one).as_secs_f64() * 596.046_447_75 - 1.0).abs() < 1e-5);
         }
     }
-    // The next block of a module follows on the one before.
+    // The next block of a module continues where the previous one ended.
     let two = Take::new(2).of(a, module(1));
     for sequence in [9, 11] {
         let block = receiver.take(&two, PATIENT).await.unwrap().remove(0);
@@ -107,7 +107,7 @@ async fn samples_after_a_setting_are_told_by_their_stamps() {
     let error = receiver.take(&take, PATIENT).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.chain().to_string().contains("not recent"), "{error}");
-    // That packet does not stand in the way for ever.
+    // That packet does not block the stream.
     sender.recent = true;
     for sequence in 31..35 {
         sender.readout(0, sequence);
@@ -171,20 +171,20 @@ async fn errors_of_a_take_say_what_is_missing() {
     sender.readout(0, 3);
     let error = receiver.take(&one(Take::new(3)), soon).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
-    let told = error.chain().to_string();
+    let message = error.chain().to_string();
     assert!(
-        told.contains("1 of 3 consecutive samples of module 1 of serial 0042 at 127.0.0.2"),
-        "{told}"
+        message.contains("1 of 3 consecutive samples of module 1 of serial 0042 at 127.0.0.2"),
+        "{message}"
     );
-    assert!(told.contains("1 packets were lost"), "{told}");
+    assert!(message.contains("1 packets were lost"), "{message}");
     let silent = Take::new(3).of(b, module(1));
-    let told = receiver
+    let message = receiver
         .take(&silent, soon)
         .await
         .unwrap_err()
         .chain()
         .to_string();
-    assert!(told.contains("nothing ever came"), "{told}");
+    assert!(message.contains("nothing ever came"), "{message}");
     let channel = |number| ChannelId::new(number).unwrap();
     let mut sequence = 3;
     for (take, kind) in [
@@ -257,7 +257,7 @@ async fn what_came_before_the_deadline_is_taken_after_it() {
     let board = source(2, 42);
     let mut receiver = Receiver::open_here(&[board], &options).unwrap();
     let mut sender = Sender::new(board, &options);
-    // More than one read takes, and less than any kernel holds.
+    // More packets than one read takes, and fewer than the buffer of any kernel holds.
     for sequence in 0..70 {
         sender.readout(0, sequence);
     }

@@ -59,7 +59,7 @@ static BOARD: Interface = Interface {
     properties: &[],
 };
 
-/// A board that keeps the settings of one module and has made its samples beforehand.
+/// A board that stores the settings of one module and has prepared samples.
 struct Board {
     frequency: Vec<f64>,
     amplitude: Vec<f64>,
@@ -69,7 +69,7 @@ struct Board {
 
 impl Board {
     fn new() -> Self {
-        // Numbers with all their digits, like those of noise.
+        // Numbers with all digits, like those of noise.
         let noise = |n: usize| {
             (0..n)
                 .map(|k| (k as f64 * 0.7391).sin() * 2580.902)
@@ -166,7 +166,7 @@ fn decode_sets(format: Format, body: &[u8], calls: usize) -> usize {
     results
 }
 
-/// The samples of all channels in reused rows.
+/// The samples of all channels, in rows that are reused.
 #[derive(Default)]
 struct Samples {
     i: Vec<f64>,
@@ -202,8 +202,8 @@ fn decode_samples(format: Format, body: &[u8], out: &mut Samples) {
     }
 }
 
-/// The median time of one run, in nanoseconds, over many short rounds. Most of them are not
-/// interrupted, even if the machine has other work.
+/// Returns the median time of one run in nanoseconds, over many short rounds. Most rounds are not
+/// interrupted, even if the computer has other work.
 fn median_ns(mut run: impl FnMut()) -> f64 {
     #[allow(
         clippy::disallowed_methods,
@@ -232,7 +232,7 @@ struct Row {
     name: String,
     value: f64,
     unit: &'static str,
-    /// Largest value that passes.
+    /// Largest accepted value.
     limit: Option<f64>,
 }
 

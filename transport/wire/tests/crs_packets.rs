@@ -1,4 +1,5 @@
-//! The sample streams against packets that another implementation made, and round trips.
+//! Packets of the sample streams: comparison with packets of another implementation, and round
+//! trips.
 
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
@@ -11,7 +12,7 @@ const LONG: &[u8] = include_bytes!("golden/mock/readout_long.bin");
 const SHORT: &[u8] = include_bytes!("golden/rfmux/readout_short.bin");
 const PFB: &[u8] = include_bytes!("golden/rfmux/pfb_two_slots.bin");
 
-/// The stamp that the packets of `rfmux` have.
+/// The time stamp in the packets of `rfmux`.
 fn end_of_leap_year() -> Stamp {
     Stamp {
         year: 26,
@@ -262,7 +263,8 @@ fn pfb_headers() -> impl Strategy<Value = PfbHeader> {
 }
 
 proptest! {
-    // A failing case prints its input and its seed, which is kept beside this file and run first.
+    // A failing case prints its input and its seed. The seed is stored beside this file and runs
+    // first.
     #![proptest_config(ProptestConfig {
         failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
         ..ProptestConfig::default()

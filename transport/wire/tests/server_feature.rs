@@ -1,4 +1,4 @@
-//! Clients do not build the server half: the feature `server` is off for them.
+//! Clients do not build the server half, since the feature `server` is off for them.
 
 use std::process::Command;
 

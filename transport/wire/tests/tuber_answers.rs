@@ -1,4 +1,4 @@
-//! Answers with an error in their form.
+//! Answers that are well-formed values but not valid answers.
 
 use twotone_wire::tuber::{Answer, DecodeError, DecodeErrorKind, Limits, Value};
 
@@ -29,7 +29,7 @@ fn an_error_is_one_by_its_truth() {
     ] {
         assert_eq!(outcome(json).unwrap().unwrap_err(), message, "{json}");
     }
-    // Without a text to show, the error is the value itself.
+    // An error without a message is shown as its value.
     assert!(
         outcome(r#"{"error":{"code":3}}"#)
             .unwrap()

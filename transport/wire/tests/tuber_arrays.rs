@@ -1,4 +1,4 @@
-//! Arrays of numbers by their bytes, and their shapes.
+//! Arrays of numbers: their bytes and their shapes.
 
 use twotone_wire::tuber::{BatchWriter, Cursor, DecodeErrorKind, Encode, Format, Limits, Slot};
 
@@ -17,7 +17,7 @@ fn hex(text: &str) -> Vec<u8> {
         .collect()
 }
 
-/// Reads an array of numbers: its shape and values, or the kind of the error.
+/// Reads an array of numbers. Returns its shape and values, or the kind of the error.
 fn array(format: Format, bytes: &[u8]) -> Result<(Vec<usize>, Vec<f64>), DecodeErrorKind> {
     let mut values = Vec::new();
     let mut read = cursor(format, bytes);
@@ -66,7 +66,7 @@ fn typed_arrays_of_every_tag() {
             assert_eq!(array(Format::Cbor, &cut), part, "tag {tag}");
         }
     }
-    // All bits set is minus one in types with a sign.
+    // With all bits set, a signed integer is minus one.
     for (tag, width, value) in [
         (64, 1, 255.0),
         (65, 2, 65_535.0),
@@ -229,12 +229,12 @@ fn a_shape_that_does_not_fit_is_replaced_by_one_axis() {
     check(&[1.0, 2.0], &[usize::MAX, 2], "[1.0,2.0]");
     check(&[1.0], &[], "1.0");
     check(&[], &[3, 0], "[[],[],[]]");
-    // Rows without values cost bytes all the same.
+    // Rows without values take bytes in the input too.
     check(&[], &[1 << 40, 0], "[]");
     check(&[f64::NAN, f64::INFINITY], &[2], "[null,null]");
 }
 
-/// An array without values may have any extents. The output must not grow with these.
+/// An array without values may have any extents. The output must not grow with them.
 #[test]
 fn an_array_without_values_is_a_few_bytes_whatever_its_shape() {
     struct Empty<'s>(&'s [usize]);
@@ -260,7 +260,7 @@ fn an_array_without_values_is_a_few_bytes_whatever_its_shape() {
         let expected = format!(r#"[{{"object":"o","method":"m","args":[{in_json}]}}]"#);
         assert_eq!(std::str::from_utf8(&body).unwrap(), expected, "{shape:?}");
     }
-    // In CBOR the extents are numbers: nothing is lost.
+    // In CBOR the extents are explicit, so the shape is preserved.
     let mut batch = BatchWriter::new(Format::Cbor);
     batch.call("o", "m").arg(Empty(&[1 << 40, 0, 7]));
     let body = batch.finish();
@@ -271,7 +271,7 @@ fn an_array_without_values_is_a_few_bytes_whatever_its_shape() {
     );
 }
 
-/// The bytes of an array of 64-bit floats without values.
+/// Returns the bytes of an array of 64-bit floats without values.
 fn array_bytes(shape: &[u64]) -> Vec<u8> {
     let mut bytes = hex("d82882");
     bytes.push(0x80 | shape.len() as u8);

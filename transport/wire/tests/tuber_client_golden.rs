@@ -1,4 +1,4 @@
-//! The client's half against bytes that real servers sent.
+//! The client half on bytes that real servers sent.
 
 use twotone_wire::tuber::{
     Answer, BatchWriter, Cursor, DecodeErrorKind, Description, Element, Format, Limits, MethodInfo,
@@ -14,7 +14,7 @@ macro_rules! golden {
 const JSON: Option<&str> = Some("application/json");
 const CBOR: Option<&str> = Some("application/cbor");
 
-/// Outcome of each call: the result as a value, or the error's text; and the warnings.
+/// Outcome of each call: the result or the message of the error, and the warnings.
 fn outcomes(
     content_type: Option<&str>,
     body: &[u8],

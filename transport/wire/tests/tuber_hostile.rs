@@ -1,5 +1,5 @@
-//! Bytes that are hostile or cut off give an error, never a panic, and take memory only in
-//! proportion to their number.
+//! Hostile or incomplete bytes give an error and never a panic, and take memory only in proportion
+//! to their number.
 
 use allocation_counter::measure;
 use bytes::BytesMut;
@@ -37,7 +37,7 @@ impl Service for Board {
     }
 }
 
-/// Reads bytes in every way there is. Any result will do.
+/// Reads bytes with every reader. Any result is accepted.
 fn read_in_every_way(format: Format, bytes: &[u8]) {
     let Ok(start) = Cursor::new(format, bytes, &Limits::ANSWER) else {
         return;
@@ -228,7 +228,7 @@ fn an_answer_stops_growing_at_its_limit() {
     }
 }
 
-/// The most memory in use at once while bytes are read in every way, per byte of them.
+/// Returns the largest memory in use while bytes are read with every reader, per byte of input.
 fn memory_per_byte(format: Format, bytes: &[u8]) -> f64 {
     let info = measure(|| read_in_every_way(format, bytes));
     info.bytes_max as f64 / bytes.len() as f64
@@ -236,8 +236,8 @@ fn memory_per_byte(format: Format, bytes: &[u8]) -> f64 {
 
 #[test]
 fn claimed_lengths_cost_nothing() {
-    // Lists, maps, bytes, texts and typed arrays of 2^60 elements, in a few bytes, and shapes of
-    // which the product overflows or is nothing.
+    // Lists, maps, bytes, texts and typed arrays that claim 2^60 elements in a few bytes, and
+    // shapes whose product overflows or is zero.
     let huge = 0x1000_0000_0000_0000_u64.to_be_bytes();
     let with = |head: &[u8], tail: &[u8]| [head, &huge, tail].concat();
     let claims = [
@@ -270,7 +270,7 @@ fn claimed_lengths_cost_nothing() {
 
 #[test]
 fn memory_is_in_proportion_to_bytes() {
-    // The bytes that take most memory: many small values.
+    // The inputs that take most memory for their size: many small values.
     for (format, bytes) in [
         (
             Format::Json,
@@ -317,7 +317,8 @@ fn memory_is_in_proportion_to_bytes() {
 }
 
 proptest! {
-    // A failing case prints its input and its seed, which is kept beside this file and run first.
+    // A failing case prints its input and its seed. The seed is stored beside this file and runs
+    // first.
     #![proptest_config(ProptestConfig {
         cases: 2000,
         failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),

@@ -10,14 +10,15 @@ use twotone_wire::tuber::{
     NOT_RUN, NdArray, NdData, Options, Reply, Server, Shape, Slot, Value,
 };
 
-/// Writes values in the only public way: as arguments of a call, read back from its body.
+/// Writes values in the only public way, which is as arguments of a call, and reads them back from
+/// its body.
 fn round_trip(format: Format, value: &(impl Encode + ?Sized)) -> Vec<u8> {
     let mut batch = BatchWriter::new(format);
     batch.call("o", "m").arg(value);
     batch.finish().to_vec()
 }
 
-/// The first argument of the first call.
+/// Returns the first argument of the first call.
 fn first_arg<T>(format: Format, body: &[u8], read: impl FnOnce(&mut Cursor<'_>) -> T) -> T {
     let mut cursor = Cursor::new(format, body, &Limits::REQUEST).unwrap();
     let mut calls = cursor.items().unwrap();
@@ -67,7 +68,7 @@ fn nd_arrays() -> impl Strategy<Value = NdArray> {
     })
 }
 
-/// Values that CBOR keeps exactly.
+/// Strategy for values that CBOR represents exactly.
 fn values() -> impl Strategy<Value = Value> {
     let finite = prop::num::f64::NORMAL | prop::num::f64::SUBNORMAL | prop::num::f64::ZERO;
     let leaf = prop_oneof![
@@ -92,8 +93,8 @@ fn map(entries: BTreeMap<String, Value>) -> Value {
     Value::Map(entries.into_iter().collect())
 }
 
-/// A value after its way through JSON: without numbers that are not finite, with arrays as nested
-/// lists, and with integers of typed arrays that 64 signed bits do not hold as floats.
+/// Returns a value as it is after writing and reading JSON: null for numbers that are not finite,
+/// nested lists for arrays, and floats for integers of typed arrays beyond 64 signed bits.
 fn through_json(value: &Value) -> Value {
     let int = |wide: u64| i64::try_from(wide).map_or(Value::Float(wide as f64), Value::Int);
     match value {
@@ -135,7 +136,8 @@ fn nest(flat: &[Value], shape: &[usize]) -> Value {
 }
 
 proptest! {
-    // A failing case prints its input and its seed, which is kept beside this file and run first.
+    // A failing case prints its input and its seed. The seed is stored beside this file and runs
+    // first.
     #![proptest_config(ProptestConfig {
         failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
         ..ProptestConfig::default()
@@ -173,7 +175,7 @@ proptest! {
         if format == Format::Json {
             expected.iter_mut().filter(|x| x.is_infinite()).for_each(|x| *x = f64::NAN);
         }
-        // Without numbers, lists do not show the axes inside an empty one.
+        // For an array without numbers, nested lists do not show the axes inside an empty list.
         let seen = array.shape.iter().position(|e| *e == 0).map_or(array.shape.len(), |i| i + 1);
         let kept = if format == Format::Json { seen } else { array.shape.len() };
         prop_assert_eq!(&shape[..], &array.shape[..kept]);
@@ -189,7 +191,7 @@ proptest! {
     ) {
         let count: usize = shape.iter().product();
         let number = |index: usize| (seed % 1000) as f64 + index as f64;
-        // Each value is its place by rows; the data lie by columns.
+        // Each value is its index in row-major order. The data are in column-major order.
         let mut by_columns = vec![0.0; count];
         for (row_major, value) in (0..count).map(|i| (i, number(i))) {
             let (mut rest, mut at) = (row_major, 0);
@@ -298,14 +300,15 @@ type EchoCall = (String, Vec<Value>, BTreeMap<String, Value>);
 
 fn call() -> impl Strategy<Value = EchoCall> {
     (
-        // About one in eight fails.
+        // About one call in eight fails.
         prop_oneof![7 => "[a-z\"]{1,8}", 1 => "[a-z\\\\\n]{0,8}!"],
         prop::collection::vec(values(), 0..4),
         prop::collection::btree_map("[a-z\u{e9}]{1,5}", values(), 0..3),
     )
 }
 
-/// Answers the list of its arguments and warns with their names; fails if its method has a `!`.
+/// Answers with the list of the arguments, and sends the names of keyword arguments as warnings. A
+/// method with `!` in its name fails.
 struct Echo;
 
 impl Dispatch for Echo {

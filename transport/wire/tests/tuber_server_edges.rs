@@ -1,5 +1,5 @@
-//! The server's half at its edges: calls that cannot be bound, answers that fail half way, steps
-//! that are taken back.
+//! Edge cases of the server half: calls that cannot be bound, answers that fail half way, and steps
+//! that are undone.
 
 use std::cell::Cell;
 
@@ -37,7 +37,7 @@ static BOARD: Interface = Interface {
     properties: &[],
 };
 
-/// The board, whose methods call a closure.
+/// A board whose methods call a closure.
 struct Board<F>(F);
 
 impl<F: FnMut(&'static Method, &Args<'_>, Reply<'_>) -> Result<(), Fault>> Service for Board<F> {
@@ -55,7 +55,7 @@ impl<F: FnMut(&'static Method, &Args<'_>, Reply<'_>) -> Result<(), Fault>> Servi
     }
 }
 
-/// A call without arguments.
+/// Returns a call without arguments.
 const SINGLE: &str = r#"{"object":"Board","method":"none"}"#;
 
 const JSON: Head<'_> = Head {
@@ -228,7 +228,7 @@ fn a_step_taken_back_is_run_again() {
                 accept: Some(accept),
                 ..JSON
             };
-            // It answers the second time that it is asked.
+            // It answers at the second call.
             let asked = Cell::new(0_u64);
             let mut slow = Board(|_: &'static Method, _: &Args<'_>, reply: Reply<'_>| {
                 asked.set(asked.get() + 1);

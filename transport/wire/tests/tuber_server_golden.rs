@@ -1,4 +1,4 @@
-//! The server's half, given the requests of a real server and compared with that server's answers.
+//! The server half on recorded requests, compared with the answers of a real server.
 
 use bytes::BytesMut;
 use serde_json::{Value as Json, json};
@@ -73,7 +73,7 @@ impl Service for Board {
     }
 }
 
-/// The same object with the containers inside it, which a table cannot declare.
+/// The same object with the containers inside it, which an interface table cannot declare.
 struct Nested(Board);
 
 impl Dispatch for Nested {
@@ -167,7 +167,7 @@ fn values_and_refusals_agree_with_the_real_server() {
 
 #[test]
 fn descriptions_agree_with_the_real_server() {
-    // A table does not declare the objects in containers.
+    // An interface table does not declare the objects in containers.
     let without_objects = |mut json: Json, at: &str| {
         *json
             .pointer_mut(at)
@@ -271,7 +271,7 @@ fn a_request_that_cannot_be_understood_fails_by_itself() {
         "ValueError: a method or property was asked for without an object"
     );
     assert!(message(5).starts_with("AttributeError: "));
-    // An empty name is none, and null is as good as absent.
+    // An empty name counts as no name, and null counts as absent.
     assert_eq!(answer[6], tree(golden!("describe.answer.json")));
     assert_eq!(answer[7], tree(golden!("root.answer.json")));
     assert_eq!(answer[8]["result"], 7);

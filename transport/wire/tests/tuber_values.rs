@@ -1,5 +1,5 @@
-//! Values by their bytes: the examples of the standards, and further forms that servers are known
-//! to send.
+//! Values and their bytes: the examples of the standards, and further forms that known servers
+//! send.
 
 use twotone_wire::tuber::{
     BatchWriter, Cursor, DecodeErrorKind, Encode, Format, Limits, Slot, Value,
@@ -41,7 +41,7 @@ fn map(entries: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
     )
 }
 
-/// Reads a value, and moves past it too.
+/// Reads a value, and also skips it.
 fn check(format: Format, bytes: &[u8], expected: &Value) {
     let mut read = cursor(format, bytes);
     let got = read.value().unwrap();
@@ -177,7 +177,7 @@ fn malformed_cbor_is_refused() {
             cursor(Format::Cbor, &bytes).value().is_err(),
             "value {bytes:02x?}"
         );
-        // A reserved tag or part of an element is well formed, if not understood.
+        // A reserved tag, or part of an element, is well formed although it has no meaning.
         assert!(
             cursor(Format::Cbor, &bytes).skip().is_err(),
             "skip {bytes:02x?}"

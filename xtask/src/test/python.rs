@@ -1,5 +1,5 @@
-//! The Python environment of the tests and benchmarks that run Python programs: made under the
-//! target folder, and made anew when the list of its packages changes.
+//! The Python environment of the tests and benchmarks that run Python programs. It is made in the
+//! target folder, and made again if the list of its packages changes.
 
 use std::env;
 use std::fs::{self, File};
@@ -14,13 +14,13 @@ use crate::{Result, child};
 /// that contains this word needs Python.
 pub(crate) const VARIABLE: &str = "TWOTONE_PYTHON";
 
-/// Message if there is no suitable Python.
+/// Message for a computer without a suitable Python.
 pub(crate) const MISSING: &str = "no Python 3.11 or later with venv and ensurepip on the PATH";
 
-/// Path from the root of the list of packages in the environment.
+/// File with the packages of the environment, relative to the root of the workspace.
 const REQUIREMENTS: &str = "xtask/python-requirements.txt";
 
-/// Program that succeeds under an interpreter that can make the environment.
+/// Python program that succeeds if its interpreter can make the environment.
 const PROBE: &str = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))";
 
 /// Longest time of a probe.
@@ -29,7 +29,7 @@ const PROBE_LIMIT: Duration = Duration::from_secs(30);
 /// Longest time for making the environment, and for each attempt to fill it.
 const INSTALL_LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// Number of attempts at the installation, since networks fail.
+/// Number of attempts at the installation, since downloads may fail.
 const ATTEMPTS: u32 = 2;
 
 /// Returns the names of the test targets that need Python, sorted.
@@ -61,8 +61,8 @@ pub(crate) fn tests(workspace: &Workspace) -> Vec<String> {
     names
 }
 
-/// Returns the interpreter of the environment, which is made if needed; `None` if no Python can
-/// make it.
+/// Makes the environment if needed and returns its interpreter, or `None` if no suitable Python is
+/// on the path.
 pub(crate) fn prepare(workspace: &Workspace) -> Result<Option<PathBuf>> {
     let Some(base) = base_interpreter() else {
         return Ok(None);
@@ -73,7 +73,8 @@ pub(crate) fn prepare(workspace: &Workspace) -> Result<Option<PathBuf>> {
     let folder = workspace.target.join("python");
     fs::create_dir_all(&workspace.target)
         .map_err(|error| format!("cannot make {}: {error}", workspace.target.display()))?;
-    // Held until this returns, so that two runs at the same time make only one environment.
+    // The lock is held until this function returns, so that two runs at the same time make only one
+    // environment.
     let _lock = lock(&workspace.target.join("python.lock"))?;
 
     // The stamp is written last, so that an incomplete environment has none.
@@ -90,7 +91,8 @@ pub(crate) fn prepare(workspace: &Workspace) -> Result<Option<PathBuf>> {
     Ok(Some(interpreter))
 }
 
-/// Returns the first Python on the path that can make an environment. Some lack `venv`.
+/// Returns the first Python on the path that can make an environment. Some installations lack
+/// `venv`.
 fn base_interpreter() -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path)
@@ -142,7 +144,7 @@ fn make(base: &Path, folder: &Path, requirements: &Path, log: &Path) -> Result<(
     }
 }
 
-/// Runs a command with its output in a log. The text of an error is the end of the log.
+/// Runs a command and writes its output into a log. An error contains the end of the log.
 fn logged(command: &mut Command, log: &Path, doing: &str) -> Result<()> {
     let unwritable = |error| format!("cannot write {}: {error}", log.display());
     let file = File::create(log).map_err(unwritable)?;
@@ -154,8 +156,8 @@ fn logged(command: &mut Command, log: &Path, doing: &str) -> Result<()> {
         Ok(status) => child::ending(status),
         Err(error) => error,
     };
-    let said = fs::read_to_string(log).unwrap_or_default();
-    let lines: Vec<&str> = said.lines().collect();
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
     let tail = lines[lines.len().saturating_sub(10)..].join("\n");
     Err(format!(
         "{doing}: {ending}; the end of {}:\n{tail}",

@@ -1,4 +1,4 @@
-//! The steps of `cargo xtask test`, most of them a cargo command each.
+//! The steps of `cargo xtask test`. Most of them run a cargo command.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -8,10 +8,11 @@ use crate::advisories::{self, Checked};
 use crate::workspace::cargo;
 use crate::{child, licences, tidy};
 
-/// Longest time of one command. It is far more than any needs, so that only a hung one is ended.
+/// Longest time of one command. It is much longer than any command needs, so that it ends only
+/// commands that hang.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
 
-/// Further builds that must succeed: package and arguments.
+/// Builds with fewer features that must succeed: package and arguments.
 const FEATURE_SETS: [(&str, &[&str]); 4] = [
     ("tworoutine", &["--all-targets", "--no-default-features"]),
     ("twotone", &["--lib", "--no-default-features"]),
@@ -96,7 +97,7 @@ pub(super) fn tests(run: &Run<'_>) -> Outcome {
     {
         command.args(["--test", &target.name]);
     }
-    // On targets without fibers, code that does not need them must still work.
+    // On platforms without fibers, code that does not need them must still work.
     let mut without_fibers = cargo_with(&["test", "--locked", "--package", "tworoutine"]);
     without_fibers.args(["--no-default-features", "--tests"]);
     in_order(run, [examples, command, without_fibers])
@@ -141,7 +142,8 @@ pub(super) fn interoperability(run: &Run<'_>) -> Outcome {
     for test in &tests {
         command.args(["--test", test]);
     }
-    // A test that needs Python may be marked as ignored, so that plain `cargo test` says so.
+    // Tests that need Python may be marked as ignored, so that plain `cargo test` lists them as
+    // such.
     if has_nextest() {
         command.args(["--run-ignored", "all"]);
     } else {
@@ -179,7 +181,7 @@ fn cargo_with(args: &[&str]) -> Command {
     command
 }
 
-/// Runs commands up to the first that fails.
+/// Runs commands until one fails.
 fn in_order(run: &Run<'_>, commands: impl IntoIterator<Item = Command>) -> Outcome {
     for mut command in commands {
         let words = command.get_args().map(|word| word.to_string_lossy());

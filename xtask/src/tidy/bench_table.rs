@@ -1,4 +1,4 @@
-//! Every bench target has its row in the table of `cargo xtask bench`.
+//! Check that every bench target has a row in the table of `cargo xtask bench`.
 
 use super::breach;
 use crate::bench::BENCHES;

@@ -1,4 +1,4 @@
-//! Tests that each check finds breaches, which are planted in a sound workspace, one at a time.
+//! Tests that each check finds breaches. Each test plants one breach in a workspace without any.
 
 mod fixture;
 mod found_by_clippy;
@@ -6,7 +6,8 @@ mod found_by_clippy;
 use self::fixture::Fixture;
 use super::{CHECKS, REASONS, rows, top_level};
 
-/// The planted breaches: check, beginning of the sentence that it must say, and changes.
+/// Returns the planted breaches: the check that must find it, the beginning of its message, and the
+/// changes.
 fn planted() -> Vec<(&'static str, &'static str, Vec<&'static str>)> {
     let mut planted: Vec<(_, _, Vec<_>)> = Vec::new();
     for line in include_str!("breaches/planted.txt").lines() {

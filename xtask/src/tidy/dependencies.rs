@@ -1,5 +1,5 @@
-//! Every external dependency has its reason in `docs/dependencies.md`, every row there has its
-//! dependency, and a package uses it.
+//! Check that `docs/dependencies.md` gives a reason for every external dependency and lists no
+//! others, and that a package uses each of them.
 
 use std::collections::BTreeSet;
 

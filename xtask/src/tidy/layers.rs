@@ -1,16 +1,18 @@
-//! Dependencies that are allowed to each package, and words that two packages must not use.
+//! Checks of the dependencies that each package may have, and of words that the code of two
+//! packages must not contain.
 
 use std::path::Path;
 
 use super::{breach, breach_at, rows};
 use crate::workspace::Workspace;
 
-/// Folder, package, packages of ours that it may depend on (for its tests, benches and build too),
-/// packages of others that it may depend on, and those that its tests may depend on besides.
+/// The layers. A row has a folder, its package, the packages of this workspace that it may depend
+/// on (also for tests, benches and the build), the external packages that it may depend on, and
+/// further external packages for its tests.
 ///
-/// A package of ours that is not here is a breach. The simulator does not use transport, so that it
-/// is not made of the client that it tests; algorithms do not use physics, because a fit that is
-/// tested on the formula that it fits proves nothing. `*` allows all packages of others.
+/// A package of this workspace without a row is a breach. The simulator does not use transport, so
+/// that it shares no code with the client that it tests. Algorithms do not use physics, because a
+/// fit that is tested on its own formula proves nothing. `*` allows all external packages.
 pub(super) const LAYERS: &str = "
 hal: twotone-hal | | async-trait mockall num-complex serde thiserror | futures serde_json
 transport/wire: twotone-wire | | *
@@ -27,13 +29,13 @@ fuzz: twotone-fuzz | twotone twotone-hal twotone-wire twotone-transport twotone-
 xtask: xtask | | *
 ";
 
-/// Words that the code of a folder must not have, in lower case.
+/// Words in lower case that the code of a folder must not contain.
 const WORDS: &str = "
 hal: tuber ipbus cbor http multicast
 algorithms: sim/physics
 ";
 
-/// Dependencies that the table does not allow.
+/// Finds dependencies that [`LAYERS`] does not allow.
 pub(super) fn find(workspace: &Workspace) -> Vec<String> {
     let mut breaches = Vec::new();
     for package in &workspace.packages {
@@ -68,7 +70,7 @@ pub(super) fn find(workspace: &Workspace) -> Vec<String> {
     breaches
 }
 
-/// Folder of each package, its name, and the lists of packages that it may depend on.
+/// Returns the rows of [`LAYERS`]: the folder, and the other columns.
 pub(super) fn layers() -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
     rows(LAYERS).map(|(folder, columns)| {
         let folder = folder.trim_start_matches('.');
@@ -76,8 +78,8 @@ pub(super) fn layers() -> impl Iterator<Item = (&'static str, Vec<&'static str>)
     })
 }
 
-/// Words of protocols in hal, and paths to the simulator's physics in algorithms. Comments may have
-/// them.
+/// Finds words of protocols in hal, and paths to the simulator's physics in algorithms. Comments
+/// may contain them.
 pub(super) fn words(workspace: &Workspace) -> Vec<String> {
     let mut breaches = Vec::new();
     for (folder, words) in rows(WORDS) {

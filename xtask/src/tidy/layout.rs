@@ -1,13 +1,15 @@
-//! Layout that rustfmt does not see to: groups of imports, and the width of comments and prose.
+//! Check of the layout that rustfmt does not check: groups of imports, and the width of comments
+//! and prose.
 
 use super::breach_at;
 use crate::workspace::Workspace;
 
-/// Columns of a comment in a source, and of a line of prose on a page.
+/// Largest number of columns of a comment in a Rust source, and of a line of prose in a Markdown
+/// file.
 const COMMENT: usize = 100;
 const PROSE: usize = 120;
 
-/// Imports out of order, and lines that are too wide.
+/// Finds imports out of order, and lines that are too wide.
 pub(super) fn find(workspace: &Workspace) -> Vec<String> {
     let mut breaches = Vec::new();
     for path in &workspace.files {
@@ -29,7 +31,7 @@ pub(super) fn find(workspace: &Workspace) -> Vec<String> {
     breaches
 }
 
-/// First line of prose with more columns, outside tables and code.
+/// Returns the first line of prose with more than `columns` columns, outside tables and code.
 fn wide<'t>(text: &'t str, columns: usize, prose: fn(&'t str) -> Option<&'t str>) -> Option<usize> {
     let mut in_code = false;
     let mut lines = text.lines().zip(1..);
@@ -41,8 +43,9 @@ fn wide<'t>(text: &'t str, columns: usize, prose: fn(&'t str) -> Option<&'t str>
     line.map(|(_, number)| number)
 }
 
-/// First import of a source that is not in its group: std, then other packages, then `crate`,
-/// `super`, `self` and modules of the file, with a line between.
+/// Returns the line of the first import that is out of order. The groups are std, then other
+/// packages, then `crate`, `super`, `self` and modules of the file, with an empty line between
+/// groups.
 fn import_out_of_order(text: &str) -> Option<usize> {
     let name = |line: &str| {
         line.split([' ', ';', ':'])

@@ -1,4 +1,4 @@
-//! Every limit in the code has its row in `docs/threat-model.md`, with the value of the code.
+//! Check that every limit in the code has a row in `docs/threat-model.md` with the same value.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::workspace::Workspace;
 
 const PAGE: &str = "docs/threat-model.md";
 
-/// Folders whose constants are limits of the product if their names begin like one.
+/// Folders in which constants with the name of a limit are limits of the product.
 const FOLDERS: [&str; 6] = [
     "hal/src/",
     "sim/src/",
@@ -20,7 +20,7 @@ const FOLDERS: [&str; 6] = [
 /// Beginnings of the names of limits.
 const BEGINNINGS: [&str; 5] = ["DEEPEST", "LARGEST", "LONGEST", "MAX_", "MOST"];
 
-/// Units of the page and of the code. Times are in seconds.
+/// Units in the page, as factors. Times are in seconds.
 const UNITS: [(&str, f64); 8] = [
     ("KiB", 1024.0),
     ("MiB", 1024.0 * 1024.0),
@@ -31,6 +31,7 @@ const UNITS: [(&str, f64); 8] = [
     ("minutes", 60.0),
     ("days", 86_400.0),
 ];
+/// Functions and types in the code that set a unit, as factors.
 const FUNCTIONS: [(&str, f64); 3] = [
     ("Duration::from_secs(", 1.0),
     ("Duration::from_millis(", 1e-3),
@@ -72,10 +73,11 @@ fn is_product(path: &Path) -> bool {
     !is_test && FOLDERS.iter().any(|folder| text.starts_with(folder))
 }
 
-/// The text of a file, without the tests at its end.
+/// Returns the text of a file without the tests at its end.
 fn code(workspace: &Workspace, path: &Path) -> String {
     let mut text = workspace.text(path).unwrap_or_default();
-    // A module with a body: tests in a file of their own may be named anywhere.
+    // Only a module with a body ends the code. `mod tests;`, whose tests are in another file, may
+    // be anywhere.
     let mut tests = text.match_indices("#[cfg(test)]\nmod ");
     let at = tests.find(|(at, found)| {
         let name = &text[at + found.len()..];
@@ -86,8 +88,8 @@ fn code(workspace: &Workspace, path: &Path) -> String {
     text
 }
 
-/// Name of the limit that a line of code sets as a constant: a time, or a number that is called a
-/// limit.
+/// Returns the name of the limit that a line of code defines: a constant of type `Duration`, or a
+/// number whose name begins with one of [`BEGINNINGS`].
 fn limit(line: &str) -> Option<&str> {
     let (before, rest) = line.split_once("const ")?;
     let (name, rest) = rest.split_once(": ")?;
@@ -98,17 +100,18 @@ fn limit(line: &str) -> Option<&str> {
     (is_item && (kind == "Duration" || is_number && is_called_limit)).then_some(name)
 }
 
-/// Value, name and file of a row: ``| text | value | `NAME` in `path` | place to change it |``.
+/// Returns value, name and file of a row: ``| text | value | `NAME` in `path` | place to change it
+/// |``.
 fn row(line: &str) -> Option<(&str, &str, &str)> {
     let cells: Vec<_> = line.strip_prefix('|')?.split('|').map(str::trim).collect();
     let (name, path) = cells.get(2)?.split_once(" in ")?;
     Some((cells[1], name.trim_matches('`'), path.trim_matches('`')))
 }
 
-/// The fault of a row whose value is not that of the code, or which names something that does not
-/// exist.
+/// Returns a message about a row whose value is not that of the code, or whose name is not in the
+/// code. `None` if the row is right.
 fn wrong(code: &str, cell: &str, name: &str, path: &str) -> Option<String> {
-    // A constant, or a field in a list of defaults.
+    // The name is that of a constant, or of a field in the default value of a struct.
     let expressions: Vec<_> = code
         .lines()
         .filter_map(|line| match line.split_once(&format!("const {name}: ")) {
@@ -122,19 +125,20 @@ fn wrong(code: &str, cell: &str, name: &str, path: &str) -> Option<String> {
     let Some(first) = expressions.first() else {
         return Some(format!("there is no `{name}` in {path}"));
     };
-    // Values that are computed from other constants are not followed.
+    // Values that are computed from other constants are not checked.
     let mut values = expressions.iter().filter_map(|it| value(it)).peekable();
     values.peek()?;
-    let Some(told) = told(cell) else {
+    let Some(documented) = documented(cell) else {
         return Some(format!(
             "the value of `{name}` does not begin with a number"
         ));
     };
-    let is_it = |value: f64| (value - told).abs() <= 1e-9 * told.abs();
+    let is_it = |value: f64| (value - documented).abs() <= 1e-9 * documented.abs();
     (!values.any(is_it)).then(|| format!("`{name}` is {first}, not {cell}"))
 }
 
-/// Value of a simple expression.
+/// Returns the value of an expression of literals, products and shifts, or `None` for any other
+/// expression.
 fn value(expression: &str) -> Option<f64> {
     let expression = expression.trim();
     for (function, unit) in FUNCTIONS {
@@ -151,8 +155,8 @@ fn value(expression: &str) -> Option<f64> {
     expression.replace('_', "").parse().ok()
 }
 
-/// Value of the number at the beginning of a cell, times its unit if it has one.
-fn told(cell: &str) -> Option<f64> {
+/// Returns the number at the beginning of a cell, times its unit if it has one.
+fn documented(cell: &str) -> Option<f64> {
     let mut words = cell.split_whitespace();
     let number: f64 = words.next()?.replace(',', "").parse().ok()?;
     let word = words.next().map(|word| word.trim_end_matches([',', ';']));
@@ -170,9 +174,12 @@ fn values_of_the_code_and_of_the_page_are_compared_as_numbers() {
         ("Duration::from_secs(365 * 24 * 3600)", "365 days"),
         ("313.5e6", "313.5 MHz"),
     ] {
-        let (value, told) = (value(expression).unwrap(), told(cell).unwrap());
-        assert!((value - told).abs() < 1e-9 * told, "{value} is not {told}");
+        let (value, in_page) = (value(expression).unwrap(), documented(cell).unwrap());
+        assert!(
+            (value - in_page).abs() < 1e-9 * in_page,
+            "{value} is not {in_page}"
+        );
     }
     assert_eq!(value("Limits::REQUEST.body_bytes"), None);
-    assert_eq!(told("a few"), None);
+    assert_eq!(documented("a few"), None);
 }

@@ -1,4 +1,4 @@
-//! A relative link in a document leads to a file or a folder of the tree.
+//! Check that every relative link in a document leads to a file or folder of the repository.
 
 use std::path::{Component, Path};
 
@@ -25,7 +25,8 @@ pub(super) fn find(workspace: &Workspace) -> Vec<String> {
     breaches
 }
 
-/// Targets of the links in a line that are paths: `[text](target#part)` without the part.
+/// Returns the targets of the links in a line that are paths: `[text](target#part)` without the
+/// part.
 fn links(line: &str) -> impl Iterator<Item = &str> {
     line.split("](").skip(1).filter_map(|rest| {
         let (target, _) = rest.split_once(')')?;
@@ -42,7 +43,7 @@ fn leads_somewhere(workspace: &Workspace, page: &Path, link: &str) -> bool {
             Component::Normal(name) => target.push(name),
             Component::CurDir => {}
             Component::ParentDir if target.pop() => {}
-            // The path leads out of the tree.
+            // The path leads out of the repository.
             _ => return false,
         }
     }

@@ -1,5 +1,5 @@
-//! Lints that hold invariants: they are on, their lists are whole, and exceptions from them are
-//! in named places.
+//! Checks of the lints that enforce invariants: they are enabled, their lists are complete, and
+//! exceptions from them are only in named places.
 
 use std::path::Path;
 
@@ -16,8 +16,8 @@ const LEVELS: [(&str, &str, &str); 4] = [
     ("clippy", "undocumented_unsafe_blocks", "warn"),
 ];
 
-/// Files of clippy, and the methods and types that they must disallow. The file that is nearest to
-/// a package holds alone, so each must have the root's list too.
+/// Configurations of clippy, and the methods and types that each must disallow. Clippy reads only
+/// the file that is nearest to a package, so each must contain the root's list too.
 const LISTS: &str = "
 clippy.toml: std::time::Instant::now std::time::SystemTime::now std::thread::sleep tokio::spawn \
     jiff::Timestamp::now jiff::Zoned::now
@@ -42,7 +42,7 @@ tworoutine: it is the runtime: it owns the clock and the tasks
 xtask: it runs programs and says how long they took
 ";
 
-/// Lints and groups of lints whose exceptions let a clock through.
+/// Beginnings of the exceptions that would also disable the lint against clocks.
 const EXCEPTIONS: [&str; 5] = [
     "clippy::disallowed_",
     "clippy::all",
@@ -51,7 +51,7 @@ const EXCEPTIONS: [&str; 5] = [
     "expect(warnings",
 ];
 
-/// Lints that are off, and lists of `clippy.toml` that lack an item.
+/// Finds lints that are not enabled, and lists of `clippy.toml` that lack an item.
 pub(super) fn on(workspace: &Workspace) -> Vec<String> {
     let mut breaches = Vec::new();
     let manifest = toml(workspace, "Cargo.toml");
@@ -87,12 +87,12 @@ pub(super) fn on(workspace: &Workspace) -> Vec<String> {
     breaches
 }
 
-/// The named places with their reasons.
+/// Returns the rows of [`PLACES`]: paths with their reasons.
 pub(super) fn places() -> impl Iterator<Item = (&'static str, &'static str)> {
     rows(PLACES)
 }
 
-/// Exceptions from the lints outside the named places, and places without one.
+/// Finds exceptions from the lints outside the named places, and named places without an exception.
 pub(super) fn exceptions(workspace: &Workspace) -> Vec<String> {
     let mut breaches = Vec::new();
     // tworoutine's exception is in its manifest.
@@ -120,8 +120,8 @@ pub(super) fn exceptions(workspace: &Workspace) -> Vec<String> {
     breaches
 }
 
-/// Foreign blocks and unsafe attributes without a `SAFETY:` comment above. Clippy checks the other
-/// unsafe code, and none of it is outside tworoutine.
+/// Finds foreign blocks and unsafe attributes without a `SAFETY:` comment above. Clippy checks the
+/// other unsafe code. The lint `unsafe_code` forbids all of it outside tworoutine.
 pub(super) fn foreign(workspace: &Workspace) -> Vec<String> {
     let mut breaches = Vec::new();
     for path in workspace

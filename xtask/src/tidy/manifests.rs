@@ -1,4 +1,4 @@
-//! Manifests of members inherit the settings of the workspace.
+//! Checks that the manifests of members inherit the settings of the workspace.
 
 use std::path::PathBuf;
 
@@ -10,10 +10,10 @@ use crate::workspace::Workspace;
 /// Keys of `[package]` that are inherited.
 const INHERITED: [&str; 5] = ["version", "edition", "rust-version", "license", "publish"];
 
-/// The one package with a lint table of its own, and the lint in which it differs.
+/// The only package with a lint table of its own, and the lint whose level differs there.
 const OWN_LINTS: (&str, &str) = ("tworoutine", "unsafe_code");
 
-/// Members that do not inherit version, edition, licence and lints.
+/// Finds members that do not inherit version, edition, licence and lints.
 pub(super) fn inherited(workspace: &Workspace) -> Vec<String> {
     let root = toml(workspace, "Cargo.toml");
     let shared = at(&root, &["workspace", "lints"]);
@@ -34,7 +34,7 @@ pub(super) fn inherited(workspace: &Workspace) -> Vec<String> {
     breaches
 }
 
-/// Dependencies that are not `workspace = true`.
+/// Finds dependencies that are not `workspace = true`.
 pub(super) fn versions(workspace: &Workspace) -> Vec<String> {
     let mut breaches = Vec::new();
     for (_, path, manifest) in members(workspace) {
@@ -53,7 +53,7 @@ pub(super) fn versions(workspace: &Workspace) -> Vec<String> {
     breaches
 }
 
-/// Name of each member, with the path and the content of its manifest.
+/// Returns the name of each member, with the path and the content of its manifest.
 fn members(workspace: &Workspace) -> impl Iterator<Item = (&str, PathBuf, Table)> {
     workspace.packages.iter().map(|package| {
         let path = workspace.folder(package).join("Cargo.toml");
@@ -62,8 +62,8 @@ fn members(workspace: &Workspace) -> impl Iterator<Item = (&str, PathBuf, Table)
     })
 }
 
-/// True if a package's own lints contain all shared ones at their levels, except for the one in
-/// [`OWN_LINTS`]. The package may have further ones.
+/// True if a package's own lints contain all lints of the workspace at the same levels, except for
+/// the lint in [`OWN_LINTS`]. The package may have further lints.
 fn same_but_one(own: Option<&Value>, shared: Option<&Value>) -> bool {
     table(shared).all(|(group, lints)| {
         table(Some(lints)).all(|(lint, level)| {
@@ -73,12 +73,12 @@ fn same_but_one(own: Option<&Value>, shared: Option<&Value>) -> bool {
     })
 }
 
-/// The entries of a table, none if it is missing.
+/// Returns the entries of a table, none if it is missing.
 pub(super) fn table(value: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
     value.and_then(Value::as_table).into_iter().flatten()
 }
 
-/// The value below some keys.
+/// Returns the value at a path of keys.
 pub(super) fn at<'a>(table: &'a Table, keys: &[&str]) -> Option<&'a Value> {
     let (first, rest) = keys.split_first()?;
     rest.iter()

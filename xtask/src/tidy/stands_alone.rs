@@ -1,9 +1,10 @@
-//! The tree needs no files outside of it.
+//! Check that the repository refers to no files outside of it.
 
 use super::{breach, breach_at};
 use crate::workspace::Workspace;
 
-/// Folders outside the tree. In two parts, so that this file does not name them.
+/// Folders outside the repository. They are written in two parts, so that the check does not find
+/// them in this file.
 const OUTSIDE: [&str; 2] = [concat!("../", "shared"), concat!("/work/", "shared")];
 
 pub(super) fn find(workspace: &Workspace) -> Vec<String> {

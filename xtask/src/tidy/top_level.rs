@@ -1,4 +1,4 @@
-//! Files and folders at the top of the tree.
+//! Checks of the files and folders at the top of the repository.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use super::breach;
 use crate::workspace::Workspace;
 
-/// Folders and files at the top, besides those that begin with a dot.
+/// Folders and files at the top whose names do not begin with a dot.
 const FOLDERS: &str =
     "algorithms docs examples fuzz hal python sim src tests transport tworoutine xtask";
 const FILES: &str = "CHANGELOG.md CONTRIBUTING.md Cargo.lock Cargo.toml LICENSE-APACHE LICENSE-MIT \
     README.md clippy.toml deny.toml rust-toolchain.toml rustfmt.toml";
 
-/// Entries that do not belong there.
+/// Finds entries that do not belong there.
 pub(super) fn entries(workspace: &Workspace) -> Vec<String> {
     let mut unknown = BTreeSet::new();
     for path in &workspace.files {
@@ -30,7 +30,8 @@ pub(super) fn entries(workspace: &Workspace) -> Vec<String> {
     unknown.into_iter().collect()
 }
 
-/// A lock file that is missing, that git does not track, or whose committed state is stale.
+/// Finds a `Cargo.lock` that is missing, that git does not track, or whose committed state is out
+/// of date.
 pub(super) fn lock(workspace: &Workspace) -> Vec<String> {
     let lock = Path::new("Cargo.lock");
     let exists = workspace.files.iter().any(|path| path == lock);
@@ -40,7 +41,7 @@ pub(super) fn lock(workspace: &Workspace) -> Vec<String> {
     let changed = workspace.changed().unwrap_or_default();
     let manifest = |path: &PathBuf| path.ends_with("Cargo.toml");
     if changed.iter().any(|path| path == lock) && !changed.iter().any(manifest) {
-        // Cargo wrote it anew to run this program.
+        // Cargo updated the file to run this program, so the committed one was out of date.
         let what = "is not what was committed, though no manifest changed";
         return vec![breach(lock, what)];
     }

@@ -192,7 +192,7 @@ Idx Device        MCA        SRC    INC    EXC
     #[tokio::test(start_paused = true)]
     async fn joins_are_seen_again_after_they_could_not_be() {
         let address = Ipv4Addr::new(127, 0, 0, 2);
-        let (wanted, mut told) = watch::channel(false);
+        let (wanted, mut is_wanted) = watch::channel(false);
         let boards = [(address, wanted)];
         let mut reads = 0;
         let read = || {
@@ -204,14 +204,14 @@ Idx Device        MCA        SRC    INC    EXC
         };
         let following = follow(read, &boards, false);
         let seen = async {
-            told.changed().await.unwrap();
-            assert!(*told.borrow_and_update());
+            is_wanted.changed().await.unwrap();
+            assert!(*is_wanted.borrow_and_update());
             // The switch was changed meanwhile. The next successful reading corrects it.
             boards[0].1.send_replace(false);
-            told.mark_unchanged();
-            let putting_right = tokio::time::timeout(8 * PERIOD, told.changed()).await;
+            is_wanted.mark_unchanged();
+            let putting_right = tokio::time::timeout(8 * PERIOD, is_wanted.changed()).await;
             putting_right.expect("it still looks").unwrap();
-            assert!(*told.borrow());
+            assert!(*is_wanted.borrow());
         };
         tokio::select! {
             () = following => panic!("it has ended"),

@@ -115,10 +115,11 @@ impl Judged {
     }
 }
 
-/// A clock that goes wrong leaves the times right, at every stage: the samples that are
-/// `wrong_share` of all have theirs from sequence numbers, and `told` holds of the findings.
-fn check(name: &str, wrong: Wrong<'_>, wrong_share: f64, told: &dyn Fn(&TimeFindings) -> bool) {
-    check_within(1.0, name, wrong, wrong_share, told);
+/// Checks that a clock that goes wrong does not spoil the times, at every stage. `wrong_share` is
+/// the share of samples whose times must come from sequence numbers, and `holds` checks the
+/// findings.
+fn check(name: &str, wrong: Wrong<'_>, wrong_share: f64, holds: &dyn Fn(&TimeFindings) -> bool) {
+    check_within(1.0, name, wrong, wrong_share, holds);
 }
 
 /// The same for times that may be wrong by some microseconds.
@@ -127,13 +128,13 @@ fn check_within(
     name: &str,
     wrong: Wrong<'_>,
     wrong_share: f64,
-    told: &dyn Fn(&TimeFindings) -> bool,
+    holds: &dyn Fn(&TimeFindings) -> bool,
 ) {
     for stage in [0, 3, 6] {
         let judged = stream(stage, noon(), wrong);
         let (found, off_us) = (&judged.found, judged.off_us());
         let context = format!("{name} at stage {stage}: {found:?}");
-        assert!(told(found), "{context}");
+        assert!(holds(found), "{context}");
         assert_eq!(found.is_sound(), wrong_share == 0.0, "{context}");
         assert!(off_us < within_us, "{context}: {off_us} us off");
         let all = judged.times.len() as f64;

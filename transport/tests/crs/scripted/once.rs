@@ -1,16 +1,16 @@
-//! Answers that are refused, or none, once or now and then.
+//! Calls that the scripted board refuses or answers differently, once or sometimes.
 
 use twotone_wire::tuber::{Fault, Value};
 
 use super::State;
 
 impl State {
-    /// Refuses one call of `method`, after so many that it does not refuse.
+    /// Refuses one call of `method`, after this many that it does not refuse.
     pub(crate) fn refuse_after(&mut self, method: &'static str, good: usize) {
         self.refused_after = Some((method, good));
     }
 
-    /// Refuses a call that is to be refused.
+    /// Returns an error if the call is one of those to refuse.
     pub(super) fn refuse(&mut self, method: &str, module: u64) -> Result<(), Fault> {
         match &mut self.refused_after {
             Some((refused, 0)) if *refused == method => {
@@ -32,9 +32,9 @@ impl State {
         }
     }
 
-    /// The answer to a question, or for a sensor.
+    /// Returns the replacement for the answer to a request, or for the reading of a sensor.
     pub(super) fn said(&mut self, name: &str) -> Option<Value> {
-        let first = self.says_first.remove(name);
-        first.or_else(|| self.says.get(name).cloned())
+        let first = self.first_answers.remove(name);
+        first.or_else(|| self.answers.get(name).cloned())
     }
 }

@@ -1,4 +1,4 @@
-//! A small workspace on disk in which every invariant holds, for tests to break.
+//! A small workspace on disk in which every invariant holds, as the basis of the planted breaches.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -72,19 +72,19 @@ const WAIT: Wait = Wait {
     wait: Duration::from_secs(2),
 };
 ";
-const LIMITS_TOLD: &str = "\
+const LIMITS_PAGE: &str = "\
 | bytes | 32 MiB | `MOST_BYTES` in `sim/src/limits.rs` | |
 | soon | 20 ms | `SOON` in `sim/src/limits.rs` | |
 | wait | 2 s | `wait` in `sim/src/limits.rs` | |
 ";
 
-/// An exception, as named places have it.
+/// An exception from the lints, for the named places.
 const EXCEPTION: &str = "#![expect(clippy::disallowed_methods)]\n";
 
-/// A foreign block with its reason.
+/// A foreign block with its `SAFETY:` comment.
 const FOREIGN: &str = "// SAFETY: as declared\n// there.\nunsafe extern \"C\" {\n}\n";
 
-/// Files besides manifests. Some look like breaches and are none.
+/// Files besides manifests. Some look like breaches but are not.
 const FILES: &[(&str, &str)] = &[
     ("Cargo.lock", "version = 4\n"),
     ("README.md", "A fixture.\n"),
@@ -96,7 +96,7 @@ const FILES: &[(&str, &str)] = &[
         super::found_by_clippy::ALGORITHMS_LIST,
     ),
     ("docs/dependencies.md", REASONS),
-    ("docs/threat-model.md", LIMITS_TOLD),
+    ("docs/threat-model.md", LIMITS_PAGE),
     ("sim/src/limits.rs", LIMITS),
     ("hal/src/board.rs", "//! No Tuber, no clippy::all\n"),
     ("algorithms/src/fit.rs", "// See sim/physics.\n"),
@@ -112,16 +112,16 @@ const FILES: &[(&str, &str)] = &[
     ("target/debug/shared", concat!("../", "shared")),
 ];
 
-/// The workspace; its folder is removed when this is dropped.
+/// The workspace. Its folder is removed when this value is dropped.
 pub(super) struct Fixture {
-    /// Folder around the workspace, for files beside it.
+    /// Folder around the workspace, which can also hold files outside the workspace.
     _around: TempDir,
     root: PathBuf,
 }
 
 impl Fixture {
-    /// Makes a workspace in which every invariant holds, and then changes it. `planted.txt` says
-    /// how a change is written.
+    /// Makes a workspace in which every invariant holds, and then changes it. The head of
+    /// `planted.txt` describes the changes.
     pub(super) fn new(changes: &[&str]) -> Self {
         let around = TempDir::new().expect("a folder for the fixture");
         let root = around.path().join("tree");

@@ -1,5 +1,5 @@
-//! Breaches that rustc and clippy find, by the lints and lists of this workspace. Each line that
-//! has one ends with the lint that must find it; no other line may have a warning.
+//! Test that rustc and clippy find breaches, with the lints and lists of this workspace. Each line
+//! with a breach ends with the lint that must find it. No other line may have a warning.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +14,8 @@ pub(super) const ROOT_LIST: &str = include_str!("../../../../clippy.toml");
 pub(super) const HAL_LIST: &str = include_str!("../../../../hal/clippy.toml");
 pub(super) const ALGORITHMS_LIST: &str = include_str!("../../../../algorithms/clippy.toml");
 
-/// Packages: folder, `clippy.toml`, and code. `tokio` and `jiff` stand in for the real ones.
+/// Packages: folder, `clippy.toml`, and code. `tokio` and `jiff` are small replacements for the
+/// real packages.
 const PACKAGES: [(&str, &str, &str); 7] = [
     ("tokio", ROOT_LIST, TOKIO),
     ("jiff", ROOT_LIST, JIFF),
@@ -167,7 +168,7 @@ fn every_marked_line_is_found() {
     assert_eq!(found(folder.path()), marked);
 }
 
-/// Path, line and lint of each warning and error in a workspace.
+/// Returns path, line and lint of each warning and error in a workspace.
 fn found(root: &Path) -> BTreeSet<(String, u64, String)> {
     let output = cargo()
         .args([
@@ -182,8 +183,8 @@ fn found(root: &Path) -> BTreeSet<(String, u64, String)> {
         .current_dir(root)
         .output()
         .expect("clippy runs");
-    let said = String::from_utf8(output.stdout).expect("JSON is UTF-8");
-    let messages = said
+    let text = String::from_utf8(output.stdout).expect("JSON is UTF-8");
+    let messages = text
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
     messages

@@ -94,7 +94,7 @@ fn sequence_numbers_that_jump_are_no_step_of_the_clock() {
         );
         assert!(judged.off_us() < 1.0, "{context}");
     }
-    // A run that begins anew is told by the receiver.
+    // The receiver reports a stream that begins anew, so this is not a finding.
     for numbers in [-1_000_000, -100, (1 << 24) + 1, 1 << 30] {
         let judged = jump(6, Jump { numbers, ..JUMP }, &|_, _| {});
         assert!(judged.found.is_sound(), "by {numbers}: {:?}", judged.found);

@@ -72,7 +72,7 @@ fn a_clock_that_begins_to_run_off_is_found_as_soon() {
             set(made, (since(made) - 40.0).max(0.0) * 300e-6);
         });
         assert_eq!(judged.found.drifts, 1, "{:?}", judged.found);
-        // A step later on is told by its own size.
+        // The size of a later step is reported without the drift before it.
         let judged = stream_for(12, stage, noon(), &|_, made| {
             let step = if since(made) > 9.0 { -7.0 } else { 0.0 };
             set(made, since(made) * -300e-6 + step);
