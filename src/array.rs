@@ -45,8 +45,8 @@ pub struct ArrayBoard {
     handle: BoardHandle,
     description: Description,
     targets: Vec<Target>,
-    /// Handle whose writes are held to the limits of all modules. It is made when it is first asked
-    /// for.
+    /// Handle whose writes are held to the limits of all modules. It is made when it is first
+    /// asked for.
     limited: Arc<OnceCell<Limited>>,
 }
 

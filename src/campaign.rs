@@ -70,7 +70,7 @@ pub use capture_report::{CaptureReport, CapturedBoard};
 pub use completion::{
     BoardStatus, Completion, RecordReport, repeats_in_words, taken_over_in_words,
 };
-pub use dry_run::{DryRunBoard, DryRunModule, DryRunOf, DryRunReport, Traffic};
+pub use dry_run::{DryRunBoard, DryRunModule, DryRunOf, DryRunReport};
 pub use error::CampaignError;
 pub use observer::Observer;
 pub use off::{OffBoard, OffModule, OffReport};

@@ -36,7 +36,7 @@
 //! | [`Deadline`] | ends a batch that takes too long |
 //! | [`Trace`] | a tracing span for each batch |
 //! | [`CatchPanic`] | makes a panic in the board's code an error |
-//! | [`DryRun`] | writes nothing |
+//! | [`DryRun`] | stands for a board in memory, and counts what would be sent |
 
 mod cleanup;
 mod deadline;
@@ -59,7 +59,7 @@ mod tests;
 mod trace;
 
 pub use deadline::Deadline;
-pub use dry_run::DryRun;
+pub use dry_run::{DryRun, Traffic};
 pub use ending::{ENDINGS, Ending};
 pub use journal::{Journal, Snapshot};
 pub use lease::Leased;

@@ -84,7 +84,8 @@ pub struct Sweep {
     pub channel: ChannelId,
     /// Direction in which the tone was stepped.
     pub direction: Direction,
-    /// Absolute frequencies, rounded as the board rounds them, in hertz, in the order of the steps.
+    /// Absolute frequencies, rounded as the board rounds them, in hertz, in the order of the
+    /// steps.
     pub frequency_hz: Vec<f64>,
     /// Samples in readout counts, with the phase of the carrier removed.
     pub z: Vec<Complex64>,

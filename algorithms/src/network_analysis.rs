@@ -94,8 +94,8 @@ impl NetworkAnalysisParams {
 pub struct NetworkAnalysisOutcome {
     /// The module.
     pub module: ModuleId,
-    /// Success, or the reason that the sweeps at different NCO settings could not be brought to one
-    /// scale.
+    /// Success, or the reason that the sweeps at different NCO settings could not be brought to
+    /// one scale.
     pub join: JoinStatus,
     /// Absolute frequencies, rounded as the board rounds them, in hertz, ascending.
     pub frequency_hz: Vec<f64>,
@@ -108,8 +108,8 @@ pub struct NetworkAnalysisOutcome {
     pub nco_hz: Vec<f64>,
     /// Frequencies at which neighbouring settings were joined, in hertz.
     pub seams_hz: Vec<f64>,
-    /// Outcome of the join at each of these frequencies. If a join failed, gain and phase above its
-    /// frequency are on another scale than below.
+    /// Outcome of the join at each of these frequencies. If a join failed, gain and phase above
+    /// its frequency are on another scale than below.
     pub seam_status: Vec<JoinStatus>,
     /// Number of points whose samples are not numbers. These points are left out.
     pub bad_points: usize,

@@ -14,8 +14,8 @@ use crate::Target;
 pub struct Failure {
     /// Description, on one line or several.
     pub what: String,
-    /// Line of the source that panicked, or the name of the bound that was exceeded. It is the same
-    /// for all inputs that fail for the same reason.
+    /// Line of the source that panicked, or the name of the bound that was exceeded. It is the
+    /// same for all inputs that fail for the same reason.
     pub at: String,
 }
 

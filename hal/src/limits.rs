@@ -22,8 +22,8 @@ pub struct ModuleLimits {
     pub max_total: Option<Dbm>,
     /// Crest factor that is assumed of a comb: the ratio of its peak to its RMS value. The peak
     /// must stay below full scale. A comb of random phases peaks near 5.5 times its RMS value
-    /// within its repetition time. A comb whose amplitudes add up to no more than 1 cannot clip, so
-    /// this limit never refuses it.
+    /// within its repetition time. A comb whose amplitudes add up to no more than 1 cannot clip,
+    /// so this limit never refuses it.
     pub crest: f64,
 }
 

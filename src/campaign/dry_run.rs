@@ -1,7 +1,5 @@
 //! Dry run of a tune or a sweep: the requests that it would send, and their time.
 
-mod pretended;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -10,15 +8,12 @@ use tworoutine::Allowance;
 use twotone_algorithms::{TuneParams, tune};
 use twotone_hal::{Board, BoardHandle, ChannelId, ModuleId, Result};
 
-pub use pretended::Traffic;
-
 use super::array_report::BoardFacts;
 use super::{Campaign, CampaignError, Completion, detectors, sweep};
 use crate::map::HardwareMap;
 use crate::record::Failure;
-use crate::run::{Outcome, Target};
+use crate::run::{DryRun, Outcome, Target, Traffic};
 use crate::{Array, ArrayBoard};
-use pretended::PretendedBoard;
 
 /// Campaign of which a dry run is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +107,7 @@ pub(super) async fn run(
     let array = campaign.unless_cancelled(connecting).await;
     let array = array.ok_or(CampaignError::Cancelled)?;
     let round_trips = round_trips(&array).await;
-    let pretended: BTreeMap<String, Arc<PretendedBoard>> = array
+    let pretended: BTreeMap<String, Arc<DryRun>> = array
         .boards()
         .iter()
         .map(|board| (board.name().to_owned(), pretend(map, board)))
@@ -189,12 +184,13 @@ async fn algorithm(
 }
 
 /// Board in memory that stands for one of the array.
-fn pretend(map: &HardwareMap, board: &ArrayBoard) -> Arc<PretendedBoard> {
+fn pretend(map: &HardwareMap, board: &ArrayBoard) -> Arc<DryRun> {
     let modules = board.targets().iter().map(|target| {
         let expected = expected(map, board.name(), target.module);
         (target.module, expected)
     });
-    PretendedBoard::new(board.name(), board.description(), modules.collect())
+    let resonances = modules.collect();
+    Arc::new(DryRun::new(board.name(), board.description(), resonances))
 }
 
 /// Frequencies at which the map expects detectors on a module, in hertz, in order.

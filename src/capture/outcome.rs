@@ -51,10 +51,10 @@ pub struct ModuleOutcome {
     /// Number of samples that are due for the time of the capture. `None` if no packet came, as
     /// the rate is then not known.
     pub due: Option<u64>,
-    /// Number of these samples that did not come and are not counted as lost, as no sequence number
-    /// shows them: the stream ended, or the kernel could not hold the packets that came while the
-    /// program was stopped. It is 0 if packets under way, or the difference of the clocks, explain
-    /// all of them.
+    /// Number of these samples that did not come and are not counted as lost, as no sequence
+    /// number shows them: the stream ended, or the kernel could not hold the packets that came
+    /// while the program was stopped. It is 0 if packets under way, or the difference of the
+    /// clocks, explain all of them.
     pub missing: u64,
     /// Failure of its stream or its file, apart from losses.
     pub error: Option<Failure>,

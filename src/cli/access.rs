@@ -17,8 +17,8 @@ pub(crate) struct Access {
     /// bit.
     #[arg(long)]
     no_listen: bool,
-    /// Take boards over that another program on this host works on. That program can then only read
-    /// from them; its tones are not switched off.
+    /// Take boards over that another program on this host works on. That program can then only
+    /// read from them; its tones are not switched off.
     #[arg(long)]
     take_over: bool,
     /// Do not watch the boards for other programs, perhaps on other hosts. Otherwise a board whose

@@ -1,6 +1,7 @@
 //! Dry runs of `twotone tune` and `twotone sweep`: the requests that would be sent.
 
-use twotone::campaign::{Campaign, DryRunOf, DryRunReport, Traffic};
+use twotone::campaign::{Campaign, DryRunOf, DryRunReport};
+use twotone::run::Traffic;
 
 use super::Exit;
 use super::exit::complain_of_refusal;

@@ -1,95 +1,281 @@
-//! Wrapper that writes nothing to its board.
+//! Board of dry runs.
 
 use std::collections::BTreeMap;
+use std::f64::consts::TAU;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use serde::Serialize;
 use twotone_hal::{
-    Batch, Board, BoardHandle, Description, Error, ErrorKind, MemoryModule, ModuleId, Op, Replies,
-    RepliesBuilder, Result, async_trait,
+    Acquire, Batch, Board, Complex64, Description, Error, ErrorKind, MemoryModule,
+    ModuleDescription, ModuleId, Op, Replies, RepliesBuilder, Result, ToneState, async_trait,
 };
 
-/// Writes nothing to its board. Settings are stored in the wrapper and read back from it. At first
-/// all tones are off and each NCO is at the middle of its range. The description, the clock and the
-/// housekeeping are read from the board. The tones do not exist, so there are no samples: an
-/// acquisition fails with [`ErrorKind::Unsupported`], after the operations before it in its batch.
-#[derive(Debug)]
+/// Sample of a tone at full scale without a line, in readout counts.
+const FULL_SCALE: f64 = 7.5e6;
+/// Standard deviation of single samples, both quadratures together, in readout counts.
+const NOISE: f64 = 1.0;
+/// Delay of the line, in seconds.
+const DELAY_S: f64 = 100e-9;
+/// Width of the resonances, in hertz.
+const LINEWIDTH_HZ: f64 = 60e3;
+/// Distance from a resonance beyond which it is left out of the sample, in linewidths.
+const REACH_LW: f64 = 100.0;
+
+/// Requests that an algorithm would send to a module.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Traffic {
+    /// Number of batches. The client of a board sends each as one request, and very long ones as a
+    /// few.
+    pub requests: u64,
+    /// Number of operations in these.
+    pub operations: u64,
+    /// Number of tones that are set, counted each time.
+    pub tones_set: u64,
+    /// Number of times that the NCO is set.
+    pub ncos_set: u64,
+    /// Number of samples of each channel that are acquired, settling included.
+    pub samples: u64,
+    /// Time that the board takes for these samples, in seconds; `None` if it does not say its
+    /// rate.
+    pub acquiring_s: Option<f64>,
+}
+
+impl Traffic {
+    pub(crate) fn plus(self, other: &Self) -> Self {
+        Self {
+            requests: self.requests + other.requests,
+            operations: self.operations + other.operations,
+            tones_set: self.tones_set + other.tones_set,
+            ncos_set: self.ncos_set + other.ncos_set,
+            samples: self.samples + other.samples,
+            acquiring_s: self
+                .acquiring_s
+                .zip(other.acquiring_s)
+                .map(|(one, other)| one + other),
+        }
+    }
+}
+
+/// A board in memory that stands for a real one: nothing is sent anywhere.
+///
+/// It keeps the settings, and answers acquisitions with the samples that a line with resonances at
+/// given frequencies would give. The samples serve one purpose: that an algorithm goes through all
+/// its steps. Nothing about a real detector follows from them. It has no clock and no sensors.
 pub struct DryRun {
-    board: BoardHandle,
+    name: String,
+    description: Description,
     modules: Mutex<BTreeMap<ModuleId, MemoryModule>>,
+    /// Frequencies of the resonances of each module, in hertz, in order.
+    resonances: BTreeMap<ModuleId, Vec<f64>>,
+    traffic: Mutex<BTreeMap<ModuleId, Traffic>>,
+    /// Number of noise values that were drawn.
+    drawn: Mutex<u64>,
 }
 
 impl DryRun {
-    /// Makes a dry run of `board`.
-    pub fn new(board: BoardHandle) -> Self {
+    /// A board of this name and description, on which no tone was ever set. `resonances` has the
+    /// frequencies of the resonances of each module in hertz, in ascending order.
+    pub fn new(
+        name: &str,
+        description: &Description,
+        resonances: BTreeMap<ModuleId, Vec<f64>>,
+    ) -> Self {
+        let modules = description.modules.iter();
+        let modules = modules.map(|one| (one.module, MemoryModule::new(one.clone())));
         Self {
-            board,
-            modules: Mutex::default(),
+            name: name.to_owned(),
+            description: description.clone(),
+            modules: Mutex::new(modules.collect()),
+            resonances,
+            traffic: Mutex::default(),
+            drawn: Mutex::default(),
         }
     }
 
-    /// Checks the arguments of an operation. The first one on a module makes that module.
-    fn check(&self, description: &Description, batch: &Batch, op: &Op) -> Result<()> {
+    /// Requests about a module until now.
+    pub fn traffic(&self, module: ModuleId) -> Traffic {
+        let traffic = self.traffic.lock().unwrap_or_else(PoisonError::into_inner);
+        traffic.get(&module).copied().unwrap_or_default()
+    }
+
+    fn count(&self, batch: &Batch) {
+        let mut traffic = self.traffic.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(module) = batch.ops().iter().find_map(Op::module) else {
+            return;
+        };
+        let counted = traffic.entry(module).or_insert(Traffic {
+            acquiring_s: Some(0.0),
+            ..Traffic::default()
+        });
+        counted.requests += 1;
+        counted.operations += batch.len() as u64;
+        for op in batch.ops() {
+            match op {
+                Op::SetTones { updates, .. } => counted.tones_set += updates.len() as u64,
+                Op::SetNco { .. } => counted.ncos_set += 1,
+                Op::AcquireMean { acquire, .. } | Op::AcquireSamples { acquire, .. } => {
+                    let described = self.description.module(module).ok();
+                    let samples = described.map_or(0, |module| samples(module, acquire));
+                    counted.samples += samples;
+                    let rate = described.map_or(f64::NAN, |module| module.sample_rate.0);
+                    let known = Some(samples as f64 / rate).filter(|time_s| time_s.is_finite());
+                    counted.acquiring_s =
+                        counted.acquiring_s.zip(known).map(|(all, one)| all + one);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Checks an operation before anything of its batch is executed.
+    fn check(&self, batch: &Batch, op: &Op) -> Result<()> {
         let Some(module) = op.module() else {
             return Ok(());
         };
-        let described = description.module(module)?;
+        self.description.module(module)?;
+        let modules = self.modules();
+        modules
+            .get(&module)
+            .map_or(Ok(()), |memory| memory.check(batch, op))
+    }
+
+    /// Executes and answers an operation.
+    fn answer(&self, batch: &Batch, op: &Op, replies: &mut RepliesBuilder<'_>) -> Result<()> {
         let mut modules = self.modules();
-        let new = || MemoryModule::new(described.clone());
-        let known = modules.entry(module).or_insert_with(new);
-        // A board that describes itself otherwise has restarted, and lost its settings.
-        if known.description() != described {
-            *known = new();
+        let module = match op.module() {
+            Some(id) => modules.get_mut(&id),
+            None => None,
+        };
+        let is_answered = match (op, module) {
+            (Op::Describe, _) => return replies.description(self.description.clone()),
+            (Op::AcquireMean { module, acquire }, Some(memory)) => {
+                let means = self.samples(*module, memory, acquire);
+                let means: Vec<_> = means
+                    .map(|mean| mean + self.noise(acquire.samples))
+                    .collect();
+                let scatter = vec![NOISE; means.len()];
+                return replies.mean(means, scatter, false, false);
+            }
+            (Op::AcquireSamples { module, acquire }, Some(memory)) => {
+                let means: Vec<_> = self.samples(*module, memory, acquire).collect();
+                let channels = means.len();
+                let each = means
+                    .into_iter()
+                    .flat_map(|mean| (0..acquire.samples).map(move |_| mean + self.noise(1)));
+                return replies.samples(channels, each, false, false);
+            }
+            (op, Some(memory)) => memory.answer(batch, op, replies)?,
+            (_, None) => false,
+        };
+        if is_answered {
+            return Ok(());
         }
-        known.check(batch, op)
+        let message = "a dry run does not have it";
+        Err(Error::new(ErrorKind::Unsupported, message))
+    }
+
+    /// Samples without noise of the channels of an acquisition, in readout counts.
+    fn samples<'a>(
+        &'a self,
+        module: ModuleId,
+        memory: &'a MemoryModule,
+        acquire: &'a Acquire,
+    ) -> impl Iterator<Item = Complex64> + use<'a> {
+        let nco_hz = memory.nco().frequency.0;
+        let resonances = self.resonances.get(&module);
+        let resonances = resonances.map_or(&[][..], |resonances| &resonances[..]);
+        let sample = move |tone: ToneState| {
+            let amplitude = tone.amplitude.unwrap_or(0.0);
+            let f_hz = nco_hz + tone.offset.map_or(0.0, |offset| offset.0);
+            let turn = tone.phase.map_or(0.0, |phase| phase.0)
+                - tone.rotation.map_or(0.0, |rotation| rotation.0);
+            let line = Complex64::cis(turn - TAU * f_hz * DELAY_S);
+            FULL_SCALE * amplitude * line * transmission(resonances, f_hz)
+        };
+        memory.acquired(acquire).map(sample)
     }
 
     fn modules(&self) -> MutexGuard<'_, BTreeMap<ModuleId, MemoryModule>> {
         self.modules.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Noise of a mean over `samples` samples. The n-th call always returns the same noise, so that
+    /// dry runs repeat.
+    fn noise(&self, samples: u32) -> Complex64 {
+        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        *drawn += 1;
+        let uniform = |seed: u64| {
+            // The finaliser of splitmix64.
+            let mut x = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            ((x ^ (x >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+        };
+        // The sum of twelve uniform numbers is close to a normal one of variance 1.
+        let normal = |part: u64| {
+            (0..12)
+                .map(|k| uniform(*drawn * 24 + 12 * part + k))
+                .sum::<f64>()
+                - 6.0
+        };
+        let each = NOISE / f64::from(samples.max(1)).sqrt() / 2f64.sqrt();
+        Complex64::new(normal(0), normal(1)) * each
+    }
+}
+
+/// Number of samples of an acquisition, settling included.
+fn samples(module: &ModuleDescription, acquire: &Acquire) -> u64 {
+    let settling = if acquire.settle {
+        module.settle_samples
+    } else {
+        0
+    };
+    u64::from(acquire.samples) + u64::from(settling)
+}
+
+/// Transmission of a line with resonances at these frequencies, each [`LINEWIDTH_HZ`] wide, with a
+/// ratio of total to coupling quality factor of 0.8.
+fn transmission(resonances: &[f64], f_hz: f64) -> Complex64 {
+    let reach_hz = REACH_LW * LINEWIDTH_HZ;
+    let begin = resonances.partition_point(|fr_hz| *fr_hz < f_hz - reach_hz);
+    let near = resonances[begin..].iter();
+    let near = near.take_while(|fr_hz| **fr_hz <= f_hz + reach_hz);
+    near.map(|fr_hz| {
+        let y = (f_hz - fr_hz) / LINEWIDTH_HZ;
+        1.0 - 0.8 / Complex64::new(1.0, 2.0 * y)
+    })
+    .product()
 }
 
 #[async_trait]
 impl Board for DryRun {
     fn name(&self) -> &str {
-        self.board.name()
+        &self.name
     }
 
     async fn run(&self, batch: &Batch) -> Result<Replies> {
         batch.refuse_unknown(self.name(), Op::is_modelled)?;
-        let description = self.board.describe().await?;
         let fail =
             |error: Error, op: &Op, done| error.during(op.to_string()).on(self.name()).after(done);
         for op in batch.ops() {
-            self.check(&description, batch, op)
-                .map_err(|error| fail(error, op, 0))?;
+            self.check(batch, op).map_err(|error| fail(error, op, 0))?;
         }
+        self.count(batch);
         let mut replies = RepliesBuilder::new(batch);
         while let Some(op) = replies.next_op() {
             let done = replies.answered();
-            match op {
-                Op::Describe => replies.description(description.clone())?,
-                Op::ReadClock => {
-                    let time = self.board.clock().read().await;
-                    replies.clock(time.map_err(|error| fail(error, op, done))?)?;
-                }
-                Op::ReadHousekeeping => {
-                    let readings = self.board.housekeeping().read().await;
-                    replies.readings(readings.map_err(|error| fail(error, op, done))?)?;
-                }
-                _ => {
-                    let mut modules = self.modules();
-                    let module = op.module().and_then(|module| modules.get_mut(&module));
-                    let is_answered = match module {
-                        Some(module) => module.answer(batch, op, &mut replies)?,
-                        None => false,
-                    };
-                    if !is_answered {
-                        let message = "a dry run has no samples";
-                        return Err(fail(Error::new(ErrorKind::Unsupported, message), op, done));
-                    }
-                }
-            }
+            let answered = self.answer(batch, op, &mut replies);
+            answered.map_err(|error| fail(error, op, done))?;
         }
         replies.finish()
+    }
+}
+
+impl std::fmt::Debug for DryRun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DryRun")
+            .field("name", &self.name())
+            .finish_non_exhaustive()
     }
 }

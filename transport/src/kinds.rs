@@ -45,8 +45,8 @@ pub struct BoardFamily {
     /// True if the packets of its streams hold the serial number of the board, which identifies
     /// them.
     pub sends_serial: bool,
-    /// True if the power of its tones is known in dBm. If not, the limits and start powers of maps,
-    /// which are in dBm, do not apply to its boards.
+    /// True if the power of its tones is known in dBm. If not, the limits and start powers of
+    /// maps, which are in dBm, do not apply to its boards.
     pub has_power_scale: bool,
     /// Connects to the board at an address, under the name that it has in the map.
     pub connect: for<'a> fn(&'a str, Host, ConnectOptions) -> Connecting<'a>,

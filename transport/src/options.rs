@@ -30,17 +30,18 @@ pub struct ConnectOptions {
     /// Longest time for opening a connection. 2 s.
     pub connect_timeout: Duration,
     /// Longest time of a request, without the time of its acquisitions, but with that for a new
-    /// connection and one repetition. 10 s. A request that may be repeated after a timeout has this
-    /// time twice.
+    /// connection and one repetition. 10 s. A request that may be repeated after a timeout has
+    /// this time twice.
     pub request_timeout: Duration,
     /// Time without use after which a connection is closed. 4 s: servers close it after 5 s, and a
     /// request that they receive while closing may or may not be executed.
     pub idle_timeout: Duration,
-    /// Longest time after which a request can still be executed whose connection was lost. 5 s; the
-    /// time of the acquisitions of the request is added. A busy server, or a gateway in front of
-    /// it, may hold a request for so long. After a request that changes settings was lost, only
-    /// requests that switch tones off are sent to its module for this time. Then all settings are
-    /// read back. An operation that would have to wait past its deadline fails.
+    /// Longest time after which a request can still be executed whose connection was lost. 5 s;
+    /// the time of the acquisitions of the request is added. A busy server, or a gateway in
+    /// front of it, may hold a request for so long. After a request that changes settings was
+    /// lost, only requests that switch tones off are sent to its module for this time. Then
+    /// all settings are read back. An operation that would have to wait past its deadline
+    /// fails.
     pub request_life: Duration,
     /// Size of the largest answer that is accepted, in bytes. 64 MiB.
     pub answer_limit: usize,

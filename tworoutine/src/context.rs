@@ -105,8 +105,8 @@ mod imp {
     /// context is polled, and the aliasing rules of `Box` would forbid them.
     pub(super) struct Inner<F: Future> {
         shared: NonNull<Shared<F>>,
-        /// Makes the type neither `Send` nor `Sync`, because the fiber may have stack frames of any
-        /// kind.
+        /// Makes the type neither `Send` nor `Sync`, because the fiber may have stack frames of
+        /// any kind.
         _owns: PhantomData<(Box<F>, *mut ())>,
     }
 

@@ -122,8 +122,8 @@ pub struct ChannelOutcome {
     pub reason: Reason,
     /// Flags about the surroundings of the resonance.
     pub flags: Vec<Flag>,
-    /// Absolute frequency of the tone as set, in hertz. If the channel is off, the frequency of the
-    /// resonance as found.
+    /// Absolute frequency of the tone as set, in hertz. If the channel is off, the frequency of
+    /// the resonance as found.
     pub tone_hz: f64,
     /// Frequency of the NCO, in hertz.
     pub nco_hz: f64,

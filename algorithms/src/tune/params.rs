@@ -22,8 +22,8 @@ pub struct TuneParams {
     /// Amplitude of the tones on the detectors, from the fine sweep on, as a fraction of full
     /// scale.
     pub tone_amplitude: f64,
-    /// Number of reference tones, which are not on resonances and measure the common drift of gain,
-    /// phase and delay.
+    /// Number of reference tones, which are not on resonances and measure the common drift of
+    /// gain, phase and delay.
     pub reference_tones: usize,
     /// Number of fine sweeps, each centred on the fits of the sweep before; 1 to 4.
     pub sweep_passes: usize,

@@ -13,9 +13,9 @@ pub struct ReceiveOptions {
     /// Address of this computer's network interface to listen on. `None` means the interface that
     /// the routes of this computer give.
     pub interface: Option<String>,
-    /// Number of positions after which a missing packet counts as lost: a packet of the same module
-    /// that is this many positions later has arrived. The default is 32. The smallest value is 1:
-    /// then packets are not put in order.
+    /// Number of positions after which a missing packet counts as lost: a packet of the same
+    /// module that is this many positions later has arrived. The default is 32. The smallest
+    /// value is 1: then packets are not put in order.
     pub window: u32,
     /// Time after which a missing packet counts as lost: a later packet has waited for it this
     /// long. The default is 50 ms.

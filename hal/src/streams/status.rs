@@ -139,8 +139,8 @@ pub struct StreamStatus {
 /// Findings about a receiver as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReceiverTotals {
-    /// Number of datagrams that the kernel dropped because its buffer was full. Samples in them are
-    /// counted as lost.
+    /// Number of datagrams that the kernel dropped because its buffer was full. Samples in them
+    /// are counted as lost.
     pub kernel_drops: u64,
     /// Sentence with the remedy, if the kernel's buffers are smaller than requested.
     pub buffer_shortfall: Option<String>,

@@ -19,8 +19,8 @@ pub struct Conditions {
     /// Each Qi is multiplied by a random number that is uniform within 1 plus or minus this (at
     /// most 0.9).
     pub qi_spread: f64,
-    /// Number of the draw of the random shifts and factors of Qi. Another number gives other random
-    /// numbers.
+    /// Number of the draw of the random shifts and factors of Qi. Another number gives other
+    /// random numbers.
     pub random_draw: u64,
     /// Gain above nominal, dB.
     pub gain_db: f64,

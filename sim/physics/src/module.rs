@@ -31,7 +31,8 @@ pub use settings::{SettingError, Tone};
 /// Flags of all samples of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SampleFlags {
-    /// True if the comb exceeded the full scale of the DAC, or the returned signal that of the ADC.
+    /// True if the comb exceeded the full scale of the DAC, or the returned signal that of the
+    /// ADC.
     pub overrange: bool,
 }
 
@@ -70,8 +71,8 @@ pub struct ModuleModel {
     set_at: Option<f64>,
     stale: Stale,
     chain: Chain,
-    /// Channels with a tone, by ascending frequency. `sorted` has the frequency and the power in mW
-    /// of each.
+    /// Channels with a tone, by ascending frequency. `sorted` has the frequency and the power in
+    /// mW of each.
     order: Vec<u16>,
     sorted: Vec<(f64, f64)>,
     beats: Vec<Beat>,

@@ -79,11 +79,11 @@ pub(crate) struct Module {
     channels: Vec<Channel>,
     analog: Analog,
     stage: u8,
-    /// Model of the detectors. It is created when the module is first used, since most modules of a
-    /// farm never are.
+    /// Model of the detectors. It is created when the module is first used, since most modules of
+    /// a farm never are.
     model: Option<ModuleModel>,
-    /// True if a setting of the model was ever made. The model must then be kept: a newly drawn one
-    /// would lack the setting.
+    /// True if a setting of the model was ever made. The model must then be kept: a newly drawn
+    /// one would lack the setting.
     is_set: bool,
     /// First time that has not been acquired yet, in ticks of the model.
     tick: u64,

@@ -169,8 +169,8 @@ pub struct Description {
     /// Keys in a script in addition to the common ones, with their defaults, in Markdown. Empty if
     /// there are none.
     pub keys: &'static str,
-    /// Effect of the fault: a sentence without a capital letter at its beginning and without a full
-    /// stop.
+    /// Effect of the fault: a sentence without a capital letter at its beginning and without a
+    /// full stop.
     pub about: &'static str,
 }
 

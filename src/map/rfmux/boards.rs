@@ -16,8 +16,8 @@ pub(super) struct Reading<'t> {
     pub(super) boards: Vec<Board>,
     pub(super) left_out: Vec<String>,
     pub(super) doubts: Vec<(usize, String)>,
-    /// Serial numbers that cannot be parts of host names and that Python reads as other numbers, by
-    /// their places.
+    /// Serial numbers that cannot be parts of host names and that Python reads as other numbers,
+    /// by their places.
     pub(super) misread: HashMap<usize, String>,
     /// True if the map names another schema than that of rfmux, which may have more columns.
     extended: bool,

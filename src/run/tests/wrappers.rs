@@ -1,5 +1,7 @@
 //! Tests of each wrapper on its own.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -7,7 +9,7 @@ use twotone_hal::{
     Acquire, Batch, Board, BoardHandle, Certainty, ErrorKind, Hertz, ModuleId, Safety, ToneFields,
 };
 
-use super::board::{Fake, Fault, OPERATION, channel, module, tone};
+use super::board::{Fake, Fault, OPERATION, channel, description, module, tone};
 use crate::run::lease::Leased;
 use crate::run::{Deadline, DryRun, Journal, Limits, Trace};
 
@@ -51,7 +53,7 @@ async fn an_operation_that_is_not_known_is_refused_before_anything_is_sent() {
             let limits = Limits::new(journal.clone(), twotone_hal::ModuleLimits::default());
             let foreign = safety.writes() && about != Some(module());
             let lease = Leased::new(fake.handle(), module()).0;
-            let dry_run = DryRun::new(fake.handle());
+            let dry_run = DryRun::new("b", &description(), BTreeMap::new());
             let boards: [(_, &dyn Board, _); 4] = [
                 ("journal", &*journal, ErrorKind::Unsupported),
                 ("limits", &limits, ErrorKind::Unsupported),
@@ -78,42 +80,36 @@ async fn an_operation_that_is_not_known_is_refused_before_anything_is_sent() {
 }
 
 #[tworoutine::test(start_paused = true)]
-async fn a_dry_run_writes_nothing_and_reads_back_what_it_was_told() {
-    let fake = Fake::new("b");
-    fake.set(tone(5, 1.0, 0.5));
-    let before = fake.settings();
-    let board = BoardHandle::new(DryRun::new(fake.handle()));
+async fn a_dry_run_keeps_settings_and_counts_requests() {
+    let dry_run = Arc::new(DryRun::new("b", &description(), BTreeMap::new()));
+    let board = BoardHandle::from(dry_run.clone() as Arc<dyn Board>);
     let mut batch = Batch::new();
     batch.set_tone(module(), tone(2, 3.0, 0.1));
     batch.set_nco(module(), Hertz(1.2e9));
     let tones = batch.read_tones(module(), channel(1), 8, ToneFields::ALL);
     let nco = batch.read_nco(module());
+    let mean = batch.acquire_mean(module(), Acquire::new(10));
     let replies = board.run(&batch).await.unwrap();
-    let on: Vec<_> = replies
-        .get(tones)
-        .iter()
-        .filter(|tone| tone.is_on())
-        .collect();
+    let tones = replies.get(tones).iter();
+    let on: Vec<_> = tones.filter(|tone| tone.is_on()).collect();
     assert_eq!(on.len(), 1);
     assert_eq!(
         (on[0].channel, on[0].offset),
         (channel(2), Some(Hertz(3e6)))
     );
     assert_eq!(replies.get(nco).frequency, Hertz(1.2e9));
+    // The noise is one count; a tone that is on has far more.
+    let mean = replies.get(mean).mean;
+    assert!(mean[0].norm() < 5.0 && mean[1].norm() > 1e4, "{mean:?}");
 
-    let error = board
-        .samples()
-        .mean(module(), Acquire::new(1))
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unsupported);
-    let error = board
-        .nco()
-        .read(ModuleId::new(2).unwrap())
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
-    assert_eq!(fake.settings(), before);
+    let read = board.nco().read(ModuleId::new(2).unwrap()).await;
+    assert_eq!(read.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    let traffic = dry_run.traffic(module());
+    let counted = (traffic.requests, traffic.operations, traffic.tones_set);
+    assert_eq!((counted, traffic.ncos_set), ((1, 5, 1), 1));
+    // Seven samples settle.
+    assert_eq!(traffic.samples, 17);
+    assert!((traffic.acquiring_s.unwrap() - 17.0 / 600.0).abs() < 1e-12);
 }
 
 #[tworoutine::test(start_paused = true)]

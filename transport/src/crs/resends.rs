@@ -42,8 +42,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct Resend {
     /// True for the whole request; false for the failed operation and those after it.
     pub(super) whole: bool,
-    /// True if one of the operations sets. They are then sent only if nothing else has been sent to
-    /// the module since.
+    /// True if one of the operations sets. They are then sent only if nothing else has been sent
+    /// to the module since.
     pub(super) in_place: bool,
     /// True if the repetition has a deadline of its own, because that of the first attempt has
     /// passed.

@@ -58,13 +58,13 @@ pub struct BoardCounters {
     pub source: Source,
     /// Modules from which packets have come, in ascending order.
     pub modules: Vec<(ModuleId, ModuleCounters)>,
-    /// Number of packets from the address of the board with a serial number that no listed board at
-    /// this address has. Boards that share an address share this count.
+    /// Number of packets from the address of the board with a serial number that no listed board
+    /// at this address has. Boards that share an address share this count.
     pub foreign: u64,
     /// Serial number of the last foreign packet, if there was one.
     pub last_foreign_serial: Option<u16>,
-    /// Number of datagrams from the address of the board that are no packets of this stream. Boards
-    /// that share an address share this count.
+    /// Number of datagrams from the address of the board that are no packets of this stream.
+    /// Boards that share an address share this count.
     pub malformed: u64,
 }
 

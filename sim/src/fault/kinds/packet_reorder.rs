@@ -14,8 +14,8 @@ pub struct PacketReorder {
     #[serde(deserialize_with = "chance::rate")]
     pub rate: f64,
     /// Largest number of packets of the same module that overtake a late one, 1 to 1000. For each
-    /// late packet, a number from 1 to this is drawn. A script with a value out of range is refused;
-    /// in Rust, the value is clamped to the range.
+    /// late packet, a number from 1 to this is drawn. A script with a value out of range is
+    /// refused. In Rust, the value is clamped to the range.
     #[serde(default = "one", deserialize_with = "depth")]
     pub depth: u32,
     /// Seed of the choice of packets.

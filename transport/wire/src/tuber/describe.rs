@@ -22,7 +22,8 @@ pub struct Description {
     /// if the items are alike.
     pub values: Vec<Self>,
     /// True if the server gave only names. The description of each method and the value of each
-    /// property can then be asked for with [`BatchWriter::property`](super::BatchWriter::property).
+    /// property can then be asked for with
+    /// [`BatchWriter::property`](super::BatchWriter::property).
     pub names_only: bool,
 }
 
