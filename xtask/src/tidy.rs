@@ -37,7 +37,7 @@ unsafe-says-why: each piece of unsafe code has a reason that a reader can check
 manifests-inherit: every package has the version, edition, licence and lints of the workspace
 versions-are-shared: each dependency has one version, which is set in the table of the workspace
 dependencies-have-reasons: a dependency is chosen for the long run, and docs/dependencies.md says why
-limits-are-documented: docs/threat-model.md lists each limit with its value, for those who run this on a network
+limits-listed: docs/threat-model.md lists each limit with its value, for those who run this on a network
 links: a link in a document leads to a file or folder of the repository
 bench-table: `cargo xtask bench NAME` can run every benchmark
 layout: comments, prose and imports have a uniform layout where rustfmt does not check it
@@ -59,7 +59,7 @@ const CHECKS: [(&str, Find); 15] = [
     ("manifests-inherit", manifests::inherited),
     ("versions-are-shared", manifests::versions),
     ("dependencies-have-reasons", dependencies::find),
-    ("limits-are-documented", limits::find),
+    ("limits-listed", limits::find),
     ("links", links::find),
     ("bench-table", bench_table::find),
     ("layout", layout::find),
