@@ -59,8 +59,8 @@ pub(super) async fn serve(crs: Arc<Crs>, connection: Connection) {
         .auto_date_header(false)
         .serve_connection(TokioIo::new(client.clone()), service);
     tokio::select! {
-        // The connection is polled first, since it marks the client as held, and
-        // `client.must_close` depends on that mark.
+        // The connection is polled first, since it marks the client as held. `client.must_close`
+        // depends on that mark.
         biased;
         ended = connection => {
             if let Err(error) = ended {
