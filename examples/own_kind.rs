@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use twotone::hal::*;
-use twotone::map::{BoardFamily, BoardKind};
+use twotone::map::{BoardFamily, BoardKind, UsualStream};
 
 static BASE_BAND: BoardFamily = BoardFamily {
     name: KIND,
@@ -19,6 +19,10 @@ static BASE_BAND: BoardFamily = BoardFamily {
     highest_module: 1,
     host: |_place| None,
     streams: None,
+    usual_stream: UsualStream {
+        channels: CHANNELS,
+        rate_hz: SAMPLE_RATE_HZ,
+    },
     sends_serial: false,
     has_power_scale: false,
     connect: |name, _host, _options| Box::pin(async move { Ok(base_band(name)) }),
@@ -69,6 +73,7 @@ impl Board for BaseBand {
         &self.0
     }
 
+    // `address` stays `None`: a board in memory has none.
     fn streams(&self) -> Option<Arc<dyn Streams>> {
         Some(Arc::new(Sampling(self.0.clone(), Arc::clone(&self.1))))
     }
@@ -109,7 +114,19 @@ impl State {
                 let scatter = vec![NOISE; mean.len()];
                 replies.mean(mean, scatter, false, false)
             }
-            _ => self.module.answer(batch, op, replies).map(drop),
+            Op::AcquireSamples { acquire, .. } => {
+                let tones: Vec<ToneState> = self.module.acquired(acquire).collect();
+                let all = tones
+                    .iter()
+                    .flat_map(|tone| (0..acquire.samples).map(move |_| tone));
+                let samples: Vec<_> = all.map(|tone| self.received(tone, NOISE)).collect();
+                replies.samples(tones.len(), samples, false, false)
+            }
+            op if self.module.answer(batch, op, replies)? => Ok(()),
+            _ => Err(Error::new(
+                ErrorKind::Unsupported,
+                "base-band boards do not have it",
+            )),
         }
     }
 

@@ -1,10 +1,11 @@
-//! A prototype at a prompt and a run over a whole farm, side by side: they call the same function.
+//! Prototype on one board, and a run over a whole farm, with the same function.
 
 use std::collections::HashMap;
 
 use twotone::prelude::*;
 
-/// Depth of the line of a detector, in dB: the transmission beside the line over that on it.
+/// Depth of the resonance of a detector, in dB: the transmission beside the resonance over that on
+/// it.
 #[tworoutine]
 async fn depth(board: &BoardHandle, module: ModuleId, fr: Hertz) -> Result<f64> {
     let tone = |offset| ToneUpdate::tone(ChannelId::FIRST, offset, 0.0005);
@@ -19,7 +20,7 @@ async fn depth(board: &BoardHandle, module: ModuleId, fr: Hertz) -> Result<f64> 
     Ok(20.0 * (beside / on).log10())
 }
 
-/// A script, without a runtime and without `async fn main`.
+/// Runs the script. It needs no async runtime and no `async fn main`.
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let farm = Farm::builder().boards(100).detectors(1).start_blocking()?;
     let boards = farm.truth().boards.into_iter();
@@ -28,7 +29,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         .collect();
     let array = Array::connect(&HardwareMap::try_from(&farm)?).wait();
 
-    // The prototype: one board, one line after the other.
+    // The prototype: one board, one call after the other.
     let board = array.board("crs0001").wait()?;
     for detuning_khz in [-100, 0, 100] {
         let on = fr["crs0001"] + Hertz(1e3 * f64::from(detuning_khz));

@@ -2,8 +2,9 @@
 //!
 //! A [`Campaign`] connects the boards of a map, makes sure that they are those of the map and that
 //! no other program sets them, runs an algorithm on every module within a deadline, brings each
-//! module to its declared state, and records the results in a run directory. The program `twotone`
-//! calls nothing else, and an application does the same in a few lines:
+//! module to its declared state, and records the results in a run directory. The commands
+//! `tune`, `sweep`, `capture` and `off` of the program call nothing else, and an application does
+//! the same in a few lines:
 //!
 //! ```
 //! use twotone::campaign::{Access, Campaign};

@@ -1,6 +1,6 @@
 //! Files that are given to the program: read up to a limit, and only if they are files.
 //!
-//! All files that a user names are read here, whole by [`read`] or in parts by [`parts`]:
+//! All files that a user names are read here, whole by [`read`] or in parts by `parts`:
 //! maps, parameters, records of earlier runs. So none of them can block the program or exhaust its
 //! memory.
 

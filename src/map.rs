@@ -61,7 +61,7 @@ pub use plausible::{HIGHEST_TONE, LOWEST_TONE, implausible_hz};
 #[cfg(feature = "cli")]
 pub use rfmux::{Imported, import_rfmux};
 pub use twotone_transport::Host;
-pub use twotone_transport::{BoardFamily, BoardKind};
+pub use twotone_transport::{BoardFamily, BoardKind, UsualStream};
 
 use crate::input;
 

@@ -23,10 +23,10 @@
 //! ```
 //!
 //! # Wrappers
-//! Each is a [`Board`](twotone_hal::Board) around a board, one implementation of one method, and
-//! they compose by nesting. The runner's own stack is, from the algorithm down: [`Leased`],
-//! [`Limits`], [`Journal`], [`Deadline`], [`Trace`], [`CatchPanic`]. Callers put the others around
-//! a board before it becomes a target.
+//! Each is a [`Board`](twotone_hal::Board), and all but the last are around another board: one
+//! implementation of one method, and they compose by nesting. The runner's own stack is, from the
+//! algorithm down: [`Leased`], [`Limits`], [`Journal`], [`Deadline`], [`Trace`], [`CatchPanic`].
+//! Callers put the others around a board before it becomes a target.
 //!
 //! | wrapper | purpose |
 //! |---|---|
@@ -36,7 +36,7 @@
 //! | [`Deadline`] | ends a batch that takes too long |
 //! | [`Trace`] | a tracing span for each batch |
 //! | [`CatchPanic`] | makes a panic in the board's code an error |
-//! | [`DryRun`] | stands for a board in memory, and counts what would be sent |
+//! | [`DryRun`] | takes the place of a board: keeps settings in memory, and counts what would be sent |
 
 mod cleanup;
 mod deadline;

@@ -155,7 +155,8 @@ pub(crate) async fn measure(
         .map(|shift| {
             (0..tones)
                 .map(|k| Tone {
-                    offset_hz: session.settable(from_hz + spacing * (k as f64 + 0.3) + shift),
+                    offset_hz: session
+                        .nearest_settable(from_hz + spacing * (k as f64 + 0.3) + shift),
                     amplitude: params.amplitude,
                     phase_rad: carrier_phase(k),
                     rotation_rad: 0.0,

@@ -278,7 +278,7 @@ fn comb(
         .map(|(k, target)| {
             let f_hz = target.centre_hz + along * params.span_lw * target.linewidth_hz;
             Tone {
-                offset_hz: session.settable(f_hz - nco_hz),
+                offset_hz: session.nearest_settable(f_hz - nco_hz),
                 amplitude: target.amplitude,
                 phase_rad: carrier_phase(k),
                 rotation_rad: 0.0,

@@ -329,7 +329,7 @@ impl Plan {
                 };
                 let f_hz = self.first_hz + self.spacing_hz * point as f64 + dither;
                 Tone {
-                    offset_hz: session.settable(f_hz - nco_hz),
+                    offset_hz: session.nearest_settable(f_hz - nco_hz),
                     amplitude: params.amplitude,
                     phase_rad: carrier_phase(k),
                     rotation_rad: 0.0,
@@ -403,7 +403,7 @@ fn nco_for(session: &Session<'_>, first_hz: f64, spacing_hz: f64, points: usize)
     let wanted = ((points / 2) as f64)
         .max(place(low).ceil())
         .min(place(high).floor());
-    let wanted_hz = session.settable(at(wanted));
+    let wanted_hz = session.nearest_settable(at(wanted));
     // If the NCO has a narrow range, there may be no such frequency within it.
     if (low..=high).contains(&wanted_hz) {
         wanted_hz

@@ -129,7 +129,7 @@ pub(crate) async fn place_in(
         .map(|t| t.resonator.as_ref().and_then(|r| place(r, params)))
         .collect();
     let tone = |k: usize, f_hz: f64| Tone {
-        offset_hz: session.settable(f_hz - nco_hz),
+        offset_hz: session.nearest_settable(f_hz - nco_hz),
         amplitude: targets[k].amplitude,
         phase_rad: carrier_phase(k),
         rotation_rad: 0.0,

@@ -1,4 +1,5 @@
-//! One algorithm's use of one module: it keeps the settings, so that only changes are sent.
+//! One algorithm's use of one module: it remembers the settings that were sent, so that only
+//! changes are sent.
 
 mod change;
 mod read_back;
@@ -25,9 +26,10 @@ pub(crate) struct Tone {
 /// Means of one step.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Means {
-    /// One mean a tone, the tone's own phase and rotation taken out.
+    /// One mean for each tone, without the phase and the rotation of the tone itself.
     pub z: Vec<Complex64>,
-    /// Squared error of each of these means; zeros if single samples leave it unknown.
+    /// Variance of each of these means. Zero if it is unknown, since a single sample has no
+    /// scatter.
     pub variance: Vec<f64>,
     pub flags: InputFlags,
 }
@@ -61,13 +63,13 @@ impl InputFlags {
 }
 
 impl Means {
-    /// Number of tones whose mean is no number.
+    /// Number of tones whose mean is not finite.
     pub(crate) fn bad_points(&self) -> usize {
         self.z.iter().filter(|z| !z.is_finite()).count()
     }
 }
 
-/// Warning about samples that are no numbers, if there are any.
+/// Warning about samples that are not finite, if there are any.
 pub(crate) fn bad_points_warning(points: usize, stage: &str) -> Option<String> {
     let are = if points == 1 {
         "point is"
@@ -86,7 +88,7 @@ pub(crate) struct Session<'a> {
     pub epoch: Epoch,
     pub nco: NcoState,
     progress: &'a dyn Progress,
-    /// Settings that were sent. Until `is_cleared`, the module may have other tones.
+    /// Settings that were sent. Until `is_cleared` is true, the module may have other tones.
     sent: ModuleSettings,
     is_cleared: bool,
     /// Number of times that settings were read back so far.
@@ -143,13 +145,13 @@ impl<'a> Session<'a> {
             is_cleared: false,
             read_backs: 0,
         };
-        session.nco_is_at(nco);
+        session.record_nco(nco);
         Ok(session)
     }
 
-    /// Takes note that the algorithm works with the NCO at this frequency: from now on it is
-    /// refused if it reads back elsewhere.
-    fn nco_is_at(&mut self, nco: NcoState) {
+    /// Records the NCO frequency that the algorithm works with. A later read-back of another
+    /// frequency is an error.
+    fn record_nco(&mut self, nco: NcoState) {
         let change = Change::Nco(nco.frequency);
         self.sent.apply([change], Certainty::Executed);
         self.nco = nco;
@@ -180,7 +182,8 @@ impl<'a> Session<'a> {
         Reach::of(&self.description, nco_hz)
     }
 
-    /// The band to work in: `asked`, else the range that the module is held to, else the default.
+    /// The band to work in: `asked`, else the range that the module is limited to, else the
+    /// default.
     pub(crate) fn band(&self, asked: Option<Band>) -> Band {
         let limits = &self.description.limits;
         let range = || Some(Band::new(limits.f_min?.0, limits.f_max?.0));
@@ -192,7 +195,7 @@ impl<'a> Session<'a> {
         let range = self.description.nco_range();
         let (low, high) = (range.min.0, range.max.0);
         let nearest = wanted_hz.max(low).min(high);
-        let rounded = self.settable(nearest);
+        let rounded = self.nearest_settable(nearest);
         if (low..=high).contains(&rounded) {
             rounded
         } else {
@@ -200,7 +203,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Refuses NCO frequencies that the board does not have.
+    /// Refuses an NCO frequency outside the range of the board.
     pub(crate) fn check_nco(&self, what: &str, nco_hz: f64) -> Result<()> {
         let range = self.description.nco_range();
         let (low, high) = (range.min.0, range.max.0);
@@ -222,7 +225,7 @@ impl<'a> Session<'a> {
             (None, None) => return Ok(()),
         };
         let why = format!(
-            "{} Hz to {} Hz asked, {side} {limit} allowed",
+            "{} Hz to {} Hz asked, and the module allows {side} {limit}",
             band.f_min_hz, band.f_max_hz
         );
         Err(self.refuse(ErrorKind::Limit, what, why))
@@ -237,12 +240,12 @@ impl<'a> Session<'a> {
         let mut batch = Batch::new();
         let ticket = batch.set_nco(self.module, Hertz(frequency_hz));
         let nco = self.board.run(&batch).await?.get(ticket);
-        self.nco_is_at(nco);
+        self.record_nco(nco);
         Ok(())
     }
 
-    /// The offset that the board can really set nearest to `offset_hz`.
-    pub(crate) fn settable(&self, offset_hz: f64) -> f64 {
+    /// Offset or frequency nearest to `offset_hz` that the board can set.
+    pub(crate) fn nearest_settable(&self, offset_hz: f64) -> f64 {
         let step = self.description.frequency_step.0;
         if step > 0.0 {
             (offset_hz / step).round() * step
@@ -308,7 +311,8 @@ impl<'a> Session<'a> {
         self.acquire(steps, samples, 1).await
     }
 
-    /// Does the same, and reads every tone back: for the tones that a tuning leaves on.
+    /// Runs the steps as `run` does, and reads every tone back. It is for the tones that a tuning
+    /// leaves on.
     pub(crate) async fn run_read_back(
         &mut self,
         steps: &[Vec<Tone>],
@@ -387,8 +391,8 @@ pub(crate) fn pseudorandom(seed: u64, stream: u64, index: u64) -> f64 {
     (x >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// The phase of a channel's carrier: random, since equal phases make the highest crest, and the
-/// same in every measurement, so that it is sent once.
+/// Phase of a channel's carrier. It is random, because equal phases give the highest peak. It is
+/// the same in every measurement, so it is sent only once.
 pub(crate) fn carrier_phase(channel: usize) -> f64 {
     (pseudorandom(0, 1, channel as u64) - 0.5) * std::f64::consts::TAU
 }

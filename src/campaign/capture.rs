@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use tworoutine::offload;
-use twotone_transport::readout::sample_rate_hz;
 
 use super::completion::board_record;
 use super::need::Need;
@@ -15,10 +14,6 @@ use crate::record::{
     CAPTURE_FILE, Content, Failure, Manifest, RunDirectory, TuneRecord, UtcTime, Weight,
 };
 
-/// The decimation stage that boards mostly have.
-const MOSTLY_STAGE: u8 = 6;
-/// Channels of a packet.
-const MOST_CHANNELS: u16 = 1024;
 /// Bytes of a row, beside its channels.
 const ROW: u64 = 32;
 
@@ -87,11 +82,20 @@ pub(super) async fn run(
 /// Estimates the room for rows with all channels at the most common sample rate. Fewer channels
 /// need less.
 fn need(campaign: &Campaign, params: &CaptureParams, is_tuned: bool) -> Need {
-    let rows = params.seconds * sample_rate_hz(MOSTLY_STAGE);
+    let boards = campaign.map.boards().iter();
+    let usual: Vec<_> = boards
+        .map(|board| board.kind.family().usual_stream)
+        .collect();
+    let rate_hz = usual
+        .iter()
+        .map(|stream| stream.rate_hz)
+        .fold(0.0, f64::max);
+    let most_channels = usual.iter().map(|stream| stream.channels).max();
+    let rows = params.seconds * rate_hz;
     let bytes_of_row = match (is_tuned, params.channels) {
         // The number of tones in the tune is not known here.
         (true, _) => ROW,
-        (false, channels) => ROW + 8 * u64::from(channels.unwrap_or(MOST_CHANNELS)),
+        (false, channels) => ROW + 8 * u64::from(channels.or(most_channels).unwrap_or(0)),
     };
     Need::of_capture(&campaign.map, rows, bytes_of_row)
 }

@@ -132,7 +132,10 @@ pub(super) async fn run(
                 error: outcome.result.as_ref().err().map(Failure::from),
                 resonances: expected(map, name, outcome.module).len(),
                 traffic,
-                estimated_s: traffic.acquiring_s.zip(requests_s).map(|(a, b)| a + b),
+                estimated_s: traffic
+                    .acquiring_s
+                    .zip(requests_s)
+                    .map(|(acquiring_s, requests_s)| acquiring_s + requests_s + traffic.waiting_s),
             })
         });
         DryRunBoard {

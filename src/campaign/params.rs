@@ -385,7 +385,7 @@ impl ModuleParams {
 
 #[cfg(test)]
 mod tests {
-    use twotone_transport::{BoardFamily, BoardPlace, Host};
+    use twotone_transport::{BoardFamily, BoardPlace, Host, UsualStream};
 
     use super::*;
 
@@ -396,6 +396,10 @@ mod tests {
         highest_module: 1,
         host: |_: &BoardPlace<'_>| -> Option<Host> { None },
         streams: None,
+        usual_stream: UsualStream {
+            channels: 8,
+            rate_hz: 1e3,
+        },
         sends_serial: false,
         has_power_scale: false,
         connect: |name, _, _| {

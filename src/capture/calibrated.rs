@@ -138,7 +138,7 @@ mod tests {
             calibrated: vec![(channels[1], calibration)],
             channels,
             reference: Some(change),
-            steps_per_count: 256.0,
+            ..SampleColumns::default()
         };
         let lw = fr_hz / qr;
         for (shift_hz, loss) in [(0.0, 0.0), (0.01 * lw, 0.0), (-0.3 * lw, 0.0), (0.0, 2e-7)] {

@@ -75,6 +75,7 @@ impl ModuleIntake {
                 .copied()
                 .collect(),
             channels: channels.to_vec(),
+            detectors: self.plan.detectors.clone(),
             reference: self.plan.standing.as_ref().and_then(Standing::reference),
             steps_per_count: self.steps_per_count,
         }

@@ -1,5 +1,6 @@
 //! Plan of a capture: its boards, modules and channels, and the calibrations of their samples.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tworoutine::tworoutine;
@@ -51,6 +52,8 @@ pub struct ModulePlan {
     pub channels: Option<Vec<ChannelId>>,
     /// Calibrations, by channel, corrected by [`Standing::reference`].
     pub calibrated: Vec<(ChannelId, Calibration)>,
+    /// Ids of the detectors of the map, by the channel that the tune gave them.
+    pub detectors: BTreeMap<ChannelId, String>,
     /// State of the tune, if there is one.
     pub standing: Option<Standing>,
     board: Option<BoardHandle>,
@@ -80,6 +83,7 @@ impl BoardPlan {
             is_expected: true,
             channels: first_channels(params),
             calibrated: Vec::new(),
+            detectors: BTreeMap::new(),
             standing: None,
             board: Some(board.clone()),
             tune: None,
@@ -273,6 +277,7 @@ impl ModulePlan {
             is_expected,
             channels,
             calibrated: Vec::new(),
+            detectors: tune.map(detectors).unwrap_or_default(),
             standing,
             board,
             tune: tune.filter(|_| can_be_asked).cloned().map(Arc::new),
@@ -303,6 +308,14 @@ impl ModulePlan {
             .map(|(channel, calibration)| (channel, changed_by(reference, calibration)))
             .collect();
     }
+}
+
+/// Ids of the detectors of a tune, by channel.
+fn detectors(tune: &ModuleTune) -> BTreeMap<ChannelId, String> {
+    let detectors = tune.detector.iter();
+    detectors
+        .filter_map(|one| Some((one.channel?, one.id.clone())))
+        .collect()
 }
 
 /// The first channels, if a number of them is asked for.

@@ -1,17 +1,19 @@
-//! Demands of one entry of a map on the others.
+//! Checks between the entries of a map: values that may occur only once, and references to boards
+//! and modules.
 
 use std::collections::HashMap;
 
 use super::section::{Findings, Found};
 use super::{BoardEntry, Host};
 
-/// Values that may occur once only, with the byte at which each was first seen and how it was
-/// written there.
+/// Values that may occur only once, with the byte offset of the first occurrence of each and its
+/// spelling there.
 #[derive(Default)]
 pub(super) struct UniqueValues(HashMap<(&'static str, String), (usize, String)>);
 
 impl UniqueValues {
-    /// True if `value` is seen for the first time as a `what`. If not, that is a finding.
+    /// True if `value` occurs for the first time among the values of the kind `what`. If not, adds
+    /// a finding.
     pub(super) fn once(
         &mut self,
         findings: &mut Findings<'_>,
@@ -45,7 +47,7 @@ impl UniqueValues {
         self.one(findings, "slot", same, &place(crate_serial), at)
     }
 
-    /// The same for an address, in whatever spelling.
+    /// As `once`, for an address. All spellings of one address are equal.
     pub(super) fn address(&mut self, findings: &mut Findings<'_>, host: &Host, at: usize) -> bool {
         self.once(findings, "address", &host.canonical().to_string(), at)
     }
@@ -96,7 +98,7 @@ pub(super) fn is_label(serial: &str) -> bool {
 
 /// Error message for a text under `key` that is no serial number.
 pub(super) fn no_label(key: &str) -> String {
-    format!("`{key}` has 1 to 32 letters, digits and `-`")
+    format!("`{key}` must have 1 to 32 characters: letters, digits and `-`")
 }
 
 /// True if the host that follows from a board's serial number or place is a valid one. If not, this
@@ -107,7 +109,7 @@ pub(super) fn derived(findings: &mut Findings<'_>, host: &Host, at: usize) -> bo
     if let Some(wrong) = wrong {
         findings.say(
             at,
-            format!("the address that follows from it is none: {wrong}"),
+            format!("the address that follows from it is not valid: {wrong}"),
         );
     }
     good
@@ -129,8 +131,8 @@ impl<'b> KnownBoards<'b> {
     }
 }
 
-/// Finds that the board or the module of a detector is not there, or that its frequency is out
-/// of the module's range.
+/// Adds a finding if the board or the module of a detector does not exist, or if its frequency is
+/// out of the module's range.
 pub(super) fn check_detector_place(
     findings: &mut Findings<'_>,
     known_boards: &KnownBoards<'_>,

@@ -32,6 +32,8 @@ pub struct SampleColumns {
     /// The channels in `df_hz` and `dqi_inv`, in order, with their calibrations. With none,
     /// there are no such columns.
     pub calibrated: Vec<(ChannelId, Calibration)>,
+    /// Ids of the detectors of the map, by channel. A channel may have none.
+    pub detectors: BTreeMap<ChannelId, String>,
     /// Factor by which the samples of the reference tones had changed since the tune. The
     /// calibrations here have it in them already.
     pub reference: Option<Complex64>,
@@ -44,6 +46,7 @@ impl Default for SampleColumns {
         Self {
             channels: Vec::new(),
             calibrated: Vec::new(),
+            detectors: BTreeMap::new(),
             reference: None,
             steps_per_count: 256.0,
         }
@@ -171,18 +174,27 @@ fn schema(columns: &SampleColumns, provenance: &BTreeMap<String, String>) -> Sch
         let item = Field::new("item", of, name == "df_hz" || name == "dqi_inv");
         let of = DataType::FixedSizeList(Arc::new(item), length as i32);
         let mut field = field(name, of, false, meaning);
-        let channels = if name == "i" || name == "q" {
-            numbers(columns.channels.iter().map(|channel| channel.number()))
+        let channels: Vec<ChannelId> = if name == "i" || name == "q" {
+            columns.channels.clone()
         } else {
-            numbers(
-                columns
-                    .calibrated
-                    .iter()
-                    .map(|(channel, _)| channel.number()),
-            )
+            columns
+                .calibrated
+                .iter()
+                .map(|(channel, _)| *channel)
+                .collect()
         };
         let mut notes = field.metadata().clone();
-        notes.insert("channels".to_owned(), channels);
+        let mut by_channel = |key: &str, values: String| notes.insert(key.to_owned(), values);
+        by_channel(
+            "channels",
+            numbers(channels.iter().map(|channel| channel.number())),
+        );
+        if !columns.detectors.is_empty() {
+            let ids = channels
+                .iter()
+                .map(|channel| columns.detectors.get(channel));
+            by_channel("detectors", numbers(ids));
+        }
         if !unit.is_empty() {
             notes.insert("unit".to_owned(), unit.to_owned());
         }

@@ -20,13 +20,13 @@ use crate::record::Failure;
 pub(super) const REFUSALS: u32 = 3;
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(50);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// Shortest time that an attempt has, unless less is left in all.
+/// Shortest time limit of an attempt, unless the clean-up has less time left.
 const SHORTEST_ATTEMPT: Duration = Duration::from_secs(1);
 
-const ALL_GONE: &str = "all its tones are off since: the board has restarted, or another program has \
+const ALL_GONE: &str = "all its tones have gone off: the board has restarted, or another program has \
                         switched them off";
 
-const OTHERWISE: &str = "the board reads back otherwise than it was set";
+const READS_OTHER_SETTINGS: &str = "the board reads back other settings than were set";
 
 /// The clean-up of one module.
 pub(super) struct Cleanup<'a> {
@@ -102,7 +102,7 @@ impl Cleanup<'_> {
             reason: match last.filter(|error| error.kind() == ErrorKind::EpochChanged) {
                 Some(error) => Failure::from(&error),
                 None if all_off => Failure::of_kind(ErrorKind::EpochChanged, ALL_GONE),
-                None => Failure::from(&broken(OTHERWISE)),
+                None => Failure::from(&broken(READS_OTHER_SETTINGS)),
             },
         }
     }
@@ -128,16 +128,16 @@ impl Cleanup<'_> {
     }
 
     /// Repeats attempts, with pauses that grow, and returns true when the state is reached. Returns
-    /// false if the client of the board refused three times to send an attempt.
+    /// false if the client of the board refused [`REFUSALS`] times to send an attempt.
     async fn repeat_until_reached(&self, last: &mut Option<Error>) -> bool {
         let mut pause = FIRST_PAUSE;
         let (mut failed, mut refused, mut unsendable) = (0_u32, 0_u32, 0_u32);
         loop {
             let attempt = match self.safe_state {
-                // The board refuses some of the earlier settings.
+                // One batch did not restore the earlier settings, so they are sent in several.
                 SafeState::Previous if refused > 0 => self.piecewise().await,
                 // Attempts take turns: one batch that clears the tones, then several that set them
-                // to 0. A board may fail at one of the two only.
+                // to 0. A board may fail at only one of the two.
                 SafeState::Off if failed % 2 == 1 => self.piecewise().await,
                 _ => self.attempt(self.restoration()).await,
             };
@@ -148,12 +148,12 @@ impl Cleanup<'_> {
                     }
                 }
                 Ok(()) => {
-                    *last = Some(self.otherwise());
+                    *last = Some(self.mismatch());
                     refused += 1;
                 }
                 Err(error) => {
                     unsendable += u32::from(is_unsendable(&error));
-                    if !is_passing(&error) {
+                    if !is_transient(&error) {
                         refused += 1;
                         // The board may still say which tones are on.
                         let _ = self.attempt(Batch::new()).await;
@@ -174,7 +174,7 @@ impl Cleanup<'_> {
     }
 
     /// Error of a board whose settings read back otherwise than they were set.
-    fn otherwise(&self) -> Error {
+    fn mismatch(&self) -> Error {
         let record = self.journal.locked();
         let away = match (self.safe_state, &record.start) {
             (SafeState::Previous, Some(Start { nco: Some(was), .. })) if record.nco_moved() => {
@@ -183,7 +183,7 @@ impl Cleanup<'_> {
             }
             _ => String::new(),
         };
-        broken(&format!("{OTHERWISE}{away}"))
+        broken(&format!("{READS_OTHER_SETTINGS}{away}"))
     }
 
     /// Returns true if the state is final. After a lost link, waits until no earlier request can be
@@ -213,7 +213,8 @@ impl Cleanup<'_> {
         let module = self.journal.module();
         let fields = match self.safe_state {
             SafeState::Off => ToneFields::AMPLITUDE,
-            // All settings are read back once more when all modules have ended.
+            // All settings are read back once more when all modules have ended, so amplitudes are
+            // enough now.
             SafeState::Hold if self.is_read_again && !self.journal.is_in_doubt() => {
                 ToneFields::AMPLITUDE
             }
@@ -222,7 +223,8 @@ impl Cleanup<'_> {
         let first = ChannelId::new(1)?;
         let channels = self.journal.described().channels;
         let amplitudes = batch.read_tones(module, first, channels, ToneFields::AMPLITUDE);
-        // All settings only of the channels from the first to the last that was set or is in doubt.
+        // All settings are read only for the channels from the first to the last that was set or is
+        // in doubt.
         let whole = self
             .journal
             .extent_set()
@@ -241,8 +243,8 @@ impl Cleanup<'_> {
         all.and(whole.unwrap_or(Ok(())))
     }
 
-    /// Sends the batch, and waits for its answer for half of the time that is left, but for 1 s at
-    /// least if as much is left.
+    /// Sends the batch, and waits for its answer for half of the time that is left, but for at
+    /// least [`SHORTEST_ATTEMPT`] if that much is left.
     pub(super) async fn send(&self, batch: &Batch) -> Result<Replies> {
         let left = self.time.left();
         // Half of the time that is left, so that there is time for another attempt if the board
@@ -253,7 +255,7 @@ impl Cleanup<'_> {
         sent.await.unwrap_or_else(|_| {
             self.journal.suspect(batch);
             let message = if limit < Duration::from_millis(50) {
-                "the time was over before it could be answered".to_owned()
+                "the time was over before the board could answer".to_owned()
             } else {
                 format!("no answer within {:.1} s", limit.as_secs_f64())
             };
@@ -349,7 +351,7 @@ pub(super) fn is_unsendable(error: &Error) -> bool {
 }
 
 /// True if the same attempt may succeed when it is repeated.
-pub(super) fn is_passing(error: &Error) -> bool {
+pub(super) fn is_transient(error: &Error) -> bool {
     !matches!(
         error.kind(),
         ErrorKind::InvalidArgument

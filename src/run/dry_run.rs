@@ -39,6 +39,8 @@ pub struct Traffic {
     /// Time that the board takes for these samples, in seconds; `None` if it does not say its
     /// rate.
     pub acquiring_s: Option<f64>,
+    /// Time of the waits, in seconds.
+    pub waiting_s: f64,
 }
 
 impl Traffic {
@@ -53,11 +55,12 @@ impl Traffic {
                 .acquiring_s
                 .zip(other.acquiring_s)
                 .map(|(one, other)| one + other),
+            waiting_s: self.waiting_s + other.waiting_s,
         }
     }
 }
 
-/// A board in memory that stands for a real one: nothing is sent anywhere.
+/// A board in memory in the place of a real one: nothing is sent anywhere.
 ///
 /// It keeps the settings, and answers acquisitions with the samples that a line with resonances at
 /// given frequencies would give. The samples serve one purpose: that an algorithm goes through all
@@ -123,6 +126,8 @@ impl DryRun {
                     counted.acquiring_s =
                         counted.acquiring_s.zip(known).map(|(all, one)| all + one);
                 }
+                Op::Wait { time, .. } => counted.waiting_s += time.as_secs_f64(),
+                // These take the time of a request, and no more.
                 _ => {}
             }
         }
@@ -130,6 +135,11 @@ impl DryRun {
 
     /// Checks an operation before anything of its batch is executed.
     fn check(&self, batch: &Batch, op: &Op) -> Result<()> {
+        self.description.require(&[op.kind()])?;
+        if matches!(op, Op::ReadClock | Op::ReadHousekeeping) {
+            let message = "a board of a dry run has no clock and no sensors";
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
         let Some(module) = op.module() else {
             return Ok(());
         };

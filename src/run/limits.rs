@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use twotone_hal::{
-    Batch, Board, ChannelId, Dbm, Error, ErrorKind, Hertz, ModuleLimits, ModuleSettings, Op,
-    Replies, Result, Span, ToneSettings, ToneUpdate, async_trait,
+    Batch, Board, Certainty, Change, ChannelId, Dbm, Error, ErrorKind, Hertz, ModuleLimits,
+    ModuleSettings, Op, Replies, Result, Span, ToneSettings, ToneUpdate, async_trait,
 };
 
 use super::Journal;
@@ -77,34 +77,30 @@ impl Board for Limits {
     }
 }
 
-/// The comb of a module after each operation of a batch that is being checked.
+/// The settings of a module after each operation of a batch that is being checked.
 struct Comb<'a> {
     limits: &'a ModuleLimits,
     full_scale: Option<Dbm>,
-    amplitude: Vec<Span>,
-    offset: Vec<Span>,
-    nco: Span,
+    settings: ModuleSettings,
     /// Channels that were set since the frequencies were last judged.
     set: Vec<ChannelId>,
     nco_moved: bool,
-    squares: f64,
+    /// Sums of the largest amplitudes that the tones may have, and of their squares.
     sum: f64,
+    squares: f64,
 }
 
 impl<'a> Comb<'a> {
     fn new(settings: &ModuleSettings, limits: &'a ModuleLimits, full_scale: Option<Dbm>) -> Self {
-        let tones = settings.tones().iter();
-        let amplitude: Vec<Span> = tones.map(ToneSettings::amplitude).collect();
+        let largest = || settings.tones().iter().map(|tone| tone.amplitude().high);
         Self {
             limits,
             full_scale,
-            squares: amplitude.iter().map(|a| a.high * a.high).sum(),
-            sum: amplitude.iter().map(|a| a.high).sum(),
-            amplitude,
-            offset: settings.tones().iter().map(ToneSettings::offset).collect(),
-            nco: settings.nco_span(),
-            set: Vec::new(),
+            sum: largest().sum(),
+            squares: largest().map(|amplitude| amplitude * amplitude).sum(),
             nco_moved: settings.nco_is_touched(),
+            settings: settings.clone(),
+            set: Vec::new(),
         }
     }
 
@@ -116,21 +112,20 @@ impl<'a> Comb<'a> {
                 }
             }
             Op::ClearTones { .. } => {
-                self.amplitude.fill(Span::at(0.0));
+                self.make(Change::ClearTones);
                 (self.squares, self.sum) = (0.0, 0.0);
             }
             Op::SetNco { frequency, .. } => {
                 finite("the NCO", frequency.0)?;
-                self.nco = Span::at(frequency.0);
+                self.make(Change::Nco(*frequency));
                 self.nco_moved = true;
             }
             // A tone that is not moved must be within its range too.
             Op::AcquireMean { .. } | Op::AcquireSamples { .. } | Op::Wait { .. } => {
                 self.judge_set()?;
                 if std::mem::take(&mut self.nco_moved) {
-                    (0..self.amplitude.len())
-                        .filter_map(ChannelId::from_index)
-                        .try_for_each(|channel| self.judge_frequency(channel))?;
+                    let mut tones = self.settings.tones().iter();
+                    tones.try_for_each(|tone| self.judge_frequency(tone))?;
                 }
             }
             Op::Describe
@@ -146,32 +141,35 @@ impl<'a> Comb<'a> {
         Ok(())
     }
 
+    fn make(&mut self, change: Change) {
+        self.settings.apply([change], Certainty::Executed);
+    }
+
     fn set(&mut self, update: &ToneUpdate) -> Result<()> {
         let channel = update.channel;
-        let index = channel.index();
         for angle in [update.phase, update.rotation].into_iter().flatten() {
             finite(&format!("channel {channel}: the phase"), angle.0)?;
         }
         if let Some(offset) = update.offset {
             finite(&format!("channel {channel}: the offset"), offset.0)?;
-            self.offset[index] = Span::at(offset.0);
         }
         if let Some(amplitude) = update.amplitude {
             finite(&format!("channel {channel}: the amplitude"), amplitude)?;
-            self.drive(channel, amplitude.abs())?;
+            self.judge_powers(channel, amplitude.abs())?;
         }
+        self.make(Change::Tone(*update));
         self.set.push(channel);
         Ok(())
     }
 
-    /// Sets the amplitude of a tone and judges the powers.
-    fn drive(&mut self, channel: ChannelId, amplitude: f64) -> Result<()> {
+    /// Judges the powers with a tone at this amplitude.
+    fn judge_powers(&mut self, channel: ChannelId, amplitude: f64) -> Result<()> {
         if amplitude > 1.0 {
             let message = format!("channel {channel}: amplitude {amplitude} is beyond full scale");
             return Err(Error::new(ErrorKind::InvalidArgument, message));
         }
-        let now = Span::at(amplitude);
-        let before = std::mem::replace(&mut self.amplitude[channel.index()], now);
+        let before = self.settings.tone(channel).map(ToneSettings::amplitude);
+        let before = before.unwrap_or(Span::at(0.0));
         self.squares = (self.squares + amplitude * amplitude - before.high * before.high).max(0.0);
         self.sum = (self.sum + amplitude - before.high).max(0.0);
         if amplitude <= before.low {
@@ -193,29 +191,30 @@ impl<'a> Comb<'a> {
     fn judge_set(&mut self) -> Result<()> {
         std::mem::take(&mut self.set)
             .into_iter()
-            .try_for_each(|channel| self.judge_frequency(channel))
+            .filter_map(|channel| self.settings.tone(channel))
+            .try_for_each(|tone| self.judge_frequency(tone))
     }
 
-    fn judge_frequency(&self, channel: ChannelId) -> Result<()> {
-        if self.amplitude[channel.index()].high == 0.0 {
+    fn judge_frequency(&self, tone: &ToneSettings) -> Result<()> {
+        if tone.is_surely_off() {
             return Ok(());
         }
-        let offset = self.offset[channel.index()];
+        let (channel, offset, nco) = (tone.channel(), tone.offset(), self.settings.nco_span());
         let bounded = self.limits.f_min.is_some() || self.limits.f_max.is_some();
-        if bounded && !(offset.is_bounded() && self.nco.is_bounded()) {
+        if bounded && !(offset.is_bounded() && nco.is_bounded()) {
             let (unknown, remedy) = match offset.is_bounded() {
                 false => ("offset from the NCO", "set its offset in the same batch"),
                 true => ("NCO", "set the NCO first"),
             };
             let message = format!(
-                "channel {channel} is to carry a tone, and its {unknown} is not known: nobody has \
-                 set it in this run, and the board did not say it. The range of the map cannot be \
-                 held; {remedy}"
+                "channel {channel} is to carry a tone, and its {unknown} is not known: it was \
+                 not set in this run, and the board does not report it. So its place in the range \
+                 of the map cannot be checked; {remedy}"
             );
             return Err(Error::new(ErrorKind::Limit, message));
         }
-        let low = Hertz(self.nco.low + offset.low);
-        let high = Hertz(self.nco.high + offset.high);
+        let low = Hertz(nco.low + offset.low);
+        let high = Hertz(nco.high + offset.high);
         let refuse = |asked: Hertz, side: &str, allowed: Hertz| {
             let message =
                 format!("channel {channel}: {asked} asked, and the map allows {side} {allowed}");

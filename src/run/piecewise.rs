@@ -8,7 +8,7 @@
 use twotone_hal::{Batch, Error, ErrorKind, Result, ToneUpdate};
 
 use super::SafeState;
-use super::cleanup::{Cleanup, as_it_was, is_passing};
+use super::cleanup::{Cleanup, as_it_was, is_transient};
 
 /// Largest number of refused settings that a message names.
 const NAMED: usize = 3;
@@ -128,7 +128,7 @@ impl Cleanup<'_> {
     async fn try_setting(&self, batch: &Batch) -> Result<Option<Error>> {
         match self.send(batch).await {
             Ok(_) => Ok(None),
-            Err(error) if is_passing(&error) => Err(error),
+            Err(error) if is_transient(&error) => Err(error),
             Err(error) => Ok(Some(error)),
         }
     }

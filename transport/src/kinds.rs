@@ -42,6 +42,8 @@ pub struct BoardFamily {
     /// protocol. `None` if only a connected board has streams
     /// ([`Board::streams`](twotone_hal::Board::streams)).
     pub streams: Option<StreamsOf>,
+    /// Stream that most boards of the kind send. A capture estimates its room on disk by it.
+    pub usual_stream: UsualStream,
     /// True if the packets of its streams hold the serial number of the board, which identifies
     /// them.
     pub sends_serial: bool,
@@ -50,6 +52,15 @@ pub struct BoardFamily {
     pub has_power_scale: bool,
     /// Connects to the board at an address, under the name that it has in the map.
     pub connect: for<'a> fn(&'a str, Host, ConnectOptions) -> Connecting<'a>,
+}
+
+/// Size of the sample stream of a module.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct UsualStream {
+    /// Number of channels.
+    pub channels: u16,
+    /// Rate of the samples of each channel, in hertz.
+    pub rate_hz: f64,
 }
 
 /// Place of a board, as a map has it.

@@ -17,7 +17,7 @@ mod tuber;
 pub use array::{Connected, connect_all};
 pub use crs::{CrsBoard, CrsStreams};
 pub use host::Host;
-pub use kinds::{BoardFamily, BoardKind, BoardPlace, Connecting, StreamsOf};
+pub use kinds::{BoardFamily, BoardKind, BoardPlace, Connecting, StreamsOf, UsualStream};
 pub use lookup::look_up;
 pub use options::{ConnectOptions, SampleSource};
 pub use stream::{ByteStream, Connector};

@@ -10,8 +10,8 @@ use crate::projection::{Projection, project};
 use crate::resonator::pulled_detuning;
 
 /// Returns the known delay of a sweep, corrected by the slope of the phase in its outer sixths, in
-/// seconds. The correction is made only if the phase changes by more than half a radian, because
-/// the resonator itself changes it by less there.
+/// seconds. The correction is made only if this slope gives more than half a radian over half of
+/// the span, because the resonator itself gives less in the outer sixths.
 pub(super) fn wing_delay(data: &SweepData<'_>, prepared: &Prepared) -> f64 {
     let n = prepared.len();
     let wing = (n / 6).max(2).min(n - 1);
@@ -127,7 +127,7 @@ fn from_circle(data: &Prepared) -> Option<Parameters> {
     };
     let towards = data.z[fastest] - circle.centre;
     let direction = towards / towards.norm();
-    // The line is the point of the circle opposite to the resonance.
+    // The transmission far from the resonance is the opposite point of the circle.
     let gain = circle.centre - direction * circle.radius;
     let coupling = -direction * (2.0 * circle.radius) / gain;
     let usable = gain.is_finite() && coupling.is_finite() && width > 0.0;
@@ -142,8 +142,9 @@ fn from_circle(data: &Prepared) -> Option<Parameters> {
 }
 
 /// Returns the starting points of a nonlinear fit, best first, from the solution `linear` of a
-/// linear fit: one for each nonlinearity of `pulls` and each factor of the width in `stretches`.
-/// The dip stays where it is, so a stronger pull means a higher resonance frequency.
+/// linear fit: one for each pair of a nonlinearity in `pulls` and a factor of the width in
+/// `stretches`. The dip is measured, so a stronger pull means a higher resonance frequency at low
+/// power.
 pub(super) fn nonlinear_starts(
     data: &Prepared,
     linear: &Parameters,

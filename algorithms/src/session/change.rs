@@ -14,8 +14,9 @@ impl Session<'_> {
             self.clear(batch);
         }
         let mut updates = self.updates(tones);
-        // If most of a comb goes off, one clear and a few settings are less than all of them.
-        let settings = |updates: &[ToneUpdate]| updates.iter().map(settings).sum::<usize>();
+        // If most of a comb goes off, one clear and a few settings are fewer than one setting for
+        // each tone.
+        let settings = |updates: &[ToneUpdate]| updates.iter().map(count_settings).sum::<usize>();
         let after_clear = self.updates_after_clear(tones);
         if 1 + settings(&after_clear) < settings(&updates) {
             self.clear(batch);
@@ -24,7 +25,7 @@ impl Session<'_> {
         if updates.is_empty() {
             return;
         }
-        // A batch that fails ends the algorithm, so that settings count as made once they are in a
+        // A batch that fails ends the algorithm, so settings count as made once they are in a
         // batch.
         let changes = updates.iter().copied().map(Change::Tone);
         self.sent.apply(changes, Certainty::Executed);
@@ -37,11 +38,12 @@ impl Session<'_> {
         self.is_cleared = true;
     }
 
-    /// The updates that bring the tones from those that were sent to `tones`.
+    /// Updates that change the tones that were last sent into `tones`.
     fn updates(&self, tones: &[Tone]) -> Vec<ToneUpdate> {
         let sent = self.sent.tones().iter().enumerate();
         sent.filter_map(|(index, sent)| match tones.get(index) {
-            Some(tone) => cleared_is_zero(sent).update_to(&tone.on(sent.channel())),
+            Some(tone) => state_sent(sent).update_to(&tone.state_of(sent.channel())),
+            // A tone beyond the comb need only be off, so its other settings stay.
             None => sent.last().update_to(&ToneState {
                 amplitude: Some(0.0),
                 ..ToneState::never_set(sent.channel())
@@ -50,12 +52,12 @@ impl Session<'_> {
         .collect()
     }
 
-    /// The updates that bring the tones from a clear to `tones`.
+    /// Updates that change cleared tones into `tones`.
     fn updates_after_clear(&self, tones: &[Tone]) -> Vec<ToneUpdate> {
         let channels = self.sent.tones().iter().map(ToneSettings::channel);
         let pairs = channels.zip(tones);
         pairs
-            .filter_map(|(channel, tone)| OFF.on(channel).update_to(&tone.on(channel)))
+            .filter_map(|(channel, tone)| OFF.state_of(channel).update_to(&tone.state_of(channel)))
             .collect()
     }
 }
@@ -68,20 +70,17 @@ const OFF: Tone = Tone {
     rotation_rad: 0.0,
 };
 
-/// The settings that were last sent. Those that were not sent since the clear are 0: see
+/// State that was last sent. A setting that was not sent since the clear is 0: see
 /// [`twotone_hal::Op::ClearTones`].
-fn cleared_is_zero(sent: &ToneSettings) -> ToneState {
-    let mut state = OFF.on(sent.channel());
-    state.apply(&ToneUpdate {
-        amplitude: sent.last().amplitude,
-        ..sent.last().as_update()
-    });
+fn state_sent(sent: &ToneSettings) -> ToneState {
+    let mut state = OFF.state_of(sent.channel());
+    state.apply(&sent.last().as_update());
     state
 }
 
 impl Tone {
     /// The tone as the state of a channel.
-    fn on(&self, channel: ChannelId) -> ToneState {
+    fn state_of(&self, channel: ChannelId) -> ToneState {
         ToneState {
             channel,
             offset: Some(Hertz(self.offset_hz)),
@@ -93,7 +92,7 @@ impl Tone {
 }
 
 /// Number of settings that an update sends.
-fn settings(update: &ToneUpdate) -> usize {
+fn count_settings(update: &ToneUpdate) -> usize {
     usize::from(update.offset.is_some())
         + usize::from(update.amplitude.is_some())
         + usize::from(update.phase.is_some())

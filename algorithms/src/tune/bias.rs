@@ -11,8 +11,8 @@ use crate::placement::place;
 use crate::resonator::Direction;
 use crate::session::Session;
 
-/// Nonlinearity that the amplitude of a bifurcated detector's tone is lowered to. Bifurcation
-/// begins at 0.77.
+/// Nonlinearity that a bifurcated detector has after the amplitude of its tone was lowered.
+/// Bifurcation begins at 0.77.
 const SAFE_A: f64 = 0.4;
 
 /// Sets and calibrates a tone for each chosen candidate and each reference, and fills the
@@ -114,8 +114,8 @@ fn amplitude(fit: &Fit, params: &TuneParams) -> f64 {
     if !fit.bifurcated {
         return params.tone_amplitude;
     }
-    // The nonlinearity is proportional to the power. A bifurcated detector has at least 0.77, so 1
-    // is assumed if the fit has less or none.
+    // The nonlinearity is proportional to the power. A bifurcated detector has at least 0.77. With
+    // some margin, 1 is assumed if the fit gives less or none.
     let a = if fit.a.is_finite() {
         fit.a.max(1.0)
     } else {

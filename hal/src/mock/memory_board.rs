@@ -12,7 +12,7 @@ use crate::{
     Replies, RepliesBuilder, Result,
 };
 
-/// Means of an acquisition: one for each channel that it is of, in order.
+/// Means of an acquisition: one for each of its channels, in order.
 #[derive(Debug, Clone, Default)]
 pub struct Means {
     /// Means of the samples, in readout counts.
@@ -28,8 +28,8 @@ pub struct Means {
 /// Board in memory that keeps the contract of [`Board`]. Its samples come from a function of the
 /// test.
 ///
-/// It has tones, NCOs, waits and means. A test adds faults in a board of its own around this one,
-/// which calls [`MemoryBoard::answer`] for each operation that is executed. Clones are the same
+/// It has tones, NCOs, waits and means. To add faults, a test wraps it in a [`Board`] of its own.
+/// That wrapper calls [`MemoryBoard::answer`] for each operation that it executes. Clones share one
 /// board.
 #[derive(Clone)]
 pub struct MemoryBoard(Arc<Inner>);
@@ -44,8 +44,8 @@ struct Inner {
 }
 
 impl MemoryBoard {
-    /// A board of this description, as after a start: no tone was ever set. `measure` returns the
-    /// means of an acquisition from the settings of its module.
+    /// Returns a board with this description, in the state after a start: no tone was ever set.
+    /// `measure` returns the means of an acquisition from the settings of its module.
     pub fn new(
         name: &str,
         description: Description,
@@ -116,6 +116,8 @@ impl MemoryBoard {
         })?;
         let modules = self.modules();
         for op in batch.ops() {
+            let has = self.0.description.require(&[op.kind()]);
+            has.map_err(|error| self.failed(error, op, 0))?;
             let lacks_module = || Error::new(ErrorKind::InvalidArgument, "there is no such module");
             let module = op.module().map(|module| modules.get(&module));
             let checked = match module {
@@ -132,7 +134,8 @@ impl MemoryBoard {
     /// it.
     ///
     /// # Errors
-    /// Those of the function that measures.
+    /// Those of the function `measure`, and [`ErrorKind::Unsupported`] for an operation that this
+    /// board does not have.
     pub fn answer(&self, batch: &Batch, op: &Op, replies: &mut RepliesBuilder<'_>) -> Result<()> {
         let done = replies.answered();
         match op {
@@ -160,7 +163,12 @@ impl MemoryBoard {
                     }
                     None => false,
                 };
-                let lacks = || Error::new(ErrorKind::Unsupported, "the board in memory lacks it");
+                let lacks = || {
+                    Error::new(
+                        ErrorKind::Unsupported,
+                        "a board in memory does not have this operation",
+                    )
+                };
                 answered
                     .then_some(())
                     .ok_or_else(|| self.failed(lacks(), op, done))

@@ -14,9 +14,10 @@ pub struct Difference {
     pub first: SettingKey,
     /// Its value that was read back; `None` if the board says that it was never set.
     pub found: Option<f64>,
-    /// Its value that was surely set last.
+    /// Last value to which it was surely set.
     pub expected: f64,
-    /// A value that it may have been set to since; the newest, unless there were very many.
+    /// Value to which it may have been set since then. It is the newest one, unless too many were
+    /// in doubt to remember all.
     pub or: Option<f64>,
     /// Number of settings that differ.
     pub differ: usize,

@@ -351,7 +351,7 @@ fn what_is_wrong_is_said_with_its_place() {
     for (items, said) in [
         (
             "!CRS { serial: a/b }",
-            "2:18: `serial` has 1 to 32 letters, digits and `-`",
+            "2:18: `serial` must have 1 to 32 characters: letters, digits and `-`",
         ),
         (
             "!CRS { hostname: http://b1 }",
@@ -367,7 +367,7 @@ fn what_is_wrong_is_said_with_its_place() {
         ),
         (
             "!CRS { serial: 42-, slot: 2 }",
-            "2:18: the address that follows from it is none: `rfmux42-.local` is no host: no part of a name begins or ends with `-`",
+            "2:18: the address that follows from it is not valid: `rfmux42-.local` is no host: no part of a name begins or ends with `-`",
         ),
         (
             "!CRS { serial: \"1\", online: maybe }",

@@ -360,7 +360,7 @@ fn boards_that_cannot_be_named_or_reached_are_refused() {
     );
     check(
         &[("\"0042\"", "\"0042/x\"")],
-        &["farm.toml:24:10: `serial` has 1 to 32 letters, digits and `-`"],
+        &["farm.toml:24:10: `serial` must have 1 to 32 characters: letters, digits and `-`"],
     );
     check(
         &[("serial = \"0042\"\n", "")],

@@ -195,7 +195,7 @@ async fn tones_stay_in_their_range_wherever_the_comb_rests() {
     // settings.
     let alone = tones(&[ToneUpdate::new(channel(2)).amplitude(0.05)]);
     let nowhere = refused(
-        "channel 2 is to carry a tone, and its offset from the NCO is not known: nobody has set it in this run, and the board did not say it. The range of the map cannot be held; set its offset in the same batch",
+        "channel 2 is to carry a tone, and its offset from the NCO is not known: it was not set in this run, and the board does not report it. So its place in the range of the map cannot be checked; set its offset in the same batch",
     );
     assert_eq!(check(LIMITS, slice::from_ref(&alone)).await, nowhere);
     assert_eq!(check(ModuleLimits::default(), &[alone]).await, Ok(()));

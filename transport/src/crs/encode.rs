@@ -82,7 +82,8 @@ impl Encoder<'_> {
                 self.out.call(OBJECT, "get_timestamp");
             }
             // `housekeeping` asks the sensors, and `wait` cuts a wait into short requests.
-            // `is_known` has refused unknown operations before.
+            Op::ReadHousekeeping | Op::Wait { .. } => {}
+            // `check` has refused unknown operations before.
             _ => {}
         }
     }
@@ -217,7 +218,16 @@ pub(super) fn check(
             ErrorKind::Unsupported,
             "the board does not say the rate of its samples, which its time is counted by",
         )),
-        _ => Ok(()),
+        Op::Describe
+        | Op::ReadClock
+        | Op::ReadHousekeeping
+        | Op::ClearTones { .. }
+        | Op::ReadNco { .. }
+        | Op::Wait { .. } => Ok(()),
+        _ => Err(Error::new(
+            ErrorKind::Unsupported,
+            "the client of CRS boards does not have this operation",
+        )),
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use twotone_wire::crs::PFB_SAMPLE_RATE_HZ;
+
 use super::{CrsBoard, CrsStreams};
 use crate::Host;
-use crate::kinds::{BoardFamily, BoardPlace};
+use crate::kinds::{BoardFamily, BoardPlace, UsualStream};
 
 /// Properties of CRS boards.
 pub(crate) static FAMILY: BoardFamily = BoardFamily {
@@ -13,6 +15,11 @@ pub(crate) static FAMILY: BoardFamily = BoardFamily {
     highest_module: super::describe::MODULES,
     host,
     streams: Some(|name, host, serial| Arc::new(CrsStreams::new(name, host, serial))),
+    // Long packets at decimation stage 6, which is a decimation by 64 and by 2 to the power of 6.
+    usual_stream: UsualStream {
+        channels: 1024,
+        rate_hz: PFB_SAMPLE_RATE_HZ / 4096.0,
+    },
     sends_serial: true,
     has_power_scale: true,
     connect: |name, host, options| {

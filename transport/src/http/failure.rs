@@ -29,7 +29,7 @@ pub(crate) enum Failure {
     /// The answer is larger than this limit, in bytes.
     #[error("the answer is larger than {0} bytes")]
     TooLarge(usize),
-    /// The answer is compressed with this method, although the request asked for none.
+    /// The answer is compressed with this method, although the request asked for no compression.
     #[error("the answer is {0}-compressed")]
     Compressed(String),
     /// The answer is a page of HTML.
@@ -48,8 +48,7 @@ impl Failure {
         self.into_error_after("", authority)
     }
 
-    /// As [`Failure::into_error`], of a reading that comes before a request. The error is that of
-    /// the request, which has not been sent.
+    /// Error of a request to `authority` that was not sent, because the read-back before it failed.
     pub(crate) fn into_reading_error(self, authority: &str) -> Error {
         self.into_error_after("the board could not be read back: ", authority)
             .certainty_is(Certainty::NotExecuted)
@@ -96,16 +95,17 @@ fn advice(status: StatusCode, location: Option<&str>) -> String {
         300..=399 => {
             let elsewhere = location.map_or_else(String::new, |to| format!(", to {to}"));
             format!(
-                "it sends elsewhere{elsewhere}, as no board does; give the address of the board \
+                "it redirects{elsewhere}, which no board does; give the address of the board \
                  itself, or connect past the proxy or the login page that answers"
             )
         }
-        401 | 403 | 407 => "it wants a login, as no board does; connect past the proxy that \
+        401 | 403 | 407 => "it wants a login, which no board does; connect past the proxy that \
                             answers, or have it let this host through"
             .to_owned(),
-        404 | 405 => "is it a Tuber server? Another program answers at this address; check it, \
-                      and the port"
-            .to_owned(),
+        404 | 405 => {
+            "is it a Tuber server? Another program may answer; check the address and the port"
+                .to_owned()
+        }
         502..=504 => "a proxy answers, and the board behind it does not; is the board switched \
                       on and its server running?"
             .to_owned(),
@@ -121,12 +121,16 @@ mod tests {
     #[test]
     fn a_status_says_what_happened_and_what_to_do() {
         for (status, location, words) in [
-            (302, Some("http://login/"), "to http://login/, as no board"),
-            (301, None, "sends elsewhere, as no board"),
+            (
+                302,
+                Some("http://login/"),
+                "to http://login/, which no board",
+            ),
+            (301, None, "redirects, which no board"),
             (401, None, "wants a login"),
             (403, None, "wants a login"),
             (407, None, "connect past the proxy"),
-            (404, None, "check it, and the port"),
+            (404, None, "check the address and the port"),
             (500, None, "its own log"),
             (502, None, "the board behind it does not"),
             (503, None, "is the board switched on"),

@@ -91,7 +91,7 @@ async fn what_stands_before_a_board_is_told_with_what_to_do() {
         ),
         (
             raw("302 Found", "Location: /login\r\n", b""),
-            "sends elsewhere, to /login",
+            "redirects, to /login",
         ),
         (raw("407 X", "", b""), "it wants a login"),
         (

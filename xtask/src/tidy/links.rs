@@ -25,8 +25,7 @@ pub(super) fn find(workspace: &Workspace) -> Vec<String> {
     breaches
 }
 
-/// Returns the targets of the links in a line that are paths: `[text](target#part)` without the
-/// part.
+/// Returns the path of each relative link in a line: `target` of `[text](target#part)`.
 fn links(line: &str) -> impl Iterator<Item = &str> {
     line.split("](").skip(1).filter_map(|rest| {
         let (target, _) = rest.split_once(')')?;

@@ -9,7 +9,7 @@ use hyper::body::{Body, Frame, SizeHint};
 
 use crate::fault::OnAnswer;
 
-/// Padding is sent in pieces of this static buffer, so that it takes no memory.
+/// Static buffer of spaces. Padding is sent in pieces of it, so it needs no memory of its own.
 const PIECE: &[u8] = &[b' '; 16 * 1024];
 
 /// Body of an answer, which a fault may change.
@@ -17,7 +17,8 @@ const PIECE: &[u8] = &[b' '; 16 * 1024];
 pub(crate) enum AnswerBody {
     /// The complete answer; `None` after it was sent.
     Whole(Option<Bytes>),
-    /// The first part, and then an error, which closes the connection.
+    /// The first part, and then an error, which closes the connection. `declared` is the length in
+    /// the headers.
     Cut { part: Option<Bytes>, declared: u64 },
     /// White space, and then the complete answer.
     Padded { left: u64, tail: Option<Bytes> },

@@ -46,7 +46,7 @@ fn serial_numbers_that_python_reads_as_others_are_told() {
     check_refused(
         "!HardwareMap\n- !CRS { serial: 1_000 }\n",
         &[
-            "lab.yaml:2:18: `serial` has 1 to 32 letters, digits and `-`. Python reads 1_000 without quotes as 1000",
+            "lab.yaml:2:18: `serial` must have 1 to 32 characters: letters, digits and `-`. Python reads 1_000 without quotes as 1000",
         ],
     );
 }

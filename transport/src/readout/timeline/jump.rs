@@ -7,10 +7,10 @@ impl Line {
     /// Number of packets that were never sent, out of `left_out` missing ones just before this one.
     /// `None` if there is no sign of a jump of the sequence numbers.
     ///
-    /// If the sequence numbers are right and the clock was set, the delay from the sampling to the
-    /// reception of packets stays the same. If the sequence numbers have jumped, packets seem to
-    /// come before their samples were taken. Stamps that continue as if no packet was missing are a
-    /// second sign, since a clock is hardly set by exactly the length of a gap.
+    /// If the sequence numbers are right and only the clock of the board was set, the delay from
+    /// sampling to reception stays the same. If the sequence numbers have jumped, packets seem to
+    /// come before their samples were taken. Stamps that continue as if no packet were missing are
+    /// a second sign, because a clock is unlikely to be set by exactly the length of a gap.
     pub(super) fn not_lost(&self, seen: &Seen, left_out: i64) -> Option<u64> {
         let span = left_out * self.period;
         let passed = (seen.position - self.at) * self.period;
@@ -32,7 +32,7 @@ impl Line {
         } else {
             !agrees(0, passed) && early >= if is_even { span / 8 } else { span / 2 }
         };
-        // The true length of the gap: by the stamp, unless it contradicts the time of reception.
+        // The stamp gives the true length of the gap, unless it contradicts the time of reception.
         let by_received = span - early;
         let by_stamp = off.map(|off| span + off);
         let is_near = |by_stamp: &i64| (by_stamp - by_received).abs() <= LATE;
