@@ -8,10 +8,10 @@ use tworoutine::tworoutine;
 use twotone_hal::{BoardHandle, Description, Error, ErrorKind, ModuleLimits, Result, ToneFields};
 use twotone_transport::{ConnectOptions, Connected, connect_all};
 
-use crate::family::address;
+use crate::connections::{Connections, Locking, place};
 use crate::identity::{Identity, Listening};
-use crate::lock::{self, Asked, BoardLock, Holder, Locked, Refused};
-use crate::map::{BoardEntry, HardwareMap};
+use crate::lock::{self, BoardLock, Holder, Locked, Refused};
+use crate::map::HardwareMap;
 use crate::run::{Journal, Limits, Target};
 use crate::settings_watch::{self, Watched};
 
@@ -37,6 +37,8 @@ pub struct Array {
     taken: Vec<(String, Holder)>,
     /// Boards that could not be locked, each with the reason.
     not_locked: Vec<Error>,
+    /// Connections and locks that the program keeps.
+    connections: Connections,
 }
 
 /// A board of an array.
@@ -72,10 +74,27 @@ impl Array {
     /// As [`Array::connect`], with other deadlines and at most `at_once` boards at a time.
     #[tworoutine(Send)]
     pub async fn connect_with(map: &HardwareMap, options: &ConnectOptions, at_once: usize) -> Self {
+        Self::connect_through(map, options, at_once, &Connections::none()).await
+    }
+
+    /// As [`Array::connect`], with connections that the program keeps.
+    #[tworoutine(Send)]
+    pub async fn connect_kept(map: &HardwareMap, connections: &Connections) -> Self {
+        let options = ConnectOptions::default();
+        Self::connect_through(map, &options, CONNECT_AT_ONCE, connections).await
+    }
+
+    /// As [`Array::connect_with`], with the connections that the program keeps.
+    pub(crate) async fn connect_through(
+        map: &HardwareMap,
+        options: &ConnectOptions,
+        at_once: usize,
+        connections: &Connections,
+    ) -> Self {
         let connecting: Vec<_> = map
             .boards()
             .iter()
-            .map(|entry| connect_board(entry, options))
+            .map(|entry| connections.connect(entry, options))
             .collect();
         let Connected {
             boards: handles,
@@ -94,6 +113,7 @@ impl Array {
             identities: Vec::new(),
             taken: Vec::new(),
             not_locked: Vec::new(),
+            connections: connections.clone(),
         }
     }
 
@@ -106,7 +126,17 @@ impl Array {
     /// the one of the map is among [`Array::boards`], and its [`Array::identity`] is unknown.
     #[tworoutine(Send)]
     pub async fn connect_identified(map: &HardwareMap, listening: Listening) -> Self {
-        let mut array = Self::connect_with(map, &ConnectOptions::default(), CONNECT_AT_ONCE).await;
+        Self::connect_identified_through(map, listening, &Connections::none()).await
+    }
+
+    /// As [`Array::connect_identified`], with the connections that the program keeps.
+    pub(crate) async fn connect_identified_through(
+        map: &HardwareMap,
+        listening: Listening,
+        connections: &Connections,
+    ) -> Self {
+        let options = ConnectOptions::default();
+        let mut array = Self::connect_through(map, &options, CONNECT_AT_ONCE, connections).await;
         array.identities = array.identities_of(map, listening).await;
         for identity in array.identities.iter().filter(|found| found.is_another()) {
             if array.failure(&identity.name).is_some() {
@@ -160,18 +190,18 @@ impl Array {
         let places: Vec<_> = places.collect();
         for (index, place) in places.into_iter().enumerate() {
             let asked = match place.await {
-                Ok(place) => BoardLock::ask(&place, take_over),
+                Ok(place) => self.connections.lock(&place, take_over),
                 Err(ended) => Err(std::io::Error::other(ended.to_string())),
             };
             let board = self.boards[index].clone();
             let name = board.name().to_owned();
             self.boards[index] = match asked {
-                Ok(Asked::Taken(lock, from)) => {
+                Ok(Locking::Taken(lock, from)) => {
                     let board = board.locked(lock, from.is_some());
                     self.taken.extend(from.map(|from| (name, from)));
                     board
                 }
-                Ok(Asked::Held(by)) => board.refused(lock::in_use(&by), lock::ADVICE_IN_USE),
+                Ok(Locking::Held(by)) => board.refused(lock::in_use(&by), lock::advice(&by)),
                 Err(error) => {
                     tracing::warn!(board = name, %error, "the board cannot be locked on this host");
                     let why = lock::not_lockable(&error);
@@ -358,7 +388,7 @@ impl ArrayBoard {
     }
 
     /// The board, used under this lock.
-    fn locked(self, lock: BoardLock, taken_over: bool) -> Self {
+    fn locked(self, lock: Arc<BoardLock>, taken_over: bool) -> Self {
         let handle = BoardHandle::new(Locked::new(self.handle.clone(), lock));
         let board = self.through(handle);
         let targets = board.targets.into_iter();
@@ -370,7 +400,7 @@ impl ArrayBoard {
     }
 
     /// The board, with everything refused but its description.
-    fn refused(self, why: String, advice: &'static str) -> Self {
+    fn refused(self, why: String, advice: impl Into<String>) -> Self {
         let handle = BoardHandle::new(Refused::new(self.handle.clone(), why, advice));
         self.through(handle)
     }
@@ -408,32 +438,6 @@ impl ArrayBoard {
     pub fn targets(&self) -> &[Target] {
         &self.targets
     }
-}
-
-/// Address of a board by which its lock is named: the IP address and the port, or the name if it
-/// cannot be looked up.
-async fn place(entry: &BoardEntry) -> String {
-    let host = entry.address();
-    match address(entry).await {
-        Ok(ip) => format!("{ip}:{}", host.port()),
-        Err(_) => host.to_string(),
-    }
-}
-
-/// Connects one board.
-async fn connect_board(entry: &BoardEntry, options: &ConnectOptions) -> Result<BoardHandle> {
-    let host = entry.address();
-    // Packets of its stream are recognized by it.
-    let serial = entry.serial.as_ref().and_then(|serial| serial.parse().ok());
-    let mut options = options.clone();
-    options.serial = options.serial.or(serial);
-    if let Some(life) = entry.request_life() {
-        options.request_life = life;
-        // An operation may have to wait until a lost request cannot be executed any more. It has as
-        // much time again for itself.
-        options.request_timeout = options.request_timeout.max(2 * life);
-    }
-    (entry.kind.family().connect)(&entry.name, host, options).await
 }
 
 #[cfg(all(test, feature = "sim"))]

@@ -1,6 +1,7 @@
 //! The command line: one file for each command, and their common parts.
 
 mod access;
+mod ask;
 mod campaign;
 mod capture;
 mod check;
@@ -12,14 +13,17 @@ mod exit;
 mod import;
 mod info;
 mod interrupt;
+mod job;
 mod limits;
 mod off;
 mod outlet;
 mod output;
 mod parent;
 mod progress;
+mod remote;
 mod screen;
 mod selection;
+mod serve;
 mod sim;
 mod sweep;
 mod table;
@@ -29,6 +33,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
+use crate::serve::Host;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 use twotone::map::HardwareMap;
@@ -54,6 +59,13 @@ struct Cli {
     /// Log more: once for info, twice for debug.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
+    /// Give the command to the daemon at this address: unix:PATH, or http://ADDRESS:PORT for what
+    /// only asks. An interrupt ends the job; if this program ends otherwise, the job goes on.
+    #[arg(long, global = true, value_name = "WHERE", help_heading = "Daemon")]
+    host: Option<Host>,
+    /// With --host, print the number of the job and do not wait for its end.
+    #[arg(long, global = true, help_heading = "Daemon")]
+    detach: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -78,16 +90,71 @@ enum Command {
     Off(off::Off),
     /// Convert a Python hardware map of CRS boards (YAML), and print the result.
     Import(import::Import),
+    /// Keep the boards of a hardware map connected, and carry out commands for others (--host).
+    Serve(serve::Serve),
+    /// List the jobs of a daemon.
+    Jobs,
+    /// Follow a job of a daemon to its end, and print what it prints. Returns its exit status.
+    Follow(ask::Follow),
+    /// End a job of a daemon early: its modules are brought to their declared states.
+    Cancel(ask::Cancel),
+    /// Ask a daemon if it works, and how many boards it has connected.
+    Health(ask::Health),
     /// Print the completions of a shell.
     Completions(completions::Completions),
 }
 
 /// Reads a hardware map, or complains of its faults.
-fn load_map(path: &Path) -> Result<HardwareMap, Exit> {
-    HardwareMap::load(path).map_err(|error| {
-        output::complain(&error.to_string());
+fn load_map(path: Option<&Path>) -> Result<HardwareMap, Exit> {
+    read_map(path).map_err(|why| {
+        output::complain(&why);
         Exit::Usage
     })
+}
+
+/// Reads a hardware map. That of a job has been read.
+fn read_map(path: Option<&Path>) -> Result<HardwareMap, String> {
+    if let Some(here) = job::current() {
+        return Ok(here.map.clone());
+    }
+    let path = path.ok_or("name the hardware map: `twotone COMMAND MAP`")?;
+    HardwareMap::load(path).map_err(|error| error.to_string())
+}
+
+/// Runs a command, here or at the daemon.
+fn run(cli: Cli) -> Exit {
+    let Cli { json, detach, .. } = cli;
+    match (cli.host, cli.command) {
+        (host, Command::Jobs) => ask::jobs(host, json),
+        (host, Command::Follow(follow)) => follow.run(host, json),
+        (host, Command::Cancel(cancel)) => cancel.run(host),
+        (host, Command::Health(health)) => health.run(host, json),
+        (None, _) if detach => {
+            output::complain("--detach is of use with --host alone");
+            Exit::Usage
+        }
+        (Some(host), command) => remote::run(&host, &command, json, detach),
+        (None, command) => run_here(command, json),
+    }
+}
+
+/// Runs a command in this process.
+fn run_here(command: Command, json: bool) -> Exit {
+    match command {
+        Command::Demo(demo) => demo.run(json),
+        Command::Sim(sim) => sim.run(json),
+        Command::Tune(tune) => tune.run(json),
+        Command::Capture(capture) => capture.run(json),
+        Command::Check(check) => check.run(json),
+        Command::Off(off) => off.run(json),
+        Command::Info(info) => info.run(json),
+        Command::Sweep(sweep) => sweep.run(json),
+        Command::Import(import) => import.run(),
+        Command::Completions(completions) => completions.run(),
+        Command::Serve(serve) => serve.run(json),
+        // Those that only daemons can answer have been run before.
+        Command::Jobs | Command::Follow(_) | Command::Cancel(_) | Command::Health(_) => Exit::Usage,
+    }
 }
 
 /// Runs the program on the arguments of the process, and returns its exit status.
@@ -130,18 +197,7 @@ pub fn main() -> ExitCode {
         output::finish();
         return exit.into();
     }
-    let exit = match cli.command {
-        Command::Demo(demo) => demo.run(cli.json),
-        Command::Sim(sim) => sim.run(cli.json),
-        Command::Tune(tune) => tune.run(cli.json),
-        Command::Capture(capture) => capture.run(cli.json),
-        Command::Check(check) => check.run(cli.json),
-        Command::Off(off) => off.run(cli.json),
-        Command::Info(info) => info.run(cli.json),
-        Command::Sweep(sweep) => sweep.run(cli.json),
-        Command::Import(import) => import.run(),
-        Command::Completions(completions) => completions.run(),
-    };
+    let exit = run(cli);
     match (exit, output::finish()) {
         // The exit status tells a program that reads the result if a part of it is missing.
         (Exit::Well, false) => Exit::SomeFailed.into(),

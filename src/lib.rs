@@ -40,7 +40,7 @@
 //! |---|---|
 //! | [`map`] | the hardware map: which boards there are, what they may put out |
 //! | [`campaign`] | a map and parameters become a tune, a sweep, a switch-off or a capture |
-//! | [`Array`] | the boards of a map, connected |
+//! | [`Array`], [`Connections`] | the boards of a map, connected, and connections that are kept |
 //! | `capture` | sample streams, to disk (feature `arrow`) |
 //! | [`run`] | one algorithm over many boards, and the wrappers around a board |
 //! | [`lock`] | one program a board, on this host |
@@ -60,6 +60,7 @@ pub mod campaign;
 pub mod capture;
 #[cfg(feature = "cli")]
 pub mod cli;
+mod connections;
 mod family;
 #[cfg(all(doctest, feature = "sim"))]
 mod how_to;
@@ -72,9 +73,12 @@ pub mod record;
 pub mod run;
 #[cfg(feature = "sim")]
 pub mod score;
+#[cfg(feature = "cli")]
+mod serve;
 mod settings_watch;
 
 pub use array::{Array, ArrayBoard};
+pub use connections::Connections;
 pub use tworoutine;
 pub use twotone_algorithms as algorithms;
 pub use twotone_hal as hal;

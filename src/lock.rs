@@ -16,6 +16,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,16 @@ const LARGEST: usize = 4096;
 /// Number of locks that this program has asked for.
 static TURNS: AtomicU32 = AtomicU32::new(0);
 
+/// Address at which this program takes commands, if it does.
+static HOST: OnceLock<String> = OnceLock::new();
+
+/// Has the locks of this program say from now on that it takes commands at `host`, an address as
+/// the option `--host` has it. The first call counts.
+pub fn takes_commands_at(host: impl Into<String>) {
+    // Only the first one is kept.
+    let _ = HOST.set(host.into());
+}
+
 /// Program that holds a board, as far as it says who it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -47,6 +58,9 @@ pub struct Holder {
     pub user: Option<String>,
     /// Time at which it took the board.
     pub since: Option<UtcTime>,
+    /// Address at which it takes commands, as the option `--host` has it, if it is a daemon.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
 }
 
 impl Holder {
@@ -63,6 +77,7 @@ impl Holder {
             process: Some(std::process::id()),
             user: Some(user.unwrap_or_else(number)),
             since: Some(UtcTime::now()),
+            host: HOST.get().cloned(),
         }
     }
 
@@ -72,6 +87,7 @@ impl Holder {
         Self {
             command: self.command.map(legible),
             user: self.user.map(legible),
+            host: self.host.map(legible),
             ..self
         }
     }
@@ -328,8 +344,18 @@ fn file_name(address: &str) -> String {
 }
 
 /// Advice if another program has a board.
-pub(crate) const ADVICE_IN_USE: &str =
-    "wait for its end, end it, or take the board over (--take-over)";
+const ADVICE_IN_USE: &str = "wait for its end, end it, or take the board over (--take-over)";
+
+/// Returns the advice if `holder` has a board.
+pub(crate) fn advice(holder: &Holder) -> String {
+    match &holder.host {
+        Some(host) => format!(
+            "give the command to it (`twotone --host {host} ...`), end it, or take the board over \
+             (--take-over)"
+        ),
+        None => ADVICE_IN_USE.to_owned(),
+    }
+}
 
 /// Advice if a board cannot be locked.
 pub(crate) const ADVICE_NOT_LOCKABLE: &str = "mend that, or set TWOTONE_LOCKS to another folder, the \

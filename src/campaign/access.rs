@@ -78,7 +78,8 @@ impl Campaign {
     /// which boards were locked and taken over until then.
     pub(super) async fn connect(&self) -> Option<Array> {
         let (map, access) = (&self.map, self.access);
-        let connecting = Array::connect_identified(map, access.listening(map));
+        let (listening, kept) = (access.listening(map), &self.connections);
+        let connecting = Array::connect_identified_through(map, listening, kept);
         let Some(mut array) = self.unless_cancelled(connecting).await else {
             self.observer.notice(
                 "interrupted while connecting: nothing was set on any board, and none was taken over",

@@ -54,7 +54,7 @@ pub(super) async fn run(
     let run = need.prepare(&out, &*campaign.observer)?;
     let started = UtcTime::now();
     let planned = campaign.unless_cancelled(async {
-        let array = Array::connect(map).await;
+        let array = Array::connect_kept(map, &campaign.connections).await;
         for error in array.failed() {
             tracing::warn!(error = %error.chain(), "not connected");
         }

@@ -103,7 +103,8 @@ pub(super) async fn run(
 ) -> std::result::Result<DryRunReport, CampaignError> {
     campaign.params.check(&campaign.map)?;
     let map = &campaign.map;
-    let connecting = Array::connect_identified(map, campaign.access.listening(map));
+    let (listening, kept) = (campaign.access.listening(map), &campaign.connections);
+    let connecting = Array::connect_identified_through(map, listening, kept);
     let array = campaign.unless_cancelled(connecting).await;
     let array = array.ok_or(CampaignError::Cancelled)?;
     let round_trips = round_trips(&array).await;

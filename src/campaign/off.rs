@@ -166,6 +166,8 @@ async fn switch_off(campaign: &Campaign, name: String) -> OffBoard {
         let mut options = ConnectOptions::new();
         options.connect_timeout = options.connect_timeout.min(left);
         options.request_timeout = options.request_timeout.min(left);
+        let kept = &campaign.connections;
+        let connecting = Array::connect_through(&map, &options, 1, kept);
         let array = tokio::select! {
             biased;
             () = campaign.cancel.cancelled() => {
@@ -174,7 +176,7 @@ async fn switch_off(campaign: &Campaign, name: String) -> OffBoard {
             }
             // It is not dropped half way: it ends by its own deadlines, with an error that says
             // more.
-            mut array = counted(&time, Array::connect_with(&map, &options, 1)) => {
+            mut array = counted(&time, connecting) => {
                 // Otherwise the program that has the board would go on, and set its tones again.
                 array.lock_or_go_on(&map).await;
                 campaign.notice_taken(&map, &array);

@@ -17,6 +17,7 @@ use super::{
 };
 #[cfg(feature = "arrow")]
 use super::{CaptureReport, CaptureSettings, capture};
+use crate::Connections;
 use crate::map::HardwareMap;
 use crate::record::{Manifest, RecordError, UtcTime};
 use crate::run::{Runner, Target};
@@ -41,6 +42,7 @@ pub struct Campaign {
     pub(super) cancel: CancellationToken,
     pub(super) abandon: CancellationToken,
     pub(super) observer: Arc<dyn Observer>,
+    pub(super) connections: Connections,
 }
 
 impl Campaign {
@@ -62,6 +64,7 @@ impl Campaign {
             cancel: CancellationToken::new(),
             abandon: CancellationToken::new(),
             observer: Arc::new(()),
+            connections: Connections::none(),
         }
     }
 
@@ -133,6 +136,15 @@ impl Campaign {
     #[must_use]
     pub fn observer(self, observer: Arc<dyn Observer>) -> Self {
         Self { observer, ..self }
+    }
+
+    /// Sets the connections that the campaign uses and leaves to the next.
+    #[must_use]
+    pub fn connections(self, connections: Connections) -> Self {
+        Self {
+            connections,
+            ..self
+        }
     }
 
     /// Map of the campaign.

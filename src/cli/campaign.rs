@@ -4,9 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use twotone::campaign::{Campaign, CampaignParams};
+use twotone::input::{self, shown};
 use twotone::map::HardwareMap;
 
 use super::interrupt::Interrupt;
+use super::job;
 use super::progress::Bars;
 
 /// Sentence at the first interrupt of a campaign that sets something.
@@ -18,16 +20,35 @@ pub(crate) const DEADLINE_S: f64 = 600.0;
 
 /// Reads the parameter file, if one is given.
 pub(crate) fn load_params(path: Option<&Path>) -> Result<CampaignParams, String> {
-    let params = path.map(CampaignParams::load).transpose();
-    let params = params.map_err(|error| error.to_string())?;
-    Ok(params.unwrap_or_default())
+    let Some(path) = path else {
+        return Ok(CampaignParams::default());
+    };
+    let file = shown(path);
+    let text = job::read_text(path, input::PARAMS_BYTES);
+    let text = text.map_err(|error| format!("{file}: {error}"))?;
+    let params = CampaignParams::parse(&text, &file).map_err(|error| error.to_string())?;
+    match params.problem_alone() {
+        Some(problem) => Err(format!("{file}: {problem}")),
+        None => Ok(params),
+    }
 }
 
 /// Makes a campaign over the boards of `map`. An interrupt cancels it, and a second one gives up
 /// its clean-up. Progress is drawn unless `json`.
 pub(crate) fn campaign(map: HardwareMap, interrupt: &Interrupt, json: bool) -> Campaign {
-    Campaign::new(map)
+    let campaign = Campaign::new(map)
         .cancel(interrupt.first.clone())
-        .abandon(interrupt.second.clone())
-        .observer(Arc::new(Bars::new(json)))
+        .abandon(interrupt.second.clone());
+    let Some(here) = job::current() else {
+        return campaign.observer(Arc::new(Bars::new(json)));
+    };
+    let command = here.job.submission.command.iter().cloned();
+    campaign
+        .command(
+            std::iter::once("twotone".to_owned())
+                .chain(command)
+                .collect(),
+        )
+        .connections(here.connections.clone())
+        .observer(here.job.clone())
 }

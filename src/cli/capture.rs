@@ -3,9 +3,10 @@
 mod table;
 
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::serve::{Claim, Use};
 use clap::Args;
 use serde::Serialize;
 use twotone::campaign::{CaptureReport, CaptureSettings};
@@ -16,6 +17,7 @@ use twotone::map::HardwareMap;
 use super::campaign::campaign;
 use super::exit::complain_of_refusal;
 use super::interrupt::Interrupt;
+use super::job;
 use super::output::{complain, say, say_json};
 use super::selection::Selection;
 use super::tune::parse_seconds;
@@ -24,8 +26,8 @@ use super::{Exit, limits};
 /// The arguments of `twotone capture`.
 #[derive(Debug, Clone, Args, Serialize)]
 pub(crate) struct Capture {
-    /// The hardware map.
-    map: PathBuf,
+    /// The hardware map. With --host, that of the daemon if it is absent.
+    map: Option<PathBuf>,
     /// Length of the capture in seconds, from the first packet on.
     #[arg(long, value_name = "N", value_parser = parse_seconds)]
     seconds: f64,
@@ -77,14 +79,25 @@ impl Capture {
         }
     }
 
+    /// The map that is given.
+    pub(crate) fn map(&self) -> Option<&Path> {
+        self.map.as_deref()
+    }
+
+    /// The part of `map` that is captured, and the use of its modules.
+    pub(crate) fn claim(&self, map: &HardwareMap) -> Result<Claim, String> {
+        Ok(Claim::of(&self.part.part_of(map)?, Use::Listens))
+    }
+
     /// Reads the map, and finds out if the system grants what a capture needs.
     fn read(&self) -> Result<(HardwareMap, CaptureSettings), String> {
-        let map = self.part.of(&self.map)?;
+        let map = self.part.of(self.map.as_deref())?;
         limits::one_more_thread()?;
-        let noted = serde_json::to_value(self).map_err(|error| error.to_string())?;
+        let mut noted = serde_json::to_value(self).map_err(|error| error.to_string())?;
+        noted["map"] = map.file().into();
         let settings = CaptureSettings {
             params: self.params(),
-            tune: self.tune.clone(),
+            tune: self.tune.clone().map(job::run_directory),
             noted: Some(noted),
         };
         Ok((map, settings))
@@ -98,7 +111,10 @@ impl Capture {
         if let Some(note) = self.note {
             campaign = campaign.note(note);
         }
-        let report = match campaign.capture(self.out, settings).wait() {
+        let report = match campaign
+            .capture(job::run_directory(self.out), settings)
+            .wait()
+        {
             Ok(report) => report,
             Err(error) => return complain_of_refusal(&error),
         };

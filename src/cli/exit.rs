@@ -20,6 +20,8 @@ pub(crate) enum Exit {
     NothingReachable,
     /// Interrupted, and the hardware is in its declared state.
     Interrupted,
+    /// The end of a job of a daemon.
+    Status(u8),
 }
 
 impl Exit {
@@ -31,6 +33,7 @@ impl Exit {
             Self::SomeFailed => 3,
             Self::NothingReachable => 4,
             Self::Interrupted => 130,
+            Self::Status(status) => status,
         }
     }
 }

@@ -6,7 +6,7 @@ mod asked;
 mod shown;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
@@ -17,6 +17,7 @@ use twotone::map::BoardEntry;
 use twotone::record::Failure;
 
 use super::interrupt::Interrupt;
+use super::job;
 use super::output::{complain, say, say_json};
 use super::table::Table;
 use super::{Exit, limits, load_map};
@@ -25,8 +26,8 @@ use asked::found;
 /// The arguments of `twotone info`.
 #[derive(Debug, Args)]
 pub(crate) struct Info {
-    /// The hardware map.
-    map: PathBuf,
+    /// The hardware map. With --host, that of the daemon if it is absent.
+    map: Option<PathBuf>,
     /// Print every sensor and rail, not just the hottest one.
     #[arg(long)]
     readings: bool,
@@ -97,8 +98,13 @@ struct ModuleReport {
 }
 
 impl Info {
+    /// The map that is given.
+    pub(crate) fn map(&self) -> Option<&Path> {
+        self.map.as_deref()
+    }
+
     pub(crate) fn run(self, json: bool) -> Exit {
-        let map = match load_map(&self.map) {
+        let map = match load_map(self.map.as_deref()) {
             Ok(map) => map,
             Err(exit) => return exit,
         };
@@ -107,9 +113,10 @@ impl Info {
             return Exit::Usage;
         }
         let interrupt = Interrupt::watch("");
+        let connections = job::connections();
         let asked = interrupt.unless(async {
             let listening = Listening::to_all(&map);
-            let array = Array::connect(&map).await;
+            let array = Array::connect_kept(&map, &connections).await;
             let asking: Vec<_> = array
                 .boards()
                 .iter()

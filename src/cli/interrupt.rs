@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use twotone::run::{HardwareState, Outcome};
 
+use super::job;
 use super::output::complain;
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -39,6 +40,13 @@ pub(crate) struct Interrupt {
 impl Interrupt {
     /// Watches from now on. `message` is printed at the first interrupt.
     pub(crate) fn watch(message: &'static str) -> Self {
+        if let Some(here) = job::current() {
+            here.job.on_cancel(message);
+            return Self {
+                first: here.job.cancel.clone(),
+                second: here.job.abandon.clone(),
+            };
+        }
         let interrupt = Self::default();
         let watched = interrupt.clone();
         // The program goes on only when signals are watched, so that no interrupt comes too early

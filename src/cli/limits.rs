@@ -9,6 +9,7 @@ use tworoutine::{Config, Threads};
 use twotone::map::HardwareMap;
 
 use super::descriptors::{self, TOO_MANY_OPEN_FILES};
+use super::job;
 use super::output::complain;
 use super::{Command, Exit};
 
@@ -26,6 +27,10 @@ pub(crate) fn prepare(command: &Command) -> Result<(), Exit> {
 /// # Errors
 /// The limit, how much is needed and what to do, in words.
 pub(crate) fn enough_for(map: &HardwareMap) -> Result<(), String> {
+    if job::current().is_some() {
+        // The daemon has found out at its start, and its boards are connected.
+        return Ok(());
+    }
     let file = map.file();
     descriptors::enough_for(map)
         .and_then(|()| memory_for(map, MODULE))

@@ -1,6 +1,6 @@
 //! `twotone off`: all tones off, and read back that they are.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -16,16 +16,21 @@ use super::{Exit, descriptors, limits, load_map};
 /// The arguments of `twotone off`.
 #[derive(Debug, Args)]
 pub(crate) struct Off {
-    /// The hardware map.
-    map: PathBuf,
+    /// The hardware map. With --host, that of the daemon if it is absent.
+    map: Option<PathBuf>,
     /// Longest time of each board in seconds. Boards that fail are asked again until then.
     #[arg(long, value_name = "S", default_value_t = 30.0, value_parser = parse_seconds)]
     deadline: f64,
 }
 
 impl Off {
+    /// The map that is given.
+    pub(crate) fn map(&self) -> Option<&Path> {
+        self.map.as_deref()
+    }
+
     pub(crate) fn run(self, json: bool) -> Exit {
-        let map = match load_map(&self.map) {
+        let map = match load_map(self.map.as_deref()) {
             Ok(map) => map,
             Err(exit) => return exit,
         };

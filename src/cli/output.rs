@@ -11,6 +11,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use twotone::hal::legible;
 
 use super::interrupt;
+use super::job;
 use super::outlet::Outlet;
 
 static OUT: LazyLock<Outlet> = LazyLock::new(|| Outlet::new(rustix::stdio::stdout(), "out"));
@@ -28,13 +29,16 @@ const LOOKING: Duration = Duration::from_millis(1);
 
 /// Writes lines to standard output.
 pub(crate) fn say(text: &str) {
+    if let Some(here) = job::current() {
+        return here.job.out(text);
+    }
     OUT.put(lines(text).into_bytes());
 }
 
 /// Writes one JSON object to standard output.
 pub(crate) fn say_json(value: &impl Serialize) {
     match serde_json::to_string(value) {
-        Ok(text) => OUT.put((escaped_json(&text) + "\n").into_bytes()),
+        Ok(text) => say(&escaped_json(&text)),
         Err(error) => {
             INCOMPLETE.store(true, Ordering::Relaxed);
             complain(&format!("the result cannot be written as JSON: {error}"));
@@ -44,6 +48,9 @@ pub(crate) fn say_json(value: &impl Serialize) {
 
 /// Writes to standard error what the operator must see at any log level.
 pub(crate) fn complain(text: &str) {
+    if let Some(here) = job::current() {
+        return here.job.err(text);
+    }
     ERR.put(lines(text).into_bytes());
 }
 

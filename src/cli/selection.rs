@@ -7,7 +7,7 @@ use serde::Serialize;
 use twotone::hal::ModuleId;
 use twotone::map::HardwareMap;
 
-use super::limits;
+use super::{limits, read_map};
 
 /// Boards and modules of a map.
 #[derive(Debug, Clone, Default, Args, Serialize)]
@@ -22,13 +22,16 @@ pub(crate) struct Selection {
 
 impl Selection {
     /// The part of the map in a file, if the system grants what it needs.
-    pub(crate) fn of(&self, path: &Path) -> Result<HardwareMap, String> {
-        let map = HardwareMap::load(path).map_err(|error| error.to_string())?;
-        let part = map
-            .only(&self.board, &self.module)
-            .map_err(|why| format!("{}: {why}", map.file()))?;
+    pub(crate) fn of(&self, path: Option<&Path>) -> Result<HardwareMap, String> {
+        let part = self.part_of(&read_map(path)?)?;
         limits::enough_for(&part)?;
         Ok(part)
+    }
+
+    /// The part of a map.
+    pub(crate) fn part_of(&self, map: &HardwareMap) -> Result<HardwareMap, String> {
+        let part = map.only(&self.board, &self.module);
+        part.map_err(|why| format!("{}: {why}", map.file()))
     }
 }
 

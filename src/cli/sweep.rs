@@ -1,8 +1,9 @@
 //! `twotone sweep`: a network analysis of every module, to files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::serve::{Claim, Use};
 use clap::{Args, ValueEnum};
 use twotone::campaign::{
     CampaignParams, DryRunOf, SweepFormat, SweepReport, repeats_in_words, taken_over_in_words,
@@ -17,6 +18,7 @@ use super::campaign::{DEADLINE_S, INTERRUPTED, campaign, load_params};
 use super::dry_run::dry_run;
 use super::exit::{complain_of_record, complain_of_refusal};
 use super::interrupt::{self, Interrupt};
+use super::job;
 use super::output::{complain, say, say_json};
 use super::selection::Selection;
 use super::table::Table;
@@ -25,8 +27,8 @@ use super::tune::parse_seconds;
 /// The arguments of `twotone sweep`.
 #[derive(Debug, Args)]
 pub(crate) struct Sweep {
-    /// The hardware map.
-    map: PathBuf,
+    /// The hardware map. With --host, that of the daemon if it is absent.
+    map: Option<PathBuf>,
     /// Path of the new run directory. Refused if something is there already.
     #[arg(long, value_name = "DIR", required_unless_present = "dry_run")]
     out: Option<PathBuf>,
@@ -93,9 +95,28 @@ impl Sweep {
         }
     }
 
+    /// The map that is given.
+    pub(crate) fn map(&self) -> Option<&Path> {
+        self.map.as_deref()
+    }
+
+    /// The parameter file that is given.
+    pub(crate) fn params(&self) -> Option<&Path> {
+        self.params.as_deref()
+    }
+
+    /// The part of `map` that is swept, and the use of its modules.
+    pub(crate) fn claim(&self, map: &HardwareMap) -> Result<Claim, String> {
+        let uses = match self.dry_run {
+            true => Use::Asks,
+            false => Use::Sets,
+        };
+        Ok(Claim::of(&self.part.part_of(map)?, uses))
+    }
+
     /// Reads all files that are given.
     fn read(&self) -> Result<(HardwareMap, CampaignParams), String> {
-        let map = self.part.of(&self.map)?;
+        let map = self.part.of(self.map.as_deref())?;
         let mut params = load_params(self.params.as_deref())?;
         if let Some(points) = self.points {
             params.set_points(points);
@@ -116,7 +137,10 @@ impl Sweep {
         let Some(out) = self.out.filter(|_| !self.dry_run) else {
             return dry_run(&campaign, DryRunOf::Sweep, json);
         };
-        let swept = match campaign.sweep(out, self.format.into()).wait() {
+        let swept = match campaign
+            .sweep(job::run_directory(out), self.format.into())
+            .wait()
+        {
             Ok(swept) => swept,
             Err(error) => return complain_of_refusal(&error),
         };

@@ -7,6 +7,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::serve::{Claim, Use};
 use clap::Args;
 use serde::Serialize;
 use twotone::campaign::{Campaign, CampaignParams, DryRunOf, TuneReport, TuneRun};
@@ -21,14 +22,15 @@ use super::campaign::{DEADLINE_S, INTERRUPTED, campaign, load_params};
 use super::dry_run::dry_run;
 use super::exit::{complain_of_record, complain_of_refusal};
 use super::interrupt::{self, Interrupt};
+use super::job;
 use super::output::{complain, say, say_json};
 use super::selection::Selection;
 
 /// The arguments of `twotone tune`.
 #[derive(Debug, Args)]
 pub(crate) struct Tune {
-    /// The hardware map.
-    map: PathBuf,
+    /// The hardware map. With --host, that of the daemon if it is absent.
+    map: Option<PathBuf>,
     /// Path of the new run directory. Refused if something is there already.
     #[arg(long, value_name = "DIR", required_unless_present = "dry_run")]
     out: Option<PathBuf>,
@@ -83,9 +85,33 @@ impl Tune {
         }
     }
 
+    /// The map that is given.
+    pub(crate) fn map(&self) -> Option<&Path> {
+        self.map.as_deref()
+    }
+
+    /// The parameter file that is given.
+    pub(crate) fn params(&self) -> Option<&Path> {
+        self.params.as_deref()
+    }
+
+    /// The truth that is given.
+    pub(crate) fn truth(&self) -> Option<&Path> {
+        self.truth.as_deref()
+    }
+
+    /// The part of `map` that is tuned, and the use of its modules.
+    pub(crate) fn claim(&self, map: &HardwareMap) -> Result<Claim, String> {
+        let uses = match self.dry_run {
+            true => Use::Asks,
+            false => Use::Sets,
+        };
+        Ok(Claim::of(&self.part.part_of(map)?, uses))
+    }
+
     /// Reads all files that are given.
     fn read(&self) -> Result<(HardwareMap, CampaignParams, Option<Truth>), String> {
-        let map = self.part.of(&self.map)?;
+        let map = self.part.of(self.map.as_deref())?;
         let params = load_params(self.params.as_deref())?;
         let truth = self.truth.as_deref().map(load_truth).transpose()?;
         Ok((map, params, truth))
@@ -110,7 +136,7 @@ impl Tune {
         let Some(out) = self.out.filter(|_| !self.dry_run) else {
             return dry_run(&campaign, DryRunOf::Tune, json);
         };
-        match campaign.tune(out).wait() {
+        match campaign.tune(job::run_directory(out)).wait() {
             Ok(tuned) => {
                 let file = campaign.map().file();
                 let exit = print(&tuned, truth, Some(file), json);
@@ -170,7 +196,7 @@ pub(crate) fn complain_of_interrupt(campaign: &Campaign, tuned: &TuneRun, interr
 }
 
 fn load_truth(path: &Path) -> Result<Truth, String> {
-    let text =
-        input::read(path, input::TRUTH_BYTES).map_err(|e| format!("truth {}: {e}", shown(path)))?;
-    serde_json::from_slice(&text).map_err(|e| format!("truth {}: {e}", shown(path)))
+    let text = job::read_text(path, input::TRUTH_BYTES)
+        .map_err(|e| format!("truth {}: {e}", shown(path)))?;
+    serde_json::from_str(&text).map_err(|e| format!("truth {}: {e}", shown(path)))
 }

@@ -1,5 +1,7 @@
 //! Wrappers of boards: one for a board that is locked, one for a board that could not be.
 
+use std::sync::Arc;
+
 use twotone_hal::{
     Batch, Board, BoardHandle, Certainty, Error, ErrorKind, Op, Replies, Result, async_trait,
 };
@@ -11,11 +13,12 @@ use super::BoardLock;
 pub(crate) struct Refused {
     board: BoardHandle,
     why: String,
-    advice: &'static str,
+    advice: String,
 }
 
 impl Refused {
-    pub(crate) fn new(board: BoardHandle, why: String, advice: &'static str) -> Self {
+    pub(crate) fn new(board: BoardHandle, why: String, advice: impl Into<String>) -> Self {
+        let advice = advice.into();
         Self { board, why, advice }
     }
 }
@@ -34,7 +37,7 @@ impl Board for Refused {
         match batch.ops().iter().find(|op| **op != Op::Describe) {
             None => self.board.run(batch).await,
             Some(op) => Err(Error::new(ErrorKind::Busy, self.why.clone())
-                .advise(self.advice)
+                .advise(self.advice.clone())
                 .during(op.to_string())
                 .on(self.name())
                 .after(0)),
@@ -47,11 +50,11 @@ impl Board for Refused {
 #[derive(Debug)]
 pub(crate) struct Locked {
     board: BoardHandle,
-    lock: BoardLock,
+    lock: Arc<BoardLock>,
 }
 
 impl Locked {
-    pub(crate) fn new(board: BoardHandle, lock: BoardLock) -> Self {
+    pub(crate) fn new(board: BoardHandle, lock: Arc<BoardLock>) -> Self {
         Self { board, lock }
     }
 }

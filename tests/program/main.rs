@@ -15,5 +15,6 @@ mod limits;
 mod lock;
 mod process;
 mod record;
+mod serve;
 mod tune;
 mod unread;

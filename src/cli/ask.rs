@@ -1,0 +1,148 @@
+//! Questions to a daemon: its jobs, one of them, and its health.
+
+use std::path::PathBuf;
+
+use crate::serve::{self, Cancel as CancelJob, JobReport};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use twotone::hal::legible;
+
+use super::Exit;
+use super::output::{complain, say, say_json};
+use super::remote::{self, complain_of, wait};
+use super::table::Table;
+
+/// Socket of the daemon of a control host.
+pub(crate) const SOCKET: &str = "/run/twotone/control.sock";
+
+/// The daemon that is asked if none is named.
+fn or_of_this_host(host: Option<serve::Host>) -> serve::Host {
+    host.unwrap_or_else(|| serve::Host::Unix(PathBuf::from(SOCKET)))
+}
+
+/// Prints the jobs of a daemon.
+pub(crate) fn jobs(host: Option<serve::Host>, json: bool) -> Exit {
+    let host = or_of_this_host(host);
+    let jobs = match wait(async move { host.get::<Vec<JobReport>>("/jobs").await }) {
+        Ok(jobs) => jobs,
+        Err(failure) => return complain_of(&failure),
+    };
+    if json {
+        say_json(&jobs);
+        return Exit::Well;
+    }
+    let mut table = Table::new(["job", "state", "status", "submitted", "by", "command"]);
+    for job in jobs {
+        table.row([
+            job.id.to_string(),
+            job.state.as_str().to_owned(),
+            job.status
+                .map_or_else(String::new, |status| status.to_string()),
+            job.submitted.to_string(),
+            legible(&job.by.unwrap_or_default()).into_owned(),
+            legible(&job.command.join(" ")).into_owned(),
+        ]);
+    }
+    say(table.to_string().trim_end());
+    Exit::Well
+}
+
+/// The arguments of `twotone follow`.
+#[derive(Debug, Args)]
+pub(crate) struct Follow {
+    /// Number of the job.
+    job: u64,
+}
+
+impl Follow {
+    pub(crate) fn run(self, host: Option<serve::Host>, json: bool) -> Exit {
+        remote::follow(&or_of_this_host(host), self.job, json, false)
+    }
+}
+
+/// The arguments of `twotone cancel`.
+#[derive(Debug, Args)]
+pub(crate) struct Cancel {
+    /// Number of the job.
+    job: u64,
+    /// Give up the clean-up too: tones may be left on.
+    #[arg(long)]
+    abandon: bool,
+}
+
+impl Cancel {
+    pub(crate) fn run(self, host: Option<serve::Host>) -> Exit {
+        let host = or_of_this_host(host);
+        let Self { job, abandon } = self;
+        let path = format!("/jobs/{job}/cancel");
+        let told = wait(async move { host.post::<Value>(&path, &CancelJob { abandon }).await });
+        match told {
+            Ok(_) => Exit::Well,
+            Err(failure) => complain_of(&failure),
+        }
+    }
+}
+
+/// The arguments of `twotone health`.
+#[derive(Debug, Args)]
+pub(crate) struct Health {
+    /// Least number of boards that must be connected. If it is absent, boards that are down are no
+    /// failure of the daemon.
+    #[arg(long, value_name = "N")]
+    expect_boards: Option<usize>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Found {
+    ok: bool,
+    version: String,
+    commit: Option<String>,
+    boards: FoundBoards,
+    jobs: FoundJobs,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct FoundBoards {
+    connected: usize,
+    of: usize,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct FoundJobs {
+    running: usize,
+    queued: usize,
+}
+
+impl Health {
+    pub(crate) fn run(self, host: Option<serve::Host>, json: bool) -> Exit {
+        let host = or_of_this_host(host);
+        let found = match wait(async move { host.get::<Found>("/healthz").await }) {
+            Ok(found) => found,
+            Err(failure) => {
+                complain_of(&failure);
+                return match failure {
+                    serve::Failure::Unreachable(_) => Exit::NothingReachable,
+                    _ => Exit::SomeFailed,
+                };
+            }
+        };
+        let FoundBoards { connected, of } = found.boards;
+        if json {
+            say_json(&found);
+        } else {
+            let FoundJobs { running, queued } = found.jobs;
+            say(&format!(
+                "twotone {}: connected {connected} of {of} boards, {running} jobs run, {queued} wait",
+                legible(&found.version)
+            ));
+        }
+        match self.expect_boards {
+            Some(expected) if connected < expected => {
+                complain(&format!("{expected} boards are expected"));
+                Exit::SomeFailed
+            }
+            _ => Exit::Well,
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! The daemon of a control host: it keeps the boards of a map connected, and carries out commands
+//! as jobs.
+//!
+//! Jobs on different modules run at the same time, those on the same module one after the other.
+//! A job goes on when the client that gave it has gone, and any number of clients can follow it.
+//! The parts know nothing of the command line: [`Jobs`] takes a function that makes work of a
+//! command.
+
+mod api;
+mod boards;
+mod claim;
+mod client;
+mod http;
+mod job;
+mod jobs;
+mod journal;
+mod metrics;
+mod notify;
+mod patient;
+mod routes;
+
+pub(crate) use api::{Cancel, Event, JobReport, Submission};
+pub(crate) use boards::Boards;
+pub(crate) use claim::{Claim, Use};
+pub(crate) use client::{Failure, Host};
+pub(crate) use http::{ControlSocket, Server};
+pub(crate) use job::Job;
+pub(crate) use jobs::{Jobs, Work};
+pub(crate) use journal::Journal;
+pub(crate) use notify::Notify;
+pub(crate) use routes::Routes;

@@ -1,0 +1,291 @@
+//! The boards of the daemon's map: connected, kept connected, and read back before anything is set.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep, timeout};
+use tworoutine::runtime;
+use twotone_hal::{Batch, BoardHandle, ChannelId, Error, ModuleId, Result, ToneFields};
+use twotone_transport::ConnectOptions;
+
+use crate::Connections;
+use crate::connections::{Locking, ask, place};
+use crate::lock::Holder;
+use crate::map::{BoardEntry, HardwareMap};
+
+/// Time between two questions to a board. Boards close a connection that is not used for 5 s.
+const BEAT: Duration = Duration::from_secs(3);
+
+/// Longest time of a turn of a board: that of connecting it, reading it back and locking it.
+const LONGEST_TURN: Duration = Duration::from_secs(15);
+
+/// Boards that are connected at the same time.
+const CONNECT_AT_ONCE: usize = 64;
+
+/// Facts about a board.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct BoardReport {
+    pub(crate) name: String,
+    pub(crate) address: String,
+    /// True if it has answered the last question.
+    pub(crate) connected: bool,
+    /// Reason that it is not connected, or not locked.
+    pub(crate) error: Option<String>,
+    /// Program that has the board, if it is another one.
+    pub(crate) in_use_by: Option<Holder>,
+    /// True if this program has its lock.
+    pub(crate) locked: bool,
+    pub(crate) serial: Option<String>,
+    pub(crate) firmware: Option<String>,
+    /// Time of the last answer, in seconds.
+    pub(crate) round_trip_s: Option<f64>,
+    /// Number of times that it was connected.
+    pub(crate) connects: u64,
+    /// Its modules, as they were read back when it was connected, or after the last job.
+    pub(crate) modules: Vec<ModuleTones>,
+}
+
+/// Tones of a module that are on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ModuleTones {
+    pub(crate) module: ModuleId,
+    /// Number of tones that are on. `None` if it could not be read.
+    pub(crate) tones_on: Option<usize>,
+}
+
+/// The boards of a map.
+pub(crate) struct Boards {
+    map: HardwareMap,
+    pub(crate) connections: Connections,
+    reports: Mutex<BTreeMap<String, BoardReport>>,
+    /// Number of boards whose first turn is over, and of those that are connected.
+    counts: watch::Sender<Counts>,
+    /// Number of turns of all boards until now.
+    turns: AtomicU64,
+}
+
+/// Numbers of boards.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Boards that were asked once.
+    pub(crate) tried: usize,
+    /// Boards that have answered the last question.
+    pub(crate) connected: usize,
+    /// All boards.
+    pub(crate) of: usize,
+}
+
+impl Boards {
+    /// The boards of `map`, of which none is connected yet.
+    pub(crate) fn new(map: HardwareMap) -> Arc<Self> {
+        let reports = map.boards().iter().map(|entry| {
+            let report = BoardReport {
+                name: entry.name.clone(),
+                address: entry.address().to_string(),
+                error: Some("not asked yet".to_owned()),
+                ..BoardReport::default()
+            };
+            (entry.name.clone(), report)
+        });
+        let reports: BTreeMap<_, _> = reports.collect();
+        let counts = Counts {
+            of: reports.len(),
+            ..Counts::default()
+        };
+        Arc::new(Self {
+            map,
+            connections: Connections::keeping(),
+            reports: Mutex::new(reports),
+            counts: watch::channel(counts).0,
+            turns: AtomicU64::new(0),
+        })
+    }
+
+    /// Map of the daemon.
+    pub(crate) fn map(&self) -> &HardwareMap {
+        &self.map
+    }
+
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<String, BoardReport>> {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Facts about all boards, in the order of the map.
+    pub(crate) fn reports(&self) -> Vec<BoardReport> {
+        let reports = self.locked();
+        let boards = self.map.boards().iter();
+        boards
+            .filter_map(|entry| reports.get(&entry.name).cloned())
+            .collect()
+    }
+
+    /// Numbers of boards, to be watched.
+    pub(crate) fn counts(&self) -> watch::Receiver<Counts> {
+        self.counts.subscribe()
+    }
+
+    /// Number of turns of all boards until now: it grows as long as the program works.
+    pub(crate) fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
+    }
+
+    /// Begins to connect the boards, and keeps them connected for as long as the process lives. A
+    /// board for which `is_busy` is true has a job, and is not asked in its midst. `read_back` is
+    /// called with the tones that a board has on when it is connected.
+    pub(crate) fn keep_connected(
+        self: &Arc<Self>,
+        is_busy: impl Fn(&str) -> bool + Send + Sync + 'static,
+        read_back: impl Fn(&str, &[ModuleTones]) + Send + Sync + 'static,
+    ) {
+        let (is_busy, read_back) = (Arc::new(is_busy), Arc::new(read_back));
+        let at_once = Arc::new(Semaphore::new(CONNECT_AT_ONCE));
+        for entry in self.map.boards() {
+            let (boards, entry) = (Arc::clone(self), entry.clone());
+            let (is_busy, read_back) = (Arc::clone(&is_busy), Arc::clone(&read_back));
+            let at_once = Arc::clone(&at_once);
+            runtime().spawn(async move {
+                let mut was_busy = false;
+                loop {
+                    if is_busy(&entry.name) {
+                        was_busy = true;
+                    } else {
+                        let turn = at_once.acquire().await;
+                        let anew = std::mem::take(&mut was_busy);
+                        boards.turn(&entry, anew, &*read_back).await;
+                        drop(turn);
+                    }
+                    boards.turns.fetch_add(1, Ordering::Relaxed);
+                    sleep(BEAT).await;
+                }
+            });
+        }
+    }
+
+    /// Asks one board, and connects it if it does not answer. `anew` if its tones are to be read
+    /// back although it answers.
+    async fn turn(
+        &self,
+        entry: &BoardEntry,
+        anew: bool,
+        read_back: &(dyn Fn(&str, &[ModuleTones]) + Send + Sync),
+    ) {
+        let before = self.locked().get(&entry.name).cloned().unwrap_or_default();
+        let attempt = timeout(LONGEST_TURN, self.attempt(entry, &before, anew)).await;
+        let after = match attempt {
+            Ok(Ok(after)) => after,
+            failed => {
+                self.connections.forget(&entry.name);
+                let why = match failed {
+                    Ok(Err(error)) => error.chain().to_string(),
+                    _ => format!("no answer within {} s", LONGEST_TURN.as_secs()),
+                };
+                BoardReport {
+                    connected: false,
+                    error: Some(why),
+                    round_trip_s: None,
+                    ..before.clone()
+                }
+            }
+        };
+        let board = entry.name.as_str();
+        if after.connects > before.connects {
+            tracing::info!(board, "connected");
+            read_back(board, &after.modules);
+        } else if before.connected && !after.connected {
+            let error = after.error.as_deref().unwrap_or_default();
+            tracing::warn!(board, error, "not connected any more");
+        }
+        if let Some(holder) = &after.in_use_by
+            && before.in_use_by.is_none()
+        {
+            tracing::warn!(board, %holder, "another program has the board");
+        }
+        self.locked().insert(entry.name.clone(), after);
+        let connected = self.locked().values().filter(|one| one.connected).count();
+        let is_new = before.error.as_deref() == Some("not asked yet");
+        self.counts.send_if_modified(|counts| {
+            let now = Counts {
+                tried: counts.tried + usize::from(is_new),
+                connected,
+                ..*counts
+            };
+            std::mem::replace(counts, now) != now
+        });
+    }
+
+    async fn attempt(
+        &self,
+        entry: &BoardEntry,
+        before: &BoardReport,
+        anew: bool,
+    ) -> Result<BoardReport> {
+        let mut report = before.clone();
+        let kept = self.connections.board(&entry.name);
+        let board = match kept.filter(|_| before.connected) {
+            Some(board) => {
+                let asked = Instant::now();
+                ask(&board).await?;
+                report.round_trip_s = Some(asked.elapsed().as_secs_f64());
+                if anew {
+                    report.modules = tones(entry, &board).await?;
+                }
+                board
+            }
+            None => {
+                let options = ConnectOptions::default();
+                let board = self.connections.connect(entry, &options).await?;
+                let described = board.describe().await?;
+                report.serial = Some(described.serial).filter(|serial| !serial.is_empty());
+                report.firmware = Some(described.firmware).filter(|text| !text.is_empty());
+                report.modules = tones(entry, &board).await?;
+                report.connects += 1;
+                board
+            }
+        };
+        drop(board);
+        report.connected = true;
+        (report.error, report.in_use_by, report.locked) = (None, None, false);
+        match self.connections.lock(&place(entry).await, false) {
+            Ok(Locking::Taken(..)) => report.locked = true,
+            Ok(Locking::Held(by)) => report.in_use_by = Some(by),
+            Err(error) => report.error = Some(crate::lock::not_lockable(&error)),
+        }
+        Ok(report)
+    }
+}
+
+/// Numbers of tones of a board's modules that are on.
+async fn tones(entry: &BoardEntry, board: &BoardHandle) -> Result<Vec<ModuleTones>, Error> {
+    let described = board.describe().await?;
+    let mut modules = Vec::new();
+    for module in entry.modules_of(&described)? {
+        let channels = described.module(module.module)?.channels;
+        let mut batch = Batch::new();
+        let fields = ToneFields::AMPLITUDE;
+        let read = batch.read_tones(module.module, ChannelId::FIRST, channels, fields);
+        let tones_on = match board.run(&batch).await {
+            Ok(replies) => {
+                let tones = replies.get(read).iter();
+                Some(
+                    tones
+                        .filter(|tone| tone.amplitude.is_some_and(|a| a > 0.0))
+                        .count(),
+                )
+            }
+            Err(error) => {
+                let (board, module) = (&entry.name, module.module);
+                tracing::warn!(board, %module, error = %error.chain(), "tones not read back");
+                None
+            }
+        };
+        modules.push(ModuleTones {
+            module: module.module,
+            tones_on,
+        });
+    }
+    Ok(modules)
+}

@@ -1,0 +1,160 @@
+//! Modules that a job works on, and the order in which jobs have their turns.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use twotone_hal::ModuleId;
+
+use crate::map::HardwareMap;
+
+/// Use that a job makes of its modules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// It only asks, and waits for nobody.
+    Asks,
+    /// It listens: others may listen too, but nobody may set anything.
+    Listens,
+    /// It sets something: nobody else may use the modules.
+    Sets,
+    /// It switches off: it ends the jobs that set something, and waits for nobody else.
+    SwitchesOff,
+}
+
+/// Modules that a job works on, and what it does to them.
+#[derive(Debug, Clone)]
+pub(crate) struct Claim {
+    uses: Use,
+    /// The modules of each board; `None` for all that it has.
+    boards: BTreeMap<String, Option<BTreeSet<ModuleId>>>,
+}
+
+impl Claim {
+    /// A claim of all modules of `map`.
+    pub(crate) fn of(map: &HardwareMap, uses: Use) -> Self {
+        let boards = map.boards().iter().map(|board| {
+            let modules: BTreeSet<_> = board.modules.iter().map(|one| one.module).collect();
+            (board.name.clone(), (!modules.is_empty()).then_some(modules))
+        });
+        Self {
+            uses,
+            boards: boards.collect(),
+        }
+    }
+
+    /// True if the job works on the board of this name, and others had better not ask it.
+    pub(crate) fn occupies(&self, board: &str) -> bool {
+        self.uses != Use::Asks && self.boards.contains_key(board)
+    }
+
+    /// Names of the boards that the job works on.
+    pub(crate) fn boards(&self) -> impl Iterator<Item = &str> {
+        self.boards.keys().map(String::as_str)
+    }
+
+    /// True if the job has to wait for the end of an earlier one.
+    pub(crate) fn waits_for(&self, earlier: &Self) -> bool {
+        let excludes = match (self.uses, earlier.uses) {
+            (Use::Asks, _) | (_, Use::Asks) | (Use::Listens, Use::Listens) => false,
+            (Use::SwitchesOff, Use::Listens) => false,
+            _ => true,
+        };
+        excludes && self.shares_modules(earlier)
+    }
+
+    /// True if the job ends an earlier one, and does not let it go on.
+    pub(crate) fn ends(&self, earlier: &Self) -> bool {
+        self.uses == Use::SwitchesOff && earlier.uses == Use::Sets && self.shares_modules(earlier)
+    }
+
+    /// True if the job has its turn before those that wait already.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.uses == Use::SwitchesOff
+    }
+
+    fn shares_modules(&self, other: &Self) -> bool {
+        self.boards.iter().any(|(board, mine)| {
+            let theirs = other.boards.get(board);
+            theirs.is_some_and(|theirs| match (mine, theirs) {
+                (Some(mine), Some(theirs)) => !mine.is_disjoint(theirs),
+                _ => true,
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAP: &str = r#"
+[[board]]
+name = "a"
+kind = "crs"
+serial = "1"
+[[board.module]]
+number = 1
+[[board.module]]
+number = 2
+
+[[board]]
+name = "bare"
+kind = "crs"
+serial = "2"
+"#;
+
+    /// A claim in words: its use, then boards and modules as `--board` and `--module` have them.
+    fn claim(words: &str) -> Claim {
+        let mut words = words.split(' ');
+        let uses = match words.next() {
+            Some("asks") => Use::Asks,
+            Some("listens") => Use::Listens,
+            Some("sets") => Use::Sets,
+            _ => Use::SwitchesOff,
+        };
+        let (mut boards, mut modules) = (Vec::new(), Vec::new());
+        for word in words {
+            match word.parse() {
+                Ok(number) => modules.push(ModuleId::new(number).unwrap()),
+                Err(_) => boards.push(word.to_owned()),
+            }
+        }
+        let map = HardwareMap::parse(MAP, "map.toml").unwrap();
+        Claim::of(&map.only(&boards, &modules).unwrap(), uses)
+    }
+
+    #[track_caller]
+    fn check(later: &str, earlier: &str, waits: bool, ends: bool) {
+        let (later, earlier) = (claim(later), claim(earlier));
+        let found = (later.waits_for(&earlier), later.ends(&earlier));
+        assert_eq!(found, (waits, ends));
+    }
+
+    #[test]
+    fn jobs_on_one_module_take_turns_and_others_do_not() {
+        check("sets a 1", "sets a 1", true, false);
+        check("sets a 1", "sets a 2", false, false);
+        check("sets a", "sets a 2", true, false);
+        check("sets", "sets a 2", true, false);
+        check("sets a", "sets bare", false, false);
+        // A board that lists no modules has those that are named.
+        check("sets bare 3", "sets bare 4", false, false);
+        check("sets bare 3", "sets bare", true, false);
+    }
+
+    #[test]
+    fn those_that_listen_wait_for_those_that_set_and_not_for_each_other() {
+        check("listens a 1", "sets a 1", true, false);
+        check("sets a 1", "listens a 1", true, false);
+        check("listens a 1", "listens a 1", false, false);
+        check("asks", "sets", false, false);
+        check("sets", "asks", false, false);
+    }
+
+    #[test]
+    fn a_switch_off_ends_what_sets_and_lets_listeners_be() {
+        check("off", "sets a 1", true, true);
+        check("off a", "sets bare", false, false);
+        check("off", "listens a 1", false, false);
+        check("off", "off", true, false);
+        check("sets a 1", "off", true, false);
+    }
+}

@@ -1,0 +1,224 @@
+//! The daemon's listeners, and the limits of those who connect.
+
+use std::convert::Infallible;
+use std::fs::{self, Permissions};
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tworoutine::runtime;
+
+use super::patient::Patient;
+use super::routes::{Door, Routes};
+
+/// Connections of a listener at the same time; others wait until one ends.
+const MOST_CONNECTIONS: usize = 512;
+
+/// Time for the head of a request, and of a connection without one.
+const HEAD_WITHIN: Duration = Duration::from_secs(10);
+
+/// Most bytes of the head of a request.
+const HEAD_BYTES: usize = 32 << 10;
+
+/// Most lines of the head of a request.
+const HEAD_LINES: usize = 64;
+
+/// Pause after a connection that could not be accepted, as when there are too many open files.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The socket of those who may give commands. Its file is removed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct ControlSocket {
+    path: PathBuf,
+    listener: Option<UnixListener>,
+}
+
+impl ControlSocket {
+    /// Makes the socket at `path`, for its owner and its group alone. A socket that is there and
+    /// that no program listens on is replaced. Call it within a runtime.
+    ///
+    /// # Errors
+    /// The reason, and what to do.
+    pub(crate) fn bind(path: &Path, group: Option<u32>) -> Result<Self, String> {
+        let shown = path.display();
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(format!(
+                "another daemon takes commands at {shown}: use it (`twotone --host unix:{shown} \
+                 ...`), or end it"
+            ));
+        }
+        if fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket()) {
+            return Err(format!("{shown} is there and no socket: name another path"));
+        }
+        // It gets its name when only those can connect who may.
+        let mut hidden = path.as_os_str().to_owned();
+        hidden.push(format!(".{}", std::process::id()));
+        let hidden = PathBuf::from(hidden);
+        let made = || {
+            // One that a process of the same number has left.
+            let _ = fs::remove_file(&hidden);
+            let listener = UnixListener::bind(&hidden)?;
+            if let Some(group) = group {
+                chown(&hidden, None, Some(group))?;
+            }
+            fs::set_permissions(&hidden, Permissions::from_mode(0o660))?;
+            fs::rename(&hidden, path)?;
+            Ok(listener)
+        };
+        let listener = made().map_err(|error: io::Error| {
+            let _ = fs::remove_file(&hidden);
+            format!("the socket {shown} cannot be made: {error}")
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            listener: Some(listener),
+        })
+    }
+}
+
+impl Drop for ControlSocket {
+    fn drop(&mut self) {
+        // One that stays is replaced at the next start.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// What serves all connections.
+pub(crate) struct Server {
+    routes: Arc<Routes>,
+    /// Cancelled to take no further connections and end those without a request.
+    closing: CancellationToken,
+    connections: TaskTracker,
+}
+
+impl Server {
+    pub(crate) fn new(routes: Routes) -> Self {
+        Self {
+            routes: Arc::new(routes),
+            closing: CancellationToken::new(),
+            connections: TaskTracker::new(),
+        }
+    }
+
+    /// Serves those who connect to the socket: they may give commands.
+    pub(crate) fn control(&self, socket: &mut ControlSocket) {
+        if let Some(listener) = socket.listener.take() {
+            self.serve(Door::Control, listener);
+        }
+    }
+
+    /// Serves those who connect to a port of this host: they may ask. Returns its address.
+    ///
+    /// # Errors
+    /// If the port cannot be listened on.
+    pub(crate) async fn ask(&self, address: SocketAddr) -> io::Result<SocketAddr> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        self.serve(Door::Ask, listener);
+        Ok(address)
+    }
+
+    fn serve(&self, door: Door, listener: impl Listener) {
+        let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        let (routes, closing) = (Arc::clone(&self.routes), self.closing.clone());
+        let connections = self.connections.clone();
+        runtime().spawn(async move {
+            // The semaphore is never closed.
+            while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+                let stream = tokio::select! {
+                    () = closing.cancelled() => break,
+                    stream = listener.accept() => stream,
+                };
+                match stream {
+                    Ok(stream) => {
+                        let served = answer(stream, door, Arc::clone(&routes), closing.clone());
+                        connections.spawn_on(
+                            async move {
+                                served.await;
+                                drop(place);
+                            },
+                            runtime(),
+                        );
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection was not accepted");
+                        sleep(PAUSE).await;
+                    }
+                }
+            }
+        });
+    }
+
+    /// Takes no further connections, and waits until those that are there have their answers.
+    pub(crate) async fn close(&self) {
+        self.closing.cancel();
+        self.connections.close();
+        self.connections.wait().await;
+    }
+}
+
+/// Answers the requests of one connection.
+async fn answer(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    door: Door,
+    routes: Arc<Routes>,
+    closing: CancellationToken,
+) {
+    let service = service_fn(move |request| {
+        let routes = Arc::clone(&routes);
+        async move { Ok::<_, Infallible>(routes.answer(door, request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN)
+        .max_buf_size(HEAD_BYTES)
+        .max_headers(HEAD_LINES)
+        .serve_connection(TokioIo::new(Patient::new(stream)), service);
+    let mut connection = pin!(connection);
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        () = closing.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// A socket that takes connections.
+trait Listener: Send + 'static {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+impl Listener for UnixListener {
+    type Stream = UnixStream;
+
+    async fn accept(&self) -> io::Result<UnixStream> {
+        Ok(Self::accept(self).await?.0)
+    }
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<TcpStream> {
+        Ok(Self::accept(self).await?.0)
+    }
+}

@@ -1,0 +1,305 @@
+//! One job: its state, its events, and those who follow them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use twotone_algorithms::Step;
+use twotone_hal::ModuleId;
+
+use super::api::{BoardStep, Event, JobReport, State, Submission};
+use super::claim::Claim;
+use crate::campaign::Observer;
+use crate::record::UtcTime;
+
+/// A command that the daemon carries out.
+pub(crate) struct Job {
+    pub(crate) id: u64,
+    pub(crate) submission: Submission,
+    pub(crate) claim: Claim,
+    /// Cancelled to end the job early.
+    pub(crate) cancel: CancellationToken,
+    /// Cancelled to give up its clean-up.
+    pub(crate) abandon: CancellationToken,
+    course: Mutex<Course>,
+    changed: watch::Sender<()>,
+}
+
+/// Course of a job until now.
+struct Course {
+    report: JobReport,
+    /// Events that are kept, each a line of JSON without its end.
+    events: Vec<Arc<str>>,
+    /// Number of bytes of the output.
+    bytes: usize,
+    /// Last step of each module, with its number among all steps.
+    steps: BTreeMap<(String, ModuleId), (u64, Step)>,
+    last_step: u64,
+    /// Sentence to say when the job is cancelled.
+    on_cancel: &'static str,
+}
+
+/// Place of a follower in the events of a job.
+#[derive(Debug, Default)]
+pub(crate) struct Place {
+    /// Number of kept events that it has.
+    events: usize,
+    /// Number of the last step that it has.
+    step: u64,
+}
+
+impl From<usize> for Place {
+    /// A follower that has so many of the kept events.
+    fn from(events: usize) -> Self {
+        Self { events, step: 0 }
+    }
+}
+
+/// Most bytes that the output of one job may have.
+const MOST_OUTPUT: usize = 256 << 20;
+
+impl Job {
+    /// A job that waits.
+    pub(crate) fn new(id: u64, submission: Submission, claim: Claim) -> Self {
+        let report = JobReport {
+            id,
+            command: submission.command.clone(),
+            by: submission.by.clone(),
+            state: State::Queued,
+            cancelled: false,
+            boards: claim.boards().map(str::to_owned).collect(),
+            waits_for: Vec::new(),
+            submitted: UtcTime::now(),
+            started: None,
+            ended: None,
+            status: None,
+            steps: Vec::new(),
+        };
+        Self {
+            id,
+            submission,
+            claim,
+            cancel: CancellationToken::new(),
+            abandon: CancellationToken::new(),
+            course: Mutex::new(Course {
+                report,
+                events: Vec::new(),
+                bytes: 0,
+                steps: BTreeMap::new(),
+                last_step: 0,
+                on_cancel: "",
+            }),
+            changed: watch::channel(()).0,
+        }
+    }
+
+    fn course(&self) -> MutexGuard<'_, Course> {
+        self.course.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Facts about the job.
+    pub(crate) fn report(&self) -> JobReport {
+        let course = self.course();
+        let steps = course
+            .steps
+            .iter()
+            .map(|((board, _), (_, step))| BoardStep {
+                board: board.clone(),
+                step: *step,
+            });
+        JobReport {
+            cancelled: self.cancel.is_cancelled(),
+            steps: steps.collect(),
+            ..course.report.clone()
+        }
+    }
+
+    /// Its state.
+    pub(crate) fn state(&self) -> State {
+        self.course().report.state
+    }
+
+    /// Events until now, each a line without its end.
+    pub(crate) fn events(&self) -> Vec<Arc<str>> {
+        self.course().events.clone()
+    }
+
+    /// Notes the jobs that it waits for.
+    pub(crate) fn waits_for(&self, jobs: Vec<u64>) {
+        if self.course().report.waits_for != jobs {
+            let event = Event::Queued {
+                waits_for: jobs.clone(),
+            };
+            self.change(&event, |report| report.waits_for = jobs);
+        }
+    }
+
+    /// Notes its begin.
+    pub(crate) fn starts(&self) {
+        self.change(&Event::Started, |report| {
+            report.state = State::Running;
+            report.started = Some(UtcTime::now());
+            report.waits_for = Vec::new();
+        });
+    }
+
+    /// Notes its end.
+    pub(crate) fn ends(&self, status: u8) {
+        self.change(&Event::Ended { status }, |report| {
+            report.state = State::Ended;
+            report.ended = Some(UtcTime::now());
+            report.status = Some(status);
+        });
+    }
+
+    /// Ends the job early, for a reason that its followers are told if there is one.
+    pub(crate) fn cancel(&self, why: &str) {
+        let said = std::mem::take(&mut self.course().on_cancel);
+        if !why.is_empty() && !self.cancel.is_cancelled() {
+            self.err(why);
+        }
+        if !said.is_empty() {
+            self.err(said);
+        }
+        self.cancel.cancel();
+    }
+
+    /// Has followers be told `message` when the job is cancelled.
+    pub(crate) fn on_cancel(&self, message: &'static str) {
+        let is_cancelled = {
+            let mut course = self.course();
+            course.on_cancel = message;
+            self.cancel.is_cancelled()
+        };
+        if is_cancelled {
+            self.cancel("");
+        }
+    }
+
+    /// Adds lines to its standard output.
+    pub(crate) fn out(&self, text: &str) {
+        self.add_output(text, |text| Event::Out { text });
+    }
+
+    /// Adds lines to its standard error.
+    pub(crate) fn err(&self, text: &str) {
+        self.add_output(text, |text| Event::Err { text });
+    }
+
+    fn add_output(&self, text: &str, event: impl Fn(String) -> Event) {
+        let bytes = {
+            let mut course = self.course();
+            course.bytes = course.bytes.saturating_add(text.len());
+            course.bytes
+        };
+        if bytes <= MOST_OUTPUT {
+            self.add(&event(text.to_owned()));
+        } else if bytes - text.len() <= MOST_OUTPUT {
+            let text = format!(
+                "the rest of the output is left out: it has more than {MOST_OUTPUT} bytes. The run \
+                 directory has the whole result"
+            );
+            self.add(&Event::Err { text });
+        }
+    }
+
+    fn add(&self, event: &Event) {
+        self.change(event, |_| ());
+    }
+
+    /// Changes the facts about the job and tells its followers at the same moment.
+    fn change(&self, event: &Event, change: impl FnOnce(&mut JobReport)) {
+        // An event has texts and numbers only, which can always be written.
+        let line = serde_json::to_string(event).unwrap_or_default();
+        {
+            let mut course = self.course();
+            change(&mut course.report);
+            course.events.push(line.into());
+        }
+        self.changed.send_replace(());
+    }
+
+    /// Waits until there are events behind `place`, and returns them, each a line with its end.
+    /// Returns `None` if the follower has all events of a job that is over.
+    pub(crate) async fn next(&self, place: &mut Place) -> Option<String> {
+        let mut changed = self.changed.subscribe();
+        loop {
+            // What comes from now on wakes the wait below.
+            changed.borrow_and_update();
+            let (lines, is_over) = self.lines_from(place);
+            if !lines.is_empty() {
+                return Some(lines);
+            }
+            if is_over || changed.changed().await.is_err() {
+                return None;
+            }
+        }
+    }
+
+    fn lines_from(&self, place: &mut Place) -> (String, bool) {
+        let course = self.course();
+        let mut lines = String::new();
+        let mut taken = 0;
+        for event in course.events.iter().skip(place.events) {
+            lines.push_str(event);
+            lines.push('\n');
+            taken += 1;
+            if lines.len() > PART {
+                break;
+            }
+        }
+        place.events += taken;
+        let has_all = place.events >= course.events.len();
+        // Steps that were followed by others in the meantime are of no interest to anybody.
+        if has_all && !course.report.state.is_over() && place.step < course.last_step {
+            for ((board, _), (number, step)) in &course.steps {
+                if *number > place.step {
+                    let event = Event::Step(BoardStep {
+                        board: board.clone(),
+                        step: *step,
+                    });
+                    lines.push_str(&serde_json::to_string(&event).unwrap_or_default());
+                    lines.push('\n');
+                }
+            }
+            place.step = course.last_step;
+        }
+        (lines, has_all && course.report.state.is_over())
+    }
+}
+
+/// Bytes after which a part of the events is sent.
+const PART: usize = 64 << 10;
+
+/// The progress of a campaign becomes events of its job.
+impl Observer for Job {
+    fn begin(&self, modules: &[(String, ModuleId)]) {
+        self.add(&Event::Begin {
+            modules: modules.to_vec(),
+        });
+    }
+
+    fn step(&self, board: &str, step: &Step) {
+        {
+            let mut course = self.course();
+            course.last_step += 1;
+            let number = course.last_step;
+            let key = (board.to_owned(), step.module);
+            course.steps.insert(key, (number, *step));
+        }
+        if step.done == 0 {
+            let (module, stage) = (step.module.number(), step.stage.as_str());
+            tracing::info!(board, module, job = self.id, "{stage}");
+        }
+        self.changed.send_replace(());
+    }
+
+    fn end(&self) {
+        self.add(&Event::End);
+    }
+
+    fn notice(&self, text: &str) {
+        self.err(text);
+    }
+}

@@ -1,0 +1,297 @@
+//! The jobs of the daemon: their queue, their threads and their ends.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use tokio::sync::watch;
+
+use super::api::{JobReport, State, Submission};
+use super::claim::Claim;
+use super::job::Job;
+use super::journal::Journal;
+
+/// Work of a job. It runs in a thread of its own, may block it, and returns the exit status.
+pub(crate) type Work = Box<dyn FnOnce(&Arc<Job>) -> u8 + Send>;
+
+/// Reads a command: returns the modules that it is for and its work, or the reason that it is
+/// refused.
+pub(crate) type Plan = dyn Fn(&Submission) -> Result<(Claim, Work), String> + Send + Sync;
+
+/// All jobs of the daemon.
+pub(crate) struct Jobs {
+    plan: Box<Plan>,
+    journal: Journal,
+    line: Mutex<Line>,
+    /// Number of jobs that are not over.
+    unfinished: watch::Sender<usize>,
+    /// Numbers of jobs that ended since the start, by command and exit status.
+    ended: Mutex<BTreeMap<(String, u8), u64>>,
+}
+
+/// Jobs that are not over, in the order in which they have their turns.
+struct Line {
+    jobs: Vec<Arc<Job>>,
+    /// Work of those that wait.
+    work: BTreeMap<u64, Work>,
+    next_id: u64,
+    is_closed: bool,
+}
+
+/// Jobs that may wait or run at the same time; more are refused.
+const MOST_UNFINISHED: usize = 256;
+
+/// Jobs that run at the same time; others wait.
+const MOST_RUNNING: usize = 64;
+
+/// Exit status of a job that was cancelled before it began.
+const CANCELLED: u8 = 130;
+
+/// Exit status of a job that ended without a result.
+const FAILED: u8 = 3;
+
+impl Jobs {
+    /// No jobs but those that are over in the journal.
+    pub(crate) fn new(plan: Box<Plan>, journal: Journal) -> Arc<Self> {
+        let line = Line {
+            jobs: Vec::new(),
+            work: BTreeMap::new(),
+            next_id: journal.next_id(),
+            is_closed: false,
+        };
+        Arc::new(Self {
+            plan,
+            journal,
+            line: Mutex::new(line),
+            unfinished: watch::channel(0).0,
+            ended: Mutex::default(),
+        })
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The journal.
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Takes a command, which begins when its modules are free.
+    ///
+    /// # Errors
+    /// The reason that it is refused.
+    pub(crate) fn submit(self: &Arc<Self>, submission: Submission) -> Result<Arc<Job>, String> {
+        let (claim, work) = (self.plan)(&submission)?;
+        let job = {
+            let mut line = self.line();
+            if line.is_closed {
+                return Err("the daemon is ending; give the command again when it is back".into());
+            }
+            if line.jobs.len() >= MOST_UNFINISHED && !claim.is_urgent() {
+                return Err(format!(
+                    "{MOST_UNFINISHED} jobs wait or run already; give the command again later"
+                ));
+            }
+            let job = Arc::new(Job::new(line.next_id, submission, claim));
+            line.next_id += 1;
+            line.add(Arc::clone(&job), work);
+            self.unfinished.send_replace(line.jobs.len());
+            job
+        };
+        tracing::info!(
+            job = job.id,
+            command = job.submission.command.join(" "),
+            "submitted"
+        );
+        if let Err(error) = self.journal.save(&job.report()) {
+            job.err(&format!(
+                "the job is not on record, and is not told of if the daemon ends before it: {error}"
+            ));
+            tracing::error!(job = job.id, %error, "the record of a job cannot be written");
+        }
+        self.end_others(&job);
+        self.begin_those_that_can();
+        Ok(job)
+    }
+
+    /// Ends the jobs that `job` does not let go on.
+    fn end_others(self: &Arc<Self>, job: &Job) {
+        let others = self.line().jobs.clone();
+        let others = others.iter().filter(|other| other.id != job.id);
+        for other in others.filter(|other| job.claim.ends(&other.claim)) {
+            let command = job.submission.command.first().map_or("", String::as_str);
+            let why = format!("interrupted by job {} (`{command}`)", job.id);
+            self.cancel_job(other, false, &why);
+        }
+    }
+
+    /// Begins every job whose turn it is.
+    fn begin_those_that_can(self: &Arc<Self>) {
+        let ready = self.line().ready();
+        for (job, work) in ready {
+            let jobs = Arc::clone(self);
+            let running = Arc::clone(&job);
+            let thread = thread::Builder::new().name(format!("job {}", job.id));
+            let started = thread.spawn(move || {
+                let status = catch_unwind(AssertUnwindSafe(|| work(&running)));
+                jobs.end(&running, status.unwrap_or(FAILED));
+            });
+            if let Err(error) = started {
+                job.err(&format!(
+                    "the system grants no thread for the job ({error}): raise the limit (`ulimit \
+                     -u`, or `TasksMax=` of systemd); no board was touched"
+                ));
+                self.end(&job, FAILED);
+            }
+        }
+    }
+
+    /// Notes the end of a job, and lets others begin.
+    fn end(self: &Arc<Self>, job: &Arc<Job>, status: u8) {
+        let command = job.submission.command.first().cloned().unwrap_or_default();
+        tracing::info!(job = job.id, command, status, "ended");
+        {
+            let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+            *ended.entry((command, status)).or_default() += 1;
+        }
+        job.ends(status);
+        if let Err(error) = self.journal.close(job.report(), &job.events()) {
+            tracing::error!(job = job.id, %error, "the record of a job cannot be written");
+        }
+        {
+            let mut line = self.line();
+            line.jobs.retain(|one| one.id != job.id);
+            line.work.remove(&job.id);
+            self.unfinished.send_replace(line.jobs.len());
+        }
+        self.begin_those_that_can();
+    }
+
+    /// Asks for the end of a job. True if there is a job of this number that is not over.
+    pub(crate) fn cancel(self: &Arc<Self>, id: u64, abandon: bool) -> bool {
+        let Some(job) = self.unfinished_job(id) else {
+            return false;
+        };
+        self.cancel_job(&job, abandon, "");
+        true
+    }
+
+    fn cancel_job(self: &Arc<Self>, job: &Arc<Job>, abandon: bool, why: &str) {
+        tracing::info!(job = job.id, abandon, why, "cancelled");
+        job.cancel(why);
+        if abandon {
+            job.abandon.cancel();
+        }
+        // One that waits has no work under way that would end it.
+        if self.line().work.remove(&job.id).is_some() {
+            job.err("interrupted before it began: nothing was set on any board");
+            self.end(job, CANCELLED);
+        }
+    }
+
+    /// The job of this number, if it is not over.
+    pub(crate) fn unfinished_job(&self, id: u64) -> Option<Arc<Job>> {
+        self.line().jobs.iter().find(|job| job.id == id).cloned()
+    }
+
+    /// Facts about all jobs that are known, in the order of their numbers.
+    pub(crate) fn reports(&self) -> Vec<JobReport> {
+        let unfinished = self.line().jobs.clone();
+        let mut reports = self.journal.reports();
+        for report in unfinished.iter().map(|job| job.report()) {
+            // It may have ended just now.
+            if !reports.iter().any(|one| one.id == report.id) {
+                reports.push(report);
+            }
+        }
+        reports.sort_by_key(|report| report.id);
+        reports
+    }
+
+    /// Facts about the job of this number.
+    pub(crate) fn report(&self, id: u64) -> Option<JobReport> {
+        let unfinished = self.unfinished_job(id).map(|job| job.report());
+        unfinished.or_else(|| self.journal.report(id))
+    }
+
+    /// Number of jobs in a state that are not over.
+    pub(crate) fn count(&self, state: State) -> usize {
+        let line = self.line();
+        line.jobs.iter().filter(|job| job.state() == state).count()
+    }
+
+    /// Numbers of jobs that ended since the start, by command and exit status.
+    pub(crate) fn ended(&self) -> BTreeMap<(String, u8), u64> {
+        self.ended
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// True if a job works on the board of this name.
+    pub(crate) fn occupies(&self, board: &str) -> bool {
+        let line = self.line();
+        let mut running = line.jobs.iter();
+        running.any(|job| job.state() == State::Running && job.claim.occupies(board))
+    }
+
+    /// Takes no further jobs, and asks for the end of all.
+    pub(crate) fn close(self: &Arc<Self>, abandon: bool) {
+        let jobs = {
+            let mut line = self.line();
+            line.is_closed = true;
+            line.jobs.clone()
+        };
+        for job in &jobs {
+            self.cancel_job(job, abandon, "the daemon is ending");
+        }
+    }
+
+    /// Waits until all jobs are over.
+    pub(crate) async fn all_over(&self) {
+        let mut unfinished = self.unfinished.subscribe();
+        // The sender lives as long as this.
+        let _ = unfinished.wait_for(|count| *count == 0).await;
+    }
+}
+
+impl Line {
+    fn add(&mut self, job: Arc<Job>, work: Work) {
+        self.work.insert(job.id, work);
+        let is_waiting = |one: &Arc<Job>| one.state() == State::Queued && !one.claim.is_urgent();
+        let place = match job.claim.is_urgent() {
+            true => self.jobs.iter().position(is_waiting),
+            false => None,
+        };
+        self.jobs.insert(place.unwrap_or(self.jobs.len()), job);
+    }
+
+    /// Jobs that begin now, with their work.
+    fn ready(&mut self) -> Vec<(Arc<Job>, Work)> {
+        let mut ready = Vec::new();
+        let running = |one: &&Arc<Job>| one.state() == State::Running;
+        let mut room = MOST_RUNNING.saturating_sub(self.jobs.iter().filter(running).count());
+        for (index, job) in self.jobs.iter().enumerate() {
+            if !self.work.contains_key(&job.id) {
+                continue;
+            }
+            let earlier = self.jobs[..index].iter();
+            let blocking = earlier.filter(|earlier| job.claim.waits_for(&earlier.claim));
+            let blocking: Vec<_> = blocking.map(|earlier| earlier.id).collect();
+            if !blocking.is_empty() {
+                job.waits_for(blocking);
+            } else if room > 0 || job.claim.is_urgent() {
+                room = room.saturating_sub(1);
+                ready.push(Arc::clone(job));
+            }
+        }
+        let begin = |job: Arc<Job>| {
+            job.starts();
+            let work = self.work.remove(&job.id)?;
+            Some((job, work))
+        };
+        ready.into_iter().filter_map(begin).collect()
+    }
+}

@@ -1,0 +1,170 @@
+//! Jobs on disk: what the daemon tells of them after it was started anew.
+//!
+//! A job has a file `N.json` with its facts from its submission on, written anew when they change,
+//! and `N.events` with its events from its end on.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::api::{Event, JobReport, State};
+use crate::input;
+
+/// Jobs of which the daemon keeps a record; those that ended first are forgotten first.
+const MOST_RECORDS: usize = 1000;
+
+/// Most bytes of the facts about one job.
+const RECORD_BYTES: u64 = 4 << 20;
+
+/// Most bytes of the events of one job: those of its output, with their escapes.
+const EVENTS_BYTES: u64 = 1 << 30;
+
+/// The folder of the jobs, and the facts about those that are over.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    folder: PathBuf,
+    over: Mutex<BTreeMap<u64, JobReport>>,
+}
+
+impl Journal {
+    /// Opens the journal in `folder`, which is made if it is not there. Jobs that were not over
+    /// when the last daemon ended are interrupted, and returned.
+    ///
+    /// # Errors
+    /// If the folder cannot be made or read.
+    pub(crate) fn open(folder: &Path) -> io::Result<(Self, Vec<JobReport>)> {
+        fs::create_dir_all(folder)?;
+        let mut over = BTreeMap::new();
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.extension().is_none_or(|extension| extension != "json") {
+                continue;
+            }
+            let read = input::read(&path, RECORD_BYTES)
+                .and_then(|text| Ok(serde_json::from_slice::<JobReport>(&text)?));
+            match read {
+                Ok(report) => drop(over.insert(report.id, report)),
+                Err(error) => {
+                    let path = input::shown(&path);
+                    tracing::warn!(path, %error, "the record of a job cannot be read");
+                }
+            }
+        }
+        let mut interrupted = Vec::new();
+        for report in over.values_mut().filter(|report| !report.state.is_over()) {
+            report.state = State::Interrupted;
+            interrupted.push(report.clone());
+        }
+        let journal = Self {
+            folder: folder.to_owned(),
+            over: Mutex::new(over),
+        };
+        for report in &interrupted {
+            journal.save(report)?;
+        }
+        Ok((journal, interrupted))
+    }
+
+    fn over(&self) -> MutexGuard<'_, BTreeMap<u64, JobReport>> {
+        self.over.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Number of the first job that was not there before.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.over().last_key_value().map_or(1, |(id, _)| id + 1)
+    }
+
+    /// Jobs that are over, in the order of their numbers.
+    pub(crate) fn reports(&self) -> Vec<JobReport> {
+        self.over().values().cloned().collect()
+    }
+
+    /// The job of this number, if it is over.
+    pub(crate) fn report(&self, id: u64) -> Option<JobReport> {
+        self.over().get(&id).cloned()
+    }
+
+    /// Writes the facts about a job.
+    ///
+    /// # Errors
+    /// If they cannot be written. The ones that were there are as they were.
+    pub(crate) fn save(&self, report: &JobReport) -> io::Result<()> {
+        let text = serde_json::to_vec(report)?;
+        self.write(&format!("{}.json", report.id), |file| file.write_all(&text))
+    }
+
+    /// Writes the events of a job that is over, and its facts after them.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub(crate) fn close(&self, report: JobReport, events: &[Arc<str>]) -> io::Result<()> {
+        let written = self
+            .write(&format!("{}.events", report.id), |file| {
+                let mut file = io::BufWriter::new(file);
+                events
+                    .iter()
+                    .try_for_each(|line| writeln!(file, "{line}"))?;
+                file.flush()
+            })
+            .and_then(|()| self.save(&report));
+        let forgotten = {
+            let mut over = self.over();
+            over.insert(report.id, report);
+            let too_many = over.len().saturating_sub(MOST_RECORDS);
+            let first: Vec<_> = over.keys().take(too_many).copied().collect();
+            first.iter().for_each(|id| drop(over.remove(id)));
+            first
+        };
+        for id in forgotten {
+            for kind in ["json", "events"] {
+                // One that cannot be removed is read again at the next start.
+                let _ = fs::remove_file(self.folder.join(format!("{id}.{kind}")));
+            }
+        }
+        written
+    }
+
+    /// Adds a sentence to the events of a job that was interrupted.
+    pub(crate) fn note(&self, id: u64, text: &str) {
+        let event = Event::Err {
+            text: text.to_owned(),
+        };
+        let path = self.folder.join(format!("{id}.events"));
+        let added = File::options()
+            .create(true)
+            .append(true)
+            .open(path)
+            .and_then(|mut file| writeln!(file, "{}", serde_json::to_string(&event)?));
+        if let Err(error) = added {
+            tracing::warn!(job = id, %error, "the record of a job cannot be written");
+        }
+    }
+
+    /// Events of a job that is over, each a line with its end, the last of which tells its end.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub(crate) fn events(&self, report: &JobReport) -> io::Result<String> {
+        let path = self.folder.join(format!("{}.events", report.id));
+        let mut text = match input::read_text(&path, EVENTS_BYTES) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            read => read?,
+        };
+        if report.state == State::Interrupted {
+            text.push_str(&serde_json::to_string(&Event::Interrupted)?);
+            text.push('\n');
+        }
+        Ok(text)
+    }
+
+    /// Writes a file whole or not at all.
+    fn write(&self, name: &str, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
+        fill(file.as_file_mut())?;
+        file.as_file().sync_all()?;
+        let path = self.folder.join(name);
+        file.persist(path).map(drop).map_err(|error| error.error)
+    }
+}

@@ -1,0 +1,338 @@
+//! Requests to the daemon, and their answers.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::channel::Sender;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Channel, Full, Limited};
+use hyper::body::{Body, Incoming};
+use hyper::header::{self, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use tokio::time::timeout;
+use tworoutine::{offload, runtime};
+
+use super::api::{Cancel, Refusal, State, Submission};
+use super::boards::Boards;
+use super::job::{Job, Place};
+use super::jobs::Jobs;
+use super::metrics;
+
+/// The way by which a request has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// The socket, which its group may open: it takes commands.
+    Control,
+    /// A port of this host, which every program on it can open: it answers questions.
+    Ask,
+}
+
+/// Body of an answer.
+type Answer = Response<UnsyncBoxBody<Bytes, std::convert::Infallible>>;
+
+/// All that requests are about.
+pub(crate) struct Routes {
+    pub(crate) jobs: Arc<Jobs>,
+    pub(crate) boards: Arc<Boards>,
+    /// Folder of the run directories.
+    pub(crate) runs: PathBuf,
+    /// True if the daemon works.
+    pub(crate) is_well: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Requests until now.
+    pub(crate) requests: AtomicU64,
+}
+
+/// Most bytes of the body of a request: a truth, a map and parameters, with their escapes.
+const BODY_BYTES: usize = 320 << 20;
+
+/// Time for the body of a request.
+const BODY_WITHIN: Duration = Duration::from_secs(60);
+
+/// Run directories that are told, the last ones.
+const MOST_RUNS: usize = 1000;
+
+/// Version of the program.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Commit that the program was built from, if its build says so.
+pub(crate) const COMMIT: Option<&str> = option_env!("TWOTONE_COMMIT");
+
+impl Routes {
+    /// Answers a request.
+    pub(crate) async fn answer(&self, door: Door, request: Request<Incoming>) -> Answer {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        if let Err((status, why)) = allowed(door, &request) {
+            return refused(status, why);
+        }
+        let path = request.uri().path().trim_end_matches('/').to_owned();
+        let parts: Vec<&str> = path.split('/').skip(1).collect();
+        let is_post = request.method() == Method::POST;
+        match parts[..] {
+            ["healthz"] if !is_post => self.health(),
+            ["metrics"] if !is_post => self.metrics(),
+            ["boards"] if !is_post => json_answer(StatusCode::OK, &self.boards.reports()),
+            ["runs"] if !is_post => self.runs().await,
+            ["jobs"] if !is_post => json_answer(StatusCode::OK, &self.jobs.reports()),
+            ["jobs"] => self.submit(request).await,
+            ["jobs", id] if !is_post => match self.jobs.report(number(id)) {
+                Some(report) => json_answer(StatusCode::OK, &report),
+                None => no_job(id),
+            },
+            ["jobs", id, "events"] if !is_post => self.events(id, &request).await,
+            ["jobs", id, "cancel"] if is_post => match body::<Cancel>(request).await {
+                Err((status, why)) => refused(status, why),
+                Ok(Cancel { abandon }) => match self.jobs.cancel(number(id), abandon) {
+                    true => json_answer(StatusCode::OK, &json!({})),
+                    false => match self.jobs.report(number(id)) {
+                        Some(_) => refused(StatusCode::CONFLICT, format!("job {id} is over")),
+                        None => no_job(id),
+                    },
+                },
+            },
+            _ => refused(
+                StatusCode::NOT_FOUND,
+                format!("there is nothing at {path} for {}", request.method()),
+            ),
+        }
+    }
+
+    fn health(&self) -> Answer {
+        let is_well = (self.is_well)();
+        let counts = *self.boards.counts().borrow();
+        let status = match is_well {
+            true => StatusCode::OK,
+            false => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let report = json!({
+            "ok": is_well,
+            "version": VERSION,
+            "commit": COMMIT,
+            "boards": {"connected": counts.connected, "of": counts.of},
+            "jobs": {
+                "running": self.jobs.count(State::Running),
+                "queued": self.jobs.count(State::Queued),
+            },
+        });
+        json_answer(status, &report)
+    }
+
+    fn metrics(&self) -> Answer {
+        let requests = self.requests.load(Ordering::Relaxed);
+        match metrics::text(&self.boards.reports(), &self.jobs, requests) {
+            Ok(text) => {
+                let mut answer = Response::new(full(text));
+                let kind = HeaderValue::from_static(metrics::CONTENT_TYPE);
+                answer.headers_mut().insert(header::CONTENT_TYPE, kind);
+                answer
+            }
+            Err(error) => refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        }
+    }
+
+    async fn runs(&self) -> Answer {
+        let folder = self.runs.clone();
+        match offload(move || runs(&folder)).await {
+            Ok(runs) => json_answer(StatusCode::OK, &runs),
+            Err(error) => refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        }
+    }
+
+    async fn submit(&self, request: Request<Incoming>) -> Answer {
+        let submission = match body::<Submission>(request).await {
+            Ok(submission) => submission,
+            Err((status, why)) => return refused(status, why),
+        };
+        let jobs = Arc::clone(&self.jobs);
+        // The record of the job is written to disk.
+        match offload(move || jobs.submit(submission)).await {
+            Ok(job) => json_answer(StatusCode::CREATED, &job.report()),
+            Err(why) => refused(StatusCode::BAD_REQUEST, why),
+        }
+    }
+
+    async fn events(&self, id: &str, request: &Request<Incoming>) -> Answer {
+        let from = query(request, "from").unwrap_or(0);
+        if let Some(job) = self.jobs.unfinished_job(number(id)) {
+            let (sender, body) = Channel::new(1);
+            runtime().spawn(send_events(job, from, sender));
+            return lines(body.boxed_unsync());
+        }
+        let Some(report) = self.jobs.report(number(id)) else {
+            return no_job(id);
+        };
+        let jobs = Arc::clone(&self.jobs);
+        match offload(move || jobs.journal().events(&report)).await {
+            Ok(text) => {
+                let rest: String = text.split_inclusive('\n').skip(from).collect();
+                lines(full(rest))
+            }
+            Err(error) => refused(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                format!("the events of job {id} cannot be read: {error}"),
+            ),
+        }
+    }
+}
+
+/// Sends the events of a job until it is over, or the follower has gone.
+async fn send_events(job: Arc<Job>, from: usize, mut sender: Sender<Bytes>) {
+    let mut place = Place::from(from);
+    while let Some(lines) = job.next(&mut place).await {
+        if sender.send_data(lines.into()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Says if a request may come by a door. What a page in a browser sends has an `Origin`, or the
+/// name of another host.
+fn allowed<T>(door: Door, request: &Request<T>) -> Result<(), (StatusCode, String)> {
+    let is_question = matches!(*request.method(), Method::GET | Method::HEAD);
+    if !is_question && *request.method() != Method::POST {
+        let why = format!("{} is not known here", request.method());
+        return Err((StatusCode::METHOD_NOT_ALLOWED, why));
+    }
+    if !is_question && request.headers().contains_key(header::ORIGIN) {
+        let why = "pages in a browser give no commands".to_owned();
+        return Err((StatusCode::FORBIDDEN, why));
+    }
+    if door == Door::Control {
+        return Ok(());
+    }
+    if !is_question {
+        let why = "this address only answers questions; give commands by the socket of the daemon \
+                   (--host unix:PATH)";
+        return Err((StatusCode::METHOD_NOT_ALLOWED, why.to_owned()));
+    }
+    let host = request.headers().get(header::HOST);
+    let host = host.and_then(|host| host.to_str().ok());
+    match host {
+        Some(host) if is_this_host(host) => Ok(()),
+        _ => {
+            let why = "the request is for another host: use 127.0.0.1 or localhost".to_owned();
+            Err((StatusCode::FORBIDDEN, why))
+        }
+    }
+}
+
+/// True if a `Host` header names this host, by an address that no name of others leads to.
+fn is_this_host(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    let address: Option<std::net::IpAddr> = name.parse().ok();
+    name.eq_ignore_ascii_case("localhost") || address.is_some_and(|address| address.is_loopback())
+}
+
+/// The number in a path; 0, which no job has, if it is none.
+fn number(text: &str) -> u64 {
+    text.parse().unwrap_or(0)
+}
+
+/// The number that a query has for a key.
+fn query<T>(request: &Request<T>, key: &str) -> Option<usize> {
+    let mut pairs = request.uri().query()?.split('&');
+    pairs.find_map(|pair| pair.strip_prefix(key)?.strip_prefix('=')?.parse().ok())
+}
+
+/// Reads the body of a request, which may be empty if the defaults will do.
+async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, (StatusCode, String)> {
+    let declared = request.body().size_hint().lower();
+    let too_large = || {
+        let why = format!("the request has more than {BODY_BYTES} bytes");
+        (StatusCode::PAYLOAD_TOO_LARGE, why)
+    };
+    if declared > BODY_BYTES as u64 {
+        return Err(too_large());
+    }
+    let read = Limited::new(request.into_body(), BODY_BYTES).collect();
+    let bytes = match timeout(BODY_WITHIN, read).await {
+        Err(_) => {
+            let why = format!("the request did not come within {BODY_WITHIN:?}");
+            return Err((StatusCode::REQUEST_TIMEOUT, why));
+        }
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => return Err(too_large()),
+        Ok(Err(error)) => return Err((StatusCode::BAD_REQUEST, error.to_string())),
+        Ok(Ok(body)) => body.to_bytes(),
+    };
+    let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+    serde_json::from_slice(text).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
+}
+
+/// A run directory.
+#[derive(Debug, Serialize)]
+struct Run {
+    name: String,
+    path: String,
+    /// Time of its last change, in seconds since the start of 1970.
+    changed: Option<f64>,
+}
+
+/// The last run directories in a folder, in the order of their times.
+fn runs(folder: &Path) -> std::io::Result<Vec<Run>> {
+    let mut runs = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let Ok(manifest) = path.join("manifest.json").metadata() else {
+            continue;
+        };
+        let changed = manifest.modified().ok();
+        let since = changed.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+        runs.push(Run {
+            name: path
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default(),
+            path: path.display().to_string(),
+            changed: since.map(|time| time.as_secs_f64()),
+        });
+    }
+    runs.sort_by(|a, b| {
+        let times = a.changed.partial_cmp(&b.changed);
+        times
+            .unwrap_or(std::cmp::Ordering::Equal)
+            .then_with(|| a.name.cmp(&b.name))
+    });
+    Ok(runs.split_off(runs.len().saturating_sub(MOST_RUNS)))
+}
+
+fn no_job(id: &str) -> Answer {
+    refused(StatusCode::NOT_FOUND, format!("there is no job {id}"))
+}
+
+fn refused(status: StatusCode, why: String) -> Answer {
+    json_answer(status, &Refusal { error: why })
+}
+
+fn json_answer(status: StatusCode, value: &impl Serialize) -> Answer {
+    let (status, text) = match serde_json::to_string(value) {
+        Ok(text) => (status, text + "\n"),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    };
+    let mut answer = Response::new(full(text));
+    *answer.status_mut() = status;
+    let kind = HeaderValue::from_static("application/json");
+    answer.headers_mut().insert(header::CONTENT_TYPE, kind);
+    answer
+}
+
+/// Lines of JSON.
+fn lines(body: UnsyncBoxBody<Bytes, std::convert::Infallible>) -> Answer {
+    let mut answer = Response::new(body);
+    let kind = HeaderValue::from_static("application/x-ndjson");
+    answer.headers_mut().insert(header::CONTENT_TYPE, kind);
+    answer
+}
+
+fn full(text: String) -> UnsyncBoxBody<Bytes, std::convert::Infallible> {
+    Full::new(Bytes::from(text)).boxed_unsync()
+}

@@ -1,0 +1,170 @@
+//! Tests of the daemon: commands by its socket, questions by its port, and its ends.
+
+mod ends;
+mod http;
+mod jobs;
+mod same;
+mod systemd;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::process::{run, signal_to, twotone};
+
+/// `twotone serve` in a process of its own, with its socket and its state in a folder.
+pub(crate) struct Daemon {
+    child: Child,
+    _out: BufReader<ChildStdout>,
+    folder: PathBuf,
+    listen: SocketAddr,
+}
+
+impl Daemon {
+    /// Starts a daemon for a map, and waits until it is ready. `folder` may have the state of an
+    /// earlier one.
+    pub(crate) fn start(folder: &Path, map: &str) -> Self {
+        Self::start_with(folder, map, |command| command)
+    }
+
+    /// The same, with changes to the command.
+    pub(crate) fn start_with(
+        folder: &Path,
+        map: &str,
+        change: impl FnOnce(&mut Command) -> &mut Command,
+    ) -> Self {
+        let mut command = twotone(&["serve", "--map", map, "--listen", "127.0.0.1:0", "--json"]);
+        command
+            .arg("--socket")
+            .arg(folder.join("control.sock"))
+            .arg("--state")
+            .arg(folder.join("state"))
+            .stdout(Stdio::piped());
+        let mut child = change(&mut command).spawn().expect("the daemon starts");
+        let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut line = String::new();
+        out.read_line(&mut line).expect("a line");
+        let ready: Value = serde_json::from_str(&line).expect("it says that it is ready");
+        assert_eq!(ready["ready"], true, "{line}");
+        let listen = ready["listen"].as_str().expect("an address");
+        let listen = listen.trim_start_matches("http://").parse();
+        Self {
+            child,
+            _out: out,
+            folder: folder.to_owned(),
+            listen: listen.expect("an address"),
+        }
+    }
+
+    /// Its address for the option `--host`.
+    pub(crate) fn host(&self) -> String {
+        format!("unix:{}", self.folder.join("control.sock").display())
+    }
+
+    /// A client with arguments, ready to be started.
+    pub(crate) fn client(&self, args: &[&str]) -> Command {
+        let mut command = twotone(&["--host", &self.host()]);
+        command.args(args);
+        command
+    }
+
+    /// Runs a client to its end. Returns its exit status, standard output and standard error.
+    pub(crate) fn run(&self, args: &[&str]) -> (i32, String, String) {
+        run(&[&["--host", &self.host()], args].concat())
+    }
+
+    /// Gives a command and does not wait for its end. Returns the number of the job.
+    pub(crate) fn detach(&self, args: &[&str]) -> u64 {
+        let (status, out, err) = self.run(&[args, &["--detach", "--json"]].concat());
+        assert_eq!(status, 0, "{err}");
+        let job: Value = serde_json::from_str(&out).expect("a job");
+        job["id"].as_u64().expect("a number")
+    }
+
+    /// Path of a run directory that was named by a relative path.
+    pub(crate) fn run_directory(&self, name: &str) -> PathBuf {
+        self.folder.join("state/runs").join(name)
+    }
+
+    /// Asks by the port. Returns the status and the body.
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let stream = TcpStream::connect(self.listen).expect("it listens");
+        exchange(stream, head.as_bytes())
+    }
+
+    /// Asks by the port for JSON.
+    pub(crate) fn json(&self, path: &str) -> Value {
+        let (status, body) = self.get(path);
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str(&body).expect("JSON")
+    }
+
+    /// Facts about a job.
+    pub(crate) fn job(&self, id: u64) -> Value {
+        self.json(&format!("/jobs/{id}"))
+    }
+
+    /// Waits until a job has a state.
+    pub(crate) fn wait_for(&self, id: u64, state: &str) -> Value {
+        loop {
+            let job = self.job(id);
+            if job["state"] == state {
+                return job;
+            }
+            let is_over = ["ended", "interrupted"]
+                .iter()
+                .any(|over| job["state"] == *over);
+            assert!(!is_over, "it is to be {state}: {job}");
+        }
+    }
+
+    /// Sends bytes by the port. Returns the status and the body of the answer.
+    pub(crate) fn send_by_port(&self, request: &str) -> (u16, String) {
+        let stream = TcpStream::connect(self.listen).expect("it listens");
+        exchange(stream, request.as_bytes())
+    }
+
+    /// Sends bytes by the socket. Returns the status and the body of the answer.
+    pub(crate) fn send_by_socket(&self, request: &str) -> (u16, String) {
+        let stream = UnixStream::connect(self.folder.join("control.sock")).expect("it listens");
+        exchange(stream, request.as_bytes())
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        signal_to(&self.child, signal);
+    }
+
+    /// Waits for its end. Returns its exit status.
+    pub(crate) fn wait(&mut self) -> Option<i32> {
+        self.child.wait().expect("it ends").code()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Sends a request. Returns the status and the body of the answer, which ends with the connection;
+/// status 0 if there is none.
+fn exchange(mut stream: impl Read + Write, request: &[u8]) -> (u16, String) {
+    // A server that refuses may have closed already.
+    drop(stream.write_all(request));
+    let mut answer = Vec::new();
+    drop(stream.read_to_end(&mut answer));
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let status = answer
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    (status.unwrap_or(0), body.to_owned())
+}

@@ -1,0 +1,122 @@
+//! Ends of the daemon: asked for, and not.
+
+use rustix::process::Signal;
+use serde_json::json;
+use twotone::map::HardwareMap;
+
+use super::Daemon;
+use super::jobs::{slow, wait_for_tones};
+use crate::interrupt::any_tone_on;
+use crate::process::{SimProcess, run, twotone};
+
+#[test]
+fn a_daemon_that_is_stopped_ends_its_jobs_and_restores_the_hardware() {
+    let sim = slow("1");
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::start(folder.path(), &sim.map());
+    let running = daemon.detach(&["tune", "--out", "running"]);
+    let waiting = daemon.detach(&["tune", "--out", "waiting"]);
+    wait_for_tones(&sim);
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.wait(), Some(0));
+    assert!(!any_tone_on(&HardwareMap::load(sim.map()).unwrap()));
+    assert!(!folder.path().join("control.sock").exists());
+    // Its end is on record, and nothing was interrupted.
+    let daemon = Daemon::start(folder.path(), &sim.map());
+    for id in [running, waiting] {
+        let job = daemon.job(id);
+        assert_eq!(
+            (&job["state"], &job["status"]),
+            (&json!("ended"), &json!(130)),
+            "{job}"
+        );
+        let told = daemon.run(&["follow", &id.to_string()]).2;
+        assert!(told.contains("the daemon is ending"), "{told}");
+    }
+}
+
+#[test]
+fn tones_of_a_tune_that_is_done_stay_on_when_the_daemon_is_stopped() {
+    let sim = SimProcess::start(&["--boards", "1", "--detectors", "4"]);
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::start(folder.path(), &sim.map());
+    assert_eq!(daemon.run(&["tune", "--out", "tonight"]).0, 0);
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.wait(), Some(0));
+    assert!(any_tone_on(&HardwareMap::load(sim.map()).unwrap()));
+}
+
+#[test]
+fn after_a_kill_the_job_is_told_as_interrupted_with_what_was_read_back() {
+    let sim = slow("1");
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::start(folder.path(), &sim.map());
+    let id = daemon.detach(&["tune", "--out", "killed"]);
+    wait_for_tones(&sim);
+    daemon.signal(Signal::KILL);
+    daemon.wait();
+    // The socket and the locks that it has left hinder nobody.
+    let daemon = Daemon::start(folder.path(), &sim.map());
+    assert_eq!(daemon.job(id)["state"], "interrupted");
+    let (status, _, err) = daemon.run(&["follow", &id.to_string()]);
+    assert_eq!(status, 3, "{err}");
+    assert!(err.contains("the daemon ended before the job did"), "{err}");
+    let told = err
+        .lines()
+        .find(|line| line.contains("read back when the daemon"));
+    let told = told.unwrap_or_else(|| panic!("{err}"));
+    assert!(told.contains("board crs0001 module 1"), "{told}");
+    assert!(!told.contains(" 0 tones"), "{told}");
+    let boards = daemon.json("/boards");
+    let on = boards[0]["modules"][0]["tones_on"].as_u64().unwrap();
+    assert!(on > 0, "{boards}");
+    // Numbers go on.
+    assert_eq!(daemon.detach(&["off"]), id + 1);
+    daemon.wait_for(id + 1, "ended");
+    assert!(!any_tone_on(&HardwareMap::load(sim.map()).unwrap()));
+}
+
+#[test]
+fn a_client_is_told_that_its_daemon_has_gone() {
+    let sim = slow("1");
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path(), &sim.map());
+    let host = daemon.host();
+    let mut client = daemon.client(&["tune", "--out", "killed"]);
+    let client = client.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    wait_for_tones(&sim);
+    drop(daemon);
+    let ended = client.wait_with_output().unwrap();
+    let err = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(3), "{err}");
+    assert!(err.contains("follow 1"), "{err}");
+    let (status, _, err) = run(&["--host", &host, "off"]);
+    assert_eq!(status, 4, "{err}");
+    assert!(err.contains("no daemon at"), "{err}");
+}
+
+#[test]
+fn a_second_daemon_is_refused() {
+    let sim = SimProcess::start(&["--boards", "1", "--detectors", "4"]);
+    let folder = tempfile::tempdir().unwrap();
+    let _first = Daemon::start(folder.path(), &sim.map());
+    let (socket, state) = (
+        folder.path().join("control.sock"),
+        folder.path().join("state"),
+    );
+    let second = |socket: &std::path::Path, state: &std::path::Path| {
+        let mut second = twotone(&["serve", "--map", &sim.map(), "--listen", "127.0.0.1:0"]);
+        second.arg("--socket").arg(socket).arg("--state").arg(state);
+        let ended = second.output().unwrap();
+        (
+            ended.status.code(),
+            String::from_utf8(ended.stderr).unwrap(),
+        )
+    };
+    let (status, err) = second(&folder.path().join("other.sock"), &state);
+    assert_eq!(status, Some(2), "{err}");
+    assert!(err.contains("another daemon uses the folder"), "{err}");
+    let (status, err) = second(&socket, &folder.path().join("other"));
+    assert_eq!(status, Some(2), "{err}");
+    assert!(err.contains("another daemon takes commands"), "{err}");
+}
