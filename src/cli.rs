@@ -15,6 +15,7 @@ mod info;
 mod interrupt;
 mod job;
 mod limits;
+mod log;
 mod off;
 mod outlet;
 mod output;
@@ -33,12 +34,11 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::serve::Host;
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 use twotone::map::HardwareMap;
 use twotone::run::ENDINGS;
 
+use crate::serve::Host;
 pub(crate) use exit::Exit;
 
 /// Control software for large arrays of FPGA readout boards.
@@ -177,19 +177,7 @@ pub fn main() -> ExitCode {
             };
         }
     };
-    let level = match cli.verbose {
-        0 => "warn",
-        1 => "info",
-        _ => "debug",
-    };
-    let filter = EnvFilter::try_from_env("TWOTONE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    // Without colours, every control character in a line comes from a board or a file, and is
-    // escaped.
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(output::Log)
-        .with_ansi(false)
-        .init();
+    log::begin(cli.verbose, matches!(cli.command, Command::Serve(_)));
     std::panic::set_hook(Box::new(|panic| {
         output::complain(&format!("internal error, please report it: {panic}"));
     }));

@@ -13,12 +13,14 @@ use crate::map::BoardEntry;
 
 /// Connections and locks of the boards of one map.
 ///
-/// A campaign that is given some ([`Campaign::connections`](crate::campaign::Campaign::connections))
-/// uses the connections that are there, makes those that are not, and leaves all of them to the
-/// next. The boards stay locked in between. Two campaigns on different modules of a board can run
-/// at the same time. That no two campaigns set the same module is left to the caller.
+/// A campaign that is given some uses the connections that are there, makes those that are not, and
+/// leaves all of them to the next: see [`Campaign::connections`]. The boards stay locked in
+/// between. Two campaigns on different modules of a board can run at the same time. The caller
+/// makes sure that no two campaigns set the same module.
 ///
 /// A clone is the same connections. The locks are given back when the last clone is dropped.
+///
+/// [`Campaign::connections`]: crate::campaign::Campaign::connections
 #[derive(Debug, Clone, Default)]
 pub struct Connections(Option<Arc<Mutex<Kept>>>);
 
@@ -87,6 +89,13 @@ impl Connections {
     pub(crate) fn forget(&self, name: &str) {
         if let Some(mut kept) = self.kept() {
             kept.boards.remove(name);
+        }
+    }
+
+    /// Keeps nothing of what is connected and locked any more.
+    pub(crate) fn release(&self) {
+        if let Some(mut kept) = self.kept() {
+            *kept = Kept::default();
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use crate::serve::{self, Cancel as CancelJob, JobReport};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,6 +11,7 @@ use super::Exit;
 use super::output::{complain, say, say_json};
 use super::remote::{self, complain_of, wait};
 use super::table::Table;
+use crate::serve::{self, Cancel as CancelJob, JobReport};
 
 /// Socket of the daemon of a control host.
 pub(crate) const SOCKET: &str = "/run/twotone/control.sock";

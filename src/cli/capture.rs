@@ -6,7 +6,6 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::serve::{Claim, Use};
 use clap::Args;
 use serde::Serialize;
 use twotone::campaign::{CaptureReport, CaptureSettings};
@@ -22,6 +21,7 @@ use super::output::{complain, say, say_json};
 use super::selection::Selection;
 use super::tune::parse_seconds;
 use super::{Exit, limits};
+use crate::serve::{Claim, Use};
 
 /// The arguments of `twotone capture`.
 #[derive(Debug, Clone, Args, Serialize)]

@@ -9,10 +9,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::serve::Job;
 use twotone::Connections;
 use twotone::input;
 use twotone::map::HardwareMap;
+
+use crate::serve::Job;
 
 /// What a command works with in the daemon.
 pub(crate) struct Surroundings {

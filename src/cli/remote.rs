@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::serve::{Cancel, Event, Failure, Host, JobReport, Submission};
 use tokio::signal::unix::{SignalKind, signal};
 use tworoutine::runtime;
 use twotone::campaign::Observer;
@@ -11,6 +10,7 @@ use twotone::input::{self, shown};
 use super::output::{complain, say, say_json};
 use super::progress::Bars;
 use super::{Command, Exit};
+use crate::serve::{Cancel, Event, Failure, Host, JobReport, Submission};
 
 /// Gives a command to a daemon, and follows the job to its end. With `detach` it only says the
 /// number of the job.
@@ -29,11 +29,9 @@ pub(crate) fn run(host: &Host, command: &Command, json: bool, detach: bool) -> E
             return Exit::Usage;
         }
     };
-    let variable = |name| std::env::var(name).ok();
     let submission = Submission {
         command: arguments,
         files,
-        by: variable("USER").or_else(|| variable("LOGNAME")),
     };
     let asked = host.clone();
     let submitted = wait(async move { asked.post::<JobReport>("/jobs", &submission).await });

@@ -7,10 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::serve::{
-    Boards, Claim, ControlSocket, JobReport, Jobs, Journal, Notify, Routes, Server, Submission,
-    Use, Work,
-};
 use clap::{Args, Parser};
 use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
@@ -26,6 +22,10 @@ use super::job::Surroundings;
 use super::output::{complain, say, say_json};
 use super::remote::wait;
 use super::{Cli, Command, Exit, ask, limits, load_map, run_here};
+use crate::serve::{
+    Boards, Claim, ControlSocket, JobReport, Jobs, Journal, Notify, Routes, Server, Submission,
+    Use, Work,
+};
 
 /// The arguments of `twotone serve`.
 #[derive(Debug, Args)]
@@ -219,6 +219,7 @@ impl Daemon {
         // Those who take longer to read have gone, or do not read.
         let _ = timeout(LAST_ANSWERS, server.close()).await;
         drop(socket);
+        self.boards.close();
         Ok(())
     }
 
@@ -264,7 +265,7 @@ impl Daemon {
             .collect();
         let busy = Arc::clone(&self.jobs);
         self.boards.keep_connected(
-            move |board| busy.occupies(board),
+            move |board| busy.uses_of(board),
             move |board, modules| {
                 let index = names.iter().position(|name| name == board);
                 let is_first = index.is_some_and(|index| told[index].set(()).is_ok());

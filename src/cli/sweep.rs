@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::serve::{Claim, Use};
 use clap::{Args, ValueEnum};
 use twotone::campaign::{
     CampaignParams, DryRunOf, SweepFormat, SweepReport, repeats_in_words, taken_over_in_words,
@@ -23,6 +22,7 @@ use super::output::{complain, say, say_json};
 use super::selection::Selection;
 use super::table::Table;
 use super::tune::parse_seconds;
+use crate::serve::{Claim, Use};
 
 /// The arguments of `twotone sweep`.
 #[derive(Debug, Args)]

@@ -7,7 +7,6 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::serve::{Claim, Use};
 use clap::Args;
 use serde::Serialize;
 use twotone::campaign::{Campaign, CampaignParams, DryRunOf, TuneReport, TuneRun};
@@ -25,6 +24,7 @@ use super::interrupt::{self, Interrupt};
 use super::job;
 use super::output::{complain, say, say_json};
 use super::selection::Selection;
+use crate::serve::{Claim, Use};
 
 /// The arguments of `twotone tune`.
 #[derive(Debug, Args)]

@@ -17,9 +17,6 @@ pub(crate) struct Submission {
     /// Contents of the files that the arguments name, by their names there.
     #[serde(default)]
     pub(crate) files: BTreeMap<String, String>,
-    /// User who gives the command, as far as the client says.
-    #[serde(default)]
-    pub(crate) by: Option<String>,
 }
 
 /// Reason that a request was refused.
@@ -73,6 +70,7 @@ impl State {
 pub(crate) struct JobReport {
     pub(crate) id: u64,
     pub(crate) command: Vec<String>,
+    /// User who gave the command, as the system knows them.
     pub(crate) by: Option<String>,
     pub(crate) state: State,
     /// True if somebody has asked for its end.
@@ -90,6 +88,16 @@ pub(crate) struct JobReport {
     /// Last step of each module that it works on.
     #[serde(default)]
     pub(crate) steps: Vec<BoardStep>,
+}
+
+impl JobReport {
+    /// The facts without the steps, of which there may be thousands.
+    pub(crate) fn without_steps(self) -> Self {
+        Self {
+            steps: Vec::new(),
+            ..self
+        }
+    }
 }
 
 /// A step of an algorithm on a module of a board.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use tworoutine::runtime;
 use twotone_hal::{Batch, BoardHandle, ChannelId, Error, ModuleId, Result, ToneFields};
 use twotone_transport::ConnectOptions;
@@ -66,6 +67,8 @@ pub(crate) struct Boards {
     counts: watch::Sender<Counts>,
     /// Number of turns of all boards until now.
     turns: AtomicU64,
+    /// Cancelled when the boards are given back.
+    closing: CancellationToken,
 }
 
 /// Numbers of boards.
@@ -102,6 +105,7 @@ impl Boards {
             reports: Mutex::new(reports),
             counts: watch::channel(counts).0,
             turns: AtomicU64::new(0),
+            closing: CancellationToken::new(),
         })
     }
 
@@ -133,36 +137,44 @@ impl Boards {
         self.turns.load(Ordering::Relaxed)
     }
 
-    /// Begins to connect the boards, and keeps them connected for as long as the process lives. A
-    /// board for which `is_busy` is true has a job, and is not asked in its midst. `read_back` is
-    /// called with the tones that a board has on when it is connected.
+    /// Begins to connect the boards, and keeps them connected until they are given back.
+    ///
+    /// `uses_of` returns the number of jobs that have used a board, and `None` while one does: the
+    /// board is then not asked, and read back afterwards. `read_back` is called with the tones that
+    /// a board has on when it is connected.
     pub(crate) fn keep_connected(
         self: &Arc<Self>,
-        is_busy: impl Fn(&str) -> bool + Send + Sync + 'static,
+        uses_of: impl Fn(&str) -> Option<u64> + Send + Sync + 'static,
         read_back: impl Fn(&str, &[ModuleTones]) + Send + Sync + 'static,
     ) {
-        let (is_busy, read_back) = (Arc::new(is_busy), Arc::new(read_back));
+        let (uses_of, read_back) = (Arc::new(uses_of), Arc::new(read_back));
         let at_once = Arc::new(Semaphore::new(CONNECT_AT_ONCE));
         for entry in self.map.boards() {
             let (boards, entry) = (Arc::clone(self), entry.clone());
-            let (is_busy, read_back) = (Arc::clone(&is_busy), Arc::clone(&read_back));
+            let (uses_of, read_back) = (Arc::clone(&uses_of), Arc::clone(&read_back));
             let at_once = Arc::clone(&at_once);
             runtime().spawn(async move {
-                let mut was_busy = false;
-                loop {
-                    if is_busy(&entry.name) {
-                        was_busy = true;
-                    } else {
-                        let turn = at_once.acquire().await;
-                        let anew = std::mem::take(&mut was_busy);
-                        boards.turn(&entry, anew, &*read_back).await;
-                        drop(turn);
+                let turns = async {
+                    let mut known = 0;
+                    loop {
+                        if let Some(uses) = uses_of(&entry.name) {
+                            let _turn = at_once.acquire().await;
+                            let anew = std::mem::replace(&mut known, uses) != uses;
+                            boards.turn(&entry, anew, &*read_back).await;
+                        }
+                        boards.turns.fetch_add(1, Ordering::Relaxed);
+                        sleep(BEAT).await;
                     }
-                    boards.turns.fetch_add(1, Ordering::Relaxed);
-                    sleep(BEAT).await;
-                }
+                };
+                boards.closing.run_until_cancelled(turns).await;
             });
         }
+    }
+
+    /// Gives all boards back: they are free for other programs.
+    pub(crate) fn close(&self) {
+        self.closing.cancel();
+        self.connections.release();
     }
 
     /// Asks one board, and connects it if it does not answer. `anew` if its tones are to be read

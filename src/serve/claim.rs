@@ -52,12 +52,11 @@ impl Claim {
 
     /// True if the job has to wait for the end of an earlier one.
     pub(crate) fn waits_for(&self, earlier: &Self) -> bool {
-        let excludes = match (self.uses, earlier.uses) {
-            (Use::Asks, _) | (_, Use::Asks) | (Use::Listens, Use::Listens) => false,
-            (Use::SwitchesOff, Use::Listens) => false,
-            _ => true,
-        };
-        excludes && self.shares_modules(earlier)
+        let side_by_side = matches!(
+            (self.uses, earlier.uses),
+            (Use::Asks, _) | (_, Use::Asks) | (Use::Listens | Use::SwitchesOff, Use::Listens)
+        );
+        !side_by_side && self.shares_modules(earlier)
     }
 
     /// True if the job ends an earlier one, and does not let it go on.

@@ -234,3 +234,36 @@ async fn whole<T: DeserializeOwned>(answer: Response<Incoming>) -> Result<T, Fai
     }
     serde_json::from_slice(&body).map_err(|error| Failure::Lost(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Option<&str>) {
+        let host = text.parse::<Host>().ok().map(|host| host.to_string());
+        assert_eq!(host.as_deref(), expected, "{text}");
+    }
+
+    #[test]
+    fn addresses_name_a_socket_or_a_port() {
+        check(
+            "unix:/run/twotone/control.sock",
+            Some("unix:/run/twotone/control.sock"),
+        );
+        check("unix:a b", Some("unix:a b"));
+        check("http://127.0.0.1:8742/", Some("http://127.0.0.1:8742"));
+        check("http://[::1]:8742", Some("http://[::1]:8742"));
+        check("http://host", Some("http://host:80"));
+        for text in [
+            "",
+            "unix:",
+            "http://",
+            "http://host/path",
+            "https://host",
+            "/run/a.sock",
+        ] {
+            check(text, None);
+        }
+    }
+}

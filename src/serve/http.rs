@@ -116,7 +116,7 @@ impl Server {
     /// Serves those who connect to the socket: they may give commands.
     pub(crate) fn control(&self, socket: &mut ControlSocket) {
         if let Some(listener) = socket.listener.take() {
-            self.serve(Door::Control, listener);
+            self.serve(listener);
         }
     }
 
@@ -127,11 +127,11 @@ impl Server {
     pub(crate) async fn ask(&self, address: SocketAddr) -> io::Result<SocketAddr> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        self.serve(Door::Ask, listener);
+        self.serve(listener);
         Ok(address)
     }
 
-    fn serve(&self, door: Door, listener: impl Listener) {
+    fn serve(&self, listener: impl Listener) {
         let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         let (routes, closing) = (Arc::clone(&self.routes), self.closing.clone());
         let connections = self.connections.clone();
@@ -143,7 +143,7 @@ impl Server {
                     stream = listener.accept() => stream,
                 };
                 match stream {
-                    Ok(stream) => {
+                    Ok((stream, door)) => {
                         let served = answer(stream, door, Arc::clone(&routes), closing.clone());
                         connections.spawn_on(
                             async move {
@@ -204,21 +204,24 @@ async fn answer(
 trait Listener: Send + 'static {
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+    /// Takes a connection, and says by which door it has come.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Door)>> + Send;
 }
 
 impl Listener for UnixListener {
     type Stream = UnixStream;
 
-    async fn accept(&self) -> io::Result<UnixStream> {
-        Ok(Self::accept(self).await?.0)
+    async fn accept(&self) -> io::Result<(UnixStream, Door)> {
+        let (stream, _) = Self::accept(self).await?;
+        let user = stream.peer_cred().ok().map(|peer| peer.uid());
+        Ok((stream, Door::Control(user)))
     }
 }
 
 impl Listener for TcpListener {
     type Stream = TcpStream;
 
-    async fn accept(&self) -> io::Result<TcpStream> {
-        Ok(Self::accept(self).await?.0)
+    async fn accept(&self) -> io::Result<(TcpStream, Door)> {
+        Ok((Self::accept(self).await?.0, Door::Ask))
     }
 }

@@ -61,11 +61,11 @@ const MOST_OUTPUT: usize = 256 << 20;
 
 impl Job {
     /// A job that waits.
-    pub(crate) fn new(id: u64, submission: Submission, claim: Claim) -> Self {
+    pub(crate) fn new(id: u64, submission: Submission, by: Option<String>, claim: Claim) -> Self {
         let report = JobReport {
             id,
             command: submission.command.clone(),
-            by: submission.by.clone(),
+            by,
             state: State::Queued,
             cancelled: false,
             boards: claim.boards().map(str::to_owned).collect(),

@@ -26,8 +26,16 @@ pub(crate) struct Jobs {
     line: Mutex<Line>,
     /// Number of jobs that are not over.
     unfinished: watch::Sender<usize>,
-    /// Numbers of jobs that ended since the start, by command and exit status.
-    ended: Mutex<BTreeMap<(String, u8), u64>>,
+    ended: Mutex<Ended>,
+}
+
+/// Numbers of jobs that ended since the start.
+#[derive(Default)]
+struct Ended {
+    /// By command and exit status.
+    by_status: BTreeMap<(String, u8), u64>,
+    /// Those that used a board, by its name.
+    by_board: BTreeMap<String, u64>,
 }
 
 /// Jobs that are not over, in the order in which they have their turns.
@@ -78,11 +86,15 @@ impl Jobs {
         &self.journal
     }
 
-    /// Takes a command, which begins when its modules are free.
+    /// Takes a command of a user, which begins when its modules are free.
     ///
     /// # Errors
     /// The reason that it is refused.
-    pub(crate) fn submit(self: &Arc<Self>, submission: Submission) -> Result<Arc<Job>, String> {
+    pub(crate) fn submit(
+        self: &Arc<Self>,
+        submission: Submission,
+        by: Option<String>,
+    ) -> Result<Arc<Job>, String> {
         let (claim, work) = (self.plan)(&submission)?;
         let job = {
             let mut line = self.line();
@@ -94,7 +106,7 @@ impl Jobs {
                     "{MOST_UNFINISHED} jobs wait or run already; give the command again later"
                 ));
             }
-            let job = Arc::new(Job::new(line.next_id, submission, claim));
+            let job = Arc::new(Job::new(line.next_id, submission, by, claim));
             line.next_id += 1;
             line.add(Arc::clone(&job), work);
             self.unfinished.send_replace(line.jobs.len());
@@ -152,12 +164,12 @@ impl Jobs {
     fn end(self: &Arc<Self>, job: &Arc<Job>, status: u8) {
         let command = job.submission.command.first().cloned().unwrap_or_default();
         tracing::info!(job = job.id, command, status, "ended");
-        {
-            let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-            *ended.entry((command, status)).or_default() += 1;
-        }
+        self.count_end(job, command, status);
         job.ends(status);
-        if let Err(error) = self.journal.close(job.report(), &job.events()) {
+        if let Err(error) = self
+            .journal
+            .close(job.report().without_steps(), &job.events())
+        {
             tracing::error!(job = job.id, %error, "the record of a job cannot be written");
         }
         {
@@ -169,13 +181,25 @@ impl Jobs {
         self.begin_those_that_can();
     }
 
+    fn count_end(&self, job: &Job, command: String, status: u8) {
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        *ended.by_status.entry((command, status)).or_default() += 1;
+        let boards = job.claim.boards().filter(|board| job.claim.occupies(board));
+        for board in boards {
+            *ended.by_board.entry(board.to_owned()).or_default() += 1;
+        }
+    }
+
     /// Asks for the end of a job. True if there is a job of this number that is not over.
     pub(crate) fn cancel(self: &Arc<Self>, id: u64, abandon: bool) -> bool {
-        let Some(job) = self.unfinished_job(id) else {
-            return false;
-        };
-        self.cancel_job(&job, abandon, "");
-        true
+        match self.unfinished_job(id) {
+            // It leaves the line a moment after its end.
+            Some(job) if !job.state().is_over() => {
+                self.cancel_job(&job, abandon, "");
+                true
+            }
+            _ => false,
+        }
     }
 
     fn cancel_job(self: &Arc<Self>, job: &Arc<Job>, abandon: bool, why: &str) {
@@ -196,11 +220,11 @@ impl Jobs {
         self.line().jobs.iter().find(|job| job.id == id).cloned()
     }
 
-    /// Facts about all jobs that are known, in the order of their numbers.
+    /// Facts about all jobs that are known, in the order of their numbers, without their steps.
     pub(crate) fn reports(&self) -> Vec<JobReport> {
         let unfinished = self.line().jobs.clone();
         let mut reports = self.journal.reports();
-        for report in unfinished.iter().map(|job| job.report()) {
+        for report in unfinished.iter().map(|job| job.report().without_steps()) {
             // It may have ended just now.
             if !reports.iter().any(|one| one.id == report.id) {
                 reports.push(report);
@@ -224,17 +248,19 @@ impl Jobs {
 
     /// Numbers of jobs that ended since the start, by command and exit status.
     pub(crate) fn ended(&self) -> BTreeMap<(String, u8), u64> {
-        self.ended
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.by_status.clone()
     }
 
-    /// True if a job works on the board of this name.
-    pub(crate) fn occupies(&self, board: &str) -> bool {
+    /// Number of jobs that have used the board of this name since the start. `None` while one does.
+    pub(crate) fn uses_of(&self, board: &str) -> Option<u64> {
         let line = self.line();
-        let mut running = line.jobs.iter();
-        running.any(|job| job.state() == State::Running && job.claim.occupies(board))
+        let mut running = line.jobs.iter().filter(|job| job.state() != State::Queued);
+        if running.any(|job| job.claim.occupies(board)) {
+            return None;
+        }
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(ended.by_board.get(board).copied().unwrap_or(0))
     }
 
     /// Takes no further jobs, and asks for the end of all.

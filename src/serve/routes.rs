@@ -28,8 +28,9 @@ use super::metrics;
 /// The way by which a request has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Door {
-    /// The socket, which its group may open: it takes commands.
-    Control,
+    /// The socket, which its group may open: it takes commands, of the user of this number if that
+    /// is known.
+    Control(Option<u32>),
     /// A port of this host, which every program on it can open: it answers questions.
     Ask,
 }
@@ -80,7 +81,7 @@ impl Routes {
             ["boards"] if !is_post => json_answer(StatusCode::OK, &self.boards.reports()),
             ["runs"] if !is_post => self.runs().await,
             ["jobs"] if !is_post => json_answer(StatusCode::OK, &self.jobs.reports()),
-            ["jobs"] => self.submit(request).await,
+            ["jobs"] => self.submit(door, request).await,
             ["jobs", id] if !is_post => match self.jobs.report(number(id)) {
                 Some(report) => json_answer(StatusCode::OK, &report),
                 None => no_job(id),
@@ -144,14 +145,18 @@ impl Routes {
         }
     }
 
-    async fn submit(&self, request: Request<Incoming>) -> Answer {
+    async fn submit(&self, door: Door, request: Request<Incoming>) -> Answer {
+        let user = match door {
+            Door::Control(user) => user,
+            Door::Ask => None,
+        };
         let submission = match body::<Submission>(request).await {
             Ok(submission) => submission,
             Err((status, why)) => return refused(status, why),
         };
         let jobs = Arc::clone(&self.jobs);
-        // The record of the job is written to disk.
-        match offload(move || jobs.submit(submission)).await {
+        // Names are looked up, and the record of the job is written to disk.
+        match offload(move || jobs.submit(submission, user.map(name))).await {
             Ok(job) => json_answer(StatusCode::CREATED, &job.report()),
             Err(why) => refused(StatusCode::BAD_REQUEST, why),
         }
@@ -203,7 +208,7 @@ fn allowed<T>(door: Door, request: &Request<T>) -> Result<(), (StatusCode, Strin
         let why = "pages in a browser give no commands".to_owned();
         return Err((StatusCode::FORBIDDEN, why));
     }
-    if door == Door::Control {
+    if matches!(door, Door::Control(_)) {
         return Ok(());
     }
     if !is_question {
@@ -231,6 +236,13 @@ fn is_this_host(host: &str) -> bool {
     let name = name.trim_start_matches('[').trim_end_matches(']');
     let address: Option<std::net::IpAddr> = name.parse().ok();
     name.eq_ignore_ascii_case("localhost") || address.is_some_and(|address| address.is_loopback())
+}
+
+/// Name of a user, or their number if they have none.
+fn name(user: u32) -> String {
+    let found = nix::unistd::User::from_uid(user.into());
+    let named = found.ok().flatten().map(|user| user.name);
+    named.unwrap_or_else(|| user.to_string())
 }
 
 /// The number in a path; 0, which no job has, if it is none.
@@ -335,4 +347,32 @@ fn lines(body: UnsyncBoxBody<Bytes, std::convert::Infallible>) -> Answer {
 
 fn full(text: String) -> UnsyncBoxBody<Bytes, std::convert::Infallible> {
     Full::new(Bytes::from(text)).boxed_unsync()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_this_host_are_taken_for_it() {
+        let own = [
+            "localhost",
+            "LOCALHOST:8742",
+            "127.0.0.1",
+            "127.0.0.1:8742",
+            "127.9.9.9:1",
+        ];
+        let own = own.iter().chain(&["[::1]", "[::1]:8742"]);
+        own.for_each(|host| assert!(is_this_host(host), "{host}"));
+        let others = [
+            "",
+            "evil.example",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example:80",
+        ];
+        let others = others
+            .iter()
+            .chain(&["192.0.2.1:8742", "0.0.0.0", "[2001:db8::1]:80", ":80"]);
+        others.for_each(|host| assert!(!is_this_host(host), "{host}"));
+    }
 }

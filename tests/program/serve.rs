@@ -44,6 +44,7 @@ impl Daemon {
             .arg(folder.join("control.sock"))
             .arg("--state")
             .arg(folder.join("state"))
+            .env("TWOTONE_LOG", "warn")
             .stdout(Stdio::piped());
         let mut child = change(&mut command).spawn().expect("the daemon starts");
         let mut out = BufReader::new(child.stdout.take().expect("a pipe"));

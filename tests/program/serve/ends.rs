@@ -77,6 +77,19 @@ fn after_a_kill_the_job_is_told_as_interrupted_with_what_was_read_back() {
 }
 
 #[test]
+fn a_job_that_cannot_be_put_on_record_runs_and_says_so() {
+    let sim = SimProcess::start(&["--boards", "1", "--detectors", "4"]);
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path(), &sim.map());
+    // As on a full disk.
+    std::fs::remove_dir(folder.path().join("state/jobs")).unwrap();
+    let (status, out, err) = daemon.run(&["off"]);
+    assert_eq!(status, 0, "{err}");
+    assert!(out.contains("off, read back"), "{out}");
+    assert!(err.contains("the job is not on record"), "{err}");
+}
+
+#[test]
 fn a_client_is_told_that_its_daemon_has_gone() {
     let sim = slow("1");
     let folder = tempfile::tempdir().unwrap();

@@ -108,6 +108,16 @@ fn boards_that_come_later_are_connected() {
     while daemon.json("/healthz")["boards"]["connected"] != 2 {}
     assert_eq!(daemon.run(&["health", "--expect-boards", "2"]).0, 0);
     assert_eq!(daemon.run(&["tune", "--out", "tonight"]).0, 0);
+    // What a job leaves on is read back, also after a short one.
+    let on = || {
+        let boards = daemon.json("/boards");
+        let boards = boards.as_array().unwrap().iter();
+        let on = boards.map(|board| board["modules"][0]["tones_on"].as_u64().unwrap());
+        on.collect::<Vec<_>>()
+    };
+    while on().contains(&0) {}
+    assert_eq!(daemon.run(&["off"]).0, 0);
+    while on() != [0, 0] {}
     // Boards that are gone are as unreachable as without the daemon.
     sim.signal(Signal::KILL);
     sim.wait();
