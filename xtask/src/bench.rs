@@ -38,7 +38,7 @@ enum Python {
 }
 
 /// The benchmarks.
-pub(crate) const BENCHES: [Bench; 9] = [
+pub(crate) const BENCHES: [Bench; 10] = [
     Bench {
         name: "array",
         package: "twotone",
@@ -95,6 +95,14 @@ pub(crate) const BENCHES: [Bench; 9] = [
         python: Python::Needs(test::python::VARIABLE),
         about: "the same tune by this program and by the Python client rfmux, and the calls of \
             both",
+    },
+    Bench {
+        name: "serve",
+        package: "twotone",
+        target: "serve",
+        features: &[],
+        python: Python::No,
+        about: "a tune by the daemon and without it, and 256 boards that it holds for ten minutes",
     },
     Bench {
         name: "stream",

@@ -106,8 +106,12 @@ fn boards_that_come_later_are_connected() {
     assert_eq!(status, 3, "{out}{err}");
     sim.signal(Signal::CONT);
     while daemon.json("/healthz")["boards"]["connected"] != 2 {}
-    assert_eq!(daemon.run(&["health", "--expect-boards", "2"]).0, 0);
-    assert_eq!(daemon.run(&["tune", "--out", "tonight"]).0, 0);
+    let well = |args: &[&str]| {
+        let (status, out, err) = daemon.run(args);
+        assert_eq!(status, 0, "{out}{err}");
+    };
+    well(&["health", "--expect-boards", "2"]);
+    well(&["tune", "--out", "tonight"]);
     // What a job leaves on is read back, also after a short one.
     let on = || {
         let boards = daemon.json("/boards");
@@ -116,7 +120,7 @@ fn boards_that_come_later_are_connected() {
         on.collect::<Vec<_>>()
     };
     while on().contains(&0) {}
-    assert_eq!(daemon.run(&["off"]).0, 0);
+    well(&["off"]);
     while on() != [0, 0] {}
     // Boards that are gone are as unreachable as without the daemon.
     sim.signal(Signal::KILL);

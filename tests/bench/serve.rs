@@ -1,0 +1,194 @@
+//! Benchmark of the daemon: a tune by it beside the same tune without it, and 256 boards that it
+//! holds for ten minutes. The farm, the daemon and the clients are processes of their own.
+//!
+//! `--seconds N` holds the boards for a shorter time.
+
+use std::error::Error;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use process::Process;
+
+mod process;
+mod table;
+
+/// Largest ratio of the times of a tune by the daemon and without it.
+const LONGER: f64 = 1.05;
+/// Number of tunes of each kind.
+const ROUNDS: usize = 7;
+/// Number of boards that are held.
+const HELD: usize = 256;
+/// Time for which they are held, in seconds.
+const SECONDS: f64 = 600.0;
+/// Longest time of an answer with the metrics of all boards, in milliseconds.
+const SCRAPE_MS: f64 = 20.0;
+/// Largest growth of the memory while nothing happens, as a ratio.
+const FLAT: f64 = 1.05;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+fn main() -> Outcome<()> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let json = arguments.iter().any(|argument| argument == "--json");
+    let given = arguments.iter().position(|one| one == "--seconds");
+    let given = given.and_then(|at| arguments.get(at + 1));
+    let seconds: f64 = given.map_or(Ok(SECONDS), |text| text.parse())?;
+    let mut rows = tunes()?;
+    rows.extend(held(seconds)?);
+    let conditions = json!({
+        "rounds": ROUNDS, "held_boards": HELD, "held_s": seconds,
+        "processes": "the farm, the daemon and each client in one of their own, on the same machine",
+        "processors": std::thread::available_parallelism()?.get(),
+    });
+    table::print("serve", &conditions, &rows, json);
+    Ok(())
+}
+
+/// A farm, and a daemon that holds its boards.
+struct Rig {
+    _farm: Process,
+    daemon: Process,
+    listen: String,
+    map: String,
+    host: String,
+    folder: tempfile::TempDir,
+}
+
+impl Rig {
+    fn start(boards: usize, detectors: usize) -> Outcome<Self> {
+        let folder = tempfile::tempdir()?;
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let (map, socket) = (path("map.toml"), path("control.sock"));
+        let (boards, detectors) = (boards.to_string(), detectors.to_string());
+        let size = ["--boards", &boards, "--detectors", &detectors];
+        let farm = Process::farm(&[&size[..], &["--write-map", &map]].concat())?;
+        let mut daemon = Command::new(env!("CARGO_BIN_EXE_twotone"));
+        daemon.args(["serve", "--json", "--listen", "127.0.0.1:0", "--map", &map]);
+        daemon.args(["--socket", &socket, "--state", &path("state")]);
+        daemon
+            .env("TWOTONE_LOCKS", folder.path())
+            .env("TWOTONE_LOG", "warn");
+        let mut daemon = Process(daemon.stdout(Stdio::piped()).spawn()?);
+        let mut line = String::new();
+        BufReader::new(daemon.0.stdout.take().ok_or("no pipe")?).read_line(&mut line)?;
+        let ready: Value = serde_json::from_str(&line)?;
+        let listen = ready["listen"].as_str().ok_or("no address")?;
+        Ok(Self {
+            _farm: farm,
+            daemon,
+            listen: listen.trim_start_matches("http://").to_owned(),
+            map,
+            host: format!("unix:{socket}"),
+            folder,
+        })
+    }
+
+    /// Time of a tune, in seconds. Without the daemon it has locks of its own.
+    fn tune(&self, by_daemon: bool, out: &Path) -> Outcome<f64> {
+        let mut tune = Command::new(env!("CARGO_BIN_EXE_twotone"));
+        match by_daemon {
+            true => drop(tune.args(["--host", &self.host])),
+            false => drop(tune.env("TWOTONE_LOCKS", self.folder.path().join("direct"))),
+        }
+        tune.args(["tune", &self.map, "--json", "--out"]).arg(out);
+        let begun = Instant::now();
+        let ended = tune.stderr(Stdio::null()).output()?;
+        let elapsed = begun.elapsed().as_secs_f64();
+        match ended.status.success() {
+            true => Ok(elapsed),
+            false => Err(String::from_utf8_lossy(&ended.stdout).into()),
+        }
+    }
+
+    /// Number of descriptors and memory in megabytes of the daemon.
+    fn resources(&self) -> Outcome<(usize, f64)> {
+        let process = format!("/proc/{}", self.daemon.0.id());
+        let descriptors = std::fs::read_dir(format!("{process}/fd"))?.count();
+        let status = std::fs::read_to_string(format!("{process}/status"))?;
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let resident = resident.and_then(|text| text.split_whitespace().next());
+        let kb: f64 = resident.ok_or("no memory")?.parse()?;
+        Ok((descriptors, kb / 1024.0))
+    }
+
+    /// Time of a scrape of the metrics, in milliseconds.
+    fn scrape(&self) -> Outcome<f64> {
+        let begun = Instant::now();
+        let mut stream = TcpStream::connect(&self.listen)?;
+        stream
+            .write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let elapsed = begun.elapsed().as_secs_f64() * 1e3;
+        match answer.matches("twotone_board_connected{").count() {
+            HELD => Ok(elapsed),
+            count => Err(format!("metrics of {count} boards: {answer}").into()),
+        }
+    }
+}
+
+/// Times of tunes by the daemon and without it, in turn.
+fn tunes() -> Outcome<Vec<Value>> {
+    let rig = Rig::start(8, 128)?;
+    std::fs::create_dir(rig.folder.path().join("direct"))?;
+    let mut times = [Vec::new(), Vec::new()];
+    for round in 0..ROUNDS {
+        for (by_daemon, times) in [false, true].into_iter().zip(&mut times) {
+            let out = rig.folder.path().join(format!("{by_daemon}-{round}"));
+            times.push(rig.tune(by_daemon, &out)?);
+        }
+    }
+    let [direct, by_daemon] = times.map(median);
+    let ratio = by_daemon / direct;
+    Ok(vec![json!({
+        "name": "tune of 8 boards of 128, median", "value": by_daemon, "unit": "s",
+        "peer": "without the daemon", "peer_value": direct,
+        "ratio": ratio, "limit": LONGER, "pass": ratio <= LONGER,
+    })])
+}
+
+/// What boards cost that are held and not used.
+fn held(seconds: f64) -> Outcome<Vec<Value>> {
+    let rig = Rig::start(HELD, 4)?;
+    // The first beats open what stays open.
+    std::thread::sleep(Duration::from_secs(10));
+    let (descriptors, memory) = rig.resources()?;
+    let (before, begun) = (rig.daemon.cost()?.processor_s, Instant::now());
+    let mut scrapes = Vec::new();
+    while begun.elapsed().as_secs_f64() < seconds {
+        std::thread::sleep(Duration::from_secs(1));
+        scrapes.push(rig.scrape()?);
+    }
+    let processor = (rig.daemon.cost()?.processor_s - before) / begun.elapsed().as_secs_f64();
+    let (descriptors_after, memory_after) = rig.resources()?;
+    let longest = scrapes.iter().copied().fold(0.0, f64::max);
+    let ratio = memory_after / memory;
+    Ok(vec![
+        json!({"name": "256 boards held: processor", "value": processor, "unit": "cores"}),
+        json!({
+            "name": "256 boards held: memory", "value": memory_after, "unit": "MB",
+            "peer": "at the start", "peer_value": memory,
+            "ratio": ratio, "limit": FLAT, "pass": ratio <= FLAT,
+        }),
+        json!({
+            "name": "256 boards held: descriptors", "value": descriptors_after,
+            "peer": "at the start", "peer_value": descriptors,
+            "pass": descriptors_after <= descriptors,
+        }),
+        json!({"name": "metrics of 256 boards, median", "value": median(scrapes), "unit": "ms", "limit": SCRAPE_MS}),
+        json!({
+            "name": "metrics of 256 boards, longest", "value": longest, "unit": "ms",
+            "limit": SCRAPE_MS, "pass": longest < SCRAPE_MS,
+        }),
+    ])
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
