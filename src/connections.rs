@@ -92,8 +92,9 @@ impl Connections {
         }
     }
 
-    /// Keeps nothing of what is connected and locked any more.
-    pub(crate) fn release(&self) {
+    /// Gives everything back that is kept: the boards are free for other programs once no campaign
+    /// uses them any more.
+    pub fn release(&self) {
         if let Some(mut kept) = self.kept() {
             *kept = Kept::default();
         }

@@ -28,4 +28,4 @@ pub(crate) use job::Job;
 pub(crate) use jobs::{Jobs, Work};
 pub(crate) use journal::Journal;
 pub(crate) use notify::Notify;
-pub(crate) use routes::Routes;
+pub(crate) use routes::{ROOM_KIB, Routes};

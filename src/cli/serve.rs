@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::{Args, Parser};
 use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 use tworoutine::runtime;
 use twotone::hal::legible;
@@ -23,8 +24,8 @@ use super::output::{complain, say, say_json};
 use super::remote::wait;
 use super::{Cli, Command, Exit, ask, limits, load_map, run_here};
 use crate::serve::{
-    Boards, Claim, ControlSocket, JobReport, Jobs, Journal, Notify, Routes, Server, Submission,
-    Use, Work,
+    Boards, Claim, ControlSocket, JobReport, Jobs, Journal, Notify, ROOM_KIB, Routes, Server,
+    Submission, Use, Work,
 };
 
 /// The arguments of `twotone serve`.
@@ -231,6 +232,7 @@ impl Daemon {
             runs: self.runs.clone(),
             is_well: Box::new(move || is_well.load(Ordering::Relaxed)),
             requests: Default::default(),
+            room: Arc::new(Semaphore::new(ROOM_KIB)),
         }
     }
 

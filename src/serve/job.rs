@@ -1,9 +1,10 @@
 //! One job: its state, its events, and those who follow them.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 use twotone_algorithms::Step;
 use twotone_hal::ModuleId;
@@ -24,13 +25,24 @@ pub(crate) struct Job {
     pub(crate) abandon: CancellationToken,
     course: Mutex<Course>,
     changed: watch::Sender<()>,
+    /// Room for the files of the command.
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+/// Origin of a command.
+#[derive(Debug, Default)]
+pub(crate) struct Origin {
+    /// Name of the user who gave it.
+    pub(crate) user: Option<String>,
+    /// Room in memory for its files.
+    pub(crate) room: Option<OwnedSemaphorePermit>,
 }
 
 /// Course of a job until now.
 struct Course {
     report: JobReport,
-    /// Events that are kept, each a line of JSON without its end.
-    events: Vec<Arc<str>>,
+    /// Events that are kept, each a line of JSON.
+    events: Vec<Bytes>,
     /// Number of bytes of the output.
     bytes: usize,
     /// Last step of each module, with its number among all steps.
@@ -61,11 +73,11 @@ const MOST_OUTPUT: usize = 256 << 20;
 
 impl Job {
     /// A job that waits.
-    pub(crate) fn new(id: u64, submission: Submission, by: Option<String>, claim: Claim) -> Self {
+    pub(crate) fn new(id: u64, submission: Submission, from: Origin, claim: Claim) -> Self {
         let report = JobReport {
             id,
             command: submission.command.clone(),
-            by,
+            by: from.user,
             state: State::Queued,
             cancelled: false,
             boards: claim.boards().map(str::to_owned).collect(),
@@ -91,6 +103,7 @@ impl Job {
                 on_cancel: "",
             }),
             changed: watch::channel(()).0,
+            _room: from.room,
         }
     }
 
@@ -120,8 +133,8 @@ impl Job {
         self.course().report.state
     }
 
-    /// Events until now, each a line without its end.
-    pub(crate) fn events(&self) -> Vec<Arc<str>> {
+    /// Events until now, each a line.
+    pub(crate) fn events(&self) -> Vec<Bytes> {
         self.course().events.clone()
     }
 
@@ -210,19 +223,18 @@ impl Job {
 
     /// Changes the facts about the job and tells its followers at the same moment.
     fn change(&self, event: &Event, change: impl FnOnce(&mut JobReport)) {
-        // An event has texts and numbers only, which can always be written.
-        let line = serde_json::to_string(event).unwrap_or_default();
+        let line = line(event);
         {
             let mut course = self.course();
             change(&mut course.report);
-            course.events.push(line.into());
+            course.events.push(line);
         }
         self.changed.send_replace(());
     }
 
-    /// Waits until there are events behind `place`, and returns them, each a line with its end.
-    /// Returns `None` if the follower has all events of a job that is over.
-    pub(crate) async fn next(&self, place: &mut Place) -> Option<String> {
+    /// Waits until there are events behind `place`, and returns some of them, each a line. Returns
+    /// `None` if the follower has all events of a job that is over.
+    pub(crate) async fn next(&self, place: &mut Place) -> Option<Vec<Bytes>> {
         let mut changed = self.changed.subscribe();
         loop {
             // What comes from now on wakes the wait below.
@@ -237,40 +249,38 @@ impl Job {
         }
     }
 
-    fn lines_from(&self, place: &mut Place) -> (String, bool) {
+    fn lines_from(&self, place: &mut Place) -> (Vec<Bytes>, bool) {
         let course = self.course();
-        let mut lines = String::new();
-        let mut taken = 0;
-        for event in course.events.iter().skip(place.events) {
-            lines.push_str(event);
-            lines.push('\n');
-            taken += 1;
-            if lines.len() > PART {
-                break;
-            }
-        }
-        place.events += taken;
+        let events = course.events.iter().skip(place.events);
+        let mut lines: Vec<Bytes> = events.take(PART).cloned().collect();
+        place.events += lines.len();
         let has_all = place.events >= course.events.len();
         // Steps that were followed by others in the meantime are of no interest to anybody.
         if has_all && !course.report.state.is_over() && place.step < course.last_step {
-            for ((board, _), (number, step)) in &course.steps {
-                if *number > place.step {
-                    let event = Event::Step(BoardStep {
-                        board: board.clone(),
-                        step: *step,
-                    });
-                    lines.push_str(&serde_json::to_string(&event).unwrap_or_default());
-                    lines.push('\n');
-                }
-            }
+            let steps = course.steps.iter();
+            let new = steps.filter(|(_, (number, _))| *number > place.step);
+            lines.extend(new.map(|((board, _), (_, step))| {
+                line(&Event::Step(BoardStep {
+                    board: board.clone(),
+                    step: *step,
+                }))
+            }));
             place.step = course.last_step;
         }
         (lines, has_all && course.report.state.is_over())
     }
 }
 
-/// Bytes after which a part of the events is sent.
-const PART: usize = 64 << 10;
+/// Most events that are taken at once.
+const PART: usize = 256;
+
+/// An event as a line of JSON.
+pub(crate) fn line(event: &Event) -> Bytes {
+    // It has texts and numbers only, which can always be written.
+    let mut line = serde_json::to_vec(event).unwrap_or_default();
+    line.push(b'\n');
+    line.into()
+}
 
 /// The progress of a campaign becomes events of its job.
 impl Observer for Job {

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::api::{JobReport, State, Submission};
 use super::claim::Claim;
-use super::job::Job;
+use super::job::{Job, Origin};
 use super::journal::Journal;
 
 /// Work of a job. It runs in a thread of its own, may block it, and returns the exit status.
@@ -50,6 +50,9 @@ struct Line {
 /// Jobs that may wait or run at the same time; more are refused.
 const MOST_UNFINISHED: usize = 256;
 
+/// Most bytes of the arguments of a command.
+const COMMAND_BYTES: usize = 64 << 10;
+
 /// Jobs that run at the same time; others wait.
 const MOST_RUNNING: usize = 64;
 
@@ -86,15 +89,21 @@ impl Jobs {
         &self.journal
     }
 
-    /// Takes a command of a user, which begins when its modules are free.
+    /// Takes a command, which begins when its modules are free.
     ///
     /// # Errors
     /// The reason that it is refused.
     pub(crate) fn submit(
         self: &Arc<Self>,
         submission: Submission,
-        by: Option<String>,
+        from: Origin,
     ) -> Result<Arc<Job>, String> {
+        let bytes: usize = submission.command.iter().map(String::len).sum();
+        if bytes > COMMAND_BYTES {
+            return Err(format!(
+                "the command has {bytes} bytes, and at most {COMMAND_BYTES} are taken"
+            ));
+        }
         let (claim, work) = (self.plan)(&submission)?;
         let job = {
             let mut line = self.line();
@@ -106,7 +115,7 @@ impl Jobs {
                     "{MOST_UNFINISHED} jobs wait or run already; give the command again later"
                 ));
             }
-            let job = Arc::new(Job::new(line.next_id, submission, by, claim));
+            let job = Arc::new(Job::new(line.next_id, submission, from, claim));
             line.next_id += 1;
             line.add(Arc::clone(&job), work);
             self.unfinished.send_replace(line.jobs.len());

@@ -5,9 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
 
 use super::api::{Event, JobReport, State};
 use crate::input;
@@ -17,9 +19,6 @@ const MOST_RECORDS: usize = 1000;
 
 /// Most bytes of the facts about one job.
 const RECORD_BYTES: u64 = 4 << 20;
-
-/// Most bytes of the events of one job: those of its output, with their escapes.
-const EVENTS_BYTES: u64 = 1 << 30;
 
 /// The folder of the jobs, and the facts about those that are over.
 #[derive(Debug)]
@@ -99,14 +98,10 @@ impl Journal {
     ///
     /// # Errors
     /// If they cannot be written.
-    pub(crate) fn close(&self, report: JobReport, events: &[Arc<str>]) -> io::Result<()> {
+    pub(crate) fn close(&self, report: JobReport, events: &[Bytes]) -> io::Result<()> {
         let written = self
             .write(&format!("{}.events", report.id), |file| {
-                let mut file = io::BufWriter::new(file);
-                events
-                    .iter()
-                    .try_for_each(|line| writeln!(file, "{line}"))?;
-                file.flush()
+                events.iter().try_for_each(|line| file.write_all(line))
             })
             .and_then(|()| self.save(&report));
         let forgotten = {
@@ -142,21 +137,16 @@ impl Journal {
         }
     }
 
-    /// Events of a job that is over, each a line with its end, the last of which tells its end.
+    /// Opens the events of a job that is over, each a line. They do not tell its end if it was
+    /// interrupted. Returns `None` if there are none.
     ///
     /// # Errors
-    /// If they cannot be read.
-    pub(crate) fn events(&self, report: &JobReport) -> io::Result<String> {
-        let path = self.folder.join(format!("{}.events", report.id));
-        let mut text = match input::read_text(&path, EVENTS_BYTES) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            read => read?,
-        };
-        if report.state == State::Interrupted {
-            text.push_str(&serde_json::to_string(&Event::Interrupted)?);
-            text.push('\n');
+    /// If they cannot be opened.
+    pub(crate) fn events(&self, id: u64) -> io::Result<Option<BufReader<File>>> {
+        match File::open(self.folder.join(format!("{id}.events"))) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            opened => Ok(Some(BufReader::new(opened?))),
         }
-        Ok(text)
     }
 
     /// Writes a file whole or not at all.

@@ -1,6 +1,7 @@
 //! Requests to the daemon, and their answers.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,12 +17,13 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tworoutine::{offload, runtime};
 
-use super::api::{Cancel, Refusal, State, Submission};
+use super::api::{Cancel, Event, Refusal, State, Submission};
 use super::boards::Boards;
-use super::job::{Job, Place};
+use super::job::{Job, Origin, Place, line};
 use super::jobs::Jobs;
 use super::metrics;
 
@@ -48,10 +50,18 @@ pub(crate) struct Routes {
     pub(crate) is_well: Box<dyn Fn() -> bool + Send + Sync>,
     /// Requests until now.
     pub(crate) requests: AtomicU64,
+    /// Room in memory for large bodies, in KiB.
+    pub(crate) room: Arc<Semaphore>,
 }
 
 /// Most bytes of the body of a request: a truth, a map and parameters, with their escapes.
 const BODY_BYTES: usize = 320 << 20;
+
+/// Room in memory for the large bodies of all requests and the files of all jobs, in KiB.
+pub(crate) const ROOM_KIB: usize = 512 << 10;
+
+/// Most bytes of a body for which there always is room.
+const SMALL_BYTES: u64 = 64 << 10;
 
 /// Time for the body of a request.
 const BODY_WITHIN: Duration = Duration::from_secs(60);
@@ -150,33 +160,69 @@ impl Routes {
             Door::Control(user) => user,
             Door::Ask => None,
         };
+        let room = match self.room_for(&request) {
+            Ok(room) => room,
+            Err((status, why)) => return refused(status, why),
+        };
         let submission = match body::<Submission>(request).await {
             Ok(submission) => submission,
             Err((status, why)) => return refused(status, why),
         };
         let jobs = Arc::clone(&self.jobs);
         // Names are looked up, and the record of the job is written to disk.
-        match offload(move || jobs.submit(submission, user.map(name))).await {
+        let submitted = offload(move || {
+            let user = user.map(name);
+            jobs.submit(submission, Origin { user, room })
+        });
+        match submitted.await {
             Ok(job) => json_answer(StatusCode::CREATED, &job.report()),
             Err(why) => refused(StatusCode::BAD_REQUEST, why),
         }
     }
 
+    /// Room in memory for the body of a request, if it is large.
+    fn room_for(
+        &self,
+        request: &Request<Incoming>,
+    ) -> Result<Option<OwnedSemaphorePermit>, (StatusCode, String)> {
+        let Some(bytes) = request.body().size_hint().exact() else {
+            let why = "the request does not say its length".to_owned();
+            return Err((StatusCode::LENGTH_REQUIRED, why));
+        };
+        if bytes <= SMALL_BYTES {
+            return Ok(None);
+        }
+        let room = Arc::clone(&self.room);
+        let kib = u32::try_from(bytes >> 10).unwrap_or(u32::MAX);
+        if bytes > BODY_BYTES as u64 {
+            return Err(too_large());
+        }
+        match room.try_acquire_many_owned(kib) {
+            Ok(room) => Ok(Some(room)),
+            Err(_) => Err((
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the files of other jobs take all the room that there is; give the command again \
+                 when they are over"
+                    .to_owned(),
+            )),
+        }
+    }
+
     async fn events(&self, id: &str, request: &Request<Incoming>) -> Answer {
         let from = query(request, "from").unwrap_or(0);
+        let (sender, body) = Channel::new(1);
         if let Some(job) = self.jobs.unfinished_job(number(id)) {
-            let (sender, body) = Channel::new(1);
             runtime().spawn(send_events(job, from, sender));
             return lines(body.boxed_unsync());
         }
         let Some(report) = self.jobs.report(number(id)) else {
             return no_job(id);
         };
-        let jobs = Arc::clone(&self.jobs);
-        match offload(move || jobs.journal().events(&report)).await {
-            Ok(text) => {
-                let rest: String = text.split_inclusive('\n').skip(from).collect();
-                lines(full(rest))
+        let (jobs, of) = (Arc::clone(&self.jobs), report.id);
+        match offload(move || jobs.journal().events(of)).await {
+            Ok(file) => {
+                runtime().spawn(send_record(file, report.state, from, sender));
+                lines(body.boxed_unsync())
             }
             Err(error) => refused(
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -190,9 +236,48 @@ impl Routes {
 async fn send_events(job: Arc<Job>, from: usize, mut sender: Sender<Bytes>) {
     let mut place = Place::from(from);
     while let Some(lines) = job.next(&mut place).await {
-        if sender.send_data(lines.into()).await.is_err() {
-            return;
+        for line in lines {
+            if sender.send_data(line).await.is_err() {
+                return;
+            }
         }
+    }
+}
+
+/// Sends the events on record of a job that is over, part by part.
+async fn send_record(
+    mut file: Option<BufReader<File>>,
+    state: State,
+    from: usize,
+    mut sender: Sender<Bytes>,
+) {
+    let mut left_out = from;
+    while let Some(mut opened) = file.take() {
+        let read = offload(move || {
+            let mut line = Vec::new();
+            let read = opened.read_until(b'\n', &mut line);
+            read.map(|bytes| (bytes > 0).then_some((opened, line)))
+        });
+        match read.await {
+            Ok(Some((opened, line))) => {
+                file = Some(opened);
+                if left_out > 0 {
+                    left_out -= 1;
+                } else if sender.send_data(line.into()).await.is_err() {
+                    return;
+                }
+            }
+            Ok(None) => {}
+            // The follower is not told of an end.
+            Err(error) => {
+                tracing::warn!(%error, "the events of a job cannot be read");
+                return;
+            }
+        }
+    }
+    if state == State::Interrupted {
+        // Nobody is there any more if it fails.
+        let _ = sender.send_data(line(&Event::Interrupted)).await;
     }
 }
 
@@ -259,10 +344,6 @@ fn query<T>(request: &Request<T>, key: &str) -> Option<usize> {
 /// Reads the body of a request, which may be empty if the defaults will do.
 async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, (StatusCode, String)> {
     let declared = request.body().size_hint().lower();
-    let too_large = || {
-        let why = format!("the request has more than {BODY_BYTES} bytes");
-        (StatusCode::PAYLOAD_TOO_LARGE, why)
-    };
     if declared > BODY_BYTES as u64 {
         return Err(too_large());
     }
@@ -278,6 +359,11 @@ async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, (Sta
     };
     let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
     serde_json::from_slice(text).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
+}
+
+fn too_large() -> (StatusCode, String) {
+    let why = format!("the request has more than {BODY_BYTES} bytes");
+    (StatusCode::PAYLOAD_TOO_LARGE, why)
 }
 
 /// A run directory.

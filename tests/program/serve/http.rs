@@ -182,6 +182,12 @@ fn slow_and_broken_clients_are_sent_away_and_hold_up_nobody() {
     }
     let endless = "POST /jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n{";
     assert_eq!(daemon.send_by_socket(endless).0, 413);
+    let chunked = "POST /jobs HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    assert_eq!(daemon.send_by_socket(chunked).0, 411);
+    let note = "y".repeat(100_000);
+    let long = format!("{{\"command\":[\"tune\",\"--out\",\"x\",\"--note\",\"{note}\"]}}");
+    let (status, answer) = daemon.send_by_socket(&request("POST /jobs", &["Host: x"], &long));
+    assert_eq!(status, 400, "{answer}");
     let (status, _) = daemon.send_by_port("\u{1}\u{2}\u{3}\r\n\r\n");
     assert!(matches!(status, 0 | 400), "{status}");
     assert_eq!(daemon.get("/healthz").0, 200);
