@@ -80,7 +80,10 @@ impl ControlSocket {
         };
         let listener = made().map_err(|error: io::Error| {
             let _ = fs::remove_file(&hidden);
-            format!("the socket {shown} cannot be made: {error}")
+            format!(
+                "the socket {shown} cannot be made: {error}; make its folder, or name another path \
+                 (--socket)"
+            )
         })?;
         Ok(Self {
             path: path.to_owned(),

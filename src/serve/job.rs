@@ -313,3 +313,86 @@ impl Observer for Job {
         self.err(text);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use twotone_algorithms::Stage;
+
+    use super::*;
+    use crate::map::HardwareMap;
+    use crate::serve::Use;
+
+    fn job() -> Job {
+        let map = HardwareMap::parse(
+            "[[board]]\nname = \"a\"\nkind = \"crs\"\nserial = \"1\"",
+            "m",
+        );
+        let claim = Claim::of(&map.unwrap(), Use::Sets);
+        Job::new(1, Submission::default(), Origin::default(), claim)
+    }
+
+    fn step(done: usize) -> Step {
+        Step {
+            module: ModuleId::FIRST,
+            stage: Stage::Fitting,
+            done,
+            total: 9,
+        }
+    }
+
+    /// Names of the events that a follower gets next.
+    async fn next(job: &Job, place: &mut Place) -> Option<Vec<String>> {
+        let lines = job.next(place).await?;
+        let name = |line: &Bytes| {
+            let event: serde_json::Value = serde_json::from_slice(line).unwrap();
+            let name = event["event"].as_str().unwrap().to_owned();
+            match event["done"].as_u64() {
+                Some(done) => format!("{name} {done}"),
+                None => name,
+            }
+        };
+        Some(lines.iter().map(name).collect())
+    }
+
+    #[tworoutine::test]
+    async fn followers_get_all_events_and_the_last_step_of_each_module() {
+        let job = job();
+        let (mut early, mut late) = (Place::default(), Place::from(1));
+        job.starts();
+        assert_eq!(next(&job, &mut early).await.unwrap(), ["started"]);
+        job.step("a", &step(1));
+        job.step("a", &step(2));
+        assert_eq!(next(&job, &mut early).await.unwrap(), ["step 2"]);
+        job.out("text");
+        job.step("a", &step(3));
+        for place in [&mut early, &mut late] {
+            assert_eq!(next(&job, place).await.unwrap(), ["out", "step 3"]);
+        }
+        // Who waits is told.
+        let waiting = async { next(&job, &mut early).await };
+        let (told, ()) = tokio::join!(waiting, async { job.ends(3) });
+        assert_eq!(told.unwrap(), ["ended"]);
+        assert_eq!(next(&job, &mut early).await, None);
+        assert_eq!(job.report().status, Some(3));
+    }
+
+    #[tworoutine::test]
+    async fn a_sentence_about_a_cancel_is_said_once_before_or_after_it() {
+        let (before, after) = (job(), job());
+        before.on_cancel("restoring");
+        before.cancel("why");
+        before.cancel("again");
+        after.cancel("why");
+        after.on_cancel("restoring");
+        for job in [before, after] {
+            let said: Vec<_> = job.events().iter().map(|line| line.to_vec()).collect();
+            let said = String::from_utf8(said.concat()).unwrap();
+            assert_eq!(said.matches("why").count(), 1, "{said}");
+            assert_eq!(said.matches("restoring").count(), 1, "{said}");
+            assert!(
+                !said.contains("again") && job.cancel.is_cancelled(),
+                "{said}"
+            );
+        }
+    }
+}

@@ -74,3 +74,28 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tworoutine::test(start_paused = true)]
+    async fn a_reader_that_is_slow_is_waited_for_and_one_that_stops_is_not() {
+        let (ours, mut theirs) = duplex(1);
+        let mut ours = Patient::new(ours);
+        let reading = async {
+            let mut byte = [0];
+            for _ in 0..3 {
+                sleep(LONGEST_STALL - Duration::from_secs(1)).await;
+                theirs.read_exact(&mut byte).await.unwrap();
+            }
+            Instant::now()
+        };
+        let (written, read) = tokio::join!(ours.write_all(b"abcdef"), reading);
+        assert_eq!(written.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(read.elapsed(), LONGEST_STALL);
+    }
+}

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 
 use super::Daemon;
-use crate::process::SimProcess;
+use crate::process::{SimProcess, run};
 
 fn daemon(folder: &tempfile::TempDir) -> (SimProcess, Daemon) {
     let sim = SimProcess::start(&["--boards", "2", "--detectors", "4"]);
@@ -102,6 +102,28 @@ fn questions_have_answers_and_commands_are_refused_by_the_port() {
         let (status, answer) = daemon.send_by_socket(&request(first, &lines, body));
         assert_eq!(status, expected, "{first} {lines:?} {body}: {answer}");
     }
+}
+
+#[test]
+fn a_client_of_the_port_can_ask_and_gives_no_commands() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_sim, daemon) = daemon(&folder);
+    let host = format!("http://{}", daemon.listen);
+    let (status, out, err) = run(&["--host", &host, "health"]);
+    assert_eq!(status, 0, "{err}");
+    assert!(out.contains("connected 2 of 2 boards"), "{out}");
+    let (status, _, err) = run(&["--host", &host, "off"]);
+    assert_eq!(status, 2, "{err}");
+    assert!(err.contains("only answers questions"), "{err}");
+    assert_eq!(daemon.run(&["off"]).0, 0);
+    let (status, out, _) = run(&["--host", &host, "jobs"]);
+    assert_eq!((status, out.lines().count()), (0, 2), "{out}");
+    let (status, out, _) = run(&["--host", &host, "follow", "1"]);
+    assert_eq!(status, 0);
+    assert!(out.contains("off, read back"), "{out}");
+    let (status, _, err) = run(&["--host", &host, "demo"]);
+    assert_eq!(status, 2);
+    assert!(err.contains("needs no daemon"), "{err}");
 }
 
 #[test]
