@@ -25,6 +25,8 @@ const RECORD_BYTES: u64 = 4 << 20;
 pub(crate) struct Journal {
     folder: PathBuf,
     over: Mutex<BTreeMap<u64, JobReport>>,
+    /// Largest number of a job that was there when the journal was opened.
+    highest: u64,
 }
 
 impl Journal {
@@ -35,12 +37,17 @@ impl Journal {
     /// If the folder cannot be made or read.
     pub(crate) fn open(folder: &Path) -> io::Result<(Self, Vec<JobReport>)> {
         fs::create_dir_all(folder)?;
-        let mut over = BTreeMap::new();
+        let (mut over, mut highest) = (BTreeMap::new(), 0);
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
             if path.extension().is_none_or(|extension| extension != "json") {
                 continue;
             }
+            // A record that cannot be read keeps its number.
+            let number = path
+                .file_stem()
+                .and_then(|stem| stem.to_str()?.parse().ok());
+            highest = highest.max(number.unwrap_or(0));
             let read = input::read(&path, RECORD_BYTES)
                 .and_then(|text| Ok(serde_json::from_slice::<JobReport>(&text)?));
             match read {
@@ -59,6 +66,7 @@ impl Journal {
         let journal = Self {
             folder: folder.to_owned(),
             over: Mutex::new(over),
+            highest,
         };
         for report in &interrupted {
             journal.save(report)?;
@@ -70,9 +78,9 @@ impl Journal {
         self.over.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Number of the first job that was not there before.
+    /// Number of the first job that was not there when the journal was opened.
     pub(crate) fn next_id(&self) -> u64 {
-        self.over().last_key_value().map_or(1, |(id, _)| id + 1)
+        self.highest + 1
     }
 
     /// Jobs that are over, in the order of their numbers.
@@ -156,5 +164,69 @@ impl Journal {
         file.as_file().sync_all()?;
         let path = self.folder.join(name);
         file.persist(path).map(drop).map_err(|error| error.error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::UtcTime;
+
+    fn report(id: u64, state: State) -> JobReport {
+        JobReport {
+            id,
+            command: vec!["off".to_owned()],
+            by: None,
+            state,
+            cancelled: false,
+            boards: Vec::new(),
+            waits_for: Vec::new(),
+            submitted: UtcTime::now(),
+            started: None,
+            ended: None,
+            status: None,
+            steps: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn jobs_that_were_not_over_are_interrupted_and_numbers_are_used_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (journal, interrupted) = Journal::open(folder.path()).unwrap();
+        assert!(interrupted.is_empty());
+        assert_eq!(journal.next_id(), 1);
+        journal
+            .close(report(1, State::Ended), &[Bytes::from_static(b"{}\n")])
+            .unwrap();
+        journal.save(&report(2, State::Queued)).unwrap();
+        journal.save(&report(3, State::Running)).unwrap();
+        fs::write(folder.path().join("9.json"), "torn").unwrap();
+        for is_first in [true, false] {
+            let (journal, interrupted) = Journal::open(folder.path()).unwrap();
+            let ids: Vec<_> = interrupted.iter().map(|report| report.id).collect();
+            assert_eq!(ids, if is_first { vec![2, 3] } else { vec![] });
+            let states: Vec<_> = journal.reports().iter().map(|one| one.state).collect();
+            assert_eq!(
+                states,
+                [State::Ended, State::Interrupted, State::Interrupted]
+            );
+            assert_eq!(journal.next_id(), 10);
+        }
+    }
+
+    #[test]
+    fn the_first_records_are_forgotten_when_there_are_too_many() {
+        let folder = tempfile::tempdir().unwrap();
+        let (journal, _) = Journal::open(folder.path()).unwrap();
+        for id in 1..=MOST_RECORDS as u64 + 2 {
+            // Without a disk that is waited for.
+            journal.over().insert(id, report(id, State::Ended));
+        }
+        let last = MOST_RECORDS as u64 + 3;
+        fs::write(folder.path().join("1.json"), "").unwrap();
+        journal.close(report(last, State::Ended), &[]).unwrap();
+        assert_eq!(journal.reports().len(), MOST_RECORDS);
+        assert_eq!(journal.reports()[0].id, 4);
+        assert!(!folder.path().join("1.json").exists());
     }
 }
