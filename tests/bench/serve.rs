@@ -164,12 +164,14 @@ fn held(seconds: f64) -> Outcome<Vec<Value>> {
         sleep(1);
         scrapes.push(rig.scrape()?);
     }
-    let processor = (rig.daemon.cost()?.processor_s - before) / begun.elapsed().as_secs_f64();
+    let cost = rig.daemon.cost()?;
+    let processor = (cost.processor_s - before) / begun.elapsed().as_secs_f64();
     let (descriptors_after, memory_after) = rig.resources()?;
     let longest = scrapes.iter().copied().fold(0.0, f64::max);
     let ratio = memory_after / memory;
     Ok(vec![
         json!({"name": "256 boards held: processor", "value": processor, "unit": "cores"}),
+        json!({"name": "256 boards held: peak", "value": cost.peak_mb, "unit": "MB"}),
         json!({
             "name": "256 boards held: memory", "value": memory_after, "unit": "MB",
             "peer": "at the start", "peer_value": memory,
