@@ -12,7 +12,7 @@
 //! Joins are source-specific (IGMPv3): the network delivers only packets from the addresses of the
 //! boards. Packets from such an address with another serial number are counted and never used.
 //! Packets that come out of order are put in order. A missing packet counts as lost after a number
-//! of packets or a time (see [`ReceiveOptions`]).
+//! of packets or a time (see [`ReceiveOptions`](twotone_hal::ReceiveOptions)).
 //!
 //! Modules are numbered as in packets (see [`in_packets`]): from 1 within the analog bank in use.
 //!
