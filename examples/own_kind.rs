@@ -82,13 +82,8 @@ impl Board for BaseBand {
         let mut state = lock(&self.1);
         let description = describe();
         for op in batch.ops() {
-            let checked = description
-                .require(&[op.kind()])
-                .and_then(|()| {
-                    op.module()
-                        .map_or(Ok(()), |id| description.module(id).map(drop))
-                })
-                .and_then(|()| state.module.check(batch, op));
+            let checked = description.check(op);
+            let checked = checked.and_then(|()| state.module.check(batch, op));
             checked.map_err(|error| error.during(op.to_string()).on(&self.0).after(0))?;
         }
         let mut replies = RepliesBuilder::new(batch);
@@ -105,29 +100,26 @@ impl State {
         match op {
             Op::Describe => replies.description(describe()),
             Op::AcquireMean { acquire, .. } => {
-                let tones: Vec<ToneState> = self.module.acquired(acquire).collect();
                 let noise = NOISE / f64::from(acquire.samples).sqrt();
-                let mean: Vec<_> = tones
-                    .iter()
-                    .map(|tone| self.received(tone, noise))
-                    .collect();
+                let mean = self.samples(acquire, 1, noise);
                 let scatter = vec![NOISE; mean.len()];
                 replies.mean(mean, scatter, false, false)
             }
             Op::AcquireSamples { acquire, .. } => {
-                let tones: Vec<ToneState> = self.module.acquired(acquire).collect();
-                let all = tones
-                    .iter()
-                    .flat_map(|tone| (0..acquire.samples).map(move |_| tone));
-                let samples: Vec<_> = all.map(|tone| self.received(tone, NOISE)).collect();
-                replies.samples(tones.len(), samples, false, false)
+                let samples = self.samples(acquire, acquire.samples as usize, NOISE);
+                let channels = samples.len() / acquire.samples as usize;
+                replies.samples(channels, samples, false, false)
             }
             op if self.module.answer(batch, op, replies)? => Ok(()),
-            _ => Err(Error::new(
-                ErrorKind::Unsupported,
-                "base-band boards do not have it",
-            )),
+            _ => Err(Error::new(ErrorKind::Unsupported, "there is no such thing")),
         }
+    }
+
+    /// `count` samples of each channel of an acquisition, one channel after the other.
+    fn samples(&mut self, acquire: &Acquire, count: usize, noise: f64) -> Vec<Complex64> {
+        let tones: Vec<ToneState> = self.module.acquired(acquire).collect();
+        let each = tones.iter().flat_map(|tone| vec![tone; count]);
+        each.map(|tone| self.received(tone, noise)).collect()
     }
 
     /// Signal of a tone behind the line and the resonators, with noise of this standard deviation,
@@ -136,21 +128,21 @@ impl State {
         let f_hz = tone.offset.unwrap_or_default().0;
         let phase = tone.phase.unwrap_or_default().0 - tone.rotation.unwrap_or_default().0;
         let line = Complex64::cis(phase - TAU * f_hz * DELAY_S);
-        let through = RESONANCES.iter().map(|fr_hz| {
-            let detuning = Complex64::new(1.0, 2.0 * QR * (f_hz - fr_hz) / fr_hz);
-            1.0 - DEPTH / detuning
-        });
-        let signal = GAIN * tone.amplitude.unwrap_or(0.0) * line * through.product::<Complex64>();
+        let detunings = RESONANCES.map(|fr_hz| 2.0 * QR * (f_hz - fr_hz) / fr_hz);
+        let through = detunings.map(|detuning| 1.0 - DEPTH / Complex64::new(1.0, detuning));
+        let signal =
+            GAIN * tone.amplitude.unwrap_or(0.0) * line * through.iter().product::<Complex64>();
         // Box and Muller (1958).
         let radius = noise * (-self.uniform().ln()).sqrt();
         signal + Complex64::from_polar(radius, TAU * self.uniform())
     }
 
-    /// Number above 0 and up to 1: Marsaglia, Xorshift RNGs (2003), section 3, triple (13, 7, 17).
+    /// Number above 0 and up to 1: Knuth, The Art of Computer Programming 2, section 3.3.4.
     fn uniform(&mut self) -> f64 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
+        self.random = self
+            .random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         ((self.random >> 11) + 1) as f64 / (1u64 << 53) as f64
     }
 }
@@ -246,13 +238,11 @@ impl Stream {
         let numbers = self.samples..self.samples + count as u64;
         self.samples = numbers.end;
         let mut state = lock(&self.state);
-        let tones: Vec<_> = self
-            .channels
-            .iter()
-            .map(|one| state.module.tone(*one))
+        let all = Acquire::new(1);
+        let received: Vec<_> = numbers
+            .clone()
+            .flat_map(|_| state.samples(&all, 1, NOISE))
             .collect();
-        let all = numbers.clone().flat_map(|_| &tones);
-        let received: Vec<_> = all.map(|tone| state.received(tone, NOISE)).collect();
         StreamBlock {
             stream,
             stage: 0,
@@ -275,13 +265,8 @@ impl StreamReceiver for Receiver {
         let time = within.min(Duration::from_millis(20));
         tokio::time::sleep(time).await;
         let streams = self.0.iter_mut().enumerate();
-        Ok(streams
-            .map(|(stream, one)| one.block(stream, time))
-            .collect())
-    }
-
-    fn take_rest(&mut self) -> Vec<StreamBlock> {
-        Vec::new()
+        let blocks = streams.map(|(stream, one)| one.block(stream, time));
+        Ok(blocks.collect())
     }
 
     fn end_at(&mut self, stream: usize, seconds: f64) {
@@ -298,8 +283,8 @@ impl StreamReceiver for Receiver {
 
     fn status(&self, stream: usize) -> StreamStatus {
         let mut status = StreamStatus::default();
-        (status.counters.expected, status.counters.received) =
-            (self.0[stream].samples, self.0[stream].samples);
+        status.counters.expected = self.0[stream].samples;
+        status.counters.received = self.0[stream].samples;
         status
     }
 }

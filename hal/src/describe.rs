@@ -204,6 +204,16 @@ impl Description {
         Err(Error::new(ErrorKind::Unsupported, message))
     }
 
+    /// Checks that the board has an operation and the module that it is for.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] for an operation of a kind that the board lacks, and that of
+    /// [`Description::module`].
+    pub fn check(&self, op: &Op) -> Result<(), Error> {
+        self.require(&[op.kind()])?;
+        op.module().map_or(Ok(()), |id| self.module(id).map(drop))
+    }
+
     /// True if the board has the operations of this kind.
     pub fn has(&self, operation: OperationKind) -> bool {
         self.operations.contains(&operation)

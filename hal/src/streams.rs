@@ -126,8 +126,10 @@ pub trait StreamReceiver: Send {
     async fn receive(&mut self, within: Duration) -> Result<Vec<StreamBlock>>;
 
     /// Returns the blocks that are not full, with the times that can be determined now. Call it
-    /// before [`close`](Self::close).
-    fn take_rest(&mut self) -> Vec<StreamBlock>;
+    /// before [`close`](Self::close). By default there are none.
+    fn take_rest(&mut self) -> Vec<StreamBlock> {
+        Vec::new()
+    }
 
     /// Ends a stream when it covers `seconds`. Later samples are neither put into blocks nor
     /// counted. Samples that have already been taken stay. Call it again to move the end.

@@ -135,19 +135,14 @@ impl DryRun {
 
     /// Checks an operation before anything of its batch is executed.
     fn check(&self, batch: &Batch, op: &Op) -> Result<()> {
-        self.description.require(&[op.kind()])?;
+        self.description.check(op)?;
         if matches!(op, Op::ReadClock | Op::ReadHousekeeping) {
             let message = "a board of a dry run has no clock and no sensors";
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
-        let Some(module) = op.module() else {
-            return Ok(());
-        };
-        self.description.module(module)?;
         let modules = self.modules();
-        modules
-            .get(&module)
-            .map_or(Ok(()), |memory| memory.check(batch, op))
+        let memory = op.module().and_then(|module| modules.get(&module));
+        memory.map_or(Ok(()), |memory| memory.check(batch, op))
     }
 
     /// Executes and answers an operation.

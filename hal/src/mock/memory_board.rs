@@ -116,15 +116,10 @@ impl MemoryBoard {
         })?;
         let modules = self.modules();
         for op in batch.ops() {
-            let has = self.0.description.require(&[op.kind()]);
-            has.map_err(|error| self.failed(error, op, 0))?;
-            let lacks_module = || Error::new(ErrorKind::InvalidArgument, "there is no such module");
-            let module = op.module().map(|module| modules.get(&module));
-            let checked = match module {
-                None => Ok(()),
-                Some(Some(module)) => module.check(batch, op),
-                Some(None) => Err(lacks_module()),
-            };
+            let checked = self.0.description.check(op).and_then(|()| {
+                let module = op.module().and_then(|module| modules.get(&module));
+                module.map_or(Ok(()), |module| module.check(batch, op))
+            });
             checked.map_err(|error| self.failed(error, op, 0))?;
         }
         Ok(())
