@@ -20,7 +20,7 @@ mod patient;
 mod routes;
 
 pub(crate) use api::{Cancel, Event, JobReport, Submission};
-pub(crate) use boards::Boards;
+pub(crate) use boards::{Boards, ModuleTones};
 pub(crate) use claim::{Claim, Use};
 pub(crate) use client::{Failure, Host};
 pub(crate) use http::{ControlSocket, Server};

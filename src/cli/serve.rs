@@ -1,10 +1,11 @@
 //! `twotone serve`: the daemon of a control host.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::{Args, Parser};
@@ -12,6 +13,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use tworoutine::runtime;
 use twotone::hal::legible;
 use twotone::input::shown;
@@ -24,8 +26,8 @@ use super::output::{complain, say, say_json};
 use super::remote::wait;
 use super::{Cli, Command, Exit, ask, limits, load_map, run_here};
 use crate::serve::{
-    Boards, Claim, ControlSocket, JobReport, Jobs, Journal, Notify, ROOM_KIB, Routes, Server,
-    Submission, Use, Work,
+    Boards, Claim, ControlSocket, JobReport, Jobs, Journal, ModuleTones, Notify, ROOM_KIB, Routes,
+    Server, Submission, Use, Work,
 };
 
 /// The arguments of `twotone serve`.
@@ -195,7 +197,7 @@ impl Daemon {
         let notify = Arc::new(Notify::of_environment());
         self.keep_connected();
         self.tell_status(&notify);
-        self.watch_over(&notify, &is_well);
+        self.watch_over(&notify, &is_well, interrupt.first.clone());
         let mut counts = self.boards.counts();
         let first_turns = counts.wait_for(|counts| counts.tried == counts.of);
         tokio::select! {
@@ -251,40 +253,19 @@ impl Daemon {
             );
         }
         let (jobs, interrupted) = (Arc::clone(&self.jobs), self.interrupted.clone());
-        let told: Vec<OnceLock<()>> = self
-            .boards
-            .map()
-            .boards()
-            .iter()
-            .map(|_| OnceLock::new())
-            .collect();
-        let names: Vec<String> = self
-            .boards
-            .map()
-            .boards()
-            .iter()
-            .map(|one| one.name.clone())
-            .collect();
+        let told = Mutex::new(BTreeSet::new());
         let busy = Arc::clone(&self.jobs);
         self.boards.keep_connected(
             move |board| busy.uses_of(board),
             move |board, modules| {
-                let index = names.iter().position(|name| name == board);
-                let is_first = index.is_some_and(|index| told[index].set(()).is_ok());
-                for report in interrupted.iter().filter(|_| is_first) {
-                    if !report.boards.iter().any(|name| name == board) {
-                        continue;
-                    }
+                let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+                if !told.insert(board.to_owned()) {
+                    return;
+                }
+                let concerned = |report: &&JobReport| report.boards.iter().any(|one| one == board);
+                for report in interrupted.iter().filter(concerned) {
                     for module in modules {
-                        let number = module.module;
-                        let text = match module.tones_on {
-                            Some(on) => format!(
-                                "board {board} module {number}: {on} tones are on, read back when \
-                                 the daemon was started again"
-                            ),
-                            None => format!("board {board} module {number}: not read back"),
-                        };
-                        jobs.journal().note(report.id, &text);
+                        jobs.journal().note(report.id, &read_back(board, module));
                     }
                 }
             },
@@ -305,8 +286,14 @@ impl Daemon {
         });
     }
 
-    /// Gives systemd signs of life for as long as the boards have their turns.
-    fn watch_over(&self, notify: &Arc<Notify>, is_well: &Arc<AtomicBool>) {
+    /// Gives systemd signs of life for as long as the boards have their turns. `ending` is
+    /// cancelled when the daemon is about to end.
+    fn watch_over(
+        &self,
+        notify: &Arc<Notify>,
+        is_well: &Arc<AtomicBool>,
+        ending: CancellationToken,
+    ) {
         let (notify, is_well) = (Arc::clone(notify), Arc::clone(is_well));
         let boards = Arc::clone(&self.boards);
         let period = notify.watchdog().map_or(LOOK, |time| time / 2);
@@ -322,8 +309,8 @@ impl Daemon {
                     notify.alive();
                 } else {
                     tracing::error!("no board has had its turn for {LONGEST_SILENCE:?}");
-                    is_well.store(false, Ordering::Relaxed);
                 }
+                is_well.store(is_alive && !ending.is_cancelled(), Ordering::Relaxed);
                 sleep(period).await;
             }
         });
@@ -347,6 +334,18 @@ impl Daemon {
                 legible(&host)
             ));
         }
+    }
+}
+
+/// Sentence about the tones of a module that were found on at the start.
+fn read_back(board: &str, module: &ModuleTones) -> String {
+    let number = module.module;
+    match module.tones_on {
+        Some(on) => format!(
+            "board {board} module {number}: {on} tones are on, read back when the daemon was \
+             started again"
+        ),
+        None => format!("board {board} module {number}: not read back"),
     }
 }
 
