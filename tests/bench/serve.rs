@@ -155,8 +155,8 @@ fn tunes() -> Outcome<Vec<Value>> {
 /// What boards cost that are held and not used.
 fn held(seconds: f64) -> Outcome<Vec<Value>> {
     let rig = Rig::start(HELD, 4)?;
-    // The first beats open what stays open.
-    sleep(10);
+    // What stays open is opened, and the allocator has what it keeps.
+    sleep(60);
     let (descriptors, memory) = rig.resources()?;
     let (before, begun) = (rig.daemon.cost()?.processor_s, now());
     let mut scrapes = Vec::new();
