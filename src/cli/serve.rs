@@ -26,8 +26,8 @@ use super::output::{complain, say, say_json};
 use super::remote::wait;
 use super::{Cli, Command, Exit, ask, limits, load_map, run_here};
 use crate::serve::{
-    Boards, Claim, ControlSocket, JobReport, Jobs, Journal, ModuleTones, Notify, ROOM_KIB, Routes,
-    Server, Submission, Use, Work,
+    Boards, Claim, ControlSocket, JobRecords, JobReport, Jobs, ModuleTones, Notify, ROOM_KIB,
+    Routes, Server, Submission, Use, Work,
 };
 
 /// The arguments of `twotone serve`.
@@ -142,7 +142,7 @@ impl Serve {
         };
         let (state, runs) = (made(&state)?, made(&runs)?);
         let lock = alone(&state)?;
-        let (journal, interrupted) = Journal::open(&state.join("jobs"))
+        let (records, interrupted) = JobRecords::open(&state.join("jobs"))
             .map_err(|error| format!("the jobs in {} cannot be read: {error}", shown(&state)))?;
         lock::takes_commands_at(format!("unix:{}", socket.display()));
         let boards = Boards::new(map);
@@ -152,7 +152,7 @@ impl Serve {
         };
         Ok(Daemon {
             boards,
-            jobs: Jobs::new(Box::new(plan), journal),
+            jobs: Jobs::new(Box::new(plan), records),
             interrupted,
             runs,
             socket,
@@ -247,7 +247,7 @@ impl Daemon {
                 command,
                 "interrupted: the daemon ended before it"
             );
-            self.jobs.journal().note(
+            self.jobs.records().note(
                 report.id,
                 "interrupted: the daemon ended before the job did, and nothing was restored",
             );
@@ -265,7 +265,7 @@ impl Daemon {
                 let concerned = |report: &&JobReport| report.boards.iter().any(|one| one == board);
                 for report in interrupted.iter().filter(concerned) {
                     for module in modules {
-                        jobs.journal().note(report.id, &read_back(board, module));
+                        jobs.records().note(report.id, &read_back(board, module));
                     }
                 }
             },

@@ -21,8 +21,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tworoutine::runtime;
 
-use super::patient::Patient;
-use super::routes::{Door, Routes};
+use super::routes::{Endpoint, Routes};
+use super::stall_timeout::StallTimeout;
 
 /// Connections of a listener at the same time; others wait until one ends.
 const MOST_CONNECTIONS: usize = 512;
@@ -146,8 +146,8 @@ impl Server {
                     stream = listener.accept() => stream,
                 };
                 match stream {
-                    Ok((stream, door)) => {
-                        let served = answer(stream, door, Arc::clone(&routes), closing.clone());
+                    Ok((stream, endpoint)) => {
+                        let served = answer(stream, endpoint, Arc::clone(&routes), closing.clone());
                         connections.spawn_on(
                             async move {
                                 served.await;
@@ -176,20 +176,20 @@ impl Server {
 /// Answers the requests of one connection.
 async fn answer(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    door: Door,
+    endpoint: Endpoint,
     routes: Arc<Routes>,
     closing: CancellationToken,
 ) {
     let service = service_fn(move |request| {
         let routes = Arc::clone(&routes);
-        async move { Ok::<_, Infallible>(routes.answer(door, request).await) }
+        async move { Ok::<_, Infallible>(routes.answer(endpoint, request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)
         .max_buf_size(HEAD_BYTES)
         .max_headers(HEAD_LINES)
-        .serve_connection(TokioIo::new(Patient::new(stream)), service);
+        .serve_connection(TokioIo::new(StallTimeout::new(stream)), service);
     let mut connection = pin!(connection);
     let served = tokio::select! {
         served = connection.as_mut() => served,
@@ -207,24 +207,24 @@ async fn answer(
 trait Listener: Send + 'static {
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// Takes a connection, and says by which door it has come.
-    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Door)>> + Send;
+    /// Takes a connection, and says by which endpoint it has come.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Endpoint)>> + Send;
 }
 
 impl Listener for UnixListener {
     type Stream = UnixStream;
 
-    async fn accept(&self) -> io::Result<(UnixStream, Door)> {
+    async fn accept(&self) -> io::Result<(UnixStream, Endpoint)> {
         let (stream, _) = Self::accept(self).await?;
         let user = stream.peer_cred().ok().map(|peer| peer.uid());
-        Ok((stream, Door::Control(user)))
+        Ok((stream, Endpoint::Control(user)))
     }
 }
 
 impl Listener for TcpListener {
     type Stream = TcpStream;
 
-    async fn accept(&self) -> io::Result<(TcpStream, Door)> {
-        Ok((Self::accept(self).await?.0, Door::Ask))
+    async fn accept(&self) -> io::Result<(TcpStream, Endpoint)> {
+        Ok((Self::accept(self).await?.0, Endpoint::Ask))
     }
 }

@@ -23,7 +23,7 @@ pub(crate) struct Job {
     pub(crate) cancel: CancellationToken,
     /// Cancelled to give up its clean-up.
     pub(crate) abandon: CancellationToken,
-    course: Mutex<Course>,
+    history: Mutex<History>,
     changed: watch::Sender<()>,
     /// Room for the files of the command.
     _room: Option<OwnedSemaphorePermit>,
@@ -38,8 +38,8 @@ pub(crate) struct Origin {
     pub(crate) room: Option<OwnedSemaphorePermit>,
 }
 
-/// Course of a job until now.
-struct Course {
+/// History of a job until now.
+struct History {
     report: JobReport,
     /// Events that are kept, each a line of JSON.
     events: Vec<Bytes>,
@@ -52,16 +52,16 @@ struct Course {
     on_cancel: &'static str,
 }
 
-/// Place of a follower in the events of a job.
+/// Position of a follower in the events of a job.
 #[derive(Debug, Default)]
-pub(crate) struct Place {
+pub(crate) struct Position {
     /// Number of kept events that it has.
     events: usize,
     /// Number of the last step that it has.
     step: u64,
 }
 
-impl From<usize> for Place {
+impl From<usize> for Position {
     /// A follower that has so many of the kept events.
     fn from(events: usize) -> Self {
         Self { events, step: 0 }
@@ -94,7 +94,7 @@ impl Job {
             claim,
             cancel: CancellationToken::new(),
             abandon: CancellationToken::new(),
-            course: Mutex::new(Course {
+            history: Mutex::new(History {
                 report,
                 events: Vec::new(),
                 bytes: 0,
@@ -107,14 +107,14 @@ impl Job {
         }
     }
 
-    fn course(&self) -> MutexGuard<'_, Course> {
-        self.course.lock().unwrap_or_else(PoisonError::into_inner)
+    fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Facts about the job.
     pub(crate) fn report(&self) -> JobReport {
-        let course = self.course();
-        let steps = course
+        let history = self.history();
+        let steps = history
             .steps
             .iter()
             .map(|((board, _), (_, step))| BoardStep {
@@ -124,23 +124,23 @@ impl Job {
         JobReport {
             cancelled: self.cancel.is_cancelled(),
             steps: steps.collect(),
-            ..course.report.clone()
+            ..history.report.clone()
         }
     }
 
     /// Its state.
     pub(crate) fn state(&self) -> State {
-        self.course().report.state
+        self.history().report.state
     }
 
     /// Events until now, each a line.
     pub(crate) fn events(&self) -> Vec<Bytes> {
-        self.course().events.clone()
+        self.history().events.clone()
     }
 
     /// Notes the jobs that it waits for.
     pub(crate) fn waits_for(&self, jobs: Vec<u64>) {
-        if self.course().report.waits_for != jobs {
+        if self.history().report.waits_for != jobs {
             let event = Event::Queued {
                 waits_for: jobs.clone(),
             };
@@ -168,7 +168,7 @@ impl Job {
 
     /// Ends the job early, for a reason that its followers are told if there is one.
     pub(crate) fn cancel(&self, why: &str) {
-        let said = std::mem::take(&mut self.course().on_cancel);
+        let said = std::mem::take(&mut self.history().on_cancel);
         if !why.is_empty() && !self.cancel.is_cancelled() {
             self.err(why);
         }
@@ -181,8 +181,8 @@ impl Job {
     /// Has followers be told `message` when the job is cancelled.
     pub(crate) fn on_cancel(&self, message: &'static str) {
         let is_cancelled = {
-            let mut course = self.course();
-            course.on_cancel = message;
+            let mut history = self.history();
+            history.on_cancel = message;
             self.cancel.is_cancelled()
         };
         if is_cancelled {
@@ -202,9 +202,9 @@ impl Job {
 
     fn add_output(&self, text: &str, event: impl Fn(String) -> Event) {
         let bytes = {
-            let mut course = self.course();
-            course.bytes = course.bytes.saturating_add(text.len());
-            course.bytes
+            let mut history = self.history();
+            history.bytes = history.bytes.saturating_add(text.len());
+            history.bytes
         };
         if bytes <= MOST_OUTPUT {
             self.add(&event(text.to_owned()));
@@ -225,21 +225,21 @@ impl Job {
     fn change(&self, event: &Event, change: impl FnOnce(&mut JobReport)) {
         let line = line(event);
         {
-            let mut course = self.course();
-            change(&mut course.report);
-            course.events.push(line);
+            let mut history = self.history();
+            change(&mut history.report);
+            history.events.push(line);
         }
         self.changed.send_replace(());
     }
 
-    /// Waits until there are events behind `place`, and returns some of them, each a line. Returns
-    /// `None` if the follower has all events of a job that is over.
-    pub(crate) async fn next(&self, place: &mut Place) -> Option<Vec<Bytes>> {
+    /// Waits until there are events behind `position`, and returns some of them, each a line.
+    /// Returns `None` if the follower has all events of a job that is over.
+    pub(crate) async fn next(&self, position: &mut Position) -> Option<Vec<Bytes>> {
         let mut changed = self.changed.subscribe();
         loop {
             // What comes from now on wakes the wait below.
             changed.borrow_and_update();
-            let (lines, is_over) = self.lines_from(place);
+            let (lines, is_over) = self.lines_from(position);
             if !lines.is_empty() {
                 return Some(lines);
             }
@@ -249,30 +249,30 @@ impl Job {
         }
     }
 
-    fn lines_from(&self, place: &mut Place) -> (Vec<Bytes>, bool) {
-        let course = self.course();
-        let events = course.events.iter().skip(place.events);
-        let mut lines: Vec<Bytes> = events.take(PART).cloned().collect();
-        place.events += lines.len();
-        let has_all = place.events >= course.events.len();
+    fn lines_from(&self, position: &mut Position) -> (Vec<Bytes>, bool) {
+        let history = self.history();
+        let events = history.events.iter().skip(position.events);
+        let mut lines: Vec<Bytes> = events.take(CHUNK_BYTES).cloned().collect();
+        position.events += lines.len();
+        let has_all = position.events >= history.events.len();
         // Steps that were followed by others in the meantime are of no interest to anybody.
-        if has_all && !course.report.state.is_over() && place.step < course.last_step {
-            let steps = course.steps.iter();
-            let new = steps.filter(|(_, (number, _))| *number > place.step);
+        if has_all && !history.report.state.is_over() && position.step < history.last_step {
+            let steps = history.steps.iter();
+            let new = steps.filter(|(_, (number, _))| *number > position.step);
             lines.extend(new.map(|((board, _), (_, step))| {
                 line(&Event::Step(BoardStep {
                     board: board.clone(),
                     step: *step,
                 }))
             }));
-            place.step = course.last_step;
+            position.step = history.last_step;
         }
-        (lines, has_all && course.report.state.is_over())
+        (lines, has_all && history.report.state.is_over())
     }
 }
 
 /// Most events that are taken at once.
-const PART: usize = 256;
+const CHUNK_BYTES: usize = 256;
 
 /// An event as a line of JSON.
 pub(crate) fn line(event: &Event) -> Bytes {
@@ -292,11 +292,11 @@ impl Observer for Job {
 
     fn step(&self, board: &str, step: &Step) {
         {
-            let mut course = self.course();
-            course.last_step += 1;
-            let number = course.last_step;
+            let mut history = self.history();
+            history.last_step += 1;
+            let number = history.last_step;
             let key = (board.to_owned(), step.module);
-            course.steps.insert(key, (number, *step));
+            history.steps.insert(key, (number, *step));
         }
         if step.done == 0 {
             let (module, stage) = (step.module.number(), step.stage.as_str());
@@ -341,8 +341,8 @@ mod tests {
     }
 
     /// Names of the events that a follower gets next.
-    async fn next(job: &Job, place: &mut Place) -> Option<Vec<String>> {
-        let lines = job.next(place).await?;
+    async fn next(job: &Job, position: &mut Position) -> Option<Vec<String>> {
+        let lines = job.next(position).await?;
         let name = |line: &Bytes| {
             let event: serde_json::Value = serde_json::from_slice(line).unwrap();
             let name = event["event"].as_str().unwrap().to_owned();
@@ -357,7 +357,7 @@ mod tests {
     #[tworoutine::test]
     async fn followers_get_all_events_and_the_last_step_of_each_module() {
         let job = job();
-        let (mut early, mut late) = (Place::default(), Place::from(1));
+        let (mut early, mut late) = (Position::default(), Position::from(1));
         job.starts();
         assert_eq!(next(&job, &mut early).await.unwrap(), ["started"]);
         job.step("a", &step(1));
@@ -365,8 +365,8 @@ mod tests {
         assert_eq!(next(&job, &mut early).await.unwrap(), ["step 2"]);
         job.out("text");
         job.step("a", &step(3));
-        for place in [&mut early, &mut late] {
-            assert_eq!(next(&job, place).await.unwrap(), ["out", "step 3"]);
+        for position in [&mut early, &mut late] {
+            assert_eq!(next(&job, position).await.unwrap(), ["out", "step 3"]);
         }
         // Who waits is told.
         let waiting = async { next(&job, &mut early).await };

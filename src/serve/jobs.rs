@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::api::{JobReport, State, Submission};
 use super::claim::Claim;
 use super::job::{Job, Origin};
-use super::journal::Journal;
+use super::records::JobRecords;
 
 /// Work of a job. It runs in a thread of its own, may block it, and returns the exit status.
 pub(crate) type Work = Box<dyn FnOnce(&Arc<Job>) -> u8 + Send>;
@@ -22,8 +22,8 @@ pub(crate) type Plan = dyn Fn(&Submission) -> Result<(Claim, Work), String> + Se
 /// All jobs of the daemon.
 pub(crate) struct Jobs {
     plan: Box<Plan>,
-    journal: Journal,
-    line: Mutex<Line>,
+    records: JobRecords,
+    queue: Mutex<Queue>,
     /// Number of jobs that are not over.
     unfinished: watch::Sender<usize>,
     ended: Mutex<Ended>,
@@ -39,7 +39,7 @@ struct Ended {
 }
 
 /// Jobs that are not over, in the order in which they have their turns.
-struct Line {
+struct Queue {
     jobs: Vec<Arc<Job>>,
     /// Work of those that wait.
     work: BTreeMap<u64, Work>,
@@ -63,30 +63,30 @@ const CANCELLED: u8 = 130;
 const FAILED: u8 = 3;
 
 impl Jobs {
-    /// No jobs but those that are over in the journal.
-    pub(crate) fn new(plan: Box<Plan>, journal: Journal) -> Arc<Self> {
-        let line = Line {
+    /// Only the jobs of the records, all of which are over.
+    pub(crate) fn new(plan: Box<Plan>, records: JobRecords) -> Arc<Self> {
+        let queue = Queue {
             jobs: Vec::new(),
             work: BTreeMap::new(),
-            next_id: journal.next_id(),
+            next_id: records.next_id(),
             is_closed: false,
         };
         Arc::new(Self {
             plan,
-            journal,
-            line: Mutex::new(line),
+            records,
+            queue: Mutex::new(queue),
             unfinished: watch::channel(0).0,
             ended: Mutex::default(),
         })
     }
 
-    fn line(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The journal.
-    pub(crate) fn journal(&self) -> &Journal {
-        &self.journal
+    /// Records of the jobs on disk.
+    pub(crate) fn records(&self) -> &JobRecords {
+        &self.records
     }
 
     /// Takes a command, which begins when its modules are free.
@@ -106,19 +106,19 @@ impl Jobs {
         }
         let (claim, work) = (self.plan)(&submission)?;
         let job = {
-            let mut line = self.line();
-            if line.is_closed {
+            let mut queue = self.queue();
+            if queue.is_closed {
                 return Err("the daemon is ending; give the command again when it is back".into());
             }
-            if line.jobs.len() >= MOST_UNFINISHED && !claim.is_urgent() {
+            if queue.jobs.len() >= MOST_UNFINISHED && !claim.is_urgent() {
                 return Err(format!(
                     "{MOST_UNFINISHED} jobs wait or run already; give the command again later"
                 ));
             }
-            let job = Arc::new(Job::new(line.next_id, submission, from, claim));
-            line.next_id += 1;
-            line.add(Arc::clone(&job), work);
-            self.unfinished.send_replace(line.jobs.len());
+            let job = Arc::new(Job::new(queue.next_id, submission, from, claim));
+            queue.next_id += 1;
+            queue.add(Arc::clone(&job), work);
+            self.unfinished.send_replace(queue.jobs.len());
             job
         };
         tracing::info!(
@@ -126,7 +126,7 @@ impl Jobs {
             command = job.submission.command.join(" "),
             "submitted"
         );
-        if let Err(error) = self.journal.save(&job.report()) {
+        if let Err(error) = self.records.save(&job.report()) {
             job.err(&format!(
                 "the job is not on record, and is not told of if the daemon ends before it: {error}"
             ));
@@ -139,7 +139,7 @@ impl Jobs {
 
     /// Ends the jobs that `job` does not let go on.
     fn end_others(self: &Arc<Self>, job: &Job) {
-        let others = self.line().jobs.clone();
+        let others = self.queue().jobs.clone();
         let others = others.iter().filter(|other| other.id != job.id);
         for other in others.filter(|other| job.claim.ends(&other.claim)) {
             let command = job.submission.command.first().map_or("", String::as_str);
@@ -150,7 +150,7 @@ impl Jobs {
 
     /// Begins every job whose turn it is.
     fn begin_those_that_can(self: &Arc<Self>) {
-        let ready = self.line().ready();
+        let ready = self.queue().ready();
         for (job, work) in ready {
             let jobs = Arc::clone(self);
             let running = Arc::clone(&job);
@@ -176,16 +176,16 @@ impl Jobs {
         self.count_end(job, command, status);
         job.ends(status);
         if let Err(error) = self
-            .journal
+            .records
             .close(job.report().without_steps(), &job.events())
         {
             tracing::error!(job = job.id, %error, "the record of a job cannot be written");
         }
         {
-            let mut line = self.line();
-            line.jobs.retain(|one| one.id != job.id);
-            line.work.remove(&job.id);
-            self.unfinished.send_replace(line.jobs.len());
+            let mut queue = self.queue();
+            queue.jobs.retain(|one| one.id != job.id);
+            queue.work.remove(&job.id);
+            self.unfinished.send_replace(queue.jobs.len());
         }
         self.begin_those_that_can();
     }
@@ -202,7 +202,7 @@ impl Jobs {
     /// Asks for the end of a job. True if there is a job of this number that is not over.
     pub(crate) fn cancel(self: &Arc<Self>, id: u64, abandon: bool) -> bool {
         match self.unfinished_job(id) {
-            // It leaves the line a moment after its end.
+            // It leaves the queue a moment after its end.
             Some(job) if !job.state().is_over() => {
                 self.cancel_job(&job, abandon, "");
                 true
@@ -218,7 +218,7 @@ impl Jobs {
             job.abandon.cancel();
         }
         // One that waits has no work under way that would end it.
-        if self.line().work.remove(&job.id).is_some() {
+        if self.queue().work.remove(&job.id).is_some() {
             job.err("interrupted before it began: nothing was set on any board");
             self.end(job, CANCELLED);
         }
@@ -226,13 +226,13 @@ impl Jobs {
 
     /// The job of this number, if it is not over.
     pub(crate) fn unfinished_job(&self, id: u64) -> Option<Arc<Job>> {
-        self.line().jobs.iter().find(|job| job.id == id).cloned()
+        self.queue().jobs.iter().find(|job| job.id == id).cloned()
     }
 
     /// Facts about all jobs that are known, in the order of their numbers, without their steps.
     pub(crate) fn reports(&self) -> Vec<JobReport> {
-        let unfinished = self.line().jobs.clone();
-        let mut reports = self.journal.reports();
+        let unfinished = self.queue().jobs.clone();
+        let mut reports = self.records.reports();
         for report in unfinished.iter().map(|job| job.report().without_steps()) {
             // It may have ended just now.
             if !reports.iter().any(|one| one.id == report.id) {
@@ -246,13 +246,13 @@ impl Jobs {
     /// Facts about the job of this number.
     pub(crate) fn report(&self, id: u64) -> Option<JobReport> {
         let unfinished = self.unfinished_job(id).map(|job| job.report());
-        unfinished.or_else(|| self.journal.report(id))
+        unfinished.or_else(|| self.records.report(id))
     }
 
     /// Number of jobs in a state that are not over.
     pub(crate) fn count(&self, state: State) -> usize {
-        let line = self.line();
-        line.jobs.iter().filter(|job| job.state() == state).count()
+        let queue = self.queue();
+        queue.jobs.iter().filter(|job| job.state() == state).count()
     }
 
     /// Numbers of jobs that ended since the start, by command and exit status.
@@ -263,8 +263,8 @@ impl Jobs {
 
     /// Number of jobs that have used the board of this name since the start. `None` while one does.
     pub(crate) fn uses_of(&self, board: &str) -> Option<u64> {
-        let line = self.line();
-        let mut running = line.jobs.iter().filter(|job| job.state() != State::Queued);
+        let queue = self.queue();
+        let mut running = queue.jobs.iter().filter(|job| job.state() != State::Queued);
         if running.any(|job| job.claim.occupies(board)) {
             return None;
         }
@@ -275,9 +275,9 @@ impl Jobs {
     /// Takes no further jobs, and asks for the end of all.
     pub(crate) fn close(self: &Arc<Self>, abandon: bool) {
         let jobs = {
-            let mut line = self.line();
-            line.is_closed = true;
-            line.jobs.clone()
+            let mut queue = self.queue();
+            queue.is_closed = true;
+            queue.jobs.clone()
         };
         for job in &jobs {
             self.cancel_job(job, abandon, "the daemon is ending");
@@ -292,7 +292,7 @@ impl Jobs {
     }
 }
 
-impl Line {
+impl Queue {
     fn add(&mut self, job: Arc<Job>, work: Work) {
         self.work.insert(job.id, work);
         let is_waiting = |one: &Arc<Job>| one.state() == State::Queued && !one.claim.is_urgent();

@@ -23,13 +23,13 @@ use tworoutine::{offload, runtime};
 
 use super::api::{Cancel, Event, Refusal, State, Submission};
 use super::boards::Boards;
-use super::job::{Job, Origin, Place, line};
+use super::job::{Job, Origin, Position, line};
 use super::jobs::Jobs;
 use super::metrics;
 
 /// The way by which a request has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Door {
+pub(crate) enum Endpoint {
     /// The socket, which its group may open: it takes commands, of the user of this number if that
     /// is known.
     Control(Option<u32>),
@@ -77,9 +77,9 @@ pub(crate) const COMMIT: Option<&str> = option_env!("TWOTONE_COMMIT");
 
 impl Routes {
     /// Answers a request.
-    pub(crate) async fn answer(&self, door: Door, request: Request<Incoming>) -> Answer {
+    pub(crate) async fn answer(&self, endpoint: Endpoint, request: Request<Incoming>) -> Answer {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        if let Err((status, why)) = allowed(door, &request) {
+        if let Err((status, why)) = allowed(endpoint, &request) {
             return refused(status, why);
         }
         let path = request.uri().path().trim_end_matches('/').to_owned();
@@ -91,7 +91,7 @@ impl Routes {
             ["boards"] if !is_post => json_answer(StatusCode::OK, &self.boards.reports()),
             ["runs"] if !is_post => self.runs().await,
             ["jobs"] if !is_post => json_answer(StatusCode::OK, &self.jobs.reports()),
-            ["jobs"] => self.submit(door, request).await,
+            ["jobs"] => self.submit(endpoint, request).await,
             ["jobs", id] if !is_post => match self.jobs.report(number(id)) {
                 Some(report) => json_answer(StatusCode::OK, &report),
                 None => no_job(id),
@@ -155,10 +155,10 @@ impl Routes {
         }
     }
 
-    async fn submit(&self, door: Door, request: Request<Incoming>) -> Answer {
-        let user = match door {
-            Door::Control(user) => user,
-            Door::Ask => None,
+    async fn submit(&self, endpoint: Endpoint, request: Request<Incoming>) -> Answer {
+        let user = match endpoint {
+            Endpoint::Control(user) => user,
+            Endpoint::Ask => None,
         };
         let room = match self.room_for(&request) {
             Ok(room) => room,
@@ -219,7 +219,7 @@ impl Routes {
             return no_job(id);
         };
         let (jobs, of) = (Arc::clone(&self.jobs), report.id);
-        match offload(move || jobs.journal().events(of)).await {
+        match offload(move || jobs.records().events(of)).await {
             Ok(file) => {
                 runtime().spawn(send_record(file, report.state, from, sender));
                 lines(body.boxed_unsync())
@@ -234,7 +234,7 @@ impl Routes {
 
 /// Sends the events of a job until it is over, or the follower has gone.
 async fn send_events(job: Arc<Job>, from: usize, mut sender: Sender<Bytes>) {
-    let mut place = Place::from(from);
+    let mut place = Position::from(from);
     while let Some(lines) = job.next(&mut place).await {
         for line in lines {
             if sender.send_data(line).await.is_err() {
@@ -281,9 +281,9 @@ async fn send_record(
     }
 }
 
-/// Says if a request may come by a door. What a page in a browser sends has an `Origin`, or the
+/// Says if a request may come by a endpoint. What a page in a browser sends has an `Origin`, or the
 /// name of another host.
-fn allowed<T>(door: Door, request: &Request<T>) -> Result<(), (StatusCode, String)> {
+fn allowed<T>(endpoint: Endpoint, request: &Request<T>) -> Result<(), (StatusCode, String)> {
     let is_question = matches!(*request.method(), Method::GET | Method::HEAD);
     if !is_question && *request.method() != Method::POST {
         let why = format!("{} is not known here", request.method());
@@ -293,7 +293,7 @@ fn allowed<T>(door: Door, request: &Request<T>) -> Result<(), (StatusCode, Strin
         let why = "pages in a browser give no commands".to_owned();
         return Err((StatusCode::FORBIDDEN, why));
     }
-    if matches!(door, Door::Control(_)) {
+    if matches!(endpoint, Endpoint::Control(_)) {
         return Ok(());
     }
     if !is_question {

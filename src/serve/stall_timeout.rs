@@ -13,13 +13,13 @@ const LONGEST_STALL: Duration = Duration::from_secs(30);
 
 /// A byte stream that fails if nothing can be written for a time.
 #[derive(Debug)]
-pub(crate) struct Patient<S> {
+pub(crate) struct StallTimeout<S> {
     stream: S,
     /// Time at which a write that waits will have waited for too long.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Patient<S> {
+impl<S> StallTimeout<S> {
     pub(crate) fn new(stream: S) -> Self {
         Self {
             stream,
@@ -45,7 +45,7 @@ impl<S> Patient<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for StallTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -55,7 +55,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for StallTimeout<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -85,7 +85,7 @@ mod tests {
     #[tworoutine::test(start_paused = true)]
     async fn a_reader_that_is_slow_is_waited_for_and_one_that_stops_is_not() {
         let (ours, mut theirs) = duplex(1);
-        let mut ours = Patient::new(ours);
+        let mut ours = StallTimeout::new(ours);
         let reading = async {
             let mut byte = [0];
             for _ in 0..3 {

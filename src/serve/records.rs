@@ -22,15 +22,15 @@ const RECORD_BYTES: u64 = 4 << 20;
 
 /// The folder of the jobs, and the facts about those that are over.
 #[derive(Debug)]
-pub(crate) struct Journal {
+pub(crate) struct JobRecords {
     folder: PathBuf,
     over: Mutex<BTreeMap<u64, JobReport>>,
-    /// Largest number of a job that was there when the journal was opened.
+    /// Largest number of a job that was there when the records were opened.
     highest: u64,
 }
 
-impl Journal {
-    /// Opens the journal in `folder`, which is made if it is not there. Jobs that were not over
+impl JobRecords {
+    /// Opens the records in `folder`, which is made if it is not there. Jobs that were not over
     /// when the last daemon ended are interrupted, and returned.
     ///
     /// # Errors
@@ -63,22 +63,22 @@ impl Journal {
             report.state = State::Interrupted;
             interrupted.push(report.clone());
         }
-        let journal = Self {
+        let records = Self {
             folder: folder.to_owned(),
             over: Mutex::new(over),
             highest,
         };
         for report in &interrupted {
-            journal.save(report)?;
+            records.save(report)?;
         }
-        Ok((journal, interrupted))
+        Ok((records, interrupted))
     }
 
     fn over(&self) -> MutexGuard<'_, BTreeMap<u64, JobReport>> {
         self.over.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Number of the first job that was not there when the journal was opened.
+    /// Number of the first job that was not there when the records were opened.
     pub(crate) fn next_id(&self) -> u64 {
         self.highest + 1
     }
@@ -192,41 +192,41 @@ mod tests {
     #[test]
     fn jobs_that_were_not_over_are_interrupted_and_numbers_are_used_once() {
         let folder = tempfile::tempdir().unwrap();
-        let (journal, interrupted) = Journal::open(folder.path()).unwrap();
+        let (records, interrupted) = JobRecords::open(folder.path()).unwrap();
         assert!(interrupted.is_empty());
-        assert_eq!(journal.next_id(), 1);
-        journal
+        assert_eq!(records.next_id(), 1);
+        records
             .close(report(1, State::Ended), &[Bytes::from_static(b"{}\n")])
             .unwrap();
-        journal.save(&report(2, State::Queued)).unwrap();
-        journal.save(&report(3, State::Running)).unwrap();
+        records.save(&report(2, State::Queued)).unwrap();
+        records.save(&report(3, State::Running)).unwrap();
         fs::write(folder.path().join("9.json"), "torn").unwrap();
         for is_first in [true, false] {
-            let (journal, interrupted) = Journal::open(folder.path()).unwrap();
+            let (records, interrupted) = JobRecords::open(folder.path()).unwrap();
             let ids: Vec<_> = interrupted.iter().map(|report| report.id).collect();
             assert_eq!(ids, if is_first { vec![2, 3] } else { vec![] });
-            let states: Vec<_> = journal.reports().iter().map(|one| one.state).collect();
+            let states: Vec<_> = records.reports().iter().map(|one| one.state).collect();
             assert_eq!(
                 states,
                 [State::Ended, State::Interrupted, State::Interrupted]
             );
-            assert_eq!(journal.next_id(), 10);
+            assert_eq!(records.next_id(), 10);
         }
     }
 
     #[test]
     fn the_first_records_are_forgotten_when_there_are_too_many() {
         let folder = tempfile::tempdir().unwrap();
-        let (journal, _) = Journal::open(folder.path()).unwrap();
+        let (records, _) = JobRecords::open(folder.path()).unwrap();
         for id in 1..=MOST_RECORDS as u64 + 2 {
             // Without a disk that is waited for.
-            journal.over().insert(id, report(id, State::Ended));
+            records.over().insert(id, report(id, State::Ended));
         }
         let last = MOST_RECORDS as u64 + 3;
         fs::write(folder.path().join("1.json"), "").unwrap();
-        journal.close(report(last, State::Ended), &[]).unwrap();
-        assert_eq!(journal.reports().len(), MOST_RECORDS);
-        assert_eq!(journal.reports()[0].id, 4);
+        records.close(report(last, State::Ended), &[]).unwrap();
+        assert_eq!(records.reports().len(), MOST_RECORDS);
+        assert_eq!(records.reports()[0].id, 4);
         assert!(!folder.path().join("1.json").exists());
     }
 }
