@@ -37,6 +37,19 @@ fn ask(address: &str) -> TcpStream {
     client
 }
 
+/// Number of descriptors when it has stayed the same for a while: the simulator opens and closes
+/// some of its own after it is ready.
+fn settled_descriptors(sim: &SimProcess) -> usize {
+    let (mut number, mut same) = (sim.descriptors(), 0);
+    wait_until("descriptors that stay as many", || {
+        let now = sim.descriptors();
+        same = if now == number { same + 1 } else { 0 };
+        number = now;
+        same == 10
+    });
+    number
+}
+
 fn check(fault: &str, leave: fn(TcpStream)) {
     let folder = tempfile::tempdir().unwrap();
     let faults = write(
@@ -47,14 +60,7 @@ fn check(fault: &str, leave: fn(TcpStream)) {
     let sim = SimProcess::start(&["--boards", "1", "--detectors", "1", "--faults", &faults]);
     let map = twotone::map::HardwareMap::load(sim.map()).unwrap();
     let address = map.boards()[0].address().to_string();
-    // The simulator may still close what it has written its map with.
-    let (mut before, mut same) = (sim.descriptors(), 0);
-    wait_until("descriptors that stay as many", || {
-        let now = sim.descriptors();
-        same = if now == before { same + 1 } else { 0 };
-        before = now;
-        same == 10
-    });
+    let before = settled_descriptors(&sim);
     let clients: Vec<_> = (0..CLIENTS).map(|_| ask(&address)).collect();
     wait_until(&format!("{fault}: not connected"), || {
         sim.descriptors() >= before + CLIENTS
@@ -92,7 +98,7 @@ fn clients_that_stay_leave_none_when_the_fault_is_over() {
     let sim = SimProcess::start(&["--boards", "1", "--detectors", "1", "--faults", &faults]);
     let map = twotone::map::HardwareMap::load(sim.map()).unwrap();
     let address = map.boards()[0].address().to_string();
-    let before = sim.descriptors();
+    let before = settled_descriptors(&sim);
     let _clients: Vec<_> = (0..CLIENTS).map(|_| ask(&address)).collect();
     wait_until("not connected", || sim.descriptors() >= before + CLIENTS);
     // The simulator may have opened something of its own since it was ready.

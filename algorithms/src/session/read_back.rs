@@ -68,6 +68,8 @@ impl Session<'_> {
                 reading.push((key(Setting::Offset), offset));
             }
         }
+        // A value that is not a number shows nothing about the setting.
+        reading.retain(|(_, found)| found.is_none_or(f64::is_finite));
         let Some(difference) = self.sent.compare(&reading, &ROUNDING) else {
             return Ok(());
         };

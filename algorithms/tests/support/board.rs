@@ -146,6 +146,7 @@ impl FakeBoard {
             firmware: "0".into(),
             epoch: Epoch(7),
             operations: vec![
+                OperationKind::Describe,
                 OperationKind::Tones,
                 OperationKind::Nco,
                 OperationKind::Samples,

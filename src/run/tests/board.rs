@@ -389,6 +389,7 @@ pub(super) fn description() -> Description {
         firmware: "1".to_owned(),
         epoch: Epoch(1),
         operations: vec![
+            OperationKind::Describe,
             OperationKind::Tones,
             OperationKind::Nco,
             OperationKind::Samples,

@@ -116,7 +116,7 @@ async fn a_board_that_refuses_all_is_asked_until_the_time_is_over_and_tells_what
     let on: Channels = [2, 6].map(channel).into_iter().collect();
     for (fault, kind, words) in [
         (Fault::Refuse, ErrorKind::Rejected, ""),
-        (Fault::Lie, ErrorKind::Protocol, "reads back otherwise"),
+        (Fault::Lie, ErrorKind::Protocol, "reads back other settings"),
     ] {
         let fake = lit("b").always(fault, "clear").always(fault, "set");
         let outcome = &Runner::new()
