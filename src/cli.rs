@@ -43,7 +43,7 @@ pub(crate) use exit::Exit;
 
 /// Control software for large arrays of FPGA readout boards.
 #[derive(Debug, Parser)]
-#[command(name = "twotone", version, propagate_version = true)]
+#[command(name = "twotone", version = twotone::release::described(), propagate_version = true)]
 #[command(after_help = "\
 Exit status: 0 all well; 2 usage, a file that is wrong, or too low a limit of the system; 3 some \
 boards or channels failed; 4 nothing reachable; 130 interrupted and the hardware restored.

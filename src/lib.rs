@@ -45,6 +45,7 @@
 //! | [`run`] | one algorithm over many boards, and the wrappers around a board |
 //! | [`lock`] | one program a board, on this host |
 //! | [`record`] | run directories: written whole or not at all |
+//! | [`release`] | the version of this build, and its commit |
 //! | [`input`] | files that are given to the program: read whole, up to a limit |
 //! | `cli` | the program `twotone`, for programs with board kinds of their own (feature `cli`) |
 //! | [`hal`], [`algorithms`], [`transport`], [`tworoutine`] | the crates beneath |
@@ -70,6 +71,7 @@ pub mod lock;
 pub mod map;
 pub mod prelude;
 pub mod record;
+pub mod release;
 pub mod run;
 #[cfg(feature = "sim")]
 pub mod score;
