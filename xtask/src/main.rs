@@ -11,6 +11,7 @@
 mod advisories;
 mod bench;
 mod child;
+mod dist;
 mod fuzz;
 mod licences;
 mod soak;
@@ -40,14 +41,19 @@ enum Verb {
     Tidy(tidy::Args),
     /// Check that the licence of every dependency is allowed.
     Licences,
-    /// Check Cargo.lock for known vulnerabilities, if a database of advisories is on this computer.
+    /// Check Cargo.lock for known vulnerabilities.
+    ///
+    /// Needs a database of advisories on this computer.
     Advisories,
     /// Run a benchmark by its name; without a name, list them.
     Bench(bench::Args),
-    /// Run long versions of the tests with boards that come and go, with many boards, and with
-    /// kills.
+    /// Run long versions of some tests.
+    ///
+    /// They are the tests with boards that come and go, with many boards, and with kills.
     Soak(soak::Args),
-    /// Run every reader of files and packets on mutated inputs, and store an input that fails.
+    /// Make the archive and the Debian package of this commit.
+    Dist(dist::Args),
+    /// Run every reader on mutated inputs, and store an input that fails.
     Fuzz(fuzz::Args),
 }
 
@@ -62,6 +68,7 @@ fn main() -> ExitCode {
             Verb::Advisories => advisories::run(&workspace),
             Verb::Bench(args) => bench::run(&workspace, &args),
             Verb::Soak(args) => soak::run(&workspace, &args),
+            Verb::Dist(args) => dist::run(&workspace, &args),
             Verb::Fuzz(args) => fuzz::run(&workspace, &args),
         });
     match outcome {
@@ -76,3 +83,26 @@ fn main() -> ExitCode {
 
 /// Result whose error is a message for the user.
 type Result<T> = std::result::Result<T, String>;
+
+#[cfg(test)]
+#[test]
+fn the_help_has_one_line_for_every_verb() {
+    use clap::CommandFactory;
+
+    let mut program = Cli::command().term_width(80);
+    let help = program.render_help().to_string();
+    let (_, verbs) = help.split_once("Commands:\n").expect("a list of verbs");
+    let (verbs, _) = verbs.split_once("\n\n").expect("the options follow");
+    // A verb of two lines, or one without words, makes a line that is not like this.
+    let listed = verbs.lines().map(|line| {
+        let (name, about) = line.trim().split_once("  ").unwrap_or((line, ""));
+        assert!(!about.trim().is_empty(), "`{name}` says nothing in {help}");
+        name
+    });
+    let listed: Vec<_> = listed.filter(|name| *name != "help").collect();
+    let names: Vec<_> = Cli::command()
+        .get_subcommands()
+        .map(|verb| verb.get_name().to_owned())
+        .collect();
+    assert_eq!(listed, names);
+}

@@ -22,7 +22,7 @@ struct Step {
 }
 
 /// The checks: the quick ones first, then those that need no compiled code, then those that run it.
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     Step {
         name: "format",
         about: "the sources are formatted",
@@ -67,6 +67,11 @@ const STEPS: [Step; 11] = [
         name: "doctests",
         about: "the examples in the documentation run",
         run: steps::doctests,
+    },
+    Step {
+        name: "packages",
+        about: "what is shipped can be packed, installed and removed",
+        run: steps::packages,
     },
     Step {
         name: "python",

@@ -64,18 +64,28 @@ pub(crate) fn tests(workspace: &Workspace) -> Vec<String> {
 /// Makes the environment if needed and returns its interpreter, or `None` if no suitable Python is
 /// on the path.
 pub(crate) fn prepare(workspace: &Workspace) -> Result<Option<PathBuf>> {
+    environment(workspace, "python", REQUIREMENTS)
+}
+
+/// Returns the interpreter of the environment of this name below the target folder, with the
+/// packages of a list, as [`prepare`] does.
+pub(crate) fn environment(
+    workspace: &Workspace,
+    name: &str,
+    list: &str,
+) -> Result<Option<PathBuf>> {
     let Some(base) = base_interpreter() else {
         return Ok(None);
     };
     let requirements = workspace
-        .text(REQUIREMENTS.as_ref())
-        .ok_or_else(|| format!("cannot read {REQUIREMENTS}"))?;
-    let folder = workspace.target.join("python");
+        .text(list.as_ref())
+        .ok_or_else(|| format!("cannot read {list}"))?;
+    let folder = workspace.target.join(name);
     fs::create_dir_all(&workspace.target)
         .map_err(|error| format!("cannot make {}: {error}", workspace.target.display()))?;
     // The lock is held until this function returns, so that two runs at the same time make only one
     // environment.
-    let _lock = lock(&workspace.target.join("python.lock"))?;
+    let _lock = lock(&workspace.target.join(format!("{name}.lock")))?;
 
     // The stamp is written last, so that an incomplete environment has none.
     let stamp = folder.join("made-from.txt");
@@ -83,8 +93,8 @@ pub(crate) fn prepare(workspace: &Workspace) -> Result<Option<PathBuf>> {
     let interpreter = folder.join("bin/python");
     let made = fs::read_to_string(&stamp).is_ok_and(|text| text == made_from);
     if !(made && runs(&interpreter)) {
-        let log = workspace.target.join("python.log");
-        make(&base, &folder, &workspace.root.join(REQUIREMENTS), &log)?;
+        let log = workspace.target.join(format!("{name}.log"));
+        make(&base, &folder, &workspace.root.join(list), &log)?;
         fs::write(&stamp, made_from)
             .map_err(|error| format!("cannot write {}: {error}", stamp.display()))?;
     }
@@ -109,7 +119,8 @@ fn runs(python: &Path) -> bool {
     child::run(&mut command, PROBE_LIMIT).is_ok_and(|status| status.success())
 }
 
-fn lock(path: &Path) -> Result<File> {
+/// Waits for other programs that hold the lock at a path, and holds it.
+pub(crate) fn lock(path: &Path) -> Result<File> {
     let file = File::create(path);
     file.and_then(|file| file.lock().map(|()| file))
         .map_err(|error| format!("cannot lock {}: {error}", path.display()))

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Outcome, Run, python};
 use crate::advisories::{self, Checked};
+use crate::dist::rehearsal::{self, Rehearsed};
 use crate::workspace::cargo;
 use crate::{child, licences, tidy};
 
@@ -108,6 +109,14 @@ pub(super) fn doctests(run: &Run<'_>) -> Outcome {
         run,
         [cargo_with(&["test", "--locked", "--workspace", "--doc"])],
     )
+}
+
+pub(super) fn packages(run: &Run<'_>) -> Outcome {
+    match rehearsal::run(run.workspace) {
+        Ok(Rehearsed::Well) => Outcome::Passed,
+        Ok(Rehearsed::LeftOut(why)) => Outcome::Skipped(why),
+        Err(error) => Outcome::Failed(error),
+    }
 }
 
 pub(super) fn python(run: &Run<'_>) -> Outcome {

@@ -1,0 +1,79 @@
+//! The package of the tests' program, installed, upgraded, removed and purged in a throw-away root.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use super::build::on_path;
+use super::{Args, emptied, files};
+use crate::workspace::Workspace;
+use crate::{Result, child};
+
+/// Longest time in the throw-away root.
+const LIMIT: Duration = Duration::from_secs(5 * 60);
+
+/// Status of the script where no throw-away root can be made.
+const NO_ROOT: i32 = 77;
+
+const SCRIPT: &str = include_str!("rehearsal.sh");
+
+/// Programs that the script needs, with the Debian packages that have them.
+const TOOLS: [(&str, &str); 4] = [
+    ("deb-systemd-helper", "init-system-helpers"),
+    ("dpkg", "dpkg"),
+    ("systemd-sysusers", "systemd"),
+    ("unshare", "util-linux"),
+];
+
+/// Result of a rehearsal.
+pub(crate) enum Rehearsed {
+    Well,
+    /// Not done, with the reason. What is packed was made all the same.
+    LeftOut(String),
+}
+
+/// Packages the program that the tests have built, and rehearses what becomes of the package.
+///
+/// # Errors
+/// If it cannot be packaged, or if the package does something else than it should.
+pub(crate) fn run(workspace: &Workspace) -> Result<Rehearsed> {
+    let quick = Args {
+        quick: true,
+        ..Args::default()
+    };
+    super::run(workspace, &quick)?;
+    let missing = TOOLS.iter().find(|(tool, _)| !on_path(tool));
+    if let Some((tool, package)) = missing {
+        let why = format!("the package is not installed anywhere: no {tool} (package {package})");
+        return Ok(Rehearsed::LeftOut(why));
+    }
+    if !rustix::process::geteuid().is_root() {
+        let why = "the package is not installed anywhere: this takes root";
+        return Ok(Rehearsed::LeftOut(why.to_owned()));
+    }
+    let packages = files(&workspace.target.join("dist-quick"))?;
+    let package = packages
+        .iter()
+        .find(|path| path.extension().is_some_and(|it| it == "deb"))
+        .ok_or("there is no package")?;
+    let root = workspace.target.join("dist-root");
+    emptied(&root)?;
+    let mut script = Command::new("unshare");
+    script
+        .args(["--mount", "--propagation=private", "sh", "-c", SCRIPT, "sh"])
+        .arg(&root)
+        .arg(package);
+    let status = child::run(&mut script, LIMIT)?;
+    // Its mounts are gone with the namespace.
+    let _ = fs::remove_dir(&root);
+    match status.code() {
+        Some(0) => Ok(Rehearsed::Well),
+        Some(NO_ROOT) => Ok(Rehearsed::LeftOut(
+            "the package is not installed anywhere: no overlay can be mounted here".to_owned(),
+        )),
+        _ => Err(format!(
+            "the rehearsal ended with {}",
+            child::ending(status)
+        )),
+    }
+}
