@@ -73,12 +73,8 @@ struct Built {
 
 /// Makes what is shipped. Returns false if a second build differs from the first.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
-    let missing = TOOLS.iter().filter(|(tool, _)| !build::on_path(tool));
-    let missing: Vec<_> = missing
-        .map(|(tool, package)| format!("{tool} (package {package})"))
-        .collect();
-    if !missing.is_empty() {
-        return Err(format!("not on the PATH: {}", missing.join(", ")));
+    if let Some(missing) = missing(&TOOLS) {
+        return Err(missing);
     }
     fs::create_dir_all(&workspace.target)
         .map_err(|error| format!("cannot make {}: {error}", workspace.target.display()))?;
@@ -126,6 +122,16 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
         return reproducible::check(workspace, &build, &finished);
     }
     Ok(true)
+}
+
+/// Returns a sentence about the programs that are not here; `None` if all are.
+fn missing(tools: &[(&str, &str)]) -> Option<String> {
+    let missing: Vec<_> = tools
+        .iter()
+        .filter(|(tool, _)| !build::on_path(tool))
+        .map(|(tool, package)| format!("{tool} (package {package})"))
+        .collect();
+    (!missing.is_empty()).then(|| format!("not on the PATH: {}", missing.join(", ")))
 }
 
 /// Looks at a program, and asks it for its version.

@@ -41,7 +41,7 @@ control software for large arrays of FPGA readout boards
 ";
 
 /// Maintainer that the package names.
-const MAINTAINER: &str = "The twotone contributors <twotone@localhost>";
+const MAINTAINER: &str = "The twotone contributors <contributors@twotone.invalid>";
 
 /// Makes the package of the archive's tree in `folder`, and returns its path. `compression` is an
 /// option of `dpkg-deb`, such as `-Zxz`.
@@ -183,8 +183,8 @@ fn copyright(source: &Source) -> Result<String> {
 /// Returns the change log in Debian's form, which says where the real one is.
 fn changelog(source: &Source) -> String {
     format!(
-        "twotone ({}) unstable; urgency=medium\n\n  * Commit {}. See CHANGELOG.md.gz for what is \
-         new.\n\n -- {MAINTAINER}  {}\n",
+        "twotone ({}) unstable; urgency=medium\n\n  * Commit {}.\n    \
+         CHANGELOG.md.gz says what is new.\n\n -- {MAINTAINER}  {}\n",
         source.version, source.commit, source.mail_date
     )
 }

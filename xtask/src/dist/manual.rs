@@ -23,6 +23,9 @@ struct Entry {
     meaning: String,
 }
 
+/// Depth of the meaning in the long form, in which it is on lines of its own.
+const MEANING: usize = 10;
+
 /// Environment variable that tells the program the width of the terminal.
 pub(crate) const WIDE: (&str, &str) = ("COLUMNS", "100000");
 
@@ -51,17 +54,8 @@ pub(crate) fn page(
         list(&mut page, entries);
     }
     page.push_str(".SH COMMANDS\n");
-    for Entry { term, meaning } in commands.into_iter().flat_map(|(_, entries)| entries) {
-        if term == "help" {
-            continue;
-        }
-        let command = read(&help(&[&term, "--help"])?);
-        let _ = write!(page, ".SS {}\n{}.\n", escaped(&term), escaped(&meaning));
-        let _ = write!(page, ".PP\n.B {}\n", escaped(&command.usage));
-        for (_, entries) in &command.lists {
-            list(&mut page, entries);
-        }
-        paragraphs(&mut page, &command.remarks);
+    for entry in commands.iter().flat_map(|(_, entries)| entries) {
+        command(&mut page, &[], entry, &mut help)?;
     }
     page.push_str(
         ".SH FILES\n.TP\n.I /etc/twotone/map.toml\nHardware map of the daemon.\n\
@@ -70,6 +64,44 @@ pub(crate) fn page(
          .TP\n.I /run/lock/twotone\\-board\\-*.lock\nLocks of the boards.\n",
     );
     Ok(page)
+}
+
+/// Writes a command, with the commands that it has itself.
+fn command(
+    page: &mut String,
+    above: &[&str],
+    Entry { term, meaning }: &Entry,
+    help: &mut dyn FnMut(&[&str]) -> Result<String>,
+) -> Result<()> {
+    if term == "help" {
+        return Ok(());
+    }
+    let words = [above, &[term]].concat();
+    let whole = read(&help(&[words.as_slice(), &["--help"]].concat())?);
+    let _ = write!(
+        page,
+        ".SS {}\n{}.\n",
+        escaped(&words.join(" ")),
+        escaped(meaning)
+    );
+    let _ = write!(page, ".PP\n.B {}\n", escaped(&whole.usage));
+    paragraphs(page, &whole.remarks);
+    let is_commands = |heading: &str| heading == "Commands";
+    for (_, entries) in whole
+        .lists
+        .iter()
+        .filter(|(heading, _)| !is_commands(heading))
+    {
+        list(page, entries);
+    }
+    let commands = whole
+        .lists
+        .iter()
+        .filter(|(heading, _)| is_commands(heading));
+    for entry in commands.flat_map(|(_, entries)| entries) {
+        command(page, &words, entry, help)?;
+    }
+    Ok(())
 }
 
 fn read(text: &str) -> Help {
@@ -100,9 +132,7 @@ fn read(text: &str) -> Help {
             help.remarks.push(inner.to_owned());
             continue;
         };
-        // In the long form the meaning is on lines of its own, which are further in.
-        let begins = inner.starts_with(['-', '<', '[']) || depth < 6;
-        match (begins, entries.last_mut()) {
+        match (depth < MEANING, entries.last_mut()) {
             (false, Some(last)) => {
                 let gap = if last.meaning.is_empty() { "" } else { " " };
                 let _ = write!(last.meaning, "{gap}{inner}");
@@ -159,12 +189,13 @@ mod tests {
         go    Set off. At once\n  help  Print this\n\nOptions:\n  -v, --verbose...  Log more\n      \
         --json        Print one object\n\nExit status: 0 all well.\n\n.dot and \\slash.\n";
     const GO: &str = "Set off\n\nUsage: twotone go <MAP>\n\nArguments:\n  <MAP>\n          The map.\n\n          \
-        Of one kind\n\nOptions:\n      --far\n          As far as it goes\n";
+        Of one kind\n\nOptions:\n      --far\n          As far as it goes\n\n          Possible values:\n          - so: so far\n\n          [default: 16]\n";
 
     fn help_of(words: &[&str]) -> Result<String> {
         match words {
             ["--help"] => Ok(HELP.to_owned()),
-            ["go", "--help"] => Ok(GO.to_owned()),
+            ["go", "--help"] => Ok(format!("{GO}\nCommands:\n  by    Choose a way\n")),
+            ["go", "by", "--help"] => Ok("Choose\n\nUsage: twotone go by <WAY>\n".to_owned()),
             _ => Err(format!("{words:?}")),
         }
     }
@@ -191,7 +222,13 @@ mod tests {
         );
         let long = read(GO);
         assert_eq!(long.lists[0].1, [entry("<MAP>", "The map. Of one kind")]);
-        assert_eq!(long.lists[1].1, [entry("--far", "As far as it goes")]);
+        assert_eq!(
+            long.lists[1].1,
+            [entry(
+                "--far",
+                "As far as it goes Possible values: - so: so far [default: 16]"
+            )]
+        );
     }
 
     #[test]
@@ -202,6 +239,7 @@ mod tests {
             "twotone \\- tunes things",
             ".SS go\nSet off. At once.\n",
             "\\fB\\-\\-far\\fR\nAs far as it goes",
+            ".SS go by\nChoose a way.\n.PP\n.B twotone go by <WAY>\n",
             "\n\\&.dot and \\eslash.\n",
         ] {
             assert!(page.contains(part), "{part} is not in {page}");

@@ -4,8 +4,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use super::build::on_path;
-use super::{Args, emptied, files};
+use super::{Args, emptied, files, missing};
 use crate::workspace::Workspace;
 use crate::{Result, child};
 
@@ -28,7 +27,7 @@ const TOOLS: [(&str, &str); 4] = [
 /// Result of a rehearsal.
 pub(crate) enum Rehearsed {
     Well,
-    /// Not done, with the reason. What is packed was made all the same.
+    /// Not done, or in part only, with the reason.
     LeftOut(String),
 }
 
@@ -37,18 +36,25 @@ pub(crate) enum Rehearsed {
 /// # Errors
 /// If it cannot be packaged, or if the package does something else than it should.
 pub(crate) fn run(workspace: &Workspace) -> Result<Rehearsed> {
+    if let Some(missing) = missing(&super::TOOLS) {
+        return Ok(Rehearsed::LeftOut(missing));
+    }
     let quick = Args {
         quick: true,
         ..Args::default()
     };
     super::run(workspace, &quick)?;
-    let missing = TOOLS.iter().find(|(tool, _)| !on_path(tool));
-    if let Some((tool, package)) = missing {
-        let why = format!("the package is not installed anywhere: no {tool} (package {package})");
+    if let Some(missing) = missing(&TOOLS) {
+        let why = format!("the package is not installed anywhere: {missing}");
         return Ok(Rehearsed::LeftOut(why));
     }
     if !rustix::process::geteuid().is_root() {
         let why = "the package is not installed anywhere: this takes root";
+        return Ok(Rehearsed::LeftOut(why.to_owned()));
+    }
+    let mut probe = Command::new("unshare");
+    if !child::run(probe.args(["--mount", "true"]), LIMIT)?.success() {
+        let why = "the package is not installed anywhere: no namespace can be made here";
         return Ok(Rehearsed::LeftOut(why.to_owned()));
     }
     let packages = files(&workspace.target.join("dist-quick"))?;

@@ -16,6 +16,8 @@ root=$scratch/root
         mount -t proc proc "$root/proc"
 } || exit 77
 cp "$package" "$root/tmp/rehearsed.deb"
+# The index of all manual pages takes long, and is not what is rehearsed.
+rm -f "$root/var/lib/man-db/auto-update"
 
 inside() {
     chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 "$@"
@@ -47,7 +49,6 @@ install
 must inside twotone --version
 must inside getent passwd twotone >/dev/null
 must inside test -d /etc/twotone
-must inside dpkg --verify twotone
 must test -z "$(inside dpkg --verify twotone)"
 must_not test -L "$root$wanted"
 must inside twotone check /usr/share/doc/twotone/examples/maps/one-board.toml >/dev/null
