@@ -46,7 +46,7 @@ wanted=/etc/systemd/system/multi-user.target.wants/twotone.service
 stage=installation
 must_not inside test -e /usr/bin/twotone
 install
-must inside twotone --version
+must inside twotone --version >/dev/null
 must inside getent passwd twotone >/dev/null
 must inside test -d /etc/twotone
 must test -z "$(inside dpkg --verify twotone)"
@@ -54,7 +54,7 @@ must_not test -L "$root$wanted"
 must inside twotone check /usr/share/doc/twotone/examples/maps/one-board.toml >/dev/null
 
 stage=upgrade
-inside deb-systemd-helper enable twotone.service >/dev/null
+inside systemctl --quiet enable twotone.service
 echo mine >"$root/etc/twotone/map.toml"
 mkdir -p "$root/var/lib/twotone"
 echo mine >"$root/var/lib/twotone/run"
