@@ -1,6 +1,7 @@
 //! Child processes of this program. Each has its own process group. A signal that ends this program
 //! ends those groups first, so that no child outlives it.
 
+use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -48,23 +49,7 @@ pub(crate) fn watch_signals() -> Result<()> {
 /// If the program cannot be run, or if it runs longer than `limit`. In the second case its whole
 /// process group is ended.
 pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<ExitStatus> {
-    let mut started = Started::new(command)?;
-    let deadline = Instant::now() + limit;
-    loop {
-        match started.child.try_wait() {
-            Ok(Some(status)) => return Ok(status),
-            Ok(None) if Instant::now() < deadline => thread::sleep(POLL_INTERVAL),
-            Ok(None) => {
-                // A child that has ended still counts as a member of its group until it is waited
-                // for.
-                let child = &mut started.child;
-                end(&[started.group], || drop(child.try_wait()));
-                let _ = child.wait();
-                return Err(format!("{} took over {} s", name(command), limit.as_secs()));
-            }
-            Err(error) => return Err(format!("cannot wait for {}: {error}", name(command))),
-        }
-    }
+    Started::new(command)?.wait(&name(command), limit)
 }
 
 /// Runs a program to its end and collects its standard output; standard error passes through.
@@ -73,6 +58,75 @@ pub(crate) fn output(command: &mut Command) -> Result<Output> {
     started
         .output()
         .map_err(|error| format!("cannot read from {}: {error}", name(command)))
+}
+
+/// Runs a program to its end: `input` goes to its standard input, and both outputs are collected.
+///
+/// # Errors
+/// If it cannot be run, or if it runs longer than `limit`. Its whole group is then killed.
+pub(crate) fn exchange(
+    command: &mut Command,
+    mut input: impl Read + Send,
+    limit: Duration,
+) -> Result<Output> {
+    command.stdin(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut started = Started::with_streams(command)?;
+    let child = &mut started.child;
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            // An error means that it reads no more, which its end tells.
+            if let Some(mut stdin) = stdin {
+                let _ = std::io::copy(&mut input, &mut stdin).and_then(|_| stdin.flush());
+            }
+        });
+        let stdout = scope.spawn(move || collected(stdout));
+        let stderr = scope.spawn(move || collected(stderr));
+        let status = started.wait(&name(command), limit)?;
+        Ok(Output {
+            status,
+            stdout: stdout.join().unwrap_or_default(),
+            stderr: stderr.join().unwrap_or_default(),
+        })
+    })
+}
+
+fn collected(pipe: Option<impl Read>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Some(mut pipe) = pipe {
+        // What came before an error is kept.
+        let _ = pipe.read_to_end(&mut bytes);
+    }
+    bytes
+}
+
+/// Program that runs beside this one. It ends when this is dropped.
+pub(crate) struct Background(Started);
+
+impl Background {
+    /// Starts a program whose standard error is a pipe.
+    pub(crate) fn start(command: &mut Command) -> Result<Self> {
+        command.stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        Started::with_streams(command).map(Self)
+    }
+
+    /// Returns what it has written to standard error, if it has ended.
+    pub(crate) fn last_words(&mut self) -> Option<String> {
+        let ended = !matches!(self.0.child.try_wait(), Ok(None));
+        ended.then(|| String::from_utf8_lossy(&collected(self.0.child.stderr.take())).into_owned())
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if matches!(self.0.child.try_wait(), Ok(None)) {
+            let child = &mut self.0.child;
+            end(&[self.0.group], || drop(child.try_wait()));
+            let _ = child.wait();
+        }
+    }
 }
 
 /// Describes the end of a program: its exit code or signal.
@@ -96,9 +150,13 @@ struct Started {
 
 impl Started {
     fn new(command: &mut Command) -> Result<Self> {
+        Self::with_streams(command.stdin(Stdio::null()))
+    }
+
+    /// Starts a program with the streams that its command has.
+    fn with_streams(command: &mut Command) -> Result<Self> {
         let mut groups = groups();
         let child = command
-            .stdin(Stdio::null())
             .process_group(0)
             .spawn()
             .map_err(|error| format!("cannot run {}: {error}", name(command)))?;
@@ -107,10 +165,30 @@ impl Started {
         Ok(Self { child, group })
     }
 
+    /// Waits for its end, and kills its group at the limit.
+    fn wait(&mut self, name: &str, limit: Duration) -> Result<ExitStatus> {
+        let deadline = Instant::now() + limit;
+        loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) => return Ok(status),
+                Ok(None) if Instant::now() < deadline => thread::sleep(POLL_INTERVAL),
+                Ok(None) => {
+                    // A child that has ended still counts as a member of its group until it is
+                    // waited for.
+                    let child = &mut self.child;
+                    end(&[self.group], || drop(child.try_wait()));
+                    let _ = child.wait();
+                    return Err(format!("{name} took over {} s", limit.as_secs()));
+                }
+                Err(error) => return Err(format!("cannot wait for {name}: {error}")),
+            }
+        }
+    }
+
     fn output(mut self) -> std::io::Result<Output> {
         let mut stdout = Vec::new();
         if let Some(mut pipe) = self.child.stdout.take() {
-            std::io::Read::read_to_end(&mut pipe, &mut stdout)?;
+            pipe.read_to_end(&mut stdout)?;
         }
         Ok(Output {
             status: self.child.wait()?,

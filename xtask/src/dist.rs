@@ -134,6 +134,17 @@ fn missing(tools: &[(&str, &str)]) -> Option<String> {
     (!missing.is_empty()).then(|| format!("not on the PATH: {}", missing.join(", ")))
 }
 
+/// Returns the archive of the commit that is checked out, which is made if it is not there.
+pub(crate) fn archive(workspace: &Workspace) -> Result<PathBuf> {
+    let source = Source::read(&workspace.root, false)?;
+    let name = format!("twotone-{}.tar.gz", source.version);
+    let path = workspace.target.join("dist").join(name);
+    if !path.is_file() {
+        run(workspace, &Args::default())?;
+    }
+    Ok(path)
+}
+
 /// Looks at a program, and asks it for its version.
 fn described(source: &Source, program: PathBuf, target: &str, quick: bool) -> Result<Built> {
     let bytes = fs::read(&program)

@@ -11,6 +11,7 @@
 mod advisories;
 mod bench;
 mod child;
+mod deploy;
 mod dist;
 mod fuzz;
 mod licences;
@@ -53,6 +54,8 @@ enum Verb {
     Soak(soak::Args),
     /// Make the archive and the Debian package of this commit.
     Dist(dist::Args),
+    /// Bring the control hosts of a site to a version, and back.
+    Deploy(deploy::Args),
     /// Run every reader on mutated inputs, and store an input that fails.
     Fuzz(fuzz::Args),
 }
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
             Verb::Bench(args) => bench::run(&workspace, &args),
             Verb::Soak(args) => soak::run(&workspace, &args),
             Verb::Dist(args) => dist::run(&workspace, &args),
+            Verb::Deploy(args) => deploy::run(&workspace, &args),
             Verb::Fuzz(args) => fuzz::run(&workspace, &args),
         });
     match outcome {

@@ -123,6 +123,10 @@ pub(crate) fn add_files(tree: &mut Tree, source: &Source) -> Result<()> {
             );
         }
     }
+    let activate = source.bytes(&format!("{INPUTS}/libexec/activate"))?;
+    tree.put_program("libexec/activate", activate);
+    let users = source.bytes(&format!("{INPUTS}/sysusers.conf"))?;
+    tree.put("lib/sysusers.d/twotone.conf", users);
     let settings = source.bytes(&format!("{INPUTS}/sysctl.conf"))?;
     tree.put(format!("{DOC}/examples/sysctl.conf"), settings);
     Ok(())
@@ -213,7 +217,10 @@ mod tests {
             .map(|(path, _)| path.to_string_lossy().into_owned())
             .collect();
         for path in [
+            "lib/systemd/system/twotone-rollback.service",
             "lib/systemd/system/twotone.service",
+            "lib/sysusers.d/twotone.conf",
+            "libexec/activate",
             "share/doc/twotone/CHANGELOG.md.gz",
             "share/doc/twotone/LICENSE-APACHE",
             "share/doc/twotone/LICENSE-MIT",
@@ -227,6 +234,8 @@ mod tests {
                 "{path} is not in {paths:?}"
             );
         }
-        assert!(tree.iter().all(|(_, content)| !content.is_program));
+        let programs = tree.iter().filter(|(_, content)| content.is_program);
+        let programs: Vec<_> = programs.map(|(path, _)| path.to_owned()).collect();
+        assert_eq!(programs, [Path::new("libexec/activate")]);
     }
 }

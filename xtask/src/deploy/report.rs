@@ -1,0 +1,154 @@
+//! What became of each host: a table, or JSON.
+
+use serde::Serialize;
+
+use super::Failure;
+use super::check::Facts;
+
+/// Kind of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Kind {
+    /// It was asked, and told.
+    Told,
+    /// It has what it should have already.
+    Unchanged,
+    /// Something would be done.
+    Planned,
+    /// It runs the version.
+    Active,
+    /// Versions were removed.
+    Removed,
+    /// The version was not healthy, and the one before runs again.
+    RolledBack,
+    /// The version was not healthy, and nothing runs, or the one before is not healthy either.
+    Down,
+    /// Something stands against it. Nothing was switched.
+    Refused,
+    /// There is no connection.
+    Unreachable,
+    /// A step failed. Nothing was switched.
+    Failed,
+    /// The connection was cut, and it is unknown how far it came.
+    Unknown,
+}
+
+/// What became of a host.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Outcome {
+    pub(super) result: Kind,
+    /// Version of the host now, as far as it is known.
+    pub(super) version: Option<String>,
+    /// Version of the host before.
+    pub(super) before: Option<String>,
+    pub(super) text: String,
+    /// What a verb tells besides.
+    #[serde(skip_serializing_if = "serde_json::Value::is_null")]
+    pub(super) details: serde_json::Value,
+}
+
+/// What became of a host, with its name and what it took.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    pub(super) host: String,
+    /// User, name and port that `ssh` made of its address.
+    pub(super) at: String,
+    #[serde(flatten)]
+    pub(super) outcome: Outcome,
+    pub(super) warnings: Vec<String>,
+    /// Number of bytes of files that were sent.
+    pub(super) sent_bytes: u64,
+    pub(super) seconds: f64,
+}
+
+impl Outcome {
+    pub(super) fn new(result: Kind, version: Option<&str>, text: impl Into<String>) -> Self {
+        Self {
+            result,
+            version: version.map(str::to_owned),
+            before: version.map(str::to_owned),
+            text: text.into(),
+            details: serde_json::Value::Null,
+        }
+    }
+
+    pub(super) fn refused(current: Option<&str>, why: String) -> Self {
+        Self::new(Kind::Refused, current, why)
+    }
+
+    pub(super) fn unchanged(version: &str) -> Self {
+        Self::new(Kind::Unchanged, Some(version), "")
+    }
+
+    pub(super) fn planned(current: Option<&str>, text: String) -> Self {
+        Self::new(Kind::Planned, current, text)
+    }
+
+    /// What a host tells of its activation.
+    pub(super) fn activated(result: &Facts, before: Option<&str>) -> Self {
+        let version = result.get("version").filter(|version| *version != "none");
+        let kind = match result.get("outcome") {
+            Some("now") => Kind::Active,
+            Some("back") => Kind::RolledBack,
+            Some("refused") => Kind::Refused,
+            _ => Kind::Down,
+        };
+        let mut outcome = Self::new(kind, version, result.get("text").unwrap_or_default());
+        outcome.before = before.map(str::to_owned);
+        outcome
+    }
+
+    pub(super) fn failed(failure: &Failure) -> Self {
+        let kind = match failure {
+            Failure::Unreachable(_) => Kind::Unreachable,
+            Failure::Cut(_) => Kind::Unknown,
+            Failure::Refused(_) => Kind::Failed,
+        };
+        Self::new(kind, None, failure.text())
+    }
+
+    /// True if the host is as it should be.
+    pub(super) fn is_good(&self) -> bool {
+        match self.result {
+            Kind::Told | Kind::Unchanged | Kind::Planned | Kind::Active | Kind::Removed => true,
+            Kind::RolledBack | Kind::Down | Kind::Refused => false,
+            Kind::Unreachable | Kind::Failed | Kind::Unknown => false,
+        }
+    }
+}
+
+/// Prints the reports of all hosts.
+pub(super) fn print(reports: &[Report], json: bool) {
+    if json {
+        let ok = reports.iter().all(|report| report.outcome.is_good());
+        println!("{}", serde_json::json!({ "ok": ok, "hosts": reports }));
+        return;
+    }
+    let name = |report: &Report| {
+        let told = serde_json::to_value(report.outcome.result).unwrap_or_default();
+        told.as_str().unwrap_or_default().replace('_', " ")
+    };
+    let width = |of: &dyn Fn(&Report) -> usize, least: usize| {
+        reports.iter().map(of).max().unwrap_or(0).max(least)
+    };
+    let hosts = width(&|report| report.host.len(), 4);
+    let versions = width(&|it| it.outcome.version.as_ref().map_or(1, String::len), 7);
+    println!(
+        "{:<hosts$}  {:<11}  {:<versions$}  details",
+        "host", "result", "version"
+    );
+    for report in reports {
+        let Outcome { version, text, .. } = &report.outcome;
+        let version = version.as_deref().unwrap_or("-");
+        let line = format!(
+            "{:<hosts$}  {:<11}  {version:<versions$}  {}",
+            report.host,
+            name(report),
+            text.replace('\n', "\n    ")
+        );
+        println!("{}", line.trim_end());
+        for warning in &report.warnings {
+            println!("    warning: {warning}");
+        }
+    }
+}

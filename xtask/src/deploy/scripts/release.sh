@@ -1,0 +1,4 @@
+# Gives the claim of a deployment back.
+# Arguments: id.
+claim=/opt/twotone/claim
+if [ -e "$claim" ] && [ "$(cut -d ' ' -f 1 "$claim")" = "$1" ]; then rm -f "$claim"; fi

@@ -1,0 +1,330 @@
+//! The steps by which a host gets a version. Each can be cut, and done again.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::check::Facts;
+use super::release::Release;
+use super::remote::{Answered, Failure, Remote};
+use super::{Files, Options, Outcome, Owner};
+
+/// Interval at which a host is asked for the result of an activation, at first and at most.
+const ASK_INTERVAL: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
+
+/// Interval at which a daemon is asked if it still has jobs.
+const JOBS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Time for a host to come back, beyond that of its activation.
+const SPARE: Duration = Duration::from_secs(120);
+
+/// Number of times that a host knows nothing of an activation before that is believed.
+const MOST_UNKNOWN: u32 = 5;
+
+/// Seconds without a sign of life after which the claim of another deployer is void.
+const CLAIM_SILENCE: &str = "300";
+
+/// Brings a host to a release.
+pub(super) fn deploy(
+    remote: &mut Remote<'_>,
+    release: &Release,
+    files: &Files,
+    owner: &Owner,
+    options: &Options,
+    warnings: &mut Vec<String>,
+) -> Answered<Outcome> {
+    let version = release.manifest.version.as_str();
+    let mut facts = Facts::ask(remote, version, &release.sum)?;
+    if facts.get("pending").is_some() && !options.dry_run {
+        tell(
+            remote,
+            "an activation before this one was cut: it is decided about",
+        );
+        remote.script(include_str!("scripts/settle.sh"), &[])?;
+        facts = Facts::ask(remote, version, &release.sum)?;
+    }
+    warnings.extend(facts.warnings());
+    if release.manifest.profile == "dev" {
+        warnings.push("the release is a build for tests".to_owned());
+    }
+    let mut problems = facts.problems_with(release, remote.host, files, options);
+    let is_at = facts.is_at(release, files);
+    if !is_at && facts.jobs() > 0 && !options.now && (options.dry_run || !options.wait) {
+        problems.push(busy(&facts));
+    }
+    if !problems.is_empty() {
+        return Ok(Outcome::refused(facts.current(), problems.join("; ")));
+    }
+    if is_at {
+        return Ok(Outcome::unchanged(version));
+    }
+    if options.dry_run {
+        return Ok(Outcome::planned(
+            facts.current(),
+            plan(&facts, release, files),
+        ));
+    }
+    with_claim(remote, &facts, owner, |remote| {
+        if facts.get("version") != Some("whole") {
+            upload(remote, release)?;
+        }
+        stage(remote, files, &facts)?;
+        let map = match files
+            .map
+            .as_ref()
+            .filter(|map| facts.get("map") != Some(&map.sum))
+        {
+            Some(_) => "/opt/twotone/staged/map.toml",
+            None => "/etc/twotone/map.toml",
+        };
+        let says = &release.manifest.program_version;
+        rehearse(remote, version, says, map)?;
+        activate(remote, version, &facts, owner, options)
+    })
+}
+
+/// Brings a host back to a version that it has.
+pub(super) fn go_back(
+    remote: &mut Remote<'_>,
+    to: Option<&str>,
+    owner: &Owner,
+    options: &Options,
+    warnings: &mut Vec<String>,
+) -> Answered<Outcome> {
+    let mut facts = Facts::ask(remote, to.unwrap_or("none"), "none")?;
+    if facts.get("pending").is_some() && !options.dry_run {
+        remote.script(include_str!("scripts/settle.sh"), &[])?;
+        facts = Facts::ask(remote, to.unwrap_or("none"), "none")?;
+    }
+    warnings.extend(facts.warnings());
+    let Some(version) = to.or_else(|| facts.previous()).map(str::to_owned) else {
+        let text = "it has no version before the current one".to_owned();
+        return Ok(Outcome::refused(facts.current(), text));
+    };
+    let facts = Facts::ask(remote, &version, "none")?;
+    let mut problems = facts.problems(remote.host, options);
+    match facts.get("version") {
+        Some("whole") => {}
+        Some(_) => problems.push(format!(
+            "the files of {version} are damaged: deploy it again"
+        )),
+        None => problems.push(format!("{version} is not there")),
+    }
+    if facts.current() == Some(&version) && facts.get("service") == Some("active") {
+        return Ok(Outcome::unchanged(&version));
+    }
+    if facts.jobs() > 0 && !options.now && (options.dry_run || !options.wait) {
+        problems.push(busy(&facts));
+    }
+    if !problems.is_empty() {
+        return Ok(Outcome::refused(facts.current(), problems.join("; ")));
+    }
+    if options.dry_run {
+        let text = format!("would activate {version}");
+        return Ok(Outcome::planned(facts.current(), text));
+    }
+    with_claim(remote, &facts, owner, |remote| {
+        remote.script(include_str!("scripts/stage.sh"), &[])?;
+        rehearse(remote, &version, "twotone", "/etc/twotone/map.toml")?;
+        activate(remote, &version, &facts, owner, options)
+    })
+}
+
+/// Holds the claim of a host during some work.
+pub(super) fn with_claim<T>(
+    remote: &mut Remote<'_>,
+    facts: &Facts,
+    owner: &Owner,
+    work: impl FnOnce(&mut Remote<'_>) -> Answered<T>,
+) -> Answered<T> {
+    let ended = facts.get("claim").and_then(|claim| owner.ended(claim));
+    let root = remote.host.root.clone();
+    let arguments = [
+        owner.id.as_str(),
+        owner.name.as_str(),
+        CLAIM_SILENCE,
+        ended.unwrap_or("none"),
+        root.as_deref().unwrap_or("/opt/twotone"),
+    ];
+    remote.script(include_str!("scripts/prepare.sh"), &arguments)?;
+    let done = work(remote);
+    // If the host is away, the claim becomes void by itself.
+    let _ = remote.script_once(include_str!("scripts/release.sh"), &[&owner.id]);
+    done
+}
+
+/// Sends the archive, from where an upload before was cut, and makes a version of it.
+fn upload(remote: &Remote<'_>, release: &Release) -> Answered<()> {
+    let version = release.manifest.version.as_str();
+    let arguments = [version, release.sum.as_str()];
+    let to = format!("/opt/twotone/versions/{version}.part/{}", release.sum);
+    let mut attempts = 0;
+    loop {
+        remote.again(|| {
+            let there = remote.script_once(include_str!("scripts/part.sh"), &arguments)?;
+            let there: u64 = there.trim().parse().unwrap_or(0);
+            if there >= release.length {
+                return Ok(());
+            }
+            let rest = release.length - there;
+            tell(remote, &format!("sends {rest} bytes of {}", release.length));
+            remote.send(&release.archive, there, &to)
+        })?;
+        let unpacked = remote.again(|| {
+            // After a cut it may be done already.
+            let facts = Facts::ask(remote, version, &release.sum)?;
+            if facts.get("version") == Some("whole") {
+                return Ok(());
+            }
+            remote
+                .script_once(include_str!("scripts/unpack.sh"), &arguments)
+                .map(drop)
+        });
+        match unpacked {
+            // Once more from the start: what was left of an old upload may be something else.
+            Err(Failure::Refused(why)) if attempts == 0 && why.contains("damaged") => attempts = 1,
+            unpacked => return unpacked,
+        }
+    }
+}
+
+/// Sends the files of the site that differ from those of the host.
+fn stage(remote: &Remote<'_>, files: &Files, facts: &Facts) -> Answered<()> {
+    let absent: &[&str] = match (&files.drop_in, facts.get("drop_in")) {
+        (None, Some(_)) => &["50-site.conf"],
+        _ => &[],
+    };
+    remote.script(include_str!("scripts/stage.sh"), absent)?;
+    for (file, name, found) in [
+        (&files.map, "map.toml", "map"),
+        (&files.drop_in, "50-site.conf", "drop_in"),
+    ] {
+        if let Some(file) = file
+            .as_ref()
+            .filter(|file| facts.get(found) != Some(&file.sum))
+        {
+            let to = format!("/opt/twotone/staged/{name}");
+            remote.again(|| remote.send_bytes(file.bytes.as_slice(), 0, &to))?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs the version on the host: that it runs at all, and takes the map.
+fn rehearse(remote: &Remote<'_>, version: &str, says: &str, map: &str) -> Answered<()> {
+    tell(remote, &format!("rehearses {version}"));
+    let script = include_str!("scripts/rehearse.sh");
+    remote.script(script, &[version, says, map]).map(drop)
+}
+
+/// Has the host activate a version, and asks for the result over new connections.
+fn activate(
+    remote: &mut Remote<'_>,
+    version: &str,
+    facts: &Facts,
+    owner: &Owner,
+    options: &Options,
+) -> Answered<Outcome> {
+    while options.wait && !options.now {
+        let facts = Facts::ask(remote, "none", "none")?;
+        if facts.jobs() == 0 {
+            break;
+        }
+        tell(remote, &format!("waits: {}", busy(&facts)));
+        thread::sleep(JOBS_INTERVAL);
+    }
+    tell(remote, &format!("activates {version}"));
+    let host = remote.host;
+    let numbers = [
+        host.health_seconds,
+        host.steady_seconds,
+        host.activation_seconds,
+    ];
+    let [health, steady, limit] = numbers.map(|seconds| seconds.to_string());
+    let found = facts.current().unwrap_or("none");
+    let now = if options.now { "now" } else { "idle" };
+    let id = owner.id.as_str();
+    let arguments = [
+        id,
+        version,
+        found,
+        now,
+        &health,
+        &steady,
+        &owner.name,
+        &limit,
+    ];
+    remote.script(include_str!("scripts/activate.sh"), &arguments)?;
+    // What is told from here on has come by a connection that the new version let be made.
+    remote.disconnect();
+    confirmed(remote, id, facts.current())
+}
+
+/// Asks for the result of an activation until the host tells one.
+fn confirmed(remote: &Remote<'_>, id: &str, before: Option<&str>) -> Answered<Outcome> {
+    let limit = Duration::from_secs(remote.host.activation_seconds) + SPARE;
+    let deadline = Instant::now() + limit;
+    let (mut pause, longest) = ASK_INTERVAL;
+    let mut unknown = 0;
+    let mut why = "it is still under way".to_owned();
+    while Instant::now() < deadline {
+        thread::sleep(pause);
+        pause = (pause * 3 / 2).min(longest);
+        let result = match remote.script_once(include_str!("scripts/result.sh"), &[id]) {
+            Ok(told) => Facts::parse(&told),
+            Err(failure) => {
+                why = failure.text().to_owned();
+                continue;
+            }
+        };
+        match result.get("outcome") {
+            Some("running") => {}
+            Some("undecided") => why = "the host has not decided about it".to_owned(),
+            Some("none") | None => {
+                unknown += 1;
+                if unknown == MOST_UNKNOWN {
+                    why = "the host knows nothing of it".to_owned();
+                    break;
+                }
+            }
+            Some(_) => return Ok(Outcome::activated(&result, before)),
+        }
+    }
+    Err(Failure::Cut(format!(
+        "the result of the activation is unknown: {why}; run it again"
+    )))
+}
+
+/// The sentence about a daemon that has jobs.
+fn busy(facts: &Facts) -> String {
+    format!(
+        "the daemon has {} jobs: wait for them (--wait), or interrupt them (--now)",
+        facts.jobs()
+    )
+}
+
+/// What would be done to a host.
+fn plan(facts: &Facts, release: &Release, files: &Files) -> String {
+    let mut steps = Vec::new();
+    if facts.get("version") != Some("whole") {
+        let there: u64 = facts.number("part").unwrap_or(0);
+        steps.push(format!(
+            "send {} bytes",
+            release.length.saturating_sub(there)
+        ));
+    }
+    steps.extend(files.differences(facts));
+    steps.push(format!("activate {}", release.manifest.version));
+    format!("would {}", steps.join(", "))
+}
+
+/// Says what is done to a host.
+pub(super) fn tell(remote: &Remote<'_>, what: &str) {
+    eprintln!("deploy: {}: {what}", remote.host.name);
+}
+
+/// Removes versions from a host.
+pub(super) fn remove(remote: &Remote<'_>, versions: &[&str]) -> Answered<()> {
+    remote
+        .script(include_str!("scripts/remove.sh"), versions)
+        .map(drop)
+}

@@ -1,0 +1,413 @@
+//! The site file: the control hosts of a site, and what each of them runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::Result;
+
+/// A site, as its file has it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    ssh: Ssh,
+    /// Keys of hosts, for those that do not have them.
+    #[serde(default)]
+    defaults: toml::Table,
+    #[serde(default)]
+    host: Vec<toml::Table>,
+}
+
+/// Settings of the connections.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Ssh {
+    /// File for `ssh -F`, from the folder of the site file. If it is absent: the user's.
+    pub(crate) config: Option<PathBuf>,
+    /// Longest time for a connection to be made, in seconds.
+    pub(crate) connect_seconds: u64,
+    /// Time without a sign of life after which a connection counts as cut, in seconds.
+    pub(crate) silence_seconds: u64,
+    /// Number of times that a step is tried whose connection is cut.
+    pub(crate) attempts: u32,
+    /// Number of hosts that are worked on at the same time.
+    pub(crate) at_once: usize,
+}
+
+impl Default for Ssh {
+    fn default() -> Self {
+        Self {
+            config: None,
+            connect_seconds: 15,
+            silence_seconds: 15,
+            attempts: 4,
+            at_once: 8,
+        }
+    }
+}
+
+/// Way to the rights of root on a host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Become {
+    /// The user is root.
+    #[default]
+    None,
+    /// `sudo` without a password.
+    Sudo,
+}
+
+/// A control host.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Host {
+    /// Name in tables, and for `--host`.
+    pub(crate) name: String,
+    /// Name or address for `ssh`. If it is absent: `name`.
+    pub(crate) address: Option<String>,
+    /// User for `ssh`. If it is absent: whom the configuration of `ssh` says.
+    pub(crate) user: Option<String>,
+    #[serde(default, rename = "become")]
+    pub(crate) becomes: Become,
+    /// Hardware map on this computer, from the folder of the site file. If it is absent: the host
+    /// has its own.
+    pub(crate) map: Option<PathBuf>,
+    /// Arguments of `twotone serve` besides the map.
+    #[serde(default)]
+    pub(crate) arguments: Vec<String>,
+    /// Settings of the service, as in the section `[Service]` of a unit.
+    #[serde(default)]
+    pub(crate) service: BTreeMap<String, Values>,
+    /// Least values of settings of the kernel.
+    #[serde(default)]
+    pub(crate) kernel: BTreeMap<String, u64>,
+    /// Folder of the versions. If it is another one than `/opt/twotone`, that is a link to it.
+    pub(crate) root: Option<String>,
+    /// Time within which the daemon must be healthy after its start, in seconds.
+    #[serde(default = "health_seconds")]
+    pub(crate) health_seconds: u64,
+    /// Time for which it must then stay healthy, in seconds.
+    #[serde(default = "steady_seconds")]
+    pub(crate) steady_seconds: u64,
+    /// Longest time of an activation, its roll-back included, in seconds.
+    #[serde(default = "activation_seconds")]
+    pub(crate) activation_seconds: u64,
+    /// Number of versions that `prune` leaves.
+    #[serde(default = "keep")]
+    pub(crate) keep: usize,
+}
+
+fn health_seconds() -> u64 {
+    30
+}
+
+fn steady_seconds() -> u64 {
+    3
+}
+
+fn activation_seconds() -> u64 {
+    600
+}
+
+fn keep() -> usize {
+    3
+}
+
+/// Values of a setting of a unit, each a line.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Values {
+    One(String),
+    Many(Vec<String>),
+}
+
+/// A site whose file has been read and found good.
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) ssh: Ssh,
+    pub(crate) hosts: Vec<Host>,
+}
+
+impl Site {
+    /// Reads a site file, and leaves the hosts with these names; all if there are none.
+    pub(crate) fn read(path: &Path, names: &[String]) -> Result<Self> {
+        let text = fs::read_to_string(path)
+            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let mut site = Self::parse(&text, folder)
+            .map_err(|error| format!("{}: {}", path.display(), error.trim_end()))?;
+        let known: Vec<_> = site.hosts.iter().map(|host| host.name.clone()).collect();
+        if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
+            return Err(format!(
+                "{}: there is no host {unknown}; there are {}",
+                path.display(),
+                known.join(", ")
+            ));
+        }
+        site.hosts
+            .retain(|host| names.is_empty() || names.contains(&host.name));
+        Ok(site)
+    }
+
+    fn parse(text: &str, folder: &Path) -> Result<Self> {
+        let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
+        let mut ssh = file.ssh;
+        if ssh.attempts == 0 || ssh.at_once == 0 || ssh.connect_seconds == 0 {
+            return Err("[ssh]: attempts, at_once and connect_seconds are at least 1".to_owned());
+        }
+        ssh.silence_seconds = ssh.silence_seconds.max(3);
+        ssh.config = ssh.config.map(|config| folder.join(config));
+        let mut hosts = Vec::new();
+        for (index, table) in file.host.into_iter().enumerate() {
+            let name = match table.get("name").and_then(toml::Value::as_str) {
+                Some(name) => format!("host {name}"),
+                None => format!("host {}", index + 1),
+            };
+            let host = Host::read(table, &file.defaults, folder);
+            hosts.push(host.map_err(|error| format!("{name}: {}", error.trim_end()))?);
+        }
+        if hosts.is_empty() {
+            return Err("there is no [[host]]".to_owned());
+        }
+        let mut names = BTreeSet::new();
+        if let Some(twice) = hosts.iter().find(|host| !names.insert(&host.name)) {
+            return Err(format!("there are two hosts {}", twice.name));
+        }
+        let mut addresses = BTreeSet::new();
+        if let Some(twice) = hosts.iter().find(|host| !addresses.insert(host.address())) {
+            return Err(format!("there are two hosts at {}", twice.address()));
+        }
+        Ok(Self { ssh, hosts })
+    }
+}
+
+impl Host {
+    fn read(table: toml::Table, defaults: &toml::Table, folder: &Path) -> Result<Self> {
+        if ["name", "address"]
+            .iter()
+            .any(|key| defaults.contains_key(*key))
+        {
+            return Err("[defaults] cannot have a name or an address".to_owned());
+        }
+        let merged = merge(table, defaults);
+        let mut host: Self = merged
+            .try_into()
+            .map_err(|error: toml::de::Error| error.to_string())?;
+        host.map = host.map.map(|map| folder.join(map));
+        host.check()?;
+        Ok(host)
+    }
+
+    /// Refuses what a shell, `ssh` or systemd would take for something else.
+    fn check(&self) -> Result<()> {
+        plain("name", &self.name, "._-")?;
+        plain("address", self.address(), "._-:@%[]")?;
+        if let Some(user) = &self.user {
+            plain("user", user, "._-@\\+")?;
+        }
+        if let Some(root) = &self.root {
+            plain("root", root.trim_start_matches('/'), "._-/@")?;
+            if !root.starts_with('/') || root.split('/').any(|part| part == "..") {
+                return Err(format!("root = `{root}` is no absolute path"));
+            }
+        }
+        for argument in &self.arguments {
+            // In a unit, `%` and `$` stand for something else.
+            plain("arguments", argument.trim_start_matches('-'), "._-/:=,@+[]")?;
+        }
+        for key in self.kernel.keys() {
+            plain("kernel", key, "._-/")?;
+        }
+        for (key, values) in &self.service {
+            plain("service", key, "")?;
+            let printable = |line: &str| !line.chars().any(char::is_control);
+            if !values.lines().iter().all(|line| printable(line)) {
+                return Err(format!("service.{key} has characters that are not printed"));
+            }
+        }
+        if self.keep == 0 {
+            return Err("keep is at least 1".to_owned());
+        }
+        Ok(())
+    }
+
+    /// The name or address that `ssh` is given.
+    pub(crate) fn address(&self) -> &str {
+        self.address.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Settings of the service that differ from those of its unit, as a file for systemd.
+    pub(crate) fn drop_in(&self) -> Option<String> {
+        let mut lines = Vec::new();
+        if !self.arguments.is_empty() {
+            lines.push("ExecStart=".to_owned());
+            lines.push(format!(
+                "ExecStart=/opt/twotone/current/bin/twotone serve --map /etc/twotone/map.toml {}",
+                self.arguments.join(" ")
+            ));
+        }
+        for (key, values) in &self.service {
+            let values = values.lines();
+            lines.extend(values.iter().map(|value| format!("{key}={value}")));
+        }
+        let head = "# From the site file, by `cargo xtask deploy`. Changes are lost.\n[Service]\n";
+        (!lines.is_empty()).then(|| format!("{head}{}\n", lines.join("\n")))
+    }
+}
+
+impl Values {
+    fn lines(&self) -> &[String] {
+        match self {
+            Self::One(value) => std::slice::from_ref(value),
+            Self::Many(values) => values,
+        }
+    }
+}
+
+/// Adds to a table what the defaults have besides.
+fn merge(mut table: toml::Table, defaults: &toml::Table) -> toml::Table {
+    for (key, default) in defaults {
+        match (table.get_mut(key), default) {
+            (None, _) => {
+                table.insert(key.clone(), default.clone());
+            }
+            (Some(toml::Value::Table(own)), toml::Value::Table(default)) => {
+                *own = merge(std::mem::take(own), default);
+            }
+            _ => {}
+        }
+    }
+    table
+}
+
+/// True if a text has letters, digits and these characters alone.
+pub(crate) fn is_plain(text: &str, others: &str) -> bool {
+    let known = |it: char| it.is_ascii_alphanumeric() || others.contains(it);
+    !text.is_empty() && text.chars().all(known)
+}
+
+fn plain(key: &str, text: &str, others: &str) -> Result<()> {
+    match is_plain(text, others) && !text.starts_with('-') {
+        true => Ok(()),
+        false => Err(format!(
+            "{key} = `{text}`: only letters, digits and `{others}` can be in it"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn refused(text: &str, words: &str) {
+        let error = Site::parse(text, Path::new("")).map(drop).unwrap_err();
+        assert!(error.contains(words), "{error}");
+    }
+
+    #[test]
+    fn hosts_have_the_defaults_that_they_do_not_change() {
+        let text = r#"
+            [ssh]
+            config = "ssh_config"
+            [defaults]
+            user = "operator"
+            become = "sudo"
+            service = { TimeoutStartSec = "20", IPAddressAllow = ["localhost", "192.0.2.0/24"] }
+            [[host]]
+            name = "north"
+            map = "maps/north.toml"
+            [[host]]
+            name = "south"
+            address = "192.0.2.7"
+            user = "root"
+            become = "none"
+            arguments = ["--listen", "127.0.0.1:9000"]
+            service = { TimeoutStartSec = "5" }
+        "#;
+        let site = Site::parse(text, Path::new("/site")).unwrap();
+        let [north, south] = &site.hosts[..] else {
+            panic!("{site:?}")
+        };
+        assert_eq!(
+            site.ssh.config.as_deref(),
+            Some(Path::new("/site/ssh_config"))
+        );
+        assert_eq!(
+            (north.address(), north.user.as_deref()),
+            ("north", Some("operator"))
+        );
+        assert_eq!(
+            north.map.as_deref(),
+            Some(Path::new("/site/maps/north.toml"))
+        );
+        assert_eq!((north.becomes, south.becomes), (Become::Sudo, Become::None));
+        assert_eq!(
+            (south.address(), south.user.as_deref()),
+            ("192.0.2.7", Some("root"))
+        );
+        let lines = |host: &Host| {
+            let text = host.drop_in().unwrap();
+            text.lines().skip(2).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let allowed = ["IPAddressAllow=localhost", "IPAddressAllow=192.0.2.0/24"];
+        assert_eq!(
+            lines(north),
+            [&allowed[..], &["TimeoutStartSec=20"]].concat()
+        );
+        let serve = "ExecStart=/opt/twotone/current/bin/twotone serve --map /etc/twotone/map.toml \
+                     --listen 127.0.0.1:9000";
+        assert_eq!(
+            lines(south),
+            [&["ExecStart=", serve], &allowed[..], &["TimeoutStartSec=5"]].concat()
+        );
+    }
+
+    #[test]
+    fn what_a_shell_or_ssh_would_take_for_something_else_is_refused() {
+        for (key, value) in [
+            ("name", "-oProxyCommand=x"),
+            ("name", "a b"),
+            ("name", ""),
+            ("address", "-oProxyCommand=x"),
+            ("address", "host;reboot"),
+            ("user", "a$(reboot)"),
+            ("root", "/opt/$x"),
+            ("root", "opt"),
+            ("root", "/opt/../etc"),
+            ("arguments", "%h"),
+            ("arguments", "a b"),
+            ("kernel", "net core"),
+        ] {
+            let text = match key {
+                "name" => format!("[[host]]\nname = '{value}'"),
+                "arguments" => format!("[[host]]\nname = 'a'\narguments = ['{value}']"),
+                "kernel" => format!("[[host]]\nname = 'a'\nkernel = {{ '{value}' = 1 }}"),
+                _ => format!("[[host]]\nname = 'a'\n{key} = '{value}'"),
+            };
+            refused(&text, key);
+        }
+    }
+
+    #[test]
+    fn a_file_that_says_something_unknown_or_twice_is_refused() {
+        refused("", "no [[host]]");
+        refused("[[host]]\nname = 'a'\nmaps = 'x'", "maps");
+        refused("[[host]]\nname = 'a'\n[[host]]\nname = 'a'", "two hosts a");
+        refused(
+            "[[host]]\nname = 'a'\n[[host]]\nname = 'b'\naddress = 'a'",
+            "two hosts at a",
+        );
+        refused("[defaults]\nmaps = 'x'\n[[host]]\nname = 'a'", "maps");
+        refused(
+            "[defaults]\nname = 'x'\n[[host]]\nname = 'a'",
+            "cannot have a name",
+        );
+        refused("[[host]]\nname = 'a'\nbecome = 'su'", "su");
+        refused("[[host]]\nmap = 'a'", "name");
+        refused("[ssh]\nattempts = 0\n[[host]]\nname = 'a'", "at least 1");
+    }
+}

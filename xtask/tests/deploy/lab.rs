@@ -1,0 +1,374 @@
+//! Throw-away control hosts, as `lab.sh` makes them: real systemd, a real sshd, a real network.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Longest time for anything to come about. It is far more than any takes.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A site: a network that nobody else sees, with control hosts on it. It ends with the test,
+/// however that ends.
+pub(crate) struct Lab {
+    folder: TempDir,
+    site: Child,
+    /// Closed at the end of the test, which ends the site.
+    _stays: ChildStdin,
+    /// Process that holds the namespaces of the site.
+    process: String,
+    pub(crate) hosts: Vec<Host>,
+}
+
+/// A control host. `index` 0 has the name `host0` and the address 192.0.2.10.
+pub(crate) struct Host {
+    pub(crate) name: String,
+    pub(crate) number: usize,
+    enter: Vec<String>,
+    base: PathBuf,
+    process: String,
+}
+
+impl Lab {
+    /// Starts a site with so many hosts, and waits until they answer.
+    pub(crate) fn start(hosts: usize) -> Self {
+        Self::start_with(hosts, |_| {})
+    }
+
+    /// Starts a site whose folder is changed by `before` before its hosts start.
+    pub(crate) fn start_with(hosts: usize, before: impl Fn(&Path)) -> Self {
+        let folder = TempDir::with_prefix("tt").expect("a folder");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/deploy/lab.sh");
+        let mut site = Command::new("unshare")
+            .args(["--mount", "--net", "--pid", "--fork", "--kill-child"])
+            .args([
+                "--mount-proc",
+                "--propagation",
+                "private",
+                "sh",
+                script,
+                "site",
+            ])
+            .arg(folder.path())
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("unshare runs");
+        let stays = site.stdin.take().expect("a pipe");
+        let children = format!("/proc/{0}/task/{0}/children", site.id());
+        let process = until("the site starts", || {
+            let told = fs::read_to_string(&children).ok()?;
+            told.split_whitespace().next().map(str::to_owned)
+        });
+        let mut lab = Self {
+            folder,
+            site,
+            _stays: stays,
+            process,
+            hosts: Vec::new(),
+        };
+        until("the site is ready", || {
+            lab.path("ready").exists().then_some(())
+        });
+        fs::copy(script, lab.path("lab.sh")).expect("the script is there");
+        before(&lab.path(""));
+        for index in 0..hosts {
+            let host = Host {
+                name: format!("host{index}"),
+                number: index + 10,
+                enter: lab.enter(),
+                base: lab.folder.path().to_owned(),
+                process: String::new(),
+            };
+            lab.hosts.push(host);
+        }
+        for index in 0..hosts {
+            lab.boot(index);
+        }
+        let base = lab.folder.path().display();
+        let config = format!(
+            "Host *\nUser root\nIdentityFile {base}/key\nIdentitiesOnly yes\nIdentityAgent none\n\
+             UserKnownHostsFile {base}/known_hosts\nGlobalKnownHostsFile none\n\
+             StrictHostKeyChecking yes\n"
+        );
+        lab.write("ssh_config", &config);
+        for index in 0..hosts {
+            lab.await_ssh(index);
+        }
+        lab
+    }
+
+    /// Path of a file of the site, as it is seen from outside.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        let base = self
+            .folder
+            .path()
+            .strip_prefix("/")
+            .expect("an absolute path");
+        Path::new("/proc")
+            .join(&self.process)
+            .join("root")
+            .join(base)
+            .join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).expect("the folder of the site is writable");
+    }
+
+    /// Command line by which a program runs in the namespaces of the site.
+    fn enter(&self) -> Vec<String> {
+        let words = ["nsenter", "-t", &self.process, "-m", "-n", "-p", "--"];
+        words.map(str::to_owned).to_vec()
+    }
+
+    /// A command that runs in the site.
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
+        command(&self.enter(), words)
+    }
+
+    /// Starts a host, for the first time or after a loss of power.
+    pub(crate) fn boot(&mut self, index: usize) {
+        let number = self.hosts[index].number.to_string();
+        let name = self.hosts[index].name.clone();
+        let script = self.folder.path().join("lab.sh").display().to_string();
+        let base = self.folder.path().display().to_string();
+        let mut start = self.command(&["sh", &script, "host", &base, &name, &number]);
+        assert!(start.status().expect("sh runs").success(), "{name} starts");
+        let pid = self.path(&name).join("pid");
+        self.hosts[index].process = fs::read_to_string(pid)
+            .expect("its process")
+            .trim()
+            .to_owned();
+    }
+
+    /// Waits until a host answers ssh.
+    pub(crate) fn await_ssh(&self, index: usize) {
+        let config = self.folder.path().join("ssh_config").display().to_string();
+        let address = format!("192.0.2.{}", self.hosts[index].number);
+        until("a host answers ssh", || {
+            let options = [
+                "-F",
+                &config,
+                "-o",
+                "ConnectTimeout=2",
+                "-o",
+                "BatchMode=yes",
+            ];
+            let mut ssh = self.command(&[&["ssh"], &options[..], &[&address, "true"]].concat());
+            let output = ssh.output().expect("ssh runs");
+            output.status.success().then_some(())
+        });
+    }
+
+    /// Takes the power from a host, and gives it back.
+    pub(crate) fn lose_power(&mut self, index: usize) {
+        self.cut_power(index);
+        self.boot(index);
+        self.await_ssh(index);
+    }
+
+    /// Takes the power from a host.
+    pub(crate) fn cut_power(&self, index: usize) {
+        let host = &self.hosts[index];
+        let mut kill = self.command(&["kill", "-9", &host.process]);
+        assert!(kill.status().expect("kill runs").success());
+        let gone = format!("/proc/{}", host.process);
+        until("the host is gone", || {
+            let there = self.command(&["test", "-e", &gone]).status();
+            (!there.expect("test runs").success()).then_some(())
+        });
+    }
+
+    /// Sets the link of a host `up` or `down`.
+    pub(crate) fn link(&self, index: usize, state: &str) {
+        let link = format!("v{}", self.hosts[index].number);
+        let status = self.command(&["ip", "link", "set", &link, state]).status();
+        assert!(status.expect("ip runs").success());
+    }
+
+    /// Writes a site file for the hosts: `keys` is in the defaults, and `of` in the table of each.
+    pub(crate) fn site(&self, keys: &str, of: impl Fn(usize) -> String) {
+        let mut text = format!(
+            "[ssh]\nconfig = 'ssh_config'\nconnect_seconds = 2\nsilence_seconds = 3\n\
+             attempts = 3\n[defaults]\nsteady_seconds = 1\nhealth_seconds = 20\n{keys}\n"
+        );
+        for (index, host) in self.hosts.iter().enumerate() {
+            text += &format!(
+                "[[host]]\nname = '{}'\naddress = '192.0.2.{}'\n{}\n",
+                host.name,
+                host.number,
+                of(index)
+            );
+        }
+        self.write("site.toml", &text);
+    }
+
+    /// A command of `cargo xtask deploy` in the site.
+    pub(crate) fn deployer(&self, words: &[&str]) -> Command {
+        let site = self.folder.path().join("site.toml").display().to_string();
+        let first = [
+            env!("CARGO_BIN_EXE_xtask"),
+            "deploy",
+            "--json",
+            "--site",
+            &site,
+        ];
+        let mut command = self.command(&[&first[..], words].concat());
+        command
+            .env("CARGO_MANIFEST_DIR", env!("CARGO_MANIFEST_DIR"))
+            .env("TMPDIR", "/tmp")
+            .env("USER", "tester");
+        command
+    }
+
+    /// Runs `cargo xtask deploy`, and returns what it tells of each host.
+    pub(crate) fn deploy(&self, words: &[&str]) -> Told {
+        Told::of(&self.deployer(words).output().expect("xtask runs"))
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let _ = self.site.kill();
+        let _ = self.site.wait();
+        // Groups of processes that are gone. Those of others are not empty, or have other names.
+        let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
+        let mut mounts = mounts
+            .lines()
+            .map(|line| line.split(' ').collect::<Vec<_>>());
+        let top = mounts.find(|words| words.get(2) == Some(&"cgroup2"));
+        if let (Some(top), Some(name)) = (top, self.folder.path().file_name()) {
+            for host in &self.hosts {
+                let group = format!("tt-deploy-{}-{}", name.to_string_lossy(), host.name);
+                let _ = Command::new("find")
+                    .arg(Path::new(top[1]).join(group))
+                    .args(["-depth", "-type", "d", "-exec", "rmdir", "{}", ";"])
+                    .stderr(Stdio::null())
+                    .status();
+            }
+        }
+    }
+}
+
+impl Host {
+    /// Path of a file of the host, as the site sees it.
+    fn enter(&self) -> Vec<String> {
+        let inner = [
+            "nsenter",
+            "-t",
+            &self.process,
+            "-m",
+            "-p",
+            "-n",
+            "-u",
+            "-i",
+            "-C",
+            "--",
+        ];
+        [self.enter.clone(), inner.map(str::to_owned).to_vec()].concat()
+    }
+
+    /// Runs a script of `sh` on the host, and returns what it prints.
+    #[track_caller]
+    pub(crate) fn sh(&self, script: &str) -> String {
+        let output = self.try_sh(script);
+        let told = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            output.status.success(),
+            "{}: {script}: {told}{words}",
+            self.name
+        );
+        told
+    }
+
+    /// Runs a script of `sh` on the host.
+    pub(crate) fn try_sh(&self, script: &str) -> Output {
+        let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        let mut command = command(&self.enter(), &["env", "-i", path, "sh", "-c", script]);
+        command.output().expect("nsenter runs")
+    }
+
+    /// Waits until a script of `sh` succeeds on the host.
+    pub(crate) fn until(&self, what: &str, script: &str) {
+        until(what, || self.try_sh(script).status.success().then_some(()));
+    }
+
+    /// What the host printed while it started.
+    pub(crate) fn console(&self) -> String {
+        let console = self.base.join(&self.name).join("console");
+        let output = command(&self.enter, &["cat", &console.display().to_string()]).output();
+        output.map_or_else(
+            |_| String::new(),
+            |it| String::from_utf8_lossy(&it.stdout).into_owned(),
+        )
+    }
+}
+
+/// What `cargo xtask deploy` tells.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) success: bool,
+    pub(crate) report: Value,
+    pub(crate) progress: String,
+}
+
+impl Told {
+    #[track_caller]
+    pub(crate) fn of(output: &Output) -> Self {
+        let progress = String::from_utf8_lossy(&output.stderr).into_owned();
+        let report = serde_json::from_slice(&output.stdout);
+        Self {
+            success: output.status.success(),
+            report: report.unwrap_or_else(|error| panic!("{error}: {progress}")),
+            progress,
+        }
+    }
+
+    /// What it tells of a host under a key.
+    pub(crate) fn host(&self, index: usize, key: &str) -> &Value {
+        &self.report["hosts"][index][key]
+    }
+
+    /// Makes sure of the result of the first host, and of words in its text.
+    #[track_caller]
+    pub(crate) fn expect(&self, result: &str, words: &str) {
+        self.expect_of(0, result, words);
+    }
+
+    /// Makes sure of the result of a host, and of words in its text.
+    #[track_caller]
+    pub(crate) fn expect_of(&self, index: usize, result: &str, words: &str) {
+        let text = self.host(index, "text").as_str().unwrap_or_default();
+        assert!(
+            self.host(index, "result") == result && text.contains(words),
+            "not `{result}` with `{words}`: {:#}\n{}",
+            self.report,
+            self.progress
+        );
+    }
+}
+
+fn command(enter: &[String], words: &[&str]) -> Command {
+    let mut command = Command::new(&enter[0]);
+    command.args(&enter[1..]).args(words).stdin(Stdio::null());
+    command
+}
+
+/// Waits for a condition.
+#[track_caller]
+pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(it) = condition() {
+            return it;
+        }
+        assert!(begin.elapsed() < LIMIT, "not within {LIMIT:?}: {what}");
+        std::thread::yield_now();
+        let _ = std::io::stdout().flush();
+    }
+}

@@ -1,0 +1,124 @@
+//! Releases for the tests: the one that the tests were given, under other versions and with faults.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+/// Variable with the path of an archive of `cargo xtask dist --quick`.
+const VARIABLE: &str = "TWOTONE_RELEASE";
+
+/// What `twotone serve` does in a release.
+pub(crate) enum Daemon {
+    /// It serves.
+    Good,
+    /// It ends at once.
+    Ends,
+    /// It never gets ready.
+    Hangs,
+    /// It serves, and says that it is not healthy.
+    Sick,
+    /// It serves for a moment, and ends.
+    Short,
+}
+
+/// Folder with archives, which goes with the test.
+pub(crate) struct Releases {
+    folder: TempDir,
+}
+
+impl Releases {
+    pub(crate) fn new() -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let given = std::env::var(VARIABLE).expect("`cargo xtask test hosts` sets the variable");
+        let tree = folder.path().join("given");
+        fs::create_dir(&tree).expect("a folder");
+        run(Command::new("tar")
+            .args(["-xzf", &given, "--strip-components=1", "-C"])
+            .arg(&tree));
+        Self { folder }
+    }
+
+    /// Makes an archive with another version, and a daemon like this. Returns its path.
+    pub(crate) fn make(&self, version: &str, daemon: Daemon) -> String {
+        self.make_with(version, daemon, |_| {})
+    }
+
+    /// As [`Self::make`], with further changes of the tree.
+    pub(crate) fn make_with(
+        &self,
+        version: &str,
+        daemon: Daemon,
+        change: impl Fn(&Path),
+    ) -> String {
+        let name = format!("twotone-{version}");
+        let tree = self.folder.path().join(&name);
+        let _ = fs::remove_dir_all(&tree);
+        run(Command::new("cp")
+            .arg("-al")
+            .arg(self.folder.path().join("given"))
+            .arg(&tree));
+        let manifest = tree.join("MANIFEST.toml");
+        edit(&manifest, |text| {
+            let lines = text
+                .lines()
+                .map(|line| match line.starts_with("version = ") {
+                    true => format!("version = \"{version}\"\n"),
+                    false => format!("{line}\n"),
+                });
+            lines.collect()
+        });
+        let real = "exec \"$(dirname \"$0\")/twotone.real\" \"$@\"";
+        let case = match daemon {
+            Daemon::Good => None,
+            Daemon::Ends => Some("serve) echo 'it cannot go on' >&2; exit 1"),
+            Daemon::Hangs => Some("serve) exec sleep 600"),
+            Daemon::Sick => Some("health) exit 3"),
+            Daemon::Short => Some(
+                "serve) (sleep 1.5; kill -9 $$) & exec \"$(dirname \"$0\")/twotone.real\" \"$@\"",
+            ),
+        };
+        if let Some(case) = case {
+            let program = tree.join("bin/twotone");
+            fs::rename(&program, tree.join("bin/twotone.real")).expect("the program is there");
+            let script = format!("#!/bin/sh\ncase \"$*\" in\n*{case};;\nesac\n{real}\n")
+                .replace("*serve)", "serve*)");
+            fs::write(&program, script).expect("the tree is writable");
+            fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        }
+        change(&tree);
+        self.pack(&name)
+    }
+
+    fn pack(&self, name: &str) -> String {
+        let archive = self.folder.path().join(format!("{name}.tar.gz"));
+        let script = "cd \"$1\" && rm -f SHA256SUMS && \
+                      find . -type f -printf '%P\\0' | sort -z | xargs -0 sha256sum >../sums && \
+                      mv ../sums SHA256SUMS && cd .. && \
+                      tar -cf - --owner=0 --group=0 --numeric-owner --mtime=@0 --sort=name \"$1\" \
+                      | gzip -1n >\"$1.tar.gz\"";
+        run(Command::new("sh")
+            .args(["-c", script, "sh", name])
+            .current_dir(self.folder.path()));
+        archive.display().to_string()
+    }
+}
+
+/// Changes a text file, which may be linked elsewhere.
+pub(crate) fn edit(path: &Path, change: impl Fn(&str) -> String) {
+    let text = fs::read_to_string(path).expect("the file is there");
+    fs::remove_file(path).expect("the folder is ours");
+    fs::write(path, change(&text)).expect("the folder is ours");
+}
+
+fn run(command: &mut Command) {
+    let status = command.status().expect("the program runs");
+    assert!(status.success(), "{command:?}: {status}");
+}
+
+/// Path of a file as text.
+pub(crate) fn text(path: PathBuf) -> String {
+    path.display().to_string()
+}
