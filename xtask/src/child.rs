@@ -102,12 +102,14 @@ fn collected(pipe: Option<impl Read>) -> Vec<u8> {
 }
 
 /// Program that runs beside this one. It ends when this is dropped.
+///
+/// Its standard input has nothing, and ends with this program, even if that is killed.
 pub(crate) struct Background(Started);
 
 impl Background {
     /// Starts a program whose standard error is a pipe.
     pub(crate) fn start(command: &mut Command) -> Result<Self> {
-        command.stdin(Stdio::null());
+        command.stdin(Stdio::piped());
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         Started::with_streams(command).map(Self)
     }

@@ -1,7 +1,8 @@
 //! `cargo xtask deploy`: brings the control hosts of a site to a version, and back.
 //!
-//! It runs the `ssh` of this computer. A host switches by itself, and goes back by itself if the new
-//! version is not healthy: `xtask/packaging/libexec/activate`. `docs/deployment.md` is for users.
+//! It runs the `ssh` of this computer. A host switches by itself, and goes back by itself if the
+//! new version is not healthy: `xtask/packaging/libexec/activate`. `docs/deployment.md` is for
+//! users.
 
 mod check;
 mod release;

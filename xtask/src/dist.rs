@@ -145,6 +145,22 @@ pub(crate) fn archive(workspace: &Workspace) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// Packages the program of the tests, and returns its archive.
+pub(crate) fn quick(workspace: &Workspace) -> Result<PathBuf> {
+    let args = Args {
+        quick: true,
+        ..Args::default()
+    };
+    run(workspace, &args)?;
+    let files = files(&workspace.target.join("dist-quick"))?;
+    let mut archives = files
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|it| it == "gz"));
+    archives
+        .next()
+        .ok_or_else(|| "there is no archive".to_owned())
+}
+
 /// Looks at a program, and asks it for its version.
 fn described(source: &Source, program: PathBuf, target: &str, quick: bool) -> Result<Built> {
     let bytes = fs::read(&program)

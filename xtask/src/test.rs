@@ -3,6 +3,7 @@
 //! A new check needs an entry in [`STEPS`]. All steps share one profile and one target folder. A
 //! thread makes the Python environment while the first steps compile.
 
+mod hosts;
 pub(crate) mod python;
 mod steps;
 
@@ -22,7 +23,7 @@ struct Step {
 }
 
 /// The checks: the quick ones first, then those that need no compiled code, then those that run it.
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     Step {
         name: "format",
         about: "the sources are formatted",
@@ -72,6 +73,11 @@ const STEPS: [Step; 12] = [
         name: "packages",
         about: "what is shipped can be packed, installed and removed",
         run: steps::packages,
+    },
+    Step {
+        name: "hosts",
+        about: "throw-away hosts are deployed to",
+        run: hosts::run,
     },
     Step {
         name: "python",

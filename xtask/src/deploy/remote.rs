@@ -1,7 +1,7 @@
 //! A control host, reached over the `ssh` of this computer: scripts, and bytes of files.
 //!
-//! The status of `ssh` cannot tell a failed script from a cut connection: 255 is both, and that of a
-//! script that was killed. So each script prints its status between marks at its end. Without the
+//! The status of `ssh` cannot tell a failed script from a cut connection: 255 is both, and that of
+//! a script that was killed. So each script prints its status between marks at its end. Without the
 //! mark the answer is [`Failure::Cut`]: it is unknown how far the script came.
 
 use std::fs::{self, DirBuilder, File};
@@ -102,8 +102,16 @@ impl<'a> Remote<'a> {
     /// Makes the connection.
     pub(crate) fn connect(&mut self) -> Answered<()> {
         self.disconnect();
-        let mut command = self.command("-MN");
-        command.args(["-o", "ControlPersist=no", "--", self.host.address()]);
+        let mut command = self.command("-M");
+        // It lasts for as long as `cat` has an input, which is as long as we run.
+        command.args([
+            "-o",
+            "ControlPersist=no",
+            "-T",
+            "--",
+            self.host.address(),
+            "cat",
+        ]);
         let mut master = child::Background::start(&mut command).map_err(Failure::Refused)?;
         // Beyond what ssh itself allows for the connection: a name may be looked up, a user asked.
         let deadline = Instant::now() + Duration::from_secs(self.ssh.connect_seconds * 3);
@@ -257,7 +265,7 @@ impl<'a> Remote<'a> {
         ] {
             command.arg("-o").arg(option);
         }
-        if first != "-MN" {
+        if first != "-M" {
             command.args(["-o", "ControlMaster=no"]);
         }
         if let Some(user) = &self.host.user {

@@ -147,8 +147,17 @@ pub(super) fn with_claim<T>(
     ];
     remote.script(include_str!("scripts/prepare.sh"), &arguments)?;
     let done = work(remote);
-    // If the host is away, the claim becomes void by itself.
-    let _ = remote.script_once(include_str!("scripts/release.sh"), &[&owner.id]);
+    let release = include_str!("scripts/release.sh");
+    let released = match done {
+        Ok(_) => remote.script(release, &[&owner.id]),
+        Err(_) => remote.script_once(release, &[&owner.id]),
+    };
+    if released.is_err() {
+        tell(
+            remote,
+            "the claim could not be given back: it is void in some minutes",
+        );
+    }
     done
 }
 

@@ -164,7 +164,7 @@ pub(super) fn interoperability(run: &Run<'_>) -> Outcome {
 
 /// Returns the command that runs tests, without their selection: nextest if it is installed, else
 /// `cargo test`.
-fn runner() -> Command {
+pub(super) fn runner() -> Command {
     if has_nextest() {
         cargo_with(&[
             "nextest",
@@ -178,7 +178,7 @@ fn runner() -> Command {
     }
 }
 
-fn has_nextest() -> bool {
+pub(super) fn has_nextest() -> bool {
     let mut version = cargo_with(&["nextest", "--version"]);
     let quiet = version.stdout(Stdio::null()).stderr(Stdio::null());
     child::run(quiet, LIMIT).is_ok_and(|status| status.success())
@@ -191,7 +191,7 @@ fn cargo_with(args: &[&str]) -> Command {
 }
 
 /// Runs commands until one fails.
-fn in_order(run: &Run<'_>, commands: impl IntoIterator<Item = Command>) -> Outcome {
+pub(super) fn in_order(run: &Run<'_>, commands: impl IntoIterator<Item = Command>) -> Outcome {
     for mut command in commands {
         let words = command.get_args().map(|word| word.to_string_lossy());
         let line = words.collect::<Vec<_>>().join(" ");

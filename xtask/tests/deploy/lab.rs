@@ -29,7 +29,6 @@ pub(crate) struct Host {
     pub(crate) name: String,
     pub(crate) number: usize,
     enter: Vec<String>,
-    base: PathBuf,
     process: String,
 }
 
@@ -80,7 +79,6 @@ impl Lab {
                 name: format!("host{index}"),
                 number: index + 10,
                 enter: lab.enter(),
-                base: lab.folder.path().to_owned(),
                 process: String::new(),
             };
             lab.hosts.push(host);
@@ -208,7 +206,7 @@ impl Lab {
     }
 
     /// A command of `cargo xtask deploy` in the site.
-    pub(crate) fn deployer(&self, words: &[&str]) -> Command {
+    fn deployer(&self, words: &[&str]) -> Command {
         let site = self.folder.path().join("site.toml").display().to_string();
         let first = [
             env!("CARGO_BIN_EXE_xtask"),
@@ -223,6 +221,13 @@ impl Lab {
             .env("TMPDIR", "/tmp")
             .env("USER", "tester");
         command
+    }
+
+    /// Starts `cargo xtask deploy`.
+    pub(crate) fn start_deploy(&self, words: &[&str]) -> Deployer {
+        let mut command = self.deployer(words);
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Deployer(command.spawn().expect("xtask runs"))
     }
 
     /// Runs `cargo xtask deploy`, and returns what it tells of each host.
@@ -297,15 +302,26 @@ impl Host {
     pub(crate) fn until(&self, what: &str, script: &str) {
         until(what, || self.try_sh(script).status.success().then_some(()));
     }
+}
 
-    /// What the host printed while it started.
-    pub(crate) fn console(&self) -> String {
-        let console = self.base.join(&self.name).join("console");
-        let output = command(&self.enter, &["cat", &console.display().to_string()]).output();
-        output.map_or_else(
-            |_| String::new(),
-            |it| String::from_utf8_lossy(&it.stdout).into_owned(),
-        )
+/// A run of `cargo xtask deploy`.
+pub(crate) struct Deployer(Child);
+
+impl Deployer {
+    /// Waits for its end.
+    pub(crate) fn wait(self) -> Told {
+        Told::of(&self.0.wait_with_output().expect("it ends"))
+    }
+
+    /// Kills it, and returns what it has said of its progress.
+    pub(crate) fn kill(self) -> String {
+        // The program is the child of the one that enters the namespaces.
+        let children = format!("/proc/{0}/task/{0}/children", self.0.id());
+        let children = fs::read_to_string(children).expect("it runs");
+        let killed = Command::new("kill").arg("-9").arg(children.trim()).status();
+        assert!(killed.expect("kill runs").success());
+        let output = self.0.wait_with_output().expect("it ends");
+        String::from_utf8_lossy(&output.stderr).into_owned()
     }
 }
 

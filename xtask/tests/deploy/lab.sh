@@ -66,7 +66,7 @@ host() {
     ip link set "v$number" master br0 up
     # Not in the folder of a test, which may vanish.
     cd /
-    machine=$(cat "$folder/machine" 2>/dev/null || uname -m)
+    machine=$(cat "$base/$name.machine" 2>/dev/null || uname -m)
     setarch "$machine" unshare --mount --pid --uts --ipc --net --cgroup --fork --kill-child \
         --propagation private sh "$base/lab.sh" kernel "$base" "$name" "$number" \
         </dev/null >"$folder/console" 2>&1 &

@@ -2,8 +2,11 @@
 //!
 //! They need root, and are run by `cargo xtask test hosts`.
 
+mod cuts;
 mod lab;
+mod refusals;
 mod releases;
+mod unhealthy;
 
 use lab::Lab;
 use releases::{Daemon, Releases};
@@ -11,39 +14,50 @@ use releases::{Daemon, Releases};
 /// A map whose board is not there. The daemon is healthy without it.
 const MAP: &str = "[[board]]\nname = 'b0'\nkind = 'crs'\naddress = '127.0.0.1:9'\n";
 
-/// A site of so many hosts with a map, whose daemons have 4 s to start.
+/// Keys of a site file: the map, and a daemon that has 4 s to start.
+const KEYS: &str = "map = 'map.toml'\nservice = { TimeoutStartSec = '4', RestartSec = '0.2' }";
+
+/// A site of so many hosts.
 fn site(hosts: usize) -> Lab {
     let lab = Lab::start(hosts);
     lab.write("map.toml", MAP);
-    lab.site(
-        "map = 'map.toml'\nservice = { TimeoutStartSec = '4', RestartSec = '0.2' }",
-        |_| String::new(),
-    );
+    lab.site(KEYS, |_| String::new());
     lab
 }
 
+/// What shows if anything was changed or started again.
+const TRACES: &str = "systemctl show -p MainPID twotone; \
+                      find /opt /etc /var/lib/twotone -printf '%p %T@ %l\\n' | sort";
+
 #[test]
 #[ignore = "needs root: run `cargo xtask test hosts`"]
-fn a_host_gets_a_version_and_then_the_next_one() {
+fn a_host_gets_a_version_and_then_the_next_one_and_nothing_twice() {
     let releases = Releases::new();
-    let lab = site(1);
-    let host = &lab.hosts[0];
+    let mut lab = site(1);
     let first = releases.make("0.1.0~1", Daemon::Good);
+
+    let before = lab.hosts[0].sh("find /opt /etc -printf '%p %T@\\n' | sort");
+    let told = lab.deploy(&["--archive", &first, "--dry-run"]);
+    told.expect("planned", "activate 0.1.0~1");
+    told.expect("planned", "write the map");
+    let after = lab.hosts[0].sh("find /opt /etc -printf '%p %T@\\n' | sort");
+    assert_eq!(before, after);
+
     let told = lab.deploy(&["--archive", &first]);
     told.expect("active", "0.1.0~1 is healthy");
     assert!(told.success);
+    let host = &lab.hosts[0];
     assert_eq!(host.sh("systemctl is-active twotone"), "active");
     assert_eq!(host.sh("systemctl is-enabled twotone"), "enabled");
     assert_eq!(host.sh("readlink /opt/twotone/current"), "versions/0.1.0~1");
+    let restarts = host.sh("systemctl show -p TimeoutStartUSec --value twotone");
+    assert_eq!(restarts, "4s");
 
-    let before =
-        host.sh("systemctl show -p MainPID twotone; find /opt /etc -newer /run/utmp | sort");
+    let before = host.sh(TRACES);
     let told = lab.deploy(&["--archive", &first]);
     told.expect("unchanged", "");
     assert_eq!(told.host(0, "sent_bytes"), 0);
-    let after =
-        host.sh("systemctl show -p MainPID twotone; find /opt /etc -newer /run/utmp | sort");
-    assert_eq!(before, after);
+    assert_eq!(before, host.sh(TRACES));
 
     let second = releases.make("0.1.0~2", Daemon::Good);
     lab.deploy(&["--archive", &second])
@@ -53,4 +67,131 @@ fn a_host_gets_a_version_and_then_the_next_one() {
         host.sh("readlink /opt/twotone/previous"),
         "versions/0.1.0~1"
     );
+
+    // Other settings of the service alone are activated too.
+    lab.site(&KEYS.replace("'4'", "'5'"), |_| String::new());
+    let told = lab.deploy(&["--archive", &second]);
+    told.expect("active", "0.1.0~2 is healthy");
+    let host = &lab.hosts[0];
+    let limit = host.sh("systemctl show -p TimeoutStartUSec --value twotone");
+    assert_eq!(limit, "5s");
+    assert_eq!(
+        host.sh("readlink /opt/twotone/previous"),
+        "versions/0.1.0~1"
+    );
+
+    lab.lose_power(0);
+    let host = &lab.hosts[0];
+    host.until("the service runs", "systemctl is-active twotone");
+    assert_eq!(host.sh("readlink /opt/twotone/current"), "versions/0.1.0~2");
+    lab.deploy(&["--archive", &second]).expect("unchanged", "");
+}
+
+#[test]
+#[ignore = "needs root: run `cargo xtask test hosts`"]
+fn versions_are_told_gone_back_to_and_pruned() {
+    let releases = Releases::new();
+    let lab = site(1);
+    let host = &lab.hosts[0];
+    lab.deploy(&["status"]).expect("down", "does not answer");
+    lab.deploy(&["rollback"])
+        .expect("refused", "no version before");
+    for version in ["0.1.0~1", "0.1.0~2", "0.1.0~3"] {
+        let archive = releases.make(version, Daemon::Good);
+        lab.deploy(&["--archive", &archive])
+            .expect("active", version);
+    }
+    let told = lab.deploy(&["status"]);
+    told.expect(
+        "told",
+        "active, healthy; boards: 0 of 1 connected; jobs: 0 run",
+    );
+    assert_eq!(told.host(0, "version"), "0.1.0~3");
+
+    lab.deploy(&["rollback"])
+        .expect("active", "0.1.0~2 is healthy");
+    assert_eq!(host.sh("readlink /opt/twotone/current"), "versions/0.1.0~2");
+    lab.deploy(&["rollback", "--to", "0.1.0~7"])
+        .expect("refused", "0.1.0~7 is not there");
+    let told = lab.deploy(&["list"]);
+    told.expect("told", "0.1.0~3");
+    let marks: Vec<_> = told.host(0, "details")["versions"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|version| version["mark"].as_str().unwrap_or_default())
+        .collect();
+    assert_eq!(marks, ["", "current", "previous"]);
+    assert_eq!(
+        told.host(0, "details")["log"].as_array().map(Vec::len),
+        Some(4)
+    );
+
+    host.sh("touch /opt/twotone/versions/notes; mkdir /opt/twotone/versions/0.0.9.part");
+    let words = ["prune", "--keep", "2"];
+    lab.deploy(&[&words[..], &["--dry-run"]].concat())
+        .expect("planned", "would remove 0.1.0~1, 0.0.9.part");
+    lab.deploy(&words)
+        .expect("removed", "removed 0.1.0~1, 0.0.9.part");
+    lab.deploy(&words).expect("unchanged", "");
+    assert_eq!(
+        host.sh("ls -x -w 200 /opt/twotone/versions"),
+        "0.1.0~2  0.1.0~3  notes"
+    );
+
+    lab.deploy(&["rollback"])
+        .expect("active", "0.1.0~3 is healthy");
+}
+
+#[test]
+#[ignore = "needs root: run `cargo xtask test hosts`"]
+fn hosts_that_are_down_stop_nobody() {
+    let releases = Releases::new();
+    let lab = site(3);
+    let archive = releases.make("0.1.0~1", Daemon::Good);
+    lab.link(1, "down");
+    lab.hosts[2].sh("systemctl stop ssh");
+    let told = lab.deploy(&["--archive", &archive]);
+    told.expect_of(0, "active", "healthy");
+    told.expect_of(1, "unreachable", "timed out");
+    told.expect_of(2, "unreachable", "refused");
+    assert!(!told.success);
+
+    lab.link(1, "up");
+    lab.hosts[2].sh("systemctl start ssh");
+    let told = lab.deploy(&["--archive", &archive, "--host", "host2"]);
+    told.expect_of(0, "active", "healthy");
+    assert_eq!(told.host(0, "host"), "host2");
+    assert!(told.success);
+    let told = lab.deploy(&["--archive", &archive]);
+    told.expect_of(0, "unchanged", "");
+    told.expect_of(1, "active", "healthy");
+    told.expect_of(2, "unchanged", "");
+    assert!(told.success);
+}
+
+#[test]
+#[ignore = "needs root: run `cargo xtask test hosts`"]
+fn a_user_who_may_sudo_deploys_into_a_folder_of_the_sites() {
+    let releases = Releases::new();
+    let lab = site(1);
+    let host = &lab.hosts[0];
+    host.sh(
+        "useradd -m -s /bin/bash person && mkdir -m 700 ~person/.ssh &&
+         cp /root/.ssh/authorized_keys ~person/.ssh && chown -R person: ~person/.ssh &&
+         echo 'echo Welcome; sleep 0.1' >~person/.bashrc",
+    );
+    let keys = format!("{KEYS}\nuser = 'person'\nroot = '/srv/twotone'\n");
+    let archive = releases.make("0.1.0~1", Daemon::Good);
+    lab.site(&keys, |_| String::new());
+    lab.deploy(&["--archive", &archive])
+        .expect("refused", "not root there");
+    lab.site(&format!("{keys}become = 'sudo'\n"), |_| String::new());
+    lab.deploy(&["--archive", &archive])
+        .expect("failed", "sudo");
+    host.sh("echo 'person ALL=(root) NOPASSWD: ALL' >/etc/sudoers.d/twotone");
+    lab.deploy(&["--archive", &archive])
+        .expect("active", "healthy");
+    assert_eq!(host.sh("readlink /opt/twotone"), "/srv/twotone");
+    lab.deploy(&["--archive", &archive]).expect("unchanged", "");
 }

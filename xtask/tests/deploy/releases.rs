@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -22,6 +22,8 @@ pub(crate) enum Daemon {
     Sick,
     /// It serves for a moment, and ends.
     Short,
+    /// It serves, but tells its version only when the file `/tmp/go` is there.
+    Waits,
 }
 
 /// Folder with archives, which goes with the test.
@@ -76,15 +78,14 @@ impl Releases {
             Daemon::Ends => Some("serve) echo 'it cannot go on' >&2; exit 1"),
             Daemon::Hangs => Some("serve) exec sleep 600"),
             Daemon::Sick => Some("health) exit 3"),
-            Daemon::Short => Some(
-                "serve) (sleep 1.5; kill -9 $$) & exec \"$(dirname \"$0\")/twotone.real\" \"$@\"",
-            ),
+            Daemon::Short => Some("serve) (sleep 1; kill -9 $$) &"),
+            Daemon::Waits => Some("--version) until [ -e /tmp/go ]; do sleep 0.1; done"),
         };
         if let Some(case) = case {
             let program = tree.join("bin/twotone");
             fs::rename(&program, tree.join("bin/twotone.real")).expect("the program is there");
-            let script = format!("#!/bin/sh\ncase \"$*\" in\n*{case};;\nesac\n{real}\n")
-                .replace("*serve)", "serve*)");
+            let script =
+                format!("#!/bin/sh\nfor word; do case $word in\n{case};;\nesac; done\n{real}\n");
             fs::write(&program, script).expect("the tree is writable");
             fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("it is ours");
         }
@@ -107,7 +108,7 @@ impl Releases {
 }
 
 /// Changes a text file, which may be linked elsewhere.
-pub(crate) fn edit(path: &Path, change: impl Fn(&str) -> String) {
+fn edit(path: &Path, change: impl Fn(&str) -> String) {
     let text = fs::read_to_string(path).expect("the file is there");
     fs::remove_file(path).expect("the folder is ours");
     fs::write(path, change(&text)).expect("the folder is ours");
@@ -118,7 +119,9 @@ fn run(command: &mut Command) {
     assert!(status.success(), "{command:?}: {status}");
 }
 
-/// Path of a file as text.
-pub(crate) fn text(path: PathBuf) -> String {
-    path.display().to_string()
+/// Gives a file another content, whatever else it is linked to.
+pub(crate) fn replace(path: &Path, text: &str) {
+    fs::remove_file(path).expect("the file is there");
+    fs::write(path, text).expect("the folder is ours");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("it is ours");
 }

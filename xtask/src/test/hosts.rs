@@ -1,0 +1,116 @@
+//! The tests of `tests/deploy/`: deployments to throw-away hosts.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::steps::{has_nextest, in_order, runner};
+use super::{Outcome, Run};
+use crate::{Result, child, dist};
+
+/// Variable with the path of the archive that the tests deploy.
+const VARIABLE: &str = "TWOTONE_RELEASE";
+
+/// Tests that are left out without hosts.
+const LEFT_OUT: &str = "left out: deployments to throw-away hosts (xtask/tests/deploy)";
+
+/// Programs that the hosts take, with the packages that have them.
+const TOOLS: [(&str, &str); 12] = [
+    ("/lib/systemd/systemd", "systemd"),
+    ("dbus-daemon", "dbus"),
+    ("ip", "iproute2"),
+    ("nsenter", "util-linux"),
+    ("pgrep", "procps"),
+    ("setarch", "util-linux"),
+    ("ssh", "openssh-client"),
+    ("ssh-keygen", "openssh-client"),
+    ("sshd", "openssh-server"),
+    ("sudo", "sudo"),
+    ("tc", "iproute2"),
+    ("unshare", "util-linux"),
+];
+
+/// Longest time of the installation of packages.
+const INSTALL_LIMIT: Duration = Duration::from_secs(10 * 60);
+
+pub(super) fn run(run: &Run<'_>) -> Outcome {
+    match hindrance(run.ci) {
+        Ok(None) => {}
+        Ok(Some(why)) => return Outcome::Skipped(format!("{LEFT_OUT}: {why}")),
+        Err(error) => return Outcome::Failed(error),
+    }
+    let release = match dist::quick(run.workspace) {
+        Ok(release) => release,
+        Err(error) => return Outcome::Failed(error),
+    };
+    let mut command = runner();
+    command.args(["--test", "deploy"]).env(VARIABLE, release);
+    if has_nextest() {
+        command.args(["--run-ignored", "all"]);
+    } else {
+        command.args(["--", "--include-ignored"]);
+    }
+    in_order(run, [command])
+}
+
+/// Says why there can be no throw-away hosts here. Missing programs are installed where nothing is
+/// started by that.
+fn hindrance(ci: bool) -> Result<Option<String>> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(Some("this takes root".to_owned()));
+    }
+    let mut missing: Vec<_> = missing();
+    if !missing.is_empty() && (ci || !Path::new("/run/systemd/system").exists()) {
+        install(&missing)?;
+        missing = self::missing();
+    }
+    if !missing.is_empty() {
+        return Ok(Some(format!("install {}", missing.join(", "))));
+    }
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--mount", "--net", "--pid", "--cgroup", "--fork", "true"]);
+    let status = child::run(unshare.stderr(Stdio::null()), INSTALL_LIMIT)?;
+    if !status.success() {
+        return Ok(Some("no namespaces can be made here".to_owned()));
+    }
+    let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
+    let mut mounts = mounts.lines().map(|line| line.split(' '));
+    let has_groups = mounts.any(|mut words| words.nth(2) == Some("cgroup2"));
+    let why = "no control groups of version 2 are mounted here";
+    Ok((!has_groups).then(|| why.to_owned()))
+}
+
+/// Packages whose programs are not here.
+fn missing() -> Vec<&'static str> {
+    let mut packages: Vec<_> = TOOLS
+        .iter()
+        .filter(|(tool, _)| !is_here(tool))
+        .map(|(_, package)| *package)
+        .collect();
+    packages.dedup();
+    packages
+}
+
+/// True if a program is on the path of root.
+fn is_here(tool: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path);
+    let of_root = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    folders.chain(of_root).any(|it| it.join(tool).is_file())
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    let apt = |words: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive");
+        let status = child::run(command.args(words), INSTALL_LIMIT)?;
+        Ok::<_, String>(status.success())
+    };
+    let words = [&["install", "-y", "--no-install-recommends"], packages].concat();
+    println!("apt-get {}", words.join(" "));
+    // The list of packages may be old, or not be there at all.
+    if apt(&words)? || (apt(&["update"])? && apt(&words)?) {
+        return Ok(());
+    }
+    Err(format!("apt-get cannot install {}", packages.join(", ")))
+}
