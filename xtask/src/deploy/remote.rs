@@ -325,44 +325,4 @@ fn advised(words: &str, address: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_script_that_tells_no_end_has_no_status() {
-        for (told, expected) in [
-            ("m begin\nm end 0\n", Some((0, ""))),
-            (
-                "Welcome!\nm begin\na 1\nb 2\nm end 3\nbye\n",
-                Some((3, "a 1\nb 2\n")),
-            ),
-            (
-                "m begin\nno end of its linem end 0\n",
-                Some((0, "no end of its line")),
-            ),
-            ("m begin\na 1\nm end 1", None),
-            ("m begin\na 1\nm en", None),
-            ("m begin\na 1\n", None),
-            ("m end 0\n", None),
-            ("", None),
-        ] {
-            assert_eq!(between_marks(told, "m"), expected, "{told:?}");
-        }
-    }
-
-    #[test]
-    fn what_ssh_says_is_told_with_the_remedy() {
-        for (words, expected) in [
-            ("", "ssh ended"),
-            (
-                "banner\nssh: connect to host a port 22: Connection refused\r\n",
-                "refused",
-            ),
-            ("Host key verification failed.\r\n", "ssh a.example"),
-            ("root@a: Permission denied (publickey).", "ssh a.example"),
-        ] {
-            let advised = advised(words, "a.example");
-            assert!(advised.contains(expected), "{advised}");
-        }
-    }
-}
+mod tests;
