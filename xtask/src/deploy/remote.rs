@@ -173,7 +173,7 @@ impl<'a> Remote<'a> {
         command.args(["sh", "-s", "--"]).args(arguments);
         // It is read whole before it runs, and its programs read nothing of it.
         let text = format!(
-            "main() (\nset -eu\nexport LC_ALL=C PATH=\"$PATH:/usr/sbin:/sbin\"\n{script}\n)\necho '{mark} begin'\n\
+            "main() (\nset -eu\numask 022\nexport LC_ALL=C PATH=\"$PATH:/usr/sbin:/sbin\"\n{script}\n)\necho '{mark} begin'\n\
              main \"$@\" </dev/null\necho \"{mark} end $?\"\n"
         );
         let output = child::exchange(&mut command, text.as_bytes(), SCRIPT_LIMIT);
@@ -313,8 +313,8 @@ fn between_marks<'t>(told: &'t str, mark: &str) -> Option<(i32, &'t str)> {
 
 /// The last line of what `ssh` says, with the remedy if one is known.
 fn advised(words: &str, address: &str) -> String {
-    let lines = words.lines().map(str::trim).filter(|line| !line.is_empty());
-    let last = lines.last().unwrap_or("ssh ended");
+    let mut lines = words.lines().map(str::trim).filter(|line| !line.is_empty());
+    let last = lines.next_back().unwrap_or("ssh ended");
     if words.contains("Host key verification failed") {
         format!("{last} Connect by hand once, to see if it is the right host: ssh {address}")
     } else if words.contains("Permission denied") {

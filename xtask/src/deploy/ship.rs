@@ -233,13 +233,8 @@ fn activate(
     owner: &Owner,
     options: &Options,
 ) -> Answered<Outcome> {
-    while options.wait && !options.now {
-        let facts = Facts::ask(remote, "none", "none")?;
-        if facts.jobs() == 0 {
-            break;
-        }
-        tell(remote, &format!("waits: {}", busy(&facts)));
-        thread::sleep(JOBS_INTERVAL);
+    if options.wait {
+        await_jobs(remote)?;
     }
     tell(remote, &format!("activates {version}"));
     let host = remote.host;
@@ -266,6 +261,20 @@ fn activate(
     // What is told from here on has come by a connection that the new version let be made.
     remote.disconnect();
     confirmed(remote, id, facts.current())
+}
+
+/// Waits until the daemon has no jobs.
+fn await_jobs(remote: &Remote<'_>) -> Answered<()> {
+    loop {
+        let facts = Facts::ask(remote, "none", "none")?;
+        if facts.jobs() == 0 {
+            return Ok(());
+        }
+        tell(remote, &format!("waits: {}", busy(&facts)));
+        // A sign of life for others who deploy.
+        remote.script("touch /opt/twotone/claim", &[])?;
+        thread::sleep(JOBS_INTERVAL);
+    }
 }
 
 /// Asks for the result of an activation until the host tells one.

@@ -133,7 +133,7 @@ fn outdated(listing: &Listing, keep: usize) -> Vec<&str> {
     let names = listing.versions.iter().map(|(name, _)| name.as_str());
     let parts = names.clone().filter(|name| is_part(name));
     let mut versions: Vec<_> = names.filter(|name| is_version(name)).collect();
-    versions.sort_by(|a, b| order(a).cmp(&order(b)));
+    versions.sort_by_key(|version| order(version));
     let marked = |name: &&str| listing.mark(name).is_empty();
     let kept = versions.iter().filter(|name| !marked(name)).count();
     let others: Vec<_> = versions.into_iter().filter(marked).collect();

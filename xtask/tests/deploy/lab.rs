@@ -1,7 +1,6 @@
 //! Throw-away control hosts, as `lab.sh` makes them: real systemd, a real sshd, a real network.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -11,6 +10,9 @@ use tempfile::TempDir;
 
 /// Longest time for anything to come about. It is far more than any takes.
 const LIMIT: Duration = Duration::from_secs(120);
+
+/// Interval at which a condition is looked at.
+const POLL_INTERVAL: Duration = Duration::from_millis(30);
 
 /// A site: a network that nobody else sees, with control hosts on it. It ends with the test,
 /// however that ends.
@@ -384,7 +386,6 @@ pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> 
             return it;
         }
         assert!(begin.elapsed() < LIMIT, "not within {LIMIT:?}: {what}");
-        std::thread::yield_now();
-        let _ = std::io::stdout().flush();
+        std::thread::sleep(POLL_INTERVAL);
     }
 }

@@ -2,6 +2,11 @@
 //!
 //! They need root, and are run by `cargo xtask test hosts`.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "it waits for processes of throw-away hosts"
+)]
+
 mod cuts;
 mod lab;
 mod refusals;
@@ -79,6 +84,12 @@ fn a_host_gets_a_version_and_then_the_next_one_and_nothing_twice() {
         host.sh("readlink /opt/twotone/previous"),
         "versions/0.1.0~1"
     );
+
+    // A version that was changed on the host is none.
+    host.sh("echo >>/opt/twotone/current/MANIFEST.toml");
+    lab.deploy(&["--archive", &second])
+        .expect("active", "0.1.0~2 is healthy");
+    lab.deploy(&["--archive", &second]).expect("unchanged", "");
 
     lab.lose_power(0);
     let host = &lab.hosts[0];
@@ -179,7 +190,7 @@ fn a_user_who_may_sudo_deploys_into_a_folder_of_the_sites() {
     host.sh(
         "useradd -m -s /bin/bash person && mkdir -m 700 ~person/.ssh &&
          cp /root/.ssh/authorized_keys ~person/.ssh && chown -R person: ~person/.ssh &&
-         echo 'echo Welcome; sleep 0.1' >~person/.bashrc",
+         echo 'echo Welcome; umask 077' >~person/.bashrc",
     );
     let keys = format!("{KEYS}\nuser = 'person'\nroot = '/srv/twotone'\n");
     let archive = releases.make("0.1.0~1", Daemon::Good);

@@ -186,6 +186,15 @@ fn two_deployers_do_not_meet() {
     lab.deploy(&["--archive", &third])
         .expect("active", "0.1.0~3 is healthy");
     assert!(!host.try_sh("test -e /opt/twotone/claim").status.success());
+
+    // What was found is no longer so, by whatever means.
+    host.sh("rm -rf /tmp/go /opt/twotone/versions/0.1.0~1");
+    let fourth = start();
+    host.sh("ln -sfn versions/0.1.0~2 /opt/twotone/current; touch /tmp/go");
+    fourth
+        .wait()
+        .expect("refused", "the host was at 0.1.0~3 when it was checked");
+    assert_eq!(host.sh("readlink /opt/twotone/current"), "versions/0.1.0~2");
 }
 
 #[test]
