@@ -61,7 +61,7 @@ pub(crate) struct Args {
     #[arg(long)]
     replace_map: bool,
     /// Deploy a version that cannot read the state of the one that runs.
-    #[arg(long)]
+    #[arg(long, global = true)]
     older_state: bool,
 }
 

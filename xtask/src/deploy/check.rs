@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::release::{Manifest, Release};
+use super::release::Release;
 use super::remote::{Answered, Remote};
 use super::site::Host;
 use super::{Files, Options};
@@ -159,7 +159,9 @@ impl Facts {
                 self.get("root").unwrap_or("/opt/twotone")
             ));
         }
-        problems.extend(self.older_state(&release.manifest, options));
+        let manifest = &release.manifest;
+        let state = Some(manifest.state_format);
+        problems.extend(self.older_state(&manifest.version, state, options));
         match (&files.map, self.get("map")) {
             (None, None) => problems.push(
                 "there is no /etc/twotone/map.toml, and the site file names no `map`".to_owned(),
@@ -180,15 +182,20 @@ impl Facts {
         problems
     }
 
-    /// Says if an older program would have to read the state of a newer one.
-    fn older_state(&self, manifest: &Manifest, options: &Options) -> Option<String> {
+    /// What stands against a version that knows this form of the state, if it is an older one than
+    /// that of the current version.
+    pub(crate) fn older_state(
+        &self,
+        version: &str,
+        known: Option<u32>,
+        options: &Options,
+    ) -> Option<String> {
         let found: u32 = self.number("state_format")?;
-        let old = found > manifest.state_format && !options.older_state;
+        let old = known.is_some_and(|known| found > known) && !options.older_state;
         old.then(|| {
             format!(
-                "/var/lib/twotone has the form {found}, and {} knows {}: say --older-state if it \
-                 may lose what is in it",
-                manifest.version, manifest.state_format
+                "/var/lib/twotone has the form {found}, and {version} knows an older one: say \
+                 --older-state if it may lose what is in it"
             )
         })
     }

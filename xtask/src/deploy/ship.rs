@@ -109,6 +109,8 @@ pub(super) fn go_back(
         )),
         None => problems.push(format!("{version} is not there")),
     }
+    let state = facts.number("version_state_format");
+    problems.extend(facts.older_state(&version, state, options));
     if facts.current() == Some(&version) && facts.get("service") == Some("active") {
         return Ok(Outcome::unchanged(&version));
     }

@@ -39,6 +39,7 @@ pub(super) fn run(run: &Run<'_>) -> Outcome {
         Ok(Some(why)) => return Outcome::Skipped(format!("{LEFT_OUT}: {why}")),
         Err(error) => return Outcome::Failed(error),
     }
+    remove_groups();
     let release = match dist::quick(run.workspace) {
         Ok(release) => release,
         Err(error) => return Outcome::Failed(error),
@@ -78,6 +79,18 @@ fn hindrance(ci: bool) -> Result<Option<String>> {
     let has_groups = mounts.any(|mut words| words.nth(2) == Some("cgroup2"));
     let why = "no control groups of version 2 are mounted here";
     Ok((!has_groups).then(|| why.to_owned()))
+}
+
+/// Removes control groups of throw-away hosts whose tests were killed.
+fn remove_groups() {
+    // Of a host that runs, some process is in the group.
+    let script = "for top in $(awk '$3 == \"cgroup2\" { print $2 }' /proc/mounts); do \
+                  for group in \"$top\"/tt-deploy-*; do \
+                  if grep -qs '^populated 0' \"$group/cgroup.events\"; then \
+                  find \"$group\" -depth -type d -exec rmdir {} \\; ; fi; done; done";
+    let mut remove = Command::new("sh");
+    // What stays is empty, and disturbs nobody.
+    let _ = child::run(remove.args(["-c", script]), INSTALL_LIMIT);
 }
 
 /// Packages whose programs are not here.

@@ -251,8 +251,15 @@ impl Drop for Lab {
         if let (Some(top), Some(name)) = (top, self.folder.path().file_name()) {
             for host in &self.hosts {
                 let group = format!("tt-deploy-{}-{}", name.to_string_lossy(), host.name);
+                let group = Path::new(top[1]).join(group);
+                let events = group.join("cgroup.events");
+                let ended = || {
+                    let events = fs::read_to_string(&events).unwrap_or_default();
+                    (!events.contains("populated 1")).then_some(())
+                };
+                until("the processes of a host end", ended);
                 let _ = Command::new("find")
-                    .arg(Path::new(top[1]).join(group))
+                    .arg(&group)
                     .args(["-depth", "-type", "d", "-exec", "rmdir", "{}", ";"])
                     .stderr(Stdio::null())
                     .status();

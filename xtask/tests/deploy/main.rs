@@ -152,6 +152,21 @@ fn versions_are_told_gone_back_to_and_pruned() {
 
     lab.deploy(&["rollback"])
         .expect("active", "0.1.0~3 is healthy");
+
+    // A state that older versions cannot read.
+    let fourth = releases.make_with("0.1.0~4", Daemon::Good, |tree| {
+        let newer = |text: &str| text.replace("state_format = 1", "state_format = 2");
+        releases::edit(&tree.join("MANIFEST.toml"), newer);
+    });
+    lab.deploy(&["--archive", &fourth])
+        .expect("active", "0.1.0~4 is healthy");
+    let fifth = releases.make("0.1.0~5", Daemon::Good);
+    for words in [&["rollback"][..], &["--archive", &fifth]] {
+        lab.deploy(words)
+            .expect("refused", "/var/lib/twotone has the form 2");
+    }
+    lab.deploy(&["rollback", "--older-state"])
+        .expect("active", "0.1.0~3 is healthy");
 }
 
 #[test]

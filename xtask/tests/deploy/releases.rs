@@ -108,7 +108,7 @@ impl Releases {
 }
 
 /// Changes a text file, which may be linked elsewhere.
-fn edit(path: &Path, change: impl Fn(&str) -> String) {
+pub(crate) fn edit(path: &Path, change: impl Fn(&str) -> String) {
     let text = fs::read_to_string(path).expect("the file is there");
     fs::remove_file(path).expect("the folder is ours");
     fs::write(path, change(&text)).expect("the folder is ours");

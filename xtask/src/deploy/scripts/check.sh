@@ -38,6 +38,8 @@ if [ -r "$root/current/MANIFEST.toml" ]; then
     tell health "$(timeout 10 "$root/current/bin/twotone" --json health 2>/dev/null || true)"
 fi
 if [ -d "$root/versions/$version" ]; then
+    tell version_state_format \
+        "$(awk '$1 == "state_format" { print $3 }' "$root/versions/$version/MANIFEST.toml")"
     if (cd "$root/versions/$version" && sha256sum --check --strict --quiet SHA256SUMS) \
         >/dev/null 2>&1; then
         tell version whole
