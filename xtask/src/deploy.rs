@@ -300,3 +300,28 @@ fn sum(bytes: &[u8]) -> Result<String> {
     let sum = told.get(..64).ok_or("sha256sum tells no sum")?;
     Ok(sum.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_is_void_if_its_process_of_this_computer_runs_no_more() {
+        let owner = Owner {
+            id: "1-1".to_owned(),
+            name: "tester@here".to_owned(),
+        };
+        let alive = std::process::id();
+        for (claim, expected) in [
+            // Linux gives no such number to a process.
+            ("1a-7fffffff other@here 3 s ago", Some("1a-7fffffff")),
+            ("1a-7fffffff tester@elsewhere 3 s ago", None),
+            (&*format!("1a-{alive:x} tester@here 3 s ago"), None),
+            ("nonsense", None),
+            ("1a-x tester@here", None),
+            ("", None),
+        ] {
+            assert_eq!(owner.ended(claim), expected, "{claim}");
+        }
+    }
+}

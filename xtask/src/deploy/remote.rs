@@ -22,6 +22,9 @@ const SCRIPT_LIMIT: Duration = Duration::from_secs(10 * 60);
 /// Longest time of an upload by one connection. The next one goes on where it ended.
 const UPLOAD_LIMIT: Duration = Duration::from_secs(6 * 60 * 60);
 
+/// Time before a step is tried a second time. It doubles from time to time.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
 /// Interval at which a connection that is being made is asked for.
 const POLL_INTERVAL: Duration = Duration::from_millis(30);
 
@@ -117,6 +120,11 @@ impl<'a> Remote<'a> {
         let deadline = Instant::now() + Duration::from_secs(self.ssh.connect_seconds * 3);
         loop {
             if let Some(words) = master.last_words() {
+                // It was made, and then cut: what comes next has one of its own, and is tried again.
+                let cut = ["closed by remote host", "Broken pipe", "reset by peer"];
+                if cut.iter().any(|it| words.contains(it)) {
+                    return Ok(());
+                }
                 return Err(Failure::Unreachable(advised(&words, self.host.address())));
             }
             let mut check = self.command("-Ocheck");
@@ -146,7 +154,7 @@ impl<'a> Remote<'a> {
 
     /// Does something until its connection is not cut, as often as the site file allows.
     pub(crate) fn again<T>(&self, mut attempt: impl FnMut() -> Answered<T>) -> Answered<T> {
-        let mut pause = Duration::from_secs(1);
+        let mut pause = FIRST_PAUSE;
         for _ in 1..self.ssh.attempts {
             match attempt() {
                 Err(Failure::Cut(why) | Failure::Unreachable(why)) => {

@@ -187,6 +187,17 @@ fn two_deployers_do_not_meet() {
         .expect("active", "0.1.0~3 is healthy");
     assert!(!host.try_sh("test -e /opt/twotone/claim").status.success());
 
+    // One of another computer does so only for as long as it may be alive.
+    let fifth = releases.make("0.1.0~5", Daemon::Good);
+    host.sh("echo 1-1 somebody@elsewhere >/opt/twotone/claim");
+    lab.deploy(&["--archive", &fifth])
+        .expect("failed", "under way: somebody@elsewhere");
+    host.sh("touch -d '10 minutes ago' /opt/twotone/claim");
+    lab.deploy(&["--archive", &fifth])
+        .expect("active", "0.1.0~5 is healthy");
+    lab.deploy(&["rollback"])
+        .expect("active", "0.1.0~3 is healthy");
+
     // What was found is no longer so, by whatever means.
     host.sh("rm -rf /tmp/go /opt/twotone/versions/0.1.0~1");
     let fourth = start();
@@ -217,8 +228,8 @@ fn a_daemon_with_a_job_is_not_interrupted_unless_told() {
     // A board that takes its time, and a tune of it.
     let twotone = "/opt/twotone/versions/0.1.0~1/bin/twotone";
     host.sh(&format!(
-        "systemd-run --quiet --unit=sim {twotone} sim --boards 1 --detectors 64 --real-time \
-         --call-us 30000 --write-map /tmp/map.toml"
+        "systemd-run --quiet --unit=sim {twotone} sim --boards 1 --detectors 32 --real-time \
+         --call-us 2000 --write-map /tmp/map.toml"
     ));
     host.until("the board is there", "test -s /tmp/map.toml");
     host.sh("cp /tmp/map.toml /etc/twotone/map.toml && systemctl restart twotone");

@@ -2,7 +2,7 @@
 
 use super::lab::Lab;
 use super::releases::{Daemon, Releases};
-use super::site;
+use super::{KEYS, site};
 
 #[test]
 #[ignore = "needs root: run `cargo xtask test hosts`"]
@@ -53,7 +53,8 @@ fn a_version_that_is_not_healthy_is_taken_back() {
 fn until_switched(lab: &Lab, version: &str) {
     let switched = format!(
         "test -e /opt/twotone/pending && \
-         test \"$(readlink /opt/twotone/current)\" = versions/{version}"
+         test \"$(readlink /opt/twotone/current)\" = versions/{version} && \
+         systemctl is-active twotone | grep -E '^activating|^active'"
     );
     lab.hosts[0].until("the host has switched", &switched);
 }
@@ -63,13 +64,13 @@ fn until_switched(lab: &Lab, version: &str) {
 fn after_a_loss_of_power_the_host_decides_by_itself() {
     let releases = Releases::new();
     let mut lab = site(1);
-    let first = releases.make("0.1.0~1", Daemon::Good);
-    lab.deploy(&["--archive", &first])
-        .expect("active", "healthy");
-    for (version, daemon, deployer_lives, expected) in [
-        ("0.1.0~2", Daemon::Hangs, false, "0.1.0~1"),
-        ("0.1.0~3", Daemon::Hangs, true, "0.1.0~1"),
-        ("0.1.0~4", Daemon::Good, true, "0.1.0~4"),
+    // Long enough to be seen before it is over.
+    lab.site(KEYS, |_| "steady_seconds = 4".to_owned());
+    for (version, daemon, deployer_lives, result, expected) in [
+        ("0.1.0~1", Daemon::Hangs, true, "down", "none"),
+        ("0.1.0~2", Daemon::Good, true, "active", "0.1.0~2"),
+        ("0.1.0~3", Daemon::Hangs, false, "", "0.1.0~2"),
+        ("0.1.0~4", Daemon::Hangs, true, "rolled_back", "0.1.0~2"),
     ] {
         let archive = releases.make(version, daemon);
         let deployer = lab.start_deploy(&["--archive", &archive]);
@@ -84,19 +85,35 @@ fn after_a_loss_of_power_the_host_decides_by_itself() {
         lab.lose_power(0);
         let host = &lab.hosts[0];
         host.until("the host decides", "! test -e /opt/twotone/pending");
-        assert_eq!(
-            host.sh("readlink /opt/twotone/current"),
-            format!("versions/{expected}")
-        );
-        host.until("the service runs", "systemctl is-active twotone");
         if let Some(deployer) = deployer {
-            let result = match expected == version {
-                true => "active",
-                false => "rolled_back",
-            };
             deployer.wait().expect(result, version);
         }
+        if expected == "none" {
+            assert_eq!(
+                host.sh("find /etc/systemd/system -name 'twotone*.service'"),
+                ""
+            );
+            continue;
+        }
+        let current = host.sh("readlink /opt/twotone/current");
+        assert_eq!(current, format!("versions/{expected}"), "after {version}");
+        host.until("the service runs", "systemctl is-active twotone");
     }
+
+    // The power was lost before the switch, with the files of the site half in place.
+    let host = &lab.hosts[0];
+    let map = host.sh("cat /etc/twotone/map.toml");
+    host.sh(
+        "mkdir /opt/twotone/before && cp /etc/twotone/map.toml /opt/twotone/before &&
+         cp /etc/systemd/system/twotone.service.d/50-site.conf /opt/twotone/before &&
+         echo no map >/etc/twotone/map.toml &&
+         printf '%s\\n' id 0.1.0~4 0.1.0~2 20 1 tester boot >/opt/twotone/pending",
+    );
+    lab.lose_power(0);
+    let host = &lab.hosts[0];
+    host.until("the host decides", "! test -e /opt/twotone/pending");
+    assert_eq!(host.sh("cat /etc/twotone/map.toml"), map);
+    host.until("the service runs", "systemctl is-active twotone");
 }
 
 #[test]
@@ -107,12 +124,28 @@ fn a_killed_activation_is_decided_about() {
     let first = releases.make("0.1.0~1", Daemon::Good);
     lab.deploy(&["--archive", &first])
         .expect("active", "healthy");
+    let host = &lab.hosts[0];
+
+    // In the middle of the start of the daemon.
     let hangs = releases.make("0.1.0~2", Daemon::Hangs);
     let deployer = lab.start_deploy(&["--archive", &hangs]);
     until_switched(&lab, "0.1.0~2");
-    lab.hosts[0].sh("systemctl kill --signal=KILL twotone-activate");
+    host.until(
+        "the daemon starts",
+        "systemctl is-active twotone | grep '^activating'",
+    );
+    host.sh("systemctl kill --signal=KILL twotone-activate");
     deployer
         .wait()
         .expect("rolled_back", "its activation was cut");
-    assert_eq!(lab.hosts[0].sh("systemctl is-active twotone"), "active");
+    assert_eq!(host.sh("systemctl is-active twotone"), "active");
+
+    // Between the switch and the restart: the old daemon still runs, and is healthy.
+    host.sh("ln -sfn versions/0.1.0~2 /opt/twotone/current &&
+         printf '%s\\n' id 0.1.0~2 0.1.0~1 9 1 tester \"$(cat /proc/sys/kernel/random/boot_id)\" \\
+             >/opt/twotone/pending");
+    lab.deploy(&["--archive", &first]).expect("unchanged", "");
+    assert_eq!(host.sh("systemctl is-active twotone"), "active");
+    let log = host.sh("tail -n 1 /opt/twotone/log");
+    assert!(log.contains("back at 0.1.0~1"), "{log}");
 }
