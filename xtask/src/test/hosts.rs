@@ -46,10 +46,11 @@ pub(super) fn run(run: &Run<'_>) -> Outcome {
     };
     let mut command = runner();
     command.args(["--test", "deploy"]).env(VARIABLE, release);
+    // More than there are processors: they wait most of the time.
     if has_nextest() {
-        command.args(["--run-ignored", "all"]);
+        command.args(["--run-ignored", "all", "--test-threads", "4"]);
     } else {
-        command.args(["--", "--include-ignored"]);
+        command.args(["--", "--include-ignored", "--test-threads", "4"]);
     }
     in_order(run, [command])
 }

@@ -193,7 +193,7 @@ impl Lab {
     /// Writes a site file for the hosts: `keys` is in the defaults, and `of` in the table of each.
     pub(crate) fn site(&self, keys: &str, of: impl Fn(usize) -> String) {
         let mut text = format!(
-            "[ssh]\nconfig = 'ssh_config'\nconnect_seconds = 2\nsilence_seconds = 3\n\
+            "[ssh]\nconfig = 'ssh_config'\nconnect_seconds = 4\nsilence_seconds = 4\n\
              attempts = 3\n[defaults]\nsteady_seconds = 1\nhealth_seconds = 20\n{keys}\n"
         );
         for (index, host) in self.hosts.iter().enumerate() {
