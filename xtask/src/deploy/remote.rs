@@ -120,7 +120,8 @@ impl<'a> Remote<'a> {
         let deadline = Instant::now() + Duration::from_secs(self.ssh.connect_seconds * 3);
         loop {
             if let Some(words) = master.last_words() {
-                // It was made, and then cut: what comes next has one of its own, and is tried again.
+                // It was made, and then cut. What comes next has one of its own, and is tried
+                // again.
                 let cut = ["closed by remote host", "Broken pipe", "reset by peer"];
                 if cut.iter().any(|it| words.contains(it)) {
                     return Ok(());

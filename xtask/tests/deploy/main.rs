@@ -9,6 +9,7 @@
 
 mod cuts;
 mod lab;
+mod package;
 mod refusals;
 mod releases;
 mod unhealthy;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -105,6 +105,20 @@ impl Releases {
             .current_dir(self.folder.path()));
         archive.display().to_string()
     }
+}
+
+/// The Debian package, which is made beside the archive.
+pub(crate) fn package() -> PathBuf {
+    let given = std::env::var(VARIABLE).expect("`cargo xtask test hosts` sets the variable");
+    let folder = Path::new(&given).parent().expect("it is in a folder");
+    let mut files = fs::read_dir(folder).expect("the folder is there");
+    let package = files.find_map(|file| {
+        let path = file.expect("the folder can be read").path();
+        path.extension()
+            .is_some_and(|it| it == "deb")
+            .then_some(path)
+    });
+    package.expect("there is a package")
 }
 
 /// Changes a text file, which may be linked elsewhere.
