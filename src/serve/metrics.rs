@@ -14,7 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::api::State;
 use super::boards::BoardReport;
 use super::jobs::Jobs;
-use super::routes::{COMMIT, VERSION};
+use crate::release::{COMMIT, VERSION};
 
 /// Type of the text.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

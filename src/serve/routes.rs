@@ -26,6 +26,7 @@ use super::boards::Boards;
 use super::job::{Job, Origin, Position, line};
 use super::jobs::Jobs;
 use super::metrics;
+use crate::release;
 
 /// The way by which a request has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,12 +69,6 @@ const BODY_WITHIN: Duration = Duration::from_secs(60);
 
 /// Run directories that are told, the last ones.
 const MOST_RUNS: usize = 1000;
-
-/// Version of the program.
-pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// Commit that the program was built from, if its build says so.
-pub(crate) const COMMIT: Option<&str> = option_env!("TWOTONE_COMMIT");
 
 impl Routes {
     /// Answers a request.
@@ -123,8 +118,8 @@ impl Routes {
         };
         let report = json!({
             "ok": is_well,
-            "version": VERSION,
-            "commit": COMMIT,
+            "version": release::VERSION,
+            "commit": release::COMMIT,
             "boards": {"connected": counts.connected, "of": counts.of},
             "jobs": {
                 "running": self.jobs.count(State::Running),
