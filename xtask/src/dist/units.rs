@@ -183,9 +183,13 @@ mod tests {
             // The locks of boards are seen by other programs.
             "ReadWritePaths=-/run/lock",
             "BindPaths=-/tmp/twotone-locks",
+            // The socket is given to the group of `--group`.
+            "SystemCallFilter=@chown",
         ] {
             assert!(has(line), "{line}");
         }
+        // The daemon tells who gives a command. Other users would be `nobody` to it.
+        assert!(!SERVICE.contains("\nPrivateUsers="));
         // tworoutine reads a kernel setting that it would hide.
         assert!(!SERVICE.contains("\nProcSubset="));
     }
