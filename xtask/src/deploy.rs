@@ -85,7 +85,7 @@ enum Verb {
     },
 }
 
-/// What a person allows.
+/// Permissions that the options of the command give.
 #[derive(Clone, Debug, Default)]
 struct Options {
     dry_run: bool,
@@ -200,7 +200,7 @@ fn side_by_side(
     Ok(done.into_iter().map(|(_, report)| report).collect())
 }
 
-/// Who deploys.
+/// Names of the person and the computer that deploy.
 #[derive(Debug)]
 struct Owner {
     /// Name of this deployment, which no other one has. It ends in the number of our process.
@@ -278,7 +278,7 @@ impl Files {
         !self.differences(facts).is_empty()
     }
 
-    /// What would be done about those that a host does not have.
+    /// Descriptions of the changes to files that a host does not have.
     fn differences(&self, facts: &Facts) -> Vec<String> {
         let sum = |file: &Option<SiteFile>| file.as_ref().map(|file| file.sum.clone());
         let differs = |wanted: Option<String>, found| wanted.as_deref() != facts.get(found);

@@ -70,7 +70,7 @@ impl Facts {
         self.get("previous").filter(|version| *version != "none")
     }
 
-    /// What the daemon says of its health; `None` if it says nothing.
+    /// Answer of the daemon about its health; `None` if it gives none.
     pub(crate) fn health(&self) -> Option<serde_json::Value> {
         serde_json::from_str(self.get("health")?).ok()
     }
@@ -82,7 +82,7 @@ impl Facts {
         count("running") + count("queued")
     }
 
-    /// What stands against any work on the host.
+    /// Reasons against any work on the host.
     pub(crate) fn problems(&self, host: &Host, options: &Options) -> Vec<String> {
         let mut problems = Vec::new();
         if self.get("user") != Some("0") {
@@ -124,7 +124,7 @@ impl Facts {
         problems
     }
 
-    /// What stands against a release on the host besides.
+    /// Reasons against a release on the host, with those of [`Self::problems`].
     pub(crate) fn problems_with(
         &self,
         release: &Release,
@@ -182,7 +182,7 @@ impl Facts {
         problems
     }
 
-    /// What stands against a version that knows this form of the state, if it is an older one than
+    /// Reason against a version that knows this form of the state, if it is an older one than
     /// that of the current version.
     pub(crate) fn older_state(
         &self,
@@ -208,7 +208,7 @@ impl Facts {
         (self.get("version") != Some("whole")).then(|| bytes.div_ceil(1024) + 1024)
     }
 
-    /// What a person should know, although nothing stands against a deployment.
+    /// Remarks for a person about a host that can be deployed to.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         match self.clock {

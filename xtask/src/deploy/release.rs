@@ -1,4 +1,4 @@
-//! What is deployed: an archive of `cargo xtask dist`, and what it says of itself.
+//! The release that is deployed: an archive of `cargo xtask dist`, and its manifest.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};

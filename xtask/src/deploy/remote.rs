@@ -284,7 +284,7 @@ impl<'a> Remote<'a> {
         command
     }
 
-    /// What the configuration of `ssh` makes of the host: user, name and port.
+    /// User, name and port of the host by the configuration of `ssh`.
     pub(crate) fn resolved(&self) -> String {
         let mut command = self.command("-G");
         command.args(["--", self.host.address()]);

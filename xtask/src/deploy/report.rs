@@ -1,4 +1,4 @@
-//! What became of each host: a table, or JSON.
+//! The report about each host: a table, or JSON.
 
 use serde::Serialize;
 
@@ -33,7 +33,7 @@ pub(super) enum Kind {
     Unknown,
 }
 
-/// What became of a host.
+/// Result of a verb at a host.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Outcome {
     pub(super) result: Kind,
@@ -42,12 +42,12 @@ pub(super) struct Outcome {
     /// Version of the host before.
     pub(super) before: Option<String>,
     pub(super) text: String,
-    /// What a verb tells besides.
+    /// Further facts that a verb tells.
     #[serde(skip_serializing_if = "serde_json::Value::is_null")]
     pub(super) details: serde_json::Value,
 }
 
-/// What became of a host, with its name and what it took.
+/// Result at a host, with its name, the time and the bytes that it took.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     pub(super) host: String,
@@ -84,7 +84,7 @@ impl Outcome {
         Self::new(Kind::Planned, current, text)
     }
 
-    /// What a host tells of its activation.
+    /// Answer of a host about its activation.
     pub(super) fn activated(result: &Facts, before: Option<&str>) -> Self {
         let version = result.get("version").filter(|version| *version != "none");
         let kind = match result.get("outcome") {

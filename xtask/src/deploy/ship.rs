@@ -322,7 +322,7 @@ fn busy(facts: &Facts) -> String {
     )
 }
 
-/// What would be done to a host.
+/// Plan of the changes to a host.
 fn plan(facts: &Facts, release: &Release, files: &Files) -> String {
     let mut steps = Vec::new();
     if facts.get("version") != Some("whole") {

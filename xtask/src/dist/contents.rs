@@ -167,7 +167,7 @@ mod tests {
     use super::super::tests::source;
     use super::*;
 
-    /// What a host reads before anything is sent to it, in the form that TOML has.
+    /// The manifest is read before anything is sent to a host, in the form that TOML has.
     #[test]
     fn the_manifest_says_what_it_is_and_what_it_needs() {
         let needs = |glibc| Needs {

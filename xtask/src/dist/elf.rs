@@ -1,4 +1,4 @@
-//! What an ELF program needs of the host that runs it.
+//! Needs of an ELF program: the libraries and the glibc of the host that runs it.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -36,7 +36,7 @@ pub(crate) enum Checked {
 /// service exposes no more than it must.
 ///
 /// # Errors
-/// What is wrong with a unit.
+/// The fault of a unit.
 pub(crate) fn check(tree: &Tree, scratch: &Path) -> Result<Checked> {
     let Some(release) = systemd_release() else {
         return Ok(Checked::Not(
@@ -170,7 +170,7 @@ mod tests {
         check_with(&open, Some("ProtectSystem"));
     }
 
-    /// What the daemon needs from its unit, whatever the hardening becomes.
+    /// The needs of the daemon from its unit, however it is hardened.
     #[test]
     fn the_unit_lets_the_daemon_work() {
         let has = |line: &str| SERVICE.lines().any(|it| it == line);

@@ -334,7 +334,7 @@ impl Deployer {
     }
 }
 
-/// What `cargo xtask deploy` tells.
+/// Output of `cargo xtask deploy`.
 #[derive(Debug)]
 pub(crate) struct Told {
     pub(crate) success: bool,
@@ -354,7 +354,7 @@ impl Told {
         }
     }
 
-    /// What it tells of a host under a key.
+    /// Value that it tells of a host under a key.
     pub(crate) fn host(&self, index: usize, key: &str) -> &Value {
         &self.report["hosts"][index][key]
     }

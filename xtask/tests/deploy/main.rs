@@ -31,7 +31,7 @@ fn site(hosts: usize) -> Lab {
     lab
 }
 
-/// What shows if anything was changed or started again.
+/// Script whose output differs if anything was changed or started again.
 const TRACES: &str = "systemctl show -p MainPID twotone; \
                       find /opt /etc /var/lib/twotone -printf '%p %T@ %l\\n' | sort";
 
@@ -221,4 +221,28 @@ fn a_user_who_may_sudo_deploys_into_a_folder_of_the_sites() {
         .expect("active", "healthy");
     assert_eq!(host.sh("readlink /opt/twotone"), "/srv/twotone");
     lab.deploy(&["--archive", &archive]).expect("unchanged", "");
+}
+
+#[test]
+#[ignore = "needs root: run `cargo xtask test hosts`"]
+fn a_group_of_the_site_gives_commands_and_the_daemon_tells_who_did() {
+    let releases = Releases::new();
+    let lab = site(1);
+    let host = &lab.hosts[0];
+    host.sh("groupadd operators && useradd -G operators person && useradd stranger");
+    let keys = "map = 'map.toml'\narguments = ['--group', 'operators']\n\
+                service = { SupplementaryGroups = 'operators' }";
+    lab.site(keys, |_| String::new());
+    let archive = releases.make("0.1.0~1", Daemon::Good);
+    lab.deploy(&["--archive", &archive])
+        .expect("active", "healthy");
+
+    let twotone = "/opt/twotone/current/bin/twotone";
+    let info = format!("{twotone} --host unix:/run/twotone/control.sock info --detach");
+    let refused = host.try_sh(&format!("runuser -u stranger -- {info}"));
+    assert_eq!(refused.status.code(), Some(4), "{refused:?}");
+    host.sh(&format!("runuser -u person -- {info}"));
+    let jobs = host.sh(&format!("{twotone} --json jobs"));
+    let jobs: serde_json::Value = serde_json::from_str(&jobs).expect("JSON");
+    assert_eq!(jobs[0]["by"], "person", "{jobs}");
 }

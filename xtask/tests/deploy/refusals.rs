@@ -1,4 +1,4 @@
-//! What stands against a deployment is found before anything is switched.
+//! Reasons against a deployment are found before anything is switched.
 
 use super::lab::Lab;
 use super::releases::{Daemon, Releases};

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 /// Variable with the path of an archive of `cargo xtask dist --quick`.
 const VARIABLE: &str = "TWOTONE_RELEASE";
 
-/// What `twotone serve` does in a release.
+/// Behaviour of `twotone serve` in a release.
 pub(crate) enum Daemon {
     /// It serves.
     Good,
