@@ -135,26 +135,28 @@ async fn module(target: &Target, channels: u16, has_nco: bool) -> Result<Setting
     Ok((nco, replies.get(tones).to_vec()))
 }
 
+/// True if two readings of a setting are the same. Two that are no numbers count as the same.
+fn is_same(before: Option<f64>, after: Option<f64>) -> bool {
+    before == after
+        || before
+            .zip(after)
+            .is_some_and(|(one, other)| one.is_nan() && other.is_nan())
+}
+
 /// Reason that nothing is set on a board whose module has changed between two readings; none if it
 /// has not.
 fn changed(target: &Target, before: &Settings, after: &Settings) -> Option<String> {
-    // Two values that are both NaN count as the same.
-    let differ = |same: bool, texts: [String; 2]| !same && texts[0] != texts[1];
     let ((nco, tones), (nco_after, tones_after)) = (before, after);
-    let what = if differ(
-        nco == nco_after,
-        [nco, nco_after].map(|nco| format!("{nco:?}")),
-    ) {
-        "its NCO".to_owned()
-    } else {
+    let what = if is_same(*nco, *nco_after) {
         let mut pairs = tones.iter().zip(tones_after);
         let (tone, _) = pairs.find(|(before, after)| {
-            differ(
-                before == after,
-                [before, after].map(|tone| format!("{tone:?}")),
-            )
+            let hertz = |tone: &ToneState| tone.offset.map(|offset| offset.0);
+            let same_offset = is_same(hertz(before), hertz(after));
+            !same_offset || !is_same(before.amplitude, after.amplitude)
         })?;
         format!("its channel {}", tone.channel)
+    } else {
+        "its NCO".to_owned()
     };
     Some(format!(
         "another program sets module {} right now, perhaps on another host ({what} changed while \

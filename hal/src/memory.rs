@@ -150,7 +150,7 @@ impl MemoryModule {
         let channel = update.channel;
         self.check_channels(channel, 1)?;
         let most = self.description.max_offset;
-        // What is no number is refused too.
+        // NaN is refused too.
         let is_far = |offset: Hertz| offset.0.is_nan() || offset.0.abs() > most.0;
         if let Some(offset) = update.offset.filter(|offset| is_far(*offset)) {
             return refuse(format!(

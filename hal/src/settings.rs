@@ -303,7 +303,7 @@ impl ModuleSettings {
         if self.nco.is_absent {
             return;
         }
-        // What is no number can be read back as anything.
+        // A value that is not finite can be read back as anything.
         let is_sure = is_sure && value.is_finite();
         if is_sure {
             self.settle(SettingKey::NCO);

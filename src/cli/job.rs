@@ -15,7 +15,7 @@ use twotone::map::HardwareMap;
 
 use crate::serve::Job;
 
-/// What a command works with in the daemon.
+/// Job, map, connections and folder that a command works with in the daemon.
 pub(crate) struct Surroundings {
     pub(crate) job: Arc<Job>,
     /// Map of the job: that of the daemon.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::task::AbortOnDropHandle;
 use tworoutine::runtime;
 use twotone::campaign::Observer;
 use twotone::input::{self, shown};
@@ -147,10 +148,10 @@ fn take(event: Event, bars: &Bars, end: &mut Option<Exit>) {
 
 /// Passes interrupts on to a job until the result is dropped: the first ends it, the second gives
 /// its clean-up up.
-fn pass_interrupts_on(host: Host, id: u64) -> impl Drop {
+fn pass_interrupts_on(host: Host, id: u64) -> AbortOnDropHandle<()> {
     let _runtime = runtime().enter();
     let interrupts = signal(SignalKind::interrupt());
-    let passing = runtime().spawn(async move {
+    AbortOnDropHandle::new(runtime().spawn(async move {
         let Ok(mut interrupts) = interrupts else {
             return;
         };
@@ -166,14 +167,7 @@ fn pass_interrupts_on(host: Host, id: u64) -> impl Drop {
             }
             abandon = true;
         }
-    });
-    let guard = tokio_util::sync::CancellationToken::new();
-    let ended = guard.clone();
-    runtime().spawn(async move {
-        ended.cancelled().await;
-        passing.abort();
-    });
-    guard.drop_guard()
+    }))
 }
 
 /// Complains of a daemon that did not do what it was asked for.

@@ -80,7 +80,7 @@ fn parse_group(text: &str) -> Result<u32, String> {
 const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 
 /// Time between two looks at the turns of the boards, if systemd wants no other.
-const LOOK: Duration = Duration::from_secs(5);
+const WATCH_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Time for the last answers.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
@@ -296,7 +296,7 @@ impl Daemon {
     ) {
         let (notify, is_well) = (Arc::clone(notify), Arc::clone(is_well));
         let boards = Arc::clone(&self.boards);
-        let period = notify.watchdog().map_or(LOOK, |time| time / 2);
+        let period = notify.watchdog().map_or(WATCH_INTERVAL, |time| time / 2);
         runtime().spawn(async move {
             let (mut turns, mut moved) = (boards.turns(), Instant::now());
             loop {

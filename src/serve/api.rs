@@ -1,4 +1,4 @@
-//! What the daemon and its clients send each other, as JSON. `docs/daemon.md` describes it.
+//! Messages between the daemon and its clients, as JSON. `docs/daemon.md` describes them.
 
 use std::collections::BTreeMap;
 

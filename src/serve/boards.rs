@@ -19,7 +19,7 @@ use crate::lock::Holder;
 use crate::map::{BoardEntry, HardwareMap};
 
 /// Time between two questions to a board. Boards close a connection that is not used for 5 s.
-const BEAT: Duration = Duration::from_secs(3);
+const QUESTION_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Longest time of a turn of a board: that of connecting it, reading it back and locking it.
 const LONGEST_TURN: Duration = Duration::from_secs(15);
@@ -46,6 +46,9 @@ pub(crate) struct BoardReport {
     pub(crate) round_trip_s: Option<f64>,
     /// Number of times that it was connected.
     pub(crate) connects: u64,
+    /// Address by which its lock is named, looked up when it was connected.
+    #[serde(skip)]
+    place: String,
     /// Its modules, as they were read back when it was connected, or after the last job.
     pub(crate) modules: Vec<ModuleTones>,
 }
@@ -155,15 +158,19 @@ impl Boards {
             let at_once = Arc::clone(&at_once);
             runtime().spawn(async move {
                 let turns = async {
-                    let mut known = 0;
+                    let mut known = None;
                     loop {
                         if let Some(uses) = uses_of(&entry.name) {
                             let _turn = at_once.acquire().await;
-                            let anew = std::mem::replace(&mut known, uses) != uses;
+                            let before = known.replace(uses);
+                            let anew = before.is_some_and(|before| before != uses);
                             boards.turn(&entry, anew, &*read_back).await;
+                            if before.is_none() {
+                                boards.counts.send_modify(|counts| counts.tried += 1);
+                            }
                         }
                         boards.turns.fetch_add(1, Ordering::Relaxed);
-                        sleep(BEAT).await;
+                        sleep(QUESTION_INTERVAL).await;
                     }
                 };
                 boards.closing.run_until_cancelled(turns).await;
@@ -216,16 +223,13 @@ impl Boards {
         {
             tracing::warn!(board, %holder, "another program has the board");
         }
-        self.locked().insert(entry.name.clone(), after);
-        let connected = self.locked().values().filter(|one| one.connected).count();
-        let is_new = before.error.as_deref() == Some("not asked yet");
+        let connected = {
+            let mut reports = self.locked();
+            reports.insert(entry.name.clone(), after);
+            reports.values().filter(|one| one.connected).count()
+        };
         self.counts.send_if_modified(|counts| {
-            let now = Counts {
-                tried: counts.tried + usize::from(is_new),
-                connected,
-                ..*counts
-            };
-            std::mem::replace(counts, now) != now
+            std::mem::replace(&mut counts.connected, connected) != connected
         });
     }
 
@@ -237,7 +241,7 @@ impl Boards {
     ) -> Result<BoardReport> {
         let mut report = before.clone();
         let kept = self.connections.board(&entry.name);
-        let board = match kept.filter(|_| before.connected) {
+        match kept.filter(|_| before.connected) {
             Some(board) => {
                 let asked = Instant::now();
                 ask(&board).await?;
@@ -245,7 +249,6 @@ impl Boards {
                 if anew {
                     report.modules = tones(entry, &board).await?;
                 }
-                board
             }
             None => {
                 let options = ConnectOptions::default();
@@ -254,14 +257,13 @@ impl Boards {
                 report.serial = Some(described.serial).filter(|serial| !serial.is_empty());
                 report.firmware = Some(described.firmware).filter(|text| !text.is_empty());
                 report.modules = tones(entry, &board).await?;
+                report.place = place(entry).await;
                 report.connects += 1;
-                board
             }
-        };
-        drop(board);
+        }
         report.connected = true;
         (report.error, report.in_use_by, report.locked) = (None, None, false);
-        match self.connections.lock(&place(entry).await, false) {
+        match self.connections.lock(&report.place, false) {
             Ok(Locking::Taken(..)) => report.locked = true,
             Ok(Locking::Held(by)) => report.in_use_by = Some(by),
             Err(error) => report.error = Some(crate::lock::not_lockable(&error)),
@@ -282,11 +284,7 @@ async fn tones(entry: &BoardEntry, board: &BoardHandle) -> Result<Vec<ModuleTone
         let tones_on = match board.run(&batch).await {
             Ok(replies) => {
                 let tones = replies.get(read).iter();
-                Some(
-                    tones
-                        .filter(|tone| tone.amplitude.is_some_and(|a| a > 0.0))
-                        .count(),
-                )
+                Some(tones.filter(|tone| tone.is_on()).count())
             }
             Err(error) => {
                 let (board, module) = (&entry.name, module.module);

@@ -99,7 +99,7 @@ impl Drop for ControlSocket {
     }
 }
 
-/// What serves all connections.
+/// Server of all connections.
 pub(crate) struct Server {
     routes: Arc<Routes>,
     /// Cancelled to take no further connections and end those without a request.

@@ -237,7 +237,7 @@ impl Job {
     pub(crate) async fn next(&self, position: &mut Position) -> Option<Vec<Bytes>> {
         let mut changed = self.changed.subscribe();
         loop {
-            // What comes from now on wakes the wait below.
+            // Events from now on wake the wait below.
             changed.borrow_and_update();
             let (lines, is_over) = self.lines_from(position);
             if !lines.is_empty() {
@@ -368,7 +368,7 @@ mod tests {
         for position in [&mut early, &mut late] {
             assert_eq!(next(&job, position).await.unwrap(), ["out", "step 3"]);
         }
-        // Who waits is told.
+        // The clients that wait are told.
         let waiting = async { next(&job, &mut early).await };
         let (told, ()) = tokio::join!(waiting, async { job.ends(3) });
         assert_eq!(told.unwrap(), ["ended"]);

@@ -152,10 +152,10 @@ fn tunes() -> Outcome<Vec<Value>> {
     })])
 }
 
-/// What boards cost that are held and not used.
+/// Costs of boards that are held and not used.
 fn held(seconds: f64) -> Outcome<Vec<Value>> {
     let rig = Rig::start(HELD, 4)?;
-    // What stays open is opened, and the allocator has what it keeps.
+    // By now all descriptors are open, and the allocator has the memory that it keeps.
     sleep(60);
     let (descriptors, memory) = rig.resources()?;
     let (before, begun) = (rig.daemon.cost()?.processor_s, now());

@@ -136,7 +136,7 @@ fn a_dry_run_sets_nothing_and_counts_what_would_be_sent() {
     );
     assert!(requests(&sweep) >= 45, "{sweep}");
 
-    // What the limits of the map forbid is told.
+    // A tune that the limits of the map forbid is refused.
     let params = write(
         sim.folder.path(),
         "loud.toml",

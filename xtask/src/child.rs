@@ -95,7 +95,7 @@ pub(crate) fn exchange(
 fn collected(pipe: Option<impl Read>) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Some(mut pipe) = pipe {
-        // What came before an error is kept.
+        // Output before an error is kept.
         let _ = pipe.read_to_end(&mut bytes);
     }
     bytes

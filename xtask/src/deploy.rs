@@ -38,31 +38,15 @@ pub(crate) struct Args {
     /// Work on this host alone. Can be given more than once.
     #[arg(long = "host", value_name = "NAME", global = true)]
     hosts: Vec<String>,
-    /// Say what would be done, and change nothing.
-    #[arg(long, global = true)]
-    dry_run: bool,
     /// Print one JSON object on standard output instead of a table.
     #[arg(long, global = true)]
     json: bool,
-    /// Interrupt jobs of the daemon.
-    #[arg(long, global = true, conflicts_with = "wait")]
-    now: bool,
-    /// Wait for jobs of the daemon to end.
-    #[arg(long, global = true)]
-    wait: bool,
     /// Archive of `cargo xtask dist`. If it is absent: that of this commit, which is made if it is
     /// not there.
     #[arg(long, value_name = "FILE")]
     archive: Option<PathBuf>,
-    /// Deploy to hosts where the Debian package is installed. Its service is hidden then.
-    #[arg(long, global = true)]
-    take_over_package: bool,
-    /// Replace a map that was changed on the host by hand.
-    #[arg(long)]
-    replace_map: bool,
-    /// Deploy a version that cannot read the state of the one that runs.
-    #[arg(long, global = true)]
-    older_state: bool,
+    #[command(flatten)]
+    options: Options,
 }
 
 #[derive(Clone, Debug, clap::Subcommand)]
@@ -86,13 +70,25 @@ enum Verb {
 }
 
 /// Permissions that the options of the command give.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, clap::Args)]
 struct Options {
+    /// Say what would be done, and change nothing.
+    #[arg(long, global = true)]
     dry_run: bool,
+    /// Interrupt jobs of the daemon.
+    #[arg(long, global = true, conflicts_with = "wait")]
     now: bool,
+    /// Wait for jobs of the daemon to end.
+    #[arg(long, global = true)]
     wait: bool,
+    /// Deploy to hosts where the Debian package is installed. Its service is hidden then.
+    #[arg(long, global = true)]
     take_over_package: bool,
+    /// Replace a map that was changed on the host by hand.
+    #[arg(long)]
     replace_map: bool,
+    /// Deploy a version that cannot read the state of the one that runs.
+    #[arg(long, global = true)]
     older_state: bool,
 }
 
@@ -104,14 +100,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
         .ok_or("name the site file: --site FILE")?;
     let site = Site::read(path, &args.hosts)?;
     let owner = Owner::new();
-    let options = Options {
-        dry_run: args.dry_run,
-        now: args.now,
-        wait: args.wait,
-        take_over_package: args.take_over_package,
-        replace_map: args.replace_map,
-        older_state: args.older_state,
-    };
+    let options = &args.options;
     let reports = match &args.verb {
         None => {
             let files = site
@@ -123,7 +112,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
             let version = &release.manifest.version;
             eprintln!("deploy: {version}, {} bytes", release.length);
             side_by_side(&site, |remote, index, warnings| {
-                ship::deploy(remote, &release, &files[index], &owner, &options, warnings)
+                ship::deploy(remote, &release, &files[index], &owner, options, warnings)
             })?
         }
         Some(Verb::Rollback { to }) => {
@@ -131,7 +120,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<bool> {
                 return Err(format!("`{bad}` is no version"));
             }
             side_by_side(&site, |remote, _, warnings| {
-                ship::go_back(remote, to.as_deref(), &owner, &options, warnings)
+                ship::go_back(remote, to.as_deref(), &owner, options, warnings)
             })?
         }
         Some(Verb::Status) => {

@@ -1,7 +1,7 @@
 //! `cargo xtask dist`: the archive and the Debian package of a commit, in `target/dist/`.
 //!
 //! The same commit and the same compiler make the same bytes, whatever folder they are made in.
-//! What is packed lies in `xtask/packaging/`; `docs/packaging.md` says what becomes of it.
+//! The packed files are in `xtask/packaging/`. `docs/packaging.md` describes the result.
 
 mod archive;
 mod build;

@@ -103,7 +103,7 @@ impl ToneSettings {
     }
 
     pub(super) fn set(&mut self, setting: Setting, value: f64, is_sure: bool) {
-        // What is no number can be read back as anything.
+        // A value that is not finite can be read back as anything.
         let is_sure = is_sure && value.is_finite();
         self.last[place(setting)] = value;
         let span = match setting {

@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 use serde_json::json;
-use twotone::map::HardwareMap;
+use twotone::prelude::{Array, ChannelId, HardwareMap, Hertz, ModuleId, ToneUpdate, Wait};
 
 use super::Daemon;
 use super::jobs::{slow, wait_for_tones};
@@ -74,6 +74,24 @@ fn after_a_kill_the_job_is_told_as_interrupted_with_what_was_read_back() {
     assert_eq!(daemon.detach(&["off"]), id + 1);
     daemon.wait_for(id + 1, "ended");
     assert!(!any_tone_on(&HardwareMap::load(sim.map()).unwrap()));
+}
+
+#[test]
+fn a_tone_with_a_negative_amplitude_is_on() {
+    let sim = SimProcess::start(&["--boards", "1", "--detectors", "4"]);
+    let array = Array::connect(&HardwareMap::load(sim.map()).unwrap()).wait();
+    let board = array.board("crs0001").wait().unwrap();
+    let tone = ToneUpdate::tone(ChannelId::FIRST, Hertz(1e6), -1e-3);
+    board
+        .nco()
+        .set(ModuleId::FIRST, Hertz(1.2e9))
+        .wait()
+        .unwrap();
+    board.tones().set(ModuleId::FIRST, [tone]).wait().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path(), &sim.map());
+    let boards = daemon.json("/boards");
+    assert_eq!(boards[0]["modules"][0]["tones_on"], 1, "{boards}");
 }
 
 #[test]

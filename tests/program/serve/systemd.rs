@@ -1,4 +1,4 @@
-//! What the daemon tells systemd, and the boards that it keeps connected.
+//! Messages of the daemon to systemd, and the boards that it keeps connected.
 
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
@@ -112,7 +112,7 @@ fn boards_that_come_later_are_connected() {
     };
     well(&["health", "--expect-boards", "2"]);
     well(&["tune", "--out", "tonight"]);
-    // What a job leaves on is read back, also after a short one.
+    // Tones that a job leaves on are read back, also after a short job.
     let on = || {
         let boards = daemon.json("/boards");
         let boards = boards.as_array().unwrap().iter();

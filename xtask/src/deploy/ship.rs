@@ -260,7 +260,7 @@ fn activate(
         &limit,
     ];
     remote.script(include_str!("scripts/activate.sh"), &arguments)?;
-    // What is told from here on has come by a connection that the new version let be made.
+    // From here on, answers come by a connection that was made while the new version ran.
     remote.disconnect();
     confirmed(remote, id, facts.current())
 }

@@ -298,7 +298,7 @@ mod tests {
                 (line[1], line[3], line[4]),
                 ("root/root", "2026-11-22", "21:04")
             );
-            // What only a deployment uses, and what the file `copyright` says already.
+            // Files that only a deployment uses, and texts that the file `copyright` has already.
             assert!(
                 !line[5].contains("libexec") && !line[5].contains("LICENSE"),
                 "{line:?}"

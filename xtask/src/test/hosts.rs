@@ -90,7 +90,7 @@ fn remove_groups() {
                   if grep -qs '^populated 0' \"$group/cgroup.events\"; then \
                   find \"$group\" -depth -type d -exec rmdir {} \\; ; fi; done; done";
     let mut remove = Command::new("sh");
-    // What stays is empty, and disturbs nobody.
+    // Groups that stay are empty, and disturb nobody.
     let _ = child::run(remove.args(["-c", script]), INSTALL_LIMIT);
 }
 

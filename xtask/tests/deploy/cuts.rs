@@ -84,7 +84,7 @@ fn cut_at_each_command(when: &str) {
     );
     for n in 1.. {
         let (version, archive) = &archives[n % 2];
-        // What it does not have must be sent.
+        // Bytes that it does not have must be sent.
         host.sh(&format!(
             "rm -rf /opt/twotone/versions/{version}; echo {n} {when} >/tmp/cut"
         ));

@@ -198,7 +198,7 @@ fn two_deployers_do_not_meet() {
     lab.deploy(&["rollback"])
         .expect("active", "0.1.0~3 is healthy");
 
-    // What was found is no longer so, by whatever means.
+    // The host is no longer as it was found.
     host.sh("rm -rf /tmp/go /opt/twotone/versions/0.1.0~1");
     let fourth = start();
     host.sh("ln -sfn versions/0.1.0~2 /opt/twotone/current; touch /tmp/go");

@@ -45,6 +45,14 @@ impl Buffers {
         self.q.extend(self.samples.iter().map(|sample| sample.im));
     }
 
+    /// Writes the samples of one channel as `{i, q}`.
+    fn write(&mut self, out: Slot<'_>) {
+        self.split();
+        let mut map = out.map();
+        map.key("i").f64_array(&self.i, &[self.i.len()]);
+        map.key("q").f64_array(&self.q, &[self.q.len()]);
+    }
+
     fn give_back(&mut self) {
         self.samples.shrink_to(KEEP);
         self.i.shrink_to(KEEP);
@@ -175,10 +183,7 @@ pub(crate) fn get_pfb_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcome
         for sample in &mut buffers.samples {
             *sample *= scale;
         }
-        buffers.split();
-        let mut map = out.map();
-        map.key("i").f64_array(&buffers.i, &[n]);
-        map.key("q").f64_array(&buffers.q, &[n]);
+        buffers.write(out);
         Ok(())
     })
 }
@@ -223,10 +228,7 @@ pub(crate) fn get_fast_samples(call: &mut Call<'_, '_>, out: Slot<'_>) -> Outcom
         for sample in &mut buffers.samples {
             *sample = Complex64::new(convert(sample.re), convert(sample.im));
         }
-        buffers.split();
-        let mut map = out.map();
-        map.key("i").f64_array(&buffers.i, &[n]);
-        map.key("q").f64_array(&buffers.q, &[n]);
+        buffers.write(out);
         Ok(())
     })
 }
