@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-/// Reason why a farm was not started. No part of it is left running.
+/// Reason why a farm was not started. No part of the farm is left running.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {

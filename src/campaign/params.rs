@@ -1,4 +1,5 @@
-//! Parameters of a tune or a sweep: given ones, and those that follow from the map.
+//! Parameters of a tune or a sweep: parameters that the user gives, and parameters that follow from
+//! the map.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,12 +21,15 @@ const NO_RANGE: &str = "the map does not say where the detectors are: its module
 /// The keys of a band's ends.
 const KEYS: [&str; 2] = ["f_min_hz", "f_max_hz"];
 
-/// Parameters of a campaign, and the names of those that were given.
+/// Parameters of a campaign, with a record of the parameters that were given.
 ///
-/// The default gives none. Four parameters follow from the map for each module unless they are
-/// given: the band is the range of the module, the amplitude of tones that of its start power, the
-/// amplitude of combs half of that or as much as the total power allows, and the points of the
-/// network analysis are as many as the range needs.
+/// No parameter is given by default. Unless they are given, these parameters follow from the map
+/// for each module:
+/// * the band is the range of the module;
+/// * the amplitude of tones gives the start power of the module;
+/// * the amplitude of combs is half the amplitude of tones, or less if a full comb would exceed the
+///   limit of the total power;
+/// * the number of points of the network analysis is large enough for the range.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct CampaignParams {
     params: TuneParams,
@@ -37,8 +41,8 @@ impl CampaignParams {
     /// Reads a parameter file, in TOML.
     ///
     /// # Errors
-    /// If the file cannot be read, has unknown keys or values of the wrong type, or if its
-    /// parameters are of no use. The message names the file.
+    /// If the file cannot be read, has unknown keys or values of the wrong type, or has parameters
+    /// that cannot be used. The message names the file.
     pub fn load(path: impl AsRef<Path>) -> std::result::Result<Self, CampaignError> {
         let path = path.as_ref();
         let read = Self::read(path).map_err(|error| CampaignError::Params(error.to_string()))?;
@@ -51,21 +55,22 @@ impl CampaignParams {
         }
     }
 
-    /// Reads a parameter file, also if its parameters are of no use:
-    /// [`CampaignParams::problem_alone`] tells that.
+    /// Reads a parameter file, even if its parameters cannot be used.
+    /// [`CampaignParams::problem_alone`] returns the reason.
     ///
     /// # Errors
-    /// If the file cannot be read, has unknown keys or values of the wrong type, each with its
-    /// line.
+    /// If the file cannot be read, or has unknown keys or values of the wrong type. The message
+    /// gives the line of each.
     pub fn read(path: impl AsRef<Path>) -> std::result::Result<Self, MapError> {
         let path = path.as_ref();
         Self::parse(&read_params(path)?, &path.display().to_string())
     }
 
-    /// Reads parameters from TOML; errors call the text `file`.
+    /// Reads parameters from TOML. `file` is the name of the text in errors.
     ///
     /// # Errors
-    /// Unknown keys and values of the wrong type, each with its line.
+    /// If the text has unknown keys or values of the wrong type. The message gives the line of
+    /// each.
     pub fn parse(text: &str, file: &str) -> std::result::Result<Self, MapError> {
         let params = parse_params::<TuneParams>(text, file)?;
         let given = parse_params(text, file)?;
@@ -84,7 +89,7 @@ impl CampaignParams {
         }
     }
 
-    /// Problem of the parameters for any map, if they are of no use.
+    /// Returns the reason why the parameters cannot be used with any map, or `None` if they can.
     pub fn problem_alone(&self) -> Option<String> {
         let ends = || {
             let ends = KEYS.map(|key| Some((key, self.end(key)?)));
@@ -98,9 +103,9 @@ impl CampaignParams {
         self.params.problem().or(no_range).or_else(in_band)
     }
 
-    /// Problem of the parameters for any map or for the modules of this one: a band that is not
-    /// within the range of a module, or points too coarse for the range. The first such module is
-    /// named, and the others are counted.
+    /// Returns the reason why the parameters cannot be used with any map, or with this map: the
+    /// band is not within the range of a module, or the points are too few for the range. The
+    /// message names the first such module and counts the others.
     pub fn problem(&self, map: &HardwareMap) -> Option<String> {
         let of_module = || {
             let mut problems = map.boards().iter().flat_map(|board| {
@@ -121,7 +126,7 @@ impl CampaignParams {
         self.problem_alone().or_else(of_module)
     }
 
-    /// An end of the band that was given.
+    /// End of the given band, by its key. `None` if this end was not given.
     fn end(&self, key: &str) -> Option<f64> {
         match (self.params.band, key) {
             (Some(band), "f_min_hz") => Some(band.f_min_hz),
@@ -130,7 +135,7 @@ impl CampaignParams {
         }
     }
 
-    /// The band that was given, with the end of the module's range for an end that was not.
+    /// Given band. If only one end was given, the other end is that of the module's range.
     fn given_band(&self, module: &ModuleEntry) -> Option<Band> {
         let [low, high] = KEYS.map(|key| self.end(key));
         low.or(high)?;
@@ -139,17 +144,18 @@ impl CampaignParams {
         Some(Band::new(low?, high?))
     }
 
-    /// The band of a module: the given one, or else its range in the map.
+    /// Band of a module: the given band, or else the range of the module in the map.
     fn band_of(&self, module: &ModuleEntry) -> Option<Band> {
         self.given_band(module).or_else(|| range_of(module))
     }
 
-    /// Reason that one end that was given makes no band with the other end of the module's range.
+    /// Reason why the given end and the other end of the module's range do not form a band.
     fn no_band(&self, module: &ModuleEntry) -> Option<String> {
         self.given_band(module)?.problem()
     }
 
-    /// Reason that the given band is not within the range of `module`, in the words of the map.
+    /// Message that the given band is not within the range of `module`, with the key of the map.
+    /// `None` if the band is within the range.
     fn beyond(&self, module: &ModuleEntry) -> Option<String> {
         let band = self.given_band(module)?;
         let mhz = |hz: f64| hz / 1e6;
@@ -167,10 +173,11 @@ impl CampaignParams {
         ))
     }
 
-    /// Refuses parameters with which no module of the map can be tuned. No board is asked.
+    /// Refuses parameters with which no module of the map can be tuned. No board is contacted.
     ///
     /// # Errors
-    /// [`CampaignParams::problem`], or that the map has no range for any module.
+    /// If [`CampaignParams::problem`] returns a reason, or if neither the map nor the parameters
+    /// give a band for any module.
     pub fn check(&self, map: &HardwareMap) -> std::result::Result<(), CampaignError> {
         if let Some(problem) = self.problem(map) {
             return Err(CampaignError::Params(problem));
@@ -184,7 +191,8 @@ impl CampaignParams {
         Err(CampaignError::Params(text))
     }
 
-    /// Reason that the given points are too few for a module whose range is known.
+    /// Reason why the given points are too few for a module. `None` if they are enough, if they
+    /// were not given, or if the band of the module is not known.
     fn too_coarse(&self, module: &ModuleEntry) -> Option<String> {
         if !self.is_given("network_analysis", Some("points")) {
             return None;
@@ -193,8 +201,8 @@ impl CampaignParams {
         self.params.network_analysis.too_coarse(band)
     }
 
-    /// Sets the ends of the band, in hertz. An end that is `None` stays as it was given. If it was
-    /// not, it is the end of each module's range.
+    /// Sets the ends of the band, in hertz. An end that is `None` keeps the value that was given
+    /// before. If no value was given, the end is that of each module's range.
     pub fn set_band(&mut self, low: Option<f64>, high: Option<f64>) {
         if low.is_none() && high.is_none() {
             return;
@@ -218,8 +226,8 @@ impl CampaignParams {
         }
     }
 
-    /// Number of points of the wide sweep over `band`: unless it is given, as many as lines of the
-    /// highest quality factor need.
+    /// Number of points of the wide sweep over `band`. Unless the number is given, it is large
+    /// enough for resonances of the highest quality factor.
     fn points_over(&self, band: Band) -> usize {
         let wide = &self.params.network_analysis;
         let spacing_hz = band.f_min_hz / (2.0 * wide.qr_max);
@@ -230,7 +238,8 @@ impl CampaignParams {
         }
     }
 
-    /// Number of points of the wide sweep of a module, as far as the map tells its band.
+    /// Number of points of the wide sweep of a module. If the band of the module is not known, the
+    /// number is that of the parameters.
     pub(super) fn points_of(&self, module: &ModuleEntry) -> usize {
         let band = self.band_of(module);
         band.map_or(self.params.network_analysis.points, |band| {
@@ -239,14 +248,14 @@ impl CampaignParams {
     }
 
     /// Returns the parameters for a module of a board of this kind in the map, with this
-    /// description. The kind that the board says itself is not asked: it may have other words for
-    /// it than maps.
+    /// description. The kind that the board reports is not used, since a board may have another
+    /// name for its kind than maps have.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] if neither the map nor the parameters have a band, if the
-    /// board does not reach it, or if the start power of the map is above full scale;
-    /// [`ErrorKind::Unsupported`] if the board does not say its scale, and boards of its kind have
-    /// one.
+    /// band is beyond the range of the board, or if the start power of the map is above full scale.
+    /// [`ErrorKind::Unsupported`] if boards of this kind have a power scale and this board does not
+    /// report its scale.
     pub fn for_module(
         &self,
         kind: BoardKind,
@@ -278,7 +287,7 @@ impl CampaignParams {
         }
         params.band = Some(band);
         params.network_analysis.points = self.points_over(band);
-        // Without powers, the amplitudes of the parameters stay as they are.
+        // Boards without a power scale use the amplitudes of the parameters unchanged.
         let Some(full_scale) = full_scale else {
             return Ok(params);
         };
@@ -291,7 +300,8 @@ impl CampaignParams {
                 ));
             }
         }
-        // Half the amplitude of a tone, as long as a full comb of them stays within the total.
+        // Half the amplitude of a tone, or less if a full comb would exceed the limit of the total
+        // power.
         let tones = f64::from(module.channels);
         let each = Dbm(entry.max_total.0 - 10.0 * tones.log10());
         let comb = (0.5 * params.tone_amplitude).min(full_scale.amplitude_of(each));
@@ -329,7 +339,7 @@ impl CampaignParams {
     }
 }
 
-/// Parameters that are all given: nothing but a band that is `None` follows from the map.
+/// All of these parameters count as given. Only a band that is `None` follows from the map.
 impl From<TuneParams> for CampaignParams {
     fn from(params: TuneParams) -> Self {
         let table = |keys: &[(&str, toml::Value)]| {
@@ -357,16 +367,17 @@ impl From<TuneParams> for CampaignParams {
     }
 }
 
-/// The range of a module, if the map has both of its ends.
+/// Range of a module. `None` if the map lacks one of its ends.
 fn range_of(module: &ModuleEntry) -> Option<Band> {
     Some(Band::new(module.f_min?.0, module.f_max?.0))
 }
 
-/// Parameters of the modules of an array, or the reasons that there are none.
+/// Parameters of the modules of an array. A module without parameters has the reason in their
+/// place.
 #[derive(Debug, Clone)]
 pub struct ModuleParams(BTreeMap<(String, ModuleId), Found>);
 
-/// Parameters of a module, or kind and message of the error that there are none.
+/// Parameters of a module, or kind and message of the error if the module has none.
 type Found = std::result::Result<TuneParams, (ErrorKind, String)>;
 
 impl ModuleParams {
@@ -389,7 +400,7 @@ mod tests {
 
     use super::*;
 
-    /// A base-band kind whose boards have other words for it than maps.
+    /// A base-band kind whose boards report another name for their kind than maps have.
     static BASE_BAND: BoardFamily = BoardFamily {
         name: "params-test",
         default_port: 1,

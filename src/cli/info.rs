@@ -1,6 +1,7 @@
-//! `twotone info`: versions, clock and housekeeping of every board of a map.
+//! `twotone info`: version, clock and housekeeping of every board of a map.
 //!
-//! Each question is asked by itself, so that one that fails, or hangs, hides no answer to another.
+//! Each value is requested separately, so that a request that fails or hangs does not prevent the
+//! answers to the others.
 
 mod asked;
 mod shown;
@@ -45,17 +46,17 @@ struct BoardReport {
     address: String,
     /// The serial number in the map.
     serial: Option<String>,
-    /// Its identity, by what the board says and sends.
+    /// Identity of the board, by its own report and by its packets.
     identity: Option<Identity>,
     error: Option<Failure>,
-    /// True if it has answered, even with nonsense.
+    /// True if the board has answered, even with an invalid answer.
     #[serde(skip)]
     answered: bool,
     #[serde(flatten)]
     found: Option<Found>,
 }
 
-/// Answers of a board, and the questions that it left open.
+/// Answers of a board, and the errors of the requests that failed.
 #[derive(Debug, Serialize)]
 struct Found {
     kind: String,
@@ -68,9 +69,9 @@ struct Found {
     housekeeping: Vec<Reading>,
     housekeeping_error: Option<Failure>,
     modules: Vec<ModuleReport>,
-    /// Facts that the board did not tell about itself.
+    /// Sentences about facts that the board did not report about itself.
     doubts: Vec<String>,
-    /// Number of questions that were asked again.
+    /// Number of requests that were repeated.
     repeats: u32,
 }
 
@@ -86,19 +87,19 @@ struct ClockReport {
 #[derive(Debug, Serialize)]
 struct ModuleReport {
     module: ModuleId,
-    /// True if the map lists it, or lists no modules at all.
+    /// True if the map lists the module, or lists no modules at all.
     #[serde(skip)]
     is_asked_for: bool,
     channels: u16,
     sample_rate_hz: Option<f64>,
     nco_hz: Option<f64>,
     full_scale_dbm: Option<f64>,
-    /// Reason that its NCO is not known.
+    /// Reason why the frequency of the NCO is not known.
     error: Option<Failure>,
 }
 
 impl Info {
-    /// The map that is given.
+    /// Map that the command line names.
     pub(crate) fn map(&self) -> Option<&Path> {
         self.map.as_deref()
     }
@@ -192,7 +193,7 @@ impl BoardReport {
         }
     }
 
-    /// True if everything that was asked for is known.
+    /// True if all requested values are known.
     fn is_whole(&self) -> bool {
         self.found.as_ref().is_some_and(|found| {
             found.clock.is_some() == found.has_clock
@@ -208,7 +209,8 @@ impl BoardReport {
 }
 
 impl Report {
-    /// Table of the boards' identities, by the map and by what each board says and sends.
+    /// Table of the identity of each board: in the map, by the report of the board, and by its
+    /// packets.
     fn identities(&self) -> String {
         let heading = [
             "board",

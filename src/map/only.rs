@@ -1,4 +1,4 @@
-//! A part of a map.
+//! Part of a map: some of its boards and modules.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,11 +7,11 @@ use twotone_hal::ModuleId;
 use super::{BoardEntry, HardwareMap, ModuleEntry};
 
 impl HardwareMap {
-    /// The part of the map with these boards, by their names, and these modules; all of them
-    /// if none are named. Its file and text are those of the whole map.
+    /// Returns the part of the map with the boards of these names and with these modules. An empty
+    /// list selects all. The file and the text of the part are those of the whole map.
     ///
-    /// A board that lists no modules has just the named ones then, each with conservative limits;
-    /// one that lists others only is left out.
+    /// If modules are named, a board that lists no modules gets the named ones, each with
+    /// conservative limits. A board that lists only other modules is left out.
     ///
     /// # Errors
     /// A sentence that names the first board or module that the map does not have.
@@ -86,7 +86,7 @@ module = 3
 f_hz = 1e9
 "#;
 
-    /// The boards of a part with the numbers of their modules, and its detectors, as a text.
+    /// Text with the boards of a part, the numbers of their modules, and the detectors of the part.
     fn part(boards: &[&str], modules: &[u8]) -> Result<String, String> {
         let map = HardwareMap::parse(MAP, "map.toml").unwrap();
         let boards: Vec<_> = boards.iter().map(|name| (*name).to_owned()).collect();

@@ -1,4 +1,5 @@
-//! The boards of the daemon's map: connected, kept connected, and read back before anything is set.
+//! Boards of the daemon's map. The daemon connects them, keeps them connected, and reads them back
+//! before anything is set.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,13 +19,13 @@ use crate::connections::{Locking, ask, place};
 use crate::lock::Holder;
 use crate::map::{BoardEntry, HardwareMap};
 
-/// Time between two questions to a board. Boards close a connection that is not used for 5 s.
+/// Time between two questions to a board. Boards close a connection that has not been used for 5 s.
 const QUESTION_INTERVAL: Duration = Duration::from_secs(3);
 
-/// Longest time of a turn of a board: that of connecting it, reading it back and locking it.
+/// Longest time of a turn of a board, in which it is connected, read back and locked.
 const LONGEST_TURN: Duration = Duration::from_secs(15);
 
-/// Boards that are connected at the same time.
+/// Largest number of boards that are contacted at the same time.
 const CONNECT_AT_ONCE: usize = 64;
 
 /// Facts about a board.
@@ -32,61 +33,62 @@ const CONNECT_AT_ONCE: usize = 64;
 pub(crate) struct BoardReport {
     pub(crate) name: String,
     pub(crate) address: String,
-    /// True if it has answered the last question.
+    /// True if the board has answered the last question.
     pub(crate) connected: bool,
-    /// Reason that it is not connected, or not locked.
+    /// Reason why the board is not connected, or not locked.
     pub(crate) error: Option<String>,
-    /// Program that has the board, if it is another one.
+    /// Program that has locked the board, if it is another one.
     pub(crate) in_use_by: Option<Holder>,
-    /// True if this program has its lock.
+    /// True if this program has locked the board.
     pub(crate) locked: bool,
     pub(crate) serial: Option<String>,
     pub(crate) firmware: Option<String>,
-    /// Time of the last answer, in seconds.
+    /// Time from the last question to its answer, in seconds.
     pub(crate) round_trip_s: Option<f64>,
-    /// Number of times that it was connected.
+    /// Number of times that the board was connected.
     pub(crate) connects: u64,
-    /// Address by which its lock is named, looked up when it was connected.
+    /// Address in the name of the board's lock. It is looked up when the board is connected.
     #[serde(skip)]
     place: String,
-    /// Its modules, as they were read back when it was connected, or after the last job.
+    /// Modules of the board, as they were read back when the board was connected, or after the last
+    /// job.
     pub(crate) modules: Vec<ModuleTones>,
 }
 
-/// Tones of a module that are on.
+/// Number of tones of a module that are on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ModuleTones {
     pub(crate) module: ModuleId,
-    /// Number of tones that are on. `None` if it could not be read.
+    /// Number of tones that are on. `None` if the tones could not be read.
     pub(crate) tones_on: Option<usize>,
 }
 
-/// The boards of a map.
+/// Boards of a map.
 pub(crate) struct Boards {
     map: HardwareMap,
     pub(crate) connections: Connections,
     reports: Mutex<BTreeMap<String, BoardReport>>,
-    /// Number of boards whose first turn is over, and of those that are connected.
+    /// Number of boards whose first turn has ended, and number of connected boards.
     counts: watch::Sender<Counts>,
-    /// Number of turns of all boards until now.
+    /// Number of turns of all boards since the start.
     turns: AtomicU64,
-    /// Cancelled when the boards are given back.
+    /// Cancelled when the boards are released.
     closing: CancellationToken,
 }
 
 /// Numbers of boards.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// Boards that were asked once.
+    /// Number of boards that have had their first turn.
     pub(crate) tried: usize,
-    /// Boards that have answered the last question.
+    /// Number of boards that have answered the last question.
     pub(crate) connected: usize,
-    /// All boards.
+    /// Number of all boards.
     pub(crate) of: usize,
 }
 
 impl Boards {
-    /// The boards of `map`, of which none is connected yet.
+    /// Creates the boards of `map`. None of them is connected yet.
     pub(crate) fn new(map: HardwareMap) -> Arc<Self> {
         let reports = map.boards().iter().map(|entry| {
             let report = BoardReport {
@@ -130,21 +132,21 @@ impl Boards {
             .collect()
     }
 
-    /// Numbers of boards, to be watched.
+    /// Receiver that observes the numbers of boards.
     pub(crate) fn counts(&self) -> watch::Receiver<Counts> {
         self.counts.subscribe()
     }
 
-    /// Number of turns of all boards until now: it grows as long as the program works.
+    /// Number of turns of all boards since the start. It grows as long as the program works.
     pub(crate) fn turns(&self) -> u64 {
         self.turns.load(Ordering::Relaxed)
     }
 
-    /// Begins to connect the boards, and keeps them connected until they are given back.
+    /// Begins to connect the boards, and keeps them connected until [`Boards::close`].
     ///
-    /// `uses_of` returns the number of jobs that have used a board, and `None` while one does: the
-    /// board is then not asked, and read back afterwards. `read_back` is called with the tones that
-    /// a board has on when it is connected.
+    /// `uses_of` returns the number of jobs that have used a board, and `None` while a job uses the
+    /// board. During this time the board is not contacted; afterwards it is read back. `read_back`
+    /// is called after a board was connected, with the tones that are on.
     pub(crate) fn keep_connected(
         self: &Arc<Self>,
         uses_of: impl Fn(&str) -> Option<u64> + Send + Sync + 'static,
@@ -178,14 +180,14 @@ impl Boards {
         }
     }
 
-    /// Gives all boards back: they are free for other programs.
+    /// Releases all boards, so that other programs can use them.
     pub(crate) fn close(&self) {
         self.closing.cancel();
         self.connections.release();
     }
 
-    /// Asks one board, and connects it if it does not answer. `anew` if its tones are to be read
-    /// back although it answers.
+    /// Sends a question to one board, and connects the board if it is not connected. If `anew` is
+    /// true, the tones of a connected board are read back.
     async fn turn(
         &self,
         entry: &BoardEntry,
@@ -272,7 +274,7 @@ impl Boards {
     }
 }
 
-/// Numbers of tones of a board's modules that are on.
+/// Returns the number of tones that are on, for each module of a board.
 async fn tones(entry: &BoardEntry, board: &BoardHandle) -> Result<Vec<ModuleTones>, Error> {
     let described = board.describe().await?;
     let mut modules = Vec::new();

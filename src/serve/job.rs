@@ -1,4 +1,4 @@
-//! One job: its state, its events, and those who follow them.
+//! One job of the daemon: its state, its events, and the position of each follower in them.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,55 +14,55 @@ use super::claim::Claim;
 use crate::campaign::Observer;
 use crate::record::UtcTime;
 
-/// A command that the daemon carries out.
+/// A command that the daemon executes.
 pub(crate) struct Job {
     pub(crate) id: u64,
     pub(crate) submission: Submission,
     pub(crate) claim: Claim,
     /// Cancelled to end the job early.
     pub(crate) cancel: CancellationToken,
-    /// Cancelled to give up its clean-up.
+    /// Cancelled to skip the clean-up of the job.
     pub(crate) abandon: CancellationToken,
     history: Mutex<History>,
     changed: watch::Sender<()>,
-    /// Room for the files of the command.
+    /// Permit for the memory that the files of the command take.
     _room: Option<OwnedSemaphorePermit>,
 }
 
 /// Origin of a command.
 #[derive(Debug, Default)]
 pub(crate) struct Origin {
-    /// Name of the user who gave it.
+    /// Name of the user who gave the command.
     pub(crate) user: Option<String>,
-    /// Room in memory for its files.
+    /// Permit for the memory that the files of the command take.
     pub(crate) room: Option<OwnedSemaphorePermit>,
 }
 
 /// History of a job until now.
 struct History {
     report: JobReport,
-    /// Events that are kept, each a line of JSON.
+    /// Events that are kept, one line of JSON each.
     events: Vec<Bytes>,
     /// Number of bytes of the output.
     bytes: usize,
-    /// Last step of each module, with its number among all steps.
+    /// Last step of each module, with the number of the step among all steps of the job.
     steps: BTreeMap<(String, ModuleId), (u64, Step)>,
     last_step: u64,
-    /// Sentence to say when the job is cancelled.
+    /// Message for the followers when the job is cancelled.
     on_cancel: &'static str,
 }
 
 /// Position of a follower in the events of a job.
 #[derive(Debug, Default)]
 pub(crate) struct Position {
-    /// Number of kept events that it has.
+    /// Number of kept events that the follower has received.
     events: usize,
-    /// Number of the last step that it has.
+    /// Number of the last step that the follower has received.
     step: u64,
 }
 
 impl From<usize> for Position {
-    /// A follower that has so many of the kept events.
+    /// Position of a follower that has received this number of kept events.
     fn from(events: usize) -> Self {
         Self { events, step: 0 }
     }
@@ -72,7 +72,7 @@ impl From<usize> for Position {
 const MOST_OUTPUT: usize = 256 << 20;
 
 impl Job {
-    /// A job that waits.
+    /// Creates a job that waits for its turn.
     pub(crate) fn new(id: u64, submission: Submission, from: Origin, claim: Claim) -> Self {
         let report = JobReport {
             id,
@@ -128,17 +128,17 @@ impl Job {
         }
     }
 
-    /// Its state.
+    /// State of the job.
     pub(crate) fn state(&self) -> State {
         self.history().report.state
     }
 
-    /// Events until now, each a line.
+    /// Events until now, one line of JSON each.
     pub(crate) fn events(&self) -> Vec<Bytes> {
         self.history().events.clone()
     }
 
-    /// Notes the jobs that it waits for.
+    /// Records the jobs that this job waits for.
     pub(crate) fn waits_for(&self, jobs: Vec<u64>) {
         if self.history().report.waits_for != jobs {
             let event = Event::Queued {
@@ -148,7 +148,7 @@ impl Job {
         }
     }
 
-    /// Notes its begin.
+    /// Records the start of the job.
     pub(crate) fn starts(&self) {
         self.change(&Event::Started, |report| {
             report.state = State::Running;
@@ -157,7 +157,7 @@ impl Job {
         });
     }
 
-    /// Notes its end.
+    /// Records the end of the job.
     pub(crate) fn ends(&self, status: u8) {
         self.change(&Event::Ended { status }, |report| {
             report.state = State::Ended;
@@ -166,7 +166,7 @@ impl Job {
         });
     }
 
-    /// Ends the job early, for a reason that its followers are told if there is one.
+    /// Ends the job early. The followers get the reason `why`, unless it is empty.
     pub(crate) fn cancel(&self, why: &str) {
         let said = std::mem::take(&mut self.history().on_cancel);
         if !why.is_empty() && !self.cancel.is_cancelled() {
@@ -178,7 +178,8 @@ impl Job {
         self.cancel.cancel();
     }
 
-    /// Has followers be told `message` when the job is cancelled.
+    /// Sets a message that followers get when the job is cancelled. If the job is cancelled
+    /// already, they get the message now.
     pub(crate) fn on_cancel(&self, message: &'static str) {
         let is_cancelled = {
             let mut history = self.history();
@@ -190,12 +191,12 @@ impl Job {
         }
     }
 
-    /// Adds lines to its standard output.
+    /// Adds lines to the standard output of the job.
     pub(crate) fn out(&self, text: &str) {
         self.add_output(text, |text| Event::Out { text });
     }
 
-    /// Adds lines to its standard error.
+    /// Adds lines to the standard error of the job.
     pub(crate) fn err(&self, text: &str) {
         self.add_output(text, |text| Event::Err { text });
     }
@@ -221,7 +222,8 @@ impl Job {
         self.change(event, |_| ());
     }
 
-    /// Changes the facts about the job and tells its followers at the same moment.
+    /// Changes the facts about the job and adds the event about the change, in one step. Then wakes
+    /// the followers.
     fn change(&self, event: &Event, change: impl FnOnce(&mut JobReport)) {
         let line = line(event);
         {
@@ -232,12 +234,12 @@ impl Job {
         self.changed.send_replace(());
     }
 
-    /// Waits until there are events behind `position`, and returns some of them, each a line.
-    /// Returns `None` if the follower has all events of a job that is over.
+    /// Waits until there are events after `position`, and returns some of them, one line of JSON
+    /// each. Returns `None` if the job has ended and the follower has received all events.
     pub(crate) async fn next(&self, position: &mut Position) -> Option<Vec<Bytes>> {
         let mut changed = self.changed.subscribe();
         loop {
-            // Events from now on wake the wait below.
+            // An event that is added from here on ends the wait below.
             changed.borrow_and_update();
             let (lines, is_over) = self.lines_from(position);
             if !lines.is_empty() {
@@ -255,7 +257,7 @@ impl Job {
         let mut lines: Vec<Bytes> = events.take(CHUNK_BYTES).cloned().collect();
         position.events += lines.len();
         let has_all = position.events >= history.events.len();
-        // Steps that were followed by others in the meantime are of no interest to anybody.
+        // Only the last step of each module is sent: the earlier steps are out of date.
         if has_all && !history.report.state.is_over() && position.step < history.last_step {
             let steps = history.steps.iter();
             let new = steps.filter(|(_, (number, _))| *number > position.step);
@@ -271,18 +273,18 @@ impl Job {
     }
 }
 
-/// Most events that are taken at once.
+/// Largest number of events that are returned at once.
 const CHUNK_BYTES: usize = 256;
 
 /// An event as a line of JSON.
 pub(crate) fn line(event: &Event) -> Bytes {
-    // It has texts and numbers only, which can always be written.
+    // An event contains only texts and numbers, so it can always be serialized.
     let mut line = serde_json::to_vec(event).unwrap_or_default();
     line.push(b'\n');
     line.into()
 }
 
-/// The progress of a campaign becomes events of its job.
+/// Turns the progress of a campaign into events of its job.
 impl Observer for Job {
     fn begin(&self, modules: &[(String, ModuleId)]) {
         self.add(&Event::Begin {
@@ -368,7 +370,7 @@ mod tests {
         for position in [&mut early, &mut late] {
             assert_eq!(next(&job, position).await.unwrap(), ["out", "step 3"]);
         }
-        // The clients that wait are told.
+        // An event wakes a follower that waits.
         let waiting = async { next(&job, &mut early).await };
         let (told, ()) = tokio::join!(waiting, async { job.ends(3) });
         assert_eq!(told.unwrap(), ["ended"]);

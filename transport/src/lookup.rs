@@ -25,8 +25,8 @@ const MOST_LOOKS: usize = 100_000;
 /// Concurrent calls for the same name and port share one look-up. At most 64 look-ups run at the
 /// same time, or fewer if the system grants no more threads; others wait.
 ///
-/// If this future is dropped, a look-up that has begun runs to its end. One that has not begun is
-/// left out if no other caller waits for it.
+/// If this future is dropped, a look-up that has begun runs to its end. A look-up that has not
+/// begun is removed if no other caller waits for it.
 ///
 /// # Errors
 /// The error of the system for the name, or an error if the system grants no thread while no other

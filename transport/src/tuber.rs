@@ -17,8 +17,8 @@ use crate::{ConnectOptions, Connector, Host};
 /// Client of any Tuber server, for methods that only one board family has and for servers that are
 /// no boards. It has one connection, which is opened with the first call.
 ///
-/// A batch is not sent again if its answer was lost, since the client does not know what its calls
-/// do.
+/// A batch is not sent again if its answer was lost, since the client does not know the effect of
+/// its calls.
 #[derive(Debug)]
 pub struct TuberClient {
     link: Link,
@@ -67,7 +67,8 @@ impl TuberClient {
     /// later, the client still awaits the answer before it sends the next batch.
     ///
     /// # Errors
-    /// If no answer came, if it cannot be read, or if the server refused the batch as a whole.
+    /// If no answer came, if the answer cannot be read, or if the server refused the batch as a
+    /// whole.
     pub async fn batch(
         &self,
         continue_on_error: bool,
@@ -108,8 +109,9 @@ impl TuberClient {
         }
     }
 
-    /// Returns the description of an object. A server that only lists names is asked for each of
-    /// them in a second batch. Methods and properties that it then does not describe stay unknown.
+    /// Returns the description of an object. If the server lists only names, a second batch
+    /// requests the description of each name. Methods and properties that the server does not
+    /// describe stay unknown.
     ///
     /// # Errors
     /// As [`TuberClient::call`]. An object that does not exist is an error, too.

@@ -90,8 +90,8 @@ impl Config {
     /// Sets a limit on the threads that serve the crate. The default is [`Threads::All`].
     ///
     /// With [`Threads::One`] and [`Threads::None`], computations of [`offload`](crate::offload) run
-    /// on the thread of the contexts of [`spawn`](crate::spawn), and delay these contexts. Threads
-    /// that tokio starts for `spawn_blocking` do not count.
+    /// on the thread of the contexts of [`spawn`](crate::spawn), and delay these contexts. The
+    /// limit does not include threads that tokio starts for `spawn_blocking`.
     ///
     /// Each thread takes some 70 MiB of address space, so fewer threads help if the address space
     /// is limited (`ulimit -v`). With [`Threads::None`], call [`start`](crate::start()) before

@@ -108,8 +108,8 @@ pub(super) fn add_edge_channels(outcome: &mut TuneOutcome, edge: &[usize], first
     }
 }
 
-/// Returns the amplitude of a tone. For a bifurcated detector it is lowered until the detector has
-/// only one state.
+/// Returns the amplitude of a tone. For a bifurcated detector the amplitude is lowered until the
+/// detector has only one state.
 fn amplitude(fit: &Fit, params: &TuneParams) -> f64 {
     if !fit.bifurcated {
         return params.tone_amplitude;

@@ -23,7 +23,7 @@ impl Setting {
     /// The settings of a channel.
     pub const OF_TONES: [Self; 4] = [Self::Offset, Self::Amplitude, Self::Phase, Self::Rotation];
 
-    /// Name of the setting, in lower case but for abbreviations.
+    /// Name of the setting, in lower case except for abbreviations.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Nco => "NCO",
@@ -64,8 +64,8 @@ impl Setting {
     }
 }
 
-/// A setting of one channel, or of the module as a whole. Ordered by channel; the settings of the
-/// module come first.
+/// A setting of one channel, or of the module as a whole. Settings are ordered by channel; the
+/// settings of the module come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SettingKey {
     /// The channel, `None` for settings of the module as a whole.

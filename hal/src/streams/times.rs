@@ -52,8 +52,9 @@ pub struct TimeFindings {
     /// The first step.
     pub first_step: Option<ClockStep>,
     /// Number of times that the clock began to run faster or slower than the samples by more than
-    /// 200 parts in a million. It counts when the gain or loss beyond these 200 parts in a million
-    /// exceeds 200 us plus the smaller of 200 us and half a period of the samples.
+    /// 200 parts in a million. Such a change is counted when the gain or loss beyond these 200
+    /// parts in a million exceeds 200 us plus the smaller of 200 us and half a period of the
+    /// samples.
     pub drifts: u64,
     /// Number of times that the source of the time in the stamps changed.
     pub source_changes: u64,

@@ -70,7 +70,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
 }
 
 /// Accepts connections until the farm is shut down. If the port cannot be opened again after a
-/// fault, an error is logged and it stays closed.
+/// fault, an error is logged and the port stays closed.
 pub(crate) async fn listen(simulated: Arc<dyn Simulated>, mut port: Port) {
     let board = simulated.board();
     let address = board.address();

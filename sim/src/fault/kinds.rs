@@ -71,7 +71,8 @@ macro_rules! faults {
     };
 }
 
-// `cargo fmt` does not find files that a macro declares, so a test below checks their format.
+// `cargo fmt` does not find files that a macro declares, so a test in `sim/tests/fault_files.rs`
+// checks their format.
 faults! {
     refuse::Refuse,
     black_hole::BlackHole,

@@ -1,13 +1,13 @@
-//! Scalars of YAML as Python reads them: with PyYAML, whose YAML is version 1.1.
+//! Interpretation of YAML scalars by Python: PyYAML follows version 1.1 of YAML.
 
-/// The value that Python reads in a scalar without quotes, as Python shows it: a number, a truth
-/// value or a date. `None` if Python reads a text.
+/// Returns the value that Python reads from a scalar without quotes, in the form in which Python
+/// prints it: a number, a truth value or a date. `None` if Python reads a text.
 pub(super) fn reading(text: &str) -> Option<String> {
     if let Some(number) = integer(text) {
         return Some(number.to_string());
     }
     if let Some(number) = real(text) {
-        // Python shows a whole one with a digit after the point.
+        // Python prints whole numbers of this type with a digit after the point.
         return Some(format!("{number:?}"));
     }
     match text {
@@ -21,7 +21,7 @@ pub(super) fn reading(text: &str) -> Option<String> {
     }
 }
 
-/// `text` without its sign, and -1 or 1 for it.
+/// Splits the sign from `text`. Returns -1 or 1 for the sign, and the rest of the text.
 fn signed(text: &str) -> (i64, &str) {
     match text.strip_prefix('-') {
         Some(digits) => (-1, digits),
@@ -29,13 +29,13 @@ fn signed(text: &str) -> (i64, &str) {
     }
 }
 
-/// True if `part` has two digits at the most, and is below 60.
+/// True if `part` has one or two digits and is below 60.
 fn is_sixtieth(part: &str) -> bool {
     let digits = (1..=2).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
     digits && part.parse().is_ok_and(|number: u8| number < 60)
 }
 
-/// The number in `text`, which has a point. An exponent counts with a sign only.
+/// Parses a number with a decimal point. In YAML 1.1 an exponent must have a sign.
 fn real(text: &str) -> Option<f64> {
     let text = text.replace('_', "");
     let (sign, digits) = signed(&text);
@@ -59,14 +59,15 @@ fn real(text: &str) -> Option<f64> {
     Some(sign as f64 * number)
 }
 
-/// The number whose digits to the base of 60 have colons between.
+/// Parses a number in base 60, whose digits are separated by colons.
 fn of_sixties(text: &str) -> Option<i64> {
     text.split(':').try_fold(0_i64, |sum, part| {
         sum.checked_mul(60)?.checked_add(part.parse().ok()?)
     })
 }
 
-/// True for `2026-01-31`. A time after it has a place in no serial number.
+/// True if `text` is a date such as `2026-01-31`. A date with a time cannot be a serial number, so
+/// it is not recognized here.
 fn is_date(text: &str) -> bool {
     let parts: Vec<_> = text.split('-').collect();
     let digits = |part: &&str| part.bytes().all(|b| b.is_ascii_digit());
@@ -74,16 +75,16 @@ fn is_date(text: &str) -> bool {
     lengths == [4, 2, 2] && parts.iter().all(digits)
 }
 
-/// The whole number that Python reads in a scalar without quotes: with a zero before it is octal,
-/// and colons stand between the digits to the base of 60.
+/// Returns the integer that Python reads from a scalar without quotes. A number with a leading zero
+/// is octal, and a number with colons is in base 60.
 pub(super) fn integer(text: &str) -> Option<i64> {
-    // A number neither begins with an underscore nor is without a digit.
+    // A number does not begin with an underscore.
     if text.trim_start_matches(['-', '+']).starts_with('_') {
         return None;
     }
     let text = text.replace('_', "");
     let (sign, digits) = signed(&text);
-    // A further sign is no digit.
+    // A second sign is not allowed.
     if !digits.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
@@ -101,7 +102,7 @@ pub(super) fn integer(text: &str) -> Option<i64> {
     Some(sign * number)
 }
 
-/// The truth value that Python reads in a scalar, for a column of truth values.
+/// Returns the truth value that Python reads from a scalar in a column of truth values.
 pub(super) fn truth(text: &str, plain: bool) -> Option<bool> {
     let text = text.to_lowercase();
     let is = |words: &[&str]| words.contains(&text.as_str());

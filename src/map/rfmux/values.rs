@@ -11,10 +11,11 @@ use crate::map::section::Found;
 pub(super) const SLOTS: &str = "`slot` must be a whole number from 1 to 255";
 
 impl Reading<'_> {
-    /// A serial number, as it is written: Python reads some of those without quotes as others.
+    /// Reads a serial number as it is written. A doubt is recorded if Python would read it as
+    /// another value because it has no quotes.
     pub(super) fn serial(&mut self, key: &str, value: &Item) -> Option<Found<String>> {
         let serial = self.text(key, value)?;
-        // With a tag, such as !!str, it is a text, as it is with quotes.
+        // With a tag such as !!str the value is a text, as it is with quotes.
         let plain = value.tag.is_none() && value.scalar().is_some_and(|(_, plain)| plain);
         let read = python::reading(&serial.value).filter(|_| plain);
         if let Some(read) = read.filter(|read| *read != serial.value) {
@@ -30,7 +31,8 @@ impl Reading<'_> {
         Some(serial)
     }
 
-    /// A text, if there is one: null and nothing are none.
+    /// Reads a text. Returns `None` for null and for an empty value, which are no errors, and for
+    /// other values after recording an error.
     pub(super) fn text(&mut self, key: &str, value: &Item) -> Option<Found<String>> {
         if let Some(tag) = value.own_tag() {
             let what = format!("`{key}` is of {}: write its value here", safe(tag));
@@ -52,7 +54,8 @@ impl Reading<'_> {
         }
     }
 
-    /// The number of a slot, if there is one, as Python reads it.
+    /// Reads the number of a slot as Python reads it. Returns `None` for null, and for other values
+    /// after recording an error.
     pub(super) fn slot(&mut self, value: &Item) -> Option<Found<u8>> {
         if value.is_null() {
             return None;

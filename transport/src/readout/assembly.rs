@@ -65,8 +65,8 @@ struct Address {
 }
 
 impl Assembler {
-    /// Assembler of packets whose head `read_head` reads. It returns `None` for bytes that are no
-    /// such packet.
+    /// Creates an assembler. `read_head` reads the head of a packet, and returns `None` for bytes
+    /// that are not a packet.
     pub(super) fn new(
         read_head: fn(&[u8]) -> Option<Head>,
         patience: Patience,
@@ -168,8 +168,8 @@ impl Assembler {
         }
     }
 
-    /// Packets that are next in order and have not been handed over. Those of one module are in
-    /// their order.
+    /// Packets that are next in order and have not been handed over. The packets of one module are
+    /// in their order.
     pub(super) fn ready(&self) -> &[Ready] {
         &self.ready[self.taken..]
     }

@@ -16,7 +16,7 @@ pub struct ErrorOnCall {
 }
 
 impl ErrorOnCall {
-    /// All calls fail.
+    /// Creates a fault in which all calls fail.
     pub fn any(message: &str) -> Self {
         Self {
             method: None,
@@ -24,7 +24,7 @@ impl ErrorOnCall {
         }
     }
 
-    /// Calls of one method fail.
+    /// Creates a fault in which all calls of one method fail.
     pub fn of(method: &str, message: &str) -> Self {
         Self {
             method: Some(method.to_owned()),
