@@ -74,7 +74,7 @@ fn a_request_beyond_the_limit_is_refused() {
 }
 
 #[test]
-fn what_is_no_request_is_answered_by_one_error() {
+fn an_invalid_request_is_answered_by_one_error() {
     let (_farm, mut board) = farm();
     for (headers, body, text) in [
         (
@@ -159,7 +159,7 @@ async fn a_farm_runs_on_the_callers_runtime_and_shuts_down() {
 }
 
 #[test]
-fn what_cannot_be_built_is_refused() {
+fn a_farm_that_cannot_be_built_is_refused() {
     let check = |builder: twotone_sim::FarmBuilder, text: &str| {
         let error = builder.start_blocking().unwrap_err();
         assert!(error.to_string().contains(text), "{error}");

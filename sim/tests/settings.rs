@@ -97,7 +97,7 @@ fn arguments_can_stand_where_older_clients_put_them() {
 }
 
 #[test]
-fn what_is_out_of_range_is_refused_and_changes_nothing() {
+fn a_setting_out_of_range_is_refused_and_changes_nothing() {
     let (_farm, mut board) = farm(0);
     board.ok("set_frequency", json!([1e6]), at(1));
     let check = |board: &mut Client, method: &str, args: Value, kwargs: Value, text: &str| {

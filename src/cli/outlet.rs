@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_reads_holds_up_nobody_and_is_told() {
+    fn unread_output_does_not_block_and_is_counted() {
         for (read, outlet) in outlets() {
             for _ in 0..10_000 {
                 outlet.offer(vec![b'x'; 1000]);
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn what_must_be_said_is_kept_and_a_reader_that_is_gone_is_told() {
+    fn required_output_is_kept_and_a_closed_reader_is_an_error() {
         for (read, outlet) in outlets() {
             for _ in 0..100 {
                 outlet.put(vec![b'x'; 10_000]);
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_must_be_said_comes_whole_and_in_order_however_it_is_read() {
+    fn required_output_arrives_complete_and_in_order() {
         for (read, outlet) in outlets() {
             let texts: Vec<_> = (0..3000_u32)
                 .map(|n| format!("{n}: {}\n", "x".repeat(n as usize % 700)))

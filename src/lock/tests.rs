@@ -126,7 +126,7 @@ fn files_are_removed_while_others_look_for_them_and_a_board_has_one_holder() {
 }
 
 #[test]
-fn what_a_program_leaves_that_was_killed_is_the_lock_of_nobody() {
+fn the_lock_file_of_a_killed_program_locks_nothing() {
     let said = |own: &str| format!("\n{{\"process\":1,\"own_file\":{own}}}\n");
     let name = file_name(ADDRESS);
     let beside = format!("{name}.1-0");

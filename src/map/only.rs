@@ -116,7 +116,7 @@ f_hz = 1e9
     }
 
     #[test]
-    fn what_the_map_does_not_have_is_told() {
+    fn unknown_boards_and_modules_are_errors() {
         assert_eq!(
             part(&["other"], &[]).unwrap_err(),
             "the map has no board \"other\""

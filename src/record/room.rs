@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_for_the_administrator_is_room_for_nobody_else() {
+    fn blocks_reserved_for_root_are_room_for_root_alone() {
         let mut found = fstatvfs(tempfile::tempfile().unwrap()).unwrap();
         (found.f_blocks, found.f_frsize, found.f_files) = (1000, 4096, 500);
         // Full, or without a file more, for users who are not the administrator.

@@ -131,7 +131,7 @@ fn a_run_that_is_dropped_leaves_nothing() {
 }
 
 #[test]
-fn what_exists_is_refused_before_anything_is_created() {
+fn a_path_that_exists_is_refused_before_anything_is_created() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("folder");
     fs::create_dir(&folder).unwrap();
@@ -396,7 +396,7 @@ mod arrow {
     }
 
     #[test]
-    fn what_is_no_file_of_sweeps_is_refused() {
+    fn a_damaged_file_of_sweeps_is_refused() {
         let whole = bytes(&table());
         for cut in 0..whole.len() {
             let read = SweepTable::read_arrow(Cursor::new(&whole[..cut]), "cut.arrow");

@@ -232,7 +232,7 @@ fn an_array_is_swept_and_switched_off() {
 }
 
 #[test]
-fn what_cannot_be_done_is_refused_before_any_board_is_touched() {
+fn an_impossible_campaign_is_refused_before_any_board_is_contacted() {
     let (_farm, campaign) = campaign();
     let folder = tempfile::tempdir().unwrap();
     let error = campaign.tune(folder.path()).wait().unwrap_err();

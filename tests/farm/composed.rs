@@ -54,7 +54,7 @@ fn by<T>(measure: impl FnOnce(&twotone::Array) -> T) -> T {
 }
 
 #[test]
-fn what_is_composed_in_one_idiom_is_the_same_in_the_other() {
+fn composed_functions_give_the_same_results_in_both_idioms() {
     let targets = |array: &twotone::Array| {
         let targets = array.targets();
         let each = targets

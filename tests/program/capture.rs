@@ -257,7 +257,7 @@ fn a_modulation_is_captured_in_hertz_with_its_sign_and_at_its_time() {
 }
 
 #[test]
-fn what_is_lost_is_counted_seen_in_the_rows_and_told() {
+fn lost_samples_are_counted_in_the_report_and_in_the_rows() {
     let lab = Lab::new(2, 43);
     let board = &lab.farm.boards()[0];
     board.inject(Fault::from(PacketLoss {

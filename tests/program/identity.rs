@@ -112,7 +112,7 @@ fn one_board_that_is_another_leaves_the_rest_to_be_tuned() {
 }
 
 #[test]
-fn what_each_board_says_of_itself_stands_beside_what_the_map_says() {
+fn info_shows_the_identity_in_packets_beside_that_of_the_map() {
     let lab = Lab::new(Streaming::WhenJoined, replaced);
     let (status, report) = run_json(&["info", &lab.map]);
     assert_eq!((status, &report["ok"]), (3, &false.into()), "{report}");

@@ -50,7 +50,7 @@ fn check(folder: &Path, path: &str, words: &str) {
 }
 
 #[test]
-fn what_is_no_file_or_too_large_is_refused_by_every_command() {
+fn every_command_refuses_an_input_that_is_not_a_file_or_is_too_large() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).display().to_string();
     mkfifoat(CWD, at("fifo"), Mode::RUSR | Mode::WUSR).unwrap();
@@ -71,7 +71,7 @@ fn what_is_no_file_or_too_large_is_refused_by_every_command() {
 }
 
 #[test]
-fn so_are_the_files_of_a_tune_that_is_to_calibrate() {
+fn a_capture_refuses_pipes_in_the_place_of_the_files_of_its_tune() {
     let folder = tempfile::tempdir().unwrap();
     let map = write(folder.path(), "map.toml", MAP);
     let out = folder.path().join("run").display().to_string();

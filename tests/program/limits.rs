@@ -217,7 +217,7 @@ fn off_works_with_as_little_as_possible() {
 }
 
 #[test]
-fn what_is_too_little_for_the_map_is_told_before_a_board_is_touched() {
+fn limits_too_low_for_the_map_are_reported_before_a_board_is_contacted() {
     let mut bench = Bench::new("2");
     for (limit, words) in [
         (

@@ -243,7 +243,7 @@ fn boards_that_are_not_there_do_not_keep_the_others() {
 }
 
 #[test]
-fn what_is_out_of_range_is_refused_before_anything_is_sent() {
+fn parameters_out_of_range_are_refused_before_anything_is_sent() {
     let sim = SimProcess::start(&["--boards", "1", "--detectors", "4"]);
     // Tones are on, as on an array that observes.
     let (status, _) = run_json(&["tune", &sim.map(), "--out", &sim.text_path("before")]);

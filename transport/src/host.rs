@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_refused() {
+    fn a_text_that_is_not_a_host_is_refused() {
         for (text, wrong) in [
             ("", "the host is empty: expected `host` or `host:port`"),
             (":80", "the host is empty: expected `host` or `host:port`"),

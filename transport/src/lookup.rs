@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_nobody_waits_for_is_not_begun() {
+    async fn a_look_up_without_a_waiting_caller_is_not_begun() {
         let (slow, look_ups) = slow();
         let names: Vec<_> = (0..MOST + 100).map(|name| format!("{name}")).collect();
         let asking = names.iter().map(|name| look_ups.look_up(name, 80).boxed());

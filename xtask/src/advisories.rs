@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_an_error_and_not_silence() {
+    fn an_advisory_that_cannot_be_read_is_an_error() {
         for (advisory, words) in [
             ("# Title\n", "does not begin with TOML"),
             ("```toml\n[advisory\n```\n", "RUSTSEC-2026-0001.md"),

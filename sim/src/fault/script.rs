@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_out_of_its_range_is_refused_at_its_value() {
+    fn a_value_out_of_range_is_refused_at_its_place() {
         let check = |fault: &str, wrong: Option<(usize, &str)>| {
             let text = format!("[[fault]]\n{fault}");
             match (FaultScript::parse(&text), wrong) {
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_place() {
+    fn errors_have_their_places() {
         let check = |text: &str, line: usize, column: usize, what: &str| {
             let error = FaultScript::parse(text).unwrap_err();
             assert_eq!(

@@ -145,7 +145,7 @@ fn every_board_has_a_name_of_its_own() {
 }
 
 #[test]
-fn what_is_no_board_is_named_and_left_out() {
+fn entries_that_are_not_boards_are_named_and_left_out() {
     for (items, left_out) in [
         (
             r#"!flavour "rfmux", !CRS { serial: "1" }, !Resonators "r.csv""#,
@@ -214,7 +214,7 @@ fn what_is_no_board_is_named_and_left_out() {
 }
 
 #[test]
-fn what_a_person_has_to_look_at_is_said_with_its_place() {
+fn entries_that_a_person_must_check_are_reported_with_their_places() {
     for (yaml, place, words) in [
         (
             "!HardwareMap\n- !CRS { serial: \"71\", online: false }",
@@ -307,7 +307,7 @@ fn check_refused(yaml: &str, said: &[&str]) {
 }
 
 #[test]
-fn what_boards_may_not_share_is_told_with_both_places() {
+fn values_that_boards_may_not_share_are_reported_with_both_places() {
     check_refused(
         "!HardwareMap\n- !CRS { hostname: ABC.local, serial: \"1\" }\n- !CRS { hostname: abc.local., serial: \"2\" }\n",
         &["lab.yaml:3:20: address `abc.local:80` is taken already at line 2, column 20"],
@@ -339,7 +339,7 @@ fn what_boards_may_not_share_is_told_with_both_places() {
 }
 
 #[test]
-fn what_is_wrong_is_said_with_its_place() {
+fn errors_have_their_places() {
     check_refused(
         "!HardwareMap\n- !CRS\n  serail: \"0042\"\n- !CRS { serial: [1], hostnam: b }\n",
         &[
@@ -454,7 +454,7 @@ fn what_is_wrong_is_said_with_its_place() {
 }
 
 #[test]
-fn what_a_file_says_reaches_a_terminal_as_text() {
+fn control_characters_of_a_file_do_not_reach_a_terminal() {
     let yaml =
         "!HardwareMap [ !CRS { serial: \"1\", \"b\\e[2J\": 1 }, !Wafer { name: \"\\e[2J\" } ]";
     let error = import_rfmux(yaml, "lab.yaml").unwrap_err().to_string();

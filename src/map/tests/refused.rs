@@ -74,7 +74,7 @@ fn keys_in_the_wrong_section_are_sent_home() {
 }
 
 #[test]
-fn what_may_be_there_once_is_told_with_both_places() {
+fn values_that_must_be_unique_are_reported_with_both_places() {
     check(
         &[("name = \"b2\"", "name = \"B1\"")],
         &["farm.toml:22:8: board name `b1` is taken already at line 3, column 8"],
@@ -395,7 +395,7 @@ fn boards_that_cannot_be_named_or_reached_are_refused() {
 }
 
 #[test]
-fn what_is_no_toml_is_told_the_same_way() {
+fn syntax_errors_of_toml_have_their_places() {
     check(
         &[("name = \"b1\"", "name = b1")],
         &["farm.toml:3:8: string values must be quoted, expected literal string"],

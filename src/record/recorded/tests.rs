@@ -49,7 +49,7 @@ fn files(recorded: &Recorded) -> Vec<&str> {
 }
 
 #[test]
-fn what_has_no_room_is_left_out_and_named() {
+fn a_file_without_room_is_left_out_and_named() {
     let parent = tempfile::tempdir().unwrap();
     let path = parent.path().join("run");
     let run = RunDirectory::prepare(&path).unwrap();

@@ -86,7 +86,7 @@ async fn giving_up_the_clean_up_says_what_is_left() {
 }
 
 #[tworoutine::test(start_paused = true)]
-async fn what_cannot_be_reached_is_listed() {
+async fn channels_that_cannot_be_reached_are_listed() {
     let fakes = fakes(&["dies", "b"]);
     let outcomes = runner()
         .run(targets(&fakes), {

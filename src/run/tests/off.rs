@@ -98,7 +98,7 @@ async fn an_nco_that_cannot_be_read_hides_no_tone_that_is_off() {
 }
 
 #[tworoutine::test(start_paused = true)]
-async fn what_does_not_go_off_together_goes_off_one_by_one() {
+async fn tones_that_cannot_be_cleared_together_are_switched_off_one_by_one() {
     for fault in [Fault::Refuse, Fault::RefuseInSilence, Fault::Lie] {
         let fake = lit("b").always(fault, "clear");
         let outcome = &Runner::new().off(vec![target(&fake)]).await[0];

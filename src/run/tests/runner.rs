@@ -372,7 +372,7 @@ async fn one_after_the_other_of(
 }
 
 #[tworoutine::test(start_paused = true)]
-async fn what_is_kept_is_read_back_when_the_last_has_ended() {
+async fn kept_modules_are_read_back_when_the_last_module_has_ended() {
     let (_, outcomes) = one_after_the_other(|_| {}).await;
     assert!(
         outcomes

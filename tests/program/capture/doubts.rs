@@ -285,7 +285,7 @@ fn packets_of_two_boards_from_one_address_are_told() {
 }
 
 #[test]
-fn what_cannot_be_listened_to_is_usage() {
+fn a_stream_that_cannot_be_joined_is_wrong_usage() {
     let farm = Farm::builder().boards(1).detectors(1).seed(52);
     let lab = Lab::of(farm.start_blocking().unwrap());
     let out = lab.text_path("samples");

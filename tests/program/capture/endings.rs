@@ -124,7 +124,7 @@ fn a_stream_that_stops_or_begins_late_is_told() {
 }
 
 #[test]
-fn what_was_written_before_the_disk_was_full_is_kept() {
+fn samples_written_before_the_disk_was_full_are_kept() {
     let lab = Lab::new(2, 62);
     let out = lab.text_path("samples");
     // A file may grow to some 6 MB, which a module with all channels has after a second.

@@ -46,7 +46,7 @@ fn check_due(module: &Value, expected: f64) -> u64 {
 }
 
 #[test]
-fn what_came_while_the_program_was_stopped_is_read_or_told_to_be_missing() {
+fn samples_that_came_while_the_program_was_stopped_are_read_or_missing() {
     let lab = Lab::new(2, 81);
     let board = &lab.farm.boards()[0];
     let of = |seconds: f64| (seconds * RATE_HZ) as u64;
@@ -120,7 +120,7 @@ fn what_came_while_the_program_was_stopped_is_read_or_told_to_be_missing() {
 }
 
 #[test]
-fn what_the_kernel_could_not_hold_is_counted_at_any_rate() {
+fn samples_beyond_the_kernels_buffer_are_counted() {
     let farm = Farm::builder().boards(1).detectors(2).seed(82);
     let lab = Lab::of(farm.start_blocking().unwrap());
     let board = &lab.farm.boards()[0];

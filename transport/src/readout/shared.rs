@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_came_before_the_deadline_counts_after_it() {
+    async fn samples_that_came_before_the_deadline_are_taken_after_it() {
         let (source, shared) = shared(29_791);
         send(29_791);
         let take = Take::new(SENT as usize).of(source, ModuleId::FIRST);
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_came_counts_for_one_who_does_not_drive() {
+    async fn samples_that_came_are_taken_by_a_task_that_does_not_drive() {
         let second = Duration::from_secs(1);
         for (port, stopped) in [
             (29_792, second * 600),

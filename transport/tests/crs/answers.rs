@@ -7,7 +7,7 @@ use twotone_transport::{SampleSource, TuberClient};
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_board_is_told_by_name_operation_and_cause() {
+async fn a_server_that_is_not_a_board_is_an_error_with_name_operation_and_cause() {
     let html = || "<html>It works!</html>".to_owned();
     let json = "application/json";
     for (next, kind, words) in [
@@ -72,7 +72,7 @@ async fn what_is_no_board_is_told_by_name_operation_and_cause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_stands_before_a_board_is_told_with_what_to_do() {
+async fn a_proxy_before_a_board_is_an_error_with_a_remedy() {
     let raw = |status: &str, headers: &str, body: &[u8]| {
         let length = body.len();
         let head = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\n\r\n");

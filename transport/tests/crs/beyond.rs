@@ -5,7 +5,7 @@ use twotone_wire::tuber::Value;
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn what_was_read_back_may_be_set_again_and_nothing_else_out_of_range() {
+async fn a_value_out_of_range_may_be_set_only_if_it_was_read_back() {
     let scripted = Scripted::default();
     {
         let mut state = scripted.0.lock().unwrap();

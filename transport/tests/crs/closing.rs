@@ -78,7 +78,7 @@ async fn a_board_that_restarts_behind_such_a_server_is_found_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_seen_a_while_ago_is_looked_at_again() {
+async fn an_old_verification_is_repeated() {
     let scripted = closing(Closing::Announced);
     let board = connect(&scripted).await;
     board.run(&set(1, 0.1)).await.unwrap();

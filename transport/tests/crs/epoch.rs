@@ -105,7 +105,7 @@ async fn the_end_of_an_epoch_is_not_told_to_one_who_has_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_queued_in_an_epoch_is_not_sent_in_the_next() {
+async fn settings_queued_in_one_epoch_are_not_sent_in_the_next() {
     let scripted = Scripted::default();
     let board = connect(&scripted).await;
     board.run(&set(1, 0.1)).await.unwrap();
@@ -120,7 +120,7 @@ async fn what_was_queued_in_an_epoch_is_not_sent_in_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_still_landing_is_waited_for_in_the_next_epoch_too() {
+async fn lost_settings_are_waited_for_in_the_next_epoch_too() {
     let scripted = Scripted::default();
     let board = connect(&scripted).await;
     board.run(&set(1, 0.1)).await.unwrap();

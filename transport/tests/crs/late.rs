@@ -29,7 +29,7 @@ fn mean() -> Batch {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_after_lost_settings_comes_after_they_have_landed() {
+async fn settings_after_lost_ones_are_sent_when_those_can_no_longer_arrive() {
     for late in LATE {
         let scripted = Scripted::default();
         let board = board(&scripted, late, ConnectOptions::new()).await;

@@ -34,7 +34,7 @@ async fn many_operations_travel_in_one_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_out_of_range_is_never_sent() {
+async fn operations_out_of_range_are_never_sent() {
     let scripted = Scripted::default();
     let board = connect(&scripted).await;
     let before = scripted.requests();

@@ -61,7 +61,7 @@ async fn a_refused_acquisition_is_repeated_and_its_settings_are_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_refused_for_good_is_told_with_how_often_it_was_asked() {
+async fn a_lasting_refusal_is_an_error_with_the_number_of_repeats() {
     let (scripted, board) = ready().await;
     let (batch, _) = two_steps();
     scripted.0.lock().unwrap().refusals = vec![("get_samples", None, usize::MAX)];
@@ -333,7 +333,7 @@ async fn tones_go_off_where_nothing_can_be_read_back_and_none_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_not_executed_behind_a_refusal_is_written_as_if_for_the_first_time() {
+async fn an_operation_not_executed_after_a_refusal_is_written_as_for_the_first_time() {
     let (scripted, board) = ready().await;
     let home = scripted.setting("frequency", 1, 8).unwrap();
     assert!(home > 1e6);

@@ -252,7 +252,7 @@ impl Streams for Other {
 }
 
 #[tokio::test]
-async fn what_cannot_be_received_is_refused() {
+async fn requests_that_cannot_be_received_are_refused() {
     let shared = options(45);
     let board = source(83, 83);
     let nobody = Arc::new(CrsStreams::new("b", &Host::new("127.0.0.83", 80), None));

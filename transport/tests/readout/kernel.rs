@@ -13,7 +13,7 @@ use super::sender::{Sender, module, source};
 use super::{options, receive};
 
 #[tokio::test]
-async fn what_lies_in_the_kernel_is_not_given_up() {
+async fn packets_in_the_kernel_do_not_count_as_lost() {
     // Each board has a socket of its own. The socket of the first board is read first.
     let options = options(12).boards_per_socket(1);
     let (loud, other) = (source(2, 42), source(3, 43));
@@ -73,7 +73,7 @@ async fn a_buffer_that_the_kernel_does_not_grant_is_warned_of() {
 }
 
 #[tokio::test]
-async fn what_the_kernel_drops_is_lost_and_told() {
+async fn packets_that_the_kernel_drops_are_lost_and_counted() {
     let options = options(4).buffer_bytes(64 << 10);
     let board = source(2, 42);
     let mut receiver = Receiver::open_here(&[board], &options).unwrap();

@@ -252,7 +252,7 @@ async fn a_change_of_the_packets_begins_a_block_anew() {
 }
 
 #[tokio::test]
-async fn what_came_before_the_deadline_is_taken_after_it() {
+async fn samples_that_came_before_the_deadline_are_taken_after_it() {
     let options = options(17);
     let board = source(2, 42);
     let mut receiver = Receiver::open_here(&[board], &options).unwrap();

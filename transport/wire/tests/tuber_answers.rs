@@ -59,7 +59,7 @@ fn one_element_without_an_outcome_does_not_hide_the_others() {
 }
 
 #[test]
-fn what_follows_the_answer_is_an_error() {
+fn bytes_after_the_answer_are_an_error() {
     for json in [
         r#"[{"result":1}] x"#,
         r#"[{"result":1}]]"#,

@@ -177,7 +177,7 @@ fn every_wrong_argument_has_the_text_that_python_gives_it() {
 }
 
 #[test]
-fn what_is_written_before_a_fault_is_dropped() {
+fn values_written_before_a_fault_are_dropped() {
     let mut half = Board(|_: &'static Method, _: &Args<'_>, mut reply: Reply<'_>| {
         reply.warn("half way");
         reply.slot().map().entry("a", &1);

@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_shell_or_ssh_would_take_for_something_else_is_refused() {
+    fn values_with_a_meaning_for_a_shell_or_ssh_are_refused() {
         for (key, value) in [
             ("name", "-oProxyCommand=x"),
             ("name", "a b"),

@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_program_or_is_cut_has_no_needs() {
+    fn a_file_that_is_not_a_complete_program_has_no_needs() {
         let program = this_program();
         assert_eq!(Needs::read(b"#!/bin/sh\n"), None);
         assert_eq!(Needs::read(&[]), None);

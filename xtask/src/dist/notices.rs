@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_linked_is_followed_and_what_tests_need_is_not() {
+    fn linked_packages_are_followed_and_those_of_tests_are_not() {
         let node = |id: &str, deps: &[(&str, Option<&str>)]| {
             let edge = |(pkg, kind): &(&str, Option<&str>)| Edge {
                 pkg: (*pkg).to_owned(),

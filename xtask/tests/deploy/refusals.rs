@@ -114,7 +114,7 @@ fn a_release_for_another_processor_is_not_sent() {
 
 #[test]
 #[ignore = "needs root: run `cargo xtask test hosts`"]
-fn what_the_check_cannot_see_is_found_before_the_switch() {
+fn faults_that_the_check_cannot_detect_are_found_before_the_switch() {
     let releases = Releases::new();
     let lab = site(1);
     let host = &lab.hosts[0];

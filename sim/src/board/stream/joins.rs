@@ -220,7 +220,7 @@ Idx Device        MCA        SRC    INC    EXC
     }
 
     #[test]
-    fn what_is_not_understood_is_nobody() {
+    fn a_text_that_cannot_be_parsed_has_no_listeners() {
         for text in [
             "",
             "\n\n",

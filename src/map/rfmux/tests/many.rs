@@ -110,7 +110,7 @@ fn aliases_stand_for_no_more_than_can_be_read() {
 
 /// Lines about a name are legible, however long the name is.
 #[test]
-fn what_is_left_out_is_told_in_lines_that_a_person_reads() {
+fn messages_about_long_names_have_bounded_length() {
     let long = "x".repeat(100_000);
     for item in [
         long.clone(),

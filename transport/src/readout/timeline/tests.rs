@@ -330,7 +330,7 @@ fn a_clock_that_runs_otherwise_than_the_samples_is_found() {
 }
 
 #[test]
-fn what_is_lost_counts_and_a_stream_that_begins_anew_has_a_line_of_its_own() {
+fn lost_packets_advance_the_line_and_a_stream_that_begins_anew_has_a_new_line() {
     let (mut timeline, mut times) = (Timeline::new(), Vec::new());
     let mut give = |time: Option<JudgedTime>| times.push(time);
     let mut truth = Vec::new();

@@ -27,7 +27,7 @@ fn a_script_that_tells_no_end_has_no_status() {
 }
 
 #[test]
-fn what_ssh_says_is_told_with_the_remedy() {
+fn errors_of_ssh_have_a_remedy() {
     for (words, expected) in [
         ("", "ssh ended"),
         (

@@ -97,7 +97,7 @@ fn a_stream_has_every_sample_however_it_is_taken() {
 }
 
 #[test]
-fn what_is_too_far_behind_is_left_out_and_the_numbers_say_so() {
+fn samples_too_far_behind_are_skipped_and_leave_gaps_in_the_sequence_numbers() {
     let (mut module, room) = (module(), Arc::new(Room::new(1 << 20)));
     let mut taken = Taken::default();
     taken.all(&mut module, 0.0, &room);
@@ -178,7 +178,7 @@ fn a_stream_that_is_late_costs_a_request_next_to_nothing() {
 }
 
 #[test]
-fn what_is_kept_is_sent_in_turns_while_it_is_new() {
+fn kept_samples_are_sent_in_turns_until_they_are_too_old() {
     let (mut module, room) = (module(), Arc::new(Room::new(1 << 20)));
     let mut taken = Taken::default();
     taken.all(&mut module, 0.0, &room);
