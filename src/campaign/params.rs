@@ -339,7 +339,8 @@ impl CampaignParams {
     }
 }
 
-/// All of these parameters count as given. Only a band that is `None` follows from the map.
+/// Converts parameters so that all of them count as given. Only a band that is `None` follows from
+/// the map.
 impl From<TuneParams> for CampaignParams {
     fn from(params: TuneParams) -> Self {
         let table = |keys: &[(&str, toml::Value)]| {
